@@ -1,0 +1,192 @@
+//! Events with stored names: what an event is called on disk, and how its payload is written and read.
+
+use std::fmt;
+
+mod tagged;
+mod variant;
+
+pub(crate) use tagged::{decode as decode_tagged, encode as encode_tagged, knows as knows_tagged};
+pub(crate) use variant::{decode as decode_variant, encode as encode_variant};
+
+/// An event, or a set of events, that knows its stored names.
+///
+/// Derive it: on a struct it is one event, on an enum each variant is one. The stored form is
+/// that of [`eventfold::Event`]: `type` is the name, `data` the payload (`null` for a unit).
+///
+/// ```
+/// use eventfold_es::{DomainEvent, StoredEvent};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Debug, Serialize, Deserialize, DomainEvent)]
+/// #[event(name = "MoneyDeposited", alias = "Deposited")]
+/// struct Deposited {
+///     amount: u64,
+/// }
+///
+/// let event = Deposited { amount: 5 };
+/// let mut data = Vec::new();
+/// event.encode(&mut data)?;
+/// assert_eq!(event.name(), "MoneyDeposited");
+/// assert_eq!(data, br#"{"amount":5}"#);
+///
+/// // An alias is an old name: still read, never written.
+/// let old = Deposited::decode(StoredEvent::new("Deposited", r#"{"amount":7}"#))?;
+/// assert_eq!(old.amount, 7);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an event",
+    label = "no stored name is known for `{Self}`",
+    note = "add `#[derive(DomainEvent)]` to `{Self}`"
+)]
+pub trait DomainEvent: Sized {
+    /// The stored names of this type: one for a struct, one per variant for an enum.
+    const NAMES: &'static [EventName];
+
+    /// The name under which this event is written.
+    fn name(&self) -> &'static str;
+
+    /// Appends the payload to `data` as JSON, `null` for a unit.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError`] if the payload cannot be written as JSON (a map whose keys are no
+    /// strings, for example). What `data` holds then is unspecified.
+    fn encode(&self, data: &mut Vec<u8>) -> Result<(), EncodeError>;
+
+    /// Reads an event back from its stored form, under its name or an alias.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError::UnknownName`] if the name is none of [`NAMES`](Self::NAMES),
+    /// [`DecodeError::Malformed`] if the payload is not this event's.
+    fn decode(stored: StoredEvent<'_>) -> Result<Self, DecodeError>;
+
+    /// Whether `name` is one of this type's names or aliases.
+    fn knows(name: &str) -> bool {
+        Self::NAMES.iter().any(|known| known.is(name))
+    }
+}
+
+/// A name under which an event is written, and the older ones that are still read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventName {
+    /// The name that is written.
+    pub name: &'static str,
+    /// Names that are read as well, never written.
+    pub aliases: &'static [&'static str],
+}
+
+impl EventName {
+    /// Whether `name` is this name or one of its aliases.
+    #[must_use]
+    pub fn is(&self, name: &str) -> bool {
+        self.name == name || self.aliases.contains(&name)
+    }
+}
+
+/// An event in its stored form, borrowed from the line that holds it.
+#[derive(Debug, Clone, Copy)]
+pub struct StoredEvent<'a> {
+    name: &'a str,
+    data: &'a str,
+}
+
+impl<'a> StoredEvent<'a> {
+    /// A stored event from its name and its payload, which is JSON text.
+    #[must_use]
+    pub fn new(name: &'a str, data: &'a str) -> Self {
+        Self { name, data }
+    }
+
+    /// The stored name.
+    #[must_use]
+    pub fn name(&self) -> &'a str {
+        self.name
+    }
+
+    /// The payload as JSON text.
+    #[must_use]
+    pub fn data(&self) -> &'a str {
+        self.data
+    }
+
+    /// Reads the payload as a `T`.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError::Malformed`] if the payload is not a `T`.
+    pub fn payload<T: serde::de::Deserialize<'a>>(&self) -> Result<T, DecodeError> {
+        serde_json::from_str(self.data).map_err(|source| DecodeError::malformed(self.name, source))
+    }
+
+    /// The error that says that nobody knows this event's name.
+    #[must_use]
+    pub fn unknown(&self) -> DecodeError {
+        DecodeError::UnknownName {
+            name: self.name.to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for StoredEvent<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, self.data)
+    }
+}
+
+/// An event could not be written in its stored form.
+#[derive(Debug, thiserror::Error)]
+#[error("event `{event}` cannot be written as JSON: {source}")]
+pub struct EncodeError {
+    event: String,
+    source: serde_json::Error,
+}
+
+impl EncodeError {
+    pub(crate) fn new(event: impl Into<String>, source: serde_json::Error) -> Self {
+        Self {
+            event: event.into(),
+            source,
+        }
+    }
+}
+
+/// A stored event could not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// No event of the set has this name or alias.
+    #[error("no event is named `{name}`")]
+    UnknownName {
+        /// The stored name.
+        name: String,
+    },
+    /// The name is known, the payload is not what that event holds.
+    #[error("event `{name}` cannot be read: {source}")]
+    Malformed {
+        /// The stored name.
+        name: String,
+        /// What is wrong with the payload.
+        source: serde_json::Error,
+    },
+}
+
+impl DecodeError {
+    pub(crate) fn malformed(name: &str, source: serde_json::Error) -> Self {
+        Self::Malformed {
+            name: name.to_owned(),
+            source,
+        }
+    }
+}
+
+/// What loading does with an event whose name the aggregate does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnknownEvents {
+    /// Fail with an error that names the stream, the version and the event.
+    Reject,
+    /// Leave it out, with one warning per name. The names left out are kept in the snapshot,
+    /// which is thrown away once one of them is known.
+    Skip,
+}

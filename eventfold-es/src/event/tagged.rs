@@ -1,0 +1,160 @@
+//! Event enums written by hand, in serde's adjacently tagged form (`tag = "type"`,
+//! `content = "data"`), as eventfold-es 0.2.0 asks for.
+
+use std::borrow::Cow;
+
+use serde::de::value::{MapAccessDeserializer, StrDeserializer};
+use serde::de::{self, DeserializeOwned, DeserializeSeed, MapAccess};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{DecodeError, EncodeError, StoredEvent};
+
+/// Appends the payload of `event` to `data` and returns its tag.
+pub(crate) fn encode<E: Serialize>(
+    event: &E,
+    data: &mut Vec<u8>,
+) -> Result<Cow<'static, str>, EncodeError> {
+    #[derive(Deserialize)]
+    struct Tagged<'a> {
+        #[serde(borrow, rename = "type")]
+        name: Cow<'a, str>,
+        #[serde(borrow)]
+        data: Option<&'a RawValue>,
+    }
+
+    let unnamed = |source| EncodeError::new(std::any::type_name::<E>(), source);
+    let json = serde_json::to_string(event).map_err(unnamed)?;
+    let tagged: Tagged<'_> = serde_json::from_str(&json).map_err(unnamed)?;
+    data.extend_from_slice(tagged.data.map_or("null", RawValue::get).as_bytes());
+    Ok(Cow::Owned(tagged.name.into_owned()))
+}
+
+/// Reads an event from its tag and its payload.
+pub(crate) fn decode<E: DeserializeOwned>(stored: StoredEvent<'_>) -> Result<E, DecodeError> {
+    let entries = Entries::new(stored.name(), stored.data());
+    E::deserialize(MapAccessDeserializer::new(entries)).map_err(|error| match error {
+        Error::UnknownTag => stored.unknown(),
+        Error::Json(source) => DecodeError::malformed(stored.name(), source),
+    })
+}
+
+/// Whether `E` has a variant tagged `name`: everything but the tag may fail.
+pub(crate) fn knows<E: DeserializeOwned>(name: &str) -> bool {
+    let entries = Entries::new(name, "null");
+    !matches!(
+        E::deserialize(MapAccessDeserializer::new(entries)),
+        Err(Error::UnknownTag)
+    )
+}
+
+/// The map `{"type": name, "data": payload}`, without `data` if that is `null`.
+struct Entries<'a> {
+    name: Option<&'a str>,
+    data: Option<&'a str>,
+}
+
+impl<'a> Entries<'a> {
+    fn new(name: &'a str, data: &'a str) -> Self {
+        Self {
+            name: Some(name),
+            data: (data != "null").then_some(data),
+        }
+    }
+}
+
+impl<'de> MapAccess<'de> for Entries<'de> {
+    type Error = Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Error> {
+        let key = match (self.name, self.data) {
+            (Some(_), _) => "type",
+            (None, Some(_)) => "data",
+            (None, None) => return Ok(None),
+        };
+        // The keys are ours, so an error is about the enum's own form, not about the tag.
+        seed.deserialize(StrDeserializer::<serde_json::Error>::new(key))
+            .map(Some)
+            .map_err(Error::Json)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
+        if let Some(name) = self.name.take() {
+            return seed.deserialize(StrDeserializer::<Error>::new(name));
+        }
+        let data = self.data.take().unwrap_or("null");
+        let mut json = serde_json::Deserializer::from_str(data);
+        seed.deserialize(&mut json).map_err(Error::Json)
+    }
+}
+
+/// What reading can meet, with the one case set apart that the caller must tell from the others.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("unknown tag")]
+    UnknownTag,
+    #[error(transparent)]
+    Json(serde_json::Error),
+}
+
+impl de::Error for Error {
+    fn custom<T: std::fmt::Display>(message: T) -> Self {
+        Self::Json(de::Error::custom(message))
+    }
+
+    // Only the tag is read with this error type: a payload's own enums report serde_json's.
+    fn unknown_variant(_: &str, _: &'static [&'static str]) -> Self {
+        Self::UnknownTag
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(tag = "type", content = "data")]
+    enum Event {
+        Started,
+        Moved { to: Place },
+        Scaled(u8),
+    }
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    enum Place {
+        Here,
+    }
+
+    #[test]
+    fn every_shape_of_variant_comes_back_from_its_stored_form() {
+        for event in [
+            Event::Started,
+            Event::Moved { to: Place::Here },
+            Event::Scaled(3),
+        ] {
+            let mut data = Vec::new();
+            let name = encode(&event, &mut data).unwrap();
+            let data = String::from_utf8(data).unwrap();
+            let back: Event = decode(StoredEvent::new(&name, &data)).unwrap();
+            assert_eq!(back, event);
+        }
+    }
+
+    #[test]
+    fn an_unknown_tag_is_told_from_an_unknown_variant_inside_the_payload() {
+        let unknown = decode::<Event>(StoredEvent::new("Gone", "null")).unwrap_err();
+        assert!(matches!(unknown, DecodeError::UnknownName { .. }));
+        let malformed =
+            decode::<Event>(StoredEvent::new("Moved", r#"{"to":"There"}"#)).unwrap_err();
+        assert!(matches!(malformed, DecodeError::Malformed { .. }));
+        assert!(knows::<Event>("Moved") && knows::<Event>("Started") && !knows::<Event>("Gone"));
+    }
+
+    #[test]
+    fn an_enum_that_is_not_tagged_is_an_error() {
+        assert!(encode(&Place::Here, &mut Vec::new()).is_err());
+    }
+}
