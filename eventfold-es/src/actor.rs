@@ -1,0 +1,215 @@
+//! The actor: one task per live aggregate, which decides its commands one after the other.
+//!
+//! It decides on the head, the state with everything that was decided before, and goes on without
+//! waiting for the disk. Each answer waits until the head it was made from is durable.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Weak};
+
+use tokio::sync::{mpsc, oneshot};
+
+mod activate;
+mod decide;
+mod head;
+mod inject;
+mod keys;
+mod slot;
+
+use head::Head;
+pub(crate) use slot::{Residents, Slot};
+
+use crate::aggregate::Aggregate;
+use crate::command::CommandContext;
+use crate::engine::{CommitError, Done, Engine, Stream};
+use crate::error::{ExecuteError, StateError};
+use crate::handle::Committed;
+use crate::store::StoreInner;
+use crate::stream::{Position, Version};
+
+/// How many messages may wait for an actor.
+const MAILBOX: usize = 64;
+
+/// A message to an actor. While it waits, it keeps the store open.
+pub(crate) struct Message<A: Aggregate> {
+    pub(crate) request: Request<A>,
+    pub(crate) store: Arc<StoreInner>,
+}
+
+/// What an actor can be asked.
+pub(crate) enum Request<A: Aggregate> {
+    Execute {
+        command: A::Command,
+        context: CommandContext,
+        reply: Reply<Committed<A>, ExecuteError<A::Error>>,
+    },
+    Read(Read<A>),
+    Inject {
+        event: eventfold::Event,
+        reply: Reply<(), io::Error>,
+    },
+}
+
+/// Where the answer goes. It fails if the caller has gone, which stops nothing.
+pub(crate) type Reply<T, E> = oneshot::Sender<Result<T, E>>;
+
+/// Looks at the head and returns what to do once that is durable.
+pub(crate) type Read<A> = Box<dyn FnOnce(Result<(&A, Version), StateError>) -> Done + Send>;
+
+/// What an actor's mailbox holds.
+pub(crate) enum Mail<A: Aggregate> {
+    Message(Message<A>),
+    /// Leave memory if nothing came in for the idle time.
+    PassivateIfIdle,
+    /// Serve what is waiting and leave memory.
+    Retire,
+}
+
+pub(crate) struct Actor<A: Aggregate> {
+    engine: Arc<Engine>,
+    stream: Arc<Stream>,
+    slot: Weak<Slot<A>>,
+    activity: Arc<slot::Activity>,
+    snapshot_every: u64,
+    head: Option<Head<A>>,
+}
+
+impl<A: Aggregate> Actor<A> {
+    /// Serves the mailbox until it is closed.
+    pub(crate) async fn run(mut self, mut mailbox: mpsc::Receiver<Box<Mail<A>>>) {
+        let turn = self.stream.take_turn().await;
+        while let Some(mail) = mailbox.recv().await {
+            match *mail {
+                Mail::Message(message) => {
+                    self.activity.touch();
+                    self.serve(message.request).await;
+                    drop(message.store);
+                }
+                Mail::PassivateIfIdle if self.activity.is_idle() => {
+                    tracing::debug!(stream = %self.stream.id(), "idle, passivating");
+                    mailbox.close();
+                }
+                Mail::PassivateIfIdle => self.watch_on(),
+                Mail::Retire => mailbox.close(),
+            }
+        }
+        self.leave();
+        drop(turn);
+    }
+
+    /// Idleness ended while the request to passivate was waiting: keep watching.
+    fn watch_on(&self) {
+        if let Some(slot) = self.slot.upgrade() {
+            slot.watch(self.engine.keeper());
+        }
+    }
+
+    async fn serve(&mut self, request: Request<A>) {
+        if let Err(error) = self.make_ready().await {
+            match request {
+                Request::Execute { reply, .. } => drop(reply.send(Err(error.into()))),
+                Request::Read(read) => read(Err(error))(Ok(0)),
+                Request::Inject { reply, .. } => drop(reply.send(Err(into_io(error)))),
+            }
+            return;
+        }
+        match request {
+            Request::Execute {
+                command,
+                context,
+                reply,
+            } => self.execute(command, context, reply).await,
+            Request::Read(read) => {
+                let Some(head) = &self.head else { return };
+                let done = read(Ok((&head.state, Version::new(head.version))));
+                self.when_durable(done);
+            }
+            Request::Inject { event, reply } => self.inject(event, reply).await,
+        }
+    }
+
+    /// Loads the head if there is none, or none that may still be used.
+    async fn make_ready(&mut self) -> Result<(), StateError> {
+        if let Some(head) = &self.head
+            && self.stream.failure(head.epoch).is_some()
+        {
+            self.head = None;
+        }
+        if self.head.is_none() {
+            self.head = Some(self.activate().await?);
+        }
+        Ok(())
+    }
+
+    /// Runs `done` once the head, as it is now, is durable.
+    fn when_durable(&self, done: Done) {
+        let Some(head) = &self.head else {
+            return done(Err(CommitError::Superseded));
+        };
+        if head.version <= self.stream.durable_version()
+            && self.stream.failure(head.epoch).is_none()
+        {
+            done(Ok(self.stream.durable_position()));
+        } else {
+            self.engine.fence(self.stream.clone(), head.epoch, done);
+        }
+    }
+
+    /// Waits until the head, as it is now, is durable.
+    async fn wait_durable(&self) -> Result<u64, CommitError> {
+        let (done, durable) = oneshot::channel();
+        self.when_durable(Box::new(move |result| drop(done.send(result))));
+        durable.await.unwrap_or(Err(CommitError::Closed))
+    }
+
+    /// Leaves memory: a snapshot that is due is written, the mailbox is given up.
+    fn leave(&mut self) {
+        if let Some(head) = &mut self.head
+            && head.version.saturating_sub(head.snapshot_version) >= self.snapshot_every
+        {
+            let end = self.stream.tail().end;
+            if end.version == head.version
+                && let Some(draft) = head.draft(&self.stream)
+            {
+                self.engine
+                    .keeper()
+                    .save_snapshot(self.stream.clone(), draft, end);
+            }
+        }
+        if let Some(slot) = self.slot.upgrade() {
+            slot.release();
+        }
+    }
+}
+
+/// Calls the user's code; a panic in it is an error.
+fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, Box<dyn std::any::Any + Send>> {
+    catch_unwind(AssertUnwindSafe(call))
+}
+
+/// An answer to a command that waits for the head.
+fn answer<A: Aggregate>(
+    reply: Reply<Committed<A>, ExecuteError<A::Error>>,
+    result: Result<(Vec<A::DomainEvent>, u64), ExecuteError<A::Error>>,
+) -> Done {
+    Box::new(move |durable| {
+        let result = match (durable, result) {
+            (Err(error), _) => Err(error.into()),
+            (Ok(_), Err(error)) => Err(error),
+            (Ok(position), Ok((events, version))) => Ok(Committed {
+                events,
+                version: Version::new(version),
+                position: Position::new(position),
+            }),
+        };
+        drop(reply.send(result));
+    })
+}
+
+/// A state error for those who were promised an I/O error.
+pub(crate) fn into_io(error: StateError) -> io::Error {
+    match error {
+        StateError::Io(error) => error,
+        error => io::Error::other(error),
+    }
+}

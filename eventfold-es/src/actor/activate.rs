@@ -1,0 +1,130 @@
+//! Activation: an aggregate enters memory from its newest snapshot and the events behind it.
+
+use std::io;
+
+use super::head::Head;
+use super::keys::Keys;
+use super::{Actor, guarded};
+use crate::aggregate::Aggregate;
+use crate::engine::{Found, Loaded, Saved, Stream, StreamEnd, is_at, load};
+use crate::error::{StateError, panic_message};
+use crate::event::{DecodeError, UnknownEvents};
+
+impl<A: Aggregate> Actor<A> {
+    /// Loads the durable state. Nothing of an earlier activation is under way when it returns.
+    pub(super) async fn activate(&mut self) -> Result<Head<A>, StateError> {
+        self.engine.settle(&self.stream).await?;
+        let is_new = self.stream.tail().behind.is_none() && !self.stream.dir().exists();
+        let (mut head, found) = if is_new {
+            (Head::empty(), Found::default())
+        } else {
+            let _permit = self.engine.load_permit().await;
+            let stream = self.stream.clone();
+            tokio::task::spawn_blocking(move || Head::<A>::load(&stream))
+                .await
+                .map_err(io::Error::other)
+                .flatten()?
+        };
+        let activated = self.engine.activate(&self.stream, found).await?;
+        head.epoch = activated.epoch;
+        if head.version - head.snapshot_version >= self.snapshot_every
+            && let Some(draft) = head.draft(&self.stream)
+        {
+            let keeper = self.engine.keeper();
+            keeper.save_snapshot(self.stream.clone(), draft, activated.end);
+        }
+        Ok(head)
+    }
+}
+
+impl<A: Aggregate> Head<A> {
+    fn empty() -> Self {
+        Self {
+            state: A::default(),
+            version: 0,
+            epoch: 0,
+            snapshot_version: 0,
+            keys: Keys::default(),
+            skipped: Vec::new(),
+            event_ids: None,
+        }
+    }
+
+    fn load(stream: &Stream) -> io::Result<(Self, Found)> {
+        let (mut head, start) =
+            Self::from_snapshot(stream)?.unwrap_or_else(|| (Self::empty(), StreamEnd::default()));
+        let behind = stream.tail().behind.clone();
+        let found = load(stream, start, behind.as_ref(), |loaded| {
+            head.fold(stream, loaded)
+        })?;
+        Ok((head, found))
+    }
+
+    /// The head as the newest snapshot has it, `None` if there is none that can be used.
+    fn from_snapshot(stream: &Stream) -> io::Result<Option<(Self, StreamEnd)>> {
+        let Some(saved) = Saved::read(stream)? else {
+            return Ok(None);
+        };
+        let Some((contents, end)) = saved
+            .contents()
+            .and_then(|contents| contents.end().map(|end| (contents, end)))
+        else {
+            return Ok(None);
+        };
+        if contents.state_version != A::STATE_VERSION
+            || contents.skipped.iter().any(|name| A::knows_event(name))
+            || !is_at(stream, &end)?
+        {
+            tracing::debug!(stream = %stream.id(), "a snapshot that does not fit is ignored");
+            return Ok(None);
+        }
+        let Ok(Ok(state)) = guarded(|| serde_json::from_str(contents.state.get())) else {
+            tracing::warn!(stream = %stream.id(), "a snapshot whose state cannot be read is ignored");
+            return Ok(None);
+        };
+        let head = Self {
+            state,
+            version: end.version,
+            snapshot_version: end.version,
+            keys: contents.keys.into_iter().collect(),
+            skipped: contents.skipped,
+            ..Self::empty()
+        };
+        Ok(Some((head, end)))
+    }
+
+    fn fold(&mut self, stream: &Stream, loaded: Loaded<'_>) -> io::Result<()> {
+        if let Some(key) = loaded.key {
+            self.keys.add_event(key, loaded.version, loaded.offset);
+        }
+        let name = loaded.event.name();
+        let failed = |cause: &dyn std::fmt::Display| {
+            let text = format!(
+                "stream {}, version {}, event `{name}`: {cause}",
+                stream.id(),
+                loaded.version
+            );
+            io::Error::new(io::ErrorKind::InvalidData, text)
+        };
+        match guarded(|| A::decode_event(loaded.event)) {
+            Ok(Ok(event)) => self
+                .evolve(&[event])
+                .map_err(|panic| failed(&format!("`evolve` panicked: {}", panic_message(&*panic)))),
+            Ok(Err(DecodeError::UnknownName { .. }))
+                if A::UNKNOWN_EVENTS == UnknownEvents::Skip =>
+            {
+                if !self.skipped.iter().any(|skipped| skipped == name) {
+                    tracing::warn!(stream = %stream.id(), event = name, "an unknown event is left out");
+                    self.skipped.push(name.to_owned());
+                }
+                self.version += 1;
+                Ok(())
+            }
+            Ok(Err(error)) => Err(failed(&error)),
+            Err(panic) => Err(failed(&format!(
+                "decoding panicked: {}",
+                panic_message(&*panic)
+            ))),
+        }
+    }
+}

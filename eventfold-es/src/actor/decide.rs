@@ -1,0 +1,199 @@
+//! One command: decide, encode, evolve, hand the commit over.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use uuid::Uuid;
+
+use super::{Actor, Reply, answer, guarded};
+use crate::aggregate::Aggregate;
+use crate::command::CommandContext;
+use crate::engine::{Commit, EncodedEvents, KnownKey, Loaded, StreamEnd, load};
+use crate::error::{ExecuteError, Panic};
+use crate::event::EncodeError;
+use crate::handle::Committed;
+use crate::stream::{Position, Version};
+
+type Outcome<A> = Reply<Committed<A>, ExecuteError<<A as Aggregate>::Error>>;
+
+/// What becomes of a command.
+enum Decided<A: Aggregate> {
+    /// These events, to be stored.
+    Store(Vec<A::DomainEvent>, EncodedEvents),
+    /// This answer, once the head is durable.
+    Answer(Result<(), ExecuteError<A::Error>>),
+    /// The answer that it had before.
+    Repeat(KnownKey),
+}
+
+impl<A: Aggregate> Actor<A> {
+    pub(super) async fn execute(
+        &mut self,
+        command: A::Command,
+        context: CommandContext,
+        reply: Outcome<A>,
+    ) {
+        let decided = {
+            let _span =
+                tracing::info_span!("execute", aggregate_type = A::AGGREGATE_TYPE).entered();
+            self.decide(command, &context)
+        };
+        match decided {
+            Decided::Store(events, encoded) => {
+                self.store(events, encoded, context.idempotency_key, reply)
+                    .await;
+            }
+            Decided::Answer(result) => {
+                let version = self.head.as_ref().map_or(0, |head| head.version);
+                let result = result.map(|()| (Vec::new(), version));
+                self.when_durable(answer(reply, result));
+            }
+            Decided::Repeat(known) => {
+                let result = self.repeat(&known).await;
+                drop(reply.send(result));
+            }
+        }
+    }
+
+    fn decide(&mut self, command: A::Command, context: &CommandContext) -> Decided<A> {
+        let Some(head) = &mut self.head else {
+            return Decided::Answer(Err(ExecuteError::ActorGone));
+        };
+        if let Some(key) = &context.idempotency_key
+            && let Some(known) = head.keys.get(key)
+        {
+            return Decided::Repeat(known.clone());
+        }
+        if context
+            .expected_version
+            .is_some_and(|expected| expected != head.version)
+        {
+            return Decided::Answer(Err(ExecuteError::Conflict));
+        }
+        let events = match guarded(|| head.state.handle(command)) {
+            Ok(Ok(events)) if events.is_empty() => return Decided::Answer(Ok(())),
+            Ok(Ok(events)) => events,
+            Ok(Err(error)) => return Decided::Answer(Err(ExecuteError::Domain(error))),
+            Err(panic) => return self.panicked("decide", &*panic),
+        };
+        let encoded = match guarded(|| encode::<A>(&events, head.version, context)) {
+            Ok(Ok(encoded)) => encoded,
+            Ok(Err(error)) => {
+                let error = std::io::Error::new(std::io::ErrorKind::InvalidData, error);
+                return Decided::Answer(Err(ExecuteError::Io(error)));
+            }
+            Err(panic) => return self.panicked("serialize", &*panic),
+        };
+        if let Err(panic) = head.evolve(&events) {
+            return self.panicked("evolve", &*panic);
+        }
+        tracing::info!(count = events.len(), "events decided");
+        Decided::Store(events, encoded)
+    }
+
+    /// A panic may leave the head in any condition: it is loaded again.
+    fn panicked(
+        &mut self,
+        function: &'static str,
+        payload: &(dyn std::any::Any + Send),
+    ) -> Decided<A> {
+        self.head = None;
+        let panic = Panic::new(function, self.stream.id(), payload);
+        tracing::error!(%panic, "nothing of the command is stored");
+        Decided::Answer(Err(ExecuteError::Panicked(panic)))
+    }
+
+    /// Hands the commit over; its answer comes from the committer.
+    async fn store(
+        &mut self,
+        events: Vec<A::DomainEvent>,
+        encoded: EncodedEvents,
+        key: Option<String>,
+        reply: Outcome<A>,
+    ) {
+        let Some(head) = &mut self.head else { return };
+        let version = head.version;
+        if let Some(key) = key {
+            // Its line is somewhere behind what is durable now.
+            let durable = self.stream.tail().end;
+            head.keys.add(KnownKey {
+                key,
+                version: version - encoded.count() + 1,
+                count: encoded.count(),
+                from_offset: durable.offset,
+                from_version: durable.version + 1,
+            });
+        }
+        let snapshot = if version - head.snapshot_version >= self.snapshot_every {
+            head.draft(&self.stream)
+        } else {
+            None
+        };
+        let done = answer(reply, Ok((events, version)));
+        let commit = Commit {
+            stream: self.stream.clone(),
+            epoch: head.epoch,
+            events: encoded,
+            snapshot,
+            done,
+        };
+        self.engine.commit(commit).await;
+    }
+
+    /// The answer to a command that was executed before under the same key.
+    async fn repeat(&self, known: &KnownKey) -> Result<Committed<A>, ExecuteError<A::Error>> {
+        // The original may still be under way.
+        self.wait_durable().await?;
+        let stream = self.stream.clone();
+        let behind = stream.tail().behind.clone();
+        let known = known.clone();
+        let read = move || {
+            let start = StreamEnd {
+                version: known.from_version - 1,
+                offset: known.from_offset,
+                ..StreamEnd::default()
+            };
+            let last = known.version + known.count - 1;
+            let mut events = Vec::new();
+            let mut position = 0;
+            load(&stream, start, behind.as_ref(), |loaded: Loaded<'_>| {
+                if (known.version..=last).contains(&loaded.version) {
+                    let event = A::decode_event(loaded.event).map_err(std::io::Error::other)?;
+                    events.push(event);
+                    position = loaded.position.unwrap_or(position);
+                }
+                Ok(())
+            })?;
+            Ok(Committed {
+                events,
+                version: Version::new(last),
+                position: Position::new(position),
+            })
+        };
+        tokio::task::spawn_blocking(read)
+            .await
+            .map_err(std::io::Error::other)
+            .flatten()
+            .map_err(ExecuteError::Io)
+    }
+}
+
+/// Encodes the events of one command, the first of which follows on `version`.
+fn encode<A: Aggregate>(
+    events: &[A::DomainEvent],
+    version: u64,
+    context: &CommandContext,
+) -> Result<EncodedEvents, EncodeError> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let ms = now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
+    let common = context.common(ms);
+    let mut encoded = EncodedEvents::default();
+    let mut data = Vec::new();
+    let mut id = Uuid::encode_buffer();
+    for (event, version) in events.iter().zip(version + 1..) {
+        data.clear();
+        let name = A::encode_event(event, &mut data)?;
+        let id = Uuid::new_v4().hyphenated().encode_lower(&mut id);
+        encoded.push(&name, &data, id, version, &common);
+    }
+    Ok(encoded)
+}

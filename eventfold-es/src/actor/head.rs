@@ -1,0 +1,65 @@
+//! The head of an aggregate: its state with everything that was decided, durable or not.
+
+use std::collections::HashSet;
+
+use super::guarded;
+use super::keys::Keys;
+use crate::aggregate::Aggregate;
+use crate::engine::{Draft, Stream};
+use crate::error::panic_message;
+
+pub(crate) struct Head<A> {
+    pub(crate) state: A,
+    pub(crate) version: u64,
+    /// The activation in whose name commits are handed over.
+    pub(crate) epoch: u64,
+    /// The version of the newest snapshot.
+    pub(crate) snapshot_version: u64,
+    pub(crate) keys: Keys,
+    /// The names of events that were left out.
+    pub(crate) skipped: Vec<String>,
+    /// Hashes of the ids of all events of the stream, once somebody injects one.
+    pub(crate) event_ids: Option<HashSet<u128>>,
+}
+
+impl<A: Aggregate> Head<A> {
+    /// Folds events into the state. If `apply` panics the state is lost.
+    pub(crate) fn evolve(
+        &mut self,
+        events: &[A::DomainEvent],
+    ) -> Result<(), Box<dyn std::any::Any + Send>> {
+        let mut state = std::mem::take(&mut self.state);
+        self.state = guarded(move || {
+            for event in events {
+                state = state.apply(event);
+            }
+            state
+        })?;
+        self.version += events.len() as u64;
+        Ok(())
+    }
+
+    /// A snapshot of the head, `None` if its state cannot be written.
+    pub(crate) fn draft(&mut self, stream: &Stream) -> Option<Draft> {
+        // Due again only after as many further events, also if this one fails.
+        self.snapshot_version = self.version;
+        let state = match guarded(|| serde_json::to_vec(&self.state)) {
+            Ok(Ok(state)) => state,
+            Ok(Err(error)) => {
+                tracing::warn!(stream = %stream.id(), %error, "no snapshot: the state cannot be written");
+                return None;
+            }
+            Err(panic) => {
+                let panic = panic_message(&*panic);
+                tracing::warn!(stream = %stream.id(), panic, "no snapshot: the state cannot be written");
+                return None;
+            }
+        };
+        Some(Draft {
+            state,
+            state_version: A::STATE_VERSION,
+            keys: self.keys.list(),
+            skipped: self.skipped.clone(),
+        })
+    }
+}

@@ -1,0 +1,115 @@
+//! Events that were decided elsewhere: appended as they are, in turn with the commands.
+
+use std::collections::HashSet;
+use std::io;
+
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::{Actor, Reply};
+use crate::aggregate::Aggregate;
+use crate::engine::{Commit, EncodedEvents, Loaded, StreamEnd, load};
+use crate::error::panic_message;
+use crate::event::{DecodeError, StoredEvent, UnknownEvents};
+
+impl<A: Aggregate> Actor<A> {
+    pub(super) async fn inject(&mut self, event: eventfold::Event, reply: Reply<(), io::Error>) {
+        match self.prepare_injection(&event).await {
+            Ok(Some(encoded)) => {
+                let Some(head) = &mut self.head else { return };
+                let commit = Commit {
+                    stream: self.stream.clone(),
+                    epoch: head.epoch,
+                    events: encoded,
+                    snapshot: None,
+                    done: Box::new(move |result| {
+                        drop(reply.send(result.map(|_| ()).map_err(|error| error.to_io())));
+                    }),
+                };
+                self.engine.commit(commit).await;
+            }
+            // A duplicate is answered like the original, once that is durable.
+            Ok(None) => self.when_durable(Box::new(move |result| {
+                drop(reply.send(result.map(|_| ()).map_err(|error| error.to_io())));
+            })),
+            Err(error) => drop(reply.send(Err(error))),
+        }
+    }
+
+    /// Takes the event into the head and encodes it, `None` if the stream has it already.
+    async fn prepare_injection(
+        &mut self,
+        event: &eventfold::Event,
+    ) -> io::Result<Option<EncodedEvents>> {
+        let id_hash = event.id.as_ref().map(|id| xxh3_128(id.as_bytes()));
+        if let Some(hash) = id_hash
+            && self.knows_event_id(hash).await?
+        {
+            return Ok(None);
+        }
+        let Some(head) = &mut self.head else {
+            return Err(io::Error::other("the aggregate is not loaded"));
+        };
+        let data = event.data.to_string();
+        let decoded = match A::decode_event(StoredEvent::new(&event.event_type, &data)) {
+            Ok(decoded) => Some(decoded),
+            Err(DecodeError::UnknownName { .. }) if A::UNKNOWN_EVENTS == UnknownEvents::Skip => {
+                None
+            }
+            Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+        };
+        let mut encoded = EncodedEvents::default();
+        encoded.push_event(event, head.version + 1, event.ts.saturating_mul(1000))?;
+        if let Some(decoded) = decoded {
+            if let Err(panic) = head.evolve(&[decoded]) {
+                self.head = None;
+                let text = format!("`evolve` panicked: {}", panic_message(&*panic));
+                return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+            }
+        } else {
+            head.version += 1;
+            if !head.skipped.contains(&event.event_type) {
+                head.skipped.push(event.event_type.clone());
+            }
+        }
+        if let (Some(hash), Some(ids)) = (id_hash, &mut head.event_ids) {
+            ids.insert(hash);
+        }
+        Ok(Some(encoded))
+    }
+
+    /// Whether the stream has an event with that id. The first question reads the whole stream; from
+    /// then on its ids stay known.
+    async fn knows_event_id(&mut self, hash: u128) -> io::Result<bool> {
+        if self
+            .head
+            .as_ref()
+            .is_some_and(|head| head.event_ids.is_none())
+        {
+            self.wait_durable().await.map_err(|error| error.to_io())?;
+            let stream = self.stream.clone();
+            let behind = stream.tail().behind.clone();
+            let read = move || {
+                let mut ids = HashSet::new();
+                load(
+                    &stream,
+                    StreamEnd::default(),
+                    behind.as_ref(),
+                    |loaded: Loaded<'_>| {
+                        ids.extend(loaded.id().map(|id| xxh3_128(id.as_bytes())));
+                        Ok(())
+                    },
+                )?;
+                Ok(ids)
+            };
+            let ids = tokio::task::spawn_blocking(read)
+                .await
+                .map_err(io::Error::other)
+                .flatten()?;
+            if let Some(head) = &mut self.head {
+                head.event_ids = Some(ids);
+            }
+        }
+        let ids = self.head.as_ref().and_then(|head| head.event_ids.as_ref());
+        Ok(ids.is_some_and(|ids| ids.contains(&hash)))
+    }
+}

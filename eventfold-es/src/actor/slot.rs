@@ -1,0 +1,285 @@
+//! Where an aggregate is found while somebody knows it, live or passivated.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+
+use super::{Actor, MAILBOX, Mail};
+use crate::aggregate::Aggregate;
+use crate::engine::{Engine, Job, Resident, Stream, Upkeeper};
+use crate::stream::StreamId;
+
+/// Runs the aggregates of callers that are on no runtime themselves.
+static FALLBACK: LazyLock<std::io::Result<Runtime>> = LazyLock::new(|| {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("eventfold-actors")
+        .build()
+});
+
+type Mailbox<A> = mpsc::Sender<Box<Mail<A>>>;
+
+/// One aggregate: the mailbox of its activation, if it has one.
+pub(crate) struct Slot<A: Aggregate> {
+    stream: Arc<Stream>,
+    snapshot_every: u64,
+    activity: Arc<Activity>,
+    mailbox: Mutex<Option<Mailbox<A>>>,
+    residents: Weak<Residents>,
+}
+
+/// When an aggregate was last used.
+#[derive(Debug)]
+pub(crate) struct Activity {
+    start: Instant,
+    idle_timeout: Duration,
+    /// Microseconds since `start`.
+    last_use: AtomicU64,
+}
+
+impl Activity {
+    fn new(idle_timeout: Duration) -> Self {
+        Self {
+            start: Instant::now(),
+            idle_timeout,
+            last_use: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn touch(&self) {
+        let now = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.last_use.store(now, Ordering::Relaxed);
+    }
+
+    /// When the idle time ends, `None` if that is beyond all time.
+    fn deadline(&self) -> Option<Instant> {
+        let last_use = Duration::from_micros(self.last_use.load(Ordering::Relaxed));
+        self.start
+            .checked_add(last_use)?
+            .checked_add(self.idle_timeout)
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.deadline()
+            .is_some_and(|deadline| deadline <= Instant::now())
+    }
+}
+
+impl<A: Aggregate> Slot<A> {
+    fn mailbox(&self) -> MutexGuard<'_, Option<Mailbox<A>>> {
+        self.mailbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether an actor is resident.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.mailbox()
+            .as_ref()
+            .is_some_and(|mailbox| !mailbox.is_closed())
+    }
+
+    pub(crate) fn stream(&self) -> &Arc<Stream> {
+        &self.stream
+    }
+
+    /// The mailbox of the aggregate, which is activated if it is not live.
+    pub(crate) fn activate(self: &Arc<Self>, engine: &Arc<Engine>) -> std::io::Result<Mailbox<A>> {
+        let mut mailbox = self.mailbox();
+        if let Some(live) = mailbox.as_ref().filter(|mailbox| !mailbox.is_closed()) {
+            return Ok(live.clone());
+        }
+        let (sender, receiver) = mpsc::channel(MAILBOX);
+        let actor = Actor {
+            engine: engine.clone(),
+            stream: self.stream.clone(),
+            slot: Arc::downgrade(self),
+            activity: self.activity.clone(),
+            snapshot_every: self.snapshot_every,
+            head: None,
+        };
+        let run = actor.run(receiver);
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(run)),
+            Err(_) => match &*FALLBACK {
+                Ok(runtime) => drop(runtime.spawn(run)),
+                Err(error) => return Err(std::io::Error::new(error.kind(), error.to_string())),
+            },
+        }
+        *mailbox = Some(sender.clone());
+        self.activity.touch();
+        if let Some(residents) = self.residents.upgrade() {
+            residents.keep(self.stream.id(), self.clone());
+        }
+        drop(mailbox);
+        self.watch(engine.keeper());
+        Ok(sender)
+    }
+
+    /// Has the aggregate passivated when it will have been idle.
+    pub(super) fn watch(self: &Arc<Self>, keeper: &Upkeeper) {
+        if self.activity.deadline().is_some() {
+            let watched: Weak<dyn Resident> = Arc::<Self>::downgrade(self);
+            keeper.submit(Job::Watch(watched));
+        }
+    }
+
+    /// Gives the mailbox up at the end of an activation, unless the next one has its own already.
+    pub(super) fn release(&self) {
+        let mut mailbox = self.mailbox();
+        if mailbox.as_ref().is_some_and(mpsc::Sender::is_closed) {
+            *mailbox = None;
+            let kept = self
+                .residents
+                .upgrade()
+                .and_then(|residents| residents.let_go(self.stream.id()));
+            drop(mailbox);
+            drop(kept);
+        }
+    }
+}
+
+impl<A: Aggregate> Drop for Slot<A> {
+    fn drop(&mut self) {
+        if let Some(residents) = self.residents.upgrade() {
+            residents.forget(self.stream.id());
+        }
+    }
+}
+
+impl<A: Aggregate> Resident for Slot<A> {
+    fn deadline(&self) -> Option<Instant> {
+        self.activity.deadline().filter(|_| self.is_alive())
+    }
+
+    fn passivate(&self) {
+        // A full mailbox is not idle.
+        if let Some(mailbox) = &*self.mailbox() {
+            let _ = mailbox.try_send(Box::new(Mail::PassivateIfIdle));
+        }
+    }
+}
+
+/// A slot of any aggregate type.
+pub(crate) trait Residence: Any + Send + Sync {
+    /// Serves what is waiting, leaves memory and returns when that is done.
+    fn retire<'a>(&'a self) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+}
+
+impl<A: Aggregate> Residence for Slot<A> {
+    fn retire<'a>(&'a self) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        Box::pin(async {
+            let mailbox = self.mailbox().clone();
+            if let Some(mailbox) = mailbox
+                && mailbox.send(Box::new(Mail::Retire)).await.is_ok()
+            {
+                drop(self.stream.take_turn().await);
+            }
+        })
+    }
+}
+
+/// The aggregates of a store that somebody knows. Live ones are kept even if nobody else does.
+#[derive(Default)]
+pub(crate) struct Residents {
+    slots: Mutex<HashMap<StreamId, Entry>>,
+}
+
+struct Entry {
+    known: Weak<dyn Residence>,
+    live: Option<Arc<dyn Residence>>,
+}
+
+impl Residents {
+    fn slots(&self) -> MutexGuard<'_, HashMap<StreamId, Entry>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The slot of an aggregate.
+    ///
+    /// # Errors
+    ///
+    /// If the aggregate is live as another Rust type.
+    pub(crate) fn slot<A: Aggregate>(
+        self: &Arc<Self>,
+        engine: &Engine,
+        id: &StreamId,
+        idle_timeout: Duration,
+        snapshot_every: u64,
+    ) -> std::io::Result<Arc<Slot<A>>> {
+        let mut slots = self.slots();
+        if let Some(known) = slots.get(id).and_then(|entry| entry.known.upgrade()) {
+            // Only the lock is left before the value may be dropped.
+            drop(slots);
+            let known: Arc<dyn Any + Send + Sync> = known;
+            return known.downcast::<Slot<A>>().map_err(|_| {
+                let text = format!(
+                    "{id} is in use as another Rust type than {}",
+                    std::any::type_name::<A>()
+                );
+                std::io::Error::new(std::io::ErrorKind::InvalidInput, text)
+            });
+        }
+        let slot = Arc::new(Slot {
+            stream: engine.stream(id),
+            snapshot_every: A::SNAPSHOT_EVERY.unwrap_or(snapshot_every).max(1),
+            activity: Arc::new(Activity::new(idle_timeout)),
+            mailbox: Mutex::new(None),
+            residents: Arc::downgrade(self),
+        });
+        let known: Arc<dyn Residence> = slot.clone();
+        let entry = Entry {
+            known: Arc::downgrade(&known),
+            live: None,
+        };
+        slots.insert(id.clone(), entry);
+        Ok(slot)
+    }
+
+    /// Keeps a live slot.
+    fn keep<A: Aggregate>(&self, id: &StreamId, slot: Arc<Slot<A>>) {
+        let known: Weak<dyn Residence> = Arc::<Slot<A>>::downgrade(&slot);
+        let entry = Entry {
+            known,
+            live: Some(slot),
+        };
+        let before = self.slots().insert(id.clone(), entry);
+        drop(before);
+    }
+
+    /// Keeps a slot no longer; whoever gets it drops it without the lock.
+    fn let_go(&self, id: &StreamId) -> Option<Arc<dyn Residence>> {
+        self.slots().get_mut(id)?.live.take()
+    }
+
+    fn forget(&self, id: &StreamId) {
+        let mut slots = self.slots();
+        // Another slot may have been made since this one's last user went.
+        if slots
+            .get(id)
+            .is_some_and(|entry| entry.known.strong_count() == 0)
+        {
+            slots.remove(id);
+        }
+    }
+
+    /// The live aggregates.
+    pub(crate) fn live(&self) -> Vec<Arc<dyn Residence>> {
+        self.slots()
+            .values()
+            .filter_map(|entry| entry.live.clone())
+            .collect()
+    }
+
+    /// Whether the aggregate is live.
+    pub(crate) fn is_live(&self, id: &StreamId) -> bool {
+        self.slots()
+            .get(id)
+            .is_some_and(|entry| entry.live.is_some())
+    }
+}

@@ -1,0 +1,190 @@
+//! What travels with a command: [`CommandContext`] and [`CommandEnvelope`].
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::aggregate::Aggregate;
+use crate::engine::{Common, write_member};
+
+/// What a command says about itself besides its content: who issued it, what it belongs to, and
+/// on which terms it may be executed.
+///
+/// ```
+/// use eventfold_es::CommandContext;
+/// use serde_json::json;
+///
+/// let context = CommandContext::default()
+///     .with_actor("user-42")
+///     .with_correlation_id("request-7")
+///     .with_metadata(json!({ "source": "api" }))
+///     .with_expected_version(3);
+/// assert_eq!(context.actor.as_deref(), Some("user-42"));
+/// ```
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct CommandContext {
+    /// Who issued the command; stored as the events' `actor`.
+    pub actor: Option<String>,
+    /// What the command belongs to across aggregates; stored in the events' `meta`.
+    pub correlation_id: Option<String>,
+    /// More to store in the events' `meta`; only the members of an object are.
+    pub metadata: Option<Value>,
+    /// The device that issued the command; stored in the events' `meta`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub source_device: Option<String>,
+    /// What caused the command, usually an event's id; stored in the events' `meta`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub causation_id: Option<String>,
+    /// The version that the stream must have for the command to be decided.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub expected_version: Option<u64>,
+    /// Names the command, so that repeating it has no further effect.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub idempotency_key: Option<String>,
+}
+
+impl CommandContext {
+    /// Says who issues the command, a user or a service for example.
+    #[must_use]
+    pub fn with_actor(mut self, actor: impl Into<String>) -> Self {
+        self.actor = Some(actor.into());
+        self
+    }
+
+    /// Says what the command belongs to, across aggregates and services.
+    #[must_use]
+    pub fn with_correlation_id(mut self, id: impl Into<String>) -> Self {
+        self.correlation_id = Some(id.into());
+        self
+    }
+
+    /// Adds the members of a JSON object to the `meta` of the command's events.
+    #[must_use]
+    pub fn with_metadata(mut self, meta: Value) -> Self {
+        self.metadata = Some(meta);
+        self
+    }
+
+    /// Says which device the command comes from: `meta.source_device` of its events.
+    #[must_use]
+    pub fn with_source_device(mut self, device_id: impl Into<String>) -> Self {
+        self.source_device = Some(device_id.into());
+        self
+    }
+
+    /// Says what caused the command, usually the id of an event: `meta.causation_id` of its events.
+    #[must_use]
+    pub fn with_causation_id(mut self, id: impl Into<String>) -> Self {
+        self.causation_id = Some(id.into());
+        self
+    }
+
+    /// Has the command refused with [`ExecuteError::Conflict`](crate::ExecuteError::Conflict)
+    /// unless the stream is at `version`: 0 for a stream that does not exist yet. Never retried.
+    #[must_use]
+    pub fn with_expected_version(mut self, version: u64) -> Self {
+        self.expected_version = Some(version);
+        self
+    }
+
+    /// Names the command: repeated under the same key on the same stream it stores nothing again
+    /// and is answered with the events that the first one stored, also after a restart.
+    ///
+    /// A stream remembers at least its last 1,000 keys. A command that was refused, or that stored
+    /// no event, is decided again. The key is looked up before the expected version.
+    #[must_use]
+    pub fn with_idempotency_key(mut self, key: impl Into<String>) -> Self {
+        self.idempotency_key = Some(key.into());
+        self
+    }
+
+    /// The `meta` of the command's events, `None` if there is nothing to say.
+    fn meta(&self) -> Option<Map<String, Value>> {
+        let mut meta = match &self.metadata {
+            Some(Value::Object(members)) => members.clone(),
+            _ => Map::new(),
+        };
+        let ids = [
+            ("correlation_id", &self.correlation_id),
+            ("causation_id", &self.causation_id),
+            ("source_device", &self.source_device),
+        ];
+        for (name, id) in ids {
+            if let Some(id) = id {
+                meta.insert(name.to_owned(), Value::String(id.clone()));
+            }
+        }
+        (!meta.is_empty()).then_some(meta)
+    }
+
+    /// What the lines of the command's events have in common.
+    pub(crate) fn common(&self, ms: u64) -> Common {
+        let mut common = Common {
+            ms,
+            ..Common::default()
+        };
+        if let Some(actor) = &self.actor {
+            write_member(&mut common.after_id, "actor", actor);
+        }
+        if let Some(meta) = self.meta() {
+            write_member(&mut common.after_id, "meta", &meta);
+        }
+        if let Some(key) = &self.idempotency_key {
+            write_member(&mut common.key, "key", key);
+        }
+        common
+    }
+}
+
+/// A command in JSON and where it goes, as process managers produce it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CommandEnvelope {
+    /// The type of the target, its [`Aggregate::AGGREGATE_TYPE`].
+    pub aggregate_type: String,
+    /// The target's id.
+    pub instance_id: String,
+    /// The target's [`Aggregate::Command`] in JSON.
+    pub command: Value,
+    /// What travels with the command.
+    pub context: CommandContext,
+}
+
+/// Writes a domain event as an [`eventfold::Event`] with a new id, and with what the context says
+/// of its actor and its `meta`.
+///
+/// # Errors
+///
+/// The cause if the event cannot be written as JSON.
+///
+/// ```
+/// # use eventfold_es::{Aggregate, CommandContext, to_eventfold_event}; use serde::{Serialize, Deserialize};
+/// # #[derive(Clone, Default, Serialize, Deserialize)] struct Counter { value: u64 }
+/// # #[derive(Clone, Serialize, Deserialize)] #[serde(tag = "type", content = "data")]
+/// # enum CounterEvent { Added { amount: u64 } }
+/// # impl Aggregate for Counter {
+/// #     const AGGREGATE_TYPE: &'static str = "counter";
+/// #     type Command = (); type DomainEvent = CounterEvent; type Error = std::convert::Infallible;
+/// #     fn handle(&self, _: ()) -> Result<Vec<CounterEvent>, Self::Error> { Ok(vec![]) }
+/// #     fn apply(self, _: &CounterEvent) -> Self { self }
+/// # }
+/// let context = CommandContext::default().with_actor("ann").with_correlation_id("r-1");
+/// let event = to_eventfold_event::<Counter>(&CounterEvent::Added { amount: 5 }, &context)?;
+/// assert_eq!(event.event_type, "Added");
+/// assert_eq!(event.data["amount"], 5);
+/// assert_eq!(event.actor.as_deref(), Some("ann"));
+/// assert_eq!(event.meta.unwrap()["correlation_id"], "r-1");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+pub fn to_eventfold_event<A: Aggregate>(
+    domain_event: &A::DomainEvent,
+    ctx: &CommandContext,
+) -> serde_json::Result<eventfold::Event> {
+    let mut data = Vec::new();
+    let name = A::encode_event(domain_event, &mut data)
+        .map_err(|error| <serde_json::Error as serde::ser::Error>::custom(error))?;
+    let mut event = eventfold::Event::new(&name, serde_json::from_slice(&data)?)
+        .with_id(Uuid::new_v4().to_string());
+    event.actor.clone_from(&ctx.actor);
+    event.meta = ctx.meta().map(Value::Object);
+    Ok(event)
+}

@@ -1,0 +1,250 @@
+//! The engine: storage behind one seam whose unit is the commit.
+//!
+//! An actor loads a stream, hands over commits and waits for their answers; nothing outside this
+//! module knows how they get to the disk. The way of one commit: [`Engine::commit`], the queue,
+//! [`committer`], [`journal`], the stream's file ([`files`]), the answer.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+
+use tokio::sync::{Semaphore, oneshot, watch};
+
+mod adopted;
+mod checkpoint;
+mod commit;
+mod committer;
+pub(crate) mod disk;
+mod files;
+mod journal;
+mod line;
+mod load;
+mod lock;
+mod migrate;
+mod open;
+mod redo;
+mod shared;
+mod snapshot;
+mod stream;
+mod upkeep;
+
+pub(crate) use commit::{Adoption, Commit, CommitError, Done};
+pub(crate) use journal::commit_line::CommitLine;
+pub(crate) use journal::reader::Reader as JournalReader;
+pub(crate) use line::{Common, EncodedEvents, split_sum, write_member, write_sum};
+pub(crate) use load::{Found, Loaded, is_at, load};
+pub(crate) use snapshot::{Draft, KnownKey, Saved};
+pub(crate) use stream::{Stream, StreamEnd};
+pub(crate) use upkeep::{Job, Resident, Upkeeper};
+
+use crate::layout::{RawNames, StreamLayout};
+use crate::stream::StreamId;
+use commit::Request;
+use committer::Committer;
+use journal::Index;
+use lock::DirLock;
+use shared::Shared;
+use stream::Streams;
+use upkeep::Upkeep;
+
+/// How many KiB of events may wait for the committer.
+const ROOM: u32 = 64 * 1024;
+/// How many streams are loaded at the same time.
+const LOADS: usize = 4;
+
+/// An open store's storage.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    layout: StreamLayout,
+    streams: Arc<Streams>,
+    shared: Arc<Shared>,
+    index: Arc<Index>,
+    requests: Sender<Request>,
+    room: Arc<Semaphore>,
+    loads: Semaphore,
+    keeper: Upkeeper,
+    ended: watch::Receiver<bool>,
+}
+
+/// A stream and what its end is, read by an activation that holds the turn.
+pub(crate) struct Activated {
+    pub(crate) epoch: u64,
+    pub(crate) end: StreamEnd,
+}
+
+impl Engine {
+    /// Opens the store in `base`, which is created if need be. `extra` are streams at places of
+    /// their own. Blocks on the disk, and on a store in this process that is about to release the
+    /// directory.
+    pub(crate) fn open(base: &Path, extra: RawNames) -> io::Result<Arc<Self>> {
+        disk::create_private_dir(base)?;
+        let lock = DirLock::take(base)?;
+        let opened = open::open(lock.dir(), extra)?;
+
+        let upkeep = Upkeep::start(lock.dir(), opened.journal.dir())?;
+        let keeper = upkeep.keeper();
+        let shared = Shared::new(opened.journal.end().position);
+        let index = opened.journal.index();
+        let (requests, queue) = channel();
+        let (end, ended) = watch::channel(false);
+        let committer = Committer::new(shared.clone(), queue, opened.journal, upkeep);
+        std::thread::Builder::new()
+            .name("eventfold-commit".to_owned())
+            .spawn(move || {
+                committer.run();
+                drop(lock);
+                end.send_replace(true);
+            })?;
+        Ok(Arc::new(Self {
+            layout: opened.layout,
+            streams: opened.streams,
+            shared,
+            index,
+            requests,
+            room: Arc::new(Semaphore::new(ROOM as usize)),
+            loads: Semaphore::new(LOADS),
+            keeper,
+            ended,
+        }))
+    }
+
+    pub(crate) fn layout(&self) -> &StreamLayout {
+        &self.layout
+    }
+
+    /// The stream `id`, whether it exists or not.
+    pub(crate) fn stream(&self, id: &StreamId) -> Arc<Stream> {
+        self.streams.get(id)
+    }
+
+    /// The position of the newest durable event.
+    pub(crate) fn head(&self) -> u64 {
+        self.shared.head()
+    }
+
+    /// Reads the journal from behind position `after`.
+    pub(crate) fn reader(&self, after: u64) -> JournalReader {
+        JournalReader::new(self.index.clone(), after)
+    }
+
+    pub(crate) fn keeper(&self) -> &Upkeeper {
+        &self.keeper
+    }
+
+    /// Hands a commit over; waits while too much is under way already.
+    pub(crate) async fn commit(&self, mut commit: Commit) {
+        let kib = u32::try_from(commit.events.size() / 1024 + 1).unwrap_or(ROOM);
+        // The semaphore is never closed.
+        if let Ok(room) = self.room.clone().acquire_many_owned(kib.min(ROOM)).await {
+            let done = commit.done;
+            commit.done = Box::new(move |result| {
+                drop(room);
+                done(result);
+            });
+        }
+        self.request(Request::Commit(commit));
+    }
+
+    /// Asks to be told when everything that was handed over for `stream` before is done.
+    pub(crate) fn fence(&self, stream: Arc<Stream>, epoch: u64, done: Done) {
+        self.request(Request::Fence {
+            stream,
+            epoch,
+            done,
+        });
+    }
+
+    fn request(&self, request: Request) {
+        if let Err(refused) = self.requests.send(request) {
+            match refused.0 {
+                Request::Commit(Commit { done, .. })
+                | Request::Adopt(Adoption { done, .. })
+                | Request::Fence { done, .. } => done(Err(CommitError::Closed)),
+                Request::Close => {}
+            }
+        }
+    }
+
+    /// Waits until nothing of an earlier activation of `stream` is under way any more.
+    pub(crate) async fn settle(&self, stream: &Arc<Stream>) -> Result<(), CommitError> {
+        let epoch = stream.tail().epoch;
+        if epoch == 0 {
+            return Ok(());
+        }
+        let (done, settled) = oneshot::channel();
+        let answer: Done = Box::new(move |result| {
+            let _ = done.send(result);
+        });
+        self.fence(stream.clone(), epoch, answer);
+        match settled.await {
+            // A failure of the earlier epoch is no concern of the next one, unless it is final.
+            Ok(Err(error @ (CommitError::Closed | CommitError::Failed(_)))) => Err(error),
+            Ok(_) => Ok(()),
+            Err(_) => Err(CommitError::Closed),
+        }
+    }
+
+    /// Waits for a place among the few that load.
+    pub(crate) async fn load_permit(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
+        self.loads.acquire().await.ok()
+    }
+
+    /// Ends a load: enters what other programs appended into the journal, and opens an epoch.
+    pub(crate) async fn activate(
+        &self,
+        stream: &Arc<Stream>,
+        found: Found,
+    ) -> Result<Activated, CommitError> {
+        let mut end = found.end;
+        if !found.foreign.is_empty() || found.file_length > found.end.offset {
+            let (done, adopted) = oneshot::channel();
+            self.request(Request::Adopt(Adoption {
+                stream: stream.clone(),
+                after: found.before_foreign,
+                lines: found.foreign,
+                file_end: found.end.offset,
+                file_length: found.file_length,
+                done: Box::new(move |result| {
+                    let _ = done.send(result);
+                }),
+            }));
+            adopted.await.unwrap_or(Err(CommitError::Closed))?;
+            end.position = stream.durable_position();
+        }
+        let epoch = stream.start_epoch(end);
+        Ok(Activated { epoch, end })
+    }
+
+    /// Whether the stream has a user, even if it has no event yet.
+    pub(crate) fn is_in_use(&self, id: &StreamId) -> bool {
+        self.streams.is_in_use(id)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.shared.is_closed()
+    }
+
+    /// Ends the store once everything that was handed over is done. Does not wait for that; the
+    /// next `open` in this process does.
+    pub(crate) fn close(&self) {
+        lock::announce_release(self.layout.base_dir());
+        self.request(Request::Close);
+    }
+
+    /// Waits until the store has ended and its directory is released; fails if the next open has
+    /// something to replay.
+    pub(crate) async fn ended(&self) -> io::Result<()> {
+        let mut ended = self.ended.clone();
+        // An error means that the thread is gone, which is the end as well.
+        let _ = ended.wait_for(|ended| *ended).await;
+        if let Err(error) = self.shared.check_failed() {
+            return Err(error.to_io());
+        }
+        if self.shared.is_left_behind() {
+            let text = "the next open has to bring a stream's file up to the journal";
+            return Err(io::Error::other(text));
+        }
+        Ok(())
+    }
+}

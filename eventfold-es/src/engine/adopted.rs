@@ -1,0 +1,69 @@
+//! How much of a stream was written by other programs and entered into the journal since.
+//!
+//! A line of ours says itself that it is in the journal. One of another program does not, so
+//! `adopted.json` beside the stream's file says up to where they are. It is written after the
+//! journal, and again when the journal is replayed.
+
+use std::io;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::disk;
+
+/// The part of a stream's file that ends with the last adopted line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Adopted {
+    /// The offset behind the last adopted line.
+    pub(crate) end: u64,
+    /// Its version.
+    pub(crate) version: u64,
+    /// Its position in the journal.
+    pub(crate) position: u64,
+    /// The checksum of the file up to `end`.
+    pub(crate) hash: u64,
+}
+
+const FILE: &str = "adopted.json";
+
+impl Adopted {
+    /// What is known of the stream in `dir`, `None` if nothing was adopted.
+    pub(crate) fn read(dir: &Path) -> io::Result<Option<Self>> {
+        let path = dir.join(FILE);
+        let Some(bytes) = disk::read_if_there(&path)? else {
+            return Ok(None);
+        };
+        serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|cause| disk::damaged(&path, 0, &cause))
+    }
+
+    /// Notes that the file in `dir` is adopted up to `end`.
+    pub(crate) fn record(dir: &Path, end: u64, version: u64, position: u64) -> io::Result<()> {
+        let file = dir.join("app.jsonl");
+        let bytes = std::fs::read(&file).map_err(|e| disk::at("read", &file, &e))?;
+        let length = usize::try_from(end).unwrap_or(usize::MAX);
+        let hashed = bytes
+            .get(..length)
+            .ok_or_else(|| disk::damaged(&file, bytes.len() as u64, &"the file is too short"))?;
+        let adopted = Self {
+            end,
+            version,
+            position,
+            hash: xxh3_64(hashed),
+        };
+        let json = serde_json::to_vec(&adopted)?;
+        disk::replace(&dir.join(FILE), &json, false)
+    }
+
+    /// Makes what [`record`](Self::record) wrote durable, if anything was.
+    pub(crate) fn sync(dir: &Path) -> io::Result<()> {
+        let path = dir.join(FILE);
+        match std::fs::File::open(&path) {
+            Ok(file) => file.sync_all().map_err(|e| disk::at("sync", &path, &e)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(disk::at("open", &path, &error)),
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What the committer is asked to do, and how it answers.
+
+use std::io;
+use std::sync::Arc;
+
+use super::line::EncodedEvents;
+use super::snapshot::Draft;
+use super::stream::{Stream, StreamEnd};
+
+/// The events of one command, decided and encoded, to be made durable.
+pub(crate) struct Commit {
+    pub(crate) stream: Arc<Stream>,
+    /// The activation that decided them.
+    pub(crate) epoch: u64,
+    pub(crate) events: EncodedEvents,
+    /// A snapshot of the state after these events, to be kept once they are durable.
+    pub(crate) snapshot: Option<Draft>,
+    pub(crate) done: Done,
+}
+
+/// Lines that another program appended to a stream, to be entered into the journal.
+pub(crate) struct Adoption {
+    pub(crate) stream: Arc<Stream>,
+    /// Where the lines begin; the version and position are of the event before them.
+    pub(crate) after: StreamEnd,
+    /// Each line with its offset, in order.
+    pub(crate) lines: Vec<(u64, Vec<u8>)>,
+    /// Where the file ends once an unfinished line at its end is cut off.
+    pub(crate) file_end: u64,
+    /// How long the file is now.
+    pub(crate) file_length: u64,
+    pub(crate) done: Done,
+}
+
+/// A request to the committer; it serves them in order.
+pub(crate) enum Request {
+    Commit(Commit),
+    Adopt(Adoption),
+    /// Asks to be told when all requests before this one are done.
+    Fence {
+        stream: Arc<Stream>,
+        epoch: u64,
+        done: Done,
+    },
+    /// Ends the committer, after all requests before this one.
+    Close,
+}
+
+/// Takes the answer to a request: the position of the last event that it depends on. It runs on
+/// the committer's thread and must not block.
+pub(crate) type Done = Box<dyn FnOnce(Result<u64, CommitError>) + Send>;
+
+/// Why a commit did not succeed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum CommitError {
+    /// Nothing of it is stored.
+    #[error(transparent)]
+    NotStored(Arc<io::Error>),
+    /// Whether it is stored is unknown until the store is opened again.
+    #[error(transparent)]
+    Unknown(Arc<io::Error>),
+    /// Nothing of it is stored: the store failed earlier and must be opened again.
+    #[error("the store has failed and must be opened again: {0}")]
+    Failed(Arc<io::Error>),
+    /// Nothing of it is stored: another activation has taken over the stream.
+    #[error("another activation has taken over the stream")]
+    Superseded,
+    /// Nothing of it is stored: the store is shut down.
+    #[error("the store is shut down")]
+    Closed,
+}
+
+impl CommitError {
+    pub(crate) fn not_stored(error: io::Error) -> Self {
+        Self::NotStored(Arc::new(error))
+    }
+
+    /// This error as an I/O error of its own, for a caller that has no better place for it.
+    pub(crate) fn to_io(&self) -> io::Error {
+        let kind = match self {
+            Self::NotStored(e) | Self::Unknown(e) | Self::Failed(e) => e.kind(),
+            Self::Superseded => io::ErrorKind::Interrupted,
+            Self::Closed => io::ErrorKind::NotConnected,
+        };
+        io::Error::new(kind, self.clone())
+    }
+}

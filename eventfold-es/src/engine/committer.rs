@@ -1,0 +1,535 @@
+//! The committer: the one thread of a store that writes.
+//!
+//! It takes all requests that wait, writes their commits to the journal as one batch, makes that
+//! durable, appends the lines to the streams' files and answers. While it does so the next
+//! requests gather, so batches form by themselves and a lone commit never waits for company.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+use super::adopted::Adopted;
+use super::commit::{Adoption, Commit, CommitError, Done, Request};
+use super::files::{Files, OPEN_FILES};
+use super::journal::commit_line::{write, write_adopted};
+use super::journal::{AppendError, Batch, Journal, Spare};
+use super::load::line_hash;
+use super::shared::Shared;
+use super::snapshot::Draft;
+use super::stream::{Behind, Stream, StreamEnd};
+use super::upkeep::{CheckpointJob, Job, Upkeep};
+
+/// How many requests one batch takes at most.
+const LARGEST_ROUND: usize = 1024;
+/// How many bytes of events one batch takes at most, unless a single commit is larger.
+const LARGEST_BATCH: usize = 4 * 1024 * 1024;
+/// How much the journal grows between checkpoints.
+const CHECKPOINT_EVERY: u64 = 8 * 1024 * 1024;
+/// More than a line of the journal holds besides its events and the stream's name.
+const LINE_OVERHEAD: usize = 160;
+/// More than position and checksum add to an event.
+const EVENT_OVERHEAD: usize = 64;
+
+/// The state of the committer's thread.
+pub(crate) struct Committer {
+    shared: Arc<Shared>,
+    requests: Receiver<Request>,
+    journal: Journal,
+    files: Files,
+    upkeep: Upkeep,
+    round: u64,
+    /// Streams whose files lack lines that are durable in the journal.
+    behind: Vec<Arc<Stream>>,
+    /// Something else is only in the journal, so that it must be replayed at the next open.
+    must_replay: bool,
+    /// The directories of the streams that were written since the last checkpoint.
+    dirty: Vec<PathBuf>,
+    checkpoint_round: u64,
+    since_checkpoint: u64,
+}
+
+/// The requests that are served together.
+struct Round {
+    batch: Batch,
+    streams: Vec<StagedStream>,
+    answers: Vec<Answer>,
+}
+
+/// What a round adds to one stream.
+struct StagedStream {
+    stream: Arc<Stream>,
+    start: StreamEnd,
+    end: StreamEnd,
+    /// The lines to append to the file; empty if they are there already.
+    lines: Vec<u8>,
+    adopted: bool,
+    /// A snapshot of the state at some version in this round, and that place.
+    snapshot: Option<(Draft, StreamEnd)>,
+}
+
+struct Answer {
+    done: Done,
+    /// The position of the last event that is answered for.
+    position: u64,
+    /// For a fence: whose failure it must report.
+    fence: Option<(Arc<Stream>, u64)>,
+}
+
+impl Committer {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        requests: Receiver<Request>,
+        journal: Journal,
+        upkeep: Upkeep,
+    ) -> Self {
+        upkeep.prepare_spare(journal.next_capacity());
+        Self {
+            shared,
+            requests,
+            journal,
+            files: Files::default(),
+            upkeep,
+            round: 0,
+            behind: Vec::new(),
+            must_replay: false,
+            dirty: Vec::new(),
+            checkpoint_round: 0,
+            since_checkpoint: 0,
+        }
+    }
+
+    /// Serves requests until it is told to close, then leaves the store in order.
+    pub(crate) fn run(mut self) {
+        let served = catch_unwind(AssertUnwindSafe(|| self.serve()));
+        if served.is_err() {
+            self.shared
+                .fail(io::Error::other("the committer panicked; this is a bug"));
+        }
+        self.close();
+    }
+
+    fn serve(&mut self) {
+        let mut carried = None;
+        loop {
+            let Some(first) = carried.take().or_else(|| self.requests.recv().ok()) else {
+                return;
+            };
+            let mut round = self.start_round(&first);
+            let mut next = Some(first);
+            let mut open = true;
+            while let Some(request) = next.take() {
+                if matches!(request, Request::Close) {
+                    open = false;
+                    break;
+                }
+                if !self.fits(&round, &request) {
+                    carried = Some(request);
+                    break;
+                }
+                self.admit(&mut round, request);
+                next = self.requests.try_recv().ok();
+            }
+            self.finish_round(round);
+            if !open {
+                return;
+            }
+        }
+    }
+
+    /// Begins a round whose first request is `first`.
+    fn start_round(&mut self, first: &Request) -> Round {
+        self.round += 1;
+        let has_lines = self.journal.end().offset > 0;
+        if has_lines && !self.journal.has_room_for(size_of(first) as u64) {
+            // If this fails the segment just grows, more slowly.
+            if let Err(error) = self.start_segment() {
+                tracing::warn!(%error, "no new journal segment; the old one grows on");
+            }
+        }
+        Round {
+            batch: self.journal.begin_batch(),
+            streams: Vec::new(),
+            answers: Vec::new(),
+        }
+    }
+
+    fn start_segment(&mut self) -> io::Result<()> {
+        let spare = match self.upkeep.take_spare() {
+            Some(spare) => spare,
+            None => Spare::create(
+                self.journal.dir(),
+                "urgent.tmp",
+                self.journal.next_capacity(),
+            )?,
+        };
+        self.journal.start_segment(spare)?;
+        self.upkeep.prepare_spare(self.journal.next_capacity());
+        Ok(())
+    }
+
+    /// Whether `round` can take `request` as well.
+    fn fits(&self, round: &Round, request: &Request) -> bool {
+        let size = round.batch.bytes.len() + size_of(request);
+        round.answers.is_empty()
+            || (round.answers.len() < LARGEST_ROUND
+                && round.streams.len() < OPEN_FILES
+                && size <= LARGEST_BATCH
+                && (round.streams.is_empty() || self.journal.has_room_for(size as u64)))
+    }
+
+    /// Takes a request into the round, or answers it if it cannot be.
+    fn admit(&mut self, round: &mut Round, request: Request) {
+        match request {
+            Request::Commit(commit) => {
+                if let Err(error) = self.may_commit(&commit) {
+                    self.answer(commit.done, Err(error));
+                } else if let Err(error) = self.stage(round, &commit.stream, None) {
+                    let error = CommitError::not_stored(error);
+                    commit.stream.tail().failure = Some(error.clone());
+                    self.answer(commit.done, Err(error));
+                } else {
+                    add_commit(round, commit);
+                }
+            }
+            Request::Adopt(adoption) => match self.stage_adoption(round, &adoption) {
+                Ok(()) => add_adoption(round, adoption),
+                Err(error) => self.answer(adoption.done, Err(error)),
+            },
+            Request::Fence {
+                stream,
+                epoch,
+                done,
+            } => round.answers.push(Answer {
+                done,
+                position: 0,
+                fence: Some((stream, epoch)),
+            }),
+            Request::Close => unreachable!("the caller ends the round there"),
+        }
+    }
+
+    fn may_commit(&self, commit: &Commit) -> Result<(), CommitError> {
+        self.shared.check_failed()?;
+        commit.stream.failure(commit.epoch).map_or(Ok(()), Err)
+    }
+
+    /// Makes sure that the stream can be appended to, and has a place in the round.
+    fn stage(
+        &mut self,
+        round: &mut Round,
+        stream: &Arc<Stream>,
+        end: Option<(StreamEnd, u64)>,
+    ) -> io::Result<()> {
+        if find(&mut round.streams, stream).is_some() {
+            return Ok(());
+        }
+        self.catch_up(stream)?;
+        let (end, length) = end.unwrap_or_else(|| {
+            let end = stream.tail().end;
+            (end, end.offset)
+        });
+        self.files.prepare(stream, length)?;
+        round.streams.push(StagedStream {
+            stream: stream.clone(),
+            start: end,
+            end,
+            lines: Vec::new(),
+            adopted: false,
+            snapshot: None,
+        });
+        Ok(())
+    }
+
+    fn stage_adoption(
+        &mut self,
+        round: &mut Round,
+        adoption: &Adoption,
+    ) -> Result<(), CommitError> {
+        self.shared.check_failed()?;
+        let stream = &adoption.stream;
+        let mut prepare = || -> io::Result<()> {
+            let end = Some((adoption.after, adoption.file_length));
+            self.stage(round, stream, end)?;
+            if adoption.file_end < adoption.file_length {
+                keep_unfinished_line(stream, adoption.file_end)?;
+                self.files.cut(stream, adoption.file_end)?;
+            }
+            Ok(())
+        };
+        prepare().map_err(CommitError::not_stored)
+    }
+
+    /// Writes to the stream's file what it lacks.
+    fn catch_up(&mut self, stream: &Arc<Stream>) -> io::Result<()> {
+        let Some(behind) = stream.tail().behind.clone() else {
+            return Ok(());
+        };
+        self.files.write(stream, behind.offset, &behind.lines)?;
+        stream.tail().behind = None;
+        self.behind.retain(|other| !Arc::ptr_eq(other, stream));
+        Ok(())
+    }
+
+    /// Makes the round durable and answers everyone in it.
+    fn finish_round(&mut self, round: Round) {
+        let Round {
+            batch,
+            streams,
+            answers,
+        } = round;
+        let outcome = if batch.end.position == batch.durable {
+            Ok(())
+        } else {
+            self.append(&batch)
+        };
+        match &outcome {
+            Ok(()) => {
+                for staged in streams {
+                    self.complete(staged);
+                }
+                self.shared.set_head(batch.end.position);
+                self.since_checkpoint += batch.bytes.len() as u64;
+            }
+            Err(error) => {
+                for staged in streams {
+                    staged.stream.tail().failure = Some(error.clone());
+                }
+            }
+        }
+        for answer in answers {
+            let Answer {
+                done,
+                position,
+                fence,
+            } = answer;
+            let result = match fence {
+                None => outcome.clone().map(|()| position),
+                Some((stream, epoch)) => fence_result(&stream, epoch),
+            };
+            self.answer(done, result);
+        }
+        if self.since_checkpoint >= CHECKPOINT_EVERY {
+            self.checkpoint();
+        }
+    }
+
+    fn append(&mut self, batch: &Batch) -> Result<(), CommitError> {
+        self.journal.append(batch).map_err(|error| match error {
+            AppendError::NotStored(error) => CommitError::not_stored(error),
+            AppendError::Unknown(error) => {
+                tracing::error!(%error, "the store has failed: it must be opened again");
+                CommitError::Unknown(self.shared.fail(error))
+            }
+        })
+    }
+
+    /// Brings a stream's file to what is durable in the journal, which stands whatever happens
+    /// here.
+    fn complete(&mut self, staged: StagedStream) {
+        let StagedStream {
+            stream,
+            start,
+            mut end,
+            lines,
+            adopted,
+            snapshot,
+        } = staged;
+        if !lines.is_empty() {
+            end.offset = start.offset + lines.len() as u64;
+            end.hash = last_line_hash(&lines);
+            if let Err(error) = self.files.write(&stream, start.offset, &lines) {
+                tracing::error!(stream = %stream.id(), %error, "the stream takes no more commands until its file can be written");
+                let offset = start.offset;
+                stream.tail().behind = Some(Behind { offset, lines });
+                self.behind.push(stream.clone());
+            }
+        }
+        if adopted
+            && let Err(error) = Adopted::record(stream.dir(), end.offset, end.version, end.position)
+        {
+            tracing::error!(stream = %stream.id(), %error, "the adopted lines are not noted; they will be when the store is next opened");
+            self.must_replay = true;
+        }
+        stream.tail().end = end;
+        stream.set_durable(&end);
+        if let Some((draft, end)) = snapshot {
+            self.upkeep.save_snapshot(stream.clone(), draft, end);
+        }
+        if stream.tail().dirty_since.replace(self.checkpoint_round) != Some(self.checkpoint_round) {
+            self.dirty.push(stream.dir().to_owned());
+        }
+    }
+
+    fn answer(&self, done: Done, result: Result<u64, CommitError>) {
+        // A caller's own types are dropped here; their panics must not reach this thread.
+        if catch_unwind(AssertUnwindSafe(|| done(result))).is_err() {
+            tracing::error!("a panic in the answer to a command was ignored");
+        }
+    }
+
+    /// Lets the upkeep thread move the redo point up to here, unless a stream's file is not.
+    fn checkpoint(&mut self) {
+        if !self.behind.is_empty() || self.must_replay || !self.upkeep.may_checkpoint() {
+            return;
+        }
+        let job = CheckpointJob {
+            end: self.journal.end(),
+            dirty: std::mem::take(&mut self.dirty),
+            clean: false,
+        };
+        self.upkeep.submit(Job::Checkpoint(job));
+        self.checkpoint_round += 1;
+        self.since_checkpoint = 0;
+    }
+
+    /// Leaves the store in order: what is still asked for is refused, the redo point moves to the
+    /// end, the directory is released.
+    fn close(mut self) {
+        self.shared.refuse_new_requests();
+        while let Ok(request) = self.requests.try_recv() {
+            match request {
+                Request::Commit(Commit { done, .. }) | Request::Adopt(Adoption { done, .. }) => {
+                    self.answer(done, Err(CommitError::Closed));
+                }
+                Request::Fence {
+                    stream,
+                    epoch,
+                    done,
+                } => self.answer(done, fence_result(&stream, epoch)),
+                Request::Close => {}
+            }
+        }
+        for stream in std::mem::take(&mut self.behind) {
+            if self.catch_up(&stream).is_err() {
+                self.behind.push(stream);
+            }
+        }
+        if !self.behind.is_empty() || self.must_replay {
+            self.shared.leave_behind();
+        }
+        let clean = !self.shared.is_left_behind() && self.shared.check_failed().is_ok();
+        let last = clean.then(|| CheckpointJob {
+            end: self.journal.end(),
+            dirty: std::mem::take(&mut self.dirty),
+            clean: true,
+        });
+        drop(self.files);
+        self.upkeep.finish(last);
+    }
+}
+
+/// The stream's place in a round. The newest first: commits of one stream tend to come together.
+fn find<'a>(streams: &'a mut [StagedStream], stream: &Arc<Stream>) -> Option<&'a mut StagedStream> {
+    streams
+        .iter_mut()
+        .rev()
+        .find(|staged| Arc::ptr_eq(&staged.stream, stream))
+}
+
+/// Writes a commit's line to the round's batch.
+fn add_commit(round: &mut Round, commit: Commit) {
+    let batch = &mut round.batch;
+    let staged = find(&mut round.streams, &commit.stream).expect("the stream was staged");
+    let at = StreamEnd {
+        offset: staged.start.offset + staged.lines.len() as u64,
+        ..staged.end
+    };
+    let place = commit.stream.place(&at);
+    write(batch, &place, &commit.events, &mut staged.lines);
+    staged.end.version += commit.events.count();
+    staged.end.position = batch.end.position;
+    if let Some(draft) = commit.snapshot {
+        let end = StreamEnd {
+            offset: staged.start.offset + staged.lines.len() as u64,
+            hash: last_line_hash(&staged.lines),
+            ..staged.end
+        };
+        staged.snapshot = Some((draft, end));
+    }
+    round.answers.push(Answer {
+        done: commit.done,
+        position: staged.end.position,
+        fence: None,
+    });
+}
+
+/// Writes adopted lines to the round's batch, one commit for each run without a gap.
+fn add_adoption(round: &mut Round, adoption: Adoption) {
+    let batch = &mut round.batch;
+    let staged = find(&mut round.streams, &adoption.stream).expect("the stream was staged");
+    let mut lines = adoption.lines.iter().peekable();
+    while let Some((offset, line)) = lines.next() {
+        let mut run = vec![line.as_slice()];
+        let mut end = offset + line.len() as u64 + 1;
+        while let Some((next, line)) = lines.peek()
+            && *next == end
+        {
+            run.push(line);
+            end += line.len() as u64 + 1;
+            lines.next();
+        }
+        let at = StreamEnd {
+            offset: *offset,
+            ..staged.end
+        };
+        write_adopted(batch, &adoption.stream.place(&at), &run);
+        staged.end.version += run.len() as u64;
+        staged.end.offset = end;
+        staged.end.position = batch.end.position;
+        staged.end.hash = line_hash(run.last().expect("a run has a line"));
+    }
+    staged.end.offset = adoption.file_end;
+    staged.adopted = !adoption.lines.is_empty();
+    round.answers.push(Answer {
+        done: adoption.done,
+        position: staged.end.position,
+        fence: None,
+    });
+}
+
+/// Keeps what another program left unfinished at the end of a stream's file, before it is cut off.
+fn keep_unfinished_line(stream: &Stream, offset: u64) -> io::Result<()> {
+    let file = stream.file();
+    let bytes = std::fs::read(&file)?;
+    let start = usize::try_from(offset)
+        .unwrap_or(usize::MAX)
+        .min(bytes.len());
+    let kept = stream.dir().join(format!("app.jsonl.unfinished-{offset}"));
+    tracing::warn!(stream = %stream.id(), offset, kept = %kept.display(), "an unfinished line is cut off");
+    std::fs::write(kept, &bytes[start..])
+}
+
+/// What a fence answers: the stream's last durable position, or why the epoch failed.
+fn fence_result(stream: &Stream, epoch: u64) -> Result<u64, CommitError> {
+    stream
+        .failure(epoch)
+        .map_or_else(|| Ok(stream.durable_position()), Err)
+}
+
+fn last_line_hash(lines: &[u8]) -> u64 {
+    let line = lines.strip_suffix(b"\n").unwrap_or(lines);
+    let start = line.iter().rposition(|byte| *byte == b'\n');
+    line_hash(&line[start.map_or(0, |newline| newline + 1)..])
+}
+
+/// About how many bytes a request adds to the journal.
+fn size_of(request: &Request) -> usize {
+    match request {
+        Request::Commit(commit) => {
+            let events = usize::try_from(commit.events.count()).unwrap_or(usize::MAX);
+            commit.events.size() + events * EVENT_OVERHEAD + overhead(&commit.stream)
+        }
+        Request::Adopt(adoption) => {
+            let lines = adoption.lines.iter();
+            lines.map(|(_, line)| line.len() + 1).sum::<usize>() + overhead(&adoption.stream)
+        }
+        Request::Fence { .. } | Request::Close => 0,
+    }
+}
+
+fn overhead(stream: &Stream) -> usize {
+    let id = stream.id();
+    LINE_OVERHEAD + id.aggregate_type().len() + id.id().len()
+}

@@ -1,0 +1,291 @@
+//! The journal: every commit of a store, in one order, in one place.
+//!
+//! `journal/<first position>.jsonl` are its segments, one line a commit ([`commit_line`]). A
+//! segment is filled with zeros ahead of its use, so that making a batch durable changes no size
+//! for the file system to commit. Sealed segments are kept: together they are the global log.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::disk;
+
+pub(crate) mod commit_line;
+pub(crate) mod reader;
+pub(crate) mod recover;
+
+use commit_line::write_header;
+
+/// The first segment's size; each further one is twice as large, up to [`LARGEST_SEGMENT`].
+pub(crate) const FIRST_SEGMENT: u64 = 256 * 1024;
+/// The size at which segments stop to grow.
+pub(crate) const LARGEST_SEGMENT: u64 = 16 * 1024 * 1024;
+
+/// The name of the segment whose first event has that position.
+pub(crate) fn segment_path(dir: &Path, first: u64) -> PathBuf {
+    dir.join(format!("{first:020}.jsonl"))
+}
+
+/// The first positions of the segments in `dir`, in order.
+pub(crate) fn list_segments(dir: &Path) -> io::Result<Vec<u64>> {
+    let mut segments = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(|e| disk::at("list", dir, &e))? {
+        let name = entry?.file_name();
+        let first: Option<u64> = name
+            .to_str()
+            .and_then(|name| name.strip_suffix(".jsonl"))
+            .filter(|digits| digits.len() == 20)
+            .and_then(|digits| digits.parse().ok());
+        segments.extend(first);
+    }
+    segments.sort_unstable();
+    Ok(segments)
+}
+
+/// Which segments there are; shared with those who read them.
+#[derive(Debug)]
+pub(crate) struct Index {
+    dir: PathBuf,
+    segments: Mutex<Vec<u64>>,
+}
+
+impl Index {
+    pub(crate) fn new(dir: PathBuf, segments: Vec<u64>) -> Self {
+        Self {
+            dir,
+            segments: Mutex::new(segments),
+        }
+    }
+
+    fn segments(&self) -> MutexGuard<'_, Vec<u64>> {
+        self.segments.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The segment that holds `position`, or the last one before it.
+    pub(crate) fn holding(&self, position: u64) -> Option<u64> {
+        let segments = self.segments();
+        let after = segments.partition_point(|first| *first <= position);
+        after.checked_sub(1).map(|i| segments[i])
+    }
+
+    pub(crate) fn path(&self, first: u64) -> PathBuf {
+        segment_path(&self.dir, first)
+    }
+}
+
+/// Where the journal ends: what the next write needs to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct End {
+    /// The segment's first position.
+    pub(crate) segment: u64,
+    /// The offset in it after the last line.
+    pub(crate) offset: u64,
+    /// The last line's checksum, which seeds the next one's.
+    pub(crate) chain: u64,
+    /// The position of the last event.
+    pub(crate) position: u64,
+}
+
+impl End {
+    /// The end of a segment that has not even its header yet.
+    fn of_empty(segment: u64, previous: u64) -> Self {
+        Self {
+            segment,
+            offset: 0,
+            chain: previous,
+            position: segment - 1,
+        }
+    }
+}
+
+/// A segment's file, prepared ahead of its use.
+#[derive(Debug)]
+pub(crate) struct Spare {
+    file: File,
+    path: PathBuf,
+    capacity: u64,
+}
+
+impl Spare {
+    /// Creates the file `name` of `capacity` zeros in `dir` and makes it durable.
+    pub(crate) fn create(dir: &Path, name: &str, capacity: u64) -> io::Result<Self> {
+        let path = dir.join(name);
+        let create = || -> io::Result<File> {
+            let mut file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .open(&path)?;
+            let zeros = vec![0; 64 * 1024];
+            let mut left = capacity;
+            while left > 0 {
+                let step = left.min(zeros.len() as u64);
+                file.write_all(&zeros[..usize::try_from(step).expect("at most 64 KiB")])?;
+                left -= step;
+            }
+            file.sync_all()?;
+            Ok(file)
+        };
+        let file = create().map_err(|e| disk::at("prepare", &path, &e))?;
+        Ok(Self {
+            file,
+            path,
+            capacity,
+        })
+    }
+}
+
+/// Why a batch is not in the journal.
+#[derive(Debug)]
+pub(crate) enum AppendError {
+    /// It could not be written, and what was written of it is gone again.
+    NotStored(io::Error),
+    /// Whether it is durable is unknown: the journal must not be used any more.
+    Unknown(io::Error),
+}
+
+/// The end of the journal, open for writing. There is one, and the committer has it.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    dir: PathBuf,
+    index: std::sync::Arc<Index>,
+    file: File,
+    capacity: u64,
+    end: End,
+}
+
+impl Journal {
+    /// Starts a journal in an empty directory.
+    pub(crate) fn create(dir: &Path) -> io::Result<Self> {
+        let spare = Spare::create(dir, "spare.tmp", FIRST_SEGMENT)?;
+        let index = std::sync::Arc::new(Index::new(dir.to_owned(), Vec::new()));
+        let mut journal = Self {
+            dir: dir.to_owned(),
+            index,
+            capacity: spare.capacity,
+            file: spare.file.try_clone()?,
+            end: End::of_empty(1, 0),
+        };
+        journal.start_segment(spare)?;
+        Ok(journal)
+    }
+
+    /// Opens the journal to go on at `end`.
+    pub(crate) fn resume(dir: &Path, segments: Vec<u64>, end: End) -> io::Result<Self> {
+        let path = segment_path(dir, end.segment);
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&path)
+            .map_err(|e| disk::at("open", &path, &e))?;
+        let capacity = file.metadata()?.len();
+        Ok(Self {
+            dir: dir.to_owned(),
+            index: std::sync::Arc::new(Index::new(dir.to_owned(), segments)),
+            file,
+            capacity,
+            end,
+        })
+    }
+
+    pub(crate) fn index(&self) -> std::sync::Arc<Index> {
+        self.index.clone()
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(crate) fn end(&self) -> End {
+        self.end
+    }
+
+    /// Whether about `size` more bytes fit into the space that is filled with zeros.
+    pub(crate) fn has_room_for(&self, size: u64) -> bool {
+        self.end.offset + size <= self.capacity
+    }
+
+    /// The size that the next segment should have.
+    pub(crate) fn next_capacity(&self) -> u64 {
+        (self.capacity * 2).clamp(FIRST_SEGMENT, LARGEST_SEGMENT)
+    }
+
+    /// Seals the current segment and goes on in `spare`, whose name becomes durable here.
+    pub(crate) fn start_segment(&mut self, spare: Spare) -> io::Result<()> {
+        let first = self.end.position + 1;
+        let path = segment_path(&self.dir, first);
+        std::fs::rename(&spare.path, &path).map_err(|e| disk::at("rename", &spare.path, &e))?;
+        disk::sync_dir(&self.dir)?;
+        if self.end.offset > 0 {
+            // Only for looks and space: a reader stops at the zeros as well.
+            let _ = self.file.set_len(self.end.offset);
+        }
+        self.file = spare.file;
+        self.capacity = spare.capacity;
+        self.end = End::of_empty(first, self.end.chain);
+        self.index.segments().push(first);
+        Ok(())
+    }
+
+    /// What must stand before the first line that goes to `end`: a new segment's header.
+    pub(crate) fn begin_batch(&self) -> Batch {
+        let mut batch = Batch {
+            bytes: Vec::with_capacity(64 * 1024),
+            end: self.end,
+            durable: self.end.position,
+        };
+        if batch.end.offset == 0 {
+            batch.end.chain = write_header(&mut batch.bytes, self.end.segment, self.end.chain);
+        }
+        batch
+    }
+
+    /// Writes a batch and makes it durable.
+    pub(crate) fn append(&mut self, batch: &Batch) -> Result<(), AppendError> {
+        let path = || segment_path(&self.dir, self.end.segment);
+        if let Err(error) = write_at(&self.file, self.end.offset, &batch.bytes) {
+            let error = disk::at("write", &path(), &error);
+            return match self.erase(batch.bytes.len() as u64) {
+                Ok(()) => Err(AppendError::NotStored(error)),
+                Err(_) => Err(AppendError::Unknown(error)),
+            };
+        }
+        self.file
+            .sync_data()
+            .map_err(|e| AppendError::Unknown(disk::at("sync", &path(), &e)))?;
+        self.end = End {
+            offset: self.end.offset + batch.bytes.len() as u64,
+            ..batch.end
+        };
+        self.capacity = self.capacity.max(self.end.offset);
+        Ok(())
+    }
+
+    /// Takes back what may have been written behind the end, durably: a line that was answered
+    /// with an error must not come back after a crash.
+    fn erase(&self, size: u64) -> io::Result<()> {
+        self.file.set_len(self.end.offset)?;
+        // Grows the file again by zeros; slower to append to than written ones, but no less right.
+        self.file
+            .set_len(self.capacity.max(self.end.offset + size))?;
+        self.file.sync_all()
+    }
+}
+
+/// Lines for the journal, in the order of their commits.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) bytes: Vec<u8>,
+    /// Where the journal will end; `offset` is brought up to date by [`Journal::append`].
+    pub(crate) end: End,
+    /// The newest durable position before this batch, stated by each of its lines.
+    pub(crate) durable: u64,
+}
+
+/// Writes all of `bytes` at `offset`.
+pub(crate) fn write_at(mut file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    file.seek(SeekFrom::Start(offset))?;
+    file.write_all(bytes)
+}

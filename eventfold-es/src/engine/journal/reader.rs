@@ -1,0 +1,217 @@
+//! Reads the journal's commits from a position on, in order, up to what is durable.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::commit_line::{CommitLine, parse, verify};
+use super::{End, Index};
+use crate::engine::disk;
+
+/// How much is read from the file at first; each further read takes twice as much.
+const FIRST_CHUNK: u64 = 16 * 1024;
+/// How much is read from the file at most.
+const LARGEST_CHUNK: u64 = 256 * 1024;
+
+/// A place in the journal, with what is read ahead of it.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    index: Arc<Index>,
+    /// Events up to this position are passed over.
+    after: u64,
+    open: Option<Open>,
+}
+
+/// The segment that is being read.
+#[derive(Debug)]
+struct Open {
+    file: File,
+    path: PathBuf,
+    /// The place of the first byte in `buffer` that is not used up.
+    end: End,
+    buffer: Vec<u8>,
+    used: usize,
+    chunk: u64,
+}
+
+impl Reader {
+    /// A reader of the events after position `after`.
+    pub(crate) fn new(index: Arc<Index>, after: u64) -> Self {
+        Self {
+            index,
+            after,
+            open: None,
+        }
+    }
+
+    /// The position of the last event that was read.
+    pub(crate) fn position(&self) -> u64 {
+        self.after
+    }
+
+    /// Hands each commit up to the durable position `head` to `each`, with the index of the first
+    /// event in it that is new. If `each` fails, the commit counts as not read.
+    pub(crate) fn read_to(
+        &mut self,
+        head: u64,
+        mut each: impl FnMut(&CommitLine<'_>, usize) -> io::Result<()>,
+    ) -> io::Result<()> {
+        if let Some(open) = &mut self.open {
+            open.rewind()?;
+        }
+        while self.after < head {
+            let open = match &mut self.open {
+                Some(open) => open,
+                None => self.open.insert(Open::at(&self.index, self.after)?),
+            };
+            let after = self.after;
+            let last = open.next(|commit| {
+                let first_new = (after + 1).saturating_sub(commit.position);
+                if commit.last() > after {
+                    each(commit, usize::try_from(first_new).unwrap_or(usize::MAX))?;
+                }
+                Ok(commit.last())
+            });
+            match last {
+                Ok(Some(last)) => self.after = self.after.max(last),
+                Ok(None) => {
+                    let end = open.end;
+                    self.open = Some(Open::after(&self.index, end)?);
+                }
+                Err(error) => {
+                    // Starts anew at the next call: what was read ahead may be in doubt.
+                    self.open = None;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Open {
+    /// The segment that holds the event behind `after`.
+    fn at(index: &Index, after: u64) -> io::Result<Self> {
+        let first = index
+            .holding(after + 1)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the journal is empty"))?;
+        // The chain of a segment starts with what its header states of the one before.
+        let path = index.path(first);
+        let mut file = File::open(&path).map_err(|e| disk::at("open", &path, &e))?;
+        let mut start = [0; 128];
+        let read = file
+            .read(&mut start)
+            .map_err(|e| disk::at("read", &path, &e))?;
+        let chain = stated_previous(&start[..read])
+            .ok_or_else(|| disk::damaged(&path, 0, &"the header is not valid"))?;
+        Self::new(file, path, End::of_empty(first, chain))
+    }
+
+    /// The segment that follows on `end`.
+    fn after(index: &Index, end: End) -> io::Result<Self> {
+        let first = end.position + 1;
+        let path = index.path(first);
+        if index.holding(first) != Some(first) {
+            let path = index.path(end.segment);
+            let cause = "the line is not valid, though it had been durable";
+            return Err(disk::damaged(&path, end.offset, &cause));
+        }
+        let file = File::open(&path).map_err(|e| disk::at("open", &path, &e))?;
+        Self::new(file, path, End::of_empty(first, end.chain))
+    }
+
+    fn new(file: File, path: PathBuf, end: End) -> io::Result<Self> {
+        let mut open = Self {
+            file,
+            path,
+            end,
+            buffer: Vec::new(),
+            used: 0,
+            chunk: FIRST_CHUNK,
+        };
+        open.rewind()?;
+        if !open.fill_line()? {
+            let cause = "the header is not there";
+            return Err(disk::damaged(&open.path, 0, &cause));
+        }
+        open.take_line()?;
+        Ok(open)
+    }
+
+    /// Reads the next commit, `None` at the end of the segment.
+    fn next(
+        &mut self,
+        read: impl FnOnce(&CommitLine<'_>) -> io::Result<u64>,
+    ) -> io::Result<Option<u64>> {
+        if !self.fill_line()? {
+            return Ok(None);
+        }
+        let offset = self.end.offset;
+        let line = self.take_line()?;
+        let line = &self.buffer[line.0..line.1];
+        let commit: CommitLine<'_> =
+            parse(line).map_err(|cause| disk::damaged(&self.path, offset, &cause))?;
+        let last = read(&commit)?;
+        self.end.position = commit.last();
+        Ok(Some(last))
+    }
+
+    /// Forgets what was read ahead: it may have been read before it was written to its end.
+    fn rewind(&mut self) -> io::Result<()> {
+        self.buffer.clear();
+        self.used = 0;
+        self.chunk = FIRST_CHUNK;
+        self.file
+            .seek(SeekFrom::Start(self.end.offset))
+            .map_err(|e| disk::at("read", &self.path, &e))?;
+        Ok(())
+    }
+
+    /// Reads on until the buffer holds a whole line; false if the segment's lines end here.
+    fn fill_line(&mut self) -> io::Result<bool> {
+        let mut searched = self.used;
+        loop {
+            if self.buffer.get(self.used) == Some(&0) {
+                return Ok(false);
+            }
+            if self.buffer[searched..].contains(&b'\n') {
+                return Ok(true);
+            }
+            self.buffer.drain(..self.used);
+            self.used = 0;
+            searched = self.buffer.len();
+            let read = (&mut self.file)
+                .take(self.chunk)
+                .read_to_end(&mut self.buffer);
+            if read.map_err(|e| disk::at("read", &self.path, &e))? == 0 {
+                return Ok(false);
+            }
+            self.chunk = (self.chunk * 2).min(LARGEST_CHUNK);
+        }
+    }
+
+    /// Checks the line in front and passes it; returns where it is in the buffer.
+    fn take_line(&mut self) -> io::Result<(usize, usize)> {
+        let rest = &self.buffer[self.used..];
+        let length = rest
+            .iter()
+            .position(|byte| *byte == b'\n')
+            .unwrap_or(rest.len());
+        let line = (self.used, self.used + length);
+        let cause = "the checksum does not match";
+        self.end.chain = verify(&self.buffer[line.0..line.1], self.end.chain)
+            .ok_or_else(|| disk::damaged(&self.path, self.end.offset, &cause))?;
+        self.end.offset += length as u64 + 1;
+        self.used += length + 1;
+        Ok(line)
+    }
+}
+
+/// What the header at the beginning of a segment states as the checksum before it.
+fn stated_previous(start: &[u8]) -> Option<u64> {
+    let line = start.split(|byte| *byte == b'\n').next()?;
+    let text = std::str::from_utf8(line).ok()?;
+    let (_, rest) = text.split_once("\"previous\":\"")?;
+    u64::from_str_radix(rest.get(..16)?, 16).ok()
+}

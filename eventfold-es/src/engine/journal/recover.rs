@@ -1,0 +1,185 @@
+//! Finds the end of the journal after a crash, and proves that nothing durable is missing.
+//!
+//! The lines up to the first invalid one are whole: their checksums are chained. What lies behind
+//! is an unfinished tail only if nothing shows that it had been durable; otherwise the journal is
+//! damaged, and opening it would lose what was answered.
+
+use std::io;
+use std::path::Path;
+
+use super::commit_line::{CommitLine, Header, parse, stated_sum, verify};
+use super::{End, list_segments, segment_path, write_at};
+use crate::engine::disk;
+
+/// What a journal holds behind its last valid line.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    pub(crate) segments: Vec<u64>,
+    pub(crate) end: End,
+    /// The newest position that lines behind the end prove to have been durable.
+    proven_by_tail: u64,
+    /// Where the bytes behind the end stop being zeros; the end's offset if there are none.
+    tail_end: u64,
+}
+
+/// Reads the journal in `dir` from `start` on, its very beginning if that is `None`, and hands
+/// each commit to `redo`.
+pub(crate) fn scan(
+    dir: &Path,
+    start: Option<End>,
+    mut redo: impl FnMut(&CommitLine<'_>) -> io::Result<()>,
+) -> io::Result<Recovered> {
+    let segments = list_segments(dir)?;
+    let first = start.map_or(1, |start| start.segment);
+    let remaining: Vec<u64> = segments.iter().copied().filter(|s| *s >= first).collect();
+    if remaining.first() != Some(&first) {
+        let path = segment_path(dir, first);
+        return Err(disk::damaged(&path, 0, &"the file is missing"));
+    }
+
+    let mut end = start.unwrap_or(End::of_empty(1, 0));
+    let mut recovered = None;
+    for (i, segment) in remaining.iter().enumerate() {
+        let path = segment_path(dir, *segment);
+        if *segment != end.segment {
+            if *segment != end.position + 1 {
+                let cause = format!("the segment before ends at position {}", end.position);
+                return Err(disk::damaged(&path, 0, &cause));
+            }
+            end = End::of_empty(*segment, end.chain);
+        }
+        let bytes = std::fs::read(&path).map_err(|e| disk::at("read", &path, &e))?;
+        scan_segment(&path, &bytes, &mut end, &mut redo)?;
+
+        let (tail_end, proven_by_tail) = examine_tail(&bytes, end);
+        let is_last = i + 1 == remaining.len();
+        if !is_last && tail_end > end.offset {
+            return Err(disk::damaged(
+                &path,
+                end.offset,
+                &"the line is not valid, and later segments follow",
+            ));
+        }
+        recovered = Some((tail_end, proven_by_tail));
+    }
+    let (tail_end, proven_by_tail) = recovered.expect("there is at least one segment");
+    Ok(Recovered {
+        segments,
+        end,
+        proven_by_tail,
+        tail_end,
+    })
+}
+
+/// Moves `end` over the valid lines of a segment.
+fn scan_segment(
+    path: &Path,
+    bytes: &[u8],
+    end: &mut End,
+    redo: &mut impl FnMut(&CommitLine<'_>) -> io::Result<()>,
+) -> io::Result<()> {
+    let start = usize::try_from(end.offset).unwrap_or(usize::MAX);
+    if start > bytes.len() {
+        return Err(disk::damaged(path, end.offset, &"the file is shorter"));
+    }
+    for line in whole_lines(&bytes[start..]) {
+        let Some(sum) = verify(line, end.chain) else {
+            break;
+        };
+        let damaged = |cause: &dyn std::fmt::Display| disk::damaged(path, end.offset, cause);
+        if end.offset == 0 {
+            let header: Header = parse(line).map_err(|cause| damaged(&cause))?;
+            if !header.is_readable() {
+                return Err(io::Error::new(
+                    io::ErrorKind::Unsupported,
+                    format!("{} was written by a newer version", path.display()),
+                ));
+            }
+            if header.first != end.segment {
+                return Err(damaged(&"the file has another segment's name"));
+            }
+        } else {
+            let commit: CommitLine<'_> = parse(line).map_err(|cause| damaged(&cause))?;
+            if commit.position != end.position + 1 || commit.events.is_empty() {
+                return Err(damaged(&"the positions have a gap"));
+            }
+            redo(&commit)?;
+            end.position = commit.last();
+        }
+        end.chain = sum;
+        end.offset += line.len() as u64 + 1;
+    }
+    Ok(())
+}
+
+/// The lines that have a line end, without it.
+fn whole_lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    bytes
+        .split_inclusive(|byte| *byte == b'\n')
+        .filter_map(|line| line.strip_suffix(b"\n"))
+}
+
+/// What lies behind the valid lines: where it ends, and what it proves.
+///
+/// A line is genuine if its checksum follows on the one that the line before it states, whatever
+/// became of the rest of that line. A genuine line states what was durable when it was written.
+fn examine_tail(bytes: &[u8], end: End) -> (u64, u64) {
+    let start = usize::try_from(end.offset)
+        .unwrap_or(usize::MAX)
+        .min(bytes.len());
+    let tail = &bytes[start..];
+    let used = tail
+        .iter()
+        .rposition(|byte| *byte != 0)
+        .map_or(0, |i| i + 1);
+    let mut proven = 0;
+    let mut stated = None;
+    for line in whole_lines(&tail[..used]) {
+        if let Some(chain) = stated
+            && verify(line, chain).is_some()
+            && let Ok(commit) = parse::<CommitLine<'_>>(line)
+        {
+            proven = proven.max(commit.durable);
+        }
+        stated = stated_sum(line);
+    }
+    (end.offset + used as u64, proven)
+}
+
+impl Recovered {
+    /// Fails if a position behind the end is known to have been durable. `proven` is the newest one
+    /// that anything outside the journal proves, with what proves it.
+    pub(crate) fn check(&self, dir: &Path, proven: u64, by: &str) -> io::Result<()> {
+        let path = segment_path(dir, self.end.segment);
+        let (proven, by) = if self.proven_by_tail > proven {
+            (self.proven_by_tail, "a later line of the journal")
+        } else {
+            (proven, by)
+        };
+        if proven <= self.end.position {
+            return Ok(());
+        }
+        let cause = format!(
+            "the line is not valid, but {by} shows that position {} had been durable up to {proven}",
+            self.end.position + 1,
+        );
+        Err(disk::damaged(&path, self.end.offset, &cause))
+    }
+
+    /// Overwrites an unfinished tail with zeros, durably, so that its lines never come back.
+    /// Returns how many bytes that were.
+    pub(crate) fn erase_tail(&self, dir: &Path) -> io::Result<u64> {
+        let size = self.tail_end - self.end.offset;
+        if size > 0 {
+            let path = segment_path(dir, self.end.segment);
+            let erase = || -> io::Result<()> {
+                let file = std::fs::OpenOptions::new().write(true).open(&path)?;
+                let zeros = vec![0; usize::try_from(size).map_err(io::Error::other)?];
+                write_at(&file, self.end.offset, &zeros)?;
+                file.sync_all()
+            };
+            erase().map_err(|e| disk::at("cut the unfinished tail of", &path, &e))?;
+        }
+        Ok(size)
+    }
+}

@@ -1,0 +1,229 @@
+//! One event as a line of its stream's file.
+//!
+//! A line is an [`eventfold::Event`] with keys behind it that `eventfold` ignores:
+//!
+//! ```text
+//! {"type":"Deposited","data":{"amount":5},"ts":1767225600,"id":"…","actor":"…","meta":{…},
+//!  "version":3,"ms":1767225600123,"key":"…","pos":17,"sum":"0123456789abcdef"}
+//! ```
+//!
+//! `version` is the event's version in its stream, `ms` its time in milliseconds, `key` the
+//! idempotency key of its command, `pos` its position in the journal. `sum` is the checksum of all
+//! before it, seeded with the stream's name, so that a line is valid in its own stream only.
+//! A line without `sum` was written by another program, eventfold-es 0.2.0 for example.
+
+use std::borrow::Cow;
+use std::io::Write as _;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+
+use crate::stream::StreamId;
+
+/// `,"sum":"` + 16 hex digits + `"}`.
+pub(crate) const SUM_LEN: usize = 8 + 16 + 2;
+
+/// What a command's events have in common, encoded once.
+#[derive(Debug, Default)]
+pub(crate) struct Common {
+    /// `,"actor":…,"meta":…` or less.
+    pub(crate) after_id: Vec<u8>,
+    /// `,"key":…` or nothing.
+    pub(crate) key: Vec<u8>,
+    pub(crate) ms: u64,
+}
+
+/// The encoded events of one commit, still without position and checksum.
+#[derive(Debug, Default)]
+pub(crate) struct EncodedEvents {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl EncodedEvents {
+    /// Appends an event; `data` is its payload as JSON.
+    pub(crate) fn push(
+        &mut self,
+        name: &str,
+        data: &[u8],
+        id: &str,
+        version: u64,
+        common: &Common,
+    ) {
+        let out = &mut self.bytes;
+        out.reserve(160 + data.len() + common.after_id.len());
+        out.extend_from_slice(b"{\"type\":");
+        write_str(out, name);
+        out.extend_from_slice(b",\"data\":");
+        out.extend_from_slice(data);
+        let _ = write!(out, ",\"ts\":{},\"id\":\"{id}\"", common.ms / 1000);
+        out.extend_from_slice(&common.after_id);
+        let _ = write!(out, ",\"version\":{version},\"ms\":{}", common.ms);
+        out.extend_from_slice(&common.key);
+        self.ends.push(out.len());
+    }
+
+    /// Appends an event that exists already, as it is.
+    pub(crate) fn push_event(
+        &mut self,
+        event: &eventfold::Event,
+        version: u64,
+        ms: u64,
+    ) -> serde_json::Result<()> {
+        serde_json::to_writer(&mut self.bytes, event)?;
+        self.bytes.pop();
+        let _ = write!(self.bytes, ",\"version\":{version},\"ms\":{ms}");
+        self.ends.push(self.bytes.len());
+        Ok(())
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.ends.len() as u64
+    }
+
+    /// How many bytes the events take.
+    pub(crate) fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts
+            .zip(&self.ends)
+            .map(|(start, end)| &self.bytes[start..*end])
+    }
+}
+
+/// Writes `text` as a JSON string.
+pub(crate) fn write_str(out: &mut Vec<u8>, text: &str) {
+    serde_json::to_writer(out, text).expect("writing a string to memory cannot fail");
+}
+
+/// Appends an encoded event as the line that is stored, without its line end.
+pub(crate) fn seal(encoded: &[u8], position: u64, seed: u64, out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(encoded);
+    let _ = write!(out, ",\"pos\":{position}");
+    let sum = xxh3_64_with_seed(&out[start..], seed);
+    write_sum(out, sum);
+}
+
+/// Appends a checksum and the end of the object.
+pub(crate) fn write_sum(out: &mut Vec<u8>, sum: u64) {
+    let _ = write!(out, ",\"sum\":\"{sum:016x}\"}}");
+}
+
+/// Splits a line into what its checksum covers and the checksum, `None` if it has none.
+pub(crate) fn split_sum(line: &[u8]) -> Option<(&[u8], u64)> {
+    let (body, tail) = line.split_at_checked(line.len().checked_sub(SUM_LEN)?)?;
+    let hex = tail.strip_prefix(b",\"sum\":\"")?.strip_suffix(b"\"}")?;
+    if hex.iter().any(u8::is_ascii_uppercase) {
+        return None;
+    }
+    let sum = u64::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok()?;
+    Some((body, sum))
+}
+
+/// The seed of a stream's checksums.
+pub(crate) fn seed(stream: &StreamId) -> u64 {
+    let name = [stream.aggregate_type(), "\0", stream.id()].concat();
+    xxh3_64(name.as_bytes())
+}
+
+/// A line of a stream, read.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Line<'a> {
+    #[serde(borrow, rename = "type")]
+    pub(crate) name: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(crate) data: &'a RawValue,
+    /// Seconds since 1970.
+    #[serde(rename = "ts")]
+    pub(crate) time: u64,
+    pub(crate) version: Option<u64>,
+    #[serde(rename = "pos")]
+    pub(crate) position: Option<u64>,
+    pub(crate) key: Option<String>,
+}
+
+/// What is wrong with a line.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LineError {
+    #[error("the checksum does not match")]
+    Checksum,
+    #[error("the checksum is missing")]
+    NoChecksum,
+    #[error("the line is not text")]
+    NotText,
+    #[error("the line is not an event: {0}")]
+    NotAnEvent(serde_json::Error),
+}
+
+/// Reads a line, without its line end, of the stream with that seed.
+pub(crate) fn read(line: &[u8], seed: u64) -> Result<Line<'_>, LineError> {
+    let own = match split_sum(line) {
+        Some((body, sum)) if xxh3_64_with_seed(body, seed) == sum => true,
+        Some(_) => return Err(LineError::Checksum),
+        None => false,
+    };
+    let text = std::str::from_utf8(line).map_err(|_| LineError::NotText)?;
+    let read: Line<'_> = serde_json::from_str(text).map_err(LineError::NotAnEvent)?;
+    if own != read.position.is_some() || own != read.version.is_some() {
+        return Err(LineError::NoChecksum);
+    }
+    Ok(read)
+}
+
+/// `,"name":<value as JSON>`.
+pub(crate) fn write_member<T: Serialize>(out: &mut Vec<u8>, name: &str, value: &T) {
+    let _ = write!(out, ",\"{name}\":");
+    serde_json::to_writer(out, value).expect("strings and JSON values can be written");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sealed() -> Vec<u8> {
+        let mut events = EncodedEvents::default();
+        let common = Common {
+            after_id: br#","actor":"ann""#.to_vec(),
+            key: br#","key":"k-1""#.to_vec(),
+            ms: 1_767_225_600_123,
+        };
+        events.push("Deposited", br#"{"amount":5}"#, "e-1", 3, &common);
+        let mut line = Vec::new();
+        seal(events.iter().next().unwrap(), 17, 42, &mut line);
+        line
+    }
+
+    #[test]
+    fn a_line_is_an_eventfold_event_with_keys_behind_it() {
+        let line = sealed();
+        let event: eventfold::Event = serde_json::from_slice(&line).unwrap();
+        assert_eq!(event.event_type, "Deposited");
+        assert_eq!(event.ts, 1_767_225_600);
+        assert_eq!(event.actor.as_deref(), Some("ann"));
+        let own = read(&line, 42).unwrap();
+        assert_eq!((own.version, own.position), (Some(3), Some(17)));
+        assert_eq!(own.key.as_deref(), Some("k-1"));
+    }
+
+    #[test]
+    fn any_flipped_bit_of_a_line_is_found() {
+        let line = sealed();
+        for i in 0..line.len() * 8 {
+            let mut flipped = line.clone();
+            flipped[i / 8] ^= 1 << (i % 8);
+            assert!(read(&flipped, 42).is_err(), "bit {i}");
+        }
+    }
+
+    #[test]
+    fn a_line_of_another_stream_is_refused_and_a_foreign_line_accepted() {
+        assert!(matches!(read(&sealed(), 43), Err(LineError::Checksum)));
+        let foreign = br#"{"type":"A","data":null,"ts":1}"#;
+        assert_eq!(read(foreign, 42).unwrap().version, None);
+    }
+}

@@ -1,0 +1,224 @@
+//! Reads a stream from its file, line by line, and checks every line.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+
+use xxhash_rust::xxh3::Xxh3Default;
+use xxhash_rust::xxh64::xxh64;
+
+use super::adopted::Adopted;
+use super::disk;
+use super::line;
+use super::stream::{Behind, Stream, StreamEnd, stream_error};
+use crate::event::StoredEvent;
+
+/// An event on its way from the file to whoever folds it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Loaded<'a> {
+    pub(crate) version: u64,
+    pub(crate) event: StoredEvent<'a>,
+    pub(crate) key: Option<&'a str>,
+    /// Its position in the journal, which only a line of ours states.
+    pub(crate) position: Option<u64>,
+    /// Where its line begins.
+    pub(crate) offset: u64,
+    line: &'a [u8],
+}
+
+impl Loaded<'_> {
+    /// The event's id, if it has one.
+    pub(crate) fn id(&self) -> Option<String> {
+        #[derive(serde::Deserialize)]
+        struct Id {
+            id: Option<String>,
+        }
+        serde_json::from_slice::<Id>(self.line).ok()?.id
+    }
+
+    /// The whole event.
+    pub(crate) fn to_eventfold(self) -> serde_json::Result<eventfold::Event> {
+        serde_json::from_slice(self.line)
+    }
+}
+
+/// What reading a stream to its end found out.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// Where the lines end.
+    pub(crate) end: StreamEnd,
+    /// Lines of other programs that are not in the journal yet, and what precedes them.
+    pub(crate) foreign: Vec<(u64, Vec<u8>)>,
+    pub(crate) before_foreign: StreamEnd,
+    /// The file's length, which an unfinished line makes greater than the end's offset.
+    pub(crate) file_length: u64,
+}
+
+/// `eventfold`'s hash of a line.
+pub(crate) fn line_hash(line: &[u8]) -> u64 {
+    xxh64(line, 0)
+}
+
+/// Whether `stream` has, right before `end.offset`, the line whose hash is `end.hash`.
+pub(crate) fn is_at(stream: &Stream, end: &StreamEnd) -> io::Result<bool> {
+    let path = stream.file();
+    let mut file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(disk::at("open", &path, &error)),
+    };
+    let length = file.metadata()?.len();
+    if end.offset == 0 || end.offset > length {
+        return Ok(false);
+    }
+    let mut read_back = 4 * 1024;
+    loop {
+        let start = end.offset.saturating_sub(read_back);
+        let mut bytes = Vec::new();
+        file.seek(SeekFrom::Start(start))?;
+        (&mut file)
+            .take(end.offset - start)
+            .read_to_end(&mut bytes)
+            .map_err(|e| disk::at("read", &path, &e))?;
+        let Some(line) = bytes.strip_suffix(b"\n") else {
+            return Ok(false);
+        };
+        match line.iter().rposition(|byte| *byte == b'\n') {
+            Some(newline) => return Ok(line_hash(&line[newline + 1..]) == end.hash),
+            None if start == 0 => return Ok(line_hash(line) == end.hash),
+            None => read_back *= 8,
+        }
+    }
+}
+
+/// Reads `stream` from `start` on and hands each event to `each`.
+///
+/// `behind` is what the file lacks. Lines of other programs behind all that the journal has are
+/// handed on like the others and listed in [`Found::foreign`].
+pub(crate) fn load(
+    stream: &Stream,
+    start: StreamEnd,
+    behind: Option<&Behind>,
+    mut each: impl FnMut(Loaded<'_>) -> io::Result<()>,
+) -> io::Result<Found> {
+    let path = stream.file();
+    let mut found = Found {
+        end: start,
+        before_foreign: start,
+        ..Found::default()
+    };
+    let file = match File::open(&path) {
+        Ok(file) => Some(file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(disk::at("open", &path, &error)),
+    };
+    if file.is_none() && behind.is_none() {
+        return if start.offset == 0 {
+            Ok(found)
+        } else {
+            Err(disk::damaged(&path, 0, &"the file is missing"))
+        };
+    }
+    if stream.dir().join("archive.jsonl.zst").exists() {
+        let cause = "is rotated (archive.jsonl.zst), which is not supported";
+        return Err(stream_error(stream, io::ErrorKind::Unsupported, cause));
+    }
+    let adopted = Adopted::read(stream.dir())?;
+    if let Some(mut file) = file {
+        found.file_length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(start.offset))?;
+        // Past the place where the file was last known to be whole, only `behind` counts.
+        let limit = behind.map_or(u64::MAX, |behind| behind.offset);
+        let size = found.file_length.min(limit).saturating_sub(start.offset);
+        let capacity = usize::try_from(size.clamp(1, 256 * 1024)).expect("at most 256 KiB");
+        let reader = BufReader::with_capacity(capacity, file.take(limit - start.offset));
+        read_lines(stream, reader, adopted, &mut found, &mut each)?;
+    }
+    if let Some(behind) = behind {
+        read_lines(
+            stream,
+            behind.lines.as_slice(),
+            adopted,
+            &mut found,
+            &mut each,
+        )?;
+        found.file_length = found.end.offset;
+    }
+    if let Some(adopted) = adopted
+        && found.end.offset < adopted.end
+    {
+        let cause = format!("the file has been whole up to byte {}", adopted.end);
+        return Err(disk::damaged(&path, found.end.offset, &cause));
+    }
+    Ok(found)
+}
+
+fn read_lines(
+    stream: &Stream,
+    mut reader: impl BufRead,
+    adopted: Option<Adopted>,
+    found: &mut Found,
+    each: &mut impl FnMut(Loaded<'_>) -> io::Result<()>,
+) -> io::Result<()> {
+    let path = stream.file();
+    let mut prefix = (found.end.offset == 0 && adopted.is_some()).then(Xxh3Default::new);
+    let mut buffer = Vec::new();
+    loop {
+        buffer.clear();
+        reader
+            .read_until(b'\n', &mut buffer)
+            .map_err(|e| disk::at("read", &path, &e))?;
+        let Some(line) = buffer.strip_suffix(b"\n") else {
+            // The end, or a line that another program did not finish.
+            return Ok(());
+        };
+        let offset = found.end.offset;
+        let next = offset + buffer.len() as u64;
+        if let (Some(hasher), Some(adopted)) = (&mut prefix, &adopted)
+            && next <= adopted.end
+        {
+            hasher.update(&buffer);
+            if next == adopted.end && hasher.digest() != adopted.hash {
+                let cause = "the checksum of the file up to here does not match";
+                return Err(disk::damaged(&path, next, &cause));
+            }
+        }
+        if line.is_empty() {
+            found.end.offset = next;
+            continue;
+        }
+
+        let damaged = |cause: &dyn std::fmt::Display| disk::damaged(&path, offset, cause);
+        let read = line::read(line, stream.seed()).map_err(|cause| damaged(&cause))?;
+        let version = found.end.version + 1;
+        if let Some(stated) = read.version
+            && stated != version
+        {
+            return Err(damaged(&format!(
+                "version {stated} stands where {version} belongs"
+            )));
+        }
+        each(Loaded {
+            version,
+            event: StoredEvent::new(&read.name, read.data.get()),
+            key: read.key.as_deref(),
+            position: read.position,
+            offset,
+            line,
+        })?;
+        let known = adopted.filter(|adopted| next <= adopted.end);
+        let position = read.position.or(known.map(|adopted| adopted.position));
+        found.end = StreamEnd {
+            version,
+            offset: next,
+            hash: line_hash(line),
+            position: position.unwrap_or(found.end.position),
+        };
+        if position.is_some() {
+            // What precedes a line of ours is in the journal, whoever wrote it.
+            found.foreign.clear();
+            found.before_foreign = found.end;
+        } else {
+            found.foreign.push((offset, line.to_vec()));
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Enters the streams of a directory that eventfold-es 0.2.0 wrote into the journal, once.
+//!
+//! The order is that of time, as far as the streams tell: each line counts as late as the latest
+//! before it in its stream, equal times go by type, id and line. It can be interrupted anywhere:
+//! what is in the journal already is left out when it is taken up again.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::adopted::Adopted;
+use super::disk;
+use super::journal::commit_line::write_adopted;
+use super::journal::{AppendError, Journal, Spare};
+use super::line;
+use super::redo::AdoptedEnd;
+use super::stream::{Stream, StreamEnd, Streams};
+use crate::stream::StreamId;
+
+/// How many bytes are made durable together.
+const BATCH: usize = 4 * 1024 * 1024;
+/// How often progress is reported.
+const REPORT_EVERY: Duration = Duration::from_secs(2);
+
+/// A line that is not in the journal yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Pending {
+    /// The latest time of the stream up to this line.
+    time: u64,
+    /// The stream's place in the order of type and id.
+    stream: usize,
+    offset: u64,
+    length: u64,
+}
+
+/// Journals all lines of the streams `ids`, sorted, beyond those in `done`. Returns the directories
+/// of the streams it touched.
+pub(crate) fn migrate(
+    journal: &mut Journal,
+    streams: &Arc<Streams>,
+    ids: &[StreamId],
+    done: &HashMap<StreamId, AdoptedEnd>,
+) -> io::Result<Vec<PathBuf>> {
+    let mut pending = Vec::new();
+    let mut ends = Vec::with_capacity(ids.len());
+    for (i, id) in ids.iter().enumerate() {
+        let stream = streams.get(id);
+        ends.push(match done.get(id) {
+            Some(done) => StreamEnd {
+                version: done.version,
+                offset: done.offset,
+                position: done.position,
+                hash: 0,
+            },
+            None => StreamEnd::default(),
+        });
+        if let Err(error) = list_pending(&stream, i, ends[i].offset, &mut pending) {
+            // The others must not suffer; this one says so again when it is loaded.
+            tracing::error!(stream = %id, %error, "the stream is entered up to here only");
+        }
+    }
+    if pending.is_empty() {
+        return Ok(Vec::new());
+    }
+    pending.sort_unstable();
+    append(journal, streams, ids, &pending, &mut ends)?;
+
+    let mut touched = Vec::new();
+    for (id, end) in ids.iter().zip(&ends) {
+        if end.version > 0 {
+            let stream = streams.get(id);
+            Adopted::record(stream.dir(), end.offset, end.version, end.position)?;
+            touched.push(stream.dir().to_owned());
+        }
+    }
+    Ok(touched)
+}
+
+/// Lists the lines of `stream` from `start` on, up to the first that is not an event.
+fn list_pending(
+    stream: &Stream,
+    number: usize,
+    start: u64,
+    pending: &mut Vec<Pending>,
+) -> io::Result<()> {
+    let path = stream.file();
+    if stream.dir().join("archive.jsonl.zst").exists() {
+        let cause = "rotated logs (archive.jsonl.zst) are not supported";
+        return Err(disk::damaged(&path, 0, &cause));
+    }
+    let Some(bytes) = disk::read_if_there(&path)? else {
+        return Ok(());
+    };
+    let mut offset = 0;
+    let mut time = 0;
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        let Some(line) = line.strip_suffix(b"\n") else {
+            break;
+        };
+        let length = line.len() as u64;
+        if length > 0 {
+            let event = line::read(line, stream.seed())
+                .map_err(|cause| disk::damaged(&path, offset, &cause))?;
+            time = event.time.max(time);
+            if event.position.is_some() {
+                let cause = "the line is in another journal already";
+                return Err(disk::damaged(&path, offset, &cause));
+            }
+            if offset >= start {
+                pending.push(Pending {
+                    time,
+                    stream: number,
+                    offset,
+                    length,
+                });
+            }
+        }
+        offset += length + 1;
+    }
+    Ok(())
+}
+
+fn append(
+    journal: &mut Journal,
+    streams: &Arc<Streams>,
+    ids: &[StreamId],
+    pending: &[Pending],
+    ends: &mut [StreamEnd],
+) -> io::Result<()> {
+    let mut reported = Instant::now();
+    let mut open: Option<(usize, File)> = None;
+    let mut batch = journal.begin_batch();
+    for (i, next) in pending.iter().enumerate() {
+        let stream = streams.get(&ids[next.stream]);
+        let file = match &mut open {
+            Some((number, file)) if *number == next.stream => file,
+            _ => {
+                let file =
+                    File::open(stream.file()).map_err(|e| disk::at("open", &stream.file(), &e))?;
+                &mut open.insert((next.stream, file)).1
+            }
+        };
+        let mut line = Vec::new();
+        file.seek(SeekFrom::Start(next.offset))?;
+        file.take(next.length).read_to_end(&mut line)?;
+
+        let end = &mut ends[next.stream];
+        end.offset = next.offset;
+        write_adopted(&mut batch, &stream.place(end), &[&line]);
+        end.offset = next.offset + next.length + 1;
+        end.version += 1;
+        end.position = batch.end.position;
+
+        if batch.bytes.len() >= BATCH || i + 1 == pending.len() {
+            journal.append(&batch).map_err(|error| match error {
+                AppendError::NotStored(error) | AppendError::Unknown(error) => error,
+            })?;
+            if !journal.has_room_for(BATCH as u64) {
+                let capacity = journal.next_capacity();
+                let spare = Spare::create(journal.dir(), "spare.tmp", capacity)?;
+                journal.start_segment(spare)?;
+            }
+            batch = journal.begin_batch();
+        }
+        if reported.elapsed() >= REPORT_EVERY {
+            tracing::info!(
+                events = i + 1,
+                of = pending.len(),
+                "entering streams into the journal"
+            );
+            reported = Instant::now();
+        }
+    }
+    tracing::info!(events = pending.len(), "streams entered into the journal");
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! Opens a store's directory: finds out in what state it was left and brings it in order.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::checkpoint::{Checkpoint, sync_streams};
+use super::disk;
+use super::journal::recover::scan;
+use super::journal::{Journal, list_segments};
+use super::migrate::migrate;
+use super::redo::{Redo, newest_in_streams};
+use super::stream::Streams;
+use crate::layout::{RawNames, StreamLayout, find_raw_names};
+
+/// A directory in order, ready to be written.
+pub(crate) struct Opened {
+    pub(crate) layout: StreamLayout,
+    pub(crate) streams: Arc<Streams>,
+    pub(crate) journal: Journal,
+}
+
+/// Brings the store in `base`, which is locked, in order. `extra` are streams at places of their
+/// own.
+pub(crate) fn open(base: &Path, extra: RawNames) -> io::Result<Opened> {
+    let dir = StreamLayout::new(base).journal_dir();
+    disk::create_private_dir(&dir)?;
+    remove_temporary_files(&dir)?;
+    let checkpoint = Checkpoint::read(&dir)?;
+    let segments = list_segments(&dir)?;
+
+    let mut raw_names = find_raw_names(base, segments.is_empty())?;
+    raw_names.extend(extra);
+    let layout = StreamLayout::with_raw_names(base.to_owned(), raw_names);
+    let streams = Streams::new(layout.clone());
+
+    let journal = match checkpoint {
+        Some(checkpoint) if segments.is_empty() => {
+            let path = dir.join(format!("{:020}.jsonl", checkpoint.end.segment));
+            return Err(disk::damaged(&path, 0, &"the file is missing"));
+        }
+        Some(checkpoint) => recover(base, &dir, &layout, &streams, Some(checkpoint))?,
+        None if segments.is_empty() => {
+            let mut journal = Journal::create(&dir)?;
+            enter_streams(base, &layout, &streams, &mut journal, &HashMap::new())?;
+            journal
+        }
+        None => recover(base, &dir, &layout, &streams, None)?,
+    };
+    let now = Checkpoint {
+        end: journal.end(),
+        clean: false,
+    };
+    now.write(&dir)?;
+    Ok(Opened {
+        layout,
+        streams,
+        journal,
+    })
+}
+
+/// Reads the journal from the checkpoint on and makes the streams' files what it says.
+fn recover(
+    base: &Path,
+    dir: &Path,
+    layout: &StreamLayout,
+    streams: &Arc<Streams>,
+    checkpoint: Option<Checkpoint>,
+) -> io::Result<Journal> {
+    let mut redo = Redo::new(streams.clone());
+    let start = checkpoint.map(|checkpoint| checkpoint.end);
+    let recovered = scan(dir, start, |commit| redo.commit(commit))?;
+    let clean = checkpoint.is_some_and(|checkpoint| checkpoint.clean);
+    if clean && Some(recovered.end) != start {
+        return Err(disk::damaged(
+            &super::journal::segment_path(dir, recovered.end.segment),
+            recovered.end.offset,
+            &"the journal goes on behind the end that it was closed with",
+        ));
+    }
+    if !clean {
+        let ids = layout.list_all()?;
+        let (proven, by) = newest_in_streams(streams, &ids)?
+            .map_or((0, String::new()), |(position, id)| {
+                (position, format!("a line of stream {id}"))
+            });
+        recovered.check(dir, proven, &by)?;
+    }
+    let cut = recovered.erase_tail(dir)?;
+    if cut > 0 {
+        tracing::warn!(bytes = cut, "an unfinished tail of the journal is cut off");
+    }
+
+    let (touched, adopted) = redo.finish()?;
+    let mut journal = Journal::resume(dir, recovered.segments, recovered.end)?;
+    sync_streams(base, &touched)?;
+    if checkpoint.is_none() {
+        enter_streams(base, layout, streams, &mut journal, &adopted)?;
+    }
+    Ok(journal)
+}
+
+/// Enters what is not in the journal yet, after which the first checkpoint may be written.
+fn enter_streams(
+    base: &Path,
+    layout: &StreamLayout,
+    streams: &Arc<Streams>,
+    journal: &mut Journal,
+    done: &HashMap<crate::stream::StreamId, super::redo::AdoptedEnd>,
+) -> io::Result<()> {
+    let mut ids = layout.list_all()?;
+    ids.sort_unstable();
+    let touched = migrate(journal, streams, &ids, done)?;
+    sync_streams(base, &touched)
+}
+
+fn remove_temporary_files(dir: &Path) -> io::Result<()> {
+    for name in ["spare.tmp", "urgent.tmp", "checkpoint.json.tmp"] {
+        let path = dir.join(name);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(disk::at("remove", &path, &error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

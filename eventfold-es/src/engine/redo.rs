@@ -1,0 +1,163 @@
+//! Replays the journal's newest commits onto the streams' files, when a store was not closed in
+//! order.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::adopted::Adopted;
+use super::disk;
+use super::files::Files;
+use super::journal::commit_line::CommitLine;
+use super::line;
+use super::stream::{Stream, Streams};
+use crate::stream::StreamId;
+
+/// How far back from the end of a stream's file its newest whole line is looked for.
+const TAIL: u64 = 64 * 1024;
+
+/// Writes commits to the streams' files again.
+#[derive(Debug)]
+pub(crate) struct Redo {
+    streams: Arc<Streams>,
+    files: Files,
+    touched: HashSet<PathBuf>,
+    /// How far each stream with adopted lines is in the journal.
+    adopted: HashMap<StreamId, AdoptedEnd>,
+}
+
+/// The end of a stream's last adopted line.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AdoptedEnd {
+    pub(crate) offset: u64,
+    pub(crate) version: u64,
+    pub(crate) position: u64,
+}
+
+impl Redo {
+    pub(crate) fn new(streams: Arc<Streams>) -> Self {
+        Self {
+            streams,
+            files: Files::default(),
+            touched: HashSet::new(),
+            adopted: HashMap::new(),
+        }
+    }
+
+    /// Makes sure that the stream's file holds the commit's lines. They are written even if they
+    /// are there: what the system holds in memory need not be what the disk holds.
+    pub(crate) fn commit(&mut self, commit: &CommitLine<'_>) -> io::Result<()> {
+        let id = StreamId::new(&commit.aggregate_type, &commit.id)?;
+        let stream = self.streams.get(&id);
+        let mut lines = Vec::new();
+        for event in &commit.events {
+            lines.extend_from_slice(event.get().as_bytes());
+            lines.push(b'\n');
+        }
+        check_overwrite(&stream, commit.offset, &lines)?;
+        self.files.write(&stream, commit.offset, &lines)?;
+        self.touched.insert(stream.dir().to_owned());
+        if commit.adopted {
+            let end = AdoptedEnd {
+                offset: commit.offset + lines.len() as u64,
+                version: commit.version + commit.events.len() as u64 - 1,
+                position: commit.last(),
+            };
+            self.adopted.insert(id, end);
+        }
+        Ok(())
+    }
+
+    /// Notes what is adopted, and returns what must be synced and what was adopted.
+    pub(crate) fn finish(self) -> io::Result<(Vec<PathBuf>, HashMap<StreamId, AdoptedEnd>)> {
+        for (id, end) in &self.adopted {
+            let stream = self.streams.get(id);
+            let noted = Adopted::read(stream.dir()).ok().flatten();
+            if noted.is_none_or(|noted| noted.end < end.offset) {
+                Adopted::record(stream.dir(), end.offset, end.version, end.position)?;
+            }
+        }
+        Ok((self.touched.into_iter().collect(), self.adopted))
+    }
+}
+
+/// Fails if `lines` at `offset` would leave a gap, or overwrite what another program wrote.
+fn check_overwrite(stream: &Stream, offset: u64, lines: &[u8]) -> io::Result<()> {
+    let path = stream.file();
+    let mut file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && offset == 0 => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(disk::damaged(&path, 0, &"the file is missing"));
+        }
+        Err(error) => return Err(disk::at("open", &path, &error)),
+    };
+    let length = file.metadata()?.len();
+    if length < offset {
+        let cause = format!("the file ends here, but the journal goes on at byte {offset}");
+        return Err(disk::damaged(&path, length, &cause));
+    }
+    let mut there = Vec::new();
+    file.seek(SeekFrom::Start(offset))?;
+    file.take(lines.len() as u64)
+        .read_to_end(&mut there)
+        .map_err(|e| disk::at("read", &path, &e))?;
+    if lines.starts_with(&there) {
+        return Ok(());
+    }
+    // Torn writes of ours are overwritten; a whole line that is not ours must not be lost.
+    let first = there.split(|byte| *byte == b'\n').next().unwrap_or(&there);
+    let is_foreign = first.len() < there.len()
+        && line::read(first, stream.seed()).is_ok_and(|line| line.position.is_none());
+    if is_foreign {
+        let cause = "another program wrote here after the store was not closed in order";
+        return Err(disk::damaged(&path, offset, &cause));
+    }
+    Ok(())
+}
+
+/// The newest position that any stream's file shows to be durable, with the stream that does.
+/// A stream's lines are written after the journal, so the journal must have them all.
+pub(crate) fn newest_in_streams(
+    streams: &Arc<Streams>,
+    ids: &[StreamId],
+) -> io::Result<Option<(u64, StreamId)>> {
+    let mut newest: Option<(u64, StreamId)> = None;
+    for id in ids {
+        if let Some(position) = newest_position(&streams.get(id))?
+            && newest.as_ref().is_none_or(|(known, _)| *known < position)
+        {
+            newest = Some((position, id.clone()));
+        }
+    }
+    Ok(newest)
+}
+
+fn newest_position(stream: &Stream) -> io::Result<Option<u64>> {
+    let path = stream.file();
+    let mut file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(disk::at("open", &path, &error)),
+    };
+    let length = file.metadata()?.len();
+    for back in [1024, TAIL] {
+        let mut tail = Vec::new();
+        file.seek(SeekFrom::Start(length.saturating_sub(back)))?;
+        (&mut file)
+            .take(back)
+            .read_to_end(&mut tail)
+            .map_err(|e| disk::at("read", &path, &e))?;
+        let newest = tail
+            .split(|byte| *byte == b'\n')
+            .rev()
+            .filter_map(|line| line::read(line, stream.seed()).ok())
+            .find_map(|line| line.position);
+        if newest.is_some() || back >= length {
+            return Ok(newest);
+        }
+    }
+    Ok(None)
+}

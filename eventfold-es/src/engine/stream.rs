@@ -1,0 +1,221 @@
+//! One stream while somebody uses it: shared by its actor, the committer and the loader.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use super::commit::CommitError;
+use super::journal::commit_line::Place;
+use super::line;
+use crate::layout::StreamLayout;
+use crate::stream::StreamId;
+
+/// A stream in use.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    id: StreamId,
+    dir: PathBuf,
+    seed: u64,
+    /// `"type":"…","id":"…"`, for the journal.
+    journal_key: Vec<u8>,
+    /// The version and the position up to which the stream is durable.
+    durable_version: AtomicU64,
+    durable_position: AtomicU64,
+    tail: Mutex<Tail>,
+    /// Held by the one activation that may decide commands on this stream.
+    turn: Arc<tokio::sync::Mutex<()>>,
+    registry: Weak<Streams>,
+}
+
+/// Where a stream ends, and who may append to it.
+#[derive(Debug, Default)]
+pub(crate) struct Tail {
+    /// Commits of an earlier activation, or of this one before it failed, are discarded.
+    pub(crate) epoch: u64,
+    /// Why the epoch failed; its later commits fail with the same error.
+    pub(crate) failure: Option<CommitError>,
+    pub(crate) end: StreamEnd,
+    /// What is durable in the journal but could not be written to the stream's file.
+    pub(crate) behind: Option<Behind>,
+    /// The checkpoint since which the stream's file has not been synced.
+    pub(crate) dirty_since: Option<u64>,
+}
+
+/// The end of a stream's file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct StreamEnd {
+    pub(crate) version: u64,
+    pub(crate) offset: u64,
+    /// `eventfold`'s hash of the last line, 0 if there is none.
+    pub(crate) hash: u64,
+    /// The position of the last event, as far as it is known.
+    pub(crate) position: u64,
+}
+
+/// Lines that a stream's file lacks.
+#[derive(Debug, Clone)]
+pub(crate) struct Behind {
+    pub(crate) offset: u64,
+    pub(crate) lines: Vec<u8>,
+}
+
+impl Stream {
+    pub(crate) fn id(&self) -> &StreamId {
+        &self.id
+    }
+
+    /// The stream's directory.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The file that holds the stream's events.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.dir.join("app.jsonl")
+    }
+
+    /// The file that holds the newest snapshot of the state.
+    pub(crate) fn snapshot_file(&self) -> PathBuf {
+        self.dir.join("views").join("state.snapshot.json")
+    }
+
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    pub(crate) fn place(&self, end: &StreamEnd) -> Place<'_> {
+        Place {
+            stream: &self.journal_key,
+            seed: self.seed,
+            version: end.version + 1,
+            offset: end.offset,
+        }
+    }
+
+    pub(crate) fn tail(&self) -> MutexGuard<'_, Tail> {
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The version up to which the stream is durable.
+    pub(crate) fn durable_version(&self) -> u64 {
+        self.durable_version.load(Ordering::Acquire)
+    }
+
+    /// The position of the last durable event.
+    pub(crate) fn durable_position(&self) -> u64 {
+        self.durable_position.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_durable(&self, end: &StreamEnd) {
+        self.durable_position.store(end.position, Ordering::Release);
+        self.durable_version.store(end.version, Ordering::Release);
+    }
+
+    /// Waits until no other activation holds this stream.
+    pub(crate) async fn take_turn(&self) -> tokio::sync::OwnedMutexGuard<()> {
+        self.turn.clone().lock_owned().await
+    }
+
+    /// Opens a new epoch at `end`, which was just read from the disk. What is still under way of an
+    /// earlier one is discarded.
+    pub(crate) fn start_epoch(&self, end: StreamEnd) -> u64 {
+        let mut tail = self.tail();
+        tail.epoch += 1;
+        tail.failure = None;
+        tail.end = end;
+        self.set_durable(&end);
+        tail.epoch
+    }
+
+    /// Whether the epoch failed, so that the aggregate must return to its durable state.
+    pub(crate) fn failure(&self, epoch: u64) -> Option<CommitError> {
+        let tail = self.tail();
+        if tail.epoch == epoch {
+            tail.failure.clone()
+        } else {
+            Some(CommitError::Superseded)
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if let Some(registry) = self.registry.upgrade() {
+            registry.forget(&self.id);
+        }
+    }
+}
+
+/// The streams in use. An entry outlives its users as long as a commit of theirs is under way.
+#[derive(Debug)]
+pub(crate) struct Streams {
+    layout: StreamLayout,
+    in_use: Mutex<HashMap<StreamId, Weak<Stream>>>,
+}
+
+impl Streams {
+    pub(crate) fn new(layout: StreamLayout) -> Arc<Self> {
+        Arc::new(Self {
+            layout,
+            in_use: Mutex::default(),
+        })
+    }
+
+    fn in_use(&self) -> MutexGuard<'_, HashMap<StreamId, Weak<Stream>>> {
+        self.in_use.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The one shared value of the stream `id`.
+    pub(crate) fn get(self: &Arc<Self>, id: &StreamId) -> Arc<Stream> {
+        let mut in_use = self.in_use();
+        if let Some(stream) = in_use.get(id).and_then(Weak::upgrade) {
+            return stream;
+        }
+        let mut journal_key = Vec::new();
+        journal_key.extend_from_slice(b"\"type\":");
+        line::write_str(&mut journal_key, id.aggregate_type());
+        journal_key.extend_from_slice(b",\"id\":");
+        line::write_str(&mut journal_key, id.id());
+        let stream = Arc::new(Stream {
+            dir: self.layout.stream_dir(id.aggregate_type(), id.id()),
+            seed: line::seed(id),
+            id: id.clone(),
+            journal_key,
+            durable_version: AtomicU64::new(0),
+            durable_position: AtomicU64::new(0),
+            tail: Mutex::default(),
+            turn: Arc::default(),
+            registry: Arc::downgrade(self),
+        });
+        in_use.insert(id.clone(), Arc::downgrade(&stream));
+        stream
+    }
+
+    /// Whether the stream `id` has a user.
+    pub(crate) fn is_in_use(&self, id: &StreamId) -> bool {
+        self.in_use()
+            .get(id)
+            .is_some_and(|stream| stream.strong_count() > 0)
+    }
+
+    fn forget(&self, id: &StreamId) {
+        let mut in_use = self.in_use();
+        // Another user may have made a new value since the last one of this went.
+        if in_use
+            .get(id)
+            .is_some_and(|stream| stream.strong_count() == 0)
+        {
+            in_use.remove(id);
+        }
+    }
+}
+
+/// An error about the file of `stream`.
+pub(crate) fn stream_error(stream: &Stream, kind: io::ErrorKind, cause: &str) -> io::Error {
+    io::Error::new(
+        kind,
+        format!("stream {}: {} {cause}", stream.id, stream.file().display()),
+    )
+}

@@ -1,0 +1,300 @@
+//! The upkeep thread: what a store must do but no command should wait for. It prepares journal
+//! segments, moves the redo point, writes snapshots and passivates idle aggregates.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::checkpoint::{Checkpoint, sync_streams};
+use super::journal::{End, Spare};
+use super::snapshot::{self, Draft};
+use super::stream::{Stream, StreamEnd};
+
+/// How many bytes of snapshots may wait; further ones are left out until the next is due.
+const MOST_WAITING_SNAPSHOTS: usize = 64 * 1024 * 1024;
+
+/// Something for the upkeep thread to do.
+pub(crate) enum Job {
+    Spare(u64),
+    Checkpoint(CheckpointJob),
+    Snapshot {
+        stream: Arc<Stream>,
+        draft: Draft,
+        end: StreamEnd,
+    },
+    /// Passivate this aggregate once it has been idle for its time.
+    Watch(Weak<dyn Resident>),
+    Run(Box<dyn FnOnce() + Send>),
+    Finish(Option<CheckpointJob>),
+}
+
+/// The redo point to move to, and what must be durable before.
+pub(crate) struct CheckpointJob {
+    pub(crate) end: End,
+    pub(crate) dirty: Vec<PathBuf>,
+    pub(crate) clean: bool,
+}
+
+/// An aggregate that leaves memory when it has been idle.
+pub(crate) trait Resident: Send + Sync {
+    /// When it will have been idle for its time, unless it is used; `None` if never.
+    fn deadline(&self) -> Option<Instant>;
+
+    /// Asks it to leave memory.
+    fn passivate(&self);
+}
+
+#[derive(Debug, Default)]
+struct State {
+    spare: Mutex<Option<Spare>>,
+    checkpointing: AtomicBool,
+    waiting_snapshots: AtomicUsize,
+}
+
+/// Hands jobs to the upkeep thread.
+#[derive(Debug, Clone)]
+pub(crate) struct Upkeeper {
+    jobs: Sender<Job>,
+    state: Arc<State>,
+}
+
+/// The upkeep thread itself.
+#[derive(Debug)]
+pub(crate) struct Upkeep {
+    keeper: Upkeeper,
+    thread: JoinHandle<()>,
+}
+
+impl Upkeep {
+    /// Starts the thread for the store in `base`, whose journal is in `journal`.
+    pub(crate) fn start(base: &Path, journal: &Path) -> io::Result<Self> {
+        let (jobs, queue) = channel();
+        let state = Arc::<State>::default();
+        let thread = Thread {
+            base: base.to_owned(),
+            journal: journal.to_owned(),
+            state: state.clone(),
+            watched: BinaryHeap::new(),
+            watch_count: 0,
+            sync_failed: false,
+        };
+        let thread = std::thread::Builder::new()
+            .name("eventfold-upkeep".to_owned())
+            .spawn(move || thread.run(&queue))?;
+        Ok(Self {
+            keeper: Upkeeper { jobs, state },
+            thread,
+        })
+    }
+
+    pub(crate) fn keeper(&self) -> Upkeeper {
+        self.keeper.clone()
+    }
+
+    pub(crate) fn submit(&self, job: Job) {
+        if matches!(job, Job::Checkpoint(_)) {
+            self.keeper
+                .state
+                .checkpointing
+                .store(true, Ordering::Release);
+        }
+        self.keeper.submit(job);
+    }
+
+    pub(crate) fn prepare_spare(&self, capacity: u64) {
+        self.submit(Job::Spare(capacity));
+    }
+
+    /// The prepared segment, if it is ready.
+    pub(crate) fn take_spare(&self) -> Option<Spare> {
+        lock(&self.keeper.state.spare).take()
+    }
+
+    /// Whether no checkpoint is under way.
+    pub(crate) fn may_checkpoint(&self) -> bool {
+        !self.keeper.state.checkpointing.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn save_snapshot(&self, stream: Arc<Stream>, draft: Draft, end: StreamEnd) {
+        self.keeper.save_snapshot(stream, draft, end);
+    }
+
+    /// Does all that is waiting, then `last`, and ends the thread.
+    pub(crate) fn finish(self, last: Option<CheckpointJob>) {
+        self.submit(Job::Finish(last));
+        if self.thread.join().is_err() {
+            tracing::error!("the upkeep thread panicked; this is a bug");
+        }
+    }
+}
+
+impl Upkeeper {
+    pub(crate) fn submit(&self, job: Job) {
+        // The thread only ends with the store, after which nothing is left to do.
+        let _ = self.jobs.send(job);
+    }
+
+    /// Writes a snapshot of a durable state.
+    pub(crate) fn save_snapshot(&self, stream: Arc<Stream>, draft: Draft, end: StreamEnd) {
+        let size = draft.state.len();
+        let waiting = &self.state.waiting_snapshots;
+        if waiting.fetch_add(size, Ordering::Relaxed) > MOST_WAITING_SNAPSHOTS {
+            waiting.fetch_sub(size, Ordering::Relaxed);
+            tracing::debug!(stream = %stream.id(), "a snapshot is left out: too many are waiting");
+            return;
+        }
+        self.submit(Job::Snapshot { stream, draft, end });
+    }
+}
+
+/// What the thread itself has.
+struct Thread {
+    base: PathBuf,
+    journal: PathBuf,
+    state: Arc<State>,
+    watched: BinaryHeap<Reverse<Watched>>,
+    watch_count: u64,
+    /// A stream's file could not be synced, so what the system still holds of it is in doubt: the
+    /// redo point stays where it is until the journal has been replayed.
+    sync_failed: bool,
+}
+
+struct Watched {
+    deadline: Instant,
+    /// Makes the order total.
+    number: u64,
+    resident: Weak<dyn Resident>,
+}
+
+impl Thread {
+    fn run(mut self, queue: &Receiver<Job>) {
+        loop {
+            let wait = self.watched.peek().map_or(Duration::MAX, |Reverse(first)| {
+                first.deadline.saturating_duration_since(Instant::now())
+            });
+            let job = if wait == Duration::MAX {
+                queue.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                queue.recv_timeout(wait)
+            };
+            match job {
+                Ok(Job::Finish(last)) => {
+                    if let Some(last) = last {
+                        self.checkpoint(&last);
+                    }
+                    return;
+                }
+                Ok(job) => self.work(job),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.passivate_idle();
+        }
+    }
+
+    fn work(&mut self, job: Job) {
+        match job {
+            Job::Spare(capacity) => match Spare::create(&self.journal, "spare.tmp", capacity) {
+                Ok(spare) => *lock(&self.state.spare) = Some(spare),
+                Err(error) => tracing::warn!(%error, "no journal segment could be prepared"),
+            },
+            Job::Checkpoint(job) => {
+                self.checkpoint(&job);
+                self.state.checkpointing.store(false, Ordering::Release);
+            }
+            Job::Snapshot { stream, draft, end } => {
+                if let Err(error) = snapshot::save(&stream, &draft, &end) {
+                    tracing::warn!(stream = %stream.id(), %error, "no snapshot could be written");
+                }
+                let size = draft.state.len();
+                self.state
+                    .waiting_snapshots
+                    .fetch_sub(size, Ordering::Relaxed);
+            }
+            Job::Watch(resident) => self.watch(resident),
+            Job::Run(run) => run(),
+            Job::Finish(_) => unreachable!("the caller ends the thread there"),
+        }
+    }
+
+    /// Moves the redo point. If that fails it stays where it is, and the next open replays more.
+    fn checkpoint(&mut self, job: &CheckpointJob) {
+        let checkpoint = Checkpoint {
+            end: job.end,
+            clean: job.clean,
+        };
+        if !self.sync_failed
+            && let Err(error) = sync_streams(&self.base, &job.dirty)
+        {
+            tracing::error!(%error, "no more checkpoints: the next open replays the journal");
+            self.sync_failed = true;
+        }
+        if !self.sync_failed
+            && let Err(error) = checkpoint.write(&self.journal)
+        {
+            tracing::error!(%error, "no checkpoint could be written; more is replayed at the next open");
+        }
+    }
+
+    fn watch(&mut self, resident: Weak<dyn Resident>) {
+        let deadline = resident.upgrade().and_then(|there| there.deadline());
+        if let Some(deadline) = deadline {
+            self.watch_count += 1;
+            self.watched.push(Reverse(Watched {
+                deadline,
+                number: self.watch_count,
+                resident,
+            }));
+        }
+    }
+
+    fn passivate_idle(&mut self) {
+        let now = Instant::now();
+        while let Some(Reverse(first)) = self.watched.peek() {
+            if first.deadline > now {
+                return;
+            }
+            let Some(Reverse(due)) = self.watched.pop() else {
+                return;
+            };
+            let Some(resident) = due.resident.upgrade() else {
+                continue;
+            };
+            if resident.deadline().is_some_and(|deadline| deadline <= now) {
+                resident.passivate();
+            } else {
+                self.watch(due.resident);
+            }
+        }
+    }
+}
+
+impl PartialEq for Watched {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Watched {}
+
+impl PartialOrd for Watched {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Watched {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.deadline, self.number).cmp(&(other.deadline, other.number))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,299 @@
+//! Where a store keeps what: [`StreamLayout`].
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::disk;
+use crate::stream::{StreamId, decode, encode};
+
+/// The directories of a store.
+///
+/// ```text
+/// <base>/
+///     streams/<aggregate type>/<id>/   one stream: an eventfold log
+///         app.jsonl
+///         views/state.snapshot.json
+///     journal/                         every commit, in order
+///     projections/<name>/
+///     process_managers/<name>/
+///     meta/
+///     lock
+/// ```
+///
+/// An aggregate's type and id are encoded as file names (see [`StreamId`]), except for streams that
+/// eventfold-es 0.2.0 stored under a raw name; a layout that comes from a store knows those.
+#[derive(Debug, Clone)]
+pub struct StreamLayout {
+    base_dir: PathBuf,
+    raw_names: Arc<RawNames>,
+}
+
+/// The streams whose directories are not named by their encoded id.
+pub(crate) type RawNames = BTreeMap<StreamId, PathBuf>;
+
+impl StreamLayout {
+    /// The layout of the store in `base_dir`, which need not exist.
+    ///
+    /// ```
+    /// use eventfold_es::StreamLayout;
+    ///
+    /// let layout = StreamLayout::new("data");
+    /// let dir = layout.stream_dir("order", "2024/17");
+    /// assert!(dir.ends_with("streams/order/2024%2F17"));
+    /// ```
+    pub fn new(base_dir: impl Into<PathBuf>) -> Self {
+        Self::with_raw_names(base_dir.into(), RawNames::new())
+    }
+
+    pub(crate) fn with_raw_names(base_dir: PathBuf, raw_names: RawNames) -> Self {
+        Self {
+            base_dir,
+            raw_names: Arc::new(raw_names),
+        }
+    }
+
+    /// The store's root directory.
+    #[must_use]
+    pub fn base_dir(&self) -> &Path {
+        &self.base_dir
+    }
+
+    /// The directory of a stream, always inside the base directory. For a type or an id that names
+    /// no stream (see [`StreamId::new`]) it is one that cannot exist.
+    #[must_use]
+    pub fn stream_dir(&self, aggregate_type: &str, instance_id: &str) -> PathBuf {
+        if let Ok(id) = StreamId::new(aggregate_type, instance_id)
+            && let Some(dir) = self.raw_names.get(&id)
+        {
+            return dir.clone();
+        }
+        self.type_dir(aggregate_type).join(file_name(instance_id))
+    }
+
+    /// The directory of a stream's snapshots.
+    #[must_use]
+    pub fn views_dir(&self, aggregate_type: &str, instance_id: &str) -> PathBuf {
+        self.stream_dir(aggregate_type, instance_id).join("views")
+    }
+
+    /// The directory of the projections' checkpoints.
+    #[must_use]
+    pub fn projections_dir(&self) -> PathBuf {
+        self.base_dir.join("projections")
+    }
+
+    /// The directory of the process managers' checkpoints and dead letters.
+    #[must_use]
+    pub fn process_managers_dir(&self) -> PathBuf {
+        self.base_dir.join("process_managers")
+    }
+
+    /// The directory of what concerns the store as a whole.
+    #[must_use]
+    pub fn meta_dir(&self) -> PathBuf {
+        self.base_dir.join("meta")
+    }
+
+    pub(crate) fn journal_dir(&self) -> PathBuf {
+        self.base_dir.join("journal")
+    }
+
+    pub(crate) fn streams_dir(&self) -> PathBuf {
+        self.base_dir.join("streams")
+    }
+
+    fn type_dir(&self, aggregate_type: &str) -> PathBuf {
+        self.streams_dir().join(file_name(aggregate_type))
+    }
+
+    /// Creates the directory of a stream, if it is not there, and returns it.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::InvalidInput`] if there is no such stream (see [`StreamId::new`]), or what
+    /// creating the directory failed with.
+    pub fn ensure_stream(&self, aggregate_type: &str, instance_id: &str) -> io::Result<PathBuf> {
+        StreamId::new(aggregate_type, instance_id)?;
+        let dir = self.stream_dir(aggregate_type, instance_id);
+        std::fs::create_dir_all(&dir).map_err(|e| disk::at("create", &dir, &e))?;
+        Ok(dir)
+    }
+
+    /// The ids of the streams of an aggregate type, sorted; none if there is no such type.
+    ///
+    /// # Errors
+    ///
+    /// What reading the directory failed with.
+    pub fn list_streams(&self, aggregate_type: &str) -> io::Result<Vec<String>> {
+        let type_dir = self.type_dir(aggregate_type);
+        let raw: Vec<(&str, &Path)> = self
+            .raw_names
+            .iter()
+            .filter(|(id, _)| id.aggregate_type() == aggregate_type)
+            .map(|(id, dir)| (id.id(), dir.as_path()))
+            .collect();
+        let mut ids: Vec<String> = raw.iter().map(|(id, _)| (*id).to_owned()).collect();
+        for name in list_dirs(&type_dir)? {
+            let dir = type_dir.join(&name);
+            // A raw stream, or a directory on the way to one.
+            let is_raw = raw.iter().any(|(_, raw)| raw.starts_with(&dir));
+            if !is_raw {
+                ids.extend(decode(&name));
+            }
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        Ok(ids)
+    }
+
+    /// The aggregate types that have a directory, sorted.
+    pub(crate) fn list_aggregate_types(&self) -> io::Result<Vec<String>> {
+        let mut types: Vec<String> = list_dirs(&self.streams_dir())?
+            .iter()
+            .filter_map(|name| decode(name))
+            .chain(
+                self.raw_names
+                    .keys()
+                    .map(|id| id.aggregate_type().to_owned()),
+            )
+            .collect();
+        types.sort_unstable();
+        types.dedup();
+        Ok(types)
+    }
+
+    /// All streams that have a directory, by type and id.
+    pub(crate) fn list_all(&self) -> io::Result<Vec<StreamId>> {
+        let mut all = Vec::new();
+        for aggregate_type in self.list_aggregate_types()? {
+            for id in self.list_streams(&aggregate_type)? {
+                all.extend(StreamId::new(&aggregate_type, &id));
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// The file name of `text`, or one that no text has and no file can have.
+fn file_name(text: &str) -> String {
+    encode(text).unwrap_or_else(|_| "%".repeat(256))
+}
+
+/// The names of the directories in `dir`; none if there is no such directory.
+pub(crate) fn list_dirs(dir: &Path) -> io::Result<Vec<String>> {
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(disk::at("list", dir, &error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|e| disk::at("list", dir, &e))?;
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            match entry.file_name().into_string() {
+                Ok(name) => names.push(name),
+                Err(name) => {
+                    tracing::warn!(dir = %dir.display(), ?name, "a name that is not text is passed over")
+                }
+            }
+        }
+    }
+    Ok(names)
+}
+
+/// An entry of the stream registry that eventfold-es 0.2.0 keeps.
+#[derive(Debug, Serialize, Deserialize)]
+struct Registered {
+    #[serde(rename = "type")]
+    aggregate_type: String,
+    id: String,
+}
+
+/// Finds the streams below `base` that eventfold-es 0.2.0 stored under a raw name.
+///
+/// Its registry knows their ids. When a directory is opened for the first time, a name that is no
+/// encoded id counts as raw as well, and what is found is noted, because a raw name can look like
+/// the encoded form of another id: later on, such a directory belongs to that one.
+pub(crate) fn find_raw_names(base: &Path, first_time: bool) -> io::Result<RawNames> {
+    let meta = base.join("meta");
+    let noted = meta.join("raw_names.json");
+    let mut search = RawNameSearch {
+        streams: base.join("streams"),
+        first_time,
+        found: RawNames::new(),
+    };
+    let registry = disk::read_if_there(&meta.join("streams.jsonl"))?.unwrap_or_default();
+    for line in registry.split(|byte| *byte == b'\n') {
+        if let Ok(entry) = serde_json::from_slice::<Registered>(line) {
+            search.consider(&entry.aggregate_type, &entry.id);
+        }
+    }
+    if first_time {
+        for aggregate_type in list_dirs(&search.streams)? {
+            for id in list_dirs(&search.streams.join(&aggregate_type))? {
+                if decode(&aggregate_type).is_none() || decode(&id).is_none() {
+                    search.consider(&aggregate_type, &id);
+                }
+            }
+        }
+        if !search.found.is_empty() {
+            let names: Vec<Registered> = search.found.keys().map(Registered::from).collect();
+            std::fs::create_dir_all(&meta).map_err(|e| disk::at("create", &meta, &e))?;
+            disk::replace_durably(&noted, &serde_json::to_vec(&names)?)?;
+        }
+    } else if let Some(names) = disk::read_if_there(&noted)? {
+        let names: Vec<Registered> =
+            serde_json::from_slice(&names).map_err(|cause| disk::damaged(&noted, 0, &cause))?;
+        for name in names {
+            if let Ok(stream) = StreamId::new(&name.aggregate_type, &name.id) {
+                let dir = search.streams.join(&name.aggregate_type).join(&name.id);
+                search.found.insert(stream, dir);
+            }
+        }
+    }
+    Ok(search.found)
+}
+
+struct RawNameSearch {
+    streams: PathBuf,
+    first_time: bool,
+    found: RawNames,
+}
+
+impl RawNameSearch {
+    /// Takes in the stream that 0.2.0 stored as `aggregate_type/id`, if that name is raw.
+    fn consider(&mut self, aggregate_type: &str, id: &str) {
+        let Ok(stream) = StreamId::new(aggregate_type, id) else {
+            return;
+        };
+        if stream.file_names() == (aggregate_type.to_owned(), id.to_owned()) {
+            return;
+        }
+        let is_inside = [aggregate_type, id]
+            .iter()
+            .flat_map(|name| Path::new(name).components())
+            .all(|part| matches!(part, Component::Normal(_)));
+        if !is_inside {
+            tracing::warn!(%stream, "a stream outside the store is passed over");
+            return;
+        }
+        let looks_encoded = decode(aggregate_type).is_some() && decode(id).is_some();
+        let dir = self.streams.join(aggregate_type).join(id);
+        if (self.first_time || !looks_encoded) && dir.join("app.jsonl").is_file() {
+            self.found.insert(stream, dir);
+        }
+    }
+}
+
+impl From<&StreamId> for Registered {
+    fn from(stream: &StreamId) -> Self {
+        Self {
+            aggregate_type: stream.aggregate_type().to_owned(),
+            id: stream.id().to_owned(),
+        }
+    }
+}

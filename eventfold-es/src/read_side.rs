@@ -1,0 +1,87 @@
+//! The read side: what follows the journal, projections and process managers.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+mod checkpoint;
+mod follower;
+mod outbox;
+mod projecting;
+mod reacting;
+
+pub(crate) use outbox::{Dispatcher, Typed};
+pub(crate) use projecting::Projecting;
+pub(crate) use reacting::{AnyReacting, Reacting};
+
+use crate::engine::Engine;
+use crate::projection::Projection;
+
+/// The projections and process managers of a store.
+#[derive(Default)]
+pub(crate) struct ReadSide {
+    /// By name.
+    pub(crate) projections: HashMap<&'static str, Registered>,
+    pub(crate) process_managers: Vec<Arc<Mutex<dyn AnyReacting>>>,
+    /// By aggregate type: where commands of process managers go.
+    pub(crate) dispatchers: HashMap<&'static str, Arc<dyn Dispatcher>>,
+    /// Held by the one run of process managers at a time.
+    pub(crate) run: tokio::sync::Mutex<()>,
+}
+
+/// A registered projection, as itself and as one of many.
+pub(crate) struct Registered {
+    typed: Arc<dyn Any + Send + Sync>,
+    any: Arc<Mutex<dyn Saved>>,
+}
+
+/// What can be caught up and saved without knowing its type.
+pub(crate) trait Saved: Send {
+    fn catch_up(&mut self) -> io::Result<()>;
+    fn save(&mut self) -> io::Result<()>;
+}
+
+impl Registered {
+    pub(crate) fn open<P: Projection>(engine: &Arc<Engine>) -> io::Result<Self> {
+        let projecting = Arc::new(Mutex::new(Projecting::<P>::open(engine)?));
+        Ok(Self {
+            typed: projecting.clone(),
+            any: projecting,
+        })
+    }
+}
+
+impl ReadSide {
+    /// The projection `P`.
+    pub(crate) fn projection<P: Projection>(&self) -> io::Result<&Mutex<Projecting<P>>> {
+        let registered = self.projections.get(P::NAME).ok_or_else(|| {
+            let text = format!("projection '{}' not registered", P::NAME);
+            io::Error::new(io::ErrorKind::NotFound, text)
+        })?;
+        registered.typed.downcast_ref().ok_or_else(|| {
+            let text = format!("projection '{}' is registered as another type", P::NAME);
+            io::Error::new(io::ErrorKind::InvalidInput, text)
+        })
+    }
+
+    /// Brings all projections up to date; returns the first failure after trying all.
+    pub(crate) fn catch_up_projections(&self) -> io::Result<()> {
+        let caught_up = self.projections.values().map(|p| lock(&p.any).catch_up());
+        caught_up.fold(Ok(()), Result::and)
+    }
+
+    /// Saves all projections as they are.
+    pub(crate) fn save_projections(&self) {
+        for (name, projection) in &self.projections {
+            if let Err(error) = lock(&projection.any).save() {
+                tracing::warn!(projection = name, %error, "the checkpoint could not be saved");
+            }
+        }
+    }
+}
+
+/// Locks what a panic cannot leave half changed: followers mark themselves failed.
+pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

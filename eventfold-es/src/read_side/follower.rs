@@ -1,0 +1,157 @@
+//! Following the journal: each event of the subscribed types once, in order, with a place to
+//! resume from.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::checkpoint::{self, Checkpoint, Cursors};
+use crate::engine::{CommitLine, Engine, JournalReader};
+use crate::error::panic_message;
+
+/// How many events may pass between two saved checkpoints.
+const SAVE_EVENTS: u64 = 10_000;
+/// How much time may pass between two saved checkpoints while events come in.
+const SAVE_TIME: Duration = Duration::from_secs(5);
+
+/// A state that follows the journal.
+pub(crate) struct Follower<S> {
+    name: &'static str,
+    engine: Arc<Engine>,
+    dir: PathBuf,
+    reader: JournalReader,
+    pub(crate) state: S,
+    /// All events up to here are in the state.
+    position: u64,
+    cursors: Option<Cursors>,
+    saved_position: u64,
+    saved_at: Instant,
+    /// Why the state cannot be trusted any more.
+    failed: Option<String>,
+}
+
+/// One event on its way to a follower.
+pub(crate) struct Followed<'a> {
+    pub(crate) aggregate_type: &'a str,
+    pub(crate) id: &'a str,
+    pub(crate) position: u64,
+    pub(crate) event: &'a eventfold::Event,
+}
+
+impl<S: Serialize> Follower<S> {
+    /// A follower that keeps its checkpoint in `dir`. `checkpoint` is what was read from there.
+    pub(crate) fn new(
+        name: &'static str,
+        engine: Arc<Engine>,
+        dir: PathBuf,
+        checkpoint: Checkpoint<S>,
+    ) -> Self {
+        Self {
+            name,
+            reader: engine.reader(checkpoint.position),
+            engine,
+            dir,
+            state: checkpoint.state,
+            position: checkpoint.position,
+            cursors: checkpoint.cursors,
+            saved_position: checkpoint.position,
+            saved_at: Instant::now(),
+            failed: None,
+        }
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Hands every durable event of the aggregate types `types` that is not in the state yet to
+    /// `each`. Costs nothing if there is none.
+    pub(crate) fn follow(
+        &mut self,
+        types: &[&str],
+        mut each: impl FnMut(&mut S, &Followed<'_>),
+    ) -> io::Result<()> {
+        if let Some(failed) = &self.failed {
+            return Err(io::Error::other(failed.clone()));
+        }
+        let head = self.engine.head();
+        if self.position == head {
+            return Ok(());
+        }
+        let Self {
+            reader,
+            state,
+            position,
+            cursors,
+            failed,
+            name,
+            ..
+        } = self;
+        let followed = reader.read_to(head, |commit, first_new| {
+            if types.contains(&commit.aggregate_type.as_ref()) {
+                let seen = cursors.as_ref().map_or(0, |cursors| cursors.seen(commit));
+                for i in first_new.max(seen)..commit.events.len() {
+                    let event = parse(commit, i)?;
+                    let followed = Followed {
+                        aggregate_type: &commit.aggregate_type,
+                        id: &commit.id,
+                        position: commit.position + i as u64,
+                        event: &event,
+                    };
+                    let done = catch_unwind(AssertUnwindSafe(|| each(state, &followed)));
+                    if let Err(panic) = done {
+                        let text = format!(
+                            "`{name}` panicked at position {}, event `{}` of {}/{}: {}",
+                            followed.position,
+                            event.event_type,
+                            commit.aggregate_type,
+                            commit.id,
+                            panic_message(&*panic)
+                        );
+                        *failed = Some(text.clone());
+                        return Err(io::Error::other(text));
+                    }
+                    *position = followed.position;
+                }
+            }
+            *position = commit.last();
+            Ok(())
+        });
+        if followed.is_err() {
+            // An event of a commit may be in the state already.
+            self.reader = self.engine.reader(self.position);
+        } else {
+            // From here on the position says it all.
+            self.cursors = None;
+        }
+        followed
+    }
+
+    /// Whether it is time to save.
+    pub(crate) fn is_save_due(&self) -> bool {
+        let unsaved = self.position - self.saved_position;
+        unsaved >= SAVE_EVENTS || (unsaved > 0 && self.saved_at.elapsed() >= SAVE_TIME)
+    }
+
+    /// Saves state and position together, unless nothing changed or the state cannot be trusted.
+    pub(crate) fn save(&mut self) -> io::Result<()> {
+        if self.failed.is_none() && self.cursors.is_none() && self.position != self.saved_position {
+            checkpoint::write(&self.dir, &self.state, self.position)?;
+            self.saved_position = self.position;
+            self.saved_at = Instant::now();
+        }
+        Ok(())
+    }
+}
+
+fn parse(commit: &CommitLine<'_>, i: usize) -> io::Result<eventfold::Event> {
+    serde_json::from_str(commit.events[i].get()).map_err(|cause| {
+        let position = commit.position + i as u64;
+        let text = format!("the event at position {position} cannot be read: {cause}");
+        io::Error::new(io::ErrorKind::InvalidData, text)
+    })
+}

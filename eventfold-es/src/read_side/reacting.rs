@@ -1,0 +1,120 @@
+//! A process manager at work.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+use super::checkpoint::{self, Checkpoint, Unusable};
+use super::follower::{Followed, Follower};
+use super::outbox::{Outgoing, append_dead_letter};
+use crate::command::CommandEnvelope;
+use crate::engine::Engine;
+use crate::process_manager::ProcessManager;
+
+/// A registered process manager: its state, how far it is, and the commands it wants sent.
+pub(crate) struct Reacting<M: ProcessManager> {
+    follower: Follower<M>,
+    outgoing: VecDeque<Outgoing>,
+}
+
+/// A process manager of any type.
+pub(crate) trait AnyReacting: Send {
+    /// Reacts to everything new.
+    fn catch_up(&mut self) -> io::Result<()>;
+    /// The next command to send. It stays the next until [`sent`](Self::sent).
+    fn next(&self) -> Option<Outgoing>;
+    /// The next command was dispatched, or written to the dead letters.
+    fn sent(&mut self);
+    /// Writes the next command to the dead letters.
+    fn bury(&mut self, error: &str) -> io::Result<()>;
+    /// Saves state and position, once nothing is left to send.
+    fn save(&mut self) -> io::Result<()>;
+}
+
+impl<M: ProcessManager> Reacting<M> {
+    /// Takes the process manager up where it was left.
+    ///
+    /// # Errors
+    ///
+    /// If the checkpoint cannot be used: starting anew would send every command again.
+    pub(crate) fn open(engine: &Arc<Engine>) -> io::Result<Self> {
+        let dir = engine.layout().process_managers_dir().join(M::NAME);
+        let checkpoint = checkpoint::read::<M>(&dir).map_err(|error| match error {
+            Unusable::Io(error) | Unusable::Damaged(error) => error,
+        })?;
+        let checkpoint = checkpoint.unwrap_or_else(|| Checkpoint {
+            state: M::default(),
+            position: 0,
+            cursors: None,
+        });
+        if checkpoint.position > engine.head() {
+            let text = format!(
+                "the checkpoint of process manager `{}` in {} is ahead of the journal",
+                M::NAME,
+                dir.display()
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
+        Ok(Self {
+            follower: Follower::new(M::NAME, engine.clone(), dir, checkpoint),
+            outgoing: VecDeque::new(),
+        })
+    }
+}
+
+impl<M: ProcessManager> AnyReacting for Reacting<M> {
+    fn catch_up(&mut self) -> io::Result<()> {
+        let _span = tracing::debug_span!("pm_catchup", pm_name = M::NAME).entered();
+        let Self { follower, outgoing } = self;
+        let types = follower.state.subscriptions();
+        follower.follow(types, |state, followed| {
+            let envelopes = state.react(followed.aggregate_type, followed.id, followed.event);
+            for (i, mut envelope) in envelopes.into_iter().enumerate() {
+                fill_in(&mut envelope, M::NAME, followed, i);
+                outgoing.push_back(Outgoing { envelope });
+            }
+        })
+    }
+
+    fn next(&self) -> Option<Outgoing> {
+        self.outgoing.front().cloned()
+    }
+
+    fn sent(&mut self) {
+        self.outgoing.pop_front();
+    }
+
+    fn bury(&mut self, error: &str) -> io::Result<()> {
+        let path = self.follower.dir().join("dead_letters.jsonl");
+        match self.outgoing.front() {
+            Some(outgoing) => append_dead_letter(&path, &outgoing.envelope, error),
+            None => Ok(()),
+        }
+    }
+
+    fn save(&mut self) -> io::Result<()> {
+        if self.outgoing.is_empty() {
+            self.follower.save()?;
+        }
+        Ok(())
+    }
+}
+
+/// Says where a command comes from, as far as the process manager did not, and names it so that it
+/// takes effect once however often it is sent.
+fn fill_in(envelope: &mut CommandEnvelope, manager: &str, from: &Followed<'_>, index: usize) {
+    let context = &mut envelope.context;
+    let meta = from.event.meta.as_ref();
+    if context.correlation_id.is_none() {
+        context.correlation_id = meta
+            .and_then(|meta| meta.get("correlation_id"))
+            .and_then(|id| id.as_str())
+            .map(str::to_owned);
+    }
+    if context.causation_id.is_none() {
+        context.causation_id.clone_from(&from.event.id);
+    }
+    if context.idempotency_key.is_none() {
+        context.idempotency_key = Some(format!("{manager}/{}/{index}", from.position));
+    }
+}

@@ -1,0 +1,143 @@
+//! What a store is opened with: [`AggregateStoreBuilder`].
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+
+use super::{AggregateStore, StoreInner, blocking, spawn};
+use crate::actor::Residents;
+use crate::aggregate::Aggregate;
+use crate::engine::Engine;
+use crate::layout::RawNames;
+use crate::process_manager::ProcessManager;
+use crate::projection::Projection;
+use crate::read_side::{Reacting, ReadSide, Registered, Typed};
+
+/// How long an aggregate stays in memory unused, unless the builder says otherwise.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+/// How many events apart snapshots are taken, unless the builder or the aggregate says otherwise.
+const SNAPSHOT_EVERY: u64 = 100;
+
+type Register = Box<dyn FnOnce(&Arc<Engine>, &mut ReadSide) -> io::Result<()> + Send>;
+
+/// Sets a store up. Made by [`AggregateStore::builder`].
+#[must_use = "nothing is opened before `open`"]
+pub struct AggregateStoreBuilder {
+    base_dir: PathBuf,
+    registrations: Vec<Register>,
+    idle_timeout: Duration,
+    snapshot_every: u64,
+}
+
+impl AggregateStoreBuilder {
+    pub(super) fn new(base_dir: &Path) -> Self {
+        Self {
+            base_dir: base_dir.to_owned(),
+            registrations: Vec::new(),
+            idle_timeout: IDLE_TIMEOUT,
+            snapshot_every: SNAPSHOT_EVERY,
+        }
+    }
+
+    fn register(
+        mut self,
+        register: impl FnOnce(&Arc<Engine>, &mut ReadSide) -> io::Result<()> + Send + 'static,
+    ) -> Self {
+        self.registrations.push(Box::new(register));
+        self
+    }
+
+    /// Registers a projection; it is taken up where it was left.
+    pub fn projection<P: Projection>(self) -> Self {
+        self.register(|engine, read_side| {
+            let projection = Registered::open::<P>(engine)?;
+            read_side.projections.insert(P::NAME, projection);
+            Ok(())
+        })
+    }
+
+    /// Registers a process manager; it is taken up where it was left. The aggregate types that it
+    /// sends commands to are registered by [`aggregate_type`](Self::aggregate_type).
+    pub fn process_manager<M: ProcessManager>(self) -> Self {
+        self.register(|engine, read_side| {
+            let manager = Arc::new(Mutex::new(Reacting::<M>::open(engine)?));
+            read_side.process_managers.push(manager);
+            Ok(())
+        })
+    }
+
+    /// Registers an aggregate type that process managers send commands to.
+    pub fn aggregate_type<A>(self) -> Self
+    where
+        A: Aggregate,
+        A::Command: DeserializeOwned,
+    {
+        self.register(|_, read_side| {
+            let target = Arc::new(Typed::<A>::new());
+            read_side.dispatchers.insert(A::AGGREGATE_TYPE, target);
+            Ok(())
+        })
+    }
+
+    /// How long an aggregate stays in memory while nobody uses it: 5 minutes by default. A time
+    /// beyond what the clock can count means for ever.
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.idle_timeout = timeout;
+        self
+    }
+
+    /// How many events apart snapshots of a state are taken, 100 by default. An aggregate can have
+    /// a number of its own ([`Aggregate::SNAPSHOT_EVERY`]). 0 counts as 1, `u64::MAX` means never.
+    pub fn snapshot_every(mut self, events: u64) -> Self {
+        self.snapshot_every = events;
+        self
+    }
+
+    /// Opens the store.
+    ///
+    /// # Errors
+    ///
+    /// As [`AggregateStore::open`]; [`io::ErrorKind::InvalidData`] also if the checkpoint of a
+    /// process manager is damaged, because starting it anew would send its commands again.
+    pub async fn open(self) -> io::Result<AggregateStore> {
+        blocking(move || self.open_blocking(RawNames::new())).await
+    }
+
+    /// Opens the store on this thread. `extra` are streams at places of their own.
+    pub(super) fn open_blocking(self, extra: RawNames) -> io::Result<AggregateStore> {
+        let engine = Engine::open(&self.base_dir, extra)?;
+        let mut read_side = ReadSide::default();
+        for register in self.registrations {
+            if let Err(error) = register(&engine, &mut read_side) {
+                engine.close();
+                return Err(error);
+            }
+        }
+        let inner = Arc::new(StoreInner {
+            engine,
+            residents: Arc::new(Residents::default()),
+            read_side: Arc::new(read_side),
+            idle_timeout: self.idle_timeout,
+            snapshot_every: self.snapshot_every,
+            closing: AtomicBool::new(false),
+        });
+        spawn::note_open(&inner);
+        Ok(AggregateStore { inner })
+    }
+}
+
+impl fmt::Debug for AggregateStoreBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AggregateStoreBuilder")
+            .field("base_dir", &self.base_dir)
+            .field("registrations", &self.registrations.len())
+            .field("idle_timeout", &self.idle_timeout)
+            .field("snapshot_every", &self.snapshot_every)
+            .finish()
+    }
+}

@@ -1,0 +1,90 @@
+//! A single aggregate by its directory: [`spawn_actor`].
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use super::{AggregateStoreBuilder, StoreInner};
+use crate::aggregate::Aggregate;
+use crate::engine::disk;
+use crate::handle::AggregateHandle;
+use crate::layout::RawNames;
+use crate::stream::{StreamId, decode};
+
+/// The stores that this process has open, by their directories.
+static OPEN: Mutex<Option<HashMap<PathBuf, Weak<StoreInner>>>> = Mutex::new(None);
+
+fn open_stores() -> MutexGuard<'static, Option<HashMap<PathBuf, Weak<StoreInner>>>> {
+    OPEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Lets [`spawn_actor`] find an open store.
+pub(super) fn note_open(store: &Arc<StoreInner>) {
+    let mut stores = open_stores();
+    let stores = stores.get_or_insert_default();
+    stores.retain(|_, store| store.strong_count() > 0);
+    let base = store.engine.layout().base_dir().to_owned();
+    stores.insert(base, Arc::downgrade(store));
+}
+
+/// A handle to the aggregate whose stream is in the directory `stream_dir`, which is created if
+/// need be. It stays in memory until the last handle is gone.
+///
+/// If the directory is that of a stream in a store (`<base>/streams/<type>/<id>`), the store is
+/// opened, or shared if this process has it open. Any other directory becomes a store of its own,
+/// with this one stream. Works without a runtime; blocks on the disk.
+///
+/// # Errors
+///
+/// As [`AggregateStore::open`](crate::AggregateStore::open), and
+/// [`io::ErrorKind::InvalidInput`] if the directory is that of an aggregate of another type.
+pub fn spawn_actor<A: Aggregate>(stream_dir: &Path) -> io::Result<AggregateHandle<A>> {
+    std::fs::create_dir_all(stream_dir).map_err(|e| disk::at("create", stream_dir, &e))?;
+    let dir = stream_dir
+        .canonicalize()
+        .map_err(|e| disk::at("open", stream_dir, &e))?;
+    if let Some((base, id)) = find_in_store(&dir) {
+        if id.aggregate_type() != A::AGGREGATE_TYPE {
+            let text = format!("{id} is no stream of a `{}`", A::AGGREGATE_TYPE);
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        let open = open_stores()
+            .get_or_insert_default()
+            .get(&base)
+            .and_then(Weak::upgrade);
+        if let Some(store) = open
+            && !store.is_closed()
+        {
+            return store.handle(&id);
+        }
+        return open_for(&base, &id, RawNames::new());
+    }
+    let id = StreamId::new(A::AGGREGATE_TYPE, "spawned")?;
+    open_for(&dir, &id, RawNames::from([(id.clone(), dir.clone())]))
+}
+
+fn open_for<A: Aggregate>(
+    base: &Path,
+    id: &StreamId,
+    extra: RawNames,
+) -> io::Result<AggregateHandle<A>> {
+    let store = AggregateStoreBuilder::new(base)
+        .idle_timeout(Duration::MAX)
+        .open_blocking(extra)?;
+    store.inner.handle(id)
+}
+
+/// The store and the stream that `dir` belongs to, if it lies as a stream's directory does.
+fn find_in_store(dir: &Path) -> Option<(PathBuf, StreamId)> {
+    let type_dir = dir.parent()?;
+    let streams = type_dir.parent()?;
+    if streams.file_name()? != "streams" {
+        return None;
+    }
+    let id = decode(dir.file_name()?.to_str()?)?;
+    let aggregate_type = decode(type_dir.file_name()?.to_str()?)?;
+    let stream = StreamId::new(&aggregate_type, &id).ok()?;
+    Some((streams.parent()?.to_owned(), stream))
+}

@@ -1,0 +1,151 @@
+//! What names a stream and a place in it: [`StreamId`], [`Version`], [`Position`].
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+mod file_name;
+
+pub(crate) use file_name::{decode, encode};
+
+/// Names one stream: the type of its aggregate and the aggregate's id.
+///
+/// Each part is non-empty text of at most 255 bytes once it is encoded as a file name: what is
+/// unsafe there (`/ \ : * ? " < > | %`, control characters, a leading `.`, a trailing `.` or
+/// space, the device names of Windows) is percent-encoded, all else stays as it is.
+///
+/// ```
+/// use eventfold_es::StreamId;
+///
+/// let id = StreamId::new("bank-account", "alice/2")?;
+/// assert_eq!(id.to_string(), "bank-account/alice%2F2");
+/// assert!(StreamId::new("bank-account", "").is_err());
+/// # Ok::<(), eventfold_es::InvalidStreamId>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StreamId {
+    aggregate_type: Box<str>,
+    id: Box<str>,
+}
+
+impl StreamId {
+    /// A stream's name from the type of its aggregate and the aggregate's id.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidStreamId`] if a part is empty, or longer than 255 bytes once encoded.
+    pub fn new(aggregate_type: &str, id: &str) -> Result<Self, InvalidStreamId> {
+        encode(aggregate_type)
+            .map_err(|reason| InvalidStreamId::new("aggregate type", aggregate_type, reason))?;
+        encode(id).map_err(|reason| InvalidStreamId::new("aggregate id", id, reason))?;
+        Ok(Self {
+            aggregate_type: aggregate_type.into(),
+            id: id.into(),
+        })
+    }
+
+    /// The type of the aggregate.
+    #[must_use]
+    pub fn aggregate_type(&self) -> &str {
+        &self.aggregate_type
+    }
+
+    /// The aggregate's id within its type.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The names of the stream's directory and of the one above it.
+    pub(crate) fn file_names(&self) -> (String, String) {
+        let valid = "the constructor encoded it";
+        (
+            encode(&self.aggregate_type).expect(valid),
+            encode(&self.id).expect(valid),
+        )
+    }
+}
+
+impl fmt::Display for StreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (aggregate_type, id) = self.file_names();
+        write!(f, "{aggregate_type}/{id}")
+    }
+}
+
+/// A text that cannot be part of a stream's name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{part} {value:?} {reason}")]
+pub struct InvalidStreamId {
+    part: &'static str,
+    value: String,
+    reason: &'static str,
+}
+
+impl InvalidStreamId {
+    fn new(part: &'static str, value: &str, reason: &'static str) -> Self {
+        Self {
+            part,
+            value: value.chars().take(80).collect(),
+            reason,
+        }
+    }
+}
+
+impl From<InvalidStreamId> for std::io::Error {
+    fn from(error: InvalidStreamId) -> Self {
+        Self::new(std::io::ErrorKind::InvalidInput, error)
+    }
+}
+
+/// How many events a stream holds: the version of its newest event, 0 for a stream that does not
+/// exist. Versions of one stream have no gaps.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Version(u64);
+
+impl Version {
+    pub(crate) fn new(version: u64) -> Self {
+        Self(version)
+    }
+}
+
+impl From<Version> for u64 {
+    fn from(version: Version) -> Self {
+        version.0
+    }
+}
+
+impl PartialEq<u64> for Version {
+    fn eq(&self, other: &u64) -> bool {
+        self.0 == *other
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A place in the order of all events of a store. The default is the beginning, before the first
+/// event. Positions can be compared and stored; what they count is the store's own affair.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Position(u64);
+
+impl Position {
+    pub(crate) fn new(position: u64) -> Self {
+        Self(position)
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
