@@ -1,13 +1,15 @@
 //! Embedded event sourcing over plain append-only files.
 
-mod aggregate;
-mod bus;
-mod event;
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
+mod aggregate;
+mod bus;
+mod derive;
+mod event;
 
 pub use aggregate::{Aggregate, Decide, Decision, Evolve, reducer};
+pub use derive::{Aggregate, DomainEvent};
 pub use event::{DecodeError, DomainEvent, EncodeError, EventName, StoredEvent, UnknownEvents};
 
 /// What a program with aggregates usually needs.
