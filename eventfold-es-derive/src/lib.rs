@@ -1,1 +1,60 @@
-//! The derive macros of `eventfold-es`.
+//! The derive macros of `eventfold-es`. They are documented, and meant to be used, there.
+//!
+//! An input goes through four phases, one module each: [`attr`] reads the attributes by a table
+//! of keys, [`ast`] says what the user wrote, [`check`] applies the rules, [`expand`] writes the
+//! code. The first three collect every mistake they find in [`errors`] and go on; `expand` cannot
+//! fail. After a mistake [`fallback`] takes its place.
+
+use proc_macro::TokenStream;
+use syn::{DeriveInput, parse_macro_input};
+
+mod ast;
+mod attr;
+mod case;
+mod check;
+mod errors;
+mod expand;
+mod fallback;
+mod name;
+mod similar;
+
+#[cfg(test)]
+mod tests;
+
+/// See `eventfold_es::Aggregate`.
+#[proc_macro_derive(Aggregate, attributes(aggregate))]
+pub fn derive_aggregate(input: TokenStream) -> TokenStream {
+    aggregate(&parse_macro_input!(input as DeriveInput)).into()
+}
+
+/// See `eventfold_es::DomainEvent`.
+#[proc_macro_derive(DomainEvent, attributes(event))]
+pub fn derive_domain_event(input: TokenStream) -> TokenStream {
+    domain_event(&parse_macro_input!(input as DeriveInput)).into()
+}
+
+fn aggregate(input: &DeriveInput) -> proc_macro2::TokenStream {
+    let mut errors = errors::Errors::new();
+    let input = ast::Aggregate::read(input, &mut errors);
+    check::aggregate(&input, &mut errors);
+    match errors.finish() {
+        Ok(()) => expand::aggregate::aggregate(&input),
+        Err(mut found) => {
+            found.extend(fallback::aggregate(input));
+            found
+        }
+    }
+}
+
+fn domain_event(input: &DeriveInput) -> proc_macro2::TokenStream {
+    let mut errors = errors::Errors::new();
+    let input = ast::Event::read(input, &mut errors);
+    check::event(&input, &mut errors);
+    match errors.finish() {
+        Ok(()) => expand::event::event(&input),
+        Err(mut found) => {
+            found.extend(fallback::event(&input));
+            found
+        }
+    }
+}

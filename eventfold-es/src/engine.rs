@@ -216,11 +216,6 @@ impl Engine {
         Ok(Activated { epoch, end })
     }
 
-    /// Whether the stream has a user, even if it has no event yet.
-    pub(crate) fn is_in_use(&self, id: &StreamId) -> bool {
-        self.streams.is_in_use(id)
-    }
-
     pub(crate) fn is_closed(&self) -> bool {
         self.shared.is_closed()
     }

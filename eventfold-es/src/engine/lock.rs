@@ -36,7 +36,10 @@ impl DirLock {
         loop {
             let entries = open.get_or_insert_default();
             match entries.get(&dir) {
-                None => break entries.insert(dir.clone(), State::Open),
+                None => {
+                    entries.insert(dir.clone(), State::Open);
+                    break;
+                }
                 Some(State::Open) => {
                     let text = format!(
                         "{} is already open in this process: a directory has one store, clone it",

@@ -193,13 +193,6 @@ impl Streams {
         stream
     }
 
-    /// Whether the stream `id` has a user.
-    pub(crate) fn is_in_use(&self, id: &StreamId) -> bool {
-        self.in_use()
-            .get(id)
-            .is_some_and(|stream| stream.strong_count() > 0)
-    }
-
     fn forget(&self, id: &StreamId) {
         let mut in_use = self.in_use();
         // Another user may have made a new value since the last one of this went.

@@ -45,11 +45,6 @@ impl Reader {
         }
     }
 
-    /// The position of the last event that was read.
-    pub(crate) fn position(&self) -> u64 {
-        self.after
-    }
-
     /// Hands each commit up to the durable position `head` to `each`, with the index of the first
     /// event in it that is new. If `each` fails, the commit counts as not read.
     pub(crate) fn read_to(

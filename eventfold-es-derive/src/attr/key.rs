@@ -1,0 +1,262 @@
+//! The keys of `#[aggregate(...)]` and `#[event(...)]`: what each looks like, and where it stands.
+//!
+//! A new key is a new line here, and a question in [`ast`](crate::ast) that asks for it.
+
+/// One key of an attribute.
+#[derive(Debug)]
+pub(crate) struct Key {
+    pub(crate) name: &'static str,
+    pub(crate) form: Form,
+    /// The correct format, shown whenever it was not met.
+    pub(crate) example: &'static str,
+    pub(crate) places: &'static [Place],
+    /// Whether it may be given several times.
+    pub(crate) repeatable: bool,
+    /// What to do instead, in the other places of the same attribute.
+    pub(crate) elsewhere: &'static str,
+    /// What other frameworks call it, or where it is looked for.
+    pub(crate) habits: &'static [&'static str],
+}
+
+/// What follows a key.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Form {
+    /// `= "text"`
+    Text,
+    /// `= 100`
+    Count,
+    /// `= path::Type<T>`
+    Type,
+    /// `= ::path::to::module`
+    Path,
+    /// `= Name`
+    Ident,
+    /// `(A, path::B, C = "wire-name")`
+    Commands,
+    /// `(A, path::B)`
+    Events,
+    /// `(Debug, Clone)`
+    Derives,
+    /// `(key = value, ..)`, of a place of its own
+    Keys(&'static Table, Place),
+}
+
+/// Where an attribute stands, or which parentheses a key stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    Aggregate,
+    GeneratedEnum,
+    Snapshot,
+    EventStruct,
+    EventEnum,
+    EventVariant,
+}
+
+impl Place {
+    pub(crate) fn in_words(self) -> &'static str {
+        match self {
+            Self::Aggregate => "an aggregate",
+            Self::GeneratedEnum => "a generated enum",
+            Self::Snapshot => "`snapshot(...)`",
+            Self::EventStruct => "an event struct",
+            Self::EventEnum => "an event enum",
+            Self::EventVariant => "a variant of an event enum",
+        }
+    }
+}
+
+/// The keys that can stand in one attribute.
+#[derive(Debug)]
+pub(crate) struct Table {
+    /// Where it is, for those who look for its keys in the other one.
+    pub(crate) home: &'static str,
+    pub(crate) keys: &'static [Key],
+}
+
+impl Table {
+    pub(crate) fn find(&self, name: &str) -> Option<&'static Key> {
+        self.keys.iter().find(|key| key.name == name)
+    }
+
+    pub(crate) fn valid_in(&self, place: Place) -> impl Iterator<Item = &'static Key> + Clone {
+        self.keys
+            .iter()
+            .filter(move |key| key.places.contains(&place))
+    }
+}
+
+/// The form that most keys take, for the tables below.
+const KEY: Key = Key {
+    name: "",
+    form: Form::Text,
+    example: "",
+    places: &[],
+    repeatable: false,
+    elsewhere: "",
+    habits: &[],
+};
+
+const AGGREGATE_KEY: Key = Key {
+    places: &[Place::Aggregate],
+    ..KEY
+};
+
+pub(crate) static AGGREGATE: Table = Table {
+    home: "`#[aggregate(...)]` on the state of an aggregate",
+    keys: &[
+        Key {
+            name: "name",
+            example: "name = \"bank-account\"",
+            habits: &["rename", "id", "type", "aggregate_type", "stream"],
+            ..AGGREGATE_KEY
+        },
+        Key {
+            name: "commands",
+            form: Form::Commands,
+            example: "commands(OpenAccount, Deposit)",
+            ..AGGREGATE_KEY
+        },
+        Key {
+            name: "events",
+            form: Form::Events,
+            example: "events(AccountOpened, Deposited)",
+            ..AGGREGATE_KEY
+        },
+        Key {
+            name: "command",
+            form: Form::Type,
+            example: "command = BankCommand",
+            ..AGGREGATE_KEY
+        },
+        Key {
+            name: "event",
+            form: Form::Type,
+            example: "event = BankEvent",
+            ..AGGREGATE_KEY
+        },
+        Key {
+            name: "error",
+            form: Form::Type,
+            example: "error = BankError",
+            ..AGGREGATE_KEY
+        },
+        Key {
+            name: "command_enum",
+            form: Form::Keys(&GENERATED_ENUM, Place::GeneratedEnum),
+            example: "command_enum(name = BankCommand, derive(Debug, Clone))",
+            ..AGGREGATE_KEY
+        },
+        Key {
+            name: "event_enum",
+            form: Form::Keys(&GENERATED_ENUM, Place::GeneratedEnum),
+            example: "event_enum(name = BankEvent, derive(Debug, Clone))",
+            ..AGGREGATE_KEY
+        },
+        Key {
+            name: "snapshot",
+            form: Form::Keys(&SNAPSHOT, Place::Snapshot),
+            example: "snapshot(every = 100, version = 2)",
+            habits: &["every", "snapshot_every", "version"],
+            ..AGGREGATE_KEY
+        },
+        Key {
+            name: "unknown_events",
+            example: "unknown_events = \"skip\"",
+            ..AGGREGATE_KEY
+        },
+        Key {
+            name: "crate",
+            form: Form::Path,
+            example: "crate = ::eventfold_es",
+            ..AGGREGATE_KEY
+        },
+    ],
+};
+
+static GENERATED_ENUM: Table = Table {
+    home: "`command_enum(...)` or `event_enum(...)`",
+    keys: &[
+        Key {
+            name: "name",
+            form: Form::Ident,
+            example: "name = BankCommand",
+            places: &[Place::GeneratedEnum],
+            ..KEY
+        },
+        Key {
+            name: "derive",
+            form: Form::Derives,
+            example: "derive(Debug, Clone)",
+            places: &[Place::GeneratedEnum],
+            habits: &["derives"],
+            ..KEY
+        },
+    ],
+};
+
+static SNAPSHOT: Table = Table {
+    home: "`snapshot(...)`",
+    keys: &[
+        Key {
+            name: "every",
+            form: Form::Count,
+            example: "every = 100",
+            places: &[Place::Snapshot],
+            ..KEY
+        },
+        Key {
+            name: "version",
+            form: Form::Count,
+            example: "version = 2",
+            places: &[Place::Snapshot],
+            ..KEY
+        },
+    ],
+};
+
+// `version` and `upcast`, the history of a payload's shape, will stand on a struct and a variant.
+pub(crate) static EVENT: Table = Table {
+    home: "`#[event(...)]` on an event",
+    keys: &[
+        Key {
+            name: "name",
+            example: "name = \"MoneyDeposited\"",
+            places: &[Place::EventStruct, Place::EventVariant],
+            elsewhere: "each variant has a stored name of its own, put `#[event(name = \"...\")]` on the variants",
+            habits: &["rename"],
+            ..KEY
+        },
+        Key {
+            name: "alias",
+            example: "alias = \"Deposited\"",
+            places: &[Place::EventStruct, Place::EventVariant],
+            repeatable: true,
+            elsewhere: "each variant has old names of its own, put `#[event(alias = \"...\")]` on the variants",
+            habits: &["aliases"],
+            ..KEY
+        },
+        Key {
+            name: "rename_all",
+            example: "rename_all = \"kebab-case\"",
+            places: &[Place::EventEnum],
+            elsewhere: "it renames the variants of an enum, here write `name = \"...\"`",
+            ..KEY
+        },
+        Key {
+            name: "crate",
+            form: Form::Path,
+            example: "crate = ::eventfold_es",
+            places: &[Place::EventStruct, Place::EventEnum],
+            elsewhere: "write it once, in the `#[event(...)]` of the enum",
+            ..KEY
+        },
+    ],
+};
+
+/// Where a key belongs that `table` does not have.
+pub(crate) fn home_of(name: &str) -> Option<&'static str> {
+    [&AGGREGATE, &EVENT, &GENERATED_ENUM, &SNAPSHOT]
+        .into_iter()
+        .find(|table| table.find(name).is_some())
+        .map(|table| table.home)
+}

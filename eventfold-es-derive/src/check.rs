@@ -1,0 +1,8 @@
+//! The rules that need more than one key, and those of the stored names.
+
+mod aggregate;
+mod event;
+mod serde;
+
+pub(crate) use aggregate::aggregate;
+pub(crate) use event::event;

@@ -1,0 +1,120 @@
+//! The rules of an aggregate.
+
+use quote::ToTokens;
+
+use crate::ast::{Aggregate, Enum, Item, Messages};
+use crate::attr::shown;
+use crate::errors::Errors;
+use crate::name::Name;
+
+pub(crate) fn aggregate(input: &Aggregate<'_>, errors: &mut Errors) {
+    input.name.check_directory(errors);
+    if let Messages::Listed(commands) = &input.commands {
+        variants_differ("command", &commands.items, errors);
+        written_names_differ(&commands.items, errors);
+        name_is_free(input, commands, errors);
+    }
+    if let Messages::Listed(events) = &input.events {
+        variants_differ("event", &events.items, errors);
+        events_can_be_cloned(events, errors);
+        name_is_free(input, events, errors);
+    }
+    if let (Messages::Listed(commands), Messages::Listed(events)) = (&input.commands, &input.events)
+        && commands.ident == events.ident
+    {
+        errors.repeated(
+            &events.ident,
+            format!(
+                "the event enum is called `{}` as the command enum is; choose another name",
+                events.ident
+            ),
+            &commands.ident,
+            "the command enum's name is given here",
+        );
+    }
+}
+
+/// A variant is called as its type's last segment.
+fn variants_differ(kind: &str, items: &[Item], errors: &mut Errors) {
+    for (position, second) in items.iter().enumerate() {
+        let Some(first) = items[..position]
+            .iter()
+            .find(|first| first.variant == second.variant)
+        else {
+            continue;
+        };
+        let name = &second.variant;
+        let message = if second.is_written_as(first) {
+            format!(
+                "the {kind} `{}` is listed twice; remove one",
+                shown(&second.ty)
+            )
+        } else {
+            format!(
+                "two {kind}s are called `{name}`; import one under another name, `use {} as Other{name};`, and list that",
+                shown(&second.ty),
+            )
+        };
+        errors.repeated(&second.ty, message, &first.ty, "first listed here");
+    }
+}
+
+fn written_names_differ(items: &[Item], errors: &mut Errors) {
+    let names: Vec<Name> = items.iter().map(Item::written_name).collect();
+    for (position, second) in items.iter().enumerate() {
+        if let Some(given) = &second.wire_name {
+            given.check_stored("command name", errors);
+        }
+        let name = &names[position];
+        let earlier = items[..position].iter().zip(&names);
+        // The same variant twice has been reported as such.
+        let first = earlier
+            .filter(|(item, _)| item.variant != second.variant)
+            .find(|(_, first)| first.value == name.value);
+        if let Some((item, first)) = first {
+            errors.repeated(
+                name,
+                format!(
+                    "`{}` is already the name of the command `{}`; choose another",
+                    name.value,
+                    shown(&item.ty)
+                ),
+                first,
+                "first used here",
+            );
+        }
+    }
+}
+
+/// An event goes to the state, to the caller and to projections.
+fn events_can_be_cloned(events: &Enum, errors: &mut Errors) {
+    let Some(derives) = &events.derives else {
+        return;
+    };
+    let is_clone = |path: &syn::Path| {
+        path.segments
+            .last()
+            .is_some_and(|last| last.ident == "Clone")
+    };
+    if !derives.paths.iter().any(is_clone) {
+        errors.at(
+            &derives.key,
+            format!(
+                "`{}` must be `Clone`; add it: `derive(Clone, ...)`",
+                events.ident
+            ),
+        );
+    }
+}
+
+fn name_is_free(input: &Aggregate<'_>, generated: &Enum, errors: &mut Errors) {
+    if &generated.ident == input.ident() {
+        errors.at(
+            generated.ident.to_token_stream(),
+            format!(
+                "`{}` is the state's own name; choose another for the enum",
+                generated.ident
+            ),
+        );
+    }
+}

@@ -1,0 +1,92 @@
+//! The mistakes found in one input.
+
+use proc_macro2::{Span, TokenStream};
+use quote::ToTokens;
+
+/// Collects mistakes, so that one run of the compiler shows all of them.
+///
+/// Whoever makes one must [`finish`](Self::finish) it: dropping it unfinished panics, since a
+/// mistake that nobody reports is worse than none found.
+#[derive(Debug)]
+pub(crate) struct Errors {
+    found: Option<Vec<syn::Error>>,
+}
+
+impl Errors {
+    pub(crate) fn new() -> Self {
+        Self {
+            found: Some(Vec::new()),
+        }
+    }
+
+    /// A mistake that all of `tokens` make.
+    pub(crate) fn at(&mut self, tokens: impl ToTokens, message: impl Into<String>) {
+        self.push(syn::Error::new_spanned(tokens, message.into()));
+    }
+
+    /// A mistake at one place.
+    pub(crate) fn at_span(&mut self, span: Span, message: impl Into<String>) {
+        self.push(syn::Error::new(span, message.into()));
+    }
+
+    /// A mistake, and the earlier place that makes it one. A stable macro has no notes, so the
+    /// second is an error of its own.
+    pub(crate) fn repeated(
+        &mut self,
+        second: impl ToTokens,
+        message: impl Into<String>,
+        first: impl ToTokens,
+        first_message: &str,
+    ) {
+        self.at(second, message);
+        self.at(first, first_message);
+    }
+
+    pub(crate) fn push(&mut self, error: syn::Error) {
+        self.found
+            .as_mut()
+            .expect("only `finish` takes the list, and it takes `self`")
+            .push(error);
+    }
+
+    /// The `compile_error!` items of everything found, if anything was.
+    pub(crate) fn finish(mut self) -> Result<(), TokenStream> {
+        let found = self
+            .found
+            .take()
+            .expect("only `finish` takes the list, and it takes `self`");
+        if found.is_empty() {
+            return Ok(());
+        }
+        Err(found.iter().map(syn::Error::to_compile_error).collect())
+    }
+}
+
+impl Drop for Errors {
+    fn drop(&mut self) {
+        assert!(
+            self.found.is_none() || std::thread::panicking(),
+            "the mistakes of a derive input were never reported"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_mistakes_are_reported_in_their_order() {
+        let mut errors = Errors::new();
+        errors.at_span(Span::call_site(), "first");
+        errors.at_span(Span::call_site(), "second");
+        let tokens = errors.finish().unwrap_err().to_string();
+        assert!(tokens.find("first").unwrap() < tokens.find("second").unwrap());
+    }
+
+    #[test]
+    #[should_panic(expected = "never reported")]
+    fn mistakes_cannot_be_forgotten() {
+        let _forgotten = Errors::new();
+    }
+}

@@ -1,0 +1,252 @@
+//! `#[derive(Aggregate)]`: the enums and the impl that lead to `Decide` and `Evolve`.
+
+use proc_macro2::{Literal, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+
+use super::message_enum::variant_of;
+use super::{at, event_enum, message_enum};
+use crate::ast::{Aggregate, Item, Messages};
+
+pub(crate) fn aggregate(input: &Aggregate<'_>) -> TokenStream {
+    let mut enums = TokenStream::new();
+    let mut impls = TokenStream::new();
+    if let Messages::Listed(commands) = &input.commands {
+        enums.extend(message_enum::commands(input, commands));
+        impls.extend(message_enum::from_impls(commands));
+    }
+    if let Messages::Listed(events) = &input.events {
+        enums.extend(message_enum::events(input, events));
+        impls.extend(message_enum::from_impls(events));
+        impls.extend(event_enum::impls(input, events));
+    }
+    impls.extend(aggregate_impl(input));
+    let scope = super::scope(impls);
+    quote!(#enums #scope)
+}
+
+/// The types that an aggregate names.
+pub(crate) struct Types {
+    pub(crate) command: TokenStream,
+    pub(crate) event: TokenStream,
+    pub(crate) error: TokenStream,
+}
+
+impl Types {
+    pub(crate) fn of(input: &Aggregate<'_>) -> Self {
+        let name = |messages: &Messages| match messages {
+            Messages::Listed(generated) => generated.ident.to_token_stream(),
+            Messages::Own(own) => own.to_token_stream(),
+        };
+        let error = input.error.as_ref().map(ToTokens::to_token_stream);
+        Self {
+            command: name(&input.commands),
+            event: name(&input.events),
+            error: error.unwrap_or_else(|| quote!(::core::convert::Infallible)),
+        }
+    }
+}
+
+/// ```ignore
+/// impl Aggregate for BankAccount {
+///     const AGGREGATE_TYPE: &'static str = "bank-account";
+///     const STATE_VERSION: u32 = 2;
+///     const SNAPSHOT_EVERY: Option<u64> = Some(100);
+///     const UNKNOWN_EVENTS: UnknownEvents = UnknownEvents::Reject;
+///
+///     type Command = BankAccountCommand;
+///     type DomainEvent = BankAccountEvent;
+///     type Error = BankError;
+///
+///     // handle, apply, encode_event, decode_event, knows_event, command_routes
+/// }
+/// ```
+fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
+    let krate = &input.krate;
+    let ident = input.ident();
+    let Types {
+        command,
+        event,
+        error,
+    } = Types::of(input);
+    let name = &input.name;
+    let state_version = input.state_version.map(|version| {
+        let version = Literal::u32_unsuffixed(version);
+        quote!(const STATE_VERSION: u32 = #version;)
+    });
+    let snapshot_every = input.snapshot_every.map(|every| {
+        let every = Literal::u64_unsuffixed(every);
+        quote! {
+            const SNAPSHOT_EVERY: ::core::option::Option<u64> = ::core::option::Option::Some(#every);
+        }
+    });
+    let unknown_events = if input.skips_unknown_events {
+        quote!(Skip)
+    } else {
+        quote!(Reject)
+    };
+    let handle = handle(input);
+    let apply = apply(input);
+    let stored_form = stored_form(input, &event);
+    let command_routes = command_routes(input);
+    let (_, _, where_clause) = input.generics().split_for_impl();
+    quote! {
+        #[automatically_derived]
+        impl #krate::__private::Aggregate for #ident #where_clause {
+            const AGGREGATE_TYPE: &'static str = #name;
+            #state_version
+            #snapshot_every
+            const UNKNOWN_EVENTS: #krate::__private::UnknownEvents =
+                #krate::__private::UnknownEvents::#unknown_events;
+
+            type Command = #command;
+            type DomainEvent = #event;
+            type Error = #error;
+
+            fn handle(
+                &self,
+                __command: #command,
+            ) -> ::core::result::Result<::std::vec::Vec<#event>, #error> {
+                #handle
+            }
+
+            fn apply(mut self, __event: &#event) -> Self {
+                #apply
+                self
+            }
+
+            #stored_form
+            #command_routes
+        }
+    }
+}
+
+/// ```ignore
+/// match command {
+///     BankAccountCommand::Deposit(command) => <Self as Decide<Deposit>>::decide(self, command),
+/// }
+/// ```
+fn handle(input: &Aggregate<'_>) -> TokenStream {
+    let krate = &input.krate;
+    let commands = match &input.commands {
+        Messages::Listed(commands) => commands,
+        Messages::Own(own) => {
+            let decide = quote_spanned! {at(place(own))=>
+                <Self as #krate::__private::Decide<#own>>::decide
+            };
+            return quote!(#decide(self, __command));
+        }
+    };
+    let ident = &commands.ident;
+    let arms = commands.items.iter().map(|item| {
+        let (ty, variant) = (&item.ty, variant_of(item));
+        let decide = quote_spanned! {at(item.variant.span())=>
+            <Self as #krate::__private::Decide<#ty>>::decide
+        };
+        quote!(#ident::#variant(__command) => #decide(self, __command),)
+    });
+    quote!(match __command { #(#arms)* })
+}
+
+/// ```ignore
+/// match event {
+///     BankAccountEvent::Deposited(event) => <Self as Evolve<Deposited>>::evolve(&mut self, event),
+/// }
+/// ```
+fn apply(input: &Aggregate<'_>) -> TokenStream {
+    let krate = &input.krate;
+    let events = match &input.events {
+        Messages::Listed(events) => events,
+        Messages::Own(own) => {
+            let evolve = quote_spanned! {at(place(own))=>
+                <Self as #krate::__private::Evolve<#own>>::evolve
+            };
+            return quote!(#evolve(&mut self, __event););
+        }
+    };
+    let ident = &events.ident;
+    let arms = events.items.iter().map(|item| {
+        let (ty, variant) = (&item.ty, variant_of(item));
+        let evolve = quote_spanned! {at(item.variant.span())=>
+            <Self as #krate::__private::Evolve<#ty>>::evolve
+        };
+        quote!(#ident::#variant(__event) => #evolve(&mut self, __event),)
+    });
+    quote!(match __event { #(#arms)* })
+}
+
+/// ```ignore
+/// fn encode_event(event: &BankAccountEvent, data: &mut Vec<u8>) -> Result<Cow<'static, str>, EncodeError> {
+///     __private::encode_event(event, data)
+/// }
+/// fn decode_event(stored: StoredEvent<'_>) -> Result<BankAccountEvent, DecodeError> {
+///     <BankAccountEvent as DomainEvent>::decode(stored)
+/// }
+/// fn knows_event(name: &str) -> bool {
+///     <BankAccountEvent as DomainEvent>::knows(name)
+/// }
+/// ```
+fn stored_form(input: &Aggregate<'_>, event: &TokenStream) -> TokenStream {
+    let krate = &input.krate;
+    let as_event = match &input.events {
+        Messages::Listed(_) => quote!(<#event as #krate::__private::DomainEvent>),
+        Messages::Own(own) => {
+            quote_spanned!(at(place(own))=> <#event as #krate::__private::DomainEvent>)
+        }
+    };
+    quote! {
+        fn encode_event(
+            __event: &#event,
+            __data: &mut ::std::vec::Vec<u8>,
+        ) -> ::core::result::Result<
+            ::std::borrow::Cow<'static, str>,
+            #krate::__private::EncodeError,
+        > {
+            #as_event::encode(__event, __data)?;
+            ::core::result::Result::Ok(::std::borrow::Cow::Borrowed(#as_event::name(__event)))
+        }
+
+        fn decode_event(
+            __stored: #krate::__private::StoredEvent<'_>,
+        ) -> ::core::result::Result<#event, #krate::__private::DecodeError> {
+            #as_event::decode(__stored)
+        }
+
+        fn knows_event(__name: &str) -> bool {
+            #as_event::knows(__name)
+        }
+    }
+}
+
+/// ```ignore
+/// fn command_routes(routes: &mut CommandRoutes<Self>) {
+///     routes.add::<Deposit>();
+/// }
+/// ```
+fn command_routes(input: &Aggregate<'_>) -> Option<TokenStream> {
+    let krate = &input.krate;
+    let add = |item: &Item| {
+        let ty = &item.ty;
+        quote_spanned!(at(item.variant.span())=> __routes.add::<#ty>();)
+    };
+    let items = input.commands.items();
+    let routes = items.iter().map(add);
+    (!items.is_empty()).then(|| {
+        quote! {
+            fn command_routes(__routes: &mut #krate::__private::CommandRoutes<Self>) {
+                #(#routes)*
+            }
+        }
+    })
+}
+
+/// Where an error about a whole type points: at its last segment.
+fn place(ty: &syn::Type) -> proc_macro2::Span {
+    match ty {
+        syn::Type::Group(group) => place(&group.elem),
+        syn::Type::Path(path) => {
+            let last = path.path.segments.last();
+            last.expect("a parsed path has a segment").ident.span()
+        }
+        ty => syn::spanned::Spanned::span(ty),
+    }
+}

@@ -1,0 +1,181 @@
+//! `#[derive(DomainEvent)]`: the stored names, and the way to and from the payload.
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
+use syn::ext::IdentExt as _;
+
+use crate::ast::Event;
+use crate::ast::event::{Names, SetVariant, Shape};
+
+pub(crate) fn event(input: &Event<'_>) -> TokenStream {
+    let body = match &input.shape {
+        Shape::One(names) => one(input, names),
+        Shape::Set(variants) => set(input, variants),
+    };
+    let (krate, ident) = (&input.krate, &input.input.ident);
+    let (_, _, where_clause) = input.input.generics.split_for_impl();
+    super::scope(quote! {
+        #[automatically_derived]
+        impl #krate::__private::DomainEvent for #ident #where_clause { #body }
+    })
+}
+
+/// ```ignore
+/// const NAMES: &'static [EventName] = &[EventName { name: "MoneyDeposited", aliases: &["Deposited"] }];
+///
+/// fn name(&self) -> &'static str {
+///     "MoneyDeposited"
+/// }
+///
+/// fn encode(&self, data: &mut Vec<u8>) -> Result<(), EncodeError> {
+///     encode_struct(self, "MoneyDeposited", data)
+/// }
+///
+/// fn decode(stored: StoredEvent<'_>) -> Result<Self, DecodeError> {
+///     match stored.name() {
+///         "MoneyDeposited" | "Deposited" => stored.payload(),
+///         _ => Err(stored.unknown()),
+///     }
+/// }
+/// ```
+fn one(input: &Event<'_>, names: &Names) -> TokenStream {
+    let krate = &input.krate;
+    let name = text(names);
+    let listed = event_name(input, names);
+    let pattern = pattern(names);
+    let Signatures { encode, decode } = Signatures::of(input);
+    quote! {
+        const NAMES: &'static [#krate::__private::EventName] = &[#listed];
+
+        fn name(&self) -> &'static str {
+            #name
+        }
+
+        #encode {
+            #krate::__private::encode_struct(self, #name, __data)
+        }
+
+        #decode {
+            match __stored.name() {
+                #pattern => __stored.payload(),
+                _ => ::core::result::Result::Err(__stored.unknown()),
+            }
+        }
+    }
+}
+
+/// ```ignore
+/// const NAMES: &'static [EventName] = &[
+///     EventName { name: "opened", aliases: &["Opened"] },
+///     EventName { name: "closed", aliases: &[] },
+/// ];
+///
+/// fn name(&self) -> &'static str {
+///     match self {
+///         Self::Opened { .. } => "opened",
+///         Self::Closed { .. } => "closed",
+///     }
+/// }
+///
+/// fn encode(&self, data: &mut Vec<u8>) -> Result<(), EncodeError> {
+///     match self {
+///         Self::Opened { .. } => encode_variant_of(self, "Opened", "opened", data),
+///         Self::Closed { .. } => encode_variant_of(self, "Closed", "closed", data),
+///     }
+/// }
+///
+/// fn decode(stored: StoredEvent<'_>) -> Result<Self, DecodeError> {
+///     match stored.name() {
+///         "opened" | "Opened" => decode_variant_of(stored, "Opened"),
+///         "closed" => decode_variant_of(stored, "Closed"),
+///         _ => Err(stored.unknown()),
+///     }
+/// }
+/// ```
+fn set(input: &Event<'_>, variants: &[SetVariant<'_>]) -> TokenStream {
+    let krate = &input.krate;
+    let listed = variants
+        .iter()
+        .map(|variant| event_name(input, &variant.names));
+    let names = variants.iter().map(|variant| {
+        let (ident, name) = (variant.ident, text(&variant.names));
+        quote!(Self::#ident { .. } => #name,)
+    });
+    let encoded = variants.iter().map(|variant| {
+        let (ident, name) = (variant.ident, text(&variant.names));
+        // As serde calls the variant.
+        let tag = ident.unraw().to_string();
+        quote! {
+            Self::#ident { .. } => #krate::__private::encode_variant_of(self, #tag, #name, __data),
+        }
+    });
+    let decoded = variants.iter().map(|variant| {
+        let (pattern, tag) = (pattern(&variant.names), variant.ident.unraw().to_string());
+        quote!(#pattern => #krate::__private::decode_variant_of(__stored, #tag),)
+    });
+    let Signatures { encode, decode } = Signatures::of(input);
+    quote! {
+        const NAMES: &'static [#krate::__private::EventName] = &[#(#listed),*];
+
+        fn name(&self) -> &'static str {
+            match self { #(#names)* }
+        }
+
+        #encode {
+            match self { #(#encoded)* }
+        }
+
+        #decode {
+            match __stored.name() {
+                #(#decoded)*
+                _ => ::core::result::Result::Err(__stored.unknown()),
+            }
+        }
+    }
+}
+
+struct Signatures {
+    encode: TokenStream,
+    decode: TokenStream,
+}
+
+impl Signatures {
+    fn of(input: &Event<'_>) -> Self {
+        let krate = &input.krate;
+        Self {
+            encode: quote! {
+                fn encode(
+                    &self,
+                    __data: &mut ::std::vec::Vec<u8>,
+                ) -> ::core::result::Result<(), #krate::__private::EncodeError>
+            },
+            decode: quote! {
+                fn decode(
+                    __stored: #krate::__private::StoredEvent<'_>,
+                ) -> ::core::result::Result<Self, #krate::__private::DecodeError>
+            },
+        }
+    }
+}
+
+/// `EventName { name: "MoneyDeposited", aliases: &["Deposited"] }`
+fn event_name(input: &Event<'_>, names: &Names) -> TokenStream {
+    let krate = &input.krate;
+    let name = text(names);
+    let aliases = names.aliases.iter().map(|alias| &alias.value);
+    quote! {
+        #krate::__private::EventName { name: #name, aliases: &[#(#aliases),*] }
+    }
+}
+
+/// `"MoneyDeposited" | "Deposited"`
+fn pattern(names: &Names) -> TokenStream {
+    let all = std::iter::once(&names.name)
+        .chain(&names.aliases)
+        .map(|name| &name.value);
+    quote!(#(#all)|*)
+}
+
+fn text(names: &Names) -> TokenStream {
+    names.name.value.to_token_stream()
+}

@@ -1,0 +1,163 @@
+//! What a generated event enum can do: its names and its stored form are those of the listed types.
+
+use proc_macro2::{Literal, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::ext::IdentExt as _;
+
+use super::at;
+use super::message_enum::variant_of;
+use crate::ast::{Aggregate, Enum, Item};
+use crate::attr::shown;
+
+/// All impls of the enum.
+pub(crate) fn impls(input: &Aggregate<'_>, events: &Enum) -> TokenStream {
+    let names = names(input, events);
+    let domain_event = domain_event(input, events);
+    let serde = serde(input, events);
+    quote!(#names #domain_event #serde)
+}
+
+/// The names, one listed type after the other, and the check that no two share one.
+///
+/// ```ignore
+/// const __EVENTS: &[(&str, &[EventName])] = &[
+///     ("AccountOpened", <AccountOpened as DomainEvent>::NAMES),
+///     ("Deposited", <Deposited as DomainEvent>::NAMES),
+/// ];
+/// const __NAMES: [EventName; count_names(__EVENTS)] = concat_names(__EVENTS);
+/// // One for each type but the first, placed on that type.
+/// const _: () = assert_names_are_new("BankAccount", __EVENTS, 1);
+/// ```
+fn names(input: &Aggregate<'_>, events: &Enum) -> TokenStream {
+    let krate = &input.krate;
+    let sets = events.items.iter().map(|item| {
+        let (event, ty) = (as_event(input, item), shown(&item.ty));
+        quote!((#ty, #event::NAMES))
+    });
+    let aggregate = input.ident().unraw().to_string();
+    let checks = events.items.iter().enumerate().skip(1).map(|(position, item)| {
+        let position = Literal::usize_unsuffixed(position);
+        quote_spanned! {at(item.variant.span())=>
+            const _: () = #krate::__private::assert_names_are_new(#aggregate, __EVENTS, #position);
+        }
+    });
+    quote! {
+        const __EVENTS: &[(&str, &[#krate::__private::EventName])] = &[#(#sets),*];
+        const __NAMES: [#krate::__private::EventName; #krate::__private::count_names(__EVENTS)] =
+            #krate::__private::concat_names(__EVENTS);
+        #(#checks)*
+    }
+}
+
+/// ```ignore
+/// impl DomainEvent for BankAccountEvent {
+///     const NAMES: &'static [EventName] = &__NAMES;
+///
+///     fn name(&self) -> &'static str {
+///         match self {
+///             Self::Deposited(event) => <Deposited as DomainEvent>::name(event),
+///         }
+///     }
+///
+///     fn encode(&self, data: &mut Vec<u8>) -> Result<(), EncodeError> {
+///         match self {
+///             Self::Deposited(event) => <Deposited as DomainEvent>::encode(event, data),
+///         }
+///     }
+///
+///     fn decode(stored: StoredEvent<'_>) -> Result<Self, DecodeError> {
+///         if <Deposited as DomainEvent>::knows(stored.name()) {
+///             return <Deposited as DomainEvent>::decode(stored).map(Self::Deposited);
+///         }
+///         Err(stored.unknown())
+///     }
+/// }
+/// ```
+fn domain_event(input: &Aggregate<'_>, events: &Enum) -> TokenStream {
+    let (krate, ident) = (&input.krate, &events.ident);
+    let arms = |method: TokenStream, more: TokenStream| -> TokenStream {
+        let arm = |item: &Item| {
+            let (event, variant) = (as_event(input, item), variant_of(item));
+            quote!(Self::#variant(__event) => #event::#method(__event #more),)
+        };
+        events.items.iter().map(arm).collect()
+    };
+    let names = arms(quote!(name), quote!());
+    let encoded = arms(quote!(encode), quote!(, __data));
+    let decoded = events.items.iter().map(|item| {
+        let (event, variant) = (as_event(input, item), variant_of(item));
+        quote! {
+            if #event::knows(__stored.name()) {
+                return #event::decode(__stored).map(Self::#variant);
+            }
+        }
+    });
+    quote! {
+        #[automatically_derived]
+        impl #krate::__private::DomainEvent for #ident {
+            const NAMES: &'static [#krate::__private::EventName] = &__NAMES;
+
+            fn name(&self) -> &'static str {
+                match self { #names }
+            }
+
+            fn encode(
+                &self,
+                __data: &mut ::std::vec::Vec<u8>,
+            ) -> ::core::result::Result<(), #krate::__private::EncodeError> {
+                match self { #encoded }
+            }
+
+            fn decode(
+                __stored: #krate::__private::StoredEvent<'_>,
+            ) -> ::core::result::Result<Self, #krate::__private::DecodeError> {
+                #(#decoded)*
+                ::core::result::Result::Err(__stored.unknown())
+            }
+        }
+    }
+}
+
+/// ```ignore
+/// impl Serialize for BankAccountEvent {
+///     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+///         serialize_event(self, serializer)
+///     }
+/// }
+///
+/// impl<'de> Deserialize<'de> for BankAccountEvent {
+///     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+///         deserialize_event(deserializer)
+///     }
+/// }
+/// ```
+pub(crate) fn serde(input: &Aggregate<'_>, events: &Enum) -> TokenStream {
+    let (krate, ident) = (&input.krate, &events.ident);
+    let serde = quote!(#krate::__private::serde);
+    quote! {
+        #[automatically_derived]
+        impl #serde::Serialize for #ident {
+            fn serialize<__S: #serde::Serializer>(
+                &self,
+                __serializer: __S,
+            ) -> ::core::result::Result<__S::Ok, __S::Error> {
+                #krate::__private::serialize_event(self, __serializer)
+            }
+        }
+
+        #[automatically_derived]
+        impl<'de> #serde::Deserialize<'de> for #ident {
+            fn deserialize<__D: #serde::Deserializer<'de>>(
+                __deserializer: __D,
+            ) -> ::core::result::Result<Self, __D::Error> {
+                #krate::__private::deserialize_event(__deserializer)
+            }
+        }
+    }
+}
+
+/// `<Deposited as DomainEvent>`, placed so that each error that it is none is the same one.
+fn as_event(input: &Aggregate<'_>, item: &Item) -> TokenStream {
+    let (krate, ty) = (&input.krate, &item.ty);
+    quote_spanned!(at(item.variant.span())=> <#ty as #krate::__private::DomainEvent>)
+}

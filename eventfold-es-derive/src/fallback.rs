@@ -1,0 +1,192 @@
+//! What is generated next to the errors, so that one mistake does not light up the whole crate.
+//!
+//! The enums, conversions and associated types are there as far as they are known; the impls do
+//! nothing. What depends on a mistake is not checked any further.
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+use syn::{Data, parse_quote};
+
+use crate::ast::aggregate::Derives;
+use crate::ast::{Aggregate, Enum, Event, Item, Messages};
+use crate::expand::aggregate::Types;
+use crate::expand::{event_enum, message_enum, scope};
+
+/// The enums, and an `Aggregate` that can be named.
+pub(crate) fn aggregate(mut input: Aggregate<'_>) -> TokenStream {
+    repair(&mut input);
+    let mut enums = TokenStream::new();
+    let mut impls = TokenStream::new();
+    if let Messages::Listed(commands) = &input.commands {
+        enums.extend(message_enum::commands(&input, commands));
+        impls.extend(message_enum::from_impls(commands));
+    }
+    if let Messages::Listed(events) = &input.events {
+        enums.extend(message_enum::events(&input, events));
+        impls.extend(message_enum::from_impls(events));
+        impls.extend(event_enum::serde(&input, events));
+        let (krate, ident) = (&input.krate, &events.ident);
+        impls.extend(domain_event_impl(
+            quote!(impl #krate::__private::DomainEvent for #ident),
+            krate,
+        ));
+    }
+    impls.extend(aggregate_impl(&input));
+    let scope = scope(impls);
+    quote!(#enums #scope)
+}
+
+/// A `DomainEvent` without names.
+pub(crate) fn event(input: &Event<'_>) -> TokenStream {
+    let (krate, ident) = (&input.krate, &input.input.ident);
+    let (generics, arguments, where_clause) = input.input.generics.split_for_impl();
+    let header =
+        quote!(impl #generics #krate::__private::DomainEvent for #ident #arguments #where_clause);
+    scope(domain_event_impl(header, krate))
+}
+
+/// Makes the enums such that they compile: variants differ, and so do the enums' names.
+fn repair(input: &mut Aggregate<'_>) {
+    let state = input.ident().clone();
+    let mut taken = vec![state.to_string()];
+    for messages in [&mut input.commands, &mut input.events] {
+        let Messages::Listed(generated) = messages else {
+            continue;
+        };
+        let mut name = generated.ident.to_string();
+        while taken.contains(&name) {
+            name.push('_');
+        }
+        if generated.ident != name {
+            generated.ident = format_ident!("{name}", span = generated.ident.span());
+        }
+        taken.push(name);
+        repair_variants(generated);
+    }
+    if let Messages::Listed(events) = &mut input.events
+        && let Some(Derives { paths, .. }) = &mut events.derives
+    {
+        paths.retain(|path| {
+            path.segments
+                .last()
+                .is_none_or(|last| last.ident != "Clone")
+        });
+        paths.push(parse_quote!(::core::clone::Clone));
+    }
+}
+
+fn repair_variants(generated: &mut Enum) {
+    let mut kept: Vec<Item> = Vec::new();
+    for mut item in std::mem::take(&mut generated.items) {
+        // A type listed twice would be converted twice.
+        if kept.iter().any(|earlier| earlier.is_written_as(&item)) {
+            continue;
+        }
+        item.wire_name = None;
+        while kept.iter().any(|earlier| earlier.variant == item.variant) {
+            item.variant = format_ident!("{}_", item.variant);
+        }
+        kept.push(item);
+    }
+    generated.items = kept;
+}
+
+/// ```ignore
+/// impl Aggregate for BankAccount {
+///     const AGGREGATE_TYPE: &'static str = "";
+///     type Command = BankAccountCommand;
+///     type DomainEvent = BankAccountEvent;
+///     type Error = BankError;
+///
+///     fn handle(&self, _: BankAccountCommand) -> Result<Vec<BankAccountEvent>, BankError> {
+///         unreachable!()
+///     }
+///
+///     fn apply(self, _: &BankAccountEvent) -> Self {
+///         unreachable!()
+///     }
+/// }
+/// ```
+fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
+    let (krate, ident) = (&input.krate, input.ident());
+    let Types {
+        command,
+        event,
+        error,
+    } = Types::of(input);
+    let mut generics = input.generics().clone();
+    let is_supported = matches!(input.input.data, Data::Struct(_)) && generics.params.is_empty();
+    if !is_supported {
+        // What `Aggregate` asks for may be missing because of the shape. A bound over a lifetime
+        // is believed until the impl is used (rust-lang/rust#48214).
+        let (_, arguments, _) = input.generics().split_for_impl();
+        let this = quote!(#ident #arguments);
+        let bounds = generics.make_where_clause();
+        bounds.predicates.push(parse_quote! {
+            for<'__any> #this: ::core::default::Default
+                + ::core::clone::Clone
+                + #krate::__private::serde::Serialize
+                + #krate::__private::serde::de::DeserializeOwned
+                + ::core::marker::Send
+                + ::core::marker::Sync
+        });
+        bounds.predicates.push(parse_quote!(#this: 'static));
+    }
+    let (generics, arguments, where_clause) = generics.split_for_impl();
+    quote! {
+        #[automatically_derived]
+        impl #generics #krate::__private::Aggregate for #ident #arguments #where_clause {
+            const AGGREGATE_TYPE: &'static str = "";
+            type Command = #command;
+            type DomainEvent = #event;
+            type Error = #error;
+
+            fn handle(
+                &self,
+                _: #command,
+            ) -> ::core::result::Result<::std::vec::Vec<#event>, #error> {
+                ::core::unreachable!()
+            }
+
+            fn apply(self, _: &#event) -> Self {
+                ::core::unreachable!()
+            }
+        }
+    }
+}
+
+/// ```ignore
+/// impl DomainEvent for Deposited {
+///     const NAMES: &'static [EventName] = &[];
+///
+///     fn name(&self) -> &'static str {
+///         unreachable!()
+///     }
+///     // encode, decode
+/// }
+/// ```
+fn domain_event_impl(header: TokenStream, krate: &syn::Path) -> TokenStream {
+    quote! {
+        #[automatically_derived]
+        #header {
+            const NAMES: &'static [#krate::__private::EventName] = &[];
+
+            fn name(&self) -> &'static str {
+                ::core::unreachable!()
+            }
+
+            fn encode(
+                &self,
+                _: &mut ::std::vec::Vec<u8>,
+            ) -> ::core::result::Result<(), #krate::__private::EncodeError> {
+                ::core::unreachable!()
+            }
+
+            fn decode(
+                _: #krate::__private::StoredEvent<'_>,
+            ) -> ::core::result::Result<Self, #krate::__private::DecodeError> {
+                ::core::unreachable!()
+            }
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Names that are stored, with the place in the source they come from.
+
+use proc_macro2::Span;
+use quote::ToTokens;
+use syn::ext::IdentExt as _;
+use syn::{Ident, LitStr};
+
+use crate::errors::Errors;
+
+/// A stored name that never loses its place in the source.
+#[derive(Debug, Clone)]
+pub(crate) struct Name {
+    pub(crate) value: String,
+    pub(crate) span: Span,
+}
+
+impl Name {
+    pub(crate) fn new(value: String, span: Span) -> Self {
+        Self { value, span }
+    }
+
+    /// The name that an identifier stands for, without `r#`.
+    pub(crate) fn of_ident(ident: &Ident) -> Self {
+        Self::new(ident.unraw().to_string(), ident.span())
+    }
+
+    /// Refuses what cannot name a directory on every system.
+    pub(crate) fn check_directory(&self, errors: &mut Errors) {
+        let name = &self.value;
+        let problem = if name.is_empty() {
+            "aggregate name is empty".to_owned()
+        } else if let Some(letter) = name.chars().find(|letter| !is_safe(*letter)) {
+            format!("aggregate name `{name}` contains {}", in_words(letter))
+        } else if name.len() > 255 {
+            format!(
+                "aggregate name is {} bytes long, at most 255 are possible",
+                name.len()
+            )
+        } else {
+            return;
+        };
+        errors.at_span(
+            self.span,
+            format!("{problem}; it names a directory, so write it with `a-z`, `A-Z`, `0-9`, `-` and `_` only: `name = \"{}\"`", safe(name)),
+        );
+    }
+
+    /// Refuses what would be mistaken for another name, or not be seen at all, in a stored line.
+    pub(crate) fn check_stored(&self, what: &str, errors: &mut Errors) {
+        let name = &self.value;
+        if name.is_empty() {
+            errors.at_span(
+                self.span,
+                format!("{what} is empty; name what happened, such as `\"MoneyDeposited\"`"),
+            );
+        } else if let Some(letter) = name.chars().find(|letter| letter.is_control()) {
+            errors.at_span(
+                self.span,
+                format!(
+                    "{what} contains {}; write it with visible letters only",
+                    in_words(letter)
+                ),
+            );
+        } else if name.trim() != name {
+            errors.at_span(
+                self.span,
+                format!(
+                    "{what} `{name}` starts or ends with a space; write `\"{}\"`",
+                    name.trim()
+                ),
+            );
+        }
+    }
+}
+
+impl From<LitStr> for Name {
+    fn from(literal: LitStr) -> Self {
+        Self::new(literal.value(), literal.span())
+    }
+}
+
+/// As the string literal that generated code writes, at the name's own place.
+impl ToTokens for Name {
+    fn to_tokens(&self, tokens: &mut proc_macro2::TokenStream) {
+        LitStr::new(&self.value, self.span).to_tokens(tokens);
+    }
+}
+
+fn is_safe(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || letter == '-' || letter == '_'
+}
+
+/// A letter for a message, where a blank would not be seen.
+fn in_words(letter: char) -> String {
+    match letter {
+        ' ' => "a space".to_owned(),
+        letter if letter.is_control() || letter.is_whitespace() => {
+            format!("the character `{}`", letter.escape_default())
+        }
+        letter => format!("`{letter}`"),
+    }
+}
+
+/// A name like `name` that can be a directory's.
+fn safe(name: &str) -> String {
+    let words: Vec<&str> = name
+        .split(|letter| !is_safe(letter))
+        .filter(|word| !word.is_empty())
+        .collect();
+    let mut safe = words.join("-");
+    safe.truncate(255);
+    if safe.is_empty() {
+        "bank-account".to_owned()
+    } else {
+        safe
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn complaint(check: impl FnOnce(&Name, &mut Errors), name: &str) -> Option<String> {
+        let mut errors = Errors::new();
+        check(&Name::new(name.to_owned(), Span::call_site()), &mut errors);
+        errors.finish().err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_directory_name_has_safe_letters_only() {
+        for name in ["bank-account", "Bank_2", "x"] {
+            assert_eq!(complaint(Name::check_directory, name), None, "{name}");
+        }
+        for name in [
+            "",
+            "bank/account",
+            "..",
+            "a b",
+            "größe",
+            "tab\t",
+            &"x".repeat(256),
+        ] {
+            assert!(complaint(Name::check_directory, name).is_some(), "{name}");
+        }
+        let message = complaint(Name::check_directory, "bank/account").unwrap();
+        assert!(message.contains("bank-account"), "{message}");
+    }
+
+    #[test]
+    fn an_event_name_can_be_seen() {
+        let check = |name: &Name, errors: &mut Errors| name.check_stored("event name", errors);
+        for name in [
+            "MoneyDeposited",
+            "money deposited",
+            "bank.deposited/v2",
+            "Überwiesen",
+        ] {
+            assert_eq!(complaint(check, name), None, "{name}");
+        }
+        for name in ["", " Deposited", "Deposited\n", "De\0posited"] {
+            assert!(complaint(check, name).is_some(), "{name:?}");
+        }
+    }
+}

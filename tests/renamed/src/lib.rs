@@ -1,0 +1,87 @@
+//! The derives where the runtime has another name and nothing is imported by itself.
+//!
+//! It compiles, which is the test: generated code names nothing that is not the runtime's, the
+//! standard library's or the user's own.
+#![no_implicit_prelude]
+
+use ::es::{Aggregate, Decide, Decision, DomainEvent, Evolve};
+use ::serde::{Deserialize, Serialize};
+
+/// A thing that counts.
+#[derive(
+    ::std::fmt::Debug,
+    ::std::clone::Clone,
+    ::std::default::Default,
+    Serialize,
+    Deserialize,
+    Aggregate,
+)]
+#[aggregate(
+    crate = ::es,
+    commands(Add, Reset = "back-to-zero"),
+    events(Added, WasReset),
+    snapshot(every = 10, version = 2),
+)]
+pub struct Counter {
+    value: u64,
+}
+
+/// Adds.
+#[derive(::std::fmt::Debug, ::std::clone::Clone, Serialize, Deserialize)]
+pub struct Add(pub u64);
+
+/// Goes back to 0.
+#[derive(::std::fmt::Debug, ::std::clone::Clone, Serialize, Deserialize)]
+pub struct Reset;
+
+/// Something was added.
+#[derive(::std::fmt::Debug, ::std::clone::Clone, Serialize, Deserialize, DomainEvent)]
+#[event(crate = ::es, name = "added")]
+pub struct Added {
+    amount: u64,
+}
+
+/// It went back to 0.
+#[derive(::std::fmt::Debug, ::std::clone::Clone, Serialize, Deserialize, DomainEvent)]
+#[event(crate = ::es, rename_all = "kebab-case")]
+pub enum WasReset {
+    /// Because somebody wanted it.
+    ByHand,
+    /// Because it was full.
+    ByOverflow {
+        /// What it held.
+        value: u64,
+    },
+}
+
+impl Decide<Add> for Counter {
+    fn decide(&self, Add(amount): Add) -> Decision<Self> {
+        match self.value.checked_add(amount) {
+            ::std::option::Option::Some(_) => {
+                ::std::result::Result::Ok(::es::events![Added { amount }])
+            }
+            ::std::option::Option::None => ::std::result::Result::Ok(::es::events![
+                WasReset::ByOverflow { value: self.value },
+                Added { amount },
+            ]),
+        }
+    }
+}
+
+impl Decide<Reset> for Counter {
+    fn decide(&self, _: Reset) -> Decision<Self> {
+        ::std::result::Result::Ok(::es::events![WasReset::ByHand])
+    }
+}
+
+impl Evolve<Added> for Counter {
+    fn evolve(&mut self, event: &Added) {
+        self.value += event.amount;
+    }
+}
+
+impl Evolve<WasReset> for Counter {
+    fn evolve(&mut self, _: &WasReset) {
+        self.value = 0;
+    }
+}
