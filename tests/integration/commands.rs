@@ -347,7 +347,7 @@ async fn a_panic_in_inspect_is_the_callers_alone() {
     let ledger = store.get::<Ledger>("a").await.unwrap();
     ledger.send(Do::Add(1)).await.unwrap();
     let error = ledger.inspect(|_| panic!("do not look")).await;
-    let error: eventfold_es::StateError = error.map(|()| ()).unwrap_err();
+    let error: eventfold_es::StateError = error.unwrap_err();
     assert!(error.to_string().contains("do not look"), "{error}");
     assert_eq!(ledger.send(Do::Add(2)).await.unwrap().version, 2);
     assert_eq!(ledger.state().await.unwrap(), Ledger::of([1, 2]));

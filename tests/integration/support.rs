@@ -54,7 +54,7 @@ pub(crate) enum LedgerCommand {
     Write(String),
     Nothing,
     Refuse,
-    /// An event on which `apply` panics.
+    /// Two events; `apply` panics on the second.
     Explode,
     Decide(Decision),
 }
@@ -129,6 +129,12 @@ impl Aggregate for Ledger {
 
 pub(crate) fn temp_dir() -> TempDir {
     tempfile::tempdir().unwrap()
+}
+
+/// A directory where making something durable costs nothing, if there is such a place: for tests
+/// that open very many stores and do not ask what the disk holds.
+pub(crate) fn fast_temp_dir() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| temp_dir())
 }
 
 pub(crate) async fn open(dir: impl AsRef<Path>) -> AggregateStore {

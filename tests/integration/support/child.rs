@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use crate::{concurrency, disk};
+
 const ROLE: &str = "EVENTFOLD_ES_TEST_ROLE";
 const DIR: &str = "EVENTFOLD_ES_TEST_DIR";
 
@@ -49,6 +51,11 @@ impl Player {
         }
     }
 
+    /// The id of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Kills it as `kill -9` does.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
@@ -90,7 +97,15 @@ fn plays_its_role() {
         return;
     };
     let dir = Path::new(&dir);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
     match role.as_str() {
+        "hold" => runtime.block_on(concurrency::hold(dir)),
+        "try to open" => runtime.block_on(concurrency::try_to_open(dir)),
+        "write under load" => runtime.block_on(disk::write_under_load(dir)),
         role => panic!("there is no role {role} on {}", dir.display()),
     }
 }

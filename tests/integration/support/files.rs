@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 /// A copy of the directory as it is now: what is left if the process is killed at this moment.
 pub(crate) fn copy(base: &Path) -> TempDir {
-    let copy = super::temp_dir();
+    let copy = super::fast_temp_dir();
     copy_into(base, copy.path());
     copy
 }
