@@ -68,13 +68,18 @@ pub(crate) fn read_if_there(path: &Path) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// Creates a directory and those above it, readable by its owner alone.
+/// Creates a directory and those above it, readable by its owner alone, durably.
 pub(crate) fn create_private_dir(dir: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = dir.ancestors().take_while(|dir| !dir.exists()).collect();
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(dir).map_err(|e| at("create", dir, &e))
+    builder.create(dir).map_err(|e| at("create", dir, &e))?;
+    missing
+        .iter()
+        .filter_map(|created| created.parent())
+        .try_for_each(sync_dir)
 }
 
 /// Makes everything durable that was written to the file system of `dir`, if there is a call for
