@@ -20,6 +20,19 @@ pub(crate) fn damaged(path: &Path, offset: u64, cause: &dyn std::fmt::Display) -
     )
 }
 
+/// Writes all of `bytes` at `offset`.
+#[cfg(unix)]
+pub(crate) fn write_at(file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
+}
+
+/// Writes all of `bytes` at `offset`. There is one writer, so the file's own position is its.
+#[cfg(not(unix))]
+pub(crate) fn write_at(mut file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    io::Seek::seek(&mut file, io::SeekFrom::Start(offset))?;
+    file.write_all(bytes)
+}
+
 /// Makes the entries of a directory durable.
 pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     if cfg!(windows) {
