@@ -6,7 +6,6 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 
 use super::disk;
-use super::journal::write_at;
 use super::stream::{Stream, stream_error};
 use crate::stream::StreamId;
 
@@ -44,7 +43,7 @@ impl Files {
     pub(crate) fn write(&mut self, stream: &Stream, offset: u64, lines: &[u8]) -> io::Result<()> {
         let written = self
             .get(stream)
-            .and_then(|file| write_at(file, offset, lines));
+            .and_then(|file| disk::write_at(file, offset, lines));
         if written.is_err() {
             self.close(stream);
         }
