@@ -25,6 +25,14 @@ struct OpenFile {
     last_use: u64,
 }
 
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        // Closing is not enough: a process that is being started at this moment shares the
+        // descriptor, and the lock with it, until it executes its program.
+        let _ = self.file.unlock();
+    }
+}
+
 impl Files {
     /// Opens the file of `stream`, creates it if the stream is new, and checks that it is as long
     /// as it was left.
