@@ -9,6 +9,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote};
 
 pub(crate) mod aggregate;
+pub(crate) mod command_enum;
 pub(crate) mod event;
 pub(crate) mod event_enum;
 pub(crate) mod message_enum;

@@ -10,30 +10,71 @@ use syn::{Data, parse_quote};
 use crate::ast::aggregate::Derives;
 use crate::ast::{Aggregate, Enum, Event, Item, Messages};
 use crate::expand::aggregate::Types;
-use crate::expand::{event_enum, message_enum, scope};
+use crate::expand::{command_enum, event_enum, message_enum, scope};
 
 /// The enums, and an `Aggregate` that can be named.
 pub(crate) fn aggregate(mut input: Aggregate<'_>) -> TokenStream {
     repair(&mut input);
+    let krate = &input.krate;
     let mut enums = TokenStream::new();
     let mut impls = TokenStream::new();
     if let Messages::Listed(commands) = &input.commands {
         enums.extend(message_enum::commands(&input, commands));
         impls.extend(message_enum::from_impls(commands));
+        impls.extend(command_enum::serde(&input, commands));
+        if !commands.is_known {
+            impls.extend(from_any(
+                &input,
+                commands,
+                &quote!(#krate::__private::Decide),
+            ));
+        }
     }
     if let Messages::Listed(events) = &input.events {
+        let ident = &events.ident;
         enums.extend(message_enum::events(&input, events));
         impls.extend(message_enum::from_impls(events));
         impls.extend(event_enum::serde(&input, events));
-        let (krate, ident) = (&input.krate, &events.ident);
         impls.extend(domain_event_impl(
             quote!(impl #krate::__private::DomainEvent for #ident),
             krate,
         ));
+        if !events.is_known {
+            impls.extend(from_any(&input, events, &quote!(#krate::__private::Evolve)));
+        }
     }
     impls.extend(aggregate_impl(&input));
     let scope = scope(impls);
     quote!(#enums #scope)
+}
+
+/// Where it is not known what is listed, all that is decided or evolved by.
+///
+/// ```ignore
+/// impl<Any> From<Any> for BankAccountCommand
+/// where
+///     BankAccount: Decide<Any>,
+/// {
+///     fn from(_: Any) -> Self {
+///         unreachable!()
+///     }
+/// }
+/// ```
+fn from_any(input: &Aggregate<'_>, unknown: &Enum, by: &TokenStream) -> Option<TokenStream> {
+    let (ident, state) = (&unknown.ident, input.ident());
+    // With parameters the compiler cannot exclude that `Any` is the enum itself.
+    input.generics().params.is_empty().then(|| {
+        quote! {
+            impl<__Any> ::core::convert::From<__Any> for #ident
+            where
+                #state: #by<__Any>,
+            {
+                fn from(_: __Any) -> Self {
+                    ::core::unreachable!()
+                }
+            }
+        }
+    })
 }
 
 /// A `DomainEvent` without names.
@@ -115,10 +156,9 @@ fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
         error,
     } = Types::of(input);
     let mut generics = input.generics().clone();
-    let is_supported = matches!(input.input.data, Data::Struct(_)) && generics.params.is_empty();
-    if !is_supported {
-        // What `Aggregate` asks for may be missing because of the shape. A bound over a lifetime
-        // is believed until the impl is used (rust-lang/rust#48214).
+    if matches!(input.input.data, Data::Union(_)) || !generics.params.is_empty() {
+        // What `Aggregate` asks for is missing because of the shape. A bound over a lifetime is
+        // believed until the impl is used (rust-lang/rust#48214).
         let (_, arguments, _) = input.generics().split_for_impl();
         let this = quote!(#ident #arguments);
         let bounds = generics.make_where_clause();

@@ -39,6 +39,16 @@ pub(crate) struct Enum {
     /// Nothing for the default.
     pub(crate) derives: Option<Derives>,
     pub(crate) items: Vec<Item>,
+    /// Whether the list could be read. If not, only the fallback sees this enum.
+    pub(crate) is_known: bool,
+}
+
+/// Which of serde's two traits a generated enum has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Serde {
+    None,
+    One,
+    Both,
 }
 
 /// `derive(Debug, Clone)`
@@ -208,16 +218,13 @@ impl Kind {
             return Messages::Own(Box::new(own.clone()));
         }
         let options = entries.keys(options);
-        let ident = options.and_then(|options| options.ident("name")).cloned();
+        let named = options.and_then(|options| options.ident("name")).cloned();
+        let listed = entries.listed(list);
         Messages::Listed(Enum {
-            ident: ident.unwrap_or_else(|| format_ident!("{}{suffix}", input.ident)),
+            ident: named.unwrap_or_else(|| format_ident!("{}{suffix}", input.ident)),
             derives: options.and_then(Derives::read),
-            items: entries
-                .listed(list)
-                .unwrap_or_default()
-                .iter()
-                .map(Item::new)
-                .collect(),
+            items: listed.unwrap_or_default().iter().map(Item::new).collect(),
+            is_known: listed.is_some(),
         })
     }
 
@@ -233,6 +240,26 @@ impl Kind {
             format!("`{list}(...)` is missing; list the {own} types of `{ident}`, or name an enum of your own with `{own} = Type`"),
         );
     }
+}
+
+impl Enum {
+    /// Both by default.
+    pub(crate) fn serde(&self) -> Serde {
+        let Some(derives) = &self.derives else {
+            return Serde::Both;
+        };
+        match derives.paths.iter().filter(|path| is_serde(path)).count() {
+            0 => Serde::None,
+            1 => Serde::One,
+            _ => Serde::Both,
+        }
+    }
+}
+
+/// Whether a derive is serde's `Serialize` or `Deserialize`.
+pub(crate) fn is_serde(derive: &Path) -> bool {
+    let last = derive.segments.last();
+    last.is_some_and(|last| last.ident == "Serialize" || last.ident == "Deserialize")
 }
 
 impl Derives {
@@ -274,6 +301,12 @@ where
     match literal.base10_parse::<N>() {
         Ok(number) if number >= N::from(1) => return Some(number),
         Ok(_) => errors.at(literal, "`0` is too small; write `1` or more"),
+        Err(_) if literal.base10_digits().starts_with('-') => {
+            errors.at(
+                literal,
+                format!("`{literal}` is too small; write `1` or more"),
+            );
+        }
         Err(_) => errors.at(
             literal,
             format!("`{literal}` is too large; write a smaller number"),

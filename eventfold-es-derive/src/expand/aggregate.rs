@@ -3,8 +3,8 @@
 use proc_macro2::{Literal, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 
-use super::message_enum::variant_of;
-use super::{at, event_enum, message_enum};
+use super::message_enum::{enum_of, variant_of};
+use super::{at, command_enum, event_enum, message_enum};
 use crate::ast::{Aggregate, Item, Messages};
 
 pub(crate) fn aggregate(input: &Aggregate<'_>) -> TokenStream {
@@ -13,6 +13,7 @@ pub(crate) fn aggregate(input: &Aggregate<'_>) -> TokenStream {
     if let Messages::Listed(commands) = &input.commands {
         enums.extend(message_enum::commands(input, commands));
         impls.extend(message_enum::from_impls(commands));
+        impls.extend(command_enum::serde(input, commands));
     }
     if let Messages::Listed(events) = &input.events {
         enums.extend(message_enum::events(input, events));
@@ -136,9 +137,8 @@ fn handle(input: &Aggregate<'_>) -> TokenStream {
             return quote!(#decide(self, __command));
         }
     };
-    let ident = &commands.ident;
     let arms = commands.items.iter().map(|item| {
-        let (ty, variant) = (&item.ty, variant_of(item));
+        let (ty, ident, variant) = (&item.ty, enum_of(commands, item), variant_of(item));
         let decide = quote_spanned! {at(item.variant.span())=>
             <Self as #krate::__private::Decide<#ty>>::decide
         };
@@ -163,9 +163,8 @@ fn apply(input: &Aggregate<'_>) -> TokenStream {
             return quote!(#evolve(&mut self, __event););
         }
     };
-    let ident = &events.ident;
     let arms = events.items.iter().map(|item| {
-        let (ty, variant) = (&item.ty, variant_of(item));
+        let (ty, ident, variant) = (&item.ty, enum_of(events, item), variant_of(item));
         let evolve = quote_spanned! {at(item.variant.span())=>
             <Self as #krate::__private::Evolve<#ty>>::evolve
         };

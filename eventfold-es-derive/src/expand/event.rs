@@ -1,9 +1,10 @@
 //! `#[derive(DomainEvent)]`: the stored names, and the way to and from the payload.
 
 use proc_macro2::TokenStream;
-use quote::{ToTokens, quote};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt as _;
 
+use super::at;
 use crate::ast::Event;
 use crate::ast::event::{Names, SetVariant, Shape};
 
@@ -28,12 +29,12 @@ pub(crate) fn event(input: &Event<'_>) -> TokenStream {
 /// }
 ///
 /// fn encode(&self, data: &mut Vec<u8>) -> Result<(), EncodeError> {
-///     encode_struct(self, "MoneyDeposited", data)
+///     <Self as EventPayload>::encode_struct(self, "MoneyDeposited", data)
 /// }
 ///
 /// fn decode(stored: StoredEvent<'_>) -> Result<Self, DecodeError> {
 ///     match stored.name() {
-///         "MoneyDeposited" | "Deposited" => stored.payload(),
+///         "MoneyDeposited" | "Deposited" => <Self as EventPayload>::decode_struct(stored),
 ///         _ => Err(stored.unknown()),
 ///     }
 /// }
@@ -43,6 +44,7 @@ fn one(input: &Event<'_>, names: &Names) -> TokenStream {
     let name = text(names);
     let listed = event_name(input, names);
     let pattern = pattern(names);
+    let payload = payload(input);
     let Signatures { encode, decode } = Signatures::of(input);
     quote! {
         const NAMES: &'static [#krate::__private::EventName] = &[#listed];
@@ -52,12 +54,12 @@ fn one(input: &Event<'_>, names: &Names) -> TokenStream {
         }
 
         #encode {
-            #krate::__private::encode_struct(self, #name, __data)
+            #payload::encode_struct(self, #name, __data)
         }
 
         #decode {
             match __stored.name() {
-                #pattern => __stored.payload(),
+                #pattern => #payload::decode_struct(__stored),
                 _ => ::core::result::Result::Err(__stored.unknown()),
             }
         }
@@ -79,21 +81,22 @@ fn one(input: &Event<'_>, names: &Names) -> TokenStream {
 ///
 /// fn encode(&self, data: &mut Vec<u8>) -> Result<(), EncodeError> {
 ///     match self {
-///         Self::Opened { .. } => encode_variant_of(self, "Opened", "opened", data),
-///         Self::Closed { .. } => encode_variant_of(self, "Closed", "closed", data),
+///         Self::Opened { .. } => <Self as EventPayload>::encode_variant(self, "Opened", "opened", data),
+///         Self::Closed { .. } => <Self as EventPayload>::encode_variant(self, "Closed", "closed", data),
 ///     }
 /// }
 ///
 /// fn decode(stored: StoredEvent<'_>) -> Result<Self, DecodeError> {
 ///     match stored.name() {
-///         "opened" | "Opened" => decode_variant_of(stored, "Opened"),
-///         "closed" => decode_variant_of(stored, "Closed"),
+///         "opened" | "Opened" => <Self as EventPayload>::decode_variant(stored, "Opened"),
+///         "closed" => <Self as EventPayload>::decode_variant(stored, "Closed"),
 ///         _ => Err(stored.unknown()),
 ///     }
 /// }
 /// ```
 fn set(input: &Event<'_>, variants: &[SetVariant<'_>]) -> TokenStream {
     let krate = &input.krate;
+    let payload = payload(input);
     let listed = variants
         .iter()
         .map(|variant| event_name(input, &variant.names));
@@ -106,12 +109,12 @@ fn set(input: &Event<'_>, variants: &[SetVariant<'_>]) -> TokenStream {
         // As serde calls the variant.
         let tag = ident.unraw().to_string();
         quote! {
-            Self::#ident { .. } => #krate::__private::encode_variant_of(self, #tag, #name, __data),
+            Self::#ident { .. } => #payload::encode_variant(self, #tag, #name, __data),
         }
     });
     let decoded = variants.iter().map(|variant| {
         let (pattern, tag) = (pattern(&variant.names), variant.ident.unraw().to_string());
-        quote!(#pattern => #krate::__private::decode_variant_of(__stored, #tag),)
+        quote!(#pattern => #payload::decode_variant(__stored, #tag),)
     });
     let Signatures { encode, decode } = Signatures::of(input);
     quote! {
@@ -132,6 +135,12 @@ fn set(input: &Event<'_>, variants: &[SetVariant<'_>]) -> TokenStream {
             }
         }
     }
+}
+
+/// `<Self as EventPayload>`, placed on the type, so that an error about serde's traits points there.
+fn payload(input: &Event<'_>) -> TokenStream {
+    let krate = &input.krate;
+    quote_spanned!(at(input.input.ident.span())=> <Self as #krate::__private::EventPayload>)
 }
 
 struct Signatures {

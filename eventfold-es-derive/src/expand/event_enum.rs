@@ -26,7 +26,8 @@ pub(crate) fn impls(input: &Aggregate<'_>, events: &Enum) -> TokenStream {
 /// ];
 /// const __NAMES: [EventName; count_names(__EVENTS)] = concat_names(__EVENTS);
 /// // One for each type but the first, placed on that type.
-/// const _: () = assert_names_are_new("BankAccount", __EVENTS, 1);
+/// use assert_names_are_new as __assert_names_are_new;
+/// const _: () = __assert_names_are_new("BankAccount", __EVENTS, 1);
 /// ```
 fn names(input: &Aggregate<'_>, events: &Enum) -> TokenStream {
     let krate = &input.krate;
@@ -35,16 +36,25 @@ fn names(input: &Aggregate<'_>, events: &Enum) -> TokenStream {
         quote!((#ty, #event::NAMES))
     });
     let aggregate = input.ident().unraw().to_string();
-    let checks = events.items.iter().enumerate().skip(1).map(|(position, item)| {
-        let position = Literal::usize_unsuffixed(position);
-        quote_spanned! {at(item.variant.span())=>
-            const _: () = #krate::__private::assert_names_are_new(#aggregate, __EVENTS, #position);
-        }
-    });
+    let checks = events
+        .items
+        .iter()
+        .enumerate()
+        .skip(1)
+        .map(|(position, item)| {
+            let position = Literal::usize_unsuffixed(position);
+            quote_spanned! {at(item.variant.span())=>
+                const _: () = __assert_names_are_new(#aggregate, __EVENTS, #position);
+            }
+        });
+    // Without the path, the whole call is in one place.
+    let import = (events.items.len() > 1)
+        .then(|| quote!(use #krate::__private::assert_names_are_new as __assert_names_are_new;));
     quote! {
         const __EVENTS: &[(&str, &[#krate::__private::EventName])] = &[#(#sets),*];
         const __NAMES: [#krate::__private::EventName; #krate::__private::count_names(__EVENTS)] =
             #krate::__private::concat_names(__EVENTS);
+        #import
         #(#checks)*
     }
 }

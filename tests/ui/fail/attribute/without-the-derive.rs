@@ -1,0 +1,8 @@
+use eventfold_es::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[aggregate(name = "account")]
+struct Account;
+
+fn main() {}
