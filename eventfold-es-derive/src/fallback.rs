@@ -65,6 +65,7 @@ fn from_any(input: &Aggregate<'_>, unknown: &Enum, by: &TokenStream) -> Option<T
     // With parameters the compiler cannot exclude that `Any` is the enum itself.
     input.generics().params.is_empty().then(|| {
         quote! {
+            #[automatically_derived]
             impl<__Any> ::core::convert::From<__Any> for #ident
             where
                 #state: #by<__Any>,
@@ -103,6 +104,12 @@ fn repair(input: &mut Aggregate<'_>) {
         }
         taken.push(name);
         repair_variants(generated);
+        if !generated.is_known {
+            // With a variant, what is done with a value is not taken for unreachable.
+            generated
+                .items
+                .push(Item::new(parse_quote!(::core::primitive::bool)));
+        }
     }
     if let Messages::Listed(events) = &mut input.events
         && let Some(Derives { paths, .. }) = &mut events.derives

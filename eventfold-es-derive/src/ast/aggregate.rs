@@ -223,7 +223,7 @@ impl Kind {
         Messages::Listed(Enum {
             ident: named.unwrap_or_else(|| format_ident!("{}{suffix}", input.ident)),
             derives: options.and_then(Derives::read),
-            items: listed.unwrap_or_default().iter().map(Item::new).collect(),
+            items: listed.unwrap_or_default().iter().map(Item::read).collect(),
             is_known: listed.is_some(),
         })
     }
@@ -271,11 +271,21 @@ impl Derives {
 }
 
 impl Item {
-    fn new(listed: &Listed) -> Self {
+    /// A type as a variant called as its last segment.
+    pub(crate) fn new(ty: TypePath) -> Self {
+        let last = ty.path.segments.last();
+        let variant = last.expect("a parsed path has a segment").ident.clone();
         Self {
-            ty: listed.ty.clone(),
-            variant: listed.ident().clone(),
+            ty,
+            variant,
+            wire_name: None,
+        }
+    }
+
+    fn read(listed: &Listed) -> Self {
+        Self {
             wire_name: listed.wire_name.clone().map(Name::from),
+            ..Self::new(listed.ty.clone())
         }
     }
 

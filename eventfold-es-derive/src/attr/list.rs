@@ -17,14 +17,6 @@ pub(crate) struct Listed {
     pub(crate) wire_name: Option<LitStr>,
 }
 
-impl Listed {
-    /// The last segment, which names the variant.
-    pub(crate) fn ident(&self) -> &Ident {
-        let last = self.ty.path.segments.last();
-        &last.expect("a parsed path has a segment").ident
-    }
-}
-
 /// The types in `commands(...)` or `events(...)`. What is none is reported and left out.
 pub(super) fn types(
     tokens: TokenStream,

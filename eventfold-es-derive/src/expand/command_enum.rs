@@ -48,7 +48,7 @@ pub(crate) fn serde(input: &Aggregate<'_>, commands: &Enum) -> Option<TokenStrea
     let written = commands.items.iter().map(|item| {
         let (payload, variant) = (payload(input, item), variant_of(item));
         let name = item.written_name();
-        quote! {
+        quote_spanned! {at(item.variant.span())=>
             Self::#variant(__command) => {
                 #payload::serialize_as(__command, #title, #name, __serializer)
             }
@@ -57,7 +57,9 @@ pub(crate) fn serde(input: &Aggregate<'_>, commands: &Enum) -> Option<TokenStrea
     let read = commands.items.iter().map(|item| {
         let (payload, variant) = (payload(input, item), variant_of(item));
         let name = item.written_name();
-        quote!(#name => #payload::deserialize_from(__data).map(Self::#variant),)
+        quote_spanned! {at(item.variant.span())=>
+            #name => #payload::deserialize_from(__data).map(Self::#variant),
+        }
     });
     // A reference to an enum without variants still is a value to match.
     let this = if commands.items.is_empty() {

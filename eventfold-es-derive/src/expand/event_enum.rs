@@ -88,7 +88,9 @@ fn domain_event(input: &Aggregate<'_>, events: &Enum) -> TokenStream {
     let arms = |method: TokenStream, more: TokenStream| -> TokenStream {
         let arm = |item: &Item| {
             let (event, variant) = (as_event(input, item), variant_of(item));
-            quote!(Self::#variant(__event) => #event::#method(__event #more),)
+            quote_spanned! {at(item.variant.span())=>
+                Self::#variant(__event) => #event::#method(__event #more),
+            }
         };
         events.items.iter().map(arm).collect()
     };
@@ -96,7 +98,7 @@ fn domain_event(input: &Aggregate<'_>, events: &Enum) -> TokenStream {
     let encoded = arms(quote!(encode), quote!(, __data));
     let decoded = events.items.iter().map(|item| {
         let (event, variant) = (as_event(input, item), variant_of(item));
-        quote! {
+        quote_spanned! {at(item.variant.span())=>
             if #event::knows(__stored.name()) {
                 return #event::decode(__stored).map(Self::#variant);
             }

@@ -14,14 +14,30 @@ const TYPE: &str = "type";
 const DATA: &str = "data";
 
 /// A command that a generated enum carries.
+///
+/// serde's traits are asked for by the impl, not by the trait, and the impl is not recommended: so
+/// the compiler speaks of the command, once, and not of all that implements serde's traits.
 #[diagnostic::on_unimplemented(
     message = "the command `{Self}` cannot be serialised",
     label = "serde's `Serialize` or `Deserialize` is missing",
     note = "add `#[derive(serde::Serialize, serde::Deserialize)]` to `{Self}`",
-    note = "or do without: `command_enum(derive(Debug, Clone))` generates an enum that is not serialised"
+    note = "or do without: with `command_enum(derive(Debug, Clone))` the enum is not serialised"
 )]
-pub trait CommandPayload: Serialize + DeserializeOwned {
+pub trait CommandPayload: Sized {
     /// Serialises it as the variant `name` of the enum `of`.
+    fn serialize_as<S: Serializer>(
+        &self,
+        of: &'static str,
+        name: &'static str,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error>;
+
+    /// Reads it from what stands beside its name.
+    fn deserialize_from<'de, D: Deserializer<'de>>(data: D) -> Result<Self, D::Error>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<C: Serialize + DeserializeOwned> CommandPayload for C {
     fn serialize_as<S: Serializer>(
         &self,
         of: &'static str,
@@ -34,15 +50,10 @@ pub trait CommandPayload: Serialize + DeserializeOwned {
         tagged.end()
     }
 
-    /// Reads it from what stands beside its name.
     fn deserialize_from<'de, D: Deserializer<'de>>(data: D) -> Result<Self, D::Error> {
         Self::deserialize(data)
     }
 }
-
-// So that the compiler speaks of the command, not of serde's traits and all that implements them.
-#[diagnostic::do_not_recommend]
-impl<C: Serialize + DeserializeOwned> CommandPayload for C {}
 
 /// A generated command enum.
 pub trait CommandSet: Sized {

@@ -11,23 +11,43 @@ use crate::event::{
 };
 
 /// What goes to and from the `data` of a stored event.
+///
+/// serde's traits are asked for by the impl, not by the trait, and the impl is not recommended: so
+/// the compiler speaks of the event, once, and not of all that implements serde's traits.
 #[diagnostic::on_unimplemented(
     message = "the event `{Self}` cannot be stored",
     label = "serde's `Serialize` or `Deserialize` is missing",
     note = "add `#[derive(serde::Serialize, serde::Deserialize)]` to `{Self}`"
 )]
-pub trait EventPayload: Serialize + DeserializeOwned {
+pub trait EventPayload: Sized {
     /// Appends the payload of an event struct to `data`.
+    fn encode_struct(&self, name: &'static str, data: &mut Vec<u8>) -> Result<(), EncodeError>;
+
+    /// Reads an event struct from its payload.
+    fn decode_struct(stored: StoredEvent<'_>) -> Result<Self, DecodeError>;
+
+    /// Appends the content of an event enum's `variant` to `data`.
+    fn encode_variant(
+        &self,
+        variant: &'static str,
+        name: &'static str,
+        data: &mut Vec<u8>,
+    ) -> Result<(), EncodeError>;
+
+    /// Reads an event enum's `variant` from its content.
+    fn decode_variant(stored: StoredEvent<'_>, variant: &'static str) -> Result<Self, DecodeError>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: Serialize + DeserializeOwned> EventPayload for E {
     fn encode_struct(&self, name: &'static str, data: &mut Vec<u8>) -> Result<(), EncodeError> {
         serde_json::to_writer(data, self).map_err(|source| EncodeError::new(name, source))
     }
 
-    /// Reads an event struct from its payload.
     fn decode_struct(stored: StoredEvent<'_>) -> Result<Self, DecodeError> {
         stored.payload()
     }
 
-    /// Appends the content of an event enum's `variant` to `data`.
     fn encode_variant(
         &self,
         variant: &'static str,
@@ -37,15 +57,10 @@ pub trait EventPayload: Serialize + DeserializeOwned {
         encode_variant(self, variant, name, data)
     }
 
-    /// Reads an event enum's `variant` from its content.
     fn decode_variant(stored: StoredEvent<'_>, variant: &'static str) -> Result<Self, DecodeError> {
         decode_variant(stored, variant)
     }
 }
-
-// So that the compiler speaks of the event, not of serde's traits and all that implements them.
-#[diagnostic::do_not_recommend]
-impl<E: Serialize + DeserializeOwned> EventPayload for E {}
 
 #[derive(Serialize, Deserialize)]
 struct Tagged<'a> {

@@ -1,4 +1,3 @@
-use eventfold_es::prelude::*;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

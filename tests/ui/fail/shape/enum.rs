@@ -1,9 +1,10 @@
 use eventfold_es::prelude::*;
 use serde::{Deserialize, Serialize};
 
-#[derive(Debug, Clone, Serialize, Deserialize, Aggregate)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Aggregate)]
 #[aggregate(commands(Open), events(Opened))]
 enum Account {
+    #[default]
     New,
     Open,
 }

@@ -1,5 +1,4 @@
 use eventfold_es::prelude::*;
-use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Copy, DomainEvent)]
 union Opened {

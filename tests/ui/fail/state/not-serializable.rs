@@ -21,6 +21,4 @@ impl Evolve<Opened> for Account {
     fn evolve(&mut self, _: &Opened) {}
 }
 
-fn main() {
-    let _ = Account::default().handle(Open.into());
-}
+fn main() {}
