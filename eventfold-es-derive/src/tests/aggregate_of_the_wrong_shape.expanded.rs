@@ -1,0 +1,48 @@
+#[aggregate(command = WalletCommand, event = WalletEvent)]
+struct Wallet<'a, T: Clone, const N: usize>
+where
+    T: Copy,
+{
+    coins: [&'a T; N],
+}
+
+// Expands to:
+
+::core::compile_error! {
+    "`Aggregate` cannot be derived for a generic type; a stored stream belongs to one concrete type, so write the types out"
+}
+#[allow(deprecated)]
+const _: () = {
+    #[automatically_derived]
+    impl<'a, T: Clone, const N: usize> ::eventfold_es::__private::Aggregate
+    for Wallet<'a, T, N>
+    where
+        T: Copy,
+        for<'__any> Wallet<
+            'a,
+            T,
+            N,
+        >: ::core::default::Default + ::core::clone::Clone
+            + ::eventfold_es::__private::serde::Serialize
+            + ::eventfold_es::__private::serde::de::DeserializeOwned
+            + ::core::marker::Send + ::core::marker::Sync,
+        Wallet<'a, T, N>: 'static,
+    {
+        const AGGREGATE_TYPE: &'static str = "";
+        type Command = WalletCommand;
+        type DomainEvent = WalletEvent;
+        type Error = ::core::convert::Infallible;
+        fn handle(
+            &self,
+            _: WalletCommand,
+        ) -> ::core::result::Result<
+            ::std::vec::Vec<WalletEvent>,
+            ::core::convert::Infallible,
+        > {
+            ::core::unreachable!()
+        }
+        fn apply(self, _: &WalletEvent) -> Self {
+            ::core::unreachable!()
+        }
+    }
+};
