@@ -15,36 +15,30 @@ use crate::expand::{command_enum, event_enum, message_enum, scope};
 /// The enums, and an `Aggregate` that can be named.
 pub(crate) fn aggregate(mut input: Aggregate<'_>) -> TokenStream {
     repair(&mut input);
-    let krate = &input.krate;
     let mut enums = TokenStream::new();
     let mut impls = TokenStream::new();
     if let Messages::Listed(commands) = &input.commands {
         enums.extend(message_enum::commands(&input, commands));
         impls.extend(message_enum::from_impls(commands));
-        impls.extend(command_enum::serde(&input, commands));
+        impls.extend(command_enum::serde(commands));
         if !commands.is_known {
-            impls.extend(from_any(
-                &input,
-                commands,
-                &quote!(#krate::__private::Decide),
-            ));
+            impls.extend(from_any(&input, commands, &quote!(__eventfold::Decide)));
         }
     }
     if let Messages::Listed(events) = &input.events {
         let ident = &events.ident;
         enums.extend(message_enum::events(&input, events));
         impls.extend(message_enum::from_impls(events));
-        impls.extend(event_enum::serde(&input, events));
+        impls.extend(event_enum::serde(events));
         impls.extend(domain_event_impl(
-            quote!(impl #krate::__private::DomainEvent for #ident),
-            krate,
+            quote!(impl __eventfold::DomainEvent for #ident),
         ));
         if !events.is_known {
-            impls.extend(from_any(&input, events, &quote!(#krate::__private::Evolve)));
+            impls.extend(from_any(&input, events, &quote!(__eventfold::Evolve)));
         }
     }
     impls.extend(aggregate_impl(&input));
-    let scope = scope(impls);
+    let scope = scope(&input.krate, impls);
     quote!(#enums #scope)
 }
 
@@ -80,11 +74,11 @@ fn from_any(input: &Aggregate<'_>, unknown: &Enum, by: &TokenStream) -> Option<T
 
 /// A `DomainEvent` without names.
 pub(crate) fn event(input: &Event<'_>) -> TokenStream {
-    let (krate, ident) = (&input.krate, &input.input.ident);
+    let ident = &input.input.ident;
     let (generics, arguments, where_clause) = input.input.generics.split_for_impl();
     let header =
-        quote!(impl #generics #krate::__private::DomainEvent for #ident #arguments #where_clause);
-    scope(domain_event_impl(header, krate))
+        quote!(impl #generics __eventfold::DomainEvent for #ident #arguments #where_clause);
+    scope(&input.krate, domain_event_impl(header))
 }
 
 /// Makes the enums such that they compile: variants differ, and so do the enums' names.
@@ -156,7 +150,7 @@ fn repair_variants(generated: &mut Enum) {
 /// }
 /// ```
 fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
-    let (krate, ident) = (&input.krate, input.ident());
+    let ident = input.ident();
     let Types {
         command,
         event,
@@ -172,8 +166,8 @@ fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
         bounds.predicates.push(parse_quote! {
             for<'__any> #this: ::core::default::Default
                 + ::core::clone::Clone
-                + #krate::__private::serde::Serialize
-                + #krate::__private::serde::de::DeserializeOwned
+                + __eventfold::serde::Serialize
+                + __eventfold::serde::de::DeserializeOwned
                 + ::core::marker::Send
                 + ::core::marker::Sync
         });
@@ -182,7 +176,7 @@ fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
     let (generics, arguments, where_clause) = generics.split_for_impl();
     quote! {
         #[automatically_derived]
-        impl #generics #krate::__private::Aggregate for #ident #arguments #where_clause {
+        impl #generics __eventfold::Aggregate for #ident #arguments #where_clause {
             const AGGREGATE_TYPE: &'static str = "";
             type Command = #command;
             type DomainEvent = #event;
@@ -212,11 +206,11 @@ fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
 ///     // encode, decode
 /// }
 /// ```
-fn domain_event_impl(header: TokenStream, krate: &syn::Path) -> TokenStream {
+fn domain_event_impl(header: TokenStream) -> TokenStream {
     quote! {
         #[automatically_derived]
         #header {
-            const NAMES: &'static [#krate::__private::EventName] = &[];
+            const NAMES: &'static [__eventfold::EventName] = &[];
 
             fn name(&self) -> &'static str {
                 ::core::unreachable!()
@@ -225,13 +219,13 @@ fn domain_event_impl(header: TokenStream, krate: &syn::Path) -> TokenStream {
             fn encode(
                 &self,
                 _: &mut ::std::vec::Vec<u8>,
-            ) -> ::core::result::Result<(), #krate::__private::EncodeError> {
+            ) -> ::core::result::Result<(), __eventfold::EncodeError> {
                 ::core::unreachable!()
             }
 
             fn decode(
-                _: #krate::__private::StoredEvent<'_>,
-            ) -> ::core::result::Result<Self, #krate::__private::DecodeError> {
+                _: __eventfold::StoredEvent<'_>,
+            ) -> ::core::result::Result<Self, __eventfold::DecodeError> {
                 ::core::unreachable!()
             }
         }

@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn an_event_name_can_be_seen() {
         let check = |name: &Name, errors: &mut Errors| {
-            name.check_stored("event name", "MoneyDeposited", errors)
+            name.check_stored("event name", "MoneyDeposited", errors);
         };
         for name in [
             "MoneyDeposited",

@@ -224,3 +224,92 @@ struct Deposited<T>(T);
 "#,
     );
 }
+
+/// Whatever stands in the attributes, the output is Rust: errors and a fallback at worst.
+#[test]
+fn no_attribute_makes_it_panic() {
+    const WORDS: [&str; 40] = [
+        "name",
+        "commands",
+        "events",
+        "command",
+        "event",
+        "error",
+        "command_enum",
+        "event_enum",
+        "snapshot",
+        "unknown_events",
+        "crate",
+        "alias",
+        "rename_all",
+        "every",
+        "version",
+        "derive",
+        "=",
+        "=",
+        ",",
+        ",",
+        ",",
+        ":",
+        "<",
+        ">",
+        "::",
+        "#",
+        "-",
+        "&",
+        "?",
+        "\"skip\"",
+        "\"\"",
+        "\"kebab-case\"",
+        "\"a/b\"",
+        "0",
+        "100",
+        "A",
+        "b::B",
+        "Clone",
+        "r#move",
+        "'a",
+    ];
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = move |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below as u64).unwrap()
+    };
+    for _ in 0..300 {
+        let mut inside = String::new();
+        let mut open = Vec::new();
+        for _ in 0..random(14) {
+            match random(5) {
+                0 => {
+                    let (start, end) = [('(', ')'), ('[', ']'), ('{', '}')][random(8).min(2) % 3];
+                    inside.push(start);
+                    open.push(end);
+                }
+                1 => inside.extend(open.pop()),
+                _ => {
+                    inside.push_str(WORDS[random(WORDS.len())]);
+                    inside.push(' ');
+                }
+            }
+        }
+        inside.extend(open.into_iter().rev());
+        for item in [
+            "struct S;",
+            "enum E { A, #[event(X)] B(u8) }",
+            "struct G<T>(T);",
+        ] {
+            let item = item.replace('X', &inside);
+            let input = format!("#[aggregate({inside})] #[event({inside})] {item}");
+            let Ok(input) = syn::parse_str::<DeriveInput>(&input) else {
+                continue;
+            };
+            for derive in [crate::aggregate as Derive, crate::domain_event] {
+                if let Err(error) = syn::parse2::<syn::File>(derive(&input)) {
+                    panic!("`{inside}` expands to what is no Rust: {error}");
+                }
+            }
+        }
+    }
+}

@@ -33,13 +33,12 @@ pub(super) fn types(
     }
     let items = items(tokens, errors, |input, errors| {
         let ty = listed_type(input, of, errors)?;
-        let wire_name = match of.form {
-            Form::Commands => wire_name(input, &ty, errors),
-            _ => {
-                refuse_stored_name(input, &ty, errors);
-                None
-            }
-        };
+        let mut wire_name = None;
+        if let Form::Commands = of.form {
+            wire_name = self::wire_name(input, &ty, errors);
+        } else {
+            refuse_stored_name(input, &ty, errors);
+        }
         Some(Listed { ty, wire_name })
     });
     items.into_iter().flatten().collect()

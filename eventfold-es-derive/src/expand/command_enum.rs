@@ -7,7 +7,7 @@ use syn::ext::IdentExt as _;
 use super::at;
 use super::message_enum::variant_of;
 use crate::ast::aggregate::Serde;
-use crate::ast::{Aggregate, Enum, Item};
+use crate::ast::{Enum, Item};
 
 /// ```ignore
 /// impl Serialize for BankAccountCommand {
@@ -37,16 +37,16 @@ use crate::ast::{Aggregate, Enum, Item};
 ///     }
 /// }
 /// ```
-pub(crate) fn serde(input: &Aggregate<'_>, commands: &Enum) -> Option<TokenStream> {
+pub(crate) fn serde(commands: &Enum) -> Option<TokenStream> {
     if commands.serde() != Serde::Both {
         return None;
     }
-    let (krate, ident) = (&input.krate, &commands.ident);
-    let serde = quote!(#krate::__private::serde);
+    let ident = &commands.ident;
+    let serde = quote!(__eventfold::serde);
     let title = ident.unraw().to_string();
     let names = commands.items.iter().map(Item::written_name);
     let written = commands.items.iter().map(|item| {
-        let (payload, variant) = (payload(input, item), variant_of(item));
+        let (payload, variant) = (payload(item), variant_of(item));
         let name = item.written_name();
         quote_spanned! {at(item.variant.span())=>
             Self::#variant(__command) => {
@@ -55,7 +55,7 @@ pub(crate) fn serde(input: &Aggregate<'_>, commands: &Enum) -> Option<TokenStrea
         }
     });
     let read = commands.items.iter().map(|item| {
-        let (payload, variant) = (payload(input, item), variant_of(item));
+        let (payload, variant) = (payload(item), variant_of(item));
         let name = item.written_name();
         quote_spanned! {at(item.variant.span())=>
             #name => #payload::deserialize_from(__data).map(Self::#variant),
@@ -73,7 +73,10 @@ pub(crate) fn serde(input: &Aggregate<'_>, commands: &Enum) -> Option<TokenStrea
             fn serialize<__S: #serde::Serializer>(
                 &self,
                 __serializer: __S,
-            ) -> ::core::result::Result<__S::Ok, __S::Error> {
+            ) -> ::core::result::Result<
+                <__S as #serde::Serializer>::Ok,
+                <__S as #serde::Serializer>::Error,
+            > {
                 match #this { #(#written)* }
             }
         }
@@ -82,25 +85,25 @@ pub(crate) fn serde(input: &Aggregate<'_>, commands: &Enum) -> Option<TokenStrea
         impl<'de> #serde::Deserialize<'de> for #ident {
             fn deserialize<__D: #serde::Deserializer<'de>>(
                 __deserializer: __D,
-            ) -> ::core::result::Result<Self, __D::Error> {
-                <Self as #krate::__private::CommandSet>::deserialize_tagged(#title, __deserializer)
+            ) -> ::core::result::Result<Self, <__D as #serde::Deserializer<'de>>::Error> {
+                <Self as __eventfold::CommandSet>::deserialize_tagged(#title, __deserializer)
             }
         }
 
         #[automatically_derived]
-        impl #krate::__private::CommandSet for #ident {
+        impl __eventfold::CommandSet for #ident {
             const NAMES: &'static [&'static str] = &[#(#names),*];
 
             fn deserialize_named<'de, __D: #serde::Deserializer<'de>>(
                 __name: &'static str,
                 __data: __D,
-            ) -> ::core::result::Result<Self, __D::Error> {
+            ) -> ::core::result::Result<Self, <__D as #serde::Deserializer<'de>>::Error> {
                 match __name {
                     #(#read)*
                     _ => ::core::result::Result::Err(
-                        <__D::Error as #serde::de::Error>::unknown_variant(
+                        <<__D as #serde::Deserializer<'de>>::Error as #serde::de::Error>::unknown_variant(
                             __name,
-                            <Self as #krate::__private::CommandSet>::NAMES,
+                            <Self as __eventfold::CommandSet>::NAMES,
                         ),
                     ),
                 }
@@ -110,7 +113,7 @@ pub(crate) fn serde(input: &Aggregate<'_>, commands: &Enum) -> Option<TokenStrea
 }
 
 /// `<Deposit as CommandPayload>`, placed so that each error that it is none is the same one.
-fn payload(input: &Aggregate<'_>, item: &Item) -> TokenStream {
-    let (krate, ty) = (&input.krate, &item.ty);
-    quote_spanned!(at(item.variant.span())=> <#ty as #krate::__private::CommandPayload>)
+fn payload(item: &Item) -> TokenStream {
+    let ty = &item.ty;
+    quote_spanned!(at(item.variant.span())=> <#ty as __eventfold::CommandPayload>)
 }

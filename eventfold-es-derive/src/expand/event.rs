@@ -13,12 +13,15 @@ pub(crate) fn event(input: &Event<'_>) -> TokenStream {
         Shape::One(names) => one(input, names),
         Shape::Set(variants) => set(input, variants),
     };
-    let (krate, ident) = (&input.krate, &input.input.ident);
+    let ident = &input.input.ident;
     let (_, _, where_clause) = input.input.generics.split_for_impl();
-    super::scope(quote! {
-        #[automatically_derived]
-        impl #krate::__private::DomainEvent for #ident #where_clause { #body }
-    })
+    super::scope(
+        &input.krate,
+        quote! {
+            #[automatically_derived]
+            impl __eventfold::DomainEvent for #ident #where_clause { #body }
+        },
+    )
 }
 
 /// ```ignore
@@ -40,14 +43,13 @@ pub(crate) fn event(input: &Event<'_>) -> TokenStream {
 /// }
 /// ```
 fn one(input: &Event<'_>, names: &Names) -> TokenStream {
-    let krate = &input.krate;
     let name = text(names);
-    let listed = event_name(input, names);
+    let listed = event_name(names);
     let pattern = pattern(names);
     let payload = payload(input);
-    let Signatures { encode, decode } = Signatures::of(input);
+    let Signatures { encode, decode } = Signatures::new();
     quote! {
-        const NAMES: &'static [#krate::__private::EventName] = &[#listed];
+        const NAMES: &'static [__eventfold::EventName] = &[#listed];
 
         fn name(&self) -> &'static str {
             #name
@@ -95,11 +97,8 @@ fn one(input: &Event<'_>, names: &Names) -> TokenStream {
 /// }
 /// ```
 fn set(input: &Event<'_>, variants: &[SetVariant<'_>]) -> TokenStream {
-    let krate = &input.krate;
     let payload = payload(input);
-    let listed = variants
-        .iter()
-        .map(|variant| event_name(input, &variant.names));
+    let listed = variants.iter().map(|variant| event_name(&variant.names));
     let names = variants.iter().map(|variant| {
         let (ident, name) = (variant.ident, text(&variant.names));
         quote!(Self::#ident { .. } => #name,)
@@ -116,9 +115,9 @@ fn set(input: &Event<'_>, variants: &[SetVariant<'_>]) -> TokenStream {
         let (pattern, tag) = (pattern(&variant.names), variant.ident.unraw().to_string());
         quote!(#pattern => #payload::decode_variant(__stored, #tag),)
     });
-    let Signatures { encode, decode } = Signatures::of(input);
+    let Signatures { encode, decode } = Signatures::new();
     quote! {
-        const NAMES: &'static [#krate::__private::EventName] = &[#(#listed),*];
+        const NAMES: &'static [__eventfold::EventName] = &[#(#listed),*];
 
         fn name(&self) -> &'static str {
             match self { #(#names)* }
@@ -139,8 +138,7 @@ fn set(input: &Event<'_>, variants: &[SetVariant<'_>]) -> TokenStream {
 
 /// `<Self as EventPayload>`, placed on the type, so that an error about serde's traits points there.
 fn payload(input: &Event<'_>) -> TokenStream {
-    let krate = &input.krate;
-    quote_spanned!(at(input.input.ident.span())=> <Self as #krate::__private::EventPayload>)
+    quote_spanned!(at(input.input.ident.span())=> <Self as __eventfold::EventPayload>)
 }
 
 struct Signatures {
@@ -149,31 +147,29 @@ struct Signatures {
 }
 
 impl Signatures {
-    fn of(input: &Event<'_>) -> Self {
-        let krate = &input.krate;
+    fn new() -> Self {
         Self {
             encode: quote! {
                 fn encode(
                     &self,
                     __data: &mut ::std::vec::Vec<u8>,
-                ) -> ::core::result::Result<(), #krate::__private::EncodeError>
+                ) -> ::core::result::Result<(), __eventfold::EncodeError>
             },
             decode: quote! {
                 fn decode(
-                    __stored: #krate::__private::StoredEvent<'_>,
-                ) -> ::core::result::Result<Self, #krate::__private::DecodeError>
+                    __stored: __eventfold::StoredEvent<'_>,
+                ) -> ::core::result::Result<Self, __eventfold::DecodeError>
             },
         }
     }
 }
 
 /// `EventName { name: "MoneyDeposited", aliases: &["Deposited"] }`
-fn event_name(input: &Event<'_>, names: &Names) -> TokenStream {
-    let krate = &input.krate;
+fn event_name(names: &Names) -> TokenStream {
     let name = text(names);
     let aliases = names.aliases.iter().map(|alias| &alias.value);
     quote! {
-        #krate::__private::EventName { name: #name, aliases: &[#(#aliases),*] }
+        __eventfold::EventName { name: #name, aliases: &[#(#aliases),*] }
     }
 }
 

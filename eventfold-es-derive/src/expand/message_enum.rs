@@ -62,12 +62,12 @@ pub(crate) fn events(input: &Aggregate<'_>, events: &Enum) -> TokenStream {
     definition(input, events, "events", &derives, None, variants)
 }
 
-/// The derives that the user wants and `is_derived` lets through, or the default.
-fn derives(generated: &Enum, is_derived: impl Fn(&Path) -> bool) -> Vec<TokenStream> {
+/// The derives that the user wants and `is_kept` lets through, or the default.
+fn derives(generated: &Enum, is_kept: impl Fn(&Path) -> bool) -> Vec<TokenStream> {
     match &generated.derives {
         Some(derives) => {
-            let derived = derives.paths.iter().filter(|path| is_derived(path));
-            derived.map(ToTokens::to_token_stream).collect()
+            let kept = derives.paths.iter().filter(|path| is_kept(path));
+            kept.map(ToTokens::to_token_stream).collect()
         }
         None => vec![quote!(::core::fmt::Debug), quote!(::core::clone::Clone)],
     }

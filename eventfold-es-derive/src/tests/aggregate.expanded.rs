@@ -26,6 +26,7 @@ pub enum BankAccountEvent {
 }
 #[allow(deprecated)]
 const _: () = {
+    use ::eventfold_es::__private as __eventfold;
     #[automatically_derived]
     impl ::core::convert::From<OpenAccount> for BankAccountCommand {
         fn from(__message: OpenAccount) -> Self {
@@ -39,14 +40,17 @@ const _: () = {
         }
     }
     #[automatically_derived]
-    impl ::eventfold_es::__private::serde::Serialize for BankAccountCommand {
-        fn serialize<__S: ::eventfold_es::__private::serde::Serializer>(
+    impl __eventfold::serde::Serialize for BankAccountCommand {
+        fn serialize<__S: __eventfold::serde::Serializer>(
             &self,
             __serializer: __S,
-        ) -> ::core::result::Result<__S::Ok, __S::Error> {
+        ) -> ::core::result::Result<
+            <__S as __eventfold::serde::Serializer>::Ok,
+            <__S as __eventfold::serde::Serializer>::Error,
+        > {
             match self {
                 Self::OpenAccount(__command) => {
-                    <OpenAccount as ::eventfold_es::__private::CommandPayload>::serialize_as(
+                    <OpenAccount as __eventfold::CommandPayload>::serialize_as(
                         __command,
                         "BankAccountCommand",
                         "OpenAccount",
@@ -54,7 +58,7 @@ const _: () = {
                     )
                 }
                 Self::Deposit(__command) => {
-                    <Deposit as ::eventfold_es::__private::CommandPayload>::serialize_as(
+                    <Deposit as __eventfold::CommandPayload>::serialize_as(
                         __command,
                         "BankAccountCommand",
                         "Deposit",
@@ -65,44 +69,47 @@ const _: () = {
         }
     }
     #[automatically_derived]
-    impl<'de> ::eventfold_es::__private::serde::Deserialize<'de> for BankAccountCommand {
-        fn deserialize<__D: ::eventfold_es::__private::serde::Deserializer<'de>>(
+    impl<'de> __eventfold::serde::Deserialize<'de> for BankAccountCommand {
+        fn deserialize<__D: __eventfold::serde::Deserializer<'de>>(
             __deserializer: __D,
-        ) -> ::core::result::Result<Self, __D::Error> {
-            <Self as ::eventfold_es::__private::CommandSet>::deserialize_tagged(
+        ) -> ::core::result::Result<
+            Self,
+            <__D as __eventfold::serde::Deserializer<'de>>::Error,
+        > {
+            <Self as __eventfold::CommandSet>::deserialize_tagged(
                 "BankAccountCommand",
                 __deserializer,
             )
         }
     }
     #[automatically_derived]
-    impl ::eventfold_es::__private::CommandSet for BankAccountCommand {
+    impl __eventfold::CommandSet for BankAccountCommand {
         const NAMES: &'static [&'static str] = &["OpenAccount", "Deposit"];
-        fn deserialize_named<
-            'de,
-            __D: ::eventfold_es::__private::serde::Deserializer<'de>,
-        >(
+        fn deserialize_named<'de, __D: __eventfold::serde::Deserializer<'de>>(
             __name: &'static str,
             __data: __D,
-        ) -> ::core::result::Result<Self, __D::Error> {
+        ) -> ::core::result::Result<
+            Self,
+            <__D as __eventfold::serde::Deserializer<'de>>::Error,
+        > {
             match __name {
                 "OpenAccount" => {
-                    <OpenAccount as ::eventfold_es::__private::CommandPayload>::deserialize_from(
+                    <OpenAccount as __eventfold::CommandPayload>::deserialize_from(
                             __data,
                         )
                         .map(Self::OpenAccount)
                 }
                 "Deposit" => {
-                    <Deposit as ::eventfold_es::__private::CommandPayload>::deserialize_from(
-                            __data,
-                        )
+                    <Deposit as __eventfold::CommandPayload>::deserialize_from(__data)
                         .map(Self::Deposit)
                 }
                 _ => {
                     ::core::result::Result::Err(
-                        <__D::Error as ::eventfold_es::__private::serde::de::Error>::unknown_variant(
+                        <<__D as __eventfold::serde::Deserializer<
+                            'de,
+                        >>::Error as __eventfold::serde::de::Error>::unknown_variant(
                             __name,
-                            <Self as ::eventfold_es::__private::CommandSet>::NAMES,
+                            <Self as __eventfold::CommandSet>::NAMES,
                         ),
                     )
                 }
@@ -121,95 +128,81 @@ const _: () = {
             Self::Deposited(__message)
         }
     }
-    const __EVENTS: &[(&str, &[::eventfold_es::__private::EventName])] = &[
-        (
-            "AccountOpened",
-            <AccountOpened as ::eventfold_es::__private::DomainEvent>::NAMES,
-        ),
-        ("Deposited", <Deposited as ::eventfold_es::__private::DomainEvent>::NAMES),
+    const __EVENTS: &[(&str, &[__eventfold::EventName])] = &[
+        ("AccountOpened", <AccountOpened as __eventfold::DomainEvent>::NAMES),
+        ("Deposited", <Deposited as __eventfold::DomainEvent>::NAMES),
     ];
-    const __NAMES: [::eventfold_es::__private::EventName; ::eventfold_es::__private::count_names(
+    const __NAMES: [__eventfold::EventName; __eventfold::count_names(__EVENTS)] = __eventfold::concat_names(
         __EVENTS,
-    )] = ::eventfold_es::__private::concat_names(__EVENTS);
-    use ::eventfold_es::__private::assert_names_are_new as __assert_names_are_new;
-    const _: () = __assert_names_are_new("BankAccount", __EVENTS, 1);
+    );
+    const _: () = __eventfold::assert_names_are_new("BankAccount", __EVENTS, 1);
     #[automatically_derived]
-    impl ::eventfold_es::__private::DomainEvent for BankAccountEvent {
-        const NAMES: &'static [::eventfold_es::__private::EventName] = &__NAMES;
+    impl __eventfold::DomainEvent for BankAccountEvent {
+        const NAMES: &'static [__eventfold::EventName] = &__NAMES;
         fn name(&self) -> &'static str {
             match self {
                 Self::AccountOpened(__event) => {
-                    <AccountOpened as ::eventfold_es::__private::DomainEvent>::name(
-                        __event,
-                    )
+                    <AccountOpened as __eventfold::DomainEvent>::name(__event)
                 }
                 Self::Deposited(__event) => {
-                    <Deposited as ::eventfold_es::__private::DomainEvent>::name(__event)
+                    <Deposited as __eventfold::DomainEvent>::name(__event)
                 }
             }
         }
         fn encode(
             &self,
             __data: &mut ::std::vec::Vec<u8>,
-        ) -> ::core::result::Result<(), ::eventfold_es::__private::EncodeError> {
+        ) -> ::core::result::Result<(), __eventfold::EncodeError> {
             match self {
                 Self::AccountOpened(__event) => {
-                    <AccountOpened as ::eventfold_es::__private::DomainEvent>::encode(
-                        __event,
-                        __data,
-                    )
+                    <AccountOpened as __eventfold::DomainEvent>::encode(__event, __data)
                 }
                 Self::Deposited(__event) => {
-                    <Deposited as ::eventfold_es::__private::DomainEvent>::encode(
-                        __event,
-                        __data,
-                    )
+                    <Deposited as __eventfold::DomainEvent>::encode(__event, __data)
                 }
             }
         }
         fn decode(
-            __stored: ::eventfold_es::__private::StoredEvent<'_>,
-        ) -> ::core::result::Result<Self, ::eventfold_es::__private::DecodeError> {
-            if <AccountOpened as ::eventfold_es::__private::DomainEvent>::knows(
-                __stored.name(),
-            ) {
-                return <AccountOpened as ::eventfold_es::__private::DomainEvent>::decode(
-                        __stored,
-                    )
+            __stored: __eventfold::StoredEvent<'_>,
+        ) -> ::core::result::Result<Self, __eventfold::DecodeError> {
+            if <AccountOpened as __eventfold::DomainEvent>::knows(__stored.name()) {
+                return <AccountOpened as __eventfold::DomainEvent>::decode(__stored)
                     .map(Self::AccountOpened);
             }
-            if <Deposited as ::eventfold_es::__private::DomainEvent>::knows(
-                __stored.name(),
-            ) {
-                return <Deposited as ::eventfold_es::__private::DomainEvent>::decode(
-                        __stored,
-                    )
+            if <Deposited as __eventfold::DomainEvent>::knows(__stored.name()) {
+                return <Deposited as __eventfold::DomainEvent>::decode(__stored)
                     .map(Self::Deposited);
             }
             ::core::result::Result::Err(__stored.unknown())
         }
     }
     #[automatically_derived]
-    impl ::eventfold_es::__private::serde::Serialize for BankAccountEvent {
-        fn serialize<__S: ::eventfold_es::__private::serde::Serializer>(
+    impl __eventfold::serde::Serialize for BankAccountEvent {
+        fn serialize<__S: __eventfold::serde::Serializer>(
             &self,
             __serializer: __S,
-        ) -> ::core::result::Result<__S::Ok, __S::Error> {
-            ::eventfold_es::__private::serialize_event(self, __serializer)
+        ) -> ::core::result::Result<
+            <__S as __eventfold::serde::Serializer>::Ok,
+            <__S as __eventfold::serde::Serializer>::Error,
+        > {
+            __eventfold::serialize_event(self, __serializer)
         }
     }
     #[automatically_derived]
-    impl<'de> ::eventfold_es::__private::serde::Deserialize<'de> for BankAccountEvent {
-        fn deserialize<__D: ::eventfold_es::__private::serde::Deserializer<'de>>(
+    impl<'de> __eventfold::serde::Deserialize<'de> for BankAccountEvent {
+        fn deserialize<__D: __eventfold::serde::Deserializer<'de>>(
             __deserializer: __D,
-        ) -> ::core::result::Result<Self, __D::Error> {
-            ::eventfold_es::__private::deserialize_event(__deserializer)
+        ) -> ::core::result::Result<
+            Self,
+            <__D as __eventfold::serde::Deserializer<'de>>::Error,
+        > {
+            __eventfold::deserialize_event(__deserializer)
         }
     }
     #[automatically_derived]
-    impl ::eventfold_es::__private::Aggregate for BankAccount {
+    impl __eventfold::Aggregate for BankAccount {
         const AGGREGATE_TYPE: &'static str = "bank-account";
-        const UNKNOWN_EVENTS: ::eventfold_es::__private::UnknownEvents = ::eventfold_es::__private::UnknownEvents::Reject;
+        const UNKNOWN_EVENTS: __eventfold::UnknownEvents = __eventfold::UnknownEvents::Reject;
         type Command = BankAccountCommand;
         type DomainEvent = BankAccountEvent;
         type Error = ::core::convert::Infallible;
@@ -222,28 +215,22 @@ const _: () = {
         > {
             match __command {
                 BankAccountCommand::OpenAccount(__command) => {
-                    <Self as ::eventfold_es::__private::Decide<
-                        OpenAccount,
-                    >>::decide(self, __command)
+                    <Self as __eventfold::Decide<OpenAccount>>::decide(self, __command)
                 }
                 BankAccountCommand::Deposit(__command) => {
-                    <Self as ::eventfold_es::__private::Decide<
-                        Deposit,
-                    >>::decide(self, __command)
+                    <Self as __eventfold::Decide<Deposit>>::decide(self, __command)
                 }
             }
         }
         fn apply(mut self, __event: &BankAccountEvent) -> Self {
             match __event {
                 BankAccountEvent::AccountOpened(__event) => {
-                    <Self as ::eventfold_es::__private::Evolve<
+                    <Self as __eventfold::Evolve<
                         AccountOpened,
                     >>::evolve(&mut self, __event)
                 }
                 BankAccountEvent::Deposited(__event) => {
-                    <Self as ::eventfold_es::__private::Evolve<
-                        Deposited,
-                    >>::evolve(&mut self, __event)
+                    <Self as __eventfold::Evolve<Deposited>>::evolve(&mut self, __event)
                 }
             }
             self
@@ -253,36 +240,24 @@ const _: () = {
             __data: &mut ::std::vec::Vec<u8>,
         ) -> ::core::result::Result<
             ::std::borrow::Cow<'static, str>,
-            ::eventfold_es::__private::EncodeError,
+            __eventfold::EncodeError,
         > {
-            <BankAccountEvent as ::eventfold_es::__private::DomainEvent>::encode(
-                __event,
-                __data,
-            )?;
+            <BankAccountEvent as __eventfold::DomainEvent>::encode(__event, __data)?;
             ::core::result::Result::Ok(
                 ::std::borrow::Cow::Borrowed(
-                    <BankAccountEvent as ::eventfold_es::__private::DomainEvent>::name(
-                        __event,
-                    ),
+                    <BankAccountEvent as __eventfold::DomainEvent>::name(__event),
                 ),
             )
         }
         fn decode_event(
-            __stored: ::eventfold_es::__private::StoredEvent<'_>,
-        ) -> ::core::result::Result<
-            BankAccountEvent,
-            ::eventfold_es::__private::DecodeError,
-        > {
-            <BankAccountEvent as ::eventfold_es::__private::DomainEvent>::decode(
-                __stored,
-            )
+            __stored: __eventfold::StoredEvent<'_>,
+        ) -> ::core::result::Result<BankAccountEvent, __eventfold::DecodeError> {
+            <BankAccountEvent as __eventfold::DomainEvent>::decode(__stored)
         }
         fn knows_event(__name: &str) -> bool {
-            <BankAccountEvent as ::eventfold_es::__private::DomainEvent>::knows(__name)
+            <BankAccountEvent as __eventfold::DomainEvent>::knows(__name)
         }
-        fn command_routes(
-            __routes: &mut ::eventfold_es::__private::CommandRoutes<Self>,
-        ) {
+        fn command_routes(__routes: &mut __eventfold::CommandRoutes<Self>) {
             __routes.add::<OpenAccount>();
             __routes.add::<Deposit>();
         }

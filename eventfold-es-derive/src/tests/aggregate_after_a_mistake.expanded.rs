@@ -36,6 +36,7 @@ pub enum BankAccountEvent {
 }
 #[allow(deprecated)]
 const _: () = {
+    use ::eventfold_es::__private as __eventfold;
     #[automatically_derived]
     impl ::core::convert::From<Open> for BankAccountCommand {
         fn from(__message: Open) -> Self {
@@ -49,14 +50,17 @@ const _: () = {
         }
     }
     #[automatically_derived]
-    impl ::eventfold_es::__private::serde::Serialize for BankAccountCommand {
-        fn serialize<__S: ::eventfold_es::__private::serde::Serializer>(
+    impl __eventfold::serde::Serialize for BankAccountCommand {
+        fn serialize<__S: __eventfold::serde::Serializer>(
             &self,
             __serializer: __S,
-        ) -> ::core::result::Result<__S::Ok, __S::Error> {
+        ) -> ::core::result::Result<
+            <__S as __eventfold::serde::Serializer>::Ok,
+            <__S as __eventfold::serde::Serializer>::Error,
+        > {
             match self {
                 Self::Open(__command) => {
-                    <Open as ::eventfold_es::__private::CommandPayload>::serialize_as(
+                    <Open as __eventfold::CommandPayload>::serialize_as(
                         __command,
                         "BankAccountCommand",
                         "Open",
@@ -64,7 +68,7 @@ const _: () = {
                     )
                 }
                 Self::Open_(__command) => {
-                    <other::Open as ::eventfold_es::__private::CommandPayload>::serialize_as(
+                    <other::Open as __eventfold::CommandPayload>::serialize_as(
                         __command,
                         "BankAccountCommand",
                         "Open_",
@@ -75,44 +79,47 @@ const _: () = {
         }
     }
     #[automatically_derived]
-    impl<'de> ::eventfold_es::__private::serde::Deserialize<'de> for BankAccountCommand {
-        fn deserialize<__D: ::eventfold_es::__private::serde::Deserializer<'de>>(
+    impl<'de> __eventfold::serde::Deserialize<'de> for BankAccountCommand {
+        fn deserialize<__D: __eventfold::serde::Deserializer<'de>>(
             __deserializer: __D,
-        ) -> ::core::result::Result<Self, __D::Error> {
-            <Self as ::eventfold_es::__private::CommandSet>::deserialize_tagged(
+        ) -> ::core::result::Result<
+            Self,
+            <__D as __eventfold::serde::Deserializer<'de>>::Error,
+        > {
+            <Self as __eventfold::CommandSet>::deserialize_tagged(
                 "BankAccountCommand",
                 __deserializer,
             )
         }
     }
     #[automatically_derived]
-    impl ::eventfold_es::__private::CommandSet for BankAccountCommand {
+    impl __eventfold::CommandSet for BankAccountCommand {
         const NAMES: &'static [&'static str] = &["Open", "Open_"];
-        fn deserialize_named<
-            'de,
-            __D: ::eventfold_es::__private::serde::Deserializer<'de>,
-        >(
+        fn deserialize_named<'de, __D: __eventfold::serde::Deserializer<'de>>(
             __name: &'static str,
             __data: __D,
-        ) -> ::core::result::Result<Self, __D::Error> {
+        ) -> ::core::result::Result<
+            Self,
+            <__D as __eventfold::serde::Deserializer<'de>>::Error,
+        > {
             match __name {
                 "Open" => {
-                    <Open as ::eventfold_es::__private::CommandPayload>::deserialize_from(
-                            __data,
-                        )
+                    <Open as __eventfold::CommandPayload>::deserialize_from(__data)
                         .map(Self::Open)
                 }
                 "Open_" => {
-                    <other::Open as ::eventfold_es::__private::CommandPayload>::deserialize_from(
+                    <other::Open as __eventfold::CommandPayload>::deserialize_from(
                             __data,
                         )
                         .map(Self::Open_)
                 }
                 _ => {
                     ::core::result::Result::Err(
-                        <__D::Error as ::eventfold_es::__private::serde::de::Error>::unknown_variant(
+                        <<__D as __eventfold::serde::Deserializer<
+                            'de,
+                        >>::Error as __eventfold::serde::de::Error>::unknown_variant(
                             __name,
-                            <Self as ::eventfold_es::__private::CommandSet>::NAMES,
+                            <Self as __eventfold::CommandSet>::NAMES,
                         ),
                     )
                 }
@@ -126,51 +133,57 @@ const _: () = {
         }
     }
     #[automatically_derived]
-    impl ::eventfold_es::__private::serde::Serialize for BankAccountEvent {
-        fn serialize<__S: ::eventfold_es::__private::serde::Serializer>(
+    impl __eventfold::serde::Serialize for BankAccountEvent {
+        fn serialize<__S: __eventfold::serde::Serializer>(
             &self,
             __serializer: __S,
-        ) -> ::core::result::Result<__S::Ok, __S::Error> {
-            ::eventfold_es::__private::serialize_event(self, __serializer)
+        ) -> ::core::result::Result<
+            <__S as __eventfold::serde::Serializer>::Ok,
+            <__S as __eventfold::serde::Serializer>::Error,
+        > {
+            __eventfold::serialize_event(self, __serializer)
         }
     }
     #[automatically_derived]
-    impl<'de> ::eventfold_es::__private::serde::Deserialize<'de> for BankAccountEvent {
-        fn deserialize<__D: ::eventfold_es::__private::serde::Deserializer<'de>>(
+    impl<'de> __eventfold::serde::Deserialize<'de> for BankAccountEvent {
+        fn deserialize<__D: __eventfold::serde::Deserializer<'de>>(
             __deserializer: __D,
-        ) -> ::core::result::Result<Self, __D::Error> {
-            ::eventfold_es::__private::deserialize_event(__deserializer)
+        ) -> ::core::result::Result<
+            Self,
+            <__D as __eventfold::serde::Deserializer<'de>>::Error,
+        > {
+            __eventfold::deserialize_event(__deserializer)
         }
     }
     #[automatically_derived]
-    impl ::eventfold_es::__private::DomainEvent for BankAccountEvent {
-        const NAMES: &'static [::eventfold_es::__private::EventName] = &[];
+    impl __eventfold::DomainEvent for BankAccountEvent {
+        const NAMES: &'static [__eventfold::EventName] = &[];
         fn name(&self) -> &'static str {
             ::core::unreachable!()
         }
         fn encode(
             &self,
             _: &mut ::std::vec::Vec<u8>,
-        ) -> ::core::result::Result<(), ::eventfold_es::__private::EncodeError> {
+        ) -> ::core::result::Result<(), __eventfold::EncodeError> {
             ::core::unreachable!()
         }
         fn decode(
-            _: ::eventfold_es::__private::StoredEvent<'_>,
-        ) -> ::core::result::Result<Self, ::eventfold_es::__private::DecodeError> {
+            _: __eventfold::StoredEvent<'_>,
+        ) -> ::core::result::Result<Self, __eventfold::DecodeError> {
             ::core::unreachable!()
         }
     }
     #[automatically_derived]
     impl<__Any> ::core::convert::From<__Any> for BankAccountEvent
     where
-        BankAccount: ::eventfold_es::__private::Evolve<__Any>,
+        BankAccount: __eventfold::Evolve<__Any>,
     {
         fn from(_: __Any) -> Self {
             ::core::unreachable!()
         }
     }
     #[automatically_derived]
-    impl ::eventfold_es::__private::Aggregate for BankAccount {
+    impl __eventfold::Aggregate for BankAccount {
         const AGGREGATE_TYPE: &'static str = "";
         type Command = BankAccountCommand;
         type DomainEvent = BankAccountEvent;

@@ -13,9 +13,9 @@ where
 }
 #[allow(deprecated)]
 const _: () = {
+    use ::eventfold_es::__private as __eventfold;
     #[automatically_derived]
-    impl<'a, T: Clone, const N: usize> ::eventfold_es::__private::Aggregate
-    for Wallet<'a, T, N>
+    impl<'a, T: Clone, const N: usize> __eventfold::Aggregate for Wallet<'a, T, N>
     where
         T: Copy,
         for<'__any> Wallet<
@@ -23,8 +23,7 @@ const _: () = {
             T,
             N,
         >: ::core::default::Default + ::core::clone::Clone
-            + ::eventfold_es::__private::serde::Serialize
-            + ::eventfold_es::__private::serde::de::DeserializeOwned
+            + __eventfold::serde::Serialize + __eventfold::serde::de::DeserializeOwned
             + ::core::marker::Send + ::core::marker::Sync,
         Wallet<'a, T, N>: 'static,
     {

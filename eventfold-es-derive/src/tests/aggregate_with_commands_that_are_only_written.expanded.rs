@@ -14,6 +14,7 @@ enum CounterCommand {
 }
 #[allow(deprecated)]
 const _: () = {
+    use ::eventfold_es::__private as __eventfold;
     #[automatically_derived]
     impl ::core::convert::From<Add> for CounterCommand {
         fn from(__message: Add) -> Self {
@@ -21,9 +22,9 @@ const _: () = {
         }
     }
     #[automatically_derived]
-    impl ::eventfold_es::__private::Aggregate for Counter {
+    impl __eventfold::Aggregate for Counter {
         const AGGREGATE_TYPE: &'static str = "counter";
-        const UNKNOWN_EVENTS: ::eventfold_es::__private::UnknownEvents = ::eventfold_es::__private::UnknownEvents::Reject;
+        const UNKNOWN_EVENTS: __eventfold::UnknownEvents = __eventfold::UnknownEvents::Reject;
         type Command = CounterCommand;
         type DomainEvent = CounterEvent;
         type Error = ::core::convert::Infallible;
@@ -36,16 +37,12 @@ const _: () = {
         > {
             match __command {
                 CounterCommand::Add(__command) => {
-                    <Self as ::eventfold_es::__private::Decide<
-                        Add,
-                    >>::decide(self, __command)
+                    <Self as __eventfold::Decide<Add>>::decide(self, __command)
                 }
             }
         }
         fn apply(mut self, __event: &CounterEvent) -> Self {
-            <Self as ::eventfold_es::__private::Evolve<
-                CounterEvent,
-            >>::evolve(&mut self, __event);
+            <Self as __eventfold::Evolve<CounterEvent>>::evolve(&mut self, __event);
             self
         }
         fn encode_event(
@@ -53,34 +50,24 @@ const _: () = {
             __data: &mut ::std::vec::Vec<u8>,
         ) -> ::core::result::Result<
             ::std::borrow::Cow<'static, str>,
-            ::eventfold_es::__private::EncodeError,
+            __eventfold::EncodeError,
         > {
-            <CounterEvent as ::eventfold_es::__private::DomainEvent>::encode(
-                __event,
-                __data,
-            )?;
+            <CounterEvent as __eventfold::DomainEvent>::encode(__event, __data)?;
             ::core::result::Result::Ok(
                 ::std::borrow::Cow::Borrowed(
-                    <CounterEvent as ::eventfold_es::__private::DomainEvent>::name(
-                        __event,
-                    ),
+                    <CounterEvent as __eventfold::DomainEvent>::name(__event),
                 ),
             )
         }
         fn decode_event(
-            __stored: ::eventfold_es::__private::StoredEvent<'_>,
-        ) -> ::core::result::Result<
-            CounterEvent,
-            ::eventfold_es::__private::DecodeError,
-        > {
-            <CounterEvent as ::eventfold_es::__private::DomainEvent>::decode(__stored)
+            __stored: __eventfold::StoredEvent<'_>,
+        ) -> ::core::result::Result<CounterEvent, __eventfold::DecodeError> {
+            <CounterEvent as __eventfold::DomainEvent>::decode(__stored)
         }
         fn knows_event(__name: &str) -> bool {
-            <CounterEvent as ::eventfold_es::__private::DomainEvent>::knows(__name)
+            <CounterEvent as __eventfold::DomainEvent>::knows(__name)
         }
-        fn command_routes(
-            __routes: &mut ::eventfold_es::__private::CommandRoutes<Self>,
-        ) {
+        fn command_routes(__routes: &mut __eventfold::CommandRoutes<Self>) {
             __routes.add::<Add>();
         }
     }

@@ -29,6 +29,7 @@ pub(crate) enum Event {
 }
 #[allow(deprecated)]
 const _: () = {
+    use ::framework::eventfold_es::__private as __eventfold;
     #[automatically_derived]
     impl ::core::convert::From<commands::Deposit> for Command {
         fn from(__message: commands::Deposit) -> Self {
@@ -36,14 +37,17 @@ const _: () = {
         }
     }
     #[automatically_derived]
-    impl ::framework::eventfold_es::__private::serde::Serialize for Command {
-        fn serialize<__S: ::framework::eventfold_es::__private::serde::Serializer>(
+    impl __eventfold::serde::Serialize for Command {
+        fn serialize<__S: __eventfold::serde::Serializer>(
             &self,
             __serializer: __S,
-        ) -> ::core::result::Result<__S::Ok, __S::Error> {
+        ) -> ::core::result::Result<
+            <__S as __eventfold::serde::Serializer>::Ok,
+            <__S as __eventfold::serde::Serializer>::Error,
+        > {
             match self {
                 Self::Deposit(__command) => {
-                    <commands::Deposit as ::framework::eventfold_es::__private::CommandPayload>::serialize_as(
+                    <commands::Deposit as __eventfold::CommandPayload>::serialize_as(
                         __command,
                         "Command",
                         "deposit",
@@ -54,38 +58,43 @@ const _: () = {
         }
     }
     #[automatically_derived]
-    impl<'de> ::framework::eventfold_es::__private::serde::Deserialize<'de> for Command {
-        fn deserialize<
-            __D: ::framework::eventfold_es::__private::serde::Deserializer<'de>,
-        >(__deserializer: __D) -> ::core::result::Result<Self, __D::Error> {
-            <Self as ::framework::eventfold_es::__private::CommandSet>::deserialize_tagged(
+    impl<'de> __eventfold::serde::Deserialize<'de> for Command {
+        fn deserialize<__D: __eventfold::serde::Deserializer<'de>>(
+            __deserializer: __D,
+        ) -> ::core::result::Result<
+            Self,
+            <__D as __eventfold::serde::Deserializer<'de>>::Error,
+        > {
+            <Self as __eventfold::CommandSet>::deserialize_tagged(
                 "Command",
                 __deserializer,
             )
         }
     }
     #[automatically_derived]
-    impl ::framework::eventfold_es::__private::CommandSet for Command {
+    impl __eventfold::CommandSet for Command {
         const NAMES: &'static [&'static str] = &["deposit"];
-        fn deserialize_named<
-            'de,
-            __D: ::framework::eventfold_es::__private::serde::Deserializer<'de>,
-        >(
+        fn deserialize_named<'de, __D: __eventfold::serde::Deserializer<'de>>(
             __name: &'static str,
             __data: __D,
-        ) -> ::core::result::Result<Self, __D::Error> {
+        ) -> ::core::result::Result<
+            Self,
+            <__D as __eventfold::serde::Deserializer<'de>>::Error,
+        > {
             match __name {
                 "deposit" => {
-                    <commands::Deposit as ::framework::eventfold_es::__private::CommandPayload>::deserialize_from(
+                    <commands::Deposit as __eventfold::CommandPayload>::deserialize_from(
                             __data,
                         )
                         .map(Self::Deposit)
                 }
                 _ => {
                     ::core::result::Result::Err(
-                        <__D::Error as ::framework::eventfold_es::__private::serde::de::Error>::unknown_variant(
+                        <<__D as __eventfold::serde::Deserializer<
+                            'de,
+                        >>::Error as __eventfold::serde::de::Error>::unknown_variant(
                             __name,
-                            <Self as ::framework::eventfold_es::__private::CommandSet>::NAMES,
+                            <Self as __eventfold::CommandSet>::NAMES,
                         ),
                     )
                 }
@@ -98,37 +107,32 @@ const _: () = {
             Self::Deposited(__message)
         }
     }
-    const __EVENTS: &[(&str, &[::framework::eventfold_es::__private::EventName])] = &[
+    const __EVENTS: &[(&str, &[__eventfold::EventName])] = &[
         (
             "self::events::Deposited",
-            <self::events::Deposited as ::framework::eventfold_es::__private::DomainEvent>::NAMES,
+            <self::events::Deposited as __eventfold::DomainEvent>::NAMES,
         ),
     ];
-    const __NAMES: [::framework::eventfold_es::__private::EventName; ::framework::eventfold_es::__private::count_names(
+    const __NAMES: [__eventfold::EventName; __eventfold::count_names(__EVENTS)] = __eventfold::concat_names(
         __EVENTS,
-    )] = ::framework::eventfold_es::__private::concat_names(__EVENTS);
+    );
     #[automatically_derived]
-    impl ::framework::eventfold_es::__private::DomainEvent for Event {
-        const NAMES: &'static [::framework::eventfold_es::__private::EventName] = &__NAMES;
+    impl __eventfold::DomainEvent for Event {
+        const NAMES: &'static [__eventfold::EventName] = &__NAMES;
         fn name(&self) -> &'static str {
             match self {
                 Self::Deposited(__event) => {
-                    <self::events::Deposited as ::framework::eventfold_es::__private::DomainEvent>::name(
-                        __event,
-                    )
+                    <self::events::Deposited as __eventfold::DomainEvent>::name(__event)
                 }
             }
         }
         fn encode(
             &self,
             __data: &mut ::std::vec::Vec<u8>,
-        ) -> ::core::result::Result<
-            (),
-            ::framework::eventfold_es::__private::EncodeError,
-        > {
+        ) -> ::core::result::Result<(), __eventfold::EncodeError> {
             match self {
                 Self::Deposited(__event) => {
-                    <self::events::Deposited as ::framework::eventfold_es::__private::DomainEvent>::encode(
+                    <self::events::Deposited as __eventfold::DomainEvent>::encode(
                         __event,
                         __data,
                     )
@@ -136,15 +140,12 @@ const _: () = {
             }
         }
         fn decode(
-            __stored: ::framework::eventfold_es::__private::StoredEvent<'_>,
-        ) -> ::core::result::Result<
-            Self,
-            ::framework::eventfold_es::__private::DecodeError,
-        > {
-            if <self::events::Deposited as ::framework::eventfold_es::__private::DomainEvent>::knows(
+            __stored: __eventfold::StoredEvent<'_>,
+        ) -> ::core::result::Result<Self, __eventfold::DecodeError> {
+            if <self::events::Deposited as __eventfold::DomainEvent>::knows(
                 __stored.name(),
             ) {
-                return <self::events::Deposited as ::framework::eventfold_es::__private::DomainEvent>::decode(
+                return <self::events::Deposited as __eventfold::DomainEvent>::decode(
                         __stored,
                     )
                     .map(Self::Deposited);
@@ -153,30 +154,36 @@ const _: () = {
         }
     }
     #[automatically_derived]
-    impl ::framework::eventfold_es::__private::serde::Serialize for Event {
-        fn serialize<__S: ::framework::eventfold_es::__private::serde::Serializer>(
+    impl __eventfold::serde::Serialize for Event {
+        fn serialize<__S: __eventfold::serde::Serializer>(
             &self,
             __serializer: __S,
-        ) -> ::core::result::Result<__S::Ok, __S::Error> {
-            ::framework::eventfold_es::__private::serialize_event(self, __serializer)
+        ) -> ::core::result::Result<
+            <__S as __eventfold::serde::Serializer>::Ok,
+            <__S as __eventfold::serde::Serializer>::Error,
+        > {
+            __eventfold::serialize_event(self, __serializer)
         }
     }
     #[automatically_derived]
-    impl<'de> ::framework::eventfold_es::__private::serde::Deserialize<'de> for Event {
-        fn deserialize<
-            __D: ::framework::eventfold_es::__private::serde::Deserializer<'de>,
-        >(__deserializer: __D) -> ::core::result::Result<Self, __D::Error> {
-            ::framework::eventfold_es::__private::deserialize_event(__deserializer)
+    impl<'de> __eventfold::serde::Deserialize<'de> for Event {
+        fn deserialize<__D: __eventfold::serde::Deserializer<'de>>(
+            __deserializer: __D,
+        ) -> ::core::result::Result<
+            Self,
+            <__D as __eventfold::serde::Deserializer<'de>>::Error,
+        > {
+            __eventfold::deserialize_event(__deserializer)
         }
     }
     #[automatically_derived]
-    impl ::framework::eventfold_es::__private::Aggregate for BankAccount {
+    impl __eventfold::Aggregate for BankAccount {
         const AGGREGATE_TYPE: &'static str = "konto";
         const STATE_VERSION: u32 = 2;
         const SNAPSHOT_EVERY: ::core::option::Option<u64> = ::core::option::Option::Some(
             50,
         );
-        const UNKNOWN_EVENTS: ::framework::eventfold_es::__private::UnknownEvents = ::framework::eventfold_es::__private::UnknownEvents::Skip;
+        const UNKNOWN_EVENTS: __eventfold::UnknownEvents = __eventfold::UnknownEvents::Skip;
         type Command = Command;
         type DomainEvent = Event;
         type Error = BankError<u64>;
@@ -186,7 +193,7 @@ const _: () = {
         ) -> ::core::result::Result<::std::vec::Vec<Event>, BankError<u64>> {
             match __command {
                 Command::Deposit(__command) => {
-                    <Self as ::framework::eventfold_es::__private::Decide<
+                    <Self as __eventfold::Decide<
                         commands::Deposit,
                     >>::decide(self, __command)
                 }
@@ -195,7 +202,7 @@ const _: () = {
         fn apply(mut self, __event: &Event) -> Self {
             match __event {
                 Event::Deposited(__event) => {
-                    <Self as ::framework::eventfold_es::__private::Evolve<
+                    <Self as __eventfold::Evolve<
                         self::events::Deposited,
                     >>::evolve(&mut self, __event)
                 }
@@ -207,36 +214,24 @@ const _: () = {
             __data: &mut ::std::vec::Vec<u8>,
         ) -> ::core::result::Result<
             ::std::borrow::Cow<'static, str>,
-            ::framework::eventfold_es::__private::EncodeError,
+            __eventfold::EncodeError,
         > {
-            <Event as ::framework::eventfold_es::__private::DomainEvent>::encode(
-                __event,
-                __data,
-            )?;
+            <Event as __eventfold::DomainEvent>::encode(__event, __data)?;
             ::core::result::Result::Ok(
                 ::std::borrow::Cow::Borrowed(
-                    <Event as ::framework::eventfold_es::__private::DomainEvent>::name(
-                        __event,
-                    ),
+                    <Event as __eventfold::DomainEvent>::name(__event),
                 ),
             )
         }
         fn decode_event(
-            __stored: ::framework::eventfold_es::__private::StoredEvent<'_>,
-        ) -> ::core::result::Result<
-            Event,
-            ::framework::eventfold_es::__private::DecodeError,
-        > {
-            <Event as ::framework::eventfold_es::__private::DomainEvent>::decode(
-                __stored,
-            )
+            __stored: __eventfold::StoredEvent<'_>,
+        ) -> ::core::result::Result<Event, __eventfold::DecodeError> {
+            <Event as __eventfold::DomainEvent>::decode(__stored)
         }
         fn knows_event(__name: &str) -> bool {
-            <Event as ::framework::eventfold_es::__private::DomainEvent>::knows(__name)
+            <Event as __eventfold::DomainEvent>::knows(__name)
         }
-        fn command_routes(
-            __routes: &mut ::framework::eventfold_es::__private::CommandRoutes<Self>,
-        ) {
+        fn command_routes(__routes: &mut __eventfold::CommandRoutes<Self>) {
             __routes.add::<commands::Deposit>();
         }
     }

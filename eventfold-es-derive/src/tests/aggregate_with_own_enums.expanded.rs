@@ -7,10 +7,11 @@ struct Counter {
 
 #[allow(deprecated)]
 const _: () = {
+    use ::eventfold_es::__private as __eventfold;
     #[automatically_derived]
-    impl ::eventfold_es::__private::Aggregate for Counter {
+    impl __eventfold::Aggregate for Counter {
         const AGGREGATE_TYPE: &'static str = "counter";
-        const UNKNOWN_EVENTS: ::eventfold_es::__private::UnknownEvents = ::eventfold_es::__private::UnknownEvents::Reject;
+        const UNKNOWN_EVENTS: __eventfold::UnknownEvents = __eventfold::UnknownEvents::Reject;
         type Command = CounterCommand;
         type DomainEvent = events::CounterEvent;
         type Error = ::core::convert::Infallible;
@@ -21,12 +22,10 @@ const _: () = {
             ::std::vec::Vec<events::CounterEvent>,
             ::core::convert::Infallible,
         > {
-            <Self as ::eventfold_es::__private::Decide<
-                CounterCommand,
-            >>::decide(self, __command)
+            <Self as __eventfold::Decide<CounterCommand>>::decide(self, __command)
         }
         fn apply(mut self, __event: &events::CounterEvent) -> Self {
-            <Self as ::eventfold_es::__private::Evolve<
+            <Self as __eventfold::Evolve<
                 events::CounterEvent,
             >>::evolve(&mut self, __event);
             self
@@ -36,34 +35,22 @@ const _: () = {
             __data: &mut ::std::vec::Vec<u8>,
         ) -> ::core::result::Result<
             ::std::borrow::Cow<'static, str>,
-            ::eventfold_es::__private::EncodeError,
+            __eventfold::EncodeError,
         > {
-            <events::CounterEvent as ::eventfold_es::__private::DomainEvent>::encode(
-                __event,
-                __data,
-            )?;
+            <events::CounterEvent as __eventfold::DomainEvent>::encode(__event, __data)?;
             ::core::result::Result::Ok(
                 ::std::borrow::Cow::Borrowed(
-                    <events::CounterEvent as ::eventfold_es::__private::DomainEvent>::name(
-                        __event,
-                    ),
+                    <events::CounterEvent as __eventfold::DomainEvent>::name(__event),
                 ),
             )
         }
         fn decode_event(
-            __stored: ::eventfold_es::__private::StoredEvent<'_>,
-        ) -> ::core::result::Result<
-            events::CounterEvent,
-            ::eventfold_es::__private::DecodeError,
-        > {
-            <events::CounterEvent as ::eventfold_es::__private::DomainEvent>::decode(
-                __stored,
-            )
+            __stored: __eventfold::StoredEvent<'_>,
+        ) -> ::core::result::Result<events::CounterEvent, __eventfold::DecodeError> {
+            <events::CounterEvent as __eventfold::DomainEvent>::decode(__stored)
         }
         fn knows_event(__name: &str) -> bool {
-            <events::CounterEvent as ::eventfold_es::__private::DomainEvent>::knows(
-                __name,
-            )
+            <events::CounterEvent as __eventfold::DomainEvent>::knows(__name)
         }
     }
 };

@@ -9,42 +9,51 @@ struct Archive;
 enum ArchiveCommand {}
 #[allow(deprecated)]
 const _: () = {
+    use ::eventfold_es::__private as __eventfold;
     #[automatically_derived]
-    impl ::eventfold_es::__private::serde::Serialize for ArchiveCommand {
-        fn serialize<__S: ::eventfold_es::__private::serde::Serializer>(
+    impl __eventfold::serde::Serialize for ArchiveCommand {
+        fn serialize<__S: __eventfold::serde::Serializer>(
             &self,
             __serializer: __S,
-        ) -> ::core::result::Result<__S::Ok, __S::Error> {
+        ) -> ::core::result::Result<
+            <__S as __eventfold::serde::Serializer>::Ok,
+            <__S as __eventfold::serde::Serializer>::Error,
+        > {
             match *self {}
         }
     }
     #[automatically_derived]
-    impl<'de> ::eventfold_es::__private::serde::Deserialize<'de> for ArchiveCommand {
-        fn deserialize<__D: ::eventfold_es::__private::serde::Deserializer<'de>>(
+    impl<'de> __eventfold::serde::Deserialize<'de> for ArchiveCommand {
+        fn deserialize<__D: __eventfold::serde::Deserializer<'de>>(
             __deserializer: __D,
-        ) -> ::core::result::Result<Self, __D::Error> {
-            <Self as ::eventfold_es::__private::CommandSet>::deserialize_tagged(
+        ) -> ::core::result::Result<
+            Self,
+            <__D as __eventfold::serde::Deserializer<'de>>::Error,
+        > {
+            <Self as __eventfold::CommandSet>::deserialize_tagged(
                 "ArchiveCommand",
                 __deserializer,
             )
         }
     }
     #[automatically_derived]
-    impl ::eventfold_es::__private::CommandSet for ArchiveCommand {
+    impl __eventfold::CommandSet for ArchiveCommand {
         const NAMES: &'static [&'static str] = &[];
-        fn deserialize_named<
-            'de,
-            __D: ::eventfold_es::__private::serde::Deserializer<'de>,
-        >(
+        fn deserialize_named<'de, __D: __eventfold::serde::Deserializer<'de>>(
             __name: &'static str,
             __data: __D,
-        ) -> ::core::result::Result<Self, __D::Error> {
+        ) -> ::core::result::Result<
+            Self,
+            <__D as __eventfold::serde::Deserializer<'de>>::Error,
+        > {
             match __name {
                 _ => {
                     ::core::result::Result::Err(
-                        <__D::Error as ::eventfold_es::__private::serde::de::Error>::unknown_variant(
+                        <<__D as __eventfold::serde::Deserializer<
+                            'de,
+                        >>::Error as __eventfold::serde::de::Error>::unknown_variant(
                             __name,
-                            <Self as ::eventfold_es::__private::CommandSet>::NAMES,
+                            <Self as __eventfold::CommandSet>::NAMES,
                         ),
                     )
                 }
@@ -52,9 +61,9 @@ const _: () = {
         }
     }
     #[automatically_derived]
-    impl ::eventfold_es::__private::Aggregate for Archive {
+    impl __eventfold::Aggregate for Archive {
         const AGGREGATE_TYPE: &'static str = "archive";
-        const UNKNOWN_EVENTS: ::eventfold_es::__private::UnknownEvents = ::eventfold_es::__private::UnknownEvents::Reject;
+        const UNKNOWN_EVENTS: __eventfold::UnknownEvents = __eventfold::UnknownEvents::Reject;
         type Command = ArchiveCommand;
         type DomainEvent = Imported;
         type Error = ::core::convert::Infallible;
@@ -68,9 +77,7 @@ const _: () = {
             match __command {}
         }
         fn apply(mut self, __event: &Imported) -> Self {
-            <Self as ::eventfold_es::__private::Evolve<
-                Imported,
-            >>::evolve(&mut self, __event);
+            <Self as __eventfold::Evolve<Imported>>::evolve(&mut self, __event);
             self
         }
         fn encode_event(
@@ -78,25 +85,22 @@ const _: () = {
             __data: &mut ::std::vec::Vec<u8>,
         ) -> ::core::result::Result<
             ::std::borrow::Cow<'static, str>,
-            ::eventfold_es::__private::EncodeError,
+            __eventfold::EncodeError,
         > {
-            <Imported as ::eventfold_es::__private::DomainEvent>::encode(
-                __event,
-                __data,
-            )?;
+            <Imported as __eventfold::DomainEvent>::encode(__event, __data)?;
             ::core::result::Result::Ok(
                 ::std::borrow::Cow::Borrowed(
-                    <Imported as ::eventfold_es::__private::DomainEvent>::name(__event),
+                    <Imported as __eventfold::DomainEvent>::name(__event),
                 ),
             )
         }
         fn decode_event(
-            __stored: ::eventfold_es::__private::StoredEvent<'_>,
-        ) -> ::core::result::Result<Imported, ::eventfold_es::__private::DecodeError> {
-            <Imported as ::eventfold_es::__private::DomainEvent>::decode(__stored)
+            __stored: __eventfold::StoredEvent<'_>,
+        ) -> ::core::result::Result<Imported, __eventfold::DecodeError> {
+            <Imported as __eventfold::DomainEvent>::decode(__stored)
         }
         fn knows_event(__name: &str) -> bool {
-            <Imported as ::eventfold_es::__private::DomainEvent>::knows(__name)
+            <Imported as __eventfold::DomainEvent>::knows(__name)
         }
     }
 };

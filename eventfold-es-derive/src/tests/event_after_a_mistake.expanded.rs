@@ -11,21 +11,22 @@ struct Deposited<T>(T);
 }
 #[allow(deprecated)]
 const _: () = {
+    use ::eventfold_es::__private as __eventfold;
     #[automatically_derived]
-    impl<T> ::eventfold_es::__private::DomainEvent for Deposited<T> {
-        const NAMES: &'static [::eventfold_es::__private::EventName] = &[];
+    impl<T> __eventfold::DomainEvent for Deposited<T> {
+        const NAMES: &'static [__eventfold::EventName] = &[];
         fn name(&self) -> &'static str {
             ::core::unreachable!()
         }
         fn encode(
             &self,
             _: &mut ::std::vec::Vec<u8>,
-        ) -> ::core::result::Result<(), ::eventfold_es::__private::EncodeError> {
+        ) -> ::core::result::Result<(), __eventfold::EncodeError> {
             ::core::unreachable!()
         }
         fn decode(
-            _: ::eventfold_es::__private::StoredEvent<'_>,
-        ) -> ::core::result::Result<Self, ::eventfold_es::__private::DecodeError> {
+            _: __eventfold::StoredEvent<'_>,
+        ) -> ::core::result::Result<Self, __eventfold::DecodeError> {
             ::core::unreachable!()
         }
     }

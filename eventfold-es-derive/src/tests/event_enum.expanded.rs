@@ -8,18 +8,19 @@ enum CounterEvent {
 
 #[allow(deprecated)]
 const _: () = {
+    use ::eventfold_es::__private as __eventfold;
     #[automatically_derived]
-    impl ::eventfold_es::__private::DomainEvent for CounterEvent {
-        const NAMES: &'static [::eventfold_es::__private::EventName] = &[
-            ::eventfold_es::__private::EventName {
+    impl __eventfold::DomainEvent for CounterEvent {
+        const NAMES: &'static [__eventfold::EventName] = &[
+            __eventfold::EventName {
                 name: "Added",
                 aliases: &[],
             },
-            ::eventfold_es::__private::EventName {
+            __eventfold::EventName {
                 name: "Scaled",
                 aliases: &[],
             },
-            ::eventfold_es::__private::EventName {
+            __eventfold::EventName {
                 name: "Reset",
                 aliases: &[],
             },
@@ -34,10 +35,10 @@ const _: () = {
         fn encode(
             &self,
             __data: &mut ::std::vec::Vec<u8>,
-        ) -> ::core::result::Result<(), ::eventfold_es::__private::EncodeError> {
+        ) -> ::core::result::Result<(), __eventfold::EncodeError> {
             match self {
                 Self::Added { .. } => {
-                    <Self as ::eventfold_es::__private::EventPayload>::encode_variant(
+                    <Self as __eventfold::EventPayload>::encode_variant(
                         self,
                         "Added",
                         "Added",
@@ -45,7 +46,7 @@ const _: () = {
                     )
                 }
                 Self::Scaled { .. } => {
-                    <Self as ::eventfold_es::__private::EventPayload>::encode_variant(
+                    <Self as __eventfold::EventPayload>::encode_variant(
                         self,
                         "Scaled",
                         "Scaled",
@@ -53,7 +54,7 @@ const _: () = {
                     )
                 }
                 Self::Reset { .. } => {
-                    <Self as ::eventfold_es::__private::EventPayload>::encode_variant(
+                    <Self as __eventfold::EventPayload>::encode_variant(
                         self,
                         "Reset",
                         "Reset",
@@ -63,23 +64,23 @@ const _: () = {
             }
         }
         fn decode(
-            __stored: ::eventfold_es::__private::StoredEvent<'_>,
-        ) -> ::core::result::Result<Self, ::eventfold_es::__private::DecodeError> {
+            __stored: __eventfold::StoredEvent<'_>,
+        ) -> ::core::result::Result<Self, __eventfold::DecodeError> {
             match __stored.name() {
                 "Added" => {
-                    <Self as ::eventfold_es::__private::EventPayload>::decode_variant(
+                    <Self as __eventfold::EventPayload>::decode_variant(
                         __stored,
                         "Added",
                     )
                 }
                 "Scaled" => {
-                    <Self as ::eventfold_es::__private::EventPayload>::decode_variant(
+                    <Self as __eventfold::EventPayload>::decode_variant(
                         __stored,
                         "Scaled",
                     )
                 }
                 "Reset" => {
-                    <Self as ::eventfold_es::__private::EventPayload>::decode_variant(
+                    <Self as __eventfold::EventPayload>::decode_variant(
                         __stored,
                         "Reset",
                     )

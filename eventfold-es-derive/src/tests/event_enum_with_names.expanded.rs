@@ -11,18 +11,19 @@ enum CounterEvent {
 
 #[allow(deprecated)]
 const _: () = {
+    use framework::eventfold_es::__private as __eventfold;
     #[automatically_derived]
-    impl framework::eventfold_es::__private::DomainEvent for CounterEvent {
-        const NAMES: &'static [framework::eventfold_es::__private::EventName] = &[
-            framework::eventfold_es::__private::EventName {
+    impl __eventfold::DomainEvent for CounterEvent {
+        const NAMES: &'static [__eventfold::EventName] = &[
+            __eventfold::EventName {
                 name: "was-added",
                 aliases: &["Added"],
             },
-            framework::eventfold_es::__private::EventName {
+            __eventfold::EventName {
                 name: "reset",
                 aliases: &["Reset", "cleared"],
             },
-            framework::eventfold_es::__private::EventName {
+            __eventfold::EventName {
                 name: "move",
                 aliases: &[],
             },
@@ -37,13 +38,10 @@ const _: () = {
         fn encode(
             &self,
             __data: &mut ::std::vec::Vec<u8>,
-        ) -> ::core::result::Result<
-            (),
-            framework::eventfold_es::__private::EncodeError,
-        > {
+        ) -> ::core::result::Result<(), __eventfold::EncodeError> {
             match self {
                 Self::WasAdded { .. } => {
-                    <Self as framework::eventfold_es::__private::EventPayload>::encode_variant(
+                    <Self as __eventfold::EventPayload>::encode_variant(
                         self,
                         "WasAdded",
                         "was-added",
@@ -51,7 +49,7 @@ const _: () = {
                     )
                 }
                 Self::WasReset { .. } => {
-                    <Self as framework::eventfold_es::__private::EventPayload>::encode_variant(
+                    <Self as __eventfold::EventPayload>::encode_variant(
                         self,
                         "WasReset",
                         "reset",
@@ -59,7 +57,7 @@ const _: () = {
                     )
                 }
                 Self::r#Move { .. } => {
-                    <Self as framework::eventfold_es::__private::EventPayload>::encode_variant(
+                    <Self as __eventfold::EventPayload>::encode_variant(
                         self,
                         "Move",
                         "move",
@@ -69,29 +67,23 @@ const _: () = {
             }
         }
         fn decode(
-            __stored: framework::eventfold_es::__private::StoredEvent<'_>,
-        ) -> ::core::result::Result<
-            Self,
-            framework::eventfold_es::__private::DecodeError,
-        > {
+            __stored: __eventfold::StoredEvent<'_>,
+        ) -> ::core::result::Result<Self, __eventfold::DecodeError> {
             match __stored.name() {
                 "was-added" | "Added" => {
-                    <Self as framework::eventfold_es::__private::EventPayload>::decode_variant(
+                    <Self as __eventfold::EventPayload>::decode_variant(
                         __stored,
                         "WasAdded",
                     )
                 }
                 "reset" | "Reset" | "cleared" => {
-                    <Self as framework::eventfold_es::__private::EventPayload>::decode_variant(
+                    <Self as __eventfold::EventPayload>::decode_variant(
                         __stored,
                         "WasReset",
                     )
                 }
                 "move" => {
-                    <Self as framework::eventfold_es::__private::EventPayload>::decode_variant(
-                        __stored,
-                        "Move",
-                    )
+                    <Self as __eventfold::EventPayload>::decode_variant(__stored, "Move")
                 }
                 _ => ::core::result::Result::Err(__stored.unknown()),
             }

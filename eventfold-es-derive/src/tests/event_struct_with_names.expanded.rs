@@ -5,10 +5,11 @@ struct Deposited(u64);
 
 #[allow(deprecated)]
 const _: () = {
+    use ::eventfold_es::__private as __eventfold;
     #[automatically_derived]
-    impl ::eventfold_es::__private::DomainEvent for Deposited {
-        const NAMES: &'static [::eventfold_es::__private::EventName] = &[
-            ::eventfold_es::__private::EventName {
+    impl __eventfold::DomainEvent for Deposited {
+        const NAMES: &'static [__eventfold::EventName] = &[
+            __eventfold::EventName {
                 name: "MoneyDeposited",
                 aliases: &["Deposited", "deposit"],
             },
@@ -19,21 +20,19 @@ const _: () = {
         fn encode(
             &self,
             __data: &mut ::std::vec::Vec<u8>,
-        ) -> ::core::result::Result<(), ::eventfold_es::__private::EncodeError> {
-            <Self as ::eventfold_es::__private::EventPayload>::encode_struct(
+        ) -> ::core::result::Result<(), __eventfold::EncodeError> {
+            <Self as __eventfold::EventPayload>::encode_struct(
                 self,
                 "MoneyDeposited",
                 __data,
             )
         }
         fn decode(
-            __stored: ::eventfold_es::__private::StoredEvent<'_>,
-        ) -> ::core::result::Result<Self, ::eventfold_es::__private::DecodeError> {
+            __stored: __eventfold::StoredEvent<'_>,
+        ) -> ::core::result::Result<Self, __eventfold::DecodeError> {
             match __stored.name() {
                 "MoneyDeposited" | "Deposited" | "deposit" => {
-                    <Self as ::eventfold_es::__private::EventPayload>::decode_struct(
-                        __stored,
-                    )
+                    <Self as __eventfold::EventPayload>::decode_struct(__stored)
                 }
                 _ => ::core::result::Result::Err(__stored.unknown()),
             }
