@@ -16,7 +16,7 @@ pub(crate) mod key;
 mod list;
 mod value;
 
-use key::{Key, Place, Table};
+use key::{Form, Key, Place, Table};
 use value::Value;
 
 pub(crate) use list::{Listed, shown};
@@ -205,6 +205,13 @@ impl Entries {
         let Ok(key) = input.call(Ident::parse_any) else {
             self.unreadable = true;
             let found = rest_of_entry(input);
+            if let Some(meant) = name_alone(&found, table, place) {
+                errors.at(
+                    found,
+                    format!("expected a key; the correct format looks like `{meant}`"),
+                );
+                return;
+            }
             errors.at(
                 found,
                 format!(
@@ -324,6 +331,14 @@ fn ours<'a>(name: &str, attributes: &'a [Attribute], place: Place) -> Vec<&'a At
         return exactly;
     }
     called(&|ident| similar::nearest(&ident.to_string(), [name]).is_some())
+}
+
+/// `name = "bank-account"` for a lone `"bank-account"`, where there can be a name.
+fn name_alone(found: &TokenStream, table: &'static Table, place: Place) -> Option<String> {
+    let literal: LitStr = syn::parse2(found.clone()).ok()?;
+    let key = table.find("name")?;
+    let fits = matches!(key.form, Form::Text) && key.places.contains(&place);
+    fits.then(|| format!("{} = {}", key.name, literal.token()))
 }
 
 /// What the whole attribute may look like in this place.

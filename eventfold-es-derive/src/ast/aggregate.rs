@@ -144,12 +144,13 @@ fn check_shape(input: &DeriveInput, errors: &mut Errors) {
             "`Aggregate` can only be derived for a struct; keep the state in one struct and the alternatives in a field of it",
         );
     }
-    if !input.generics.params.is_empty() {
-        errors.at(
-            &input.generics,
-            "`Aggregate` cannot be derived for a generic type; a stored stream belongs to one concrete type, so write the types out",
-        );
-    }
+    super::refuse_parameters(
+        input,
+        "Aggregate",
+        "a stored stream belongs to one concrete type, so write the types out",
+        "the state is kept for long, so let it own its data",
+        errors,
+    );
 }
 
 /// The attribute on a field would be ignored.
@@ -333,12 +334,9 @@ fn skips_unknown_events(entries: &Entries, errors: &mut Errors) -> bool {
     if !["reject", "skip"].contains(&value.as_str()) {
         let remedy = match similar::nearest(&value, ["reject", "skip"]) {
             Some(meant) => format!("did you mean `\"{meant}\"`?"),
-            None => "write `\"reject\"` to fail on an event without a known name, `\"skip\"` to leave it out".to_owned(),
+            None => "write `\"reject\"` to fail on an event without a known name, or `\"skip\"` to leave it out".to_owned(),
         };
-        errors.at(
-            literal,
-            format!("`{value}` is nothing that `unknown_events` can do; {remedy}"),
-        );
+        errors.at(literal, format!("unknown value `{value}`; {remedy}"));
     }
     value == "skip"
 }

@@ -97,9 +97,15 @@ fn assigned<T: Parse>(
             .or_else(|| Some(format!("{} = {}", of.name, behind_another_sign(&found)?)))
             .filter(|_| meant.is_some() || of.repeatable)
             .unwrap_or_else(|| format.to_owned());
+        let list = match (of.form, of.name) {
+            (Form::Type, "command" | "event") => {
+                format!(", or `{key}s(...)` for types to list")
+            }
+            _ => String::new(),
+        };
         errors.at(
             found,
-            format!("expected `=` after `{key}`; the correct format looks like `{format}`"),
+            format!("expected `=` after `{key}`; the correct format looks like `{format}`{list}"),
         );
         return meant;
     };
@@ -203,16 +209,19 @@ fn parenthesized(
         (Some(TokenTree::Group(group)), None) => Some(group.stream()),
         _ => None,
     };
-    let whole = match (of.form, &meant) {
+    let right = match (of.form, &meant) {
+        (_, Some(list)) => format!("`{}({list})`", of.name),
         (Form::Commands | Form::Events, None) => {
             let one = of.name.trim_end_matches('s');
-            format!(", or `{one} = Type` for an enum of your own")
+            format!("`{format}`, or `{one} = Type` for an enum of your own")
         }
-        _ => String::new(),
+        _ => format!("`{format}`"),
     };
     errors.at(
         found,
-        format!("expected a list in parentheses after `{key}`; the correct format looks like `{format}`{whole}"),
+        format!(
+            "expected a list in parentheses after `{key}`; the correct format looks like {right}"
+        ),
     );
     meant
 }

@@ -9,7 +9,7 @@ where
 // Expands to:
 
 ::core::compile_error! {
-    "`Aggregate` cannot be derived for a generic type; a stored stream belongs to one concrete type, so write the types out"
+    "`Aggregate` cannot be derived for a type with parameters; a stored stream belongs to one concrete type, so write the types out"
 }
 #[allow(deprecated)]
 const _: () = {

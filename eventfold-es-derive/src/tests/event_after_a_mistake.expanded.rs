@@ -4,7 +4,7 @@ struct Deposited<T>(T);
 // Expands to:
 
 ::core::compile_error! {
-    "`DomainEvent` cannot be derived for a generic type; a stored name belongs to one concrete type that owns its data, so write the types out"
+    "`DomainEvent` cannot be derived for a type with parameters; a stored name belongs to one concrete type, so write the types out"
 }
 ::core::compile_error! {
     "unknown key `nmae` in `#[event(...)]`; did you mean `name`?"
