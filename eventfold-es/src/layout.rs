@@ -119,7 +119,7 @@ impl StreamLayout {
     pub fn ensure_stream(&self, aggregate_type: &str, instance_id: &str) -> io::Result<PathBuf> {
         StreamId::new(aggregate_type, instance_id)?;
         let dir = self.stream_dir(aggregate_type, instance_id);
-        std::fs::create_dir_all(&dir).map_err(|e| disk::at("create", &dir, &e))?;
+        disk::create_dir(&dir)?;
         Ok(dir)
     }
 
@@ -242,7 +242,7 @@ pub(crate) fn find_raw_names(base: &Path, first_time: bool) -> io::Result<RawNam
         }
         if !search.found.is_empty() {
             let names: Vec<Registered> = search.found.keys().map(Registered::from).collect();
-            std::fs::create_dir_all(&meta).map_err(|e| disk::at("create", &meta, &e))?;
+            disk::create_dir(&meta)?;
             disk::replace_durably(&noted, &serde_json::to_vec(&names)?)?;
         }
     } else if let Some(names) = disk::read_if_there(&noted)? {

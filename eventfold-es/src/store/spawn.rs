@@ -41,7 +41,7 @@ pub(super) fn note_open(store: &Arc<StoreInner>) {
 /// As [`AggregateStore::open`](crate::AggregateStore::open), and
 /// [`io::ErrorKind::InvalidInput`] if the directory is that of an aggregate of another type.
 pub fn spawn_actor<A: Aggregate>(stream_dir: &Path) -> io::Result<AggregateHandle<A>> {
-    std::fs::create_dir_all(stream_dir).map_err(|e| disk::at("create", stream_dir, &e))?;
+    disk::create_dir(stream_dir)?;
     let dir = stream_dir
         .canonicalize()
         .map_err(|e| disk::at("open", stream_dir, &e))?;
