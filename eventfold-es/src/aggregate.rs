@@ -64,9 +64,9 @@ use crate::event::{self, DecodeError, EncodeError, StoredEvent, UnknownEvents};
 pub trait Aggregate:
     Default + Clone + Serialize + DeserializeOwned + Send + Sync + 'static
 {
-    /// Names this type of aggregate on disk: its streams are `streams/<AGGREGATE_TYPE>/<id>`, each part
-    /// encoded as a file name (see [`StreamId`](crate::StreamId)). Another name is another aggregate,
-    /// without the events of this one.
+    /// Names this type of aggregate on disk: its streams are `streams/<AGGREGATE_TYPE>/<id>`, each
+    /// part encoded as a file name (see [`StreamId`](crate::StreamId)). Another name is another
+    /// aggregate, without the events of this one.
     ///
     /// ```
     /// # use eventfold_es::{Aggregate, __private::example::Counter};
@@ -74,8 +74,8 @@ pub trait Aggregate:
     /// ```
     const AGGREGATE_TYPE: &'static str;
 
-    /// The version of the state's shape, to be raised when that changes. A snapshot of another version is
-    /// ignored and replaced; the events are folded then.
+    /// The version of the state's shape, to be raised when that changes. A snapshot of another
+    /// version is ignored and replaced; the events are folded then.
     ///
     /// ```
     /// # use eventfold_es::{Aggregate, __private::example::Counter};
@@ -84,8 +84,8 @@ pub trait Aggregate:
     const STATE_VERSION: u32 = 1;
 
     /// How many events apart snapshots are taken. `None` is the store's default
-    /// ([`snapshot_every`](crate::AggregateStoreBuilder::snapshot_every)); 0 counts as 1, `u64::MAX` means
-    /// never.
+    /// ([`snapshot_every`](crate::AggregateStoreBuilder::snapshot_every)); 0 counts as 1,
+    /// `u64::MAX` means never.
     ///
     /// ```
     /// # use eventfold_es::{Aggregate, __private::example::Counter};
@@ -101,7 +101,8 @@ pub trait Aggregate:
     /// ```
     const UNKNOWN_EVENTS: UnknownEvents = UnknownEvents::Skip;
 
-    /// The commands this aggregate decides. Process managers reach it if they are `Deserialize` as well.
+    /// The commands this aggregate decides. Process managers reach it if they are `Deserialize` as
+    /// well.
     type Command: Send + 'static;
 
     /// The events this aggregate produces and folds.
@@ -112,8 +113,8 @@ pub trait Aggregate:
 
     /// Decides a command on the current state.
     ///
-    /// Returns the events that happened, none if the command changes nothing. A panic is answered as
-    /// [`ExecuteError::Panicked`](crate::ExecuteError::Panicked).
+    /// Returns the events that happened, none if the command changes nothing. A panic is answered
+    /// as [`ExecuteError::Panicked`](crate::ExecuteError::Panicked).
     ///
     /// # Errors
     ///
@@ -128,8 +129,8 @@ pub trait Aggregate:
     /// ```
     fn handle(&self, cmd: Self::Command) -> Result<Vec<Self::DomainEvent>, Self::Error>;
 
-    /// Folds one event into the state and returns that. It must take every event that was ever stored:
-    /// a panic here fails the load.
+    /// Folds one event into the state and returns that. It must take every event that was ever
+    /// stored: a panic here fails the load.
     ///
     /// ```
     /// # use eventfold_es::{Aggregate, __private::example::*};

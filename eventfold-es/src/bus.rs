@@ -47,7 +47,8 @@ struct Route {
 }
 
 impl CommandBus {
-    /// A bus that sends to the aggregates of `store`. It holds a clone of the store, so it keeps it open.
+    /// A bus that sends to the aggregates of `store`. It holds a clone of the store, so it keeps it
+    /// open.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -114,9 +115,9 @@ impl CommandBus {
         self.routes.insert(TypeId::of::<A::Command>(), whole);
     }
 
-    /// Sends a command to the aggregate `instance_id` of the type that takes it, and waits until its
-    /// events are durable. They are not returned: [`AggregateHandle::send`](crate::AggregateHandle::send)
-    /// does that.
+    /// Sends a command to the aggregate `instance_id` of the type that takes it, and waits until
+    /// its events are durable. They are not returned:
+    /// [`AggregateHandle::send`](crate::AggregateHandle::send) does that.
     ///
     /// # Errors
     ///

@@ -76,8 +76,8 @@ impl CommandContext {
         self
     }
 
-    /// Says what the command belongs to, across aggregates and services: `meta.correlation_id` of its
-    /// events. The commands of process managers take it over from the event.
+    /// Says what the command belongs to, across aggregates and services: `meta.correlation_id` of
+    /// its events. The commands of process managers take it over from the event.
     ///
     /// ```
     /// # use eventfold_es::CommandContext;
@@ -95,7 +95,8 @@ impl CommandContext {
     ///
     /// ```
     /// # use eventfold_es::CommandContext;
-    /// let context = CommandContext::default().with_metadata(serde_json::json!({ "source": "api" }));
+    /// let source = serde_json::json!({ "source": "api" });
+    /// let context = CommandContext::default().with_metadata(source);
     /// ```
     #[must_use]
     pub fn with_metadata(mut self, meta: Value) -> Self {
@@ -128,8 +129,9 @@ impl CommandContext {
     }
 
     /// Has the command refused with [`ExecuteError::Conflict`](crate::ExecuteError::Conflict)
-    /// unless the stream is at `version`, as [`AggregateHandle::version`](crate::AggregateHandle::version)
-    /// counts: 0 for a stream that does not exist yet. Never retried.
+    /// unless the stream is at `version`, as
+    /// [`AggregateHandle::version`](crate::AggregateHandle::version) counts: 0 for a stream that
+    /// does not exist yet. Never retried.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};

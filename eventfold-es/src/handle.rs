@@ -46,8 +46,8 @@ pub struct Committed<A: Aggregate> {
 /// It outlives idleness: an aggregate that left memory comes back with the next call. It keeps the
 /// store open.
 ///
-/// Commands of one aggregate are executed one at a time, in the order in which they arrive. A caller
-/// waits while 64 of its messages are waiting already.
+/// Commands of one aggregate are executed one at a time, in the order in which they arrive. A
+/// caller waits while 64 of its messages are waiting already.
 ///
 /// ```
 /// # use eventfold_es::{*, __private::example::*};
@@ -83,9 +83,9 @@ impl<A: Aggregate> AggregateHandle<A> {
 
     /// Sends a command, waits until its events are durable and returns them with their place.
     ///
-    /// It takes the aggregate's [`Command`](Aggregate::Command) or what converts into it, as the listed
-    /// commands of a derived aggregate do. If the caller goes away while it waits, the command is
-    /// executed all the same.
+    /// It takes the aggregate's [`Command`](Aggregate::Command) or what converts into it, as the
+    /// listed commands of a derived aggregate do. If the caller goes away while it waits, the
+    /// command is executed all the same.
     ///
     /// # Errors
     ///
@@ -120,8 +120,8 @@ impl<A: Aggregate> AggregateHandle<A> {
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send), and [`ExecuteError::Conflict`] if the stream is not at the version that
-    /// the context expects.
+    /// As [`send`](Self::send), and [`ExecuteError::Conflict`] if the stream is not at the version
+    /// that the context expects.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -330,9 +330,9 @@ impl<A: Aggregate> AggregateHandle<A> {
 
     /// Reads the stream's file. It does not exist before the stream's first event.
     ///
-    /// A line is in the file once its command was answered, except while the file cannot be written;
-    /// [`AggregateStore::read_events`](crate::AggregateStore::read_events) has it even then, and checks
-    /// every line.
+    /// A line is in the file once its command was answered, except while the file cannot be
+    /// written; [`AggregateStore::read_events`](crate::AggregateStore::read_events) has it even
+    /// then, and checks every line.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};

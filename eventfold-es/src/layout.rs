@@ -83,8 +83,8 @@ impl StreamLayout {
         &self.base_dir
     }
 
-    /// The directory of a stream, always inside the base directory, whether it is there or not. For a
-    /// type or an id that names no stream (see [`StreamId::new`]) it is one that cannot exist.
+    /// The directory of a stream, always inside the base directory, whether it is there or not. For
+    /// a type or an id that names no stream (see [`StreamId::new`]) it is one that cannot exist.
     ///
     /// ```
     /// # use eventfold_es::StreamLayout;
@@ -105,7 +105,8 @@ impl StreamLayout {
     ///
     /// ```
     /// # use eventfold_es::StreamLayout;
-    /// assert!(StreamLayout::new("data").views_dir("order", "17").ends_with("streams/order/17/views"));
+    /// let layout = StreamLayout::new("data");
+    /// assert!(layout.views_dir("order", "17").ends_with("streams/order/17/views"));
     /// ```
     #[must_use]
     pub fn views_dir(&self, aggregate_type: &str, instance_id: &str) -> PathBuf {
@@ -157,7 +158,8 @@ impl StreamLayout {
         self.streams_dir().join(file_name(aggregate_type))
     }
 
-    /// Creates the directory of a stream, if it is not there, and returns it. A store needs no such call.
+    /// Creates the directory of a stream, if it is not there, and returns it. A store needs no such
+    /// call.
     ///
     /// # Errors
     ///
@@ -178,8 +180,8 @@ impl StreamLayout {
         Ok(dir)
     }
 
-    /// The ids of the streams of an aggregate type, sorted; none if there is no such type. Each directory
-    /// counts, whether it holds events or not.
+    /// The ids of the streams of an aggregate type, sorted; none if there is no such type. Each
+    /// directory counts, whether it holds events or not.
     ///
     /// # Errors
     ///

@@ -12,8 +12,8 @@ use crate::command::CommandEnvelope;
 /// dispatched again under the same idempotency keys, so that each takes effect once.
 ///
 /// A command that does not succeed, for whatever reason, is not tried again. It becomes a line of
-/// `process_managers/<NAME>/dead_letters.jsonl`: `{"envelope":{…},"error":"…","ts":1767225600}`, the
-/// command with its context, what it failed with, and when, in seconds since 1970.
+/// `process_managers/<NAME>/dead_letters.jsonl`: `{"envelope":{…},"error":"…","ts":1767225600}`,
+/// the command with its context, what it failed with, and when, in seconds since 1970.
 ///
 /// ```
 /// use eventfold_es::{CommandContext, CommandEnvelope, ProcessManager};
@@ -29,7 +29,7 @@ use crate::command::CommandEnvelope;
 ///         &["order"]
 ///     }
 ///
-///     fn react(&mut self, _type: &str, id: &str, event: &eventfold::Event) -> Vec<CommandEnvelope> {
+///     fn react(&mut self, _: &str, id: &str, event: &eventfold::Event) -> Vec<CommandEnvelope> {
 ///         if event.event_type != "OrderPlaced" {
 ///             return Vec::new();
 ///         }
@@ -47,8 +47,9 @@ use crate::command::CommandEnvelope;
 /// [`AggregateStore::run_process_managers`]: crate::AggregateStore::run_process_managers
 pub trait ProcessManager: Default + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Names the process manager on disk: its checkpoint and its dead letters are in
-    /// `process_managers/<NAME>`. It is used as the name of a directory as it is, and is part of the
-    /// idempotency keys: another name is another process manager, which reacts to everything anew.
+    /// `process_managers/<NAME>`. It is used as the name of a directory as it is, and is part of
+    /// the idempotency keys: another name is another process manager, which reacts to everything
+    /// anew.
     ///
     /// ```
     /// # use eventfold_es::{ProcessManager, __private::example::Forward};
@@ -57,8 +58,8 @@ pub trait ProcessManager: Default + Serialize + DeserializeOwned + Send + Sync +
     const NAME: &'static str;
 
     /// The aggregate types whose events it reacts to, each an
-    /// [`AGGREGATE_TYPE`](crate::Aggregate::AGGREGATE_TYPE). Events of the others are passed over for
-    /// good.
+    /// [`AGGREGATE_TYPE`](crate::Aggregate::AGGREGATE_TYPE). Events of the others are passed over
+    /// for good.
     ///
     /// ```
     /// # use eventfold_es::{ProcessManager, __private::example::Forward};
@@ -66,13 +67,13 @@ pub trait ProcessManager: Default + Serialize + DeserializeOwned + Send + Sync +
     /// ```
     fn subscriptions(&self) -> &'static [&'static str];
 
-    /// Reacts to one event, which is the stream's `aggregate_type/stream_id`, and returns the commands to
-    /// dispatch, in order. It depends on its arguments and the state alone, and passes over events that
-    /// it does not know. If it panics, runs fail until the store is opened again.
+    /// Reacts to one event, which is the stream's `aggregate_type/stream_id`, and returns the
+    /// commands to dispatch, in order. It depends on its arguments and the state alone, and passes
+    /// over events that it does not know. If it panics, runs fail until the store is opened again.
     ///
-    /// What a command's context leaves out is filled in: the correlation id of the event, the event's id
-    /// as causation id, and an idempotency key from the manager's name, the event's position and the
-    /// command's index.
+    /// What a command's context leaves out is filled in: the correlation id of the event, the
+    /// event's id as causation id, and an idempotency key from the manager's name, the event's
+    /// position and the command's index.
     ///
     /// ```
     /// # use eventfold_es::{ProcessManager, __private::example::Forward};

@@ -106,17 +106,17 @@ impl AggregateStore {
     /// Opens the store in `base_dir`, which is created if need be. A directory of eventfold-es
     /// 0.2.0 is taken over, which takes time by its size once; `tracing` reports progress.
     ///
-    /// What a crash left is brought in order: commits that were answered are all there, an unfinished
-    /// one is gone. A store in this process that is being released is waited for.
+    /// What a crash left is brought in order: commits that were answered are all there, an
+    /// unfinished one is gone. A store in this process that is being released is waited for.
     ///
     /// # Errors
     ///
-    /// * [`io::ErrorKind::ResourceBusy`]: another process has the directory open (the text says its id),
-    ///   or another store in this one has: clone that one, or shut it down. The `lock` file may stay
-    ///   where it is; a process that ends gives its lock up. The same if another program has the file
-    ///   of a stream locked that is to be brought in order;
-    /// * [`io::ErrorKind::InvalidData`]: a file is damaged; the text says which, at which byte, and how.
-    ///   See [what to do then](crate#when-a-file-is-damaged);
+    /// * [`io::ErrorKind::ResourceBusy`]: another process has the directory open (the text says its
+    ///   id), or another store in this one has: clone that one, or shut it down. The `lock` file
+    ///   may stay where it is; a process that ends gives its lock up. The same if another program
+    ///   has the file of a stream locked that is to be brought in order;
+    /// * [`io::ErrorKind::InvalidData`]: a file is damaged; the text says which, at which byte, and
+    ///   how. See [what to do then](crate#when-a-file-is-damaged);
     /// * [`io::ErrorKind::Unsupported`]: a newer version wrote the directory;
     /// * any other: the directory cannot be used, for want of permission or space for example.
     ///
@@ -159,8 +159,8 @@ impl AggregateStore {
     }
 
     /// A handle to the aggregate `id` of type `A`, which enters memory. Nothing is stored by that:
-    /// a stream exists from its first event on. Nor is anything read: what its first call cannot load,
-    /// that call reports.
+    /// a stream exists from its first event on. Nor is anything read: what its first call cannot
+    /// load, that call reports.
     ///
     /// # Errors
     ///
@@ -184,8 +184,9 @@ impl AggregateStore {
         self.inner.handle(&StreamId::new(A::AGGREGATE_TYPE, id)?)
     }
 
-    /// The ids of all aggregates of type `A` whose streams have a directory, sorted. It comes with the
-    /// first event; [`StreamLayout::ensure_stream`], [`spawn_actor`] and 0.2.0 make one without.
+    /// The ids of all aggregates of type `A` whose streams have a directory, sorted. It comes with
+    /// the first event; [`StreamLayout::ensure_stream`], [`spawn_actor`] and 0.2.0 make one
+    /// without.
     ///
     /// # Errors
     ///
@@ -209,7 +210,8 @@ impl AggregateStore {
         blocking(move || layout.list_streams(A::AGGREGATE_TYPE)).await
     }
 
-    /// The types and ids of all streams that have a directory, or of those of one aggregate type, sorted.
+    /// The types and ids of all streams that have a directory, or of those of one aggregate type,
+    /// sorted.
     ///
     /// # Errors
     ///
@@ -249,8 +251,8 @@ impl AggregateStore {
         .await
     }
 
-    /// All events of a stream, in order, as they are stored: by their stored names, with `actor` and
-    /// `meta`. None if the aggregate is in memory and has no event yet.
+    /// All events of a stream, in order, as they are stored: by their stored names, with `actor`
+    /// and `meta`. None if the aggregate is in memory and has no event yet.
     ///
     /// # Errors
     ///
@@ -310,10 +312,11 @@ impl AggregateStore {
     ///
     /// * [`io::ErrorKind::NotFound`]: `P` is not registered;
     /// * [`io::ErrorKind::InvalidInput`]: another type is registered under its name;
-    /// * [`io::ErrorKind::InvalidData`]: the journal is damaged, or holds an event that is none; the text
-    ///   says where;
+    /// * [`io::ErrorKind::InvalidData`]: the journal is damaged, or holds an event that cannot be
+    ///   read; the text says where;
     /// * any other: the journal could not be read, a checkpoint that was due not be saved, or `P`
-    ///   panicked on an event (the text says which; it stays failed until the store is opened again).
+    ///   panicked on an event (the text says which; it stays failed until the store is opened
+    ///   again).
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -338,8 +341,8 @@ impl AggregateStore {
     ///
     /// # Errors
     ///
-    /// As [`projection`](Self::projection), or what saving the checkpoint failed with. The old state
-    /// stays then.
+    /// As [`projection`](Self::projection), or what saving the checkpoint failed with. The old
+    /// state stays then.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -360,19 +363,19 @@ impl AggregateStore {
     }
 
     /// Lets every process manager react to what is new, dispatches their commands one after the
-    /// other, and saves how far they are. Returns how many commands succeeded, and how many did not and
-    /// were written to the dead letters (`process_managers/<NAME>/dead_letters.jsonl`, see
+    /// other, and saves how far they are. Returns how many commands succeeded, and how many did not
+    /// and were written to the dead letters (`process_managers/<NAME>/dead_letters.jsonl`, see
     /// [`ProcessManager`](crate::ProcessManager)).
     ///
-    /// Events that these commands store are left to the next run. One run goes on at a time; another
-    /// waits for it.
+    /// Events that these commands store are left to the next run. One run goes on at a time;
+    /// another waits for it.
     ///
     /// # Errors
     ///
     /// If the journal, a checkpoint or the dead letters could not be read or written, or a process
     /// manager panicked (then runs fail until the store is opened again);
-    /// [`io::ErrorKind::NotConnected`] after [`shutdown`](Self::shutdown). What was not dispatched then
-    /// is at the next run.
+    /// [`io::ErrorKind::NotConnected`] after [`shutdown`](Self::shutdown). What was not dispatched
+    /// then is at the next run.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -445,22 +448,23 @@ impl AggregateStore {
         }
     }
 
-    /// Appends an event that was decided elsewhere, on another device for example, as it is: with its
-    /// id, time, `actor` and `meta`. It takes its turn among the aggregate's commands, and projections
-    /// include it afterwards.
+    /// Appends an event that was decided elsewhere, on another device for example, as it is: with
+    /// its id, time, `actor` and `meta`. It takes its turn among the aggregate's commands, and
+    /// projections include it afterwards.
     ///
     /// An event whose id the stream has already stores nothing, however long ago that was. Without
-    /// an id, it is always appended. The first injection into an aggregate since it entered memory reads
-    /// its whole stream.
+    /// an id, it is always appended. The first injection into an aggregate since it entered memory
+    /// reads its whole stream.
     ///
     /// # Errors
     ///
-    /// * [`io::ErrorKind::InvalidInput`]: no stream can have that name (see [`StreamId::new`]), or the
-    ///   aggregate is in use as another Rust type;
-    /// * [`io::ErrorKind::InvalidData`]: the aggregate could not load the event, and it is not stored;
+    /// * [`io::ErrorKind::InvalidInput`]: no stream can have that name (see [`StreamId::new`]), or
+    ///   the aggregate is in use as another Rust type;
+    /// * [`io::ErrorKind::InvalidData`]: the aggregate could not load the event, so that it is not
+    ///   stored; or a file is damaged;
     /// * [`io::ErrorKind::NotConnected`]: the store is shut down;
-    /// * any other: the event could not be stored; or it is, and a projection could not be caught up or
-    ///   the process managers not be run. With an id it can safely be injected again.
+    /// * any other: the event could not be stored; or it is, and a projection could not be caught
+    ///   up or the process managers not be run. With an id it can safely be injected again.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -469,9 +473,10 @@ impl AggregateStore {
     /// # let dir = tempfile::tempdir()?;
     /// # let store = AggregateStore::open(dir.path()).await?;
     /// # let counter = store.get::<Counter>("c-1").await?;
-    /// let added = eventfold::Event::new("Added", serde_json::json!({ "amount": 5 })).with_id("e-1");
+    /// let added = eventfold::Event::new("Added", serde_json::json!({ "amount": 5 }));
+    /// let added = added.with_id("e-1");
     /// store.inject_event::<Counter>("c-1", added.clone(), InjectOptions::default()).await?;
-    /// store.inject_event::<Counter>("c-1", added, InjectOptions::default()).await?; // has it already
+    /// store.inject_event::<Counter>("c-1", added, InjectOptions::default()).await?; // nothing new
     /// assert_eq!(counter.state().await?.value, 5);
     /// # Ok(())
     /// # }
@@ -529,8 +534,8 @@ impl AggregateStore {
     /// writes a checkpoint so that the next open has nothing to replay, and releases the directory.
     ///
     /// From then on commands and reads through handles fail with `Closed`; [`get`](Self::get),
-    /// [`inject_event`](Self::inject_event) and [`run_process_managers`](Self::run_process_managers) with
-    /// [`io::ErrorKind::NotConnected`].
+    /// [`inject_event`](Self::inject_event) and
+    /// [`run_process_managers`](Self::run_process_managers) with [`io::ErrorKind::NotConnected`].
     ///
     /// # Errors
     ///

@@ -92,7 +92,8 @@ impl AggregateStoreBuilder {
     }
 
     /// Registers a process manager; it is taken up where it was left. The aggregate types that it
-    /// sends commands to are registered by [`aggregate_type`](Self::aggregate_type). Register it once.
+    /// sends commands to are registered by [`aggregate_type`](Self::aggregate_type). Register it
+    /// once.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -116,8 +117,8 @@ impl AggregateStoreBuilder {
         })
     }
 
-    /// Registers an aggregate type that process managers send commands to. One that they do not send to
-    /// needs no registration.
+    /// Registers an aggregate type that process managers send commands to. One that they do not
+    /// send to needs no registration.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
