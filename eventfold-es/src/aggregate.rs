@@ -105,7 +105,9 @@ pub trait Aggregate:
     /// well.
     type Command: Send + 'static;
 
-    /// The events this aggregate produces and folds.
+    /// The events this aggregate produces and folds. Each must be read back as it was written, which is
+    /// not checked when it is stored: JSON has no NaN and no infinity, for example, so that a number
+    /// which is one comes back as `null` and fails the load.
     type DomainEvent: Serialize + DeserializeOwned + Send + Sync + Clone + 'static;
 
     /// Why a command is refused. [`Infallible`](std::convert::Infallible) if none ever is.
