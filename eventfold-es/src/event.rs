@@ -256,7 +256,18 @@ pub struct EncodeError {
 }
 
 impl EncodeError {
-    pub(crate) fn new(event: impl Into<String>, source: serde_json::Error) -> Self {
+    /// An error about the event `event`, for an [`Aggregate::encode_event`] or a
+    /// [`DomainEvent::encode`] written by hand.
+    ///
+    /// ```
+    /// use eventfold_es::EncodeError;
+    ///
+    /// let cause = serde_json::from_str::<u8>("no number").unwrap_err();
+    /// assert!(EncodeError::new("Deposited", cause).to_string().contains("`Deposited`"));
+    /// ```
+    ///
+    /// [`Aggregate::encode_event`]: crate::Aggregate::encode_event
+    pub fn new(event: impl Into<String>, source: serde_json::Error) -> Self {
         Self {
             event: event.into(),
             source,

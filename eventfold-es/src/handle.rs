@@ -11,7 +11,7 @@ use crate::actor::{Mail, Message, Request, Slot};
 use crate::aggregate::Aggregate;
 use crate::command::CommandContext;
 use crate::error::{ExecuteError, Panic, StateError};
-use crate::store::StoreInner;
+use crate::store::StoreHold;
 use crate::stream::{Position, StreamId, Version};
 
 /// What a command led to, durably.
@@ -64,15 +64,15 @@ pub struct Committed<A: Aggregate> {
 /// ```
 #[must_use = "a handle does nothing until a command is sent"]
 pub struct AggregateHandle<A: Aggregate> {
-    store: Arc<StoreInner>,
+    store: Arc<StoreHold>,
     slot: Arc<Slot<A>>,
     reader: EventReader,
 }
 
 impl<A: Aggregate> AggregateHandle<A> {
     /// A handle to the aggregate in `slot`, which is activated.
-    pub(crate) fn new(store: Arc<StoreInner>, slot: Arc<Slot<A>>) -> io::Result<Self> {
-        slot.activate(&store.engine)?;
+    pub(crate) fn new(store: Arc<StoreHold>, slot: Arc<Slot<A>>) -> io::Result<Self> {
+        slot.activate(&store.engine, false)?;
         let reader = EventReader::new(slot.stream().dir());
         Ok(Self {
             store,
@@ -147,7 +147,14 @@ impl<A: Aggregate> AggregateHandle<A> {
             reply,
         };
         self.deliver(request).await?;
-        answer.await.map_err(|_| ExecuteError::ActorGone)?
+        match answer.await {
+            Ok(result) => result,
+            // Whoever had the command is gone: with its runtime, or with the store's own threads.
+            Err(_) => match self.store.engine.check_failed() {
+                Ok(()) => Err(ExecuteError::ActorGone),
+                Err(error) => Err(ExecuteError::OutcomeUnknown(error.to_io())),
+            },
+        }
     }
 
     /// Executes a command, waits until its events are durable and returns them:
@@ -292,18 +299,22 @@ impl<A: Aggregate> AggregateHandle<A> {
     async fn deliver(&self, request: Request<A>) -> Result<(), StateError> {
         let mut mail = Box::new(Mail::Message(Message {
             request,
-            store: self.store.clone(),
+            store: self.store.store.clone(),
         }));
-        loop {
+        for attempt in 0.. {
             if self.store.is_closed() {
                 return Err(StateError::Closed);
             }
-            let mailbox = self.slot.activate(&self.store.engine)?;
+            // A runtime that has ended drops what it is given at once. It takes a few attempts to
+            // tell that from an aggregate that happens to be passivating.
+            let is_runtime_over = attempt > 2;
+            let mailbox = self.slot.activate(&self.store.engine, is_runtime_over)?;
             match mailbox.send(mail).await {
                 Ok(()) => return Ok(()),
                 Err(returned) => mail = returned.0,
             }
         }
+        Err(StateError::ActorGone)
     }
 
     /// The aggregate's id within its type.

@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::io;
+use std::ops::Deref;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 mod builder;
@@ -20,7 +21,7 @@ use crate::handle::AggregateHandle;
 use crate::layout::StreamLayout;
 use crate::process_manager::ProcessManagerReport;
 use crate::projection::Projection;
-use crate::read_side::{Projecting, ReadSide, lock};
+use crate::read_side::{AnyReacting, Projecting, ReadSide, lock};
 use crate::stream::{Position, StreamId};
 
 /// What [`AggregateStore::inject_event`] does besides appending the event.
@@ -58,10 +59,30 @@ pub struct InjectOptions {
 /// ```
 #[derive(Clone)]
 pub struct AggregateStore {
-    pub(crate) inner: Arc<StoreInner>,
+    pub(crate) inner: Arc<StoreHold>,
 }
 
-/// What the clones of a store and its handles share.
+/// The hold that users have on a store: its clones and handles. When they let go, the directory is
+/// announced as about to be released, even if a message in a mailbox keeps the store for a moment.
+pub(crate) struct StoreHold {
+    pub(crate) store: Arc<StoreInner>,
+}
+
+impl Deref for StoreHold {
+    type Target = StoreInner;
+
+    fn deref(&self) -> &StoreInner {
+        &self.store
+    }
+}
+
+impl Drop for StoreHold {
+    fn drop(&mut self) {
+        self.store.engine.announce_close();
+    }
+}
+
+/// What the clones of a store, its handles and the messages on their way share.
 pub(crate) struct StoreInner {
     pub(crate) engine: Arc<Engine>,
     residents: Arc<Residents>,
@@ -77,6 +98,16 @@ impl StoreInner {
         self.closing.load(Ordering::Acquire) || self.engine.is_closed()
     }
 
+    /// Fails if the store is shut down, or has failed.
+    fn check_usable(&self) -> io::Result<()> {
+        if self.is_closed() {
+            return Err(closed());
+        }
+        self.engine.check_failed().map_err(|error| error.to_io())
+    }
+}
+
+impl StoreHold {
     /// A handle to the aggregate `id`.
     fn handle<A: Aggregate>(self: &Arc<Self>, id: &StreamId) -> io::Result<AggregateHandle<A>> {
         if self.is_closed() {
@@ -332,6 +363,10 @@ impl AggregateStore {
     /// ```
     pub fn projection<P: Projection>(&self) -> io::Result<P> {
         let projection = self.inner.read_side.projection::<P>()?;
+        // The directory may be another store's by now.
+        if self.inner.is_closed() {
+            return Err(closed());
+        }
         lock(projection).catch_up().cloned()
     }
 
@@ -359,6 +394,9 @@ impl AggregateStore {
     /// ```
     pub fn rebuild_projection<P: Projection>(&self) -> io::Result<()> {
         let projection = self.inner.read_side.projection::<P>()?;
+        if self.inner.is_closed() {
+            return Err(closed());
+        }
         Projecting::rebuild(projection, &self.inner.engine)
     }
 
@@ -401,31 +439,64 @@ impl AggregateStore {
         let read_side = &self.inner.read_side;
         let _run = read_side.run.lock().await;
         let mut report = ProcessManagerReport::default();
+        // What the commands lead to is for the next run.
+        let head = self.inner.engine.head();
+        // Each for itself: what fails in one is reported once the others have had their turn.
+        let mut failure = Ok(());
         for manager in &read_side.process_managers {
-            let catching_up = manager.clone();
-            blocking(move || lock(&catching_up).catch_up()).await?;
+            let run = self.run_process_manager(manager, head, &mut report).await;
+            failure = failure.and(run);
         }
-        for manager in &read_side.process_managers {
-            loop {
-                let next = lock(manager).next();
-                let Some(outgoing) = next else { break };
-                let dispatched = self.dispatch(outgoing.envelope).await;
-                let mut manager = lock(manager);
-                match dispatched {
-                    Ok(()) => report.dispatched += 1,
-                    Err(error) => {
-                        manager.bury(&error)?;
-                        report.dead_lettered += 1;
-                    }
-                }
-                manager.sent();
+        failure.map(|()| report)
+    }
+
+    /// Lets a process manager react to the events up to `head`.
+    async fn run_process_manager(
+        &self,
+        manager: &Arc<Mutex<dyn AnyReacting>>,
+        head: u64,
+        report: &mut ProcessManagerReport,
+    ) -> io::Result<()> {
+        loop {
+            // What an earlier run could not send comes first.
+            self.send_outgoing(manager, report).await?;
+            let slice = manager.clone();
+            let is_last = blocking(move || {
+                let mut manager = lock(&slice);
+                manager.save()?;
+                manager.catch_up(head)
+            });
+            if is_last.await? {
+                break;
             }
         }
-        for manager in &read_side.process_managers {
-            let saving = manager.clone();
-            blocking(move || lock(&saving).save()).await?;
+        self.send_outgoing(manager, report).await?;
+        let saving = manager.clone();
+        blocking(move || lock(&saving).save()).await
+    }
+
+    /// Dispatches what a process manager wants sent, in order.
+    async fn send_outgoing(
+        &self,
+        manager: &Mutex<dyn AnyReacting>,
+        report: &mut ProcessManagerReport,
+    ) -> io::Result<()> {
+        loop {
+            let next = lock(manager).next();
+            let Some(outgoing) = next else { return Ok(()) };
+            let dispatched = self.dispatch(outgoing.envelope).await;
+            // The command did not fail, the store did: it is sent when the store is open again.
+            self.inner.check_usable()?;
+            let mut manager = lock(manager);
+            match dispatched {
+                Ok(()) => report.dispatched += 1,
+                Err(error) => {
+                    manager.bury(&error)?;
+                    report.dead_lettered += 1;
+                }
+            }
+            manager.sent();
         }
-        Ok(report)
     }
 
     /// Sends a command of a process manager; the error is what its dead letter says.
@@ -489,7 +560,11 @@ impl AggregateStore {
     ) -> io::Result<()> {
         self.get::<A>(instance_id).await?.inject(event).await?;
         let read_side = self.inner.read_side.clone();
-        blocking(move || read_side.catch_up_projections()).await?;
+        blocking(move || {
+            read_side.catch_up_projections();
+            Ok(())
+        })
+        .await?;
         if opts.run_process_managers {
             self.run_process_managers().await?;
         }
@@ -560,12 +635,17 @@ impl AggregateStore {
         for resident in self.inner.residents.live() {
             resident.retire().await;
         }
+        // A run of the process managers stops at its next command.
+        let run = self.inner.read_side.run.lock().await;
         let read_side = self.inner.read_side.clone();
-        blocking(move || {
+        let saved = blocking(move || {
             read_side.save_projections();
             Ok(())
-        })
-        .await?;
+        });
+        if let Err(error) = saved.await {
+            tracing::error!(%error, "the projections could not be saved");
+        }
+        drop(run);
         self.inner.engine.close();
         self.inner.engine.ended().await
     }

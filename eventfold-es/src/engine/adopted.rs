@@ -12,6 +12,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::disk::{self, File, Open};
 use super::line::{split_sum, write_sum};
+use super::stream::StreamEnd;
 
 /// The part of a stream's file that ends with the last adopted line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,8 +23,8 @@ pub(crate) struct Adopted {
     pub(crate) version: u64,
     /// Its position in the journal.
     pub(crate) position: u64,
-    /// The checksum of the file up to `end`.
-    pub(crate) hash: u64,
+    /// The checksum of the file up to `end`, if it could be read.
+    pub(crate) hash: Option<u64>,
 }
 
 const FILE: &str = "adopted.json";
@@ -55,13 +56,23 @@ impl Adopted {
             end,
             version,
             position,
-            hash: xxh3_64(hashed),
+            hash: Some(xxh3_64(hashed)),
         };
         let mut json = serde_json::to_vec(&adopted)?;
         json.pop();
         let sum = xxh3_64(&json);
         write_sum(&mut json, sum);
         disk::replace(&dir.join(FILE), &json, false)
+    }
+
+    /// What is adopted, where it could not be noted.
+    pub(crate) fn unverified(end: &StreamEnd) -> Self {
+        Self {
+            end: end.offset,
+            version: end.version,
+            position: end.position,
+            hash: None,
+        }
     }
 
     /// Makes what [`record`](Self::record) wrote durable, if anything was.

@@ -132,6 +132,25 @@ pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     sync().map_err(|e| at("sync", dir, &e))
 }
 
+/// A directory, held open for as long as it is written to: a descriptor only tells of the errors that
+/// happened since it was opened.
+#[derive(Debug)]
+pub(crate) struct OpenDir {
+    pub(crate) path: std::path::PathBuf,
+    #[cfg(target_os = "linux")]
+    file: std::fs::File,
+}
+
+impl OpenDir {
+    pub(crate) fn new(path: &Path) -> io::Result<Self> {
+        Ok(Self {
+            path: path.to_owned(),
+            #[cfg(target_os = "linux")]
+            file: std::fs::File::open(path).map_err(|e| at("open", path, &e))?,
+        })
+    }
+}
+
 /// Renames a file, in place of one that may be there.
 pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     let rename = || -> io::Result<()> {
@@ -232,18 +251,19 @@ pub(crate) fn create_private_dir(dir: &Path) -> io::Result<()> {
 /// that here.
 #[cfg(target_os = "linux")]
 #[expect(clippy::unnecessary_wraps, reason = "other systems have no such call")]
-pub(crate) fn sync_file_system(dir: &Path) -> Option<io::Result<()>> {
+pub(crate) fn sync_file_system(dir: &OpenDir) -> Option<io::Result<()>> {
+    let OpenDir { path, file } = dir;
     let sync = || -> io::Result<()> {
         #[cfg(test)]
-        faults::sync_all(dir)?;
-        Ok(rustix::fs::syncfs(std::fs::File::open(dir)?)?)
+        faults::sync_all(path)?;
+        Ok(rustix::fs::syncfs(file)?)
     };
-    Some(sync().map_err(|e| at("sync the file system of", dir, &e)))
+    Some(sync().map_err(|e| at("sync the file system of", path, &e)))
 }
 
 /// Makes everything durable that was written to the file system of `dir`, if there is a call for
 /// that here.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn sync_file_system(_dir: &Path) -> Option<io::Result<()>> {
+pub(crate) fn sync_file_system(_dir: &OpenDir) -> Option<io::Result<()>> {
     None
 }

@@ -108,7 +108,8 @@ pub(crate) struct Spare {
 }
 
 impl Spare {
-    /// Creates the file `name` of `capacity` zeros in `dir` and makes it durable.
+    /// Creates the file `name` of `capacity` zeros in `dir` and makes it durable. No other spare has
+    /// had that name: an older one of the same name may be in use under another by now.
     pub(crate) fn create(dir: &Path, name: &str, capacity: u64) -> io::Result<Self> {
         let path = dir.join(name);
         let create = || -> io::Result<File> {
@@ -121,12 +122,18 @@ impl Spare {
             file.sync_all()?;
             Ok(file)
         };
-        let file = create().map_err(|e| disk::at("prepare", &path, &e))?;
-        Ok(Self {
-            file,
-            path,
-            capacity,
-        })
+        match create() {
+            Ok(file) => Ok(Self {
+                file,
+                path,
+                capacity,
+            }),
+            Err(error) => {
+                // Half a file would only take the space that the next attempt needs.
+                let _ = disk::remove(&path);
+                Err(disk::at("prepare", &path, &error))
+            }
+        }
     }
 }
 
@@ -137,6 +144,14 @@ pub(crate) enum AppendError {
     NotStored(io::Error),
     /// Whether it is durable is unknown: the journal must not be used any more.
     Unknown(io::Error),
+}
+
+impl AppendError {
+    pub(crate) fn into_io(self) -> io::Error {
+        match self {
+            Self::NotStored(error) | Self::Unknown(error) => error,
+        }
+    }
 }
 
 /// The end of the journal, open for writing. There is one, and the committer has it.
@@ -152,7 +167,7 @@ pub(crate) struct Journal {
 impl Journal {
     /// Starts a journal in an empty directory.
     pub(crate) fn create(dir: &Path) -> io::Result<Self> {
-        let spare = Spare::create(dir, "spare.tmp", FIRST_SEGMENT)?;
+        let spare = Spare::create(dir, "first.tmp", FIRST_SEGMENT)?;
         let index = std::sync::Arc::new(Index::new(dir.to_owned(), Vec::new()));
         let mut journal = Self {
             dir: dir.to_owned(),
@@ -161,7 +176,7 @@ impl Journal {
             file: File::open(&spare.path, Open::Existing)?,
             end: End::of_empty(1, 0),
         };
-        journal.start_segment(spare)?;
+        journal.start_segment(spare).map_err(AppendError::into_io)?;
         Ok(journal)
     }
 
@@ -202,11 +217,16 @@ impl Journal {
     }
 
     /// Seals the current segment and goes on in `spare`, whose name becomes durable here.
-    pub(crate) fn start_segment(&mut self, spare: Spare) -> io::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// [`AppendError::Unknown`] if the new segment may be there or not after a crash, so that the
+    /// current one must not be written any more.
+    pub(crate) fn start_segment(&mut self, spare: Spare) -> Result<(), AppendError> {
         let first = self.end.position + 1;
         let path = segment_path(&self.dir, first);
-        disk::rename(&spare.path, &path)?;
-        disk::sync_dir(&self.dir)?;
+        disk::rename(&spare.path, &path).map_err(AppendError::NotStored)?;
+        disk::sync_dir(&self.dir).map_err(AppendError::Unknown)?;
         if self.end.offset > 0 {
             // Only for looks and space: a reader stops at the zeros as well.
             let _ = self.file.set_len(self.end.offset);

@@ -98,9 +98,6 @@ struct Cursor {
 impl Cursors {
     /// How many of a commit's events the state has already.
     pub(crate) fn seen(&self, commit: &CommitLine<'_>) -> usize {
-        if !commit.adopted {
-            return 0;
-        }
         let key = format!("{}/{}", commit.aggregate_type, commit.id);
         let Some(cursor) = self.0.get(&key) else {
             return 0;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use super::{AggregateStore, StoreInner, blocking, spawn};
+use super::{AggregateStore, StoreHold, StoreInner, blocking, spawn};
 use crate::actor::Residents;
 use crate::aggregate::Aggregate;
 use crate::engine::Engine;
@@ -213,7 +213,7 @@ impl AggregateStoreBuilder {
                 return Err(error);
             }
         }
-        let inner = Arc::new(StoreInner {
+        let store = Arc::new(StoreInner {
             engine,
             residents: Arc::new(Residents::default()),
             read_side: Arc::new(read_side),
@@ -221,6 +221,7 @@ impl AggregateStoreBuilder {
             snapshot_every: self.snapshot_every,
             closing: AtomicBool::new(false),
         });
+        let inner = Arc::new(StoreHold { store });
         spawn::note_open(&inner);
         Ok(AggregateStore { inner })
     }
