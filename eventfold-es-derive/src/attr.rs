@@ -4,18 +4,20 @@
 //! or repeated keys and values of the wrong form. What was meant is kept where it can be told, so
 //! that the fallback knows as much as the user wrote.
 
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::TokenStream;
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
-use syn::{Attribute, Ident, LitInt, LitStr, Meta, Path, Token, Type};
+use syn::{Attribute, Ident, LitInt, LitStr, Meta, Path, Type};
 
 use crate::errors::Errors;
 use crate::similar;
 
+mod entry;
 pub(crate) mod key;
 mod list;
 mod value;
 
+use entry::{rest_of_entry, separator};
 use key::{Form, Key, Place, Table};
 use value::Value;
 
@@ -354,40 +356,4 @@ fn example_of(table: &'static Table, place: Place) -> String {
             .map_or("", |key| key.example)
             .to_owned(),
     }
-}
-
-/// Takes the comma between two entries. A forgotten one is told from a value gone wrong.
-fn separator(input: ParseStream<'_>, errors: &mut Errors) {
-    if input.is_empty() || input.parse::<Token![,]>().is_ok() {
-        return;
-    }
-    if let Ok(next) = input.fork().call(Ident::parse_any) {
-        errors.at(&next, format!("expected `,` before `{next}`"));
-        return;
-    }
-    let extra = rest_of_entry(input);
-    errors.at(extra, "expected `,` or the end of the list");
-    let _ = input.parse::<Token![,]>();
-}
-
-/// Takes what is left of an entry, up to a comma that is not inside `<...>`.
-fn rest_of_entry(input: ParseStream<'_>) -> TokenStream {
-    let mut rest = TokenStream::new();
-    let mut depth = 0_usize;
-    let mut arrow = false;
-    while !input.is_empty() && (depth > 0 || !input.peek(Token![,])) {
-        let Ok(token) = input.parse::<TokenTree>() else {
-            break;
-        };
-        if let TokenTree::Punct(punct) = &token {
-            match punct.as_char() {
-                '<' => depth += 1,
-                '>' if !arrow => depth = depth.saturating_sub(1),
-                _ => {}
-            }
-            arrow = punct.as_char() == '-';
-        }
-        rest.extend([token]);
-    }
-    rest
 }
