@@ -59,6 +59,10 @@ impl<A: Aggregate> Actor<A> {
         };
         let mut encoded = EncodedEvents::default();
         encoded.push_event(event, head.version + 1, event.ts.saturating_mul(1000))?;
+        if encoded.is_too_deep() {
+            let text = format!("event `{}` is nested too deeply", event.event_type);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
         if let Some(decoded) = decoded {
             if let Err(panic) = head.evolve(&[decoded]) {
                 self.head = None;
