@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+#[cfg(target_os = "linux")]
+use crate::many_aggregates;
 use crate::{concurrency, disk};
 
 const ROLE: &str = "EVENTFOLD_ES_TEST_ROLE";
@@ -115,6 +117,8 @@ fn plays_its_role() {
         "hold" => runtime.block_on(concurrency::hold(dir)),
         "try to open" => runtime.block_on(concurrency::try_to_open(dir)),
         "write under load" => runtime.block_on(disk::write_under_load(dir)),
+        #[cfg(target_os = "linux")]
+        "live under a limit" => runtime.block_on(many_aggregates::live_under_a_limit(dir)),
         role => panic!("there is no role {role} on {}", dir.display()),
     }
 }
