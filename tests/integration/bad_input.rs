@@ -1,1 +1,207 @@
-//! TODO
+//! What cannot work is refused with an error that says what and where, and nothing is lost.
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use eventfold_es::AggregateStore;
+
+use crate::support::files::{edit, segments};
+use crate::support::{Ledger, LedgerCommand as Do, copy, journal, open, refusal, temp_dir, verify};
+
+/// A closed store with three events of one ledger.
+async fn store_with_events() -> tempfile::TempDir {
+    let dir = temp_dir();
+    let store = open(&dir).await;
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    for amount in 1..=3 {
+        ledger.send(Do::Add(amount)).await.unwrap();
+    }
+    store.shutdown().await.unwrap();
+    dir
+}
+
+/// Checks that the store is refused for `path`, and opens with all events once that is put right.
+async fn assert_refused_for(dir: &Path, path: &Path, parts: &[&str], repair: impl FnOnce()) {
+    let text = refusal(dir).await;
+    assert!(
+        text.contains(path.to_str().unwrap()),
+        "no {} in: {text}",
+        path.display()
+    );
+    for part in parts {
+        assert!(text.contains(part), "no {part} in: {text}");
+    }
+    repair();
+    let store = open(dir).await;
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    assert_eq!(ledger.state().await.unwrap(), Ledger::of([1, 2, 3]));
+    store.shutdown().await.unwrap();
+    verify(dir);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_cannot_be_used_is_named() {
+    let dir = temp_dir();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "not a directory").unwrap();
+    for base in [file.clone(), file.join("below")] {
+        let text = refusal(&base).await;
+        assert!(text.contains(base.to_str().unwrap()), "{text}");
+    }
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "not a directory");
+
+    for part in ["journal", "lock"] {
+        let base = dir.path().join(part);
+        std::fs::create_dir(&base).unwrap();
+        let in_the_way = base.join(part);
+        if part == "lock" {
+            std::fs::create_dir(&in_the_way).unwrap();
+        } else {
+            std::fs::write(&in_the_way, "in the way").unwrap();
+        }
+        let text = refusal(&base).await;
+        assert!(text.contains(in_the_way.to_str().unwrap()), "{text}");
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_is_not_ours_to_write_is_named() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let dir = store_with_events().await;
+    let mode = |mode| {
+        let permissions = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(dir.path().join("journal"), permissions).unwrap();
+    };
+    mode(0o500);
+    // Root may do everything.
+    if std::fs::write(dir.path().join("journal/probe"), "").is_ok() {
+        std::fs::remove_file(dir.path().join("journal/probe")).unwrap();
+        mode(0o700);
+        return;
+    }
+    let error = AggregateStore::open(&dir).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+    let journal = dir.path().join("journal");
+    assert_refused_for(dir.path(), &journal, &[], || mode(0o700)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_directory_says_who_has_it() {
+    let dir = temp_dir();
+    let _store = open(&dir).await;
+    let error = AggregateStore::open(&dir).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ResourceBusy);
+    assert!(
+        error.to_string().contains("already open in this process"),
+        "{error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_segment_is_named() {
+    let dir = store_with_events().await;
+    let segment = segments(dir.path()).remove(0);
+    let away = dir.path().join("away");
+    std::fs::rename(&segment, &away).unwrap();
+    assert_refused_for(dir.path(), &segment, &["missing"], || {
+        std::fs::rename(&away, &segment).unwrap();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_journal_is_refused_and_not_begun_anew() {
+    let dir = store_with_events().await;
+    let (journal, away) = (dir.path().join("journal"), dir.path().join("away"));
+    std::fs::rename(&journal, &away).unwrap();
+    assert_refused_for(dir.path(), &journal, &["missing", "ledger/a"], || {
+        std::fs::remove_dir_all(&journal).unwrap();
+        std::fs::rename(&away, &journal).unwrap();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_that_ends_before_its_checkpoint_is_named() {
+    let dir = store_with_events().await;
+    let segment = segments(dir.path()).remove(0);
+    let whole = std::fs::read(&segment).unwrap();
+    let end = journal(dir.path()).last().unwrap().end();
+    edit(&segment, |bytes| bytes.truncate(end - 10));
+    assert_refused_for(dir.path(), &segment, &[&format!("byte {end}")], || {
+        std::fs::write(&segment, &whole).unwrap();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_line_of_the_journal_is_named_by_whoever_reads_it() {
+    use eventfold_es::Projection;
+    #[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
+    struct Count(u64);
+    impl Projection for Count {
+        const NAME: &'static str = "count";
+        fn subscriptions(&self) -> &'static [&'static str] {
+            &["ledger"]
+        }
+        fn apply(&mut self, _: &str, _: &str, _: &eventfold::Event) {
+            self.0 += 1;
+        }
+    }
+
+    let dir = store_with_events().await;
+    let second = journal(dir.path()).remove(1);
+    edit(&second.path, |bytes| bytes[second.offset + 30] ^= 1);
+    // It lies before the checkpoint, so that opening does not read it.
+    let builder = || AggregateStore::builder(&dir).projection::<Count>();
+    let store = builder().open().await.unwrap();
+    let place = format!(
+        "{} is damaged at byte {}:",
+        second.path.display(),
+        second.offset
+    );
+    for _ in 0..2 {
+        let error = store.projection::<Count>().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidData);
+        assert!(error.to_string().contains(&place), "{error}");
+    }
+    // The aggregates do not need it.
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    assert_eq!(ledger.send(Do::Add(4)).await.unwrap().version, 4);
+    edit(&second.path, |bytes| bytes[second.offset + 30] ^= 1);
+    assert_eq!(store.projection::<Count>().unwrap().0, 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_checkpoint_costs_only_a_replay() {
+    let dir = store_with_events().await;
+    let path = dir.path().join("journal/checkpoint.json");
+    let whole = std::fs::read(&path).unwrap();
+    for at in (0..whole.len()).step_by(7) {
+        let copied = copy(dir.path());
+        edit(&copied.path().join("journal/checkpoint.json"), |bytes| {
+            bytes[at] ^= 1;
+        });
+        let store = open(&copied).await;
+        let ledger = store.get::<Ledger>("a").await.unwrap();
+        assert_eq!(ledger.state().await.unwrap(), Ledger::of([1, 2, 3]));
+        assert_eq!(ledger.send(Do::Add(4)).await.unwrap().version, 4);
+        store.shutdown().await.unwrap();
+        verify(copied.path());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_of_a_newer_version_is_refused() {
+    let dir = store_with_events().await;
+    std::fs::remove_file(dir.path().join("journal/checkpoint.json")).unwrap();
+    let segment = segments(dir.path()).remove(0);
+    edit(&segment, |bytes| {
+        assert!(bytes.starts_with(b"{\"journal\":1,"));
+        bytes[11] = b'2';
+    });
+    let text = refusal(&dir).await;
+    assert!(text.contains(segment.to_str().unwrap()), "{text}");
+}

@@ -1,7 +1,15 @@
 //! What the public interface promises, one module a subject.
 
+mod bad_input;
 mod commands;
 mod concurrency;
 mod derive;
 mod disk;
+mod many_aggregates;
+mod process_managers;
+mod projections;
+mod reading;
+mod recovery;
+mod snapshots;
+mod stream_ids;
 mod support;

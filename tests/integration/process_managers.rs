@@ -1,1 +1,300 @@
-//! TODO
+//! Process managers: the commands of each reaction are sent, and take effect once.
+
+use std::path::Path;
+
+use eventfold_es::{
+    Aggregate, AggregateStore, CommandContext, CommandEnvelope, InjectOptions, ProcessManager,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::support::files::edit;
+use crate::support::{Ledger, LedgerCommand as Do, copy, temp_dir, verify};
+
+/// What is reserved on a shelf.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Shelf {
+    reserved: Vec<u64>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data")]
+enum ShelfCommand {
+    Reserve { quantity: u64 },
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data")]
+enum ShelfEvent {
+    Reserved { quantity: u64 },
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0} is too many")]
+struct TooMany(u64);
+
+impl Aggregate for Shelf {
+    const AGGREGATE_TYPE: &'static str = "shelf";
+    type Command = ShelfCommand;
+    type DomainEvent = ShelfEvent;
+    type Error = TooMany;
+
+    fn handle(&self, command: ShelfCommand) -> Result<Vec<ShelfEvent>, TooMany> {
+        let ShelfCommand::Reserve { quantity } = command;
+        if quantity > 100_000 {
+            return Err(TooMany(quantity));
+        }
+        Ok(vec![ShelfEvent::Reserved { quantity }])
+    }
+
+    fn apply(mut self, event: &ShelfEvent) -> Self {
+        let ShelfEvent::Reserved { quantity } = event;
+        self.reserved.push(*quantity);
+        self
+    }
+}
+
+/// Reserves what is added to a ledger, once on each of two shelves.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Reservations {
+    reactions: u64,
+}
+
+impl ProcessManager for Reservations {
+    const NAME: &'static str = "reservations";
+
+    fn subscriptions(&self) -> &'static [&'static str] {
+        &["ledger"]
+    }
+
+    fn react(&mut self, _: &str, _: &str, event: &eventfold::Event) -> Vec<CommandEnvelope> {
+        self.reactions += 1;
+        let Some(quantity) = event.data["amount"].as_u64() else {
+            return Vec::new();
+        };
+        // 7 is for a shelf of a kind that nobody knows.
+        let aggregate_type = if quantity == 7 { "cupboard" } else { "shelf" };
+        ["left", "right"]
+            .map(|shelf| CommandEnvelope {
+                aggregate_type: aggregate_type.to_owned(),
+                instance_id: shelf.to_owned(),
+                command: json!({ "type": "Reserve", "data": { "quantity": quantity } }),
+                context: CommandContext::default(),
+            })
+            .to_vec()
+    }
+}
+
+async fn open(dir: impl AsRef<Path>) -> AggregateStore {
+    AggregateStore::builder(dir)
+        .process_manager::<Reservations>()
+        .aggregate_type::<Shelf>()
+        .open()
+        .await
+        .unwrap()
+}
+
+async fn add(store: &AggregateStore, amounts: &[u64]) {
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    let context = CommandContext::default().with_correlation_id("r-1");
+    ledger
+        .send_with(Do::AddAll(amounts.to_vec()), context)
+        .await
+        .unwrap();
+}
+
+async fn reserved(store: &AggregateStore, shelf: &str) -> Vec<u64> {
+    let shelf = store.get::<Shelf>(shelf).await.unwrap();
+    shelf.state().await.unwrap().reserved
+}
+
+fn checkpoint(dir: &Path) -> std::path::PathBuf {
+    dir.join("process_managers/reservations/journal_checkpoint.json")
+}
+
+fn dead_letters(dir: &Path) -> Vec<Value> {
+    let path = dir.join("process_managers/reservations/dead_letters.jsonl");
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reactions_are_dispatched_once_also_after_a_restart() {
+    let dir = temp_dir();
+    let store = open(&dir).await;
+    add(&store, &[1, 2]).await;
+    let report = store.run_process_managers().await.unwrap();
+    assert_eq!((report.dispatched, report.dead_lettered), (4, 0));
+    assert_eq!(reserved(&store, "left").await, [1, 2]);
+    assert_eq!(reserved(&store, "right").await, [1, 2]);
+    let report = store.run_process_managers().await.unwrap();
+    assert_eq!((report.dispatched, report.dead_lettered), (0, 0));
+    store.shutdown().await.unwrap();
+    drop(store);
+
+    let store = open(&dir).await;
+    add(&store, &[3]).await;
+    let report = store.run_process_managers().await.unwrap();
+    assert_eq!(report.dispatched, 2);
+    assert_eq!(reserved(&store, "left").await, [1, 2, 3]);
+    store.shutdown().await.unwrap();
+    verify(dir.path());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn correlation_and_causation_travel_through_a_process_manager() {
+    let dir = temp_dir();
+    let store = open(&dir).await;
+    add(&store, &[1]).await;
+    store.run_process_managers().await.unwrap();
+    let cause = store.read_events("ledger", "a").await.unwrap().remove(0);
+    let effect = store.read_events("shelf", "left").await.unwrap().remove(0);
+    let meta = effect.meta.unwrap();
+    assert_eq!(meta["correlation_id"], "r-1");
+    assert_eq!(meta["causation_id"], cause.id.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_fails_becomes_a_dead_letter_with_its_error() {
+    let dir = temp_dir();
+    let store = open(&dir).await;
+    add(&store, &[1, 100_001, 7]).await;
+    let report = store.run_process_managers().await.unwrap();
+    assert_eq!((report.dispatched, report.dead_lettered), (2, 4));
+    let letters = dead_letters(dir.path());
+    let errors: Vec<&str> = letters
+        .iter()
+        .map(|l| l["error"].as_str().unwrap())
+        .collect();
+    assert!(errors[0].contains("100001 is too many"), "{errors:?}");
+    assert!(
+        errors[2].contains("unknown aggregate type: cupboard"),
+        "{errors:?}"
+    );
+    assert_eq!(letters[1]["envelope"]["instance_id"], "right");
+    assert_eq!(
+        letters[1]["envelope"]["command"]["data"]["quantity"],
+        100_001
+    );
+    let envelope: CommandEnvelope = serde_json::from_value(letters[0]["envelope"].clone()).unwrap();
+    assert_eq!(envelope.context.correlation_id.as_deref(), Some("r-1"));
+    // They are not sent again.
+    let report = store.run_process_managers().await.unwrap();
+    assert_eq!((report.dispatched, report.dead_lettered), (0, 0));
+    assert_eq!(reserved(&store, "left").await, [1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_between_dispatching_and_saving_has_no_second_effect() {
+    let dir = temp_dir();
+    let store = open(&dir).await;
+    add(&store, &[1, 2]).await;
+    store.run_process_managers().await.unwrap();
+    let saved = std::fs::read(checkpoint(dir.path())).unwrap();
+    add(&store, &[3, 4]).await;
+    store.run_process_managers().await.unwrap();
+
+    // As it is if it was killed before it could save: nothing saved, or the run before.
+    for before in [None, Some(&saved)] {
+        let crashed = copy(dir.path());
+        match before {
+            None => std::fs::remove_file(checkpoint(crashed.path())).unwrap(),
+            Some(saved) => std::fs::write(checkpoint(crashed.path()), saved).unwrap(),
+        }
+        let again = open(&crashed).await;
+        let report = again.run_process_managers().await.unwrap();
+        // They are sent again, that is the sign; and change nothing.
+        assert_eq!(report.dispatched, if before.is_some() { 4 } else { 8 });
+        assert_eq!(reserved(&again, "left").await, [1, 2, 3, 4]);
+        assert_eq!(reserved(&again, "right").await, [1, 2, 3, 4]);
+        again.shutdown().await.unwrap();
+        verify(crashed.path());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_after_some_of_the_commands_sends_the_rest() {
+    let dir = temp_dir();
+    let store = open(&dir).await;
+    add(&store, &[1]).await;
+    let before = copy(dir.path());
+    // What the first of the two commands does, under the name that it has.
+    let shelf = store.get::<Shelf>("left").await.unwrap();
+    store.run_process_managers().await.unwrap();
+    let key = key_of(dir.path(), "left");
+    drop((shelf, store));
+
+    let store = open(&before).await;
+    let shelf = store.get::<Shelf>("left").await.unwrap();
+    let context = CommandContext::default().with_idempotency_key(key);
+    shelf
+        .send_with(ShelfCommand::Reserve { quantity: 1 }, context)
+        .await
+        .unwrap();
+    let report = store.run_process_managers().await.unwrap();
+    assert_eq!(report.dispatched, 2);
+    assert_eq!(reserved(&store, "left").await, [1]);
+    assert_eq!(reserved(&store, "right").await, [1]);
+}
+
+/// The idempotency key of the first event of a shelf.
+fn key_of(dir: &Path, shelf: &str) -> String {
+    let path = dir.join("streams/shelf").join(shelf).join("app.jsonl");
+    let text = std::fs::read_to_string(path).unwrap();
+    let event: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    event["key"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_corrupt_checkpoint_of_a_process_manager_is_refused() {
+    let dir = temp_dir();
+    let store = open(&dir).await;
+    add(&store, &[1]).await;
+    store.run_process_managers().await.unwrap();
+    store.shutdown().await.unwrap();
+    drop(store);
+    let path = checkpoint(dir.path());
+    let whole = std::fs::read(&path).unwrap();
+    let builder = || {
+        AggregateStore::builder(&dir)
+            .process_manager::<Reservations>()
+            .aggregate_type::<Shelf>()
+    };
+    for at in (0..whole.len()).step_by(5) {
+        edit(&path, |bytes| bytes[at] ^= 1);
+        let error = builder().open().await.unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
+        assert!(
+            error.to_string().contains(path.to_str().unwrap()),
+            "{error}"
+        );
+        std::fs::write(&path, &whole).unwrap();
+    }
+    // Put right, it opens at once and has nothing to send.
+    let store = builder().open().await.unwrap();
+    assert_eq!(store.run_process_managers().await.unwrap().dispatched, 0);
+    assert_eq!(reserved(&store, "left").await, [1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_injected_event_runs_process_managers_if_asked() {
+    let dir = temp_dir();
+    let store = open(&dir).await;
+    let event = |amount: u64| eventfold::Event::new("Added", json!({ "amount": amount }));
+    let quiet = InjectOptions::default();
+    store
+        .inject_event::<Ledger>("a", event(1), quiet)
+        .await
+        .unwrap();
+    assert!(reserved(&store, "left").await.is_empty());
+    let run = InjectOptions {
+        run_process_managers: true,
+    };
+    store
+        .inject_event::<Ledger>("a", event(2), run)
+        .await
+        .unwrap();
+    assert_eq!(reserved(&store, "left").await, [1, 2]);
+}

@@ -1,1 +1,350 @@
-//! TODO
+//! Positions and versions, what other programs read of ours, and what they append.
+
+use std::path::{Path, PathBuf};
+
+use eventfold::{Event, EventReader, EventWriter};
+use eventfold_es::{AggregateStore, Projection};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::support::files::edit;
+use crate::support::{
+    Ledger, LedgerCommand as Do, copy, journal, open, random, refusal, stream_file, temp_dir,
+    verify,
+};
+
+/// The amounts of all ledgers, in order.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Amounts(Vec<u64>);
+
+impl Projection for Amounts {
+    const NAME: &'static str = "amounts";
+
+    fn subscriptions(&self) -> &'static [&'static str] {
+        &["ledger"]
+    }
+
+    fn apply(&mut self, _: &str, _: &str, event: &Event) {
+        self.0.extend(event.data["amount"].as_u64());
+    }
+}
+
+async fn with_amounts(dir: impl AsRef<Path>) -> AggregateStore {
+    AggregateStore::builder(dir)
+        .projection::<Amounts>()
+        .open()
+        .await
+        .unwrap()
+}
+
+fn stream_dir(base: &Path, id: &str) -> PathBuf {
+    base.join("streams/ledger").join(id)
+}
+
+fn foreign(amount: u64) -> Event {
+    Event::new("Added", json!({ "amount": amount })).with_id(format!("foreign-{amount}"))
+}
+
+/// Appends as another program does.
+fn append(base: &Path, id: &str, amounts: impl IntoIterator<Item = u64>) {
+    let mut writer = EventWriter::open(stream_dir(base, id)).unwrap();
+    for amount in amounts {
+        writer.append(&foreign(amount)).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn positions_and_versions_have_no_gaps_and_never_change() {
+    let dir = temp_dir();
+    let mut before = Vec::new();
+    for round in 0..4_u64 {
+        let store = open(&dir).await;
+        let mut writers = JoinSet::new();
+        for writer in 0..4 {
+            let store = store.clone();
+            writers.spawn(async move {
+                let mut random = random(round * 10 + writer);
+                let mut last = store.head();
+                for _ in 0..30 {
+                    let id = format!("l{}", random() % 5);
+                    let ledger = store.get::<Ledger>(&id).await.unwrap();
+                    let amounts = (0..=random() % 3).collect();
+                    let done = ledger.send(Do::AddAll(amounts)).await.unwrap();
+                    assert!(done.position > last, "a position came after a greater one");
+                    assert!(store.head() >= done.position);
+                    last = done.position;
+                }
+            });
+        }
+        writers.join_all().await;
+        let now: Vec<Value> = journal(dir.path())
+            .into_iter()
+            .map(|line| line.json)
+            .collect();
+        assert_eq!(
+            now[..before.len()],
+            before,
+            "what was read before has changed"
+        );
+        assert!(now.len() == before.len() + 120);
+        before = now;
+        // Crash and orderly end take turns.
+        if round % 2 == 0 {
+            let crashed = copy(dir.path());
+            let store = open(&crashed).await;
+            store.shutdown().await.unwrap();
+            let there = journal(crashed.path()).into_iter().map(|line| line.json);
+            assert_eq!(there.collect::<Vec<_>>(), before);
+            verify(crashed.path());
+        }
+        store.shutdown().await.unwrap();
+        verify(dir.path());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_is_read_by_eventfold_line_for_line() {
+    let dir = temp_dir();
+    let store = open(&dir).await;
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    // A handle's reader finds nothing before the first event.
+    assert!(ledger.reader().read_from(0).is_err());
+    for amount in 1..=5 {
+        ledger
+            .send(Do::AddAll(vec![amount, 10 * amount]))
+            .await
+            .unwrap();
+    }
+    ledger.send(Do::Write("ä\n\"日本\"".into())).await.unwrap();
+
+    let ours = store.read_events("ledger", "a").await.unwrap();
+    assert_eq!(ours.len(), 11);
+    for reader in [
+        ledger.reader().clone(),
+        EventReader::new(stream_dir(dir.path(), "a")),
+    ] {
+        let theirs: Vec<Event> = reader
+            .read_from(0)
+            .unwrap()
+            .map(|read| read.unwrap().0)
+            .collect();
+        assert_eq!(theirs, ours);
+    }
+    let mut view = eventfold::View::new(
+        "total",
+        eventfold_es::reducer::<Ledger>(),
+        &dir.path().join("elsewhere"),
+    );
+    std::fs::create_dir_all(dir.path().join("elsewhere")).unwrap();
+    let state = view.refresh(ledger.reader()).unwrap();
+    assert_eq!(*state, ledger.state().await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_of_other_programs_are_adopted_in_order_with_positions_of_their_own() {
+    let dir = temp_dir();
+    let store = with_amounts(&dir).await;
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    ledger.send(Do::AddAll(vec![1, 2])).await.unwrap();
+    store.shutdown().await.unwrap();
+    drop((store, ledger));
+    append(dir.path(), "a", [3, 4]);
+    append(dir.path(), "new", [5]);
+
+    for restarts in 0..3 {
+        let store = with_amounts(&dir).await;
+        let ledger = store.get::<Ledger>("a").await.unwrap();
+        let new = store.get::<Ledger>("new").await.unwrap();
+        let mut expected: Vec<u64> = (1..=4).collect();
+        expected.extend(vec![6; restarts]);
+        assert_eq!(ledger.state().await.unwrap(), Ledger::of(expected.clone()));
+        assert_eq!(new.state().await.unwrap(), Ledger::of([5]));
+        let mut all = vec![1, 2, 3, 4, 5];
+        all.extend(vec![6; restarts]);
+        assert_eq!(store.projection::<Amounts>().unwrap().0, all);
+        assert_eq!(store.head().to_string(), all.len().to_string());
+        let done = ledger.send(Do::Add(6)).await.unwrap();
+        assert_eq!(done.version, expected.len() as u64 + 1);
+        store.shutdown().await.unwrap();
+        verify(dir.path());
+    }
+    let adopted: Vec<_> = journal(dir.path())
+        .into_iter()
+        .filter(|line| line.json["adopted"] == true)
+        .map(|line| (line.stream().1, line.number("version"), line.events().len()))
+        .collect();
+    assert_eq!(adopted, [("a".into(), 3, 2), ("new".into(), 1, 1)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn adopted_lines_survive_a_crash() {
+    let dir = temp_dir();
+    let store = with_amounts(&dir).await;
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    ledger.send(Do::Add(1)).await.unwrap();
+    store.shutdown().await.unwrap();
+    drop((store, ledger));
+    append(dir.path(), "a", [2, 3]);
+    let store = with_amounts(&dir).await;
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    assert_eq!(ledger.version().await.unwrap(), 3);
+    ledger.send(Do::Add(4)).await.unwrap();
+
+    let crashed = copy(dir.path());
+    // Even if what notes them had not reached the disk.
+    let without_note = copy(dir.path());
+    std::fs::remove_file(stream_dir(without_note.path(), "a").join("adopted.json")).unwrap();
+    for crashed in [crashed, without_note] {
+        let store = with_amounts(&crashed).await;
+        let ledger = store.get::<Ledger>("a").await.unwrap();
+        assert_eq!(ledger.state().await.unwrap(), Ledger::of(1..=4));
+        assert_eq!(store.projection::<Amounts>().unwrap().0, [1, 2, 3, 4]);
+        store.shutdown().await.unwrap();
+        assert_eq!(
+            verify(crashed.path())[&("ledger".into(), "a".into())].len(),
+            4
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_program_is_locked_out_of_a_stream_that_is_being_written() {
+    let dir = temp_dir();
+    let store = open(&dir).await;
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    ledger.send(Do::Add(1)).await.unwrap();
+    let refused = EventWriter::open(stream_dir(dir.path(), "a")).unwrap_err();
+    assert!(
+        refused
+            .to_string()
+            .contains("another writer holds the lock"),
+        "{refused}"
+    );
+
+    // One that takes no lock is noticed before anything is stored; then its line is adopted.
+    let unlocked = eventfold::LockMode::None;
+    let mut writer = EventWriter::open_with_lock(stream_dir(dir.path(), "a"), unlocked).unwrap();
+    writer.append(&foreign(2)).unwrap();
+    let noticed = ledger.send(Do::Add(3)).await.unwrap_err().to_string();
+    assert!(noticed.contains("ledger/a"), "{noticed}");
+    assert!(
+        noticed.contains("was changed by another program"),
+        "{noticed}"
+    );
+    assert_eq!(ledger.send(Do::Add(4)).await.unwrap().version, 3);
+    assert_eq!(ledger.state().await.unwrap(), Ledger::of([1, 2, 4]));
+    store.shutdown().await.unwrap();
+    verify(dir.path());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_another_program_has_locked_refuses_commands_and_stores_nothing() {
+    let dir = temp_dir();
+    let store = open(&dir).await;
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    let writer = EventWriter::open(stream_dir(dir.path(), "a")).unwrap();
+    let refused = ledger.send(Do::Add(1)).await.unwrap_err().to_string();
+    assert!(
+        refused.contains("is locked by another program"),
+        "{refused}"
+    );
+    assert!(journal(dir.path()).is_empty());
+    let other = store.get::<Ledger>("b").await.unwrap();
+    other.send(Do::Add(1)).await.unwrap();
+    drop(writer);
+    assert_eq!(ledger.send(Do::Add(2)).await.unwrap().version, 1);
+    assert_eq!(ledger.state().await.unwrap(), Ledger::of([2]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_torn_line_of_another_program_is_cut_and_kept_beside_the_stream() {
+    let dir = temp_dir();
+    let store = open(&dir).await;
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    ledger.send(Do::Add(1)).await.unwrap();
+    store.shutdown().await.unwrap();
+    drop((store, ledger));
+    append(dir.path(), "a", [2]);
+    let file = stream_file(dir.path(), "a");
+    let whole = std::fs::read(&file).unwrap().len();
+    let torn = b"{\"type\":\"Added\",\"data\":{\"amo";
+    edit(&file, |bytes| bytes.extend_from_slice(torn));
+
+    let store = open(&dir).await;
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    assert_eq!(ledger.state().await.unwrap(), Ledger::of([1, 2]));
+    assert_eq!(ledger.send(Do::Add(3)).await.unwrap().version, 3);
+    store.shutdown().await.unwrap();
+    verify(dir.path());
+    let kept = stream_dir(dir.path(), "a").join(format!("app.jsonl.unfinished-{whole}"));
+    assert_eq!(std::fs::read(kept).unwrap(), torn);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_line_where_the_journal_has_another_is_never_overwritten() {
+    for text in [
+        "short".to_owned(),
+        "a line that is longer than ours ".repeat(100),
+    ] {
+        let dir = temp_dir();
+        let store = open(&dir).await;
+        let ledger = store.get::<Ledger>("a").await.unwrap();
+        ledger.send(Do::Add(1)).await.unwrap();
+        let before = copy(dir.path());
+        ledger.send(Do::Add(2)).await.unwrap();
+        let crashed = copy(dir.path());
+        // The power failed before the stream's file was on the disk; then another program came.
+        std::fs::copy(
+            stream_file(before.path(), "a"),
+            stream_file(crashed.path(), "a"),
+        )
+        .unwrap();
+        let event = Event::new("Written", json!({ "text": text }));
+        let mut writer = EventWriter::open(stream_dir(crashed.path(), "a")).unwrap();
+        writer.append(&event).unwrap();
+        drop(writer);
+
+        let there = std::fs::read(stream_file(crashed.path(), "a")).unwrap();
+        let refused = refusal(&crashed).await;
+        let offset = std::fs::read(stream_file(before.path(), "a"))
+            .unwrap()
+            .len();
+        let place = format!(
+            "{} is damaged at byte {offset}: another program wrote here",
+            stream_file(crashed.path(), "a").display()
+        );
+        assert!(refused.contains(&place), "{refused}");
+        assert_eq!(
+            std::fs::read(stream_file(crashed.path(), "a")).unwrap(),
+            there
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flipped_byte_in_an_adopted_line_is_found() {
+    let dir = temp_dir();
+    append(dir.path(), "a", [1, 2, 3]);
+    let store = open(&dir).await;
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    assert_eq!(ledger.state().await.unwrap(), Ledger::of([1, 2, 3]));
+    store.shutdown().await.unwrap();
+    drop((store, ledger));
+    // Still an event, of another amount.
+    edit(&stream_file(dir.path(), "a"), |bytes| {
+        let at = bytes
+            .windows(11)
+            .position(|w| w == b"\"amount\":1}")
+            .unwrap();
+        bytes[at + 9] = b'8';
+    });
+    let store = open(&dir).await;
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    let error = ledger.state().await.unwrap_err().to_string();
+    assert!(error.contains("is damaged at byte"), "{error}");
+    assert!(
+        error.contains(stream_file(dir.path(), "a").to_str().unwrap()),
+        "{error}"
+    );
+}

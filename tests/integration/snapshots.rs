@@ -1,1 +1,316 @@
-//! TODO
+//! When snapshots are taken, and which of them are used.
+
+use std::path::Path;
+
+use eventfold_es::{Aggregate, AggregateStore};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::recovery::damage_first_line;
+use crate::support::files::{copy_into, edit};
+use crate::support::{
+    Ledger, LedgerCommand as Do, LedgerError, LedgerEvent, copy, eventually, open, poll_once,
+    snapshot, snapshot_file, stall, stream_file, temp_dir,
+};
+
+/// The version of the newest snapshot of the ledger `a`.
+fn snapshot_version(base: &Path) -> Option<u64> {
+    snapshot(base, "a").and_then(|snapshot| snapshot["version"].as_u64())
+}
+
+async fn with_every(dir: impl AsRef<Path>, every: u64) -> AggregateStore {
+    AggregateStore::builder(dir)
+        .snapshot_every(every)
+        .open()
+        .await
+        .unwrap()
+}
+
+/// What the ledger `a` is after its store was opened anew.
+async fn reload(dir: impl AsRef<Path>) -> (Ledger, u64) {
+    let store = with_every(&dir, u64::MAX).await;
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    let loaded = (
+        ledger.state().await.unwrap(),
+        ledger.version().await.unwrap().into(),
+    );
+    store.shutdown().await.unwrap();
+    loaded
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_is_taken_at_every_nth_event_and_not_before() {
+    let dir = temp_dir();
+    let store = with_every(&dir, 5).await;
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    for _ in 0..4 {
+        ledger.send(Do::Add(1)).await.unwrap();
+    }
+    store.shutdown().await.unwrap();
+    drop((store, ledger));
+    assert_eq!(snapshot_version(dir.path()), None);
+
+    let store = with_every(&dir, 5).await;
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    ledger.send(Do::Add(1)).await.unwrap();
+    eventually("the 5th", || snapshot_version(dir.path()) == Some(5)).await;
+    // A command that jumps over the 10th has it at its last event.
+    ledger.send(Do::AddAll(vec![1; 4])).await.unwrap();
+    ledger.send(Do::AddAll(vec![1; 3])).await.unwrap();
+    eventually("the 12th", || snapshot_version(dir.path()) == Some(12)).await;
+    ledger.send(Do::AddAll(vec![1; 4])).await.unwrap();
+    store.shutdown().await.unwrap();
+    assert_eq!(snapshot_version(dir.path()), Some(12));
+    drop((store, ledger));
+
+    // It is read: the events before it could not be.
+    damage_first_line(dir.path(), "a");
+    assert_eq!(reload(&dir).await, (Ledger::of([1; 16]), 16));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_aggregates_own_number_goes_before_the_stores() {
+    #[derive(Clone, Default, Serialize, Deserialize)]
+    struct Often;
+    impl Aggregate for Often {
+        const AGGREGATE_TYPE: &'static str = "ledger";
+        const SNAPSHOT_EVERY: Option<u64> = Some(2);
+        type Command = u64;
+        type DomainEvent = LedgerEvent;
+        type Error = LedgerError;
+        fn handle(&self, amount: u64) -> Result<Vec<LedgerEvent>, LedgerError> {
+            Ok(vec![LedgerEvent::Added { amount }])
+        }
+        fn apply(self, _: &LedgerEvent) -> Self {
+            self
+        }
+    }
+
+    let dir = temp_dir();
+    let store = with_every(&dir, 1_000).await;
+    let often = store.get::<Often>("a").await.unwrap();
+    for _ in 0..3 {
+        often.send(1_u64).await.unwrap();
+    }
+    store.shutdown().await.unwrap();
+    assert_eq!(snapshot_version(dir.path()), Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_stream_gets_a_snapshot_at_the_next_opportunity_once() {
+    let dir = temp_dir();
+    let store = with_every(&dir, u64::MAX).await;
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    ledger.send(Do::AddAll(vec![1; 30])).await.unwrap();
+    store.shutdown().await.unwrap();
+    drop((store, ledger));
+    assert_eq!(snapshot_version(dir.path()), None);
+
+    let store = with_every(&dir, 10).await;
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    assert_eq!(ledger.version().await.unwrap(), 30);
+    eventually("one of the whole", || {
+        snapshot_version(dir.path()) == Some(30)
+    })
+    .await;
+    ledger.send(Do::AddAll(vec![1; 9])).await.unwrap();
+    store.shutdown().await.unwrap();
+    assert_eq!(snapshot_version(dir.path()), Some(30));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_is_never_of_what_is_not_durable() {
+    let dir = temp_dir();
+    let store = with_every(&dir, 2).await;
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    ledger.send(Do::AddAll(vec![1, 2])).await.unwrap();
+    eventually("the first", || snapshot_version(dir.path()) == Some(2)).await;
+    let stalled = stall(&store).await;
+    let mut undurable = Box::pin(ledger.send(Do::AddAll(vec![3, 4])));
+    let mut state = Box::pin(ledger.state());
+    assert!(poll_once(&mut undurable).await.is_none());
+    assert!(poll_once(&mut state).await.is_none());
+    let looked = crate::support::Door::default();
+    let door = looked.clone();
+    crate::support::abandon(ledger.inspect(move |_| door.open())).await;
+    eventually("it is decided", || looked.is_open()).await;
+    // Killed here, it has only the older one.
+    let crashed = copy(dir.path());
+    assert_eq!(snapshot_version(crashed.path()), Some(2));
+    drop(stalled);
+    undurable.await.unwrap();
+    eventually("the second", || snapshot_version(dir.path()) == Some(4)).await;
+    assert_eq!(reload(crashed.path()).await, (Ledger::of([1, 2]), 2));
+}
+
+/// A closed store with a snapshot of the ledger `a` at version 4 of 6, and what its state is.
+async fn with_snapshot() -> (tempfile::TempDir, (Ledger, u64)) {
+    let dir = temp_dir();
+    let store = with_every(&dir, 4).await;
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    ledger.send(Do::AddAll(vec![1, 2, 3, 4])).await.unwrap();
+    ledger.send(Do::AddAll(vec![5, 6])).await.unwrap();
+    store.shutdown().await.unwrap();
+    assert_eq!(snapshot_version(dir.path()), Some(4));
+    (dir, (Ledger::of(1..=6), 6))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_corrupt_snapshot_is_ignored_wherever_the_flipped_byte_is() {
+    let (dir, expected) = with_snapshot().await;
+    let file = snapshot_file(dir.path(), "a");
+    let whole = std::fs::read(&file).unwrap();
+    for at in (0..whole.len()).step_by(3) {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        std::fs::write(&file, bytes).unwrap();
+        assert_eq!(reload(&dir).await, expected, "flipped {at}");
+    }
+    for length in [0, 1, whole.len() / 2, whole.len() - 1] {
+        std::fs::write(&file, &whole[..length]).unwrap();
+        assert_eq!(reload(&dir).await, expected, "cut at {length}");
+    }
+    std::fs::write(
+        &file,
+        "{\"state\":{\"count\":99},\"offset\":0,\"hash\":\"\"}",
+    )
+    .unwrap();
+    assert_eq!(reload(&dir).await, expected, "one of eventfold's own");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unusable_snapshot_is_replaced() {
+    let (dir, expected) = with_snapshot().await;
+    std::fs::write(snapshot_file(dir.path(), "a"), "no snapshot").unwrap();
+    let store = with_every(&dir, 4).await;
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    assert_eq!(ledger.state().await.unwrap(), expected.0);
+    eventually("a new one", || snapshot_version(dir.path()) == Some(6)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_ahead_of_the_log_or_of_another_log_is_ignored() {
+    let (dir, _) = with_snapshot().await;
+    let ahead = std::fs::read(snapshot_file(dir.path(), "a")).unwrap();
+
+    // A log that ends before it.
+    let other = temp_dir();
+    let store = with_every(&other, u64::MAX).await;
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    ledger.send(Do::Add(7)).await.unwrap();
+    store.shutdown().await.unwrap();
+    drop((store, ledger));
+    let views = snapshot_file(other.path(), "a");
+    std::fs::create_dir_all(views.parent().unwrap()).unwrap();
+    std::fs::write(&views, &ahead).unwrap();
+    assert_eq!(reload(&other).await, (Ledger::of([7]), 1));
+
+    // A log that is longer, with other events.
+    let store = with_every(&other, u64::MAX).await;
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    ledger.send(Do::AddAll(vec![7; 9])).await.unwrap();
+    store.shutdown().await.unwrap();
+    drop((store, ledger));
+    assert_eq!(reload(&other).await, (Ledger::of([7; 10]), 10));
+
+    // Another stream of the same store.
+    let store = with_every(&dir, u64::MAX).await;
+    let b = store.get::<Ledger>("b").await.unwrap();
+    b.send(Do::AddAll(vec![8; 6])).await.unwrap();
+    store.shutdown().await.unwrap();
+    drop((store, b));
+    let views = snapshot_file(dir.path(), "b");
+    std::fs::create_dir_all(views.parent().unwrap()).unwrap();
+    std::fs::write(&views, &ahead).unwrap();
+    let store = open(&dir).await;
+    let b = store.get::<Ledger>("b").await.unwrap();
+    assert_eq!(b.state().await.unwrap(), Ledger::of([8; 6]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_of_another_state_version_is_ignored_and_replaced() {
+    /// Counts twice, in a state that looks the same.
+    #[derive(Clone, Default, Serialize, Deserialize)]
+    struct Doubled {
+        count: u64,
+        total: u64,
+        digest: u64,
+        text: String,
+    }
+    impl Aggregate for Doubled {
+        const AGGREGATE_TYPE: &'static str = "ledger";
+        const STATE_VERSION: u32 = 2;
+        type Command = ();
+        type DomainEvent = LedgerEvent;
+        type Error = LedgerError;
+        fn handle(&self, (): ()) -> Result<Vec<LedgerEvent>, LedgerError> {
+            Ok(Vec::new())
+        }
+        fn apply(mut self, _: &LedgerEvent) -> Self {
+            self.count += 2;
+            self
+        }
+    }
+
+    let (dir, _) = with_snapshot().await;
+    let store = with_every(&dir, 4).await;
+    let doubled = store.get::<Doubled>("a").await.unwrap();
+    assert_eq!(doubled.inspect(|doubled| doubled.count).await.unwrap(), 12);
+    store.shutdown().await.unwrap();
+    let left = snapshot(dir.path(), "a").unwrap();
+    assert_eq!(left["state_version"], 2);
+    assert_eq!(left["state"]["count"], 12);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_that_cannot_be_written_does_no_harm() {
+    let dir = temp_dir();
+    let store = with_every(&dir, 1).await;
+    let views = snapshot_file(dir.path(), "a").parent().unwrap().to_owned();
+    std::fs::create_dir_all(views.parent().unwrap()).unwrap();
+    // A file is in the way of the directory.
+    std::fs::write(&views, "in the way").unwrap();
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    for amount in 1..=3 {
+        ledger.send(Do::Add(amount)).await.unwrap();
+    }
+    assert_eq!(ledger.state().await.unwrap(), Ledger::of(1..=3));
+    store.shutdown().await.unwrap();
+    drop((store, ledger));
+    // The load finds no snapshot there either; once the way is free there is one again.
+    assert_eq!(reload(&dir).await, (Ledger::of(1..=3), 3));
+    std::fs::remove_file(&views).unwrap();
+    let store = with_every(&dir, 1).await;
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    ledger.send(Do::Add(4)).await.unwrap();
+    eventually("one again", || snapshot_version(dir.path()) == Some(4)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_is_one_of_eventfold() {
+    let (dir, _) = with_snapshot().await;
+    let loaded: eventfold::Snapshot<Ledger> =
+        eventfold::snapshot::load(&snapshot_file(dir.path(), "a"))
+            .unwrap()
+            .unwrap();
+    assert_eq!(loaded.state, Ledger::of(1..=4));
+    let reader = eventfold::EventReader::new(stream_file(dir.path(), "a").parent().unwrap());
+    let hash = reader.read_line_hash_before(loaded.offset).unwrap();
+    assert_eq!(hash, Some(loaded.hash));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_does_not_hide_that_its_last_event_was_changed() {
+    let (dir, _) = with_snapshot().await;
+    let snapshot: Value = snapshot(dir.path(), "a").unwrap();
+    let end = usize::try_from(snapshot["offset"].as_u64().unwrap()).unwrap();
+    let copied = temp_dir();
+    copy_into(dir.path(), copied.path());
+    edit(&stream_file(copied.path(), "a"), |bytes| {
+        bytes[end - 20] ^= 1;
+    });
+    let store = open(&copied).await;
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    let error = ledger.state().await.unwrap_err().to_string();
+    assert!(error.contains("is damaged at byte"), "{error}");
+}

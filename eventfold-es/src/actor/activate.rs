@@ -63,7 +63,7 @@ impl<A: Aggregate> Head<A> {
 
     /// The head as the newest snapshot has it, `None` if there is none that can be used.
     fn from_snapshot(stream: &Stream) -> io::Result<Option<(Self, StreamEnd)>> {
-        let Some(saved) = Saved::read(stream)? else {
+        let Some(saved) = Saved::read(stream) else {
             return Ok(None);
         };
         let Some((contents, end)) = saved

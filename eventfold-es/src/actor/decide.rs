@@ -54,7 +54,7 @@ impl<A: Aggregate> Actor<A> {
             }
             Decided::Repeat(known) => {
                 let result = self.repeat(&known).await;
-                drop(reply.send(result));
+                reply.send(result);
             }
             Decided::Panicked(panic) => {
                 self.when_durable(answer(reply, Err(ExecuteError::Panicked(panic))));
@@ -206,6 +206,10 @@ fn encode<A: Aggregate>(
         let name = A::encode_event(event, &mut data)?;
         let id = Uuid::new_v4().hyphenated().encode_lower(&mut id);
         encoded.push(&name, &data, id, version, &common);
+        if encoded.is_too_deep() {
+            let error = <serde_json::Error as serde::ser::Error>::custom("nested too deeply");
+            return Err(EncodeError::new(name, error));
+        }
     }
     Ok(encoded)
 }

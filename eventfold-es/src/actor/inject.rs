@@ -22,16 +22,16 @@ impl<A: Aggregate> Actor<A> {
                     events: encoded,
                     snapshot: None,
                     done: Box::new(move |result| {
-                        drop(reply.send(result.map(|_| ()).map_err(|error| error.to_io())));
+                        reply.send(result.map(|_| ()).map_err(|error| error.to_io()));
                     }),
                 };
                 self.engine.commit(commit).await;
             }
             // A duplicate is answered like the original, once that is durable.
             Ok(None) => self.when_durable(Box::new(move |result| {
-                drop(reply.send(result.map(|_| ()).map_err(|error| error.to_io())));
+                reply.send(result.map(|_| ()).map_err(|error| error.to_io()));
             })),
-            Err(error) => drop(reply.send(Err(error))),
+            Err(error) => reply.send(Err(error)),
         }
     }
 
@@ -66,6 +66,10 @@ impl<A: Aggregate> Actor<A> {
         };
         let mut encoded = EncodedEvents::default();
         encoded.push_event(event, head.version + 1, event.ts.saturating_mul(1000))?;
+        if encoded.is_too_deep() {
+            let text = format!("event `{}` is nested too deeply", event.event_type);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
         if let Some(decoded) = decoded {
             if let Err(panic) = head.evolve(&[decoded]) {
                 self.head = None;

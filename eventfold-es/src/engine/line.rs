@@ -24,6 +24,9 @@ use crate::stream::StreamId;
 /// `,"sum":"` + 16 hex digits + `"}`.
 pub(crate) const SUM_LEN: usize = 8 + 16 + 2;
 
+/// How deeply `serde_json` reads what is nested.
+const DEEPEST: usize = 127;
+
 /// What a command's events have in common, encoded once.
 #[derive(Debug, Default)]
 pub(crate) struct Common {
@@ -82,6 +85,14 @@ impl EncodedEvents {
         self.ends.len() as u64
     }
 
+    /// Whether the last event is nested so deeply that no reader would take it.
+    pub(crate) fn is_too_deep(&self) -> bool {
+        let start = self.ends.len().checked_sub(2).map_or(0, |i| self.ends[i]);
+        let event = &self.bytes[start..];
+        let opening = event.iter().filter(|byte| matches!(byte, b'{' | b'['));
+        opening.count() > DEEPEST && depth(event) > DEEPEST
+    }
+
     /// How many bytes the events take.
     pub(crate) fn size(&self) -> usize {
         self.bytes.len()
@@ -93,6 +104,26 @@ impl EncodedEvents {
             .zip(&self.ends)
             .map(|(start, end)| &self.bytes[start..*end])
     }
+}
+
+/// How deeply the arrays and objects of `json` are nested.
+fn depth(json: &[u8]) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let mut in_string = false;
+    let mut bytes = json.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' if in_string => drop(bytes.next()),
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
 }
 
 /// Writes `text` as a JSON string.

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -138,15 +138,22 @@ fn check_overwrite(stream: &Stream, offset: u64, lines: &[u8]) -> io::Result<()>
         let cause = format!("the file ends here, but the journal goes on at byte {offset}");
         return Err(disk::damaged(&path, length, &cause));
     }
-    let mut there = Vec::new();
     file.seek(SeekFrom::Start(offset))?;
-    file.take(lines.len() as u64)
+    let mut file = BufReader::new(file);
+    let mut there = Vec::new();
+    (&mut file)
+        .take(lines.len() as u64)
         .read_to_end(&mut there)
         .map_err(|e| disk::at("read", &path, &e))?;
     if lines.starts_with(&there) {
         return Ok(());
     }
-    // Torn writes of ours are overwritten; a whole line that is not ours must not be lost.
+    // Torn writes of ours are overwritten; a whole line that is not ours must not be lost, however
+    // long it is.
+    if !there.contains(&b'\n') {
+        file.read_until(b'\n', &mut there)
+            .map_err(|e| disk::at("read", &path, &e))?;
+    }
     let first = there.split(|byte| *byte == b'\n').next().unwrap_or(&there);
     let is_foreign = first.len() < there.len()
         && line::read(first, stream.seed()).is_ok_and(|line| line.position.is_none());

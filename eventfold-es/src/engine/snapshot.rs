@@ -89,19 +89,23 @@ pub(crate) struct Contents<'a> {
 
 impl Saved {
     /// Reads the snapshot of `stream`, `None` if there is none that is whole and ours.
-    pub(crate) fn read(stream: &Stream) -> io::Result<Option<Self>> {
-        let Some(bytes) = disk::read_if_there(&stream.snapshot_file())? else {
-            return Ok(None);
+    pub(crate) fn read(stream: &Stream) -> Option<Self> {
+        let bytes = match disk::read_if_there(&stream.snapshot_file()) {
+            Ok(bytes) => bytes?,
+            Err(error) => {
+                // The events say the same.
+                tracing::warn!(stream = %stream.id(), %error, "a snapshot that cannot be read is ignored");
+                return None;
+            }
         };
         let whole = split_sum(&bytes)
             .is_some_and(|(body, sum)| xxh3_64_with_seed(body, stream.seed()) == sum);
         if !whole {
             tracing::debug!(stream = %stream.id(), "a snapshot that is not whole or not ours is ignored");
-            return Ok(None);
+            return None;
         }
-        Ok(String::from_utf8(bytes)
-            .ok()
-            .map(|content| Self { content }))
+        let content = String::from_utf8(bytes).ok()?;
+        Some(Self { content })
     }
 
     /// Takes the snapshot apart, `None` if it lacks something.

@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+#[cfg(target_os = "linux")]
+use crate::many_aggregates;
 use crate::{concurrency, disk};
 
 const ROLE: &str = "EVENTFOLD_ES_TEST_ROLE";
@@ -33,6 +35,15 @@ pub(crate) fn start(role: &str, dir: &Path) -> Player {
         .unwrap();
     let output = BufReader::new(child.stdout.take().unwrap());
     Player { child, output }
+}
+
+/// Starts a process that does nothing, and waits for its end.
+pub(crate) fn start_and_forget() {
+    Command::new(std::env::current_exe().unwrap())
+        .arg("--help")
+        .stdout(Stdio::null())
+        .status()
+        .unwrap();
 }
 
 impl Player {
@@ -106,6 +117,8 @@ fn plays_its_role() {
         "hold" => runtime.block_on(concurrency::hold(dir)),
         "try to open" => runtime.block_on(concurrency::try_to_open(dir)),
         "write under load" => runtime.block_on(disk::write_under_load(dir)),
+        #[cfg(target_os = "linux")]
+        "live under a limit" => runtime.block_on(many_aggregates::live_under_a_limit(dir)),
         role => panic!("there is no role {role} on {}", dir.display()),
     }
 }
