@@ -10,7 +10,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::disk;
+use super::disk::{self, File, Open};
+use super::line::{split_sum, write_sum};
 
 /// The part of a stream's file that ends with the last adopted line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +35,9 @@ impl Adopted {
         let Some(bytes) = disk::read_if_there(&path)? else {
             return Ok(None);
         };
+        if split_sum(&bytes).is_none_or(|(body, sum)| xxh3_64(body) != sum) {
+            return Err(disk::damaged(&path, 0, &"the checksum does not match"));
+        }
         serde_json::from_slice(&bytes)
             .map(Some)
             .map_err(|cause| disk::damaged(&path, 0, &cause))
@@ -53,14 +57,17 @@ impl Adopted {
             position,
             hash: xxh3_64(hashed),
         };
-        let json = serde_json::to_vec(&adopted)?;
+        let mut json = serde_json::to_vec(&adopted)?;
+        json.pop();
+        let sum = xxh3_64(&json);
+        write_sum(&mut json, sum);
         disk::replace(&dir.join(FILE), &json, false)
     }
 
     /// Makes what [`record`](Self::record) wrote durable, if anything was.
     pub(crate) fn sync(dir: &Path) -> io::Result<()> {
         let path = dir.join(FILE);
-        match std::fs::File::open(&path) {
+        match File::open(&path, Open::Existing) {
             Ok(file) => file.sync_all().map_err(|e| disk::at("sync", &path, &e)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(disk::at("open", &path, &error)),

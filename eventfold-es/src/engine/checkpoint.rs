@@ -8,7 +8,7 @@ use serde::Deserialize;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::adopted::Adopted;
-use super::disk;
+use super::disk::{self, File, Open};
 use super::journal::End;
 use super::line::{split_sum, write_sum};
 
@@ -97,7 +97,7 @@ pub(crate) fn sync_streams(base: &Path, dirs: &[PathBuf]) -> io::Result<()> {
     let mut parents: Vec<&Path> = Vec::new();
     for dir in dirs {
         let file = dir.join("app.jsonl");
-        std::fs::File::open(&file)
+        File::open(&file, Open::Existing)
             .and_then(|file| file.sync_all())
             .map_err(|e| disk::at("sync", &file, &e))?;
         Adopted::sync(dir)?;

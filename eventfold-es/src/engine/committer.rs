@@ -13,6 +13,7 @@ use std::sync::mpsc::Receiver;
 
 use super::adopted::Adopted;
 use super::commit::{Adoption, Commit, CommitError, Done, Request};
+use super::disk;
 use super::files::{Files, OPEN_FILES};
 use super::journal::commit_line::{write, write_adopted};
 use super::journal::{AppendError, Batch, Journal, Spare};
@@ -27,7 +28,7 @@ const LARGEST_ROUND: usize = 1024;
 /// How many bytes of events one batch takes at most, unless a single commit is larger.
 const LARGEST_BATCH: usize = 4 * 1024 * 1024;
 /// How much the journal grows between checkpoints.
-const CHECKPOINT_EVERY: u64 = 8 * 1024 * 1024;
+const CHECKPOINT_EVERY: u64 = if cfg!(test) { 6 } else { 8 * 1024 } * 1024;
 /// More than a line of the journal holds besides its events and the stream's name.
 const LINE_OVERHEAD: usize = 160;
 /// More than position and checksum add to an event.
@@ -499,13 +500,13 @@ fn add_adoption(round: &mut Round, adoption: Adoption) {
 /// Keeps what another program left unfinished at the end of a stream's file, before it is cut off.
 fn keep_unfinished_line(stream: &Stream, offset: u64) -> io::Result<()> {
     let file = stream.file();
-    let bytes = std::fs::read(&file)?;
+    let bytes = std::fs::read(&file).map_err(|e| disk::at("read", &file, &e))?;
     let start = usize::try_from(offset)
         .unwrap_or(usize::MAX)
         .min(bytes.len());
     let kept = stream.dir().join(format!("app.jsonl.unfinished-{offset}"));
     tracing::warn!(stream = %stream.id(), offset, kept = %kept.display(), "an unfinished line is cut off");
-    std::fs::write(kept, &bytes[start..])
+    disk::replace(&kept, &bytes[start..], false)
 }
 
 /// What a fence answers: the stream's last durable position, or why the epoch failed.

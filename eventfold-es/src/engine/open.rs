@@ -138,14 +138,7 @@ fn enter_streams(
 }
 
 fn remove_temporary_files(dir: &Path) -> io::Result<()> {
-    for name in ["spare.tmp", "urgent.tmp", "checkpoint.json.tmp"] {
-        let path = dir.join(name);
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(disk::at("remove", &path, &error));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
+    ["spare.tmp", "urgent.tmp", "checkpoint.json.tmp"]
+        .iter()
+        .try_for_each(|name| disk::remove(&dir.join(name)))
 }

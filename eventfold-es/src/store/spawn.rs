@@ -30,18 +30,33 @@ pub(super) fn note_open(store: &Arc<StoreInner>) {
 }
 
 /// A handle to the aggregate whose stream is in the directory `stream_dir`, which is created if
-/// need be. It stays in memory until the last handle is gone.
+/// need be.
 ///
 /// If the directory is that of a stream in a store (`<base>/streams/<type>/<id>`), the store is
 /// opened, or shared if this process has it open. Any other directory becomes a store of its own,
 /// with this one stream. Works without a runtime; blocks on the disk.
 ///
+/// In a store that it opens, the aggregate stays in memory until the last handle is gone; a shared
+/// one goes by its own idle time.
+///
 /// # Errors
 ///
 /// As [`AggregateStore::open`](crate::AggregateStore::open), and
 /// [`io::ErrorKind::InvalidInput`] if the directory is that of an aggregate of another type.
+///
+/// ```
+/// # use eventfold_es::{*, __private::example::*};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// let counter = spawn_actor::<Counter>(&dir.path().join("streams/counter/c-1"))?;
+/// counter.send(Add(5)).await?;
+/// assert_eq!(counter.state().await?.value, 5);
+/// # Ok(())
+/// # }
+/// ```
 pub fn spawn_actor<A: Aggregate>(stream_dir: &Path) -> io::Result<AggregateHandle<A>> {
-    std::fs::create_dir_all(stream_dir).map_err(|e| disk::at("create", stream_dir, &e))?;
+    disk::create_dir(stream_dir)?;
     let dir = stream_dir
         .canonicalize()
         .map_err(|e| disk::at("open", stream_dir, &e))?;

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use super::commit_line::{CommitLine, Header, parse, stated_sum, verify};
 use super::{End, list_segments, segment_path};
-use crate::engine::disk;
+use crate::engine::disk::{self, File, Open};
 
 /// What a journal holds behind its last valid line.
 #[derive(Debug)]
@@ -173,9 +173,9 @@ impl Recovered {
         if size > 0 {
             let path = segment_path(dir, self.end.segment);
             let erase = || -> io::Result<()> {
-                let file = std::fs::OpenOptions::new().write(true).open(&path)?;
+                let file = File::open(&path, Open::Existing)?;
                 let zeros = vec![0; usize::try_from(size).map_err(io::Error::other)?];
-                disk::write_at(&file, self.end.offset, &zeros)?;
+                file.write_at(self.end.offset, &zeros)?;
                 file.sync_all()
             };
             erase().map_err(|e| disk::at("cut the unfinished tail of", &path, &e))?;
