@@ -7,7 +7,7 @@ use std::sync::Arc;
 use eventfold::EventReader;
 use tokio::sync::oneshot;
 
-use crate::actor::{Mail, Reply, Request, Slot};
+use crate::actor::{Mail, Message, Request, Slot};
 use crate::aggregate::Aggregate;
 use crate::command::CommandContext;
 use crate::error::{ExecuteError, Panic, StateError};
@@ -99,7 +99,7 @@ impl<A: Aggregate> AggregateHandle<A> {
         command: impl Into<A::Command>,
         context: CommandContext,
     ) -> Result<Committed<A>, ExecuteError<A::Error>> {
-        let (reply, answer) = self.reply();
+        let (reply, answer) = oneshot::channel();
         let request = Request::Execute {
             command: command.into(),
             context,
@@ -157,7 +157,7 @@ impl<A: Aggregate> AggregateHandle<A> {
         &self,
         look: impl FnOnce(&A, Version) -> T + Send + 'static,
     ) -> Result<T, StateError> {
-        let (reply, answer) = self.reply();
+        let (reply, answer) = oneshot::channel();
         let id = self.stream_id().clone();
         let read = Request::Read(Box::new(move |head| {
             let seen = head.and_then(|(state, version)| {
@@ -170,7 +170,7 @@ impl<A: Aggregate> AggregateHandle<A> {
                     Ok(_) => seen,
                     Err(error) => Err(error.into()),
                 };
-                reply.send(result);
+                drop(reply.send(result));
             })
         }));
         self.deliver(read).await?;
@@ -179,7 +179,7 @@ impl<A: Aggregate> AggregateHandle<A> {
 
     /// Appends an event that was decided elsewhere.
     pub(crate) async fn inject(&self, event: eventfold::Event) -> io::Result<()> {
-        let (reply, answer) = self.reply();
+        let (reply, answer) = oneshot::channel();
         let request = Request::Inject { event, reply };
         self.deliver(request).await.map_err(crate::actor::into_io)?;
         answer
@@ -187,15 +187,13 @@ impl<A: Aggregate> AggregateHandle<A> {
             .map_err(|_| io::Error::other(StateError::ActorGone))?
     }
 
-    fn reply<T, E>(&self) -> (Reply<T, E>, oneshot::Receiver<Result<T, E>>) {
-        let (caller, answer) = oneshot::channel();
-        (Reply::new(self.store.clone(), caller), answer)
-    }
-
     /// Puts a message into the aggregate's mailbox. One that is passivating gives it back; the next
     /// activation gets it then.
     async fn deliver(&self, request: Request<A>) -> Result<(), StateError> {
-        let mut mail = Box::new(Mail::Request(request));
+        let mut mail = Box::new(Mail::Message(Message {
+            request,
+            store: self.store.clone(),
+        }));
         loop {
             if self.store.is_closed() {
                 return Err(StateError::Closed);
