@@ -53,12 +53,20 @@ impl Redo {
             lines.extend_from_slice(event.get().as_bytes());
             lines.push(b'\n');
         }
-        check_overwrite(&stream, commit.offset, &lines)?;
-        self.files.write(&stream, commit.offset, &lines)?;
+        let mut length = lines.len() as u64;
+        match commit.adopted.then(|| adopted_length(&stream, commit)) {
+            // Another program wrote them, with white space perhaps that the journal does not have.
+            Some(Ok(Some(there))) => length = there,
+            Some(Err(error)) => return Err(error),
+            Some(Ok(None)) | None => {
+                check_overwrite(&stream, commit.offset, &lines)?;
+                self.files.write(&stream, commit.offset, &lines)?;
+            }
+        }
         self.touched.insert(stream.dir().to_owned());
         if commit.adopted {
             let end = AdoptedEnd {
-                offset: commit.offset + lines.len() as u64,
+                offset: commit.offset + length,
                 version: commit.version + commit.events.len() as u64 - 1,
                 position: commit.last(),
             };
@@ -78,6 +86,40 @@ impl Redo {
         }
         Ok((self.touched.into_iter().collect(), self.adopted))
     }
+}
+
+/// How many bytes the adopted lines of a commit take in the stream's file, `None` if they are not all
+/// there.
+fn adopted_length(stream: &Stream, commit: &CommitLine<'_>) -> io::Result<Option<u64>> {
+    let path = stream.file();
+    let mut file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(disk::at("open", &path, &error)),
+    };
+    // A little more than the lines without white space.
+    let most = commit
+        .events
+        .iter()
+        .map(|event| event.get().len() as u64 + 16)
+        .sum();
+    let mut there = Vec::new();
+    file.seek(SeekFrom::Start(commit.offset))?;
+    file.take(most)
+        .read_to_end(&mut there)
+        .map_err(|e| disk::at("read", &path, &e))?;
+    let mut length = 0;
+    let mut lines = there.split_inclusive(|byte| *byte == b'\n');
+    for event in &commit.events {
+        let Some(line) = lines.next() else {
+            return Ok(None);
+        };
+        if !line.ends_with(b"\n") || line.trim_ascii() != event.get().as_bytes() {
+            return Ok(None);
+        }
+        length += line.len() as u64;
+    }
+    Ok(Some(length))
 }
 
 /// Fails if `lines` at `offset` would leave a gap, or overwrite what another program wrote.
