@@ -141,20 +141,6 @@ pub(crate) async fn open(dir: impl AsRef<Path>) -> AggregateStore {
     AggregateStore::open(dir).await.unwrap()
 }
 
-/// Opens the store in `dir` as soon as whoever has it open lets go of it.
-pub(crate) async fn open_when_free(dir: impl AsRef<Path>) -> AggregateStore {
-    let start = Instant::now();
-    loop {
-        match AggregateStore::open(&dir).await {
-            Err(error)
-                if error.kind() == std::io::ErrorKind::ResourceBusy
-                    && start.elapsed() < DEADLINE => {}
-            opened => return opened.unwrap(),
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-}
-
 /// The text with which opening `dir` is refused.
 pub(crate) async fn refusal(dir: impl AsRef<Path>) -> String {
     AggregateStore::open(dir).await.unwrap_err().to_string()
