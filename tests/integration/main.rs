@@ -1,3 +1,3 @@
-//! What the public interface promises, one module a subject.
+//! What the public API promises, one module a subject.
 
-mod derive;
+mod compat;
