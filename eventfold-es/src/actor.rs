@@ -187,18 +187,24 @@ fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, Box<dyn std::any::Any + Sen
     catch_unwind(AssertUnwindSafe(call))
 }
 
+/// What a command led to on the head.
+struct Decision<A: Aggregate> {
+    events: Vec<A::DomainEvent>,
+    version: u64,
+}
+
 /// An answer to a command that waits for the head.
 fn answer<A: Aggregate>(
     reply: Reply<Committed<A>, ExecuteError<A::Error>>,
-    result: Result<(Vec<A::DomainEvent>, u64), ExecuteError<A::Error>>,
+    result: Result<Decision<A>, ExecuteError<A::Error>>,
 ) -> Done {
     Box::new(move |durable| {
         let result = match (durable, result) {
             (Err(error), _) => Err(error.into()),
             (Ok(_), Err(error)) => Err(error),
-            (Ok(position), Ok((events, version))) => Ok(Committed {
-                events,
-                version: Version::new(version),
+            (Ok(position), Ok(decision)) => Ok(Committed {
+                events: decision.events,
+                version: Version::new(decision.version),
                 position: Position::new(position),
             }),
         };

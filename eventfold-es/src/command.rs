@@ -181,7 +181,7 @@ pub fn to_eventfold_event<A: Aggregate>(
 ) -> serde_json::Result<eventfold::Event> {
     let mut data = Vec::new();
     let name = A::encode_event(domain_event, &mut data)
-        .map_err(|error| <serde_json::Error as serde::ser::Error>::custom(error))?;
+        .map_err(<serde_json::Error as serde::ser::Error>::custom)?;
     let mut event = eventfold::Event::new(&name, serde_json::from_slice(&data)?)
         .with_id(Uuid::new_v4().to_string());
     event.actor.clone_from(&ctx.actor);

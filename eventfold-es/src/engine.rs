@@ -5,8 +5,9 @@
 //! [`committer`], [`journal`], the stream's file ([`files`]), the answer.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 
 use tokio::sync::{Semaphore, oneshot, watch};
@@ -65,6 +66,10 @@ pub(crate) struct Engine {
     loads: Semaphore,
     keeper: Upkeeper,
     ended: watch::Receiver<bool>,
+    /// The directory, in the one form that names it.
+    lock_key: PathBuf,
+    /// Set by the first `close`.
+    closing: AtomicBool,
 }
 
 /// A stream and what its end is, read by an activation that holds the turn.
@@ -78,11 +83,13 @@ impl Engine {
     /// their own. Blocks on the disk, and on a store in this process that is about to release the
     /// directory.
     pub(crate) fn open(base: &Path, extra: RawNames) -> io::Result<Arc<Self>> {
+        let base = &std::path::absolute(base).map_err(|e| disk::at("open", base, &e))?;
         disk::create_private_dir(base)?;
         let lock = DirLock::take(base)?;
-        let opened = open::open(lock.dir(), extra)?;
+        let lock_key = lock.dir().to_owned();
+        let opened = open::open(base, extra)?;
 
-        let upkeep = Upkeep::start(lock.dir(), opened.journal.dir())?;
+        let upkeep = Upkeep::start(base, opened.journal.dir())?;
         let keeper = upkeep.keeper();
         let shared = Shared::new(opened.journal.end().position);
         let index = opened.journal.index();
@@ -106,7 +113,14 @@ impl Engine {
             loads: Semaphore::new(LOADS),
             keeper,
             ended,
+            lock_key,
+            closing: AtomicBool::new(false),
         }))
+    }
+
+    /// The store's directory, in the one form that names it.
+    pub(crate) fn canonical_dir(&self) -> &Path {
+        &self.lock_key
     }
 
     pub(crate) fn layout(&self) -> &StreamLayout {
@@ -156,8 +170,13 @@ impl Engine {
     }
 
     fn request(&self, request: Request) {
-        if let Err(refused) = self.requests.send(request) {
-            match refused.0 {
+        let refused = if self.is_closed() {
+            Some(request)
+        } else {
+            self.requests.send(request).err().map(|refused| refused.0)
+        };
+        if let Some(refused) = refused {
+            match refused {
                 Request::Commit(Commit { done, .. })
                 | Request::Adopt(Adoption { done, .. })
                 | Request::Fence { done, .. } => done(Err(CommitError::Closed)),
@@ -179,7 +198,9 @@ impl Engine {
         self.fence(stream.clone(), epoch, answer);
         match settled.await {
             // A failure of the earlier epoch is no concern of the next one, unless it is final.
-            Ok(Err(error @ (CommitError::Closed | CommitError::Failed(_)))) => Err(error),
+            Ok(Err(
+                error @ (CommitError::Closed | CommitError::Failed(_) | CommitError::Unknown(_)),
+            )) => Err(error),
             Ok(_) => Ok(()),
             Err(_) => Err(CommitError::Closed),
         }
@@ -223,8 +244,10 @@ impl Engine {
     /// Ends the store once everything that was handed over is done. Does not wait for that; the
     /// next `open` in this process does.
     pub(crate) fn close(&self) {
-        lock::announce_release(self.layout.base_dir());
-        self.request(Request::Close);
+        if !self.closing.swap(true, Ordering::AcqRel) {
+            lock::announce_release(&self.lock_key);
+            self.request(Request::Close);
+        }
     }
 
     /// Waits until the store has ended and its directory is released; fails if the next open has

@@ -197,7 +197,7 @@ pub(crate) fn list_dirs(dir: &Path) -> io::Result<Vec<String>> {
             match entry.file_name().into_string() {
                 Ok(name) => names.push(name),
                 Err(name) => {
-                    tracing::warn!(dir = %dir.display(), ?name, "a name that is not text is passed over")
+                    tracing::warn!(dir = %dir.display(), ?name, "a name that is not text is passed over");
                 }
             }
         }

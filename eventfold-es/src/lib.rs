@@ -124,3 +124,8 @@ pub mod prelude {
         Evolve, events,
     };
 }
+
+/// Compiles the example in the README.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

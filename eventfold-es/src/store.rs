@@ -138,6 +138,7 @@ impl AggregateStore {
     /// [`io::ErrorKind::InvalidInput`] if no stream can have that name (see [`StreamId::new`]) or
     /// the aggregate is in use as another Rust type; [`io::ErrorKind::NotConnected`] after
     /// [`shutdown`](Self::shutdown).
+    #[expect(clippy::unused_async, reason = "as in 0.2.0")]
     pub async fn get<A: Aggregate>(&self, id: &str) -> io::Result<AggregateHandle<A>> {
         self.inner.handle(&StreamId::new(A::AGGREGATE_TYPE, id)?)
     }
@@ -259,7 +260,9 @@ impl AggregateStore {
             blocking(move || lock(&catching_up).catch_up()).await?;
         }
         for manager in &read_side.process_managers {
-            while let Some(outgoing) = lock(manager).next() {
+            loop {
+                let next = lock(manager).next();
+                let Some(outgoing) = next else { break };
                 let dispatched = self.dispatch(outgoing.envelope).await;
                 let mut manager = lock(manager);
                 match dispatched {

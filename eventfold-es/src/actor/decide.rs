@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use uuid::Uuid;
 
-use super::{Actor, Reply, answer, guarded};
+use super::{Actor, Decision, Reply, answer, guarded};
 use crate::aggregate::Aggregate;
 use crate::command::CommandContext;
 use crate::engine::{Commit, EncodedEvents, KnownKey, Loaded, StreamEnd, load};
@@ -44,7 +44,10 @@ impl<A: Aggregate> Actor<A> {
             }
             Decided::Answer(result) => {
                 let version = self.head.as_ref().map_or(0, |head| head.version);
-                let result = result.map(|()| (Vec::new(), version));
+                let result = result.map(|()| Decision {
+                    events: Vec::new(),
+                    version,
+                });
                 self.when_durable(answer(reply, result));
             }
             Decided::Repeat(known) => {
@@ -128,7 +131,7 @@ impl<A: Aggregate> Actor<A> {
         } else {
             None
         };
-        let done = answer(reply, Ok((events, version)));
+        let done = answer(reply, Ok(Decision { events, version }));
         let commit = Commit {
             stream: self.stream.clone(),
             epoch: head.epoch,

@@ -157,11 +157,16 @@ impl<A: Aggregate> Resident for Slot<A> {
         self.activity.deadline().filter(|_| self.is_alive())
     }
 
-    fn passivate(&self) {
-        // A full mailbox is not idle.
-        if let Some(mailbox) = &*self.mailbox() {
-            let _ = mailbox.try_send(Box::new(Mail::PassivateIfIdle));
+    fn passivate(&self) -> bool {
+        let Some(mailbox) = &*self.mailbox() else {
+            return true;
+        };
+        let asked = mailbox.try_send(Box::new(Mail::PassivateIfIdle));
+        let is_full = matches!(asked, Err(mpsc::error::TrySendError::Full(_)));
+        if is_full {
+            self.activity.touch();
         }
+        !is_full
     }
 }
 

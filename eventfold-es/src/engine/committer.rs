@@ -4,6 +4,7 @@
 //! durable, appends the lines to the streams' files and answers. While it does so the next
 //! requests gather, so batches form by themselves and a lone commit never waits for company.
 
+use std::collections::HashSet;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -45,7 +46,7 @@ pub(crate) struct Committer {
     /// Something else is only in the journal, so that it must be replayed at the next open.
     must_replay: bool,
     /// The directories of the streams that were written since the last checkpoint.
-    dirty: Vec<PathBuf>,
+    dirty: HashSet<PathBuf>,
     checkpoint_round: u64,
     since_checkpoint: u64,
 }
@@ -94,7 +95,7 @@ impl Committer {
             round: 0,
             behind: Vec::new(),
             must_replay: false,
-            dirty: Vec::new(),
+            dirty: HashSet::new(),
             checkpoint_round: 0,
             since_checkpoint: 0,
         }
@@ -184,18 +185,18 @@ impl Committer {
         match request {
             Request::Commit(commit) => {
                 if let Err(error) = self.may_commit(&commit) {
-                    self.answer(commit.done, Err(error));
+                    respond(commit.done, Err(error));
                 } else if let Err(error) = self.stage(round, &commit.stream, None) {
                     let error = CommitError::not_stored(error);
                     commit.stream.tail().failure = Some(error.clone());
-                    self.answer(commit.done, Err(error));
+                    respond(commit.done, Err(error));
                 } else {
                     add_commit(round, commit);
                 }
             }
             Request::Adopt(adoption) => match self.stage_adoption(round, &adoption) {
                 Ok(()) => add_adoption(round, adoption),
-                Err(error) => self.answer(adoption.done, Err(error)),
+                Err(error) => respond(adoption.done, Err(error)),
             },
             Request::Fence {
                 stream,
@@ -308,7 +309,7 @@ impl Committer {
                 None => outcome.clone().map(|()| position),
                 Some((stream, epoch)) => fence_result(&stream, epoch),
             };
-            self.answer(done, result);
+            respond(done, result);
         }
         if self.since_checkpoint >= CHECKPOINT_EVERY {
             self.checkpoint();
@@ -358,14 +359,7 @@ impl Committer {
             self.upkeep.save_snapshot(stream.clone(), draft, end);
         }
         if stream.tail().dirty_since.replace(self.checkpoint_round) != Some(self.checkpoint_round) {
-            self.dirty.push(stream.dir().to_owned());
-        }
-    }
-
-    fn answer(&self, done: Done, result: Result<u64, CommitError>) {
-        // A caller's own types are dropped here; their panics must not reach this thread.
-        if catch_unwind(AssertUnwindSafe(|| done(result))).is_err() {
-            tracing::error!("a panic in the answer to a command was ignored");
+            self.dirty.insert(stream.dir().to_owned());
         }
     }
 
@@ -376,7 +370,7 @@ impl Committer {
         }
         let job = CheckpointJob {
             end: self.journal.end(),
-            dirty: std::mem::take(&mut self.dirty),
+            dirty: std::mem::take(&mut self.dirty).into_iter().collect(),
             clean: false,
         };
         self.upkeep.submit(Job::Checkpoint(job));
@@ -385,22 +379,10 @@ impl Committer {
     }
 
     /// Leaves the store in order: what is still asked for is refused, the redo point moves to the
-    /// end, the directory is released.
+    /// end.
     fn close(mut self) {
         self.shared.refuse_new_requests();
-        while let Ok(request) = self.requests.try_recv() {
-            match request {
-                Request::Commit(Commit { done, .. }) | Request::Adopt(Adoption { done, .. }) => {
-                    self.answer(done, Err(CommitError::Closed));
-                }
-                Request::Fence {
-                    stream,
-                    epoch,
-                    done,
-                } => self.answer(done, fence_result(&stream, epoch)),
-                Request::Close => {}
-            }
-        }
+        refuse_waiting(&self.requests);
         for stream in std::mem::take(&mut self.behind) {
             if self.catch_up(&stream).is_err() {
                 self.behind.push(stream);
@@ -412,11 +394,36 @@ impl Committer {
         let clean = !self.shared.is_left_behind() && self.shared.check_failed().is_ok();
         let last = clean.then(|| CheckpointJob {
             end: self.journal.end(),
-            dirty: std::mem::take(&mut self.dirty),
+            dirty: std::mem::take(&mut self.dirty).into_iter().collect(),
             clean: true,
         });
-        drop(self.files);
+        self.files = Files::default();
         self.upkeep.finish(last);
+        // Whoever asked at the last moment.
+        refuse_waiting(&self.requests);
+    }
+}
+
+fn refuse_waiting(requests: &Receiver<Request>) {
+    while let Ok(request) = requests.try_recv() {
+        match request {
+            Request::Commit(Commit { done, .. }) | Request::Adopt(Adoption { done, .. }) => {
+                respond(done, Err(CommitError::Closed));
+            }
+            Request::Fence {
+                stream,
+                epoch,
+                done,
+            } => respond(done, fence_result(&stream, epoch)),
+            Request::Close => {}
+        }
+    }
+}
+
+fn respond(done: Done, result: Result<u64, CommitError>) {
+    // A caller's own types are dropped here; their panics must not reach this thread.
+    if catch_unwind(AssertUnwindSafe(|| done(result))).is_err() {
+        tracing::error!("a panic in the answer to a command was ignored");
     }
 }
 

@@ -80,6 +80,7 @@ pub(crate) fn create_private_dir(dir: &Path) -> io::Result<()> {
 /// Makes everything durable that was written to the file system of `dir`, if there is a call for
 /// that here.
 #[cfg(target_os = "linux")]
+#[expect(clippy::unnecessary_wraps, reason = "other systems have no such call")]
 pub(crate) fn sync_file_system(dir: &Path) -> Option<io::Result<()>> {
     let sync = || rustix::fs::syncfs(File::open(dir)?).map_err(io::Error::from);
     Some(sync().map_err(|e| at("sync the file system of", dir, &e)))

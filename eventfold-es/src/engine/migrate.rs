@@ -4,7 +4,7 @@
 //! before it in its stream, equal times go by type, id and line. It can be interrupted anywhere:
 //! what is in the journal already is left out when it is taken up again.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::PathBuf;
@@ -36,8 +36,8 @@ struct Pending {
     length: u64,
 }
 
-/// Journals all lines of the streams `ids`, sorted, beyond those in `done`. Returns the directories
-/// of the streams it touched.
+/// Journals all lines of the streams `ids`, which are sorted, that the journal does not have; `done`
+/// is what it has of other programs' lines. Returns the directories of the streams it touched.
 pub(crate) fn migrate(
     journal: &mut Journal,
     streams: &Arc<Streams>,
@@ -45,19 +45,10 @@ pub(crate) fn migrate(
     done: &HashMap<StreamId, AdoptedEnd>,
 ) -> io::Result<Vec<PathBuf>> {
     let mut pending = Vec::new();
-    let mut ends = Vec::with_capacity(ids.len());
+    let mut ends = vec![StreamEnd::default(); ids.len()];
     for (i, id) in ids.iter().enumerate() {
         let stream = streams.get(id);
-        ends.push(match done.get(id) {
-            Some(done) => StreamEnd {
-                version: done.version,
-                offset: done.offset,
-                position: done.position,
-                hash: 0,
-            },
-            None => StreamEnd::default(),
-        });
-        if let Err(error) = list_pending(&stream, i, ends[i].offset, &mut pending) {
+        if let Err(error) = list_pending(&stream, i, done.get(id), &mut ends[i], &mut pending) {
             // The others must not suffer; this one says so again when it is loaded.
             tracing::error!(stream = %id, %error, "the stream is entered up to here only");
         }
@@ -69,8 +60,9 @@ pub(crate) fn migrate(
     append(journal, streams, ids, &pending, &mut ends)?;
 
     let mut touched = Vec::new();
-    for (id, end) in ids.iter().zip(&ends) {
-        if end.version > 0 {
+    let adopted: BTreeSet<usize> = pending.iter().map(|line| line.stream).collect();
+    for (i, (id, end)) in ids.iter().zip(&ends).enumerate() {
+        if adopted.contains(&i) {
             let stream = streams.get(id);
             Adopted::record(stream.dir(), end.offset, end.version, end.position)?;
             touched.push(stream.dir().to_owned());
@@ -79,11 +71,13 @@ pub(crate) fn migrate(
     Ok(touched)
 }
 
-/// Lists the lines of `stream` from `start` on, up to the first that is not an event.
+/// Lists the lines of `stream` that are not in the journal, up to the first that is not an event;
+/// `end` becomes the place before them.
 fn list_pending(
     stream: &Stream,
     number: usize,
-    start: u64,
+    done: Option<&AdoptedEnd>,
+    end: &mut StreamEnd,
     pending: &mut Vec<Pending>,
 ) -> io::Result<()> {
     let path = stream.file();
@@ -94,22 +88,30 @@ fn list_pending(
     let Some(bytes) = disk::read_if_there(&path)? else {
         return Ok(());
     };
-    let mut offset = 0;
-    let mut time = 0;
+    let first_pending = pending.len();
+    let (mut offset, mut time, mut version) = (0, 0, 0);
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
         let Some(line) = line.strip_suffix(b"\n") else {
             break;
         };
         let length = line.len() as u64;
+        let next = offset + length + 1;
         if length > 0 {
             let event = line::read(line, stream.seed())
                 .map_err(|cause| disk::damaged(&path, offset, &cause))?;
             time = event.time.max(time);
-            if event.position.is_some() {
-                let cause = "the line is in another journal already";
-                return Err(disk::damaged(&path, offset, &cause));
-            }
-            if offset >= start {
+            version += 1;
+            let known = done.filter(|done| next <= done.offset);
+            if let Some(position) = event.position.or(known.map(|done| done.position)) {
+                // So is all that precedes it, whoever wrote it.
+                pending.truncate(first_pending);
+                *end = StreamEnd {
+                    version,
+                    offset: next,
+                    hash: 0,
+                    position,
+                };
+            } else {
                 pending.push(Pending {
                     time,
                     stream: number,
@@ -118,7 +120,7 @@ fn list_pending(
                 });
             }
         }
-        offset += length + 1;
+        offset = next;
     }
     Ok(())
 }

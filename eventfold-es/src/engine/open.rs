@@ -42,6 +42,7 @@ pub(crate) fn open(base: &Path, extra: RawNames) -> io::Result<Opened> {
         }
         Some(checkpoint) => recover(base, &dir, &layout, &streams, Some(checkpoint))?,
         None if segments.is_empty() => {
+            refuse_lost_journal(&dir, &layout, &streams)?;
             let mut journal = Journal::create(&dir)?;
             enter_streams(base, &layout, &streams, &mut journal, &HashMap::new())?;
             journal
@@ -99,6 +100,27 @@ fn recover(
         enter_streams(base, layout, streams, &mut journal, &adopted)?;
     }
     Ok(journal)
+}
+
+/// Fails if streams have lines of ours though there is no journal.
+fn refuse_lost_journal(
+    dir: &Path,
+    layout: &StreamLayout,
+    streams: &Arc<Streams>,
+) -> io::Result<()> {
+    match newest_in_streams(streams, &layout.list_all()?)? {
+        None => Ok(()),
+        Some((position, id)) => {
+            let cause = format!(
+                "the journal is missing: a line of stream {id} is at position {position} of it"
+            );
+            Err(disk::damaged(
+                &super::journal::segment_path(dir, 1),
+                0,
+                &cause,
+            ))
+        }
+    }
 }
 
 /// Enters what is not in the journal yet, after which the first checkpoint may be written.

@@ -46,8 +46,8 @@ pub(crate) trait Resident: Send + Sync {
     /// When it will have been idle for its time, unless it is used; `None` if never.
     fn deadline(&self) -> Option<Instant>;
 
-    /// Asks it to leave memory.
-    fn passivate(&self);
+    /// Asks it to leave memory; false if it has too much to do.
+    fn passivate(&self) -> bool;
 }
 
 #[derive(Debug, Default)]
@@ -266,9 +266,8 @@ impl Thread {
             let Some(resident) = due.resident.upgrade() else {
                 continue;
             };
-            if resident.deadline().is_some_and(|deadline| deadline <= now) {
-                resident.passivate();
-            } else {
+            let is_idle = resident.deadline().is_some_and(|deadline| deadline <= now);
+            if !is_idle || !resident.passivate() {
                 self.watch(due.resident);
             }
         }

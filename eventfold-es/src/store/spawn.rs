@@ -25,7 +25,7 @@ pub(super) fn note_open(store: &Arc<StoreInner>) {
     let mut stores = open_stores();
     let stores = stores.get_or_insert_default();
     stores.retain(|_, store| store.strong_count() > 0);
-    let base = store.engine.layout().base_dir().to_owned();
+    let base = store.engine.canonical_dir().to_owned();
     stores.insert(base, Arc::downgrade(store));
 }
 
