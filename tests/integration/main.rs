@@ -1,3 +1,4 @@
-//! What the public API promises, one module a subject.
+//! What the public interface promises, one module a subject.
 
 mod compat;
+mod derive;

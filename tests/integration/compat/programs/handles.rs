@@ -1,14 +1,15 @@
 //! Programs that hold handles to their aggregates.
 
 use std::convert::Infallible;
+use std::io;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::es::{
-    Aggregate, AggregateStore, CommandBus, CommandContext, ExecuteError, Projection, reducer,
-    spawn_actor, to_eventfold_event,
+    Aggregate, AggregateHandle, AggregateStore, CommandBus, CommandContext, ExecuteError,
+    Projection, reducer, spawn_actor, to_eventfold_event,
 };
 use super::tools::{start_and_leave, until, wait_until_released};
 
@@ -361,6 +362,19 @@ async fn state_survives_reopening() {
     }
 }
 
+/// An actor of 0.2.0 is gone a moment before its lock is, so that `get` may fail in between.
+async fn get_again(store: &AggregateStore) -> AggregateHandle<Stock> {
+    loop {
+        match store.get::<Stock>("nails").await {
+            Ok(stock) => return stock,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                tokio::task::yield_now().await;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
 #[tokio::test]
 async fn an_idle_aggregate_leaves_memory_and_comes_back_with_its_state() {
     let dir = tempfile::tempdir().unwrap();
@@ -370,15 +384,13 @@ async fn an_idle_aggregate_leaves_memory_and_comes_back_with_its_state() {
         .await
         .unwrap();
     for round in 1..=2 {
-        let stock = store.get::<Stock>("nails").await.unwrap();
+        let stock = get_again(&store).await;
         let add = StockCommand::Add(1);
         stock.execute(add, CommandContext::default()).await.unwrap();
         until(|| !stock.is_alive()).await;
-        wait_until_released(dir.path());
-        let again = store.get::<Stock>("nails").await.unwrap();
+        let again = get_again(&store).await;
         assert_eq!(again.state().await.unwrap().pieces, round);
         until(|| !again.is_alive()).await;
-        wait_until_released(dir.path());
     }
 }
 
@@ -532,6 +544,7 @@ fn the_reducer_folds_a_log_in_a_view() {
 
     let reader = eventfold::EventReader::new(dir.path());
     let views = dir.path().join("other views");
+    std::fs::create_dir(&views).unwrap();
     let mut view = eventfold::View::new("stock", reducer::<Stock>(), &views);
     assert_eq!(view.refresh(&reader).unwrap().pieces, 7);
 }
