@@ -15,4 +15,4 @@ mod read_side;
 #[path = "programs/surface.rs"]
 mod surface;
 #[path = "programs/tools.rs"]
-mod tools;
+pub(crate) mod tools;
