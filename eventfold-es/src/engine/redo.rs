@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -51,11 +51,19 @@ impl Redo {
     pub(crate) fn commit(&mut self, commit: &CommitLine<'_>) -> io::Result<()> {
         let id = StreamId::new(&commit.aggregate_type, &commit.id)?;
         let stream = self.streams.get(&id);
-        let mut lines = Vec::new();
-        for event in &commit.events {
-            lines.extend_from_slice(event.get().as_bytes());
-            lines.push(b'\n');
-        }
+        let there = if commit.adopted {
+            adopted_lines(&stream, commit)?
+        } else {
+            None
+        };
+        let lines = there.unwrap_or_else(|| {
+            let mut lines = Vec::new();
+            for event in &commit.events {
+                lines.extend_from_slice(event.get().as_bytes());
+                lines.push(b'\n');
+            }
+            lines
+        });
         check_overwrite(&stream, commit.offset, &lines)?;
         self.files.write(&stream, commit.offset, &lines)?;
         self.touched.insert(stream.dir().to_owned());
@@ -81,6 +89,32 @@ impl Redo {
         }
         Ok((self.touched.into_iter().collect(), self.adopted))
     }
+}
+
+/// The lines of a commit of adopted lines as they stand in the stream's file, `None` if they do not.
+/// Another program may have put white space around an event, which the journal does not keep.
+fn adopted_lines(stream: &Stream, commit: &CommitLine<'_>) -> io::Result<Option<Vec<u8>>> {
+    let path = stream.file();
+    let mut file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(disk::at("open", &path, &error)),
+    };
+    file.seek(SeekFrom::Start(commit.offset))?;
+    let mut reader = BufReader::new(file);
+    let mut lines = Vec::new();
+    for event in &commit.events {
+        let start = lines.len();
+        reader
+            .read_until(b'\n', &mut lines)
+            .map_err(|e| disk::at("read", &path, &e))?;
+        let is_there = lines[start..].ends_with(b"\n")
+            && lines[start..].trim_ascii() == event.get().as_bytes();
+        if !is_there {
+            return Ok(None);
+        }
+    }
+    Ok(Some(lines))
 }
 
 /// Fails if `lines` at `offset` would leave a gap, or overwrite what another program wrote.
