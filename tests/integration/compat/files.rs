@@ -72,14 +72,18 @@ pub(crate) enum Rest {
     HalfALine,
 }
 
-/// Leaves only the first `lines` lines, header included, of the journal's only segment, and nothing
-/// of what is written once a migration is through.
+/// Leaves only the first `lines` lines, header included, of the journal's first segment, and nothing of
+/// what is written once a migration is through.
 pub(crate) fn interrupt_migration(base: &Path, lines: usize, rest: Rest) {
     fs::remove_file(base.join("journal/checkpoint.json")).unwrap();
     for adopted in find(base, "adopted.json") {
         fs::remove_file(adopted).unwrap();
     }
-    let [segment] = segments(base).try_into().unwrap();
+    let mut all = segments(base).into_iter();
+    let segment = all.next().unwrap();
+    for later in all {
+        fs::remove_file(later).unwrap();
+    }
     let mut bytes = fs::read(&segment).unwrap();
     let whole = bytes.split_inclusive(|byte| *byte == b'\n');
     let keep: usize = whole.take(lines).map(<[u8]>::len).sum();
