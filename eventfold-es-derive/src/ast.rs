@@ -3,10 +3,10 @@
 //! An input becomes one of these types whatever is wrong with it: mistakes go to the collector,
 //! and what could not be read has the default it would have if it had not been written.
 
-use syn::Path;
-use syn::parse_quote;
+use syn::{DeriveInput, GenericParam, Path, parse_quote};
 
 use crate::attr::Entries;
+use crate::errors::Errors;
 
 pub(crate) mod aggregate;
 pub(crate) mod event;
@@ -20,4 +20,28 @@ fn runtime(entries: &Entries) -> Path {
     given
         .cloned()
         .unwrap_or_else(|| parse_quote!(::eventfold_es))
+}
+
+/// Refuses generic types, with the reason for types and constants or the one for lifetimes.
+fn refuse_parameters(
+    input: &DeriveInput,
+    derive: &str,
+    one_type: &str,
+    owned: &str,
+    errors: &mut Errors,
+) {
+    let parameters = &input.generics.params;
+    let is_lifetime = |parameter: &GenericParam| matches!(parameter, GenericParam::Lifetime(_));
+    if parameters.is_empty() {
+        return;
+    }
+    let (what, reason) = if parameters.iter().all(is_lifetime) {
+        ("that borrows", owned)
+    } else {
+        ("with parameters", one_type)
+    };
+    errors.at(
+        &input.generics,
+        format!("`{derive}` cannot be derived for a type {what}; {reason}"),
+    );
 }

@@ -13,11 +13,13 @@ use crate::errors::Errors;
 use crate::similar;
 
 pub(crate) mod key;
+mod list;
 mod value;
 
-use key::{Key, Place, Table};
+use key::{Form, Key, Place, Table};
 use value::Value;
-pub(crate) use value::{Listed, shown};
+
+pub(crate) use list::{Listed, shown};
 
 /// The keys given in one place, in their order.
 pub(crate) struct Entries {
@@ -45,10 +47,7 @@ impl Entries {
         errors: &mut Errors,
     ) -> Self {
         let mut entries = Self::empty();
-        for attribute in attributes
-            .iter()
-            .filter(|attribute| attribute.path().is_ident(name))
-        {
+        for attribute in ours(name, attributes, place) {
             entries.attributes.push(attribute.path().clone());
             let wanted = example_of(table, place);
             match &attribute.meta {
@@ -206,6 +205,13 @@ impl Entries {
         let Ok(key) = input.call(Ident::parse_any) else {
             self.unreadable = true;
             let found = rest_of_entry(input);
+            if let Some(meant) = name_alone(&found, table, place) {
+                errors.at(
+                    found,
+                    format!("expected a key; the correct format looks like `{meant}`"),
+                );
+                return;
+            }
             errors.at(
                 found,
                 format!(
@@ -311,6 +317,28 @@ enum Known {
     /// Misspelt, or called as elsewhere.
     Nearly(&'static Key),
     No,
+}
+
+/// The attributes called `name`. Where one must be and is not, a misspelt one is taken for it: the
+/// compiler says that it does not know it, and what it was meant to say is not missing as well.
+fn ours<'a>(name: &str, attributes: &'a [Attribute], place: Place) -> Vec<&'a Attribute> {
+    let called = |is_ours: &dyn Fn(&Ident) -> bool| {
+        let is_ours = |attribute: &&Attribute| attribute.path().get_ident().is_some_and(is_ours);
+        attributes.iter().filter(is_ours).collect::<Vec<_>>()
+    };
+    let exactly = called(&|ident| ident == name);
+    if !exactly.is_empty() || place != Place::Aggregate {
+        return exactly;
+    }
+    called(&|ident| similar::nearest(&ident.to_string(), [name]).is_some())
+}
+
+/// `name = "bank-account"` for a lone `"bank-account"`, where there can be a name.
+fn name_alone(found: &TokenStream, table: &'static Table, place: Place) -> Option<String> {
+    let literal: LitStr = syn::parse2(found.clone()).ok()?;
+    let key = table.find("name")?;
+    let fits = matches!(key.form, Form::Text) && key.places.contains(&place);
+    fits.then(|| format!("{} = {}", key.name, literal.token()))
 }
 
 /// What the whole attribute may look like in this place.

@@ -38,8 +38,9 @@ impl Errors {
         first: impl ToTokens,
         first_message: &str,
     ) {
-        self.at(second, message);
-        self.at(first, first_message);
+        let mut error = syn::Error::new_spanned(second, message.into());
+        error.combine(syn::Error::new_spanned(first, first_message));
+        self.push(error);
     }
 
     pub(crate) fn push(&mut self, error: syn::Error) {
@@ -49,16 +50,27 @@ impl Errors {
             .push(error);
     }
 
-    /// The `compile_error!` items of everything found, if anything was.
+    /// The `compile_error!` items of everything found, if anything was, in the order of the source.
     pub(crate) fn finish(mut self) -> Result<(), TokenStream> {
-        let found = self
+        let mut found = self
             .found
             .take()
             .expect("only `finish` takes the list, and it takes `self`");
         if found.is_empty() {
             return Ok(());
         }
+        found.sort_by_key(|error| place(error.span()));
         Err(found.iter().map(syn::Error::to_compile_error).collect())
+    }
+}
+
+/// Line and column, which are known inside the compiler only.
+fn place(span: Span) -> (usize, usize) {
+    if proc_macro::is_available() {
+        let span = span.unwrap();
+        (span.line(), span.column())
+    } else {
+        (0, 0)
     }
 }
 

@@ -10,7 +10,7 @@ use syn::{Data, parse_quote};
 use crate::ast::aggregate::Derives;
 use crate::ast::{Aggregate, Enum, Event, Item, Messages};
 use crate::expand::aggregate::Types;
-use crate::expand::{event_enum, message_enum, scope};
+use crate::expand::{command_enum, event_enum, message_enum, scope};
 
 /// The enums, and an `Aggregate` that can be named.
 pub(crate) fn aggregate(mut input: Aggregate<'_>) -> TokenStream {
@@ -20,29 +20,65 @@ pub(crate) fn aggregate(mut input: Aggregate<'_>) -> TokenStream {
     if let Messages::Listed(commands) = &input.commands {
         enums.extend(message_enum::commands(&input, commands));
         impls.extend(message_enum::from_impls(commands));
+        impls.extend(command_enum::serde(commands));
+        if !commands.is_known {
+            impls.extend(from_any(&input, commands, &quote!(__eventfold::Decide)));
+        }
     }
     if let Messages::Listed(events) = &input.events {
+        let ident = &events.ident;
         enums.extend(message_enum::events(&input, events));
         impls.extend(message_enum::from_impls(events));
-        impls.extend(event_enum::serde(&input, events));
-        let (krate, ident) = (&input.krate, &events.ident);
+        impls.extend(event_enum::serde(events));
         impls.extend(domain_event_impl(
-            quote!(impl #krate::__private::DomainEvent for #ident),
-            krate,
+            quote!(impl __eventfold::DomainEvent for #ident),
         ));
+        if !events.is_known {
+            impls.extend(from_any(&input, events, &quote!(__eventfold::Evolve)));
+        }
     }
     impls.extend(aggregate_impl(&input));
-    let scope = scope(impls);
+    let scope = scope(&input.krate, impls);
     quote!(#enums #scope)
+}
+
+/// Where it is not known what is listed, all that is decided or evolved by.
+///
+/// ```ignore
+/// impl<Any> From<Any> for BankAccountCommand
+/// where
+///     BankAccount: Decide<Any>,
+/// {
+///     fn from(_: Any) -> Self {
+///         unreachable!()
+///     }
+/// }
+/// ```
+fn from_any(input: &Aggregate<'_>, unknown: &Enum, by: &TokenStream) -> Option<TokenStream> {
+    let (ident, state) = (&unknown.ident, input.ident());
+    // With parameters the compiler cannot exclude that `Any` is the enum itself.
+    input.generics().params.is_empty().then(|| {
+        quote! {
+            #[automatically_derived]
+            impl<__Any> ::core::convert::From<__Any> for #ident
+            where
+                #state: #by<__Any>,
+            {
+                fn from(_: __Any) -> Self {
+                    ::core::unreachable!()
+                }
+            }
+        }
+    })
 }
 
 /// A `DomainEvent` without names.
 pub(crate) fn event(input: &Event<'_>) -> TokenStream {
-    let (krate, ident) = (&input.krate, &input.input.ident);
+    let ident = &input.input.ident;
     let (generics, arguments, where_clause) = input.input.generics.split_for_impl();
     let header =
-        quote!(impl #generics #krate::__private::DomainEvent for #ident #arguments #where_clause);
-    scope(domain_event_impl(header, krate))
+        quote!(impl #generics __eventfold::DomainEvent for #ident #arguments #where_clause);
+    scope(&input.krate, domain_event_impl(header))
 }
 
 /// Makes the enums such that they compile: variants differ, and so do the enums' names.
@@ -62,6 +98,12 @@ fn repair(input: &mut Aggregate<'_>) {
         }
         taken.push(name);
         repair_variants(generated);
+        if !generated.is_known {
+            // With a variant, what is done with a value is not taken for unreachable.
+            generated
+                .items
+                .push(Item::new(parse_quote!(::core::primitive::bool)));
+        }
     }
     if let Messages::Listed(events) = &mut input.events
         && let Some(Derives { paths, .. }) = &mut events.derives
@@ -108,25 +150,24 @@ fn repair_variants(generated: &mut Enum) {
 /// }
 /// ```
 fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
-    let (krate, ident) = (&input.krate, input.ident());
+    let ident = input.ident();
     let Types {
         command,
         event,
         error,
     } = Types::of(input);
     let mut generics = input.generics().clone();
-    let is_supported = matches!(input.input.data, Data::Struct(_)) && generics.params.is_empty();
-    if !is_supported {
-        // What `Aggregate` asks for may be missing because of the shape. A bound over a lifetime
-        // is believed until the impl is used (rust-lang/rust#48214).
+    if matches!(input.input.data, Data::Union(_)) || !generics.params.is_empty() {
+        // What `Aggregate` asks for is missing because of the shape. A bound over a lifetime is
+        // believed until the impl is used (rust-lang/rust#48214).
         let (_, arguments, _) = input.generics().split_for_impl();
         let this = quote!(#ident #arguments);
         let bounds = generics.make_where_clause();
         bounds.predicates.push(parse_quote! {
             for<'__any> #this: ::core::default::Default
                 + ::core::clone::Clone
-                + #krate::__private::serde::Serialize
-                + #krate::__private::serde::de::DeserializeOwned
+                + __eventfold::serde::Serialize
+                + __eventfold::serde::de::DeserializeOwned
                 + ::core::marker::Send
                 + ::core::marker::Sync
         });
@@ -135,7 +176,7 @@ fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
     let (generics, arguments, where_clause) = generics.split_for_impl();
     quote! {
         #[automatically_derived]
-        impl #generics #krate::__private::Aggregate for #ident #arguments #where_clause {
+        impl #generics __eventfold::Aggregate for #ident #arguments #where_clause {
             const AGGREGATE_TYPE: &'static str = "";
             type Command = #command;
             type DomainEvent = #event;
@@ -165,11 +206,11 @@ fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
 ///     // encode, decode
 /// }
 /// ```
-fn domain_event_impl(header: TokenStream, krate: &syn::Path) -> TokenStream {
+fn domain_event_impl(header: TokenStream) -> TokenStream {
     quote! {
         #[automatically_derived]
         #header {
-            const NAMES: &'static [#krate::__private::EventName] = &[];
+            const NAMES: &'static [__eventfold::EventName] = &[];
 
             fn name(&self) -> &'static str {
                 ::core::unreachable!()
@@ -178,13 +219,13 @@ fn domain_event_impl(header: TokenStream, krate: &syn::Path) -> TokenStream {
             fn encode(
                 &self,
                 _: &mut ::std::vec::Vec<u8>,
-            ) -> ::core::result::Result<(), #krate::__private::EncodeError> {
+            ) -> ::core::result::Result<(), __eventfold::EncodeError> {
                 ::core::unreachable!()
             }
 
             fn decode(
-                _: #krate::__private::StoredEvent<'_>,
-            ) -> ::core::result::Result<Self, #krate::__private::DecodeError> {
+                _: __eventfold::StoredEvent<'_>,
+            ) -> ::core::result::Result<Self, __eventfold::DecodeError> {
                 ::core::unreachable!()
             }
         }

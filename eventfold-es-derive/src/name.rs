@@ -46,12 +46,14 @@ impl Name {
     }
 
     /// Refuses what would be mistaken for another name, or not be seen at all, in a stored line.
-    pub(crate) fn check_stored(&self, what: &str, errors: &mut Errors) {
+    pub(crate) fn check_stored(&self, what: &str, example: &str, errors: &mut Errors) {
         let name = &self.value;
         if name.is_empty() {
             errors.at_span(
                 self.span,
-                format!("{what} is empty; name what happened, such as `\"MoneyDeposited\"`"),
+                format!(
+                    "{what} is empty; write what it is called when stored, such as `\"{example}\"`"
+                ),
             );
         } else if let Some(letter) = name.chars().find(|letter| letter.is_control()) {
             errors.at_span(
@@ -101,19 +103,18 @@ fn in_words(letter: char) -> String {
     }
 }
 
-/// A name like `name` that can be a directory's.
+/// A name like `name` that can be a directory's. One that is hardly ASCII has none.
 fn safe(name: &str) -> String {
     let words: Vec<&str> = name
         .split(|letter| !is_safe(letter))
         .filter(|word| !word.is_empty())
         .collect();
     let mut safe = words.join("-");
-    safe.truncate(255);
-    if safe.is_empty() {
-        "bank-account".to_owned()
-    } else {
-        safe
+    if safe.is_empty() || !name.is_ascii() {
+        return "bank-account".to_owned();
     }
+    safe.truncate(255);
+    safe
 }
 
 #[cfg(test)]
@@ -148,7 +149,9 @@ mod tests {
 
     #[test]
     fn an_event_name_can_be_seen() {
-        let check = |name: &Name, errors: &mut Errors| name.check_stored("event name", errors);
+        let check = |name: &Name, errors: &mut Errors| {
+            name.check_stored("event name", "MoneyDeposited", errors);
+        };
         for name in [
             "MoneyDeposited",
             "money deposited",

@@ -1,1 +1,315 @@
-//! Committed expansions.
+//! The committed expansions: `tests/<case>.expanded.rs` holds an input and what it expands to.
+//!
+//! After a change, `EVENTFOLD_BLESS=1 cargo test -p eventfold-es-derive` writes them anew. Read the
+//! difference: this is the code that users get.
+
+use std::path::Path;
+
+use proc_macro2::TokenStream;
+use syn::DeriveInput;
+
+type Derive = fn(&DeriveInput) -> TokenStream;
+
+/// Expands `input` and compares it with the committed expansion.
+fn expands(case: &str, derive: Derive, input: &str) {
+    let parsed: DeriveInput = syn::parse_str(input).unwrap();
+    let file = syn::parse2(derive(&parsed)).unwrap();
+    let expanded = format!(
+        "{}\n// Expands to:\n\n{}",
+        input.trim_start(),
+        prettyplease::unparse(&file)
+    );
+
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/tests/{case}.expanded.rs"));
+    if std::env::var_os("EVENTFOLD_BLESS").is_some() {
+        std::fs::write(&path, expanded).unwrap();
+        return;
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    let line = first_difference(&committed, &expanded);
+    assert!(
+        committed == expanded,
+        "`{}` differs from line {line} on; EVENTFOLD_BLESS=1 writes it anew. Expanded:\n{expanded}",
+        path.display()
+    );
+}
+
+fn first_difference(a: &str, b: &str) -> usize {
+    let same = a.lines().zip(b.lines()).take_while(|(a, b)| a == b);
+    same.count() + 1
+}
+
+#[test]
+fn aggregate() {
+    expands(
+        "aggregate",
+        crate::aggregate,
+        r"
+#[aggregate(commands(OpenAccount, Deposit), events(AccountOpened, Deposited))]
+pub struct BankAccount {
+    owner: Option<String>,
+    balance: u64,
+}
+",
+    );
+}
+
+#[test]
+fn aggregate_with_every_option() {
+    expands(
+        "aggregate_with_every_option",
+        crate::aggregate,
+        r#"
+#[aggregate(
+    name = "konto",
+    commands(commands::Deposit = "deposit"),
+    events(self::events::Deposited),
+    error = BankError<u64>,
+    command_enum(name = Command, derive(Debug, PartialEq, Serialize, Deserialize)),
+    event_enum(name = Event, derive(Clone, PartialEq, Serialize, Deserialize)),
+    snapshot(every = 50, version = 2),
+    unknown_events = "skip",
+    crate = ::framework::eventfold_es,
+)]
+pub(crate) struct BankAccount(u64);
+"#,
+    );
+}
+
+#[test]
+fn aggregate_with_own_enums() {
+    expands(
+        "aggregate_with_own_enums",
+        crate::aggregate,
+        r"
+#[aggregate(command = CounterCommand, event = events::CounterEvent)]
+struct Counter {
+    value: u64,
+}
+",
+    );
+}
+
+#[test]
+fn aggregate_with_commands_that_are_not_serialised() {
+    expands(
+        "aggregate_with_commands_that_are_not_serialised",
+        crate::aggregate,
+        r"
+#[aggregate(command_enum(derive(Debug)), commands(Add), event = CounterEvent)]
+struct Counter(u64);
+",
+    );
+}
+
+#[test]
+fn aggregate_with_commands_that_are_only_written() {
+    expands(
+        "aggregate_with_commands_that_are_only_written",
+        crate::aggregate,
+        r#"
+#[aggregate(command_enum(derive(Serialize)), commands(Add = "add"), event = CounterEvent)]
+struct Counter(u64);
+"#,
+    );
+}
+
+#[test]
+fn aggregate_without_commands() {
+    expands(
+        "aggregate_without_commands",
+        crate::aggregate,
+        r"
+#[aggregate(commands(), event = Imported)]
+struct Archive;
+",
+    );
+}
+
+#[test]
+fn aggregate_after_a_mistake() {
+    expands(
+        "aggregate_after_a_mistake",
+        crate::aggregate,
+        r"
+#[aggregate(comands(Open, other::Open), event_enum(derive(Debug)), error = BankError)]
+pub struct BankAccount;
+",
+    );
+}
+
+#[test]
+fn aggregate_of_the_wrong_shape() {
+    expands(
+        "aggregate_of_the_wrong_shape",
+        crate::aggregate,
+        r"
+#[aggregate(command = WalletCommand, event = WalletEvent)]
+struct Wallet<'a, T: Clone, const N: usize>
+where
+    T: Copy,
+{
+    coins: [&'a T; N],
+}
+",
+    );
+}
+
+#[test]
+fn event_struct() {
+    expands(
+        "event_struct",
+        crate::domain_event,
+        r"
+struct Deposited {
+    amount: u64,
+}
+",
+    );
+}
+
+#[test]
+fn event_struct_with_names() {
+    expands(
+        "event_struct_with_names",
+        crate::domain_event,
+        r#"
+#[event(name = "MoneyDeposited", alias = "Deposited", alias = "deposit")]
+struct Deposited(u64);
+"#,
+    );
+}
+
+#[test]
+fn event_enum() {
+    expands(
+        "event_enum",
+        crate::domain_event,
+        r"
+enum CounterEvent {
+    Added { amount: u64 },
+    Scaled(u64),
+    Reset,
+}
+",
+    );
+}
+
+#[test]
+fn event_enum_with_names() {
+    expands(
+        "event_enum_with_names",
+        crate::domain_event,
+        r#"
+#[event(rename_all = "kebab-case", crate = framework::eventfold_es)]
+enum CounterEvent {
+    #[event(alias = "Added")]
+    WasAdded { amount: u64 },
+    #[event(name = "reset", alias = "Reset", alias = "cleared")]
+    WasReset,
+    r#Move,
+}
+"#,
+    );
+}
+
+#[test]
+fn event_after_a_mistake() {
+    expands(
+        "event_after_a_mistake",
+        crate::domain_event,
+        r#"
+#[event(nmae = "MoneyDeposited")]
+struct Deposited<T>(T);
+"#,
+    );
+}
+
+/// Whatever stands in the attributes, the output is Rust: errors and a fallback at worst.
+#[test]
+fn no_attribute_makes_it_panic() {
+    const WORDS: [&str; 40] = [
+        "name",
+        "commands",
+        "events",
+        "command",
+        "event",
+        "error",
+        "command_enum",
+        "event_enum",
+        "snapshot",
+        "unknown_events",
+        "crate",
+        "alias",
+        "rename_all",
+        "every",
+        "version",
+        "derive",
+        "=",
+        "=",
+        ",",
+        ",",
+        ",",
+        ":",
+        "<",
+        ">",
+        "::",
+        "#",
+        "-",
+        "&",
+        "?",
+        "\"skip\"",
+        "\"\"",
+        "\"kebab-case\"",
+        "\"a/b\"",
+        "0",
+        "100",
+        "A",
+        "b::B",
+        "Clone",
+        "r#move",
+        "'a",
+    ];
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = move |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below as u64).unwrap()
+    };
+    for _ in 0..300 {
+        let mut inside = String::new();
+        let mut open = Vec::new();
+        for _ in 0..random(14) {
+            match random(5) {
+                0 => {
+                    let (start, end) = [('(', ')'), ('[', ']'), ('{', '}')][random(8).min(2) % 3];
+                    inside.push(start);
+                    open.push(end);
+                }
+                1 => inside.extend(open.pop()),
+                _ => {
+                    inside.push_str(WORDS[random(WORDS.len())]);
+                    inside.push(' ');
+                }
+            }
+        }
+        inside.extend(open.into_iter().rev());
+        for item in [
+            "struct S;",
+            "enum E { A, #[event(X)] B(u8) }",
+            "struct G<T>(T);",
+        ] {
+            let item = item.replace('X', &inside);
+            let input = format!("#[aggregate({inside})] #[event({inside})] {item}");
+            let Ok(input) = syn::parse_str::<DeriveInput>(&input) else {
+                continue;
+            };
+            for derive in [crate::aggregate as Derive, crate::domain_event] {
+                if let Err(error) = syn::parse2::<syn::File>(derive(&input)) {
+                    panic!("`{inside}` expands to what is no Rust: {error}");
+                }
+            }
+        }
+    }
+}

@@ -27,6 +27,7 @@ mod open;
 mod redo;
 mod shared;
 mod snapshot;
+mod snapshot_queue;
 mod stream;
 mod upkeep;
 

@@ -39,6 +39,16 @@ pub(crate) struct Enum {
     /// Nothing for the default.
     pub(crate) derives: Option<Derives>,
     pub(crate) items: Vec<Item>,
+    /// Whether the list could be read. If not, only the fallback sees this enum.
+    pub(crate) is_known: bool,
+}
+
+/// Which of serde's two traits a generated enum has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Serde {
+    None,
+    One,
+    Both,
 }
 
 /// `derive(Debug, Clone)`
@@ -134,12 +144,13 @@ fn check_shape(input: &DeriveInput, errors: &mut Errors) {
             "`Aggregate` can only be derived for a struct; keep the state in one struct and the alternatives in a field of it",
         );
     }
-    if !input.generics.params.is_empty() {
-        errors.at(
-            &input.generics,
-            "`Aggregate` cannot be derived for a generic type; a stored stream belongs to one concrete type, so write the types out",
-        );
-    }
+    super::refuse_parameters(
+        input,
+        "Aggregate",
+        "a stored stream belongs to one concrete type, so write the types out",
+        "the state is kept for long, so let it own its data",
+        errors,
+    );
 }
 
 /// The attribute on a field would be ignored.
@@ -208,16 +219,13 @@ impl Kind {
             return Messages::Own(Box::new(own.clone()));
         }
         let options = entries.keys(options);
-        let ident = options.and_then(|options| options.ident("name")).cloned();
+        let named = options.and_then(|options| options.ident("name")).cloned();
+        let listed = entries.listed(list);
         Messages::Listed(Enum {
-            ident: ident.unwrap_or_else(|| format_ident!("{}{suffix}", input.ident)),
+            ident: named.unwrap_or_else(|| format_ident!("{}{suffix}", input.ident)),
             derives: options.and_then(Derives::read),
-            items: entries
-                .listed(list)
-                .unwrap_or_default()
-                .iter()
-                .map(Item::new)
-                .collect(),
+            items: listed.unwrap_or_default().iter().map(Item::read).collect(),
+            is_known: listed.is_some(),
         })
     }
 
@@ -235,6 +243,26 @@ impl Kind {
     }
 }
 
+impl Enum {
+    /// Both by default.
+    pub(crate) fn serde(&self) -> Serde {
+        let Some(derives) = &self.derives else {
+            return Serde::Both;
+        };
+        match derives.paths.iter().filter(|path| is_serde(path)).count() {
+            0 => Serde::None,
+            1 => Serde::One,
+            _ => Serde::Both,
+        }
+    }
+}
+
+/// Whether a derive is serde's `Serialize` or `Deserialize`.
+pub(crate) fn is_serde(derive: &Path) -> bool {
+    let last = derive.segments.last();
+    last.is_some_and(|last| last.ident == "Serialize" || last.ident == "Deserialize")
+}
+
 impl Derives {
     fn read(options: &Entries) -> Option<Self> {
         let paths = options.derives("derive")?.to_vec();
@@ -244,11 +272,21 @@ impl Derives {
 }
 
 impl Item {
-    fn new(listed: &Listed) -> Self {
+    /// A type as a variant called as its last segment.
+    pub(crate) fn new(ty: TypePath) -> Self {
+        let last = ty.path.segments.last();
+        let variant = last.expect("a parsed path has a segment").ident.clone();
         Self {
-            ty: listed.ty.clone(),
-            variant: listed.ident().clone(),
+            ty,
+            variant,
+            wire_name: None,
+        }
+    }
+
+    fn read(listed: &Listed) -> Self {
+        Self {
             wire_name: listed.wire_name.clone().map(Name::from),
+            ..Self::new(listed.ty.clone())
         }
     }
 
@@ -274,6 +312,12 @@ where
     match literal.base10_parse::<N>() {
         Ok(number) if number >= N::from(1) => return Some(number),
         Ok(_) => errors.at(literal, "`0` is too small; write `1` or more"),
+        Err(_) if literal.base10_digits().starts_with('-') => {
+            errors.at(
+                literal,
+                format!("`{literal}` is too small; write `1` or more"),
+            );
+        }
         Err(_) => errors.at(
             literal,
             format!("`{literal}` is too large; write a smaller number"),
@@ -290,12 +334,9 @@ fn skips_unknown_events(entries: &Entries, errors: &mut Errors) -> bool {
     if !["reject", "skip"].contains(&value.as_str()) {
         let remedy = match similar::nearest(&value, ["reject", "skip"]) {
             Some(meant) => format!("did you mean `\"{meant}\"`?"),
-            None => "write `\"reject\"` to fail on an event without a known name, `\"skip\"` to leave it out".to_owned(),
+            None => "write `\"reject\"` to fail on an event without a known name, or `\"skip\"` to leave it out".to_owned(),
         };
-        errors.at(
-            literal,
-            format!("`{value}` is nothing that `unknown_events` can do; {remedy}"),
-        );
+        errors.at(literal, format!("unknown value `{value}`; {remedy}"));
     }
     value == "skip"
 }

@@ -88,12 +88,13 @@ fn check_shape(input: &DeriveInput, errors: &mut Errors) {
         ),
         _ => {}
     }
-    if !input.generics.params.is_empty() {
-        errors.at(
-            &input.generics,
-            "`DomainEvent` cannot be derived for a generic type; a stored name belongs to one concrete type that owns its data, so write the types out",
-        );
-    }
+    super::refuse_parameters(
+        input,
+        "DomainEvent",
+        "a stored name belongs to one concrete type, so write the types out",
+        "an event is read from a file, so let it own its data",
+        errors,
+    );
 }
 
 fn variants<'a>(

@@ -1,14 +1,16 @@
 //! The values of keys. Each is read by its form; a wrong one is reported with the correct format.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::ext::IdentExt as _;
 use syn::parse::discouraged::Speculative as _;
 use syn::parse::{Parse, ParseStream, Parser as _};
-use syn::{Ident, LitInt, LitStr, Path, PathArguments, Token, Type, TypePath, token};
+use syn::punctuated::Punctuated;
+use syn::{Ident, LitInt, LitStr, Path, Token, Type, TypePath, token};
 
 use super::key::{Form, Key};
-use super::{Entries, rest_of_entry, separator};
+use super::list::{self, Listed};
+use super::{Entries, rest_of_entry};
 use crate::errors::Errors;
 
 /// A value in its key's [`Form`].
@@ -23,24 +25,10 @@ pub(crate) enum Value {
     Keys(Entries),
 }
 
-/// A type in `commands(...)` or `events(...)`.
-#[derive(Clone)]
-pub(crate) struct Listed {
-    pub(crate) ty: TypePath,
-    /// What it is called when serialised, if that was given.
-    pub(crate) wire_name: Option<LitStr>,
-}
-
-impl Listed {
-    /// The last segment, which names the variant.
-    pub(crate) fn ident(&self) -> &Ident {
-        let last = self.ty.path.segments.last();
-        &last.expect("a parsed path has a segment").ident
-    }
-}
-
 impl Value {
     /// Reads what follows `key`, or reports why it cannot be.
+    ///
+    /// A value with a mistake is returned as well, where it is clear what was meant.
     pub(super) fn parse(
         input: ParseStream<'_>,
         key: &Ident,
@@ -61,11 +49,23 @@ impl Value {
                 }
             }
             Form::Ident => assigned(input, key, of, "a name", errors).map(Self::Ident),
-            Form::Commands => listed(input, key, of, errors, command).map(Self::Listed),
-            Form::Events => listed(input, key, of, errors, event).map(Self::Listed),
-            Form::Derives => listed(input, key, of, errors, derive).map(Self::Derives),
+            Form::Commands | Form::Events => {
+                let tokens = parenthesized(input, key, of, errors)?;
+                Some(Self::Listed(list::types(tokens, key, of, errors)))
+            }
+            Form::Derives => {
+                let tokens = parenthesized(input, key, of, errors)?;
+                list::derives(tokens, of, errors).map(Self::Derives)
+            }
             Form::Keys(table, place) => {
                 let tokens = parenthesized(input, key, of, errors)?;
+                if tokens.is_empty() {
+                    let format = of.example;
+                    errors.at(
+                        key,
+                        format!("`{key}()` says nothing; the correct format looks like `{format}`"),
+                    );
+                }
                 let mut entries = Entries::empty();
                 entries.read(tokens, &format!("{key}(...)"), table, place, errors);
                 Some(Self::Keys(entries))
@@ -92,11 +92,22 @@ fn assigned<T: Parse>(
     }
     let Ok(equals) = input.parse::<Token![=]>() else {
         let found = rest_of_entry(input);
+        let meant = behind_another_sign(&found).and_then(|inner| syn::parse2::<T>(inner).ok());
+        let format = several(&found, of)
+            .or_else(|| Some(format!("{} = {}", of.name, behind_another_sign(&found)?)))
+            .filter(|_| meant.is_some() || of.repeatable)
+            .unwrap_or_else(|| format.to_owned());
+        let list = match (of.form, of.name) {
+            (Form::Type, "command" | "event") => {
+                format!(", or `{key}s(...)` for types to list")
+            }
+            _ => String::new(),
+        };
         errors.at(
             found,
-            format!("expected `=` after `{key}`; the correct format looks like `{format}`"),
+            format!("expected `=` after `{key}`; the correct format looks like `{format}`{list}"),
         );
-        return None;
+        return meant;
     };
     if input.is_empty() || input.peek(Token![,]) {
         errors.at(
@@ -134,14 +145,39 @@ fn wrong<T: Parse>(found: TokenStream, what: &str, of: &Key, errors: &mut Errors
             .then(|| format!("\"{}\"", found.to_string().replace(' ', ""))),
         _ => None,
     };
-    let example = value.map_or(of.example.to_owned(), |value| {
-        format!("{} = {value}", of.name)
-    });
+    let example = several(&found, of)
+        .or_else(|| Some(format!("{} = {}", of.name, value?)))
+        .unwrap_or_else(|| of.example.to_owned());
     errors.at(
         found,
         format!("expected {what}{unquoted}; the correct format looks like `{example}`"),
     );
     meant
+}
+
+/// The value in `("value")` or `: "value"`, written where `= "value"` should be.
+fn behind_another_sign(found: &TokenStream) -> Option<TokenStream> {
+    let mut tokens = found.clone().into_iter();
+    match tokens.next()? {
+        TokenTree::Group(group) if tokens.next().is_none() => Some(group.stream()),
+        TokenTree::Punct(sign) if sign.as_char() == ':' => Some(tokens.collect()),
+        _ => None,
+    }
+}
+
+/// The key repeated for each of `["one", "two"]` or `("one", "two")`, if it may be.
+fn several(found: &TokenStream, of: &Key) -> Option<String> {
+    let Some(TokenTree::Group(group)) = found.clone().into_iter().next() else {
+        return None;
+    };
+    let values = Punctuated::<LitStr, Token![,]>::parse_terminated
+        .parse2(group.stream())
+        .ok()?;
+    let repeated: Vec<String> = values
+        .iter()
+        .map(|value| format!("{} = {}", of.name, value.to_token_stream()))
+        .collect();
+    (of.repeatable && !repeated.is_empty()).then(|| repeated.join(", "))
 }
 
 /// `( ... )`: what is between the parentheses.
@@ -162,173 +198,39 @@ fn parenthesized(
         return None;
     }
     if input.peek(token::Paren) {
-        let read = |input: ParseStream<'_>| {
-            let content;
-            syn::parenthesized!(content in input);
-            content.parse::<TokenStream>()
+        return match input.parse() {
+            Ok(TokenTree::Group(group)) => Some(group.stream()),
+            _ => None,
         };
-        return read(input).ok();
     }
-    let whole = match of.name {
-        "commands" | "events" => {
+    let found = rest_of_entry(input);
+    let mut tokens = found.clone().into_iter();
+    let meant = match (tokens.next(), tokens.next()) {
+        (Some(TokenTree::Group(group)), None) => Some(group.stream()),
+        _ => None,
+    };
+    let right = match (of.form, &meant) {
+        (_, Some(list)) => format!("`{}({list})`", of.name),
+        (Form::Commands | Form::Events, None) => {
             let one = of.name.trim_end_matches('s');
-            format!(", or `{one} = Type` for an enum of your own")
+            format!("`{format}`, or `{one} = Type` for an enum of your own")
         }
-        _ => String::new(),
+        _ => format!("`{format}`"),
     };
-    let found = rest_of_entry(input);
-    errors.at(
-        found,
-        format!("expected a list in parentheses after `{key}`; the correct format looks like `{format}`{whole}"),
-    );
-    None
-}
-
-/// `(item, item)`. An item that cannot be read is reported and left out.
-fn listed<T>(
-    input: ParseStream<'_>,
-    key: &Ident,
-    of: &'static Key,
-    errors: &mut Errors,
-    mut item: impl FnMut(ParseStream<'_>, &Key, &mut Errors) -> Option<T>,
-) -> Option<Vec<T>> {
-    let tokens = parenthesized(input, key, of, errors)?;
-    if tokens.is_empty() && matches!(of.form, Form::Events) {
-        let format = of.example;
-        errors.at(key, format!("`{key}()` lists nothing, but a state is made of events; the correct format looks like `{format}`"));
-    }
-    let mut items = Vec::new();
-    let all = |input: ParseStream<'_>| {
-        while !input.is_empty() {
-            match item(input, of, errors) {
-                Some(item) => items.push(item),
-                None => drop(rest_of_entry(input)),
-            }
-            separator(input, errors);
-        }
-        Ok(())
-    };
-    if let Err(error) = all.parse2(tokens) {
-        errors.push(error);
-    }
-    Some(items)
-}
-
-/// `path::Type`, or `path::Type = "wire-name"`.
-fn command(input: ParseStream<'_>, of: &Key, errors: &mut Errors) -> Option<Listed> {
-    let ty = listed_type(input, of, errors)?;
-    let wire_name = wire_name(input, &ty, errors);
-    Some(Listed { ty, wire_name })
-}
-
-/// `path::Type`
-fn event(input: ParseStream<'_>, of: &Key, errors: &mut Errors) -> Option<Listed> {
-    let ty = listed_type(input, of, errors)?;
-    if input.peek(Token![=]) {
-        let extra = rest_of_entry(input);
-        let name = extra
-            .clone()
-            .into_iter()
-            .nth(1)
-            .map_or("\"...\"".to_owned(), |name| name.to_string());
-        errors.at(
-            extra,
-            format!(
-                "an event's stored name stands on the event; put `#[event(name = {name})]` on `{}`",
-                shown(&ty)
-            ),
-        );
-    }
-    Some(Listed {
-        ty,
-        wire_name: None,
-    })
-}
-
-/// `Debug` or `serde::Serialize`
-fn derive(input: ParseStream<'_>, of: &Key, errors: &mut Errors) -> Option<Path> {
-    let ahead = input.fork();
-    if ahead.parse::<Path>().is_ok() {
-        return input.parse().ok();
-    }
-    let found = rest_of_entry(input);
     errors.at(
         found,
         format!(
-            "expected a derive; the correct format looks like `{}`",
-            of.example
+            "expected a list in parentheses after `{key}`; the correct format looks like {right}"
         ),
     );
-    None
-}
-
-/// The `= "wire-name"` behind a command, if there is one.
-fn wire_name(input: ParseStream<'_>, ty: &TypePath, errors: &mut Errors) -> Option<LitStr> {
-    let _: Token![=] = input.parse().ok()?;
-    if input.fork().parse::<LitStr>().is_ok() {
-        return input.parse().ok();
-    }
-    let found = rest_of_entry(input);
-    let right = format!("{} = \"wire-name\"", shown(ty));
-    errors.at(
-        found,
-        format!("expected a string literal; the correct format looks like `{right}`"),
-    );
-    None
-}
-
-fn listed_type(input: ParseStream<'_>, of: &Key, errors: &mut Errors) -> Option<TypePath> {
-    if input.peek(Token![#]) {
-        let found = rest_of_entry(input);
-        errors.at(
-            found,
-            "attributes cannot stand in this list; put them on the type",
-        );
-        return None;
-    }
-    let ahead = input.fork();
-    let found = match ahead.parse::<Type>() {
-        Ok(_) => input.parse::<Type>().ok()?,
-        Err(_) => Type::Verbatim(rest_of_entry(input)),
-    };
-    let tokens = found.to_token_stream();
-    let ty = path_of(found);
-    if ty.is_none() {
-        let is_quoted = syn::parse2::<LitStr>(tokens.clone()).is_ok();
-        let unquoted = if is_quoted { " without quotes" } else { "" };
-        errors.at(
-            tokens,
-            format!(
-                "expected the name of a type{unquoted}; the correct format looks like `{}`",
-                of.example
-            ),
-        );
-    }
-    ty
+    meant
 }
 
 /// The path that a type is, through the invisible groups around a `macro_rules!` variable.
-fn path_of(ty: Type) -> Option<TypePath> {
+pub(super) fn path_of(ty: Type) -> Option<TypePath> {
     match ty {
         Type::Group(group) => path_of(*group.elem),
         Type::Path(path) if path.qself.is_none() => Some(path),
         _ => None,
     }
-}
-
-/// A type as a message shows it.
-pub(crate) fn shown(ty: &TypePath) -> String {
-    let segments = ty.path.segments.iter().map(|segment| {
-        let arguments = match &segment.arguments {
-            PathArguments::None => "",
-            _ => "<..>",
-        };
-        format!("{}{arguments}", segment.ident)
-    });
-    let start = if ty.path.leading_colon.is_some() {
-        "::"
-    } else {
-        ""
-    };
-    format!("{start}{}", segments.collect::<Vec<_>>().join("::"))
 }

@@ -63,7 +63,7 @@ fn written_names_differ(items: &[Item], errors: &mut Errors) {
     let names: Vec<Name> = items.iter().map(Item::written_name).collect();
     for (position, second) in items.iter().enumerate() {
         if let Some(given) = &second.wire_name {
-            given.check_stored("command name", errors);
+            given.check_stored("command name", "Deposit", errors);
         }
         let name = &names[position];
         let earlier = items[..position].iter().zip(&names);

@@ -28,9 +28,11 @@ struct Used<'a> {
 }
 
 fn check<'a>(by: &'a Ident, names: &'a Names, used: &mut Vec<Used<'a>>, errors: &mut Errors) {
-    names.name.check_stored("event name", errors);
+    names
+        .name
+        .check_stored("event name", "MoneyDeposited", errors);
     for alias in &names.aliases {
-        alias.check_stored("alias", errors);
+        alias.check_stored("alias", "Deposited", errors);
     }
     let all = std::iter::once(&names.name).chain(&names.aliases);
     for (position, name) in all.enumerate() {

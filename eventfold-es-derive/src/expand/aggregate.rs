@@ -3,8 +3,8 @@
 use proc_macro2::{Literal, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 
-use super::message_enum::variant_of;
-use super::{at, event_enum, message_enum};
+use super::message_enum::{enum_of, variant_of};
+use super::{at, command_enum, event_enum, message_enum};
 use crate::ast::{Aggregate, Item, Messages};
 
 pub(crate) fn aggregate(input: &Aggregate<'_>) -> TokenStream {
@@ -13,6 +13,7 @@ pub(crate) fn aggregate(input: &Aggregate<'_>) -> TokenStream {
     if let Messages::Listed(commands) = &input.commands {
         enums.extend(message_enum::commands(input, commands));
         impls.extend(message_enum::from_impls(commands));
+        impls.extend(command_enum::serde(commands));
     }
     if let Messages::Listed(events) = &input.events {
         enums.extend(message_enum::events(input, events));
@@ -20,7 +21,7 @@ pub(crate) fn aggregate(input: &Aggregate<'_>) -> TokenStream {
         impls.extend(event_enum::impls(input, events));
     }
     impls.extend(aggregate_impl(input));
-    let scope = super::scope(impls);
+    let scope = super::scope(&input.krate, impls);
     quote!(#enums #scope)
 }
 
@@ -61,7 +62,6 @@ impl Types {
 /// }
 /// ```
 fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
-    let krate = &input.krate;
     let ident = input.ident();
     let Types {
         command,
@@ -91,12 +91,12 @@ fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
     let (_, _, where_clause) = input.generics().split_for_impl();
     quote! {
         #[automatically_derived]
-        impl #krate::__private::Aggregate for #ident #where_clause {
+        impl __eventfold::Aggregate for #ident #where_clause {
             const AGGREGATE_TYPE: &'static str = #name;
             #state_version
             #snapshot_every
-            const UNKNOWN_EVENTS: #krate::__private::UnknownEvents =
-                #krate::__private::UnknownEvents::#unknown_events;
+            const UNKNOWN_EVENTS: __eventfold::UnknownEvents =
+                __eventfold::UnknownEvents::#unknown_events;
 
             type Command = #command;
             type DomainEvent = #event;
@@ -126,21 +126,19 @@ fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
 /// }
 /// ```
 fn handle(input: &Aggregate<'_>) -> TokenStream {
-    let krate = &input.krate;
     let commands = match &input.commands {
         Messages::Listed(commands) => commands,
         Messages::Own(own) => {
             let decide = quote_spanned! {at(place(own))=>
-                <Self as #krate::__private::Decide<#own>>::decide
+                <Self as __eventfold::Decide<#own>>::decide
             };
             return quote!(#decide(self, __command));
         }
     };
-    let ident = &commands.ident;
     let arms = commands.items.iter().map(|item| {
-        let (ty, variant) = (&item.ty, variant_of(item));
+        let (ty, ident, variant) = (&item.ty, enum_of(commands, item), variant_of(item));
         let decide = quote_spanned! {at(item.variant.span())=>
-            <Self as #krate::__private::Decide<#ty>>::decide
+            <Self as __eventfold::Decide<#ty>>::decide
         };
         quote!(#ident::#variant(__command) => #decide(self, __command),)
     });
@@ -153,21 +151,19 @@ fn handle(input: &Aggregate<'_>) -> TokenStream {
 /// }
 /// ```
 fn apply(input: &Aggregate<'_>) -> TokenStream {
-    let krate = &input.krate;
     let events = match &input.events {
         Messages::Listed(events) => events,
         Messages::Own(own) => {
             let evolve = quote_spanned! {at(place(own))=>
-                <Self as #krate::__private::Evolve<#own>>::evolve
+                <Self as __eventfold::Evolve<#own>>::evolve
             };
             return quote!(#evolve(&mut self, __event););
         }
     };
-    let ident = &events.ident;
     let arms = events.items.iter().map(|item| {
-        let (ty, variant) = (&item.ty, variant_of(item));
+        let (ty, ident, variant) = (&item.ty, enum_of(events, item), variant_of(item));
         let evolve = quote_spanned! {at(item.variant.span())=>
-            <Self as #krate::__private::Evolve<#ty>>::evolve
+            <Self as __eventfold::Evolve<#ty>>::evolve
         };
         quote!(#ident::#variant(__event) => #evolve(&mut self, __event),)
     });
@@ -186,11 +182,10 @@ fn apply(input: &Aggregate<'_>) -> TokenStream {
 /// }
 /// ```
 fn stored_form(input: &Aggregate<'_>, event: &TokenStream) -> TokenStream {
-    let krate = &input.krate;
     let as_event = match &input.events {
-        Messages::Listed(_) => quote!(<#event as #krate::__private::DomainEvent>),
+        Messages::Listed(_) => quote!(<#event as __eventfold::DomainEvent>),
         Messages::Own(own) => {
-            quote_spanned!(at(place(own))=> <#event as #krate::__private::DomainEvent>)
+            quote_spanned!(at(place(own))=> <#event as __eventfold::DomainEvent>)
         }
     };
     quote! {
@@ -199,15 +194,15 @@ fn stored_form(input: &Aggregate<'_>, event: &TokenStream) -> TokenStream {
             __data: &mut ::std::vec::Vec<u8>,
         ) -> ::core::result::Result<
             ::std::borrow::Cow<'static, str>,
-            #krate::__private::EncodeError,
+            __eventfold::EncodeError,
         > {
             #as_event::encode(__event, __data)?;
             ::core::result::Result::Ok(::std::borrow::Cow::Borrowed(#as_event::name(__event)))
         }
 
         fn decode_event(
-            __stored: #krate::__private::StoredEvent<'_>,
-        ) -> ::core::result::Result<#event, #krate::__private::DecodeError> {
+            __stored: __eventfold::StoredEvent<'_>,
+        ) -> ::core::result::Result<#event, __eventfold::DecodeError> {
             #as_event::decode(__stored)
         }
 
@@ -223,7 +218,6 @@ fn stored_form(input: &Aggregate<'_>, event: &TokenStream) -> TokenStream {
 /// }
 /// ```
 fn command_routes(input: &Aggregate<'_>) -> Option<TokenStream> {
-    let krate = &input.krate;
     let add = |item: &Item| {
         let ty = &item.ty;
         quote_spanned!(at(item.variant.span())=> __routes.add::<#ty>();)
@@ -232,7 +226,7 @@ fn command_routes(input: &Aggregate<'_>) -> Option<TokenStream> {
     let routes = items.iter().map(add);
     (!items.is_empty()).then(|| {
         quote! {
-            fn command_routes(__routes: &mut #krate::__private::CommandRoutes<Self>) {
+            fn command_routes(__routes: &mut __eventfold::CommandRoutes<Self>) {
                 #(#routes)*
             }
         }

@@ -1,9 +1,10 @@
 //! `#[derive(DomainEvent)]`: the stored names, and the way to and from the payload.
 
 use proc_macro2::TokenStream;
-use quote::{ToTokens, quote};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt as _;
 
+use super::at;
 use crate::ast::Event;
 use crate::ast::event::{Names, SetVariant, Shape};
 
@@ -12,12 +13,15 @@ pub(crate) fn event(input: &Event<'_>) -> TokenStream {
         Shape::One(names) => one(input, names),
         Shape::Set(variants) => set(input, variants),
     };
-    let (krate, ident) = (&input.krate, &input.input.ident);
+    let ident = &input.input.ident;
     let (_, _, where_clause) = input.input.generics.split_for_impl();
-    super::scope(quote! {
-        #[automatically_derived]
-        impl #krate::__private::DomainEvent for #ident #where_clause { #body }
-    })
+    super::scope(
+        &input.krate,
+        quote! {
+            #[automatically_derived]
+            impl __eventfold::DomainEvent for #ident #where_clause { #body }
+        },
+    )
 }
 
 /// ```ignore
@@ -28,36 +32,36 @@ pub(crate) fn event(input: &Event<'_>) -> TokenStream {
 /// }
 ///
 /// fn encode(&self, data: &mut Vec<u8>) -> Result<(), EncodeError> {
-///     encode_struct(self, "MoneyDeposited", data)
+///     <Self as EventPayload>::encode_struct(self, "MoneyDeposited", data)
 /// }
 ///
 /// fn decode(stored: StoredEvent<'_>) -> Result<Self, DecodeError> {
 ///     match stored.name() {
-///         "MoneyDeposited" | "Deposited" => stored.payload(),
+///         "MoneyDeposited" | "Deposited" => <Self as EventPayload>::decode_struct(stored),
 ///         _ => Err(stored.unknown()),
 ///     }
 /// }
 /// ```
 fn one(input: &Event<'_>, names: &Names) -> TokenStream {
-    let krate = &input.krate;
     let name = text(names);
-    let listed = event_name(input, names);
+    let listed = event_name(names);
     let pattern = pattern(names);
-    let Signatures { encode, decode } = Signatures::of(input);
+    let payload = payload(input);
+    let Signatures { encode, decode } = Signatures::new();
     quote! {
-        const NAMES: &'static [#krate::__private::EventName] = &[#listed];
+        const NAMES: &'static [__eventfold::EventName] = &[#listed];
 
         fn name(&self) -> &'static str {
             #name
         }
 
         #encode {
-            #krate::__private::encode_struct(self, #name, __data)
+            #payload::encode_struct(self, #name, __data)
         }
 
         #decode {
             match __stored.name() {
-                #pattern => __stored.payload(),
+                #pattern => #payload::decode_struct(__stored),
                 _ => ::core::result::Result::Err(__stored.unknown()),
             }
         }
@@ -79,24 +83,22 @@ fn one(input: &Event<'_>, names: &Names) -> TokenStream {
 ///
 /// fn encode(&self, data: &mut Vec<u8>) -> Result<(), EncodeError> {
 ///     match self {
-///         Self::Opened { .. } => encode_variant_of(self, "Opened", "opened", data),
-///         Self::Closed { .. } => encode_variant_of(self, "Closed", "closed", data),
+///         Self::Opened { .. } => <Self as EventPayload>::encode_variant(self, "Opened", "opened", data),
+///         Self::Closed { .. } => <Self as EventPayload>::encode_variant(self, "Closed", "closed", data),
 ///     }
 /// }
 ///
 /// fn decode(stored: StoredEvent<'_>) -> Result<Self, DecodeError> {
 ///     match stored.name() {
-///         "opened" | "Opened" => decode_variant_of(stored, "Opened"),
-///         "closed" => decode_variant_of(stored, "Closed"),
+///         "opened" | "Opened" => <Self as EventPayload>::decode_variant(stored, "Opened"),
+///         "closed" => <Self as EventPayload>::decode_variant(stored, "Closed"),
 ///         _ => Err(stored.unknown()),
 ///     }
 /// }
 /// ```
 fn set(input: &Event<'_>, variants: &[SetVariant<'_>]) -> TokenStream {
-    let krate = &input.krate;
-    let listed = variants
-        .iter()
-        .map(|variant| event_name(input, &variant.names));
+    let payload = payload(input);
+    let listed = variants.iter().map(|variant| event_name(&variant.names));
     let names = variants.iter().map(|variant| {
         let (ident, name) = (variant.ident, text(&variant.names));
         quote!(Self::#ident { .. } => #name,)
@@ -106,16 +108,16 @@ fn set(input: &Event<'_>, variants: &[SetVariant<'_>]) -> TokenStream {
         // As serde calls the variant.
         let tag = ident.unraw().to_string();
         quote! {
-            Self::#ident { .. } => #krate::__private::encode_variant_of(self, #tag, #name, __data),
+            Self::#ident { .. } => #payload::encode_variant(self, #tag, #name, __data),
         }
     });
     let decoded = variants.iter().map(|variant| {
         let (pattern, tag) = (pattern(&variant.names), variant.ident.unraw().to_string());
-        quote!(#pattern => #krate::__private::decode_variant_of(__stored, #tag),)
+        quote!(#pattern => #payload::decode_variant(__stored, #tag),)
     });
-    let Signatures { encode, decode } = Signatures::of(input);
+    let Signatures { encode, decode } = Signatures::new();
     quote! {
-        const NAMES: &'static [#krate::__private::EventName] = &[#(#listed),*];
+        const NAMES: &'static [__eventfold::EventName] = &[#(#listed),*];
 
         fn name(&self) -> &'static str {
             match self { #(#names)* }
@@ -134,37 +136,40 @@ fn set(input: &Event<'_>, variants: &[SetVariant<'_>]) -> TokenStream {
     }
 }
 
+/// `<Self as EventPayload>`, placed on the type, so that an error about serde's traits points there.
+fn payload(input: &Event<'_>) -> TokenStream {
+    quote_spanned!(at(input.input.ident.span())=> <Self as __eventfold::EventPayload>)
+}
+
 struct Signatures {
     encode: TokenStream,
     decode: TokenStream,
 }
 
 impl Signatures {
-    fn of(input: &Event<'_>) -> Self {
-        let krate = &input.krate;
+    fn new() -> Self {
         Self {
             encode: quote! {
                 fn encode(
                     &self,
                     __data: &mut ::std::vec::Vec<u8>,
-                ) -> ::core::result::Result<(), #krate::__private::EncodeError>
+                ) -> ::core::result::Result<(), __eventfold::EncodeError>
             },
             decode: quote! {
                 fn decode(
-                    __stored: #krate::__private::StoredEvent<'_>,
-                ) -> ::core::result::Result<Self, #krate::__private::DecodeError>
+                    __stored: __eventfold::StoredEvent<'_>,
+                ) -> ::core::result::Result<Self, __eventfold::DecodeError>
             },
         }
     }
 }
 
 /// `EventName { name: "MoneyDeposited", aliases: &["Deposited"] }`
-fn event_name(input: &Event<'_>, names: &Names) -> TokenStream {
-    let krate = &input.krate;
+fn event_name(names: &Names) -> TokenStream {
     let name = text(names);
     let aliases = names.aliases.iter().map(|alias| &alias.value);
     quote! {
-        #krate::__private::EventName { name: #name, aliases: &[#(#aliases),*] }
+        __eventfold::EventName { name: #name, aliases: &[#(#aliases),*] }
     }
 }
 

@@ -12,8 +12,8 @@ use crate::attr::shown;
 /// All impls of the enum.
 pub(crate) fn impls(input: &Aggregate<'_>, events: &Enum) -> TokenStream {
     let names = names(input, events);
-    let domain_event = domain_event(input, events);
-    let serde = serde(input, events);
+    let domain_event = domain_event(events);
+    let serde = serde(events);
     quote!(#names #domain_event #serde)
 }
 
@@ -29,22 +29,26 @@ pub(crate) fn impls(input: &Aggregate<'_>, events: &Enum) -> TokenStream {
 /// const _: () = assert_names_are_new("BankAccount", __EVENTS, 1);
 /// ```
 fn names(input: &Aggregate<'_>, events: &Enum) -> TokenStream {
-    let krate = &input.krate;
     let sets = events.items.iter().map(|item| {
-        let (event, ty) = (as_event(input, item), shown(&item.ty));
+        let (event, ty) = (as_event(item), shown(&item.ty));
         quote!((#ty, #event::NAMES))
     });
     let aggregate = input.ident().unraw().to_string();
-    let checks = events.items.iter().enumerate().skip(1).map(|(position, item)| {
-        let position = Literal::usize_unsuffixed(position);
-        quote_spanned! {at(item.variant.span())=>
-            const _: () = #krate::__private::assert_names_are_new(#aggregate, __EVENTS, #position);
-        }
-    });
+    let checks = events
+        .items
+        .iter()
+        .enumerate()
+        .skip(1)
+        .map(|(position, item)| {
+            let position = Literal::usize_unsuffixed(position);
+            quote_spanned! {at(item.variant.span())=>
+                const _: () = __eventfold::assert_names_are_new(#aggregate, __EVENTS, #position);
+            }
+        });
     quote! {
-        const __EVENTS: &[(&str, &[#krate::__private::EventName])] = &[#(#sets),*];
-        const __NAMES: [#krate::__private::EventName; #krate::__private::count_names(__EVENTS)] =
-            #krate::__private::concat_names(__EVENTS);
+        const __EVENTS: &[(&str, &[__eventfold::EventName])] = &[#(#sets),*];
+        const __NAMES: [__eventfold::EventName; __eventfold::count_names(__EVENTS)] =
+            __eventfold::concat_names(__EVENTS);
         #(#checks)*
     }
 }
@@ -73,20 +77,22 @@ fn names(input: &Aggregate<'_>, events: &Enum) -> TokenStream {
 ///     }
 /// }
 /// ```
-fn domain_event(input: &Aggregate<'_>, events: &Enum) -> TokenStream {
-    let (krate, ident) = (&input.krate, &events.ident);
+fn domain_event(events: &Enum) -> TokenStream {
+    let ident = &events.ident;
     let arms = |method: TokenStream, more: TokenStream| -> TokenStream {
         let arm = |item: &Item| {
-            let (event, variant) = (as_event(input, item), variant_of(item));
-            quote!(Self::#variant(__event) => #event::#method(__event #more),)
+            let (event, variant) = (as_event(item), variant_of(item));
+            quote_spanned! {at(item.variant.span())=>
+                Self::#variant(__event) => #event::#method(__event #more),
+            }
         };
         events.items.iter().map(arm).collect()
     };
     let names = arms(quote!(name), quote!());
     let encoded = arms(quote!(encode), quote!(, __data));
     let decoded = events.items.iter().map(|item| {
-        let (event, variant) = (as_event(input, item), variant_of(item));
-        quote! {
+        let (event, variant) = (as_event(item), variant_of(item));
+        quote_spanned! {at(item.variant.span())=>
             if #event::knows(__stored.name()) {
                 return #event::decode(__stored).map(Self::#variant);
             }
@@ -94,8 +100,8 @@ fn domain_event(input: &Aggregate<'_>, events: &Enum) -> TokenStream {
     });
     quote! {
         #[automatically_derived]
-        impl #krate::__private::DomainEvent for #ident {
-            const NAMES: &'static [#krate::__private::EventName] = &__NAMES;
+        impl __eventfold::DomainEvent for #ident {
+            const NAMES: &'static [__eventfold::EventName] = &__NAMES;
 
             fn name(&self) -> &'static str {
                 match self { #names }
@@ -104,13 +110,13 @@ fn domain_event(input: &Aggregate<'_>, events: &Enum) -> TokenStream {
             fn encode(
                 &self,
                 __data: &mut ::std::vec::Vec<u8>,
-            ) -> ::core::result::Result<(), #krate::__private::EncodeError> {
+            ) -> ::core::result::Result<(), __eventfold::EncodeError> {
                 match self { #encoded }
             }
 
             fn decode(
-                __stored: #krate::__private::StoredEvent<'_>,
-            ) -> ::core::result::Result<Self, #krate::__private::DecodeError> {
+                __stored: __eventfold::StoredEvent<'_>,
+            ) -> ::core::result::Result<Self, __eventfold::DecodeError> {
                 #(#decoded)*
                 ::core::result::Result::Err(__stored.unknown())
             }
@@ -131,17 +137,20 @@ fn domain_event(input: &Aggregate<'_>, events: &Enum) -> TokenStream {
 ///     }
 /// }
 /// ```
-pub(crate) fn serde(input: &Aggregate<'_>, events: &Enum) -> TokenStream {
-    let (krate, ident) = (&input.krate, &events.ident);
-    let serde = quote!(#krate::__private::serde);
+pub(crate) fn serde(events: &Enum) -> TokenStream {
+    let ident = &events.ident;
+    let serde = quote!(__eventfold::serde);
     quote! {
         #[automatically_derived]
         impl #serde::Serialize for #ident {
             fn serialize<__S: #serde::Serializer>(
                 &self,
                 __serializer: __S,
-            ) -> ::core::result::Result<__S::Ok, __S::Error> {
-                #krate::__private::serialize_event(self, __serializer)
+            ) -> ::core::result::Result<
+                <__S as #serde::Serializer>::Ok,
+                <__S as #serde::Serializer>::Error,
+            > {
+                __eventfold::serialize_event(self, __serializer)
             }
         }
 
@@ -149,15 +158,15 @@ pub(crate) fn serde(input: &Aggregate<'_>, events: &Enum) -> TokenStream {
         impl<'de> #serde::Deserialize<'de> for #ident {
             fn deserialize<__D: #serde::Deserializer<'de>>(
                 __deserializer: __D,
-            ) -> ::core::result::Result<Self, __D::Error> {
-                #krate::__private::deserialize_event(__deserializer)
+            ) -> ::core::result::Result<Self, <__D as #serde::Deserializer<'de>>::Error> {
+                __eventfold::deserialize_event(__deserializer)
             }
         }
     }
 }
 
 /// `<Deposited as DomainEvent>`, placed so that each error that it is none is the same one.
-fn as_event(input: &Aggregate<'_>, item: &Item) -> TokenStream {
-    let (krate, ty) = (&input.krate, &item.ty);
-    quote_spanned!(at(item.variant.span())=> <#ty as #krate::__private::DomainEvent>)
+fn as_event(item: &Item) -> TokenStream {
+    let ty = &item.ty;
+    quote_spanned!(at(item.variant.span())=> <#ty as __eventfold::DomainEvent>)
 }

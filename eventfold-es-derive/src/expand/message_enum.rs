@@ -6,11 +6,23 @@ use syn::ext::IdentExt as _;
 use syn::{Ident, Path};
 
 use super::at;
+use crate::ast::aggregate::{Serde, is_serde};
 use crate::ast::{Aggregate, Enum, Item};
 
 /// ```ignore
 /// /// The commands of `BankAccount`.
-/// #[derive(Debug, Clone, Serialize, Deserialize)]
+/// #[derive(Debug, Clone)]
+/// pub enum BankAccountCommand {
+///     /// The command `Deposit`.
+///     Deposit(Deposit),
+/// }
+/// ```
+///
+/// serde's traits are implemented in [`command_enum`](super::command_enum). If only one of them
+/// is wanted, serde derives it:
+///
+/// ```ignore
+/// #[derive(Debug, Serialize)]
 /// #[serde(crate = "::eventfold_es::__private::serde", tag = "type", content = "data")]
 /// pub enum BankAccountCommand {
 ///     /// The command `Deposit`.
@@ -18,39 +30,16 @@ use crate::ast::{Aggregate, Enum, Item};
 ///     Deposit(Deposit),
 /// }
 /// ```
-///
-/// serde's attributes are only there if one of its traits is derived.
 pub(crate) fn commands(input: &Aggregate<'_>, commands: &Enum) -> TokenStream {
     let krate = &input.krate;
-    let (derives, with_serde) = match &commands.derives {
-        Some(derives) => {
-            let with_serde = derives.paths.iter().any(is_serde);
-            (
-                derives
-                    .paths
-                    .iter()
-                    .map(ToTokens::to_token_stream)
-                    .collect(),
-                with_serde,
-            )
-        }
-        None => (
-            vec![
-                quote!(::core::fmt::Debug),
-                quote!(::core::clone::Clone),
-                quote!(#krate::__private::serde::Serialize),
-                quote!(#krate::__private::serde::Deserialize),
-            ],
-            true,
-        ),
-    };
-    let serde_path = quote!(#krate::__private::serde)
+    let by_serde = commands.serde() == Serde::One;
+    let derives = derives(commands, |path| by_serde || !is_serde(path));
+    let serde = quote!(#krate::__private::serde)
         .to_string()
         .replace(' ', "");
-    let form =
-        with_serde.then(|| quote!(#[serde(crate = #serde_path, tag = "type", content = "data")]));
+    let form = by_serde.then(|| quote!(#[serde(crate = #serde, tag = "type", content = "data")]));
     let variants = commands.items.iter().map(|item| {
-        let name = item.wire_name.as_ref().filter(|_| with_serde);
+        let name = item.wire_name.as_ref().filter(|_| by_serde);
         let rename = name.map(|name| quote!(#[serde(rename = #name)]));
         variant("command", item, rename)
     });
@@ -66,17 +55,22 @@ pub(crate) fn commands(input: &Aggregate<'_>, commands: &Enum) -> TokenStream {
 /// }
 /// ```
 ///
-/// serde's traits are implemented by the stored names, so they are left out of the derives.
+/// serde's traits are implemented by the stored names, in [`event_enum`](super::event_enum).
 pub(crate) fn events(input: &Aggregate<'_>, events: &Enum) -> TokenStream {
-    let derives = match &events.derives {
-        Some(derives) => {
-            let derives = derives.paths.iter().filter(|path| !is_serde(path));
-            derives.map(ToTokens::to_token_stream).collect()
-        }
-        None => vec![quote!(::core::fmt::Debug), quote!(::core::clone::Clone)],
-    };
+    let derives = derives(events, |path| !is_serde(path));
     let variants = events.items.iter().map(|item| variant("event", item, None));
     definition(input, events, "events", &derives, None, variants)
+}
+
+/// The derives that the user wants and `is_kept` lets through, or the default.
+fn derives(generated: &Enum, is_kept: impl Fn(&Path) -> bool) -> Vec<TokenStream> {
+    match &generated.derives {
+        Some(derives) => {
+            let kept = derives.paths.iter().filter(|path| is_kept(path));
+            kept.map(ToTokens::to_token_stream).collect()
+        }
+        None => vec![quote!(::core::fmt::Debug), quote!(::core::clone::Clone)],
+    }
 }
 
 /// ```ignore
@@ -87,9 +81,8 @@ pub(crate) fn events(input: &Aggregate<'_>, events: &Enum) -> TokenStream {
 /// }
 /// ```
 pub(crate) fn from_impls(generated: &Enum) -> impl Iterator<Item = TokenStream> {
-    let ident = &generated.ident;
     generated.items.iter().map(move |item| {
-        let (ty, variant) = (&item.ty, variant_of(item));
+        let (ty, ident, variant) = (&item.ty, enum_of(generated, item), variant_of(item));
         quote_spanned! {at(item.variant.span())=>
             #[automatically_derived]
             impl ::core::convert::From<#ty> for #ident {
@@ -103,9 +96,18 @@ pub(crate) fn from_impls(generated: &Enum) -> impl Iterator<Item = TokenStream> 
 
 /// The variant's name, where its type stands in the list.
 pub(crate) fn variant_of(item: &Item) -> Ident {
-    let mut variant = item.variant.clone();
-    variant.set_span(at(variant.span()));
-    variant
+    placed(&item.variant, item)
+}
+
+/// The enum's name, where an item of it is the subject.
+pub(crate) fn enum_of(generated: &Enum, item: &Item) -> Ident {
+    placed(&generated.ident, item)
+}
+
+fn placed(ident: &Ident, item: &Item) -> Ident {
+    let mut ident = ident.clone();
+    ident.set_span(at(item.variant.span()));
+    ident
 }
 
 fn definition(
@@ -118,10 +120,11 @@ fn definition(
 ) -> TokenStream {
     let (vis, ident) = (input.vis(), &generated.ident);
     let doc = format!(" The {what} of `{}`.", input.ident().unraw());
+    let derive = (!derives.is_empty()).then(|| quote!(#[derive(#(#derives),*)]));
     quote! {
         #[doc = #doc]
         #[allow(deprecated)]
-        #[derive(#(#derives),*)]
+        #derive
         #form
         #vis enum #ident {
             #(#variants)*
@@ -137,9 +140,4 @@ fn variant(what: &str, item: &Item, rename: Option<TokenStream>) -> TokenStream 
         #rename
         #variant(#ty),
     }
-}
-
-fn is_serde(path: &Path) -> bool {
-    let last = path.segments.last();
-    last.is_some_and(|last| last.ident == "Serialize" || last.ident == "Deserialize")
 }

@@ -23,6 +23,8 @@ enum Decided<A: Aggregate> {
     Answer(Result<(), ExecuteError<A::Error>>),
     /// The answer that it had before.
     Repeat(KnownKey),
+    /// This answer, once the head is durable; the head itself must be loaded again.
+    Panicked(Panic),
 }
 
 impl<A: Aggregate> Actor<A> {
@@ -53,6 +55,10 @@ impl<A: Aggregate> Actor<A> {
             Decided::Repeat(known) => {
                 let result = self.repeat(&known).await;
                 drop(reply.send(result));
+            }
+            Decided::Panicked(panic) => {
+                self.when_durable(answer(reply, Err(ExecuteError::Panicked(panic))));
+                self.head = None;
             }
         }
     }
@@ -93,16 +99,10 @@ impl<A: Aggregate> Actor<A> {
         Decided::Store(events, encoded)
     }
 
-    /// A panic may leave the head in any condition: it is loaded again.
-    fn panicked(
-        &mut self,
-        function: &'static str,
-        payload: &(dyn std::any::Any + Send),
-    ) -> Decided<A> {
-        self.head = None;
+    fn panicked(&self, function: &'static str, payload: &(dyn std::any::Any + Send)) -> Decided<A> {
         let panic = Panic::new(function, self.stream.id(), payload);
         tracing::error!(%panic, "nothing of the command is stored");
-        Decided::Answer(Err(ExecuteError::Panicked(panic)))
+        Decided::Panicked(panic)
     }
 
     /// Hands the commit over; its answer comes from the committer.

@@ -183,6 +183,8 @@ impl<A: Aggregate> Residence for Slot<A> {
             if let Some(mailbox) = mailbox
                 && mailbox.send(Box::new(Mail::Retire)).await.is_ok()
             {
+                // An actor that has not started yet has no turn that one could wait for.
+                mailbox.closed().await;
                 drop(self.stream.take_turn().await);
             }
         })

@@ -20,6 +20,19 @@ pub(crate) fn damaged(path: &Path, offset: u64, cause: &dyn std::fmt::Display) -
     )
 }
 
+/// Writes all of `bytes` at `offset`.
+#[cfg(unix)]
+pub(crate) fn write_at(file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
+}
+
+/// Writes all of `bytes` at `offset`. There is one writer, so the file's own position is its.
+#[cfg(not(unix))]
+pub(crate) fn write_at(mut file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    io::Seek::seek(&mut file, io::SeekFrom::Start(offset))?;
+    file.write_all(bytes)
+}
+
 /// Makes the entries of a directory durable.
 pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     if cfg!(windows) {
@@ -68,13 +81,18 @@ pub(crate) fn read_if_there(path: &Path) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// Creates a directory and those above it, readable by its owner alone.
+/// Creates a directory and those above it, readable by its owner alone, durably.
 pub(crate) fn create_private_dir(dir: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = dir.ancestors().take_while(|dir| !dir.exists()).collect();
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(dir).map_err(|e| at("create", dir, &e))
+    builder.create(dir).map_err(|e| at("create", dir, &e))?;
+    missing
+        .iter()
+        .filter_map(|created| created.parent())
+        .try_for_each(sync_dir)
 }
 
 /// Makes everything durable that was written to the file system of `dir`, if there is a call for

@@ -6,7 +6,6 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 
 use super::disk;
-use super::journal::write_at;
 use super::stream::{Stream, stream_error};
 use crate::stream::StreamId;
 
@@ -24,6 +23,14 @@ pub(crate) struct Files {
 struct OpenFile {
     file: File,
     last_use: u64,
+}
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        // Closing is not enough: a process that is being started at this moment shares the
+        // descriptor, and the lock with it, until it executes its program.
+        let _ = self.file.unlock();
+    }
 }
 
 impl Files {
@@ -44,7 +51,7 @@ impl Files {
     pub(crate) fn write(&mut self, stream: &Stream, offset: u64, lines: &[u8]) -> io::Result<()> {
         let written = self
             .get(stream)
-            .and_then(|file| write_at(file, offset, lines));
+            .and_then(|file| disk::write_at(file, offset, lines));
         if written.is_err() {
             self.close(stream);
         }

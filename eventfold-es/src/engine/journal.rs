@@ -5,7 +5,7 @@
 //! for the file system to commit. Sealed segments are kept: together they are the global log.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -245,7 +245,7 @@ impl Journal {
     /// Writes a batch and makes it durable.
     pub(crate) fn append(&mut self, batch: &Batch) -> Result<(), AppendError> {
         let path = || segment_path(&self.dir, self.end.segment);
-        if let Err(error) = write_at(&self.file, self.end.offset, &batch.bytes) {
+        if let Err(error) = disk::write_at(&self.file, self.end.offset, &batch.bytes) {
             let error = disk::at("write", &path(), &error);
             return match self.erase(batch.bytes.len() as u64) {
                 Ok(()) => Err(AppendError::NotStored(error)),
@@ -282,10 +282,4 @@ pub(crate) struct Batch {
     pub(crate) end: End,
     /// The newest durable position before this batch, stated by each of its lines.
     pub(crate) durable: u64,
-}
-
-/// Writes all of `bytes` at `offset`.
-pub(crate) fn write_at(mut file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
-    file.seek(SeekFrom::Start(offset))?;
-    file.write_all(bytes)
 }

@@ -73,7 +73,11 @@ pub(crate) fn announce_release(dir: &Path) {
 
 impl Drop for DirLock {
     fn drop(&mut self) {
-        self.file = None;
+        if let Some(file) = self.file.take() {
+            // Closing is not enough: a process that is being started at this moment shares the
+            // descriptor, and the lock with it, until it executes its program.
+            let _ = file.unlock();
+        }
         table().get_or_insert_default().remove(&self.dir);
         RELEASED.notify_all();
     }

@@ -15,9 +15,6 @@ use super::line;
 use super::stream::{Stream, Streams};
 use crate::stream::StreamId;
 
-/// How far back from the end of a stream's file its newest whole line is looked for.
-const TAIL: u64 = 64 * 1024;
-
 /// Writes commits to the streams' files again.
 #[derive(Debug)]
 pub(crate) struct Redo {
@@ -177,9 +174,12 @@ fn newest_position(stream: &Stream) -> io::Result<Option<u64>> {
         Err(error) => return Err(disk::at("open", &path, &error)),
     };
     let length = file.metadata()?.len();
-    for back in [1024, TAIL] {
+    let adopted = Adopted::read(stream.dir()).ok().flatten();
+    let mut back = 1024;
+    loop {
+        let start = length.saturating_sub(back);
         let mut tail = Vec::new();
-        file.seek(SeekFrom::Start(length.saturating_sub(back)))?;
+        file.seek(SeekFrom::Start(start))?;
         (&mut file)
             .take(back)
             .read_to_end(&mut tail)
@@ -189,9 +189,16 @@ fn newest_position(stream: &Stream) -> io::Result<Option<u64>> {
             .rev()
             .filter_map(|line| line::read(line, stream.seed()).ok())
             .find_map(|line| line.position);
-        if newest.is_some() || back >= length {
-            return Ok(newest);
+        if newest.is_some() || start == 0 {
+            return Ok(newest.max(adopted.map(|adopted| adopted.position)));
         }
+        if let Some(adopted) = adopted
+            && start <= adopted.end
+        {
+            // What is further back was in the journal before that.
+            return Ok(Some(adopted.position));
+        }
+        // A line may be of any length, and lines of other programs may follow on it.
+        back *= 64;
     }
-    Ok(None)
 }

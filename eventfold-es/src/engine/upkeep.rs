@@ -5,29 +5,28 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::checkpoint::{Checkpoint, sync_streams};
 use super::journal::{End, Spare};
-use super::snapshot::{self, Draft};
+use super::snapshot::Draft;
+use super::snapshot_queue::SnapshotQueue;
 use super::stream::{Stream, StreamEnd};
 
-/// How many bytes of snapshots may wait; further ones are left out until the next is due.
-const MOST_WAITING_SNAPSHOTS: usize = 64 * 1024 * 1024;
+/// After a snapshot, how many times as long as it took no other is written: snapshots save time
+/// later and should not cost much now.
+const SNAPSHOT_PAUSE: u32 = 4;
 
 /// Something for the upkeep thread to do.
 pub(crate) enum Job {
     Spare(u64),
     Checkpoint(CheckpointJob),
-    Snapshot {
-        stream: Arc<Stream>,
-        draft: Draft,
-        end: StreamEnd,
-    },
+    /// There are snapshots to write.
+    Snapshots,
     /// Passivate this aggregate once it has been idle for its time.
     Watch(Weak<dyn Resident>),
     Run(Box<dyn FnOnce() + Send>),
@@ -54,7 +53,7 @@ pub(crate) trait Resident: Send + Sync {
 struct State {
     spare: Mutex<Option<Spare>>,
     checkpointing: AtomicBool,
-    waiting_snapshots: AtomicUsize,
+    snapshots: SnapshotQueue,
 }
 
 /// Hands jobs to the upkeep thread.
@@ -82,6 +81,7 @@ impl Upkeep {
             state: state.clone(),
             watched: BinaryHeap::new(),
             watch_count: 0,
+            next_snapshot: Instant::now(),
             sync_failed: false,
         };
         let thread = std::thread::Builder::new()
@@ -140,16 +140,11 @@ impl Upkeeper {
         let _ = self.jobs.send(job);
     }
 
-    /// Writes a snapshot of a durable state.
+    /// Writes a snapshot of a durable state, in good time.
     pub(crate) fn save_snapshot(&self, stream: Arc<Stream>, draft: Draft, end: StreamEnd) {
-        let size = draft.state.len();
-        let waiting = &self.state.waiting_snapshots;
-        if waiting.fetch_add(size, Ordering::Relaxed) > MOST_WAITING_SNAPSHOTS {
-            waiting.fetch_sub(size, Ordering::Relaxed);
-            tracing::debug!(stream = %stream.id(), "a snapshot is left out: too many are waiting");
-            return;
+        if self.state.snapshots.push(stream, draft, end) {
+            self.submit(Job::Snapshots);
         }
-        self.submit(Job::Snapshot { stream, draft, end });
     }
 }
 
@@ -160,6 +155,8 @@ struct Thread {
     state: Arc<State>,
     watched: BinaryHeap<Reverse<Watched>>,
     watch_count: u64,
+    /// When the next snapshot may be written.
+    next_snapshot: Instant,
     /// A stream's file could not be synced, so what the system still holds of it is in doubt: the
     /// redo point stays where it is until the journal has been replayed.
     sync_failed: bool,
@@ -175,16 +172,15 @@ struct Watched {
 impl Thread {
     fn run(mut self, queue: &Receiver<Job>) {
         loop {
-            let wait = self.watched.peek().map_or(Duration::MAX, |Reverse(first)| {
-                first.deadline.saturating_duration_since(Instant::now())
-            });
-            let job = if wait == Duration::MAX {
-                queue.recv().map_err(|_| RecvTimeoutError::Disconnected)
-            } else {
-                queue.recv_timeout(wait)
+            let job = match self.next_deadline() {
+                None => queue.recv().map_err(RecvTimeoutError::from),
+                Some(at) => queue.recv_timeout(at.saturating_duration_since(Instant::now())),
             };
             match job {
                 Ok(Job::Finish(last)) => {
+                    while !self.state.snapshots.is_empty() {
+                        self.state.snapshots.write_one();
+                    }
                     if let Some(last) = last {
                         self.checkpoint(&last);
                     }
@@ -195,6 +191,23 @@ impl Thread {
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             self.passivate_idle();
+            self.write_snapshot();
+        }
+    }
+
+    /// When there is something to do besides jobs.
+    fn next_deadline(&self) -> Option<Instant> {
+        let idle = self.watched.peek().map(|Reverse(first)| first.deadline);
+        let snapshot = (!self.state.snapshots.is_empty()).then_some(self.next_snapshot);
+        idle.into_iter().chain(snapshot).min()
+    }
+
+    /// Writes a snapshot if one is waiting and it is time.
+    fn write_snapshot(&mut self) {
+        let start = Instant::now();
+        if start >= self.next_snapshot && !self.state.snapshots.is_empty() {
+            self.state.snapshots.write_one();
+            self.next_snapshot = Instant::now() + start.elapsed() * SNAPSHOT_PAUSE;
         }
     }
 
@@ -208,17 +221,10 @@ impl Thread {
                 self.checkpoint(&job);
                 self.state.checkpointing.store(false, Ordering::Release);
             }
-            Job::Snapshot { stream, draft, end } => {
-                if let Err(error) = snapshot::save(&stream, &draft, &end) {
-                    tracing::warn!(stream = %stream.id(), %error, "no snapshot could be written");
-                }
-                let size = draft.state.len();
-                self.state
-                    .waiting_snapshots
-                    .fetch_sub(size, Ordering::Relaxed);
-            }
             Job::Watch(resident) => self.watch(resident),
             Job::Run(run) => run(),
+            // The loop looks after each job.
+            Job::Snapshots => {}
             Job::Finish(_) => unreachable!("the caller ends the thread there"),
         }
     }

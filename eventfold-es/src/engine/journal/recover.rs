@@ -8,7 +8,7 @@ use std::io;
 use std::path::Path;
 
 use super::commit_line::{CommitLine, Header, parse, stated_sum, verify};
-use super::{End, list_segments, segment_path, write_at};
+use super::{End, list_segments, segment_path};
 use crate::engine::disk;
 
 /// What a journal holds behind its last valid line.
@@ -175,7 +175,7 @@ impl Recovered {
             let erase = || -> io::Result<()> {
                 let file = std::fs::OpenOptions::new().write(true).open(&path)?;
                 let zeros = vec![0; usize::try_from(size).map_err(io::Error::other)?];
-                write_at(&file, self.end.offset, &zeros)?;
+                disk::write_at(&file, self.end.offset, &zeros)?;
                 file.sync_all()
             };
             erase().map_err(|e| disk::at("cut the unfinished tail of", &path, &e))?;

@@ -1,0 +1,265 @@
+#[aggregate(commands(OpenAccount, Deposit), events(AccountOpened, Deposited))]
+pub struct BankAccount {
+    owner: Option<String>,
+    balance: u64,
+}
+
+// Expands to:
+
+/// The commands of `BankAccount`.
+#[allow(deprecated)]
+#[derive(::core::fmt::Debug, ::core::clone::Clone)]
+pub enum BankAccountCommand {
+    /// The command `OpenAccount`.
+    OpenAccount(OpenAccount),
+    /// The command `Deposit`.
+    Deposit(Deposit),
+}
+/// The events of `BankAccount`.
+#[allow(deprecated)]
+#[derive(::core::fmt::Debug, ::core::clone::Clone)]
+pub enum BankAccountEvent {
+    /// The event `AccountOpened`.
+    AccountOpened(AccountOpened),
+    /// The event `Deposited`.
+    Deposited(Deposited),
+}
+#[allow(deprecated)]
+const _: () = {
+    use ::eventfold_es::__private as __eventfold;
+    #[automatically_derived]
+    impl ::core::convert::From<OpenAccount> for BankAccountCommand {
+        fn from(__message: OpenAccount) -> Self {
+            Self::OpenAccount(__message)
+        }
+    }
+    #[automatically_derived]
+    impl ::core::convert::From<Deposit> for BankAccountCommand {
+        fn from(__message: Deposit) -> Self {
+            Self::Deposit(__message)
+        }
+    }
+    #[automatically_derived]
+    impl __eventfold::serde::Serialize for BankAccountCommand {
+        fn serialize<__S: __eventfold::serde::Serializer>(
+            &self,
+            __serializer: __S,
+        ) -> ::core::result::Result<
+            <__S as __eventfold::serde::Serializer>::Ok,
+            <__S as __eventfold::serde::Serializer>::Error,
+        > {
+            match self {
+                Self::OpenAccount(__command) => {
+                    <OpenAccount as __eventfold::CommandPayload>::serialize_as(
+                        __command,
+                        "BankAccountCommand",
+                        "OpenAccount",
+                        __serializer,
+                    )
+                }
+                Self::Deposit(__command) => {
+                    <Deposit as __eventfold::CommandPayload>::serialize_as(
+                        __command,
+                        "BankAccountCommand",
+                        "Deposit",
+                        __serializer,
+                    )
+                }
+            }
+        }
+    }
+    #[automatically_derived]
+    impl<'de> __eventfold::serde::Deserialize<'de> for BankAccountCommand {
+        fn deserialize<__D: __eventfold::serde::Deserializer<'de>>(
+            __deserializer: __D,
+        ) -> ::core::result::Result<
+            Self,
+            <__D as __eventfold::serde::Deserializer<'de>>::Error,
+        > {
+            <Self as __eventfold::CommandSet>::deserialize_tagged(
+                "BankAccountCommand",
+                __deserializer,
+            )
+        }
+    }
+    #[automatically_derived]
+    impl __eventfold::CommandSet for BankAccountCommand {
+        const NAMES: &'static [&'static str] = &["OpenAccount", "Deposit"];
+        fn deserialize_named<'de, __D: __eventfold::serde::Deserializer<'de>>(
+            __name: &'static str,
+            __data: __D,
+        ) -> ::core::result::Result<
+            Self,
+            <__D as __eventfold::serde::Deserializer<'de>>::Error,
+        > {
+            match __name {
+                "OpenAccount" => {
+                    <OpenAccount as __eventfold::CommandPayload>::deserialize_from(
+                            __data,
+                        )
+                        .map(Self::OpenAccount)
+                }
+                "Deposit" => {
+                    <Deposit as __eventfold::CommandPayload>::deserialize_from(__data)
+                        .map(Self::Deposit)
+                }
+                _ => {
+                    ::core::result::Result::Err(
+                        <<__D as __eventfold::serde::Deserializer<
+                            'de,
+                        >>::Error as __eventfold::serde::de::Error>::unknown_variant(
+                            __name,
+                            <Self as __eventfold::CommandSet>::NAMES,
+                        ),
+                    )
+                }
+            }
+        }
+    }
+    #[automatically_derived]
+    impl ::core::convert::From<AccountOpened> for BankAccountEvent {
+        fn from(__message: AccountOpened) -> Self {
+            Self::AccountOpened(__message)
+        }
+    }
+    #[automatically_derived]
+    impl ::core::convert::From<Deposited> for BankAccountEvent {
+        fn from(__message: Deposited) -> Self {
+            Self::Deposited(__message)
+        }
+    }
+    const __EVENTS: &[(&str, &[__eventfold::EventName])] = &[
+        ("AccountOpened", <AccountOpened as __eventfold::DomainEvent>::NAMES),
+        ("Deposited", <Deposited as __eventfold::DomainEvent>::NAMES),
+    ];
+    const __NAMES: [__eventfold::EventName; __eventfold::count_names(__EVENTS)] = __eventfold::concat_names(
+        __EVENTS,
+    );
+    const _: () = __eventfold::assert_names_are_new("BankAccount", __EVENTS, 1);
+    #[automatically_derived]
+    impl __eventfold::DomainEvent for BankAccountEvent {
+        const NAMES: &'static [__eventfold::EventName] = &__NAMES;
+        fn name(&self) -> &'static str {
+            match self {
+                Self::AccountOpened(__event) => {
+                    <AccountOpened as __eventfold::DomainEvent>::name(__event)
+                }
+                Self::Deposited(__event) => {
+                    <Deposited as __eventfold::DomainEvent>::name(__event)
+                }
+            }
+        }
+        fn encode(
+            &self,
+            __data: &mut ::std::vec::Vec<u8>,
+        ) -> ::core::result::Result<(), __eventfold::EncodeError> {
+            match self {
+                Self::AccountOpened(__event) => {
+                    <AccountOpened as __eventfold::DomainEvent>::encode(__event, __data)
+                }
+                Self::Deposited(__event) => {
+                    <Deposited as __eventfold::DomainEvent>::encode(__event, __data)
+                }
+            }
+        }
+        fn decode(
+            __stored: __eventfold::StoredEvent<'_>,
+        ) -> ::core::result::Result<Self, __eventfold::DecodeError> {
+            if <AccountOpened as __eventfold::DomainEvent>::knows(__stored.name()) {
+                return <AccountOpened as __eventfold::DomainEvent>::decode(__stored)
+                    .map(Self::AccountOpened);
+            }
+            if <Deposited as __eventfold::DomainEvent>::knows(__stored.name()) {
+                return <Deposited as __eventfold::DomainEvent>::decode(__stored)
+                    .map(Self::Deposited);
+            }
+            ::core::result::Result::Err(__stored.unknown())
+        }
+    }
+    #[automatically_derived]
+    impl __eventfold::serde::Serialize for BankAccountEvent {
+        fn serialize<__S: __eventfold::serde::Serializer>(
+            &self,
+            __serializer: __S,
+        ) -> ::core::result::Result<
+            <__S as __eventfold::serde::Serializer>::Ok,
+            <__S as __eventfold::serde::Serializer>::Error,
+        > {
+            __eventfold::serialize_event(self, __serializer)
+        }
+    }
+    #[automatically_derived]
+    impl<'de> __eventfold::serde::Deserialize<'de> for BankAccountEvent {
+        fn deserialize<__D: __eventfold::serde::Deserializer<'de>>(
+            __deserializer: __D,
+        ) -> ::core::result::Result<
+            Self,
+            <__D as __eventfold::serde::Deserializer<'de>>::Error,
+        > {
+            __eventfold::deserialize_event(__deserializer)
+        }
+    }
+    #[automatically_derived]
+    impl __eventfold::Aggregate for BankAccount {
+        const AGGREGATE_TYPE: &'static str = "bank-account";
+        const UNKNOWN_EVENTS: __eventfold::UnknownEvents = __eventfold::UnknownEvents::Reject;
+        type Command = BankAccountCommand;
+        type DomainEvent = BankAccountEvent;
+        type Error = ::core::convert::Infallible;
+        fn handle(
+            &self,
+            __command: BankAccountCommand,
+        ) -> ::core::result::Result<
+            ::std::vec::Vec<BankAccountEvent>,
+            ::core::convert::Infallible,
+        > {
+            match __command {
+                BankAccountCommand::OpenAccount(__command) => {
+                    <Self as __eventfold::Decide<OpenAccount>>::decide(self, __command)
+                }
+                BankAccountCommand::Deposit(__command) => {
+                    <Self as __eventfold::Decide<Deposit>>::decide(self, __command)
+                }
+            }
+        }
+        fn apply(mut self, __event: &BankAccountEvent) -> Self {
+            match __event {
+                BankAccountEvent::AccountOpened(__event) => {
+                    <Self as __eventfold::Evolve<
+                        AccountOpened,
+                    >>::evolve(&mut self, __event)
+                }
+                BankAccountEvent::Deposited(__event) => {
+                    <Self as __eventfold::Evolve<Deposited>>::evolve(&mut self, __event)
+                }
+            }
+            self
+        }
+        fn encode_event(
+            __event: &BankAccountEvent,
+            __data: &mut ::std::vec::Vec<u8>,
+        ) -> ::core::result::Result<
+            ::std::borrow::Cow<'static, str>,
+            __eventfold::EncodeError,
+        > {
+            <BankAccountEvent as __eventfold::DomainEvent>::encode(__event, __data)?;
+            ::core::result::Result::Ok(
+                ::std::borrow::Cow::Borrowed(
+                    <BankAccountEvent as __eventfold::DomainEvent>::name(__event),
+                ),
+            )
+        }
+        fn decode_event(
+            __stored: __eventfold::StoredEvent<'_>,
+        ) -> ::core::result::Result<BankAccountEvent, __eventfold::DecodeError> {
+            <BankAccountEvent as __eventfold::DomainEvent>::decode(__stored)
+        }
+        fn knows_event(__name: &str) -> bool {
+            <BankAccountEvent as __eventfold::DomainEvent>::knows(__name)
+        }
+        fn command_routes(__routes: &mut __eventfold::CommandRoutes<Self>) {
+            __routes.add::<OpenAccount>();
+            __routes.add::<Deposit>();
+        }
+    }
+};

@@ -1,0 +1,74 @@
+#[aggregate(command_enum(derive(Serialize)), commands(Add = "add"), event = CounterEvent)]
+struct Counter(u64);
+
+// Expands to:
+
+/// The commands of `Counter`.
+#[allow(deprecated)]
+#[derive(Serialize)]
+#[serde(crate = "::eventfold_es::__private::serde", tag = "type", content = "data")]
+enum CounterCommand {
+    /// The command `Add`.
+    #[serde(rename = "add")]
+    Add(Add),
+}
+#[allow(deprecated)]
+const _: () = {
+    use ::eventfold_es::__private as __eventfold;
+    #[automatically_derived]
+    impl ::core::convert::From<Add> for CounterCommand {
+        fn from(__message: Add) -> Self {
+            Self::Add(__message)
+        }
+    }
+    #[automatically_derived]
+    impl __eventfold::Aggregate for Counter {
+        const AGGREGATE_TYPE: &'static str = "counter";
+        const UNKNOWN_EVENTS: __eventfold::UnknownEvents = __eventfold::UnknownEvents::Reject;
+        type Command = CounterCommand;
+        type DomainEvent = CounterEvent;
+        type Error = ::core::convert::Infallible;
+        fn handle(
+            &self,
+            __command: CounterCommand,
+        ) -> ::core::result::Result<
+            ::std::vec::Vec<CounterEvent>,
+            ::core::convert::Infallible,
+        > {
+            match __command {
+                CounterCommand::Add(__command) => {
+                    <Self as __eventfold::Decide<Add>>::decide(self, __command)
+                }
+            }
+        }
+        fn apply(mut self, __event: &CounterEvent) -> Self {
+            <Self as __eventfold::Evolve<CounterEvent>>::evolve(&mut self, __event);
+            self
+        }
+        fn encode_event(
+            __event: &CounterEvent,
+            __data: &mut ::std::vec::Vec<u8>,
+        ) -> ::core::result::Result<
+            ::std::borrow::Cow<'static, str>,
+            __eventfold::EncodeError,
+        > {
+            <CounterEvent as __eventfold::DomainEvent>::encode(__event, __data)?;
+            ::core::result::Result::Ok(
+                ::std::borrow::Cow::Borrowed(
+                    <CounterEvent as __eventfold::DomainEvent>::name(__event),
+                ),
+            )
+        }
+        fn decode_event(
+            __stored: __eventfold::StoredEvent<'_>,
+        ) -> ::core::result::Result<CounterEvent, __eventfold::DecodeError> {
+            <CounterEvent as __eventfold::DomainEvent>::decode(__stored)
+        }
+        fn knows_event(__name: &str) -> bool {
+            <CounterEvent as __eventfold::DomainEvent>::knows(__name)
+        }
+        fn command_routes(__routes: &mut __eventfold::CommandRoutes<Self>) {
+            __routes.add::<Add>();
+        }
+    }
+};

@@ -1,0 +1,56 @@
+#[aggregate(command = CounterCommand, event = events::CounterEvent)]
+struct Counter {
+    value: u64,
+}
+
+// Expands to:
+
+#[allow(deprecated)]
+const _: () = {
+    use ::eventfold_es::__private as __eventfold;
+    #[automatically_derived]
+    impl __eventfold::Aggregate for Counter {
+        const AGGREGATE_TYPE: &'static str = "counter";
+        const UNKNOWN_EVENTS: __eventfold::UnknownEvents = __eventfold::UnknownEvents::Reject;
+        type Command = CounterCommand;
+        type DomainEvent = events::CounterEvent;
+        type Error = ::core::convert::Infallible;
+        fn handle(
+            &self,
+            __command: CounterCommand,
+        ) -> ::core::result::Result<
+            ::std::vec::Vec<events::CounterEvent>,
+            ::core::convert::Infallible,
+        > {
+            <Self as __eventfold::Decide<CounterCommand>>::decide(self, __command)
+        }
+        fn apply(mut self, __event: &events::CounterEvent) -> Self {
+            <Self as __eventfold::Evolve<
+                events::CounterEvent,
+            >>::evolve(&mut self, __event);
+            self
+        }
+        fn encode_event(
+            __event: &events::CounterEvent,
+            __data: &mut ::std::vec::Vec<u8>,
+        ) -> ::core::result::Result<
+            ::std::borrow::Cow<'static, str>,
+            __eventfold::EncodeError,
+        > {
+            <events::CounterEvent as __eventfold::DomainEvent>::encode(__event, __data)?;
+            ::core::result::Result::Ok(
+                ::std::borrow::Cow::Borrowed(
+                    <events::CounterEvent as __eventfold::DomainEvent>::name(__event),
+                ),
+            )
+        }
+        fn decode_event(
+            __stored: __eventfold::StoredEvent<'_>,
+        ) -> ::core::result::Result<events::CounterEvent, __eventfold::DecodeError> {
+            <events::CounterEvent as __eventfold::DomainEvent>::decode(__stored)
+        }
+        fn knows_event(__name: &str) -> bool {
+            <events::CounterEvent as __eventfold::DomainEvent>::knows(__name)
+        }
+    }
+};

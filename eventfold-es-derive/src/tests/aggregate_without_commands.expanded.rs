@@ -1,0 +1,106 @@
+#[aggregate(commands(), event = Imported)]
+struct Archive;
+
+// Expands to:
+
+/// The commands of `Archive`.
+#[allow(deprecated)]
+#[derive(::core::fmt::Debug, ::core::clone::Clone)]
+enum ArchiveCommand {}
+#[allow(deprecated)]
+const _: () = {
+    use ::eventfold_es::__private as __eventfold;
+    #[automatically_derived]
+    impl __eventfold::serde::Serialize for ArchiveCommand {
+        fn serialize<__S: __eventfold::serde::Serializer>(
+            &self,
+            __serializer: __S,
+        ) -> ::core::result::Result<
+            <__S as __eventfold::serde::Serializer>::Ok,
+            <__S as __eventfold::serde::Serializer>::Error,
+        > {
+            match *self {}
+        }
+    }
+    #[automatically_derived]
+    impl<'de> __eventfold::serde::Deserialize<'de> for ArchiveCommand {
+        fn deserialize<__D: __eventfold::serde::Deserializer<'de>>(
+            __deserializer: __D,
+        ) -> ::core::result::Result<
+            Self,
+            <__D as __eventfold::serde::Deserializer<'de>>::Error,
+        > {
+            <Self as __eventfold::CommandSet>::deserialize_tagged(
+                "ArchiveCommand",
+                __deserializer,
+            )
+        }
+    }
+    #[automatically_derived]
+    impl __eventfold::CommandSet for ArchiveCommand {
+        const NAMES: &'static [&'static str] = &[];
+        fn deserialize_named<'de, __D: __eventfold::serde::Deserializer<'de>>(
+            __name: &'static str,
+            __data: __D,
+        ) -> ::core::result::Result<
+            Self,
+            <__D as __eventfold::serde::Deserializer<'de>>::Error,
+        > {
+            match __name {
+                _ => {
+                    ::core::result::Result::Err(
+                        <<__D as __eventfold::serde::Deserializer<
+                            'de,
+                        >>::Error as __eventfold::serde::de::Error>::unknown_variant(
+                            __name,
+                            <Self as __eventfold::CommandSet>::NAMES,
+                        ),
+                    )
+                }
+            }
+        }
+    }
+    #[automatically_derived]
+    impl __eventfold::Aggregate for Archive {
+        const AGGREGATE_TYPE: &'static str = "archive";
+        const UNKNOWN_EVENTS: __eventfold::UnknownEvents = __eventfold::UnknownEvents::Reject;
+        type Command = ArchiveCommand;
+        type DomainEvent = Imported;
+        type Error = ::core::convert::Infallible;
+        fn handle(
+            &self,
+            __command: ArchiveCommand,
+        ) -> ::core::result::Result<
+            ::std::vec::Vec<Imported>,
+            ::core::convert::Infallible,
+        > {
+            match __command {}
+        }
+        fn apply(mut self, __event: &Imported) -> Self {
+            <Self as __eventfold::Evolve<Imported>>::evolve(&mut self, __event);
+            self
+        }
+        fn encode_event(
+            __event: &Imported,
+            __data: &mut ::std::vec::Vec<u8>,
+        ) -> ::core::result::Result<
+            ::std::borrow::Cow<'static, str>,
+            __eventfold::EncodeError,
+        > {
+            <Imported as __eventfold::DomainEvent>::encode(__event, __data)?;
+            ::core::result::Result::Ok(
+                ::std::borrow::Cow::Borrowed(
+                    <Imported as __eventfold::DomainEvent>::name(__event),
+                ),
+            )
+        }
+        fn decode_event(
+            __stored: __eventfold::StoredEvent<'_>,
+        ) -> ::core::result::Result<Imported, __eventfold::DecodeError> {
+            <Imported as __eventfold::DomainEvent>::decode(__stored)
+        }
+        fn knows_event(__name: &str) -> bool {
+            <Imported as __eventfold::DomainEvent>::knows(__name)
+        }
+    }
+};

@@ -1,0 +1,92 @@
+#[event(rename_all = "kebab-case", crate = framework::eventfold_es)]
+enum CounterEvent {
+    #[event(alias = "Added")]
+    WasAdded { amount: u64 },
+    #[event(name = "reset", alias = "Reset", alias = "cleared")]
+    WasReset,
+    r#Move,
+}
+
+// Expands to:
+
+#[allow(deprecated)]
+const _: () = {
+    use framework::eventfold_es::__private as __eventfold;
+    #[automatically_derived]
+    impl __eventfold::DomainEvent for CounterEvent {
+        const NAMES: &'static [__eventfold::EventName] = &[
+            __eventfold::EventName {
+                name: "was-added",
+                aliases: &["Added"],
+            },
+            __eventfold::EventName {
+                name: "reset",
+                aliases: &["Reset", "cleared"],
+            },
+            __eventfold::EventName {
+                name: "move",
+                aliases: &[],
+            },
+        ];
+        fn name(&self) -> &'static str {
+            match self {
+                Self::WasAdded { .. } => "was-added",
+                Self::WasReset { .. } => "reset",
+                Self::r#Move { .. } => "move",
+            }
+        }
+        fn encode(
+            &self,
+            __data: &mut ::std::vec::Vec<u8>,
+        ) -> ::core::result::Result<(), __eventfold::EncodeError> {
+            match self {
+                Self::WasAdded { .. } => {
+                    <Self as __eventfold::EventPayload>::encode_variant(
+                        self,
+                        "WasAdded",
+                        "was-added",
+                        __data,
+                    )
+                }
+                Self::WasReset { .. } => {
+                    <Self as __eventfold::EventPayload>::encode_variant(
+                        self,
+                        "WasReset",
+                        "reset",
+                        __data,
+                    )
+                }
+                Self::r#Move { .. } => {
+                    <Self as __eventfold::EventPayload>::encode_variant(
+                        self,
+                        "Move",
+                        "move",
+                        __data,
+                    )
+                }
+            }
+        }
+        fn decode(
+            __stored: __eventfold::StoredEvent<'_>,
+        ) -> ::core::result::Result<Self, __eventfold::DecodeError> {
+            match __stored.name() {
+                "was-added" | "Added" => {
+                    <Self as __eventfold::EventPayload>::decode_variant(
+                        __stored,
+                        "WasAdded",
+                    )
+                }
+                "reset" | "Reset" | "cleared" => {
+                    <Self as __eventfold::EventPayload>::decode_variant(
+                        __stored,
+                        "WasReset",
+                    )
+                }
+                "move" => {
+                    <Self as __eventfold::EventPayload>::decode_variant(__stored, "Move")
+                }
+                _ => ::core::result::Result::Err(__stored.unknown()),
+            }
+        }
+    }
+};

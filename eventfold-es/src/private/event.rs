@@ -1,0 +1,94 @@
+//! The stored form of derived events.
+
+use std::borrow::Cow;
+
+use serde::de::{DeserializeOwned, Error as _};
+use serde::ser::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::event::{
+    DecodeError, DomainEvent, EncodeError, StoredEvent, decode_variant, encode_variant,
+};
+
+/// What goes to and from the `data` of a stored event.
+///
+/// serde's traits are asked for by the impl, not by the trait, and the impl is not recommended: so
+/// the compiler speaks of the event, once, and not of all that implements serde's traits.
+#[diagnostic::on_unimplemented(
+    message = "the event `{Self}` cannot be stored",
+    label = "serde's `Serialize` or `Deserialize` is missing",
+    note = "add `#[derive(serde::Serialize, serde::Deserialize)]` to `{Self}`"
+)]
+pub trait EventPayload: Sized {
+    /// Appends the payload of an event struct to `data`.
+    fn encode_struct(&self, name: &'static str, data: &mut Vec<u8>) -> Result<(), EncodeError>;
+
+    /// Reads an event struct from its payload.
+    fn decode_struct(stored: StoredEvent<'_>) -> Result<Self, DecodeError>;
+
+    /// Appends the content of an event enum's `variant` to `data`.
+    fn encode_variant(
+        &self,
+        variant: &'static str,
+        name: &'static str,
+        data: &mut Vec<u8>,
+    ) -> Result<(), EncodeError>;
+
+    /// Reads an event enum's `variant` from its content.
+    fn decode_variant(stored: StoredEvent<'_>, variant: &'static str) -> Result<Self, DecodeError>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: Serialize + DeserializeOwned> EventPayload for E {
+    fn encode_struct(&self, name: &'static str, data: &mut Vec<u8>) -> Result<(), EncodeError> {
+        serde_json::to_writer(data, self).map_err(|source| EncodeError::new(name, source))
+    }
+
+    fn decode_struct(stored: StoredEvent<'_>) -> Result<Self, DecodeError> {
+        stored.payload()
+    }
+
+    fn encode_variant(
+        &self,
+        variant: &'static str,
+        name: &'static str,
+        data: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        encode_variant(self, variant, name, data)
+    }
+
+    fn decode_variant(stored: StoredEvent<'_>, variant: &'static str) -> Result<Self, DecodeError> {
+        decode_variant(stored, variant)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Tagged<'a> {
+    #[serde(rename = "type")]
+    name: Cow<'a, str>,
+    #[serde(default)]
+    data: serde_json::Value,
+}
+
+/// Serialises an event of a generated enum as `{"type": <stored name>, "data": <payload>}`.
+pub fn serialize_event<E: DomainEvent, S: Serializer>(
+    event: &E,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let mut data = Vec::new();
+    event.encode(&mut data).map_err(S::Error::custom)?;
+    let tagged = Tagged {
+        name: Cow::Borrowed(event.name()),
+        data: serde_json::from_slice(&data).map_err(S::Error::custom)?,
+    };
+    tagged.serialize(serializer)
+}
+
+/// The inverse of [`serialize_event`].
+pub fn deserialize_event<'de, E: DomainEvent, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<E, D::Error> {
+    let tagged = Tagged::deserialize(deserializer)?;
+    let data = tagged.data.to_string();
+    E::decode(StoredEvent::new(&tagged.name, &data)).map_err(D::Error::custom)
+}

@@ -1,0 +1,111 @@
+//! Parts of a test that need a process of their own: this binary is started again.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use crate::{concurrency, disk};
+
+const ROLE: &str = "EVENTFOLD_ES_TEST_ROLE";
+const DIR: &str = "EVENTFOLD_ES_TEST_DIR";
+
+/// A process that plays a role.
+pub(crate) struct Player {
+    child: Child,
+    output: BufReader<ChildStdout>,
+}
+
+/// Starts `role` on `dir`.
+pub(crate) fn start(role: &str, dir: &Path) -> Player {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "support::child::plays_its_role",
+            "--ignored",
+            "--nocapture",
+        ])
+        .env(ROLE, role)
+        .env(DIR, dir)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .unwrap();
+    let output = BufReader::new(child.stdout.take().unwrap());
+    Player { child, output }
+}
+
+impl Player {
+    /// The next line that the role says, `None` at the end.
+    pub(crate) fn hear(&mut self) -> Option<String> {
+        let mut line = String::new();
+        loop {
+            line.clear();
+            // A line that was cut off when the process was killed says nothing.
+            if self.output.read_line(&mut line).unwrap() == 0 || !line.ends_with('\n') {
+                return None;
+            }
+            if let Some((_, said)) = line.split_once("said: ") {
+                return Some(said.trim_end().to_owned());
+            }
+        }
+    }
+
+    /// The id of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Kills it as `kill -9` does.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Tells the role to end, and waits.
+    pub(crate) fn finish(mut self) {
+        drop(self.child.stdin.take());
+        let mut rest = String::new();
+        while self.output.read_line(&mut rest).unwrap() > 0 {}
+        assert!(self.child.wait().unwrap().success(), "{rest}");
+    }
+}
+
+impl Drop for Player {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Says something to the test that started this process.
+pub(crate) fn say(text: impl std::fmt::Display) {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "said: {text}").unwrap();
+    out.flush().unwrap();
+}
+
+/// Waits until the test says that it is enough.
+pub(crate) fn wait_for_the_end() {
+    let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+}
+
+#[test]
+#[ignore = "started by other tests, in a process of its own"]
+fn plays_its_role() {
+    let (Ok(role), Some(dir)) = (std::env::var(ROLE), std::env::var_os(DIR)) else {
+        return;
+    };
+    let dir = Path::new(&dir);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    match role.as_str() {
+        "hold" => runtime.block_on(concurrency::hold(dir)),
+        "try to open" => runtime.block_on(concurrency::try_to_open(dir)),
+        "write under load" => runtime.block_on(disk::write_under_load(dir)),
+        role => panic!("there is no role {role} on {}", dir.display()),
+    }
+}

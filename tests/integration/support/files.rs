@@ -1,0 +1,152 @@
+//! Looking at what a store has on disk.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A copy of the directory as it is now: what is left if the process is killed at this moment.
+pub(crate) fn copy(base: &Path) -> TempDir {
+    let copy = super::fast_temp_dir();
+    copy_into(base, copy.path());
+    copy
+}
+
+pub(crate) fn copy_into(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_into(&entry.path(), &target);
+            continue;
+        }
+        // Temporary files come and go.
+        match std::fs::copy(entry.path(), target) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            copied => drop(copied.unwrap()),
+        }
+    }
+}
+
+/// A line of the journal.
+#[derive(Debug, Clone)]
+pub(crate) struct Line {
+    pub(crate) path: PathBuf,
+    pub(crate) offset: usize,
+    /// With its line end.
+    pub(crate) length: usize,
+    pub(crate) json: Value,
+}
+
+impl Line {
+    pub(crate) fn number(&self, key: &str) -> u64 {
+        self.json[key].as_u64().unwrap()
+    }
+
+    pub(crate) fn events(&self) -> &[Value] {
+        self.json["events"].as_array().unwrap()
+    }
+
+    pub(crate) fn end(&self) -> usize {
+        self.offset + self.length
+    }
+
+    /// The type and the id of the stream.
+    pub(crate) fn stream(&self) -> (String, String) {
+        let text = |key: &str| self.json[key].as_str().unwrap().to_owned();
+        (text("type"), text("id"))
+    }
+}
+
+/// The journal's segments, in order.
+pub(crate) fn segments(base: &Path) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(base.join("journal"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|ext| ext == "jsonl"))
+        .collect();
+    paths.sort_unstable();
+    paths
+}
+
+/// The commits in the journal, in order.
+pub(crate) fn journal(base: &Path) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for path in segments(base) {
+        let bytes = std::fs::read(&path).unwrap();
+        let mut offset = 0;
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            if line[0] == 0 {
+                break;
+            }
+            let json: Value = serde_json::from_slice(line).unwrap();
+            if json.get("journal").is_none() {
+                lines.push(Line {
+                    path: path.clone(),
+                    offset,
+                    length: line.len(),
+                    json,
+                });
+            }
+            offset += line.len();
+        }
+    }
+    lines
+}
+
+/// How many bytes of the file are in use: what comes behind is zeros.
+pub(crate) fn used(path: &Path) -> usize {
+    let bytes = std::fs::read(path).unwrap();
+    bytes
+        .iter()
+        .rposition(|byte| *byte != 0)
+        .map_or(0, |i| i + 1)
+}
+
+/// Checks that positions and versions have no gaps, and that each stream's file holds the lines
+/// that the journal has of it. Returns each stream's events.
+pub(crate) fn verify(base: &Path) -> BTreeMap<(String, String), Vec<Value>> {
+    let mut streams: BTreeMap<(String, String), Vec<Value>> = BTreeMap::new();
+    let mut position = 0;
+    for line in journal(base) {
+        assert_eq!(line.number("pos"), position + 1, "positions have a gap");
+        let events = streams.entry(line.stream()).or_default();
+        let version = events.len() as u64 + 1;
+        assert_eq!(line.number("version"), version, "versions have a gap");
+        assert!(!line.events().is_empty(), "a commit without events");
+        for event in line.events() {
+            position += 1;
+            events.push(event.clone());
+            if let Some(stated) = event.get("pos") {
+                assert_eq!(stated, &position, "an event states another position");
+                assert_eq!(event["version"], events.len() as u64);
+            }
+        }
+    }
+    for ((aggregate_type, id), events) in &streams {
+        let layout = eventfold_es::StreamLayout::new(base);
+        let file = layout.stream_dir(aggregate_type, id).join("app.jsonl");
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(
+            text.ends_with('\n'),
+            "{} ends in a torn line",
+            file.display()
+        );
+        let lines = text.lines().filter(|line| !line.is_empty());
+        let there: Vec<Value> = lines
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!(&there, events, "{} and the journal differ", file.display());
+    }
+    streams
+}
+
+/// Changes a file's bytes.
+pub(crate) fn edit(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = std::fs::read(path).unwrap();
+    change(&mut bytes);
+    std::fs::write(path, bytes).unwrap();
+}

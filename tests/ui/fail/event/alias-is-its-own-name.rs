@@ -1,0 +1,8 @@
+use eventfold_es::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
+#[event(name = "AccountOpened", alias = "AccountOpened")]
+struct Opened;
+
+fn main() {}

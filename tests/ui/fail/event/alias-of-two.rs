@@ -1,0 +1,12 @@
+use eventfold_es::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
+enum AccountEvent {
+    #[event(alias = "Changed")]
+    Opened,
+    #[event(alias = "Changed")]
+    Closed,
+}
+
+fn main() {}

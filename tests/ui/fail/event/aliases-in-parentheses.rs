@@ -1,0 +1,8 @@
+use eventfold_es::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
+#[event(alias("AccountOpened", "opened"))]
+struct Opened;
+
+fn main() {}

@@ -1,0 +1,9 @@
+use eventfold_es::prelude::*;
+
+#[derive(Debug, Clone, DomainEvent)]
+enum AccountEvent {
+    Opened,
+    Closed,
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use eventfold_es::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
+#[event(rename_all = "kebab-case")]
+struct Opened;
+
+fn main() {}

@@ -1,0 +1,18 @@
+use eventfold_es::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Aggregate)]
+#[aggregate(commands(Open), events())]
+struct Account;
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Open;
+
+#[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
+struct Opened;
+
+impl Evolve<Opened> for Account {
+    fn evolve(&mut self, _: &Opened) {}
+}
+
+fn main() {}

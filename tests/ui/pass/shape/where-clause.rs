@@ -1,0 +1,34 @@
+use eventfold_es::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Aggregate)]
+#[aggregate(commands(Open), events(Opened))]
+struct Account
+where
+    String: Clone,
+{
+    owner: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Open;
+
+#[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
+struct Opened
+where
+    String: Clone;
+
+impl Decide<Open> for Account {
+    fn decide(&self, _: Open) -> Decision<Self> {
+        Ok(events![Opened])
+    }
+}
+
+impl Evolve<Opened> for Account {
+    fn evolve(&mut self, _: &Opened) {}
+}
+
+fn main() {
+    let events = Account::default().handle(Open.into());
+    assert_eq!(events.unwrap().len(), 1);
+}
