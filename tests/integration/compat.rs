@@ -6,10 +6,13 @@
 //! * [`giving_back`]: streams that this crate wrote, read and continued by `eventfold` and 0.2.0.
 //! * [`differences`]: every behaviour that differs on purpose, with the reason.
 
+// The programs are compiled once for each crate.
+#[allow(clippy::duplicate_mod)]
 mod current;
 mod differences;
 mod domain;
 mod files;
 mod giving_back;
+#[allow(clippy::duplicate_mod)]
 mod published;
 mod taking_over;

@@ -108,6 +108,8 @@ fn awaited_here<T>(future: impl Future<Output = T>) {
     drop(future);
 }
 
+type Decision<A> = Result<Vec<<A as Aggregate>::DomainEvent>, <A as Aggregate>::Error>;
+
 /// What the traits promise of the types that implement them.
 fn bounds<A: Aggregate, P: Projection, M: ProcessManager>() {
     shared::<A>();
@@ -118,7 +120,7 @@ fn bounds<A: Aggregate, P: Projection, M: ProcessManager>() {
     cloned::<A::DomainEvent>();
     stored::<A::DomainEvent>();
     error::<A::Error>();
-    let _: fn(&A, A::Command) -> Result<Vec<A::DomainEvent>, A::Error> = A::handle;
+    let _: fn(&A, A::Command) -> Decision<A> = A::handle;
     let _: fn(A, &A::DomainEvent) -> A = A::apply;
     let _: &'static str = A::AGGREGATE_TYPE;
 
@@ -266,6 +268,8 @@ fn structs_can_be_built_and_taken_apart_by_their_fields() {
     } = ProcessManagerReport::default();
     assert_eq!((dispatched, dead_lettered), (0, 0));
 
+    // 0.2.0 has no more fields than these.
+    #[allow(clippy::needless_update)]
     let context = CommandContext {
         actor: Some("ann".to_owned()),
         correlation_id: Some("r-1".to_owned()),
