@@ -4,38 +4,27 @@
 //! or repeated keys and values of the wrong form. What was meant is kept where it can be told, so
 //! that the fallback knows as much as the user wrote.
 
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::TokenStream;
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
-use syn::{Attribute, Ident, LitInt, LitStr, Meta, Path, Token, Type};
+use syn::{Attribute, Ident, LitStr, Meta};
 
 use crate::errors::Errors;
 use crate::similar;
 
+mod entries;
+mod entry;
 pub(crate) mod key;
 mod list;
 mod value;
 
+use entries::Entry;
+use entry::{rest_of_entry, separator};
 use key::{Form, Key, Place, Table};
 use value::Value;
 
+pub(crate) use entries::Entries;
 pub(crate) use list::{Listed, shown};
-
-/// The keys given in one place, in their order.
-pub(crate) struct Entries {
-    given: Vec<Entry>,
-    /// The paths of the attributes read, for what is missing in them.
-    attributes: Vec<Path>,
-    /// Whether something could not be read at all, so that what seems missing may not be.
-    unreadable: bool,
-}
-
-struct Entry {
-    key: Ident,
-    of: &'static Key,
-    /// Nothing if the value was wrong, which then has been reported.
-    value: Option<Value>,
-}
 
 impl Entries {
     /// Reads every attribute called `name`; several are one with all their keys.
@@ -77,100 +66,6 @@ impl Entries {
             }
         }
         entries
-    }
-
-    pub(crate) fn empty() -> Self {
-        Self {
-            given: Vec::new(),
-            attributes: Vec::new(),
-            unreadable: false,
-        }
-    }
-
-    /// The path of the first attribute read.
-    pub(crate) fn attribute(&self) -> Option<&Path> {
-        self.attributes.first()
-    }
-
-    /// Whether something could not be read at all.
-    pub(crate) fn unreadable(&self) -> bool {
-        self.unreadable
-    }
-
-    /// The key, if it was given, with whatever value.
-    pub(crate) fn key(&self, name: &str) -> Option<&Ident> {
-        self.find(name).map(|entry| &entry.key)
-    }
-
-    pub(crate) fn text(&self, name: &str) -> Option<&LitStr> {
-        self.texts(name).next()
-    }
-
-    pub(crate) fn texts(&self, name: &str) -> impl Iterator<Item = &LitStr> {
-        self.values(name).filter_map(|value| match value {
-            Value::Text(text) => Some(text),
-            _ => None,
-        })
-    }
-
-    pub(crate) fn count(&self, name: &str) -> Option<&LitInt> {
-        self.values(name).find_map(|value| match value {
-            Value::Count(count) => Some(count),
-            _ => None,
-        })
-    }
-
-    pub(crate) fn ty(&self, name: &str) -> Option<&Type> {
-        self.values(name).find_map(|value| match value {
-            Value::Type(ty) => Some(ty),
-            _ => None,
-        })
-    }
-
-    pub(crate) fn path(&self, name: &str) -> Option<&Path> {
-        self.values(name).find_map(|value| match value {
-            Value::Path(path) => Some(path),
-            _ => None,
-        })
-    }
-
-    pub(crate) fn ident(&self, name: &str) -> Option<&Ident> {
-        self.values(name).find_map(|value| match value {
-            Value::Ident(ident) => Some(ident),
-            _ => None,
-        })
-    }
-
-    pub(crate) fn listed(&self, name: &str) -> Option<&[Listed]> {
-        self.values(name).find_map(|value| match value {
-            Value::Listed(listed) => Some(listed.as_slice()),
-            _ => None,
-        })
-    }
-
-    pub(crate) fn derives(&self, name: &str) -> Option<&[Path]> {
-        self.values(name).find_map(|value| match value {
-            Value::Derives(derives) => Some(derives.as_slice()),
-            _ => None,
-        })
-    }
-
-    pub(crate) fn keys(&self, name: &str) -> Option<&Entries> {
-        self.values(name).find_map(|value| match value {
-            Value::Keys(entries) => Some(entries),
-            _ => None,
-        })
-    }
-
-    fn find(&self, name: &str) -> Option<&Entry> {
-        self.given.iter().find(|entry| entry.of.name == name)
-    }
-
-    fn values(&self, name: &str) -> impl Iterator<Item = &Value> {
-        self.given
-            .iter()
-            .filter(move |entry| entry.of.name == name)
-            .filter_map(|entry| entry.value.as_ref())
     }
 
     /// Reads `key = value, key(...)` up to the end of `tokens`.
@@ -274,7 +169,7 @@ impl Entries {
                 return Known::Exactly(known);
             }
             let (place, remedy) = (place.in_words(), known.elsewhere);
-            errors.at(key, format!("`{name}` is not valid on {place}; {remedy}"));
+            errors.at(key, format!("`{name}` is not valid {place}; {remedy}"));
             return Known::No;
         }
         let valid = table.valid_in(place);
@@ -297,7 +192,7 @@ impl Entries {
             let place = place.in_words();
             errors.at(
                 key,
-                format!("`{name}` is not valid on {place}; it belongs in {home}"),
+                format!("`{name}` is not valid {place}; it belongs in {home}"),
             );
             return Known::No;
         }
@@ -354,40 +249,4 @@ fn example_of(table: &'static Table, place: Place) -> String {
             .map_or("", |key| key.example)
             .to_owned(),
     }
-}
-
-/// Takes the comma between two entries. A forgotten one is told from a value gone wrong.
-fn separator(input: ParseStream<'_>, errors: &mut Errors) {
-    if input.is_empty() || input.parse::<Token![,]>().is_ok() {
-        return;
-    }
-    if let Ok(next) = input.fork().call(Ident::parse_any) {
-        errors.at(&next, format!("expected `,` before `{next}`"));
-        return;
-    }
-    let extra = rest_of_entry(input);
-    errors.at(extra, "expected `,` or the end of the list");
-    let _ = input.parse::<Token![,]>();
-}
-
-/// Takes what is left of an entry, up to a comma that is not inside `<...>`.
-fn rest_of_entry(input: ParseStream<'_>) -> TokenStream {
-    let mut rest = TokenStream::new();
-    let mut depth = 0_usize;
-    let mut arrow = false;
-    while !input.is_empty() && (depth > 0 || !input.peek(Token![,])) {
-        let Ok(token) = input.parse::<TokenTree>() else {
-            break;
-        };
-        if let TokenTree::Punct(punct) = &token {
-            match punct.as_char() {
-                '<' => depth += 1,
-                '>' if !arrow => depth = depth.saturating_sub(1),
-                _ => {}
-            }
-            arrow = punct.as_char() == '-';
-        }
-        rest.extend([token]);
-    }
-    rest
 }

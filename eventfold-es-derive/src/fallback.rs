@@ -7,7 +7,7 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::{Data, parse_quote};
 
-use crate::ast::aggregate::Derives;
+use crate::ast::messages::Derives;
 use crate::ast::{Aggregate, Enum, Event, Item, Messages};
 use crate::expand::aggregate::Types;
 use crate::expand::{command_enum, event_enum, message_enum, scope};

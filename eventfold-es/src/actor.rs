@@ -61,8 +61,8 @@ pub(crate) enum Mail<A: Aggregate> {
     Message(Message<A>),
     /// Leave memory if nothing came in for the idle time.
     PassivateIfIdle,
-    /// Serve what is waiting and leave memory.
-    Retire,
+    /// Serve what is waiting and leave memory. What comes with it is dropped at the end.
+    Retire(oneshot::Sender<()>),
 }
 
 pub(crate) struct Actor<A: Aggregate> {
@@ -71,14 +71,16 @@ pub(crate) struct Actor<A: Aggregate> {
     slot: Weak<Slot<A>>,
     activity: Arc<slot::Activity>,
     snapshot_every: u64,
+    mailbox: mpsc::Receiver<Box<Mail<A>>>,
     head: Option<Head<A>>,
 }
 
 impl<A: Aggregate> Actor<A> {
     /// Serves the mailbox until it is closed.
-    pub(crate) async fn run(mut self, mut mailbox: mpsc::Receiver<Box<Mail<A>>>) {
+    pub(crate) async fn run(mut self) {
+        let mut retiring = Vec::new();
         let turn = self.stream.take_turn().await;
-        while let Some(mail) = mailbox.recv().await {
+        while let Some(mail) = self.mailbox.recv().await {
             match *mail {
                 Mail::Message(message) => {
                     self.activity.touch();
@@ -87,13 +89,16 @@ impl<A: Aggregate> Actor<A> {
                 }
                 Mail::PassivateIfIdle if self.activity.is_idle() => {
                     tracing::debug!(stream = %self.stream.id(), "idle, passivating");
-                    mailbox.close();
+                    self.mailbox.close();
                 }
                 Mail::PassivateIfIdle => self.watch_on(),
-                Mail::Retire => mailbox.close(),
+                Mail::Retire(done) => {
+                    retiring.push(done);
+                    self.mailbox.close();
+                }
             }
         }
-        self.leave();
+        self.save_snapshot_if_due();
         drop(turn);
     }
 
@@ -162,8 +167,8 @@ impl<A: Aggregate> Actor<A> {
         durable.await.unwrap_or(Err(CommitError::Closed))
     }
 
-    /// Leaves memory: a snapshot that is due is written, the mailbox is given up.
-    fn leave(&mut self) {
+    /// Writes a snapshot that is due, before the head leaves memory.
+    fn save_snapshot_if_due(&mut self) {
         if let Some(head) = &mut self.head
             && head.version.saturating_sub(head.snapshot_version) >= self.snapshot_every
         {
@@ -176,6 +181,13 @@ impl<A: Aggregate> Actor<A> {
                     .save_snapshot(self.stream.clone(), draft, end);
             }
         }
+    }
+}
+
+impl<A: Aggregate> Drop for Actor<A> {
+    /// Gives the mailbox up, also if the runtime ended first.
+    fn drop(&mut self) {
+        self.mailbox.close();
         if let Some(slot) = self.slot.upgrade() {
             slot.release();
         }

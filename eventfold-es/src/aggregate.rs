@@ -64,37 +64,81 @@ use crate::event::{self, DecodeError, EncodeError, StoredEvent, UnknownEvents};
 pub trait Aggregate:
     Default + Clone + Serialize + DeserializeOwned + Send + Sync + 'static
 {
-    /// Names this type of aggregate on disk: its streams are `streams/<AGGREGATE_TYPE>/<id>`.
+    /// Names this type of aggregate on disk: its streams are `streams/<AGGREGATE_TYPE>/<id>`, each
+    /// part encoded as a file name (see [`StreamId`](crate::StreamId)). Another name is another
+    /// aggregate, without the events of this one.
+    ///
+    /// ```
+    /// # use eventfold_es::{Aggregate, __private::example::Counter};
+    /// assert_eq!(Counter::AGGREGATE_TYPE, "counter");
+    /// ```
     const AGGREGATE_TYPE: &'static str;
 
-    /// The version of the state's shape. A snapshot of another version is ignored and replaced.
+    /// The version of the state's shape, to be raised when that changes. A snapshot of another
+    /// version is ignored and replaced; the events are folded then.
+    ///
+    /// ```
+    /// # use eventfold_es::{Aggregate, __private::example::Counter};
+    /// assert_eq!(Counter::STATE_VERSION, 1);
+    /// ```
     const STATE_VERSION: u32 = 1;
 
-    /// How many events apart snapshots are taken. `None` is the store's default.
+    /// How many events apart snapshots are taken. `None` is the store's default
+    /// ([`snapshot_every`](crate::AggregateStoreBuilder::snapshot_every)); 0 counts as 1,
+    /// `u64::MAX` means never.
+    ///
+    /// ```
+    /// # use eventfold_es::{Aggregate, __private::example::Counter};
+    /// assert_eq!(Counter::SNAPSHOT_EVERY, None);
+    /// ```
     const SNAPSHOT_EVERY: Option<u64> = None;
 
-    /// What loading does with an event whose name is not known.
+    /// What loading does with an event whose name is not known. A derived aggregate rejects it.
+    ///
+    /// ```
+    /// # use eventfold_es::{Aggregate, UnknownEvents, __private::example::Counter};
+    /// assert_eq!(Counter::UNKNOWN_EVENTS, UnknownEvents::Skip);
+    /// ```
     const UNKNOWN_EVENTS: UnknownEvents = UnknownEvents::Skip;
 
-    /// The commands this aggregate decides.
+    /// The commands this aggregate decides. Process managers reach it if they are `Deserialize` as
+    /// well.
     type Command: Send + 'static;
 
-    /// The events this aggregate produces and folds.
+    /// The events this aggregate produces and folds. Each must be read back as it was written, which is
+    /// not checked when it is stored: JSON has no NaN and no infinity, for example, so that a number
+    /// which is one comes back as `null` and fails the load.
     type DomainEvent: Serialize + DeserializeOwned + Send + Sync + Clone + 'static;
 
-    /// Why a command is refused.
+    /// Why a command is refused. [`Infallible`](std::convert::Infallible) if none ever is.
     type Error: std::error::Error + Send + Sync + 'static;
 
     /// Decides a command on the current state.
     ///
-    /// Returns the events that happened, none if the command changes nothing.
+    /// Returns the events that happened, none if the command changes nothing. A panic is answered
+    /// as [`ExecuteError::Panicked`](crate::ExecuteError::Panicked).
     ///
     /// # Errors
     ///
     /// The reason for which the command is refused; nothing is stored then.
+    ///
+    /// ```
+    /// # use eventfold_es::{Aggregate, __private::example::*};
+    /// let counter = Counter { value: 2 };
+    /// assert_eq!(counter.handle(Add(5))?, [CounterEvent::Added { amount: 5 }]);
+    /// assert_eq!(counter.handle(Add(0)), Err(NothingToAdd));
+    /// # Ok::<(), NothingToAdd>(())
+    /// ```
     fn handle(&self, cmd: Self::Command) -> Result<Vec<Self::DomainEvent>, Self::Error>;
 
-    /// Folds one event into the state.
+    /// Folds one event into the state and returns that. It must take every event that was ever
+    /// stored: a panic here fails the load.
+    ///
+    /// ```
+    /// # use eventfold_es::{Aggregate, __private::example::*};
+    /// let counter = Counter { value: 2 }.apply(&CounterEvent::Added { amount: 5 });
+    /// assert_eq!(counter.value, 7);
+    /// ```
     #[must_use]
     fn apply(self, event: &Self::DomainEvent) -> Self;
 
@@ -107,6 +151,14 @@ pub trait Aggregate:
     /// # Errors
     ///
     /// [`EncodeError`] if the event cannot be written as JSON or is not tagged so.
+    ///
+    /// ```
+    /// # use eventfold_es::{Aggregate, __private::example::*};
+    /// let mut data = Vec::new();
+    /// let name = Counter::encode_event(&CounterEvent::Added { amount: 5 }, &mut data)?;
+    /// assert_eq!((&*name, &*data), ("Added", &br#"{"amount":5}"#[..]));
+    /// # Ok::<(), eventfold_es::EncodeError>(())
+    /// ```
     fn encode_event(
         event: &Self::DomainEvent,
         data: &mut Vec<u8>,
@@ -120,11 +172,23 @@ pub trait Aggregate:
     ///
     /// [`DecodeError::UnknownName`] if this aggregate has no event of that name,
     /// [`DecodeError::Malformed`] if it has one but the payload is not that event's.
+    ///
+    /// ```
+    /// # use eventfold_es::{Aggregate, StoredEvent, __private::example::*};
+    /// let event = Counter::decode_event(StoredEvent::new("Added", r#"{"amount":5}"#))?;
+    /// assert_eq!(event, CounterEvent::Added { amount: 5 });
+    /// # Ok::<(), eventfold_es::DecodeError>(())
+    /// ```
     fn decode_event(stored: StoredEvent<'_>) -> Result<Self::DomainEvent, DecodeError> {
         event::decode_tagged(stored)
     }
 
     /// Whether this aggregate has an event of that stored name.
+    ///
+    /// ```
+    /// # use eventfold_es::{Aggregate, __private::example::Counter};
+    /// assert!(Counter::knows_event("Added") && !Counter::knows_event("Removed"));
+    /// ```
     fn knows_event(name: &str) -> bool {
         event::knows_tagged::<Self::DomainEvent>(name)
     }
@@ -136,11 +200,38 @@ pub trait Aggregate:
 }
 
 /// What deciding a command yields: the events that happened, or the reason it is refused.
+///
+/// ```
+/// # use eventfold_es::{Decision, __private::example::*};
+/// let added: Decision<Counter> = Ok(vec![CounterEvent::Added { amount: 5 }]);
+/// let refused: Decision<Counter> = Err(NothingToAdd);
+/// ```
 pub type Decision<A> = Result<Vec<<A as Aggregate>::DomainEvent>, <A as Aggregate>::Error>;
 
 /// The decision on one command.
 ///
 /// Implement it for each command that `#[aggregate(commands(...))]` lists.
+///
+/// ```
+/// # use eventfold_es::prelude::*;
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Clone, Default, Serialize, Deserialize, Aggregate)]
+/// # #[aggregate(commands(TurnOn), events(TurnedOn))]
+/// # struct Light { on: bool }
+/// # #[derive(Debug, Clone, Serialize, Deserialize)] struct TurnOn;
+/// # #[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)] struct TurnedOn;
+/// # impl Evolve<TurnedOn> for Light {
+/// #     fn evolve(&mut self, _: &TurnedOn) {
+/// #         self.on = true;
+/// #     }
+/// # }
+/// impl Decide<TurnOn> for Light {
+///     fn decide(&self, _: TurnOn) -> Decision<Self> {
+///         Ok(if self.on { events![] } else { events![TurnedOn] })
+///     }
+/// }
+/// # assert!(Light::default().handle(TurnOn.into()).is_ok_and(|events| events.len() == 1));
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not decide the command `{C}`",
     label = "no `impl Decide<{C}> for {Self}`",
@@ -151,7 +242,7 @@ pub trait Decide<C>: Aggregate {
     ///
     /// # Errors
     ///
-    /// The reason for which the command is refused.
+    /// The reason for which the command is refused; nothing is stored then.
     fn decide(&self, command: C) -> Decision<Self>;
 }
 
@@ -159,13 +250,34 @@ pub trait Decide<C>: Aggregate {
 ///
 /// Implement it for each event that `#[aggregate(events(...))]` lists. It cannot fail: an event
 /// is a fact.
+///
+/// ```
+/// # use eventfold_es::prelude::*;
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Clone, Default, Serialize, Deserialize, Aggregate)]
+/// # #[aggregate(commands(TurnOn), events(TurnedOn))]
+/// # struct Light { on: bool }
+/// # #[derive(Debug, Clone, Serialize, Deserialize)] struct TurnOn;
+/// # #[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)] struct TurnedOn;
+/// # impl Decide<TurnOn> for Light {
+/// #     fn decide(&self, _: TurnOn) -> Decision<Self> {
+/// #         Ok(if self.on { events![] } else { events![TurnedOn] })
+/// #     }
+/// # }
+/// impl Evolve<TurnedOn> for Light {
+///     fn evolve(&mut self, _: &TurnedOn) {
+///         self.on = true;
+///     }
+/// }
+/// # assert!(Light::default().apply(&TurnedOn.into()).on);
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not evolve by the event `{E}`",
     label = "no `impl Evolve<{E}> for {Self}`",
     note = "write `impl Evolve<{E}> for {Self}`, or remove `{E}` from the events of `{Self}`"
 )]
 pub trait Evolve<E> {
-    /// Folds `event` into the state.
+    /// Folds `event` into the state. It must take every event of this type that was ever stored.
     fn evolve(&mut self, event: &E);
 }
 
@@ -198,18 +310,8 @@ macro_rules! events {
 /// [`Aggregate::UNKNOWN_EVENTS`].
 ///
 /// ```
-/// # use eventfold_es::Aggregate; use serde::{Serialize, Deserialize};
-/// # #[derive(Clone, Default, Serialize, Deserialize)] struct Counter { value: u64 }
-/// # #[derive(Clone, Serialize, Deserialize)] #[serde(tag = "type", content = "data")]
-/// # enum CounterEvent { Added { amount: u64 } }
-/// # impl Aggregate for Counter {
-/// #     const AGGREGATE_TYPE: &'static str = "counter";
-/// #     type Command = (); type DomainEvent = CounterEvent; type Error = std::convert::Infallible;
-/// #     fn handle(&self, _: ()) -> Result<Vec<CounterEvent>, Self::Error> { Ok(vec![]) }
-/// #     fn apply(mut self, event: &CounterEvent) -> Self {
-/// #         let CounterEvent::Added { amount } = event; self.value += amount; self }
-/// # }
-/// let reduce = eventfold_es::reducer::<Counter>();
+/// # use eventfold_es::{reducer, __private::example::Counter};
+/// let reduce = reducer::<Counter>();
 /// let added = eventfold::Event::new("Added", serde_json::json!({ "amount": 5 }));
 /// assert_eq!(reduce(Counter::default(), &added).value, 5);
 /// ```

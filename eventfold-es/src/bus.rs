@@ -19,25 +19,11 @@ use crate::store::AggregateStore;
 /// that its `commands(...)` list. Commands need not be serialisable.
 ///
 /// ```
-/// # use eventfold_es::{Aggregate, AggregateStore, CommandBus, CommandContext}; use serde::{Serialize, Deserialize};
-/// # #[derive(Clone, Default, Serialize, Deserialize)] struct Counter { value: u64 }
-/// # #[derive(Debug, Clone, Serialize, Deserialize)] #[serde(tag = "type", content = "data")]
-/// # enum CounterEvent { Added { amount: u64 } }
-/// # struct Add(u64);
-/// # impl Aggregate for Counter {
-/// #     const AGGREGATE_TYPE: &'static str = "counter";
-/// #     type Command = Add; type DomainEvent = CounterEvent; type Error = std::convert::Infallible;
-/// #     fn handle(&self, add: Add) -> Result<Vec<CounterEvent>, Self::Error> {
-/// #         Ok(vec![CounterEvent::Added { amount: add.0 }])
-/// #     }
-/// #     fn apply(mut self, event: &CounterEvent) -> Self {
-/// #         let CounterEvent::Added { amount } = event; self.value += amount; self
-/// #     }
-/// # }
+/// # use eventfold_es::{*, __private::example::*};
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let dir = tempfile::tempdir()?;
-/// let store = AggregateStore::open(dir.path()).await?;
+/// # let store = AggregateStore::open(dir.path()).await?;
 /// let mut bus = CommandBus::new(store.clone());
 /// bus.register::<Counter>();
 /// bus.dispatch("c-1", Add(5), CommandContext::default()).await?;
@@ -61,7 +47,19 @@ struct Route {
 }
 
 impl CommandBus {
-    /// A bus that sends to the aggregates of `store`.
+    /// A bus that sends to the aggregates of `store`. It holds a clone of the store, so it keeps it
+    /// open.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// let bus = CommandBus::new(store.clone());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn new(store: AggregateStore) -> Self {
         Self {
@@ -70,7 +68,20 @@ impl CommandBus {
         }
     }
 
-    /// Routes the commands of `A` to it.
+    /// Routes the commands of `A` to it. Of two aggregates with the same
+    /// [`Command`](Aggregate::Command) type the one registered last gets them.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// # let mut bus = CommandBus::new(store);
+    /// bus.register::<Counter>();
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn register<A: Aggregate>(&mut self) {
         let mut routes = CommandRoutes {
             routes: Vec::new(),
@@ -104,14 +115,30 @@ impl CommandBus {
         self.routes.insert(TypeId::of::<A::Command>(), whole);
     }
 
-    /// Sends a command to the aggregate `instance_id` of the type that takes it.
+    /// Sends a command to the aggregate `instance_id` of the type that takes it, and waits until
+    /// its events are durable. They are not returned:
+    /// [`AggregateHandle::send`](crate::AggregateHandle::send) does that.
     ///
     /// # Errors
     ///
     /// * [`DispatchError::UnknownCommand`]: no registered aggregate takes a `C`;
     /// * [`DispatchError::AmbiguousCommand`]: several list it;
-    /// * [`DispatchError::Io`]: there is no such aggregate, see [`AggregateStore::get`];
-    /// * [`DispatchError::Execution`]: the command did not succeed.
+    /// * [`DispatchError::Io`]: the aggregate cannot be had, see [`AggregateStore::get`];
+    /// * [`DispatchError::Execution`]: the command did not succeed; the
+    ///   [`ExecuteError`](crate::ExecuteError) is in it.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// # let mut bus = CommandBus::new(store);
+    /// # bus.register::<Counter>();
+    /// bus.dispatch("c-1", Add(5), CommandContext::default().with_actor("ann")).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn dispatch<C: Send + 'static>(
         &self,
         instance_id: &str,

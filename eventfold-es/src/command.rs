@@ -21,44 +21,83 @@ use crate::engine::{Common, write_member};
 ///     .with_expected_version(3);
 /// assert_eq!(context.actor.as_deref(), Some("user-42"));
 /// ```
+///
+/// What it says of origin is stored with each event of the command, in the keys of
+/// [`eventfold::Event`]:
+///
+/// ```
+/// # use eventfold_es::{*, __private::example::*};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let store = AggregateStore::open(dir.path()).await?;
+/// # let counter = store.get::<Counter>("c-1").await?;
+/// let context = CommandContext::default().with_actor("ann").with_correlation_id("r-1");
+/// counter.send_with(Add(5), context).await?;
+/// let events = store.read_events("counter", "c-1").await?;
+/// assert_eq!(events[0].actor.as_deref(), Some("ann"));
+/// assert_eq!(events[0].meta.as_ref().unwrap()["correlation_id"], "r-1");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct CommandContext {
     /// Who issued the command; stored as the events' `actor`.
     pub actor: Option<String>,
-    /// What the command belongs to across aggregates; stored in the events' `meta`.
+    /// What the command belongs to across aggregates; stored as `meta.correlation_id`.
     pub correlation_id: Option<String>,
-    /// More to store in the events' `meta`; only the members of an object are.
+    /// More to store in the events' `meta`: the members of an object. Any other value is left out.
     pub metadata: Option<Value>,
-    /// The device that issued the command; stored in the events' `meta`.
+    /// The device that issued the command; stored as `meta.source_device`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub source_device: Option<String>,
-    /// What caused the command, usually an event's id; stored in the events' `meta`.
+    /// What caused the command, usually an event's id; stored as `meta.causation_id`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub causation_id: Option<String>,
-    /// The version that the stream must have for the command to be decided.
+    /// The version that the stream must have for the command to be decided: how many events it
+    /// holds.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub expected_version: Option<u64>,
-    /// Names the command, so that repeating it has no further effect.
+    /// Names the command, so that repeating it has no further effect; stored as `key`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub idempotency_key: Option<String>,
 }
 
 impl CommandContext {
-    /// Says who issues the command, a user or a service for example.
+    /// Says who issues the command, a user or a service for example: `actor` of its events.
+    ///
+    /// ```
+    /// # use eventfold_es::CommandContext;
+    /// let context = CommandContext::default().with_actor("user-42");
+    /// ```
     #[must_use]
     pub fn with_actor(mut self, actor: impl Into<String>) -> Self {
         self.actor = Some(actor.into());
         self
     }
 
-    /// Says what the command belongs to, across aggregates and services.
+    /// Says what the command belongs to, across aggregates and services: `meta.correlation_id` of
+    /// its events. The commands of process managers take it over from the event.
+    ///
+    /// ```
+    /// # use eventfold_es::CommandContext;
+    /// let context = CommandContext::default().with_correlation_id("request-7");
+    /// ```
     #[must_use]
     pub fn with_correlation_id(mut self, id: impl Into<String>) -> Self {
         self.correlation_id = Some(id.into());
         self
     }
 
-    /// Adds the members of a JSON object to the `meta` of the command's events.
+    /// Sets more members for the `meta` of the command's events, instead of those set before.
+    /// Anything but a JSON object is left out. The ids of this context go before members of their
+    /// names.
+    ///
+    /// ```
+    /// # use eventfold_es::CommandContext;
+    /// let source = serde_json::json!({ "source": "api" });
+    /// let context = CommandContext::default().with_metadata(source);
+    /// ```
     #[must_use]
     pub fn with_metadata(mut self, meta: Value) -> Self {
         self.metadata = Some(meta);
@@ -66,6 +105,11 @@ impl CommandContext {
     }
 
     /// Says which device the command comes from: `meta.source_device` of its events.
+    ///
+    /// ```
+    /// # use eventfold_es::CommandContext;
+    /// let context = CommandContext::default().with_source_device("phone-1");
+    /// ```
     #[must_use]
     pub fn with_source_device(mut self, device_id: impl Into<String>) -> Self {
         self.source_device = Some(device_id.into());
@@ -73,6 +117,11 @@ impl CommandContext {
     }
 
     /// Says what caused the command, usually the id of an event: `meta.causation_id` of its events.
+    ///
+    /// ```
+    /// # use eventfold_es::CommandContext;
+    /// let context = CommandContext::default().with_causation_id("5f2c9d1e");
+    /// ```
     #[must_use]
     pub fn with_causation_id(mut self, id: impl Into<String>) -> Self {
         self.causation_id = Some(id.into());
@@ -80,7 +129,24 @@ impl CommandContext {
     }
 
     /// Has the command refused with [`ExecuteError::Conflict`](crate::ExecuteError::Conflict)
-    /// unless the stream is at `version`: 0 for a stream that does not exist yet. Never retried.
+    /// unless the stream is at `version`, as
+    /// [`AggregateHandle::version`](crate::AggregateHandle::version) counts: 0 for a stream that
+    /// does not exist yet. Never retried.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// # let counter = store.get::<Counter>("c-1").await?;
+    /// let only_first = CommandContext::default().with_expected_version(0);
+    /// counter.send_with(Add(5), only_first.clone()).await?;
+    /// let late = counter.send_with(Add(5), only_first).await;
+    /// assert!(matches!(late, Err(ExecuteError::Conflict)));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn with_expected_version(mut self, version: u64) -> Self {
         self.expected_version = Some(version);
@@ -91,7 +157,24 @@ impl CommandContext {
     /// and is answered with the events that the first one stored, also after a restart.
     ///
     /// A stream remembers at least its last 1,000 keys. A command that was refused, or that stored
-    /// no event, is decided again. The key is looked up before the expected version.
+    /// no event, is decided again. The key is looked up before the expected version. The content of
+    /// the command is not compared: another command under the same key is not executed.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// # let counter = store.get::<Counter>("c-1").await?;
+    /// let context = CommandContext::default().with_idempotency_key("payment-17");
+    /// let first = counter.send_with(Add(5), context.clone()).await?;
+    /// let again = counter.send_with(Add(5), context).await?;
+    /// assert_eq!(again.version, first.version);
+    /// assert_eq!(counter.state().await?.value, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn with_idempotency_key(mut self, key: impl Into<String>) -> Self {
         self.idempotency_key = Some(key.into());
@@ -137,41 +220,43 @@ impl CommandContext {
 }
 
 /// A command in JSON and where it goes, as process managers produce it.
+///
+/// ```
+/// # use eventfold_es::{CommandContext, CommandEnvelope, __private::example::Add};
+/// let envelope = CommandEnvelope {
+///     aggregate_type: "counter".to_owned(),
+///     instance_id: "c-1".to_owned(),
+///     command: serde_json::to_value(Add(5))?,
+///     context: CommandContext::default(),
+/// };
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CommandEnvelope {
-    /// The type of the target, its [`Aggregate::AGGREGATE_TYPE`].
+    /// The type of the target, its [`Aggregate::AGGREGATE_TYPE`]. It must be registered by
+    /// [`AggregateStoreBuilder::aggregate_type`](crate::AggregateStoreBuilder::aggregate_type).
     pub aggregate_type: String,
     /// The target's id.
     pub instance_id: String,
-    /// The target's [`Aggregate::Command`] in JSON.
+    /// The target's [`Aggregate::Command`] in JSON, as its `Deserialize` reads it.
     pub command: Value,
-    /// What travels with the command.
+    /// What travels with the command. What a process manager leaves out of it is filled in, see
+    /// [`ProcessManager::react`](crate::ProcessManager::react).
     pub context: CommandContext,
 }
 
-/// Writes a domain event as an [`eventfold::Event`] with a new id, and with what the context says
-/// of its actor and its `meta`.
+/// Writes a domain event as an [`eventfold::Event`] with a new id and the current time, and with
+/// what the context says of its actor and its `meta`. Nothing is stored.
 ///
 /// # Errors
 ///
 /// The cause if the event cannot be written as JSON.
 ///
 /// ```
-/// # use eventfold_es::{Aggregate, CommandContext, to_eventfold_event}; use serde::{Serialize, Deserialize};
-/// # #[derive(Clone, Default, Serialize, Deserialize)] struct Counter { value: u64 }
-/// # #[derive(Clone, Serialize, Deserialize)] #[serde(tag = "type", content = "data")]
-/// # enum CounterEvent { Added { amount: u64 } }
-/// # impl Aggregate for Counter {
-/// #     const AGGREGATE_TYPE: &'static str = "counter";
-/// #     type Command = (); type DomainEvent = CounterEvent; type Error = std::convert::Infallible;
-/// #     fn handle(&self, _: ()) -> Result<Vec<CounterEvent>, Self::Error> { Ok(vec![]) }
-/// #     fn apply(self, _: &CounterEvent) -> Self { self }
-/// # }
+/// # use eventfold_es::{*, __private::example::*};
 /// let context = CommandContext::default().with_actor("ann").with_correlation_id("r-1");
 /// let event = to_eventfold_event::<Counter>(&CounterEvent::Added { amount: 5 }, &context)?;
-/// assert_eq!(event.event_type, "Added");
-/// assert_eq!(event.data["amount"], 5);
-/// assert_eq!(event.actor.as_deref(), Some("ann"));
+/// assert_eq!((event.event_type.as_str(), &event.data["amount"]), ("Added", &5.into()));
 /// assert_eq!(event.meta.unwrap()["correlation_id"], "r-1");
 /// # Ok::<(), serde_json::Error>(())
 /// ```

@@ -114,7 +114,7 @@
 /// not serialised and its commands need not be either. The event enum is always serialised, as
 /// its events are stored: `{"type": "MoneyDeposited", "data": {"amount": 5}}`.
 ///
-/// For the aggregate above, shortened:
+/// For the aggregate above, shortened; `cargo expand` shows all of it:
 ///
 /// ```text
 /// /// The commands of `BankAccount`.

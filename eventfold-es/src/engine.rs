@@ -44,6 +44,7 @@ use crate::layout::{RawNames, StreamLayout};
 use crate::stream::StreamId;
 use commit::Request;
 use committer::Committer;
+use disk::OpenDir;
 use journal::Index;
 use lock::DirLock;
 use shared::Shared;
@@ -69,6 +70,8 @@ pub(crate) struct Engine {
     ended: watch::Receiver<bool>,
     /// The directory, in the one form that names it.
     lock_key: PathBuf,
+    /// Set by the first `announce_close`.
+    announced: AtomicBool,
     /// Set by the first `close`.
     closing: AtomicBool,
 }
@@ -88,7 +91,8 @@ impl Engine {
         disk::create_private_dir(base)?;
         let lock = DirLock::take(base)?;
         let lock_key = lock.dir().to_owned();
-        let opened = open::open(base, extra)?;
+        let base = OpenDir::new(base)?;
+        let opened = open::open(&base, extra)?;
 
         let upkeep = Upkeep::start(base, opened.journal.dir())?;
         let keeper = upkeep.keeper();
@@ -115,6 +119,7 @@ impl Engine {
             keeper,
             ended,
             lock_key,
+            announced: AtomicBool::new(false),
             closing: AtomicBool::new(false),
         }))
     }
@@ -149,7 +154,11 @@ impl Engine {
 
     /// Hands a commit over; waits while too much is under way already.
     pub(crate) async fn commit(&self, mut commit: Commit) {
-        let kib = u32::try_from(commit.events.size() / 1024 + 1).unwrap_or(ROOM);
+        let snapshot = commit
+            .snapshot
+            .as_ref()
+            .map_or(0, |draft| draft.state.len());
+        let kib = u32::try_from((commit.events.size() + snapshot) / 1024 + 1).unwrap_or(ROOM);
         // The semaphore is never closed.
         if let Ok(room) = self.room.clone().acquire_many_owned(kib.min(ROOM)).await {
             let done = commit.done;
@@ -219,7 +228,10 @@ impl Engine {
         found: Found,
     ) -> Result<Activated, CommitError> {
         let mut end = found.end;
-        if !found.foreign.is_empty() || found.file_length > found.end.offset {
+        let is_whole = found.foreign.is_empty() && found.file_length <= found.end.offset;
+        // Opened first, so that a later activation waits for what this one hands over.
+        let epoch = stream.start_epoch(if is_whole { end } else { found.before_foreign });
+        if !is_whole {
             let (done, adopted) = oneshot::channel();
             self.request(Request::Adopt(Adoption {
                 stream: stream.clone(),
@@ -234,8 +246,12 @@ impl Engine {
             adopted.await.unwrap_or(Err(CommitError::Closed))?;
             end.position = stream.durable_position();
         }
-        let epoch = stream.start_epoch(end);
         Ok(Activated { epoch, end })
+    }
+
+    /// Fails if the store takes no more commits until it is opened again.
+    pub(crate) fn check_failed(&self) -> Result<(), CommitError> {
+        self.shared.check_failed()
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -245,9 +261,16 @@ impl Engine {
     /// Ends the store once everything that was handed over is done. Does not wait for that; the
     /// next `open` in this process does.
     pub(crate) fn close(&self) {
+        self.announce_close();
         if !self.closing.swap(true, Ordering::AcqRel) {
-            lock::announce_release(&self.lock_key);
             self.request(Request::Close);
+        }
+    }
+
+    /// Lets the next `open` in this process wait for the end, which is near.
+    pub(crate) fn announce_close(&self) {
+        if !self.announced.swap(true, Ordering::AcqRel) {
+            lock::announce_release(&self.lock_key);
         }
     }
 

@@ -6,72 +6,204 @@ use crate::engine::CommitError;
 
 /// Why a command did not succeed.
 ///
-/// Unless a variant says otherwise, nothing of the command is stored.
+/// Unless a variant says otherwise, nothing of the command is stored. The crate's page has a table
+/// of [what to do](crate#errors-and-what-to-do).
+///
+/// ```
+/// # use eventfold_es::{*, __private::example::*};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let store = AggregateStore::open(dir.path()).await?;
+/// # let counter = store.get::<Counter>("c-1").await?;
+/// match counter.send(Add(0)).await {
+///     Ok(done) => println!("stored up to version {}", done.version),
+///     Err(ExecuteError::Domain(refused)) => println!("refused: {refused}"),
+///     Err(ExecuteError::Conflict) => println!("somebody else was first"),
+///     Err(error) => return Err(error.into()),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExecuteError<E: std::error::Error + Send + Sync + 'static> {
-    /// The aggregate refused the command.
+    /// The aggregate refused the command, with its own
+    /// [`Aggregate::Error`](crate::Aggregate::Error). The same command on the same state is refused
+    /// again.
     #[error(transparent)]
     Domain(E),
 
     /// The stream is not at the version that the command expected
     /// ([`CommandContext::with_expected_version`](crate::CommandContext::with_expected_version)).
+    /// It is never retried: what the command was based on has changed.
+    ///
+    /// Ask for the version, then for the state, and decide anew whether the command still makes
+    /// sense. In this order a change in between is a conflict again, not an oversight.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # async fn add_up_to(counter: &AggregateHandle<Counter>, limit: u64)
+    /// #     -> Result<(), Box<dyn std::error::Error>> {
+    /// loop {
+    ///     let version = counter.version().await?;
+    ///     let missing = limit.saturating_sub(counter.state().await?.value);
+    ///     if missing == 0 {
+    ///         return Ok(());
+    ///     }
+    ///     let context = CommandContext::default().with_expected_version(version.into());
+    ///     match counter.send_with(Add(missing), context).await {
+    ///         Err(ExecuteError::Conflict) => {} // look again
+    ///         done => return Ok(done.map(|_| ())?),
+    ///     }
+    /// }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// # let counter = store.get::<Counter>("c-1").await?;
+    /// # add_up_to(&counter, 7).await?;
+    /// # assert_eq!(counter.state().await?.value, 7);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[error("the stream is not at the expected version")]
     Conflict,
 
     /// The stream could not be loaded, an event could not be encoded, or the commit could not be
-    /// written.
+    /// written. By the kind:
+    ///
+    /// * [`InvalidData`](io::ErrorKind::InvalidData): the stream's file is damaged or holds an
+    ///   event that the aggregate cannot read (the text says which, and where), or a new event
+    ///   cannot be encoded. Sending again does not help;
+    /// * [`ResourceBusy`](io::ErrorKind::ResourceBusy): another program has the stream's file
+    ///   locked, or wrote to it. Send again: the next command loads what it wrote;
+    /// * any other: what the system said, no space left for example. Send again once that is
+    ///   remedied. If the text says that the store has failed, no command succeeds before it is
+    ///   opened again, see [`OutcomeUnknown`](Self::OutcomeUnknown).
     #[error("I/O error: {0}")]
     Io(#[from] io::Error),
 
-    /// The task that ran the aggregate ended with its runtime before it came to this command.
+    /// The task that ran the aggregate ended with its runtime before it came to this command. Send
+    /// it again from a runtime that lives on; the aggregate is activated there.
     #[error("the runtime of the aggregate's task ended before the command was answered")]
     ActorGone,
 
-    /// `decide` or `evolve` panicked. The aggregate returns to its durable state.
+    /// `decide` or `evolve` panicked, or the serialisation of an event. The aggregate returns to
+    /// its durable state; the next command finds that.
     #[error("{0}")]
     Panicked(Panic),
 
     /// The disk failed while the command was being made durable: whether it is stored is unknown
-    /// until the store is opened again.
+    /// until the store is opened again. Until then the store refuses every command.
+    ///
+    /// Shut the store down, which releases the directory whatever it returns, and open it again.
+    /// Then look whether the command took effect, or repeat it: under an idempotency key it is
+    /// stored once either way.
+    ///
+    /// ```no_run
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # async fn example(store: AggregateStore) -> Result<(), Box<dyn std::error::Error>> {
+    /// # let counter = store.get::<Counter>("c-1").await?;
+    /// let context = CommandContext::default().with_idempotency_key("payment-17");
+    /// let mut outcome = counter.send_with(Add(5), context.clone()).await;
+    /// if let Err(ExecuteError::OutcomeUnknown(_)) = &outcome {
+    ///     let _ = store.shutdown().await; // says again why the store failed
+    ///     let store = AggregateStore::open("./data").await?;
+    ///     let counter = store.get::<Counter>("c-1").await?;
+    ///     outcome = counter.send_with(Add(5), context).await;
+    /// }
+    /// # outcome?; Ok(())
+    /// # }
+    /// ```
     #[error("whether the command is stored is unknown until the store is opened again: {0}")]
     OutcomeUnknown(io::Error),
 
-    /// The store has been shut down.
+    /// The store has been shut down. Nothing of the command is stored; its way is through a store
+    /// that is opened anew, and a handle of that.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// # let counter = store.get::<Counter>("c-1").await?;
+    /// store.shutdown().await?;
+    /// assert!(matches!(counter.send(Add(5)).await, Err(ExecuteError::Closed)));
+    ///
+    /// let store = AggregateStore::open(dir.path()).await?;
+    /// store.get::<Counter>("c-1").await?.send(Add(5)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[error("the store is shut down")]
     Closed,
 }
 
 /// Why the state of an aggregate could not be read.
+///
+/// ```
+/// # use eventfold_es::{*, __private::example::*};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let store = AggregateStore::open(dir.path()).await?;
+/// # let counter = store.get::<Counter>("c-1").await?;
+/// store.shutdown().await?;
+/// assert!(matches!(counter.state().await, Err(StateError::Closed)));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StateError {
-    /// The stream could not be loaded, or what the state depends on could not be made durable.
+    /// The stream could not be loaded, or what the state depends on could not be made durable. The
+    /// kinds are those of [`ExecuteError::Io`].
     #[error("I/O error: {0}")]
     Io(#[from] io::Error),
 
-    /// The task that ran the aggregate ended with its runtime before it came to this request.
+    /// The task that ran the aggregate ended with its runtime before it came to this request. Ask
+    /// again from a runtime that lives on.
     #[error("the runtime of the aggregate's task ended before the request was answered")]
     ActorGone,
 
-    /// The function given to [`inspect`](crate::AggregateHandle::inspect) panicked.
+    /// The function given to [`inspect`](crate::AggregateHandle::inspect) panicked. The aggregate
+    /// is as it was.
     #[error("{0}")]
     Panicked(Panic),
 
-    /// The store has been shut down.
+    /// The store has been shut down; another one must be opened.
     #[error("the store is shut down")]
     Closed,
 }
 
 /// Why a command could not be dispatched, or what became of it.
+///
+/// ```
+/// # use eventfold_es::{*, __private::example::*};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let store = AggregateStore::open(dir.path()).await?;
+/// let bus = CommandBus::new(store); // nothing is registered
+/// let error = bus.dispatch("c-1", Add(5), CommandContext::default()).await.unwrap_err();
+/// assert!(matches!(error, DispatchError::UnknownCommand));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DispatchError {
-    /// No aggregate of this type is registered.
+    /// No aggregate of this type is registered
+    /// ([`AggregateStoreBuilder::aggregate_type`](crate::AggregateStoreBuilder::aggregate_type)). A
+    /// process manager's dead letter says so; a bus never returns it.
     #[error("unknown aggregate type: {0}")]
     UnknownAggregateType(String),
 
-    /// No registered aggregate takes commands of this type.
+    /// No registered aggregate takes commands of this type: see
+    /// [`CommandBus::register`](crate::CommandBus::register).
     #[error("no route registered for command type")]
     UnknownCommand,
 
@@ -87,20 +219,55 @@ pub enum DispatchError {
         aggregates: String,
     },
 
-    /// The JSON is not a command of the aggregate.
+    /// The JSON is not a command of the aggregate. A process manager's dead letter says so; a bus
+    /// never returns it.
     #[error("command deserialization failed: {0}")]
     Deserialization(serde_json::Error),
 
-    /// The command did not succeed; the source is the [`ExecuteError`].
+    /// The command did not succeed. What is in the box is the [`ExecuteError`] of the aggregate
+    /// that took it:
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// # let mut bus = CommandBus::new(store);
+    /// # bus.register::<Counter>();
+    /// let error = bus.dispatch("c-1", Add(0), CommandContext::default()).await.unwrap_err();
+    /// let DispatchError::Execution(inner) = error else { panic!("{error}") };
+    /// let inner = inner.downcast_ref::<ExecuteError<NothingToAdd>>();
+    /// assert!(matches!(inner, Some(ExecuteError::Domain(NothingToAdd))));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[error("command execution failed: {0}")]
     Execution(Box<dyn std::error::Error + Send + Sync>),
 
-    /// The aggregate could not be reached.
+    /// The aggregate could not be reached: [`AggregateStore::get`](crate::AggregateStore::get)
+    /// failed so.
     #[error("I/O error: {0}")]
     Io(#[from] io::Error),
 }
 
-/// A panic in code that the store calls.
+/// A panic in code that the store calls: the aggregate's, or what was given to
+/// [`inspect`](crate::AggregateHandle::inspect).
+///
+/// ```
+/// # use eventfold_es::{*, __private::example::*};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let store = AggregateStore::open(dir.path()).await?;
+/// # let counter = store.get::<Counter>("c-1").await?;
+/// let error = counter.inspect(|_| panic!("out of luck")).await.map(|()| ()).unwrap_err();
+/// let StateError::Panicked(panic) = error else { panic!("{error}") };
+/// assert_eq!(panic.to_string(), "`inspect` of counter/c-1 panicked: out of luck");
+/// assert_eq!((panic.function(), panic.message()), ("inspect", "out of luck"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{function}` of {stream} panicked: {message}")]
 pub struct Panic {
@@ -122,13 +289,18 @@ impl Panic {
         }
     }
 
-    /// The function that panicked: `decide`, `evolve` or `inspect`.
+    /// What panicked: `decide` ([`Aggregate::handle`](crate::Aggregate::handle)), `evolve`
+    /// ([`Aggregate::apply`](crate::Aggregate::apply)), `serialize` (an event's) or `inspect`.
+    ///
+    /// See the example of [`Panic`].
     #[must_use]
     pub fn function(&self) -> &str {
         self.function
     }
 
-    /// What the panic said.
+    /// What the panic said, if it was text.
+    ///
+    /// See the example of [`Panic`].
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message

@@ -1,4 +1,5 @@
-//! Events with stored names: what an event is called on disk, and how its payload is written and read.
+//! Events with stored names: what an event is called on disk, and how its payload is written and
+//! read.
 
 use std::fmt;
 
@@ -41,9 +42,29 @@ pub(crate) use variant::{decode as decode_variant, encode as encode_variant};
 )]
 pub trait DomainEvent: Sized {
     /// The stored names of this type: one for a struct, one per variant for an enum.
+    ///
+    /// ```
+    /// use eventfold_es::DomainEvent;
+    ///
+    /// # use serde::{Deserialize, Serialize};
+    /// #[derive(Debug, Serialize, Deserialize, DomainEvent)]
+    /// enum Light {
+    ///     TurnedOn,
+    ///     TurnedOff,
+    /// }
+    /// assert_eq!(Light::NAMES[1].name, "TurnedOff");
+    /// ```
     const NAMES: &'static [EventName];
 
     /// The name under which this event is written.
+    ///
+    /// ```
+    /// # use eventfold_es::{DomainEvent, DecodeError, StoredEvent};
+    /// # #[derive(Debug, serde::Serialize, serde::Deserialize, DomainEvent)]
+    /// # #[event(name = "MoneyDeposited", alias = "Deposited")]
+    /// # struct Deposited { amount: u64 }
+    /// assert_eq!(Deposited { amount: 5 }.name(), "MoneyDeposited");
+    /// ```
     fn name(&self) -> &'static str;
 
     /// Appends the payload to `data` as JSON, `null` for a unit.
@@ -52,6 +73,17 @@ pub trait DomainEvent: Sized {
     ///
     /// [`EncodeError`] if the payload cannot be written as JSON (a map whose keys are no
     /// strings, for example). What `data` holds then is unspecified.
+    ///
+    /// ```
+    /// # use eventfold_es::{DomainEvent, DecodeError, StoredEvent};
+    /// # #[derive(Debug, serde::Serialize, serde::Deserialize, DomainEvent)]
+    /// # #[event(name = "MoneyDeposited", alias = "Deposited")]
+    /// # struct Deposited { amount: u64 }
+    /// let mut data = Vec::new();
+    /// Deposited { amount: 5 }.encode(&mut data)?;
+    /// assert_eq!(data, br#"{"amount":5}"#);
+    /// # Ok::<(), eventfold_es::EncodeError>(())
+    /// ```
     fn encode(&self, data: &mut Vec<u8>) -> Result<(), EncodeError>;
 
     /// Reads an event back from its stored form, under its name or an alias.
@@ -60,15 +92,40 @@ pub trait DomainEvent: Sized {
     ///
     /// [`DecodeError::UnknownName`] if the name is none of [`NAMES`](Self::NAMES),
     /// [`DecodeError::Malformed`] if the payload is not this event's.
+    ///
+    /// ```
+    /// # use eventfold_es::{DomainEvent, DecodeError, StoredEvent};
+    /// # #[derive(Debug, serde::Serialize, serde::Deserialize, DomainEvent)]
+    /// # #[event(name = "MoneyDeposited", alias = "Deposited")]
+    /// # struct Deposited { amount: u64 }
+    /// let stored = StoredEvent::new("MoneyDeposited", r#"{"amount":5}"#);
+    /// assert_eq!(Deposited::decode(stored)?.amount, 5);
+    /// # Ok::<(), DecodeError>(())
+    /// ```
     fn decode(stored: StoredEvent<'_>) -> Result<Self, DecodeError>;
 
     /// Whether `name` is one of this type's names or aliases.
+    ///
+    /// ```
+    /// # use eventfold_es::{DomainEvent, DecodeError, StoredEvent};
+    /// # #[derive(Debug, serde::Serialize, serde::Deserialize, DomainEvent)]
+    /// # #[event(name = "MoneyDeposited", alias = "Deposited")]
+    /// # struct Deposited { amount: u64 }
+    /// assert!(Deposited::knows("MoneyDeposited") && Deposited::knows("Deposited"));
+    /// ```
     fn knows(name: &str) -> bool {
         Self::NAMES.iter().any(|known| known.is(name))
     }
 }
 
 /// A name under which an event is written, and the older ones that are still read.
+///
+/// ```
+/// use eventfold_es::EventName;
+///
+/// const DEPOSITED: EventName = EventName { name: "MoneyDeposited", aliases: &["Deposited"] };
+/// assert!(DEPOSITED.is("Deposited"));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EventName {
     /// The name that is written.
@@ -79,13 +136,27 @@ pub struct EventName {
 
 impl EventName {
     /// Whether `name` is this name or one of its aliases.
+    ///
+    /// ```
+    /// # use eventfold_es::EventName;
+    /// let name = EventName { name: "MoneyDeposited", aliases: &["Deposited"] };
+    /// assert!(name.is("MoneyDeposited") && name.is("Deposited") && !name.is("Paid"));
+    /// ```
     #[must_use]
     pub fn is(&self, name: &str) -> bool {
         self.name == name || self.aliases.contains(&name)
     }
 }
 
-/// An event in its stored form, borrowed from the line that holds it.
+/// An event in its stored form: a name, and a payload that is JSON text. Both are borrowed from the
+/// line that holds them.
+///
+/// ```
+/// use eventfold_es::StoredEvent;
+///
+/// let stored = StoredEvent::new("Deposited", r#"{"amount":5}"#);
+/// assert_eq!(stored.to_string(), r#"Deposited {"amount":5}"#);
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct StoredEvent<'a> {
     name: &'a str,
@@ -93,19 +164,34 @@ pub struct StoredEvent<'a> {
 }
 
 impl<'a> StoredEvent<'a> {
-    /// A stored event from its name and its payload, which is JSON text.
+    /// A stored event from its name and its payload, which is JSON text; neither is checked.
+    ///
+    /// ```
+    /// # use eventfold_es::StoredEvent;
+    /// let stored = StoredEvent::new("Closed", "null");
+    /// ```
     #[must_use]
     pub fn new(name: &'a str, data: &'a str) -> Self {
         Self { name, data }
     }
 
     /// The stored name.
+    ///
+    /// ```
+    /// # use eventfold_es::StoredEvent;
+    /// assert_eq!(StoredEvent::new("Closed", "null").name(), "Closed");
+    /// ```
     #[must_use]
     pub fn name(&self) -> &'a str {
         self.name
     }
 
     /// The payload as JSON text.
+    ///
+    /// ```
+    /// # use eventfold_es::StoredEvent;
+    /// assert_eq!(StoredEvent::new("Closed", "null").data(), "null");
+    /// ```
     #[must_use]
     pub fn data(&self) -> &'a str {
         self.data
@@ -116,11 +202,25 @@ impl<'a> StoredEvent<'a> {
     /// # Errors
     ///
     /// [`DecodeError::Malformed`] if the payload is not a `T`.
+    ///
+    /// ```
+    /// # use eventfold_es::StoredEvent;
+    /// let amounts: [u64; 2] = StoredEvent::new("Split", "[2, 3]").payload()?;
+    /// assert_eq!(amounts, [2, 3]);
+    /// # Ok::<(), eventfold_es::DecodeError>(())
+    /// ```
     pub fn payload<T: serde::de::Deserialize<'a>>(&self) -> Result<T, DecodeError> {
         serde_json::from_str(self.data).map_err(|source| DecodeError::malformed(self.name, source))
     }
 
-    /// The error that says that nobody knows this event's name.
+    /// [`DecodeError::UnknownName`] for this event: what [`DomainEvent::decode`] returns of a name
+    /// that it does not know.
+    ///
+    /// ```
+    /// # use eventfold_es::StoredEvent;
+    /// let error = StoredEvent::new("Closed", "null").unknown();
+    /// assert_eq!(error.to_string(), "no event is named `Closed`");
+    /// ```
     #[must_use]
     pub fn unknown(&self) -> DecodeError {
         DecodeError::UnknownName {
@@ -135,7 +235,19 @@ impl fmt::Display for StoredEvent<'_> {
     }
 }
 
-/// An event could not be written in its stored form.
+/// An event could not be written in its stored form; its source is the cause.
+///
+/// ```
+/// use eventfold_es::DomainEvent;
+/// use std::collections::HashMap;
+///
+/// # use serde::{Deserialize, Serialize};
+/// #[derive(Serialize, Deserialize, DomainEvent)]
+/// struct Counted(HashMap<(u8, u8), u64>); // the keys of a JSON object are strings
+///
+/// let error = Counted([((0, 0), 1)].into()).encode(&mut Vec::new()).unwrap_err();
+/// assert!(error.to_string().starts_with("event `Counted` cannot be written as JSON"));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[error("event `{event}` cannot be written as JSON: {source}")]
 pub struct EncodeError {
@@ -144,7 +256,18 @@ pub struct EncodeError {
 }
 
 impl EncodeError {
-    pub(crate) fn new(event: impl Into<String>, source: serde_json::Error) -> Self {
+    /// An error about the event `event`, for an [`Aggregate::encode_event`] or a
+    /// [`DomainEvent::encode`] written by hand.
+    ///
+    /// ```
+    /// use eventfold_es::EncodeError;
+    ///
+    /// let cause = serde_json::from_str::<u8>("no number").unwrap_err();
+    /// assert!(EncodeError::new("Deposited", cause).to_string().contains("`Deposited`"));
+    /// ```
+    ///
+    /// [`Aggregate::encode_event`]: crate::Aggregate::encode_event
+    pub fn new(event: impl Into<String>, source: serde_json::Error) -> Self {
         Self {
             event: event.into(),
             source,
@@ -153,6 +276,14 @@ impl EncodeError {
 }
 
 /// A stored event could not be read.
+///
+/// ```
+/// # use eventfold_es::{Aggregate, DecodeError, StoredEvent, __private::example::Counter};
+/// let unknown = Counter::decode_event(StoredEvent::new("Removed", "null"));
+/// assert!(matches!(unknown, Err(DecodeError::UnknownName { name }) if name == "Removed"));
+/// let malformed = Counter::decode_event(StoredEvent::new("Added", r#"{"amount":"5"}"#));
+/// assert!(matches!(malformed, Err(DecodeError::Malformed { .. })));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
@@ -181,12 +312,22 @@ impl DecodeError {
     }
 }
 
-/// What loading does with an event whose name the aggregate does not know.
+/// What loading does with an event whose name the aggregate does not know
+/// ([`Aggregate::UNKNOWN_EVENTS`](crate::Aggregate::UNKNOWN_EVENTS)).
+///
+/// An event that was renamed is unknown until its old name is an alias of the new one.
+///
+/// ```
+/// # use eventfold_es::{Aggregate, UnknownEvents, __private::example::Counter};
+/// assert_eq!(Counter::UNKNOWN_EVENTS, UnknownEvents::Skip); // written by hand
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnknownEvents {
-    /// Fail with an error that names the stream, the version and the event.
+    /// Fail with an error that names the stream, the version and the event. What
+    /// `#[derive(Aggregate)]` chooses.
     Reject,
     /// Leave it out, with one warning per name. The names left out are kept in the snapshot,
-    /// which is thrown away once one of them is known.
+    /// which is thrown away once one of them is known. What an aggregate written by hand has, as in
+    /// 0.2.0.
     Skip,
 }

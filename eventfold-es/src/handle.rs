@@ -11,44 +11,50 @@ use crate::actor::{Mail, Message, Request, Slot};
 use crate::aggregate::Aggregate;
 use crate::command::CommandContext;
 use crate::error::{ExecuteError, Panic, StateError};
-use crate::store::StoreInner;
+use crate::store::StoreHold;
 use crate::stream::{Position, StreamId, Version};
 
 /// What a command led to, durably.
+///
+/// ```
+/// # use eventfold_es::{*, __private::example::*};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let store = AggregateStore::open(dir.path()).await?;
+/// # let counter = store.get::<Counter>("c-1").await?;
+/// let done = counter.send(Add(5)).await?;
+/// assert_eq!(done.events, [CounterEvent::Added { amount: 5 }]);
+/// assert_eq!(done.version, 1);
+/// assert_eq!(done.position, store.head());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Committed<A: Aggregate> {
-    /// The events that the command stored; none if it changed nothing.
+    /// The events that the command stored; none if it changed nothing. Those of the first one if it
+    /// repeats an idempotency key.
     pub events: Vec<A::DomainEvent>,
     /// The stream's version after them.
     pub version: Version,
-    /// The position of the last of them; of the stream's newest event if there are none.
+    /// The position of the last of them; of the stream's newest durable event if there are none.
     pub position: Position,
 }
 
 /// A handle to one aggregate. Clones lead to the same aggregate.
 ///
-/// It outlives idleness: an aggregate that left memory comes back with the next call.
+/// It outlives idleness: an aggregate that left memory comes back with the next call. It keeps the
+/// store open.
+///
+/// Commands of one aggregate are executed one at a time, in the order in which they arrive. A
+/// caller waits while 64 of its messages are waiting already.
 ///
 /// ```
-/// # use eventfold_es::{Aggregate, AggregateStore}; use serde::{Serialize, Deserialize};
-/// # #[derive(Clone, Default, Serialize, Deserialize)] struct Counter { value: u64 }
-/// # #[derive(Debug, Clone, Serialize, Deserialize)] #[serde(tag = "type", content = "data")]
-/// # enum CounterEvent { Added { amount: u64 } }
-/// # struct Add(u64);
-/// # impl Aggregate for Counter {
-/// #     const AGGREGATE_TYPE: &'static str = "counter";
-/// #     type Command = Add; type DomainEvent = CounterEvent; type Error = std::convert::Infallible;
-/// #     fn handle(&self, add: Add) -> Result<Vec<CounterEvent>, Self::Error> {
-/// #         Ok(vec![CounterEvent::Added { amount: add.0 }])
-/// #     }
-/// #     fn apply(mut self, event: &CounterEvent) -> Self {
-/// #         let CounterEvent::Added { amount } = event; self.value += amount; self
-/// #     }
-/// # }
+/// # use eventfold_es::{*, __private::example::*};
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let dir = tempfile::tempdir()?;
-/// let store = AggregateStore::open(dir.path()).await?;
+/// # let store = AggregateStore::open(dir.path()).await?;
 /// let counter = store.get::<Counter>("c-1").await?;
 /// let done = counter.send(Add(5)).await?; // durable when it returns
 /// assert_eq!(done.version, 1);
@@ -58,15 +64,15 @@ pub struct Committed<A: Aggregate> {
 /// ```
 #[must_use = "a handle does nothing until a command is sent"]
 pub struct AggregateHandle<A: Aggregate> {
-    store: Arc<StoreInner>,
+    store: Arc<StoreHold>,
     slot: Arc<Slot<A>>,
     reader: EventReader,
 }
 
 impl<A: Aggregate> AggregateHandle<A> {
     /// A handle to the aggregate in `slot`, which is activated.
-    pub(crate) fn new(store: Arc<StoreInner>, slot: Arc<Slot<A>>) -> io::Result<Self> {
-        slot.activate(&store.engine)?;
+    pub(crate) fn new(store: Arc<StoreHold>, slot: Arc<Slot<A>>) -> io::Result<Self> {
+        slot.activate(&store.engine, false)?;
         let reader = EventReader::new(slot.stream().dir());
         Ok(Self {
             store,
@@ -75,13 +81,34 @@ impl<A: Aggregate> AggregateHandle<A> {
         })
     }
 
-    /// Sends a command and waits until its events are durable.
+    /// Sends a command, waits until its events are durable and returns them with their place.
     ///
-    /// If the caller goes away while it waits, the command is executed all the same.
+    /// It takes the aggregate's [`Command`](Aggregate::Command) or what converts into it, as the
+    /// listed commands of a derived aggregate do. If the caller goes away while it waits, the
+    /// command is executed all the same.
     ///
     /// # Errors
     ///
-    /// [`ExecuteError`]: the command was refused, or it could not be executed.
+    /// * [`ExecuteError::Domain`]: the aggregate refused the command;
+    /// * [`ExecuteError::Io`]: the stream could not be loaded, or the events not be stored;
+    /// * [`ExecuteError::OutcomeUnknown`]: the disk failed, and whether they are stored is unknown;
+    /// * [`ExecuteError::Panicked`], [`ActorGone`](ExecuteError::ActorGone),
+    ///   [`Closed`](ExecuteError::Closed): as they say. Nothing is stored.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// # let counter = store.get::<Counter>("c-1").await?;
+    /// let done = counter.send(Add(5)).await?;
+    /// assert_eq!(done.events, [CounterEvent::Added { amount: 5 }]);
+    /// let refused = counter.send(Add(0)).await.unwrap_err();
+    /// assert!(matches!(refused, ExecuteError::Domain(NothingToAdd)));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn send(
         &self,
         command: impl Into<A::Command>,
@@ -93,7 +120,21 @@ impl<A: Aggregate> AggregateHandle<A> {
     ///
     /// # Errors
     ///
-    /// [`ExecuteError`]: the command was refused, or it could not be executed.
+    /// As [`send`](Self::send), and [`ExecuteError::Conflict`] if the stream is not at the version
+    /// that the context expects.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// # let counter = store.get::<Counter>("c-1").await?;
+    /// let context = CommandContext::default().with_actor("ann").with_expected_version(0);
+    /// let done = counter.send_with(Add(5), context).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn send_with(
         &self,
         command: impl Into<A::Command>,
@@ -106,14 +147,35 @@ impl<A: Aggregate> AggregateHandle<A> {
             reply,
         };
         self.deliver(request).await?;
-        answer.await.map_err(|_| ExecuteError::ActorGone)?
+        match answer.await {
+            Ok(result) => result,
+            // Whoever had the command is gone: with its runtime, or with the store's own threads.
+            Err(_) => match self.store.engine.check_failed() {
+                Ok(()) => Err(ExecuteError::ActorGone),
+                Err(error) => Err(ExecuteError::OutcomeUnknown(error.to_io())),
+            },
+        }
     }
 
-    /// Executes a command, waits until its events are durable and returns them.
+    /// Executes a command, waits until its events are durable and returns them:
+    /// [`send_with`](Self::send_with) without their place, as in 0.2.0.
     ///
     /// # Errors
     ///
-    /// [`ExecuteError`]: the command was refused, or it could not be executed.
+    /// As [`send_with`](Self::send_with).
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// # let counter = store.get::<Counter>("c-1").await?;
+    /// let events = counter.execute(Add(5), CommandContext::default()).await?;
+    /// assert_eq!(events, [CounterEvent::Added { amount: 5 }]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn execute(
         &self,
         cmd: A::Command,
@@ -126,17 +188,47 @@ impl<A: Aggregate> AggregateHandle<A> {
     ///
     /// # Errors
     ///
-    /// [`StateError`]: the stream could not be loaded.
+    /// * [`StateError::Io`]: the stream could not be loaded, or what was read not be made durable;
+    /// * [`StateError::ActorGone`], [`StateError::Closed`]: as they say.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// # let counter = store.get::<Counter>("c-1").await?;
+    /// counter.send(Add(5)).await?;
+    /// assert_eq!(counter.state().await?, Counter { value: 5 });
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn state(&self) -> Result<A, StateError> {
         self.read(|state, _| state.clone()).await
     }
 
     /// What `look` makes of the state, which is not copied. The answer waits until the state that
-    /// `look` saw is durable.
+    /// `look` saw is durable. Commands of this aggregate wait while `look` runs.
     ///
     /// # Errors
     ///
-    /// [`StateError`]: the stream could not be loaded, or `look` panicked.
+    /// * [`StateError::Io`]: the stream could not be loaded, or what was read not be made durable;
+    /// * [`StateError::ActorGone`], [`StateError::Closed`]: as they say.
+    /// * [`StateError::Panicked`]: `look` panicked.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// # let counter = store.get::<Counter>("c-1").await?;
+    /// # counter.send(Add(5)).await?;
+    /// let is_even = counter.inspect(|state| state.value % 2 == 0).await?;
+    /// assert!(!is_even);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn inspect<T: Send + 'static>(
         &self,
         look: impl FnOnce(&A) -> T + Send + 'static,
@@ -144,11 +236,26 @@ impl<A: Aggregate> AggregateHandle<A> {
         self.read(|state, _| look(state)).await
     }
 
-    /// The stream's version: how many events it holds, all durable.
+    /// The stream's version: how many events it holds, all durable; 0 if it does not exist.
     ///
     /// # Errors
     ///
-    /// [`StateError`]: the stream could not be loaded.
+    /// * [`StateError::Io`]: the stream could not be loaded, or what was read not be made durable;
+    /// * [`StateError::ActorGone`], [`StateError::Closed`]: as they say.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// # let counter = store.get::<Counter>("c-1").await?;
+    /// assert_eq!(counter.version().await?, 0);
+    /// counter.send(Add(5)).await?;
+    /// assert_eq!(counter.version().await?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn version(&self) -> Result<Version, StateError> {
         self.read(|_, version| version).await
     }
@@ -192,21 +299,37 @@ impl<A: Aggregate> AggregateHandle<A> {
     async fn deliver(&self, request: Request<A>) -> Result<(), StateError> {
         let mut mail = Box::new(Mail::Message(Message {
             request,
-            store: self.store.clone(),
+            store: self.store.store.clone(),
         }));
-        loop {
+        for attempt in 0.. {
             if self.store.is_closed() {
                 return Err(StateError::Closed);
             }
-            let mailbox = self.slot.activate(&self.store.engine)?;
+            // A runtime that has ended drops what it is given at once. It takes a few attempts to
+            // tell that from an aggregate that happens to be passivating.
+            let is_runtime_over = attempt > 2;
+            let mailbox = self.slot.activate(&self.store.engine, is_runtime_over)?;
             match mailbox.send(mail).await {
                 Ok(()) => return Ok(()),
                 Err(returned) => mail = returned.0,
             }
         }
+        Err(StateError::ActorGone)
     }
 
     /// The aggregate's id within its type.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// # let counter = store.get::<Counter>("c-1").await?;
+    /// assert_eq!(counter.id(), "c-1");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn id(&self) -> &str {
         self.stream_id().id()
@@ -217,12 +340,44 @@ impl<A: Aggregate> AggregateHandle<A> {
     }
 
     /// Reads the stream's file. It does not exist before the stream's first event.
+    ///
+    /// A line is in the file once its command was answered, except while the file cannot be
+    /// written; [`AggregateStore::read_events`](crate::AggregateStore::read_events) has it even
+    /// then, and checks every line.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// # let counter = store.get::<Counter>("c-1").await?;
+    /// counter.send(Add(5)).await?;
+    /// for line in counter.reader().read_from(0)? {
+    ///     let (event, _next_offset, _hash) = line?;
+    ///     assert_eq!(event.event_type, "Added");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn reader(&self) -> &EventReader {
         &self.reader
     }
 
     /// Whether the aggregate is in memory. The next call brings it back if it is not.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// # let counter = store.get::<Counter>("c-1").await?;
+    /// assert!(counter.is_alive());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn is_alive(&self) -> bool {
         self.slot.is_alive()

@@ -25,7 +25,23 @@ use crate::stream::{StreamId, decode, encode};
 /// ```
 ///
 /// An aggregate's type and id are encoded as file names (see [`StreamId`]), except for streams that
-/// eventfold-es 0.2.0 stored under a raw name; a layout that comes from a store knows those.
+/// eventfold-es 0.2.0 stored under a raw name; a layout that comes from a store
+/// ([`AggregateStore::layout`](crate::AggregateStore::layout)) knows those.
+///
+/// ```
+/// # use eventfold_es::{*, __private::example::*};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let store = AggregateStore::open(dir.path()).await?;
+/// # let counter = store.get::<Counter>("c-1").await?;
+/// counter.send(Add(5)).await?;
+/// let file = store.layout().stream_dir("counter", "c-1").join("app.jsonl");
+/// let line: serde_json::Value = serde_json::from_slice(&std::fs::read(file)?)?;
+/// assert_eq!((&line["type"], &line["version"]), (&"Added".into(), &1.into()));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct StreamLayout {
     base_dir: PathBuf,
@@ -56,14 +72,25 @@ impl StreamLayout {
         }
     }
 
-    /// The store's root directory.
+    /// The store's root directory. An open store's is absolute.
+    ///
+    /// ```
+    /// # use eventfold_es::StreamLayout;
+    /// assert_eq!(StreamLayout::new("data").base_dir(), std::path::Path::new("data"));
+    /// ```
     #[must_use]
     pub fn base_dir(&self) -> &Path {
         &self.base_dir
     }
 
-    /// The directory of a stream, always inside the base directory. For a type or an id that names
-    /// no stream (see [`StreamId::new`]) it is one that cannot exist.
+    /// The directory of a stream, always inside the base directory, whether it is there or not. For
+    /// a type or an id that names no stream (see [`StreamId::new`]) it is one that cannot exist.
+    ///
+    /// ```
+    /// # use eventfold_es::StreamLayout;
+    /// let layout = StreamLayout::new("data");
+    /// assert!(layout.stream_dir("order", "..").ends_with("streams/order/%2E%2E"));
+    /// ```
     #[must_use]
     pub fn stream_dir(&self, aggregate_type: &str, instance_id: &str) -> PathBuf {
         if let Ok(id) = StreamId::new(aggregate_type, instance_id) {
@@ -105,24 +132,45 @@ impl StreamLayout {
     }
 
     /// The directory of a stream's snapshots.
+    ///
+    /// ```
+    /// # use eventfold_es::StreamLayout;
+    /// let layout = StreamLayout::new("data");
+    /// assert!(layout.views_dir("order", "17").ends_with("streams/order/17/views"));
+    /// ```
     #[must_use]
     pub fn views_dir(&self, aggregate_type: &str, instance_id: &str) -> PathBuf {
         self.stream_dir(aggregate_type, instance_id).join("views")
     }
 
     /// The directory of the projections' checkpoints.
+    ///
+    /// ```
+    /// # use eventfold_es::StreamLayout;
+    /// assert!(StreamLayout::new("data").projections_dir().ends_with("projections"));
+    /// ```
     #[must_use]
     pub fn projections_dir(&self) -> PathBuf {
         self.base_dir.join("projections")
     }
 
     /// The directory of the process managers' checkpoints and dead letters.
+    ///
+    /// ```
+    /// # use eventfold_es::StreamLayout;
+    /// assert!(StreamLayout::new("data").process_managers_dir().ends_with("process_managers"));
+    /// ```
     #[must_use]
     pub fn process_managers_dir(&self) -> PathBuf {
         self.base_dir.join("process_managers")
     }
 
-    /// The directory of what concerns the store as a whole.
+    /// The directory of what concerns the store as a whole: which streams have raw names.
+    ///
+    /// ```
+    /// # use eventfold_es::StreamLayout;
+    /// assert!(StreamLayout::new("data").meta_dir().ends_with("meta"));
+    /// ```
     #[must_use]
     pub fn meta_dir(&self) -> PathBuf {
         self.base_dir.join("meta")
@@ -140,24 +188,43 @@ impl StreamLayout {
         self.streams_dir().join(file_name(aggregate_type))
     }
 
-    /// Creates the directory of a stream, if it is not there, and returns it.
+    /// Creates the directory of a stream, if it is not there, and returns it. A store needs no such
+    /// call.
     ///
     /// # Errors
     ///
     /// [`io::ErrorKind::InvalidInput`] if there is no such stream (see [`StreamId::new`]), or what
     /// creating the directory failed with.
+    ///
+    /// ```
+    /// # use eventfold_es::StreamLayout;
+    /// # let dir = tempfile::tempdir()?;
+    /// let stream = StreamLayout::new(dir.path()).ensure_stream("order", "17")?;
+    /// assert!(stream.is_dir());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn ensure_stream(&self, aggregate_type: &str, instance_id: &str) -> io::Result<PathBuf> {
         self.check(&StreamId::new(aggregate_type, instance_id)?)?;
         let dir = self.stream_dir(aggregate_type, instance_id);
-        std::fs::create_dir_all(&dir).map_err(|e| disk::at("create", &dir, &e))?;
+        disk::create_dir(&dir)?;
         Ok(dir)
     }
 
-    /// The ids of the streams of an aggregate type, sorted; none if there is no such type.
+    /// The ids of the streams of an aggregate type, sorted; none if there is no such type. Each
+    /// directory counts, whether it holds events or not.
     ///
     /// # Errors
     ///
     /// What reading the directory failed with.
+    ///
+    /// ```
+    /// # use eventfold_es::StreamLayout;
+    /// # let dir = tempfile::tempdir()?;
+    /// let layout = StreamLayout::new(dir.path());
+    /// layout.ensure_stream("order", "2024/17")?;
+    /// assert_eq!(layout.list_streams("order")?, ["2024/17"]);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn list_streams(&self, aggregate_type: &str) -> io::Result<Vec<String>> {
         let type_dir = self.type_dir(aggregate_type);
         let raw = || {
@@ -278,7 +345,7 @@ pub(crate) fn find_raw_names(base: &Path, first_time: bool) -> io::Result<RawNam
         }
         if !search.found.is_empty() {
             let names: Vec<Registered> = search.found.keys().map(Registered::from).collect();
-            std::fs::create_dir_all(&meta).map_err(|e| disk::at("create", &meta, &e))?;
+            disk::create_dir(&meta)?;
             disk::replace_durably(&noted, &serde_json::to_vec(&names)?)?;
         }
     } else if let Some(names) = disk::read_if_there(&noted)? {

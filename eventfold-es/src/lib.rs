@@ -69,21 +69,122 @@
 //! * **Read your writes**: a projection that is read after a command returned includes it.
 //! * **Failure**: an error says what failed and where; nothing is half done.
 //!
+//! # Errors and what to do
+//!
+//! Of a command that failed nothing is stored, but for one case.
+//!
+//! | [`ExecuteError`] | what to do |
+//! |---|---|
+//! | [`Domain`](ExecuteError::Domain) | the aggregate's own answer: tell whoever asked |
+//! | [`Conflict`](ExecuteError::Conflict) | read version and state again, decide anew; it shows how |
+//! | [`Io`](ExecuteError::Io) | read the text, which names file and cause; remedy that, send again |
+//! | [`ActorGone`](ExecuteError::ActorGone) | its runtime ended: send again from one that lives on |
+//! | [`Panicked`](ExecuteError::Panicked) | correct the aggregate; it is at its durable state |
+//! | [`OutcomeUnknown`](ExecuteError::OutcomeUnknown) | the disk failed, and the command may be stored: open the store again, then look, or repeat it under its idempotency key |
+//! | [`Closed`](ExecuteError::Closed) | the store was shut down: open it again |
+//!
+//! A caller that cannot tell whether its command arrived, because its own program ended for
+//! example, gives it an [idempotency key](CommandContext::with_idempotency_key) and sends it again.
+//!
+//! What reads aggregates fails with a [`StateError`], what dispatches with a [`DispatchError`],
+//! what opens and reads files with an [`io::Error`](std::io::Error), whose kinds stand at each
+//! function: [`ResourceBusy`](std::io::ErrorKind::ResourceBusy) for a directory that is in use,
+//! [`InvalidData`](std::io::ErrorKind::InvalidData) for a damaged file.
+//!
+//! ## When a file is damaged
+//!
+//! The error names the file, the byte and the cause. Nothing is left out or guessed, so first keep
+//! a copy of the directory as it is. Then:
+//!
+//! * a file in `journal/`: restore the whole directory from a backup, which is a copy taken while
+//!   no store had it open;
+//! * a stream's `app.jsonl`: likewise. Until then its aggregate fails with `InvalidData`, the
+//!   others work;
+//! * `process_managers/<NAME>/journal_checkpoint.json`: likewise. Without it the process manager
+//!   would react to every event from the first on; a stream knows its last 1,000 idempotency keys
+//!   again, but older commands would take effect a second time;
+//! * a projection's checkpoint, a snapshot in `views/`, `journal/checkpoint.json`: no error, they
+//!   are made again. They may be deleted while the store is closed.
+//!
+//! Never edit or delete a file of the journal or of a stream to get rid of the error: each proves
+//! what the other must hold.
+//!
+//! # Files
+//!
+//! A stream is an [`eventfold`] log, one event a line: `jq`, `tail -f` and the `eventfold` crate
+//! read it. `streams/account/alice/app.jsonl` of the example above, here on several lines:
+//!
+//! ```json
+//! {"type":"Deposited","data":{"amount":5},"ts":1767225600,"id":"bbb62c28-3e32-4ebb-…",
+//!  "version":1,"ms":1767225600123,"pos":1,"sum":"d64fca03542427cc"}
+//! ```
+//!
+//! `type` is the event's stored name, `ts` its time in seconds since 1970, and `actor` and `meta`
+//! are there if the command's context says something. Behind these keys of `eventfold` come the
+//! version in the stream, the time in milliseconds, the command's idempotency key as `key` if it
+//! has one, the position in the store, and a checksum.
+//!
+//! The journal, `journal/<first position>.jsonl`, has one line a command, with its events as their
+//! stream has them, after a line that heads the file:
+//!
+//! ```json
+//! {"pos":1,"durable":0,"type":"account","id":"alice","version":1,"offset":0,"events":[{…}],
+//!  "sum":"7c03469da2d72a73"}
+//! ```
+//!
+//! `pos` and `version` are those of the first event, `offset` is where its line begins in the
+//! stream's file, and `durable` the newest position that was durable before. The newest file is
+//! filled with zeros to its end.
+//!
+//! ```sh
+//! jq -c '[.version, .type, .data]' data/streams/account/alice/app.jsonl
+//! cat data/journal/0*.jsonl | tr -d '\0' | jq -c 'select(.pos) | [.pos, .type, .id]'
+//! ```
+//!
+//! The directories are described at [`StreamLayout`]. While a store is open, other programs only
+//! read. What one appends to a stream as an `eventfold` log while no store has it open becomes part
+//! of it when it is next loaded.
+//!
+//! # Coming from 0.2.0
+//!
+//! Traits, types, functions and directories stay as they are: a program compiles and behaves the
+//! same, and [`AggregateStore::open`] takes its directory over. What differs:
+//!
+//! * error enums have further variants and need a `_` arm; [`CommandContext`] has further fields,
+//!   so one that is written out ends with `..Default::default()`;
+//! * a directory has one open store, in one process: clone it;
+//! * [`get`](AggregateStore::get) alone stores nothing: a stream exists from its first event on;
+//! * ids are encoded as file names where that is unsafe; streams that are stored under a raw name
+//!   keep it;
+//! * a known event that cannot be decoded fails the load instead of being left out;
+//! * a handle outlives idleness, so it need not be fetched again; `ActorGone` only says that a
+//!   runtime ended;
+//! * `Conflict` only answers [`with_expected_version`](CommandContext::with_expected_version);
+//! * injected events are known by their ids for ever, not until the restart;
+//! * projections and process managers keep their place in `journal_checkpoint.json`;
+//!   `checkpoint.json` is read once.
+//!
+//! Streams that `eventfold` rotated (`archive.jsonl.zst`) are refused when they are loaded. 0.2.0
+//! still reads what this version writes. The changelog lists what is new.
+//!
+//! # MSRV and features
+//!
+//! Rust 1.89 or newer. There are no Cargo features: the derives are always there.
+//! [`eventfold::Event`] is part of the interface; a program that names it depends on `eventfold`
+//! 0.2 as well. Aggregates run on the tokio runtime of whoever calls, of either flavour.
+//!
 //! # Layout
 //!
 //! The way of a command: [`AggregateHandle`] puts it into the mailbox of its *actor* (one task per
-//! live aggregate), which decides it, encodes the events and hands the commit to the *engine*. There
-//! one thread per store, the committer, writes all commits that wait to the *journal* in one batch,
-//! makes it durable, appends the lines to the streams' files and answers.
+//! live aggregate), which decides it, encodes the events and hands the commit to the *engine*.
+//! There one thread per store, the committer, writes all commits that wait to the *journal* in one
+//! batch, makes it durable, appends the lines to the streams' files and answers.
 //!
 //! * `aggregate`, `event`: the domain side, what a user implements;
 //! * `handle`, `bus`, `store`: the runtime side, what a user calls;
 //! * `actor`: mailbox, deciding, activation and passivation;
 //! * `engine`: everything that touches the disk, behind a seam whose unit is the commit;
 //! * `projection`, `process_manager`, `read_side`: what follows the journal.
-//!
-//! The files are described at [`StreamLayout`]. A stream is an [`eventfold`] log: `jq`, `tail -f`
-//! and the `eventfold` crate read it.
 
 #[doc(hidden)]
 #[path = "private.rs"]
@@ -117,7 +218,16 @@ pub use projection::Projection;
 pub use store::{AggregateStore, AggregateStoreBuilder, InjectOptions, spawn_actor};
 pub use stream::{InvalidStreamId, Position, StreamId, Version};
 
-/// What a program with aggregates usually needs: `use eventfold_es::prelude::*;`.
+/// What a program with aggregates usually needs.
+///
+/// ```
+/// use eventfold_es::prelude::*;
+///
+/// # async fn example() -> std::io::Result<()> {
+/// let store = AggregateStore::open("./data").await?;
+/// # Ok(())
+/// # }
+/// ```
 pub mod prelude {
     pub use crate::{
         Aggregate, AggregateHandle, AggregateStore, CommandContext, Decide, Decision, DomainEvent,

@@ -14,6 +14,8 @@ pub use crate::event::{
 mod command;
 #[path = "private/event.rs"]
 mod event;
+#[path = "private/example.rs"]
+pub mod example;
 #[path = "private/names.rs"]
 mod names;
 

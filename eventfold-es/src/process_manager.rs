@@ -11,19 +11,76 @@ use crate::command::CommandEnvelope;
 /// state is saved once the commands of a run were dispatched. After a crash in between, they are
 /// dispatched again under the same idempotency keys, so that each takes effect once.
 ///
+/// A command that does not succeed, for whatever reason, is not tried again. It becomes a line of
+/// `process_managers/<NAME>/dead_letters.jsonl`: `{"envelope":{…},"error":"…","ts":1767225600}`,
+/// the command with its context, what it failed with, and when, in seconds since 1970.
+///
+/// ```
+/// use eventfold_es::{CommandContext, CommandEnvelope, ProcessManager};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Default, Serialize, Deserialize)]
+/// struct Billing;
+///
+/// impl ProcessManager for Billing {
+///     const NAME: &'static str = "billing";
+///
+///     fn subscriptions(&self) -> &'static [&'static str] {
+///         &["order"]
+///     }
+///
+///     fn react(&mut self, _: &str, id: &str, event: &eventfold::Event) -> Vec<CommandEnvelope> {
+///         if event.event_type != "OrderPlaced" {
+///             return Vec::new();
+///         }
+///         vec![CommandEnvelope {
+///             aggregate_type: "invoice".to_owned(),
+///             instance_id: id.to_owned(),
+///             command: serde_json::json!({ "type": "Issue", "data": { "order": id } }),
+///             context: CommandContext::default(),
+///         }]
+///     }
+/// }
+/// ```
+///
 /// [`AggregateStoreBuilder::process_manager`]: crate::AggregateStoreBuilder::process_manager
 /// [`AggregateStore::run_process_managers`]: crate::AggregateStore::run_process_managers
 pub trait ProcessManager: Default + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Names the process manager on disk: its checkpoint and its dead letters are in
-    /// `process_managers/<NAME>`.
+    /// `process_managers/<NAME>`. It is used as the name of a directory as it is, and is part of
+    /// the idempotency keys: another name is another process manager, which reacts to everything
+    /// anew.
+    ///
+    /// ```
+    /// # use eventfold_es::{ProcessManager, __private::example::Forward};
+    /// assert_eq!(Forward::NAME, "forward");
+    /// ```
     const NAME: &'static str;
 
     /// The aggregate types whose events it reacts to, each an
-    /// [`AGGREGATE_TYPE`](crate::Aggregate::AGGREGATE_TYPE).
+    /// [`AGGREGATE_TYPE`](crate::Aggregate::AGGREGATE_TYPE). Events of the others are passed over
+    /// for good.
+    ///
+    /// ```
+    /// # use eventfold_es::{ProcessManager, __private::example::Forward};
+    /// assert_eq!(Forward.subscriptions(), ["counter"]);
+    /// ```
     fn subscriptions(&self) -> &'static [&'static str];
 
-    /// Reacts to one event and returns the commands to dispatch. It depends on its arguments and
-    /// the state alone, and passes over events that it does not know.
+    /// Reacts to one event, which is the stream's `aggregate_type/stream_id`, and returns the
+    /// commands to dispatch, in order. It depends on its arguments and the state alone, and passes
+    /// over events that it does not know. If it panics, runs fail until the store is opened again.
+    ///
+    /// What a command's context leaves out is filled in: the correlation id of the event, the
+    /// event's id as causation id, and an idempotency key from the manager's name, the event's
+    /// position and the command's index.
+    ///
+    /// ```
+    /// # use eventfold_es::{ProcessManager, __private::example::Forward};
+    /// let added = eventfold::Event::new("Added", serde_json::json!({ "amount": 5 }));
+    /// let commands = Forward.react("counter", "c-1", &added);
+    /// assert_eq!(commands[0].instance_id, "all");
+    /// ```
     fn react(
         &mut self,
         aggregate_type: &str,
@@ -32,10 +89,17 @@ pub trait ProcessManager: Default + Serialize + DeserializeOwned + Send + Sync +
     ) -> Vec<CommandEnvelope>;
 }
 
-/// What became of the commands of one run of the process managers.
+/// What became of the commands of one run of the process managers. See
+/// [`AggregateStore::run_process_managers`](crate::AggregateStore::run_process_managers).
+///
+/// ```
+/// # use eventfold_es::ProcessManagerReport;
+/// let report = ProcessManagerReport::default();
+/// assert_eq!((report.dispatched, report.dead_lettered), (0, 0));
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct ProcessManagerReport {
-    /// How many commands succeeded.
+    /// How many commands succeeded, repeated ones included.
     pub dispatched: usize,
     /// How many did not, and were written to the dead letters.
     pub dead_lettered: usize,

@@ -8,7 +8,11 @@ use serde::{Serialize, de::DeserializeOwned};
 /// whenever it is read: it follows the journal from its own position, in the order of commits, so
 /// a read costs what is new and no more. State and position are saved together.
 ///
+/// After a change of what it folds, or how, build it again
+/// ([`AggregateStore::rebuild_projection`]): the state that was saved before is taken up as it is.
+///
 /// [`AggregateStoreBuilder::projection`]: crate::AggregateStoreBuilder::projection
+/// [`AggregateStore::rebuild_projection`]: crate::AggregateStore::rebuild_projection
 ///
 /// ```
 /// use eventfold_es::Projection;
@@ -36,14 +40,36 @@ use serde::{Serialize, de::DeserializeOwned};
 pub trait Projection:
     Default + Clone + Serialize + DeserializeOwned + Send + Sync + 'static
 {
-    /// Names the projection on disk: its checkpoint is in `projections/<NAME>`.
+    /// Names the projection on disk: its checkpoint is in `projections/<NAME>`. It is used as the
+    /// name of a directory as it is.
+    ///
+    /// ```
+    /// # use eventfold_es::{Projection, __private::example::Total};
+    /// assert_eq!(Total::NAME, "total");
+    /// ```
     const NAME: &'static str;
 
     /// The aggregate types whose events it folds, each an
-    /// [`AGGREGATE_TYPE`](crate::Aggregate::AGGREGATE_TYPE).
+    /// [`AGGREGATE_TYPE`](crate::Aggregate::AGGREGATE_TYPE). Events of the others are passed over
+    /// for good.
+    ///
+    /// ```
+    /// # use eventfold_es::{Projection, __private::example::Total};
+    /// assert_eq!(Total::default().subscriptions(), ["counter"]);
+    /// ```
     fn subscriptions(&self) -> &'static [&'static str];
 
-    /// Folds one event. It depends on its arguments alone, and passes over events that it does not
-    /// know.
+    /// Folds one event, which is the stream's `aggregate_type/stream_id`. It depends on its
+    /// arguments alone, and passes over events that it does not know. It sees events by their
+    /// stored names, old ones by the old name. If it panics, the projection cannot be read until
+    /// the store is opened again.
+    ///
+    /// ```
+    /// # use eventfold_es::{Projection, __private::example::Total};
+    /// let mut total = Total::default();
+    /// let added = eventfold::Event::new("Added", serde_json::json!({ "amount": 5 }));
+    /// total.apply("counter", "c-1", &added);
+    /// assert_eq!(total.value, 5);
+    /// ```
     fn apply(&mut self, aggregate_type: &str, stream_id: &str, event: &eventfold::Event);
 }

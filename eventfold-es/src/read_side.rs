@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::collections::HashMap;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 mod checkpoint;
@@ -65,16 +66,21 @@ impl ReadSide {
         })
     }
 
-    /// Brings all projections up to date; returns the first failure after trying all.
-    pub(crate) fn catch_up_projections(&self) -> io::Result<()> {
-        let caught_up = self.projections.values().map(|p| lock(&p.any).catch_up());
-        caught_up.fold(Ok(()), Result::and)
+    /// Brings all projections up to date. One that fails says so again when it is read.
+    pub(crate) fn catch_up_projections(&self) {
+        for (name, projection) in &self.projections {
+            if let Err(error) = lock(&projection.any).catch_up() {
+                tracing::error!(projection = name, %error, "the projection could not be caught up");
+            }
+        }
     }
 
     /// Saves all projections as they are.
     pub(crate) fn save_projections(&self) {
         for (name, projection) in &self.projections {
-            if let Err(error) = lock(&projection.any).save() {
+            let save = || lock(&projection.any).save();
+            let saved = catch_unwind(AssertUnwindSafe(save));
+            if let Err(error) = saved.unwrap_or_else(|_| Err(io::Error::other("it panicked"))) {
                 tracing::warn!(projection = name, %error, "the checkpoint could not be saved");
             }
         }

@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::io;
+use std::ops::Deref;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 mod builder;
@@ -20,7 +21,7 @@ use crate::handle::AggregateHandle;
 use crate::layout::StreamLayout;
 use crate::process_manager::ProcessManagerReport;
 use crate::projection::Projection;
-use crate::read_side::{Projecting, ReadSide, lock};
+use crate::read_side::{AnyReacting, Projecting, ReadSide, lock};
 use crate::stream::{Position, StreamId};
 
 /// What [`AggregateStore::inject_event`] does besides appending the event.
@@ -42,21 +43,46 @@ pub struct InjectOptions {
 /// gone, what was accepted is finished in the background and the directory is released;
 /// [`shutdown`](Self::shutdown) waits for that.
 ///
-/// ```no_run
-/// use eventfold_es::AggregateStore;
-///
-/// # async fn example() -> std::io::Result<()> {
-/// let store = AggregateStore::open("./data").await?;
-/// // let account = store.get::<BankAccount>("alice").await?;
+/// ```
+/// # use eventfold_es::{*, __private::example::*};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path();
+/// let store = AggregateStore::open(path).await?;
+/// let counter = store.get::<Counter>("c-1").await?;
+/// counter.send(Add(5)).await?;
+/// assert_eq!(store.list::<Counter>().await?, ["c-1"]);
+/// store.shutdown().await?;
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone)]
 pub struct AggregateStore {
-    pub(crate) inner: Arc<StoreInner>,
+    pub(crate) inner: Arc<StoreHold>,
 }
 
-/// What the clones of a store and its handles share.
+/// The hold that users have on a store: its clones and handles. When they let go, the directory is
+/// announced as about to be released, even if a message in a mailbox keeps the store for a moment.
+pub(crate) struct StoreHold {
+    pub(crate) store: Arc<StoreInner>,
+}
+
+impl Deref for StoreHold {
+    type Target = StoreInner;
+
+    fn deref(&self) -> &StoreInner {
+        &self.store
+    }
+}
+
+impl Drop for StoreHold {
+    fn drop(&mut self) {
+        self.store.engine.announce_close();
+    }
+}
+
+/// What the clones of a store, its handles and the messages on their way share.
 pub(crate) struct StoreInner {
     pub(crate) engine: Arc<Engine>,
     residents: Arc<Residents>,
@@ -72,6 +98,16 @@ impl StoreInner {
         self.closing.load(Ordering::Acquire) || self.engine.is_closed()
     }
 
+    /// Fails if the store is shut down, or has failed.
+    fn check_usable(&self) -> io::Result<()> {
+        if self.is_closed() {
+            return Err(closed());
+        }
+        self.engine.check_failed().map_err(|error| error.to_io())
+    }
+}
+
+impl StoreHold {
     /// A handle to the aggregate `id`.
     fn handle<A: Aggregate>(self: &Arc<Self>, id: &StreamId) -> io::Result<AggregateHandle<A>> {
         if self.is_closed() {
@@ -100,27 +136,50 @@ fn closed() -> io::Error {
 
 impl AggregateStore {
     /// Opens the store in `base_dir`, which is created if need be. A directory of eventfold-es
-    /// 0.2.0 is taken over, which takes time by its size once.
+    /// 0.2.0 is taken over, which takes time by its size once; `tracing` reports progress.
+    ///
+    /// What a crash left is brought in order: commits that were answered are all there, an
+    /// unfinished one is gone. A store in this process that is being released is waited for.
     ///
     /// # Errors
     ///
-    /// * [`io::ErrorKind::ResourceBusy`]: another process or another store in this one has the
-    ///   directory open;
-    /// * [`io::ErrorKind::InvalidData`]: a file is damaged; the text says which, where and how;
-    /// * any other: the directory cannot be used.
+    /// * [`io::ErrorKind::ResourceBusy`]: another process has the directory open (the text says its
+    ///   id), or another store in this one has: clone that one, or shut it down. The `lock` file
+    ///   may stay where it is; a process that ends gives its lock up. The same if another program
+    ///   has the file of a stream locked that is to be brought in order;
+    /// * [`io::ErrorKind::InvalidData`]: a file is damaged; the text says which, at which byte, and
+    ///   how. See [what to do then](crate#when-a-file-is-damaged);
+    /// * [`io::ErrorKind::Unsupported`]: a newer version wrote the directory;
+    /// * any other: the directory cannot be used, for want of permission or space for example.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path();
+    /// let store = AggregateStore::open(path).await?;
+    /// let busy = AggregateStore::open(path).await.unwrap_err();
+    /// assert_eq!(busy.kind(), std::io::ErrorKind::ResourceBusy);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn open(base_dir: impl AsRef<Path>) -> io::Result<Self> {
         Self::builder(base_dir).open().await
     }
 
     /// Sets projections, process managers and options up before opening the store.
     ///
-    /// ```no_run
-    /// use eventfold_es::AggregateStore;
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path();
     /// use std::time::Duration;
     ///
-    /// # async fn example() -> std::io::Result<()> {
-    /// let store = AggregateStore::builder("./data")
-    ///     // .projection::<Totals>()
+    /// let store = AggregateStore::builder(path)
+    ///     .projection::<Total>()
     ///     .idle_timeout(Duration::from_secs(60))
     ///     .open()
     ///     .await?;
@@ -132,7 +191,8 @@ impl AggregateStore {
     }
 
     /// A handle to the aggregate `id` of type `A`, which enters memory. Nothing is stored by that:
-    /// a stream exists from its first event on.
+    /// a stream exists from its first event on. Nor is anything read: what its first call cannot
+    /// load, that call reports.
     ///
     /// # Errors
     ///
@@ -140,26 +200,69 @@ impl AggregateStore {
     /// directory is that of a stream of 0.2.0 under another name, or
     /// the aggregate is in use as another Rust type; [`io::ErrorKind::NotConnected`] after
     /// [`shutdown`](Self::shutdown).
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// let counter = store.get::<Counter>("c-1").await?;
+    /// assert!(store.get::<Counter>("").await.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[expect(clippy::unused_async, reason = "as in 0.2.0")]
     pub async fn get<A: Aggregate>(&self, id: &str) -> io::Result<AggregateHandle<A>> {
         self.inner.handle(&StreamId::new(A::AGGREGATE_TYPE, id)?)
     }
 
-    /// The ids of all aggregates of type `A` that have events, sorted.
+    /// The ids of all aggregates of type `A` whose streams have a directory, sorted. It comes with
+    /// the first event; [`StreamLayout::ensure_stream`], [`spawn_actor`] and 0.2.0 make one
+    /// without.
     ///
     /// # Errors
     ///
     /// What reading the directory failed with.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// # let counter = store.get::<Counter>("c-1").await?;
+    /// assert!(store.list::<Counter>().await?.is_empty());
+    /// counter.send(Add(5)).await?;
+    /// assert_eq!(store.list::<Counter>().await?, ["c-1"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn list<A: Aggregate>(&self) -> io::Result<Vec<String>> {
         let layout = self.layout().clone();
         blocking(move || layout.list_streams(A::AGGREGATE_TYPE)).await
     }
 
-    /// The types and ids of all streams, or of those of one aggregate type, sorted.
+    /// The types and ids of all streams that have a directory, or of those of one aggregate type,
+    /// sorted.
     ///
     /// # Errors
     ///
     /// What reading the directories failed with.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// # let counter = store.get::<Counter>("c-1").await?;
+    /// counter.send(Add(5)).await?;
+    /// let all = store.list_streams(None).await?;
+    /// assert_eq!(all, [("counter".to_owned(), "c-1".to_owned())]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn list_streams(
         &self,
         aggregate_type: Option<&str>,
@@ -181,12 +284,31 @@ impl AggregateStore {
         .await
     }
 
-    /// All events of a stream, in order.
+    /// All events of a stream, in order, as they are stored: by their stored names, with `actor`
+    /// and `meta`. None if the aggregate is in memory and has no event yet.
     ///
     /// # Errors
     ///
     /// * [`io::ErrorKind::NotFound`]: there is no such stream, and no such aggregate in memory;
-    /// * [`io::ErrorKind::InvalidData`]: the stream's file is damaged.
+    /// * [`io::ErrorKind::InvalidInput`]: no stream can have that name (see [`StreamId::new`]);
+    /// * [`io::ErrorKind::InvalidData`]: the stream's file is damaged; the text says where;
+    /// * [`io::ErrorKind::Unsupported`]: the stream was rotated by `eventfold`;
+    /// * any other: what reading the file failed with.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// # let counter = store.get::<Counter>("c-1").await?;
+    /// counter.send(Add(5)).await?;
+    /// let events = store.read_events("counter", "c-1").await?;
+    /// assert_eq!(events[0].event_type, "Added");
+    /// assert_eq!(events[0].data["amount"], 5);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn read_events(
         &self,
         aggregate_type: &str,
@@ -222,10 +344,31 @@ impl AggregateStore {
     /// # Errors
     ///
     /// * [`io::ErrorKind::NotFound`]: `P` is not registered;
-    /// * any other: the journal could not be read, or `P` panicked on an event (the text says which;
-    ///   it stays failed until the store is opened again).
+    /// * [`io::ErrorKind::InvalidInput`]: another type is registered under its name;
+    /// * [`io::ErrorKind::InvalidData`]: the journal is damaged, or holds an event that cannot be
+    ///   read; the text says where;
+    /// * any other: the journal could not be read, a checkpoint that was due not be saved, or `P`
+    ///   panicked on an event (the text says which; it stays failed until the store is opened
+    ///   again).
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path();
+    /// let store = AggregateStore::builder(path).projection::<Total>().open().await?;
+    /// store.get::<Counter>("c-1").await?.send(Add(5)).await?;
+    /// assert_eq!(store.projection::<Total>()?.value, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn projection<P: Projection>(&self) -> io::Result<P> {
         let projection = self.inner.read_side.projection::<P>()?;
+        // The directory may be another store's by now.
+        if self.inner.is_closed() {
+            return Err(closed());
+        }
         lock(projection).catch_up().cloned()
     }
 
@@ -235,21 +378,62 @@ impl AggregateStore {
     ///
     /// # Errors
     ///
-    /// As [`projection`](Self::projection), or what saving the checkpoint failed with. The old state
-    /// stays then.
+    /// As [`projection`](Self::projection), or what saving the checkpoint failed with. The old
+    /// state stays then.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path();
+    /// let store = AggregateStore::builder(path).projection::<Total>().open().await?;
+    /// store.get::<Counter>("c-1").await?.send(Add(5)).await?;
+    /// store.rebuild_projection::<Total>()?;
+    /// assert_eq!(store.projection::<Total>()?.value, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn rebuild_projection<P: Projection>(&self) -> io::Result<()> {
         let projection = self.inner.read_side.projection::<P>()?;
+        if self.inner.is_closed() {
+            return Err(closed());
+        }
         Projecting::rebuild(projection, &self.inner.engine)
     }
 
     /// Lets every process manager react to what is new, dispatches their commands one after the
-    /// other, and saves how far they are. A command that does not succeed is written to the dead
-    /// letters (`process_managers/<NAME>/dead_letters.jsonl`).
+    /// other, and saves how far they are. Returns how many commands succeeded, and how many did not
+    /// and were written to the dead letters (`process_managers/<NAME>/dead_letters.jsonl`, see
+    /// [`ProcessManager`](crate::ProcessManager)).
+    ///
+    /// Events that these commands store are left to the next run. One run goes on at a time;
+    /// another waits for it.
     ///
     /// # Errors
     ///
     /// If the journal, a checkpoint or the dead letters could not be read or written, or a process
-    /// manager panicked. What was not dispatched then is at the next run.
+    /// manager panicked (then runs fail until the store is opened again);
+    /// [`io::ErrorKind::NotConnected`] after [`shutdown`](Self::shutdown). What was not dispatched
+    /// then is at the next run.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path();
+    /// let store = AggregateStore::builder(path)
+    ///     .process_manager::<Forward>() // adds to the counter `all` what is added to any other
+    ///     .aggregate_type::<Counter>()
+    ///     .open()
+    ///     .await?;
+    /// store.get::<Counter>("c-1").await?.send(Add(5)).await?;
+    /// assert_eq!(store.run_process_managers().await?.dispatched, 1);
+    /// assert_eq!(store.get::<Counter>("all").await?.state().await?.value, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn run_process_managers(&self) -> io::Result<ProcessManagerReport> {
         if self.inner.is_closed() {
             return Err(closed());
@@ -257,31 +441,64 @@ impl AggregateStore {
         let read_side = &self.inner.read_side;
         let _run = read_side.run.lock().await;
         let mut report = ProcessManagerReport::default();
+        // What the commands lead to is for the next run.
+        let head = self.inner.engine.head();
+        // Each for itself: what fails in one is reported once the others have had their turn.
+        let mut failure = Ok(());
         for manager in &read_side.process_managers {
-            let catching_up = manager.clone();
-            blocking(move || lock(&catching_up).catch_up()).await?;
+            let run = self.run_process_manager(manager, head, &mut report).await;
+            failure = failure.and(run);
         }
-        for manager in &read_side.process_managers {
-            loop {
-                let next = lock(manager).next();
-                let Some(outgoing) = next else { break };
-                let dispatched = self.dispatch(outgoing.envelope).await;
-                let mut manager = lock(manager);
-                match dispatched {
-                    Ok(()) => report.dispatched += 1,
-                    Err(error) => {
-                        manager.bury(&error)?;
-                        report.dead_lettered += 1;
-                    }
-                }
-                manager.sent();
+        failure.map(|()| report)
+    }
+
+    /// Lets a process manager react to the events up to `head`.
+    async fn run_process_manager(
+        &self,
+        manager: &Arc<Mutex<dyn AnyReacting>>,
+        head: u64,
+        report: &mut ProcessManagerReport,
+    ) -> io::Result<()> {
+        loop {
+            // What an earlier run could not send comes first.
+            self.send_outgoing(manager, report).await?;
+            let slice = manager.clone();
+            let is_last = blocking(move || {
+                let mut manager = lock(&slice);
+                manager.save()?;
+                manager.catch_up(head)
+            });
+            if is_last.await? {
+                break;
             }
         }
-        for manager in &read_side.process_managers {
-            let saving = manager.clone();
-            blocking(move || lock(&saving).save()).await?;
+        self.send_outgoing(manager, report).await?;
+        let saving = manager.clone();
+        blocking(move || lock(&saving).save()).await
+    }
+
+    /// Dispatches what a process manager wants sent, in order.
+    async fn send_outgoing(
+        &self,
+        manager: &Mutex<dyn AnyReacting>,
+        report: &mut ProcessManagerReport,
+    ) -> io::Result<()> {
+        loop {
+            let next = lock(manager).next();
+            let Some(outgoing) = next else { return Ok(()) };
+            let dispatched = self.dispatch(outgoing.envelope).await;
+            // The command did not fail, the store did: it is sent when the store is open again.
+            self.inner.check_usable()?;
+            let mut manager = lock(manager);
+            match dispatched {
+                Ok(()) => report.dispatched += 1,
+                Err(error) => {
+                    manager.bury(&error)?;
+                    report.dead_lettered += 1;
+                }
+            }
+            manager.sent();
         }
-        Ok(report)
     }
 
     /// Sends a command of a process manager; the error is what its dead letter says.
@@ -304,16 +521,39 @@ impl AggregateStore {
         }
     }
 
-    /// Appends an event that was decided elsewhere, on another device for example, as it is. It
-    /// takes its turn among the aggregate's commands, and projections include it afterwards.
+    /// Appends an event that was decided elsewhere, on another device for example, as it is: with
+    /// its id, time, `actor` and `meta`. It takes its turn among the aggregate's commands, and
+    /// projections include it afterwards.
     ///
     /// An event whose id the stream has already stores nothing, however long ago that was. Without
-    /// an id, it is always appended.
+    /// an id, it is always appended. The first injection into an aggregate since it entered memory
+    /// reads its whole stream.
     ///
     /// # Errors
     ///
-    /// * [`io::ErrorKind::InvalidData`]: the aggregate could not load the event;
-    /// * any other: the event could not be stored, or a projection not be caught up.
+    /// * [`io::ErrorKind::InvalidInput`]: no stream can have that name (see [`StreamId::new`]), or
+    ///   the aggregate is in use as another Rust type;
+    /// * [`io::ErrorKind::InvalidData`]: the aggregate could not load the event, so that it is not
+    ///   stored; or a file is damaged;
+    /// * [`io::ErrorKind::NotConnected`]: the store is shut down;
+    /// * any other: the event could not be stored; or it is, and a projection could not be caught
+    ///   up or the process managers not be run. With an id it can safely be injected again.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// # let counter = store.get::<Counter>("c-1").await?;
+    /// let added = eventfold::Event::new("Added", serde_json::json!({ "amount": 5 }));
+    /// let added = added.with_id("e-1");
+    /// store.inject_event::<Counter>("c-1", added.clone(), InjectOptions::default()).await?;
+    /// store.inject_event::<Counter>("c-1", added, InjectOptions::default()).await?; // nothing new
+    /// assert_eq!(counter.state().await?.value, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn inject_event<A: Aggregate>(
         &self,
         instance_id: &str,
@@ -322,42 +562,92 @@ impl AggregateStore {
     ) -> io::Result<()> {
         self.get::<A>(instance_id).await?.inject(event).await?;
         let read_side = self.inner.read_side.clone();
-        blocking(move || read_side.catch_up_projections()).await?;
+        blocking(move || {
+            read_side.catch_up_projections();
+            Ok(())
+        })
+        .await?;
         if opts.run_process_managers {
             self.run_process_managers().await?;
         }
         Ok(())
     }
 
-    /// The position of the newest durable event.
+    /// The position of the newest durable event, [`Position::default()`] if there is none.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// # let counter = store.get::<Counter>("c-1").await?;
+    /// let done = counter.send(Add(5)).await?;
+    /// assert_eq!(store.head(), done.position);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn head(&self) -> Position {
         Position::new(self.inner.engine.head())
     }
 
     /// The directories of the store.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// let file = store.layout().stream_dir("counter", "c-1").join("app.jsonl");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn layout(&self) -> &StreamLayout {
         self.inner.engine.layout()
     }
 
     /// Shuts the store down: accepts nothing new, finishes what was accepted, saves projections,
     /// writes a checkpoint so that the next open has nothing to replay, and releases the directory.
-    /// Calls on handles and clones fail with `Closed` from then on.
+    ///
+    /// From then on commands and reads through handles fail with `Closed`; [`get`](Self::get),
+    /// [`inject_event`](Self::inject_event) and
+    /// [`run_process_managers`](Self::run_process_managers) with [`io::ErrorKind::NotConnected`].
     ///
     /// # Errors
     ///
     /// If the store had failed or a stream's file could not be brought up to the journal; the next
     /// open does that then. The directory is released all the same.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// # let counter = store.get::<Counter>("c-1").await?;
+    /// counter.send(Add(5)).await?;
+    /// store.shutdown().await?;
+    /// let store = AggregateStore::open(dir.path()).await?; // the directory is free
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn shutdown(&self) -> io::Result<()> {
         self.inner.closing.store(true, Ordering::Release);
         for resident in self.inner.residents.live() {
             resident.retire().await;
         }
+        // A run of the process managers stops at its next command.
+        let run = self.inner.read_side.run.lock().await;
         let read_side = self.inner.read_side.clone();
-        blocking(move || {
+        let saved = blocking(move || {
             read_side.save_projections();
             Ok(())
-        })
-        .await?;
+        });
+        if let Err(error) = saved.await {
+            tracing::error!(%error, "the projections could not be saved");
+        }
+        drop(run);
         self.inner.engine.close();
         self.inner.engine.ended().await
     }

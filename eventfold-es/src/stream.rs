@@ -34,6 +34,12 @@ impl StreamId {
     /// # Errors
     ///
     /// [`InvalidStreamId`] if a part is empty, or longer than 255 bytes once encoded.
+    ///
+    /// ```
+    /// # use eventfold_es::StreamId;
+    /// let refused = StreamId::new("bank-account", "").unwrap_err();
+    /// assert_eq!(refused.to_string(), "aggregate id \"\" is empty");
+    /// ```
     pub fn new(aggregate_type: &str, id: &str) -> Result<Self, InvalidStreamId> {
         encode(aggregate_type)
             .map_err(|reason| InvalidStreamId::new("aggregate type", aggregate_type, reason))?;
@@ -44,13 +50,25 @@ impl StreamId {
         })
     }
 
-    /// The type of the aggregate.
+    /// The type of the aggregate, as it was given.
+    ///
+    /// ```
+    /// # use eventfold_es::StreamId;
+    /// assert_eq!(StreamId::new("bank-account", "alice")?.aggregate_type(), "bank-account");
+    /// # Ok::<(), eventfold_es::InvalidStreamId>(())
+    /// ```
     #[must_use]
     pub fn aggregate_type(&self) -> &str {
         &self.aggregate_type
     }
 
-    /// The aggregate's id within its type.
+    /// The aggregate's id within its type, as it was given.
+    ///
+    /// ```
+    /// # use eventfold_es::StreamId;
+    /// assert_eq!(StreamId::new("bank-account", "alice/2")?.id(), "alice/2");
+    /// # Ok::<(), eventfold_es::InvalidStreamId>(())
+    /// ```
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
@@ -73,7 +91,15 @@ impl fmt::Display for StreamId {
     }
 }
 
-/// A text that cannot be part of a stream's name.
+/// A text that cannot be part of a stream's name: it is empty, or longer than 255 bytes once
+/// encoded as a file name. As an I/O error it is
+/// [`InvalidInput`](std::io::ErrorKind::InvalidInput).
+///
+/// ```
+/// # use eventfold_es::StreamId;
+/// let error: std::io::Error = StreamId::new("bank-account", "").unwrap_err().into();
+/// assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{part} {value:?} {reason}")]
 pub struct InvalidStreamId {
@@ -100,6 +126,23 @@ impl From<InvalidStreamId> for std::io::Error {
 
 /// How many events a stream holds: the version of its newest event, 0 for a stream that does not
 /// exist. Versions of one stream have no gaps.
+///
+/// It is compared with a `u64`, and becomes one for
+/// [`with_expected_version`](crate::CommandContext::with_expected_version):
+///
+/// ```
+/// # use eventfold_es::{*, __private::example::*};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let store = AggregateStore::open(dir.path()).await?;
+/// # let counter = store.get::<Counter>("c-1").await?;
+/// let version = counter.send(Add(5)).await?.version;
+/// assert_eq!(version, 1);
+/// let context = CommandContext::default().with_expected_version(version.into());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -131,7 +174,22 @@ impl fmt::Display for Version {
 }
 
 /// A place in the order of all events of a store. The default is the beginning, before the first
-/// event. Positions can be compared and stored; what they count is the store's own affair.
+/// event. Positions can be compared, and stored by serde; what they count is the store's own
+/// affair.
+///
+/// ```
+/// # use eventfold_es::{*, __private::example::*};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let store = AggregateStore::open(dir.path()).await?;
+/// # let counter = store.get::<Counter>("c-1").await?;
+/// assert_eq!(store.head(), Position::default());
+/// let first = counter.send(Add(5)).await?.position;
+/// assert!(Position::default() < first && first == store.head());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]

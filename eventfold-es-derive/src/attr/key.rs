@@ -55,12 +55,12 @@ pub(crate) enum Place {
 impl Place {
     pub(crate) fn in_words(self) -> &'static str {
         match self {
-            Self::Aggregate => "an aggregate",
-            Self::GeneratedEnum => "a generated enum",
-            Self::Snapshot => "`snapshot(...)`",
-            Self::EventStruct => "an event struct",
-            Self::EventEnum => "an event enum",
-            Self::EventVariant => "a variant of an event enum",
+            Self::Aggregate => "on an aggregate",
+            Self::GeneratedEnum => "among the options of a generated enum",
+            Self::Snapshot => "in `snapshot(...)`",
+            Self::EventStruct => "on an event struct",
+            Self::EventEnum => "on an event enum",
+            Self::EventVariant => "on a variant of an event enum",
         }
     }
 }

@@ -5,9 +5,9 @@ use quote::ToTokens;
 use syn::parse::{ParseStream, Parser as _};
 use syn::{Ident, LitStr, Path, PathArguments, Token, Type, TypePath};
 
+use super::entry::{rest_of_entry, separator};
 use super::key::{Form, Key};
 use super::value::path_of;
-use super::{rest_of_entry, separator};
 use crate::errors::Errors;
 
 /// A type in `commands(...)` or `events(...)`.

@@ -8,9 +8,10 @@ use syn::parse::{Parse, ParseStream, Parser as _};
 use syn::punctuated::Punctuated;
 use syn::{Ident, LitInt, LitStr, Path, Token, Type, TypePath, token};
 
+use super::Entries;
+use super::entry::rest_of_entry;
 use super::key::{Form, Key};
 use super::list::{self, Listed};
-use super::{Entries, rest_of_entry};
 use crate::errors::Errors;
 
 /// A value in its key's [`Form`].

@@ -6,7 +6,7 @@ use syn::ext::IdentExt as _;
 
 use super::at;
 use super::message_enum::variant_of;
-use crate::ast::aggregate::Serde;
+use crate::ast::messages::Serde;
 use crate::ast::{Enum, Item};
 
 /// ```ignore

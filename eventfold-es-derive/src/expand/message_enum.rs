@@ -6,7 +6,7 @@ use syn::ext::IdentExt as _;
 use syn::{Ident, Path};
 
 use super::at;
-use crate::ast::aggregate::{Serde, is_serde};
+use crate::ast::messages::{Serde, is_serde};
 use crate::ast::{Aggregate, Enum, Item};
 
 /// ```ignore

@@ -14,7 +14,8 @@ impl<A: Aggregate> Actor<A> {
     /// Loads the durable state. Nothing of an earlier activation is under way when it returns.
     pub(super) async fn activate(&mut self) -> Result<Head<A>, StateError> {
         self.engine.settle(&self.stream).await?;
-        let is_new = self.stream.tail().behind.is_none() && !self.stream.dir().exists();
+        let is_new = self.stream.tail().behind.is_none()
+            && matches!(self.stream.dir().try_exists(), Ok(false));
         let (mut head, found) = if is_new {
             (Head::empty(), Found::default())
         } else {

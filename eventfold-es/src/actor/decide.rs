@@ -115,6 +115,8 @@ impl<A: Aggregate> Actor<A> {
     ) {
         let Some(head) = &mut self.head else { return };
         let version = head.version;
+        // They are read again should an event be injected.
+        head.event_ids = None;
         if let Some(key) = key {
             // Its line is somewhere behind what is durable now.
             let durable = self.stream.tail().end;
@@ -166,6 +168,13 @@ impl<A: Aggregate> Actor<A> {
                 }
                 Ok(())
             })?;
+            if events.len() as u64 != known.count {
+                let text = format!(
+                    "the events of idempotency key `{}` are not there",
+                    known.key
+                );
+                return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, text));
+            }
             Ok(Committed {
                 events,
                 version: Version::new(last),

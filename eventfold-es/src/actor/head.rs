@@ -28,8 +28,9 @@ impl<A: Aggregate> Head<A> {
         &mut self,
         events: &[A::DomainEvent],
     ) -> Result<(), Box<dyn std::any::Any + Send>> {
-        let mut state = std::mem::take(&mut self.state);
+        let state = &mut self.state;
         self.state = guarded(move || {
+            let mut state = std::mem::take(state);
             for event in events {
                 state = state.apply(event);
             }

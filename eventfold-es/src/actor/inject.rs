@@ -5,7 +5,7 @@ use std::io;
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::{Actor, Reply};
+use super::{Actor, Reply, guarded};
 use crate::aggregate::Aggregate;
 use crate::engine::{Commit, EncodedEvents, Loaded, StreamEnd, load};
 use crate::error::panic_message;
@@ -50,12 +50,19 @@ impl<A: Aggregate> Actor<A> {
             return Err(io::Error::other("the aggregate is not loaded"));
         };
         let data = event.data.to_string();
-        let decoded = match A::decode_event(StoredEvent::new(&event.event_type, &data)) {
-            Ok(decoded) => Some(decoded),
-            Err(DecodeError::UnknownName { .. }) if A::UNKNOWN_EVENTS == UnknownEvents::Skip => {
+        let stored = StoredEvent::new(&event.event_type, &data);
+        let decoded = match guarded(|| A::decode_event(stored)) {
+            Err(panic) => {
+                let text = format!("decoding panicked: {}", panic_message(&*panic));
+                return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+            }
+            Ok(Ok(decoded)) => Some(decoded),
+            Ok(Err(DecodeError::UnknownName { .. }))
+                if A::UNKNOWN_EVENTS == UnknownEvents::Skip =>
+            {
                 None
             }
-            Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+            Ok(Err(error)) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
         };
         let mut encoded = EncodedEvents::default();
         encoded.push_event(event, head.version + 1, event.ts.saturating_mul(1000))?;

@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::{Actor, MAILBOX, Mail};
 use crate::aggregate::Aggregate;
@@ -88,8 +88,13 @@ impl<A: Aggregate> Slot<A> {
         &self.stream
     }
 
-    /// The mailbox of the aggregate, which is activated if it is not live.
-    pub(crate) fn activate(self: &Arc<Self>, engine: &Arc<Engine>) -> std::io::Result<Mailbox<A>> {
+    /// The mailbox of the aggregate, which is activated if it is not live: on the caller's runtime,
+    /// unless there is none or it has ended.
+    pub(crate) fn activate(
+        self: &Arc<Self>,
+        engine: &Arc<Engine>,
+        is_runtime_over: bool,
+    ) -> std::io::Result<Mailbox<A>> {
         let mut mailbox = self.mailbox();
         if let Some(live) = mailbox.as_ref().filter(|mailbox| !mailbox.is_closed()) {
             return Ok(live.clone());
@@ -101,15 +106,16 @@ impl<A: Aggregate> Slot<A> {
             slot: Arc::downgrade(self),
             activity: self.activity.clone(),
             snapshot_every: self.snapshot_every,
+            mailbox: receiver,
             head: None,
         };
-        let run = actor.run(receiver);
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(run)),
-            Err(_) => match &*FALLBACK {
-                Ok(runtime) => drop(runtime.spawn(run)),
-                Err(error) => return Err(std::io::Error::new(error.kind(), error.to_string())),
-            },
+        let current = tokio::runtime::Handle::try_current().ok();
+        match (current.filter(|_| !is_runtime_over), &*FALLBACK) {
+            (Some(runtime), _) => drop(runtime.spawn(actor.run())),
+            (None, Ok(runtime)) => drop(runtime.spawn(actor.run())),
+            (None, Err(error)) => {
+                return Err(std::io::Error::new(error.kind(), error.to_string()));
+            }
         }
         *mailbox = Some(sender.clone());
         self.activity.touch();
@@ -180,12 +186,12 @@ impl<A: Aggregate> Residence for Slot<A> {
     fn retire<'a>(&'a self) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
         Box::pin(async {
             let mailbox = self.mailbox().clone();
+            let (done, retired) = oneshot::channel();
             if let Some(mailbox) = mailbox
-                && mailbox.send(Box::new(Mail::Retire)).await.is_ok()
+                && mailbox.send(Box::new(Mail::Retire(done))).await.is_ok()
             {
-                // An actor that has not started yet has no turn that one could wait for.
-                mailbox.closed().await;
-                drop(self.stream.take_turn().await);
+                // Dropped at the end, whatever ends it.
+                let _ = retired.await;
             }
         })
     }

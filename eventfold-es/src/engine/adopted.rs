@@ -10,7 +10,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::disk;
+use super::disk::{self, File, Open};
+use super::line::{split_sum, write_sum};
+use super::stream::StreamEnd;
 
 /// The part of a stream's file that ends with the last adopted line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,8 +23,8 @@ pub(crate) struct Adopted {
     pub(crate) version: u64,
     /// Its position in the journal.
     pub(crate) position: u64,
-    /// The checksum of the file up to `end`.
-    pub(crate) hash: u64,
+    /// The checksum of the file up to `end`, if it could be read.
+    pub(crate) hash: Option<u64>,
 }
 
 const FILE: &str = "adopted.json";
@@ -34,6 +36,9 @@ impl Adopted {
         let Some(bytes) = disk::read_if_there(&path)? else {
             return Ok(None);
         };
+        if split_sum(&bytes).is_none_or(|(body, sum)| xxh3_64(body) != sum) {
+            return Err(disk::damaged(&path, 0, &"the checksum does not match"));
+        }
         serde_json::from_slice(&bytes)
             .map(Some)
             .map_err(|cause| disk::damaged(&path, 0, &cause))
@@ -51,16 +56,29 @@ impl Adopted {
             end,
             version,
             position,
-            hash: xxh3_64(hashed),
+            hash: Some(xxh3_64(hashed)),
         };
-        let json = serde_json::to_vec(&adopted)?;
+        let mut json = serde_json::to_vec(&adopted)?;
+        json.pop();
+        let sum = xxh3_64(&json);
+        write_sum(&mut json, sum);
         disk::replace(&dir.join(FILE), &json, false)
+    }
+
+    /// What is adopted, where it could not be noted.
+    pub(crate) fn unverified(end: &StreamEnd) -> Self {
+        Self {
+            end: end.offset,
+            version: end.version,
+            position: end.position,
+            hash: None,
+        }
     }
 
     /// Makes what [`record`](Self::record) wrote durable, if anything was.
     pub(crate) fn sync(dir: &Path) -> io::Result<()> {
         let path = dir.join(FILE);
-        match std::fs::File::open(&path) {
+        match File::open(&path, Open::Existing) {
             Ok(file) => file.sync_all().map_err(|e| disk::at("sync", &path, &e)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(disk::at("open", &path, &error)),

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::adopted::Adopted;
-use super::disk;
+use super::disk::{self, File, Open, OpenDir};
 use super::journal::End;
 use super::line::{split_sum, write_sum};
 
@@ -88,7 +88,7 @@ fn parse(bytes: &[u8]) -> Option<Checkpoint> {
 }
 
 /// Makes the files of the streams in `dirs` durable.
-pub(crate) fn sync_streams(base: &Path, dirs: &[PathBuf]) -> io::Result<()> {
+pub(crate) fn sync_streams(base: &OpenDir, dirs: &[PathBuf]) -> io::Result<()> {
     if dirs.len() > FEW
         && let Some(synced) = disk::sync_file_system(base)
     {
@@ -97,7 +97,7 @@ pub(crate) fn sync_streams(base: &Path, dirs: &[PathBuf]) -> io::Result<()> {
     let mut parents: Vec<&Path> = Vec::new();
     for dir in dirs {
         let file = dir.join("app.jsonl");
-        std::fs::File::open(&file)
+        File::open(&file, Open::Existing)
             .and_then(|file| file.sync_all())
             .map_err(|e| disk::at("sync", &file, &e))?;
         Adopted::sync(dir)?;
@@ -106,7 +106,7 @@ pub(crate) fn sync_streams(base: &Path, dirs: &[PathBuf]) -> io::Result<()> {
         parents.extend(
             dir.ancestors()
                 .skip(1)
-                .take_while(|above| above.starts_with(base)),
+                .take_while(|above| above.starts_with(&base.path)),
         );
     }
     parents.sort_unstable();

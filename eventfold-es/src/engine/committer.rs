@@ -10,9 +10,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
 
 use super::adopted::Adopted;
 use super::commit::{Adoption, Commit, CommitError, Done, Request};
+use super::disk;
 use super::files::{Files, OPEN_FILES};
 use super::journal::commit_line::{write, write_adopted};
 use super::journal::{AppendError, Batch, Journal, Spare};
@@ -27,7 +29,9 @@ const LARGEST_ROUND: usize = 1024;
 /// How many bytes of events one batch takes at most, unless a single commit is larger.
 const LARGEST_BATCH: usize = 4 * 1024 * 1024;
 /// How much the journal grows between checkpoints.
-const CHECKPOINT_EVERY: u64 = 8 * 1024 * 1024;
+const CHECKPOINT_EVERY: u64 = if cfg!(test) { 6 } else { 8 * 1024 } * 1024;
+/// How long to wait after a new segment could not be made.
+const SEGMENT_RETRY: Duration = Duration::from_secs(1);
 /// More than a line of the journal holds besides its events and the stream's name.
 const LINE_OVERHEAD: usize = 160;
 /// More than position and checksum add to an event.
@@ -41,10 +45,13 @@ pub(crate) struct Committer {
     files: Files,
     upkeep: Upkeep,
     round: u64,
+    /// When a new segment may be tried again, after one could not be made.
+    next_segment_attempt: Option<Instant>,
     /// Streams whose files lack lines that are durable in the journal.
     behind: Vec<Arc<Stream>>,
-    /// Something else is only in the journal, so that it must be replayed at the next open.
-    must_replay: bool,
+    /// Streams with adopted lines that only the journal knows of, so that it must be replayed at the
+    /// next open.
+    unnoted: Vec<Arc<Stream>>,
     /// The directories of the streams that were written since the last checkpoint.
     dirty: HashSet<PathBuf>,
     checkpoint_round: u64,
@@ -93,8 +100,9 @@ impl Committer {
             files: Files::default(),
             upkeep,
             round: 0,
+            next_segment_attempt: None,
             behind: Vec::new(),
-            must_replay: false,
+            unnoted: Vec::new(),
             dirty: HashSet::new(),
             checkpoint_round: 0,
             since_checkpoint: 0,
@@ -144,10 +152,7 @@ impl Committer {
         self.round += 1;
         let has_lines = self.journal.end().offset > 0;
         if has_lines && !self.journal.has_room_for(size_of(first) as u64) {
-            // If this fails the segment just grows, more slowly.
-            if let Err(error) = self.start_segment() {
-                tracing::warn!(%error, "no new journal segment; the old one grows on");
-            }
+            self.start_segment();
         }
         Round {
             batch: self.journal.begin_batch(),
@@ -156,18 +161,36 @@ impl Committer {
         }
     }
 
-    fn start_segment(&mut self) -> io::Result<()> {
-        let spare = match self.upkeep.take_spare() {
-            Some(spare) => spare,
-            None => Spare::create(
-                self.journal.dir(),
-                "urgent.tmp",
-                self.journal.next_capacity(),
-            )?,
-        };
-        self.journal.start_segment(spare)?;
-        self.upkeep.prepare_spare(self.journal.next_capacity());
-        Ok(())
+    /// Goes on in a new segment. If there can be none the old one just grows, more slowly.
+    fn start_segment(&mut self) {
+        if self
+            .next_segment_attempt
+            .is_some_and(|at| Instant::now() < at)
+        {
+            return;
+        }
+        let spare = self.upkeep.take_spare().map_or_else(
+            || {
+                let name = format!("urgent-{}.tmp", self.round);
+                Spare::create(self.journal.dir(), &name, self.journal.next_capacity())
+                    .map_err(AppendError::NotStored)
+            },
+            Ok,
+        );
+        match spare.and_then(|spare| self.journal.start_segment(spare)) {
+            Ok(()) => {
+                self.next_segment_attempt = None;
+                self.upkeep.prepare_spare(self.journal.next_capacity());
+            }
+            Err(AppendError::NotStored(error)) => {
+                tracing::warn!(%error, "no new journal segment; the old one grows on");
+                self.next_segment_attempt = Some(Instant::now() + SEGMENT_RETRY);
+            }
+            Err(AppendError::Unknown(error)) => {
+                tracing::error!(%error, "the store has failed: it must be opened again");
+                self.shared.fail(error);
+            }
+        }
     }
 
     /// Whether `round` can take `request` as well.
@@ -184,14 +207,13 @@ impl Committer {
     fn admit(&mut self, round: &mut Round, request: Request) {
         match request {
             Request::Commit(commit) => {
-                if let Err(error) = self.may_commit(&commit) {
-                    respond(commit.done, Err(error));
-                } else if let Err(error) = self.stage(round, &commit.stream, None) {
-                    let error = CommitError::not_stored(error);
-                    commit.stream.tail().failure = Some(error.clone());
-                    respond(commit.done, Err(error));
-                } else {
-                    add_commit(round, commit);
+                let staged = self.may_commit(&commit).and_then(|()| {
+                    self.stage(round, &commit.stream, None)
+                        .map_err(CommitError::not_stored)
+                });
+                match staged {
+                    Ok(()) => add_commit(round, commit),
+                    Err(error) => refuse(commit, error),
                 }
             }
             Request::Adopt(adoption) => match self.stage_adoption(round, &adoption) {
@@ -250,6 +272,10 @@ impl Committer {
     ) -> Result<(), CommitError> {
         self.shared.check_failed()?;
         let stream = &adoption.stream;
+        if find(&mut round.streams, stream).is_some() {
+            // Nobody hands over anything for a stream whose lines are being adopted.
+            return Err(CommitError::Superseded);
+        }
         let mut prepare = || -> io::Result<()> {
             let end = Some((adoption.after, adoption.file_length));
             self.stage(round, stream, end)?;
@@ -287,10 +313,11 @@ impl Committer {
         };
         match &outcome {
             Ok(()) => {
+                // First, so that whoever sees a stream's new version sees the head with it.
+                self.shared.set_head(batch.end.position);
                 for staged in streams {
                     self.complete(staged);
                 }
-                self.shared.set_head(batch.end.position);
                 self.since_checkpoint += batch.bytes.len() as u64;
             }
             Err(error) => {
@@ -350,8 +377,9 @@ impl Committer {
         if adopted
             && let Err(error) = Adopted::record(stream.dir(), end.offset, end.version, end.position)
         {
-            tracing::error!(stream = %stream.id(), %error, "the adopted lines are not noted; they will be when the store is next opened");
-            self.must_replay = true;
+            tracing::error!(stream = %stream.id(), %error, "the adopted lines are noted when the store is next opened");
+            stream.tail().unnoted = Some(Adopted::unverified(&end));
+            self.unnoted.push(stream.clone());
         }
         stream.tail().end = end;
         stream.set_durable(&end);
@@ -365,7 +393,7 @@ impl Committer {
 
     /// Lets the upkeep thread move the redo point up to here, unless a stream's file is not.
     fn checkpoint(&mut self) {
-        if !self.behind.is_empty() || self.must_replay || !self.upkeep.may_checkpoint() {
+        if !self.behind.is_empty() || !self.unnoted.is_empty() || !self.upkeep.may_checkpoint() {
             return;
         }
         let job = CheckpointJob {
@@ -388,7 +416,7 @@ impl Committer {
                 self.behind.push(stream);
             }
         }
-        if !self.behind.is_empty() || self.must_replay {
+        if !self.behind.is_empty() || !self.unnoted.is_empty() {
             self.shared.leave_behind();
         }
         let clean = !self.shared.is_left_behind() && self.shared.check_failed().is_ok();
@@ -407,9 +435,8 @@ impl Committer {
 fn refuse_waiting(requests: &Receiver<Request>) {
     while let Ok(request) = requests.try_recv() {
         match request {
-            Request::Commit(Commit { done, .. }) | Request::Adopt(Adoption { done, .. }) => {
-                respond(done, Err(CommitError::Closed));
-            }
+            Request::Commit(commit) => refuse(commit, CommitError::Closed),
+            Request::Adopt(Adoption { done, .. }) => respond(done, Err(CommitError::Closed)),
             Request::Fence {
                 stream,
                 epoch,
@@ -418,6 +445,13 @@ fn refuse_waiting(requests: &Receiver<Request>) {
             Request::Close => {}
         }
     }
+}
+
+/// Answers a commit with an error. Its epoch has failed with it: the aggregate has decided on a
+/// state that includes the commit.
+fn refuse(commit: Commit, error: CommitError) {
+    commit.stream.fail_epoch(commit.epoch, &error);
+    respond(commit.done, Err(error));
 }
 
 fn respond(done: Done, result: Result<u64, CommitError>) {
@@ -499,13 +533,13 @@ fn add_adoption(round: &mut Round, adoption: Adoption) {
 /// Keeps what another program left unfinished at the end of a stream's file, before it is cut off.
 fn keep_unfinished_line(stream: &Stream, offset: u64) -> io::Result<()> {
     let file = stream.file();
-    let bytes = std::fs::read(&file)?;
+    let bytes = std::fs::read(&file).map_err(|e| disk::at("read", &file, &e))?;
     let start = usize::try_from(offset)
         .unwrap_or(usize::MAX)
         .min(bytes.len());
     let kept = stream.dir().join(format!("app.jsonl.unfinished-{offset}"));
     tracing::warn!(stream = %stream.id(), offset, kept = %kept.display(), "an unfinished line is cut off");
-    std::fs::write(kept, &bytes[start..])
+    disk::replace(&kept, &bytes[start..], false)
 }
 
 /// What a fence answers: the stream's last durable position, or why the epoch failed.

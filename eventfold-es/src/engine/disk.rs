@@ -1,8 +1,106 @@
-//! The file operations that need more than one call, and errors that say what failed where.
+//! The way to the disk: every change that the engine makes to a file or a directory goes through
+//! here, so that tests can watch it, lose it and make it fail ([`faults`]).
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
+use std::ops::Deref;
 use std::path::Path;
+
+#[cfg(test)]
+pub(crate) mod faults;
+
+/// A file that is open for writing. It is read as a [`std::fs::File`].
+#[derive(Debug)]
+pub(crate) struct File {
+    file: std::fs::File,
+    #[cfg(test)]
+    watched: faults::Watched,
+}
+
+/// What becomes of a file's content when it is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Open {
+    /// It must be there, and stays.
+    Existing,
+    /// It stays, or the file is created.
+    Create,
+    /// The file is created, or emptied.
+    Empty,
+}
+
+impl File {
+    /// Opens the file at `path`.
+    pub(crate) fn open(path: &Path, how: Open) -> io::Result<Self> {
+        #[cfg(test)]
+        let watched = faults::open(path, how)?;
+        let file = std::fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(how != Open::Existing)
+            .truncate(how == Open::Empty)
+            .open(path)?;
+        Ok(Self {
+            file,
+            #[cfg(test)]
+            watched,
+        })
+    }
+
+    /// Writes all of `bytes` at `offset`.
+    pub(crate) fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        #[cfg(test)]
+        if let Some(length) = self.watched.write(offset, bytes)? {
+            write_all_at(&self.file, offset, &bytes[..length])?;
+            return Err(io::Error::from(io::ErrorKind::StorageFull));
+        }
+        write_all_at(&self.file, offset, bytes)
+    }
+
+    /// Cuts the file off at `length`, or fills it with zeros up to there.
+    pub(crate) fn set_len(&self, length: u64) -> io::Result<()> {
+        #[cfg(test)]
+        self.watched.set_len(length)?;
+        self.file.set_len(length)
+    }
+
+    /// Makes the content durable, and of the rest what is needed to read it.
+    pub(crate) fn sync_data(&self) -> io::Result<()> {
+        #[cfg(test)]
+        self.watched.sync()?;
+        self.file.sync_data()
+    }
+
+    /// Makes the file durable.
+    pub(crate) fn sync_all(&self) -> io::Result<()> {
+        #[cfg(test)]
+        self.watched.sync()?;
+        self.file.sync_all()
+    }
+
+    /// The file's length.
+    pub(crate) fn length(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+}
+
+impl Deref for File {
+    type Target = std::fs::File;
+
+    fn deref(&self) -> &Self::Target {
+        &self.file
+    }
+}
+
+#[cfg(unix)]
+fn write_all_at(file: &std::fs::File, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
+}
+
+/// There is one writer, so the file's own position is its.
+#[cfg(not(unix))]
+fn write_all_at(mut file: &std::fs::File, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    io::Seek::seek(&mut file, io::SeekFrom::Start(offset))?;
+    io::Write::write_all(&mut file, bytes)
+}
 
 /// `error`, which happened when trying to `action` the file `path`, with both in its text.
 pub(crate) fn at(action: &str, path: &Path, error: &io::Error) -> io::Error {
@@ -20,28 +118,60 @@ pub(crate) fn damaged(path: &Path, offset: u64, cause: &dyn std::fmt::Display) -
     )
 }
 
-/// Writes all of `bytes` at `offset`.
-#[cfg(unix)]
-pub(crate) fn write_at(file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
-    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
-}
-
-/// Writes all of `bytes` at `offset`. There is one writer, so the file's own position is its.
-#[cfg(not(unix))]
-pub(crate) fn write_at(mut file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
-    io::Seek::seek(&mut file, io::SeekFrom::Start(offset))?;
-    file.write_all(bytes)
-}
-
 /// Makes the entries of a directory durable.
 pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     if cfg!(windows) {
         // A directory cannot be opened as a file there, and its entries need no sync.
         return Ok(());
     }
-    File::open(dir)
-        .and_then(|dir| dir.sync_all())
-        .map_err(|e| at("sync", dir, &e))
+    let sync = || -> io::Result<()> {
+        #[cfg(test)]
+        faults::sync_dir(dir)?;
+        std::fs::File::open(dir)?.sync_all()
+    };
+    sync().map_err(|e| at("sync", dir, &e))
+}
+
+/// A directory, held open for as long as it is written to: a descriptor only tells of the errors that
+/// happened since it was opened.
+#[derive(Debug)]
+pub(crate) struct OpenDir {
+    pub(crate) path: std::path::PathBuf,
+    #[cfg(target_os = "linux")]
+    file: std::fs::File,
+}
+
+impl OpenDir {
+    pub(crate) fn new(path: &Path) -> io::Result<Self> {
+        Ok(Self {
+            path: path.to_owned(),
+            #[cfg(target_os = "linux")]
+            file: std::fs::File::open(path).map_err(|e| at("open", path, &e))?,
+        })
+    }
+}
+
+/// Renames a file, in place of one that may be there.
+pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    let rename = || -> io::Result<()> {
+        #[cfg(test)]
+        faults::rename(from, to)?;
+        std::fs::rename(from, to)
+    };
+    rename().map_err(|e| at("rename", from, &e))
+}
+
+/// Removes a file, if it is there.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    let remove = || -> io::Result<()> {
+        #[cfg(test)]
+        faults::remove(path)?;
+        std::fs::remove_file(path)
+    };
+    match remove() {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at("remove", path, &error)),
+        _ => Ok(()),
+    }
 }
 
 /// Replaces the file at `path` by `content`, all or nothing, also when the power fails.
@@ -50,26 +180,33 @@ pub(crate) fn replace_durably(path: &Path, content: &[u8]) -> io::Result<()> {
     path.parent().map_or(Ok(()), sync_dir)
 }
 
-/// Replaces the file at `path` by `content`. What a power failure leaves is unspecified, so the
-/// content must say itself whether it is whole.
+/// Replaces the file at `path` by `content`. What a power failure leaves is unspecified unless
+/// `sync`, so the content must say itself whether it is whole.
 pub(crate) fn replace(path: &Path, content: &[u8], sync: bool) -> io::Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".tmp");
     let temporary = Path::new(&temporary);
     let write = || -> io::Result<()> {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(temporary)?;
-        file.write_all(content)?;
+        let file = File::open(temporary, Open::Empty)?;
+        file.write_at(0, content)?;
         if sync {
             file.sync_all()?;
         }
         Ok(())
     };
     write().map_err(|e| at("write", temporary, &e))?;
-    std::fs::rename(temporary, path).map_err(|e| at("rename", temporary, &e))
+    rename(temporary, path)
+}
+
+/// Appends to the file at `path`, which is created if need be, durably.
+pub(crate) fn append_durably(path: &Path, content: &[u8]) -> io::Result<()> {
+    let append = || -> io::Result<()> {
+        let file = File::open(path, Open::Create)?;
+        file.write_at(file.length()?, content)?;
+        file.sync_all()
+    };
+    append().map_err(|e| at("append to", path, &e))?;
+    path.parent().map_or(Ok(()), sync_dir)
 }
 
 /// The content of a file, `None` if there is no such file.
@@ -81,14 +218,29 @@ pub(crate) fn read_if_there(path: &Path) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
+/// Creates a directory and those above it.
+pub(crate) fn create_dir(dir: &Path) -> io::Result<()> {
+    let create = || -> io::Result<()> {
+        #[cfg(test)]
+        faults::create_dir(dir)?;
+        std::fs::create_dir_all(dir)
+    };
+    create().map_err(|e| at("create", dir, &e))
+}
+
 /// Creates a directory and those above it, readable by its owner alone, durably.
 pub(crate) fn create_private_dir(dir: &Path) -> io::Result<()> {
     let missing: Vec<&Path> = dir.ancestors().take_while(|dir| !dir.exists()).collect();
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(dir).map_err(|e| at("create", dir, &e))?;
+    let create = || -> io::Result<()> {
+        #[cfg(test)]
+        faults::create_dir(dir)?;
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(dir)
+    };
+    create().map_err(|e| at("create", dir, &e))?;
     missing
         .iter()
         .filter_map(|created| created.parent())
@@ -99,14 +251,19 @@ pub(crate) fn create_private_dir(dir: &Path) -> io::Result<()> {
 /// that here.
 #[cfg(target_os = "linux")]
 #[expect(clippy::unnecessary_wraps, reason = "other systems have no such call")]
-pub(crate) fn sync_file_system(dir: &Path) -> Option<io::Result<()>> {
-    let sync = || rustix::fs::syncfs(File::open(dir)?).map_err(io::Error::from);
-    Some(sync().map_err(|e| at("sync the file system of", dir, &e)))
+pub(crate) fn sync_file_system(dir: &OpenDir) -> Option<io::Result<()>> {
+    let OpenDir { path, file } = dir;
+    let sync = || -> io::Result<()> {
+        #[cfg(test)]
+        faults::sync_all(path)?;
+        Ok(rustix::fs::syncfs(file)?)
+    };
+    Some(sync().map_err(|e| at("sync the file system of", path, &e)))
 }
 
 /// Makes everything durable that was written to the file system of `dir`, if there is a call for
 /// that here.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn sync_file_system(_dir: &Path) -> Option<io::Result<()>> {
+pub(crate) fn sync_file_system(_dir: &OpenDir) -> Option<io::Result<()>> {
     None
 }

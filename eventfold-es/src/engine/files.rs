@@ -2,10 +2,10 @@
 //! are written.
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::TryLockError;
 use std::io;
 
-use super::disk;
+use super::disk::{self, File, Open};
 use super::stream::{Stream, stream_error};
 use crate::stream::StreamId;
 
@@ -38,7 +38,7 @@ impl Files {
     /// as it was left.
     pub(crate) fn prepare(&mut self, stream: &Stream, length: u64) -> io::Result<()> {
         let file = self.get(stream)?;
-        let actual = file.metadata()?.len();
+        let actual = file.length()?;
         if actual == length {
             return Ok(());
         }
@@ -51,7 +51,7 @@ impl Files {
     pub(crate) fn write(&mut self, stream: &Stream, offset: u64, lines: &[u8]) -> io::Result<()> {
         let written = self
             .get(stream)
-            .and_then(|file| disk::write_at(file, offset, lines));
+            .and_then(|file| file.write_at(offset, lines));
         if written.is_err() {
             self.close(stream);
         }
@@ -95,13 +95,10 @@ impl Files {
 
 fn open(stream: &Stream) -> io::Result<File> {
     let path = stream.file();
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    let file = match options.open(&path) {
+    let file = match File::open(&path, Open::Create) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            std::fs::create_dir_all(stream.dir())
-                .map_err(|e| disk::at("create", stream.dir(), &e))?;
-            options.open(&path)
+            disk::create_dir(stream.dir())?;
+            File::open(&path, Open::Create)
         }
         opened => opened,
     };

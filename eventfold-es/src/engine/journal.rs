@@ -4,12 +4,11 @@
 //! segment is filled with zeros ahead of its use, so that making a batch durable changes no size
 //! for the file system to commit. Sealed segments are kept: together they are the global log.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::disk;
+use super::disk::{self, File, Open};
 
 pub(crate) mod commit_line;
 pub(crate) mod reader;
@@ -17,10 +16,11 @@ pub(crate) mod recover;
 
 use commit_line::write_header;
 
-/// The first segment's size; each further one is twice as large, up to [`LARGEST_SEGMENT`].
-pub(crate) const FIRST_SEGMENT: u64 = 256 * 1024;
+/// The first segment's size; each further one is twice as large, up to [`LARGEST_SEGMENT`]. Small
+/// in this crate's own tests, so that they get to see many segments.
+pub(crate) const FIRST_SEGMENT: u64 = if cfg!(test) { 2 } else { 256 } * 1024;
 /// The size at which segments stop to grow.
-pub(crate) const LARGEST_SEGMENT: u64 = 16 * 1024 * 1024;
+pub(crate) const LARGEST_SEGMENT: u64 = if cfg!(test) { 4 } else { 16 * 1024 } * 1024;
 
 /// The name of the segment whose first event has that position.
 pub(crate) fn segment_path(dir: &Path, first: u64) -> PathBuf {
@@ -108,32 +108,32 @@ pub(crate) struct Spare {
 }
 
 impl Spare {
-    /// Creates the file `name` of `capacity` zeros in `dir` and makes it durable.
+    /// Creates the file `name` of `capacity` zeros in `dir` and makes it durable. No other spare has
+    /// had that name: an older one of the same name may be in use under another by now.
     pub(crate) fn create(dir: &Path, name: &str, capacity: u64) -> io::Result<Self> {
         let path = dir.join(name);
         let create = || -> io::Result<File> {
-            let mut file = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .open(&path)?;
+            let file = File::open(&path, Open::Empty)?;
             let zeros = vec![0; 64 * 1024];
-            let mut left = capacity;
-            while left > 0 {
-                let step = left.min(zeros.len() as u64);
-                file.write_all(&zeros[..usize::try_from(step).expect("at most 64 KiB")])?;
-                left -= step;
+            for offset in (0..capacity).step_by(zeros.len()) {
+                let left = usize::try_from(capacity - offset).unwrap_or(usize::MAX);
+                file.write_at(offset, &zeros[..left.min(zeros.len())])?;
             }
             file.sync_all()?;
             Ok(file)
         };
-        let file = create().map_err(|e| disk::at("prepare", &path, &e))?;
-        Ok(Self {
-            file,
-            path,
-            capacity,
-        })
+        match create() {
+            Ok(file) => Ok(Self {
+                file,
+                path,
+                capacity,
+            }),
+            Err(error) => {
+                // Half a file would only take the space that the next attempt needs.
+                let _ = disk::remove(&path);
+                Err(disk::at("prepare", &path, &error))
+            }
+        }
     }
 }
 
@@ -144,6 +144,14 @@ pub(crate) enum AppendError {
     NotStored(io::Error),
     /// Whether it is durable is unknown: the journal must not be used any more.
     Unknown(io::Error),
+}
+
+impl AppendError {
+    pub(crate) fn into_io(self) -> io::Error {
+        match self {
+            Self::NotStored(error) | Self::Unknown(error) => error,
+        }
+    }
 }
 
 /// The end of the journal, open for writing. There is one, and the committer has it.
@@ -159,28 +167,24 @@ pub(crate) struct Journal {
 impl Journal {
     /// Starts a journal in an empty directory.
     pub(crate) fn create(dir: &Path) -> io::Result<Self> {
-        let spare = Spare::create(dir, "spare.tmp", FIRST_SEGMENT)?;
+        let spare = Spare::create(dir, "first.tmp", FIRST_SEGMENT)?;
         let index = std::sync::Arc::new(Index::new(dir.to_owned(), Vec::new()));
         let mut journal = Self {
             dir: dir.to_owned(),
             index,
             capacity: spare.capacity,
-            file: spare.file.try_clone()?,
+            file: File::open(&spare.path, Open::Existing)?,
             end: End::of_empty(1, 0),
         };
-        journal.start_segment(spare)?;
+        journal.start_segment(spare).map_err(AppendError::into_io)?;
         Ok(journal)
     }
 
     /// Opens the journal to go on at `end`.
     pub(crate) fn resume(dir: &Path, segments: Vec<u64>, end: End) -> io::Result<Self> {
         let path = segment_path(dir, end.segment);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(&path)
-            .map_err(|e| disk::at("open", &path, &e))?;
-        let capacity = file.metadata()?.len();
+        let file = File::open(&path, Open::Existing).map_err(|e| disk::at("open", &path, &e))?;
+        let capacity = file.length()?;
         Ok(Self {
             dir: dir.to_owned(),
             index: std::sync::Arc::new(Index::new(dir.to_owned(), segments)),
@@ -213,11 +217,16 @@ impl Journal {
     }
 
     /// Seals the current segment and goes on in `spare`, whose name becomes durable here.
-    pub(crate) fn start_segment(&mut self, spare: Spare) -> io::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// [`AppendError::Unknown`] if the new segment may be there or not after a crash, so that the
+    /// current one must not be written any more.
+    pub(crate) fn start_segment(&mut self, spare: Spare) -> Result<(), AppendError> {
         let first = self.end.position + 1;
         let path = segment_path(&self.dir, first);
-        std::fs::rename(&spare.path, &path).map_err(|e| disk::at("rename", &spare.path, &e))?;
-        disk::sync_dir(&self.dir)?;
+        disk::rename(&spare.path, &path).map_err(AppendError::NotStored)?;
+        disk::sync_dir(&self.dir).map_err(AppendError::Unknown)?;
         if self.end.offset > 0 {
             // Only for looks and space: a reader stops at the zeros as well.
             let _ = self.file.set_len(self.end.offset);
@@ -245,7 +254,7 @@ impl Journal {
     /// Writes a batch and makes it durable.
     pub(crate) fn append(&mut self, batch: &Batch) -> Result<(), AppendError> {
         let path = || segment_path(&self.dir, self.end.segment);
-        if let Err(error) = disk::write_at(&self.file, self.end.offset, &batch.bytes) {
+        if let Err(error) = self.file.write_at(self.end.offset, &batch.bytes) {
             let error = disk::at("write", &path(), &error);
             return match self.erase(batch.bytes.len() as u64) {
                 Ok(()) => Err(AppendError::NotStored(error)),

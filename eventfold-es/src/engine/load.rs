@@ -122,21 +122,26 @@ pub(crate) fn load(
         let cause = "is rotated (archive.jsonl.zst), which is not supported";
         return Err(stream_error(stream, io::ErrorKind::Unsupported, cause));
     }
-    let adopted = Adopted::read(stream.dir())?;
-    if let Some(mut file) = file {
+    let unnoted = stream.tail().unnoted;
+    let adopted = unnoted.map_or_else(|| Adopted::read(stream.dir()), |known| Ok(Some(known)))?;
+    // Past the place where the file was last known to be whole, only `behind` counts.
+    let limit = behind.map_or(u64::MAX, |behind| behind.offset);
+    if let Some(mut file) = file
+        && start.offset < limit
+    {
         found.file_length = file.metadata()?.len();
         file.seek(SeekFrom::Start(start.offset))?;
-        // Past the place where the file was last known to be whole, only `behind` counts.
-        let limit = behind.map_or(u64::MAX, |behind| behind.offset);
         let size = found.file_length.min(limit).saturating_sub(start.offset);
         let capacity = usize::try_from(size.clamp(1, 256 * 1024)).expect("at most 256 KiB");
         let reader = BufReader::with_capacity(capacity, file.take(limit - start.offset));
         read_lines(stream, reader, adopted, &mut found, &mut each)?;
     }
     if let Some(behind) = behind {
+        let from = usize::try_from(start.offset.saturating_sub(behind.offset));
+        let lines = behind.lines.get(from.unwrap_or(usize::MAX)..);
         read_lines(
             stream,
-            behind.lines.as_slice(),
+            lines.unwrap_or_default(),
             adopted,
             &mut found,
             &mut each,
@@ -177,7 +182,7 @@ fn read_lines(
             && next <= adopted.end
         {
             hasher.update(&buffer);
-            if next == adopted.end && hasher.digest() != adopted.hash {
+            if next == adopted.end && adopted.hash.is_some_and(|hash| hash != hasher.digest()) {
                 let cause = "the checksum of the file up to here does not match";
                 return Err(disk::damaged(&path, next, &cause));
             }

@@ -157,13 +157,12 @@ fn append(
         end.position = batch.end.position;
 
         if batch.bytes.len() >= BATCH || i + 1 == pending.len() {
-            journal.append(&batch).map_err(|error| match error {
-                AppendError::NotStored(error) | AppendError::Unknown(error) => error,
-            })?;
+            journal.append(&batch).map_err(AppendError::into_io)?;
             if !journal.has_room_for(BATCH as u64) {
                 let capacity = journal.next_capacity();
-                let spare = Spare::create(journal.dir(), "spare.tmp", capacity)?;
-                journal.start_segment(spare)?;
+                let name = format!("migration-{i}.tmp");
+                let spare = Spare::create(journal.dir(), &name, capacity)?;
+                journal.start_segment(spare).map_err(AppendError::into_io)?;
             }
             batch = journal.begin_batch();
         }

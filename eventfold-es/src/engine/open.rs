@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::checkpoint::{Checkpoint, sync_streams};
-use super::disk;
+use super::disk::{self, OpenDir};
 use super::journal::recover::scan;
 use super::journal::{Journal, list_segments};
 use super::migrate::migrate;
@@ -23,16 +23,16 @@ pub(crate) struct Opened {
 
 /// Brings the store in `base`, which is locked, in order. `extra` are streams at places of their
 /// own.
-pub(crate) fn open(base: &Path, extra: RawNames) -> io::Result<Opened> {
-    let dir = StreamLayout::new(base).journal_dir();
+pub(crate) fn open(base: &OpenDir, extra: RawNames) -> io::Result<Opened> {
+    let dir = StreamLayout::new(&base.path).journal_dir();
     disk::create_private_dir(&dir)?;
     remove_temporary_files(&dir)?;
     let checkpoint = Checkpoint::read(&dir)?;
     let segments = list_segments(&dir)?;
 
-    let mut raw_names = find_raw_names(base, segments.is_empty())?;
+    let mut raw_names = find_raw_names(&base.path, segments.is_empty())?;
     raw_names.extend(extra);
-    let layout = StreamLayout::with_raw_names(base.to_owned(), raw_names);
+    let layout = StreamLayout::with_raw_names(base.path.clone(), raw_names);
     let streams = Streams::new(layout.clone());
 
     let journal = match checkpoint {
@@ -63,7 +63,7 @@ pub(crate) fn open(base: &Path, extra: RawNames) -> io::Result<Opened> {
 
 /// Reads the journal from the checkpoint on and makes the streams' files what it says.
 fn recover(
-    base: &Path,
+    base: &OpenDir,
     dir: &Path,
     layout: &StreamLayout,
     streams: &Arc<Streams>,
@@ -125,7 +125,7 @@ fn refuse_lost_journal(
 
 /// Enters what is not in the journal yet, after which the first checkpoint may be written.
 fn enter_streams(
-    base: &Path,
+    base: &OpenDir,
     layout: &StreamLayout,
     streams: &Arc<Streams>,
     journal: &mut Journal,
@@ -137,14 +137,12 @@ fn enter_streams(
     sync_streams(base, &touched)
 }
 
+/// Removes segments that were prepared and not used, and what was not renamed to its place.
 fn remove_temporary_files(dir: &Path) -> io::Result<()> {
-    for name in ["spare.tmp", "urgent.tmp", "checkpoint.json.tmp"] {
-        let path = dir.join(name);
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(disk::at("remove", &path, &error));
-            }
-            _ => {}
+    for entry in std::fs::read_dir(dir).map_err(|e| disk::at("list", dir, &e))? {
+        let path = entry.map_err(|e| disk::at("list", dir, &e))?.path();
+        if path.extension().is_some_and(|extension| extension == "tmp") {
+            disk::remove(&path)?;
         }
     }
     Ok(())

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -48,25 +48,25 @@ impl Redo {
     pub(crate) fn commit(&mut self, commit: &CommitLine<'_>) -> io::Result<()> {
         let id = StreamId::new(&commit.aggregate_type, &commit.id)?;
         let stream = self.streams.get(&id);
-        let there = if commit.adopted {
-            adopted_lines(&stream, commit)?
-        } else {
-            None
-        };
-        let lines = there.unwrap_or_else(|| {
-            let mut lines = Vec::new();
-            for event in &commit.events {
-                lines.extend_from_slice(event.get().as_bytes());
-                lines.push(b'\n');
+        let mut lines = Vec::new();
+        for event in &commit.events {
+            lines.extend_from_slice(event.get().as_bytes());
+            lines.push(b'\n');
+        }
+        let mut length = lines.len() as u64;
+        match commit.adopted.then(|| adopted_length(&stream, commit)) {
+            // Another program wrote them, with white space perhaps that the journal does not have.
+            Some(Ok(Some(there))) => length = there,
+            Some(Err(error)) => return Err(error),
+            Some(Ok(None)) | None => {
+                check_overwrite(&stream, commit.offset, &lines)?;
+                self.files.write(&stream, commit.offset, &lines)?;
             }
-            lines
-        });
-        check_overwrite(&stream, commit.offset, &lines)?;
-        self.files.write(&stream, commit.offset, &lines)?;
+        }
         self.touched.insert(stream.dir().to_owned());
         if commit.adopted {
             let end = AdoptedEnd {
-                offset: commit.offset + lines.len() as u64,
+                offset: commit.offset + length,
                 version: commit.version + commit.events.len() as u64 - 1,
                 position: commit.last(),
             };
@@ -88,30 +88,38 @@ impl Redo {
     }
 }
 
-/// The lines of a commit of adopted lines as they stand in the stream's file, `None` if they do not.
-/// Another program may have put white space around an event, which the journal does not keep.
-fn adopted_lines(stream: &Stream, commit: &CommitLine<'_>) -> io::Result<Option<Vec<u8>>> {
+/// How many bytes the adopted lines of a commit take in the stream's file, `None` if they are not all
+/// there.
+fn adopted_length(stream: &Stream, commit: &CommitLine<'_>) -> io::Result<Option<u64>> {
     let path = stream.file();
     let mut file = match File::open(&path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(disk::at("open", &path, &error)),
     };
+    // A little more than the lines without white space.
+    let most = commit
+        .events
+        .iter()
+        .map(|event| event.get().len() as u64 + 16)
+        .sum();
+    let mut there = Vec::new();
     file.seek(SeekFrom::Start(commit.offset))?;
-    let mut reader = BufReader::new(file);
-    let mut lines = Vec::new();
+    file.take(most)
+        .read_to_end(&mut there)
+        .map_err(|e| disk::at("read", &path, &e))?;
+    let mut length = 0;
+    let mut lines = there.split_inclusive(|byte| *byte == b'\n');
     for event in &commit.events {
-        let start = lines.len();
-        reader
-            .read_until(b'\n', &mut lines)
-            .map_err(|e| disk::at("read", &path, &e))?;
-        let is_there = lines[start..].ends_with(b"\n")
-            && lines[start..].trim_ascii() == event.get().as_bytes();
-        if !is_there {
+        let Some(line) = lines.next() else {
+            return Ok(None);
+        };
+        if !line.ends_with(b"\n") || line.trim_ascii() != event.get().as_bytes() {
             return Ok(None);
         }
+        length += line.len() as u64;
     }
-    Ok(Some(lines))
+    Ok(Some(length))
 }
 
 /// Fails if `lines` at `offset` would leave a gap, or overwrite what another program wrote.

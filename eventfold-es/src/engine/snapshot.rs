@@ -62,7 +62,7 @@ impl Draft {
 pub(crate) fn save(stream: &Stream, draft: &Draft, end: &StreamEnd) -> io::Result<()> {
     let path = stream.snapshot_file();
     if let Some(views) = path.parent() {
-        std::fs::create_dir_all(views).map_err(|e| disk::at("create", views, &e))?;
+        disk::create_dir(views)?;
     }
     disk::replace(&path, &draft.finish(stream, end), false)
 }

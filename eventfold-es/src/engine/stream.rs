@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use super::adopted::Adopted;
 use super::commit::CommitError;
 use super::journal::commit_line::Place;
 use super::line;
@@ -39,6 +40,8 @@ pub(crate) struct Tail {
     pub(crate) end: StreamEnd,
     /// What is durable in the journal but could not be written to the stream's file.
     pub(crate) behind: Option<Behind>,
+    /// What of the file is in the journal though it could not be noted beside the file.
+    pub(crate) unnoted: Option<Adopted>,
     /// The checkpoint since which the stream's file has not been synced.
     pub(crate) dirty_since: Option<u64>,
 }
@@ -127,6 +130,14 @@ impl Stream {
         tail.end = end;
         self.set_durable(&end);
         tail.epoch
+    }
+
+    /// Notes that the epoch failed, unless another has begun since.
+    pub(crate) fn fail_epoch(&self, epoch: u64, error: &CommitError) {
+        let mut tail = self.tail();
+        if tail.epoch == epoch && tail.failure.is_none() {
+            tail.failure = Some(error.clone());
+        }
     }
 
     /// Whether the epoch failed, so that the aggregate must return to its durable state.

@@ -12,6 +12,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use super::checkpoint::{Checkpoint, sync_streams};
+use super::disk::OpenDir;
 use super::journal::{End, Spare};
 use super::snapshot::Draft;
 use super::snapshot_queue::SnapshotQueue;
@@ -72,15 +73,16 @@ pub(crate) struct Upkeep {
 
 impl Upkeep {
     /// Starts the thread for the store in `base`, whose journal is in `journal`.
-    pub(crate) fn start(base: &Path, journal: &Path) -> io::Result<Self> {
+    pub(crate) fn start(base: OpenDir, journal: &Path) -> io::Result<Self> {
         let (jobs, queue) = channel();
         let state = Arc::<State>::default();
         let thread = Thread {
-            base: base.to_owned(),
+            base,
             journal: journal.to_owned(),
             state: state.clone(),
             watched: BinaryHeap::new(),
             watch_count: 0,
+            spares: 0,
             next_snapshot: Instant::now(),
             sync_failed: false,
         };
@@ -150,11 +152,13 @@ impl Upkeeper {
 
 /// What the thread itself has.
 struct Thread {
-    base: PathBuf,
+    base: OpenDir,
     journal: PathBuf,
     state: Arc<State>,
     watched: BinaryHeap<Reverse<Watched>>,
     watch_count: u64,
+    /// How many segments were prepared; names the next one.
+    spares: u64,
     /// When the next snapshot may be written.
     next_snapshot: Instant,
     /// A stream's file could not be synced, so what the system still holds of it is in doubt: the
@@ -213,10 +217,7 @@ impl Thread {
 
     fn work(&mut self, job: Job) {
         match job {
-            Job::Spare(capacity) => match Spare::create(&self.journal, "spare.tmp", capacity) {
-                Ok(spare) => *lock(&self.state.spare) = Some(spare),
-                Err(error) => tracing::warn!(%error, "no journal segment could be prepared"),
-            },
+            Job::Spare(capacity) => self.prepare_spare(capacity),
             Job::Checkpoint(job) => {
                 self.checkpoint(&job);
                 self.state.checkpointing.store(false, Ordering::Release);
@@ -226,6 +227,18 @@ impl Thread {
             // The loop looks after each job.
             Job::Snapshots => {}
             Job::Finish(_) => unreachable!("the caller ends the thread there"),
+        }
+    }
+
+    fn prepare_spare(&mut self, capacity: u64) {
+        if lock(&self.state.spare).is_some() {
+            return;
+        }
+        self.spares += 1;
+        let name = format!("spare-{}.tmp", self.spares);
+        match Spare::create(&self.journal, &name, capacity) {
+            Ok(spare) => *lock(&self.state.spare) = Some(spare),
+            Err(error) => tracing::warn!(%error, "no journal segment could be prepared"),
         }
     }
 

@@ -82,7 +82,7 @@ pub(crate) fn write<S: Serialize>(dir: &Path, state: &S, position: u64) -> io::R
     serde_json::to_writer(&mut out, state)?;
     let sum = xxh3_64(&out);
     write_sum(&mut out, sum);
-    std::fs::create_dir_all(dir).map_err(|e| disk::at("create", dir, &e))?;
+    disk::create_dir(dir)?;
     disk::replace_durably(&ours(dir), &out)
 }
 
@@ -98,9 +98,6 @@ struct Cursor {
 impl Cursors {
     /// How many of a commit's events the state has already.
     pub(crate) fn seen(&self, commit: &CommitLine<'_>) -> usize {
-        if !commit.adopted {
-            return 0;
-        }
         let key = format!("{}/{}", commit.aggregate_type, commit.id);
         let Some(cursor) = self.0.get(&key) else {
             return 0;

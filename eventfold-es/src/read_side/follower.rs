@@ -68,18 +68,28 @@ impl<S: Serialize> Follower<S> {
         &self.dir
     }
 
-    /// Hands every durable event of the aggregate types `types` that is not in the state yet to
-    /// `each`. Costs nothing if there is none.
+    /// The position of the newest durable event.
+    pub(crate) fn head(&self) -> u64 {
+        self.engine.head()
+    }
+
+    /// All events up to here are in the state.
+    pub(crate) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Hands every event of the aggregate types `types` up to the durable position `head` that is
+    /// not in the state yet to `each`. Costs nothing if there is none.
     pub(crate) fn follow(
         &mut self,
         types: &[&str],
+        head: u64,
         mut each: impl FnMut(&mut S, &Followed<'_>),
     ) -> io::Result<()> {
         if let Some(failed) = &self.failed {
             return Err(io::Error::other(failed.clone()));
         }
-        let head = self.engine.head();
-        if self.position == head {
+        if self.position >= head {
             return Ok(());
         }
         let Self {
@@ -124,17 +134,22 @@ impl<S: Serialize> Follower<S> {
         if followed.is_err() {
             // An event of a commit may be in the state already.
             self.reader = self.engine.reader(self.position);
-        } else {
+        } else if self.position >= self.engine.head() {
             // From here on the position says it all.
             self.cursors = None;
         }
         followed
     }
 
-    /// Whether it is time to save.
-    pub(crate) fn is_save_due(&self) -> bool {
+    /// Saves if it is time to. A failure is reported and tried again later: the events are there.
+    pub(crate) fn save_if_due(&mut self) {
         let unsaved = self.position - self.saved_position;
-        unsaved >= SAVE_EVENTS || (unsaved > 0 && self.saved_at.elapsed() >= SAVE_TIME)
+        let is_due =
+            unsaved >= SAVE_EVENTS || (unsaved > 0 && self.saved_at.elapsed() >= SAVE_TIME);
+        if is_due && let Err(error) = self.save() {
+            tracing::warn!(name = self.name, %error, "the checkpoint could not be saved");
+            self.saved_at = Instant::now();
+        }
     }
 
     /// Saves state and position together, unless nothing changed or the state cannot be trusted.

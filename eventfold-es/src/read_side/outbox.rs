@@ -1,7 +1,7 @@
 //! Commands of process managers on their way to aggregates, or to the dead letters.
 
 use std::future::Future;
-use std::io::{self, Write as _};
+use std::io;
 use std::marker::PhantomData;
 use std::path::Path;
 use std::pin::Pin;
@@ -85,14 +85,8 @@ pub(crate) fn append_dead_letter(
     };
     let mut line = serde_json::to_vec(&letter)?;
     line.push(b'\n');
-    let append = || -> io::Result<()> {
-        if let Some(dir) = path.parent() {
-            std::fs::create_dir_all(dir)?;
-        }
-        let mut options = std::fs::OpenOptions::new();
-        let mut file = options.create(true).append(true).open(path)?;
-        file.write_all(&line)?;
-        file.sync_data()
-    };
-    append().map_err(|e| disk::at("append to", path, &e))
+    if let Some(dir) = path.parent() {
+        disk::create_dir(dir)?;
+    }
+    disk::append_durably(path, &line)
 }

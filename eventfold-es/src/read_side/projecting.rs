@@ -43,14 +43,17 @@ impl<P: Projection> Projecting<P> {
     /// Brings the state up to the newest durable event.
     pub(crate) fn catch_up(&mut self) -> io::Result<&P> {
         let _span = tracing::debug_span!("projection_catchup", projection_name = P::NAME).entered();
-        let types = self.follower.state.subscriptions();
-        self.follower.follow(types, |state, followed| {
-            state.apply(followed.aggregate_type, followed.id, followed.event);
-        })?;
-        if self.follower.is_save_due() {
-            self.follower.save()?;
-        }
+        self.follow()?;
+        self.follower.save_if_due();
         Ok(&self.follower.state)
+    }
+
+    fn follow(&mut self) -> io::Result<()> {
+        let types = self.follower.state.subscriptions();
+        let head = self.follower.head();
+        self.follower.follow(types, head, |state, followed| {
+            state.apply(followed.aggregate_type, followed.id, followed.event);
+        })
     }
 
     /// Builds the projection again from the first event. The old state serves until that is done.
@@ -59,9 +62,9 @@ impl<P: Projection> Projecting<P> {
         let mut rebuilt = Self {
             follower: Follower::new(P::NAME, engine.clone(), dir, empty()),
         };
-        rebuilt.catch_up()?;
+        rebuilt.follow()?;
         let mut current = lock(this);
-        rebuilt.catch_up()?;
+        rebuilt.follow()?;
         rebuilt.follower.save()?;
         *current = rebuilt;
         Ok(())

@@ -11,6 +11,10 @@ use crate::command::CommandEnvelope;
 use crate::engine::Engine;
 use crate::process_manager::ProcessManager;
 
+/// How many events are reacted to before their commands are dispatched and the place is saved: few
+/// enough that the targets still remember the keys of all of them, should they be sent again.
+const SLICE: u64 = 256;
+
 /// A registered process manager: its state, how far it is, and the commands it wants sent.
 pub(crate) struct Reacting<M: ProcessManager> {
     follower: Follower<M>,
@@ -19,8 +23,9 @@ pub(crate) struct Reacting<M: ProcessManager> {
 
 /// A process manager of any type.
 pub(crate) trait AnyReacting: Send {
-    /// Reacts to everything new.
-    fn catch_up(&mut self) -> io::Result<()>;
+    /// Reacts to what is new up to the durable position `head`, a slice at a time. True if nothing is
+    /// left.
+    fn catch_up(&mut self, head: u64) -> io::Result<bool>;
     /// The next command to send. It stays the next until [`sent`](Self::sent).
     fn next(&self) -> Option<Outgoing>;
     /// The next command was dispatched, or written to the dead letters.
@@ -63,17 +68,19 @@ impl<M: ProcessManager> Reacting<M> {
 }
 
 impl<M: ProcessManager> AnyReacting for Reacting<M> {
-    fn catch_up(&mut self) -> io::Result<()> {
+    fn catch_up(&mut self, head: u64) -> io::Result<bool> {
         let _span = tracing::debug_span!("pm_catchup", pm_name = M::NAME).entered();
         let Self { follower, outgoing } = self;
         let types = follower.state.subscriptions();
-        follower.follow(types, |state, followed| {
+        let slice = head.min(follower.position() + SLICE);
+        follower.follow(types, slice, |state, followed| {
             let envelopes = state.react(followed.aggregate_type, followed.id, followed.event);
             for (i, mut envelope) in envelopes.into_iter().enumerate() {
                 fill_in(&mut envelope, M::NAME, followed, i);
                 outgoing.push_back(Outgoing { envelope });
             }
-        })
+        })?;
+        Ok(follower.position() >= head)
     }
 
     fn next(&self) -> Option<Outgoing> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use super::{AggregateStore, StoreInner, blocking, spawn};
+use super::{AggregateStore, StoreHold, StoreInner, blocking, spawn};
 use crate::actor::Residents;
 use crate::aggregate::Aggregate;
 use crate::engine::Engine;
@@ -26,6 +26,22 @@ const SNAPSHOT_EVERY: u64 = 100;
 type Register = Box<dyn FnOnce(&Arc<Engine>, &mut ReadSide) -> io::Result<()> + Send>;
 
 /// Sets a store up. Made by [`AggregateStore::builder`].
+///
+/// ```
+/// # use eventfold_es::{*, __private::example::*};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path();
+/// let store = AggregateStore::builder(path)
+///     .projection::<Total>()
+///     .process_manager::<Forward>() // adds to the counter `all` what is added to any other
+///     .aggregate_type::<Counter>()
+///     .open()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "nothing is opened before `open`"]
 pub struct AggregateStoreBuilder {
     base_dir: PathBuf,
@@ -52,7 +68,21 @@ impl AggregateStoreBuilder {
         self
     }
 
-    /// Registers a projection; it is taken up where it was left.
+    /// Registers a projection; it is taken up where it was left. A checkpoint that is damaged is
+    /// replaced: the projection is built again. Of two with the same name the last one counts.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path();
+    /// let store = AggregateStore::builder(path).projection::<Total>().open().await?;
+    /// store.get::<Counter>("c-1").await?.send(Add(5)).await?;
+    /// assert_eq!(store.projection::<Total>()?.value, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn projection<P: Projection>(self) -> Self {
         self.register(|engine, read_side| {
             let projection = Registered::open::<P>(engine)?;
@@ -62,7 +92,23 @@ impl AggregateStoreBuilder {
     }
 
     /// Registers a process manager; it is taken up where it was left. The aggregate types that it
-    /// sends commands to are registered by [`aggregate_type`](Self::aggregate_type).
+    /// sends commands to are registered by [`aggregate_type`](Self::aggregate_type). Register it
+    /// once.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path();
+    /// let store = AggregateStore::builder(path)
+    ///     .process_manager::<Forward>() // adds to the counter `all` what is added to any other
+    ///     .aggregate_type::<Counter>()
+    ///     .open()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn process_manager<M: ProcessManager>(self) -> Self {
         self.register(|engine, read_side| {
             let manager = Arc::new(Mutex::new(Reacting::<M>::open(engine)?));
@@ -71,7 +117,23 @@ impl AggregateStoreBuilder {
         })
     }
 
-    /// Registers an aggregate type that process managers send commands to.
+    /// Registers an aggregate type that process managers send commands to. One that they do not
+    /// send to needs no registration.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path();
+    /// let store = AggregateStore::builder(path)
+    ///     .process_manager::<Forward>() // adds to the counter `all` what is added to any other
+    ///     .aggregate_type::<Counter>()
+    ///     .open()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn aggregate_type<A>(self) -> Self
     where
         A: Aggregate,
@@ -85,7 +147,18 @@ impl AggregateStoreBuilder {
     }
 
     /// How long an aggregate stays in memory while nobody uses it: 5 minutes by default. A time
-    /// beyond what the clock can count means for ever.
+    /// beyond what the clock can count means for ever. A handle brings it back with the next call.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let builder = AggregateStore::builder(dir.path());
+    /// let builder = builder.idle_timeout(std::time::Duration::from_secs(60));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.idle_timeout = timeout;
         self
@@ -93,6 +166,17 @@ impl AggregateStoreBuilder {
 
     /// How many events apart snapshots of a state are taken, 100 by default. An aggregate can have
     /// a number of its own ([`Aggregate::SNAPSHOT_EVERY`]). 0 counts as 1, `u64::MAX` means never.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let builder = AggregateStore::builder(dir.path());
+    /// let builder = builder.snapshot_every(1_000);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn snapshot_every(mut self, events: u64) -> Self {
         self.snapshot_every = events;
         self
@@ -103,7 +187,18 @@ impl AggregateStoreBuilder {
     /// # Errors
     ///
     /// As [`AggregateStore::open`]; [`io::ErrorKind::InvalidData`] also if the checkpoint of a
-    /// process manager is damaged, because starting it anew would send its commands again.
+    /// process manager is damaged, because starting it anew would send its commands again
+    /// ([what to do then](crate#when-a-file-is-damaged)).
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// let store = AggregateStore::builder(dir.path()).open().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn open(self) -> io::Result<AggregateStore> {
         blocking(move || self.open_blocking(RawNames::new())).await
     }
@@ -118,7 +213,7 @@ impl AggregateStoreBuilder {
                 return Err(error);
             }
         }
-        let inner = Arc::new(StoreInner {
+        let store = Arc::new(StoreInner {
             engine,
             residents: Arc::new(Residents::default()),
             read_side: Arc::new(read_side),
@@ -126,6 +221,7 @@ impl AggregateStoreBuilder {
             snapshot_every: self.snapshot_every,
             closing: AtomicBool::new(false),
         });
+        let inner = Arc::new(StoreHold { store });
         spawn::note_open(&inner);
         Ok(AggregateStore { inner })
     }

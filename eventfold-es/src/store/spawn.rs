@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use super::{AggregateStoreBuilder, StoreInner};
+use super::{AggregateStoreBuilder, StoreHold};
 use crate::aggregate::Aggregate;
 use crate::engine::disk;
 use crate::handle::AggregateHandle;
@@ -14,14 +14,17 @@ use crate::layout::RawNames;
 use crate::stream::{StreamId, decode};
 
 /// The stores that this process has open, by their directories.
-static OPEN: Mutex<Option<HashMap<PathBuf, Weak<StoreInner>>>> = Mutex::new(None);
+static OPEN: Mutex<Option<HashMap<PathBuf, Weak<StoreHold>>>> = Mutex::new(None);
 
-fn open_stores() -> MutexGuard<'static, Option<HashMap<PathBuf, Weak<StoreInner>>>> {
+/// Held while a store is looked up and opened for [`spawn_actor`].
+static SPAWNING: Mutex<()> = Mutex::new(());
+
+fn open_stores() -> MutexGuard<'static, Option<HashMap<PathBuf, Weak<StoreHold>>>> {
     OPEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Lets [`spawn_actor`] find an open store.
-pub(super) fn note_open(store: &Arc<StoreInner>) {
+pub(super) fn note_open(store: &Arc<StoreHold>) {
     let mut stores = open_stores();
     let stores = stores.get_or_insert_default();
     stores.retain(|_, store| store.strong_count() > 0);
@@ -30,21 +33,37 @@ pub(super) fn note_open(store: &Arc<StoreInner>) {
 }
 
 /// A handle to the aggregate whose stream is in the directory `stream_dir`, which is created if
-/// need be. It stays in memory until the last handle is gone.
+/// need be.
 ///
 /// If the directory is that of a stream in a store (`<base>/streams/<type>/<id>`), the store is
 /// opened, or shared if this process has it open. Any other directory becomes a store of its own,
 /// with this one stream. Works without a runtime; blocks on the disk.
 ///
+/// In a store that it opens, the aggregate stays in memory until the last handle is gone; a shared
+/// one goes by its own idle time.
+///
 /// # Errors
 ///
 /// As [`AggregateStore::open`](crate::AggregateStore::open), and
 /// [`io::ErrorKind::InvalidInput`] if the directory is that of an aggregate of another type.
+///
+/// ```
+/// # use eventfold_es::{*, __private::example::*};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// let counter = spawn_actor::<Counter>(&dir.path().join("streams/counter/c-1"))?;
+/// counter.send(Add(5)).await?;
+/// assert_eq!(counter.state().await?.value, 5);
+/// # Ok(())
+/// # }
+/// ```
 pub fn spawn_actor<A: Aggregate>(stream_dir: &Path) -> io::Result<AggregateHandle<A>> {
-    std::fs::create_dir_all(stream_dir).map_err(|e| disk::at("create", stream_dir, &e))?;
+    disk::create_dir(stream_dir)?;
     let dir = stream_dir
         .canonicalize()
         .map_err(|e| disk::at("open", stream_dir, &e))?;
+    let _spawning = SPAWNING.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((base, id)) = find_in_store(&dir) {
         if id.aggregate_type() != A::AGGREGATE_TYPE {
             let text = format!("{id} is no stream of a `{}`", A::AGGREGATE_TYPE);
@@ -76,15 +95,18 @@ fn open_for<A: Aggregate>(
     store.inner.handle(id)
 }
 
-/// The store and the stream that `dir` belongs to, if it lies as a stream's directory does.
+/// The store and the stream that `dir` belongs to, if it lies as a stream's directory does. A name
+/// that is no encoded id is one that eventfold-es 0.2.0 gave.
 fn find_in_store(dir: &Path) -> Option<(PathBuf, StreamId)> {
     let type_dir = dir.parent()?;
     let streams = type_dir.parent()?;
     if streams.file_name()? != "streams" {
         return None;
     }
-    let id = decode(dir.file_name()?.to_str()?)?;
-    let aggregate_type = decode(type_dir.file_name()?.to_str()?)?;
-    let stream = StreamId::new(&aggregate_type, &id).ok()?;
+    let text = |path: &Path| {
+        let name = path.file_name()?.to_str()?;
+        Some(decode(name).unwrap_or_else(|| name.to_owned()))
+    };
+    let stream = StreamId::new(&text(type_dir)?, &text(dir)?).ok()?;
     Some((streams.parent()?.to_owned(), stream))
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use super::commit_line::{CommitLine, Header, parse, stated_sum, verify};
 use super::{End, list_segments, segment_path};
-use crate::engine::disk;
+use crate::engine::disk::{self, File, Open};
 
 /// What a journal holds behind its last valid line.
 #[derive(Debug)]
@@ -49,6 +49,7 @@ pub(crate) fn scan(
             end = End::of_empty(*segment, end.chain);
         }
         let bytes = std::fs::read(&path).map_err(|e| disk::at("read", &path, &e))?;
+        make_durable(&path, &bytes, end.offset)?;
         scan_segment(&path, &bytes, &mut end, &mut redo)?;
 
         let (tail_end, proven_by_tail) = examine_tail(&bytes, end);
@@ -69,6 +70,24 @@ pub(crate) fn scan(
         proven_by_tail,
         tail_end,
     })
+}
+
+/// Writes what a segment holds behind `start` again, and syncs it. A process that was killed may have
+/// left it in the system's memory only, and after a failed sync the system need not know that; a
+/// stream's file must not be brought up to what could still be lost.
+fn make_durable(path: &Path, bytes: &[u8], start: u64) -> io::Result<()> {
+    let start = usize::try_from(start).unwrap_or(usize::MAX);
+    let unproven = bytes.get(start..).unwrap_or_default();
+    let used = unproven.iter().rposition(|byte| *byte != 0);
+    let Some(last) = used else {
+        return Ok(());
+    };
+    let rewrite = || -> io::Result<()> {
+        let file = File::open(path, Open::Existing)?;
+        file.write_at(start as u64, &unproven[..=last])?;
+        file.sync_all()
+    };
+    rewrite().map_err(|e| disk::at("make durable", path, &e))
 }
 
 /// Moves `end` over the valid lines of a segment.
@@ -160,7 +179,7 @@ impl Recovered {
             return Ok(());
         }
         let cause = format!(
-            "the line is not valid, but {by} shows that position {} had been durable up to {proven}",
+            "the line with position {} is not valid or not there, but {by} shows that positions up to {proven} had been durable",
             self.end.position + 1,
         );
         Err(disk::damaged(&path, self.end.offset, &cause))
@@ -173,9 +192,9 @@ impl Recovered {
         if size > 0 {
             let path = segment_path(dir, self.end.segment);
             let erase = || -> io::Result<()> {
-                let file = std::fs::OpenOptions::new().write(true).open(&path)?;
+                let file = File::open(&path, Open::Existing)?;
                 let zeros = vec![0; usize::try_from(size).map_err(io::Error::other)?];
-                disk::write_at(&file, self.end.offset, &zeros)?;
+                file.write_at(self.end.offset, &zeros)?;
                 file.sync_all()
             };
             erase().map_err(|e| disk::at("cut the unfinished tail of", &path, &e))?;

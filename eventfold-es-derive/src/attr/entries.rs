@@ -1,0 +1,119 @@
+//! The keys that were given, and the questions that the next phase asks about them.
+
+use syn::{Ident, LitInt, LitStr, Path, Type};
+
+use super::key::Key;
+use super::list::Listed;
+use super::value::Value;
+
+/// The keys given in one place, in their order.
+pub(crate) struct Entries {
+    pub(super) given: Vec<Entry>,
+    /// The paths of the attributes read, for what is missing in them.
+    pub(super) attributes: Vec<Path>,
+    /// Whether something could not be read at all, so that what seems missing may not be.
+    pub(super) unreadable: bool,
+}
+
+pub(super) struct Entry {
+    pub(super) key: Ident,
+    pub(super) of: &'static Key,
+    /// Nothing if the value was wrong, which then has been reported.
+    pub(super) value: Option<Value>,
+}
+
+impl Entries {
+    pub(crate) fn empty() -> Self {
+        Self {
+            given: Vec::new(),
+            attributes: Vec::new(),
+            unreadable: false,
+        }
+    }
+
+    /// The path of the first attribute read.
+    pub(crate) fn attribute(&self) -> Option<&Path> {
+        self.attributes.first()
+    }
+
+    /// Whether something could not be read at all.
+    pub(crate) fn unreadable(&self) -> bool {
+        self.unreadable
+    }
+
+    /// The key, if it was given, with whatever value.
+    pub(crate) fn key(&self, name: &str) -> Option<&Ident> {
+        self.find(name).map(|entry| &entry.key)
+    }
+
+    pub(crate) fn text(&self, name: &str) -> Option<&LitStr> {
+        self.texts(name).next()
+    }
+
+    pub(crate) fn texts(&self, name: &str) -> impl Iterator<Item = &LitStr> {
+        self.values(name).filter_map(|value| match value {
+            Value::Text(text) => Some(text),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn count(&self, name: &str) -> Option<&LitInt> {
+        self.values(name).find_map(|value| match value {
+            Value::Count(count) => Some(count),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn ty(&self, name: &str) -> Option<&Type> {
+        self.values(name).find_map(|value| match value {
+            Value::Type(ty) => Some(ty),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn path(&self, name: &str) -> Option<&Path> {
+        self.values(name).find_map(|value| match value {
+            Value::Path(path) => Some(path),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn ident(&self, name: &str) -> Option<&Ident> {
+        self.values(name).find_map(|value| match value {
+            Value::Ident(ident) => Some(ident),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn listed(&self, name: &str) -> Option<&[Listed]> {
+        self.values(name).find_map(|value| match value {
+            Value::Listed(listed) => Some(listed.as_slice()),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn derives(&self, name: &str) -> Option<&[Path]> {
+        self.values(name).find_map(|value| match value {
+            Value::Derives(derives) => Some(derives.as_slice()),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn keys(&self, name: &str) -> Option<&Entries> {
+        self.values(name).find_map(|value| match value {
+            Value::Keys(entries) => Some(entries),
+            _ => None,
+        })
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<&Entry> {
+        self.given.iter().find(|entry| entry.of.name == name)
+    }
+
+    fn values(&self, name: &str) -> impl Iterator<Item = &Value> {
+        self.given
+            .iter()
+            .filter(move |entry| entry.of.name == name)
+            .filter_map(|entry| entry.value.as_ref())
+    }
+}

@@ -1,0 +1,44 @@
+//! Where one entry of a list ends, whatever it is made of.
+
+use proc_macro2::{TokenStream, TokenTree};
+use syn::ext::IdentExt as _;
+use syn::parse::ParseStream;
+use syn::{Ident, Token};
+
+use crate::errors::Errors;
+
+/// Takes the comma between two entries. A forgotten one is told from a value gone wrong.
+pub(super) fn separator(input: ParseStream<'_>, errors: &mut Errors) {
+    if input.is_empty() || input.parse::<Token![,]>().is_ok() {
+        return;
+    }
+    if let Ok(next) = input.fork().call(Ident::parse_any) {
+        errors.at(&next, format!("expected `,` before `{next}`"));
+        return;
+    }
+    let extra = rest_of_entry(input);
+    errors.at(extra, "expected `,` or the end of the list");
+    let _ = input.parse::<Token![,]>();
+}
+
+/// Takes what is left of an entry, up to a comma that is not inside `<...>`.
+pub(super) fn rest_of_entry(input: ParseStream<'_>) -> TokenStream {
+    let mut rest = TokenStream::new();
+    let mut depth = 0_usize;
+    let mut arrow = false;
+    while !input.is_empty() && (depth > 0 || !input.peek(Token![,])) {
+        let Ok(token) = input.parse::<TokenTree>() else {
+            break;
+        };
+        if let TokenTree::Punct(punct) = &token {
+            match punct.as_char() {
+                '<' => depth += 1,
+                '>' if !arrow => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            arrow = punct.as_char() == '-';
+        }
+        rest.extend([token]);
+    }
+    rest
+}

@@ -1,0 +1,98 @@
+//! The domain of the examples in the documentation: a counter, what reads it and what forwards it.
+//!
+//! It exists so that an example shows the call that it is about and nothing else; without it each
+//! would repeat an aggregate in hidden lines. It is no part of the public interface.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Aggregate, CommandContext, CommandEnvelope, ProcessManager, Projection};
+
+/// An aggregate that adds, written by hand.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counter {
+    /// The sum of what was added.
+    pub value: u64,
+}
+
+/// The one command of a [`Counter`]: adds so much.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Add(pub u64);
+
+/// The events of a [`Counter`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data")]
+pub enum CounterEvent {
+    /// Something was added.
+    Added {
+        /// How much.
+        amount: u64,
+    },
+}
+
+/// Why a [`Counter`] refuses a command: it would add 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("nothing to add")]
+pub struct NothingToAdd;
+
+impl Aggregate for Counter {
+    const AGGREGATE_TYPE: &'static str = "counter";
+    type Command = Add;
+    type DomainEvent = CounterEvent;
+    type Error = NothingToAdd;
+
+    fn handle(&self, Add(amount): Add) -> Result<Vec<CounterEvent>, NothingToAdd> {
+        if amount == 0 {
+            return Err(NothingToAdd);
+        }
+        Ok(vec![CounterEvent::Added { amount }])
+    }
+
+    fn apply(mut self, event: &CounterEvent) -> Self {
+        let CounterEvent::Added { amount } = event;
+        self.value += amount;
+        self
+    }
+}
+
+/// The sum over all counters.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Total {
+    /// What was added to any counter.
+    pub value: u64,
+}
+
+impl Projection for Total {
+    const NAME: &'static str = "total";
+
+    fn subscriptions(&self) -> &'static [&'static str] {
+        &["counter"]
+    }
+
+    fn apply(&mut self, _: &str, _: &str, event: &eventfold::Event) {
+        self.value += event.data["amount"].as_u64().unwrap_or_default();
+    }
+}
+
+/// Adds to the counter `all` what is added to any other.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forward;
+
+impl ProcessManager for Forward {
+    const NAME: &'static str = "forward";
+
+    fn subscriptions(&self) -> &'static [&'static str] {
+        &["counter"]
+    }
+
+    fn react(&mut self, _: &str, id: &str, event: &eventfold::Event) -> Vec<CommandEnvelope> {
+        if id == "all" {
+            return Vec::new();
+        }
+        vec![CommandEnvelope {
+            aggregate_type: Counter::AGGREGATE_TYPE.to_owned(),
+            instance_id: "all".to_owned(),
+            command: event.data["amount"].clone(),
+            context: CommandContext::default(),
+        }]
+    }
+}
