@@ -30,12 +30,6 @@ use crate::stream::{Position, Version};
 /// How many messages may wait for an actor.
 const MAILBOX: usize = 64;
 
-/// A message to an actor. While it waits, it keeps the store open.
-pub(crate) struct Message<A: Aggregate> {
-    pub(crate) request: Request<A>,
-    pub(crate) store: Arc<StoreInner>,
-}
-
 /// What an actor can be asked.
 pub(crate) enum Request<A: Aggregate> {
     Execute {
@@ -50,15 +44,31 @@ pub(crate) enum Request<A: Aggregate> {
     },
 }
 
-/// Where the answer goes. It fails if the caller has gone, which stops nothing.
-pub(crate) type Reply<T, E> = oneshot::Sender<Result<T, E>>;
+/// Where the answer goes. Until it is sent, it keeps the store open; whoever has the answer may
+/// find it closed.
+pub(crate) struct Reply<T, E> {
+    store: Arc<StoreInner>,
+    caller: oneshot::Sender<Result<T, E>>,
+}
+
+impl<T, E> Reply<T, E> {
+    pub(crate) fn new(store: Arc<StoreInner>, caller: oneshot::Sender<Result<T, E>>) -> Self {
+        Self { store, caller }
+    }
+
+    /// Answers. The caller may have gone, which stops nothing.
+    pub(crate) fn send(self, result: Result<T, E>) {
+        drop(self.store);
+        drop(self.caller.send(result));
+    }
+}
 
 /// Looks at the head and returns what to do once that is durable.
 pub(crate) type Read<A> = Box<dyn FnOnce(Result<(&A, Version), StateError>) -> Done + Send>;
 
 /// What an actor's mailbox holds.
 pub(crate) enum Mail<A: Aggregate> {
-    Message(Message<A>),
+    Request(Request<A>),
     /// Leave memory if nothing came in for the idle time.
     PassivateIfIdle,
     /// Serve what is waiting and leave memory. What comes with it is dropped at the end.
@@ -82,10 +92,9 @@ impl<A: Aggregate> Actor<A> {
         let turn = self.stream.take_turn().await;
         while let Some(mail) = self.mailbox.recv().await {
             match *mail {
-                Mail::Message(message) => {
+                Mail::Request(request) => {
                     self.activity.touch();
-                    self.serve(message.request).await;
-                    drop(message.store);
+                    self.serve(request).await;
                 }
                 Mail::PassivateIfIdle if self.activity.is_idle() => {
                     tracing::debug!(stream = %self.stream.id(), "idle, passivating");
@@ -112,9 +121,9 @@ impl<A: Aggregate> Actor<A> {
     async fn serve(&mut self, request: Request<A>) {
         if let Err(error) = self.make_ready().await {
             match request {
-                Request::Execute { reply, .. } => drop(reply.send(Err(error.into()))),
+                Request::Execute { reply, .. } => reply.send(Err(error.into())),
                 Request::Read(read) => read(Err(error))(Ok(0)),
-                Request::Inject { reply, .. } => drop(reply.send(Err(into_io(error)))),
+                Request::Inject { reply, .. } => reply.send(Err(into_io(error))),
             }
             return;
         }
@@ -220,7 +229,7 @@ fn answer<A: Aggregate>(
                 position: Position::new(position),
             }),
         };
-        drop(reply.send(result));
+        reply.send(result);
     })
 }
 

@@ -24,6 +24,8 @@ mod load;
 mod lock;
 mod migrate;
 mod open;
+#[cfg(test)]
+mod power_loss;
 mod redo;
 mod shared;
 mod snapshot;

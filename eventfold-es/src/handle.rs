@@ -7,7 +7,7 @@ use std::sync::Arc;
 use eventfold::EventReader;
 use tokio::sync::oneshot;
 
-use crate::actor::{Mail, Message, Request, Slot};
+use crate::actor::{Mail, Reply, Request, Slot};
 use crate::aggregate::Aggregate;
 use crate::command::CommandContext;
 use crate::error::{ExecuteError, Panic, StateError};
@@ -140,7 +140,7 @@ impl<A: Aggregate> AggregateHandle<A> {
         command: impl Into<A::Command>,
         context: CommandContext,
     ) -> Result<Committed<A>, ExecuteError<A::Error>> {
-        let (reply, answer) = oneshot::channel();
+        let (reply, answer) = self.reply();
         let request = Request::Execute {
             command: command.into(),
             context,
@@ -264,7 +264,7 @@ impl<A: Aggregate> AggregateHandle<A> {
         &self,
         look: impl FnOnce(&A, Version) -> T + Send + 'static,
     ) -> Result<T, StateError> {
-        let (reply, answer) = oneshot::channel();
+        let (reply, answer) = self.reply();
         let id = self.stream_id().clone();
         let read = Request::Read(Box::new(move |head| {
             let seen = head.and_then(|(state, version)| {
@@ -277,7 +277,7 @@ impl<A: Aggregate> AggregateHandle<A> {
                     Ok(_) => seen,
                     Err(error) => Err(error.into()),
                 };
-                drop(reply.send(result));
+                reply.send(result);
             })
         }));
         self.deliver(read).await?;
@@ -286,7 +286,7 @@ impl<A: Aggregate> AggregateHandle<A> {
 
     /// Appends an event that was decided elsewhere.
     pub(crate) async fn inject(&self, event: eventfold::Event) -> io::Result<()> {
-        let (reply, answer) = oneshot::channel();
+        let (reply, answer) = self.reply();
         let request = Request::Inject { event, reply };
         self.deliver(request).await.map_err(crate::actor::into_io)?;
         answer
@@ -294,27 +294,30 @@ impl<A: Aggregate> AggregateHandle<A> {
             .map_err(|_| io::Error::other(StateError::ActorGone))?
     }
 
+    fn reply<T, E>(&self) -> (Reply<T, E>, oneshot::Receiver<Result<T, E>>) {
+        let (caller, answer) = oneshot::channel();
+        (Reply::new(self.store.store.clone(), caller), answer)
+    }
+
     /// Puts a message into the aggregate's mailbox. One that is passivating gives it back; the next
     /// activation gets it then.
     async fn deliver(&self, request: Request<A>) -> Result<(), StateError> {
-        let mut mail = Box::new(Mail::Message(Message {
-            request,
-            store: self.store.store.clone(),
-        }));
-        for attempt in 0.. {
+        let mut mail = Box::new(Mail::Request(request));
+        let mut failed = 0;
+        loop {
             if self.store.is_closed() {
                 return Err(StateError::Closed);
             }
             // A runtime that has ended drops what it is given at once. It takes a few attempts to
             // tell that from an aggregate that happens to be passivating.
-            let is_runtime_over = attempt > 2;
+            let is_runtime_over = failed > 2;
             let mailbox = self.slot.activate(&self.store.engine, is_runtime_over)?;
             match mailbox.send(mail).await {
                 Ok(()) => return Ok(()),
                 Err(returned) => mail = returned.0,
             }
+            failed += 1;
         }
-        Err(StateError::ActorGone)
     }
 
     /// The aggregate's id within its type.

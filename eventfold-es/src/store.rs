@@ -98,6 +98,12 @@ impl StoreInner {
         self.closing.load(Ordering::Acquire) || self.engine.is_closed()
     }
 
+    /// Saves the projections as they are.
+    #[cfg(test)]
+    pub(crate) fn save_projections(&self) {
+        self.read_side.save_projections();
+    }
+
     /// Fails if the store is shut down, or has failed.
     fn check_usable(&self) -> io::Result<()> {
         if self.is_closed() {

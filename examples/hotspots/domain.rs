@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::xxh3_128;
 /// One file of the repository, whose stream are its changes.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, Aggregate)]
 #[aggregate(name = "file", commands(RecordChange), events(FileChanged))]
-pub(crate) struct File {
+pub(crate) struct TrackedFile {
     changes: u64,
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct FileChanged {
     pub(crate) deleted: u64,
 }
 
-impl File {
+impl TrackedFile {
     /// The id of the file at `path`: the path itself, or a hash of it if it is too long for an id.
     pub(crate) fn id(path: &str) -> String {
         match StreamId::new(Self::AGGREGATE_TYPE, path) {
@@ -41,13 +41,13 @@ impl File {
     }
 }
 
-impl Decide<RecordChange> for File {
+impl Decide<RecordChange> for TrackedFile {
     fn decide(&self, RecordChange(change): RecordChange) -> Decision<Self> {
         Ok(events![change])
     }
 }
 
-impl Evolve<FileChanged> for File {
+impl Evolve<FileChanged> for TrackedFile {
     fn evolve(&mut self, _: &FileChanged) {
         self.changes += 1;
     }
@@ -221,7 +221,7 @@ impl Projection for Hotspots {
     const NAME: &'static str = "hotspots";
 
     fn subscriptions(&self) -> &'static [&'static str] {
-        &[File::AGGREGATE_TYPE]
+        &[TrackedFile::AGGREGATE_TYPE]
     }
 
     fn apply(&mut self, _type: &str, _id: &str, event: &eventfold::Event) {

@@ -36,7 +36,7 @@ impl Repository {
     pub(crate) async fn find(path: &Path) -> anyhow::Result<Self> {
         let git_dir = ask(git_at(path).args(["rev-parse", "--absolute-git-dir"]))
             .await
-            .with_context(|| format!("there is no git repository at {}", path.display()))?;
+            .with_context(|| format!("cannot find a git repository at {}", path.display()))?;
         Ok(Self {
             path: path.to_owned(),
             git_dir: git_dir.into(),
@@ -62,7 +62,12 @@ impl Repository {
     pub(crate) async fn head(&self) -> anyhow::Result<String> {
         ask(git_at(&self.path).args(["rev-parse", "--verify", "HEAD^{commit}"]))
             .await
-            .with_context(|| format!("{} has no commits", self.path.display()))
+            .with_context(|| {
+                format!(
+                    "cannot find a commit in the repository at {}",
+                    self.path.display()
+                )
+            })
     }
 
     /// How many commits [`log`](Self::log) yields.

@@ -30,8 +30,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use xxhash_rust::xxh3::xxh3_64;
 
 use domain::{
-    File, FileChanged, FileStats, Hotspots, Import, Pair, RecordChange, RecordProgress, Running,
-    StartImport,
+    FileChanged, FileStats, Hotspots, Import, Pair, RecordChange, RecordProgress, Running,
+    StartImport, TrackedFile,
 };
 use git::{Change, Commit, Repository};
 
@@ -96,6 +96,7 @@ async fn open(dir: &Path) -> anyhow::Result<AggregateStore> {
 
 /// Imports the commits up to `head` that are not imported yet.
 async fn import(store: &AggregateStore, repository: &Repository, head: &str) -> anyhow::Result<()> {
+    // A store has the history of one repository, so one import.
     let import = store.get::<Import>("import").await?;
     if let Some(interrupted) = import.state().await?.running {
         let Running { commits, done, .. } = &interrupted;
@@ -128,15 +129,12 @@ async fn run(
         done,
         ..
     } = running;
-    let bar =
-        ProgressBar::new(commits)
-            .with_position(done)
-            .with_style(ProgressStyle::with_template(
-                "{wide_bar} {pos}/{len} commits, {eta} left",
-            )?);
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} commits, {eta} left")?;
+    let bar = ProgressBar::new(commits).with_style(style);
+    bar.set_position(done);
     let mut log = repository.log(&range)?;
     for _ in 0..done {
-        log.next().await?;
+        log.next().await?; // recorded before the interruption
     }
     let start = Instant::now();
     let mut changes = 0;
@@ -148,17 +146,13 @@ async fn run(
         let commits = recorded.len() as u64;
         import.send(RecordProgress { commits }).await?;
         bar.inc(commits);
-        changes += recorded
-            .iter()
-            .map(|commit| commit.changes.len())
-            .sum::<usize>();
+        for commit in recorded {
+            changes += commit.changes.len();
+        }
     }
     bar.finish_and_clear();
-    let is_complete = import.inspect(|import| import.running.is_none()).await?;
-    ensure!(
-        is_complete,
-        "there are fewer commits than when the import began"
-    );
+    let is_finished = import.inspect(|import| import.running.is_none()).await?;
+    ensure!(is_finished, "git has fewer commits than when it began");
     let per_second = changes as u128 * 1000 / start.elapsed().as_millis().max(1);
     println!(
         "Imported {changes} changes of files in {} commits: {per_second} changes a second.",
@@ -179,7 +173,7 @@ async fn record(store: &AggregateStore, commits: &[Commit]) -> anyhow::Result<()
     }
     stream::iter(files.into_iter().map(anyhow::Ok))
         .try_for_each_concurrent(FILES_AT_ONCE, async |(path, changes)| {
-            let file = store.get::<File>(&File::id(path)).await?;
+            let file = store.get::<TrackedFile>(&TrackedFile::id(path)).await?;
             for (commit, change) in changes {
                 let context = CommandContext::default()
                     .with_actor(&commit.author)
@@ -212,7 +206,10 @@ fn show(hotspots: &Hotspots, top: usize) {
             authors,
         } = stats;
         let authors = authors.len();
-        println!("{changes:7}  {authors:7}  {added:7}  {deleted:7}  {path}");
+        println!(
+            "{changes:7}  {authors:7}  {added:7}  {deleted:7}  {}",
+            printable(path)
+        );
     }
 
     let pairs = hotspots.pairs();
@@ -227,6 +224,12 @@ fn show(hotspots: &Hotspots, top: usize) {
             together,
             percent,
         } = pair;
+        let (one, other) = (printable(one), printable(other));
         println!("{together:8}  {percent:13}%  {one}, {other}");
     }
+}
+
+/// A path may have newlines or escape sequences in it, which a terminal would obey.
+fn printable(path: &str) -> String {
+    path.replace(char::is_control, "\u{fffd}")
 }

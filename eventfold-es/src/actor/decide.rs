@@ -54,7 +54,7 @@ impl<A: Aggregate> Actor<A> {
             }
             Decided::Repeat(known) => {
                 let result = self.repeat(&known).await;
-                drop(reply.send(result));
+                reply.send(result);
             }
             Decided::Panicked(panic) => {
                 self.when_durable(answer(reply, Err(ExecuteError::Panicked(panic))));

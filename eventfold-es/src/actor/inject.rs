@@ -22,16 +22,16 @@ impl<A: Aggregate> Actor<A> {
                     events: encoded,
                     snapshot: None,
                     done: Box::new(move |result| {
-                        drop(reply.send(result.map(|_| ()).map_err(|error| error.to_io())));
+                        reply.send(result.map(|_| ()).map_err(|error| error.to_io()));
                     }),
                 };
                 self.engine.commit(commit).await;
             }
             // A duplicate is answered like the original, once that is durable.
             Ok(None) => self.when_durable(Box::new(move |result| {
-                drop(reply.send(result.map(|_| ()).map_err(|error| error.to_io())));
+                reply.send(result.map(|_| ()).map_err(|error| error.to_io()));
             })),
-            Err(error) => drop(reply.send(Err(error))),
+            Err(error) => reply.send(Err(error)),
         }
     }
 

@@ -109,13 +109,12 @@ impl<A: Aggregate> Slot<A> {
             mailbox: receiver,
             head: None,
         };
-        let current = tokio::runtime::Handle::try_current().ok();
-        match (current.filter(|_| !is_runtime_over), &*FALLBACK) {
-            (Some(runtime), _) => drop(runtime.spawn(actor.run())),
-            (None, Ok(runtime)) => drop(runtime.spawn(actor.run())),
-            (None, Err(error)) => {
-                return Err(std::io::Error::new(error.kind(), error.to_string()));
-            }
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) if !is_runtime_over => drop(runtime.spawn(actor.run())),
+            _ => match &*FALLBACK {
+                Ok(runtime) => drop(runtime.spawn(actor.run())),
+                Err(error) => return Err(std::io::Error::new(error.kind(), error.to_string())),
+            },
         }
         *mailbox = Some(sender.clone());
         self.activity.touch();

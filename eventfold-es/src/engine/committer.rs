@@ -17,6 +17,7 @@ use super::commit::{Adoption, Commit, CommitError, Done, Request};
 use super::disk;
 use super::files::{Files, OPEN_FILES};
 use super::journal::commit_line::{write, write_adopted};
+use super::journal::recover::note_doubt;
 use super::journal::{AppendError, Batch, Journal, Spare};
 use super::load::line_hash;
 use super::shared::Shared;
@@ -348,6 +349,7 @@ impl Committer {
             AppendError::NotStored(error) => CommitError::not_stored(error),
             AppendError::Unknown(error) => {
                 tracing::error!(%error, "the store has failed: it must be opened again");
+                note_doubt(self.journal.dir());
                 CommitError::Unknown(self.shared.fail(error))
             }
         })

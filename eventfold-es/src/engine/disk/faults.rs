@@ -14,6 +14,8 @@ use super::Open;
 
 mod image;
 
+pub(crate) use image::Choices;
+
 /// The directories that are watched.
 static WATCHED: Mutex<Vec<(PathBuf, Arc<Watch>)>> = Mutex::new(Vec::new());
 
@@ -104,6 +106,8 @@ pub(crate) struct Watch {
 #[derive(Debug, Default)]
 struct State {
     changes: Vec<Change>,
+    /// How many of them only say what was there before.
+    start: usize,
     /// Which file is at a path now.
     at: HashMap<PathBuf, usize>,
     files: usize,
@@ -116,7 +120,8 @@ struct State {
 #[derive(Debug, Clone)]
 pub(crate) struct Log {
     pub(crate) dir: PathBuf,
-    pub(crate) changes: Vec<Change>,
+    changes: Vec<Change>,
+    start: usize,
 }
 
 impl Watch {
@@ -127,6 +132,20 @@ impl Watch {
         watch
     }
 
+    /// Watches `dir`, whose content is durable.
+    pub(crate) fn resume(dir: &Path) -> Arc<Self> {
+        let watch = Self::start(dir);
+        watch
+            .state()
+            .take_in(dir)
+            .expect("a directory that was just written can be read");
+        let mut state = watch.state();
+        state.changes.push(Change::SyncAll);
+        state.start = state.changes.len();
+        drop(state);
+        watch
+    }
+
     /// Ends the watch and returns what was seen.
     pub(crate) fn stop(self: &Arc<Self>) -> Log {
         let mut watched = lock(&WATCHED);
@@ -134,9 +153,11 @@ impl Watch {
             .iter()
             .position(|(_, watch)| Arc::ptr_eq(watch, self));
         let (dir, _) = watched.swap_remove(place.expect("it is stopped once"));
+        let state = self.state();
         Log {
             dir,
-            changes: self.state().changes.clone(),
+            changes: state.changes.clone(),
+            start: state.start,
         }
     }
 
@@ -163,6 +184,33 @@ impl Watch {
 }
 
 impl State {
+    /// Notes what is in `dir` as if it were written now.
+    fn take_in(&mut self, dir: &Path) -> io::Result<()> {
+        for entry in std::fs::read_dir(dir)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                self.changes.push(Change::CreateDir { path: path.clone() });
+                self.take_in(&path)?;
+            } else {
+                self.files += 1;
+                let file = self.files;
+                let bytes = std::fs::read(&path)?;
+                self.at.insert(path.clone(), file);
+                self.changes.push(Change::Open {
+                    path,
+                    file,
+                    is_new: true,
+                });
+                self.changes.push(Change::Write {
+                    file,
+                    offset: 0,
+                    bytes,
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// Notes a change, unless it is to fail. `Ok(Some(length))`: only so much of a write is made.
     fn note(&mut self, mut change: Change) -> io::Result<Option<usize>> {
         if let Some((fault, count)) = &mut self.fault

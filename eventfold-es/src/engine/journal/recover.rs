@@ -5,7 +5,7 @@
 //! damaged, and opening it would lose what was answered.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::commit_line::{CommitLine, Header, parse, stated_sum, verify};
 use super::{End, list_segments, segment_path};
@@ -37,6 +37,7 @@ pub(crate) fn scan(
         return Err(disk::damaged(&path, 0, &"the file is missing"));
     }
 
+    let in_doubt = doubt(dir).exists();
     let mut end = start.unwrap_or(End::of_empty(1, 0));
     let mut recovered = None;
     for (i, segment) in remaining.iter().enumerate() {
@@ -49,7 +50,7 @@ pub(crate) fn scan(
             end = End::of_empty(*segment, end.chain);
         }
         let bytes = std::fs::read(&path).map_err(|e| disk::at("read", &path, &e))?;
-        make_durable(&path, &bytes, end.offset)?;
+        make_durable(&path, &bytes, end.offset, in_doubt)?;
         scan_segment(&path, &bytes, &mut end, &mut redo)?;
 
         let (tail_end, proven_by_tail) = examine_tail(&bytes, end);
@@ -63,6 +64,9 @@ pub(crate) fn scan(
         }
         recovered = Some((tail_end, proven_by_tail));
     }
+    if in_doubt {
+        disk::remove(&doubt(dir))?;
+    }
     let (tail_end, proven_by_tail) = recovered.expect("there is at least one segment");
     Ok(Recovered {
         segments,
@@ -72,22 +76,35 @@ pub(crate) fn scan(
     })
 }
 
-/// Writes what a segment holds behind `start` again, and syncs it. A process that was killed may have
-/// left it in the system's memory only, and after a failed sync the system need not know that; a
-/// stream's file must not be brought up to what could still be lost.
-fn make_durable(path: &Path, bytes: &[u8], start: u64) -> io::Result<()> {
+/// Makes durable what a segment holds behind `start`. A process that was killed may have left it in
+/// the system's memory only, and a stream's file must not be brought up to what could still be lost.
+fn make_durable(path: &Path, bytes: &[u8], start: u64, in_doubt: bool) -> io::Result<()> {
     let start = usize::try_from(start).unwrap_or(usize::MAX);
     let unproven = bytes.get(start..).unwrap_or_default();
-    let used = unproven.iter().rposition(|byte| *byte != 0);
-    let Some(last) = used else {
+    let Some(last) = unproven.iter().rposition(|byte| *byte != 0) else {
         return Ok(());
     };
-    let rewrite = || -> io::Result<()> {
+    let sync = || -> io::Result<()> {
         let file = File::open(path, Open::Existing)?;
-        file.write_at(start as u64, &unproven[..=last])?;
+        if in_doubt {
+            file.write_at(start as u64, &unproven[..=last])?;
+        }
         file.sync_all()
     };
-    rewrite().map_err(|e| disk::at("make durable", path, &e))
+    sync().map_err(|e| disk::at("make durable", path, &e))
+}
+
+/// Notes that a sync of the journal in `dir` failed. The system may take for written what is not
+/// then, until it is started anew: a further sync would prove nothing, so the next open writes the
+/// tail again. The note need not be durable, because no doubt survives a failure of the power.
+pub(crate) fn note_doubt(dir: &Path) {
+    if let Err(error) = disk::replace(&doubt(dir), b"", false) {
+        tracing::error!(%error, "the failed sync could not be noted");
+    }
+}
+
+fn doubt(dir: &Path) -> PathBuf {
+    dir.join("sync_failed")
 }
 
 /// Moves `end` over the valid lines of a segment.

@@ -63,9 +63,9 @@ struct Tree {
 }
 
 impl Log {
-    /// How many points there are at which the power can fail.
-    pub(crate) fn points(&self) -> usize {
-        self.changes.len()
+    /// A point at which the power fails.
+    pub(crate) fn point(&self, choices: &mut Choices) -> usize {
+        self.start + choices.below(self.changes.len() - self.start + 1)
     }
 
     /// The last answer before the point.
