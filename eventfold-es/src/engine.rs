@@ -27,6 +27,7 @@ mod lock;
 mod migrate;
 mod open;
 mod redo;
+mod round;
 mod shared;
 mod snapshot;
 mod snapshot_queue;
