@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::ops::Deref;
+use std::ops::{ControlFlow, Deref};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -335,7 +335,7 @@ impl AggregateStore {
             let mut events = Vec::new();
             load(&stream, StreamEnd::default(), behind.as_ref(), |loaded| {
                 events.push(loaded.to_eventfold()?);
-                Ok(())
+                Ok(ControlFlow::Continue(()))
             })?;
             Ok(events)
         })

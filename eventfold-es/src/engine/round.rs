@@ -34,6 +34,7 @@ pub(crate) struct StagedStream {
     pub(crate) snapshot: Option<(Draft, StreamEnd)>,
 }
 
+/// Who waits for the round.
 pub(crate) struct Answer {
     pub(crate) done: Done,
     /// The position of the last event that is answered for.
