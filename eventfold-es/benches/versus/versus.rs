@@ -21,10 +21,14 @@
 //!
 //! # How
 //!
-//! Each round measures the raw disk, 0.2.0 and this crate, one right after the other, and turns
-//! their order around with every round, so that a disk that gets slower for a while slows all of
-//! them. Printed are the medians of all rounds, the slowest and fastest round beside them, and the
-//! ratios of the medians.
+//! Each round measures, for each row, the raw disk, 0.2.0 and this crate, one right after the other,
+//! and turns their order around every time, so that a disk that gets slower for a while slows all of
+//! them. Printed are the medians of all rounds with the slowest and the fastest beside them. The
+//! ratios are the medians of the ratios within the rounds, which a disk that others use as well
+//! disturbs less than the rates; they need not be the ratios of the medians. If slowest and fastest
+//! are far apart for the raw disk, the machine was not calm, and the numbers say little.
+//!
+//! New aggregates take 0.2.0 a while, so that every other round leaves them out.
 //!
 //! Each measurement has a fresh directory (below the build's target directory: the temporary
 //! directory of the system may be no disk at all), a fresh multi-threaded runtime with its default
@@ -334,8 +338,15 @@ struct Row {
     name: &'static str,
     work: Work,
     goal: &'static str,
+    raw: Vec<f64>,
     published: Vec<f64>,
     current: Vec<f64>,
+}
+
+impl Row {
+    fn is_due(&self, round: usize) -> bool {
+        matches!(self.work, Work::Commands { .. }) || round.is_multiple_of(2)
+    }
 }
 
 fn rows() -> Vec<Row> {
@@ -343,6 +354,7 @@ fn rows() -> Vec<Row> {
         name,
         work,
         goal,
+        raw: Vec::new(),
         published: Vec::new(),
         current: Vec::new(),
     };
@@ -368,8 +380,8 @@ impl Options {
     /// Reads the command line, `None` if there is nothing to measure.
     fn from_args() -> Result<Option<Self>, String> {
         let mut options = Self {
-            seconds: 1.5,
-            rounds: 5,
+            seconds: 0.8,
+            rounds: 7,
             aggregates: 2_000,
         };
         let mut is_bench = false;
@@ -405,20 +417,19 @@ fn main() -> ExitCode {
         }
     };
     allow_open_files();
-    let mut raw = Vec::new();
     let mut rows = rows();
     for round in 0..options.rounds {
-        for row in &mut rows {
+        for row in rows.iter_mut().filter(|row| row.is_due(round)) {
             eprintln!("round {} of {}: {}", round + 1, options.rounds, row.name);
-            measure(row, &mut raw, round, &options);
+            measure(row, &options);
         }
     }
-    print(&options, &mut raw, &mut rows);
+    print(&options, &rows);
     ExitCode::SUCCESS
 }
 
-/// Measures everyone once, in an order that turns around with each round.
-fn measure(row: &mut Row, raw: &mut Vec<f64>, round: usize, options: &Options) {
+/// Measures everyone once, in an order that turns around every time.
+fn measure(row: &mut Row, options: &Options) {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
     std::fs::create_dir_all(target).expect("the target directory");
     let fresh = tempfile::Builder::new()
@@ -427,7 +438,7 @@ fn measure(row: &mut Row, raw: &mut Vec<f64>, round: usize, options: &Options) {
         .expect("a fresh directory");
     let time = Duration::from_secs_f64(options.seconds);
     let mut contenders = [0, 1, 2];
-    if round % 2 == 1 {
+    if row.raw.len() % 2 == 1 {
         contenders.reverse();
     }
     for contender in contenders {
@@ -435,7 +446,7 @@ fn measure(row: &mut Row, raw: &mut Vec<f64>, round: usize, options: &Options) {
         std::fs::create_dir(&base).expect("a directory");
         sync(&base);
         match (contender, row.work) {
-            (0, _) => raw.push(raw_disk(&base, time / 2)),
+            (0, _) => row.raw.push(raw_disk(&base, time / 2)),
             (
                 1,
                 Work::Commands {
@@ -470,27 +481,30 @@ fn measure(row: &mut Row, raw: &mut Vec<f64>, round: usize, options: &Options) {
     sync(target);
 }
 
-/// The median; `rates` are sorted by that.
-fn median(rates: &mut [f64]) -> f64 {
-    rates.sort_by(f64::total_cmp);
-    let middle = rates.len() / 2;
-    if rates.len() % 2 == 1 {
-        rates[middle]
+/// The median, between the smallest and the largest.
+fn median(values: &[f64]) -> (f64, f64, f64) {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    let (middle, last) = (values.len() / 2, values.len() - 1);
+    let median = if values.len() % 2 == 1 {
+        values[middle]
     } else {
-        f64::midpoint(rates[middle - 1], rates[middle])
-    }
+        f64::midpoint(values[middle - 1], values[middle])
+    };
+    (values[0], median, values[last])
 }
 
 /// `4,110 (3,970-4,300)`: the median, the slowest and the fastest round.
-fn shown(rates: &mut [f64]) -> String {
-    let median = median(rates);
-    let (slowest, fastest) = (rates[0], rates[rates.len() - 1]);
-    format!(
-        "{} ({}-{})",
-        thousands(median),
-        thousands(slowest),
-        thousands(fastest)
-    )
+fn shown(rates: &[f64]) -> String {
+    let (slowest, median, fastest) = median(rates);
+    let [slowest, median, fastest] = [slowest, median, fastest].map(thousands);
+    format!("{median} ({slowest}-{fastest})")
+}
+
+/// The median of the rounds' ratios.
+fn ratio(rates: &[f64], to: &[f64]) -> f64 {
+    let ratios: Vec<f64> = rates.iter().zip(to).map(|(rate, to)| rate / to).collect();
+    median(&ratios).1
 }
 
 fn thousands(rate: f64) -> String {
@@ -505,7 +519,7 @@ fn thousands(rate: f64) -> String {
     text
 }
 
-fn print(options: &Options, raw: &mut [f64], rows: &mut [Row]) {
+fn print(options: &Options, rows: &[Row]) {
     println!();
     println!(
         "commands/s, median (slowest-fastest) of {} rounds of {} s; {} new aggregates; {} processors",
@@ -514,20 +528,18 @@ fn print(options: &Options, raw: &mut [f64], rows: &mut [Row]) {
         options.aggregates,
         std::thread::available_parallelism().map_or(0, usize::from),
     );
-    println!("raw disk, 180 bytes + fdatasync: {}", shown(raw));
-    let raw = median(raw);
     println!();
-    println!("| work | 0.2.0 | this crate | / 0.2.0 | / raw | goal |");
-    println!("|---|--:|--:|--:|--:|--:|");
+    println!("| work | raw disk | 0.2.0 | this crate | / 0.2.0 | / raw | goal |");
+    println!("|---|--:|--:|--:|--:|--:|--:|");
     for row in rows {
-        let (published, current) = (median(&mut row.published), median(&mut row.current));
         println!(
-            "| {} | {} | {} | {:.1} | {:.2} | {} |",
+            "| {} | {} | {} | {} | {:.1} | {:.2} | {} |",
             row.name,
-            shown(&mut row.published),
-            shown(&mut row.current),
-            current / published,
-            current / raw,
+            shown(&row.raw),
+            shown(&row.published),
+            shown(&row.current),
+            ratio(&row.current, &row.published),
+            ratio(&row.current, &row.raw),
             row.goal,
         );
     }
