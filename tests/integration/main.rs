@@ -6,6 +6,7 @@ mod concurrency;
 mod derive;
 mod disk;
 mod many_aggregates;
+mod model;
 mod process_managers;
 mod projections;
 mod reading;
