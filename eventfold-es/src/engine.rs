@@ -16,6 +16,8 @@ mod adopted;
 mod checkpoint;
 mod commit;
 mod committer;
+#[cfg(test)]
+mod crash;
 pub(crate) mod disk;
 mod files;
 mod journal;
@@ -24,8 +26,6 @@ mod load;
 mod lock;
 mod migrate;
 mod open;
-#[cfg(test)]
-mod power_loss;
 mod redo;
 mod shared;
 mod snapshot;

@@ -119,6 +119,7 @@ impl StoreHold {
         if self.is_closed() {
             return Err(closed());
         }
+        self.engine.layout().check(id)?;
         let slot =
             self.residents
                 .slot::<A>(&self.engine, id, self.idle_timeout, self.snapshot_every)?;
@@ -201,7 +202,8 @@ impl AggregateStore {
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::InvalidInput`] if no stream can have that name (see [`StreamId::new`]) or
+    /// [`io::ErrorKind::InvalidInput`] if no stream can have that name (see [`StreamId::new`]), its
+    /// directory is that of a stream of 0.2.0 under another name, or
     /// the aggregate is in use as another Rust type; [`io::ErrorKind::NotConnected`] after
     /// [`shutdown`](Self::shutdown).
     ///

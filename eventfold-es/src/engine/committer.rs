@@ -151,8 +151,10 @@ impl Committer {
     /// Begins a round whose first request is `first`.
     fn start_round(&mut self, first: &Request) -> Round {
         self.round += 1;
+        // What a failed store's journal holds behind its end is in doubt: nothing may follow on it.
+        let may_write = self.shared.check_failed().is_ok();
         let has_lines = self.journal.end().offset > 0;
-        if has_lines && !self.journal.has_room_for(size_of(first) as u64) {
+        if may_write && has_lines && !self.journal.has_room_for(size_of(first) as u64) {
             self.start_segment();
         }
         Round {
