@@ -6,6 +6,7 @@ mod compat;
 mod concurrency;
 mod derive;
 mod disk;
+mod kill;
 mod many_aggregates;
 mod model;
 mod process_managers;

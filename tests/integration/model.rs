@@ -376,9 +376,9 @@ impl Model {
         let state = stream.state();
         match &call.kind {
             Kind::Add(_) if call.amounts.is_empty() => Outcome::Nothing,
-            Kind::Add(_) => Outcome::Stored(call.amounts.iter().map(added).collect()),
+            Kind::Add(_) => Outcome::Stored(call.amounts.iter().copied().map(added).collect()),
             Kind::Write(text) => Outcome::Stored(vec![LedgerEvent::Written { text: text.clone() }]),
-            Kind::Count => Outcome::Stored(vec![added(&state.count)]),
+            Kind::Count => Outcome::Stored(vec![added(state.count)]),
             Kind::Refuse => Outcome::Refused(state.total),
             Kind::Panic | Kind::Explode => Outcome::Panicked,
             Kind::Unencodable => Outcome::Unencodable,
@@ -410,8 +410,8 @@ impl Model {
     }
 }
 
-fn added(amount: &u64) -> LedgerEvent {
-    LedgerEvent::Added { amount: *amount }
+fn added(amount: u64) -> LedgerEvent {
+    LedgerEvent::Added { amount }
 }
 
 /// A command with everything that it depends on.
@@ -432,11 +432,11 @@ impl Call {
         match &self.kind {
             Kind::Add(_) => Do::AddAll(self.amounts.clone()),
             Kind::Write(text) => Do::Write(text.clone()),
-            Kind::Count => Do::decide(|ledger| Ok(vec![added(&ledger.count)])),
+            Kind::Count => Do::decide(|ledger| Ok(vec![added(ledger.count)])),
             Kind::Refuse => Do::Refuse,
             Kind::Panic => Do::decide(|_| panic!("no decision")),
             Kind::Explode => Do::Explode,
-            Kind::Unencodable => Do::decide(|_| Ok(vec![added(&1), LedgerEvent::unencodable()])),
+            Kind::Unencodable => Do::decide(|_| Ok(vec![added(1), LedgerEvent::unencodable()])),
         }
     }
 
@@ -454,7 +454,7 @@ impl Call {
 
 /// What happened in all cases together, so that a test of nothing is noticed.
 #[derive(Debug, Default)]
-struct Seen {
+struct Tally {
     operations: u64,
     events: u64,
     repeats: u64,
@@ -475,7 +475,7 @@ struct Case<'a> {
     store: Option<AggregateStore>,
     handles: [Option<AggregateHandle<Ledger>>; IDS.len()],
     model: Model,
-    seen: &'a RefCell<Seen>,
+    tally: &'a RefCell<Tally>,
 }
 
 async fn open(base: &Path, options: &Options) -> AggregateStore {
@@ -489,14 +489,14 @@ async fn open(base: &Path, options: &Options) -> AggregateStore {
 }
 
 impl<'a> Case<'a> {
-    async fn new(base: &'a Path, options: Options, seen: &'a RefCell<Seen>) -> Self {
+    async fn new(base: &'a Path, options: Options, tally: &'a RefCell<Tally>) -> Self {
         Self {
             base,
             store: Some(open(base, &options).await),
             options,
             handles: [None, None, None],
             model: Model::default(),
-            seen,
+            tally,
         }
     }
 
@@ -507,7 +507,7 @@ impl<'a> Case<'a> {
     async fn handle(&mut self, stream: usize, fresh: bool) -> AggregateHandle<Ledger> {
         match &self.handles[stream] {
             Some(kept) if !fresh => {
-                self.seen.borrow_mut().reactivations += u64::from(!kept.is_alive());
+                self.tally.borrow_mut().reactivations += u64::from(!kept.is_alive());
                 kept.clone()
             }
             _ => {
@@ -518,7 +518,7 @@ impl<'a> Case<'a> {
     }
 
     async fn run(&mut self, op: &Op) {
-        self.seen.borrow_mut().operations += 1;
+        self.tally.borrow_mut().operations += 1;
         match op {
             Op::Send(send) => self.send(send).await,
             Op::Read(stream, read) => self.read(*stream, read).await,
@@ -555,37 +555,37 @@ impl<'a> Case<'a> {
         self.store = None;
         self.options = options.clone();
         self.store = Some(open(self.base, options).await);
-        self.seen.borrow_mut().reopened += 1;
+        self.tally.borrow_mut().reopened += 1;
     }
 
     async fn send(&mut self, send: &Send) {
         let call = self.model.call(send);
         let handle = self.handle(call.stream, call.fresh).await;
         let outcome = self.model.decide(&call);
-        let sent = handle.send_with(call.command(), call.context()).await;
-        let mut seen = self.seen.borrow_mut();
-        match (outcome, sent) {
+        let result = handle.send_with(call.command(), call.context()).await;
+        let mut tally = self.tally.borrow_mut();
+        match (outcome, result) {
             (Outcome::Stored(events), Ok(done)) => {
                 let answer = self.model.store(call.stream, &events, call.key);
                 assert_eq!(Answer::of(done), answer);
             }
             (Outcome::Repeated(answer), Ok(done)) => {
                 assert_eq!(Answer::of(done), answer);
-                seen.repeats += 1;
+                tally.repeats += 1;
             }
             (Outcome::Nothing, Ok(done)) => {
                 assert!(done.events.is_empty());
                 assert_eq!(done.version, self.model.streams[call.stream].version());
             }
-            (Outcome::Conflict, Err(ExecuteError::Conflict)) => seen.conflicts += 1,
+            (Outcome::Conflict, Err(ExecuteError::Conflict)) => tally.conflicts += 1,
             (Outcome::Refused(total), Err(ExecuteError::Domain(refused))) => {
                 assert_eq!(refused, LedgerError::Refused { total });
             }
-            (Outcome::Panicked, Err(ExecuteError::Panicked(_))) => seen.panics += 1,
+            (Outcome::Panicked, Err(ExecuteError::Panicked(_))) => tally.panics += 1,
             (Outcome::Unencodable, Err(ExecuteError::Io(error))) => {
                 assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
             }
-            (outcome, sent) => panic!("{outcome:?} was to be expected, not {sent:?}"),
+            (outcome, result) => panic!("{outcome:?} was to be expected, not {result:?}"),
         }
         assert_eq!(number(self.store().head()), self.model.head());
     }
@@ -602,7 +602,6 @@ impl<'a> Case<'a> {
             }
             Read::PanicInInspect => {
                 let panicked = handle.inspect(|_| panic!("no look")).await;
-                let panicked = panicked.map(|()| ());
                 assert!(matches!(panicked, Err(StateError::Panicked(_))));
             }
             Read::Events => check_events(self.store(), stream, &self.model).await,
@@ -664,7 +663,7 @@ impl<'a> Case<'a> {
                 let (name, data) = (event.event_type, event.data);
                 self.model.append(stream, Stored { name, data });
             } else {
-                self.seen.borrow_mut().duplicates += 1;
+                self.tally.borrow_mut().duplicates += 1;
             }
         }
         assert_eq!(number(self.store().head()), self.model.head());
@@ -700,12 +699,12 @@ impl<'a> Case<'a> {
                 continue;
             };
             let there = &events[self.model.streams[stream].events.len()..];
-            let mut seen = self.seen.borrow_mut();
+            let mut tally = self.tally.borrow_mut();
             if there.starts_with(&decided.iter().map(Stored::of).collect::<Vec<_>>()) {
                 self.model.store(stream, &decided, call.key);
-                seen.abandoned += 1;
+                tally.abandoned += 1;
             } else {
-                seen.abandoned_and_not_accepted += 1;
+                tally.abandoned_and_not_accepted += 1;
             }
         }
         assert_eq!(events, self.model.streams[stream].events);
@@ -745,12 +744,12 @@ impl<'a> Case<'a> {
                 if answer.position <= head {
                     let key = call.key.expect("only a key leads back");
                     assert_eq!(self.model.streams[call.stream].keys[&key], answer);
-                    self.seen.borrow_mut().repeats += 1;
+                    self.tally.borrow_mut().repeats += 1;
                 } else if let Some((other, first)) = stored.get(&answer.position) {
                     assert_eq!((other.stream, other.key), (call.stream, call.key));
                     assert!(call.key.is_some());
                     assert_eq!(*first, answer);
-                    self.seen.borrow_mut().repeats += 1;
+                    self.tally.borrow_mut().repeats += 1;
                 } else {
                     if call.key.is_none() {
                         assert!(answer.position > last, "a client's own order is not kept");
@@ -782,10 +781,10 @@ impl<'a> Case<'a> {
 
     /// Whether what a client saw fits the order that is known now.
     fn check_client(&self, results: &[Played], before: &[u64]) {
-        let mut seen = self.seen.borrow_mut();
+        let mut tally = self.tally.borrow_mut();
         let mut least = before.to_vec();
         for result in results {
-            seen.concurrent += 1;
+            tally.concurrent += 1;
             match result {
                 Played::Looked(stream, ledger, version) => {
                     let model = &self.model.streams[*stream];
@@ -813,7 +812,7 @@ impl<'a> Case<'a> {
                         }
                         Err(ExecuteError::Conflict) => {
                             assert!(call.expected.is_some());
-                            seen.conflicts += 1;
+                            tally.conflicts += 1;
                         }
                         Err(ExecuteError::Domain(LedgerError::Refused { total })) => {
                             assert!(matches!(call.kind, Kind::Refuse));
@@ -822,7 +821,7 @@ impl<'a> Case<'a> {
                         }
                         Err(ExecuteError::Panicked(_)) => {
                             assert!(matches!(call.kind, Kind::Panic | Kind::Explode));
-                            seen.panics += 1;
+                            tally.panics += 1;
                         }
                         Err(ExecuteError::Io(_)) => {
                             assert!(matches!(call.kind, Kind::Unencodable));
@@ -850,7 +849,7 @@ impl<'a> Case<'a> {
         let options = self.options.clone();
         self.reopen(&options).await;
         check(self.store(), &self.model).await;
-        self.seen.borrow_mut().events += self.model.head();
+        self.tally.borrow_mut().events += self.model.head();
     }
 }
 
@@ -883,15 +882,12 @@ async fn play(store: AggregateStore, work: Vec<Work>) -> Vec<Played> {
             handles.insert(stream, handle);
         }
         let handle = &handles[&stream];
-        results.push(match work {
-            Work::Send(call) => {
-                let sent = handle.send_with(call.command(), call.context()).await;
-                Played::Sent(call, sent)
-            }
-            _ => {
-                let ledger = handle.state().await.unwrap();
-                Played::Looked(stream, ledger, handle.version().await.unwrap().into())
-            }
+        results.push(if let Work::Send(call) = work {
+            let sent = handle.send_with(call.command(), call.context()).await;
+            Played::Sent(call, sent)
+        } else {
+            let ledger = handle.state().await.unwrap();
+            Played::Looked(stream, ledger, handle.version().await.unwrap().into())
         });
     }
     results
@@ -973,12 +969,12 @@ fn any_sequence_of_operations_does_what_the_model_does() {
         ..Config::default()
     };
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
-    let seen = RefCell::new(Seen::default());
+    let tally = RefCell::new(Tally::default());
     let sequences = (options(), prop::collection::vec(op(), 1..40));
     let result = TestRunner::new_with_rng(config, rng).run(&sequences, |(options, ops)| {
         let dir = fast_temp_dir();
         runtime.block_on(async {
-            let mut case = Case::new(dir.path(), options, &seen).await;
+            let mut case = Case::new(dir.path(), options, &tally).await;
             for op in &ops {
                 in_time("an operation", case.run(op)).await;
             }
@@ -986,19 +982,19 @@ fn any_sequence_of_operations_does_what_the_model_does() {
         });
         Ok(())
     });
-    let seen = seen.into_inner();
-    println!("{cases} cases: {seen:?}");
+    let tally = tally.into_inner();
+    println!("{cases} cases: {tally:?}");
     result.unwrap();
     // What the cases are for did happen.
     for (what, count) in [
-        ("repeats", seen.repeats),
-        ("conflicts", seen.conflicts),
-        ("panics", seen.panics),
-        ("duplicates", seen.duplicates),
-        ("reactivations", seen.reactivations),
-        ("reopened", seen.reopened),
-        ("concurrent", seen.concurrent),
-        ("abandoned", seen.abandoned),
+        ("repeats", tally.repeats),
+        ("conflicts", tally.conflicts),
+        ("panics", tally.panics),
+        ("duplicates", tally.duplicates),
+        ("reactivations", tally.reactivations),
+        ("reopened", tally.reopened),
+        ("concurrent", tally.concurrent),
+        ("abandoned", tally.abandoned),
     ] {
         assert!(count > cases / 10, "{what}: only {count}");
     }
