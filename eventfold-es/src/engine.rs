@@ -20,6 +20,8 @@ mod committer;
 mod crash;
 pub(crate) mod disk;
 mod files;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod journal;
 mod line;
 mod load;

@@ -197,6 +197,9 @@ mod derive;
 mod engine;
 mod error;
 mod event;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod handle;
 mod layout;
 mod process_manager;

@@ -116,6 +116,7 @@ fn plays_its_role() {
     match role.as_str() {
         "hold" => runtime.block_on(concurrency::hold(dir)),
         "try to open" => runtime.block_on(concurrency::try_to_open(dir)),
+        "work until killed" => runtime.block_on(crate::kill::work_until_killed(dir)),
         "write under load" => runtime.block_on(disk::write_under_load(dir)),
         "react to very many" => {
             runtime.block_on(process_managers::react_to_very_many(dir));

@@ -148,6 +148,18 @@ fn scan_segment(
     Ok(())
 }
 
+/// Reads the bytes of a journal's first segment: where its valid lines end, and what lies behind.
+#[cfg(fuzzing)]
+pub(crate) fn scan_bytes(
+    bytes: &[u8],
+    mut each: impl FnMut(&CommitLine<'_>) -> io::Result<()>,
+) -> io::Result<(End, u64)> {
+    let mut end = End::of_empty(1, 0);
+    scan_segment(Path::new("fuzzed"), bytes, &mut end, &mut each)?;
+    let (tail_end, _) = examine_tail(bytes, end);
+    Ok((end, tail_end))
+}
+
 /// The lines that have a line end, without it.
 fn whole_lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     bytes

@@ -1,0 +1,130 @@
+//! The engine's decoders, for the fuzzing targets.
+
+use serde_json::value::RawValue;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::journal::commit_line::{CommitLine, Place, parse, verify, write_adopted, write_header};
+use super::journal::{Batch, End, recover};
+use super::line::{self, Common, EncodedEvents, write_str, write_sum};
+
+const SEED: u64 = 42;
+
+/// A segment of the journal with a header and with `bytes` as the bodies of its lines.
+pub(crate) fn with_right_checksums(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut chain = write_header(&mut out, 1, 0);
+    for body in bytes.split(|byte| *byte == b'\n') {
+        let start = out.len();
+        out.extend_from_slice(body);
+        chain = xxh3_64_with_seed(&out[start..], chain);
+        write_sum(&mut out, chain);
+        out.push(b'\n');
+    }
+    out
+}
+
+/// Reads a segment. What is accepted is written again and reads the same.
+pub(crate) fn journal(bytes: &[u8]) {
+    let mut commits = 0;
+    let scanned = recover::scan_bytes(bytes, |commit| {
+        commits += 1;
+        write_again(commit);
+        Ok(())
+    });
+    let Ok((end, tail_end)) = scanned else { return };
+    let used = usize::try_from(end.offset).expect("it is in the bytes");
+    assert!(end.offset <= tail_end && tail_end <= bytes.len() as u64);
+    assert!(end.position >= commits);
+    let again = recover::scan_bytes(&bytes[..used], |_| Ok(())).expect("it was read before");
+    assert_eq!(again, (end, end.offset));
+}
+
+fn write_again(commit: &CommitLine<'_>) {
+    let mut stream = b"\"type\":".to_vec();
+    write_str(&mut stream, &commit.aggregate_type);
+    stream.extend_from_slice(b",\"id\":");
+    write_str(&mut stream, &commit.id);
+    let place = Place {
+        stream: &stream,
+        seed: SEED,
+        version: commit.version,
+        offset: commit.offset,
+    };
+    let mut batch = Batch {
+        bytes: Vec::new(),
+        end: End {
+            segment: 1,
+            offset: 0,
+            chain: SEED,
+            position: commit.position - 1,
+        },
+        durable: commit.durable,
+    };
+    let lines: Vec<&[u8]> = commit.events.iter().map(|e| e.get().as_bytes()).collect();
+    write_adopted(&mut batch, &place, &lines);
+    let line = batch.bytes.strip_suffix(b"\n").expect("it has a line end");
+    assert_eq!(verify(line, SEED), Some(batch.end.chain));
+    let read: CommitLine<'_> = parse(line).expect("it was read before");
+    assert_eq!(read.position, commit.position);
+    assert_eq!(read.durable, commit.durable);
+    assert_eq!(read.aggregate_type, commit.aggregate_type);
+    assert_eq!(read.id, commit.id);
+    assert_eq!(read.version, commit.version);
+    assert_eq!(read.offset, commit.offset);
+    let text = |events: &[&RawValue]| -> Vec<String> {
+        events.iter().map(|event| event.get().to_owned()).collect()
+    };
+    assert_eq!(text(&read.events), text(&commit.events));
+    assert_eq!(read.last(), batch.end.position);
+}
+
+/// Reads a line as it is.
+pub(crate) fn foreign_line(bytes: &[u8]) {
+    if let Ok(line) = line::read(bytes, SEED) {
+        check_line(&line);
+    }
+}
+
+/// Reads a line whose checksum is right.
+pub(crate) fn sealed_line(bytes: &[u8]) {
+    let mut sealed = bytes.to_vec();
+    write_sum(&mut sealed, xxh3_64_with_seed(bytes, SEED));
+    if let Ok(line) = line::read(&sealed, SEED) {
+        assert!(line.version.is_some() && line.position.is_some());
+        check_line(&line);
+    }
+    assert!(line::read(&sealed, SEED + 1).is_err());
+}
+
+fn check_line(line: &line::Line<'_>) {
+    let data: &RawValue = serde_json::from_str(line.data.get()).expect("it is JSON");
+    assert_eq!(data.get(), line.data.get());
+}
+
+/// Writes an event with that payload, unless it is refused; `eventfold` and we read it again.
+pub(crate) fn new_event(data: &[u8]) {
+    let Ok(data) = serde_json::from_slice::<&RawValue>(data) else {
+        return;
+    };
+    if data.get().contains(['\n', '\r']) {
+        return;
+    }
+    let mut events = EncodedEvents::default();
+    let common = Common {
+        ms: 1_767_225_600_123,
+        ..Common::default()
+    };
+    events.push("Fuzzed", data.get().as_bytes(), "e-1", 3, &common);
+    if events.is_too_deep() {
+        return;
+    }
+    let mut sealed = Vec::new();
+    let event = events.iter().next().expect("it was added");
+    line::seal(event, 17, SEED, &mut sealed);
+    let read = line::read(&sealed, SEED).expect("it was written so");
+    assert_eq!(read.data.get(), data.get());
+    // Only what its own parser takes can be an `eventfold` event: numbers beyond an f64 are not.
+    if serde_json::from_str::<serde_json::Value>(data.get()).is_ok() {
+        serde_json::from_slice::<eventfold::Event>(&sealed).expect("eventfold reads it");
+    }
+}
