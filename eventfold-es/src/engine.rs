@@ -13,6 +13,7 @@ use std::sync::mpsc::{Sender, channel};
 use tokio::sync::{Semaphore, oneshot, watch};
 
 mod adopted;
+pub(crate) mod audit;
 mod checkpoint;
 mod commit;
 mod committer;
@@ -21,12 +22,13 @@ mod files;
 mod journal;
 mod line;
 mod load;
-mod lock;
+pub(crate) mod lock;
 mod migrate;
 mod open;
 #[cfg(test)]
 mod power_loss;
 mod redo;
+pub(crate) mod repair;
 mod shared;
 mod snapshot;
 mod snapshot_queue;
