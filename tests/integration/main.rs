@@ -3,6 +3,7 @@
 mod bad_input;
 mod commands;
 mod concurrency;
+mod damage;
 mod derive;
 mod disk;
 mod many_aggregates;

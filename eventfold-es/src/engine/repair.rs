@@ -252,7 +252,8 @@ impl<'a> Rebuilt<'a> {
     /// The whole file: behind what the journal has come lines of other programs that it does not.
     fn finish(mut self, stream: &Stream) -> Vec<u8> {
         if let Some(rest) = self.old.get(self.content.len()..) {
-            self.content.extend_from_slice(leading_foreign(rest, stream));
+            self.content
+                .extend_from_slice(leading_foreign(rest, stream));
         }
         self.content
     }

@@ -221,7 +221,9 @@ fn check_adopted(
             let file = bytes.unwrap_or_default();
             let end = usize::try_from(noted.end).unwrap_or(usize::MAX);
             let start = known.end_in(file).unwrap_or(usize::MAX);
-            let white = file.get(start..end).is_some_and(|b| b.trim_ascii().is_empty());
+            let white = file
+                .get(start..end)
+                .is_some_and(|b| b.trim_ascii().is_empty());
             let hash_fits = file
                 .get(..end)
                 .is_some_and(|b| noted.hash.is_none_or(|hash| hash == xxh3_64(b)));
