@@ -274,7 +274,7 @@ async fn check(sample: Arc<Sample>, damage: Damage) -> (Outcome, Option<bool>) {
             assert!(!report.is_clean(), "{damage:?}: {errors:?} is not found");
             for error in &errors {
                 let named = damage.names().iter().any(|name| error.contains(name));
-                assert!(named, "{damage:?}: the file is not named: {error}");
+                assert!(named, "{damage:?}: the file is not named: {errors:?}\n{report}");
             }
             Outcome::Refused
         }
