@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use eventfold_es::prelude::*;
-use eventfold_es::{ExecuteError, Projection, StoredEvent};
 use serde::{Deserialize, Serialize};
 
 // The domain: a state, the commands that it decides, the events that it consists of. The derive
@@ -159,8 +158,7 @@ impl Projection for Totals {
     }
 
     fn apply(&mut self, _type: &str, _account: &str, event: &eventfold::Event) {
-        let data = event.data.to_string();
-        match BankAccountEvent::decode(StoredEvent::new(&event.event_type, &data)) {
+        match BankAccountEvent::from_eventfold(event) {
             Ok(BankAccountEvent::AccountOpened(_)) => self.accounts += 1,
             Ok(BankAccountEvent::Deposited(event)) => self.balance += event.amount,
             Ok(BankAccountEvent::Withdrawn(event)) => self.balance -= event.amount,
@@ -317,7 +315,10 @@ mod tests {
 
     #[test]
     fn a_deposit_is_read_under_its_former_name() {
-        let old = BankAccountEvent::decode(StoredEvent::new("Deposited", r#"{"amount":5}"#));
+        let old = BankAccountEvent::decode(eventfold_es::StoredEvent::new(
+            "Deposited",
+            r#"{"amount":5}"#,
+        ));
         let account = given(&[opened(), old.unwrap()]);
         assert_eq!(account.balance, 5);
         assert_eq!(deposited(5).name(), "MoneyDeposited");

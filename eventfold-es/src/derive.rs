@@ -118,8 +118,7 @@
 ///
 /// ```text
 /// /// The commands of `BankAccount`.
-/// #[derive(Debug, Clone, Serialize, Deserialize)]
-/// #[serde(tag = "type", content = "data")]
+/// #[derive(Debug, Clone)]
 /// pub enum BankAccountCommand {
 ///     /// The command `OpenAccount`.
 ///     OpenAccount(OpenAccount),
@@ -128,6 +127,7 @@
 /// }
 ///
 /// impl From<Deposit> for BankAccountCommand { /* .. */ }
+/// impl Serialize for BankAccountCommand { /* {"type": .., "data": ..} */ }
 ///
 /// impl Aggregate for BankAccount {
 ///     const AGGREGATE_TYPE: &'static str = "bank-account";

@@ -17,6 +17,8 @@ pub(crate) mod audit;
 mod checkpoint;
 mod commit;
 mod committer;
+#[cfg(test)]
+mod crash;
 pub(crate) mod disk;
 mod files;
 mod journal;
@@ -25,10 +27,9 @@ mod load;
 pub(crate) mod lock;
 mod migrate;
 mod open;
-#[cfg(test)]
-mod power_loss;
 mod redo;
 pub(crate) mod repair;
+mod round;
 mod shared;
 mod snapshot;
 mod snapshot_queue;

@@ -104,6 +104,30 @@ pub trait DomainEvent: Sized {
     /// ```
     fn decode(stored: StoredEvent<'_>) -> Result<Self, DecodeError>;
 
+    /// Reads an event as projections and process managers get it.
+    ///
+    /// # Errors
+    ///
+    /// As [`decode`](Self::decode).
+    ///
+    /// ```
+    /// use eventfold_es::DomainEvent;
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Debug, PartialEq, Serialize, Deserialize, DomainEvent)]
+    /// struct Deposited {
+    ///     amount: u64,
+    /// }
+    ///
+    /// let event = eventfold::Event::new("Deposited", serde_json::json!({ "amount": 5 }));
+    /// assert_eq!(Deposited::from_eventfold(&event)?, Deposited { amount: 5 });
+    /// # Ok::<(), eventfold_es::DecodeError>(())
+    /// ```
+    fn from_eventfold(event: &eventfold::Event) -> Result<Self, DecodeError> {
+        let data = event.data.to_string();
+        Self::decode(StoredEvent::new(&event.event_type, &data))
+    }
+
     /// Whether `name` is one of this type's names or aliases.
     ///
     /// ```

@@ -43,6 +43,10 @@ pub struct Committed<A: Aggregate> {
 
 /// A handle to one aggregate. Clones lead to the same aggregate.
 ///
+/// An aggregate runs on the tokio runtime of the call that brought it into memory. If that runtime ends,
+/// the next call brings it back on its own; one that exists but is not driven (a current-thread runtime
+/// outside of `block_on`) keeps all callers waiting.
+///
 /// It outlives idleness: an aggregate that left memory comes back with the next call. It keeps the
 /// store open.
 ///

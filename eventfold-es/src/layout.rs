@@ -1,6 +1,6 @@
 //! Where a store keeps what: [`StreamLayout`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -93,12 +93,42 @@ impl StreamLayout {
     /// ```
     #[must_use]
     pub fn stream_dir(&self, aggregate_type: &str, instance_id: &str) -> PathBuf {
-        if let Ok(id) = StreamId::new(aggregate_type, instance_id)
-            && let Some(dir) = self.raw_names.get(&id)
-        {
-            return dir.clone();
+        if let Ok(id) = StreamId::new(aggregate_type, instance_id) {
+            if let Some(dir) = self.raw_names.get(&id) {
+                return dir.clone();
+            }
+            if self.holder(&id).is_some() {
+                return self.streams_dir().join(NO_FILE_NAME.repeat(256));
+            }
         }
         self.type_dir(aggregate_type).join(file_name(instance_id))
+    }
+
+    /// Fails if `id` can have no directory in this store.
+    pub(crate) fn check(&self, id: &StreamId) -> io::Result<()> {
+        let Some(holder) = self.holder(id) else {
+            return Ok(());
+        };
+        let text = format!(
+            "stream {id} cannot be stored: eventfold-es 0.2.0 keeps another one, {:?} of type \
+             {:?}, in the directory of that name",
+            holder.id(),
+            holder.aggregate_type()
+        );
+        Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+    }
+
+    /// The stream that 0.2.0 stored where `id` would be, under a raw name that looks like the
+    /// encoded form of `id`.
+    fn holder(&self, id: &StreamId) -> Option<&StreamId> {
+        if self.raw_names.contains_key(id) {
+            return None;
+        }
+        let (aggregate_type, name) = id.file_names();
+        let dir = self.streams_dir().join(&aggregate_type).join(&name);
+        let raw = StreamId::new(&aggregate_type, &name).ok()?;
+        let (holder, held) = self.raw_names.get_key_value(&raw)?;
+        (*held == dir).then_some(holder)
     }
 
     /// The directory of a stream's snapshots.
@@ -174,7 +204,7 @@ impl StreamLayout {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn ensure_stream(&self, aggregate_type: &str, instance_id: &str) -> io::Result<PathBuf> {
-        StreamId::new(aggregate_type, instance_id)?;
+        self.check(&StreamId::new(aggregate_type, instance_id)?)?;
         let dir = self.stream_dir(aggregate_type, instance_id);
         disk::create_dir(&dir)?;
         Ok(dir)
@@ -197,18 +227,21 @@ impl StreamLayout {
     /// ```
     pub fn list_streams(&self, aggregate_type: &str) -> io::Result<Vec<String>> {
         let type_dir = self.type_dir(aggregate_type);
-        let raw: Vec<(&str, &Path)> = self
-            .raw_names
-            .iter()
-            .filter(|(id, _)| id.aggregate_type() == aggregate_type)
-            .map(|(id, dir)| (id.id(), dir.as_path()))
+        let raw = || {
+            let streams = self.raw_names.iter();
+            streams.filter(|(id, _)| id.aggregate_type() == aggregate_type)
+        };
+        let raw_dirs: HashSet<&Path> = raw().map(|(_, dir)| dir.as_path()).collect();
+        // The directories on the way to a raw stream, whose id has a `/` in it.
+        let above_raw: HashSet<&Path> = raw()
+            .flat_map(|(_, dir)| dir.ancestors().skip(1))
+            .filter(|above| above.parent() == Some(type_dir.as_path()))
             .collect();
-        let mut ids: Vec<String> = raw.iter().map(|(id, _)| (*id).to_owned()).collect();
+        let mut ids: Vec<String> = raw().map(|(id, _)| id.id().to_owned()).collect();
         for name in list_dirs(&type_dir)? {
             let dir = type_dir.join(&name);
-            // A raw stream, or a directory on the way to one.
-            let is_raw = raw.iter().any(|(_, raw)| raw.starts_with(&dir));
-            if !is_raw {
+            let is_stream = !above_raw.contains(dir.as_path()) || dir.join("app.jsonl").is_file();
+            if is_stream && !raw_dirs.contains(dir.as_path()) {
                 ids.extend(decode(&name));
             }
         }
@@ -245,9 +278,12 @@ impl StreamLayout {
     }
 }
 
+/// Repeated often enough, a name that no text has and no file can have.
+const NO_FILE_NAME: &str = "%";
+
 /// The file name of `text`, or one that no text has and no file can have.
 fn file_name(text: &str) -> String {
-    encode(text).unwrap_or_else(|_| "%".repeat(256))
+    encode(text).unwrap_or_else(|_| NO_FILE_NAME.repeat(256))
 }
 
 /// The names of the directories in `dir`; none if there is no such directory.

@@ -233,7 +233,7 @@ pub use stream::{InvalidStreamId, Position, StreamId, Version};
 pub mod prelude {
     pub use crate::{
         Aggregate, AggregateHandle, AggregateStore, CommandContext, Decide, Decision, DomainEvent,
-        Evolve, events,
+        Evolve, ExecuteError, Projection, events,
     };
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::ops::Deref;
+use std::ops::{ControlFlow, Deref};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -120,6 +120,7 @@ impl StoreHold {
         if self.is_closed() {
             return Err(closed());
         }
+        self.engine.layout().check(id)?;
         let slot =
             self.residents
                 .slot::<A>(&self.engine, id, self.idle_timeout, self.snapshot_every)?;
@@ -202,7 +203,8 @@ impl AggregateStore {
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::InvalidInput`] if no stream can have that name (see [`StreamId::new`]) or
+    /// [`io::ErrorKind::InvalidInput`] if no stream can have that name (see [`StreamId::new`]), its
+    /// directory is that of a stream of 0.2.0 under another name, or
     /// the aggregate is in use as another Rust type; [`io::ErrorKind::NotConnected`] after
     /// [`shutdown`](Self::shutdown).
     ///
@@ -334,7 +336,7 @@ impl AggregateStore {
             let mut events = Vec::new();
             load(&stream, StreamEnd::default(), behind.as_ref(), |loaded| {
                 events.push(loaded.to_eventfold()?);
-                Ok(())
+                Ok(ControlFlow::Continue(()))
             })?;
             Ok(events)
         })

@@ -3,8 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
+use eventfold_es::StreamId;
 use eventfold_es::prelude::*;
-use eventfold_es::{Projection, StoredEvent, StreamId};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
@@ -225,8 +225,7 @@ impl Projection for Hotspots {
     }
 
     fn apply(&mut self, _type: &str, _id: &str, event: &eventfold::Event) {
-        let data = event.data.to_string();
-        match FileChanged::decode(StoredEvent::new(&event.event_type, &data)) {
+        match FileChanged::from_eventfold(event) {
             Ok(change) => self.add(change, event.actor.as_deref()),
             // The store reports this as the reason why the read model cannot be read.
             Err(error) => panic!("{error}"),

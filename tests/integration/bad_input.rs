@@ -9,7 +9,7 @@ use crate::support::files::{edit, segments};
 use crate::support::{Ledger, LedgerCommand as Do, copy, journal, open, refusal, temp_dir, verify};
 
 /// A closed store with three events of one ledger.
-async fn store_with_events() -> tempfile::TempDir {
+async fn store_with_events() -> crate::support::TempDir {
     let dir = temp_dir();
     let store = open(&dir).await;
     let ledger = store.get::<Ledger>("a").await.unwrap();

@@ -7,7 +7,7 @@ use eventfold_es::{CommandContext, ExecuteError};
 
 use crate::support::{
     Door, Ledger, LedgerCommand as Do, LedgerError, LedgerEvent, abandon, copy, eventually,
-    in_time, journal, notes, open, open_when_free, poll_once, stall, stream_file, temp_dir, verify,
+    in_time, journal, notes, open, poll_once, stall, stream_file, temp_dir, verify,
 };
 
 fn added(amount: u64) -> LedgerEvent {
@@ -334,8 +334,8 @@ async fn a_caller_that_goes_away_does_not_stop_its_command() {
     abandon(ledger.send(command)).await;
     drop((ledger, store));
     gone.open();
-    // The command that waits keeps the store open until it is served.
-    let store = open_when_free(&dir).await;
+    // The next store waits for it.
+    let store = open(&dir).await;
     let ledger = store.get::<Ledger>("a").await.unwrap();
     assert_eq!(ledger.state().await.unwrap(), Ledger::of(1..=51));
 }

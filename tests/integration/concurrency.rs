@@ -9,8 +9,8 @@ use tokio::task::JoinSet;
 
 use crate::support::{
     Door, Ledger, LedgerCommand as Do, LedgerEvent, abandon, child, copy, eventually,
-    fast_temp_dir, in_time, journal, open, open_when_free, poll_once, random, refusal, stall,
-    stream_file, temp_dir, verify,
+    fast_temp_dir, in_time, journal, open, poll_once, random, refusal, stall, stream_file,
+    temp_dir, verify,
 };
 
 fn expecting(version: u64) -> CommandContext {
@@ -502,7 +502,7 @@ async fn an_actor_spawned_inside_a_store_is_that_stores_aggregate() {
     ledger.send(Do::Add(1)).await.unwrap();
     drop(ledger);
 
-    let store = open_when_free(&dir).await;
+    let store = open(&dir).await;
     let spawned = spawn_actor::<Ledger>(&stream).unwrap();
     let got = store.get::<Ledger>("a/b").await.unwrap();
     spawned.send(Do::Add(2)).await.unwrap();

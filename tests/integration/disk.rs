@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use eventfold_es::AggregateStore;
-use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use crate::support::files::{Line, copy_into, edit, used};
@@ -15,16 +14,16 @@ use crate::support::{
 /// A directory as it is on the disk at two moments of a store's life.
 struct Moments {
     /// Before the last commits.
-    before: TempDir,
+    before: crate::support::TempDir,
     /// After them, the store not closed.
-    after: TempDir,
+    after: crate::support::TempDir,
     /// The last commits.
     last: Vec<Line>,
 }
 
 impl Moments {
     /// A copy of `after` whose streams are those of `before`: the journal is ahead of them.
-    fn journal_ahead(&self) -> TempDir {
+    fn journal_ahead(&self) -> crate::support::TempDir {
         let dir = fast_temp_dir();
         copy_into(
             &self.after.path().join("journal"),

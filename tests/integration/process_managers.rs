@@ -1,6 +1,7 @@
 //! Process managers: the commands of each reaction are sent, and take effect once.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use eventfold_es::{
     Aggregate, AggregateStore, CommandContext, CommandEnvelope, InjectOptions, ProcessManager,
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::support::files::edit;
-use crate::support::{Ledger, LedgerCommand as Do, copy, temp_dir, verify};
+use crate::support::{Ledger, LedgerCommand as Do, child, copy, fast_temp_dir, temp_dir, verify};
 
 /// What is reserved on a shelf.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -40,6 +41,9 @@ impl Aggregate for Shelf {
     type Error = TooMany;
 
     fn handle(&self, command: ShelfCommand) -> Result<Vec<ShelfEvent>, TooMany> {
+        if ALOUD.load(Ordering::Relaxed) {
+            child::say("decided");
+        }
         let ShelfCommand::Reserve { quantity } = command;
         if quantity > 100_000 {
             return Err(TooMany(quantity));
@@ -297,4 +301,45 @@ async fn an_injected_event_runs_process_managers_if_asked() {
         .await
         .unwrap();
     assert_eq!(reserved(&store, "left").await, [1, 2]);
+}
+
+/// Whether each command that a shelf decides is said aloud.
+static ALOUD: AtomicBool = AtomicBool::new(false);
+
+/// Reacts to more events than a stream remembers keys.
+pub(crate) async fn react_to_very_many(dir: &Path) {
+    let store = open(dir).await;
+    for some in VERY_MANY.collect::<Vec<u64>>().chunks(10) {
+        add(&store, some).await;
+    }
+    ALOUD.store(true, Ordering::Relaxed);
+    store.run_process_managers().await.unwrap();
+    child::wait_for_the_end();
+}
+
+const VERY_MANY: std::ops::Range<u64> = 1_000..2_200;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_manager_killed_after_very_many_commands_of_one_run_repeats_none() {
+    let dir = fast_temp_dir();
+    let mut child = child::start("react to very many", dir.path());
+    for _ in 0..2_350 {
+        assert_eq!(child.hear().as_deref(), Some("decided"));
+    }
+    child.kill();
+    let store = open(&dir).await;
+    let before = reserved(&store, "left").await.len();
+    assert!(
+        before > 1_100,
+        "only {before}, which could all be remembered"
+    );
+    store.run_process_managers().await.unwrap();
+    assert_eq!(
+        reserved(&store, "left").await,
+        VERY_MANY.collect::<Vec<u64>>()
+    );
+    assert_eq!(
+        reserved(&store, "right").await,
+        VERY_MANY.collect::<Vec<u64>>()
+    );
 }

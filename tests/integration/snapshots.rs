@@ -144,7 +144,7 @@ async fn a_snapshot_is_never_of_what_is_not_durable() {
 }
 
 /// A closed store with a snapshot of the ledger `a` at version 4 of 6, and what its state is.
-async fn with_snapshot() -> (tempfile::TempDir, (Ledger, u64)) {
+async fn with_snapshot() -> (crate::support::TempDir, (Ledger, u64)) {
     let dir = temp_dir();
     let store = with_every(&dir, 4).await;
     let ledger = store.get::<Ledger>("a").await.unwrap();

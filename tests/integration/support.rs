@@ -12,14 +12,15 @@ use std::time::{Duration, Instant};
 use eventfold_es::{Aggregate, AggregateStore};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tempfile::TempDir;
 
 pub(crate) mod child;
 pub(crate) mod files;
 pub(crate) mod stall;
+mod temp_dir;
 
 pub(crate) use files::{copy, journal, verify};
 pub(crate) use stall::{abandon, stall};
+pub(crate) use temp_dir::{TempDir, fast_temp_dir, temp_dir};
 
 /// How long anything may take before a test calls it hung.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
@@ -127,32 +128,8 @@ impl Aggregate for Ledger {
     }
 }
 
-pub(crate) fn temp_dir() -> TempDir {
-    tempfile::tempdir().unwrap()
-}
-
-/// A directory where making something durable costs nothing, if there is such a place: for tests
-/// that open very many stores and do not ask what the disk holds.
-pub(crate) fn fast_temp_dir() -> TempDir {
-    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| temp_dir())
-}
-
 pub(crate) async fn open(dir: impl AsRef<Path>) -> AggregateStore {
     AggregateStore::open(dir).await.unwrap()
-}
-
-/// Opens the store in `dir` as soon as whoever has it open lets go of it.
-pub(crate) async fn open_when_free(dir: impl AsRef<Path>) -> AggregateStore {
-    let start = Instant::now();
-    loop {
-        match AggregateStore::open(&dir).await {
-            Err(error)
-                if error.kind() == std::io::ErrorKind::ResourceBusy
-                    && start.elapsed() < DEADLINE => {}
-            opened => return opened.unwrap(),
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
 }
 
 /// The text with which opening `dir` is refused.

@@ -1,6 +1,7 @@
 //! Activation: an aggregate enters memory from its newest snapshot and the events behind it.
 
 use std::io;
+use std::ops::ControlFlow;
 
 use super::head::Head;
 use super::keys::Keys;
@@ -56,7 +57,7 @@ impl<A: Aggregate> Head<A> {
             Self::from_snapshot(stream)?.unwrap_or_else(|| (Self::empty(), StreamEnd::default()));
         let behind = stream.tail().behind.clone();
         let found = load(stream, start, behind.as_ref(), |loaded| {
-            head.fold(stream, loaded)
+            head.fold(stream, loaded).map(ControlFlow::Continue)
         })?;
         Ok((head, found))
     }

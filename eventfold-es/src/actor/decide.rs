@@ -1,5 +1,6 @@
 //! One command: decide, encode, evolve, hand the commit over.
 
+use std::ops::ControlFlow;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use uuid::Uuid;
@@ -166,7 +167,11 @@ impl<A: Aggregate> Actor<A> {
                     events.push(event);
                     position = loaded.position.unwrap_or(position);
                 }
-                Ok(())
+                Ok(if loaded.version < last {
+                    ControlFlow::Continue(())
+                } else {
+                    ControlFlow::Break(())
+                })
             })?;
             if events.len() as u64 != known.count {
                 let text = format!(

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::io;
+use std::ops::ControlFlow;
 
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -107,7 +108,7 @@ impl<A: Aggregate> Actor<A> {
                     behind.as_ref(),
                     |loaded: Loaded<'_>| {
                         ids.extend(loaded.id().map(|id| xxh3_128(id.as_bytes())));
-                        Ok(())
+                        Ok(ControlFlow::Continue(()))
                     },
                 )?;
                 Ok(ids)

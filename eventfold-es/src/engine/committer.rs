@@ -16,12 +16,12 @@ use super::adopted::Adopted;
 use super::commit::{Adoption, Commit, CommitError, Done, Request};
 use super::disk;
 use super::files::{Files, OPEN_FILES};
-use super::journal::commit_line::{write, write_adopted};
 use super::journal::recover::note_doubt;
 use super::journal::{AppendError, Batch, Journal, Spare};
-use super::load::line_hash;
+use super::round::{
+    Answer, Round, StagedStream, add_adoption, add_commit, find, last_line_hash, size_of,
+};
 use super::shared::Shared;
-use super::snapshot::Draft;
 use super::stream::{Behind, Stream, StreamEnd};
 use super::upkeep::{CheckpointJob, Job, Upkeep};
 
@@ -33,10 +33,6 @@ const LARGEST_BATCH: usize = 4 * 1024 * 1024;
 const CHECKPOINT_EVERY: u64 = if cfg!(test) { 6 } else { 8 * 1024 } * 1024;
 /// How long to wait after a new segment could not be made.
 const SEGMENT_RETRY: Duration = Duration::from_secs(1);
-/// More than a line of the journal holds besides its events and the stream's name.
-const LINE_OVERHEAD: usize = 160;
-/// More than position and checksum add to an event.
-const EVENT_OVERHEAD: usize = 64;
 
 /// The state of the committer's thread.
 pub(crate) struct Committer {
@@ -57,33 +53,6 @@ pub(crate) struct Committer {
     dirty: HashSet<PathBuf>,
     checkpoint_round: u64,
     since_checkpoint: u64,
-}
-
-/// The requests that are served together.
-struct Round {
-    batch: Batch,
-    streams: Vec<StagedStream>,
-    answers: Vec<Answer>,
-}
-
-/// What a round adds to one stream.
-struct StagedStream {
-    stream: Arc<Stream>,
-    start: StreamEnd,
-    end: StreamEnd,
-    /// The lines to append to the file; empty if they are there already.
-    lines: Vec<u8>,
-    adopted: bool,
-    /// A snapshot of the state at some version in this round, and that place.
-    snapshot: Option<(Draft, StreamEnd)>,
-}
-
-struct Answer {
-    done: Done,
-    /// The position of the last event that is answered for.
-    position: u64,
-    /// For a fence: whose failure it must report.
-    fence: Option<(Arc<Stream>, u64)>,
 }
 
 impl Committer {
@@ -151,8 +120,10 @@ impl Committer {
     /// Begins a round whose first request is `first`.
     fn start_round(&mut self, first: &Request) -> Round {
         self.round += 1;
+        // What a failed store's journal holds behind its end is in doubt: nothing may follow on it.
+        let may_write = self.shared.check_failed().is_ok();
         let has_lines = self.journal.end().offset > 0;
-        if has_lines && !self.journal.has_room_for(size_of(first) as u64) {
+        if may_write && has_lines && !self.journal.has_room_for(size_of(first) as u64) {
             self.start_segment();
         }
         Round {
@@ -463,75 +434,6 @@ fn respond(done: Done, result: Result<u64, CommitError>) {
     }
 }
 
-/// The stream's place in a round. The newest first: commits of one stream tend to come together.
-fn find<'a>(streams: &'a mut [StagedStream], stream: &Arc<Stream>) -> Option<&'a mut StagedStream> {
-    streams
-        .iter_mut()
-        .rev()
-        .find(|staged| Arc::ptr_eq(&staged.stream, stream))
-}
-
-/// Writes a commit's line to the round's batch.
-fn add_commit(round: &mut Round, commit: Commit) {
-    let batch = &mut round.batch;
-    let staged = find(&mut round.streams, &commit.stream).expect("the stream was staged");
-    let at = StreamEnd {
-        offset: staged.start.offset + staged.lines.len() as u64,
-        ..staged.end
-    };
-    let place = commit.stream.place(&at);
-    write(batch, &place, &commit.events, &mut staged.lines);
-    staged.end.version += commit.events.count();
-    staged.end.position = batch.end.position;
-    if let Some(draft) = commit.snapshot {
-        let end = StreamEnd {
-            offset: staged.start.offset + staged.lines.len() as u64,
-            hash: last_line_hash(&staged.lines),
-            ..staged.end
-        };
-        staged.snapshot = Some((draft, end));
-    }
-    round.answers.push(Answer {
-        done: commit.done,
-        position: staged.end.position,
-        fence: None,
-    });
-}
-
-/// Writes adopted lines to the round's batch, one commit for each run without a gap.
-fn add_adoption(round: &mut Round, adoption: Adoption) {
-    let batch = &mut round.batch;
-    let staged = find(&mut round.streams, &adoption.stream).expect("the stream was staged");
-    let mut lines = adoption.lines.iter().peekable();
-    while let Some((offset, line)) = lines.next() {
-        let mut run = vec![line.as_slice()];
-        let mut end = offset + line.len() as u64 + 1;
-        while let Some((next, line)) = lines.peek()
-            && *next == end
-        {
-            run.push(line);
-            end += line.len() as u64 + 1;
-            lines.next();
-        }
-        let at = StreamEnd {
-            offset: *offset,
-            ..staged.end
-        };
-        write_adopted(batch, &adoption.stream.place(&at), &run);
-        staged.end.version += run.len() as u64;
-        staged.end.offset = end;
-        staged.end.position = batch.end.position;
-        staged.end.hash = line_hash(run.last().expect("a run has a line"));
-    }
-    staged.end.offset = adoption.file_end;
-    staged.adopted = !adoption.lines.is_empty();
-    round.answers.push(Answer {
-        done: adoption.done,
-        position: staged.end.position,
-        fence: None,
-    });
-}
-
 /// Keeps what another program left unfinished at the end of a stream's file, before it is cut off.
 fn keep_unfinished_line(stream: &Stream, offset: u64) -> io::Result<()> {
     let file = stream.file();
@@ -549,30 +451,4 @@ fn fence_result(stream: &Stream, epoch: u64) -> Result<u64, CommitError> {
     stream
         .failure(epoch)
         .map_or_else(|| Ok(stream.durable_position()), Err)
-}
-
-fn last_line_hash(lines: &[u8]) -> u64 {
-    let line = lines.strip_suffix(b"\n").unwrap_or(lines);
-    let start = line.iter().rposition(|byte| *byte == b'\n');
-    line_hash(&line[start.map_or(0, |newline| newline + 1)..])
-}
-
-/// About how many bytes a request adds to the journal.
-fn size_of(request: &Request) -> usize {
-    match request {
-        Request::Commit(commit) => {
-            let events = usize::try_from(commit.events.count()).unwrap_or(usize::MAX);
-            commit.events.size() + events * EVENT_OVERHEAD + overhead(&commit.stream)
-        }
-        Request::Adopt(adoption) => {
-            let lines = adoption.lines.iter();
-            lines.map(|(_, line)| line.len() + 1).sum::<usize>() + overhead(&adoption.stream)
-        }
-        Request::Fence { .. } | Request::Close => 0,
-    }
-}
-
-fn overhead(stream: &Stream) -> usize {
-    let id = stream.id();
-    LINE_OVERHEAD + id.aggregate_type().len() + id.id().len()
 }

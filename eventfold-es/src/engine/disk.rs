@@ -230,6 +230,10 @@ pub(crate) fn create_dir(dir: &Path) -> io::Result<()> {
 
 /// Creates a directory and those above it, readable by its owner alone, durably.
 pub(crate) fn create_private_dir(dir: &Path) -> io::Result<()> {
+    if dir.exists() && !dir.is_dir() {
+        let text = format!("{} is a file, not a directory", dir.display());
+        return Err(io::Error::new(io::ErrorKind::NotADirectory, text));
+    }
     let missing: Vec<&Path> = dir.ancestors().take_while(|dir| !dir.exists()).collect();
     let create = || -> io::Result<()> {
         #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::ops::ControlFlow;
 
 use xxhash_rust::xxh3::Xxh3Default;
 use xxhash_rust::xxh64::xxh64;
@@ -90,7 +91,7 @@ pub(crate) fn is_at(stream: &Stream, end: &StreamEnd) -> io::Result<bool> {
     }
 }
 
-/// Reads `stream` from `start` on and hands each event to `each`.
+/// Reads `stream` from `start` on and hands each event to `each`, until that breaks off.
 ///
 /// `behind` is what the file lacks. Lines of other programs behind all that the journal has are
 /// handed on like the others and listed in [`Found::foreign`].
@@ -98,7 +99,7 @@ pub(crate) fn load(
     stream: &Stream,
     start: StreamEnd,
     behind: Option<&Behind>,
-    mut each: impl FnMut(Loaded<'_>) -> io::Result<()>,
+    mut each: impl FnMut(Loaded<'_>) -> io::Result<ControlFlow<()>>,
 ) -> io::Result<Found> {
     let path = stream.file();
     let mut found = Found {
@@ -134,18 +135,17 @@ pub(crate) fn load(
         let size = found.file_length.min(limit).saturating_sub(start.offset);
         let capacity = usize::try_from(size.clamp(1, 256 * 1024)).expect("at most 256 KiB");
         let reader = BufReader::with_capacity(capacity, file.take(limit - start.offset));
-        read_lines(stream, reader, adopted, &mut found, &mut each)?;
+        if read_lines(stream, reader, adopted, &mut found, &mut each)?.is_break() {
+            return Ok(found);
+        }
     }
     if let Some(behind) = behind {
         let from = usize::try_from(start.offset.saturating_sub(behind.offset));
         let lines = behind.lines.get(from.unwrap_or(usize::MAX)..);
-        read_lines(
-            stream,
-            lines.unwrap_or_default(),
-            adopted,
-            &mut found,
-            &mut each,
-        )?;
+        let lines = lines.unwrap_or_default();
+        if read_lines(stream, lines, adopted, &mut found, &mut each)?.is_break() {
+            return Ok(found);
+        }
         found.file_length = found.end.offset;
     }
     if let Some(adopted) = adopted
@@ -162,8 +162,8 @@ fn read_lines(
     mut reader: impl BufRead,
     adopted: Option<Adopted>,
     found: &mut Found,
-    each: &mut impl FnMut(Loaded<'_>) -> io::Result<()>,
-) -> io::Result<()> {
+    each: &mut impl FnMut(Loaded<'_>) -> io::Result<ControlFlow<()>>,
+) -> io::Result<ControlFlow<()>> {
     let path = stream.file();
     let mut prefix = (found.end.offset == 0 && adopted.is_some()).then(Xxh3Default::new);
     let mut buffer = Vec::new();
@@ -174,7 +174,7 @@ fn read_lines(
             .map_err(|e| disk::at("read", &path, &e))?;
         let Some(line) = buffer.strip_suffix(b"\n") else {
             // The end, or a line that another program did not finish.
-            return Ok(());
+            return Ok(ControlFlow::Continue(()));
         };
         let offset = found.end.offset;
         let next = offset + buffer.len() as u64;
@@ -202,7 +202,7 @@ fn read_lines(
                 "version {stated} stands where {version} belongs"
             )));
         }
-        each(Loaded {
+        let flow = each(Loaded {
             version,
             event: StoredEvent::new(&read.name, read.data.get()),
             key: read.key.as_deref(),
@@ -224,6 +224,9 @@ fn read_lines(
             found.before_foreign = found.end;
         } else {
             found.foreign.push((offset, line.to_vec()));
+        }
+        if flow.is_break() {
+            return Ok(flow);
         }
     }
 }

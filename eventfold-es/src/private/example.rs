@@ -34,6 +34,7 @@ pub enum CounterEvent {
 #[error("nothing to add")]
 pub struct NothingToAdd;
 
+#[diagnostic::do_not_recommend]
 impl Aggregate for Counter {
     const AGGREGATE_TYPE: &'static str = "counter";
     type Command = Add;
@@ -61,6 +62,7 @@ pub struct Total {
     pub value: u64,
 }
 
+#[diagnostic::do_not_recommend]
 impl Projection for Total {
     const NAME: &'static str = "total";
 
@@ -77,6 +79,7 @@ impl Projection for Total {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Forward;
 
+#[diagnostic::do_not_recommend]
 impl ProcessManager for Forward {
     const NAME: &'static str = "forward";
 

@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 #[cfg(target_os = "linux")]
 use crate::many_aggregates;
-use crate::{concurrency, disk};
+use crate::{concurrency, disk, process_managers};
 
 const ROLE: &str = "EVENTFOLD_ES_TEST_ROLE";
 const DIR: &str = "EVENTFOLD_ES_TEST_DIR";
@@ -117,6 +117,9 @@ fn plays_its_role() {
         "hold" => runtime.block_on(concurrency::hold(dir)),
         "try to open" => runtime.block_on(concurrency::try_to_open(dir)),
         "write under load" => runtime.block_on(disk::write_under_load(dir)),
+        "react to very many" => {
+            runtime.block_on(process_managers::react_to_very_many(dir));
+        }
         #[cfg(target_os = "linux")]
         "live under a limit" => runtime.block_on(many_aggregates::live_under_a_limit(dir)),
         role => panic!("there is no role {role} on {}", dir.display()),

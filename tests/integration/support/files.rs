@@ -5,10 +5,9 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use tempfile::TempDir;
 
 /// A copy of the directory as it is now: what is left if the process is killed at this moment.
-pub(crate) fn copy(base: &Path) -> TempDir {
+pub(crate) fn copy(base: &Path) -> crate::support::TempDir {
     let copy = super::fast_temp_dir();
     copy_into(base, copy.path());
     copy

@@ -1,10 +1,5 @@
-//! Stores whose power fails at any moment.
-//!
-//! A store runs for a while on a watched directory. For many points of what it did to the disk, and
-//! for many choices of what a failing disk may make of the rest, the directory is rebuilt as it could
-//! have been left and opened again.
-//!
-//! `EVENTFOLD_SEEDS=1000000 cargo test --release -p eventfold-es power_loss` tries that many.
+//! What the engine's own tests of crashes and failing disks share: a domain that shows if anything is
+//! lost or halved, and the checks.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,11 +7,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::disk::faults::{Choices, Log, Watch};
-use crate::{Aggregate, AggregateStore, CommandContext, Projection};
+use super::disk::faults::Choices;
+use crate::{Aggregate, AggregateStore, Projection};
 
-/// How many cases are tried unless the environment says otherwise.
-const SEEDS: u64 = 2_000;
+mod failing_io;
+mod power_loss;
+
 /// How many aggregates there are.
 const ACCOUNTS: u64 = 4;
 
@@ -104,39 +100,6 @@ fn note(number: u64) -> Note {
     }
 }
 
-/// Runs a store on `dir` and notes what was answered. Commands come in groups that are under way
-/// together; `numbers` are theirs.
-async fn run(dir: &Path, watch: &Watch, numbers: std::ops::Range<u64>) {
-    let store = open(dir).await.expect("the disk works");
-    let numbers: Vec<u64> = numbers.collect();
-    for (i, group) in numbers.chunks(5).enumerate() {
-        let mut under_way = Vec::new();
-        for number in group {
-            let account = store
-                .get::<Account>(&id(*number))
-                .await
-                .expect("it is open");
-            let number = *number;
-            under_way.push(tokio::spawn(async move {
-                let context = CommandContext::default();
-                account
-                    .execute(note(number), context)
-                    .await
-                    .expect("the disk works");
-                number
-            }));
-        }
-        for command in under_way {
-            watch.mark(command.await.expect("it does not panic"));
-        }
-        if i % 3 == 0 {
-            let _: Everything = store.projection().expect("the disk works");
-            store.inner.save_projections();
-        }
-    }
-    store.shutdown().await.expect("the disk works");
-}
-
 /// Opens what the power failure left and checks it against what was answered before.
 async fn check(dir: &Path, answered: &[u64]) -> Result<(), String> {
     let store = open(dir)
@@ -219,79 +182,4 @@ fn temp_dir() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     let dir = tempfile::tempdir_in(memory).or_else(|_| tempfile::tempdir());
     dir.expect("there is a place for temporary files")
-}
-
-/// A run of its own, and what it did to the disk.
-fn recorded(numbers: std::ops::Range<u64>) -> Log {
-    let dir = temp_dir();
-    let watch = Watch::start(dir.path());
-    runtime().block_on(run(dir.path(), &watch, numbers));
-    watch.stop()
-}
-
-fn seeds() -> u64 {
-    let seeds = std::env::var("EVENTFOLD_SEEDS").ok();
-    seeds.and_then(|seeds| seeds.parse().ok()).unwrap_or(SEEDS)
-}
-
-/// Rebuilds a directory from `log` by `seed`, and checks it. The power may fail once more while it is
-/// brought in order.
-fn try_seed(log: &Log, seed: u64) -> Result<(), String> {
-    let mut choices = Choices::new(seed);
-    let point = log.point(&mut choices);
-    let answered = log.answers(point);
-    let dir = temp_dir();
-    log.image(point, &mut choices, dir.path())
-        .map_err(|e| e.to_string())?;
-    if choices.below(4) > 0 {
-        return runtime().block_on(check(dir.path(), &answered));
-    }
-    let watch = Watch::resume(dir.path());
-    let checked = runtime().block_on(check(dir.path(), &answered));
-    let second = watch.stop();
-    checked?;
-    let again = temp_dir();
-    let point = second.point(&mut choices);
-    second
-        .image(point, &mut choices, again.path())
-        .map_err(|e| e.to_string())?;
-    runtime()
-        .block_on(check(again.path(), &answered))
-        .map_err(|e| format!("after a second failure at {point}: {e}"))
-}
-
-#[test]
-fn a_power_failure_at_any_moment_loses_no_answered_command_and_halves_none() {
-    let logs: Vec<Log> = (0..8)
-        .map(|run| recorded(run * 1_000..run * 1_000 + 40))
-        .collect();
-    let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
-    let failures: Vec<String> = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads)
-            .map(|worker| {
-                let logs = &logs;
-                scope.spawn(move || {
-                    (worker..seeds())
-                        .step_by(usize::try_from(threads).expect("few threads"))
-                        .filter_map(|seed| {
-                            let log = &logs[usize::try_from(seed).expect("few seeds") % logs.len()];
-                            let failed = try_seed(log, seed).err()?;
-                            Some(format!("seed {seed}: {failed}"))
-                        })
-                        .collect::<Vec<_>>()
-                })
-            })
-            .collect();
-        let joined = workers
-            .into_iter()
-            .map(|worker| worker.join().expect("no panic"));
-        joined.flatten().collect()
-    });
-    assert!(
-        failures.is_empty(),
-        "{} of {} seeds failed:\n{}",
-        failures.len(),
-        seeds(),
-        failures[..failures.len().min(10)].join("\n")
-    );
 }

@@ -1,0 +1,99 @@
+//! What the tests do to the files of a store.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+pub(crate) use super::published::tools::wait_until_released;
+
+/// Copies a directory with all that is in it.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// All files below `dir` of that name.
+pub(crate) fn find(dir: &Path, name: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(find(&path, name));
+        } else if path.ends_with(name) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// The journal's segments, in order.
+pub(crate) fn segments(base: &Path) -> Vec<PathBuf> {
+    let journal = fs::read_dir(base.join("journal")).unwrap();
+    let mut segments: Vec<_> = journal
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "jsonl")
+        })
+        .collect();
+    segments.sort();
+    segments
+}
+
+/// The commits of the journal, in order.
+pub(crate) fn commits(base: &Path) -> Vec<Value> {
+    let mut commits = Vec::new();
+    for segment in segments(base) {
+        let bytes = fs::read(segment).unwrap();
+        let lines = bytes.split(|byte| *byte == b'\n' || *byte == 0);
+        let lines = lines.filter(|line| !line.is_empty()).skip(1);
+        commits.extend(lines.map(|line| serde_json::from_slice::<Value>(line).unwrap()));
+    }
+    commits
+}
+
+/// How the rest of the journal looks like after a crash.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Rest {
+    /// Not written yet, the file was made larger before.
+    Zeros,
+    /// The file ends.
+    Nothing,
+    /// The next line was half written.
+    HalfALine,
+}
+
+/// Leaves only the first `lines` lines, header included, of the journal's first segment, and nothing of
+/// what is written once a migration is through.
+pub(crate) fn interrupt_migration(base: &Path, lines: usize, rest: Rest) {
+    fs::remove_file(base.join("journal/checkpoint.json")).unwrap();
+    for adopted in find(base, "adopted.json") {
+        fs::remove_file(adopted).unwrap();
+    }
+    let mut all = segments(base).into_iter();
+    let segment = all.next().unwrap();
+    for later in all {
+        fs::remove_file(later).unwrap();
+    }
+    let mut bytes = fs::read(&segment).unwrap();
+    let whole = bytes.split_inclusive(|byte| *byte == b'\n');
+    let keep: usize = whole.take(lines).map(<[u8]>::len).sum();
+    match rest {
+        Rest::Zeros => bytes[keep..].fill(0),
+        Rest::Nothing => bytes.truncate(keep),
+        Rest::HalfALine => {
+            let next = bytes[keep..].iter().position(|byte| *byte == b'\n');
+            bytes.truncate(keep + next.unwrap_or(0) / 2);
+        }
+    }
+    fs::write(&segment, bytes).unwrap();
+}
