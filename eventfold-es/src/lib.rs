@@ -205,6 +205,7 @@ mod layout;
 mod process_manager;
 mod projection;
 mod read_side;
+mod report;
 mod store;
 mod stream;
 
@@ -218,6 +219,7 @@ pub use handle::{AggregateHandle, Committed};
 pub use layout::StreamLayout;
 pub use process_manager::{ProcessManager, ProcessManagerReport};
 pub use projection::Projection;
+pub use report::{Finding, RepairReport, Repaired, Severity, VerifyReport};
 pub use store::{AggregateStore, AggregateStoreBuilder, InjectOptions, spawn_actor};
 pub use stream::{InvalidStreamId, Position, StreamId, Version};
 

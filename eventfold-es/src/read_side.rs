@@ -6,6 +6,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub(crate) mod audit;
 mod checkpoint;
 mod follower;
 mod outbox;

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 mod builder;
+mod maintenance;
 mod spawn;
 
 pub use builder::AggregateStoreBuilder;

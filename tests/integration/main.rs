@@ -4,6 +4,7 @@ mod bad_input;
 mod commands;
 mod compat;
 mod concurrency;
+mod damage;
 mod derive;
 mod disk;
 mod kill;

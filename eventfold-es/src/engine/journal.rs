@@ -13,6 +13,7 @@ use super::disk::{self, File, Open};
 pub(crate) mod commit_line;
 pub(crate) mod reader;
 pub(crate) mod recover;
+pub(crate) mod survey;
 
 use commit_line::write_header;
 

@@ -90,7 +90,7 @@ impl Open {
     fn at(index: &Index, after: u64) -> io::Result<Self> {
         let first = index
             .holding(after + 1)
-            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the journal is empty"))?;
+            .ok_or_else(|| disk::damaged(&index.path(1), 0, &"the file is missing"))?;
         // The chain of a segment starts with what its header states of the one before.
         let path = index.path(first);
         let mut file = File::open(&path).map_err(|e| disk::at("open", &path, &e))?;

@@ -17,9 +17,9 @@ pub(crate) struct Recovered {
     pub(crate) segments: Vec<u64>,
     pub(crate) end: End,
     /// The newest position that lines behind the end prove to have been durable.
-    proven_by_tail: u64,
+    pub(super) proven_by_tail: u64,
     /// Where the bytes behind the end stop being zeros; the end's offset if there are none.
-    tail_end: u64,
+    pub(crate) tail_end: u64,
 }
 
 /// Reads the journal in `dir` from `start` on, its very beginning if that is `None`, and hands
@@ -108,7 +108,7 @@ fn doubt(dir: &Path) -> PathBuf {
 }
 
 /// Moves `end` over the valid lines of a segment.
-fn scan_segment(
+pub(super) fn scan_segment(
     path: &Path,
     bytes: &[u8],
     end: &mut End,
@@ -171,7 +171,7 @@ fn whole_lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 ///
 /// A line is genuine if its checksum follows on the one that the line before it states, whatever
 /// became of the rest of that line. A genuine line states what was durable when it was written.
-fn examine_tail(bytes: &[u8], end: End) -> (u64, u64) {
+pub(super) fn examine_tail(bytes: &[u8], end: End) -> (u64, u64) {
     let start = usize::try_from(end.offset)
         .unwrap_or(usize::MAX)
         .min(bytes.len());
@@ -199,19 +199,25 @@ impl Recovered {
     /// that anything outside the journal proves, with what proves it.
     pub(crate) fn check(&self, dir: &Path, proven: u64, by: &str) -> io::Result<()> {
         let path = segment_path(dir, self.end.segment);
+        match self.missing(proven, by) {
+            None => Ok(()),
+            Some(cause) => Err(disk::damaged(&path, self.end.offset, &cause)),
+        }
+    }
+
+    /// What is missing behind the end, in words, if anything is known to have been durable there.
+    pub(crate) fn missing(&self, proven: u64, by: &str) -> Option<String> {
         let (proven, by) = if self.proven_by_tail > proven {
             (self.proven_by_tail, "a later line of the journal")
         } else {
             (proven, by)
         };
-        if proven <= self.end.position {
-            return Ok(());
-        }
-        let cause = format!(
-            "the line with position {} is not valid or not there, but {by} shows that positions up to {proven} had been durable",
-            self.end.position + 1,
-        );
-        Err(disk::damaged(&path, self.end.offset, &cause))
+        (proven > self.end.position).then(|| {
+            format!(
+                "the line with position {} is not valid or not there, but {by} shows that positions up to {proven} had been durable",
+                self.end.position + 1,
+            )
+        })
     }
 
     /// Overwrites an unfinished tail with zeros, durably, so that its lines never come back.

@@ -1,0 +1,265 @@
+//! Looks through a store's directory and compares everything with the journal, changing nothing.
+//!
+//! Each stream's commits are noted while the journal is read, about 50 bytes each; the streams'
+//! files are then read one after the other.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+pub(crate) mod journaled;
+mod leftovers;
+mod stream_files;
+
+pub(crate) use stream_files::leading_foreign;
+
+use super::checkpoint::Checkpoint;
+use super::journal::survey::{Survey, survey};
+use super::journal::{list_segments, segment_path};
+use super::stream::Streams;
+use crate::layout::{RawNames, StreamLayout, find_raw_names};
+use crate::report::{Finding, Severity};
+use crate::stream::StreamId;
+use journaled::Journaled;
+
+/// Something that is not as it should be.
+#[derive(Debug)]
+pub(crate) struct Flaw {
+    pub(crate) finding: Finding,
+    /// What may be done about it, provided that the journal is whole.
+    pub(crate) remedy: Option<Remedy>,
+}
+
+/// What puts a flaw right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Remedy {
+    /// The journal's unfinished tail is overwritten with zeros.
+    CutTail,
+    /// The stream's file, and what is noted of adopted lines, are written anew.
+    Rebuild(StreamId),
+    /// What is noted of the stream's adopted lines is written anew.
+    NoteAdopted(StreamId),
+    /// The file is moved away.
+    SetAside,
+}
+
+impl Flaw {
+    pub(crate) fn new(file: &Path, severity: Severity, message: impl Into<String>) -> Self {
+        Self {
+            finding: Finding {
+                file: file.to_owned(),
+                offset: None,
+                severity,
+                message: message.into(),
+            },
+            remedy: None,
+        }
+    }
+
+    pub(crate) fn at(mut self, offset: u64) -> Self {
+        self.finding.offset = Some(offset);
+        self
+    }
+
+    pub(crate) fn remedy(mut self, remedy: Remedy) -> Self {
+        self.remedy = Some(remedy);
+        self
+    }
+}
+
+/// What a directory holds, and what is wrong with it.
+#[derive(Debug)]
+pub(crate) struct Audit {
+    pub(crate) layout: StreamLayout,
+    pub(crate) streams: Arc<Streams>,
+    /// What the journal holds, unless there is none.
+    pub(crate) survey: Option<Survey>,
+    pub(crate) journaled: BTreeMap<StreamId, Journaled>,
+    pub(crate) flaws: Vec<Flaw>,
+    /// Opening the store replays what is behind this position onto the streams' files.
+    redo_after: u64,
+    /// The newest position that a stream has beyond the journal, and which one does.
+    beyond: Option<(u64, StreamId)>,
+}
+
+/// Looks through the store in `base`, which is locked.
+pub(crate) fn audit(base: &Path) -> io::Result<Audit> {
+    let plain = StreamLayout::new(base);
+    let journal = plain.journal_dir();
+    let segments = if journal.is_dir() {
+        list_segments(&journal)?
+    } else {
+        Vec::new()
+    };
+    let mut audit = Audit {
+        streams: Streams::new(plain.clone()),
+        layout: plain,
+        survey: None,
+        journaled: BTreeMap::new(),
+        flaws: Vec::new(),
+        redo_after: 0,
+        beyond: None,
+    };
+    if !segments.is_empty() {
+        audit.read_journal(&journal)?;
+    }
+    let checkpoint = audit.check_checkpoint(&journal)?;
+
+    let found = find_raw_names(base, false);
+    match found {
+        Ok(mut raw_names) => {
+            audit.add_spawned(base, &mut raw_names);
+            audit.layout = StreamLayout::with_raw_names(base.to_owned(), raw_names);
+            audit.streams = Streams::new(audit.layout.clone());
+            stream_files::check(&mut audit)?;
+        }
+        Err(error) => {
+            // Without the names it is unknown which directory is which stream's.
+            let file = audit.layout.meta_dir().join("raw_names.json");
+            let flaw = Flaw::new(&file, Severity::Lost, cause_of(&error, &file));
+            audit.flaws.push(flaw);
+        }
+    }
+    audit.check_end(&journal, checkpoint);
+    leftovers::check(&mut audit)?;
+    Ok(audit)
+}
+
+impl Audit {
+    /// The position of the newest event.
+    pub(crate) fn head(&self) -> u64 {
+        let survey = self.survey.as_ref();
+        survey.map_or(0, |survey| survey.recovered.end.position)
+    }
+
+    /// Whether nothing of the journal is missing or damaged.
+    pub(crate) fn journal_is_whole(&self) -> bool {
+        let journal = self.layout.journal_dir();
+        let lost = |flaw: &Flaw| {
+            flaw.finding.severity == Severity::Lost && flaw.finding.file.starts_with(&journal)
+        };
+        !self.flaws.iter().any(lost)
+    }
+
+    fn read_journal(&mut self, dir: &Path) -> io::Result<()> {
+        let journaled = &mut self.journaled;
+        let mut nameless = None;
+        let survey = survey(dir, |commit| {
+            match StreamId::new(&commit.aggregate_type, &commit.id) {
+                Ok(id) => journaled.entry(id).or_default().add(commit),
+                Err(error) => nameless = Some(format!("position {}: {error}", commit.position)),
+            }
+        })?;
+        if let Some(broken) = &survey.broken {
+            let flaw = Flaw::new(&broken.path, Severity::Lost, &broken.cause);
+            self.flaws.push(flaw.at(broken.offset));
+        }
+        let file = segment_path(dir, survey.recovered.end.segment);
+        let of_streams = self.journaled.iter().filter_map(|(id, journaled)| {
+            let cause = journaled.contradiction.as_ref()?;
+            Some(format!("stream {id}: {cause}"))
+        });
+        for cause in of_streams.chain(nameless) {
+            self.flaws.push(Flaw::new(&file, Severity::Lost, cause));
+        }
+        self.survey = Some(survey);
+        Ok(())
+    }
+
+    /// Checks the checkpoint of the journal in `dir`, and returns it if it is whole.
+    fn check_checkpoint(&mut self, dir: &Path) -> io::Result<Option<Checkpoint>> {
+        let file = dir.join("checkpoint.json");
+        let read = Checkpoint::read(dir)?;
+        let Some(checkpoint) = read else {
+            if file.exists() {
+                let cause = "is damaged; without it the whole journal is replayed";
+                let flaw = Flaw::new(&file, Severity::Harmless, cause);
+                self.flaws.push(flaw.remedy(Remedy::SetAside));
+            }
+            return Ok(None);
+        };
+        self.redo_after = checkpoint.end.position;
+        if checkpoint.clean {
+            self.redo_after = u64::MAX;
+        }
+        let Some(survey) = &self.survey else {
+            return Ok(read);
+        };
+        let fits = survey.has(dir, checkpoint.end)?;
+        let goes_on = checkpoint.clean && checkpoint.end != survey.recovered.end;
+        if checkpoint.end.position <= self.head() && survey.broken.is_none() && (!fits || goes_on) {
+            self.redo_after = u64::MAX;
+            let cause = if fits {
+                "says that the store was closed, but the journal goes on behind that place"
+            } else {
+                "does not fit the journal"
+            };
+            let flaw = Flaw::new(&file, Severity::Repairable, cause);
+            self.flaws.push(flaw.remedy(Remedy::SetAside));
+        }
+        Ok(read)
+    }
+
+    /// A stream whose directory is the store's own, as `spawn_actor` makes one.
+    fn add_spawned(&self, base: &Path, raw_names: &mut RawNames) {
+        if base.join("app.jsonl").is_file() {
+            let spawned = self.journaled.keys().find(|id| {
+                let (aggregate_type, id) = (id.aggregate_type(), id.id());
+                id == "spawned" && !self.layout.stream_dir(aggregate_type, id).exists()
+            });
+            if let Some(id) = spawned {
+                raw_names.insert(id.clone(), base.to_owned());
+            }
+        }
+    }
+
+    /// Notes a line of ours that the journal does not have.
+    fn note_beyond(&mut self, position: u64, id: &StreamId) {
+        let newer = |(known, _): &(u64, StreamId)| *known < position;
+        if self.beyond.as_ref().is_none_or(newer) {
+            self.beyond = Some((position, id.clone()));
+        }
+    }
+
+    /// Tells what was durable and is missing at the journal's end from what was never finished.
+    fn check_end(&mut self, dir: &Path, checkpoint: Option<Checkpoint>) {
+        let by_checkpoint = checkpoint.map_or(0, |checkpoint| checkpoint.end.position);
+        let (proven, by) = match &self.beyond {
+            Some((position, id)) if *position > by_checkpoint => {
+                (*position, format!("a line of stream {id}"))
+            }
+            _ => (by_checkpoint, "the checkpoint".to_owned()),
+        };
+        let Some(survey) = &self.survey else {
+            if proven > 0 || checkpoint.is_some() {
+                let cause = format!("the journal is missing, but {by} shows that there was one");
+                let file = segment_path(dir, checkpoint.map_or(1, |known| known.end.segment));
+                self.flaws
+                    .insert(0, Flaw::new(&file, Severity::Lost, cause).at(0));
+            }
+            return;
+        };
+        if survey.broken.is_some() {
+            return;
+        }
+        let recovered = &survey.recovered;
+        let file = segment_path(dir, recovered.end.segment);
+        if let Some(cause) = recovered.missing(proven, &by) {
+            let flaw = Flaw::new(&file, Severity::Lost, cause).at(recovered.end.offset);
+            self.flaws.insert(0, flaw);
+        } else if recovered.tail_end > recovered.end.offset {
+            let bytes = recovered.tail_end - recovered.end.offset;
+            let cause = format!("an unfinished tail of {bytes} bytes, which was never answered");
+            let flaw = Flaw::new(&file, Severity::Harmless, cause).at(recovered.end.offset);
+            self.flaws.insert(0, flaw.remedy(Remedy::CutTail));
+        }
+    }
+}
+
+/// What `error` says, without the file's name if it begins with that.
+fn cause_of(error: &io::Error, file: &Path) -> String {
+    let text = error.to_string();
+    let name = format!("{} is ", file.display());
+    text.strip_prefix(&name).unwrap_or(&text).to_owned()
+}

@@ -1,0 +1,279 @@
+//! Each stream's files: the events, what is noted of adopted lines, the snapshot.
+
+use std::collections::BTreeSet;
+use std::io;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::journaled::Journaled;
+use super::{Audit, Flaw, Remedy, cause_of};
+use crate::engine::adopted::Adopted;
+use crate::engine::disk;
+use crate::engine::line::{self, LineError};
+use crate::engine::load::is_at;
+use crate::engine::snapshot::Saved;
+use crate::engine::stream::Stream;
+use crate::report::Severity;
+use crate::stream::StreamId;
+
+/// Checks the files of all streams that the journal or the directory has.
+pub(super) fn check(audit: &mut Audit) -> io::Result<()> {
+    let mut ids: BTreeSet<StreamId> = audit.layout.list_all()?.into_iter().collect();
+    ids.extend(audit.journaled.keys().cloned());
+    for id in ids {
+        let journaled = audit.journaled.remove(&id).unwrap_or_default();
+        let stream = audit.streams.get(&id);
+        let before = audit.flaws.len();
+        check_stream(audit, &stream, &journaled)?;
+        if journaled.contradiction.is_some() {
+            // The journal cannot say what is right.
+            for flaw in &mut audit.flaws[before..] {
+                flaw.remedy = None;
+            }
+        }
+        if !journaled.commits.is_empty() {
+            audit.journaled.insert(id, journaled);
+        }
+    }
+    Ok(())
+}
+
+fn check_stream(audit: &mut Audit, stream: &Stream, journaled: &Journaled) -> io::Result<()> {
+    let path = stream.file();
+    if stream.dir().join("archive.jsonl.zst").exists() {
+        let cause = "was rotated by `eventfold` (archive.jsonl.zst), which is not supported";
+        audit.flaws.push(Flaw::new(&path, Severity::Lost, cause));
+        return Ok(());
+    }
+    let bytes = disk::read_if_there(&path)?;
+    let before = audit.flaws.len();
+    match &bytes {
+        Some(bytes) => check_events(audit, stream, journaled, bytes),
+        None => {
+            if let Some(first) = journaled.commits.first() {
+                let severity = audit.grade(first.position);
+                let count = journaled.version();
+                let cause = format!("the file is missing; the journal has its {count} events");
+                let flaw = Flaw::new(&path, severity, cause);
+                let remedy = Remedy::Rebuild(stream.id().clone());
+                audit.flaws.push(flaw.remedy(remedy));
+            }
+        }
+    }
+    let is_whole = audit.flaws[before..].iter().all(|flaw| {
+        flaw.finding.severity == Severity::Harmless
+            && !matches!(flaw.remedy, Some(Remedy::Rebuild(_)))
+    });
+    check_adopted(audit, stream, journaled, bytes.as_deref(), is_whole);
+    check_snapshot(audit, stream, bytes.is_some(), is_whole)
+}
+
+impl Audit {
+    /// How much it matters that the lines at `position` are not in their stream's file.
+    fn grade(&self, position: u64) -> Severity {
+        if position > self.redo_after {
+            Severity::Harmless
+        } else {
+            Severity::Repairable
+        }
+    }
+}
+
+/// Compares a stream's file with the journal.
+fn check_events(audit: &mut Audit, stream: &Stream, journaled: &Journaled, bytes: &[u8]) {
+    let path = stream.file();
+    let rebuild = || Remedy::Rebuild(stream.id().clone());
+    let mut at = 0;
+    for commit in &journaled.commits {
+        let start = usize::try_from(commit.offset).unwrap_or(usize::MAX);
+        let gap = bytes.get(at..start).unwrap_or_default();
+        let end = commit.end_in(bytes);
+        let Some(end) = end.filter(|_| gap.trim_ascii().is_empty()) else {
+            let severity = audit.grade(commit.position);
+            let (offset, cause) = if (bytes.len() as u64) < journaled.end() {
+                let cause = "the file is shorter than the journal says";
+                (commit.offset.min(bytes.len() as u64), cause.to_owned())
+            } else {
+                let first = commit.version;
+                let cause = format!("version {first} and what follows differ from the journal");
+                (commit.offset, cause)
+            };
+            let flaw = Flaw::new(&path, severity, cause).at(offset);
+            audit.flaws.push(flaw.remedy(rebuild()));
+            return;
+        };
+        at = end;
+    }
+    check_rest(audit, stream, journaled, bytes, at);
+}
+
+/// Checks what a stream's file holds behind all that the journal has, which begins at `start`.
+fn check_rest(
+    audit: &mut Audit,
+    stream: &Stream,
+    journaled: &Journaled,
+    bytes: &[u8],
+    start: usize,
+) {
+    let path = stream.file();
+    let (mut offset, mut foreign) = (start, 0_u64);
+    let mut bad: Option<(u64, LineError)> = None;
+    let mut is_others = true;
+    let mut good_behind_bad = false;
+    for line in bytes[start..].split_inclusive(|byte| *byte == b'\n') {
+        let at = offset as u64;
+        offset += line.len();
+        let Some(line) = line.strip_suffix(b"\n") else {
+            let cause = "a line that was not finished";
+            audit
+                .flaws
+                .push(Flaw::new(&path, Severity::Harmless, cause).at(at));
+            continue;
+        };
+        if line.is_empty() {
+            continue;
+        }
+        match line::read(line, stream.seed()) {
+            Ok(event) => {
+                if let Some(position) = event.position {
+                    audit.note_beyond(position, stream.id());
+                    let cause = format!("position {position} is not in the journal");
+                    audit
+                        .flaws
+                        .push(Flaw::new(&path, Severity::Lost, cause).at(at));
+                    return;
+                }
+                foreign += 1;
+                good_behind_bad |= bad.is_some();
+                is_others = false;
+            }
+            Err(error) => {
+                is_others &= matches!(error, LineError::Checksum);
+                bad.get_or_insert((at, error));
+            }
+        }
+    }
+    if let Some((at, error)) = bad {
+        let flaw = if good_behind_bad {
+            let cause = format!("{error}, and events follow that are not in the journal");
+            Flaw::new(&path, Severity::Lost, cause)
+        } else if !journaled.commits.is_empty() {
+            let cause = format!("{error}, behind the end that the journal knows");
+            let remedy = Remedy::Rebuild(stream.id().clone());
+            Flaw::new(&path, Severity::Repairable, cause).remedy(remedy)
+        } else if is_others {
+            let cause = format!("{error}; the lines are those of another stream");
+            Flaw::new(&path, Severity::Repairable, cause).remedy(Remedy::SetAside)
+        } else {
+            let cause = format!("{error}, and the journal does not have the stream");
+            Flaw::new(&path, Severity::Lost, cause)
+        };
+        audit.flaws.push(flaw.at(at));
+    } else if foreign > 0 {
+        let cause = format!("{foreign} events of another program are not in the journal yet");
+        let flaw = Flaw::new(&path, Severity::Harmless, cause);
+        audit.flaws.push(flaw.at(start as u64));
+    }
+}
+
+/// The whole lines of other programs that `rest` begins with.
+pub(crate) fn leading_foreign<'a>(rest: &'a [u8], stream: &Stream) -> &'a [u8] {
+    let mut end = 0;
+    for line in rest.split_inclusive(|byte| *byte == b'\n') {
+        let is_foreign = line.strip_suffix(b"\n").is_some_and(|line| {
+            line.is_empty()
+                || line::read(line, stream.seed()).is_ok_and(|event| event.position.is_none())
+        });
+        if !is_foreign {
+            break;
+        }
+        end += line.len();
+    }
+    &rest[..end]
+}
+
+/// Compares what is noted of adopted lines with the journal and, if it is whole, the file.
+fn check_adopted(
+    audit: &mut Audit,
+    stream: &Stream,
+    journaled: &Journaled,
+    bytes: Option<&[u8]>,
+    is_whole: bool,
+) {
+    let path = stream.dir().join("adopted.json");
+    let known = journaled.last_adopted();
+    let remedy = match known {
+        Some(_) => Remedy::NoteAdopted(stream.id().clone()),
+        None => Remedy::SetAside,
+    };
+    let (severity, cause) = match (Adopted::read(stream.dir()), known) {
+        (Err(error), _) => (Severity::Repairable, cause_of(&error, &path)),
+        (Ok(None), None) => return,
+        (Ok(None), Some(known)) => {
+            let cause = "the file is missing: lines of other programs would be entered again";
+            (audit.grade(known.position), cause.to_owned())
+        }
+        (Ok(Some(_)), None) => {
+            let cause = "the journal has no lines of other programs in this stream";
+            (Severity::Repairable, cause.to_owned())
+        }
+        (Ok(Some(noted)), Some(known)) => {
+            let file = bytes.unwrap_or_default();
+            let end = usize::try_from(noted.end).unwrap_or(usize::MAX);
+            let start = known.end_in(file).unwrap_or(usize::MAX);
+            let white = file
+                .get(start..end)
+                .is_some_and(|b| b.trim_ascii().is_empty());
+            let hash_fits = file
+                .get(..end)
+                .is_some_and(|b| noted.hash.is_none_or(|hash| hash == xxh3_64(b)));
+            let places = (known.last_version(), known.last_position());
+            if !is_whole || (white && hash_fits && (noted.version, noted.position) == places) {
+                return;
+            }
+            let severity = if noted.position < known.position {
+                audit.grade(known.position)
+            } else {
+                Severity::Repairable
+            };
+            (severity, "does not fit the journal".to_owned())
+        }
+    };
+    let flaw = Flaw::new(&path, severity, cause);
+    audit.flaws.push(flaw.remedy(remedy));
+}
+
+/// Whether the snapshot can be used; one that cannot is ignored.
+fn check_snapshot(
+    audit: &mut Audit,
+    stream: &Stream,
+    has_file: bool,
+    is_whole: bool,
+) -> io::Result<()> {
+    let path = stream.snapshot_file();
+    if !path.exists() {
+        return Ok(());
+    }
+    let saved = Saved::read(stream);
+    let end = saved
+        .as_ref()
+        .and_then(Saved::contents)
+        .and_then(|contents| contents.end());
+    let (severity, cause) = match end {
+        None => (
+            Severity::Harmless,
+            "is not whole or not of this stream; it is ignored",
+        ),
+        // The journal decides first what the file should be.
+        Some(_) if !is_whole => return Ok(()),
+        Some(_) if !has_file => (Severity::Repairable, "there are no events that it is of"),
+        Some(end) if !is_at(stream, &end)? => (
+            Severity::Harmless,
+            "does not fit the stream's file; it is ignored",
+        ),
+        Some(_) => return Ok(()),
+    };
+    let flaw = Flaw::new(&path, severity, cause);
+    audit.flaws.push(flaw.remedy(Remedy::SetAside));
+    Ok(())
+}

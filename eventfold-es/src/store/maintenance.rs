@@ -1,0 +1,129 @@
+//! A store's directory while no store has it open: looking through it, and repairing it.
+
+use std::io;
+use std::path::Path;
+
+use super::{AggregateStore, blocking};
+use crate::engine::audit::{Audit, audit};
+use crate::engine::disk;
+use crate::engine::lock::DirLock;
+use crate::engine::repair::repair;
+use crate::read_side;
+use crate::report::{Finding, RepairReport, VerifyReport};
+
+impl AggregateStore {
+    /// Looks through the store in `base_dir`, which nobody has open, and reports everything that is
+    /// not as it should be: the journal, each stream's file compared with the journal, snapshots,
+    /// the checkpoints of projections and process managers, files that were left over or are not
+    /// the store's.
+    ///
+    /// Changes nothing but the `lock` file, and works on a damaged store. It finds what opening
+    /// cannot notice at a reasonable cost, the file of a stream that was deleted or cut off at the
+    /// end of a line for example. What a crash left, and opening puts right, is harmless. Reads
+    /// everything; needs about 50 bytes of memory for each commit and the size of the largest file.
+    ///
+    /// # Errors
+    ///
+    /// * [`io::ErrorKind::NotFound`]: there is no such directory;
+    /// * [`io::ErrorKind::ResourceBusy`]: a store has it open;
+    /// * any other: a file could not be read. Damage is no error, it is reported.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path();
+    /// # let store = AggregateStore::open(path).await?;
+    /// # store.get::<Counter>("c-1").await?.send(Add(5)).await?;
+    /// # store.shutdown().await?;
+    /// let report = AggregateStore::verify(path).await?;
+    /// for finding in &report.findings {
+    ///     println!("{finding}");
+    /// }
+    /// assert!(report.is_clean());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn verify(base_dir: impl AsRef<Path>) -> io::Result<VerifyReport> {
+        let base = absolute(base_dir.as_ref())?;
+        blocking(move || {
+            let _lock = DirLock::take(&base)?;
+            let audit = examine(&base)?;
+            Ok(VerifyReport {
+                streams: audit.journaled.len() as u64,
+                events: audit.head(),
+                findings: findings(audit),
+            })
+        })
+        .await
+    }
+
+    /// Puts right what can be put right safely in the store in `base_dir`, which nobody has open,
+    /// and reports what it did and what remains.
+    ///
+    /// It cuts off an unfinished tail of the journal; writes streams' files that are missing, cut
+    /// off or damaged anew from the journal; and moves snapshots, checkpoints and leftovers away
+    /// that cannot be used and are made again. It never deletes: what it replaces or moves away is
+    /// kept in `repaired-<seconds since 1970>` in the directory.
+    ///
+    /// It does nothing at all if the journal itself is damaged, and leaves a process manager's
+    /// damaged checkpoint alone: there only a backup helps. After a repair that
+    /// [succeeded](RepairReport::is_success), the store opens.
+    ///
+    /// # Errors
+    ///
+    /// As [`verify`](Self::verify); [`io::ErrorKind::ResourceBusy`] also if another program has a
+    /// stream's file locked; or what writing failed with. It can be run again then.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path();
+    /// # let store = AggregateStore::open(path).await?;
+    /// # store.get::<Counter>("c-1").await?.send(Add(5)).await?;
+    /// # let file = store.layout().stream_dir("counter", "c-1").join("app.jsonl");
+    /// # store.shutdown().await?;
+    /// std::fs::remove_file(&file)?;
+    /// let report = AggregateStore::repair(path).await?;
+    /// assert!(report.is_success());
+    /// let store = AggregateStore::open(path).await?;
+    /// assert_eq!(store.get::<Counter>("c-1").await?.state().await?.value, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn repair(base_dir: impl AsRef<Path>) -> io::Result<RepairReport> {
+        let base = absolute(base_dir.as_ref())?;
+        blocking(move || {
+            let _lock = DirLock::take(&base)?;
+            let repaired = repair(&examine(&base)?)?;
+            for repaired in &repaired {
+                tracing::warn!(%repaired, "repaired");
+            }
+            let remaining = findings(examine(&base)?);
+            Ok(RepairReport {
+                repaired,
+                remaining,
+            })
+        })
+        .await
+    }
+}
+
+fn absolute(base: &Path) -> io::Result<std::path::PathBuf> {
+    std::path::absolute(base).map_err(|e| disk::at("open", base, &e))
+}
+
+/// Looks through everything.
+fn examine(base: &Path) -> io::Result<Audit> {
+    let mut audit = audit(base)?;
+    read_side::audit::check(&mut audit)?;
+    Ok(audit)
+}
+
+fn findings(audit: Audit) -> Vec<Finding> {
+    let flaws = audit.flaws.into_iter();
+    flaws.map(|flaw| flaw.finding).collect()
+}

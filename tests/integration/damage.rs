@@ -1,0 +1,413 @@
+//! Every file of a small store damaged in every way: the store shows the right state, or an error
+//! names the file; `verify` finds what opening cannot, and `repair` brings back what is in the
+//! journal.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use eventfold::{Event, EventWriter};
+use eventfold_es::__private::example::{Add, Counter, Forward, Total};
+use eventfold_es::AggregateStore;
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+
+use crate::support::files::edit;
+use crate::support::{Ledger, LedgerCommand as Do, copy, temp_dir};
+
+/// What can happen to the files of a store, whose names are relative to it.
+#[derive(Debug, Clone)]
+enum Damage {
+    Flip(PathBuf, usize),
+    Truncate(PathBuf, usize),
+    Delete(PathBuf),
+    /// The first file in place of the second one.
+    Duplicate(PathBuf, PathBuf),
+    Swap(PathBuf, PathBuf),
+    /// Half of the file, as a write that was interrupted before its rename leaves it.
+    Leftover(PathBuf),
+}
+
+impl Damage {
+    fn inflict(&self, base: &Path) {
+        match self {
+            Self::Flip(file, at) => edit(&base.join(file), |bytes| bytes[*at] ^= 1 << (at % 8)),
+            Self::Truncate(file, at) => edit(&base.join(file), |bytes| bytes.truncate(*at)),
+            Self::Delete(path) if base.join(path).is_dir() => {
+                std::fs::remove_dir_all(base.join(path)).unwrap();
+            }
+            Self::Delete(path) => std::fs::remove_file(base.join(path)).unwrap(),
+            Self::Duplicate(from, to) => {
+                std::fs::create_dir_all(base.join(to).parent().unwrap()).unwrap();
+                std::fs::copy(base.join(from), base.join(to)).unwrap();
+            }
+            Self::Swap(a, b) => {
+                let kept = std::fs::read(base.join(a)).unwrap();
+                std::fs::copy(base.join(b), base.join(a)).unwrap();
+                std::fs::write(base.join(b), kept).unwrap();
+            }
+            Self::Leftover(file) => {
+                let mut bytes = std::fs::read(base.join(file)).unwrap();
+                bytes.truncate(bytes.len().min(4096) / 2);
+                std::fs::write(base.join(format!("{}.tmp", file.display())), bytes).unwrap();
+            }
+        }
+    }
+
+    fn names(&self) -> Vec<String> {
+        let paths = match self {
+            Self::Flip(a, _) | Self::Truncate(a, _) | Self::Delete(a) | Self::Leftover(a) => {
+                vec![a]
+            }
+            Self::Duplicate(_, b) => vec![b],
+            Self::Swap(a, b) => vec![a, b],
+        };
+        let text = |path: &PathBuf| path.to_str().unwrap().to_owned();
+        paths.into_iter().map(text).collect()
+    }
+
+    /// Whether a file or its end is gone without a trace in what a load reads: the running store
+    /// cannot tell it from a stream that never had these events.
+    fn leaves_no_trace(&self) -> bool {
+        match self {
+            Self::Delete(path) => {
+                path.starts_with("streams") || path.starts_with("process_managers")
+            }
+            Self::Truncate(file, _) => file.ends_with("app.jsonl"),
+            _ => false,
+        }
+    }
+}
+
+/// A store's directory, and what it must show.
+struct Sample {
+    dir: TempDir,
+    right: Shown,
+}
+
+/// What a program sees of the store.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Shown {
+    states: BTreeMap<String, String>,
+    total: u64,
+    head: String,
+}
+
+const LEDGERS: [&str; 3] = ["a", "b/1", "old"];
+const COUNTERS: [&str; 2] = ["c-1", "all"];
+
+async fn open(dir: &Path) -> std::io::Result<AggregateStore> {
+    AggregateStore::builder(dir)
+        .projection::<Total>()
+        .process_manager::<Forward>()
+        .aggregate_type::<Counter>()
+        .snapshot_every(3)
+        .open()
+        .await
+}
+
+/// Shows everything that the store in `dir` holds, or the errors that kept it from that.
+async fn show(dir: &Path) -> Result<Shown, Vec<String>> {
+    let store = open(dir).await.map_err(|error| vec![error.to_string()])?;
+    let mut errors = Vec::new();
+    let mut shown = Shown::default();
+    match store.run_process_managers().await {
+        // It sends nothing that it had sent.
+        Ok(report) => shown.head = format!("{} + {}", store.head(), report.dead_lettered),
+        Err(error) => errors.push(error.to_string()),
+    }
+    for id in LEDGERS {
+        let ledger = store.get::<Ledger>(id).await.unwrap();
+        match (ledger.state().await, ledger.version().await) {
+            (Ok(state), Ok(version)) => {
+                shown
+                    .states
+                    .insert(id.to_owned(), format!("{version}: {state:?}"));
+            }
+            (Err(error), _) | (_, Err(error)) => errors.push(error.to_string()),
+        }
+    }
+    for id in COUNTERS {
+        let counter = store.get::<Counter>(id).await.unwrap();
+        match (counter.state().await, counter.version().await) {
+            (Ok(state), Ok(version)) => {
+                shown
+                    .states
+                    .insert(id.to_owned(), format!("{version}: {state:?}"));
+            }
+            (Err(error), _) | (_, Err(error)) => errors.push(error.to_string()),
+        }
+    }
+    match store.projection::<Total>() {
+        Ok(total) => shown.total = total.value,
+        Err(error) => errors.push(error.to_string()),
+    }
+    if let Err(error) = store.shutdown().await {
+        errors.push(error.to_string());
+    }
+    if errors.is_empty() {
+        Ok(shown)
+    } else {
+        Err(errors)
+    }
+}
+
+/// Streams of two types with commits of several events, one of 0.2.0 that was written to by another
+/// program since, snapshots, a projection and a process manager; closed in order, or killed.
+async fn sample(is_closed: bool) -> Sample {
+    let dir = temp_dir();
+    let old = dir.path().join("streams/ledger/old");
+    std::fs::create_dir_all(&old).unwrap();
+    let foreign = |amount: u64| Event::new("Added", serde_json::json!({ "amount": amount }));
+    let mut writer = EventWriter::open(&old).unwrap();
+    writer.append(&foreign(1)).unwrap();
+    writer.append(&foreign(2)).unwrap();
+    drop(writer);
+
+    let store = open(dir.path()).await.unwrap();
+    let a = store.get::<Ledger>("a").await.unwrap();
+    a.send(Do::AddAll(vec![1, 2])).await.unwrap();
+    a.send(Do::AddAll(vec![3, 4])).await.unwrap();
+    let c = store.get::<Counter>("c-1").await.unwrap();
+    c.send(Add(5)).await.unwrap();
+    store.run_process_managers().await.unwrap();
+    store.shutdown().await.unwrap();
+    let mut writer = EventWriter::open(&old).unwrap();
+    writer.append(&foreign(7)).unwrap();
+    drop(writer);
+
+    let store = open(dir.path()).await.unwrap();
+    let old = store.get::<Ledger>("old").await.unwrap();
+    assert_eq!(old.version().await.unwrap(), 3);
+    let a = store.get::<Ledger>("a").await.unwrap();
+    a.send(Do::Write("ünï".to_owned())).await.unwrap();
+    let b = store.get::<Ledger>("b/1").await.unwrap();
+    b.send(Do::AddAll(vec![8, 9])).await.unwrap();
+    store
+        .get::<Counter>("c-1")
+        .await
+        .unwrap()
+        .send(Add(6))
+        .await
+        .unwrap();
+    store.run_process_managers().await.unwrap();
+    assert_eq!(store.projection::<Total>().unwrap().value, 22);
+    let dir = if is_closed {
+        store.shutdown().await.unwrap();
+        dir
+    } else {
+        copy(dir.path())
+    };
+    // Fewer zeros, so that thousands of cases take no time; a store goes on in such a file as well.
+    for segment in crate::support::files::segments(dir.path()) {
+        let length = crate::support::files::used(&segment) + 100;
+        edit(&segment, |bytes| bytes.truncate(length));
+    }
+    let right = show(copy(dir.path()).path()).await.unwrap();
+    assert_eq!((right.states.len(), right.total), (5, 22));
+    Sample { dir, right }
+}
+
+/// The files of a store, by their relative names, with how many bytes are in use.
+fn files(base: &Path) -> Vec<(PathBuf, usize)> {
+    fn list(base: &Path, dir: &Path, files: &mut Vec<(PathBuf, usize)>) {
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                list(base, &path, files);
+            } else if path.file_name().is_some_and(|name| name != "lock")
+                && path.extension().is_none_or(|ext| ext != "tmp")
+            {
+                let used = crate::support::files::used(&path);
+                files.push((path.strip_prefix(base).unwrap().to_owned(), used));
+            }
+        }
+    }
+    let mut found = Vec::new();
+    list(base, base, &mut found);
+    found.sort_unstable();
+    found
+}
+
+/// How the cases ended.
+#[derive(Debug, Default)]
+struct Tally {
+    harmless: usize,
+    refused: usize,
+    /// Only `verify` finds it.
+    unnoticed: usize,
+    repaired: usize,
+    unrepaired: usize,
+}
+
+enum Outcome {
+    Harmless,
+    Refused,
+    Unnoticed,
+}
+
+/// Damages a copy of the sample and looks at what comes of it.
+async fn check(sample: Arc<Sample>, damage: Damage) -> (Outcome, Option<bool>) {
+    let damaged = copy(sample.dir.path());
+    damage.inflict(damaged.path());
+    let before = files(damaged.path());
+    let report = AggregateStore::verify(damaged.path()).await.unwrap();
+    assert_eq!(
+        before,
+        files(damaged.path()),
+        "{damage:?}: verify changed something"
+    );
+
+    let opened = copy(damaged.path());
+    let outcome = match show(opened.path()).await {
+        Ok(shown) if shown == sample.right => Outcome::Harmless,
+        Ok(shown) => {
+            assert!(
+                damage.leaves_no_trace(),
+                "{damage:?}: a wrong state\n{shown:?}\n{:?}\n{report}",
+                sample.right
+            );
+            assert!(!report.is_clean(), "{damage:?}: wrong and not found");
+            Outcome::Unnoticed
+        }
+        Err(errors) => {
+            assert!(!report.is_clean(), "{damage:?}: {errors:?} is not found");
+            for error in &errors {
+                let named = damage.names().iter().any(|name| error.contains(name));
+                assert!(named, "{damage:?}: the file is not named: {errors:?}\n{report}");
+            }
+            Outcome::Refused
+        }
+    };
+    let is_named = report
+        .findings
+        .iter()
+        .all(|f| f.file.starts_with(damaged.path()));
+    assert!(is_named, "{damage:?}: {report}");
+
+    let success = if report.is_clean() && report.findings.is_empty() {
+        None
+    } else {
+        let repair = AggregateStore::repair(damaged.path()).await.unwrap();
+        if repair.is_success() {
+            let again = AggregateStore::verify(damaged.path()).await.unwrap();
+            assert!(again.is_clean(), "{damage:?}: {again}");
+            let shown = show(damaged.path()).await;
+            let shown = shown.unwrap_or_else(|errors| panic!("{damage:?}: {repair}\n{errors:?}"));
+            assert_eq!(shown, sample.right, "{damage:?}: {repair}");
+        }
+        Some(repair.is_success())
+    };
+    (outcome, success)
+}
+
+async fn check_all(name: &str, sample: Sample, damages: Vec<Damage>) -> Tally {
+    let sample = Arc::new(sample);
+    let mut tally = Tally::default();
+    let count = damages.len();
+    let mut running = JoinSet::new();
+    let take = |tally: &mut Tally, (outcome, success)| {
+        match outcome {
+            Outcome::Harmless => tally.harmless += 1,
+            Outcome::Refused => tally.refused += 1,
+            Outcome::Unnoticed => tally.unnoticed += 1,
+        }
+        match success {
+            Some(true) => tally.repaired += 1,
+            Some(false) => tally.unrepaired += 1,
+            None => {}
+        }
+    };
+    for damage in damages {
+        if running.len() == 4 {
+            take(&mut tally, running.join_next().await.unwrap().unwrap());
+        }
+        running.spawn(check(sample.clone(), damage));
+    }
+    while let Some(done) = running.join_next().await {
+        take(&mut tally, done.unwrap());
+    }
+    println!("{name}: {count} cases of damage: {tally:?}");
+    tally
+}
+
+/// One bit of every byte that is in use, and of some that are not.
+fn flips(base: &Path) -> Vec<Damage> {
+    let mut flips = Vec::new();
+    for (file, used) in files(base) {
+        let length = usize::try_from(std::fs::metadata(base.join(&file)).unwrap().len()).unwrap();
+        let zeros = (used..length).step_by(9);
+        flips.extend(
+            (0..used)
+                .chain(zeros)
+                .map(|at| Damage::Flip(file.clone(), at)),
+        );
+    }
+    flips
+}
+
+/// Files cut, deleted, duplicated, swapped and left over.
+fn losses(base: &Path) -> Vec<Damage> {
+    let mut losses = Vec::new();
+    let files = files(base);
+    for (file, used) in &files {
+        let bytes = std::fs::read(base.join(file)).unwrap();
+        let lines = (1..*used).filter(|at| bytes[at - 1] == b'\n');
+        let cuts = [0, 1, used / 2, used - 1].into_iter().chain(lines);
+        losses.extend(cuts.map(|at| Damage::Truncate(file.clone(), at)));
+        losses.push(Damage::Delete(file.clone()));
+        losses.push(Damage::Leftover(file.clone()));
+    }
+    let streams: Vec<&PathBuf> = files
+        .iter()
+        .map(|(file, _)| file)
+        .filter(|file| file.ends_with("app.jsonl"))
+        .collect();
+    for (i, a) in streams.iter().enumerate() {
+        losses.push(Damage::Delete(a.parent().unwrap().to_owned()));
+        let new = PathBuf::from(format!("streams/ledger/new-{i}/app.jsonl"));
+        losses.push(Damage::Duplicate((*a).clone(), new));
+        for b in &streams[i + 1..] {
+            losses.push(Damage::Duplicate((*a).clone(), (*b).clone()));
+            losses.push(Damage::Swap((*a).clone(), (*b).clone()));
+        }
+    }
+    for dir in ["streams", "journal", "projections", "process_managers"] {
+        losses.push(Damage::Delete(dir.into()));
+    }
+    losses
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bit_flipped_anywhere_in_a_closed_store_is_harmless_or_named() {
+    let sample = sample(true).await;
+    let damages = flips(sample.dir.path());
+    let tally = check_all("flips, closed", sample, damages).await;
+    assert_eq!(tally.unnoticed, 0);
+    assert!(tally.refused > 0 && tally.harmless > 0 && tally.repaired > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bit_flipped_anywhere_in_a_killed_store_is_harmless_or_named() {
+    let sample = sample(false).await;
+    let damages = flips(sample.dir.path());
+    let tally = check_all("flips, killed", sample, damages).await;
+    assert_eq!(tally.unnoticed, 0);
+    assert!(tally.refused > 0 && tally.harmless > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_cut_lost_or_mistaken_in_a_closed_store_is_harmless_or_found() {
+    let sample = sample(true).await;
+    let damages = losses(sample.dir.path());
+    let tally = check_all("losses, closed", sample, damages).await;
+    assert!(tally.refused > 0 && tally.harmless > 0 && tally.repaired > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_cut_lost_or_mistaken_in_a_killed_store_is_harmless_or_found() {
+    let sample = sample(false).await;
+    let damages = losses(sample.dir.path());
+    let tally = check_all("losses, killed", sample, damages).await;
+    assert!(tally.refused > 0 && tally.harmless > 0 && tally.repaired > 0);
+}
