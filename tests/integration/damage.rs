@@ -9,11 +9,11 @@ use std::sync::Arc;
 use eventfold::{Event, EventWriter};
 use eventfold_es::__private::example::{Add, Counter, Forward, Total};
 use eventfold_es::AggregateStore;
-use tempfile::TempDir;
+
 use tokio::task::JoinSet;
 
 use crate::support::files::edit;
-use crate::support::{Ledger, LedgerCommand as Do, copy, temp_dir};
+use crate::support::{Ledger, LedgerCommand as Do, TempDir, copy, temp_dir};
 
 /// What can happen to the files of a store, whose names are relative to it.
 #[derive(Debug, Clone)]
@@ -274,7 +274,10 @@ async fn check(sample: Arc<Sample>, damage: Damage) -> (Outcome, Option<bool>) {
             assert!(!report.is_clean(), "{damage:?}: {errors:?} is not found");
             for error in &errors {
                 let named = damage.names().iter().any(|name| error.contains(name));
-                assert!(named, "{damage:?}: the file is not named: {errors:?}\n{report}");
+                assert!(
+                    named,
+                    "{damage:?}: the file is not named: {errors:?}\n{report}"
+                );
             }
             Outcome::Refused
         }
