@@ -7,6 +7,7 @@ mod concurrency;
 mod damage;
 mod derive;
 mod disk;
+mod golden;
 mod kill;
 mod many_aggregates;
 mod model;

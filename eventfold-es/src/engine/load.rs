@@ -10,6 +10,7 @@ use xxhash_rust::xxh64::xxh64;
 use super::adopted::Adopted;
 use super::disk;
 use super::line;
+use super::snapshot::Saved;
 use super::stream::{Behind, Stream, StreamEnd, stream_error};
 use crate::event::StoredEvent;
 
@@ -113,10 +114,16 @@ pub(crate) fn load(
         Err(error) => return Err(disk::at("open", &path, &error)),
     };
     if file.is_none() && behind.is_none() {
-        return if start.offset == 0 {
-            Ok(found)
-        } else {
+        // What is of its lines shows that there were some.
+        let is_lost = || -> io::Result<bool> {
+            Ok(start.offset > 0
+                || Adopted::read(stream.dir())?.is_some()
+                || Saved::read(stream).is_some())
+        };
+        return if is_lost()? {
             Err(disk::damaged(&path, 0, &"the file is missing"))
+        } else {
+            Ok(found)
         };
     }
     if stream.dir().join("archive.jsonl.zst").exists() {
@@ -173,7 +180,14 @@ fn read_lines(
             .read_until(b'\n', &mut buffer)
             .map_err(|e| disk::at("read", &path, &e))?;
         let Some(line) = buffer.strip_suffix(b"\n") else {
-            // The end, or a line that another program did not finish.
+            // The end, or a line that another program did not finish. Ours are whole.
+            let without_last = buffer.split_last().map_or(&[][..], |(_, line)| line);
+            let is_ours =
+                |line| line::read(line, stream.seed()).is_ok_and(|l| l.position.is_some());
+            if is_ours(&buffer) || is_ours(without_last) {
+                let cause = "the line end is missing";
+                return Err(disk::damaged(&path, found.end.offset, &cause));
+            }
             return Ok(ControlFlow::Continue(()));
         };
         let offset = found.end.offset;

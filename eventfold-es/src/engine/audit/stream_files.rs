@@ -5,7 +5,7 @@ use std::io;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::journaled::Journaled;
+use super::journaled::{Journaled, Noted};
 use super::{Audit, Flaw, Remedy, cause_of};
 use crate::engine::adopted::Adopted;
 use crate::engine::disk;
@@ -89,7 +89,19 @@ fn check_events(audit: &mut Audit, stream: &Stream, journaled: &Journaled, bytes
         let gap = bytes.get(at..start).unwrap_or_default();
         let end = commit.end_in(bytes);
         let Some(end) = end.filter(|_| gap.trim_ascii().is_empty()) else {
-            let severity = audit.grade(commit.position);
+            // Opening does not write over whole lines of another program.
+            let in_the_way = |commit: &Noted| {
+                commit.end_in(bytes).is_none() && is_foreign_at(stream, bytes, commit.offset)
+            };
+            // Nor does it cut off what follows behind.
+            let end = usize::try_from(journaled.end()).unwrap_or(usize::MAX);
+            let rest = bytes.get(end..).unwrap_or_default();
+            let junk = rest[leading_foreign(rest, stream).len()..].contains(&b'\n');
+            let severity = if junk || journaled.commits.iter().any(in_the_way) {
+                Severity::Repairable
+            } else {
+                audit.grade(commit.position)
+            };
             let (offset, cause) = if (bytes.len() as u64) < journaled.end() {
                 let cause = "the file is shorter than the journal says";
                 (commit.offset.min(bytes.len() as u64), cause.to_owned())
@@ -174,6 +186,17 @@ fn check_rest(
         let flaw = Flaw::new(&path, Severity::Harmless, cause);
         audit.flaws.push(flaw.at(start as u64));
     }
+}
+
+/// Whether a whole line of another program stands at `offset`.
+fn is_foreign_at(stream: &Stream, bytes: &[u8], offset: u64) -> bool {
+    let start = usize::try_from(offset).unwrap_or(usize::MAX);
+    let rest = bytes.get(start..).unwrap_or_default();
+    let mut lines = rest.split_inclusive(|byte| *byte == b'\n');
+    let first = lines.next().and_then(|line| line.strip_suffix(b"\n"));
+    first.is_some_and(|line| {
+        line::read(line, stream.seed()).is_ok_and(|event| event.position.is_none())
+    })
 }
 
 /// The whole lines of other programs that `rest` begins with.
