@@ -348,3 +348,60 @@ async fn a_flipped_byte_in_an_adopted_line_is_found() {
         "{error}"
     );
 }
+
+/// What another program appends to the stream `a`, byte for byte.
+fn append_bytes(base: &Path, bytes: &str) {
+    crate::support::files::edit(&stream_file(base, "a"), |file| {
+        file.extend_from_slice(bytes.as_bytes());
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_line_that_is_no_event_for_eventfold_is_refused_before_it_is_adopted() {
+    let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+    for line in [
+        r#"{"type":"Added","data":{"amount":2},"ts":1,"id":5}"#.to_owned(),
+        r#"{"type":"Added","data":{"amount":2,"x":1e999},"ts":1}"#.to_owned(),
+        format!(r#"{{"type":"Added","data":{{"amount":2,"x":{deep}}},"ts":1}}"#),
+    ] {
+        let dir = temp_dir();
+        let store = open(&dir).await;
+        let ledger = store.get::<Ledger>("a").await.unwrap();
+        ledger.send(Do::Add(1)).await.unwrap();
+        store.shutdown().await.unwrap();
+        append_bytes(dir.path(), &format!("{line}\n"));
+
+        let store = open(&dir).await;
+        let ledger = store.get::<Ledger>("a").await.unwrap();
+        let refused = ledger.send(Do::Add(3)).await.unwrap_err();
+        assert!(refused.to_string().contains("app.jsonl"), "{refused}");
+        // The journal is as it was, for whoever follows it.
+        assert_eq!(journal(dir.path()).len(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn foreign_lines_with_blanks_around_them_survive_a_crash() {
+    let dir = temp_dir();
+    let store = open(&dir).await;
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    ledger.send(Do::Add(1)).await.unwrap();
+    store.shutdown().await.unwrap();
+    let event = |amount| format!(r#"{{"type":"Added","data":{{"amount":{amount}}},"ts":1}}"#);
+    append_bytes(dir.path(), &format!("{}\r\n  {}  \n", event(2), event(3)));
+
+    let store = open(&dir).await;
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    ledger.send(Do::Add(4)).await.unwrap();
+    let crashed = crate::support::copy(dir.path());
+    store.shutdown().await.unwrap();
+    for dir in [crashed.path(), dir.path()] {
+        for _ in 0..2 {
+            let store = open(dir).await;
+            let ledger = store.get::<Ledger>("a").await.unwrap();
+            assert_eq!(ledger.state().await.unwrap(), Ledger::of(1..=4));
+            store.shutdown().await.unwrap();
+            verify(dir);
+        }
+    }
+}

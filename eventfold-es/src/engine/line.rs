@@ -206,6 +206,14 @@ pub(crate) fn read(line: &[u8], seed: u64) -> Result<Line<'_>, LineError> {
     Ok(read)
 }
 
+/// Fails if a line of another program, which [`read`] takes, is not an event for `eventfold`: what
+/// follows the journal could not read it then, and in the journal it would stay for ever.
+pub(crate) fn check_foreign(line: &[u8]) -> Result<(), LineError> {
+    serde_json::from_slice::<eventfold::Event>(line)
+        .map(drop)
+        .map_err(LineError::NotAnEvent)
+}
+
 /// `,"name":<value as JSON>`.
 pub(crate) fn write_member<T: Serialize>(out: &mut Vec<u8>, name: &str, value: &T) {
     let _ = write!(out, ",\"{name}\":");

@@ -208,6 +208,11 @@ fn read_lines(
 
         let damaged = |cause: &dyn std::fmt::Display| disk::damaged(&path, offset, cause);
         let read = line::read(line, stream.seed()).map_err(|cause| damaged(&cause))?;
+        let known = adopted.filter(|adopted| next <= adopted.end);
+        let position = read.position.or(known.map(|adopted| adopted.position));
+        if position.is_none() {
+            line::check_foreign(line).map_err(|cause| damaged(&cause))?;
+        }
         let version = found.end.version + 1;
         if let Some(stated) = read.version
             && stated != version
@@ -224,8 +229,6 @@ fn read_lines(
             offset,
             line,
         })?;
-        let known = adopted.filter(|adopted| next <= adopted.end);
-        let position = read.position.or(known.map(|adopted| adopted.position));
         found.end = StreamEnd {
             version,
             offset: next,

@@ -112,6 +112,7 @@ fn list_pending(
                     position,
                 };
             } else {
+                line::check_foreign(line).map_err(|cause| disk::damaged(&path, offset, &cause))?;
                 pending.push(Pending {
                     time,
                     stream: number,
