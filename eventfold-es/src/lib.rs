@@ -93,13 +93,16 @@
 //!
 //! ## When a file is damaged
 //!
-//! The error names the file, the byte and the cause. Nothing is left out or guessed, so first keep
-//! a copy of the directory as it is. Then:
+//! The error names the file, the byte and the cause. Nothing is left out or guessed.
+//! [`AggregateStore::verify`] looks through the whole directory and says what it finds, also data
+//! that went missing without an error: run it after restoring a backup or moving files.
+//! [`AggregateStore::repair`] puts right what the rest of the store proves, and keeps what it
+//! replaces beside it. File by file:
 //!
 //! * a file in `journal/`: restore the whole directory from a backup, which is a copy taken while
 //!   no store had it open;
-//! * a stream's `app.jsonl`: likewise. Until then its aggregate fails with `InvalidData`, the
-//!   others work;
+//! * a stream's `app.jsonl`: `repair` writes it again from the journal. Until then its aggregate
+//!   fails with `InvalidData`, the others work;
 //! * `process_managers/<NAME>/journal_checkpoint.json`: likewise. Without it the process manager
 //!   would react to every event from the first on; a stream knows its last 1,000 idempotency keys
 //!   again, but older commands would take effect a second time;
