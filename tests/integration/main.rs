@@ -9,6 +9,7 @@ mod derive;
 mod disk;
 mod golden;
 mod kill;
+mod limits;
 mod many_aggregates;
 mod model;
 mod process_managers;

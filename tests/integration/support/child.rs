@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 #[cfg(target_os = "linux")]
 use crate::many_aggregates;
-use crate::{concurrency, disk, process_managers};
+use crate::{concurrency, disk, limits, process_managers};
 
 const ROLE: &str = "EVENTFOLD_ES_TEST_ROLE";
 const DIR: &str = "EVENTFOLD_ES_TEST_DIR";
@@ -19,7 +19,23 @@ pub(crate) struct Player {
 
 /// Starts `role` on `dir`.
 pub(crate) fn start(role: &str, dir: &Path) -> Player {
-    let mut child = Command::new(std::env::current_exe().unwrap())
+    play(Command::new(std::env::current_exe().unwrap()), role, dir)
+}
+
+/// Starts `role` on `dir`, where the system lets no file grow beyond one or two MiB.
+#[cfg(unix)]
+pub(crate) fn start_with_small_files(role: &str, dir: &Path) -> Player {
+    // The unit is 512 or 1024 bytes, as the shell likes it. The signal that goes with the limit is
+    // ignored, so that writing fails instead.
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", "trap '' XFSZ; ulimit -f 2048; exec \"$0\" \"$@\""])
+        .arg(std::env::current_exe().unwrap());
+    play(shell, role, dir)
+}
+
+fn play(mut command: Command, role: &str, dir: &Path) -> Player {
+    let mut child = command
         .args([
             "--exact",
             "support::child::plays_its_role",
@@ -118,6 +134,9 @@ fn plays_its_role() {
         "try to open" => runtime.block_on(concurrency::try_to_open(dir)),
         "work until killed" => runtime.block_on(crate::kill::work_until_killed(dir)),
         "write under load" => runtime.block_on(disk::write_under_load(dir)),
+        "write until no file may grow" => {
+            runtime.block_on(limits::write_until_no_file_may_grow(dir));
+        }
         "react to very many" => {
             runtime.block_on(process_managers::react_to_very_many(dir));
         }
