@@ -109,7 +109,8 @@ impl AggregateStore {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let dir = tempfile::tempdir()?;
     /// # let path = dir.path();
-    ///     ///
+    /// use std::time::Duration;
+    ///
     /// let store = AggregateStore::builder(path)
     ///     .projection::<Total>()
     ///     .idle_timeout(Duration::from_secs(60))
