@@ -1,6 +1,5 @@
 //! Reads a stream from its file, line by line, and checks every line.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::ops::ControlFlow;
 
@@ -63,10 +62,8 @@ pub(crate) fn line_hash(line: &[u8]) -> u64 {
 /// Whether `stream` has, right before `end.offset`, the line whose hash is `end.hash`.
 pub(crate) fn is_at(stream: &Stream, end: &StreamEnd) -> io::Result<bool> {
     let path = stream.file();
-    let mut file = match File::open(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(disk::at("open", &path, &error)),
+    let Some(mut file) = disk::open_if_there(&path)? else {
+        return Ok(false);
     };
     let length = file.metadata()?.len();
     if end.offset == 0 || end.offset > length {
@@ -108,11 +105,7 @@ pub(crate) fn load(
         before_foreign: start,
         ..Found::default()
     };
-    let file = match File::open(&path) {
-        Ok(file) => Some(file),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(disk::at("open", &path, &error)),
-    };
+    let file = disk::open_if_there(&path)?;
     if file.is_none() && behind.is_none() {
         // What is of its lines shows that there were some.
         let is_lost = || -> io::Result<bool> {

@@ -92,10 +92,8 @@ impl Redo {
 /// there.
 fn adopted_length(stream: &Stream, commit: &CommitLine<'_>) -> io::Result<Option<u64>> {
     let path = stream.file();
-    let mut file = match File::open(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(disk::at("open", &path, &error)),
+    let Some(mut file) = disk::open_if_there(&path)? else {
+        return Ok(None);
     };
     // A little more than the lines without white space.
     let most = commit
@@ -183,10 +181,8 @@ pub(crate) fn newest_in_streams(
 
 fn newest_position(stream: &Stream) -> io::Result<Option<u64>> {
     let path = stream.file();
-    let mut file = match File::open(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(disk::at("open", &path, &error)),
+    let Some(mut file) = disk::open_if_there(&path)? else {
+        return Ok(None);
     };
     let length = file.metadata()?.len();
     let adopted = Adopted::read(stream.dir()).ok().flatten();
