@@ -47,6 +47,7 @@ pub(crate) use snapshot::{Draft, KnownKey, Saved};
 pub(crate) use stream::{Stream, StreamEnd};
 pub(crate) use upkeep::{Job, Resident, Upkeeper};
 
+use crate::clock::Clock;
 use crate::layout::{RawNames, StreamLayout};
 use crate::stream::StreamId;
 use commit::Request;
@@ -81,6 +82,7 @@ pub(crate) struct Engine {
     announced: AtomicBool,
     /// Set by the first `close`.
     closing: AtomicBool,
+    clock: Clock,
 }
 
 /// A stream and what its end is, read by an activation that holds the turn.
@@ -93,7 +95,7 @@ impl Engine {
     /// Opens the store in `base`, which is created if need be. `extra` are streams at places of
     /// their own. Blocks on the disk, and on a store in this process that is about to release the
     /// directory.
-    pub(crate) fn open(base: &Path, extra: RawNames) -> io::Result<Arc<Self>> {
+    pub(crate) fn open(base: &Path, extra: RawNames, clock: Clock) -> io::Result<Arc<Self>> {
         let base = &std::path::absolute(base).map_err(|e| disk::at("open", base, &e))?;
         disk::create_private_dir(base)?;
         let lock = DirLock::take(base)?;
@@ -128,6 +130,7 @@ impl Engine {
             lock_key,
             announced: AtomicBool::new(false),
             closing: AtomicBool::new(false),
+            clock,
         }))
     }
 
@@ -148,6 +151,15 @@ impl Engine {
     /// The position of the newest durable event.
     pub(crate) fn head(&self) -> u64 {
         self.shared.head()
+    }
+
+    /// Is told of each move of the head from now on.
+    pub(crate) fn head_moved(&self) -> watch::Receiver<()> {
+        self.shared.head_moved()
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// Reads the journal from behind position `after`.

@@ -195,6 +195,7 @@ pub mod __private;
 mod actor;
 mod aggregate;
 mod bus;
+mod clock;
 mod command;
 mod derive;
 mod engine;
@@ -214,6 +215,7 @@ mod stream;
 
 pub use aggregate::{Aggregate, Decide, Decision, Evolve, reducer};
 pub use bus::CommandBus;
+pub use clock::ManualClock;
 pub use command::{CommandContext, CommandEnvelope, to_eventfold_event};
 pub use derive::{Aggregate, DomainEvent};
 pub use error::{DispatchError, ExecuteError, Panic, StateError};

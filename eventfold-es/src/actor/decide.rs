@@ -1,14 +1,13 @@
 //! One command: decide, encode, evolve, hand the commit over.
 
 use std::ops::ControlFlow;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use uuid::Uuid;
 
 use super::{Actor, Decision, Reply, answer, guarded};
 use crate::aggregate::Aggregate;
 use crate::command::CommandContext;
-use crate::engine::{Commit, EncodedEvents, KnownKey, Loaded, StreamEnd, load};
+use crate::engine::{Commit, Common, EncodedEvents, KnownKey, Loaded, StreamEnd, load};
 use crate::error::{ExecuteError, Panic};
 use crate::event::EncodeError;
 use crate::handle::Committed;
@@ -85,7 +84,13 @@ impl<A: Aggregate> Actor<A> {
             Ok(Err(error)) => return Decided::Answer(Err(ExecuteError::Domain(error))),
             Err(panic) => return self.panicked("decide", &*panic),
         };
-        let encoded = match guarded(|| encode::<A>(&events, head.version, context)) {
+        let encoded = match guarded(|| {
+            encode::<A>(
+                &events,
+                head.version,
+                &context.common(self.engine.clock().now_ms()),
+            )
+        }) {
             Ok(Ok(encoded)) => encoded,
             Ok(Err(error)) => {
                 let error = std::io::Error::new(std::io::ErrorKind::InvalidData, error);
@@ -198,11 +203,8 @@ impl<A: Aggregate> Actor<A> {
 fn encode<A: Aggregate>(
     events: &[A::DomainEvent],
     version: u64,
-    context: &CommandContext,
+    common: &Common,
 ) -> Result<EncodedEvents, EncodeError> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let ms = now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
-    let common = context.common(ms);
     let mut encoded = EncodedEvents::default();
     let mut data = Vec::new();
     let mut id = Uuid::encode_buffer();
@@ -210,7 +212,7 @@ fn encode<A: Aggregate>(
         data.clear();
         let name = A::encode_event(event, &mut data)?;
         let id = Uuid::new_v4().hyphenated().encode_lower(&mut id);
-        encoded.push(&name, &data, id, version, &common);
+        encoded.push(&name, &data, id, version, common);
         if encoded.is_too_deep() {
             let error = <serde_json::Error as serde::ser::Error>::custom("nested too deeply");
             return Err(EncodeError::new(name, error));

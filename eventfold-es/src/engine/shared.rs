@@ -4,6 +4,8 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use tokio::sync::watch;
+
 use super::commit::CommitError;
 
 /// The condition of an open store.
@@ -11,6 +13,8 @@ use super::commit::CommitError;
 pub(crate) struct Shared {
     /// The position of the newest durable event.
     head: AtomicU64,
+    /// Tells whoever waits for it that the head moved.
+    head_moved: watch::Sender<()>,
     /// Why the store takes no more commits until it is opened again.
     failed: OnceLock<Arc<io::Error>>,
     closed: AtomicBool,
@@ -32,6 +36,12 @@ impl Shared {
 
     pub(crate) fn set_head(&self, head: u64) {
         self.head.store(head, Ordering::Release);
+        self.head_moved.send_replace(());
+    }
+
+    /// Is told of each move of the head from now on.
+    pub(crate) fn head_moved(&self) -> watch::Receiver<()> {
+        self.head_moved.subscribe()
     }
 
     /// Takes no more commits; the first cause counts.

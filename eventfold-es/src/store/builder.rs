@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use super::{AggregateStore, StoreHold, StoreInner, blocking, spawn};
 use crate::actor::Residents;
 use crate::aggregate::Aggregate;
+use crate::clock::{Clock, ManualClock};
 use crate::engine::Engine;
 use crate::layout::RawNames;
 use crate::process_manager::ProcessManager;
@@ -48,6 +49,7 @@ pub struct AggregateStoreBuilder {
     registrations: Vec<Register>,
     idle_timeout: Duration,
     snapshot_every: u64,
+    clock: Clock,
 }
 
 impl AggregateStoreBuilder {
@@ -57,6 +59,7 @@ impl AggregateStoreBuilder {
             registrations: Vec::new(),
             idle_timeout: IDLE_TIMEOUT,
             snapshot_every: SNAPSHOT_EVERY,
+            clock: Clock::System,
         }
     }
 
@@ -182,6 +185,28 @@ impl AggregateStoreBuilder {
         self
     }
 
+    /// Has the store take the time from `clock` instead of the system: that of its events, of
+    /// timers, and of the pauses before retries. For tests that do not want to wait.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # use std::time::SystemTime;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path();
+    /// let clock = ManualClock::new(SystemTime::UNIX_EPOCH);
+    /// let store = AggregateStore::builder(path).clock(clock.clone()).open().await?;
+    /// store.get::<Counter>("c-1").await?.send(Add(5)).await?;
+    /// assert_eq!(store.read_events("counter", "c-1").await?[0].ts, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn clock(mut self, clock: ManualClock) -> Self {
+        self.clock = Clock::Manual(clock);
+        self
+    }
+
     /// Opens the store.
     ///
     /// # Errors
@@ -205,7 +230,7 @@ impl AggregateStoreBuilder {
 
     /// Opens the store on this thread. `extra` are streams at places of their own.
     pub(super) fn open_blocking(self, extra: RawNames) -> io::Result<AggregateStore> {
-        let engine = Engine::open(&self.base_dir, extra)?;
+        let engine = Engine::open(&self.base_dir, extra, self.clock)?;
         let mut read_side = ReadSide::default();
         for register in self.registrations {
             if let Err(error) = register(&engine, &mut read_side) {
