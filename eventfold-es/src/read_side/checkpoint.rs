@@ -1,6 +1,6 @@
 //! Where a follower of the journal stands: its state and its position, in one file.
 //!
-//! `journal_checkpoint.json` is ours. `checkpoint.json` is that of eventfold-es 0.2.0, which kept a
+//! `journal_checkpoint.json` is ours; that of a process manager also has its outbox. `checkpoint.json` is that of eventfold-es 0.2.0, which kept a
 //! cursor for each stream instead of a position; it is read once and left as it is.
 
 use std::collections::HashMap;
@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::outbox;
 use crate::engine::disk;
 use crate::engine::{CommitLine, split_sum, write_sum};
 
@@ -22,6 +23,20 @@ pub(crate) struct Checkpoint<S> {
     pub(crate) position: u64,
     /// If the state is 0.2.0's: which events it has, while the position says nothing about them.
     pub(crate) cursors: Option<Cursors>,
+    /// What a process manager had not seen through.
+    pub(crate) pending: outbox::Saved,
+}
+
+impl<S: Default> Checkpoint<S> {
+    /// Before the first event.
+    pub(crate) fn start() -> Self {
+        Self {
+            state: S::default(),
+            position: 0,
+            cursors: None,
+            pending: outbox::Saved::default(),
+        }
+    }
 }
 
 /// A checkpoint that is there and cannot be used.
@@ -41,11 +56,14 @@ pub(crate) fn read<S: DeserializeOwned>(dir: &Path) -> Result<Option<Checkpoint<
     struct Ours<S> {
         position: u64,
         state: S,
+        cursors: Option<Cursors>,
+        #[serde(default)]
+        pending: outbox::Saved,
     }
     #[derive(Deserialize)]
     struct Old<S> {
         state: S,
-        cursors: HashMap<String, Cursor>,
+        cursors: Cursors,
     }
 
     let path = ours(dir);
@@ -59,7 +77,8 @@ pub(crate) fn read<S: DeserializeOwned>(dir: &Path) -> Result<Option<Checkpoint<
         return Ok(Some(Checkpoint {
             state: read.state,
             position: read.position,
-            cursors: None,
+            cursors: read.cursors,
+            pending: read.pending,
         }));
     }
     let path = dir.join("checkpoint.json");
@@ -71,15 +90,30 @@ pub(crate) fn read<S: DeserializeOwned>(dir: &Path) -> Result<Option<Checkpoint<
     Ok(Some(Checkpoint {
         state: old.state,
         position: 0,
-        cursors: Some(Cursors(old.cursors)),
+        cursors: Some(old.cursors),
+        pending: outbox::Saved::default(),
     }))
 }
 
 /// Replaces the checkpoint in `dir`, all or nothing.
-pub(crate) fn write<S: Serialize>(dir: &Path, state: &S, position: u64) -> io::Result<()> {
+pub(crate) fn write<S: Serialize>(
+    dir: &Path,
+    state: &S,
+    position: u64,
+    cursors: Option<&Cursors>,
+    pending: Option<&outbox::Saved>,
+) -> io::Result<()> {
     let mut out = Vec::new();
     write!(out, "{{\"position\":{position},\"state\":")?;
     serde_json::to_writer(&mut out, state)?;
+    if let Some(cursors) = cursors {
+        out.extend_from_slice(b",\"cursors\":");
+        serde_json::to_writer(&mut out, cursors)?;
+    }
+    if let Some(pending) = pending {
+        out.extend_from_slice(b",\"pending\":");
+        serde_json::to_writer(&mut out, pending)?;
+    }
     let sum = xxh3_64(&out);
     write_sum(&mut out, sum);
     disk::create_dir(dir)?;
@@ -87,10 +121,10 @@ pub(crate) fn write<S: Serialize>(dir: &Path, state: &S, position: u64) -> io::R
 }
 
 /// How far 0.2.0 had read each stream, by `type/id`.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Cursors(HashMap<String, Cursor>);
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Cursor {
     offset: u64,
 }
