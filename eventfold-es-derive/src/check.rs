@@ -2,7 +2,9 @@
 
 mod aggregate;
 mod event;
+mod reader;
 mod serde;
 
 pub(crate) use aggregate::aggregate;
 pub(crate) use event::event;
+pub(crate) use reader::reader;

@@ -14,6 +14,7 @@ pub(crate) mod command_enum;
 pub(crate) mod event;
 pub(crate) mod event_enum;
 pub(crate) mod message_enum;
+pub(crate) mod reader;
 
 /// The impls of one derive, in a scope of their own.
 ///

@@ -120,7 +120,7 @@ fn refuse_on_fields(input: &DeriveInput, errors: &mut Errors) {
 }
 
 /// A number from 1 up. Nothing can be had every 0 events, and versions start at 1.
-fn count<N>(literal: &LitInt, errors: &mut Errors) -> Option<N>
+pub(super) fn count<N>(literal: &LitInt, errors: &mut Errors) -> Option<N>
 where
     N: std::str::FromStr<Err: std::fmt::Display> + PartialOrd + From<u8>,
 {

@@ -171,6 +171,16 @@ pub enum DecodeError {
         /// What is wrong with the payload.
         source: serde_json::Error,
     },
+    /// The event is of another aggregate than the one that was asked to read it.
+    #[error("event `{name}` is of a `{aggregate_type}`, not of a `{expected}`")]
+    OtherAggregate {
+        /// The stored name.
+        name: String,
+        /// The type of the aggregate that the event is of.
+        aggregate_type: String,
+        /// The type of the aggregate that was to read it.
+        expected: &'static str,
+    },
 }
 
 impl DecodeError {

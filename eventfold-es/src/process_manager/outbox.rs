@@ -300,6 +300,20 @@ impl<'a> Outbox<'a> {
         envelope
     }
 
+    /// The commands to send at once; those to send later are left out.
+    ///
+    /// # Errors
+    ///
+    /// As [`finish`](Self::finish).
+    pub(crate) fn into_sent(self) -> Result<Vec<CommandEnvelope>, Unwritable> {
+        let orders = self.finish()?.into_iter();
+        let sent = orders.filter_map(|order| match order {
+            Order::Send(envelope) => Some(envelope),
+            Order::Schedule(..) | Order::Cancel(_) => None,
+        });
+        Ok(sent.collect())
+    }
+
     /// What is to be done.
     ///
     /// # Errors

@@ -176,12 +176,15 @@ fn parse(path: &Path, bytes: &[u8]) -> (Vec<Found>, Option<io::Error>) {
     (found, None)
 }
 
-/// What is wrong with the lines of the file at `path`, with their offsets.
-pub(super) fn flaws(path: &Path) -> io::Result<Vec<(u64, String)>> {
+/// What is wrong with the lines of the file at `path`: their offsets, and whether it is the last line
+/// and looks as if it was not written to its end.
+pub(super) fn flaws(path: &Path) -> io::Result<Vec<(u64, bool, String)>> {
     let bytes = disk::read_if_there(path)?.unwrap_or_default();
     let wrong = lines::split(&bytes).filter_map(|(start, text)| {
         let cause = read_line(text, String::new()).err()?;
-        Some((start as u64, cause))
+        let rest = &bytes[start + text.len()..];
+        let is_last = rest.is_empty() || (rest == b"\n" && text.contains(&0));
+        Some((start as u64, is_last, cause))
     });
     Ok(wrong.collect())
 }

@@ -25,6 +25,11 @@ impl Lines {
         Ok((Self { path, length }, bytes))
     }
 
+    /// The file at `path`, whose content does not matter any more.
+    pub(crate) fn empty(path: PathBuf) -> Self {
+        Self { path, length: 0 }
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -44,16 +49,13 @@ impl Lines {
 
     /// Adds `content`, an object, as a line with a checksum, durably.
     pub(crate) fn add<T: Serialize>(&mut self, content: &T) -> io::Result<()> {
-        let mut line = serde_json::to_vec(content)?;
-        line.pop();
-        let sum = xxh3_64(&line);
-        write_sum(&mut line, sum);
-        line.push(b'\n');
-        let dir = self.path.parent().unwrap_or(Path::new("."));
-        disk::create_dir(dir)?;
+        let mut line = seal(content)?;
+        if let Some(dir) = self.path.parent() {
+            disk::create_dir(dir)?;
+        }
         self.append(&mut line)
             .map_err(|e| disk::at("append to", &self.path, &e))?;
-        disk::sync_dir(dir)
+        self.path.parent().map_or(Ok(()), disk::sync_dir)
     }
 
     fn append(&mut self, line: &mut Vec<u8>) -> io::Result<()> {
@@ -72,6 +74,16 @@ impl Lines {
         self.length = length;
         Ok(())
     }
+}
+
+/// `content`, an object, as a line with a checksum and a line end.
+pub(crate) fn seal<T: Serialize>(content: &T) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(content)?;
+    line.pop();
+    let sum = xxh3_64(&line);
+    write_sum(&mut line, sum);
+    line.push(b'\n');
+    Ok(line)
 }
 
 /// Whether the byte before `end` ends a line.

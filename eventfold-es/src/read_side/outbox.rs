@@ -349,10 +349,6 @@ impl Pending {
         self.entries.get(&number).map(|entry| &entry.outgoing)
     }
 
-    pub(crate) fn numbers(&self) -> Vec<u64> {
-        self.entries.keys().copied().collect()
-    }
-
     /// How many commands are on their way.
     pub(crate) fn count(&self) -> usize {
         self.entries.len()

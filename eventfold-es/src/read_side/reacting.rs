@@ -6,18 +6,23 @@
 //! its key in the journal, in all that was stored since: so a command takes effect once, however many
 //! its target has taken meanwhile.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
 
 use super::checkpoint::{self, Checkpoint, Unusable};
 use super::dead_letters::DeadLetters;
-use super::follower::{Follower, SAVE_TIME};
+use super::follower::{Follower, Refusal};
 use super::outbox::{Order, Outgoing, Pending};
 use super::status::{ProcessManagerStatus, Progress};
-use crate::engine::{Engine, Line};
-use crate::event::DecodeError;
-use crate::process_manager::{DeadLetter, OnFailure, Outbox, ProcessManager, Retry, Unwritable};
+use crate::command::CommandEnvelope;
+use crate::engine::Engine;
+use crate::process_manager::{DeadLetter, OnFailure, Outbox, ProcessManager, Retry};
 
 /// How many events are reacted to before what comes of that is saved and sent.
 const SLICE: u64 = 256;
@@ -31,6 +36,8 @@ pub(crate) struct Reacting<M: ProcessManager> {
     letters: DeadLetters,
     retry: Retry,
     counts: Counts,
+    /// The store is closed: the directory may be another's.
+    is_sealed: bool,
 }
 
 /// How many commands came to an end since the store was opened.
@@ -56,18 +63,8 @@ pub(crate) enum Outcome {
     Undecided,
 }
 
-/// Why an event could not be reacted to.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error(transparent)]
-    Decode(#[from] DecodeError),
-    #[error(transparent)]
-    Command(#[from] Unwritable),
-}
-
 /// A process manager of any type.
 pub(crate) trait AnyReacting: Send {
-    fn name(&self) -> &'static str;
     /// Reacts to what is new up to the durable position `head`, a slice at a time, fires the timers
     /// that are due, and saves what is to be sent. True if there may be more to do at once.
     fn advance(&mut self, head: u64) -> io::Result<bool>;
@@ -85,8 +82,10 @@ pub(crate) trait AnyReacting: Send {
     fn is_settled(&self, head: u64) -> bool;
     /// The time in milliseconds since 1970 at which a timer or an attempt is due.
     fn next_due(&self) -> Option<u64>;
+    /// The position behind which events are waited for; `None` while too many commands wait.
+    fn wants_events_after(&self) -> Option<u64>;
     /// How long until what changed should be saved.
-    fn save_in(&self) -> Option<std::time::Duration>;
+    fn save_in(&self) -> Option<Duration>;
     fn counts(&self) -> Counts;
     fn progress(&self) -> Arc<Progress>;
     fn status(&self, head: u64) -> ProcessManagerStatus;
@@ -109,10 +108,10 @@ impl<M: ProcessManager> Reacting<M> {
         retry: Retry,
     ) -> io::Result<Self> {
         let dir = engine.layout().process_managers_dir().join(M::NAME);
-        let checkpoint = checkpoint::read::<M>(&dir).map_err(|error| match error {
+        let checkpoint = checkpoint::read::<M>(&dir, 1).map_err(|error| match error {
             Unusable::Io(error) | Unusable::Damaged(error) => error,
         })?;
-        let mut checkpoint = checkpoint.unwrap_or_else(Checkpoint::start);
+        let mut checkpoint = checkpoint.unwrap_or_else(Checkpoint::beginning);
         if checkpoint.position > engine.head() {
             let text = format!(
                 "the checkpoint of process manager `{}` in {} is ahead of the journal",
@@ -124,13 +123,16 @@ impl<M: ProcessManager> Reacting<M> {
         let mut pending = Pending::new(std::mem::take(&mut checkpoint.pending));
         let letters = DeadLetters::open(&dir, pending.count() == 0)?;
         resolve(engine, &mut pending, &letters)?;
-        let follower = Follower::new(M::NAME, engine.clone(), dir, checkpoint, on_failure)?;
+        let follower = Follower::new(M::NAME, engine.clone(), dir, checkpoint)
+            .reading(1, M::event_sets())
+            .failing(on_failure)?;
         Ok(Self {
             follower,
             pending,
             letters,
             retry,
             counts: Counts::default(),
+            is_sealed: false,
         })
     }
 
@@ -151,7 +153,7 @@ impl<M: ProcessManager> Reacting<M> {
             if !new.is_empty() {
                 orders.insert(event.record().position, new);
             }
-            Ok::<(), Failure>(())
+            Ok::<(), Refusal>(())
         });
         // What came before an event that could not be taken stands: the position is behind it.
         for order in orders.into_values().flatten() {
@@ -184,6 +186,13 @@ impl<M: ProcessManager> Reacting<M> {
     }
 }
 
+/// An event's line, as far as it is looked at.
+#[derive(Deserialize)]
+struct Keyed<'a> {
+    #[serde(borrow)]
+    key: Option<Cow<'a, str>>,
+}
+
 /// Finds out what became of the commands that were on their way when the program ended.
 fn resolve(engine: &Arc<Engine>, pending: &mut Pending, letters: &DeadLetters) -> io::Result<()> {
     let Some((after, keys)) = pending.in_doubt() else {
@@ -205,12 +214,12 @@ fn resolve(engine: &Arc<Engine>, pending: &mut Pending, letters: &DeadLetters) -
         if let Some(keys) = keys.get(&target) {
             for event in &commit.events {
                 // A line that cannot be read has no key of ours.
-                let line: Option<Line<'_>> = serde_json::from_str(event.get()).ok();
+                let line: Option<Keyed<'_>> = serde_json::from_str(event.get()).ok();
                 let key = line.and_then(|line| line.key);
-                effective.extend(key.and_then(|key| keys.get(&key).copied()));
+                effective.extend(key.and_then(|key| keys.get(key.as_ref()).copied()));
             }
         }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     })?;
     for number in effective {
         pending.done(number);
@@ -219,12 +228,8 @@ fn resolve(engine: &Arc<Engine>, pending: &mut Pending, letters: &DeadLetters) -
 }
 
 impl<M: ProcessManager> AnyReacting for Reacting<M> {
-    fn name(&self) -> &'static str {
-        M::NAME
-    }
-
     fn advance(&mut self, head: u64) -> io::Result<bool> {
-        if self.follower.is_sealed() {
+        if self.is_sealed {
             return Ok(false);
         }
         if self.pending.is_unsaved() {
@@ -248,7 +253,7 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
     }
 
     fn take(&mut self) -> Option<Outgoing> {
-        if self.follower.is_sealed() {
+        if self.is_sealed {
             return None;
         }
         self.pending.take(self.now())
@@ -258,7 +263,7 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
         let Some(outgoing) = self.pending.get(number).cloned() else {
             return Ok(());
         };
-        if self.follower.is_sealed() {
+        if self.is_sealed {
             return Ok(());
         }
         let attempts = outgoing.attempts + 1;
@@ -290,36 +295,31 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
     }
 
     fn save(&mut self) -> io::Result<()> {
-        if self.follower.is_sealed() || self.follower.has_failed() {
+        if self.is_sealed || !(self.pending.has_changed() || self.follower.has_moved()) {
             return Ok(());
         }
-        if self.pending.has_changed() {
-            let saved = self.pending.to_saved(self.follower.head());
-            self.follower.save_with(Some(&saved))?;
-            self.pending.mark_saved();
-        } else if self.follower.has_moved() {
-            let saved = self.pending.to_saved(self.follower.head());
-            self.follower.save_with(Some(&saved))?;
-        }
+        let saved = self.pending.to_saved(self.follower.head());
+        self.follower.save_with(Some(&saved))?;
+        self.pending.mark_saved();
         Ok(())
     }
 
     fn save_if_due(&mut self) {
-        let is_due = self.follower.is_save_due()
-            || (self.pending.has_changed() && self.follower.saved_at().elapsed() >= SAVE_TIME);
-        if is_due && let Err(error) = self.save() {
-            self.follower
-                .progress()
-                .fail(&format!("the checkpoint could not be saved: {error}"));
-            self.follower.save_later();
+        if self.follower.is_save_due(self.pending.has_changed())
+            && let Err(error) = self.save()
+        {
+            self.follower.note_unsaved(&error);
         }
     }
 
     fn seal(&mut self) {
-        if let Err(error) = self.save() {
+        if !self.is_sealed
+            && self.follower.check().is_ok()
+            && let Err(error) = self.save()
+        {
             tracing::warn!(name = M::NAME, %error, "the checkpoint could not be saved");
         }
-        self.follower.seal();
+        self.is_sealed = true;
     }
 
     fn is_settled(&self, head: u64) -> bool {
@@ -330,9 +330,15 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
         self.pending.next_due()
     }
 
-    fn save_in(&self) -> Option<std::time::Duration> {
-        (self.pending.has_changed() || self.follower.has_moved())
-            .then(|| SAVE_TIME.saturating_sub(self.follower.saved_at().elapsed()))
+    fn wants_events_after(&self) -> Option<u64> {
+        (self.pending.count() < WAITING).then(|| self.follower.position())
+    }
+
+    fn save_in(&self) -> Option<Duration> {
+        let has_changed = self.pending.has_changed();
+        self.follower
+            .save_in(has_changed)
+            .filter(|_| !self.is_sealed)
     }
 
     fn counts(&self) -> Counts {

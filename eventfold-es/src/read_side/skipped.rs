@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
@@ -73,16 +73,34 @@ pub(crate) struct Poisoned {
 
 /// The events that were passed over.
 #[derive(Debug)]
-pub(crate) struct Skipped {
+pub(crate) struct PassedOver {
     lines: Lines,
     positions: BTreeSet<u64>,
+    /// Those of a state that is being built, which is not on disk yet.
+    unsaved: Option<Vec<u8>>,
 }
 
-impl Skipped {
+/// The file of the version `version` in `dir`.
+fn path(dir: &Path, version: u32) -> PathBuf {
+    dir.join(match version {
+        1 => "skipped.jsonl".to_owned(),
+        _ => format!("skipped.v{version}.jsonl"),
+    })
+}
+
+/// Whether a file may be one of these, of whatever version.
+pub(super) fn is_one(file_name: &str) -> bool {
+    let version = file_name
+        .strip_prefix("skipped.v")
+        .and_then(|rest| rest.strip_suffix(".jsonl"));
+    file_name == "skipped.jsonl" || version.is_some_and(|version| version.parse::<u32>().is_ok())
+}
+
+impl PassedOver {
     /// Those in the directory of a projection or process manager. A line that cannot be read is
     /// left out: its event is met again, should it matter.
-    pub(crate) fn open(dir: &Path) -> io::Result<(Self, Vec<SkippedEvent>)> {
-        let (lines, bytes) = Lines::open(dir.join("skipped.jsonl"))?;
+    pub(crate) fn open(dir: &Path, version: u32) -> io::Result<(Self, Vec<SkippedEvent>)> {
+        let (lines, bytes) = Lines::open(path(dir, version))?;
         let mut positions = BTreeSet::new();
         let mut events = Vec::new();
         for (start, text) in lines::split(&bytes) {
@@ -98,14 +116,28 @@ impl Skipped {
                 }
             }
         }
-        Ok((Self { lines, positions }, events))
+        let passed_over = Self {
+            lines,
+            positions,
+            unsaved: None,
+        };
+        Ok((passed_over, events))
+    }
+
+    /// None so far. The file is replaced at the first [`save`](Self::save).
+    pub(crate) fn anew(dir: &Path, version: u32) -> Self {
+        Self {
+            lines: Lines::empty(path(dir, version)),
+            positions: BTreeSet::new(),
+            unsaved: Some(Vec::new()),
+        }
     }
 
     pub(crate) fn contains(&self, position: u64) -> bool {
         self.positions.contains(&position)
     }
 
-    /// Records an event, durably.
+    /// Records an event, durably unless the state is not on disk yet.
     pub(crate) fn add(&mut self, poisoned: &Poisoned, ms: u64) -> io::Result<SkippedEvent> {
         let line = Line {
             position: poisoned.position,
@@ -115,16 +147,21 @@ impl Skipped {
             error: poisoned.error.clone(),
             ms,
         };
-        self.lines.add(&line)?;
+        match &mut self.unsaved {
+            Some(unsaved) => unsaved.extend(lines::seal(&line)?),
+            None => self.lines.add(&line)?,
+        }
         self.positions.insert(line.position);
         Ok(line.into())
     }
 
-    /// Forgets all of them.
-    pub(crate) fn clear(&mut self) -> io::Result<()> {
-        if !self.positions.is_empty() {
-            self.lines.replace(b"")?;
-            self.positions.clear();
+    /// Writes what is not on disk yet.
+    pub(crate) fn save(&mut self) -> io::Result<()> {
+        if let Some(unsaved) = &self.unsaved {
+            if !unsaved.is_empty() || self.lines.path().exists() {
+                self.lines.replace(unsaved)?;
+            }
+            self.unsaved = None;
         }
         Ok(())
     }

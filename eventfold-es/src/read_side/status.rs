@@ -164,10 +164,13 @@ impl Progress {
         condition.skipped.push_back(event);
     }
 
-    pub(crate) fn clear_skipped(&self) {
+    /// Takes over how a state is doing that takes the place of this one.
+    pub(crate) fn replace(&self, new: &Self) {
+        self.set_position(new.position());
+        let mut new = lock(&new.condition);
         let mut condition = lock(&self.condition);
-        condition.skipped_count = 0;
-        condition.skipped.clear();
+        new.is_live = condition.is_live;
+        *condition = std::mem::take(&mut new);
     }
 
     /// How it is doing while the newest durable position is `head`.

@@ -1,0 +1,41 @@
+#[projection(aggregates(BankAccount))]
+pub struct Totals {
+    balance: u64,
+}
+
+// Expands to:
+
+#[allow(deprecated)]
+const _: () = {
+    use ::eventfold_es::__private as __eventfold;
+    #[automatically_derived]
+    impl __eventfold::Projection for Totals {
+        const NAME: &'static str = "totals";
+        fn subscriptions(&self) -> &'static [&'static ::core::primitive::str] {
+            const { &[<BankAccount as __eventfold::Aggregate>::AGGREGATE_TYPE] }
+        }
+        fn event_sets() -> &'static [__eventfold::EventSet] {
+            const { &[__eventfold::EventSet::of::<BankAccount>()] }
+        }
+        fn apply(
+            &mut self,
+            __aggregate_type: &::core::primitive::str,
+            __id: &::core::primitive::str,
+            __event: &__eventfold::eventfold::Event,
+        ) {
+            __eventfold::apply_eventfold(self, __aggregate_type, __id, __event);
+        }
+        fn apply_stored(
+            &mut self,
+            __stored: __eventfold::StoredEvent<'_>,
+        ) -> ::core::result::Result<(), __eventfold::DecodeError> {
+            let __aggregate_type = __stored.record().aggregate_type();
+            if __aggregate_type
+                == <BankAccount as __eventfold::Aggregate>::AGGREGATE_TYPE
+            {
+                return __eventfold::project_stored::<BankAccount, Self>(self, __stored);
+            }
+            ::core::result::Result::Ok(())
+        }
+    }
+};
