@@ -363,7 +363,7 @@ impl AggregateStore {
     /// ```
     pub async fn shutdown(&self) -> io::Result<()> {
         self.inner.closing.store(true, Ordering::Release);
-        if let Some(live) = &self.inner.live {
+        if let Some(live) = self.inner.live.get() {
             live.stop();
             live.ended().await;
         }

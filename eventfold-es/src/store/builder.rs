@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -345,15 +345,20 @@ impl AggregateStoreBuilder {
         } else {
             None
         };
-        let store = Arc::new_cyclic(|store| StoreInner {
-            live: runtime.map(|runtime| Live::start(runtime, &read_side, &engine, store)),
+        let store = Arc::new(StoreInner {
             engine,
             residents: Arc::new(Residents::default()),
             read_side: Arc::new(read_side),
             idle_timeout: self.idle_timeout,
             snapshot_every: self.snapshot_every,
             closing: AtomicBool::new(false),
+            live: OnceLock::new(),
         });
+        if let Some(runtime) = runtime {
+            // Each of its tasks goes on for as long as it finds the store there.
+            let live = Live::start(runtime, &store.read_side, &store.engine, &Arc::downgrade(&store));
+            store.live.get_or_init(|| live);
+        }
         let inner = StoreHold::of_users(store);
         spawn::note_open(&inner);
         Ok(AggregateStore { inner })

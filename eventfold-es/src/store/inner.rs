@@ -2,7 +2,7 @@
 
 use std::io;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ impl Drop for StoreHold {
     fn drop(&mut self) {
         if self.is_users {
             self.store.engine.announce_close();
-            if let Some(live) = &self.store.live {
+            if let Some(live) = self.store.live.get() {
                 live.stop();
             }
         }
@@ -52,7 +52,7 @@ pub(crate) struct StoreInner {
     /// Set by `shutdown`: nothing new is accepted.
     pub(super) closing: AtomicBool,
     /// If projections and process managers run in the background.
-    pub(super) live: Option<Live>,
+    pub(super) live: OnceLock<Live>,
 }
 
 impl StoreInner {

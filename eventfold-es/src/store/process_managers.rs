@@ -13,8 +13,12 @@ impl AggregateStore {
     /// and were written to the dead letters (`process_managers/<NAME>/dead_letters.jsonl`, see
     /// [`ProcessManager`](crate::ProcessManager)).
     ///
-    /// Events that these commands store are left to the next run. One run goes on at a time;
-    /// another waits for it.
+    /// Commands of timers that are due are dispatched as well. Events that these commands store are
+    /// left to the next run. One run goes on at a time; another waits for it.
+    ///
+    /// In a store that is [live](super::AggregateStoreBuilder::live) the process managers run by
+    /// themselves: this waits until they have reacted to what is there now, and their commands came
+    /// to an end or wait for another attempt.
     ///
     /// # Errors
     ///
@@ -53,7 +57,7 @@ impl AggregateStore {
         let mut failure = Ok(());
         for manager in &read_side.process_managers {
             let before = lock(&manager.reacting).counts();
-            let run = if self.inner.live.is_some() {
+            let run = if self.inner.live.get().is_some() {
                 manager.settled(head).await
             } else {
                 self.run_process_manager(manager, head).await
