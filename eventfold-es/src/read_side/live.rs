@@ -232,8 +232,9 @@ impl Managing {
             for outgoing in std::mem::take(&mut wanted.send) {
                 self.send(outgoing);
             }
-            if !wanted.more {
-                outcomes.extend(self.wait(&wanted).await);
+            let is_over = is_ending && self.under_way.is_empty();
+            if !wanted.more && !is_over {
+                outcomes.extend(self.wait(&wanted, is_ending).await);
             }
         }
         let text = match self.manager.progress.is_stopped() {
@@ -319,11 +320,11 @@ impl Managing {
         }
     }
 
-    /// Waits until there is something to do; returns what became of a command, if that is it.
-    async fn wait(&mut self, wanted: &Wanted) -> Option<(u64, Outcome)> {
+    /// Waits until there is something to do, while `is_ending` for commands alone; returns what
+    /// became of one, if that is it.
+    async fn wait(&mut self, wanted: &Wanted, is_ending: bool) -> Option<(u64, Outcome)> {
         let tail = self.engine.tail();
         let mut stop = self.stop.clone();
-        let was_stopped = *stop.borrow();
         let mut done = None;
         {
             let Self { under_way, .. } = self;
@@ -340,7 +341,7 @@ impl Managing {
                 }
             };
             let stopping = async {
-                if was_stopped {
+                if is_ending {
                     std::future::pending::<()>().await;
                 }
                 stopped(&mut stop).await;
