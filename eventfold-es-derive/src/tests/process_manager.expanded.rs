@@ -7,8 +7,8 @@ struct Fulfilment;
 const _: () = {
     use ::eventfold_es::__private as __eventfold;
     const __AGGREGATES: &__eventfold::Aggregates = &[
-        ("Order", <Order as __eventfold::Aggregate>::AGGREGATE_TYPE),
-        ("Payment", <Payment as __eventfold::Aggregate>::AGGREGATE_TYPE),
+        ("Order", __eventfold::EventSet::of::<Order>().aggregate_type()),
+        ("Payment", __eventfold::EventSet::of::<Payment>().aggregate_type()),
     ];
     const _: () = __eventfold::assert_type_is_new("Fulfilment", __AGGREGATES, 1);
     #[automatically_derived]
@@ -17,8 +17,8 @@ const _: () = {
         fn subscriptions(&self) -> &'static [&'static ::core::primitive::str] {
             const {
                 &[
-                    <Order as __eventfold::Aggregate>::AGGREGATE_TYPE,
-                    <Payment as __eventfold::Aggregate>::AGGREGATE_TYPE,
+                    __eventfold::EventSet::of::<Order>().aggregate_type(),
+                    __eventfold::EventSet::of::<Payment>().aggregate_type(),
                 ]
             }
         }
@@ -47,10 +47,13 @@ const _: () = {
             __out: &mut __eventfold::Outbox<'_>,
         ) -> ::core::result::Result<(), __eventfold::DecodeError> {
             let __aggregate_type = __stored.record().aggregate_type();
-            if __aggregate_type == <Order as __eventfold::Aggregate>::AGGREGATE_TYPE {
+            if __aggregate_type == __eventfold::EventSet::of::<Order>().aggregate_type()
+            {
                 return __eventfold::react_stored::<Order, Self>(self, __stored, __out);
             }
-            if __aggregate_type == <Payment as __eventfold::Aggregate>::AGGREGATE_TYPE {
+            if __aggregate_type
+                == __eventfold::EventSet::of::<Payment>().aggregate_type()
+            {
                 return __eventfold::react_stored::<Payment, Self>(self, __stored, __out);
             }
             ::core::result::Result::Ok(())

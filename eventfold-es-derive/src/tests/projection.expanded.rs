@@ -12,7 +12,7 @@ const _: () = {
     impl __eventfold::Projection for Totals {
         const NAME: &'static str = "totals";
         fn subscriptions(&self) -> &'static [&'static ::core::primitive::str] {
-            const { &[<BankAccount as __eventfold::Aggregate>::AGGREGATE_TYPE] }
+            const { &[__eventfold::EventSet::of::<BankAccount>().aggregate_type()] }
         }
         fn event_sets() -> &'static [__eventfold::EventSet] {
             const { &[__eventfold::EventSet::of::<BankAccount>()] }
@@ -31,7 +31,7 @@ const _: () = {
         ) -> ::core::result::Result<(), __eventfold::DecodeError> {
             let __aggregate_type = __stored.record().aggregate_type();
             if __aggregate_type
-                == <BankAccount as __eventfold::Aggregate>::AGGREGATE_TYPE
+                == __eventfold::EventSet::of::<BankAccount>().aggregate_type()
             {
                 return __eventfold::project_stored::<BankAccount, Self>(self, __stored);
             }

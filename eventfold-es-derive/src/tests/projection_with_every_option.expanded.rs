@@ -15,8 +15,8 @@ pub(crate) enum Totals {
 const _: () = {
     use ::framework::eventfold_es::__private as __eventfold;
     const __AGGREGATES: &__eventfold::Aggregates = &[
-        ("BankAccount", <BankAccount as __eventfold::Aggregate>::AGGREGATE_TYPE),
-        ("loans::Loan", <loans::Loan as __eventfold::Aggregate>::AGGREGATE_TYPE),
+        ("BankAccount", __eventfold::EventSet::of::<BankAccount>().aggregate_type()),
+        ("loans::Loan", __eventfold::EventSet::of::<loans::Loan>().aggregate_type()),
     ];
     const _: () = __eventfold::assert_type_is_new("Totals", __AGGREGATES, 1);
     #[automatically_derived]
@@ -26,8 +26,8 @@ const _: () = {
         fn subscriptions(&self) -> &'static [&'static ::core::primitive::str] {
             const {
                 &[
-                    <BankAccount as __eventfold::Aggregate>::AGGREGATE_TYPE,
-                    <loans::Loan as __eventfold::Aggregate>::AGGREGATE_TYPE,
+                    __eventfold::EventSet::of::<BankAccount>().aggregate_type(),
+                    __eventfold::EventSet::of::<loans::Loan>().aggregate_type(),
                 ]
             }
         }
@@ -53,12 +53,12 @@ const _: () = {
         ) -> ::core::result::Result<(), __eventfold::DecodeError> {
             let __aggregate_type = __stored.record().aggregate_type();
             if __aggregate_type
-                == <BankAccount as __eventfold::Aggregate>::AGGREGATE_TYPE
+                == __eventfold::EventSet::of::<BankAccount>().aggregate_type()
             {
                 return __eventfold::project_stored::<BankAccount, Self>(self, __stored);
             }
             if __aggregate_type
-                == <loans::Loan as __eventfold::Aggregate>::AGGREGATE_TYPE
+                == __eventfold::EventSet::of::<loans::Loan>().aggregate_type()
             {
                 return __eventfold::project_stored::<loans::Loan, Self>(self, __stored);
             }
