@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use eventfold_es::{AggregateStore, Projection};
+use eventfold_es::{AggregateStore, Position, Projection};
 use serde::{Deserialize, Serialize};
 
 use crate::support::{Door, Ledger, LedgerCommand as Do, eventually, in_time, poll_once, temp_dir};
@@ -307,7 +307,7 @@ async fn waiting_for_a_position_ends_when_the_projection_includes_it() {
     // The beginning is there already.
     in_time(
         "the beginning",
-        store.wait_for::<Amounts>(Default::default()),
+        store.wait_for::<Amounts>(Position::default()),
     )
     .await
     .unwrap();

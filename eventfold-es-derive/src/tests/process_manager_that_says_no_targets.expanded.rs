@@ -9,7 +9,7 @@ const _: () = {
     #[automatically_derived]
     impl __eventfold::ProcessManager for Fulfilment {
         const NAME: &'static str = "fulfilment";
-        fn subscriptions(&self) -> &'static [&'static ::core::primitive::str] {
+        fn subscriptions(&self) -> &'static [&'static str] {
             const { &[__eventfold::EventSet::of::<Order>().aggregate_type()] }
         }
         fn event_sets() -> &'static [__eventfold::EventSet] {
@@ -17,8 +17,8 @@ const _: () = {
         }
         fn react(
             &mut self,
-            __aggregate_type: &::core::primitive::str,
-            __id: &::core::primitive::str,
+            __aggregate_type: &str,
+            __id: &str,
             __event: &__eventfold::eventfold::Event,
         ) -> ::std::vec::Vec<__eventfold::CommandEnvelope> {
             __eventfold::react_eventfold(self, __aggregate_type, __id, __event)

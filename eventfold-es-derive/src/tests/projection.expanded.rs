@@ -11,7 +11,7 @@ const _: () = {
     #[automatically_derived]
     impl __eventfold::Projection for Totals {
         const NAME: &'static str = "totals";
-        fn subscriptions(&self) -> &'static [&'static ::core::primitive::str] {
+        fn subscriptions(&self) -> &'static [&'static str] {
             const { &[__eventfold::EventSet::of::<BankAccount>().aggregate_type()] }
         }
         fn event_sets() -> &'static [__eventfold::EventSet] {
@@ -19,8 +19,8 @@ const _: () = {
         }
         fn apply(
             &mut self,
-            __aggregate_type: &::core::primitive::str,
-            __id: &::core::primitive::str,
+            __aggregate_type: &str,
+            __id: &str,
             __event: &__eventfold::eventfold::Event,
         ) {
             __eventfold::apply_eventfold(self, __aggregate_type, __id, __event);

@@ -23,7 +23,7 @@ const _: () = {
     impl __eventfold::Projection for Totals {
         const NAME: &'static str = "sums";
         const VERSION: u32 = 2;
-        fn subscriptions(&self) -> &'static [&'static ::core::primitive::str] {
+        fn subscriptions(&self) -> &'static [&'static str] {
             const {
                 &[
                     __eventfold::EventSet::of::<BankAccount>().aggregate_type(),
@@ -41,8 +41,8 @@ const _: () = {
         }
         fn apply(
             &mut self,
-            __aggregate_type: &::core::primitive::str,
-            __id: &::core::primitive::str,
+            __aggregate_type: &str,
+            __id: &str,
             __event: &__eventfold::eventfold::Event,
         ) {
             __eventfold::apply_eventfold(self, __aggregate_type, __id, __event);
