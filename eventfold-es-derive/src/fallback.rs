@@ -231,14 +231,14 @@ pub(crate) fn reader(input: &Reader<'_>) -> TokenStream {
         impl #generics __eventfold::#of for #ident #arguments #where_clause {
             const NAME: &'static str = "";
 
-            fn subscriptions(&self) -> &'static [&'static ::core::primitive::str] {
+            fn subscriptions(&self) -> &'static [&'static str] {
                 ::core::unreachable!()
             }
 
             fn #name(
                 &mut self,
-                _: &::core::primitive::str,
-                _: &::core::primitive::str,
+                _: &str,
+                _: &str,
                 _: &__eventfold::eventfold::Event,
             ) -> #returned {
                 ::core::unreachable!()

@@ -83,11 +83,13 @@ pub struct Subscription {
 
 enum State {
     Idle(Source),
-    Reading(Pin<Box<dyn Future<Output = io::Result<(Source, Chunk)>> + Send>>),
+    Reading(Reading),
     /// The reason is still to be told.
     Ending(io::Error),
     Ended,
 }
+
+type Reading = Pin<Box<dyn Future<Output = io::Result<(Source, Chunk)>> + Send>>;
 
 /// What was read in one go.
 type Chunk = VecDeque<RecordedEvent>;

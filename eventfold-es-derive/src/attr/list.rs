@@ -41,8 +41,8 @@ pub(super) fn types(
         let mut wire_name = None;
         match of.form {
             Form::Commands => wire_name = self::wire_name(input, &ty, errors),
-            Form::Events => refuse_stored_name(input, &ty, errors),
-            _ => {}
+            Form::Events => refuse_stored_name(input, &ty, "an event", "event", errors),
+            _ => refuse_stored_name(input, &ty, "an aggregate", "aggregate", errors),
         }
         Some(Listed { ty, wire_name })
     });
@@ -130,8 +130,15 @@ fn wire_name(input: ParseStream<'_>, ty: &TypePath, errors: &mut Errors) -> Opti
     None
 }
 
-/// An event cannot be named where it is listed: whoever reads it elsewhere must know the name.
-fn refuse_stored_name(input: ParseStream<'_>, ty: &TypePath, errors: &mut Errors) {
+/// Neither an event nor an aggregate can be named where it is listed: whoever reads it elsewhere must
+/// know the name.
+fn refuse_stored_name(
+    input: ParseStream<'_>,
+    ty: &TypePath,
+    what: &str,
+    attribute: &str,
+    errors: &mut Errors,
+) {
     if !input.peek(Token![=]) {
         return;
     }
@@ -142,7 +149,7 @@ fn refuse_stored_name(input: ParseStream<'_>, ty: &TypePath, errors: &mut Errors
     errors.at(
         extra,
         format!(
-            "an event's stored name stands on the event; put `#[event(name = {name})]` on `{ty}`"
+            "{what}'s stored name stands on the {attribute}; put `#[{attribute}(name = {name})]` on `{ty}`"
         ),
     );
 }

@@ -24,15 +24,15 @@ pub(crate) fn reader(input: &Reader<'_>) -> TokenStream {
 ///
 /// ```ignore
 /// const __AGGREGATES: &Aggregates = &[
-///     ("BankAccount", <BankAccount as Aggregate>::AGGREGATE_TYPE),
-///     ("Loan", <Loan as Aggregate>::AGGREGATE_TYPE),
+///     ("BankAccount", EventSet::of::<BankAccount>().aggregate_type()),
+///     ("Loan", EventSet::of::<Loan>().aggregate_type()),
 /// ];
 /// const _: () = assert_type_is_new("Totals", __AGGREGATES, 1);
 /// ```
 fn types_differ(input: &Reader<'_>) -> Option<TokenStream> {
     let names = input.aggregates.iter().map(|ty| {
-        let (name, aggregate) = (shown(ty), as_aggregate(ty));
-        quote!((#name, #aggregate::AGGREGATE_TYPE))
+        let (name, events) = (shown(ty), events_of(ty));
+        quote!((#name, #events.aggregate_type()))
     });
     let reader = input.ident().unraw().to_string();
     let checks = input.aggregates.iter().enumerate().skip(1);
@@ -63,7 +63,7 @@ fn types_differ(input: &Reader<'_>) -> Option<TokenStream> {
 ///
 ///     fn apply_stored(&mut self, stored: StoredEvent<'_>) -> Result<(), DecodeError> {
 ///         let aggregate_type = stored.record().aggregate_type();
-///         if aggregate_type == <BankAccount as Aggregate>::AGGREGATE_TYPE {
+///         if aggregate_type == EventSet::of::<BankAccount>().aggregate_type() {
 ///             return project_stored::<BankAccount, Self>(self, stored);
 ///         }
 ///         Ok(())
@@ -92,8 +92,8 @@ fn projection(input: &Reader<'_>) -> TokenStream {
 
             fn apply(
                 &mut self,
-                __aggregate_type: &::core::primitive::str,
-                __id: &::core::primitive::str,
+                __aggregate_type: &str,
+                __id: &str,
                 __event: &__eventfold::eventfold::Event,
             ) {
                 __eventfold::apply_eventfold(self, __aggregate_type, __id, __event);
@@ -148,8 +148,8 @@ fn process_manager(input: &Reader<'_>) -> TokenStream {
 
             fn react(
                 &mut self,
-                __aggregate_type: &::core::primitive::str,
-                __id: &::core::primitive::str,
+                __aggregate_type: &str,
+                __id: &str,
                 __event: &__eventfold::eventfold::Event,
             ) -> ::std::vec::Vec<__eventfold::CommandEnvelope> {
                 __eventfold::react_eventfold(self, __aggregate_type, __id, __event)
@@ -168,7 +168,7 @@ fn process_manager(input: &Reader<'_>) -> TokenStream {
 
 /// ```ignore
 /// fn subscriptions(&self) -> &'static [&'static str] {
-///     const { &[<BankAccount as Aggregate>::AGGREGATE_TYPE] }
+///     const { &[EventSet::of::<BankAccount>().aggregate_type()] }
 /// }
 ///
 /// fn event_sets() -> &'static [EventSet] {
@@ -177,15 +177,12 @@ fn process_manager(input: &Reader<'_>) -> TokenStream {
 /// ```
 fn read(input: &Reader<'_>) -> TokenStream {
     let types = input.aggregates.iter().map(|ty| {
-        let aggregate = as_aggregate(ty);
-        quote!(#aggregate::AGGREGATE_TYPE)
+        let events = events_of(ty);
+        quote!(#events.aggregate_type())
     });
-    let sets = input
-        .aggregates
-        .iter()
-        .map(|ty| quote_spanned!(place(ty)=> __eventfold::EventSet::of::<#ty>()));
+    let sets = input.aggregates.iter().map(events_of);
     quote! {
-        fn subscriptions(&self) -> &'static [&'static ::core::primitive::str] {
+        fn subscriptions(&self) -> &'static [&'static str] {
             const { &[#(#types),*] }
         }
 
@@ -198,9 +195,9 @@ fn read(input: &Reader<'_>) -> TokenStream {
 /// Leads an event to what reads it, by its aggregate's type.
 fn dispatched(input: &Reader<'_>, to: impl Fn(&TypePath) -> TokenStream) -> TokenStream {
     let arms = input.aggregates.iter().map(|ty| {
-        let (aggregate, read) = (as_aggregate(ty), to(ty));
+        let (events, read) = (events_of(ty), to(ty));
         quote! {
-            if __aggregate_type == #aggregate::AGGREGATE_TYPE {
+            if __aggregate_type == #events.aggregate_type() {
                 return #read;
             }
         }
@@ -212,9 +209,10 @@ fn dispatched(input: &Reader<'_>, to: impl Fn(&TypePath) -> TokenStream) -> Toke
     }
 }
 
-/// `<BankAccount as Aggregate>`, placed so that each error that it is none is the same one.
-fn as_aggregate(ty: &TypePath) -> TokenStream {
-    quote_spanned!(place(ty)=> <#ty as __eventfold::Aggregate>)
+/// `EventSet::of::<BankAccount>()`: all that is asked of an aggregate is asked in this one way, so
+/// that each error that it is none is the same one.
+fn events_of(ty: &TypePath) -> TokenStream {
+    quote_spanned!(place(ty)=> __eventfold::EventSet::of::<#ty>())
 }
 
 /// Where an error about a listed type points: at its last segment.

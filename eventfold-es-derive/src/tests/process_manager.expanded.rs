@@ -7,18 +7,18 @@ struct Fulfilment;
 const _: () = {
     use ::eventfold_es::__private as __eventfold;
     const __AGGREGATES: &__eventfold::Aggregates = &[
-        ("Order", <Order as __eventfold::Aggregate>::AGGREGATE_TYPE),
-        ("Payment", <Payment as __eventfold::Aggregate>::AGGREGATE_TYPE),
+        ("Order", __eventfold::EventSet::of::<Order>().aggregate_type()),
+        ("Payment", __eventfold::EventSet::of::<Payment>().aggregate_type()),
     ];
     const _: () = __eventfold::assert_type_is_new("Fulfilment", __AGGREGATES, 1);
     #[automatically_derived]
     impl __eventfold::ProcessManager for Fulfilment {
         const NAME: &'static str = "fulfilment";
-        fn subscriptions(&self) -> &'static [&'static ::core::primitive::str] {
+        fn subscriptions(&self) -> &'static [&'static str] {
             const {
                 &[
-                    <Order as __eventfold::Aggregate>::AGGREGATE_TYPE,
-                    <Payment as __eventfold::Aggregate>::AGGREGATE_TYPE,
+                    __eventfold::EventSet::of::<Order>().aggregate_type(),
+                    __eventfold::EventSet::of::<Payment>().aggregate_type(),
                 ]
             }
         }
@@ -35,8 +35,8 @@ const _: () = {
         }
         fn react(
             &mut self,
-            __aggregate_type: &::core::primitive::str,
-            __id: &::core::primitive::str,
+            __aggregate_type: &str,
+            __id: &str,
             __event: &__eventfold::eventfold::Event,
         ) -> ::std::vec::Vec<__eventfold::CommandEnvelope> {
             __eventfold::react_eventfold(self, __aggregate_type, __id, __event)
@@ -47,10 +47,13 @@ const _: () = {
             __out: &mut __eventfold::Outbox<'_>,
         ) -> ::core::result::Result<(), __eventfold::DecodeError> {
             let __aggregate_type = __stored.record().aggregate_type();
-            if __aggregate_type == <Order as __eventfold::Aggregate>::AGGREGATE_TYPE {
+            if __aggregate_type == __eventfold::EventSet::of::<Order>().aggregate_type()
+            {
                 return __eventfold::react_stored::<Order, Self>(self, __stored, __out);
             }
-            if __aggregate_type == <Payment as __eventfold::Aggregate>::AGGREGATE_TYPE {
+            if __aggregate_type
+                == __eventfold::EventSet::of::<Payment>().aggregate_type()
+            {
                 return __eventfold::react_stored::<Payment, Self>(self, __stored, __out);
             }
             ::core::result::Result::Ok(())

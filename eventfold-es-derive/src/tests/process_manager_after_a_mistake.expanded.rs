@@ -12,13 +12,13 @@ const _: () = {
     #[automatically_derived]
     impl __eventfold::ProcessManager for Fulfilment {
         const NAME: &'static str = "";
-        fn subscriptions(&self) -> &'static [&'static ::core::primitive::str] {
+        fn subscriptions(&self) -> &'static [&'static str] {
             ::core::unreachable!()
         }
         fn react(
             &mut self,
-            _: &::core::primitive::str,
-            _: &::core::primitive::str,
+            _: &str,
+            _: &str,
             _: &__eventfold::eventfold::Event,
         ) -> ::std::vec::Vec<__eventfold::CommandEnvelope> {
             ::core::unreachable!()

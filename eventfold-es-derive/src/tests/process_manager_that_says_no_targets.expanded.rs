@@ -9,16 +9,16 @@ const _: () = {
     #[automatically_derived]
     impl __eventfold::ProcessManager for Fulfilment {
         const NAME: &'static str = "fulfilment";
-        fn subscriptions(&self) -> &'static [&'static ::core::primitive::str] {
-            const { &[<Order as __eventfold::Aggregate>::AGGREGATE_TYPE] }
+        fn subscriptions(&self) -> &'static [&'static str] {
+            const { &[__eventfold::EventSet::of::<Order>().aggregate_type()] }
         }
         fn event_sets() -> &'static [__eventfold::EventSet] {
             const { &[__eventfold::EventSet::of::<Order>()] }
         }
         fn react(
             &mut self,
-            __aggregate_type: &::core::primitive::str,
-            __id: &::core::primitive::str,
+            __aggregate_type: &str,
+            __id: &str,
             __event: &__eventfold::eventfold::Event,
         ) -> ::std::vec::Vec<__eventfold::CommandEnvelope> {
             __eventfold::react_eventfold(self, __aggregate_type, __id, __event)
@@ -29,7 +29,8 @@ const _: () = {
             __out: &mut __eventfold::Outbox<'_>,
         ) -> ::core::result::Result<(), __eventfold::DecodeError> {
             let __aggregate_type = __stored.record().aggregate_type();
-            if __aggregate_type == <Order as __eventfold::Aggregate>::AGGREGATE_TYPE {
+            if __aggregate_type == __eventfold::EventSet::of::<Order>().aggregate_type()
+            {
                 return __eventfold::react_stored::<Order, Self>(self, __stored, __out);
             }
             ::core::result::Result::Ok(())

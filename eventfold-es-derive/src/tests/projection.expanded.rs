@@ -11,16 +11,16 @@ const _: () = {
     #[automatically_derived]
     impl __eventfold::Projection for Totals {
         const NAME: &'static str = "totals";
-        fn subscriptions(&self) -> &'static [&'static ::core::primitive::str] {
-            const { &[<BankAccount as __eventfold::Aggregate>::AGGREGATE_TYPE] }
+        fn subscriptions(&self) -> &'static [&'static str] {
+            const { &[__eventfold::EventSet::of::<BankAccount>().aggregate_type()] }
         }
         fn event_sets() -> &'static [__eventfold::EventSet] {
             const { &[__eventfold::EventSet::of::<BankAccount>()] }
         }
         fn apply(
             &mut self,
-            __aggregate_type: &::core::primitive::str,
-            __id: &::core::primitive::str,
+            __aggregate_type: &str,
+            __id: &str,
             __event: &__eventfold::eventfold::Event,
         ) {
             __eventfold::apply_eventfold(self, __aggregate_type, __id, __event);
@@ -31,7 +31,7 @@ const _: () = {
         ) -> ::core::result::Result<(), __eventfold::DecodeError> {
             let __aggregate_type = __stored.record().aggregate_type();
             if __aggregate_type
-                == <BankAccount as __eventfold::Aggregate>::AGGREGATE_TYPE
+                == __eventfold::EventSet::of::<BankAccount>().aggregate_type()
             {
                 return __eventfold::project_stored::<BankAccount, Self>(self, __stored);
             }

@@ -26,15 +26,10 @@ const _: () = {
         Totals<T>: 'static,
     {
         const NAME: &'static str = "";
-        fn subscriptions(&self) -> &'static [&'static ::core::primitive::str] {
+        fn subscriptions(&self) -> &'static [&'static str] {
             ::core::unreachable!()
         }
-        fn apply(
-            &mut self,
-            _: &::core::primitive::str,
-            _: &::core::primitive::str,
-            _: &__eventfold::eventfold::Event,
-        ) -> () {
+        fn apply(&mut self, _: &str, _: &str, _: &__eventfold::eventfold::Event) -> () {
             ::core::unreachable!()
         }
     }

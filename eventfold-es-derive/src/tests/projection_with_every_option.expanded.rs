@@ -15,19 +15,19 @@ pub(crate) enum Totals {
 const _: () = {
     use ::framework::eventfold_es::__private as __eventfold;
     const __AGGREGATES: &__eventfold::Aggregates = &[
-        ("BankAccount", <BankAccount as __eventfold::Aggregate>::AGGREGATE_TYPE),
-        ("loans::Loan", <loans::Loan as __eventfold::Aggregate>::AGGREGATE_TYPE),
+        ("BankAccount", __eventfold::EventSet::of::<BankAccount>().aggregate_type()),
+        ("loans::Loan", __eventfold::EventSet::of::<loans::Loan>().aggregate_type()),
     ];
     const _: () = __eventfold::assert_type_is_new("Totals", __AGGREGATES, 1);
     #[automatically_derived]
     impl __eventfold::Projection for Totals {
         const NAME: &'static str = "sums";
         const VERSION: u32 = 2;
-        fn subscriptions(&self) -> &'static [&'static ::core::primitive::str] {
+        fn subscriptions(&self) -> &'static [&'static str] {
             const {
                 &[
-                    <BankAccount as __eventfold::Aggregate>::AGGREGATE_TYPE,
-                    <loans::Loan as __eventfold::Aggregate>::AGGREGATE_TYPE,
+                    __eventfold::EventSet::of::<BankAccount>().aggregate_type(),
+                    __eventfold::EventSet::of::<loans::Loan>().aggregate_type(),
                 ]
             }
         }
@@ -41,8 +41,8 @@ const _: () = {
         }
         fn apply(
             &mut self,
-            __aggregate_type: &::core::primitive::str,
-            __id: &::core::primitive::str,
+            __aggregate_type: &str,
+            __id: &str,
             __event: &__eventfold::eventfold::Event,
         ) {
             __eventfold::apply_eventfold(self, __aggregate_type, __id, __event);
@@ -53,12 +53,12 @@ const _: () = {
         ) -> ::core::result::Result<(), __eventfold::DecodeError> {
             let __aggregate_type = __stored.record().aggregate_type();
             if __aggregate_type
-                == <BankAccount as __eventfold::Aggregate>::AGGREGATE_TYPE
+                == __eventfold::EventSet::of::<BankAccount>().aggregate_type()
             {
                 return __eventfold::project_stored::<BankAccount, Self>(self, __stored);
             }
             if __aggregate_type
-                == <loans::Loan as __eventfold::Aggregate>::AGGREGATE_TYPE
+                == __eventfold::EventSet::of::<loans::Loan>().aggregate_type()
             {
                 return __eventfold::project_stored::<loans::Loan, Self>(self, __stored);
             }

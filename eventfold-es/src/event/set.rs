@@ -22,4 +22,10 @@ impl EventSet {
             knows: A::knows_event,
         }
     }
+
+    /// The aggregate's [`AGGREGATE_TYPE`](Aggregate::AGGREGATE_TYPE).
+    #[must_use]
+    pub const fn aggregate_type(&self) -> &'static str {
+        self.aggregate_type
+    }
 }

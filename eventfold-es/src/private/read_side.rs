@@ -75,8 +75,9 @@ pub fn react_eventfold<M: ProcessManager>(
 /// the compiler speaks of the aggregate, once, and not of all that implements serde's traits.
 #[diagnostic::on_unimplemented(
     message = "the commands of `{Self}` cannot be sent by a process manager",
-    label = "they cannot be serialised",
-    note = "the command type of `{Self}` needs serde's `Serialize` and `Deserialize`; with `#[aggregate(commands(...))]` it has both unless `command_enum(derive(...))` leaves them out"
+    label = "`{Self}` is no aggregate whose commands are serialised",
+    note = "`{Self}` must be an aggregate, and its command type needs serde's `Serialize` and `Deserialize`",
+    note = "with `#[aggregate(commands(...))]` it has both, unless `command_enum(derive(...))` leaves them out"
 )]
 pub trait DispatchTarget: Sized {
     /// Adds itself to the targets.

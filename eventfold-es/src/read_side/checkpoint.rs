@@ -68,8 +68,11 @@ fn ours(dir: &Path, version: u32) -> PathBuf {
 
 /// Whether a file may be a checkpoint, of whatever version.
 pub(crate) fn is_one(file_name: &str) -> bool {
-    let versioned = file_name.starts_with("journal_checkpoint.") && file_name.ends_with(".json");
-    versioned || file_name == "checkpoint.json"
+    let version = file_name
+        .strip_prefix("journal_checkpoint.v")
+        .and_then(|rest| rest.strip_suffix(".json"));
+    ["journal_checkpoint.json", "checkpoint.json"].contains(&file_name)
+        || version.is_some_and(|version| version.parse::<u32>().is_ok())
 }
 
 /// Reads the checkpoint of the version `version` in `dir`, `None` if there is none.

@@ -95,8 +95,7 @@ impl<P: Projection> Projecting<P> {
     pub(crate) fn follow(&mut self, head: u64, events: u64) -> io::Result<bool> {
         let types = self.follower.state.subscriptions();
         let slice = head.min(self.position().saturating_add(events));
-        self.follower
-            .follow(types, slice, |state, event| state.apply_stored(event))?;
+        self.follower.follow(types, slice, P::apply_stored)?;
         Ok(self.position() >= head)
     }
 
