@@ -2,6 +2,7 @@
 
 mod aggregate;
 mod event;
+mod history;
 mod serde;
 
 pub(crate) use aggregate::aggregate;

@@ -18,7 +18,10 @@ mod event;
 pub mod example;
 #[path = "private/names.rs"]
 mod names;
+#[path = "private/upcast.rs"]
+mod upcast;
 
 pub use command::{CommandPayload, CommandSet};
 pub use event::{EventPayload, deserialize_event, serialize_event};
-pub use names::{Events, assert_names_are_new, concat_names, count_names};
+pub use names::{Events, assert_names_are_new, concat_names, count_names, retired_names};
+pub use upcast::{Infallible, Upcast, check_version};
