@@ -35,8 +35,8 @@ pub(crate) fn imports<'a>(
 ///     if upcast.is_current() {
 ///         return <Self as EventPayload>::decode_struct(stored);
 ///     }
-///     let event = upcast.first(1, "v1_to_v2", v1_to_v2)?.result()?;
-///     let event = upcast.then(2, "v2_to_v3", v2_to_v3, event)?.result()?;
+///     let event = upcast.first(1, "v1_to_v2", v1_to_v2)?.__result()?;
+///     let event = upcast.then(2, "v2_to_v3", v2_to_v3, event)?.__result()?;
 ///     upcast.last::<Self, _>(event)
 /// }
 /// ```
@@ -54,18 +54,19 @@ pub(crate) fn decode(history: &History, current: &TokenStream) -> TokenStream {
             &step.path,
             text_of(&step.path),
         );
+        let span = at(place(path));
         let (method, before) = match position {
-            0 => (quote!(first), None),
-            _ => (quote!(then), Some(quote!(, __event))),
+            0 => (quote_spanned!(span=> first), None),
+            _ => (quote_spanned!(span=> then), Some(quote_spanned!(span=> , __event))),
         };
-        quote_spanned! {at(place(path))=>
-            let __event = __upcast.#method(#from, #text, #path #before)?.result()?;
+        quote_spanned! {span=>
+            let __event = __eventfold::Upcast::#method(&__upcast, #from, #text, #path #before)?.__result()?;
         }
     });
-    let last = quote_spanned!(at(place(&last.path))=> __upcast.last::<Self, _>(__event));
+    let last = quote_spanned!(at(place(&last.path))=> __eventfold::Upcast::last::<Self, _>(&__upcast, __event));
     quote! {{
         let __upcast = __eventfold::Upcast::of(__stored, #version)?;
-        if __upcast.is_current() {
+        if __eventfold::Upcast::is_current(&__upcast) {
             return #current;
         }
         #(#steps)*
@@ -81,14 +82,14 @@ pub(crate) fn decode(history: &History, current: &TokenStream) -> TokenStream {
 /// }
 /// if stored.name() == "OpenedWithDeposit" {
 ///     let upcast = Upcast::of(stored, 1)?;
-///     let events = upcast.first(1, "split_opened", split_opened)?.result()?;
+///     let events = upcast.first(1, "split_opened", split_opened)?.__result()?;
 ///     return upcast.last::<Self, _>(events);
 /// }
 /// if <Moved as DomainEvent>::knows(stored.name()) {
 ///     let upcast = Upcast::any(stored)?;
 ///     let mut events = Vec::new();
 ///     for event in <Moved as DomainEvent>::decode(stored)? {
-///         let event = upcast.retired("moved", moved, event).result()?;
+///         let event = upcast.retired("moved", moved, event).__result()?;
 ///         events.extend(upcast.last::<Self, _>(event)?);
 ///     }
 ///     return Ok(Decoded::many(events));
@@ -106,9 +107,10 @@ pub(crate) fn retired(retired: &[Retired]) -> TokenStream {
                 let (name, text) = (&name.value, text_of(path));
                 let span = at(place(path));
                 let read = quote_spanned! {span=>
-                    let __event = __upcast.first(1, #text, #path)?.result()?;
+                    let __event =
+                        __eventfold::Upcast::first(&__upcast, 1, #text, #path)?.__result()?;
                 };
-                let last = quote_spanned!(span=> __upcast.last::<Self, _>(__event));
+                let last = quote_spanned!(span=> __eventfold::Upcast::last::<Self, _>(&__upcast, __event));
                 quote! {
                     if __stored.name() == #name {
                         let __upcast = __eventfold::Upcast::of(__stored, 1)?;
@@ -125,9 +127,10 @@ pub(crate) fn retired(retired: &[Retired]) -> TokenStream {
                 let (event, text) = (as_event(ty), text_of(path));
                 let span = at(place(path));
                 let read = quote_spanned! {span=>
-                    let __event = __upcast.retired(#text, #path, __event).result()?;
+                    let __event =
+                        __eventfold::Upcast::retired(&__upcast, #text, #path, __event).__result()?;
                 };
-                let last = quote_spanned!(span=> __upcast.last::<Self, _>(__event)?);
+                let last = quote_spanned!(span=> __eventfold::Upcast::last::<Self, _>(&__upcast, __event)?);
                 quote! {
                     if #event::knows(__stored.name()) {
                         let __upcast = __eventfold::Upcast::any(__stored)?;

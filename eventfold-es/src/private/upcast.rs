@@ -5,8 +5,8 @@
 //!
 //! ```text
 //! let upcast = Upcast::of(stored, 3)?;
-//! let event = upcast.first(1, "v1_to_v2", v1_to_v2)?.result()?;
-//! let event = upcast.then(2, "v2_to_v3", v2_to_v3, event)?.result()?;
+//! let event = upcast.first(1, "v1_to_v2", v1_to_v2)?.__result()?;
+//! let event = upcast.then(2, "v2_to_v3", v2_to_v3, event)?.__result()?;
 //! upcast.last::<Self, _>(event)
 //! ```
 
@@ -103,40 +103,46 @@ pub trait GoesInto<Next> {
     fn into(self) -> Next;
 }
 
+#[diagnostic::do_not_recommend]
 impl<T> GoesInto<T> for T {
     fn into(self) -> T {
         self
     }
 }
 
-/// What the last step may return: one event, or what of it there is today.
+/// What the last step, or the function of a retired event, may return: one event, or what of it
+/// there is today.
 #[diagnostic::on_unimplemented(
-    message = "the last step returns `{Self}`, but it must return the event `{Event}`",
-    label = "returns `{Self}`",
-    note = "it may return `{Event}`, or `Option`, `Vec` or `Decoded` of it if the event was retired or split, each also as a `Result`"
+    message = "`{Self}` is returned where the event `{Event}` belongs",
+    label = "returns `{Self}`, must return `{Event}`",
+    note = "it may be `{Event}`, or `Option`, `Vec` or `Decoded` of it if the event was retired or split, each also in a `Result`"
 )]
 pub trait Becomes<Event> {
     fn events(self) -> Decoded<Event>;
 }
 
+#[diagnostic::do_not_recommend]
 impl<E> Becomes<E> for E {
     fn events(self) -> Decoded<E> {
         Decoded::one(self)
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<E> Becomes<E> for Option<E> {
     fn events(self) -> Decoded<E> {
         self.map_or_else(Decoded::none, Decoded::one)
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<E> Becomes<E> for Vec<E> {
     fn events(self) -> Decoded<E> {
         Decoded::many(self)
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<E> Becomes<E> for Decoded<E> {
     fn events(self) -> Decoded<E> {
         self
@@ -279,7 +285,7 @@ impl<New> Returned<'_, New> {
 
 /// Of a step that may fail. The compiler prefers this to the method of [`Infallible`].
 impl<New, E> Returned<'_, Result<New, E>> {
-    pub fn result(mut self) -> Result<Option<New>, DecodeError>
+    pub fn __result(mut self) -> Result<Option<New>, DecodeError>
     where
         E: StepError,
     {
@@ -295,13 +301,13 @@ impl<New, E> Returned<'_, Result<New, E>> {
 pub trait Infallible: Sized {
     type New;
 
-    fn result(self) -> Result<Option<Self::New>, DecodeError>;
+    fn __result(self) -> Result<Option<Self::New>, DecodeError>;
 }
 
 impl<New> Infallible for Returned<'_, New> {
     type New = New;
 
-    fn result(self) -> Result<Option<New>, DecodeError> {
+    fn __result(self) -> Result<Option<New>, DecodeError> {
         Ok(self.value)
     }
 }
