@@ -19,3 +19,4 @@ mod recovery;
 mod snapshots;
 mod stream_ids;
 mod support;
+mod versions;

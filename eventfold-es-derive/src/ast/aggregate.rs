@@ -146,7 +146,9 @@ fn retired(entries: &Entries, errors: &mut Errors) -> Vec<Retired> {
         let own = own.to_token_stream();
         errors.at(
             useless,
-            format!("`retired` has no effect with `event`; put `#[event(retired(...))]` on `{own}`"),
+            format!(
+                "`retired` has no effect with `event`; put `#[event(retired(...))]` on `{own}`"
+            ),
         );
     }
     Retired::read(entries)

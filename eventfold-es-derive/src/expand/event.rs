@@ -215,10 +215,13 @@ fn own_names(input: &Event<'_>, variants: &[SetVariant<'_>]) -> TokenStream {
     let listed = variants
         .iter()
         .map(|variant| event_name(&variant.names, &variant.history));
-    let retired = input.retired.iter().filter_map(|retired| match &retired.what {
-        What::Named(name) => Some(history::retired_name(&name.value)),
-        What::Typed(_) => None,
-    });
+    let retired = input
+        .retired
+        .iter()
+        .filter_map(|retired| match &retired.what {
+            What::Named(name) => Some(history::retired_name(&name.value)),
+            What::Typed(_) => None,
+        });
     let all = listed.chain(retired);
     quote!(&[#(#all),*])
 }

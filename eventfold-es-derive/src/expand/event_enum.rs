@@ -4,8 +4,8 @@ use proc_macro2::{Literal, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::ext::IdentExt as _;
 
-use super::{at, history};
 use super::message_enum::variant_of;
+use super::{at, history};
 use crate::ast::{Aggregate, Enum, Item};
 use crate::attr::shown;
 
@@ -31,12 +31,16 @@ pub(crate) fn impls(input: &Aggregate<'_>, events: &Enum) -> TokenStream {
 /// ```
 pub(crate) fn names(owner: &str, sets: &[(TokenStream, Span)]) -> TokenStream {
     let listed = sets.iter().map(|(set, _)| set);
-    let checks = sets.iter().enumerate().skip(1).map(|(position, (_, span))| {
-        let position = Literal::usize_unsuffixed(position);
-        quote_spanned! {at(*span)=>
-            const _: () = __eventfold::assert_names_are_new(#owner, __EVENTS, #position);
-        }
-    });
+    let checks = sets
+        .iter()
+        .enumerate()
+        .skip(1)
+        .map(|(position, (_, span))| {
+            let position = Literal::usize_unsuffixed(position);
+            quote_spanned! {at(*span)=>
+                const _: () = __eventfold::assert_names_are_new(#owner, __EVENTS, #position);
+            }
+        });
     quote! {
         const __EVENTS: &[(&str, &[__eventfold::EventName])] = &[#(#listed),*];
         const __NAMES: [__eventfold::EventName; __eventfold::count_names(__EVENTS)] =

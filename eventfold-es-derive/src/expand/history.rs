@@ -110,7 +110,8 @@ pub(crate) fn retired(retired: &[Retired]) -> TokenStream {
                     let __event =
                         __eventfold::Upcast::first(&__upcast, 1, #text, #path)?.__result()?;
                 };
-                let last = quote_spanned!(span=> __eventfold::Upcast::last::<Self, _>(&__upcast, __event));
+                let last =
+                    quote_spanned!(span=> __eventfold::Upcast::last::<Self, _>(&__upcast, __event));
                 quote! {
                     if __stored.name() == #name {
                         let __upcast = __eventfold::Upcast::of(__stored, 1)?;
