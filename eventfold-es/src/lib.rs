@@ -203,6 +203,7 @@ mod event;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod guide;
 mod handle;
 mod layout;
 mod process_manager;

@@ -48,8 +48,8 @@ fn snapshot_file(base: &Path) -> std::path::PathBuf {
 fn write_foreign(base: &Path, lines: &[Value]) {
     let file = stream_file(base);
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-    let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
-    std::fs::write(file, lines).unwrap();
+    let lines: Vec<String> = lines.iter().map(Value::to_string).collect();
+    std::fs::write(file, lines.join("\n") + "\n").unwrap();
 }
 
 /// The event of `P` in its stored form, read by `Q`.

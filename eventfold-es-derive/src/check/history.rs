@@ -24,7 +24,6 @@ pub(super) fn versions(history: &History, errors: &mut Errors) {
         return;
     };
     match (&history.given, &history.upcast) {
-        (None, None) => {}
         (None, Some(upcast)) => {
             let leads_to = last.map_or(2, |last| last.saturating_add(1));
             errors.at(
@@ -39,7 +38,7 @@ pub(super) fn versions(history: &History, errors: &mut Errors) {
                 shown(1..version)
             ),
         ),
-        (Some(_), None) => {}
+        (_, None) => {}
         (Some(_), Some(upcast)) => {
             for step in steps.iter().filter(|step| step.from >= version) {
                 let remedy = match version {
@@ -53,11 +52,11 @@ pub(super) fn versions(history: &History, errors: &mut Errors) {
                 );
             }
             let missing = (1..version).filter(|from| steps.iter().all(|step| step.from != *from));
-            let list = shown(missing);
-            if !list.is_empty() {
+            let missing = shown(missing);
+            if !missing.is_empty() {
                 errors.at(
                     upcast,
-                    format!("a step is missing; add `{list}`, the path of a function for each"),
+                    format!("a step is missing; add `{missing}`, the path of a function for each"),
                 );
             }
         }
