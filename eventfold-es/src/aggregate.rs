@@ -191,7 +191,7 @@ pub trait Aggregate:
     /// ```
     /// # use eventfold_es::{Aggregate, StoredEvent, __private::example::*};
     /// let event = Counter::decode_event(StoredEvent::new("Added", r#"{"amount":5}"#))?;
-    /// assert_eq!(event, CounterEvent::Added { amount: 5 });
+    /// assert_eq!(event.as_slice(), [CounterEvent::Added { amount: 5 }]);
     /// # Ok::<(), eventfold_es::DecodeError>(())
     /// ```
     fn decode_event(stored: StoredEvent<'_>) -> Result<Decoded<Self::DomainEvent>, DecodeError> {
