@@ -36,15 +36,17 @@ mod shared;
 mod snapshot;
 mod snapshot_queue;
 mod stream;
+mod tail;
 mod upkeep;
 
 pub(crate) use commit::{Adoption, Commit, CommitError, Done};
 pub(crate) use journal::commit_line::CommitLine;
 pub(crate) use journal::reader::Reader as JournalReader;
-pub(crate) use line::{Common, EncodedEvents, Line, split_sum, write_member, write_sum};
+pub(crate) use line::{Common, EncodedEvents, split_sum, write_member, write_sum};
 pub(crate) use load::{Found, Loaded, is_at, load};
 pub(crate) use snapshot::{Draft, KnownKey, Saved};
 pub(crate) use stream::{Stream, StreamEnd};
+pub(crate) use tail::Tail;
 pub(crate) use upkeep::{Job, Resident, Upkeeper};
 
 use crate::layout::{RawNames, StreamLayout};
@@ -153,6 +155,14 @@ impl Engine {
     /// Reads the journal from behind position `after`.
     pub(crate) fn reader(&self, after: u64) -> JournalReader {
         JournalReader::new(self.index.clone(), after)
+    }
+
+    /// The journal for those who follow it from outside.
+    pub(crate) fn tail(&self) -> Tail {
+        Tail {
+            shared: self.shared.clone(),
+            index: self.index.clone(),
+        }
     }
 
     pub(crate) fn keeper(&self) -> &Upkeeper {
