@@ -20,8 +20,8 @@ mod reacting;
 mod skipped;
 mod status;
 
-pub(crate) use dispatching::{Dispatchers, dispatch, send};
 pub use dispatching::Targets;
+pub(crate) use dispatching::{Dispatchers, dispatch, send};
 pub(crate) use outbox::{Order, Timer};
 pub(crate) use projecting::Projecting;
 pub(crate) use reacting::{AnyReacting, Outcome, Reacting};

@@ -65,15 +65,15 @@ async fn a_command_refused_as_often_as_configured_becomes_a_dead_letter_and_bloc
     let letter = letters.list().await.unwrap().remove(0);
     assert_eq!(letter.attempts, 3);
     assert_eq!(letter.time, clock.now());
-    assert!(letter.error.contains("1 comes to a shut gate"), "{letter:?}");
+    assert!(
+        letter.error.contains("1 comes to a shut gate"),
+        "{letter:?}"
+    );
     assert_eq!(letter.envelope.instance_id, "shut");
     let context = &letter.envelope.context;
     assert_eq!(context.correlation_id.as_deref(), Some("r-1"));
     assert_eq!(letters.get(&letter.id).await.unwrap().unwrap().attempts, 3);
-    assert_eq!(
-        store.read_side().process_managers[0].dead_letters,
-        Some(1)
-    );
+    assert_eq!(store.read_side().process_managers[0].dead_letters, Some(1));
     command(&store, "shut", GateCommand::Open).await;
     tell(&store, "send shut 2").await;
     run(&store).await;
@@ -117,11 +117,20 @@ async fn replaying_a_dead_letter_works_and_removes_it() {
             open_on_demand(&dir, &clock).await
         };
         let letters = store.dead_letters("scripted").unwrap();
-        let ids: Vec<String> = letters.list().await.unwrap().into_iter().map(|l| l.id).collect();
+        let ids: Vec<String> = letters
+            .list()
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|l| l.id)
+            .collect();
         assert_eq!(ids.len(), 3);
         // It fails again, and is what it was but for the error and the attempts.
         let failed = letters.replay(&ids[0]).await.unwrap_err();
-        assert!(matches!(&failed, ReplayError::Failed(DispatchError::Execution(_))), "{failed:?}");
+        assert!(
+            matches!(&failed, ReplayError::Failed(DispatchError::Execution(_))),
+            "{failed:?}"
+        );
         let again = letters.get(&ids[0]).await.unwrap().unwrap();
         assert_eq!(again.attempts, 2);
 
@@ -132,7 +141,10 @@ async fn replaying_a_dead_letter_works_and_removes_it() {
         let missing = letters.replay(&ids[1]).await.unwrap_err();
         assert!(matches!(missing, ReplayError::Io(e) if e.kind() == ErrorKind::NotFound));
         letters.discard(&ids[2]).await.unwrap();
-        assert_eq!(letters.discard(&ids[2]).await.unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(
+            letters.discard(&ids[2]).await.unwrap_err().kind(),
+            ErrorKind::NotFound
+        );
         let report = letters.replay_all().await.unwrap();
         assert_eq!((report.dispatched, report.dead_lettered), (1, 0));
         assert!(letters.list().await.unwrap().is_empty());
@@ -174,13 +186,20 @@ async fn a_replay_cut_short_takes_effect_once_however_many_commands_its_target_t
             .aggregate_type::<Gate>()
     };
     let store = builder().open().await.unwrap();
-    store.dead_letters("scripted").unwrap().replay(&id).await.unwrap();
+    store
+        .dead_letters("scripted")
+        .unwrap()
+        .replay(&id)
+        .await
+        .unwrap();
     let checkpoint = "process_managers/scripted/journal_checkpoint.json";
     // More commands under keys than the gate remembers.
     let gate = store.get::<Gate>("g").await.unwrap();
     for number in 10..1_110 {
         let context = CommandContext::default().with_idempotency_key(format!("k{number}"));
-        gate.send_with(GateCommand::Pass(number), context).await.unwrap();
+        gate.send_with(GateCommand::Pass(number), context)
+            .await
+            .unwrap();
     }
     store.shutdown().await.unwrap();
     drop((gate, store));
@@ -191,7 +210,10 @@ async fn a_replay_cut_short_takes_effect_once_however_many_commands_its_target_t
     for entry in ["journal", "streams", "lock"] {
         let _ = std::fs::remove_dir_all(with_letter.path().join(entry));
         if dir.path().join(entry).is_dir() {
-            crate::support::files::copy_into(&dir.path().join(entry), &with_letter.path().join(entry));
+            crate::support::files::copy_into(
+                &dir.path().join(entry),
+                &with_letter.path().join(entry),
+            );
         }
     }
     std::fs::write(with_letter.path().join(checkpoint), outbox).unwrap();
@@ -269,7 +291,10 @@ async fn dead_letters_that_0_2_0_wrote_are_listed_and_replayed() {
     assert_eq!(event.meta.unwrap()["correlation_id"], "r-2");
     // One that fails again is one of ours from then on.
     command(&store, "g", GateCommand::Shut).await;
-    letters.replay(&letters.list().await.unwrap()[0].id).await.unwrap_err();
+    letters
+        .replay(&letters.list().await.unwrap()[0].id)
+        .await
+        .unwrap_err();
     let left = letters.list().await.unwrap();
     assert_eq!((left.len(), left[0].attempts), (1, 2));
     assert_eq!(left[0].time, clock.now());
@@ -293,13 +318,19 @@ async fn a_damaged_dead_letter_is_named_and_never_sent() {
         let error = letters.list().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidData);
         let path = file(dir.path());
-        assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+        assert!(
+            error.to_string().contains(path.to_str().unwrap()),
+            "{error}"
+        );
         assert_eq!(store.read_side().process_managers[0].dead_letters, None);
         letters.replay_all().await.unwrap_err();
         drop(letters);
         store.shutdown().await.unwrap();
         let report = AggregateStore::verify(dir.path()).await.unwrap();
-        assert!(report.findings.iter().any(|f| f.file == path), "{at}: {report}");
+        assert!(
+            report.findings.iter().any(|f| f.file == path),
+            "{at}: {report}"
+        );
         std::fs::write(&path, &whole).unwrap();
     }
 }
@@ -317,16 +348,22 @@ async fn a_command_in_json_is_executed_or_says_what_failed() {
     };
     let pass = json!({ "type": "Pass", "data": 5 });
     for _ in 0..2 {
-        bus.dispatch_envelope(envelope("gate", "g", pass.clone())).await.unwrap();
+        bus.dispatch_envelope(envelope("gate", "g", pass.clone()))
+            .await
+            .unwrap();
     }
     assert_eq!(passed(&store, "g").await, [5]);
 
-    let nobody = bus.dispatch_envelope(envelope("door", "g", pass.clone())).await;
+    let nobody = bus
+        .dispatch_envelope(envelope("door", "g", pass.clone()))
+        .await;
     assert!(matches!(nobody, Err(DispatchError::UnknownAggregateType(t)) if t == "door"));
     let unknown = json!({ "type": "Fly" });
     let unknown = bus.dispatch_envelope(envelope("gate", "g", unknown)).await;
     assert!(matches!(unknown, Err(DispatchError::Deserialization(_))));
-    let nowhere = bus.dispatch_envelope(envelope("gate", "", pass.clone())).await;
+    let nowhere = bus
+        .dispatch_envelope(envelope("gate", "", pass.clone()))
+        .await;
     assert!(matches!(nowhere, Err(DispatchError::Io(e)) if e.kind() == ErrorKind::InvalidInput));
     command(&store, "h", GateCommand::Shut).await;
     let refused = bus.dispatch_envelope(envelope("gate", "h", pass)).await;

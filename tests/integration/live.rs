@@ -58,7 +58,8 @@ async fn a_live_store_follows_by_itself() {
     verify(dir.path());
 
     // All of it was saved.
-    let text = std::fs::read_to_string(dir.path().join("projections/total/journal_checkpoint.json"));
+    let text =
+        std::fs::read_to_string(dir.path().join("projections/total/journal_checkpoint.json"));
     assert!(text.unwrap().contains("\"position\":6"));
 }
 
@@ -134,7 +135,8 @@ async fn shutdown_finishes_what_was_accepted_and_nothing_is_written_afterwards()
     let mut accepted = tokio::task::JoinSet::new();
     for number in 10..60 {
         let store = store.clone();
-        accepted.spawn(async move { tell(&store, &format!("send g{} {number}", number % 7)).await });
+        accepted
+            .spawn(async move { tell(&store, &format!("send g{} {number}", number % 7)).await });
     }
     accepted.join_all().await;
     // It does not wait for the timer or the next attempt.
@@ -163,7 +165,10 @@ async fn shutdown_finishes_what_was_accepted_and_nothing_is_written_afterwards()
         all.extend(passed);
     }
     all.sort_unstable();
-    assert!(all.iter().copied().eq([1].into_iter().chain(10..60)), "{all:?}");
+    assert!(
+        all.iter().copied().eq([1].into_iter().chain(10..60)),
+        "{all:?}"
+    );
     assert_eq!(passed(&store, "shut").await, [2]);
 }
 
@@ -207,7 +212,9 @@ async fn a_process_manager_that_cannot_take_an_event_stops_and_others_go_on() {
     tell(&store, "panic").await;
     tell(&store, "send g 2").await;
     add(&store, "c-1", 5).await;
-    let error = in_time("a run", store.run_process_managers()).await.unwrap_err();
+    let error = in_time("a run", store.run_process_managers())
+        .await
+        .unwrap_err();
     assert!(error.to_string().contains("scripted"), "{error}");
     eventually("the others go on", || {
         let status = store.read_side();
@@ -317,7 +324,10 @@ async fn a_projection_passes_over_events_that_it_cannot_take_and_records_them() 
     let ledger = store.get::<Ledger>("a").await.unwrap();
     ledger.send(Do::Write("panic".to_owned())).await.unwrap();
     ledger.send(Do::Write("end".to_owned())).await.unwrap();
-    eventually("it is followed", || store.read_side().projections[0].lag == 0).await;
+    eventually("it is followed", || {
+        store.read_side().projections[0].lag == 0
+    })
+    .await;
     assert_eq!(store.projection::<Texts>().unwrap().0.len(), 6);
     assert_eq!(positions(&store).len(), 5);
     store.shutdown().await.unwrap();

@@ -25,3 +25,4 @@ mod subscriptions;
 mod support;
 mod timers;
 mod typed_read_side;
+mod versions;

@@ -155,10 +155,7 @@ async fn a_cancelled_timer_is_not_tried_again_either() {
     clock.advance(seconds(100));
     assert_eq!(run(&store).await, (0, 0));
     assert!(passed(&store, "g").await.is_empty());
-    assert_eq!(
-        store.read_side().process_managers[0].dead_letters,
-        Some(0)
-    );
+    assert_eq!(store.read_side().process_managers[0].dead_letters, Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -84,13 +84,8 @@ impl<A: Aggregate> Actor<A> {
             Ok(Err(error)) => return Decided::Answer(Err(ExecuteError::Domain(error))),
             Err(panic) => return self.panicked("decide", &*panic),
         };
-        let encoded = match guarded(|| {
-            encode::<A>(
-                &events,
-                head.version,
-                &context.common(self.engine.clock().now_ms()),
-            )
-        }) {
+        let now = self.engine.clock().now_ms();
+        let encoded = match guarded(|| encode::<A>(&events, head.version, context, now)) {
             Ok(Ok(encoded)) => encoded,
             Ok(Err(error)) => {
                 let error = std::io::Error::new(std::io::ErrorKind::InvalidData, error);
@@ -168,7 +163,8 @@ impl<A: Aggregate> Actor<A> {
             let (mut count, mut position) = (0, 0);
             load(&stream, start, behind.as_ref(), |loaded: Loaded<'_>| {
                 if (known.version..=last).contains(&loaded.version) {
-                    events.extend(A::decode_event(loaded.event).map_err(std::io::Error::other)?);
+                    let decoded = A::decode_event(loaded.event);
+                    events.extend(decoded.map_err(|error| loaded.event.failed(&error))?);
                     count += 1;
                     position = loaded.position.unwrap_or(position);
                 }
@@ -203,16 +199,24 @@ impl<A: Aggregate> Actor<A> {
 fn encode<A: Aggregate>(
     events: &[A::DomainEvent],
     version: u64,
-    common: &Common,
+    context: &CommandContext,
+    ms: u64,
 ) -> Result<EncodedEvents, EncodeError> {
+    let mut common_to = None;
+    let mut common = Common::default();
     let mut encoded = EncodedEvents::default();
     let mut data = Vec::new();
     let mut id = Uuid::encode_buffer();
     for (event, version) in events.iter().zip(version + 1..) {
         data.clear();
         let name = A::encode_event(event, &mut data)?;
+        let event_version = A::event_version(event);
+        if common_to != Some(event_version) {
+            common = context.common(ms, event_version);
+            common_to = Some(event_version);
+        }
         let id = Uuid::new_v4().hyphenated().encode_lower(&mut id);
-        encoded.push(&name, &data, id, version, common);
+        encoded.push(&name, &data, id, version, &common);
         if encoded.is_too_deep() {
             let error = <serde_json::Error as serde::ser::Error>::custom("nested too deeply");
             return Err(EncodeError::new(name, error));

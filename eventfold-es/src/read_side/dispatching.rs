@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
+use super::reacting::Outcome;
 use crate::aggregate::Aggregate;
 use crate::command::CommandEnvelope;
-use super::reacting::Outcome;
 use crate::error::{DispatchError, ExecuteError};
 use crate::store::AggregateStore;
 

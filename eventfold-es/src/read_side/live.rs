@@ -159,7 +159,11 @@ impl Projection {
                 Err(_) if self.progress.is_stopped() => break,
                 Err(error) => {
                     self.progress.fail(&error.to_string());
-                    first(vec![pin!(sleep(Some(PAUSE))), pin!(stopped(&mut self.stop))]).await;
+                    first(vec![
+                        pin!(sleep(Some(PAUSE))),
+                        pin!(stopped(&mut self.stop)),
+                    ])
+                    .await;
                     continue;
                 }
             };

@@ -274,7 +274,11 @@ impl Pending {
             numbers.numbers.remove(&number);
         }
         self.offer(&lane);
-        if self.lanes.get(&lane).is_some_and(|lane| lane.numbers.is_empty()) {
+        if self
+            .lanes
+            .get(&lane)
+            .is_some_and(|lane| lane.numbers.is_empty())
+        {
             self.lanes.remove(&lane);
         }
         Some(entry.outgoing)
@@ -367,8 +371,6 @@ impl Pending {
 
     /// Whether nothing is left but what waits for its time.
     pub(crate) fn is_settled(&self, now: u64) -> bool {
-        self.ready.is_empty()
-            && self.under_way == 0
-            && self.next_due().is_none_or(|due| due > now)
+        self.ready.is_empty() && self.under_way == 0 && self.next_due().is_none_or(|due| due > now)
     }
 }

@@ -59,8 +59,7 @@ impl<P: Projection> Projecting<P> {
 
     fn follower(engine: &Arc<Engine>, checkpoint: Checkpoint<P>) -> Follower<P> {
         let dir = engine.layout().projections_dir().join(P::NAME);
-        Follower::new(P::NAME, engine.clone(), dir, checkpoint)
-            .reading(P::VERSION, P::event_sets())
+        Follower::new(P::NAME, engine.clone(), dir, checkpoint).reading(P::VERSION, P::event_sets())
     }
 
     /// What is done with events that it cannot take.

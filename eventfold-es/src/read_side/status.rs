@@ -140,12 +140,20 @@ impl Progress {
     }
 
     pub(crate) fn fail(&self, error: &str) {
-        tracing::warn!(name = self.name, error, "a projection or process manager failed");
+        tracing::warn!(
+            name = self.name,
+            error,
+            "a projection or process manager failed"
+        );
         lock(&self.condition).last_error = Some(error.to_owned());
     }
 
     pub(crate) fn stop(&self, error: &str) {
-        tracing::error!(name = self.name, error, "a projection or process manager stopped");
+        tracing::error!(
+            name = self.name,
+            error,
+            "a projection or process manager stopped"
+        );
         let mut condition = lock(&self.condition);
         condition.is_stopped = true;
         condition.last_error = Some(error.to_owned());

@@ -356,7 +356,12 @@ impl AggregateStoreBuilder {
         });
         if let Some(runtime) = runtime {
             // Each of its tasks goes on for as long as it finds the store there.
-            let live = Live::start(runtime, &store.read_side, &store.engine, &Arc::downgrade(&store));
+            let live = Live::start(
+                runtime,
+                &store.read_side,
+                &store.engine,
+                &Arc::downgrade(&store),
+            );
             store.live.get_or_init(|| live);
         }
         let inner = StoreHold::of_users(store);

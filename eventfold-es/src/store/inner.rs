@@ -2,15 +2,15 @@
 
 use std::io;
 use std::ops::Deref;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use super::AggregateStore;
 use crate::actor::Residents;
 use crate::aggregate::Aggregate;
 use crate::engine::{Engine, Job};
 use crate::handle::AggregateHandle;
-use super::AggregateStore;
 use crate::read_side::live::Live;
 use crate::read_side::{Dispatchers, ReadSide, closed};
 use crate::stream::StreamId;
@@ -45,7 +45,7 @@ impl Drop for StoreHold {
 /// What the clones of a store, its handles and the messages on their way share.
 pub(crate) struct StoreInner {
     pub(crate) engine: Arc<Engine>,
-    pub(super) residents: Arc<Residents>,
+    pub(crate) residents: Arc<Residents>,
     pub(super) read_side: Arc<ReadSide>,
     pub(super) idle_timeout: Duration,
     pub(super) snapshot_every: u64,
