@@ -299,25 +299,23 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
         self.progress.add_skipped(event);
         self.progress.fail(&format!("passed over: {text}"));
         let backup = self.backup.as_ref();
-        match backup.filter(|(_, position)| *position >= self.saved_position) {
-            Some((state, position)) => {
-                self.state = serde_json::from_slice(state)?;
-                self.position = *position;
-            }
-            None => {
-                let checkpoint = if self.is_anew {
-                    None
-                } else {
-                    checkpoint::read::<S>(&self.dir, self.version).map_err(|error| match error {
-                        Unusable::Io(error) | Unusable::Damaged(error) => error,
-                    })?
-                };
-                let checkpoint = checkpoint.unwrap_or_else(Checkpoint::beginning);
-                self.state = checkpoint.state;
-                self.position = checkpoint.position;
-                self.cursors = checkpoint.cursors;
-                self.saved_position = checkpoint.position;
-            }
+        let backup = backup.filter(|(_, position)| *position >= self.saved_position);
+        if let Some((state, position)) = backup {
+            self.state = serde_json::from_slice(state)?;
+            self.position = *position;
+        } else {
+            let checkpoint = if self.is_anew {
+                None
+            } else {
+                checkpoint::read::<S>(&self.dir, self.version).map_err(|error| match error {
+                    Unusable::Io(error) | Unusable::Damaged(error) => error,
+                })?
+            };
+            let checkpoint = checkpoint.unwrap_or_else(Checkpoint::beginning);
+            self.state = checkpoint.state;
+            self.position = checkpoint.position;
+            self.cursors = checkpoint.cursors;
+            self.saved_position = checkpoint.position;
         }
         self.reader = self.engine.reader(self.position);
         self.failed = None;

@@ -50,8 +50,8 @@ impl Live {
         let mut tasks = Vec::new();
         for projection in read_side.projections.values() {
             projection.progress.set_live();
-            let following = Projection {
-                projection: projection.any.clone(),
+            let following = Following {
+                follower: projection.any.clone(),
                 progress: projection.progress.clone(),
                 tail: engine.tail(),
                 stop: stopped.clone(),
@@ -136,22 +136,22 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// A projection that is followed.
-struct Projection {
-    projection: Arc<Mutex<dyn Saved>>,
+struct Following {
+    follower: Arc<Mutex<dyn Saved>>,
     progress: Arc<Progress>,
     tail: Tail,
     stop: watch::Receiver<bool>,
 }
 
-impl Projection {
+impl Following {
     async fn run(mut self) {
         while !*self.stop.borrow() && !self.progress.is_stopped() {
             let head = self.tail.head();
-            let projection = self.projection.clone();
+            let follower = self.follower.clone();
             let step = blocking(move || {
-                let mut projection = lock(&projection);
-                let is_there = projection.advance(head)?;
-                Ok((is_there, projection.save_in()))
+                let mut follower = lock(&follower);
+                let is_there = follower.advance(head)?;
+                Ok((is_there, follower.save_in()))
             });
             let pause = match step.await {
                 Ok((false, _)) => continue,
@@ -241,9 +241,10 @@ impl Managing {
                 outcomes.extend(self.wait(&wanted, is_ending).await);
             }
         }
-        let text = match self.manager.progress.is_stopped() {
-            true => format!("process manager `{}` has stopped", self.manager.name),
-            false => closed().to_string(),
+        let text = if self.manager.progress.is_stopped() {
+            format!("process manager `{}` has stopped", self.manager.name)
+        } else {
+            closed().to_string()
         };
         self.manager.set_trouble(Some(text));
     }

@@ -75,6 +75,9 @@ pub(crate) struct Pending {
 
 type Target = (String, String);
 
+/// The numbers of commands, by target and idempotency key.
+type Keys = HashMap<Target, HashMap<String, u64>>;
+
 /// The commands for one aggregate, in order.
 #[derive(Debug, Default)]
 struct Lane {
@@ -120,7 +123,7 @@ impl Pending {
     }
 
     /// What is to be saved while the newest durable position is `head`.
-    pub(crate) fn to_saved(&mut self, head: u64) -> Saved {
+    pub(crate) fn saved_at(&mut self, head: u64) -> Saved {
         for entry in self.entries.values_mut() {
             // What is not under way has not taken effect so far.
             if !entry.is_under_way {
@@ -149,9 +152,9 @@ impl Pending {
     }
 
     /// The position behind which effects of the saved commands are, and where: by target and key.
-    pub(crate) fn in_doubt(&self) -> Option<(u64, HashMap<Target, HashMap<String, u64>>)> {
+    pub(crate) fn in_doubt(&self) -> Option<(u64, Keys)> {
         let after = self.entries.values().map(|e| e.outgoing.since).min()?;
-        let mut keys: HashMap<Target, HashMap<String, u64>> = HashMap::new();
+        let mut keys = Keys::new();
         for Entry { outgoing, .. } in self.entries.values() {
             if let Some(key) = &outgoing.envelope.context.idempotency_key {
                 let lane = keys.entry(target(&outgoing.envelope)).or_default();
@@ -190,15 +193,22 @@ impl Pending {
         number
     }
 
-    /// Adds a command that was given up before, under the number that it had. It is under way.
-    pub(crate) fn send_again(&mut self, number: u64, attempts: u32, envelope: CommandEnvelope) {
+    /// Adds a command that was given up before, under the number that it had. It is under way, with
+    /// its effects to come behind the position `since`.
+    pub(crate) fn send_again(
+        &mut self,
+        number: u64,
+        attempts: u32,
+        since: u64,
+        envelope: CommandEnvelope,
+    ) {
         self.next = self.next.max(number + 1);
         self.is_unsaved = true;
         self.has_changed = true;
         let outgoing = Outgoing {
             number,
             attempts,
-            since: 0,
+            since,
             timer: None,
             envelope,
         };

@@ -298,7 +298,7 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
         if self.is_sealed || !(self.pending.has_changed() || self.follower.has_moved()) {
             return Ok(());
         }
-        let saved = self.pending.to_saved(self.follower.head());
+        let saved = self.pending.saved_at(self.follower.head());
         self.follower.save_with(Some(&saved))?;
         self.pending.mark_saved();
         Ok(())
@@ -374,7 +374,9 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
             .context
             .idempotency_key
             .get_or_insert_with(|| format!("{}/letter/{id}", M::NAME));
-        self.pending.send_again(number, letter.attempts, envelope);
+        let since = self.follower.head();
+        self.pending
+            .send_again(number, letter.attempts, since, envelope);
         let moved = self.save().and_then(|()| self.letters.remove(id));
         if let Err(error) = moved {
             self.pending.done(number);
