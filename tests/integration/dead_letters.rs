@@ -240,7 +240,8 @@ fn replayed_outbox(before: &Path, id: &str) -> Vec<u8> {
     }
     assert!(position.as_u64().unwrap() <= journal);
     checkpoint["pending"]["outgoing"] = json!([{
-        "number": id.parse::<u64>().unwrap(),
+        "number": 100,
+        "letter": id,
         "attempts": 1,
         "since": journal,
         "envelope": letter["envelope"],

@@ -12,6 +12,7 @@ use crate::{Aggregate, AggregateStore, Position, Project, Projection, Recorded};
 
 mod failing_io;
 mod lagging;
+mod managed;
 mod power_loss;
 
 /// How many aggregates there are.

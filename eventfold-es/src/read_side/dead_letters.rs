@@ -81,6 +81,13 @@ impl DeadLetters {
         Ok(found.into_iter().map(|found| found.letter).collect())
     }
 
+    /// Whether there is one with that id, and how many there are now.
+    pub(crate) fn contains(&mut self, id: &str) -> io::Result<bool> {
+        let ids = self.ids()?;
+        self.count = self.count.map(|_| ids.len());
+        Ok(ids.iter().any(|other| other == id))
+    }
+
     /// The ids of those that can be read.
     pub(crate) fn ids(&self) -> io::Result<Vec<String>> {
         let bytes = self.lines.read()?;
@@ -119,6 +126,12 @@ impl DeadLetters {
         })?;
         self.count = self.count.map(|count| count + 1);
         Ok(())
+    }
+
+    /// Cuts off what an addition that failed may have left, and makes a removal durable that failed.
+    /// To be done before the outbox is saved without the command, which proves what became of it.
+    pub(crate) fn tidy(&mut self) -> io::Result<()> {
+        self.lines.tidy()
     }
 
     /// Removes one, durably. False if it is not there.

@@ -15,6 +15,8 @@ pub(crate) struct Lines {
     path: PathBuf,
     /// Where the next line is added: behind it is at most what an addition that failed left.
     length: u64,
+    /// A change failed: something may be behind that, and what is there need not be durable.
+    is_torn: bool,
 }
 
 impl Lines {
@@ -22,12 +24,21 @@ impl Lines {
     pub(crate) fn open(path: PathBuf) -> io::Result<(Self, Vec<u8>)> {
         let bytes = disk::read_if_there(&path)?.unwrap_or_default();
         let length = bytes.len() as u64;
-        Ok((Self { path, length }, bytes))
+        let lines = Self {
+            path,
+            length,
+            is_torn: false,
+        };
+        Ok((lines, bytes))
     }
 
     /// The file at `path`, whose content does not matter any more.
     pub(crate) fn empty(path: PathBuf) -> Self {
-        Self { path, length: 0 }
+        Self {
+            path,
+            length: 0,
+            is_torn: false,
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -42,8 +53,27 @@ impl Lines {
 
     /// Replaces the content, all or nothing, durably.
     pub(crate) fn replace(&mut self, content: &[u8]) -> io::Result<()> {
+        self.is_torn = true;
         disk::replace_durably(&self.path, content)?;
         self.length = content.len() as u64;
+        self.is_torn = false;
+        Ok(())
+    }
+
+    /// Cuts off what a change that failed may have left, and makes the rest durable.
+    pub(crate) fn tidy(&mut self) -> io::Result<()> {
+        if self.is_torn && self.path.exists() {
+            let tidy = || {
+                let file = disk::File::open(&self.path, disk::Open::Existing)?;
+                if file.length()? > self.length {
+                    file.set_len(self.length)?;
+                }
+                file.sync_all()
+            };
+            tidy().map_err(|e| disk::at("cut off", &self.path, &e))?;
+            self.path.parent().map_or(Ok(()), disk::sync_dir)?;
+        }
+        self.is_torn = false;
         Ok(())
     }
 
@@ -53,9 +83,12 @@ impl Lines {
         if let Some(dir) = self.path.parent() {
             disk::create_dir(dir)?;
         }
+        self.is_torn = true;
         self.append(&mut line)
             .map_err(|e| disk::at("append to", &self.path, &e))?;
-        self.path.parent().map_or(Ok(()), disk::sync_dir)
+        self.path.parent().map_or(Ok(()), disk::sync_dir)?;
+        self.is_torn = false;
+        Ok(())
     }
 
     fn append(&mut self, line: &mut Vec<u8>) -> io::Result<()> {

@@ -20,7 +20,18 @@ pub(crate) struct Outgoing {
     /// The timer that it comes from.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     timer: Option<String>,
+    /// The dead letter that it was.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    letter: Option<String>,
     pub(crate) envelope: CommandEnvelope,
+}
+
+impl Outgoing {
+    /// The id of the dead letter that it becomes if it is given up.
+    pub(crate) fn letter_id(&self) -> String {
+        let letter = self.letter.clone();
+        letter.unwrap_or_else(|| self.number.to_string())
+    }
 }
 
 /// A command that is to be sent later.
@@ -167,7 +178,7 @@ impl Pending {
     pub(crate) fn carry_out(&mut self, order: Order) {
         self.has_changed = true;
         match order {
-            Order::Send(envelope) => drop(self.send(envelope, None)),
+            Order::Send(envelope) => self.send(envelope, None),
             Order::Schedule(key, timer) => {
                 self.cancel(&key);
                 self.due.insert((timer.due, key.clone()));
@@ -178,7 +189,7 @@ impl Pending {
     }
 
     /// Adds a command behind those that are there.
-    fn send(&mut self, envelope: CommandEnvelope, timer: Option<String>) -> u64 {
+    fn send(&mut self, envelope: CommandEnvelope, timer: Option<String>) {
         let number = self.next;
         self.next += 1;
         self.is_unsaved = true;
@@ -187,22 +198,23 @@ impl Pending {
             attempts: 0,
             since: 0,
             timer,
+            letter: None,
             envelope,
         };
         self.insert(outgoing, false);
-        number
     }
 
-    /// Adds a command that was given up before, under the number that it had. It is under way, with
-    /// its effects to come behind the position `since`.
+    /// Adds a command that was the dead letter `letter`. It is under way, with its effects to come
+    /// behind the position `since`. Returns its number.
     pub(crate) fn send_again(
         &mut self,
-        number: u64,
+        letter: &str,
         attempts: u32,
         since: u64,
         envelope: CommandEnvelope,
-    ) {
-        self.next = self.next.max(number + 1);
+    ) -> u64 {
+        let number = self.next;
+        self.next += 1;
         self.is_unsaved = true;
         self.has_changed = true;
         let outgoing = Outgoing {
@@ -210,15 +222,17 @@ impl Pending {
             attempts,
             since,
             timer: None,
+            letter: Some(letter.to_owned()),
             envelope,
         };
         self.insert(outgoing, true);
+        number
     }
 
-    /// A number for a command that has none.
-    pub(crate) fn take_number(&mut self) -> u64 {
-        self.next += 1;
-        self.next - 1
+    /// The numbers of the commands by the ids of the dead letters that they may be.
+    pub(crate) fn letter_ids(&self) -> HashMap<String, u64> {
+        let entries = self.entries.values().map(|entry| &entry.outgoing);
+        entries.map(|o| (o.letter_id(), o.number)).collect()
     }
 
     fn insert(&mut self, outgoing: Outgoing, is_under_way: bool) {

@@ -7,7 +7,7 @@
 //! its target has taken meanwhile.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -121,8 +121,8 @@ impl<M: ProcessManager> Reacting<M> {
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         }
         let mut pending = Pending::new(std::mem::take(&mut checkpoint.pending));
-        let letters = DeadLetters::open(&dir, pending.count() == 0)?;
-        resolve(engine, &mut pending, &letters)?;
+        let mut letters = DeadLetters::open(&dir, pending.count() == 0)?;
+        resolve(engine, &mut pending, &mut letters)?;
         let follower = Follower::new(M::NAME, engine.clone(), dir, checkpoint)
             .reading(1, M::event_sets())
             .failing(on_failure)?;
@@ -164,7 +164,7 @@ impl<M: ProcessManager> Reacting<M> {
 
     /// Adds a command to the dead letters. It stays in the outbox if that fails.
     fn bury(&mut self, outgoing: &Outgoing, attempts: u32, error: &str) -> io::Result<()> {
-        let (id, now) = (outgoing.number.to_string(), self.now());
+        let (id, now) = (outgoing.letter_id(), self.now());
         self.letters
             .add(&id, &outgoing.envelope, error, attempts, now)?;
         let CommandEnvelope {
@@ -194,21 +194,19 @@ struct Keyed<'a> {
 }
 
 /// Finds out what became of the commands that were on their way when the program ended.
-fn resolve(engine: &Arc<Engine>, pending: &mut Pending, letters: &DeadLetters) -> io::Result<()> {
+fn resolve(
+    engine: &Arc<Engine>,
+    pending: &mut Pending,
+    letters: &mut DeadLetters,
+) -> io::Result<()> {
     let Some((after, keys)) = pending.in_doubt() else {
         return Ok(());
     };
-    // A command that is a dead letter as well is one.
-    for id in letters.ids()? {
-        if let Ok(number) = id.parse() {
-            pending.done(number);
-        }
-    }
     let keys: HashMap<(&str, &str), _> = keys
         .iter()
         .map(|((aggregate_type, id), keys)| ((aggregate_type.as_str(), id.as_str()), keys))
         .collect();
-    let mut effective = Vec::new();
+    let mut effective = HashSet::new();
     engine.reader(after).read_to(engine.head(), |commit, _| {
         let target = (commit.aggregate_type.as_ref(), commit.id.as_ref());
         if let Some(keys) = keys.get(&target) {
@@ -221,6 +219,16 @@ fn resolve(engine: &Arc<Engine>, pending: &mut Pending, letters: &DeadLetters) -
         }
         Ok(ControlFlow::Continue(()))
     })?;
+    let numbers = pending.letter_ids();
+    for id in letters.ids()? {
+        if let Some(number) = numbers.get(&id) {
+            // In both files: given up, unless it took effect in a replay.
+            if effective.contains(number) {
+                letters.remove(&id)?;
+            }
+            pending.done(*number);
+        }
+    }
     for number in effective {
         pending.done(number);
     }
@@ -298,6 +306,7 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
         if self.is_sealed || !(self.pending.has_changed() || self.follower.has_moved()) {
             return Ok(());
         }
+        self.letters.tidy()?;
         let saved = self.pending.saved_at(self.follower.head());
         self.follower.save_with(Some(&saved))?;
         self.pending.mark_saved();
@@ -367,19 +376,27 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
         let Some(letter) = letters.into_iter().find(|letter| letter.id == id) else {
             return Ok(None);
         };
-        // One of 0.2.0 has neither.
-        let number = id.parse().unwrap_or_else(|_| self.pending.take_number());
         let mut envelope = letter.envelope;
+        // One of 0.2.0 has no key.
         envelope
             .context
             .idempotency_key
             .get_or_insert_with(|| format!("{}/letter/{id}", M::NAME));
         let since = self.follower.head();
-        self.pending
-            .send_again(number, letter.attempts, since, envelope);
-        let moved = self.save().and_then(|()| self.letters.remove(id));
-        if let Err(error) = moved {
+        let number = self
+            .pending
+            .send_again(id, letter.attempts, since, envelope);
+        if let Err(error) = self.save() {
             self.pending.done(number);
+            return Err(error);
+        }
+        if let Err(error) = self.letters.remove(id) {
+            // It may be gone all the same.
+            match self.letters.contains(id) {
+                Ok(true) => self.pending.done(number),
+                Ok(false) => self.pending.put_back(number, letter.attempts, 0),
+                Err(_) => {}
+            }
             return Err(error);
         }
         Ok(self.pending.get(number).cloned())
