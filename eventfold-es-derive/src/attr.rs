@@ -14,6 +14,7 @@ use crate::similar;
 
 mod entries;
 mod entry;
+mod history;
 pub(crate) mod key;
 mod list;
 mod value;
@@ -24,6 +25,7 @@ use key::{Form, Key, Place, Table};
 use value::Value;
 
 pub(crate) use entries::Entries;
+pub(crate) use history::{Retired, RetiredEvent, Step};
 pub(crate) use list::{Listed, shown};
 
 impl Entries {

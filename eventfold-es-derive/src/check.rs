@@ -2,6 +2,7 @@
 
 mod aggregate;
 mod event;
+mod history;
 mod reader;
 mod serde;
 

@@ -214,6 +214,54 @@ enum CounterEvent {
 }
 
 #[test]
+fn event_struct_with_versions() {
+    expands(
+        "event_struct_with_versions",
+        crate::domain_event,
+        r#"
+#[event(alias = "deposit", version = 3, upcast(2 = Self::from_v2, 1 = history::v1_to_v2))]
+struct Deposited {
+    cents: u64,
+}
+"#,
+    );
+}
+
+#[test]
+fn event_enum_with_versions() {
+    expands(
+        "event_enum_with_versions",
+        crate::domain_event,
+        r#"
+#[event(retired("Paused", "Doubled" = doubled, history::Moved = moved))]
+enum CounterEvent {
+    #[event(version = 2, upcast(1 = added))]
+    Added {
+        amount: u64,
+    },
+    Reset,
+}
+"#,
+    );
+}
+
+#[test]
+fn aggregate_with_retired_events() {
+    expands(
+        "aggregate_with_retired_events",
+        crate::aggregate,
+        r#"
+#[aggregate(
+    commands(),
+    events(Opened),
+    retired("Paused", "Doubled" = doubled, history::Moved = history::moved, Old),
+)]
+struct Counter(u64);
+"#,
+    );
+}
+
+#[test]
 fn event_after_a_mistake() {
     expands(
         "event_after_a_mistake",
@@ -310,7 +358,7 @@ struct Fulfilment;
 /// Whatever stands in the attributes, the output is Rust: errors and a fallback at worst.
 #[test]
 fn no_attribute_makes_it_panic() {
-    const WORDS: [&str; 42] = [
+    const WORDS: [&str; 46] = [
         "name",
         "commands",
         "events",
@@ -328,6 +376,10 @@ fn no_attribute_makes_it_panic() {
         "rename_all",
         "every",
         "version",
+        "upcast",
+        "retired",
+        "1",
+        "2",
         "derive",
         "=",
         "=",

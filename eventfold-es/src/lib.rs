@@ -144,6 +144,9 @@
 //! cat data/journal/0*.jsonl | tr -d '\0' | jq -c 'select(.pos) | [.pos, .type, .id]'
 //! ```
 //!
+//! A command is answered when the journal has it; its stream's file follows within a few
+//! milliseconds. [`AggregateStore::layout`] and [`AggregateHandle::reader`] wait for that.
+//!
 //! The directories are described at [`StreamLayout`]. While a store is open, other programs only
 //! read. What one appends to a stream as an `eventfold` log while no store has it open becomes part
 //! of it when it is next loaded.
@@ -203,6 +206,7 @@ mod event;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod guide;
 mod handle;
 mod layout;
 mod process_manager;

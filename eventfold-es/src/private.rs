@@ -26,12 +26,16 @@ pub mod example;
 mod names;
 #[path = "private/read_side.rs"]
 mod read_side;
+#[path = "private/upcast.rs"]
+mod upcast;
 
 pub use command::{CommandPayload, CommandSet};
 pub use event::{EventPayload, deserialize_event, serialize_event};
 pub use names::{
     Aggregates, Events, assert_names_are_new, assert_type_is_new, concat_names, count_names,
+    retired_names,
 };
 pub use read_side::{
     DispatchTarget, apply_eventfold, project_stored, react_eventfold, react_stored,
 };
+pub use upcast::{Infallible, Upcast, check_version};

@@ -21,7 +21,7 @@ pub use rebuild::{Rebuild, RebuildProgress};
 pub use spawn::spawn_actor;
 
 use crate::aggregate::Aggregate;
-use crate::engine::{StreamEnd, load};
+use crate::engine::{Engine, StreamEnd, load};
 use crate::handle::AggregateHandle;
 use crate::layout::StreamLayout;
 use crate::stream::StreamId;
@@ -169,8 +169,8 @@ impl AggregateStore {
     /// # }
     /// ```
     pub async fn list<A: Aggregate>(&self) -> io::Result<Vec<String>> {
-        let layout = self.layout().clone();
-        blocking(move || layout.list_streams(A::AGGREGATE_TYPE)).await
+        let engine = self.inner.engine.clone();
+        blocking(move || list_ids(&engine, A::AGGREGATE_TYPE)).await
     }
 
     /// The types and ids of all streams that have a directory, or of those of one aggregate type,
@@ -197,16 +197,16 @@ impl AggregateStore {
         &self,
         aggregate_type: Option<&str>,
     ) -> io::Result<Vec<(String, String)>> {
-        let layout = self.layout().clone();
+        let engine = self.inner.engine.clone();
         let only = aggregate_type.map(str::to_owned);
         blocking(move || {
             let types = match only {
                 Some(only) => vec![only],
-                None => layout.list_aggregate_types()?,
+                None => list_types(&engine)?,
             };
             let mut streams = Vec::new();
             for aggregate_type in types {
-                let ids = layout.list_streams(&aggregate_type)?;
+                let ids = list_ids(&engine, &aggregate_type)?;
                 streams.extend(ids.into_iter().map(|id| (aggregate_type.clone(), id)));
             }
             Ok(streams)
@@ -318,7 +318,9 @@ impl AggregateStore {
         Ok(())
     }
 
-    /// The directories of the store.
+    /// The directories of the store. A stream's file is written a few milliseconds after its
+    /// commands are answered; this call blocks for that moment, so that whoever asks where the files
+    /// are finds everything in them that was answered before.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -331,6 +333,7 @@ impl AggregateStore {
     /// # }
     /// ```
     pub fn layout(&self) -> &StreamLayout {
+        self.inner.engine.flush_streams();
         self.inner.engine.layout()
     }
 
@@ -383,9 +386,33 @@ impl AggregateStore {
 impl fmt::Debug for AggregateStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AggregateStore")
-            .field("base_dir", &self.layout().base_dir())
+            .field("base_dir", &self.inner.engine.layout().base_dir())
             .finish_non_exhaustive()
     }
+}
+
+/// The ids of the streams of a type, sorted, those included whose directories are still to come.
+fn list_ids(engine: &Engine, aggregate_type: &str) -> io::Result<Vec<String>> {
+    // Asked for before the directories: a stream leaves here when its own is there.
+    let lagging = engine.lagging_streams();
+    let mut ids = engine.layout().list_streams(aggregate_type)?;
+    let of_type = lagging
+        .iter()
+        .filter(|id| id.aggregate_type() == aggregate_type);
+    ids.extend(of_type.map(|id| id.id().to_owned()));
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(ids)
+}
+
+/// The aggregate types that have streams, sorted.
+fn list_types(engine: &Engine) -> io::Result<Vec<String>> {
+    let lagging = engine.lagging_streams();
+    let mut types = engine.layout().list_aggregate_types()?;
+    types.extend(lagging.iter().map(|id| id.aggregate_type().to_owned()));
+    types.sort_unstable();
+    types.dedup();
+    Ok(types)
 }
 
 /// Runs what blocks on the disk where that disturbs nobody.

@@ -22,3 +22,4 @@ mod stream_ids;
 mod subscriptions;
 mod support;
 mod typed_read_side;
+mod versions;

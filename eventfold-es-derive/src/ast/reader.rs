@@ -5,7 +5,7 @@ use quote::ToTokens;
 use syn::ext::IdentExt as _;
 use syn::{Attribute, Data, DeriveInput, Fields, Ident, Path, TypePath};
 
-use super::aggregate::count;
+use super::count;
 use crate::attr::Entries;
 use crate::attr::key::{self, Place};
 use crate::case;

@@ -40,6 +40,10 @@ pub(crate) enum Form {
     Aggregates,
     /// `(Debug, Clone)`
     Derives,
+    /// `(1 = path, 2 = path)`
+    Steps,
+    /// `("OldName", "OtherName" = path, path::Type = path)`
+    Retired,
     /// `(key = value, ..)`, of a place of its own
     Keys(&'static Table, Place),
 }
@@ -167,6 +171,13 @@ pub(crate) static AGGREGATE: Table = Table {
             ..AGGREGATE_KEY
         },
         Key {
+            name: "retired",
+            form: Form::Retired,
+            example: RETIRED,
+            habits: &["removed", "deleted", "split"],
+            ..AGGREGATE_KEY
+        },
+        Key {
             name: "unknown_events",
             example: "unknown_events = \"skip\"",
             ..AGGREGATE_KEY
@@ -221,7 +232,8 @@ static SNAPSHOT: Table = Table {
     ],
 };
 
-// `version` and `upcast`, the history of a payload's shape, will stand on a struct and a variant.
+const RETIRED: &str = "retired(\"Suspended\", \"OpenedWithDeposit\" = split_opened)";
+
 pub(crate) static EVENT: Table = Table {
     home: "`#[event(...)]` on an event",
     keys: &[
@@ -240,6 +252,33 @@ pub(crate) static EVENT: Table = Table {
             repeatable: true,
             elsewhere: "each variant has old names of its own, put `#[event(alias = \"...\")]` on the variants",
             habits: &["aliases"],
+            ..KEY
+        },
+        Key {
+            name: "version",
+            form: Form::Count,
+            example: "version = 2",
+            places: &[Place::EventStruct, Place::EventVariant],
+            elsewhere: "each variant has versions of its own, put `#[event(version = ...)]` on the variants",
+            habits: &["schema_version", "revision"],
+            ..KEY
+        },
+        Key {
+            name: "upcast",
+            form: Form::Steps,
+            example: "upcast(1 = v1_to_v2, 2 = v2_to_v3)",
+            places: &[Place::EventStruct, Place::EventVariant],
+            elsewhere: "each variant has versions of its own, put `#[event(upcast(...))]` on the variants",
+            habits: &["upcasts", "upcaster", "upcasters", "migrate"],
+            ..KEY
+        },
+        Key {
+            name: "retired",
+            form: Form::Retired,
+            example: RETIRED,
+            places: &[Place::EventEnum],
+            elsewhere: "it belongs to a set of events: put `#[event(retired(...))]` on the enum, or `#[aggregate(retired(...))]` on the aggregate",
+            habits: &["removed", "deleted", "split"],
             ..KEY
         },
         Key {

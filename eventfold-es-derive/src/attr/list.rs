@@ -67,7 +67,7 @@ pub(super) fn derives(tokens: TokenStream, of: &Key, errors: &mut Errors) -> Opt
 }
 
 /// The items between the commas; nothing for one that `item` has reported.
-fn items<T>(
+pub(super) fn items<T>(
     tokens: TokenStream,
     errors: &mut Errors,
     mut item: impl FnMut(ParseStream<'_>, &mut Errors) -> Option<T>,

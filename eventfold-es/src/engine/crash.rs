@@ -11,6 +11,7 @@ use super::disk::faults::Choices;
 use crate::{Aggregate, AggregateStore, Position, Project, Projection, Recorded};
 
 mod failing_io;
+mod lagging;
 mod power_loss;
 
 /// How many aggregates there are.

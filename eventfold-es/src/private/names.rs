@@ -25,6 +25,7 @@ pub const fn concat_names<const N: usize>(events: &Events) -> [EventName; N] {
     let mut all = [EventName {
         name: "",
         aliases: &[],
+        version: None,
     }; N];
     let (mut event, mut filled) = (0, 0);
     while event < events.len() {
@@ -39,6 +40,17 @@ pub const fn concat_names<const N: usize>(events: &Events) -> [EventName; N] {
     }
     assert!(filled == N, "names counted wrongly");
     all
+}
+
+/// The names of a retired event. `N` is how many there are.
+pub const fn retired_names<const N: usize>(names: &'static [EventName]) -> [EventName; N] {
+    let mut retired = concat_names(&[("", names)]);
+    let mut name = 0;
+    while name < N {
+        retired[name].version = None;
+        name += 1;
+    }
+    retired
 }
 
 /// Fails to compile if the event at `position` shares a name or an alias with an earlier one.

@@ -36,7 +36,7 @@ impl Drop for StoreHold {
 /// What the clones of a store, its handles and the messages on their way share.
 pub(crate) struct StoreInner {
     pub(crate) engine: Arc<Engine>,
-    pub(super) residents: Arc<Residents>,
+    pub(crate) residents: Arc<Residents>,
     pub(super) read_side: Arc<ReadSide>,
     pub(super) idle_timeout: Duration,
     pub(super) snapshot_every: u64,
