@@ -166,7 +166,9 @@ fn measure_row(row: &mut Row, options: &Options) -> TempDir {
     }
     let mut measured = [None; 4];
     for contender in contenders {
-        if row.why_left_out(contender).is_some() {
+        let only = options.only.as_ref();
+        if row.why_left_out(contender).is_some() || only.is_some_and(|who| who != contender.name())
+        {
             continue;
         }
         let base = fresh.path().join((contender as usize).to_string());

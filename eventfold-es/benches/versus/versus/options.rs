@@ -2,11 +2,14 @@
 
 use std::path::PathBuf;
 
+use crate::rows::Contender;
+
 pub(crate) const USAGE: &str = "\
 cargo bench --bench versus -- [OPTIONS]
 
   --quick        only the rows with goals, and few rounds: about two minutes
-  --row TEXT     only rows whose name contains this; may be repeated
+  --row TEXT     only rows whose name begins so; may be repeated
+  --only WHO     only this one is measured: \"raw disk\", 0.2.0, SQLite or \"this crate\"
   --rounds N     how often the rows with goals are measured; the others a third of it
   --seconds S    how long commands are sent each time
   --json FILE    write all numbers there
@@ -19,6 +22,7 @@ cargo bench --bench versus -- [OPTIONS]
 pub(crate) struct Options {
     pub(crate) quick: bool,
     pub(crate) rows: Vec<String>,
+    pub(crate) only: Option<String>,
     pub(crate) rounds: usize,
     pub(crate) seconds: f64,
     pub(crate) json: Option<PathBuf>,
@@ -35,6 +39,7 @@ impl Options {
         let mut options = Self {
             quick: false,
             rows: Vec::new(),
+            only: None,
             rounds: 0,
             seconds: 0.6,
             json: None,
@@ -51,6 +56,7 @@ impl Options {
                 "--quick" => options.quick = true,
                 "--list" => options.list = true,
                 "--row" => options.rows.push(value()?),
+                "--only" => options.only = Some(value()?),
                 "--rounds" => options.rounds = value()?.parse().map_err(|e| invalid(&e))?,
                 "--seconds" => options.seconds = value()?.parse().map_err(|e| invalid(&e))?,
                 "--json" => options.json = Some(value()?.into()),
@@ -61,6 +67,11 @@ impl Options {
         if options.rounds == 0 {
             options.rounds = if options.quick { 3 } else { 6 };
         }
+        if let Some(only) = &options.only
+            && !Contender::ALL.iter().any(|who| who.name() == only)
+        {
+            return Err(format!("nobody is named {only}"));
+        }
         if options.seconds <= 0.0 {
             return Err("nothing can be measured in no time".to_owned());
         }
@@ -69,6 +80,6 @@ impl Options {
 
     /// Whether a row of that name is asked for.
     pub(crate) fn wants(&self, name: &str) -> bool {
-        self.rows.is_empty() || self.rows.iter().any(|part| name.contains(part.as_str()))
+        self.rows.is_empty() || self.rows.iter().any(|part| name.starts_with(part.as_str()))
     }
 }
