@@ -160,7 +160,7 @@ impl<S: Serialize> Follower<S> {
 }
 
 fn read_line<'a>(commit: &CommitLine<'a>, i: usize) -> io::Result<Line<'a>> {
-    serde_json::from_str(commit.events[i].get()).map_err(|cause| {
+    Line::parse(commit.events[i].get()).map_err(|cause| {
         let position = commit.position + i as u64;
         let text = format!("the event at position {position} cannot be read: {cause}");
         io::Error::new(io::ErrorKind::InvalidData, text)

@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::Batch;
-use crate::engine::line::{self, EncodedEvents, split_sum, write_sum};
+use crate::engine::line::{self, EncodedEvents, split_sum, write_number, write_sum};
 
 /// The version of the journal's format, in the header of each segment.
 const FORMAT: u64 = 1;
@@ -80,10 +80,12 @@ fn write_with(
     let out = &mut batch.bytes;
     let start = out.len();
     let (position, durable) = (batch.end.position + 1, batch.durable);
-    let _ = write!(out, "{{\"pos\":{position},\"durable\":{durable},");
+    write_number(out, b"{\"pos\":", position);
+    write_number(out, b",\"durable\":", durable);
+    out.push(b',');
     out.extend_from_slice(place.stream);
-    let (version, offset) = (place.version, place.offset);
-    let _ = write!(out, ",\"version\":{version},\"offset\":{offset}");
+    write_number(out, b",\"version\":", place.version);
+    write_number(out, b",\"offset\":", place.offset);
     if adopted {
         out.extend_from_slice(b",\"adopted\":true");
     }
