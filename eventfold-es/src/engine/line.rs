@@ -226,9 +226,10 @@ pub(crate) struct Line<'a> {
 }
 
 impl<'l> Line<'l> {
-    /// Reads a line whose checksum was looked at.
+    /// Reads a line of the journal, whose checksum is that of its commit.
     pub(crate) fn parse(line: &'l str) -> serde_json::Result<Self> {
-        Self::read_own(line).map_or_else(|| serde_json::from_str(line), Ok)
+        let own = split_sum(line.as_bytes()).and_then(|(body, _)| Self::read_own(body));
+        own.map_or_else(|| serde_json::from_str(line), Ok)
     }
 
     /// What the line says of its event besides name and payload. Version and position are the
@@ -269,12 +270,17 @@ pub(crate) enum LineError {
 /// Reads a line, without its line end, of the stream with that seed.
 pub(crate) fn read(line: &[u8], seed: u64) -> Result<Line<'_>, LineError> {
     let own = match split_sum(line) {
-        Some((body, sum)) if xxh3_64_with_seed(body, seed) == sum => true,
+        Some((body, sum)) if xxh3_64_with_seed(body, seed) == sum => {
+            if let Some(read) = Line::read_own(body) {
+                return Ok(read);
+            }
+            true
+        }
         Some(_) => return Err(LineError::Checksum),
         None => false,
     };
     let text = std::str::from_utf8(line).map_err(|_| LineError::NotText)?;
-    let read = Line::parse(text).map_err(LineError::NotAnEvent)?;
+    let read: Line<'_> = serde_json::from_str(text).map_err(LineError::NotAnEvent)?;
     if own != read.position.is_some() || own != read.version.is_some() {
         return Err(LineError::NoChecksum);
     }

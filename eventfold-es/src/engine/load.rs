@@ -157,6 +157,7 @@ fn read_lines(
         adopted,
         prefix: (found.end.offset == 0 && adopted.is_some()).then(Xxh3Default::new),
         found,
+        last: Vec::new(),
     };
     let mut buffer = Vec::new();
     loop {
@@ -169,12 +170,14 @@ fn read_lines(
             reader.read_until(b'\n', &mut buffer).map_err(failed)?;
             if buffer.last() != Some(&b'\n') {
                 lines.check_unfinished(&buffer)?;
+                lines.hash_last();
                 return Ok(ControlFlow::Continue(()));
             }
             (0, lines.take(&buffer, each)?)
         };
         reader.consume(length);
         if flow.is_break() {
+            lines.hash_last();
             return Ok(flow);
         }
     }
@@ -188,6 +191,8 @@ struct Lines<'a> {
     /// The hash of the file so far, as long as it is to be compared.
     prefix: Option<Xxh3Default>,
     found: &'a mut Found,
+    /// The last line, as long as it is not hashed: of most lines nobody needs the hash.
+    last: Vec<u8>,
 }
 
 impl Lines<'_> {
@@ -233,13 +238,19 @@ impl Lines<'_> {
             position: read.position,
             offset,
         })?;
+        if position.is_none() {
+            // The end before it is kept.
+            self.hash_last();
+        }
         let found = &mut *self.found;
         found.end = StreamEnd {
             version,
             offset: next,
-            hash: line_hash(line),
+            hash: 0,
             position: position.unwrap_or(found.end.position),
         };
+        self.last.clear();
+        self.last.extend_from_slice(line);
         if position.is_some() {
             // What precedes a line of ours is in the journal, whoever wrote it.
             found.foreign.clear();
@@ -248,6 +259,18 @@ impl Lines<'_> {
             found.foreign.push((offset, line.to_vec()));
         }
         Ok(flow)
+    }
+
+    /// Brings the hash of the last line up to date.
+    fn hash_last(&mut self) {
+        if !self.last.is_empty() {
+            let found = &mut *self.found;
+            found.end.hash = line_hash(&self.last);
+            if found.foreign.is_empty() {
+                found.before_foreign.hash = found.end.hash;
+            }
+            self.last.clear();
+        }
     }
 
     /// Compares the file up to `next`, where `bytes` ends, with what was adopted.

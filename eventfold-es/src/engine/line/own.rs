@@ -6,30 +6,29 @@ use std::borrow::Cow;
 use memchr::memchr2;
 use serde_json::value::RawValue;
 
-use super::{Line, split_sum};
+use super::Line;
 
 impl<'a> Line<'a> {
-    /// `line` if it is in our own form; its checksum is not looked at.
-    pub(super) fn read_own(line: &'a str) -> Option<Self> {
-        let mut rest = Rest(line);
-        rest.pass("{\"type\":")?;
+    /// The line that has `body` before its checksum, if it is in our own form.
+    pub(super) fn read_own(body: &'a [u8]) -> Option<Self> {
+        let mut rest = Rest(body);
+        rest.pass(b"{\"type\":\"")?;
         let name = Cow::Borrowed(rest.text()?);
-        rest.pass(",\"data\":")?;
+        rest.pass(b",\"data\":")?;
         let data = rest.json()?;
-        rest.pass(",\"ts\":")?;
+        rest.pass(b",\"ts\":")?;
         let time = rest.number()?;
-        let id = rest.member(",\"id\":", Rest::text)?;
-        let actor = rest.member(",\"actor\":", Rest::text)?;
-        let meta = rest.member(",\"meta\":", Rest::object)?;
-        rest.pass(",\"version\":")?;
+        let id = rest.member(b",\"id\":\"", Rest::text)?;
+        let actor = rest.member(b",\"actor\":\"", Rest::text)?;
+        let meta = rest.member(b",\"meta\":", Rest::object)?;
+        rest.pass(b",\"version\":")?;
         let version = rest.number()?;
-        rest.pass(",\"ms\":")?;
+        rest.pass(b",\"ms\":")?;
         let ms = rest.number()?;
-        let key = rest.member(",\"key\":", Rest::text)?;
-        rest.pass(",\"pos\":")?;
+        let key = rest.member(b",\"key\":\"", Rest::text)?;
+        rest.pass(b",\"pos\":")?;
         let position = rest.number()?;
-        split_sum(rest.0.as_bytes()).filter(|(before, _)| before.is_empty())?;
-        Some(Self {
+        rest.0.is_empty().then(|| Self {
             name,
             data,
             time,
@@ -45,18 +44,24 @@ impl<'a> Line<'a> {
 }
 
 /// What of a line is still to be read.
-struct Rest<'a>(&'a str);
+struct Rest<'a>(&'a [u8]);
 
 impl<'a> Rest<'a> {
-    fn pass(&mut self, expected: &str) -> Option<()> {
-        self.0 = self.0.strip_prefix(expected)?;
+    /// Passes exactly what is expected. Its length is part of the type, so that comparing it takes
+    /// a few instructions.
+    fn pass<const N: usize>(&mut self, expected: &[u8; N]) -> Option<()> {
+        let (start, rest) = self.0.split_first_chunk()?;
+        if start != expected {
+            return None;
+        }
+        self.0 = rest;
         Some(())
     }
 
     /// What `read` reads behind `name`; the inner `None` if that is not there.
-    fn member<T>(
+    fn member<const N: usize, T>(
         &mut self,
-        name: &str,
+        name: &[u8; N],
         read: impl FnOnce(&mut Self) -> Option<T>,
     ) -> Option<Option<T>> {
         match self.pass(name) {
@@ -65,31 +70,30 @@ impl<'a> Rest<'a> {
         }
     }
 
-    /// A string that stands for itself.
+    /// What stands for itself in a string that has begun.
     fn text(&mut self) -> Option<&'a str> {
-        let text = self.0.strip_prefix('"')?;
-        let end = memchr2(b'"', b'\\', text.as_bytes())?;
-        let (text, rest) = text.split_at(end);
-        self.0 = rest.strip_prefix('"')?;
+        let end = memchr2(b'"', b'\\', self.0)?;
+        let (text, rest) = self.0.split_at(end);
+        self.0 = rest;
+        self.pass(b"\"")?;
         // No early end, so that many bytes are looked at at once.
-        let is_control = text.bytes().fold(false, |any, byte| any | (byte < b' '));
-        (!is_control).then_some(text)
+        let is_control = text.iter().fold(false, |any, byte| any | (*byte < b' '));
+        if is_control {
+            return None;
+        }
+        std::str::from_utf8(text).ok()
     }
 
     fn number(&mut self) -> Option<u64> {
-        let mut number = 0_u64;
-        let mut digits = 0;
-        for byte in self.0.bytes() {
-            let digit = byte.wrapping_sub(b'0');
-            if digit > 9 {
-                break;
-            }
-            number = number.checked_mul(10)?.checked_add(u64::from(digit))?;
-            digits += 1;
-        }
-        let has_zero_before = digits > 1 && self.0.starts_with('0');
-        self.0 = &self.0[digits..];
-        (digits > 0 && !has_zero_before).then_some(number)
+        let digits = self.0.iter().take_while(|byte| byte.is_ascii_digit());
+        let (digits, rest) = self.0.split_at(digits.count());
+        // So many cannot overflow.
+        let is_usual = (1..20).contains(&digits.len()) && (digits.len() == 1 || digits[0] != b'0');
+        self.0 = rest;
+        is_usual.then(|| {
+            let digits = digits.iter().map(|byte| u64::from(byte - b'0'));
+            digits.fold(0, |number, digit| number * 10 + digit)
+        })
     }
 
     fn object(&mut self) -> Option<&'a RawValue> {
@@ -97,7 +101,7 @@ impl<'a> Rest<'a> {
     }
 
     fn json(&mut self) -> Option<&'a RawValue> {
-        let mut values = serde_json::Deserializer::from_str(self.0).into_iter();
+        let mut values = serde_json::Deserializer::from_slice(self.0).into_iter();
         let json = values.next()?.ok()?;
         self.0 = &self.0[values.byte_offset()..];
         Some(json)
@@ -106,9 +110,14 @@ impl<'a> Rest<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::split_sum;
     use super::*;
 
     const PLAIN: &str = r#"{"type":"A","data":{"a":"}"},"ts":1,"id":"i","version":3,"ms":1000,"pos":7,"sum":"0123456789abcdef"}"#;
+
+    fn read_own(line: &str) -> Option<Line<'_>> {
+        Line::read_own(split_sum(line.as_bytes())?.0)
+    }
 
     /// What a general reader of JSON makes of the same line.
     fn read_as_json(line: &str) -> serde_json::Result<Line<'_>> {
@@ -127,7 +136,7 @@ mod tests {
             ),
             PLAIN.replace(r#","pos""#, r#","key":"k","pos""#),
         ] {
-            let own = Line::read_own(&line).expect("it is in our form");
+            let own = read_own(&line).expect("it is in our form");
             let json = read_as_json(&line).expect("it is JSON");
             assert_eq!(format!("{own:?}"), format!("{json:?}"));
         }
@@ -151,7 +160,7 @@ mod tests {
         ] {
             let line = PLAIN.replace(ours, other);
             assert_ne!(line, PLAIN, "{ours}");
-            assert!(Line::read_own(&line).is_none(), "{line}");
+            assert!(read_own(&line).is_none(), "{line}");
         }
     }
 }
