@@ -149,6 +149,16 @@ const _: () = {
                 }
             }
         }
+        fn schema_version(&self) -> u32 {
+            match self {
+                Self::AccountOpened(__event) => {
+                    <AccountOpened as __eventfold::DomainEvent>::schema_version(__event)
+                }
+                Self::Deposited(__event) => {
+                    <Deposited as __eventfold::DomainEvent>::schema_version(__event)
+                }
+            }
+        }
         fn encode(
             &self,
             __data: &mut ::std::vec::Vec<u8>,
@@ -254,6 +264,11 @@ const _: () = {
                 ::std::borrow::Cow::Borrowed(
                     <BankAccountEvent as __eventfold::DomainEvent>::name(__event),
                 ),
+            )
+        }
+        fn event_version(__event: &BankAccountEvent) -> ::core::option::Option<u32> {
+            ::core::option::Option::Some(
+                <BankAccountEvent as __eventfold::DomainEvent>::schema_version(__event),
             )
         }
         fn decode_event(

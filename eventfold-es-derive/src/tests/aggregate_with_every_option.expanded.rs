@@ -126,6 +126,15 @@ const _: () = {
                 }
             }
         }
+        fn schema_version(&self) -> u32 {
+            match self {
+                Self::Deposited(__event) => {
+                    <self::events::Deposited as __eventfold::DomainEvent>::schema_version(
+                        __event,
+                    )
+                }
+            }
+        }
         fn encode(
             &self,
             __data: &mut ::std::vec::Vec<u8>,
@@ -226,6 +235,11 @@ const _: () = {
                 ::std::borrow::Cow::Borrowed(
                     <Event as __eventfold::DomainEvent>::name(__event),
                 ),
+            )
+        }
+        fn event_version(__event: &Event) -> ::core::option::Option<u32> {
+            ::core::option::Option::Some(
+                <Event as __eventfold::DomainEvent>::schema_version(__event),
             )
         }
         fn decode_event(

@@ -15,14 +15,17 @@ const _: () = {
             __eventfold::EventName {
                 name: "Added",
                 aliases: &[],
+                version: ::core::option::Option::Some(1),
             },
             __eventfold::EventName {
                 name: "Scaled",
                 aliases: &[],
+                version: ::core::option::Option::Some(1),
             },
             __eventfold::EventName {
                 name: "Reset",
                 aliases: &[],
+                version: ::core::option::Option::Some(1),
             },
         ];
         fn name(&self) -> &'static str {
@@ -71,18 +74,21 @@ const _: () = {
         > {
             match __stored.name() {
                 "Added" => {
+                    __eventfold::check_version(__stored, 1)?;
                     <Self as __eventfold::EventPayload>::decode_variant(
                         __stored,
                         "Added",
                     )
                 }
                 "Scaled" => {
+                    __eventfold::check_version(__stored, 1)?;
                     <Self as __eventfold::EventPayload>::decode_variant(
                         __stored,
                         "Scaled",
                     )
                 }
                 "Reset" => {
+                    __eventfold::check_version(__stored, 1)?;
                     <Self as __eventfold::EventPayload>::decode_variant(
                         __stored,
                         "Reset",

@@ -18,14 +18,17 @@ const _: () = {
             __eventfold::EventName {
                 name: "was-added",
                 aliases: &["Added"],
+                version: ::core::option::Option::Some(1),
             },
             __eventfold::EventName {
                 name: "reset",
                 aliases: &["Reset", "cleared"],
+                version: ::core::option::Option::Some(1),
             },
             __eventfold::EventName {
                 name: "move",
                 aliases: &[],
+                version: ::core::option::Option::Some(1),
             },
         ];
         fn name(&self) -> &'static str {
@@ -74,18 +77,21 @@ const _: () = {
         > {
             match __stored.name() {
                 "was-added" | "Added" => {
+                    __eventfold::check_version(__stored, 1)?;
                     <Self as __eventfold::EventPayload>::decode_variant(
                         __stored,
                         "WasAdded",
                     )
                 }
                 "reset" | "Reset" | "cleared" => {
+                    __eventfold::check_version(__stored, 1)?;
                     <Self as __eventfold::EventPayload>::decode_variant(
                         __stored,
                         "WasReset",
                     )
                 }
                 "move" => {
+                    __eventfold::check_version(__stored, 1)?;
                     <Self as __eventfold::EventPayload>::decode_variant(__stored, "Move")
                 }
                 _ => ::core::result::Result::Err(__stored.unknown()),

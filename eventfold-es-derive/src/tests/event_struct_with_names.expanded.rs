@@ -12,6 +12,7 @@ const _: () = {
             __eventfold::EventName {
                 name: "MoneyDeposited",
                 aliases: &["Deposited", "deposit"],
+                version: ::core::option::Option::Some(1),
             },
         ];
         fn name(&self) -> &'static str {
@@ -35,6 +36,7 @@ const _: () = {
         > {
             match __stored.name() {
                 "MoneyDeposited" | "Deposited" | "deposit" => {
+                    __eventfold::check_version(__stored, 1)?;
                     <Self as __eventfold::EventPayload>::decode_struct(__stored)
                 }
                 _ => ::core::result::Result::Err(__stored.unknown()),

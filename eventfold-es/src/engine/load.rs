@@ -39,13 +39,28 @@ pub(crate) struct Found {
     pub(crate) file_length: u64,
 }
 
+/// The hash of the last of `lines`, each of which has its line end.
+pub(crate) fn last_line_hash(lines: &[u8]) -> u64 {
+    let line = lines.strip_suffix(b"\n").unwrap_or(lines);
+    let start = line.iter().rposition(|byte| *byte == b'\n');
+    line_hash(&line[start.map_or(0, |newline| newline + 1)..])
+}
+
 /// `eventfold`'s hash of a line.
 pub(crate) fn line_hash(line: &[u8]) -> u64 {
     xxh64(line, 0)
 }
 
-/// Whether `stream` has, right before `end.offset`, the line whose hash is `end.hash`.
-pub(crate) fn is_at(stream: &Stream, end: &StreamEnd) -> io::Result<bool> {
+/// Whether `stream` has, right before `end.offset`, the line whose hash is `end.hash`. `behind` is
+/// what its file lacks.
+pub(crate) fn is_at(stream: &Stream, end: &StreamEnd, behind: Option<&Behind>) -> io::Result<bool> {
+    if let Some(behind) = behind
+        && end.offset > behind.offset
+    {
+        let length = usize::try_from(end.offset - behind.offset).unwrap_or(usize::MAX);
+        let lines = behind.lines.get(..length).unwrap_or_default();
+        return Ok(lines.ends_with(b"\n") && last_line_hash(lines) == end.hash);
+    }
     let path = stream.file();
     let Some(mut file) = disk::open_if_there(&path)? else {
         return Ok(false);

@@ -12,14 +12,15 @@
 //! of the segment before.
 
 use std::borrow::Cow;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::Batch;
-use crate::engine::line::{self, EncodedEvents, split_sum, write_number, write_sum};
+use crate::engine::line::{self, EncodedEvents, Line, split_sum, write_number, write_sum};
+use crate::event::{Recorded, StoredEvent};
 
 /// The version of the journal's format, in the header of each segment.
 const FORMAT: u64 = 1;
@@ -145,6 +146,30 @@ impl CommitLine<'_> {
     /// The position of the last event.
     pub(crate) fn last(&self) -> u64 {
         self.position + self.events.len() as u64 - 1
+    }
+
+    /// Hands the event `i` of the commit to `read`.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::InvalidData`] with the position, if the line is not an event.
+    pub(crate) fn read_event<T>(
+        &self,
+        i: usize,
+        read: impl FnOnce(StoredEvent<'_>) -> T,
+    ) -> io::Result<T> {
+        let position = self.position + i as u64;
+        let line = Line::parse(self.events[i].get()).map_err(|cause| {
+            let text = format!("the event at position {position} cannot be read: {cause}");
+            io::Error::new(io::ErrorKind::InvalidData, text)
+        })?;
+        // Neither is in a line that another program wrote.
+        let record = Recorded {
+            version: self.version + i as u64,
+            position,
+            ..line.record((&self.aggregate_type, &self.id))
+        };
+        Ok(read(line.event(&record)))
     }
 }
 

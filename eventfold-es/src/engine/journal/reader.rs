@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -48,11 +49,12 @@ impl Reader {
     }
 
     /// Hands each commit up to the durable position `head` to `each`, with the index of the first
-    /// event in it that is new. If `each` fails, the commit counts as not read.
+    /// event in it that is new, until `each` has enough. If `each` fails, the commit counts as not
+    /// read.
     pub(crate) fn read_to(
         &mut self,
         head: u64,
-        mut each: impl FnMut(&CommitLine<'_>, usize) -> io::Result<()>,
+        mut each: impl FnMut(&CommitLine<'_>, usize) -> io::Result<ControlFlow<()>>,
     ) -> io::Result<()> {
         if let Some(open) = &mut self.open {
             open.rewind()?;
@@ -63,15 +65,21 @@ impl Reader {
                 None => self.open.insert(Open::at(&self.index, self.after)?),
             };
             let after = self.after;
+            let mut flow = ControlFlow::Continue(());
             let last = open.next(|commit| {
                 let first_new = (after + 1).saturating_sub(commit.position);
                 if commit.last() > after {
-                    each(commit, usize::try_from(first_new).unwrap_or(usize::MAX))?;
+                    flow = each(commit, usize::try_from(first_new).unwrap_or(usize::MAX))?;
                 }
                 Ok(commit.last())
             });
             match last {
-                Ok(Some(last)) => self.after = self.after.max(last),
+                Ok(Some(last)) => {
+                    self.after = self.after.max(last);
+                    if flow.is_break() {
+                        break;
+                    }
+                }
                 Ok(None) => {
                     let end = open.end;
                     self.open = Some(Open::after(&self.index, end)?);
