@@ -212,6 +212,8 @@ mod read_side;
 mod report;
 mod store;
 mod stream;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use aggregate::{Aggregate, Decide, Decision, Evolve, reducer};
 pub use bus::CommandBus;

@@ -4,6 +4,8 @@ pub use core::convert::Into;
 pub use serde;
 pub use std::vec;
 
+pub use crate::__testing;
+
 pub use crate::aggregate::{Aggregate, Decide, Evolve};
 pub use crate::bus::CommandRoutes;
 pub use crate::event::{
@@ -18,10 +20,13 @@ mod event;
 pub mod example;
 #[path = "private/names.rs"]
 mod names;
+#[path = "private/sample.rs"]
+mod sample;
 #[path = "private/upcast.rs"]
 mod upcast;
 
 pub use command::{CommandPayload, CommandSet};
 pub use event::{EventPayload, deserialize_event, serialize_event};
 pub use names::{Events, assert_names_are_new, concat_names, count_names, retired_names};
+pub use sample::{MadeOfDefault, NotMade, samples, samples_of};
 pub use upcast::{Infallible, Upcast, check_version};
