@@ -16,6 +16,7 @@ pub(crate) mod event_enum;
 pub(crate) mod history;
 pub(crate) mod message_enum;
 pub(crate) mod reader;
+pub(crate) mod sample;
 
 /// The impls of one derive, in a scope of their own.
 ///

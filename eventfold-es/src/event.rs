@@ -176,6 +176,12 @@ pub trait DomainEvent: Sized {
     fn knows(name: &str) -> bool {
         Self::NAMES.iter().any(|known| known.is(name))
     }
+
+    /// A sample of each event of which `Default` makes one, for the testing kit.
+    #[doc(hidden)]
+    fn __samples() -> Vec<Self> {
+        Vec::new()
+    }
 }
 
 /// A name under which an event is written, and the older ones that are still read.

@@ -253,6 +253,8 @@ mod report;
 mod store;
 mod stream;
 mod subscription;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use aggregate::{Aggregate, Decide, Decision, Evolve, reducer};
 pub use bus::CommandBus;

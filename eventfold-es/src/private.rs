@@ -5,6 +5,8 @@ pub use eventfold;
 pub use serde;
 pub use std::vec;
 
+pub use crate::__testing;
+
 pub use crate::aggregate::{Aggregate, Decide, Evolve};
 pub use crate::bus::CommandRoutes;
 pub use crate::command::CommandEnvelope;
@@ -26,6 +28,8 @@ pub mod example;
 mod names;
 #[path = "private/read_side.rs"]
 mod read_side;
+#[path = "private/sample.rs"]
+mod sample;
 #[path = "private/upcast.rs"]
 mod upcast;
 
@@ -38,4 +42,5 @@ pub use names::{
 pub use read_side::{
     DispatchTarget, apply_eventfold, project_stored, react_eventfold, react_stored,
 };
+pub use sample::{MadeOfDefault, NotMade, samples, samples_of};
 pub use upcast::{Infallible, Upcast, check_version};

@@ -2,9 +2,10 @@
 
 use proc_macro2::{Literal, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
+use syn::Data;
 use syn::ext::IdentExt as _;
 
-use super::{at, history};
+use super::{at, history, sample};
 use crate::ast::Event;
 use crate::ast::event::{Names, SetVariant, Shape};
 use crate::ast::history::{History, Retired, What};
@@ -23,6 +24,10 @@ pub(crate) fn event(input: &Event<'_>) -> TokenStream {
             set(input, variants)
         }
     };
+    let samples = match &input.input.data {
+        Data::Enum(data) => sample::of_variants(data),
+        _ => sample::of_struct(),
+    };
     let ident = &input.input.ident;
     let (_, _, where_clause) = input.input.generics.split_for_impl();
     super::scope(
@@ -31,7 +36,10 @@ pub(crate) fn event(input: &Event<'_>) -> TokenStream {
             #items
 
             #[automatically_derived]
-            impl __eventfold::DomainEvent for #ident #where_clause { #body }
+            impl __eventfold::DomainEvent for #ident #where_clause {
+                #body
+                #samples
+            }
         },
     )
 }

@@ -5,7 +5,7 @@ use quote::{quote, quote_spanned};
 use syn::ext::IdentExt as _;
 
 use super::message_enum::variant_of;
-use super::{at, history};
+use super::{at, history, sample};
 use crate::ast::{Aggregate, Enum, Item};
 use crate::attr::shown;
 
@@ -103,6 +103,7 @@ fn domain_event(input: &Aggregate<'_>, events: &Enum) -> TokenStream {
     let names = arms(quote!(name), quote!());
     let versions = arms(quote!(schema_version), quote!());
     let retired = history::retired(&input.retired);
+    let samples = sample::of_listed(events);
     let encoded = arms(quote!(encode), quote!(, __data));
     let decoded = events.items.iter().map(|item| {
         let (event, variant) = (as_event(item), variant_of(item));
@@ -144,6 +145,8 @@ fn domain_event(input: &Aggregate<'_>, events: &Enum) -> TokenStream {
                 #retired
                 ::core::result::Result::Err(__stored.unknown())
             }
+
+            #samples
         }
     }
 }

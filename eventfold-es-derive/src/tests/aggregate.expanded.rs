@@ -192,6 +192,12 @@ const _: () = {
             }
             ::core::result::Result::Err(__stored.unknown())
         }
+        __eventfold::__testing! {
+            fn __samples() -> ::std::vec::Vec < Self > { #[allow(unused_imports)] use
+            __eventfold::NotMade as _; let mut __samples = ::std::vec::Vec::new();
+            __eventfold::samples_of:: < AccountOpened, Self > (& mut __samples);
+            __eventfold::samples_of:: < Deposited, Self > (& mut __samples); __samples }
+        }
     }
     #[automatically_derived]
     impl __eventfold::serde::Serialize for BankAccountEvent {

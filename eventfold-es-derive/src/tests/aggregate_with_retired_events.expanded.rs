@@ -199,6 +199,11 @@ const _: () = {
             }
             ::core::result::Result::Err(__stored.unknown())
         }
+        __eventfold::__testing! {
+            fn __samples() -> ::std::vec::Vec < Self > { #[allow(unused_imports)] use
+            __eventfold::NotMade as _; let mut __samples = ::std::vec::Vec::new();
+            __eventfold::samples_of:: < Opened, Self > (& mut __samples); __samples }
+        }
     }
     #[automatically_derived]
     impl __eventfold::serde::Serialize for CounterEvent {

@@ -97,5 +97,14 @@ const _: () = {
                 _ => ::core::result::Result::Err(__stored.unknown()),
             }
         }
+        __eventfold::__testing! {
+            fn __samples() -> ::std::vec::Vec < Self > { #[allow(unused_imports)] use
+            __eventfold::NotMade as _; __eventfold::samples([(||
+            ::core::option::Option::Some(Self::Added { amount :
+            __eventfold::MadeOfDefault:: < u64 > ::new().__sample() ? })) (), (||
+            ::core::option::Option::Some(Self::Scaled { 0 : __eventfold::MadeOfDefault::
+            < u64 > ::new().__sample() ? })) (), (||
+            ::core::option::Option::Some(Self::Reset {})) ()]) }
+        }
     }
 };

@@ -163,5 +163,12 @@ const _: () = {
                 }
             }
         }
+        __eventfold::__testing! {
+            fn __samples() -> ::std::vec::Vec < Self > { #[allow(unused_imports)] use
+            __eventfold::NotMade as _; __eventfold::samples([(||
+            ::core::option::Option::Some(Self::Added { amount :
+            __eventfold::MadeOfDefault:: < u64 > ::new().__sample() ? })) (), (||
+            ::core::option::Option::Some(Self::Reset {})) ()]) }
+        }
     }
 };

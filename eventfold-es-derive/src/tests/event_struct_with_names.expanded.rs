@@ -42,5 +42,10 @@ const _: () = {
                 _ => ::core::result::Result::Err(__stored.unknown()),
             }
         }
+        __eventfold::__testing! {
+            fn __samples() -> ::std::vec::Vec < Self > { #[allow(unused_imports)] use
+            __eventfold::NotMade as _; __eventfold::samples([__eventfold::MadeOfDefault::
+            < Self > ::new().__sample()]) }
+        }
     }
 };

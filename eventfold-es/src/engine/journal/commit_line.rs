@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::Batch;
-use crate::engine::line::{self, EncodedEvents, Line, split_sum, write_sum};
+use crate::engine::line::{self, EncodedEvents, Line, split_sum, write_number, write_sum};
 use crate::event::{Recorded, StoredEvent};
 
 /// The version of the journal's format, in the header of each segment.
@@ -81,10 +81,12 @@ fn write_with(
     let out = &mut batch.bytes;
     let start = out.len();
     let (position, durable) = (batch.end.position + 1, batch.durable);
-    let _ = write!(out, "{{\"pos\":{position},\"durable\":{durable},");
+    write_number(out, b"{\"pos\":", position);
+    write_number(out, b",\"durable\":", durable);
+    out.push(b',');
     out.extend_from_slice(place.stream);
-    let (version, offset) = (place.version, place.offset);
-    let _ = write!(out, ",\"version\":{version},\"offset\":{offset}");
+    write_number(out, b",\"version\":", place.version);
+    write_number(out, b",\"offset\":", place.offset);
     if adopted {
         out.extend_from_slice(b",\"adopted\":true");
     }
@@ -157,7 +159,7 @@ impl CommitLine<'_> {
         read: impl FnOnce(StoredEvent<'_>) -> T,
     ) -> io::Result<T> {
         let position = self.position + i as u64;
-        let line: Line<'_> = serde_json::from_str(self.events[i].get()).map_err(|cause| {
+        let line = Line::parse(self.events[i].get()).map_err(|cause| {
             let text = format!("the event at position {position} cannot be read: {cause}");
             io::Error::new(io::ErrorKind::InvalidData, text)
         })?;

@@ -6,6 +6,8 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use memchr::memchr;
+
 use super::commit_line::{CommitLine, parse, verify};
 use super::{End, Index};
 use crate::engine::disk;
@@ -178,7 +180,7 @@ impl Open {
             if self.buffer.get(self.used) == Some(&0) {
                 return Ok(false);
             }
-            if self.buffer[searched..].contains(&b'\n') {
+            if memchr(b'\n', &self.buffer[searched..]).is_some() {
                 return Ok(true);
             }
             self.buffer.drain(..self.used);
@@ -197,10 +199,7 @@ impl Open {
     /// Checks the line in front and passes it; returns where it is in the buffer.
     fn take_line(&mut self) -> io::Result<(usize, usize)> {
         let rest = &self.buffer[self.used..];
-        let length = rest
-            .iter()
-            .position(|byte| *byte == b'\n')
-            .unwrap_or(rest.len());
+        let length = memchr(b'\n', rest).unwrap_or(rest.len());
         let line = (self.used, self.used + length);
         let cause = "the checksum does not match";
         self.end.chain = verify(&self.buffer[line.0..line.1], self.end.chain)
