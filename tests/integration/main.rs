@@ -19,4 +19,5 @@ mod recovery;
 mod snapshots;
 mod stream_ids;
 mod support;
+mod testing;
 mod versions;
