@@ -39,7 +39,10 @@ async fn main() -> anyhow::Result<()> {
     let paid = ann.send(PayFee { cents: 1_050 }).await?;
     println!("ann pays, which is event {} of hers:", paid.version);
     let stored = store.read_events("member", "ann").await?;
-    println!("  {}", serde_json::to_string(stored.last().context("no event")?)?);
+    println!(
+        "  {}",
+        serde_json::to_string(stored.last().context("no event")?)?
+    );
     store.shutdown().await?;
     Ok(())
 }

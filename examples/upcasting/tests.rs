@@ -51,7 +51,11 @@ fn an_event_of_each_program_is_the_same_today() {
         .and(events![paid(50)])
         .then_state(|ann| ann.name.as_deref() == Some("Ann") && ann.paid_cents == 2_100)
         .and_stored("Moved", 1, json!("1 Main St"))
-        .then_state(|ann| ann.address.as_ref().is_some_and(|address| address.city.is_none()))
+        .then_state(|ann| {
+            ann.address
+                .as_ref()
+                .is_some_and(|address| address.city.is_none())
+        })
         .and_stored("Moved", 1, json!("1 Main St, Springfield"))
         .then_state(|ann| ann.address == Some(moved(0).address) && ann.moved_in == Some(2026));
 }

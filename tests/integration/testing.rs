@@ -402,3 +402,36 @@ fn a_state_that_does_not_come_back_fails() {
         &["the state cannot be saved as JSON"],
     );
 }
+
+/// Its order is another one each time that it is read.
+#[test]
+fn a_set_without_an_order_is_no_difference() {
+    use std::collections::{HashMap, HashSet};
+    #[derive(Clone, Serialize, Deserialize, DomainEvent)]
+    struct Tagged(HashSet<u32>);
+    #[derive(Clone, Default, Serialize, Deserialize, Aggregate)]
+    #[aggregate(commands(Tag), events(Tagged), event_enum(derive(Clone)))]
+    struct Tags {
+        all: HashSet<u32>,
+        by_count: HashMap<String, HashSet<u32>>,
+    }
+    #[derive(Debug, Clone, Serialize, Deserialize)]
+    struct Tag(u32);
+    impl Decide<Tag> for Tags {
+        fn decide(&self, Tag(tag): Tag) -> Decision<Self> {
+            Ok(events![Tagged(
+                self.all.iter().copied().chain([tag]).collect()
+            )])
+        }
+    }
+    impl Evolve<Tagged> for Tags {
+        fn evolve(&mut self, Tagged(tags): &Tagged) {
+            self.all.extend(tags);
+            self.by_count.insert(tags.len().to_string(), tags.clone());
+        }
+    }
+    given::<Tags>(events![Tagged((0..20).collect())])
+        .when(Tag(20))
+        .when(Tag(21))
+        .then_state(|tags| tags.all.len() == 22);
+}

@@ -395,7 +395,10 @@ fn a_history_that_begins_late_is_given_what_is_only_read() {
         &["by `of_text`: invalid digit"],
     );
     // What cannot be read is not written either.
-    assert_eq!(files(dir.path()), ["Deposited.v2.json", "Deposited.v3.json"]);
+    assert_eq!(
+        files(dir.path()),
+        ["Deposited.v2.json", "Deposited.v3.json"]
+    );
 }
 
 #[test]
