@@ -1,11 +1,11 @@
-//! The histories of events and states, each test with the samples of its own.
+//! The history of events, each test with samples of its own.
 
 use std::path::Path;
 
-use eventfold_es::testing::{event_history, state_history};
-use eventfold_es::{Aggregate, DomainEvent, prelude::*};
+use eventfold_es::DomainEvent;
+use eventfold_es::testing::event_history;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::fails;
 use crate::support::{TempDir, temp_dir};
@@ -49,7 +49,7 @@ fn check<E: DomainEvent>(dir: &Path) {
     event_history::<E>(dir).blessed(false).check();
 }
 
-fn files(dir: &Path) -> Vec<String> {
+pub(super) fn files(dir: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(dir).unwrap();
     let name = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().file_name();
     let mut files: Vec<String> = entries
@@ -218,7 +218,7 @@ fn a_member_that_is_left_out_when_it_is_empty_is_noticed_by_the_sample() {
         || {
             event_history::<Closed>(dir.path())
                 .sample(Closed { why })
-                .check()
+                .check();
         },
         &[
             "the payload of `Closed` has changed",
@@ -415,75 +415,4 @@ fn a_file_that_is_no_sample_or_in_another_place_is_noticed() {
             "Opened.v1.json is no sample",
         ],
     );
-}
-
-/// A state of which a version has one shape or another.
-macro_rules! state {
-    ($name:ident, $version:literal, $($fields:tt)*) => {
-        #[derive(Debug, Clone, Default, Serialize, Deserialize, Aggregate)]
-        #[aggregate(name = "account", commands(), events(Filled), snapshot(version = $version))]
-        struct $name {
-            $($fields)*
-        }
-        impl Evolve<Filled> for $name {
-            fn evolve(&mut self, event: &Filled) {
-                *self = serde_json::from_value(event.0.clone()).unwrap();
-            }
-        }
-    };
-}
-
-/// Whatever the state is to be.
-#[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
-struct Filled(Value);
-
-state!(Before, 1, balance: u64,);
-state!(WithMore, 1, balance: u64, #[serde(default)] owner: String,);
-state!(WithAnother, 1, cents: u64,);
-state!(
-    WithOption, 1,
-    balance: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    owner: Option<String>,
-);
-state!(Raised, 2, cents: u64,);
-
-#[test]
-fn a_state_whose_shape_changed_under_the_same_version_is_noticed() {
-    let dir = temp_dir();
-    let before =
-        || state_history::<Before>(dir.path()).after(events![Filled(json!({ "balance": 5 }))]);
-    fails(
-        || before().blessed(false).check(),
-        &[
-            "the state of `account` has no sample of version 1",
-            "account.v1.json",
-        ],
-    );
-    before().blessed(true).check();
-    before().blessed(false).check();
-    state_history::<Before>(dir.path()).blessed(false).check();
-
-    let changed = "the state of `account` has changed, and its version is still 1";
-    let remedy = "`snapshot(version = 2)`";
-    fails(
-        || state_history::<WithMore>(dir.path()).check(),
-        &[changed, remedy, "+   \"owner\": \"\""],
-    );
-    fails(
-        || state_history::<WithAnother>(dir.path()).check(),
-        &[changed, "missing field `cents`"],
-    );
-    let filled = events![Filled(json!({ "balance": 5, "owner": "Ada" }))];
-    fails(
-        || {
-            state_history::<WithOption>(dir.path())
-                .after(filled)
-                .check()
-        },
-        &[changed, "it has `owner` besides"],
-    );
-    state_history::<Raised>(dir.path()).blessed(true).check();
-    assert_eq!(files(dir.path()), ["account.v1.json", "account.v2.json"]);
-    assert_eq!(Raised::STATE_VERSION, 2);
 }
