@@ -144,29 +144,21 @@ impl Evolve<Withdrawn> for BankAccount {
 }
 
 /// A read model over all accounts.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, Projection)]
+#[projection(name = "totals", aggregates(BankAccount))]
 struct Totals {
     accounts: u64,
     balance: u64,
 }
 
-impl Projection for Totals {
-    const NAME: &'static str = "totals";
+// `record` would say which account it is, when that was, and on whose behalf.
 
-    fn subscriptions(&self) -> &'static [&'static str] {
-        &[BankAccount::AGGREGATE_TYPE]
-    }
-
-    fn apply(&mut self, _type: &str, _account: &str, event: &eventfold::Event) {
-        // Passing over an event would make the totals wrong. A panic stops this projection, and only
-        // this one; whoever reads it gets the text as an error.
-        let events = BankAccountEvent::from_eventfold(event).unwrap_or_else(|e| panic!("{e}"));
-        for event in events {
-            match event {
-                BankAccountEvent::AccountOpened(_) => self.accounts += 1,
-                BankAccountEvent::Deposited(event) => self.balance += event.amount,
-                BankAccountEvent::Withdrawn(event) => self.balance -= event.amount,
-            }
+impl Project<BankAccount> for Totals {
+    fn project(&mut self, event: &BankAccountEvent, _record: &Recorded<'_>) {
+        match event {
+            BankAccountEvent::AccountOpened(_) => self.accounts += 1,
+            BankAccountEvent::Deposited(event) => self.balance += event.amount,
+            BankAccountEvent::Withdrawn(event) => self.balance -= event.amount,
         }
     }
 }

@@ -12,10 +12,12 @@ pub(crate) mod aggregate;
 pub(crate) mod event;
 pub(crate) mod history;
 pub(crate) mod messages;
+pub(crate) mod reader;
 
 pub(crate) use aggregate::Aggregate;
 pub(crate) use event::Event;
 pub(crate) use messages::{Enum, Item, Messages};
+pub(crate) use reader::{Kind, Reader};
 
 /// The path of the runtime crate in generated code.
 fn runtime(entries: &Entries) -> Path {

@@ -331,3 +331,109 @@ pub use eventfold_es_derive::Aggregate;
 /// is a `schema_version` that is no number; both may come from another program that writes the stream.
 /// [How to change events](crate::guide::changing_events) shows when to do what.
 pub use eventfold_es_derive::DomainEvent;
+
+/// Derives [`trait@Projection`](crate::Projection) for the state of a read model over typed events.
+///
+/// What is left to write is [`Project`](crate::Project) for each aggregate listed in
+/// `#[projection(...)]`.
+///
+/// ```
+/// # use eventfold_es::__private::example::{Add, Counter, CounterEvent};
+/// use eventfold_es::prelude::*;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Debug, Clone, Default, Serialize, Deserialize, Projection)]
+/// #[projection(name = "totals", aggregates(Counter))]
+/// struct Totals {
+///     sum: u64,
+///     events: u64,
+/// }
+///
+/// impl Project<Counter> for Totals {
+///     fn project(&mut self, event: &CounterEvent, _: &Recorded<'_>) {
+///         let CounterEvent::Added { amount } = event;
+///         self.sum += amount;
+///         self.events += 1;
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path();
+/// let store = AggregateStore::builder(path).projection::<Totals>().open().await?;
+/// store.get::<Counter>("c-1").await?.send(Add(5)).await?;
+/// assert_eq!(store.projection::<Totals>()?.sum, 5);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Keys of `#[projection(...)]`
+///
+/// | key | meaning | default |
+/// |---|---|---|
+/// | `aggregates(A, path::B)` | whose events are projected, each to [`Project`](crate::Project) of it | |
+/// | `name = "totals"` | names the projection's directory; letters, digits, `-` and `_` | the type's name in kebab-case |
+/// | `version = 2` | the version of what is folded and how: under a new one the projection is built again | 1 |
+/// | `crate = path` | where the runtime is, if it was renamed or re-exported | `::eventfold_es` |
+///
+/// # Events that an aggregate does not know
+///
+/// are what its [`UNKNOWN_EVENTS`](crate::Aggregate::UNKNOWN_EVENTS) says. Rejected, they stop the
+/// projection with an error that names the event. Skipped, they are left out with one warning a name;
+/// the names are kept in the checkpoint, and the projection is built again by itself once a program
+/// knows one of them.
+///
+/// Two aggregates that are stored under one name do not compile.
+pub use eventfold_es_derive::Projection;
+
+/// Derives [`trait@ProcessManager`](crate::ProcessManager) for the state of a workflow over typed
+/// events.
+///
+/// What is left to write is [`React`](crate::React) for each aggregate listed in
+/// `#[process_manager(...)]`.
+///
+/// ```
+/// # use eventfold_es::__private::example::{Add, Counter, CounterEvent};
+/// use eventfold_es::prelude::*;
+/// use serde::{Deserialize, Serialize};
+///
+/// /// Adds to the counter `all` what is added to any other.
+/// #[derive(Debug, Default, Serialize, Deserialize, ProcessManager)]
+/// #[process_manager(name = "sum-up", aggregates(Counter), dispatches(Counter))]
+/// struct SumUp;
+///
+/// impl React<Counter> for SumUp {
+///     fn react_to(&mut self, event: &CounterEvent, record: &Recorded<'_>, out: &mut Outbox<'_>) {
+///         let CounterEvent::Added { amount } = event;
+///         if record.id() != "all" {
+///             out.send::<Counter>("all", Add(*amount));
+///         }
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path();
+/// let store = AggregateStore::builder(path).process_manager::<SumUp>().open().await?;
+/// store.get::<Counter>("c-1").await?.send(Add(5)).await?;
+/// store.run_process_managers().await?;
+/// assert_eq!(store.get::<Counter>("all").await?.state().await?.value, 5);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Keys of `#[process_manager(...)]`
+///
+/// | key | meaning | default |
+/// |---|---|---|
+/// | `aggregates(A, path::B)` | whose events are reacted to, each by [`React`](crate::React) to it | |
+/// | `dispatches(A, path::B)` | which aggregates commands are sent to; the store need not be told of them by [`aggregate_type`](crate::AggregateStoreBuilder::aggregate_type) | none |
+/// | `name = "fulfilment"` | names the process manager's directory, and is part of its idempotency keys; letters, digits, `-` and `_` | the type's name in kebab-case |
+/// | `crate = path` | where the runtime is, if it was renamed or re-exported | `::eventfold_es` |
+///
+/// Events that an aggregate does not know are treated as by
+/// [`derive@Projection`](crate::Projection), but for one thing: those that were skipped stay so. To
+/// react to them later would be to send commands again.
+pub use eventfold_es_derive::ProcessManager;

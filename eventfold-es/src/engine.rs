@@ -2,7 +2,7 @@
 //!
 //! An actor loads a stream, hands over commits and waits for their answers; nothing outside this
 //! module knows how they get to the disk. The way of one commit: [`Engine::commit`], the queue,
-//! [`committer`], [`journal`], the stream's file ([`files`]), the answer.
+//! [`committer`], [`journal`], the answer; then the stream's file ([`stream_writer`]).
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -36,15 +36,18 @@ mod shared;
 mod snapshot;
 mod snapshot_queue;
 mod stream;
+mod stream_writer;
+mod tail;
 mod upkeep;
 
 pub(crate) use commit::{Adoption, Commit, CommitError, Done};
 pub(crate) use journal::commit_line::CommitLine;
 pub(crate) use journal::reader::Reader as JournalReader;
-pub(crate) use line::{Common, EncodedEvents, Line, split_sum, write_member, write_sum};
+pub(crate) use line::{Common, EncodedEvents, split_sum, write_member, write_sum};
 pub(crate) use load::{Found, Loaded, is_at, load};
 pub(crate) use snapshot::{Draft, KnownKey, Saved};
-pub(crate) use stream::{Stream, StreamEnd};
+pub(crate) use stream::{Behind, Stream, StreamEnd};
+pub(crate) use tail::Tail;
 pub(crate) use upkeep::{Job, Resident, Upkeeper};
 
 use crate::layout::{RawNames, StreamLayout};
@@ -56,6 +59,7 @@ use journal::Index;
 use lock::DirLock;
 use shared::Shared;
 use stream::Streams;
+use stream_writer::Lagging;
 use upkeep::Upkeep;
 
 /// How many KiB of events may wait for the committer.
@@ -70,6 +74,7 @@ pub(crate) struct Engine {
     streams: Arc<Streams>,
     shared: Arc<Shared>,
     index: Arc<Index>,
+    lagging: Arc<Lagging>,
     requests: Sender<Request>,
     room: Arc<Semaphore>,
     loads: Semaphore,
@@ -107,7 +112,14 @@ impl Engine {
         let index = opened.journal.index();
         let (requests, queue) = channel();
         let (end, ended) = watch::channel(false);
-        let committer = Committer::new(shared.clone(), queue, opened.journal, upkeep);
+        let lagging = Arc::<Lagging>::default();
+        let committer = Committer::new(
+            shared.clone(),
+            queue,
+            opened.journal,
+            upkeep,
+            lagging.clone(),
+        )?;
         std::thread::Builder::new()
             .name("eventfold-commit".to_owned())
             .spawn(move || {
@@ -120,6 +132,7 @@ impl Engine {
             streams: opened.streams,
             shared,
             index,
+            lagging,
             requests,
             room: Arc::new(Semaphore::new(ROOM as usize)),
             loads: Semaphore::new(LOADS),
@@ -145,6 +158,16 @@ impl Engine {
         self.streams.get(id)
     }
 
+    /// Waits until the streams' files have what is durable, as far as they can be written.
+    pub(crate) fn flush_streams(&self) {
+        self.lagging.flush();
+    }
+
+    /// The streams whose files lack lines, or are not there yet for that reason.
+    pub(crate) fn lagging_streams(&self) -> Vec<StreamId> {
+        self.lagging.ids()
+    }
+
     /// The position of the newest durable event.
     pub(crate) fn head(&self) -> u64 {
         self.shared.head()
@@ -153,6 +176,14 @@ impl Engine {
     /// Reads the journal from behind position `after`.
     pub(crate) fn reader(&self, after: u64) -> JournalReader {
         JournalReader::new(self.index.clone(), after)
+    }
+
+    /// The journal for those who follow it from outside.
+    pub(crate) fn tail(&self) -> Tail {
+        Tail {
+            shared: self.shared.clone(),
+            index: self.index.clone(),
+        }
     }
 
     pub(crate) fn keeper(&self) -> &Upkeeper {

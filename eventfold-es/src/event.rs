@@ -3,12 +3,16 @@
 
 mod decoded;
 mod recorded;
+mod recorded_event;
+mod set;
 mod stored;
 mod tagged;
 mod variant;
 
 pub use decoded::Decoded;
 pub use recorded::Recorded;
+pub use recorded_event::RecordedEvent;
+pub use set::EventSet;
 pub use stored::{DecodeError, StoredEvent};
 
 pub(crate) use recorded::{Meta, SCHEMA_VERSION};

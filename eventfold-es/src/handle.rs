@@ -348,9 +348,10 @@ impl<A: Aggregate> AggregateHandle<A> {
 
     /// Reads the stream's file. It does not exist before the stream's first event.
     ///
-    /// A line is in the file once its command was answered, except while the file cannot be
-    /// written; [`AggregateStore::read_events`](crate::AggregateStore::read_events) has it even
-    /// then, and checks every line.
+    /// A line is written a few milliseconds after its command was answered. This call blocks for
+    /// that moment, so that its file has all that was answered before, unless it cannot be written;
+    /// [`AggregateStore::read_events`](crate::AggregateStore::read_events) has it even then, and
+    /// checks every line.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -369,6 +370,7 @@ impl<A: Aggregate> AggregateHandle<A> {
     /// ```
     #[must_use]
     pub fn reader(&self) -> &EventReader {
+        self.store.engine.flush_streams();
         &self.reader
     }
 

@@ -144,6 +144,9 @@
 //! cat data/journal/0*.jsonl | tr -d '\0' | jq -c 'select(.pos) | [.pos, .type, .id]'
 //! ```
 //!
+//! A command is answered when the journal has it; its stream's file follows within a few
+//! milliseconds. [`AggregateStore::layout`] and [`AggregateHandle::reader`] wait for that.
+//!
 //! The directories are described at [`StreamLayout`]. While a store is open, other programs only
 //! read. What one appends to a stream as an `eventfold` log while no store has it open becomes part
 //! of it when it is next loaded.
@@ -212,24 +215,29 @@ mod read_side;
 mod report;
 mod store;
 mod stream;
+mod subscription;
 #[cfg(feature = "testing")]
 pub mod testing;
 
 pub use aggregate::{Aggregate, Decide, Decision, Evolve, reducer};
 pub use bus::CommandBus;
 pub use command::{CommandContext, CommandEnvelope, to_eventfold_event};
-pub use derive::{Aggregate, DomainEvent};
+pub use derive::{Aggregate, DomainEvent, ProcessManager, Projection};
 pub use error::{DispatchError, ExecuteError, Panic, StateError};
 pub use event::{
-    DecodeError, Decoded, DomainEvent, EncodeError, EventName, Recorded, StoredEvent, UnknownEvents,
+    DecodeError, Decoded, DomainEvent, EncodeError, EventName, Recorded, RecordedEvent,
+    StoredEvent, UnknownEvents,
 };
 pub use handle::{AggregateHandle, Committed};
 pub use layout::StreamLayout;
-pub use process_manager::{Outbox, ProcessManager, ProcessManagerReport};
-pub use projection::Projection;
+pub use process_manager::{Outbox, ProcessManager, ProcessManagerReport, React};
+pub use projection::{Project, Projection};
 pub use report::{Finding, RepairReport, Repaired, Severity, VerifyReport};
-pub use store::{AggregateStore, AggregateStoreBuilder, InjectOptions, spawn_actor};
-pub use stream::{InvalidStreamId, Position, StreamId, Version};
+pub use store::{
+    AggregateStore, AggregateStoreBuilder, InjectOptions, Rebuild, RebuildProgress, spawn_actor,
+};
+pub use stream::{InvalidPosition, InvalidStreamId, Position, StreamId, Version};
+pub use subscription::Subscription;
 
 /// What a program with aggregates usually needs.
 ///
@@ -244,7 +252,7 @@ pub use stream::{InvalidStreamId, Position, StreamId, Version};
 pub mod prelude {
     pub use crate::{
         Aggregate, AggregateHandle, AggregateStore, CommandContext, Decide, Decision, DomainEvent,
-        Evolve, ExecuteError, Projection, events,
+        Evolve, ExecuteError, Outbox, ProcessManager, Project, Projection, React, Recorded, events,
     };
 }
 

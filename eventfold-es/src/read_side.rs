@@ -13,7 +13,8 @@ mod outbox;
 mod projecting;
 mod reacting;
 
-pub(crate) use outbox::{Dispatcher, Typed};
+pub(crate) use outbox::Dispatchers;
+pub use outbox::Targets;
 pub(crate) use projecting::Projecting;
 pub(crate) use reacting::{AnyReacting, Reacting};
 
@@ -26,8 +27,7 @@ pub(crate) struct ReadSide {
     /// By name.
     pub(crate) projections: HashMap<&'static str, Registered>,
     pub(crate) process_managers: Vec<Arc<Mutex<dyn AnyReacting>>>,
-    /// By aggregate type: where commands of process managers go.
-    pub(crate) dispatchers: HashMap<&'static str, Arc<dyn Dispatcher>>,
+    pub(crate) dispatchers: Dispatchers,
     /// Held by the one run of process managers at a time.
     pub(crate) run: tokio::sync::Mutex<()>,
 }
@@ -42,6 +42,8 @@ pub(crate) struct Registered {
 pub(crate) trait Saved: Send {
     fn catch_up(&mut self) -> io::Result<()>;
     fn save(&mut self) -> io::Result<()>;
+    /// From now on nothing is read or written: the directory may be another store's.
+    fn close(&mut self);
 }
 
 impl Registered {
@@ -56,12 +58,12 @@ impl Registered {
 
 impl ReadSide {
     /// The projection `P`.
-    pub(crate) fn projection<P: Projection>(&self) -> io::Result<&Mutex<Projecting<P>>> {
+    pub(crate) fn projection<P: Projection>(&self) -> io::Result<Arc<Mutex<Projecting<P>>>> {
         let registered = self.projections.get(P::NAME).ok_or_else(|| {
             let text = format!("projection '{}' not registered", P::NAME);
             io::Error::new(io::ErrorKind::NotFound, text)
         })?;
-        registered.typed.downcast_ref().ok_or_else(|| {
+        registered.typed.clone().downcast().map_err(|_| {
             let text = format!("projection '{}' is registered as another type", P::NAME);
             io::Error::new(io::ErrorKind::InvalidInput, text)
         })
@@ -76,6 +78,14 @@ impl ReadSide {
         }
     }
 
+    /// Saves all projections as they are, for the last time.
+    pub(crate) fn close_projections(&self) {
+        self.save_projections();
+        for projection in self.projections.values() {
+            lock(&projection.any).close();
+        }
+    }
+
     /// Saves all projections as they are.
     pub(crate) fn save_projections(&self) {
         for (name, projection) in &self.projections {
@@ -86,6 +96,11 @@ impl ReadSide {
             }
         }
     }
+}
+
+/// What a reader is told once the store is shut down.
+pub(crate) fn closed() -> io::Error {
+    io::Error::new(io::ErrorKind::NotConnected, "the store is shut down")
 }
 
 /// Locks what a panic cannot leave half changed: followers mark themselves failed.

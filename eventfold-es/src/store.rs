@@ -11,19 +11,20 @@ mod builder;
 mod inner;
 mod maintenance;
 mod process_managers;
+mod reading;
+mod rebuild;
 mod spawn;
 
 pub use builder::AggregateStoreBuilder;
 pub(crate) use inner::{StoreHold, StoreInner};
+pub use rebuild::{Rebuild, RebuildProgress};
 pub use spawn::spawn_actor;
 
 use crate::aggregate::Aggregate;
-use crate::engine::{StreamEnd, load};
+use crate::engine::{Engine, StreamEnd, load};
 use crate::handle::AggregateHandle;
 use crate::layout::StreamLayout;
-use crate::projection::Projection;
-use crate::read_side::{Projecting, lock};
-use crate::stream::{Position, StreamId};
+use crate::stream::StreamId;
 
 /// What [`AggregateStore::inject_event`] does besides appending the event.
 ///
@@ -61,10 +62,6 @@ pub struct InjectOptions {
 #[derive(Clone)]
 pub struct AggregateStore {
     pub(crate) inner: Arc<StoreHold>,
-}
-
-fn closed() -> io::Error {
-    io::Error::new(io::ErrorKind::NotConnected, "the store is shut down")
 }
 
 impl AggregateStore {
@@ -172,8 +169,8 @@ impl AggregateStore {
     /// # }
     /// ```
     pub async fn list<A: Aggregate>(&self) -> io::Result<Vec<String>> {
-        let layout = self.layout().clone();
-        blocking(move || layout.list_streams(A::AGGREGATE_TYPE)).await
+        let engine = self.inner.engine.clone();
+        blocking(move || list_ids(&engine, A::AGGREGATE_TYPE)).await
     }
 
     /// The types and ids of all streams that have a directory, or of those of one aggregate type,
@@ -200,16 +197,16 @@ impl AggregateStore {
         &self,
         aggregate_type: Option<&str>,
     ) -> io::Result<Vec<(String, String)>> {
-        let layout = self.layout().clone();
+        let engine = self.inner.engine.clone();
         let only = aggregate_type.map(str::to_owned);
         blocking(move || {
             let types = match only {
                 Some(only) => vec![only],
-                None => layout.list_aggregate_types()?,
+                None => list_types(&engine)?,
             };
             let mut streams = Vec::new();
             for aggregate_type in types {
-                let ids = layout.list_streams(&aggregate_type)?;
+                let ids = list_ids(&engine, &aggregate_type)?;
                 streams.extend(ids.into_iter().map(|id| (aggregate_type.clone(), id)));
             }
             Ok(streams)
@@ -269,72 +266,6 @@ impl AggregateStore {
         .await
     }
 
-    /// Brings the projection `P` up to date and returns a copy of its state: every command that was
-    /// answered before is in it.
-    ///
-    /// Blocks on the disk while there are new events, and never waits for a task.
-    ///
-    /// # Errors
-    ///
-    /// * [`io::ErrorKind::NotFound`]: `P` is not registered;
-    /// * [`io::ErrorKind::InvalidInput`]: another type is registered under its name;
-    /// * [`io::ErrorKind::InvalidData`]: the journal is damaged, or holds an event that cannot be
-    ///   read; the text says where;
-    /// * any other: the journal could not be read, a checkpoint that was due not be saved, or `P`
-    ///   panicked on an event (the text says which; it stays failed until the store is opened
-    ///   again).
-    ///
-    /// ```
-    /// # use eventfold_es::{*, __private::example::*};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let dir = tempfile::tempdir()?;
-    /// # let path = dir.path();
-    /// let store = AggregateStore::builder(path).projection::<Total>().open().await?;
-    /// store.get::<Counter>("c-1").await?.send(Add(5)).await?;
-    /// assert_eq!(store.projection::<Total>()?.value, 5);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn projection<P: Projection>(&self) -> io::Result<P> {
-        let projection = self.inner.read_side.projection::<P>()?;
-        // The directory may be another store's by now.
-        if self.inner.is_closed() {
-            return Err(closed());
-        }
-        lock(projection).catch_up().cloned()
-    }
-
-    /// Builds the projection `P` again from the first event on; its old state serves meanwhile.
-    ///
-    /// Blocks on the disk, and never waits for a task.
-    ///
-    /// # Errors
-    ///
-    /// As [`projection`](Self::projection), or what saving the checkpoint failed with. The old
-    /// state stays then.
-    ///
-    /// ```
-    /// # use eventfold_es::{*, __private::example::*};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let dir = tempfile::tempdir()?;
-    /// # let path = dir.path();
-    /// let store = AggregateStore::builder(path).projection::<Total>().open().await?;
-    /// store.get::<Counter>("c-1").await?.send(Add(5)).await?;
-    /// store.rebuild_projection::<Total>()?;
-    /// assert_eq!(store.projection::<Total>()?.value, 5);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn rebuild_projection<P: Projection>(&self) -> io::Result<()> {
-        let projection = self.inner.read_side.projection::<P>()?;
-        if self.inner.is_closed() {
-            return Err(closed());
-        }
-        Projecting::rebuild(projection, &self.inner.engine)
-    }
-
     /// Appends an event that was decided elsewhere, on another device for example, as it is: with
     /// its id, time, `actor` and `meta`. It takes its turn among the aggregate's commands, and
     /// projections include it afterwards.
@@ -387,25 +318,9 @@ impl AggregateStore {
         Ok(())
     }
 
-    /// The position of the newest durable event, [`Position::default()`] if there is none.
-    ///
-    /// ```
-    /// # use eventfold_es::{*, __private::example::*};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let dir = tempfile::tempdir()?;
-    /// # let store = AggregateStore::open(dir.path()).await?;
-    /// # let counter = store.get::<Counter>("c-1").await?;
-    /// let done = counter.send(Add(5)).await?;
-    /// assert_eq!(store.head(), done.position);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn head(&self) -> Position {
-        Position::new(self.inner.engine.head())
-    }
-
-    /// The directories of the store.
+    /// The directories of the store. A stream's file is written a few milliseconds after its
+    /// commands are answered; this call blocks for that moment, so that whoever asks where the files
+    /// are finds everything in them that was answered before.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -418,6 +333,7 @@ impl AggregateStore {
     /// # }
     /// ```
     pub fn layout(&self) -> &StreamLayout {
+        self.inner.engine.flush_streams();
         self.inner.engine.layout()
     }
 
@@ -455,7 +371,7 @@ impl AggregateStore {
         let run = self.inner.read_side.run.lock().await;
         let read_side = self.inner.read_side.clone();
         let saved = blocking(move || {
-            read_side.save_projections();
+            read_side.close_projections();
             Ok(())
         });
         if let Err(error) = saved.await {
@@ -470,9 +386,33 @@ impl AggregateStore {
 impl fmt::Debug for AggregateStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AggregateStore")
-            .field("base_dir", &self.layout().base_dir())
+            .field("base_dir", &self.inner.engine.layout().base_dir())
             .finish_non_exhaustive()
     }
+}
+
+/// The ids of the streams of a type, sorted, those included whose directories are still to come.
+fn list_ids(engine: &Engine, aggregate_type: &str) -> io::Result<Vec<String>> {
+    // Asked for before the directories: a stream leaves here when its own is there.
+    let lagging = engine.lagging_streams();
+    let mut ids = engine.layout().list_streams(aggregate_type)?;
+    let of_type = lagging
+        .iter()
+        .filter(|id| id.aggregate_type() == aggregate_type);
+    ids.extend(of_type.map(|id| id.id().to_owned()));
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(ids)
+}
+
+/// The aggregate types that have streams, sorted.
+fn list_types(engine: &Engine) -> io::Result<Vec<String>> {
+    let lagging = engine.lagging_streams();
+    let mut types = engine.layout().list_aggregate_types()?;
+    types.extend(lagging.iter().map(|id| id.aggregate_type().to_owned()));
+    types.sort_unstable();
+    types.dedup();
+    Ok(types)
 }
 
 /// Runs what blocks on the disk where that disturbs nobody.

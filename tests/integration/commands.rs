@@ -166,6 +166,7 @@ async fn an_event_that_cannot_be_encoded_stores_nothing_and_the_next_command_is_
     let store = open(&dir).await;
     let ledger = store.get::<Ledger>("a").await.unwrap();
     ledger.send(Do::Add(1)).await.unwrap();
+    crate::support::written(&store);
     let before = std::fs::read(stream_file(dir.path(), "a")).unwrap();
 
     // The first event of the command could be encoded.
@@ -177,6 +178,7 @@ async fn an_event_that_cannot_be_encoded_stores_nothing_and_the_next_command_is_
         "{error}"
     );
     assert_eq!(ledger.state().await.unwrap(), Ledger::of([1]));
+    crate::support::written(&store);
     assert_eq!(std::fs::read(stream_file(dir.path(), "a")).unwrap(), before);
 
     assert_eq!(ledger.send(Do::Add(3)).await.unwrap().version, 2);

@@ -476,6 +476,7 @@ fn an_actor_is_spawned_with_and_without_a_runtime() {
     runtime().block_on(async {
         ledger.send(Do::Add(1)).await.unwrap();
     });
+    assert_eq!(ledger.reader().read_from(0).unwrap().count(), 1);
     assert_eq!(
         std::fs::read_to_string(stream.join("app.jsonl"))
             .unwrap()

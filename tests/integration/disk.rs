@@ -51,9 +51,11 @@ async fn moments() -> Moments {
     let b = store.get::<Ledger>("b").await.unwrap();
     a.send(Do::AddAll(vec![1, 2])).await.unwrap();
     b.send(Do::AddAll(vec![3])).await.unwrap();
+    crate::support::written(&store);
     let before = copy(dir.path());
     a.send(Do::AddAll(vec![4, 5])).await.unwrap();
     b.send(Do::AddAll(vec![6, 7])).await.unwrap();
+    crate::support::written(&store);
     let after = copy(dir.path());
     let last = journal(after.path()).split_off(2);
     assert_eq!(last.len(), 2);
@@ -231,6 +233,7 @@ async fn one_batch() -> Moments {
         ledgers.push(ledger);
     }
     let stalled = stall(&store).await;
+    crate::support::written(&store);
     let before = copy(dir.path());
     let mut calls = Vec::new();
     for ledger in &ledgers {
@@ -249,6 +252,7 @@ async fn one_batch() -> Moments {
     for call in calls {
         call.await.unwrap();
     }
+    crate::support::written(&store);
     let after = copy(dir.path());
     let last = journal(after.path()).split_off(4);
     let durable: Vec<u64> = last.iter().map(|line| line.number("durable")).collect();
@@ -408,6 +412,7 @@ async fn a_large_event_proves_as_well_that_its_commit_was_durable() {
     let ledger = store.get::<Ledger>("a").await.unwrap();
     ledger.send(Do::Add(1)).await.unwrap();
     ledger.send(Do::Write("x".repeat(100_000))).await.unwrap();
+    crate::support::written(&store);
     let crashed = copy(dir.path());
     let last = journal(crashed.path()).pop().unwrap();
     edit(&last.path, |bytes| bytes[last.offset + 10] ^= 1);

@@ -191,6 +191,7 @@ async fn adopted_lines_survive_a_crash() {
     assert_eq!(ledger.version().await.unwrap(), 3);
     ledger.send(Do::Add(4)).await.unwrap();
 
+    crate::support::written(&store);
     let crashed = copy(dir.path());
     // Even if what notes them had not reached the disk.
     let without_note = copy(dir.path());
@@ -214,6 +215,7 @@ async fn another_program_is_locked_out_of_a_stream_that_is_being_written() {
     let store = open(&dir).await;
     let ledger = store.get::<Ledger>("a").await.unwrap();
     ledger.send(Do::Add(1)).await.unwrap();
+    crate::support::written(&store);
     let refused = EventWriter::open(stream_dir(dir.path(), "a")).unwrap_err();
     assert!(
         refused
@@ -291,8 +293,10 @@ async fn a_foreign_line_where_the_journal_has_another_is_never_overwritten() {
         let store = open(&dir).await;
         let ledger = store.get::<Ledger>("a").await.unwrap();
         ledger.send(Do::Add(1)).await.unwrap();
+        crate::support::written(&store);
         let before = copy(dir.path());
         ledger.send(Do::Add(2)).await.unwrap();
+        crate::support::written(&store);
         let crashed = copy(dir.path());
         // The power failed before the stream's file was on the disk; then another program came.
         std::fs::copy(
@@ -393,6 +397,7 @@ async fn foreign_lines_with_blanks_around_them_survive_a_crash() {
     let store = open(&dir).await;
     let ledger = store.get::<Ledger>("a").await.unwrap();
     ledger.send(Do::Add(4)).await.unwrap();
+    crate::support::written(&store);
     let crashed = crate::support::copy(dir.path());
     store.shutdown().await.unwrap();
     for dir in [crashed.path(), dir.path()] {

@@ -132,6 +132,11 @@ pub(crate) async fn open(dir: impl AsRef<Path>) -> AggregateStore {
     AggregateStore::open(dir).await.unwrap()
 }
 
+/// Waits until the streams' files have all that was answered.
+pub(crate) fn written(store: &AggregateStore) {
+    let _ = store.layout();
+}
+
 /// The text with which opening `dir` is refused.
 pub(crate) async fn refusal(dir: impl AsRef<Path>) -> String {
     AggregateStore::open(dir).await.unwrap_err().to_string()

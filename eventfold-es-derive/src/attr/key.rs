@@ -1,4 +1,5 @@
-//! The keys of `#[aggregate(...)]` and `#[event(...)]`: what each looks like, and where it stands.
+//! The keys of `#[aggregate(...)]`, `#[event(...)]`, `#[projection(...)]` and
+//! `#[process_manager(...)]`: what each looks like, and where it stands.
 //!
 //! A new key is a new line here, and a question in [`ast`](crate::ast) that asks for it.
 
@@ -35,6 +36,8 @@ pub(crate) enum Form {
     Commands,
     /// `(A, path::B)`
     Events,
+    /// `(A, path::B)`
+    Aggregates,
     /// `(Debug, Clone)`
     Derives,
     /// `(1 = path, 2 = path)`
@@ -54,6 +57,8 @@ pub(crate) enum Place {
     EventStruct,
     EventEnum,
     EventVariant,
+    Projection,
+    ProcessManager,
 }
 
 impl Place {
@@ -65,6 +70,8 @@ impl Place {
             Self::EventStruct => "on an event struct",
             Self::EventEnum => "on an event enum",
             Self::EventVariant => "on a variant of an event enum",
+            Self::Projection => "on a projection",
+            Self::ProcessManager => "on a process manager",
         }
     }
 }
@@ -292,10 +299,113 @@ pub(crate) static EVENT: Table = Table {
     ],
 };
 
+const PROJECTION_KEY: Key = Key {
+    places: &[Place::Projection],
+    ..KEY
+};
+
+pub(crate) static PROJECTION: Table = Table {
+    home: "`#[projection(...)]` on a projection",
+    keys: &[
+        Key {
+            name: "aggregates",
+            form: Form::Aggregates,
+            example: "aggregates(BankAccount, Loan)",
+            habits: &[
+                "subscriptions",
+                "subscribes",
+                "events",
+                "of",
+                "from",
+                "types",
+            ],
+            ..PROJECTION_KEY
+        },
+        Key {
+            name: "name",
+            example: "name = \"totals\"",
+            habits: &["rename", "id"],
+            ..PROJECTION_KEY
+        },
+        Key {
+            name: "version",
+            form: Form::Count,
+            example: "version = 2",
+            habits: &["revision"],
+            ..PROJECTION_KEY
+        },
+        Key {
+            name: "crate",
+            form: Form::Path,
+            example: "crate = ::eventfold_es",
+            ..PROJECTION_KEY
+        },
+    ],
+};
+
+const PROCESS_MANAGER_KEY: Key = Key {
+    places: &[Place::ProcessManager],
+    ..KEY
+};
+
+pub(crate) static PROCESS_MANAGER: Table = Table {
+    home: "`#[process_manager(...)]` on a process manager",
+    keys: &[
+        Key {
+            name: "aggregates",
+            form: Form::Aggregates,
+            example: "aggregates(Order)",
+            habits: &[
+                "subscriptions",
+                "subscribes",
+                "events",
+                "of",
+                "from",
+                "types",
+            ],
+            ..PROCESS_MANAGER_KEY
+        },
+        Key {
+            name: "dispatches",
+            form: Form::Aggregates,
+            example: "dispatches(Inventory)",
+            habits: &["commands", "targets", "sends", "to"],
+            ..PROCESS_MANAGER_KEY
+        },
+        Key {
+            name: "name",
+            example: "name = \"fulfilment\"",
+            habits: &["rename", "id"],
+            ..PROCESS_MANAGER_KEY
+        },
+        Key {
+            name: "version",
+            form: Form::Count,
+            example: "",
+            places: &[],
+            elsewhere: "it is never run again over old events, since that would send its commands again; remove it",
+            ..KEY
+        },
+        Key {
+            name: "crate",
+            form: Form::Path,
+            example: "crate = ::eventfold_es",
+            ..PROCESS_MANAGER_KEY
+        },
+    ],
+};
+
 /// Where a key belongs that `table` does not have.
 pub(crate) fn home_of(name: &str) -> Option<&'static str> {
-    [&AGGREGATE, &EVENT, &GENERATED_ENUM, &SNAPSHOT]
-        .into_iter()
-        .find(|table| table.find(name).is_some())
-        .map(|table| table.home)
+    [
+        &AGGREGATE,
+        &EVENT,
+        &GENERATED_ENUM,
+        &SNAPSHOT,
+        &PROJECTION,
+        &PROCESS_MANAGER,
+    ]
+    .into_iter()
+    .find(|table| table.find(name).is_some_and(|key| !key.places.is_empty()))
+    .map(|table| table.home)
 }

@@ -53,7 +53,7 @@ impl Value {
                 }
             }
             Form::Ident => assigned(input, key, of, "a name", errors).map(Self::Ident),
-            Form::Commands | Form::Events => {
+            Form::Commands | Form::Events | Form::Aggregates => {
                 let tokens = parenthesized(input, key, of, errors)?;
                 Some(Self::Listed(list::types(tokens, key, of, errors)))
             }

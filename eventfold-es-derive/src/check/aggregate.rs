@@ -8,7 +8,9 @@ use crate::errors::Errors;
 use crate::name::Name;
 
 pub(crate) fn aggregate(input: &Aggregate<'_>, errors: &mut Errors) {
-    input.name.check_directory(errors);
+    input
+        .name
+        .check_directory("aggregate", "bank-account", errors);
     if let Messages::Listed(commands) = &input.commands {
         variants_differ("command", &commands.items, errors);
         written_names_differ(&commands.items, errors);

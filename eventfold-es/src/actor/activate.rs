@@ -7,7 +7,7 @@ use super::head::Head;
 use super::keys::Keys;
 use super::{Actor, guarded};
 use crate::aggregate::Aggregate;
-use crate::engine::{Found, Loaded, Saved, Stream, StreamEnd, is_at, load};
+use crate::engine::{Behind, Found, Loaded, Saved, Stream, StreamEnd, is_at, load};
 use crate::error::{StateError, panic_message};
 use crate::event::{DecodeError, UnknownEvents};
 
@@ -53,9 +53,9 @@ impl<A: Aggregate> Head<A> {
     }
 
     fn load(stream: &Stream) -> io::Result<(Self, Found)> {
-        let (mut head, start) =
-            Self::from_snapshot(stream)?.unwrap_or_else(|| (Self::empty(), StreamEnd::default()));
         let behind = stream.tail().behind.clone();
+        let (mut head, start) = Self::from_snapshot(stream, behind.as_ref())?
+            .unwrap_or_else(|| (Self::empty(), StreamEnd::default()));
         let found = load(stream, start, behind.as_ref(), |loaded| {
             head.fold(stream, loaded).map(ControlFlow::Continue)
         })?;
@@ -63,7 +63,10 @@ impl<A: Aggregate> Head<A> {
     }
 
     /// The head as the newest snapshot has it, `None` if there is none that can be used.
-    fn from_snapshot(stream: &Stream) -> io::Result<Option<(Self, StreamEnd)>> {
+    fn from_snapshot(
+        stream: &Stream,
+        behind: Option<&Behind>,
+    ) -> io::Result<Option<(Self, StreamEnd)>> {
         let Some(saved) = Saved::read(stream) else {
             return Ok(None);
         };
@@ -75,7 +78,7 @@ impl<A: Aggregate> Head<A> {
         };
         if contents.state_version != A::STATE_VERSION
             || contents.skipped.iter().any(|name| A::knows_event(name))
-            || !is_at(stream, &end)?
+            || !is_at(stream, &end, behind)?
         {
             tracing::debug!(stream = %stream.id(), "a snapshot that does not fit is ignored");
             return Ok(None);

@@ -1,13 +1,14 @@
 //! The committer: the one thread of a store that writes.
 //!
 //! It takes all requests that wait, writes their commits to the journal as one batch, makes that
-//! durable, appends the lines to the streams' files and answers. While it does so the next
-//! requests gather, so batches form by themselves and a lone commit never waits for company.
+//! durable, answers, and leaves the streams' files to the [stream writer](super::stream_writer).
+//! While it does so the next requests gather, so batches form by themselves and a lone commit never
+//! waits for company.
 
 use std::collections::HashSet;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
@@ -15,14 +16,14 @@ use std::time::{Duration, Instant};
 use super::adopted::Adopted;
 use super::commit::{Adoption, Commit, CommitError, Done, Request};
 use super::disk;
-use super::files::{Files, OPEN_FILES};
+use super::files::{Files, STREAMS_OF_A_BATCH, StreamFile};
 use super::journal::recover::note_doubt;
 use super::journal::{AppendError, Batch, Journal, Spare};
-use super::round::{
-    Answer, Round, StagedStream, add_adoption, add_commit, find, last_line_hash, size_of,
-};
+use super::load::last_line_hash;
+use super::round::{Answer, Round, StagedStream, add_adoption, add_commit, find, size_of};
 use super::shared::Shared;
-use super::stream::{Behind, Stream, StreamEnd};
+use super::stream::{Behind, Stream, StreamEnd, stream_error};
+use super::stream_writer::{Lagging, StreamWriter};
 use super::upkeep::{CheckpointJob, Job, Upkeep};
 
 /// How many requests one batch takes at most.
@@ -39,13 +40,14 @@ pub(crate) struct Committer {
     shared: Arc<Shared>,
     requests: Receiver<Request>,
     journal: Journal,
-    files: Files,
+    files: Arc<Files>,
+    /// The streams whose files lack lines that are durable in the journal.
+    lagging: Arc<Lagging>,
+    stream_writer: StreamWriter,
     upkeep: Upkeep,
     round: u64,
     /// When a new segment may be tried again, after one could not be made.
     next_segment_attempt: Option<Instant>,
-    /// Streams whose files lack lines that are durable in the journal.
-    behind: Vec<Arc<Stream>>,
     /// Streams with adopted lines that only the journal knows of, so that it must be replayed at the
     /// next open.
     unnoted: Vec<Arc<Stream>>,
@@ -61,22 +63,26 @@ impl Committer {
         requests: Receiver<Request>,
         journal: Journal,
         upkeep: Upkeep,
-    ) -> Self {
+        lagging: Arc<Lagging>,
+    ) -> io::Result<Self> {
         upkeep.prepare_spare(journal.next_capacity());
-        Self {
+        let files = Arc::<Files>::default();
+        let stream_writer = StreamWriter::start(lagging.clone(), files.clone(), shared.clone())?;
+        Ok(Self {
             shared,
             requests,
             journal,
-            files: Files::default(),
+            files,
+            lagging,
+            stream_writer,
             upkeep,
             round: 0,
             next_segment_attempt: None,
-            behind: Vec::new(),
             unnoted: Vec::new(),
             dirty: HashSet::new(),
             checkpoint_round: 0,
             since_checkpoint: 0,
-        }
+        })
     }
 
     /// Serves requests until it is told to close, then leaves the store in order.
@@ -170,7 +176,7 @@ impl Committer {
         let size = round.batch.bytes.len() + size_of(request);
         round.answers.is_empty()
             || (round.answers.len() < LARGEST_ROUND
-                && round.streams.len() < OPEN_FILES
+                && round.streams.len() < STREAMS_OF_A_BATCH
                 && size <= LARGEST_BATCH
                 && (round.streams.is_empty() || self.journal.has_room_for(size as u64)))
     }
@@ -220,16 +226,16 @@ impl Committer {
         if find(&mut round.streams, stream).is_some() {
             return Ok(());
         }
-        self.catch_up(stream)?;
         let (end, length) = end.unwrap_or_else(|| {
             let end = stream.tail().end;
             (end, end.offset)
         });
-        self.files.prepare(stream, length)?;
+        let file = self.prepare(stream, length)?;
         round.streams.push(StagedStream {
             stream: stream.clone(),
             start: end,
             end,
+            file,
             lines: Vec::new(),
             adopted: false,
             snapshot: None,
@@ -260,15 +266,33 @@ impl Committer {
         prepare().map_err(CommitError::not_stored)
     }
 
-    /// Writes to the stream's file what it lacks.
-    fn catch_up(&mut self, stream: &Arc<Stream>) -> io::Result<()> {
-        let Some(behind) = stream.tail().behind.clone() else {
-            return Ok(());
-        };
-        self.files.write(stream, behind.offset, &behind.lines)?;
-        stream.tail().behind = None;
-        self.behind.retain(|other| !Arc::ptr_eq(other, stream));
-        Ok(())
+    /// Makes sure that the stream's file, which should be `length` long, can be appended to, as far
+    /// as that can be known. `None` if the stream writer is to create it.
+    fn prepare(&self, stream: &Arc<Stream>, length: u64) -> io::Result<Option<Arc<StreamFile>>> {
+        let behind = stream
+            .tail()
+            .behind
+            .as_ref()
+            .map(|b| (b.failed, b.file.clone()));
+        match behind {
+            // The stream writer is at it, and looks at the file itself.
+            Some((false, file)) => return Ok(file),
+            Some((true, _)) => self.lagging.retry(&self.files, stream)?,
+            None => {}
+        }
+        // What went wrong with one stream's file may go wrong with the next.
+        let is_careful = self.lagging.has_failed();
+        if is_careful && self.lagging.holds_too_much() {
+            let text = "too many streams have files that cannot be written";
+            return Err(stream_error(stream, io::ErrorKind::StorageFull, text));
+        }
+        if length == 0 && !is_careful && can_be_created(stream) {
+            return Ok(None);
+        }
+        if !self.files.has_room() {
+            self.lagging.flush();
+        }
+        self.files.prepare(stream, length).map(Some)
     }
 
     /// Makes the round durable and answers everyone in it.
@@ -283,11 +307,13 @@ impl Committer {
         } else {
             self.append(&batch)
         };
+        let mut written = 0;
         match &outcome {
             Ok(()) => {
                 // First, so that whoever sees a stream's new version sees the head with it.
                 self.shared.set_head(batch.end.position);
                 for staged in streams {
+                    written += staged.lines.len();
                     self.complete(staged);
                 }
                 self.since_checkpoint += batch.bytes.len() as u64;
@@ -310,6 +336,7 @@ impl Committer {
             };
             respond(done, result);
         }
+        self.lagging.release(written);
         if self.since_checkpoint >= CHECKPOINT_EVERY {
             self.checkpoint();
         }
@@ -326,13 +353,13 @@ impl Committer {
         })
     }
 
-    /// Brings a stream's file to what is durable in the journal, which stands whatever happens
-    /// here.
+    /// Lets everyone see what of a stream is durable now, and has its file brought to it.
     fn complete(&mut self, staged: StagedStream) {
         let StagedStream {
             stream,
             start,
             mut end,
+            file,
             lines,
             adopted,
             snapshot,
@@ -340,11 +367,18 @@ impl Committer {
         if !lines.is_empty() {
             end.offset = start.offset + lines.len() as u64;
             end.hash = last_line_hash(&lines);
-            if let Err(error) = self.files.write(&stream, start.offset, &lines) {
-                tracing::error!(stream = %stream.id(), %error, "the stream takes no more commands until its file can be written");
-                let offset = start.offset;
-                stream.tail().behind = Some(Behind { offset, lines });
-                self.behind.push(stream.clone());
+            let mut tail = stream.tail();
+            if let Some(behind) = &mut tail.behind {
+                behind.lines.extend_from_slice(&lines);
+            } else {
+                tail.behind = Some(Behind {
+                    offset: start.offset,
+                    lines,
+                    failed: false,
+                    file,
+                });
+                drop(tail);
+                self.lagging.add(stream.clone());
             }
         }
         if adopted
@@ -366,7 +400,11 @@ impl Committer {
 
     /// Lets the upkeep thread move the redo point up to here, unless a stream's file is not.
     fn checkpoint(&mut self) {
-        if !self.behind.is_empty() || !self.unnoted.is_empty() || !self.upkeep.may_checkpoint() {
+        if !self.unnoted.is_empty() || !self.upkeep.may_checkpoint() {
+            return;
+        }
+        self.lagging.flush();
+        if !self.lagging.retry_all(&self.files) {
             return;
         }
         let job = CheckpointJob {
@@ -384,12 +422,7 @@ impl Committer {
     fn close(mut self) {
         self.shared.refuse_new_requests();
         refuse_waiting(&self.requests);
-        for stream in std::mem::take(&mut self.behind) {
-            if self.catch_up(&stream).is_err() {
-                self.behind.push(stream);
-            }
-        }
-        if !self.behind.is_empty() || !self.unnoted.is_empty() {
+        if !self.stream_writer.finish(&self.files) || !self.unnoted.is_empty() {
             self.shared.leave_behind();
         }
         let clean = !self.shared.is_left_behind() && self.shared.check_failed().is_ok();
@@ -398,7 +431,7 @@ impl Committer {
             dirty: std::mem::take(&mut self.dirty).into_iter().collect(),
             clean: true,
         });
-        self.files = Files::default();
+        drop(self.files);
         self.upkeep.finish(last);
         // Whoever asked at the last moment.
         refuse_waiting(&self.requests);
@@ -432,6 +465,19 @@ fn respond(done: Done, result: Result<u64, CommitError>) {
     if catch_unwind(AssertUnwindSafe(|| done(result))).is_err() {
         tracing::error!("a panic in the answer to a command was ignored");
     }
+}
+
+/// Whether nothing seems to stand against creating the file of `stream`, which is new.
+fn can_be_created(stream: &Stream) -> bool {
+    let is_missing = |path: &Path| {
+        std::fs::metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    };
+    let is_open = |dir: &Path| {
+        std::fs::metadata(dir).is_ok_and(|there| there.is_dir() && !there.permissions().readonly())
+    };
+    let dir = stream.dir();
+    is_missing(&stream.file())
+        && (is_open(dir) || is_missing(dir) && dir.parent().is_some_and(is_open))
 }
 
 /// Keeps what another program left unfinished at the end of a stream's file, before it is cut off.

@@ -3,55 +3,98 @@
 
 use std::collections::HashMap;
 use std::fs::TryLockError;
-use std::io;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::disk::{self, File, Open};
 use super::stream::{Stream, stream_error};
 use crate::stream::StreamId;
 
-/// How many files are kept open, and how many streams one batch may touch.
-pub(crate) const OPEN_FILES: usize = 128;
+/// How many files are kept open at most.
+const OPEN_FILES: usize = 192;
+/// How many streams one batch may touch. Their files are in use until it is written, so that it is
+/// less than may be open.
+pub(crate) const STREAMS_OF_A_BATCH: usize = 128;
 
-/// Open stream files, each locked against other programs the way `eventfold` locks it.
+/// Open stream files. One that somebody uses stays open.
 #[derive(Debug, Default)]
 pub(crate) struct Files {
-    open: HashMap<StreamId, OpenFile>,
+    cache: Mutex<Cache>,
+}
+
+#[derive(Debug, Default)]
+struct Cache {
+    open: HashMap<StreamId, Cached>,
     clock: u64,
 }
 
 #[derive(Debug)]
-struct OpenFile {
-    file: File,
+struct Cached {
+    file: Arc<StreamFile>,
     last_use: u64,
 }
 
-impl Drop for OpenFile {
+/// A stream's file, locked against other programs the way `eventfold` locks it.
+#[derive(Debug)]
+pub(crate) struct StreamFile(File);
+
+impl Drop for StreamFile {
     fn drop(&mut self) {
         // Closing is not enough: a process that is being started at this moment shares the
         // descriptor, and the lock with it, until it executes its program.
-        let _ = self.file.unlock();
+        let _ = self.0.unlock();
     }
 }
 
 impl Files {
     /// Opens the file of `stream`, creates it if the stream is new, and checks that it is as long
     /// as it was left.
-    pub(crate) fn prepare(&mut self, stream: &Stream, length: u64) -> io::Result<()> {
+    pub(crate) fn prepare(&self, stream: &Stream, length: u64) -> io::Result<Arc<StreamFile>> {
         let file = self.get(stream)?;
-        let actual = file.length()?;
+        let actual = file.0.length()?;
         if actual == length {
-            return Ok(());
+            return Ok(file);
         }
         self.close(stream);
-        let cause = format!("was changed by another program: {actual} bytes, not {length}");
-        Err(stream_error(stream, io::ErrorKind::ResourceBusy, &cause))
+        Err(changed(stream, length, actual))
     }
 
-    /// Writes `lines` to the file of `stream` at `offset`.
-    pub(crate) fn write(&mut self, stream: &Stream, offset: u64, lines: &[u8]) -> io::Result<()> {
+    /// Writes `lines` to the file of `stream` at `offset`, whatever is there.
+    pub(crate) fn write(&self, stream: &Stream, offset: u64, lines: &[u8]) -> io::Result<()> {
         let written = self
             .get(stream)
-            .and_then(|file| file.write_at(offset, lines));
+            .and_then(|file| file.0.write_at(offset, lines));
+        self.closed_if_failed(stream, written)
+    }
+
+    /// Appends `lines` to the file of `stream`, which should end at `offset`, unless another
+    /// program has written there. `file` is that file if it is in use already.
+    pub(crate) fn append(
+        &self,
+        stream: &Stream,
+        file: Option<Arc<StreamFile>>,
+        offset: u64,
+        lines: &[u8],
+    ) -> io::Result<()> {
+        let append = || -> io::Result<()> {
+            let file = file.map_or_else(|| self.get(stream), Ok)?;
+            let length = file.0.length()?;
+            // An attempt that failed may have left a part of them.
+            if length != offset && !begins_at(&file.0, offset, length, lines)? {
+                return Err(changed(stream, offset, length));
+            }
+            file.0
+                .write_at(offset, lines)
+                .map_err(|e| disk::at("write", &stream.file(), &e))
+        };
+        let appended = append();
+        if appended.is_err() {
+            self.close(stream);
+        }
+        appended
+    }
+
+    fn closed_if_failed(&self, stream: &Stream, written: io::Result<()>) -> io::Result<()> {
         if written.is_err() {
             self.close(stream);
         }
@@ -59,41 +102,75 @@ impl Files {
     }
 
     /// Cuts the file of `stream` off at `length`.
-    pub(crate) fn cut(&mut self, stream: &Stream, length: u64) -> io::Result<()> {
+    pub(crate) fn cut(&self, stream: &Stream, length: u64) -> io::Result<()> {
         self.get(stream)?
+            .0
             .set_len(length)
             .map_err(|e| disk::at("cut", &stream.file(), &e))
     }
 
-    fn close(&mut self, stream: &Stream) {
-        self.open.remove(stream.id());
+    /// Whether one more file can be opened: not if all that are open are in use.
+    pub(crate) fn has_room(&self) -> bool {
+        let cache = self.cache();
+        cache.open.len() < OPEN_FILES || cache.open.values().any(Cached::is_unused)
     }
 
-    fn get(&mut self, stream: &Stream) -> io::Result<&File> {
-        self.clock += 1;
-        let now = self.clock;
-        if !self.open.contains_key(stream.id()) {
-            if self.open.len() >= OPEN_FILES {
-                let oldest = self.open.iter().min_by_key(|(_, open)| open.last_use);
-                if let Some(id) = oldest.map(|(id, _)| id.clone()) {
-                    self.open.remove(&id);
-                }
-            }
-            let file = open(stream)?;
-            let last_use = now;
-            self.open
-                .insert(stream.id().clone(), OpenFile { file, last_use });
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn close(&self, stream: &Stream) {
+        let closed = self.cache().open.remove(stream.id());
+        drop(closed);
+    }
+
+    fn get(&self, stream: &Stream) -> io::Result<Arc<StreamFile>> {
+        if let Some(file) = self.cache().find(stream.id()) {
+            return Ok(file);
         }
-        let open = self
-            .open
-            .get_mut(stream.id())
-            .expect("it was just put there");
-        open.last_use = now;
-        Ok(&open.file)
+        // Nobody waits for the disk here. Two do not open the same one: either the committer is to
+        // write a stream's file or the stream writer is.
+        let file = Arc::new(open(stream)?);
+        let evicted = self.cache().keep(stream.id(), &file);
+        drop(evicted);
+        Ok(file)
     }
 }
 
-fn open(stream: &Stream) -> io::Result<File> {
+impl Cache {
+    fn find(&mut self, id: &StreamId) -> Option<Arc<StreamFile>> {
+        self.clock += 1;
+        let cached = self.open.get_mut(id)?;
+        cached.last_use = self.clock;
+        Some(cached.file.clone())
+    }
+
+    /// Takes a file in and returns the one that has to go for it, if one has. If all are in use it
+    /// is not kept.
+    fn keep(&mut self, id: &StreamId, file: &Arc<StreamFile>) -> Option<Cached> {
+        let mut evicted = None;
+        if self.open.len() >= OPEN_FILES {
+            let unused = self.open.iter().filter(|(_, cached)| cached.is_unused());
+            let oldest = unused.min_by_key(|(_, cached)| cached.last_use);
+            let id = oldest.map(|(id, _)| id.clone())?;
+            evicted = self.open.remove(&id);
+        }
+        let cached = Cached {
+            file: file.clone(),
+            last_use: self.clock,
+        };
+        self.open.insert(id.clone(), cached);
+        evicted
+    }
+}
+
+impl Cached {
+    fn is_unused(&self) -> bool {
+        Arc::strong_count(&self.file) == 1
+    }
+}
+
+fn open(stream: &Stream) -> io::Result<StreamFile> {
     let path = stream.file();
     let file = match File::open(&path, Open::Create) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -104,11 +181,28 @@ fn open(stream: &Stream) -> io::Result<File> {
     };
     let file = file.map_err(|e| disk::at("open", &path, &e))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(StreamFile(file)),
         Err(TryLockError::WouldBlock) => {
             let cause = "is locked by another program";
             Err(stream_error(stream, io::ErrorKind::ResourceBusy, cause))
         }
         Err(TryLockError::Error(error)) => Err(disk::at("lock", &path, &error)),
     }
+}
+
+/// Whether what the file holds from `offset` to its end is the beginning of `lines`.
+fn begins_at(file: &File, offset: u64, length: u64, lines: &[u8]) -> io::Result<bool> {
+    if length < offset || length - offset > lines.len() as u64 {
+        return Ok(false);
+    }
+    let mut there = Vec::new();
+    let mut reader: &std::fs::File = file;
+    reader.seek(SeekFrom::Start(offset))?;
+    reader.take(length - offset).read_to_end(&mut there)?;
+    Ok(lines.starts_with(&there))
+}
+
+fn changed(stream: &Stream, length: u64, actual: u64) -> io::Error {
+    let cause = format!("was changed by another program: {actual} bytes, not {length}");
+    stream_error(stream, io::ErrorKind::ResourceBusy, &cause)
 }

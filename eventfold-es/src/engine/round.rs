@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use super::commit::{Adoption, Commit, Done, Request};
+use super::files::StreamFile;
 use super::journal::Batch;
 use super::journal::commit_line::{write, write_adopted};
-use super::load::line_hash;
+use super::load::{last_line_hash, line_hash};
 use super::snapshot::Draft;
 use super::stream::{Stream, StreamEnd};
 
@@ -27,6 +28,8 @@ pub(crate) struct StagedStream {
     pub(crate) stream: Arc<Stream>,
     pub(crate) start: StreamEnd,
     pub(crate) end: StreamEnd,
+    /// The stream's file, if it is open.
+    pub(crate) file: Option<Arc<StreamFile>>,
     /// The lines to append to the file; empty if they are there already.
     pub(crate) lines: Vec<u8>,
     pub(crate) adopted: bool,
@@ -113,12 +116,6 @@ pub(crate) fn add_adoption(round: &mut Round, adoption: Adoption) {
         position: staged.end.position,
         fence: None,
     });
-}
-
-pub(crate) fn last_line_hash(lines: &[u8]) -> u64 {
-    let line = lines.strip_suffix(b"\n").unwrap_or(lines);
-    let start = line.iter().rposition(|byte| *byte == b'\n');
-    line_hash(&line[start.map_or(0, |newline| newline + 1)..])
 }
 
 /// About how many bytes a request adds to the journal.

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::adopted::Adopted;
 use super::commit::CommitError;
+use super::files::StreamFile;
 use super::journal::commit_line::Place;
 use super::line;
 use crate::layout::StreamLayout;
@@ -38,7 +39,7 @@ pub(crate) struct Tail {
     /// Why the epoch failed; its later commits fail with the same error.
     pub(crate) failure: Option<CommitError>,
     pub(crate) end: StreamEnd,
-    /// What is durable in the journal but could not be written to the stream's file.
+    /// What is durable in the journal and not in the stream's file yet.
     pub(crate) behind: Option<Behind>,
     /// What of the file is in the journal though it could not be noted beside the file.
     pub(crate) unnoted: Option<Adopted>,
@@ -57,11 +58,15 @@ pub(crate) struct StreamEnd {
     pub(crate) position: u64,
 }
 
-/// Lines that a stream's file lacks.
+/// Lines that a stream's file lacks: the stream writer is about to write them, or could not.
 #[derive(Debug, Clone)]
 pub(crate) struct Behind {
     pub(crate) offset: u64,
     pub(crate) lines: Vec<u8>,
+    /// They could not be written, so that the stream takes no commands.
+    pub(crate) failed: bool,
+    /// The file, if it was open when the lines were committed: it stays so until they are written.
+    pub(crate) file: Option<Arc<StreamFile>>,
 }
 
 impl Stream {

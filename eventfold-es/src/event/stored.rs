@@ -250,6 +250,16 @@ pub enum DecodeError {
         /// What the function failed with, or why the old payload is not what it takes.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The event is of another aggregate than the one that was asked to read it.
+    #[error("event `{name}` is of a `{aggregate_type}`, not of a `{expected}`")]
+    OtherAggregate {
+        /// The stored name.
+        name: String,
+        /// The type of the aggregate that the event is of.
+        aggregate_type: String,
+        /// The type of the aggregate that was to read it.
+        expected: &'static str,
+    },
 }
 
 impl DecodeError {

@@ -1,7 +1,7 @@
 //! Looks at the checkpoints of projections and process managers, without knowing their types.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::de::IgnoredAny;
 
@@ -16,16 +16,16 @@ pub(crate) fn check(audit: &mut Audit) -> io::Result<()> {
     let head = audit.head();
     let projections = audit.layout.projections_dir();
     for name in list_dirs(&projections)? {
-        if let Some(flaw) = check_checkpoint(&projections.join(name), head)? {
-            let rebuilt = format!("{}; the projection is built again", flaw.1);
-            let flaw = Flaw::new(&flaw.0, Severity::Harmless, rebuilt);
+        for (file, cause) in check_checkpoints(&projections.join(name), head)? {
+            let rebuilt = format!("{cause}; the projection is built again");
+            let flaw = Flaw::new(&file, Severity::Harmless, rebuilt);
             audit.flaws.push(flaw.remedy(Remedy::SetAside));
         }
     }
     let managers = audit.layout.process_managers_dir();
     for name in list_dirs(&managers)? {
         let dir = managers.join(name);
-        if let Some((file, cause)) = check_checkpoint(&dir, head)? {
+        for (file, cause) in check_checkpoints(&dir, head)? {
             let cause = format!("{cause}; without it its commands would be sent again");
             audit.flaws.push(Flaw::new(&file, Severity::Lost, cause));
         }
@@ -34,26 +34,37 @@ pub(crate) fn check(audit: &mut Audit) -> io::Result<()> {
     Ok(())
 }
 
-/// What is wrong with the checkpoint in `dir`, and with which file.
-fn check_checkpoint(dir: &Path, head: u64) -> io::Result<Option<(std::path::PathBuf, String)>> {
-    let ours = dir.join("journal_checkpoint.json");
-    let file = if ours.exists() {
-        ours
-    } else {
-        dir.join("checkpoint.json")
-    };
-    Ok(match checkpoint::read::<IgnoredAny>(dir) {
+/// The files in `dir` that are checkpoints and have something wrong with them, and what. One of
+/// 0.2.0 does not matter any more beside one of ours.
+fn check_checkpoints(dir: &Path, head: u64) -> io::Result<Vec<(PathBuf, String)>> {
+    let ours = dir.join("journal_checkpoint.json").exists();
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(|e| disk::at("read", dir, &e))? {
+        let file = entry.map_err(|e| disk::at("read", dir, &e))?.path();
+        let name = file.file_name().and_then(|name| name.to_str());
+        let is_old = name == Some("checkpoint.json");
+        if name.is_some_and(checkpoint::is_one) && !(is_old && ours) {
+            found.extend(check_checkpoint(&file, head)?.map(|cause| (file, cause)));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// What is wrong with the checkpoint in `file`.
+fn check_checkpoint(file: &Path, head: u64) -> io::Result<Option<String>> {
+    Ok(match checkpoint::read_file::<IgnoredAny>(file) {
         Ok(Some(checkpoint)) if checkpoint.position > head => {
             let position = checkpoint.position;
-            let cause = format!("is at position {position}, the journal ends at {head}");
-            Some((file, cause))
+            Some(format!(
+                "is at position {position}, the journal ends at {head}"
+            ))
         }
         Ok(_) => None,
         Err(Unusable::Damaged(error)) => {
             let text = error.to_string();
             let prefix = format!("{} is ", file.display());
-            let cause = text.strip_prefix(&prefix).unwrap_or(&text).to_owned();
-            Some((file, cause))
+            Some(text.strip_prefix(&prefix).unwrap_or(&text).to_owned())
         }
         Err(Unusable::Io(error)) => return Err(error),
     })

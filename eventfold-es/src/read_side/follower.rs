@@ -2,6 +2,7 @@
 //! resume from.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,15 +10,18 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::checkpoint::{self, Checkpoint, Cursors};
-use crate::engine::{CommitLine, Engine, JournalReader, Line};
+use super::checkpoint::{self, Checkpoint, Cursors, Skipped};
+use crate::engine::{Engine, JournalReader};
 use crate::error::panic_message;
-use crate::event::{DecodeError, Recorded, StoredEvent};
+use crate::event::{DecodeError, EventSet, StoredEvent, UnknownEvents};
 
 /// How many events may pass between two saved checkpoints.
 const SAVE_EVENTS: u64 = 10_000;
 /// How much time may pass between two saved checkpoints while events come in.
 const SAVE_TIME: Duration = Duration::from_secs(5);
+/// After a save, how many times as long as it took no other is made: a large state that catches up
+/// is not written over and over.
+const SAVE_PAUSE: u32 = 20;
 
 /// A state that follows the journal.
 pub(crate) struct Follower<S> {
@@ -29,8 +33,14 @@ pub(crate) struct Follower<S> {
     /// All events up to here are in the state.
     position: u64,
     cursors: Option<Cursors>,
+    /// The version that its checkpoint is of.
+    version: u32,
+    event_sets: &'static [EventSet],
+    skipped: Vec<Skipped>,
     saved_position: u64,
     saved_at: Instant,
+    /// How long the last save took.
+    save_cost: Duration,
     /// Why the state cannot be trusted any more.
     failed: Option<String>,
 }
@@ -51,9 +61,23 @@ impl<S: Serialize> Follower<S> {
             state: checkpoint.state,
             position: checkpoint.position,
             cursors: checkpoint.cursors,
+            version: 1,
+            event_sets: &[],
+            skipped: checkpoint.skipped,
             saved_position: checkpoint.position,
             saved_at: Instant::now(),
+            save_cost: Duration::ZERO,
             failed: None,
+        }
+    }
+
+    /// The same with a checkpoint of the version `version`, and with what is to be done with events
+    /// that nobody knows. By default they are an error.
+    pub(crate) fn reading(self, version: u32, event_sets: &'static [EventSet]) -> Self {
+        Self {
+            version,
+            event_sets,
+            ..self
         }
     }
 
@@ -79,9 +103,7 @@ impl<S: Serialize> Follower<S> {
         head: u64,
         mut each: impl FnMut(&mut S, StoredEvent<'_>) -> Result<(), DecodeError>,
     ) -> io::Result<()> {
-        if let Some(failed) = &self.failed {
-            return Err(io::Error::other(failed.clone()));
-        }
+        self.check()?;
         if self.position >= head {
             return Ok(());
         }
@@ -92,40 +114,41 @@ impl<S: Serialize> Follower<S> {
             cursors,
             failed,
             name,
+            event_sets,
+            skipped,
             ..
         } = self;
         let followed = reader.read_to(head, |commit, first_new| {
             if types.contains(&commit.aggregate_type.as_ref()) {
                 let seen = cursors.as_ref().map_or(0, |cursors| cursors.seen(commit));
                 for i in first_new.max(seen)..commit.events.len() {
-                    let line = read_line(commit, i)?;
-                    let record = Recorded {
-                        version: commit.version + i as u64,
-                        position: commit.position + i as u64,
-                        ..line.record((&commit.aggregate_type, &commit.id))
-                    };
-                    let event = line.event(&record);
-                    let failure = match catch_unwind(AssertUnwindSafe(|| each(state, event))) {
-                        Ok(Ok(())) => None,
-                        Ok(Err(error)) => Some(format!("cannot go on: {error}")),
-                        Err(panic) => Some(format!("panicked: {}", panic_message(&*panic))),
-                    };
-                    if let Some(failure) = failure {
+                    commit.read_event(i, |event| {
+                        let failure = match catch_unwind(AssertUnwindSafe(|| each(state, event))) {
+                            Ok(Ok(())) => return Ok(()),
+                            Ok(Err(DecodeError::UnknownName { .. }))
+                                if is_skipped(event_sets, &commit.aggregate_type) =>
+                            {
+                                note_skipped(skipped, name, event);
+                                return Ok(());
+                            }
+                            Ok(Err(error)) => format!("cannot go on: {error}"),
+                            Err(panic) => format!("panicked: {}", panic_message(&*panic)),
+                        };
                         let text = format!(
                             "`{name}` at position {}, event `{}` of {}/{}: {failure}",
-                            record.position,
+                            event.record().position,
                             event.name(),
                             commit.aggregate_type,
                             commit.id,
                         );
                         *failed = Some(text.clone());
-                        return Err(io::Error::other(text));
-                    }
-                    *position = record.position;
+                        Err(io::Error::other(text))
+                    })??;
+                    *position = commit.position + i as u64;
                 }
             }
             *position = commit.last();
-            Ok(())
+            Ok(ControlFlow::Continue(()))
         });
         if followed.is_err() {
             // An event of a commit may be in the state already.
@@ -137,12 +160,27 @@ impl<S: Serialize> Follower<S> {
         followed
     }
 
+    /// Fails if the state cannot be trusted any more.
+    pub(crate) fn check(&self) -> io::Result<()> {
+        match &self.failed {
+            Some(failed) => Err(io::Error::other(failed.clone())),
+            None => Ok(()),
+        }
+    }
+
     /// Saves if it is time to. A failure is reported and tried again later: the events are there.
     pub(crate) fn save_if_due(&mut self) {
         let unsaved = self.position - self.saved_position;
-        let is_due =
-            unsaved >= SAVE_EVENTS || (unsaved > 0 && self.saved_at.elapsed() >= SAVE_TIME);
-        if is_due && let Err(error) = self.save() {
+        if unsaved == 0 {
+            return;
+        }
+        let elapsed = self.saved_at.elapsed();
+        let is_due = unsaved >= SAVE_EVENTS || elapsed >= SAVE_TIME;
+        let is_paused = elapsed < self.save_cost * SAVE_PAUSE;
+        if is_due
+            && !is_paused
+            && let Err(error) = self.save()
+        {
             tracing::warn!(name = self.name, %error, "the checkpoint could not be saved");
             self.saved_at = Instant::now();
         }
@@ -151,18 +189,38 @@ impl<S: Serialize> Follower<S> {
     /// Saves state and position together, unless nothing changed or the state cannot be trusted.
     pub(crate) fn save(&mut self) -> io::Result<()> {
         if self.failed.is_none() && self.cursors.is_none() && self.position != self.saved_position {
-            checkpoint::write(&self.dir, &self.state, self.position)?;
-            self.saved_position = self.position;
+            let start = Instant::now();
+            let (position, skipped) = (self.position, &self.skipped);
+            checkpoint::write(&self.dir, self.version, position, skipped, &self.state)?;
+            self.saved_position = position;
             self.saved_at = Instant::now();
+            self.save_cost = self.saved_at - start;
         }
         Ok(())
     }
 }
 
-fn read_line<'a>(commit: &CommitLine<'a>, i: usize) -> io::Result<Line<'a>> {
-    serde_json::from_str(commit.events[i].get()).map_err(|cause| {
-        let position = commit.position + i as u64;
-        let text = format!("the event at position {position} cannot be read: {cause}");
-        io::Error::new(io::ErrorKind::InvalidData, text)
-    })
+/// Whether events of that type which nobody knows are left out.
+fn is_skipped(event_sets: &[EventSet], aggregate_type: &str) -> bool {
+    let mut of_type = event_sets
+        .iter()
+        .filter(|set| set.aggregate_type == aggregate_type);
+    of_type.any(|set| set.unknown == UnknownEvents::Skip)
+}
+
+/// Notes that an event was left out, with one warning per name.
+fn note_skipped(skipped: &mut Vec<Skipped>, name: &str, event: StoredEvent<'_>) {
+    let this = Skipped {
+        aggregate_type: event.record().aggregate_type().to_owned(),
+        event: event.name().to_owned(),
+    };
+    if !skipped.contains(&this) {
+        tracing::warn!(
+            name,
+            aggregate_type = this.aggregate_type,
+            event = this.event,
+            "an unknown event is left out"
+        );
+        skipped.push(this);
+    }
 }

@@ -1,10 +1,13 @@
 //! Commands of process managers on their way to aggregates, or to the dead letters.
 
+use std::collections::HashMap;
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::marker::PhantomData;
 use std::path::Path;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
@@ -60,6 +63,30 @@ where
                 .map_err(|error| DispatchError::Execution(Box::new(error)))?;
             Ok(())
         })
+    }
+}
+
+/// Where commands of process managers go, by aggregate type.
+pub(crate) type Dispatchers = HashMap<&'static str, Arc<dyn Dispatcher>>;
+
+/// Takes the aggregate types that commands can be sent to. Not part of the public interface.
+pub struct Targets<'a>(pub(crate) &'a mut Dispatchers);
+
+impl Targets<'_> {
+    /// Adds the aggregates of type `A`.
+    pub fn add<A>(&mut self)
+    where
+        A: Aggregate,
+        A::Command: DeserializeOwned,
+    {
+        let typed = Arc::new(Typed::<A>::new());
+        self.0.insert(A::AGGREGATE_TYPE, typed);
+    }
+}
+
+impl fmt::Debug for Targets<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
     }
 }
 

@@ -44,14 +44,10 @@ impl<M: ProcessManager> Reacting<M> {
     /// If the checkpoint cannot be used: starting anew would send every command again.
     pub(crate) fn open(engine: &Arc<Engine>) -> io::Result<Self> {
         let dir = engine.layout().process_managers_dir().join(M::NAME);
-        let checkpoint = checkpoint::read::<M>(&dir).map_err(|error| match error {
+        let checkpoint = checkpoint::read::<M>(&dir, 1).map_err(|error| match error {
             Unusable::Io(error) | Unusable::Damaged(error) => error,
         })?;
-        let checkpoint = checkpoint.unwrap_or_else(|| Checkpoint {
-            state: M::default(),
-            position: 0,
-            cursors: None,
-        });
+        let checkpoint = checkpoint.unwrap_or_else(Checkpoint::beginning);
         if checkpoint.position > engine.head() {
             let text = format!(
                 "the checkpoint of process manager `{}` in {} is ahead of the journal",
@@ -61,7 +57,8 @@ impl<M: ProcessManager> Reacting<M> {
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         }
         Ok(Self {
-            follower: Follower::new(M::NAME, engine.clone(), dir, checkpoint),
+            follower: Follower::new(M::NAME, engine.clone(), dir, checkpoint)
+                .reading(1, M::event_sets()),
             outgoing: VecDeque::new(),
         })
     }

@@ -16,7 +16,7 @@ use crate::engine::Engine;
 use crate::layout::RawNames;
 use crate::process_manager::ProcessManager;
 use crate::projection::Projection;
-use crate::read_side::{Reacting, ReadSide, Registered, Typed};
+use crate::read_side::{Reacting, ReadSide, Registered, Targets};
 
 /// How long an aggregate stays in memory unused, unless the builder says otherwise.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
@@ -68,8 +68,9 @@ impl AggregateStoreBuilder {
         self
     }
 
-    /// Registers a projection; it is taken up where it was left. A checkpoint that is damaged is
-    /// replaced: the projection is built again. Of two with the same name the last one counts.
+    /// Registers a projection; it is taken up where its version was left. Without a checkpoint of
+    /// that version, or with one that is damaged, its first read builds it from the first event on.
+    /// Of two with the same name the last one counts.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -92,8 +93,8 @@ impl AggregateStoreBuilder {
     }
 
     /// Registers a process manager; it is taken up where it was left. The aggregate types that it
-    /// sends commands to are registered by [`aggregate_type`](Self::aggregate_type). Register it
-    /// once.
+    /// sends commands to are registered by [`aggregate_type`](Self::aggregate_type), unless its
+    /// `#[process_manager(dispatches(...))]` lists them. Register it once.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -113,6 +114,7 @@ impl AggregateStoreBuilder {
         self.register(|engine, read_side| {
             let manager = Arc::new(Mutex::new(Reacting::<M>::open(engine)?));
             read_side.process_managers.push(manager);
+            M::targets(&mut Targets(&mut read_side.dispatchers));
             Ok(())
         })
     }
@@ -140,8 +142,7 @@ impl AggregateStoreBuilder {
         A::Command: DeserializeOwned,
     {
         self.register(|_, read_side| {
-            let target = Arc::new(Typed::<A>::new());
-            read_side.dispatchers.insert(A::AGGREGATE_TYPE, target);
+            Targets(&mut read_side.dispatchers).add::<A>();
             Ok(())
         })
     }

@@ -6,12 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::closed;
 use crate::actor::Residents;
 use crate::aggregate::Aggregate;
 use crate::engine::{Engine, Job};
 use crate::handle::AggregateHandle;
-use crate::read_side::ReadSide;
+use crate::read_side::{ReadSide, closed};
 use crate::stream::StreamId;
 
 /// The hold that users have on a store: its clones and handles. When they let go, the directory is
@@ -37,7 +36,7 @@ impl Drop for StoreHold {
 /// What the clones of a store, its handles and the messages on their way share.
 pub(crate) struct StoreInner {
     pub(crate) engine: Arc<Engine>,
-    pub(super) residents: Arc<Residents>,
+    pub(crate) residents: Arc<Residents>,
     pub(super) read_side: Arc<ReadSide>,
     pub(super) idle_timeout: Duration,
     pub(super) snapshot_every: u64,
@@ -85,7 +84,7 @@ impl StoreHold {
 impl Drop for StoreInner {
     fn drop(&mut self) {
         let read_side = self.read_side.clone();
-        let save = Job::Run(Box::new(move || read_side.save_projections()));
+        let save = Job::Run(Box::new(move || read_side.close_projections()));
         self.engine.keeper().submit(save);
         self.engine.close();
     }

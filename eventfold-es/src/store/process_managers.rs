@@ -3,9 +3,9 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use super::{AggregateStore, blocking, closed};
+use super::{AggregateStore, blocking};
 use crate::process_manager::ProcessManagerReport;
-use crate::read_side::{AnyReacting, lock};
+use crate::read_side::{AnyReacting, closed, lock};
 
 impl AggregateStore {
     /// Lets every process manager react to what is new, dispatches their commands one after the

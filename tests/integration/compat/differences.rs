@@ -53,6 +53,7 @@ async fn ids_are_encoded_as_file_names() {
     let store = current::open(&base).await;
     current::deposit(&store, "../../../outside", &[1]).await;
     current::deposit(&store, "a/b", &[2]).await;
+    crate::support::written(&store);
     assert!(!dir.path().join("new/outside").exists());
     assert!(base.join("streams/account/a%2Fb/app.jsonl").is_file());
     let ids = store.list::<Account>().await.unwrap();

@@ -242,7 +242,7 @@ async fn what_eventfold_appended_while_a_stream_was_not_in_use_is_adopted() {
     );
     let account = store.get::<Account>("ann").await.unwrap();
     assert_eq!(account.version().await.unwrap(), 5);
-    let read: Vec<_> = EventReader::new(&stream).read_from(0).unwrap().collect();
+    let read: Vec<_> = account.reader().read_from(0).unwrap().collect();
     assert_eq!(read.len(), 5);
 }
 

@@ -709,6 +709,7 @@ async fn a_log_that_was_edited_by_hand_is_taken_over_as_it_is() {
     let store = current::open(&base).await;
     assert_eq!(current::account(&store, "ann").await.deposits, [1, 2, 3, 4]);
     current::deposit(&store, "ann", &[5]).await;
+    crate::support::written(&store);
     let crashed = dir.path().join("crashed");
     copy(&base, &crashed);
     fs::remove_file(crashed.join("journal/checkpoint.json")).unwrap();

@@ -290,7 +290,7 @@ fn check_snapshot(
         // The journal decides first what the file should be.
         Some(_) if !is_whole => return Ok(()),
         Some(_) if !has_file => (Severity::Repairable, "there are no events that it is of"),
-        Some(end) if !is_at(stream, &end)? => (
+        Some(end) if !is_at(stream, &end, None)? => (
             Severity::Harmless,
             "does not fit the stream's file; it is ignored",
         ),

@@ -504,6 +504,7 @@ async fn dropping_every_handle_ends_a_spawned_actor() {
         .execute(StockCommand::Add(2), CommandContext::default())
         .await
         .unwrap();
+    assert_eq!(stock.reader().read_from(0).unwrap().count(), 1);
     let other = stock.clone();
     drop(stock);
     assert!(other.is_alive());

@@ -1,0 +1,254 @@
+//! The stream writer: the thread that brings the streams' files to what is durable in the journal.
+//!
+//! The committer hands a stream over and answers; its file follows within milliseconds. Until then
+//! readers find the lines in memory ([`Behind`](super::stream::Behind)). So no command waits for a
+//! new stream's directory and file, and the lines that a busy stream gathers meanwhile take one
+//! write.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::files::Files;
+use super::shared::Shared;
+use super::stream::Stream;
+use crate::stream::StreamId;
+
+/// How long lines gather before they are written, unless somebody waits for them.
+const GATHER: Duration = Duration::from_millis(2);
+/// How many streams and bytes may gather; beyond that the committer waits.
+const MOST_STREAMS: usize = 256;
+const MOST_BYTES: usize = 8 * 1024 * 1024;
+
+/// The streams whose files lack lines.
+#[derive(Debug, Default)]
+pub(crate) struct Lagging {
+    state: Mutex<State>,
+    /// There is something to write, or somebody waits.
+    work: Condvar,
+    /// The thread took or wrote what there was.
+    progress: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// What gathers, each stream once.
+    gathering: Vec<Arc<Stream>>,
+    /// How many bytes were added since the thread last took all.
+    bytes: usize,
+    /// What the thread is writing.
+    in_hand: Vec<Arc<Stream>>,
+    /// What could not be written. It is tried again before the stream's next command, before a
+    /// checkpoint, and at the end.
+    failed: Vec<Arc<Stream>>,
+    /// How often the thread has written all that had gathered.
+    passes: u64,
+    /// Somebody waits.
+    urgent: bool,
+    /// The thread is to end once nothing is left.
+    finish: bool,
+    thread: Phase,
+}
+
+/// What the thread does.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Phase {
+    /// It writes, or lets lines gather.
+    #[default]
+    Works,
+    /// It waits for anything to do.
+    Sleeps,
+    Over,
+}
+
+impl Lagging {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in a stream whose file lacks lines from now on.
+    pub(crate) fn add(&self, stream: Arc<Stream>) {
+        self.state().gathering.push(stream);
+    }
+
+    /// Has what gathers written soon; `bytes` were added to it. Waits if that is too much.
+    pub(crate) fn release(&self, bytes: usize) {
+        let mut state = self.state();
+        state.bytes += bytes;
+        if state.thread == Phase::Sleeps && !state.gathering.is_empty() {
+            self.work.notify_one();
+        }
+        while state.thread != Phase::Over
+            && (state.gathering.len() > MOST_STREAMS || state.bytes > MOST_BYTES)
+        {
+            state.urgent = true;
+            self.work.notify_one();
+            state = wait(&self.progress, state);
+        }
+    }
+
+    /// Waits until the files have all lines that were durable before the call, except those of
+    /// streams that cannot be written.
+    pub(crate) fn flush(&self) {
+        let mut state = self.state();
+        let target = state.passes + 1 + u64::from(!state.in_hand.is_empty());
+        while state.thread != Phase::Over
+            && state.passes < target
+            && !(state.gathering.is_empty() && state.in_hand.is_empty())
+        {
+            state.urgent = true;
+            self.work.notify_one();
+            state = wait(&self.progress, state);
+        }
+    }
+
+    /// Whether there are streams that could not be written.
+    pub(crate) fn has_failed(&self) -> bool {
+        !self.state().failed.is_empty()
+    }
+
+    /// Whether the streams that could not be written hold as much memory as they may.
+    pub(crate) fn holds_too_much(&self) -> bool {
+        let failed = self.state().failed.clone();
+        let lacking = |stream: &Arc<Stream>| stream.tail().behind.as_ref().map(|b| b.lines.len());
+        failed.iter().filter_map(lacking).sum::<usize>() > MOST_BYTES
+    }
+
+    /// The streams whose files lack lines, which they may not even have for that reason.
+    pub(crate) fn ids(&self) -> Vec<StreamId> {
+        let state = self.state();
+        let all = [&state.gathering, &state.in_hand, &state.failed];
+        let streams = all.into_iter().flatten();
+        streams.map(|stream| stream.id().clone()).collect()
+    }
+
+    /// Tries again to write a stream that could not be written.
+    pub(crate) fn retry(&self, files: &Files, stream: &Arc<Stream>) -> io::Result<()> {
+        while bring_up(files, stream)? {}
+        let is_other = |other: &Arc<Stream>| !Arc::ptr_eq(other, stream);
+        self.state().failed.retain(is_other);
+        Ok(())
+    }
+
+    /// Tries again to write all streams that could not be written. True if none is left.
+    pub(crate) fn retry_all(&self, files: &Files) -> bool {
+        let failed = self.state().failed.clone();
+        for stream in &failed {
+            // It was reported when it failed first.
+            let _ = self.retry(files, stream);
+        }
+        !self.has_failed()
+    }
+
+    fn run(&self, files: &Files) {
+        while let Some(streams) = self.next() {
+            for stream in &streams {
+                let written = bring_up(files, stream);
+                match written {
+                    Ok(false) => {}
+                    Ok(true) => self.add(stream.clone()),
+                    Err(error) => {
+                        tracing::error!(stream = %stream.id(), %error, "the stream takes no more commands until its file can be written");
+                        self.state().failed.push(stream.clone());
+                        if let Some(behind) = &mut stream.tail().behind {
+                            behind.failed = true;
+                            behind.file = None;
+                        }
+                    }
+                }
+            }
+            let mut state = self.state();
+            let written = std::mem::take(&mut state.in_hand);
+            state.passes += 1;
+            self.progress.notify_all();
+            drop(state);
+            // They may be dropped here, which takes locks of their own.
+            drop(written);
+        }
+    }
+
+    /// Waits until something is to be written and takes it, `None` at the end.
+    fn next(&self) -> Option<Vec<Arc<Stream>>> {
+        let mut state = self.state();
+        while state.gathering.is_empty() {
+            if state.finish {
+                return None;
+            }
+            state.thread = Phase::Sleeps;
+            state = wait(&self.work, state);
+            state.thread = Phase::Works;
+        }
+        let gathers = |state: &mut State| !state.urgent && !state.finish;
+        let gathered = self.work.wait_timeout_while(state, GATHER, gathers);
+        let (mut state, _) = gathered.unwrap_or_else(PoisonError::into_inner);
+        state.urgent = false;
+        state.bytes = 0;
+        state.in_hand = std::mem::take(&mut state.gathering);
+        self.progress.notify_all();
+        Some(state.in_hand.clone())
+    }
+}
+
+fn wait<'a>(condition: &Condvar, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+    condition
+        .wait(state)
+        .unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Appends to a stream's file what it lacks. True if more has come meanwhile.
+fn bring_up(files: &Files, stream: &Stream) -> io::Result<bool> {
+    let Some(behind) = stream.tail().behind.clone() else {
+        return Ok(false);
+    };
+    files.append(stream, behind.file, behind.offset, &behind.lines)?;
+    let mut tail = stream.tail();
+    let Some(rest) = &mut tail.behind else {
+        return Ok(false);
+    };
+    rest.offset += behind.lines.len() as u64;
+    rest.lines.drain(..behind.lines.len());
+    rest.failed = false;
+    if rest.lines.is_empty() {
+        tail.behind = None;
+    }
+    Ok(tail.behind.is_some())
+}
+
+/// The thread itself.
+#[derive(Debug)]
+pub(crate) struct StreamWriter {
+    lagging: Arc<Lagging>,
+    thread: JoinHandle<()>,
+}
+
+impl StreamWriter {
+    /// Starts the thread. If it should panic, the store has failed.
+    pub(crate) fn start(
+        lagging: Arc<Lagging>,
+        files: Arc<Files>,
+        shared: Arc<Shared>,
+    ) -> io::Result<Self> {
+        let queue = lagging.clone();
+        let thread = std::thread::Builder::new()
+            .name("eventfold-stream".to_owned())
+            .spawn(move || {
+                if catch_unwind(AssertUnwindSafe(|| queue.run(&files))).is_err() {
+                    let text = "the stream writer panicked; this is a bug";
+                    shared.fail(io::Error::other(text));
+                }
+                queue.state().thread = Phase::Over;
+                queue.progress.notify_all();
+            })?;
+        Ok(Self { lagging, thread })
+    }
+
+    /// Writes what is left and ends the thread. True if the files have everything.
+    pub(crate) fn finish(self, files: &Files) -> bool {
+        self.lagging.state().finish = true;
+        self.lagging.work.notify_one();
+        let _ = self.thread.join();
+        self.lagging.retry_all(files) && self.lagging.ids().is_empty()
+    }
+}
