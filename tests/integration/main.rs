@@ -23,6 +23,7 @@ mod snapshots;
 mod stream_ids;
 mod subscriptions;
 mod support;
+mod testing;
 mod timers;
 mod typed_read_side;
 mod versions;

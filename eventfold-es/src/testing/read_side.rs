@@ -9,9 +9,10 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::diff::{diff, listed};
-use super::form::{Form, Place, pretty, restored, round_trip, same, saved};
+use super::form::{Form, Place, alike, pretty, restored, round_trip, same, saved};
 use crate::aggregate::Aggregate;
 use crate::command::CommandEnvelope;
 use crate::event::StoredEvent;
@@ -131,7 +132,7 @@ pub struct ProcessManagerGiven<M> {
 pub struct ProcessManagerWhen<M> {
     given: ProcessManagerGiven<M>,
     told: Told,
-    sent: Vec<String>,
+    sent: Vec<Value>,
 }
 
 impl<M: ProcessManager> ProcessManagerGiven<M> {
@@ -176,10 +177,11 @@ impl<M: ProcessManager> ProcessManagerGiven<M> {
             }
         };
         assert!(
-            sent == by_restored,
+            sent.len() == by_restored.len()
+                && sent.iter().zip(&by_restored).all(|(a, b)| alike(a, b)),
             "`{}` reacts otherwise once its state is saved and read back\n\n{}",
             M::NAME,
-            diff(&sent, &by_restored)
+            diff(&lines(&sent), &lines(&by_restored))
         );
         match gone_on(M::NAME, live, other) {
             Ok(restored) => self.restored = restored,
@@ -230,7 +232,7 @@ impl<M: ProcessManager> ProcessManagerWhen<M> {
             Ok(expected) => panic!(
                 "`{}` did something else than expected\n\n{}",
                 M::NAME,
-                diff(&expected, &self.sent)
+                diff(&lines(&expected), &lines(&self.sent))
             ),
             Err(error) => panic!("what is expected cannot be sent: {error}"),
         }
@@ -332,7 +334,7 @@ impl Told {
 }
 
 /// What `manager` sends at an event.
-fn react<M: ProcessManager>(manager: &mut M, event: &Told) -> Result<Vec<String>, String> {
+fn react<M: ProcessManager>(manager: &mut M, event: &Told) -> Result<Vec<Value>, String> {
     event.stored(|stored| {
         let mut out = Outbox::new(M::NAME, stored.record());
         manager
@@ -342,17 +344,22 @@ fn react<M: ProcessManager>(manager: &mut M, event: &Told) -> Result<Vec<String>
     })
 }
 
-/// What an outbox holds, a line for each command.
-fn sent(out: Outbox<'_>) -> Result<Vec<String>, String> {
+/// What an outbox holds, each command in its stored form.
+fn sent(out: Outbox<'_>) -> Result<Vec<Value>, String> {
     let commands = out.finish().map_err(|error| error.to_string())?;
-    let line = |command: &CommandEnvelope| {
-        let mut line = serde_json::to_value(command).map_err(|error| error.to_string())?;
-        if let Some(context) = line["context"].as_object_mut() {
+    let stored = |command: &CommandEnvelope| {
+        let mut stored = serde_json::to_value(command).map_err(|error| error.to_string())?;
+        if let Some(context) = stored["context"].as_object_mut() {
             context.retain(|_, value| !value.is_null());
         }
-        Ok(line.to_string())
+        Ok(stored)
     };
-    commands.iter().map(line).collect()
+    commands.iter().map(stored).collect()
+}
+
+/// A line for each command.
+fn lines(commands: &[Value]) -> Vec<String> {
+    commands.iter().map(Value::to_string).collect()
 }
 
 #[track_caller]
