@@ -158,13 +158,15 @@ impl Projection for Totals {
     }
 
     fn apply(&mut self, _type: &str, _account: &str, event: &eventfold::Event) {
-        match BankAccountEvent::from_eventfold(event) {
-            Ok(BankAccountEvent::AccountOpened(_)) => self.accounts += 1,
-            Ok(BankAccountEvent::Deposited(event)) => self.balance += event.amount,
-            Ok(BankAccountEvent::Withdrawn(event)) => self.balance -= event.amount,
-            // Passing over an event would make the totals wrong. A panic stops this projection,
-            // and only this one; whoever reads it gets the text as an error.
-            Err(error) => panic!("{error}"),
+        // Passing over an event would make the totals wrong. A panic stops this projection, and only
+        // this one; whoever reads it gets the text as an error.
+        let events = BankAccountEvent::from_eventfold(event).unwrap_or_else(|e| panic!("{e}"));
+        for event in events {
+            match event {
+                BankAccountEvent::AccountOpened(_) => self.accounts += 1,
+                BankAccountEvent::Deposited(event) => self.balance += event.amount,
+                BankAccountEvent::Withdrawn(event) => self.balance -= event.amount,
+            }
         }
     }
 }
@@ -319,7 +321,7 @@ mod tests {
             "Deposited",
             r#"{"amount":5}"#,
         ));
-        let account = given(&[opened(), old.unwrap()]);
+        let account = given(&[opened(), old.unwrap().into_one().unwrap()]);
         assert_eq!(account.balance, 5);
         assert_eq!(deposited(5).name(), "MoneyDeposited");
     }

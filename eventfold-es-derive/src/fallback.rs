@@ -225,7 +225,10 @@ fn domain_event_impl(header: TokenStream) -> TokenStream {
 
             fn decode(
                 _: __eventfold::StoredEvent<'_>,
-            ) -> ::core::result::Result<Self, __eventfold::DecodeError> {
+            ) -> ::core::result::Result<
+                __eventfold::Decoded<Self>,
+                __eventfold::DecodeError,
+            > {
                 ::core::unreachable!()
             }
         }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::bus::CommandRoutes;
-use crate::event::{self, DecodeError, EncodeError, StoredEvent, UnknownEvents};
+use crate::event::{self, DecodeError, Decoded, EncodeError, Recorded, StoredEvent, UnknownEvents};
 
 /// A consistency boundary whose state is the fold of its own events.
 ///
@@ -176,11 +176,11 @@ pub trait Aggregate:
     /// ```
     /// # use eventfold_es::{Aggregate, StoredEvent, __private::example::*};
     /// let event = Counter::decode_event(StoredEvent::new("Added", r#"{"amount":5}"#))?;
-    /// assert_eq!(event, CounterEvent::Added { amount: 5 });
+    /// assert_eq!(event.as_slice(), [CounterEvent::Added { amount: 5 }]);
     /// # Ok::<(), eventfold_es::DecodeError>(())
     /// ```
-    fn decode_event(stored: StoredEvent<'_>) -> Result<Self::DomainEvent, DecodeError> {
-        event::decode_tagged(stored)
+    fn decode_event(stored: StoredEvent<'_>) -> Result<Decoded<Self::DomainEvent>, DecodeError> {
+        event::decode_tagged(stored).map(Decoded::one)
     }
 
     /// Whether this aggregate has an event of that stored name.
@@ -319,8 +319,9 @@ macro_rules! events {
 pub fn reducer<A: Aggregate>() -> eventfold::ReduceFn<A> {
     |state, event| {
         let data = event.data.to_string();
-        match A::decode_event(StoredEvent::new(&event.event_type, &data)) {
-            Ok(event) => state.apply(&event),
+        let record = Recorded::of_eventfold(event, A::AGGREGATE_TYPE, "");
+        match A::decode_event(StoredEvent::new(&event.event_type, &data).with_record(&record)) {
+            Ok(events) => events.as_slice().iter().fold(state, A::apply),
             Err(error) => {
                 tracing::warn!(aggregate_type = A::AGGREGATE_TYPE, %error, "event left out of the view");
                 state

@@ -196,7 +196,7 @@ pub use eventfold_es_derive::Aggregate;
 /// assert_eq!(CounterEvent::WasReset.name(), "reset");
 ///
 /// let old = CounterEvent::decode(StoredEvent::new("Added", r#"{"amount":5}"#))?;
-/// assert_eq!(old, added);
+/// assert_eq!(old.as_slice(), [added]);
 /// # Ok::<(), eventfold_es::DecodeError>(())
 /// ```
 ///

@@ -1,11 +1,17 @@
 //! Events with stored names: what an event is called on disk, and how its payload is written and
 //! read.
 
-use std::fmt;
-
+mod decoded;
+mod recorded;
+mod stored;
 mod tagged;
 mod variant;
 
+pub use decoded::Decoded;
+pub use recorded::Recorded;
+pub use stored::{DecodeError, StoredEvent};
+
+pub(crate) use recorded::Meta;
 pub(crate) use tagged::{decode as decode_tagged, encode as encode_tagged, knows as knows_tagged};
 pub(crate) use variant::{decode as decode_variant, encode as encode_variant};
 
@@ -32,7 +38,7 @@ pub(crate) use variant::{decode as decode_variant, encode as encode_variant};
 ///
 /// // An alias is an old name: still read, never written.
 /// let old = Deposited::decode(StoredEvent::new("Deposited", r#"{"amount":7}"#))?;
-/// assert_eq!(old.amount, 7);
+/// assert_eq!(old.as_slice()[0].amount, 7);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[diagnostic::on_unimplemented(
@@ -86,7 +92,8 @@ pub trait DomainEvent: Sized {
     /// ```
     fn encode(&self, data: &mut Vec<u8>) -> Result<(), EncodeError>;
 
-    /// Reads an event back from its stored form, under its name or an alias.
+    /// Reads an event back from its stored form, under its name or an alias: one event, unless the
+    /// stored one was split or retired since.
     ///
     /// # Errors
     ///
@@ -99,10 +106,10 @@ pub trait DomainEvent: Sized {
     /// # #[event(name = "MoneyDeposited", alias = "Deposited")]
     /// # struct Deposited { amount: u64 }
     /// let stored = StoredEvent::new("MoneyDeposited", r#"{"amount":5}"#);
-    /// assert_eq!(Deposited::decode(stored)?.amount, 5);
+    /// assert_eq!(Deposited::decode(stored)?.as_slice()[0].amount, 5);
     /// # Ok::<(), DecodeError>(())
     /// ```
-    fn decode(stored: StoredEvent<'_>) -> Result<Self, DecodeError>;
+    fn decode(stored: StoredEvent<'_>) -> Result<Decoded<Self>, DecodeError>;
 
     /// Reads an event as projections and process managers get it.
     ///
@@ -120,12 +127,13 @@ pub trait DomainEvent: Sized {
     /// }
     ///
     /// let event = eventfold::Event::new("Deposited", serde_json::json!({ "amount": 5 }));
-    /// assert_eq!(Deposited::from_eventfold(&event)?, Deposited { amount: 5 });
+    /// assert_eq!(Deposited::from_eventfold(&event)?.as_slice(), [Deposited { amount: 5 }]);
     /// # Ok::<(), eventfold_es::DecodeError>(())
     /// ```
-    fn from_eventfold(event: &eventfold::Event) -> Result<Self, DecodeError> {
+    fn from_eventfold(event: &eventfold::Event) -> Result<Decoded<Self>, DecodeError> {
         let data = event.data.to_string();
-        Self::decode(StoredEvent::new(&event.event_type, &data))
+        let record = Recorded::of_eventfold(event, "", "");
+        Self::decode(StoredEvent::new(&event.event_type, &data).with_record(&record))
     }
 
     /// Whether `name` is one of this type's names or aliases.
@@ -172,93 +180,6 @@ impl EventName {
     }
 }
 
-/// An event in its stored form: a name, and a payload that is JSON text. Both are borrowed from the
-/// line that holds them.
-///
-/// ```
-/// use eventfold_es::StoredEvent;
-///
-/// let stored = StoredEvent::new("Deposited", r#"{"amount":5}"#);
-/// assert_eq!(stored.to_string(), r#"Deposited {"amount":5}"#);
-/// ```
-#[derive(Debug, Clone, Copy)]
-pub struct StoredEvent<'a> {
-    name: &'a str,
-    data: &'a str,
-}
-
-impl<'a> StoredEvent<'a> {
-    /// A stored event from its name and its payload, which is JSON text; neither is checked.
-    ///
-    /// ```
-    /// # use eventfold_es::StoredEvent;
-    /// let stored = StoredEvent::new("Closed", "null");
-    /// ```
-    #[must_use]
-    pub fn new(name: &'a str, data: &'a str) -> Self {
-        Self { name, data }
-    }
-
-    /// The stored name.
-    ///
-    /// ```
-    /// # use eventfold_es::StoredEvent;
-    /// assert_eq!(StoredEvent::new("Closed", "null").name(), "Closed");
-    /// ```
-    #[must_use]
-    pub fn name(&self) -> &'a str {
-        self.name
-    }
-
-    /// The payload as JSON text.
-    ///
-    /// ```
-    /// # use eventfold_es::StoredEvent;
-    /// assert_eq!(StoredEvent::new("Closed", "null").data(), "null");
-    /// ```
-    #[must_use]
-    pub fn data(&self) -> &'a str {
-        self.data
-    }
-
-    /// Reads the payload as a `T`.
-    ///
-    /// # Errors
-    ///
-    /// [`DecodeError::Malformed`] if the payload is not a `T`.
-    ///
-    /// ```
-    /// # use eventfold_es::StoredEvent;
-    /// let amounts: [u64; 2] = StoredEvent::new("Split", "[2, 3]").payload()?;
-    /// assert_eq!(amounts, [2, 3]);
-    /// # Ok::<(), eventfold_es::DecodeError>(())
-    /// ```
-    pub fn payload<T: serde::de::Deserialize<'a>>(&self) -> Result<T, DecodeError> {
-        serde_json::from_str(self.data).map_err(|source| DecodeError::malformed(self.name, source))
-    }
-
-    /// [`DecodeError::UnknownName`] for this event: what [`DomainEvent::decode`] returns of a name
-    /// that it does not know.
-    ///
-    /// ```
-    /// # use eventfold_es::StoredEvent;
-    /// let error = StoredEvent::new("Closed", "null").unknown();
-    /// assert_eq!(error.to_string(), "no event is named `Closed`");
-    /// ```
-    #[must_use]
-    pub fn unknown(&self) -> DecodeError {
-        DecodeError::UnknownName {
-            name: self.name.to_owned(),
-        }
-    }
-}
-
-impl fmt::Display for StoredEvent<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.name, self.data)
-    }
-}
-
 /// An event could not be written in its stored form; its source is the cause.
 ///
 /// ```
@@ -294,43 +215,6 @@ impl EncodeError {
     pub fn new(event: impl Into<String>, source: serde_json::Error) -> Self {
         Self {
             event: event.into(),
-            source,
-        }
-    }
-}
-
-/// A stored event could not be read.
-///
-/// ```
-/// # use eventfold_es::{Aggregate, DecodeError, StoredEvent, __private::example::Counter};
-/// let unknown = Counter::decode_event(StoredEvent::new("Removed", "null"));
-/// assert!(matches!(unknown, Err(DecodeError::UnknownName { name }) if name == "Removed"));
-/// let malformed = Counter::decode_event(StoredEvent::new("Added", r#"{"amount":"5"}"#));
-/// assert!(matches!(malformed, Err(DecodeError::Malformed { .. })));
-/// ```
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DecodeError {
-    /// No event of the set has this name or alias.
-    #[error("no event is named `{name}`")]
-    UnknownName {
-        /// The stored name.
-        name: String,
-    },
-    /// The name is known, the payload is not what that event holds.
-    #[error("event `{name}` cannot be read: {source}")]
-    Malformed {
-        /// The stored name.
-        name: String,
-        /// What is wrong with the payload.
-        source: serde_json::Error,
-    },
-}
-
-impl DecodeError {
-    pub(crate) fn malformed(name: &str, source: serde_json::Error) -> Self {
-        Self::Malformed {
-            name: name.to_owned(),
             source,
         }
     }

@@ -220,10 +220,12 @@ pub use bus::CommandBus;
 pub use command::{CommandContext, CommandEnvelope, to_eventfold_event};
 pub use derive::{Aggregate, DomainEvent};
 pub use error::{DispatchError, ExecuteError, Panic, StateError};
-pub use event::{DecodeError, DomainEvent, EncodeError, EventName, StoredEvent, UnknownEvents};
+pub use event::{
+    DecodeError, Decoded, DomainEvent, EncodeError, EventName, Recorded, StoredEvent, UnknownEvents,
+};
 pub use handle::{AggregateHandle, Committed};
 pub use layout::StreamLayout;
-pub use process_manager::{ProcessManager, ProcessManagerReport};
+pub use process_manager::{Outbox, ProcessManager, ProcessManagerReport};
 pub use projection::Projection;
 pub use report::{Finding, RepairReport, Repaired, Severity, VerifyReport};
 pub use store::{AggregateStore, AggregateStoreBuilder, InjectOptions, spawn_actor};

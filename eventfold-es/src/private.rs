@@ -7,7 +7,7 @@ pub use std::vec;
 pub use crate::aggregate::{Aggregate, Decide, Evolve};
 pub use crate::bus::CommandRoutes;
 pub use crate::event::{
-    DecodeError, DomainEvent, EncodeError, EventName, StoredEvent, UnknownEvents,
+    DecodeError, Decoded, DomainEvent, EncodeError, EventName, Recorded, StoredEvent, UnknownEvents,
 };
 
 #[path = "private/command.rs"]

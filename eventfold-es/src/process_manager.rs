@@ -2,7 +2,12 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
+mod outbox;
+
+pub use outbox::Outbox;
+
 use crate::command::CommandEnvelope;
+use crate::event::{DecodeError, StoredEvent};
 
 /// A workflow that reacts to events with commands for other aggregates.
 ///
@@ -87,6 +92,27 @@ pub trait ProcessManager: Default + Serialize + DeserializeOwned + Send + Sync +
         stream_id: &str,
         event: &eventfold::Event,
     ) -> Vec<CommandEnvelope>;
+
+    /// Reacts to one event in its stored form, which is what a store calls. As it is provided, it
+    /// calls [`react`](Self::react).
+    ///
+    /// # Errors
+    ///
+    /// Why the event cannot be read.
+    fn react_stored(
+        &mut self,
+        stored: StoredEvent<'_>,
+        out: &mut Outbox<'_>,
+    ) -> Result<(), DecodeError> {
+        let record = stored.record();
+        let event = stored
+            .to_eventfold()
+            .map_err(|source| DecodeError::malformed(stored.name(), source))?;
+        for envelope in self.react(record.aggregate_type(), record.id(), &event) {
+            out.send_envelope(envelope);
+        }
+        Ok(())
+    }
 }
 
 /// What became of the commands of one run of the process managers. See

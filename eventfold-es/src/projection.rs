@@ -2,6 +2,8 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
+use crate::event::{DecodeError, StoredEvent};
+
 /// A read model that folds the events of many streams.
 ///
 /// A store that it is registered with ([`AggregateStoreBuilder::projection`]) brings it up to date
@@ -72,4 +74,19 @@ pub trait Projection:
     /// assert_eq!(total.value, 5);
     /// ```
     fn apply(&mut self, aggregate_type: &str, stream_id: &str, event: &eventfold::Event);
+
+    /// Folds one event in its stored form, which is what a store calls. As it is provided, it calls
+    /// [`apply`](Self::apply).
+    ///
+    /// # Errors
+    ///
+    /// Why the event cannot be read.
+    fn apply_stored(&mut self, stored: StoredEvent<'_>) -> Result<(), DecodeError> {
+        let record = stored.record();
+        let event = stored
+            .to_eventfold()
+            .map_err(|source| DecodeError::malformed(stored.name(), source))?;
+        self.apply(record.aggregate_type(), record.id(), &event);
+        Ok(())
+    }
 }

@@ -261,7 +261,7 @@ impl AggregateStore {
             }
             let mut events = Vec::new();
             load(&stream, StreamEnd::default(), behind.as_ref(), |loaded| {
-                events.push(loaded.to_eventfold()?);
+                events.push(loaded.event.to_eventfold()?);
                 Ok(ControlFlow::Continue(()))
             })?;
             Ok(events)

@@ -225,10 +225,10 @@ impl Projection for Hotspots {
     }
 
     fn apply(&mut self, _type: &str, _id: &str, event: &eventfold::Event) {
-        match FileChanged::from_eventfold(event) {
-            Ok(change) => self.add(change, event.actor.as_deref()),
-            // The store reports this as the reason why the read model cannot be read.
-            Err(error) => panic!("{error}"),
+        // The store reports this as the reason why the read model cannot be read.
+        let changes = FileChanged::from_eventfold(event).unwrap_or_else(|e| panic!("{e}"));
+        for change in changes {
+            self.add(change, event.actor.as_deref());
         }
     }
 }

@@ -174,7 +174,7 @@ fn apply(input: &Aggregate<'_>) -> TokenStream {
 /// fn encode_event(event: &BankAccountEvent, data: &mut Vec<u8>) -> Result<Cow<'static, str>, EncodeError> {
 ///     __private::encode_event(event, data)
 /// }
-/// fn decode_event(stored: StoredEvent<'_>) -> Result<BankAccountEvent, DecodeError> {
+/// fn decode_event(stored: StoredEvent<'_>) -> Result<Decoded<BankAccountEvent>, DecodeError> {
 ///     <BankAccountEvent as DomainEvent>::decode(stored)
 /// }
 /// fn knows_event(name: &str) -> bool {
@@ -202,7 +202,10 @@ fn stored_form(input: &Aggregate<'_>, event: &TokenStream) -> TokenStream {
 
         fn decode_event(
             __stored: __eventfold::StoredEvent<'_>,
-        ) -> ::core::result::Result<#event, __eventfold::DecodeError> {
+        ) -> ::core::result::Result<
+            __eventfold::Decoded<#event>,
+            __eventfold::DecodeError,
+        > {
             #as_event::decode(__stored)
         }
 

@@ -35,7 +35,7 @@ pub(crate) fn event(input: &Event<'_>) -> TokenStream {
 ///     <Self as EventPayload>::encode_struct(self, "MoneyDeposited", data)
 /// }
 ///
-/// fn decode(stored: StoredEvent<'_>) -> Result<Self, DecodeError> {
+/// fn decode(stored: StoredEvent<'_>) -> Result<Decoded<Self>, DecodeError> {
 ///     match stored.name() {
 ///         "MoneyDeposited" | "Deposited" => <Self as EventPayload>::decode_struct(stored),
 ///         _ => Err(stored.unknown()),
@@ -88,7 +88,7 @@ fn one(input: &Event<'_>, names: &Names) -> TokenStream {
 ///     }
 /// }
 ///
-/// fn decode(stored: StoredEvent<'_>) -> Result<Self, DecodeError> {
+/// fn decode(stored: StoredEvent<'_>) -> Result<Decoded<Self>, DecodeError> {
 ///     match stored.name() {
 ///         "opened" | "Opened" => <Self as EventPayload>::decode_variant(stored, "Opened"),
 ///         "closed" => <Self as EventPayload>::decode_variant(stored, "Closed"),
@@ -158,7 +158,10 @@ impl Signatures {
             decode: quote! {
                 fn decode(
                     __stored: __eventfold::StoredEvent<'_>,
-                ) -> ::core::result::Result<Self, __eventfold::DecodeError>
+                ) -> ::core::result::Result<
+                    __eventfold::Decoded<Self>,
+                    __eventfold::DecodeError,
+                >
             },
         }
     }

@@ -69,7 +69,7 @@ fn names(input: &Aggregate<'_>, events: &Enum) -> TokenStream {
 ///         }
 ///     }
 ///
-///     fn decode(stored: StoredEvent<'_>) -> Result<Self, DecodeError> {
+///     fn decode(stored: StoredEvent<'_>) -> Result<Decoded<Self>, DecodeError> {
 ///         if <Deposited as DomainEvent>::knows(stored.name()) {
 ///             return <Deposited as DomainEvent>::decode(stored).map(Self::Deposited);
 ///         }
@@ -94,7 +94,9 @@ fn domain_event(events: &Enum) -> TokenStream {
         let (event, variant) = (as_event(item), variant_of(item));
         quote_spanned! {at(item.variant.span())=>
             if #event::knows(__stored.name()) {
-                return #event::decode(__stored).map(Self::#variant);
+                return ::core::result::Result::Ok(
+                    #event::decode(__stored)?.map(Self::#variant),
+                );
             }
         }
     });
@@ -116,7 +118,10 @@ fn domain_event(events: &Enum) -> TokenStream {
 
             fn decode(
                 __stored: __eventfold::StoredEvent<'_>,
-            ) -> ::core::result::Result<Self, __eventfold::DecodeError> {
+            ) -> ::core::result::Result<
+                __eventfold::Decoded<Self>,
+                __eventfold::DecodeError,
+            > {
                 #(#decoded)*
                 ::core::result::Result::Err(__stored.unknown())
             }

@@ -164,14 +164,21 @@ const _: () = {
         }
         fn decode(
             __stored: __eventfold::StoredEvent<'_>,
-        ) -> ::core::result::Result<Self, __eventfold::DecodeError> {
+        ) -> ::core::result::Result<
+            __eventfold::Decoded<Self>,
+            __eventfold::DecodeError,
+        > {
             if <AccountOpened as __eventfold::DomainEvent>::knows(__stored.name()) {
-                return <AccountOpened as __eventfold::DomainEvent>::decode(__stored)
-                    .map(Self::AccountOpened);
+                return ::core::result::Result::Ok(
+                    <AccountOpened as __eventfold::DomainEvent>::decode(__stored)?
+                        .map(Self::AccountOpened),
+                );
             }
             if <Deposited as __eventfold::DomainEvent>::knows(__stored.name()) {
-                return <Deposited as __eventfold::DomainEvent>::decode(__stored)
-                    .map(Self::Deposited);
+                return ::core::result::Result::Ok(
+                    <Deposited as __eventfold::DomainEvent>::decode(__stored)?
+                        .map(Self::Deposited),
+                );
             }
             ::core::result::Result::Err(__stored.unknown())
         }
@@ -251,7 +258,10 @@ const _: () = {
         }
         fn decode_event(
             __stored: __eventfold::StoredEvent<'_>,
-        ) -> ::core::result::Result<BankAccountEvent, __eventfold::DecodeError> {
+        ) -> ::core::result::Result<
+            __eventfold::Decoded<BankAccountEvent>,
+            __eventfold::DecodeError,
+        > {
             <BankAccountEvent as __eventfold::DomainEvent>::decode(__stored)
         }
         fn knows_event(__name: &str) -> bool {

@@ -169,7 +169,10 @@ const _: () = {
         }
         fn decode(
             _: __eventfold::StoredEvent<'_>,
-        ) -> ::core::result::Result<Self, __eventfold::DecodeError> {
+        ) -> ::core::result::Result<
+            __eventfold::Decoded<Self>,
+            __eventfold::DecodeError,
+        > {
             ::core::unreachable!()
         }
     }

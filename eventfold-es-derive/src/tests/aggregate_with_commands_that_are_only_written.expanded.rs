@@ -61,7 +61,10 @@ const _: () = {
         }
         fn decode_event(
             __stored: __eventfold::StoredEvent<'_>,
-        ) -> ::core::result::Result<CounterEvent, __eventfold::DecodeError> {
+        ) -> ::core::result::Result<
+            __eventfold::Decoded<CounterEvent>,
+            __eventfold::DecodeError,
+        > {
             <CounterEvent as __eventfold::DomainEvent>::decode(__stored)
         }
         fn knows_event(__name: &str) -> bool {

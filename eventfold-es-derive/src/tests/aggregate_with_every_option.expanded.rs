@@ -141,14 +141,19 @@ const _: () = {
         }
         fn decode(
             __stored: __eventfold::StoredEvent<'_>,
-        ) -> ::core::result::Result<Self, __eventfold::DecodeError> {
+        ) -> ::core::result::Result<
+            __eventfold::Decoded<Self>,
+            __eventfold::DecodeError,
+        > {
             if <self::events::Deposited as __eventfold::DomainEvent>::knows(
                 __stored.name(),
             ) {
-                return <self::events::Deposited as __eventfold::DomainEvent>::decode(
-                        __stored,
-                    )
-                    .map(Self::Deposited);
+                return ::core::result::Result::Ok(
+                    <self::events::Deposited as __eventfold::DomainEvent>::decode(
+                            __stored,
+                        )?
+                        .map(Self::Deposited),
+                );
             }
             ::core::result::Result::Err(__stored.unknown())
         }
@@ -225,7 +230,10 @@ const _: () = {
         }
         fn decode_event(
             __stored: __eventfold::StoredEvent<'_>,
-        ) -> ::core::result::Result<Event, __eventfold::DecodeError> {
+        ) -> ::core::result::Result<
+            __eventfold::Decoded<Event>,
+            __eventfold::DecodeError,
+        > {
             <Event as __eventfold::DomainEvent>::decode(__stored)
         }
         fn knows_event(__name: &str) -> bool {

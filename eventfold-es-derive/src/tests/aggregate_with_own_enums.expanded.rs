@@ -46,7 +46,10 @@ const _: () = {
         }
         fn decode_event(
             __stored: __eventfold::StoredEvent<'_>,
-        ) -> ::core::result::Result<events::CounterEvent, __eventfold::DecodeError> {
+        ) -> ::core::result::Result<
+            __eventfold::Decoded<events::CounterEvent>,
+            __eventfold::DecodeError,
+        > {
             <events::CounterEvent as __eventfold::DomainEvent>::decode(__stored)
         }
         fn knows_event(__name: &str) -> bool {

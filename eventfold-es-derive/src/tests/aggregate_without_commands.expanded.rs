@@ -96,7 +96,10 @@ const _: () = {
         }
         fn decode_event(
             __stored: __eventfold::StoredEvent<'_>,
-        ) -> ::core::result::Result<Imported, __eventfold::DecodeError> {
+        ) -> ::core::result::Result<
+            __eventfold::Decoded<Imported>,
+            __eventfold::DecodeError,
+        > {
             <Imported as __eventfold::DomainEvent>::decode(__stored)
         }
         fn knows_event(__name: &str) -> bool {

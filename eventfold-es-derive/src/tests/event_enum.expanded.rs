@@ -65,7 +65,10 @@ const _: () = {
         }
         fn decode(
             __stored: __eventfold::StoredEvent<'_>,
-        ) -> ::core::result::Result<Self, __eventfold::DecodeError> {
+        ) -> ::core::result::Result<
+            __eventfold::Decoded<Self>,
+            __eventfold::DecodeError,
+        > {
             match __stored.name() {
                 "Added" => {
                     <Self as __eventfold::EventPayload>::decode_variant(

@@ -112,8 +112,8 @@ impl<A: Aggregate> Head<A> {
             io::Error::new(io::ErrorKind::InvalidData, text)
         };
         match guarded(|| A::decode_event(loaded.event)) {
-            Ok(Ok(event)) => self
-                .evolve(&[event])
+            Ok(Ok(events)) => self
+                .evolve(events.as_slice(), 1)
                 .map_err(|panic| failed(&format!("`evolve` panicked: {}", panic_message(&*panic)))),
             Ok(Err(DecodeError::UnknownName { .. }))
                 if A::UNKNOWN_EVENTS == UnknownEvents::Skip =>

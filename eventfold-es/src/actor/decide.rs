@@ -93,7 +93,7 @@ impl<A: Aggregate> Actor<A> {
             }
             Err(panic) => return self.panicked("serialize", &*panic),
         };
-        if let Err(panic) = head.evolve(&events) {
+        if let Err(panic) = head.evolve(&events, encoded.count()) {
             return self.panicked("evolve", &*panic);
         }
         tracing::info!(count = events.len(), "events decided");
@@ -160,11 +160,11 @@ impl<A: Aggregate> Actor<A> {
             };
             let last = known.version + known.count - 1;
             let mut events = Vec::new();
-            let mut position = 0;
+            let (mut count, mut position) = (0, 0);
             load(&stream, start, behind.as_ref(), |loaded: Loaded<'_>| {
                 if (known.version..=last).contains(&loaded.version) {
-                    let event = A::decode_event(loaded.event).map_err(std::io::Error::other)?;
-                    events.push(event);
+                    events.extend(A::decode_event(loaded.event).map_err(std::io::Error::other)?);
+                    count += 1;
                     position = loaded.position.unwrap_or(position);
                 }
                 Ok(if loaded.version < last {
@@ -173,7 +173,7 @@ impl<A: Aggregate> Actor<A> {
                     ControlFlow::Break(())
                 })
             })?;
-            if events.len() as u64 != known.count {
+            if count != known.count {
                 let text = format!(
                     "the events of idempotency key `{}` are not there",
                     known.key

@@ -23,10 +23,12 @@ pub(crate) struct Head<A> {
 }
 
 impl<A: Aggregate> Head<A> {
-    /// Folds events into the state. If `apply` panics the state is lost.
+    /// Folds events, which are stored as so many, into the state. If `apply` panics the state is
+    /// lost.
     pub(crate) fn evolve(
         &mut self,
         events: &[A::DomainEvent],
+        stored: u64,
     ) -> Result<(), Box<dyn std::any::Any + Send>> {
         let state = &mut self.state;
         self.state = guarded(move || {
@@ -36,7 +38,7 @@ impl<A: Aggregate> Head<A> {
             }
             state
         })?;
-        self.version += events.len() as u64;
+        self.version += stored;
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use super::{Actor, Reply, guarded};
 use crate::aggregate::Aggregate;
 use crate::engine::{Commit, EncodedEvents, Loaded, StreamEnd, load};
 use crate::error::panic_message;
-use crate::event::{DecodeError, StoredEvent, UnknownEvents};
+use crate::event::{DecodeError, Recorded, StoredEvent, UnknownEvents};
 
 impl<A: Aggregate> Actor<A> {
     pub(super) async fn inject(&mut self, event: eventfold::Event, reply: Reply<(), io::Error>) {
@@ -51,7 +51,12 @@ impl<A: Aggregate> Actor<A> {
             return Err(io::Error::other("the aggregate is not loaded"));
         };
         let data = event.data.to_string();
-        let stored = StoredEvent::new(&event.event_type, &data);
+        let id = self.stream.id();
+        let record = Recorded {
+            version: head.version + 1,
+            ..Recorded::of_eventfold(event, id.aggregate_type(), id.id())
+        };
+        let stored = StoredEvent::new(&event.event_type, &data).with_record(&record);
         let decoded = match guarded(|| A::decode_event(stored)) {
             Err(panic) => {
                 let text = format!("decoding panicked: {}", panic_message(&*panic));
@@ -72,7 +77,7 @@ impl<A: Aggregate> Actor<A> {
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         }
         if let Some(decoded) = decoded {
-            if let Err(panic) = head.evolve(&[decoded]) {
+            if let Err(panic) = head.evolve(decoded.as_slice(), 1) {
                 self.head = None;
                 let text = format!("`evolve` panicked: {}", panic_message(&*panic));
                 return Err(io::Error::new(io::ErrorKind::InvalidData, text));
@@ -107,7 +112,8 @@ impl<A: Aggregate> Actor<A> {
                     StreamEnd::default(),
                     behind.as_ref(),
                     |loaded: Loaded<'_>| {
-                        ids.extend(loaded.id().map(|id| xxh3_128(id.as_bytes())));
+                        let id = loaded.event.record().event_id();
+                        ids.extend(id.map(|id| xxh3_128(id.as_bytes())));
                         Ok(ControlFlow::Continue(()))
                     },
                 )?;

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
+use crate::event::{Meta, Recorded, StoredEvent};
 use crate::stream::StreamId;
 
 /// `,"sum":"` + 16 hex digits + `"}`.
@@ -172,10 +173,40 @@ pub(crate) struct Line<'a> {
     /// Seconds since 1970.
     #[serde(rename = "ts")]
     pub(crate) time: u64,
+    #[serde(borrow)]
+    pub(crate) id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(crate) actor: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(crate) meta: Option<&'a RawValue>,
     pub(crate) version: Option<u64>,
+    pub(crate) ms: Option<u64>,
     #[serde(rename = "pos")]
     pub(crate) position: Option<u64>,
     pub(crate) key: Option<String>,
+}
+
+impl Line<'_> {
+    /// What the line says of its event besides name and payload. Version and position are the
+    /// reader's to know: a line of another program says neither.
+    pub(crate) fn record<'a>(&'a self, stream: (&'a str, &'a str)) -> Recorded<'a> {
+        Recorded {
+            aggregate_type: stream.0,
+            id: stream.1,
+            version: self.version.unwrap_or(0),
+            position: self.position.unwrap_or(0),
+            ts: self.time,
+            ms: self.ms,
+            event_id: self.id.as_deref(),
+            actor: self.actor.as_deref(),
+            meta: self.meta.map_or(Meta::None, Meta::Json),
+        }
+    }
+
+    /// The event, with `record` as what is known of it besides.
+    pub(crate) fn event<'a>(&'a self, record: &'a Recorded<'a>) -> StoredEvent<'a> {
+        StoredEvent::new(&self.name, self.data.get()).with_record(record)
+    }
 }
 
 /// What is wrong with a line.

@@ -11,7 +11,7 @@ use super::disk;
 use super::line;
 use super::snapshot::Saved;
 use super::stream::{Behind, Stream, StreamEnd, stream_error};
-use crate::event::StoredEvent;
+use crate::event::{Recorded, StoredEvent};
 
 /// An event on its way from the file to whoever folds it.
 #[derive(Debug, Clone, Copy)]
@@ -23,23 +23,6 @@ pub(crate) struct Loaded<'a> {
     pub(crate) position: Option<u64>,
     /// Where its line begins.
     pub(crate) offset: u64,
-    line: &'a [u8],
-}
-
-impl Loaded<'_> {
-    /// The event's id, if it has one.
-    pub(crate) fn id(&self) -> Option<String> {
-        #[derive(serde::Deserialize)]
-        struct Id {
-            id: Option<String>,
-        }
-        serde_json::from_slice::<Id>(self.line).ok()?.id
-    }
-
-    /// The whole event.
-    pub(crate) fn to_eventfold(self) -> serde_json::Result<eventfold::Event> {
-        serde_json::from_slice(self.line)
-    }
 }
 
 /// What reading a stream to its end found out.
@@ -229,13 +212,17 @@ fn read_lines(
                 "version {stated} stands where {version} belongs"
             )));
         }
+        let id = stream.id();
+        let record = Recorded {
+            version,
+            ..read.record((id.aggregate_type(), id.id()))
+        };
         let flow = each(Loaded {
             version,
-            event: StoredEvent::new(&read.name, read.data.get()),
+            event: read.event(&record),
             key: read.key.as_deref(),
             position: read.position,
             offset,
-            line,
         })?;
         found.end = StreamEnd {
             version,

@@ -7,7 +7,7 @@ use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::event::{
-    DecodeError, DomainEvent, EncodeError, StoredEvent, decode_variant, encode_variant,
+    DecodeError, Decoded, DomainEvent, EncodeError, StoredEvent, decode_variant, encode_variant,
 };
 
 /// What goes to and from the `data` of a stored event.
@@ -24,7 +24,7 @@ pub trait EventPayload: Sized {
     fn encode_struct(&self, name: &'static str, data: &mut Vec<u8>) -> Result<(), EncodeError>;
 
     /// Reads an event struct from its payload.
-    fn decode_struct(stored: StoredEvent<'_>) -> Result<Self, DecodeError>;
+    fn decode_struct(stored: StoredEvent<'_>) -> Result<Decoded<Self>, DecodeError>;
 
     /// Appends the content of an event enum's `variant` to `data`.
     fn encode_variant(
@@ -35,7 +35,10 @@ pub trait EventPayload: Sized {
     ) -> Result<(), EncodeError>;
 
     /// Reads an event enum's `variant` from its content.
-    fn decode_variant(stored: StoredEvent<'_>, variant: &'static str) -> Result<Self, DecodeError>;
+    fn decode_variant(
+        stored: StoredEvent<'_>,
+        variant: &'static str,
+    ) -> Result<Decoded<Self>, DecodeError>;
 }
 
 #[diagnostic::do_not_recommend]
@@ -44,8 +47,8 @@ impl<E: Serialize + DeserializeOwned> EventPayload for E {
         serde_json::to_writer(data, self).map_err(|source| EncodeError::new(name, source))
     }
 
-    fn decode_struct(stored: StoredEvent<'_>) -> Result<Self, DecodeError> {
-        stored.payload()
+    fn decode_struct(stored: StoredEvent<'_>) -> Result<Decoded<Self>, DecodeError> {
+        stored.payload().map(Decoded::one)
     }
 
     fn encode_variant(
@@ -57,8 +60,11 @@ impl<E: Serialize + DeserializeOwned> EventPayload for E {
         encode_variant(self, variant, name, data)
     }
 
-    fn decode_variant(stored: StoredEvent<'_>, variant: &'static str) -> Result<Self, DecodeError> {
-        decode_variant(stored, variant)
+    fn decode_variant(
+        stored: StoredEvent<'_>,
+        variant: &'static str,
+    ) -> Result<Decoded<Self>, DecodeError> {
+        decode_variant(stored, variant).map(Decoded::one)
     }
 }
 
@@ -90,5 +96,12 @@ pub fn deserialize_event<'de, E: DomainEvent, D: Deserializer<'de>>(
 ) -> Result<E, D::Error> {
     let tagged = Tagged::deserialize(deserializer)?;
     let data = tagged.data.to_string();
-    E::decode(StoredEvent::new(&tagged.name, &data)).map_err(D::Error::custom)
+    let events = E::decode(StoredEvent::new(&tagged.name, &data)).map_err(D::Error::custom)?;
+    events.into_one().map_err(|events| {
+        let count = events.as_slice().len();
+        D::Error::custom(format!(
+            "`{}` is {count} events today, not one",
+            tagged.name
+        ))
+    })
 }

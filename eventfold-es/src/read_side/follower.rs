@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::checkpoint::{self, Checkpoint, Cursors};
-use crate::engine::{CommitLine, Engine, JournalReader};
+use crate::engine::{CommitLine, Engine, JournalReader, Line};
 use crate::error::panic_message;
+use crate::event::{DecodeError, Recorded, StoredEvent};
 
 /// How many events may pass between two saved checkpoints.
 const SAVE_EVENTS: u64 = 10_000;
@@ -32,14 +33,6 @@ pub(crate) struct Follower<S> {
     saved_at: Instant,
     /// Why the state cannot be trusted any more.
     failed: Option<String>,
-}
-
-/// One event on its way to a follower.
-pub(crate) struct Followed<'a> {
-    pub(crate) aggregate_type: &'a str,
-    pub(crate) id: &'a str,
-    pub(crate) position: u64,
-    pub(crate) event: &'a eventfold::Event,
 }
 
 impl<S: Serialize> Follower<S> {
@@ -84,7 +77,7 @@ impl<S: Serialize> Follower<S> {
         &mut self,
         types: &[&str],
         head: u64,
-        mut each: impl FnMut(&mut S, &Followed<'_>),
+        mut each: impl FnMut(&mut S, StoredEvent<'_>) -> Result<(), DecodeError>,
     ) -> io::Result<()> {
         if let Some(failed) = &self.failed {
             return Err(io::Error::other(failed.clone()));
@@ -105,27 +98,30 @@ impl<S: Serialize> Follower<S> {
             if types.contains(&commit.aggregate_type.as_ref()) {
                 let seen = cursors.as_ref().map_or(0, |cursors| cursors.seen(commit));
                 for i in first_new.max(seen)..commit.events.len() {
-                    let event = parse(commit, i)?;
-                    let followed = Followed {
-                        aggregate_type: &commit.aggregate_type,
-                        id: &commit.id,
+                    let line = read_line(commit, i)?;
+                    let record = Recorded {
+                        version: commit.version + i as u64,
                         position: commit.position + i as u64,
-                        event: &event,
+                        ..line.record((&commit.aggregate_type, &commit.id))
                     };
-                    let done = catch_unwind(AssertUnwindSafe(|| each(state, &followed)));
-                    if let Err(panic) = done {
+                    let event = line.event(&record);
+                    let failure = match catch_unwind(AssertUnwindSafe(|| each(state, event))) {
+                        Ok(Ok(())) => None,
+                        Ok(Err(error)) => Some(format!("cannot go on: {error}")),
+                        Err(panic) => Some(format!("panicked: {}", panic_message(&*panic))),
+                    };
+                    if let Some(failure) = failure {
                         let text = format!(
-                            "`{name}` panicked at position {}, event `{}` of {}/{}: {}",
-                            followed.position,
-                            event.event_type,
+                            "`{name}` at position {}, event `{}` of {}/{}: {failure}",
+                            record.position,
+                            event.name(),
                             commit.aggregate_type,
                             commit.id,
-                            panic_message(&*panic)
                         );
                         *failed = Some(text.clone());
                         return Err(io::Error::other(text));
                     }
-                    *position = followed.position;
+                    *position = record.position;
                 }
             }
             *position = commit.last();
@@ -163,7 +159,7 @@ impl<S: Serialize> Follower<S> {
     }
 }
 
-fn parse(commit: &CommitLine<'_>, i: usize) -> io::Result<eventfold::Event> {
+fn read_line<'a>(commit: &CommitLine<'a>, i: usize) -> io::Result<Line<'a>> {
     serde_json::from_str(commit.events[i].get()).map_err(|cause| {
         let position = commit.position + i as u64;
         let text = format!("the event at position {position} cannot be read: {cause}");

@@ -51,9 +51,8 @@ impl<P: Projection> Projecting<P> {
     fn follow(&mut self) -> io::Result<()> {
         let types = self.follower.state.subscriptions();
         let head = self.follower.head();
-        self.follower.follow(types, head, |state, followed| {
-            state.apply(followed.aggregate_type, followed.id, followed.event);
-        })
+        self.follower
+            .follow(types, head, |state, event| state.apply_stored(event))
     }
 
     /// Builds the projection again from the first event. The old state serves until that is done.

@@ -5,11 +5,11 @@ use std::io;
 use std::sync::Arc;
 
 use super::checkpoint::{self, Checkpoint, Unusable};
-use super::follower::{Followed, Follower};
+use super::follower::Follower;
 use super::outbox::{Outgoing, append_dead_letter};
-use crate::command::CommandEnvelope;
 use crate::engine::Engine;
-use crate::process_manager::ProcessManager;
+use crate::event::DecodeError;
+use crate::process_manager::{Outbox, ProcessManager};
 
 /// How many events are reacted to before their commands are dispatched and the place is saved: few
 /// enough that the targets still remember the keys of all of them, should they be sent again.
@@ -73,12 +73,14 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
         let Self { follower, outgoing } = self;
         let types = follower.state.subscriptions();
         let slice = head.min(follower.position() + SLICE);
-        follower.follow(types, slice, |state, followed| {
-            let envelopes = state.react(followed.aggregate_type, followed.id, followed.event);
-            for (i, mut envelope) in envelopes.into_iter().enumerate() {
-                fill_in(&mut envelope, M::NAME, followed, i);
-                outgoing.push_back(Outgoing { envelope });
-            }
+        follower.follow(types, slice, |state, event| {
+            let mut out = Outbox::new(M::NAME, event.record());
+            state.react_stored(event, &mut out)?;
+            let sent = out
+                .finish()
+                .map_err(|source| DecodeError::malformed(event.name(), source))?;
+            outgoing.extend(sent.into_iter().map(|envelope| Outgoing { envelope }));
+            Ok(())
         })?;
         Ok(follower.position() >= head)
     }
@@ -104,24 +106,5 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
             self.follower.save()?;
         }
         Ok(())
-    }
-}
-
-/// Says where a command comes from, as far as the process manager did not, and names it so that it
-/// takes effect once however often it is sent.
-fn fill_in(envelope: &mut CommandEnvelope, manager: &str, from: &Followed<'_>, index: usize) {
-    let context = &mut envelope.context;
-    let meta = from.event.meta.as_ref();
-    if context.correlation_id.is_none() {
-        context.correlation_id = meta
-            .and_then(|meta| meta.get("correlation_id"))
-            .and_then(|id| id.as_str())
-            .map(str::to_owned);
-    }
-    if context.causation_id.is_none() {
-        context.causation_id.clone_from(&from.event.id);
-    }
-    if context.idempotency_key.is_none() {
-        context.idempotency_key = Some(format!("{manager}/{}/{index}", from.position));
     }
 }

@@ -1,0 +1,112 @@
+//! What one stored event is today: [`Decoded`].
+
+use std::iter::Chain;
+use std::{option, vec};
+
+/// The events that a stored event is read as: one, or none or several if it was retired or split
+/// since it was written.
+///
+/// ```
+/// use eventfold_es::Decoded;
+///
+/// let one = Decoded::one("opened");
+/// assert_eq!(one.map(str::len).into_iter().collect::<Vec<_>>(), [6]);
+///
+/// let split = Decoded::many(vec!["opened", "deposited"]);
+/// assert_eq!(split.as_slice().len(), 2);
+/// assert!(Decoded::<&str>::none().as_slice().is_empty());
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decoded<E>(Events<E>);
+
+/// The usual case takes no allocation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Events<E> {
+    One(E),
+    Many(Vec<E>),
+}
+
+impl<E> Decoded<E> {
+    /// One event.
+    ///
+    /// See the example of [`Decoded`].
+    #[must_use]
+    pub fn one(event: E) -> Self {
+        Self(Events::One(event))
+    }
+
+    /// Several events, in order.
+    ///
+    /// See the example of [`Decoded`].
+    #[must_use]
+    pub fn many(events: Vec<E>) -> Self {
+        Self(Events::Many(events))
+    }
+
+    /// No event: the stored one means nothing any more.
+    ///
+    /// See the example of [`Decoded`].
+    #[must_use]
+    pub fn none() -> Self {
+        Self(Events::Many(Vec::new()))
+    }
+
+    /// The events, in order.
+    ///
+    /// See the example of [`Decoded`].
+    #[must_use]
+    pub fn as_slice(&self) -> &[E] {
+        match &self.0 {
+            Events::One(event) => std::slice::from_ref(event),
+            Events::Many(events) => events,
+        }
+    }
+
+    /// The event if there is exactly one.
+    ///
+    /// # Errors
+    ///
+    /// The whole if there is none, or several.
+    ///
+    /// ```
+    /// # use eventfold_es::Decoded;
+    /// assert_eq!(Decoded::one(5).into_one(), Ok(5));
+    /// assert!(Decoded::<u8>::none().into_one().is_err());
+    /// ```
+    pub fn into_one(self) -> Result<E, Self> {
+        match self.0 {
+            Events::One(event) => Ok(event),
+            Events::Many(mut events) => match events.pop() {
+                Some(event) if events.is_empty() => Ok(event),
+                last => {
+                    events.extend(last);
+                    Err(Self::many(events))
+                }
+            },
+        }
+    }
+
+    /// Each event passed through `into`.
+    ///
+    /// See the example of [`Decoded`].
+    #[must_use]
+    pub fn map<T>(self, mut into: impl FnMut(E) -> T) -> Decoded<T> {
+        Decoded(match self.0 {
+            Events::One(event) => Events::One(into(event)),
+            Events::Many(events) => Events::Many(events.into_iter().map(into).collect()),
+        })
+    }
+}
+
+impl<E> IntoIterator for Decoded<E> {
+    type Item = E;
+    type IntoIter = Chain<option::IntoIter<E>, vec::IntoIter<E>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        let (one, many) = match self.0 {
+            Events::One(event) => (Some(event), Vec::new()),
+            Events::Many(events) => (None, events),
+        };
+        one.into_iter().chain(many)
+    }
+}

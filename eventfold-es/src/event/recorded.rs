@@ -1,0 +1,254 @@
+//! What is known of an event besides its name and payload: [`Recorded`].
+
+use std::borrow::Cow;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::stream::{Position, Version};
+
+/// An event on record: whose it is, where it stands, when it came about and on whose behalf.
+///
+/// It is borrowed from the line that holds the event; what is asked for seldom is read when it is
+/// asked for.
+///
+/// ```
+/// use eventfold_es::{Recorded, StoredEvent};
+///
+/// let event = eventfold::Event::new("Deposited", serde_json::json!({ "amount": 5 }))
+///     .with_actor("ann")
+///     .with_meta(serde_json::json!({ "correlation_id": "r-1" }));
+/// let record = Recorded::of_eventfold(&event, "account", "alice");
+/// assert_eq!((record.aggregate_type(), record.id()), ("account", "alice"));
+/// assert_eq!(record.actor(), Some("ann"));
+/// assert_eq!(record.correlation_id().as_deref(), Some("r-1"));
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Recorded<'a> {
+    pub(crate) aggregate_type: &'a str,
+    pub(crate) id: &'a str,
+    /// 0 where it is not known.
+    pub(crate) version: u64,
+    /// 0 where it is not known.
+    pub(crate) position: u64,
+    /// Seconds since 1970, as `eventfold` has them.
+    pub(crate) ts: u64,
+    /// Milliseconds since 1970, if whoever wrote the event had them.
+    pub(crate) ms: Option<u64>,
+    pub(crate) event_id: Option<&'a str>,
+    pub(crate) actor: Option<&'a str>,
+    pub(crate) meta: Meta<'a>,
+}
+
+/// An event's `meta`, read or not.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Meta<'a> {
+    None,
+    Json(&'a RawValue),
+    Value(&'a Value),
+}
+
+/// The members of `meta` that the framework writes.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Known<'a> {
+    #[serde(borrow)]
+    correlation_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    causation_id: Option<Text<'a>>,
+}
+
+/// A member that is text, or something else that is not ours.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Text<'a> {
+    Text(#[serde(borrow)] Cow<'a, str>),
+    Other(serde::de::IgnoredAny),
+}
+
+impl Recorded<'static> {
+    /// Of an event of which nothing is known.
+    pub(crate) const NOTHING: Self = Self {
+        aggregate_type: "",
+        id: "",
+        version: 0,
+        position: 0,
+        ts: 0,
+        ms: None,
+        event_id: None,
+        actor: None,
+        meta: Meta::None,
+    };
+}
+
+impl<'a> Recorded<'a> {
+    /// The record of an event of `eventfold`'s, in the stream `aggregate_type/id`. Version and
+    /// position, which such an event does not say, are 0.
+    ///
+    /// See the example of [`Recorded`].
+    #[must_use]
+    pub fn of_eventfold(event: &'a eventfold::Event, aggregate_type: &'a str, id: &'a str) -> Self {
+        Self {
+            aggregate_type,
+            id,
+            ts: event.ts,
+            event_id: event.id.as_deref(),
+            actor: event.actor.as_deref(),
+            meta: event.meta.as_ref().map_or(Meta::None, Meta::Value),
+            ..Recorded::NOTHING
+        }
+    }
+
+    /// The aggregate's type, which is the first half of the stream's name.
+    ///
+    /// See the example of [`Recorded`].
+    #[must_use]
+    pub fn aggregate_type(&self) -> &'a str {
+        self.aggregate_type
+    }
+
+    /// The aggregate's id, which is the second half of the stream's name.
+    ///
+    /// See the example of [`Recorded`].
+    #[must_use]
+    pub fn id(&self) -> &'a str {
+        self.id
+    }
+
+    /// The event's version in its stream, from 1 on; 0 if it is in no store.
+    ///
+    /// ```
+    /// # use eventfold_es::{Recorded, Version};
+    /// let event = eventfold::Event::new("Closed", serde_json::Value::Null);
+    /// assert_eq!(u64::from(Recorded::of_eventfold(&event, "account", "a").version()), 0);
+    /// ```
+    #[must_use]
+    pub fn version(&self) -> Version {
+        Version::new(self.version)
+    }
+
+    /// The event's position in the store, from 1 on; the beginning if it is in no store, or if the
+    /// reader does not know it: of an event that another program wrote, only what follows the
+    /// journal does.
+    ///
+    /// ```
+    /// # use eventfold_es::{Position, Recorded};
+    /// let event = eventfold::Event::new("Closed", serde_json::Value::Null);
+    /// let record = Recorded::of_eventfold(&event, "account", "a");
+    /// assert_eq!(record.position(), Position::default());
+    /// ```
+    #[must_use]
+    pub fn position(&self) -> Position {
+        Position::new(self.position)
+    }
+
+    /// When the event came about: to the millisecond, or to the second if another program wrote it.
+    /// A time that the system has no value for is 1970.
+    ///
+    /// ```
+    /// # use eventfold_es::Recorded;
+    /// let event = eventfold::Event::new("Closed", serde_json::Value::Null);
+    /// let age = Recorded::of_eventfold(&event, "account", "a").time().elapsed()?;
+    /// assert!(age.as_secs() < 60);
+    /// # Ok::<(), std::time::SystemTimeError>(())
+    /// ```
+    #[must_use]
+    pub fn time(&self) -> SystemTime {
+        let since = Duration::from_millis(self.unix_millis());
+        UNIX_EPOCH.checked_add(since).unwrap_or(UNIX_EPOCH)
+    }
+
+    /// [`time`](Self::time) in milliseconds since 1970.
+    ///
+    /// ```
+    /// # use eventfold_es::Recorded;
+    /// let mut event = eventfold::Event::new("Closed", serde_json::Value::Null);
+    /// event.ts = 2;
+    /// assert_eq!(Recorded::of_eventfold(&event, "account", "a").unix_millis(), 2_000);
+    /// ```
+    #[must_use]
+    pub fn unix_millis(&self) -> u64 {
+        self.ms.unwrap_or_else(|| self.ts.saturating_mul(1000))
+    }
+
+    /// The event's own id, which every event has that a store wrote.
+    ///
+    /// ```
+    /// # use eventfold_es::Recorded;
+    /// let event = eventfold::Event::new("Closed", serde_json::Value::Null).with_id("e-1");
+    /// assert_eq!(Recorded::of_eventfold(&event, "account", "a").event_id(), Some("e-1"));
+    /// ```
+    #[must_use]
+    pub fn event_id(&self) -> Option<&'a str> {
+        self.event_id
+    }
+
+    /// Who sent the command, if its context said so.
+    ///
+    /// See the example of [`Recorded`].
+    #[must_use]
+    pub fn actor(&self) -> Option<&'a str> {
+        self.actor
+    }
+
+    /// The id of the request or the workflow that the event belongs to, if it has one.
+    ///
+    /// See the example of [`Recorded`].
+    #[must_use]
+    pub fn correlation_id(&self) -> Option<Cow<'a, str>> {
+        self.text("correlation_id", |known| known.correlation_id)
+    }
+
+    /// The id of the event or message that led to this one, if it is known.
+    ///
+    /// ```
+    /// # use eventfold_es::Recorded;
+    /// let event = eventfold::Event::new("Closed", serde_json::Value::Null)
+    ///     .with_meta(serde_json::json!({ "causation_id": "e-1" }));
+    /// let record = Recorded::of_eventfold(&event, "account", "a");
+    /// assert_eq!(record.causation_id().as_deref(), Some("e-1"));
+    /// ```
+    #[must_use]
+    pub fn causation_id(&self) -> Option<Cow<'a, str>> {
+        self.text("causation_id", |known| known.causation_id)
+    }
+
+    /// The event's `meta` as JSON, `None` if it has none: what the command's context gave as
+    /// metadata, and the ids.
+    ///
+    /// ```
+    /// # use eventfold_es::Recorded;
+    /// let event = eventfold::Event::new("Closed", serde_json::Value::Null)
+    ///     .with_meta(serde_json::json!({ "ip": "::1" }));
+    /// let record = Recorded::of_eventfold(&event, "account", "a");
+    /// assert_eq!(record.metadata().unwrap()["ip"], "::1");
+    /// ```
+    #[must_use]
+    pub fn metadata(&self) -> Option<Value> {
+        match self.meta {
+            Meta::None => None,
+            Meta::Json(json) => serde_json::from_str(json.get()).ok(),
+            Meta::Value(value) => Some(value.clone()),
+        }
+    }
+
+    fn text(
+        &self,
+        name: &str,
+        take: impl FnOnce(Known<'a>) -> Option<Text<'a>>,
+    ) -> Option<Cow<'a, str>> {
+        match self.meta {
+            Meta::None => None,
+            Meta::Json(json) => {
+                let known: Known<'a> = serde_json::from_str(json.get()).ok()?;
+                match take(known)? {
+                    Text::Text(text) => Some(text),
+                    Text::Other(_) => None,
+                }
+            }
+            Meta::Value(value) => value.get(name)?.as_str().map(Cow::Borrowed),
+        }
+    }
+}

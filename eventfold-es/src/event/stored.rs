@@ -1,0 +1,183 @@
+//! An event as it stands in a line: [`StoredEvent`], and why it could not be read.
+
+use std::fmt;
+
+use super::{Meta, Recorded};
+
+/// An event in its stored form: a name, and a payload that is JSON text. Both are borrowed from the
+/// line that holds them.
+///
+/// ```
+/// use eventfold_es::StoredEvent;
+///
+/// let stored = StoredEvent::new("Deposited", r#"{"amount":5}"#);
+/// assert_eq!(stored.to_string(), r#"Deposited {"amount":5}"#);
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct StoredEvent<'a> {
+    name: &'a str,
+    data: &'a str,
+    record: &'a Recorded<'a>,
+}
+
+impl<'a> StoredEvent<'a> {
+    /// A stored event from its name and its payload, which is JSON text; neither is checked.
+    ///
+    /// ```
+    /// # use eventfold_es::StoredEvent;
+    /// let stored = StoredEvent::new("Closed", "null");
+    /// ```
+    #[must_use]
+    pub fn new(name: &'a str, data: &'a str) -> Self {
+        Self {
+            name,
+            data,
+            record: &Recorded::NOTHING,
+        }
+    }
+
+    /// The same event with what is known of it besides.
+    ///
+    /// ```
+    /// # use eventfold_es::{Recorded, StoredEvent};
+    /// let event = eventfold::Event::new("Closed", serde_json::Value::Null);
+    /// let record = Recorded::of_eventfold(&event, "account", "alice");
+    /// let stored = StoredEvent::new("Closed", "null").with_record(&record);
+    /// assert_eq!(stored.record().id(), "alice");
+    /// ```
+    #[must_use]
+    pub fn with_record(self, record: &'a Recorded<'a>) -> Self {
+        Self { record, ..self }
+    }
+
+    /// The stored name.
+    ///
+    /// ```
+    /// # use eventfold_es::StoredEvent;
+    /// assert_eq!(StoredEvent::new("Closed", "null").name(), "Closed");
+    /// ```
+    #[must_use]
+    pub fn name(&self) -> &'a str {
+        self.name
+    }
+
+    /// The payload as JSON text.
+    ///
+    /// ```
+    /// # use eventfold_es::StoredEvent;
+    /// assert_eq!(StoredEvent::new("Closed", "null").data(), "null");
+    /// ```
+    #[must_use]
+    pub fn data(&self) -> &'a str {
+        self.data
+    }
+
+    /// What is known of the event besides: its stream, its place, its time.
+    ///
+    /// See the example of [`with_record`](Self::with_record).
+    #[must_use]
+    pub fn record(&self) -> &'a Recorded<'a> {
+        self.record
+    }
+
+    /// The whole as an event of `eventfold`'s.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the payload or the `meta`, if that cannot be read into memory.
+    ///
+    /// ```
+    /// # use eventfold_es::StoredEvent;
+    /// let event = StoredEvent::new("Deposited", r#"{"amount":5}"#).to_eventfold()?;
+    /// assert_eq!(event.data["amount"], 5);
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    pub fn to_eventfold(&self) -> serde_json::Result<eventfold::Event> {
+        Ok(eventfold::Event {
+            event_type: self.name.to_owned(),
+            data: serde_json::from_str(self.data)?,
+            ts: self.record.ts,
+            id: self.record.event_id.map(str::to_owned),
+            actor: self.record.actor.map(str::to_owned),
+            meta: match self.record.meta {
+                Meta::None => None,
+                Meta::Json(json) => serde_json::from_str(json.get())?,
+                Meta::Value(value) => Some(value.clone()),
+            },
+        })
+    }
+
+    /// Reads the payload as a `T`.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError::Malformed`] if the payload is not a `T`.
+    ///
+    /// ```
+    /// # use eventfold_es::StoredEvent;
+    /// let amounts: [u64; 2] = StoredEvent::new("Split", "[2, 3]").payload()?;
+    /// assert_eq!(amounts, [2, 3]);
+    /// # Ok::<(), eventfold_es::DecodeError>(())
+    /// ```
+    pub fn payload<T: serde::de::Deserialize<'a>>(&self) -> Result<T, DecodeError> {
+        serde_json::from_str(self.data).map_err(|source| DecodeError::malformed(self.name, source))
+    }
+
+    /// [`DecodeError::UnknownName`] for this event: what [`DomainEvent::decode`](crate::DomainEvent::decode) returns of a name
+    /// that it does not know.
+    ///
+    /// ```
+    /// # use eventfold_es::StoredEvent;
+    /// let error = StoredEvent::new("Closed", "null").unknown();
+    /// assert_eq!(error.to_string(), "no event is named `Closed`");
+    /// ```
+    #[must_use]
+    pub fn unknown(&self) -> DecodeError {
+        DecodeError::UnknownName {
+            name: self.name.to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for StoredEvent<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, self.data)
+    }
+}
+
+/// A stored event could not be read.
+///
+/// ```
+/// # use eventfold_es::{Aggregate, DecodeError, StoredEvent, __private::example::Counter};
+/// let unknown = Counter::decode_event(StoredEvent::new("Removed", "null"));
+/// assert!(matches!(unknown, Err(DecodeError::UnknownName { name }) if name == "Removed"));
+/// let malformed = Counter::decode_event(StoredEvent::new("Added", r#"{"amount":"5"}"#));
+/// assert!(matches!(malformed, Err(DecodeError::Malformed { .. })));
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// No event of the set has this name or alias.
+    #[error("no event is named `{name}`")]
+    UnknownName {
+        /// The stored name.
+        name: String,
+    },
+    /// The name is known, the payload is not what that event holds.
+    #[error("event `{name}` cannot be read: {source}")]
+    Malformed {
+        /// The stored name.
+        name: String,
+        /// What is wrong with the payload.
+        source: serde_json::Error,
+    },
+}
+
+impl DecodeError {
+    pub(crate) fn malformed(name: &str, source: serde_json::Error) -> Self {
+        Self::Malformed {
+            name: name.to_owned(),
+            source,
+        }
+    }
+}
