@@ -10,6 +10,7 @@ mod disk;
 mod golden;
 mod kill;
 mod limits;
+mod lost_streams;
 mod many_aggregates;
 mod model;
 mod process_managers;
