@@ -12,6 +12,7 @@ mod golden;
 mod kill;
 mod limits;
 mod live;
+mod lost_streams;
 mod many_aggregates;
 mod model;
 mod process_managers;

@@ -1,9 +1,10 @@
 //! Each call to the disk made to fail in turn: callers get the error, nothing is half stored, and the
 //! store goes on or says that it must be opened again.
 
-use std::io;
-
-use super::{Account, Everything, check, id, note, open, runtime, temp_dir};
+use super::{
+    Account, EACCES, EINTR, EIO, EMFILE, ENOSPC, Everything, check, id, note, open, runtime,
+    temp_dir,
+};
 use crate::engine::disk::faults::{Call, Fault, Watch};
 use crate::{AggregateStore, CommandContext, ExecuteError, Position, Subscription};
 
@@ -96,6 +97,13 @@ async fn try_fault(fault: Fault) -> Result<bool, String> {
     if must_be_opened_again && later.iter().any(|(_, outcome)| *outcome == Outcome::Stored) {
         return Err(format!("a failed store stored something: {later:?}"));
     }
+    if fault.error == EINTR
+        && outcomes
+            .iter()
+            .any(|(_, outcome)| *outcome != Outcome::Stored)
+    {
+        return Err(format!("an interrupted call was noticed: {outcomes:?}"));
+    }
     if !must_be_opened_again && later.iter().any(|(_, outcome)| *outcome != Outcome::Stored) {
         return Err(format!("the store does not go on: {later:?}"));
     }
@@ -140,13 +148,13 @@ fn of(outcomes: &[(u64, Outcome)], wanted: Outcome) -> Vec<u64> {
 }
 
 /// Makes each call of a kind fail in turn, until a run has fewer calls than that.
-fn try_all(call: Call, kind: io::ErrorKind, lasting: bool, partly: usize) -> usize {
+fn try_all(call: Call, error: i32, lasting: bool, partly: usize) {
     let mut cases = 0;
     for number in 1.. {
         let fault = Fault {
             call,
             number,
-            kind,
+            error,
             lasting,
             partly,
         };
@@ -157,35 +165,53 @@ fn try_all(call: Call, kind: io::ErrorKind, lasting: bool, partly: usize) -> usi
         }
     }
     assert!(cases > 0, "no {call:?} ever failed");
-    cases
 }
 
 #[test]
 fn a_write_that_fails_stores_nothing_or_stands() {
     for lasting in [false, true] {
-        try_all(Call::Write, io::ErrorKind::StorageFull, lasting, 0);
-        try_all(Call::Write, io::ErrorKind::StorageFull, lasting, 100);
+        for error in [ENOSPC, EIO] {
+            try_all(Call::Write, error, lasting, 0);
+            try_all(Call::Write, error, lasting, 100);
+        }
     }
 }
 
 #[test]
 fn a_sync_that_fails_ends_the_store_until_it_is_opened_again_or_concerns_no_command() {
     for lasting in [false, true] {
-        try_all(Call::Sync, io::ErrorKind::Other, lasting, 0);
+        try_all(Call::Sync, EIO, lasting, 0);
+        try_all(Call::Sync, ENOSPC, lasting, 0);
     }
 }
 
 #[test]
 fn a_file_that_cannot_be_opened_is_an_error_of_the_commands_that_need_it() {
     for lasting in [false, true] {
-        try_all(Call::Open, io::ErrorKind::PermissionDenied, lasting, 0);
-        try_all(Call::CreateDir, io::ErrorKind::StorageFull, lasting, 0);
+        for error in [EACCES, EMFILE, EIO] {
+            try_all(Call::Open, error, lasting, 0);
+        }
+        try_all(Call::CreateDir, ENOSPC, lasting, 0);
     }
 }
 
 #[test]
 fn a_rename_that_fails_concerns_no_command() {
     for lasting in [false, true] {
-        try_all(Call::Rename, io::ErrorKind::Other, lasting, 0);
+        try_all(Call::Rename, EIO, lasting, 0);
+    }
+}
+
+#[test]
+fn a_call_that_a_signal_interrupts_is_made_again_and_nobody_notices() {
+    for (call, partly) in [
+        (Call::Open, 0),
+        (Call::Write, 0),
+        (Call::Write, 100),
+        (Call::Sync, 0),
+        (Call::Rename, 0),
+        (Call::CreateDir, 0),
+    ] {
+        try_all(call, EINTR, false, partly);
     }
 }
