@@ -17,6 +17,7 @@ use crate::command::CommandEnvelope;
 use crate::event::StoredEvent;
 use crate::process_manager::{Outbox, ProcessManager};
 use crate::projection::Projection;
+use crate::read_side::Order;
 
 /// A projection that has seen no event yet.
 ///
@@ -342,17 +343,28 @@ fn react<M: ProcessManager>(manager: &mut M, event: &Told) -> Result<Vec<String>
     })
 }
 
-/// What an outbox holds, a line for each command.
+/// What an outbox holds, a line for each command, timer and cancellation.
 fn sent(out: Outbox<'_>) -> Result<Vec<String>, String> {
-    let commands = out.finish().map_err(|error| error.to_string())?;
-    let line = |command: &CommandEnvelope| {
+    let command = |command: &CommandEnvelope| {
         let mut line = serde_json::to_value(command).map_err(|error| error.to_string())?;
         if let Some(context) = line["context"].as_object_mut() {
             context.retain(|_, value| !value.is_null());
         }
-        Ok(line.to_string())
+        Ok::<_, String>(line.to_string())
     };
-    commands.iter().map(line).collect()
+    let orders = out.finish().map_err(|error| error.to_string())?;
+    let lines = orders.iter().map(|order| match order {
+        Order::Send(envelope) => command(envelope),
+        Order::Schedule(key, timer) => {
+            let (key, due) = (key.trim_start_matches('='), timer.due);
+            Ok(format!(
+                "timer `{key}` at {due} ms: {}",
+                command(&timer.envelope)?
+            ))
+        }
+        Order::Cancel(key) => Ok(format!("cancel `{}`", key.trim_start_matches('='))),
+    });
+    lines.collect()
 }
 
 #[track_caller]
