@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use eventfold_es::prelude::*;
 use eventfold_es::{Outbox, ProcessManager, React, Recorded};
 use serde::{Deserialize, Serialize};
 
