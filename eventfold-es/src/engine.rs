@@ -20,6 +20,7 @@ mod committer;
 #[cfg(test)]
 mod crash;
 pub(crate) mod disk;
+mod ends;
 mod files;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
@@ -108,13 +109,14 @@ impl Engine {
         let base = OpenDir::new(base)?;
         let opened = open::open(&base, extra)?;
 
-        let upkeep = Upkeep::start(base, opened.journal.dir())?;
+        let ends = opened.streams.ends().clone();
+        let upkeep = Upkeep::start(base, opened.journal.dir(), ends)?;
         let keeper = upkeep.keeper();
         let shared = Shared::new(opened.journal.end().position);
         let index = opened.journal.index();
         let (requests, queue) = channel();
         let (end, ended) = watch::channel(false);
-        let lagging = Arc::<Lagging>::default();
+        let lagging = Arc::new(Lagging::new(opened.refused));
         let committer = Committer::new(
             shared.clone(),
             queue,
@@ -329,8 +331,14 @@ impl Engine {
             return Err(error.to_io());
         }
         if self.shared.is_left_behind() {
-            let text = "the next open has to bring a stream's file up to the journal";
-            return Err(io::Error::other(text));
+            let text = "the next open has to bring the files of streams up to the journal";
+            let files: Vec<String> = self
+                .lagging
+                .files()
+                .iter()
+                .map(|f| f.display().to_string())
+                .collect();
+            return Err(io::Error::other(format!("{text}: {}", files.join(", "))));
         }
         Ok(())
     }

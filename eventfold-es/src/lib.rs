@@ -57,6 +57,43 @@
 //! # }
 //! ```
 //!
+//! # Reading
+//!
+//! * One aggregate: [`AggregateHandle::state`], or [`inspect`](AggregateHandle::inspect) without a copy.
+//! * A read model over many: [`derive@Projection`], which folds typed events in the order of the store.
+//!   [`projection`](AggregateStore::projection) returns a copy, [`read`](AggregateStore::read) lends
+//!   it, [`wait_for`](AggregateStore::wait_for) waits for a position.
+//! * A read model elsewhere, in a database for example: [`subscribe`](AggregateStore::subscribe).
+//! * A workflow that answers events with commands: [`derive@ProcessManager`].
+//!
+//! ```
+//! # use eventfold_es::__private::example::{Add, Counter, CounterEvent};
+//! use eventfold_es::prelude::*;
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Debug, Clone, Default, Serialize, Deserialize, Projection)]
+//! #[projection(aggregates(Counter))]
+//! struct Latest {
+//!     counter: String,
+//! }
+//!
+//! impl Project<Counter> for Latest {
+//!     fn project(&mut self, _: &CounterEvent, record: &Recorded<'_>) {
+//!         self.counter = record.id().to_owned();
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let dir = tempfile::tempdir()?;
+//! # let path = dir.path();
+//! let store = AggregateStore::builder(path).projection::<Latest>().open().await?;
+//! store.get::<Counter>("c-1").await?.send(Add(5)).await?;
+//! store.read(|latest: &Latest| assert_eq!(latest.counter, "c-1")).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! An aggregate can as well implement [`Aggregate`](trait@Aggregate) by hand, exactly as with
 //! eventfold-es 0.2.0, whose API and files this version keeps usable.
 //!
@@ -190,7 +227,7 @@
 //! * `handle`, `bus`, `store`: the runtime side, what a user calls;
 //! * `actor`: mailbox, deciding, activation and passivation;
 //! * `engine`: everything that touches the disk, behind a seam whose unit is the commit;
-//! * `projection`, `process_manager`, `read_side`: what follows the journal.
+//! * `projection`, `process_manager`, `read_side`, `subscription`: what follows the journal.
 
 #[doc(hidden)]
 #[path = "private.rs"]

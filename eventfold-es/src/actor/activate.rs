@@ -16,6 +16,7 @@ impl<A: Aggregate> Actor<A> {
     pub(super) async fn activate(&mut self) -> Result<Head<A>, StateError> {
         self.engine.settle(&self.stream).await?;
         let is_new = self.stream.tail().behind.is_none()
+            && self.stream.known_end() == 0
             && matches!(self.stream.dir().try_exists(), Ok(false));
         let (mut head, found) = if is_new {
             (Head::empty(), Found::default())

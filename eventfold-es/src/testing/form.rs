@@ -57,6 +57,11 @@ impl Form {
         })
     }
 
+    /// Whether both are the same, but for the order of what has none.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        (&self.name, self.version) == (&other.name, other.version) && alike(&self.data, &other.data)
+    }
+
     /// As a line, without what only a store knows.
     pub(super) fn line(&self) -> String {
         let (name, data) = (json!(self.name), &self.data);
@@ -127,16 +132,38 @@ pub(super) fn comes_back<E>(
     let events = read
         .as_ref()
         .map_err(|error| format!("{title}: {error}\n  {line}"))?;
-    let back: Result<Vec<String>, String> = events
-        .as_slice()
-        .iter()
-        .map(|event| form_of(event).map(|form| form.line()))
-        .collect();
+    let back: Result<Vec<Form>, String> = events.as_slice().iter().map(form_of).collect();
     let back = back.map_err(|error| format!("{title}: {error}"))?;
-    if back.as_slice() != std::slice::from_ref(&line) {
-        return Err(format!("{title}\n\n{}", diff(&[line], &back)));
+    match back.as_slice() {
+        [back] if back.is_like(form) => Ok(()),
+        back => Err(format!("{title}\n\n{}", diff(&[line], &lines(back)))),
     }
-    Ok(())
+}
+
+/// Events, a line for each.
+pub(super) fn lines(forms: &[Form]) -> Vec<String> {
+    forms.iter().map(Form::line).collect()
+}
+
+/// Whether both are the same, where the elements of arrays may stand in any order: a `HashSet` has
+/// another one each time that it is read.
+pub(super) fn alike(a: &Value, b: &Value) -> bool {
+    a == b || sorted(a) == sorted(b)
+}
+
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Array(elements) => {
+            let mut elements: Vec<Value> = elements.iter().map(sorted).collect();
+            elements.sort_by_cached_key(Value::to_string);
+            Value::Array(elements)
+        }
+        Value::Object(members) => {
+            let sorted = |(key, value): (&String, &Value)| (key.clone(), sorted(value));
+            Value::Object(members.iter().map(sorted).collect())
+        }
+        value => value.clone(),
+    }
 }
 
 /// What `state` is in its saved form; `what` names it in an error.
@@ -167,7 +194,7 @@ pub(super) fn restored<S: Serialize + DeserializeOwned>(
 
 /// An error that begins with `title` if the states are not the same.
 pub(super) fn same(title: &str, expected: &Value, actual: &Value) -> Result<(), String> {
-    if expected == actual {
+    if alike(expected, actual) {
         return Ok(());
     }
     Err(format!(

@@ -144,7 +144,7 @@ impl<E: DomainEvent> EventHistory<E> {
 
     fn compare(&self) -> Vec<String> {
         let mut problems = Vec::new();
-        let mut samples = sample::read_all(&self.dir, &mut problems);
+        let samples = sample::read_all(&self.dir, &mut problems);
         let mut given = BTreeMap::new();
         for form in &self.given {
             match form {
@@ -170,12 +170,11 @@ impl<E: DomainEvent> EventHistory<E> {
                         version,
                         data: form.data.clone(),
                     };
-                    match sample.write(&file) {
-                        Ok(()) => drop(samples.insert(file, sample)),
-                        Err(error) => {
-                            problems.push(format!("{} cannot be written: {error}", file.display()));
-                        }
-                    }
+                    let written = still_readable::<E>(&file, &sample, None).and_then(|()| {
+                        let written = sample.write(&file);
+                        written.map_err(|e| format!("{} cannot be written: {e}", file.display()))
+                    });
+                    problems.extend(written.err());
                 }
                 Some(_) => problems.push(format!(
                     "event `{name}` has no sample of version {version}: `{HOW_TO_BLESS}` writes {}, \

@@ -9,9 +9,10 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
 use super::diff::{diff, listed};
-use super::form::{Form, Place, pretty, restored, round_trip, same, saved};
+use super::form::{Form, Place, alike, pretty, restored, round_trip, same, saved};
 use crate::aggregate::Aggregate;
 use crate::command::CommandEnvelope;
 use crate::event::StoredEvent;
@@ -132,7 +133,7 @@ pub struct ProcessManagerGiven<M> {
 pub struct ProcessManagerWhen<M> {
     given: ProcessManagerGiven<M>,
     told: Told,
-    sent: Vec<String>,
+    sent: Vec<Value>,
 }
 
 impl<M: ProcessManager> ProcessManagerGiven<M> {
@@ -177,10 +178,11 @@ impl<M: ProcessManager> ProcessManagerGiven<M> {
             }
         };
         assert!(
-            sent == by_restored,
+            sent.len() == by_restored.len()
+                && sent.iter().zip(&by_restored).all(|(a, b)| alike(a, b)),
             "`{}` reacts otherwise once its state is saved and read back\n\n{}",
             M::NAME,
-            diff(&sent, &by_restored)
+            diff(&lines(&sent), &lines(&by_restored))
         );
         match gone_on(M::NAME, live, other) {
             Ok(restored) => self.restored = restored,
@@ -211,8 +213,8 @@ impl<M: ProcessManager> ProcessManagerGiven<M> {
 }
 
 impl<M: ProcessManager> ProcessManagerWhen<M> {
-    /// It did what `expected` does with an outbox of its own: the same commands, in that order and no
-    /// others.
+    /// It did what `expected` does with an outbox of its own: the same commands, timers and
+    /// cancellations, in that order and no others.
     ///
     /// # Panics
     ///
@@ -231,7 +233,7 @@ impl<M: ProcessManager> ProcessManagerWhen<M> {
             Ok(expected) => panic!(
                 "`{}` did something else than expected\n\n{}",
                 M::NAME,
-                diff(&expected, &self.sent)
+                diff(&lines(&expected), &lines(&self.sent))
             ),
             Err(error) => panic!("what is expected cannot be sent: {error}"),
         }
@@ -333,7 +335,7 @@ impl Told {
 }
 
 /// What `manager` sends at an event.
-fn react<M: ProcessManager>(manager: &mut M, event: &Told) -> Result<Vec<String>, String> {
+fn react<M: ProcessManager>(manager: &mut M, event: &Told) -> Result<Vec<Value>, String> {
     event.stored(|stored| {
         let mut out = Outbox::new(M::NAME, stored.record());
         manager
@@ -343,28 +345,34 @@ fn react<M: ProcessManager>(manager: &mut M, event: &Told) -> Result<Vec<String>
     })
 }
 
-/// What an outbox holds, a line for each command, timer and cancellation.
-fn sent(out: Outbox<'_>) -> Result<Vec<String>, String> {
-    let command = |command: &CommandEnvelope| {
-        let mut line = serde_json::to_value(command).map_err(|error| error.to_string())?;
-        if let Some(context) = line["context"].as_object_mut() {
-            context.retain(|_, value| !value.is_null());
-        }
-        Ok::<_, String>(line.to_string())
-    };
+/// What an outbox holds: each command, timer and cancellation in its stored form.
+fn sent(out: Outbox<'_>) -> Result<Vec<Value>, String> {
     let orders = out.finish().map_err(|error| error.to_string())?;
-    let lines = orders.iter().map(|order| match order {
-        Order::Send(envelope) => command(envelope),
-        Order::Schedule(key, timer) => {
-            let (key, due) = (key.trim_start_matches('='), timer.due);
-            Ok(format!(
-                "timer `{key}` at {due} ms: {}",
-                command(&timer.envelope)?
-            ))
-        }
-        Order::Cancel(key) => Ok(format!("cancel `{}`", key.trim_start_matches('='))),
-    });
-    lines.collect()
+    let stored = |order: Order| {
+        Ok(match order {
+            Order::Send(envelope) => command(&envelope)?,
+            Order::Schedule(key, timer) => json!({
+                "schedule": key,
+                "due": timer.due,
+                "command": command(&timer.envelope)?,
+            }),
+            Order::Cancel(key) => json!({ "cancel": key }),
+        })
+    };
+    orders.into_iter().map(stored).collect()
+}
+
+fn command(envelope: &CommandEnvelope) -> Result<Value, String> {
+    let mut stored = serde_json::to_value(envelope).map_err(|error| error.to_string())?;
+    if let Some(context) = stored["context"].as_object_mut() {
+        context.retain(|_, value| !value.is_null());
+    }
+    Ok(stored)
+}
+
+/// A line for each command.
+fn lines(commands: &[Value]) -> Vec<String> {
+    commands.iter().map(Value::to_string).collect()
 }
 
 #[track_caller]

@@ -72,7 +72,7 @@ fn is_known(base: &Path, file: &Path, stream_dirs: &BTreeSet<PathBuf>) -> bool {
         || (dir == base && name == "lock")
         || (dir == base.join("meta") && matches!(name, "raw_names.json" | "streams.jsonl"))
         || (dir == base.join("journal")
-            && (matches!(name, "checkpoint.json" | "sync_failed")
+            && (matches!(name, "checkpoint.json" | "sync_failed" | "stream_ends")
                 || is_segment(name)
                 // Zeros for the next segment, prepared ahead.
                 || name.starts_with("spare-")))
