@@ -143,6 +143,8 @@
 //! * `process_managers/<NAME>/journal_checkpoint.json`: likewise. Without it the process manager
 //!   would react to every event from the first on; a stream knows its last 1,000 idempotency keys
 //!   again, but older commands would take effect a second time;
+//! * `process_managers/<NAME>/dead_letters.jsonl`: the dead letters cannot be listed or replayed;
+//!   all else works. Restore it, or take the line out that the error names;
 //! * a projection's checkpoint, a snapshot in `views/`, `journal/checkpoint.json`: no error, they
 //!   are made again. They may be deleted while the store is closed.
 //!
@@ -209,6 +211,22 @@
 //!
 //! Streams that `eventfold` rotated (`archive.jsonl.zst`) are refused when they are loaded. 0.2.0
 //! still reads what this version writes. The changelog lists what is new.
+//!
+//! # Process managers and projections in the background
+//!
+//! [`live`](AggregateStoreBuilder::live) has them run by themselves:
+//!
+//! * each event is reacted to, and each command of the reaction takes effect once, whenever the
+//!   program ends in between;
+//! * a command that fails is tried again ([`Retry`]), then it is a [`DeadLetter`], which
+//!   [`AggregateStore::dead_letters`] lists and replays;
+//! * [`Outbox::schedule_as`] sends a command later, also after a restart; [`Outbox::cancel`] takes it
+//!   back; a [`ManualClock`] lets tests drive the time;
+//! * an event that cannot be taken stops its projection or process manager, or is passed over and
+//!   recorded ([`OnFailure`]); the others go on;
+//! * [`AggregateStore::read_side`] tells where each is, what it failed with, and what waits.
+//!
+//! `cargo run --example fulfilment` shows all of it at work.
 //!
 //! # MSRV and features
 //!
