@@ -135,11 +135,12 @@ impl<S: Serialize> Follower<S> {
                             Err(panic) => format!("panicked: {}", panic_message(&*panic)),
                         };
                         let text = format!(
-                            "`{name}` at position {}, event `{}` of {}/{}: {failure}",
+                            "`{name}` at position {}, stream {}/{}, version {}, event `{}`: {failure}",
                             event.record().position,
-                            event.name(),
                             commit.aggregate_type,
                             commit.id,
+                            event.record().version,
+                            event.name(),
                         );
                         *failed = Some(text.clone());
                         Err(io::Error::other(text))
