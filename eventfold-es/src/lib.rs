@@ -151,6 +151,14 @@
 //! Never edit or delete a file of the journal or of a stream to get rid of the error: each proves
 //! what the other must hold.
 //!
+//! # Changes and tests
+//!
+//! Events live for ever, so a program reads what all its older versions stored:
+//! [how to change events](guide::changing_events) walks through renaming, reshaping, splitting and
+//! retiring one. With the feature `testing` the module `testing` has given/when/then for aggregates,
+//! projections and process managers, without a runtime or a disk, and a test that notices when the
+//! stored form of an event or a state changes.
+//!
 //! # Files
 //!
 //! A stream is an [`eventfold`] log, one event a line: `jq`, `tail -f` and the `eventfold` crate
@@ -230,7 +238,8 @@
 //!
 //! # MSRV and features
 //!
-//! Rust 1.89 or newer. There are no Cargo features: the derives are always there.
+//! Rust 1.89 or newer. The Cargo feature `testing` adds the [testing kit](#changes-and-tests), for a
+//! program's dev-dependencies; it is off by default. The derives are always there.
 //! [`eventfold::Event`] is part of the interface; a program that names it depends on `eventfold`
 //! 0.2 as well. Aggregates run on the tokio runtime of whoever calls, of either flavour.
 //!
@@ -241,7 +250,7 @@
 //! There one thread per store, the committer, writes all commits that wait to the *journal* in one
 //! batch, makes it durable, appends the lines to the streams' files and answers.
 //!
-//! * `aggregate`, `event`: the domain side, what a user implements;
+//! * `aggregate`, `event`: the domain side, what a user implements; `testing` tests it;
 //! * `handle`, `bus`, `store`: the runtime side, what a user calls;
 //! * `actor`: mailbox, deciding, activation and passivation;
 //! * `engine`: everything that touches the disk, behind a seam whose unit is the commit;
