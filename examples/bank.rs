@@ -144,29 +144,21 @@ impl Evolve<Withdrawn> for BankAccount {
 }
 
 /// A read model over all accounts.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, Projection)]
+#[projection(name = "totals", aggregates(BankAccount))]
 struct Totals {
     accounts: u64,
     balance: u64,
 }
 
-impl Projection for Totals {
-    const NAME: &'static str = "totals";
+// `record` would say which account it is, when that was, and on whose behalf.
 
-    fn subscriptions(&self) -> &'static [&'static str] {
-        &[BankAccount::AGGREGATE_TYPE]
-    }
-
-    fn apply(&mut self, _type: &str, _account: &str, event: &eventfold::Event) {
-        // Passing over an event would make the totals wrong. A panic stops this projection, and only
-        // this one; whoever reads it gets the text as an error.
-        let events = BankAccountEvent::from_eventfold(event).unwrap_or_else(|e| panic!("{e}"));
-        for event in events {
-            match event {
-                BankAccountEvent::AccountOpened(_) => self.accounts += 1,
-                BankAccountEvent::Deposited(event) => self.balance += event.amount,
-                BankAccountEvent::Withdrawn(event) => self.balance -= event.amount,
-            }
+impl Project<BankAccount> for Totals {
+    fn project(&mut self, event: &BankAccountEvent, _record: &Recorded<'_>) {
+        match event {
+            BankAccountEvent::AccountOpened(_) => self.accounts += 1,
+            BankAccountEvent::Deposited(event) => self.balance += event.amount,
+            BankAccountEvent::Withdrawn(event) => self.balance -= event.amount,
         }
     }
 }
@@ -247,82 +239,105 @@ async fn show(when: &str, store: &AggregateStore) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The domain needs no store to be tested: it is values and functions.
+/// The domain needs no store to be tested: what happened is given, a command is sent, and what comes of
+/// it compared.
 #[cfg(test)]
 mod tests {
+    use eventfold_es::testing::{Given, event_history, given, projection, state_history};
+
     use super::*;
 
-    /// An account with a history.
-    fn given(events: &[BankAccountEvent]) -> BankAccount {
-        events
-            .iter()
-            .fold(BankAccount::default(), BankAccount::apply)
-    }
-
-    fn opened() -> BankAccountEvent {
+    fn opened() -> AccountOpened {
         let owner = "Alice".to_owned();
-        AccountOpened { owner }.into()
+        AccountOpened { owner }
     }
 
-    fn deposited(amount: u64) -> BankAccountEvent {
-        Deposited { amount }.into()
+    /// An account with a balance of 5.
+    fn account() -> Given<BankAccount> {
+        given(events![opened(), Deposited { amount: 5 }])
     }
 
     #[test]
     fn a_deposit_goes_into_the_balance() {
-        let account = given(&[opened()]);
-        let events = account.decide(Deposit { amount: 5 });
-        assert_eq!(account.balance, 0);
-        let events = events.unwrap();
-        assert_eq!(events.len(), 1);
-        assert_eq!(
-            events.iter().fold(account, BankAccount::apply),
-            given(&[opened(), deposited(5)])
-        );
+        account()
+            .when(Deposit { amount: 2 })
+            .then(events![Deposited { amount: 2 }])
+            .then_state(|account| account.balance == 7);
     }
 
     #[test]
     fn only_what_is_there_can_be_withdrawn() {
-        let account = given(&[opened(), deposited(5)]);
-        let refused = account.decide(Withdraw { amount: 6 }).unwrap_err();
         let (balance, amount) = (5, 6);
-        assert_eq!(refused, BankAccountError::BalanceTooLow { balance, amount });
-        assert!(account.decide(Withdraw { amount: 5 }).is_ok());
+        account()
+            .when(Withdraw { amount })
+            .then_error(|error| *error == BankAccountError::BalanceTooLow { balance, amount })
+            .when(Withdraw { amount: 5 })
+            .then(events![Withdrawn { amount: 5 }])
+            .then_state(|account| account.balance == 0);
     }
 
     #[test]
     fn an_account_is_opened_once() {
-        let owner = "Bob".to_owned();
-        let refused = given(&[opened()]).decide(OpenAccount { owner });
-        assert_eq!(refused.unwrap_err(), BankAccountError::AlreadyOpen);
+        let owner = "Alice".to_owned();
+        given::<BankAccount>(events![])
+            .when(OpenAccount { owner })
+            .then(events![opened()])
+            .when(OpenAccount {
+                owner: "Bob".to_owned(),
+            })
+            .then_error(|error| *error == BankAccountError::AlreadyOpen)
+            .then_state(|account| account.owner.as_deref() == Some("Alice"));
     }
 
     #[test]
     fn an_account_that_is_not_open_takes_nothing() {
-        let account = given(&[]);
-        let refused = account.decide(Deposit { amount: 5 });
-        assert_eq!(refused.unwrap_err(), BankAccountError::NotOpen);
-        let refused = account.decide(Withdraw { amount: 5 });
-        assert_eq!(refused.unwrap_err(), BankAccountError::NotOpen);
+        given::<BankAccount>(events![])
+            .when(Deposit { amount: 5 })
+            .then_error(|error| *error == BankAccountError::NotOpen)
+            .when(Withdraw { amount: 5 })
+            .then_error(|error| *error == BankAccountError::NotOpen);
     }
 
     #[test]
     fn nothing_is_neither_deposited_nor_withdrawn() {
-        let account = given(&[opened(), deposited(5)]);
-        let refused = account.decide(Deposit { amount: 0 });
-        assert_eq!(refused.unwrap_err(), BankAccountError::NothingToDeposit);
-        let refused = account.decide(Withdraw { amount: 0 });
-        assert_eq!(refused.unwrap_err(), BankAccountError::NothingToWithdraw);
+        account()
+            .when(Deposit { amount: 0 })
+            .then_error(|error| *error == BankAccountError::NothingToDeposit)
+            .when(Withdraw { amount: 0 })
+            .then_error(|error| *error == BankAccountError::NothingToWithdraw);
+    }
+
+    #[test]
+    fn the_totals_are_those_of_all_accounts() {
+        projection::<Totals>()
+            .given::<BankAccount>("alice", events![opened(), Deposited { amount: 5 }])
+            .given::<BankAccount>("bob", events![opened(), Deposited { amount: 7 }])
+            .given::<BankAccount>("alice", events![Withdrawn { amount: 2 }])
+            .then_state(|totals| (totals.accounts, totals.balance) == (2, 10));
     }
 
     #[test]
     fn a_deposit_is_read_under_its_former_name() {
-        let old = BankAccountEvent::decode(eventfold_es::StoredEvent::new(
-            "Deposited",
-            r#"{"amount":5}"#,
-        ));
-        let account = given(&[opened(), old.unwrap().into_one().unwrap()]);
-        assert_eq!(account.balance, 5);
-        assert_eq!(deposited(5).name(), "MoneyDeposited");
+        given::<BankAccount>(events![opened()])
+            .and_stored("Deposited", 1, serde_json::json!({ "amount": 5 }))
+            .then_state(|account| account.balance == 5);
+    }
+
+    /// The samples in `bank/events` are of every event that was ever stored. After a change of an
+    /// event, this test says what is to be done.
+    #[test]
+    fn every_event_that_was_ever_stored_can_be_read() {
+        event_history::<BankAccountEvent>("bank/events")
+            .sample(opened())
+            .sample(Deposited { amount: 5 })
+            .sample(Withdrawn { amount: 5 })
+            .check();
+    }
+
+    #[test]
+    fn a_state_of_another_shape_has_another_version() {
+        state_history::<BankAccount>("bank/states")
+            .after(events![opened(), Deposited { amount: 5 }])
+            .check();
     }
 }

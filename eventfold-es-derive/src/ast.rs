@@ -3,18 +3,21 @@
 //! An input becomes one of these types whatever is wrong with it: mistakes go to the collector,
 //! and what could not be read has the default it would have if it had not been written.
 
-use syn::{DeriveInput, GenericParam, Path, parse_quote};
+use syn::{DeriveInput, GenericParam, LitInt, Path, parse_quote};
 
 use crate::attr::Entries;
 use crate::errors::Errors;
 
 pub(crate) mod aggregate;
 pub(crate) mod event;
+pub(crate) mod history;
 pub(crate) mod messages;
+pub(crate) mod reader;
 
 pub(crate) use aggregate::Aggregate;
 pub(crate) use event::Event;
 pub(crate) use messages::{Enum, Item, Messages};
+pub(crate) use reader::{Kind, Reader};
 
 /// The path of the runtime crate in generated code.
 fn runtime(entries: &Entries) -> Path {
@@ -46,4 +49,26 @@ fn refuse_parameters(
         &input.generics,
         format!("`{derive}` cannot be derived for a type {what}; {reason}"),
     );
+}
+
+/// A number from 1 up. Nothing can be had every 0 events, and versions start at 1.
+fn count<N>(literal: &LitInt, errors: &mut Errors) -> Option<N>
+where
+    N: std::str::FromStr<Err: std::fmt::Display> + PartialOrd + From<u8>,
+{
+    match literal.base10_parse::<N>() {
+        Ok(number) if number >= N::from(1) => return Some(number),
+        Ok(_) => errors.at(literal, "`0` is too small; write `1` or more"),
+        Err(_) if literal.base10_digits().starts_with('-') => {
+            errors.at(
+                literal,
+                format!("`{literal}` is too small; write `1` or more"),
+            );
+        }
+        Err(_) => errors.at(
+            literal,
+            format!("`{literal}` is too large; write a smaller number"),
+        ),
+    }
+    None
 }

@@ -1,4 +1,4 @@
-//! Reads `#[aggregate(...)]` and `#[event(...)]` into values with their place in the source.
+//! Reads the attributes of the derives into values with their place in the source.
 //!
 //! Whatever concerns one key alone is checked here, by the tables in [`key`]: unknown, misplaced
 //! or repeated keys and values of the wrong form. What was meant is kept where it can be told, so
@@ -14,6 +14,7 @@ use crate::similar;
 
 mod entries;
 mod entry;
+mod history;
 pub(crate) mod key;
 mod list;
 mod value;
@@ -24,6 +25,7 @@ use key::{Form, Key, Place, Table};
 use value::Value;
 
 pub(crate) use entries::Entries;
+pub(crate) use history::{Retired, RetiredEvent, Step};
 pub(crate) use list::{Listed, shown};
 
 impl Entries {
@@ -222,7 +224,8 @@ fn ours<'a>(name: &str, attributes: &'a [Attribute], place: Place) -> Vec<&'a At
         attributes.iter().filter(is_ours).collect::<Vec<_>>()
     };
     let exactly = called(&|ident| ident == name);
-    if !exactly.is_empty() || place != Place::Aggregate {
+    let must_be = [Place::Aggregate, Place::Projection, Place::ProcessManager].contains(&place);
+    if !exactly.is_empty() || !must_be {
         return exactly;
     }
     called(&|ident| similar::nearest(&ident.to_string(), [name]).is_some())

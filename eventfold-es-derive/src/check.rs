@@ -2,7 +2,10 @@
 
 mod aggregate;
 mod event;
+mod history;
+mod reader;
 mod serde;
 
 pub(crate) use aggregate::aggregate;
 pub(crate) use event::event;
+pub(crate) use reader::reader;

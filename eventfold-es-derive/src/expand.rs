@@ -13,7 +13,10 @@ pub(crate) mod aggregate;
 pub(crate) mod command_enum;
 pub(crate) mod event;
 pub(crate) mod event_enum;
+pub(crate) mod history;
 pub(crate) mod message_enum;
+pub(crate) mod reader;
+pub(crate) mod sample;
 
 /// The impls of one derive, in a scope of their own.
 ///

@@ -5,10 +5,10 @@
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
-use syn::{Data, parse_quote};
+use syn::{Data, DeriveInput, Generics, parse_quote};
 
 use crate::ast::messages::Derives;
-use crate::ast::{Aggregate, Enum, Event, Item, Messages};
+use crate::ast::{Aggregate, Enum, Event, Item, Kind, Messages, Reader};
 use crate::expand::aggregate::Types;
 use crate::expand::{command_enum, event_enum, message_enum, scope};
 
@@ -156,23 +156,7 @@ fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
         event,
         error,
     } = Types::of(input);
-    let mut generics = input.generics().clone();
-    if matches!(input.input.data, Data::Union(_)) || !generics.params.is_empty() {
-        // What `Aggregate` asks for is missing because of the shape. A bound over a lifetime is
-        // believed until the impl is used (rust-lang/rust#48214).
-        let (_, arguments, _) = input.generics().split_for_impl();
-        let this = quote!(#ident #arguments);
-        let bounds = generics.make_where_clause();
-        bounds.predicates.push(parse_quote! {
-            for<'__any> #this: ::core::default::Default
-                + ::core::clone::Clone
-                + __eventfold::serde::Serialize
-                + __eventfold::serde::de::DeserializeOwned
-                + ::core::marker::Send
-                + ::core::marker::Sync
-        });
-        bounds.predicates.push(parse_quote!(#this: 'static));
-    }
+    let generics = generics_of_any_shape(input.input);
     let (generics, arguments, where_clause) = generics.split_for_impl();
     quote! {
         #[automatically_derived]
@@ -194,6 +178,74 @@ fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
             }
         }
     }
+}
+
+/// The generics of `input`, with what the trait asks for where it is missing because of the shape.
+fn generics_of_any_shape(input: &DeriveInput) -> Generics {
+    let mut generics = input.generics.clone();
+    if matches!(input.data, Data::Union(_)) || !generics.params.is_empty() {
+        let ident = &input.ident;
+        // A bound over a lifetime is believed until the impl is used (rust-lang/rust#48214).
+        let (_, arguments, _) = input.generics.split_for_impl();
+        let this = quote!(#ident #arguments);
+        let bounds = generics.make_where_clause();
+        bounds.predicates.push(parse_quote! {
+            for<'__any> #this: ::core::default::Default
+                + ::core::clone::Clone
+                + __eventfold::serde::Serialize
+                + __eventfold::serde::de::DeserializeOwned
+                + ::core::marker::Send
+                + ::core::marker::Sync
+        });
+        bounds.predicates.push(parse_quote!(#this: 'static));
+    }
+    generics
+}
+
+/// A projection or process manager that reads nothing.
+///
+/// ```ignore
+/// impl Projection for Totals {
+///     const NAME: &'static str = "";
+///
+///     fn subscriptions(&self) -> &'static [&'static str] {
+///         unreachable!()
+///     }
+///     // apply
+/// }
+/// ```
+pub(crate) fn reader(input: &Reader<'_>) -> TokenStream {
+    let ident = input.ident();
+    let generics = generics_of_any_shape(input.input);
+    let (generics, arguments, where_clause) = generics.split_for_impl();
+    let (of, name, returned) = match input.kind {
+        Kind::Projection => (quote!(Projection), quote!(apply), quote!(())),
+        Kind::ProcessManager => (
+            quote!(ProcessManager),
+            quote!(react),
+            quote!(::std::vec::Vec<__eventfold::CommandEnvelope>),
+        ),
+    };
+    let item = quote! {
+        #[automatically_derived]
+        impl #generics __eventfold::#of for #ident #arguments #where_clause {
+            const NAME: &'static str = "";
+
+            fn subscriptions(&self) -> &'static [&'static str] {
+                ::core::unreachable!()
+            }
+
+            fn #name(
+                &mut self,
+                _: &str,
+                _: &str,
+                _: &__eventfold::eventfold::Event,
+            ) -> #returned {
+                ::core::unreachable!()
+            }
+        }
+    };
+    scope(&input.krate, item)
 }
 
 /// ```ignore

@@ -33,6 +33,18 @@ pub fn derive_domain_event(input: TokenStream) -> TokenStream {
     domain_event(&parse_macro_input!(input as DeriveInput)).into()
 }
 
+/// See `eventfold_es::Projection`.
+#[proc_macro_derive(Projection, attributes(projection))]
+pub fn derive_projection(input: TokenStream) -> TokenStream {
+    projection(&parse_macro_input!(input as DeriveInput)).into()
+}
+
+/// See `eventfold_es::ProcessManager`.
+#[proc_macro_derive(ProcessManager, attributes(process_manager))]
+pub fn derive_process_manager(input: TokenStream) -> TokenStream {
+    process_manager(&parse_macro_input!(input as DeriveInput)).into()
+}
+
 fn aggregate(input: &DeriveInput) -> proc_macro2::TokenStream {
     let mut errors = errors::Errors::new();
     let input = ast::Aggregate::read(input, &mut errors);
@@ -54,6 +66,27 @@ fn domain_event(input: &DeriveInput) -> proc_macro2::TokenStream {
         Ok(()) => expand::event::event(&input),
         Err(mut found) => {
             found.extend(fallback::event(&input));
+            found
+        }
+    }
+}
+
+fn projection(input: &DeriveInput) -> proc_macro2::TokenStream {
+    reader(ast::Kind::Projection, input)
+}
+
+fn process_manager(input: &DeriveInput) -> proc_macro2::TokenStream {
+    reader(ast::Kind::ProcessManager, input)
+}
+
+fn reader(kind: ast::Kind, input: &DeriveInput) -> proc_macro2::TokenStream {
+    let mut errors = errors::Errors::new();
+    let input = ast::Reader::read(kind, input, &mut errors);
+    check::reader(&input, &mut errors);
+    match errors.finish() {
+        Ok(()) => expand::reader::reader(&input),
+        Err(mut found) => {
+            found.extend(fallback::reader(&input));
             found
         }
     }

@@ -24,16 +24,16 @@ impl Name {
         Self::new(ident.unraw().to_string(), ident.span())
     }
 
-    /// Refuses what cannot name a directory on every system.
-    pub(crate) fn check_directory(&self, errors: &mut Errors) {
+    /// Refuses what cannot name a directory on every system. `what` it is the name of.
+    pub(crate) fn check_directory(&self, what: &str, example: &str, errors: &mut Errors) {
         let name = &self.value;
         let problem = if name.is_empty() {
-            "aggregate name is empty".to_owned()
+            format!("{what} name is empty")
         } else if let Some(letter) = name.chars().find(|letter| !is_safe(*letter)) {
-            format!("aggregate name `{name}` contains {}", in_words(letter))
+            format!("{what} name `{name}` contains {}", in_words(letter))
         } else if name.len() > 255 {
             format!(
-                "aggregate name is {} bytes long, at most 255 are possible",
+                "{what} name is {} bytes long, at most 255 are possible",
                 name.len()
             )
         } else {
@@ -41,7 +41,7 @@ impl Name {
         };
         errors.at_span(
             self.span,
-            format!("{problem}; it names a directory, so write it with `a-z`, `A-Z`, `0-9`, `-` and `_` only: `name = \"{}\"`", safe(name)),
+            format!("{problem}; it names a directory, so write it with `a-z`, `A-Z`, `0-9`, `-` and `_` only: `name = \"{}\"`", safe(name, example)),
         );
     }
 
@@ -103,15 +103,15 @@ fn in_words(letter: char) -> String {
     }
 }
 
-/// A name like `name` that can be a directory's. One that is hardly ASCII has none.
-fn safe(name: &str) -> String {
+/// A name like `name` that can be a directory's. One that is hardly ASCII has none, `example` is.
+fn safe(name: &str, example: &str) -> String {
     let words: Vec<&str> = name
         .split(|letter| !is_safe(letter))
         .filter(|word| !word.is_empty())
         .collect();
     let mut safe = words.join("-");
     if safe.is_empty() || !name.is_ascii() {
-        return "bank-account".to_owned();
+        return example.to_owned();
     }
     safe.truncate(255);
     safe
@@ -129,8 +129,11 @@ mod tests {
 
     #[test]
     fn a_directory_name_has_safe_letters_only() {
+        let check = |name: &Name, errors: &mut Errors| {
+            name.check_directory("aggregate", "bank-account", errors);
+        };
         for name in ["bank-account", "Bank_2", "x"] {
-            assert_eq!(complaint(Name::check_directory, name), None, "{name}");
+            assert_eq!(complaint(check, name), None, "{name}");
         }
         for name in [
             "",
@@ -141,9 +144,9 @@ mod tests {
             "tab\t",
             &"x".repeat(256),
         ] {
-            assert!(complaint(Name::check_directory, name).is_some(), "{name}");
+            assert!(complaint(check, name).is_some(), "{name}");
         }
-        let message = complaint(Name::check_directory, "bank/account").unwrap();
+        let message = complaint(check, "bank/account").unwrap();
         assert!(message.contains("bank-account"), "{message}");
     }
 

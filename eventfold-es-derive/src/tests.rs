@@ -214,6 +214,54 @@ enum CounterEvent {
 }
 
 #[test]
+fn event_struct_with_versions() {
+    expands(
+        "event_struct_with_versions",
+        crate::domain_event,
+        r#"
+#[event(alias = "deposit", version = 3, upcast(2 = Self::from_v2, 1 = history::v1_to_v2))]
+struct Deposited {
+    cents: u64,
+}
+"#,
+    );
+}
+
+#[test]
+fn event_enum_with_versions() {
+    expands(
+        "event_enum_with_versions",
+        crate::domain_event,
+        r#"
+#[event(retired("Paused", "Doubled" = doubled, history::Moved = moved))]
+enum CounterEvent {
+    #[event(version = 2, upcast(1 = added))]
+    Added {
+        amount: u64,
+    },
+    Reset,
+}
+"#,
+    );
+}
+
+#[test]
+fn aggregate_with_retired_events() {
+    expands(
+        "aggregate_with_retired_events",
+        crate::aggregate,
+        r#"
+#[aggregate(
+    commands(),
+    events(Opened),
+    retired("Paused", "Doubled" = doubled, history::Moved = history::moved, Old),
+)]
+struct Counter(u64);
+"#,
+    );
+}
+
+#[test]
 fn event_after_a_mistake() {
     expands(
         "event_after_a_mistake",
@@ -225,10 +273,92 @@ struct Deposited<T>(T);
     );
 }
 
+#[test]
+fn projection() {
+    expands(
+        "projection",
+        crate::projection,
+        r"
+#[projection(aggregates(BankAccount))]
+pub struct Totals {
+    balance: u64,
+}
+",
+    );
+}
+
+#[test]
+fn projection_with_every_option() {
+    expands(
+        "projection_with_every_option",
+        crate::projection,
+        r#"
+#[projection(
+    name = "sums",
+    aggregates(BankAccount, loans::Loan),
+    version = 2,
+    crate = ::framework::eventfold_es,
+)]
+pub(crate) enum Totals {
+    Empty,
+    Some(u64),
+}
+"#,
+    );
+}
+
+#[test]
+fn projection_after_a_mistake() {
+    expands(
+        "projection_after_a_mistake",
+        crate::projection,
+        r"
+#[projection(subscribes(BankAccount), version = 0)]
+struct Totals<T>(T);
+",
+    );
+}
+
+#[test]
+fn process_manager() {
+    expands(
+        "process_manager",
+        crate::process_manager,
+        r#"
+#[process_manager(name = "fulfilment", aggregates(Order, Payment), dispatches(stock::Inventory))]
+struct Fulfilment;
+"#,
+    );
+}
+
+#[test]
+fn process_manager_that_says_no_targets() {
+    expands(
+        "process_manager_that_says_no_targets",
+        crate::process_manager,
+        r"
+#[process_manager(aggregates(Order))]
+struct Fulfilment;
+",
+    );
+}
+
+#[test]
+fn process_manager_after_a_mistake() {
+    expands(
+        "process_manager_after_a_mistake",
+        crate::process_manager,
+        r"
+#[process_manager(dispatches(Inventory))]
+struct Fulfilment;
+",
+    );
+}
+
 /// Whatever stands in the attributes, the output is Rust: errors and a fallback at worst.
 #[test]
 fn no_attribute_makes_it_panic() {
-    const WORDS: [&str; 40] = [
+    const WORDS: [&str; 46] = [
         "name",
         "commands",
         "events",
@@ -240,10 +370,16 @@ fn no_attribute_makes_it_panic() {
         "snapshot",
         "unknown_events",
         "crate",
+        "aggregates",
+        "dispatches",
         "alias",
         "rename_all",
         "every",
         "version",
+        "upcast",
+        "retired",
+        "1",
+        "2",
         "derive",
         "=",
         "=",
@@ -301,11 +437,18 @@ fn no_attribute_makes_it_panic() {
             "struct G<T>(T);",
         ] {
             let item = item.replace('X', &inside);
-            let input = format!("#[aggregate({inside})] #[event({inside})] {item}");
+            let input = format!(
+                "#[aggregate({inside})] #[event({inside})] #[projection({inside})] #[process_manager({inside})] {item}"
+            );
             let Ok(input) = syn::parse_str::<DeriveInput>(&input) else {
                 continue;
             };
-            for derive in [crate::aggregate as Derive, crate::domain_event] {
+            for derive in [
+                crate::aggregate as Derive,
+                crate::domain_event,
+                crate::projection,
+                crate::process_manager,
+            ] {
                 if let Err(error) = syn::parse2::<syn::File>(derive(&input)) {
                     panic!("`{inside}` expands to what is no Rust: {error}");
                 }

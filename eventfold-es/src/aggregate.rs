@@ -166,12 +166,27 @@ pub trait Aggregate:
         event::encode_tagged(event, data)
     }
 
+    /// The version of the payload's shape that [`encode_event`](Self::encode_event) writes. It is
+    /// stored, as `meta.schema_version`, above 1 only.
+    ///
+    /// `None`, unless overridden: then that member of `meta` is the program's own. A derived aggregate
+    /// has the version of its [`DomainEvent`](crate::DomainEvent::schema_version).
+    ///
+    /// ```
+    /// # use eventfold_es::{Aggregate, __private::example::*};
+    /// assert_eq!(Counter::event_version(&CounterEvent::Added { amount: 5 }), None);
+    /// ```
+    fn event_version(_event: &Self::DomainEvent) -> Option<u32> {
+        None
+    }
+
     /// Reads an event from its stored form, the inverse of [`encode_event`](Self::encode_event).
     ///
     /// # Errors
     ///
     /// [`DecodeError::UnknownName`] if this aggregate has no event of that name,
-    /// [`DecodeError::Malformed`] if it has one but the payload is not that event's.
+    /// [`DecodeError::Malformed`] if it has one but the payload is not that event's. A derived
+    /// aggregate fails as its [`DomainEvent`](crate::DomainEvent::decode) does.
     ///
     /// ```
     /// # use eventfold_es::{Aggregate, StoredEvent, __private::example::*};

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::aggregate::Aggregate;
 use crate::engine::{Common, write_member};
+use crate::event::SCHEMA_VERSION;
 
 /// What a command says about itself besides its content: who issued it, what it belongs to, and
 /// on which terms it may be executed.
@@ -91,7 +92,7 @@ impl CommandContext {
 
     /// Sets more members for the `meta` of the command's events, instead of those set before.
     /// Anything but a JSON object is left out. The ids of this context go before members of their
-    /// names.
+    /// names, and so does the version of an event of a derived aggregate before `schema_version`.
     ///
     /// ```
     /// # use eventfold_es::CommandContext;
@@ -181,8 +182,9 @@ impl CommandContext {
         self
     }
 
-    /// The `meta` of the command's events, `None` if there is nothing to say.
-    fn meta(&self) -> Option<Map<String, Value>> {
+    /// The `meta` of an event of the command, `None` if there is nothing to say. `version` is the
+    /// [`event_version`](Aggregate::event_version).
+    fn meta(&self, version: Option<u32>) -> Option<Map<String, Value>> {
         let mut meta = match &self.metadata {
             Some(Value::Object(members)) => members.clone(),
             _ => Map::new(),
@@ -197,11 +199,18 @@ impl CommandContext {
                 meta.insert(name.to_owned(), Value::String(id.clone()));
             }
         }
+        if let Some(version) = version {
+            // What is there may have come with the metadata of another event.
+            meta.remove(SCHEMA_VERSION);
+            if version > 1 {
+                meta.insert(SCHEMA_VERSION.to_owned(), version.into());
+            }
+        }
         (!meta.is_empty()).then_some(meta)
     }
 
-    /// What the lines of the command's events have in common.
-    pub(crate) fn common(&self, ms: u64) -> Common {
+    /// What the lines of the command's events of one version have in common.
+    pub(crate) fn common(&self, ms: u64, version: Option<u32>) -> Common {
         let mut common = Common {
             ms,
             ..Common::default()
@@ -209,7 +218,7 @@ impl CommandContext {
         if let Some(actor) = &self.actor {
             write_member(&mut common.after_id, "actor", actor);
         }
-        if let Some(meta) = self.meta() {
+        if let Some(meta) = self.meta(version) {
             write_member(&mut common.after_id, "meta", &meta);
         }
         if let Some(key) = &self.idempotency_key {
@@ -270,6 +279,6 @@ pub fn to_eventfold_event<A: Aggregate>(
     let mut event = eventfold::Event::new(&name, serde_json::from_slice(&data)?)
         .with_id(Uuid::new_v4().to_string());
     event.actor.clone_from(&ctx.actor);
-    event.meta = ctx.meta().map(Value::Object);
+    event.meta = ctx.meta(A::event_version(domain_event)).map(Value::Object);
     Ok(event)
 }

@@ -104,6 +104,7 @@
 /// | `command_enum(name = Ident, derive(Debug, ..))` | name and derives of the command enum | `{Struct}Command`, `derive(Debug, Clone, Serialize, Deserialize)` |
 /// | `event_enum(name = Ident, derive(Clone, ..))` | name and derives of the event enum | `{Struct}Event`, `derive(Debug, Clone)` |
 /// | `snapshot(every = 100, version = 2)` | how many events apart snapshots are taken, and the version of the state's shape: a snapshot of another version is ignored | the store's policy, 1 |
+/// | `retired("Suspended", "OpenedWithDeposit" = path, Moved = path)` | events that are not written any more, see below | none |
 /// | `unknown_events = "skip"` | what loading does with an event name that it does not know: `"reject"` fails, `"skip"` leaves it out | `"reject"` |
 /// | `crate = path` | where the runtime is, if it was renamed or re-exported | `::eventfold_es` |
 ///
@@ -155,6 +156,58 @@
 /// ```
 ///
 /// Two events of one aggregate that share a stored name or alias do not compile.
+///
+/// # Retired events
+///
+/// What was stored stays stored, so an event that is not written any more is listed in
+/// `retired(...)`, by its stored name in quotes or by its type. Alone it is read as no event at all;
+/// with a function, as what that returns of the old payload:
+///
+/// ```
+/// use eventfold_es::{Recorded, StoredEvent, prelude::*};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Debug, Clone, Default, Serialize, Deserialize, Aggregate)]
+/// #[aggregate(
+///     commands(),
+///     events(AccountOpened, Deposited),
+///     retired("Suspended", "OpenedWithDeposit" = split),
+/// )]
+/// struct BankAccount {
+///     balance: u64,
+/// }
+///
+/// #[derive(Deserialize)]
+/// struct OpenedWithDeposit {
+///     owner: String,
+///     amount: u64,
+/// }
+///
+/// fn split(old: OpenedWithDeposit) -> Vec<BankAccountEvent> {
+///     events![AccountOpened { owner: old.owner }, Deposited { amount: old.amount }]
+/// }
+///
+/// # #[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
+/// # struct AccountOpened { owner: String }
+/// # #[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
+/// # struct Deposited { amount: u64 }
+/// # impl Evolve<AccountOpened> for BankAccount {
+/// #     fn evolve(&mut self, _: &AccountOpened) {}
+/// # }
+/// # impl Evolve<Deposited> for BankAccount {
+/// #     fn evolve(&mut self, event: &Deposited) { self.balance += event.amount; }
+/// # }
+/// let stored = StoredEvent::new("OpenedWithDeposit", r#"{"owner":"Ada","amount":5}"#);
+/// assert_eq!(BankAccount::decode_event(stored)?.as_slice().len(), 2);
+/// assert!(BankAccount::decode_event(StoredEvent::new("Suspended", "{}"))?.as_slice().is_empty());
+/// # Ok::<(), eventfold_es::DecodeError>(())
+/// ```
+///
+/// The function is like a step of [`DomainEvent`](derive@crate::DomainEvent#versions): it may take
+/// the [`Recorded`](crate::Recorded) as well and may fail. It returns the event enum, or an `Option`,
+/// a `Vec` or a [`Decoded`](crate::Decoded) of it. An event with several versions is best retired by
+/// its type, which keeps its own steps: `retired(OpenedWithDeposit = split)`, where the function takes
+/// the type. [How to change events](crate::guide::changing_events) shows when to do what.
 pub use eventfold_es_derive::Aggregate;
 
 /// Derives [`trait@DomainEvent`](crate::DomainEvent) for an event, or for an enum of events.
@@ -208,9 +261,179 @@ pub use eventfold_es_derive::Aggregate;
 /// |---|---|---|---|
 /// | `name = "MoneyDeposited"` | struct, variant | the stored name | the name in the source |
 /// | `alias = "Deposited"` | struct, variant | an older name that is still read, never written; repeatable | none |
+/// | `version = 2` | struct, variant | the version of the payload's shape that is written | 1 |
+/// | `upcast(1 = path, 2 = path)` | struct, variant | the functions that lead on from each older version, see below | |
+/// | `retired("Suspended", "OpenedWithDeposit" = path, Moved = path)` | enum | events that are not written any more, as of an [aggregate](derive@crate::Aggregate#retired-events) | none |
 /// | `rename_all = "kebab-case"` | enum | the case of the variants' stored names, as serde writes it: `lowercase`, `UPPERCASE`, `PascalCase`, `camelCase`, `snake_case`, `SCREAMING_SNAKE_CASE`, `kebab-case`, `SCREAMING-KEBAB-CASE` | as in the source |
 /// | `crate = path` | struct, enum | where the runtime is, if it was renamed or re-exported | `::eventfold_es` |
 ///
 /// serde's own attributes apply to the payload. Those that would rename or skip a variant of an
 /// event enum, or change the enum's form, are refused.
+///
+/// # Versions
+///
+/// A payload whose shape changes gets a new `version`, and `upcast` a function from the shape before
+/// it. What was stored in an older version passes through the functions in turn whenever it is read:
+///
+/// ```
+/// use eventfold_es::{DomainEvent, Recorded, StoredEvent};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DomainEvent)]
+/// #[event(version = 3, upcast(1 = in_cents, 2 = Self::with_account))]
+/// pub struct Deposited {
+///     pub cents: u64,
+///     pub account: String,
+/// }
+///
+/// #[derive(Deserialize)]
+/// struct DepositedV1 {
+///     amount: u64,
+/// }
+///
+/// #[derive(Deserialize)]
+/// struct DepositedV2 {
+///     cents: u64,
+/// }
+///
+/// fn in_cents(old: DepositedV1) -> Result<DepositedV2, String> {
+///     match old.amount.checked_mul(100) {
+///         Some(cents) => Ok(DepositedV2 { cents }),
+///         None => Err(format!("{} are too many", old.amount)),
+///     }
+/// }
+///
+/// impl Deposited {
+///     fn with_account(old: DepositedV2, record: &Recorded<'_>) -> Self {
+///         Self { cents: old.cents, account: record.id().to_owned() }
+///     }
+/// }
+///
+/// let old = Deposited::decode(StoredEvent::new("Deposited", r#"{"amount":5}"#))?;
+/// assert_eq!(old.as_slice()[0].cents, 500);
+/// # Ok::<(), eventfold_es::DecodeError>(())
+/// ```
+///
+/// * There is a step from each version below the current one. It takes what the step before returns,
+///   and the first one that is needed takes the payload as it is stored: its argument is
+///   `Deserialize` and owns its data.
+/// * A step that needs more than the payload takes the [`Recorded`](crate::Recorded) as its second
+///   argument: the stream, the time, the metadata.
+/// * A step that may fail returns a `Result` whose error is an error, or a text. If it does fail, the
+///   event cannot be read, and the error names stream, version, event and step.
+/// * The last step returns the event: the struct, or for a variant the enum, of which it may be another
+///   variant too. It may return an `Option`, a `Vec` or a [`Decoded`](crate::Decoded) of that, for an
+///   event that is none or several today.
+/// * A step depends on its arguments alone, and must take all that was ever stored.
+///
+/// The version is stored with the event as `meta.schema_version`, above 1 only: what has none is of
+/// version 1. A version above the program's own is an error and never read as something else, and so
+/// is a `schema_version` that is no number; both may come from another program that writes the stream.
+/// [How to change events](crate::guide::changing_events) shows when to do what.
 pub use eventfold_es_derive::DomainEvent;
+
+/// Derives [`trait@Projection`](crate::Projection) for the state of a read model over typed events.
+///
+/// What is left to write is [`Project`](crate::Project) for each aggregate listed in
+/// `#[projection(...)]`.
+///
+/// ```
+/// # use eventfold_es::__private::example::{Add, Counter, CounterEvent};
+/// use eventfold_es::prelude::*;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Debug, Clone, Default, Serialize, Deserialize, Projection)]
+/// #[projection(name = "totals", aggregates(Counter))]
+/// struct Totals {
+///     sum: u64,
+///     events: u64,
+/// }
+///
+/// impl Project<Counter> for Totals {
+///     fn project(&mut self, event: &CounterEvent, _: &Recorded<'_>) {
+///         let CounterEvent::Added { amount } = event;
+///         self.sum += amount;
+///         self.events += 1;
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path();
+/// let store = AggregateStore::builder(path).projection::<Totals>().open().await?;
+/// store.get::<Counter>("c-1").await?.send(Add(5)).await?;
+/// assert_eq!(store.projection::<Totals>()?.sum, 5);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Keys of `#[projection(...)]`
+///
+/// | key | meaning | default |
+/// |---|---|---|
+/// | `aggregates(A, path::B)` | whose events are projected, each to [`Project`](crate::Project) of it | |
+/// | `name = "totals"` | names the projection's directory; letters, digits, `-` and `_` | the type's name in kebab-case |
+/// | `version = 2` | the version of what is folded and how: under a new one the projection is built again | 1 |
+/// | `crate = path` | where the runtime is, if it was renamed or re-exported | `::eventfold_es` |
+///
+/// # Events that an aggregate does not know
+///
+/// are what its [`UNKNOWN_EVENTS`](crate::Aggregate::UNKNOWN_EVENTS) says. Rejected, they stop the
+/// projection with an error that names the event. Skipped, they are left out with one warning a name;
+/// the names are kept in the checkpoint, and the projection is built again by itself once a program
+/// knows one of them.
+///
+/// Two aggregates that are stored under one name do not compile.
+pub use eventfold_es_derive::Projection;
+
+/// Derives [`trait@ProcessManager`](crate::ProcessManager) for the state of a workflow over typed
+/// events.
+///
+/// What is left to write is [`React`](crate::React) for each aggregate listed in
+/// `#[process_manager(...)]`.
+///
+/// ```
+/// # use eventfold_es::__private::example::{Add, Counter, CounterEvent};
+/// use eventfold_es::prelude::*;
+/// use serde::{Deserialize, Serialize};
+///
+/// /// Adds to the counter `all` what is added to any other.
+/// #[derive(Debug, Default, Serialize, Deserialize, ProcessManager)]
+/// #[process_manager(name = "sum-up", aggregates(Counter), dispatches(Counter))]
+/// struct SumUp;
+///
+/// impl React<Counter> for SumUp {
+///     fn react_to(&mut self, event: &CounterEvent, record: &Recorded<'_>, out: &mut Outbox<'_>) {
+///         let CounterEvent::Added { amount } = event;
+///         if record.id() != "all" {
+///             out.send::<Counter>("all", Add(*amount));
+///         }
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path();
+/// let store = AggregateStore::builder(path).process_manager::<SumUp>().open().await?;
+/// store.get::<Counter>("c-1").await?.send(Add(5)).await?;
+/// store.run_process_managers().await?;
+/// assert_eq!(store.get::<Counter>("all").await?.state().await?.value, 5);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Keys of `#[process_manager(...)]`
+///
+/// | key | meaning | default |
+/// |---|---|---|
+/// | `aggregates(A, path::B)` | whose events are reacted to, each by [`React`](crate::React) to it | |
+/// | `dispatches(A, path::B)` | which aggregates commands are sent to; the store need not be told of them by [`aggregate_type`](crate::AggregateStoreBuilder::aggregate_type) | none |
+/// | `name = "fulfilment"` | names the process manager's directory, and is part of its idempotency keys; letters, digits, `-` and `_` | the type's name in kebab-case |
+/// | `crate = path` | where the runtime is, if it was renamed or re-exported | `::eventfold_es` |
+///
+/// Events that an aggregate does not know are treated as by
+/// [`derive@Projection`](crate::Projection), but for one thing: those that were skipped stay so. To
+/// react to them later would be to send commands again.
+pub use eventfold_es_derive::ProcessManager;

@@ -39,17 +39,20 @@ mod snapshot;
 mod snapshot_queue;
 mod stream;
 mod stream_writer;
+mod tail;
 mod upkeep;
 
 pub(crate) use commit::{Adoption, Commit, CommitError, Done};
 pub(crate) use journal::commit_line::CommitLine;
 pub(crate) use journal::reader::Reader as JournalReader;
-pub(crate) use line::{Common, EncodedEvents, Line, split_sum, write_member, write_sum};
+pub(crate) use line::{Common, EncodedEvents, split_sum, write_member, write_sum};
 pub(crate) use load::{Found, Loaded, is_at, load};
 pub(crate) use snapshot::{Draft, KnownKey, Saved};
 pub(crate) use stream::{Behind, Stream, StreamEnd};
+pub(crate) use tail::Tail;
 pub(crate) use upkeep::{Job, Resident, Upkeeper};
 
+use crate::clock::Clock;
 use crate::layout::{RawNames, StreamLayout};
 use crate::stream::StreamId;
 use commit::Request;
@@ -85,6 +88,7 @@ pub(crate) struct Engine {
     announced: AtomicBool,
     /// Set by the first `close`.
     closing: AtomicBool,
+    clock: Clock,
 }
 
 /// A stream and what its end is, read by an activation that holds the turn.
@@ -97,7 +101,7 @@ impl Engine {
     /// Opens the store in `base`, which is created if need be. `extra` are streams at places of
     /// their own. Blocks on the disk, and on a store in this process that is about to release the
     /// directory.
-    pub(crate) fn open(base: &Path, extra: RawNames) -> io::Result<Arc<Self>> {
+    pub(crate) fn open(base: &Path, extra: RawNames, clock: Clock) -> io::Result<Arc<Self>> {
         let base = &std::path::absolute(base).map_err(|e| disk::at("open", base, &e))?;
         disk::create_private_dir(base)?;
         let lock = DirLock::take(base)?;
@@ -141,6 +145,7 @@ impl Engine {
             lock_key,
             announced: AtomicBool::new(false),
             closing: AtomicBool::new(false),
+            clock,
         }))
     }
 
@@ -173,9 +178,21 @@ impl Engine {
         self.shared.head()
     }
 
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// Reads the journal from behind position `after`.
     pub(crate) fn reader(&self, after: u64) -> JournalReader {
         JournalReader::new(self.index.clone(), after)
+    }
+
+    /// The journal for those who follow it from outside.
+    pub(crate) fn tail(&self) -> Tail {
+        Tail {
+            shared: self.shared.clone(),
+            index: self.index.clone(),
+        }
     }
 
     pub(crate) fn keeper(&self) -> &Upkeeper {

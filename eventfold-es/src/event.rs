@@ -3,15 +3,19 @@
 
 mod decoded;
 mod recorded;
+mod recorded_event;
+mod set;
 mod stored;
 mod tagged;
 mod variant;
 
 pub use decoded::Decoded;
 pub use recorded::Recorded;
+pub use recorded_event::RecordedEvent;
+pub use set::EventSet;
 pub use stored::{DecodeError, StoredEvent};
 
-pub(crate) use recorded::Meta;
+pub(crate) use recorded::{Meta, SCHEMA_VERSION};
 pub(crate) use tagged::{decode as decode_tagged, encode as encode_tagged, knows as knows_tagged};
 pub(crate) use variant::{decode as decode_variant, encode as encode_variant};
 
@@ -73,6 +77,28 @@ pub trait DomainEvent: Sized {
     /// ```
     fn name(&self) -> &'static str;
 
+    /// The version of the payload's shape that is written, from 1 on. It is stored, as
+    /// `meta.schema_version`, above 1 only.
+    ///
+    /// ```
+    /// # use eventfold_es::DomainEvent;
+    /// # use serde::{Deserialize, Serialize};
+    /// #[derive(Serialize, Deserialize, DomainEvent)]
+    /// #[event(version = 2, upcast(1 = in_cents))]
+    /// struct Deposited {
+    ///     cents: u64,
+    /// }
+    ///
+    /// fn in_cents(dollars: u64) -> Deposited {
+    ///     Deposited { cents: dollars * 100 }
+    /// }
+    ///
+    /// assert_eq!(Deposited { cents: 500 }.schema_version(), 2);
+    /// ```
+    fn schema_version(&self) -> u32 {
+        1
+    }
+
     /// Appends the payload to `data` as JSON, `null` for a unit.
     ///
     /// # Errors
@@ -92,13 +118,15 @@ pub trait DomainEvent: Sized {
     /// ```
     fn encode(&self, data: &mut Vec<u8>) -> Result<(), EncodeError>;
 
-    /// Reads an event back from its stored form, under its name or an alias: one event, unless the
-    /// stored one was split or retired since.
+    /// Reads an event back from its stored form, under its name or an alias and in any version: one
+    /// event, unless the stored one was split or retired since.
     ///
     /// # Errors
     ///
     /// [`DecodeError::UnknownName`] if the name is none of [`NAMES`](Self::NAMES),
-    /// [`DecodeError::Malformed`] if the payload is not this event's.
+    /// [`DecodeError::Malformed`] if the payload is not this event's,
+    /// [`DecodeError::NewerVersion`] or [`DecodeError::InvalidVersion`] if its version is not one of
+    /// this event's, [`DecodeError::Upcast`] if a step from its version to the current one fails.
     ///
     /// ```
     /// # use eventfold_es::{DomainEvent, DecodeError, StoredEvent};
@@ -148,6 +176,12 @@ pub trait DomainEvent: Sized {
     fn knows(name: &str) -> bool {
         Self::NAMES.iter().any(|known| known.is(name))
     }
+
+    /// A sample of each event of which `Default` makes one, for the testing kit.
+    #[doc(hidden)]
+    fn __samples() -> Vec<Self> {
+        Vec::new()
+    }
 }
 
 /// A name under which an event is written, and the older ones that are still read.
@@ -155,7 +189,11 @@ pub trait DomainEvent: Sized {
 /// ```
 /// use eventfold_es::EventName;
 ///
-/// const DEPOSITED: EventName = EventName { name: "MoneyDeposited", aliases: &["Deposited"] };
+/// const DEPOSITED: EventName = EventName {
+///     name: "MoneyDeposited",
+///     aliases: &["Deposited"],
+///     version: Some(2),
+/// };
 /// assert!(DEPOSITED.is("Deposited"));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,16 +202,15 @@ pub struct EventName {
     pub name: &'static str,
     /// Names that are read as well, never written.
     pub aliases: &'static [&'static str],
+    /// The version of the payload's shape that is written, `None` if the event was retired: it is
+    /// still read, never written.
+    pub version: Option<u32>,
 }
 
 impl EventName {
     /// Whether `name` is this name or one of its aliases.
     ///
-    /// ```
-    /// # use eventfold_es::EventName;
-    /// let name = EventName { name: "MoneyDeposited", aliases: &["Deposited"] };
-    /// assert!(name.is("MoneyDeposited") && name.is("Deposited") && !name.is("Paid"));
-    /// ```
+    /// See the example of [`EventName`].
     #[must_use]
     pub fn is(&self, name: &str) -> bool {
         self.name == name || self.aliases.contains(&name)

@@ -57,6 +57,43 @@
 //! # }
 //! ```
 //!
+//! # Reading
+//!
+//! * One aggregate: [`AggregateHandle::state`], or [`inspect`](AggregateHandle::inspect) without a copy.
+//! * A read model over many: [`derive@Projection`], which folds typed events in the order of the store.
+//!   [`projection`](AggregateStore::projection) returns a copy, [`read`](AggregateStore::read) lends
+//!   it, [`wait_for`](AggregateStore::wait_for) waits for a position.
+//! * A read model elsewhere, in a database for example: [`subscribe`](AggregateStore::subscribe).
+//! * A workflow that answers events with commands: [`derive@ProcessManager`].
+//!
+//! ```
+//! # use eventfold_es::__private::example::{Add, Counter, CounterEvent};
+//! use eventfold_es::prelude::*;
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Debug, Clone, Default, Serialize, Deserialize, Projection)]
+//! #[projection(aggregates(Counter))]
+//! struct Latest {
+//!     counter: String,
+//! }
+//!
+//! impl Project<Counter> for Latest {
+//!     fn project(&mut self, _: &CounterEvent, record: &Recorded<'_>) {
+//!         self.counter = record.id().to_owned();
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let dir = tempfile::tempdir()?;
+//! # let path = dir.path();
+//! let store = AggregateStore::builder(path).projection::<Latest>().open().await?;
+//! store.get::<Counter>("c-1").await?.send(Add(5)).await?;
+//! store.read(|latest: &Latest| assert_eq!(latest.counter, "c-1")).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! An aggregate can as well implement [`Aggregate`](trait@Aggregate) by hand, exactly as with
 //! eventfold-es 0.2.0, whose API and files this version keeps usable.
 //!
@@ -190,14 +227,16 @@
 //! * `handle`, `bus`, `store`: the runtime side, what a user calls;
 //! * `actor`: mailbox, deciding, activation and passivation;
 //! * `engine`: everything that touches the disk, behind a seam whose unit is the commit;
-//! * `projection`, `process_manager`, `read_side`: what follows the journal.
+//! * `projection`, `process_manager`, `read_side`, `subscription`: what follows the journal.
 
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
 mod actor;
 mod aggregate;
+mod background;
 mod bus;
+mod clock;
 mod command;
 mod derive;
 mod engine;
@@ -206,6 +245,7 @@ mod event;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod guide;
 mod handle;
 mod layout;
 mod process_manager;
@@ -214,22 +254,34 @@ mod read_side;
 mod report;
 mod store;
 mod stream;
+mod subscription;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use aggregate::{Aggregate, Decide, Decision, Evolve, reducer};
 pub use bus::CommandBus;
+pub use clock::ManualClock;
 pub use command::{CommandContext, CommandEnvelope, to_eventfold_event};
-pub use derive::{Aggregate, DomainEvent};
+pub use derive::{Aggregate, DomainEvent, ProcessManager, Projection};
 pub use error::{DispatchError, ExecuteError, Panic, StateError};
 pub use event::{
-    DecodeError, Decoded, DomainEvent, EncodeError, EventName, Recorded, StoredEvent, UnknownEvents,
+    DecodeError, Decoded, DomainEvent, EncodeError, EventName, Recorded, RecordedEvent,
+    StoredEvent, UnknownEvents,
 };
 pub use handle::{AggregateHandle, Committed};
 pub use layout::StreamLayout;
-pub use process_manager::{Outbox, ProcessManager, ProcessManagerReport};
-pub use projection::Projection;
+pub use process_manager::{
+    DeadLetter, Due, OnFailure, Outbox, ProcessManager, ProcessManagerReport, React, Retry,
+};
+pub use projection::{Project, Projection};
+pub use read_side::{FollowerStatus, ProcessManagerStatus, ReadSideStatus, Running, SkippedEvent};
 pub use report::{Finding, RepairReport, Repaired, Severity, VerifyReport};
-pub use store::{AggregateStore, AggregateStoreBuilder, InjectOptions, spawn_actor};
-pub use stream::{InvalidStreamId, Position, StreamId, Version};
+pub use store::{
+    AggregateStore, AggregateStoreBuilder, DeadLetters, InjectOptions, Rebuild, RebuildProgress,
+    ReplayError, spawn_actor,
+};
+pub use stream::{InvalidPosition, InvalidStreamId, Position, StreamId, Version};
+pub use subscription::Subscription;
 
 /// What a program with aggregates usually needs.
 ///
@@ -244,7 +296,7 @@ pub use stream::{InvalidStreamId, Position, StreamId, Version};
 pub mod prelude {
     pub use crate::{
         Aggregate, AggregateHandle, AggregateStore, CommandContext, Decide, Decision, DomainEvent,
-        Evolve, ExecuteError, Projection, events,
+        Evolve, ExecuteError, Outbox, ProcessManager, Project, Projection, React, Recorded, events,
     };
 }
 

@@ -1,14 +1,22 @@
 //! What generated code names. Not part of the public interface: it changes without notice.
 
 pub use core::convert::Into;
+pub use eventfold;
 pub use serde;
 pub use std::vec;
 
+pub use crate::__testing;
+
 pub use crate::aggregate::{Aggregate, Decide, Evolve};
 pub use crate::bus::CommandRoutes;
+pub use crate::command::CommandEnvelope;
 pub use crate::event::{
-    DecodeError, Decoded, DomainEvent, EncodeError, EventName, Recorded, StoredEvent, UnknownEvents,
+    DecodeError, Decoded, DomainEvent, EncodeError, EventName, EventSet, Recorded, StoredEvent,
+    UnknownEvents,
 };
+pub use crate::process_manager::{Outbox, ProcessManager, React};
+pub use crate::projection::{Project, Projection};
+pub use crate::read_side::Targets;
 
 #[path = "private/command.rs"]
 mod command;
@@ -18,7 +26,21 @@ mod event;
 pub mod example;
 #[path = "private/names.rs"]
 mod names;
+#[path = "private/read_side.rs"]
+mod read_side;
+#[path = "private/sample.rs"]
+mod sample;
+#[path = "private/upcast.rs"]
+mod upcast;
 
 pub use command::{CommandPayload, CommandSet};
 pub use event::{EventPayload, deserialize_event, serialize_event};
-pub use names::{Events, assert_names_are_new, concat_names, count_names};
+pub use names::{
+    Aggregates, Events, assert_names_are_new, assert_type_is_new, concat_names, count_names,
+    retired_names,
+};
+pub use read_side::{
+    DispatchTarget, apply_eventfold, project_stored, react_eventfold, react_stored,
+};
+pub use sample::{MadeOfDefault, NotMade, samples, samples_of};
+pub use upcast::{Infallible, Upcast, check_version};

@@ -1,13 +1,20 @@
-//! Workflows over many aggregates: [`ProcessManager`].
+//! Workflows over many aggregates: [`ProcessManager`], and [`React`] for typed events.
 
 use serde::{Serialize, de::DeserializeOwned};
 
+mod dead_letter;
 mod outbox;
+mod retry;
 
-pub use outbox::Outbox;
+pub use dead_letter::DeadLetter;
+pub(crate) use outbox::Unwritable;
+pub use outbox::{Due, Outbox};
+pub use retry::{OnFailure, Retry};
 
+use crate::aggregate::Aggregate;
 use crate::command::CommandEnvelope;
-use crate::event::{DecodeError, StoredEvent};
+use crate::event::{DecodeError, EventSet, Recorded, StoredEvent};
+use crate::read_side::Targets;
 
 /// A workflow that reacts to events with commands for other aggregates.
 ///
@@ -19,6 +26,9 @@ use crate::event::{DecodeError, StoredEvent};
 /// A command that does not succeed, for whatever reason, is not tried again. It becomes a line of
 /// `process_managers/<NAME>/dead_letters.jsonl`: `{"envelope":{…},"error":"…","ts":1767225600}`,
 /// the command with its context, what it failed with, and when, in seconds since 1970.
+///
+/// Most programs derive this trait (see [`derive@ProcessManager`](crate::ProcessManager)) and
+/// implement [`React`] for each aggregate. It can as well be implemented by hand, on events as JSON:
 ///
 /// ```
 /// use eventfold_es::{CommandContext, CommandEnvelope, ProcessManager};
@@ -113,6 +123,56 @@ pub trait ProcessManager: Default + Serialize + DeserializeOwned + Send + Sync +
         }
         Ok(())
     }
+
+    /// The events that are reacted to by their types, for
+    /// [`UnknownEvents`](crate::UnknownEvents).
+    #[doc(hidden)]
+    fn event_sets() -> &'static [EventSet] {
+        &[]
+    }
+
+    /// The aggregate types that commands are sent to, besides those that the store is told of.
+    #[doc(hidden)]
+    fn targets(_targets: &mut Targets<'_>) {}
+}
+
+/// How a process manager reacts to the events of one type of aggregate.
+///
+/// Implement it for each aggregate that `#[process_manager(aggregates(...))]` lists. It sees each
+/// event as its aggregate does: under its name of today, and with `record`, which says whose it is,
+/// where it stands and when it came about.
+///
+/// ```
+/// # use eventfold_es::__private::example::{Add, Counter, CounterEvent};
+/// use eventfold_es::{Outbox, ProcessManager, React, Recorded};
+/// use serde::{Deserialize, Serialize};
+///
+/// /// Adds to the counter `all` what is added to any other.
+/// #[derive(Debug, Default, Serialize, Deserialize, ProcessManager)]
+/// #[process_manager(name = "sum-up", aggregates(Counter), dispatches(Counter))]
+/// struct SumUp;
+///
+/// impl React<Counter> for SumUp {
+///     fn react_to(&mut self, event: &CounterEvent, record: &Recorded<'_>, out: &mut Outbox<'_>) {
+///         let CounterEvent::Added { amount } = event;
+///         if record.id() != "all" {
+///             out.send::<Counter>("all", Add(*amount));
+///         }
+///     }
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not react to the events of `{A}`",
+    label = "no `impl React<{A}> for {Self}`",
+    note = "write `impl React<{A}> for {Self}`, or remove `{A}` from the aggregates of `{Self}`"
+)]
+pub trait React<A: Aggregate> {
+    /// Reacts to `event`: changes the process manager's state, and puts the commands to dispatch
+    /// into `out`. It depends on its arguments and the state alone. If it panics, runs fail until
+    /// the store is opened again.
+    ///
+    /// See the example of [`React`].
+    fn react_to(&mut self, event: &A::DomainEvent, record: &Recorded<'_>, out: &mut Outbox<'_>);
 }
 
 /// What became of the commands of one run of the process managers. See

@@ -1,8 +1,9 @@
-//! Read models over many streams: [`Projection`].
+//! Read models over many streams: [`Projection`], and [`Project`] for typed events.
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::event::{DecodeError, StoredEvent};
+use crate::aggregate::Aggregate;
+use crate::event::{DecodeError, EventSet, Recorded, StoredEvent};
 
 /// A read model that folds the events of many streams.
 ///
@@ -10,11 +11,8 @@ use crate::event::{DecodeError, StoredEvent};
 /// whenever it is read: it follows the journal from its own position, in the order of commits, so
 /// a read costs what is new and no more. State and position are saved together.
 ///
-/// After a change of what it folds, or how, build it again
-/// ([`AggregateStore::rebuild_projection`]): the state that was saved before is taken up as it is.
-///
-/// [`AggregateStoreBuilder::projection`]: crate::AggregateStoreBuilder::projection
-/// [`AggregateStore::rebuild_projection`]: crate::AggregateStore::rebuild_projection
+/// Most programs derive this trait (see [`derive@Projection`](crate::Projection)) and implement
+/// [`Project`] for each aggregate. It can as well be implemented by hand, on events as JSON:
 ///
 /// ```
 /// use eventfold_es::Projection;
@@ -39,6 +37,16 @@ use crate::event::{DecodeError, StoredEvent};
 ///     }
 /// }
 /// ```
+///
+/// # When it changes
+///
+/// A state that was saved before is taken up as it is. So a change of what is folded, or how, is
+/// another [`VERSION`](Self::VERSION): the projection is built again by its next read, from the
+/// first event on. To build it again under the same version, as after a mistake was corrected:
+/// [`AggregateStore::rebuild`].
+///
+/// [`AggregateStoreBuilder::projection`]: crate::AggregateStoreBuilder::projection
+/// [`AggregateStore::rebuild`]: crate::AggregateStore::rebuild
 pub trait Projection:
     Default + Clone + Serialize + DeserializeOwned + Send + Sync + 'static
 {
@@ -50,6 +58,17 @@ pub trait Projection:
     /// assert_eq!(Total::NAME, "total");
     /// ```
     const NAME: &'static str;
+
+    /// The version of what is folded and how, to be raised when that changes. Each has a
+    /// checkpoint of its own: version 1 in `journal_checkpoint.json`, version 2 in
+    /// `journal_checkpoint.v2.json`, so that an older program that is run again finds the one it
+    /// left. A checkpoint that no program needs any more may be deleted while the store is closed.
+    ///
+    /// ```
+    /// # use eventfold_es::{Projection, __private::example::Total};
+    /// assert_eq!(Total::VERSION, 1);
+    /// ```
+    const VERSION: u32 = 1;
 
     /// The aggregate types whose events it folds, each an
     /// [`AGGREGATE_TYPE`](crate::Aggregate::AGGREGATE_TYPE). Events of the others are passed over
@@ -89,4 +108,51 @@ pub trait Projection:
         self.apply(record.aggregate_type(), record.id(), &event);
         Ok(())
     }
+
+    /// The events that are folded by their types, for [`UnknownEvents`](crate::UnknownEvents).
+    #[doc(hidden)]
+    fn event_sets() -> &'static [EventSet] {
+        &[]
+    }
+}
+
+/// What a projection makes of the events of one type of aggregate.
+///
+/// Implement it for each aggregate that `#[projection(aggregates(...))]` lists. It sees each event
+/// as its aggregate does: under its name of today, and with `record`, which says whose it is, where
+/// it stands and when it came about.
+///
+/// ```
+/// # use eventfold_es::__private::example::{Counter, CounterEvent};
+/// use eventfold_es::{Project, Projection, Recorded};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Debug, Clone, Default, Serialize, Deserialize, Projection)]
+/// #[projection(aggregates(Counter))]
+/// struct Largest {
+///     amount: u64,
+///     added_to: String,
+/// }
+///
+/// impl Project<Counter> for Largest {
+///     fn project(&mut self, event: &CounterEvent, record: &Recorded<'_>) {
+///         let CounterEvent::Added { amount } = event;
+///         if *amount > self.amount {
+///             self.amount = *amount;
+///             self.added_to = record.id().to_owned();
+///         }
+///     }
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not project the events of `{A}`",
+    label = "no `impl Project<{A}> for {Self}`",
+    note = "write `impl Project<{A}> for {Self}`, or remove `{A}` from the aggregates of `{Self}`"
+)]
+pub trait Project<A: Aggregate> {
+    /// Folds `event` into the projection. It depends on its arguments alone. If it panics, the
+    /// projection cannot be read until the store is opened again.
+    ///
+    /// See the example of [`Project`].
+    fn project(&mut self, event: &A::DomainEvent, record: &Recorded<'_>);
 }

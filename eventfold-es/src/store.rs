@@ -8,22 +8,25 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 mod builder;
+mod dead_letters;
 mod inner;
 mod maintenance;
 mod process_managers;
+mod reading;
+mod rebuild;
 mod spawn;
 
 pub use builder::AggregateStoreBuilder;
+pub use dead_letters::{DeadLetters, ReplayError};
 pub(crate) use inner::{StoreHold, StoreInner};
+pub use rebuild::{Rebuild, RebuildProgress};
 pub use spawn::spawn_actor;
 
 use crate::aggregate::Aggregate;
 use crate::engine::{Engine, StreamEnd, load};
 use crate::handle::AggregateHandle;
 use crate::layout::StreamLayout;
-use crate::projection::Projection;
-use crate::read_side::{Projecting, lock};
-use crate::stream::{Position, StreamId};
+use crate::stream::StreamId;
 
 /// What [`AggregateStore::inject_event`] does besides appending the event.
 ///
@@ -61,10 +64,6 @@ pub struct InjectOptions {
 #[derive(Clone)]
 pub struct AggregateStore {
     pub(crate) inner: Arc<StoreHold>,
-}
-
-fn closed() -> io::Error {
-    io::Error::new(io::ErrorKind::NotConnected, "the store is shut down")
 }
 
 impl AggregateStore {
@@ -269,72 +268,6 @@ impl AggregateStore {
         .await
     }
 
-    /// Brings the projection `P` up to date and returns a copy of its state: every command that was
-    /// answered before is in it.
-    ///
-    /// Blocks on the disk while there are new events, and never waits for a task.
-    ///
-    /// # Errors
-    ///
-    /// * [`io::ErrorKind::NotFound`]: `P` is not registered;
-    /// * [`io::ErrorKind::InvalidInput`]: another type is registered under its name;
-    /// * [`io::ErrorKind::InvalidData`]: the journal is damaged, or holds an event that cannot be
-    ///   read; the text says where;
-    /// * any other: the journal could not be read, a checkpoint that was due not be saved, or `P`
-    ///   panicked on an event (the text says which; it stays failed until the store is opened
-    ///   again).
-    ///
-    /// ```
-    /// # use eventfold_es::{*, __private::example::*};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let dir = tempfile::tempdir()?;
-    /// # let path = dir.path();
-    /// let store = AggregateStore::builder(path).projection::<Total>().open().await?;
-    /// store.get::<Counter>("c-1").await?.send(Add(5)).await?;
-    /// assert_eq!(store.projection::<Total>()?.value, 5);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn projection<P: Projection>(&self) -> io::Result<P> {
-        let projection = self.inner.read_side.projection::<P>()?;
-        // The directory may be another store's by now.
-        if self.inner.is_closed() {
-            return Err(closed());
-        }
-        lock(projection).catch_up().cloned()
-    }
-
-    /// Builds the projection `P` again from the first event on; its old state serves meanwhile.
-    ///
-    /// Blocks on the disk, and never waits for a task.
-    ///
-    /// # Errors
-    ///
-    /// As [`projection`](Self::projection), or what saving the checkpoint failed with. The old
-    /// state stays then.
-    ///
-    /// ```
-    /// # use eventfold_es::{*, __private::example::*};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let dir = tempfile::tempdir()?;
-    /// # let path = dir.path();
-    /// let store = AggregateStore::builder(path).projection::<Total>().open().await?;
-    /// store.get::<Counter>("c-1").await?.send(Add(5)).await?;
-    /// store.rebuild_projection::<Total>()?;
-    /// assert_eq!(store.projection::<Total>()?.value, 5);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn rebuild_projection<P: Projection>(&self) -> io::Result<()> {
-        let projection = self.inner.read_side.projection::<P>()?;
-        if self.inner.is_closed() {
-            return Err(closed());
-        }
-        Projecting::rebuild(projection, &self.inner.engine)
-    }
-
     /// Appends an event that was decided elsewhere, on another device for example, as it is: with
     /// its id, time, `actor` and `meta`. It takes its turn among the aggregate's commands, and
     /// projections include it afterwards.
@@ -387,24 +320,6 @@ impl AggregateStore {
         Ok(())
     }
 
-    /// The position of the newest durable event, [`Position::default()`] if there is none.
-    ///
-    /// ```
-    /// # use eventfold_es::{*, __private::example::*};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let dir = tempfile::tempdir()?;
-    /// # let store = AggregateStore::open(dir.path()).await?;
-    /// # let counter = store.get::<Counter>("c-1").await?;
-    /// let done = counter.send(Add(5)).await?;
-    /// assert_eq!(store.head(), done.position);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn head(&self) -> Position {
-        Position::new(self.inner.engine.head())
-    }
-
     /// The directories of the store. A stream's file is written a few milliseconds after its
     /// commands are answered; this call blocks for that moment, so that whoever asks where the files
     /// are finds everything in them that was answered before.
@@ -451,6 +366,10 @@ impl AggregateStore {
     /// ```
     pub async fn shutdown(&self) -> io::Result<()> {
         self.inner.closing.store(true, Ordering::Release);
+        if let Some(live) = self.inner.live.get() {
+            live.stop();
+            live.ended().await;
+        }
         for resident in self.inner.residents.live() {
             resident.retire().await;
         }
@@ -458,11 +377,11 @@ impl AggregateStore {
         let run = self.inner.read_side.run.lock().await;
         let read_side = self.inner.read_side.clone();
         let saved = blocking(move || {
-            read_side.save_projections();
+            read_side.close();
             Ok(())
         });
         if let Err(error) = saved.await {
-            tracing::error!(%error, "the projections could not be saved");
+            tracing::error!(%error, "the read side could not be saved");
         }
         drop(run);
         self.inner.engine.close();

@@ -1,6 +1,7 @@
 //! What names a stream and a place in it: [`StreamId`], [`Version`], [`Position`].
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -174,8 +175,8 @@ impl fmt::Display for Version {
 }
 
 /// A place in the order of all events of a store. The default is the beginning, before the first
-/// event. Positions can be compared, and stored by serde; what they count is the store's own
-/// affair.
+/// event. Positions can be compared, and stored as text or by serde; what they count is the store's
+/// own affair.
 ///
 /// ```
 /// # use eventfold_es::{*, __private::example::*};
@@ -187,6 +188,7 @@ impl fmt::Display for Version {
 /// assert_eq!(store.head(), Position::default());
 /// let first = counter.send(Add(5)).await?.position;
 /// assert!(Position::default() < first && first == store.head());
+/// assert_eq!(first.to_string().parse(), Ok(first));
 /// # Ok(())
 /// # }
 /// ```
@@ -200,10 +202,37 @@ impl Position {
     pub(crate) fn new(position: u64) -> Self {
         Self(position)
     }
+
+    pub(crate) fn get(self) -> u64 {
+        self.0
+    }
 }
 
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
+}
+
+impl FromStr for Position {
+    type Err = InvalidPosition;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPosition> {
+        text.parse().map(Self).map_err(|_| InvalidPosition {
+            text: text.chars().take(80).collect(),
+        })
+    }
+}
+
+/// A text that no [`Position`] was written as.
+///
+/// ```
+/// # use eventfold_es::Position;
+/// let error = "here".parse::<Position>().unwrap_err();
+/// assert_eq!(error.to_string(), "\"here\" is not a position");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not a position")]
+pub struct InvalidPosition {
+    text: String,
 }

@@ -184,7 +184,8 @@ impl Evolve<ImportFinished> for Import {
 const MOST_FILES_TOGETHER: usize = 30;
 
 /// The read model: which files are changed most often, and which are changed together.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Projection)]
+#[projection(aggregates(TrackedFile))]
 pub(crate) struct Hotspots {
     files: IndexMap<String, FileStats>,
     /// How often two files were changed together; each by its index in `files`, the lesser first.
@@ -217,25 +218,16 @@ pub(crate) struct Pair<'a> {
     pub(crate) percent: u64,
 }
 
-impl Projection for Hotspots {
-    const NAME: &'static str = "hotspots";
-
-    fn subscriptions(&self) -> &'static [&'static str] {
-        &[TrackedFile::AGGREGATE_TYPE]
-    }
-
-    fn apply(&mut self, _type: &str, _id: &str, event: &eventfold::Event) {
-        // The store reports this as the reason why the read model cannot be read.
-        let changes = FileChanged::from_eventfold(event).unwrap_or_else(|e| panic!("{e}"));
-        for change in changes {
-            self.add(change, event.actor.as_deref());
-        }
+impl Project<TrackedFile> for Hotspots {
+    fn project(&mut self, event: &TrackedFileEvent, record: &Recorded<'_>) {
+        let TrackedFileEvent::FileChanged(change) = event;
+        self.add(change, record.actor());
     }
 }
 
 impl Hotspots {
-    fn add(&mut self, change: FileChanged, author: Option<&str>) {
-        let file = self.files.entry(change.path);
+    fn add(&mut self, change: &FileChanged, author: Option<&str>) {
+        let file = self.files.entry(change.path.clone());
         let index = file.index();
         let stats = file.or_default();
         stats.changes += 1;

@@ -74,7 +74,7 @@ async fn main() -> anyhow::Result<()> {
             dir.display()
         )
     })?;
-    show(&store.projection()?, args.top);
+    store.read(|hotspots| show(hotspots, args.top)).await?;
     store.shutdown().await?;
     Ok(())
 }

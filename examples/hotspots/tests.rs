@@ -5,6 +5,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use eventfold_es::testing::{event_history, given, projection};
+
+use super::domain::{CommitsImported, FileChanged, ImportError, ImportEvent, ImportFinished};
+use super::domain::{ImportStarted, RecordProgress, StartImport, TrackedFileEvent};
 use super::*;
 
 /// A repository in a temporary directory; `None`, with a message, where there is no git.
@@ -85,6 +89,72 @@ fn table(hotspots: &Hotspots) -> Vec<(&str, u64, u64, u64)> {
     files
         .map(|(path, stats)| (path, stats.changes, stats.added, stats.deleted))
         .collect()
+}
+
+fn change(path: &str, commit: &str) -> FileChanged {
+    FileChanged {
+        path: path.to_owned(),
+        commit: commit.to_owned(),
+        files: 2,
+        added: 2,
+        deleted: 1,
+    }
+}
+
+#[test]
+fn an_import_goes_on_where_it_was_interrupted() {
+    let start = |to: &str, commits| StartImport {
+        to: to.to_owned(),
+        commits,
+    };
+    let started = |range: &str, to: &str, commits| ImportStarted {
+        range: range.to_owned(),
+        to: to.to_owned(),
+        commits,
+    };
+    given::<Import>(events![])
+        .when(RecordProgress { commits: 1 })
+        .then_error(|error| *error == ImportError::NotRunning)
+        .when(start("c3", 3))
+        .then(events![started("c3", "c3", 3)])
+        .when(start("c4", 4))
+        .then_error(|error| *error == ImportError::Running)
+        .when(RecordProgress { commits: 2 })
+        .then(events![CommitsImported { commits: 2 }])
+        .when(RecordProgress { commits: 2 })
+        .then_error(|error| matches!(error, ImportError::TooMany { left: 1, .. }))
+        .when(RecordProgress { commits: 1 })
+        .then(events![CommitsImported { commits: 1 }, ImportFinished])
+        .then_state(|import| import.imported.as_deref() == Some("c3"))
+        .when(start("c4", 1))
+        .then(events![started("c3..c4", "c4", 1)]);
+}
+
+#[test]
+fn files_of_one_commit_are_changed_together() {
+    projection::<Hotspots>()
+        .given::<TrackedFile>("a", events![change("a", "c1"), change("a", "c2")])
+        .given::<TrackedFile>("b", events![change("b", "c2"), change("b", "c1")])
+        .then_state(|hotspots| table(hotspots) == [("a", 2, 4, 2), ("b", 2, 4, 2)])
+        .then_state(|hotspots| hotspots.pairs()[0].together == 2);
+}
+
+#[test]
+fn every_event_that_was_ever_stored_can_be_read() {
+    event_history::<TrackedFileEvent>("hotspots/events")
+        .sample(change("a", "c1"))
+        .check();
+    let to = "c1".to_owned();
+    let commits = 1;
+    event_history::<ImportEvent>("hotspots/import-events")
+        .sample(ImportStarted {
+            range: "c0..c1".to_owned(),
+            to,
+            commits,
+        })
+        .sample(CommitsImported { commits })
+        .sample(ImportFinished)
+        .check();
 }
 
 #[tokio::test]

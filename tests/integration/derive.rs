@@ -195,6 +195,7 @@ fn an_event_enum_has_the_names_of_all_its_types_in_order() {
         EventName {
             name: "MoneyDeposited",
             aliases: &["Deposited", "deposit"],
+            version: Some(1),
         }
     );
 }

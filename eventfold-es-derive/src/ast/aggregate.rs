@@ -2,8 +2,10 @@
 
 use quote::ToTokens;
 use syn::ext::IdentExt as _;
-use syn::{Data, DeriveInput, Generics, Ident, LitInt, Path, Type, Visibility};
+use syn::{Data, DeriveInput, Generics, Ident, Path, Type, Visibility};
 
+use super::count;
+use super::history::Retired;
 use super::messages::{COMMANDS, EVENTS, Messages};
 use crate::attr::Entries;
 use crate::attr::key::{self, Place};
@@ -24,6 +26,7 @@ pub(crate) struct Aggregate<'a> {
     pub(crate) snapshot_every: Option<u64>,
     pub(crate) state_version: Option<u32>,
     pub(crate) skips_unknown_events: bool,
+    pub(crate) retired: Vec<Retired>,
 }
 
 impl<'a> Aggregate<'a> {
@@ -67,6 +70,7 @@ impl<'a> Aggregate<'a> {
                 .and_then(|keys| keys.count("version"))
                 .and_then(|n| count(n, errors)),
             skips_unknown_events: skips_unknown_events(&entries, errors),
+            retired: retired(&entries, errors),
         }
     }
 
@@ -119,28 +123,6 @@ fn refuse_on_fields(input: &DeriveInput, errors: &mut Errors) {
     }
 }
 
-/// A number from 1 up. Nothing can be had every 0 events, and versions start at 1.
-fn count<N>(literal: &LitInt, errors: &mut Errors) -> Option<N>
-where
-    N: std::str::FromStr<Err: std::fmt::Display> + PartialOrd + From<u8>,
-{
-    match literal.base10_parse::<N>() {
-        Ok(number) if number >= N::from(1) => return Some(number),
-        Ok(_) => errors.at(literal, "`0` is too small; write `1` or more"),
-        Err(_) if literal.base10_digits().starts_with('-') => {
-            errors.at(
-                literal,
-                format!("`{literal}` is too small; write `1` or more"),
-            );
-        }
-        Err(_) => errors.at(
-            literal,
-            format!("`{literal}` is too large; write a smaller number"),
-        ),
-    }
-    None
-}
-
 fn skips_unknown_events(entries: &Entries, errors: &mut Errors) -> bool {
     let Some(literal) = entries.text("unknown_events") else {
         return false;
@@ -154,4 +136,20 @@ fn skips_unknown_events(entries: &Entries, errors: &mut Errors) -> bool {
         errors.at(literal, format!("unknown value `{value}`; {remedy}"));
     }
     value == "skip"
+}
+
+/// Only a generated enum can have retired events.
+fn retired(entries: &Entries, errors: &mut Errors) -> Vec<Retired> {
+    if let (Some(useless), Some(own)) = (entries.key("retired"), entries.ty("event"))
+        && entries.key("events").is_none()
+    {
+        let own = own.to_token_stream();
+        errors.at(
+            useless,
+            format!(
+                "`retired` has no effect with `event`; put `#[event(retired(...))]` on `{own}`"
+            ),
+        );
+    }
+    Retired::read(entries)
 }

@@ -3,6 +3,7 @@
 use quote::ToTokens;
 use syn::{Attribute, Data, DataEnum, DeriveInput, Fields, Ident, LitStr, Path, Variant};
 
+use super::history::{History, Retired};
 use crate::attr::Entries;
 use crate::attr::key::{self, Place};
 use crate::case::Case;
@@ -15,11 +16,13 @@ pub(crate) struct Event<'a> {
     pub(crate) input: &'a DeriveInput,
     pub(crate) krate: Path,
     pub(crate) shape: Shape<'a>,
+    /// Events of a set that are not written any more.
+    pub(crate) retired: Vec<Retired>,
 }
 
 pub(crate) enum Shape<'a> {
     /// A struct is one event.
-    One(Names),
+    One(Names, History),
     /// An enum is a set: each variant is one event.
     Set(Vec<SetVariant<'a>>),
 }
@@ -27,6 +30,7 @@ pub(crate) enum Shape<'a> {
 pub(crate) struct SetVariant<'a> {
     pub(crate) ident: &'a Ident,
     pub(crate) names: Names,
+    pub(crate) history: History,
 }
 
 /// What one event is called in its stored form.
@@ -49,16 +53,22 @@ impl<'a> Event<'a> {
             Data::Enum(data) => Shape::Set(variants(data, case(&entries, errors), errors)),
             Data::Struct(data) => {
                 refuse_on_fields(&data.fields, errors);
-                Shape::One(Names::read(&entries, Name::of_ident(&input.ident)))
+                one(input, &entries, errors)
             }
-            Data::Union(_) => Shape::One(Names::read(&entries, Name::of_ident(&input.ident))),
+            Data::Union(_) => one(input, &entries, errors),
         };
         Self {
             input,
             krate: super::runtime(&entries),
             shape,
+            retired: Retired::read(&entries),
         }
     }
+}
+
+fn one<'a>(input: &DeriveInput, entries: &Entries, errors: &mut Errors) -> Shape<'a> {
+    let names = Names::read(entries, Name::of_ident(&input.ident));
+    Shape::One(names, History::read(entries, errors))
 }
 
 impl Names {
@@ -118,6 +128,7 @@ fn variants<'a>(
         SetVariant {
             ident: &variant.ident,
             names: Names::read(&entries, default),
+            history: History::read(&entries, errors),
         }
     };
     data.variants.iter().map(read).collect()

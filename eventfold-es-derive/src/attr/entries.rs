@@ -2,6 +2,7 @@
 
 use syn::{Ident, LitInt, LitStr, Path, Type};
 
+use super::history::{Retired, Step};
 use super::key::Key;
 use super::list::Listed;
 use super::value::Value;
@@ -88,6 +89,20 @@ impl Entries {
     pub(crate) fn listed(&self, name: &str) -> Option<&[Listed]> {
         self.values(name).find_map(|value| match value {
             Value::Listed(listed) => Some(listed.as_slice()),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn steps(&self, name: &str) -> Option<&[Step]> {
+        self.values(name).find_map(|value| match value {
+            Value::Steps(steps) => Some(steps.as_slice()),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn retired(&self, name: &str) -> Option<&[Retired]> {
+        self.values(name).find_map(|value| match value {
+            Value::Retired(retired) => Some(retired.as_slice()),
             _ => None,
         })
     }

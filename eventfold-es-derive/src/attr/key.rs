@@ -1,4 +1,5 @@
-//! The keys of `#[aggregate(...)]` and `#[event(...)]`: what each looks like, and where it stands.
+//! The keys of `#[aggregate(...)]`, `#[event(...)]`, `#[projection(...)]` and
+//! `#[process_manager(...)]`: what each looks like, and where it stands.
 //!
 //! A new key is a new line here, and a question in [`ast`](crate::ast) that asks for it.
 
@@ -35,8 +36,14 @@ pub(crate) enum Form {
     Commands,
     /// `(A, path::B)`
     Events,
+    /// `(A, path::B)`
+    Aggregates,
     /// `(Debug, Clone)`
     Derives,
+    /// `(1 = path, 2 = path)`
+    Steps,
+    /// `("OldName", "OtherName" = path, path::Type = path)`
+    Retired,
     /// `(key = value, ..)`, of a place of its own
     Keys(&'static Table, Place),
 }
@@ -50,6 +57,8 @@ pub(crate) enum Place {
     EventStruct,
     EventEnum,
     EventVariant,
+    Projection,
+    ProcessManager,
 }
 
 impl Place {
@@ -61,6 +70,8 @@ impl Place {
             Self::EventStruct => "on an event struct",
             Self::EventEnum => "on an event enum",
             Self::EventVariant => "on a variant of an event enum",
+            Self::Projection => "on a projection",
+            Self::ProcessManager => "on a process manager",
         }
     }
 }
@@ -160,6 +171,13 @@ pub(crate) static AGGREGATE: Table = Table {
             ..AGGREGATE_KEY
         },
         Key {
+            name: "retired",
+            form: Form::Retired,
+            example: RETIRED,
+            habits: &["removed", "deleted", "split"],
+            ..AGGREGATE_KEY
+        },
+        Key {
             name: "unknown_events",
             example: "unknown_events = \"skip\"",
             ..AGGREGATE_KEY
@@ -214,7 +232,8 @@ static SNAPSHOT: Table = Table {
     ],
 };
 
-// `version` and `upcast`, the history of a payload's shape, will stand on a struct and a variant.
+const RETIRED: &str = "retired(\"Suspended\", \"OpenedWithDeposit\" = split_opened)";
+
 pub(crate) static EVENT: Table = Table {
     home: "`#[event(...)]` on an event",
     keys: &[
@@ -236,6 +255,33 @@ pub(crate) static EVENT: Table = Table {
             ..KEY
         },
         Key {
+            name: "version",
+            form: Form::Count,
+            example: "version = 2",
+            places: &[Place::EventStruct, Place::EventVariant],
+            elsewhere: "each variant has versions of its own, put `#[event(version = ...)]` on the variants",
+            habits: &["schema_version", "revision"],
+            ..KEY
+        },
+        Key {
+            name: "upcast",
+            form: Form::Steps,
+            example: "upcast(1 = v1_to_v2, 2 = v2_to_v3)",
+            places: &[Place::EventStruct, Place::EventVariant],
+            elsewhere: "each variant has versions of its own, put `#[event(upcast(...))]` on the variants",
+            habits: &["upcasts", "upcaster", "upcasters", "migrate"],
+            ..KEY
+        },
+        Key {
+            name: "retired",
+            form: Form::Retired,
+            example: RETIRED,
+            places: &[Place::EventEnum],
+            elsewhere: "it belongs to a set of events: put `#[event(retired(...))]` on the enum, or `#[aggregate(retired(...))]` on the aggregate",
+            habits: &["removed", "deleted", "split"],
+            ..KEY
+        },
+        Key {
             name: "rename_all",
             example: "rename_all = \"kebab-case\"",
             places: &[Place::EventEnum],
@@ -253,10 +299,113 @@ pub(crate) static EVENT: Table = Table {
     ],
 };
 
+const PROJECTION_KEY: Key = Key {
+    places: &[Place::Projection],
+    ..KEY
+};
+
+pub(crate) static PROJECTION: Table = Table {
+    home: "`#[projection(...)]` on a projection",
+    keys: &[
+        Key {
+            name: "aggregates",
+            form: Form::Aggregates,
+            example: "aggregates(BankAccount, Loan)",
+            habits: &[
+                "subscriptions",
+                "subscribes",
+                "events",
+                "of",
+                "from",
+                "types",
+            ],
+            ..PROJECTION_KEY
+        },
+        Key {
+            name: "name",
+            example: "name = \"totals\"",
+            habits: &["rename", "id"],
+            ..PROJECTION_KEY
+        },
+        Key {
+            name: "version",
+            form: Form::Count,
+            example: "version = 2",
+            habits: &["revision"],
+            ..PROJECTION_KEY
+        },
+        Key {
+            name: "crate",
+            form: Form::Path,
+            example: "crate = ::eventfold_es",
+            ..PROJECTION_KEY
+        },
+    ],
+};
+
+const PROCESS_MANAGER_KEY: Key = Key {
+    places: &[Place::ProcessManager],
+    ..KEY
+};
+
+pub(crate) static PROCESS_MANAGER: Table = Table {
+    home: "`#[process_manager(...)]` on a process manager",
+    keys: &[
+        Key {
+            name: "aggregates",
+            form: Form::Aggregates,
+            example: "aggregates(Order)",
+            habits: &[
+                "subscriptions",
+                "subscribes",
+                "events",
+                "of",
+                "from",
+                "types",
+            ],
+            ..PROCESS_MANAGER_KEY
+        },
+        Key {
+            name: "dispatches",
+            form: Form::Aggregates,
+            example: "dispatches(Inventory)",
+            habits: &["commands", "targets", "sends", "to"],
+            ..PROCESS_MANAGER_KEY
+        },
+        Key {
+            name: "name",
+            example: "name = \"fulfilment\"",
+            habits: &["rename", "id"],
+            ..PROCESS_MANAGER_KEY
+        },
+        Key {
+            name: "version",
+            form: Form::Count,
+            example: "",
+            places: &[],
+            elsewhere: "it is never run again over old events, since that would send its commands again; remove it",
+            ..KEY
+        },
+        Key {
+            name: "crate",
+            form: Form::Path,
+            example: "crate = ::eventfold_es",
+            ..PROCESS_MANAGER_KEY
+        },
+    ],
+};
+
 /// Where a key belongs that `table` does not have.
 pub(crate) fn home_of(name: &str) -> Option<&'static str> {
-    [&AGGREGATE, &EVENT, &GENERATED_ENUM, &SNAPSHOT]
-        .into_iter()
-        .find(|table| table.find(name).is_some())
-        .map(|table| table.home)
+    [
+        &AGGREGATE,
+        &EVENT,
+        &GENERATED_ENUM,
+        &SNAPSHOT,
+        &PROJECTION,
+        &PROCESS_MANAGER,
+    ]
+    .into_iter()
+    .find(|table| table.find(name).is_some_and(|key| !key.places.is_empty()))
+    .map(|table| table.home)
 }

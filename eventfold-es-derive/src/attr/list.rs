@@ -10,34 +10,39 @@ use super::key::{Form, Key};
 use super::value::path_of;
 use crate::errors::Errors;
 
-/// A type in `commands(...)` or `events(...)`.
+/// A type in `commands(...)`, `events(...)` or `aggregates(...)`.
 pub(crate) struct Listed {
     pub(crate) ty: TypePath,
     /// What it is called when serialised, if that was given.
     pub(crate) wire_name: Option<LitStr>,
 }
 
-/// The types in `commands(...)` or `events(...)`. What is none is reported and left out.
+/// The types in `commands(...)` and its like. What is none is reported and left out.
 pub(super) fn types(
     tokens: TokenStream,
     key: &Ident,
     of: &Key,
     errors: &mut Errors,
 ) -> Vec<Listed> {
-    if tokens.is_empty() && matches!(of.form, Form::Events) {
+    let missed = match of.form {
+        Form::Events => Some(", but a state is made of events"),
+        Form::Aggregates => Some(""),
+        _ => None,
+    };
+    if let (true, Some(missed)) = (tokens.is_empty(), missed) {
         let format = of.example;
         errors.at(
             key,
-            format!("`{key}()` lists nothing, but a state is made of events; the correct format looks like `{format}`"),
+            format!("`{key}()` lists nothing{missed}; the correct format looks like `{format}`"),
         );
     }
     let items = items(tokens, errors, |input, errors| {
         let ty = listed_type(input, of, errors)?;
         let mut wire_name = None;
-        if let Form::Commands = of.form {
-            wire_name = self::wire_name(input, &ty, errors);
-        } else {
-            refuse_stored_name(input, &ty, errors);
+        match of.form {
+            Form::Commands => wire_name = self::wire_name(input, &ty, errors),
+            Form::Events => refuse_stored_name(input, &ty, "an event", "event", errors),
+            _ => refuse_stored_name(input, &ty, "an aggregate", "aggregate", errors),
         }
         Some(Listed { ty, wire_name })
     });
@@ -62,7 +67,7 @@ pub(super) fn derives(tokens: TokenStream, of: &Key, errors: &mut Errors) -> Opt
 }
 
 /// The items between the commas; nothing for one that `item` has reported.
-fn items<T>(
+pub(super) fn items<T>(
     tokens: TokenStream,
     errors: &mut Errors,
     mut item: impl FnMut(ParseStream<'_>, &mut Errors) -> Option<T>,
@@ -125,8 +130,15 @@ fn wire_name(input: ParseStream<'_>, ty: &TypePath, errors: &mut Errors) -> Opti
     None
 }
 
-/// An event cannot be named where it is listed: whoever reads it elsewhere must know the name.
-fn refuse_stored_name(input: ParseStream<'_>, ty: &TypePath, errors: &mut Errors) {
+/// Neither an event nor an aggregate can be named where it is listed: whoever reads it elsewhere must
+/// know the name.
+fn refuse_stored_name(
+    input: ParseStream<'_>,
+    ty: &TypePath,
+    what: &str,
+    attribute: &str,
+    errors: &mut Errors,
+) {
     if !input.peek(Token![=]) {
         return;
     }
@@ -137,7 +149,7 @@ fn refuse_stored_name(input: ParseStream<'_>, ty: &TypePath, errors: &mut Errors
     errors.at(
         extra,
         format!(
-            "an event's stored name stands on the event; put `#[event(name = {name})]` on `{ty}`"
+            "{what}'s stored name stands on the {attribute}; put `#[{attribute}(name = {name})]` on `{ty}`"
         ),
     );
 }

@@ -10,6 +10,7 @@ use syn::{Ident, LitInt, LitStr, Path, Token, Type, TypePath, token};
 
 use super::Entries;
 use super::entry::rest_of_entry;
+use super::history::{self, Retired, Step};
 use super::key::{Form, Key};
 use super::list::{self, Listed};
 use crate::errors::Errors;
@@ -23,6 +24,8 @@ pub(crate) enum Value {
     Ident(Ident),
     Listed(Vec<Listed>),
     Derives(Vec<Path>),
+    Steps(Vec<Step>),
+    Retired(Vec<Retired>),
     Keys(Entries),
 }
 
@@ -50,13 +53,21 @@ impl Value {
                 }
             }
             Form::Ident => assigned(input, key, of, "a name", errors).map(Self::Ident),
-            Form::Commands | Form::Events => {
+            Form::Commands | Form::Events | Form::Aggregates => {
                 let tokens = parenthesized(input, key, of, errors)?;
                 Some(Self::Listed(list::types(tokens, key, of, errors)))
             }
             Form::Derives => {
                 let tokens = parenthesized(input, key, of, errors)?;
                 list::derives(tokens, of, errors).map(Self::Derives)
+            }
+            Form::Steps => {
+                let tokens = parenthesized(input, key, of, errors)?;
+                history::steps(tokens, key, of, errors).map(Self::Steps)
+            }
+            Form::Retired => {
+                let tokens = parenthesized(input, key, of, errors)?;
+                history::retired(tokens, key, of, errors).map(Self::Retired)
             }
             Form::Keys(table, place) => {
                 let tokens = parenthesized(input, key, of, errors)?;

@@ -8,7 +8,9 @@ use crate::errors::Errors;
 use crate::name::Name;
 
 pub(crate) fn aggregate(input: &Aggregate<'_>, errors: &mut Errors) {
-    input.name.check_directory(errors);
+    input
+        .name
+        .check_directory("aggregate", "bank-account", errors);
     if let Messages::Listed(commands) = &input.commands {
         variants_differ("command", &commands.items, errors);
         written_names_differ(&commands.items, errors);
@@ -19,6 +21,8 @@ pub(crate) fn aggregate(input: &Aggregate<'_>, errors: &mut Errors) {
         events_can_be_cloned(events, errors);
         name_is_free(input, events, errors);
     }
+    // Whether a retired name is still in use is known once the events are compiled.
+    super::history::retired(&input.retired, errors, |_, _| false);
     if let (Messages::Listed(commands), Messages::Listed(events)) = (&input.commands, &input.events)
         && commands.ident == events.ident
     {

@@ -10,11 +10,22 @@ use crate::name::Name;
 pub(crate) fn event(input: &Event<'_>, errors: &mut Errors) {
     let mut used = Vec::new();
     match &input.shape {
-        Shape::One(names) => check(&input.input.ident, names, &mut used, errors),
+        Shape::One(names, history) => {
+            check(&input.input.ident, names, &mut used, errors);
+            super::history::versions(history, errors);
+        }
         Shape::Set(variants) => {
             for variant in variants {
                 check(variant.ident, &variant.names, &mut used, errors);
+                super::history::versions(&variant.history, errors);
             }
+            super::history::retired(&input.retired, errors, |name, errors| {
+                let first = used.iter().find(|used| used.name.value == name.value);
+                if let Some(first) = first {
+                    first.refuse_retired(name, errors);
+                }
+                first.is_some()
+            });
             super::serde::event_enum(input.input, errors);
         }
     }
@@ -50,6 +61,24 @@ fn check<'a>(by: &'a Ident, names: &'a Names, used: &mut Vec<Used<'a>>, errors: 
 }
 
 impl Used<'_> {
+    /// Reports that the retired event `name` is still this one.
+    fn refuse_retired(&self, name: &Name, errors: &mut Errors) {
+        let is = if self.is_alias {
+            "an alias"
+        } else {
+            "the name"
+        };
+        errors.repeated(
+            name,
+            format!(
+                "`{}` is not retired, it is {is} of `{}`; remove the one or the other",
+                name.value, self.by
+            ),
+            self.name,
+            "used here",
+        );
+    }
+
     /// Reports that `first` has this name already.
     fn refuse(&self, first: &Used<'_>, errors: &mut Errors) {
         let (name, by) = (&self.name.value, first.by);

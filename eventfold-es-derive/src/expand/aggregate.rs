@@ -58,7 +58,7 @@ impl Types {
 ///     type DomainEvent = BankAccountEvent;
 ///     type Error = BankError;
 ///
-///     // handle, apply, encode_event, decode_event, knows_event, command_routes
+///     // handle, apply, encode_event, event_version, decode_event, knows_event, command_routes
 /// }
 /// ```
 fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
@@ -174,6 +174,9 @@ fn apply(input: &Aggregate<'_>) -> TokenStream {
 /// fn encode_event(event: &BankAccountEvent, data: &mut Vec<u8>) -> Result<Cow<'static, str>, EncodeError> {
 ///     __private::encode_event(event, data)
 /// }
+/// fn event_version(event: &BankAccountEvent) -> Option<u32> {
+///     Some(<BankAccountEvent as DomainEvent>::schema_version(event))
+/// }
 /// fn decode_event(stored: StoredEvent<'_>) -> Result<Decoded<BankAccountEvent>, DecodeError> {
 ///     <BankAccountEvent as DomainEvent>::decode(stored)
 /// }
@@ -198,6 +201,10 @@ fn stored_form(input: &Aggregate<'_>, event: &TokenStream) -> TokenStream {
         > {
             #as_event::encode(__event, __data)?;
             ::core::result::Result::Ok(::std::borrow::Cow::Borrowed(#as_event::name(__event)))
+        }
+
+        fn event_version(__event: &#event) -> ::core::option::Option<u32> {
+            ::core::option::Option::Some(#as_event::schema_version(__event))
         }
 
         fn decode_event(

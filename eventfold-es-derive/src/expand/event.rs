@@ -1,31 +1,51 @@
 //! `#[derive(DomainEvent)]`: the stored names, and the way to and from the payload.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Literal, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
+use syn::Data;
 use syn::ext::IdentExt as _;
 
-use super::at;
+use super::{at, history, sample};
 use crate::ast::Event;
 use crate::ast::event::{Names, SetVariant, Shape};
+use crate::ast::history::{History, Retired, What};
 
 pub(crate) fn event(input: &Event<'_>) -> TokenStream {
+    let mut items = TokenStream::new();
     let body = match &input.shape {
-        Shape::One(names) => one(input, names),
-        Shape::Set(variants) => set(input, variants),
+        Shape::One(names, history) => {
+            items.extend(history::imports([history], &[]));
+            one(input, names, history)
+        }
+        Shape::Set(variants) => {
+            let histories = variants.iter().map(|variant| &variant.history);
+            items.extend(history::imports(histories, &input.retired));
+            items.extend(names_with_retired(input, variants));
+            set(input, variants)
+        }
+    };
+    let samples = match &input.input.data {
+        Data::Enum(data) => sample::of_variants(data),
+        _ => sample::of_struct(),
     };
     let ident = &input.input.ident;
     let (_, _, where_clause) = input.input.generics.split_for_impl();
     super::scope(
         &input.krate,
         quote! {
+            #items
+
             #[automatically_derived]
-            impl __eventfold::DomainEvent for #ident #where_clause { #body }
+            impl __eventfold::DomainEvent for #ident #where_clause {
+                #body
+                #samples
+            }
         },
     )
 }
 
 /// ```ignore
-/// const NAMES: &'static [EventName] = &[EventName { name: "MoneyDeposited", aliases: &["Deposited"] }];
+/// const NAMES: &'static [EventName] = &[EventName { name: "MoneyDeposited", aliases: &["Deposited"], version: Some(1) }];
 ///
 /// fn name(&self) -> &'static str {
 ///     "MoneyDeposited"
@@ -37,16 +57,26 @@ pub(crate) fn event(input: &Event<'_>) -> TokenStream {
 ///
 /// fn decode(stored: StoredEvent<'_>) -> Result<Decoded<Self>, DecodeError> {
 ///     match stored.name() {
-///         "MoneyDeposited" | "Deposited" => <Self as EventPayload>::decode_struct(stored),
+///         "MoneyDeposited" | "Deposited" => {
+///             check_version(stored, 1)?;
+///             <Self as EventPayload>::decode_struct(stored)
+///         }
 ///         _ => Err(stored.unknown()),
 ///     }
 /// }
 /// ```
-fn one(input: &Event<'_>, names: &Names) -> TokenStream {
+///
+/// With a `version` above 1, that is `fn schema_version` as well.
+fn one(input: &Event<'_>, names: &Names, history: &History) -> TokenStream {
     let name = text(names);
-    let listed = event_name(names);
+    let listed = event_name(names, history);
     let pattern = pattern(names);
     let payload = payload(input);
+    let decoded = history::decode(history, &quote!(#payload::decode_struct(__stored)));
+    let schema_version = (history.version > 1).then(|| {
+        let version = Literal::u32_unsuffixed(history.version);
+        quote!(fn schema_version(&self) -> u32 { #version })
+    });
     let Signatures { encode, decode } = Signatures::new();
     quote! {
         const NAMES: &'static [__eventfold::EventName] = &[#listed];
@@ -55,13 +85,15 @@ fn one(input: &Event<'_>, names: &Names) -> TokenStream {
             #name
         }
 
+        #schema_version
+
         #encode {
             #payload::encode_struct(self, #name, __data)
         }
 
         #decode {
             match __stored.name() {
-                #pattern => #payload::decode_struct(__stored),
+                #pattern => #decoded
                 _ => ::core::result::Result::Err(__stored.unknown()),
             }
         }
@@ -70,8 +102,8 @@ fn one(input: &Event<'_>, names: &Names) -> TokenStream {
 
 /// ```ignore
 /// const NAMES: &'static [EventName] = &[
-///     EventName { name: "opened", aliases: &["Opened"] },
-///     EventName { name: "closed", aliases: &[] },
+///     EventName { name: "opened", aliases: &["Opened"], version: Some(1) },
+///     EventName { name: "closed", aliases: &[], version: Some(1) },
 /// ];
 ///
 /// fn name(&self) -> &'static str {
@@ -90,15 +122,25 @@ fn one(input: &Event<'_>, names: &Names) -> TokenStream {
 ///
 /// fn decode(stored: StoredEvent<'_>) -> Result<Decoded<Self>, DecodeError> {
 ///     match stored.name() {
-///         "opened" | "Opened" => <Self as EventPayload>::decode_variant(stored, "Opened"),
-///         "closed" => <Self as EventPayload>::decode_variant(stored, "Closed"),
+///         "opened" | "Opened" => {
+///             check_version(stored, 1)?;
+///             <Self as EventPayload>::decode_variant(stored, "Opened")
+///         }
+///         "closed" => {
+///             check_version(stored, 1)?;
+///             <Self as EventPayload>::decode_variant(stored, "Closed")
+///         }
 ///         _ => Err(stored.unknown()),
 ///     }
 /// }
 /// ```
 fn set(input: &Event<'_>, variants: &[SetVariant<'_>]) -> TokenStream {
     let payload = payload(input);
-    let listed = variants.iter().map(|variant| event_name(&variant.names));
+    let listed = if has_retired_types(input) {
+        quote!(&__NAMES)
+    } else {
+        own_names(input, variants)
+    };
     let names = variants.iter().map(|variant| {
         let (ident, name) = (variant.ident, text(&variant.names));
         quote!(Self::#ident { .. } => #name,)
@@ -113,15 +155,27 @@ fn set(input: &Event<'_>, variants: &[SetVariant<'_>]) -> TokenStream {
     });
     let decoded = variants.iter().map(|variant| {
         let (pattern, tag) = (pattern(&variant.names), variant.ident.unraw().to_string());
-        quote!(#pattern => #payload::decode_variant(__stored, #tag),)
+        let current = quote!(#payload::decode_variant(__stored, #tag));
+        let decoded = history::decode(&variant.history, &current);
+        quote!(#pattern => #decoded)
     });
+    let schema_version = schema_version(variants);
+    let retired = history::retired(&input.retired);
+    let unknown = quote!(::core::result::Result::Err(__stored.unknown()));
+    let unknown = if retired.is_empty() {
+        unknown
+    } else {
+        quote!({ #retired #unknown })
+    };
     let Signatures { encode, decode } = Signatures::new();
     quote! {
-        const NAMES: &'static [__eventfold::EventName] = &[#(#listed),*];
+        const NAMES: &'static [__eventfold::EventName] = #listed;
 
         fn name(&self) -> &'static str {
             match self { #(#names)* }
         }
+
+        #schema_version
 
         #encode {
             match self { #(#encoded)* }
@@ -130,10 +184,83 @@ fn set(input: &Event<'_>, variants: &[SetVariant<'_>]) -> TokenStream {
         #decode {
             match __stored.name() {
                 #(#decoded)*
-                _ => ::core::result::Result::Err(__stored.unknown()),
+                _ => #unknown,
             }
         }
     }
+}
+
+/// ```ignore
+/// fn schema_version(&self) -> u32 {
+///     match self {
+///         Self::Opened { .. } => 2,
+///         _ => 1,
+///     }
+/// }
+/// ```
+fn schema_version(variants: &[SetVariant<'_>]) -> Option<TokenStream> {
+    let above_1: Vec<&SetVariant<'_>> = variants
+        .iter()
+        .filter(|variant| variant.history.version > 1)
+        .collect();
+    let arms = above_1.iter().map(|variant| {
+        let version = Literal::u32_unsuffixed(variant.history.version);
+        let ident = variant.ident;
+        quote!(Self::#ident { .. } => #version,)
+    });
+    let rest = (above_1.len() < variants.len()).then(|| quote!(_ => 1,));
+    (!above_1.is_empty()).then(|| {
+        quote! {
+            fn schema_version(&self) -> u32 {
+                match self { #(#arms)* #rest }
+            }
+        }
+    })
+}
+
+/// The names of a set and of what is retired by its name.
+fn own_names(input: &Event<'_>, variants: &[SetVariant<'_>]) -> TokenStream {
+    let listed = variants
+        .iter()
+        .map(|variant| event_name(&variant.names, &variant.history));
+    let retired = input
+        .retired
+        .iter()
+        .filter_map(|retired| match &retired.what {
+            What::Named(name) => Some(history::retired_name(&name.value)),
+            What::Typed(_) => None,
+        });
+    let all = listed.chain(retired);
+    quote!(&[#(#all),*])
+}
+
+fn has_retired_types(input: &Event<'_>) -> bool {
+    input
+        .retired
+        .iter()
+        .any(|retired| matches!(retired.what, What::Typed(_)))
+}
+
+/// The names of a set with those of retired types, and the check that no two are the same.
+///
+/// ```ignore
+/// const __EVENTS: &[(&str, &[EventName])] = &[
+///     ("CounterEvent", &[EventName { .. }]),
+///     ("retired(Moved)", &retired_names::<{ <Moved as DomainEvent>::NAMES.len() }>(<Moved as DomainEvent>::NAMES)),
+/// ];
+/// // and so on, as for a generated enum
+/// ```
+fn names_with_retired(input: &Event<'_>, variants: &[SetVariant<'_>]) -> Option<TokenStream> {
+    if !has_retired_types(input) {
+        return None;
+    }
+    let ident = input.input.ident.unraw().to_string();
+    let own = own_names(input, variants);
+    let mut sets = vec![(quote!((#ident, #own)), input.input.ident.span())];
+    let typed = |retired: &&Retired| matches!(retired.what, What::Typed(_));
+    let typed = input.retired.iter().filter(typed);
+    sets.extend(typed.map(history::retired_set));
+    Some(super::event_enum::names(&ident, &sets))
 }
 
 /// `<Self as EventPayload>`, placed on the type, so that an error about serde's traits points there.
@@ -167,12 +294,17 @@ impl Signatures {
     }
 }
 
-/// `EventName { name: "MoneyDeposited", aliases: &["Deposited"] }`
-fn event_name(names: &Names) -> TokenStream {
+/// `EventName { name: "MoneyDeposited", aliases: &["Deposited"], version: Some(1) }`
+fn event_name(names: &Names, history: &History) -> TokenStream {
     let name = text(names);
     let aliases = names.aliases.iter().map(|alias| &alias.value);
+    let version = Literal::u32_unsuffixed(history.version);
     quote! {
-        __eventfold::EventName { name: #name, aliases: &[#(#aliases),*] }
+        __eventfold::EventName {
+            name: #name,
+            aliases: &[#(#aliases),*],
+            version: ::core::option::Option::Some(#version),
+        }
     }
 }
 

@@ -1,20 +1,21 @@
 //! What a generated event enum can do: its names and its stored form are those of the listed types.
 
-use proc_macro2::{Literal, TokenStream};
+use proc_macro2::{Literal, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::ext::IdentExt as _;
 
-use super::at;
 use super::message_enum::variant_of;
+use super::{at, history, sample};
 use crate::ast::{Aggregate, Enum, Item};
 use crate::attr::shown;
 
 /// All impls of the enum.
 pub(crate) fn impls(input: &Aggregate<'_>, events: &Enum) -> TokenStream {
-    let names = names(input, events);
-    let domain_event = domain_event(events);
+    let names = names(&input.ident().unraw().to_string(), &sets(input, events));
+    let imports = history::imports([], &input.retired);
+    let domain_event = domain_event(input, events);
     let serde = serde(events);
-    quote!(#names #domain_event #serde)
+    quote!(#imports #names #domain_event #serde)
 }
 
 /// The names, one listed type after the other, and the check that no two share one.
@@ -28,29 +29,34 @@ pub(crate) fn impls(input: &Aggregate<'_>, events: &Enum) -> TokenStream {
 /// // One for each type but the first, placed on that type.
 /// const _: () = assert_names_are_new("BankAccount", __EVENTS, 1);
 /// ```
-fn names(input: &Aggregate<'_>, events: &Enum) -> TokenStream {
-    let sets = events.items.iter().map(|item| {
-        let (event, ty) = (as_event(item), shown(&item.ty));
-        quote!((#ty, #event::NAMES))
-    });
-    let aggregate = input.ident().unraw().to_string();
-    let checks = events
-        .items
+pub(crate) fn names(owner: &str, sets: &[(TokenStream, Span)]) -> TokenStream {
+    let listed = sets.iter().map(|(set, _)| set);
+    let checks = sets
         .iter()
         .enumerate()
         .skip(1)
-        .map(|(position, item)| {
+        .map(|(position, (_, span))| {
             let position = Literal::usize_unsuffixed(position);
-            quote_spanned! {at(item.variant.span())=>
-                const _: () = __eventfold::assert_names_are_new(#aggregate, __EVENTS, #position);
+            quote_spanned! {at(*span)=>
+                const _: () = __eventfold::assert_names_are_new(#owner, __EVENTS, #position);
             }
         });
     quote! {
-        const __EVENTS: &[(&str, &[__eventfold::EventName])] = &[#(#sets),*];
+        const __EVENTS: &[(&str, &[__eventfold::EventName])] = &[#(#listed),*];
         const __NAMES: [__eventfold::EventName; __eventfold::count_names(__EVENTS)] =
             __eventfold::concat_names(__EVENTS);
         #(#checks)*
     }
+}
+
+/// The sets of names that the listed types have, and those of what is retired.
+fn sets(input: &Aggregate<'_>, events: &Enum) -> Vec<(TokenStream, Span)> {
+    let listed = events.items.iter().map(|item| {
+        let (event, ty) = (as_event(item), shown(&item.ty));
+        (quote!((#ty, #event::NAMES)), item.variant.span())
+    });
+    let retired = input.retired.iter().map(history::retired_set);
+    listed.chain(retired).collect()
 }
 
 /// ```ignore
@@ -60,6 +66,12 @@ fn names(input: &Aggregate<'_>, events: &Enum) -> TokenStream {
 ///     fn name(&self) -> &'static str {
 ///         match self {
 ///             Self::Deposited(event) => <Deposited as DomainEvent>::name(event),
+///         }
+///     }
+///
+///     fn schema_version(&self) -> u32 {
+///         match self {
+///             Self::Deposited(event) => <Deposited as DomainEvent>::schema_version(event),
 ///         }
 ///     }
 ///
@@ -77,7 +89,7 @@ fn names(input: &Aggregate<'_>, events: &Enum) -> TokenStream {
 ///     }
 /// }
 /// ```
-fn domain_event(events: &Enum) -> TokenStream {
+fn domain_event(input: &Aggregate<'_>, events: &Enum) -> TokenStream {
     let ident = &events.ident;
     let arms = |method: TokenStream, more: TokenStream| -> TokenStream {
         let arm = |item: &Item| {
@@ -89,6 +101,9 @@ fn domain_event(events: &Enum) -> TokenStream {
         events.items.iter().map(arm).collect()
     };
     let names = arms(quote!(name), quote!());
+    let versions = arms(quote!(schema_version), quote!());
+    let retired = history::retired(&input.retired);
+    let samples = sample::of_listed(events);
     let encoded = arms(quote!(encode), quote!(, __data));
     let decoded = events.items.iter().map(|item| {
         let (event, variant) = (as_event(item), variant_of(item));
@@ -109,6 +124,10 @@ fn domain_event(events: &Enum) -> TokenStream {
                 match self { #names }
             }
 
+            fn schema_version(&self) -> u32 {
+                match self { #versions }
+            }
+
             fn encode(
                 &self,
                 __data: &mut ::std::vec::Vec<u8>,
@@ -123,8 +142,11 @@ fn domain_event(events: &Enum) -> TokenStream {
                 __eventfold::DecodeError,
             > {
                 #(#decoded)*
+                #retired
                 ::core::result::Result::Err(__stored.unknown())
             }
+
+            #samples
         }
     }
 }

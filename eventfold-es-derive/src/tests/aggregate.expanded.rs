@@ -149,6 +149,16 @@ const _: () = {
                 }
             }
         }
+        fn schema_version(&self) -> u32 {
+            match self {
+                Self::AccountOpened(__event) => {
+                    <AccountOpened as __eventfold::DomainEvent>::schema_version(__event)
+                }
+                Self::Deposited(__event) => {
+                    <Deposited as __eventfold::DomainEvent>::schema_version(__event)
+                }
+            }
+        }
         fn encode(
             &self,
             __data: &mut ::std::vec::Vec<u8>,
@@ -181,6 +191,12 @@ const _: () = {
                 );
             }
             ::core::result::Result::Err(__stored.unknown())
+        }
+        __eventfold::__testing! {
+            fn __samples() -> ::std::vec::Vec < Self > { #[allow(unused_imports)] use
+            __eventfold::NotMade as _; let mut __samples = ::std::vec::Vec::new();
+            __eventfold::samples_of:: < AccountOpened, Self > (& mut __samples);
+            __eventfold::samples_of:: < Deposited, Self > (& mut __samples); __samples }
         }
     }
     #[automatically_derived]
@@ -254,6 +270,11 @@ const _: () = {
                 ::std::borrow::Cow::Borrowed(
                     <BankAccountEvent as __eventfold::DomainEvent>::name(__event),
                 ),
+            )
+        }
+        fn event_version(__event: &BankAccountEvent) -> ::core::option::Option<u32> {
+            ::core::option::Option::Some(
+                <BankAccountEvent as __eventfold::DomainEvent>::schema_version(__event),
             )
         }
         fn decode_event(

@@ -59,6 +59,11 @@ const _: () = {
                 ),
             )
         }
+        fn event_version(__event: &CounterEvent) -> ::core::option::Option<u32> {
+            ::core::option::Option::Some(
+                <CounterEvent as __eventfold::DomainEvent>::schema_version(__event),
+            )
+        }
         fn decode_event(
             __stored: __eventfold::StoredEvent<'_>,
         ) -> ::core::result::Result<

@@ -126,6 +126,15 @@ const _: () = {
                 }
             }
         }
+        fn schema_version(&self) -> u32 {
+            match self {
+                Self::Deposited(__event) => {
+                    <self::events::Deposited as __eventfold::DomainEvent>::schema_version(
+                        __event,
+                    )
+                }
+            }
+        }
         fn encode(
             &self,
             __data: &mut ::std::vec::Vec<u8>,
@@ -156,6 +165,12 @@ const _: () = {
                 );
             }
             ::core::result::Result::Err(__stored.unknown())
+        }
+        __eventfold::__testing! {
+            fn __samples() -> ::std::vec::Vec < Self > { #[allow(unused_imports)] use
+            __eventfold::NotMade as _; let mut __samples = ::std::vec::Vec::new();
+            __eventfold::samples_of:: < self::events::Deposited, Self > (& mut
+            __samples); __samples }
         }
     }
     #[automatically_derived]
@@ -226,6 +241,11 @@ const _: () = {
                 ::std::borrow::Cow::Borrowed(
                     <Event as __eventfold::DomainEvent>::name(__event),
                 ),
+            )
+        }
+        fn event_version(__event: &Event) -> ::core::option::Option<u32> {
+            ::core::option::Option::Some(
+                <Event as __eventfold::DomainEvent>::schema_version(__event),
             )
         }
         fn decode_event(

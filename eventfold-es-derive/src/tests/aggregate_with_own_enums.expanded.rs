@@ -44,6 +44,13 @@ const _: () = {
                 ),
             )
         }
+        fn event_version(__event: &events::CounterEvent) -> ::core::option::Option<u32> {
+            ::core::option::Option::Some(
+                <events::CounterEvent as __eventfold::DomainEvent>::schema_version(
+                    __event,
+                ),
+            )
+        }
         fn decode_event(
             __stored: __eventfold::StoredEvent<'_>,
         ) -> ::core::result::Result<

@@ -94,6 +94,11 @@ const _: () = {
                 ),
             )
         }
+        fn event_version(__event: &Imported) -> ::core::option::Option<u32> {
+            ::core::option::Option::Some(
+                <Imported as __eventfold::DomainEvent>::schema_version(__event),
+            )
+        }
         fn decode_event(
             __stored: __eventfold::StoredEvent<'_>,
         ) -> ::core::result::Result<

@@ -15,14 +15,17 @@ const _: () = {
             __eventfold::EventName {
                 name: "Added",
                 aliases: &[],
+                version: ::core::option::Option::Some(1),
             },
             __eventfold::EventName {
                 name: "Scaled",
                 aliases: &[],
+                version: ::core::option::Option::Some(1),
             },
             __eventfold::EventName {
                 name: "Reset",
                 aliases: &[],
+                version: ::core::option::Option::Some(1),
             },
         ];
         fn name(&self) -> &'static str {
@@ -71,18 +74,21 @@ const _: () = {
         > {
             match __stored.name() {
                 "Added" => {
+                    __eventfold::check_version(__stored, 1)?;
                     <Self as __eventfold::EventPayload>::decode_variant(
                         __stored,
                         "Added",
                     )
                 }
                 "Scaled" => {
+                    __eventfold::check_version(__stored, 1)?;
                     <Self as __eventfold::EventPayload>::decode_variant(
                         __stored,
                         "Scaled",
                     )
                 }
                 "Reset" => {
+                    __eventfold::check_version(__stored, 1)?;
                     <Self as __eventfold::EventPayload>::decode_variant(
                         __stored,
                         "Reset",
@@ -90,6 +96,15 @@ const _: () = {
                 }
                 _ => ::core::result::Result::Err(__stored.unknown()),
             }
+        }
+        __eventfold::__testing! {
+            fn __samples() -> ::std::vec::Vec < Self > { #[allow(unused_imports)] use
+            __eventfold::NotMade as _; __eventfold::samples([(||
+            ::core::option::Option::Some(Self::Added { amount :
+            __eventfold::MadeOfDefault:: < u64 > ::new().__sample() ? })) (), (||
+            ::core::option::Option::Some(Self::Scaled { 0 : __eventfold::MadeOfDefault::
+            < u64 > ::new().__sample() ? })) (), (||
+            ::core::option::Option::Some(Self::Reset {})) ()]) }
         }
     }
 };

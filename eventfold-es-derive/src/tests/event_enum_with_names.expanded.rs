@@ -18,14 +18,17 @@ const _: () = {
             __eventfold::EventName {
                 name: "was-added",
                 aliases: &["Added"],
+                version: ::core::option::Option::Some(1),
             },
             __eventfold::EventName {
                 name: "reset",
                 aliases: &["Reset", "cleared"],
+                version: ::core::option::Option::Some(1),
             },
             __eventfold::EventName {
                 name: "move",
                 aliases: &[],
+                version: ::core::option::Option::Some(1),
             },
         ];
         fn name(&self) -> &'static str {
@@ -74,22 +77,33 @@ const _: () = {
         > {
             match __stored.name() {
                 "was-added" | "Added" => {
+                    __eventfold::check_version(__stored, 1)?;
                     <Self as __eventfold::EventPayload>::decode_variant(
                         __stored,
                         "WasAdded",
                     )
                 }
                 "reset" | "Reset" | "cleared" => {
+                    __eventfold::check_version(__stored, 1)?;
                     <Self as __eventfold::EventPayload>::decode_variant(
                         __stored,
                         "WasReset",
                     )
                 }
                 "move" => {
+                    __eventfold::check_version(__stored, 1)?;
                     <Self as __eventfold::EventPayload>::decode_variant(__stored, "Move")
                 }
                 _ => ::core::result::Result::Err(__stored.unknown()),
             }
+        }
+        __eventfold::__testing! {
+            fn __samples() -> ::std::vec::Vec < Self > { #[allow(unused_imports)] use
+            __eventfold::NotMade as _; __eventfold::samples([(||
+            ::core::option::Option::Some(Self::WasAdded { amount :
+            __eventfold::MadeOfDefault:: < u64 > ::new().__sample() ? })) (), (||
+            ::core::option::Option::Some(Self::WasReset {})) (), (||
+            ::core::option::Option::Some(Self::r#Move {})) ()]) }
         }
     }
 };

@@ -13,6 +13,7 @@ const _: () = {
             __eventfold::EventName {
                 name: "Deposited",
                 aliases: &[],
+                version: ::core::option::Option::Some(1),
             },
         ];
         fn name(&self) -> &'static str {
@@ -32,10 +33,16 @@ const _: () = {
         > {
             match __stored.name() {
                 "Deposited" => {
+                    __eventfold::check_version(__stored, 1)?;
                     <Self as __eventfold::EventPayload>::decode_struct(__stored)
                 }
                 _ => ::core::result::Result::Err(__stored.unknown()),
             }
+        }
+        __eventfold::__testing! {
+            fn __samples() -> ::std::vec::Vec < Self > { #[allow(unused_imports)] use
+            __eventfold::NotMade as _; __eventfold::samples([__eventfold::MadeOfDefault::
+            < Self > ::new().__sample()]) }
         }
     }
 };

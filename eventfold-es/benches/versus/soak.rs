@@ -1,8 +1,9 @@
 //! Whether memory, descriptors, threads and latency stay flat under a load that lasts.
 //!
 //! ```sh
-//! cargo bench -p eventfold-es-versus --bench soak
-//! cargo bench -p eventfold-es-versus --bench soak -- --seconds 600 --aggregates 1000 --idle-ms 20
+//! cd eventfold-es/benches/versus
+//! cargo bench --bench soak
+//! cargo bench --bench soak -- --seconds 600 --aggregates 1000 --idle-ms 20
 //! ```
 //!
 //! 64 clients each send one command after the other, each to one of 1,000 aggregates at random and

@@ -100,14 +100,7 @@ impl<A: Aggregate> Head<A> {
             self.keys.add_event(key, loaded.version, loaded.offset);
         }
         let name = loaded.event.name();
-        let failed = |cause: &dyn std::fmt::Display| {
-            let text = format!(
-                "stream {}, version {}, event `{name}`: {cause}",
-                stream.id(),
-                loaded.version
-            );
-            io::Error::new(io::ErrorKind::InvalidData, text)
-        };
+        let failed = |cause: &dyn std::fmt::Display| loaded.event.failed(cause);
         match guarded(|| A::decode_event(loaded.event)) {
             Ok(Ok(events)) => self
                 .evolve(events.as_slice(), 1)

@@ -1,14 +1,13 @@
 //! One command: decide, encode, evolve, hand the commit over.
 
 use std::ops::ControlFlow;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use uuid::Uuid;
 
 use super::{Actor, Decision, Reply, answer, guarded};
 use crate::aggregate::Aggregate;
 use crate::command::CommandContext;
-use crate::engine::{Commit, EncodedEvents, KnownKey, Loaded, StreamEnd, load};
+use crate::engine::{Commit, Common, EncodedEvents, KnownKey, Loaded, StreamEnd, load};
 use crate::error::{ExecuteError, Panic};
 use crate::event::EncodeError;
 use crate::handle::Committed;
@@ -85,7 +84,8 @@ impl<A: Aggregate> Actor<A> {
             Ok(Err(error)) => return Decided::Answer(Err(ExecuteError::Domain(error))),
             Err(panic) => return self.panicked("decide", &*panic),
         };
-        let encoded = match guarded(|| encode::<A>(&events, head.version, context)) {
+        let now = self.engine.clock().now_ms();
+        let encoded = match guarded(|| encode::<A>(&events, head.version, context, now)) {
             Ok(Ok(encoded)) => encoded,
             Ok(Err(error)) => {
                 let error = std::io::Error::new(std::io::ErrorKind::InvalidData, error);
@@ -163,7 +163,8 @@ impl<A: Aggregate> Actor<A> {
             let (mut count, mut position) = (0, 0);
             load(&stream, start, behind.as_ref(), |loaded: Loaded<'_>| {
                 if (known.version..=last).contains(&loaded.version) {
-                    events.extend(A::decode_event(loaded.event).map_err(std::io::Error::other)?);
+                    let decoded = A::decode_event(loaded.event);
+                    events.extend(decoded.map_err(|error| loaded.event.failed(&error))?);
                     count += 1;
                     position = loaded.position.unwrap_or(position);
                 }
@@ -195,16 +196,21 @@ fn encode<A: Aggregate>(
     events: &[A::DomainEvent],
     version: u64,
     context: &CommandContext,
+    ms: u64,
 ) -> Result<EncodedEvents, EncodeError> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let ms = now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
-    let common = context.common(ms);
+    let mut common_to = None;
+    let mut common = Common::default();
     let mut encoded = EncodedEvents::default();
     let mut data = Vec::new();
     let mut id = Uuid::encode_buffer();
     for (event, version) in events.iter().zip(version + 1..) {
         data.clear();
         let name = A::encode_event(event, &mut data)?;
+        let event_version = A::event_version(event);
+        if common_to != Some(event_version) {
+            common = context.common(ms, event_version);
+            common_to = Some(event_version);
+        }
         let id = Uuid::new_v4().hyphenated().encode_lower(&mut id);
         encoded.push(&name, &data, id, version, &common);
         if encoded.is_too_deep() {

@@ -60,7 +60,7 @@ impl<A: Aggregate> Actor<A> {
         let decoded = match guarded(|| A::decode_event(stored)) {
             Err(panic) => {
                 let text = format!("decoding panicked: {}", panic_message(&*panic));
-                return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+                return Err(stored.failed(&text));
             }
             Ok(Ok(decoded)) => Some(decoded),
             Ok(Err(DecodeError::UnknownName { .. }))
@@ -68,7 +68,7 @@ impl<A: Aggregate> Actor<A> {
             {
                 None
             }
-            Ok(Err(error)) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+            Ok(Err(error)) => return Err(stored.failed(&error)),
         };
         let mut encoded = EncodedEvents::default();
         encoded.push_event(event, head.version + 1, event.ts.saturating_mul(1000))?;

@@ -8,10 +8,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::disk::faults::Choices;
-use crate::{Aggregate, AggregateStore, Projection};
+use crate::{Aggregate, AggregateStore, Position, Project, Projection, Recorded};
 
 mod failing_io;
 mod lagging;
+mod managed;
 mod power_loss;
 
 /// The system's numbers of errors, the same on every Unix.
@@ -67,21 +68,17 @@ impl Aggregate for Account {
 }
 
 /// The same for all accounts together, in the order of the journal.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Projection)]
+#[projection(aggregates(Account), crate = crate)]
 struct Everything {
     numbers: BTreeMap<String, Vec<u64>>,
 }
 
-impl Projection for Everything {
-    const NAME: &'static str = "everything";
-
-    fn subscriptions(&self) -> &'static [&'static str] {
-        &["account"]
-    }
-
-    fn apply(&mut self, _: &str, id: &str, event: &eventfold::Event) {
-        let number = event.data["number"].as_u64().expect("it is one of ours");
-        self.numbers.entry(id.to_owned()).or_default().push(number);
+impl Project<Account> for Everything {
+    fn project(&mut self, event: &Event, record: &Recorded<'_>) {
+        let Event::Noted { number, .. } = event;
+        let id = record.id().to_owned();
+        self.numbers.entry(id).or_default().push(*number);
     }
 }
 
@@ -155,6 +152,23 @@ async fn check(dir: &Path, answered: &[u64]) -> Result<(), String> {
         return Err(format!(
             "the projection has {projected:?}, the accounts {all:?}"
         ));
+    }
+    let mut subscribed: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    let mut events = store.subscribe(Position::default());
+    for position in 1..=in_accounts {
+        let event = events.next().await.expect("an error comes before the end");
+        let event = event.map_err(|e| format!("subscribed at {position}: {e}"))?;
+        if event.position() != Position::new(position) {
+            return Err(format!("{} is delivered as {position}", event.position()));
+        }
+        let decoded = event.decode::<Account>().map_err(|e| e.to_string())?;
+        for Event::Noted { number, .. } in decoded {
+            let id = event.id().to_owned();
+            subscribed.entry(id).or_default().push(number);
+        }
+    }
+    if subscribed != all {
+        return Err(format!("a subscription delivers {subscribed:?}"));
     }
     if store.inner.engine.head() != in_accounts {
         let head = store.inner.engine.head();

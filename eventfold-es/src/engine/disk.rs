@@ -218,17 +218,6 @@ pub(crate) fn replace(path: &Path, content: &[u8], sync: bool) -> io::Result<()>
     rename(temporary, path)
 }
 
-/// Appends to the file at `path`, which is created if need be, durably.
-pub(crate) fn append_durably(path: &Path, content: &[u8]) -> io::Result<()> {
-    let append = || -> io::Result<()> {
-        let file = File::open(path, Open::Create)?;
-        file.write_at(file.length()?, content)?;
-        file.sync_all()
-    };
-    append().map_err(|e| at("append to", path, &e))?;
-    path.parent().map_or(Ok(()), sync_dir)
-}
-
 /// A file open for reading, `None` if there is no such file.
 pub(crate) fn open_if_there(path: &Path) -> io::Result<Option<std::fs::File>> {
     match std::fs::File::open(path) {

@@ -13,11 +13,12 @@
 //! A line without `sum` was written by another program, eventfold-es 0.2.0 for example.
 
 use std::borrow::Cow;
-use std::io::Write as _;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+
+mod own;
 
 use crate::event::{Meta, Recorded, StoredEvent};
 use crate::stream::StreamId;
@@ -61,9 +62,13 @@ impl EncodedEvents {
         write_str(out, name);
         out.extend_from_slice(b",\"data\":");
         out.extend_from_slice(data);
-        let _ = write!(out, ",\"ts\":{},\"id\":\"{id}\"", common.ms / 1000);
+        write_number(out, b",\"ts\":", common.ms / 1000);
+        out.extend_from_slice(b",\"id\":\"");
+        out.extend_from_slice(id.as_bytes());
+        out.push(b'"');
         out.extend_from_slice(&common.after_id);
-        let _ = write!(out, ",\"version\":{version},\"ms\":{}", common.ms);
+        write_number(out, b",\"version\":", version);
+        write_number(out, b",\"ms\":", common.ms);
         out.extend_from_slice(&common.key);
         self.ends.push(out.len());
     }
@@ -77,7 +82,8 @@ impl EncodedEvents {
     ) -> serde_json::Result<()> {
         serde_json::to_writer(&mut self.bytes, event)?;
         self.bytes.pop();
-        let _ = write!(self.bytes, ",\"version\":{version},\"ms\":{ms}");
+        write_number(&mut self.bytes, b",\"version\":", version);
+        write_number(&mut self.bytes, b",\"ms\":", ms);
         self.ends.push(self.bytes.len());
         Ok(())
     }
@@ -90,8 +96,8 @@ impl EncodedEvents {
     pub(crate) fn is_too_deep(&self) -> bool {
         let start = self.ends.len().checked_sub(2).map_or(0, |i| self.ends[i]);
         let event = &self.bytes[start..];
-        let opening = event.iter().filter(|byte| matches!(byte, b'{' | b'['));
-        opening.count() > DEEPEST && depth(event) > DEEPEST
+        // What is nested so deeply has as many brackets that open and that close.
+        event.len() > 2 * DEEPEST && opening(event) > DEEPEST && depth(event) > DEEPEST
     }
 
     /// How many bytes the events take.
@@ -105,6 +111,16 @@ impl EncodedEvents {
             .zip(&self.ends)
             .map(|(start, end)| &self.bytes[start..*end])
     }
+}
+
+/// How many brackets open in `json`, those in strings included.
+fn opening(json: &[u8]) -> usize {
+    // In chunks whose count fits into a byte, so that many bytes are looked at at once.
+    let chunks = json.chunks(255).map(|chunk| {
+        let opening = |byte: &u8| u8::from(matches!(byte, b'{' | b'['));
+        usize::from(chunk.iter().map(opening).sum::<u8>())
+    });
+    chunks.sum()
 }
 
 /// How deeply the arrays and objects of `json` are nested.
@@ -136,24 +152,47 @@ pub(crate) fn write_str(out: &mut Vec<u8>, text: &str) {
 pub(crate) fn seal(encoded: &[u8], position: u64, seed: u64, out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(encoded);
-    let _ = write!(out, ",\"pos\":{position}");
+    write_number(out, b",\"pos\":", position);
     let sum = xxh3_64_with_seed(&out[start..], seed);
     write_sum(out, sum);
 }
 
 /// Appends a checksum and the end of the object.
 pub(crate) fn write_sum(out: &mut Vec<u8>, sum: u64) {
-    let _ = write!(out, ",\"sum\":\"{sum:016x}\"}}");
+    out.extend_from_slice(b",\"sum\":\"");
+    write_hex(out, sum);
+    out.extend_from_slice(b"\"}");
+}
+
+/// Appends 16 hexadecimal digits.
+pub(crate) fn write_hex(out: &mut Vec<u8>, number: u64) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = number.to_be_bytes().map(|byte| {
+        let digit = |nibble: u8| DIGITS[usize::from(nibble)];
+        [digit(byte >> 4), digit(byte & 15)]
+    });
+    out.extend_from_slice(digits.as_flattened());
+}
+
+/// Appends `before` and a number.
+pub(crate) fn write_number(out: &mut Vec<u8>, before: &[u8], number: u64) {
+    out.extend_from_slice(before);
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 /// Splits a line into what its checksum covers and the checksum, `None` if it has none.
 pub(crate) fn split_sum(line: &[u8]) -> Option<(&[u8], u64)> {
     let (body, tail) = line.split_at_checked(line.len().checked_sub(SUM_LEN)?)?;
     let hex = tail.strip_prefix(b",\"sum\":\"")?.strip_suffix(b"\"}")?;
-    if hex.iter().any(u8::is_ascii_uppercase) {
-        return None;
+    let mut sum = 0;
+    for byte in hex {
+        let digit = match byte {
+            b'0'..=b'9' => byte - b'0',
+            b'a'..=b'f' => byte - b'a' + 10,
+            _ => return None,
+        };
+        sum = sum << 4 | u64::from(digit);
     }
-    let sum = u64::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok()?;
     Some((body, sum))
 }
 
@@ -186,7 +225,13 @@ pub(crate) struct Line<'a> {
     pub(crate) key: Option<String>,
 }
 
-impl Line<'_> {
+impl<'l> Line<'l> {
+    /// Reads a line of the journal, whose checksum is that of its commit.
+    pub(crate) fn parse(line: &'l str) -> serde_json::Result<Self> {
+        let own = split_sum(line.as_bytes()).and_then(|(body, _)| Self::read_own(body));
+        own.map_or_else(|| serde_json::from_str(line), Ok)
+    }
+
     /// What the line says of its event besides name and payload. Version and position are the
     /// reader's to know: a line of another program says neither.
     pub(crate) fn record<'a>(&'a self, stream: (&'a str, &'a str)) -> Recorded<'a> {
@@ -225,7 +270,12 @@ pub(crate) enum LineError {
 /// Reads a line, without its line end, of the stream with that seed.
 pub(crate) fn read(line: &[u8], seed: u64) -> Result<Line<'_>, LineError> {
     let own = match split_sum(line) {
-        Some((body, sum)) if xxh3_64_with_seed(body, seed) == sum => true,
+        Some((body, sum)) if xxh3_64_with_seed(body, seed) == sum => {
+            if let Some(read) = Line::read_own(body) {
+                return Ok(read);
+            }
+            true
+        }
         Some(_) => return Err(LineError::Checksum),
         None => false,
     };
@@ -247,7 +297,9 @@ pub(crate) fn check_foreign(line: &[u8]) -> Result<(), LineError> {
 
 /// `,"name":<value as JSON>`.
 pub(crate) fn write_member<T: Serialize>(out: &mut Vec<u8>, name: &str, value: &T) {
-    let _ = write!(out, ",\"{name}\":");
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
     serde_json::to_writer(out, value).expect("strings and JSON values can be written");
 }
 

@@ -2,7 +2,9 @@
 
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::ops::ControlFlow;
+use std::path::Path;
 
+use memchr::memchr;
 use xxhash_rust::xxh3::Xxh3Default;
 use xxhash_rust::xxh64::xxh64;
 
@@ -165,48 +167,75 @@ fn read_lines(
     each: &mut impl FnMut(Loaded<'_>) -> io::Result<ControlFlow<()>>,
 ) -> io::Result<ControlFlow<()>> {
     let path = stream.file();
-    let mut prefix = (found.end.offset == 0 && adopted.is_some()).then(Xxh3Default::new);
+    let failed = |e: io::Error| disk::at("read", &path, &e);
+    let mut lines = Lines {
+        stream,
+        path: &path,
+        adopted,
+        prefix: (found.end.offset == 0 && adopted.is_some()).then(Xxh3Default::new),
+        found,
+        last: Vec::new(),
+    };
     let mut buffer = Vec::new();
     loop {
-        buffer.clear();
-        reader
-            .read_until(b'\n', &mut buffer)
-            .map_err(|e| disk::at("read", &path, &e))?;
-        let Some(line) = buffer.strip_suffix(b"\n") else {
-            // The end, or a line that another program did not finish. Ours are whole.
-            let without_last = buffer.split_last().map_or(&[][..], |(_, line)| line);
-            let is_ours =
-                |line| line::read(line, stream.seed()).is_ok_and(|l| l.position.is_some());
-            if is_ours(&buffer) || is_ours(without_last) {
-                let cause = "the line end is missing";
-                return Err(disk::damaged(&path, found.end.offset, &cause));
+        // Where it is, unless it does not end there.
+        let read = reader.fill_buf().map_err(failed)?;
+        let (length, flow) = if let Some(end) = memchr(b'\n', read) {
+            (end + 1, lines.take(&read[..=end], each)?)
+        } else {
+            buffer.clear();
+            reader.read_until(b'\n', &mut buffer).map_err(failed)?;
+            if buffer.last() != Some(&b'\n') {
+                lines.check_unfinished(&buffer)?;
+                lines.hash_last();
+                return Ok(ControlFlow::Continue(()));
             }
-            return Ok(ControlFlow::Continue(()));
+            (0, lines.take(&buffer, each)?)
         };
-        let offset = found.end.offset;
-        let next = offset + buffer.len() as u64;
-        if let (Some(hasher), Some(adopted)) = (&mut prefix, &adopted)
-            && next <= adopted.end
-        {
-            hasher.update(&buffer);
-            if next == adopted.end && adopted.hash.is_some_and(|hash| hash != hasher.digest()) {
-                let cause = "the checksum of the file up to here does not match";
-                return Err(disk::damaged(&path, next, &cause));
-            }
+        reader.consume(length);
+        if flow.is_break() {
+            lines.hash_last();
+            return Ok(flow);
         }
+    }
+}
+
+/// The lines of a stream on their way to whoever folds them.
+struct Lines<'a> {
+    stream: &'a Stream,
+    path: &'a Path,
+    adopted: Option<Adopted>,
+    /// The hash of the file so far, as long as it is to be compared.
+    prefix: Option<Xxh3Default>,
+    found: &'a mut Found,
+    /// The last line, as long as it is not hashed: of most lines nobody needs the hash.
+    last: Vec<u8>,
+}
+
+impl Lines<'_> {
+    /// Checks the next line, which has its line end, and hands its event on.
+    fn take(
+        &mut self,
+        bytes: &[u8],
+        each: &mut impl FnMut(Loaded<'_>) -> io::Result<ControlFlow<()>>,
+    ) -> io::Result<ControlFlow<()>> {
+        let line = &bytes[..bytes.len() - 1];
+        let offset = self.found.end.offset;
+        let next = offset + bytes.len() as u64;
+        self.check_prefix(bytes, next)?;
         if line.is_empty() {
-            found.end.offset = next;
-            continue;
+            self.found.end.offset = next;
+            return Ok(ControlFlow::Continue(()));
         }
 
-        let damaged = |cause: &dyn std::fmt::Display| disk::damaged(&path, offset, cause);
-        let read = line::read(line, stream.seed()).map_err(|cause| damaged(&cause))?;
-        let known = adopted.filter(|adopted| next <= adopted.end);
+        let damaged = |cause: &dyn std::fmt::Display| disk::damaged(self.path, offset, cause);
+        let read = line::read(line, self.stream.seed()).map_err(|cause| damaged(&cause))?;
+        let known = self.adopted.filter(|adopted| next <= adopted.end);
         let position = read.position.or(known.map(|adopted| adopted.position));
         if position.is_none() {
             line::check_foreign(line).map_err(|cause| damaged(&cause))?;
         }
-        let version = found.end.version + 1;
+        let version = self.found.end.version + 1;
         if let Some(stated) = read.version
             && stated != version
         {
@@ -214,7 +243,7 @@ fn read_lines(
                 "version {stated} stands where {version} belongs"
             )));
         }
-        let id = stream.id();
+        let id = self.stream.id();
         let record = Recorded {
             version,
             ..read.record((id.aggregate_type(), id.id()))
@@ -226,12 +255,19 @@ fn read_lines(
             position: read.position,
             offset,
         })?;
+        if position.is_none() {
+            // The end before it is kept.
+            self.hash_last();
+        }
+        let found = &mut *self.found;
         found.end = StreamEnd {
             version,
             offset: next,
-            hash: line_hash(line),
+            hash: 0,
             position: position.unwrap_or(found.end.position),
         };
+        self.last.clear();
+        self.last.extend_from_slice(line);
         if position.is_some() {
             // What precedes a line of ours is in the journal, whoever wrote it.
             found.foreign.clear();
@@ -239,8 +275,44 @@ fn read_lines(
         } else {
             found.foreign.push((offset, line.to_vec()));
         }
-        if flow.is_break() {
-            return Ok(flow);
+        Ok(flow)
+    }
+
+    /// Brings the hash of the last line up to date.
+    fn hash_last(&mut self) {
+        if !self.last.is_empty() {
+            let found = &mut *self.found;
+            found.end.hash = line_hash(&self.last);
+            if found.foreign.is_empty() {
+                found.before_foreign.hash = found.end.hash;
+            }
+            self.last.clear();
         }
+    }
+
+    /// Compares the file up to `next`, where `bytes` ends, with what was adopted.
+    fn check_prefix(&mut self, bytes: &[u8], next: u64) -> io::Result<()> {
+        if let (Some(hasher), Some(adopted)) = (&mut self.prefix, &self.adopted)
+            && next <= adopted.end
+        {
+            hasher.update(bytes);
+            if next == adopted.end && adopted.hash.is_some_and(|hash| hash != hasher.digest()) {
+                let cause = "the checksum of the file up to here does not match";
+                return Err(disk::damaged(self.path, next, &cause));
+            }
+        }
+        Ok(())
+    }
+
+    /// What has no line end is a line that another program did not finish. Ours are whole.
+    fn check_unfinished(&self, bytes: &[u8]) -> io::Result<()> {
+        let without_last = bytes.split_last().map_or(&[][..], |(_, line)| line);
+        let is_ours =
+            |line| line::read(line, self.stream.seed()).is_ok_and(|l| l.position.is_some());
+        if is_ours(bytes) || is_ours(without_last) {
+            let cause = "the line end is missing";
+            return Err(disk::damaged(self.path, self.found.end.offset, &cause));
+        }
+        Ok(())
     }
 }

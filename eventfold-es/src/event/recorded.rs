@@ -42,6 +42,9 @@ pub struct Recorded<'a> {
     pub(crate) meta: Meta<'a>,
 }
 
+/// The member of `meta` that holds the version of the payload's shape.
+pub(crate) const SCHEMA_VERSION: &str = "schema_version";
+
 /// An event's `meta`, read or not.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Meta<'a> {
@@ -234,6 +237,24 @@ impl<'a> Recorded<'a> {
         }
     }
 
+    /// `meta.schema_version`, 1 if there is none; the error shows what stands there and is no version.
+    ///
+    /// It is asked of every event that is read, and few have one: so it is looked for before `meta`
+    /// is read.
+    #[inline]
+    pub(crate) fn schema_version(&self) -> Result<u32, String> {
+        match self.meta {
+            Meta::None => Ok(1),
+            Meta::Json(json) if !may_hold_version(json.get()) => Ok(1),
+            Meta::Json(json) => {
+                let meta: Value =
+                    serde_json::from_str(json.get()).map_err(|error| error.to_string())?;
+                version_in(&meta)
+            }
+            Meta::Value(meta) => version_in(meta),
+        }
+    }
+
     fn text(
         &self,
         name: &str,
@@ -251,4 +272,19 @@ impl<'a> Recorded<'a> {
             Meta::Value(value) => value.get(name)?.as_str().map(Cow::Borrowed),
         }
     }
+}
+
+/// Whether `json` has a member `schema_version`; one may be written with escapes.
+fn may_hold_version(json: &str) -> bool {
+    json.contains(SCHEMA_VERSION) || json.contains('\\')
+}
+
+fn version_in(meta: &Value) -> Result<u32, String> {
+    let Some(found) = meta.get(SCHEMA_VERSION) else {
+        return Ok(1);
+    };
+    let version = found.as_u64().and_then(|version| version.try_into().ok());
+    version
+        .filter(|version| *version > 0)
+        .ok_or_else(|| found.to_string())
 }

@@ -1,6 +1,7 @@
 //! An event as it stands in a line: [`StoredEvent`], and why it could not be read.
 
 use std::fmt;
+use std::io;
 
 use super::{Meta, Recorded};
 
@@ -78,6 +79,46 @@ impl<'a> StoredEvent<'a> {
     #[must_use]
     pub fn record(&self) -> &'a Recorded<'a> {
         self.record
+    }
+
+    /// The version of the shape that the payload has: `meta.schema_version`, 1 if that is not there.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError::InvalidVersion`] if something stands there that is no version.
+    ///
+    /// ```
+    /// # use eventfold_es::{Recorded, StoredEvent};
+    /// let event = eventfold::Event::new("Closed", serde_json::Value::Null)
+    ///     .with_meta(serde_json::json!({ "schema_version": 2 }));
+    /// let record = Recorded::of_eventfold(&event, "account", "alice");
+    /// let stored = StoredEvent::new("Closed", "null").with_record(&record);
+    /// assert_eq!(stored.schema_version()?, 2);
+    /// assert_eq!(StoredEvent::new("Closed", "null").schema_version()?, 1);
+    /// # Ok::<(), eventfold_es::DecodeError>(())
+    /// ```
+    #[inline]
+    pub fn schema_version(&self) -> Result<u32, DecodeError> {
+        let found = self.record.schema_version();
+        found.map_err(|found| DecodeError::InvalidVersion {
+            name: self.name.to_owned(),
+            found,
+        })
+    }
+
+    /// An error about this event for whoever reads a store: stream, version and event, then `cause`.
+    pub(crate) fn failed(&self, cause: &dyn fmt::Display) -> io::Error {
+        let Recorded {
+            aggregate_type,
+            id,
+            version,
+            ..
+        } = self.record;
+        let text = format!(
+            "stream {aggregate_type}/{id}, version {version}, event `{}`: {cause}",
+            self.name
+        );
+        io::Error::new(io::ErrorKind::InvalidData, text)
     }
 
     /// The whole as an event of `eventfold`'s.
@@ -170,6 +211,54 @@ pub enum DecodeError {
         name: String,
         /// What is wrong with the payload.
         source: serde_json::Error,
+    },
+    /// The event was stored by a newer program, in a shape that this one does not have. Deploy that
+    /// program again, or one that is newer still.
+    #[error(
+        "event `{name}` is stored in version {stored}, and this program knows it up to version \
+         {known}: a newer program wrote it"
+    )]
+    NewerVersion {
+        /// The stored name.
+        name: String,
+        /// The version that is stored.
+        stored: u32,
+        /// The newest version that this program knows.
+        known: u32,
+    },
+    /// The event's `meta.schema_version` is not a whole number from 1 on, so that the shape of its
+    /// payload is not known.
+    #[error(
+        "event `{name}` has `{found}` as its `meta.schema_version`, which is not a whole number \
+         from 1 on"
+    )]
+    InvalidVersion {
+        /// The stored name.
+        name: String,
+        /// What stands there, in JSON.
+        found: String,
+    },
+    /// A step from an older version to today's failed.
+    #[error("event `{name}` cannot be brought on from version {version} by `{step}`: {source}")]
+    Upcast {
+        /// The stored name.
+        name: String,
+        /// The version from which the step leads on.
+        version: u32,
+        /// The function, as it is written in the attribute.
+        step: &'static str,
+        /// What the function failed with, or why the old payload is not what it takes.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The event is of another aggregate than the one that was asked to read it.
+    #[error("event `{name}` is of a `{aggregate_type}`, not of a `{expected}`")]
+    OtherAggregate {
+        /// The stored name.
+        name: String,
+        /// The type of the aggregate that the event is of.
+        aggregate_type: String,
+        /// The type of the aggregate that was to read it.
+        expected: &'static str,
     },
 }
 

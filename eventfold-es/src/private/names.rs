@@ -1,4 +1,5 @@
-//! The stored names of a generated event enum, put together and compared while compiling.
+//! Stored names that are put together and compared while compiling: those of a generated event
+//! enum, and those of the aggregates that something reads.
 
 use crate::event::EventName;
 
@@ -24,6 +25,7 @@ pub const fn concat_names<const N: usize>(events: &Events) -> [EventName; N] {
     let mut all = [EventName {
         name: "",
         aliases: &[],
+        version: None,
     }; N];
     let (mut event, mut filled) = (0, 0);
     while event < events.len() {
@@ -38,6 +40,17 @@ pub const fn concat_names<const N: usize>(events: &Events) -> [EventName; N] {
     }
     assert!(filled == N, "names counted wrongly");
     all
+}
+
+/// The names of a retired event. `N` is how many there are.
+pub const fn retired_names<const N: usize>(names: &'static [EventName]) -> [EventName; N] {
+    let mut retired = concat_names(&[("", names)]);
+    let mut name = 0;
+    while name < N {
+        retired[name].version = None;
+        name += 1;
+    }
+    retired
 }
 
 /// Fails to compile if the event at `position` shares a name or an alias with an earlier one.
@@ -60,6 +73,36 @@ pub const fn assert_names_are_new(aggregate: &str, events: &Events, position: us
                 .with("`; within `")
                 .with(aggregate)
                 .with("` a name or alias leads to one event, so choose another");
+            panic!("{}", message.as_str());
+        }
+        earlier += 1;
+    }
+}
+
+/// The aggregates listed in a projection or process manager, each as it is written there, with its
+/// stored name.
+pub type Aggregates = [(&'static str, &'static str)];
+
+/// Fails to compile if the aggregate at `position` is stored under the name of an earlier one.
+///
+/// # Panics
+///
+/// If it is, with a message for the user.
+#[track_caller]
+pub const fn assert_type_is_new(reader: &str, aggregates: &Aggregates, position: usize) {
+    let mut earlier = 0;
+    while earlier < position {
+        if str_eq(aggregates[earlier].1, aggregates[position].1) {
+            let message = Message::new()
+                .with("`")
+                .with(aggregates[earlier].0)
+                .with("` and `")
+                .with(aggregates[position].0)
+                .with("` are both stored as `")
+                .with(aggregates[position].1)
+                .with("`, so `")
+                .with(reader)
+                .with("` could not tell their events apart; list one of them");
             panic!("{}", message.as_str());
         }
         earlier += 1;
@@ -98,7 +141,7 @@ impl Message {
     const fn as_str(&self) -> &str {
         match core::str::from_utf8(self.bytes.split_at(self.len).0) {
             Ok(text) => text,
-            Err(_) => "two events share a stored name",
+            Err(_) => "two of them share a stored name",
         }
     }
 }

@@ -1,11 +1,12 @@
 //! Looks at the checkpoints of projections and process managers, without knowing their types.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::de::IgnoredAny;
 
 use super::checkpoint::{self, Unusable};
+use super::{dead_letters, skipped};
 use crate::engine::audit::{Audit, Flaw, Remedy};
 use crate::engine::disk;
 use crate::layout::list_dirs;
@@ -16,60 +17,102 @@ pub(crate) fn check(audit: &mut Audit) -> io::Result<()> {
     let head = audit.head();
     let projections = audit.layout.projections_dir();
     for name in list_dirs(&projections)? {
-        if let Some(flaw) = check_checkpoint(&projections.join(name), head)? {
-            let rebuilt = format!("{}; the projection is built again", flaw.1);
-            let flaw = Flaw::new(&flaw.0, Severity::Harmless, rebuilt);
+        let dir = projections.join(name);
+        check_skipped(audit, &dir)?;
+        for (file, cause) in check_checkpoints(&dir, head)? {
+            let rebuilt = format!("{cause}; the projection is built again");
+            let flaw = Flaw::new(&file, Severity::Harmless, rebuilt);
             audit.flaws.push(flaw.remedy(Remedy::SetAside));
         }
     }
     let managers = audit.layout.process_managers_dir();
     for name in list_dirs(&managers)? {
         let dir = managers.join(name);
-        if let Some((file, cause)) = check_checkpoint(&dir, head)? {
+        for (file, cause) in check_checkpoints(&dir, head)? {
             let cause = format!("{cause}; without it its commands would be sent again");
             audit.flaws.push(Flaw::new(&file, Severity::Lost, cause));
         }
+        check_skipped(audit, &dir)?;
         check_dead_letters(audit, &dir.join("dead_letters.jsonl"))?;
     }
     Ok(())
 }
 
-/// What is wrong with the checkpoint in `dir`, and with which file.
-fn check_checkpoint(dir: &Path, head: u64) -> io::Result<Option<(std::path::PathBuf, String)>> {
-    let ours = dir.join("journal_checkpoint.json");
-    let file = if ours.exists() {
-        ours
-    } else {
-        dir.join("checkpoint.json")
-    };
-    Ok(match checkpoint::read::<IgnoredAny>(dir) {
+/// The files in `dir` that are checkpoints and have something wrong with them, and what. One of
+/// 0.2.0 does not matter any more beside one of ours.
+fn check_checkpoints(dir: &Path, head: u64) -> io::Result<Vec<(PathBuf, String)>> {
+    let ours = dir.join("journal_checkpoint.json").exists();
+    let mut found = Vec::new();
+    for file in files(dir)? {
+        let name = file.file_name().and_then(|name| name.to_str());
+        let is_old = name == Some("checkpoint.json");
+        if name.is_some_and(checkpoint::is_one) && !(is_old && ours) {
+            found.extend(check_checkpoint(&file, head)?.map(|cause| (file, cause)));
+        }
+    }
+    Ok(found)
+}
+
+/// What is wrong with the checkpoint in `file`.
+fn check_checkpoint(file: &Path, head: u64) -> io::Result<Option<String>> {
+    Ok(match checkpoint::read_file::<IgnoredAny>(file) {
         Ok(Some(checkpoint)) if checkpoint.position > head => {
             let position = checkpoint.position;
-            let cause = format!("is at position {position}, the journal ends at {head}");
-            Some((file, cause))
+            Some(format!(
+                "is at position {position}, the journal ends at {head}"
+            ))
         }
         Ok(_) => None,
         Err(Unusable::Damaged(error)) => {
             let text = error.to_string();
             let prefix = format!("{} is ", file.display());
-            let cause = text.strip_prefix(&prefix).unwrap_or(&text).to_owned();
-            Some((file, cause))
+            Some(text.strip_prefix(&prefix).unwrap_or(&text).to_owned())
         }
         Err(Unusable::Io(error)) => return Err(error),
     })
 }
 
+/// Whether a file of that name may be one of a projection's or a process manager's.
+pub(crate) fn is_file(name: &str) -> bool {
+    checkpoint::is_one(name) || skipped::is_one(name)
+}
+
 fn check_dead_letters(audit: &mut Audit, file: &Path) -> io::Result<()> {
-    let letters = disk::read_if_there(file)?.unwrap_or_default();
-    let mut offset = 0;
-    for line in letters.split_inclusive(|byte| *byte == b'\n') {
-        let is_whole = line.ends_with(b"\n") && serde_json::from_slice::<IgnoredAny>(line).is_ok();
-        if !is_whole {
-            let cause = "the dead letter cannot be read";
-            let flaw = Flaw::new(file, Severity::Harmless, cause);
-            audit.flaws.push(flaw.at(offset));
-        }
-        offset += line.len() as u64;
+    for (offset, is_last, cause) in dead_letters::flaws(file)? {
+        let flaw = if is_last {
+            let cause = format!("the last dead letter was not written to its end: {cause}");
+            Flaw::new(file, Severity::Harmless, cause)
+        } else {
+            let cause = format!("a dead letter cannot be read: {cause}");
+            Flaw::new(file, Severity::Lost, cause)
+        };
+        audit.flaws.push(flaw.at(offset));
     }
     Ok(())
+}
+
+/// Looks at the records of skipped events in `dir`. Nothing depends on them but what is shown.
+fn check_skipped(audit: &mut Audit, dir: &Path) -> io::Result<()> {
+    for file in files(dir)? {
+        let name = file.file_name().and_then(|name| name.to_str());
+        if name.is_some_and(skipped::is_one) {
+            for (offset, cause) in skipped::flaws(&file)? {
+                let cause = format!("the record of a skipped event cannot be read: {cause}");
+                let flaw = Flaw::new(&file, Severity::Harmless, cause);
+                audit.flaws.push(flaw.at(offset));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The files in `dir`, sorted.
+fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let at = |error| disk::at("read", dir, &error);
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(at)? {
+        files.push(entry.map_err(at)?.path());
+    }
+    files.sort();
+    Ok(files)
 }

@@ -1,7 +1,8 @@
 //! Where a follower of the journal stands: its state and its position, in one file.
 //!
-//! `journal_checkpoint.json` is ours. `checkpoint.json` is that of eventfold-es 0.2.0, which kept a
-//! cursor for each stream instead of a position; it is read once and left as it is.
+//! `journal_checkpoint.json` is ours, `journal_checkpoint.v2.json` that of version 2, and so on.
+//! `checkpoint.json` is that of eventfold-es 0.2.0, which kept a cursor for each stream instead of a
+//! position; it is read once, as version 1, and left as it is.
 
 use std::collections::HashMap;
 use std::io::{self, Write as _};
@@ -11,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::outbox;
 use crate::engine::disk;
 use crate::engine::{CommitLine, split_sum, write_sum};
 
@@ -22,6 +24,31 @@ pub(crate) struct Checkpoint<S> {
     pub(crate) position: u64,
     /// If the state is 0.2.0's: which events it has, while the position says nothing about them.
     pub(crate) cursors: Option<Cursors>,
+    /// Which events were left out of the state because nobody knew their names.
+    pub(crate) skipped: Vec<Skipped>,
+    /// What a process manager had not seen through.
+    pub(crate) pending: outbox::Saved,
+}
+
+impl<S: Default> Checkpoint<S> {
+    /// The place before the first event.
+    pub(crate) fn beginning() -> Self {
+        Self {
+            state: S::default(),
+            position: 0,
+            cursors: None,
+            skipped: Vec::new(),
+            pending: outbox::Saved::default(),
+        }
+    }
+}
+
+/// An event that nobody knew: its aggregate's type, and its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Skipped {
+    #[serde(rename = "type")]
+    pub(crate) aggregate_type: String,
+    pub(crate) event: String,
 }
 
 /// A checkpoint that is there and cannot be used.
@@ -31,66 +58,125 @@ pub(crate) enum Unusable {
     Damaged(io::Error),
 }
 
-fn ours(dir: &Path) -> PathBuf {
-    dir.join("journal_checkpoint.json")
+/// The file of the version `version` in `dir`.
+fn ours(dir: &Path, version: u32) -> PathBuf {
+    dir.join(match version {
+        1 => "journal_checkpoint.json".to_owned(),
+        _ => format!("journal_checkpoint.v{version}.json"),
+    })
 }
 
-/// Reads the checkpoint in `dir`, `None` if there is none.
-pub(crate) fn read<S: DeserializeOwned>(dir: &Path) -> Result<Option<Checkpoint<S>>, Unusable> {
+/// Whether a file may be a checkpoint, of whatever version.
+pub(crate) fn is_one(file_name: &str) -> bool {
+    let version = file_name
+        .strip_prefix("journal_checkpoint.v")
+        .and_then(|rest| rest.strip_suffix(".json"));
+    ["journal_checkpoint.json", "checkpoint.json"].contains(&file_name)
+        || version.is_some_and(|version| version.parse::<u32>().is_ok())
+}
+
+/// Reads the checkpoint of the version `version` in `dir`, `None` if there is none.
+pub(crate) fn read<S: DeserializeOwned>(
+    dir: &Path,
+    version: u32,
+) -> Result<Option<Checkpoint<S>>, Unusable> {
+    let found = read_file(&ours(dir, version))?;
+    if found.is_some() || version != 1 {
+        return Ok(found);
+    }
+    read_file(&dir.join("checkpoint.json"))
+}
+
+/// Reads the checkpoint in `path`, `None` if there is none.
+pub(crate) fn read_file<S: DeserializeOwned>(
+    path: &Path,
+) -> Result<Option<Checkpoint<S>>, Unusable> {
     #[derive(Deserialize)]
     struct Ours<S> {
         position: u64,
+        #[serde(default)]
+        skipped: Vec<Skipped>,
+        cursors: Option<Cursors>,
+        #[serde(default)]
+        pending: outbox::Saved,
         state: S,
     }
     #[derive(Deserialize)]
     struct Old<S> {
         state: S,
-        cursors: HashMap<String, Cursor>,
+        cursors: Cursors,
     }
 
-    let path = ours(dir);
-    if let Some(bytes) = disk::read_if_there(&path).map_err(Unusable::Io)? {
-        let damaged =
-            |cause: &dyn std::fmt::Display| Unusable::Damaged(disk::damaged(&path, 0, cause));
-        if split_sum(&bytes).is_none_or(|(body, sum)| xxh3_64(body) != sum) {
-            return Err(damaged(&"the checksum does not match"));
-        }
-        let read: Ours<S> = serde_json::from_slice(&bytes).map_err(|cause| damaged(&cause))?;
-        return Ok(Some(Checkpoint {
-            state: read.state,
-            position: read.position,
-            cursors: None,
-        }));
-    }
-    let path = dir.join("checkpoint.json");
-    let Some(bytes) = disk::read_if_there(&path).map_err(Unusable::Io)? else {
+    let Some(bytes) = disk::read_if_there(path).map_err(Unusable::Io)? else {
         return Ok(None);
     };
-    let old: Old<S> = serde_json::from_slice(&bytes)
-        .map_err(|cause| Unusable::Damaged(disk::damaged(&path, 0, &cause)))?;
+    let damaged = |cause: &dyn std::fmt::Display| Unusable::Damaged(disk::damaged(path, 0, cause));
+    if path.ends_with("checkpoint.json") {
+        let old: Old<S> = serde_json::from_slice(&bytes).map_err(|cause| damaged(&cause))?;
+        return Ok(Some(Checkpoint {
+            state: old.state,
+            position: 0,
+            cursors: Some(old.cursors),
+            skipped: Vec::new(),
+            pending: outbox::Saved::default(),
+        }));
+    }
+    if split_sum(&bytes).is_none_or(|(body, sum)| xxh3_64(body) != sum) {
+        return Err(damaged(&"the checksum does not match"));
+    }
+    let read: Ours<S> = serde_json::from_slice(&bytes).map_err(|cause| damaged(&cause))?;
     Ok(Some(Checkpoint {
-        state: old.state,
-        position: 0,
-        cursors: Some(Cursors(old.cursors)),
+        state: read.state,
+        position: read.position,
+        cursors: read.cursors,
+        skipped: read.skipped,
+        pending: read.pending,
     }))
 }
 
-/// Replaces the checkpoint in `dir`, all or nothing.
-pub(crate) fn write<S: Serialize>(dir: &Path, state: &S, position: u64) -> io::Result<()> {
+/// What is written besides the state.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) position: u64,
+    pub(crate) skipped: &'a [Skipped],
+    pub(crate) cursors: Option<&'a Cursors>,
+    pub(crate) pending: Option<&'a outbox::Saved>,
+}
+
+/// Replaces the checkpoint of the version `version` in `dir`, all or nothing.
+pub(crate) fn write<S: Serialize>(
+    dir: &Path,
+    version: u32,
+    place: Place<'_>,
+    state: &S,
+) -> io::Result<()> {
     let mut out = Vec::new();
-    write!(out, "{{\"position\":{position},\"state\":")?;
+    write!(out, "{{\"position\":{}", place.position)?;
+    if !place.skipped.is_empty() {
+        out.extend_from_slice(b",\"skipped\":");
+        serde_json::to_writer(&mut out, place.skipped)?;
+    }
+    if let Some(cursors) = place.cursors {
+        out.extend_from_slice(b",\"cursors\":");
+        serde_json::to_writer(&mut out, cursors)?;
+    }
+    if let Some(pending) = place.pending {
+        out.extend_from_slice(b",\"pending\":");
+        serde_json::to_writer(&mut out, pending)?;
+    }
+    out.extend_from_slice(b",\"state\":");
     serde_json::to_writer(&mut out, state)?;
     let sum = xxh3_64(&out);
     write_sum(&mut out, sum);
     disk::create_dir(dir)?;
-    disk::replace_durably(&ours(dir), &out)
+    disk::replace_durably(&ours(dir, version), &out)
 }
 
 /// How far 0.2.0 had read each stream, by `type/id`.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Cursors(HashMap<String, Cursor>);
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Cursor {
     offset: u64,
 }

@@ -1,81 +1,130 @@
 //! A projection at work.
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::checkpoint::{self, Checkpoint, Unusable};
+use super::checkpoint::{self, Checkpoint, Skipped, Unusable};
 use super::follower::Follower;
-use super::{Saved, lock};
+use super::status::Progress;
+use super::{Saved, closed};
 use crate::engine::Engine;
+use crate::process_manager::OnFailure;
 use crate::projection::Projection;
+
+/// How many events a long catch-up takes between two looks at whether to save.
+const SLICE: u64 = 16 * 1024;
 
 /// A registered projection: its state and how far it is.
 pub(crate) struct Projecting<P: Projection> {
     follower: Follower<P>,
+    is_closed: bool,
 }
 
 impl<P: Projection> Projecting<P> {
     /// Takes the projection up where it was left. A checkpoint that cannot be used is replaced: a
     /// projection can always be built again.
-    pub(crate) fn open(engine: &Arc<Engine>) -> io::Result<Self> {
+    pub(crate) fn open(engine: &Arc<Engine>, on_failure: OnFailure) -> io::Result<Self> {
         let dir = engine.layout().projections_dir().join(P::NAME);
-        let checkpoint = match checkpoint::read::<P>(&dir) {
-            Ok(Some(checkpoint)) if checkpoint.position <= engine.head() => checkpoint,
-            Ok(Some(_)) => {
-                tracing::warn!(
-                    projection = P::NAME,
-                    "the checkpoint is ahead of the journal; built again"
-                );
-                empty()
+        let (name, version) = (P::NAME, P::VERSION);
+        let built_again = |why: &str| {
+            tracing::warn!(projection = name, version, "{why}; built again");
+            Checkpoint::beginning()
+        };
+        let checkpoint = match checkpoint::read::<P>(&dir, P::VERSION) {
+            Ok(Some(checkpoint)) if checkpoint.position > engine.head() => {
+                built_again("the checkpoint is ahead of the journal")
             }
-            Ok(None) => empty(),
-            Err(Unusable::Damaged(error)) => {
-                tracing::warn!(projection = P::NAME, %error, "built again");
-                empty()
+            Ok(Some(checkpoint)) if checkpoint.skipped.iter().any(is_known::<P>) => {
+                built_again("an event that was left out is known now")
             }
+            Ok(Some(checkpoint)) => checkpoint,
+            Ok(None) => Checkpoint::beginning(),
+            Err(Unusable::Damaged(error)) => built_again(&error.to_string()),
             Err(Unusable::Io(error)) => return Err(error),
         };
         Ok(Self {
-            follower: Follower::new(P::NAME, engine.clone(), dir, checkpoint),
+            follower: Self::follower(engine, checkpoint).failing(on_failure)?,
+            is_closed: false,
         })
+    }
+
+    /// The projection as it is before the first event.
+    pub(crate) fn anew(engine: &Arc<Engine>, on_failure: OnFailure) -> Self {
+        Self {
+            follower: Self::follower(engine, Checkpoint::beginning()).anew(on_failure),
+            is_closed: false,
+        }
+    }
+
+    fn follower(engine: &Arc<Engine>, checkpoint: Checkpoint<P>) -> Follower<P> {
+        let dir = engine.layout().projections_dir().join(P::NAME);
+        Follower::new(P::NAME, engine.clone(), dir, checkpoint).reading(P::VERSION, P::event_sets())
+    }
+
+    /// What is done with events that it cannot take.
+    pub(crate) fn on_failure(&self) -> OnFailure {
+        self.follower.on_failure()
     }
 
     /// Brings the state up to the newest durable event.
     pub(crate) fn catch_up(&mut self) -> io::Result<&P> {
+        if self.is_closed {
+            return Err(closed());
+        }
         let _span = tracing::debug_span!("projection_catchup", projection_name = P::NAME).entered();
-        self.follow()?;
+        let head = self.head();
+        while !self.follow(head, SLICE)? {
+            self.follower.save_if_due();
+        }
         self.follower.save_if_due();
         Ok(&self.follower.state)
     }
 
-    fn follow(&mut self) -> io::Result<()> {
-        let types = self.follower.state.subscriptions();
-        let head = self.follower.head();
-        self.follower
-            .follow(types, head, |state, event| state.apply_stored(event))
+    /// The state, if every event up to `position` is in it.
+    pub(crate) fn at_least(&self, position: u64) -> io::Result<Option<&P>> {
+        if self.is_closed {
+            return Err(closed());
+        }
+        self.follower.check()?;
+        Ok((self.position() >= position).then_some(&self.follower.state))
     }
 
-    /// Builds the projection again from the first event. The old state serves until that is done.
-    pub(crate) fn rebuild(this: &Mutex<Self>, engine: &Arc<Engine>) -> io::Result<()> {
-        let dir = engine.layout().projections_dir().join(P::NAME);
-        let mut rebuilt = Self {
-            follower: Follower::new(P::NAME, engine.clone(), dir, empty()),
-        };
-        rebuilt.follow()?;
-        let mut current = lock(this);
-        rebuilt.follow()?;
+    /// Folds the next `events` events, as far as the durable position `head`. True if it is there.
+    pub(crate) fn follow(&mut self, head: u64, events: u64) -> io::Result<bool> {
+        let types = self.follower.state.subscriptions();
+        let slice = head.min(self.position().saturating_add(events));
+        self.follower.follow(types, slice, P::apply_stored)?;
+        Ok(self.position() >= head)
+    }
+
+    /// All events up to here are in the state.
+    pub(crate) fn position(&self) -> u64 {
+        self.follower.position()
+    }
+
+    /// The position of the newest durable event.
+    pub(crate) fn head(&self) -> u64 {
+        self.follower.head()
+    }
+
+    /// Brings `rebuilt` to where the journal is, saves it and puts it in the place of this one.
+    pub(crate) fn replace_with(&mut self, mut rebuilt: Self) -> io::Result<()> {
+        if self.is_closed {
+            return Err(closed());
+        }
+        while !rebuilt.follow(rebuilt.head(), SLICE)? {}
         rebuilt.follower.save()?;
-        *current = rebuilt;
+        rebuilt.follower.take_place_of(&self.follower);
+        *self = rebuilt;
         Ok(())
     }
 }
 
-fn empty<P: Default>() -> Checkpoint<P> {
-    Checkpoint {
-        state: P::default(),
-        position: 0,
-        cursors: None,
-    }
+fn is_known<P: Projection>(skipped: &Skipped) -> bool {
+    P::event_sets()
+        .iter()
+        .any(|set| set.aggregate_type == skipped.aggregate_type && (set.knows)(&skipped.event))
 }
 
 impl<P: Projection> Saved for Projecting<P> {
@@ -84,6 +133,30 @@ impl<P: Projection> Saved for Projecting<P> {
     }
 
     fn save(&mut self) -> io::Result<()> {
+        if self.is_closed {
+            return Ok(());
+        }
         self.follower.save()
+    }
+
+    fn advance(&mut self, head: u64) -> io::Result<bool> {
+        if self.is_closed {
+            return Ok(true);
+        }
+        let is_there = self.follow(head, SLICE)?;
+        self.follower.save_if_due();
+        Ok(is_there)
+    }
+
+    fn save_in(&self) -> Option<Duration> {
+        self.follower.save_in(false).filter(|_| !self.is_closed)
+    }
+
+    fn progress(&self) -> Arc<Progress> {
+        self.follower.progress().clone()
+    }
+
+    fn close(&mut self) {
+        self.is_closed = true;
     }
 }

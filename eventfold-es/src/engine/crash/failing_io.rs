@@ -1,12 +1,14 @@
 //! Each call to the disk made to fail in turn: callers get the error, nothing is half stored, and the
 //! store goes on or says that it must be opened again.
 
+use std::io;
+
 use super::{
     Account, EACCES, EINTR, EIO, EMFILE, ENOSPC, Everything, check, id, note, open, runtime,
     temp_dir,
 };
 use crate::engine::disk::faults::{Call, Fault, Watch};
-use crate::{AggregateStore, CommandContext, ExecuteError};
+use crate::{AggregateStore, CommandContext, ExecuteError, Position, Subscription};
 
 /// What became of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,11 +52,34 @@ async fn execute(
     }
 }
 
+/// Checks that a subscription has everything up to `head`, and ends if the store has failed.
+async fn delivers_what_stands(
+    events: &mut Subscription,
+    head: Position,
+    has_failed: bool,
+) -> Result<(), String> {
+    let mut last = Position::default();
+    while last < head {
+        match events.next().await {
+            Some(Ok(event)) => last = event.position(),
+            end => return Err(format!("a subscription ends at {last} of {head}: {end:?}")),
+        }
+    }
+    if has_failed {
+        let why = events.next().await.and_then(Result::err);
+        if why.is_none_or(|why| why.kind() == io::ErrorKind::NotConnected) {
+            return Err("a subscription does not say that the store has failed".to_owned());
+        }
+    }
+    Ok(())
+}
+
 /// Runs a store in which a call fails. Returns whether any did.
 async fn try_fault(fault: Fault) -> Result<bool, String> {
     let dir = temp_dir();
     let watch = Watch::start(dir.path());
     let store = open(dir.path()).await.map_err(|e| e.to_string())?;
+    let mut events = store.subscribe(Position::default());
     let mut outcomes = Vec::new();
     execute(&store, 0..8, &mut outcomes).await;
     watch.set_fault(fault);
@@ -84,6 +109,7 @@ async fn try_fault(fault: Fault) -> Result<bool, String> {
     if !must_be_opened_again && later.iter().any(|(_, outcome)| *outcome != Outcome::Stored) {
         return Err(format!("the store does not go on: {later:?}"));
     }
+    delivers_what_stands(&mut events, store.head(), must_be_opened_again).await?;
     let unknown = outcomes
         .iter()
         .any(|(_, outcome)| *outcome == Outcome::Unknown);

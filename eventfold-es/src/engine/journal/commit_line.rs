@@ -12,14 +12,15 @@
 //! of the segment before.
 
 use std::borrow::Cow;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::Batch;
-use crate::engine::line::{self, EncodedEvents, split_sum, write_sum};
+use crate::engine::line::{self, EncodedEvents, Line, split_sum, write_number, write_sum};
+use crate::event::{Recorded, StoredEvent};
 
 /// The version of the journal's format, in the header of each segment.
 const FORMAT: u64 = 1;
@@ -80,10 +81,12 @@ fn write_with(
     let out = &mut batch.bytes;
     let start = out.len();
     let (position, durable) = (batch.end.position + 1, batch.durable);
-    let _ = write!(out, "{{\"pos\":{position},\"durable\":{durable},");
+    write_number(out, b"{\"pos\":", position);
+    write_number(out, b",\"durable\":", durable);
+    out.push(b',');
     out.extend_from_slice(place.stream);
-    let (version, offset) = (place.version, place.offset);
-    let _ = write!(out, ",\"version\":{version},\"offset\":{offset}");
+    write_number(out, b",\"version\":", place.version);
+    write_number(out, b",\"offset\":", place.offset);
     if adopted {
         out.extend_from_slice(b",\"adopted\":true");
     }
@@ -143,6 +146,30 @@ impl CommitLine<'_> {
     /// The position of the last event.
     pub(crate) fn last(&self) -> u64 {
         self.position + self.events.len() as u64 - 1
+    }
+
+    /// Hands the event `i` of the commit to `read`.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::InvalidData`] with the position, if the line is not an event.
+    pub(crate) fn read_event<T>(
+        &self,
+        i: usize,
+        read: impl FnOnce(StoredEvent<'_>) -> T,
+    ) -> io::Result<T> {
+        let position = self.position + i as u64;
+        let line = Line::parse(self.events[i].get()).map_err(|cause| {
+            let text = format!("the event at position {position} cannot be read: {cause}");
+            io::Error::new(io::ErrorKind::InvalidData, text)
+        })?;
+        // Neither is in a line that another program wrote.
+        let record = Recorded {
+            version: self.version + i as u64,
+            position,
+            ..line.record((&self.aggregate_type, &self.id))
+        };
+        Ok(read(line.event(&record)))
     }
 }
 

@@ -2,8 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+use memchr::memchr;
 
 use super::commit_line::{CommitLine, parse, verify};
 use super::{End, Index};
@@ -46,11 +49,12 @@ impl Reader {
     }
 
     /// Hands each commit up to the durable position `head` to `each`, with the index of the first
-    /// event in it that is new. If `each` fails, the commit counts as not read.
+    /// event in it that is new, until `each` has enough. If `each` fails, the commit counts as not
+    /// read.
     pub(crate) fn read_to(
         &mut self,
         head: u64,
-        mut each: impl FnMut(&CommitLine<'_>, usize) -> io::Result<()>,
+        mut each: impl FnMut(&CommitLine<'_>, usize) -> io::Result<ControlFlow<()>>,
     ) -> io::Result<()> {
         if let Some(open) = &mut self.open {
             open.rewind()?;
@@ -61,15 +65,21 @@ impl Reader {
                 None => self.open.insert(Open::at(&self.index, self.after)?),
             };
             let after = self.after;
+            let mut flow = ControlFlow::Continue(());
             let last = open.next(|commit| {
                 let first_new = (after + 1).saturating_sub(commit.position);
                 if commit.last() > after {
-                    each(commit, usize::try_from(first_new).unwrap_or(usize::MAX))?;
+                    flow = each(commit, usize::try_from(first_new).unwrap_or(usize::MAX))?;
                 }
                 Ok(commit.last())
             });
             match last {
-                Ok(Some(last)) => self.after = self.after.max(last),
+                Ok(Some(last)) => {
+                    self.after = self.after.max(last);
+                    if flow.is_break() {
+                        break;
+                    }
+                }
                 Ok(None) => {
                     let end = open.end;
                     self.open = Some(Open::after(&self.index, end)?);
@@ -170,7 +180,7 @@ impl Open {
             if self.buffer.get(self.used) == Some(&0) {
                 return Ok(false);
             }
-            if self.buffer[searched..].contains(&b'\n') {
+            if memchr(b'\n', &self.buffer[searched..]).is_some() {
                 return Ok(true);
             }
             self.buffer.drain(..self.used);
@@ -189,10 +199,7 @@ impl Open {
     /// Checks the line in front and passes it; returns where it is in the buffer.
     fn take_line(&mut self) -> io::Result<(usize, usize)> {
         let rest = &self.buffer[self.used..];
-        let length = rest
-            .iter()
-            .position(|byte| *byte == b'\n')
-            .unwrap_or(rest.len());
+        let length = memchr(b'\n', rest).unwrap_or(rest.len());
         let line = (self.used, self.used + length);
         let cause = "the checksum does not match";
         self.end.chain = verify(&self.buffer[line.0..line.1], self.end.chain)

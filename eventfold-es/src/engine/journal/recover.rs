@@ -7,6 +7,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use memchr::memchr_iter;
+
 use super::commit_line::{CommitLine, Header, parse, stated_sum, verify};
 use super::{End, list_segments, segment_path};
 use crate::engine::disk::{self, File, Open};
@@ -81,13 +83,14 @@ pub(crate) fn scan(
 fn make_durable(path: &Path, bytes: &[u8], start: u64, in_doubt: bool) -> io::Result<()> {
     let start = usize::try_from(start).unwrap_or(usize::MAX);
     let unproven = bytes.get(start..).unwrap_or_default();
-    let Some(last) = unproven.iter().rposition(|byte| *byte != 0) else {
+    let used = used(unproven);
+    if used == 0 {
         return Ok(());
-    };
+    }
     let sync = || -> io::Result<()> {
         let file = File::open(path, Open::Existing)?;
         if in_doubt {
-            file.write_at(start as u64, &unproven[..=last])?;
+            file.write_at(start as u64, &unproven[..used])?;
         }
         file.sync_all()
     };
@@ -162,9 +165,22 @@ pub(crate) fn scan_bytes(
 
 /// The lines that have a line end, without it.
 fn whole_lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    bytes
-        .split_inclusive(|byte| *byte == b'\n')
-        .filter_map(|line| line.strip_suffix(b"\n"))
+    let mut start = 0;
+    memchr_iter(b'\n', bytes).map(move |end| &bytes[std::mem::replace(&mut start, end + 1)..end])
+}
+
+/// How many bytes there are before the zeros at the end, which may be megabytes.
+fn used(bytes: &[u8]) -> usize {
+    let is_zero = |chunk: &&[u8]| chunk.iter().fold(0, |any, byte| any | byte) == 0;
+    let zeros: usize = bytes
+        .rchunks(4096)
+        .take_while(is_zero)
+        .map(<[u8]>::len)
+        .sum();
+    let rest = &bytes[..bytes.len() - zeros];
+    rest.iter()
+        .rposition(|byte| *byte != 0)
+        .map_or(0, |i| i + 1)
 }
 
 /// What lies behind the valid lines: where it ends, and what it proves.
@@ -176,10 +192,7 @@ pub(super) fn examine_tail(bytes: &[u8], end: End) -> (u64, u64) {
         .unwrap_or(usize::MAX)
         .min(bytes.len());
     let tail = &bytes[start..];
-    let used = tail
-        .iter()
-        .rposition(|byte| *byte != 0)
-        .map_or(0, |i| i + 1);
+    let used = used(tail);
     let mut proven = 0;
     let mut stated = None;
     for line in whole_lines(&tail[..used]) {

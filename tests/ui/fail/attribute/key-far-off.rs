@@ -2,7 +2,7 @@ use eventfold_es::prelude::*;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize, Aggregate)]
-#[aggregate(commands(Open), events(Opened), retries = 3)]
+#[aggregate(commands(Open), events(Opened), colour = 3)]
 struct Account;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

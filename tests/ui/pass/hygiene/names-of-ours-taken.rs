@@ -6,6 +6,7 @@ use eventfold_es::prelude::*;
 use serde::{Deserialize, Serialize};
 
 const event: u8 = 0;
+const upcast: u8 = 0;
 const command: u8 = 0;
 const data: u8 = 0;
 const stored: u8 = 0;
@@ -25,7 +26,25 @@ struct Account;
 struct Open;
 
 #[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
+#[event(version = 3, upcast(1 = v1_to_v2, 2 = v2_to_v3))]
 struct Opened;
+
+fn v1_to_v2(old: u64) -> u64 {
+    old
+}
+
+fn v2_to_v3(_: u64) -> Result<Opened, String> {
+    Ok(Opened)
+}
+
+// Methods that every type has.
+trait Everything: Sized {
+    fn first(self) {}
+    fn then(self) {}
+    fn last(self) {}
+    fn result(self) {}
+}
+impl<T> Everything for T {}
 
 // Inherent functions called as the traits' are.
 impl Opened {
@@ -37,6 +56,7 @@ impl Opened {
     fn knows() {}
     fn encode_struct(&self) {}
     fn decode_struct() {}
+    fn schema_version() {}
 }
 
 impl Account {

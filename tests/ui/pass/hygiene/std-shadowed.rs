@@ -15,6 +15,9 @@ mod bank {
     pub struct String;
     pub struct Box;
     pub struct Cow;
+    pub struct Decoded;
+    pub struct Upcast;
+    pub trait Infallible {}
     pub struct EventName;
     pub struct StoredEvent;
     pub struct EncodeError;
@@ -38,6 +41,7 @@ mod bank {
         events(Opened, Ended),
         snapshot(every = 10, version = 2),
         unknown_events = "skip",
+        retired("Suspended", Moved = moved),
     )]
     pub struct Account;
 
@@ -48,8 +52,23 @@ mod bank {
     pub struct Close;
 
     #[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
-    #[event(alias = "AccountOpened")]
+    #[event(alias = "AccountOpened", version = 3, upcast(1 = v1_to_v2, 2 = v2_to_v3))]
     pub struct Opened;
+
+    fn v1_to_v2(old: u64) -> u64 {
+        old
+    }
+
+    fn v2_to_v3(_: u64) -> Opened {
+        Opened
+    }
+
+    #[derive(Serialize, Deserialize, DomainEvent)]
+    pub struct Moved;
+
+    fn moved(_: Moved) -> AccountEvent {
+        AccountEvent::Opened(Opened)
+    }
 
     #[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
     #[event(rename_all = "kebab-case")]

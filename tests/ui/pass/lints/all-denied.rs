@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 /// An account.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, Aggregate)]
-#[aggregate(commands(Open), events(Opened, Ended))]
+#[aggregate(commands(Open), events(Opened, Ended), retired("Suspended", "Reopened" = split))]
 pub struct Account {
     /// Who owns it.
     pub owners: Vec<String>,
@@ -39,21 +39,42 @@ pub struct Open {
 
 /// It was opened.
 #[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
+#[event(version = 3, upcast(1 = v1_to_v2, 2 = v2_to_v3))]
 pub struct Opened {
     /// Who owns it.
     pub owner: String,
 }
 
+fn v1_to_v2((): ()) -> Result<String, String> {
+    Err("nobody owns it".to_owned())
+}
+
+fn v2_to_v3(owner: String) -> Result<Opened, String> {
+    Ok(Opened { owner })
+}
+
+fn split(owner: String) -> Vec<AccountEvent> {
+    events![Opened { owner }]
+}
+
 /// It ended.
 #[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
+#[event(retired("Lost"))]
 pub enum Ended {
     /// By hand.
+    #[event(version = 2, upcast(1 = closed))]
     Closed {
         /// Why.
         reason: String,
     },
     /// Into another.
     Merged(String),
+}
+
+fn closed((): ()) -> Ended {
+    Ended::Closed {
+        reason: String::new(),
+    }
 }
 
 impl Decide<Open> for Account {

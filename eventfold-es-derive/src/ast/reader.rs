@@ -1,0 +1,170 @@
+//! The input of `#[derive(Projection)]` and of `#[derive(ProcessManager)]`: what reads the events of
+//! aggregates.
+
+use quote::ToTokens;
+use syn::ext::IdentExt as _;
+use syn::{Attribute, Data, DeriveInput, Fields, Ident, Path, TypePath};
+
+use super::count;
+use crate::attr::Entries;
+use crate::attr::key::{self, Place};
+use crate::case;
+use crate::errors::Errors;
+use crate::name::Name;
+
+/// A projection or a process manager with all that its attributes say.
+pub(crate) struct Reader<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) input: &'a DeriveInput,
+    pub(crate) krate: Path,
+    pub(crate) name: Name,
+    /// Whose events it reads.
+    pub(crate) aggregates: Vec<TypePath>,
+    /// Nothing for the first.
+    pub(crate) version: Option<u32>,
+    /// Which aggregates it sends commands to, as far as it says so.
+    pub(crate) dispatches: Vec<TypePath>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Projection,
+    ProcessManager,
+}
+
+impl Kind {
+    pub(crate) fn derive(self) -> &'static str {
+        match self {
+            Self::Projection => "Projection",
+            Self::ProcessManager => "ProcessManager",
+        }
+    }
+
+    pub(crate) fn attribute(self) -> &'static str {
+        match self {
+            Self::Projection => "projection",
+            Self::ProcessManager => "process_manager",
+        }
+    }
+
+    pub(crate) fn in_words(self) -> &'static str {
+        match self {
+            Self::Projection => "projection",
+            Self::ProcessManager => "process manager",
+        }
+    }
+
+    /// What it does with events.
+    fn verb(self) -> &'static str {
+        match self {
+            Self::Projection => "projects",
+            Self::ProcessManager => "reacts to",
+        }
+    }
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn read(kind: Kind, input: &'a DeriveInput, errors: &mut Errors) -> Self {
+        check_shape(kind, input, errors);
+        let (table, place) = match kind {
+            Kind::Projection => (&key::PROJECTION, Place::Projection),
+            Kind::ProcessManager => (&key::PROCESS_MANAGER, Place::ProcessManager),
+        };
+        let entries = Entries::of(kind.attribute(), &input.attrs, table, place, errors);
+        refuse_inside(kind, input, errors);
+        check_aggregates(kind, input, &entries, errors);
+        let types = |key: &str| {
+            let listed = entries.listed(key).unwrap_or_default();
+            listed.iter().map(|listed| listed.ty.clone()).collect()
+        };
+        let own_name = || {
+            let name = case::kebab(&input.ident.unraw().to_string());
+            Name::new(name, input.ident.span())
+        };
+        Self {
+            kind,
+            input,
+            krate: super::runtime(&entries),
+            name: entries
+                .text("name")
+                .map_or_else(own_name, |name| name.clone().into()),
+            aggregates: types("aggregates"),
+            version: entries.count("version").and_then(|n| count(n, errors)),
+            dispatches: types("dispatches"),
+        }
+    }
+
+    pub(crate) fn ident(&self) -> &'a Ident {
+        &self.input.ident
+    }
+}
+
+/// Reports that it is not said whose events are read, unless something unread may say it.
+fn check_aggregates(kind: Kind, input: &DeriveInput, entries: &Entries, errors: &mut Errors) {
+    if entries.key("aggregates").is_some() || entries.unreadable() {
+        return;
+    }
+    let (ident, verb, attribute) = (&input.ident, kind.verb(), kind.attribute());
+    match entries.attribute() {
+        Some(path) => errors.at(
+            path,
+            format!("`aggregates(...)` is missing; list the aggregates whose events `{ident}` {verb}"),
+        ),
+        None => errors.at(
+            ident,
+            format!("`{ident}` does not say whose events it {verb}; add `#[{attribute}(aggregates(...))]`"),
+        ),
+    }
+}
+
+fn check_shape(kind: Kind, input: &DeriveInput, errors: &mut Errors) {
+    let ident = &input.ident;
+    let derive = kind.derive();
+    if let Data::Union(data) = &input.data {
+        let keyword = data.union_token.to_token_stream();
+        errors.at(
+            quote::quote!(#keyword #ident),
+            format!(
+                "`{derive}` cannot be derived for a union; keep the state in a struct or an enum"
+            ),
+        );
+    }
+    super::refuse_parameters(
+        input,
+        derive,
+        "a checkpoint belongs to one concrete type, so write the types out",
+        "the state is kept for long, so let it own its data",
+        errors,
+    );
+}
+
+/// The attribute on a variant or a field would be ignored.
+fn refuse_inside(kind: Kind, input: &DeriveInput, errors: &mut Errors) {
+    let name = kind.attribute();
+    let mut refuse = |attributes: &[Attribute], what: &str| {
+        for attribute in attributes {
+            if attribute.path().is_ident(name) {
+                errors.at(
+                    attribute.path(),
+                    format!("`#[{name}(...)]` is not valid on a {what}; put it on the type"),
+                );
+            }
+        }
+    };
+    let refuse_fields = |fields: &Fields, refuse: &mut dyn FnMut(&[Attribute], &str)| {
+        for field in fields {
+            refuse(&field.attrs, "field");
+        }
+    };
+    match &input.data {
+        Data::Struct(data) => refuse_fields(&data.fields, &mut refuse),
+        Data::Enum(data) => {
+            for variant in &data.variants {
+                refuse(&variant.attrs, "variant");
+                refuse_fields(&variant.fields, &mut refuse);
+            }
+        }
+        // Refused as a whole.
+        Data::Union(_) => {}
+    }
+}

@@ -1,0 +1,222 @@
+//! `#[derive(Projection)]` and `#[derive(ProcessManager)]`: the impls that lead to `Project` and
+//! `React`.
+
+use proc_macro2::{Literal, Span, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::TypePath;
+use syn::ext::IdentExt as _;
+
+use super::at;
+use crate::ast::{Kind, Reader};
+use crate::attr::shown;
+
+pub(crate) fn reader(input: &Reader<'_>) -> TokenStream {
+    let checks = types_differ(input);
+    let item = match input.kind {
+        Kind::Projection => projection(input),
+        Kind::ProcessManager => process_manager(input),
+    };
+    super::scope(&input.krate, quote!(#checks #item))
+}
+
+/// The check that no two aggregates are stored under one name, for each but the first, placed on
+/// that.
+///
+/// ```ignore
+/// const __AGGREGATES: &Aggregates = &[
+///     ("BankAccount", EventSet::of::<BankAccount>().aggregate_type()),
+///     ("Loan", EventSet::of::<Loan>().aggregate_type()),
+/// ];
+/// const _: () = assert_type_is_new("Totals", __AGGREGATES, 1);
+/// ```
+fn types_differ(input: &Reader<'_>) -> Option<TokenStream> {
+    let names = input.aggregates.iter().map(|ty| {
+        let (name, events) = (shown(ty), events_of(ty));
+        quote!((#name, #events.aggregate_type()))
+    });
+    let reader = input.ident().unraw().to_string();
+    let checks = input.aggregates.iter().enumerate().skip(1);
+    let checks = checks.map(|(position, ty)| {
+        let position = Literal::usize_unsuffixed(position);
+        quote_spanned! {place(ty)=>
+            const _: () = __eventfold::assert_type_is_new(#reader, __AGGREGATES, #position);
+        }
+    });
+    (input.aggregates.len() > 1).then(|| {
+        quote! {
+            const __AGGREGATES: &__eventfold::Aggregates = &[#(#names),*];
+            #(#checks)*
+        }
+    })
+}
+
+/// ```ignore
+/// impl Projection for Totals {
+///     const NAME: &'static str = "totals";
+///     const VERSION: u32 = 2;
+///
+///     // subscriptions, event_sets
+///
+///     fn apply(&mut self, aggregate_type: &str, id: &str, event: &eventfold::Event) {
+///         apply_eventfold(self, aggregate_type, id, event)
+///     }
+///
+///     fn apply_stored(&mut self, stored: StoredEvent<'_>) -> Result<(), DecodeError> {
+///         let aggregate_type = stored.record().aggregate_type();
+///         if aggregate_type == EventSet::of::<BankAccount>().aggregate_type() {
+///             return project_stored::<BankAccount, Self>(self, stored);
+///         }
+///         Ok(())
+///     }
+/// }
+/// ```
+fn projection(input: &Reader<'_>) -> TokenStream {
+    let (ident, name) = (input.ident(), &input.name);
+    let version = input.version.map(|version| {
+        let version = Literal::u32_unsuffixed(version);
+        quote!(const VERSION: u32 = #version;)
+    });
+    let read = read(input);
+    let dispatched = dispatched(
+        input,
+        |ty| quote_spanned!(place(ty)=> __eventfold::project_stored::<#ty, Self>(self, __stored)),
+    );
+    let (_, _, where_clause) = input.input.generics.split_for_impl();
+    quote! {
+        #[automatically_derived]
+        impl __eventfold::Projection for #ident #where_clause {
+            const NAME: &'static str = #name;
+            #version
+
+            #read
+
+            fn apply(
+                &mut self,
+                __aggregate_type: &str,
+                __id: &str,
+                __event: &__eventfold::eventfold::Event,
+            ) {
+                __eventfold::apply_eventfold(self, __aggregate_type, __id, __event);
+            }
+
+            fn apply_stored(
+                &mut self,
+                __stored: __eventfold::StoredEvent<'_>,
+            ) -> ::core::result::Result<(), __eventfold::DecodeError> {
+                #dispatched
+            }
+        }
+    }
+}
+
+/// ```ignore
+/// impl ProcessManager for Fulfilment {
+///     const NAME: &'static str = "fulfilment";
+///
+///     // subscriptions, event_sets; react and react_stored as those of a projection
+///
+///     fn targets(targets: &mut Targets<'_>) {
+///         <Inventory as DispatchTarget>::add_to(targets);
+///     }
+/// }
+/// ```
+fn process_manager(input: &Reader<'_>) -> TokenStream {
+    let (ident, name) = (input.ident(), &input.name);
+    let read = read(input);
+    let dispatched = dispatched(
+        input,
+        |ty| quote_spanned!(place(ty)=> __eventfold::react_stored::<#ty, Self>(self, __stored, __out)),
+    );
+    let targets = input.dispatches.iter().map(
+        |ty| quote_spanned!(place(ty)=> <#ty as __eventfold::DispatchTarget>::add_to(__targets);),
+    );
+    let targets = (!input.dispatches.is_empty()).then(|| {
+        quote! {
+            fn targets(__targets: &mut __eventfold::Targets<'_>) {
+                #(#targets)*
+            }
+        }
+    });
+    let (_, _, where_clause) = input.input.generics.split_for_impl();
+    quote! {
+        #[automatically_derived]
+        impl __eventfold::ProcessManager for #ident #where_clause {
+            const NAME: &'static str = #name;
+
+            #read
+            #targets
+
+            fn react(
+                &mut self,
+                __aggregate_type: &str,
+                __id: &str,
+                __event: &__eventfold::eventfold::Event,
+            ) -> ::std::vec::Vec<__eventfold::CommandEnvelope> {
+                __eventfold::react_eventfold(self, __aggregate_type, __id, __event)
+            }
+
+            fn react_stored(
+                &mut self,
+                __stored: __eventfold::StoredEvent<'_>,
+                __out: &mut __eventfold::Outbox<'_>,
+            ) -> ::core::result::Result<(), __eventfold::DecodeError> {
+                #dispatched
+            }
+        }
+    }
+}
+
+/// ```ignore
+/// fn subscriptions(&self) -> &'static [&'static str] {
+///     const { &[EventSet::of::<BankAccount>().aggregate_type()] }
+/// }
+///
+/// fn event_sets() -> &'static [EventSet] {
+///     const { &[EventSet::of::<BankAccount>()] }
+/// }
+/// ```
+fn read(input: &Reader<'_>) -> TokenStream {
+    let types = input.aggregates.iter().map(|ty| {
+        let events = events_of(ty);
+        quote!(#events.aggregate_type())
+    });
+    let sets = input.aggregates.iter().map(events_of);
+    quote! {
+        fn subscriptions(&self) -> &'static [&'static str] {
+            const { &[#(#types),*] }
+        }
+
+        fn event_sets() -> &'static [__eventfold::EventSet] {
+            const { &[#(#sets),*] }
+        }
+    }
+}
+
+/// Leads an event to what reads it, by its aggregate's type.
+fn dispatched(input: &Reader<'_>, to: impl Fn(&TypePath) -> TokenStream) -> TokenStream {
+    let arms = input.aggregates.iter().map(|ty| {
+        let (events, read) = (events_of(ty), to(ty));
+        quote! {
+            if __aggregate_type == #events.aggregate_type() {
+                return #read;
+            }
+        }
+    });
+    quote! {
+        let __aggregate_type = __stored.record().aggregate_type();
+        #(#arms)*
+        ::core::result::Result::Ok(())
+    }
+}
+
+/// `EventSet::of::<BankAccount>()`: all that is asked of an aggregate is asked in this one way, so
+/// that each error that it is none is the same one.
+fn events_of(ty: &TypePath) -> TokenStream {
+    quote_spanned!(place(ty)=> __eventfold::EventSet::of::<#ty>())
+}
+
+/// Where an error about a listed type points: at its last segment.
+fn place(ty: &TypePath) -> Span {
+    let last = ty.path.segments.last();
+    at(last.expect("a parsed path has a segment").ident.span())
+}

@@ -1,0 +1,286 @@
+#[aggregate(
+    commands(),
+    events(Opened),
+    retired("Paused", "Doubled" = doubled, history::Moved = history::moved, Old),
+)]
+struct Counter(u64);
+
+// Expands to:
+
+/// The commands of `Counter`.
+#[allow(deprecated)]
+#[derive(::core::fmt::Debug, ::core::clone::Clone)]
+enum CounterCommand {}
+/// The events of `Counter`.
+#[allow(deprecated)]
+#[derive(::core::fmt::Debug, ::core::clone::Clone)]
+enum CounterEvent {
+    /// The event `Opened`.
+    Opened(Opened),
+}
+#[allow(deprecated)]
+const _: () = {
+    use ::eventfold_es::__private as __eventfold;
+    #[automatically_derived]
+    impl __eventfold::serde::Serialize for CounterCommand {
+        fn serialize<__S: __eventfold::serde::Serializer>(
+            &self,
+            __serializer: __S,
+        ) -> ::core::result::Result<
+            <__S as __eventfold::serde::Serializer>::Ok,
+            <__S as __eventfold::serde::Serializer>::Error,
+        > {
+            match *self {}
+        }
+    }
+    #[automatically_derived]
+    impl<'de> __eventfold::serde::Deserialize<'de> for CounterCommand {
+        fn deserialize<__D: __eventfold::serde::Deserializer<'de>>(
+            __deserializer: __D,
+        ) -> ::core::result::Result<
+            Self,
+            <__D as __eventfold::serde::Deserializer<'de>>::Error,
+        > {
+            <Self as __eventfold::CommandSet>::deserialize_tagged(
+                "CounterCommand",
+                __deserializer,
+            )
+        }
+    }
+    #[automatically_derived]
+    impl __eventfold::CommandSet for CounterCommand {
+        const NAMES: &'static [&'static str] = &[];
+        fn deserialize_named<'de, __D: __eventfold::serde::Deserializer<'de>>(
+            __name: &'static str,
+            __data: __D,
+        ) -> ::core::result::Result<
+            Self,
+            <__D as __eventfold::serde::Deserializer<'de>>::Error,
+        > {
+            match __name {
+                _ => {
+                    ::core::result::Result::Err(
+                        <<__D as __eventfold::serde::Deserializer<
+                            'de,
+                        >>::Error as __eventfold::serde::de::Error>::unknown_variant(
+                            __name,
+                            <Self as __eventfold::CommandSet>::NAMES,
+                        ),
+                    )
+                }
+            }
+        }
+    }
+    #[automatically_derived]
+    impl ::core::convert::From<Opened> for CounterEvent {
+        fn from(__message: Opened) -> Self {
+            Self::Opened(__message)
+        }
+    }
+    #[allow(unused_imports)]
+    use __eventfold::Infallible as _;
+    const __EVENTS: &[(&str, &[__eventfold::EventName])] = &[
+        ("Opened", <Opened as __eventfold::DomainEvent>::NAMES),
+        (
+            "retired(\"Paused\")",
+            &[
+                __eventfold::EventName {
+                    name: "Paused",
+                    aliases: &[],
+                    version: ::core::option::Option::None,
+                },
+            ],
+        ),
+        (
+            "retired(\"Doubled\")",
+            &[
+                __eventfold::EventName {
+                    name: "Doubled",
+                    aliases: &[],
+                    version: ::core::option::Option::None,
+                },
+            ],
+        ),
+        (
+            "retired(history::Moved)",
+            &__eventfold::retired_names::<
+                { <history::Moved as __eventfold::DomainEvent>::NAMES.len() },
+            >(<history::Moved as __eventfold::DomainEvent>::NAMES),
+        ),
+        (
+            "retired(Old)",
+            &__eventfold::retired_names::<
+                { <Old as __eventfold::DomainEvent>::NAMES.len() },
+            >(<Old as __eventfold::DomainEvent>::NAMES),
+        ),
+    ];
+    const __NAMES: [__eventfold::EventName; __eventfold::count_names(__EVENTS)] = __eventfold::concat_names(
+        __EVENTS,
+    );
+    const _: () = __eventfold::assert_names_are_new("Counter", __EVENTS, 1);
+    const _: () = __eventfold::assert_names_are_new("Counter", __EVENTS, 2);
+    const _: () = __eventfold::assert_names_are_new("Counter", __EVENTS, 3);
+    const _: () = __eventfold::assert_names_are_new("Counter", __EVENTS, 4);
+    #[automatically_derived]
+    impl __eventfold::DomainEvent for CounterEvent {
+        const NAMES: &'static [__eventfold::EventName] = &__NAMES;
+        fn name(&self) -> &'static str {
+            match self {
+                Self::Opened(__event) => {
+                    <Opened as __eventfold::DomainEvent>::name(__event)
+                }
+            }
+        }
+        fn schema_version(&self) -> u32 {
+            match self {
+                Self::Opened(__event) => {
+                    <Opened as __eventfold::DomainEvent>::schema_version(__event)
+                }
+            }
+        }
+        fn encode(
+            &self,
+            __data: &mut ::std::vec::Vec<u8>,
+        ) -> ::core::result::Result<(), __eventfold::EncodeError> {
+            match self {
+                Self::Opened(__event) => {
+                    <Opened as __eventfold::DomainEvent>::encode(__event, __data)
+                }
+            }
+        }
+        fn decode(
+            __stored: __eventfold::StoredEvent<'_>,
+        ) -> ::core::result::Result<
+            __eventfold::Decoded<Self>,
+            __eventfold::DecodeError,
+        > {
+            if <Opened as __eventfold::DomainEvent>::knows(__stored.name()) {
+                return ::core::result::Result::Ok(
+                    <Opened as __eventfold::DomainEvent>::decode(__stored)?
+                        .map(Self::Opened),
+                );
+            }
+            if __stored.name() == "Paused" {
+                return ::core::result::Result::Ok(__eventfold::Decoded::none());
+            }
+            if __stored.name() == "Doubled" {
+                let __upcast = __eventfold::Upcast::of(__stored, 1)?;
+                let __event = __eventfold::Upcast::first(
+                        &__upcast,
+                        1,
+                        "doubled",
+                        doubled,
+                    )?
+                    .__result()?;
+                return __eventfold::Upcast::last::<Self, _>(&__upcast, __event);
+            }
+            if <history::Moved as __eventfold::DomainEvent>::knows(__stored.name()) {
+                let __upcast = __eventfold::Upcast::any(__stored)?;
+                let mut __events = ::std::vec::Vec::new();
+                for __event in <history::Moved as __eventfold::DomainEvent>::decode(
+                    __stored,
+                )? {
+                    let __event = __eventfold::Upcast::retired(
+                            &__upcast,
+                            "history::moved",
+                            history::moved,
+                            __event,
+                        )
+                        .__result()?;
+                    ::core::iter::Extend::extend(
+                        &mut __events,
+                        __eventfold::Upcast::last::<Self, _>(&__upcast, __event)?,
+                    );
+                }
+                return ::core::result::Result::Ok(__eventfold::Decoded::many(__events));
+            }
+            if <Old as __eventfold::DomainEvent>::knows(__stored.name()) {
+                return ::core::result::Result::Ok(__eventfold::Decoded::none());
+            }
+            ::core::result::Result::Err(__stored.unknown())
+        }
+        __eventfold::__testing! {
+            fn __samples() -> ::std::vec::Vec < Self > { #[allow(unused_imports)] use
+            __eventfold::NotMade as _; let mut __samples = ::std::vec::Vec::new();
+            __eventfold::samples_of:: < Opened, Self > (& mut __samples); __samples }
+        }
+    }
+    #[automatically_derived]
+    impl __eventfold::serde::Serialize for CounterEvent {
+        fn serialize<__S: __eventfold::serde::Serializer>(
+            &self,
+            __serializer: __S,
+        ) -> ::core::result::Result<
+            <__S as __eventfold::serde::Serializer>::Ok,
+            <__S as __eventfold::serde::Serializer>::Error,
+        > {
+            __eventfold::serialize_event(self, __serializer)
+        }
+    }
+    #[automatically_derived]
+    impl<'de> __eventfold::serde::Deserialize<'de> for CounterEvent {
+        fn deserialize<__D: __eventfold::serde::Deserializer<'de>>(
+            __deserializer: __D,
+        ) -> ::core::result::Result<
+            Self,
+            <__D as __eventfold::serde::Deserializer<'de>>::Error,
+        > {
+            __eventfold::deserialize_event(__deserializer)
+        }
+    }
+    #[automatically_derived]
+    impl __eventfold::Aggregate for Counter {
+        const AGGREGATE_TYPE: &'static str = "counter";
+        const UNKNOWN_EVENTS: __eventfold::UnknownEvents = __eventfold::UnknownEvents::Reject;
+        type Command = CounterCommand;
+        type DomainEvent = CounterEvent;
+        type Error = ::core::convert::Infallible;
+        fn handle(
+            &self,
+            __command: CounterCommand,
+        ) -> ::core::result::Result<
+            ::std::vec::Vec<CounterEvent>,
+            ::core::convert::Infallible,
+        > {
+            match __command {}
+        }
+        fn apply(mut self, __event: &CounterEvent) -> Self {
+            match __event {
+                CounterEvent::Opened(__event) => {
+                    <Self as __eventfold::Evolve<Opened>>::evolve(&mut self, __event)
+                }
+            }
+            self
+        }
+        fn encode_event(
+            __event: &CounterEvent,
+            __data: &mut ::std::vec::Vec<u8>,
+        ) -> ::core::result::Result<
+            ::std::borrow::Cow<'static, str>,
+            __eventfold::EncodeError,
+        > {
+            <CounterEvent as __eventfold::DomainEvent>::encode(__event, __data)?;
+            ::core::result::Result::Ok(
+                ::std::borrow::Cow::Borrowed(
+                    <CounterEvent as __eventfold::DomainEvent>::name(__event),
+                ),
+            )
+        }
+        fn event_version(__event: &CounterEvent) -> ::core::option::Option<u32> {
+            ::core::option::Option::Some(
+                <CounterEvent as __eventfold::DomainEvent>::schema_version(__event),
+            )
+        }
+        fn decode_event(
+            __stored: __eventfold::StoredEvent<'_>,
+        ) -> ::core::result::Result<
+            __eventfold::Decoded<CounterEvent>,
+            __eventfold::DecodeError,
+        > {
+            <CounterEvent as __eventfold::DomainEvent>::decode(__stored)
+        }
+        fn knows_event(__name: &str) -> bool {
+            <CounterEvent as __eventfold::DomainEvent>::knows(__name)
+        }
+    }
+};

@@ -1,0 +1,74 @@
+#[event(alias = "deposit", version = 3, upcast(2 = Self::from_v2, 1 = history::v1_to_v2))]
+struct Deposited {
+    cents: u64,
+}
+
+// Expands to:
+
+#[allow(deprecated)]
+const _: () = {
+    use ::eventfold_es::__private as __eventfold;
+    #[allow(unused_imports)]
+    use __eventfold::Infallible as _;
+    #[automatically_derived]
+    impl __eventfold::DomainEvent for Deposited {
+        const NAMES: &'static [__eventfold::EventName] = &[
+            __eventfold::EventName {
+                name: "Deposited",
+                aliases: &["deposit"],
+                version: ::core::option::Option::Some(3),
+            },
+        ];
+        fn name(&self) -> &'static str {
+            "Deposited"
+        }
+        fn schema_version(&self) -> u32 {
+            3
+        }
+        fn encode(
+            &self,
+            __data: &mut ::std::vec::Vec<u8>,
+        ) -> ::core::result::Result<(), __eventfold::EncodeError> {
+            <Self as __eventfold::EventPayload>::encode_struct(self, "Deposited", __data)
+        }
+        fn decode(
+            __stored: __eventfold::StoredEvent<'_>,
+        ) -> ::core::result::Result<
+            __eventfold::Decoded<Self>,
+            __eventfold::DecodeError,
+        > {
+            match __stored.name() {
+                "Deposited" | "deposit" => {
+                    let __upcast = __eventfold::Upcast::of(__stored, 3)?;
+                    if __eventfold::Upcast::is_current(&__upcast) {
+                        return <Self as __eventfold::EventPayload>::decode_struct(
+                            __stored,
+                        );
+                    }
+                    let __event = __eventfold::Upcast::first(
+                            &__upcast,
+                            1,
+                            "history::v1_to_v2",
+                            history::v1_to_v2,
+                        )?
+                        .__result()?;
+                    let __event = __eventfold::Upcast::then(
+                            &__upcast,
+                            2,
+                            "Self::from_v2",
+                            Self::from_v2,
+                            __event,
+                        )?
+                        .__result()?;
+                    __eventfold::Upcast::last::<Self, _>(&__upcast, __event)
+                }
+                _ => ::core::result::Result::Err(__stored.unknown()),
+            }
+        }
+        __eventfold::__testing! {
+            fn __samples() -> ::std::vec::Vec < Self > { #[allow(unused_imports)] use
+            __eventfold::NotMade as _; __eventfold::samples([__eventfold::MadeOfDefault::
+            < Self > ::new().__sample()]) }
+        }
+    }
+};

@@ -1,0 +1,255 @@
+//! How many instructions the hot paths take: what a busy machine cannot disturb, unlike time.
+//!
+//! ```sh
+//! cargo bench -p eventfold-es --bench instructions
+//! cargo bench -p eventfold-es --bench instructions -- --record
+//! ```
+//!
+//! It runs each path under `valgrind --tool=callgrind` with two counts and divides the difference,
+//! so that what is done once cancels out. The first command compares with what
+//! `instructions.txt` says and fails if a path takes a tenth more; the second one writes that file,
+//! which a change that is worth its instructions does. Compilers differ by some per cent.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use eventfold_es::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// How much more than recorded is too much.
+const TOLERANCE: f64 = 1.1;
+/// The argument that makes this program the one that is counted.
+const CHILD: &str = "--in-this-process";
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Aggregate)]
+#[aggregate(commands(Deposit), events(Deposited))]
+struct Account {
+    deposits: u64,
+    balance: u64,
+}
+
+/// A deposit, so many times.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Deposit(usize);
+
+#[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
+struct Deposited {
+    amount: u64,
+    reference: String,
+}
+
+impl Decide<Deposit> for Account {
+    fn decide(&self, command: Deposit) -> Decision<Self> {
+        let deposited = || Deposited {
+            amount: 5,
+            reference: "invoice 2026-000417, paid by card".to_owned(),
+        };
+        Ok((0..command.0).map(|_| deposited().into()).collect())
+    }
+}
+
+impl Evolve<Deposited> for Account {
+    fn evolve(&mut self, event: &Deposited) {
+        self.deposits += 1;
+        self.balance += event.amount;
+    }
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Total(u64);
+
+impl eventfold_es::Projection for Total {
+    const NAME: &'static str = "total";
+
+    fn subscriptions(&self) -> &'static [&'static str] {
+        &["account"]
+    }
+
+    fn apply(&mut self, _type: &str, _id: &str, event: &eventfold::Event) {
+        self.0 += event.data["amount"].as_u64().unwrap_or_default();
+    }
+}
+
+/// A hot path.
+#[derive(Debug, Clone, Copy)]
+struct HotPath {
+    name: &'static str,
+    /// Two counts to subtract.
+    counts: [usize; 2],
+    run: fn(&Path, usize),
+    /// Whether the directory is filled with as many events beforehand.
+    is_filled: bool,
+}
+
+const PATHS: [HotPath; 4] = [
+    HotPath {
+        name: "command",
+        counts: [200, 1_200],
+        run: commands,
+        is_filled: false,
+    },
+    HotPath {
+        name: "command-of-64-that-wait",
+        counts: [640, 6_400],
+        run: waiting_commands,
+        is_filled: false,
+    },
+    HotPath {
+        name: "replayed-event",
+        counts: [1_000, 11_000],
+        run: replay,
+        is_filled: true,
+    },
+    HotPath {
+        name: "projected-event",
+        counts: [1_000, 11_000],
+        run: project,
+        is_filled: true,
+    },
+];
+
+fn with_store<F: Future>(dir: &Path, work: impl FnOnce(AggregateStore) -> F) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.expect("a runtime").block_on(async {
+        let builder = AggregateStore::builder(dir).projection::<Total>();
+        // Snapshots are written at times that differ.
+        let store = builder.snapshot_every(u64::MAX).open().await;
+        let store = store.expect("a store");
+        work(store.clone()).await;
+        store.shutdown().await.expect("a store in order");
+    });
+}
+
+fn fill(dir: &Path, count: usize) {
+    with_store(dir, async |store| {
+        let account = store.get::<Account>("alice").await.expect("an account");
+        for _ in 0..count / 1_000 {
+            account.send(Deposit(1_000)).await.expect("an answer");
+        }
+    });
+}
+
+fn commands(dir: &Path, count: usize) {
+    with_store(dir, async |store| {
+        let account = store.get::<Account>("alice").await.expect("an account");
+        for _ in 0..count {
+            account.send(Deposit(1)).await.expect("an answer");
+        }
+    });
+}
+
+fn waiting_commands(dir: &Path, count: usize) {
+    with_store(dir, async |store| {
+        let account = store.get::<Account>("alice").await.expect("an account");
+        let mut clients = tokio::task::JoinSet::new();
+        for _ in 0..64 {
+            let account = account.clone();
+            clients.spawn(async move {
+                for _ in 0..count / 64 {
+                    account.send(Deposit(1)).await.expect("an answer");
+                }
+            });
+        }
+        while let Some(done) = clients.join_next().await {
+            done.expect("no panic");
+        }
+    });
+}
+
+fn replay(dir: &Path, count: usize) {
+    with_store(dir, async |store| {
+        let account = store.get::<Account>("alice").await.expect("an account");
+        let state = account.state().await.expect("a state");
+        assert_eq!(state.deposits, count as u64);
+    });
+}
+
+fn project(dir: &Path, count: usize) {
+    with_store(dir, async |store| {
+        let total = store.projection::<Total>().expect("the projection");
+        assert_eq!(total.0, 5 * count as u64);
+    });
+}
+
+/// The instructions of one run, `None` if there is no valgrind.
+fn count_run(path: &HotPath, count: usize) -> Option<u64> {
+    let dir = tempfile::tempdir().expect("a directory");
+    if path.is_filled {
+        fill(dir.path(), count);
+    }
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(std::env::current_exe().expect("this program"))
+        .args([CHILD, path.name])
+        .arg(dir.path())
+        .arg(count.to_string())
+        .output()
+        .ok()?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {text}", path.name);
+    let (_, collected) = text.split_once("Collected : ").expect("a count");
+    let collected = collected.split_whitespace().next();
+    collected.and_then(|count| count.parse().ok())
+}
+
+/// The instructions for each one.
+fn count_path(path: &HotPath) -> Option<u64> {
+    let [few, many] = path.counts;
+    let difference = count_run(path, many)?.saturating_sub(count_run(path, few)?);
+    Some(difference / (many - few) as u64)
+}
+
+fn recorded_in() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/instructions.txt")
+}
+
+fn recorded(name: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(recorded_in()).ok()?;
+    let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+    let (_, count) = lines.find(|(path, _)| *path == name)?;
+    count.trim().parse().ok()
+}
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if let [child, name, dir, count] = args.as_slice()
+        && child == CHILD
+    {
+        let path = PATHS.iter().find(|path| path.name == name);
+        let count = count.parse().expect("a count");
+        (path.expect("a hot path").run)(Path::new(dir), count);
+        return ExitCode::SUCCESS;
+    }
+    // `cargo test --benches` only wants to know that it starts.
+    if !args.iter().any(|arg| arg == "--bench") {
+        return ExitCode::SUCCESS;
+    }
+    let record = args.iter().any(|arg| arg == "--record");
+    let mut lines = String::new();
+    let mut is_worse = false;
+    for path in &PATHS {
+        let Some(count) = count_path(path) else {
+            println!("skipped: valgrind, which counts instructions, is not installed");
+            return ExitCode::SUCCESS;
+        };
+        lines.extend([path.name, " ", &count.to_string(), "\n"]);
+        let before = recorded(path.name).unwrap_or_default();
+        #[allow(clippy::cast_precision_loss)]
+        let ratio = count as f64 / before as f64;
+        let verdict = if ratio > TOLERANCE { "too many" } else { "ok" };
+        println!(
+            "{}: {count} instructions, {before} recorded: {verdict}",
+            path.name
+        );
+        is_worse |= ratio > TOLERANCE;
+    }
+    if record {
+        std::fs::write(recorded_in(), lines).expect("the recorded counts");
+    } else if is_worse {
+        eprintln!(
+            "if that is worth it: cargo bench -p eventfold-es --bench instructions -- --record"
+        );
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,158 @@
+//! What everyone stores: accounts that count their deposits. State, events and decisions are the
+//! same code for all; only what plugs them into a store differs.
+
+use std::convert::Infallible;
+
+use eventfold_es::{Aggregate, Decide, Decision, DomainEvent, Evolve};
+use serde::{Deserialize, Serialize};
+
+/// The type of the aggregate, which is a directory's name.
+pub(crate) const ACCOUNT: &str = "account";
+
+/// As small as states get, unless it is opened with a memo.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Aggregate)]
+#[aggregate(command = Command, events(Opened, Deposited))]
+pub(crate) struct Account {
+    pub(crate) deposits: u64,
+    pub(crate) balance: u64,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    memo: String,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) enum Command {
+    /// One event that makes the state about so many bytes large.
+    Open { memo_bytes: usize },
+    /// One event of about so many bytes.
+    Deposit { bytes: usize },
+    /// So many events, to fill a stream quickly.
+    DepositOften { times: usize },
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
+pub(crate) struct Opened {
+    memo: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
+pub(crate) struct Deposited {
+    amount: u64,
+    reference: String,
+}
+
+const AMOUNT: u64 = 5;
+const REFERENCE: &str = "invoice 2026-000417, paid by card";
+/// What a [`Deposited`] takes as JSON besides its reference.
+const AROUND_REFERENCE: usize = 27;
+/// How large the payload of a usual event is.
+pub(crate) const USUAL_EVENT: usize = AROUND_REFERENCE + REFERENCE.len();
+
+impl Account {
+    /// What `command` leads to.
+    pub(crate) fn events_of<E: From<Opened> + From<Deposited>>(command: Command) -> Vec<E> {
+        let deposited = |bytes: usize| {
+            let mut reference = REFERENCE.to_owned();
+            reference.push_str(&".".repeat(bytes.saturating_sub(USUAL_EVENT)));
+            E::from(Deposited {
+                amount: AMOUNT,
+                reference,
+            })
+        };
+        match command {
+            Command::Open { memo_bytes } => vec![E::from(Opened {
+                memo: ".".repeat(memo_bytes),
+            })],
+            Command::Deposit { bytes } => vec![deposited(bytes)],
+            Command::DepositOften { times } => (0..times).map(|_| deposited(0)).collect(),
+        }
+    }
+
+    pub(crate) fn open(&mut self, event: &Opened) {
+        self.memo.clone_from(&event.memo);
+    }
+
+    pub(crate) fn deposit(&mut self, event: &Deposited) {
+        self.deposits += 1;
+        self.balance += event.amount;
+    }
+
+    /// Fails if the state is not that of an account with so many deposits.
+    pub(crate) fn check(&self, deposits: u64, whose: &str) {
+        assert_eq!(self.deposits, deposits, "deposits of {whose}");
+        assert_eq!(self.balance, deposits * AMOUNT, "the balance of {whose}");
+    }
+}
+
+impl Decide<Command> for Account {
+    fn decide(&self, command: Command) -> Decision<Self> {
+        Ok::<_, Infallible>(Self::events_of(command))
+    }
+}
+
+impl Evolve<Opened> for Account {
+    fn evolve(&mut self, event: &Opened) {
+        self.open(event);
+    }
+}
+
+impl Evolve<Deposited> for Account {
+    fn evolve(&mut self, event: &Deposited) {
+        self.deposit(event);
+    }
+}
+
+/// The events as a stored enum is written by hand: for 0.2.0, and for SQLite.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data")]
+pub(crate) enum Event {
+    Opened(Opened),
+    Deposited(Deposited),
+}
+
+impl From<Opened> for Event {
+    fn from(event: Opened) -> Self {
+        Self::Opened(event)
+    }
+}
+
+impl From<Deposited> for Event {
+    fn from(event: Deposited) -> Self {
+        Self::Deposited(event)
+    }
+}
+
+impl Account {
+    pub(crate) fn apply_event(&mut self, event: &Event) {
+        match event {
+            Event::Opened(event) => self.open(event),
+            Event::Deposited(event) => self.deposit(event),
+        }
+    }
+}
+
+/// The read model over all accounts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Total {
+    pub(crate) deposits: u64,
+    pub(crate) balance: u64,
+}
+
+impl Total {
+    pub(crate) fn add(&mut self, amount: u64) {
+        self.deposits += 1;
+        self.balance += amount;
+    }
+
+    /// For read models that get untyped events.
+    pub(crate) fn add_event(&mut self, event: &eventfold::Event) {
+        if event.event_type == "Deposited" {
+            self.add(event.data["amount"].as_u64().expect("an amount"));
+        }
+    }
+}
+
+impl Deposited {
+    pub(crate) fn amount(&self) -> u64 {
+        self.amount
+    }
+}

@@ -1,0 +1,189 @@
+//! This crate against the published 0.2.0, an expert's SQLite store and the raw disk, in one run.
+//!
+//! ```sh
+//! cd eventfold-es/benches/versus
+//! cargo bench --bench versus                  # everything
+//! cargo bench --bench versus -- --quick       # only what has goals
+//! cargo bench --bench versus -- --help        # the options
+//! ```
+//!
+//! What came out, what it means and how cost grows is in `eventfold-es/docs/speed.md`.
+//!
+//! # How
+//!
+//! Each round measures, for each row, the raw disk, 0.2.0, SQLite and this crate, one right after
+//! the other, and turns their order around every time, so that a disk that gets slower for a while
+//! slows all of them. Printed are the medians of all rounds with the least and the most beside
+//! them. The ratios are the medians of the ratios within the rounds, which a disk that others use
+//! as well disturbs less than the rates; they need not be the ratios of the medians. If least and
+//! most are far apart for the raw disk, the machine was not calm, and the numbers say little.
+//!
+//! Each measurement has a fresh directory (below the build's target directory: the temporary
+//! directory of the system may be no disk at all), a fresh multi-threaded runtime with its default
+//! number of threads, and a store with its default settings. Clients are tasks of that runtime, and
+//! send their next command when the last one is answered. Before the clock runs, each aggregate has
+//! had one command (not where first commands are measured, of course). After it, the store is closed
+//! and opened again, and every state read back must hold exactly the answered commands. Closing,
+//! reading back and syncing the file system, so that nobody pays for what the one before left to be
+//! written, are not timed.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+mod disk;
+mod domain;
+mod machine;
+mod options;
+mod report;
+mod rows;
+mod stats;
+mod store;
+mod work;
+
+use machine::Machine;
+use options::Options;
+use report::Report;
+use rows::{Contender, Row};
+use store::sqlite::Sqlite;
+use work::growth;
+
+fn main() -> ExitCode {
+    disk::allow_open_files();
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if let [argument, base, sizes @ ..] = args.as_slice()
+        && argument == growth::ARGUMENT
+    {
+        let sizes: Vec<usize> = sizes.iter().flat_map(|size| size.parse()).collect();
+        growth::grow::<eventfold_es::AggregateStore>(Path::new(base), &sizes);
+        return ExitCode::SUCCESS;
+    }
+    match Options::from_args(args) {
+        // `cargo test --benches` only wants to know that it starts.
+        Ok(None) => ExitCode::SUCCESS,
+        Ok(Some(options)) => run(&options),
+        Err(error) => {
+            eprintln!("{error}\n\n{}", options::USAGE);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> ExitCode {
+    let rows = rows_of(options);
+    if options.list {
+        for row in &rows {
+            println!("{}", row.name);
+        }
+        return ExitCode::SUCCESS;
+    }
+    let started = Instant::now();
+    let report = measure(options, rows);
+    println!("\n{}", report.tables());
+    eprintln!("measured in {:.0} s", started.elapsed().as_secs_f64());
+    let mut written = Ok(());
+    if let Some(file) = &options.json {
+        written = std::fs::write(file, format!("{:#}\n", report.json()));
+    }
+    if let Some(dir) = &options.docs {
+        written = written.and_then(|()| report.write_docs(dir));
+    }
+    match written {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn rows_of(options: &Options) -> Vec<Row> {
+    let mut rows = rows::with_goals();
+    if !options.quick {
+        rows.extend(rows::sweeps());
+    }
+    rows.retain(|row| options.wants(&row.name));
+    rows
+}
+
+/// Measures the rows, those without goals in a third of the rounds, and a growing store.
+fn measure(options: &Options, mut rows: Vec<Row>) -> Report {
+    // Thousands of directories are removed at the end only: some file systems are slow to make new
+    // ones for a while after many were removed.
+    let mut kept = vec![fresh_dir()];
+    let machine = Machine::look_at(kept[0].path());
+    for round in 0..options.rounds {
+        for row in &mut rows {
+            let is_due = if row.goals.is_empty() {
+                round.is_multiple_of(3)
+            } else {
+                row.is_due(round)
+            };
+            if is_due {
+                eprintln!("round {} of {}: {}", round + 1, options.rounds, row.name);
+                kept.push(measure_row(row, options));
+            }
+        }
+    }
+    let mut sizes = vec![10, 100, 1_000, 10_000];
+    if !options.quick {
+        sizes.push(100_000);
+    }
+    let mut growth = Vec::new();
+    if options.wants("live aggregates") {
+        eprintln!("a growing store");
+        let base = fresh_dir();
+        growth = growth::measure(base.path(), &sizes);
+        kept.push(base);
+    }
+    Report {
+        machine,
+        rounds: options.rounds,
+        seconds: options.seconds,
+        rows,
+        growth,
+    }
+}
+
+fn fresh_dir() -> TempDir {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    std::fs::create_dir_all(target).expect("the target directory");
+    tempfile::Builder::new()
+        .prefix("versus-")
+        .tempdir_in(target)
+        .expect("a fresh directory")
+}
+
+/// Measures everyone once, in an order that turns around every time. Returns what was used for it.
+fn measure_row(row: &mut Row, options: &Options) -> TempDir {
+    let fresh = fresh_dir();
+    let time = Duration::from_secs_f64(options.seconds);
+    let mut contenders = Contender::ALL;
+    if row.rounds.len() % 2 == 1 {
+        contenders.reverse();
+    }
+    let mut measured = [None; 4];
+    for contender in contenders {
+        let only = options.only.as_ref();
+        if row.why_left_out(contender).is_some() || only.is_some_and(|who| who != contender.name())
+        {
+            continue;
+        }
+        let base = fresh.path().join((contender as usize).to_string());
+        std::fs::create_dir(&base).expect("a directory");
+        disk::sync(&base);
+        let work = row.work;
+        measured[contender as usize] = Some(match contender {
+            Contender::RawDisk => {
+                disk::durable_appends(&base, row.raw_bytes.unwrap_or(180), time / 2)
+            }
+            Contender::Published => work.measure::<old::AggregateStore>(&base, time),
+            Contender::Sqlite => work.measure::<Sqlite>(&base, time),
+            Contender::Current => work.measure::<eventfold_es::AggregateStore>(&base, time),
+        });
+    }
+    row.rounds.push(measured);
+    fresh
+}

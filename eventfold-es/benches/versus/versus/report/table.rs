@@ -1,0 +1,125 @@
+//! The numbers as tables in Markdown.
+
+use std::fmt::Write as _;
+
+use super::Report;
+use crate::rows::{Contender, Goal, Row, grouped};
+use crate::stats::{Spread, number};
+use crate::work::growth::Size;
+
+pub(super) fn write(report: &Report) -> String {
+    let mut out = String::new();
+    let _ = writeln!(out, "{}.\n", report.machine.shown());
+    let _ = writeln!(
+        out,
+        "Medians (least-most) of {} rounds, commands for {} s each; the ratios are medians of the \
+         ratios within the rounds.\n",
+        report.rounds, report.seconds
+    );
+    let (goals, sweeps): (Vec<&Row>, Vec<&Row>) =
+        report.rows.iter().partition(|row| !row.goals.is_empty());
+    if !goals.is_empty() {
+        out.push_str(&rows(&goals, true));
+    }
+    if let Some(size) = report.growth.iter().find(|size| size.aggregates == 10_000) {
+        let _ = writeln!(out, "\n{}", live(size));
+    }
+    if !sweeps.is_empty() {
+        out.push('\n');
+        out.push_str(&rows(&sweeps, false));
+    }
+    if !report.growth.is_empty() {
+        out.push('\n');
+        out.push_str(&growth(&report.growth));
+    }
+    out
+}
+
+fn rows(rows: &[&Row], with_goals: bool) -> String {
+    let mut out = String::from("| work | | raw disk | 0.2.0 | SQLite | this crate ");
+    out.push_str("| / raw disk | / 0.2.0 | / SQLite ");
+    out.push_str(if with_goals { "| goal |\n" } else { "|\n" });
+    out.push_str("|---|---|--:|--:|--:|--:|--:|--:|--:");
+    out.push_str(if with_goals { "|---|\n" } else { "|\n" });
+    for row in rows {
+        let _ = write!(out, "| {} | {} |", row.name, row.unit.name());
+        for contender in Contender::ALL {
+            let shown = Spread::of(&row.values(contender)).map(Spread::shown);
+            let why = row.why_left_out(contender).unwrap_or_default();
+            let _ = write!(out, " {} |", shown.as_deref().unwrap_or(why));
+        }
+        for contender in [Contender::RawDisk, Contender::Published, Contender::Sqlite] {
+            let ratio = Spread::of(&row.ratios(contender)).map(|ratio| number(ratio.median));
+            let _ = write!(out, " {} |", ratio.unwrap_or_default());
+        }
+        if with_goals {
+            let verdicts = row.goals.iter().map(|goal| verdict(row, *goal));
+            let _ = write!(out, " {} |", verdicts.collect::<Vec<_>>().join("; "));
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// A goal and whether it is met.
+pub(super) fn verdict(row: &Row, goal: Goal) -> String {
+    let unit = row.unit.name();
+    let reached = |values: &[f64]| Spread::of(values).map(|spread| spread.median);
+    let (text, is_met) = match goal {
+        Goal::Times(times, contender) => (
+            format!("≥ {times} × {}", contender.name()),
+            reached(&row.ratios(contender)).map(|ratio| ratio >= times),
+        ),
+        Goal::AtLeast(least) => (
+            format!("≥ {} {unit}", number(least)),
+            reached(&row.values(Contender::Current)).map(|value| value >= least),
+        ),
+        Goal::AtMost(most) => (
+            format!("≤ {} {unit}", number(most)),
+            reached(&row.values(Contender::Current)).map(|value| value <= most),
+        ),
+    };
+    match is_met {
+        Some(true) => format!("{text}: met"),
+        Some(false) => format!("{text}: **not met**"),
+        None => format!("{text}: not measured"),
+    }
+}
+
+/// The one goal that is about memory.
+fn live(size: &Size) -> String {
+    let is_met = size.memory <= 64.0 && size.threads <= 16 && size.descriptors <= 256;
+    format!(
+        "10,000 live aggregates take {} MiB over the empty store, {} threads and {} descriptors. \
+         Goal ≤ 64 MiB, ≤ 16 threads, ≤ 256 descriptors: {}. (0.2.0 has a thread and an open file \
+         for each.)",
+        number(size.memory),
+        size.threads,
+        size.descriptors,
+        if is_met { "met" } else { "**not met**" },
+    )
+}
+
+fn growth(sizes: &[Size]) -> String {
+    let mut out = String::from(
+        "| live aggregates | first commands/s, 1 client | MiB over the empty store \
+         | KiB an aggregate | threads | descriptors | idle projection read, µs \
+         | 64 clients on all of them, commands/s |\n|--:|--:|--:|--:|--:|--:|--:|--:|\n",
+    );
+    for size in sizes {
+        let aggregates = crate::work::count(size.aggregates);
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {} | {} | {} | {} | {} |",
+            grouped(size.aggregates),
+            number(size.first_commands),
+            number(size.memory),
+            number(size.memory * 1024.0 / aggregates),
+            size.threads,
+            size.descriptors,
+            number(size.idle_read),
+            number(size.commands),
+        );
+    }
+    out
+}

@@ -1,0 +1,241 @@
+//! The rows of the table: what is measured, of whom, and what this crate is to reach.
+
+use crate::work::{Shape, Work};
+
+/// Who is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Contender {
+    RawDisk,
+    Published,
+    Sqlite,
+    Current,
+}
+
+impl Contender {
+    pub(crate) const ALL: [Self; 4] = [Self::RawDisk, Self::Published, Self::Sqlite, Self::Current];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::RawDisk => "raw disk",
+            Self::Published => "0.2.0",
+            Self::Sqlite => "SQLite",
+            Self::Current => "this crate",
+        }
+    }
+}
+
+/// What the numbers of a row count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unit {
+    Commands,
+    Aggregates,
+    Events,
+    Microseconds,
+    Milliseconds,
+}
+
+impl Unit {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Commands => "commands/s",
+            Self::Aggregates => "aggregates/s",
+            Self::Events => "events/s",
+            Self::Microseconds => "µs",
+            Self::Milliseconds => "ms",
+        }
+    }
+
+    /// Whether less is better.
+    pub(crate) fn is_time(self) -> bool {
+        matches!(self, Self::Microseconds | Self::Milliseconds)
+    }
+}
+
+/// What a row is to reach.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Goal {
+    /// So many times as good as that one, within each round.
+    Times(f64, Contender),
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+pub(crate) struct Row {
+    pub(crate) name: String,
+    pub(crate) work: Work,
+    pub(crate) unit: Unit,
+    pub(crate) goals: Vec<Goal>,
+    /// Why some are not measured.
+    pub(crate) left_out: Vec<(Contender, &'static str)>,
+    /// The raw disk's appends of so many bytes stand beside this row.
+    pub(crate) raw_bytes: Option<usize>,
+    /// By round, for each of [`Contender::ALL`].
+    pub(crate) rounds: Vec<[Option<f64>; 4]>,
+}
+
+impl Row {
+    fn new(name: impl Into<String>, work: Work) -> Self {
+        let (unit, raw_bytes) = match work {
+            Work::Commands(shape) => (Unit::Commands, Some(shape.event_bytes + 120)),
+            Work::FirstCommands { .. } => (Unit::Aggregates, Some(180)),
+            Work::ColdLoad { .. } | Work::CatchUp { .. } => (Unit::Events, None),
+            Work::Load { .. } => (Unit::Milliseconds, None),
+            Work::IdleRead { .. } => (Unit::Microseconds, None),
+        };
+        Self {
+            name: name.into(),
+            work,
+            unit,
+            goals: Vec::new(),
+            left_out: Vec::new(),
+            raw_bytes,
+            rounds: Vec::new(),
+        }
+    }
+
+    fn goal(mut self, goal: Goal) -> Self {
+        self.goals.push(goal);
+        self
+    }
+
+    fn without(mut self, contender: Contender, why: &'static str) -> Self {
+        self.left_out.push((contender, why));
+        self
+    }
+
+    pub(crate) fn why_left_out(&self, contender: Contender) -> Option<&'static str> {
+        if contender == Contender::RawDisk && self.raw_bytes.is_none() {
+            return Some("");
+        }
+        let mut left_out = self.left_out.iter();
+        left_out.find_map(|(other, why)| (*other == contender).then_some(*why))
+    }
+
+    /// New aggregates and long streams take a while, so that every other round leaves them out.
+    pub(crate) fn is_due(&self, round: usize) -> bool {
+        !matches!(self.work, Work::FirstCommands { .. }) || round.is_multiple_of(2)
+    }
+
+    pub(crate) fn values(&self, contender: Contender) -> Vec<f64> {
+        let values = self.rounds.iter();
+        values
+            .filter_map(|round| round[contender as usize])
+            .collect()
+    }
+
+    /// By how many times this crate is better, in each round.
+    pub(crate) fn ratios(&self, to: Contender) -> Vec<f64> {
+        let rounds = self.rounds.iter();
+        rounds
+            .filter_map(|round| {
+                let (ours, other) = (round[Contender::Current as usize]?, round[to as usize]?);
+                Some(if self.unit.is_time() {
+                    other / ours
+                } else {
+                    ours / other
+                })
+            })
+            .collect()
+    }
+}
+
+/// The rows that have goals.
+pub(crate) fn with_goals() -> Vec<Row> {
+    use Contender::{Published, RawDisk, Sqlite};
+    use Goal::{AtLeast, AtMost, Times};
+
+    let commands = |clients, aggregates| Work::Commands(Shape::new(clients, aggregates));
+    vec![
+        Row::new("1 client, 1 aggregate", commands(1, 1)).goal(Times(1.0, RawDisk)),
+        Row::new("64 clients, 1 aggregate", commands(64, 1))
+            .goal(Times(100.0, Published))
+            .goal(Times(1.15, Sqlite)),
+        Row::new("64 clients, 64 aggregates", commands(64, 64))
+            .goal(Times(20.0, Published))
+            .goal(Times(2.0, Sqlite)),
+        Row::new(
+            "first command on 2,000 new aggregates, 1 client",
+            Work::FirstCommands { aggregates: 2_000 },
+        )
+        .goal(Times(8.0, Published)),
+        Row::new(
+            "cold load of 200,000 events",
+            Work::ColdLoad { events: 200_000 },
+        )
+        .goal(Times(4.0, Published)),
+        Row::new(
+            "projection read, nothing new, 2,000 streams",
+            Work::IdleRead { streams: 2_000 },
+        )
+        .goal(AtMost(5.0)),
+        Row::new(
+            "projection catch-up, 200,000 events of 2,000 streams",
+            Work::CatchUp {
+                streams: 2_000,
+                events: 200_000,
+            },
+        )
+        .goal(AtLeast(1e6)),
+    ]
+}
+
+/// The rows that show how cost grows.
+pub(crate) fn sweeps() -> Vec<Row> {
+    use Contender::{Published, Sqlite};
+
+    let mut rows = Vec::new();
+    for (name, event_bytes) in [("100 B", 100), ("1 KiB", 1 << 10), ("16 KiB", 16 << 10)] {
+        let shape = Shape {
+            event_bytes,
+            ..Shape::new(64, 64)
+        };
+        let name = format!("events of {name}, 64 clients, 64 aggregates");
+        rows.push(Row::new(name, Work::Commands(shape)));
+    }
+    for (name, state_bytes) in [("100 B", 100), ("100 KiB", 100 << 10)] {
+        let shape = Shape {
+            state_bytes,
+            ..Shape::new(64, 64)
+        };
+        let name = format!("states of {name}, 64 clients, 64 aggregates");
+        rows.push(Row::new(name, Work::Commands(shape)));
+    }
+    for clients in [1, 4, 16, 256, 1_024] {
+        let name = format!("{clients} clients, 64 aggregates").replace("1 clients", "1 client");
+        rows.push(Row::new(name, Work::Commands(Shape::new(clients, 64))));
+    }
+    for aggregates in [1_000, 10_000] {
+        let shape = Shape::new(64, aggregates);
+        let name = format!("64 clients, {} aggregates", grouped(aggregates));
+        let mut row = Row::new(name, Work::Commands(shape));
+        if aggregates > 1_000 {
+            row = row.without(Published, "a thread for each");
+        }
+        rows.push(row);
+    }
+    for snapshot in [false, true] {
+        for events in [10, 1_000, 100_000, 1_000_000] {
+            let with = if snapshot { "with" } else { "without" };
+            let name = format!("load of {} events {with} a snapshot", grouped(events));
+            let mut row = Row::new(name, Work::Load { events, snapshot });
+            if snapshot {
+                row = row.without(Sqlite, "has no snapshots");
+            }
+            rows.push(row);
+        }
+    }
+    for streams in [10, 20_000] {
+        let name = format!("projection read, nothing new, {} streams", grouped(streams));
+        rows.push(Row::new(name, Work::IdleRead { streams }));
+    }
+    rows
+}
+
+/// A count as text.
+pub(crate) fn grouped(number: usize) -> String {
+    if number < 1_000 {
+        number.to_string()
+    } else {
+        crate::stats::number(crate::work::count(number))
+    }
+}

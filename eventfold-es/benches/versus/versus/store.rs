@@ -1,0 +1,83 @@
+//! A store as its users see it, so that everyone is measured by the same code.
+
+use std::future::Future;
+use std::path::Path;
+
+use crate::domain::{ACCOUNT, Account, Command, Total};
+
+pub(crate) mod eventfold;
+pub(crate) mod sqlite;
+
+/// An open store of accounts. Each answered command is durable.
+pub(crate) trait Store: Clone + Send + Sync + 'static {
+    type Handle: Handle;
+
+    /// Opens the store in the directory `base`, with its default settings. Blocks.
+    fn open(base: &Path) -> Self;
+
+    /// An account, which need not exist.
+    fn account(&self, id: &str) -> impl Future<Output = Self::Handle> + Send;
+
+    /// The read model with everything that was answered.
+    fn total(&self) -> Total;
+
+    /// Ends the store. It can be opened again, perhaps after [`settle`](crate::disk::settle).
+    fn close(self) -> impl Future<Output = ()> + Send;
+
+    /// Fills a new store with `streams` accounts of `events` deposits each.
+    fn fill(base: &Path, streams: usize, events: usize) -> impl Future<Output = ()> + Send {
+        async move {
+            let store = Self::open(base);
+            let store = &store;
+            in_parallel(streams, move |i| {
+                let store = store.clone();
+                async move {
+                    let account = store.account(&id(i)).await;
+                    let mut left = events;
+                    while left > 0 {
+                        let times = left.min(1_000);
+                        account.send(Command::DepositOften { times }).await;
+                        left -= times;
+                    }
+                }
+            })
+            .await;
+            store.clone().close().await;
+        }
+    }
+
+    /// Removes the snapshots of an account, if the store has such.
+    fn forget_snapshot(base: &Path, id: &str) {
+        let views = base.join("streams").join(ACCOUNT).join(id).join("views");
+        let _ = std::fs::remove_dir_all(views);
+    }
+}
+
+/// One account.
+pub(crate) trait Handle: Clone + Send + Sync + 'static {
+    /// Returns when the command's events are durable.
+    fn send(&self, command: Command) -> impl Future<Output = ()> + Send;
+
+    fn state(&self) -> impl Future<Output = Account> + Send;
+}
+
+pub(crate) fn id(number: usize) -> String {
+    format!("account-{number}")
+}
+
+/// Runs `work` for each of `count` numbers, 64 at a time.
+pub(crate) async fn in_parallel<F: Future<Output = ()> + Send + 'static>(
+    count: usize,
+    work: impl Fn(usize) -> F,
+) {
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..count {
+        if tasks.len() >= 64 {
+            tasks.join_next().await.expect("a task").expect("no panic");
+        }
+        tasks.spawn(work(number));
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.expect("no panic");
+    }
+}

@@ -1,0 +1,173 @@
+//! Reading a line in exactly the form in which this crate writes it, which saves most of the time
+//! that a general reader of JSON takes. What differs in the least is left to that one.
+
+use std::borrow::Cow;
+
+use memchr::memchr2;
+use serde_json::value::RawValue;
+
+use super::Line;
+
+impl<'a> Line<'a> {
+    /// The line that has `body` before its checksum, if it is in our own form.
+    pub(super) fn read_own(body: &'a [u8]) -> Option<Self> {
+        let mut rest = Rest(body);
+        rest.pass(b"{\"type\":\"")?;
+        let name = Cow::Borrowed(rest.text()?);
+        rest.pass(b",\"data\":")?;
+        let data = rest.json()?;
+        rest.pass(b",\"ts\":")?;
+        let time = rest.number()?;
+        let id = rest.member(b",\"id\":\"", Rest::text)?;
+        let actor = rest.member(b",\"actor\":\"", Rest::text)?;
+        let meta = rest.member(b",\"meta\":", Rest::object)?;
+        rest.pass(b",\"version\":")?;
+        let version = rest.number()?;
+        rest.pass(b",\"ms\":")?;
+        let ms = rest.number()?;
+        let key = rest.member(b",\"key\":\"", Rest::text)?;
+        rest.pass(b",\"pos\":")?;
+        let position = rest.number()?;
+        rest.0.is_empty().then(|| Self {
+            name,
+            data,
+            time,
+            id: id.map(Cow::Borrowed),
+            actor: actor.map(Cow::Borrowed),
+            meta,
+            version: Some(version),
+            ms: Some(ms),
+            position: Some(position),
+            key: key.map(str::to_owned),
+        })
+    }
+}
+
+/// What of a line is still to be read.
+struct Rest<'a>(&'a [u8]);
+
+impl<'a> Rest<'a> {
+    /// Passes exactly what is expected. Its length is part of the type, so that comparing it takes
+    /// a few instructions.
+    fn pass<const N: usize>(&mut self, expected: &[u8; N]) -> Option<()> {
+        let (start, rest) = self.0.split_first_chunk()?;
+        if start != expected {
+            return None;
+        }
+        self.0 = rest;
+        Some(())
+    }
+
+    /// What `read` reads behind `name`; the inner `None` if that is not there.
+    #[expect(
+        clippy::option_option,
+        reason = "as everywhere here, the outer `None` leaves the line to another reader"
+    )]
+    fn member<const N: usize, T>(
+        &mut self,
+        name: &[u8; N],
+        read: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Option<Option<T>> {
+        match self.pass(name) {
+            Some(()) => read(self).map(Some),
+            None => Some(None),
+        }
+    }
+
+    /// What stands for itself in a string that has begun.
+    fn text(&mut self) -> Option<&'a str> {
+        let end = memchr2(b'"', b'\\', self.0)?;
+        let (text, rest) = self.0.split_at(end);
+        self.0 = rest;
+        self.pass(b"\"")?;
+        #[expect(
+            clippy::needless_bitwise_bool,
+            reason = "no early end, so that many bytes are looked at at once"
+        )]
+        let is_control = text.iter().fold(false, |any, byte| any | (*byte < b' '));
+        if is_control {
+            return None;
+        }
+        std::str::from_utf8(text).ok()
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        let digits = self.0.iter().take_while(|byte| byte.is_ascii_digit());
+        let (digits, rest) = self.0.split_at(digits.count());
+        // So many cannot overflow.
+        let is_usual = (1..20).contains(&digits.len()) && (digits.len() == 1 || digits[0] != b'0');
+        self.0 = rest;
+        is_usual.then(|| {
+            let digits = digits.iter().map(|byte| u64::from(byte - b'0'));
+            digits.fold(0, |number, digit| number * 10 + digit)
+        })
+    }
+
+    fn object(&mut self) -> Option<&'a RawValue> {
+        self.json().filter(|json| json.get().starts_with('{'))
+    }
+
+    fn json(&mut self) -> Option<&'a RawValue> {
+        let mut values = serde_json::Deserializer::from_slice(self.0).into_iter();
+        let json = values.next()?.ok()?;
+        self.0 = &self.0[values.byte_offset()..];
+        Some(json)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::split_sum;
+    use super::*;
+
+    const PLAIN: &str = r#"{"type":"A","data":{"a":"}"},"ts":1,"id":"i","version":3,"ms":1000,"pos":7,"sum":"0123456789abcdef"}"#;
+
+    fn read_own(line: &str) -> Option<Line<'_>> {
+        Line::read_own(split_sum(line.as_bytes())?.0)
+    }
+
+    /// What a general reader of JSON makes of the same line.
+    fn read_as_json(line: &str) -> serde_json::Result<Line<'_>> {
+        serde_json::from_str(line)
+    }
+
+    #[test]
+    fn a_line_of_ours_is_read_as_any_reader_of_json_reads_it() {
+        for line in [
+            PLAIN.to_owned(),
+            PLAIN.replace(r#"{"a":"}"}"#, "null"),
+            PLAIN.replace(r#"{"a":"}"}"#, r#""a\"\\,\"ts\":5""#),
+            PLAIN.replace(
+                r#","version""#,
+                r#","actor":"é","meta":{"k":[1]},"version""#,
+            ),
+            PLAIN.replace(r#","pos""#, r#","key":"k","pos""#),
+        ] {
+            let own = read_own(&line).expect("it is in our form");
+            let json = read_as_json(&line).expect("it is JSON");
+            assert_eq!(format!("{own:?}"), format!("{json:?}"));
+        }
+    }
+
+    #[test]
+    fn what_is_not_quite_in_our_form_is_left_to_the_reader_of_json() {
+        for (ours, other) in [
+            (r#""A""#, r#""\u0041""#),
+            (r#""A""#, "\"\t\""),
+            (r#"{"a":"}"}"#, r#"{"a" "}"}"#),
+            (r#"{"a":"}"}"#, r#"{"a":"}"}}"#),
+            (":7", ": 7"),
+            (":7", ":07"),
+            (":7", ":"),
+            (":7", ":99999999999999999999"),
+            (r#","version""#, r#","meta":null,"version""#),
+            (r#""ms":1000"#, r#""ms":1000,"more":1"#),
+            (r#","sum":"0123456789abcdef""#, ""),
+            ("\"}", "\"} "),
+        ] {
+            let line = PLAIN.replace(ours, other);
+            assert_ne!(line, PLAIN, "{ours}");
+            assert!(read_own(&line).is_none(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! An event on record that is nobody else's: [`RecordedEvent`].
+
+use std::borrow::Cow;
+use std::time::SystemTime;
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::{DecodeError, Decoded, DomainEvent, Meta, Recorded, StoredEvent};
+use crate::aggregate::Aggregate;
+use crate::stream::{Position, Version};
+
+/// An event as a store has it on record: its name and payload with all that is known besides. What
+/// a [`Subscription`](crate::Subscription) delivers.
+///
+/// ```
+/// # use eventfold_es::{*, __private::example::*};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let store = AggregateStore::open(dir.path()).await?;
+/// let counter = store.get::<Counter>("c-1").await?;
+/// let context = CommandContext::default().with_actor("ann");
+/// counter.send_with(Add(5), context).await?;
+///
+/// let mut events = store.subscribe(Position::default());
+/// let event = events.next().await.expect("the store is open")?;
+/// assert_eq!((event.aggregate_type(), event.id()), ("counter", "c-1"));
+/// assert_eq!((event.name(), event.data()), ("Added", r#"{"amount":5}"#));
+/// assert_eq!(event.version(), 1);
+/// assert_eq!(event.position(), store.head());
+/// assert_eq!(event.actor(), Some("ann"));
+/// assert!(event.event_id().is_some() && event.correlation_id().is_none());
+/// assert!(event.time().elapsed()?.as_secs() < 60);
+///
+/// let decoded = event.decode::<Counter>()?;
+/// assert_eq!(decoded.as_slice(), [CounterEvent::Added { amount: 5 }]);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct RecordedEvent {
+    aggregate_type: String,
+    id: String,
+    name: String,
+    data: String,
+    version: u64,
+    position: u64,
+    ts: u64,
+    ms: Option<u64>,
+    event_id: Option<String>,
+    actor: Option<String>,
+    meta: Option<Box<RawValue>>,
+}
+
+impl RecordedEvent {
+    pub(crate) fn new(stored: StoredEvent<'_>) -> Self {
+        let record = stored.record();
+        Self {
+            aggregate_type: record.aggregate_type.to_owned(),
+            id: record.id.to_owned(),
+            name: stored.name().to_owned(),
+            data: stored.data().to_owned(),
+            version: record.version,
+            position: record.position,
+            ts: record.ts,
+            ms: record.ms,
+            event_id: record.event_id.map(str::to_owned),
+            actor: record.actor.map(str::to_owned),
+            meta: match record.meta {
+                Meta::Json(json) => Some(json.to_owned()),
+                // What comes from a line has JSON.
+                Meta::None | Meta::Value(_) => None,
+            },
+        }
+    }
+
+    /// The same as those see it to whom it is lent.
+    ///
+    /// See the example of [`RecordedEvent`], whose other functions are those of [`Recorded`].
+    #[must_use]
+    pub fn record(&self) -> Recorded<'_> {
+        Recorded {
+            aggregate_type: &self.aggregate_type,
+            id: &self.id,
+            version: self.version,
+            position: self.position,
+            ts: self.ts,
+            ms: self.ms,
+            event_id: self.event_id.as_deref(),
+            actor: self.actor.as_deref(),
+            meta: self.meta.as_deref().map_or(Meta::None, Meta::Json),
+        }
+    }
+
+    /// The stored name.
+    ///
+    /// See the example of [`RecordedEvent`].
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The payload as JSON text.
+    ///
+    /// See the example of [`RecordedEvent`].
+    #[must_use]
+    pub fn data(&self) -> &str {
+        &self.data
+    }
+
+    /// The aggregate's type, which is the first half of the stream's name.
+    ///
+    /// See the example of [`RecordedEvent`].
+    #[must_use]
+    pub fn aggregate_type(&self) -> &str {
+        &self.aggregate_type
+    }
+
+    /// The aggregate's id, which is the second half of the stream's name.
+    ///
+    /// See the example of [`RecordedEvent`].
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The event's version in its stream, from 1 on.
+    ///
+    /// See the example of [`RecordedEvent`].
+    #[must_use]
+    pub fn version(&self) -> Version {
+        Version::new(self.version)
+    }
+
+    /// The event's position in the store: where to
+    /// [`subscribe`](crate::AggregateStore::subscribe) from for what follows.
+    ///
+    /// See the example of [`RecordedEvent`].
+    #[must_use]
+    pub fn position(&self) -> Position {
+        Position::new(self.position)
+    }
+
+    /// When the event came about: to the millisecond, or to the second if another program wrote it.
+    ///
+    /// See the example of [`RecordedEvent`].
+    #[must_use]
+    pub fn time(&self) -> SystemTime {
+        self.record().time()
+    }
+
+    /// [`time`](Self::time) in milliseconds since 1970.
+    ///
+    /// See the example of [`RecordedEvent`].
+    #[must_use]
+    pub fn unix_millis(&self) -> u64 {
+        self.record().unix_millis()
+    }
+
+    /// The event's own id, which every event has that a store wrote.
+    ///
+    /// See the example of [`RecordedEvent`].
+    #[must_use]
+    pub fn event_id(&self) -> Option<&str> {
+        self.event_id.as_deref()
+    }
+
+    /// Who sent the command, if its context said so.
+    ///
+    /// See the example of [`RecordedEvent`].
+    #[must_use]
+    pub fn actor(&self) -> Option<&str> {
+        self.actor.as_deref()
+    }
+
+    /// The id of the request or the workflow that the event belongs to, if it has one.
+    ///
+    /// See the example of [`RecordedEvent`].
+    #[must_use]
+    pub fn correlation_id(&self) -> Option<Cow<'_, str>> {
+        self.record().correlation_id()
+    }
+
+    /// The id of the event or message that led to this one, if it is known.
+    ///
+    /// See the example of [`RecordedEvent`].
+    #[must_use]
+    pub fn causation_id(&self) -> Option<Cow<'_, str>> {
+        self.record().causation_id()
+    }
+
+    /// The event's `meta` as JSON, `None` if it has none.
+    ///
+    /// See the example of [`RecordedEvent`].
+    #[must_use]
+    pub fn metadata(&self) -> Option<Value> {
+        self.record().metadata()
+    }
+
+    /// Reads the event as one of the aggregate `A`, in its form of today.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError::OtherAggregate`] if it is none of an `A`, and what
+    /// [`Aggregate::decode_event`] fails with.
+    ///
+    /// See the example of [`RecordedEvent`].
+    pub fn decode<A: Aggregate>(&self) -> Result<Decoded<A::DomainEvent>, DecodeError> {
+        if self.aggregate_type != A::AGGREGATE_TYPE {
+            return Err(DecodeError::OtherAggregate {
+                name: self.name.clone(),
+                aggregate_type: self.aggregate_type.clone(),
+                expected: A::AGGREGATE_TYPE,
+            });
+        }
+        A::decode_event(self.stored(&self.record()))
+    }
+
+    /// Reads the event as an `E`, whatever aggregate it is of, in its form of today.
+    ///
+    /// # Errors
+    ///
+    /// As [`DomainEvent::decode`].
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::{Add, Counter}};
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// # store.get::<Counter>("c-1").await?.send(Add(5)).await?;
+    /// #[derive(Debug, Serialize, Deserialize, DomainEvent)]
+    /// struct Added {
+    ///     amount: u64,
+    /// }
+    ///
+    /// let mut events = store.subscribe(Position::default()).event::<Added>();
+    /// let event = events.next().await.expect("the store is open")?;
+    /// assert_eq!(event.decode_as::<Added>()?.as_slice()[0].amount, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn decode_as<E: DomainEvent>(&self) -> Result<Decoded<E>, DecodeError> {
+        E::decode(self.stored(&self.record()))
+    }
+
+    fn stored<'a>(&'a self, record: &'a Recorded<'a>) -> StoredEvent<'a> {
+        StoredEvent::new(&self.name, &self.data).with_record(record)
+    }
+}

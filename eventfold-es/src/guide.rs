@@ -1,0 +1,4 @@
+//! Longer pages on single subjects. There is nothing to call here.
+
+#[doc = include_str!("guide/changing_events.md")]
+pub mod changing_events {}

@@ -1,0 +1,96 @@
+//! What derived projections and process managers do with an event.
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::aggregate::Aggregate;
+use crate::command::CommandEnvelope;
+use crate::event::{DecodeError, Recorded, StoredEvent};
+use crate::process_manager::{Outbox, ProcessManager, React};
+use crate::projection::{Project, Projection};
+use crate::read_side::Targets;
+
+/// Reads an event of `A` and projects it.
+pub fn project_stored<A: Aggregate, P: Project<A>>(
+    projection: &mut P,
+    stored: StoredEvent<'_>,
+) -> Result<(), DecodeError> {
+    for event in A::decode_event(stored)?.as_slice() {
+        projection.project(event, stored.record());
+    }
+    Ok(())
+}
+
+/// Reads an event of `A` and reacts to it.
+pub fn react_stored<A: Aggregate, M: React<A>>(
+    manager: &mut M,
+    stored: StoredEvent<'_>,
+    out: &mut Outbox<'_>,
+) -> Result<(), DecodeError> {
+    for event in A::decode_event(stored)?.as_slice() {
+        manager.react_to(event, stored.record(), out);
+    }
+    Ok(())
+}
+
+/// [`Projection::apply`] by way of [`Projection::apply_stored`]. It cannot fail, so an event that
+/// cannot be read leaves the projection as it is. A store is stricter, and does not come this way.
+pub fn apply_eventfold<P: Projection>(
+    projection: &mut P,
+    aggregate_type: &str,
+    id: &str,
+    event: &eventfold::Event,
+) {
+    let data = event.data.to_string();
+    let record = Recorded::of_eventfold(event, aggregate_type, id);
+    let stored = StoredEvent::new(&event.event_type, &data).with_record(&record);
+    if let Err(error) = projection.apply_stored(stored) {
+        tracing::warn!(projection = P::NAME, %error, "event left out");
+    }
+}
+
+/// [`ProcessManager::react`] by way of [`ProcessManager::react_stored`], as [`apply_eventfold`].
+pub fn react_eventfold<M: ProcessManager>(
+    manager: &mut M,
+    aggregate_type: &str,
+    id: &str,
+    event: &eventfold::Event,
+) -> Vec<CommandEnvelope> {
+    let data = event.data.to_string();
+    let record = Recorded::of_eventfold(event, aggregate_type, id);
+    let stored = StoredEvent::new(&event.event_type, &data).with_record(&record);
+    let mut out = Outbox::new(M::NAME, &record);
+    let sent = manager
+        .react_stored(stored, &mut out)
+        .map_err(|error| error.to_string())
+        .and_then(|()| out.into_sent().map_err(|error| error.to_string()));
+    sent.unwrap_or_else(|error| {
+        tracing::warn!(process_manager = M::NAME, %error, "event left out");
+        Vec::new()
+    })
+}
+
+/// An aggregate that process managers can send commands to.
+///
+/// serde's traits are asked for by the impl, not by the trait, and the impl is not recommended: so
+/// the compiler speaks of the aggregate, once, and not of all that implements serde's traits.
+#[diagnostic::on_unimplemented(
+    message = "the commands of `{Self}` cannot be sent by a process manager",
+    label = "`{Self}` is no aggregate whose commands are serialised",
+    note = "`{Self}` must be an aggregate, and its command type needs serde's `Serialize` and `Deserialize`",
+    note = "with `#[aggregate(commands(...))]` it has both, unless `command_enum(derive(...))` leaves them out"
+)]
+pub trait DispatchTarget: Sized {
+    /// Adds itself to the targets.
+    fn add_to(targets: &mut Targets<'_>);
+}
+
+#[diagnostic::do_not_recommend]
+impl<A> DispatchTarget for A
+where
+    A: Aggregate,
+    A::Command: Serialize + DeserializeOwned,
+{
+    fn add_to(targets: &mut Targets<'_>) {
+        targets.add::<A>();
+    }
+}

@@ -1,0 +1,61 @@
+//! Samples of events, made of `Default` where a type has that. For the testing kit only.
+
+use std::marker::PhantomData;
+
+use crate::event::DomainEvent;
+
+/// Passes its content on to the compiler if there is a testing kit, else leaves it out.
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __testing {
+    ($($items:tt)*) => { $($items)* };
+}
+
+/// Passes its content on to the compiler if there is a testing kit, else leaves it out.
+#[cfg(not(feature = "testing"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __testing {
+    ($($items:tt)*) => {};
+}
+
+/// Makes a `T`, if it is [`Default`]: the compiler prefers the method that asks for that.
+#[derive(Debug)]
+pub struct MadeOfDefault<T>(PhantomData<T>);
+
+impl<T> MadeOfDefault<T> {
+    #[expect(clippy::new_without_default, reason = "generated code calls it")]
+    pub fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<T: Default> MadeOfDefault<T> {
+    pub fn __sample(self) -> Option<T> {
+        Some(T::default())
+    }
+}
+
+/// What is left of the types without [`Default`].
+pub trait NotMade: Sized {
+    type Made;
+
+    fn __sample(self) -> Option<Self::Made> {
+        None
+    }
+}
+
+impl<T> NotMade for MadeOfDefault<T> {
+    type Made = T;
+}
+
+/// The samples that could be made.
+pub fn samples<E, const N: usize>(samples: [Option<E>; N]) -> Vec<E> {
+    samples.into_iter().flatten().collect()
+}
+
+/// Adds the samples of one type of a set.
+pub fn samples_of<E: DomainEvent, Set: From<E>>(samples: &mut Vec<Set>) {
+    samples.extend(E::__samples().into_iter().map(Set::from));
+}

@@ -1,0 +1,259 @@
+//! Reading what a store holds: projections, and the events themselves.
+
+use std::io;
+use std::sync::{Arc, Mutex, TryLockError};
+
+use super::{AggregateStore, Rebuild, blocking};
+use crate::projection::Projection;
+use crate::read_side::{Projecting, closed, lock};
+use crate::stream::Position;
+use crate::subscription::Subscription;
+
+impl AggregateStore {
+    /// Brings the projection `P` up to date and returns a copy of its state: every command that was
+    /// answered before is in it.
+    ///
+    /// Blocks on the disk while there are new events, and never waits for a task.
+    ///
+    /// # Errors
+    ///
+    /// * [`io::ErrorKind::NotFound`]: `P` is not registered;
+    /// * [`io::ErrorKind::InvalidInput`]: another type is registered under its name;
+    /// * [`io::ErrorKind::InvalidData`]: the journal is damaged, or holds an event that cannot be
+    ///   read; the text says where;
+    /// * any other: the journal could not be read, a checkpoint that was due not be saved, or `P`
+    ///   panicked on an event (the text says which; it stays failed until the store is opened
+    ///   again).
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path();
+    /// let store = AggregateStore::builder(path).projection::<Total>().open().await?;
+    /// store.get::<Counter>("c-1").await?.send(Add(5)).await?;
+    /// assert_eq!(store.projection::<Total>()?.value, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn projection<P: Projection>(&self) -> io::Result<P> {
+        let projection = self.open_projection::<P>()?;
+        lock(&projection).catch_up().cloned()
+    }
+
+    /// Brings the projection `P` up to date and hands its state to `read`, whose result it returns.
+    /// Nothing is copied: this is the way to look at a large state. Every command that was answered
+    /// before is in it.
+    ///
+    /// Nobody reads `P` elsewhere while `read` runs, so it should be short. If there are new events,
+    /// they are read on a thread of their own.
+    ///
+    /// # Errors
+    ///
+    /// As [`projection`](Self::projection).
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path();
+    /// let store = AggregateStore::builder(path).projection::<Total>().open().await?;
+    /// store.get::<Counter>("c-1").await?.send(Add(5)).await?;
+    /// let sum = store.read(|total: &Total| total.value).await?;
+    /// assert_eq!(sum, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn read<P: Projection, R>(&self, read: impl FnOnce(&P) -> R) -> io::Result<R> {
+        let projection = self.open_projection::<P>()?;
+        let head = self.inner.engine.head();
+        // Where nothing is new, no thread is needed.
+        match projection.try_lock() {
+            Ok(projection) => {
+                if let Some(state) = projection.at_least(head)? {
+                    return Ok(read(state));
+                }
+            }
+            Err(TryLockError::WouldBlock | TryLockError::Poisoned(_)) => {}
+        }
+        catch_up(&projection).await?;
+        // Others may have read on since, which takes no longer than that.
+        let projection = lock(&projection);
+        match projection.at_least(head)? {
+            Some(state) => Ok(read(state)),
+            None => Err(io::Error::other(
+                "the projection was read, yet is not there",
+            )),
+        }
+    }
+
+    /// Waits until the projection `P` includes the event at `position`, which another process told
+    /// of for example, or a [`Committed`](crate::Committed). An event that is not stored yet is
+    /// waited for.
+    ///
+    /// # Errors
+    ///
+    /// As [`projection`](Self::projection); [`io::ErrorKind::NotConnected`] if the store is shut
+    /// down before the event is stored, and what the store failed with if it does.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path();
+    /// let store = AggregateStore::builder(path).projection::<Total>().open().await?;
+    /// let done = store.get::<Counter>("c-1").await?.send(Add(5)).await?;
+    /// store.wait_for::<Total>(done.position).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn wait_for<P: Projection>(&self, position: Position) -> io::Result<()> {
+        let projection = self.open_projection::<P>()?;
+        let tail = self.inner.engine.tail();
+        tail.reached(position.get()).await?;
+        let is_there = match projection.try_lock() {
+            Ok(projection) => projection.at_least(position.get())?.is_some(),
+            Err(_) => false,
+        };
+        if !is_there {
+            catch_up(&projection).await?;
+        }
+        Ok(())
+    }
+
+    /// Builds the projection `P` again from the first event on; its old state serves meanwhile.
+    ///
+    /// Blocks on the disk until that is done, and never waits for a task.
+    /// [`rebuild`](Self::rebuild) blocks nobody, and tells how far it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`projection`](Self::projection), or what saving the checkpoint failed with. The old
+    /// state stays then.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path();
+    /// let store = AggregateStore::builder(path).projection::<Total>().open().await?;
+    /// store.get::<Counter>("c-1").await?.send(Add(5)).await?;
+    /// store.rebuild_projection::<Total>()?;
+    /// assert_eq!(store.projection::<Total>()?.value, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn rebuild_projection<P: Projection>(&self) -> io::Result<()> {
+        let projection = self.open_projection::<P>()?;
+        let mut rebuilt = Projecting::<P>::anew(&self.inner.engine, lock(&projection).on_failure());
+        while !rebuilt.follow(self.inner.engine.head(), u64::MAX)? {}
+        lock(&projection).replace_with(rebuilt)
+    }
+
+    /// Builds the projection `P` again from the first event on, and tells how far it is. Its old
+    /// state serves until the new one has caught up; other projections are not concerned.
+    ///
+    /// It goes on as long as it is polled: as a [`Stream`](futures_core::Stream) of
+    /// [`RebuildProgress`](crate::RebuildProgress), or as a future if only the end matters. Dropped before its end it leaves
+    /// everything as it was.
+    ///
+    /// # Errors
+    ///
+    /// As [`projection`](Self::projection), or what saving the checkpoint failed with, as the last
+    /// item. The old state stays then.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path();
+    /// let store = AggregateStore::builder(path).projection::<Total>().open().await?;
+    /// store.get::<Counter>("c-1").await?.send(Add(5)).await?;
+    ///
+    /// let mut rebuild = store.rebuild::<Total>();
+    /// while let Some(progress) = rebuild.next().await {
+    ///     let progress = progress?;
+    ///     println!("{} of {}", progress.done, progress.total);
+    /// }
+    /// store.rebuild::<Total>().await?; // without looking
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn rebuild<P: Projection>(&self) -> Rebuild {
+        match self.open_projection::<P>() {
+            Ok(projection) => Rebuild::new(projection, self.inner.engine.clone()),
+            Err(error) => Rebuild::refused(error),
+        }
+    }
+
+    /// All events behind the position `from`, as they are stored, in their order: first those that
+    /// are there, then each as soon as it is durable. None is left out, none comes twice.
+    ///
+    /// `Position::default()` is the beginning, [`head`](Self::head) the newest event. The
+    /// subscription reads the journal at its own pace: a slow one loses nothing and slows nobody
+    /// down. It does not keep the store open. See [`Subscription`] for what can be left out and how
+    /// it ends.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path();
+    /// let store = AggregateStore::open(path).await?;
+    /// store.get::<Counter>("c-1").await?.send(Add(5)).await?;
+    ///
+    /// let mut events = store.subscribe(Position::default()).aggregate::<Counter>();
+    /// if let Some(event) = events.next().await {
+    ///     let event = event?;
+    ///     println!("{} {} of {}: {}", event.position(), event.name(), event.id(), event.data());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn subscribe(&self, from: Position) -> Subscription {
+        if self.inner.is_closed() {
+            return Subscription::ended(closed());
+        }
+        Subscription::new(self.inner.engine.tail(), from)
+    }
+
+    /// The position of the newest durable event, [`Position::default()`] if there is none.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// # let counter = store.get::<Counter>("c-1").await?;
+    /// let done = counter.send(Add(5)).await?;
+    /// assert_eq!(store.head(), done.position);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn head(&self) -> Position {
+        Position::new(self.inner.engine.head())
+    }
+
+    /// The projection `P`, unless the store is shut down: the directory may be another store's by
+    /// now.
+    fn open_projection<P: Projection>(&self) -> io::Result<Arc<Mutex<Projecting<P>>>> {
+        let projection = self.inner.read_side.projection::<P>()?;
+        if self.inner.is_closed() {
+            return Err(closed());
+        }
+        Ok(projection)
+    }
+}
+
+/// Brings a projection up to date where that disturbs nobody.
+async fn catch_up<P: Projection>(projection: &Arc<Mutex<Projecting<P>>>) -> io::Result<()> {
+    let projection = projection.clone();
+    blocking(move || lock(&projection).catch_up().map(drop)).await
+}

@@ -1,0 +1,77 @@
+//! Tests of a domain, without a runtime and without a disk. Needs the cargo feature `testing`.
+//!
+//! ```toml
+//! [dev-dependencies]
+//! eventfold-es = { version = "0.3", features = ["testing"] }
+//! ```
+//!
+//! An aggregate is given its history, told a command, and asked what came of it:
+//!
+//! ```
+//! # use eventfold_es::prelude::*;
+//! # use serde::{Deserialize, Serialize};
+//! # #[derive(Debug, Clone, Default, Serialize, Deserialize, Aggregate)]
+//! # #[aggregate(commands(Withdraw), events(Deposited, Withdrawn), error = TooLittle)]
+//! # struct Account { balance: u64 }
+//! # #[derive(Debug, Clone, Serialize, Deserialize)] struct Withdraw(u64);
+//! # #[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)] struct Deposited { amount: u64 }
+//! # #[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)] struct Withdrawn { amount: u64 }
+//! # #[derive(Debug, thiserror::Error)]
+//! # #[error("only {balance} there")]
+//! # struct TooLittle { balance: u64 }
+//! # impl Decide<Withdraw> for Account {
+//! #     fn decide(&self, Withdraw(amount): Withdraw) -> Decision<Self> {
+//! #         if amount > self.balance { return Err(TooLittle { balance: self.balance }); }
+//! #         Ok(events![Withdrawn { amount }])
+//! #     }
+//! # }
+//! # impl Evolve<Deposited> for Account {
+//! #     fn evolve(&mut self, event: &Deposited) { self.balance += event.amount; }
+//! # }
+//! # impl Evolve<Withdrawn> for Account {
+//! #     fn evolve(&mut self, event: &Withdrawn) { self.balance -= event.amount; }
+//! # }
+//! use eventfold_es::testing;
+//!
+//! testing::given::<Account>(events![Deposited { amount: 5 }])
+//!     .when(Withdraw(3))
+//!     .then(events![Withdrawn { amount: 3 }])
+//!     .when(Withdraw(3))
+//!     .then_error(|error| error.balance == 2)
+//!     .then_state(|account| account.balance == 2);
+//! ```
+//!
+//! Projections and process managers are tested likewise, with [`projection`] and
+//! [`process_manager`]. [`event_history`] and [`state_history`] notice when the stored form of an
+//! event or a state changes.
+//!
+//! # What is checked besides
+//!
+//! Every test also checks what is easily forgotten, and what otherwise only a restarted program would
+//! find out, with its users' data:
+//!
+//! * every event comes back from its stored form as it was;
+//! * folding the events gives the same state as replaying them from their stored form;
+//! * the state comes back from its snapshot form, decides like before and goes on like before;
+//! * a command that is decided twice on the same state is answered the same.
+//!
+//! # When it fails
+//!
+//! It panics, at the line of the test that is not met, and shows what was expected and what came in
+//! stored form, a JSON line for each event. So nothing need be `PartialEq` or `Debug`. The lines are
+//! coloured if they go to a terminal and `NO_COLOR` is not set.
+
+mod diff;
+mod form;
+mod given;
+mod history;
+mod read_side;
+mod sample;
+mod state_history;
+
+pub use given::{Given, When, given};
+pub use history::{EventHistory, event_history};
+pub use read_side::{
+    ProcessManagerGiven, ProcessManagerWhen, ProjectionGiven, process_manager, projection,
+};
+pub use state_history::{StateHistory, state_history};

@@ -1,0 +1,209 @@
+//! Events and states as they are stored.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::diff::diff;
+use crate::aggregate::Aggregate;
+use crate::event::{
+    DecodeError, Decoded, DomainEvent, EncodeError, Meta, Recorded, SCHEMA_VERSION, StoredEvent,
+};
+
+/// 2026-01-01, when the events of tests begin to come about: a second apart.
+const BEGINNING: u64 = 1_767_225_600;
+
+/// An event in its stored form.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Form {
+    pub(super) name: String,
+    pub(super) version: u32,
+    pub(super) data: Value,
+}
+
+/// Whose an event is and where it stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) aggregate_type: &'a str,
+    pub(super) id: &'a str,
+    pub(super) version: u64,
+    pub(super) position: u64,
+}
+
+impl Form {
+    /// The form in which `A` stores `event`.
+    pub(super) fn of<A: Aggregate>(event: &A::DomainEvent) -> Result<Self, String> {
+        let mut data = Vec::new();
+        let name = A::encode_event(event, &mut data);
+        let version = A::event_version(event).unwrap_or(1);
+        Self::read(name.map(std::borrow::Cow::into_owned), version, &data)
+    }
+
+    /// The form in which an event of the set `E` is stored.
+    pub(super) fn of_event<E: DomainEvent>(event: &E) -> Result<Self, String> {
+        let mut data = Vec::new();
+        let name = event.encode(&mut data).map(|()| event.name().to_owned());
+        Self::read(name, event.schema_version(), &data)
+    }
+
+    fn read(name: Result<String, EncodeError>, version: u32, data: &[u8]) -> Result<Self, String> {
+        let name = name.map_err(|error| error.to_string())?;
+        let data = serde_json::from_slice(data)
+            .map_err(|error| format!("event `{name}` is not stored as JSON: {error}"))?;
+        Ok(Self {
+            name,
+            version,
+            data,
+        })
+    }
+
+    /// Whether both are the same, but for the order of what has none.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        (&self.name, self.version) == (&other.name, other.version) && alike(&self.data, &other.data)
+    }
+
+    /// As a line, without what only a store knows.
+    pub(super) fn line(&self) -> String {
+        let (name, data) = (json!(self.name), &self.data);
+        match self.version {
+            1 => format!(r#"{{"type":{name},"data":{data}}}"#),
+            version => {
+                format!(
+                    r#"{{"type":{name},"data":{data},"meta":{{"{SCHEMA_VERSION}":{version}}}}}"#
+                )
+            }
+        }
+    }
+
+    /// Hands the event on as a store would.
+    pub(super) fn stored<R>(&self, place: Place<'_>, take: impl FnOnce(StoredEvent<'_>) -> R) -> R {
+        let data = self.data.to_string();
+        let meta = (self.version > 1).then(|| json!({ SCHEMA_VERSION: self.version }));
+        let event_id = format!("event-{}", place.position);
+        let seconds = BEGINNING + place.position;
+        let record = Recorded {
+            aggregate_type: place.aggregate_type,
+            id: place.id,
+            version: place.version,
+            position: place.position,
+            ts: seconds,
+            ms: Some(seconds * 1000),
+            event_id: Some(&event_id),
+            actor: None,
+            meta: meta.as_ref().map_or(Meta::None, Meta::Value),
+        };
+        take(StoredEvent::new(&self.name, &data).with_record(&record))
+    }
+}
+
+/// The stored form of `event`, after it was seen to come back from there as it was.
+#[track_caller]
+pub(super) fn round_trip<A: Aggregate>(event: &A::DomainEvent, place: Place<'_>) -> Form {
+    let form = match Form::of::<A>(event) {
+        Ok(form) => form,
+        Err(error) => panic!("{error}"),
+    };
+    let back = comes_back(&form, &decode::<A>(&form, place), Form::of::<A>);
+    if let Err(message) = back {
+        panic!("{message}");
+    }
+    form
+}
+
+/// Reads an event as `A` does.
+pub(super) fn decode<A: Aggregate>(
+    form: &Form,
+    place: Place<'_>,
+) -> Result<Decoded<A::DomainEvent>, DecodeError> {
+    form.stored(place, A::decode_event)
+}
+
+/// Whether `read` is the one event that `form` was made of.
+pub(super) fn comes_back<E>(
+    form: &Form,
+    read: &Result<Decoded<E>, DecodeError>,
+    form_of: impl Fn(&E) -> Result<Form, String>,
+) -> Result<(), String> {
+    let title = format!(
+        "event `{}` does not come back from its stored form",
+        form.name
+    );
+    let line = form.line();
+    let events = read
+        .as_ref()
+        .map_err(|error| format!("{title}: {error}\n  {line}"))?;
+    let back: Result<Vec<Form>, String> = events.as_slice().iter().map(form_of).collect();
+    let back = back.map_err(|error| format!("{title}: {error}"))?;
+    match back.as_slice() {
+        [back] if back.is_like(form) => Ok(()),
+        back => Err(format!("{title}\n\n{}", diff(&[line], &lines(back)))),
+    }
+}
+
+/// Events, a line for each.
+pub(super) fn lines(forms: &[Form]) -> Vec<String> {
+    forms.iter().map(Form::line).collect()
+}
+
+/// Whether both are the same, where the elements of arrays may stand in any order: a `HashSet` has
+/// another one each time that it is read.
+pub(super) fn alike(a: &Value, b: &Value) -> bool {
+    a == b || sorted(a) == sorted(b)
+}
+
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Array(elements) => {
+            let mut elements: Vec<Value> = elements.iter().map(sorted).collect();
+            elements.sort_by_cached_key(Value::to_string);
+            Value::Array(elements)
+        }
+        Value::Object(members) => {
+            let sorted = |(key, value): (&String, &Value)| (key.clone(), sorted(value));
+            Value::Object(members.iter().map(sorted).collect())
+        }
+        value => value.clone(),
+    }
+}
+
+/// What `state` is in its saved form; `what` names it in an error.
+pub(super) fn saved<S: Serialize>(what: &str, state: &S) -> Result<(String, Value), String> {
+    let cannot = |error| format!("{what} cannot be saved as JSON: {error}");
+    let text = serde_json::to_string(state).map_err(cannot)?;
+    let value = serde_json::from_str(&text).map_err(cannot)?;
+    Ok((text, value))
+}
+
+/// `state`, saved and read back; the error is about the state called `what`.
+pub(super) fn restored<S: Serialize + DeserializeOwned>(
+    what: &str,
+    state: &S,
+) -> Result<S, String> {
+    let (text, value) = saved(what, state)?;
+    let back: S = serde_json::from_str(&text).map_err(|error| {
+        format!("{what} does not come back from its saved form: {error}\n  {text}")
+    })?;
+    let (_, again) = saved(what, &back)?;
+    same(
+        &format!("{what} does not come back from its saved form"),
+        &value,
+        &again,
+    )?;
+    Ok(back)
+}
+
+/// An error that begins with `title` if the states are not the same.
+pub(super) fn same(title: &str, expected: &Value, actual: &Value) -> Result<(), String> {
+    if alike(expected, actual) {
+        return Ok(());
+    }
+    Err(format!(
+        "{title}\n\n{}",
+        diff(&pretty(expected), &pretty(actual))
+    ))
+}
+
+/// JSON on several lines.
+pub(super) fn pretty(value: &Value) -> Vec<String> {
+    format!("{value:#}").lines().map(str::to_owned).collect()
+}

@@ -1,0 +1,431 @@
+//! Given, when, then: an aggregate.
+
+#![allow(
+    clippy::return_self_not_must_use,
+    reason = "a check may be the last thing that is said"
+)]
+
+use super::diff::{diff, listed};
+use super::form::{Form, Place, decode, lines, pretty, restored, round_trip, same, saved};
+use crate::aggregate::Aggregate;
+
+/// An aggregate after `events`, which [`events!`](crate::events) lists.
+///
+/// See the [module](crate::testing) for an example, and for what is checked besides.
+///
+/// # Panics
+///
+/// If an event does not come back from its stored form or leads to a state that does not come back
+/// from its snapshot form.
+///
+/// ```
+/// # use eventfold_es::{testing, __private::example::*};
+/// testing::given::<Counter>(vec![CounterEvent::Added { amount: 5 }])
+///     .then_state(|counter| counter.value == 5);
+/// ```
+#[track_caller]
+#[must_use]
+pub fn given<A: Aggregate>(events: Vec<A::DomainEvent>) -> Given<A> {
+    Given {
+        aggregate: Tested {
+            live: A::default(),
+            restored: A::default(),
+            replayed: A::default(),
+            version: 0,
+        },
+    }
+    .and(events)
+}
+
+/// An aggregate with a history, which can be told a command.
+#[derive(Debug)]
+pub struct Given<A> {
+    aggregate: Tested<A>,
+}
+
+/// What came of a command.
+#[derive(Debug)]
+pub struct When<A: Aggregate> {
+    aggregate: Tested<A>,
+    outcome: Result<Vec<Form>, A::Error>,
+    /// Whether the test has said that the command is to be refused.
+    is_refusal_expected: bool,
+}
+
+/// The same aggregate in three ways, which must not differ.
+#[derive(Debug)]
+struct Tested<A> {
+    /// Folded from the events as they were given and decided.
+    live: A,
+    /// Saved as a snapshot and read back after each command.
+    restored: A,
+    /// Folded from the events as they are read from their stored form.
+    replayed: A,
+    version: u64,
+}
+
+impl<A: Aggregate> Given<A> {
+    /// Further events.
+    ///
+    /// # Panics
+    ///
+    /// As [`given`].
+    ///
+    /// ```
+    /// # use eventfold_es::{testing, __private::example::*};
+    /// let five = testing::given::<Counter>(vec![CounterEvent::Added { amount: 5 }]);
+    /// five.and(vec![CounterEvent::Added { amount: 2 }])
+    ///     .then_state(|counter| counter.value == 7);
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn and(mut self, events: Vec<A::DomainEvent>) -> Self {
+        self.aggregate.take(&events);
+        self
+    }
+
+    /// A further event as an older program stored it: under that name, in that version, with that
+    /// payload.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be read, or as [`given`] does.
+    ///
+    /// ```
+    /// # use eventfold_es::{testing, __private::example::*};
+    /// testing::given::<Counter>(vec![])
+    ///     .and_stored("Added", 1, serde_json::json!({ "amount": 5 }))
+    ///     .then_state(|counter| counter.value == 5);
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn and_stored(mut self, name: &str, version: u32, data: serde_json::Value) -> Self {
+        let form = Form {
+            name: name.to_owned(),
+            version,
+            data,
+        };
+        let read = decode::<A>(&form, place::<A>(self.aggregate.version + 1));
+        match read {
+            Ok(events) => drop(self.aggregate.take(events.as_slice())),
+            Err(error) => panic!("{error}\n  {}", form.line()),
+        }
+        self
+    }
+
+    /// Tells the aggregate a command.
+    ///
+    /// # Panics
+    ///
+    /// If deciding it twice gives two answers, or if its events or the state do not come back from
+    /// their stored form.
+    ///
+    /// See the example of [the module](crate::testing).
+    #[track_caller]
+    #[must_use]
+    pub fn when<C: Into<A::Command> + Clone>(self, command: C) -> When<A> {
+        self.when_made(move || command.clone().into())
+    }
+
+    /// Tells the aggregate a command that is not `Clone`: the function makes it, as often as it is
+    /// decided.
+    ///
+    /// # Panics
+    ///
+    /// As [`when`](Self::when).
+    ///
+    /// ```
+    /// # use eventfold_es::{testing, __private::example::*};
+    /// testing::given::<Counter>(vec![])
+    ///     .when_made(|| Add(5))
+    ///     .then(vec![CounterEvent::Added { amount: 5 }]);
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn when_made(mut self, command: impl Fn() -> A::Command) -> When<A> {
+        let outcome = self.aggregate.decide(command);
+        When {
+            aggregate: self.aggregate,
+            outcome,
+            is_refusal_expected: false,
+        }
+    }
+
+    /// Checks the state.
+    ///
+    /// # Panics
+    ///
+    /// If `is_so` returns false. The state is shown.
+    ///
+    /// See the example of [`given`].
+    #[track_caller]
+    pub fn then_state(self, is_so: impl FnOnce(&A) -> bool) -> Self {
+        self.aggregate.check(is_so);
+        self
+    }
+}
+
+impl<A: Aggregate> When<A> {
+    /// The command was accepted and these events happened, in this order and no others.
+    ///
+    /// # Panics
+    ///
+    /// If it was refused, or other events happened. They are compared in their stored form, where a
+    /// `HashSet` has no order that could be expected: let an event hold a `BTreeSet`.
+    ///
+    /// See the example of [the module](crate::testing).
+    #[track_caller]
+    pub fn then(self, events: Vec<A::DomainEvent>) -> Self {
+        let expected: Result<Vec<Form>, String> = events.iter().map(Form::of::<A>).collect();
+        let expected = match expected {
+            Ok(expected) => lines(&expected),
+            Err(error) => panic!("what is expected cannot be stored: {error}"),
+        };
+        match &self.outcome {
+            Ok(events) if lines(events) == expected => {}
+            Ok(events) => panic!(
+                "other events happened than expected\n\n{}",
+                diff(&expected, &lines(events))
+            ),
+            Err(error) => panic!(
+                "the command was refused: {error}\n\nexpected were\n{}",
+                listed(&expected)
+            ),
+        }
+        self
+    }
+
+    /// The command was accepted and nothing happened.
+    ///
+    /// # Panics
+    ///
+    /// If it was refused, or something happened.
+    ///
+    /// ```
+    /// # use eventfold_es::{testing, prelude::*};
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Clone, Default, Serialize, Deserialize, Aggregate)]
+    /// # #[aggregate(commands(TurnOn), events(TurnedOn))]
+    /// # struct Light { on: bool }
+    /// # #[derive(Debug, Clone, Serialize, Deserialize)] struct TurnOn;
+    /// # #[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)] struct TurnedOn;
+    /// # impl Evolve<TurnedOn> for Light {
+    /// #     fn evolve(&mut self, _: &TurnedOn) { self.on = true; }
+    /// # }
+    /// # impl Decide<TurnOn> for Light {
+    /// #     fn decide(&self, _: TurnOn) -> Decision<Self> {
+    /// #         Ok(if self.on { events![] } else { events![TurnedOn] })
+    /// #     }
+    /// # }
+    /// testing::given::<Light>(events![TurnedOn]).when(TurnOn).then_nothing();
+    /// ```
+    #[track_caller]
+    pub fn then_nothing(self) -> Self {
+        self.then(Vec::new())
+    }
+
+    /// The command was refused, with an error for which `is_so` returns true.
+    ///
+    /// # Panics
+    ///
+    /// If it was accepted, or refused with another error.
+    ///
+    /// See the example of [the module](crate::testing).
+    #[track_caller]
+    pub fn then_error(mut self, is_so: impl FnOnce(&A::Error) -> bool) -> Self {
+        match &self.outcome {
+            Err(error) if is_so(error) => {}
+            Err(error) => {
+                panic!("the command was refused for another reason: {error}\n  {error:?}")
+            }
+            Ok(events) => panic!(
+                "the command was accepted, expected was a refusal; what happened:\n{}",
+                listed(&lines(events))
+            ),
+        }
+        self.is_refusal_expected = true;
+        self
+    }
+
+    /// Checks the state after the command.
+    ///
+    /// # Panics
+    ///
+    /// If `is_so` returns false, and the state is shown; or if the command was refused and no
+    /// [`then_error`](Self::then_error) expects that.
+    ///
+    /// See the example of [the module](crate::testing).
+    #[track_caller]
+    pub fn then_state(self, is_so: impl FnOnce(&A) -> bool) -> Self {
+        self.refuse_silence();
+        self.aggregate.check(is_so);
+        self
+    }
+
+    /// Tells the aggregate a further command.
+    ///
+    /// # Panics
+    ///
+    /// As [`Given::when`], or if the command before was refused and no
+    /// [`then_error`](Self::then_error) expects that.
+    ///
+    /// See the example of [the module](crate::testing).
+    #[track_caller]
+    #[must_use]
+    pub fn when<C: Into<A::Command> + Clone>(self, command: C) -> Self {
+        self.refuse_silence();
+        let aggregate = self.aggregate;
+        Given { aggregate }.when(command)
+    }
+
+    /// Tells the aggregate a further command, made by a function as for [`Given::when_made`].
+    ///
+    /// # Panics
+    ///
+    /// As [`when`](Self::when).
+    ///
+    /// ```
+    /// # use eventfold_es::{testing, __private::example::*};
+    /// testing::given::<Counter>(vec![])
+    ///     .when(Add(5))
+    ///     .when_made(|| Add(2))
+    ///     .then_state(|counter| counter.value == 7);
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn when_made(self, command: impl Fn() -> A::Command) -> Self {
+        self.refuse_silence();
+        let aggregate = self.aggregate;
+        Given { aggregate }.when_made(command)
+    }
+
+    /// A refusal that the test does not speak of is none that it expects.
+    #[track_caller]
+    fn refuse_silence(&self) {
+        if let Err(error) = &self.outcome
+            && !self.is_refusal_expected
+        {
+            panic!(
+                "the command before was refused: {error}\n\n`then_error` says that this is expected"
+            );
+        }
+    }
+}
+
+impl<A: Aggregate> Tested<A> {
+    /// Folds `events`, which were stored or will be, into the aggregate.
+    #[track_caller]
+    fn take(&mut self, events: &[A::DomainEvent]) -> Vec<Form> {
+        let mut forms = Vec::new();
+        for event in events {
+            self.version += 1;
+            let place = place::<A>(self.version);
+            let form = round_trip::<A>(event, place);
+            apply(&mut self.live, event);
+            apply(&mut self.restored, event);
+            // It was read before.
+            for event in decode::<A>(&form, place).into_iter().flatten() {
+                apply(&mut self.replayed, &event);
+            }
+            forms.push(form);
+        }
+        if let Err(message) = self.compare() {
+            panic!("{message}");
+        }
+        forms
+    }
+
+    fn compare(&mut self) -> Result<(), String> {
+        let (_, live) = saved("the state", &self.live)?;
+        let (_, replayed) = saved("the state", &self.replayed)?;
+        same(
+            "events that are read from their stored form lead to another state",
+            &live,
+            &replayed,
+        )?;
+        let (_, gone_on) = saved("the state", &self.restored)?;
+        same(
+            "a state that is read from its snapshot form goes on to another state",
+            &live,
+            &gone_on,
+        )?;
+        self.restored = restored("the state", &self.live)?;
+        Ok(())
+    }
+
+    /// Decides a command, and folds its events.
+    #[track_caller]
+    fn decide(&mut self, command: impl Fn() -> A::Command) -> Result<Vec<Form>, A::Error> {
+        let outcome = self.live.handle(command());
+        let answer = Answer::of::<A>(&outcome);
+        let again = Answer::of::<A>(&self.live.handle(command()));
+        assert!(
+            answer.is_like(&again),
+            "the same command on the same state has two answers; deciding must depend on nothing \
+             else\n\n{}",
+            diff(&answer.lines(), &again.lines())
+        );
+        let restored = Answer::of::<A>(&self.restored.handle(command()));
+        assert!(
+            answer.is_like(&restored),
+            "a state that is read from its snapshot form decides otherwise; it lacks what was not \
+             saved\n\n{}",
+            diff(&answer.lines(), &restored.lines())
+        );
+        match outcome {
+            Ok(events) => Ok(self.take(&events)),
+            Err(error) => Err(error),
+        }
+    }
+
+    #[track_caller]
+    fn check(&self, is_so: impl FnOnce(&A) -> bool) {
+        if !is_so(&self.live) {
+            let state = match saved("the state", &self.live) {
+                Ok((_, state)) => listed(&pretty(&state)),
+                Err(error) => error,
+            };
+            panic!("the state is not as expected:\n{state}");
+        }
+    }
+}
+
+fn apply<A: Aggregate>(state: &mut A, event: &A::DomainEvent) {
+    *state = std::mem::take(state).apply(event);
+}
+
+fn place<A: Aggregate>(version: u64) -> Place<'static> {
+    Place {
+        aggregate_type: A::AGGREGATE_TYPE,
+        id: "tested",
+        version,
+        position: version,
+    }
+}
+
+/// What a decision says, in a form that can be compared.
+struct Answer(Result<Vec<Form>, String>);
+
+impl Answer {
+    fn of<A: Aggregate>(outcome: &Result<Vec<A::DomainEvent>, A::Error>) -> Self {
+        Self(match outcome {
+            Ok(events) => events.iter().map(Form::of::<A>).collect(),
+            Err(error) => Err(format!("refused: {error}")),
+        })
+    }
+
+    fn is_like(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Ok(a), Ok(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.is_like(b)),
+            (Err(a), Err(b)) => a == b,
+            _ => false,
+        }
+    }
+
+    fn lines(&self) -> Vec<String> {
+        match &self.0 {
+            Ok(forms) => lines(forms),
+            Err(error) => vec![error.clone()],
+        }
+    }
+}

@@ -1,0 +1,407 @@
+//! Given and then: projections and process managers.
+
+#![allow(
+    clippy::return_self_not_must_use,
+    reason = "a check may be the last thing that is said"
+)]
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::diff::{diff, listed};
+use super::form::{Form, Place, alike, pretty, restored, round_trip, same, saved};
+use crate::aggregate::Aggregate;
+use crate::command::CommandEnvelope;
+use crate::event::StoredEvent;
+use crate::process_manager::{Outbox, ProcessManager};
+use crate::projection::Projection;
+use crate::read_side::Order;
+
+/// A projection that has seen no event yet.
+///
+/// Its state is also saved and read back after every event, and both must go on alike.
+///
+/// ```
+/// use eventfold_es::testing;
+///
+/// # use eventfold_es::__private::example::*;
+/// testing::projection::<Total>()
+///     .given::<Counter>("c-1", vec![CounterEvent::Added { amount: 5 }])
+///     .given::<Counter>("c-2", vec![CounterEvent::Added { amount: 2 }])
+///     .then_state(|total| total.value == 7);
+/// ```
+#[must_use]
+pub fn projection<P: Projection>() -> ProjectionGiven<P> {
+    ProjectionGiven {
+        live: P::default(),
+        restored: P::default(),
+        journal: Journal::default(),
+    }
+}
+
+/// A projection with the events that it has seen. Made by [`projection`].
+#[derive(Debug)]
+pub struct ProjectionGiven<P> {
+    live: P,
+    restored: P,
+    journal: Journal,
+}
+
+impl<P: Projection> ProjectionGiven<P> {
+    /// Further events, of the aggregate `id`, in the order of the store.
+    ///
+    /// # Panics
+    ///
+    /// If the projection does not subscribe to the aggregate, cannot read an event, or has a state
+    /// that does not come back from its saved form or goes on otherwise from there.
+    ///
+    /// See the example of [`projection`].
+    #[track_caller]
+    #[must_use]
+    pub fn given<A: Aggregate>(mut self, id: &str, events: Vec<A::DomainEvent>) -> Self {
+        check_subscribed::<A>(P::NAME, self.live.subscriptions());
+        for event in &events {
+            let told = self.journal.next::<A>(id, event);
+            let (live, other) = (&mut self.live, &mut self.restored);
+            let applied = told.stored(|stored| {
+                live.apply_stored(stored)?;
+                other.apply_stored(stored)
+            });
+            if let Err(error) = applied {
+                panic!("`{}` cannot read an event: {error}", P::NAME);
+            }
+            match gone_on(P::NAME, live, other) {
+                Ok(restored) => self.restored = restored,
+                Err(message) => panic!("{message}"),
+            }
+        }
+        self
+    }
+
+    /// Checks the state.
+    ///
+    /// # Panics
+    ///
+    /// If `is_so` returns false. The state is shown.
+    ///
+    /// See the example of [`projection`].
+    #[track_caller]
+    pub fn then_state(self, is_so: impl FnOnce(&P) -> bool) -> Self {
+        check(&self.live, is_so);
+        self
+    }
+}
+
+/// A process manager that has seen no event yet.
+///
+/// Each event is also reacted to by a copy that was saved and read back before, which must send the
+/// same.
+///
+/// ```
+/// use eventfold_es::testing;
+///
+/// # use eventfold_es::__private::example::*;
+/// testing::process_manager::<Forward>()
+///     .given::<Counter>("c-1", vec![CounterEvent::Added { amount: 2 }])
+///     .when::<Counter>("c-1", CounterEvent::Added { amount: 5 })
+///     .then(|out| out.send::<Counter>("all", Add(5)))
+///     .when::<Counter>("all", CounterEvent::Added { amount: 5 })
+///     .then_nothing();
+/// ```
+#[must_use]
+pub fn process_manager<M: ProcessManager>() -> ProcessManagerGiven<M> {
+    ProcessManagerGiven {
+        live: M::default(),
+        restored: M::default(),
+        journal: Journal::default(),
+    }
+}
+
+/// A process manager with the events that it has seen. Made by [`process_manager`].
+#[derive(Debug)]
+pub struct ProcessManagerGiven<M> {
+    live: M,
+    restored: M,
+    journal: Journal,
+}
+
+/// What a process manager did at an event.
+#[derive(Debug)]
+pub struct ProcessManagerWhen<M> {
+    given: ProcessManagerGiven<M>,
+    told: Told,
+    sent: Vec<Value>,
+}
+
+impl<M: ProcessManager> ProcessManagerGiven<M> {
+    /// Events that it has seen already, of the aggregate `id`. What it sent at them is not looked at.
+    ///
+    /// # Panics
+    ///
+    /// As [`when`](Self::when).
+    ///
+    /// See the example of [`process_manager`].
+    #[track_caller]
+    #[must_use]
+    pub fn given<A: Aggregate>(mut self, id: &str, events: Vec<A::DomainEvent>) -> Self {
+        for event in events {
+            self = self.when::<A>(id, event).given;
+        }
+        self
+    }
+
+    /// Lets it react to an event of the aggregate `id`.
+    ///
+    /// # Panics
+    ///
+    /// If it does not subscribe to the aggregate, cannot read the event, or has a state that does not
+    /// come back from its saved form or goes on otherwise from there.
+    ///
+    /// See the example of [`process_manager`].
+    #[track_caller]
+    #[must_use]
+    pub fn when<A: Aggregate>(
+        mut self,
+        id: &str,
+        event: impl Into<A::DomainEvent>,
+    ) -> ProcessManagerWhen<M> {
+        check_subscribed::<A>(M::NAME, self.live.subscriptions());
+        let told = self.journal.next::<A>(id, &event.into());
+        let (live, other) = (&mut self.live, &mut self.restored);
+        let (sent, by_restored) = match (react(live, &told), react(other, &told)) {
+            (Ok(sent), Ok(by_restored)) => (sent, by_restored),
+            (Err(error), _) | (_, Err(error)) => {
+                panic!("`{}` cannot react to an event: {error}", M::NAME)
+            }
+        };
+        assert!(
+            sent.len() == by_restored.len()
+                && sent.iter().zip(&by_restored).all(|(a, b)| alike(a, b)),
+            "`{}` reacts otherwise once its state is saved and read back\n\n{}",
+            M::NAME,
+            diff(&lines(&sent), &lines(&by_restored))
+        );
+        match gone_on(M::NAME, live, other) {
+            Ok(restored) => self.restored = restored,
+            Err(message) => panic!("{message}"),
+        }
+        ProcessManagerWhen {
+            given: self,
+            told,
+            sent,
+        }
+    }
+
+    /// Checks the state.
+    ///
+    /// # Panics
+    ///
+    /// If `is_so` returns false. The state is shown.
+    ///
+    /// ```
+    /// # use eventfold_es::{testing, __private::example::*};
+    /// testing::process_manager::<Forward>().then_state(|forward| *forward == Forward);
+    /// ```
+    #[track_caller]
+    pub fn then_state(self, is_so: impl FnOnce(&M) -> bool) -> Self {
+        check(&self.live, is_so);
+        self
+    }
+}
+
+impl<M: ProcessManager> ProcessManagerWhen<M> {
+    /// It did what `expected` does with an outbox of its own: the same commands, timers and
+    /// cancellations, in that order and no others.
+    ///
+    /// # Panics
+    ///
+    /// If it did something else. The commands are compared in their stored form.
+    ///
+    /// See the example of [`process_manager`].
+    #[track_caller]
+    pub fn then(self, expected: impl FnOnce(&mut Outbox<'_>)) -> Self {
+        let expected = self.told.stored(|stored| {
+            let mut out = Outbox::new(M::NAME, stored.record());
+            expected(&mut out);
+            sent(out)
+        });
+        match expected {
+            Ok(expected) if expected == self.sent => {}
+            Ok(expected) => panic!(
+                "`{}` did something else than expected\n\n{}",
+                M::NAME,
+                diff(&lines(&expected), &lines(&self.sent))
+            ),
+            Err(error) => panic!("what is expected cannot be sent: {error}"),
+        }
+        self
+    }
+
+    /// It sent nothing.
+    ///
+    /// # Panics
+    ///
+    /// If it sent something.
+    ///
+    /// See the example of [`process_manager`].
+    #[track_caller]
+    pub fn then_nothing(self) -> Self {
+        self.then(|_| {})
+    }
+
+    /// Checks the state after the event.
+    ///
+    /// # Panics
+    ///
+    /// If `is_so` returns false. The state is shown.
+    ///
+    /// See the example of [`ProcessManagerGiven::then_state`].
+    #[track_caller]
+    pub fn then_state(self, is_so: impl FnOnce(&M) -> bool) -> Self {
+        check(&self.given.live, is_so);
+        self
+    }
+
+    /// Lets it react to a further event.
+    ///
+    /// # Panics
+    ///
+    /// As [`ProcessManagerGiven::when`].
+    ///
+    /// See the example of [`process_manager`].
+    #[track_caller]
+    #[must_use]
+    pub fn when<A: Aggregate>(self, id: &str, event: impl Into<A::DomainEvent>) -> Self {
+        self.given.when::<A>(id, event)
+    }
+}
+
+/// The order of events over all streams.
+#[derive(Debug, Default)]
+struct Journal {
+    position: u64,
+    /// By type and id.
+    versions: HashMap<(&'static str, String), u64>,
+}
+
+/// An event of a [`Journal`].
+#[derive(Debug)]
+struct Told {
+    form: Form,
+    aggregate_type: &'static str,
+    id: String,
+    version: u64,
+    position: u64,
+}
+
+impl Journal {
+    /// `event` as the next one of the aggregate `id`.
+    #[track_caller]
+    fn next<A: Aggregate>(&mut self, id: &str, event: &A::DomainEvent) -> Told {
+        self.position += 1;
+        let key = (A::AGGREGATE_TYPE, id.to_owned());
+        let version = self.versions.entry(key).or_default();
+        *version += 1;
+        let place = Place {
+            aggregate_type: A::AGGREGATE_TYPE,
+            id,
+            version: *version,
+            position: self.position,
+        };
+        Told {
+            form: round_trip::<A>(event, place),
+            aggregate_type: A::AGGREGATE_TYPE,
+            id: id.to_owned(),
+            version: *version,
+            position: self.position,
+        }
+    }
+}
+
+impl Told {
+    /// Hands the event on as a store would.
+    fn stored<R>(&self, take: impl FnOnce(StoredEvent<'_>) -> R) -> R {
+        let place = Place {
+            aggregate_type: self.aggregate_type,
+            id: &self.id,
+            version: self.version,
+            position: self.position,
+        };
+        self.form.stored(place, take)
+    }
+}
+
+/// What `manager` sends at an event.
+fn react<M: ProcessManager>(manager: &mut M, event: &Told) -> Result<Vec<Value>, String> {
+    event.stored(|stored| {
+        let mut out = Outbox::new(M::NAME, stored.record());
+        manager
+            .react_stored(stored, &mut out)
+            .map_err(|error| error.to_string())?;
+        sent(out)
+    })
+}
+
+/// What an outbox holds: each command, timer and cancellation in its stored form.
+fn sent(out: Outbox<'_>) -> Result<Vec<Value>, String> {
+    let orders = out.finish().map_err(|error| error.to_string())?;
+    let stored = |order: Order| {
+        Ok(match order {
+            Order::Send(envelope) => command(&envelope)?,
+            Order::Schedule(key, timer) => json!({
+                "schedule": key,
+                "due": timer.due,
+                "command": command(&timer.envelope)?,
+            }),
+            Order::Cancel(key) => json!({ "cancel": key }),
+        })
+    };
+    orders.into_iter().map(stored).collect()
+}
+
+fn command(envelope: &CommandEnvelope) -> Result<Value, String> {
+    let mut stored = serde_json::to_value(envelope).map_err(|error| error.to_string())?;
+    if let Some(context) = stored["context"].as_object_mut() {
+        context.retain(|_, value| !value.is_null());
+    }
+    Ok(stored)
+}
+
+/// A line for each command.
+fn lines(commands: &[Value]) -> Vec<String> {
+    commands.iter().map(Value::to_string).collect()
+}
+
+#[track_caller]
+fn check_subscribed<A: Aggregate>(name: &str, subscriptions: &[&str]) {
+    assert!(
+        subscriptions.contains(&A::AGGREGATE_TYPE),
+        "`{name}` does not subscribe to `{}`, so it never sees its events",
+        A::AGGREGATE_TYPE
+    );
+}
+
+/// A copy of `live` by way of its saved form, unless `other`, which was such a copy before the last
+/// event, went on otherwise.
+fn gone_on<S: Serialize + DeserializeOwned>(name: &str, live: &S, other: &S) -> Result<S, String> {
+    let what = format!("the state of `{name}`");
+    let (_, expected) = saved(&what, live)?;
+    let (_, actual) = saved(&what, other)?;
+    let title = format!("{what}, saved and read back, goes on to another state");
+    same(&title, &expected, &actual)?;
+    restored(&what, live)
+}
+
+#[track_caller]
+fn check<S: Serialize>(state: &S, is_so: impl FnOnce(&S) -> bool) {
+    if !is_so(state) {
+        let state = match saved("the state", state) {
+            Ok((_, state)) => listed(&pretty(&state)),
+            Err(error) => error,
+        };
+        panic!("the state is not as expected:\n{state}");
+    }
+}

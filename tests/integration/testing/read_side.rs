@@ -1,0 +1,141 @@
+//! The kit for projections and process managers.
+
+use eventfold_es::__private::example::{Add, Counter, CounterEvent, Forward, Total};
+use eventfold_es::testing::{process_manager, projection};
+use eventfold_es::{CommandContext, CommandEnvelope, ProcessManager, Projection};
+use serde::{Deserialize, Serialize};
+
+use super::{Account, AccountEvent, Deposited, fails, failure};
+
+fn added(amount: u64) -> CounterEvent {
+    CounterEvent::Added { amount }
+}
+
+#[test]
+fn a_projection_and_a_process_manager_as_expected_pass() {
+    projection::<Total>()
+        .then_state(|total| total.value == 0)
+        .given::<Counter>("c-1", vec![added(5), added(1)])
+        .given::<Counter>("c-2", vec![added(2)])
+        .then_state(|total| total.value == 8);
+    process_manager::<Forward>()
+        .given::<Counter>("c-1", vec![added(1)])
+        .when::<Counter>("c-2", added(2))
+        .then(|out| out.send::<Counter>("all", Add(2)))
+        .then_state(|_| true)
+        .when::<Counter>("all", added(2))
+        .then_nothing();
+}
+
+#[test]
+fn a_state_that_is_not_as_expected_is_shown() {
+    let five = || projection::<Total>().given::<Counter>("c-1", vec![added(5)]);
+    fails(
+        || five().then_state(|total| total.value == 4),
+        &["\"value\": 5"],
+    );
+    let (_, place) = failure(|| five().then_state(|total| total.value == 4));
+    assert!(place.starts_with(file!()), "{place}");
+}
+
+#[test]
+fn an_aggregate_that_is_not_subscribed_to_is_a_mistake() {
+    let deposited = || vec![AccountEvent::from(Deposited { amount: 1 })];
+    let text = "does not subscribe to `account`";
+    fails(
+        || projection::<Total>().given::<Account>("a", deposited()),
+        &["`total`", text],
+    );
+    fails(
+        || process_manager::<Forward>().given::<Account>("a", deposited()),
+        &["`forward`", text],
+    );
+}
+
+#[test]
+fn other_commands_are_shown_in_stored_form_at_the_line_of_the_test() {
+    let line = line!() + 4;
+    let (text, place) = failure(|| {
+        process_manager::<Forward>()
+            .when::<Counter>("c-1", added(2))
+            .then(|out| out.send::<Counter>("all", Add(3)))
+    });
+    assert_eq!(place, format!("{}:{line}", file!()));
+    assert!(
+        text.contains("`forward` did something else than expected"),
+        "{text}"
+    );
+    let minus = text.lines().find(|line| line.starts_with("- {")).unwrap();
+    let plus = text.lines().find(|line| line.starts_with("+ {")).unwrap();
+    assert!(
+        minus.contains(r#""command":3"#) && plus.contains(r#""command":2"#),
+        "{text}"
+    );
+    // The id of the event, which it would have in a store, shows that it was filled in alike.
+    assert!(plus.contains(r#""causation_id":"event-1""#), "{text}");
+    fails(
+        || {
+            process_manager::<Forward>()
+                .when::<Counter>("c", added(2))
+                .then_nothing()
+        },
+        &[r#"+ {"aggregate_type":"counter""#],
+    );
+}
+
+/// Counts in a part of its state that is not saved.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Forgetful {
+    #[serde(skip)]
+    unsaved: u64,
+    saved: u64,
+}
+
+impl Projection for Forgetful {
+    const NAME: &'static str = "forgetful";
+
+    fn subscriptions(&self) -> &'static [&'static str] {
+        &["counter"]
+    }
+
+    fn apply(&mut self, _: &str, _: &str, _: &eventfold::Event) {
+        self.unsaved += 1;
+        self.saved = self.unsaved;
+    }
+}
+
+impl ProcessManager for Forgetful {
+    const NAME: &'static str = "forgetful";
+
+    fn subscriptions(&self) -> &'static [&'static str] {
+        &["counter"]
+    }
+
+    fn react(&mut self, _: &str, _: &str, _: &eventfold::Event) -> Vec<CommandEnvelope> {
+        self.unsaved += 1;
+        vec![CommandEnvelope {
+            aggregate_type: "counter".to_owned(),
+            instance_id: "all".to_owned(),
+            command: self.unsaved.into(),
+            context: CommandContext::default(),
+        }]
+    }
+}
+
+#[test]
+fn what_is_not_saved_is_noticed_at_the_next_event() {
+    fails(
+        || projection::<Forgetful>().given::<Counter>("c", vec![added(1), added(1)]),
+        &[
+            "the state of `forgetful`, saved and read back, goes on to another state",
+            "\"saved\": 2",
+        ],
+    );
+    fails(
+        || process_manager::<Forgetful>().given::<Counter>("c", vec![added(1), added(1)]),
+        &[
+            "`forgetful` reacts otherwise once its state is saved and read back",
+            r#"+ {"aggregate_type""#,
+        ],
+    );
+}

@@ -1,0 +1,10 @@
+use eventfold_es::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
+#[event(retired("Suspended"))]
+struct Deposited {
+    cents: u64,
+}
+
+fn main() {}

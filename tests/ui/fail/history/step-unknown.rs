@@ -1,0 +1,10 @@
+use eventfold_es::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
+#[event(version = 2, upcast(1 = v1_to_v2))]
+struct Deposited {
+    cents: u64,
+}
+
+fn main() {}

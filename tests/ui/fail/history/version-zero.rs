@@ -1,0 +1,10 @@
+use eventfold_es::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
+#[event(version = 0)]
+struct Deposited {
+    cents: u64,
+}
+
+fn main() {}

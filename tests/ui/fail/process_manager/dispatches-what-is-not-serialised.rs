@@ -1,0 +1,47 @@
+use eventfold_es::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Default, Serialize, Deserialize, ProcessManager)]
+#[process_manager(aggregates(Account), dispatches(Letter))]
+struct Welcome;
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Aggregate)]
+#[aggregate(commands(), events(Opened))]
+struct Account;
+
+#[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
+struct Opened;
+
+impl Evolve<Opened> for Account {
+    fn evolve(&mut self, _: &Opened) {}
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Aggregate)]
+#[aggregate(commands(Send), event = LetterEvent, command_enum(derive(Debug)))]
+struct Letter;
+
+#[derive(Debug)]
+struct Send;
+
+#[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
+enum LetterEvent {
+    Sent,
+}
+
+impl Decide<Send> for Letter {
+    fn decide(&self, _: Send) -> Decision<Self> {
+        Ok(events![LetterEvent::Sent])
+    }
+}
+
+impl Evolve<LetterEvent> for Letter {
+    fn evolve(&mut self, _: &LetterEvent) {}
+}
+
+impl React<Account> for Welcome {
+    fn react_to(&mut self, _: &AccountEvent, _: &Recorded<'_>, _: &mut Outbox<'_>) {}
+}
+
+fn main() {
+    let _ = AggregateStore::builder("data").process_manager::<Welcome>();
+}

@@ -1,0 +1,19 @@
+use eventfold_es::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Projection)]
+#[projection(aggregates(Account))]
+struct Opens<T>(T);
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Aggregate)]
+#[aggregate(commands(), events(Opened))]
+struct Account;
+
+#[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
+struct Opened;
+
+impl Evolve<Opened> for Account {
+    fn evolve(&mut self, _: &Opened) {}
+}
+
+fn main() {}
