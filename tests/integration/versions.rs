@@ -13,6 +13,7 @@ use eventfold_es::{
     DecodeError, InjectOptions, Recorded, StateError, StoredEvent, reducer, to_eventfold_event,
 };
 use proptest::prelude::*;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::support::{fast_temp_dir, open, temp_dir};
@@ -134,6 +135,45 @@ async fn a_version_is_stored_above_1_only_and_for_each_event() {
     );
     let meta = json!({ "correlation_id": "r-1", "schema_version": 4 });
     assert_eq!(event.unwrap().meta, Some(meta));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_event_of_a_command_has_its_own_version() {
+    #[derive(Debug, Clone, Default, Serialize, Deserialize, Aggregate)]
+    #[aggregate(name = "wallet", commands(Fill), events(Thanked, CoinsCounted))]
+    struct Mixed(u64);
+    #[derive(Debug, Clone, Serialize, Deserialize)]
+    struct Fill;
+    #[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
+    #[event(version = 2, upcast(1 = CoinsCounted))]
+    struct CoinsCounted(u64);
+    impl Decide<Fill> for Mixed {
+        fn decide(&self, _: Fill) -> Decision<Self> {
+            Ok(events![Thanked, CoinsCounted(2), Thanked, CoinsCounted(3)])
+        }
+    }
+    impl Evolve<Thanked> for Mixed {
+        fn evolve(&mut self, _: &Thanked) {}
+    }
+    impl Evolve<CoinsCounted> for Mixed {
+        fn evolve(&mut self, event: &CoinsCounted) {
+            self.0 += event.0;
+        }
+    }
+    let dir = temp_dir();
+    let store = open(&dir).await;
+    let mixed = store.get::<Mixed>("a").await.unwrap();
+    let context = CommandContext::default().with_metadata(json!({ "ip": "::1" }));
+    mixed.send_with(Fill, context).await.unwrap();
+    let events = store.read_events("wallet", "a").await.unwrap();
+    let meta: Vec<Value> = events.into_iter().filter_map(|event| event.meta).collect();
+    let (one, two) = (
+        json!({ "ip": "::1" }),
+        json!({ "ip": "::1", "schema_version": 2 }),
+    );
+    assert_eq!(meta, [one.clone(), two.clone(), one, two]);
+    store.shutdown().await.unwrap();
+    assert_eq!(load::<Mixed>(&dir).await.unwrap().0.0, 5);
 }
 
 #[tokio::test(flavor = "multi_thread")]
