@@ -232,7 +232,7 @@ fn main() -> ExitCode {
             println!("skipped: valgrind, which counts instructions, is not installed");
             return ExitCode::SUCCESS;
         };
-        lines.push_str(&format!("{} {count}\n", path.name));
+        lines.extend([path.name, " ", &count.to_string(), "\n"]);
         let before = recorded(path.name).unwrap_or_default();
         #[allow(clippy::cast_precision_loss)]
         let ratio = count as f64 / before as f64;

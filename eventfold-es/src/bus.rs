@@ -9,8 +9,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::aggregate::Aggregate;
-use crate::command::CommandContext;
+use crate::command::{CommandContext, CommandEnvelope};
 use crate::error::DispatchError;
+use crate::read_side;
 use crate::store::AggregateStore;
 
 /// Sends commands to the aggregate type that takes them, found by the command's Rust type.
@@ -157,6 +158,47 @@ impl CommandBus {
             .to
             .dispatch(&self.store, instance_id, Box::new(cmd), ctx)
             .await
+    }
+}
+
+impl CommandBus {
+    /// Sends a command that is JSON to its aggregate, and waits until its events are durable. It is
+    /// for commands that come from elsewhere, a queue or a request for example.
+    ///
+    /// It goes to the aggregate types that the store knows by
+    /// [`AggregateStoreBuilder::aggregate_type`](crate::AggregateStoreBuilder::aggregate_type), as
+    /// those of process managers do; [`register`](Self::register) is not needed.
+    ///
+    /// # Errors
+    ///
+    /// * [`DispatchError::UnknownAggregateType`]: the store was not told of that type;
+    /// * [`DispatchError::Deserialization`]: the JSON is not a command of the aggregate;
+    /// * [`DispatchError::Io`]: the aggregate cannot be had, see [`AggregateStore::get`];
+    /// * [`DispatchError::Execution`]: the command did not succeed; the
+    ///   [`ExecuteError`](crate::ExecuteError) is in it.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path();
+    /// let store = AggregateStore::builder(path).aggregate_type::<Counter>().open().await?;
+    /// let bus = CommandBus::new(store.clone());
+    /// bus.dispatch_envelope(CommandEnvelope {
+    ///     aggregate_type: "counter".to_owned(),
+    ///     instance_id: "c-1".to_owned(),
+    ///     command: serde_json::json!(5), // an `Add(5)`
+    ///     context: CommandContext::default(),
+    /// })
+    /// .await?;
+    /// assert_eq!(store.get::<Counter>("c-1").await?.state().await?.value, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn dispatch_envelope(&self, envelope: CommandEnvelope) -> Result<(), DispatchError> {
+        let sent = read_side::send(&self.store, envelope).await;
+        sent.map_err(|failed| failed.error)
     }
 }
 

@@ -20,12 +20,14 @@ mod committer;
 #[cfg(test)]
 mod crash;
 pub(crate) mod disk;
+mod ends;
 mod files;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
 mod journal;
 mod line;
 mod load;
+mod loader;
 pub(crate) mod lock;
 mod migrate;
 mod open;
@@ -50,12 +52,14 @@ pub(crate) use stream::{Behind, Stream, StreamEnd};
 pub(crate) use tail::Tail;
 pub(crate) use upkeep::{Job, Resident, Upkeeper};
 
+use crate::clock::Clock;
 use crate::layout::{RawNames, StreamLayout};
 use crate::stream::StreamId;
 use commit::Request;
 use committer::Committer;
 use disk::OpenDir;
 use journal::Index;
+use loader::Loader;
 use lock::DirLock;
 use shared::Shared;
 use stream::Streams;
@@ -64,8 +68,6 @@ use upkeep::Upkeep;
 
 /// How many KiB of events may wait for the committer.
 const ROOM: u32 = 64 * 1024;
-/// How many streams are loaded at the same time.
-const LOADS: usize = 4;
 
 /// An open store's storage.
 #[derive(Debug)]
@@ -77,7 +79,7 @@ pub(crate) struct Engine {
     lagging: Arc<Lagging>,
     requests: Sender<Request>,
     room: Arc<Semaphore>,
-    loads: Semaphore,
+    loader: Arc<Loader>,
     keeper: Upkeeper,
     ended: watch::Receiver<bool>,
     /// The directory, in the one form that names it.
@@ -86,6 +88,7 @@ pub(crate) struct Engine {
     announced: AtomicBool,
     /// Set by the first `close`.
     closing: AtomicBool,
+    clock: Clock,
 }
 
 /// A stream and what its end is, read by an activation that holds the turn.
@@ -98,7 +101,7 @@ impl Engine {
     /// Opens the store in `base`, which is created if need be. `extra` are streams at places of
     /// their own. Blocks on the disk, and on a store in this process that is about to release the
     /// directory.
-    pub(crate) fn open(base: &Path, extra: RawNames) -> io::Result<Arc<Self>> {
+    pub(crate) fn open(base: &Path, extra: RawNames, clock: Clock) -> io::Result<Arc<Self>> {
         let base = &std::path::absolute(base).map_err(|e| disk::at("open", base, &e))?;
         disk::create_private_dir(base)?;
         let lock = DirLock::take(base)?;
@@ -106,13 +109,14 @@ impl Engine {
         let base = OpenDir::new(base)?;
         let opened = open::open(&base, extra)?;
 
-        let upkeep = Upkeep::start(base, opened.journal.dir())?;
+        let ends = opened.streams.ends().clone();
+        let upkeep = Upkeep::start(base, opened.journal.dir(), ends)?;
         let keeper = upkeep.keeper();
         let shared = Shared::new(opened.journal.end().position);
         let index = opened.journal.index();
         let (requests, queue) = channel();
         let (end, ended) = watch::channel(false);
-        let lagging = Arc::<Lagging>::default();
+        let lagging = Arc::new(Lagging::new(opened.refused));
         let committer = Committer::new(
             shared.clone(),
             queue,
@@ -135,12 +139,13 @@ impl Engine {
             lagging,
             requests,
             room: Arc::new(Semaphore::new(ROOM as usize)),
-            loads: Semaphore::new(LOADS),
+            loader: Arc::default(),
             keeper,
             ended,
             lock_key,
             announced: AtomicBool::new(false),
             closing: AtomicBool::new(false),
+            clock,
         }))
     }
 
@@ -171,6 +176,10 @@ impl Engine {
     /// The position of the newest durable event.
     pub(crate) fn head(&self) -> u64 {
         self.shared.head()
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// Reads the journal from behind position `after`.
@@ -254,9 +263,12 @@ impl Engine {
         }
     }
 
-    /// Waits for a place among the few that load.
-    pub(crate) async fn load_permit(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
-        self.loads.acquire().await.ok()
+    /// Runs what reads a stream, among the few that do so at the same time.
+    pub(crate) async fn load<T: Send + 'static>(
+        &self,
+        read: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        self.loader.run(read).await
     }
 
     /// Ends a load: enters what other programs appended into the journal, and opens an epoch.
@@ -322,8 +334,14 @@ impl Engine {
             return Err(error.to_io());
         }
         if self.shared.is_left_behind() {
-            let text = "the next open has to bring a stream's file up to the journal";
-            return Err(io::Error::other(text));
+            let text = "the next open has to bring the files of streams up to the journal";
+            let files: Vec<String> = self
+                .lagging
+                .files()
+                .iter()
+                .map(|f| f.display().to_string())
+                .collect();
+            return Err(io::Error::other(format!("{text}: {}", files.join(", "))));
         }
         Ok(())
     }

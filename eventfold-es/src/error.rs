@@ -219,8 +219,9 @@ pub enum DispatchError {
         aggregates: String,
     },
 
-    /// The JSON is not a command of the aggregate. A process manager's dead letter says so; a bus
-    /// never returns it.
+    /// The JSON is not a command of the aggregate:
+    /// [`CommandBus::dispatch_envelope`](crate::CommandBus::dispatch_envelope) and the dead letters
+    /// of process managers say so.
     #[error("command deserialization failed: {0}")]
     Deserialization(serde_json::Error),
 

@@ -57,6 +57,43 @@
 //! # }
 //! ```
 //!
+//! # Reading
+//!
+//! * One aggregate: [`AggregateHandle::state`], or [`inspect`](AggregateHandle::inspect) without a copy.
+//! * A read model over many: [`derive@Projection`], which folds typed events in the order of the store.
+//!   [`projection`](AggregateStore::projection) returns a copy, [`read`](AggregateStore::read) lends
+//!   it, [`wait_for`](AggregateStore::wait_for) waits for a position.
+//! * A read model elsewhere, in a database for example: [`subscribe`](AggregateStore::subscribe).
+//! * A workflow that answers events with commands: [`derive@ProcessManager`].
+//!
+//! ```
+//! # use eventfold_es::__private::example::{Add, Counter, CounterEvent};
+//! use eventfold_es::prelude::*;
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Debug, Clone, Default, Serialize, Deserialize, Projection)]
+//! #[projection(aggregates(Counter))]
+//! struct Latest {
+//!     counter: String,
+//! }
+//!
+//! impl Project<Counter> for Latest {
+//!     fn project(&mut self, _: &CounterEvent, record: &Recorded<'_>) {
+//!         self.counter = record.id().to_owned();
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let dir = tempfile::tempdir()?;
+//! # let path = dir.path();
+//! let store = AggregateStore::builder(path).projection::<Latest>().open().await?;
+//! store.get::<Counter>("c-1").await?.send(Add(5)).await?;
+//! store.read(|latest: &Latest| assert_eq!(latest.counter, "c-1")).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! An aggregate can as well implement [`Aggregate`](trait@Aggregate) by hand, exactly as with
 //! eventfold-es 0.2.0, whose API and files this version keeps usable.
 //!
@@ -106,6 +143,8 @@
 //! * `process_managers/<NAME>/journal_checkpoint.json`: likewise. Without it the process manager
 //!   would react to every event from the first on; a stream knows its last 1,000 idempotency keys
 //!   again, but older commands would take effect a second time;
+//! * `process_managers/<NAME>/dead_letters.jsonl`: the dead letters cannot be listed or replayed;
+//!   all else works. Restore it, or take the line out that the error names;
 //! * a projection's checkpoint, a snapshot in `views/`, `journal/checkpoint.json`: no error, they
 //!   are made again. They may be deleted while the store is closed.
 //!
@@ -181,6 +220,22 @@
 //! Streams that `eventfold` rotated (`archive.jsonl.zst`) are refused when they are loaded. 0.2.0
 //! still reads what this version writes. The changelog lists what is new.
 //!
+//! # Process managers and projections in the background
+//!
+//! [`live`](AggregateStoreBuilder::live) has them run by themselves:
+//!
+//! * each event is reacted to, and each command of the reaction takes effect once, whenever the
+//!   program ends in between;
+//! * a command that fails is tried again ([`Retry`]), then it is a [`DeadLetter`], which
+//!   [`AggregateStore::dead_letters`] lists and replays;
+//! * [`Outbox::schedule_as`] sends a command later, also after a restart; [`Outbox::cancel`] takes it
+//!   back; a [`ManualClock`] lets tests drive the time;
+//! * an event that cannot be taken stops its projection or process manager, or is passed over and
+//!   recorded ([`OnFailure`]); the others go on;
+//! * [`AggregateStore::read_side`] tells where each is, what it failed with, and what waits.
+//!
+//! `cargo run --example fulfilment` shows all of it at work.
+//!
 //! # MSRV and features
 //!
 //! Rust 1.89 or newer. The Cargo feature `testing` adds the [testing kit](#changes-and-tests), for a
@@ -199,14 +254,16 @@
 //! * `handle`, `bus`, `store`: the runtime side, what a user calls;
 //! * `actor`: mailbox, deciding, activation and passivation;
 //! * `engine`: everything that touches the disk, behind a seam whose unit is the commit;
-//! * `projection`, `process_manager`, `read_side`: what follows the journal.
+//! * `projection`, `process_manager`, `read_side`, `subscription`: what follows the journal.
 
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
 mod actor;
 mod aggregate;
+mod background;
 mod bus;
+mod clock;
 mod command;
 mod derive;
 mod engine;
@@ -230,6 +287,7 @@ pub mod testing;
 
 pub use aggregate::{Aggregate, Decide, Decision, Evolve, reducer};
 pub use bus::CommandBus;
+pub use clock::ManualClock;
 pub use command::{CommandContext, CommandEnvelope, to_eventfold_event};
 pub use derive::{Aggregate, DomainEvent, ProcessManager, Projection};
 pub use error::{DispatchError, ExecuteError, Panic, StateError};
@@ -239,11 +297,15 @@ pub use event::{
 };
 pub use handle::{AggregateHandle, Committed};
 pub use layout::StreamLayout;
-pub use process_manager::{Outbox, ProcessManager, ProcessManagerReport, React};
+pub use process_manager::{
+    DeadLetter, Due, OnFailure, Outbox, ProcessManager, ProcessManagerReport, React, Retry,
+};
 pub use projection::{Project, Projection};
+pub use read_side::{FollowerStatus, ProcessManagerStatus, ReadSideStatus, Running, SkippedEvent};
 pub use report::{Finding, RepairReport, Repaired, Severity, VerifyReport};
 pub use store::{
-    AggregateStore, AggregateStoreBuilder, InjectOptions, Rebuild, RebuildProgress, spawn_actor,
+    AggregateStore, AggregateStoreBuilder, DeadLetters, InjectOptions, Rebuild, RebuildProgress,
+    ReplayError, spawn_actor,
 };
 pub use stream::{InvalidPosition, InvalidStreamId, Position, StreamId, Version};
 pub use subscription::Subscription;

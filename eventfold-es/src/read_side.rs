@@ -5,20 +5,34 @@ use std::collections::HashMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 pub(crate) mod audit;
 mod checkpoint;
+mod dead_letters;
+mod dispatching;
 mod follower;
+mod lines;
+pub(crate) mod live;
 mod outbox;
 mod projecting;
 mod reacting;
+mod skipped;
+mod status;
 
-pub(crate) use outbox::Dispatchers;
-pub use outbox::Targets;
+pub use dispatching::Targets;
+pub(crate) use dispatching::{Dispatchers, dispatch, send};
+pub(crate) use outbox::{Order, Timer};
 pub(crate) use projecting::Projecting;
-pub(crate) use reacting::{AnyReacting, Reacting};
+pub(crate) use reacting::{AnyReacting, Outcome, Reacting};
+pub use skipped::SkippedEvent;
+pub use status::{FollowerStatus, ProcessManagerStatus, ReadSideStatus, Running};
+
+use status::Progress;
+use tokio::sync::{Notify, watch};
 
 use crate::engine::Engine;
+use crate::process_manager::{OnFailure, ProcessManager, Retry};
 use crate::projection::Projection;
 
 /// The projections and process managers of a store.
@@ -26,32 +40,98 @@ use crate::projection::Projection;
 pub(crate) struct ReadSide {
     /// By name.
     pub(crate) projections: HashMap<&'static str, Registered>,
-    pub(crate) process_managers: Vec<Arc<Mutex<dyn AnyReacting>>>,
+    pub(crate) process_managers: Vec<Manager>,
     pub(crate) dispatchers: Dispatchers,
     /// Held by the one run of process managers at a time.
     pub(crate) run: tokio::sync::Mutex<()>,
 }
 
+/// A registered process manager.
+#[derive(Clone)]
+pub(crate) struct Manager {
+    pub(crate) name: &'static str,
+    pub(crate) reacting: Arc<Mutex<dyn AnyReacting>>,
+    pub(crate) progress: Arc<Progress>,
+    /// Told when something of it is to be looked at.
+    pub(crate) wake: Arc<Notify>,
+    /// Told after each step that it made by itself, with the error if that failed.
+    pub(crate) trouble: Arc<watch::Sender<Option<String>>>,
+}
+
 /// A registered projection, as itself and as one of many.
 pub(crate) struct Registered {
     typed: Arc<dyn Any + Send + Sync>,
-    any: Arc<Mutex<dyn Saved>>,
+    pub(crate) any: Arc<Mutex<dyn Saved>>,
+    pub(crate) progress: Arc<Progress>,
 }
 
 /// What can be caught up and saved without knowing its type.
 pub(crate) trait Saved: Send {
     fn catch_up(&mut self) -> io::Result<()>;
+    /// Takes what is new up to the durable position `head`, a slice at a time, and saves if it is
+    /// time to. True if it is there.
+    fn advance(&mut self, head: u64) -> io::Result<bool>;
     fn save(&mut self) -> io::Result<()>;
+    /// How long until what changed should be saved.
+    fn save_in(&self) -> Option<Duration>;
+    fn progress(&self) -> Arc<Progress>;
     /// From now on nothing is read or written: the directory may be another store's.
     fn close(&mut self);
 }
 
 impl Registered {
-    pub(crate) fn open<P: Projection>(engine: &Arc<Engine>) -> io::Result<Self> {
-        let projecting = Arc::new(Mutex::new(Projecting::<P>::open(engine)?));
+    pub(crate) fn open<P: Projection>(
+        engine: &Arc<Engine>,
+        on_failure: OnFailure,
+    ) -> io::Result<Self> {
+        let projecting = Projecting::<P>::open(engine, on_failure)?;
+        let progress = projecting.progress();
+        let projecting = Arc::new(Mutex::new(projecting));
         Ok(Self {
             typed: projecting.clone(),
             any: projecting,
+            progress,
+        })
+    }
+}
+
+impl Manager {
+    /// Tells that a step was made, and what it failed with.
+    fn set_trouble(&self, trouble: Option<String>) {
+        self.trouble.send_replace(trouble);
+    }
+
+    /// Waits until a manager that runs by itself has reacted to everything up to the durable
+    /// position `head`, and has sent what need not wait.
+    pub(crate) async fn settled(&self, head: u64) -> io::Result<()> {
+        let mut steps = self.trouble.subscribe();
+        loop {
+            let trouble = steps.borrow_and_update().clone();
+            if let Some(trouble) = trouble {
+                return Err(io::Error::other(trouble));
+            }
+            if lock(&self.reacting).is_settled(head) {
+                return Ok(());
+            }
+            if steps.changed().await.is_err() {
+                return Err(closed());
+            }
+        }
+    }
+
+    pub(crate) fn open<M: ProcessManager>(
+        engine: &Arc<Engine>,
+        on_failure: OnFailure,
+        retry: Retry,
+    ) -> io::Result<Self> {
+        let reacting = Reacting::<M>::open(engine, on_failure, retry)?;
+        let progress = reacting.progress();
+        Ok(Self {
+            name: M::NAME,
+            reacting: Arc::new(Mutex::new(reacting)),
+            progress,
+            wake: Arc::default(),
+            trouble: Arc::new(watch::Sender::new(None)),
         })
     }
 }
@@ -78,11 +158,26 @@ impl ReadSide {
         }
     }
 
-    /// Saves all projections as they are, for the last time.
-    pub(crate) fn close_projections(&self) {
+    /// Saves everything as it is, for the last time: nothing is written from then on.
+    pub(crate) fn close(&self) {
         self.save_projections();
         for projection in self.projections.values() {
             lock(&projection.any).close();
+        }
+        for manager in &self.process_managers {
+            lock(&manager.reacting).seal();
+        }
+    }
+
+    /// How everything is doing while the newest durable position is `head`.
+    pub(crate) fn status(&self, head: u64) -> ReadSideStatus {
+        let projections = self.projections.values();
+        let mut projections: Vec<_> = projections.map(|p| p.progress.status(head)).collect();
+        projections.sort_by_key(|status| status.name);
+        let managers = self.process_managers.iter();
+        ReadSideStatus {
+            projections,
+            process_managers: managers.map(|m| lock(&m.reacting).status(head)).collect(),
         }
     }
 

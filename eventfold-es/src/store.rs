@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 mod builder;
+mod dead_letters;
 mod inner;
 mod maintenance;
 mod process_managers;
@@ -16,6 +17,7 @@ mod rebuild;
 mod spawn;
 
 pub use builder::AggregateStoreBuilder;
+pub use dead_letters::{DeadLetters, ReplayError};
 pub(crate) use inner::{StoreHold, StoreInner};
 pub use rebuild::{Rebuild, RebuildProgress};
 pub use spawn::spawn_actor;
@@ -364,6 +366,10 @@ impl AggregateStore {
     /// ```
     pub async fn shutdown(&self) -> io::Result<()> {
         self.inner.closing.store(true, Ordering::Release);
+        if let Some(live) = self.inner.live.get() {
+            live.stop();
+            live.ended().await;
+        }
         for resident in self.inner.residents.live() {
             resident.retire().await;
         }
@@ -371,11 +377,11 @@ impl AggregateStore {
         let run = self.inner.read_side.run.lock().await;
         let read_side = self.inner.read_side.clone();
         let saved = blocking(move || {
-            read_side.close_projections();
+            read_side.close();
             Ok(())
         });
         if let Err(error) = saved.await {
-            tracing::error!(%error, "the projections could not be saved");
+            tracing::error!(%error, "the read side could not be saved");
         }
         drop(run);
         self.inner.engine.close();

@@ -195,6 +195,7 @@ pub(crate) async fn sample(is_closed: bool) -> Sample {
         store.shutdown().await.unwrap();
         dir
     } else {
+        crate::support::written(&store);
         copy(dir.path())
     };
     // Fewer zeros, so that thousands of cases take no time; a store goes on in such a file as well.

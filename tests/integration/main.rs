@@ -1,15 +1,20 @@
 //! What the public interface promises, one module a subject.
 
 mod bad_input;
+mod closing;
 mod commands;
 mod compat;
 mod concurrency;
+mod conditions;
 mod damage;
+mod dead_letters;
 mod derive;
 mod disk;
 mod golden;
 mod kill;
 mod limits;
+mod live;
+mod lost_streams;
 mod many_aggregates;
 mod model;
 mod process_managers;
@@ -22,5 +27,6 @@ mod stream_ids;
 mod subscriptions;
 mod support;
 mod testing;
+mod timers;
 mod typed_read_side;
 mod versions;

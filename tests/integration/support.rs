@@ -15,6 +15,7 @@ use serde_json::Value;
 
 pub(crate) mod child;
 pub(crate) mod files;
+pub(crate) mod scripted;
 pub(crate) mod stall;
 mod temp_dir;
 

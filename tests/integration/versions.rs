@@ -10,7 +10,7 @@ use std::path::Path;
 use eventfold_es::__private::example::{Add, Counter};
 use eventfold_es::prelude::*;
 use eventfold_es::{
-    DecodeError, InjectOptions, Recorded, StateError, StoredEvent, reducer, to_eventfold_event,
+    DecodeError, InjectOptions, Position, StateError, StoredEvent, reducer, to_eventfold_event,
 };
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -458,4 +458,74 @@ fn an_error_can_be_told_from_others() {
     );
     let source = std::error::Error::source(&error).map(ToString::to_string);
     assert_eq!(source.as_deref(), Some("Bob did not say how much"));
+}
+
+/// The cents of all wallets, and how often somebody said thanks.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, Projection)]
+#[projection(aggregates(Wallet6))]
+struct Received {
+    cents: Vec<u64>,
+    thanked: u64,
+}
+
+impl Project<Wallet6> for Received {
+    fn project(&mut self, event: &Wallet6Event, _: &Recorded<'_>) {
+        match event {
+            Wallet6Event::CoinsReceived(event) => self.cents.push(event.cents),
+            Wallet6Event::Thanked(_) => self.thanked += 1,
+        }
+    }
+}
+
+/// Adds each cent that was received to the counter.
+#[derive(Debug, Default, Serialize, Deserialize, ProcessManager)]
+#[process_manager(aggregates(Wallet6), dispatches(Counter))]
+struct CountCents;
+
+impl React<Wallet6> for CountCents {
+    fn react_to(&mut self, event: &Wallet6Event, record: &Recorded<'_>, out: &mut Outbox<'_>) {
+        if let Wallet6Event::CoinsReceived(event) = event {
+            out.send::<Counter>(record.id(), Add(event.cents));
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_read_side_has_every_older_event_in_the_form_of_today() {
+    let dir = temp_dir();
+    deposit::<Wallet1>(&dir, &[1]).await;
+    deposit::<Wallet2>(&dir, &[2]).await;
+    deposit::<Wallet3>(&dir, &[3]).await;
+    deposit::<Wallet4>(&dir, &[4]).await;
+    deposit::<Wallet5>(&dir, &[5]).await;
+    let store = AggregateStore::builder(&dir)
+        .projection::<Received>()
+        .process_manager::<CountCents>()
+        .open()
+        .await
+        .unwrap();
+    let wallet = store.get::<Wallet6>("a").await.unwrap();
+    wallet.send(Deposit(vec![6])).await.unwrap();
+    let received = store.projection::<Received>().unwrap();
+    assert_eq!(received.cents, [100, 200, 300, 400, 500, 600]);
+    assert_eq!(received.thanked, 5);
+    assert_eq!(store.run_process_managers().await.unwrap().dispatched, 6);
+    let counter = store.get::<Counter>("a").await.unwrap();
+    assert_eq!(counter.state().await.unwrap().value, 2_100);
+
+    let mut events = store.subscribe(Position::default()).aggregate::<Wallet6>();
+    for version in 1..=6 {
+        let event = events.next().await.unwrap().unwrap();
+        assert_eq!(event.version(), version);
+        let today = event.decode::<Wallet6>().unwrap();
+        let cents = CoinsReceived {
+            cents: version * 100,
+        };
+        let expected: Vec<Wallet6Event> = if version < 6 {
+            events![cents, Thanked]
+        } else {
+            events![cents]
+        };
+        assert_eq!(today.as_slice(), expected);
+    }
 }

@@ -16,16 +16,13 @@ impl<A: Aggregate> Actor<A> {
     pub(super) async fn activate(&mut self) -> Result<Head<A>, StateError> {
         self.engine.settle(&self.stream).await?;
         let is_new = self.stream.tail().behind.is_none()
+            && self.stream.known_end() == 0
             && matches!(self.stream.dir().try_exists(), Ok(false));
         let (mut head, found) = if is_new {
             (Head::empty(), Found::default())
         } else {
-            let _permit = self.engine.load_permit().await;
             let stream = self.stream.clone();
-            tokio::task::spawn_blocking(move || Head::<A>::load(&stream))
-                .await
-                .map_err(io::Error::other)
-                .flatten()?
+            self.engine.load(move || Head::<A>::load(&stream)).await?
         };
         let activated = self.engine.activate(&self.stream, found).await?;
         head.epoch = activated.epoch;

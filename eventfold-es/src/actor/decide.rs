@@ -1,7 +1,6 @@
 //! One command: decide, encode, evolve, hand the commit over.
 
 use std::ops::ControlFlow;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use uuid::Uuid;
 
@@ -85,7 +84,8 @@ impl<A: Aggregate> Actor<A> {
             Ok(Err(error)) => return Decided::Answer(Err(ExecuteError::Domain(error))),
             Err(panic) => return self.panicked("decide", &*panic),
         };
-        let encoded = match guarded(|| encode::<A>(&events, head.version, context)) {
+        let now = self.engine.clock().now_ms();
+        let encoded = match guarded(|| encode::<A>(&events, head.version, context, now)) {
             Ok(Ok(encoded)) => encoded,
             Ok(Err(error)) => {
                 let error = std::io::Error::new(std::io::ErrorKind::InvalidData, error);
@@ -187,11 +187,7 @@ impl<A: Aggregate> Actor<A> {
                 position: Position::new(position),
             })
         };
-        tokio::task::spawn_blocking(read)
-            .await
-            .map_err(std::io::Error::other)
-            .flatten()
-            .map_err(ExecuteError::Io)
+        self.engine.load(read).await.map_err(ExecuteError::Io)
     }
 }
 
@@ -200,9 +196,8 @@ fn encode<A: Aggregate>(
     events: &[A::DomainEvent],
     version: u64,
     context: &CommandContext,
+    ms: u64,
 ) -> Result<EncodedEvents, EncodeError> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let ms = now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
     let mut common_to = None;
     let mut common = Common::default();
     let mut encoded = EncodedEvents::default();

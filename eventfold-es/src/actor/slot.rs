@@ -5,24 +5,16 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Actor, MAILBOX, Mail};
 use crate::aggregate::Aggregate;
+use crate::background;
 use crate::engine::{Engine, Job, Resident, Stream, Upkeeper};
 use crate::stream::StreamId;
-
-/// Runs the aggregates of callers that are on no runtime themselves.
-static FALLBACK: LazyLock<std::io::Result<Runtime>> = LazyLock::new(|| {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .thread_name("eventfold-actors")
-        .build()
-});
 
 type Mailbox<A> = mpsc::Sender<Box<Mail<A>>>;
 
@@ -111,10 +103,7 @@ impl<A: Aggregate> Slot<A> {
         };
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) if !is_runtime_over => drop(runtime.spawn(actor.run())),
-            _ => match &*FALLBACK {
-                Ok(runtime) => drop(runtime.spawn(actor.run())),
-                Err(error) => return Err(std::io::Error::new(error.kind(), error.to_string())),
-            },
+            _ => drop(background::runtime()?.spawn(actor.run())),
         }
         *mailbox = Some(sender.clone());
         self.activity.touch();

@@ -15,6 +15,7 @@ mod stream_files;
 pub(crate) use stream_files::leading_foreign;
 
 use super::checkpoint::Checkpoint;
+use super::ends::Ends;
 use super::journal::survey::{Survey, survey};
 use super::journal::{list_segments, segment_path};
 use super::stream::Streams;
@@ -93,7 +94,7 @@ pub(crate) fn audit(base: &Path) -> io::Result<Audit> {
         Vec::new()
     };
     let mut audit = Audit {
-        streams: Streams::new(plain.clone()),
+        streams: Streams::new(plain.clone(), Ends::unknown()),
         layout: plain,
         survey: None,
         journaled: BTreeMap::new(),
@@ -111,7 +112,7 @@ pub(crate) fn audit(base: &Path) -> io::Result<Audit> {
         Ok(mut raw_names) => {
             audit.add_spawned(base, &mut raw_names);
             audit.layout = StreamLayout::with_raw_names(base.to_owned(), raw_names);
-            audit.streams = Streams::new(audit.layout.clone());
+            audit.streams = Streams::new(audit.layout.clone(), Ends::unknown());
             stream_files::check(&mut audit)?;
         }
         Err(error) => {

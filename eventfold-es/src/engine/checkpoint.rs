@@ -88,14 +88,14 @@ fn parse(bytes: &[u8]) -> Option<Checkpoint> {
 }
 
 /// Makes the files of the streams in `dirs` durable.
-pub(crate) fn sync_streams(base: &OpenDir, dirs: &[PathBuf]) -> io::Result<()> {
+pub(crate) fn sync_streams(base: &OpenDir, dirs: &[&Path]) -> io::Result<()> {
     if dirs.len() > FEW
         && let Some(synced) = disk::sync_file_system(base)
     {
         return synced;
     }
     let mut parents: Vec<&Path> = Vec::new();
-    for dir in dirs {
+    for dir in dirs.iter().copied() {
         let file = dir.join("app.jsonl");
         File::open(&file, Open::Existing)
             .and_then(|file| file.sync_all())

@@ -5,10 +5,9 @@
 //! While it does so the next requests gather, so batches form by themselves and a lone commit never
 //! waits for company.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
@@ -16,6 +15,7 @@ use std::time::{Duration, Instant};
 use super::adopted::Adopted;
 use super::commit::{Adoption, Commit, CommitError, Done, Request};
 use super::disk;
+use super::ends::StreamHash;
 use super::files::{Files, STREAMS_OF_A_BATCH, StreamFile};
 use super::journal::recover::note_doubt;
 use super::journal::{AppendError, Batch, Journal, Spare};
@@ -24,7 +24,7 @@ use super::round::{Answer, Round, StagedStream, add_adoption, add_commit, find, 
 use super::shared::Shared;
 use super::stream::{Behind, Stream, StreamEnd, stream_error};
 use super::stream_writer::{Lagging, StreamWriter};
-use super::upkeep::{CheckpointJob, Job, Upkeep};
+use super::upkeep::{CheckpointJob, Dirty, Job, Upkeep};
 
 /// How many requests one batch takes at most.
 const LARGEST_ROUND: usize = 1024;
@@ -51,9 +51,8 @@ pub(crate) struct Committer {
     /// Streams with adopted lines that only the journal knows of, so that it must be replayed at the
     /// next open.
     unnoted: Vec<Arc<Stream>>,
-    /// The directories of the streams that were written since the last checkpoint.
-    dirty: HashSet<PathBuf>,
-    checkpoint_round: u64,
+    /// The streams that were written since the last checkpoint.
+    dirty: HashMap<StreamHash, Dirty>,
     since_checkpoint: u64,
 }
 
@@ -79,8 +78,7 @@ impl Committer {
             round: 0,
             next_segment_attempt: None,
             unnoted: Vec::new(),
-            dirty: HashSet::new(),
-            checkpoint_round: 0,
+            dirty: HashMap::new(),
             since_checkpoint: 0,
         })
     }
@@ -393,9 +391,12 @@ impl Committer {
         if let Some((draft, end)) = snapshot {
             self.upkeep.save_snapshot(stream.clone(), draft, end);
         }
-        if stream.tail().dirty_since.replace(self.checkpoint_round) != Some(self.checkpoint_round) {
-            self.dirty.insert(stream.dir().to_owned());
-        }
+        let dirty = self.dirty.entry(stream.hash()).or_insert_with(|| Dirty {
+            stream: stream.hash(),
+            dir: stream.dir().to_owned(),
+            end: 0,
+        });
+        dirty.end = end.offset;
     }
 
     /// Lets the upkeep thread move the redo point up to here, unless a stream's file is not.
@@ -409,11 +410,10 @@ impl Committer {
         }
         let job = CheckpointJob {
             end: self.journal.end(),
-            dirty: std::mem::take(&mut self.dirty).into_iter().collect(),
+            dirty: std::mem::take(&mut self.dirty).into_values().collect(),
             clean: false,
         };
         self.upkeep.submit(Job::Checkpoint(job));
-        self.checkpoint_round += 1;
         self.since_checkpoint = 0;
     }
 
@@ -428,7 +428,7 @@ impl Committer {
         let clean = !self.shared.is_left_behind() && self.shared.check_failed().is_ok();
         let last = clean.then(|| CheckpointJob {
             end: self.journal.end(),
-            dirty: std::mem::take(&mut self.dirty).into_iter().collect(),
+            dirty: std::mem::take(&mut self.dirty).into_values().collect(),
             clean: true,
         });
         drop(self.files);
@@ -467,17 +467,13 @@ fn respond(done: Done, result: Result<u64, CommitError>) {
     }
 }
 
-/// Whether nothing seems to stand against creating the file of `stream`, which is new.
+/// Whether nothing seems to stand against creating the directory of `stream`, which is new.
 fn can_be_created(stream: &Stream) -> bool {
-    let is_missing = |path: &Path| {
-        std::fs::metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
-    };
-    let is_open = |dir: &Path| {
-        std::fs::metadata(dir).is_ok_and(|there| there.is_dir() && !there.permissions().readonly())
-    };
-    let dir = stream.dir();
-    is_missing(&stream.file())
-        && (is_open(dir) || is_missing(dir) && dir.parent().is_some_and(is_open))
+    let place = stream.dir().parent().map(std::fs::metadata);
+    let is_open = place.is_some_and(|place| {
+        place.is_ok_and(|place| place.is_dir() && !place.permissions().readonly())
+    });
+    is_open && matches!(stream.dir().try_exists(), Ok(false))
 }
 
 /// Keeps what another program left unfinished at the end of a stream's file, before it is cut off.

@@ -12,7 +12,15 @@ use crate::{Aggregate, AggregateStore, Position, Project, Projection, Recorded};
 
 mod failing_io;
 mod lagging;
+mod managed;
 mod power_loss;
+
+/// The system's numbers of errors, the same on every Unix.
+const EINTR: i32 = 4;
+const EIO: i32 = 5;
+const EACCES: i32 = 13;
+const EMFILE: i32 = 24;
+const ENOSPC: i32 = 28;
 
 /// How many aggregates there are.
 const ACCOUNTS: u64 = 4;

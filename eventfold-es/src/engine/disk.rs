@@ -30,50 +30,60 @@ pub(crate) enum Open {
 impl File {
     /// Opens the file at `path`.
     pub(crate) fn open(path: &Path, how: Open) -> io::Result<Self> {
-        #[cfg(test)]
-        let watched = faults::open(path, how)?;
-        let file = std::fs::OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(how != Open::Existing)
-            .truncate(how == Open::Empty)
-            .open(path)?;
-        Ok(Self {
-            file,
+        uninterrupted(|| {
             #[cfg(test)]
-            watched,
+            let watched = faults::open(path, how)?;
+            let file = std::fs::OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(how != Open::Existing)
+                .truncate(how == Open::Empty)
+                .open(path)?;
+            Ok(Self {
+                file,
+                #[cfg(test)]
+                watched,
+            })
         })
     }
 
     /// Writes all of `bytes` at `offset`.
     pub(crate) fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        #[cfg(test)]
-        if let Some(length) = self.watched.write(offset, bytes)? {
-            write_all_at(&self.file, offset, &bytes[..length])?;
-            return Err(io::Error::from(io::ErrorKind::StorageFull));
-        }
-        write_all_at(&self.file, offset, bytes)
+        uninterrupted(|| {
+            #[cfg(test)]
+            if let Some((length, error)) = self.watched.write(offset, bytes)? {
+                write_all_at(&self.file, offset, &bytes[..length])?;
+                return Err(error);
+            }
+            write_all_at(&self.file, offset, bytes)
+        })
     }
 
     /// Cuts the file off at `length`, or fills it with zeros up to there.
     pub(crate) fn set_len(&self, length: u64) -> io::Result<()> {
-        #[cfg(test)]
-        self.watched.set_len(length)?;
-        self.file.set_len(length)
+        uninterrupted(|| {
+            #[cfg(test)]
+            self.watched.set_len(length)?;
+            self.file.set_len(length)
+        })
     }
 
     /// Makes the content durable, and of the rest what is needed to read it.
     pub(crate) fn sync_data(&self) -> io::Result<()> {
-        #[cfg(test)]
-        self.watched.sync()?;
-        self.file.sync_data()
+        uninterrupted(|| {
+            #[cfg(test)]
+            self.watched.sync()?;
+            self.file.sync_data()
+        })
     }
 
     /// Makes the file durable.
     pub(crate) fn sync_all(&self) -> io::Result<()> {
-        #[cfg(test)]
-        self.watched.sync()?;
-        self.file.sync_all()
+        uninterrupted(|| {
+            #[cfg(test)]
+            self.watched.sync()?;
+            self.file.sync_all()
+        })
     }
 
     /// The file's length.
@@ -87,6 +97,16 @@ impl Deref for File {
 
     fn deref(&self) -> &Self::Target {
         &self.file
+    }
+}
+
+/// Makes a call again for as long as a signal interrupts it, which is no failure.
+fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
     }
 }
 
@@ -129,7 +149,7 @@ pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
         faults::sync_dir(dir)?;
         std::fs::File::open(dir)?.sync_all()
     };
-    sync().map_err(|e| at("sync", dir, &e))
+    uninterrupted(sync).map_err(|e| at("sync", dir, &e))
 }
 
 /// A directory, held open for as long as it is written to: a descriptor only tells of the errors that
@@ -158,7 +178,7 @@ pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
         faults::rename(from, to)?;
         std::fs::rename(from, to)
     };
-    rename().map_err(|e| at("rename", from, &e))
+    uninterrupted(rename).map_err(|e| at("rename", from, &e))
 }
 
 /// Removes a file, if it is there.
@@ -168,7 +188,7 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
         faults::remove(path)?;
         std::fs::remove_file(path)
     };
-    match remove() {
+    match uninterrupted(remove) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at("remove", path, &error)),
         _ => Ok(()),
     }
@@ -198,17 +218,6 @@ pub(crate) fn replace(path: &Path, content: &[u8], sync: bool) -> io::Result<()>
     rename(temporary, path)
 }
 
-/// Appends to the file at `path`, which is created if need be, durably.
-pub(crate) fn append_durably(path: &Path, content: &[u8]) -> io::Result<()> {
-    let append = || -> io::Result<()> {
-        let file = File::open(path, Open::Create)?;
-        file.write_at(file.length()?, content)?;
-        file.sync_all()
-    };
-    append().map_err(|e| at("append to", path, &e))?;
-    path.parent().map_or(Ok(()), sync_dir)
-}
-
 /// A file open for reading, `None` if there is no such file.
 pub(crate) fn open_if_there(path: &Path) -> io::Result<Option<std::fs::File>> {
     match std::fs::File::open(path) {
@@ -234,7 +243,7 @@ pub(crate) fn create_dir(dir: &Path) -> io::Result<()> {
         faults::create_dir(dir)?;
         std::fs::create_dir_all(dir)
     };
-    create().map_err(|e| at("create", dir, &e))
+    uninterrupted(create).map_err(|e| at("create", dir, &e))
 }
 
 /// Creates a directory and those above it, readable by its owner alone, durably.
@@ -253,7 +262,7 @@ pub(crate) fn create_private_dir(dir: &Path) -> io::Result<()> {
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(dir)
     };
-    create().map_err(|e| at("create", dir, &e))?;
+    uninterrupted(create).map_err(|e| at("create", dir, &e))?;
     missing
         .iter()
         .filter_map(|created| created.parent())
@@ -271,7 +280,7 @@ pub(crate) fn sync_file_system(dir: &OpenDir) -> Option<io::Result<()>> {
         faults::sync_all(path)?;
         Ok(rustix::fs::syncfs(file)?)
     };
-    Some(sync().map_err(|e| at("sync the file system of", path, &e)))
+    Some(uninterrupted(sync).map_err(|e| at("sync the file system of", path, &e)))
 }
 
 /// Makes everything durable that was written to the file system of `dir`, if there is a call for

@@ -110,6 +110,7 @@ pub(crate) fn load(
         // What is of its lines shows that there were some.
         let is_lost = || -> io::Result<bool> {
             Ok(start.offset > 0
+                || stream.known_end() > 0
                 || Adopted::read(stream.dir())?.is_some()
                 || Saved::read(stream).is_some())
         };
@@ -148,10 +149,11 @@ pub(crate) fn load(
         }
         found.file_length = found.end.offset;
     }
-    if let Some(adopted) = adopted
-        && found.end.offset < adopted.end
-    {
-        let cause = format!("the file has been whole up to byte {}", adopted.end);
+    let whole = adopted
+        .map_or(0, |adopted| adopted.end)
+        .max(stream.known_end());
+    if found.end.offset < whole {
+        let cause = format!("the file has been whole up to byte {whole}");
         return Err(disk::damaged(&path, found.end.offset, &cause));
     }
     Ok(found)

@@ -7,7 +7,6 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,6 +17,7 @@ use super::journal::{AppendError, Journal, Spare};
 use super::line;
 use super::redo::AdoptedEnd;
 use super::stream::{Stream, StreamEnd, Streams};
+use super::upkeep::Dirty;
 use crate::stream::StreamId;
 
 /// How many bytes are made durable together.
@@ -37,13 +37,13 @@ struct Pending {
 }
 
 /// Journals all lines of the streams `ids`, which are sorted, that the journal does not have; `done`
-/// is what it has of other programs' lines. Returns the directories of the streams it touched.
+/// is what it has of other programs' lines. Returns the streams it touched.
 pub(crate) fn migrate(
     journal: &mut Journal,
     streams: &Arc<Streams>,
     ids: &[StreamId],
     done: &HashMap<StreamId, AdoptedEnd>,
-) -> io::Result<Vec<PathBuf>> {
+) -> io::Result<Vec<Dirty>> {
     let mut pending = Vec::new();
     let mut ends = vec![StreamEnd::default(); ids.len()];
     for (i, id) in ids.iter().enumerate() {
@@ -65,7 +65,11 @@ pub(crate) fn migrate(
         if adopted.contains(&i) {
             let stream = streams.get(id);
             Adopted::record(stream.dir(), end.offset, end.version, end.position)?;
-            touched.push(stream.dir().to_owned());
+            touched.push(Dirty {
+                stream: stream.hash(),
+                dir: stream.dir().to_owned(),
+                end: end.offset,
+            });
         }
     }
     Ok(touched)

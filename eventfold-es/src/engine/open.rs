@@ -7,18 +7,23 @@ use std::sync::Arc;
 
 use super::checkpoint::{Checkpoint, sync_streams};
 use super::disk::{self, OpenDir};
+use super::ends::Ends;
 use super::journal::recover::scan;
 use super::journal::{Journal, list_segments};
 use super::migrate::migrate;
-use super::redo::{Redo, newest_in_streams};
-use super::stream::Streams;
+use super::redo::{AdoptedEnd, Redo, newest_in_streams};
+use super::stream::{Stream, Streams};
+use super::upkeep::Dirty;
 use crate::layout::{RawNames, StreamLayout, find_raw_names};
+use crate::stream::StreamId;
 
 /// A directory in order, ready to be written.
 pub(crate) struct Opened {
     pub(crate) layout: StreamLayout,
     pub(crate) streams: Arc<Streams>,
     pub(crate) journal: Journal,
+    /// Streams that are left as they are: another program's lines stand in the way of theirs.
+    pub(crate) refused: Vec<Arc<Stream>>,
 }
 
 /// Brings the store in `base`, which is locked, in order. `extra` are streams at places of their
@@ -33,31 +38,49 @@ pub(crate) fn open(base: &OpenDir, extra: RawNames) -> io::Result<Opened> {
     let mut raw_names = find_raw_names(&base.path, segments.is_empty())?;
     raw_names.extend(extra);
     let layout = StreamLayout::with_raw_names(base.path.clone(), raw_names);
-    let streams = Streams::new(layout.clone());
+    let streams = Streams::new(layout.clone(), Ends::read(&dir)?);
 
+    let mut refused = Vec::new();
     let journal = match checkpoint {
         Some(checkpoint) if segments.is_empty() => {
             let path = dir.join(format!("{:020}.jsonl", checkpoint.end.segment));
             return Err(disk::damaged(&path, 0, &"the file is missing"));
         }
-        Some(checkpoint) => recover(base, &dir, &layout, &streams, Some(checkpoint))?,
+        Some(checkpoint) => recover(
+            base,
+            &dir,
+            &layout,
+            &streams,
+            Some(checkpoint),
+            &mut refused,
+        )?,
         None if segments.is_empty() => {
             refuse_lost_journal(&dir, &layout, &streams)?;
             let mut journal = Journal::create(&dir)?;
-            enter_streams(base, &layout, &streams, &mut journal, &HashMap::new())?;
+            enter_streams(
+                base,
+                &streams,
+                layout.list_all()?,
+                &mut journal,
+                &HashMap::new(),
+            )?;
             journal
         }
-        None => recover(base, &dir, &layout, &streams, None)?,
+        None => recover(base, &dir, &layout, &streams, None, &mut refused)?,
     };
     let now = Checkpoint {
         end: journal.end(),
         clean: false,
     };
-    now.write(&dir)?;
+    // What is refused is replayed again the next time.
+    if refused.is_empty() {
+        now.write(&dir)?;
+    }
     Ok(Opened {
         layout,
         streams,
         journal,
+        refused,
     })
 }
 
@@ -68,6 +91,7 @@ fn recover(
     layout: &StreamLayout,
     streams: &Arc<Streams>,
     checkpoint: Option<Checkpoint>,
+    refused: &mut Vec<Arc<Stream>>,
 ) -> io::Result<Journal> {
     let mut redo = Redo::new(streams.clone());
     let start = checkpoint.map(|checkpoint| checkpoint.end);
@@ -93,12 +117,15 @@ fn recover(
         tracing::warn!(bytes = cut, "an unfinished tail of the journal is cut off");
     }
 
-    let (touched, adopted) = redo.finish()?;
+    let redone = redo.finish()?;
     let mut journal = Journal::resume(dir, recovered.segments, recovered.end)?;
-    sync_streams(base, &touched)?;
+    finish_streams(base, streams, &redone.touched)?;
     if checkpoint.is_none() {
-        enter_streams(base, layout, streams, &mut journal, &adopted)?;
+        let mut ids = layout.list_all()?;
+        ids.retain(|id| redone.refused.iter().all(|refused| refused.id() != id));
+        enter_streams(base, streams, ids, &mut journal, &redone.adopted)?;
     }
+    *refused = redone.refused;
     Ok(journal)
 }
 
@@ -126,15 +153,23 @@ fn refuse_lost_journal(
 /// Enters what is not in the journal yet, after which the first checkpoint may be written.
 fn enter_streams(
     base: &OpenDir,
-    layout: &StreamLayout,
     streams: &Arc<Streams>,
+    mut ids: Vec<StreamId>,
     journal: &mut Journal,
-    done: &HashMap<crate::stream::StreamId, super::redo::AdoptedEnd>,
+    done: &HashMap<StreamId, AdoptedEnd>,
 ) -> io::Result<()> {
-    let mut ids = layout.list_all()?;
     ids.sort_unstable();
     let touched = migrate(journal, streams, &ids, done)?;
-    sync_streams(base, &touched)
+    finish_streams(base, streams, &touched)
+}
+
+/// Makes the files of streams durable, and notes where they end.
+fn finish_streams(base: &OpenDir, streams: &Streams, touched: &[Dirty]) -> io::Result<()> {
+    let dirs: Vec<&Path> = touched.iter().map(|d| d.dir.as_path()).collect();
+    sync_streams(base, &dirs)?;
+    let ends: Vec<_> = touched.iter().map(|d| (d.stream, d.end)).collect();
+    streams.ends().note(&ends);
+    Ok(())
 }
 
 /// Removes segments that were prepared and not used, and what was not renamed to its place.

@@ -1,18 +1,19 @@
 //! Replays the journal's newest commits onto the streams' files, when a store was not closed in
 //! order.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::adopted::Adopted;
 use super::disk;
+use super::ends::StreamHash;
 use super::files::Files;
 use super::journal::commit_line::CommitLine;
 use super::line;
-use super::stream::{Stream, Streams};
+use super::stream::{Behind, Stream, Streams};
+use super::upkeep::Dirty;
 use crate::stream::StreamId;
 
 /// Writes commits to the streams' files again.
@@ -20,9 +21,21 @@ use crate::stream::StreamId;
 pub(crate) struct Redo {
     streams: Arc<Streams>,
     files: Files,
-    touched: HashSet<PathBuf>,
+    /// The streams that were written, and where they end.
+    touched: HashMap<StreamHash, Dirty>,
+    /// Streams whose files another program has written to where their own lines belong, with those.
+    refused: HashMap<StreamId, Arc<Stream>>,
     /// How far each stream with adopted lines is in the journal.
     adopted: HashMap<StreamId, AdoptedEnd>,
+}
+
+/// What was brought up to the journal, and what could not be.
+pub(crate) struct Redone {
+    /// What must be synced.
+    pub(crate) touched: Vec<Dirty>,
+    pub(crate) adopted: HashMap<StreamId, AdoptedEnd>,
+    /// The streams that another program's lines stand in the way of.
+    pub(crate) refused: Vec<Arc<Stream>>,
 }
 
 /// The end of a stream's last adopted line.
@@ -38,7 +51,8 @@ impl Redo {
         Self {
             streams,
             files: Files::default(),
-            touched: HashSet::new(),
+            touched: HashMap::new(),
+            refused: HashMap::new(),
             adopted: HashMap::new(),
         }
     }
@@ -53,17 +67,31 @@ impl Redo {
             lines.extend_from_slice(event.get().as_bytes());
             lines.push(b'\n');
         }
+        if self.refused.contains_key(&id) {
+            if let Some(behind) = &mut stream.tail().behind {
+                behind.lines.extend_from_slice(&lines);
+            }
+            return Ok(());
+        }
         let mut length = lines.len() as u64;
         match commit.adopted.then(|| adopted_length(&stream, commit)) {
             // Another program wrote them, with white space perhaps that the journal does not have.
             Some(Ok(Some(there))) => length = there,
             Some(Err(error)) => return Err(error),
             Some(Ok(None)) | None => {
-                check_overwrite(&stream, commit.offset, &lines)?;
+                if let Overwritten::Foreign = look_before_writing(&stream, commit.offset, &lines)? {
+                    self.refuse(id, stream, commit.offset, lines);
+                    return Ok(());
+                }
                 self.files.write(&stream, commit.offset, &lines)?;
             }
         }
-        self.touched.insert(stream.dir().to_owned());
+        let dirty = self.touched.entry(stream.hash()).or_insert_with(|| Dirty {
+            stream: stream.hash(),
+            dir: stream.dir().to_owned(),
+            end: 0,
+        });
+        dirty.end = commit.offset + length;
         if commit.adopted {
             let end = AdoptedEnd {
                 offset: commit.offset + length,
@@ -75,8 +103,20 @@ impl Redo {
         Ok(())
     }
 
-    /// Notes what is adopted, and returns what must be synced and what was adopted.
-    pub(crate) fn finish(self) -> io::Result<(Vec<PathBuf>, HashMap<StreamId, AdoptedEnd>)> {
+    /// Leaves a stream as it is: its lines are read from memory, and it takes no commands.
+    fn refuse(&mut self, id: StreamId, stream: Arc<Stream>, offset: u64, lines: Vec<u8>) {
+        tracing::error!(stream = %id, offset, "another program wrote to the stream's file after the store was not closed in order: the stream takes no commands until its lines are moved away, by `repair` for example");
+        stream.tail().behind = Some(Behind {
+            offset,
+            lines,
+            failed: true,
+            file: None,
+        });
+        self.refused.insert(id, stream);
+    }
+
+    /// Notes what is adopted, and returns what was done.
+    pub(crate) fn finish(self) -> io::Result<Redone> {
         for (id, end) in &self.adopted {
             let stream = self.streams.get(id);
             let noted = Adopted::read(stream.dir()).ok().flatten();
@@ -84,7 +124,11 @@ impl Redo {
                 Adopted::record(stream.dir(), end.offset, end.version, end.position)?;
             }
         }
-        Ok((self.touched.into_iter().collect(), self.adopted))
+        Ok(Redone {
+            touched: self.touched.into_values().collect(),
+            adopted: self.adopted,
+            refused: self.refused.into_values().collect(),
+        })
     }
 }
 
@@ -120,12 +164,23 @@ fn adopted_length(stream: &Stream, commit: &CommitLine<'_>) -> io::Result<Option
     Ok(Some(length))
 }
 
-/// Fails if `lines` at `offset` would leave a gap, or overwrite what another program wrote.
-fn check_overwrite(stream: &Stream, offset: u64, lines: &[u8]) -> io::Result<()> {
+/// What the file of a stream holds where lines are to be written.
+enum Overwritten {
+    /// The same, a part of it, or nothing.
+    Own,
+    /// A line of another program.
+    Foreign,
+}
+
+/// Says whether `lines` at `offset` would overwrite what another program wrote. Fails if they would
+/// leave a gap.
+fn look_before_writing(stream: &Stream, offset: u64, lines: &[u8]) -> io::Result<Overwritten> {
     let path = stream.file();
     let mut file = match File::open(&path) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound && offset == 0 => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && offset == 0 => {
+            return Ok(Overwritten::Own);
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(disk::damaged(&path, 0, &"the file is missing"));
         }
@@ -144,7 +199,7 @@ fn check_overwrite(stream: &Stream, offset: u64, lines: &[u8]) -> io::Result<()>
         .read_to_end(&mut there)
         .map_err(|e| disk::at("read", &path, &e))?;
     if lines.starts_with(&there) {
-        return Ok(());
+        return Ok(Overwritten::Own);
     }
     // Torn writes of ours are overwritten; a whole line that is not ours must not be lost, however
     // long it is.
@@ -155,11 +210,11 @@ fn check_overwrite(stream: &Stream, offset: u64, lines: &[u8]) -> io::Result<()>
     let first = there.split(|byte| *byte == b'\n').next().unwrap_or(&there);
     let is_foreign = first.len() < there.len()
         && line::read(first, stream.seed()).is_ok_and(|line| line.position.is_none());
-    if is_foreign {
-        let cause = "another program wrote here after the store was not closed in order";
-        return Err(disk::damaged(&path, offset, &cause));
-    }
-    Ok(())
+    Ok(if is_foreign {
+        Overwritten::Foreign
+    } else {
+        Overwritten::Own
+    })
 }
 
 /// The newest position that any stream's file shows to be durable, with the stream that does.

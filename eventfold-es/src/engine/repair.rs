@@ -11,6 +11,7 @@ use super::adopted::Adopted;
 use super::audit::journaled::{Journaled, lines_of};
 use super::audit::{Audit, Remedy, leading_foreign};
 use super::disk::{self, File, Open};
+use super::ends::Ends;
 use super::journal::segment_path;
 use super::journal::survey::survey;
 use super::stream::Stream;
@@ -182,6 +183,9 @@ impl Repair<'_> {
         };
         disk::create_private_dir(stream.dir())?;
         disk::replace_durably(&file, content)?;
+        // White space of other programs may be gone.
+        let ends = Ends::read(&self.audit.layout.journal_dir())?;
+        ends.note(&[(stream.hash(), content.len() as u64)]);
         drop(lock);
         self.did(&file, kept, "written anew from the journal");
         Ok(())

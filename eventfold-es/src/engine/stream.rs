@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::adopted::Adopted;
 use super::commit::CommitError;
+use super::ends::{Ends, StreamHash};
 use super::files::StreamFile;
 use super::journal::commit_line::Place;
 use super::line;
@@ -20,6 +21,7 @@ pub(crate) struct Stream {
     id: StreamId,
     dir: PathBuf,
     seed: u64,
+    hash: StreamHash,
     /// `"type":"…","id":"…"`, for the journal.
     journal_key: Vec<u8>,
     /// The version and the position up to which the stream is durable.
@@ -43,8 +45,6 @@ pub(crate) struct Tail {
     pub(crate) behind: Option<Behind>,
     /// What of the file is in the journal though it could not be noted beside the file.
     pub(crate) unnoted: Option<Adopted>,
-    /// The checkpoint since which the stream's file has not been synced.
-    pub(crate) dirty_since: Option<u64>,
 }
 
 /// The end of a stream's file.
@@ -91,6 +91,17 @@ impl Stream {
 
     pub(crate) fn seed(&self) -> u64 {
         self.seed
+    }
+
+    /// What stands for the stream where its name would be too long.
+    pub(crate) fn hash(&self) -> StreamHash {
+        self.hash
+    }
+
+    /// Up to where the file is known to have been whole when the store was opened, or later.
+    pub(crate) fn known_end(&self) -> u64 {
+        let registry = self.registry.upgrade();
+        registry.map_or(0, |streams| streams.ends.of(self.hash))
     }
 
     pub(crate) fn place(&self, end: &StreamEnd) -> Place<'_> {
@@ -168,15 +179,21 @@ impl Drop for Stream {
 #[derive(Debug)]
 pub(crate) struct Streams {
     layout: StreamLayout,
+    ends: Arc<Ends>,
     in_use: Mutex<HashMap<StreamId, Weak<Stream>>>,
 }
 
 impl Streams {
-    pub(crate) fn new(layout: StreamLayout) -> Arc<Self> {
+    pub(crate) fn new(layout: StreamLayout, ends: Ends) -> Arc<Self> {
         Arc::new(Self {
             layout,
+            ends: Arc::new(ends),
             in_use: Mutex::default(),
         })
+    }
+
+    pub(crate) fn ends(&self) -> &Arc<Ends> {
+        &self.ends
     }
 
     fn in_use(&self) -> MutexGuard<'_, HashMap<StreamId, Weak<Stream>>> {
@@ -197,6 +214,7 @@ impl Streams {
         let stream = Arc::new(Stream {
             dir: self.layout.stream_dir(id.aggregate_type(), id.id()),
             seed: line::seed(id),
+            hash: StreamHash::new(&journal_key),
             id: id.clone(),
             journal_key,
             durable_version: AtomicU64::new(0),

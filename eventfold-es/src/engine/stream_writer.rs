@@ -7,6 +7,7 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -23,7 +24,7 @@ const MOST_STREAMS: usize = 256;
 const MOST_BYTES: usize = 8 * 1024 * 1024;
 
 /// The streams whose files lack lines.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Lagging {
     state: Mutex<State>,
     /// There is something to write, or somebody waits.
@@ -64,6 +65,19 @@ enum Phase {
 }
 
 impl Lagging {
+    /// `failed` are streams whose files could not be brought up to the journal when it was replayed.
+    pub(crate) fn new(failed: Vec<Arc<Stream>>) -> Self {
+        let state = State {
+            failed,
+            ..State::default()
+        };
+        Self {
+            state: Mutex::new(state),
+            work: Condvar::new(),
+            progress: Condvar::new(),
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -114,6 +128,17 @@ impl Lagging {
         let failed = self.state().failed.clone();
         let lacking = |stream: &Arc<Stream>| stream.tail().behind.as_ref().map(|b| b.lines.len());
         failed.iter().filter_map(lacking).sum::<usize>() > MOST_BYTES
+    }
+
+    /// The files that could not be written, a few of them.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let state = self.state();
+        state
+            .failed
+            .iter()
+            .take(10)
+            .map(|stream| stream.file())
+            .collect()
     }
 
     /// The streams whose files lack lines, which they may not even have for that reason.

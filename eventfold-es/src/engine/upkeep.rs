@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use super::checkpoint::{Checkpoint, sync_streams};
 use super::disk::OpenDir;
+use super::ends::{Ends, StreamHash};
 use super::journal::{End, Spare};
 use super::snapshot::Draft;
 use super::snapshot_queue::SnapshotQueue;
@@ -37,8 +38,17 @@ pub(crate) enum Job {
 /// The redo point to move to, and what must be durable before.
 pub(crate) struct CheckpointJob {
     pub(crate) end: End,
-    pub(crate) dirty: Vec<PathBuf>,
+    /// The streams that were written since the last one.
+    pub(crate) dirty: Vec<Dirty>,
     pub(crate) clean: bool,
+}
+
+/// A stream that was written.
+#[derive(Debug, Clone)]
+pub(crate) struct Dirty {
+    pub(crate) stream: StreamHash,
+    pub(crate) dir: PathBuf,
+    pub(crate) end: u64,
 }
 
 /// An aggregate that leaves memory when it has been idle.
@@ -73,12 +83,13 @@ pub(crate) struct Upkeep {
 
 impl Upkeep {
     /// Starts the thread for the store in `base`, whose journal is in `journal`.
-    pub(crate) fn start(base: OpenDir, journal: &Path) -> io::Result<Self> {
+    pub(crate) fn start(base: OpenDir, journal: &Path, ends: Arc<Ends>) -> io::Result<Self> {
         let (jobs, queue) = channel();
         let state = Arc::<State>::default();
         let thread = Thread {
             base,
             journal: journal.to_owned(),
+            ends,
             state: state.clone(),
             watched: BinaryHeap::new(),
             watch_count: 0,
@@ -154,6 +165,7 @@ impl Upkeeper {
 struct Thread {
     base: OpenDir,
     journal: PathBuf,
+    ends: Arc<Ends>,
     state: Arc<State>,
     watched: BinaryHeap<Reverse<Watched>>,
     watch_count: u64,
@@ -248,8 +260,11 @@ impl Thread {
             end: job.end,
             clean: job.clean,
         };
+        let ends: Vec<_> = job.dirty.iter().map(|d| (d.stream, d.end)).collect();
+        self.ends.note(&ends);
+        let dirs: Vec<&Path> = job.dirty.iter().map(|d| d.dir.as_path()).collect();
         if !self.sync_failed
-            && let Err(error) = sync_streams(&self.base, &job.dirty)
+            && let Err(error) = sync_streams(&self.base, &dirs)
         {
             tracing::error!(%error, "no more checkpoints: the next open replays the journal");
             self.sync_failed = true;

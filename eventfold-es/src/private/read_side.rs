@@ -59,10 +59,10 @@ pub fn react_eventfold<M: ProcessManager>(
     let record = Recorded::of_eventfold(event, aggregate_type, id);
     let stored = StoredEvent::new(&event.event_type, &data).with_record(&record);
     let mut out = Outbox::new(M::NAME, &record);
-    let sent = manager.react_stored(stored, &mut out).and_then(|()| {
-        out.finish()
-            .map_err(|source| DecodeError::malformed(stored.name(), source))
-    });
+    let sent = manager
+        .react_stored(stored, &mut out)
+        .map_err(|error| error.to_string())
+        .and_then(|()| out.into_sent().map_err(|error| error.to_string()));
     sent.unwrap_or_else(|error| {
         tracing::warn!(process_manager = M::NAME, %error, "event left out");
         Vec::new()

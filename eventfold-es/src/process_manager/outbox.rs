@@ -1,23 +1,103 @@
-//! What a process manager sends: [`Outbox`].
+//! What a process manager sends: [`Outbox`], [`Due`].
+
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
 use crate::aggregate::Aggregate;
+use crate::clock::unix_millis;
 use crate::command::{CommandContext, CommandEnvelope};
 use crate::event::Recorded;
+use crate::read_side::{Order, Timer};
 
-/// Takes the commands with which a process manager reacts to one event.
+/// Takes the commands with which a process manager reacts to one event: those to send at once, and
+/// those to send later.
 ///
-/// They are dispatched in order. What a command's context leaves out is filled in: the correlation
+/// They are sent in order. What a command's context leaves out is filled in: the correlation
 /// id of the event, the event's id as causation id, and an idempotency key from the manager's name,
 /// the event's position and the command's index, so that each takes effect once however often it is
 /// dispatched.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// # use eventfold_es::{*, __private::example::*};
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Default, Serialize, Deserialize)]
+/// # struct Reminder;
+/// impl ProcessManager for Reminder {
+/// #   const NAME: &'static str = "reminder";
+/// #   fn subscriptions(&self) -> &'static [&'static str] { &["counter"] }
+/// #   fn react(&mut self, _: &str, _: &str, _: &eventfold::Event) -> Vec<CommandEnvelope> {
+/// #       Vec::new()
+/// #   }
+///     fn react_stored(
+///         &mut self,
+///         stored: StoredEvent<'_>,
+///         out: &mut Outbox<'_>,
+///     ) -> Result<(), DecodeError> {
+///         let id = stored.record().id();
+///         match id {
+///             "done" => out.cancel("reminder"),
+///             // An hour after the event; a further event puts it off.
+///             _ => out.schedule_as::<Counter>("reminder", Duration::from_secs(3600), "all", Add(1)),
+///         }
+///         out.send::<Counter>("seen", Add(1));
+///         Ok(())
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Outbox<'a> {
     manager: &'static str,
     record: &'a Recorded<'a>,
-    commands: Vec<CommandEnvelope>,
-    failed: Option<serde_json::Error>,
+    orders: Vec<Order>,
+    sent: usize,
+    scheduled: usize,
+    failed: Option<Unwritable>,
+}
+
+/// A command that cannot be written as JSON.
+#[derive(Debug, thiserror::Error)]
+#[error("its command for {aggregate_type}/{id} cannot be written as JSON: {source}")]
+pub(crate) struct Unwritable {
+    aggregate_type: &'static str,
+    id: String,
+    source: serde_json::Error,
+}
+
+/// When a command is to be sent: at a time, or some time after the event.
+///
+/// "After" counts from the [time of the event](Recorded::time), not from when the process manager
+/// comes to it: a deadline does not move because the program was down, and is the same whenever the
+/// event is reacted to. What is due already is sent at once.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+///
+/// use eventfold_es::Due;
+///
+/// assert_eq!(Due::from(Duration::from_secs(60)), Due::After(Duration::from_secs(60)));
+/// assert_eq!(Due::from(SystemTime::UNIX_EPOCH), Due::At(SystemTime::UNIX_EPOCH));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// At this time, to the millisecond.
+    At(SystemTime),
+    /// So long after the event, to the millisecond.
+    After(Duration),
+}
+
+impl From<SystemTime> for Due {
+    fn from(at: SystemTime) -> Self {
+        Self::At(at)
+    }
+}
+
+impl From<Duration> for Due {
+    fn from(after: Duration) -> Self {
+        Self::After(after)
+    }
 }
 
 impl<'a> Outbox<'a> {
@@ -25,12 +105,16 @@ impl<'a> Outbox<'a> {
         Self {
             manager,
             record,
-            commands: Vec::new(),
+            orders: Vec::new(),
+            sent: 0,
+            scheduled: 0,
             failed: None,
         }
     }
 
     /// Sends `command` to the aggregate `id`.
+    ///
+    /// See the example of [`Outbox`].
     pub fn send<A>(&mut self, id: impl Into<String>, command: impl Into<A::Command>)
     where
         A: Aggregate,
@@ -41,6 +125,14 @@ impl<'a> Outbox<'a> {
 
     /// Sends `command` to the aggregate `id` with a context, what of which is set goes before what
     /// would be filled in.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # fn react(out: &mut Outbox<'_>) {
+    /// let context = CommandContext::default().with_actor("fulfilment");
+    /// out.send_with::<Counter>("all", Add(5), context);
+    /// # }
+    /// ```
     pub fn send_with<A>(
         &mut self,
         id: impl Into<String>,
@@ -50,19 +142,153 @@ impl<'a> Outbox<'a> {
         A: Aggregate,
         A::Command: Serialize,
     {
-        match serde_json::to_value(command.into()) {
-            Ok(command) => self.send_envelope(CommandEnvelope {
-                aggregate_type: A::AGGREGATE_TYPE.to_owned(),
-                instance_id: id.into(),
-                command,
-                context,
-            }),
-            Err(error) => drop(self.failed.get_or_insert(error)),
+        if let Some(envelope) = self.envelope::<A>(id.into(), command.into(), context) {
+            self.send_envelope(envelope);
         }
     }
 
     /// Sends a command that is JSON already.
-    pub fn send_envelope(&mut self, mut envelope: CommandEnvelope) {
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # fn react(out: &mut Outbox<'_>) {
+    /// out.send_envelope(CommandEnvelope {
+    ///     aggregate_type: "counter".to_owned(),
+    ///     instance_id: "all".to_owned(),
+    ///     command: serde_json::json!(5),
+    ///     context: CommandContext::default(),
+    /// });
+    /// # }
+    /// ```
+    pub fn send_envelope(&mut self, envelope: CommandEnvelope) {
+        let key = format!("{}/{}/{}", self.manager, self.record.position, self.sent);
+        self.sent += 1;
+        let envelope = self.fill_in(envelope, key);
+        self.orders.push(Order::Send(envelope));
+    }
+
+    /// Sends `command` to the aggregate `id` when it is `due`. It cannot be cancelled:
+    /// [`schedule_as`](Self::schedule_as) gives it a key for that.
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    ///
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # fn react(out: &mut Outbox<'_>, time: SystemTime) {
+    /// out.schedule::<Counter>(Duration::from_secs(900), "all", Add(5)); // after the event
+    /// out.schedule::<Counter>(time, "all", Add(5)); // at that time
+    /// # }
+    /// ```
+    pub fn schedule<A>(
+        &mut self,
+        due: impl Into<Due>,
+        id: impl Into<String>,
+        command: impl Into<A::Command>,
+    ) where
+        A: Aggregate,
+        A::Command: Serialize,
+    {
+        let context = CommandContext::default();
+        if let Some(envelope) = self.envelope::<A>(id.into(), command.into(), context) {
+            self.schedule_envelope(None, due, envelope);
+        }
+    }
+
+    /// Sends `command` to the aggregate `id` when it is `due`, unless `key` is
+    /// [cancelled](Self::cancel) by then. What the process manager scheduled under `key` before and
+    /// has not sent yet is replaced.
+    ///
+    /// See the example of [`Outbox`].
+    pub fn schedule_as<A>(
+        &mut self,
+        key: &str,
+        due: impl Into<Due>,
+        id: impl Into<String>,
+        command: impl Into<A::Command>,
+    ) where
+        A: Aggregate,
+        A::Command: Serialize,
+    {
+        let context = CommandContext::default();
+        if let Some(envelope) = self.envelope::<A>(id.into(), command.into(), context) {
+            self.schedule_envelope(Some(key), due, envelope);
+        }
+    }
+
+    /// As [`schedule_as`](Self::schedule_as), or [`schedule`](Self::schedule) without a key, for a
+    /// command that is JSON already.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # fn react(out: &mut Outbox<'_>, envelope: CommandEnvelope) {
+    /// out.schedule_envelope(Some("reminder"), Duration::from_secs(900), envelope);
+    /// # }
+    /// ```
+    pub fn schedule_envelope(
+        &mut self,
+        key: Option<&str>,
+        due: impl Into<Due>,
+        envelope: CommandEnvelope,
+    ) {
+        let due = match due.into() {
+            Due::At(time) => unix_millis(time),
+            Due::After(after) => {
+                let after = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+                self.record.unix_millis().saturating_add(after)
+            }
+        };
+        let (position, index) = (self.record.position, self.scheduled);
+        self.scheduled += 1;
+        let idempotency_key = format!("{}/{position}/t{index}", self.manager);
+        // Without a key it has one that no cancellation can name, the same at each reaction.
+        let key = match key {
+            Some(key) => format!("={key}"),
+            None => format!("{position}/{index}"),
+        };
+        let envelope = self.fill_in(envelope, idempotency_key);
+        let timer = Timer { due, envelope };
+        self.orders.push(Order::Schedule(key, timer));
+    }
+
+    /// Takes back what the process manager scheduled under `key`: it is never sent, not even if it
+    /// is due or was tried without success. Nothing happens if there is nothing, or it was sent.
+    ///
+    /// See the example of [`Outbox`].
+    pub fn cancel(&mut self, key: &str) {
+        self.orders.push(Order::Cancel(format!("={key}")));
+    }
+
+    fn envelope<A>(
+        &mut self,
+        id: String,
+        command: A::Command,
+        context: CommandContext,
+    ) -> Option<CommandEnvelope>
+    where
+        A: Aggregate,
+        A::Command: Serialize,
+    {
+        match serde_json::to_value(command) {
+            Ok(command) => Some(CommandEnvelope {
+                aggregate_type: A::AGGREGATE_TYPE.to_owned(),
+                instance_id: id,
+                command,
+                context,
+            }),
+            Err(source) => {
+                self.failed.get_or_insert(Unwritable {
+                    aggregate_type: A::AGGREGATE_TYPE,
+                    id,
+                    source,
+                });
+                None
+            }
+        }
+    }
+
+    fn fill_in(&self, mut envelope: CommandEnvelope, key: String) -> CommandEnvelope {
         let context = &mut envelope.context;
         if context.correlation_id.is_none() {
             context.correlation_id = self.record.correlation_id().map(Into::into);
@@ -70,23 +296,30 @@ impl<'a> Outbox<'a> {
         if context.causation_id.is_none() {
             context.causation_id = self.record.event_id().map(str::to_owned);
         }
-        if context.idempotency_key.is_none() {
-            context.idempotency_key = Some(format!(
-                "{}/{}/{}",
-                self.manager,
-                self.record.position,
-                self.commands.len()
-            ));
-        }
-        self.commands.push(envelope);
+        context.idempotency_key.get_or_insert(key);
+        envelope
     }
 
-    /// What was sent.
+    /// The commands to send at once; those to send later are left out.
     ///
     /// # Errors
     ///
-    /// Why a command could not be written as JSON.
-    pub(crate) fn finish(self) -> serde_json::Result<Vec<CommandEnvelope>> {
-        self.failed.map_or(Ok(self.commands), Err)
+    /// As [`finish`](Self::finish).
+    pub(crate) fn into_sent(self) -> Result<Vec<CommandEnvelope>, Unwritable> {
+        let orders = self.finish()?.into_iter();
+        let sent = orders.filter_map(|order| match order {
+            Order::Send(envelope) => Some(envelope),
+            Order::Schedule(..) | Order::Cancel(_) => None,
+        });
+        Ok(sent.collect())
+    }
+
+    /// What is to be done.
+    ///
+    /// # Errors
+    ///
+    /// Which command could not be written as JSON, and why.
+    pub(crate) fn finish(self) -> Result<Vec<Order>, Unwritable> {
+        self.failed.map_or(Ok(self.orders), Err)
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::de::IgnoredAny;
 
 use super::checkpoint::{self, Unusable};
+use super::{dead_letters, skipped};
 use crate::engine::audit::{Audit, Flaw, Remedy};
 use crate::engine::disk;
 use crate::layout::list_dirs;
@@ -16,7 +17,9 @@ pub(crate) fn check(audit: &mut Audit) -> io::Result<()> {
     let head = audit.head();
     let projections = audit.layout.projections_dir();
     for name in list_dirs(&projections)? {
-        for (file, cause) in check_checkpoints(&projections.join(name), head)? {
+        let dir = projections.join(name);
+        check_skipped(audit, &dir)?;
+        for (file, cause) in check_checkpoints(&dir, head)? {
             let rebuilt = format!("{cause}; the projection is built again");
             let flaw = Flaw::new(&file, Severity::Harmless, rebuilt);
             audit.flaws.push(flaw.remedy(Remedy::SetAside));
@@ -29,6 +32,7 @@ pub(crate) fn check(audit: &mut Audit) -> io::Result<()> {
             let cause = format!("{cause}; without it its commands would be sent again");
             audit.flaws.push(Flaw::new(&file, Severity::Lost, cause));
         }
+        check_skipped(audit, &dir)?;
         check_dead_letters(audit, &dir.join("dead_letters.jsonl"))?;
     }
     Ok(())
@@ -39,15 +43,13 @@ pub(crate) fn check(audit: &mut Audit) -> io::Result<()> {
 fn check_checkpoints(dir: &Path, head: u64) -> io::Result<Vec<(PathBuf, String)>> {
     let ours = dir.join("journal_checkpoint.json").exists();
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(|e| disk::at("read", dir, &e))? {
-        let file = entry.map_err(|e| disk::at("read", dir, &e))?.path();
+    for file in files(dir)? {
         let name = file.file_name().and_then(|name| name.to_str());
         let is_old = name == Some("checkpoint.json");
         if name.is_some_and(checkpoint::is_one) && !(is_old && ours) {
             found.extend(check_checkpoint(&file, head)?.map(|cause| (file, cause)));
         }
     }
-    found.sort();
     Ok(found)
 }
 
@@ -70,17 +72,47 @@ fn check_checkpoint(file: &Path, head: u64) -> io::Result<Option<String>> {
     })
 }
 
+/// Whether a file of that name may be one of a projection's or a process manager's.
+pub(crate) fn is_file(name: &str) -> bool {
+    checkpoint::is_one(name) || skipped::is_one(name)
+}
+
 fn check_dead_letters(audit: &mut Audit, file: &Path) -> io::Result<()> {
-    let letters = disk::read_if_there(file)?.unwrap_or_default();
-    let mut offset = 0;
-    for line in letters.split_inclusive(|byte| *byte == b'\n') {
-        let is_whole = line.ends_with(b"\n") && serde_json::from_slice::<IgnoredAny>(line).is_ok();
-        if !is_whole {
-            let cause = "the dead letter cannot be read";
-            let flaw = Flaw::new(file, Severity::Harmless, cause);
-            audit.flaws.push(flaw.at(offset));
-        }
-        offset += line.len() as u64;
+    for (offset, is_last, cause) in dead_letters::flaws(file)? {
+        let flaw = if is_last {
+            let cause = format!("the last dead letter was not written to its end: {cause}");
+            Flaw::new(file, Severity::Harmless, cause)
+        } else {
+            let cause = format!("a dead letter cannot be read: {cause}");
+            Flaw::new(file, Severity::Lost, cause)
+        };
+        audit.flaws.push(flaw.at(offset));
     }
     Ok(())
+}
+
+/// Looks at the records of skipped events in `dir`. Nothing depends on them but what is shown.
+fn check_skipped(audit: &mut Audit, dir: &Path) -> io::Result<()> {
+    for file in files(dir)? {
+        let name = file.file_name().and_then(|name| name.to_str());
+        if name.is_some_and(skipped::is_one) {
+            for (offset, cause) in skipped::flaws(&file)? {
+                let cause = format!("the record of a skipped event cannot be read: {cause}");
+                let flaw = Flaw::new(&file, Severity::Harmless, cause);
+                audit.flaws.push(flaw.at(offset));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The files in `dir`, sorted.
+fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let at = |error| disk::at("read", dir, &error);
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(at)? {
+        files.push(entry.map_err(at)?.path());
+    }
+    files.sort();
+    Ok(files)
 }

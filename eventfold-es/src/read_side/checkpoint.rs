@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::outbox;
 use crate::engine::disk;
 use crate::engine::{CommitLine, split_sum, write_sum};
 
@@ -25,6 +26,8 @@ pub(crate) struct Checkpoint<S> {
     pub(crate) cursors: Option<Cursors>,
     /// Which events were left out of the state because nobody knew their names.
     pub(crate) skipped: Vec<Skipped>,
+    /// What a process manager had not seen through.
+    pub(crate) pending: outbox::Saved,
 }
 
 impl<S: Default> Checkpoint<S> {
@@ -35,6 +38,7 @@ impl<S: Default> Checkpoint<S> {
             position: 0,
             cursors: None,
             skipped: Vec::new(),
+            pending: outbox::Saved::default(),
         }
     }
 }
@@ -92,12 +96,15 @@ pub(crate) fn read_file<S: DeserializeOwned>(
         position: u64,
         #[serde(default)]
         skipped: Vec<Skipped>,
+        cursors: Option<Cursors>,
+        #[serde(default)]
+        pending: outbox::Saved,
         state: S,
     }
     #[derive(Deserialize)]
     struct Old<S> {
         state: S,
-        cursors: HashMap<String, Cursor>,
+        cursors: Cursors,
     }
 
     let Some(bytes) = disk::read_if_there(path).map_err(Unusable::Io)? else {
@@ -109,8 +116,9 @@ pub(crate) fn read_file<S: DeserializeOwned>(
         return Ok(Some(Checkpoint {
             state: old.state,
             position: 0,
-            cursors: Some(Cursors(old.cursors)),
+            cursors: Some(old.cursors),
             skipped: Vec::new(),
+            pending: outbox::Saved::default(),
         }));
     }
     if split_sum(&bytes).is_none_or(|(body, sum)| xxh3_64(body) != sum) {
@@ -120,24 +128,41 @@ pub(crate) fn read_file<S: DeserializeOwned>(
     Ok(Some(Checkpoint {
         state: read.state,
         position: read.position,
-        cursors: None,
+        cursors: read.cursors,
         skipped: read.skipped,
+        pending: read.pending,
     }))
+}
+
+/// What is written besides the state.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) position: u64,
+    pub(crate) skipped: &'a [Skipped],
+    pub(crate) cursors: Option<&'a Cursors>,
+    pub(crate) pending: Option<&'a outbox::Saved>,
 }
 
 /// Replaces the checkpoint of the version `version` in `dir`, all or nothing.
 pub(crate) fn write<S: Serialize>(
     dir: &Path,
     version: u32,
-    position: u64,
-    skipped: &[Skipped],
+    place: Place<'_>,
     state: &S,
 ) -> io::Result<()> {
     let mut out = Vec::new();
-    write!(out, "{{\"position\":{position}")?;
-    if !skipped.is_empty() {
+    write!(out, "{{\"position\":{}", place.position)?;
+    if !place.skipped.is_empty() {
         out.extend_from_slice(b",\"skipped\":");
-        serde_json::to_writer(&mut out, skipped)?;
+        serde_json::to_writer(&mut out, place.skipped)?;
+    }
+    if let Some(cursors) = place.cursors {
+        out.extend_from_slice(b",\"cursors\":");
+        serde_json::to_writer(&mut out, cursors)?;
+    }
+    if let Some(pending) = place.pending {
+        out.extend_from_slice(b",\"pending\":");
+        serde_json::to_writer(&mut out, pending)?;
     }
     out.extend_from_slice(b",\"state\":");
     serde_json::to_writer(&mut out, state)?;
@@ -148,10 +173,10 @@ pub(crate) fn write<S: Serialize>(
 }
 
 /// How far 0.2.0 had read each stream, by `type/id`.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Cursors(HashMap<String, Cursor>);
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Cursor {
     offset: u64,
 }

@@ -4,16 +4,21 @@
 use std::io;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use super::checkpoint::{self, Checkpoint, Cursors, Skipped};
-use crate::engine::{Engine, JournalReader};
+use super::checkpoint::{self, Checkpoint, Cursors, Place, Skipped, Unusable};
+use super::outbox;
+use super::skipped::{PassedOver, Poisoned};
+use super::status::Progress;
+use crate::engine::{Engine, JournalReader, disk};
 use crate::error::panic_message;
 use crate::event::{DecodeError, EventSet, StoredEvent, UnknownEvents};
+use crate::process_manager::{OnFailure, Unwritable};
 
 /// How many events may pass between two saved checkpoints.
 const SAVE_EVENTS: u64 = 10_000;
@@ -43,9 +48,35 @@ pub(crate) struct Follower<S> {
     save_cost: Duration,
     /// Why the state cannot be trusted any more.
     failed: Option<String>,
+    on_failure: OnFailure,
+    passed_over: PassedOver,
+    /// The state behind the last event that was passed over, and its position.
+    backup: Option<(Vec<u8>, u64)>,
+    /// The checkpoint on disk is that of another state, which this one may replace.
+    is_anew: bool,
+    progress: Arc<Progress>,
+    /// The directory's own entry was made durable.
+    is_dir_durable: bool,
+    /// The next chance to save is to be taken.
+    save_now: bool,
 }
 
-impl<S: Serialize> Follower<S> {
+/// Why an event could not be taken.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    #[error(transparent)]
+    Command(#[from] Unwritable),
+}
+
+/// Why following stopped short.
+enum Stop {
+    Io(io::Error),
+    Poisoned(Poisoned),
+}
+
+impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
     /// A follower that keeps its checkpoint in `dir`. `checkpoint` is what was read from there.
     pub(crate) fn new(
         name: &'static str,
@@ -56,6 +87,13 @@ impl<S: Serialize> Follower<S> {
         Self {
             name,
             reader: engine.reader(checkpoint.position),
+            on_failure: OnFailure::Stop,
+            passed_over: PassedOver::anew(&dir, 1),
+            backup: None,
+            is_anew: false,
+            progress: Arc::new(Progress::new(name, checkpoint.position)),
+            is_dir_durable: false,
+            save_now: false,
             engine,
             dir,
             state: checkpoint.state,
@@ -81,8 +119,42 @@ impl<S: Serialize> Follower<S> {
         }
     }
 
-    pub(crate) fn dir(&self) -> &Path {
-        &self.dir
+    /// The same with what is to be done with events that cannot be taken, and with those that were
+    /// passed over so far.
+    pub(crate) fn failing(mut self, on_failure: OnFailure) -> io::Result<Self> {
+        let (passed_over, events) = PassedOver::open(&self.dir, self.version)?;
+        for event in events {
+            self.progress.add_skipped(event);
+        }
+        self.on_failure = on_failure;
+        self.passed_over = passed_over;
+        Ok(self)
+    }
+
+    /// The same for a state that is built beside the one on disk.
+    pub(crate) fn anew(mut self, on_failure: OnFailure) -> Self {
+        self.on_failure = on_failure;
+        self.passed_over = PassedOver::anew(&self.dir, self.version);
+        self.is_anew = true;
+        self
+    }
+
+    /// Takes the place of `other`, whose state is given up.
+    pub(crate) fn take_place_of(&mut self, other: &Self) {
+        other.progress.replace(&self.progress);
+        self.progress = other.progress.clone();
+    }
+
+    pub(crate) fn on_failure(&self) -> OnFailure {
+        self.on_failure
+    }
+
+    pub(crate) fn progress(&self) -> &Arc<Progress> {
+        &self.progress
+    }
+
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        &self.engine
     }
 
     /// The position of the newest durable event.
@@ -97,35 +169,77 @@ impl<S: Serialize> Follower<S> {
 
     /// Hands every event of the aggregate types `types` up to the durable position `head` that is
     /// not in the state yet to `each`. Costs nothing if there is none.
-    pub(crate) fn follow(
+    ///
+    /// If an event is passed over, events before it may be handed over again: the state is built
+    /// again from where it was saved last. Then this returns behind that event.
+    pub(crate) fn follow<E: Into<Refusal>>(
         &mut self,
         types: &[&str],
         head: u64,
-        mut each: impl FnMut(&mut S, StoredEvent<'_>) -> Result<(), DecodeError>,
+        mut each: impl FnMut(&mut S, StoredEvent<'_>) -> Result<(), E>,
     ) -> io::Result<()> {
         self.check()?;
-        if self.position >= head {
-            return Ok(());
+        let mut until = head;
+        while self.position < until {
+            match self.follow_to(types, until, &mut each) {
+                Ok(()) => {}
+                Err(Stop::Poisoned(poisoned)) if self.on_failure == OnFailure::Skip => {
+                    until = poisoned.position;
+                    self.pass_over(&poisoned)?;
+                }
+                Err(Stop::Poisoned(poisoned)) => {
+                    let text = self.describe(&poisoned);
+                    self.progress.stop(&text);
+                    self.failed = Some(text.clone());
+                    return Err(io::Error::other(text));
+                }
+                Err(Stop::Io(error)) => return Err(error),
+            }
         }
+        if until < head {
+            // Should there be another one, the state is built again from here.
+            self.backup = Some((serde_json::to_vec(&self.state)?, self.position));
+            self.save_now = true;
+        }
+        if self.position >= self.engine.head() {
+            // From here on the position says it all.
+            self.cursors = None;
+        }
+        Ok(())
+    }
+
+    fn follow_to<E: Into<Refusal>>(
+        &mut self,
+        types: &[&str],
+        head: u64,
+        each: &mut impl FnMut(&mut S, StoredEvent<'_>) -> Result<(), E>,
+    ) -> Result<(), Stop> {
         let Self {
             reader,
             state,
             position,
             cursors,
-            failed,
             name,
             event_sets,
             skipped,
+            on_failure,
+            passed_over,
             ..
         } = self;
+        let mut poisoned = None;
         let followed = reader.read_to(head, |commit, first_new| {
             if types.contains(&commit.aggregate_type.as_ref()) {
                 let seen = cursors.as_ref().map_or(0, |cursors| cursors.seen(commit));
                 for i in first_new.max(seen)..commit.events.len() {
                     commit.read_event(i, |event| {
-                        let failure = match catch_unwind(AssertUnwindSafe(|| each(state, event))) {
+                        let record = event.record();
+                        if *on_failure == OnFailure::Skip && passed_over.contains(record.position) {
+                            return Ok(());
+                        }
+                        let handed = catch_unwind(AssertUnwindSafe(|| each(state, event)));
+                        let error = match handed.map(|taken| taken.map_err(Into::into)) {
                             Ok(Ok(())) => return Ok(()),
-                            Ok(Err(DecodeError::UnknownName { .. }))
+                            Ok(Err(Refusal::Decode(DecodeError::UnknownName { .. })))
                                 if is_skipped(event_sets, &commit.aggregate_type) =>
                             {
                                 note_skipped(skipped, name, event);
@@ -134,16 +248,16 @@ impl<S: Serialize> Follower<S> {
                             Ok(Err(error)) => format!("cannot go on: {error}"),
                             Err(panic) => format!("panicked: {}", panic_message(&*panic)),
                         };
-                        let text = format!(
-                            "`{name}` at position {}, stream {}/{}, version {}, event `{}`: {failure}",
-                            event.record().position,
-                            commit.aggregate_type,
-                            commit.id,
-                            event.record().version,
-                            event.name(),
-                        );
-                        *failed = Some(text.clone());
-                        Err(io::Error::other(text))
+                        let cause = io::Error::other(error.clone());
+                        poisoned = Some(Poisoned {
+                            position: record.position,
+                            event: event.name().to_owned(),
+                            aggregate_type: record.aggregate_type.to_owned(),
+                            id: record.id.to_owned(),
+                            version: record.version,
+                            error,
+                        });
+                        Err(cause)
                     })??;
                     *position = commit.position + i as u64;
                 }
@@ -154,11 +268,60 @@ impl<S: Serialize> Follower<S> {
         if followed.is_err() {
             // An event of a commit may be in the state already.
             self.reader = self.engine.reader(self.position);
-        } else if self.position >= self.engine.head() {
-            // From here on the position says it all.
-            self.cursors = None;
         }
-        followed
+        self.progress.set_position(self.position);
+        match poisoned {
+            Some(poisoned) => Err(Stop::Poisoned(poisoned)),
+            None => followed.map_err(Stop::Io),
+        }
+    }
+
+    fn describe(&self, poisoned: &Poisoned) -> String {
+        format!(
+            "`{}` at position {}, stream {}/{}, version {}, event `{}`: {}",
+            self.name,
+            poisoned.position,
+            poisoned.aggregate_type,
+            poisoned.id,
+            poisoned.version,
+            poisoned.event,
+            poisoned.error,
+        )
+    }
+
+    /// Records that an event is passed over, and goes back to a state from before it: a panic may
+    /// have left this one half changed.
+    fn pass_over(&mut self, poisoned: &Poisoned) -> io::Result<()> {
+        let text = self.describe(poisoned);
+        // Until the state is a whole one again.
+        self.failed = Some(text.clone());
+        let event = self
+            .passed_over
+            .add(poisoned, self.engine.clock().now_ms())?;
+        self.progress.add_skipped(event);
+        self.progress.fail(&format!("passed over: {text}"));
+        let backup = self.backup.as_ref();
+        let backup = backup.filter(|(_, position)| *position >= self.saved_position);
+        if let Some((state, position)) = backup {
+            self.state = serde_json::from_slice(state)?;
+            self.position = *position;
+        } else {
+            let checkpoint = if self.is_anew {
+                None
+            } else {
+                checkpoint::read::<S>(&self.dir, self.version).map_err(|error| match error {
+                    Unusable::Io(error) | Unusable::Damaged(error) => error,
+                })?
+            };
+            let checkpoint = checkpoint.unwrap_or_else(Checkpoint::beginning);
+            self.state = checkpoint.state;
+            self.position = checkpoint.position;
+            self.cursors = checkpoint.cursors;
+            self.saved_position = checkpoint.position;
+        }
+        self.reader = self.engine.reader(self.position);
+        self.failed = None;
+        Ok(())
     }
 
     /// Fails if the state cannot be trusted any more.
@@ -171,32 +334,80 @@ impl<S: Serialize> Follower<S> {
 
     /// Saves if it is time to. A failure is reported and tried again later: the events are there.
     pub(crate) fn save_if_due(&mut self) {
-        let unsaved = self.position - self.saved_position;
-        if unsaved == 0 {
-            return;
-        }
-        let elapsed = self.saved_at.elapsed();
-        let is_due = unsaved >= SAVE_EVENTS || elapsed >= SAVE_TIME;
-        let is_paused = elapsed < self.save_cost * SAVE_PAUSE;
-        if is_due
-            && !is_paused
+        if self.is_save_due(false)
             && let Err(error) = self.save()
         {
-            tracing::warn!(name = self.name, %error, "the checkpoint could not be saved");
-            self.saved_at = Instant::now();
+            self.note_unsaved(&error);
         }
+    }
+
+    /// Whether it is time to save, because of the events since the last time or because
+    /// `has_changed` otherwise.
+    pub(crate) fn is_save_due(&self, has_changed: bool) -> bool {
+        let unsaved = self.position - self.saved_position;
+        if unsaved == 0 && !has_changed {
+            return false;
+        }
+        let elapsed = self.saved_at.elapsed();
+        let is_due = unsaved >= SAVE_EVENTS || elapsed >= SAVE_TIME || self.save_now;
+        let is_paused = elapsed < self.save_cost * SAVE_PAUSE;
+        is_due && !is_paused
+    }
+
+    /// How long until it is time to save what changed.
+    pub(crate) fn save_in(&self, has_changed: bool) -> Option<Duration> {
+        let is_unsaved = self.has_moved() || has_changed;
+        is_unsaved.then(|| {
+            let pause = SAVE_TIME.max(self.save_cost * SAVE_PAUSE);
+            pause.saturating_sub(self.saved_at.elapsed())
+        })
+    }
+
+    /// Whether the position is another than the saved one.
+    pub(crate) fn has_moved(&self) -> bool {
+        self.position != self.saved_position
+    }
+
+    /// A due save failed: it is tried again later.
+    pub(crate) fn note_unsaved(&mut self, error: &io::Error) {
+        self.progress
+            .fail(&format!("the checkpoint could not be saved: {error}"));
+        self.saved_at = Instant::now();
+        self.save_now = false;
     }
 
     /// Saves state and position together, unless nothing changed or the state cannot be trusted.
     pub(crate) fn save(&mut self) -> io::Result<()> {
-        if self.failed.is_none() && self.cursors.is_none() && self.position != self.saved_position {
-            let start = Instant::now();
-            let (position, skipped) = (self.position, &self.skipped);
-            checkpoint::write(&self.dir, self.version, position, skipped, &self.state)?;
-            self.saved_position = position;
-            self.saved_at = Instant::now();
-            self.save_cost = self.saved_at - start;
+        if self.failed.is_none() && self.has_moved() {
+            self.save_with(None)?;
         }
+        Ok(())
+    }
+
+    /// Saves state and position together with what a process manager has not seen through.
+    pub(crate) fn save_with(&mut self, pending: Option<&outbox::Saved>) -> io::Result<()> {
+        self.check()?;
+        let start = Instant::now();
+        if !self.is_dir_durable {
+            disk::create_dir(&self.dir)?;
+            for parent in self.dir.ancestors().skip(1).take(2) {
+                disk::sync_dir(parent)?;
+            }
+            self.is_dir_durable = true;
+        }
+        let place = Place {
+            position: self.position,
+            skipped: &self.skipped,
+            cursors: self.cursors.as_ref(),
+            pending,
+        };
+        checkpoint::write(&self.dir, self.version, place, &self.state)?;
+        self.passed_over.save()?;
+        self.is_anew = false;
+        self.saved_position = self.position;
+        self.saved_at = Instant::now();
+        self.save_cost = self.saved_at - start;
+        self.save_now = false;
         Ok(())
     }
 }

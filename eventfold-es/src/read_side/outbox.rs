@@ -1,119 +1,400 @@
-//! Commands of process managers on their way to aggregates, or to the dead letters.
+//! What a process manager has decided and not seen through: commands on their way, and timers. It
+//! is saved with the state and the position, in one file.
 
-use std::collections::HashMap;
-use std::fmt;
-use std::future::Future;
-use std::io;
-use std::marker::PhantomData;
-use std::path::Path;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
-use crate::aggregate::Aggregate;
 use crate::command::CommandEnvelope;
-use crate::engine::disk;
-use crate::error::DispatchError;
-use crate::store::AggregateStore;
 
-/// A command that a process manager wants sent.
-#[derive(Debug, Clone)]
+/// A command that is to be sent.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Outgoing {
+    /// Unique within the process manager, in the order in which commands are sent.
+    pub(crate) number: u64,
+    /// How often it was tried.
+    #[serde(default)]
+    pub(crate) attempts: u32,
+    /// If it took effect, its events are behind this position.
+    since: u64,
+    /// The timer that it comes from.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    timer: Option<String>,
+    /// The dead letter that it was.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    letter: Option<String>,
     pub(crate) envelope: CommandEnvelope,
 }
 
-/// Sends commands in JSON to aggregates of one type.
-pub(crate) trait Dispatcher: Send + Sync {
-    fn dispatch<'a>(
-        &'a self,
-        store: &'a AggregateStore,
+impl Outgoing {
+    /// The id of the dead letter that it becomes if it is given up.
+    pub(crate) fn letter_id(&self) -> String {
+        let letter = self.letter.clone();
+        letter.unwrap_or_else(|| self.number.to_string())
+    }
+}
+
+/// A command that is to be sent later.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Timer {
+    /// Milliseconds since 1970.
+    pub(crate) due: u64,
+    pub(crate) envelope: CommandEnvelope,
+}
+
+/// What a process manager wants done.
+#[derive(Debug, Clone)]
+pub(crate) enum Order {
+    Send(CommandEnvelope),
+    /// Under a key of its own; instead of what was scheduled under it before.
+    Schedule(String, Timer),
+    Cancel(String),
+}
+
+/// The form in which it is saved.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Saved {
+    next: u64,
+    outgoing: Vec<Outgoing>,
+    timers: BTreeMap<String, Timer>,
+}
+
+/// Commands on their way, and timers.
+///
+/// Commands for one aggregate are sent one after the other, in order: one that is tried again keeps
+/// those behind it waiting until it succeeds or is given up. Those for others go on.
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    next: u64,
+    entries: BTreeMap<u64, Entry>,
+    lanes: HashMap<Target, Lane>,
+    under_way: usize,
+    /// The first of each lane that may be sent at once.
+    ready: BTreeSet<u64>,
+    /// The first of each lane that is to be tried again at a time.
+    delayed: BTreeSet<(u64, u64)>,
+    timers: BTreeMap<String, Timer>,
+    /// The timers by the time at which they are due.
+    due: BTreeSet<(u64, String)>,
+    /// The commands that came from timers, by the timers' keys.
+    fired: HashMap<String, u64>,
+    /// There are commands that were not saved, so they must not be sent.
+    is_unsaved: bool,
+    /// Something changed since it was saved.
+    has_changed: bool,
+}
+
+type Target = (String, String);
+
+/// The numbers of commands, by target and idempotency key.
+type Keys = HashMap<Target, HashMap<String, u64>>;
+
+/// The commands for one aggregate, in order.
+#[derive(Debug, Default)]
+struct Lane {
+    numbers: BTreeSet<u64>,
+    under_way: usize,
+    /// Which one is among the ready or the delayed, and until when it is delayed.
+    offered: Option<(u64, u64)>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    outgoing: Outgoing,
+    is_under_way: bool,
+    /// When it is to be tried again, in milliseconds since 1970.
+    not_before: u64,
+}
+
+fn target(envelope: &CommandEnvelope) -> Target {
+    let CommandEnvelope {
+        aggregate_type,
+        instance_id,
+        ..
+    } = envelope;
+    (aggregate_type.clone(), instance_id.clone())
+}
+
+impl Pending {
+    /// Takes up what was saved. Whether its commands took effect is not known: see
+    /// [`in_doubt`](Self::in_doubt).
+    pub(crate) fn new(saved: Saved) -> Self {
+        let mut pending = Self {
+            next: saved.next,
+            ..Self::default()
+        };
+        for outgoing in saved.outgoing {
+            pending.insert(outgoing, false);
+        }
+        for (key, timer) in saved.timers {
+            pending.due.insert((timer.due, key.clone()));
+            pending.timers.insert(key, timer);
+        }
+        pending
+    }
+
+    /// What is to be saved while the newest durable position is `head`.
+    pub(crate) fn saved_at(&mut self, head: u64) -> Saved {
+        for entry in self.entries.values_mut() {
+            // What is not under way has not taken effect so far.
+            if !entry.is_under_way {
+                entry.outgoing.since = head;
+            }
+        }
+        Saved {
+            next: self.next,
+            outgoing: self.entries.values().map(|e| e.outgoing.clone()).collect(),
+            timers: self.timers.clone(),
+        }
+    }
+
+    pub(crate) fn mark_saved(&mut self) {
+        self.is_unsaved = false;
+        self.has_changed = false;
+    }
+
+    /// Whether there are commands that must be saved before they are sent.
+    pub(crate) fn is_unsaved(&self) -> bool {
+        self.is_unsaved
+    }
+
+    pub(crate) fn has_changed(&self) -> bool {
+        self.has_changed
+    }
+
+    /// The position behind which effects of the saved commands are, and where: by target and key.
+    pub(crate) fn in_doubt(&self) -> Option<(u64, Keys)> {
+        let after = self.entries.values().map(|e| e.outgoing.since).min()?;
+        let mut keys = Keys::new();
+        for Entry { outgoing, .. } in self.entries.values() {
+            if let Some(key) = &outgoing.envelope.context.idempotency_key {
+                let lane = keys.entry(target(&outgoing.envelope)).or_default();
+                lane.insert(key.clone(), outgoing.number);
+            }
+        }
+        Some((after, keys))
+    }
+
+    pub(crate) fn carry_out(&mut self, order: Order) {
+        self.has_changed = true;
+        match order {
+            Order::Send(envelope) => self.send(envelope, None),
+            Order::Schedule(key, timer) => {
+                self.cancel(&key);
+                self.due.insert((timer.due, key.clone()));
+                self.timers.insert(key, timer);
+            }
+            Order::Cancel(key) => self.cancel(&key),
+        }
+    }
+
+    /// Adds a command behind those that are there.
+    fn send(&mut self, envelope: CommandEnvelope, timer: Option<String>) {
+        let number = self.next;
+        self.next += 1;
+        self.is_unsaved = true;
+        let outgoing = Outgoing {
+            number,
+            attempts: 0,
+            since: 0,
+            timer,
+            letter: None,
+            envelope,
+        };
+        self.insert(outgoing, false);
+    }
+
+    /// Adds a command that was the dead letter `letter`. It is under way, with its effects to come
+    /// behind the position `since`. Returns its number.
+    pub(crate) fn send_again(
+        &mut self,
+        letter: &str,
+        attempts: u32,
+        since: u64,
         envelope: CommandEnvelope,
-    ) -> Pin<Box<dyn Future<Output = Result<(), DispatchError>> + Send + 'a>>;
-}
-
-/// Sends to aggregates of type `A`.
-pub(crate) struct Typed<A>(PhantomData<fn() -> A>);
-
-impl<A> Typed<A> {
-    pub(crate) fn new() -> Self {
-        Self(PhantomData)
-    }
-}
-
-impl<A> Dispatcher for Typed<A>
-where
-    A: Aggregate,
-    A::Command: DeserializeOwned,
-{
-    fn dispatch<'a>(
-        &'a self,
-        store: &'a AggregateStore,
-        envelope: CommandEnvelope,
-    ) -> Pin<Box<dyn Future<Output = Result<(), DispatchError>> + Send + 'a>> {
-        Box::pin(async move {
-            let command: A::Command =
-                serde_json::from_value(envelope.command).map_err(DispatchError::Deserialization)?;
-            let handle = store.get::<A>(&envelope.instance_id).await?;
-            handle
-                .execute(command, envelope.context)
-                .await
-                .map_err(|error| DispatchError::Execution(Box::new(error)))?;
-            Ok(())
-        })
-    }
-}
-
-/// Where commands of process managers go, by aggregate type.
-pub(crate) type Dispatchers = HashMap<&'static str, Arc<dyn Dispatcher>>;
-
-/// Takes the aggregate types that commands can be sent to. Not part of the public interface.
-pub struct Targets<'a>(pub(crate) &'a mut Dispatchers);
-
-impl Targets<'_> {
-    /// Adds the aggregates of type `A`.
-    pub fn add<A>(&mut self)
-    where
-        A: Aggregate,
-        A::Command: DeserializeOwned,
-    {
-        let typed = Arc::new(Typed::<A>::new());
-        self.0.insert(A::AGGREGATE_TYPE, typed);
-    }
-}
-
-impl fmt::Debug for Targets<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
-    }
-}
-
-/// Appends a command that did not succeed to the dead letters in `path`, durably.
-pub(crate) fn append_dead_letter(
-    path: &Path,
-    envelope: &CommandEnvelope,
-    error: &str,
-) -> io::Result<()> {
-    #[derive(Serialize)]
-    struct DeadLetter<'a> {
-        envelope: &'a CommandEnvelope,
-        error: &'a str,
-        /// Seconds since 1970.
-        ts: u64,
+    ) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        self.is_unsaved = true;
+        self.has_changed = true;
+        let outgoing = Outgoing {
+            number,
+            attempts,
+            since,
+            timer: None,
+            letter: Some(letter.to_owned()),
+            envelope,
+        };
+        self.insert(outgoing, true);
+        number
     }
 
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let letter = DeadLetter {
-        envelope,
-        error,
-        ts: now.map_or(0, |now| now.as_secs()),
-    };
-    let mut line = serde_json::to_vec(&letter)?;
-    line.push(b'\n');
-    if let Some(dir) = path.parent() {
-        disk::create_dir(dir)?;
+    /// The numbers of the commands by the ids of the dead letters that they may be.
+    pub(crate) fn letter_ids(&self) -> HashMap<String, u64> {
+        let entries = self.entries.values().map(|entry| &entry.outgoing);
+        entries.map(|o| (o.letter_id(), o.number)).collect()
     }
-    disk::append_durably(path, &line)
+
+    fn insert(&mut self, outgoing: Outgoing, is_under_way: bool) {
+        let number = outgoing.number;
+        let lane = target(&outgoing.envelope);
+        if let Some(key) = &outgoing.timer {
+            self.fired.insert(key.clone(), number);
+        }
+        let entry = Entry {
+            outgoing,
+            is_under_way,
+            not_before: 0,
+        };
+        self.entries.insert(number, entry);
+        self.lanes
+            .entry(lane.clone())
+            .or_default()
+            .numbers
+            .insert(number);
+        self.count_under_way(&lane, usize::from(is_under_way), 0);
+        self.offer(&lane);
+    }
+
+    fn count_under_way(&mut self, lane: &Target, more: usize, fewer: usize) {
+        self.under_way = self.under_way + more - fewer;
+        if let Some(lane) = self.lanes.get_mut(lane) {
+            lane.under_way = lane.under_way + more - fewer;
+        }
+    }
+
+    /// Makes the first command of a lane ready, or delayed, unless one of the lane is under way.
+    fn offer(&mut self, lane: &Target) {
+        let Some(lane) = self.lanes.get_mut(lane) else {
+            return;
+        };
+        if let Some((not_before, number)) = lane.offered.take() {
+            self.ready.remove(&number);
+            self.delayed.remove(&(not_before, number));
+        }
+        let first = lane.numbers.first().filter(|_| lane.under_way == 0);
+        if let Some(entry) = first.and_then(|first| self.entries.get(first)) {
+            let offered = (entry.not_before, entry.outgoing.number);
+            lane.offered = Some(offered);
+            if entry.not_before > 0 {
+                self.delayed.insert(offered);
+            } else {
+                self.ready.insert(offered.1);
+            }
+        }
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Outgoing> {
+        let entry = self.entries.remove(&number)?;
+        self.has_changed = true;
+        if let Some(key) = &entry.outgoing.timer
+            && self.fired.get(key) == Some(&number)
+        {
+            self.fired.remove(key);
+        }
+        let lane = target(&entry.outgoing.envelope);
+        self.count_under_way(&lane, 0, usize::from(entry.is_under_way));
+        if let Some(numbers) = self.lanes.get_mut(&lane) {
+            numbers.numbers.remove(&number);
+        }
+        self.offer(&lane);
+        if self
+            .lanes
+            .get(&lane)
+            .is_some_and(|lane| lane.numbers.is_empty())
+        {
+            self.lanes.remove(&lane);
+        }
+        Some(entry.outgoing)
+    }
+
+    /// Forgets a timer, and the command that it became unless that is under way.
+    fn cancel(&mut self, key: &str) {
+        if let Some(timer) = self.timers.remove(key) {
+            self.due.remove(&(timer.due, key.to_owned()));
+        }
+        if let Some(number) = self.fired.get(key).copied()
+            && self.entries.get(&number).is_some_and(|e| !e.is_under_way)
+        {
+            self.remove(number);
+        }
+    }
+
+    /// Sends the commands of all timers that are due at `now`.
+    pub(crate) fn fire(&mut self, now: u64) {
+        while let Some((due, key)) = self.due.first().cloned()
+            && due <= now
+        {
+            self.due.pop_first();
+            if let Some(timer) = self.timers.remove(&key) {
+                self.has_changed = true;
+                self.send(timer.envelope, Some(key));
+            }
+        }
+    }
+
+    /// The next command to send at `now`, the oldest first. It is under way from then on.
+    pub(crate) fn take(&mut self, now: u64) -> Option<Outgoing> {
+        if self.is_unsaved {
+            return None;
+        }
+        while let Some((not_before, number)) = self.delayed.first().copied()
+            && not_before <= now
+        {
+            self.delayed.pop_first();
+            self.ready.insert(number);
+        }
+        let number = self.ready.pop_first()?;
+        let entry = self.entries.get_mut(&number)?;
+        entry.is_under_way = true;
+        let outgoing = entry.outgoing.clone();
+        let lane = target(&outgoing.envelope);
+        self.count_under_way(&lane, 1, 0);
+        Some(outgoing)
+    }
+
+    /// The command took effect, or was written to the dead letters.
+    pub(crate) fn done(&mut self, number: u64) {
+        self.remove(number);
+    }
+
+    /// The command did not take effect; it is to be tried again at `not_before`.
+    pub(crate) fn put_back(&mut self, number: u64, attempts: u32, not_before: u64) {
+        if let Some(entry) = self.entries.get_mut(&number)
+            && entry.is_under_way
+        {
+            self.has_changed = true;
+            entry.is_under_way = false;
+            entry.not_before = not_before;
+            entry.outgoing.attempts = attempts;
+            let lane = target(&entry.outgoing.envelope);
+            self.count_under_way(&lane, 0, 1);
+            self.offer(&lane);
+        }
+    }
+
+    pub(crate) fn get(&self, number: u64) -> Option<&Outgoing> {
+        self.entries.get(&number).map(|entry| &entry.outgoing)
+    }
+
+    /// How many commands are on their way.
+    pub(crate) fn count(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn timers(&self) -> usize {
+        self.timers.len()
+    }
+
+    /// When something is to be done that is not to be done now.
+    pub(crate) fn next_due(&self) -> Option<u64> {
+        let timer = self.due.first().map(|(due, _)| *due);
+        let delayed = self.delayed.first().map(|(due, _)| *due);
+        timer.into_iter().chain(delayed).min()
+    }
+
+    /// Whether nothing is left but what waits for its time.
+    pub(crate) fn is_settled(&self, now: u64) -> bool {
+        self.ready.is_empty() && self.under_way == 0 && self.next_due().is_none_or(|due| due > now)
+    }
 }

@@ -2,11 +2,14 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::checkpoint::{self, Checkpoint, Skipped, Unusable};
 use super::follower::Follower;
+use super::status::Progress;
 use super::{Saved, closed};
 use crate::engine::Engine;
+use crate::process_manager::OnFailure;
 use crate::projection::Projection;
 
 /// How many events a long catch-up takes between two looks at whether to save.
@@ -21,7 +24,7 @@ pub(crate) struct Projecting<P: Projection> {
 impl<P: Projection> Projecting<P> {
     /// Takes the projection up where it was left. A checkpoint that cannot be used is replaced: a
     /// projection can always be built again.
-    pub(crate) fn open(engine: &Arc<Engine>) -> io::Result<Self> {
+    pub(crate) fn open(engine: &Arc<Engine>, on_failure: OnFailure) -> io::Result<Self> {
         let dir = engine.layout().projections_dir().join(P::NAME);
         let (name, version) = (P::NAME, P::VERSION);
         let built_again = |why: &str| {
@@ -40,21 +43,28 @@ impl<P: Projection> Projecting<P> {
             Err(Unusable::Damaged(error)) => built_again(&error.to_string()),
             Err(Unusable::Io(error)) => return Err(error),
         };
-        Ok(Self::at(engine, checkpoint))
+        Ok(Self {
+            follower: Self::follower(engine, checkpoint).failing(on_failure)?,
+            is_closed: false,
+        })
     }
 
     /// The projection as it is before the first event.
-    pub(crate) fn anew(engine: &Arc<Engine>) -> Self {
-        Self::at(engine, Checkpoint::beginning())
-    }
-
-    fn at(engine: &Arc<Engine>, checkpoint: Checkpoint<P>) -> Self {
-        let dir = engine.layout().projections_dir().join(P::NAME);
-        let follower = Follower::new(P::NAME, engine.clone(), dir, checkpoint);
+    pub(crate) fn anew(engine: &Arc<Engine>, on_failure: OnFailure) -> Self {
         Self {
-            follower: follower.reading(P::VERSION, P::event_sets()),
+            follower: Self::follower(engine, Checkpoint::beginning()).anew(on_failure),
             is_closed: false,
         }
+    }
+
+    fn follower(engine: &Arc<Engine>, checkpoint: Checkpoint<P>) -> Follower<P> {
+        let dir = engine.layout().projections_dir().join(P::NAME);
+        Follower::new(P::NAME, engine.clone(), dir, checkpoint).reading(P::VERSION, P::event_sets())
+    }
+
+    /// What is done with events that it cannot take.
+    pub(crate) fn on_failure(&self) -> OnFailure {
+        self.follower.on_failure()
     }
 
     /// Brings the state up to the newest durable event.
@@ -105,6 +115,7 @@ impl<P: Projection> Projecting<P> {
         }
         while !rebuilt.follow(rebuilt.head(), SLICE)? {}
         rebuilt.follower.save()?;
+        rebuilt.follower.take_place_of(&self.follower);
         *self = rebuilt;
         Ok(())
     }
@@ -126,6 +137,23 @@ impl<P: Projection> Saved for Projecting<P> {
             return Ok(());
         }
         self.follower.save()
+    }
+
+    fn advance(&mut self, head: u64) -> io::Result<bool> {
+        if self.is_closed {
+            return Ok(true);
+        }
+        let is_there = self.follow(head, SLICE)?;
+        self.follower.save_if_due();
+        Ok(is_there)
+    }
+
+    fn save_in(&self) -> Option<Duration> {
+        self.follower.save_in(false).filter(|_| !self.is_closed)
+    }
+
+    fn progress(&self) -> Arc<Progress> {
+        self.follower.progress().clone()
     }
 
     fn close(&mut self) {

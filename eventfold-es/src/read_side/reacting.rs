@@ -1,39 +1,99 @@
-//! A process manager at work.
+//! A process manager at work: it reacts, its commands are saved and then sent, what became of them is
+//! noted.
+//!
+//! A command is sent only when it is on disk, with the state and the position that it comes from. A
+//! program that ended before it could note what became of a command finds it there, and looks for
+//! its key in the journal, in all that was stored since: so a command takes effect once, however many
+//! its target has taken meanwhile.
 
-use std::collections::VecDeque;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
+use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
 
 use super::checkpoint::{self, Checkpoint, Unusable};
-use super::follower::Follower;
-use super::outbox::{Outgoing, append_dead_letter};
+use super::dead_letters::DeadLetters;
+use super::follower::{Follower, Refusal};
+use super::outbox::{Order, Outgoing, Pending};
+use super::status::{ProcessManagerStatus, Progress};
+use crate::command::CommandEnvelope;
 use crate::engine::Engine;
-use crate::event::DecodeError;
-use crate::process_manager::{Outbox, ProcessManager};
+use crate::process_manager::{DeadLetter, OnFailure, Outbox, ProcessManager, Retry};
 
-/// How many events are reacted to before their commands are dispatched and the place is saved: few
-/// enough that the targets still remember the keys of all of them, should they be sent again.
+/// How many events are reacted to before what comes of that is saved and sent.
 const SLICE: u64 = 256;
+/// How many commands may be on their way before it reacts to more events.
+const WAITING: usize = 1_000;
 
-/// A registered process manager: its state, how far it is, and the commands it wants sent.
+/// A registered process manager: its state, how far it is, and what it has not seen through.
 pub(crate) struct Reacting<M: ProcessManager> {
     follower: Follower<M>,
-    outgoing: VecDeque<Outgoing>,
+    pending: Pending,
+    letters: DeadLetters,
+    retry: Retry,
+    counts: Counts,
+    /// The store is closed: the directory may be another's.
+    is_sealed: bool,
+}
+
+/// How many commands came to an end since the store was opened.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Counts {
+    pub(crate) dispatched: usize,
+    pub(crate) dead_lettered: usize,
+}
+
+/// What became of a command.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// Its events are stored, or it had none.
+    Succeeded,
+    /// It did not take effect.
+    Failed {
+        error: String,
+        /// Whether another attempt makes sense.
+        may_retry: bool,
+    },
+    /// It was not decided: the store is closed, or has failed. It is sent when the store is open
+    /// again.
+    Undecided,
 }
 
 /// A process manager of any type.
 pub(crate) trait AnyReacting: Send {
-    /// Reacts to what is new up to the durable position `head`, a slice at a time. True if nothing is
-    /// left.
-    fn catch_up(&mut self, head: u64) -> io::Result<bool>;
-    /// The next command to send. It stays the next until [`sent`](Self::sent).
-    fn next(&self) -> Option<Outgoing>;
-    /// The next command was dispatched, or written to the dead letters.
-    fn sent(&mut self);
-    /// Writes the next command to the dead letters.
-    fn bury(&mut self, error: &str) -> io::Result<()>;
-    /// Saves state and position, once nothing is left to send.
+    /// Reacts to what is new up to the durable position `head`, a slice at a time, fires the timers
+    /// that are due, and saves what is to be sent. True if there may be more to do at once.
+    fn advance(&mut self, head: u64) -> io::Result<bool>;
+    /// The next command to send, if there is one now; the oldest first.
+    fn take(&mut self) -> Option<Outgoing>;
+    /// Notes what became of a command. One that failed is tried again later if `retry`.
+    fn note(&mut self, number: u64, outcome: Outcome, retry: bool) -> io::Result<()>;
+    /// Saves everything as it is.
     fn save(&mut self) -> io::Result<()>;
+    /// Saves if it is time to.
+    fn save_if_due(&mut self);
+    /// Saves what can be saved; nothing is written from then on.
+    fn seal(&mut self);
+    /// Whether all up to `head` is reacted to, and all commands were sent that need not wait.
+    fn is_settled(&self, head: u64) -> bool;
+    /// The time in milliseconds since 1970 at which a timer or an attempt is due.
+    fn next_due(&self) -> Option<u64>;
+    /// The position behind which events are waited for; `None` while too many commands wait.
+    fn wants_events_after(&self) -> Option<u64>;
+    /// How long until what changed should be saved.
+    fn save_in(&self) -> Option<Duration>;
+    fn counts(&self) -> Counts;
+    fn progress(&self) -> Arc<Progress>;
+    fn status(&self, head: u64) -> ProcessManagerStatus;
+    fn letters(&self) -> io::Result<Vec<DeadLetter>>;
+    /// Takes a dead letter back into the outbox, durably, as under way; `None` if it is not there.
+    fn revive(&mut self, id: &str) -> io::Result<Option<Outgoing>>;
+    /// Removes a dead letter for good; false if it is not there.
+    fn discard(&mut self, id: &str) -> io::Result<bool>;
 }
 
 impl<M: ProcessManager> Reacting<M> {
@@ -42,12 +102,16 @@ impl<M: ProcessManager> Reacting<M> {
     /// # Errors
     ///
     /// If the checkpoint cannot be used: starting anew would send every command again.
-    pub(crate) fn open(engine: &Arc<Engine>) -> io::Result<Self> {
+    pub(crate) fn open(
+        engine: &Arc<Engine>,
+        on_failure: OnFailure,
+        retry: Retry,
+    ) -> io::Result<Self> {
         let dir = engine.layout().process_managers_dir().join(M::NAME);
         let checkpoint = checkpoint::read::<M>(&dir, 1).map_err(|error| match error {
             Unusable::Io(error) | Unusable::Damaged(error) => error,
         })?;
-        let checkpoint = checkpoint.unwrap_or_else(Checkpoint::beginning);
+        let mut checkpoint = checkpoint.unwrap_or_else(Checkpoint::beginning);
         if checkpoint.position > engine.head() {
             let text = format!(
                 "the checkpoint of process manager `{}` in {} is ahead of the journal",
@@ -56,52 +120,289 @@ impl<M: ProcessManager> Reacting<M> {
             );
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         }
+        let mut pending = Pending::new(std::mem::take(&mut checkpoint.pending));
+        let mut letters = DeadLetters::open(&dir, pending.count() == 0)?;
+        resolve(engine, &mut pending, &mut letters)?;
+        let follower = Follower::new(M::NAME, engine.clone(), dir, checkpoint)
+            .reading(1, M::event_sets())
+            .failing(on_failure)?;
         Ok(Self {
-            follower: Follower::new(M::NAME, engine.clone(), dir, checkpoint)
-                .reading(1, M::event_sets()),
-            outgoing: VecDeque::new(),
+            follower,
+            pending,
+            letters,
+            retry,
+            counts: Counts::default(),
+            is_sealed: false,
         })
+    }
+
+    fn now(&self) -> u64 {
+        self.follower.engine().clock().now_ms()
+    }
+
+    fn react(&mut self, head: u64) -> io::Result<()> {
+        let _span = tracing::debug_span!("pm_catchup", pm_name = M::NAME).entered();
+        let types = self.follower.state.subscriptions();
+        let slice = head.min(self.follower.position() + SLICE);
+        // By position: should an event be handed over again, what comes of it is the same.
+        let mut orders: BTreeMap<u64, Vec<Order>> = BTreeMap::new();
+        let followed = self.follower.follow(types, slice, |state, event| {
+            let mut out = Outbox::new(M::NAME, event.record());
+            state.react_stored(event, &mut out)?;
+            let new = out.finish()?;
+            if !new.is_empty() {
+                orders.insert(event.record().position, new);
+            }
+            Ok::<(), Refusal>(())
+        });
+        // What came before an event that could not be taken stands: the position is behind it.
+        for order in orders.into_values().flatten() {
+            self.pending.carry_out(order);
+        }
+        followed
+    }
+
+    /// Adds a command to the dead letters. It stays in the outbox if that fails.
+    fn bury(&mut self, outgoing: &Outgoing, attempts: u32, error: &str) -> io::Result<()> {
+        let (id, now) = (outgoing.letter_id(), self.now());
+        self.letters
+            .add(&id, &outgoing.envelope, error, attempts, now)?;
+        let CommandEnvelope {
+            aggregate_type,
+            instance_id,
+            ..
+        } = &outgoing.envelope;
+        tracing::error!(
+            pm_name = M::NAME,
+            target_type = %aggregate_type,
+            target_id = %instance_id,
+            %error,
+            attempts,
+            "command dead-lettered"
+        );
+        self.pending.done(outgoing.number);
+        self.counts.dead_lettered += 1;
+        Ok(())
     }
 }
 
-impl<M: ProcessManager> AnyReacting for Reacting<M> {
-    fn catch_up(&mut self, head: u64) -> io::Result<bool> {
-        let _span = tracing::debug_span!("pm_catchup", pm_name = M::NAME).entered();
-        let Self { follower, outgoing } = self;
-        let types = follower.state.subscriptions();
-        let slice = head.min(follower.position() + SLICE);
-        follower.follow(types, slice, |state, event| {
-            let mut out = Outbox::new(M::NAME, event.record());
-            state.react_stored(event, &mut out)?;
-            let sent = out
-                .finish()
-                .map_err(|source| DecodeError::malformed(event.name(), source))?;
-            outgoing.extend(sent.into_iter().map(|envelope| Outgoing { envelope }));
-            Ok(())
-        })?;
-        Ok(follower.position() >= head)
-    }
+/// An event's line, as far as it is looked at.
+#[derive(Deserialize)]
+struct Keyed<'a> {
+    #[serde(borrow)]
+    key: Option<Cow<'a, str>>,
+}
 
-    fn next(&self) -> Option<Outgoing> {
-        self.outgoing.front().cloned()
-    }
-
-    fn sent(&mut self) {
-        self.outgoing.pop_front();
-    }
-
-    fn bury(&mut self, error: &str) -> io::Result<()> {
-        let path = self.follower.dir().join("dead_letters.jsonl");
-        match self.outgoing.front() {
-            Some(outgoing) => append_dead_letter(&path, &outgoing.envelope, error),
-            None => Ok(()),
+/// Finds out what became of the commands that were on their way when the program ended.
+fn resolve(
+    engine: &Arc<Engine>,
+    pending: &mut Pending,
+    letters: &mut DeadLetters,
+) -> io::Result<()> {
+    let Some((after, keys)) = pending.in_doubt() else {
+        return Ok(());
+    };
+    let keys: HashMap<(&str, &str), _> = keys
+        .iter()
+        .map(|((aggregate_type, id), keys)| ((aggregate_type.as_str(), id.as_str()), keys))
+        .collect();
+    let mut effective = HashSet::new();
+    engine.reader(after).read_to(engine.head(), |commit, _| {
+        let target = (commit.aggregate_type.as_ref(), commit.id.as_ref());
+        if let Some(keys) = keys.get(&target) {
+            for event in &commit.events {
+                // A line that cannot be read has no key of ours.
+                let line: Option<Keyed<'_>> = serde_json::from_str(event.get()).ok();
+                let key = line.and_then(|line| line.key);
+                effective.extend(key.and_then(|key| keys.get(key.as_ref()).copied()));
+            }
         }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    let numbers = pending.letter_ids();
+    for id in letters.ids()? {
+        if let Some(number) = numbers.get(&id) {
+            // In both files: given up, unless it took effect in a replay.
+            if effective.contains(number) {
+                letters.remove(&id)?;
+            }
+            pending.done(*number);
+        }
+    }
+    for number in effective {
+        pending.done(number);
+    }
+    Ok(())
+}
+
+impl<M: ProcessManager> AnyReacting for Reacting<M> {
+    fn advance(&mut self, head: u64) -> io::Result<bool> {
+        if self.is_sealed {
+            return Ok(false);
+        }
+        if self.pending.is_unsaved() {
+            self.save()?;
+        }
+        let may_react = self.pending.count() < WAITING;
+        if may_react {
+            self.react(head)?;
+        }
+        let is_behind = self.follower.position() < head;
+        if !is_behind {
+            // An event that cancels a timer goes before it.
+            self.pending.fire(self.now());
+        }
+        if self.pending.is_unsaved() {
+            self.save()?;
+        } else {
+            self.save_if_due();
+        }
+        Ok(may_react && is_behind)
+    }
+
+    fn take(&mut self) -> Option<Outgoing> {
+        if self.is_sealed {
+            return None;
+        }
+        self.pending.take(self.now())
+    }
+
+    fn note(&mut self, number: u64, outcome: Outcome, retry: bool) -> io::Result<()> {
+        let Some(outgoing) = self.pending.get(number).cloned() else {
+            return Ok(());
+        };
+        if self.is_sealed {
+            return Ok(());
+        }
+        let attempts = outgoing.attempts + 1;
+        match outcome {
+            Outcome::Succeeded => {
+                self.pending.done(number);
+                self.counts.dispatched += 1;
+            }
+            Outcome::Undecided => self.pending.put_back(number, outgoing.attempts, 0),
+            Outcome::Failed { error, may_retry } => {
+                let chance = uuid::Uuid::new_v4().as_u64_pair().1;
+                let pause = self.retry.pause(attempts, chance);
+                match pause.filter(|_| retry && may_retry) {
+                    Some(pause) => {
+                        tracing::warn!(pm_name = M::NAME, %error, attempts, pause, "tried again later");
+                        let not_before = self.now().saturating_add(pause).max(1);
+                        self.pending.put_back(number, attempts, not_before);
+                    }
+                    None => {
+                        if let Err(error) = self.bury(&outgoing, attempts, &error) {
+                            self.pending.put_back(number, attempts, 0);
+                            return Err(error);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     fn save(&mut self) -> io::Result<()> {
-        if self.outgoing.is_empty() {
-            self.follower.save()?;
+        if self.is_sealed || !(self.pending.has_changed() || self.follower.has_moved()) {
+            return Ok(());
         }
+        self.letters.tidy()?;
+        let saved = self.pending.saved_at(self.follower.head());
+        self.follower.save_with(Some(&saved))?;
+        self.pending.mark_saved();
         Ok(())
+    }
+
+    fn save_if_due(&mut self) {
+        if self.follower.is_save_due(self.pending.has_changed())
+            && let Err(error) = self.save()
+        {
+            self.follower.note_unsaved(&error);
+        }
+    }
+
+    fn seal(&mut self) {
+        if !self.is_sealed
+            && self.follower.check().is_ok()
+            && let Err(error) = self.save()
+        {
+            tracing::warn!(name = M::NAME, %error, "the checkpoint could not be saved");
+        }
+        self.is_sealed = true;
+    }
+
+    fn is_settled(&self, head: u64) -> bool {
+        self.follower.position() >= head && self.pending.is_settled(self.now())
+    }
+
+    fn next_due(&self) -> Option<u64> {
+        self.pending.next_due()
+    }
+
+    fn wants_events_after(&self) -> Option<u64> {
+        (self.pending.count() < WAITING).then(|| self.follower.position())
+    }
+
+    fn save_in(&self) -> Option<Duration> {
+        let has_changed = self.pending.has_changed();
+        self.follower
+            .save_in(has_changed)
+            .filter(|_| !self.is_sealed)
+    }
+
+    fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    fn progress(&self) -> Arc<Progress> {
+        self.follower.progress().clone()
+    }
+
+    fn status(&self, head: u64) -> ProcessManagerStatus {
+        ProcessManagerStatus {
+            follower: self.follower.progress().status(head),
+            outgoing: self.pending.count(),
+            timers: self.pending.timers(),
+            dead_letters: self.letters.count(),
+        }
+    }
+
+    fn letters(&self) -> io::Result<Vec<DeadLetter>> {
+        self.letters.list()
+    }
+
+    fn revive(&mut self, id: &str) -> io::Result<Option<Outgoing>> {
+        let letters = self.letters.list()?;
+        let Some(letter) = letters.into_iter().find(|letter| letter.id == id) else {
+            return Ok(None);
+        };
+        let mut envelope = letter.envelope;
+        // One of 0.2.0 has no key.
+        envelope
+            .context
+            .idempotency_key
+            .get_or_insert_with(|| format!("{}/letter/{id}", M::NAME));
+        let since = self.follower.head();
+        let number = self
+            .pending
+            .send_again(id, letter.attempts, since, envelope);
+        if let Err(error) = self.save() {
+            self.pending.done(number);
+            return Err(error);
+        }
+        if let Err(error) = self.letters.remove(id) {
+            // It may be gone all the same.
+            match self.letters.contains(id) {
+                Ok(true) => self.pending.done(number),
+                Ok(false) => self.pending.put_back(number, letter.attempts, 0),
+                Err(_) => {}
+            }
+            return Err(error);
+        }
+        Ok(self.pending.get(number).cloned())
+    }
+
+    fn discard(&mut self, id: &str) -> io::Result<bool> {
+        self.letters.remove(id)
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -12,11 +12,14 @@ use serde::de::DeserializeOwned;
 use super::{AggregateStore, StoreHold, StoreInner, blocking, spawn};
 use crate::actor::Residents;
 use crate::aggregate::Aggregate;
+use crate::background;
+use crate::clock::{Clock, ManualClock};
 use crate::engine::Engine;
 use crate::layout::RawNames;
-use crate::process_manager::ProcessManager;
+use crate::process_manager::{OnFailure, ProcessManager, Retry};
 use crate::projection::Projection;
-use crate::read_side::{Reacting, ReadSide, Registered, Targets};
+use crate::read_side::live::Live;
+use crate::read_side::{Manager, ReadSide, Registered, Targets};
 
 /// How long an aggregate stays in memory unused, unless the builder says otherwise.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
@@ -48,6 +51,8 @@ pub struct AggregateStoreBuilder {
     registrations: Vec<Register>,
     idle_timeout: Duration,
     snapshot_every: u64,
+    clock: Clock,
+    is_live: bool,
 }
 
 impl AggregateStoreBuilder {
@@ -57,6 +62,8 @@ impl AggregateStoreBuilder {
             registrations: Vec::new(),
             idle_timeout: IDLE_TIMEOUT,
             snapshot_every: SNAPSHOT_EVERY,
+            clock: Clock::System,
+            is_live: false,
         }
     }
 
@@ -85,8 +92,29 @@ impl AggregateStoreBuilder {
     /// # }
     /// ```
     pub fn projection<P: Projection>(self) -> Self {
-        self.register(|engine, read_side| {
-            let projection = Registered::open::<P>(engine)?;
+        self.projection_with::<P>(OnFailure::Stop)
+    }
+
+    /// As [`projection`](Self::projection), and says what becomes of an event that the projection
+    /// cannot take. By default it stops.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path();
+    /// let store = AggregateStore::builder(path)
+    ///     .projection_with::<Total>(OnFailure::Skip)
+    ///     .open()
+    ///     .await?;
+    /// assert_eq!(store.read_side().projections[0].skipped_count, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn projection_with<P: Projection>(self, on_failure: OnFailure) -> Self {
+        self.register(move |engine, read_side| {
+            let projection = Registered::open::<P>(engine, on_failure)?;
             read_side.projections.insert(P::NAME, projection);
             Ok(())
         })
@@ -111,12 +139,82 @@ impl AggregateStoreBuilder {
     /// # }
     /// ```
     pub fn process_manager<M: ProcessManager>(self) -> Self {
-        self.register(|engine, read_side| {
-            let manager = Arc::new(Mutex::new(Reacting::<M>::open(engine)?));
-            read_side.process_managers.push(manager);
+        self.process_manager_with::<M>(OnFailure::Stop, Retry::default())
+    }
+
+    /// As [`process_manager`](Self::process_manager), and says what becomes of an event that the
+    /// process manager cannot take (by default it stops), and how often its commands are tried
+    /// while the store is [live](Self::live).
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path();
+    /// let retry = Retry { attempts: 3, ..Retry::default() };
+    /// let store = AggregateStore::builder(path)
+    ///     .process_manager_with::<Forward>(OnFailure::Skip, retry)
+    ///     .aggregate_type::<Counter>()
+    ///     .live()
+    ///     .open()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn process_manager_with<M: ProcessManager>(
+        self,
+        on_failure: OnFailure,
+        retry: Retry,
+    ) -> Self {
+        self.register(move |engine, read_side| {
             M::targets(&mut Targets(&mut read_side.dispatchers));
+            let is_there = |manager: &Manager| manager.name == M::NAME;
+            if read_side.process_managers.iter().any(is_there) {
+                let text = format!("process manager `{}` is registered twice", M::NAME);
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+            }
+            let manager = Manager::open::<M>(engine, on_failure, retry)?;
+            read_side.process_managers.push(manager);
             Ok(())
         })
+    }
+
+    /// Has all projections and process managers run by themselves, in the background, from
+    /// [`open`](Self::open) until the store is [shut down](AggregateStore::shutdown) or its last
+    /// user has gone. Commands never wait for that.
+    ///
+    /// Projections are brought up to date after each commit, so that reading them costs little.
+    /// Process managers react to each event, send their commands, try those that fail again (see
+    /// [`Retry`]), and fire their timers. Their commands go to different aggregates at the same
+    /// time, to one aggregate in order. Without `live` all of this happens when a projection is
+    /// read or [`run_process_managers`](AggregateStore::run_process_managers) is called.
+    ///
+    /// It does not depend on the runtime that the store is opened on: it has a thread of its own
+    /// for the whole process.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path();
+    /// let store = AggregateStore::builder(path)
+    ///     .process_manager::<Forward>() // adds to the counter `all` what is added to any other
+    ///     .aggregate_type::<Counter>()
+    ///     .projection::<Total>()
+    ///     .live()
+    ///     .open()
+    ///     .await?;
+    /// let done = store.get::<Counter>("c-1").await?.send(Add(5)).await?;
+    /// store.run_process_managers().await?; // waits until they have caught up
+    /// assert_eq!(store.get::<Counter>("all").await?.state().await?.value, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn live(mut self) -> Self {
+        self.is_live = true;
+        self
     }
 
     /// Registers an aggregate type that process managers send commands to. One that they do not
@@ -183,6 +281,28 @@ impl AggregateStoreBuilder {
         self
     }
 
+    /// Has the store take the time from `clock` instead of the system: that of its events, of
+    /// timers, and of the pauses before retries. For tests that do not want to wait.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # use std::time::SystemTime;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path();
+    /// let clock = ManualClock::new(SystemTime::UNIX_EPOCH);
+    /// let store = AggregateStore::builder(path).clock(clock.clone()).open().await?;
+    /// store.get::<Counter>("c-1").await?.send(Add(5)).await?;
+    /// assert_eq!(store.read_events("counter", "c-1").await?[0].ts, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn clock(mut self, clock: ManualClock) -> Self {
+        self.clock = Clock::Manual(clock);
+        self
+    }
+
     /// Opens the store.
     ///
     /// # Errors
@@ -206,7 +326,7 @@ impl AggregateStoreBuilder {
 
     /// Opens the store on this thread. `extra` are streams at places of their own.
     pub(super) fn open_blocking(self, extra: RawNames) -> io::Result<AggregateStore> {
-        let engine = Engine::open(&self.base_dir, extra)?;
+        let engine = Engine::open(&self.base_dir, extra, self.clock)?;
         let mut read_side = ReadSide::default();
         for register in self.registrations {
             if let Err(error) = register(&engine, &mut read_side) {
@@ -214,6 +334,17 @@ impl AggregateStoreBuilder {
                 return Err(error);
             }
         }
+        let runtime = if self.is_live {
+            match background::runtime() {
+                Ok(runtime) => Some(runtime),
+                Err(error) => {
+                    engine.close();
+                    return Err(error);
+                }
+            }
+        } else {
+            None
+        };
         let store = Arc::new(StoreInner {
             engine,
             residents: Arc::new(Residents::default()),
@@ -221,8 +352,19 @@ impl AggregateStoreBuilder {
             idle_timeout: self.idle_timeout,
             snapshot_every: self.snapshot_every,
             closing: AtomicBool::new(false),
+            live: OnceLock::new(),
         });
-        let inner = Arc::new(StoreHold { store });
+        if let Some(runtime) = runtime {
+            // Each of its tasks goes on for as long as it finds the store there.
+            let live = Live::start(
+                runtime,
+                &store.read_side,
+                &store.engine,
+                &Arc::downgrade(&store),
+            );
+            store.live.get_or_init(|| live);
+        }
+        let inner = StoreHold::of_users(store);
         spawn::note_open(&inner);
         Ok(AggregateStore { inner })
     }
@@ -235,6 +377,7 @@ impl fmt::Debug for AggregateStoreBuilder {
             .field("registrations", &self.registrations.len())
             .field("idle_timeout", &self.idle_timeout)
             .field("snapshot_every", &self.snapshot_every)
-            .finish()
+            .field("is_live", &self.is_live)
+            .finish_non_exhaustive()
     }
 }

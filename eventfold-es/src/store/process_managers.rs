@@ -1,11 +1,11 @@
 //! Running process managers: react, dispatch, save.
 
 use std::io;
-use std::sync::{Arc, Mutex};
 
+use super::dead_letters::UnderWay;
 use super::{AggregateStore, blocking};
 use crate::process_manager::ProcessManagerReport;
-use crate::read_side::{AnyReacting, closed, lock};
+use crate::read_side::{Manager, closed, dispatch, lock};
 
 impl AggregateStore {
     /// Lets every process manager react to what is new, dispatches their commands one after the
@@ -13,8 +13,12 @@ impl AggregateStore {
     /// and were written to the dead letters (`process_managers/<NAME>/dead_letters.jsonl`, see
     /// [`ProcessManager`](crate::ProcessManager)).
     ///
-    /// Events that these commands store are left to the next run. One run goes on at a time;
-    /// another waits for it.
+    /// Commands of timers that are due are dispatched as well. Events that these commands store are
+    /// left to the next run. One run goes on at a time; another waits for it.
+    ///
+    /// In a store that is [live](super::AggregateStoreBuilder::live) the process managers run by
+    /// themselves: this waits until they have reacted to what is there now, and their commands came
+    /// to an end or wait for another attempt.
     ///
     /// # Errors
     ///
@@ -52,78 +56,54 @@ impl AggregateStore {
         // Each for itself: what fails in one is reported once the others have had their turn.
         let mut failure = Ok(());
         for manager in &read_side.process_managers {
-            let run = self.run_process_manager(manager, head, &mut report).await;
+            let before = lock(&manager.reacting).counts();
+            let run = if self.inner.live.get().is_some() {
+                manager.settled(head).await
+            } else {
+                self.run_process_manager(manager, head).await
+            };
             failure = failure.and(run);
+            let after = lock(&manager.reacting).counts();
+            report.dispatched += after.dispatched - before.dispatched;
+            report.dead_lettered += after.dead_lettered - before.dead_lettered;
         }
         failure.map(|()| report)
     }
 
     /// Lets a process manager react to the events up to `head`.
-    async fn run_process_manager(
-        &self,
-        manager: &Arc<Mutex<dyn AnyReacting>>,
-        head: u64,
-        report: &mut ProcessManagerReport,
-    ) -> io::Result<()> {
+    async fn run_process_manager(&self, manager: &Manager, head: u64) -> io::Result<()> {
         loop {
-            // What an earlier run could not send comes first.
-            self.send_outgoing(manager, report).await?;
-            let slice = manager.clone();
-            let is_last = blocking(move || {
-                let mut manager = lock(&slice);
-                manager.save()?;
-                manager.catch_up(head)
-            });
-            if is_last.await? {
+            let advancing = manager.clone();
+            let more = blocking(move || lock(&advancing.reacting).advance(head)).await?;
+            let sent = self.send_outgoing(manager).await?;
+            if !more && !sent {
                 break;
             }
         }
-        self.send_outgoing(manager, report).await?;
         let saving = manager.clone();
-        blocking(move || lock(&saving).save()).await
+        blocking(move || lock(&saving.reacting).save()).await
     }
 
-    /// Dispatches what a process manager wants sent, in order.
-    async fn send_outgoing(
-        &self,
-        manager: &Mutex<dyn AnyReacting>,
-        report: &mut ProcessManagerReport,
-    ) -> io::Result<()> {
+    /// Sends the commands of a process manager that may be sent, in order. Returns whether there
+    /// were any.
+    async fn send_outgoing(&self, manager: &Manager) -> io::Result<bool> {
+        let mut sent = false;
         loop {
-            let next = lock(manager).next();
-            let Some(outgoing) = next else { return Ok(()) };
-            let dispatched = self.dispatch(outgoing.envelope).await;
-            // The command did not fail, the store did: it is sent when the store is open again.
+            let next = lock(&manager.reacting).take();
+            let Some(outgoing) = next else {
+                return Ok(sent);
+            };
+            sent = true;
+            let mut under_way = UnderWay {
+                manager,
+                number: Some(outgoing.number),
+            };
+            let outcome = dispatch(self, outgoing.envelope).await;
             self.inner.check_usable()?;
-            let mut manager = lock(manager);
-            match dispatched {
-                Ok(()) => report.dispatched += 1,
-                Err(error) => {
-                    manager.bury(&error)?;
-                    report.dead_lettered += 1;
-                }
-            }
-            manager.sent();
-        }
-    }
-
-    /// Sends a command of a process manager; the error is what its dead letter says.
-    async fn dispatch(&self, envelope: crate::CommandEnvelope) -> Result<(), String> {
-        let target = envelope.aggregate_type.clone();
-        let id = envelope.instance_id.clone();
-        let dispatched = match self.inner.read_side.dispatchers.get(target.as_str()) {
-            Some(dispatcher) => dispatcher.dispatch(self, envelope).await,
-            None => Err(crate::DispatchError::UnknownAggregateType(target.clone())),
-        };
-        match dispatched {
-            Ok(()) => {
-                tracing::info!(target_type = %target, target_id = %id, "command dispatched");
-                Ok(())
-            }
-            Err(error) => {
-                tracing::error!(target_type = %target, target_id = %id, %error, "command dead-lettered");
-                Err(error.to_string())
-            }
+            under_way.number = None;
+            let noting = manager.clone();
+            let note = move || lock(&noting.reacting).note(outgoing.number, outcome, false);
+            blocking(note).await?;
         }
     }
 }

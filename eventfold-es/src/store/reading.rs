@@ -149,7 +149,7 @@ impl AggregateStore {
     /// ```
     pub fn rebuild_projection<P: Projection>(&self) -> io::Result<()> {
         let projection = self.open_projection::<P>()?;
-        let mut rebuilt = Projecting::<P>::anew(&self.inner.engine);
+        let mut rebuilt = Projecting::<P>::anew(&self.inner.engine, lock(&projection).on_failure());
         while !rebuilt.follow(self.inner.engine.head(), u64::MAX)? {}
         lock(&projection).replace_with(rebuilt)
     }

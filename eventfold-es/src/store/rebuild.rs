@@ -71,8 +71,9 @@ impl Rebuild {
         current: Arc<Mutex<Projecting<P>>>,
         engine: Arc<Engine>,
     ) -> Self {
+        let on_failure = lock(&current).on_failure();
         Self(State::Idle(Box::new(Rebuilding {
-            rebuilt: Some(Projecting::anew(&engine)),
+            rebuilt: Some(Projecting::anew(&engine, on_failure)),
             current,
             start: Instant::now(),
         })))

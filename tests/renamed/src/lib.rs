@@ -4,7 +4,10 @@
 //! standard library's or the user's own.
 #![no_implicit_prelude]
 
-use ::es::{Aggregate, Decide, Decision, DomainEvent, Evolve};
+use ::es::{
+    Aggregate, Decide, Decision, DomainEvent, Evolve, Outbox, ProcessManager, Project, Projection,
+    React, Recorded,
+};
 use ::serde::{Deserialize, Serialize};
 
 /// A thing that counts.
@@ -83,5 +86,40 @@ impl Evolve<Added> for Counter {
 impl Evolve<WasReset> for Counter {
     fn evolve(&mut self, _: &WasReset) {
         self.value = 0;
+    }
+}
+
+/// What all counters hold.
+#[derive(
+    ::std::fmt::Debug,
+    ::std::clone::Clone,
+    ::std::default::Default,
+    Serialize,
+    Deserialize,
+    Projection,
+)]
+#[projection(crate = ::es, aggregates(Counter), version = 2)]
+pub struct Sum {
+    value: u64,
+}
+
+impl Project<Counter> for Sum {
+    fn project(&mut self, event: &CounterEvent, _: &Recorded<'_>) {
+        if let CounterEvent::Added(added) = event {
+            self.value += added.amount;
+        }
+    }
+}
+
+/// Starts a counter again that has overflowed.
+#[derive(::std::fmt::Debug, ::std::default::Default, Serialize, Deserialize, ProcessManager)]
+#[process_manager(crate = ::es, aggregates(Counter), dispatches(Counter))]
+pub struct StartAgain;
+
+impl React<Counter> for StartAgain {
+    fn react_to(&mut self, event: &CounterEvent, record: &Recorded<'_>, out: &mut Outbox<'_>) {
+        if let CounterEvent::WasReset(WasReset::ByOverflow { .. }) = event {
+            out.send::<Counter>(record.id(), Reset);
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Audit, Flaw, Remedy};
 use crate::engine::disk;
+use crate::read_side;
 use crate::report::Severity;
 
 /// Where repairs keep what they replaced.
@@ -71,16 +72,13 @@ fn is_known(base: &Path, file: &Path, stream_dirs: &BTreeSet<PathBuf>) -> bool {
         || (dir == base && name == "lock")
         || (dir == base.join("meta") && matches!(name, "raw_names.json" | "streams.jsonl"))
         || (dir == base.join("journal")
-            && (matches!(name, "checkpoint.json" | "sync_failed")
+            && (matches!(name, "checkpoint.json" | "sync_failed" | "stream_ends")
                 || is_segment(name)
                 // Zeros for the next segment, prepared ahead.
                 || name.starts_with("spare-")))
-        || (within("projections") && matches!(name, "journal_checkpoint.json" | "checkpoint.json"))
+        || (within("projections") && read_side::audit::is_file(name))
         || (within("process_managers")
-            && matches!(
-                name,
-                "journal_checkpoint.json" | "checkpoint.json" | "dead_letters.jsonl"
-            ))
+            && (read_side::audit::is_file(name) || name == "dead_letters.jsonl"))
 }
 
 fn is_tmp(name: &str) -> bool {

@@ -3,9 +3,12 @@
 
 use std::io;
 
-use super::{Account, Everything, check, id, note, open, runtime, temp_dir};
+use super::{
+    Account, EACCES, EINTR, EIO, EMFILE, ENOSPC, Everything, check, id, note, open, runtime,
+    temp_dir,
+};
 use crate::engine::disk::faults::{Call, Fault, Watch};
-use crate::{AggregateStore, CommandContext, ExecuteError};
+use crate::{AggregateStore, CommandContext, ExecuteError, Position, Subscription};
 
 /// What became of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,11 +52,34 @@ async fn execute(
     }
 }
 
+/// Checks that a subscription has everything up to `head`, and ends if the store has failed.
+async fn delivers_what_stands(
+    events: &mut Subscription,
+    head: Position,
+    has_failed: bool,
+) -> Result<(), String> {
+    let mut last = Position::default();
+    while last < head {
+        match events.next().await {
+            Some(Ok(event)) => last = event.position(),
+            end => return Err(format!("a subscription ends at {last} of {head}: {end:?}")),
+        }
+    }
+    if has_failed {
+        let why = events.next().await.and_then(Result::err);
+        if why.is_none_or(|why| why.kind() == io::ErrorKind::NotConnected) {
+            return Err("a subscription does not say that the store has failed".to_owned());
+        }
+    }
+    Ok(())
+}
+
 /// Runs a store in which a call fails. Returns whether any did.
 async fn try_fault(fault: Fault) -> Result<bool, String> {
     let dir = temp_dir();
     let watch = Watch::start(dir.path());
     let store = open(dir.path()).await.map_err(|e| e.to_string())?;
+    let mut events = store.subscribe(Position::default());
     let mut outcomes = Vec::new();
     execute(&store, 0..8, &mut outcomes).await;
     watch.set_fault(fault);
@@ -73,9 +99,17 @@ async fn try_fault(fault: Fault) -> Result<bool, String> {
     if must_be_opened_again && later.iter().any(|(_, outcome)| *outcome == Outcome::Stored) {
         return Err(format!("a failed store stored something: {later:?}"));
     }
+    if fault.error == EINTR
+        && outcomes
+            .iter()
+            .any(|(_, outcome)| *outcome != Outcome::Stored)
+    {
+        return Err(format!("an interrupted call was noticed: {outcomes:?}"));
+    }
     if !must_be_opened_again && later.iter().any(|(_, outcome)| *outcome != Outcome::Stored) {
         return Err(format!("the store does not go on: {later:?}"));
     }
+    delivers_what_stands(&mut events, store.head(), must_be_opened_again).await?;
     let unknown = outcomes
         .iter()
         .any(|(_, outcome)| *outcome == Outcome::Unknown);
@@ -116,13 +150,13 @@ fn of(outcomes: &[(u64, Outcome)], wanted: Outcome) -> Vec<u64> {
 }
 
 /// Makes each call of a kind fail in turn, until a run has fewer calls than that.
-fn try_all(call: Call, kind: io::ErrorKind, lasting: bool, partly: usize) -> usize {
+fn try_all(call: Call, error: i32, lasting: bool, partly: usize) {
     let mut cases = 0;
     for number in 1.. {
         let fault = Fault {
             call,
             number,
-            kind,
+            error,
             lasting,
             partly,
         };
@@ -133,35 +167,53 @@ fn try_all(call: Call, kind: io::ErrorKind, lasting: bool, partly: usize) -> usi
         }
     }
     assert!(cases > 0, "no {call:?} ever failed");
-    cases
 }
 
 #[test]
 fn a_write_that_fails_stores_nothing_or_stands() {
     for lasting in [false, true] {
-        try_all(Call::Write, io::ErrorKind::StorageFull, lasting, 0);
-        try_all(Call::Write, io::ErrorKind::StorageFull, lasting, 100);
+        for error in [ENOSPC, EIO] {
+            try_all(Call::Write, error, lasting, 0);
+            try_all(Call::Write, error, lasting, 100);
+        }
     }
 }
 
 #[test]
 fn a_sync_that_fails_ends_the_store_until_it_is_opened_again_or_concerns_no_command() {
     for lasting in [false, true] {
-        try_all(Call::Sync, io::ErrorKind::Other, lasting, 0);
+        try_all(Call::Sync, EIO, lasting, 0);
+        try_all(Call::Sync, ENOSPC, lasting, 0);
     }
 }
 
 #[test]
 fn a_file_that_cannot_be_opened_is_an_error_of_the_commands_that_need_it() {
     for lasting in [false, true] {
-        try_all(Call::Open, io::ErrorKind::PermissionDenied, lasting, 0);
-        try_all(Call::CreateDir, io::ErrorKind::StorageFull, lasting, 0);
+        for error in [EACCES, EMFILE, EIO] {
+            try_all(Call::Open, error, lasting, 0);
+        }
+        try_all(Call::CreateDir, ENOSPC, lasting, 0);
     }
 }
 
 #[test]
 fn a_rename_that_fails_concerns_no_command() {
     for lasting in [false, true] {
-        try_all(Call::Rename, io::ErrorKind::Other, lasting, 0);
+        try_all(Call::Rename, EIO, lasting, 0);
+    }
+}
+
+#[test]
+fn a_call_that_a_signal_interrupts_is_made_again_and_nobody_notices() {
+    for (call, partly) in [
+        (Call::Open, 0),
+        (Call::Write, 0),
+        (Call::Write, 100),
+        (Call::Sync, 0),
+        (Call::Rename, 0),
+        (Call::CreateDir, 0),
+    ] {
+        try_all(call, EINTR, false, partly);
     }
 }

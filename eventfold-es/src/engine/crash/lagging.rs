@@ -1,11 +1,10 @@
 //! Streams whose files cannot be written for a while: what was answered is seen everywhere all the
 //! same, what comes next is refused in time, and nobody's file is overwritten.
 
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Account, check, id, note, open, runtime, temp_dir};
+use super::{Account, ENOSPC, check, id, note, open, runtime, temp_dir};
 use crate::engine::disk::faults::{Call, Fault, Watch};
 use crate::{AggregateStore, ExecuteError};
 
@@ -14,7 +13,7 @@ fn refuse_new_files(watch: &Watch, call: Call) {
     watch.set_fault(Fault {
         call,
         number: 1,
-        kind: io::ErrorKind::StorageFull,
+        error: ENOSPC,
         lasting: true,
         partly: 0,
     });

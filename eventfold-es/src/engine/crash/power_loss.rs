@@ -63,7 +63,11 @@ fn seeds() -> u64 {
 
 /// Rebuilds a directory from `log` by `seed`, and checks it. The power may fail once more while it is
 /// brought in order.
-fn try_seed(log: &Log, seed: u64) -> Result<(), String> {
+pub(super) fn rebuilt(
+    log: &Log,
+    seed: u64,
+    check: impl Fn(&Path, &[u64]) -> Result<(), String>,
+) -> Result<(), String> {
     let mut choices = Choices::new(seed);
     let point = log.point(&mut choices);
     let answered = log.answers(point);
@@ -71,10 +75,10 @@ fn try_seed(log: &Log, seed: u64) -> Result<(), String> {
     log.image(point, &mut choices, dir.path())
         .map_err(|e| e.to_string())?;
     if choices.below(4) > 0 {
-        return runtime().block_on(check(dir.path(), &answered));
+        return check(dir.path(), &answered);
     }
     let watch = Watch::resume(dir.path());
-    let checked = runtime().block_on(check(dir.path(), &answered));
+    let checked = check(dir.path(), &answered);
     let second = watch.stop();
     checked?;
     let again = temp_dir();
@@ -82,27 +86,21 @@ fn try_seed(log: &Log, seed: u64) -> Result<(), String> {
     second
         .image(point, &mut choices, again.path())
         .map_err(|e| e.to_string())?;
-    runtime()
-        .block_on(check(again.path(), &answered))
-        .map_err(|e| format!("after a second failure at {point}: {e}"))
+    check(again.path(), &answered).map_err(|e| format!("after a second failure at {point}: {e}"))
 }
 
-#[test]
-fn a_power_failure_at_any_moment_loses_no_answered_command_and_halves_none() {
-    let logs: Vec<Log> = (0..8)
-        .map(|run| recorded(run * 1_000..run * 1_000 + 40))
-        .collect();
+/// Tries each seed, on all processors.
+pub(super) fn in_parallel(seeds: u64, try_seed: impl Fn(u64) -> Result<(), String> + Sync) {
     let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
     let failures: Vec<String> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads)
             .map(|worker| {
-                let logs = &logs;
+                let try_seed = &try_seed;
                 scope.spawn(move || {
-                    (worker..seeds())
+                    (worker..seeds)
                         .step_by(usize::try_from(threads).expect("few threads"))
                         .filter_map(|seed| {
-                            let log = &logs[usize::try_from(seed).expect("few seeds") % logs.len()];
-                            let failed = try_seed(log, seed).err()?;
+                            let failed = try_seed(seed).err()?;
                             Some(format!("seed {seed}: {failed}"))
                         })
                         .collect::<Vec<_>>()
@@ -116,9 +114,21 @@ fn a_power_failure_at_any_moment_loses_no_answered_command_and_halves_none() {
     });
     assert!(
         failures.is_empty(),
-        "{} of {} seeds failed:\n{}",
+        "{} of {seeds} seeds failed:\n{}",
         failures.len(),
-        seeds(),
         failures[..failures.len().min(10)].join("\n")
     );
+}
+
+#[test]
+fn a_power_failure_at_any_moment_loses_no_answered_command_and_halves_none() {
+    let logs: Vec<Log> = (0..8)
+        .map(|run| recorded(run * 1_000..run * 1_000 + 40))
+        .collect();
+    in_parallel(seeds(), |seed| {
+        let log = &logs[usize::try_from(seed).expect("few seeds") % logs.len()];
+        rebuilt(log, seed, |dir, answered| {
+            runtime().block_on(check(dir, answered))
+        })
+    });
 }

@@ -90,7 +90,8 @@ pub(crate) struct Fault {
     pub(crate) call: Call,
     /// Which one of that kind, counted from now on.
     pub(crate) number: u64,
-    pub(crate) kind: io::ErrorKind,
+    /// The system's number of the error that it fails with.
+    pub(crate) error: i32,
     /// Whether all later ones of that kind fail as well.
     pub(crate) lasting: bool,
     /// Of a write, how many bytes are written before it fails.
@@ -211,13 +212,15 @@ impl State {
         Ok(())
     }
 
-    /// Notes a change, unless it is to fail. `Ok(Some(length))`: only so much of a write is made.
-    fn note(&mut self, mut change: Change) -> io::Result<Option<usize>> {
+    /// Notes a change, unless it is to fail. `Ok(Some(…))`: only so much of a write is made, before
+    /// it fails.
+    fn note(&mut self, mut change: Change) -> io::Result<Option<(usize, io::Error)>> {
         if let Some((fault, count)) = &mut self.fault
             && change.call() == Some(fault.call)
         {
             *count += 1;
             if *count == fault.number || (fault.lasting && *count > fault.number) {
+                let error = io::Error::from_raw_os_error(fault.error);
                 self.failed.push((
                     fault.call,
                     format!("{change:?}").chars().take(120).collect(),
@@ -228,9 +231,9 @@ impl State {
                     let length = fault.partly.min(bytes.len());
                     bytes.truncate(length);
                     self.changes.push(change);
-                    return Ok(Some(length));
+                    return Ok(Some((length, error)));
                 }
-                return Err(io::Error::from(fault.kind));
+                return Err(error);
             }
         }
         self.changes.push(change);
@@ -253,14 +256,18 @@ fn watch_of(path: &Path) -> Option<Arc<Watch>> {
 pub(crate) struct Watched(Option<(Arc<Watch>, usize)>);
 
 impl Watched {
-    fn note(&self, change: impl FnOnce(usize) -> Change) -> io::Result<Option<usize>> {
+    fn note(&self, change: impl FnOnce(usize) -> Change) -> io::Result<Option<(usize, io::Error)>> {
         match &self.0 {
             Some((watch, file)) => watch.state().note(change(*file)),
             None => Ok(None),
         }
     }
 
-    pub(super) fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<Option<usize>> {
+    pub(super) fn write(
+        &self,
+        offset: u64,
+        bytes: &[u8],
+    ) -> io::Result<Option<(usize, io::Error)>> {
         self.note(|file| Change::Write {
             file,
             offset,

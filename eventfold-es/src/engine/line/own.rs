@@ -59,6 +59,10 @@ impl<'a> Rest<'a> {
     }
 
     /// What `read` reads behind `name`; the inner `None` if that is not there.
+    #[expect(
+        clippy::option_option,
+        reason = "as everywhere here, the outer `None` leaves the line to another reader"
+    )]
     fn member<const N: usize, T>(
         &mut self,
         name: &[u8; N],
@@ -76,7 +80,10 @@ impl<'a> Rest<'a> {
         let (text, rest) = self.0.split_at(end);
         self.0 = rest;
         self.pass(b"\"")?;
-        // No early end, so that many bytes are looked at at once.
+        #[expect(
+            clippy::needless_bitwise_bool,
+            reason = "no early end, so that many bytes are looked at at once"
+        )]
         let is_control = text.iter().fold(false, |any, byte| any | (*byte < b' '));
         if is_control {
             return None;

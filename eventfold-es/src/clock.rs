@@ -1,0 +1,112 @@
+//! What time it is: the system's, or the one that a test says it is.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::watch;
+
+/// Where a store has its time from: that of its events, of timers and of retries.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Clock {
+    #[default]
+    System,
+    Manual(ManualClock),
+}
+
+impl Clock {
+    /// Milliseconds since 1970.
+    pub(crate) fn now_ms(&self) -> u64 {
+        let now = match self {
+            Self::System => SystemTime::now(),
+            Self::Manual(clock) => clock.now(),
+        };
+        unix_millis(now)
+    }
+
+    /// Waits until it is `due`, for ever if that is `None`. May return early.
+    pub(crate) async fn wait_until(&self, due: Option<u64>) {
+        let Some(due) = due else {
+            return std::future::pending().await;
+        };
+        match self {
+            Self::System => {
+                let wait = Duration::from_millis(due.saturating_sub(self.now_ms()));
+                tokio::time::sleep(wait.min(LONGEST_SLEEP)).await;
+            }
+            Self::Manual(clock) => {
+                let mut moved = clock.0.moved.subscribe();
+                while self.now_ms() < due && moved.changed().await.is_ok() {}
+            }
+        }
+    }
+}
+
+/// The system's clock may be set while a timer waits for it; that is noticed after so long.
+const LONGEST_SLEEP: Duration = Duration::from_secs(10);
+
+/// Milliseconds since 1970.
+pub(crate) fn unix_millis(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The time that is so many milliseconds after 1970; 1970 if the system has no value for it.
+pub(crate) fn from_unix_millis(ms: u64) -> SystemTime {
+    UNIX_EPOCH
+        .checked_add(Duration::from_millis(ms))
+        .unwrap_or(UNIX_EPOCH)
+}
+
+/// A clock that stands still until a test moves it on, see
+/// [`AggregateStoreBuilder::clock`](crate::AggregateStoreBuilder::clock). Clones are the same
+/// clock.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+///
+/// use eventfold_es::ManualClock;
+///
+/// let clock = ManualClock::new(SystemTime::UNIX_EPOCH);
+/// clock.advance(Duration::from_secs(60));
+/// assert_eq!(clock.now(), SystemTime::UNIX_EPOCH + Duration::from_secs(60));
+/// ```
+#[derive(Debug, Clone)]
+pub struct ManualClock(Arc<Manual>);
+
+#[derive(Debug)]
+struct Manual {
+    now: Mutex<SystemTime>,
+    moved: watch::Sender<()>,
+}
+
+impl ManualClock {
+    /// A clock that stands at `now`.
+    ///
+    /// See the example of [`ManualClock`].
+    #[must_use]
+    pub fn new(now: SystemTime) -> Self {
+        Self(Arc::new(Manual {
+            now: Mutex::new(now),
+            moved: watch::Sender::new(()),
+        }))
+    }
+
+    /// What time it is.
+    ///
+    /// See the example of [`ManualClock`].
+    #[must_use]
+    pub fn now(&self) -> SystemTime {
+        *self.0.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Moves the clock on; timers that are due by then fire. Stays where it is if there is no such
+    /// time.
+    ///
+    /// See the example of [`ManualClock`].
+    pub fn advance(&self, by: Duration) {
+        let mut now = self.0.now.lock().unwrap_or_else(PoisonError::into_inner);
+        *now = now.checked_add(by).unwrap_or(*now);
+        drop(now);
+        self.0.moved.send_replace(());
+    }
+}

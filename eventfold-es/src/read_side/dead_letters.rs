@@ -1,0 +1,203 @@
+//! The file of the commands that a process manager has given up: `dead_letters.jsonl`.
+//!
+//! A line of ours has an id and a checksum behind the members that 0.2.0 wrote; lines without are
+//! taken as they are. A command is added before it leaves the outbox, and enters the outbox before
+//! its line is removed. So a command that is in both is a dead letter.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::lines::{self, Lines};
+use crate::clock::from_unix_millis;
+use crate::command::CommandEnvelope;
+use crate::engine::disk;
+use crate::process_manager::DeadLetter;
+
+/// The dead letters of one process manager.
+#[derive(Debug)]
+pub(crate) struct DeadLetters {
+    lines: Lines,
+    /// How many there are, if the file can be read.
+    count: Option<usize>,
+}
+
+/// A line of the file.
+#[derive(Deserialize)]
+struct Line {
+    envelope: CommandEnvelope,
+    error: String,
+    ts: u64,
+    id: Option<String>,
+    ms: Option<u64>,
+    attempts: Option<u32>,
+}
+
+/// A dead letter and where it is.
+struct Found {
+    letter: DeadLetter,
+    start: usize,
+    end: usize,
+}
+
+impl DeadLetters {
+    /// Those in the directory of a process manager. If commands are in the outbox, one of them may
+    /// have been about to be added when the program ended: what is there of its line is cut off.
+    pub(crate) fn open(dir: &Path, is_outbox_empty: bool) -> io::Result<Self> {
+        let (mut lines, mut bytes) = Lines::open(dir.join("dead_letters.jsonl"))?;
+        let (readable, _) = parse(lines.path(), &bytes);
+        let end = readable.last().map_or(0, |found| found.end);
+        let rest = &bytes[end..];
+        let is_unfinished = !rest.is_empty() && (!rest.ends_with(b"\n") || rest.contains(&0));
+        if is_unfinished && !is_outbox_empty {
+            tracing::warn!(path = %lines.path().display(), "cut off an unfinished dead letter");
+            bytes.truncate(end);
+            lines.replace(&bytes)?;
+        }
+        let is_readable = parse(lines.path(), &bytes).1.is_none();
+        let count = is_readable.then_some(readable.len());
+        Ok(Self { lines, count })
+    }
+
+    fn read(&self) -> io::Result<(Vec<u8>, Vec<Found>)> {
+        let bytes = self.lines.read()?;
+        match parse(self.lines.path(), &bytes) {
+            (found, None) => Ok((bytes, found)),
+            (_, Some(error)) => Err(error),
+        }
+    }
+
+    /// How many there are; `None` if the file cannot be read.
+    pub(crate) fn count(&self) -> Option<usize> {
+        self.count
+    }
+
+    /// All of them, the oldest first.
+    pub(crate) fn list(&self) -> io::Result<Vec<DeadLetter>> {
+        let (_, found) = self.read()?;
+        Ok(found.into_iter().map(|found| found.letter).collect())
+    }
+
+    /// Whether there is one with that id, and how many there are now.
+    pub(crate) fn contains(&mut self, id: &str) -> io::Result<bool> {
+        let ids = self.ids()?;
+        self.count = self.count.map(|_| ids.len());
+        Ok(ids.iter().any(|other| other == id))
+    }
+
+    /// The ids of those that can be read.
+    pub(crate) fn ids(&self) -> io::Result<Vec<String>> {
+        let bytes = self.lines.read()?;
+        let (found, _) = parse(self.lines.path(), &bytes);
+        Ok(found.into_iter().map(|found| found.letter.id).collect())
+    }
+
+    /// Adds one, durably.
+    pub(crate) fn add(
+        &mut self,
+        id: &str,
+        envelope: &CommandEnvelope,
+        error: &str,
+        attempts: u32,
+        ms: u64,
+    ) -> io::Result<()> {
+        #[derive(Serialize)]
+        struct Line<'a> {
+            envelope: &'a CommandEnvelope,
+            error: &'a str,
+            /// Seconds since 1970.
+            ts: u64,
+            id: &'a str,
+            ms: u64,
+            attempts: u32,
+        }
+
+        let ts = ms / 1000;
+        self.lines.add(&Line {
+            envelope,
+            error,
+            ts,
+            id,
+            ms,
+            attempts,
+        })?;
+        self.count = self.count.map(|count| count + 1);
+        Ok(())
+    }
+
+    /// Cuts off what an addition that failed may have left, and makes a removal durable that failed.
+    /// To be done before the outbox is saved without the command, which proves what became of it.
+    pub(crate) fn tidy(&mut self) -> io::Result<()> {
+        self.lines.tidy()
+    }
+
+    /// Removes one, durably. False if it is not there.
+    pub(crate) fn remove(&mut self, id: &str) -> io::Result<bool> {
+        let (mut bytes, found) = self.read()?;
+        let count = found.len();
+        let Some(found) = found.into_iter().find(|found| found.letter.id == id) else {
+            return Ok(false);
+        };
+        bytes.drain(found.start..found.end);
+        self.lines.replace(&bytes)?;
+        self.count = Some(count - 1);
+        Ok(true)
+    }
+}
+
+/// Reads one line without its end. `derived` is its id if it does not have one.
+fn read_line(line: &[u8], derived: String) -> Result<DeadLetter, String> {
+    let read: Line = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+    let is_old = read.id.is_none() && read.ms.is_none();
+    if !lines::is_right(line).unwrap_or(is_old) {
+        return Err("the checksum does not match".to_owned());
+    }
+    let ms = read.ms.unwrap_or_else(|| read.ts.saturating_mul(1000));
+    Ok(DeadLetter {
+        id: read.id.unwrap_or(derived),
+        envelope: read.envelope,
+        error: read.error,
+        time: from_unix_millis(ms),
+        attempts: read.attempts.unwrap_or(1),
+    })
+}
+
+/// Reads the content of the file up to what cannot be read.
+fn parse(path: &Path, bytes: &[u8]) -> (Vec<Found>, Option<io::Error>) {
+    let mut found: Vec<Found> = Vec::new();
+    // 0.2.0's have no id: what they say names them; the same again is told apart by number.
+    let mut hashes: HashMap<u64, usize> = HashMap::new();
+    for (start, text) in lines::split(bytes) {
+        let hash = xxh3_64(text);
+        let same = hashes.entry(hash).or_default();
+        *same += 1;
+        let derived = match *same {
+            1 => format!("{hash:016x}"),
+            n => format!("{hash:016x}-{n}"),
+        };
+        match read_line(text, derived) {
+            Ok(letter) => {
+                let end = (start + text.len() + 1).min(bytes.len());
+                found.push(Found { letter, start, end });
+            }
+            Err(cause) => return (found, Some(disk::damaged(path, start as u64, &cause))),
+        }
+    }
+    (found, None)
+}
+
+/// What is wrong with the lines of the file at `path`: their offsets, and whether it is the last line
+/// and looks as if it was not written to its end.
+pub(super) fn flaws(path: &Path) -> io::Result<Vec<(u64, bool, String)>> {
+    let bytes = disk::read_if_there(path)?.unwrap_or_default();
+    let wrong = lines::split(&bytes).filter_map(|(start, text)| {
+        let cause = read_line(text, String::new()).err()?;
+        let rest = &bytes[start + text.len()..];
+        let is_last = rest.is_empty() || (rest == b"\n" && text.contains(&0));
+        Some((start as u64, is_last, cause))
+    });
+    Ok(wrong.collect())
+}

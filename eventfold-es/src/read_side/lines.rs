@@ -1,0 +1,146 @@
+//! Files of JSON lines that are added to, each line durable on its own.
+
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::engine::disk;
+use crate::engine::{split_sum, write_sum};
+
+/// A file of lines.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    path: PathBuf,
+    /// Where the next line is added: behind it is at most what an addition that failed left.
+    length: u64,
+    /// A change failed: something may be behind that, and what is there need not be durable.
+    is_torn: bool,
+}
+
+impl Lines {
+    /// The file at `path`, which need not be there, and its content.
+    pub(crate) fn open(path: PathBuf) -> io::Result<(Self, Vec<u8>)> {
+        let bytes = disk::read_if_there(&path)?.unwrap_or_default();
+        let length = bytes.len() as u64;
+        let lines = Self {
+            path,
+            length,
+            is_torn: false,
+        };
+        Ok((lines, bytes))
+    }
+
+    /// The file at `path`, whose content does not matter any more.
+    pub(crate) fn empty(path: PathBuf) -> Self {
+        Self {
+            path,
+            length: 0,
+            is_torn: false,
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn read(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = disk::read_if_there(&self.path)?.unwrap_or_default();
+        bytes.truncate(usize::try_from(self.length).unwrap_or(usize::MAX));
+        Ok(bytes)
+    }
+
+    /// Replaces the content, all or nothing, durably.
+    pub(crate) fn replace(&mut self, content: &[u8]) -> io::Result<()> {
+        self.is_torn = true;
+        disk::replace_durably(&self.path, content)?;
+        self.length = content.len() as u64;
+        self.is_torn = false;
+        Ok(())
+    }
+
+    /// Cuts off what a change that failed may have left, and makes the rest durable.
+    pub(crate) fn tidy(&mut self) -> io::Result<()> {
+        if self.is_torn && self.path.exists() {
+            let tidy = || {
+                let file = disk::File::open(&self.path, disk::Open::Existing)?;
+                if file.length()? > self.length {
+                    file.set_len(self.length)?;
+                }
+                file.sync_all()
+            };
+            tidy().map_err(|e| disk::at("cut off", &self.path, &e))?;
+            self.path.parent().map_or(Ok(()), disk::sync_dir)?;
+        }
+        self.is_torn = false;
+        Ok(())
+    }
+
+    /// Adds `content`, an object, as a line with a checksum, durably.
+    pub(crate) fn add<T: Serialize>(&mut self, content: &T) -> io::Result<()> {
+        let mut line = seal(content)?;
+        if let Some(dir) = self.path.parent() {
+            disk::create_dir(dir)?;
+        }
+        self.is_torn = true;
+        self.append(&mut line)
+            .map_err(|e| disk::at("append to", &self.path, &e))?;
+        self.path.parent().map_or(Ok(()), disk::sync_dir)?;
+        self.is_torn = false;
+        Ok(())
+    }
+
+    fn append(&mut self, line: &mut Vec<u8>) -> io::Result<()> {
+        let file = disk::File::open(&self.path, disk::Open::Create)?;
+        let end = self.length.min(file.length()?);
+        if end > 0 && !ends_line(&file, end)? {
+            // The last one was not written to its end.
+            line.insert(0, b'\n');
+        }
+        file.write_at(end, line)?;
+        let length = end + line.len() as u64;
+        if file.length()? > length {
+            file.set_len(length)?;
+        }
+        file.sync_all()?;
+        self.length = length;
+        Ok(())
+    }
+}
+
+/// `content`, an object, as a line with a checksum and a line end.
+pub(crate) fn seal<T: Serialize>(content: &T) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(content)?;
+    line.pop();
+    let sum = xxh3_64(&line);
+    write_sum(&mut line, sum);
+    line.push(b'\n');
+    Ok(line)
+}
+
+/// Whether the byte before `end` ends a line.
+fn ends_line(mut file: &std::fs::File, end: u64) -> io::Result<bool> {
+    let mut last = [0];
+    file.seek(SeekFrom::Start(end - 1))?;
+    file.read_exact(&mut last)?;
+    Ok(last == [b'\n'])
+}
+
+/// The lines in `bytes` that are not empty, without their ends, with where they begin.
+pub(crate) fn split(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let mut offset = 0;
+    bytes
+        .split_inclusive(|byte| *byte == b'\n')
+        .filter_map(move |line| {
+            let start = offset;
+            offset += line.len();
+            let text = line.strip_suffix(b"\n").unwrap_or(line);
+            (!text.trim_ascii().is_empty()).then_some((start, text))
+        })
+}
+
+/// Whether a line's checksum is right; `None` if it has none.
+pub(crate) fn is_right(line: &[u8]) -> Option<bool> {
+    split_sum(line).map(|(body, sum)| xxh3_64(body) == sum)
+}

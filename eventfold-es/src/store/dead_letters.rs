@@ -1,0 +1,299 @@
+//! What to do about commands that process managers have given up: [`DeadLetters`].
+
+use std::io;
+
+use super::{AggregateStore, blocking};
+use crate::error::DispatchError;
+use crate::process_manager::{DeadLetter, ProcessManagerReport};
+use crate::read_side::{Manager, Outcome, ReadSideStatus, closed, lock, send};
+
+impl AggregateStore {
+    /// The dead letters of the process manager that is named so: its commands that did not succeed
+    /// and are not tried again by themselves.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::NotFound`]: no such process manager is registered.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path();
+    /// # let store = AggregateStore::builder(path).process_manager::<Forward>().open().await?;
+    /// # store.get::<Counter>("c-1").await?.send(Add(5)).await?;
+    /// # store.run_process_managers().await?; // nobody registered the aggregate type `counter`
+    /// # store.shutdown().await?;
+    /// let store = AggregateStore::builder(path)
+    ///     .process_manager::<Forward>()
+    ///     .aggregate_type::<Counter>() // it was forgotten before
+    ///     .open()
+    ///     .await?;
+    /// let letters = store.dead_letters("forward")?;
+    /// for letter in letters.list().await? {
+    ///     println!("{}: {}", letter.id, letter.error);
+    ///     letters.replay(&letter.id).await?;
+    /// }
+    /// assert_eq!(store.get::<Counter>("all").await?.state().await?.value, 5);
+    /// assert!(letters.list().await?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn dead_letters(&self, process_manager: &str) -> io::Result<DeadLetters> {
+        let managers = &self.inner.read_side.process_managers;
+        let manager = managers.iter().find(|m| m.name == process_manager);
+        let manager = manager.cloned().ok_or_else(|| {
+            let text = format!("process manager `{process_manager}` is not registered");
+            io::Error::new(io::ErrorKind::NotFound, text)
+        })?;
+        Ok(DeadLetters {
+            store: self.clone(),
+            manager,
+        })
+    }
+
+    /// How the projections and process managers are doing: where they are, what they failed with,
+    /// what waits. `tracing` reports the same as it happens.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path();
+    /// let store = AggregateStore::builder(path).projection::<Total>().open().await?;
+    /// for projection in store.read_side().projections {
+    ///     println!("{} is {} events behind", projection.name, projection.lag);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn read_side(&self) -> ReadSideStatus {
+        self.inner.read_side.status(self.inner.engine.head())
+    }
+}
+
+/// The dead letters of one process manager, from [`AggregateStore::dead_letters`]. It holds a clone
+/// of the store, so it keeps it open.
+///
+/// See the example of [`AggregateStore::dead_letters`].
+#[derive(Clone)]
+pub struct DeadLetters {
+    store: AggregateStore,
+    manager: Manager,
+}
+
+/// Why a dead letter could not be replayed. It still is one, unless the error says otherwise.
+///
+/// ```
+/// # use eventfold_es::{*, __private::example::*};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path();
+/// let store = AggregateStore::builder(path).process_manager::<Forward>().open().await?;
+/// let error = store.dead_letters("forward")?.replay("17").await.unwrap_err();
+/// assert_eq!(error.to_string(), "process manager `forward` has no dead letter `17`");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplayError {
+    /// The command did not succeed this time either. It is a dead letter again, under the same id,
+    /// with this error.
+    #[error("{0}")]
+    Failed(DispatchError),
+
+    /// There is no such dead letter ([`io::ErrorKind::NotFound`]), the store was shut down
+    /// meanwhile ([`io::ErrorKind::NotConnected`]) or has failed, the process manager has stopped,
+    /// or a file could not be read or written. If the command was on its way, it is sent when the
+    /// process manager next runs.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl DeadLetters {
+    /// All of them, the oldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::InvalidData`] if the file is damaged, with file and offset; what reading it
+    /// failed with.
+    ///
+    /// See the example of [`AggregateStore::dead_letters`].
+    pub async fn list(&self) -> io::Result<Vec<DeadLetter>> {
+        let manager = self.manager.clone();
+        blocking(move || lock(&manager.reacting).letters()).await
+    }
+
+    /// The one with the id `id`, `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`list`](Self::list).
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path();
+    /// let store = AggregateStore::builder(path).process_manager::<Forward>().open().await?;
+    /// assert!(store.dead_letters("forward")?.get("17").await?.is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn get(&self, id: &str) -> io::Result<Option<DeadLetter>> {
+        let letters = self.list().await?;
+        Ok(letters.into_iter().find(|letter| letter.id == id))
+    }
+
+    /// Sends the command again, once, and waits until its events are durable. If that succeeds it
+    /// is a dead letter no more.
+    ///
+    /// It takes effect once, however long ago it was given up and whatever its aggregate did since;
+    /// also if the program ends while it is under way. Then it is sent again when the process
+    /// manager next runs, unless it had taken effect.
+    ///
+    /// # Errors
+    ///
+    /// See [`ReplayError`].
+    ///
+    /// See the example of [`AggregateStore::dead_letters`].
+    pub async fn replay(&self, id: &str) -> Result<(), ReplayError> {
+        self.store.inner.check_usable()?;
+        let (manager, letter) = (self.manager.clone(), id.to_owned());
+        let revived = blocking(move || lock(&manager.reacting).revive(&letter)).await?;
+        let outgoing = revived.ok_or_else(|| self.not_found(id))?;
+        let mut under_way = UnderWay {
+            manager: &self.manager,
+            number: Some(outgoing.number),
+        };
+        let sent = send(&self.store, outgoing.envelope).await;
+        self.store.inner.check_usable()?;
+        under_way.number = None;
+        let (outcome, result) = match sent {
+            Ok(()) => (Outcome::Succeeded, Ok(())),
+            Err(failed) => {
+                let outcome = Outcome::Failed {
+                    error: failed.error.to_string(),
+                    may_retry: false,
+                };
+                (outcome, Err(ReplayError::Failed(failed.error)))
+            }
+        };
+        let manager = self.manager.clone();
+        blocking(move || {
+            let mut reacting = lock(&manager.reacting);
+            reacting.note(outgoing.number, outcome, false)?;
+            reacting.save()
+        })
+        .await?;
+        result
+    }
+
+    /// Replays all of them, the oldest first, one after the other. Returns how many succeeded, and
+    /// how many are dead letters again.
+    ///
+    /// # Errors
+    ///
+    /// As [`ReplayError::Io`]; the rest is not replayed then.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path();
+    /// let store = AggregateStore::builder(path).process_manager::<Forward>().open().await?;
+    /// let report = store.dead_letters("forward")?.replay_all().await?;
+    /// assert_eq!(report.dispatched, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn replay_all(&self) -> io::Result<ProcessManagerReport> {
+        let mut report = ProcessManagerReport::default();
+        for letter in self.list().await? {
+            match self.replay(&letter.id).await {
+                Ok(()) => report.dispatched += 1,
+                Err(ReplayError::Failed(_)) => report.dead_lettered += 1,
+                // Somebody else was first.
+                Err(ReplayError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(ReplayError::Io(error)) => return Err(error),
+            }
+        }
+        Ok(report)
+    }
+
+    /// Removes a dead letter for good. Its command is never sent.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::NotFound`] if there is no such dead letter; as [`list`](Self::list), or what
+    /// writing the file failed with; [`io::ErrorKind::NotConnected`] after
+    /// [`shutdown`](AggregateStore::shutdown).
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path();
+    /// # let store = AggregateStore::builder(path).process_manager::<Forward>().open().await?;
+    /// # store.get::<Counter>("c-1").await?.send(Add(5)).await?;
+    /// # store.run_process_managers().await?; // nobody registered the aggregate type `counter`
+    /// let letters = store.dead_letters("forward")?;
+    /// let letter = letters.list().await?.remove(0);
+    /// letters.discard(&letter.id).await?;
+    /// assert!(letters.list().await?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn discard(&self, id: &str) -> io::Result<()> {
+        if self.store.inner.is_closed() {
+            return Err(closed());
+        }
+        let (manager, letter) = (self.manager.clone(), id.to_owned());
+        let is_gone = blocking(move || lock(&manager.reacting).discard(&letter)).await?;
+        if is_gone {
+            Ok(())
+        } else {
+            Err(self.not_found(id))
+        }
+    }
+
+    fn not_found(&self, id: &str) -> io::Error {
+        let name = self.manager.name;
+        let text = format!("process manager `{name}` has no dead letter `{id}`");
+        io::Error::new(io::ErrorKind::NotFound, text)
+    }
+}
+
+impl std::fmt::Debug for DeadLetters {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DeadLetters")
+            .field("store", &self.store)
+            .field("process_manager", &self.manager.name)
+            .finish()
+    }
+}
+
+/// A command that is under way. If its caller goes away, or the store is closed, the process manager
+/// sends it when it next runs.
+pub(super) struct UnderWay<'a> {
+    pub(super) manager: &'a Manager,
+    pub(super) number: Option<u64>,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            // Nothing of this is written, so it cannot fail.
+            let _ = lock(&self.manager.reacting).note(number, Outcome::Undecided, false);
+            self.manager.wake.notify_one();
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! Stores that are live: projections and process managers run by themselves.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use eventfold_es::__private::example::{Add, Counter, Forward, Total};
+use eventfold_es::{AggregateStore, OnFailure, Projection, Running};
+use serde::{Deserialize, Serialize};
+
+use crate::support::scripted::{
+    GateCommand, builder, clock, command, open_live, open_on_demand, passed, run, seconds, tell,
+};
+use crate::support::{Ledger, LedgerCommand as Do, copy, eventually, in_time, temp_dir, verify};
+
+async fn open_counters(dir: impl AsRef<Path>) -> AggregateStore {
+    AggregateStore::builder(dir)
+        .projection::<Total>()
+        .process_manager::<Forward>()
+        .aggregate_type::<Counter>()
+        .live()
+        .open()
+        .await
+        .unwrap()
+}
+
+async fn add(store: &AggregateStore, id: &str, amount: u64) {
+    let counter = store.get::<Counter>(id).await.unwrap();
+    counter.send(Add(amount)).await.unwrap();
+}
+
+async fn value(store: &AggregateStore, id: &str) -> u64 {
+    let counter = store.get::<Counter>(id).await.unwrap();
+    counter.state().await.unwrap().value
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_store_follows_by_itself() {
+    let dir = temp_dir();
+    let store = open_counters(&dir).await;
+    for amount in 1..=3 {
+        add(&store, "c-1", amount).await;
+    }
+    // Nobody reads the projection or runs the process manager.
+    eventually("everything is followed", || {
+        let status = store.read_side();
+        store.head().to_string() == "6"
+            && status.projections[0].lag == 0
+            && status.process_managers[0].follower.lag == 0
+    })
+    .await;
+    assert_eq!(value(&store, "all").await, 6);
+    let status = store.read_side();
+    assert_eq!(status.projections[0].running, Running::Live);
+    assert_eq!(status.projections[0].position, store.head());
+    assert_eq!(status.process_managers[0].follower.last_error, None);
+    assert_eq!(store.projection::<Total>().unwrap().value, 12);
+    store.shutdown().await.unwrap();
+    verify(dir.path());
+
+    // All of it was saved.
+    let text =
+        std::fs::read_to_string(dir.path().join("projections/total/journal_checkpoint.json"));
+    assert!(text.unwrap().contains("\"position\":6"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_store_whose_last_user_goes_releases_the_directory_and_doubles_nothing() {
+    let dir = temp_dir();
+    for round in 1..=40 {
+        let store = open_counters(&dir).await;
+        add(&store, "c-1", 1).await;
+        add(&store, &format!("c-{round}"), 1).await;
+        if round % 2 == 0 {
+            run(&store).await;
+        }
+        // Amid whatever it is about to do.
+        drop(store);
+    }
+    let store = open_counters(&dir).await;
+    run(&store).await;
+    assert_eq!(value(&store, "all").await, 80);
+    store.shutdown().await.unwrap();
+    verify(dir.path());
+}
+
+#[test]
+fn a_live_store_outlives_the_runtime_that_it_was_opened_on() {
+    let dir = temp_dir();
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap()
+    };
+    let first = runtime();
+    let store = first.block_on(async {
+        let store = open_counters(&dir).await;
+        add(&store, "c-1", 1).await;
+        run(&store).await;
+        store
+    });
+    drop(first);
+    runtime().block_on(async {
+        add(&store, "c-1", 2).await;
+        run(&store).await;
+        assert_eq!(value(&store, "all").await, 3);
+        store.shutdown().await.unwrap();
+    });
+    verify(dir.path());
+}
+
+/// The files below `dir` and what they hold.
+fn content(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut content = BTreeMap::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            content.extend(self::content(&path));
+        } else {
+            content.insert(path.clone(), std::fs::read(&path).unwrap());
+        }
+    }
+    content
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shutdown_finishes_what_was_accepted_and_nothing_is_written_afterwards() {
+    let dir = temp_dir();
+    let clock = clock();
+    let store = open_live(&dir, &clock).await;
+    command(&store, "shut", GateCommand::Shut).await;
+    tell(&store, "later 60 a g 1").await;
+    tell(&store, "send shut 2").await;
+    run(&store).await;
+    let mut accepted = tokio::task::JoinSet::new();
+    for number in 10..60 {
+        let store = store.clone();
+        accepted
+            .spawn(async move { tell(&store, &format!("send g{} {number}", number % 7)).await });
+    }
+    accepted.join_all().await;
+    // It does not wait for the timer or the next attempt.
+    in_time("the shutdown", store.shutdown()).await.unwrap();
+    let before = content(dir.path());
+    clock.advance(seconds(1_000));
+    assert!(store.run_process_managers().await.is_err());
+    let letters = store.dead_letters("scripted").unwrap();
+    assert!(letters.replay_all().await.is_ok_and(|r| r.dispatched == 0));
+    for _ in 0..10_000 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(content(dir.path()), before);
+    drop((store, letters));
+    assert_eq!(content(dir.path()), before);
+    verify(dir.path());
+
+    let store = open_live(&dir, &clock).await;
+    command(&store, "shut", GateCommand::Open).await;
+    run(&store).await;
+    let mut all = passed(&store, "g").await;
+    assert_eq!(all, [1]);
+    for gate in 0..7 {
+        all.extend(passed(&store, &format!("g{gate}")).await);
+    }
+    all.sort_unstable();
+    assert!(
+        all.iter().copied().eq([1].into_iter().chain(10..60)),
+        "{all:?}"
+    );
+    assert_eq!(passed(&store, "shut").await, [2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_of_one_event_and_of_many_take_effect_in_order_on_each_aggregate() {
+    let dir = temp_dir();
+    let clock = clock();
+    let store = open_live(&dir, &clock).await;
+    let ledger = store.get::<Ledger>("script").await.unwrap();
+    for number in 0..500 {
+        let text = format!("send g{} {number}", number % 3);
+        ledger.send(Do::Write(text)).await.unwrap();
+    }
+    run(&store).await;
+    for gate in 0..3 {
+        let expected: Vec<u64> = (gate..500).step_by(3).collect();
+        assert_eq!(passed(&store, &format!("g{gate}")).await, expected);
+    }
+    let before = copy(dir.path());
+    store.shutdown().await.unwrap();
+    // Killed here, it has nothing left to do, and does nothing again.
+    let again = open_live(&before, &clock).await;
+    run(&again).await;
+    assert_eq!(passed(&again, "g0").await.len(), 167);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_manager_that_cannot_take_an_event_stops_and_others_go_on() {
+    let dir = temp_dir();
+    let clock = clock();
+    let store = builder(&dir, &clock, OnFailure::Stop)
+        .process_manager::<Forward>()
+        .aggregate_type::<Counter>()
+        .projection::<Total>()
+        .live()
+        .open()
+        .await
+        .unwrap();
+    tell(&store, "send g 1").await;
+    run(&store).await;
+    tell(&store, "panic").await;
+    tell(&store, "send g 2").await;
+    add(&store, "c-1", 5).await;
+    let error = in_time("a run", store.run_process_managers())
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("scripted"), "{error}");
+    eventually("the others go on", || {
+        let status = store.read_side();
+        status.projections[0].lag == 0 && status.process_managers[1].follower.lag == 0
+    })
+    .await;
+    let status = store.read_side().process_managers.remove(0).follower;
+    assert_eq!(status.running, Running::Stopped);
+    let error = status.last_error.unwrap();
+    assert_eq!(
+        error,
+        "`scripted` at position 3, stream ledger/script, version 2, event `Written`: panicked: told to panic"
+    );
+    assert_eq!(value(&store, "all").await, 5);
+    assert_eq!(passed(&store, "g").await, [1]);
+    store.shutdown().await.unwrap();
+    drop(store);
+
+    // Opened again it comes to the same event; and passes over it if it is told to.
+    let store = open_on_demand(&dir, &clock).await;
+    assert!(store.run_process_managers().await.is_err());
+    store.shutdown().await.unwrap();
+    drop(store);
+    for is_live in [false, true] {
+        let builder = builder(&dir, &clock, OnFailure::Skip);
+        let builder = if is_live { builder.live() } else { builder };
+        let store = builder.open().await.unwrap();
+        run(&store).await;
+        assert_eq!(passed(&store, "g").await, [1, 2]);
+        let status = store.read_side().process_managers.remove(0).follower;
+        assert_eq!((status.skipped_count, status.lag <= 1), (1, true));
+        assert_eq!(status.skipped[0].position.to_string(), "3");
+        assert_eq!(status.skipped[0].event, "Written");
+        assert_eq!(status.skipped[0].error, "panicked: told to panic");
+        // The state is that before the event: three lines and this one.
+        if is_live {
+            tell(&store, "count").await;
+            run(&store).await;
+            assert_eq!(passed(&store, "count").await, [3]);
+        }
+        store.shutdown().await.unwrap();
+    }
+    let report = AggregateStore::verify(dir.path()).await.unwrap();
+    assert!(report.findings.is_empty(), "{report}");
+}
+
+/// Every text of the ledgers, except those that it cannot take.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Texts(Vec<String>);
+
+impl Projection for Texts {
+    const NAME: &'static str = "texts";
+
+    fn subscriptions(&self) -> &'static [&'static str] {
+        &["ledger"]
+    }
+
+    fn apply(&mut self, _: &str, _: &str, event: &eventfold::Event) {
+        let text = event.data["text"].as_str().unwrap_or("a number");
+        // What it did before it panics must not stay.
+        self.0.push(text.to_owned());
+        assert!(text != "panic", "told to panic");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_projection_passes_over_events_that_it_cannot_take_and_records_them() {
+    let dir = temp_dir();
+    let clock = clock();
+    let open = async |on_failure, is_live: bool| {
+        let builder = AggregateStore::builder(&dir)
+            .clock(clock.clone())
+            .projection_with::<Texts>(on_failure);
+        let builder = if is_live { builder.live() } else { builder };
+        builder.open().await.unwrap()
+    };
+    let store = open(OnFailure::Skip, false).await;
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    let texts = ["a", "panic", "b", "panic", "panic", "c"];
+    let written = texts.map(str::to_owned);
+    let all = Do::decide(move |_| {
+        Ok(written
+            .into_iter()
+            .map(|text| crate::support::LedgerEvent::Written { text })
+            .collect())
+    });
+    ledger.send(Do::Write("first".to_owned())).await.unwrap();
+    ledger.send(all).await.unwrap();
+    ledger.send(Do::Write("panic".to_owned())).await.unwrap();
+    ledger.send(Do::Write("last".to_owned())).await.unwrap();
+    let expected = Texts(["first", "a", "b", "c", "last"].map(str::to_owned).to_vec());
+    assert_eq!(store.projection::<Texts>().unwrap(), expected);
+    let positions = |store: &AggregateStore| -> Vec<String> {
+        let status = store.read_side().projections.remove(0);
+        let skipped = status.skipped.iter();
+        skipped.map(|event| event.position.to_string()).collect()
+    };
+    assert_eq!(positions(&store), ["3", "5", "6", "8"]);
+    // Built again it is the same, and meets them again.
+    store.rebuild_projection::<Texts>().unwrap();
+    assert_eq!(store.projection::<Texts>().unwrap(), expected);
+    assert_eq!(positions(&store), ["3", "5", "6", "8"]);
+    store.shutdown().await.unwrap();
+    drop((store, ledger));
+
+    let store = open(OnFailure::Skip, true).await;
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    ledger.send(Do::Write("panic".to_owned())).await.unwrap();
+    ledger.send(Do::Write("end".to_owned())).await.unwrap();
+    eventually("it is followed", || {
+        store.read_side().projections[0].lag == 0
+    })
+    .await;
+    assert_eq!(store.projection::<Texts>().unwrap().0.len(), 6);
+    assert_eq!(positions(&store).len(), 5);
+    store.shutdown().await.unwrap();
+    drop((store, ledger));
+    let file = dir.path().join("projections/texts/skipped.jsonl");
+    assert_eq!(std::fs::read_to_string(&file).unwrap().lines().count(), 5);
+    let report = AggregateStore::verify(dir.path()).await.unwrap();
+    assert!(report.findings.is_empty(), "{report}");
+
+    // What is saved is behind them, so they matter no more.
+    let store = open(OnFailure::Stop, false).await;
+    assert_eq!(store.projection::<Texts>().unwrap().0.len(), 6);
+    assert!(store.rebuild_projection::<Texts>().is_err());
+    assert_eq!(store.projection::<Texts>().unwrap().0.len(), 6);
+    assert_eq!(positions(&store).len(), 5);
+}
