@@ -138,6 +138,45 @@ async fn a_version_is_stored_above_1_only_and_for_each_event() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn each_event_of_a_command_has_its_own_version() {
+    #[derive(Debug, Clone, Default, Serialize, Deserialize, Aggregate)]
+    #[aggregate(name = "wallet", commands(Fill), events(Thanked, CoinsCounted))]
+    struct Mixed(u64);
+    #[derive(Debug, Clone, Serialize, Deserialize)]
+    struct Fill;
+    #[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
+    #[event(version = 2, upcast(1 = CoinsCounted))]
+    struct CoinsCounted(u64);
+    impl Decide<Fill> for Mixed {
+        fn decide(&self, _: Fill) -> Decision<Self> {
+            Ok(events![Thanked, CoinsCounted(2), Thanked, CoinsCounted(3)])
+        }
+    }
+    impl Evolve<Thanked> for Mixed {
+        fn evolve(&mut self, _: &Thanked) {}
+    }
+    impl Evolve<CoinsCounted> for Mixed {
+        fn evolve(&mut self, event: &CoinsCounted) {
+            self.0 += event.0;
+        }
+    }
+    let dir = temp_dir();
+    let store = open(&dir).await;
+    let mixed = store.get::<Mixed>("a").await.unwrap();
+    let context = CommandContext::default().with_metadata(json!({ "ip": "::1" }));
+    mixed.send_with(Fill, context).await.unwrap();
+    let events = store.read_events("wallet", "a").await.unwrap();
+    let meta: Vec<Value> = events.into_iter().filter_map(|event| event.meta).collect();
+    let (one, two) = (
+        json!({ "ip": "::1" }),
+        json!({ "ip": "::1", "schema_version": 2 }),
+    );
+    assert_eq!(meta, [one.clone(), two.clone(), one, two]);
+    store.shutdown().await.unwrap();
+    assert_eq!(load::<Mixed>(&dir).await.unwrap().0.0, 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn metadata_of_another_event_does_not_say_the_version() {
     let dir = temp_dir();
     let copied = CommandContext::default()

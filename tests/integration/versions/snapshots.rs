@@ -79,8 +79,9 @@ async fn a_snapshot_that_does_not_fit_is_ignored_and_replaced() {
     load::<Wallet6>(&other).await.unwrap();
     let ahead = std::fs::read(snapshot_file(other.path())).unwrap();
 
-    load::<Wallet6>(&dir).await.unwrap();
     let file = snapshot_file(dir.path());
+    let _ = std::fs::remove_file(&file);
+    load::<Wallet6>(&dir).await.unwrap();
     let own = std::fs::read(&file).unwrap();
     let mut corrupt = own.clone();
     corrupt[20] ^= 1;
