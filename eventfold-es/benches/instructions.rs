@@ -55,18 +55,14 @@ impl Evolve<Deposited> for Account {
     }
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Projection)]
+#[projection(name = "total", aggregates(Account))]
 struct Total(u64);
 
-impl eventfold_es::Projection for Total {
-    const NAME: &'static str = "total";
-
-    fn subscriptions(&self) -> &'static [&'static str] {
-        &["account"]
-    }
-
-    fn apply(&mut self, _type: &str, _id: &str, event: &eventfold::Event) {
-        self.0 += event.data["amount"].as_u64().unwrap_or_default();
+impl Project<Account> for Total {
+    fn project(&mut self, event: &AccountEvent, _: &Recorded<'_>) {
+        let AccountEvent::Deposited(event) = event;
+        self.0 += event.amount;
     }
 }
 
