@@ -67,7 +67,7 @@ pub(crate) mod current {
 pub(crate) mod published {
     store!(old, |store| drop(store), {
         /// Its own way would take hours: two syncs an event. These are the files that it writes.
-        async fn fill(base: &Path, streams: usize, events: usize) {
+        async fn fill(base: &Path, streams: usize, events: usize, _: usize) {
             super::write_logs(base, streams, events);
         }
     });
