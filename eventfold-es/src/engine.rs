@@ -27,6 +27,7 @@ pub(crate) mod fuzzing;
 mod journal;
 mod line;
 mod load;
+mod loader;
 pub(crate) mod lock;
 mod migrate;
 mod open;
@@ -58,6 +59,7 @@ use commit::Request;
 use committer::Committer;
 use disk::OpenDir;
 use journal::Index;
+use loader::Loader;
 use lock::DirLock;
 use shared::Shared;
 use stream::Streams;
@@ -66,8 +68,6 @@ use upkeep::Upkeep;
 
 /// How many KiB of events may wait for the committer.
 const ROOM: u32 = 64 * 1024;
-/// How many streams are loaded at the same time.
-const LOADS: usize = 4;
 
 /// An open store's storage.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ pub(crate) struct Engine {
     lagging: Arc<Lagging>,
     requests: Sender<Request>,
     room: Arc<Semaphore>,
-    loads: Semaphore,
+    loader: Arc<Loader>,
     keeper: Upkeeper,
     ended: watch::Receiver<bool>,
     /// The directory, in the one form that names it.
@@ -139,7 +139,7 @@ impl Engine {
             lagging,
             requests,
             room: Arc::new(Semaphore::new(ROOM as usize)),
-            loads: Semaphore::new(LOADS),
+            loader: Arc::default(),
             keeper,
             ended,
             lock_key,
@@ -263,9 +263,12 @@ impl Engine {
         }
     }
 
-    /// Waits for a place among the few that load.
-    pub(crate) async fn load_permit(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
-        self.loads.acquire().await.ok()
+    /// Runs what reads a stream, among the few that do so at the same time.
+    pub(crate) async fn load<T: Send + 'static>(
+        &self,
+        read: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        self.loader.run(read).await
     }
 
     /// Ends a load: enters what other programs appended into the journal, and opens an epoch.

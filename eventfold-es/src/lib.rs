@@ -143,11 +143,21 @@
 //! * `process_managers/<NAME>/journal_checkpoint.json`: likewise. Without it the process manager
 //!   would react to every event from the first on; a stream knows its last 1,000 idempotency keys
 //!   again, but older commands would take effect a second time;
+//! * `process_managers/<NAME>/dead_letters.jsonl`: the dead letters cannot be listed or replayed;
+//!   all else works. Restore it, or take the line out that the error names;
 //! * a projection's checkpoint, a snapshot in `views/`, `journal/checkpoint.json`: no error, they
 //!   are made again. They may be deleted while the store is closed.
 //!
 //! Never edit or delete a file of the journal or of a stream to get rid of the error: each proves
 //! what the other must hold.
+//!
+//! # Changes and tests
+//!
+//! Events live for ever, so a program reads what all its older versions stored:
+//! [how to change events](guide::changing_events) walks through renaming, reshaping, splitting and
+//! retiring one. With the feature `testing` the module `testing` has given/when/then for aggregates,
+//! projections and process managers, without a runtime or a disk, and a test that notices when the
+//! stored form of an event or a state changes.
 //!
 //! # Files
 //!
@@ -210,9 +220,26 @@
 //! Streams that `eventfold` rotated (`archive.jsonl.zst`) are refused when they are loaded. 0.2.0
 //! still reads what this version writes. The changelog lists what is new.
 //!
+//! # Process managers and projections in the background
+//!
+//! [`live`](AggregateStoreBuilder::live) has them run by themselves:
+//!
+//! * each event is reacted to, and each command of the reaction takes effect once, whenever the
+//!   program ends in between;
+//! * a command that fails is tried again ([`Retry`]), then it is a [`DeadLetter`], which
+//!   [`AggregateStore::dead_letters`] lists and replays;
+//! * [`Outbox::schedule_as`] sends a command later, also after a restart; [`Outbox::cancel`] takes it
+//!   back; a [`ManualClock`] lets tests drive the time;
+//! * an event that cannot be taken stops its projection or process manager, or is passed over and
+//!   recorded ([`OnFailure`]); the others go on;
+//! * [`AggregateStore::read_side`] tells where each is, what it failed with, and what waits.
+//!
+//! `cargo run --example fulfilment` shows all of it at work.
+//!
 //! # MSRV and features
 //!
-//! Rust 1.89 or newer. There are no Cargo features: the derives are always there.
+//! Rust 1.89 or newer. The Cargo feature `testing` adds the [testing kit](#changes-and-tests), for a
+//! program's dev-dependencies; it is off by default. The derives are always there.
 //! [`eventfold::Event`] is part of the interface; a program that names it depends on `eventfold`
 //! 0.2 as well. Aggregates run on the tokio runtime of whoever calls, of either flavour.
 //!
@@ -223,7 +250,7 @@
 //! There one thread per store, the committer, writes all commits that wait to the *journal* in one
 //! batch, makes it durable, appends the lines to the streams' files and answers.
 //!
-//! * `aggregate`, `event`: the domain side, what a user implements;
+//! * `aggregate`, `event`: the domain side, what a user implements; `testing` tests it;
 //! * `handle`, `bus`, `store`: the runtime side, what a user calls;
 //! * `actor`: mailbox, deciding, activation and passivation;
 //! * `engine`: everything that touches the disk, behind a seam whose unit is the commit;

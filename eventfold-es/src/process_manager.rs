@@ -19,13 +19,19 @@ use crate::read_side::Targets;
 /// A workflow that reacts to events with commands for other aggregates.
 ///
 /// A store that it is registered with ([`AggregateStoreBuilder::process_manager`]) runs it by
-/// [`AggregateStore::run_process_managers`]: it follows the journal from its own position, and its
-/// state is saved once the commands of a run were dispatched. After a crash in between, they are
-/// dispatched again under the same idempotency keys, so that each takes effect once.
+/// [`AggregateStore::run_process_managers`], or continuously if it is
+/// [live](crate::AggregateStoreBuilder::live). It follows the journal from its own position. Its
+/// commands are saved with its state before they are sent, so that each takes effect once, whenever
+/// the program ends.
 ///
-/// A command that does not succeed, for whatever reason, is not tried again. It becomes a line of
-/// `process_managers/<NAME>/dead_letters.jsonl`: `{"envelope":{…},"error":"…","ts":1767225600}`,
-/// the command with its context, what it failed with, and when, in seconds since 1970.
+/// A command that does not succeed is tried again in a live store ([`Retry`]); elsewhere it is not.
+/// Then it is a [`DeadLetter`]: a line of `process_managers/<NAME>/dead_letters.jsonl`,
+/// `{"envelope":{…},"error":"…","ts":1767225600,"id":"17",…}`, the command with its context, what
+/// it failed with, and when, in seconds since 1970.
+/// [`AggregateStore::dead_letters`](crate::AggregateStore::dead_letters) lists and replays them.
+///
+/// It is never built again from the first event, which would send everything again: what its
+/// checkpoint is behind, it does not react to any more.
 ///
 /// Most programs derive this trait (see [`derive@ProcessManager`](crate::ProcessManager)) and
 /// implement [`React`] for each aggregate. It can as well be implemented by hand, on events as JSON:

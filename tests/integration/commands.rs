@@ -272,6 +272,7 @@ async fn no_answer_precedes_the_durability_of_what_it_depends_on() {
     // The last of them has been looked at, and everyone still waits.
     eventually("the head was inspected", || waiting.is_open()).await;
     assert!(decided.is_open());
+    crate::support::written(&store);
     let disk = copy(dir.path());
     assert!(poll_once(&mut command).await.is_none());
     assert!(poll_once(&mut state).await.is_none());

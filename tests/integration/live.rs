@@ -224,7 +224,7 @@ async fn a_process_manager_that_cannot_take_an_event_stops_and_others_go_on() {
     let error = status.last_error.unwrap();
     assert_eq!(
         error,
-        "`scripted` at position 3, event `Written` of ledger/script: panicked: told to panic"
+        "`scripted` at position 3, stream ledger/script, version 1, event `Written`: panicked: told to panic"
     );
     assert_eq!(value(&store, "all").await, 5);
     assert_eq!(passed(&store, "g").await, [1]);

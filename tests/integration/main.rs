@@ -1,9 +1,11 @@
 //! What the public interface promises, one module a subject.
 
 mod bad_input;
+mod closing;
 mod commands;
 mod compat;
 mod concurrency;
+mod conditions;
 mod damage;
 mod dead_letters;
 mod derive;

@@ -306,10 +306,10 @@ async fn an_injected_event_runs_process_managers_if_asked() {
 /// Whether each command that a shelf decides is said aloud.
 static ALOUD: AtomicBool = AtomicBool::new(false);
 
-/// Reacts to more events than a stream remembers keys.
-pub(crate) async fn react_to_very_many(dir: &Path) {
+/// Reacts to more events than a stream remembers keys, so many of them in a commit.
+pub(crate) async fn react_to_very_many(dir: &Path, in_a_commit: usize) {
     let store = open(dir).await;
-    for some in VERY_MANY.collect::<Vec<u64>>().chunks(10) {
+    for some in VERY_MANY.collect::<Vec<u64>>().chunks(in_a_commit) {
         add(&store, some).await;
     }
     ALOUD.store(true, Ordering::Relaxed);
@@ -321,8 +321,17 @@ const VERY_MANY: std::ops::Range<u64> = 1_000..2_200;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_manager_killed_after_very_many_commands_of_one_run_repeats_none() {
+    kill_after_very_many("react to very many").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_manager_killed_after_very_many_commands_of_one_commit_repeats_none() {
+    kill_after_very_many("react to one commit").await;
+}
+
+async fn kill_after_very_many(role: &str) {
     let dir = fast_temp_dir();
-    let mut child = child::start("react to very many", dir.path());
+    let mut child = child::start(role, dir.path());
     for _ in 0..2_350 {
         assert_eq!(child.hear().as_deref(), Some("decided"));
     }

@@ -1,6 +1,8 @@
 //! Events in older shapes, and events that were split or retired: read as today's, everywhere.
 
 mod domain;
+mod everywhere;
+mod snapshots;
 
 use std::io;
 use std::path::Path;

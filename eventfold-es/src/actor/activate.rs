@@ -21,12 +21,8 @@ impl<A: Aggregate> Actor<A> {
         let (mut head, found) = if is_new {
             (Head::empty(), Found::default())
         } else {
-            let _permit = self.engine.load_permit().await;
             let stream = self.stream.clone();
-            tokio::task::spawn_blocking(move || Head::<A>::load(&stream))
-                .await
-                .map_err(io::Error::other)
-                .flatten()?
+            self.engine.load(move || Head::<A>::load(&stream)).await?
         };
         let activated = self.engine.activate(&self.stream, found).await?;
         head.epoch = activated.epoch;

@@ -187,11 +187,7 @@ impl<A: Aggregate> Actor<A> {
                 position: Position::new(position),
             })
         };
-        tokio::task::spawn_blocking(read)
-            .await
-            .map_err(std::io::Error::other)
-            .flatten()
-            .map_err(ExecuteError::Io)
+        self.engine.load(read).await.map_err(ExecuteError::Io)
     }
 }
 

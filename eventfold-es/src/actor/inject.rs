@@ -119,10 +119,7 @@ impl<A: Aggregate> Actor<A> {
                 )?;
                 Ok(ids)
             };
-            let ids = tokio::task::spawn_blocking(read)
-                .await
-                .map_err(io::Error::other)
-                .flatten()?;
+            let ids = self.engine.load(read).await?;
             if let Some(head) = &mut self.head {
                 head.event_ids = Some(ids);
             }

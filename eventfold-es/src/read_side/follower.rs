@@ -254,6 +254,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
                             event: event.name().to_owned(),
                             aggregate_type: record.aggregate_type.to_owned(),
                             id: record.id.to_owned(),
+                            version: record.version,
                             error,
                         });
                         Err(cause)
@@ -277,12 +278,13 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
 
     fn describe(&self, poisoned: &Poisoned) -> String {
         format!(
-            "`{}` at position {}, event `{}` of {}/{}: {}",
+            "`{}` at position {}, stream {}/{}, version {}, event `{}`: {}",
             self.name,
             poisoned.position,
-            poisoned.event,
             poisoned.aggregate_type,
             poisoned.id,
+            poisoned.version,
+            poisoned.event,
             poisoned.error,
         )
     }

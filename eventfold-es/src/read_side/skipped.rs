@@ -68,6 +68,7 @@ pub(crate) struct Poisoned {
     pub(crate) event: String,
     pub(crate) aggregate_type: String,
     pub(crate) id: String,
+    pub(crate) version: u64,
     pub(crate) error: String,
 }
 

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::diff::{diff, listed};
 use super::form::{Form, Place, alike, pretty, restored, round_trip, same, saved};
@@ -18,6 +18,7 @@ use crate::command::CommandEnvelope;
 use crate::event::StoredEvent;
 use crate::process_manager::{Outbox, ProcessManager};
 use crate::projection::Projection;
+use crate::read_side::Order;
 
 /// A projection that has seen no event yet.
 ///
@@ -212,8 +213,8 @@ impl<M: ProcessManager> ProcessManagerGiven<M> {
 }
 
 impl<M: ProcessManager> ProcessManagerWhen<M> {
-    /// It did what `expected` does with an outbox of its own: the same commands, in that order and no
-    /// others.
+    /// It did what `expected` does with an outbox of its own: the same commands, timers and
+    /// cancellations, in that order and no others.
     ///
     /// # Panics
     ///
@@ -344,17 +345,29 @@ fn react<M: ProcessManager>(manager: &mut M, event: &Told) -> Result<Vec<Value>,
     })
 }
 
-/// What an outbox holds, each command in its stored form.
+/// What an outbox holds: each command, timer and cancellation in its stored form.
 fn sent(out: Outbox<'_>) -> Result<Vec<Value>, String> {
-    let commands = out.finish().map_err(|error| error.to_string())?;
-    let stored = |command: &CommandEnvelope| {
-        let mut stored = serde_json::to_value(command).map_err(|error| error.to_string())?;
-        if let Some(context) = stored["context"].as_object_mut() {
-            context.retain(|_, value| !value.is_null());
-        }
-        Ok(stored)
+    let orders = out.finish().map_err(|error| error.to_string())?;
+    let stored = |order: Order| {
+        Ok(match order {
+            Order::Send(envelope) => command(&envelope)?,
+            Order::Schedule(key, timer) => json!({
+                "schedule": key,
+                "due": timer.due,
+                "command": command(&timer.envelope)?,
+            }),
+            Order::Cancel(key) => json!({ "cancel": key }),
+        })
     };
-    commands.iter().map(stored).collect()
+    orders.into_iter().map(stored).collect()
+}
+
+fn command(envelope: &CommandEnvelope) -> Result<Value, String> {
+    let mut stored = serde_json::to_value(envelope).map_err(|error| error.to_string())?;
+    if let Some(context) = stored["context"].as_object_mut() {
+        context.retain(|_, value| !value.is_null());
+    }
+    Ok(stored)
 }
 
 /// A line for each command.

@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 #[cfg(target_os = "linux")]
 use crate::many_aggregates;
-use crate::{concurrency, disk, limits, process_managers};
+use crate::{closing, disk, limits, process_managers};
 
 const ROLE: &str = "EVENTFOLD_ES_TEST_ROLE";
 const DIR: &str = "EVENTFOLD_ES_TEST_DIR";
@@ -130,15 +130,19 @@ fn plays_its_role() {
         .build()
         .unwrap();
     match role.as_str() {
-        "hold" => runtime.block_on(concurrency::hold(dir)),
-        "try to open" => runtime.block_on(concurrency::try_to_open(dir)),
+        "hold" => runtime.block_on(closing::hold(dir)),
+        "try to open" => runtime.block_on(closing::try_to_open(dir)),
         "work until killed" => runtime.block_on(crate::kill::work_until_killed(dir)),
+        "work live until killed" => runtime.block_on(crate::kill::work_live_until_killed(dir)),
         "write under load" => runtime.block_on(disk::write_under_load(dir)),
         "write until no file may grow" => {
             runtime.block_on(limits::write_until_no_file_may_grow(dir));
         }
         "react to very many" => {
-            runtime.block_on(process_managers::react_to_very_many(dir));
+            runtime.block_on(process_managers::react_to_very_many(dir, 10));
+        }
+        "react to one commit" => {
+            runtime.block_on(process_managers::react_to_very_many(dir, usize::MAX));
         }
         #[cfg(target_os = "linux")]
         "live under a limit" => runtime.block_on(many_aggregates::live_under_a_limit(dir)),

@@ -1,6 +1,8 @@
 //! Each call to the disk made to fail in turn: callers get the error, nothing is half stored, and the
 //! store goes on or says that it must be opened again.
 
+use std::io;
+
 use super::{
     Account, EACCES, EINTR, EIO, EMFILE, ENOSPC, Everything, check, id, note, open, runtime,
     temp_dir,

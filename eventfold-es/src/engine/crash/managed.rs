@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::power_loss::{in_parallel, rebuilt};
-use super::{Account, id, note, runtime, temp_dir};
+use super::{Account, ENOSPC, id, note, runtime, temp_dir};
 use crate::engine::disk::faults::{Call, Fault, Log, Watch};
 use crate::{
     Aggregate, AggregateStore, CommandContext, CommandEnvelope, DecodeError, ManualClock, Outbox,
@@ -205,7 +205,7 @@ fn expected(store: &AggregateStore) -> io::Result<BTreeMap<String, Vec<u64>>> {
                 let number = noted.data.number;
                 let on_shelf = copies.entry(shelf(position)).or_default();
                 on_shelf.push(position);
-                if number % 5 == 0 && !is_cancelled(number) {
+                if number.is_multiple_of(5) && !is_cancelled(number) {
                     on_shelf.push(LATE + position);
                 }
             }
@@ -331,7 +331,7 @@ fn a_disk_that_fails_at_any_call_lets_each_command_of_a_process_manager_take_eff
                 let fault = Fault {
                     call,
                     number,
-                    kind: io::ErrorKind::StorageFull,
+                    error: ENOSPC,
                     lasting,
                     partly,
                 };

@@ -1,0 +1,103 @@
+//! The few threads that load streams.
+//!
+//! A runtime's own threads for blocking work would grow to a hundred when aggregates come and go
+//! quickly, though few load at the same time: one that has just finished is not found idle yet.
+
+use std::collections::VecDeque;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+/// How many streams are loaded at the same time.
+const LOADS: usize = 4;
+/// How long a thread waits for more before it ends.
+const IDLE: Duration = Duration::from_secs(1);
+
+type Load = Box<dyn FnOnce() + Send>;
+
+/// Hands loads to its threads, which come and go with the need.
+#[derive(Default)]
+pub(crate) struct Loader {
+    state: Mutex<State>,
+    work: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Load>,
+    threads: usize,
+    idle: usize,
+}
+
+impl Loader {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `load`, which blocks on the disk, as soon as few others do.
+    pub(crate) async fn run<T: Send + 'static>(
+        self: &Arc<Self>,
+        load: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let (done, loaded) = oneshot::channel();
+        self.submit(Box::new(move || drop(done.send(load()))))?;
+        // The one who loads only goes without an answer if it panicked.
+        let panicked = |_| Err(io::Error::other("loading the stream panicked"));
+        loaded.await.unwrap_or_else(panicked)
+    }
+
+    fn submit(self: &Arc<Self>, load: Load) -> io::Result<()> {
+        let mut state = self.state();
+        state.waiting.push_back(load);
+        if state.idle >= state.waiting.len() {
+            self.work.notify_one();
+        } else if state.threads < LOADS {
+            let loader = self.clone();
+            let started = std::thread::Builder::new()
+                .name("eventfold-load".to_owned())
+                .spawn(move || loader.serve());
+            match started {
+                Ok(_) => state.threads += 1,
+                // Another one will come to it.
+                Err(_) if state.threads > 0 => {}
+                Err(error) => {
+                    state.waiting.pop_back();
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn serve(&self) {
+        let mut state = self.state();
+        loop {
+            if let Some(load) = state.waiting.pop_front() {
+                drop(state);
+                if catch_unwind(AssertUnwindSafe(load)).is_err() {
+                    tracing::error!("a load panicked");
+                }
+                state = self.state();
+                continue;
+            }
+            state.idle += 1;
+            let waited = self.work.wait_timeout(state, IDLE);
+            let (after, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+            state = after;
+            state.idle -= 1;
+            if waited.timed_out() && state.waiting.is_empty() {
+                state.threads -= 1;
+                return;
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Loader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Loader").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,110 @@
+//! Orders, stock and payments with a deadline: a process manager that runs by itself.
+//!
+//! ```text
+//! cargo run --example fulfilment              # in a temporary directory
+//! cargo run --example fulfilment -- ./data    # in a directory that stays; kill it, run it again
+//! ```
+//!
+//! Nothing here waits for another: the customers place and pay, `Fulfilment` does the rest. The
+//! tests drive the clock, so that a deadline of a quarter of an hour takes no time.
+
+mod fulfilment;
+mod order;
+mod stock;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use eventfold_es::prelude::*;
+use eventfold_es::{AggregateStoreBuilder, Position};
+
+use fulfilment::Fulfilment;
+use order::{Order, Pay, Place};
+use stock::{Receive, Stock};
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let temporary = tempfile::tempdir()?;
+    let dir = std::env::args_os().nth(1).map(PathBuf::from);
+    let store = builder(dir.as_deref().unwrap_or(temporary.path()))
+        .open()
+        .await?;
+    let before = store.head();
+
+    // Ids of this run, so that it can be run again in the same directory.
+    let order = |name: &str| format!("{name}-{before}");
+    let lamps = store.get::<Stock>("lamp").await?;
+    let free = lamps.state().await?.free;
+    if free < 2 {
+        lamps.send(Receive { quantity: 2 - free }).await?;
+    }
+    place(&store, &order("ann"), "lamp", 1).await?;
+    place(&store, &order("bob"), "lamp", 1).await?;
+    place(&store, &order("cid"), "lamp", 100).await?;
+
+    // What happens, as it happens. Ann pays when she is asked to, Bob never does.
+    let mut events = store.subscribe(before);
+    let mut left = 3;
+    while left > 0 {
+        let event = events.next().await.context("the store has ended")??;
+        show(event.position(), event.id(), event.name(), event.data());
+        match event.name() {
+            "PaymentRequested" if event.id() == order("ann") => pay(&store, event.id()).await?,
+            "OrderShipped" | "OrderCancelled" => left -= 1,
+            _ => {}
+        }
+    }
+    // The last reactions too: what was reserved for Bob is free again.
+    settle(&store).await?;
+    println!("Free lamps: {}", lamps.state().await?.free);
+    let status = store.read_side().process_managers.remove(0);
+    println!(
+        "Timers left: {}, dead letters: {:?}",
+        status.timers, status.dead_letters
+    );
+    store.shutdown().await?;
+    Ok(())
+}
+
+fn builder(dir: &Path) -> AggregateStoreBuilder {
+    AggregateStore::builder(dir)
+        .process_manager::<Fulfilment>()
+        .live()
+}
+
+async fn place(
+    store: &AggregateStore,
+    order: &str,
+    article: &str,
+    quantity: u32,
+) -> anyhow::Result<()> {
+    let place = Place {
+        article: article.to_owned(),
+        quantity,
+        pay_within_seconds: 2,
+    };
+    store.get::<Order>(order).await?.send(place).await?;
+    Ok(())
+}
+
+async fn pay(store: &AggregateStore, order: &str) -> anyhow::Result<()> {
+    store.get::<Order>(order).await?.send(Pay).await?;
+    Ok(())
+}
+
+/// Waits until the process manager has come to rest, but for timers.
+async fn settle(store: &AggregateStore) -> anyhow::Result<()> {
+    loop {
+        let head = store.head();
+        store.run_process_managers().await?;
+        if store.head() == head {
+            return Ok(());
+        }
+    }
+}
+
+fn show(position: Position, id: &str, name: &str, data: &str) {
+    println!("{position:>4}  {id:<8} {name:<17} {data}");
+}

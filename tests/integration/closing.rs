@@ -1,0 +1,207 @@
+//! The end of a store, and who may open the directory then.
+
+use std::path::Path;
+
+use eventfold_es::{AggregateStore, ExecuteError, StateError};
+
+use crate::support::{
+    Door, Ledger, LedgerCommand as Do, LedgerEvent, child, fast_temp_dir, in_time, journal, open,
+    poll_once, refusal, temp_dir,
+};
+
+fn added(amount: u64) -> LedgerEvent {
+    LedgerEvent::Added { amount }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shutdown_finishes_what_was_accepted_and_refuses_what_comes_after() {
+    let dir = temp_dir();
+    let store = open(&dir).await;
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    let late = store.get::<Ledger>("b").await.unwrap();
+    let go = Door::default();
+    let mut accepted: Vec<_> = (0..50)
+        .map(|i| {
+            let go = go.clone();
+            Box::pin(ledger.send(Do::decide(move |_| {
+                go.pass();
+                Ok(vec![added(i)])
+            })))
+        })
+        .collect();
+    for call in &mut accepted {
+        assert!(poll_once(call).await.is_none());
+    }
+    let mut shutdown = Box::pin(store.shutdown());
+    assert!(poll_once(&mut shutdown).await.is_none());
+    assert!(matches!(
+        late.send(Do::Add(1)).await,
+        Err(ExecuteError::Closed)
+    ));
+    assert!(matches!(late.state().await, Err(StateError::Closed)));
+    go.open();
+    shutdown.await.unwrap();
+    for (call, version) in accepted.into_iter().zip(1..) {
+        assert_eq!(call.await.unwrap().version, version);
+    }
+    assert!(matches!(
+        ledger.send(Do::Add(1)).await,
+        Err(ExecuteError::Closed)
+    ));
+    let refused = store.get::<Ledger>("c").await.unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::NotConnected);
+    store.run_process_managers().await.unwrap_err();
+    // A second one has nothing to do.
+    store.shutdown().await.unwrap();
+
+    // The directory is free while the old store and its handles are still there, and their end
+    // does not disturb the new one.
+    let next = open(&dir).await;
+    drop((store, ledger, late));
+    assert!(
+        in_time("a second open", refusal(&dir))
+            .await
+            .contains("already open")
+    );
+    let ledger = next.get::<Ledger>("a").await.unwrap();
+    assert_eq!(ledger.version().await.unwrap(), 50);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shutdown_leaves_nothing_to_replay() {
+    let dir = temp_dir();
+    let store = open(&dir).await;
+    store
+        .get::<Ledger>("a")
+        .await
+        .unwrap()
+        .send(Do::Add(1))
+        .await
+        .unwrap();
+    store.shutdown().await.unwrap();
+    let text = std::fs::read_to_string(dir.path().join("journal/checkpoint.json")).unwrap();
+    let checkpoint: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(checkpoint["clean"], true);
+    let end = journal(dir.path()).last().unwrap().end();
+    assert_eq!(checkpoint["offset"], end);
+    assert_eq!(checkpoint["position"], 1);
+}
+
+#[tokio::test]
+async fn a_dropped_store_can_be_opened_again_at_once() {
+    // On a current-thread runtime, where nobody else could finish its work meanwhile.
+    let dir = temp_dir();
+    for round in 0..50 {
+        let store = open(&dir).await;
+        let ledger = store.get::<Ledger>("a").await.unwrap();
+        assert_eq!(
+            ledger.send(Do::Add(round)).await.unwrap().version,
+            round + 1
+        );
+    }
+    let store = open(&dir).await;
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    assert_eq!(ledger.state().await.unwrap(), Ledger::of(0..50));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_is_released_even_while_a_process_is_being_started() {
+    // Between its fork and its exec a new process shares all descriptors of this one.
+    let dir = fast_temp_dir();
+    let enough = Door::default();
+    let starters: Vec<_> = (0..2)
+        .map(|_| {
+            let enough = enough.clone();
+            std::thread::spawn(move || {
+                while !enough.is_open() {
+                    child::start_and_forget();
+                }
+            })
+        })
+        .collect();
+    for _ in 0..300 {
+        let store = open(&dir).await;
+        let ledger = store.get::<Ledger>("a").await.unwrap();
+        ledger.send(Do::Add(1)).await.unwrap();
+    }
+    enough.open();
+    for starter in starters {
+        starter.join().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_store_on_a_directory_is_refused_until_the_first_is_gone() {
+    let dir = temp_dir();
+    let store = open(&dir).await;
+    let error = AggregateStore::open(&dir).await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ResourceBusy);
+    assert!(
+        error.to_string().contains("already open in this process"),
+        "{error}"
+    );
+    let name = dir.path().file_name().unwrap().to_str().unwrap();
+    assert!(error.to_string().contains(name), "{error}");
+    // Nor by another way to the same place.
+    let detour = dir.path().join("journal").join("..");
+    assert!(refusal(&detour).await.contains("already open"));
+
+    let clone = store.clone();
+    drop(store);
+    assert!(
+        refusal(&dir).await.contains("already open"),
+        "a clone keeps it open"
+    );
+    let ledger = clone.get::<Ledger>("a").await.unwrap();
+    drop(clone);
+    assert!(
+        refusal(&dir).await.contains("already open"),
+        "a handle keeps it open"
+    );
+    drop(ledger);
+    open(&dir).await;
+}
+
+/// Opens the store and holds it.
+pub(crate) async fn hold(dir: &Path) {
+    let store = open(dir).await;
+    let ledger = store.get::<Ledger>("held").await.unwrap();
+    ledger.send(Do::Add(1)).await.unwrap();
+    child::say("open");
+    child::wait_for_the_end();
+}
+
+/// Says how it is refused.
+pub(crate) async fn try_to_open(dir: &Path) {
+    match AggregateStore::open(dir).await {
+        Ok(_) => child::say("opened"),
+        Err(error) => child::say(format!("{:?}: {error}", error.kind())),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_process_on_a_directory_is_refused_until_the_first_is_gone() {
+    let dir = temp_dir();
+    let mut holder = child::start("hold", dir.path());
+    assert_eq!(holder.hear().as_deref(), Some("open"));
+    let error = AggregateStore::open(&dir).await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ResourceBusy);
+    let text = error.to_string();
+    assert!(text.contains("in use by another process"), "{text}");
+    assert!(text.contains(&holder.id().to_string()), "{text}");
+    holder.finish();
+    let store = open(&dir).await;
+
+    let mut other = child::start("try to open", dir.path());
+    let heard = other.hear().unwrap();
+    assert!(heard.contains("in use by another process"), "{heard}");
+    assert!(heard.contains(&std::process::id().to_string()), "{heard}");
+    store.shutdown().await.unwrap();
+
+    let mut holder = child::start("hold", dir.path());
+    assert_eq!(holder.hear().as_deref(), Some("open"));
+    holder.kill();
+    let store = open(&dir).await;
+    let ledger = store.get::<Ledger>("held").await.unwrap();
+    assert_eq!(ledger.version().await.unwrap(), 2);
+}
