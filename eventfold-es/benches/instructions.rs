@@ -5,8 +5,8 @@
 //! cargo bench -p eventfold-es --bench instructions -- --record
 //! ```
 //!
-//! It runs each path under `valgrind --tool=callgrind` with two counts and divides the difference,
-//! so that what is done once cancels out. The first command compares with what
+//! It runs each path under `valgrind --tool=callgrind` twice, for many and for few, and divides the
+//! difference, so that what is done once cancels out. The first command compares with what
 //! `instructions.txt` says and fails if a path takes a tenth more; the second one writes that file,
 //! which a change that is worth its instructions does. Compilers differ by some per cent.
 
@@ -18,6 +18,8 @@ use serde::{Deserialize, Serialize};
 
 /// How much more than recorded is too much.
 const TOLERANCE: f64 = 1.1;
+/// How many events a filled stream has.
+const STREAM: usize = 1_000;
 /// The argument that makes this program the one that is counted.
 const CHILD: &str = "--in-this-process";
 
@@ -55,18 +57,14 @@ impl Evolve<Deposited> for Account {
     }
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Projection)]
+#[projection(name = "total", aggregates(Account))]
 struct Total(u64);
 
-impl eventfold_es::Projection for Total {
-    const NAME: &'static str = "total";
-
-    fn subscriptions(&self) -> &'static [&'static str] {
-        &["account"]
-    }
-
-    fn apply(&mut self, _type: &str, _id: &str, event: &eventfold::Event) {
-        self.0 += event.data["amount"].as_u64().unwrap_or_default();
+impl Project<Account> for Total {
+    fn project(&mut self, event: &AccountEvent, _: &Recorded<'_>) {
+        let AccountEvent::Deposited(event) = event;
+        self.0 += event.amount;
     }
 }
 
@@ -74,35 +72,40 @@ impl eventfold_es::Projection for Total {
 #[derive(Debug, Clone, Copy)]
 struct HotPath {
     name: &'static str,
-    /// Two counts to subtract.
-    counts: [usize; 2],
+    many: usize,
+    few: usize,
     run: fn(&Path, usize),
-    /// Whether the directory is filled with as many events beforehand.
+    /// Whether both runs find a directory filled with as many events as the many are.
     is_filled: bool,
 }
 
 const PATHS: [HotPath; 4] = [
     HotPath {
         name: "command",
-        counts: [200, 1_200],
+        many: 1_200,
+        few: 200,
         run: commands,
         is_filled: false,
     },
     HotPath {
         name: "command-of-64-that-wait",
-        counts: [640, 6_400],
+        many: 6_400,
+        few: 640,
         run: waiting_commands,
         is_filled: false,
     },
     HotPath {
         name: "replayed-event",
-        counts: [1_000, 11_000],
+        many: 20 * STREAM,
+        few: 2 * STREAM,
         run: replay,
         is_filled: true,
     },
     HotPath {
         name: "projected-event",
-        counts: [1_000, 11_000],
+        many: 20 * STREAM,
+        // What the run before saved has all of them.
+        few: 0,
         run: project,
         is_filled: true,
     },
@@ -122,9 +125,10 @@ fn with_store<F: Future>(dir: &Path, work: impl FnOnce(AggregateStore) -> F) {
 
 fn fill(dir: &Path, count: usize) {
     with_store(dir, async |store| {
-        let account = store.get::<Account>("alice").await.expect("an account");
-        for _ in 0..count / 1_000 {
-            account.send(Deposit(1_000)).await.expect("an answer");
+        for number in 0..count / STREAM {
+            let account = store.get::<Account>(&number.to_string()).await;
+            let account = account.expect("an account");
+            account.send(Deposit(STREAM)).await.expect("an answer");
         }
     });
 }
@@ -158,30 +162,28 @@ fn waiting_commands(dir: &Path, count: usize) {
 
 fn replay(dir: &Path, count: usize) {
     with_store(dir, async |store| {
-        let account = store.get::<Account>("alice").await.expect("an account");
-        let state = account.state().await.expect("a state");
-        assert_eq!(state.deposits, count as u64);
+        for number in 0..count / STREAM {
+            let account = store.get::<Account>(&number.to_string()).await;
+            let state = account.expect("an account").state().await;
+            assert_eq!(state.expect("a state").deposits, STREAM as u64);
+        }
     });
 }
 
-fn project(dir: &Path, count: usize) {
+fn project(dir: &Path, _: usize) {
     with_store(dir, async |store| {
         let total = store.projection::<Total>().expect("the projection");
-        assert_eq!(total.0, 5 * count as u64);
+        assert_eq!(total.0 % (5 * STREAM as u64), 0);
     });
 }
 
 /// The instructions of one run, `None` if there is no valgrind.
-fn count_run(path: &HotPath, count: usize) -> Option<u64> {
-    let dir = tempfile::tempdir().expect("a directory");
-    if path.is_filled {
-        fill(dir.path(), count);
-    }
+fn count_run(path: &HotPath, dir: &Path, count: usize) -> Option<u64> {
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
         .arg(std::env::current_exe().expect("this program"))
         .args([CHILD, path.name])
-        .arg(dir.path())
+        .arg(dir)
         .arg(count.to_string())
         .output()
         .ok()?;
@@ -194,9 +196,16 @@ fn count_run(path: &HotPath, count: usize) -> Option<u64> {
 
 /// The instructions for each one.
 fn count_path(path: &HotPath) -> Option<u64> {
-    let [few, many] = path.counts;
-    let difference = count_run(path, many)?.saturating_sub(count_run(path, few)?);
-    Some(difference / (many - few) as u64)
+    let dirs = [(); 2].map(|()| tempfile::tempdir().expect("a directory"));
+    let [many, few] = if path.is_filled {
+        fill(dirs[0].path(), path.many);
+        [dirs[0].path(); 2]
+    } else {
+        [dirs[0].path(), dirs[1].path()]
+    };
+    let many = count_run(path, many, path.many)?;
+    let few = count_run(path, few, path.few)?;
+    Some(many.saturating_sub(few) / (path.many - path.few) as u64)
 }
 
 fn recorded_in() -> PathBuf {

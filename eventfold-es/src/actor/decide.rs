@@ -201,7 +201,7 @@ fn encode<A: Aggregate>(
     let mut common_to = None;
     let mut common = Common::default();
     let mut encoded = EncodedEvents::default();
-    let mut data = Vec::new();
+    let mut data = Vec::with_capacity(256);
     let mut id = Uuid::encode_buffer();
     for (event, version) in events.iter().zip(version + 1..) {
         data.clear();

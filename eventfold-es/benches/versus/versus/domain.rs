@@ -3,7 +3,9 @@
 
 use std::convert::Infallible;
 
-use eventfold_es::{Aggregate, Decide, Decision, DomainEvent, Evolve};
+use eventfold_es::{
+    Aggregate, Decide, Decision, DomainEvent, Evolve, Project, Projection, Recorded,
+};
 use serde::{Deserialize, Serialize};
 
 /// The type of the aggregate, which is a directory's name.
@@ -131,7 +133,8 @@ impl Account {
 }
 
 /// The read model over all accounts.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, Projection)]
+#[projection(name = "total", aggregates(Account))]
 pub(crate) struct Total {
     pub(crate) deposits: u64,
     pub(crate) balance: u64,
@@ -143,10 +146,18 @@ impl Total {
         self.balance += amount;
     }
 
-    /// For read models that get untyped events.
+    /// For 0.2.0, whose read models get untyped events.
     pub(crate) fn add_event(&mut self, event: &eventfold::Event) {
         if event.event_type == "Deposited" {
             self.add(event.data["amount"].as_u64().expect("an amount"));
+        }
+    }
+}
+
+impl Project<Account> for Total {
+    fn project(&mut self, event: &AccountEvent, _: &Recorded<'_>) {
+        if let AccountEvent::Deposited(event) = event {
+            self.add(event.amount);
         }
     }
 }

@@ -24,8 +24,13 @@ pub(crate) trait Store: Clone + Send + Sync + 'static {
     /// Ends the store. It can be opened again, perhaps after [`settle`](crate::disk::settle).
     fn close(self) -> impl Future<Output = ()> + Send;
 
-    /// Fills a new store with `streams` accounts of `events` deposits each.
-    fn fill(base: &Path, streams: usize, events: usize) -> impl Future<Output = ()> + Send {
+    /// Fills a new store with `streams` accounts of `events` deposits each, so many to a command.
+    fn fill(
+        base: &Path,
+        streams: usize,
+        events: usize,
+        at_once: usize,
+    ) -> impl Future<Output = ()> + Send {
         async move {
             let store = Self::open(base);
             let store = &store;
@@ -35,7 +40,7 @@ pub(crate) trait Store: Clone + Send + Sync + 'static {
                     let account = store.account(&id(i)).await;
                     let mut left = events;
                     while left > 0 {
-                        let times = left.min(1_000);
+                        let times = left.min(at_once);
                         account.send(Command::DepositOften { times }).await;
                         left -= times;
                     }

@@ -70,7 +70,7 @@ async fn open_and_read<S: Store>(base: &Path, events: usize) -> f64 {
 }
 
 fn load<S: Store>(base: &Path, events: usize, snapshot: bool) -> f64 {
-    runtime().block_on(S::fill(base, 1, events));
+    runtime().block_on(S::fill(base, 1, events, 1_000));
     settle(base);
     // A directory that 0.2.0 wrote is entered into a journal at its first open, which is not what
     // this is about; and whatever a first open does, the next one is the usual one.
@@ -84,7 +84,7 @@ fn load<S: Store>(base: &Path, events: usize, snapshot: bool) -> f64 {
 
 fn idle_read<S: Store>(base: &Path, streams: usize, time: Duration) -> f64 {
     runtime().block_on(async {
-        S::fill(base, streams, 1).await;
+        S::fill(base, streams, 1, 1).await;
         settle(base);
         let store = S::open(base);
         let seconds = read_idly(&store, streams, time);
@@ -117,7 +117,7 @@ pub(crate) fn read_idly<S: Store>(store: &S, deposits: usize, time: Duration) ->
 
 fn catch_up<S: Store>(base: &Path, streams: usize, events: usize) -> f64 {
     runtime().block_on(async {
-        S::fill(base, streams, events / streams).await;
+        S::fill(base, streams, events / streams, 1).await;
         settle(base);
         let projections = base.join("projections");
         if projections.exists() {

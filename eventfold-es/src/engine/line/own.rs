@@ -18,14 +18,14 @@ impl<'a> Line<'a> {
         let data = rest.json()?;
         rest.pass(b",\"ts\":")?;
         let time = rest.number()?;
-        let id = rest.member(b",\"id\":\"", Rest::text)?;
-        let actor = rest.member(b",\"actor\":\"", Rest::text)?;
-        let meta = rest.member(b",\"meta\":", Rest::object)?;
+        let id = rest.member(b",\"id\":\"", Rest::text).ok()?;
+        let actor = rest.member(b",\"actor\":\"", Rest::text).ok()?;
+        let meta = rest.member(b",\"meta\":", Rest::object).ok()?;
         rest.pass(b",\"version\":")?;
         let version = rest.number()?;
         rest.pass(b",\"ms\":")?;
         let ms = rest.number()?;
-        let key = rest.member(b",\"key\":\"", Rest::text)?;
+        let key = rest.member(b",\"key\":\"", Rest::text).ok()?;
         rest.pass(b",\"pos\":")?;
         let position = rest.number()?;
         rest.0.is_empty().then(|| Self {
@@ -43,6 +43,9 @@ impl<'a> Line<'a> {
     }
 }
 
+/// The line is not in our own form.
+struct NotOurs;
+
 /// What of a line is still to be read.
 struct Rest<'a>(&'a [u8]);
 
@@ -58,19 +61,15 @@ impl<'a> Rest<'a> {
         Some(())
     }
 
-    /// What `read` reads behind `name`; the inner `None` if that is not there.
-    #[expect(
-        clippy::option_option,
-        reason = "as everywhere here, the outer `None` leaves the line to another reader"
-    )]
+    /// What `read` reads behind `name`, if that is there.
     fn member<const N: usize, T>(
         &mut self,
         name: &[u8; N],
         read: impl FnOnce(&mut Self) -> Option<T>,
-    ) -> Option<Option<T>> {
+    ) -> Result<Option<T>, NotOurs> {
         match self.pass(name) {
-            Some(()) => read(self).map(Some),
-            None => Some(None),
+            Some(()) => read(self).map(Some).ok_or(NotOurs),
+            None => Ok(None),
         }
     }
 
@@ -80,12 +79,9 @@ impl<'a> Rest<'a> {
         let (text, rest) = self.0.split_at(end);
         self.0 = rest;
         self.pass(b"\"")?;
-        #[expect(
-            clippy::needless_bitwise_bool,
-            reason = "no early end, so that many bytes are looked at at once"
-        )]
-        let is_control = text.iter().fold(false, |any, byte| any | (*byte < b' '));
-        if is_control {
+        // No early end, so that many bytes are looked at at once.
+        let least = text.iter().fold(u8::MAX, |least, byte| least.min(*byte));
+        if least < b' ' {
             return None;
         }
         std::str::from_utf8(text).ok()

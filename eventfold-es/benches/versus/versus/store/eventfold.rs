@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use crate::domain::{ACCOUNT, Account, Command, Event};
+use crate::domain::{ACCOUNT, Account, Command, Event, Total};
 
 macro_rules! store {
     ($es:ident, |$store:ident| $close:expr, { $($more:tt)* }) => {
@@ -10,22 +10,10 @@ macro_rules! store {
 
         use tokio::runtime::Handle;
 
-        use $es::{AggregateHandle, AggregateStore, CommandContext, Projection};
+        use $es::{AggregateHandle, AggregateStore, CommandContext};
 
-        use crate::domain::{ACCOUNT, Account, Command, Total};
+        use crate::domain::{Account, Command, Total};
         use crate::store::Store;
-
-        impl Projection for Total {
-            const NAME: &'static str = "total";
-
-            fn subscriptions(&self) -> &'static [&'static str] {
-                &[ACCOUNT]
-            }
-
-            fn apply(&mut self, _type: &str, _id: &str, event: &::eventfold::Event) {
-                self.add_event(event);
-            }
-        }
 
         impl Store for AggregateStore {
             type Handle = AggregateHandle<Account>;
@@ -79,7 +67,7 @@ pub(crate) mod current {
 pub(crate) mod published {
     store!(old, |store| drop(store), {
         /// Its own way would take hours: two syncs an event. These are the files that it writes.
-        async fn fill(base: &Path, streams: usize, events: usize) {
+        async fn fill(base: &Path, streams: usize, events: usize, _: usize) {
             super::write_logs(base, streams, events);
         }
     });
@@ -98,6 +86,18 @@ impl old::Aggregate for Account {
     fn apply(mut self, event: &Event) -> Self {
         self.apply_event(event);
         self
+    }
+}
+
+impl old::Projection for Total {
+    const NAME: &'static str = "total";
+
+    fn subscriptions(&self) -> &'static [&'static str] {
+        &[ACCOUNT]
+    }
+
+    fn apply(&mut self, _type: &str, _id: &str, event: &eventfold::Event) {
+        self.add_event(event);
     }
 }
 
