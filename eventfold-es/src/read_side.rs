@@ -105,13 +105,19 @@ impl Manager {
     /// position `head`, and has sent what need not wait.
     pub(crate) async fn settled(&self, head: u64) -> io::Result<()> {
         let mut steps = self.trouble.subscribe();
+        // Commands that come of later events are not waited for.
+        let mut below = None;
         loop {
             let trouble = steps.borrow_and_update().clone();
             if let Some(trouble) = trouble {
                 return Err(io::Error::other(trouble));
             }
-            if lock(&self.reacting).is_settled(head) {
-                return Ok(());
+            {
+                let reacting = lock(&self.reacting);
+                below = below.or_else(|| reacting.reached(head));
+                if below.is_some_and(|number| reacting.is_settled(number)) {
+                    return Ok(());
+                }
             }
             if steps.changed().await.is_err() {
                 return Err(closed());

@@ -12,7 +12,7 @@ use crate::support::files::edit;
 use crate::support::scripted::{
     Gate, GateCommand, clock, command, open_live, open_on_demand, passed, run, seconds, tell,
 };
-use crate::support::{copy, temp_dir, verify};
+use crate::support::{Door, copy, temp_dir, verify};
 
 fn file(dir: &Path) -> PathBuf {
     dir.join("process_managers/scripted/dead_letters.jsonl")
@@ -369,4 +369,79 @@ async fn a_command_in_json_is_executed_or_says_what_failed() {
     command(&store, "h", GateCommand::Shut).await;
     let refused = bus.dispatch_envelope(envelope("gate", "h", pass)).await;
     assert!(matches!(refused, Err(DispatchError::Execution(_))));
+}
+
+/// One thread for blocking work, which is taken, holds a replay up until the store is shut down.
+#[test]
+fn a_replay_that_a_shutdown_overtakes_leaves_the_dead_letter_where_it_is() {
+    let dir = temp_dir();
+    let clock = clock();
+    let runtime = |blocking| {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .max_blocking_threads(blocking)
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let (many, one) = (runtime(8), runtime(1));
+    let store = many.block_on(async {
+        let store = open_on_demand(&dir, &clock).await;
+        command(&store, "g", GateCommand::Shut).await;
+        tell(&store, "send g 1").await;
+        assert_eq!(run(&store).await, (0, 1));
+        command(&store, "g", GateCommand::Open).await;
+        store
+    });
+    let letters = store.dead_letters("scripted").unwrap();
+    let id = many.block_on(letters.list()).unwrap().remove(0).id;
+    let door = Door::default();
+    let closed = door.clone();
+    one.spawn_blocking(move || closed.pass());
+    let (begun, begins) = std::sync::mpsc::channel();
+    let replay = {
+        let letters = letters.clone();
+        one.spawn(async move {
+            let replay = letters.replay(&id);
+            let mut replay = std::pin::pin!(replay);
+            std::future::poll_fn(|context| {
+                let polled = replay.as_mut().poll(context);
+                let _ = begun.send(());
+                polled
+            })
+            .await
+        })
+    };
+    begins.recv().unwrap();
+    many.block_on(store.shutdown()).unwrap();
+    door.open();
+    let error = many.block_on(replay).unwrap().unwrap_err();
+    assert!(
+        matches!(&error, ReplayError::Io(error) if error.kind() == ErrorKind::NotConnected),
+        "{error:?}"
+    );
+    drop((letters, store));
+    many.block_on(async {
+        let store = open_on_demand(&dir, &clock).await;
+        let letters = store.dead_letters("scripted").unwrap();
+        assert_eq!(letters.list().await.unwrap().len(), 1);
+        assert!(passed(&store, "g").await.is_empty());
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_discarded_command_is_not_sent_after_a_crash() {
+    let dir = temp_dir();
+    let clock = clock();
+    let store = open_live(&dir, &clock).await;
+    // No gate has such an id, so another attempt makes no sense.
+    tell(&store, &format!("send {} 1", "x".repeat(10_000))).await;
+    run(&store).await;
+    let letters = store.dead_letters("scripted").unwrap();
+    let id = letters.list().await.unwrap().remove(0).id;
+    letters.discard(&id).await.unwrap();
+    let image = copy(dir.path());
+    let store = open_on_demand(&image, &clock).await;
+    assert_eq!(waiting(&store), 0);
+    assert_eq!(run(&store).await, (0, 0));
 }

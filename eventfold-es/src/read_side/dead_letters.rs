@@ -44,22 +44,24 @@ struct Found {
 }
 
 impl DeadLetters {
-    /// Those in the directory of a process manager. If commands are in the outbox, one of them may
-    /// have been about to be added when the program ended: what is there of its line is cut off.
-    pub(crate) fn open(dir: &Path, is_outbox_empty: bool) -> io::Result<Self> {
+    /// Those in the directory of a process manager. Commands whose lines are behind the offset
+    /// `settled` are in the outbox, and one of them may have been about to be added when the program
+    /// ended: what is there of its line is cut off.
+    pub(crate) fn open(dir: &Path, settled: Option<u64>) -> io::Result<Self> {
         let (mut lines, mut bytes) = Lines::open(dir.join("dead_letters.jsonl"))?;
-        let (readable, _) = parse(lines.path(), &bytes);
-        let end = readable.last().map_or(0, |found| found.end);
-        let rest = &bytes[end..];
-        let is_unfinished = !rest.is_empty() && (!rest.ends_with(b"\n") || rest.contains(&0));
-        if is_unfinished && !is_outbox_empty {
+        if let Some(end) = settled.and_then(|settled| unfinished(&bytes, settled)) {
             tracing::warn!(path = %lines.path().display(), "cut off an unfinished dead letter");
             bytes.truncate(end);
             lines.replace(&bytes)?;
         }
-        let is_readable = parse(lines.path(), &bytes).1.is_none();
-        let count = is_readable.then_some(readable.len());
+        let (readable, flaw) = parse(lines.path(), &bytes);
+        let count = flaw.is_none().then_some(readable.len());
         Ok(Self { lines, count })
+    }
+
+    /// How long the file is.
+    pub(crate) fn length(&self) -> u64 {
+        self.lines.length()
     }
 
     fn read(&self) -> io::Result<(Vec<u8>, Vec<Found>)> {
@@ -163,6 +165,20 @@ fn read_line(line: &[u8], derived: String) -> Result<DeadLetter, String> {
         time: from_unix_millis(ms),
         attempts: read.attempts.unwrap_or(1),
     })
+}
+
+/// Where a line begins that was not written to its end: behind `settled` and all lines that can be
+/// read. What a power failure makes of it need not look like one line.
+fn unfinished(bytes: &[u8], settled: u64) -> Option<usize> {
+    let settled = usize::try_from(settled).ok()?;
+    let readable = lines::split(bytes)
+        .filter(|(_, text)| read_line(text, String::new()).is_ok())
+        .last();
+    let end = readable.map_or(0, |(start, text)| (start + text.len() + 1).min(bytes.len()));
+    let start = end.max(settled);
+    // Anything else was not written by us: it is not to be cut in two.
+    let begins_line = start == 0 || bytes.get(start - 1) == Some(&b'\n');
+    (start < bytes.len() && begins_line).then_some(start)
 }
 
 /// Reads the content of the file up to what cannot be read.

@@ -45,6 +45,11 @@ impl Lines {
         &self.path
     }
 
+    /// How long the content is.
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
     pub(crate) fn read(&self) -> io::Result<Vec<u8>> {
         let mut bytes = disk::read_if_there(&self.path)?.unwrap_or_default();
         bytes.truncate(usize::try_from(self.length).unwrap_or(usize::MAX));
@@ -84,14 +89,17 @@ impl Lines {
             disk::create_dir(dir)?;
         }
         self.is_torn = true;
-        self.append(&mut line)
+        let length = self
+            .append(&mut line)
             .map_err(|e| disk::at("append to", &self.path, &e))?;
         self.path.parent().map_or(Ok(()), disk::sync_dir)?;
+        self.length = length;
         self.is_torn = false;
         Ok(())
     }
 
-    fn append(&mut self, line: &mut Vec<u8>) -> io::Result<()> {
+    /// Writes a line, and returns the length with it.
+    fn append(&self, line: &mut Vec<u8>) -> io::Result<u64> {
         let file = disk::File::open(&self.path, disk::Open::Create)?;
         let end = self.length.min(file.length()?);
         if end > 0 && !ends_line(&file, end)? {
@@ -104,8 +112,7 @@ impl Lines {
             file.set_len(length)?;
         }
         file.sync_all()?;
-        self.length = length;
-        Ok(())
+        Ok(length)
     }
 }
 

@@ -241,11 +241,8 @@ impl Managing {
                 outcomes.extend(self.wait(&wanted, is_ending).await);
             }
         }
-        let text = if self.manager.progress.is_stopped() {
-            format!("process manager `{}` has stopped", self.manager.name)
-        } else {
-            closed().to_string()
-        };
+        let stopped_by = self.manager.progress.stopped_by();
+        let text = stopped_by.unwrap_or_else(|| closed().to_string());
         self.manager.set_trouble(Some(text));
     }
 

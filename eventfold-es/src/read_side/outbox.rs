@@ -57,6 +57,9 @@ pub(crate) struct Saved {
     next: u64,
     outgoing: Vec<Outgoing>,
     timers: BTreeMap<String, Timer>,
+    /// How long the file of dead letters was: those behind that are commands that are in here.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) letters: Option<u64>,
 }
 
 /// Commands on their way, and timers.
@@ -87,7 +90,7 @@ pub(crate) struct Pending {
 type Target = (String, String);
 
 /// The numbers of commands, by target and idempotency key.
-type Keys = HashMap<Target, HashMap<String, u64>>;
+type Keys = HashMap<Target, HashMap<String, Vec<u64>>>;
 
 /// The commands for one aggregate, in order.
 #[derive(Debug, Default)]
@@ -133,8 +136,9 @@ impl Pending {
         pending
     }
 
-    /// What is to be saved while the newest durable position is `head`.
-    pub(crate) fn saved_at(&mut self, head: u64) -> Saved {
+    /// What is to be saved while the newest durable position is `head`, and the file of dead letters
+    /// has `letters` bytes.
+    pub(crate) fn saved_at(&mut self, head: u64, letters: u64) -> Saved {
         for entry in self.entries.values_mut() {
             // What is not under way has not taken effect so far.
             if !entry.is_under_way {
@@ -145,6 +149,7 @@ impl Pending {
             next: self.next,
             outgoing: self.entries.values().map(|e| e.outgoing.clone()).collect(),
             timers: self.timers.clone(),
+            letters: Some(letters),
         }
     }
 
@@ -169,7 +174,7 @@ impl Pending {
         for Entry { outgoing, .. } in self.entries.values() {
             if let Some(key) = &outgoing.envelope.context.idempotency_key {
                 let lane = keys.entry(target(&outgoing.envelope)).or_default();
-                lane.insert(key.clone(), outgoing.number);
+                lane.entry(key.clone()).or_default().push(outgoing.number);
             }
         }
         Some((after, keys))
@@ -227,6 +232,13 @@ impl Pending {
         };
         self.insert(outgoing, true);
         number
+    }
+
+    /// Gives new commands numbers behind those that the dead letters `ids` have theirs from.
+    pub(crate) fn number_behind(&mut self, ids: &[String]) {
+        let numbers = ids.iter().filter_map(|id| id.parse::<u64>().ok());
+        let behind = numbers.map(|number| number.saturating_add(1)).max();
+        self.next = self.next.max(behind.unwrap_or(0));
     }
 
     /// The numbers of the commands by the ids of the dead letters that they may be.
@@ -393,8 +405,20 @@ impl Pending {
         timer.into_iter().chain(delayed).min()
     }
 
-    /// Whether nothing is left but what waits for its time.
-    pub(crate) fn is_settled(&self, now: u64) -> bool {
-        self.ready.is_empty() && self.under_way == 0 && self.next_due().is_none_or(|due| due > now)
+    /// The number of the next command, unless a timer is due at `now`.
+    pub(crate) fn next_number(&self, now: u64) -> Option<u64> {
+        let is_due = self.due.first().is_some_and(|(due, _)| *due <= now);
+        (!is_due).then_some(self.next)
+    }
+
+    /// Whether of the commands with a number below `number` none is left but what waits for its time.
+    pub(crate) fn is_settled(&self, number: u64, now: u64) -> bool {
+        let is_before = |first: Option<&u64>| first.is_some_and(|first| *first < number);
+        let mut due = self.delayed.range(..=(now, u64::MAX));
+        let mut lanes = self.lanes.values();
+        !is_before(self.ready.first())
+            && !due.any(|(_, delayed)| *delayed < number)
+            && (self.under_way == 0
+                || !lanes.any(|lane| lane.under_way > 0 && is_before(lane.numbers.first())))
     }
 }

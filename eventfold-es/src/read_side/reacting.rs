@@ -16,6 +16,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::checkpoint::{self, Checkpoint, Unusable};
+use super::closed;
 use super::dead_letters::DeadLetters;
 use super::follower::{Follower, Refusal};
 use super::outbox::{Order, Outgoing, Pending};
@@ -34,6 +35,8 @@ pub(crate) struct Reacting<M: ProcessManager> {
     follower: Follower<M>,
     pending: Pending,
     letters: DeadLetters,
+    /// How long the file of dead letters was when the checkpoint was saved.
+    settled_letters: u64,
     retry: Retry,
     counts: Counts,
     /// The store is closed: the directory may be another's.
@@ -78,8 +81,10 @@ pub(crate) trait AnyReacting: Send {
     fn save_if_due(&mut self);
     /// Saves what can be saved; nothing is written from then on.
     fn seal(&mut self);
-    /// Whether all up to `head` is reacted to, and all commands were sent that need not wait.
-    fn is_settled(&self, head: u64) -> bool;
+    /// Once all up to `head` is reacted to and no timer is due: the number of the next command.
+    fn reached(&self, head: u64) -> Option<u64>;
+    /// Whether all commands with a number below `number` were sent that need not wait.
+    fn is_settled(&self, number: u64) -> bool;
     /// The time in milliseconds since 1970 at which a timer or an attempt is due.
     fn next_due(&self) -> Option<u64>;
     /// The position behind which events are waited for; `None` while too many commands wait.
@@ -120,9 +125,14 @@ impl<M: ProcessManager> Reacting<M> {
             );
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         }
-        let mut pending = Pending::new(std::mem::take(&mut checkpoint.pending));
-        let mut letters = DeadLetters::open(&dir, pending.count() == 0)?;
+        let saved = std::mem::take(&mut checkpoint.pending);
+        let settled_letters = saved.letters.unwrap_or(0);
+        let letters_end = saved.letters;
+        let mut pending = Pending::new(saved);
+        let has_commands = pending.count() > 0;
+        let mut letters = DeadLetters::open(&dir, letters_end.filter(|_| has_commands))?;
         resolve(engine, &mut pending, &mut letters)?;
+        pending.number_behind(&letters.ids()?);
         let follower = Follower::new(M::NAME, engine.clone(), dir, checkpoint)
             .reading(1, M::event_sets())
             .failing(on_failure)?;
@@ -130,6 +140,7 @@ impl<M: ProcessManager> Reacting<M> {
             follower,
             pending,
             letters,
+            settled_letters,
             retry,
             counts: Counts::default(),
             is_sealed: false,
@@ -164,6 +175,10 @@ impl<M: ProcessManager> Reacting<M> {
 
     /// Adds a command to the dead letters. It stays in the outbox if that fails.
     fn bury(&mut self, outgoing: &Outgoing, attempts: u32, error: &str) -> io::Result<()> {
+        if self.letters.length() < self.settled_letters {
+            // A line that is not written to its end would be taken for one that was.
+            self.save()?;
+        }
         let (id, now) = (outgoing.letter_id(), self.now());
         self.letters
             .add(&id, &outgoing.envelope, error, attempts, now)?;
@@ -214,7 +229,11 @@ fn resolve(
                 // A line that cannot be read has no key of ours.
                 let line: Option<Keyed<'_>> = serde_json::from_str(event.get()).ok();
                 let key = line.and_then(|line| line.key);
-                effective.extend(key.and_then(|key| keys.get(key.as_ref()).copied()));
+                effective.extend(
+                    key.and_then(|key| keys.get(key.as_ref()))
+                        .into_iter()
+                        .flatten(),
+                );
             }
         }
         Ok(ControlFlow::Continue(()))
@@ -303,12 +322,16 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
     }
 
     fn save(&mut self) -> io::Result<()> {
-        if self.is_sealed || !(self.pending.has_changed() || self.follower.has_moved()) {
+        let is_shorter = self.letters.length() < self.settled_letters;
+        let has_changed = self.pending.has_changed() || self.follower.has_moved() || is_shorter;
+        if self.is_sealed || !has_changed {
             return Ok(());
         }
         self.letters.tidy()?;
-        let saved = self.pending.saved_at(self.follower.head());
+        let length = self.letters.length();
+        let saved = self.pending.saved_at(self.follower.head(), length);
         self.follower.save_with(Some(&saved))?;
+        self.settled_letters = length;
         self.pending.mark_saved();
         Ok(())
     }
@@ -331,8 +354,14 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
         self.is_sealed = true;
     }
 
-    fn is_settled(&self, head: u64) -> bool {
-        self.follower.position() >= head && self.pending.is_settled(self.now())
+    fn reached(&self, head: u64) -> Option<u64> {
+        let is_there = self.follower.position() >= head;
+        let next = self.pending.next_number(self.now());
+        next.filter(|_| is_there)
+    }
+
+    fn is_settled(&self, number: u64) -> bool {
+        self.pending.is_settled(number, self.now())
     }
 
     fn next_due(&self) -> Option<u64> {
@@ -372,6 +401,9 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
     }
 
     fn revive(&mut self, id: &str) -> io::Result<Option<Outgoing>> {
+        if self.is_sealed {
+            return Err(closed());
+        }
         let letters = self.letters.list()?;
         let Some(letter) = letters.into_iter().find(|letter| letter.id == id) else {
             return Ok(None);
@@ -403,6 +435,13 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
     }
 
     fn discard(&mut self, id: &str) -> io::Result<bool> {
+        if self.is_sealed {
+            return Err(closed());
+        }
+        if self.pending.has_changed() {
+            // The command may still be in the saved outbox, and would be sent from there.
+            self.save()?;
+        }
         self.letters.remove(id)
     }
 }

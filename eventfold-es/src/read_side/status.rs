@@ -112,7 +112,8 @@ pub(crate) struct Progress {
 #[derive(Debug, Default)]
 struct Condition {
     is_live: bool,
-    is_stopped: bool,
+    /// What it stopped with, if it has.
+    stopped_by: Option<String>,
     last_error: Option<String>,
     skipped_count: u64,
     skipped: VecDeque<SkippedEvent>,
@@ -155,12 +156,16 @@ impl Progress {
             "a projection or process manager stopped"
         );
         let mut condition = lock(&self.condition);
-        condition.is_stopped = true;
+        condition.stopped_by = Some(error.to_owned());
         condition.last_error = Some(error.to_owned());
     }
 
     pub(crate) fn is_stopped(&self) -> bool {
-        lock(&self.condition).is_stopped
+        lock(&self.condition).stopped_by.is_some()
+    }
+
+    pub(crate) fn stopped_by(&self) -> Option<String> {
+        lock(&self.condition).stopped_by.clone()
     }
 
     pub(crate) fn add_skipped(&self, event: SkippedEvent) {
@@ -189,7 +194,7 @@ impl Progress {
             name: self.name,
             position: Position::new(position),
             lag: head.saturating_sub(position),
-            running: match (condition.is_stopped, condition.is_live) {
+            running: match (condition.stopped_by.is_some(), condition.is_live) {
                 (true, _) => Running::Stopped,
                 (false, true) => Running::Live,
                 (false, false) => Running::OnDemand,

@@ -186,12 +186,15 @@ impl DeadLetters {
             }
         };
         let manager = self.manager.clone();
-        blocking(move || {
+        let noted = blocking(move || {
             let mut reacting = lock(&manager.reacting);
             reacting.note(outgoing.number, outcome, false)?;
             reacting.save()
-        })
-        .await?;
+        });
+        let noted = noted.await;
+        // Commands behind it may have waited for it.
+        self.manager.wake.notify_one();
+        noted?;
         result
     }
 
