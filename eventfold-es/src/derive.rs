@@ -436,4 +436,9 @@ pub use eventfold_es_derive::Projection;
 /// Events that an aggregate does not know are treated as by
 /// [`derive@Projection`](crate::Projection), but for one thing: those that were skipped stay so. To
 /// react to them later would be to send commands again.
+///
+/// Write `name` down: without it, renaming the type makes a new process manager, which reacts to
+/// everything anew. Give fields that are added later `#[serde(default)]`, and keep what belongs to
+/// one of many workflows in a map by its id, as one instance serves all streams. See
+/// [`trait@ProcessManager`](crate::ProcessManager).
 pub use eventfold_es_derive::ProcessManager;

@@ -199,7 +199,10 @@ pub enum DispatchError {
     /// No aggregate of this type is registered
     /// ([`AggregateStoreBuilder::aggregate_type`](crate::AggregateStoreBuilder::aggregate_type)). A
     /// process manager's dead letter says so; a bus never returns it.
-    #[error("unknown aggregate type: {0}")]
+    #[error(
+        "unknown aggregate type: {0}; list it in `dispatches(...)` of the process manager, or \
+         register it with `aggregate_type::<..>()`"
+    )]
     UnknownAggregateType(String),
 
     /// No registered aggregate takes commands of this type: see

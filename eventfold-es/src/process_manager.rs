@@ -24,14 +24,23 @@ use crate::read_side::Targets;
 /// commands are saved with its state before they are sent, so that each takes effect once, whenever
 /// the program ends.
 ///
-/// A command that does not succeed is tried again in a live store ([`Retry`]); elsewhere it is not.
-/// Then it is a [`DeadLetter`]: a line of `process_managers/<NAME>/dead_letters.jsonl`,
+/// A command that does not succeed is tried again as [`Retry`] says in a store that is live; on
+/// demand it is tried once. When it is given up it is a [`DeadLetter`]: a line of `process_managers/<NAME>/dead_letters.jsonl`,
 /// `{"envelope":{…},"error":"…","ts":1767225600,"id":"17",…}`, the command with its context, what
 /// it failed with, and when, in seconds since 1970.
 /// [`AggregateStore::dead_letters`](crate::AggregateStore::dead_letters) lists and replays them.
 ///
 /// It is never built again from the first event, which would send everything again: what its
 /// checkpoint is behind, it does not react to any more.
+///
+/// Its name is its identity, on disk and in its commands' keys. Under another name, which renaming
+/// the type is if the derive does without `name = ".."`, it is a new process manager that reacts to
+/// everything anew, and what the old one had scheduled or not sent yet stays where it is; opening a
+/// store warns of that.
+///
+/// One instance serves all streams: keep what belongs to one of many workflows in a map by its id.
+/// The state is saved as JSON. A later version of the type must be able to read it, or the store does
+/// not open: give new fields `#[serde(default)]`, keep the names of the others.
 ///
 /// Most programs derive this trait (see [`derive@ProcessManager`](crate::ProcessManager)) and
 /// implement [`React`] for each aggregate. It can as well be implemented by hand, on events as JSON:

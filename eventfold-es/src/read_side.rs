@@ -4,6 +4,7 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ use status::Progress;
 use tokio::sync::{Notify, watch};
 
 use crate::engine::Engine;
+use crate::layout::list_dirs;
 use crate::process_manager::{OnFailure, ProcessManager, Retry};
 use crate::projection::Projection;
 
@@ -42,8 +44,8 @@ pub(crate) struct ReadSide {
     pub(crate) projections: HashMap<&'static str, Registered>,
     pub(crate) process_managers: Vec<Manager>,
     pub(crate) dispatchers: Dispatchers,
-    /// Held by the one run of process managers at a time.
-    pub(crate) run: tokio::sync::Mutex<()>,
+    /// Held by the one run of process managers at a time, until its last command came to an end.
+    pub(crate) run: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// A registered process manager.
@@ -143,6 +145,26 @@ impl Manager {
 }
 
 impl ReadSide {
+    /// Warns of process managers that were here once and are not registered: their timers and
+    /// commands wait, and one that was renamed reacts to everything anew.
+    pub(crate) fn warn_of_unregistered(&self, process_managers: &Path) -> io::Result<()> {
+        if self.process_managers.is_empty() {
+            return Ok(());
+        }
+        for name in list_dirs(process_managers)? {
+            if !self.process_managers.iter().any(|m| m.name == name) {
+                let dir = process_managers.join(&name);
+                tracing::warn!(
+                    pm_name = name,
+                    dir = %dir.display(),
+                    "no such process manager is registered; what it has saved, timers and commands \
+                     too, is left as it is"
+                );
+            }
+        }
+        Ok(())
+    }
+
     /// The projection `P`.
     pub(crate) fn projection<P: Projection>(&self) -> io::Result<Arc<Mutex<Projecting<P>>>> {
         let registered = self.projections.get(P::NAME).ok_or_else(|| {

@@ -93,7 +93,7 @@ async fn a_command_that_nobody_takes_is_given_up_at_once() {
     run(&store).await;
     let letters = store.dead_letters("scripted").unwrap().list().await;
     let letter = letters.unwrap().remove(0);
-    assert_eq!(letter.error, "unknown aggregate type: gate");
+    assert!(letter.error.starts_with("unknown aggregate type: gate"));
     assert_eq!(letter.attempts, 1);
 }
 
@@ -444,4 +444,50 @@ async fn a_discarded_command_is_not_sent_after_a_crash() {
     let store = open_on_demand(&image, &clock).await;
     assert_eq!(waiting(&store), 0);
     assert_eq!(run(&store).await, (0, 0));
+}
+
+/// What a power failure may leave of a line: sectors of anything, the line's end among them.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_line_that_was_not_written_to_its_end_is_cut_off() {
+    let dir = temp_dir();
+    let clock = clock();
+    let store = open_live(&dir, &clock).await;
+    tell(&store, &format!("send {} 1", "x".repeat(10_000))).await;
+    run(&store).await;
+    command(&store, "shut", GateCommand::Shut).await;
+    tell(&store, "send shut 2").await;
+    run(&store).await;
+    store.shutdown().await.unwrap();
+    drop(store);
+    assert!(file(dir.path()).exists());
+    let whole = std::fs::read(file(dir.path())).unwrap();
+
+    for tail in [
+        &b"{\"envelope\":{\"aggre"[..],
+        b"{\"envelope\":\0\0\0",
+        b"\0\0\0\0\n",
+        b"\xf3\x07garb\nled\x80\",\"sum\":\"0123456789abcdef\"}\n",
+    ] {
+        let image = copy(dir.path());
+        edit(&file(image.path()), |bytes| bytes.extend_from_slice(tail));
+        let store = open_on_demand(&image, &clock).await;
+        assert_eq!(waiting(&store), 1);
+        assert_eq!(store.read_side().process_managers[0].dead_letters, Some(1));
+        drop(store);
+        assert_eq!(std::fs::read(file(image.path())).unwrap(), whole);
+    }
+
+    // One that was durable is damaged, others behind it are not.
+    let image = copy(dir.path());
+    edit(&file(image.path()), |bytes| {
+        bytes.splice(0..0, *b"{\"envelope\":{\"aggre\0\n");
+    });
+    let store = open_on_demand(&image, &clock).await;
+    let letters = store.dead_letters("scripted").unwrap();
+    assert_eq!(
+        letters.list().await.unwrap_err().kind(),
+        ErrorKind::InvalidData
+    );
+    let kept = std::fs::read(file(image.path())).unwrap();
+    assert!(kept.ends_with(&whole));
 }

@@ -226,6 +226,10 @@ async fn a_process_manager_that_cannot_take_an_event_stops_and_others_go_on() {
         error,
         "`scripted` at position 3, stream ledger/script, version 2, event `Written`: panicked: told to panic"
     );
+    for _ in 0..50 {
+        let again = in_time("a run", store.run_process_managers()).await;
+        assert_eq!(again.unwrap_err().to_string(), error);
+    }
     assert_eq!(value(&store, "all").await, 5);
     assert_eq!(passed(&store, "g").await, [1]);
     store.shutdown().await.unwrap();

@@ -29,4 +29,5 @@ mod support;
 mod testing;
 mod timers;
 mod typed_read_side;
+mod under_way;
 mod versions;

@@ -20,7 +20,7 @@ use crate::command::CommandEnvelope;
 /// store.get::<Counter>("c-1").await?.send(Add(5)).await?;
 /// store.run_process_managers().await?; // nobody registered the aggregate type `counter`
 /// let letters = store.dead_letters("forward")?.list().await?;
-/// assert_eq!(letters[0].error, "unknown aggregate type: counter");
+/// assert!(letters[0].error.starts_with("unknown aggregate type: counter"));
 /// assert_eq!(letters[0].envelope.instance_id, "all");
 /// # Ok(())
 /// # }

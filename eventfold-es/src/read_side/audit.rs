@@ -68,7 +68,7 @@ fn check_checkpoint(file: &Path, head: u64) -> io::Result<Option<String>> {
             let prefix = format!("{} is ", file.display());
             Some(text.strip_prefix(&prefix).unwrap_or(&text).to_owned())
         }
-        Err(Unusable::Io(error)) => return Err(error),
+        Err(error) => return Err(error.into_io()),
     })
 }
 

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::outbox;
@@ -56,6 +57,38 @@ pub(crate) struct Skipped {
 pub(crate) enum Unusable {
     Io(io::Error),
     Damaged(io::Error),
+    /// It is as it was written, but its state is not one of the type.
+    Unfit(PathBuf, serde_json::Error),
+}
+
+impl Unusable {
+    pub(crate) fn into_io(self) -> io::Error {
+        match self {
+            Self::Io(error) | Self::Damaged(error) => error,
+            Self::Unfit(path, cause) => {
+                let text = format!(
+                    "the state saved in {} does not fit its type: {cause}",
+                    path.display()
+                );
+                io::Error::new(io::ErrorKind::InvalidData, text)
+            }
+        }
+    }
+
+    /// The error of the process manager `name`, which cannot do without its checkpoint.
+    pub(crate) fn of_manager(self, name: &str) -> io::Error {
+        match self {
+            Self::Unfit(path, cause) => {
+                let text = format!(
+                    "the saved state of process manager `{name}` in {} does not fit its type: \
+                     {cause}; give new fields `#[serde(default)]`",
+                    path.display()
+                );
+                io::Error::new(io::ErrorKind::InvalidData, text)
+            }
+            error => error.into_io(),
+        }
+    }
 }
 
 /// The file of the version `version` in `dir`.
@@ -92,18 +125,20 @@ pub(crate) fn read_file<S: DeserializeOwned>(
     path: &Path,
 ) -> Result<Option<Checkpoint<S>>, Unusable> {
     #[derive(Deserialize)]
-    struct Ours<S> {
+    struct Ours<'a> {
         position: u64,
         #[serde(default)]
         skipped: Vec<Skipped>,
         cursors: Option<Cursors>,
         #[serde(default)]
         pending: outbox::Saved,
-        state: S,
+        #[serde(borrow)]
+        state: &'a RawValue,
     }
     #[derive(Deserialize)]
-    struct Old<S> {
-        state: S,
+    struct Old<'a> {
+        #[serde(borrow)]
+        state: &'a RawValue,
         cursors: Cursors,
     }
 
@@ -111,10 +146,11 @@ pub(crate) fn read_file<S: DeserializeOwned>(
         return Ok(None);
     };
     let damaged = |cause: &dyn std::fmt::Display| Unusable::Damaged(disk::damaged(path, 0, cause));
+    let unfit = |cause| Unusable::Unfit(path.to_owned(), cause);
     if path.ends_with("checkpoint.json") {
-        let old: Old<S> = serde_json::from_slice(&bytes).map_err(|cause| damaged(&cause))?;
+        let old: Old<'_> = serde_json::from_slice(&bytes).map_err(|cause| damaged(&cause))?;
         return Ok(Some(Checkpoint {
-            state: old.state,
+            state: serde_json::from_str(old.state.get()).map_err(unfit)?,
             position: 0,
             cursors: Some(old.cursors),
             skipped: Vec::new(),
@@ -124,9 +160,9 @@ pub(crate) fn read_file<S: DeserializeOwned>(
     if split_sum(&bytes).is_none_or(|(body, sum)| xxh3_64(body) != sum) {
         return Err(damaged(&"the checksum does not match"));
     }
-    let read: Ours<S> = serde_json::from_slice(&bytes).map_err(|cause| damaged(&cause))?;
+    let read: Ours<'_> = serde_json::from_slice(&bytes).map_err(|cause| damaged(&cause))?;
     Ok(Some(Checkpoint {
-        state: read.state,
+        state: serde_json::from_str(read.state.get()).map_err(unfit)?,
         position: read.position,
         cursors: read.cursors,
         skipped: read.skipped,

@@ -309,9 +309,8 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
             let checkpoint = if self.is_anew {
                 None
             } else {
-                checkpoint::read::<S>(&self.dir, self.version).map_err(|error| match error {
-                    Unusable::Io(error) | Unusable::Damaged(error) => error,
-                })?
+                let read = checkpoint::read::<S>(&self.dir, self.version);
+                read.map_err(Unusable::into_io)?
             };
             let checkpoint = checkpoint.unwrap_or_else(Checkpoint::beginning);
             self.state = checkpoint.state;

@@ -40,8 +40,8 @@ impl<P: Projection> Projecting<P> {
             }
             Ok(Some(checkpoint)) => checkpoint,
             Ok(None) => Checkpoint::beginning(),
-            Err(Unusable::Damaged(error)) => built_again(&error.to_string()),
             Err(Unusable::Io(error)) => return Err(error),
+            Err(error) => built_again(&error.into_io().to_string()),
         };
         Ok(Self {
             follower: Self::follower(engine, checkpoint).failing(on_failure)?,

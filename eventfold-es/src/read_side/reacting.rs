@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::checkpoint::{self, Checkpoint, Unusable};
+use super::checkpoint::{self, Checkpoint};
 use super::closed;
 use super::dead_letters::DeadLetters;
 use super::follower::{Follower, Refusal};
@@ -113,9 +113,7 @@ impl<M: ProcessManager> Reacting<M> {
         retry: Retry,
     ) -> io::Result<Self> {
         let dir = engine.layout().process_managers_dir().join(M::NAME);
-        let checkpoint = checkpoint::read::<M>(&dir, 1).map_err(|error| match error {
-            Unusable::Io(error) | Unusable::Damaged(error) => error,
-        })?;
+        let checkpoint = checkpoint::read::<M>(&dir, 1).map_err(|e| e.of_manager(M::NAME))?;
         let mut checkpoint = checkpoint.unwrap_or_else(Checkpoint::beginning);
         if checkpoint.position > engine.head() {
             let text = format!(

@@ -334,6 +334,11 @@ impl AggregateStoreBuilder {
                 return Err(error);
             }
         }
+        if let Err(error) = read_side.warn_of_unregistered(&engine.layout().process_managers_dir())
+        {
+            engine.close();
+            return Err(error);
+        }
         let runtime = if self.is_live {
             match background::runtime() {
                 Ok(runtime) => Some(runtime),

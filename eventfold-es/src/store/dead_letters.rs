@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::process_managers::to_its_end;
 use super::{AggregateStore, blocking};
 use crate::error::DispatchError;
 use crate::process_manager::{DeadLetter, ProcessManagerReport};
@@ -154,6 +155,8 @@ impl DeadLetters {
     /// Sends the command again, once, and waits until its events are durable. If that succeeds it
     /// is a dead letter no more.
     ///
+    /// If the future is dropped, the command that is under way still comes to its end.
+    ///
     /// It takes effect once, however long ago it was given up and whatever its aggregate did since;
     /// also if the program ends while it is under way. Then it is sent again when the process
     /// manager next runs, unless it had taken effect.
@@ -165,16 +168,18 @@ impl DeadLetters {
     /// See the example of [`AggregateStore::dead_letters`].
     pub async fn replay(&self, id: &str) -> Result<(), ReplayError> {
         self.store.inner.check_usable()?;
+        let (letters, id) = (self.clone(), id.to_owned());
+        to_its_end(async move { letters.replay_now(&id).await }).await
+    }
+
+    async fn replay_now(&self, id: &str) -> Result<(), ReplayError> {
         let (manager, letter) = (self.manager.clone(), id.to_owned());
         let revived = blocking(move || lock(&manager.reacting).revive(&letter)).await?;
         let outgoing = revived.ok_or_else(|| self.not_found(id))?;
-        let mut under_way = UnderWay {
-            manager: &self.manager,
-            number: Some(outgoing.number),
-        };
+        let under_way = UnderWay::new(&self.manager, outgoing.number);
         let sent = send(&self.store, outgoing.envelope).await;
         self.store.inner.check_usable()?;
-        under_way.number = None;
+        under_way.ended();
         let (outcome, result) = match sent {
             Ok(()) => (Outcome::Succeeded, Ok(())),
             Err(failed) => {
@@ -284,14 +289,28 @@ impl std::fmt::Debug for DeadLetters {
     }
 }
 
-/// A command that is under way. If its caller goes away, or the store is closed, the process manager
-/// sends it when it next runs.
-pub(super) struct UnderWay<'a> {
-    pub(super) manager: &'a Manager,
-    pub(super) number: Option<u64>,
+/// A command that is under way. If the store is closed, or sending it is cut short, the process
+/// manager sends it when it next runs.
+pub(super) struct UnderWay {
+    manager: Manager,
+    number: Option<u64>,
 }
 
-impl Drop for UnderWay<'_> {
+impl UnderWay {
+    pub(super) fn new(manager: &Manager, number: u64) -> Self {
+        Self {
+            manager: manager.clone(),
+            number: Some(number),
+        }
+    }
+
+    /// What became of the command is known.
+    pub(super) fn ended(mut self) {
+        self.number = None;
+    }
+}
+
+impl Drop for UnderWay {
     fn drop(&mut self) {
         if let Some(number) = self.number {
             // Nothing of this is written, so it cannot fail.

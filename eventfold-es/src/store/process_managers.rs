@@ -1,11 +1,19 @@
 //! Running process managers: react, dispatch, save.
 
 use std::io;
+use std::sync::Arc;
+
+use tokio::sync::OwnedMutexGuard;
+use tracing::Instrument as _;
 
 use super::dead_letters::UnderWay;
 use super::{AggregateStore, blocking};
+use crate::background;
 use crate::process_manager::ProcessManagerReport;
 use crate::read_side::{Manager, closed, dispatch, lock};
+
+/// The right to run the process managers.
+type Run = Arc<OwnedMutexGuard<()>>;
 
 impl AggregateStore {
     /// Lets every process manager react to what is new, dispatches their commands one after the
@@ -14,7 +22,8 @@ impl AggregateStore {
     /// [`ProcessManager`](crate::ProcessManager)).
     ///
     /// Commands of timers that are due are dispatched as well. Events that these commands store are
-    /// left to the next run. One run goes on at a time; another waits for it.
+    /// left to the next run. One run goes on at a time; another waits for it. If the future is
+    /// dropped, the command that is under way still comes to its end, and no other is sent.
     ///
     /// In a store that is [live](super::AggregateStoreBuilder::live) the process managers run by
     /// themselves: this waits until they have reacted to what is there now, and their commands came
@@ -49,7 +58,7 @@ impl AggregateStore {
             return Err(closed());
         }
         let read_side = &self.inner.read_side;
-        let _run = read_side.run.lock().await;
+        let run = Arc::new(read_side.run.clone().lock_owned().await);
         let mut report = ProcessManagerReport::default();
         // What the commands lead to is for the next run.
         let head = self.inner.engine.head();
@@ -60,7 +69,7 @@ impl AggregateStore {
             let run = if self.inner.live.get().is_some() {
                 manager.settled(head).await
             } else {
-                self.run_process_manager(manager, head).await
+                self.run_process_manager(manager, head, &run).await
             };
             failure = failure.and(run);
             let after = lock(&manager.reacting).counts();
@@ -71,11 +80,11 @@ impl AggregateStore {
     }
 
     /// Lets a process manager react to the events up to `head`.
-    async fn run_process_manager(&self, manager: &Manager, head: u64) -> io::Result<()> {
+    async fn run_process_manager(&self, manager: &Manager, head: u64, run: &Run) -> io::Result<()> {
         loop {
             let advancing = manager.clone();
             let more = blocking(move || lock(&advancing.reacting).advance(head)).await?;
-            let sent = self.send_outgoing(manager).await?;
+            let sent = self.send_outgoing(manager, run).await?;
             if !more && !sent {
                 break;
             }
@@ -86,7 +95,7 @@ impl AggregateStore {
 
     /// Sends the commands of a process manager that may be sent, in order. Returns whether there
     /// were any.
-    async fn send_outgoing(&self, manager: &Manager) -> io::Result<bool> {
+    async fn send_outgoing(&self, manager: &Manager, run: &Run) -> io::Result<bool> {
         let mut sent = false;
         loop {
             let next = lock(&manager.reacting).take();
@@ -94,16 +103,34 @@ impl AggregateStore {
                 return Ok(sent);
             };
             sent = true;
-            let mut under_way = UnderWay {
-                manager,
-                number: Some(outgoing.number),
+            let (store, manager, run) = (self.clone(), manager.clone(), run.clone());
+            let sending = async move {
+                // Another run waits until this command came to an end.
+                let _run = run;
+                let under_way = UnderWay::new(&manager, outgoing.number);
+                let outcome = dispatch(&store, outgoing.envelope).await;
+                store.inner.check_usable()?;
+                under_way.ended();
+                let note = move || lock(&manager.reacting).note(outgoing.number, outcome, false);
+                blocking(note).await
             };
-            let outcome = dispatch(self, outgoing.envelope).await;
-            self.inner.check_usable()?;
-            under_way.number = None;
-            let noting = manager.clone();
-            let note = move || lock(&noting.reacting).note(outgoing.number, outcome, false);
-            blocking(note).await?;
+            to_its_end(sending).await?;
         }
+    }
+}
+
+/// Does `work` to its end, also if the caller goes away meanwhile.
+pub(super) async fn to_its_end<T: Send + 'static, E: From<io::Error> + Send + 'static>(
+    work: impl Future<Output = Result<T, E>> + Send + 'static,
+) -> Result<T, E> {
+    let work = work.in_current_span();
+    let task = match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => runtime.spawn(work),
+        Err(_) => background::runtime()?.spawn(work),
+    };
+    match task.await {
+        Ok(done) => done,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(error) => Err(io::Error::other(error).into()),
     }
 }

@@ -18,7 +18,8 @@ use crate::command::CommandEnvelope;
 use crate::event::StoredEvent;
 use crate::process_manager::{Outbox, ProcessManager};
 use crate::projection::Projection;
-use crate::read_side::Order;
+use crate::read_side::{Dispatchers, Order, Targets};
+use crate::stream::StreamId;
 
 /// A projection that has seen no event yet.
 ///
@@ -158,7 +159,9 @@ impl<M: ProcessManager> ProcessManagerGiven<M> {
     /// # Panics
     ///
     /// If it does not subscribe to the aggregate, cannot read the event, or has a state that does not
-    /// come back from its saved form or goes on otherwise from there.
+    /// come back from its saved form or goes on otherwise from there; if a command goes to an id that
+    /// no stream can have, or to a type that is not in the derived `dispatches(...)`, should there be
+    /// any.
     ///
     /// See the example of [`process_manager`].
     #[track_caller]
@@ -177,6 +180,7 @@ impl<M: ProcessManager> ProcessManagerGiven<M> {
                 panic!("`{}` cannot react to an event: {error}", M::NAME)
             }
         };
+        check_targets::<M>(&sent);
         assert!(
             sent.len() == by_restored.len()
                 && sent.iter().zip(&by_restored).all(|(a, b)| alike(a, b)),
@@ -382,6 +386,35 @@ fn check_subscribed<A: Aggregate>(name: &str, subscriptions: &[&str]) {
         "`{name}` does not subscribe to `{}`, so it never sees its events",
         A::AGGREGATE_TYPE
     );
+}
+
+/// Fails if a command goes to a type that a process manager which lists its targets does not list,
+/// or to an id that no stream can have.
+#[track_caller]
+fn check_targets<M: ProcessManager>(sent: &[Value]) {
+    let mut known = Dispatchers::new();
+    M::targets(&mut Targets(&mut known));
+    for order in sent {
+        let envelope = order
+            .get("command")
+            .filter(|_| order.get("schedule").is_some());
+        let envelope = envelope.unwrap_or(order);
+        let part = |name: &str| envelope.get(name).and_then(Value::as_str);
+        let (Some(aggregate_type), Some(id)) = (part("aggregate_type"), part("instance_id")) else {
+            continue;
+        };
+        assert!(
+            known.is_empty() || known.contains_key(aggregate_type),
+            "`{}` sends a command to `{aggregate_type}`, which is not in its `dispatches(...)`",
+            M::NAME
+        );
+        if let Err(error) = StreamId::new(aggregate_type, id) {
+            panic!(
+                "`{}` sends a command to no possible stream: {error}",
+                M::NAME
+            );
+        }
+    }
 }
 
 /// A copy of `live` by way of its saved form, unless `other`, which was such a copy before the last

@@ -2,7 +2,9 @@
 
 use eventfold_es::__private::example::{Add, Counter, CounterEvent, Forward, Total};
 use eventfold_es::testing::{process_manager, projection};
-use eventfold_es::{CommandContext, CommandEnvelope, ProcessManager, Projection};
+use eventfold_es::{
+    CommandContext, CommandEnvelope, Outbox, ProcessManager, Projection, React, Recorded,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{Account, AccountEvent, Deposited, fails, failure};
@@ -138,4 +140,40 @@ fn what_is_not_saved_is_noticed_at_the_next_event() {
             r#"+ {"aggregate_type""#,
         ],
     );
+}
+
+/// Sends to where it was told, which need not be where it says.
+#[derive(Debug, Default, Serialize, Deserialize, ProcessManager)]
+#[process_manager(name = "straying", aggregates(Counter), dispatches(Counter))]
+struct Straying;
+
+impl React<Counter> for Straying {
+    fn react_to(&mut self, event: &CounterEvent, record: &Recorded<'_>, out: &mut Outbox<'_>) {
+        let CounterEvent::Added { amount } = event;
+        out.send_envelope(CommandEnvelope {
+            aggregate_type: record.id().to_owned(),
+            instance_id: "x".repeat(usize::try_from(*amount).unwrap()),
+            command: serde_json::json!({}),
+            context: CommandContext::default(),
+        });
+    }
+}
+
+#[test]
+fn a_command_that_reaches_nobody_fails_the_test() {
+    let when = |target: &'static str, amount| {
+        let given = process_manager::<Straying>();
+        failure(move || given.when::<Counter>(target, added(amount))).0
+    };
+    assert_eq!(
+        when("mail", 1),
+        "`straying` sends a command to `mail`, which is not in its `dispatches(...)`"
+    );
+    let impossible = when("counter", 0);
+    assert_eq!(
+        impossible,
+        "`straying` sends a command to no possible stream: aggregate id \"\" is empty"
+    );
+    let given = process_manager::<Straying>();
+    let _ = given.when::<Counter>("counter", added(1));
 }

@@ -305,7 +305,7 @@ async fn commands_that_fail_are_written_to_the_dead_letters() {
     assert!(letters[0]["ts"].is_u64());
     assert!(error(1).starts_with("command deserialization failed: unknown variant `Guess`"));
     assert_eq!(target(2), Some("post"));
-    assert_eq!(error(2), "unknown aggregate type: post");
+    assert!(error(2).starts_with("unknown aggregate type: post"));
 
     let shipping = store.get::<Shipping>("o-1").await.unwrap();
     assert_eq!(shipping.state().await.unwrap().shipped, ["nails"]);
