@@ -104,7 +104,8 @@ pub trait DomainEvent: Sized {
     /// # Errors
     ///
     /// [`EncodeError`] if the payload cannot be written as JSON (a map whose keys are no
-    /// strings, for example). What `data` holds then is unspecified.
+    /// strings, for example). What `data` holds then is unspecified. A float that is not finite is
+    /// written as `null`; a store refuses the event if it could not be read again.
     ///
     /// ```
     /// # use eventfold_es::{DomainEvent, DecodeError, StoredEvent};

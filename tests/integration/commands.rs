@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::sync::mpsc;
 
-use eventfold_es::{CommandContext, ExecuteError};
+use eventfold_es::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::support::{
     Door, Ledger, LedgerCommand as Do, LedgerError, LedgerEvent, abandon, copy, eventually,
@@ -235,6 +236,52 @@ async fn receive<T>(notes: &mpsc::Receiver<T>) -> T {
     })
     .await;
     note.unwrap()
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Aggregate)]
+#[aggregate(commands(Measure), events(Measured))]
+struct Gauge {
+    values: Vec<f64>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Measure(f64);
+
+#[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
+struct Measured {
+    value: f64,
+    unit: Option<String>,
+}
+
+impl Decide<Measure> for Gauge {
+    fn decide(&self, Measure(value): Measure) -> Decision<Self> {
+        Ok(events![Measured { value, unit: None }])
+    }
+}
+
+impl Evolve<Measured> for Gauge {
+    fn evolve(&mut self, event: &Measured) {
+        self.values.push(event.value);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_could_not_be_read_again_is_refused_and_stores_nothing() {
+    let dir = temp_dir();
+    let store = open(&dir).await;
+    let gauge = store.get::<Gauge>("a").await.unwrap();
+    for value in [f64::NAN, f64::INFINITY] {
+        let Err(ExecuteError::Io(error)) = gauge.send(Measure(value)).await else {
+            panic!("{value} was stored");
+        };
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
+        assert!(error.to_string().contains("`Measured`"), "{error}");
+    }
+    gauge.send(Measure(1.5)).await.unwrap();
+    store.shutdown().await.unwrap();
+    drop((gauge, store));
+    let gauge = open(&dir).await.get::<Gauge>("a").await.unwrap();
+    assert_eq!(gauge.state().await.unwrap().values, [1.5]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

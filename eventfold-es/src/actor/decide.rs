@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use memchr::memmem;
 use uuid::Uuid;
 
 use super::{Actor, Decision, Reply, answer, guarded};
@@ -9,9 +10,14 @@ use crate::aggregate::Aggregate;
 use crate::command::CommandContext;
 use crate::engine::{Commit, Common, EncodedEvents, KnownKey, Loaded, StreamEnd, load};
 use crate::error::{ExecuteError, Panic};
-use crate::event::EncodeError;
+use crate::event::{
+    DecodeError, EncodeError, Meta, Recorded, SCHEMA_VERSION, StoredEvent, UnknownEvents,
+};
 use crate::handle::Committed;
 use crate::stream::{Position, Version};
+
+/// What stands in JSON for nothing, and for a float that is not finite.
+const NULL: &[u8] = b"null";
 
 type Outcome<A> = Reply<Committed<A>, ExecuteError<<A as Aggregate>::Error>>;
 
@@ -207,6 +213,9 @@ fn encode<A: Aggregate>(
         data.clear();
         let name = A::encode_event(event, &mut data)?;
         let event_version = A::event_version(event);
+        if data.len() > NULL.len() && memmem::find(&data, NULL).is_some() {
+            check_readable::<A>(&name, &data, event_version)?;
+        }
         if common_to != Some(event_version) {
             common = context.common(ms, event_version);
             common_to = Some(event_version);
@@ -219,4 +228,28 @@ fn encode<A: Aggregate>(
         }
     }
     Ok(encoded)
+}
+
+/// Fails if an event whose payload holds a `null` cannot be read again: a float that is not finite is
+/// written so, which would show when the stream is next loaded.
+fn check_readable<A: Aggregate>(
+    name: &str,
+    data: &[u8],
+    version: Option<u32>,
+) -> Result<(), EncodeError> {
+    let meta = version.map(|version| serde_json::json!({ SCHEMA_VERSION: version }));
+    let record = Recorded {
+        meta: meta.as_ref().map_or(Meta::None, Meta::Value),
+        ..Recorded::NOTHING
+    };
+    let unreadable = |cause: &dyn std::fmt::Display| {
+        let text = format!("it could not be read again ({cause}); JSON has no NaN and no infinity");
+        EncodeError::new(name, <serde_json::Error as serde::ser::Error>::custom(text))
+    };
+    let data = std::str::from_utf8(data).map_err(|error| unreadable(&error))?;
+    match A::decode_event(StoredEvent::new(name, data).with_record(&record)) {
+        Ok(_) => Ok(()),
+        Err(DecodeError::UnknownName { .. }) if A::UNKNOWN_EVENTS == UnknownEvents::Skip => Ok(()),
+        Err(error) => Err(unreadable(&error)),
+    }
 }
