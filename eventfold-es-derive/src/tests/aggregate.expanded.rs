@@ -195,8 +195,10 @@ const _: () = {
         __eventfold::__testing! {
             fn __samples() -> ::std::vec::Vec < Self > { #[allow(unused_imports)] use
             __eventfold::NotMade as _; let mut __samples = ::std::vec::Vec::new();
-            __eventfold::samples_of:: < AccountOpened, Self > (& mut __samples);
-            __eventfold::samples_of:: < Deposited, Self > (& mut __samples); __samples }
+            __eventfold::add_samples(& mut __samples, < AccountOpened as
+            __eventfold::DomainEvent > ::__samples(), Self::AccountOpened);
+            __eventfold::add_samples(& mut __samples, < Deposited as
+            __eventfold::DomainEvent > ::__samples(), Self::Deposited); __samples }
         }
     }
     #[automatically_derived]
