@@ -150,7 +150,6 @@ impl<A: Aggregate> Actor<A> {
         // The original may still be under way.
         self.wait_durable().await?;
         let stream = self.stream.clone();
-        let behind = stream.tail().behind.clone();
         let known = known.clone();
         let read = move || {
             let start = StreamEnd {
@@ -161,7 +160,7 @@ impl<A: Aggregate> Actor<A> {
             let last = known.version + known.count - 1;
             let mut events = Vec::new();
             let (mut count, mut position) = (0, 0);
-            load(&stream, start, behind.as_ref(), |loaded: Loaded<'_>| {
+            load(&stream, start, &stream.extent()?, |loaded: Loaded<'_>| {
                 if (known.version..=last).contains(&loaded.version) {
                     let decoded = A::decode_event(loaded.event);
                     events.extend(decoded.map_err(|error| loaded.event.failed(&error))?);
