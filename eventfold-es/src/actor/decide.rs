@@ -1,15 +1,17 @@
 //! One command: decide, encode, evolve, hand the commit over.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use uuid::Uuid;
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::{Actor, Decision, Reply, answer, guarded};
 use crate::aggregate::Aggregate;
 use crate::command::CommandContext;
 use crate::engine::{Commit, Common, EncodedEvents, KnownKey, Loaded, StreamEnd, load};
 use crate::error::{ExecuteError, Panic};
-use crate::event::EncodeError;
+use crate::event::{DecodeError, EncodeError, UnknownEvents};
 use crate::handle::Committed;
 use crate::stream::{Position, Version};
 
@@ -85,7 +87,8 @@ impl<A: Aggregate> Actor<A> {
             Err(panic) => return self.panicked("decide", &*panic),
         };
         let now = self.engine.clock().now_ms();
-        let encoded = match guarded(|| encode::<A>(&events, head.version, context, now)) {
+        let (version, ids) = (head.version, &mut head.event_ids);
+        let encoded = match guarded(|| encode::<A>(&events, version, context, now, ids)) {
             Ok(Ok(encoded)) => encoded,
             Ok(Err(error)) => {
                 let error = std::io::Error::new(std::io::ErrorKind::InvalidData, error);
@@ -116,8 +119,6 @@ impl<A: Aggregate> Actor<A> {
     ) {
         let Some(head) = &mut self.head else { return };
         let version = head.version;
-        // They are read again should an event be injected.
-        head.event_ids = None;
         if let Some(key) = key {
             // Its line is somewhere behind what is durable now.
             let durable = self.stream.tail().end;
@@ -162,8 +163,13 @@ impl<A: Aggregate> Actor<A> {
             let (mut count, mut position) = (0, 0);
             load(&stream, start, &stream.extent()?, |loaded: Loaded<'_>| {
                 if (known.version..=last).contains(&loaded.version) {
-                    let decoded = A::decode_event(loaded.event);
-                    events.extend(decoded.map_err(|error| loaded.event.failed(&error))?);
+                    match A::decode_event(loaded.event) {
+                        Ok(decoded) => events.extend(decoded),
+                        // Left out of the state as well.
+                        Err(DecodeError::UnknownName { .. })
+                            if A::UNKNOWN_EVENTS == UnknownEvents::Skip => {}
+                        Err(error) => return Err(loaded.event.failed(&error)),
+                    }
                     count += 1;
                     position = loaded.position.unwrap_or(position);
                 }
@@ -190,12 +196,14 @@ impl<A: Aggregate> Actor<A> {
     }
 }
 
-/// Encodes the events of one command, the first of which follows on `version`.
+/// Encodes the events of one command, the first of which follows on `version`, and adds the hashes of
+/// their ids to `ids` if those are kept.
 fn encode<A: Aggregate>(
     events: &[A::DomainEvent],
     version: u64,
     context: &CommandContext,
     ms: u64,
+    ids: &mut Option<HashSet<u128>>,
 ) -> Result<EncodedEvents, EncodeError> {
     let mut common_to = None;
     let mut common = Common::default();
@@ -211,6 +219,9 @@ fn encode<A: Aggregate>(
             common_to = Some(event_version);
         }
         let id = Uuid::new_v4().hyphenated().encode_lower(&mut id);
+        if let Some(ids) = ids {
+            ids.insert(xxh3_128(id.as_bytes()));
+        }
         encoded.push(&name, &data, id, version, &common);
         if encoded.is_too_deep() {
             let error = <serde_json::Error as serde::ser::Error>::custom("nested too deeply");
