@@ -74,6 +74,7 @@ impl<A: Aggregate> Head<A> {
             return Ok(None);
         };
         if contents.state_version != A::STATE_VERSION
+            || contents.events != A::__fingerprint()
             || contents.skipped.iter().any(|name| A::knows_event(name))
             || !is_at(stream, &end, behind)?
         {

@@ -430,6 +430,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
         let place = Place {
             position: self.position,
             skipped: &self.skipped,
+            events: EventSet::fingerprint(self.event_sets),
             cursors: self.cursors.as_ref(),
             pending,
         };

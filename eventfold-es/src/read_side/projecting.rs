@@ -9,6 +9,7 @@ use super::follower::Follower;
 use super::status::Progress;
 use super::{Saved, closed};
 use crate::engine::Engine;
+use crate::event::EventSet;
 use crate::process_manager::OnFailure;
 use crate::projection::Projection;
 
@@ -37,6 +38,9 @@ impl<P: Projection> Projecting<P> {
             }
             Ok(Some(checkpoint)) if checkpoint.skipped.iter().any(is_known::<P>) => {
                 return built_again("an event that was left out is known now");
+            }
+            Ok(Some(checkpoint)) if checkpoint.events != EventSet::fingerprint(P::event_sets()) => {
+                return built_again("its events are of other versions now");
             }
             Ok(Some(checkpoint)) => checkpoint,
             Ok(None) => Checkpoint::beginning(),
