@@ -227,7 +227,7 @@ async fn a_crash_after_some_of_the_commands_sends_the_rest() {
     // What the first of the two commands does, under the name that it has.
     let shelf = store.get::<Shelf>("left").await.unwrap();
     store.run_process_managers().await.unwrap();
-    let key = key_of(dir.path(), "left");
+    let key = key_of(store.layout().base_dir(), "left");
     drop((shelf, store));
 
     let store = open(&before).await;
