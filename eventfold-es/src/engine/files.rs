@@ -207,31 +207,3 @@ fn changed(stream: &Stream, length: u64, actual: u64) -> io::Error {
     let cause = format!("was changed by another program: {actual} bytes, not {length}");
     stream_error(stream, io::ErrorKind::ResourceBusy, &cause)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::engine::ends::Ends;
-    use crate::engine::stream::Streams;
-    use crate::layout::StreamLayout;
-
-    #[test]
-    fn a_file_that_has_to_go_for_another_is_not_locked_for_whoever_needs_it_next() {
-        let dir = tempfile::tempdir().unwrap();
-        let streams = Streams::new(StreamLayout::new(dir.path()), Ends::unknown());
-        let files = Files::default();
-        // The one used least recently is the one needed next, by either thread.
-        std::thread::scope(|scope| {
-            for thread in 0..2 {
-                let (streams, files) = (&streams, &files);
-                scope.spawn(move || {
-                    for i in 0..3_000 {
-                        let id = format!("{thread}-{}", i % 120);
-                        let stream = streams.get(&StreamId::new("a", &id).unwrap());
-                        files.prepare(&stream, 0).unwrap();
-                    }
-                });
-            }
-        });
-    }
-}
