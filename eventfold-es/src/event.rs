@@ -2,6 +2,7 @@
 //! read.
 
 mod decoded;
+mod fingerprint;
 mod recorded;
 mod recorded_event;
 mod set;
@@ -10,6 +11,7 @@ mod tagged;
 mod variant;
 
 pub use decoded::Decoded;
+pub use fingerprint::fingerprint;
 pub use recorded::Recorded;
 pub use recorded_event::RecordedEvent;
 pub use set::EventSet;

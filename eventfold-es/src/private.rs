@@ -12,7 +12,7 @@ pub use crate::bus::CommandRoutes;
 pub use crate::command::CommandEnvelope;
 pub use crate::event::{
     DecodeError, Decoded, DomainEvent, EncodeError, EventName, EventSet, Recorded, StoredEvent,
-    UnknownEvents,
+    UnknownEvents, fingerprint,
 };
 pub use crate::process_manager::{Outbox, ProcessManager, React};
 pub use crate::projection::{Project, Projection};

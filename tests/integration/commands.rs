@@ -425,3 +425,90 @@ async fn correlation_causation_actor_and_metadata_are_stored_with_every_event() 
         assert_eq!(meta["tenant"], "t-1");
     }
 }
+
+/// An event that the newer program does not know any more.
+mod forgetful {
+    use eventfold_es::Aggregate;
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Debug, Clone, Serialize, Deserialize)]
+    #[serde(tag = "type", content = "data")]
+    pub(super) enum Older {
+        Kept(u64),
+        Gone(u64),
+    }
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(tag = "type", content = "data")]
+    pub(super) enum Newer {
+        Kept(u64),
+    }
+
+    macro_rules! program {
+        ($name:ident, $event:ident, $n:ident => $events:expr) => {
+            #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+            pub(super) struct $name;
+
+            impl Aggregate for $name {
+                const AGGREGATE_TYPE: &'static str = "forgetful";
+                type Command = u64;
+                type DomainEvent = $event;
+                type Error = std::convert::Infallible;
+
+                fn handle(&self, $n: u64) -> Result<Vec<$event>, Self::Error> {
+                    Ok($events)
+                }
+
+                fn apply(self, _: &$event) -> Self {
+                    self
+                }
+            }
+        };
+    }
+    program!(Before, Older, n => vec![Older::Gone(n), Older::Kept(n)]);
+    program!(After, Newer, n => vec![Newer::Kept(n)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_command_is_answered_without_its_events_that_are_left_out() {
+    let dir = temp_dir();
+    let once = || CommandContext::default().with_idempotency_key("once");
+    let store = open(&dir).await;
+    let before = store.get::<forgetful::Before>("a").await.unwrap();
+    let first = before.send_with(7_u64, once()).await.unwrap();
+    store.shutdown().await.unwrap();
+
+    let store = open(&dir).await;
+    let after = store.get::<forgetful::After>("a").await.unwrap();
+    let repeated = after.send_with(7_u64, once()).await.unwrap();
+    assert_eq!(repeated.events, [forgetful::Newer::Kept(7)]);
+    assert_eq!(repeated.version, first.version);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn injections_between_commands_read_the_stream_once() {
+    let dir = temp_dir();
+    let store = open(&dir).await;
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    let inject = async |id: &str| {
+        let event = eventfold::Event::new("Added", serde_json::json!({ "amount": 1 }));
+        let options = eventfold_es::InjectOptions::default();
+        store
+            .inject_event::<Ledger>("a", event.with_id(id), options)
+            .await
+    };
+    ledger.send(Do::Add(1)).await.unwrap();
+    inject("e-1").await.unwrap();
+    ledger.send(Do::Add(1)).await.unwrap();
+    let events = store.read_events("ledger", "a").await.unwrap();
+    let of_command = events[2].id.clone().unwrap();
+    // Whoever reads it now finds it damaged.
+    let _ = store.layout();
+    crate::support::files::edit(&stream_file(dir.path(), "a"), |bytes| {
+        bytes[10] ^= 1;
+    });
+    for id in ["e-1", of_command.as_str(), "e-2", "e-1"] {
+        inject(id).await.unwrap();
+    }
+    assert_eq!(ledger.version().await.unwrap(), 4_u64);
+}

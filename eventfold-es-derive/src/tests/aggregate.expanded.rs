@@ -290,6 +290,11 @@ const _: () = {
         fn knows_event(__name: &str) -> bool {
             <BankAccountEvent as __eventfold::DomainEvent>::knows(__name)
         }
+        fn __fingerprint() -> u64 {
+            __eventfold::fingerprint(
+                <BankAccountEvent as __eventfold::DomainEvent>::NAMES,
+            )
+        }
         fn command_routes(__routes: &mut __eventfold::CommandRoutes<Self>) {
             __routes.add::<OpenAccount>();
             __routes.add::<Deposit>();

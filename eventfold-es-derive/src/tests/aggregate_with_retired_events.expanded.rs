@@ -283,5 +283,8 @@ const _: () = {
         fn knows_event(__name: &str) -> bool {
             <CounterEvent as __eventfold::DomainEvent>::knows(__name)
         }
+        fn __fingerprint() -> u64 {
+            __eventfold::fingerprint(<CounterEvent as __eventfold::DomainEvent>::NAMES)
+        }
     }
 };
