@@ -208,6 +208,12 @@ pub trait Aggregate:
         event::knows_tagged::<Self::DomainEvent>(name)
     }
 
+    /// Which meanings of its events a state is folded from: another fingerprint has it folded anew.
+    #[doc(hidden)]
+    fn __fingerprint() -> u64 {
+        0
+    }
+
     /// The command types that [`CommandBus`](crate::CommandBus) routes here besides
     /// [`Command`](Self::Command) itself.
     #[doc(hidden)]

@@ -109,13 +109,24 @@ impl Engine {
         let base = OpenDir::new(base)?;
         let opened = open::open(&base, extra)?;
 
+        // The one thread that ends the others is there first.
+        let (end, ended) = watch::channel(false);
+        let (start, started) = channel::<(Committer, DirLock)>();
+        std::thread::Builder::new()
+            .name("eventfold-commit".to_owned())
+            .spawn(move || {
+                if let Ok((committer, lock)) = started.recv() {
+                    committer.run();
+                    drop(lock);
+                    end.send_replace(true);
+                }
+            })?;
         let ends = opened.streams.ends().clone();
         let upkeep = Upkeep::start(base, opened.journal.dir(), ends)?;
         let keeper = upkeep.keeper();
         let shared = Shared::new(opened.journal.end().position);
         let index = opened.journal.index();
         let (requests, queue) = channel();
-        let (end, ended) = watch::channel(false);
         let lagging = Arc::new(Lagging::new(opened.refused));
         let committer = Committer::new(
             shared.clone(),
@@ -124,13 +135,8 @@ impl Engine {
             upkeep,
             lagging.clone(),
         )?;
-        std::thread::Builder::new()
-            .name("eventfold-commit".to_owned())
-            .spawn(move || {
-                committer.run();
-                drop(lock);
-                end.send_replace(true);
-            })?;
+        // It waits for them.
+        let _ = start.send((committer, lock));
         Ok(Arc::new(Self {
             layout: opened.layout,
             streams: opened.streams,

@@ -2,6 +2,7 @@
 //! read.
 
 mod decoded;
+mod fingerprint;
 mod recorded;
 mod recorded_event;
 mod set;
@@ -10,6 +11,7 @@ mod tagged;
 mod variant;
 
 pub use decoded::Decoded;
+pub use fingerprint::fingerprint;
 pub use recorded::Recorded;
 pub use recorded_event::RecordedEvent;
 pub use set::EventSet;
@@ -104,7 +106,8 @@ pub trait DomainEvent: Sized {
     /// # Errors
     ///
     /// [`EncodeError`] if the payload cannot be written as JSON (a map whose keys are no
-    /// strings, for example). What `data` holds then is unspecified.
+    /// strings, for example). What `data` holds then is unspecified. A float that is not finite is
+    /// written as `null`; a store refuses the event if it could not be read again.
     ///
     /// ```
     /// # use eventfold_es::{DomainEvent, DecodeError, StoredEvent};

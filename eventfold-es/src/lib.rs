@@ -64,7 +64,12 @@
 //!   [`projection`](AggregateStore::projection) returns a copy, [`read`](AggregateStore::read) lends
 //!   it, [`wait_for`](AggregateStore::wait_for) waits for a position.
 //! * A read model elsewhere, in a database for example: [`subscribe`](AggregateStore::subscribe).
-//! * A workflow that answers events with commands: [`derive@ProcessManager`].
+//! * A workflow that answers events with commands: [`derive@ProcessManager`], with timers
+//!   ([`Outbox::schedule`]), retries ([`Retry`]) and [dead letters](AggregateStore::dead_letters).
+//!
+//! Projections are brought up to date when they are read, process managers run when they are told to
+//! ([`run_process_managers`](AggregateStore::run_process_managers)). With
+//! [`live`](AggregateStoreBuilder::live) both follow by themselves, in the background.
 //!
 //! ```
 //! # use eventfold_es::__private::example::{Add, Counter, CounterEvent};
@@ -248,7 +253,8 @@
 //! The way of a command: [`AggregateHandle`] puts it into the mailbox of its *actor* (one task per
 //! live aggregate), which decides it, encodes the events and hands the commit to the *engine*.
 //! There one thread per store, the committer, writes all commits that wait to the *journal* in one
-//! batch, makes it durable, appends the lines to the streams' files and answers.
+//! batch, makes it durable and answers. Another, the stream writer, appends the lines to the streams'
+//! files within milliseconds.
 //!
 //! * `aggregate`, `event`: the domain side, what a user implements; `testing` tests it;
 //! * `handle`, `bus`, `store`: the runtime side, what a user calls;
@@ -323,7 +329,8 @@ pub use subscription::Subscription;
 pub mod prelude {
     pub use crate::{
         Aggregate, AggregateHandle, AggregateStore, CommandContext, Decide, Decision, DomainEvent,
-        Evolve, ExecuteError, Outbox, ProcessManager, Project, Projection, React, Recorded, events,
+        Evolve, ExecuteError, Outbox, Position, ProcessManager, Project, Projection, React,
+        Recorded, events,
     };
 }
 

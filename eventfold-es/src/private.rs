@@ -12,7 +12,7 @@ pub use crate::bus::CommandRoutes;
 pub use crate::command::CommandEnvelope;
 pub use crate::event::{
     DecodeError, Decoded, DomainEvent, EncodeError, EventName, EventSet, Recorded, StoredEvent,
-    UnknownEvents,
+    UnknownEvents, fingerprint,
 };
 pub use crate::process_manager::{Outbox, ProcessManager, React};
 pub use crate::projection::{Project, Projection};
@@ -42,5 +42,5 @@ pub use names::{
 pub use read_side::{
     DispatchTarget, apply_eventfold, project_stored, react_eventfold, react_stored,
 };
-pub use sample::{MadeOfDefault, NotMade, samples, samples_of};
+pub use sample::{MadeOfDefault, NotMade, add_samples, samples};
 pub use upcast::{Infallible, Upcast, check_version};

@@ -250,8 +250,8 @@ impl AggregateStore {
         let is_live = self.inner.residents.is_live(&id);
         let stream = self.inner.engine.stream(&id);
         blocking(move || {
-            let behind = stream.tail().behind.clone();
-            if behind.is_none() && !stream.dir().is_dir() {
+            let extent = stream.extent()?;
+            if extent.behind.is_none() && !stream.dir().is_dir() {
                 if is_live {
                     return Ok(Vec::new());
                 }
@@ -259,7 +259,7 @@ impl AggregateStore {
                 return Err(io::Error::new(io::ErrorKind::NotFound, text));
             }
             let mut events = Vec::new();
-            load(&stream, StreamEnd::default(), behind.as_ref(), |loaded| {
+            load(&stream, StreamEnd::default(), &extent, |loaded| {
                 events.push(loaded.event.to_eventfold()?);
                 Ok(ControlFlow::Continue(()))
             })?;

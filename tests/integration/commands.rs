@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::sync::mpsc;
 
-use eventfold_es::{CommandContext, ExecuteError};
+use eventfold_es::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::support::{
     Door, Ledger, LedgerCommand as Do, LedgerError, LedgerEvent, abandon, copy, eventually,
@@ -237,6 +238,52 @@ async fn receive<T>(notes: &mpsc::Receiver<T>) -> T {
     note.unwrap()
 }
 
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Aggregate)]
+#[aggregate(commands(Measure), events(Measured))]
+struct Gauge {
+    values: Vec<f64>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Measure(f64);
+
+#[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
+struct Measured {
+    value: f64,
+    unit: Option<String>,
+}
+
+impl Decide<Measure> for Gauge {
+    fn decide(&self, Measure(value): Measure) -> Decision<Self> {
+        Ok(events![Measured { value, unit: None }])
+    }
+}
+
+impl Evolve<Measured> for Gauge {
+    fn evolve(&mut self, event: &Measured) {
+        self.values.push(event.value);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_could_not_be_read_again_is_refused_and_stores_nothing() {
+    let dir = temp_dir();
+    let store = open(&dir).await;
+    let gauge = store.get::<Gauge>("a").await.unwrap();
+    for value in [f64::NAN, f64::INFINITY] {
+        let Err(ExecuteError::Io(error)) = gauge.send(Measure(value)).await else {
+            panic!("{value} was stored");
+        };
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
+        assert!(error.to_string().contains("`Measured`"), "{error}");
+    }
+    gauge.send(Measure(1.5)).await.unwrap();
+    store.shutdown().await.unwrap();
+    drop((gauge, store));
+    let gauge = open(&dir).await.get::<Gauge>("a").await.unwrap();
+    assert_eq!(gauge.state().await.unwrap().values, [1.5]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_answer_precedes_the_durability_of_what_it_depends_on() {
     let dir = temp_dir();
@@ -377,4 +424,91 @@ async fn correlation_causation_actor_and_metadata_are_stored_with_every_event() 
         assert_eq!(meta["source_device"], "phone");
         assert_eq!(meta["tenant"], "t-1");
     }
+}
+
+/// An event that the newer program does not know any more.
+mod forgetful {
+    use eventfold_es::Aggregate;
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Debug, Clone, Serialize, Deserialize)]
+    #[serde(tag = "type", content = "data")]
+    pub(super) enum Older {
+        Kept(u64),
+        Gone(u64),
+    }
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(tag = "type", content = "data")]
+    pub(super) enum Newer {
+        Kept(u64),
+    }
+
+    macro_rules! program {
+        ($name:ident, $event:ident, $n:ident => $events:expr) => {
+            #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+            pub(super) struct $name;
+
+            impl Aggregate for $name {
+                const AGGREGATE_TYPE: &'static str = "forgetful";
+                type Command = u64;
+                type DomainEvent = $event;
+                type Error = std::convert::Infallible;
+
+                fn handle(&self, $n: u64) -> Result<Vec<$event>, Self::Error> {
+                    Ok($events)
+                }
+
+                fn apply(self, _: &$event) -> Self {
+                    self
+                }
+            }
+        };
+    }
+    program!(Before, Older, n => vec![Older::Gone(n), Older::Kept(n)]);
+    program!(After, Newer, n => vec![Newer::Kept(n)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_command_is_answered_without_its_events_that_are_left_out() {
+    let dir = temp_dir();
+    let once = || CommandContext::default().with_idempotency_key("once");
+    let store = open(&dir).await;
+    let before = store.get::<forgetful::Before>("a").await.unwrap();
+    let first = before.send_with(7_u64, once()).await.unwrap();
+    store.shutdown().await.unwrap();
+
+    let store = open(&dir).await;
+    let after = store.get::<forgetful::After>("a").await.unwrap();
+    let repeated = after.send_with(7_u64, once()).await.unwrap();
+    assert_eq!(repeated.events, [forgetful::Newer::Kept(7)]);
+    assert_eq!(repeated.version, first.version);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn injections_between_commands_read_the_stream_once() {
+    let dir = temp_dir();
+    let store = open(&dir).await;
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    let inject = async |id: &str| {
+        let event = eventfold::Event::new("Added", serde_json::json!({ "amount": 1 }));
+        let options = eventfold_es::InjectOptions::default();
+        store
+            .inject_event::<Ledger>("a", event.with_id(id), options)
+            .await
+    };
+    ledger.send(Do::Add(1)).await.unwrap();
+    inject("e-1").await.unwrap();
+    ledger.send(Do::Add(1)).await.unwrap();
+    let events = store.read_events("ledger", "a").await.unwrap();
+    let of_command = events[2].id.clone().unwrap();
+    // Whoever reads it now finds it damaged.
+    let _ = store.layout();
+    crate::support::files::edit(&stream_file(dir.path(), "a"), |bytes| {
+        bytes[10] ^= 1;
+    });
+    for id in ["e-1", of_command.as_str(), "e-2", "e-1"] {
+        inject(id).await.unwrap();
+    }
+    assert_eq!(ledger.version().await.unwrap(), 4_u64);
 }

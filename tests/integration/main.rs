@@ -17,6 +17,7 @@ mod live;
 mod lost_streams;
 mod many_aggregates;
 mod model;
+mod passing_over;
 mod process_managers;
 mod projection_versions;
 mod projections;

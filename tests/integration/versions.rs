@@ -2,6 +2,7 @@
 
 mod domain;
 mod everywhere;
+mod meaning;
 mod snapshots;
 
 use std::io;

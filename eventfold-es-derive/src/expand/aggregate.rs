@@ -183,6 +183,9 @@ fn apply(input: &Aggregate<'_>) -> TokenStream {
 /// fn knows_event(name: &str) -> bool {
 ///     <BankAccountEvent as DomainEvent>::knows(name)
 /// }
+/// fn __fingerprint() -> u64 {
+///     __private::fingerprint(<BankAccountEvent as DomainEvent>::NAMES)
+/// }
 /// ```
 fn stored_form(input: &Aggregate<'_>, event: &TokenStream) -> TokenStream {
     let as_event = match &input.events {
@@ -218,6 +221,10 @@ fn stored_form(input: &Aggregate<'_>, event: &TokenStream) -> TokenStream {
 
         fn knows_event(__name: &str) -> bool {
             #as_event::knows(__name)
+        }
+
+        fn __fingerprint() -> u64 {
+            __eventfold::fingerprint(#as_event::NAMES)
         }
     }
 }

@@ -193,7 +193,7 @@ pub(crate) fn serde(events: &Enum) -> TokenStream {
 }
 
 /// `<Deposited as DomainEvent>`, placed so that each error that it is none is the same one.
-fn as_event(item: &Item) -> TokenStream {
+pub(super) fn as_event(item: &Item) -> TokenStream {
     let ty = &item.ty;
     quote_spanned!(at(item.variant.span())=> <#ty as __eventfold::DomainEvent>)
 }

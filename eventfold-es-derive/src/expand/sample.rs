@@ -4,6 +4,8 @@ use proc_macro2::{Literal, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{DataEnum, Fields, Type};
 
+use super::event_enum::as_event;
+use super::message_enum::variant_of;
 use crate::ast::Enum;
 
 /// ```ignore
@@ -40,13 +42,13 @@ pub(crate) fn of_variants(data: &DataEnum) -> TokenStream {
 
 /// ```ignore
 /// let mut samples = Vec::new();
-/// samples_of::<Deposited, Self>(&mut samples);
+/// add_samples(&mut samples, <Deposited as DomainEvent>::__samples(), Self::Deposited);
 /// samples
 /// ```
 pub(crate) fn of_listed(events: &Enum) -> TokenStream {
     let listed = events.items.iter().map(|item| {
-        let ty = &item.ty;
-        quote!(__eventfold::samples_of::<#ty, Self>(&mut __samples);)
+        let (event, variant) = (as_event(item), variant_of(item));
+        quote!(__eventfold::add_samples(&mut __samples, #event::__samples(), Self::#variant);)
     });
     samples(&quote! {
         let mut __samples = ::std::vec::Vec::new();

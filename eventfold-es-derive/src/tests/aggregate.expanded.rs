@@ -195,8 +195,10 @@ const _: () = {
         __eventfold::__testing! {
             fn __samples() -> ::std::vec::Vec < Self > { #[allow(unused_imports)] use
             __eventfold::NotMade as _; let mut __samples = ::std::vec::Vec::new();
-            __eventfold::samples_of:: < AccountOpened, Self > (& mut __samples);
-            __eventfold::samples_of:: < Deposited, Self > (& mut __samples); __samples }
+            __eventfold::add_samples(& mut __samples, < AccountOpened as
+            __eventfold::DomainEvent > ::__samples(), Self::AccountOpened);
+            __eventfold::add_samples(& mut __samples, < Deposited as
+            __eventfold::DomainEvent > ::__samples(), Self::Deposited); __samples }
         }
     }
     #[automatically_derived]
@@ -287,6 +289,11 @@ const _: () = {
         }
         fn knows_event(__name: &str) -> bool {
             <BankAccountEvent as __eventfold::DomainEvent>::knows(__name)
+        }
+        fn __fingerprint() -> u64 {
+            __eventfold::fingerprint(
+                <BankAccountEvent as __eventfold::DomainEvent>::NAMES,
+            )
         }
         fn command_routes(__routes: &mut __eventfold::CommandRoutes<Self>) {
             __routes.add::<OpenAccount>();

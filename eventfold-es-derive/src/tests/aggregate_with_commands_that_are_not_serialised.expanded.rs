@@ -73,6 +73,9 @@ const _: () = {
         fn knows_event(__name: &str) -> bool {
             <CounterEvent as __eventfold::DomainEvent>::knows(__name)
         }
+        fn __fingerprint() -> u64 {
+            __eventfold::fingerprint(<CounterEvent as __eventfold::DomainEvent>::NAMES)
+        }
         fn command_routes(__routes: &mut __eventfold::CommandRoutes<Self>) {
             __routes.add::<Add>();
         }

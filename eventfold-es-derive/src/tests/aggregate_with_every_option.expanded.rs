@@ -169,8 +169,8 @@ const _: () = {
         __eventfold::__testing! {
             fn __samples() -> ::std::vec::Vec < Self > { #[allow(unused_imports)] use
             __eventfold::NotMade as _; let mut __samples = ::std::vec::Vec::new();
-            __eventfold::samples_of:: < self::events::Deposited, Self > (& mut
-            __samples); __samples }
+            __eventfold::add_samples(& mut __samples, < self::events::Deposited as
+            __eventfold::DomainEvent > ::__samples(), Self::Deposited); __samples }
         }
     }
     #[automatically_derived]
@@ -258,6 +258,9 @@ const _: () = {
         }
         fn knows_event(__name: &str) -> bool {
             <Event as __eventfold::DomainEvent>::knows(__name)
+        }
+        fn __fingerprint() -> u64 {
+            __eventfold::fingerprint(<Event as __eventfold::DomainEvent>::NAMES)
         }
         fn command_routes(__routes: &mut __eventfold::CommandRoutes<Self>) {
             __routes.add::<commands::Deposit>();

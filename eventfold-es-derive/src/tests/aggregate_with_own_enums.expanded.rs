@@ -62,5 +62,10 @@ const _: () = {
         fn knows_event(__name: &str) -> bool {
             <events::CounterEvent as __eventfold::DomainEvent>::knows(__name)
         }
+        fn __fingerprint() -> u64 {
+            __eventfold::fingerprint(
+                <events::CounterEvent as __eventfold::DomainEvent>::NAMES,
+            )
+        }
     }
 };

@@ -202,7 +202,8 @@ const _: () = {
         __eventfold::__testing! {
             fn __samples() -> ::std::vec::Vec < Self > { #[allow(unused_imports)] use
             __eventfold::NotMade as _; let mut __samples = ::std::vec::Vec::new();
-            __eventfold::samples_of:: < Opened, Self > (& mut __samples); __samples }
+            __eventfold::add_samples(& mut __samples, < Opened as
+            __eventfold::DomainEvent > ::__samples(), Self::Opened); __samples }
         }
     }
     #[automatically_derived]
@@ -281,6 +282,9 @@ const _: () = {
         }
         fn knows_event(__name: &str) -> bool {
             <CounterEvent as __eventfold::DomainEvent>::knows(__name)
+        }
+        fn __fingerprint() -> u64 {
+            __eventfold::fingerprint(<CounterEvent as __eventfold::DomainEvent>::NAMES)
         }
     }
 };

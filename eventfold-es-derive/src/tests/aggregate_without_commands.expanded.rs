@@ -110,5 +110,8 @@ const _: () = {
         fn knows_event(__name: &str) -> bool {
             <Imported as __eventfold::DomainEvent>::knows(__name)
         }
+        fn __fingerprint() -> u64 {
+            __eventfold::fingerprint(<Imported as __eventfold::DomainEvent>::NAMES)
+        }
     }
 };

@@ -50,10 +50,10 @@ impl<A: Aggregate> Head<A> {
     }
 
     fn load(stream: &Stream) -> io::Result<(Self, Found)> {
-        let behind = stream.tail().behind.clone();
-        let (mut head, start) = Self::from_snapshot(stream, behind.as_ref())?
+        let extent = stream.extent()?;
+        let (mut head, start) = Self::from_snapshot(stream, extent.behind.as_ref())?
             .unwrap_or_else(|| (Self::empty(), StreamEnd::default()));
-        let found = load(stream, start, behind.as_ref(), |loaded| {
+        let found = load(stream, start, &extent, |loaded| {
             head.fold(stream, loaded).map(ControlFlow::Continue)
         })?;
         Ok((head, found))
@@ -74,6 +74,7 @@ impl<A: Aggregate> Head<A> {
             return Ok(None);
         };
         if contents.state_version != A::STATE_VERSION
+            || contents.events != A::__fingerprint()
             || contents.skipped.iter().any(|name| A::knows_event(name))
             || !is_at(stream, &end, behind)?
         {

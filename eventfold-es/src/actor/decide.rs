@@ -1,17 +1,25 @@
 //! One command: decide, encode, evolve, hand the commit over.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
+use memchr::memmem;
 use uuid::Uuid;
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::{Actor, Decision, Reply, answer, guarded};
 use crate::aggregate::Aggregate;
 use crate::command::CommandContext;
 use crate::engine::{Commit, Common, EncodedEvents, KnownKey, Loaded, StreamEnd, load};
 use crate::error::{ExecuteError, Panic};
-use crate::event::EncodeError;
+use crate::event::{
+    DecodeError, EncodeError, Meta, Recorded, SCHEMA_VERSION, StoredEvent, UnknownEvents,
+};
 use crate::handle::Committed;
 use crate::stream::{Position, Version};
+
+/// What stands in JSON for nothing, and for a float that is not finite.
+const NULL: &[u8] = b"null";
 
 type Outcome<A> = Reply<Committed<A>, ExecuteError<<A as Aggregate>::Error>>;
 
@@ -85,7 +93,8 @@ impl<A: Aggregate> Actor<A> {
             Err(panic) => return self.panicked("decide", &*panic),
         };
         let now = self.engine.clock().now_ms();
-        let encoded = match guarded(|| encode::<A>(&events, head.version, context, now)) {
+        let (version, ids) = (head.version, &mut head.event_ids);
+        let encoded = match guarded(|| encode::<A>(&events, version, context, now, ids)) {
             Ok(Ok(encoded)) => encoded,
             Ok(Err(error)) => {
                 let error = std::io::Error::new(std::io::ErrorKind::InvalidData, error);
@@ -116,8 +125,6 @@ impl<A: Aggregate> Actor<A> {
     ) {
         let Some(head) = &mut self.head else { return };
         let version = head.version;
-        // They are read again should an event be injected.
-        head.event_ids = None;
         if let Some(key) = key {
             // Its line is somewhere behind what is durable now.
             let durable = self.stream.tail().end;
@@ -150,7 +157,6 @@ impl<A: Aggregate> Actor<A> {
         // The original may still be under way.
         self.wait_durable().await?;
         let stream = self.stream.clone();
-        let behind = stream.tail().behind.clone();
         let known = known.clone();
         let read = move || {
             let start = StreamEnd {
@@ -161,10 +167,15 @@ impl<A: Aggregate> Actor<A> {
             let last = known.version + known.count - 1;
             let mut events = Vec::new();
             let (mut count, mut position) = (0, 0);
-            load(&stream, start, behind.as_ref(), |loaded: Loaded<'_>| {
+            load(&stream, start, &stream.extent()?, |loaded: Loaded<'_>| {
                 if (known.version..=last).contains(&loaded.version) {
-                    let decoded = A::decode_event(loaded.event);
-                    events.extend(decoded.map_err(|error| loaded.event.failed(&error))?);
+                    match A::decode_event(loaded.event) {
+                        Ok(decoded) => events.extend(decoded),
+                        // Left out of the state as well.
+                        Err(DecodeError::UnknownName { .. })
+                            if A::UNKNOWN_EVENTS == UnknownEvents::Skip => {}
+                        Err(error) => return Err(loaded.event.failed(&error)),
+                    }
                     count += 1;
                     position = loaded.position.unwrap_or(position);
                 }
@@ -191,12 +202,14 @@ impl<A: Aggregate> Actor<A> {
     }
 }
 
-/// Encodes the events of one command, the first of which follows on `version`.
+/// Encodes the events of one command, the first of which follows on `version`, and adds the hashes of
+/// their ids to `ids` if those are kept.
 fn encode<A: Aggregate>(
     events: &[A::DomainEvent],
     version: u64,
     context: &CommandContext,
     ms: u64,
+    ids: &mut Option<HashSet<u128>>,
 ) -> Result<EncodedEvents, EncodeError> {
     let mut common_to = None;
     let mut common = Common::default();
@@ -207,11 +220,17 @@ fn encode<A: Aggregate>(
         data.clear();
         let name = A::encode_event(event, &mut data)?;
         let event_version = A::event_version(event);
+        if data.len() > NULL.len() && memmem::find(&data, NULL).is_some() {
+            check_readable::<A>(&name, &data, event_version)?;
+        }
         if common_to != Some(event_version) {
             common = context.common(ms, event_version);
             common_to = Some(event_version);
         }
         let id = Uuid::new_v4().hyphenated().encode_lower(&mut id);
+        if let Some(ids) = ids {
+            ids.insert(xxh3_128(id.as_bytes()));
+        }
         encoded.push(&name, &data, id, version, &common);
         if encoded.is_too_deep() {
             let error = <serde_json::Error as serde::ser::Error>::custom("nested too deeply");
@@ -219,4 +238,28 @@ fn encode<A: Aggregate>(
         }
     }
     Ok(encoded)
+}
+
+/// Fails if an event whose payload holds a `null` cannot be read again: a float that is not finite is
+/// written so, which would show when the stream is next loaded.
+fn check_readable<A: Aggregate>(
+    name: &str,
+    data: &[u8],
+    version: Option<u32>,
+) -> Result<(), EncodeError> {
+    let meta = version.map(|version| serde_json::json!({ SCHEMA_VERSION: version }));
+    let record = Recorded {
+        meta: meta.as_ref().map_or(Meta::None, Meta::Value),
+        ..Recorded::NOTHING
+    };
+    let unreadable = |cause: &dyn std::fmt::Display| {
+        let text = format!("it could not be read again ({cause}); JSON has no NaN and no infinity");
+        EncodeError::new(name, <serde_json::Error as serde::ser::Error>::custom(text))
+    };
+    let data = std::str::from_utf8(data).map_err(|error| unreadable(&error))?;
+    match A::decode_event(StoredEvent::new(name, data).with_record(&record)) {
+        Ok(_) => Ok(()),
+        Err(DecodeError::UnknownName { .. }) if A::UNKNOWN_EVENTS == UnknownEvents::Skip => Ok(()),
+        Err(error) => Err(unreadable(&error)),
+    }
 }

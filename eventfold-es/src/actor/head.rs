@@ -63,6 +63,7 @@ impl<A: Aggregate> Head<A> {
             state_version: A::STATE_VERSION,
             keys: self.keys.list(),
             skipped: self.skipped.clone(),
+            events: A::__fingerprint(),
         })
     }
 }

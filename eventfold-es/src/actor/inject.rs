@@ -104,13 +104,12 @@ impl<A: Aggregate> Actor<A> {
         {
             self.wait_durable().await.map_err(|error| error.to_io())?;
             let stream = self.stream.clone();
-            let behind = stream.tail().behind.clone();
             let read = move || {
                 let mut ids = HashSet::new();
                 load(
                     &stream,
                     StreamEnd::default(),
-                    behind.as_ref(),
+                    &stream.extent()?,
                     |loaded: Loaded<'_>| {
                         let id = loaded.event.record().event_id();
                         ids.extend(id.map(|id| xxh3_128(id.as_bytes())));

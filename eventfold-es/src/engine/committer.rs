@@ -66,7 +66,14 @@ impl Committer {
     ) -> io::Result<Self> {
         upkeep.prepare_spare(journal.next_capacity());
         let files = Arc::<Files>::default();
-        let stream_writer = StreamWriter::start(lagging.clone(), files.clone(), shared.clone())?;
+        let started = StreamWriter::start(lagging.clone(), files.clone(), shared.clone());
+        let stream_writer = match started {
+            Ok(stream_writer) => stream_writer,
+            Err(error) => {
+                upkeep.finish(None);
+                return Err(error);
+            }
+        };
         Ok(Self {
             shared,
             requests,

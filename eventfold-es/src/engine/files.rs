@@ -55,6 +55,7 @@ impl Files {
         if actual == length {
             return Ok(file);
         }
+        drop(file);
         self.close(stream);
         Err(changed(stream, length, actual))
     }
@@ -120,8 +121,9 @@ impl Files {
     }
 
     fn close(&self, stream: &Stream) {
-        let closed = self.cache().open.remove(stream.id());
-        drop(closed);
+        let mut cache = self.cache();
+        // With its lock, while nobody can open it anew.
+        drop(cache.open.remove(stream.id()));
     }
 
     fn get(&self, stream: &Stream) -> io::Result<Arc<StreamFile>> {
@@ -131,8 +133,7 @@ impl Files {
         // Nobody waits for the disk here. Two do not open the same one: either the committer is to
         // write a stream's file or the stream writer is.
         let file = Arc::new(open(stream)?);
-        let evicted = self.cache().keep(stream.id(), &file);
-        drop(evicted);
+        self.cache().keep(stream.id(), &file);
         Ok(file)
     }
 }
@@ -145,22 +146,22 @@ impl Cache {
         Some(cached.file.clone())
     }
 
-    /// Takes a file in and returns the one that has to go for it, if one has. If all are in use it
-    /// is not kept.
-    fn keep(&mut self, id: &StreamId, file: &Arc<StreamFile>) -> Option<Cached> {
-        let mut evicted = None;
+    /// Takes a file in, for which another may have to go. If all are in use it is not kept.
+    fn keep(&mut self, id: &StreamId, file: &Arc<StreamFile>) {
         if self.open.len() >= OPEN_FILES {
             let unused = self.open.iter().filter(|(_, cached)| cached.is_unused());
             let oldest = unused.min_by_key(|(_, cached)| cached.last_use);
-            let id = oldest.map(|(id, _)| id.clone())?;
-            evicted = self.open.remove(&id);
+            let Some(id) = oldest.map(|(id, _)| id.clone()) else {
+                return;
+            };
+            // Unlocked here: another thread that looks for it in vain opens and locks it.
+            drop(self.open.remove(&id));
         }
         let cached = Cached {
             file: file.clone(),
             last_use: self.clock,
         };
         self.open.insert(id.clone(), cached);
-        evicted
     }
 }
 

@@ -3,7 +3,9 @@
 use serde_json::value::RawValue;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::journal::commit_line::{CommitLine, Place, parse, verify, write_adopted, write_header};
+use super::journal::commit_line::{
+    CommitLine, JournaledEvent, Place, parse, verify, write_adopted, write_header,
+};
 use super::journal::{Batch, End, recover};
 use super::line::{self, Common, EncodedEvents, write_str, write_sum};
 
@@ -71,7 +73,7 @@ fn write_again(commit: &CommitLine<'_>) {
     assert_eq!(read.id, commit.id);
     assert_eq!(read.version, commit.version);
     assert_eq!(read.offset, commit.offset);
-    let text = |events: &[&RawValue]| -> Vec<String> {
+    let text = |events: &[JournaledEvent<'_>]| -> Vec<String> {
         events.iter().map(|event| event.get().to_owned()).collect()
     };
     assert_eq!(text(&read.events), text(&commit.events));

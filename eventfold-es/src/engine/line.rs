@@ -20,6 +20,8 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 mod own;
 
+pub(crate) use own::Rest;
+
 use crate::event::{Meta, Recorded, StoredEvent};
 use crate::stream::StreamId;
 

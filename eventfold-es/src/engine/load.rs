@@ -12,7 +12,7 @@ use super::adopted::Adopted;
 use super::disk;
 use super::line;
 use super::snapshot::Saved;
-use super::stream::{Behind, Stream, StreamEnd, stream_error};
+use super::stream::{Behind, Extent, Stream, StreamEnd, stream_error};
 use crate::event::{Recorded, StoredEvent};
 
 /// An event on its way from the file to whoever folds it.
@@ -91,14 +91,20 @@ pub(crate) fn is_at(stream: &Stream, end: &StreamEnd, behind: Option<&Behind>) -
 
 /// Reads `stream` from `start` on and hands each event to `each`, until that breaks off.
 ///
-/// `behind` is what the file lacks. Lines of other programs behind all that the journal has are
+/// `extent` says where they are. Lines of other programs behind all that the journal has are
 /// handed on like the others and listed in [`Found::foreign`].
 pub(crate) fn load(
     stream: &Stream,
     start: StreamEnd,
-    behind: Option<&Behind>,
+    extent: &Extent,
     mut each: impl FnMut(Loaded<'_>) -> io::Result<ControlFlow<()>>,
 ) -> io::Result<Found> {
+    let Extent {
+        adopted,
+        whole,
+        ref behind,
+    } = *extent;
+    let behind = behind.as_ref();
     let path = stream.file();
     let mut found = Found {
         end: start,
@@ -114,18 +120,20 @@ pub(crate) fn load(
                 || Adopted::read(stream.dir())?.is_some()
                 || Saved::read(stream).is_some())
         };
-        return if is_lost()? {
-            Err(disk::damaged(&path, 0, &"the file is missing"))
-        } else {
-            Ok(found)
-        };
+        if !is_lost()? {
+            return Ok(found);
+        }
+        // Unless the first lines came meanwhile.
+        let now = stream.extent()?;
+        if now.behind.is_some() || disk::open_if_there(&path)?.is_some() {
+            return load(stream, start, &now, each);
+        }
+        return Err(disk::damaged(&path, 0, &"the file is missing"));
     }
     if stream.dir().join("archive.jsonl.zst").exists() {
         let cause = "is rotated (archive.jsonl.zst), which is not supported";
         return Err(stream_error(stream, io::ErrorKind::Unsupported, cause));
     }
-    let unnoted = stream.tail().unnoted;
-    let adopted = unnoted.map_or_else(|| Adopted::read(stream.dir()), |known| Ok(Some(known)))?;
     // Past the place where the file was last known to be whole, only `behind` counts.
     let limit = behind.map_or(u64::MAX, |behind| behind.offset);
     if let Some(mut file) = file
@@ -149,9 +157,6 @@ pub(crate) fn load(
         }
         found.file_length = found.end.offset;
     }
-    let whole = adopted
-        .map_or(0, |adopted| adopted.end)
-        .max(stream.known_end());
     if found.end.offset < whole {
         let cause = format!("the file has been whole up to byte {whole}");
         return Err(disk::damaged(&path, found.end.offset, &cause));
@@ -314,5 +319,53 @@ impl Lines<'_> {
             return Err(disk::damaged(self.path, self.found.end.offset, &cause));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::engine::ends::Ends;
+    use crate::engine::stream::{Behind, Streams};
+    use crate::layout::StreamLayout;
+    use crate::stream::StreamId;
+
+    const LINE: &[u8] = b"{\"type\":\"A\",\"data\":1,\"ts\":1}\n";
+
+    #[test]
+    fn what_is_written_while_a_stream_is_read_is_no_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        let ends = Ends::read(dir.path()).unwrap();
+        let streams = Streams::new(StreamLayout::new(dir.path()), ends);
+        let stream = streams.get(&StreamId::new("a", "b").unwrap());
+        fs::create_dir_all(stream.dir()).unwrap();
+        fs::write(stream.file(), LINE).unwrap();
+        let length = LINE.len() as u64;
+        stream.tail().behind = Some(Behind {
+            offset: length,
+            lines: LINE.to_vec(),
+            failed: false,
+            file: None,
+        });
+        let extent = stream.extent().unwrap();
+
+        // The stream writer catches up, another event comes, and a checkpoint notes the end.
+        stream.tail().behind = None;
+        fs::write(stream.file(), LINE.repeat(3)).unwrap();
+        streams.ends().note(&[(stream.hash(), 3 * length)]);
+        let count = |extent: &Extent| {
+            let mut events = 0;
+            load(&stream, StreamEnd::default(), extent, |_| {
+                events += 1;
+                Ok(ControlFlow::Continue(()))
+            })
+            .map(|_| events)
+        };
+        assert_eq!(count(&extent).unwrap(), 2);
+        assert_eq!(count(&stream.extent().unwrap()).unwrap(), 3);
+        fs::write(stream.file(), LINE.repeat(2)).unwrap();
+        count(&stream.extent().unwrap()).unwrap_err();
     }
 }

@@ -24,6 +24,8 @@ pub(crate) struct Draft {
     pub(crate) keys: Vec<KnownKey>,
     /// The event names that were left out of the state.
     pub(crate) skipped: Vec<String>,
+    /// The fingerprint of the events that the state was folded from.
+    pub(crate) events: u64,
 }
 
 /// An idempotency key and the events that were stored under it.
@@ -52,6 +54,9 @@ impl Draft {
         );
         write_member(&mut out, "keys", &self.keys);
         write_member(&mut out, "skipped", &self.skipped);
+        if self.events != 0 {
+            write_member(&mut out, "events", &self.events);
+        }
         let sum = xxh3_64_with_seed(&out, stream.seed());
         write_sum(&mut out, sum);
         out
@@ -85,6 +90,8 @@ pub(crate) struct Contents<'a> {
     position: u64,
     pub(crate) keys: Vec<KnownKey>,
     pub(crate) skipped: Vec<String>,
+    #[serde(default)]
+    pub(crate) events: u64,
 }
 
 impl Saved {

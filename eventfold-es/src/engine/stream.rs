@@ -69,7 +69,30 @@ pub(crate) struct Behind {
     pub(crate) file: Option<Arc<StreamFile>>,
 }
 
+/// Where a stream's lines are: in its file, and in memory what that lacks. Taken before they are
+/// read, while the stream may be written.
+#[derive(Debug)]
+pub(crate) struct Extent {
+    pub(crate) adopted: Option<Adopted>,
+    /// Up to where there are lines at least.
+    pub(crate) whole: u64,
+    pub(crate) behind: Option<Behind>,
+}
+
 impl Stream {
+    /// Where its lines are now.
+    pub(crate) fn extent(&self) -> io::Result<Extent> {
+        // What is noted after the lines were looked at may be of later ones: it comes first.
+        let unnoted = self.tail().unnoted;
+        let adopted = unnoted.map_or_else(|| Adopted::read(&self.dir), |known| Ok(Some(known)))?;
+        let whole = adopted.map_or(0, |adopted| adopted.end);
+        Ok(Extent {
+            adopted,
+            whole: whole.max(self.known_end()),
+            behind: self.tail().behind.clone(),
+        })
+    }
+
     pub(crate) fn id(&self) -> &StreamId {
         &self.id
     }

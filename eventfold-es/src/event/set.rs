@@ -1,6 +1,8 @@
 //! The events of one type of aggregate, for what reads the events of several.
 
-use super::UnknownEvents;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::{UnknownEvents, fingerprint};
 use crate::aggregate::Aggregate;
 
 /// What a reader must know of an aggregate's events besides reading them. Not part of the public
@@ -10,6 +12,7 @@ pub struct EventSet {
     pub(crate) aggregate_type: &'static str,
     pub(crate) unknown: UnknownEvents,
     pub(crate) knows: fn(&str) -> bool,
+    fingerprint: fn() -> u64,
 }
 
 impl EventSet {
@@ -20,7 +23,17 @@ impl EventSet {
             aggregate_type: A::AGGREGATE_TYPE,
             unknown: A::UNKNOWN_EVENTS,
             knows: A::knows_event,
+            fingerprint: A::__fingerprint,
         }
+    }
+
+    /// The fingerprint of the events of all `sets`, 0 if each has none.
+    pub(crate) fn fingerprint(sets: &[Self]) -> u64 {
+        let of_sets = sets.iter().map(|set| match (set.fingerprint)() {
+            0 => 0,
+            one => xxh3_64_with_seed(set.aggregate_type.as_bytes(), one),
+        });
+        fingerprint::combine(of_sets.collect())
     }
 
     /// The aggregate's [`AGGREGATE_TYPE`](Aggregate::AGGREGATE_TYPE).

@@ -2,8 +2,6 @@
 
 use std::marker::PhantomData;
 
-use crate::event::DomainEvent;
-
 /// Passes its content on to the compiler if there is a testing kit, else leaves it out.
 #[cfg(feature = "testing")]
 #[doc(hidden)]
@@ -56,6 +54,6 @@ pub fn samples<E, const N: usize>(samples: [Option<E>; N]) -> Vec<E> {
 }
 
 /// Adds the samples of one type of a set.
-pub fn samples_of<E: DomainEvent, Set: From<E>>(samples: &mut Vec<Set>) {
-    samples.extend(E::__samples().into_iter().map(Set::from));
+pub fn add_samples<E, Set>(samples: &mut Vec<Set>, of: Vec<E>, into: fn(E) -> Set) {
+    samples.extend(of.into_iter().map(into));
 }

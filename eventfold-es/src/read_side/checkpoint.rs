@@ -27,6 +27,8 @@ pub(crate) struct Checkpoint<S> {
     pub(crate) cursors: Option<Cursors>,
     /// Which events were left out of the state because nobody knew their names.
     pub(crate) skipped: Vec<Skipped>,
+    /// The fingerprint of the events that the state was folded from.
+    pub(crate) events: u64,
     /// What a process manager had not seen through.
     pub(crate) pending: outbox::Saved,
 }
@@ -39,6 +41,7 @@ impl<S: Default> Checkpoint<S> {
             position: 0,
             cursors: None,
             skipped: Vec::new(),
+            events: 0,
             pending: outbox::Saved::default(),
         }
     }
@@ -129,6 +132,8 @@ pub(crate) fn read_file<S: DeserializeOwned>(
         position: u64,
         #[serde(default)]
         skipped: Vec<Skipped>,
+        #[serde(default)]
+        events: u64,
         cursors: Option<Cursors>,
         #[serde(default)]
         pending: outbox::Saved,
@@ -154,6 +159,7 @@ pub(crate) fn read_file<S: DeserializeOwned>(
             position: 0,
             cursors: Some(old.cursors),
             skipped: Vec::new(),
+            events: 0,
             pending: outbox::Saved::default(),
         }));
     }
@@ -166,6 +172,7 @@ pub(crate) fn read_file<S: DeserializeOwned>(
         position: read.position,
         cursors: read.cursors,
         skipped: read.skipped,
+        events: read.events,
         pending: read.pending,
     }))
 }
@@ -175,6 +182,7 @@ pub(crate) fn read_file<S: DeserializeOwned>(
 pub(crate) struct Place<'a> {
     pub(crate) position: u64,
     pub(crate) skipped: &'a [Skipped],
+    pub(crate) events: u64,
     pub(crate) cursors: Option<&'a Cursors>,
     pub(crate) pending: Option<&'a outbox::Saved>,
 }
@@ -191,6 +199,9 @@ pub(crate) fn write<S: Serialize>(
     if !place.skipped.is_empty() {
         out.extend_from_slice(b",\"skipped\":");
         serde_json::to_writer(&mut out, place.skipped)?;
+    }
+    if place.events != 0 {
+        write!(out, ",\"events\":{}", place.events)?;
     }
     if let Some(cursors) = place.cursors {
         out.extend_from_slice(b",\"cursors\":");

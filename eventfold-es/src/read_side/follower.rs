@@ -47,7 +47,9 @@ pub(crate) struct Follower<S> {
     /// How long the last save took.
     save_cost: Duration,
     /// Why the state cannot be trusted any more.
-    failed: Option<String>,
+    failed: Option<Failed>,
+    /// The event whose passing over did not come to its end.
+    unfinished: Option<Poisoned>,
     on_failure: OnFailure,
     passed_over: PassedOver,
     /// The state behind the last event that was passed over, and its position.
@@ -68,6 +70,13 @@ pub(crate) enum Refusal {
     Decode(#[from] DecodeError),
     #[error(transparent)]
     Command(#[from] Unwritable),
+}
+
+/// Why a state cannot be trusted.
+#[derive(Debug, Clone)]
+struct Failed {
+    kind: io::ErrorKind,
+    text: String,
 }
 
 /// Why following stopped short.
@@ -106,6 +115,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
             saved_at: Instant::now(),
             save_cost: Duration::ZERO,
             failed: None,
+            unfinished: None,
         }
     }
 
@@ -178,6 +188,10 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
         head: u64,
         mut each: impl FnMut(&mut S, StoredEvent<'_>) -> Result<(), E>,
     ) -> io::Result<()> {
+        if let Some(poisoned) = self.unfinished.take() {
+            // The disk may have been full.
+            self.pass_over(&poisoned)?;
+        }
         self.check()?;
         let mut until = head;
         while self.position < until {
@@ -190,8 +204,11 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
                 Err(Stop::Poisoned(poisoned)) => {
                     let text = self.describe(&poisoned);
                     self.progress.stop(&text);
-                    self.failed = Some(text.clone());
-                    return Err(io::Error::other(text));
+                    let failed = self.failed.insert(Failed {
+                        kind: poisoned.kind,
+                        text,
+                    });
+                    return Err(failed.error());
                 }
                 Err(Stop::Io(error)) => return Err(error),
             }
@@ -202,8 +219,10 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
             self.save_now = true;
         }
         if self.position >= self.engine.head() {
-            // From here on the position says it all.
-            self.cursors = None;
+            // From here on the position says it all. It does not for an older state.
+            if self.cursors.take().is_some() {
+                self.backup = None;
+            }
         }
         Ok(())
     }
@@ -237,6 +256,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
                             return Ok(());
                         }
                         let handed = catch_unwind(AssertUnwindSafe(|| each(state, event)));
+                        let mut kind = io::ErrorKind::Other;
                         let error = match handed.map(|taken| taken.map_err(Into::into)) {
                             Ok(Ok(())) => return Ok(()),
                             Ok(Err(Refusal::Decode(DecodeError::UnknownName { .. })))
@@ -245,7 +265,12 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
                                 note_skipped(skipped, name, event);
                                 return Ok(());
                             }
-                            Ok(Err(error)) => format!("cannot go on: {error}"),
+                            Ok(Err(error)) => {
+                                if matches!(error, Refusal::Decode(_)) {
+                                    kind = io::ErrorKind::InvalidData;
+                                }
+                                format!("cannot go on: {error}")
+                            }
                             Err(panic) => format!("panicked: {}", panic_message(&*panic)),
                         };
                         let cause = io::Error::other(error.clone());
@@ -256,6 +281,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
                             id: record.id.to_owned(),
                             version: record.version,
                             error,
+                            kind,
                         });
                         Err(cause)
                     })??;
@@ -294,17 +320,22 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
     fn pass_over(&mut self, poisoned: &Poisoned) -> io::Result<()> {
         let text = self.describe(poisoned);
         // Until the state is a whole one again.
-        self.failed = Some(text.clone());
-        let event = self
-            .passed_over
-            .add(poisoned, self.engine.clock().now_ms())?;
-        self.progress.add_skipped(event);
-        self.progress.fail(&format!("passed over: {text}"));
-        let backup = self.backup.as_ref();
+        self.failed = Some(Failed {
+            kind: poisoned.kind,
+            text: text.clone(),
+        });
+        self.unfinished = Some(poisoned.clone());
+        if !self.passed_over.contains(poisoned.position) {
+            let now = self.engine.clock().now_ms();
+            let event = self.passed_over.add(poisoned, now)?;
+            self.progress.add_skipped(event);
+            self.progress.fail(&format!("passed over: {text}"));
+        }
+        let backup = self.backup.take();
         let backup = backup.filter(|(_, position)| *position >= self.saved_position);
         if let Some((state, position)) = backup {
-            self.state = serde_json::from_slice(state)?;
-            self.position = *position;
+            self.state = serde_json::from_slice(&state)?;
+            self.position = position;
         } else {
             let checkpoint = if self.is_anew {
                 None
@@ -320,13 +351,14 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
         }
         self.reader = self.engine.reader(self.position);
         self.failed = None;
+        self.unfinished = None;
         Ok(())
     }
 
     /// Fails if the state cannot be trusted any more.
     pub(crate) fn check(&self) -> io::Result<()> {
         match &self.failed {
-            Some(failed) => Err(io::Error::other(failed.clone())),
+            Some(failed) => Err(failed.error()),
             None => Ok(()),
         }
     }
@@ -397,17 +429,25 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
         let place = Place {
             position: self.position,
             skipped: &self.skipped,
+            events: EventSet::fingerprint(self.event_sets),
             cursors: self.cursors.as_ref(),
             pending,
         };
-        checkpoint::write(&self.dir, self.version, place, &self.state)?;
+        // First: an older file may name other events, which this state must not pass over.
         self.passed_over.save()?;
+        checkpoint::write(&self.dir, self.version, place, &self.state)?;
         self.is_anew = false;
         self.saved_position = self.position;
         self.saved_at = Instant::now();
         self.save_cost = self.saved_at - start;
         self.save_now = false;
         Ok(())
+    }
+}
+
+impl Failed {
+    fn error(&self) -> io::Error {
+        io::Error::new(self.kind, self.text.clone())
     }
 }
 

@@ -9,6 +9,7 @@ use super::follower::Follower;
 use super::status::Progress;
 use super::{Saved, closed};
 use crate::engine::Engine;
+use crate::event::EventSet;
 use crate::process_manager::OnFailure;
 use crate::projection::Projection;
 
@@ -29,19 +30,22 @@ impl<P: Projection> Projecting<P> {
         let (name, version) = (P::NAME, P::VERSION);
         let built_again = |why: &str| {
             tracing::warn!(projection = name, version, "{why}; built again");
-            Checkpoint::beginning()
+            Ok(Self::anew(engine, on_failure))
         };
         let checkpoint = match checkpoint::read::<P>(&dir, P::VERSION) {
             Ok(Some(checkpoint)) if checkpoint.position > engine.head() => {
-                built_again("the checkpoint is ahead of the journal")
+                return built_again("the checkpoint is ahead of the journal");
             }
             Ok(Some(checkpoint)) if checkpoint.skipped.iter().any(is_known::<P>) => {
-                built_again("an event that was left out is known now")
+                return built_again("an event that was left out is known now");
+            }
+            Ok(Some(checkpoint)) if checkpoint.events != EventSet::fingerprint(P::event_sets()) => {
+                return built_again("its events are of other versions now");
             }
             Ok(Some(checkpoint)) => checkpoint,
             Ok(None) => Checkpoint::beginning(),
             Err(Unusable::Io(error)) => return Err(error),
-            Err(error) => built_again(&error.into_io().to_string()),
+            Err(error) => return built_again(&error.into_io().to_string()),
         };
         Ok(Self {
             follower: Self::follower(engine, checkpoint).failing(on_failure)?,

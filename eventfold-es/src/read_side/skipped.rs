@@ -70,6 +70,8 @@ pub(crate) struct Poisoned {
     pub(crate) id: String,
     pub(crate) version: u64,
     pub(crate) error: String,
+    /// What the error is for whoever reads the state: damage, or a fault of the program.
+    pub(crate) kind: io::ErrorKind,
 }
 
 /// The events that were passed over.

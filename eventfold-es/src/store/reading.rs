@@ -21,9 +21,11 @@ impl AggregateStore {
     /// * [`io::ErrorKind::InvalidInput`]: another type is registered under its name;
     /// * [`io::ErrorKind::InvalidData`]: the journal is damaged, or holds an event that cannot be
     ///   read; the text says where;
-    /// * any other: the journal could not be read, a checkpoint that was due not be saved, or `P`
-    ///   panicked on an event (the text says which; it stays failed until the store is opened
-    ///   again).
+    /// * [`io::ErrorKind::Other`]: `P` panicked on an event; the text says on which;
+    /// * any other: the journal could not be read.
+    ///
+    /// After an event that cannot be read, and after a panic, `P` stays failed until the store is
+    /// opened again.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};

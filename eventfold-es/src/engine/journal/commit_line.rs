@@ -14,12 +14,12 @@
 use std::borrow::Cow;
 use std::io::{self, Write as _};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::Batch;
-use crate::engine::line::{self, EncodedEvents, Line, split_sum, write_number, write_sum};
+use crate::engine::line::{self, EncodedEvents, Line, Rest, split_sum, write_number, write_sum};
 use crate::event::{Recorded, StoredEvent};
 
 /// The version of the journal's format, in the header of each segment.
@@ -139,10 +139,81 @@ pub(crate) struct CommitLine<'a> {
     #[serde(default)]
     pub(crate) adopted: bool,
     #[serde(borrow)]
-    pub(crate) events: Vec<&'a RawValue>,
+    pub(crate) events: Vec<JournaledEvent<'a>>,
 }
 
-impl CommitLine<'_> {
+/// An event of a commit.
+#[derive(Debug)]
+pub(crate) struct JournaledEvent<'a> {
+    json: &'a [u8],
+    /// What it says, if the commit was read in our own form.
+    line: Option<Line<'a>>,
+}
+
+impl<'a> JournaledEvent<'a> {
+    /// The event as its stream's file holds it.
+    pub(crate) fn get(&self) -> &'a str {
+        std::str::from_utf8(self.json).expect("its parts were read as text")
+    }
+}
+
+impl<'a, 'de: 'a> Deserialize<'de> for JournaledEvent<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let json = <&'a RawValue>::deserialize(deserializer)?;
+        Ok(Self {
+            json: json.get().as_bytes(),
+            line: None,
+        })
+    }
+}
+
+impl<'a> CommitLine<'a> {
+    /// Reads a line that is known to be valid, fast if it is in exactly the form in which [`write`]
+    /// writes it.
+    pub(crate) fn read(line: &'a [u8]) -> Result<Self, String> {
+        Self::read_own(line).map_or_else(|| parse(line), Ok)
+    }
+
+    fn read_own(line: &'a [u8]) -> Option<Self> {
+        let mut rest = Rest(line);
+        rest.pass(b"{\"pos\":")?;
+        let position = rest.number()?;
+        rest.pass(b",\"durable\":")?;
+        let durable = rest.number()?;
+        rest.pass(b",\"type\":\"")?;
+        let aggregate_type = Cow::Borrowed(rest.text()?);
+        rest.pass(b",\"id\":\"")?;
+        let id = Cow::Borrowed(rest.text()?);
+        rest.pass(b",\"version\":")?;
+        let version = rest.number()?;
+        rest.pass(b",\"offset\":")?;
+        let offset = rest.number()?;
+        rest.pass(b",\"events\":[")?;
+        let mut events = Vec::new();
+        loop {
+            let start = rest.0;
+            let line = Some(rest.event()?);
+            rest.sum()?;
+            let json = &start[..start.len() - rest.0.len()];
+            events.push(JournaledEvent { json, line });
+            if rest.pass(b",").is_none() {
+                break;
+            }
+        }
+        rest.pass(b"]")?;
+        rest.sum()?;
+        rest.0.is_empty().then_some(Self {
+            position,
+            durable,
+            aggregate_type,
+            id,
+            version,
+            offset,
+            adopted: false,
+            events,
+        })
+    }
+
     /// The position of the last event.
     pub(crate) fn last(&self) -> u64 {
         self.position + self.events.len() as u64 - 1
@@ -159,10 +230,17 @@ impl CommitLine<'_> {
         read: impl FnOnce(StoredEvent<'_>) -> T,
     ) -> io::Result<T> {
         let position = self.position + i as u64;
-        let line = Line::parse(self.events[i].get()).map_err(|cause| {
-            let text = format!("the event at position {position} cannot be read: {cause}");
-            io::Error::new(io::ErrorKind::InvalidData, text)
-        })?;
+        let event = &self.events[i];
+        let parsed;
+        let line = if let Some(line) = &event.line {
+            line
+        } else {
+            parsed = Line::parse(event.get()).map_err(|cause| {
+                let text = format!("the event at position {position} cannot be read: {cause}");
+                io::Error::new(io::ErrorKind::InvalidData, text)
+            })?;
+            &parsed
+        };
         // Neither is in a line that another program wrote.
         let record = Recorded {
             version: self.version + i as u64,
@@ -191,4 +269,88 @@ impl Header {
 pub(crate) fn parse<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Result<T, String> {
     let text = std::str::from_utf8(line).map_err(|e| e.to_string())?;
     serde_json::from_str(text).map_err(|e| e.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::journal::End;
+    use crate::engine::line::Common;
+
+    /// A commit of such payloads, as it is written.
+    fn written(id: &str, payloads: &[&str]) -> Vec<u8> {
+        let mut batch = Batch {
+            bytes: Vec::new(),
+            end: End {
+                segment: 1,
+                offset: 0,
+                chain: 7,
+                position: 16,
+            },
+            durable: 12,
+        };
+        let mut stream = b"\"type\":\"account\",\"id\":".to_vec();
+        line::write_str(&mut stream, id);
+        let common = Common {
+            ms: 1_767_225_600_123,
+            ..Common::default()
+        };
+        let mut events = EncodedEvents::default();
+        for (payload, version) in payloads.iter().zip(3..) {
+            events.push("Deposited", payload.as_bytes(), "e-1", version, &common);
+        }
+        let place = Place {
+            stream: &stream,
+            seed: 42,
+            version: 3,
+            offset: 412,
+        };
+        write(&mut batch, &place, &events, &mut Vec::new());
+        batch.bytes.pop();
+        batch.bytes
+    }
+
+    #[test]
+    fn a_commit_in_our_own_form_is_read_as_any_reader_of_json_reads_it() {
+        let tricky = r#"[{"sum":"0123456789abcdef"},{"type":"A","sum":"0123456789abcdef"}]"#;
+        let line = written("alice", &[r#"{"amount":5}"#, "null", tricky]);
+        let own = CommitLine::read_own(&line).expect("it is in our form");
+        let json: CommitLine<'_> = parse(&line).expect("it is JSON");
+        assert_eq!((own.position, own.durable), (json.position, json.durable));
+        assert_eq!(own.aggregate_type, json.aggregate_type);
+        assert_eq!((own.id.as_ref(), own.last()), ("alice", json.last()));
+        assert_eq!((own.version, own.offset), (json.version, json.offset));
+        assert_eq!(own.events.len(), 3);
+        for i in 0..3 {
+            assert_eq!(own.events[i].get(), json.events[i].get());
+            let shown = |event: StoredEvent<'_>| format!("{event:?}");
+            let (own, json) = (own.read_event(i, shown), json.read_event(i, shown));
+            assert_eq!(own.expect("it is an event"), json.expect("it is an event"));
+        }
+    }
+
+    #[test]
+    fn what_is_not_quite_in_our_form_is_left_to_the_reader_of_json() {
+        let escaped = written("al\"ice", &["null"]);
+        assert!(CommitLine::read_own(&escaped).is_none());
+        assert_eq!(
+            CommitLine::read(&escaped).expect("it is JSON").id,
+            "al\"ice"
+        );
+        let line = String::from_utf8(written("alice", &["null"])).expect("it is text");
+        for (ours, other) in [
+            (r#","events""#, r#","adopted":true,"events""#),
+            (r#""pos":17,"durable""#, r#""pos": 17,"durable""#),
+            (r#""offset":412"#, r#""offset":412,"more":1"#),
+            (r#""ts":"#, r#""ts": "#),
+        ] {
+            let changed = line.replace(ours, other);
+            assert_ne!(changed, line, "{ours}");
+            assert!(
+                CommitLine::read_own(changed.as_bytes()).is_none(),
+                "{changed}"
+            );
+            assert!(CommitLine::read(changed.as_bytes()).is_ok(), "{changed}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use memchr::memchr;
 
-use super::commit_line::{CommitLine, parse, verify};
+use super::commit_line::{CommitLine, verify};
 use super::{End, Index};
 use crate::engine::disk;
 
@@ -155,8 +155,8 @@ impl Open {
         let offset = self.end.offset;
         let line = self.take_line()?;
         let line = &self.buffer[line.0..line.1];
-        let commit: CommitLine<'_> =
-            parse(line).map_err(|cause| disk::damaged(&self.path, offset, &cause))?;
+        let commit =
+            CommitLine::read(line).map_err(|cause| disk::damaged(&self.path, offset, &cause))?;
         let last = read(&commit)?;
         self.end.position = commit.last();
         Ok(Some(last))

@@ -6,29 +6,44 @@ use std::borrow::Cow;
 use memchr::memchr2;
 use serde_json::value::RawValue;
 
-use super::Line;
+use super::{Line, SUM_LEN, split_sum};
 
 impl<'a> Line<'a> {
     /// The line that has `body` before its checksum, if it is in our own form.
     pub(super) fn read_own(body: &'a [u8]) -> Option<Self> {
         let mut rest = Rest(body);
-        rest.pass(b"{\"type\":\"")?;
-        let name = Cow::Borrowed(rest.text()?);
-        rest.pass(b",\"data\":")?;
-        let data = rest.json()?;
-        rest.pass(b",\"ts\":")?;
-        let time = rest.number()?;
-        let id = rest.member(b",\"id\":\"", Rest::text).ok()?;
-        let actor = rest.member(b",\"actor\":\"", Rest::text).ok()?;
-        let meta = rest.member(b",\"meta\":", Rest::object).ok()?;
-        rest.pass(b",\"version\":")?;
-        let version = rest.number()?;
-        rest.pass(b",\"ms\":")?;
-        let ms = rest.number()?;
-        let key = rest.member(b",\"key\":\"", Rest::text).ok()?;
-        rest.pass(b",\"pos\":")?;
-        let position = rest.number()?;
-        rest.0.is_empty().then(|| Self {
+        let line = rest.event()?;
+        rest.0.is_empty().then_some(line)
+    }
+}
+
+/// The line is not in our own form.
+struct NotOurs;
+
+/// What of a line is still to be read.
+#[derive(Debug)]
+pub(crate) struct Rest<'a>(pub(crate) &'a [u8]);
+
+impl<'a> Rest<'a> {
+    /// An event up to its checksum.
+    pub(crate) fn event(&mut self) -> Option<Line<'a>> {
+        self.pass(b"{\"type\":\"")?;
+        let name = Cow::Borrowed(self.text()?);
+        self.pass(b",\"data\":")?;
+        let data = self.json()?;
+        self.pass(b",\"ts\":")?;
+        let time = self.number()?;
+        let id = self.member(b",\"id\":\"", Self::text).ok()?;
+        let actor = self.member(b",\"actor\":\"", Self::text).ok()?;
+        let meta = self.member(b",\"meta\":", Self::object).ok()?;
+        self.pass(b",\"version\":")?;
+        let version = self.number()?;
+        self.pass(b",\"ms\":")?;
+        let ms = self.number()?;
+        let key = self.member(b",\"key\":\"", Self::text).ok()?;
+        self.pass(b",\"pos\":")?;
+        let position = self.number()?;
+        Some(Line {
             name,
             data,
             time,
@@ -41,18 +56,18 @@ impl<'a> Line<'a> {
             key: key.map(str::to_owned),
         })
     }
-}
 
-/// The line is not in our own form.
-struct NotOurs;
+    /// A checksum and the end of the object.
+    pub(crate) fn sum(&mut self) -> Option<()> {
+        let (sum, rest) = self.0.split_at_checked(SUM_LEN)?;
+        split_sum(sum)?;
+        self.0 = rest;
+        Some(())
+    }
 
-/// What of a line is still to be read.
-struct Rest<'a>(&'a [u8]);
-
-impl<'a> Rest<'a> {
     /// Passes exactly what is expected. Its length is part of the type, so that comparing it takes
     /// a few instructions.
-    fn pass<const N: usize>(&mut self, expected: &[u8; N]) -> Option<()> {
+    pub(crate) fn pass<const N: usize>(&mut self, expected: &[u8; N]) -> Option<()> {
         let (start, rest) = self.0.split_first_chunk()?;
         if start != expected {
             return None;
@@ -74,7 +89,7 @@ impl<'a> Rest<'a> {
     }
 
     /// What stands for itself in a string that has begun.
-    fn text(&mut self) -> Option<&'a str> {
+    pub(crate) fn text(&mut self) -> Option<&'a str> {
         let end = memchr2(b'"', b'\\', self.0)?;
         let (text, rest) = self.0.split_at(end);
         self.0 = rest;
@@ -87,7 +102,7 @@ impl<'a> Rest<'a> {
         std::str::from_utf8(text).ok()
     }
 
-    fn number(&mut self) -> Option<u64> {
+    pub(crate) fn number(&mut self) -> Option<u64> {
         let digits = self.0.iter().take_while(|byte| byte.is_ascii_digit());
         let (digits, rest) = self.0.split_at(digits.count());
         // So many cannot overflow.
@@ -113,7 +128,6 @@ impl<'a> Rest<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::split_sum;
     use super::*;
 
     const PLAIN: &str = r#"{"type":"A","data":{"a":"}"},"ts":1,"id":"i","version":3,"ms":1000,"pos":7,"sum":"0123456789abcdef"}"#;
