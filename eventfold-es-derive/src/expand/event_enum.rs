@@ -4,7 +4,7 @@ use proc_macro2::{Literal, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::ext::IdentExt as _;
 
-use super::message_enum::variant_of;
+use super::message_enum::{as_event, variant_of};
 use super::{at, history, sample};
 use crate::ast::{Aggregate, Enum, Item};
 use crate::attr::shown;
@@ -190,10 +190,4 @@ pub(crate) fn serde(events: &Enum) -> TokenStream {
             }
         }
     }
-}
-
-/// `<Deposited as DomainEvent>`, placed so that each error that it is none is the same one.
-pub(super) fn as_event(item: &Item) -> TokenStream {
-    let ty = &item.ty;
-    quote_spanned!(at(item.variant.span())=> <#ty as __eventfold::DomainEvent>)
 }

@@ -99,6 +99,12 @@ pub(crate) fn variant_of(item: &Item) -> Ident {
     placed(&item.variant, item)
 }
 
+/// `<Deposited as DomainEvent>`, placed so that each error that it is none is the same one.
+pub(crate) fn as_event(item: &Item) -> TokenStream {
+    let ty = &item.ty;
+    quote_spanned!(at(item.variant.span())=> <#ty as __eventfold::DomainEvent>)
+}
+
 /// The enum's name, where an item of it is the subject.
 pub(crate) fn enum_of(generated: &Enum, item: &Item) -> Ident {
     placed(&generated.ident, item)

@@ -4,8 +4,7 @@ use proc_macro2::{Literal, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{DataEnum, Fields, Type};
 
-use super::event_enum::as_event;
-use super::message_enum::variant_of;
+use super::message_enum::{as_event, variant_of};
 use crate::ast::Enum;
 
 /// ```ignore
