@@ -250,14 +250,14 @@ impl AggregateStore {
         let is_live = self.inner.residents.is_live(&id);
         let stream = self.inner.engine.stream(&id);
         blocking(move || {
-            let extent = stream.extent()?;
-            if extent.behind.is_none() && !stream.dir().is_dir() {
+            if stream.tail().behind.is_none() && !stream.dir().is_dir() {
                 if is_live {
                     return Ok(Vec::new());
                 }
                 let text = format!("there is no stream {}", stream.id());
                 return Err(io::Error::new(io::ErrorKind::NotFound, text));
             }
+            let extent = stream.extent()?;
             let mut events = Vec::new();
             load(&stream, StreamEnd::default(), &extent, |loaded| {
                 events.push(loaded.event.to_eventfold()?);
