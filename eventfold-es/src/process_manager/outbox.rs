@@ -188,10 +188,7 @@ impl<'a> Outbox<'a> {
         A: Aggregate,
         A::Command: Serialize,
     {
-        let context = CommandContext::default();
-        if let Some(envelope) = self.envelope::<A>(id.into(), command.into(), context) {
-            self.schedule_envelope(None, due, envelope);
-        }
+        self.schedule_typed::<A>(None, due.into(), id.into(), command.into());
     }
 
     /// Sends `command` to the aggregate `id` when it is `due`, unless `key` is
@@ -209,10 +206,7 @@ impl<'a> Outbox<'a> {
         A: Aggregate,
         A::Command: Serialize,
     {
-        let context = CommandContext::default();
-        if let Some(envelope) = self.envelope::<A>(id.into(), command.into(), context) {
-            self.schedule_envelope(Some(key), due, envelope);
-        }
+        self.schedule_typed::<A>(Some(key), due.into(), id.into(), command.into());
     }
 
     /// As [`schedule_as`](Self::schedule_as), or [`schedule`](Self::schedule) without a key, for a
@@ -258,6 +252,16 @@ impl<'a> Outbox<'a> {
     /// See the example of [`Outbox`].
     pub fn cancel(&mut self, key: &str) {
         self.orders.push(Order::Cancel(format!("={key}")));
+    }
+
+    fn schedule_typed<A>(&mut self, key: Option<&str>, due: Due, id: String, command: A::Command)
+    where
+        A: Aggregate,
+        A::Command: Serialize,
+    {
+        if let Some(envelope) = self.envelope::<A>(id, command, CommandContext::default()) {
+            self.schedule_envelope(key, due, envelope);
+        }
     }
 
     fn envelope<A>(
