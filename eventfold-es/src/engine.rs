@@ -10,13 +10,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{Semaphore, TryAcquireError, oneshot, watch};
 
 mod adopted;
 pub(crate) mod audit;
 mod checkpoint;
 mod commit;
 mod committer;
+mod company;
 #[cfg(test)]
 mod crash;
 pub(crate) mod disk;
@@ -55,7 +56,7 @@ pub(crate) use upkeep::{Job, Resident, Upkeeper};
 use crate::clock::Clock;
 use crate::layout::{RawNames, StreamLayout};
 use crate::stream::StreamId;
-use commit::Request;
+use commit::{ROOM, Request};
 use committer::Committer;
 use disk::OpenDir;
 use journal::Index;
@@ -65,9 +66,6 @@ use shared::Shared;
 use stream::Streams;
 use stream_writer::Lagging;
 use upkeep::Upkeep;
-
-/// How many KiB of events may wait for the committer.
-const ROOM: u32 = 64 * 1024;
 
 /// An open store's storage.
 #[derive(Debug)]
@@ -127,10 +125,12 @@ impl Engine {
         let shared = Shared::new(opened.journal.end().position);
         let index = opened.journal.index();
         let (requests, queue) = channel();
+        let room = Arc::new(Semaphore::new(ROOM as usize));
         let lagging = Arc::new(Lagging::new(opened.refused));
         let committer = Committer::new(
             shared.clone(),
             queue,
+            room.clone(),
             opened.journal,
             upkeep,
             lagging.clone(),
@@ -144,7 +144,7 @@ impl Engine {
             index,
             lagging,
             requests,
-            room: Arc::new(Semaphore::new(ROOM as usize)),
+            room,
             loader: Arc::default(),
             keeper,
             ended,
@@ -205,20 +205,17 @@ impl Engine {
         &self.keeper
     }
 
-    /// Hands a commit over; waits while too much is under way already.
-    pub(crate) async fn commit(&self, mut commit: Commit) {
-        let snapshot = commit
-            .snapshot
-            .as_ref()
-            .map_or(0, |draft| draft.state.len());
-        let kib = u32::try_from((commit.events.size() + snapshot) / 1024 + 1).unwrap_or(ROOM);
-        // The semaphore is never closed.
-        if let Ok(room) = self.room.clone().acquire_many_owned(kib.min(ROOM)).await {
-            let done = commit.done;
-            commit.done = Box::new(move |result| {
-                drop(room);
-                done(result);
-            });
+    /// Hands a commit over; waits while too much is under way already. The committer gives the room
+    /// back when the commit is answered.
+    pub(crate) async fn commit(&self, commit: Commit) {
+        let kib = commit.kib();
+        let room = match self.room.try_acquire_many(kib) {
+            // It is closed only when the committer is, which refuses the commit.
+            Err(TryAcquireError::NoPermits) => self.room.acquire_many(kib).await.ok(),
+            room => room.ok(),
+        };
+        if let Some(room) = room {
+            room.forget();
         }
         self.request(Request::Commit(commit));
     }

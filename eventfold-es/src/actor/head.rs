@@ -43,7 +43,7 @@ impl<A: Aggregate> Head<A> {
     }
 
     /// A snapshot of the head, `None` if its state cannot be written.
-    pub(crate) fn draft(&mut self, stream: &Stream) -> Option<Draft> {
+    pub(crate) fn draft(&mut self, stream: &Stream) -> Option<Box<Draft>> {
         // Due again only after as many further events, also if this one fails.
         self.snapshot_version = self.version;
         let state = match guarded(|| serde_json::to_vec(&self.state)) {
@@ -58,12 +58,12 @@ impl<A: Aggregate> Head<A> {
                 return None;
             }
         };
-        Some(Draft {
+        Some(Box::new(Draft {
             state,
             state_version: A::STATE_VERSION,
             keys: self.keys.list(),
             skipped: self.skipped.clone(),
             events: A::__fingerprint(),
-        })
+        }))
     }
 }

@@ -7,6 +7,9 @@ use super::line::EncodedEvents;
 use super::snapshot::Draft;
 use super::stream::{Stream, StreamEnd};
 
+/// How many KiB of commits may wait for the committer.
+pub(crate) const ROOM: u32 = 64 * 1024;
+
 /// The events of one command, decided and encoded, to be made durable.
 pub(crate) struct Commit {
     pub(crate) stream: Arc<Stream>,
@@ -14,8 +17,17 @@ pub(crate) struct Commit {
     pub(crate) epoch: u64,
     pub(crate) events: EncodedEvents,
     /// A snapshot of the state after these events, to be kept once they are durable.
-    pub(crate) snapshot: Option<Draft>,
+    pub(crate) snapshot: Option<Box<Draft>>,
     pub(crate) done: Done,
+}
+
+impl Commit {
+    /// How many KiB it takes while it is under way.
+    pub(crate) fn kib(&self) -> u32 {
+        let snapshot = self.snapshot.as_ref().map_or(0, |draft| draft.state.len());
+        let kib = (self.events.size() + snapshot) / 1024 + 1;
+        u32::try_from(kib).unwrap_or(ROOM).min(ROOM)
+    }
 }
 
 /// Lines that another program appended to a stream, to be entered into the journal.

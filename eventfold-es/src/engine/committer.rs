@@ -2,25 +2,28 @@
 //!
 //! It takes all requests that wait, writes their commits to the journal as one batch, makes that
 //! durable, answers, and leaves the streams' files to the [stream writer](super::stream_writer).
-//! While it does so the next requests gather, so batches form by themselves and a lone commit never
-//! waits for company.
+//! While it does so the next requests gather, so batches form by themselves. A lone commit never
+//! waits for [company](super::company).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Semaphore;
+
 use super::adopted::Adopted;
 use super::commit::{Adoption, Commit, CommitError, Done, Request};
+use super::company::Company;
 use super::disk;
 use super::ends::StreamHash;
 use super::files::{Files, STREAMS_OF_A_BATCH, StreamFile};
 use super::journal::recover::note_doubt;
 use super::journal::{AppendError, Batch, Journal, Spare};
 use super::load::last_line_hash;
-use super::round::{Answer, Round, StagedStream, add_adoption, add_commit, find, size_of};
+use super::round::{Answer, Round, StagedStream, add_adoption, add_commit, size_of};
 use super::shared::Shared;
 use super::stream::{Behind, Stream, StreamEnd, stream_error};
 use super::stream_writer::{Lagging, StreamWriter};
@@ -39,6 +42,11 @@ const SEGMENT_RETRY: Duration = Duration::from_secs(1);
 pub(crate) struct Committer {
     shared: Arc<Shared>,
     requests: Receiver<Request>,
+    /// Requests that were taken and belong to a later round.
+    waiting: VecDeque<Request>,
+    company: Company,
+    /// The room that commits under way take.
+    room: Arc<Semaphore>,
     journal: Journal,
     files: Arc<Files>,
     /// The streams whose files lack lines that are durable in the journal.
@@ -60,6 +68,7 @@ impl Committer {
     pub(crate) fn new(
         shared: Arc<Shared>,
         requests: Receiver<Request>,
+        room: Arc<Semaphore>,
         journal: Journal,
         upkeep: Upkeep,
         lagging: Arc<Lagging>,
@@ -77,6 +86,9 @@ impl Committer {
         Ok(Self {
             shared,
             requests,
+            waiting: VecDeque::new(),
+            company: Company::default(),
+            room,
             journal,
             files,
             lagging,
@@ -101,30 +113,43 @@ impl Committer {
     }
 
     fn serve(&mut self) {
-        let mut carried = None;
         loop {
-            let Some(first) = carried.take().or_else(|| self.requests.recv().ok()) else {
+            let waiting = self.waiting.pop_front();
+            let Some(first) = waiting.or_else(|| self.requests.recv().ok()) else {
                 return;
             };
             let mut round = self.start_round(&first);
             let mut next = Some(first);
             let mut open = true;
-            while let Some(request) = next.take() {
+            while let Some(request) = next {
                 if matches!(request, Request::Close) {
                     open = false;
                     break;
                 }
                 if !self.fits(&round, &request) {
-                    carried = Some(request);
+                    self.waiting.push_front(request);
                     break;
                 }
                 self.admit(&mut round, request);
-                next = self.requests.try_recv().ok();
+                next = self.next_for(&round);
             }
             self.finish_round(round);
             if !open {
                 return;
             }
+        }
+    }
+
+    /// The next request that `round` should take, `None` if it should set out.
+    fn next_for(&mut self, round: &Round) -> Option<Request> {
+        loop {
+            let waiting = self.waiting.pop_front();
+            let next = waiting.or_else(|| self.requests.try_recv().ok());
+            if next.is_some() || !self.company.is_worth_waiting_for(round.answers.len()) {
+                return next;
+            }
+            // Not a sleep: a sender that had to wake this thread would take longer than it waits.
+            std::thread::yield_now();
         }
     }
 
@@ -195,12 +220,15 @@ impl Committer {
                         .map_err(CommitError::not_stored)
                 });
                 match staged {
-                    Ok(()) => add_commit(round, commit),
-                    Err(error) => refuse(commit, error),
+                    Ok(place) => add_commit(round, place, commit),
+                    Err(error) => {
+                        self.room.add_permits(commit.kib() as usize);
+                        refuse(commit, error);
+                    }
                 }
             }
             Request::Adopt(adoption) => match self.stage_adoption(round, &adoption) {
-                Ok(()) => add_adoption(round, adoption),
+                Ok(place) => add_adoption(round, place, adoption),
                 Err(error) => respond(adoption.done, Err(error)),
             },
             Request::Fence {
@@ -210,6 +238,7 @@ impl Committer {
             } => round.answers.push(Answer {
                 done,
                 position: 0,
+                kib: 0,
                 fence: Some((stream, epoch)),
             }),
             Request::Close => unreachable!("the caller ends the round there"),
@@ -221,22 +250,22 @@ impl Committer {
         commit.stream.failure(commit.epoch).map_or(Ok(()), Err)
     }
 
-    /// Makes sure that the stream can be appended to, and has a place in the round.
+    /// Makes sure that the stream can be appended to, and returns its place in the round.
     fn stage(
         &mut self,
         round: &mut Round,
         stream: &Arc<Stream>,
         end: Option<(StreamEnd, u64)>,
-    ) -> io::Result<()> {
-        if find(&mut round.streams, stream).is_some() {
-            return Ok(());
+    ) -> io::Result<usize> {
+        if let Some(place) = round.place_of(stream) {
+            return Ok(place);
         }
         let (end, length) = end.unwrap_or_else(|| {
             let end = stream.tail().end;
             (end, end.offset)
         });
         let file = self.prepare(stream, length)?;
-        round.streams.push(StagedStream {
+        Ok(round.add_stream(StagedStream {
             stream: stream.clone(),
             start: end,
             end,
@@ -244,29 +273,28 @@ impl Committer {
             lines: Vec::new(),
             adopted: false,
             snapshot: None,
-        });
-        Ok(())
+        }))
     }
 
     fn stage_adoption(
         &mut self,
         round: &mut Round,
         adoption: &Adoption,
-    ) -> Result<(), CommitError> {
+    ) -> Result<usize, CommitError> {
         self.shared.check_failed()?;
         let stream = &adoption.stream;
-        if find(&mut round.streams, stream).is_some() {
+        if round.place_of(stream).is_some() {
             // Nobody hands over anything for a stream whose lines are being adopted.
             return Err(CommitError::Superseded);
         }
-        let mut prepare = || -> io::Result<()> {
+        let mut prepare = || -> io::Result<usize> {
             let end = Some((adoption.after, adoption.file_length));
-            self.stage(round, stream, end)?;
+            let place = self.stage(round, stream, end)?;
             if adoption.file_end < adoption.file_length {
                 keep_unfinished_line(stream, adoption.file_end)?;
                 self.files.cut(stream, adoption.file_end)?;
             }
-            Ok(())
+            Ok(place)
         };
         prepare().map_err(CommitError::not_stored)
     }
@@ -307,11 +335,13 @@ impl Committer {
             streams,
             answers,
         } = round;
+        let started = Instant::now();
         let outcome = if batch.end.position == batch.durable {
             Ok(())
         } else {
             self.append(&batch)
         };
+        let sync = started.elapsed();
         let mut written = 0;
         match &outcome {
             Ok(()) => {
@@ -329,21 +359,38 @@ impl Committer {
                 }
             }
         }
+        self.journal.reuse(batch);
+        self.take_waiting();
+        self.company
+            .expect(self.waiting.len() + answers.len(), sync);
+        let mut room = 0;
         for answer in answers {
             let Answer {
                 done,
                 position,
+                kib,
                 fence,
             } = answer;
+            room += kib as usize;
             let result = match fence {
                 None => outcome.clone().map(|()| position),
                 Some((stream, epoch)) => fence_result(&stream, epoch),
             };
             respond(done, result);
         }
+        self.room.add_permits(room);
         self.lagging.release(written);
         if self.since_checkpoint >= CHECKPOINT_EVERY {
             self.checkpoint();
+        }
+    }
+
+    /// Takes what came while the round was under way.
+    fn take_waiting(&mut self) {
+        while self.waiting.len() < LARGEST_ROUND
+            && let Ok(request) = self.requests.try_recv()
+        {
+            self.waiting.push_back(request);
         }
     }
 
@@ -428,7 +475,8 @@ impl Committer {
     /// end.
     fn close(mut self) {
         self.shared.refuse_new_requests();
-        refuse_waiting(&self.requests);
+        self.room.close();
+        self.refuse_waiting();
         if !self.stream_writer.finish(&self.files) || !self.unnoted.is_empty() {
             self.shared.leave_behind();
         }
@@ -441,12 +489,16 @@ impl Committer {
         drop(self.files);
         self.upkeep.finish(last);
         // Whoever asked at the last moment.
-        refuse_waiting(&self.requests);
+        refuse_all(self.requests.try_iter());
+    }
+
+    fn refuse_waiting(&mut self) {
+        refuse_all(self.waiting.drain(..).chain(self.requests.try_iter()));
     }
 }
 
-fn refuse_waiting(requests: &Receiver<Request>) {
-    while let Ok(request) = requests.try_recv() {
+fn refuse_all(requests: impl Iterator<Item = Request>) {
+    for request in requests {
         match request {
             Request::Commit(commit) => refuse(commit, CommitError::Closed),
             Request::Adopt(Adoption { done, .. }) => respond(done, Err(CommitError::Closed)),

@@ -23,6 +23,9 @@ pub(crate) const FIRST_SEGMENT: u64 = if cfg!(test) { 2 } else { 256 } * 1024;
 /// The size at which segments stop to grow.
 pub(crate) const LARGEST_SEGMENT: u64 = if cfg!(test) { 4 } else { 16 * 1024 } * 1024;
 
+/// How much memory is kept from one batch to the next.
+const MOST_MEMORY: usize = 1024 * 1024;
+
 /// The name of the segment whose first event has that position.
 pub(crate) fn segment_path(dir: &Path, first: u64) -> PathBuf {
     dir.join(format!("{first:020}.jsonl"))
@@ -163,6 +166,8 @@ pub(crate) struct Journal {
     file: File,
     capacity: u64,
     end: End,
+    /// Memory for the bytes of the next batch.
+    memory: Vec<u8>,
 }
 
 impl Journal {
@@ -176,6 +181,7 @@ impl Journal {
             capacity: spare.capacity,
             file: File::open(&spare.path, Open::Existing)?,
             end: End::of_empty(1, 0),
+            memory: Vec::new(),
         };
         journal.start_segment(spare).map_err(AppendError::into_io)?;
         Ok(journal)
@@ -192,6 +198,7 @@ impl Journal {
             file,
             capacity,
             end,
+            memory: Vec::new(),
         })
     }
 
@@ -240,9 +247,9 @@ impl Journal {
     }
 
     /// What must stand before the first line that goes to `end`: a new segment's header.
-    pub(crate) fn begin_batch(&self) -> Batch {
+    pub(crate) fn begin_batch(&mut self) -> Batch {
         let mut batch = Batch {
-            bytes: Vec::with_capacity(64 * 1024),
+            bytes: std::mem::take(&mut self.memory),
             end: self.end,
             durable: self.end.position,
         };
@@ -250,6 +257,15 @@ impl Journal {
             batch.end.chain = write_header(&mut batch.bytes, self.end.segment, self.end.chain);
         }
         batch
+    }
+
+    /// Takes back the memory of a batch that is done with, so that each need not ask for its own.
+    pub(crate) fn reuse(&mut self, batch: Batch) {
+        let mut bytes = batch.bytes;
+        if bytes.capacity() <= MOST_MEMORY {
+            bytes.clear();
+            self.memory = bytes;
+        }
     }
 
     /// Writes a batch and makes it durable.

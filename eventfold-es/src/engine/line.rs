@@ -45,7 +45,8 @@ pub(crate) struct Common {
 #[derive(Debug, Default)]
 pub(crate) struct EncodedEvents {
     bytes: Vec<u8>,
-    ends: Vec<usize>,
+    /// Where the events after the first begin: most commits have one and need no place for this.
+    later: Vec<usize>,
 }
 
 impl EncodedEvents {
@@ -58,6 +59,7 @@ impl EncodedEvents {
         version: u64,
         common: &Common,
     ) {
+        self.begin();
         let out = &mut self.bytes;
         out.reserve(160 + data.len() + common.after_id.len());
         out.extend_from_slice(b"{\"type\":");
@@ -72,7 +74,12 @@ impl EncodedEvents {
         write_number(out, b",\"version\":", version);
         write_number(out, b",\"ms\":", common.ms);
         out.extend_from_slice(&common.key);
-        self.ends.push(out.len());
+    }
+
+    fn begin(&mut self) {
+        if !self.bytes.is_empty() {
+            self.later.push(self.bytes.len());
+        }
     }
 
     /// Appends an event that exists already, as it is.
@@ -82,22 +89,21 @@ impl EncodedEvents {
         version: u64,
         ms: u64,
     ) -> serde_json::Result<()> {
+        self.begin();
         serde_json::to_writer(&mut self.bytes, event)?;
         self.bytes.pop();
         write_number(&mut self.bytes, b",\"version\":", version);
         write_number(&mut self.bytes, b",\"ms\":", ms);
-        self.ends.push(self.bytes.len());
         Ok(())
     }
 
     pub(crate) fn count(&self) -> u64 {
-        self.ends.len() as u64
+        (usize::from(!self.bytes.is_empty()) + self.later.len()) as u64
     }
 
     /// Whether the last event is nested so deeply that no reader would take it.
     pub(crate) fn is_too_deep(&self) -> bool {
-        let start = self.ends.len().checked_sub(2).map_or(0, |i| self.ends[i]);
-        let event = &self.bytes[start..];
+        let event = &self.bytes[self.later.last().copied().unwrap_or(0)..];
         // What is nested so deeply has as many brackets that open and that close.
         event.len() > 2 * DEEPEST && opening(event) > DEEPEST && depth(event) > DEEPEST
     }
@@ -108,10 +114,11 @@ impl EncodedEvents {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        starts
-            .zip(&self.ends)
-            .map(|(start, end)| &self.bytes[start..*end])
+        let ends = self.later.iter().copied();
+        let ends = ends.chain((!self.bytes.is_empty()).then_some(self.bytes.len()));
+        ends.scan(0, |start, end| {
+            Some(&self.bytes[std::mem::replace(start, end)..end])
+        })
     }
 }
 

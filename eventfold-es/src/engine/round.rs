@@ -34,7 +34,7 @@ pub(crate) struct StagedStream {
     pub(crate) lines: Vec<u8>,
     pub(crate) adopted: bool,
     /// A snapshot of the state at some version in this round, and that place.
-    pub(crate) snapshot: Option<(Draft, StreamEnd)>,
+    pub(crate) snapshot: Option<(Box<Draft>, StreamEnd)>,
 }
 
 /// Who waits for the round.
@@ -42,25 +42,34 @@ pub(crate) struct Answer {
     pub(crate) done: Done,
     /// The position of the last event that is answered for.
     pub(crate) position: u64,
+    /// The room to give back.
+    pub(crate) kib: u32,
     /// For a fence: whose failure it must report.
     pub(crate) fence: Option<(Arc<Stream>, u64)>,
 }
 
-/// The stream's place in a round. The newest first: commits of one stream tend to come together.
-pub(crate) fn find<'a>(
-    streams: &'a mut [StagedStream],
-    stream: &Arc<Stream>,
-) -> Option<&'a mut StagedStream> {
-    streams
-        .iter_mut()
-        .rev()
-        .find(|staged| Arc::ptr_eq(&staged.stream, stream))
+impl Round {
+    /// The place of `stream` among the streams of the round.
+    pub(crate) fn place_of(&self, stream: &Arc<Stream>) -> Option<usize> {
+        let place = stream.place_in_round();
+        let staged = self.streams.get(place)?;
+        Arc::ptr_eq(&staged.stream, stream).then_some(place)
+    }
+
+    /// Gives a stream a place in the round, which it has not yet.
+    pub(crate) fn add_stream(&mut self, staged: StagedStream) -> usize {
+        let place = self.streams.len();
+        staged.stream.set_place_in_round(place);
+        self.streams.push(staged);
+        place
+    }
 }
 
-/// Writes a commit's line to the round's batch.
-pub(crate) fn add_commit(round: &mut Round, commit: Commit) {
+/// Writes a commit's line to the round's batch. Its stream has that `place` in the round.
+pub(crate) fn add_commit(round: &mut Round, place: usize, commit: Commit) {
     let batch = &mut round.batch;
-    let staged = find(&mut round.streams, &commit.stream).expect("the stream was staged");
+    let staged = &mut round.streams[place];
+    let kib = commit.kib();
     let at = StreamEnd {
         offset: staged.start.offset + staged.lines.len() as u64,
         ..staged.end
@@ -80,14 +89,15 @@ pub(crate) fn add_commit(round: &mut Round, commit: Commit) {
     round.answers.push(Answer {
         done: commit.done,
         position: staged.end.position,
+        kib,
         fence: None,
     });
 }
 
 /// Writes adopted lines to the round's batch, one commit for each run without a gap.
-pub(crate) fn add_adoption(round: &mut Round, adoption: Adoption) {
+pub(crate) fn add_adoption(round: &mut Round, place: usize, adoption: Adoption) {
     let batch = &mut round.batch;
-    let staged = find(&mut round.streams, &adoption.stream).expect("the stream was staged");
+    let staged = &mut round.streams[place];
     let mut lines = adoption.lines.iter().peekable();
     while let Some((offset, line)) = lines.next() {
         let mut run = vec![line.as_slice()];
@@ -114,6 +124,7 @@ pub(crate) fn add_adoption(round: &mut Round, adoption: Adoption) {
     round.answers.push(Answer {
         done: adoption.done,
         position: staged.end.position,
+        kib: 0,
         fence: None,
     });
 }

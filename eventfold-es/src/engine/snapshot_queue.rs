@@ -25,7 +25,7 @@ struct Waiting {
 #[derive(Debug)]
 struct Pending {
     stream: Arc<Stream>,
-    draft: Draft,
+    draft: Box<Draft>,
     end: StreamEnd,
 }
 
@@ -35,7 +35,7 @@ impl SnapshotQueue {
     }
 
     /// Takes a snapshot in, in place of an older one of the same stream. True if none was waiting.
-    pub(crate) fn push(&self, stream: Arc<Stream>, draft: Draft, end: StreamEnd) -> bool {
+    pub(crate) fn push(&self, stream: Arc<Stream>, draft: Box<Draft>, end: StreamEnd) -> bool {
         let mut waiting = self.waiting();
         if waiting.bytes + draft.state.len() > MOST_BYTES && !waiting.by_stream.is_empty() {
             tracing::debug!(stream = %stream.id(), "a snapshot is left out: too many are waiting");

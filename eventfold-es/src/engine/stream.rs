@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::adopted::Adopted;
@@ -28,6 +28,8 @@ pub(crate) struct Stream {
     durable_version: AtomicU64,
     durable_position: AtomicU64,
     tail: Mutex<Tail>,
+    /// Where the committer last put the stream among those of a round.
+    place_in_round: AtomicUsize,
     /// Held by the one activation that may decide commands on this stream.
     turn: Arc<tokio::sync::Mutex<()>>,
     registry: Weak<Streams>,
@@ -155,6 +157,14 @@ impl Stream {
         self.durable_version.store(end.version, Ordering::Release);
     }
 
+    pub(super) fn place_in_round(&self) -> usize {
+        self.place_in_round.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_place_in_round(&self, place: usize) {
+        self.place_in_round.store(place, Ordering::Relaxed);
+    }
+
     /// Waits until no other activation holds this stream.
     pub(crate) async fn take_turn(&self) -> tokio::sync::OwnedMutexGuard<()> {
         self.turn.clone().lock_owned().await
@@ -243,6 +253,7 @@ impl Streams {
             durable_version: AtomicU64::new(0),
             durable_position: AtomicU64::new(0),
             tail: Mutex::default(),
+            place_in_round: AtomicUsize::new(0),
             turn: Arc::default(),
             registry: Arc::downgrade(self),
         });

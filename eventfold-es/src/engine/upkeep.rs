@@ -134,7 +134,7 @@ impl Upkeep {
         !self.keeper.state.checkpointing.load(Ordering::Acquire)
     }
 
-    pub(crate) fn save_snapshot(&self, stream: Arc<Stream>, draft: Draft, end: StreamEnd) {
+    pub(crate) fn save_snapshot(&self, stream: Arc<Stream>, draft: Box<Draft>, end: StreamEnd) {
         self.keeper.save_snapshot(stream, draft, end);
     }
 
@@ -154,7 +154,7 @@ impl Upkeeper {
     }
 
     /// Writes a snapshot of a durable state, in good time.
-    pub(crate) fn save_snapshot(&self, stream: Arc<Stream>, draft: Draft, end: StreamEnd) {
+    pub(crate) fn save_snapshot(&self, stream: Arc<Stream>, draft: Box<Draft>, end: StreamEnd) {
         if self.state.snapshots.push(stream, draft, end) {
             self.submit(Job::Snapshots);
         }
