@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc;
 
 use tokio::sync::{Semaphore, TryAcquireError, oneshot, watch};
 
@@ -32,6 +32,7 @@ mod loader;
 pub(crate) mod lock;
 mod migrate;
 mod open;
+mod queue;
 mod redo;
 pub(crate) mod repair;
 mod round;
@@ -75,7 +76,7 @@ pub(crate) struct Engine {
     shared: Arc<Shared>,
     index: Arc<Index>,
     lagging: Arc<Lagging>,
-    requests: Sender<Request>,
+    requests: queue::Sender,
     room: Arc<Semaphore>,
     loader: Arc<Loader>,
     keeper: Upkeeper,
@@ -109,7 +110,7 @@ impl Engine {
 
         // The one thread that ends the others is there first.
         let (end, ended) = watch::channel(false);
-        let (start, started) = channel::<(Committer, DirLock)>();
+        let (start, started) = mpsc::channel::<(Committer, DirLock)>();
         std::thread::Builder::new()
             .name("eventfold-commit".to_owned())
             .spawn(move || {
@@ -124,7 +125,7 @@ impl Engine {
         let keeper = upkeep.keeper();
         let shared = Shared::new(opened.journal.end().position);
         let index = opened.journal.index();
-        let (requests, queue) = channel();
+        let (requests, queue) = queue::channel();
         let room = Arc::new(Semaphore::new(ROOM as usize));
         let lagging = Arc::new(Lagging::new(opened.refused));
         let committer = Committer::new(
@@ -205,19 +206,21 @@ impl Engine {
         &self.keeper
     }
 
-    /// Hands a commit over; waits while too much is under way already. The committer gives the room
-    /// back when the commit is answered.
-    pub(crate) async fn commit(&self, commit: Commit) {
-        let kib = commit.kib();
+    /// Hands a commit of these events over; waits while too much is under way already. The committer
+    /// gives the room back when the commit is answered.
+    pub(crate) async fn commit(&self, commit: Commit, events: EncodedEvents) {
+        let kib = commit.kib(events.size());
         let room = match self.room.try_acquire_many(kib) {
-            // It is closed only when the committer is, which refuses the commit.
+            // It is closed only with the committer, which then refuses the commit.
             Err(TryAcquireError::NoPermits) => self.room.acquire_many(kib).await.ok(),
             room => room.ok(),
         };
         if let Some(room) = room {
             room.forget();
         }
-        self.request(Request::Commit(commit));
+        if let Err(refused) = self.requests.commit(commit, events) {
+            (refused.done)(Err(CommitError::Closed));
+        }
     }
 
     /// Asks to be told when everything that was handed over for `stream` before is done.
@@ -230,18 +233,11 @@ impl Engine {
     }
 
     fn request(&self, request: Request) {
-        let refused = if self.is_closed() {
-            Some(request)
-        } else {
-            self.requests.send(request).err().map(|refused| refused.0)
-        };
-        if let Some(refused) = refused {
-            match refused {
-                Request::Commit(Commit { done, .. })
-                | Request::Adopt(Adoption { done, .. })
-                | Request::Fence { done, .. } => done(Err(CommitError::Closed)),
-                Request::Close => {}
+        match self.requests.send(request) {
+            Err(Request::Adopt(Adoption { done, .. }) | Request::Fence { done, .. }) => {
+                done(Err(CommitError::Closed));
             }
+            Ok(()) | Err(Request::Commit(..) | Request::Close) => {}
         }
     }
 

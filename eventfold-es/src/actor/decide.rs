@@ -145,11 +145,10 @@ impl<A: Aggregate> Actor<A> {
         let commit = Commit {
             stream: self.stream.clone(),
             epoch: head.epoch,
-            events: encoded,
             snapshot,
             done,
         };
-        self.engine.commit(commit).await;
+        self.engine.commit(commit, encoded).await;
     }
 
     /// The answer to a command that was executed before under the same key.

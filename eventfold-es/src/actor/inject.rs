@@ -20,13 +20,12 @@ impl<A: Aggregate> Actor<A> {
                 let commit = Commit {
                     stream: self.stream.clone(),
                     epoch: head.epoch,
-                    events: encoded,
                     snapshot: None,
                     done: Box::new(move |result| {
                         reply.send(result.map(|_| ()).map_err(|error| error.to_io()));
                     }),
                 };
-                self.engine.commit(commit).await;
+                self.engine.commit(commit, encoded).await;
             }
             // A duplicate is answered like the original, once that is durable.
             Ok(None) => self.when_durable(Box::new(move |result| {

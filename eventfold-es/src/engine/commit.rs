@@ -3,29 +3,28 @@
 use std::io;
 use std::sync::Arc;
 
-use super::line::EncodedEvents;
+use super::queue::Place;
 use super::snapshot::Draft;
 use super::stream::{Stream, StreamEnd};
 
 /// How many KiB of commits may wait for the committer.
 pub(crate) const ROOM: u32 = 64 * 1024;
 
-/// The events of one command, decided and encoded, to be made durable.
+/// The events of one command, decided and encoded, to be made durable; they go beside it.
 pub(crate) struct Commit {
     pub(crate) stream: Arc<Stream>,
     /// The activation that decided them.
     pub(crate) epoch: u64,
-    pub(crate) events: EncodedEvents,
     /// A snapshot of the state after these events, to be kept once they are durable.
     pub(crate) snapshot: Option<Box<Draft>>,
     pub(crate) done: Done,
 }
 
 impl Commit {
-    /// How many KiB it takes while it is under way.
-    pub(crate) fn kib(&self) -> u32 {
+    /// How many KiB it takes while it is under way; its events take so many bytes.
+    pub(super) fn kib(&self, events: usize) -> u32 {
         let snapshot = self.snapshot.as_ref().map_or(0, |draft| draft.state.len());
-        let kib = (self.events.size() + snapshot) / 1024 + 1;
+        let kib = (events + snapshot) / 1024 + 1;
         u32::try_from(kib).unwrap_or(ROOM).min(ROOM)
     }
 }
@@ -45,8 +44,8 @@ pub(crate) struct Adoption {
 }
 
 /// A request to the committer; it serves them in order.
-pub(crate) enum Request {
-    Commit(Commit),
+pub(super) enum Request {
+    Commit(Commit, Place),
     Adopt(Adoption),
     /// Asks to be told when all requests before this one are done.
     Fence {

@@ -5,11 +5,10 @@
 //! While it does so the next requests gather, so batches form by themselves. A lone commit never
 //! waits for [company](super::company).
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
@@ -22,7 +21,7 @@ use super::ends::StreamHash;
 use super::files::{Files, STREAMS_OF_A_BATCH, StreamFile};
 use super::journal::recover::note_doubt;
 use super::journal::{AppendError, Batch, Journal, Spare};
-use super::load::last_line_hash;
+use super::queue::Receiver;
 use super::round::{Answer, Round, StagedStream, add_adoption, add_commit, size_of};
 use super::shared::Shared;
 use super::stream::{Behind, Stream, StreamEnd, stream_error};
@@ -41,9 +40,7 @@ const SEGMENT_RETRY: Duration = Duration::from_secs(1);
 /// The state of the committer's thread.
 pub(crate) struct Committer {
     shared: Arc<Shared>,
-    requests: Receiver<Request>,
-    /// Requests that were taken and belong to a later round.
-    waiting: VecDeque<Request>,
+    requests: Receiver,
     company: Company,
     /// The room that commits under way take.
     room: Arc<Semaphore>,
@@ -67,7 +64,7 @@ pub(crate) struct Committer {
 impl Committer {
     pub(crate) fn new(
         shared: Arc<Shared>,
-        requests: Receiver<Request>,
+        requests: Receiver,
         room: Arc<Semaphore>,
         journal: Journal,
         upkeep: Upkeep,
@@ -86,7 +83,6 @@ impl Committer {
         Ok(Self {
             shared,
             requests,
-            waiting: VecDeque::new(),
             company: Company::default(),
             room,
             journal,
@@ -113,11 +109,7 @@ impl Committer {
     }
 
     fn serve(&mut self) {
-        loop {
-            let waiting = self.waiting.pop_front();
-            let Some(first) = waiting.or_else(|| self.requests.recv().ok()) else {
-                return;
-            };
+        while let Some(first) = self.requests.recv() {
             let mut round = self.start_round(&first);
             let mut next = Some(first);
             let mut open = true;
@@ -127,7 +119,7 @@ impl Committer {
                     break;
                 }
                 if !self.fits(&round, &request) {
-                    self.waiting.push_front(request);
+                    self.requests.put_back(request);
                     break;
                 }
                 self.admit(&mut round, request);
@@ -143,8 +135,7 @@ impl Committer {
     /// The next request that `round` should take, `None` if it should set out.
     fn next_for(&mut self, round: &Round) -> Option<Request> {
         loop {
-            let waiting = self.waiting.pop_front();
-            let next = waiting.or_else(|| self.requests.try_recv().ok());
+            let next = self.requests.try_recv();
             if next.is_some() || !self.company.is_worth_waiting_for(round.answers.len()) {
                 return next;
             }
@@ -214,15 +205,18 @@ impl Committer {
     /// Takes a request into the round, or answers it if it cannot be.
     fn admit(&mut self, round: &mut Round, request: Request) {
         match request {
-            Request::Commit(commit) => {
+            Request::Commit(commit, place) => {
                 let staged = self.may_commit(&commit).and_then(|()| {
                     self.stage(round, &commit.stream, None)
                         .map_err(CommitError::not_stored)
                 });
                 match staged {
-                    Ok(place) => add_commit(round, place, commit),
+                    Ok(staged) => {
+                        let events = self.requests.events(&place);
+                        add_commit(round, staged, commit, events);
+                    }
                     Err(error) => {
-                        self.room.add_permits(commit.kib() as usize);
+                        self.room.add_permits(commit.kib(place.size()) as usize);
                         refuse(commit, error);
                     }
                 }
@@ -348,8 +342,7 @@ impl Committer {
                 // First, so that whoever sees a stream's new version sees the head with it.
                 self.shared.set_head(batch.end.position);
                 for staged in streams {
-                    written += staged.lines.len();
-                    self.complete(staged);
+                    written += self.complete(staged, &batch);
                 }
                 self.since_checkpoint += batch.bytes.len() as u64;
             }
@@ -360,9 +353,8 @@ impl Committer {
             }
         }
         self.journal.reuse(batch);
-        self.take_waiting();
-        self.company
-            .expect(self.waiting.len() + answers.len(), sync);
+        let likely = self.requests.waiting() + answers.len();
+        self.company.expect(likely, sync);
         let mut room = 0;
         for answer in answers {
             let Answer {
@@ -385,15 +377,6 @@ impl Committer {
         }
     }
 
-    /// Takes what came while the round was under way.
-    fn take_waiting(&mut self) {
-        while self.waiting.len() < LARGEST_ROUND
-            && let Ok(request) = self.requests.try_recv()
-        {
-            self.waiting.push_back(request);
-        }
-    }
-
     fn append(&mut self, batch: &Batch) -> Result<(), CommitError> {
         self.journal.append(batch).map_err(|error| match error {
             AppendError::NotStored(error) => CommitError::not_stored(error),
@@ -405,8 +388,11 @@ impl Committer {
         })
     }
 
-    /// Lets everyone see what of a stream is durable now, and has its file brought to it.
-    fn complete(&mut self, staged: StagedStream) {
+    /// Lets everyone see what of a stream is durable now, and has its file brought to it. Returns how
+    /// many bytes that lacks.
+    fn complete(&mut self, staged: StagedStream, batch: &Batch) -> usize {
+        let lacking = staged.lines.iter().map(|line| line.len() + 1).sum();
+        let hash = staged.last_line_hash(batch);
         let StagedStream {
             stream,
             start,
@@ -417,19 +403,22 @@ impl Committer {
             snapshot,
         } = staged;
         if !lines.is_empty() {
-            end.offset = start.offset + lines.len() as u64;
-            end.hash = last_line_hash(&lines);
+            end.hash = hash;
             let mut tail = stream.tail();
-            if let Some(behind) = &mut tail.behind {
-                behind.lines.extend_from_slice(&lines);
-            } else {
-                tail.behind = Some(Behind {
-                    offset: start.offset,
-                    lines,
-                    failed: false,
-                    file,
-                });
-                drop(tail);
+            let is_new = tail.behind.is_none();
+            let behind = tail.behind.get_or_insert_with(|| Behind {
+                offset: start.offset,
+                lines: Vec::new(),
+                failed: false,
+                file,
+            });
+            behind.lines.reserve(lacking);
+            for line in lines {
+                behind.lines.extend_from_slice(&batch.bytes[line]);
+                behind.lines.push(b'\n');
+            }
+            drop(tail);
+            if is_new {
                 self.lagging.add(stream.clone());
             }
         }
@@ -451,6 +440,7 @@ impl Committer {
             end: 0,
         });
         dirty.end = end.offset;
+        lacking
     }
 
     /// Lets the upkeep thread move the redo point up to here, unless a stream's file is not.
@@ -476,7 +466,7 @@ impl Committer {
     fn close(mut self) {
         self.shared.refuse_new_requests();
         self.room.close();
-        self.refuse_waiting();
+        refuse_all(self.requests.close());
         if !self.stream_writer.finish(&self.files) || !self.unnoted.is_empty() {
             self.shared.leave_behind();
         }
@@ -488,19 +478,13 @@ impl Committer {
         });
         drop(self.files);
         self.upkeep.finish(last);
-        // Whoever asked at the last moment.
-        refuse_all(self.requests.try_iter());
-    }
-
-    fn refuse_waiting(&mut self) {
-        refuse_all(self.waiting.drain(..).chain(self.requests.try_iter()));
     }
 }
 
 fn refuse_all(requests: impl Iterator<Item = Request>) {
     for request in requests {
         match request {
-            Request::Commit(commit) => refuse(commit, CommitError::Closed),
+            Request::Commit(commit, _) => refuse(commit, CommitError::Closed),
             Request::Adopt(Adoption { done, .. }) => respond(done, Err(CommitError::Closed)),
             Request::Fence {
                 stream,

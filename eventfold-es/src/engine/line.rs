@@ -98,7 +98,7 @@ impl EncodedEvents {
     }
 
     pub(crate) fn count(&self) -> u64 {
-        (usize::from(!self.bytes.is_empty()) + self.later.len()) as u64
+        self.as_encoded().count()
     }
 
     /// Whether the last event is nested so deeply that no reader would take it.
@@ -113,11 +113,44 @@ impl EncodedEvents {
         self.bytes.len()
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        let ends = self.later.iter().copied();
-        let ends = ends.chain((!self.bytes.is_empty()).then_some(self.bytes.len()));
+    pub(crate) fn as_encoded(&self) -> Encoded<'_> {
+        Encoded::new(&self.bytes, &self.later)
+    }
+
+    /// What [`Encoded::new`] takes.
+    pub(crate) fn into_parts(self) -> (Vec<u8>, Vec<usize>) {
+        (self.bytes, self.later)
+    }
+}
+
+/// The encoded events of one commit, wherever they are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Encoded<'a> {
+    bytes: &'a [u8],
+    later: &'a [usize],
+}
+
+impl<'a> Encoded<'a> {
+    /// `later` says where in `bytes` the events after the first begin.
+    pub(crate) fn new(bytes: &'a [u8], later: &'a [usize]) -> Self {
+        Self { bytes, later }
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        (usize::from(!self.bytes.is_empty()) + self.later.len()) as u64
+    }
+
+    /// How many bytes the events take.
+    pub(crate) fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &'a [u8]> {
+        let (bytes, later) = (self.bytes, self.later);
+        let last = (!bytes.is_empty()).then_some(bytes.len());
+        let ends = later.iter().copied().chain(last);
         ends.scan(0, |start, end| {
-            Some(&self.bytes[std::mem::replace(start, end)..end])
+            Some(&bytes[std::mem::replace(start, end)..end])
         })
     }
 }
@@ -325,7 +358,12 @@ mod tests {
         };
         events.push("Deposited", br#"{"amount":5}"#, "e-1", 3, &common);
         let mut line = Vec::new();
-        seal(events.iter().next().unwrap(), 17, 42, &mut line);
+        seal(
+            events.as_encoded().iter().next().unwrap(),
+            17,
+            42,
+            &mut line,
+        );
         line
     }
 

@@ -1,13 +1,15 @@
 //! The requests that the committer serves together, and what they add to the journal and to each
 //! stream.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::commit::{Adoption, Commit, Done, Request};
 use super::files::StreamFile;
 use super::journal::Batch;
 use super::journal::commit_line::{write, write_adopted};
-use super::load::{last_line_hash, line_hash};
+use super::line::Encoded;
+use super::load::line_hash;
 use super::snapshot::Draft;
 use super::stream::{Stream, StreamEnd};
 
@@ -30,8 +32,8 @@ pub(crate) struct StagedStream {
     pub(crate) end: StreamEnd,
     /// The stream's file, if it is open.
     pub(crate) file: Option<Arc<StreamFile>>,
-    /// The lines to append to the file; empty if they are there already.
-    pub(crate) lines: Vec<u8>,
+    /// Where in the batch the lines are that the file lacks; none if it has them already.
+    pub(crate) lines: Vec<Range<usize>>,
     pub(crate) adopted: bool,
     /// A snapshot of the state at some version in this round, and that place.
     pub(crate) snapshot: Option<(Box<Draft>, StreamEnd)>,
@@ -46,6 +48,14 @@ pub(crate) struct Answer {
     pub(crate) kib: u32,
     /// For a fence: whose failure it must report.
     pub(crate) fence: Option<(Arc<Stream>, u64)>,
+}
+
+impl StagedStream {
+    /// `eventfold`'s hash of the last line that is added in `batch`.
+    pub(super) fn last_line_hash(&self, batch: &Batch) -> u64 {
+        let last = self.lines.last();
+        last.map_or(0, |line| line_hash(&batch.bytes[line.clone()]))
+    }
 }
 
 impl Round {
@@ -66,22 +76,20 @@ impl Round {
 }
 
 /// Writes a commit's line to the round's batch. Its stream has that `place` in the round.
-pub(crate) fn add_commit(round: &mut Round, place: usize, commit: Commit) {
+pub(super) fn add_commit(round: &mut Round, place: usize, commit: Commit, events: Encoded<'_>) {
     let batch = &mut round.batch;
     let staged = &mut round.streams[place];
-    let kib = commit.kib();
-    let at = StreamEnd {
-        offset: staged.start.offset + staged.lines.len() as u64,
-        ..staged.end
-    };
-    let place = commit.stream.place(&at);
-    write(batch, &place, &commit.events, &mut staged.lines);
-    staged.end.version += commit.events.count();
+    let kib = commit.kib(events.size());
+    let known = staged.lines.len();
+    let place = commit.stream.place(&staged.end);
+    write(batch, &place, events, &mut staged.lines);
+    let added = staged.lines[known..].iter().map(|line| line.len() + 1);
+    staged.end.offset += added.sum::<usize>() as u64;
+    staged.end.version += events.count();
     staged.end.position = batch.end.position;
     if let Some(draft) = commit.snapshot {
         let end = StreamEnd {
-            offset: staged.start.offset + staged.lines.len() as u64,
-            hash: last_line_hash(&staged.lines),
+            hash: staged.last_line_hash(batch),
             ..staged.end
         };
         staged.snapshot = Some((draft, end));
@@ -130,11 +138,10 @@ pub(crate) fn add_adoption(round: &mut Round, place: usize, adoption: Adoption) 
 }
 
 /// About how many bytes a request adds to the journal.
-pub(crate) fn size_of(request: &Request) -> usize {
+pub(super) fn size_of(request: &Request) -> usize {
     match request {
-        Request::Commit(commit) => {
-            let events = usize::try_from(commit.events.count()).unwrap_or(usize::MAX);
-            commit.events.size() + events * EVENT_OVERHEAD + overhead(&commit.stream)
+        Request::Commit(commit, events) => {
+            events.size() + events.count() * EVENT_OVERHEAD + overhead(&commit.stream)
         }
         Request::Adopt(adoption) => {
             let lines = adoption.lines.iter();

@@ -13,13 +13,14 @@
 
 use std::borrow::Cow;
 use std::io::{self, Write as _};
+use std::ops::Range;
 
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::Batch;
-use crate::engine::line::{self, EncodedEvents, Line, Rest, split_sum, write_number, write_sum};
+use crate::engine::line::{self, Encoded, Line, Rest, split_sum, write_number, write_sum};
 use crate::event::{Recorded, StoredEvent};
 
 /// The version of the journal's format, in the header of each segment.
@@ -36,12 +37,12 @@ pub(crate) struct Place<'a> {
     pub(crate) offset: u64,
 }
 
-/// Adds a commit to `batch` and its lines, each with a line end, to `lines`.
+/// Adds a commit to `batch`, and where its lines are in that to `lines`.
 pub(crate) fn write(
     batch: &mut Batch,
     place: &Place<'_>,
-    events: &EncodedEvents,
-    lines: &mut Vec<u8>,
+    events: Encoded<'_>,
+    lines: &mut Vec<Range<usize>>,
 ) {
     let mut position = batch.end.position;
     write_with(batch, place, false, |out| {
@@ -52,8 +53,7 @@ pub(crate) fn write(
             position += 1;
             let start = out.len();
             line::seal(event, position, place.seed, out);
-            lines.extend_from_slice(&out[start..]);
-            lines.push(b'\n');
+            lines.push(start..out.len());
         }
     });
     batch.end.position = position;
@@ -275,7 +275,7 @@ pub(crate) fn parse<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Result<T, String>
 mod tests {
     use super::*;
     use crate::engine::journal::End;
-    use crate::engine::line::Common;
+    use crate::engine::line::{Common, EncodedEvents};
 
     /// A commit of such payloads, as it is written.
     fn written(id: &str, payloads: &[&str]) -> Vec<u8> {
@@ -305,7 +305,7 @@ mod tests {
             version: 3,
             offset: 412,
         };
-        write(&mut batch, &place, &events, &mut Vec::new());
+        write(&mut batch, &place, events.as_encoded(), &mut Vec::new());
         batch.bytes.pop();
         batch.bytes
     }
