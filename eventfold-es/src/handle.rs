@@ -312,6 +312,10 @@ impl<A: Aggregate> AggregateHandle<A> {
             if self.store.is_closed() {
                 return Err(StateError::Closed);
             }
+            match self.slot.try_send(mail) {
+                Ok(()) => return Ok(()),
+                Err(returned) => mail = returned,
+            }
             // A runtime that has ended drops what it is given at once. It takes a few attempts to
             // tell that from an aggregate that happens to be passivating.
             let is_runtime_over = failed > 2;

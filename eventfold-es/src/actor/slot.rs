@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Actor, MAILBOX, Mail};
@@ -78,6 +79,16 @@ impl<A: Aggregate> Slot<A> {
 
     pub(crate) fn stream(&self) -> &Arc<Stream> {
         &self.stream
+    }
+
+    /// Puts `mail` into the mailbox, or gives it back: the aggregate is not live, or the mailbox full.
+    pub(crate) fn try_send(&self, mail: Box<Mail<A>>) -> Result<(), Box<Mail<A>>> {
+        match &*self.mailbox() {
+            Some(mailbox) => mailbox.try_send(mail).map_err(|refused| match refused {
+                TrySendError::Full(mail) | TrySendError::Closed(mail) => mail,
+            }),
+            None => Err(mail),
+        }
     }
 
     /// The mailbox of the aggregate, which is activated if it is not live: on the caller's runtime,
@@ -156,7 +167,7 @@ impl<A: Aggregate> Resident for Slot<A> {
             return true;
         };
         let asked = mailbox.try_send(Box::new(Mail::PassivateIfIdle));
-        let is_full = matches!(asked, Err(mpsc::error::TrySendError::Full(_)));
+        let is_full = matches!(asked, Err(TrySendError::Full(_)));
         if is_full {
             self.activity.touch();
         }

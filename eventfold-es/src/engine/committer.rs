@@ -109,7 +109,7 @@ impl Committer {
     }
 
     fn serve(&mut self) {
-        while let Some(first) = self.requests.recv() {
+        while let Some(first) = self.first() {
             let mut round = self.start_round(&first);
             let mut next = Some(first);
             let mut open = true;
@@ -132,14 +132,29 @@ impl Committer {
         }
     }
 
+    /// The first request of a round, `None` if there will be no more.
+    fn first(&mut self) -> Option<Request> {
+        let until = self.company.until_first();
+        self.recv_until(until).or_else(|| self.requests.recv())
+    }
+
     /// The next request that `round` should take, `None` if it should set out.
     fn next_for(&mut self, round: &Round) -> Option<Request> {
+        self.requests.try_recv().or_else(|| {
+            let until = self.company.until_next(round.answers.len())?;
+            self.recv_until(until)
+        })
+    }
+
+    /// The next request if it comes until then.
+    fn recv_until(&mut self, until: Instant) -> Option<Request> {
         loop {
             let next = self.requests.try_recv();
-            if next.is_some() || !self.company.is_worth_waiting_for(round.answers.len()) {
+            if next.is_some() || Instant::now() >= until {
+                self.company.learn(next.is_some());
                 return next;
             }
-            // Not a sleep: a sender that had to wake this thread would take longer than it waits.
+            // Not a sleep: waking up takes about as long as this waits at most.
             std::thread::yield_now();
         }
     }
@@ -348,7 +363,7 @@ impl Committer {
             }
             Err(error) => {
                 for staged in streams {
-                    staged.stream.tail().failure = Some(error.clone());
+                    staged.stream.fail_present_epoch(error);
                 }
             }
         }
@@ -402,26 +417,6 @@ impl Committer {
             adopted,
             snapshot,
         } = staged;
-        if !lines.is_empty() {
-            end.hash = hash;
-            let mut tail = stream.tail();
-            let is_new = tail.behind.is_none();
-            let behind = tail.behind.get_or_insert_with(|| Behind {
-                offset: start.offset,
-                lines: Vec::new(),
-                failed: false,
-                file,
-            });
-            behind.lines.reserve(lacking);
-            for line in lines {
-                behind.lines.extend_from_slice(&batch.bytes[line]);
-                behind.lines.push(b'\n');
-            }
-            drop(tail);
-            if is_new {
-                self.lagging.add(stream.clone());
-            }
-        }
         if adopted
             && let Err(error) = Adopted::record(stream.dir(), end.offset, end.version, end.position)
         {
@@ -429,7 +424,29 @@ impl Committer {
             stream.tail().unnoted = Some(Adopted::unverified(&end));
             self.unnoted.push(stream.clone());
         }
-        stream.tail().end = end;
+        if !lines.is_empty() {
+            end.hash = hash;
+        }
+        let mut tail = stream.tail();
+        tail.end = end;
+        let lags_already = tail.behind.is_some();
+        if !lines.is_empty() {
+            let behind = tail.behind.get_or_insert_with(|| Behind {
+                offset: start.offset,
+                lines: Vec::new(),
+                failed: false,
+                file,
+            });
+            behind.lines.reserve(lacking);
+            for line in &lines {
+                behind.lines.extend_from_slice(&batch.bytes[line.clone()]);
+                behind.lines.push(b'\n');
+            }
+        }
+        drop(tail);
+        if !lines.is_empty() && !lags_already {
+            self.lagging.add(stream.clone());
+        }
         stream.set_durable(&end);
         if let Some((draft, end)) = snapshot {
             self.upkeep.save_snapshot(stream.clone(), draft, end);

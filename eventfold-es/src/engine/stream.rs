@@ -28,6 +28,8 @@ pub(crate) struct Stream {
     durable_version: AtomicU64,
     durable_position: AtomicU64,
     tail: Mutex<Tail>,
+    /// The epoch if it has not failed, 0 otherwise: what is asked for each command.
+    sound_epoch: AtomicU64,
     /// Where the committer last put the stream among those of a round.
     place_in_round: AtomicUsize,
     /// Held by the one activation that may decide commands on this stream.
@@ -178,6 +180,7 @@ impl Stream {
         tail.failure = None;
         tail.end = end;
         self.set_durable(&end);
+        self.sound_epoch.store(tail.epoch, Ordering::Release);
         tail.epoch
     }
 
@@ -185,12 +188,25 @@ impl Stream {
     pub(crate) fn fail_epoch(&self, epoch: u64, error: &CommitError) {
         let mut tail = self.tail();
         if tail.epoch == epoch && tail.failure.is_none() {
-            tail.failure = Some(error.clone());
+            self.fail(&mut tail, error);
         }
+    }
+
+    /// Notes that the present epoch failed.
+    pub(super) fn fail_present_epoch(&self, error: &CommitError) {
+        self.fail(&mut self.tail(), error);
+    }
+
+    fn fail(&self, tail: &mut Tail, error: &CommitError) {
+        tail.failure = Some(error.clone());
+        self.sound_epoch.store(0, Ordering::Release);
     }
 
     /// Whether the epoch failed, so that the aggregate must return to its durable state.
     pub(crate) fn failure(&self, epoch: u64) -> Option<CommitError> {
+        if self.sound_epoch.load(Ordering::Acquire) == epoch {
+            return None;
+        }
         let tail = self.tail();
         if tail.epoch == epoch {
             tail.failure.clone()
@@ -253,6 +269,7 @@ impl Streams {
             durable_version: AtomicU64::new(0),
             durable_position: AtomicU64::new(0),
             tail: Mutex::default(),
+            sound_epoch: AtomicU64::new(0),
             place_in_round: AtomicUsize::new(0),
             turn: Arc::default(),
             registry: Arc::downgrade(self),
