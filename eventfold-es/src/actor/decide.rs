@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
+use std::sync::LazyLock;
 
 use memchr::memmem;
 use uuid::Uuid;
@@ -19,7 +20,7 @@ use crate::handle::Committed;
 use crate::stream::{Position, Version};
 
 /// What stands in JSON for nothing, and for a float that is not finite.
-const NULL: &[u8] = b"null";
+static NULL: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new("null"));
 
 type Outcome<A> = Reply<Committed<A>, ExecuteError<<A as Aggregate>::Error>>;
 
@@ -219,7 +220,7 @@ fn encode<A: Aggregate>(
         data.clear();
         let name = A::encode_event(event, &mut data)?;
         let event_version = A::event_version(event);
-        if data.len() > NULL.len() && memmem::find(&data, NULL).is_some() {
+        if data != b"null" && NULL.find(&data).is_some() {
             check_readable::<A>(&name, &data, event_version)?;
         }
         if common_to != Some(event_version) {
