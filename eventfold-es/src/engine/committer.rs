@@ -135,7 +135,8 @@ impl Committer {
     /// The first request of a round, `None` if there will be no more.
     fn first(&mut self) -> Option<Request> {
         let until = self.company.until_first();
-        self.recv_until(until).or_else(|| self.requests.recv())
+        let soon = until.and_then(|until| self.recv_until(until));
+        soon.or_else(|| self.requests.recv())
     }
 
     /// The next request that `round` should take, `None` if it should set out.

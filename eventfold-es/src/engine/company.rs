@@ -31,9 +31,13 @@ impl Company {
         self.until = None;
     }
 
-    /// How long to wait for the first request before going to sleep, from which it takes long to
-    /// wake up.
-    pub(super) fn until_first(&self) -> Instant {
+    /// Until when to look out for the first request before going to sleep, from which it takes long
+    /// to wake up; `None` for a lone one, which has both processors to itself.
+    pub(super) fn until_first(&self) -> Option<Instant> {
+        (self.expected > 1).then(|| self.until())
+    }
+
+    fn until(&self) -> Instant {
         Instant::now() + self.sync / (2 << self.disappointments)
     }
 
@@ -42,7 +46,7 @@ impl Company {
         if present >= self.expected {
             return None;
         }
-        let until = self.until.unwrap_or_else(|| self.until_first());
+        let until = self.until.unwrap_or_else(|| self.until());
         self.until = Some(until);
         Some(until)
     }
