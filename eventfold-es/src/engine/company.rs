@@ -60,3 +60,44 @@ impl Company {
         };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SYNC: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn a_lone_request_is_not_kept_waiting_and_others_wait_for_those_they_came_with() {
+        let mut company = Company::default();
+        assert_eq!(company.until_next(1), None);
+        company.expect(1, SYNC);
+        assert_eq!((company.until_first(), company.until_next(1)), (None, None));
+        company.expect(3, SYNC);
+        assert!(company.until_first().is_some() && company.until_next(2).is_some());
+        assert_eq!(company.until_next(3), None);
+    }
+
+    #[test]
+    fn a_round_waits_for_half_a_sync_in_all() {
+        let mut company = Company::default();
+        company.expect(3, SYNC);
+        let until = company.until_next(1).unwrap();
+        assert!(until <= Instant::now() + SYNC / 2);
+        assert_eq!(company.until_next(2), Some(until));
+    }
+
+    #[test]
+    fn the_wait_gets_shorter_while_nobody_comes() {
+        let mut company = Company::default();
+        for _ in 0..50 {
+            company.expect(3, SYNC);
+            company.learn(false);
+        }
+        company.expect(3, SYNC);
+        assert!(company.until_next(1).unwrap() <= Instant::now() + SYNC / 2048);
+        company.learn(true);
+        company.expect(3, SYNC);
+        assert!(company.until_next(1).unwrap() > Instant::now() + SYNC / 4);
+    }
+}

@@ -121,7 +121,7 @@ pub(crate) fn new_event(data: &[u8]) {
         return;
     }
     let mut sealed = Vec::new();
-    let event = events.iter().next().expect("it was added");
+    let event = events.as_encoded().iter().next().expect("it was added");
     line::seal(event, 17, SEED, &mut sealed);
     let read = line::read(&sealed, SEED).expect("it was written so");
     assert_eq!(read.data.get(), data.get());

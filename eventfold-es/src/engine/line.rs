@@ -136,16 +136,16 @@ impl<'a> Encoded<'a> {
         Self { bytes, later }
     }
 
-    pub(crate) fn count(&self) -> u64 {
+    pub(crate) fn count(self) -> u64 {
         (usize::from(!self.bytes.is_empty()) + self.later.len()) as u64
     }
 
     /// How many bytes the events take.
-    pub(crate) fn size(&self) -> usize {
+    pub(crate) fn size(self) -> usize {
         self.bytes.len()
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &'a [u8]> {
+    pub(crate) fn iter(self) -> impl Iterator<Item = &'a [u8]> {
         let (bytes, later) = (self.bytes, self.later);
         let last = (!bytes.is_empty()).then_some(bytes.len());
         let ends = later.iter().copied().chain(last);

@@ -196,3 +196,75 @@ impl std::fmt::Debug for Buffer {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::ends::Ends;
+    use crate::engine::line::Common;
+    use crate::engine::stream::Streams;
+    use crate::layout::StreamLayout;
+    use crate::stream::StreamId;
+
+    fn commit(events: &[&str]) -> (Commit, EncodedEvents) {
+        let layout = StreamLayout::new(std::path::Path::new("."));
+        let streams = Streams::new(layout, Ends::unknown());
+        let mut encoded = EncodedEvents::default();
+        for event in events {
+            encoded.push(event, b"null", "e-1", 1, &Common::default());
+        }
+        let commit = Commit {
+            stream: streams.get(&StreamId::new("a", "b").unwrap()),
+            epoch: 1,
+            snapshot: None,
+            done: Box::new(|_| {}),
+        };
+        (commit, encoded)
+    }
+
+    #[test]
+    fn each_commit_comes_with_its_own_events_in_order_across_swaps() {
+        let (sender, mut receiver) = channel();
+        let all: [&[&str]; 5] = [&["A"], &["B", "C"], &["D"], &["E", "F", "G"], &["H"]];
+        let mut received = Vec::new();
+        for (i, events) in all.into_iter().enumerate() {
+            let (commit, encoded) = commit(events);
+            let sent = encoded.as_encoded().iter().map(<[u8]>::to_vec);
+            let sent: Vec<_> = sent.collect();
+            assert!(sender.commit(commit, encoded).is_ok());
+            received.push(sent);
+            if i % 2 == 1 {
+                // Both are taken at once, and the first is put back once.
+                let first = receiver.recv().unwrap();
+                receiver.put_back(first);
+                for sent in received.drain(..) {
+                    let Some(Request::Commit(_, place)) = receiver.try_recv() else {
+                        panic!("a commit is waiting");
+                    };
+                    let events = receiver.events(&place);
+                    assert_eq!(events.count(), sent.len() as u64);
+                    assert!(events.iter().eq(sent.iter().map(Vec::as_slice)));
+                }
+                assert!(receiver.try_recv().is_none());
+            }
+        }
+        assert_eq!(receiver.waiting(), 1);
+    }
+
+    #[test]
+    fn what_is_sent_to_nobody_is_given_back_and_no_sender_is_the_end() {
+        let (sender, mut receiver) = channel();
+        let (first, events) = commit(&["A"]);
+        assert!(sender.commit(first, events).is_ok());
+        assert_eq!(receiver.close().count(), 1);
+        let (second, events) = commit(&["B"]);
+        assert!(sender.commit(second, events).is_err());
+        assert!(sender.send(Request::Close).is_err());
+
+        let (sender, mut receiver) = channel();
+        assert!(sender.send(Request::Close).is_ok());
+        drop(sender);
+        assert!(receiver.recv().is_some());
+        assert!(receiver.recv().is_none());
+    }
+}
