@@ -226,18 +226,18 @@ mod tests {
     fn each_commit_comes_with_its_own_events_in_order_across_swaps() {
         let (sender, mut receiver) = channel();
         let all: [&[&str]; 5] = [&["A"], &["B", "C"], &["D"], &["E", "F", "G"], &["H"]];
-        let mut received = Vec::new();
+        let mut expected = Vec::new();
         for (i, events) in all.into_iter().enumerate() {
             let (commit, encoded) = commit(events);
             let sent = encoded.as_encoded().iter().map(<[u8]>::to_vec);
             let sent: Vec<_> = sent.collect();
             assert!(sender.commit(commit, encoded).is_ok());
-            received.push(sent);
+            expected.push(sent);
             if i % 2 == 1 {
                 // Both are taken at once, and the first is put back once.
                 let first = receiver.recv().unwrap();
                 receiver.put_back(first);
-                for sent in received.drain(..) {
+                for sent in expected.drain(..) {
                     let Some(Request::Commit(_, place)) = receiver.try_recv() else {
                         panic!("a commit is waiting");
                     };
