@@ -247,6 +247,7 @@ impl Committer {
                 done,
             } => round.answers.push(Answer {
                 done,
+                place: None,
                 position: 0,
                 kib: 0,
                 fence: Some((stream, epoch)),
@@ -352,33 +353,36 @@ impl Committer {
             self.append(&batch)
         };
         let sync = started.elapsed();
-        let mut written = 0;
+        let likely = self.requests.waiting() + answers.len();
+        self.company.expect(likely, sync);
         match &outcome {
             Ok(()) => {
                 // First, so that whoever sees a stream's new version sees the head with it.
                 self.shared.set_head(batch.end.position);
-                for staged in streams {
-                    written += self.complete(staged, &batch);
-                }
                 self.since_checkpoint += batch.bytes.len() as u64;
             }
             Err(error) => {
-                for staged in streams {
+                for staged in &streams {
                     staged.stream.fail_present_epoch(error);
                 }
             }
         }
-        self.journal.reuse(batch);
-        let likely = self.requests.waiting() + answers.len();
-        self.company.expect(likely, sync);
-        let mut room = 0;
+        let mut streams: Vec<_> = streams.into_iter().map(Some).collect();
+        let (mut written, mut room) = (0, 0);
         for answer in answers {
             let Answer {
                 done,
+                place,
                 position,
                 kib,
                 fence,
             } = answer;
+            // Only this one, so that the first need not wait for what is done for the last.
+            if outcome.is_ok()
+                && let Some(staged) = place.and_then(|place| streams[place].take())
+            {
+                written += self.complete(staged, &batch);
+            }
             room += kib as usize;
             let result = match fence {
                 None => outcome.clone().map(|()| position),
@@ -386,6 +390,7 @@ impl Committer {
             };
             respond(done, result);
         }
+        self.journal.reuse(batch);
         self.room.add_permits(room);
         self.lagging.release(written);
         if self.since_checkpoint >= CHECKPOINT_EVERY {

@@ -42,6 +42,8 @@ pub(crate) struct StagedStream {
 /// Who waits for the round.
 pub(crate) struct Answer {
     pub(crate) done: Done,
+    /// The place in the round of the stream that it is about, if that gets anything new.
+    pub(crate) place: Option<usize>,
     /// The position of the last event that is answered for.
     pub(crate) position: u64,
     /// The room to give back.
@@ -81,8 +83,8 @@ pub(super) fn add_commit(round: &mut Round, place: usize, commit: Commit, events
     let staged = &mut round.streams[place];
     let kib = commit.kib(events.size());
     let known = staged.lines.len();
-    let place = commit.stream.place(&staged.end);
-    write(batch, &place, events, &mut staged.lines);
+    let at = commit.stream.place(&staged.end);
+    write(batch, &at, events, &mut staged.lines);
     let added = staged.lines[known..].iter().map(|line| line.len() + 1);
     staged.end.offset += added.sum::<usize>() as u64;
     staged.end.version += events.count();
@@ -96,6 +98,7 @@ pub(super) fn add_commit(round: &mut Round, place: usize, commit: Commit, events
     }
     round.answers.push(Answer {
         done: commit.done,
+        place: Some(place),
         position: staged.end.position,
         kib,
         fence: None,
@@ -131,6 +134,7 @@ pub(crate) fn add_adoption(round: &mut Round, place: usize, adoption: Adoption) 
     staged.adopted = !adoption.lines.is_empty();
     round.answers.push(Answer {
         done: adoption.done,
+        place: Some(place),
         position: staged.end.position,
         kib: 0,
         fence: None,
