@@ -39,6 +39,18 @@ pub(crate) struct Found {
     pub(crate) file_length: u64,
 }
 
+impl Found {
+    /// Hashes the last line, unless it is empty and the one before it is hashed.
+    fn set_hash(&mut self, last: &[u8]) {
+        if !last.is_empty() {
+            self.end.hash = line_hash(last);
+            if self.foreign.is_empty() {
+                self.before_foreign.hash = self.end.hash;
+            }
+        }
+    }
+}
+
 /// The hash of the last of `lines`, each of which has its line end.
 pub(crate) fn last_line_hash(lines: &[u8]) -> u64 {
     let line = lines.strip_suffix(b"\n").unwrap_or(lines);
@@ -179,27 +191,24 @@ fn read_lines(
         adopted,
         prefix: (found.end.offset == 0 && adopted.is_some()).then(Xxh3Default::new),
         found,
-        last: Vec::new(),
     };
     let mut buffer = Vec::new();
     loop {
-        // Where it is, unless it does not end there.
+        // Where they are, unless a line does not end there.
         let read = reader.fill_buf().map_err(failed)?;
-        let (length, flow) = if let Some(end) = memchr(b'\n', read) {
-            (end + 1, lines.take(&read[..=end], each)?)
+        let (used, flow) = if memchr(b'\n', read).is_some() {
+            lines.take_all(read, each)?
         } else {
             buffer.clear();
             reader.read_until(b'\n', &mut buffer).map_err(failed)?;
             if buffer.last() != Some(&b'\n') {
                 lines.check_unfinished(&buffer)?;
-                lines.hash_last();
                 return Ok(ControlFlow::Continue(()));
             }
-            (0, lines.take(&buffer, each)?)
+            (0, lines.take_all(&buffer, each)?.1)
         };
-        reader.consume(length);
+        reader.consume(used);
         if flow.is_break() {
-            lines.hash_last();
             return Ok(flow);
         }
     }
@@ -213,21 +222,44 @@ struct Lines<'a> {
     /// The hash of the file so far, as long as it is to be compared.
     prefix: Option<Xxh3Default>,
     found: &'a mut Found,
-    /// The last line, as long as it is not hashed: of most lines nobody needs the hash.
-    last: Vec<u8>,
 }
 
 impl Lines<'_> {
-    /// Checks the next line, which has its line end, and hands its event on.
-    fn take(
+    /// Takes the lines of `bytes` that have their line end, until `each` has enough. Returns how many
+    /// bytes that were.
+    fn take_all(
         &mut self,
         bytes: &[u8],
         each: &mut impl FnMut(Loaded<'_>) -> io::Result<ControlFlow<()>>,
+    ) -> io::Result<(usize, ControlFlow<()>)> {
+        let mut used = 0;
+        let mut last: &[u8] = &[];
+        let mut flow = ControlFlow::Continue(());
+        while flow.is_continue()
+            && let Some(length) = memchr(b'\n', &bytes[used..])
+        {
+            let line = &bytes[used..used + length];
+            used += length + 1;
+            flow = self.take(line, last, each)?;
+            if length > 0 {
+                last = line;
+            }
+        }
+        // Of the others nobody needs it.
+        self.found.set_hash(last);
+        Ok((used, flow))
+    }
+
+    /// Checks the next line and hands its event on. `last` is the one before, unless that is hashed.
+    fn take(
+        &mut self,
+        line: &[u8],
+        last: &[u8],
+        each: &mut impl FnMut(Loaded<'_>) -> io::Result<ControlFlow<()>>,
     ) -> io::Result<ControlFlow<()>> {
-        let line = &bytes[..bytes.len() - 1];
         let offset = self.found.end.offset;
-        let next = offset + bytes.len() as u64;
-        self.check_prefix(bytes, next)?;
+        let next = offset + line.len() as u64 + 1;
+        self.check_prefix(line, next)?;
         if line.is_empty() {
             self.found.end.offset = next;
             return Ok(ControlFlow::Continue(()));
@@ -262,7 +294,7 @@ impl Lines<'_> {
         })?;
         if position.is_none() {
             // The end before it is kept.
-            self.hash_last();
+            self.found.set_hash(last);
         }
         let found = &mut *self.found;
         found.end = StreamEnd {
@@ -271,8 +303,6 @@ impl Lines<'_> {
             hash: 0,
             position: position.unwrap_or(found.end.position),
         };
-        self.last.clear();
-        self.last.extend_from_slice(line);
         if position.is_some() {
             // What precedes a line of ours is in the journal, whoever wrote it.
             found.foreign.clear();
@@ -283,24 +313,13 @@ impl Lines<'_> {
         Ok(flow)
     }
 
-    /// Brings the hash of the last line up to date.
-    fn hash_last(&mut self) {
-        if !self.last.is_empty() {
-            let found = &mut *self.found;
-            found.end.hash = line_hash(&self.last);
-            if found.foreign.is_empty() {
-                found.before_foreign.hash = found.end.hash;
-            }
-            self.last.clear();
-        }
-    }
-
-    /// Compares the file up to `next`, where `bytes` ends, with what was adopted.
-    fn check_prefix(&mut self, bytes: &[u8], next: u64) -> io::Result<()> {
+    /// Compares the file up to `next`, where `line` ends, with what was adopted.
+    fn check_prefix(&mut self, line: &[u8], next: u64) -> io::Result<()> {
         if let (Some(hasher), Some(adopted)) = (&mut self.prefix, &self.adopted)
             && next <= adopted.end
         {
-            hasher.update(bytes);
+            hasher.update(line);
+            hasher.update(b"\n");
             if next == adopted.end && adopted.hash.is_some_and(|hash| hash != hasher.digest()) {
                 let cause = "the checksum of the file up to here does not match";
                 return Err(disk::damaged(self.path, next, &cause));

@@ -113,12 +113,6 @@ fn finish(out: &mut Vec<u8>, start: usize, chain: u64) -> u64 {
     sum
 }
 
-/// The checksum of `line`, a line of the journal without its end, if it follows on `chain`.
-pub(crate) fn verify(line: &[u8], chain: u64) -> Option<u64> {
-    let (body, sum) = split_sum(line)?;
-    (xxh3_64_with_seed(body, chain) == sum).then_some(sum)
-}
-
 /// The checksum that `line` states, verified or not.
 pub(crate) fn stated_sum(line: &[u8]) -> Option<u64> {
     split_sum(line).map(|(_, sum)| sum)
@@ -145,7 +139,7 @@ pub(crate) struct CommitLine<'a> {
 /// An event of a commit.
 #[derive(Debug)]
 pub(crate) struct JournaledEvent<'a> {
-    json: &'a [u8],
+    json: &'a str,
     /// What it says, if the commit was read in our own form.
     line: Option<Line<'a>>,
 }
@@ -153,7 +147,7 @@ pub(crate) struct JournaledEvent<'a> {
 impl<'a> JournaledEvent<'a> {
     /// The event as its stream's file holds it.
     pub(crate) fn get(&self) -> &'a str {
-        std::str::from_utf8(self.json).expect("its parts were read as text")
+        self.json
     }
 }
 
@@ -161,7 +155,7 @@ impl<'a, 'de: 'a> Deserialize<'de> for JournaledEvent<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let json = <&'a RawValue>::deserialize(deserializer)?;
         Ok(Self {
-            json: json.get().as_bytes(),
+            json: json.get(),
             line: None,
         })
     }
@@ -171,11 +165,12 @@ impl<'a> CommitLine<'a> {
     /// Reads a line that is known to be valid, fast if it is in exactly the form in which [`write`]
     /// writes it.
     pub(crate) fn read(line: &'a [u8]) -> Result<Self, String> {
-        Self::read_own(line).map_or_else(|| parse(line), Ok)
+        let text = std::str::from_utf8(line).map_err(|e| e.to_string())?;
+        Self::read_own(text).map_or_else(|| parse(line), Ok)
     }
 
-    fn read_own(line: &'a [u8]) -> Option<Self> {
-        let mut rest = Rest(line);
+    fn read_own(line: &'a str) -> Option<Self> {
+        let mut rest = Rest::new(line);
         rest.pass(b"{\"pos\":")?;
         let position = rest.number()?;
         rest.pass(b",\"durable\":")?;
@@ -191,10 +186,10 @@ impl<'a> CommitLine<'a> {
         rest.pass(b",\"events\":[")?;
         let mut events = Vec::new();
         loop {
-            let start = rest.0;
+            let start = rest.at();
             let line = Some(rest.event()?);
             rest.sum()?;
-            let json = &start[..start.len() - rest.0.len()];
+            let json = rest.since(start)?;
             events.push(JournaledEvent { json, line });
             if rest.pass(b",").is_none() {
                 break;
@@ -202,7 +197,7 @@ impl<'a> CommitLine<'a> {
         }
         rest.pass(b"]")?;
         rest.sum()?;
-        rest.0.is_empty().then_some(Self {
+        rest.is_empty().then_some(Self {
             position,
             durable,
             aggregate_type,
@@ -310,11 +305,15 @@ mod tests {
         batch.bytes
     }
 
+    fn read_own(line: &[u8]) -> Option<CommitLine<'_>> {
+        CommitLine::read_own(std::str::from_utf8(line).expect("it is text"))
+    }
+
     #[test]
     fn a_commit_in_our_own_form_is_read_as_any_reader_of_json_reads_it() {
         let tricky = r#"[{"sum":"0123456789abcdef"},{"type":"A","sum":"0123456789abcdef"}]"#;
         let line = written("alice", &[r#"{"amount":5}"#, "null", tricky]);
-        let own = CommitLine::read_own(&line).expect("it is in our form");
+        let own = read_own(&line).expect("it is in our form");
         let json: CommitLine<'_> = parse(&line).expect("it is JSON");
         assert_eq!((own.position, own.durable), (json.position, json.durable));
         assert_eq!(own.aggregate_type, json.aggregate_type);
@@ -332,7 +331,7 @@ mod tests {
     #[test]
     fn what_is_not_quite_in_our_form_is_left_to_the_reader_of_json() {
         let escaped = written("al\"ice", &["null"]);
-        assert!(CommitLine::read_own(&escaped).is_none());
+        assert!(read_own(&escaped).is_none());
         assert_eq!(
             CommitLine::read(&escaped).expect("it is JSON").id,
             "al\"ice"
@@ -346,10 +345,7 @@ mod tests {
         ] {
             let changed = line.replace(ours, other);
             assert_ne!(changed, line, "{ours}");
-            assert!(
-                CommitLine::read_own(changed.as_bytes()).is_none(),
-                "{changed}"
-            );
+            assert!(read_own(changed.as_bytes()).is_none(), "{changed}");
             assert!(CommitLine::read(changed.as_bytes()).is_ok(), "{changed}");
         }
     }

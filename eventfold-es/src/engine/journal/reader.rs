@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use memchr::memchr;
 
-use super::commit_line::{CommitLine, verify};
+use super::commit_line::CommitLine;
 use super::{End, Index};
 use crate::engine::disk;
+use crate::engine::line::verified;
 
 /// How much is read from the file at first; each further read takes twice as much.
 const FIRST_CHUNK: u64 = 16 * 1024;
@@ -202,7 +203,7 @@ impl Open {
         let length = memchr(b'\n', rest).unwrap_or(rest.len());
         let line = (self.used, self.used + length);
         let cause = "the checksum does not match";
-        self.end.chain = verify(&self.buffer[line.0..line.1], self.end.chain)
+        self.end.chain = verified(&self.buffer[line.0..line.1], self.end.chain)
             .ok_or_else(|| disk::damaged(&self.path, self.end.offset, &cause))?;
         self.end.offset += length as u64 + 1;
         self.used += length + 1;

@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 
 use memchr::memchr_iter;
 
-use super::commit_line::{CommitLine, Header, parse, stated_sum, verify};
+use super::commit_line::{CommitLine, Header, parse, stated_sum};
 use super::{End, list_segments, segment_path};
 use crate::engine::disk::{self, File, Open};
+use crate::engine::line::verified;
 
 /// What a journal holds behind its last valid line.
 #[derive(Debug)]
@@ -122,7 +123,7 @@ pub(super) fn scan_segment(
         return Err(disk::damaged(path, end.offset, &"the file is shorter"));
     }
     for line in whole_lines(&bytes[start..]) {
-        let Some(sum) = verify(line, end.chain) else {
+        let Some(sum) = verified(line, end.chain) else {
             break;
         };
         let damaged = |cause: &dyn std::fmt::Display| disk::damaged(path, end.offset, cause);
@@ -197,7 +198,7 @@ pub(super) fn examine_tail(bytes: &[u8], end: End) -> (u64, u64) {
     let mut stated = None;
     for line in whole_lines(&tail[..used]) {
         if let Some(chain) = stated
-            && verify(line, chain).is_some()
+            && verified(line, chain).is_some()
             && let Ok(commit) = parse::<CommitLine<'_>>(line)
         {
             proven = proven.max(commit.durable);
