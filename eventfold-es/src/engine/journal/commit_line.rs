@@ -13,6 +13,7 @@
 
 use std::borrow::Cow;
 use std::io::{self, Write as _};
+use std::ops::Deref;
 
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -133,7 +134,31 @@ pub(crate) struct CommitLine<'a> {
     #[serde(default)]
     pub(crate) adopted: bool,
     #[serde(borrow)]
-    pub(crate) events: Vec<JournaledEvent<'a>>,
+    pub(crate) events: Events<'a>,
+}
+
+/// The events of a commit. One, which is usual, takes no allocation.
+#[derive(Debug)]
+pub(crate) enum Events<'a> {
+    One(JournaledEvent<'a>),
+    Many(Vec<JournaledEvent<'a>>),
+}
+
+impl<'a> Deref for Events<'a> {
+    type Target = [JournaledEvent<'a>];
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Self::One(event) => std::slice::from_ref(event),
+            Self::Many(events) => events,
+        }
+    }
+}
+
+impl<'a, 'de: 'a> Deserialize<'de> for Events<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Vec::deserialize(deserializer).map(Self::Many)
+    }
 }
 
 /// An event of a commit.
@@ -145,6 +170,14 @@ pub(crate) struct JournaledEvent<'a> {
 }
 
 impl<'a> JournaledEvent<'a> {
+    fn read_own(rest: &mut Rest<'a>) -> Option<Self> {
+        let start = rest.at();
+        let line = Some(rest.event()?);
+        rest.sum()?;
+        let json = rest.since(start)?;
+        Some(Self { json, line })
+    }
+
     /// The event as its stream's file holds it.
     pub(crate) fn get(&self) -> &'a str {
         self.json
@@ -184,17 +217,16 @@ impl<'a> CommitLine<'a> {
         rest.pass(b",\"offset\":")?;
         let offset = rest.number()?;
         rest.pass(b",\"events\":[")?;
-        let mut events = Vec::new();
-        loop {
-            let start = rest.at();
-            let line = Some(rest.event()?);
-            rest.sum()?;
-            let json = rest.since(start)?;
-            events.push(JournaledEvent { json, line });
-            if rest.pass(b",").is_none() {
-                break;
+        let first = JournaledEvent::read_own(&mut rest)?;
+        let events = if rest.pass(b",").is_none() {
+            Events::One(first)
+        } else {
+            let mut events = vec![first, JournaledEvent::read_own(&mut rest)?];
+            while rest.pass(b",").is_some() {
+                events.push(JournaledEvent::read_own(&mut rest)?);
             }
-        }
+            Events::Many(events)
+        };
         rest.pass(b"]")?;
         rest.sum()?;
         rest.is_empty().then_some(Self {
