@@ -269,14 +269,19 @@ impl<'l> Line<'l> {
         own.map_or_else(|| serde_json::from_str(line), Ok)
     }
 
-    /// What the line says of its event besides name and payload. Version and position are the
+    /// What is known of the line's event besides name and payload. Version and position are the
     /// reader's to know: a line of another program says neither.
-    pub(crate) fn record<'a>(&'a self, stream: (&'a str, &'a str)) -> Recorded<'a> {
+    pub(crate) fn record<'a>(
+        &'a self,
+        (aggregate_type, id): (&'a str, &'a str),
+        version: u64,
+        position: u64,
+    ) -> Recorded<'a> {
         Recorded {
-            aggregate_type: stream.0,
-            id: stream.1,
-            version: self.version.unwrap_or(0),
-            position: self.position.unwrap_or(0),
+            aggregate_type,
+            id,
+            version,
+            position,
             ts: self.time,
             ms: self.ms,
             event_id: self.id.as_deref(),

@@ -13,7 +13,7 @@ use super::disk;
 use super::line;
 use super::snapshot::Saved;
 use super::stream::{Behind, Extent, Stream, StreamEnd, stream_error};
-use crate::event::{Recorded, StoredEvent};
+use crate::event::StoredEvent;
 
 /// An event on its way from the file to whoever folds it.
 #[derive(Debug, Clone, Copy)]
@@ -281,10 +281,8 @@ impl Lines<'_> {
             )));
         }
         let id = self.stream.id();
-        let record = Recorded {
-            version,
-            ..read.record((id.aggregate_type(), id.id()))
-        };
+        let stream = (id.aggregate_type(), id.id());
+        let record = read.record(stream, version, read.position.unwrap_or(0));
         let flow = each(Loaded {
             version,
             event: read.event(&record),

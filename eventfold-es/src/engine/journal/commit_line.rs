@@ -21,7 +21,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::Batch;
 use crate::engine::line::{self, EncodedEvents, Line, Rest, split_sum, write_number, write_sum};
-use crate::event::{Recorded, StoredEvent};
+use crate::event::StoredEvent;
 
 /// The version of the journal's format, in the header of each segment.
 const FORMAT: u64 = 1;
@@ -170,8 +170,9 @@ pub(crate) struct JournaledEvent<'a> {
 }
 
 impl<'a> JournaledEvent<'a> {
+    #[inline]
     fn read_own(rest: &mut Rest<'a>) -> Option<Self> {
-        let start = rest.at();
+        let start = rest.start();
         let line = Some(rest.event()?);
         rest.sum()?;
         let json = rest.since(start)?;
@@ -199,9 +200,13 @@ impl<'a> CommitLine<'a> {
     /// writes it.
     pub(crate) fn read(line: &'a [u8]) -> Result<Self, String> {
         let text = std::str::from_utf8(line).map_err(|e| e.to_string())?;
-        Self::read_own(text).map_or_else(|| parse(line), Ok)
+        match Self::read_own(text) {
+            Some(own) => Ok(own),
+            None => parse(line),
+        }
     }
 
+    #[inline]
     fn read_own(line: &'a str) -> Option<Self> {
         let mut rest = Rest::new(line);
         rest.pass(b"{\"pos\":")?;
@@ -229,7 +234,10 @@ impl<'a> CommitLine<'a> {
         };
         rest.pass(b"]")?;
         rest.sum()?;
-        rest.is_empty().then_some(Self {
+        if !rest.is_empty() {
+            return None;
+        }
+        Some(Self {
             position,
             durable,
             aggregate_type,
@@ -268,12 +276,8 @@ impl<'a> CommitLine<'a> {
             })?;
             &parsed
         };
-        // Neither is in a line that another program wrote.
-        let record = Recorded {
-            version: self.version + i as u64,
-            position,
-            ..line.record((&self.aggregate_type, &self.id))
-        };
+        let stream = (&*self.aggregate_type, &*self.id);
+        let record = line.record(stream, self.version + i as u64, position);
         Ok(read(line.event(&record)))
     }
 }
