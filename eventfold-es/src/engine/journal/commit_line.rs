@@ -373,11 +373,13 @@ mod tests {
             "al\"ice"
         );
         let line = String::from_utf8(written("alice", &["null"])).expect("it is text");
+        let (_, sum) = line.split_once("\"sum\":\"").expect("the event has one");
         for (ours, other) in [
             (r#","events""#, r#","adopted":true,"events""#),
             (r#""pos":17,"durable""#, r#""pos": 17,"durable""#),
             (r#""offset":412"#, r#""offset":412,"more":1"#),
             (r#""ts":"#, r#""ts": "#),
+            (&sum[..16], r#"0123456789abcd\""#),
         ] {
             let changed = line.replace(ours, other);
             assert_ne!(changed, line, "{ours}");
