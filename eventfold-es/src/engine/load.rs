@@ -342,14 +342,72 @@ impl Lines<'_> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::sync::Arc;
 
     use super::*;
     use crate::engine::ends::Ends;
+    use crate::engine::line::{Common, EncodedEvents};
     use crate::engine::stream::{Behind, Streams};
     use crate::layout::StreamLayout;
     use crate::stream::StreamId;
 
     const LINE: &[u8] = b"{\"type\":\"A\",\"data\":1,\"ts\":1}\n";
+
+    /// A stream with these lines in its file.
+    fn stream_of(dir: &Path, lines: &[u8]) -> Arc<Stream> {
+        let streams = Streams::new(StreamLayout::new(dir), Ends::unknown());
+        let stream = streams.get(&StreamId::new("a", "b").unwrap());
+        fs::create_dir_all(stream.dir()).unwrap();
+        fs::write(stream.file(), lines).unwrap();
+        stream
+    }
+
+    #[test]
+    fn the_end_before_and_the_end_behind_lines_of_others_are_known_with_their_hashes() {
+        let dir = tempfile::tempdir().unwrap();
+        let seed = stream_of(dir.path(), b"").seed();
+        let mut events = EncodedEvents::default();
+        let long = format!("\"{}\"", "x".repeat(300 * 1024));
+        events.push("A", long.as_bytes(), "e-1", 1, &Common::default());
+        events.push("A", b"1", "e-2", 2, &Common::default());
+        let ours: Vec<Vec<u8>> = events
+            .iter()
+            .zip(1..)
+            .map(|(event, position)| {
+                let mut line = Vec::new();
+                line::seal(event, position, seed, &mut line);
+                line
+            })
+            .collect();
+        let foreign = &LINE[..LINE.len() - 1];
+        let end = |lines: &[&[u8]], position| StreamEnd {
+            version: lines.len() as u64,
+            offset: lines.iter().map(|line| line.len() as u64 + 1).sum(),
+            hash: lines.last().map_or(0, |line| line_hash(line)),
+            position,
+        };
+        for (ours, others) in [(0, 1), (1, 0), (1, 1), (2, 0), (2, 1), (2, 2)]
+            .map(|(count, others)| (&ours[..count], vec![foreign; others]))
+        {
+            let mut lines: Vec<&[u8]> = ours.iter().map(Vec::as_slice).collect();
+            let before = end(&lines, lines.len() as u64);
+            lines.extend(&others);
+            let mut bytes = lines.join(&b'\n');
+            // An empty line is passed over.
+            bytes.extend_from_slice(b"\n\n");
+            let stream = stream_of(dir.path(), &bytes);
+            let extent = stream.extent().unwrap();
+            let all = |_: Loaded<'_>| Ok(ControlFlow::Continue(()));
+            let found = load(&stream, StreamEnd::default(), &extent, all).unwrap();
+            let mut whole = end(&lines, before.position);
+            whole.offset += 1;
+            assert_eq!(found.end, whole);
+            assert_eq!(found.foreign.len(), others.len());
+            if !others.is_empty() {
+                assert_eq!(found.before_foreign, before);
+            }
+        }
+    }
 
     #[test]
     fn what_is_written_while_a_stream_is_read_is_no_damage() {
