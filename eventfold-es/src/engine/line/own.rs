@@ -136,11 +136,11 @@ impl<'a> Rest<'a> {
         let bytes = self.bytes;
         let (mut number, mut length) = (0_u64, 0);
         for byte in bytes {
-            let digit = byte.wrapping_sub(b'0');
+            let digit = u64::from(*byte).wrapping_sub(u64::from(b'0'));
             if digit > 9 {
                 break;
             }
-            number = number.wrapping_mul(10).wrapping_add(u64::from(digit));
+            number = number.wrapping_mul(10).wrapping_add(digit);
             length += 1;
         }
         self.bytes = &bytes[length..];
