@@ -8,7 +8,9 @@ use crate::stream::{decode, encode};
 /// Bytes as a segment of the journal.
 pub fn journal(bytes: &[u8]) {
     engine::journal(bytes);
-    engine::journal(&engine::with_right_checksums(bytes));
+    let right = engine::with_right_checksums(bytes);
+    engine::journal(&right);
+    engine::commits(&right);
 }
 
 /// Bytes as a line of a stream's file, and as the payload of a new event.

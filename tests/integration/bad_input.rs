@@ -175,6 +175,85 @@ async fn a_damaged_line_of_the_journal_is_named_by_whoever_reads_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_payload_that_is_no_json_is_an_error_for_whoever_decodes_it_and_nobody_else() {
+    use eventfold_es::{Aggregate, DecodeError, EncodeError, Position, Projection};
+    use serde::{Deserialize, Serialize};
+    use std::borrow::Cow;
+    use std::convert::Infallible;
+
+    #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+    struct Scribe;
+    #[derive(Debug, Clone, Serialize, Deserialize)]
+    #[serde(tag = "type", content = "data")]
+    enum Written {
+        Text(String),
+    }
+    impl Aggregate for Scribe {
+        const AGGREGATE_TYPE: &'static str = "scribe";
+        type Command = String;
+        type DomainEvent = Written;
+        type Error = Infallible;
+        fn handle(&self, command: String) -> Result<Vec<Written>, Infallible> {
+            Ok(vec![Written::Text(command)])
+        }
+        fn apply(self, _: &Written) -> Self {
+            self
+        }
+        // Writes as the payload whatever it was told to.
+        fn encode_event(
+            Written::Text(text): &Written,
+            data: &mut Vec<u8>,
+        ) -> Result<Cow<'static, str>, EncodeError> {
+            data.extend_from_slice(text.as_bytes());
+            Ok(Cow::Borrowed("Text"))
+        }
+    }
+    #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+    struct Count(u64);
+    impl Projection for Count {
+        const NAME: &'static str = "count";
+        fn subscriptions(&self) -> &'static [&'static str] {
+            &["scribe"]
+        }
+        fn apply(&mut self, _: &str, _: &str, _: &eventfold::Event) {
+            self.0 += 1;
+        }
+    }
+
+    for payload in [r#"{"a" "b"}"#, r#"["\"]}"}"#, r#""\q""#, "nul", "1-2"] {
+        let dir = store_with_events().await;
+        let builder = AggregateStore::builder(&dir).snapshot_every(u64::MAX);
+        let store = builder.open().await.unwrap();
+        let scribe = store.get::<Scribe>("b").await.unwrap();
+        assert_eq!(scribe.send(payload.to_owned()).await.unwrap().version, 1);
+        store.shutdown().await.unwrap();
+
+        let builder = AggregateStore::builder(&dir).projection::<Count>();
+        let store = builder.open().await.unwrap();
+        let scribe = store.get::<Scribe>("b").await.unwrap();
+        let error = scribe.state().await.unwrap_err().to_string();
+        for part in ["scribe/b", "version 1", "event `Text`"] {
+            assert!(error.contains(part), "no {part} in: {error}");
+        }
+        let error = store.projection::<Count>().unwrap_err().to_string();
+        assert!(error.contains("`count` at position 4"), "{error}");
+        store.read_events("scribe", "b").await.unwrap_err();
+        let mut events = store.subscribe(Position::default());
+        for _ in 0..3 {
+            let event = events.next().await.unwrap().unwrap();
+            event.decode::<Ledger>().unwrap();
+        }
+        let event = events.next().await.unwrap().unwrap();
+        assert_eq!(event.data(), payload);
+        let error = event.decode::<Scribe>().unwrap_err();
+        assert!(matches!(error, DecodeError::Malformed { .. }), "{error}");
+        // Other streams are not concerned.
+        let ledger = store.get::<Ledger>("a").await.unwrap();
+        assert_eq!(ledger.send(Do::Add(4)).await.unwrap().version, 4);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_checkpoint_costs_only_a_replay() {
     let dir = store_with_events().await;
     let path = dir.path().join("journal/checkpoint.json");

@@ -205,3 +205,20 @@ async fn a_second_process_on_a_directory_is_refused_until_the_first_is_gone() {
     let ledger = store.get::<Ledger>("held").await.unwrap();
     assert_eq!(ledger.version().await.unwrap(), 2);
 }
+
+#[tokio::test]
+async fn segments_that_were_prepared_and_not_used_do_not_pile_up() {
+    let dir = temp_dir();
+    let journal = dir.path().join("journal");
+    open(&dir).await.shutdown().await.unwrap();
+    for left in ["spare-1.tmp", "spare-7.tmp", "urgent-3.tmp"] {
+        std::fs::write(journal.join(left), "left by an earlier run").unwrap();
+    }
+    open(&dir).await.shutdown().await.unwrap();
+    let files = std::fs::read_dir(&journal).unwrap();
+    let names = files.map(|file| file.unwrap().file_name());
+    let prepared = names.filter(|name| name.to_string_lossy().ends_with(".tmp"));
+    assert!(prepared.count() <= 1);
+    let spare = std::fs::read(journal.join("spare-1.tmp")).unwrap();
+    assert!(spare.iter().all(|byte| *byte == 0));
+}

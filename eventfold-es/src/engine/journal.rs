@@ -112,6 +112,28 @@ pub(crate) struct Spare {
 }
 
 impl Spare {
+    /// The name of the spare `number`, as long as it is one.
+    pub(crate) fn name(number: u64) -> String {
+        format!("spare-{number}.tmp")
+    }
+
+    /// Whether a file is a spare by its name.
+    pub(crate) fn is_one(path: &Path) -> bool {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.starts_with("spare-"))
+    }
+
+    /// Removes the spares that an earlier run has left in `dir`.
+    pub(crate) fn remove_all(dir: &Path) -> io::Result<()> {
+        for entry in std::fs::read_dir(dir).map_err(|e| disk::at("list", dir, &e))? {
+            let path = entry.map_err(|e| disk::at("list", dir, &e))?.path();
+            if Self::is_one(&path) {
+                disk::remove(&path)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Creates the file `name` of `capacity` zeros in `dir` and makes it durable. No other spare has
     /// had that name: an older one of the same name may be in use under another by now.
     pub(crate) fn create(dir: &Path, name: &str, capacity: u64) -> io::Result<Self> {

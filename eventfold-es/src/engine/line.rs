@@ -14,7 +14,7 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
@@ -201,25 +201,48 @@ pub(crate) fn seal(encoded: &[u8], position: u64, seed: u64, out: &mut Vec<u8>) 
 
 /// Appends a checksum and the end of the object.
 pub(crate) fn write_sum(out: &mut Vec<u8>, sum: u64) {
-    out.extend_from_slice(b",\"sum\":\"");
-    write_hex(out, sum);
-    out.extend_from_slice(b"\"}");
+    out.extend_from_slice(&sum_and_end(sum));
 }
 
-/// Appends 16 hexadecimal digits.
-pub(crate) fn write_hex(out: &mut Vec<u8>, number: u64) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digits = number.to_be_bytes().map(|byte| {
-        let digit = |nibble: u8| DIGITS[usize::from(nibble)];
-        [digit(byte >> 4), digit(byte & 15)]
-    });
-    out.extend_from_slice(digits.as_flattened());
+/// `,"sum":"`, the checksum, `"}`.
+fn sum_and_end(sum: u64) -> [u8; SUM_LEN] {
+    let mut end = *b",\"sum\":\"................\"}";
+    end[8..24].copy_from_slice(&hex(sum));
+    end
+}
+
+/// A number as 16 hexadecimal digits.
+fn hex(number: u64) -> [u8; 16] {
+    let mut digits = [0; 16];
+    let (halves, _) = digits.as_chunks_mut();
+    halves[0] = hex_half(number >> 32);
+    halves[1] = hex_half(number & 0xffff_ffff);
+    digits
+}
+
+/// The 8 hexadecimal digits of `half`, all at once: each line that is read takes two of these.
+fn hex_half(half: u64) -> [u8; 8] {
+    // Each digit into a byte of its own.
+    let pairs = (half << 16 | half) & 0x0000_ffff_0000_ffff;
+    let bytes = (pairs << 8 | pairs) & 0x00ff_00ff_00ff_00ff;
+    let digits = (bytes << 4 | bytes) & 0x0f0f_0f0f_0f0f_0f0f;
+    // 1 where the digit is a letter, which only then reaches 16 with 6 more.
+    let letters = ((digits + 0x0606_0606_0606_0606) >> 4) & 0x0101_0101_0101_0101;
+    let text = digits + 0x3030_3030_3030_3030 + letters * u64::from(b'a' - 10 - b'0');
+    text.to_be_bytes()
 }
 
 /// Appends `before` and a number.
 pub(crate) fn write_number(out: &mut Vec<u8>, before: &[u8], number: u64) {
     out.extend_from_slice(before);
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// The checksum of a line, if it is right.
+pub(crate) fn verified(line: &[u8], seed: u64) -> Option<u64> {
+    let (body, end) = line.split_last_chunk()?;
+    let sum = xxh3_64_with_seed(body, seed);
+    (*end == sum_and_end(sum)).then_some(sum)
 }
 
 /// Splits a line into what its checksum covers and the checksum, `None` if it has none.
@@ -249,8 +272,9 @@ pub(crate) fn seed(stream: &StreamId) -> u64 {
 pub(crate) struct Line<'a> {
     #[serde(borrow, rename = "type")]
     pub(crate) name: Cow<'a, str>,
-    #[serde(borrow)]
-    pub(crate) data: &'a RawValue,
+    /// The payload as JSON text; whether it is JSON is for its reader to find out.
+    #[serde(borrow, deserialize_with = "json")]
+    pub(crate) data: &'a str,
     /// Seconds since 1970.
     #[serde(rename = "ts")]
     pub(crate) time: u64,
@@ -258,30 +282,46 @@ pub(crate) struct Line<'a> {
     pub(crate) id: Option<Cow<'a, str>>,
     #[serde(borrow)]
     pub(crate) actor: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    pub(crate) meta: Option<&'a RawValue>,
+    /// As `data`.
+    #[serde(borrow, default, deserialize_with = "optional_json")]
+    pub(crate) meta: Option<&'a str>,
     pub(crate) version: Option<u64>,
     pub(crate) ms: Option<u64>,
     #[serde(rename = "pos")]
     pub(crate) position: Option<u64>,
-    pub(crate) key: Option<String>,
+    #[serde(borrow)]
+    pub(crate) key: Option<Cow<'a, str>>,
+}
+
+fn json<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'de str, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(RawValue::get)
+}
+
+fn optional_json<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de str>, D::Error> {
+    let json = <Option<&RawValue>>::deserialize(deserializer)?;
+    Ok(json.map(RawValue::get))
 }
 
 impl<'l> Line<'l> {
     /// Reads a line of the journal, whose checksum is that of its commit.
     pub(crate) fn parse(line: &'l str) -> serde_json::Result<Self> {
-        let own = split_sum(line.as_bytes()).and_then(|(body, _)| Self::read_own(body));
+        let own = split_sum(line.as_bytes()).and_then(|_| Self::read_own(line));
         own.map_or_else(|| serde_json::from_str(line), Ok)
     }
 
-    /// What the line says of its event besides name and payload. Version and position are the
+    /// What is known of the line's event besides name and payload. Version and position are the
     /// reader's to know: a line of another program says neither.
-    pub(crate) fn record<'a>(&'a self, stream: (&'a str, &'a str)) -> Recorded<'a> {
+    pub(crate) fn record<'a>(
+        &'a self,
+        (aggregate_type, id): (&'a str, &'a str),
+        version: u64,
+        position: u64,
+    ) -> Recorded<'a> {
         Recorded {
-            aggregate_type: stream.0,
-            id: stream.1,
-            version: self.version.unwrap_or(0),
-            position: self.position.unwrap_or(0),
+            aggregate_type,
+            id,
+            version,
+            position,
             ts: self.time,
             ms: self.ms,
             event_id: self.id.as_deref(),
@@ -292,7 +332,7 @@ impl<'l> Line<'l> {
 
     /// The event, with `record` as what is known of it besides.
     pub(crate) fn event<'a>(&'a self, record: &'a Recorded<'a>) -> StoredEvent<'a> {
-        StoredEvent::new(&self.name, self.data.get()).with_record(record)
+        StoredEvent::new(&self.name, self.data).with_record(record)
     }
 }
 
@@ -311,19 +351,16 @@ pub(crate) enum LineError {
 
 /// Reads a line, without its line end, of the stream with that seed.
 pub(crate) fn read(line: &[u8], seed: u64) -> Result<Line<'_>, LineError> {
-    let own = match split_sum(line) {
-        Some((body, sum)) if xxh3_64_with_seed(body, seed) == sum => {
-            if let Some(read) = Line::read_own(body) {
-                return Ok(read);
-            }
-            true
-        }
-        Some(_) => return Err(LineError::Checksum),
-        None => false,
-    };
+    let is_ours = verified(line, seed).is_some();
+    if !is_ours && split_sum(line).is_some() {
+        return Err(LineError::Checksum);
+    }
     let text = std::str::from_utf8(line).map_err(|_| LineError::NotText)?;
+    if is_ours && let Some(read) = Line::read_own(text) {
+        return Ok(read);
+    }
     let read: Line<'_> = serde_json::from_str(text).map_err(LineError::NotAnEvent)?;
-    if own != read.position.is_some() || own != read.version.is_some() {
+    if is_ours != read.position.is_some() || is_ours != read.version.is_some() {
         return Err(LineError::NoChecksum);
     }
     Ok(read)
@@ -377,6 +414,17 @@ mod tests {
         let own = read(&line, 42).unwrap();
         assert_eq!((own.version, own.position), (Some(3), Some(17)));
         assert_eq!(own.key.as_deref(), Some("k-1"));
+    }
+
+    #[test]
+    fn a_checksum_is_written_as_sixteen_digits_and_read_back() {
+        let every_digit = 0x0123_4567_89ab_cdef;
+        for sum in [0, u64::MAX, every_digit, every_digit.rotate_left(4), 0x9a] {
+            let mut line = b"{".to_vec();
+            write_sum(&mut line, sum);
+            assert_eq!(line, format!("{{,\"sum\":\"{sum:016x}\"}}").as_bytes());
+            assert_eq!(split_sum(&line), Some((&b"{"[..], sum)));
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::disk;
 use super::line;
 use super::snapshot::Saved;
 use super::stream::{Behind, Extent, Stream, StreamEnd, stream_error};
-use crate::event::{Recorded, StoredEvent};
+use crate::event::StoredEvent;
 
 /// An event on its way from the file to whoever folds it.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +37,18 @@ pub(crate) struct Found {
     pub(crate) before_foreign: StreamEnd,
     /// The file's length, which an unfinished line makes greater than the end's offset.
     pub(crate) file_length: u64,
+}
+
+impl Found {
+    /// Hashes the last line, unless it is empty and the one before it is hashed.
+    fn set_hash(&mut self, last: &[u8]) {
+        if !last.is_empty() {
+            self.end.hash = line_hash(last);
+            if self.foreign.is_empty() {
+                self.before_foreign.hash = self.end.hash;
+            }
+        }
+    }
 }
 
 /// The hash of the last of `lines`, each of which has its line end.
@@ -179,27 +191,24 @@ fn read_lines(
         adopted,
         prefix: (found.end.offset == 0 && adopted.is_some()).then(Xxh3Default::new),
         found,
-        last: Vec::new(),
     };
     let mut buffer = Vec::new();
     loop {
-        // Where it is, unless it does not end there.
+        // Where they are, unless a line does not end there.
         let read = reader.fill_buf().map_err(failed)?;
-        let (length, flow) = if let Some(end) = memchr(b'\n', read) {
-            (end + 1, lines.take(&read[..=end], each)?)
+        let (used, flow) = if memchr(b'\n', read).is_some() {
+            lines.take_all(read, each)?
         } else {
             buffer.clear();
             reader.read_until(b'\n', &mut buffer).map_err(failed)?;
             if buffer.last() != Some(&b'\n') {
                 lines.check_unfinished(&buffer)?;
-                lines.hash_last();
                 return Ok(ControlFlow::Continue(()));
             }
-            (0, lines.take(&buffer, each)?)
+            (0, lines.take_all(&buffer, each)?.1)
         };
-        reader.consume(length);
+        reader.consume(used);
         if flow.is_break() {
-            lines.hash_last();
             return Ok(flow);
         }
     }
@@ -213,21 +222,44 @@ struct Lines<'a> {
     /// The hash of the file so far, as long as it is to be compared.
     prefix: Option<Xxh3Default>,
     found: &'a mut Found,
-    /// The last line, as long as it is not hashed: of most lines nobody needs the hash.
-    last: Vec<u8>,
 }
 
 impl Lines<'_> {
-    /// Checks the next line, which has its line end, and hands its event on.
-    fn take(
+    /// Takes the lines of `bytes` that have their line end, until `each` has enough. Returns how many
+    /// bytes that were.
+    fn take_all(
         &mut self,
         bytes: &[u8],
         each: &mut impl FnMut(Loaded<'_>) -> io::Result<ControlFlow<()>>,
+    ) -> io::Result<(usize, ControlFlow<()>)> {
+        let mut used = 0;
+        let mut last: &[u8] = &[];
+        let mut flow = ControlFlow::Continue(());
+        while flow.is_continue()
+            && let Some(length) = memchr(b'\n', &bytes[used..])
+        {
+            let line = &bytes[used..used + length];
+            used += length + 1;
+            flow = self.take(line, last, each)?;
+            if length > 0 {
+                last = line;
+            }
+        }
+        // Of the others nobody needs it.
+        self.found.set_hash(last);
+        Ok((used, flow))
+    }
+
+    /// Checks the next line and hands its event on. `last` is the one before, unless that is hashed.
+    fn take(
+        &mut self,
+        line: &[u8],
+        last: &[u8],
+        each: &mut impl FnMut(Loaded<'_>) -> io::Result<ControlFlow<()>>,
     ) -> io::Result<ControlFlow<()>> {
-        let line = &bytes[..bytes.len() - 1];
         let offset = self.found.end.offset;
-        let next = offset + bytes.len() as u64;
-        self.check_prefix(bytes, next)?;
+        let next = offset + line.len() as u64 + 1;
+        self.check_prefix(line, next)?;
         if line.is_empty() {
             self.found.end.offset = next;
             return Ok(ControlFlow::Continue(()));
@@ -249,10 +281,8 @@ impl Lines<'_> {
             )));
         }
         let id = self.stream.id();
-        let record = Recorded {
-            version,
-            ..read.record((id.aggregate_type(), id.id()))
-        };
+        let stream = (id.aggregate_type(), id.id());
+        let record = read.record(stream, version, read.position.unwrap_or(0));
         let flow = each(Loaded {
             version,
             event: read.event(&record),
@@ -262,7 +292,7 @@ impl Lines<'_> {
         })?;
         if position.is_none() {
             // The end before it is kept.
-            self.hash_last();
+            self.found.set_hash(last);
         }
         let found = &mut *self.found;
         found.end = StreamEnd {
@@ -271,8 +301,6 @@ impl Lines<'_> {
             hash: 0,
             position: position.unwrap_or(found.end.position),
         };
-        self.last.clear();
-        self.last.extend_from_slice(line);
         if position.is_some() {
             // What precedes a line of ours is in the journal, whoever wrote it.
             found.foreign.clear();
@@ -283,24 +311,13 @@ impl Lines<'_> {
         Ok(flow)
     }
 
-    /// Brings the hash of the last line up to date.
-    fn hash_last(&mut self) {
-        if !self.last.is_empty() {
-            let found = &mut *self.found;
-            found.end.hash = line_hash(&self.last);
-            if found.foreign.is_empty() {
-                found.before_foreign.hash = found.end.hash;
-            }
-            self.last.clear();
-        }
-    }
-
-    /// Compares the file up to `next`, where `bytes` ends, with what was adopted.
-    fn check_prefix(&mut self, bytes: &[u8], next: u64) -> io::Result<()> {
+    /// Compares the file up to `next`, where `line` ends, with what was adopted.
+    fn check_prefix(&mut self, line: &[u8], next: u64) -> io::Result<()> {
         if let (Some(hasher), Some(adopted)) = (&mut self.prefix, &self.adopted)
             && next <= adopted.end
         {
-            hasher.update(bytes);
+            hasher.update(line);
+            hasher.update(b"\n");
             if next == adopted.end && adopted.hash.is_some_and(|hash| hash != hasher.digest()) {
                 let cause = "the checksum of the file up to here does not match";
                 return Err(disk::damaged(self.path, next, &cause));
@@ -325,14 +342,73 @@ impl Lines<'_> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::sync::Arc;
 
     use super::*;
     use crate::engine::ends::Ends;
+    use crate::engine::line::{Common, EncodedEvents};
     use crate::engine::stream::{Behind, Streams};
     use crate::layout::StreamLayout;
     use crate::stream::StreamId;
 
     const LINE: &[u8] = b"{\"type\":\"A\",\"data\":1,\"ts\":1}\n";
+
+    /// A stream with these lines in its file.
+    fn stream_of(dir: &Path, lines: &[u8]) -> Arc<Stream> {
+        let streams = Streams::new(StreamLayout::new(dir), Ends::unknown());
+        let stream = streams.get(&StreamId::new("a", "b").unwrap());
+        fs::create_dir_all(stream.dir()).unwrap();
+        fs::write(stream.file(), lines).unwrap();
+        stream
+    }
+
+    #[test]
+    fn the_end_before_and_the_end_behind_lines_of_others_are_known_with_their_hashes() {
+        let dir = tempfile::tempdir().unwrap();
+        let seed = stream_of(dir.path(), b"").seed();
+        let mut events = EncodedEvents::default();
+        let long = format!("\"{}\"", "x".repeat(300 * 1024));
+        events.push("A", long.as_bytes(), "e-1", 1, &Common::default());
+        events.push("A", b"1", "e-2", 2, &Common::default());
+        let ours: Vec<Vec<u8>> = events
+            .as_encoded()
+            .iter()
+            .zip(1..)
+            .map(|(event, position)| {
+                let mut line = Vec::new();
+                line::seal(event, position, seed, &mut line);
+                line
+            })
+            .collect();
+        let foreign = &LINE[..LINE.len() - 1];
+        let end = |lines: &[&[u8]], position| StreamEnd {
+            version: lines.len() as u64,
+            offset: lines.iter().map(|line| line.len() as u64 + 1).sum(),
+            hash: lines.last().map_or(0, |line| line_hash(line)),
+            position,
+        };
+        for (ours, others) in [(0, 1), (1, 0), (1, 1), (2, 0), (2, 1), (2, 2)]
+            .map(|(count, others)| (&ours[..count], vec![foreign; others]))
+        {
+            let mut lines: Vec<&[u8]> = ours.iter().map(Vec::as_slice).collect();
+            let before = end(&lines, lines.len() as u64);
+            lines.extend(&others);
+            let mut bytes = lines.join(&b'\n');
+            // An empty line is passed over.
+            bytes.extend_from_slice(b"\n\n");
+            let stream = stream_of(dir.path(), &bytes);
+            let extent = stream.extent().unwrap();
+            let all = |_: Loaded<'_>| Ok(ControlFlow::Continue(()));
+            let found = load(&stream, StreamEnd::default(), &extent, all).unwrap();
+            let mut whole = end(&lines, before.position);
+            whole.offset += 1;
+            assert_eq!(found.end, whole);
+            assert_eq!(found.foreign.len(), others.len());
+            if !others.is_empty() {
+                assert_eq!(found.before_foreign, before);
+            }
+        }
+    }
 
     #[test]
     fn what_is_written_while_a_stream_is_read_is_no_damage() {

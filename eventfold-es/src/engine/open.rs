@@ -9,7 +9,7 @@ use super::checkpoint::{Checkpoint, sync_streams};
 use super::disk::{self, OpenDir};
 use super::ends::Ends;
 use super::journal::recover::scan;
-use super::journal::{Journal, list_segments};
+use super::journal::{Journal, Spare, list_segments};
 use super::migrate::migrate;
 use super::redo::{AdoptedEnd, Redo, newest_in_streams};
 use super::stream::{Stream, Streams};
@@ -172,11 +172,11 @@ fn finish_streams(base: &OpenDir, streams: &Streams, touched: &[Dirty]) -> io::R
     Ok(())
 }
 
-/// Removes segments that were prepared and not used, and what was not renamed to its place.
+/// Removes what was not renamed to its place. The spares, which are large, the upkeep thread removes.
 fn remove_temporary_files(dir: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(dir).map_err(|e| disk::at("list", dir, &e))? {
         let path = entry.map_err(|e| disk::at("list", dir, &e))?.path();
-        if path.extension().is_some_and(|extension| extension == "tmp") {
+        if path.extension().is_some_and(|extension| extension == "tmp") && !Spare::is_one(&path) {
             disk::remove(&path)?;
         }
     }

@@ -63,7 +63,7 @@ impl Redo {
         let id = StreamId::new(&commit.aggregate_type, &commit.id)?;
         let stream = self.streams.get(&id);
         let mut lines = Vec::new();
-        for event in &commit.events {
+        for event in commit.events.iter() {
             lines.extend_from_slice(event.get().as_bytes());
             lines.push(b'\n');
         }
@@ -152,7 +152,7 @@ fn adopted_length(stream: &Stream, commit: &CommitLine<'_>) -> io::Result<Option
         .map_err(|e| disk::at("read", &path, &e))?;
     let mut length = 0;
     let mut lines = there.split_inclusive(|byte| *byte == b'\n');
-    for event in &commit.events {
+    for event in commit.events.iter() {
         let Some(line) = lines.next() else {
             return Ok(None);
         };

@@ -246,9 +246,13 @@ impl Thread {
         if lock(&self.state.spare).is_some() {
             return;
         }
+        if self.spares == 0
+            && let Err(error) = Spare::remove_all(&self.journal)
+        {
+            tracing::warn!(%error, "unused journal segments could not be removed");
+        }
         self.spares += 1;
-        let name = format!("spare-{}.tmp", self.spares);
-        match Spare::create(&self.journal, &name, capacity) {
+        match Spare::create(&self.journal, &Spare::name(self.spares), capacity) {
             Ok(spare) => *lock(&self.state.spare) = Some(spare),
             Err(error) => tracing::warn!(%error, "no journal segment could be prepared"),
         }

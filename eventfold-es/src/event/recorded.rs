@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Deserialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use crate::stream::{Position, Version};
 
@@ -49,7 +48,8 @@ pub(crate) const SCHEMA_VERSION: &str = "schema_version";
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Meta<'a> {
     None,
-    Json(&'a RawValue),
+    /// JSON text, which need not have been looked at.
+    Json(&'a str),
     Value(&'a Value),
 }
 
@@ -232,7 +232,7 @@ impl<'a> Recorded<'a> {
     pub fn metadata(&self) -> Option<Value> {
         match self.meta {
             Meta::None => None,
-            Meta::Json(json) => serde_json::from_str(json.get()).ok(),
+            Meta::Json(json) => serde_json::from_str(json).ok(),
             Meta::Value(value) => Some(value.clone()),
         }
     }
@@ -245,10 +245,9 @@ impl<'a> Recorded<'a> {
     pub(crate) fn schema_version(&self) -> Result<u32, String> {
         match self.meta {
             Meta::None => Ok(1),
-            Meta::Json(json) if !may_hold_version(json.get()) => Ok(1),
+            Meta::Json(json) if !may_hold_version(json) => Ok(1),
             Meta::Json(json) => {
-                let meta: Value =
-                    serde_json::from_str(json.get()).map_err(|error| error.to_string())?;
+                let meta: Value = serde_json::from_str(json).map_err(|error| error.to_string())?;
                 version_in(&meta)
             }
             Meta::Value(meta) => version_in(meta),
@@ -263,7 +262,7 @@ impl<'a> Recorded<'a> {
         match self.meta {
             Meta::None => None,
             Meta::Json(json) => {
-                let known: Known<'a> = serde_json::from_str(json.get()).ok()?;
+                let known: Known<'a> = serde_json::from_str(json).ok()?;
                 match take(known)? {
                     Text::Text(text) => Some(text),
                     Text::Other(_) => None,

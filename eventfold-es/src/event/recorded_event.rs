@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::time::SystemTime;
 
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use super::{DecodeError, Decoded, DomainEvent, Meta, Recorded, StoredEvent};
 use crate::aggregate::Aggregate;
@@ -50,7 +49,7 @@ pub struct RecordedEvent {
     ms: Option<u64>,
     event_id: Option<String>,
     actor: Option<String>,
-    meta: Option<Box<RawValue>>,
+    meta: Option<String>,
 }
 
 impl RecordedEvent {

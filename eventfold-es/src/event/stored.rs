@@ -142,7 +142,7 @@ impl<'a> StoredEvent<'a> {
             actor: self.record.actor.map(str::to_owned),
             meta: match self.record.meta {
                 Meta::None => None,
-                Meta::Json(json) => serde_json::from_str(json.get())?,
+                Meta::Json(json) => serde_json::from_str(json)?,
                 Meta::Value(value) => Some(value.clone()),
             },
         })

@@ -87,7 +87,9 @@ impl<'de> MapAccess<'de> for Entries<'de> {
         }
         let data = self.data.take().unwrap_or("null");
         let mut json = serde_json::Deserializer::from_str(data);
-        seed.deserialize(&mut json).map_err(Error::Json)
+        let value = seed.deserialize(&mut json).map_err(Error::Json)?;
+        json.end().map_err(Error::Json)?;
+        Ok(value)
     }
 }
 
@@ -151,6 +153,13 @@ mod tests {
             decode::<Event>(StoredEvent::new("Moved", r#"{"to":"There"}"#)).unwrap_err();
         assert!(matches!(malformed, DecodeError::Malformed { .. }));
         assert!(knows::<Event>("Moved") && knows::<Event>("Started") && !knows::<Event>("Gone"));
+    }
+
+    #[test]
+    fn what_follows_on_a_payload_is_not_passed_over() {
+        let stored = StoredEvent::new("Scaled", "1-2");
+        let malformed = decode::<Event>(stored).unwrap_err();
+        assert!(matches!(malformed, DecodeError::Malformed { .. }));
     }
 
     #[test]

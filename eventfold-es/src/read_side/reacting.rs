@@ -223,7 +223,7 @@ fn resolve(
     engine.reader(after).read_to(engine.head(), |commit, _| {
         let target = (commit.aggregate_type.as_ref(), commit.id.as_ref());
         if let Some(keys) = keys.get(&target) {
-            for event in &commit.events {
+            for event in commit.events.iter() {
                 // A line that cannot be read has no key of ours.
                 let line: Option<Keyed<'_>> = serde_json::from_str(event.get()).ok();
                 let key = line.and_then(|line| line.key);

@@ -29,7 +29,7 @@ pub(crate) struct Noted {
 /// The lines of `commit` as a stream's file holds them.
 pub(crate) fn lines_of(commit: &CommitLine<'_>) -> Vec<u8> {
     let mut lines = Vec::new();
-    for event in &commit.events {
+    for event in commit.events.iter() {
         lines.extend_from_slice(event.get().as_bytes());
         lines.push(b'\n');
     }

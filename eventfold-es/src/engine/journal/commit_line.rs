@@ -13,7 +13,7 @@
 
 use std::borrow::Cow;
 use std::io::{self, Write as _};
-use std::ops::Range;
+use std::ops::{Deref, Range};
 
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -21,7 +21,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::Batch;
 use crate::engine::line::{self, Encoded, Line, Rest, split_sum, write_number, write_sum};
-use crate::event::{Recorded, StoredEvent};
+use crate::event::StoredEvent;
 
 /// The version of the journal's format, in the header of each segment.
 const FORMAT: u64 = 1;
@@ -113,12 +113,6 @@ fn finish(out: &mut Vec<u8>, start: usize, chain: u64) -> u64 {
     sum
 }
 
-/// The checksum of `line`, a line of the journal without its end, if it follows on `chain`.
-pub(crate) fn verify(line: &[u8], chain: u64) -> Option<u64> {
-    let (body, sum) = split_sum(line)?;
-    (xxh3_64_with_seed(body, chain) == sum).then_some(sum)
-}
-
 /// The checksum that `line` states, verified or not.
 pub(crate) fn stated_sum(line: &[u8]) -> Option<u64> {
     split_sum(line).map(|(_, sum)| sum)
@@ -139,21 +133,54 @@ pub(crate) struct CommitLine<'a> {
     #[serde(default)]
     pub(crate) adopted: bool,
     #[serde(borrow)]
-    pub(crate) events: Vec<JournaledEvent<'a>>,
+    pub(crate) events: Events<'a>,
+}
+
+/// The events of a commit. One, which is usual, takes no allocation.
+#[derive(Debug)]
+pub(crate) enum Events<'a> {
+    One(JournaledEvent<'a>),
+    Many(Vec<JournaledEvent<'a>>),
+}
+
+impl<'a> Deref for Events<'a> {
+    type Target = [JournaledEvent<'a>];
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Self::One(event) => std::slice::from_ref(event),
+            Self::Many(events) => events,
+        }
+    }
+}
+
+impl<'a, 'de: 'a> Deserialize<'de> for Events<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Vec::deserialize(deserializer).map(Self::Many)
+    }
 }
 
 /// An event of a commit.
 #[derive(Debug)]
 pub(crate) struct JournaledEvent<'a> {
-    json: &'a [u8],
+    json: &'a str,
     /// What it says, if the commit was read in our own form.
     line: Option<Line<'a>>,
 }
 
 impl<'a> JournaledEvent<'a> {
+    #[inline]
+    fn read_own(rest: &mut Rest<'a>) -> Option<Self> {
+        let start = rest.start();
+        let line = Some(rest.event()?);
+        rest.sum()?;
+        let json = rest.since(start)?;
+        Some(Self { json, line })
+    }
+
     /// The event as its stream's file holds it.
     pub(crate) fn get(&self) -> &'a str {
-        std::str::from_utf8(self.json).expect("its parts were read as text")
+        self.json
     }
 }
 
@@ -161,7 +188,7 @@ impl<'a, 'de: 'a> Deserialize<'de> for JournaledEvent<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let json = <&'a RawValue>::deserialize(deserializer)?;
         Ok(Self {
-            json: json.get().as_bytes(),
+            json: json.get(),
             line: None,
         })
     }
@@ -171,11 +198,16 @@ impl<'a> CommitLine<'a> {
     /// Reads a line that is known to be valid, fast if it is in exactly the form in which [`write`]
     /// writes it.
     pub(crate) fn read(line: &'a [u8]) -> Result<Self, String> {
-        Self::read_own(line).map_or_else(|| parse(line), Ok)
+        let text = std::str::from_utf8(line).map_err(|e| e.to_string())?;
+        match Self::read_own(text) {
+            Some(own) => Ok(own),
+            None => parse(line),
+        }
     }
 
-    fn read_own(line: &'a [u8]) -> Option<Self> {
-        let mut rest = Rest(line);
+    #[inline]
+    fn read_own(line: &'a str) -> Option<Self> {
+        let mut rest = Rest::new(line);
         rest.pass(b"{\"pos\":")?;
         let position = rest.number()?;
         rest.pass(b",\"durable\":")?;
@@ -189,20 +221,22 @@ impl<'a> CommitLine<'a> {
         rest.pass(b",\"offset\":")?;
         let offset = rest.number()?;
         rest.pass(b",\"events\":[")?;
-        let mut events = Vec::new();
-        loop {
-            let start = rest.0;
-            let line = Some(rest.event()?);
-            rest.sum()?;
-            let json = &start[..start.len() - rest.0.len()];
-            events.push(JournaledEvent { json, line });
-            if rest.pass(b",").is_none() {
-                break;
+        let first = JournaledEvent::read_own(&mut rest)?;
+        let events = if rest.pass(b",").is_none() {
+            Events::One(first)
+        } else {
+            let mut events = vec![first, JournaledEvent::read_own(&mut rest)?];
+            while rest.pass(b",").is_some() {
+                events.push(JournaledEvent::read_own(&mut rest)?);
             }
-        }
+            Events::Many(events)
+        };
         rest.pass(b"]")?;
         rest.sum()?;
-        rest.0.is_empty().then_some(Self {
+        if !rest.is_empty() {
+            return None;
+        }
+        Some(Self {
             position,
             durable,
             aggregate_type,
@@ -241,12 +275,8 @@ impl<'a> CommitLine<'a> {
             })?;
             &parsed
         };
-        // Neither is in a line that another program wrote.
-        let record = Recorded {
-            version: self.version + i as u64,
-            position,
-            ..line.record((&self.aggregate_type, &self.id))
-        };
+        let stream = (&*self.aggregate_type, &*self.id);
+        let record = line.record(stream, self.version + i as u64, position);
         Ok(read(line.event(&record)))
     }
 }
@@ -310,11 +340,15 @@ mod tests {
         batch.bytes
     }
 
+    fn read_own(line: &[u8]) -> Option<CommitLine<'_>> {
+        CommitLine::read_own(std::str::from_utf8(line).expect("it is text"))
+    }
+
     #[test]
     fn a_commit_in_our_own_form_is_read_as_any_reader_of_json_reads_it() {
         let tricky = r#"[{"sum":"0123456789abcdef"},{"type":"A","sum":"0123456789abcdef"}]"#;
         let line = written("alice", &[r#"{"amount":5}"#, "null", tricky]);
-        let own = CommitLine::read_own(&line).expect("it is in our form");
+        let own = read_own(&line).expect("it is in our form");
         let json: CommitLine<'_> = parse(&line).expect("it is JSON");
         assert_eq!((own.position, own.durable), (json.position, json.durable));
         assert_eq!(own.aggregate_type, json.aggregate_type);
@@ -332,24 +366,23 @@ mod tests {
     #[test]
     fn what_is_not_quite_in_our_form_is_left_to_the_reader_of_json() {
         let escaped = written("al\"ice", &["null"]);
-        assert!(CommitLine::read_own(&escaped).is_none());
+        assert!(read_own(&escaped).is_none());
         assert_eq!(
             CommitLine::read(&escaped).expect("it is JSON").id,
             "al\"ice"
         );
         let line = String::from_utf8(written("alice", &["null"])).expect("it is text");
+        let (_, sum) = line.split_once("\"sum\":\"").expect("the event has one");
         for (ours, other) in [
             (r#","events""#, r#","adopted":true,"events""#),
             (r#""pos":17,"durable""#, r#""pos": 17,"durable""#),
             (r#""offset":412"#, r#""offset":412,"more":1"#),
             (r#""ts":"#, r#""ts": "#),
+            (&sum[..16], r#"0123456789abcd\""#),
         ] {
             let changed = line.replace(ours, other);
             assert_ne!(changed, line, "{ours}");
-            assert!(
-                CommitLine::read_own(changed.as_bytes()).is_none(),
-                "{changed}"
-            );
+            assert!(read_own(changed.as_bytes()).is_none(), "{changed}");
             assert!(CommitLine::read(changed.as_bytes()).is_ok(), "{changed}");
         }
     }

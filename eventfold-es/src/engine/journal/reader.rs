@@ -2,15 +2,16 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use memchr::memchr;
 
-use super::commit_line::{CommitLine, verify};
+use super::commit_line::CommitLine;
 use super::{End, Index};
 use crate::engine::disk;
+use crate::engine::line::verified;
 
 /// How much is read from the file at first; each further read takes twice as much.
 const FIRST_CHUNK: u64 = 16 * 1024;
@@ -136,11 +137,10 @@ impl Open {
             chunk: FIRST_CHUNK,
         };
         open.rewind()?;
-        if !open.fill_line()? {
+        if open.take_line()?.is_none() {
             let cause = "the header is not there";
             return Err(disk::damaged(&open.path, 0, &cause));
         }
-        open.take_line()?;
         Ok(open)
     }
 
@@ -149,14 +149,12 @@ impl Open {
         &mut self,
         read: impl FnOnce(&CommitLine<'_>) -> io::Result<u64>,
     ) -> io::Result<Option<u64>> {
-        if !self.fill_line()? {
-            return Ok(None);
-        }
         let offset = self.end.offset;
-        let line = self.take_line()?;
-        let line = &self.buffer[line.0..line.1];
-        let commit =
-            CommitLine::read(line).map_err(|cause| disk::damaged(&self.path, offset, &cause))?;
+        let Some(line) = self.take_line()? else {
+            return Ok(None);
+        };
+        let commit = CommitLine::read(&self.buffer[line])
+            .map_err(|cause| disk::damaged(&self.path, offset, &cause))?;
         let last = read(&commit)?;
         self.end.position = commit.last();
         Ok(Some(last))
@@ -173,15 +171,30 @@ impl Open {
         Ok(())
     }
 
-    /// Reads on until the buffer holds a whole line; false if the segment's lines end here.
-    fn fill_line(&mut self) -> io::Result<bool> {
+    /// Checks the next line and passes it; returns where it is in the buffer, `None` if the segment's
+    /// lines end here.
+    fn take_line(&mut self) -> io::Result<Option<Range<usize>>> {
+        let Some(end) = self.fill_line()? else {
+            return Ok(None);
+        };
+        let line = self.used..end;
+        let cause = "the checksum does not match";
+        self.end.chain = verified(&self.buffer[line.clone()], self.end.chain)
+            .ok_or_else(|| disk::damaged(&self.path, self.end.offset, &cause))?;
+        self.end.offset += line.len() as u64 + 1;
+        self.used = end + 1;
+        Ok(Some(line))
+    }
+
+    /// Reads on until the buffer holds a whole line; returns where that ends.
+    fn fill_line(&mut self) -> io::Result<Option<usize>> {
         let mut searched = self.used;
         loop {
             if self.buffer.get(self.used) == Some(&0) {
-                return Ok(false);
+                return Ok(None);
             }
-            if memchr(b'\n', &self.buffer[searched..]).is_some() {
-                return Ok(true);
+            if let Some(length) = memchr(b'\n', &self.buffer[searched..]) {
+                return Ok(Some(searched + length));
             }
             self.buffer.drain(..self.used);
             self.used = 0;
@@ -190,23 +203,10 @@ impl Open {
                 .take(self.chunk)
                 .read_to_end(&mut self.buffer);
             if read.map_err(|e| disk::at("read", &self.path, &e))? == 0 {
-                return Ok(false);
+                return Ok(None);
             }
             self.chunk = (self.chunk * 2).min(LARGEST_CHUNK);
         }
-    }
-
-    /// Checks the line in front and passes it; returns where it is in the buffer.
-    fn take_line(&mut self) -> io::Result<(usize, usize)> {
-        let rest = &self.buffer[self.used..];
-        let length = memchr(b'\n', rest).unwrap_or(rest.len());
-        let line = (self.used, self.used + length);
-        let cause = "the checksum does not match";
-        self.end.chain = verify(&self.buffer[line.0..line.1], self.end.chain)
-            .ok_or_else(|| disk::damaged(&self.path, self.end.offset, &cause))?;
-        self.end.offset += length as u64 + 1;
-        self.used += length + 1;
-        Ok(line)
     }
 }
 

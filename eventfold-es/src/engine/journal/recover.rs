@@ -4,14 +4,18 @@
 //! is an unfinished tail only if nothing shows that it had been durable; otherwise the journal is
 //! damaged, and opening it would lose what was answered.
 
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use memchr::memchr_iter;
+use memchr::memchr;
 
-use super::commit_line::{CommitLine, Header, parse, stated_sum, verify};
+use super::commit_line::{CommitLine, Header, parse, stated_sum};
 use super::{End, list_segments, segment_path};
 use crate::engine::disk::{self, File, Open};
+use crate::engine::line::verified;
+
+/// How much of a segment is read at a time.
+const CHUNK: usize = 128 * 1024;
 
 /// What a journal holds behind its last valid line.
 #[derive(Debug)]
@@ -51,11 +55,12 @@ pub(crate) fn scan(
             }
             end = End::of_empty(*segment, end.chain);
         }
-        let bytes = std::fs::read(&path).map_err(|e| disk::at("read", &path, &e))?;
+        let bytes = read_used(&path, end.offset)?;
         make_durable(&path, &bytes, end.offset, in_doubt)?;
-        scan_segment(&path, &bytes, &mut end, &mut redo)?;
+        let mut tail = &bytes[..];
+        scan_segment(&path, &mut tail, &mut end, &mut redo)?;
 
-        let (tail_end, proven_by_tail) = examine_tail(&bytes, end);
+        let (tail_end, proven_by_tail) = examine_tail(tail, end);
         let is_last = i + 1 == remaining.len();
         if !is_last && tail_end > end.offset {
             return Err(disk::damaged(
@@ -78,19 +83,49 @@ pub(crate) fn scan(
     })
 }
 
-/// Makes durable what a segment holds behind `start`. A process that was killed may have left it in
-/// the system's memory only, and a stream's file must not be brought up to what could still be lost.
+/// What a segment holds from `start` on, without the zeros at its end, which may be megabytes.
+pub(super) fn read_used(path: &Path, start: u64) -> io::Result<Vec<u8>> {
+    let read = || -> io::Result<Option<Vec<u8>>> {
+        let mut file = std::fs::File::open(path)?;
+        if start > file.metadata()?.len() {
+            return Ok(None);
+        }
+        file.seek(SeekFrom::Start(start))?;
+        let mut chunk = vec![0; CHUNK];
+        let mut bytes = Vec::new();
+        let mut zeros = 0;
+        loop {
+            let length = match file.read(&mut chunk) {
+                Ok(0) => return Ok(Some(bytes)),
+                Ok(length) => length,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            let used = used(&chunk[..length]);
+            if used > 0 {
+                bytes.resize(bytes.len() + zeros, 0);
+                bytes.extend_from_slice(&chunk[..used]);
+                zeros = 0;
+            }
+            zeros += length - used;
+        }
+    };
+    read()
+        .map_err(|e| disk::at("read", path, &e))?
+        .ok_or_else(|| disk::damaged(path, start, &"the file is shorter"))
+}
+
+/// Makes durable the bytes that a segment holds from `start` on. A process that was killed may have
+/// left them in the system's memory only, and a stream's file must not be brought up to what could
+/// still be lost.
 fn make_durable(path: &Path, bytes: &[u8], start: u64, in_doubt: bool) -> io::Result<()> {
-    let start = usize::try_from(start).unwrap_or(usize::MAX);
-    let unproven = bytes.get(start..).unwrap_or_default();
-    let used = used(unproven);
-    if used == 0 {
+    if bytes.is_empty() {
         return Ok(());
     }
     let sync = || -> io::Result<()> {
         let file = File::open(path, Open::Existing)?;
         if in_doubt {
-            file.write_at(start as u64, &unproven[..used])?;
+            file.write_at(start, bytes)?;
         }
         file.sync_all()
     };
@@ -110,19 +145,15 @@ fn doubt(dir: &Path) -> PathBuf {
     dir.join("sync_failed")
 }
 
-/// Moves `end` over the valid lines of a segment.
+/// Moves `end` over the valid lines of a segment, and `bytes`, which it holds from there on.
 pub(super) fn scan_segment(
     path: &Path,
-    bytes: &[u8],
+    bytes: &mut &[u8],
     end: &mut End,
     redo: &mut impl FnMut(&CommitLine<'_>) -> io::Result<()>,
 ) -> io::Result<()> {
-    let start = usize::try_from(end.offset).unwrap_or(usize::MAX);
-    if start > bytes.len() {
-        return Err(disk::damaged(path, end.offset, &"the file is shorter"));
-    }
-    for line in whole_lines(&bytes[start..]) {
-        let Some(sum) = verify(line, end.chain) else {
+    while let Some((line, rest)) = split_line(bytes) {
+        let Some(sum) = verified(line, end.chain) else {
             break;
         };
         let damaged = |cause: &dyn std::fmt::Display| disk::damaged(path, end.offset, cause);
@@ -147,6 +178,7 @@ pub(super) fn scan_segment(
         }
         end.chain = sum;
         end.offset += line.len() as u64 + 1;
+        *bytes = rest;
     }
     Ok(())
 }
@@ -158,18 +190,19 @@ pub(crate) fn scan_bytes(
     mut each: impl FnMut(&CommitLine<'_>) -> io::Result<()>,
 ) -> io::Result<(End, u64)> {
     let mut end = End::of_empty(1, 0);
-    scan_segment(Path::new("fuzzed"), bytes, &mut end, &mut each)?;
-    let (tail_end, _) = examine_tail(bytes, end);
+    let mut tail = &bytes[..used(bytes)];
+    scan_segment(Path::new("fuzzed"), &mut tail, &mut end, &mut each)?;
+    let (tail_end, _) = examine_tail(tail, end);
     Ok((end, tail_end))
 }
 
-/// The lines that have a line end, without it.
-fn whole_lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut start = 0;
-    memchr_iter(b'\n', bytes).map(move |end| &bytes[std::mem::replace(&mut start, end + 1)..end])
+/// The first line, without its line end, and what follows; `None` if there is no line end.
+fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (line, rest) = bytes.split_at(memchr(b'\n', bytes)?);
+    Some((line, &rest[1..]))
 }
 
-/// How many bytes there are before the zeros at the end, which may be megabytes.
+/// How many bytes there are before the zeros at the end.
 fn used(bytes: &[u8]) -> usize {
     let is_zero = |chunk: &&[u8]| chunk.iter().fold(0, |any, byte| any | byte) == 0;
     let zeros: usize = bytes
@@ -183,28 +216,25 @@ fn used(bytes: &[u8]) -> usize {
         .map_or(0, |i| i + 1)
 }
 
-/// What lies behind the valid lines: where it ends, and what it proves.
+/// What lies behind the valid lines, the bytes `tail`: where it ends, and what it proves.
 ///
 /// A line is genuine if its checksum follows on the one that the line before it states, whatever
 /// became of the rest of that line. A genuine line states what was durable when it was written.
-pub(super) fn examine_tail(bytes: &[u8], end: End) -> (u64, u64) {
-    let start = usize::try_from(end.offset)
-        .unwrap_or(usize::MAX)
-        .min(bytes.len());
-    let tail = &bytes[start..];
-    let used = used(tail);
+pub(super) fn examine_tail(tail: &[u8], end: End) -> (u64, u64) {
     let mut proven = 0;
     let mut stated = None;
-    for line in whole_lines(&tail[..used]) {
+    let mut bytes = tail;
+    while let Some((line, rest)) = split_line(bytes) {
         if let Some(chain) = stated
-            && verify(line, chain).is_some()
+            && verified(line, chain).is_some()
             && let Ok(commit) = parse::<CommitLine<'_>>(line)
         {
             proven = proven.max(commit.durable);
         }
         stated = stated_sum(line);
+        bytes = rest;
     }
-    (end.offset + used as u64, proven)
+    (end.offset + tail.len() as u64, proven)
 }
 
 impl Recovered {
@@ -248,5 +278,32 @@ impl Recovered {
             erase().map_err(|e| disk::at("cut the unfinished tail of", &path, &e))?;
         }
         Ok(size)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeros_are_left_out_only_where_nothing_follows() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("segment");
+        let zeros = vec![0; 2 * CHUNK];
+        for used in [
+            Vec::new(),
+            b"a".to_vec(),
+            [b"a\n", &zeros[..], b"b"].concat(),
+            [&zeros[..CHUNK - 1], b"b"].concat(),
+            [&zeros[..CHUNK], b"b"].concat(),
+        ] {
+            let content = [b"passed over", &used[..], &zeros[..]].concat();
+            std::fs::write(&path, &content).unwrap();
+            assert_eq!(read_used(&path, 11).unwrap(), used);
+        }
+        let length = std::fs::metadata(&path).unwrap().len();
+        assert_eq!(read_used(&path, length).unwrap(), b"");
+        let error = read_used(&path, length + 1).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }
 }

@@ -4,9 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::commit_line::CommitLine;
-use super::recover::{Recovered, examine_tail, scan_segment};
+use super::recover::{Recovered, examine_tail, read_used, scan_segment};
 use super::{End, list_segments, segment_path};
-use crate::engine::disk;
 
 /// What a journal holds.
 #[derive(Debug)]
@@ -55,12 +54,13 @@ pub(crate) fn survey(dir: &Path, mut each: impl FnMut(&CommitLine<'_>)) -> io::R
             }
             end = End::of_empty(*segment, end.chain);
         }
-        let bytes = std::fs::read(&path).map_err(|e| disk::at("read", &path, &e))?;
-        let scanned = scan_segment(&path, &bytes, &mut end, &mut |commit| {
+        let bytes = read_used(&path, 0)?;
+        let mut tail = &bytes[..];
+        let scanned = scan_segment(&path, &mut tail, &mut end, &mut |commit| {
             each(commit);
             Ok(())
         });
-        let (tail_end, proven_by_tail) = examine_tail(&bytes, end);
+        let (tail_end, proven_by_tail) = examine_tail(tail, end);
         survey.recovered.end = end;
         survey.recovered.tail_end = tail_end;
         survey.recovered.proven_by_tail = proven_by_tail;
@@ -97,11 +97,14 @@ impl Survey {
         let Some(end) = self.ends.iter().find(|end| end.segment == place.segment) else {
             return Ok(false);
         };
+        if place.offset > end.offset {
+            return Ok(false);
+        }
         let path = segment_path(dir, place.segment);
-        let bytes = std::fs::read(&path).map_err(|e| disk::at("read", &path, &e))?;
+        let bytes = read_used(&path, place.offset)?;
         let mut reached = place;
         // From a wrong place the checksums do not lead to the end.
-        let scanned = scan_segment(&path, &bytes, &mut reached, &mut |_| Ok(()));
+        let scanned = scan_segment(&path, &mut &bytes[..], &mut reached, &mut |_| Ok(()));
         Ok(scanned.is_ok() && reached == *end)
     }
 }
