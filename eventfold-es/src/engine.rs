@@ -121,13 +121,13 @@ impl Engine {
                 }
             })?;
         let ends = opened.streams.ends().clone();
-        let upkeep = Upkeep::start(base, opened.journal.dir(), ends)?;
+        let lagging = Arc::new(Lagging::new(opened.refused));
+        let upkeep = Upkeep::start(base, opened.journal.dir(), ends, lagging.clone())?;
         let keeper = upkeep.keeper();
         let shared = Shared::new(opened.journal.end().position);
         let index = opened.journal.index();
         let (requests, queue) = queue::channel();
         let room = Arc::new(Semaphore::new(ROOM as usize));
-        let lagging = Arc::new(Lagging::new(opened.refused));
         let committer = Committer::new(
             shared.clone(),
             queue,

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{Actor, MAILBOX, Mail};
 use crate::aggregate::Aggregate;
 use crate::background;
-use crate::engine::{Engine, Job, Resident, Stream, Upkeeper};
+use crate::engine::{Engine, Resident, Stream, Upkeeper};
 use crate::stream::StreamId;
 
 type Mailbox<A> = mpsc::Sender<Box<Mail<A>>>;
@@ -128,9 +128,9 @@ impl<A: Aggregate> Slot<A> {
 
     /// Has the aggregate passivated when it will have been idle.
     pub(super) fn watch(self: &Arc<Self>, keeper: &Upkeeper) {
-        if self.activity.deadline().is_some() {
+        if let Some(deadline) = self.activity.deadline() {
             let watched: Weak<dyn Resident> = Arc::<Self>::downgrade(self);
-            keeper.submit(Job::Watch(watched));
+            keeper.watch(watched, deadline);
         }
     }
 

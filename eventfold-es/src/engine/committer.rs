@@ -271,11 +271,12 @@ impl Committer {
         if let Some(place) = round.place_of(stream) {
             return Ok(place);
         }
-        let (end, length) = end.unwrap_or_else(|| {
+        let (end, file) = if let Some((end, length)) = end {
+            (end, Some(self.open(stream, length)?))
+        } else {
             let end = stream.tail().end;
-            (end, end.offset)
-        });
-        let file = self.prepare(stream, length)?;
+            (end, self.prepare(stream, end.offset)?)
+        };
         Ok(round.add_stream(StagedStream {
             stream: stream.clone(),
             start: end,
@@ -311,7 +312,7 @@ impl Committer {
     }
 
     /// Makes sure that the stream's file, which should be `length` long, can be appended to, as far
-    /// as that can be known. `None` if the stream writer is to create it.
+    /// as that can be known without opening it. `None` if the stream writer is to open or create it.
     fn prepare(&self, stream: &Arc<Stream>, length: u64) -> io::Result<Option<Arc<StreamFile>>> {
         let behind = stream
             .tail()
@@ -324,19 +325,29 @@ impl Committer {
             Some((true, _)) => self.lagging.retry(&self.files, stream)?,
             None => {}
         }
+        if let Some(file) = self.files.find_open(stream, length)? {
+            return Ok(Some(file));
+        }
         // What went wrong with one stream's file may go wrong with the next.
         let is_careful = self.lagging.has_failed();
         if is_careful && self.lagging.holds_too_much() {
             let text = "too many streams have files that cannot be written";
             return Err(stream_error(stream, io::ErrorKind::StorageFull, text));
         }
-        if length == 0 && !is_careful && can_be_created(stream) {
+        // Once the file was ours, the time until the stream writer has it open is a few milliseconds.
+        let may_follow = !is_careful && (length == 0 || stream.was_locked());
+        if may_follow && is_as_left(stream, length) {
             return Ok(None);
         }
+        self.open(stream, length).map(Some)
+    }
+
+    /// Opens and locks the stream's file, which must be `length` long.
+    fn open(&self, stream: &Stream, length: u64) -> io::Result<Arc<StreamFile>> {
         if !self.files.has_room() {
             self.lagging.flush();
         }
-        self.files.prepare(stream, length).map(Some)
+        self.files.prepare(stream, length)
     }
 
     /// Makes the round durable and answers everyone in it.
@@ -471,8 +482,7 @@ impl Committer {
         if !self.unnoted.is_empty() || !self.upkeep.may_checkpoint() {
             return;
         }
-        self.lagging.flush();
-        if !self.lagging.retry_all(&self.files) {
+        if self.lagging.has_failed() && !self.lagging.retry_all(&self.files) {
             return;
         }
         let job = CheckpointJob {
@@ -533,8 +543,14 @@ fn respond(done: Done, result: Result<u64, CommitError>) {
     }
 }
 
-/// Whether nothing seems to stand against creating the directory of `stream`, which is new.
-fn can_be_created(stream: &Stream) -> bool {
+/// Whether the file of `stream` looks as if it could be opened and appended to: it is `length` long,
+/// or can be created if there was none.
+fn is_as_left(stream: &Stream, length: u64) -> bool {
+    if length > 0 {
+        return std::fs::metadata(stream.file()).is_ok_and(|file| {
+            file.is_file() && file.len() == length && !file.permissions().readonly()
+        });
+    }
     let place = stream.dir().parent().map(std::fs::metadata);
     let is_open = place.is_some_and(|place| {
         place.is_ok_and(|place| place.is_dir() && !place.permissions().readonly())

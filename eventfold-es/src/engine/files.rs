@@ -1,17 +1,19 @@
 //! The open files of streams: a small cache, so that descriptors stay few however many streams
 //! are written.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fs::TryLockError;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::disk::{self, File, Open};
+use super::ends::StreamHash;
 use super::stream::{Stream, stream_error};
-use crate::stream::StreamId;
 
 /// How many files are kept open at most.
 const OPEN_FILES: usize = 192;
+/// How many of them are looked at for one that can be closed.
+const MOST_LOOKED_AT: usize = 16;
 /// How many streams one batch may touch. Their files are in use until it is written, so that it is
 /// less than may be open.
 pub(crate) const STREAMS_OF_A_BATCH: usize = 128;
@@ -24,14 +26,16 @@ pub(crate) struct Files {
 
 #[derive(Debug, Default)]
 struct Cache {
-    open: HashMap<StreamId, Cached>,
-    clock: u64,
+    open: HashMap<StreamHash, Cached>,
+    /// All that are open. The first is the next to go, unless it was used since it was last here.
+    order: VecDeque<StreamHash>,
 }
 
 #[derive(Debug)]
 struct Cached {
     file: Arc<StreamFile>,
-    last_use: u64,
+    /// It was found again.
+    was_used: bool,
 }
 
 /// A stream's file, locked against other programs the way `eventfold` locks it.
@@ -50,7 +54,28 @@ impl Files {
     /// Opens the file of `stream`, creates it if the stream is new, and checks that it is as long
     /// as it was left.
     pub(crate) fn prepare(&self, stream: &Stream, length: u64) -> io::Result<Arc<StreamFile>> {
-        let file = self.get(stream)?;
+        self.get(stream, length == 0)
+            .and_then(|file| self.checked(stream, file, length))
+    }
+
+    /// As [`prepare`](Self::prepare), if the file is open already.
+    pub(crate) fn find_open(
+        &self,
+        stream: &Stream,
+        length: u64,
+    ) -> io::Result<Option<Arc<StreamFile>>> {
+        let found = self.cache().find(stream.hash());
+        found
+            .map(|file| self.checked(stream, file, length))
+            .transpose()
+    }
+
+    fn checked(
+        &self,
+        stream: &Stream,
+        file: Arc<StreamFile>,
+        length: u64,
+    ) -> io::Result<Arc<StreamFile>> {
         let actual = file.0.length()?;
         if actual == length {
             return Ok(file);
@@ -63,7 +88,7 @@ impl Files {
     /// Writes `lines` to the file of `stream` at `offset`, whatever is there.
     pub(crate) fn write(&self, stream: &Stream, offset: u64, lines: &[u8]) -> io::Result<()> {
         let written = self
-            .get(stream)
+            .get(stream, offset == 0)
             .and_then(|file| file.0.write_at(offset, lines));
         self.closed_if_failed(stream, written)
     }
@@ -78,7 +103,10 @@ impl Files {
         lines: &[u8],
     ) -> io::Result<()> {
         let append = || -> io::Result<()> {
-            let file = file.map_or_else(|| self.get(stream), Ok)?;
+            let file = match file {
+                Some(file) => file,
+                None => self.get(stream, offset == 0)?,
+            };
             let length = file.0.length()?;
             // An attempt that failed may have left a part of them.
             if length != offset && !begins_at(&file.0, offset, length, lines)? {
@@ -104,7 +132,7 @@ impl Files {
 
     /// Cuts the file of `stream` off at `length`.
     pub(crate) fn cut(&self, stream: &Stream, length: u64) -> io::Result<()> {
-        self.get(stream)?
+        self.get(stream, false)?
             .0
             .set_len(length)
             .map_err(|e| disk::at("cut", &stream.file(), &e))
@@ -123,45 +151,63 @@ impl Files {
     fn close(&self, stream: &Stream) {
         let mut cache = self.cache();
         // With its lock, while nobody can open it anew.
-        drop(cache.open.remove(stream.id()));
+        if let Some(closed) = cache.open.remove(&stream.hash()) {
+            cache.order.retain(|other| *other != stream.hash());
+            drop(closed);
+        }
     }
 
-    fn get(&self, stream: &Stream) -> io::Result<Arc<StreamFile>> {
-        if let Some(file) = self.cache().find(stream.id()) {
+    /// The open file of `stream`. `is_new`: it is not there, as far as is known.
+    fn get(&self, stream: &Stream, is_new: bool) -> io::Result<Arc<StreamFile>> {
+        if let Some(file) = self.cache().find(stream.hash()) {
             return Ok(file);
         }
         // Nobody waits for the disk here. Two do not open the same one: either the committer is to
         // write a stream's file or the stream writer is.
-        let file = Arc::new(open(stream)?);
-        self.cache().keep(stream.id(), &file);
+        let file = Arc::new(open(stream, is_new)?);
+        self.cache().keep(stream.hash(), &file);
         Ok(file)
     }
 }
 
 impl Cache {
-    fn find(&mut self, id: &StreamId) -> Option<Arc<StreamFile>> {
-        self.clock += 1;
-        let cached = self.open.get_mut(id)?;
-        cached.last_use = self.clock;
+    fn find(&mut self, stream: StreamHash) -> Option<Arc<StreamFile>> {
+        let cached = self.open.get_mut(&stream)?;
+        cached.was_used = true;
         Some(cached.file.clone())
     }
 
-    /// Takes a file in, for which another may have to go. If all are in use it is not kept.
-    fn keep(&mut self, id: &StreamId, file: &Arc<StreamFile>) {
-        if self.open.len() >= OPEN_FILES {
-            let unused = self.open.iter().filter(|(_, cached)| cached.is_unused());
-            let oldest = unused.min_by_key(|(_, cached)| cached.last_use);
-            let Some(id) = oldest.map(|(id, _)| id.clone()) else {
-                return;
-            };
-            // Unlocked here: another thread that looks for it in vain opens and locks it.
-            drop(self.open.remove(&id));
+    /// Takes a file in, for which another may have to go. If none can it is not kept.
+    fn keep(&mut self, stream: StreamHash, file: &Arc<StreamFile>) {
+        if self.open.len() >= OPEN_FILES && !self.close_one() {
+            return;
         }
         let cached = Cached {
             file: file.clone(),
-            last_use: self.clock,
+            was_used: false,
         };
-        self.open.insert(id.clone(), cached);
+        self.open.insert(stream, cached);
+        self.order.push_back(stream);
+    }
+
+    /// Closes a file that was not used for long; does not look for one for long.
+    fn close_one(&mut self) -> bool {
+        for _ in 0..MOST_LOOKED_AT {
+            let Some(first) = self.order.pop_front() else {
+                return false;
+            };
+            match self.open.get_mut(&first) {
+                Some(cached) if cached.is_unused() && !cached.was_used => {
+                    // Unlocked here: another thread that looks for it in vain opens and locks it.
+                    drop(self.open.remove(&first));
+                    return true;
+                }
+                Some(cached) => cached.was_used = false,
+                None => continue,
+            }
+            self.order.push_back(first);
+        }
+        false
     }
 }
 
@@ -171,8 +217,11 @@ impl Cached {
     }
 }
 
-fn open(stream: &Stream) -> io::Result<StreamFile> {
+fn open(stream: &Stream, is_new: bool) -> io::Result<StreamFile> {
     let path = stream.file();
+    if is_new {
+        disk::create_dir(stream.dir())?;
+    }
     let file = match File::open(&path, Open::Create) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             disk::create_dir(stream.dir())?;
@@ -182,7 +231,10 @@ fn open(stream: &Stream) -> io::Result<StreamFile> {
     };
     let file = file.map_err(|e| disk::at("open", &path, &e))?;
     match file.try_lock() {
-        Ok(()) => Ok(StreamFile(file)),
+        Ok(()) => {
+            stream.set_locked();
+            Ok(StreamFile(file))
+        }
         Err(TryLockError::WouldBlock) => {
             let cause = "is locked by another program";
             Err(stream_error(stream, io::ErrorKind::ResourceBusy, cause))

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::adopted::Adopted;
@@ -30,6 +30,8 @@ pub(crate) struct Stream {
     tail: Mutex<Tail>,
     /// The epoch if it has not failed, 0 otherwise: what is asked for each command.
     sound_epoch: AtomicU64,
+    /// Its file has been locked since somebody uses this.
+    was_locked: AtomicBool,
     /// Where the committer last put the stream among those of a round.
     place_in_round: AtomicUsize,
     /// Held by the one activation that may decide commands on this stream.
@@ -159,6 +161,16 @@ impl Stream {
         self.durable_version.store(end.version, Ordering::Release);
     }
 
+    /// Whether its file was locked at any time since the stream is in use: no program that holds it
+    /// for good has it.
+    pub(super) fn was_locked(&self) -> bool {
+        self.was_locked.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_locked(&self) {
+        self.was_locked.store(true, Ordering::Relaxed);
+    }
+
     pub(super) fn place_in_round(&self) -> usize {
         self.place_in_round.load(Ordering::Relaxed)
     }
@@ -270,6 +282,7 @@ impl Streams {
             durable_position: AtomicU64::new(0),
             tail: Mutex::default(),
             sound_epoch: AtomicU64::new(0),
+            was_locked: AtomicBool::new(false),
             place_in_round: AtomicUsize::new(0),
             turn: Arc::default(),
             registry: Arc::downgrade(self),

@@ -1,6 +1,6 @@
 //! The stream writer: the thread that brings the streams' files to what is durable in the journal.
 //!
-//! The committer hands a stream over and answers; its file follows within milliseconds. Until then
+//! The committer hands a stream over and answers; its file follows within milliseconds, under load within some hundred. Until then
 //! readers find the lines in memory ([`Behind`](super::stream::Behind)). So no command waits for a
 //! new stream's directory and file, and the lines that a busy stream gathers meanwhile take one
 //! write.
@@ -10,17 +10,21 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::files::Files;
 use super::shared::Shared;
 use super::stream::Stream;
 use crate::stream::StreamId;
 
-/// How long lines gather before they are written, unless somebody waits for them.
+/// How long lines gather before they are written, unless somebody waits for them: this at least...
 const GATHER: Duration = Duration::from_millis(2);
+/// ...and so many times what it took to write the last ones, at most that long. The more streams are
+/// written, the more lines there should be for each opening of a file.
+const REST: u32 = 3;
+const LONGEST_GATHER: Duration = Duration::from_millis(100);
 /// How many streams and bytes may gather; beyond that the committer waits.
-const MOST_STREAMS: usize = 256;
+const MOST_STREAMS: usize = 16 * 1024;
 const MOST_BYTES: usize = 8 * 1024 * 1024;
 
 /// The streams whose files lack lines.
@@ -104,8 +108,8 @@ impl Lagging {
     }
 
     /// Waits until the files have all lines that were durable before the call, except those of
-    /// streams that cannot be written.
-    pub(crate) fn flush(&self) {
+    /// streams that cannot be written. True if there are none.
+    pub(crate) fn flush(&self) -> bool {
         let mut state = self.state();
         let target = state.passes + 1 + u64::from(!state.in_hand.is_empty());
         while state.thread != Phase::Over
@@ -116,6 +120,7 @@ impl Lagging {
             self.work.notify_one();
             state = wait(&self.progress, state);
         }
+        state.thread != Phase::Over && state.failed.is_empty()
     }
 
     /// Whether there are streams that could not be written.
@@ -168,7 +173,9 @@ impl Lagging {
     }
 
     fn run(&self, files: &Files) {
-        while let Some(streams) = self.next() {
+        let mut took = Duration::ZERO;
+        while let Some(streams) = self.next(took) {
+            let started = Instant::now();
             for stream in &streams {
                 let written = bring_up(files, stream);
                 match written {
@@ -191,11 +198,12 @@ impl Lagging {
             drop(state);
             // They may be dropped here, which takes locks of their own.
             drop(written);
+            took = started.elapsed();
         }
     }
 
-    /// Waits until something is to be written and takes it, `None` at the end.
-    fn next(&self) -> Option<Vec<Arc<Stream>>> {
+    /// Waits until something is to be written and takes it, `None` at the end. The last took so long.
+    fn next(&self, took: Duration) -> Option<Vec<Arc<Stream>>> {
         let mut state = self.state();
         while state.gathering.is_empty() {
             if state.finish {
@@ -206,7 +214,8 @@ impl Lagging {
             state.thread = Phase::Works;
         }
         let gathers = |state: &mut State| !state.urgent && !state.finish;
-        let gathered = self.work.wait_timeout_while(state, GATHER, gathers);
+        let time = (took * REST).clamp(GATHER, LONGEST_GATHER);
+        let gathered = self.work.wait_timeout_while(state, time, gathers);
         let (mut state, _) = gathered.unwrap_or_else(PoisonError::into_inner);
         state.urgent = false;
         state.bytes = 0;

@@ -18,6 +18,7 @@ use super::journal::{End, Spare};
 use super::snapshot::Draft;
 use super::snapshot_queue::SnapshotQueue;
 use super::stream::{Stream, StreamEnd};
+use super::stream_writer::Lagging;
 
 /// After a snapshot, how many times as long as it took no other is written: snapshots save time
 /// later and should not cost much now.
@@ -29,8 +30,8 @@ pub(crate) enum Job {
     Checkpoint(CheckpointJob),
     /// There are snapshots to write.
     Snapshots,
-    /// Passivate this aggregate once it has been idle for its time.
-    Watch(Weak<dyn Resident>),
+    /// There are aggregates whose idle time ends sooner than the thread would look.
+    Watch,
     Run(Box<dyn FnOnce() + Send>),
     Finish(Option<CheckpointJob>),
 }
@@ -65,6 +66,16 @@ struct State {
     spare: Mutex<Option<Spare>>,
     checkpointing: AtomicBool,
     snapshots: SnapshotQueue,
+    arrivals: Mutex<Arrivals>,
+}
+
+/// Aggregates on their way to the thread, which takes them whenever it is awake: they come with
+/// each activation, and nearly always their time is later than that of those it knows.
+#[derive(Debug, Default)]
+struct Arrivals {
+    waiting: Vec<Weak<dyn Resident>>,
+    /// When the thread looks at them at the latest.
+    looked_at: Option<Instant>,
 }
 
 /// Hands jobs to the upkeep thread.
@@ -83,13 +94,20 @@ pub(crate) struct Upkeep {
 
 impl Upkeep {
     /// Starts the thread for the store in `base`, whose journal is in `journal`.
-    pub(crate) fn start(base: OpenDir, journal: &Path, ends: Arc<Ends>) -> io::Result<Self> {
+    pub(crate) fn start(
+        base: OpenDir,
+        journal: &Path,
+        ends: Arc<Ends>,
+        lagging: Arc<Lagging>,
+    ) -> io::Result<Self> {
         let (jobs, queue) = channel();
         let state = Arc::<State>::default();
         let thread = Thread {
             base,
             journal: journal.to_owned(),
             ends,
+            lagging,
+            dirty: Vec::new(),
             state: state.clone(),
             watched: BinaryHeap::new(),
             watch_count: 0,
@@ -153,6 +171,19 @@ impl Upkeeper {
         let _ = self.jobs.send(job);
     }
 
+    /// Has an aggregate passivated once it has been idle for its time, which ends at `deadline` if
+    /// it is not used.
+    pub(crate) fn watch(&self, resident: Weak<dyn Resident>, deadline: Instant) {
+        let mut arrivals = lock(&self.state.arrivals);
+        arrivals.waiting.push(resident);
+        let is_urgent = arrivals.looked_at.is_none_or(|at| deadline < at);
+        if is_urgent {
+            // Once is enough.
+            arrivals.looked_at = Some(deadline);
+            self.submit(Job::Watch);
+        }
+    }
+
     /// Writes a snapshot of a durable state, in good time.
     pub(crate) fn save_snapshot(&self, stream: Arc<Stream>, draft: Box<Draft>, end: StreamEnd) {
         if self.state.snapshots.push(stream, draft, end) {
@@ -166,6 +197,9 @@ struct Thread {
     base: OpenDir,
     journal: PathBuf,
     ends: Arc<Ends>,
+    lagging: Arc<Lagging>,
+    /// What the next checkpoint has to make durable besides its own.
+    dirty: Vec<Dirty>,
     state: Arc<State>,
     watched: BinaryHeap<Reverse<Watched>>,
     watch_count: u64,
@@ -198,7 +232,7 @@ impl Thread {
                         self.state.snapshots.write_one();
                     }
                     if let Some(last) = last {
-                        self.checkpoint(&last);
+                        self.checkpoint(last);
                     }
                     return;
                 }
@@ -211,11 +245,17 @@ impl Thread {
         }
     }
 
-    /// When there is something to do besides jobs.
-    fn next_deadline(&self) -> Option<Instant> {
+    /// When there is something to do besides jobs. Takes those in who are to be watched.
+    fn next_deadline(&mut self) -> Option<Instant> {
+        let state = self.state.clone();
+        let mut arrivals = lock(&state.arrivals);
+        for resident in arrivals.waiting.drain(..) {
+            self.watch(resident);
+        }
         let idle = self.watched.peek().map(|Reverse(first)| first.deadline);
         let snapshot = (!self.state.snapshots.is_empty()).then_some(self.next_snapshot);
-        idle.into_iter().chain(snapshot).min()
+        arrivals.looked_at = idle.into_iter().chain(snapshot).min();
+        arrivals.looked_at
     }
 
     /// Writes a snapshot if one is waiting and it is time.
@@ -231,13 +271,16 @@ impl Thread {
         match job {
             Job::Spare(capacity) => self.prepare_spare(capacity),
             Job::Checkpoint(job) => {
-                self.checkpoint(&job);
+                if self.lagging.flush() {
+                    self.checkpoint(job);
+                } else {
+                    self.dirty.extend(job.dirty);
+                }
                 self.state.checkpointing.store(false, Ordering::Release);
             }
-            Job::Watch(resident) => self.watch(resident),
             Job::Run(run) => run(),
             // The loop looks after each job.
-            Job::Snapshots => {}
+            Job::Snapshots | Job::Watch => {}
             Job::Finish(_) => unreachable!("the caller ends the thread there"),
         }
     }
@@ -259,14 +302,16 @@ impl Thread {
     }
 
     /// Moves the redo point. If that fails it stays where it is, and the next open replays more.
-    fn checkpoint(&mut self, job: &CheckpointJob) {
+    fn checkpoint(&mut self, job: CheckpointJob) {
         let checkpoint = Checkpoint {
             end: job.end,
             clean: job.clean,
         };
-        let ends: Vec<_> = job.dirty.iter().map(|d| (d.stream, d.end)).collect();
+        self.dirty.extend(job.dirty);
+        let dirty = std::mem::take(&mut self.dirty);
+        let ends: Vec<_> = dirty.iter().map(|d| (d.stream, d.end)).collect();
         self.ends.note(&ends);
-        let dirs: Vec<&Path> = job.dirty.iter().map(|d| d.dir.as_path()).collect();
+        let dirs: Vec<&Path> = dirty.iter().map(|d| d.dir.as_path()).collect();
         if !self.sync_failed
             && let Err(error) = sync_streams(&self.base, &dirs)
         {
