@@ -1,9 +1,9 @@
 //! The stream writer: the thread that brings the streams' files to what is durable in the journal.
 //!
-//! The committer hands a stream over and answers; its file follows within milliseconds, under load within some hundred. Until then
-//! readers find the lines in memory ([`Behind`](super::stream::Behind)). So no command waits for a
-//! new stream's directory and file, and the lines that a busy stream gathers meanwhile take one
-//! write.
+//! The committer hands a stream over and answers; its file follows within milliseconds, under load
+//! within a tenth of a second. Until then readers find the lines in memory
+//! ([`Behind`](super::stream::Behind)). So no command waits for a new stream's directory and file,
+//! and the lines that a busy stream gathers meanwhile take one write.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
