@@ -281,6 +281,7 @@ pub mod fuzzing;
 pub mod guide;
 mod handle;
 mod layout;
+mod one_or_many;
 mod process_manager;
 mod projection;
 mod read_side;

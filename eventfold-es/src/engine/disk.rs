@@ -194,6 +194,18 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Removes the files in `dir` that `is_removed` says.
+pub(crate) fn remove_from(dir: &Path, is_removed: impl Fn(&Path) -> bool) -> io::Result<()> {
+    let failed = |e: io::Error| at("list", dir, &e);
+    for entry in std::fs::read_dir(dir).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if is_removed(&path) {
+            remove(&path)?;
+        }
+    }
+    Ok(())
+}
+
 /// Replaces the file at `path` by `content`, all or nothing, also when the power fails.
 pub(crate) fn replace_durably(path: &Path, content: &[u8]) -> io::Result<()> {
     replace(path, content, true)?;

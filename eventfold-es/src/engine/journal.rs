@@ -125,13 +125,7 @@ impl Spare {
 
     /// Removes the spares that an earlier run has left in `dir`.
     pub(crate) fn remove_all(dir: &Path) -> io::Result<()> {
-        for entry in std::fs::read_dir(dir).map_err(|e| disk::at("list", dir, &e))? {
-            let path = entry.map_err(|e| disk::at("list", dir, &e))?.path();
-            if Self::is_one(&path) {
-                disk::remove(&path)?;
-            }
-        }
-        Ok(())
+        disk::remove_from(dir, Self::is_one)
     }
 
     /// Creates the file `name` of `capacity` zeros in `dir` and makes it durable. No other spare has

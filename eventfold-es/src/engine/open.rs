@@ -174,11 +174,7 @@ fn finish_streams(base: &OpenDir, streams: &Streams, touched: &[Dirty]) -> io::R
 
 /// Removes what was not renamed to its place. The spares, which are large, the upkeep thread removes.
 fn remove_temporary_files(dir: &Path) -> io::Result<()> {
-    for entry in std::fs::read_dir(dir).map_err(|e| disk::at("list", dir, &e))? {
-        let path = entry.map_err(|e| disk::at("list", dir, &e))?.path();
-        if path.extension().is_some_and(|extension| extension == "tmp") && !Spare::is_one(&path) {
-            disk::remove(&path)?;
-        }
-    }
-    Ok(())
+    disk::remove_from(dir, |path| {
+        path.extension().is_some_and(|extension| extension == "tmp") && !Spare::is_one(path)
+    })
 }

@@ -62,11 +62,7 @@ impl Redo {
     pub(crate) fn commit(&mut self, commit: &CommitLine<'_>) -> io::Result<()> {
         let id = StreamId::new(&commit.aggregate_type, &commit.id)?;
         let stream = self.streams.get(&id);
-        let mut lines = Vec::new();
-        for event in commit.events.iter() {
-            lines.extend_from_slice(event.get().as_bytes());
-            lines.push(b'\n');
-        }
+        let lines = commit.lines();
         if self.refused.contains_key(&id) {
             if let Some(behind) = &mut stream.tail().behind {
                 behind.lines.extend_from_slice(&lines);

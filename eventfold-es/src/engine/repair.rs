@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::adopted::Adopted;
-use super::audit::journaled::{Journaled, lines_of};
+use super::audit::journaled::Journaled;
 use super::audit::{Audit, Remedy, leading_foreign};
 use super::disk::{self, File, Open};
 use super::ends::Ends;
@@ -150,7 +150,7 @@ impl Repair<'_> {
             if let Ok(id) = StreamId::new(&commit.aggregate_type, &commit.id)
                 && let Some(rebuilt) = some.get_mut(&id)
             {
-                rebuilt.add(&lines_of(commit));
+                rebuilt.add(&commit.lines());
             }
         })?;
         for (id, rebuilt) in some {

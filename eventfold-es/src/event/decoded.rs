@@ -3,6 +3,8 @@
 use std::iter::Chain;
 use std::{option, vec};
 
+use crate::one_or_many::OneOrMany;
+
 /// The events that a stored event is read as: one, or none or several if it was retired or split
 /// since it was written.
 ///
@@ -17,14 +19,7 @@ use std::{option, vec};
 /// assert!(Decoded::<&str>::none().as_slice().is_empty());
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Decoded<E>(Events<E>);
-
-/// The usual case takes no allocation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Events<E> {
-    One(E),
-    Many(Vec<E>),
-}
+pub struct Decoded<E>(OneOrMany<E>);
 
 impl<E> Decoded<E> {
     /// One event.
@@ -32,7 +27,7 @@ impl<E> Decoded<E> {
     /// See the example of [`Decoded`].
     #[must_use]
     pub fn one(event: E) -> Self {
-        Self(Events::One(event))
+        Self(OneOrMany::One(event))
     }
 
     /// Several events, in order.
@@ -40,7 +35,7 @@ impl<E> Decoded<E> {
     /// See the example of [`Decoded`].
     #[must_use]
     pub fn many(events: Vec<E>) -> Self {
-        Self(Events::Many(events))
+        Self(OneOrMany::Many(events))
     }
 
     /// No event: the stored one means nothing any more.
@@ -48,7 +43,7 @@ impl<E> Decoded<E> {
     /// See the example of [`Decoded`].
     #[must_use]
     pub fn none() -> Self {
-        Self(Events::Many(Vec::new()))
+        Self(OneOrMany::Many(Vec::new()))
     }
 
     /// The events, in order.
@@ -56,10 +51,7 @@ impl<E> Decoded<E> {
     /// See the example of [`Decoded`].
     #[must_use]
     pub fn as_slice(&self) -> &[E] {
-        match &self.0 {
-            Events::One(event) => std::slice::from_ref(event),
-            Events::Many(events) => events,
-        }
+        &self.0
     }
 
     /// The event if there is exactly one.
@@ -75,8 +67,8 @@ impl<E> Decoded<E> {
     /// ```
     pub fn into_one(self) -> Result<E, Self> {
         match self.0 {
-            Events::One(event) => Ok(event),
-            Events::Many(mut events) => match events.pop() {
+            OneOrMany::One(event) => Ok(event),
+            OneOrMany::Many(mut events) => match events.pop() {
                 Some(event) if events.is_empty() => Ok(event),
                 last => {
                     events.extend(last);
@@ -92,8 +84,8 @@ impl<E> Decoded<E> {
     #[must_use]
     pub fn map<T>(self, mut into: impl FnMut(E) -> T) -> Decoded<T> {
         Decoded(match self.0 {
-            Events::One(event) => Events::One(into(event)),
-            Events::Many(events) => Events::Many(events.into_iter().map(into).collect()),
+            OneOrMany::One(event) => OneOrMany::One(into(event)),
+            OneOrMany::Many(events) => OneOrMany::Many(events.into_iter().map(into).collect()),
         })
     }
 }
@@ -104,8 +96,8 @@ impl<E> IntoIterator for Decoded<E> {
 
     fn into_iter(self) -> Self::IntoIter {
         let (one, many) = match self.0 {
-            Events::One(event) => (Some(event), Vec::new()),
-            Events::Many(events) => (None, events),
+            OneOrMany::One(event) => (Some(event), Vec::new()),
+            OneOrMany::Many(events) => (None, events),
         };
         one.into_iter().chain(many)
     }

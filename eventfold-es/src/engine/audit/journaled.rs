@@ -26,16 +26,6 @@ pub(crate) struct Noted {
     pub(crate) adopted: bool,
 }
 
-/// The lines of `commit` as a stream's file holds them.
-pub(crate) fn lines_of(commit: &CommitLine<'_>) -> Vec<u8> {
-    let mut lines = Vec::new();
-    for event in commit.events.iter() {
-        lines.extend_from_slice(event.get().as_bytes());
-        lines.push(b'\n');
-    }
-    lines
-}
-
 impl Journaled {
     /// Takes in the stream's next commit.
     pub(crate) fn add(&mut self, commit: &CommitLine<'_>) {
@@ -56,7 +46,7 @@ impl Journaled {
             }
         }
         let mut hasher = Xxh3Default::new();
-        let lines = lines_of(commit);
+        let lines = commit.lines();
         hasher.update(&lines);
         self.commits.push(Noted {
             position: commit.position,

@@ -13,7 +13,7 @@
 
 use std::borrow::Cow;
 use std::io::{self, Write as _};
-use std::ops::{Deref, Range};
+use std::ops::Range;
 
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -22,6 +22,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::Batch;
 use crate::engine::line::{self, Encoded, Line, Rest, split_sum, write_number, write_sum};
 use crate::event::StoredEvent;
+use crate::one_or_many::OneOrMany;
 
 /// The version of the journal's format, in the header of each segment.
 const FORMAT: u64 = 1;
@@ -133,31 +134,7 @@ pub(crate) struct CommitLine<'a> {
     #[serde(default)]
     pub(crate) adopted: bool,
     #[serde(borrow)]
-    pub(crate) events: Events<'a>,
-}
-
-/// The events of a commit. One, which is usual, takes no allocation.
-#[derive(Debug)]
-pub(crate) enum Events<'a> {
-    One(JournaledEvent<'a>),
-    Many(Vec<JournaledEvent<'a>>),
-}
-
-impl<'a> Deref for Events<'a> {
-    type Target = [JournaledEvent<'a>];
-
-    fn deref(&self) -> &Self::Target {
-        match self {
-            Self::One(event) => std::slice::from_ref(event),
-            Self::Many(events) => events,
-        }
-    }
-}
-
-impl<'a, 'de: 'a> Deserialize<'de> for Events<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Vec::deserialize(deserializer).map(Self::Many)
-    }
+    pub(crate) events: OneOrMany<JournaledEvent<'a>>,
 }
 
 /// An event of a commit.
@@ -201,7 +178,7 @@ impl<'a> CommitLine<'a> {
         let text = std::str::from_utf8(line).map_err(|e| e.to_string())?;
         match Self::read_own(text) {
             Some(own) => Ok(own),
-            None => parse(line),
+            None => parse_text(text),
         }
     }
 
@@ -223,13 +200,13 @@ impl<'a> CommitLine<'a> {
         rest.pass(b",\"events\":[")?;
         let first = JournaledEvent::read_own(&mut rest)?;
         let events = if rest.pass(b",").is_none() {
-            Events::One(first)
+            OneOrMany::One(first)
         } else {
             let mut events = vec![first, JournaledEvent::read_own(&mut rest)?];
             while rest.pass(b",").is_some() {
                 events.push(JournaledEvent::read_own(&mut rest)?);
             }
-            Events::Many(events)
+            OneOrMany::Many(events)
         };
         rest.pass(b"]")?;
         rest.sum()?;
@@ -251,6 +228,16 @@ impl<'a> CommitLine<'a> {
     /// The position of the last event.
     pub(crate) fn last(&self) -> u64 {
         self.position + self.events.len() as u64 - 1
+    }
+
+    /// The lines of its events as the stream's file holds them.
+    pub(crate) fn lines(&self) -> Vec<u8> {
+        let mut lines = Vec::new();
+        for event in self.events.iter() {
+            lines.extend_from_slice(event.get().as_bytes());
+            lines.push(b'\n');
+        }
+        lines
     }
 
     /// Hands the event `i` of the commit to `read`.
@@ -297,8 +284,11 @@ impl Header {
 
 /// Reads a line that is known to be valid.
 pub(crate) fn parse<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Result<T, String> {
-    let text = std::str::from_utf8(line).map_err(|e| e.to_string())?;
-    serde_json::from_str(text).map_err(|e| e.to_string())
+    parse_text(std::str::from_utf8(line).map_err(|e| e.to_string())?)
+}
+
+fn parse_text<'a, T: Deserialize<'a>>(line: &'a str) -> Result<T, String> {
+    serde_json::from_str(line).map_err(|e| e.to_string())
 }
 
 #[cfg(test)]
