@@ -353,8 +353,8 @@ impl<A: Aggregate> AggregateHandle<A> {
     /// Reads the stream's file. It does not exist before the stream's first event.
     ///
     /// A line is written some milliseconds after its command was answered, under load a tenth of a
-    /// second. This call blocks for
-    /// that moment, so that its file has all that was answered before, unless it cannot be written;
+    /// second. This call blocks for that moment, so that its file has all that was answered before,
+    /// unless it cannot be written;
     /// [`AggregateStore::read_events`](crate::AggregateStore::read_events) has it even then, and
     /// checks every line.
     ///

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use super::queue::Place;
+use super::queue::Span;
 use super::snapshot::Draft;
 use super::stream::{Stream, StreamEnd};
 
@@ -45,7 +45,7 @@ pub(crate) struct Adoption {
 
 /// A request to the committer; it serves them in order.
 pub(super) enum Request {
-    Commit(Commit, Place),
+    Commit(Commit, Span),
     Adopt(Adoption),
     /// Asks to be told when all requests before this one are done.
     Fence {

@@ -221,18 +221,18 @@ impl Committer {
     /// Takes a request into the round, or answers it if it cannot be.
     fn admit(&mut self, round: &mut Round, request: Request) {
         match request {
-            Request::Commit(commit, place) => {
+            Request::Commit(commit, span) => {
                 let staged = self.may_commit(&commit).and_then(|()| {
                     self.stage(round, &commit.stream, None)
                         .map_err(CommitError::not_stored)
                 });
                 match staged {
-                    Ok(staged) => {
-                        let events = self.requests.events(&place);
-                        add_commit(round, staged, commit, events);
+                    Ok(place) => {
+                        let events = self.requests.events(&span);
+                        add_commit(round, place, commit, events);
                     }
                     Err(error) => {
-                        self.room.add_permits(commit.kib(place.size()) as usize);
+                        self.room.add_permits(commit.kib(span.size()) as usize);
                         refuse(commit, error);
                     }
                 }
@@ -441,13 +441,10 @@ impl Committer {
             stream.tail().unnoted = Some(Adopted::unverified(&end));
             self.unnoted.push(stream.clone());
         }
-        if !lines.is_empty() {
-            end.hash = hash;
-        }
         let mut tail = stream.tail();
-        tail.end = end;
-        let lags_already = tail.behind.is_some();
-        if !lines.is_empty() {
+        let begins_to_lag = lacking > 0 && tail.behind.is_none();
+        if lacking > 0 {
+            end.hash = hash;
             let behind = tail.behind.get_or_insert_with(|| Behind {
                 offset: start.offset,
                 lines: Vec::new(),
@@ -455,13 +452,14 @@ impl Committer {
                 file,
             });
             behind.lines.reserve(lacking);
-            for line in &lines {
-                behind.lines.extend_from_slice(&batch.bytes[line.clone()]);
+            for line in lines {
+                behind.lines.extend_from_slice(&batch.bytes[line]);
                 behind.lines.push(b'\n');
             }
         }
+        tail.end = end;
         drop(tail);
-        if !lines.is_empty() && !lags_already {
+        if begins_to_lag {
             self.lagging.add(stream.clone());
         }
         stream.set_durable(&end);
@@ -482,7 +480,7 @@ impl Committer {
         if !self.unnoted.is_empty() || !self.upkeep.may_checkpoint() {
             return;
         }
-        if self.lagging.has_failed() && !self.lagging.retry_all(&self.files) {
+        if !self.lagging.retry_all(&self.files) {
             return;
         }
         let job = CheckpointJob {

@@ -23,8 +23,14 @@ pub(crate) const FIRST_SEGMENT: u64 = if cfg!(test) { 2 } else { 256 } * 1024;
 /// The size at which segments stop to grow.
 pub(crate) const LARGEST_SEGMENT: u64 = if cfg!(test) { 4 } else { 16 * 1024 } * 1024;
 
-/// How much memory is kept from one batch to the next.
+/// How much memory is kept from one batch, or what is to become one, to the next.
 const MOST_MEMORY: usize = 1024 * 1024;
+
+/// Empties `bytes` for their next use, with as much of their memory as is worth keeping.
+pub(super) fn empty(bytes: &mut Vec<u8>) {
+    bytes.clear();
+    bytes.shrink_to(MOST_MEMORY);
+}
 
 /// The name of the segment whose first event has that position.
 pub(crate) fn segment_path(dir: &Path, first: u64) -> PathBuf {
@@ -277,11 +283,8 @@ impl Journal {
 
     /// Takes back the memory of a batch that is done with, so that each need not ask for its own.
     pub(crate) fn reuse(&mut self, batch: Batch) {
-        let mut bytes = batch.bytes;
-        if bytes.capacity() <= MOST_MEMORY {
-            bytes.clear();
-            self.memory = bytes;
-        }
+        self.memory = batch.bytes;
+        empty(&mut self.memory);
     }
 
     /// Writes a batch and makes it durable.

@@ -7,10 +7,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::commit::{Commit, Request};
+use super::journal;
 use super::line::{Encoded, EncodedEvents};
-
-/// How much memory for events is kept from one swap to the next.
-const MOST_MEMORY: usize = 1024 * 1024;
 
 /// Makes the two ends of a queue.
 pub(super) fn channel() -> (Sender, Receiver) {
@@ -44,14 +42,14 @@ struct Buffer {
 
 /// Where the encoded events of a commit are in the buffer.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Span {
     start: usize,
     end: usize,
     /// Where the events after the first begin, from `start` on.
     later: Vec<usize>,
 }
 
-impl Place {
+impl Span {
     /// How many bytes the events take.
     pub(super) fn size(&self) -> usize {
         self.end - self.start
@@ -83,8 +81,8 @@ impl Sender {
         let (bytes, later) = events.into_parts();
         state.buffer.events.extend_from_slice(&bytes);
         let end = state.buffer.events.len();
-        let place = Place { start, end, later };
-        self.push(state, Request::Commit(commit, place));
+        let span = Span { start, end, later };
+        self.push(state, Request::Commit(commit, span));
         Ok(())
     }
 
@@ -157,8 +155,8 @@ impl Receiver {
     }
 
     /// The events of a commit that was received last.
-    pub(super) fn events<'a>(&'a self, place: &'a Place) -> Encoded<'a> {
-        Encoded::new(&self.taken.events[place.start..place.end], &place.later)
+    pub(super) fn events<'a>(&'a self, span: &'a Span) -> Encoded<'a> {
+        Encoded::new(&self.taken.events[span.start..span.end], &span.later)
     }
 
     /// Takes no more requests, and returns those that wait.
@@ -182,8 +180,7 @@ impl Drop for Receiver {
 impl Buffer {
     /// Swaps with `other`, when nothing is left in this one.
     fn swap(&mut self, other: &mut Self) {
-        self.events.clear();
-        self.events.shrink_to(MOST_MEMORY);
+        journal::empty(&mut self.events);
         std::mem::swap(self, other);
     }
 }
@@ -238,10 +235,10 @@ mod tests {
                 let first = receiver.recv().unwrap();
                 receiver.put_back(first);
                 for sent in expected.drain(..) {
-                    let Some(Request::Commit(_, place)) = receiver.try_recv() else {
+                    let Some(Request::Commit(_, span)) = receiver.try_recv() else {
                         panic!("a commit is waiting");
                     };
-                    let events = receiver.events(&place);
+                    let events = receiver.events(&span);
                     assert_eq!(events.count(), sent.len() as u64);
                     assert!(events.iter().eq(sent.iter().map(Vec::as_slice)));
                 }

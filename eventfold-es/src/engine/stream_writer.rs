@@ -173,8 +173,8 @@ impl Lagging {
     }
 
     fn run(&self, files: &Files) {
-        let mut took = Duration::ZERO;
-        while let Some(streams) = self.next(took) {
+        let mut gather = GATHER;
+        while let Some(streams) = self.next(gather) {
             let started = Instant::now();
             for stream in &streams {
                 let written = bring_up(files, stream);
@@ -198,12 +198,13 @@ impl Lagging {
             drop(state);
             // They may be dropped here, which takes locks of their own.
             drop(written);
-            took = started.elapsed();
+            gather = (started.elapsed() * REST).clamp(GATHER, LONGEST_GATHER);
         }
     }
 
-    /// Waits until something is to be written and takes it, `None` at the end. The last took so long.
-    fn next(&self, took: Duration) -> Option<Vec<Arc<Stream>>> {
+    /// Waits until something is to be written, lets lines gather for so long and takes them; `None` at
+    /// the end.
+    fn next(&self, gather: Duration) -> Option<Vec<Arc<Stream>>> {
         let mut state = self.state();
         while state.gathering.is_empty() {
             if state.finish {
@@ -214,8 +215,7 @@ impl Lagging {
             state.thread = Phase::Works;
         }
         let gathers = |state: &mut State| !state.urgent && !state.finish;
-        let time = (took * REST).clamp(GATHER, LONGEST_GATHER);
-        let gathered = self.work.wait_timeout_while(state, time, gathers);
+        let gathered = self.work.wait_timeout_while(state, gather, gathers);
         let (mut state, _) = gathered.unwrap_or_else(PoisonError::into_inner);
         state.urgent = false;
         state.bytes = 0;
