@@ -54,7 +54,7 @@ impl Files {
     /// Opens the file of `stream`, creates it if the stream is new, and checks that it is as long
     /// as it was left.
     pub(crate) fn prepare(&self, stream: &Stream, length: u64) -> io::Result<Arc<StreamFile>> {
-        self.get(stream, length == 0)
+        self.get(stream)
             .and_then(|file| self.checked(stream, file, length))
     }
 
@@ -88,7 +88,7 @@ impl Files {
     /// Writes `lines` to the file of `stream` at `offset`, whatever is there.
     pub(crate) fn write(&self, stream: &Stream, offset: u64, lines: &[u8]) -> io::Result<()> {
         let written = self
-            .get(stream, offset == 0)
+            .get(stream)
             .and_then(|file| file.0.write_at(offset, lines));
         self.closed_if_failed(stream, written)
     }
@@ -103,10 +103,7 @@ impl Files {
         lines: &[u8],
     ) -> io::Result<()> {
         let append = || -> io::Result<()> {
-            let file = match file {
-                Some(file) => file,
-                None => self.get(stream, offset == 0)?,
-            };
+            let file = file.map_or_else(|| self.get(stream), Ok)?;
             let length = file.0.length()?;
             // An attempt that failed may have left a part of them.
             if length != offset && !begins_at(&file.0, offset, length, lines)? {
@@ -132,7 +129,7 @@ impl Files {
 
     /// Cuts the file of `stream` off at `length`.
     pub(crate) fn cut(&self, stream: &Stream, length: u64) -> io::Result<()> {
-        self.get(stream, false)?
+        self.get(stream)?
             .0
             .set_len(length)
             .map_err(|e| disk::at("cut", &stream.file(), &e))
@@ -157,14 +154,13 @@ impl Files {
         }
     }
 
-    /// The open file of `stream`. `is_new`: it is not there, as far as is known.
-    fn get(&self, stream: &Stream, is_new: bool) -> io::Result<Arc<StreamFile>> {
+    fn get(&self, stream: &Stream) -> io::Result<Arc<StreamFile>> {
         if let Some(file) = self.cache().find(stream.hash()) {
             return Ok(file);
         }
         // Nobody waits for the disk here. Two do not open the same one: either the committer is to
         // write a stream's file or the stream writer is.
-        let file = Arc::new(open(stream, is_new)?);
+        let file = Arc::new(open(stream)?);
         self.cache().keep(stream.hash(), &file);
         Ok(file)
     }
@@ -217,11 +213,8 @@ impl Cached {
     }
 }
 
-fn open(stream: &Stream, is_new: bool) -> io::Result<StreamFile> {
+fn open(stream: &Stream) -> io::Result<StreamFile> {
     let path = stream.file();
-    if is_new {
-        disk::create_dir(stream.dir())?;
-    }
     let file = match File::open(&path, Open::Create) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             disk::create_dir(stream.dir())?;
