@@ -3,10 +3,27 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use eventfold_es::AggregateStore;
+use eventfold_es::{AggregateStore, Projection};
+use serde::{Deserialize, Serialize};
 
 use crate::support::files::{edit, segments};
 use crate::support::{Ledger, LedgerCommand as Do, copy, journal, open, refusal, temp_dir, verify};
+
+/// How many events there are, whatever they hold.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Count(u64);
+
+impl Projection for Count {
+    const NAME: &'static str = "count";
+
+    fn subscriptions(&self) -> &'static [&'static str] {
+        &["ledger", "scribe"]
+    }
+
+    fn apply(&mut self, _: &str, _: &str, _: &eventfold::Event) {
+        self.0 += 1;
+    }
+}
 
 /// A closed store with three events of one ledger.
 async fn store_with_events() -> crate::support::TempDir {
@@ -138,19 +155,6 @@ async fn a_journal_that_ends_before_its_checkpoint_is_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_line_of_the_journal_is_named_by_whoever_reads_it() {
-    use eventfold_es::Projection;
-    #[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
-    struct Count(u64);
-    impl Projection for Count {
-        const NAME: &'static str = "count";
-        fn subscriptions(&self) -> &'static [&'static str] {
-            &["ledger"]
-        }
-        fn apply(&mut self, _: &str, _: &str, _: &eventfold::Event) {
-            self.0 += 1;
-        }
-    }
-
     let dir = store_with_events().await;
     let second = journal(dir.path()).remove(1);
     edit(&second.path, |bytes| bytes[second.offset + 30] ^= 1);
@@ -176,8 +180,7 @@ async fn a_damaged_line_of_the_journal_is_named_by_whoever_reads_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payload_that_is_no_json_is_an_error_for_whoever_decodes_it_and_nobody_else() {
-    use eventfold_es::{Aggregate, DecodeError, EncodeError, Position, Projection};
-    use serde::{Deserialize, Serialize};
+    use eventfold_es::{Aggregate, DecodeError, EncodeError, Position};
     use std::borrow::Cow;
     use std::convert::Infallible;
 
@@ -208,18 +211,6 @@ async fn a_payload_that_is_no_json_is_an_error_for_whoever_decodes_it_and_nobody
             Ok(Cow::Borrowed("Text"))
         }
     }
-    #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-    struct Count(u64);
-    impl Projection for Count {
-        const NAME: &'static str = "count";
-        fn subscriptions(&self) -> &'static [&'static str] {
-            &["scribe"]
-        }
-        fn apply(&mut self, _: &str, _: &str, _: &eventfold::Event) {
-            self.0 += 1;
-        }
-    }
-
     for payload in [r#"{"a" "b"}"#, r#"["\"]}"}"#, r#""\q""#, "nul", "1-2"] {
         let dir = store_with_events().await;
         let builder = AggregateStore::builder(&dir).snapshot_every(u64::MAX);

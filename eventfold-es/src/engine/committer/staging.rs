@@ -1,0 +1,129 @@
+//! Before a commit is journaled: what can be known of whether its stream's file can take it.
+
+use std::io;
+use std::sync::Arc;
+
+use super::Committer;
+use crate::engine::commit::{Adoption, CommitError};
+use crate::engine::disk;
+use crate::engine::files::StreamFile;
+use crate::engine::round::{Round, StagedStream};
+use crate::engine::stream::{Stream, StreamEnd, stream_error};
+
+impl Committer {
+    /// Makes sure that the stream can be appended to, and returns its place in the round.
+    pub(super) fn stage(
+        &mut self,
+        round: &mut Round,
+        stream: &Arc<Stream>,
+        end: Option<(StreamEnd, u64)>,
+    ) -> io::Result<usize> {
+        if let Some(place) = round.place_of(stream) {
+            return Ok(place);
+        }
+        let (end, file) = if let Some((end, length)) = end {
+            (end, Some(self.open(stream, length)?))
+        } else {
+            let end = stream.tail().end;
+            (end, self.prepare(stream, end.offset)?)
+        };
+        Ok(round.add_stream(StagedStream {
+            stream: stream.clone(),
+            start: end,
+            end,
+            file,
+            lines: Vec::new(),
+            adopted: false,
+            snapshot: None,
+        }))
+    }
+
+    pub(super) fn stage_adoption(
+        &mut self,
+        round: &mut Round,
+        adoption: &Adoption,
+    ) -> Result<usize, CommitError> {
+        self.shared.check_failed()?;
+        let stream = &adoption.stream;
+        if round.place_of(stream).is_some() {
+            // Nobody hands over anything for a stream whose lines are being adopted.
+            return Err(CommitError::Superseded);
+        }
+        let mut prepare = || -> io::Result<usize> {
+            let end = Some((adoption.after, adoption.file_length));
+            let place = self.stage(round, stream, end)?;
+            if adoption.file_end < adoption.file_length {
+                keep_unfinished_line(stream, adoption.file_end)?;
+                self.files.cut(stream, adoption.file_end)?;
+            }
+            Ok(place)
+        };
+        prepare().map_err(CommitError::not_stored)
+    }
+
+    /// Makes sure that the stream's file, which should be `length` long, can be appended to, as far
+    /// as that can be known without opening it. `None` if the stream writer is to open or create it.
+    fn prepare(&self, stream: &Arc<Stream>, length: u64) -> io::Result<Option<Arc<StreamFile>>> {
+        let behind = stream
+            .tail()
+            .behind
+            .as_ref()
+            .map(|b| (b.failed, b.file.clone()));
+        match behind {
+            // The stream writer is at it, and looks at the file itself.
+            Some((false, file)) => return Ok(file),
+            Some((true, _)) => self.lagging.retry(&self.files, stream)?,
+            None => {}
+        }
+        if let Some(file) = self.files.find_open(stream, length)? {
+            return Ok(Some(file));
+        }
+        // What went wrong with one stream's file may go wrong with the next.
+        let is_careful = self.lagging.has_failed();
+        if is_careful && self.lagging.holds_too_much() {
+            let text = "too many streams have files that cannot be written";
+            return Err(stream_error(stream, io::ErrorKind::StorageFull, text));
+        }
+        // Once the file was ours, the time until the stream writer has it open is a few milliseconds.
+        let may_follow = !is_careful && (length == 0 || stream.was_locked());
+        if may_follow && is_as_left(stream, length) {
+            return Ok(None);
+        }
+        self.open(stream, length).map(Some)
+    }
+
+    /// Opens and locks the stream's file, which must be `length` long.
+    fn open(&self, stream: &Stream, length: u64) -> io::Result<Arc<StreamFile>> {
+        if !self.files.has_room() {
+            self.lagging.flush();
+        }
+        self.files.prepare(stream, length)
+    }
+}
+
+/// Whether the file of `stream` looks as if it could be opened and appended to: it is `length` long,
+/// or can be created if there was none.
+fn is_as_left(stream: &Stream, length: u64) -> bool {
+    if length > 0 {
+        return std::fs::metadata(stream.file()).is_ok_and(|file| {
+            file.is_file() && file.len() == length && !file.permissions().readonly()
+        });
+    }
+    let place = stream.dir().parent().map(std::fs::metadata);
+    let is_open = place.is_some_and(|place| {
+        place.is_ok_and(|place| place.is_dir() && !place.permissions().readonly())
+    });
+    is_open && matches!(stream.dir().try_exists(), Ok(false))
+}
+
+/// Keeps what another program left unfinished at the end of a stream's file, before it is cut off.
+fn keep_unfinished_line(stream: &Stream, offset: u64) -> io::Result<()> {
+    let file = stream.file();
+    let bytes = std::fs::read(&file).map_err(|e| disk::at("read", &file, &e))?;
+    let start = usize::try_from(offset)
+        .unwrap_or(usize::MAX)
+        .min(bytes.len());
+    let kept = stream.dir().join(format!("app.jsonl.unfinished-{offset}"));
+    tracing::warn!(stream = %stream.id(), offset, kept = %kept.display(), "an unfinished line is cut off");
+    disk::replace(&kept, &bytes[start..], false)
+}
