@@ -42,6 +42,16 @@ pub(crate) struct Deposited {
     reference: String,
 }
 
+impl Deposited {
+    /// A deposit as most of them are.
+    pub(crate) fn usual() -> Self {
+        Self {
+            amount: AMOUNT,
+            reference: REFERENCE.to_owned(),
+        }
+    }
+}
+
 const AMOUNT: u64 = 5;
 const REFERENCE: &str = "invoice 2026-000417, paid by card";
 /// What a [`Deposited`] takes as JSON besides its reference.

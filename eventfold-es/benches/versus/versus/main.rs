@@ -11,8 +11,8 @@
 //!
 //! # How
 //!
-//! Each round measures, for each row, the raw disk, 0.2.0, SQLite and this crate, one right after
-//! the other, and turns their order around every time, so that a disk that gets slower for a while
+//! Each round measures, for each row, the raw disk, the same work without any store, 0.2.0, SQLite
+//! and this crate, one right after the other, and turns their order around every time, so that a disk that gets slower for a while
 //! slows all of them. Printed are the medians of all rounds with the least and the most beside
 //! them. The ratios are the medians of the ratios within the rounds, which a disk that others use
 //! as well disturbs less than the rates; they need not be the ratios of the medians. If least and
@@ -33,6 +33,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+mod bare;
 mod disk;
 mod domain;
 mod machine;
@@ -167,7 +168,7 @@ fn measure_row(row: &mut Row, options: &Options) -> TempDir {
     if row.rounds.len() % 2 == 1 {
         contenders.reverse();
     }
-    let mut measured = [None; 4];
+    let mut measured = [None; Contender::ALL.len()];
     for contender in contenders {
         let only = options.only.as_ref();
         if row.why_left_out(contender).is_some() || only.is_some_and(|who| who != contender.name())
@@ -181,6 +182,10 @@ fn measure_row(row: &mut Row, options: &Options) -> TempDir {
         measured[contender as usize] = Some(match contender {
             Contender::RawDisk => {
                 disk::durable_appends(&base, row.raw_bytes.unwrap_or(180), time / 2)
+            }
+            Contender::NoStore => {
+                let rest = row.bare.expect("it is left out otherwise");
+                rest.measure(&base, time / 2)
             }
             Contender::Published => work.measure::<old::AggregateStore>(&base, time),
             Contender::Sqlite => work.measure::<Sqlite>(&base, time),

@@ -69,7 +69,7 @@ fn row_json(row: &Row) -> Value {
                 "least": spread.least,
                 "most": spread.most,
                 "rounds": values,
-                "this_crate_is_better_by": Spread::of(&row.ratios(contender)).map(|r| r.median),
+                "this_crate_is_better_by": Spread::of(&row.ratios(Contender::Current, contender)).map(|r| r.median),
             }),
             None => json!({ "not_measured": row.why_left_out(contender) }),
         };

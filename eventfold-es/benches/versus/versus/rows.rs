@@ -1,22 +1,31 @@
 //! The rows of the table: what is measured, of whom, and what this crate is to reach.
 
+use crate::bare::Bare;
 use crate::work::{Shape, Work};
 
 /// Who is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Contender {
     RawDisk,
+    NoStore,
     Published,
     Sqlite,
     Current,
 }
 
 impl Contender {
-    pub(crate) const ALL: [Self; 4] = [Self::RawDisk, Self::Published, Self::Sqlite, Self::Current];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::RawDisk,
+        Self::NoStore,
+        Self::Published,
+        Self::Sqlite,
+        Self::Current,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::RawDisk => "raw disk",
+            Self::NoStore => "no store",
             Self::Published => "0.2.0",
             Self::Sqlite => "SQLite",
             Self::Current => "this crate",
@@ -69,8 +78,10 @@ pub(crate) struct Row {
     pub(crate) left_out: Vec<(Contender, &'static str)>,
     /// The raw disk's appends of so many bytes stand beside this row.
     pub(crate) raw_bytes: Option<usize>,
+    /// What of the work is left without a store, if that says anything.
+    pub(crate) bare: Option<Bare>,
     /// By round, for each of [`Contender::ALL`].
-    pub(crate) rounds: Vec<[Option<f64>; 4]>,
+    pub(crate) rounds: Vec<[Option<f64>; Contender::ALL.len()]>,
 }
 
 impl Row {
@@ -82,6 +93,15 @@ impl Row {
             Work::Load { .. } => (Unit::Milliseconds, None),
             Work::IdleRead { .. } => (Unit::Microseconds, None),
         };
+        let commit = |clients| raw_bytes.map(|bytes| Bare::GroupCommit { clients, bytes });
+        let bare = match work {
+            Work::Commands(shape) => commit(shape.clients),
+            Work::FirstCommands { .. } => commit(1),
+            Work::ColdLoad { events } | Work::CatchUp { events, .. } => {
+                Some(Bare::Decode { events })
+            }
+            Work::Load { .. } | Work::IdleRead { .. } => None,
+        };
         Self {
             name: name.into(),
             work,
@@ -89,6 +109,7 @@ impl Row {
             goals: Vec::new(),
             left_out: Vec::new(),
             raw_bytes,
+            bare,
             rounds: Vec::new(),
         }
     }
@@ -104,7 +125,12 @@ impl Row {
     }
 
     pub(crate) fn why_left_out(&self, contender: Contender) -> Option<&'static str> {
-        if contender == Contender::RawDisk && self.raw_bytes.is_none() {
+        let is_nothing = match contender {
+            Contender::RawDisk => self.raw_bytes.is_none(),
+            Contender::NoStore => self.bare.is_none(),
+            Contender::Published | Contender::Sqlite | Contender::Current => false,
+        };
+        if is_nothing {
             return Some("");
         }
         let mut left_out = self.left_out.iter();
@@ -123,16 +149,16 @@ impl Row {
             .collect()
     }
 
-    /// By how many times this crate is better, in each round.
-    pub(crate) fn ratios(&self, to: Contender) -> Vec<f64> {
+    /// By how many times `one` is better than `other`, in each round.
+    pub(crate) fn ratios(&self, one: Contender, other: Contender) -> Vec<f64> {
         let rounds = self.rounds.iter();
         rounds
             .filter_map(|round| {
-                let (ours, other) = (round[Contender::Current as usize]?, round[to as usize]?);
+                let (one, other) = (round[one as usize]?, round[other as usize]?);
                 Some(if self.unit.is_time() {
-                    other / ours
+                    other / one
                 } else {
-                    ours / other
+                    one / other
                 })
             })
             .collect()

@@ -46,7 +46,7 @@ fn panel(out: &mut String, row: &Row, mut y: u32) -> u32 {
         let Some(median) = median else { continue };
         let fill = match contender {
             Contender::Current => "#0b6e4f",
-            Contender::RawDisk => "#b8b8b8",
+            Contender::RawDisk | Contender::NoStore => "#b8b8b8",
             Contender::Published | Contender::Sqlite => "#7a9cc6",
         };
         let width = (median / most * BARS).max(1.0);

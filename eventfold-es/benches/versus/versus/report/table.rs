@@ -36,11 +36,19 @@ pub(super) fn write(report: &Report) -> String {
 }
 
 fn rows(rows: &[&Row], with_goals: bool) -> String {
-    let mut out = String::from("| work | | raw disk | 0.2.0 | SQLite | this crate ");
-    out.push_str("| / raw disk | / 0.2.0 | / SQLite ");
-    out.push_str(if with_goals { "| goal |\n" } else { "|\n" });
-    out.push_str("|---|---|--:|--:|--:|--:|--:|--:|--:");
-    out.push_str(if with_goals { "|---|\n" } else { "|\n" });
+    let others = Contender::ALL
+        .iter()
+        .filter(|who| **who != Contender::Current);
+    let mut head = vec!["work".to_owned(), String::new()];
+    head.extend(Contender::ALL.map(|who| who.name().to_owned()));
+    head.extend(others.clone().map(|who| format!("/ {}", who.name())));
+    let mut rule = vec!["---", "---"];
+    rule.resize(head.len(), "--:");
+    if with_goals {
+        head.push("goal".to_owned());
+        rule.push("---");
+    }
+    let mut out = format!("| {} |\n|{}|\n", head.join(" | "), rule.join("|"));
     for row in rows {
         let _ = write!(out, "| {} | {} |", row.name, row.unit.name());
         for contender in Contender::ALL {
@@ -48,9 +56,10 @@ fn rows(rows: &[&Row], with_goals: bool) -> String {
             let why = row.why_left_out(contender).unwrap_or_default();
             let _ = write!(out, " {} |", shown.as_deref().unwrap_or(why));
         }
-        for contender in [Contender::RawDisk, Contender::Published, Contender::Sqlite] {
-            let ratio = Spread::of(&row.ratios(contender)).map(|ratio| number(ratio.median));
-            let _ = write!(out, " {} |", ratio.unwrap_or_default());
+        for other in others.clone() {
+            let ratio = Spread::of(&row.ratios(Contender::Current, *other));
+            let shown = ratio.map(|ratio| number(ratio.median));
+            let _ = write!(out, " {} |", shown.unwrap_or_default());
         }
         if with_goals {
             let verdicts = row.goals.iter().map(|goal| verdict(row, *goal));
@@ -66,9 +75,9 @@ pub(super) fn verdict(row: &Row, goal: Goal) -> String {
     let unit = row.unit.name();
     let reached = |values: &[f64]| Spread::of(values).map(|spread| spread.median);
     let (text, is_met) = match goal {
-        Goal::Times(times, contender) => (
-            format!("≥ {times} × {}", contender.name()),
-            reached(&row.ratios(contender)).map(|ratio| ratio >= times),
+        Goal::Times(times, other) => (
+            format!("≥ {times} × {}", other.name()),
+            reached(&row.ratios(Contender::Current, other)).map(|ratio| ratio >= times),
         ),
         Goal::AtLeast(least) => (
             format!("≥ {} {unit}", number(least)),
@@ -81,7 +90,14 @@ pub(super) fn verdict(row: &Row, goal: Goal) -> String {
     };
     match is_met {
         Some(true) => format!("{text}: met"),
-        Some(false) => format!("{text}: **not met**"),
+        Some(false) => {
+            let bare = match goal {
+                Goal::Times(_, other) => reached(&row.ratios(Contender::NoStore, other)),
+                Goal::AtLeast(_) | Goal::AtMost(_) => None,
+            };
+            let bare = bare.map(|ratio| format!(" ({} × without a store)", number(ratio)));
+            format!("{text}: **not met**{}", bare.unwrap_or_default())
+        }
         None => format!("{text}: not measured"),
     }
 }
