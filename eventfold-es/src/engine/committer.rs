@@ -33,8 +33,9 @@ use super::upkeep::{CheckpointJob, Dirty, Job, Upkeep};
 const LARGEST_ROUND: usize = 1024;
 /// How many bytes of events one batch takes at most, unless a single commit is larger.
 const LARGEST_BATCH: usize = 4 * 1024 * 1024;
-/// How much the journal grows between checkpoints.
-const CHECKPOINT_EVERY: u64 = if cfg!(test) { 6 } else { 8 * 1024 } * 1024;
+/// How much the journal grows between checkpoints. Opening after a crash replays at most so much and
+/// what grew while a checkpoint was made; a checkpoint flushes all streams that were written since.
+const CHECKPOINT_EVERY: u64 = if cfg!(test) { 6 } else { 32 * 1024 } * 1024;
 /// How long to wait after a new segment could not be made.
 const SEGMENT_RETRY: Duration = Duration::from_secs(1);
 

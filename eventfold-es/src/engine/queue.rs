@@ -4,6 +4,7 @@
 //! swaps them: no memory changes hands, so that giving it back makes no thread wait for another.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::commit::{Commit, Request};
@@ -21,6 +22,9 @@ pub(super) fn channel() -> (Sender, Receiver) {
 #[derive(Debug, Default)]
 struct Queue {
     state: Mutex<State>,
+    /// Whether the buffer has requests, for a receiver that looks again and again: with the lock it
+    /// would keep the senders waiting.
+    has_some: AtomicBool,
     arrived: Condvar,
 }
 
@@ -98,6 +102,7 @@ impl Sender {
 
     fn push(&self, mut state: MutexGuard<'_, State>, request: Request) {
         state.buffer.requests.push_back(request);
+        self.0.has_some.store(true, Ordering::Release);
         let is_asleep = std::mem::take(&mut state.is_asleep);
         drop(state);
         if is_asleep {
@@ -131,6 +136,7 @@ impl Receiver {
                 state = woken.unwrap_or_else(PoisonError::into_inner);
             }
             state.is_asleep = false;
+            self.queue.has_some.store(false, Ordering::Release);
             self.taken.swap(&mut state.buffer);
         }
         self.taken.requests.pop_front()
@@ -138,8 +144,10 @@ impl Receiver {
 
     /// The next request if there is one.
     pub(super) fn try_recv(&mut self) -> Option<Request> {
-        if self.taken.requests.is_empty() {
-            self.taken.swap(&mut self.queue.state().buffer);
+        if self.taken.requests.is_empty() && self.queue.has_some.load(Ordering::Acquire) {
+            let mut state = self.queue.state();
+            self.queue.has_some.store(false, Ordering::Release);
+            self.taken.swap(&mut state.buffer);
         }
         self.taken.requests.pop_front()
     }
