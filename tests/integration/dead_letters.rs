@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use eventfold_es::{
     AggregateStore, CommandBus, CommandContext, CommandEnvelope, DispatchError, ReplayError,
+    Severity,
 };
 use serde_json::json;
 
@@ -447,6 +448,13 @@ async fn a_discarded_command_is_not_sent_after_a_crash() {
 }
 
 /// What a power failure may leave of a line: sectors of anything, the line's end among them.
+const TAILS: [&[u8]; 4] = [
+    b"{\"envelope\":{\"aggre",
+    b"{\"envelope\":\0\0\0",
+    b"\0\0\0\0\n",
+    b"\xf3\x07garb\nled\x80\",\"sum\":\"0123456789abcdef\"}\n",
+];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn only_a_line_that_was_not_written_to_its_end_is_cut_off() {
     let dir = temp_dir();
@@ -462,12 +470,7 @@ async fn only_a_line_that_was_not_written_to_its_end_is_cut_off() {
     assert!(file(dir.path()).exists());
     let whole = std::fs::read(file(dir.path())).unwrap();
 
-    for tail in [
-        &b"{\"envelope\":{\"aggre"[..],
-        b"{\"envelope\":\0\0\0",
-        b"\0\0\0\0\n",
-        b"\xf3\x07garb\nled\x80\",\"sum\":\"0123456789abcdef\"}\n",
-    ] {
+    for tail in TAILS {
         let image = copy(dir.path());
         edit(&file(image.path()), |bytes| bytes.extend_from_slice(tail));
         let store = open_on_demand(&image, &clock).await;
@@ -490,4 +493,76 @@ async fn only_a_line_that_was_not_written_to_its_end_is_cut_off() {
     );
     let kept = std::fs::read(file(image.path())).unwrap();
     assert!(kept.ends_with(&whole));
+}
+
+/// What `verify` finds in the file of dead letters.
+async fn found_in_letters(dir: &Path) -> Vec<(Severity, u64)> {
+    let report = AggregateStore::verify(dir).await.unwrap();
+    let findings = report.findings.into_iter();
+    findings
+        .filter(|finding| finding.file == file(dir))
+        .map(|finding| (finding.severity, finding.offset.unwrap()))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verify_says_of_dead_letters_what_opening_cuts_off_and_what_it_refuses() {
+    let dir = temp_dir();
+    let clock = clock();
+    let store = open_live(&dir, &clock).await;
+    tell(&store, &format!("send {} 1", "x".repeat(10_000))).await;
+    run(&store).await;
+    store.shutdown().await.unwrap();
+    drop(store);
+    // Nothing is on its way, so the file was finished: nothing may be cut off.
+    let idle = copy(dir.path());
+    let store = open_live(&dir, &clock).await;
+    command(&store, "shut", GateCommand::Shut).await;
+    tell(&store, "send shut 2").await;
+    run(&store).await;
+    store.shutdown().await.unwrap();
+    drop(store);
+    let whole = std::fs::read(file(dir.path())).unwrap();
+    let end = whole.len() as u64;
+
+    for (from, is_cut_off) in [(dir.path(), true), (idle.path(), false)] {
+        assert!(found_in_letters(from).await.is_empty());
+        for tail in TAILS {
+            let image = copy(from);
+            edit(&file(image.path()), |bytes| bytes.extend_from_slice(tail));
+            let found = found_in_letters(image.path()).await;
+            let store = open_on_demand(&image, &clock).await;
+            let letters = store.dead_letters("scripted").unwrap();
+            let listed = letters.list().await;
+            if is_cut_off {
+                assert_eq!(found, [(Severity::Harmless, end)], "{tail:?}");
+                assert_eq!(listed.unwrap().len(), 1);
+                assert_eq!(std::fs::read(file(image.path())).unwrap(), whole);
+            } else {
+                assert_eq!(found[0], (Severity::Lost, end), "{tail:?}");
+                assert!(
+                    found
+                        .iter()
+                        .all(|(severity, _)| *severity == Severity::Lost)
+                );
+                let error = listed.unwrap_err().to_string();
+                assert!(error.contains(&format!("at byte {end}")), "{error}");
+            }
+        }
+    }
+
+    // Each damaged line is found, those with readable ones behind them too; the end is cut off.
+    edit(&file(dir.path()), |bytes| {
+        bytes.splice(0..0, *b"{\"envelope\":{\"aggre\0\nnonsense\n");
+        bytes.extend_from_slice(TAILS[0]);
+    });
+    let damaged = [(Severity::Lost, 0), (Severity::Lost, 21)];
+    let mut found = found_in_letters(dir.path()).await;
+    assert_eq!(
+        found.pop().map(|(severity, _)| severity),
+        Some(Severity::Harmless)
+    );
+    assert_eq!(found, damaged);
+    drop(open_on_demand(&dir, &clock).await);
+    assert!(!std::fs::read(file(dir.path())).unwrap().ends_with(TAILS[0]));
 }

@@ -62,6 +62,14 @@ pub(crate) struct Saved {
     pub(crate) letters: Option<u64>,
 }
 
+impl Saved {
+    /// Up to where the file of dead letters holds nothing that may be unfinished: the lines behind are
+    /// those of commands that are in here. `None` if there are none, so that all of it was finished.
+    pub(crate) fn settled_letters(&self) -> Option<u64> {
+        self.letters.filter(|_| !self.outgoing.is_empty())
+    }
+}
+
 /// Commands on their way, and timers.
 ///
 /// Commands for one aggregate are sent one after the other, in order: one that is tried again keeps

@@ -125,10 +125,8 @@ impl<M: ProcessManager> Reacting<M> {
         }
         let saved = std::mem::take(&mut checkpoint.pending);
         let settled_letters = saved.letters.unwrap_or(0);
-        let letters_end = saved.letters;
+        let mut letters = DeadLetters::open(&dir, saved.settled_letters())?;
         let mut pending = Pending::new(saved);
-        let has_commands = pending.count() > 0;
-        let mut letters = DeadLetters::open(&dir, letters_end.filter(|_| has_commands))?;
         resolve(engine, &mut pending, &mut letters)?;
         pending.number_behind(&letters.ids()?);
         let follower = Follower::new(M::NAME, engine.clone(), dir, checkpoint)
