@@ -163,6 +163,58 @@ async fn replaying_a_dead_letter_works_and_removes_it() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn replaying_all_sends_each_once_in_order_and_keeps_those_that_fail_again() {
+    for is_live in [false, true] {
+        let dir = temp_dir();
+        let clock = clock();
+        let store = open_on_demand(&dir, &clock).await;
+        for gate in ["g", "h"] {
+            command(&store, gate, GateCommand::Shut).await;
+        }
+        // More than are replayed together.
+        for number in 0..300 {
+            let gate = if number % 3 == 0 { "h" } else { "g" };
+            tell(&store, &format!("send {gate} {number}")).await;
+        }
+        assert_eq!(run(&store).await, (0, 300));
+        command(&store, "g", GateCommand::Open).await;
+        store.shutdown().await.unwrap();
+        drop(store);
+
+        let store = if is_live {
+            open_live(&dir, &clock).await
+        } else {
+            open_on_demand(&dir, &clock).await
+        };
+        let letters = store.dead_letters("scripted").unwrap();
+        let before = letters.list().await.unwrap();
+        let report = letters.replay_all().await.unwrap();
+        assert_eq!((report.dispatched, report.dead_lettered), (200, 100));
+        let (failing, others): (Vec<u64>, Vec<u64>) = (0..300).partition(|number| number % 3 == 0);
+        assert_eq!(passed(&store, "g").await, others);
+        assert_eq!(waiting(&store), 0);
+        let after = letters.list().await.unwrap();
+        let ids = after.iter().map(|letter| &letter.id);
+        let failed = before.iter().filter(|l| l.envelope.instance_id == "h");
+        assert!(ids.eq(failed.map(|letter| &letter.id)));
+        assert!(after.iter().all(|letter| letter.attempts == 2));
+
+        command(&store, "h", GateCommand::Open).await;
+        let report = letters.replay_all().await.unwrap();
+        assert_eq!((report.dispatched, report.dead_lettered), (100, 0));
+        assert_eq!(passed(&store, "h").await, failing);
+        drop(letters);
+        store.shutdown().await.unwrap();
+        drop(store);
+        let store = open_on_demand(&dir, &clock).await;
+        assert_eq!(run(&store).await, (0, 0));
+        assert_eq!(store.read_side().process_managers[0].dead_letters, Some(0));
+        store.shutdown().await.unwrap();
+        verify(dir.path());
+    }
+}
+
 /// The moments of a replay at which the program can end, each as it is found on disk.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replay_cut_short_takes_effect_once_however_many_commands_its_target_took_since() {

@@ -4,7 +4,7 @@
 //! taken as they are. A command is added before it leaves the outbox, and enters the outbox before
 //! its line is removed. So a command that is in both is a dead letter.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -83,17 +83,17 @@ impl DeadLetters {
         Ok(found.into_iter().map(|found| found.letter).collect())
     }
 
-    /// Whether there is one with that id, and how many there are now.
-    pub(crate) fn contains(&mut self, id: &str) -> io::Result<bool> {
-        let ids = self.ids()?;
-        self.count = self.count.map(|_| ids.len());
-        Ok(ids.iter().any(|other| other == id))
-    }
-
     /// The ids of those that can be read.
     pub(crate) fn ids(&self) -> io::Result<Vec<String>> {
         let letters = Content::of(&self.lines.read()?).letters;
         Ok(letters.into_iter().map(|found| found.letter.id).collect())
+    }
+
+    /// Looks again how many there are, after a removal of which it is not known whether it was made.
+    pub(crate) fn recount(&mut self) -> io::Result<HashSet<String>> {
+        let ids: HashSet<String> = self.ids()?.into_iter().collect();
+        self.count = self.count.map(|_| ids.len());
+        Ok(ids)
     }
 
     /// Adds one, durably.
@@ -135,17 +135,26 @@ impl DeadLetters {
         self.lines.tidy()
     }
 
-    /// Removes one, durably. False if it is not there.
-    pub(crate) fn remove(&mut self, id: &str) -> io::Result<bool> {
-        let (mut bytes, found) = self.read()?;
+    /// Removes those with the ids `ids`, all or none, durably. Returns how many there were.
+    pub(crate) fn remove(&mut self, ids: &HashSet<&str>) -> io::Result<usize> {
+        let (bytes, found) = self.read()?;
         let count = found.len();
-        let Some(found) = found.into_iter().find(|found| found.letter.id == id) else {
-            return Ok(false);
-        };
-        bytes.drain(found.start..found.end);
-        self.lines.replace(&bytes)?;
-        self.count = Some(count - 1);
-        Ok(true)
+        let mut left = Vec::with_capacity(bytes.len());
+        let mut copied = 0;
+        let mut removed = 0;
+        for found in found {
+            if ids.contains(found.letter.id.as_str()) {
+                left.extend_from_slice(&bytes[copied..found.start]);
+                copied = found.end;
+                removed += 1;
+            }
+        }
+        if removed > 0 {
+            left.extend_from_slice(&bytes[copied..]);
+            self.lines.replace(&left)?;
+            self.count = Some(count - removed);
+        }
+        Ok(removed)
     }
 }
 
