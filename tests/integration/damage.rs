@@ -198,14 +198,19 @@ pub(crate) async fn sample(is_closed: bool) -> Sample {
         crate::support::written(&store);
         copy(dir.path())
     };
-    // Fewer zeros, so that thousands of cases take no time; a store goes on in such a file as well.
-    for segment in crate::support::files::segments(dir.path()) {
-        let length = crate::support::files::used(&segment) + 100;
-        edit(&segment, |bytes| bytes.truncate(length));
-    }
+    trim(dir.path());
     let right = show(copy(dir.path()).path()).await.unwrap();
     assert_eq!((right.states.len(), right.total), (5, 22));
     Sample { dir, right }
+}
+
+/// Leaves few of the journal's zeros, so that thousands of cases take no time; a store goes on in such a
+/// file as well.
+pub(crate) fn trim(base: &Path) {
+    for segment in crate::support::files::segments(base) {
+        let length = crate::support::files::used(&segment) + 100;
+        edit(&segment, |bytes| bytes.truncate(length));
+    }
 }
 
 /// The files of a store, by their relative names, with how many bytes are in use.
