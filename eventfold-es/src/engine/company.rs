@@ -2,8 +2,9 @@
 //!
 //! Who was answered in one round tends to ask again at once, and what came meanwhile waits already.
 //! If the next round set out with the first few of them, all others would wait for two syncs. So it
-//! waits until it has as many, for half the time of a sync at most; a lone command expects no others
-//! and sets out at once. While requests do not come as expected, the wait gets shorter and shorter.
+//! waits until it has as many, for half the time of a sync at most, and never for long; a lone command
+//! expects no others and sets out at once. While requests do not come as expected, the wait gets
+//! shorter and shorter.
 
 use std::time::{Duration, Instant};
 

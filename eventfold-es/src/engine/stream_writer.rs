@@ -393,6 +393,42 @@ mod tests {
     }
 
     #[test]
+    fn lines_that_come_while_others_are_written_follow_once_and_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let lagging = Arc::new(Lagging::new(Vec::new()));
+        let files = Arc::<Files>::default();
+        let thread = start(&lagging, &files);
+        let stream = stream(dir.path());
+        let mut expected = Vec::new();
+        for number in 0..20_000 {
+            let line = format!("{{\"number\":{number}}}\n");
+            let mut tail = stream.tail();
+            let begins_to_lag = tail.behind.is_none();
+            let offset = expected.len() as u64;
+            let behind = tail.behind.get_or_insert_with(|| behind(b""));
+            if begins_to_lag {
+                behind.offset = offset;
+            }
+            behind.lines.extend_from_slice(line.as_bytes());
+            drop(tail);
+            if begins_to_lag {
+                lagging.add(stream.clone());
+            }
+            lagging.release(line.len());
+            expected.extend_from_slice(line.as_bytes());
+            if number % 100 == 0 {
+                assert!(lagging.flush());
+                assert!(std::fs::read(stream.file()).unwrap() == expected);
+            }
+            // So that the thread does not gather for long.
+            lagging.state().urgent = true;
+            lagging.work.notify_one();
+        }
+        assert!(thread.finish(&files));
+        assert!(std::fs::read(stream.file()).unwrap() == expected);
+    }
+
+    #[test]
     fn whoever_finds_a_stream_among_those_that_failed_finds_it_marked() {
         let dir = tempfile::tempdir().unwrap();
         let lagging = Arc::new(Lagging::new(Vec::new()));

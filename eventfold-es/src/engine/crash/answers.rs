@@ -189,6 +189,25 @@ fn what_was_seen_of_a_command_that_fails_is_not_answered() {
 }
 
 #[test]
+fn a_panic_in_an_answer_concerns_nobody_else() {
+    let dir = temp_dir();
+    runtime().block_on(async {
+        let store = open(dir.path()).await.unwrap();
+        let engine = &store.inner.engine;
+        let mut writer = Writer::start(engine, "b");
+        let door = hold_up(engine);
+        writer
+            .commit(engine, 10, Box::new(|_| panic!("of a caller's own type")))
+            .await;
+        let (done, answer) = answer();
+        writer.commit(engine, 10, done).await;
+        drop(door);
+        assert_eq!(answer.recv().unwrap().unwrap(), 2);
+        store.shutdown().await.unwrap();
+    });
+}
+
+#[test]
 fn requests_before_the_end_are_answered_and_those_behind_it_refused() {
     let dir = temp_dir();
     runtime().block_on(async {
