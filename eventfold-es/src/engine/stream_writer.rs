@@ -401,7 +401,8 @@ mod tests {
         let stream = stream(dir.path());
         let mut expected = Vec::new();
         for number in 0..20_000 {
-            let line = format!("{{\"number\":{number}}}\n");
+            // Long enough for the next ones to come while it is written.
+            let line = format!("{number:0500}\n");
             let mut tail = stream.tail();
             let begins_to_lag = tail.behind.is_none();
             let offset = expected.len() as u64;
@@ -416,7 +417,7 @@ mod tests {
             }
             lagging.release(line.len());
             expected.extend_from_slice(line.as_bytes());
-            if number % 100 == 0 {
+            if number % 2_000 == 0 {
                 assert!(lagging.flush());
                 assert!(std::fs::read(stream.file()).unwrap() == expected);
             }
