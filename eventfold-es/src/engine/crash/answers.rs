@@ -123,6 +123,8 @@ fn whoever_is_answered_finds_the_head_the_version_and_the_lines() {
                 let each = |_: Loaded<'_>| Ok(std::ops::ControlFlow::Continue(()));
                 let found = load(&stream, StreamEnd::default(), &extent, each).unwrap();
                 let version = stream.durable_version();
+                let end = stream.tail().end;
+                assert_eq!((end.offset, end.hash), (found.end.offset, found.end.hash));
                 let _ = sender.send((result, seeing.head(), version, found.end.version));
             });
             writer.commit(&engine, 10, done).await;
