@@ -249,6 +249,9 @@ impl AggregateStore {
         let id = StreamId::new(aggregate_type, instance_id)?;
         let is_live = self.inner.residents.is_live(&id);
         let stream = self.inner.engine.stream(&id);
+        // An event is shown to those who follow the journal a moment before it is in its stream. What
+        // became of the commits that are waited for, or of the store, is no concern here.
+        let _ = self.inner.engine.settle(&stream).await;
         blocking(move || {
             if stream.tail().behind.is_none() && !stream.dir().is_dir() {
                 if is_live {

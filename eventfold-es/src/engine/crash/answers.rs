@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::{Account, EIO, ENOSPC, Note, check, note, open, runtime, temp_dir};
-use crate::AggregateStore;
 use crate::engine::checkpoint::Checkpoint;
 use crate::engine::commit::{Commit, CommitError, Done, ROOM};
 use crate::engine::disk::faults::{Call, Fault, Watch};
@@ -17,6 +16,7 @@ use crate::engine::stream::{Stream, StreamEnd};
 use crate::engine::upkeep::Job;
 use crate::engine::{EncodedEvents, Engine};
 use crate::stream::StreamId;
+use crate::{AggregateStore, Position};
 
 /// How long anything may take before it is called hung.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -137,6 +137,38 @@ fn whoever_is_answered_finds_the_head_the_version_and_the_lines() {
             assert!(head > number);
             assert!(version > number / 2 && lines >= version);
         }
+        store.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn whoever_was_shown_an_event_finds_it_in_its_stream() {
+    let dir = temp_dir();
+    runtime().block_on(async {
+        let store = open(dir.path()).await.unwrap();
+        let engine = &store.inner.engine;
+        let mut writers = [Writer::start(engine, "b"), Writer::start(engine, "c")];
+        let (first, answered) = channel();
+        let (go_on, door) = channel::<()>();
+        let held = hold_up(engine);
+        let done = Box::new(move |_| {
+            let _ = first.send(());
+            let _ = door.recv();
+        });
+        writers[0].commit(engine, 10, done).await;
+        let (done, second) = answer();
+        writers[1].commit(engine, 10, done).await;
+        drop(held);
+        // The first is answered, the second is about to be.
+        answered.recv().unwrap();
+        let mut events = store.subscribe(Position::default());
+        for _ in 0..engine.head() {
+            events.next().await.unwrap().unwrap();
+        }
+        assert_eq!(engine.head(), 2);
+        let (events, ()) = tokio::join!(store.read_events("a", "c"), async { drop(go_on) });
+        assert_eq!(events.unwrap().len(), 1);
+        second.recv().unwrap().unwrap();
         store.shutdown().await.unwrap();
     });
 }
