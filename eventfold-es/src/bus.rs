@@ -159,9 +159,7 @@ impl CommandBus {
             .dispatch(&self.store, instance_id, Box::new(cmd), ctx)
             .await
     }
-}
 
-impl CommandBus {
     /// Sends a command that is JSON to its aggregate, and waits until its events are durable. It is
     /// for commands that come from elsewhere, a queue or a request for example.
     ///
