@@ -421,7 +421,8 @@ fn list_types(engine: &Engine) -> io::Result<Vec<String>> {
     Ok(types)
 }
 
-/// Runs what blocks on the disk where that disturbs nobody.
+/// Runs what blocks on the disk where that disturbs nobody: a panic in it is an error then. Without
+/// a runtime around it runs right here.
 pub(crate) async fn blocking<T: Send + 'static>(
     run: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {

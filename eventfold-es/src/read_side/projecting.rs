@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::checkpoint::{self, Checkpoint, Skipped, Unusable};
 use super::follower::Follower;
 use super::status::Progress;
-use super::{Saved, closed};
+use super::{AnyProjecting, closed};
 use crate::engine::Engine;
 use crate::event::EventSet;
 use crate::process_manager::OnFailure;
@@ -107,6 +107,10 @@ impl<P: Projection> Projecting<P> {
         self.follower.position()
     }
 
+    pub(crate) fn progress(&self) -> Arc<Progress> {
+        self.follower.progress().clone()
+    }
+
     /// The position of the newest durable event.
     pub(crate) fn head(&self) -> u64 {
         self.follower.head()
@@ -131,7 +135,7 @@ fn is_known<P: Projection>(skipped: &Skipped) -> bool {
         .any(|set| set.aggregate_type == skipped.aggregate_type && (set.knows)(&skipped.event))
 }
 
-impl<P: Projection> Saved for Projecting<P> {
+impl<P: Projection> AnyProjecting for Projecting<P> {
     fn catch_up(&mut self) -> io::Result<()> {
         self.catch_up().map(|_| ())
     }
@@ -154,10 +158,6 @@ impl<P: Projection> Saved for Projecting<P> {
 
     fn save_in(&self) -> Option<Duration> {
         self.follower.save_in(false).filter(|_| !self.is_closed)
-    }
-
-    fn progress(&self) -> Arc<Progress> {
-        self.follower.progress().clone()
     }
 
     fn close(&mut self) {
