@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::checkpoint::{self, Checkpoint, Skipped, Unusable};
+use super::checkpoint::{self, Checkpoint, UnknownEvent, Unusable};
 use super::follower::Follower;
 use super::status::Progress;
 use super::{AnyProjecting, closed};
@@ -36,7 +36,7 @@ impl<P: Projection> Projecting<P> {
             Ok(Some(checkpoint)) if checkpoint.position > engine.head() => {
                 return built_again("the checkpoint is ahead of the journal");
             }
-            Ok(Some(checkpoint)) if checkpoint.skipped.iter().any(is_known::<P>) => {
+            Ok(Some(checkpoint)) if checkpoint.unknown.iter().any(is_known::<P>) => {
                 return built_again("an event that was left out is known now");
             }
             Ok(Some(checkpoint)) if checkpoint.events != EventSet::fingerprint(P::event_sets()) => {
@@ -129,10 +129,10 @@ impl<P: Projection> Projecting<P> {
     }
 }
 
-fn is_known<P: Projection>(skipped: &Skipped) -> bool {
+fn is_known<P: Projection>(event: &UnknownEvent) -> bool {
     P::event_sets()
         .iter()
-        .any(|set| set.aggregate_type == skipped.aggregate_type && (set.knows)(&skipped.event))
+        .any(|set| set.aggregate_type == event.aggregate_type && (set.knows)(&event.event))
 }
 
 impl<P: Projection> AnyProjecting for Projecting<P> {
