@@ -102,6 +102,22 @@
 //! An aggregate can as well implement [`Aggregate`](trait@Aggregate) by hand, exactly as with
 //! eventfold-es 0.2.0, whose API and files this version keeps usable.
 //!
+//! # Process managers and projections in the background
+//!
+//! [`live`](AggregateStoreBuilder::live) has them run by themselves:
+//!
+//! * each event is reacted to, and each command of the reaction takes effect once, whenever the
+//!   program ends in between;
+//! * a command that fails is tried again ([`Retry`]), then it is a [`DeadLetter`], which
+//!   [`AggregateStore::dead_letters`] lists and replays;
+//! * [`Outbox::schedule_as`] sends a command later, also after a restart; [`Outbox::cancel`] takes it
+//!   back; a [`ManualClock`] lets tests drive the time;
+//! * an event that cannot be taken stops its projection or process manager, or is passed over and
+//!   recorded ([`OnFailure`]); the others go on;
+//! * [`AggregateStore::read_side`] tells where each is, what it failed with, and what waits.
+//!
+//! `cargo run --example fulfilment`, in the repository, shows all of it at work.
+//!
 //! # What is promised
 //!
 //! * **Durability**: when a command returns `Ok`, its events survive `kill -9` and power loss.
@@ -235,22 +251,6 @@
 //!
 //! Streams that `eventfold` rotated (`archive.jsonl.zst`) are refused when they are loaded. 0.2.0
 //! still reads what this version writes. The changelog lists what is new.
-//!
-//! # Process managers and projections in the background
-//!
-//! [`live`](AggregateStoreBuilder::live) has them run by themselves:
-//!
-//! * each event is reacted to, and each command of the reaction takes effect once, whenever the
-//!   program ends in between;
-//! * a command that fails is tried again ([`Retry`]), then it is a [`DeadLetter`], which
-//!   [`AggregateStore::dead_letters`] lists and replays;
-//! * [`Outbox::schedule_as`] sends a command later, also after a restart; [`Outbox::cancel`] takes it
-//!   back; a [`ManualClock`] lets tests drive the time;
-//! * an event that cannot be taken stops its projection or process manager, or is passed over and
-//!   recorded ([`OnFailure`]); the others go on;
-//! * [`AggregateStore::read_side`] tells where each is, what it failed with, and what waits.
-//!
-//! `cargo run --example fulfilment` shows all of it at work.
 //!
 //! # MSRV and features
 //!
