@@ -325,6 +325,19 @@ macro_rules! events {
     };
 }
 
+/// What a stored event is to `A`, or `None` if `A` does not know its name and says that such events are
+/// left out.
+pub(crate) fn decode_unless_left_out<A: Aggregate>(
+    stored: StoredEvent<'_>,
+) -> Result<Option<Decoded<A::DomainEvent>>, DecodeError> {
+    match A::decode_event(stored) {
+        Err(DecodeError::UnknownName { .. }) if A::UNKNOWN_EVENTS == UnknownEvents::Skip => {
+            Ok(None)
+        }
+        decoded => decoded.map(Some),
+    }
+}
+
 /// The fold of an aggregate as an [`eventfold::ReduceFn`], to plug it into an
 /// [`eventfold::View`].
 ///

@@ -187,6 +187,27 @@ impl StreamLayout {
         self.base_dir.join("streams")
     }
 
+    /// Fails if there is no store: nothing of one of this version, nor of 0.2.0, whose empty store is
+    /// the directory `meta`. The file `lock` alone is none, `verify` leaves it wherever it looked.
+    pub(crate) fn require_store(&self) -> io::Result<()> {
+        for dir in [self.journal_dir(), self.streams_dir(), self.meta_dir()] {
+            match std::fs::metadata(&dir) {
+                Ok(found) if found.is_dir() => return Ok(()),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(disk::at("open", &dir, &error));
+                }
+                _ => {}
+            }
+        }
+        let base = std::path::absolute(&self.base_dir).unwrap_or_else(|_| self.base_dir.clone());
+        let text = format!(
+            "there is no store in {}: correct the path, or have one created \
+             (`create_if_missing(true)`)",
+            base.display()
+        );
+        Err(io::Error::new(io::ErrorKind::NotFound, text))
+    }
+
     fn type_dir(&self, aggregate_type: &str) -> PathBuf {
         self.streams_dir().join(file_name(aggregate_type))
     }

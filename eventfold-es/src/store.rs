@@ -67,8 +67,9 @@ pub struct AggregateStore {
 }
 
 impl AggregateStore {
-    /// Opens the store in `base_dir`, which is created if need be. A directory of eventfold-es
-    /// 0.2.0 is taken over, which takes time by its size once; `tracing` reports progress.
+    /// Opens the store in `base_dir`, which is created if need be (unless the
+    /// [builder](AggregateStoreBuilder::create_if_missing) says otherwise). A directory of
+    /// eventfold-es 0.2.0 is taken over, which takes time by its size once; `tracing` reports progress.
     ///
     /// What a crash left is brought in order: commits that were answered are all there, an
     /// unfinished one is gone. A store in this process that is being released is waited for.

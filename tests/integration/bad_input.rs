@@ -1,7 +1,7 @@
 //! What cannot work is refused with an error that says what and where, and nothing is lost.
 
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use eventfold_es::{AggregateStore, Projection};
 use serde::{Deserialize, Serialize};
@@ -79,6 +79,85 @@ async fn a_directory_that_cannot_be_used_is_named() {
         let text = refusal(&base).await;
         assert!(text.contains(in_the_way.to_str().unwrap()), "{text}");
     }
+}
+
+async fn open_existing(dir: &Path) -> std::io::Result<AggregateStore> {
+    let builder = AggregateStore::builder(dir).create_if_missing(false);
+    builder.open().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_must_exist_and_does_not_is_refused_and_nothing_is_created() {
+    let dir = temp_dir();
+    let empty = dir.path().join("empty");
+    let foreign = dir.path().join("foreign");
+    let looked_at = dir.path().join("looked-at");
+    for dir in [&empty, &foreign, &looked_at] {
+        std::fs::create_dir(dir).unwrap();
+    }
+    std::fs::write(foreign.join("journal"), "a file").unwrap();
+    let missing = dir.path().join("missing");
+    let below = missing.join("below");
+    // This leaves the lock file behind.
+    AggregateStore::verify(&looked_at).await.unwrap();
+    let before = everything(dir.path());
+    for base in [missing, below, empty, foreign.clone(), looked_at] {
+        let error = open_existing(&base).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+        let expected = format!("there is no store in {}: correct the path", base.display());
+        assert!(error.to_string().starts_with(&expected), "{error}");
+    }
+    let file = foreign.join("journal");
+    let error = open_existing(&file).await.unwrap_err();
+    assert!(
+        error.to_string().contains(file.to_str().unwrap()),
+        "{error}"
+    );
+    assert_eq!(everything(dir.path()), before);
+}
+
+/// All files and directories below `dir`, sorted.
+fn everything(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(everything(&path));
+        }
+        found.push(path);
+    }
+    found.sort_unstable();
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_must_exist_opens_whichever_version_made_it() {
+    // With events, without any, and of 0.2.0 in both ways.
+    let dir = store_with_events().await;
+    let store = open_existing(dir.path()).await.unwrap();
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    assert_eq!(ledger.state().await.unwrap(), Ledger::of([1, 2, 3]));
+    store.shutdown().await.unwrap();
+
+    let empty = temp_dir();
+    open(&empty).await.shutdown().await.unwrap();
+    let empty_old = temp_dir();
+    drop(old::AggregateStore::open(empty_old.path()).await.unwrap());
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/0.2.0");
+    let full_old = copy(&golden);
+    let mut heads = Vec::new();
+    for dir in [&empty, &empty_old, &full_old] {
+        let store = open_existing(dir.path()).await.unwrap();
+        heads.push(store.head().to_string());
+        store.shutdown().await.unwrap();
+    }
+    assert_eq!(heads[..2], ["0", "0"]);
+    assert_ne!(heads[2], "0");
+
+    // One that lost its journal is damaged, not missing.
+    std::fs::remove_dir_all(dir.path().join("journal")).unwrap();
+    let error = open_existing(dir.path()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidData, "{error}");
 }
 
 #[cfg(unix)]

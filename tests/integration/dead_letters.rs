@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use eventfold_es::{
     AggregateStore, CommandBus, CommandContext, CommandEnvelope, DispatchError, ReplayError,
+    Severity,
 };
 use serde_json::json;
 
@@ -159,6 +160,58 @@ async fn replaying_a_dead_letter_works_and_removes_it() {
         store.shutdown().await.unwrap();
         let report = AggregateStore::verify(dir.path()).await.unwrap();
         assert!(report.findings.is_empty(), "{report}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replaying_all_sends_each_once_in_order_and_keeps_those_that_fail_again() {
+    for is_live in [false, true] {
+        let dir = temp_dir();
+        let clock = clock();
+        let store = open_on_demand(&dir, &clock).await;
+        for gate in ["g", "h"] {
+            command(&store, gate, GateCommand::Shut).await;
+        }
+        // More than are replayed together.
+        for number in 0..300 {
+            let gate = if number % 3 == 0 { "h" } else { "g" };
+            tell(&store, &format!("send {gate} {number}")).await;
+        }
+        assert_eq!(run(&store).await, (0, 300));
+        command(&store, "g", GateCommand::Open).await;
+        store.shutdown().await.unwrap();
+        drop(store);
+
+        let store = if is_live {
+            open_live(&dir, &clock).await
+        } else {
+            open_on_demand(&dir, &clock).await
+        };
+        let letters = store.dead_letters("scripted").unwrap();
+        let before = letters.list().await.unwrap();
+        let report = letters.replay_all().await.unwrap();
+        assert_eq!((report.dispatched, report.dead_lettered), (200, 100));
+        let (failing, others): (Vec<u64>, Vec<u64>) = (0..300).partition(|number| number % 3 == 0);
+        assert_eq!(passed(&store, "g").await, others);
+        assert_eq!(waiting(&store), 0);
+        let after = letters.list().await.unwrap();
+        let ids = after.iter().map(|letter| &letter.id);
+        let failed = before.iter().filter(|l| l.envelope.instance_id == "h");
+        assert!(ids.eq(failed.map(|letter| &letter.id)));
+        assert!(after.iter().all(|letter| letter.attempts == 2));
+
+        command(&store, "h", GateCommand::Open).await;
+        let report = letters.replay_all().await.unwrap();
+        assert_eq!((report.dispatched, report.dead_lettered), (100, 0));
+        assert_eq!(passed(&store, "h").await, failing);
+        drop(letters);
+        store.shutdown().await.unwrap();
+        drop(store);
+        let store = open_on_demand(&dir, &clock).await;
+        assert_eq!(run(&store).await, (0, 0));
+        assert_eq!(store.read_side().process_managers[0].dead_letters, Some(0));
+        store.shutdown().await.unwrap();
+        verify(dir.path());
     }
 }
 
@@ -447,6 +500,13 @@ async fn a_discarded_command_is_not_sent_after_a_crash() {
 }
 
 /// What a power failure may leave of a line: sectors of anything, the line's end among them.
+const TAILS: [&[u8]; 4] = [
+    b"{\"envelope\":{\"aggre",
+    b"{\"envelope\":\0\0\0",
+    b"\0\0\0\0\n",
+    b"\xf3\x07garb\nled\x80\",\"sum\":\"0123456789abcdef\"}\n",
+];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn only_a_line_that_was_not_written_to_its_end_is_cut_off() {
     let dir = temp_dir();
@@ -462,12 +522,7 @@ async fn only_a_line_that_was_not_written_to_its_end_is_cut_off() {
     assert!(file(dir.path()).exists());
     let whole = std::fs::read(file(dir.path())).unwrap();
 
-    for tail in [
-        &b"{\"envelope\":{\"aggre"[..],
-        b"{\"envelope\":\0\0\0",
-        b"\0\0\0\0\n",
-        b"\xf3\x07garb\nled\x80\",\"sum\":\"0123456789abcdef\"}\n",
-    ] {
+    for tail in TAILS {
         let image = copy(dir.path());
         edit(&file(image.path()), |bytes| bytes.extend_from_slice(tail));
         let store = open_on_demand(&image, &clock).await;
@@ -490,4 +545,76 @@ async fn only_a_line_that_was_not_written_to_its_end_is_cut_off() {
     );
     let kept = std::fs::read(file(image.path())).unwrap();
     assert!(kept.ends_with(&whole));
+}
+
+/// What `verify` finds in the file of dead letters.
+async fn found_in_letters(dir: &Path) -> Vec<(Severity, u64)> {
+    let report = AggregateStore::verify(dir).await.unwrap();
+    let findings = report.findings.into_iter();
+    findings
+        .filter(|finding| finding.file == file(dir))
+        .map(|finding| (finding.severity, finding.offset.unwrap()))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verify_says_of_dead_letters_what_opening_cuts_off_and_what_it_refuses() {
+    let dir = temp_dir();
+    let clock = clock();
+    let store = open_live(&dir, &clock).await;
+    tell(&store, &format!("send {} 1", "x".repeat(10_000))).await;
+    run(&store).await;
+    store.shutdown().await.unwrap();
+    drop(store);
+    // Nothing is on its way, so the file was finished: nothing may be cut off.
+    let idle = copy(dir.path());
+    let store = open_live(&dir, &clock).await;
+    command(&store, "shut", GateCommand::Shut).await;
+    tell(&store, "send shut 2").await;
+    run(&store).await;
+    store.shutdown().await.unwrap();
+    drop(store);
+    let whole = std::fs::read(file(dir.path())).unwrap();
+    let end = whole.len() as u64;
+
+    for (from, is_cut_off) in [(dir.path(), true), (idle.path(), false)] {
+        assert!(found_in_letters(from).await.is_empty());
+        for tail in TAILS {
+            let image = copy(from);
+            edit(&file(image.path()), |bytes| bytes.extend_from_slice(tail));
+            let found = found_in_letters(image.path()).await;
+            let store = open_on_demand(&image, &clock).await;
+            let letters = store.dead_letters("scripted").unwrap();
+            let listed = letters.list().await;
+            if is_cut_off {
+                assert_eq!(found, [(Severity::Harmless, end)], "{tail:?}");
+                assert_eq!(listed.unwrap().len(), 1);
+                assert_eq!(std::fs::read(file(image.path())).unwrap(), whole);
+            } else {
+                assert_eq!(found[0], (Severity::Lost, end), "{tail:?}");
+                assert!(
+                    found
+                        .iter()
+                        .all(|(severity, _)| *severity == Severity::Lost)
+                );
+                let error = listed.unwrap_err().to_string();
+                assert!(error.contains(&format!("at byte {end}")), "{error}");
+            }
+        }
+    }
+
+    // Each damaged line is found, those with readable ones behind them too; the end is cut off.
+    edit(&file(dir.path()), |bytes| {
+        bytes.splice(0..0, *b"{\"envelope\":{\"aggre\0\nnonsense\n");
+        bytes.extend_from_slice(TAILS[0]);
+    });
+    let damaged = [(Severity::Lost, 0), (Severity::Lost, 21)];
+    let mut found = found_in_letters(dir.path()).await;
+    assert_eq!(
+        found.pop().map(|(severity, _)| severity),
+        Some(Severity::Harmless)
+    );
+    assert_eq!(found, damaged);
+    drop(open_on_demand(&dir, &clock).await);
+    assert!(!std::fs::read(file(dir.path())).unwrap().ends_with(TAILS[0]));
 }

@@ -6,10 +6,9 @@ use std::ops::ControlFlow;
 use super::head::Head;
 use super::keys::Keys;
 use super::{Actor, guarded};
-use crate::aggregate::Aggregate;
+use crate::aggregate::{Aggregate, decode_unless_left_out};
 use crate::engine::{Behind, Found, Loaded, Saved, Stream, StreamEnd, is_at, load};
 use crate::error::{StateError, panic_message};
-use crate::event::{DecodeError, UnknownEvents};
 
 impl<A: Aggregate> Actor<A> {
     /// Loads the durable state. Nothing of an earlier activation is under way when it returns.
@@ -102,13 +101,11 @@ impl<A: Aggregate> Head<A> {
         }
         let name = loaded.event.name();
         let failed = |cause: &dyn std::fmt::Display| loaded.event.failed(cause);
-        match guarded(|| A::decode_event(loaded.event)) {
-            Ok(Ok(events)) => self
+        match guarded(|| decode_unless_left_out::<A>(loaded.event)) {
+            Ok(Ok(Some(events))) => self
                 .evolve(events.as_slice(), 1)
                 .map_err(|panic| failed(&format!("`evolve` panicked: {}", panic_message(&*panic)))),
-            Ok(Err(DecodeError::UnknownName { .. }))
-                if A::UNKNOWN_EVENTS == UnknownEvents::Skip =>
-            {
+            Ok(Ok(None)) => {
                 if !self.skipped.iter().any(|skipped| skipped == name) {
                     tracing::warn!(stream = %stream.id(), event = name, "an unknown event is left out");
                     self.skipped.push(name.to_owned());

@@ -9,13 +9,11 @@ use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::{Actor, Decision, Reply, answer, guarded};
-use crate::aggregate::Aggregate;
+use crate::aggregate::{Aggregate, decode_unless_left_out};
 use crate::command::CommandContext;
 use crate::engine::{Commit, Common, EncodedEvents, KnownKey, Loaded, StreamEnd, load};
 use crate::error::{ExecuteError, Panic};
-use crate::event::{
-    DecodeError, EncodeError, Meta, Recorded, SCHEMA_VERSION, StoredEvent, UnknownEvents,
-};
+use crate::event::{EncodeError, Meta, Recorded, SCHEMA_VERSION, StoredEvent};
 use crate::handle::Committed;
 use crate::stream::{Position, Version};
 
@@ -169,13 +167,9 @@ impl<A: Aggregate> Actor<A> {
             let (mut count, mut position) = (0, 0);
             load(&stream, start, &stream.extent()?, |loaded: Loaded<'_>| {
                 if (known.version..=last).contains(&loaded.version) {
-                    match A::decode_event(loaded.event) {
-                        Ok(decoded) => events.extend(decoded),
-                        // Left out of the state as well.
-                        Err(DecodeError::UnknownName { .. })
-                            if A::UNKNOWN_EVENTS == UnknownEvents::Skip => {}
-                        Err(error) => return Err(loaded.event.failed(&error)),
-                    }
+                    let decoded = decode_unless_left_out::<A>(loaded.event)
+                        .map_err(|error| loaded.event.failed(&error))?;
+                    events.extend(decoded.into_iter().flatten());
                     count += 1;
                     position = loaded.position.unwrap_or(position);
                 }
@@ -257,9 +251,9 @@ fn check_readable<A: Aggregate>(
         EncodeError::new(name, <serde_json::Error as serde::ser::Error>::custom(text))
     };
     let data = std::str::from_utf8(data).map_err(|error| unreadable(&error))?;
-    match A::decode_event(StoredEvent::new(name, data).with_record(&record)) {
+    let stored = StoredEvent::new(name, data).with_record(&record);
+    match decode_unless_left_out::<A>(stored) {
         Ok(_) => Ok(()),
-        Err(DecodeError::UnknownName { .. }) if A::UNKNOWN_EVENTS == UnknownEvents::Skip => Ok(()),
         Err(error) => Err(unreadable(&error)),
     }
 }

@@ -7,10 +7,10 @@ use std::ops::ControlFlow;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::{Actor, Reply, guarded};
-use crate::aggregate::Aggregate;
+use crate::aggregate::{Aggregate, decode_unless_left_out};
 use crate::engine::{Commit, EncodedEvents, Loaded, StreamEnd, load};
 use crate::error::panic_message;
-use crate::event::{DecodeError, Recorded, StoredEvent, UnknownEvents};
+use crate::event::{Recorded, StoredEvent};
 
 impl<A: Aggregate> Actor<A> {
     pub(super) async fn inject(&mut self, event: eventfold::Event, reply: Reply<(), io::Error>) {
@@ -56,18 +56,12 @@ impl<A: Aggregate> Actor<A> {
             ..Recorded::of_eventfold(event, id.aggregate_type(), id.id())
         };
         let stored = StoredEvent::new(&event.event_type, &data).with_record(&record);
-        let decoded = match guarded(|| A::decode_event(stored)) {
+        let decoded = match guarded(|| decode_unless_left_out::<A>(stored)) {
             Err(panic) => {
                 let text = format!("decoding panicked: {}", panic_message(&*panic));
                 return Err(stored.failed(&text));
             }
-            Ok(Ok(decoded)) => Some(decoded),
-            Ok(Err(DecodeError::UnknownName { .. }))
-                if A::UNKNOWN_EVENTS == UnknownEvents::Skip =>
-            {
-                None
-            }
-            Ok(Err(error)) => return Err(stored.failed(&error)),
+            Ok(decoded) => decoded.map_err(|error| stored.failed(&error))?,
         };
         let mut encoded = EncodedEvents::default();
         encoded.push_event(event, head.version + 1, event.ts.saturating_mul(1000))?;

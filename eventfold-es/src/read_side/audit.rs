@@ -33,7 +33,7 @@ pub(crate) fn check(audit: &mut Audit) -> io::Result<()> {
             audit.flaws.push(Flaw::new(&file, Severity::Lost, cause));
         }
         check_skipped(audit, &dir)?;
-        check_dead_letters(audit, &dir.join("dead_letters.jsonl"))?;
+        check_dead_letters(audit, &dir)?;
     }
     Ok(())
 }
@@ -77,15 +77,26 @@ pub(crate) fn is_file(name: &str) -> bool {
     checkpoint::is_one(name) || skipped::is_one(name)
 }
 
-fn check_dead_letters(audit: &mut Audit, file: &Path) -> io::Result<()> {
-    for (offset, is_last, cause) in dead_letters::flaws(file)? {
-        let flaw = if is_last {
-            let cause = format!("the last dead letter was not written to its end: {cause}");
-            Flaw::new(file, Severity::Harmless, cause)
-        } else {
-            let cause = format!("a dead letter cannot be read: {cause}");
-            Flaw::new(file, Severity::Lost, cause)
-        };
+/// Looks at the dead letters in `dir` as opening does, which knows from the checkpoint what may be
+/// unfinished.
+fn check_dead_letters(audit: &mut Audit, dir: &Path) -> io::Result<()> {
+    let settled = match checkpoint::read::<IgnoredAny>(dir, 1) {
+        Ok(checkpoint) => checkpoint.and_then(|read| read.pending.settled_letters()),
+        Err(Unusable::Io(error)) => return Err(error),
+        // With such a checkpoint the store does not open.
+        Err(Unusable::Damaged(_) | Unusable::Unfit(..)) => None,
+    };
+    let file = dead_letters::file(dir);
+    let flaws = dead_letters::audit(dir, settled)?;
+    for (offset, cause) in flaws.damaged {
+        let cause = format!("a dead letter cannot be read: {cause}");
+        let flaw = Flaw::new(&file, Severity::Lost, cause);
+        audit.flaws.push(flaw.at(offset));
+    }
+    if let Some(offset) = flaws.unfinished {
+        let cause =
+            "the last dead letter was not written to its end; opening the store cuts it off";
+        let flaw = Flaw::new(&file, Severity::Harmless, cause);
         audit.flaws.push(flaw.at(offset));
     }
     Ok(())

@@ -4,9 +4,9 @@
 //! taken as they are. A command is added before it leaves the outbox, and enters the outbox before
 //! its line is removed. So a command that is in both is a dead letter.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
@@ -44,18 +44,17 @@ struct Found {
 }
 
 impl DeadLetters {
-    /// Those in the directory of a process manager. Commands whose lines are behind the offset
-    /// `settled` are in the outbox, and one of them may have been about to be added when the program
-    /// ended: what is there of its line is cut off.
+    /// Those in the directory of a process manager. `settled` as for [`audit`].
     pub(crate) fn open(dir: &Path, settled: Option<u64>) -> io::Result<Self> {
-        let (mut lines, mut bytes) = Lines::open(dir.join("dead_letters.jsonl"))?;
-        if let Some(end) = settled.and_then(|settled| unfinished(&bytes, settled)) {
+        let (mut lines, mut bytes) = Lines::open(file(dir))?;
+        let mut content = Content::of(&bytes);
+        if let Some(end) = content.unfinished(&bytes, settled) {
             tracing::warn!(path = %lines.path().display(), "cut off an unfinished dead letter");
             bytes.truncate(end);
             lines.replace(&bytes)?;
+            content.cut_off(end);
         }
-        let (readable, flaw) = parse(lines.path(), &bytes);
-        let count = flaw.is_none().then_some(readable.len());
+        let count = content.damaged.is_empty().then_some(content.letters.len());
         Ok(Self { lines, count })
     }
 
@@ -66,9 +65,10 @@ impl DeadLetters {
 
     fn read(&self) -> io::Result<(Vec<u8>, Vec<Found>)> {
         let bytes = self.lines.read()?;
-        match parse(self.lines.path(), &bytes) {
-            (found, None) => Ok((bytes, found)),
-            (_, Some(error)) => Err(error),
+        let content = Content::of(&bytes);
+        match content.damaged.first() {
+            None => Ok((bytes, content.letters)),
+            Some((offset, cause)) => Err(disk::damaged(self.lines.path(), *offset, cause)),
         }
     }
 
@@ -83,18 +83,17 @@ impl DeadLetters {
         Ok(found.into_iter().map(|found| found.letter).collect())
     }
 
-    /// Whether there is one with that id, and how many there are now.
-    pub(crate) fn contains(&mut self, id: &str) -> io::Result<bool> {
-        let ids = self.ids()?;
-        self.count = self.count.map(|_| ids.len());
-        Ok(ids.iter().any(|other| other == id))
-    }
-
     /// The ids of those that can be read.
     pub(crate) fn ids(&self) -> io::Result<Vec<String>> {
-        let bytes = self.lines.read()?;
-        let (found, _) = parse(self.lines.path(), &bytes);
-        Ok(found.into_iter().map(|found| found.letter.id).collect())
+        let letters = Content::of(&self.lines.read()?).letters;
+        Ok(letters.into_iter().map(|found| found.letter.id).collect())
+    }
+
+    /// Looks again how many there are, after a removal of which it is not known whether it was made.
+    pub(crate) fn recount(&mut self) -> io::Result<HashSet<String>> {
+        let ids: HashSet<String> = self.ids()?.into_iter().collect();
+        self.count = self.count.map(|_| ids.len());
+        Ok(ids)
     }
 
     /// Adds one, durably.
@@ -136,17 +135,26 @@ impl DeadLetters {
         self.lines.tidy()
     }
 
-    /// Removes one, durably. False if it is not there.
-    pub(crate) fn remove(&mut self, id: &str) -> io::Result<bool> {
-        let (mut bytes, found) = self.read()?;
+    /// Removes those with the ids `ids`, all or none, durably. Returns how many there were.
+    pub(crate) fn remove(&mut self, ids: &HashSet<&str>) -> io::Result<usize> {
+        let (bytes, found) = self.read()?;
         let count = found.len();
-        let Some(found) = found.into_iter().find(|found| found.letter.id == id) else {
-            return Ok(false);
-        };
-        bytes.drain(found.start..found.end);
-        self.lines.replace(&bytes)?;
-        self.count = Some(count - 1);
-        Ok(true)
+        let mut left = Vec::with_capacity(bytes.len());
+        let mut copied = 0;
+        let mut removed = 0;
+        for found in found {
+            if ids.contains(found.letter.id.as_str()) {
+                left.extend_from_slice(&bytes[copied..found.start]);
+                copied = found.end;
+                removed += 1;
+            }
+        }
+        if removed > 0 {
+            left.extend_from_slice(&bytes[copied..]);
+            self.lines.replace(&left)?;
+            self.count = Some(count - removed);
+        }
+        Ok(removed)
     }
 }
 
@@ -167,53 +175,81 @@ fn read_line(line: &[u8], derived: String) -> Result<DeadLetter, String> {
     })
 }
 
-/// Where a line begins that was not written to its end: behind `settled` and all lines that can be
-/// read. What a power failure makes of it need not look like one line.
-fn unfinished(bytes: &[u8], settled: u64) -> Option<usize> {
-    let settled = usize::try_from(settled).ok()?;
-    let readable = lines::split(bytes)
-        .filter(|(_, text)| read_line(text, String::new()).is_ok())
-        .last();
-    let end = readable.map_or(0, |(start, text)| (start + text.len() + 1).min(bytes.len()));
-    let start = end.max(settled);
-    // Anything else was not written by us: it is not to be cut in two.
-    let begins_line = start == 0 || bytes.get(start - 1) == Some(&b'\n');
-    (start < bytes.len() && begins_line).then_some(start)
+/// What is in the file.
+#[derive(Default)]
+struct Content {
+    letters: Vec<Found>,
+    /// Lines that cannot be read: where they begin, and why.
+    damaged: Vec<(u64, String)>,
 }
 
-/// Reads the content of the file up to what cannot be read.
-fn parse(path: &Path, bytes: &[u8]) -> (Vec<Found>, Option<io::Error>) {
-    let mut found: Vec<Found> = Vec::new();
-    // 0.2.0's have no id: what they say names them; the same again is told apart by number.
-    let mut hashes: HashMap<u64, usize> = HashMap::new();
-    for (start, text) in lines::split(bytes) {
-        let hash = xxh3_64(text);
-        let same = hashes.entry(hash).or_default();
-        *same += 1;
-        let derived = match *same {
-            1 => format!("{hash:016x}"),
-            n => format!("{hash:016x}-{n}"),
-        };
-        match read_line(text, derived) {
-            Ok(letter) => {
-                let end = (start + text.len() + 1).min(bytes.len());
-                found.push(Found { letter, start, end });
+impl Content {
+    fn of(bytes: &[u8]) -> Self {
+        let mut content = Self::default();
+        // 0.2.0's have no id: what they say names them; the same again is told apart by number.
+        let mut hashes: HashMap<u64, usize> = HashMap::new();
+        for (start, text) in lines::split(bytes) {
+            let hash = xxh3_64(text);
+            let same = hashes.entry(hash).or_default();
+            *same += 1;
+            let derived = match *same {
+                1 => format!("{hash:016x}"),
+                n => format!("{hash:016x}-{n}"),
+            };
+            match read_line(text, derived) {
+                Ok(letter) => {
+                    let end = (start + text.len() + 1).min(bytes.len());
+                    content.letters.push(Found { letter, start, end });
+                }
+                Err(cause) => content.damaged.push((start as u64, cause)),
             }
-            Err(cause) => return (found, Some(disk::damaged(path, start as u64, &cause))),
         }
+        content
     }
-    (found, None)
+
+    /// Where a line begins that was not written to its end: behind `settled` and all lines that can
+    /// be read. What a power failure makes of it need not look like one line.
+    fn unfinished(&self, bytes: &[u8], settled: Option<u64>) -> Option<usize> {
+        let settled = usize::try_from(settled?).ok()?;
+        let readable = self.letters.last().map_or(0, |found| found.end);
+        let start = readable.max(settled);
+        // Anything else was not written by us: it is not to be cut in two.
+        let begins_line = start == 0 || bytes.get(start - 1) == Some(&b'\n');
+        (start < bytes.len() && begins_line).then_some(start)
+    }
+
+    /// Forgets the lines from `end` on, of which none can be read.
+    fn cut_off(&mut self, end: usize) {
+        self.damaged.retain(|(start, _)| *start < end as u64);
+    }
 }
 
-/// What is wrong with the lines of the file at `path`: their offsets, and whether it is the last line
-/// and looks as if it was not written to its end.
-pub(super) fn flaws(path: &Path) -> io::Result<Vec<(u64, bool, String)>> {
-    let bytes = disk::read_if_there(path)?.unwrap_or_default();
-    let wrong = lines::split(&bytes).filter_map(|(start, text)| {
-        let cause = read_line(text, String::new()).err()?;
-        let rest = &bytes[start + text.len()..];
-        let is_last = rest.is_empty() || (rest == b"\n" && text.contains(&0));
-        Some((start as u64, is_last, cause))
-    });
-    Ok(wrong.collect())
+/// What is wrong with the dead letters of a process manager.
+#[derive(Debug)]
+pub(super) struct Flaws {
+    /// Lines that cannot be read: where they begin, and why.
+    pub(super) damaged: Vec<(u64, String)>,
+    /// Where a line begins that was not written to its end: opening cuts it off.
+    pub(super) unfinished: Option<u64>,
+}
+
+/// Looks at the file of dead letters in the directory of a process manager. Commands whose lines are
+/// behind the offset `settled` are in the outbox, and one of them may have been about to be added when
+/// the program ended: what is there of its line is cut off when it is opened.
+pub(super) fn audit(dir: &Path, settled: Option<u64>) -> io::Result<Flaws> {
+    let bytes = disk::read_if_there(&file(dir))?.unwrap_or_default();
+    let mut content = Content::of(&bytes);
+    let unfinished = content.unfinished(&bytes, settled);
+    if let Some(end) = unfinished {
+        content.cut_off(end);
+    }
+    Ok(Flaws {
+        damaged: content.damaged,
+        unfinished: unfinished.map(|end| end as u64),
+    })
+}
+
+/// The file in the directory of a process manager.
+pub(super) fn file(dir: &Path) -> PathBuf {
+    dir.join("dead_letters.jsonl")
 }

@@ -62,6 +62,14 @@ pub(crate) struct Saved {
     pub(crate) letters: Option<u64>,
 }
 
+impl Saved {
+    /// Up to where the file of dead letters holds nothing that may be unfinished: the lines behind are
+    /// those of commands that are in here. `None` if there are none, so that all of it was finished.
+    pub(crate) fn settled_letters(&self) -> Option<u64> {
+        self.letters.filter(|_| !self.outgoing.is_empty())
+    }
+}
+
 /// Commands on their way, and timers.
 ///
 /// Commands for one aggregate are sent one after the other, in order: one that is tried again keeps
@@ -81,6 +89,8 @@ pub(crate) struct Pending {
     due: BTreeSet<(u64, String)>,
     /// The commands that came from timers, by the timers' keys.
     fired: HashMap<String, u64>,
+    /// How many of the commands were dead letters.
+    revived: usize,
     /// There are commands that were not saved, so they must not be sent.
     is_unsaved: bool,
     /// Something changed since it was saved.
@@ -210,14 +220,14 @@ impl Pending {
     }
 
     /// Adds a command that was the dead letter `letter`. It is under way, with its effects to come
-    /// behind the position `since`. Returns its number.
+    /// behind the position `since`.
     pub(crate) fn send_again(
         &mut self,
-        letter: &str,
+        letter: String,
         attempts: u32,
         since: u64,
         envelope: CommandEnvelope,
-    ) -> u64 {
+    ) -> Outgoing {
         let number = self.next;
         self.next += 1;
         self.is_unsaved = true;
@@ -227,11 +237,11 @@ impl Pending {
             attempts,
             since,
             timer: None,
-            letter: Some(letter.to_owned()),
+            letter: Some(letter),
             envelope,
         };
-        self.insert(outgoing, true);
-        number
+        self.insert(outgoing.clone(), true);
+        outgoing
     }
 
     /// Gives new commands numbers behind those that the dead letters `ids` have theirs from.
@@ -253,6 +263,7 @@ impl Pending {
         if let Some(key) = &outgoing.timer {
             self.fired.insert(key.clone(), number);
         }
+        self.revived += usize::from(outgoing.letter.is_some());
         let entry = Entry {
             outgoing,
             is_under_way,
@@ -299,6 +310,7 @@ impl Pending {
     fn remove(&mut self, number: u64) -> Option<Outgoing> {
         let entry = self.entries.remove(&number)?;
         self.has_changed = true;
+        self.revived -= usize::from(entry.outgoing.letter.is_some());
         if let Some(key) = &entry.outgoing.timer
             && self.fired.get(key) == Some(&number)
         {
@@ -392,6 +404,11 @@ impl Pending {
     /// How many commands are on their way.
     pub(crate) fn count(&self) -> usize {
         self.entries.len()
+    }
+
+    /// How many of them came of events: what is replayed keeps nobody from reacting to more.
+    pub(crate) fn waiting(&self) -> usize {
+        self.entries.len() - self.revived
     }
 
     pub(crate) fn timers(&self) -> usize {

@@ -92,8 +92,9 @@ pub(crate) trait AnyReacting: Send {
     fn counts(&self) -> Counts;
     fn status(&self, head: u64) -> ProcessManagerStatus;
     fn letters(&self) -> io::Result<Vec<DeadLetter>>;
-    /// Takes a dead letter back into the outbox, durably, as under way; `None` if it is not there.
-    fn revive(&mut self, id: &str) -> io::Result<Option<Outgoing>>;
+    /// Takes those dead letters back into the outbox that are there, the oldest first, durably, as
+    /// under way.
+    fn revive(&mut self, ids: &HashSet<&str>) -> io::Result<Vec<Outgoing>>;
     /// Removes a dead letter for good; false if it is not there.
     fn discard(&mut self, id: &str) -> io::Result<bool>;
 }
@@ -122,10 +123,8 @@ impl<M: ProcessManager> Reacting<M> {
         }
         let saved = std::mem::take(&mut checkpoint.pending);
         let settled_letters = saved.letters.unwrap_or(0);
-        let letters_end = saved.letters;
+        let mut letters = DeadLetters::open(&dir, saved.settled_letters())?;
         let mut pending = Pending::new(saved);
-        let has_commands = pending.count() > 0;
-        let mut letters = DeadLetters::open(&dir, letters_end.filter(|_| has_commands))?;
         resolve(engine, &mut pending, &mut letters)?;
         pending.number_behind(&letters.ids()?);
         let follower = Follower::new(M::NAME, engine.clone(), dir, checkpoint)
@@ -247,14 +246,16 @@ fn resolve(
         Ok(ControlFlow::Continue(()))
     })?;
     let numbers = pending.letter_ids();
-    for id in letters.ids()? {
-        if let Some(number) = numbers.get(&id) {
-            // In both files: given up, unless it took effect in a replay.
-            if effective.contains(number) {
-                letters.remove(&id)?;
-            }
-            pending.done(*number);
-        }
+    let ids = letters.ids()?;
+    // In both files: given up, unless it took effect in a replay.
+    let in_both = || ids.iter().filter_map(|id| Some((id, *numbers.get(id)?)));
+    let took_effect = in_both().filter(|(_, number)| effective.contains(number));
+    let took_effect: HashSet<&str> = took_effect.map(|(id, _)| id.as_str()).collect();
+    if !took_effect.is_empty() {
+        letters.remove(&took_effect)?;
+    }
+    for (_, number) in in_both() {
+        pending.done(number);
     }
     for number in effective {
         pending.done(number);
@@ -270,7 +271,7 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
         if self.pending.is_unsaved() {
             self.save()?;
         }
-        let may_react = self.pending.count() < WAITING;
+        let may_react = self.pending.waiting() < WAITING;
         if may_react {
             self.react(head)?;
         }
@@ -369,7 +370,7 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
     }
 
     fn wants_events_after(&self) -> Option<u64> {
-        (self.pending.count() < WAITING).then(|| self.follower.position())
+        (self.pending.waiting() < WAITING).then(|| self.follower.position())
     }
 
     fn save_in(&self) -> Option<Duration> {
@@ -396,38 +397,49 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
         self.letters.list()
     }
 
-    fn revive(&mut self, id: &str) -> io::Result<Option<Outgoing>> {
+    fn revive(&mut self, ids: &HashSet<&str>) -> io::Result<Vec<Outgoing>> {
         if self.is_sealed {
             return Err(closed());
         }
-        let letters = self.letters.list()?;
-        let Some(letter) = letters.into_iter().find(|letter| letter.id == id) else {
-            return Ok(None);
-        };
-        let mut envelope = letter.envelope;
-        // One of 0.2.0 has no key.
-        envelope
-            .context
-            .idempotency_key
-            .get_or_insert_with(|| format!("{}/letter/{id}", M::NAME));
-        let since = self.follower.head();
-        let number = self
-            .pending
-            .send_again(id, letter.attempts, since, envelope);
-        if let Err(error) = self.save() {
-            self.pending.done(number);
-            return Err(error);
+        let mut letters = self.letters.list()?;
+        letters.retain(|letter| ids.contains(letter.id.as_str()));
+        if letters.is_empty() {
+            return Ok(Vec::new());
         }
-        if let Err(error) = self.letters.remove(id) {
-            // It may be gone all the same.
-            match self.letters.contains(id) {
-                Ok(true) => self.pending.done(number),
-                Ok(false) => self.pending.put_back(number, letter.attempts, 0),
-                Err(_) => {}
+        let since = self.follower.head();
+        let mut revived = Vec::with_capacity(letters.len());
+        for letter in letters {
+            let mut envelope = letter.envelope;
+            // One of 0.2.0 has no key.
+            envelope
+                .context
+                .idempotency_key
+                .get_or_insert_with(|| format!("{}/letter/{}", M::NAME, letter.id));
+            let again = self
+                .pending
+                .send_again(letter.id, letter.attempts, since, envelope);
+            revived.push(again);
+        }
+        if let Err(error) = self.save() {
+            for outgoing in &revived {
+                self.pending.done(outgoing.number);
             }
             return Err(error);
         }
-        Ok(self.pending.get(number).cloned())
+        if let Err(error) = self.letters.remove(ids) {
+            // They may be gone all the same.
+            if let Ok(left) = self.letters.recount() {
+                for outgoing in &revived {
+                    if left.contains(&outgoing.letter_id()) {
+                        self.pending.done(outgoing.number);
+                    } else {
+                        self.pending.put_back(outgoing.number, outgoing.attempts, 0);
+                    }
+                }
+            }
+            return Err(error);
+        }
+        Ok(revived)
     }
 
     fn discard(&mut self, id: &str) -> io::Result<bool> {
@@ -438,6 +450,6 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
             // The command may still be in the saved outbox, and would be sent from there.
             self.save()?;
         }
-        self.letters.remove(id)
+        Ok(self.letters.remove(&HashSet::from([id]))? > 0)
     }
 }

@@ -15,7 +15,7 @@ use crate::aggregate::Aggregate;
 use crate::background;
 use crate::clock::{Clock, ManualClock};
 use crate::engine::Engine;
-use crate::layout::RawNames;
+use crate::layout::{RawNames, StreamLayout};
 use crate::process_manager::{OnFailure, ProcessManager, Retry};
 use crate::projection::Projection;
 use crate::read_side::live::Live;
@@ -53,6 +53,7 @@ pub struct AggregateStoreBuilder {
     snapshot_every: u64,
     clock: Clock,
     is_live: bool,
+    create_if_missing: bool,
 }
 
 impl AggregateStoreBuilder {
@@ -64,6 +65,7 @@ impl AggregateStoreBuilder {
             snapshot_every: SNAPSHOT_EVERY,
             clock: Clock::System,
             is_live: false,
+            create_if_missing: true,
         }
     }
 
@@ -303,13 +305,39 @@ impl AggregateStoreBuilder {
         self
     }
 
+    /// Whether [`open`](Self::open) creates the store if there is none in the directory, as it does
+    /// by default. With `false` it fails then, and creates nothing, no directory either: for a program
+    /// that looks into a store whose path somebody typed.
+    ///
+    /// A directory of eventfold-es 0.2.0 is a store, and so is what is left of a damaged one.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("mistyped");
+    /// let builder = AggregateStore::builder(&path).create_if_missing(false);
+    /// let missing = builder.open().await.unwrap_err();
+    /// assert_eq!(missing.kind(), std::io::ErrorKind::NotFound);
+    /// assert!(!path.exists());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn create_if_missing(mut self, create: bool) -> Self {
+        self.create_if_missing = create;
+        self
+    }
+
     /// Opens the store.
     ///
     /// # Errors
     ///
-    /// As [`AggregateStore::open`]; [`io::ErrorKind::InvalidData`] also if the checkpoint of a
-    /// process manager is damaged, because starting it anew would send its commands again
-    /// ([what to do then](crate#when-a-file-is-damaged)).
+    /// As [`AggregateStore::open`]; [`io::ErrorKind::NotFound`] also if there is no store in the
+    /// directory and none is to be [created](Self::create_if_missing);
+    /// [`io::ErrorKind::InvalidData`] also if the checkpoint of a process manager is damaged, because
+    /// starting it anew would send its commands again ([what to do
+    /// then](crate#when-a-file-is-damaged)).
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -326,6 +354,9 @@ impl AggregateStoreBuilder {
 
     /// Opens the store on this thread. `extra` are streams at places of their own.
     pub(super) fn open_blocking(self, extra: RawNames) -> io::Result<AggregateStore> {
+        if !self.create_if_missing {
+            StreamLayout::new(&self.base_dir).require_store()?;
+        }
         let engine = Engine::open(&self.base_dir, extra, self.clock)?;
         let mut read_side = ReadSide::default();
         for register in self.registrations {
@@ -383,6 +414,7 @@ impl fmt::Debug for AggregateStoreBuilder {
             .field("idle_timeout", &self.idle_timeout)
             .field("snapshot_every", &self.snapshot_every)
             .field("is_live", &self.is_live)
+            .field("create_if_missing", &self.create_if_missing)
             .finish_non_exhaustive()
     }
 }

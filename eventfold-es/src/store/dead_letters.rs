@@ -6,7 +6,7 @@ use super::process_managers::to_its_end;
 use super::{AggregateStore, blocking};
 use crate::error::DispatchError;
 use crate::process_manager::{DeadLetter, ProcessManagerReport};
-use crate::read_side::{Manager, Outcome, ReadSideStatus, closed, lock, send};
+use crate::read_side::{AnyReacting, Manager, Outcome, ReadSideStatus, closed, lock, send};
 
 impl AggregateStore {
     /// The dead letters of the process manager that is named so: its commands that did not succeed
@@ -75,6 +75,12 @@ impl AggregateStore {
         self.inner.read_side.status(self.inner.engine.head())
     }
 }
+
+/// How many dead letters are at least replayed together by [`DeadLetters::replay_all`].
+const TOGETHER: usize = 256;
+/// In how many portions it does that at most. For each the file is written anew, so that what all of
+/// them cost grows with their number only.
+const PORTIONS: usize = 8;
 
 /// The dead letters of one process manager, from [`AggregateStore::dead_letters`]. It holds a clone
 /// of the store, so it keeps it open.
@@ -167,48 +173,80 @@ impl DeadLetters {
     ///
     /// See the example of [`AggregateStore::dead_letters`].
     pub async fn replay(&self, id: &str) -> Result<(), ReplayError> {
-        self.store.inner.check_usable()?;
-        let (letters, id) = (self.clone(), id.to_owned());
-        to_its_end(async move { letters.replay_now(&id).await }).await
+        let mut replayed = self.replay_these(vec![id.to_owned()]).await?;
+        match replayed.pop() {
+            Some(result) => result.map_err(ReplayError::Failed),
+            None => Err(self.not_found(id).into()),
+        }
     }
 
-    async fn replay_now(&self, id: &str) -> Result<(), ReplayError> {
-        let (manager, letter) = (self.manager.clone(), id.to_owned());
-        let revived = blocking(move || lock(&manager.reacting).revive(&letter)).await?;
-        let outgoing = revived.ok_or_else(|| self.not_found(id))?;
-        let under_way = UnderWay::new(&self.manager, outgoing.number);
-        let sent = send(&self.store, outgoing.envelope).await;
+    /// Replays those of them that are there, and returns what became of each. Once begun, it comes to
+    /// its end.
+    async fn replay_these(&self, ids: Vec<String>) -> io::Result<Vec<Result<(), DispatchError>>> {
         self.store.inner.check_usable()?;
-        under_way.ended();
-        let (outcome, result) = match sent {
-            Ok(()) => (Outcome::Succeeded, Ok(())),
-            Err(failed) => {
-                let outcome = Outcome::Failed {
-                    error: failed.error.to_string(),
-                    may_retry: false,
-                };
-                (outcome, Err(ReplayError::Failed(failed.error)))
-            }
-        };
+        let letters = self.clone();
+        to_its_end(async move { letters.replay_now(ids).await }).await
+    }
+
+    async fn replay_now(&self, ids: Vec<String>) -> io::Result<Vec<Result<(), DispatchError>>> {
+        let revived = self
+            .with_reacting(move |reacting| {
+                reacting.revive(&ids.iter().map(String::as_str).collect())
+            })
+            .await?;
+        // What an error keeps from being sent here is under way no more.
+        let under_way: Vec<UnderWay> = revived
+            .iter()
+            .map(|outgoing| UnderWay::new(&self.manager, outgoing.number))
+            .collect();
+        let mut results = Vec::with_capacity(revived.len());
+        for (outgoing, under_way) in revived.into_iter().zip(under_way) {
+            let sent = send(&self.store, outgoing.envelope).await;
+            self.store.inner.check_usable()?;
+            under_way.ended();
+            let (outcome, result) = match sent {
+                Ok(()) => (Outcome::Succeeded, Ok(())),
+                Err(failed) => {
+                    let outcome = Outcome::Failed {
+                        error: failed.error.to_string(),
+                        may_retry: false,
+                    };
+                    (outcome, Err(failed.error))
+                }
+            };
+            let noted = self
+                .with_reacting(move |reacting| reacting.note(outgoing.number, outcome, false))
+                .await;
+            // Commands behind it may have waited for it.
+            self.manager.wake.notify_one();
+            noted?;
+            results.push(result);
+        }
+        self.with_reacting(|reacting| reacting.save()).await?;
+        Ok(results)
+    }
+
+    async fn with_reacting<T: Send + 'static>(
+        &self,
+        run: impl FnOnce(&mut dyn AnyReacting) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
         let manager = self.manager.clone();
-        let noted = blocking(move || {
-            let mut reacting = lock(&manager.reacting);
-            reacting.note(outgoing.number, outcome, false)?;
-            reacting.save()
-        });
-        let noted = noted.await;
-        // Commands behind it may have waited for it.
-        self.manager.wake.notify_one();
-        noted?;
-        result
+        blocking(move || run(&mut *lock(&manager.reacting))).await
     }
 
     /// Replays all of them, the oldest first, one after the other. Returns how many succeeded, and
     /// how many are dead letters again.
     ///
+    /// They leave the file, and enter what the process manager has to send, an eighth of them at a
+    /// time, or 256 if that is more. If the program ends meanwhile, or the store is shut down, those
+    /// that were not sent yet are sent when the process manager next runs, the rest stays where it is;
+    /// each takes effect once. If the future is dropped, those that have left the file come to their
+    /// end.
+    ///
     /// # Errors
     ///
-    /// As [`ReplayError::Io`]; the rest is not replayed then.
+    /// As [`ReplayError::Io`]; what has left the file then is sent when the process manager next runs,
+    /// the rest is not replayed.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -223,14 +261,16 @@ impl DeadLetters {
     /// # }
     /// ```
     pub async fn replay_all(&self) -> io::Result<ProcessManagerReport> {
+        let letters = self.list().await?;
+        let ids: Vec<String> = letters.into_iter().map(|letter| letter.id).collect();
         let mut report = ProcessManagerReport::default();
-        for letter in self.list().await? {
-            match self.replay(&letter.id).await {
-                Ok(()) => report.dispatched += 1,
-                Err(ReplayError::Failed(_)) => report.dead_lettered += 1,
-                // Somebody else was first.
-                Err(ReplayError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(ReplayError::Io(error)) => return Err(error),
+        for ids in ids.chunks(TOGETHER.max(ids.len().div_ceil(PORTIONS))) {
+            // What is not there any more, somebody else replayed.
+            for result in self.replay_these(ids.to_vec()).await? {
+                match result {
+                    Ok(()) => report.dispatched += 1,
+                    Err(_) => report.dead_lettered += 1,
+                }
             }
         }
         Ok(report)

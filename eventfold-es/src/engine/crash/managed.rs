@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::power_loss::{in_parallel, rebuilt};
-use super::{Account, ENOSPC, id, note, runtime, temp_dir};
+use super::{Account, ENOSPC, Note, id, note, runtime, temp_dir};
 use crate::engine::disk::faults::{Call, Fault, Log, Watch};
 use crate::{
     Aggregate, AggregateStore, CommandContext, CommandEnvelope, DecodeError, ManualClock, Outbox,
@@ -172,8 +172,11 @@ async fn work(store: &AggregateStore, clock: &ManualClock, answered: impl Fn(u64
         if i == 2 {
             clock.advance(WAIT + WAIT);
         }
-        if i == 3 {
-            let _ = take_all(store).await;
+        // All of them are refused again, and then none.
+        if i == 1 || i == 3 {
+            if i == 3 {
+                let _ = take_all(store).await;
+            }
             if let Ok(letters) = store.dead_letters(Copying::NAME) {
                 let _ = letters.replay_all().await;
             }
@@ -343,5 +346,53 @@ fn a_disk_that_fails_at_any_call_lets_each_command_of_a_process_manager_take_eff
             }
             assert!(number > 1, "no {call:?} ever failed");
         }
+    }
+}
+
+/// How many bytes a store writes for its process manager while `count` dead letters are replayed, which
+/// succeed or fail again, and how many bytes they are long.
+async fn written_by_a_replay(count: u64, takes_all: bool) -> (usize, usize) {
+    let dir = temp_dir();
+    let store = open(dir.path(), &clock(), false).await;
+    let store = store.expect("the disk works");
+    let account = store.get::<Account>("a").await.expect("it is a name");
+    // Of four copies one is refused.
+    for number in 0..count {
+        let note = Note {
+            number,
+            count: 4,
+            padding: 0,
+        };
+        let sent = account.execute(note, CommandContext::default()).await;
+        sent.expect("the disk works");
+    }
+    store.run_process_managers().await.expect("the disk works");
+    if takes_all {
+        take_all(&store).await.expect("the disk works");
+    }
+    let managers = dir.path().join("process_managers");
+    let file = managers.join(Copying::NAME).join("dead_letters.jsonl");
+    let length = std::fs::metadata(file).expect("it is there").len();
+
+    let watch = Watch::start(dir.path());
+    let letters = store.dead_letters(Copying::NAME).expect("it is registered");
+    let report = letters.replay_all().await.expect("the disk works");
+    let written = watch.stop().written_below(&managers);
+    let expected = if takes_all { (count, 0) } else { (0, count) };
+    assert_eq!(
+        (report.dispatched as u64, report.dead_lettered as u64),
+        expected
+    );
+    (written, usize::try_from(length).expect("it is short"))
+}
+
+#[test]
+fn replaying_all_dead_letters_writes_a_few_times_what_they_are_long_however_many_there_are() {
+    for takes_all in [true, false] {
+        let (written, length) = runtime().block_on(written_by_a_replay(600, takes_all));
+        assert!(
+            written < 8 * length,
+            "{written} bytes for letters of {length} bytes"
+        );
     }
 }

@@ -5,7 +5,7 @@
 //! each file what was synced, and of the rest whatever a seed decides. A [`Fault`] makes one change
 //! fail instead.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -181,6 +181,24 @@ impl Watch {
 
     fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
+    }
+}
+
+impl Log {
+    /// How many bytes were written to files below `dir`, those included that were there before.
+    pub(crate) fn written_below(&self, dir: &Path) -> usize {
+        let mut below = HashSet::new();
+        let mut written = 0;
+        for change in &self.changes {
+            match change {
+                Change::Open { path, file, .. } if path.starts_with(dir) => {
+                    below.insert(*file);
+                }
+                Change::Write { file, bytes, .. } if below.contains(file) => written += bytes.len(),
+                _ => {}
+            }
+        }
+        written
     }
 }
 
