@@ -55,7 +55,8 @@ use crate::event::{self, DecodeError, Decoded, EncodeError, Recorded, StoredEven
 ///
 /// [`handle`](Self::handle) and [`apply`](Self::apply) depend on their arguments alone: no I/O, no
 /// clock, no randomness. An aggregate decides ahead of the disk and is rebuilt from its events at
-/// any time.
+/// any time. What a decision needs from outside, the time for example, a new id or what another
+/// service says, is found out before and comes with the command.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an aggregate",
     label = "`{Self}` does not implement `Aggregate`",
@@ -105,9 +106,10 @@ pub trait Aggregate:
     /// well.
     type Command: Send + 'static;
 
-    /// The events this aggregate produces and folds. Each must be read back as it was written, which is
-    /// not checked when it is stored: JSON has no NaN and no infinity, for example, so that a number
-    /// which is one comes back as `null` and fails the load.
+    /// The events this aggregate produces and folds. Each must be read back as it was written, which
+    /// the testing kit checks. A store only refuses an event whose payload holds a `null` that could
+    /// not be read again: JSON has no NaN and no infinity, so a number which is one is written as
+    /// `null`, and an `Option` of such a number comes back as `None`.
     type DomainEvent: Serialize + DeserializeOwned + Send + Sync + Clone + 'static;
 
     /// Why a command is refused. [`Infallible`](std::convert::Infallible) if none ever is.

@@ -159,15 +159,13 @@ impl CommandBus {
             .dispatch(&self.store, instance_id, Box::new(cmd), ctx)
             .await
     }
-}
 
-impl CommandBus {
     /// Sends a command that is JSON to its aggregate, and waits until its events are durable. It is
     /// for commands that come from elsewhere, a queue or a request for example.
     ///
-    /// It goes to the aggregate types that the store knows by
-    /// [`AggregateStoreBuilder::aggregate_type`](crate::AggregateStoreBuilder::aggregate_type), as
-    /// those of process managers do; [`register`](Self::register) is not needed.
+    /// It goes to the aggregate types that the store knows, as those of process managers do: by
+    /// [`AggregateStoreBuilder::aggregate_type`](crate::AggregateStoreBuilder::aggregate_type), or
+    /// from the `dispatches(...)` of one. [`register`](Self::register) is not needed.
     ///
     /// # Errors
     ///

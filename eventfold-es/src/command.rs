@@ -228,7 +228,8 @@ impl CommandContext {
     }
 }
 
-/// A command in JSON and where it goes, as process managers produce it.
+/// A command in JSON and where it goes, as process managers produce it and
+/// [`CommandBus::dispatch_envelope`](crate::CommandBus::dispatch_envelope) takes it.
 ///
 /// ```
 /// # use eventfold_es::{CommandContext, CommandEnvelope, __private::example::Add};
@@ -242,8 +243,9 @@ impl CommandContext {
 /// ```
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CommandEnvelope {
-    /// The type of the target, its [`Aggregate::AGGREGATE_TYPE`]. It must be registered by
-    /// [`AggregateStoreBuilder::aggregate_type`](crate::AggregateStoreBuilder::aggregate_type).
+    /// The type of the target, its [`Aggregate::AGGREGATE_TYPE`]. The store must know it: by
+    /// [`AggregateStoreBuilder::aggregate_type`](crate::AggregateStoreBuilder::aggregate_type), or
+    /// from the `dispatches(...)` of a process manager.
     pub aggregate_type: String,
     /// The target's id.
     pub instance_id: String,

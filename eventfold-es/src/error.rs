@@ -196,9 +196,11 @@ pub enum StateError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DispatchError {
-    /// No aggregate of this type is registered
-    /// ([`AggregateStoreBuilder::aggregate_type`](crate::AggregateStoreBuilder::aggregate_type)). A
-    /// process manager's dead letter says so; a bus never returns it.
+    /// The store knows no aggregate of this type: neither by
+    /// [`AggregateStoreBuilder::aggregate_type`](crate::AggregateStoreBuilder::aggregate_type), nor
+    /// from the `dispatches(...)` of a process manager.
+    /// [`CommandBus::dispatch_envelope`](crate::CommandBus::dispatch_envelope) and the dead letters
+    /// of process managers say so.
     #[error(
         "unknown aggregate type: {0}; list it in `dispatches(...)` of the process manager, or \
          register it with `aggregate_type::<..>()`"

@@ -43,9 +43,9 @@ pub struct Committed<A: Aggregate> {
 
 /// A handle to one aggregate. Clones lead to the same aggregate.
 ///
-/// An aggregate runs on the tokio runtime of the call that brought it into memory. If that runtime ends,
-/// the next call brings it back on its own; one that exists but is not driven (a current-thread runtime
-/// outside of `block_on`) keeps all callers waiting.
+/// An aggregate runs on the tokio runtime of the call that brought it into memory. If that runtime
+/// ends, the next call brings it back on its own; one that exists but is not driven (a current-thread
+/// runtime outside of `block_on`) keeps all callers waiting.
 ///
 /// It outlives idleness: an aggregate that left memory comes back with the next call. It keeps the
 /// store open.
@@ -217,8 +217,8 @@ impl<A: Aggregate> AggregateHandle<A> {
     /// # Errors
     ///
     /// * [`StateError::Io`]: the stream could not be loaded, or what was read not be made durable;
+    /// * [`StateError::Panicked`]: `look` panicked;
     /// * [`StateError::ActorGone`], [`StateError::Closed`]: as they say.
-    /// * [`StateError::Panicked`]: `look` panicked.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};

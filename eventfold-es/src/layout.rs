@@ -48,6 +48,9 @@ pub struct StreamLayout {
     raw_names: Arc<RawNames>,
 }
 
+/// The file in a stream's directory that holds its events.
+pub(crate) const EVENTS_FILE: &str = "app.jsonl";
+
 /// The streams whose directories are not named by their encoded id.
 pub(crate) type RawNames = BTreeMap<StreamId, PathBuf>;
 
@@ -261,7 +264,7 @@ impl StreamLayout {
         let mut ids: Vec<String> = raw().map(|(id, _)| id.id().to_owned()).collect();
         for name in list_dirs(&type_dir)? {
             let dir = type_dir.join(&name);
-            let is_stream = !above_raw.contains(dir.as_path()) || dir.join("app.jsonl").is_file();
+            let is_stream = !above_raw.contains(dir.as_path()) || dir.join(EVENTS_FILE).is_file();
             if is_stream && !raw_dirs.contains(dir.as_path()) {
                 ids.extend(decode(&name));
             }
@@ -407,7 +410,7 @@ impl RawNameSearch {
         }
         let looks_encoded = decode(aggregate_type).is_some() && decode(id).is_some();
         let dir = self.streams.join(aggregate_type).join(id);
-        if (self.first_time || !looks_encoded) && dir.join("app.jsonl").is_file() {
+        if (self.first_time || !looks_encoded) && dir.join(EVENTS_FILE).is_file() {
             self.found.insert(stream, dir);
         }
     }

@@ -102,6 +102,22 @@
 //! An aggregate can as well implement [`Aggregate`](trait@Aggregate) by hand, exactly as with
 //! eventfold-es 0.2.0, whose API and files this version keeps usable.
 //!
+//! # Process managers and projections in the background
+//!
+//! [`live`](AggregateStoreBuilder::live) has them run by themselves:
+//!
+//! * each event is reacted to, and each command of the reaction takes effect once, whenever the
+//!   program ends in between;
+//! * a command that fails is tried again ([`Retry`]), then it is a [`DeadLetter`], which
+//!   [`AggregateStore::dead_letters`] lists and replays;
+//! * [`Outbox::schedule_as`] sends a command later, also after a restart; [`Outbox::cancel`] takes it
+//!   back; a [`ManualClock`] lets tests drive the time;
+//! * an event that cannot be taken stops its projection or process manager, or is passed over and
+//!   recorded ([`OnFailure`]); the others go on;
+//! * [`AggregateStore::read_side`] tells where each is, what it failed with, and what waits.
+//!
+//! `cargo run --example fulfilment`, in the repository, shows all of it at work.
+//!
 //! # What is promised
 //!
 //! * **Durability**: when a command returns `Ok`, its events survive `kill -9` and power loss.
@@ -203,6 +219,17 @@
 //! read. What one appends to a stream as an `eventfold` log while no store has it open becomes part
 //! of it when it is next loaded.
 //!
+//! # What is logged
+//!
+//! Through `tracing`, by level:
+//!
+//! * `error`: somebody is needed. The store has failed or a stream takes no commands, a projection or
+//!   process manager stopped, a command became a dead letter, the code of an aggregate panicked;
+//! * `warn`: something was left out, put right or will be tried again. An unfinished end of the
+//!   journal after a crash, a checkpoint or snapshot that is made anew, a command's next attempt;
+//! * `info`: each command, in the span `execute` with its `aggregate_type`, or as `command dispatched`
+//!   if a process manager sent it; the progress of taking a directory of 0.2.0 over.
+//!
 //! # Coming from 0.2.0
 //!
 //! Traits, types, functions and directories stay as they are: a program compiles and behaves the
@@ -225,26 +252,22 @@
 //! Streams that `eventfold` rotated (`archive.jsonl.zst`) are refused when they are loaded. 0.2.0
 //! still reads what this version writes. The changelog lists what is new.
 //!
-//! # Process managers and projections in the background
-//!
-//! [`live`](AggregateStoreBuilder::live) has them run by themselves:
-//!
-//! * each event is reacted to, and each command of the reaction takes effect once, whenever the
-//!   program ends in between;
-//! * a command that fails is tried again ([`Retry`]), then it is a [`DeadLetter`], which
-//!   [`AggregateStore::dead_letters`] lists and replays;
-//! * [`Outbox::schedule_as`] sends a command later, also after a restart; [`Outbox::cancel`] takes it
-//!   back; a [`ManualClock`] lets tests drive the time;
-//! * an event that cannot be taken stops its projection or process manager, or is passed over and
-//!   recorded ([`OnFailure`]); the others go on;
-//! * [`AggregateStore::read_side`] tells where each is, what it failed with, and what waits.
-//!
-//! `cargo run --example fulfilment` shows all of it at work.
-//!
 //! # MSRV and features
 //!
 //! Rust 1.89 or newer. The Cargo feature `testing` adds the [testing kit](#changes-and-tests), for a
 //! program's dev-dependencies; it is off by default. The derives are always there.
+//!
+//! ```toml
+//! [dependencies]
+//! eventfold-es = "0.3"
+//! serde = { version = "1", features = ["derive"] }
+//! thiserror = "2" # for the errors of the domain, or write them by hand
+//! tokio = { version = "1", features = ["macros", "rt-multi-thread"] }
+//!
+//! [dev-dependencies]
+//! eventfold-es = { version = "0.3", features = ["testing"] }
+//! ```
+//!
 //! [`eventfold::Event`] is part of the interface; a program that names it depends on `eventfold`
 //! 0.2 as well. Aggregates run on the tokio runtime of whoever calls, of either flavour.
 //!

@@ -25,7 +25,8 @@ use crate::read_side::Targets;
 /// the program ends.
 ///
 /// A command that does not succeed is tried again as [`Retry`] says in a store that is live; on
-/// demand it is tried once. When it is given up it is a [`DeadLetter`]: a line of `process_managers/<NAME>/dead_letters.jsonl`,
+/// demand it is tried once. When it is given up it is a [`DeadLetter`]: a line of
+/// `process_managers/<NAME>/dead_letters.jsonl`,
 /// `{"envelope":{…},"error":"…","ts":1767225600,"id":"17",…}`, the command with its context, what
 /// it failed with, and when, in seconds since 1970.
 /// [`AggregateStore::dead_letters`](crate::AggregateStore::dead_letters) lists and replays them.

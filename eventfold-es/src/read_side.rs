@@ -63,12 +63,12 @@ pub(crate) struct Manager {
 /// A registered projection, as itself and as one of many.
 pub(crate) struct Registered {
     typed: Arc<dyn Any + Send + Sync>,
-    pub(crate) any: Arc<Mutex<dyn Saved>>,
+    pub(crate) any: Arc<Mutex<dyn AnyProjecting>>,
     pub(crate) progress: Arc<Progress>,
 }
 
-/// What can be caught up and saved without knowing its type.
-pub(crate) trait Saved: Send {
+/// A projection of any type.
+pub(crate) trait AnyProjecting: Send {
     fn catch_up(&mut self) -> io::Result<()>;
     /// Takes what is new up to the durable position `head`, a slice at a time, and saves if it is
     /// time to. True if it is there.
@@ -76,7 +76,6 @@ pub(crate) trait Saved: Send {
     fn save(&mut self) -> io::Result<()>;
     /// How long until what changed should be saved.
     fn save_in(&self) -> Option<Duration>;
-    fn progress(&self) -> Arc<Progress>;
     /// From now on nothing is read or written: the directory may be another store's.
     fn close(&mut self);
 }

@@ -125,14 +125,14 @@ impl AggregateStore {
 
     /// A handle to the aggregate `id` of type `A`, which enters memory. Nothing is stored by that:
     /// a stream exists from its first event on. Nor is anything read: what its first call cannot
-    /// load, that call reports.
+    /// load, that call reports. Whether the aggregate exists says its
+    /// [`version`](AggregateHandle::version), which is 0 if not.
     ///
     /// # Errors
     ///
     /// [`io::ErrorKind::InvalidInput`] if no stream can have that name (see [`StreamId::new`]), its
-    /// directory is that of a stream of 0.2.0 under another name, or
-    /// the aggregate is in use as another Rust type; [`io::ErrorKind::NotConnected`] after
-    /// [`shutdown`](Self::shutdown).
+    /// directory is that of a stream of 0.2.0 under another name, or the aggregate is in use as
+    /// another Rust type; [`io::ErrorKind::NotConnected`] after [`shutdown`](Self::shutdown).
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -250,6 +250,9 @@ impl AggregateStore {
         let id = StreamId::new(aggregate_type, instance_id)?;
         let is_live = self.inner.residents.is_live(&id);
         let stream = self.inner.engine.stream(&id);
+        // An event is shown to those who follow the journal a moment before it is in its stream. What
+        // became of the commits that are waited for, or of the store, is no concern here.
+        let _ = self.inner.engine.settle(&stream).await;
         blocking(move || {
             if stream.tail().behind.is_none() && !stream.dir().is_dir() {
                 if is_live {
@@ -344,8 +347,9 @@ impl AggregateStore {
     /// writes a checkpoint so that the next open has nothing to replay, and releases the directory.
     ///
     /// From then on commands and reads through handles fail with `Closed`; [`get`](Self::get),
-    /// [`inject_event`](Self::inject_event) and
-    /// [`run_process_managers`](Self::run_process_managers) with [`io::ErrorKind::NotConnected`].
+    /// [`inject_event`](Self::inject_event), [`projection`](Self::projection) and
+    /// [`run_process_managers`](Self::run_process_managers) with [`io::ErrorKind::NotConnected`],
+    /// with which subscriptions end as well.
     ///
     /// # Errors
     ///
@@ -422,7 +426,8 @@ fn list_types(engine: &Engine) -> io::Result<Vec<String>> {
     Ok(types)
 }
 
-/// Runs what blocks on the disk where that disturbs nobody.
+/// Runs what blocks on the disk where that disturbs nobody: a panic in it is an error then. Without
+/// a runtime around it runs right here.
 pub(crate) async fn blocking<T: Send + 'static>(
     run: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {

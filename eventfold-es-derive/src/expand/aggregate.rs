@@ -172,7 +172,8 @@ fn apply(input: &Aggregate<'_>) -> TokenStream {
 
 /// ```ignore
 /// fn encode_event(event: &BankAccountEvent, data: &mut Vec<u8>) -> Result<Cow<'static, str>, EncodeError> {
-///     __private::encode_event(event, data)
+///     <BankAccountEvent as DomainEvent>::encode(event, data)?;
+///     Ok(Cow::Borrowed(<BankAccountEvent as DomainEvent>::name(event)))
 /// }
 /// fn event_version(event: &BankAccountEvent) -> Option<u32> {
 ///     Some(<BankAccountEvent as DomainEvent>::schema_version(event))

@@ -5,7 +5,7 @@
 //! journal, and again when the journal is replayed.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
@@ -13,6 +13,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::disk::{self, File, Open};
 use super::line::{split_sum, write_sum};
 use super::stream::StreamEnd;
+use crate::layout::EVENTS_FILE;
 
 /// The part of a stream's file that ends with the last adopted line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,12 +28,15 @@ pub(crate) struct Adopted {
     pub(crate) hash: Option<u64>,
 }
 
-const FILE: &str = "adopted.json";
-
 impl Adopted {
+    /// The file in the stream's directory `dir` that says it.
+    pub(crate) fn file(dir: &Path) -> PathBuf {
+        dir.join("adopted.json")
+    }
+
     /// What is known of the stream in `dir`, `None` if nothing was adopted.
     pub(crate) fn read(dir: &Path) -> io::Result<Option<Self>> {
-        let path = dir.join(FILE);
+        let path = Self::file(dir);
         let Some(bytes) = disk::read_if_there(&path)? else {
             return Ok(None);
         };
@@ -46,7 +50,7 @@ impl Adopted {
 
     /// Notes that the file in `dir` is adopted up to `end`.
     pub(crate) fn record(dir: &Path, end: u64, version: u64, position: u64) -> io::Result<()> {
-        let file = dir.join("app.jsonl");
+        let file = dir.join(EVENTS_FILE);
         let bytes = std::fs::read(&file).map_err(|e| disk::at("read", &file, &e))?;
         let length = usize::try_from(end).unwrap_or(usize::MAX);
         let hashed = bytes
@@ -62,7 +66,7 @@ impl Adopted {
         json.pop();
         let sum = xxh3_64(&json);
         write_sum(&mut json, sum);
-        disk::replace(&dir.join(FILE), &json, false)
+        disk::replace(&Self::file(dir), &json, false)
     }
 
     /// What is adopted, where it could not be noted.
@@ -77,7 +81,7 @@ impl Adopted {
 
     /// Makes what [`record`](Self::record) wrote durable, if anything was.
     pub(crate) fn sync(dir: &Path) -> io::Result<()> {
-        let path = dir.join(FILE);
+        let path = Self::file(dir);
         match File::open(&path, Open::Existing) {
             Ok(file) => file.sync_all().map_err(|e| disk::at("sync", &path, &e)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

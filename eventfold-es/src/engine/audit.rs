@@ -19,7 +19,7 @@ use super::ends::Ends;
 use super::journal::survey::{Survey, survey};
 use super::journal::{list_segments, segment_path};
 use super::stream::Streams;
-use crate::layout::{RawNames, StreamLayout, find_raw_names};
+use crate::layout::{EVENTS_FILE, RawNames, StreamLayout, find_raw_names};
 use crate::report::{Finding, Severity};
 use crate::stream::StreamId;
 use journaled::Journaled;
@@ -204,7 +204,7 @@ impl Audit {
 
     /// A stream whose directory is the store's own, as `spawn_actor` makes one.
     fn add_spawned(&self, base: &Path, raw_names: &mut RawNames) {
-        if base.join("app.jsonl").is_file() {
+        if base.join(EVENTS_FILE).is_file() {
             let spawned = self.journaled.keys().find(|id| {
                 let (aggregate_type, id) = (id.aggregate_type(), id.id());
                 id == "spawned" && !self.layout.stream_dir(aggregate_type, id).exists()

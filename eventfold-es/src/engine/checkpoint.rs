@@ -11,6 +11,7 @@ use super::adopted::Adopted;
 use super::disk::{self, File, Open, OpenDir};
 use super::journal::End;
 use super::line::{split_sum, write_sum};
+use crate::layout::EVENTS_FILE;
 
 /// Beyond this many files, one call that syncs the file system is cheaper than one for each.
 const FEW: usize = 64;
@@ -96,7 +97,7 @@ pub(crate) fn sync_streams(base: &OpenDir, dirs: &[&Path]) -> io::Result<()> {
     }
     let mut parents: Vec<&Path> = Vec::new();
     for dir in dirs.iter().copied() {
-        let file = dir.join("app.jsonl");
+        let file = dir.join(EVENTS_FILE);
         File::open(&file, Open::Existing)
             .and_then(|file| file.sync_all())
             .map_err(|e| disk::at("sync", &file, &e))?;

@@ -2,13 +2,17 @@
 //!
 //! Who was answered in one round tends to ask again at once, and what came meanwhile waits already.
 //! If the next round set out with the first few of them, all others would wait for two syncs. So it
-//! waits until it has as many, for half the time of a sync at most; a lone command expects no others
-//! and sets out at once. While requests do not come as expected, the wait gets shorter and shorter.
+//! waits until it has as many, for half the time of a sync at most, and never for long; a lone command
+//! expects no others and sets out at once. While requests do not come as expected, the wait gets
+//! shorter and shorter.
 
 use std::time::{Duration, Instant};
 
 /// The least part of a sync that is waited, as a power of two.
 const LEAST: u32 = 10;
+
+/// How long is waited at most, after a sync for which the disk stood still.
+const LONGEST: Duration = Duration::from_millis(50);
 
 /// The requests that are likely to come.
 #[derive(Debug, Default)]
@@ -38,7 +42,11 @@ impl Company {
     }
 
     fn until(&self) -> Instant {
-        Instant::now() + self.sync / (2 << self.disappointments)
+        Instant::now() + self.wait()
+    }
+
+    fn wait(&self) -> Duration {
+        (self.sync / (2 << self.disappointments)).min(LONGEST)
     }
 
     /// Until when a round of so many requests waits for the next; `None` if it has enough.
@@ -65,7 +73,7 @@ impl Company {
 mod tests {
     use super::*;
 
-    const SYNC: Duration = Duration::from_secs(3600);
+    const SYNC: Duration = Duration::from_millis(80);
 
     #[test]
     fn a_lone_request_is_not_kept_waiting_and_others_wait_for_those_they_came_with() {
@@ -82,6 +90,7 @@ mod tests {
     fn a_round_waits_for_half_a_sync_in_all() {
         let mut company = Company::default();
         company.expect(3, SYNC);
+        assert_eq!(company.wait(), SYNC / 2);
         let until = company.until_next(1).unwrap();
         assert!(until <= Instant::now() + SYNC / 2);
         assert_eq!(company.until_next(2), Some(until));
@@ -94,10 +103,24 @@ mod tests {
             company.expect(3, SYNC);
             company.learn(false);
         }
-        company.expect(3, SYNC);
-        assert!(company.until_next(1).unwrap() <= Instant::now() + SYNC / 2048);
+        assert!(company.wait() <= SYNC / 2048);
         company.learn(true);
+        assert_eq!(company.wait(), SYNC / 2);
+    }
+
+    #[test]
+    fn a_disk_that_stood_still_for_long_makes_nobody_wait_for_long() {
+        let mut company = Company::default();
+        company.expect(3, Duration::from_secs(3600));
+        assert_eq!(company.wait(), LONGEST);
+    }
+
+    #[test]
+    fn each_round_has_a_wait_of_its_own() {
+        let mut company = Company::default();
         company.expect(3, SYNC);
-        assert!(company.until_next(1).unwrap() > Instant::now() + SYNC / 4);
+        let first = company.until_next(1).unwrap();
+        company.expect(3, SYNC);
+        assert!(company.until_next(1).unwrap() > first);
     }
 }

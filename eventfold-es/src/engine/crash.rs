@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::disk::faults::Choices;
 use crate::{Aggregate, AggregateStore, Position, Project, Projection, Recorded};
 
+mod answers;
 mod closed_files;
 mod failing_io;
 mod lagging;

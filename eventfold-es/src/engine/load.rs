@@ -12,7 +12,7 @@ use super::adopted::Adopted;
 use super::disk;
 use super::line;
 use super::snapshot::Saved;
-use super::stream::{Behind, Extent, Stream, StreamEnd, stream_error};
+use super::stream::{Behind, Extent, Stream, StreamEnd};
 use crate::event::StoredEvent;
 
 /// An event on its way from the file to whoever folds it.
@@ -142,10 +142,7 @@ pub(crate) fn load(
         }
         return Err(disk::damaged(&path, 0, &"the file is missing"));
     }
-    if stream.dir().join("archive.jsonl.zst").exists() {
-        let cause = "is rotated (archive.jsonl.zst), which is not supported";
-        return Err(stream_error(stream, io::ErrorKind::Unsupported, cause));
-    }
+    stream.refuse_rotated()?;
     // Past the place where the file was last known to be whole, only `behind` counts.
     let limit = behind.map_or(u64::MAX, |behind| behind.offset);
     if let Some(mut file) = file

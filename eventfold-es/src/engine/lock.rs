@@ -42,7 +42,8 @@ impl DirLock {
                 }
                 Some(State::Open) => {
                     let text = format!(
-                        "{} is already open in this process: a directory has one store, clone it",
+                        "{} is already open in this process: a directory has one store; clone it, \
+                         or shut it down first",
                         dir.display()
                     );
                     return Err(io::Error::new(io::ErrorKind::ResourceBusy, text));

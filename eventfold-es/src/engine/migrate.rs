@@ -85,10 +85,7 @@ fn list_pending(
     pending: &mut Vec<Pending>,
 ) -> io::Result<()> {
     let path = stream.file();
-    if stream.dir().join("archive.jsonl.zst").exists() {
-        let cause = "rotated logs (archive.jsonl.zst) are not supported";
-        return Err(disk::damaged(&path, 0, &cause));
-    }
+    stream.refuse_rotated()?;
     let Some(bytes) = disk::read_if_there(&path)? else {
         return Ok(());
     };

@@ -257,11 +257,43 @@ mod tests {
     }
 
     #[test]
+    fn whoever_looks_again_and_again_sees_what_comes_after_each_swap() {
+        let (sender, mut receiver) = channel();
+        for _ in 0..3 {
+            assert!(receiver.try_recv().is_none());
+            for _ in 0..2 {
+                assert!(sender.send(Request::Close).is_ok());
+            }
+            assert!(receiver.try_recv().is_some());
+            assert!(receiver.recv().is_some());
+        }
+    }
+
+    #[test]
+    fn a_buffer_is_empty_when_it_is_filled_again() {
+        let (sender, mut receiver) = channel();
+        for _ in 0..4 {
+            let (commit, events) = commit(&["A"]);
+            assert!(sender.commit(commit, events).is_ok());
+            let Some(Request::Commit(_, span)) = receiver.try_recv() else {
+                panic!("a commit is waiting");
+            };
+            assert_eq!(span.start, 0);
+        }
+    }
+
+    #[test]
     fn what_is_sent_to_nobody_is_given_back_and_no_sender_is_the_end() {
         let (sender, mut receiver) = channel();
-        let (first, events) = commit(&["A"]);
-        assert!(sender.commit(first, events).is_ok());
-        assert_eq!(receiver.close().count(), 1);
+        for event in ["A", "B", "C"] {
+            let (commit, events) = commit(&[event]);
+            assert!(sender.commit(commit, events).is_ok());
+            if event == "B" {
+                // Both are taken, one is served.
+                assert!(receiver.try_recv().is_some());
+            }
+        }
+        assert_eq!(receiver.close().count(), 2);
         let (second, events) = commit(&["B"]);
         assert!(sender.commit(second, events).is_err());
         assert!(sender.send(Request::Close).is_err());

@@ -197,7 +197,7 @@ impl Repair<'_> {
         let Some(adopted) = journaled.and_then(Journaled::last_adopted) else {
             return Ok(());
         };
-        let file = stream.dir().join("adopted.json");
+        let file = Adopted::file(stream.dir());
         let events = disk::read_if_there(&stream.file())?.unwrap_or_default();
         let end = adopted.end_in(&events).ok_or_else(|| {
             disk::damaged(&stream.file(), adopted.offset, &"the lines are not there")

@@ -12,7 +12,7 @@ use super::ends::{Ends, StreamHash};
 use super::files::StreamFile;
 use super::journal::commit_line::Place;
 use super::line;
-use crate::layout::StreamLayout;
+use crate::layout::{EVENTS_FILE, StreamLayout};
 use crate::stream::StreamId;
 
 /// A stream in use.
@@ -110,7 +110,21 @@ impl Stream {
 
     /// The file that holds the stream's events.
     pub(crate) fn file(&self) -> PathBuf {
-        self.dir.join("app.jsonl")
+        self.dir.join(EVENTS_FILE)
+    }
+
+    /// Whether `eventfold` rotated it, so that its older events are in a file that is not read here.
+    pub(crate) fn is_rotated(&self) -> bool {
+        self.dir.join("archive.jsonl.zst").exists()
+    }
+
+    /// Fails if it is rotated.
+    pub(crate) fn refuse_rotated(&self) -> io::Result<()> {
+        if self.is_rotated() {
+            let cause = "is rotated (archive.jsonl.zst), which is not supported";
+            return Err(stream_error(self, io::ErrorKind::Unsupported, cause));
+        }
+        Ok(())
     }
 
     /// The file that holds the newest snapshot of the state.

@@ -183,11 +183,7 @@ impl Lagging {
                     Ok(true) => self.add(stream.clone()),
                     Err(error) => {
                         tracing::error!(stream = %stream.id(), %error, "the stream takes no more commands until its file can be written");
-                        self.state().failed.push(stream.clone());
-                        if let Some(behind) = &mut stream.tail().behind {
-                            behind.failed = true;
-                            behind.file = None;
-                        }
+                        self.note_failed(stream);
                     }
                 }
             }
@@ -200,6 +196,17 @@ impl Lagging {
             drop(written);
             gather = (started.elapsed() * REST).clamp(GATHER, LONGEST_GATHER);
         }
+    }
+
+    /// Takes in a stream that could not be written. Whoever finds it there may write it next, so by
+    /// then it is marked, or the committer would hand it over once more.
+    fn note_failed(&self, stream: &Arc<Stream>) {
+        let mut state = self.state();
+        if let Some(behind) = &mut stream.tail().behind {
+            behind.failed = true;
+            behind.file = None;
+        }
+        state.failed.push(stream.clone());
     }
 
     /// Waits until something is to be written, lets lines gather for so long and takes them; `None` at
@@ -284,5 +291,168 @@ impl StreamWriter {
         self.lagging.work.notify_one();
         let _ = self.thread.join();
         self.lagging.retry_all(files) && self.lagging.ids().is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::ends::Ends;
+    use crate::engine::stream::{Behind, Streams};
+    use crate::layout::StreamLayout;
+
+    fn stream(base: &std::path::Path) -> Arc<Stream> {
+        let streams = Streams::new(StreamLayout::new(base), Ends::unknown());
+        streams.get(&StreamId::new("a", "b").unwrap())
+    }
+
+    fn behind(lines: &[u8]) -> Behind {
+        Behind {
+            offset: 0,
+            lines: lines.to_vec(),
+            failed: false,
+            file: None,
+        }
+    }
+
+    fn start(lagging: &Arc<Lagging>, files: &Arc<Files>) -> StreamWriter {
+        StreamWriter::start(lagging.clone(), files.clone(), Shared::new(0)).unwrap()
+    }
+
+    /// Waits until somebody waits for the thread.
+    fn wait_for_urgency(lagging: &Lagging) {
+        while !lagging.state().urgent {
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_flush_waits_for_the_pass_after_the_one_that_is_under_way() {
+        let dir = tempfile::tempdir().unwrap();
+        // The thread is played by this test.
+        let lagging = Lagging::new(Vec::new());
+        let stream = stream(dir.path());
+        lagging.state().in_hand.push(stream.clone());
+        lagging.add(stream.clone());
+        std::thread::scope(|scope| {
+            let flush = scope.spawn(|| lagging.flush());
+            wait_for_urgency(&lagging);
+            let taken = lagging.next(GATHER).expect("it gathers");
+            lagging.state().passes += 1;
+            lagging.progress.notify_all();
+            while !lagging.state().urgent && !flush.is_finished() {
+                std::thread::yield_now();
+            }
+            assert!(!flush.is_finished(), "its line may not be written yet");
+            assert_eq!((taken.len(), lagging.ids().len()), (1, 1));
+            let mut state = lagging.state();
+            state.passes += 1;
+            state.in_hand.clear();
+            lagging.progress.notify_all();
+            drop(state);
+            assert!(flush.join().unwrap());
+        });
+    }
+
+    #[test]
+    fn the_committer_waits_while_too_much_lags_and_no_longer() {
+        let dir = tempfile::tempdir().unwrap();
+        let lagging = Arc::new(Lagging::new(Vec::new()));
+        let files = Arc::<Files>::default();
+        let thread = start(&lagging, &files);
+        let stream = stream(dir.path());
+        for _ in 0..3 {
+            lagging.add(stream.clone());
+            lagging.release(MOST_BYTES + 1);
+            assert!(lagging.state().bytes <= MOST_BYTES);
+        }
+        assert!(thread.finish(&files));
+    }
+
+    #[test]
+    fn lines_follow_by_themselves_also_after_a_pause() {
+        let dir = tempfile::tempdir().unwrap();
+        let lagging = Arc::new(Lagging::new(Vec::new()));
+        let files = Arc::<Files>::default();
+        let thread = start(&lagging, &files);
+        for id in ["b", "c"] {
+            while lagging.state().thread != Phase::Sleeps {
+                std::thread::yield_now();
+            }
+            let streams = Streams::new(StreamLayout::new(dir.path()), Ends::unknown());
+            let stream = streams.get(&StreamId::new("a", id).unwrap());
+            stream.tail().behind = Some(behind(b"{}\n"));
+            lagging.add(stream.clone());
+            lagging.release(3);
+            while stream.tail().behind.is_some() {
+                std::thread::yield_now();
+            }
+            assert_eq!(std::fs::read(stream.file()).unwrap(), b"{}\n");
+        }
+        assert!(thread.finish(&files));
+    }
+
+    #[test]
+    fn lines_that_come_while_others_are_written_follow_once_and_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let lagging = Arc::new(Lagging::new(Vec::new()));
+        let files = Arc::<Files>::default();
+        let thread = start(&lagging, &files);
+        let stream = stream(dir.path());
+        let mut expected = Vec::new();
+        for number in 0..20_000 {
+            // Long enough for the next ones to come while it is written.
+            let line = format!("{number:0500}\n");
+            let mut tail = stream.tail();
+            let begins_to_lag = tail.behind.is_none();
+            let offset = expected.len() as u64;
+            let behind = tail.behind.get_or_insert_with(|| behind(b""));
+            if begins_to_lag {
+                behind.offset = offset;
+            }
+            behind.lines.extend_from_slice(line.as_bytes());
+            drop(tail);
+            if begins_to_lag {
+                lagging.add(stream.clone());
+            }
+            lagging.release(line.len());
+            expected.extend_from_slice(line.as_bytes());
+            if number % 2_000 == 0 {
+                assert!(lagging.flush());
+                assert!(std::fs::read(stream.file()).unwrap() == expected);
+            }
+            // So that the thread does not gather for long.
+            lagging.state().urgent = true;
+            lagging.work.notify_one();
+        }
+        assert!(thread.finish(&files));
+        assert!(std::fs::read(stream.file()).unwrap() == expected);
+    }
+
+    #[test]
+    fn whoever_finds_a_stream_among_those_that_failed_finds_it_marked() {
+        let dir = tempfile::tempdir().unwrap();
+        let lagging = Arc::new(Lagging::new(Vec::new()));
+        let files = Arc::<Files>::default();
+        let thread = start(&lagging, &files);
+        let stream = stream(dir.path());
+        std::fs::create_dir_all(stream.file()).unwrap();
+        for _ in 0..200 {
+            stream.tail().behind = Some(behind(b"{}\n"));
+            lagging.add(stream.clone());
+            lagging.release(3);
+            loop {
+                let state = lagging.state();
+                if !state.failed.is_empty() {
+                    let marked = stream.tail().behind.as_ref().is_some_and(|b| b.failed);
+                    assert!(marked);
+                    break;
+                }
+            }
+            lagging.flush();
+            lagging.state().failed.clear();
+        }
+        stream.tail().behind = None;
+        assert!(thread.finish(&files));
     }
 }

@@ -1,11 +1,12 @@
 //! What is known of an event besides its name and payload: [`Recorded`].
 
 use std::borrow::Cow;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::clock::from_unix_millis;
 use crate::stream::{Position, Version};
 
 /// An event on record: whose it is, where it stands, when it came about and on whose behalf.
@@ -159,8 +160,7 @@ impl<'a> Recorded<'a> {
     /// ```
     #[must_use]
     pub fn time(&self) -> SystemTime {
-        let since = Duration::from_millis(self.unix_millis());
-        UNIX_EPOCH.checked_add(since).unwrap_or(UNIX_EPOCH)
+        from_unix_millis(self.unix_millis())
     }
 
     /// [`time`](Self::time) in milliseconds since 1970.

@@ -164,8 +164,8 @@ impl<'a> StoredEvent<'a> {
         serde_json::from_str(self.data).map_err(|source| DecodeError::malformed(self.name, source))
     }
 
-    /// [`DecodeError::UnknownName`] for this event: what [`DomainEvent::decode`](crate::DomainEvent::decode) returns of a name
-    /// that it does not know.
+    /// [`DecodeError::UnknownName`] for this event: what
+    /// [`DomainEvent::decode`](crate::DomainEvent::decode) returns of a name that it does not know.
     ///
     /// ```
     /// # use eventfold_es::StoredEvent;

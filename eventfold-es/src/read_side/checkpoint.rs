@@ -26,7 +26,7 @@ pub(crate) struct Checkpoint<S> {
     /// If the state is 0.2.0's: which events it has, while the position says nothing about them.
     pub(crate) cursors: Option<Cursors>,
     /// Which events were left out of the state because nobody knew their names.
-    pub(crate) skipped: Vec<Skipped>,
+    pub(crate) unknown: Vec<UnknownEvent>,
     /// The fingerprint of the events that the state was folded from.
     pub(crate) events: u64,
     /// What a process manager had not seen through.
@@ -40,7 +40,7 @@ impl<S: Default> Checkpoint<S> {
             state: S::default(),
             position: 0,
             cursors: None,
-            skipped: Vec::new(),
+            unknown: Vec::new(),
             events: 0,
             pending: outbox::Saved::default(),
         }
@@ -49,7 +49,7 @@ impl<S: Default> Checkpoint<S> {
 
 /// An event that nobody knew: its aggregate's type, and its name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Skipped {
+pub(crate) struct UnknownEvent {
     #[serde(rename = "type")]
     pub(crate) aggregate_type: String,
     pub(crate) event: String,
@@ -130,8 +130,8 @@ pub(crate) fn read_file<S: DeserializeOwned>(
     #[derive(Deserialize)]
     struct Ours<'a> {
         position: u64,
-        #[serde(default)]
-        skipped: Vec<Skipped>,
+        #[serde(default, rename = "skipped")]
+        unknown: Vec<UnknownEvent>,
         #[serde(default)]
         events: u64,
         cursors: Option<Cursors>,
@@ -158,7 +158,7 @@ pub(crate) fn read_file<S: DeserializeOwned>(
             state: serde_json::from_str(old.state.get()).map_err(unfit)?,
             position: 0,
             cursors: Some(old.cursors),
-            skipped: Vec::new(),
+            unknown: Vec::new(),
             events: 0,
             pending: outbox::Saved::default(),
         }));
@@ -171,7 +171,7 @@ pub(crate) fn read_file<S: DeserializeOwned>(
         state: serde_json::from_str(read.state.get()).map_err(unfit)?,
         position: read.position,
         cursors: read.cursors,
-        skipped: read.skipped,
+        unknown: read.unknown,
         events: read.events,
         pending: read.pending,
     }))
@@ -181,7 +181,7 @@ pub(crate) fn read_file<S: DeserializeOwned>(
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place<'a> {
     pub(crate) position: u64,
-    pub(crate) skipped: &'a [Skipped],
+    pub(crate) unknown: &'a [UnknownEvent],
     pub(crate) events: u64,
     pub(crate) cursors: Option<&'a Cursors>,
     pub(crate) pending: Option<&'a outbox::Saved>,
@@ -196,9 +196,9 @@ pub(crate) fn write<S: Serialize>(
 ) -> io::Result<()> {
     let mut out = Vec::new();
     write!(out, "{{\"position\":{}", place.position)?;
-    if !place.skipped.is_empty() {
+    if !place.unknown.is_empty() {
         out.extend_from_slice(b",\"skipped\":");
-        serde_json::to_writer(&mut out, place.skipped)?;
+        serde_json::to_writer(&mut out, place.unknown)?;
     }
     if place.events != 0 {
         write!(out, ",\"events\":{}", place.events)?;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::checkpoint::{self, Checkpoint, Cursors, Place, Skipped, Unusable};
+use super::checkpoint::{self, Checkpoint, Cursors, Place, UnknownEvent, Unusable};
 use super::outbox;
 use super::skipped::{PassedOver, Poisoned};
 use super::status::Progress;
@@ -41,7 +41,8 @@ pub(crate) struct Follower<S> {
     /// The version that its checkpoint is of.
     version: u32,
     event_sets: &'static [EventSet],
-    skipped: Vec<Skipped>,
+    /// Events that were left out because nobody knew their names.
+    unknown: Vec<UnknownEvent>,
     saved_position: u64,
     saved_at: Instant,
     /// How long the last save took.
@@ -110,7 +111,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
             cursors: checkpoint.cursors,
             version: 1,
             event_sets: &[],
-            skipped: checkpoint.skipped,
+            unknown: checkpoint.unknown,
             saved_position: checkpoint.position,
             saved_at: Instant::now(),
             save_cost: Duration::ZERO,
@@ -240,7 +241,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
             cursors,
             name,
             event_sets,
-            skipped,
+            unknown,
             on_failure,
             passed_over,
             ..
@@ -260,9 +261,9 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
                         let error = match handed.map(|taken| taken.map_err(Into::into)) {
                             Ok(Ok(())) => return Ok(()),
                             Ok(Err(Refusal::Decode(DecodeError::UnknownName { .. })))
-                                if is_skipped(event_sets, &commit.aggregate_type) =>
+                                if is_left_out(event_sets, &commit.aggregate_type) =>
                             {
-                                note_skipped(skipped, name, event);
+                                note_unknown(unknown, name, event);
                                 return Ok(());
                             }
                             Ok(Err(error)) => {
@@ -428,7 +429,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
         }
         let place = Place {
             position: self.position,
-            skipped: &self.skipped,
+            unknown: &self.unknown,
             events: EventSet::fingerprint(self.event_sets),
             cursors: self.cursors.as_ref(),
             pending,
@@ -452,7 +453,7 @@ impl Failed {
 }
 
 /// Whether events of that type which nobody knows are left out.
-fn is_skipped(event_sets: &[EventSet], aggregate_type: &str) -> bool {
+fn is_left_out(event_sets: &[EventSet], aggregate_type: &str) -> bool {
     let mut of_type = event_sets
         .iter()
         .filter(|set| set.aggregate_type == aggregate_type);
@@ -460,18 +461,18 @@ fn is_skipped(event_sets: &[EventSet], aggregate_type: &str) -> bool {
 }
 
 /// Notes that an event was left out, with one warning per name.
-fn note_skipped(skipped: &mut Vec<Skipped>, name: &str, event: StoredEvent<'_>) {
-    let this = Skipped {
+fn note_unknown(unknown: &mut Vec<UnknownEvent>, name: &str, event: StoredEvent<'_>) {
+    let this = UnknownEvent {
         aggregate_type: event.record().aggregate_type().to_owned(),
         event: event.name().to_owned(),
     };
-    if !skipped.contains(&this) {
+    if !unknown.contains(&this) {
         tracing::warn!(
             name,
             aggregate_type = this.aggregate_type,
             event = this.event,
             "an unknown event is left out"
         );
-        skipped.push(this);
+        unknown.push(this);
     }
 }

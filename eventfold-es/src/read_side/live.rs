@@ -22,9 +22,9 @@ use super::dispatching::dispatch;
 use super::outbox::Outgoing;
 use super::reacting::Outcome;
 use super::status::Progress;
-use super::{Manager, ReadSide, Saved, closed, lock};
+use super::{AnyProjecting, Manager, ReadSide, closed, lock};
 use crate::engine::{Engine, Tail};
-use crate::store::StoreInner;
+use crate::store::{StoreInner, blocking};
 
 /// How many commands of one process manager may be under way at the same time.
 const UNDER_WAY: usize = 64;
@@ -127,17 +127,9 @@ async fn moved(tail: &Tail, position: u64) {
     }
 }
 
-/// Does what blocks where that disturbs nobody. A panic is an error.
-async fn blocking<T: Send + 'static>(
-    run: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    let done = tokio::task::spawn_blocking(run).await;
-    done.map_err(io::Error::other).flatten()
-}
-
 /// A projection that is followed.
 struct Following {
-    follower: Arc<Mutex<dyn Saved>>,
+    follower: Arc<Mutex<dyn AnyProjecting>>,
     progress: Arc<Progress>,
     tail: Tail,
     stop: watch::Receiver<bool>,

@@ -4,10 +4,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::checkpoint::{self, Checkpoint, Skipped, Unusable};
+use super::checkpoint::{self, Checkpoint, UnknownEvent, Unusable};
 use super::follower::Follower;
 use super::status::Progress;
-use super::{Saved, closed};
+use super::{AnyProjecting, closed};
 use crate::engine::Engine;
 use crate::event::EventSet;
 use crate::process_manager::OnFailure;
@@ -36,7 +36,7 @@ impl<P: Projection> Projecting<P> {
             Ok(Some(checkpoint)) if checkpoint.position > engine.head() => {
                 return built_again("the checkpoint is ahead of the journal");
             }
-            Ok(Some(checkpoint)) if checkpoint.skipped.iter().any(is_known::<P>) => {
+            Ok(Some(checkpoint)) if checkpoint.unknown.iter().any(is_known::<P>) => {
                 return built_again("an event that was left out is known now");
             }
             Ok(Some(checkpoint)) if checkpoint.events != EventSet::fingerprint(P::event_sets()) => {
@@ -107,6 +107,10 @@ impl<P: Projection> Projecting<P> {
         self.follower.position()
     }
 
+    pub(crate) fn progress(&self) -> Arc<Progress> {
+        self.follower.progress().clone()
+    }
+
     /// The position of the newest durable event.
     pub(crate) fn head(&self) -> u64 {
         self.follower.head()
@@ -125,13 +129,13 @@ impl<P: Projection> Projecting<P> {
     }
 }
 
-fn is_known<P: Projection>(skipped: &Skipped) -> bool {
+fn is_known<P: Projection>(event: &UnknownEvent) -> bool {
     P::event_sets()
         .iter()
-        .any(|set| set.aggregate_type == skipped.aggregate_type && (set.knows)(&skipped.event))
+        .any(|set| set.aggregate_type == event.aggregate_type && (set.knows)(&event.event))
 }
 
-impl<P: Projection> Saved for Projecting<P> {
+impl<P: Projection> AnyProjecting for Projecting<P> {
     fn catch_up(&mut self) -> io::Result<()> {
         self.catch_up().map(|_| ())
     }
@@ -154,10 +158,6 @@ impl<P: Projection> Saved for Projecting<P> {
 
     fn save_in(&self) -> Option<Duration> {
         self.follower.save_in(false).filter(|_| !self.is_closed)
-    }
-
-    fn progress(&self) -> Arc<Progress> {
-        self.follower.progress().clone()
     }
 
     fn close(&mut self) {

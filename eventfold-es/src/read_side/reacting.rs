@@ -77,8 +77,6 @@ pub(crate) trait AnyReacting: Send {
     fn note(&mut self, number: u64, outcome: Outcome, retry: bool) -> io::Result<()>;
     /// Saves everything as it is.
     fn save(&mut self) -> io::Result<()>;
-    /// Saves if it is time to.
-    fn save_if_due(&mut self);
     /// Saves what can be saved; nothing is written from then on.
     fn seal(&mut self);
     /// Once all up to `head` is reacted to and no timer is due: the number of the next command.
@@ -92,7 +90,6 @@ pub(crate) trait AnyReacting: Send {
     /// How long until what changed should be saved.
     fn save_in(&self) -> Option<Duration>;
     fn counts(&self) -> Counts;
-    fn progress(&self) -> Arc<Progress>;
     fn status(&self, head: u64) -> ProcessManagerStatus;
     fn letters(&self) -> io::Result<Vec<DeadLetter>>;
     /// Takes those dead letters back into the outbox that are there, the oldest first, durably, as
@@ -144,6 +141,10 @@ impl<M: ProcessManager> Reacting<M> {
         })
     }
 
+    pub(crate) fn progress(&self) -> Arc<Progress> {
+        self.follower.progress().clone()
+    }
+
     fn now(&self) -> u64 {
         self.follower.engine().clock().now_ms()
     }
@@ -168,6 +169,15 @@ impl<M: ProcessManager> Reacting<M> {
             self.pending.carry_out(order);
         }
         followed
+    }
+
+    /// Saves if it is time to. A failure is reported, and it is tried again later.
+    fn save_if_due(&mut self) {
+        if self.follower.is_save_due(self.pending.has_changed())
+            && let Err(error) = self.save()
+        {
+            self.follower.note_unsaved(&error);
+        }
     }
 
     /// Adds a command to the dead letters. It stays in the outbox if that fails.
@@ -335,14 +345,6 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
         Ok(())
     }
 
-    fn save_if_due(&mut self) {
-        if self.follower.is_save_due(self.pending.has_changed())
-            && let Err(error) = self.save()
-        {
-            self.follower.note_unsaved(&error);
-        }
-    }
-
     fn seal(&mut self) {
         if !self.is_sealed
             && self.follower.check().is_ok()
@@ -380,10 +382,6 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
 
     fn counts(&self) -> Counts {
         self.counts
-    }
-
-    fn progress(&self) -> Arc<Progress> {
-        self.follower.progress().clone()
     }
 
     fn status(&self, head: u64) -> ProcessManagerStatus {

@@ -22,6 +22,7 @@ impl AggregateStore {
     /// * [`io::ErrorKind::InvalidData`]: the journal is damaged, or holds an event that cannot be
     ///   read; the text says where;
     /// * [`io::ErrorKind::Other`]: `P` panicked on an event; the text says on which;
+    /// * [`io::ErrorKind::NotConnected`]: the store is shut down;
     /// * any other: the journal could not be read.
     ///
     /// After an event that cannot be read, and after a panic, `P` stays failed until the store is
@@ -160,8 +161,8 @@ impl AggregateStore {
     /// state serves until the new one has caught up; other projections are not concerned.
     ///
     /// It goes on as long as it is polled: as a [`Stream`](futures_core::Stream) of
-    /// [`RebuildProgress`](crate::RebuildProgress), or as a future if only the end matters. Dropped before its end it leaves
-    /// everything as it was.
+    /// [`RebuildProgress`](crate::RebuildProgress), or as a future if only the end matters. Dropped
+    /// before its end it leaves everything as it was.
     ///
     /// # Errors
     ///

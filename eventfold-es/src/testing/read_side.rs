@@ -23,7 +23,8 @@ use crate::stream::StreamId;
 
 /// A projection that has seen no event yet.
 ///
-/// Its state is also saved and read back after every event, and both must go on alike.
+/// Its state is also saved and read back after every event, and both must go on alike. The events
+/// come about a second apart, from the beginning of 2026 on, and nobody is their actor.
 ///
 /// ```
 /// use eventfold_es::testing;

@@ -33,6 +33,22 @@ impl Contender {
     }
 }
 
+impl Contender {
+    /// What it leaves out of what this crate promises. An answered command is durable for everyone.
+    pub(crate) fn does_not_promise(self) -> &'static str {
+        match self {
+            Self::RawDisk | Self::NoStore => "more than bytes on the disk",
+            Self::Published => {
+                "all or none of a command's events, checksums, idempotency keys, one order of all events"
+            }
+            Self::Sqlite => {
+                "idempotency keys, checksums, streams that other tools read, process managers"
+            }
+            Self::Current => "",
+        }
+    }
+}
+
 /// What the numbers of a row count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {

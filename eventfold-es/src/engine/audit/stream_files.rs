@@ -40,7 +40,7 @@ pub(super) fn check(audit: &mut Audit) -> io::Result<()> {
 
 fn check_stream(audit: &mut Audit, stream: &Stream, journaled: &Journaled) -> io::Result<()> {
     let path = stream.file();
-    if stream.dir().join("archive.jsonl.zst").exists() {
+    if stream.is_rotated() {
         let cause = "was rotated by `eventfold` (archive.jsonl.zst), which is not supported";
         audit.flaws.push(Flaw::new(&path, Severity::Lost, cause));
         return Ok(());
@@ -223,7 +223,7 @@ fn check_adopted(
     bytes: Option<&[u8]>,
     is_whole: bool,
 ) {
-    let path = stream.dir().join("adopted.json");
+    let path = Adopted::file(stream.dir());
     let known = journaled.last_adopted();
     let remedy = match known {
         Some(_) => Remedy::NoteAdopted(stream.id().clone()),

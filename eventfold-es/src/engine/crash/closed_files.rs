@@ -5,7 +5,10 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 
-use super::{Account, Note, note, open, runtime, temp_dir};
+use super::{Account, ENOSPC, Note, note, open, runtime, temp_dir};
+use crate::engine::Job;
+use crate::engine::disk::faults::{Call, Fault, Watch};
+use crate::stream::StreamId;
 use crate::{AggregateHandle, AggregateStore};
 
 /// More streams than files are kept open.
@@ -135,4 +138,74 @@ fn a_checkpoint_does_not_move_past_a_stream_whose_file_fails_on_the_way_to_it() 
         assert_eq!(first.version().await.expect("a version"), version);
         finish(store, dir.path()).await;
     });
+}
+
+#[test]
+fn a_stream_that_a_checkpoint_could_not_take_in_is_made_durable_by_the_next_one() {
+    let dir = temp_dir();
+    runtime().block_on(async {
+        let store = open(dir.path()).await.expect("the disk works");
+        let (first, theirs) = with_a_closed_file(&store).await;
+        let large = Note {
+            padding: 8 * 1024,
+            ..note(1)
+        };
+        first.send(large).await.expect("the journal has it");
+        let _ = store.layout();
+        upkept(&store).await;
+        let length = || theirs.metadata().expect("it is there").len();
+        let noted = || {
+            let id = StreamId::new("account", "first").expect("a name");
+            store.inner.engine.stream(&id).known_end()
+        };
+        assert!(noted() <= length(), "its file lacks it");
+        theirs.unlock().expect("it is locked");
+
+        let other = account(&store, "other-0").await;
+        other.send(large).await.expect("the disk works");
+        other.send(note(2)).await.expect("the disk works");
+        upkept(&store).await;
+        assert_eq!(noted(), length());
+        finish(store, dir.path()).await;
+    });
+}
+
+#[test]
+fn a_file_that_was_replaced_after_a_write_to_it_failed_is_the_one_that_is_written() {
+    let dir = temp_dir();
+    let watch = Watch::start(dir.path());
+    runtime().block_on(async {
+        let store = open(dir.path()).await.expect("the disk works");
+        let first = account(&store, "first").await;
+        first.send(note(0)).await.expect("the disk works");
+        let file = store.layout().stream_dir("account", "first");
+        let file = file.join("app.jsonl");
+        // The first write is the journal's.
+        watch.set_fault(Fault {
+            call: Call::Write,
+            number: 2,
+            error: ENOSPC,
+            lasting: true,
+            partly: 0,
+        });
+        first.send(note(1)).await.expect("the journal has it");
+        let _ = store.layout();
+        assert!(!watch.clear_fault().is_empty());
+        let copy = dir.path().join("copy");
+        std::fs::copy(&file, &copy).expect("it is there");
+        std::fs::rename(&copy, &file).expect("it is there");
+        first.send(note(2)).await.expect("the disk works");
+        finish(store, dir.path()).await;
+    });
+    watch.stop();
+}
+
+/// Waits until the upkeep thread has done what it was asked for.
+async fn upkept(store: &AggregateStore) {
+    let (done, is_done) = tokio::sync::oneshot::channel();
+    let job = Job::Run(Box::new(move || {
+        let _ = done.send(());
+    }));
+    store.inner.engine.keeper().submit(job);
+    is_done.await.expect("the thread is there");
 }

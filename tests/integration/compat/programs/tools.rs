@@ -9,7 +9,10 @@ use std::time::Duration;
 /// streams on threads of its own.
 pub(crate) fn wait_until_released(base: &Path) {
     for log in logs(base) {
-        File::open(log).unwrap().lock().unwrap();
+        let log = File::open(log).unwrap();
+        log.lock().unwrap();
+        // Closing is not enough: a process that another test starts at this moment shares the lock.
+        log.unlock().unwrap();
     }
 }
 

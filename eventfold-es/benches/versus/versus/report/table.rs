@@ -67,6 +67,11 @@ fn rows(rows: &[&Row], with_goals: bool) -> String {
         }
         out.push('\n');
     }
+    if with_goals {
+        let lacking = Contender::ALL.map(Contender::does_not_promise).join(" | ");
+        let rest = " |".repeat(head.len() - 2 - Contender::ALL.len());
+        let _ = writeln!(out, "| *does not promise* | | {lacking} |{rest}");
+    }
     out
 }
 
