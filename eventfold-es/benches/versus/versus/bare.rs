@@ -90,20 +90,18 @@ fn serve(mut file: File, requests: &mpsc::Receiver<Request>, clients: usize) {
     let mut offset = PREPARED;
     let mut bytes = Vec::new();
     let mut answers = Vec::new();
-    while let Ok(first) = requests.recv() {
-        let mut next = Some(first);
+    while let Ok((first, answer)) = requests.recv() {
+        bytes.extend_from_slice(&first);
+        answers.push(answer);
         // Only when all are about to end may fewer come.
         let started = Instant::now();
-        while let Some((its_bytes, answer)) = next {
-            bytes.extend_from_slice(&its_bytes);
-            answers.push(answer);
-            next = requests.try_recv().ok();
-            while next.is_none() && answers.len() < clients {
-                if started.elapsed() > Duration::from_millis(1) {
-                    break;
+        while answers.len() < clients && started.elapsed() < Duration::from_millis(1) {
+            match requests.try_recv() {
+                Ok((next, answer)) => {
+                    bytes.extend_from_slice(&next);
+                    answers.push(answer);
                 }
-                std::thread::yield_now();
-                next = requests.try_recv().ok();
+                Err(_) => std::thread::yield_now(),
             }
         }
         if offset + bytes.len() as u64 > PREPARED {

@@ -31,9 +31,7 @@ impl Contender {
             Self::Current => "this crate",
         }
     }
-}
 
-impl Contender {
     /// What it leaves out of what this crate promises. An answered command is durable for everyone.
     pub(crate) fn does_not_promise(self) -> &'static str {
         match self {
