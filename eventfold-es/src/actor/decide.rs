@@ -252,8 +252,6 @@ fn check_readable<A: Aggregate>(
     };
     let data = std::str::from_utf8(data).map_err(|error| unreadable(&error))?;
     let stored = StoredEvent::new(name, data).with_record(&record);
-    match decode_unless_left_out::<A>(stored) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(unreadable(&error)),
-    }
+    let decoded = decode_unless_left_out::<A>(stored);
+    decoded.map(drop).map_err(|error| unreadable(&error))
 }

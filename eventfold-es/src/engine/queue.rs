@@ -68,6 +68,12 @@ impl Queue {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Swaps what waits for `taken`, in which nothing is left.
+    fn hand_over(&self, state: &mut State, taken: &mut Buffer) {
+        self.has_some.store(false, Ordering::Release);
+        taken.swap(&mut state.buffer);
+    }
 }
 
 /// The end of those who ask. When it is dropped the committer ends.
@@ -136,8 +142,7 @@ impl Receiver {
                 state = woken.unwrap_or_else(PoisonError::into_inner);
             }
             state.is_asleep = false;
-            self.queue.has_some.store(false, Ordering::Release);
-            self.taken.swap(&mut state.buffer);
+            self.queue.hand_over(&mut state, &mut self.taken);
         }
         self.taken.requests.pop_front()
     }
@@ -146,8 +151,7 @@ impl Receiver {
     pub(super) fn try_recv(&mut self) -> Option<Request> {
         if self.taken.requests.is_empty() && self.queue.has_some.load(Ordering::Acquire) {
             let mut state = self.queue.state();
-            self.queue.has_some.store(false, Ordering::Release);
-            self.taken.swap(&mut state.buffer);
+            self.queue.hand_over(&mut state, &mut self.taken);
         }
         self.taken.requests.pop_front()
     }

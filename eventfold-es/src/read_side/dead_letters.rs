@@ -48,11 +48,10 @@ impl DeadLetters {
     pub(crate) fn open(dir: &Path, settled: Option<u64>) -> io::Result<Self> {
         let (mut lines, mut bytes) = Lines::open(file(dir))?;
         let mut content = Content::of(&bytes);
-        if let Some(end) = content.unfinished(&bytes, settled) {
+        if let Some(end) = content.drop_unfinished(&bytes, settled) {
             tracing::warn!(path = %lines.path().display(), "cut off an unfinished dead letter");
             bytes.truncate(end);
             lines.replace(&bytes)?;
-            content.cut_off(end);
         }
         let count = content.damaged.is_empty().then_some(content.letters.len());
         Ok(Self { lines, count })
@@ -207,20 +206,19 @@ impl Content {
         content
     }
 
-    /// Where a line begins that was not written to its end: behind `settled` and all lines that can
-    /// be read. What a power failure makes of it need not look like one line.
-    fn unfinished(&self, bytes: &[u8], settled: Option<u64>) -> Option<usize> {
+    /// Takes out a line that was not written to its end, and returns where it begins: behind `settled`
+    /// and all lines that can be read. What a power failure makes of it need not look like one line.
+    fn drop_unfinished(&mut self, bytes: &[u8], settled: Option<u64>) -> Option<usize> {
         let settled = usize::try_from(settled?).ok()?;
         let readable = self.letters.last().map_or(0, |found| found.end);
         let start = readable.max(settled);
         // Anything else was not written by us: it is not to be cut in two.
         let begins_line = start == 0 || bytes.get(start - 1) == Some(&b'\n');
-        (start < bytes.len() && begins_line).then_some(start)
-    }
-
-    /// Forgets the lines from `end` on, of which none can be read.
-    fn cut_off(&mut self, end: usize) {
-        self.damaged.retain(|(start, _)| *start < end as u64);
+        if start >= bytes.len() || !begins_line {
+            return None;
+        }
+        self.damaged.retain(|(other, _)| *other < start as u64);
+        Some(start)
     }
 }
 
@@ -239,13 +237,10 @@ pub(super) struct Flaws {
 pub(super) fn audit(dir: &Path, settled: Option<u64>) -> io::Result<Flaws> {
     let bytes = disk::read_if_there(&file(dir))?.unwrap_or_default();
     let mut content = Content::of(&bytes);
-    let unfinished = content.unfinished(&bytes, settled);
-    if let Some(end) = unfinished {
-        content.cut_off(end);
-    }
+    let unfinished = content.drop_unfinished(&bytes, settled);
     Ok(Flaws {
         damaged: content.damaged,
-        unfinished: unfinished.map(|end| end as u64),
+        unfinished: unfinished.map(|start| start as u64),
     })
 }
 
