@@ -1,12 +1,12 @@
 //! What cannot work is refused with an error that says what and where, and nothing is lost.
 
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use eventfold_es::{AggregateStore, Projection};
 use serde::{Deserialize, Serialize};
 
-use crate::support::files::{edit, segments};
+use crate::support::files::{edit, everything_below, segments};
 use crate::support::{Ledger, LedgerCommand as Do, copy, journal, open, refusal, temp_dir, verify};
 
 /// How many events there are, whatever they hold.
@@ -100,7 +100,7 @@ async fn a_store_that_must_exist_and_does_not_is_refused_and_nothing_is_created(
     let below = missing.join("below");
     // This leaves the lock file behind.
     AggregateStore::verify(&looked_at).await.unwrap();
-    let before = everything(dir.path());
+    let before = everything_below(dir.path());
     for base in [missing, below, empty, foreign.clone(), looked_at] {
         let error = open_existing(&base).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
@@ -113,21 +113,7 @@ async fn a_store_that_must_exist_and_does_not_is_refused_and_nothing_is_created(
         error.to_string().contains(file.to_str().unwrap()),
         "{error}"
     );
-    assert_eq!(everything(dir.path()), before);
-}
-
-/// All files and directories below `dir`, sorted.
-fn everything(dir: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(everything(&path));
-        }
-        found.push(path);
-    }
-    found.sort_unstable();
-    found
+    assert_eq!(everything_below(dir.path()), before);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -215,23 +215,18 @@ pub(crate) fn trim(base: &Path) {
 
 /// The files of a store, by their relative names, with how many bytes are in use.
 fn files(base: &Path) -> Vec<(PathBuf, usize)> {
-    fn list(base: &Path, dir: &Path, files: &mut Vec<(PathBuf, usize)>) {
-        for entry in std::fs::read_dir(dir).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                list(base, &path, files);
-            } else if path.file_name().is_some_and(|name| name != "lock")
-                && path.extension().is_none_or(|ext| ext != "tmp")
-            {
-                let used = crate::support::files::used(&path);
-                files.push((path.strip_prefix(base).unwrap().to_owned(), used));
-            }
-        }
-    }
-    let mut found = Vec::new();
-    list(base, base, &mut found);
-    found.sort_unstable();
-    found
+    let mut files = crate::support::files::files_below(base);
+    files.retain(|path| {
+        path.file_name().is_some_and(|name| name != "lock")
+            && path.extension().is_none_or(|ext| ext != "tmp")
+    });
+    files
+        .into_iter()
+        .map(|path| {
+            let used = crate::support::files::used(&path);
+            (path.strip_prefix(base).unwrap().to_owned(), used)
+        })
+        .collect()
 }
 
 /// How the cases ended.

@@ -7,6 +7,7 @@ use eventfold_es::__private::example::{Add, Counter, Forward, Total};
 use eventfold_es::{AggregateStore, OnFailure, Projection, Running};
 use serde::{Deserialize, Serialize};
 
+use crate::support::files::files_below;
 use crate::support::scripted::{
     GateCommand, builder, clock, command, open_live, open_on_demand, passed, run, seconds, tell,
 };
@@ -111,16 +112,13 @@ fn a_live_store_outlives_the_runtime_that_it_was_opened_on() {
 
 /// The files below `dir` and what they hold.
 fn content(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut content = BTreeMap::new();
-    for entry in std::fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            content.extend(self::content(&path));
-        } else {
-            content.insert(path.clone(), std::fs::read(&path).unwrap());
-        }
-    }
-    content
+    let files = files_below(dir).into_iter();
+    files
+        .map(|path| {
+            let bytes = std::fs::read(&path).unwrap();
+            (path, bytes)
+        })
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

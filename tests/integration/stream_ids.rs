@@ -1,10 +1,10 @@
 //! Ids: each is refused, or is a stream of its own inside the directory.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use eventfold_es::{AggregateStore, StreamId, StreamLayout};
 
+use crate::support::files::files_below;
 use crate::support::{Ledger, LedgerCommand as Do, fast_temp_dir, open, temp_dir, verify};
 
 /// Ids that are hard on a file system.
@@ -46,20 +46,6 @@ fn odd_ids() -> Vec<String> {
     distinct.into_iter().collect()
 }
 
-/// All files below `dir`.
-fn files(dir: &Path) -> Vec<std::path::PathBuf> {
-    let mut all = Vec::new();
-    for entry in std::fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            all.extend(files(&path));
-        } else {
-            all.push(path);
-        }
-    }
-    all
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn every_id_that_is_not_refused_is_a_stream_of_its_own_inside_the_directory() {
     let outer = fast_temp_dir();
@@ -94,11 +80,11 @@ async fn every_id_that_is_not_refused_is_a_stream_of_its_own_inside_the_director
     assert_eq!(verify(&dir).len(), ids.len());
     // Nothing is anywhere else, and each stream's directory is right below its type's.
     assert!(
-        files(outer.path())
+        files_below(outer.path())
             .iter()
             .all(|file| file.starts_with(&dir))
     );
-    let logs = files(&dir.join("streams/ledger"));
+    let logs = files_below(&dir.join("streams/ledger"));
     for log in logs.iter().filter(|file| file.ends_with("app.jsonl")) {
         let below = log.strip_prefix(dir.join("streams/ledger")).unwrap();
         assert_eq!(below.components().count(), 2, "{}", log.display());

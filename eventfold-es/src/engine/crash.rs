@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::Job;
 use super::disk::faults::Choices;
 use crate::{Aggregate, AggregateStore, Position, Project, Projection, Recorded};
 
@@ -105,6 +107,24 @@ fn note(number: u64) -> Note {
         count: 1 + choices.below(3),
         padding: choices.below(4) / 3 * choices.below(1500),
     }
+}
+
+/// Command `number` with an event that is large enough for a checkpoint.
+fn large(number: u64) -> Note {
+    Note {
+        padding: 8 * 1024,
+        ..note(number)
+    }
+}
+
+/// Waits until the upkeep thread has done what it was asked for.
+fn upkept(store: &AggregateStore) {
+    let (done, is_done) = channel();
+    let job = Job::Run(Box::new(move || {
+        let _ = done.send(());
+    }));
+    store.inner.engine.keeper().submit(job);
+    is_done.recv().expect("the upkeep thread comes to it");
 }
 
 /// Opens what the power failure left and checks it against what was answered before.

@@ -301,9 +301,9 @@ mod tests {
     use crate::engine::stream::{Behind, Streams};
     use crate::layout::StreamLayout;
 
-    fn stream(base: &std::path::Path) -> Arc<Stream> {
+    fn stream(base: &std::path::Path, id: &str) -> Arc<Stream> {
         let streams = Streams::new(StreamLayout::new(base), Ends::unknown());
-        streams.get(&StreamId::new("a", "b").unwrap())
+        streams.get(&StreamId::new("a", id).unwrap())
     }
 
     fn behind(lines: &[u8]) -> Behind {
@@ -315,8 +315,28 @@ mod tests {
         }
     }
 
-    fn start(lagging: &Arc<Lagging>, files: &Arc<Files>) -> StreamWriter {
-        StreamWriter::start(lagging.clone(), files.clone(), Shared::new(0)).unwrap()
+    /// The thread at work.
+    struct Running {
+        lagging: Arc<Lagging>,
+        files: Arc<Files>,
+        thread: StreamWriter,
+    }
+
+    impl Running {
+        fn start() -> Self {
+            let lagging = Arc::new(Lagging::new(Vec::new()));
+            let files = Arc::<Files>::default();
+            let started = StreamWriter::start(lagging.clone(), files.clone(), Shared::new(0));
+            Self {
+                lagging,
+                files,
+                thread: started.unwrap(),
+            }
+        }
+
+        fn finish(self) -> bool {
+            self.thread.finish(&self.files)
+        }
     }
 
     /// Waits until somebody waits for the thread.
@@ -331,7 +351,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         // The thread is played by this test.
         let lagging = Lagging::new(Vec::new());
-        let stream = stream(dir.path());
+        let stream = stream(dir.path(), "b");
         lagging.state().in_hand.push(stream.clone());
         lagging.add(stream.clone());
         std::thread::scope(|scope| {
@@ -357,30 +377,27 @@ mod tests {
     #[test]
     fn the_committer_waits_while_too_much_lags_and_no_longer() {
         let dir = tempfile::tempdir().unwrap();
-        let lagging = Arc::new(Lagging::new(Vec::new()));
-        let files = Arc::<Files>::default();
-        let thread = start(&lagging, &files);
-        let stream = stream(dir.path());
+        let running = Running::start();
+        let lagging = running.lagging.clone();
+        let stream = stream(dir.path(), "b");
         for _ in 0..3 {
             lagging.add(stream.clone());
             lagging.release(MOST_BYTES + 1);
             assert!(lagging.state().bytes <= MOST_BYTES);
         }
-        assert!(thread.finish(&files));
+        assert!(running.finish());
     }
 
     #[test]
     fn lines_follow_by_themselves_also_after_a_pause() {
         let dir = tempfile::tempdir().unwrap();
-        let lagging = Arc::new(Lagging::new(Vec::new()));
-        let files = Arc::<Files>::default();
-        let thread = start(&lagging, &files);
+        let running = Running::start();
+        let lagging = running.lagging.clone();
         for id in ["b", "c"] {
             while lagging.state().thread != Phase::Sleeps {
                 std::thread::yield_now();
             }
-            let streams = Streams::new(StreamLayout::new(dir.path()), Ends::unknown());
-            let stream = streams.get(&StreamId::new("a", id).unwrap());
+            let stream = stream(dir.path(), id);
             stream.tail().behind = Some(behind(b"{}\n"));
             lagging.add(stream.clone());
             lagging.release(3);
@@ -389,16 +406,15 @@ mod tests {
             }
             assert_eq!(std::fs::read(stream.file()).unwrap(), b"{}\n");
         }
-        assert!(thread.finish(&files));
+        assert!(running.finish());
     }
 
     #[test]
     fn lines_that_come_while_others_are_written_follow_once_and_in_order() {
         let dir = tempfile::tempdir().unwrap();
-        let lagging = Arc::new(Lagging::new(Vec::new()));
-        let files = Arc::<Files>::default();
-        let thread = start(&lagging, &files);
-        let stream = stream(dir.path());
+        let running = Running::start();
+        let lagging = running.lagging.clone();
+        let stream = stream(dir.path(), "b");
         let mut expected = Vec::new();
         for number in 0..20_000 {
             // Long enough for the next ones to come while it is written.
@@ -425,17 +441,16 @@ mod tests {
             lagging.state().urgent = true;
             lagging.work.notify_one();
         }
-        assert!(thread.finish(&files));
+        assert!(running.finish());
         assert!(std::fs::read(stream.file()).unwrap() == expected);
     }
 
     #[test]
     fn whoever_finds_a_stream_among_those_that_failed_finds_it_marked() {
         let dir = tempfile::tempdir().unwrap();
-        let lagging = Arc::new(Lagging::new(Vec::new()));
-        let files = Arc::<Files>::default();
-        let thread = start(&lagging, &files);
-        let stream = stream(dir.path());
+        let running = Running::start();
+        let lagging = running.lagging.clone();
+        let stream = stream(dir.path(), "b");
         std::fs::create_dir_all(stream.file()).unwrap();
         for _ in 0..200 {
             stream.tail().behind = Some(behind(b"{}\n"));
@@ -453,6 +468,6 @@ mod tests {
             lagging.state().failed.clear();
         }
         stream.tail().behind = None;
-        assert!(thread.finish(&files));
+        assert!(running.finish());
     }
 }

@@ -30,6 +30,27 @@ pub(crate) fn copy_into(from: &Path, to: &Path) {
     }
 }
 
+/// All files and directories below `dir`, sorted.
+pub(crate) fn everything_below(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(everything_below(&path));
+        }
+        found.push(path);
+    }
+    found.sort_unstable();
+    found
+}
+
+/// All files below `dir`, sorted.
+pub(crate) fn files_below(dir: &Path) -> Vec<PathBuf> {
+    let mut found = everything_below(dir);
+    found.retain(|path| path.is_file());
+    found
+}
+
 /// A line of the journal.
 #[derive(Debug, Clone)]
 pub(crate) struct Line {

@@ -6,14 +6,13 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{Account, EIO, ENOSPC, Note, check, note, open, runtime, temp_dir};
+use super::{Account, EIO, ENOSPC, Note, check, large, note, open, runtime, temp_dir, upkept};
 use crate::engine::checkpoint::Checkpoint;
 use crate::engine::commit::{Commit, CommitError, Done, ROOM};
 use crate::engine::disk::faults::{Call, Fault, Watch};
 use crate::engine::line::Common;
 use crate::engine::load::{Loaded, load};
 use crate::engine::stream::{Stream, StreamEnd};
-use crate::engine::upkeep::Job;
 use crate::engine::{EncodedEvents, Engine};
 use crate::stream::StreamId;
 use crate::{AggregateStore, Position};
@@ -22,16 +21,6 @@ use crate::{AggregateStore, Position};
 const DEADLINE: Duration = Duration::from_secs(60);
 
 type Answer = Result<u64, CommitError>;
-
-fn lasting(call: Call, error: i32) -> Fault {
-    Fault {
-        call,
-        number: 1,
-        error,
-        lasting: true,
-        partly: 0,
-    }
-}
 
 /// An activation that commits to a stream.
 struct Writer {
@@ -94,22 +83,26 @@ fn hold_up(engine: &Engine) -> Sender<()> {
 }
 
 /// Waits until the rounds of all that was answered are over, and what they asked for is done.
-fn rest(engine: &Engine) {
+fn rest(store: &AggregateStore) {
     // The next round begins after the last one's end.
-    drop(hold_up(engine));
-    drop(hold_up(engine));
-    let (done, is_done) = channel();
-    engine.keeper().submit(Job::Run(Box::new(move || {
-        let _ = done.send(());
-    })));
-    is_done.recv().expect("the upkeep thread comes to it");
+    drop(hold_up(&store.inner.engine));
+    drop(hold_up(&store.inner.engine));
+    upkept(store);
+}
+
+/// Tests a new store, and shuts it down.
+fn with_store(test: impl AsyncFnOnce(&AggregateStore)) {
+    let dir = temp_dir();
+    runtime().block_on(async {
+        let store = open(dir.path()).await.unwrap();
+        test(&store).await;
+        store.shutdown().await.unwrap();
+    });
 }
 
 #[test]
 fn whoever_is_answered_finds_the_head_the_version_and_the_lines() {
-    let dir = temp_dir();
-    runtime().block_on(async {
-        let store = open(dir.path()).await.unwrap();
+    with_store(async |store| {
         let engine = store.inner.engine.clone();
         let mut writers = [Writer::start(&engine, "b"), Writer::start(&engine, "c")];
         let mut answers = Vec::new();
@@ -137,15 +130,12 @@ fn whoever_is_answered_finds_the_head_the_version_and_the_lines() {
             assert!(head > number);
             assert!(version > number / 2 && lines >= version);
         }
-        store.shutdown().await.unwrap();
     });
 }
 
 #[test]
 fn whoever_was_shown_an_event_finds_it_in_its_stream() {
-    let dir = temp_dir();
-    runtime().block_on(async {
-        let store = open(dir.path()).await.unwrap();
+    with_store(async |store| {
         let engine = &store.inner.engine;
         let mut writers = [Writer::start(engine, "b"), Writer::start(engine, "c")];
         let (first, answered) = channel();
@@ -169,7 +159,6 @@ fn whoever_was_shown_an_event_finds_it_in_its_stream() {
         let (events, ()) = tokio::join!(store.read_events("a", "c"), async { drop(go_on) });
         assert_eq!(events.unwrap().len(), 1);
         second.recv().unwrap().unwrap();
-        store.shutdown().await.unwrap();
     });
 }
 
@@ -181,7 +170,7 @@ fn a_sync_that_fails_moves_no_head() {
         let store = open(dir.path()).await.unwrap();
         let engine = store.inner.engine.clone();
         let mut writer = Writer::start(&engine, "b");
-        watch.set_fault(lasting(Call::Sync, EIO));
+        watch.set_fault(Fault::lasting(Call::Sync, EIO));
         let (sender, answer) = channel();
         let seeing = engine.clone();
         let done = Box::new(move |result: Answer| {
@@ -189,7 +178,7 @@ fn a_sync_that_fails_moves_no_head() {
         });
         writer.commit(&engine, 10, done).await;
         assert_eq!(answer.recv().unwrap(), (false, 0));
-        rest(&engine);
+        rest(&store);
         assert_eq!((engine.head(), writer.stream.durable_version()), (0, 0));
         watch.clear_fault();
         store.shutdown().await.expect_err("it has failed");
@@ -206,7 +195,7 @@ fn what_was_seen_of_a_command_that_fails_is_not_answered() {
         let account = store.get::<Account>("a0").await.unwrap();
         account.send(note(0)).await.unwrap();
         let door = Arc::new(Mutex::new(Some(hold_up(&store.inner.engine))));
-        watch.set_fault(lasting(Call::Write, ENOSPC));
+        watch.set_fault(Fault::lasting(Call::Write, ENOSPC));
         let (sent, seen) = tokio::join!(
             account.send(note(4)),
             account.inspect(move |account| {
@@ -224,9 +213,7 @@ fn what_was_seen_of_a_command_that_fails_is_not_answered() {
 
 #[test]
 fn a_panic_in_an_answer_concerns_nobody_else() {
-    let dir = temp_dir();
-    runtime().block_on(async {
-        let store = open(dir.path()).await.unwrap();
+    with_store(async |store| {
         let engine = &store.inner.engine;
         let mut writer = Writer::start(engine, "b");
         let door = hold_up(engine);
@@ -237,15 +224,12 @@ fn a_panic_in_an_answer_concerns_nobody_else() {
         writer.commit(engine, 10, done).await;
         drop(door);
         assert_eq!(answer.recv().unwrap().unwrap(), 2);
-        store.shutdown().await.unwrap();
     });
 }
 
 #[test]
 fn requests_before_the_end_are_answered_and_those_behind_it_refused() {
-    let dir = temp_dir();
-    runtime().block_on(async {
-        let store = open(dir.path()).await.unwrap();
+    with_store(async |store| {
         let engine = &store.inner.engine;
         let mut writer = Writer::start(engine, "b");
         let door = hold_up(engine);
@@ -302,7 +286,7 @@ fn the_room_of_a_commit_comes_back_whatever_becomes_of_it() {
         let engine = store.inner.engine.clone();
         let mut writer = Writer::start(&engine, "b");
         let has_room = || {
-            rest(&engine);
+            rest(&store);
             assert_eq!(engine.room.available_permits(), ROOM as usize);
         };
         for size in [10, 1_000, 1_024, 5_000, 100_000] {
@@ -322,7 +306,7 @@ fn the_room_of_a_commit_comes_back_whatever_becomes_of_it() {
         earlier.commit(&engine, 5_000, done).await;
         superseded.recv().unwrap().unwrap_err();
         has_room();
-        watch.set_fault(lasting(Call::Write, ENOSPC));
+        watch.set_fault(Fault::lasting(Call::Write, ENOSPC));
         let (done, failed) = answer();
         writer.commit(&engine, 5_000, done).await;
         failed.recv().unwrap().unwrap_err();
@@ -339,11 +323,18 @@ fn redo_point(dir: &Path) -> u64 {
     checkpoint.map_or(0, |checkpoint| checkpoint.end.position)
 }
 
-async fn grow(store: &AggregateStore, padding: usize) -> u64 {
+/// Too small for a checkpoint.
+fn small() -> Note {
+    Note {
+        padding: 0,
+        ..note(0)
+    }
+}
+
+async fn grow(store: &AggregateStore, note: Note) -> u64 {
     let account = store.get::<Account>("a0").await.unwrap();
-    let note = Note { padding, ..note(0) };
     account.send(note).await.unwrap();
-    rest(&store.inner.engine);
+    rest(store);
     store.inner.engine.head()
 }
 
@@ -353,9 +344,9 @@ fn the_redo_point_moves_as_the_journal_grows_and_no_more_often() {
     runtime().block_on(async {
         let store = open(dir.path()).await.unwrap();
         for _ in 0..3 {
-            let head = grow(&store, 8 * 1024).await;
+            let head = grow(&store, large(0)).await;
             assert_eq!(redo_point(dir.path()), head);
-            grow(&store, 0).await;
+            grow(&store, small()).await;
             assert_eq!(redo_point(dir.path()), head);
         }
         store.shutdown().await.unwrap();
@@ -368,18 +359,18 @@ fn a_stream_that_could_not_be_written_is_tried_again_before_the_redo_point_moves
     let watch = Watch::start(dir.path());
     runtime().block_on(async {
         let store = open(dir.path()).await.unwrap();
-        grow(&store, 0).await;
+        grow(&store, small()).await;
         let before = redo_point(dir.path());
-        watch.set_fault(lasting(Call::CreateDir, ENOSPC));
+        watch.set_fault(Fault::lasting(Call::CreateDir, ENOSPC));
         let account = store.get::<Account>("a1").await.unwrap();
         account.send(note(1)).await.expect("the journal has it");
         let _ = store.layout();
         let file = dir.path().join("streams/account/a1/app.jsonl");
         assert!(!file.exists());
-        grow(&store, 8 * 1024).await;
+        grow(&store, large(0)).await;
         assert_eq!(redo_point(dir.path()), before);
         watch.clear_fault();
-        grow(&store, 8 * 1024).await;
+        grow(&store, large(0)).await;
         assert!(file.exists());
         assert!(redo_point(dir.path()) > before);
         store.shutdown().await.unwrap();
@@ -398,16 +389,16 @@ fn the_redo_point_does_not_move_past_adopted_lines_that_could_not_be_noted() {
     let watch = Watch::start(dir.path());
     runtime().block_on(async {
         let store = open(dir.path()).await.unwrap();
-        grow(&store, 0).await;
+        grow(&store, small()).await;
         std::fs::create_dir_all(&theirs).unwrap();
         std::fs::write(theirs.join("app.jsonl"), line).unwrap();
         let before = redo_point(dir.path());
-        watch.set_fault(lasting(Call::Rename, ENOSPC));
+        watch.set_fault(Fault::lasting(Call::Rename, ENOSPC));
         let account = store.get::<Account>("a1").await.unwrap();
         account.send(note(1)).await.expect("their line is adopted");
-        rest(&store.inner.engine);
+        rest(&store);
         assert!(!watch.clear_fault().is_empty());
-        grow(&store, 8 * 1024).await;
+        grow(&store, large(0)).await;
         assert_eq!(redo_point(dir.path()), before);
         store.shutdown().await.expect_err("it is not noted");
     });

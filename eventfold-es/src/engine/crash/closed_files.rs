@@ -5,8 +5,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 
-use super::{Account, ENOSPC, Note, note, open, runtime, temp_dir};
-use crate::engine::Job;
+use super::{Account, ENOSPC, large, note, open, runtime, temp_dir, upkept};
 use crate::engine::disk::faults::{Call, Fault, Watch};
 use crate::stream::StreamId;
 use crate::{AggregateHandle, AggregateStore};
@@ -121,12 +120,8 @@ fn a_checkpoint_does_not_move_past_a_stream_whose_file_fails_on_the_way_to_it() 
     let version = runtime().block_on(async {
         let store = open(dir.path()).await.expect("the disk works");
         let (first, theirs) = with_a_closed_file(&store).await;
-        // Large enough for a checkpoint, which is asked for before the file is tried.
-        let large = Note {
-            padding: 8 * 1024,
-            ..note(1)
-        };
-        let done = first.send(large).await.expect("the journal has it");
+        // The checkpoint is asked for before the file is tried.
+        let done = first.send(large(1)).await.expect("the journal has it");
         drop(first);
         store.shutdown().await.expect_err("the file lacks it");
         drop(theirs);
@@ -146,13 +141,9 @@ fn a_stream_that_a_checkpoint_could_not_take_in_is_made_durable_by_the_next_one(
     runtime().block_on(async {
         let store = open(dir.path()).await.expect("the disk works");
         let (first, theirs) = with_a_closed_file(&store).await;
-        let large = Note {
-            padding: 8 * 1024,
-            ..note(1)
-        };
-        first.send(large).await.expect("the journal has it");
+        first.send(large(1)).await.expect("the journal has it");
         let _ = store.layout();
-        upkept(&store).await;
+        upkept(&store);
         let length = || theirs.metadata().expect("it is there").len();
         let noted = || {
             let id = StreamId::new("account", "first").expect("a name");
@@ -162,9 +153,9 @@ fn a_stream_that_a_checkpoint_could_not_take_in_is_made_durable_by_the_next_one(
         theirs.unlock().expect("it is locked");
 
         let other = account(&store, "other-0").await;
-        other.send(large).await.expect("the disk works");
+        other.send(large(1)).await.expect("the disk works");
         other.send(note(2)).await.expect("the disk works");
-        upkept(&store).await;
+        upkept(&store);
         assert_eq!(noted(), length());
         finish(store, dir.path()).await;
     });
@@ -182,11 +173,8 @@ fn a_file_that_was_replaced_after_a_write_to_it_failed_is_the_one_that_is_writte
         let file = file.join("app.jsonl");
         // The first write is the journal's.
         watch.set_fault(Fault {
-            call: Call::Write,
             number: 2,
-            error: ENOSPC,
-            lasting: true,
-            partly: 0,
+            ..Fault::lasting(Call::Write, ENOSPC)
         });
         first.send(note(1)).await.expect("the journal has it");
         let _ = store.layout();
@@ -198,14 +186,4 @@ fn a_file_that_was_replaced_after_a_write_to_it_failed_is_the_one_that_is_writte
         finish(store, dir.path()).await;
     });
     watch.stop();
-}
-
-/// Waits until the upkeep thread has done what it was asked for.
-async fn upkept(store: &AggregateStore) {
-    let (done, is_done) = tokio::sync::oneshot::channel();
-    let job = Job::Run(Box::new(move || {
-        let _ = done.send(());
-    }));
-    store.inner.engine.keeper().submit(job);
-    is_done.await.expect("the thread is there");
 }

@@ -10,13 +10,7 @@ use crate::{AggregateStore, ExecuteError};
 
 /// From now on no file or directory can be created.
 fn refuse_new_files(watch: &Watch, call: Call) {
-    watch.set_fault(Fault {
-        call,
-        number: 1,
-        error: ENOSPC,
-        lasting: true,
-        partly: 0,
-    });
+    watch.set_fault(Fault::lasting(call, ENOSPC));
 }
 
 async fn send(

@@ -173,13 +173,13 @@ async fn work(store: &AggregateStore, clock: &ManualClock, answered: impl Fn(u64
             clock.advance(WAIT + WAIT);
         }
         // All of them are refused again, and then none.
-        if i == 1 || i == 3 {
-            if i == 3 {
-                let _ = take_all(store).await;
-            }
-            if let Ok(letters) = store.dead_letters(Copying::NAME) {
-                let _ = letters.replay_all().await;
-            }
+        if i == 3 {
+            let _ = take_all(store).await;
+        }
+        if (i == 1 || i == 3)
+            && let Ok(letters) = store.dead_letters(Copying::NAME)
+        {
+            let _ = letters.replay_all().await;
         }
     }
 }

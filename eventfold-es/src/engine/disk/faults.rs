@@ -98,6 +98,19 @@ pub(crate) struct Fault {
     pub(crate) partly: usize,
 }
 
+impl Fault {
+    /// All calls of that kind fail from now on.
+    pub(crate) fn lasting(call: Call, error: i32) -> Self {
+        Self {
+            call,
+            number: 1,
+            error,
+            lasting: true,
+            partly: 0,
+        }
+    }
+}
+
 /// A watched directory.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
