@@ -115,6 +115,8 @@ struct Lane {
 struct Entry {
     outgoing: Outgoing,
     is_under_way: bool,
+    /// It was sent, and nobody knows whether it took effect.
+    is_in_doubt: bool,
     /// When it is to be tried again, in milliseconds since 1970.
     not_before: u64,
 }
@@ -150,8 +152,8 @@ impl Pending {
     /// has `letters` bytes.
     pub(crate) fn saved_at(&mut self, head: u64, letters: u64) -> Saved {
         for entry in self.entries.values_mut() {
-            // What is not under way has not taken effect so far.
-            if !entry.is_under_way {
+            // Of any other it is known that it has not taken effect so far.
+            if !entry.is_under_way && !entry.is_in_doubt {
                 entry.outgoing.since = head;
             }
         }
@@ -267,6 +269,7 @@ impl Pending {
         let entry = Entry {
             outgoing,
             is_under_way,
+            is_in_doubt: false,
             not_before: 0,
         };
         self.entries.insert(number, entry);
@@ -397,6 +400,16 @@ impl Pending {
         }
     }
 
+    /// Nobody knows whether the command took effect: it is to be sent again, or found in the journal
+    /// when the store is next opened.
+    pub(crate) fn leave_in_doubt(&mut self, number: u64) {
+        if let Some(entry) = self.entries.get_mut(&number) {
+            entry.is_in_doubt = true;
+            let attempts = entry.outgoing.attempts;
+            self.put_back(number, attempts, 0);
+        }
+    }
+
     pub(crate) fn get(&self, number: u64) -> Option<&Outgoing> {
         self.entries.get(&number).map(|entry| &entry.outgoing)
     }
@@ -437,5 +450,48 @@ impl Pending {
             && !due.any(|(_, delayed)| *delayed < number)
             && (self.under_way == 0
                 || !lanes.any(|lane| lane.under_way > 0 && is_before(lane.numbers.first())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An outbox with a command that was saved when the head was at 5, and is under way.
+    fn under_way() -> (Pending, u64) {
+        let mut pending = Pending::default();
+        let envelope = CommandEnvelope {
+            aggregate_type: "a".to_owned(),
+            instance_id: "b".to_owned(),
+            command: serde_json::Value::Null,
+            context: crate::CommandContext::default(),
+        };
+        pending.carry_out(Order::Send(envelope));
+        pending.saved_at(5, 0);
+        pending.mark_saved();
+        let number = pending.take(0).expect("it is saved").number;
+        (pending, number)
+    }
+
+    #[test]
+    fn where_the_effect_of_a_command_is_looked_for_moves_on_only_while_it_is_known_to_have_none() {
+        let looked_for_behind =
+            |pending: &mut Pending, head| pending.saved_at(head, 0).outgoing[0].since;
+
+        let (mut pending, number) = under_way();
+        assert_eq!(looked_for_behind(&mut pending, 9), 5);
+        pending.put_back(number, 1, 0);
+        assert_eq!(looked_for_behind(&mut pending, 9), 9);
+
+        let (mut pending, number) = under_way();
+        pending.leave_in_doubt(number);
+        assert_eq!(looked_for_behind(&mut pending, 9), 5);
+        // A further attempt says nothing of the one before.
+        assert_eq!(
+            pending.take(0).map(|outgoing| outgoing.number),
+            Some(number)
+        );
+        pending.put_back(number, 1, 0);
+        assert_eq!(looked_for_behind(&mut pending, 9), 5);
     }
 }

@@ -308,7 +308,7 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
                 self.pending.done(number);
                 self.counts.dispatched += 1;
             }
-            Outcome::Undecided => self.pending.put_back(number, outgoing.attempts, 0),
+            Outcome::Undecided => self.pending.leave_in_doubt(number),
             Outcome::Failed { error, may_retry } => {
                 let chance = uuid::Uuid::new_v4().as_u64_pair().1;
                 let pause = self.retry.pause(attempts, chance);
