@@ -3,8 +3,6 @@
 //! It decides on the head, the state with everything that was decided before, and goes on without
 //! waiting for the disk. Each answer waits until the head it was made from is durable.
 
-use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 
 use tokio::sync::{mpsc, oneshot};
@@ -12,74 +10,38 @@ use tokio::sync::{mpsc, oneshot};
 mod activate;
 mod decide;
 mod head;
+mod idle;
 mod inject;
 mod keys;
+mod mailbox;
 mod slot;
 
 use head::Head;
+use idle::Activity;
+pub(crate) use mailbox::{Mail, Reply, Request};
 pub(crate) use slot::{Residents, Slot};
 
 use crate::aggregate::Aggregate;
-use crate::command::CommandContext;
-use crate::engine::{CommitError, Done, Engine, Stream};
+use crate::committed::Committed;
+use crate::engine::{CommitError, Done, Engine, Stream, Upkeeper};
 use crate::error::{ExecuteError, StateError};
-use crate::handle::Committed;
-use crate::store::StoreInner;
 use crate::stream::{Position, Version};
 
-/// How many messages may wait for an actor.
-const MAILBOX: usize = 64;
+/// Where an actor lives, and is found again.
+pub(crate) trait Home: Send + Sync {
+    /// Has it passivated once it has been idle for its time.
+    fn watch(self: Arc<Self>, keeper: &Upkeeper);
 
-/// What an actor can be asked.
-pub(crate) enum Request<A: Aggregate> {
-    Execute {
-        command: A::Command,
-        context: CommandContext,
-        reply: Reply<Committed<A>, ExecuteError<A::Error>>,
-    },
-    Read(Read<A>),
-    Inject {
-        event: eventfold::Event,
-        reply: Reply<(), io::Error>,
-    },
+    /// It has left memory.
+    fn release(&self);
 }
 
-/// Where the answer goes. Until it is sent, it keeps the store open; whoever has the answer may
-/// find it closed.
-pub(crate) struct Reply<T, E> {
-    store: Arc<StoreInner>,
-    caller: oneshot::Sender<Result<T, E>>,
-}
-
-impl<T, E> Reply<T, E> {
-    pub(crate) fn new(store: Arc<StoreInner>, caller: oneshot::Sender<Result<T, E>>) -> Self {
-        Self { store, caller }
-    }
-
-    /// Answers. The caller may have gone, which stops nothing.
-    pub(crate) fn send(self, result: Result<T, E>) {
-        drop(self.store);
-        drop(self.caller.send(result));
-    }
-}
-
-/// Looks at the head and returns what to do once that is durable.
-pub(crate) type Read<A> = Box<dyn FnOnce(Result<(&A, Version), StateError>) -> Done + Send>;
-
-/// What an actor's mailbox holds.
-pub(crate) enum Mail<A: Aggregate> {
-    Request(Request<A>),
-    /// Leave memory if nothing came in for the idle time.
-    PassivateIfIdle,
-    /// Serve what is waiting and leave memory. What comes with it is dropped at the end.
-    Retire(oneshot::Sender<()>),
-}
-
+/// A live aggregate.
 pub(crate) struct Actor<A: Aggregate> {
     engine: Arc<Engine>,
     stream: Arc<Stream>,
-    slot: Weak<Slot<A>>,
-    activity: Arc<slot::Activity>,
+    home: Weak<dyn Home>,
+    activity: Arc<Activity>,
     snapshot_every: u64,
     mailbox: mpsc::Receiver<Box<Mail<A>>>,
     head: Option<Head<A>>,
@@ -113,8 +75,8 @@ impl<A: Aggregate> Actor<A> {
 
     /// Idleness ended while the request to passivate was waiting: keep watching.
     fn watch_on(&self) {
-        if let Some(slot) = self.slot.upgrade() {
-            slot.watch(self.engine.keeper());
+        if let Some(home) = self.home.upgrade() {
+            home.watch(self.engine.keeper());
         }
     }
 
@@ -123,7 +85,7 @@ impl<A: Aggregate> Actor<A> {
             match request {
                 Request::Execute { reply, .. } => reply.send(Err(error.into())),
                 Request::Read(read) => read(Err(error))(Ok(0)),
-                Request::Inject { reply, .. } => reply.send(Err(into_io(error))),
+                Request::Inject { reply, .. } => reply.send(Err(error.into())),
             }
             return;
         }
@@ -197,15 +159,10 @@ impl<A: Aggregate> Drop for Actor<A> {
     /// Gives the mailbox up, also if the runtime ended first.
     fn drop(&mut self) {
         self.mailbox.close();
-        if let Some(slot) = self.slot.upgrade() {
-            slot.release();
+        if let Some(home) = self.home.upgrade() {
+            home.release();
         }
     }
-}
-
-/// Calls the user's code; a panic in it is an error.
-fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, Box<dyn std::any::Any + Send>> {
-    catch_unwind(AssertUnwindSafe(call))
 }
 
 /// What a command led to on the head.
@@ -231,12 +188,4 @@ fn answer<A: Aggregate>(
         };
         reply.send(result);
     })
-}
-
-/// A state error for those who were promised an I/O error.
-pub(crate) fn into_io(error: StateError) -> io::Error {
-    match error {
-        StateError::Io(error) => error,
-        error => io::Error::other(error),
-    }
 }

@@ -4,8 +4,13 @@ use std::borrow::Cow;
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::bus::CommandRoutes;
-use crate::event::{self, DecodeError, Decoded, EncodeError, Recorded, StoredEvent, UnknownEvents};
+mod read;
+
+pub(crate) use read::decode_unless_left_out;
+pub use read::reducer;
+
+use crate::event::{self, DecodeError, Decoded, EncodeError, StoredEvent, UnknownEvents};
+use crate::routes::CommandRoutes;
 
 /// A consistency boundary whose state is the fold of its own events.
 ///
@@ -219,7 +224,7 @@ pub trait Aggregate:
     /// The command types that [`CommandBus`](crate::CommandBus) routes here besides
     /// [`Command`](Self::Command) itself.
     #[doc(hidden)]
-    fn command_routes(_routes: &mut CommandRoutes<Self>) {}
+    fn command_routes(_routes: &mut CommandRoutes<Self::Command>) {}
 }
 
 /// What deciding a command yields: the events that happened, or the reason it is refused.
@@ -323,45 +328,4 @@ macro_rules! events {
     ($($event:expr),* $(,)?) => {
         $crate::__private::vec![$($crate::__private::Into::into($event)),*]
     };
-}
-
-/// What a stored event is to `A`, or `None` if `A` does not know its name and says that such events are
-/// left out.
-pub(crate) fn decode_unless_left_out<A: Aggregate>(
-    stored: StoredEvent<'_>,
-) -> Result<Option<Decoded<A::DomainEvent>>, DecodeError> {
-    match A::decode_event(stored) {
-        Err(DecodeError::UnknownName { .. }) if A::UNKNOWN_EVENTS == UnknownEvents::Skip => {
-            Ok(None)
-        }
-        decoded => decoded.map(Some),
-    }
-}
-
-/// The fold of an aggregate as an [`eventfold::ReduceFn`], to plug it into an
-/// [`eventfold::View`].
-///
-/// A view cannot fail, so an event that this aggregate does not know or cannot read leaves the
-/// state as it is, with a warning in the log. A store is stricter: see
-/// [`Aggregate::UNKNOWN_EVENTS`].
-///
-/// ```
-/// # use eventfold_es::{reducer, __private::example::Counter};
-/// let reduce = reducer::<Counter>();
-/// let added = eventfold::Event::new("Added", serde_json::json!({ "amount": 5 }));
-/// assert_eq!(reduce(Counter::default(), &added).value, 5);
-/// ```
-#[must_use]
-pub fn reducer<A: Aggregate>() -> eventfold::ReduceFn<A> {
-    |state, event| {
-        let data = event.data.to_string();
-        let record = Recorded::of_eventfold(event, A::AGGREGATE_TYPE, "");
-        match A::decode_event(StoredEvent::new(&event.event_type, &data).with_record(&record)) {
-            Ok(events) => events.as_slice().iter().fold(state, A::apply),
-            Err(error) => {
-                tracing::warn!(aggregate_type = A::AGGREGATE_TYPE, %error, "event left out of the view");
-                state
-            }
-        }
-    }
 }

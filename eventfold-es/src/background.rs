@@ -5,6 +5,7 @@ use std::io;
 use std::sync::LazyLock;
 
 use tokio::runtime::Runtime;
+use tracing::Instrument as _;
 
 static RUNTIME: LazyLock<io::Result<Runtime>> = LazyLock::new(|| {
     tokio::runtime::Builder::new_multi_thread()
@@ -19,4 +20,34 @@ pub(crate) fn runtime() -> io::Result<&'static Runtime> {
     RUNTIME
         .as_ref()
         .map_err(|error| io::Error::new(error.kind(), error.to_string()))
+}
+
+/// Runs what blocks on the disk where that disturbs nobody: a panic in it is an error then. Without
+/// a runtime around it runs right here.
+pub(crate) async fn blocking<T: Send + 'static>(
+    run: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    if tokio::runtime::Handle::try_current().is_err() {
+        return run();
+    }
+    tokio::task::spawn_blocking(run)
+        .await
+        .map_err(io::Error::other)
+        .flatten()
+}
+
+/// Does `work` to its end, also if the caller goes away meanwhile.
+pub(crate) async fn to_its_end<T: Send + 'static, E: From<io::Error> + Send + 'static>(
+    work: impl Future<Output = Result<T, E>> + Send + 'static,
+) -> Result<T, E> {
+    let work = work.in_current_span();
+    let task = match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => runtime.spawn(work),
+        Err(_) => runtime()?.spawn(work),
+    };
+    match task.await {
+        Ok(done) => done,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(error) => Err(io::Error::other(error).into()),
+    }
 }

@@ -1,17 +1,17 @@
 //! Routes commands by their Rust type: [`CommandBus`].
 
-use std::any::{Any, TypeId, type_name};
+use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
-use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::aggregate::Aggregate;
 use crate::command::{CommandContext, CommandEnvelope};
+use crate::dispatch::send;
 use crate::error::DispatchError;
-use crate::read_side;
+use crate::routes::{CommandRoute, CommandRoutes};
 use crate::store::AggregateStore;
 
 /// Sends commands to the aggregate type that takes them, found by the command's Rust type.
@@ -84,33 +84,31 @@ impl CommandBus {
     /// # }
     /// ```
     pub fn register<A: Aggregate>(&mut self) {
-        let mut routes = CommandRoutes {
-            routes: Vec::new(),
-            aggregate: PhantomData::<A>,
-        };
+        let mut routes = CommandRoutes::new();
         A::command_routes(&mut routes);
-        for (id, command, to) in routes.routes {
-            match self.routes.get_mut(&id) {
+        for listed in routes.into_vec() {
+            match self.routes.get_mut(&listed.type_id) {
                 None => {
-                    let listed_by = vec![A::AGGREGATE_TYPE];
-                    self.routes.insert(
-                        id,
-                        Route {
-                            to,
-                            command,
-                            listed_by,
-                        },
-                    );
+                    let command = listed.type_id;
+                    let route = Route {
+                        command: listed.type_name,
+                        listed_by: vec![A::AGGREGATE_TYPE],
+                        to: Arc::new(Typed::<A>(listed)),
+                    };
+                    self.routes.insert(command, route);
                 }
                 // A whole command type goes before a listed one.
                 Some(route) if route.listed_by.is_empty() => {}
-                Some(route) if route.listed_by.contains(&A::AGGREGATE_TYPE) => route.to = to,
+                Some(route) if route.listed_by.contains(&A::AGGREGATE_TYPE) => {
+                    route.to = Arc::new(Typed::<A>(listed));
+                }
                 Some(route) => route.listed_by.push(A::AGGREGATE_TYPE),
             }
         }
+        let whole = CommandRoute::of::<A::Command>();
         let whole = Route {
-            to: Arc::new(Typed::<A, A::Command>(PhantomData)),
-            command: type_name::<A::Command>(),
+            command: whole.type_name,
+            to: Arc::new(Typed::<A>(whole)),
             listed_by: Vec::new(),
         };
         self.routes.insert(TypeId::of::<A::Command>(), whole);
@@ -195,7 +193,8 @@ impl CommandBus {
     /// # }
     /// ```
     pub async fn dispatch_envelope(&self, envelope: CommandEnvelope) -> Result<(), DispatchError> {
-        let sent = read_side::send(&self.store, envelope).await;
+        let dispatchers = &self.store.read_side.dispatchers;
+        let sent = send(&self.store.inner, dispatchers, envelope).await;
         sent.map_err(|failed| failed.error)
     }
 }
@@ -206,32 +205,6 @@ impl fmt::Debug for CommandBus {
         f.debug_struct("CommandBus")
             .field("store", &self.store)
             .field("commands", &commands.collect::<Vec<_>>())
-            .finish()
-    }
-}
-
-/// The command types that lead to an aggregate besides its command enum. Filled by
-/// `#[derive(Aggregate)]`.
-pub struct CommandRoutes<A> {
-    routes: Vec<(TypeId, &'static str, Arc<dyn Target>)>,
-    aggregate: PhantomData<A>,
-}
-
-impl<A: Aggregate> CommandRoutes<A> {
-    /// Routes commands of type `C` to `A`.
-    pub fn add<C>(&mut self)
-    where
-        C: Into<A::Command> + Send + 'static,
-    {
-        let to = Arc::new(Typed::<A, C>(PhantomData));
-        self.routes.push((TypeId::of::<C>(), type_name::<C>(), to));
-    }
-}
-
-impl<A> fmt::Debug for CommandRoutes<A> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list()
-            .entries(self.routes.iter().map(|(_, command, _)| command))
             .finish()
     }
 }
@@ -247,9 +220,10 @@ trait Target: Send + Sync {
     ) -> Pin<Box<dyn Future<Output = Result<(), DispatchError>> + Send + 'a>>;
 }
 
-struct Typed<A, C>(PhantomData<fn(C) -> A>);
+/// The aggregates of type `A`, for commands of one type.
+struct Typed<A: Aggregate>(CommandRoute<A::Command>);
 
-impl<A: Aggregate, C: Into<A::Command> + Send + 'static> Target for Typed<A, C> {
+impl<A: Aggregate> Target for Typed<A> {
     fn dispatch<'a>(
         &'a self,
         store: &'a AggregateStore,
@@ -258,12 +232,10 @@ impl<A: Aggregate, C: Into<A::Command> + Send + 'static> Target for Typed<A, C> 
         context: CommandContext,
     ) -> Pin<Box<dyn Future<Output = Result<(), DispatchError>> + Send + 'a>> {
         Box::pin(async move {
-            let command: Box<C> = command
-                .downcast()
-                .map_err(|_| DispatchError::UnknownCommand)?;
+            let command = (self.0.into_command)(command).ok_or(DispatchError::UnknownCommand)?;
             let handle = store.get::<A>(id).await?;
             handle
-                .send_with(*command, context)
+                .send_with(command, context)
                 .await
                 .map_err(|error| DispatchError::Execution(Box::new(error)))?;
             Ok(())

@@ -5,7 +5,6 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::aggregate::Aggregate;
-use crate::engine::{Common, write_member};
 use crate::event::SCHEMA_VERSION;
 
 /// What a command says about itself besides its content: who issued it, what it belongs to, and
@@ -184,7 +183,7 @@ impl CommandContext {
 
     /// The `meta` of an event of the command, `None` if there is nothing to say. `version` is the
     /// [`event_version`](Aggregate::event_version).
-    fn meta(&self, version: Option<u32>) -> Option<Map<String, Value>> {
+    pub(crate) fn meta(&self, version: Option<u32>) -> Option<Map<String, Value>> {
         let mut meta = match &self.metadata {
             Some(Value::Object(members)) => members.clone(),
             _ => Map::new(),
@@ -207,24 +206,6 @@ impl CommandContext {
             }
         }
         (!meta.is_empty()).then_some(meta)
-    }
-
-    /// What the lines of the command's events of one version have in common.
-    pub(crate) fn common(&self, ms: u64, version: Option<u32>) -> Common {
-        let mut common = Common {
-            ms,
-            ..Common::default()
-        };
-        if let Some(actor) = &self.actor {
-            write_member(&mut common.after_id, "actor", actor);
-        }
-        if let Some(meta) = self.meta(version) {
-            write_member(&mut common.after_id, "meta", &meta);
-        }
-        if let Some(key) = &self.idempotency_key {
-            write_member(&mut common.key, "key", key);
-        }
-        common
     }
 }
 

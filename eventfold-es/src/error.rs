@@ -2,8 +2,6 @@
 
 use std::io;
 
-use crate::engine::CommitError;
-
 /// Why a command did not succeed.
 ///
 /// Unless a variant says otherwise, nothing of the command is stored. The crate's page has a table
@@ -320,25 +318,6 @@ pub(crate) fn panic_message(payload: &(dyn std::any::Any + Send)) -> String {
     text.unwrap_or("a value that is not text").to_owned()
 }
 
-impl<E: std::error::Error + Send + Sync + 'static> From<CommitError> for ExecuteError<E> {
-    fn from(error: CommitError) -> Self {
-        match error {
-            CommitError::Closed => Self::Closed,
-            CommitError::Unknown(_) => Self::OutcomeUnknown(error.to_io()),
-            error => Self::Io(error.to_io()),
-        }
-    }
-}
-
-impl From<CommitError> for StateError {
-    fn from(error: CommitError) -> Self {
-        match error {
-            CommitError::Closed => Self::Closed,
-            error => Self::Io(error.to_io()),
-        }
-    }
-}
-
 impl<E: std::error::Error + Send + Sync + 'static> From<StateError> for ExecuteError<E> {
     fn from(error: StateError) -> Self {
         match error {
@@ -348,4 +327,23 @@ impl<E: std::error::Error + Send + Sync + 'static> From<StateError> for ExecuteE
             StateError::Closed => Self::Closed,
         }
     }
+}
+
+impl From<StateError> for io::Error {
+    fn from(error: StateError) -> Self {
+        match error {
+            StateError::Io(error) => error,
+            error => Self::other(error),
+        }
+    }
+}
+
+/// What a caller is told once the store is shut down.
+pub(crate) fn closed() -> io::Error {
+    io::Error::new(io::ErrorKind::NotConnected, "the store is shut down")
+}
+
+/// Calls the user's code; a panic in it is an error.
+pub(crate) fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, Box<dyn std::any::Any + Send>> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(call))
 }

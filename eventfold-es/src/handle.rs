@@ -9,37 +9,11 @@ use tokio::sync::oneshot;
 
 use crate::actor::{Mail, Reply, Request, Slot};
 use crate::aggregate::Aggregate;
+use crate::aggregates::Hold;
 use crate::command::CommandContext;
+use crate::committed::Committed;
 use crate::error::{ExecuteError, Panic, StateError};
-use crate::store::StoreHold;
-use crate::stream::{Position, StreamId, Version};
-
-/// What a command led to, durably.
-///
-/// ```
-/// # use eventfold_es::{*, __private::example::*};
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let dir = tempfile::tempdir()?;
-/// # let store = AggregateStore::open(dir.path()).await?;
-/// # let counter = store.get::<Counter>("c-1").await?;
-/// let done = counter.send(Add(5)).await?;
-/// assert_eq!(done.events, [CounterEvent::Added { amount: 5 }]);
-/// assert_eq!(done.version, 1);
-/// assert_eq!(done.position, store.head());
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Debug, Clone)]
-pub struct Committed<A: Aggregate> {
-    /// The events that the command stored; none if it changed nothing. Those of the first one if it
-    /// repeats an idempotency key.
-    pub events: Vec<A::DomainEvent>,
-    /// The stream's version after them.
-    pub version: Version,
-    /// The position of the last of them; of the stream's newest durable event if there are none.
-    pub position: Position,
-}
+use crate::stream::{StreamId, Version};
 
 /// A handle to one aggregate. Clones lead to the same aggregate.
 ///
@@ -68,18 +42,26 @@ pub struct Committed<A: Aggregate> {
 /// ```
 #[must_use = "a handle does nothing until a command is sent"]
 pub struct AggregateHandle<A: Aggregate> {
-    store: Arc<StoreHold>,
+    store: Arc<Hold>,
     slot: Arc<Slot<A>>,
     reader: EventReader,
 }
 
 impl<A: Aggregate> AggregateHandle<A> {
     /// A handle to the aggregate in `slot`, which is activated.
-    pub(crate) fn new(store: Arc<StoreHold>, slot: Arc<Slot<A>>) -> io::Result<Self> {
+    pub(crate) fn get(store: &Arc<Hold>, id: &StreamId) -> io::Result<Self> {
+        store.check_open()?;
+        store.engine.layout().check(id)?;
+        let slot = store.residents.slot::<A>(
+            &store.engine,
+            id,
+            store.idle_timeout,
+            store.snapshot_every,
+        )?;
         slot.activate(&store.engine, false)?;
         let reader = EventReader::new(slot.stream().dir());
         Ok(Self {
-            store,
+            store: store.clone(),
             slot,
             reader,
         })
@@ -292,7 +274,7 @@ impl<A: Aggregate> AggregateHandle<A> {
     pub(crate) async fn inject(&self, event: eventfold::Event) -> io::Result<()> {
         let (reply, answer) = self.reply();
         let request = Request::Inject { event, reply };
-        self.deliver(request).await.map_err(crate::actor::into_io)?;
+        self.deliver(request).await.map_err(io::Error::from)?;
         answer
             .await
             .map_err(|_| io::Error::other(StateError::ActorGone))?
@@ -300,7 +282,7 @@ impl<A: Aggregate> AggregateHandle<A> {
 
     fn reply<T, E>(&self) -> (Reply<T, E>, oneshot::Receiver<Result<T, E>>) {
         let (caller, answer) = oneshot::channel();
-        (Reply::new(self.store.store.clone(), caller), answer)
+        (Reply::new(self.store.aggregates.clone(), caller), answer)
     }
 
     /// Puts a message into the aggregate's mailbox. One that is passivating gives it back; the next

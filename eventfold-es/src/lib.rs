@@ -290,11 +290,14 @@
 pub mod __private;
 mod actor;
 mod aggregate;
+mod aggregates;
 mod background;
 mod bus;
 mod clock;
 mod command;
+mod committed;
 mod derive;
+mod dispatch;
 mod engine;
 mod error;
 mod event;
@@ -309,9 +312,11 @@ mod process_manager;
 mod projection;
 mod read_side;
 mod report;
+mod routes;
 mod store;
 mod stream;
 mod subscription;
+mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -319,13 +324,14 @@ pub use aggregate::{Aggregate, Decide, Decision, Evolve, reducer};
 pub use bus::CommandBus;
 pub use clock::ManualClock;
 pub use command::{CommandContext, CommandEnvelope, to_eventfold_event};
+pub use committed::Committed;
 pub use derive::{Aggregate, DomainEvent, ProcessManager, Projection};
 pub use error::{DispatchError, ExecuteError, Panic, StateError};
 pub use event::{
     DecodeError, Decoded, DomainEvent, EncodeError, EventName, Recorded, RecordedEvent,
     StoredEvent, UnknownEvents,
 };
-pub use handle::{AggregateHandle, Committed};
+pub use handle::AggregateHandle;
 pub use layout::StreamLayout;
 pub use process_manager::{
     DeadLetter, Due, OnFailure, Outbox, ProcessManager, ProcessManagerReport, React, Retry,

@@ -8,15 +8,14 @@ pub use std::vec;
 pub use crate::__testing;
 
 pub use crate::aggregate::{Aggregate, Decide, Evolve};
-pub use crate::bus::CommandRoutes;
 pub use crate::command::CommandEnvelope;
 pub use crate::event::{
     DecodeError, Decoded, DomainEvent, EncodeError, EventName, EventSet, Recorded, StoredEvent,
     UnknownEvents, fingerprint,
 };
-pub use crate::process_manager::{Outbox, ProcessManager, React};
+pub use crate::process_manager::{Outbox, ProcessManager, React, Targets};
 pub use crate::projection::{Project, Projection};
-pub use crate::read_side::Targets;
+pub use crate::routes::CommandRoutes;
 
 #[path = "private/command.rs"]
 mod command;

@@ -3,18 +3,21 @@
 use serde::{Serialize, de::DeserializeOwned};
 
 mod dead_letter;
+mod order;
 mod outbox;
 mod retry;
+mod targets;
 
 pub use dead_letter::DeadLetter;
+pub(crate) use order::{Order, Timer};
 pub(crate) use outbox::Unwritable;
 pub use outbox::{Due, Outbox};
 pub use retry::{OnFailure, Retry};
+pub use targets::Targets;
 
 use crate::aggregate::Aggregate;
 use crate::command::CommandEnvelope;
 use crate::event::{DecodeError, EventSet, Recorded, StoredEvent};
-use crate::read_side::Targets;
 
 /// A workflow that reacts to events with commands for other aggregates.
 ///
@@ -149,7 +152,7 @@ pub trait ProcessManager: Default + Serialize + DeserializeOwned + Send + Sync +
 
     /// The aggregate types that commands are sent to, besides those that the store is told of.
     #[doc(hidden)]
-    fn targets(_targets: &mut Targets<'_>) {}
+    fn targets<T: Targets>(_targets: &mut T) {}
 }
 
 /// How a process manager reacts to the events of one type of aggregate.

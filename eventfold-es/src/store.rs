@@ -5,27 +5,29 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 mod builder;
 mod dead_letters;
-mod inner;
 mod maintenance;
+mod opened;
 mod process_managers;
 mod reading;
 mod rebuild;
 mod spawn;
+mod under_way;
 
 pub use builder::AggregateStoreBuilder;
 pub use dead_letters::{DeadLetters, ReplayError};
-pub(crate) use inner::{StoreHold, StoreInner};
 pub use rebuild::{Rebuild, RebuildProgress};
 pub use spawn::spawn_actor;
 
 use crate::aggregate::Aggregate;
+use crate::aggregates::{Follows as _, Hold};
+use crate::background::blocking;
 use crate::engine::{Engine, StreamEnd, load};
 use crate::handle::AggregateHandle;
 use crate::layout::StreamLayout;
+use crate::read_side::ReadSide;
 use crate::stream::StreamId;
 
 /// What [`AggregateStore::inject_event`] does besides appending the event.
@@ -63,7 +65,8 @@ pub struct InjectOptions {
 /// ```
 #[derive(Clone)]
 pub struct AggregateStore {
-    pub(crate) inner: Arc<StoreHold>,
+    pub(crate) inner: Arc<Hold>,
+    pub(crate) read_side: Arc<ReadSide>,
 }
 
 impl AggregateStore {
@@ -147,7 +150,7 @@ impl AggregateStore {
     /// ```
     #[expect(clippy::unused_async, reason = "as in 0.2.0")]
     pub async fn get<A: Aggregate>(&self, id: &str) -> io::Result<AggregateHandle<A>> {
-        self.inner.handle(&StreamId::new(A::AGGREGATE_TYPE, id)?)
+        AggregateHandle::get(&self.inner, &StreamId::new(A::AGGREGATE_TYPE, id)?)
     }
 
     /// The ids of all aggregates of type `A` whose streams have a directory, sorted. It comes with
@@ -312,7 +315,7 @@ impl AggregateStore {
         opts: InjectOptions,
     ) -> io::Result<()> {
         self.get::<A>(instance_id).await?.inject(event).await?;
-        let read_side = self.inner.read_side.clone();
+        let read_side = self.read_side.clone();
         blocking(move || {
             read_side.catch_up_projections();
             Ok(())
@@ -370,8 +373,8 @@ impl AggregateStore {
     /// # }
     /// ```
     pub async fn shutdown(&self) -> io::Result<()> {
-        self.inner.closing.store(true, Ordering::Release);
-        if let Some(live) = self.inner.live.get() {
+        self.inner.start_closing();
+        if let Some(live) = self.read_side.live.get() {
             live.stop();
             live.ended().await;
         }
@@ -379,8 +382,8 @@ impl AggregateStore {
             resident.retire().await;
         }
         // A run of the process managers stops at its next command.
-        let run = self.inner.read_side.run.lock().await;
-        let read_side = self.inner.read_side.clone();
+        let run = self.read_side.run.lock().await;
+        let read_side = self.read_side.clone();
         let saved = blocking(move || {
             read_side.close();
             Ok(())
@@ -424,18 +427,4 @@ fn list_types(engine: &Engine) -> io::Result<Vec<String>> {
     types.sort_unstable();
     types.dedup();
     Ok(types)
-}
-
-/// Runs what blocks on the disk where that disturbs nobody: a panic in it is an error then. Without
-/// a runtime around it runs right here.
-pub(crate) async fn blocking<T: Send + 'static>(
-    run: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    if tokio::runtime::Handle::try_current().is_err() {
-        return run();
-    }
-    tokio::task::spawn_blocking(run)
-        .await
-        .map_err(io::Error::other)
-        .flatten()
 }

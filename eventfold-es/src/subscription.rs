@@ -14,9 +14,9 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 
 use crate::aggregate::Aggregate;
+use crate::background::blocking;
 use crate::engine::{JournalReader, Tail};
 use crate::event::{DomainEvent, RecordedEvent};
-use crate::store::blocking;
 use crate::stream::Position;
 use filter::Filter;
 

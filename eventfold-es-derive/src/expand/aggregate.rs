@@ -231,7 +231,7 @@ fn stored_form(input: &Aggregate<'_>, event: &TokenStream) -> TokenStream {
 }
 
 /// ```ignore
-/// fn command_routes(routes: &mut CommandRoutes<Self>) {
+/// fn command_routes(routes: &mut CommandRoutes<Self::Command>) {
 ///     routes.add::<Deposit>();
 /// }
 /// ```
@@ -244,7 +244,7 @@ fn command_routes(input: &Aggregate<'_>) -> Option<TokenStream> {
     let routes = items.iter().map(add);
     (!items.is_empty()).then(|| {
         quote! {
-            fn command_routes(__routes: &mut __eventfold::CommandRoutes<Self>) {
+            fn command_routes(__routes: &mut __eventfold::CommandRoutes<Self::Command>) {
                 #(#routes)*
             }
         }

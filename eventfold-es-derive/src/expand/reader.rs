@@ -115,7 +115,7 @@ fn projection(input: &Reader<'_>) -> TokenStream {
 ///
 ///     // subscriptions, event_sets; react and react_stored as those of a projection
 ///
-///     fn targets(targets: &mut Targets<'_>) {
+///     fn targets<T: Targets>(targets: &mut T) {
 ///         <Inventory as DispatchTarget>::add_to(targets);
 ///     }
 /// }
@@ -132,7 +132,7 @@ fn process_manager(input: &Reader<'_>) -> TokenStream {
     );
     let targets = (!input.dispatches.is_empty()).then(|| {
         quote! {
-            fn targets(__targets: &mut __eventfold::Targets<'_>) {
+            fn targets<__T: __eventfold::Targets>(__targets: &mut __T) {
                 #(#targets)*
             }
         }

@@ -295,7 +295,7 @@ const _: () = {
                 <BankAccountEvent as __eventfold::DomainEvent>::NAMES,
             )
         }
-        fn command_routes(__routes: &mut __eventfold::CommandRoutes<Self>) {
+        fn command_routes(__routes: &mut __eventfold::CommandRoutes<Self::Command>) {
             __routes.add::<OpenAccount>();
             __routes.add::<Deposit>();
         }

@@ -30,7 +30,7 @@ const _: () = {
                 ]
             }
         }
-        fn targets(__targets: &mut __eventfold::Targets<'_>) {
+        fn targets<__T: __eventfold::Targets>(__targets: &mut __T) {
             <stock::Inventory as __eventfold::DispatchTarget>::add_to(__targets);
         }
         fn react(

@@ -3,12 +3,12 @@
 use std::io;
 use std::ops::ControlFlow;
 
+use super::Actor;
 use super::head::Head;
 use super::keys::Keys;
-use super::{Actor, guarded};
 use crate::aggregate::{Aggregate, decode_unless_left_out};
 use crate::engine::{Behind, Found, Loaded, Saved, Stream, StreamEnd, is_at, load};
-use crate::error::{StateError, panic_message};
+use crate::error::{StateError, guarded, panic_message};
 
 impl<A: Aggregate> Actor<A> {
     /// Loads the durable state. Nothing of an earlier activation is under way when it returns.

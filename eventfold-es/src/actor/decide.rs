@@ -8,13 +8,14 @@ use memchr::memmem;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::{Actor, Decision, Reply, answer, guarded};
+use super::mailbox::Reply;
+use super::{Actor, Decision, answer};
 use crate::aggregate::{Aggregate, decode_unless_left_out};
 use crate::command::CommandContext;
+use crate::committed::Committed;
 use crate::engine::{Commit, Common, EncodedEvents, KnownKey, Loaded, StreamEnd, load};
-use crate::error::{ExecuteError, Panic};
+use crate::error::{ExecuteError, Panic, guarded};
 use crate::event::{EncodeError, Meta, Recorded, SCHEMA_VERSION, StoredEvent};
-use crate::handle::Committed;
 use crate::stream::{Position, Version};
 
 /// What stands in JSON for nothing, and for a float that is not finite.
@@ -218,7 +219,7 @@ fn encode<A: Aggregate>(
             check_readable::<A>(&name, &data, event_version)?;
         }
         if common_to != Some(event_version) {
-            common = context.common(ms, event_version);
+            common = Common::of(context, ms, event_version);
             common_to = Some(event_version);
         }
         let id = Uuid::new_v4().hyphenated().encode_lower(&mut id);

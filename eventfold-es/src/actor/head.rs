@@ -2,11 +2,10 @@
 
 use std::collections::HashSet;
 
-use super::guarded;
 use super::keys::Keys;
 use crate::aggregate::Aggregate;
 use crate::engine::{Draft, Stream};
-use crate::error::panic_message;
+use crate::error::{guarded, panic_message};
 
 pub(crate) struct Head<A> {
     pub(crate) state: A,

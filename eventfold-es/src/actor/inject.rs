@@ -6,10 +6,11 @@ use std::ops::ControlFlow;
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::{Actor, Reply, guarded};
+use super::Actor;
+use super::mailbox::Reply;
 use crate::aggregate::{Aggregate, decode_unless_left_out};
 use crate::engine::{Commit, EncodedEvents, Loaded, StreamEnd, load};
-use crate::error::panic_message;
+use crate::error::{guarded, panic_message};
 use crate::event::{Recorded, StoredEvent};
 
 impl<A: Aggregate> Actor<A> {

@@ -4,14 +4,15 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Actor, MAILBOX, Mail};
+use super::idle::Activity;
+use super::mailbox::{MAILBOX, Mail};
+use super::{Actor, Home};
 use crate::aggregate::Aggregate;
 use crate::background;
 use crate::engine::{Engine, Resident, Stream, Upkeeper};
@@ -26,43 +27,6 @@ pub(crate) struct Slot<A: Aggregate> {
     activity: Arc<Activity>,
     mailbox: Mutex<Option<Mailbox<A>>>,
     residents: Weak<Residents>,
-}
-
-/// When an aggregate was last used.
-#[derive(Debug)]
-pub(crate) struct Activity {
-    start: Instant,
-    idle_timeout: Duration,
-    /// Microseconds since `start`.
-    last_use: AtomicU64,
-}
-
-impl Activity {
-    fn new(idle_timeout: Duration) -> Self {
-        Self {
-            start: Instant::now(),
-            idle_timeout,
-            last_use: AtomicU64::new(0),
-        }
-    }
-
-    pub(crate) fn touch(&self) {
-        let now = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.last_use.store(now, Ordering::Relaxed);
-    }
-
-    /// When the idle time ends, `None` if that is beyond all time.
-    fn deadline(&self) -> Option<Instant> {
-        let last_use = Duration::from_micros(self.last_use.load(Ordering::Relaxed));
-        self.start
-            .checked_add(last_use)?
-            .checked_add(self.idle_timeout)
-    }
-
-    pub(crate) fn is_idle(&self) -> bool {
-        self.deadline()
-            .is_some_and(|deadline| deadline <= Instant::now())
-    }
 }
 
 impl<A: Aggregate> Slot<A> {
@@ -106,7 +70,7 @@ impl<A: Aggregate> Slot<A> {
         let actor = Actor {
             engine: engine.clone(),
             stream: self.stream.clone(),
-            slot: Arc::downgrade(self),
+            home: Arc::<Self>::downgrade(self),
             activity: self.activity.clone(),
             snapshot_every: self.snapshot_every,
             mailbox: receiver,
@@ -122,20 +86,22 @@ impl<A: Aggregate> Slot<A> {
             residents.keep(self.stream.id(), self.clone());
         }
         drop(mailbox);
-        self.watch(engine.keeper());
+        self.clone().watch(engine.keeper());
         Ok(sender)
     }
+}
 
+impl<A: Aggregate> Home for Slot<A> {
     /// Has the aggregate passivated when it will have been idle.
-    pub(super) fn watch(self: &Arc<Self>, keeper: &Upkeeper) {
+    fn watch(self: Arc<Self>, keeper: &Upkeeper) {
         if let Some(deadline) = self.activity.deadline() {
-            let watched: Weak<dyn Resident> = Arc::<Self>::downgrade(self);
+            let watched: Weak<dyn Resident> = Arc::<Self>::downgrade(&self);
             keeper.watch(watched, deadline);
         }
     }
 
     /// Gives the mailbox up at the end of an activation, unless the next one has its own already.
-    pub(super) fn release(&self) {
+    fn release(&self) {
         let mut mailbox = self.mailbox();
         if mailbox.as_ref().is_some_and(mpsc::Sender::is_closed) {
             *mailbox = None;

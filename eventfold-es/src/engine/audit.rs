@@ -84,8 +84,9 @@ pub(crate) struct Audit {
     beyond: Option<(u64, StreamId)>,
 }
 
-/// Looks through the store in `base`, which is locked.
-pub(crate) fn audit(base: &Path) -> io::Result<Audit> {
+/// Looks through the store in `base`, which is locked. `is_followers` knows the names of the files of
+/// projections and process managers.
+pub(crate) fn audit(base: &Path, is_followers: fn(&str) -> bool) -> io::Result<Audit> {
     let plain = StreamLayout::new(base);
     let journal = plain.journal_dir();
     let segments = if journal.is_dir() {
@@ -123,7 +124,7 @@ pub(crate) fn audit(base: &Path) -> io::Result<Audit> {
         }
     }
     audit.check_end(&journal, checkpoint);
-    leftovers::check(&mut audit)?;
+    leftovers::check(&mut audit, is_followers)?;
     Ok(audit)
 }
 

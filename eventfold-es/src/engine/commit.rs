@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::queue::Span;
 use super::snapshot::Draft;
 use super::stream::{Stream, StreamEnd};
+use crate::error::{ExecuteError, StateError};
 
 /// How many KiB of commits may wait for the committer.
 pub(crate) const ROOM: u32 = 64 * 1024;
@@ -94,5 +95,24 @@ impl CommitError {
             Self::Closed => io::ErrorKind::NotConnected,
         };
         io::Error::new(kind, self.clone())
+    }
+}
+
+impl<E: std::error::Error + Send + Sync + 'static> From<CommitError> for ExecuteError<E> {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Closed => Self::Closed,
+            CommitError::Unknown(_) => Self::OutcomeUnknown(error.to_io()),
+            error => Self::Io(error.to_io()),
+        }
+    }
+}
+
+impl From<CommitError> for StateError {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Closed => Self::Closed,
+            error => Self::Io(error.to_io()),
+        }
     }
 }

@@ -18,8 +18,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
+mod common;
 mod own;
 
+pub(crate) use common::Common;
 pub(crate) use own::Rest;
 
 use crate::event::{Meta, Recorded, StoredEvent};
@@ -30,16 +32,6 @@ pub(crate) const SUM_LEN: usize = 8 + 16 + 2;
 
 /// How deeply `serde_json` reads what is nested.
 const DEEPEST: usize = 127;
-
-/// What a command's events have in common, encoded once.
-#[derive(Debug, Default)]
-pub(crate) struct Common {
-    /// `,"actor":…,"meta":…` or less.
-    pub(crate) after_id: Vec<u8>,
-    /// `,"key":…` or nothing.
-    pub(crate) key: Vec<u8>,
-    pub(crate) ms: u64,
-}
 
 /// The encoded events of one commit, still without position and checksum.
 #[derive(Debug, Default)]

@@ -6,7 +6,6 @@ use std::time::SystemTime;
 use serde_json::Value;
 
 use super::{DecodeError, Decoded, DomainEvent, Meta, Recorded, StoredEvent};
-use crate::aggregate::Aggregate;
 use crate::stream::{Position, Version};
 
 /// An event as a store has it on record: its name and payload with all that is known besides. What
@@ -39,9 +38,9 @@ use crate::stream::{Position, Version};
 /// ```
 #[derive(Debug, Clone)]
 pub struct RecordedEvent {
-    aggregate_type: String,
+    pub(crate) aggregate_type: String,
     id: String,
-    name: String,
+    pub(crate) name: String,
     data: String,
     version: u64,
     position: u64,
@@ -197,25 +196,6 @@ impl RecordedEvent {
         self.record().metadata()
     }
 
-    /// Reads the event as one of the aggregate `A`, in its form of today.
-    ///
-    /// # Errors
-    ///
-    /// [`DecodeError::OtherAggregate`] if it is none of an `A`, and what
-    /// [`Aggregate::decode_event`] fails with.
-    ///
-    /// See the example of [`RecordedEvent`].
-    pub fn decode<A: Aggregate>(&self) -> Result<Decoded<A::DomainEvent>, DecodeError> {
-        if self.aggregate_type != A::AGGREGATE_TYPE {
-            return Err(DecodeError::OtherAggregate {
-                name: self.name.clone(),
-                aggregate_type: self.aggregate_type.clone(),
-                expected: A::AGGREGATE_TYPE,
-            });
-        }
-        A::decode_event(self.stored(&self.record()))
-    }
-
     /// Reads the event as an `E`, whatever aggregate it is of, in its form of today.
     ///
     /// # Errors
@@ -245,7 +225,7 @@ impl RecordedEvent {
         E::decode(self.stored(&self.record()))
     }
 
-    fn stored<'a>(&'a self, record: &'a Recorded<'a>) -> StoredEvent<'a> {
+    pub(crate) fn stored<'a>(&'a self, record: &'a Recorded<'a>) -> StoredEvent<'a> {
         StoredEvent::new(&self.name, &self.data).with_record(record)
     }
 }

@@ -3,7 +3,6 @@
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::{UnknownEvents, fingerprint};
-use crate::aggregate::Aggregate;
 
 /// What a reader must know of an aggregate's events besides reading them. Not part of the public
 /// interface.
@@ -12,21 +11,10 @@ pub struct EventSet {
     pub(crate) aggregate_type: &'static str,
     pub(crate) unknown: UnknownEvents,
     pub(crate) knows: fn(&str) -> bool,
-    fingerprint: fn() -> u64,
+    pub(crate) fingerprint: fn() -> u64,
 }
 
 impl EventSet {
-    /// The events of `A`.
-    #[must_use]
-    pub const fn of<A: Aggregate>() -> Self {
-        Self {
-            aggregate_type: A::AGGREGATE_TYPE,
-            unknown: A::UNKNOWN_EVENTS,
-            knows: A::knows_event,
-            fingerprint: A::__fingerprint,
-        }
-    }
-
     /// The fingerprint of the events of all `sets`, 0 if each has none.
     pub(crate) fn fingerprint(sets: &[Self]) -> u64 {
         let of_sets = sets.iter().map(|set| match (set.fingerprint)() {
@@ -36,7 +24,7 @@ impl EventSet {
         fingerprint::combine(of_sets.collect())
     }
 
-    /// The aggregate's [`AGGREGATE_TYPE`](Aggregate::AGGREGATE_TYPE).
+    /// The aggregate's [`AGGREGATE_TYPE`](crate::Aggregate::AGGREGATE_TYPE).
     #[must_use]
     pub const fn aggregate_type(&self) -> &'static str {
         self.aggregate_type

@@ -5,9 +5,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::aggregate::Aggregate;
 use crate::command::CommandEnvelope;
 use crate::event::{DecodeError, Recorded, StoredEvent};
-use crate::process_manager::{Outbox, ProcessManager, React};
+use crate::process_manager::{Outbox, ProcessManager, React, Targets};
 use crate::projection::{Project, Projection};
-use crate::read_side::Targets;
 
 /// Reads an event of `A` and projects it.
 pub fn project_stored<A: Aggregate, P: Project<A>>(
@@ -81,7 +80,7 @@ pub fn react_eventfold<M: ProcessManager>(
 )]
 pub trait DispatchTarget: Sized {
     /// Adds itself to the targets.
-    fn add_to(targets: &mut Targets<'_>);
+    fn add_to<T: Targets>(targets: &mut T);
 }
 
 #[diagnostic::do_not_recommend]
@@ -90,7 +89,7 @@ where
     A: Aggregate,
     A::Command: Serialize + DeserializeOwned,
 {
-    fn add_to(targets: &mut Targets<'_>) {
+    fn add_to<T: Targets>(targets: &mut T) {
         targets.add::<A>();
     }
 }

@@ -4,11 +4,11 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
+use super::{Order, Timer};
 use crate::aggregate::Aggregate;
 use crate::clock::unix_millis;
 use crate::command::{CommandContext, CommandEnvelope};
 use crate::event::Recorded;
-use crate::read_side::{Order, Timer};
 
 /// Takes the commands with which a process manager reacts to one event: those to send at once, and
 /// those to send later.

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -18,13 +18,18 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::{Id, JoinHandle, JoinSet};
 
-use super::dispatching::dispatch;
+use super::manager::Manager;
 use super::outbox::Outgoing;
+use super::projecting::{AnyProjecting, Registered};
 use super::reacting::Outcome;
+use super::sending::dispatch;
 use super::status::Progress;
-use super::{AnyProjecting, Manager, ReadSide, closed, lock};
+use crate::aggregates::{Aggregates, Hold};
+use crate::background::blocking;
+use crate::dispatch::Dispatchers;
 use crate::engine::{Engine, Tail};
-use crate::store::{StoreInner, blocking};
+use crate::error::closed;
+use crate::sync::lock;
 
 /// How many commands of one process manager may be under way at the same time.
 const UNDER_WAY: usize = 64;
@@ -40,15 +45,17 @@ pub(crate) struct Live {
 
 impl Live {
     /// Starts a task for each projection and process manager.
-    pub(crate) fn start(
+    pub(super) fn start<'a>(
         runtime: &Runtime,
-        read_side: &ReadSide,
-        engine: &Arc<Engine>,
-        store: &Weak<StoreInner>,
+        projections: impl Iterator<Item = &'a Registered>,
+        managers: &[Manager],
+        dispatchers: &Arc<Dispatchers>,
+        store: &Arc<Aggregates>,
     ) -> Self {
+        let engine = &store.engine;
         let (stop, stopped) = watch::channel(false);
         let mut tasks = Vec::new();
-        for projection in read_side.projections.values() {
+        for projection in projections {
             projection.progress.set_live();
             let following = Following {
                 follower: projection.any.clone(),
@@ -58,11 +65,12 @@ impl Live {
             };
             tasks.push(runtime.spawn(following.run()));
         }
-        for manager in &read_side.process_managers {
+        for manager in managers {
             manager.progress.set_live();
             let managing = Managing {
                 manager: manager.clone(),
-                store: store.clone(),
+                store: Arc::downgrade(store),
+                dispatchers: dispatchers.clone(),
                 engine: engine.clone(),
                 stop: stopped.clone(),
                 under_way: JoinSet::new(),
@@ -83,7 +91,7 @@ impl Live {
 
     /// Waits until the tasks have ended.
     pub(crate) async fn ended(&self) {
-        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        let tasks = std::mem::take(&mut *lock(&self.tasks));
         for task in tasks {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a task of the read side panicked; this is a bug");
@@ -174,7 +182,8 @@ impl Following {
 /// A process manager at work.
 struct Managing {
     manager: Manager,
-    store: Weak<StoreInner>,
+    store: Weak<Aggregates>,
+    dispatchers: Arc<Dispatchers>,
     engine: Arc<Engine>,
     stop: watch::Receiver<bool>,
     under_way: JoinSet<(u64, Outcome)>,
@@ -240,7 +249,7 @@ impl Managing {
 
     /// Whether nothing new is to be begun.
     fn is_ending(&self) -> bool {
-        let is_usable = |store: Arc<StoreInner>| store.check_usable().is_ok();
+        let is_usable = |store: Arc<Aggregates>| store.check_usable().is_ok();
         *self.stop.borrow()
             || self.manager.progress.is_stopped()
             || !self.store.upgrade().is_some_and(is_usable)
@@ -282,10 +291,14 @@ impl Managing {
     /// Sends a command, in a task of its own.
     fn send(&mut self, outgoing: Outgoing) {
         let store = self.store.clone();
+        let dispatchers = self.dispatchers.clone();
         let number = outgoing.number;
         let task = self.under_way.spawn(async move {
             let outcome = match store.upgrade() {
-                Some(store) => dispatch(&StoreInner::borrowed(store), outgoing.envelope).await,
+                Some(store) => {
+                    let hold = Hold::of_command(store);
+                    dispatch(&hold, &dispatchers, outgoing.envelope).await
+                }
                 None => Outcome::Undecided,
             };
             (number, outcome)

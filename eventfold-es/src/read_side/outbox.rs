@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde::{Deserialize, Serialize};
 
 use crate::command::CommandEnvelope;
+use crate::process_manager::{Order, Timer};
 
 /// A command that is to be sent.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -32,23 +33,6 @@ impl Outgoing {
         let letter = self.letter.clone();
         letter.unwrap_or_else(|| self.number.to_string())
     }
-}
-
-/// A command that is to be sent later.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Timer {
-    /// Milliseconds since 1970.
-    pub(crate) due: u64,
-    pub(crate) envelope: CommandEnvelope,
-}
-
-/// What a process manager wants done.
-#[derive(Debug, Clone)]
-pub(crate) enum Order {
-    Send(CommandEnvelope),
-    /// Under a key of its own; instead of what was scheduled under it before.
-    Schedule(String, Timer),
-    Cancel(String),
 }
 
 /// The form in which it is saved.

@@ -1,14 +1,15 @@
 //! A projection at work.
 
+use std::any::Any;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::checkpoint::{self, Checkpoint, UnknownEvent, Unusable};
 use super::follower::Follower;
 use super::status::Progress;
-use super::{AnyProjecting, closed};
 use crate::engine::Engine;
+use crate::error::closed;
 use crate::event::EventSet;
 use crate::process_manager::OnFailure;
 use crate::projection::Projection;
@@ -135,6 +136,19 @@ fn is_known<P: Projection>(event: &UnknownEvent) -> bool {
         .any(|set| set.aggregate_type == event.aggregate_type && (set.knows)(&event.event))
 }
 
+/// A projection of any type.
+pub(crate) trait AnyProjecting: Send {
+    fn catch_up(&mut self) -> io::Result<()>;
+    /// Takes what is new up to the durable position `head`, a slice at a time, and saves if it is
+    /// time to. True if it is there.
+    fn advance(&mut self, head: u64) -> io::Result<bool>;
+    fn save(&mut self) -> io::Result<()>;
+    /// How long until what changed should be saved.
+    fn save_in(&self) -> Option<Duration>;
+    /// From now on nothing is read or written: the directory may be another store's.
+    fn close(&mut self);
+}
+
 impl<P: Projection> AnyProjecting for Projecting<P> {
     fn catch_up(&mut self) -> io::Result<()> {
         self.catch_up().map(|_| ())
@@ -162,5 +176,28 @@ impl<P: Projection> AnyProjecting for Projecting<P> {
 
     fn close(&mut self) {
         self.is_closed = true;
+    }
+}
+
+/// A registered projection, as itself and as one of many.
+pub(crate) struct Registered {
+    pub(super) typed: Arc<dyn Any + Send + Sync>,
+    pub(crate) any: Arc<Mutex<dyn AnyProjecting>>,
+    pub(crate) progress: Arc<Progress>,
+}
+
+impl Registered {
+    pub(crate) fn open<P: Projection>(
+        engine: &Arc<Engine>,
+        on_failure: OnFailure,
+    ) -> io::Result<Self> {
+        let projecting = Projecting::<P>::open(engine, on_failure)?;
+        let progress = projecting.progress();
+        let projecting = Arc::new(Mutex::new(projecting));
+        Ok(Self {
+            typed: projecting.clone(),
+            any: projecting,
+            progress,
+        })
     }
 }

@@ -16,14 +16,14 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::checkpoint::{self, Checkpoint};
-use super::closed;
 use super::dead_letters::DeadLetters;
 use super::follower::{Follower, Refusal};
-use super::outbox::{Order, Outgoing, Pending};
+use super::outbox::{Outgoing, Pending};
 use super::status::{ProcessManagerStatus, Progress};
 use crate::command::CommandEnvelope;
 use crate::engine::Engine;
-use crate::process_manager::{DeadLetter, OnFailure, Outbox, ProcessManager, Retry};
+use crate::error::closed;
+use crate::process_manager::{DeadLetter, OnFailure, Order, Outbox, ProcessManager, Retry};
 
 /// How many events are reacted to before what comes of that is saved and sent.
 const SLICE: u64 = 256;

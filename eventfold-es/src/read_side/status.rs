@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::lock;
 use super::skipped::SkippedEvent;
 use crate::stream::Position;
+use crate::sync::lock;
 
 /// How many skipped events are kept in memory.
 const LISTED: usize = 100;

@@ -3,23 +3,21 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use super::{AggregateStore, StoreHold, StoreInner, blocking, spawn};
-use crate::actor::Residents;
+use super::{AggregateStore, opened};
 use crate::aggregate::Aggregate;
-use crate::background;
+use crate::aggregates::{Aggregates, Hold};
+use crate::background::{self, blocking};
 use crate::clock::{Clock, ManualClock};
 use crate::engine::Engine;
 use crate::layout::{RawNames, StreamLayout};
-use crate::process_manager::{OnFailure, ProcessManager, Retry};
+use crate::process_manager::{OnFailure, ProcessManager, Retry, Targets as _};
 use crate::projection::Projection;
-use crate::read_side::live::Live;
-use crate::read_side::{Manager, ReadSide, Registered, Targets};
+use crate::read_side::{Manager, ReadSide, Registered};
 
 /// How long an aggregate stays in memory unused, unless the builder says otherwise.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
@@ -170,7 +168,7 @@ impl AggregateStoreBuilder {
         retry: Retry,
     ) -> Self {
         self.register(move |engine, read_side| {
-            M::targets(&mut Targets(&mut read_side.dispatchers));
+            M::targets(&mut read_side.dispatchers);
             let is_there = |manager: &Manager| manager.name == M::NAME;
             if read_side.process_managers.iter().any(is_there) {
                 let text = format!("process manager `{}` is registered twice", M::NAME);
@@ -242,7 +240,7 @@ impl AggregateStoreBuilder {
         A::Command: DeserializeOwned,
     {
         self.register(|_, read_side| {
-            Targets(&mut read_side.dispatchers).add::<A>();
+            read_side.dispatchers.add::<A>();
             Ok(())
         })
     }
@@ -381,28 +379,20 @@ impl AggregateStoreBuilder {
         } else {
             None
         };
-        let store = Arc::new(StoreInner {
+        let read_side = Arc::new(read_side);
+        let aggregates = Aggregates::new(
             engine,
-            residents: Arc::new(Residents::default()),
-            read_side: Arc::new(read_side),
-            idle_timeout: self.idle_timeout,
-            snapshot_every: self.snapshot_every,
-            closing: AtomicBool::new(false),
-            live: OnceLock::new(),
-        });
+            read_side.clone(),
+            self.idle_timeout,
+            self.snapshot_every,
+        );
         if let Some(runtime) = runtime {
-            // Each of its tasks goes on for as long as it finds the store there.
-            let live = Live::start(
-                runtime,
-                &store.read_side,
-                &store.engine,
-                &Arc::downgrade(&store),
-            );
-            store.live.get_or_init(|| live);
+            // Each of its tasks goes on for as long as it finds the aggregates there.
+            read_side.go_live(runtime, &aggregates);
         }
-        let inner = StoreHold::of_users(store);
-        spawn::note_open(&inner);
-        Ok(AggregateStore { inner })
+        let inner = Hold::of_users(aggregates);
+        opened::note(&inner);
+        Ok(AggregateStore { inner, read_side })
     }
 }
 

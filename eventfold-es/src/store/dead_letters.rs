@@ -2,11 +2,14 @@
 
 use std::io;
 
-use super::process_managers::to_its_end;
-use super::{AggregateStore, blocking};
-use crate::error::DispatchError;
+use super::AggregateStore;
+use super::under_way::UnderWay;
+use crate::background::{blocking, to_its_end};
+use crate::dispatch::send;
+use crate::error::{DispatchError, closed};
 use crate::process_manager::{DeadLetter, ProcessManagerReport};
-use crate::read_side::{AnyReacting, Manager, Outcome, ReadSideStatus, closed, lock, send};
+use crate::read_side::{AnyReacting, Manager, Outcome, ReadSideStatus};
+use crate::sync::lock;
 
 impl AggregateStore {
     /// The dead letters of the process manager that is named so: its commands that did not succeed
@@ -42,7 +45,7 @@ impl AggregateStore {
     /// # }
     /// ```
     pub fn dead_letters(&self, process_manager: &str) -> io::Result<DeadLetters> {
-        let managers = &self.inner.read_side.process_managers;
+        let managers = &self.read_side.process_managers;
         let manager = managers.iter().find(|m| m.name == process_manager);
         let manager = manager.cloned().ok_or_else(|| {
             let text = format!("process manager `{process_manager}` is not registered");
@@ -72,7 +75,7 @@ impl AggregateStore {
     /// ```
     #[must_use]
     pub fn read_side(&self) -> ReadSideStatus {
-        self.inner.read_side.status(self.inner.engine.head())
+        self.read_side.status(self.inner.engine.head())
     }
 }
 
@@ -201,7 +204,12 @@ impl DeadLetters {
             .collect();
         let mut results = Vec::with_capacity(revived.len());
         for (outgoing, under_way) in revived.into_iter().zip(under_way) {
-            let sent = send(&self.store, outgoing.envelope).await;
+            let sent = send(
+                &self.store.inner,
+                &self.store.read_side.dispatchers,
+                outgoing.envelope,
+            )
+            .await;
             self.store.inner.check_usable()?;
             under_way.ended();
             let (outcome, result) = match sent {
@@ -326,36 +334,5 @@ impl std::fmt::Debug for DeadLetters {
             .field("store", &self.store)
             .field("process_manager", &self.manager.name)
             .finish()
-    }
-}
-
-/// A command that is under way. If the store is closed, or sending it is cut short, the process
-/// manager sends it when it next runs.
-pub(super) struct UnderWay {
-    manager: Manager,
-    number: Option<u64>,
-}
-
-impl UnderWay {
-    pub(super) fn new(manager: &Manager, number: u64) -> Self {
-        Self {
-            manager: manager.clone(),
-            number: Some(number),
-        }
-    }
-
-    /// What became of the command is known.
-    pub(super) fn ended(mut self) {
-        self.number = None;
-    }
-}
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        if let Some(number) = self.number {
-            // Nothing of this is written, so it cannot fail.
-            let _ = lock(&self.manager.reacting).note(number, Outcome::Undecided, false);
-            self.manager.wake.notify_one();
-        }
     }
 }

@@ -3,7 +3,8 @@
 use std::io;
 use std::path::Path;
 
-use super::{AggregateStore, blocking};
+use super::AggregateStore;
+use crate::background::blocking;
 use crate::engine::audit::{Audit, audit};
 use crate::engine::disk;
 use crate::engine::lock::DirLock;
@@ -118,7 +119,7 @@ fn absolute(base: &Path) -> io::Result<std::path::PathBuf> {
 
 /// Looks through everything.
 fn examine(base: &Path) -> io::Result<Audit> {
-    let mut audit = audit(base)?;
+    let mut audit = audit(base, read_side::audit::is_file)?;
     read_side::audit::check(&mut audit)?;
     Ok(audit)
 }

@@ -4,13 +4,14 @@ use std::io;
 use std::sync::Arc;
 
 use tokio::sync::OwnedMutexGuard;
-use tracing::Instrument as _;
 
-use super::dead_letters::UnderWay;
-use super::{AggregateStore, blocking};
-use crate::background;
+use super::AggregateStore;
+use super::under_way::UnderWay;
+use crate::background::{blocking, to_its_end};
+use crate::error::closed;
 use crate::process_manager::ProcessManagerReport;
-use crate::read_side::{Manager, closed, dispatch, lock};
+use crate::read_side::{Manager, dispatch};
+use crate::sync::lock;
 
 /// The right to run the process managers.
 type Run = Arc<OwnedMutexGuard<()>>;
@@ -57,7 +58,7 @@ impl AggregateStore {
         if self.inner.is_closed() {
             return Err(closed());
         }
-        let read_side = &self.inner.read_side;
+        let read_side = &self.read_side;
         let run = Arc::new(read_side.run.clone().lock_owned().await);
         let mut report = ProcessManagerReport::default();
         // What the commands lead to is for the next run.
@@ -66,7 +67,7 @@ impl AggregateStore {
         let mut failure = Ok(());
         for manager in &read_side.process_managers {
             let before = lock(&manager.reacting).counts();
-            let run = if self.inner.live.get().is_some() {
+            let run = if read_side.live.get().is_some() {
                 manager.settled(head).await
             } else {
                 self.run_process_manager(manager, head, &run).await
@@ -108,7 +109,12 @@ impl AggregateStore {
                 // Another run waits until this command came to an end.
                 let _run = run;
                 let under_way = UnderWay::new(&manager, outgoing.number);
-                let outcome = dispatch(&store, outgoing.envelope).await;
+                let outcome = dispatch(
+                    &store.inner,
+                    &store.read_side.dispatchers,
+                    outgoing.envelope,
+                )
+                .await;
                 store.inner.check_usable()?;
                 under_way.ended();
                 let note = move || lock(&manager.reacting).note(outgoing.number, outcome, false);
@@ -116,21 +122,5 @@ impl AggregateStore {
             };
             to_its_end(sending).await?;
         }
-    }
-}
-
-/// Does `work` to its end, also if the caller goes away meanwhile.
-pub(super) async fn to_its_end<T: Send + 'static, E: From<io::Error> + Send + 'static>(
-    work: impl Future<Output = Result<T, E>> + Send + 'static,
-) -> Result<T, E> {
-    let work = work.in_current_span();
-    let task = match tokio::runtime::Handle::try_current() {
-        Ok(runtime) => runtime.spawn(work),
-        Err(_) => background::runtime()?.spawn(work),
-    };
-    match task.await {
-        Ok(done) => done,
-        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        Err(error) => Err(io::Error::other(error).into()),
     }
 }

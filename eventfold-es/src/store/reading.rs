@@ -3,11 +3,14 @@
 use std::io;
 use std::sync::{Arc, Mutex, TryLockError};
 
-use super::{AggregateStore, Rebuild, blocking};
+use super::{AggregateStore, Rebuild};
+use crate::background::blocking;
+use crate::error::closed;
 use crate::projection::Projection;
-use crate::read_side::{Projecting, closed, lock};
+use crate::read_side::Projecting;
 use crate::stream::Position;
 use crate::subscription::Subscription;
+use crate::sync::lock;
 
 impl AggregateStore {
     /// Brings the projection `P` up to date and returns a copy of its state: every command that was
@@ -247,7 +250,7 @@ impl AggregateStore {
     /// The projection `P`, unless the store is shut down: the directory may be another store's by
     /// now.
     fn open_projection<P: Projection>(&self) -> io::Result<Arc<Mutex<Projecting<P>>>> {
-        let projection = self.inner.read_side.projection::<P>()?;
+        let projection = self.read_side.projection::<P>()?;
         if self.inner.is_closed() {
             return Err(closed());
         }

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 
 use futures_core::Stream;
 
-use super::blocking;
+use crate::background::blocking;
 use crate::engine::Engine;
 use crate::projection::Projection;
-use crate::read_side::{Projecting, lock};
+use crate::read_side::Projecting;
+use crate::sync::lock;
 
 /// How long one step takes.
 const STEP: Duration = Duration::from_millis(50);

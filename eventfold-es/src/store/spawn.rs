@@ -1,36 +1,20 @@
 //! A single aggregate by its directory: [`spawn_actor`].
 
-use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::Mutex;
 use std::time::Duration;
 
-use super::{AggregateStoreBuilder, StoreHold};
+use super::{AggregateStoreBuilder, opened};
 use crate::aggregate::Aggregate;
 use crate::engine::disk;
 use crate::handle::AggregateHandle;
 use crate::layout::RawNames;
 use crate::stream::{StreamId, decode};
-
-/// The stores that this process has open, by their directories.
-static OPEN: Mutex<Option<HashMap<PathBuf, Weak<StoreHold>>>> = Mutex::new(None);
+use crate::sync::lock;
 
 /// Held while a store is looked up and opened for [`spawn_actor`].
 static SPAWNING: Mutex<()> = Mutex::new(());
-
-fn open_stores() -> MutexGuard<'static, Option<HashMap<PathBuf, Weak<StoreHold>>>> {
-    OPEN.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Lets [`spawn_actor`] find an open store.
-pub(super) fn note_open(store: &Arc<StoreHold>) {
-    let mut stores = open_stores();
-    let stores = stores.get_or_insert_default();
-    stores.retain(|_, store| store.strong_count() > 0);
-    let base = store.engine.canonical_dir().to_owned();
-    stores.insert(base, Arc::downgrade(store));
-}
 
 /// A handle to the aggregate whose stream is in the directory `stream_dir`, which is created if
 /// need be.
@@ -63,20 +47,14 @@ pub fn spawn_actor<A: Aggregate>(stream_dir: &Path) -> io::Result<AggregateHandl
     let dir = stream_dir
         .canonicalize()
         .map_err(|e| disk::at("open", stream_dir, &e))?;
-    let _spawning = SPAWNING.lock().unwrap_or_else(PoisonError::into_inner);
+    let _spawning = lock(&SPAWNING);
     if let Some((base, id)) = find_in_store(&dir) {
         if id.aggregate_type() != A::AGGREGATE_TYPE {
             let text = format!("{id} is no stream of a `{}`", A::AGGREGATE_TYPE);
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
-        let open = open_stores()
-            .get_or_insert_default()
-            .get(&base)
-            .and_then(Weak::upgrade);
-        if let Some(store) = open
-            && !store.is_closed()
-        {
-            return store.handle(&id);
+        if let Some(store) = opened::find(&base) {
+            return AggregateHandle::get(&store, &id);
         }
         return open_for(&base, &id, RawNames::new());
     }
@@ -92,7 +70,7 @@ fn open_for<A: Aggregate>(
     let store = AggregateStoreBuilder::new(base)
         .idle_timeout(Duration::MAX)
         .open_blocking(extra)?;
-    store.inner.handle(id)
+    AggregateHandle::get(&store.inner, id)
 }
 
 /// The store and the stream that `dir` belongs to, if it lies as a stream's directory does. A name

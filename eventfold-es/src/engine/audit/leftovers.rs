@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 use super::{Audit, Flaw, Remedy};
 use crate::engine::disk;
-use crate::read_side;
 use crate::report::Severity;
 
 /// Where repairs keep what they replaced.
 pub(crate) const KEPT: &str = "repaired-";
 
-/// Lists what is in the directory besides the store's files.
-pub(super) fn check(audit: &mut Audit) -> io::Result<()> {
+/// Lists what is in the directory besides the store's files. `is_followers` knows the names of those of
+/// projections and process managers.
+pub(super) fn check(audit: &mut Audit, is_followers: fn(&str) -> bool) -> io::Result<()> {
     let base = audit.layout.base_dir().to_owned();
     let mut stream_dirs: BTreeSet<PathBuf> = audit
         .journaled
@@ -27,7 +27,7 @@ pub(super) fn check(audit: &mut Audit) -> io::Result<()> {
     list(&base, &base, &mut files)?;
     files.sort_unstable();
     for file in files {
-        if is_known(&base, &file, &stream_dirs) {
+        if is_known(&base, &file, &stream_dirs, is_followers) {
             continue;
         }
         let is_temporary = file.extension().is_some_and(|ext| ext == "tmp");
@@ -56,7 +56,12 @@ fn list(base: &Path, dir: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     Ok(())
 }
 
-fn is_known(base: &Path, file: &Path, stream_dirs: &BTreeSet<PathBuf>) -> bool {
+fn is_known(
+    base: &Path,
+    file: &Path,
+    stream_dirs: &BTreeSet<PathBuf>,
+    is_followers: fn(&str) -> bool,
+) -> bool {
     let (Some(dir), Some(name)) = (file.parent(), file.file_name().and_then(|n| n.to_str())) else {
         return false;
     };
@@ -76,9 +81,8 @@ fn is_known(base: &Path, file: &Path, stream_dirs: &BTreeSet<PathBuf>) -> bool {
                 || is_segment(name)
                 // Zeros for the next segment, prepared ahead.
                 || name.starts_with("spare-")))
-        || (within("projections") && read_side::audit::is_file(name))
-        || (within("process_managers")
-            && (read_side::audit::is_file(name) || name == "dead_letters.jsonl"))
+        || (within("projections") && is_followers(name))
+        || (within("process_managers") && (is_followers(name) || name == "dead_letters.jsonl"))
 }
 
 fn is_tmp(name: &str) -> bool {

@@ -86,7 +86,7 @@ async fn try_fault(fault: Fault) -> Result<bool, String> {
     execute(&store, 8..40, &mut outcomes).await;
     // A read model may say that it could not be saved, but it must be right or refuse.
     let _ = store.projection::<Everything>();
-    store.inner.save_projections();
+    store.read_side.save_projections();
     let failed = watch.clear_fault();
 
     // The disk works again: either the store has failed for good, or it goes on.

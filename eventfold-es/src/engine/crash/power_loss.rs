@@ -42,7 +42,7 @@ async fn run(dir: &Path, watch: &Watch, numbers: std::ops::Range<u64>) {
         }
         if i % 3 == 0 {
             let _: Everything = store.projection().expect("the disk works");
-            store.inner.save_projections();
+            store.read_side.save_projections();
         }
     }
     store.shutdown().await.expect("the disk works");

@@ -1,0 +1,35 @@
+//! What the lines of one command have in common: [`Common`].
+
+use super::write_member;
+use crate::command::CommandContext;
+
+/// What a command's events have in common, encoded once.
+#[derive(Debug, Default)]
+pub(crate) struct Common {
+    /// `,"actor":…,"meta":…` or less.
+    pub(crate) after_id: Vec<u8>,
+    /// `,"key":…` or nothing.
+    pub(crate) key: Vec<u8>,
+    pub(crate) ms: u64,
+}
+
+impl Common {
+    /// What the lines of a command's events of one version have in common. They are of the time `ms`, in
+    /// milliseconds since 1970.
+    pub(crate) fn of(context: &CommandContext, ms: u64, version: Option<u32>) -> Self {
+        let mut common = Self {
+            ms,
+            ..Self::default()
+        };
+        if let Some(actor) = &context.actor {
+            write_member(&mut common.after_id, "actor", actor);
+        }
+        if let Some(meta) = context.meta(version) {
+            write_member(&mut common.after_id, "meta", &meta);
+        }
+        if let Some(key) = &context.idempotency_key {
+            write_member(&mut common.key, "key", key);
+        }
+        common
+    }
+}

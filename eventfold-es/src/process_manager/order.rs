@@ -1,0 +1,22 @@
+//! What a reaction of a process manager leads to: [`Order`].
+
+use serde::{Deserialize, Serialize};
+
+use crate::command::CommandEnvelope;
+
+/// A command that is to be sent later.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Timer {
+    /// Milliseconds since 1970.
+    pub(crate) due: u64,
+    pub(crate) envelope: CommandEnvelope,
+}
+
+/// What a process manager wants done.
+#[derive(Debug, Clone)]
+pub(crate) enum Order {
+    Send(CommandEnvelope),
+    /// Under a key of its own; instead of what was scheduled under it before.
+    Schedule(String, Timer),
+    Cancel(String),
+}

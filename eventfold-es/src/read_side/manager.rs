@@ -1,0 +1,72 @@
+//! A registered process manager, whatever its type: [`Manager`].
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::{Notify, watch};
+
+use super::reacting::{AnyReacting, Reacting};
+use super::status::Progress;
+use crate::engine::Engine;
+use crate::error::closed;
+use crate::process_manager::{OnFailure, ProcessManager, Retry};
+use crate::sync::lock;
+
+/// A registered process manager.
+#[derive(Clone)]
+pub(crate) struct Manager {
+    pub(crate) name: &'static str,
+    pub(crate) reacting: Arc<Mutex<dyn AnyReacting>>,
+    pub(crate) progress: Arc<Progress>,
+    /// Told when something of it is to be looked at.
+    pub(crate) wake: Arc<Notify>,
+    /// Told after each step that it made by itself, with the error if that failed.
+    pub(crate) trouble: Arc<watch::Sender<Option<String>>>,
+}
+
+impl Manager {
+    /// Tells that a step was made, and what it failed with.
+    pub(super) fn set_trouble(&self, trouble: Option<String>) {
+        self.trouble.send_replace(trouble);
+    }
+
+    /// Waits until a manager that runs by itself has reacted to everything up to the durable
+    /// position `head`, and has sent what need not wait.
+    pub(crate) async fn settled(&self, head: u64) -> io::Result<()> {
+        let mut steps = self.trouble.subscribe();
+        // Commands that come of later events are not waited for.
+        let mut below = None;
+        loop {
+            let trouble = steps.borrow_and_update().clone();
+            if let Some(trouble) = trouble {
+                return Err(io::Error::other(trouble));
+            }
+            {
+                let reacting = lock(&self.reacting);
+                below = below.or_else(|| reacting.reached(head));
+                if below.is_some_and(|number| reacting.is_settled(number)) {
+                    return Ok(());
+                }
+            }
+            if steps.changed().await.is_err() {
+                return Err(closed());
+            }
+        }
+    }
+
+    pub(crate) fn open<M: ProcessManager>(
+        engine: &Arc<Engine>,
+        on_failure: OnFailure,
+        retry: Retry,
+    ) -> io::Result<Self> {
+        let reacting = Reacting::<M>::open(engine, on_failure, retry)?;
+        let progress = reacting.progress();
+        Ok(Self {
+            name: M::NAME,
+            reacting: Arc::new(Mutex::new(reacting)),
+            progress,
+            wake: Arc::default(),
+            trouble: Arc::new(watch::Sender::new(None)),
+        })
+    }
+}

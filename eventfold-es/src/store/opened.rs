@@ -1,0 +1,26 @@
+//! The stores that this process has open.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, Weak};
+
+use crate::aggregates::Hold;
+use crate::sync::lock;
+
+/// By their directories.
+static OPEN: Mutex<Option<HashMap<PathBuf, Weak<Hold>>>> = Mutex::new(None);
+
+/// Lets [`find`] have a store that was opened.
+pub(super) fn note(store: &Arc<Hold>) {
+    let mut stores = lock(&OPEN);
+    let stores = stores.get_or_insert_default();
+    stores.retain(|_, store| store.strong_count() > 0);
+    let base = store.engine.canonical_dir().to_owned();
+    stores.insert(base, Arc::downgrade(store));
+}
+
+/// The open store whose directory is `base`.
+pub(super) fn find(base: &Path) -> Option<Arc<Hold>> {
+    let store = lock(&OPEN).as_ref()?.get(base)?.upgrade();
+    store.filter(|store| !store.is_closed())
+}

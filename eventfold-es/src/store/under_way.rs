@@ -1,0 +1,35 @@
+//! A command of a process manager that is being sent: [`UnderWay`].
+
+use crate::read_side::{Manager, Outcome};
+use crate::sync::lock;
+
+/// A command that is under way. If the store is closed, or sending it is cut short, the process
+/// manager sends it when it next runs.
+pub(super) struct UnderWay {
+    manager: Manager,
+    number: Option<u64>,
+}
+
+impl UnderWay {
+    pub(super) fn new(manager: &Manager, number: u64) -> Self {
+        Self {
+            manager: manager.clone(),
+            number: Some(number),
+        }
+    }
+
+    /// What became of the command is known.
+    pub(super) fn ended(mut self) {
+        self.number = None;
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            // Nothing of this is written, so it cannot fail.
+            let _ = lock(&self.manager.reacting).note(number, Outcome::Undecided, false);
+            self.manager.wake.notify_one();
+        }
+    }
+}
