@@ -19,10 +19,9 @@ pub(crate) mod key;
 mod list;
 mod value;
 
-use entries::Entry;
+use entries::{Entry, Value};
 use entry::{rest_of_entry, separator};
 use key::{Form, Key, Place, Table};
-use value::Value;
 
 pub(crate) use entries::Entries;
 pub(crate) use history::{Retired, RetiredEvent, Step};

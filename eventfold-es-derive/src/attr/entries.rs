@@ -5,7 +5,6 @@ use syn::{Ident, LitInt, LitStr, Path, Type};
 use super::history::{Retired, Step};
 use super::key::Key;
 use super::list::Listed;
-use super::value::Value;
 
 /// The keys given in one place, in their order.
 pub(crate) struct Entries {
@@ -21,6 +20,20 @@ pub(super) struct Entry {
     pub(super) of: &'static Key,
     /// Nothing if the value was wrong, which then has been reported.
     pub(super) value: Option<Value>,
+}
+
+/// A value in its key's [`Form`](super::key::Form).
+pub(crate) enum Value {
+    Text(LitStr),
+    Count(LitInt),
+    Type(Type),
+    Path(Path),
+    Ident(Ident),
+    Listed(Vec<Listed>),
+    Derives(Vec<Path>),
+    Steps(Vec<Step>),
+    Retired(Vec<Retired>),
+    Keys(Entries),
 }
 
 impl Entries {

@@ -1,9 +1,9 @@
-//! Where one entry of a list ends, whatever it is made of.
+//! One entry of a list: where it ends, whatever it is made of, and the type that it may be.
 
 use proc_macro2::{TokenStream, TokenTree};
 use syn::ext::IdentExt as _;
 use syn::parse::ParseStream;
-use syn::{Ident, Token};
+use syn::{Ident, Token, Type, TypePath};
 
 use crate::errors::Errors;
 
@@ -41,4 +41,13 @@ pub(super) fn rest_of_entry(input: ParseStream<'_>) -> TokenStream {
         rest.extend([token]);
     }
     rest
+}
+
+/// The path that a type is, through the invisible groups around a `macro_rules!` variable.
+pub(super) fn path_of(ty: Type) -> Option<TypePath> {
+    match ty {
+        Type::Group(group) => path_of(*group.elem),
+        Type::Path(path) if path.qself.is_none() => Some(path),
+        _ => None,
+    }
 }

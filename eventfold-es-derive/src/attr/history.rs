@@ -5,10 +5,9 @@ use quote::ToTokens;
 use syn::parse::ParseStream;
 use syn::{Ident, LitInt, LitStr, Path, Token, Type, TypePath};
 
-use super::entry::rest_of_entry;
+use super::entry::{path_of, rest_of_entry};
 use super::key::Key;
 use super::list::items;
-use super::value::path_of;
 use crate::errors::Errors;
 
 /// `1 = v1_to_v2`: the function that leads on from a version.

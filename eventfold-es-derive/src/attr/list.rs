@@ -5,9 +5,8 @@ use quote::ToTokens;
 use syn::parse::{ParseStream, Parser as _};
 use syn::{Ident, LitStr, Path, PathArguments, Token, Type, TypePath};
 
-use super::entry::{rest_of_entry, separator};
+use super::entry::{path_of, rest_of_entry, separator};
 use super::key::{Form, Key};
-use super::value::path_of;
 use crate::errors::Errors;
 
 /// A type in `commands(...)`, `events(...)` or `aggregates(...)`.

@@ -6,28 +6,13 @@ use syn::ext::IdentExt as _;
 use syn::parse::discouraged::Speculative as _;
 use syn::parse::{Parse, ParseStream, Parser as _};
 use syn::punctuated::Punctuated;
-use syn::{Ident, LitInt, LitStr, Path, Token, Type, TypePath, token};
+use syn::{Ident, LitStr, Path, Token, Type, token};
 
-use super::Entries;
-use super::entry::rest_of_entry;
-use super::history::{self, Retired, Step};
+use super::entries::{Entries, Value};
+use super::entry::{path_of, rest_of_entry};
 use super::key::{Form, Key};
-use super::list::{self, Listed};
+use super::{history, list};
 use crate::errors::Errors;
-
-/// A value in its key's [`Form`].
-pub(crate) enum Value {
-    Text(LitStr),
-    Count(LitInt),
-    Type(Type),
-    Path(Path),
-    Ident(Ident),
-    Listed(Vec<Listed>),
-    Derives(Vec<Path>),
-    Steps(Vec<Step>),
-    Retired(Vec<Retired>),
-    Keys(Entries),
-}
 
 impl Value {
     /// Reads what follows `key`, or reports why it cannot be.
@@ -236,13 +221,4 @@ fn parenthesized(
         ),
     );
     meant
-}
-
-/// The path that a type is, through the invisible groups around a `macro_rules!` variable.
-pub(super) fn path_of(ty: Type) -> Option<TypePath> {
-    match ty {
-        Type::Group(group) => path_of(*group.elem),
-        Type::Path(path) if path.qself.is_none() => Some(path),
-        _ => None,
-    }
 }
