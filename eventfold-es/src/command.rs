@@ -184,6 +184,14 @@ impl CommandContext {
     /// The `meta` of an event of the command, `None` if there is nothing to say. `version` is the
     /// [`event_version`](Aggregate::event_version).
     pub(crate) fn meta(&self, version: Option<u32>) -> Option<Map<String, Value>> {
+        let has_id = self.correlation_id.is_some() || self.causation_id.is_some();
+        if self.metadata.is_none()
+            && !has_id
+            && self.source_device.is_none()
+            && version.is_none_or(|version| version <= 1)
+        {
+            return None;
+        }
         let mut meta = match &self.metadata {
             Some(Value::Object(members)) => members.clone(),
             _ => Map::new(),

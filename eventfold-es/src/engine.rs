@@ -47,7 +47,7 @@ mod upkeep;
 pub(crate) use commit::{Adoption, Commit, CommitError, Done};
 pub(crate) use journal::commit_line::CommitLine;
 pub(crate) use journal::reader::Reader as JournalReader;
-pub(crate) use line::{Common, EncodedEvents, split_sum, write_sum};
+pub(crate) use line::{Common, EncodedEvents, spare, split_sum, write_sum};
 pub(crate) use load::{Found, Loaded, is_at, load};
 pub(crate) use snapshot::{Draft, KnownKey, Saved};
 pub(crate) use stream::{Behind, Stream, StreamEnd};

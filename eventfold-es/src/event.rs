@@ -3,6 +3,7 @@
 
 mod decoded;
 mod fingerprint;
+mod read_back;
 mod recorded;
 mod recorded_event;
 mod set;
@@ -17,6 +18,7 @@ pub use recorded_event::RecordedEvent;
 pub use set::EventSet;
 pub use stored::{DecodeError, StoredEvent};
 
+pub(crate) use read_back::read_back;
 pub(crate) use recorded::{Meta, SCHEMA_VERSION};
 pub(crate) use tagged::{decode as decode_tagged, encode as encode_tagged, knows as knows_tagged};
 pub(crate) use variant::{decode as decode_variant, encode as encode_variant};

@@ -1,10 +1,9 @@
 //! One command: decide, encode, evolve, hand the commit over.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::ops::ControlFlow;
-use std::sync::LazyLock;
 
-use memchr::memmem;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -13,13 +12,10 @@ use super::{Actor, Decision, answer};
 use crate::aggregate::{Aggregate, decode_unless_left_out};
 use crate::command::CommandContext;
 use crate::committed::Committed;
-use crate::engine::{Commit, Common, EncodedEvents, KnownKey, Loaded, StreamEnd, load};
+use crate::engine::{Commit, Common, EncodedEvents, KnownKey, Loaded, StreamEnd, load, spare};
 use crate::error::{ExecuteError, Panic, guarded};
-use crate::event::{EncodeError, Meta, Recorded, SCHEMA_VERSION, StoredEvent};
-use crate::stream::{Position, Version};
-
-/// What stands in JSON for nothing, and for a float that is not finite.
-static NULL: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new("null"));
+use crate::event::{EncodeError, Meta, Recorded, read_back};
+use crate::stream::{Position, StreamId, Version};
 
 type Outcome<A> = Reply<Committed<A>, ExecuteError<<A as Aggregate>::Error>>;
 
@@ -86,21 +82,23 @@ impl<A: Aggregate> Actor<A> {
         {
             return Decided::Answer(Err(ExecuteError::Conflict));
         }
-        let events = match guarded(|| head.state.handle(command)) {
+        let mut events = match guarded(|| head.state.handle(command)) {
             Ok(Ok(events)) if events.is_empty() => return Decided::Answer(Ok(())),
             Ok(Ok(events)) => events,
             Ok(Err(error)) => return Decided::Answer(Err(ExecuteError::Domain(error))),
             Err(panic) => return self.panicked("decide", &*panic),
         };
         let now = self.engine.clock().now_ms();
-        let (version, ids) = (head.version, &mut head.event_ids);
-        let encoded = match guarded(|| encode::<A>(&events, version, context, now, ids)) {
+        let (place, ids) = ((self.stream.id(), head.version), &mut head.event_ids);
+        let doing = Doing::new("serialize");
+        let encode = || encode::<A>(&mut events, place, context, now, ids, &doing);
+        let encoded = match guarded(encode) {
             Ok(Ok(encoded)) => encoded,
             Ok(Err(error)) => {
                 let error = std::io::Error::new(std::io::ErrorKind::InvalidData, error);
                 return Decided::Answer(Err(ExecuteError::Io(error)));
             }
-            Err(panic) => return self.panicked("serialize", &*panic),
+            Err(panic) => return self.panicked(doing.get(), &*panic),
         };
         if let Err(panic) = head.evolve(&events, encoded.count()) {
             return self.panicked("evolve", &*panic);
@@ -197,27 +195,28 @@ impl<A: Aggregate> Actor<A> {
     }
 }
 
+/// What is done with the events of one command while they are encoded, for whoever a panic is told.
+type Doing = Cell<&'static str>;
+
 /// Encodes the events of one command, the first of which follows on `version`, and adds the hashes of
-/// their ids to `ids` if those are kept.
+/// their ids to `ids` if those are kept. Each event is then the one that a load will read.
 fn encode<A: Aggregate>(
-    events: &[A::DomainEvent],
-    version: u64,
+    events: &mut [A::DomainEvent],
+    (stream, version): (&StreamId, u64),
     context: &CommandContext,
     ms: u64,
     ids: &mut Option<HashSet<u128>>,
+    doing: &Doing,
 ) -> Result<EncodedEvents, EncodeError> {
     let mut common_to = None;
     let mut common = Common::default();
     let mut encoded = EncodedEvents::default();
-    let mut data = Vec::with_capacity(256);
+    let mut data = spare::take();
     let mut id = Uuid::encode_buffer();
-    for (event, version) in events.iter().zip(version + 1..) {
+    for (event, version) in events.iter_mut().zip(version + 1..) {
         data.clear();
         let name = A::encode_event(event, &mut data)?;
         let event_version = A::event_version(event);
-        if data != b"null" && NULL.find(&data).is_some() {
-            check_readable::<A>(&name, &data, event_version)?;
-        }
         if common_to != Some(event_version) {
             common = Common::of(context, ms, event_version);
             common_to = Some(event_version);
@@ -231,28 +230,22 @@ fn encode<A: Aggregate>(
             let error = <serde_json::Error as serde::ser::Error>::custom("nested too deeply");
             return Err(EncodeError::new(name, error));
         }
+        let record = Recorded {
+            aggregate_type: stream.aggregate_type(),
+            id: stream.id(),
+            version,
+            // It is assigned by the committer.
+            position: 0,
+            ts: ms / 1000,
+            ms: Some(ms),
+            event_id: Some(id),
+            actor: context.actor.as_deref(),
+            meta: common.meta().map_or(Meta::None, Meta::Json),
+        };
+        doing.set("deserialize");
+        *event = read_back(&name, &data, &record, A::decode_event)?;
+        doing.set("serialize");
     }
+    spare::give_back(data);
     Ok(encoded)
-}
-
-/// Fails if an event whose payload holds a `null` cannot be read again: a float that is not finite is
-/// written so, which would show when the stream is next loaded.
-fn check_readable<A: Aggregate>(
-    name: &str,
-    data: &[u8],
-    version: Option<u32>,
-) -> Result<(), EncodeError> {
-    let meta = version.map(|version| serde_json::json!({ SCHEMA_VERSION: version }));
-    let record = Recorded {
-        meta: meta.as_ref().map_or(Meta::None, Meta::Value),
-        ..Recorded::NOTHING
-    };
-    let unreadable = |cause: &dyn std::fmt::Display| {
-        let text = format!("it could not be read again ({cause}); JSON has no NaN and no infinity");
-        EncodeError::new(name, <serde_json::Error as serde::ser::Error>::custom(text))
-    };
-    let data = std::str::from_utf8(data).map_err(|error| unreadable(&error))?;
-    let stored = StoredEvent::new(name, data).with_record(&record);
-    let decoded = decode_unless_left_out::<A>(stored);
-    decoded.map(drop).map_err(|error| unreadable(&error))
 }

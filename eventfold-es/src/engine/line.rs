@@ -20,6 +20,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 mod common;
 mod own;
+pub(crate) mod spare;
 
 pub(crate) use common::Common;
 pub(crate) use own::Rest;
@@ -58,18 +59,26 @@ impl EncodedEvents {
         write_str(out, name);
         out.extend_from_slice(b",\"data\":");
         out.extend_from_slice(data);
-        write_number(out, b",\"ts\":", common.ms / 1000);
+        let mut digits = itoa::Buffer::new();
+        let ms = digits.format(common.ms);
+        // Its digits without the last three are those of the seconds.
+        let seconds = ms.len().checked_sub(3).filter(|length| *length > 0);
+        out.extend_from_slice(b",\"ts\":");
+        out.extend_from_slice(seconds.map_or("0", |length| &ms[..length]).as_bytes());
         out.extend_from_slice(b",\"id\":\"");
         out.extend_from_slice(id.as_bytes());
         out.push(b'"');
         out.extend_from_slice(&common.after_id);
         write_number(out, b",\"version\":", version);
-        write_number(out, b",\"ms\":", common.ms);
+        out.extend_from_slice(b",\"ms\":");
+        out.extend_from_slice(ms.as_bytes());
         out.extend_from_slice(&common.key);
     }
 
     fn begin(&mut self) {
-        if !self.bytes.is_empty() {
+        if self.bytes.is_empty() {
+            self.bytes = spare::take();
+        } else {
             self.later.push(self.bytes.len());
         }
     }
@@ -179,6 +188,15 @@ fn depth(json: &[u8]) -> usize {
 
 /// Writes `text` as a JSON string.
 pub(crate) fn write_str(out: &mut Vec<u8>, text: &str) {
+    let stands_for_itself = |byte: &u8| *byte >= b' ' && !matches!(byte, b'"' | b'\\');
+    // No early end, so that many are looked at at once.
+    let are_plain = text.as_bytes().iter();
+    if are_plain.fold(true, |all, byte| all & stands_for_itself(byte)) {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+        return;
+    }
     serde_json::to_writer(out, text).expect("writing a string to memory cannot fail");
 }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::commit::{Commit, Request};
 use super::journal;
-use super::line::{Encoded, EncodedEvents};
+use super::line::{Encoded, EncodedEvents, spare};
 
 /// Makes the two ends of a queue.
 pub(super) fn channel() -> (Sender, Receiver) {
@@ -91,6 +91,7 @@ impl Sender {
         let (bytes, later) = events.into_parts();
         state.buffer.events.extend_from_slice(&bytes);
         let end = state.buffer.events.len();
+        spare::give_back(bytes);
         let span = Span { start, end, later };
         self.push(state, Request::Commit(commit, span));
         Ok(())

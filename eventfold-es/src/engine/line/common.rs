@@ -8,6 +8,8 @@ use crate::command::CommandContext;
 pub(crate) struct Common {
     /// `,"actor":…,"meta":…` or less.
     pub(crate) after_id: Vec<u8>,
+    /// Where the value of `meta` begins in there, which ends with it; 0 if there is none.
+    meta_at: usize,
     /// `,"key":…` or nothing.
     pub(crate) key: Vec<u8>,
     pub(crate) ms: u64,
@@ -25,11 +27,19 @@ impl Common {
             write_member(&mut common.after_id, "actor", actor);
         }
         if let Some(meta) = context.meta(version) {
+            common.meta_at = common.after_id.len() + ",\"meta\":".len();
             write_member(&mut common.after_id, "meta", &meta);
         }
         if let Some(key) = &context.idempotency_key {
             write_member(&mut common.key, "key", key);
         }
         common
+    }
+
+    /// `meta` as JSON.
+    pub(crate) fn meta(&self) -> Option<&str> {
+        let meta = self.after_id.get(self.meta_at..)?;
+        let meta = (self.meta_at > 0).then_some(meta)?;
+        std::str::from_utf8(meta).ok()
     }
 }

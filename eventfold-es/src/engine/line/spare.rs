@@ -1,0 +1,35 @@
+//! Buffers that were used before: a command takes two, and asking the system for them each time would
+//! take longer than filling them.
+
+use std::cell::RefCell;
+
+/// How many a thread keeps.
+const MOST: usize = 2;
+/// How many bytes one that is kept may have room for.
+const LARGEST: usize = 16 * 1024;
+
+thread_local! {
+    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// An empty buffer.
+#[inline]
+pub(crate) fn take() -> Vec<u8> {
+    // A thread that ends has none left.
+    let spare = SPARE.try_with(|spare| spare.borrow_mut().pop());
+    spare.ok().flatten().unwrap_or_default()
+}
+
+/// Takes a buffer back that is not needed any more.
+#[inline]
+pub(crate) fn give_back(mut buffer: Vec<u8>) {
+    if buffer.capacity() <= LARGEST {
+        buffer.clear();
+        let _ = SPARE.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            if spare.len() < MOST {
+                spare.push(buffer);
+            }
+        });
+    }
+}
