@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::aggregate::Aggregate;
-use crate::event::SCHEMA_VERSION;
+use crate::event::{SCHEMA_VERSION, value};
 
 /// What a command says about itself besides its content: who issued it, what it belongs to, and
 /// on which terms it may be executed.
@@ -267,8 +267,10 @@ pub fn to_eventfold_event<A: Aggregate>(
     let mut data = Vec::new();
     let name = A::encode_event(domain_event, &mut data)
         .map_err(<serde_json::Error as serde::ser::Error>::custom)?;
-    let mut event = eventfold::Event::new(&name, serde_json::from_slice(&data)?)
-        .with_id(Uuid::new_v4().to_string());
+    let data =
+        std::str::from_utf8(&data).map_err(<serde_json::Error as serde::de::Error>::custom)?;
+    let mut event =
+        eventfold::Event::new(&name, value::read(data)?).with_id(Uuid::new_v4().to_string());
     event.actor.clone_from(&ctx.actor);
     event.meta = ctx.meta(A::event_version(domain_event)).map(Value::Object);
     Ok(event)

@@ -9,6 +9,7 @@ mod recorded_event;
 mod set;
 mod stored;
 mod tagged;
+pub(crate) mod value;
 mod variant;
 
 pub use decoded::Decoded;

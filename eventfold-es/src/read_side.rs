@@ -14,6 +14,7 @@ mod registered;
 mod sending;
 mod skipped;
 mod status;
+mod unusable;
 
 pub(crate) use manager::Manager;
 pub(crate) use projecting::{Projecting, Registered};

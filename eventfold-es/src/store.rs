@@ -267,7 +267,8 @@ impl AggregateStore {
             let extent = stream.extent()?;
             let mut events = Vec::new();
             load(&stream, StreamEnd::default(), &extent, |loaded| {
-                events.push(loaded.event.to_eventfold()?);
+                let event = loaded.event.to_eventfold();
+                events.push(event.map_err(|error| loaded.event.failed(&error))?);
                 Ok(ControlFlow::Continue(()))
             })?;
             Ok(events)

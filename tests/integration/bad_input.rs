@@ -1,9 +1,14 @@
 //! What cannot work is refused with an error that says what and where, and nothing is lost.
 
+use std::borrow::Cow;
+use std::convert::Infallible;
 use std::io::ErrorKind;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use eventfold_es::{AggregateStore, Projection};
+use eventfold_es::{
+    Aggregate, AggregateStore, DecodeError, Decoded, EncodeError, Position, Projection, StoredEvent,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::support::files::{edit, everything_below, segments};
@@ -243,47 +248,65 @@ async fn a_damaged_line_of_the_journal_is_named_by_whoever_reads_it() {
     assert_eq!(store.projection::<Count>().unwrap().0, 4);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_payload_that_is_no_json_is_an_error_for_whoever_decodes_it_and_nobody_else() {
-    use eventfold_es::{Aggregate, DecodeError, EncodeError, Position};
-    use std::borrow::Cow;
-    use std::convert::Infallible;
+/// Whether a [`Scribe`] reads whatever was written.
+static READS_ANYTHING: AtomicBool = AtomicBool::new(false);
 
-    #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-    struct Scribe;
-    #[derive(Debug, Clone, Serialize, Deserialize)]
-    #[serde(tag = "type", content = "data")]
-    enum Written {
-        Text(String),
+/// Writes as the payload whatever it is told to.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Scribe;
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data")]
+enum Written {
+    Text(String),
+}
+
+impl Aggregate for Scribe {
+    const AGGREGATE_TYPE: &'static str = "scribe";
+    type Command = String;
+    type DomainEvent = Written;
+    type Error = Infallible;
+    fn handle(&self, command: String) -> Result<Vec<Written>, Infallible> {
+        Ok(vec![Written::Text(command)])
     }
-    impl Aggregate for Scribe {
-        const AGGREGATE_TYPE: &'static str = "scribe";
-        type Command = String;
-        type DomainEvent = Written;
-        type Error = Infallible;
-        fn handle(&self, command: String) -> Result<Vec<Written>, Infallible> {
-            Ok(vec![Written::Text(command)])
-        }
-        fn apply(self, _: &Written) -> Self {
-            self
-        }
-        // Writes as the payload whatever it was told to.
-        fn encode_event(
-            Written::Text(text): &Written,
-            data: &mut Vec<u8>,
-        ) -> Result<Cow<'static, str>, EncodeError> {
-            data.extend_from_slice(text.as_bytes());
-            Ok(Cow::Borrowed("Text"))
-        }
+    fn apply(self, _: &Written) -> Self {
+        self
     }
+    fn encode_event(
+        Written::Text(text): &Written,
+        data: &mut Vec<u8>,
+    ) -> Result<Cow<'static, str>, EncodeError> {
+        data.extend_from_slice(text.as_bytes());
+        Ok(Cow::Borrowed("Text"))
+    }
+    fn decode_event(stored: StoredEvent<'_>) -> Result<Decoded<Written>, DecodeError> {
+        if READS_ANYTHING.load(Ordering::Relaxed) {
+            return Ok(Decoded::one(Written::Text(stored.data().to_owned())));
+        }
+        stored.payload().map(Written::Text).map(Decoded::one)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payload_that_is_no_json_is_refused_or_an_error_for_whoever_decodes_it_and_nobody_else() {
     for payload in [r#"{"a" "b"}"#, r#"["\"]}"}"#, r#""\q""#, "nul", "1-2"] {
         let dir = store_with_events().await;
         let builder = AggregateStore::builder(&dir).snapshot_every(u64::MAX);
         let store = builder.open().await.unwrap();
         let scribe = store.get::<Scribe>("b").await.unwrap();
-        assert_eq!(scribe.send(payload.to_owned()).await.unwrap().version, 1);
+        READS_ANYTHING.store(false, Ordering::Relaxed);
+        scribe.send(payload.to_owned()).await.unwrap_err();
+        READS_ANYTHING.store(true, Ordering::Relaxed);
+        let sent = scribe.send(payload.to_owned()).await;
+        // What is not even like JSON is refused whoever reads it: it is not to be told from its line.
+        if !payload.starts_with(['{', '[', '"']) {
+            sent.unwrap_err();
+            continue;
+        }
+        assert_eq!(sent.unwrap().version, 1);
         store.shutdown().await.unwrap();
 
+        READS_ANYTHING.store(false, Ordering::Relaxed);
         let builder = AggregateStore::builder(&dir).projection::<Count>();
         let store = builder.open().await.unwrap();
         let scribe = store.get::<Scribe>("b").await.unwrap();

@@ -22,6 +22,7 @@ mod process_managers;
 mod projection_versions;
 mod projections;
 mod reading;
+mod reading_back;
 mod recovery;
 mod snapshots;
 mod stream_ids;

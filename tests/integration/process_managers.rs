@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use eventfold_es::{
     Aggregate, AggregateStore, CommandContext, CommandEnvelope, InjectOptions, ProcessManager,
+    Running,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -252,7 +253,7 @@ fn key_of(dir: &Path, shelf: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_corrupt_checkpoint_of_a_process_manager_is_refused() {
+async fn a_process_manager_with_a_corrupt_checkpoint_stops_and_the_store_opens() {
     let dir = temp_dir();
     let store = open(&dir).await;
     add(&store, &[1]).await;
@@ -268,12 +269,18 @@ async fn a_corrupt_checkpoint_of_a_process_manager_is_refused() {
     };
     for at in (0..whole.len()).step_by(5) {
         edit(&path, |bytes| bytes[at] ^= 1);
-        let error = builder().open().await.unwrap_err();
+        let store = builder().open().await.unwrap();
+        let error = store.run_process_managers().await.unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
         assert!(
             error.to_string().contains(path.to_str().unwrap()),
             "{error}"
         );
+        let status = &store.read_side().process_managers[0].follower;
+        assert_eq!(status.running, Running::Stopped);
+        assert_eq!(status.last_error, Some(error.to_string()));
+        assert_eq!(reserved(&store, "left").await, [1]);
+        store.shutdown().await.unwrap();
         std::fs::write(&path, &whole).unwrap();
     }
     // Put right, it opens at once and has nothing to send.

@@ -402,6 +402,7 @@ mod tests {
             after_id: br#","actor":"ann""#.to_vec(),
             key: br#","key":"k-1""#.to_vec(),
             ms: 1_767_225_600_123,
+            ..Common::default()
         };
         events.push("Deposited", br#"{"amount":5}"#, "e-1", 3, &common);
         let mut line = Vec::new();

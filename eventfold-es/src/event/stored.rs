@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use super::{Meta, Recorded};
+use super::{Meta, Recorded, value};
 
 /// An event in its stored form: a name, and a payload that is JSON text. Both are borrowed from the
 /// line that holds them.
@@ -125,7 +125,8 @@ impl<'a> StoredEvent<'a> {
     ///
     /// # Errors
     ///
-    /// What is wrong with the payload or the `meta`, if that cannot be read into memory.
+    /// What is wrong with the payload or the `meta`, if that cannot be read into memory. A whole number
+    /// beyond 64 bits is an error: a [`serde_json::Value`] has no place for it.
     ///
     /// ```
     /// # use eventfold_es::StoredEvent;
@@ -136,13 +137,13 @@ impl<'a> StoredEvent<'a> {
     pub fn to_eventfold(&self) -> serde_json::Result<eventfold::Event> {
         Ok(eventfold::Event {
             event_type: self.name.to_owned(),
-            data: serde_json::from_str(self.data)?,
+            data: value::read(self.data)?,
             ts: self.record.ts,
             id: self.record.event_id.map(str::to_owned),
             actor: self.record.actor.map(str::to_owned),
             meta: match self.record.meta {
                 Meta::None => None,
-                Meta::Json(json) => serde_json::from_str(json)?,
+                Meta::Json(json) => Some(value::read(json)?),
                 Meta::Value(value) => Some(value.clone()),
             },
         })

@@ -107,7 +107,15 @@ impl<'de, C: CommandSet> Visitor<'de> for Tagged<C> {
             return Ok(command);
         }
         let name = name.ok_or_else(|| de::Error::missing_field(TYPE))?;
-        C::deserialize_named(name, early.unwrap_or_default()).map_err(de::Error::custom)
+        let early = early.unwrap_or_default();
+        let is_rounded = is_rounded(&early);
+        C::deserialize_named(name, early).map_err(|error| {
+            if is_rounded {
+                let hint = "put `type` before `data`, which has a number of more than 64 bits";
+                return de::Error::custom(format_args!("{error}; {hint}"));
+            }
+            de::Error::custom(error)
+        })
     }
 
     fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<C, S::Error> {
@@ -115,6 +123,19 @@ impl<'de, C: CommandSet> Visitor<'de> for Tagged<C> {
         let name = name.ok_or_else(|| de::Error::invalid_length(0, &self))?;
         let command = seq.next_element_seed(Data::<C>(name, PhantomData))?;
         command.ok_or_else(|| de::Error::invalid_length(1, &self))
+    }
+}
+
+/// Whether a value may hold a whole number that has no place in one, and was rounded to a float.
+fn is_rounded(value: &serde_json::Value) -> bool {
+    match value {
+        serde_json::Value::Number(number) => {
+            let float = number.as_f64().filter(|_| number.is_f64());
+            float.is_some_and(|float| float.abs() >= i64::MAX as f64 && float.fract() == 0.0)
+        }
+        serde_json::Value::Array(items) => items.iter().any(is_rounded),
+        serde_json::Value::Object(members) => members.values().any(is_rounded),
+        _ => false,
     }
 }
 

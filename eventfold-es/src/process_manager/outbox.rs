@@ -2,7 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use serde::Serialize;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize as _, Serialize};
+use serde_json::Value;
 
 use super::{Order, Timer};
 use crate::aggregate::Aggregate;
@@ -57,12 +59,26 @@ pub struct Outbox<'a> {
     failed: Option<Unwritable>,
 }
 
-/// A command that cannot be written as JSON.
+/// How deeply a command, or its metadata, may be nested: the files that keep it put it six levels deep,
+/// and `serde_json` reads 127.
+const DEEPEST: usize = 127 - 6;
+
+fn depth(value: &Value) -> usize {
+    let inner = match value {
+        Value::Array(items) => items.iter().map(depth).max(),
+        Value::Object(members) => members.values().map(depth).max(),
+        _ => return 0,
+    };
+    inner.unwrap_or(0) + 1
+}
+
+/// A command that cannot be kept until it is sent.
 #[derive(Debug, thiserror::Error)]
-#[error("its command for {aggregate_type}/{id} cannot be written as JSON: {source}")]
+#[error("its command for {aggregate_type}/{id} {problem}: {source}")]
 pub(crate) struct Unwritable {
-    aggregate_type: &'static str,
+    aggregate_type: String,
     id: String,
+    problem: &'static str,
     source: serde_json::Error,
 }
 
@@ -118,7 +134,7 @@ impl<'a> Outbox<'a> {
     pub fn send<A>(&mut self, id: impl Into<String>, command: impl Into<A::Command>)
     where
         A: Aggregate,
-        A::Command: Serialize,
+        A::Command: Serialize + DeserializeOwned,
     {
         self.send_with::<A>(id, command, CommandContext::default());
     }
@@ -140,7 +156,7 @@ impl<'a> Outbox<'a> {
         context: CommandContext,
     ) where
         A: Aggregate,
-        A::Command: Serialize,
+        A::Command: Serialize + DeserializeOwned,
     {
         if let Some(envelope) = self.envelope::<A>(id.into(), command.into(), context) {
             self.send_envelope(envelope);
@@ -186,7 +202,7 @@ impl<'a> Outbox<'a> {
         command: impl Into<A::Command>,
     ) where
         A: Aggregate,
-        A::Command: Serialize,
+        A::Command: Serialize + DeserializeOwned,
     {
         self.schedule_typed::<A>(None, due.into(), id.into(), command.into());
     }
@@ -204,7 +220,7 @@ impl<'a> Outbox<'a> {
         command: impl Into<A::Command>,
     ) where
         A: Aggregate,
-        A::Command: Serialize,
+        A::Command: Serialize + DeserializeOwned,
     {
         self.schedule_typed::<A>(Some(key), due.into(), id.into(), command.into());
     }
@@ -257,7 +273,7 @@ impl<'a> Outbox<'a> {
     fn schedule_typed<A>(&mut self, key: Option<&str>, due: Due, id: String, command: A::Command)
     where
         A: Aggregate,
-        A::Command: Serialize,
+        A::Command: Serialize + DeserializeOwned,
     {
         if let Some(envelope) = self.envelope::<A>(id, command, CommandContext::default()) {
             self.schedule_envelope(key, due, envelope);
@@ -272,27 +288,47 @@ impl<'a> Outbox<'a> {
     ) -> Option<CommandEnvelope>
     where
         A: Aggregate,
-        A::Command: Serialize,
+        A::Command: Serialize + DeserializeOwned,
     {
-        match serde_json::to_value(command) {
+        let problem = |problem, source| Unwritable {
+            aggregate_type: A::AGGREGATE_TYPE.to_owned(),
+            id: id.clone(),
+            problem,
+            source,
+        };
+        let command = serde_json::to_value(command).map_err(|error| {
+            let what = "cannot be written as JSON (its whole numbers have up to 64 bits here)";
+            problem(what, error)
+        });
+        let command = command.and_then(|command| match A::Command::deserialize(&command) {
+            Ok(_) => Ok(command),
+            Err(error) => Err(problem("could not be read again", error)),
+        });
+        match command {
             Ok(command) => Some(CommandEnvelope {
                 aggregate_type: A::AGGREGATE_TYPE.to_owned(),
                 instance_id: id,
                 command,
                 context,
             }),
-            Err(source) => {
-                self.failed.get_or_insert(Unwritable {
-                    aggregate_type: A::AGGREGATE_TYPE,
-                    id,
-                    source,
-                });
+            Err(unwritable) => {
+                self.failed.get_or_insert(unwritable);
                 None
             }
         }
     }
 
-    fn fill_in(&self, mut envelope: CommandEnvelope, key: String) -> CommandEnvelope {
+    fn fill_in(&mut self, mut envelope: CommandEnvelope, key: String) -> CommandEnvelope {
+        let metadata = envelope.context.metadata.as_ref();
+        if depth(&envelope.command).max(metadata.map_or(0, depth)) > DEEPEST {
+            let text = format!("it has more than {DEEPEST} levels");
+            self.failed.get_or_insert(Unwritable {
+                aggregate_type: envelope.aggregate_type.clone(),
+                id: envelope.instance_id.clone(),
+                problem: "is nested too deeply",
+                source: serde_json::Error::custom(text),
+            });
+        }
         let context = &mut envelope.context;
         if context.correlation_id.is_none() {
             context.correlation_id = self.record.correlation_id().map(Into::into);

@@ -5,7 +5,7 @@
 //! position; it is read once, as version 1, and left as it is.
 
 use std::collections::HashMap;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -128,19 +128,6 @@ pub(crate) fn read_file<S: DeserializeOwned>(
     path: &Path,
 ) -> Result<Option<Checkpoint<S>>, Unusable> {
     #[derive(Deserialize)]
-    struct Ours<'a> {
-        position: u64,
-        #[serde(default, rename = "skipped")]
-        unknown: Vec<UnknownEvent>,
-        #[serde(default)]
-        events: u64,
-        cursors: Option<Cursors>,
-        #[serde(default)]
-        pending: outbox::Saved,
-        #[serde(borrow)]
-        state: &'a RawValue,
-    }
-    #[derive(Deserialize)]
     struct Old<'a> {
         #[serde(borrow)]
         state: &'a RawValue,
@@ -166,7 +153,7 @@ pub(crate) fn read_file<S: DeserializeOwned>(
     if split_sum(&bytes).is_none_or(|(body, sum)| xxh3_64(body) != sum) {
         return Err(damaged(&"the checksum does not match"));
     }
-    let read: Ours<'_> = serde_json::from_slice(&bytes).map_err(|cause| damaged(&cause))?;
+    let read = Ours::read(&bytes).map_err(|cause| damaged(&cause))?;
     Ok(Some(Checkpoint {
         state: serde_json::from_str(read.state.get()).map_err(unfit)?,
         position: read.position,
@@ -175,6 +162,38 @@ pub(crate) fn read_file<S: DeserializeOwned>(
         events: read.events,
         pending: read.pending,
     }))
+}
+
+/// A checkpoint of ours as its file has it.
+#[derive(Deserialize)]
+struct Ours<'a> {
+    position: u64,
+    #[serde(default, rename = "skipped")]
+    unknown: Vec<UnknownEvent>,
+    #[serde(default)]
+    events: u64,
+    cursors: Option<Cursors>,
+    #[serde(default)]
+    pending: outbox::Saved,
+    #[serde(borrow)]
+    state: &'a RawValue,
+}
+
+impl<'a> Ours<'a> {
+    fn read(bytes: &'a [u8]) -> serde_json::Result<Self> {
+        serde_json::from_slice(bytes)
+    }
+}
+
+/// Why a state is not saved: no later open could take it up.
+#[derive(Debug, thiserror::Error)]
+enum Unsaveable {
+    #[error("it cannot be written as JSON: {0}")]
+    Unwritable(serde_json::Error),
+    #[error("as JSON it could not be read again: {0} (JSON has no NaN and no infinity)")]
+    State(serde_json::Error),
+    #[error("its commands and timers could not be read again: {0}")]
+    File(serde_json::Error),
 }
 
 /// What is written besides the state.
@@ -187,36 +206,57 @@ pub(crate) struct Place<'a> {
     pub(crate) pending: Option<&'a outbox::Saved>,
 }
 
-/// Replaces the checkpoint of the version `version` in `dir`, all or nothing.
-pub(crate) fn write<S: Serialize>(
+/// Replaces the checkpoint of the follower `name` of the version `version` in `dir`, all or nothing.
+///
+/// # Errors
+///
+/// [`io::ErrorKind::InvalidData`] if what would be saved could not be read again; then nothing
+/// changes.
+pub(crate) fn write<S: Serialize + DeserializeOwned>(
+    name: &str,
     dir: &Path,
     version: u32,
     place: Place<'_>,
     state: &S,
 ) -> io::Result<()> {
-    let mut out = Vec::new();
-    write!(out, "{{\"position\":{}", place.position)?;
+    let bytes = encode(place, state).map_err(|cause| {
+        let text = format!("the state of `{name}` is not saved: {cause}");
+        io::Error::new(io::ErrorKind::InvalidData, text)
+    })?;
+    disk::create_dir(dir)?;
+    disk::replace_durably(&ours(dir, version), &bytes)
+}
+
+/// The file's content, which is known to be readable.
+fn encode<S: Serialize + DeserializeOwned>(
+    place: Place<'_>,
+    state: &S,
+) -> Result<Vec<u8>, Unsaveable> {
+    let unwritable = Unsaveable::Unwritable;
+    let mut out = format!("{{\"position\":{}", place.position).into_bytes();
     if !place.unknown.is_empty() {
-        out.extend_from_slice(b",\"skipped\":");
-        serde_json::to_writer(&mut out, place.unknown)?;
+        write_member(&mut out, "skipped", &place.unknown).map_err(unwritable)?;
     }
     if place.events != 0 {
-        write!(out, ",\"events\":{}", place.events)?;
+        write_member(&mut out, "events", &place.events).map_err(unwritable)?;
     }
     if let Some(cursors) = place.cursors {
-        out.extend_from_slice(b",\"cursors\":");
-        serde_json::to_writer(&mut out, cursors)?;
+        write_member(&mut out, "cursors", cursors).map_err(unwritable)?;
     }
     if let Some(pending) = place.pending {
-        out.extend_from_slice(b",\"pending\":");
-        serde_json::to_writer(&mut out, pending)?;
+        write_member(&mut out, "pending", pending).map_err(unwritable)?;
     }
-    out.extend_from_slice(b",\"state\":");
-    serde_json::to_writer(&mut out, state)?;
+    write_member(&mut out, "state", state).map_err(unwritable)?;
     let sum = xxh3_64(&out);
     write_sum(&mut out, sum);
-    disk::create_dir(dir)?;
-    disk::replace_durably(&ours(dir, version), &out)
+    let read = Ours::read(&out).map_err(Unsaveable::File)?;
+    serde_json::from_str::<S>(read.state.get()).map_err(Unsaveable::State)?;
+    Ok(out)
+}
+
+fn write_member<T: Serialize>(out: &mut Vec<u8>, name: &str, value: &T) -> serde_json::Result<()> {
+    out.extend_from_slice(format!(",\"{name}\":").as_bytes());
+    serde_json::to_writer(out, value)
 }
 
 /// How far 0.2.0 had read each stream, by `type/id`.

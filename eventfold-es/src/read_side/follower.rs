@@ -216,7 +216,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
         }
         if until < head {
             // Should there be another one, the state is built again from here.
-            self.backup = Some((serde_json::to_vec(&self.state)?, self.position));
+            self.backup = Some((self.copy_of_state()?, self.position));
             self.save_now = true;
         }
         if self.position >= self.engine.head() {
@@ -335,7 +335,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
         let backup = self.backup.take();
         let backup = backup.filter(|(_, position)| *position >= self.saved_position);
         if let Some((state, position)) = backup {
-            self.state = serde_json::from_slice(&state)?;
+            self.state = serde_json::from_slice(&state).map_err(|cause| self.unreadable(&cause))?;
             self.position = position;
         } else {
             let checkpoint = if self.is_anew {
@@ -354,6 +354,22 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
         self.failed = None;
         self.unfinished = None;
         Ok(())
+    }
+
+    /// The state as JSON, which can be read again.
+    fn copy_of_state(&self) -> io::Result<Vec<u8>> {
+        let copy = serde_json::to_vec(&self.state);
+        let copy = copy.map_err(|cause| self.unreadable(&cause))?;
+        serde_json::from_slice::<S>(&copy).map_err(|cause| self.unreadable(&cause))?;
+        Ok(copy)
+    }
+
+    fn unreadable(&self, cause: &serde_json::Error) -> io::Error {
+        let text = format!(
+            "no copy of the state of `{}` can be kept: {cause}",
+            self.name
+        );
+        io::Error::new(io::ErrorKind::InvalidData, text)
     }
 
     /// Fails if the state cannot be trusted any more.
@@ -436,7 +452,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
         };
         // First: an older file may name other events, which this state must not pass over.
         self.passed_over.save()?;
-        checkpoint::write(&self.dir, self.version, place, &self.state)?;
+        checkpoint::write(self.name, &self.dir, self.version, place, &self.state)?;
         self.is_anew = false;
         self.saved_position = self.position;
         self.saved_at = Instant::now();

@@ -7,6 +7,7 @@ use tokio::sync::{Notify, watch};
 
 use super::reacting::{AnyReacting, Reacting};
 use super::status::Progress;
+use super::unusable::UnusableManager;
 use crate::engine::Engine;
 use crate::error::closed;
 use crate::process_manager::{OnFailure, ProcessManager, Retry};
@@ -59,11 +60,23 @@ impl Manager {
         on_failure: OnFailure,
         retry: Retry,
     ) -> io::Result<Self> {
-        let reacting = Reacting::<M>::open(engine, on_failure, retry)?;
-        let progress = reacting.progress();
+        type Any = Arc<Mutex<dyn AnyReacting>>;
+        let (reacting, progress): (Any, _) = match Reacting::<M>::open(engine, on_failure, retry) {
+            Ok(reacting) => {
+                let progress = reacting.progress();
+                (Arc::new(Mutex::new(reacting)), progress)
+            }
+            // The other process managers, and the store, can do without it.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                let unusable = UnusableManager::new(M::NAME, &error);
+                let progress = unusable.progress();
+                (Arc::new(Mutex::new(unusable)), progress)
+            }
+            Err(error) => return Err(error),
+        };
         Ok(Self {
             name: M::NAME,
-            reacting: Arc::new(Mutex::new(reacting)),
+            reacting,
             progress,
             wake: Arc::default(),
             trouble: Arc::new(watch::Sender::new(None)),

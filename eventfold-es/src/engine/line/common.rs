@@ -9,7 +9,7 @@ pub(crate) struct Common {
     /// `,"actor":…,"meta":…` or less.
     pub(crate) after_id: Vec<u8>,
     /// Where the value of `meta` begins in there, which ends with it; 0 if there is none.
-    meta_at: usize,
+    pub(crate) meta_at: usize,
     /// `,"key":…` or nothing.
     pub(crate) key: Vec<u8>,
     pub(crate) ms: u64,

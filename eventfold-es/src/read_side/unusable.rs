@@ -1,0 +1,104 @@
+//! A process manager whose saved state cannot be used: it does nothing, and says why.
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::outbox::Outgoing;
+use super::reacting::{AnyReacting, Counts, Outcome};
+use super::status::{ProcessManagerStatus, Progress};
+use crate::process_manager::DeadLetter;
+
+/// Takes the place of a process manager that is stopped from the start. Its files are left as they are.
+pub(crate) struct UnusableManager {
+    kind: io::ErrorKind,
+    text: String,
+    progress: Arc<Progress>,
+}
+
+impl UnusableManager {
+    pub(crate) fn new(name: &'static str, error: &io::Error) -> Self {
+        let text = error.to_string();
+        let progress = Progress::new(name, 0);
+        progress.stop(&text);
+        Self {
+            kind: error.kind(),
+            text,
+            progress: Arc::new(progress),
+        }
+    }
+
+    pub(crate) fn progress(&self) -> Arc<Progress> {
+        self.progress.clone()
+    }
+
+    fn refused<T>(&self) -> io::Result<T> {
+        Err(io::Error::new(self.kind, self.text.clone()))
+    }
+}
+
+impl AnyReacting for UnusableManager {
+    fn advance(&mut self, _: u64) -> io::Result<bool> {
+        self.refused()
+    }
+
+    fn take(&mut self) -> Option<Outgoing> {
+        None
+    }
+
+    fn note(&mut self, _: u64, _: Outcome, _: bool) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn save(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn seal(&mut self) {}
+
+    fn reached(&self, _: u64) -> Option<u64> {
+        None
+    }
+
+    fn is_settled(&self, _: u64) -> bool {
+        false
+    }
+
+    fn next_due(&self) -> Option<u64> {
+        None
+    }
+
+    fn wants_events_after(&self) -> Option<u64> {
+        None
+    }
+
+    fn save_in(&self) -> Option<Duration> {
+        None
+    }
+
+    fn counts(&self) -> Counts {
+        Counts::default()
+    }
+
+    fn status(&self, head: u64) -> ProcessManagerStatus {
+        ProcessManagerStatus {
+            follower: self.progress.status(head),
+            outgoing: 0,
+            timers: 0,
+            dead_letters: None,
+        }
+    }
+
+    fn letters(&self) -> io::Result<Vec<DeadLetter>> {
+        self.refused()
+    }
+
+    fn revive(&mut self, _: &HashSet<&str>) -> io::Result<Vec<Outgoing>> {
+        self.refused()
+    }
+
+    fn discard(&mut self, _: &str) -> io::Result<bool> {
+        self.refused()
+    }
+}
