@@ -18,9 +18,9 @@ mod staging;
 use super::adopted::Adopted;
 use super::commit::{Adoption, Commit, CommitError, Done, Request};
 use super::company::Company;
+use super::doubt;
 use super::ends::StreamHash;
 use super::files::{Files, STREAMS_OF_A_BATCH};
-use super::journal::recover::note_doubt;
 use super::journal::{AppendError, Batch, Journal, Spare};
 use super::queue::Receiver;
 use super::round::{Answer, Round, StagedStream, add_adoption, add_commit, size_of};
@@ -327,7 +327,8 @@ impl Committer {
             AppendError::NotStored(error) => CommitError::not_stored(error),
             AppendError::Unknown(error) => {
                 tracing::error!(%error, "the store has failed: it must be opened again");
-                note_doubt(self.journal.dir());
+                // A write that failed and could not be taken back leaves as much doubt as a sync.
+                doubt::note(self.journal.dir());
                 CommitError::Unknown(self.shared.fail(error))
             }
         })

@@ -15,7 +15,8 @@ pub(crate) struct Lines {
     path: PathBuf,
     /// Where the next line is added: behind it is at most what an addition that failed left.
     length: u64,
-    /// A change failed: something may be behind that, and what is there need not be durable.
+    /// A change failed: something may be behind that, and what is there need not be durable. The next
+    /// change makes a new file.
     is_torn: bool,
 }
 
@@ -65,18 +66,11 @@ impl Lines {
         Ok(())
     }
 
-    /// Cuts off what a change that failed may have left, and makes the rest durable.
+    /// Leaves out what a change that failed may have left, and makes the rest durable.
     pub(crate) fn tidy(&mut self) -> io::Result<()> {
         if self.is_torn && self.path.exists() {
-            let tidy = || {
-                let file = disk::File::open(&self.path, disk::Open::Existing)?;
-                if file.length()? > self.length {
-                    file.set_len(self.length)?;
-                }
-                file.sync_all()
-            };
-            tidy().map_err(|e| disk::at("cut off", &self.path, &e))?;
-            self.path.parent().map_or(Ok(()), disk::sync_dir)?;
+            let content = self.read()?;
+            self.replace(&content)?;
         }
         self.is_torn = false;
         Ok(())
@@ -87,6 +81,14 @@ impl Lines {
         let mut line = seal(content)?;
         if let Some(dir) = self.path.parent() {
             disk::create_dir(dir)?;
+        }
+        if self.is_torn {
+            let mut content = self.read()?;
+            if content.last().is_some_and(|last| *last != b'\n') {
+                content.push(b'\n');
+            }
+            content.append(&mut line);
+            return self.replace(&content);
         }
         self.is_torn = true;
         let length = self

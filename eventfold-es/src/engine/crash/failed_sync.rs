@@ -1,0 +1,232 @@
+//! Syncs that fail, the store that is opened again after that, and the power that fails at last: what
+//! did not reach the disk once is never built upon in place.
+
+use std::path::Path;
+
+use super::power_loss::failures;
+use super::{
+    Account, EACCES, EIO, EMFILE, ENOSPC, Everything, check, id, note, open, runtime, temp_dir,
+};
+use crate::AggregateStore;
+use crate::engine::disk::faults::{Call, Choices, Fault, Log, Watch};
+use crate::engine::doubt;
+
+/// How many power failures are tried after each sync that failed, unless the environment says
+/// otherwise.
+const SEEDS: u64 = 12;
+
+fn seeds() -> u64 {
+    let seeds = std::env::var("EVENTFOLD_SEEDS").ok();
+    seeds.and_then(|seeds| seeds.parse().ok()).unwrap_or(SEEDS)
+}
+
+/// Executes commands in groups that are under way together, and notes those that stand.
+async fn execute(store: &AggregateStore, watch: &Watch, numbers: std::ops::Range<u64>) {
+    let numbers: Vec<u64> = numbers.collect();
+    for group in numbers.chunks(3) {
+        let mut under_way = Vec::new();
+        for number in group.iter().copied() {
+            let Ok(account) = store.get::<Account>(&id(number)).await else {
+                continue;
+            };
+            under_way.push(tokio::spawn(async move {
+                account.send(note(number)).await.is_ok().then_some(number)
+            }));
+        }
+        for command in under_way {
+            if let Some(number) = command.await.expect("it does not panic") {
+                watch.mark(number);
+            }
+        }
+        let _ = store.projection::<Everything>();
+        store.inner.save_projections();
+    }
+}
+
+/// Opens the store after a sync has failed, has it work, and closes it.
+async fn go_on(dir: &Path, watch: &Watch) {
+    let store = open(dir).await.expect("the disk works again");
+    execute(&store, watch, 30..45).await;
+    store.shutdown().await.expect("the disk works again");
+}
+
+/// What a store did to the disk in which a sync failed while it worked, `None` if none did.
+/// `others` fail as well.
+fn failed_at_work(fault: Fault, others: &[Fault], opens_again: fn(&Path)) -> Option<Log> {
+    let dir = temp_dir();
+    let watch = Watch::start(dir.path());
+    let failed = runtime().block_on(async {
+        let store = open(dir.path()).await.expect("the disk works");
+        execute(&store, &watch, 0..6).await;
+        watch.set_fault(fault);
+        for fault in others {
+            watch.add_fault(*fault);
+        }
+        execute(&store, &watch, 6..30).await;
+        let _ = store.shutdown().await;
+        drop(store);
+        let mut failed = watch.clear_fault();
+        failed.retain(|(call, _)| *call == Call::Sync);
+        opens_again(dir.path());
+        go_on(dir.path(), &watch).await;
+        failed
+    });
+    let log = watch.stop();
+    (!failed.is_empty()).then_some(log)
+}
+
+/// Another process opens the store the next time.
+fn another_process(dir: &Path) {
+    doubt::forget(dir);
+}
+
+/// The same process does so.
+fn this_process(_: &Path) {}
+
+/// A directory as a power failure leaves it, with what was answered by then.
+fn interrupted(seed: u64) -> (tempfile::TempDir, Vec<u64>) {
+    let dir = temp_dir();
+    let watch = Watch::start(dir.path());
+    let log = runtime().block_on(async {
+        let store = open(dir.path()).await.expect("the disk works");
+        execute(&store, &watch, 0..15).await;
+        let log = watch.stop();
+        store.shutdown().await.expect("the disk works");
+        log
+    });
+    let left = temp_dir();
+    let end = log.end();
+    log.image(end, &mut Choices::new(seed), left.path())
+        .expect("there is space");
+    (left, log.answers(end))
+}
+
+/// What a store did to the disk in which a sync failed while the directory `dir` was opened, `None` if
+/// none did.
+fn failed_at_opening(fault: Fault, dir: &Path, answered: &[u64]) -> Option<Log> {
+    let watch = Watch::resume(dir);
+    for number in answered {
+        watch.mark(*number);
+    }
+    let failed = runtime().block_on(async {
+        watch.set_fault(fault);
+        let opened = open(dir).await;
+        let failed = watch.clear_fault();
+        if let Ok(store) = opened {
+            let _ = store.shutdown().await;
+        }
+        another_process(dir);
+        go_on(dir, &watch).await;
+        failed
+    });
+    let log = watch.stop();
+    (!failed.is_empty()).then_some(log)
+}
+
+/// What came of the power failures that were tried.
+#[derive(Debug, Default)]
+struct Tried {
+    cases: u64,
+    failures: Vec<String>,
+}
+
+impl Tried {
+    /// Lets the power fail at many moments of each run that `run` records with a sync that fails, the
+    /// first, the second and so on, and looks whether all is there that was answered.
+    fn all(&mut self, run: impl Fn(Fault) -> Option<Log>) {
+        for (lasting, error) in [(false, EIO), (true, ENOSPC)] {
+            for number in 1.. {
+                let fault = Fault {
+                    number,
+                    lasting,
+                    ..Fault::lasting(Call::Sync, error)
+                };
+                let Some(log) = run(fault) else {
+                    assert!(number > 1, "no sync ever failed");
+                    break;
+                };
+                self.one(fault, &log);
+            }
+        }
+    }
+
+    fn one(&mut self, fault: Fault, log: &Log) {
+        self.cases += seeds();
+        self.failures.extend(failures(seeds(), |seed| {
+            let mut choices = Choices::new(seed);
+            // The end is what matters most.
+            let point = match seed % 3 {
+                0 => log.point(&mut choices),
+                _ => log.end(),
+            };
+            let dir = temp_dir();
+            let image = log.image(point, &mut choices, dir.path());
+            image.map_err(|e| e.to_string())?;
+            runtime()
+                .block_on(check(dir.path(), &log.answers(point)))
+                .map_err(|failed| format!("{fault:?}, power failure at {point}: {failed}"))
+        }));
+    }
+
+    fn assert_none_failed(self) {
+        let Self { cases, failures } = self;
+        println!(
+            "{} of {cases} power failures lost something",
+            failures.len()
+        );
+        assert!(
+            failures.is_empty(),
+            "{} of {cases} cases failed:\n{}",
+            failures.len(),
+            failures[..failures.len().min(10)].join("\n")
+        );
+    }
+}
+
+#[test]
+fn what_is_answered_after_a_sync_failed_and_the_store_was_opened_again_survives_a_power_failure() {
+    let mut tried = Tried::default();
+    tried.all(|fault| failed_at_work(fault, &[], another_process));
+    tried.assert_none_failed();
+}
+
+#[test]
+fn a_sync_that_fails_while_opening_is_not_forgotten_by_the_next_open() {
+    let mut tried = Tried::default();
+    for seed in 0..4 {
+        tried.all(|fault| {
+            let (dir, answered) = interrupted(seed);
+            failed_at_opening(fault, dir.path(), &answered)
+        });
+    }
+    tried.assert_none_failed();
+}
+
+#[test]
+fn a_sync_that_fails_while_a_store_is_created_is_not_forgotten_by_the_next_open() {
+    let mut tried = Tried::default();
+    tried.all(|fault| {
+        let parent = temp_dir();
+        failed_at_opening(fault, parent.path(), &[])
+    });
+    tried.assert_none_failed();
+}
+
+#[test]
+fn a_failed_sync_is_noted_even_if_no_file_can_be_created() {
+    let mut tried = Tried::default();
+    let others = [Fault::lasting(Call::Open, EMFILE)];
+    tried.all(|fault| failed_at_work(fault, &others, another_process));
+    tried.assert_none_failed();
+}
+
+#[test]
+fn a_process_remembers_a_failed_sync_that_cannot_be_noted() {
+    let mut tried = Tried::default();
+    let others = [
+        Fault::lasting(Call::Open, EMFILE),
+        Fault::lasting(Call::Rename, EACCES),
+    ];
+    tried.all(|fault| failed_at_work(fault, &others, this_process));
+    tried.assert_none_failed();
+}
