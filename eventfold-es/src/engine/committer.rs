@@ -82,6 +82,8 @@ impl Committer {
                 return Err(error);
             }
         };
+        // What the replay of the journal could not bring up is brought up in this run.
+        let dirty = lagging.dirty();
         Ok(Self {
             shared,
             requests,
@@ -95,7 +97,7 @@ impl Committer {
             round: 0,
             next_segment_attempt: None,
             unnoted: Vec::new(),
-            dirty: HashMap::new(),
+            dirty,
             since_checkpoint: 0,
         })
     }

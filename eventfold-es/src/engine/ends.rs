@@ -164,6 +164,25 @@ mod tests {
     }
 
     #[test]
+    fn in_doubt_all_notes_go_to_a_new_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let notes = || {
+            let file = std::fs::metadata(dir.path().join("stream_ends"));
+            file.unwrap().len() / NOTE as u64
+        };
+        for end in [1, 2] {
+            let ends = Ends::read(dir.path(), false).unwrap();
+            ends.note(&[(stream(1), end)]);
+        }
+        assert_eq!(notes(), 2);
+        let ends = Ends::read(dir.path(), true).unwrap();
+        ends.note(&[(stream(2), 3)]);
+        assert_eq!(notes(), 2, "it was added to");
+        let ends = Ends::read(dir.path(), false).unwrap();
+        assert_eq!((ends.of(stream(1)), ends.of(stream(2))), (2, 3));
+    }
+
+    #[test]
     fn a_note_that_is_not_whole_is_passed_over_and_the_others_count() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("stream_ends");

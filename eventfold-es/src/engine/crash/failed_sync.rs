@@ -1,15 +1,16 @@
 //! Syncs that fail, the store that is opened again after that, and the power that fails at last: what
 //! did not reach the disk once is never built upon in place.
 
+use std::io::Write as _;
 use std::path::Path;
 
 use super::power_loss::failures;
 use super::{
     Account, EACCES, EIO, EMFILE, ENOSPC, Everything, check, id, note, open, runtime, temp_dir,
 };
-use crate::AggregateStore;
 use crate::engine::disk::faults::{Call, Choices, Fault, Log, Watch};
-use crate::engine::doubt;
+use crate::engine::{disk, doubt};
+use crate::{AggregateStore, Severity};
 
 /// How many power failures are tried after each sync that failed, unless the environment says
 /// otherwise.
@@ -229,4 +230,135 @@ fn a_process_remembers_a_failed_sync_that_cannot_be_noted() {
     ];
     tried.all(|fault| failed_at_work(fault, &others, this_process));
     tried.assert_none_failed();
+}
+
+#[test]
+fn a_file_whose_replacement_could_not_be_synced_is_replaced_by_another_new_one() {
+    let dir = temp_dir();
+    let watch = Watch::start(dir.path());
+    let file = dir.path().join("checkpoint.json");
+    watch.set_fault(Fault::lasting(Call::Sync, EIO));
+    // What was begun cannot be removed.
+    watch.add_fault(Fault::lasting(Call::Rename, EACCES));
+    disk::replace_durably(&file, b"first").expect_err("the sync fails");
+    watch.clear_fault();
+    disk::replace_durably(&file, b"second").expect("the disk works again");
+    let log = watch.stop();
+    for seed in 0..20 {
+        let left = temp_dir();
+        log.image(log.end(), &mut Choices::new(seed), left.path())
+            .expect("there is space");
+        let content = std::fs::read(left.path().join("checkpoint.json"));
+        assert_eq!(content.expect("it is durable"), b"second");
+    }
+}
+
+/// A closed store in `dir`, of which one stream has a line of another program that no store has seen.
+async fn with_foreign_line(dir: &Path) {
+    let store = open(dir).await.expect("the disk works");
+    let account = store.get::<Account>("a1").await.expect("it is open");
+    account.send(note(1)).await.expect("the disk works");
+    let file = store.layout().stream_dir("account", "a1").join("app.jsonl");
+    store.shutdown().await.expect("the disk works");
+    let mut file = std::fs::File::options()
+        .append(true)
+        .open(file)
+        .expect("it is there");
+    let line = b"{\"type\":\"Noted\",\"data\":{\"number\":9,\"padding\":\"\"},\"ts\":1}\n";
+    file.write_all(line).expect("it is written");
+}
+
+#[test]
+fn what_is_noted_of_adopted_lines_survives_after_a_sync_of_it_failed() {
+    let dir = temp_dir();
+    runtime().block_on(with_foreign_line(dir.path()));
+    let watch = Watch::resume(dir.path());
+    let numbers = runtime().block_on(async {
+        let store = open(dir.path()).await.expect("the disk works");
+        let account = store.get::<Account>("a1").await.expect("it is open");
+        let numbers = account.state().await.expect("it is adopted").numbers;
+        drop(account);
+        watch.set_fault(Fault::lasting(Call::Sync, EIO));
+        let _ = store.shutdown().await;
+        drop(store);
+        assert!(!watch.clear_fault().is_empty());
+        another_process(dir.path());
+        let store = open(dir.path()).await.expect("the disk works again");
+        store.shutdown().await.expect("the disk works again");
+        numbers
+    });
+    let log = watch.stop();
+    for seed in 0..20 {
+        let left = temp_dir();
+        log.image(log.end(), &mut Choices::new(seed), left.path())
+            .expect("there is space");
+        runtime().block_on(async {
+            let store = open(left.path()).await.expect("it was closed in order");
+            let account = store.get::<Account>("a1").await.expect("it is open");
+            let state = account.state().await.expect("a state");
+            assert_eq!(state.numbers, numbers);
+            assert_eq!(
+                store.inner.engine.head(),
+                numbers.len() as u64,
+                "adopted twice"
+            );
+        });
+    }
+}
+
+#[test]
+fn verify_tells_of_a_failed_sync_and_repair_rests_on_a_journal_that_is_on_the_disk() {
+    let dir = temp_dir();
+    runtime().block_on(async {
+        let store = open(dir.path()).await.expect("the disk works");
+        let account = store.get::<Account>("a1").await.expect("it is open");
+        account.send(note(1)).await.expect("the disk works");
+        store.shutdown().await.expect("the disk works");
+    });
+    let watch = Watch::resume(dir.path());
+    watch.mark(1);
+    runtime().block_on(async {
+        let store = open(dir.path()).await.expect("the disk works");
+        let account = store.get::<Account>("a1").await.expect("it is open");
+        watch.set_fault(Fault::lasting(Call::Sync, EIO));
+        account.send(note(5)).await.expect_err("the sync fails");
+        let file = store.layout().stream_dir("account", "a1").join("app.jsonl");
+        drop(account);
+        let _ = store.shutdown().await;
+        drop(store);
+        watch.clear_fault();
+        another_process(dir.path());
+        std::fs::write(&file, b"").expect("it is there");
+
+        let report = AggregateStore::verify(dir.path()).await.expect("a report");
+        let told = report
+            .findings
+            .iter()
+            .find(|f| f.file.ends_with("sync_failed"));
+        let told = told.expect("it is told");
+        assert_eq!(told.severity, Severity::Harmless);
+        assert!(told.message.contains("a sync has failed"), "{told}");
+        let report = AggregateStore::repair(dir.path()).await.expect("a report");
+        assert!(
+            report.repaired.iter().any(|repaired| repaired.file == file),
+            "{report}"
+        );
+        assert!(report.is_success(), "{report}");
+    });
+    let log = watch.stop();
+    for seed in 0..20 {
+        let left = temp_dir();
+        log.image(log.end(), &mut Choices::new(seed), left.path())
+            .expect("there is space");
+        let checked = runtime().block_on(check(left.path(), &[1]));
+        checked.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+    }
+    // The doubt is not over: only opening ends it.
+    runtime().block_on(async {
+        let note = dir.path().join("journal/sync_failed");
+        assert!(note.exists());
+        let store = open(dir.path()).await.expect("it is repaired");
+        assert!(!note.exists());
+        store.shutdown().await.expect("the disk works");
+    });
 }
