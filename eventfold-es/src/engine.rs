@@ -21,7 +21,7 @@ mod company;
 #[cfg(test)]
 mod crash;
 pub(crate) mod disk;
-mod doubt;
+pub(crate) mod doubt;
 mod ends;
 mod file_systems;
 mod files;

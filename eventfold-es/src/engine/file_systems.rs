@@ -8,7 +8,7 @@ use super::disk::{self, File, Open, OpenDir};
 use crate::layout::EVENTS_FILE;
 
 /// Beyond this many files, one call that syncs the file system is cheaper than one for each.
-const FEW: usize = 64;
+const FEW: usize = if cfg!(test) { 4 } else { 64 };
 
 /// The file systems of a store, each by a directory on it that is held open: a descriptor only tells
 /// of the errors that happened since it was opened.
@@ -113,5 +113,49 @@ impl FileSystems {
         parents.sort_unstable();
         parents.dedup();
         parents.into_iter().try_for_each(disk::sync_dir)
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::os::unix::fs::{MetadataExt as _, symlink};
+
+    use super::*;
+
+    #[test]
+    fn each_file_system_that_streams_are_linked_to_is_held_once() {
+        let base = tempfile::tempdir().unwrap();
+        // Which need not be another one.
+        let other = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+        let other = other.unwrap();
+        let streams = base.path().join("streams");
+        std::fs::create_dir_all(streams.join("here")).unwrap();
+        for name in ["there", "there-too"] {
+            symlink(other.path(), streams.join(name)).unwrap();
+        }
+        let numbers = [base.path(), other.path()].map(|dir| dir.metadata().unwrap().dev());
+        let expected = BTreeSet::from(numbers);
+
+        let mut found = FileSystems::of(base.path(), &streams).unwrap();
+        let held = |found: &FileSystems| {
+            let held = found.held.iter().map(|dir| dir.file_system().unwrap());
+            held.collect::<Option<Vec<u64>>>().unwrap()
+        };
+        assert_eq!(held(&found).len(), expected.len());
+        assert_eq!(BTreeSet::from_iter(held(&found)), expected);
+
+        let mut dirs = Vec::new();
+        for number in 0..=FEW {
+            for place in ["here", "there"] {
+                let dir = streams.join(place).join(number.to_string());
+                std::fs::create_dir(&dir).unwrap();
+                std::fs::write(dir.join(EVENTS_FILE), b"{}\n").unwrap();
+                dirs.push(dir);
+            }
+        }
+        let dirs: Vec<&Path> = dirs.iter().map(PathBuf::as_path).collect();
+        found.sync_streams(&dirs).unwrap();
+        assert_eq!(held(&found).len(), expected.len());
     }
 }

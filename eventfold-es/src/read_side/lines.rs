@@ -153,3 +153,102 @@ pub(crate) fn split(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
 pub(crate) fn is_right(line: &[u8]) -> Option<bool> {
     split_sum(line).map(|(body, sum)| xxh3_64(body) == sum)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::AggregateStore;
+    use crate::engine::disk::faults::{Call, Choices, Fault, Watch};
+    use crate::engine::doubt;
+
+    const EIO: i32 = 5;
+
+    /// A file of lines of a process manager in `base`.
+    fn open(base: &Path) -> Lines {
+        let path = base.join("process_managers/p/dead_letters.jsonl");
+        Lines::open(path).unwrap().0
+    }
+
+    #[derive(Serialize)]
+    struct Line {
+        number: u64,
+    }
+
+    fn line(number: u64) -> Line {
+        Line { number }
+    }
+
+    /// Whether whatever a power failure could have left behind `watch` holds what `lines` hold.
+    fn assert_durable(watch: &std::sync::Arc<Watch>, lines: &Lines) {
+        let expected = lines.read().unwrap();
+        let log = watch.stop();
+        for seed in 0..20 {
+            let left = tempfile::tempdir().unwrap();
+            let mut choices = Choices::new(seed);
+            log.image(log.end(), &mut choices, left.path()).unwrap();
+            assert_eq!(open(left.path()).read().unwrap(), expected, "seed {seed}");
+        }
+    }
+
+    fn with_two_lines(base: &Path) -> Lines {
+        let mut lines = open(base);
+        disk::create_private_dir(lines.path().parent().unwrap()).unwrap();
+        lines.add(&line(1)).unwrap();
+        lines.add(&line(2)).unwrap();
+        lines
+    }
+
+    fn fail_to_add(watch: &Watch, lines: &mut Lines) {
+        watch.set_fault(Fault::lasting(Call::Sync, EIO));
+        lines.add(&line(3)).unwrap_err();
+        watch.clear_fault();
+    }
+
+    #[test]
+    fn a_line_that_is_added_after_one_whose_sync_failed_is_durable() {
+        let base = tempfile::tempdir().unwrap();
+        let watch = Watch::start(base.path());
+        let mut lines = with_two_lines(base.path());
+        fail_to_add(&watch, &mut lines);
+        lines.add(&line(4)).unwrap();
+        assert_eq!(split(&lines.read().unwrap()).count(), 3);
+        assert_durable(&watch, &lines);
+    }
+
+    #[test]
+    fn what_is_there_is_durable_after_tidying_up() {
+        let base = tempfile::tempdir().unwrap();
+        let watch = Watch::start(base.path());
+        let mut lines = with_two_lines(base.path());
+        fail_to_add(&watch, &mut lines);
+        lines.tidy().unwrap();
+        assert_eq!(split(&lines.read().unwrap()).count(), 2);
+        lines.add(&line(4)).unwrap();
+        assert_durable(&watch, &lines);
+    }
+
+    #[test]
+    fn the_next_store_has_a_new_file_take_the_place_of_one_whose_sync_failed() {
+        let base = tempfile::tempdir().unwrap();
+        let watch = Watch::start(base.path());
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let closed = runtime.block_on(async {
+            let store = AggregateStore::open(base.path()).await.unwrap();
+            let mut lines = with_two_lines(base.path());
+            fail_to_add(&watch, &mut lines);
+            store.shutdown().await
+        });
+        closed.unwrap();
+        doubt::forget(base.path());
+        let lines = runtime.block_on(async {
+            let store = AggregateStore::open(base.path()).await.unwrap();
+            let mut lines = open(base.path());
+            lines.add(&line(4)).unwrap();
+            store.shutdown().await.unwrap();
+            lines
+        });
+        assert_durable(&watch, &lines);
+    }
+}

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{Account, check, id, note, open, runtime, temp_dir};
+use crate::engine::checkpoint::Checkpoint;
 use crate::engine::disk::faults::{Choices, Watch};
 use crate::{AggregateStore, Position};
 
@@ -92,16 +93,21 @@ async fn reads_all(store: &AggregateStore, answered: &[u64]) {
 }
 
 #[test]
-fn a_store_with_a_prepared_segment_opens_without_space() {
+fn a_store_with_a_prepared_segment_opens_without_space_and_takes_commands() {
     let left = closed();
     let watch = without_space(left.dir.path());
     runtime().block_on(async {
         let store = open(left.dir.path()).await.expect("a spare makes room");
+        let checkpoint = Checkpoint::read(&left.dir.path().join("journal")).expect("it is there");
+        assert!(checkpoint.is_some_and(|checkpoint| !checkpoint.clean));
         reads_all(&store, &left.answered).await;
-        store.shutdown().await.expect("a spare makes room");
+        send(&store, 12..13).await;
+        // Its stream's file may not have found any.
+        let _ = store.shutdown().await;
     });
     watch.stop();
-    let checked = runtime().block_on(check(left.dir.path(), &left.answered));
+    let answered = [left.answered, vec![12]].concat();
+    let checked = runtime().block_on(check(left.dir.path(), &answered));
     checked.expect("nothing is lost");
 }
 
