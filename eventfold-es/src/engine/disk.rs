@@ -13,7 +13,7 @@ pub(crate) mod faults;
 /// A file that is open for writing. It is read as a [`std::fs::File`].
 #[derive(Debug)]
 pub(crate) struct File {
-    file: std::fs::File,
+    inner: std::fs::File,
     path: PathBuf,
     #[cfg(test)]
     watched: faults::Watched,
@@ -46,14 +46,14 @@ impl File {
         uninterrupted(|| {
             #[cfg(test)]
             let watched = faults::open(path, how)?;
-            let file = std::fs::OpenOptions::new()
+            let inner = std::fs::OpenOptions::new()
                 .read(true)
                 .write(true)
                 .create(how == Open::Create)
                 .create_new(how == Open::New)
                 .open(path)?;
             Ok(Self {
-                file,
+                inner,
                 path: path.to_owned(),
                 #[cfg(test)]
                 watched,
@@ -66,10 +66,10 @@ impl File {
         uninterrupted(|| {
             #[cfg(test)]
             if let Some((length, error)) = self.watched.write(offset, bytes)? {
-                write_all_at(&self.file, offset, &bytes[..length])?;
+                write_all_at(&self.inner, offset, &bytes[..length])?;
                 return Err(error);
             }
-            write_all_at(&self.file, offset, bytes)
+            write_all_at(&self.inner, offset, bytes)
         })
     }
 
@@ -78,7 +78,7 @@ impl File {
         uninterrupted(|| {
             #[cfg(test)]
             self.watched.set_len(length)?;
-            self.file.set_len(length)
+            self.inner.set_len(length)
         })
     }
 
@@ -87,7 +87,7 @@ impl File {
         self.noted(uninterrupted(|| {
             #[cfg(test)]
             self.watched.sync()?;
-            self.file.sync_data()
+            self.inner.sync_data()
         }))
     }
 
@@ -96,7 +96,7 @@ impl File {
         self.noted(uninterrupted(|| {
             #[cfg(test)]
             self.watched.sync()?;
-            self.file.sync_all()
+            self.inner.sync_all()
         }))
     }
 
@@ -123,7 +123,7 @@ impl File {
 
     /// The file's length.
     pub(crate) fn length(&self) -> io::Result<u64> {
-        Ok(self.file.metadata()?.len())
+        Ok(self.inner.metadata()?.len())
     }
 }
 
@@ -131,7 +131,7 @@ impl Deref for File {
     type Target = std::fs::File;
 
     fn deref(&self) -> &Self::Target {
-        &self.file
+        &self.inner
     }
 }
 
