@@ -40,7 +40,7 @@ async fn execute(store: &AggregateStore, watch: &Watch, numbers: std::ops::Range
             }
         }
         let _ = store.projection::<Everything>();
-        store.inner.save_projections();
+        store.read_side.save_projections();
     }
 }
 
