@@ -102,11 +102,11 @@ impl File {
 
     /// Notes that a sync failed, unless nobody builds on the file: a temporary one is thrown away then.
     fn noted(&self, synced: io::Result<()>) -> io::Result<()> {
-        let is_temporary = self.path.extension().is_some_and(|ext| ext == "tmp");
-        if synced.is_err() && !is_temporary {
-            doubt::note(&self.path);
-        }
-        synced
+        synced.inspect_err(|_| {
+            if self.path.extension().is_none_or(|ext| ext != "tmp") {
+                doubt::note(&self.path);
+            }
+        })
     }
 
     /// Renames the file, in place of one that may be there.
