@@ -21,7 +21,9 @@ mod company;
 #[cfg(test)]
 mod crash;
 pub(crate) mod disk;
+pub(crate) mod doubt;
 mod ends;
+mod file_systems;
 mod files;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
@@ -59,7 +61,7 @@ use crate::layout::{RawNames, StreamLayout};
 use crate::stream::StreamId;
 use commit::{ROOM, Request};
 use committer::Committer;
-use disk::OpenDir;
+use file_systems::FileSystems;
 use journal::Index;
 use loader::Loader;
 use lock::DirLock;
@@ -105,8 +107,8 @@ impl Engine {
         disk::create_private_dir(base)?;
         let lock = DirLock::take(base)?;
         let lock_key = lock.dir().to_owned();
-        let base = OpenDir::new(base)?;
-        let opened = open::open(&base, extra)?;
+        let mut file_systems = FileSystems::of(base, &StreamLayout::new(base).streams_dir())?;
+        let opened = open::open(base, &mut file_systems, extra)?;
 
         // The one thread that ends the others is there first.
         let (end, ended) = watch::channel(false);
@@ -122,7 +124,7 @@ impl Engine {
             })?;
         let ends = opened.streams.ends().clone();
         let lagging = Arc::new(Lagging::new(opened.refused));
-        let upkeep = Upkeep::start(base, opened.journal.dir(), ends, lagging.clone())?;
+        let upkeep = Upkeep::start(file_systems, opened.journal.dir(), ends, lagging.clone())?;
         let keeper = upkeep.keeper();
         let shared = Shared::new(opened.journal.end().position);
         let index = opened.journal.index();

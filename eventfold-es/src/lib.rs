@@ -172,6 +172,19 @@
 //! Never edit or delete a file of the journal or of a stream to get rid of the error: each proves
 //! what the other must hold.
 //!
+//! ## When the disk fails or is full
+//!
+//! A store of which a sync of the journal failed takes no more commands until it is opened again. What
+//! the system still holds of its files cannot be trusted then, so `journal/sync_failed` notes it, and
+//! the next `open` has new files take the place of those that may be concerned. A program that has a
+//! stream's `app.jsonl` open for reading at that moment goes on with the old file, to which nothing is
+//! added any more: it must open the file again.
+//!
+//! On a full disk a store opens all the same if nothing but a checkpoint has to be written: it gives up
+//! a journal segment that it had prepared, and if that is not enough, commands are refused until there
+//! is space. All that was stored can be read meanwhile. Otherwise `open` fails with
+//! [`StorageFull`](std::io::ErrorKind::StorageFull).
+//!
 //! # Changes and tests
 //!
 //! Events live for ever, so a program reads what all its older versions stored:

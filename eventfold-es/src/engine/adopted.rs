@@ -69,6 +69,16 @@ impl Adopted {
         disk::replace(&Self::file(dir), &json, false)
     }
 
+    /// Has a new file take the place of the one in `dir`, if there is one.
+    pub(crate) fn renew(dir: &Path) -> io::Result<()> {
+        let path = Self::file(dir);
+        match path.try_exists() {
+            Ok(false) => Ok(()),
+            Ok(true) => disk::renew(&path),
+            Err(error) => Err(disk::at("find", &path, &error)),
+        }
+    }
+
     /// What is adopted, where it could not be noted.
     pub(crate) fn unverified(end: &StreamEnd) -> Self {
         Self {

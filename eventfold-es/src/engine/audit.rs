@@ -15,6 +15,7 @@ mod stream_files;
 pub(crate) use stream_files::leading_foreign;
 
 use super::checkpoint::Checkpoint;
+use super::doubt;
 use super::ends::Ends;
 use super::journal::survey::{Survey, survey};
 use super::journal::{list_segments, segment_path};
@@ -82,6 +83,10 @@ pub(crate) struct Audit {
     redo_after: u64,
     /// The newest position that a stream has beyond the journal, and which one does.
     beyond: Option<(u64, StreamId)>,
+    /// A sync has failed: what is read need not be on the disk.
+    pub(crate) in_doubt: bool,
+    /// Where the journal was known to be durable.
+    pub(crate) checkpoint: Option<Checkpoint>,
 }
 
 /// Looks through the store in `base`, which is locked. `is_followers` knows the names of the files of
@@ -102,11 +107,23 @@ pub(crate) fn audit(base: &Path, is_followers: fn(&str) -> bool) -> io::Result<A
         flaws: Vec::new(),
         redo_after: 0,
         beyond: None,
+        in_doubt: false,
+        checkpoint: None,
     };
     if !segments.is_empty() {
         audit.read_journal(&journal)?;
     }
     let checkpoint = audit.check_checkpoint(&journal)?;
+    audit.checkpoint = checkpoint;
+    if doubt::is_noted(&journal)? {
+        let cause = "a sync has failed, and nothing here shows what of the files is on the disk: \
+                     opening the store writes what may not be into new files";
+        let note = doubt::file(&journal);
+        audit
+            .flaws
+            .push(Flaw::new(&note, Severity::Harmless, cause));
+        audit.in_doubt = true;
+    }
 
     let found = find_raw_names(base, false);
     match found {

@@ -7,14 +7,10 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::adopted::Adopted;
-use super::disk::{self, File, Open, OpenDir};
+use super::disk;
+use super::doubt;
 use super::journal::End;
 use super::line::{split_sum, write_sum};
-use crate::layout::EVENTS_FILE;
-
-/// Beyond this many files, one call that syncs the file system is cheaper than one for each.
-const FEW: usize = 64;
 
 /// What `journal/checkpoint.json` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +29,8 @@ struct Content {
     clean: bool,
 }
 
-fn path(journal: &Path) -> PathBuf {
+/// Where the checkpoint of the journal in `journal` is.
+pub(crate) fn file(journal: &Path) -> PathBuf {
     journal.join("checkpoint.json")
 }
 
@@ -41,12 +38,17 @@ impl Checkpoint {
     /// Reads the checkpoint of the journal in `dir`, `None` if there is none or it is damaged, in
     /// which case the whole journal is replayed.
     pub(crate) fn read(dir: &Path) -> io::Result<Option<Self>> {
-        let Some(bytes) = disk::read_if_there(&path(dir))? else {
+        let bytes = match disk::read_if_there(&file(dir))? {
+            // It may have become the note of a sync that failed.
+            None => disk::read_if_there(&doubt::file(dir))?.filter(|bytes| !bytes.is_empty()),
+            bytes => bytes,
+        };
+        let Some(bytes) = bytes else {
             return Ok(None);
         };
         let checkpoint = parse(&bytes);
         if checkpoint.is_none() {
-            tracing::warn!(file = %path(dir).display(), "the checkpoint is damaged; the whole journal is replayed");
+            tracing::warn!(file = %file(dir).display(), "the checkpoint is damaged; the whole journal is replayed");
         }
         Ok(checkpoint)
     }
@@ -67,7 +69,7 @@ impl Checkpoint {
         )?;
         let sum = xxh3_64(&out);
         write_sum(&mut out, sum);
-        disk::replace_durably(&path(dir), &out)
+        disk::replace_durably(&file(dir), &out)
     }
 }
 
@@ -86,31 +88,4 @@ fn parse(bytes: &[u8]) -> Option<Checkpoint> {
         },
         clean: content.clean,
     })
-}
-
-/// Makes the files of the streams in `dirs` durable.
-pub(crate) fn sync_streams(base: &OpenDir, dirs: &[&Path]) -> io::Result<()> {
-    if dirs.len() > FEW
-        && let Some(synced) = disk::sync_file_system(base)
-    {
-        return synced;
-    }
-    let mut parents: Vec<&Path> = Vec::new();
-    for dir in dirs.iter().copied() {
-        let file = dir.join(EVENTS_FILE);
-        File::open(&file, Open::Existing)
-            .and_then(|file| file.sync_all())
-            .map_err(|e| disk::at("sync", &file, &e))?;
-        Adopted::sync(dir)?;
-        disk::sync_dir(dir)?;
-        // The directories that a new stream added an entry to.
-        parents.extend(
-            dir.ancestors()
-                .skip(1)
-                .take_while(|above| above.starts_with(&base.path)),
-        );
-    }
-    parents.sort_unstable();
-    parents.dedup();
-    parents.into_iter().try_for_each(disk::sync_dir)
 }

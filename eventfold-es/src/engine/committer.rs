@@ -18,9 +18,9 @@ mod staging;
 use super::adopted::Adopted;
 use super::commit::{Adoption, Commit, CommitError, Done, Request};
 use super::company::Company;
+use super::doubt;
 use super::ends::StreamHash;
 use super::files::{Files, STREAMS_OF_A_BATCH};
-use super::journal::recover::note_doubt;
 use super::journal::{AppendError, Batch, Journal, Spare};
 use super::queue::Receiver;
 use super::round::{Answer, Round, StagedStream, add_adoption, add_commit, size_of};
@@ -82,6 +82,8 @@ impl Committer {
                 return Err(error);
             }
         };
+        // What the replay of the journal could not bring up is brought up in this run.
+        let dirty = lagging.dirty();
         Ok(Self {
             shared,
             requests,
@@ -95,7 +97,7 @@ impl Committer {
             round: 0,
             next_segment_attempt: None,
             unnoted: Vec::new(),
-            dirty: HashMap::new(),
+            dirty,
             since_checkpoint: 0,
         })
     }
@@ -327,7 +329,8 @@ impl Committer {
             AppendError::NotStored(error) => CommitError::not_stored(error),
             AppendError::Unknown(error) => {
                 tracing::error!(%error, "the store has failed: it must be opened again");
-                note_doubt(self.journal.dir());
+                // A write that failed and could not be taken back leaves as much doubt as a sync.
+                doubt::note(self.journal.dir());
                 CommitError::Unknown(self.shared.fail(error))
             }
         })

@@ -14,7 +14,10 @@ use crate::{Aggregate, AggregateStore, Position, Project, Projection, Recorded};
 
 mod answers;
 mod closed_files;
+mod failed_sync;
 mod failing_io;
+mod file_systems;
+mod full_disk;
 mod lagging;
 mod managed;
 mod power_loss;

@@ -1,9 +1,11 @@
 //! The way to the disk: every change that the engine makes to a file or a directory goes through
 //! here, so that tests can watch it, lose it and make it fail ([`faults`]).
 
-use std::io;
+use std::io::{self, Read as _};
 use std::ops::Deref;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use super::doubt;
 
 #[cfg(test)]
 pub(crate) mod faults;
@@ -11,7 +13,8 @@ pub(crate) mod faults;
 /// A file that is open for writing. It is read as a [`std::fs::File`].
 #[derive(Debug)]
 pub(crate) struct File {
-    file: std::fs::File,
+    inner: std::fs::File,
+    path: PathBuf,
     #[cfg(test)]
     watched: faults::Watched,
 }
@@ -23,24 +26,35 @@ pub(crate) enum Open {
     Existing,
     /// It stays, or the file is created.
     Create,
-    /// The file is created, or emptied.
-    Empty,
+    /// A new file takes the place of one that may be there.
+    New,
 }
 
 impl File {
     /// Opens the file at `path`.
     pub(crate) fn open(path: &Path, how: Open) -> io::Result<Self> {
+        match Self::try_open(path, how) {
+            Err(error) if how == Open::New && error.kind() == io::ErrorKind::AlreadyExists => {
+                remove(path)?;
+                Self::try_open(path, how)
+            }
+            opened => opened,
+        }
+    }
+
+    fn try_open(path: &Path, how: Open) -> io::Result<Self> {
         uninterrupted(|| {
             #[cfg(test)]
             let watched = faults::open(path, how)?;
-            let file = std::fs::OpenOptions::new()
+            let inner = std::fs::OpenOptions::new()
                 .read(true)
                 .write(true)
-                .create(how != Open::Existing)
-                .truncate(how == Open::Empty)
+                .create(how == Open::Create)
+                .create_new(how == Open::New)
                 .open(path)?;
             Ok(Self {
-                file,
+                inner,
+                path: path.to_owned(),
                 #[cfg(test)]
                 watched,
             })
@@ -52,10 +66,10 @@ impl File {
         uninterrupted(|| {
             #[cfg(test)]
             if let Some((length, error)) = self.watched.write(offset, bytes)? {
-                write_all_at(&self.file, offset, &bytes[..length])?;
+                write_all_at(&self.inner, offset, &bytes[..length])?;
                 return Err(error);
             }
-            write_all_at(&self.file, offset, bytes)
+            write_all_at(&self.inner, offset, bytes)
         })
     }
 
@@ -64,31 +78,52 @@ impl File {
         uninterrupted(|| {
             #[cfg(test)]
             self.watched.set_len(length)?;
-            self.file.set_len(length)
+            self.inner.set_len(length)
         })
     }
 
     /// Makes the content durable, and of the rest what is needed to read it.
     pub(crate) fn sync_data(&self) -> io::Result<()> {
-        uninterrupted(|| {
+        self.noted(uninterrupted(|| {
             #[cfg(test)]
             self.watched.sync()?;
-            self.file.sync_data()
-        })
+            self.inner.sync_data()
+        }))
     }
 
     /// Makes the file durable.
     pub(crate) fn sync_all(&self) -> io::Result<()> {
-        uninterrupted(|| {
+        self.noted(uninterrupted(|| {
             #[cfg(test)]
             self.watched.sync()?;
-            self.file.sync_all()
+            self.inner.sync_all()
+        }))
+    }
+
+    /// Notes that a sync failed, unless nobody builds on the file: a temporary one is thrown away then.
+    fn noted(&self, synced: io::Result<()>) -> io::Result<()> {
+        synced.inspect_err(|_| {
+            if self.path.extension().is_none_or(|ext| ext != "tmp") {
+                doubt::note(&self.path);
+            }
         })
+    }
+
+    /// Renames the file, in place of one that may be there.
+    pub(crate) fn rename_to(mut self, path: &Path) -> io::Result<Self> {
+        rename(&self.path, path)?;
+        path.clone_into(&mut self.path);
+        Ok(self)
+    }
+
+    /// Where the file is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The file's length.
     pub(crate) fn length(&self) -> io::Result<u64> {
-        Ok(self.file.metadata()?.len())
+        Ok(self.inner.metadata()?.len())
     }
 }
 
@@ -96,7 +131,7 @@ impl Deref for File {
     type Target = std::fs::File;
 
     fn deref(&self) -> &Self::Target {
-        &self.file
+        &self.inner
     }
 }
 
@@ -138,8 +173,21 @@ pub(crate) fn damaged(path: &Path, offset: u64, cause: &dyn std::fmt::Display) -
     )
 }
 
+/// Whether `error` says that there is no space, or no more for this user.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}
+
 /// Makes the entries of a directory durable.
 pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
+    sync_new_dir(dir).inspect_err(|_| doubt::note(dir))
+}
+
+/// As [`sync_dir`], where nothing is built on the entries if that fails.
+fn sync_new_dir(dir: &Path) -> io::Result<()> {
     if cfg!(windows) {
         // A directory cannot be opened as a file there, and its entries need no sync.
         return Ok(());
@@ -152,11 +200,10 @@ pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     uninterrupted(sync).map_err(|e| at("sync", dir, &e))
 }
 
-/// A directory, held open for as long as it is written to: a descriptor only tells of the errors that
-/// happened since it was opened.
+/// A directory that is held open.
 #[derive(Debug)]
 pub(crate) struct OpenDir {
-    pub(crate) path: std::path::PathBuf,
+    path: PathBuf,
     #[cfg(target_os = "linux")]
     file: std::fs::File,
 }
@@ -168,6 +215,47 @@ impl OpenDir {
             #[cfg(target_os = "linux")]
             file: std::fs::File::open(path).map_err(|e| at("open", path, &e))?,
         })
+    }
+
+    /// The number of the directory's file system, if it can be told and synced as a whole.
+    pub(crate) fn file_system(&self) -> io::Result<Option<u64>> {
+        #[cfg(test)]
+        if let Some(number) = faults::file_system(&self.path) {
+            return Ok(Some(number));
+        }
+        #[cfg(target_os = "linux")]
+        {
+            let found = self
+                .file
+                .metadata()
+                .map_err(|e| at("look at", &self.path, &e))?;
+            Ok(Some(std::os::unix::fs::MetadataExt::dev(&found)))
+        }
+        #[cfg(not(target_os = "linux"))]
+        Ok(None)
+    }
+}
+
+/// The number of the file system that the file `path` is on; `None` if it is a link, not there, or that
+/// cannot be told.
+pub(crate) fn file_system_of(path: &Path) -> io::Result<Option<u64>> {
+    #[cfg(test)]
+    if let Some(number) = faults::file_system(path) {
+        return Ok(Some(number));
+    }
+    #[cfg(target_os = "linux")]
+    {
+        match std::fs::symlink_metadata(path) {
+            Ok(found) if found.is_symlink() => Ok(None),
+            Ok(found) => Ok(Some(std::os::unix::fs::MetadataExt::dev(&found))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(at("look at", path, &error)),
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = path;
+        Ok(None)
     }
 }
 
@@ -194,16 +282,18 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes the files in `dir` that `is_removed` says.
-pub(crate) fn remove_from(dir: &Path, is_removed: impl Fn(&Path) -> bool) -> io::Result<()> {
+/// Removes the files in `dir` that `is_removed` says, and returns how many.
+pub(crate) fn remove_from(dir: &Path, is_removed: impl Fn(&Path) -> bool) -> io::Result<usize> {
+    let mut removed = 0;
     let failed = |e: io::Error| at("list", dir, &e);
     for entry in std::fs::read_dir(dir).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         if is_removed(&path) {
             remove(&path)?;
+            removed += 1;
         }
     }
-    Ok(())
+    Ok(removed)
 }
 
 /// Replaces the file at `path` by `content`, all or nothing, also when the power fails.
@@ -215,19 +305,45 @@ pub(crate) fn replace_durably(path: &Path, content: &[u8]) -> io::Result<()> {
 /// Replaces the file at `path` by `content`. What a power failure leaves is unspecified unless
 /// `sync`, so the content must say itself whether it is whole.
 pub(crate) fn replace(path: &Path, content: &[u8], sync: bool) -> io::Result<()> {
+    replace_by(path, |file| {
+        file.write_at(0, content)?;
+        if sync { file.sync_all() } else { Ok(()) }
+    })
+}
+
+/// Has a new file with the same content take the place of the one at `path`. Its directory is to be
+/// synced after that.
+pub(crate) fn renew(path: &Path) -> io::Result<()> {
+    replace_by(path, |file| {
+        let mut old = std::fs::File::open(path)?;
+        let mut chunk = vec![0; 64 * 1024];
+        let mut offset = 0;
+        loop {
+            match uninterrupted(|| old.read(&mut chunk))? {
+                0 => return file.sync_all(),
+                length => {
+                    file.write_at(offset, &chunk[..length])?;
+                    offset += length as u64;
+                }
+            }
+        }
+    })
+}
+
+/// Replaces the file at `path` by one that `write` fills. An attempt that fails leaves nothing that the
+/// next one would go on with.
+fn replace_by(path: &Path, write: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".tmp");
     let temporary = Path::new(&temporary);
-    let write = || -> io::Result<()> {
-        let file = File::open(temporary, Open::Empty)?;
-        file.write_at(0, content)?;
-        if sync {
-            file.sync_all()?;
-        }
-        Ok(())
-    };
-    write().map_err(|e| at("write", temporary, &e))?;
-    rename(temporary, path)
+    let written = File::open(temporary, Open::New).and_then(|file| write(&file).map(|()| file));
+    let replaced = written
+        .map_err(|e| at("write", temporary, &e))
+        .and_then(|file| file.rename_to(path).map(drop));
+    if replaced.is_err() {
+        let _ = remove(temporary);
+    }
+    replaced
 }
 
 /// A file open for reading, `None` if there is no such file.
@@ -275,10 +391,28 @@ pub(crate) fn create_private_dir(dir: &Path) -> io::Result<()> {
         builder.create(dir)
     };
     uninterrupted(create).map_err(|e| at("create", dir, &e))?;
-    missing
-        .iter()
-        .filter_map(|created| created.parent())
-        .try_for_each(sync_dir)
+    let mut parents = missing.iter().filter_map(|created| created.parent());
+    parents.try_for_each(sync_new_dir).map_err(|failed| {
+        // What is there counts as durable the next time.
+        match missing.into_iter().try_for_each(remove_dir) {
+            Ok(()) => failed,
+            Err(error) => {
+                let text =
+                    format!("{failed}; {error}, which is to be removed before the next attempt");
+                io::Error::new(failed.kind(), text)
+            }
+        }
+    })
+}
+
+/// Removes an empty directory.
+fn remove_dir(dir: &Path) -> io::Result<()> {
+    let remove = || -> io::Result<()> {
+        #[cfg(test)]
+        faults::remove_dir(dir)?;
+        std::fs::remove_dir(dir)
+    };
+    uninterrupted(remove).map_err(|e| at("remove", dir, &e))
 }
 
 /// Makes everything durable that was written to the file system of `dir`, if there is a call for
@@ -292,7 +426,10 @@ pub(crate) fn sync_file_system(dir: &OpenDir) -> Option<io::Result<()>> {
         faults::sync_all(path)?;
         Ok(rustix::fs::syncfs(file)?)
     };
-    Some(uninterrupted(sync).map_err(|e| at("sync the file system of", path, &e)))
+    Some(uninterrupted(sync).map_err(|e| {
+        doubt::note(path);
+        at("sync the file system of", path, &e)
+    }))
 }
 
 /// Makes everything durable that was written to the file system of `dir`, if there is a call for

@@ -48,19 +48,20 @@ struct State {
 }
 
 impl Ends {
-    /// Reads what was noted in the journal's directory. Notes that are not whole are passed over.
-    pub(crate) fn read(journal: &Path) -> io::Result<Self> {
+    /// Reads what was noted in the journal's directory. Notes that are not whole are passed over. In
+    /// doubt the next notes go to a new file.
+    pub(crate) fn read(journal: &Path, in_doubt: bool) -> io::Result<Self> {
         let path = journal.join("stream_ends");
         let bytes = disk::read_if_there(&path)?.unwrap_or_default();
         let (notes, torn) = bytes.as_chunks::<NOTE>();
         let mut known = HashMap::with_capacity(notes.len());
         known.extend(notes.iter().filter_map(read_note));
-        let is_whole = torn.is_empty();
+        let goes_on = torn.is_empty() && !in_doubt;
         Ok(Self {
             path,
             state: Mutex::new(State {
                 known,
-                notes: is_whole.then_some(notes.len()),
+                notes: goes_on.then_some(notes.len()),
             }),
         })
     }
@@ -149,9 +150,9 @@ mod tests {
     fn the_last_note_of_a_stream_counts_also_when_the_file_is_written_anew() {
         let dir = tempfile::tempdir().unwrap();
         for end in 1..=20 {
-            let ends = Ends::read(dir.path()).unwrap();
+            let ends = Ends::read(dir.path(), false).unwrap();
             ends.note(&[(stream(1), end), (stream(2), 10 * end)]);
-            let ends = Ends::read(dir.path()).unwrap();
+            let ends = Ends::read(dir.path(), false).unwrap();
             assert_eq!(ends.of(stream(1)), end);
             assert_eq!(ends.of(stream(2)), 10 * end);
             assert_eq!(ends.of(stream(3)), 0);
@@ -163,10 +164,29 @@ mod tests {
     }
 
     #[test]
+    fn in_doubt_all_notes_go_to_a_new_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let notes = || {
+            let file = std::fs::metadata(dir.path().join("stream_ends"));
+            file.unwrap().len() / NOTE as u64
+        };
+        for end in [1, 2] {
+            let ends = Ends::read(dir.path(), false).unwrap();
+            ends.note(&[(stream(1), end)]);
+        }
+        assert_eq!(notes(), 2);
+        let ends = Ends::read(dir.path(), true).unwrap();
+        ends.note(&[(stream(2), 3)]);
+        assert_eq!(notes(), 2, "it was added to");
+        let ends = Ends::read(dir.path(), false).unwrap();
+        assert_eq!((ends.of(stream(1)), ends.of(stream(2))), (2, 3));
+    }
+
+    #[test]
     fn a_note_that_is_not_whole_is_passed_over_and_the_others_count() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("stream_ends");
-        Ends::read(dir.path())
+        Ends::read(dir.path(), false)
             .unwrap()
             .note(&[(stream(1), 5), (stream(2), 6)]);
         let whole = std::fs::read(&path).unwrap();
@@ -174,7 +194,7 @@ mod tests {
             let mut flipped = whole.clone();
             flipped[at] ^= 1;
             std::fs::write(&path, flipped).unwrap();
-            let ends = Ends::read(dir.path()).unwrap();
+            let ends = Ends::read(dir.path(), false).unwrap();
             assert_eq!(
                 (ends.of(stream(1)), ends.of(stream(2))),
                 (0, 6),
@@ -183,12 +203,12 @@ mod tests {
         }
         for length in 0..whole.len() {
             std::fs::write(&path, &whole[..length]).unwrap();
-            let ends = Ends::read(dir.path()).unwrap();
+            let ends = Ends::read(dir.path(), false).unwrap();
             let known = if length < NOTE { 0 } else { 5 };
             assert_eq!((ends.of(stream(1)), ends.of(stream(2))), (known, 0));
             // What comes next is not lost behind a torn note.
             ends.note(&[(stream(3), 7)]);
-            let ends = Ends::read(dir.path()).unwrap();
+            let ends = Ends::read(dir.path(), false).unwrap();
             assert_eq!((ends.of(stream(1)), ends.of(stream(3))), (known, 7));
         }
     }

@@ -127,6 +127,20 @@ impl Files {
         written.map_err(|e| disk::at("write", &stream.file(), &e))
     }
 
+    /// Has a new file take the place of that of `stream`, if it has one. Another program must not have it
+    /// locked: it would go on with the old one.
+    pub(crate) fn renew(&self, stream: &Stream) -> io::Result<()> {
+        let path = stream.file();
+        if !path.try_exists().map_err(|e| disk::at("find", &path, &e))? {
+            return Ok(());
+        }
+        self.close(stream);
+        let old = open(stream)?;
+        disk::renew(&path)?;
+        drop(old);
+        Ok(())
+    }
+
     /// Cuts the file of `stream` off at `length`.
     pub(crate) fn cut(&self, stream: &Stream, length: u64) -> io::Result<()> {
         self.get(stream)?

@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::checkpoint::Checkpoint;
 use super::disk::{self, File, Open};
 
 pub(crate) mod commit_line;
@@ -113,7 +114,6 @@ impl End {
 #[derive(Debug)]
 pub(crate) struct Spare {
     file: File,
-    path: PathBuf,
     capacity: u64,
 }
 
@@ -129,8 +129,8 @@ impl Spare {
         name.is_some_and(|name| name.starts_with("spare-"))
     }
 
-    /// Removes the spares that an earlier run has left in `dir`.
-    pub(crate) fn remove_all(dir: &Path) -> io::Result<()> {
+    /// Removes the spares that an earlier run has left in `dir`, and returns how many.
+    pub(crate) fn remove_all(dir: &Path) -> io::Result<usize> {
         disk::remove_from(dir, Self::is_one)
     }
 
@@ -139,7 +139,7 @@ impl Spare {
     pub(crate) fn create(dir: &Path, name: &str, capacity: u64) -> io::Result<Self> {
         let path = dir.join(name);
         let create = || -> io::Result<File> {
-            let file = File::open(&path, Open::Empty)?;
+            let file = File::open(&path, Open::New)?;
             let zeros = vec![0; 64 * 1024];
             for offset in (0..capacity).step_by(zeros.len()) {
                 let left = usize::try_from(capacity - offset).unwrap_or(usize::MAX);
@@ -149,11 +149,7 @@ impl Spare {
             Ok(file)
         };
         match create() {
-            Ok(file) => Ok(Self {
-                file,
-                path,
-                capacity,
-            }),
+            Ok(file) => Ok(Self { file, capacity }),
             Err(error) => {
                 // Half a file would only take the space that the next attempt needs.
                 let _ = disk::remove(&path);
@@ -188,6 +184,8 @@ pub(crate) struct Journal {
     file: File,
     capacity: u64,
     end: End,
+    /// What must be written before the journal goes on.
+    owed: Option<Checkpoint>,
     /// Memory for the bytes of the next batch.
     memory: Vec<u8>,
 }
@@ -201,8 +199,9 @@ impl Journal {
             dir: dir.to_owned(),
             index,
             capacity: spare.capacity,
-            file: File::open(&spare.path, Open::Existing)?,
+            file: File::open(spare.file.path(), Open::Existing)?,
             end: End::of_empty(1, 0),
+            owed: None,
             memory: Vec::new(),
         };
         journal.start_segment(spare).map_err(AppendError::into_io)?;
@@ -220,8 +219,23 @@ impl Journal {
             file,
             capacity,
             end,
+            owed: None,
             memory: Vec::new(),
         })
+    }
+
+    /// Has a checkpoint written before the journal goes on, for which there is no space now: the one that
+    /// is there may say that the journal ends here.
+    pub(crate) fn owe(&mut self, checkpoint: Checkpoint) {
+        self.owed = Some(checkpoint);
+    }
+
+    fn pay(&mut self) -> io::Result<()> {
+        if let Some(checkpoint) = &self.owed {
+            checkpoint.write(&self.dir)?;
+            self.owed = None;
+        }
+        Ok(())
     }
 
     pub(crate) fn index(&self) -> std::sync::Arc<Index> {
@@ -255,14 +269,16 @@ impl Journal {
     pub(crate) fn start_segment(&mut self, spare: Spare) -> Result<(), AppendError> {
         let first = self.end.position + 1;
         let path = segment_path(&self.dir, first);
-        disk::rename(&spare.path, &path).map_err(AppendError::NotStored)?;
+        self.pay().map_err(AppendError::NotStored)?;
+        let Spare { file, capacity } = spare;
+        let file = file.rename_to(&path).map_err(AppendError::NotStored)?;
         disk::sync_dir(&self.dir).map_err(AppendError::Unknown)?;
         if self.end.offset > 0 {
             // Only for looks and space: a reader stops at the zeros as well.
             let _ = self.file.set_len(self.end.offset);
         }
-        self.file = spare.file;
-        self.capacity = spare.capacity;
+        self.file = file;
+        self.capacity = capacity;
         self.end = End::of_empty(first, self.end.chain);
         self.index.segments().push(first);
         Ok(())
@@ -289,6 +305,7 @@ impl Journal {
 
     /// Writes a batch and makes it durable.
     pub(crate) fn append(&mut self, batch: &Batch) -> Result<(), AppendError> {
+        self.pay().map_err(AppendError::NotStored)?;
         let path = || segment_path(&self.dir, self.end.segment);
         if let Err(error) = self.file.write_at(self.end.offset, &batch.bytes) {
             let error = disk::at("write", &path(), &error);

@@ -410,7 +410,7 @@ mod tests {
     #[test]
     fn what_is_written_while_a_stream_is_read_is_no_damage() {
         let dir = tempfile::tempdir().unwrap();
-        let ends = Ends::read(dir.path()).unwrap();
+        let ends = Ends::read(dir.path(), false).unwrap();
         let streams = Streams::new(StreamLayout::new(dir.path()), ends);
         let stream = streams.get(&StreamId::new("a", "b").unwrap());
         fs::create_dir_all(stream.dir()).unwrap();

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::disk;
+use super::doubt::Noting;
 
 /// The directories that this process has open.
 static OPEN: Mutex<Option<HashMap<PathBuf, State>>> = Mutex::new(None);
@@ -25,12 +26,15 @@ enum State {
 pub(crate) struct DirLock {
     dir: PathBuf,
     file: Option<File>,
+    /// As long as the directory is used, syncs that fail are noted.
+    noting: Option<Noting>,
 }
 
 impl DirLock {
     /// Takes the directory `dir`, which exists. Waits for a store in this process that is about to
     /// release it.
     pub(crate) fn take(dir: &Path) -> io::Result<Self> {
+        let given = dir;
         let dir = dir.canonicalize().map_err(|e| disk::at("open", dir, &e))?;
         let mut open = table();
         loop {
@@ -54,7 +58,11 @@ impl DirLock {
             }
         }
         drop(open);
-        let mut lock = Self { dir, file: None };
+        let mut lock = Self {
+            noting: Some(Noting::start(given, &dir)),
+            dir,
+            file: None,
+        };
         lock.file = Some(lock_file(&lock.dir)?);
         Ok(lock)
     }
@@ -79,6 +87,7 @@ impl Drop for DirLock {
             // descriptor, and the lock with it, until it executes its program.
             let _ = file.unlock();
         }
+        self.noting = None;
         table().get_or_insert_default().remove(&self.dir);
         RELEASED.notify_all();
     }

@@ -1,7 +1,7 @@
 //! Replays the journal's newest commits onto the streams' files, when a store was not closed in
 //! order.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::sync::Arc;
@@ -23,10 +23,15 @@ pub(crate) struct Redo {
     files: Files,
     /// The streams that were written, and where they end.
     touched: HashMap<StreamHash, Dirty>,
-    /// Streams whose files another program has written to where their own lines belong, with those.
+    /// Streams that are left as they are, with the lines that their files lack: another program has
+    /// written where those belong, or there is no space for them.
     refused: HashMap<StreamId, Arc<Stream>>,
     /// How far each stream with adopted lines is in the journal.
     adopted: HashMap<StreamId, AdoptedEnd>,
+    /// In doubt, the streams that have new files.
+    renewed: Option<HashSet<StreamHash>>,
+    /// A stream for which there is no space is left as it is.
+    may_lack_space: bool,
 }
 
 /// What was brought up to the journal, and what could not be.
@@ -34,7 +39,7 @@ pub(crate) struct Redone {
     /// What must be synced.
     pub(crate) touched: Vec<Dirty>,
     pub(crate) adopted: HashMap<StreamId, AdoptedEnd>,
-    /// The streams that another program's lines stand in the way of.
+    /// The streams that are left as they are.
     pub(crate) refused: Vec<Arc<Stream>>,
 }
 
@@ -47,13 +52,17 @@ pub(crate) struct AdoptedEnd {
 }
 
 impl Redo {
-    pub(crate) fn new(streams: Arc<Streams>) -> Self {
+    /// `in_doubt` says that a sync of the files may have failed, `may_lack_space` that a stream for which
+    /// there is no space is to be left as it is.
+    pub(crate) fn new(streams: Arc<Streams>, in_doubt: bool, may_lack_space: bool) -> Self {
         Self {
             streams,
             files: Files::default(),
             touched: HashMap::new(),
             refused: HashMap::new(),
             adopted: HashMap::new(),
+            renewed: in_doubt.then(HashSet::new),
+            may_lack_space,
         }
     }
 
@@ -69,6 +78,12 @@ impl Redo {
             }
             return Ok(());
         }
+        if let Some(renewed) = &mut self.renewed
+            && renewed.insert(stream.hash())
+        {
+            self.files.renew(&stream)?;
+            Adopted::renew(stream.dir())?;
+        }
         let mut length = lines.len() as u64;
         match commit.adopted.then(|| adopted_length(&stream, commit)) {
             // Another program wrote them, with white space perhaps that the journal does not have.
@@ -76,10 +91,18 @@ impl Redo {
             Some(Err(error)) => return Err(error),
             Some(Ok(None)) | None => {
                 if let Overwritten::Foreign = look_before_writing(&stream, commit.offset, &lines)? {
+                    tracing::error!(stream = %id, offset = commit.offset, "another program wrote to the stream's file after the store was not closed in order: the stream takes no commands until its lines are moved away, by `repair` for example");
                     self.refuse(id, stream, commit.offset, lines);
                     return Ok(());
                 }
-                self.files.write(&stream, commit.offset, &lines)?;
+                match self.files.write(&stream, commit.offset, &lines) {
+                    Err(error) if self.may_leave(&error) => {
+                        tracing::error!(stream = %id, %error, "the stream takes no commands until there is space for what its file lacks");
+                        self.refuse(id, stream, commit.offset, lines);
+                        return Ok(());
+                    }
+                    written => written?,
+                }
             }
         }
         let dirty = self.touched.entry(stream.hash()).or_insert_with(|| Dirty {
@@ -99,9 +122,14 @@ impl Redo {
         Ok(())
     }
 
+    /// Whether a stream that could not be written is left as it is. Not one with a new file: what it
+    /// held is not known to be on the disk.
+    fn may_leave(&self, error: &io::Error) -> bool {
+        self.may_lack_space && self.renewed.is_none() && disk::is_full(error)
+    }
+
     /// Leaves a stream as it is: its lines are read from memory, and it takes no commands.
     fn refuse(&mut self, id: StreamId, stream: Arc<Stream>, offset: u64, lines: Vec<u8>) {
-        tracing::error!(stream = %id, offset, "another program wrote to the stream's file after the store was not closed in order: the stream takes no commands until its lines are moved away, by `repair` for example");
         stream.tail().behind = Some(Behind {
             offset,
             lines,

@@ -10,8 +10,10 @@ use std::time::SystemTime;
 use super::adopted::Adopted;
 use super::audit::journaled::Journaled;
 use super::audit::{Audit, Remedy, leading_foreign};
+use super::checkpoint;
 use super::disk::{self, File, Open};
 use super::ends::Ends;
+use super::journal::recover::make_durable;
 use super::journal::segment_path;
 use super::journal::survey::survey;
 use super::stream::Stream;
@@ -39,6 +41,7 @@ pub(crate) fn repair(audit: &Audit) -> io::Result<Vec<Repaired>> {
         audit,
         done: Vec::new(),
     };
+    repair.secure_journal()?;
     let mut rebuild = BTreeSet::new();
     let mut note = BTreeSet::new();
     for flaw in &audit.flaws {
@@ -74,6 +77,20 @@ fn kept_dir(base: &Path) -> io::Result<PathBuf> {
 }
 
 impl Repair<'_> {
+    /// Makes the journal durable, from which the rest is put right.
+    fn secure_journal(&self) -> io::Result<()> {
+        let audit = self.audit;
+        let changes = audit.flaws.iter().any(|flaw| flaw.remedy.is_some());
+        if !changes || audit.survey.is_none() {
+            return Ok(());
+        }
+        let journal = audit.layout.journal_dir();
+        let file = checkpoint::file(&journal);
+        let is_right = audit.flaws.iter().all(|flaw| flaw.finding.file != file);
+        let checkpoint = audit.checkpoint.filter(|_| is_right);
+        make_durable(&journal, checkpoint.map(|known| known.end), audit.in_doubt)
+    }
+
     /// Where what `file` holds is kept; its directory is created.
     fn place_for(&self, file: &Path) -> io::Result<PathBuf> {
         let base = self.audit.layout.base_dir();
@@ -184,7 +201,7 @@ impl Repair<'_> {
         disk::create_private_dir(stream.dir())?;
         disk::replace_durably(&file, content)?;
         // White space of other programs may be gone.
-        let ends = Ends::read(&self.audit.layout.journal_dir())?;
+        let ends = Ends::read(&self.audit.layout.journal_dir(), self.audit.in_doubt)?;
         ends.note(&[(stream.hash(), content.len() as u64)]);
         drop(lock);
         self.did(&file, kept, "written anew from the journal");

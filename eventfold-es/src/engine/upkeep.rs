@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use super::checkpoint::{Checkpoint, sync_streams};
-use super::disk::OpenDir;
+use super::checkpoint::Checkpoint;
 use super::ends::{Ends, StreamHash};
+use super::file_systems::FileSystems;
 use super::journal::{End, Spare};
 use super::snapshot::Draft;
 use super::snapshot_queue::SnapshotQueue;
@@ -93,9 +93,9 @@ pub(crate) struct Upkeep {
 }
 
 impl Upkeep {
-    /// Starts the thread for the store in `base`, whose journal is in `journal`.
+    /// Starts the thread for the store on `file_systems`, whose journal is in `journal`.
     pub(crate) fn start(
-        base: OpenDir,
+        file_systems: FileSystems,
         journal: &Path,
         ends: Arc<Ends>,
         lagging: Arc<Lagging>,
@@ -103,7 +103,7 @@ impl Upkeep {
         let (jobs, queue) = channel();
         let state = Arc::<State>::default();
         let thread = Thread {
-            base,
+            file_systems,
             journal: journal.to_owned(),
             ends,
             lagging,
@@ -194,7 +194,7 @@ impl Upkeeper {
 
 /// What the thread itself has.
 struct Thread {
-    base: OpenDir,
+    file_systems: FileSystems,
     journal: PathBuf,
     ends: Arc<Ends>,
     lagging: Arc<Lagging>,
@@ -313,7 +313,7 @@ impl Thread {
         self.ends.note(&ends);
         let dirs: Vec<&Path> = dirty.iter().map(|d| d.dir.as_path()).collect();
         if !self.sync_failed
-            && let Err(error) = sync_streams(&self.base, &dirs)
+            && let Err(error) = self.file_systems.sync_streams(&dirs)
         {
             tracing::error!(%error, "no more checkpoints: the next open replays the journal");
             self.sync_failed = true;

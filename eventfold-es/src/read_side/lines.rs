@@ -15,7 +15,8 @@ pub(crate) struct Lines {
     path: PathBuf,
     /// Where the next line is added: behind it is at most what an addition that failed left.
     length: u64,
-    /// A change failed: something may be behind that, and what is there need not be durable.
+    /// A change failed: something may be behind that, and what is there need not be durable. The next
+    /// change makes a new file.
     is_torn: bool,
 }
 
@@ -65,18 +66,11 @@ impl Lines {
         Ok(())
     }
 
-    /// Cuts off what a change that failed may have left, and makes the rest durable.
+    /// Leaves out what a change that failed may have left, and makes the rest durable.
     pub(crate) fn tidy(&mut self) -> io::Result<()> {
         if self.is_torn && self.path.exists() {
-            let tidy = || {
-                let file = disk::File::open(&self.path, disk::Open::Existing)?;
-                if file.length()? > self.length {
-                    file.set_len(self.length)?;
-                }
-                file.sync_all()
-            };
-            tidy().map_err(|e| disk::at("cut off", &self.path, &e))?;
-            self.path.parent().map_or(Ok(()), disk::sync_dir)?;
+            let content = self.read()?;
+            self.replace(&content)?;
         }
         self.is_torn = false;
         Ok(())
@@ -87,6 +81,14 @@ impl Lines {
         let mut line = seal(content)?;
         if let Some(dir) = self.path.parent() {
             disk::create_dir(dir)?;
+        }
+        if self.is_torn {
+            let mut content = self.read()?;
+            if content.last().is_some_and(|last| *last != b'\n') {
+                content.push(b'\n');
+            }
+            content.append(&mut line);
+            return self.replace(&content);
         }
         self.is_torn = true;
         let length = self
@@ -150,4 +152,103 @@ pub(crate) fn split(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
 /// Whether a line's checksum is right; `None` if it has none.
 pub(crate) fn is_right(line: &[u8]) -> Option<bool> {
     split_sum(line).map(|(body, sum)| xxh3_64(body) == sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::AggregateStore;
+    use crate::engine::disk::faults::{Call, Choices, Fault, Watch};
+    use crate::engine::doubt;
+
+    const EIO: i32 = 5;
+
+    /// A file of lines of a process manager in `base`.
+    fn open(base: &Path) -> Lines {
+        let path = base.join("process_managers/p/dead_letters.jsonl");
+        Lines::open(path).unwrap().0
+    }
+
+    #[derive(Serialize)]
+    struct Line {
+        number: u64,
+    }
+
+    fn line(number: u64) -> Line {
+        Line { number }
+    }
+
+    /// Whether whatever a power failure could have left behind `watch` holds what `lines` hold.
+    fn assert_durable(watch: &std::sync::Arc<Watch>, lines: &Lines) {
+        let expected = lines.read().unwrap();
+        let log = watch.stop();
+        for seed in 0..20 {
+            let left = tempfile::tempdir().unwrap();
+            let mut choices = Choices::new(seed);
+            log.image(log.end(), &mut choices, left.path()).unwrap();
+            assert_eq!(open(left.path()).read().unwrap(), expected, "seed {seed}");
+        }
+    }
+
+    fn with_two_lines(base: &Path) -> Lines {
+        let mut lines = open(base);
+        disk::create_private_dir(lines.path().parent().unwrap()).unwrap();
+        lines.add(&line(1)).unwrap();
+        lines.add(&line(2)).unwrap();
+        lines
+    }
+
+    fn fail_to_add(watch: &Watch, lines: &mut Lines) {
+        watch.set_fault(Fault::lasting(Call::Sync, EIO));
+        lines.add(&line(3)).unwrap_err();
+        watch.clear_fault();
+    }
+
+    #[test]
+    fn a_line_that_is_added_after_one_whose_sync_failed_is_durable() {
+        let base = tempfile::tempdir().unwrap();
+        let watch = Watch::start(base.path());
+        let mut lines = with_two_lines(base.path());
+        fail_to_add(&watch, &mut lines);
+        lines.add(&line(4)).unwrap();
+        assert_eq!(split(&lines.read().unwrap()).count(), 3);
+        assert_durable(&watch, &lines);
+    }
+
+    #[test]
+    fn what_is_there_is_durable_after_tidying_up() {
+        let base = tempfile::tempdir().unwrap();
+        let watch = Watch::start(base.path());
+        let mut lines = with_two_lines(base.path());
+        fail_to_add(&watch, &mut lines);
+        lines.tidy().unwrap();
+        assert_eq!(split(&lines.read().unwrap()).count(), 2);
+        lines.add(&line(4)).unwrap();
+        assert_durable(&watch, &lines);
+    }
+
+    #[test]
+    fn the_next_store_has_a_new_file_take_the_place_of_one_whose_sync_failed() {
+        let base = tempfile::tempdir().unwrap();
+        let watch = Watch::start(base.path());
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let closed = runtime.block_on(async {
+            let store = AggregateStore::open(base.path()).await.unwrap();
+            let mut lines = with_two_lines(base.path());
+            fail_to_add(&watch, &mut lines);
+            store.shutdown().await
+        });
+        closed.unwrap();
+        doubt::forget(base.path());
+        let lines = runtime.block_on(async {
+            let store = AggregateStore::open(base.path()).await.unwrap();
+            let mut lines = open(base.path());
+            lines.add(&line(4)).unwrap();
+            store.shutdown().await.unwrap();
+            lines
+        });
+        assert_durable(&watch, &lines);
+    }
 }

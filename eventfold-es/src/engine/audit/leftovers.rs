@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Audit, Flaw, Remedy};
-use crate::engine::disk;
+use crate::engine::{disk, doubt};
 use crate::report::Severity;
 
 /// Where repairs keep what they replaced.
@@ -77,7 +77,7 @@ fn is_known(
         || (dir == base && name == "lock")
         || (dir == base.join("meta") && matches!(name, "raw_names.json" | "streams.jsonl"))
         || (dir == base.join("journal")
-            && (matches!(name, "checkpoint.json" | "sync_failed" | "stream_ends")
+            && (matches!(name, "checkpoint.json" | doubt::NOTE | "stream_ends")
                 || is_segment(name)
                 // Zeros for the next segment, prepared ahead.
                 || name.starts_with("spare-")))

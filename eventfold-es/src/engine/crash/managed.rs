@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::power_loss::{in_parallel, rebuilt};
 use super::{Account, ENOSPC, Note, id, note, runtime, temp_dir};
-use crate::engine::disk::faults::{Call, Fault, Log, Watch};
+use crate::engine::disk::faults::{Call, Choices, Fault, Log, Watch};
+use crate::engine::doubt;
 use crate::{
     Aggregate, AggregateStore, CommandContext, CommandEnvelope, DecodeError, ManualClock, Outbox,
     ProcessManager, StoredEvent,
@@ -293,7 +294,8 @@ fn a_power_failure_at_any_moment_lets_each_command_of_a_process_manager_take_eff
     });
 }
 
-/// Runs a store in which a call fails, for a while or from then on. Returns whether any did.
+/// Runs a store in which a call fails, for a while or from then on, then one on the same directory in
+/// which none does, and lets the power fail at last. Returns whether a call failed.
 async fn try_fault(fault: Fault) -> Result<bool, String> {
     let dir = temp_dir();
     let watch = Watch::start(dir.path());
@@ -301,19 +303,28 @@ async fn try_fault(fault: Fault) -> Result<bool, String> {
     let store = open(dir.path(), &clock, false).await;
     let store = store.map_err(|e| e.to_string())?;
     watch.set_fault(fault);
-    let answered = std::sync::Mutex::new(Vec::new());
-    work(&store, &clock, |number| {
-        answered.lock().expect("no panic").push(number);
-    })
-    .await;
+    work(&store, &clock, |number| watch.mark(number)).await;
     let failed = watch.clear_fault();
     // What could not be written before is, or the store must be opened again.
     let _ = store.run_process_managers().await;
     let _ = store.shutdown().await;
     drop(store);
-    watch.stop();
-    let answered = answered.into_inner().expect("no panic");
-    check(dir.path(), &answered, false).await?;
+    doubt::forget(dir.path());
+    check(dir.path(), &watch.marks(), false).await?;
+    let log = watch.stop();
+    for seed in 0..2 {
+        let mut choices = Choices::new(fault.number + seed);
+        let point = match seed {
+            0 => log.end(),
+            _ => log.point(&mut choices),
+        };
+        let left = temp_dir();
+        let image = log.image(point, &mut choices, left.path());
+        image.map_err(|error| error.to_string())?;
+        check(left.path(), &log.answers(point), false)
+            .await
+            .map_err(|error| format!("power failure at {point}: {error}"))?;
+    }
     Ok(!failed.is_empty())
 }
 

@@ -89,10 +89,13 @@ pub(super) fn rebuilt(
     check(again.path(), &answered).map_err(|e| format!("after a second failure at {point}: {e}"))
 }
 
-/// Tries each seed, on all processors.
-pub(super) fn in_parallel(seeds: u64, try_seed: impl Fn(u64) -> Result<(), String> + Sync) {
+/// Tries each seed, on all processors, and says what failed.
+pub(super) fn failures(
+    seeds: u64,
+    try_seed: impl Fn(u64) -> Result<(), String> + Sync,
+) -> Vec<String> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
-    let failures: Vec<String> = std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads)
             .map(|worker| {
                 let try_seed = &try_seed;
@@ -111,7 +114,12 @@ pub(super) fn in_parallel(seeds: u64, try_seed: impl Fn(u64) -> Result<(), Strin
             .into_iter()
             .map(|worker| worker.join().expect("no panic"));
         joined.flatten().collect()
-    });
+    })
+}
+
+/// Tries each seed, on all processors, of which none may fail.
+pub(super) fn in_parallel(seeds: u64, try_seed: impl Fn(u64) -> Result<(), String> + Sync) {
+    let failures = failures(seeds, try_seed);
     assert!(
         failures.is_empty(),
         "{} of {seeds} seeds failed:\n{}",

@@ -3,7 +3,8 @@
 //! A test watches a directory ([`Watch`]). Every change below it is carried out for real and noted
 //! in a [`Log`], from which the test can build what a power failure at any point could have left: of
 //! each file what was synced, and of the rest whatever a seed decides. A [`Fault`] makes one change
-//! fail instead.
+//! fail instead. What a sync that failed was to make durable never reaches the disk for certain, not
+//! even if the same blocks of the same file are written and synced again; a new file does.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -13,8 +14,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::Open;
 
 mod image;
+mod space;
 
 pub(crate) use image::Choices;
+use space::Space;
+
+/// The system's number of the error that says that a call was interrupted.
+const INTERRUPTED: i32 = 4;
 
 /// The directories that are watched.
 static WATCHED: Mutex<Vec<(PathBuf, Arc<Watch>)>> = Mutex::new(Vec::new());
@@ -22,11 +28,10 @@ static WATCHED: Mutex<Vec<(PathBuf, Arc<Watch>)>> = Mutex::new(Vec::new());
 /// A change to the disk, as far as it matters for what a power failure leaves.
 #[derive(Debug, Clone)]
 pub(crate) enum Change {
-    /// A file came to be, or was emptied if it is there.
+    /// A file came to be.
     Open {
         path: PathBuf,
         file: usize,
-        is_new: bool,
     },
     Write {
         file: usize,
@@ -53,7 +58,12 @@ pub(crate) enum Change {
     SyncDir {
         path: PathBuf,
     },
-    SyncAll,
+    /// Everything on the file system of `path`.
+    SyncAll {
+        path: PathBuf,
+    },
+    /// A sync of one of these kinds failed: what it was to make durable may never be.
+    FailedSync(Box<Change>),
     /// Not a change: the test was answered by then.
     Mark(u64),
 }
@@ -65,10 +75,10 @@ impl Change {
             Self::Open { .. } => Call::Open,
             Self::Write { .. } => Call::Write,
             Self::SetLen { .. } => Call::SetLen,
-            Self::Sync { .. } | Self::SyncDir { .. } | Self::SyncAll => Call::Sync,
+            Self::Sync { .. } | Self::SyncDir { .. } | Self::SyncAll { .. } => Call::Sync,
             Self::Rename { .. } | Self::Remove { .. } => Call::Rename,
             Self::CreateDir { .. } => Call::CreateDir,
-            Self::Mark(_) => return None,
+            Self::FailedSync(_) | Self::Mark(_) => return None,
         })
     }
 }
@@ -125,7 +135,10 @@ struct State {
     /// Which file is at a path now.
     at: HashMap<PathBuf, usize>,
     files: usize,
-    fault: Option<(Fault, u64)>,
+    faults: Vec<(Fault, u64)>,
+    space: Space,
+    /// The directories in which another file system begins.
+    mounts: Vec<PathBuf>,
     /// The calls that failed.
     failed: Vec<(Call, String)>,
 }
@@ -136,6 +149,7 @@ pub(crate) struct Log {
     pub(crate) dir: PathBuf,
     changes: Vec<Change>,
     start: usize,
+    mounts: Vec<PathBuf>,
 }
 
 impl Watch {
@@ -154,7 +168,9 @@ impl Watch {
             .take_in(dir)
             .expect("a directory that was just written can be read");
         let mut state = watch.state();
-        state.changes.push(Change::SyncAll);
+        state.changes.push(Change::SyncAll {
+            path: dir.to_owned(),
+        });
         state.start = state.changes.len();
         drop(state);
         watch
@@ -172,7 +188,23 @@ impl Watch {
             dir,
             changes: state.changes.clone(),
             start: state.start,
+            mounts: state.mounts.clone(),
         }
+    }
+
+    /// Has another file system begin at `path`, for whoever asks and for what a sync reaches.
+    pub(crate) fn mount(&self, path: PathBuf) {
+        self.state().mounts.push(path);
+    }
+
+    /// From now on there is no space but what is given free.
+    pub(crate) fn fill_up(&self) {
+        self.state().space.limit(0);
+    }
+
+    /// Ends that.
+    pub(crate) fn give_space(&self) {
+        self.state().space = Space::default();
     }
 
     /// Notes that the test got an answer.
@@ -180,15 +212,25 @@ impl Watch {
         self.state().changes.push(Change::Mark(answer));
     }
 
-    /// Makes a call fail.
+    /// The answers so far.
+    pub(crate) fn marks(&self) -> Vec<u64> {
+        answers(&self.state().changes)
+    }
+
+    /// Makes a call fail, and no other.
     pub(crate) fn set_fault(&self, fault: Fault) {
-        self.state().fault = Some((fault, 0));
+        self.state().faults = vec![(fault, 0)];
+    }
+
+    /// Makes a call of another kind fail as well.
+    pub(crate) fn add_fault(&self, fault: Fault) {
+        self.state().faults.push((fault, 0));
     }
 
     /// Lets all calls succeed again; returns those that failed, with what they were about.
     pub(crate) fn clear_fault(&self) -> Vec<(Call, String)> {
         let mut state = self.state();
-        state.fault = None;
+        state.faults.clear();
         std::mem::take(&mut state.failed)
     }
 
@@ -228,16 +270,14 @@ impl State {
                 let file = self.files;
                 let bytes = std::fs::read(&path)?;
                 self.at.insert(path.clone(), file);
-                self.changes.push(Change::Open {
-                    path,
-                    file,
-                    is_new: true,
-                });
-                self.changes.push(Change::Write {
+                self.changes.push(Change::Open { path, file });
+                let content = Change::Write {
                     file,
                     offset: 0,
                     bytes,
-                });
+                };
+                self.space.take(&content)?;
+                self.changes.push(content);
             }
         }
         Ok(())
@@ -246,9 +286,8 @@ impl State {
     /// Notes a change, unless it is to fail. `Ok(Some(…))`: only so much of a write is made, before
     /// it fails.
     fn note(&mut self, mut change: Change) -> io::Result<Option<(usize, io::Error)>> {
-        if let Some((fault, count)) = &mut self.fault
-            && change.call() == Some(fault.call)
-        {
+        let of_this_kind = |(fault, _): &&mut (Fault, u64)| change.call() == Some(fault.call);
+        if let Some((fault, count)) = self.faults.iter_mut().find(of_this_kind) {
             *count += 1;
             if *count == fault.number || (fault.lasting && *count > fault.number) {
                 let error = io::Error::from_raw_os_error(fault.error);
@@ -264,12 +303,27 @@ impl State {
                     self.changes.push(change);
                     return Ok(Some((length, error)));
                 }
+                if fault.call == Call::Sync && fault.error != INTERRUPTED {
+                    self.changes.push(Change::FailedSync(Box::new(change)));
+                }
                 return Err(error);
             }
         }
+        self.space.take(&change)?;
         self.changes.push(change);
         Ok(None)
     }
+}
+
+/// The answers among `changes`.
+fn answers(changes: &[Change]) -> Vec<u64> {
+    let marks = changes.iter();
+    marks
+        .filter_map(|change| match change {
+            Change::Mark(answer) => Some(*answer),
+            _ => None,
+        })
+        .collect()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -326,14 +380,14 @@ pub(super) fn open(path: &Path, how: Open) -> io::Result<Watched> {
         (Some(file), Open::Existing | Open::Create) => file,
         // The call itself says that something is not there.
         (None, Open::Existing) => return Ok(Watched::default()),
+        (Some(_), Open::New) if path.exists() => return Ok(Watched::default()),
         (None, _) if !parent_is_there => return Ok(Watched::default()),
-        (known, _) => {
+        _ => {
             state.files += 1;
-            let file = known.unwrap_or(state.files);
+            let file = state.files;
             state.note(Change::Open {
                 path: path.to_owned(),
                 file,
-                is_new: known.is_none(),
             })?;
             state.at.insert(path.to_owned(), file);
             file
@@ -352,8 +406,10 @@ pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
         from: from.to_owned(),
         to: to.to_owned(),
     })?;
-    if let Some(file) = state.at.remove(from) {
-        state.at.insert(to.to_owned(), file);
+    if let Some(file) = state.at.remove(from)
+        && let Some(replaced) = state.at.insert(to.to_owned(), file)
+    {
+        state.space.free(replaced);
     }
     Ok(())
 }
@@ -363,12 +419,21 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
         return Ok(());
     };
     let mut state = watch.state();
-    if state.at.remove(path).is_some() {
+    if let Some(file) = state.at.get(path).copied() {
         state.note(Change::Remove {
             path: path.to_owned(),
         })?;
+        state.at.remove(path);
+        state.space.free(file);
     }
     Ok(())
+}
+
+pub(super) fn remove_dir(path: &Path) -> io::Result<()> {
+    let change = Change::Remove {
+        path: path.to_owned(),
+    };
+    note(path, change)
 }
 
 fn note(path: &Path, change: Change) -> io::Result<()> {
@@ -396,5 +461,26 @@ pub(super) fn sync_dir(path: &Path) -> io::Result<()> {
 }
 
 pub(super) fn sync_all(path: &Path) -> io::Result<()> {
-    note(path, Change::SyncAll)
+    let change = Change::SyncAll {
+        path: path.to_owned(),
+    };
+    note(path, change)
+}
+
+/// The number of the file system that holds `path`, if that is watched.
+pub(super) fn file_system(path: &Path) -> Option<u64> {
+    let watch = watch_of(path)?;
+    let state = watch.state();
+    Some(mount_of(&state.mounts, path) as u64)
+}
+
+/// 0 if `path` is below none of `mounts`, else the number of the one that it is below.
+fn mount_of(mounts: &[PathBuf], path: &Path) -> usize {
+    let below = |(_, mount): &(usize, &PathBuf)| path.starts_with(mount);
+    let innermost = mounts
+        .iter()
+        .enumerate()
+        .filter(below)
+        .max_by_key(|(_, mount)| mount.as_os_str().len());
+    innermost.map_or(0, |(number, _)| number + 1)
 }

@@ -5,7 +5,7 @@
 //! damaged, and opening it would lose what was answered.
 
 use std::io::{self, Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use memchr::memchr;
 
@@ -29,10 +29,11 @@ pub(crate) struct Recovered {
 }
 
 /// Reads the journal in `dir` from `start` on, its very beginning if that is `None`, and hands
-/// each commit to `redo`.
+/// each commit to `redo`. What it reads is durable then; `in_doubt` says that a sync of it failed.
 pub(crate) fn scan(
     dir: &Path,
     start: Option<End>,
+    in_doubt: bool,
     mut redo: impl FnMut(&CommitLine<'_>) -> io::Result<()>,
 ) -> io::Result<Recovered> {
     let segments = list_segments(dir)?;
@@ -43,7 +44,6 @@ pub(crate) fn scan(
         return Err(disk::damaged(&path, 0, &"the file is missing"));
     }
 
-    let in_doubt = doubt(dir).exists();
     let mut end = start.unwrap_or(End::of_empty(1, 0));
     let mut recovered = None;
     for (i, segment) in remaining.iter().enumerate() {
@@ -55,8 +55,7 @@ pub(crate) fn scan(
             }
             end = End::of_empty(*segment, end.chain);
         }
-        let bytes = read_used(&path, end.offset)?;
-        make_durable(&path, &bytes, end.offset, in_doubt)?;
+        let bytes = read_durable(&path, end.offset, in_doubt)?;
         let mut tail = &bytes[..];
         scan_segment(&path, &mut tail, &mut end, &mut redo)?;
 
@@ -70,9 +69,6 @@ pub(crate) fn scan(
             ));
         }
         recovered = Some((tail_end, proven_by_tail));
-    }
-    if in_doubt {
-        disk::remove(&doubt(dir))?;
     }
     let (tail_end, proven_by_tail) = recovered.expect("there is at least one segment");
     Ok(Recovered {
@@ -115,34 +111,42 @@ pub(super) fn read_used(path: &Path, start: u64) -> io::Result<Vec<u8>> {
         .ok_or_else(|| disk::damaged(path, start, &"the file is shorter"))
 }
 
-/// Makes durable the bytes that a segment holds from `start` on. A process that was killed may have
-/// left them in the system's memory only, and a stream's file must not be brought up to what could
-/// still be lost.
-fn make_durable(path: &Path, bytes: &[u8], start: u64, in_doubt: bool) -> io::Result<()> {
-    if bytes.is_empty() {
-        return Ok(());
+/// Makes durable what the segments in `dir` hold from `start` on. A process that was killed may have
+/// left it in the system's memory only, and nothing must be made of what could still be lost.
+pub(crate) fn make_durable(dir: &Path, start: Option<End>, in_doubt: bool) -> io::Result<()> {
+    let first = start.map_or(1, |start| start.segment);
+    for segment in list_segments(dir)?.into_iter().filter(|s| *s >= first) {
+        let offset = start.filter(|start| start.segment == segment);
+        let offset = offset.map_or(0, |start| start.offset);
+        read_durable(&segment_path(dir, segment), offset, in_doubt)?;
     }
-    let sync = || -> io::Result<()> {
-        let file = File::open(path, Open::Existing)?;
-        if in_doubt {
-            file.write_at(start, bytes)?;
+    Ok(())
+}
+
+/// What a segment holds from `start` on, without the zeros at its end, made durable. In doubt that
+/// takes a new file.
+fn read_durable(path: &Path, start: u64, in_doubt: bool) -> io::Result<Vec<u8>> {
+    let made = |e: io::Error| disk::at("make durable", path, &e);
+    if !in_doubt {
+        let bytes = read_used(path, start)?;
+        if !bytes.is_empty() {
+            let file = File::open(path, Open::Existing);
+            file.and_then(|file| file.sync_all()).map_err(made)?;
         }
-        file.sync_all()
-    };
-    sync().map_err(|e| disk::at("make durable", path, &e))
-}
-
-/// Notes that a sync of the journal in `dir` failed. The system may take for written what is not
-/// then, until it is started anew: a further sync would prove nothing, so the next open writes the
-/// tail again. The note need not be durable, because no doubt survives a failure of the power.
-pub(crate) fn note_doubt(dir: &Path) {
-    if let Err(error) = disk::replace(&doubt(dir), b"", false) {
-        tracing::error!(%error, "the failed sync could not be noted");
+        return Ok(bytes);
     }
-}
-
-fn doubt(dir: &Path) -> PathBuf {
-    dir.join("sync_failed")
+    let length = std::fs::metadata(path).map_err(made)?.len();
+    if start > length {
+        return Err(disk::damaged(path, start, &"the file is shorter"));
+    }
+    let mut bytes = read_used(path, 0)?;
+    let used = bytes.len();
+    // With its zeros, as far as it was prepared.
+    bytes.resize(usize::try_from(length).map_err(io::Error::other)?, 0);
+    disk::replace_durably(path, &bytes)?;
+    bytes.truncate(used);
+    let start = usize::try_from(start).map_err(io::Error::other)?;
+    Ok(bytes.split_off(start.min(used)))
 }
 
 /// Moves `end` over the valid lines of a segment, and `bytes`, which it holds from there on.

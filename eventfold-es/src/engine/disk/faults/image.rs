@@ -1,13 +1,15 @@
 //! What a power failure leaves of a watched directory.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Change, Log};
+use super::{Change, Log, answers, mount_of};
 
 /// What becomes of unsynced bytes, in the unit in which a disk writes.
 const SECTOR: usize = 512;
+/// What a sync that failed leaves in doubt, in the unit in which a file system keeps a file.
+const BLOCK: usize = 4096;
 
 /// A small generator of reproducible choices (`SplitMix64`, Steele, Lea and Flood 2014).
 #[derive(Debug, Clone)]
@@ -36,6 +38,11 @@ impl Choices {
 struct Content {
     durable: Vec<u8>,
     pending: Vec<Pending>,
+    /// The blocks that a sync failed to make durable: none that is written later reaches the disk for
+    /// certain.
+    lost: BTreeSet<usize>,
+    /// What was written to them.
+    doubtful: Vec<Pending>,
 }
 
 #[derive(Debug, Clone)]
@@ -58,8 +65,11 @@ struct Tree {
     /// What is at a path, durably; a directory is `None`.
     durable: BTreeMap<PathBuf, Option<usize>>,
     pending: Vec<(PathBuf, Entry)>,
+    /// Changes of directories whose sync failed: a later sync makes none of them durable.
+    doubtful: Vec<(PathBuf, Entry)>,
     /// What is at a path, durably or not.
     current: HashMap<PathBuf, usize>,
+    mounts: Vec<PathBuf>,
 }
 
 impl Log {
@@ -68,20 +78,22 @@ impl Log {
         self.start + choices.below(self.changes.len() - self.start + 1)
     }
 
-    /// The last answer before the point.
+    /// The point at which everything has happened.
+    pub(crate) fn end(&self) -> usize {
+        self.changes.len()
+    }
+
+    /// The answers before the point.
     pub(crate) fn answers(&self, point: usize) -> Vec<u64> {
-        let marks = self.changes[..point].iter();
-        marks
-            .filter_map(|change| match change {
-                Change::Mark(answer) => Some(*answer),
-                _ => None,
-            })
-            .collect()
+        answers(&self.changes[..point])
     }
 
     /// Writes to `to` what a power failure at the point could have left.
     pub(crate) fn image(&self, point: usize, choices: &mut Choices, to: &Path) -> io::Result<()> {
-        let mut tree = Tree::default();
+        let mut tree = Tree {
+            mounts: self.mounts.clone(),
+            ..Tree::default()
+        };
         for change in &self.changes[..point] {
             tree.change(change);
         }
@@ -108,13 +120,9 @@ impl Log {
 impl Tree {
     fn change(&mut self, change: &Change) {
         match change {
-            Change::Open { path, file, is_new } => {
-                let content = self.files.entry(*file).or_default();
-                if *is_new {
-                    self.entry(path, Entry::File(path.clone(), *file));
-                } else {
-                    content.pending.push(Pending::SetLen(0));
-                }
+            Change::Open { path, file } => {
+                self.files.entry(*file).or_default();
+                self.entry(path, Entry::File(path.clone(), *file));
                 self.current.insert(path.clone(), *file);
             }
             Change::Write {
@@ -150,23 +158,76 @@ impl Tree {
                 }
             }
             Change::SyncDir { path } => {
-                let (synced, pending) = std::mem::take(&mut self.pending)
-                    .into_iter()
-                    .partition(|(dir, _)| dir == path);
-                self.pending = pending;
+                let synced = self.take_pending(|dir| dir == path);
                 self.settle(synced);
             }
-            Change::SyncAll => {
-                let pending = std::mem::take(&mut self.pending);
-                self.settle(pending);
-                self.files.values_mut().for_each(Content::sync);
+            Change::SyncAll { path } => {
+                let (mounts, synced) = (self.mounts.clone(), mount_of(&self.mounts, path));
+                let entries = self.take_pending(|dir| mount_of(&mounts, dir) == synced);
+                self.settle(entries);
+                for content in self.on_file_system(path) {
+                    content.sync();
+                }
             }
+            Change::FailedSync(sync) => self.fail(sync),
             Change::Mark(_) => {}
         }
     }
 
     fn pend(&mut self, file: usize, pending: Pending) {
         self.files.entry(file).or_default().pending.push(pending);
+    }
+
+    /// Lets a sync fail.
+    fn fail(&mut self, sync: &Change) {
+        match sync {
+            Change::Sync { file } => self.files.entry(*file).or_default().fail_sync(),
+            Change::SyncDir { path } => {
+                let failed = self.take_pending(|dir| dir == path);
+                self.put_in_doubt(failed);
+            }
+            Change::SyncAll { path } => {
+                let (mounts, synced) = (self.mounts.clone(), mount_of(&self.mounts, path));
+                let failed = self.take_pending(|dir| mount_of(&mounts, dir) == synced);
+                self.put_in_doubt(failed);
+                for content in self.on_file_system(path) {
+                    content.fail_sync();
+                }
+            }
+            other => unreachable!("no sync: {other:?}"),
+        }
+    }
+
+    /// A file can be created and renamed anew, which a later sync makes durable. For a directory there
+    /// is no such way, so it is as if its sync had not been tried.
+    fn put_in_doubt(&mut self, entries: Vec<(PathBuf, Entry)>) {
+        for (dir, entry) in entries {
+            match entry {
+                Entry::Dir(_) => self.pending.push((dir, entry)),
+                Entry::File(..) | Entry::Gone(_) => self.doubtful.push((dir, entry)),
+            }
+        }
+    }
+
+    fn take_pending(&mut self, is_taken: impl Fn(&Path) -> bool) -> Vec<(PathBuf, Entry)> {
+        let (taken, left) = std::mem::take(&mut self.pending)
+            .into_iter()
+            .partition(|(dir, _)| is_taken(dir));
+        self.pending = left;
+        taken
+    }
+
+    /// The files on the file system that holds `path`.
+    fn on_file_system(&mut self, path: &Path) -> impl Iterator<Item = &mut Content> {
+        let synced = mount_of(&self.mounts, path);
+        let there: BTreeSet<usize> = self
+            .current
+            .iter()
+            .filter(|(path, _)| mount_of(&self.mounts, path) == synced)
+            .map(|(_, file)| *file)
+            .collect();
+        let files = self.files.iter_mut();
+        files.filter_map(move |(file, content)| there.contains(file).then_some(content))
     }
 
     /// Notes a change in the directory that holds `path`.
@@ -177,6 +238,9 @@ impl Tree {
 
     fn settle(&mut self, entries: Vec<(PathBuf, Entry)>) {
         for (_, entry) in entries {
+            // What was in doubt at that place is over.
+            self.doubtful
+                .retain(|(_, other)| other.path() != entry.path());
             match entry {
                 Entry::File(path, file) => drop(self.durable.insert(path, Some(file))),
                 Entry::Gone(path) => drop(self.durable.remove(&path)),
@@ -187,7 +251,9 @@ impl Tree {
 
     /// Of the unsynced entries of each directory, those before some point survive.
     fn surviving_entries(&mut self, choices: &mut Choices) -> BTreeMap<PathBuf, Option<usize>> {
-        let pending = std::mem::take(&mut self.pending);
+        // Settling later ones takes the doubt from earlier ones.
+        let mut pending = std::mem::take(&mut self.doubtful);
+        pending.append(&mut self.pending);
         let mut dirs: Vec<&PathBuf> = pending.iter().map(|(dir, _)| dir).collect();
         dirs.sort_unstable();
         dirs.dedup();
@@ -202,16 +268,66 @@ impl Tree {
     }
 }
 
+impl Entry {
+    fn path(&self) -> &Path {
+        match self {
+            Self::File(path, _) | Self::Gone(path) | Self::Dir(path) => path,
+        }
+    }
+}
+
 impl Content {
     fn sync(&mut self) {
         for pending in std::mem::take(&mut self.pending) {
-            apply(&mut self.durable, &pending);
+            match pending {
+                Pending::Write { offset, bytes } => self.sync_write(offset, &bytes),
+                Pending::SetLen(_) => apply(&mut self.durable, &pending),
+            }
+        }
+    }
+
+    /// Makes a write durable but for the blocks that are lost.
+    fn sync_write(&mut self, offset: usize, bytes: &[u8]) {
+        let mut start = 0;
+        while start < bytes.len() {
+            let block = (offset + start) / BLOCK;
+            let end = ((block + 1) * BLOCK - offset).min(bytes.len());
+            let (offset, bytes) = (offset + start, &bytes[start..end]);
+            if self.lost.contains(&block) {
+                let bytes = bytes.to_owned();
+                self.doubtful.push(Pending::Write { offset, bytes });
+            } else {
+                write(&mut self.durable, offset, bytes);
+            }
+            start = end;
+        }
+    }
+
+    /// What was to be made durable may be on the disk or not, and stays so.
+    fn fail_sync(&mut self) {
+        let mut length = self.durable.len();
+        for pending in std::mem::take(&mut self.pending) {
+            let changed = match &pending {
+                Pending::Write { offset, bytes } => *offset..offset + bytes.len(),
+                Pending::SetLen(new) => (*new).min(length)..(*new).max(length),
+            };
+            length = pending.length_after(length);
+            self.lost
+                .extend(changed.start / BLOCK..changed.end.div_ceil(BLOCK));
+            if let Pending::Write { .. } = pending {
+                self.doubtful.push(pending);
+            }
         }
     }
 
     /// Each unsynced change is kept, lost, torn or garbled, whatever became of the others.
     fn surviving(&self, choices: &mut Choices) -> Vec<u8> {
         let mut content = self.durable.clone();
+        for pending in &self.doubtful {
+            if choices.below(4) == 0 {
+                apply(&mut content, pending);
+            }
+        }
         for pending in &self.pending {
             match (choices.below(6), pending) {
                 (0..=2, pending) => apply(&mut content, pending),
@@ -226,6 +342,16 @@ impl Content {
             }
         }
         content
+    }
+}
+
+impl Pending {
+    /// How long a file of that length is afterwards.
+    fn length_after(&self, length: usize) -> usize {
+        match self {
+            Self::Write { offset, bytes } => length.max(offset + bytes.len()),
+            Self::SetLen(new) => *new,
+        }
     }
 }
 
