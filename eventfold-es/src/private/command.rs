@@ -126,12 +126,15 @@ impl<'de, C: CommandSet> Visitor<'de> for Tagged<C> {
     }
 }
 
+/// Two to the power of 63.
+const BEYOND_64_BITS: f64 = 9_223_372_036_854_775_808.0;
+
 /// Whether a value may hold a whole number that has no place in one, and was rounded to a float.
 fn is_rounded(value: &serde_json::Value) -> bool {
     match value {
         serde_json::Value::Number(number) => {
             let float = number.as_f64().filter(|_| number.is_f64());
-            float.is_some_and(|float| float.abs() >= i64::MAX as f64 && float.fract() == 0.0)
+            float.is_some_and(|float| float.abs() >= BEYOND_64_BITS && float.fract() == 0.0)
         }
         serde_json::Value::Array(items) => items.iter().any(is_rounded),
         serde_json::Value::Object(members) => members.values().any(is_rounded),
