@@ -5,7 +5,7 @@
 //! written `<Type as Trait>::item`. Tokens are placed on the list entry they serve, so that an
 //! error of the compiler's about an entry points at it.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::Path;
 
@@ -21,7 +21,6 @@ pub(crate) mod sample;
 /// The impls of one derive, in a scope of their own.
 ///
 /// ```ignore
-/// #[allow(deprecated)]
 /// const _: () = {
 ///     use ::eventfold_es::__private as __eventfold;
 ///
@@ -29,11 +28,9 @@ pub(crate) mod sample;
 /// };
 /// ```
 ///
-/// A command or event may well be deprecated, and still has to be read. The runtime is named once:
-/// if it is not there, that is one error.
+/// The runtime is named once: if it is not there, that is one error.
 pub(crate) fn scope(krate: &Path, items: impl ToTokens) -> TokenStream {
     quote! {
-        #[allow(deprecated)]
         const _: () = {
             use #krate::__private as __eventfold;
 
@@ -42,7 +39,38 @@ pub(crate) fn scope(krate: &Path, items: impl ToTokens) -> TokenStream {
     }
 }
 
-/// The place of `span` for generated tokens, which the compiler's lints then know to be generated.
-pub(crate) fn at(span: Span) -> Span {
+/// `tokens` where they are, but marked as generated, also those that the user wrote.
+///
+/// The compiler's lints leave generated code alone: so a deprecated event is read without a warning,
+/// and names may be made of the user's, whatever style those have. An `allow` would do that as well,
+/// but is refused where the user has a `forbid`.
+pub(crate) fn generated(tokens: TokenStream) -> TokenStream {
+    tokens.into_iter().map(generated_token).collect()
+}
+
+fn generated_token(mut token: TokenTree) -> TokenTree {
+    match &mut token {
+        TokenTree::Group(group) => {
+            let span = as_generated(group.span());
+            *group = Group::new(group.delimiter(), generated(group.stream()));
+            group.set_span(span);
+        }
+        // It leads to the crate of the macro that it was written in.
+        TokenTree::Ident(ident) if *ident == "$crate" => {}
+        TokenTree::Ident(ident) => {
+            let span = as_generated(ident.span());
+            // Generated code is of this crate's edition, which reserves words that others do not.
+            if ["async", "await", "gen", "try"].iter().any(|word| ident == word) {
+                *ident = Ident::new_raw(&ident.to_string(), span);
+            } else {
+                ident.set_span(span);
+            }
+        }
+        token => token.set_span(as_generated(token.span())),
+    }
+    token
+}
+
+fn as_generated(span: Span) -> Span {
     span.resolved_at(Span::call_site())
 }

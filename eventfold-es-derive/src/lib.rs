@@ -50,9 +50,9 @@ fn aggregate(input: &DeriveInput) -> proc_macro2::TokenStream {
     let input = ast::Aggregate::read(input, &mut errors);
     check::aggregate(&input, &mut errors);
     match errors.finish() {
-        Ok(()) => expand::aggregate::aggregate(&input),
+        Ok(()) => expand::generated(expand::aggregate::aggregate(&input)),
         Err(mut found) => {
-            found.extend(fallback::aggregate(input));
+            found.extend(expand::generated(fallback::aggregate(input)));
             found
         }
     }
@@ -63,9 +63,9 @@ fn domain_event(input: &DeriveInput) -> proc_macro2::TokenStream {
     let input = ast::Event::read(input, &mut errors);
     check::event(&input, &mut errors);
     match errors.finish() {
-        Ok(()) => expand::event::event(&input),
+        Ok(()) => expand::generated(expand::event::event(&input)),
         Err(mut found) => {
-            found.extend(fallback::event(&input));
+            found.extend(expand::generated(fallback::event(&input)));
             found
         }
     }
@@ -84,9 +84,9 @@ fn reader(kind: ast::Kind, input: &DeriveInput) -> proc_macro2::TokenStream {
     let input = ast::Reader::read(kind, input, &mut errors);
     check::reader(&input, &mut errors);
     match errors.finish() {
-        Ok(()) => expand::reader::reader(&input),
+        Ok(()) => expand::generated(expand::reader::reader(&input)),
         Err(mut found) => {
-            found.extend(fallback::reader(&input));
+            found.extend(expand::generated(fallback::reader(&input)));
             found
         }
     }

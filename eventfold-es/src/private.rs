@@ -35,8 +35,8 @@ mod upcast;
 pub use command::{CommandPayload, CommandSet};
 pub use event::{EventPayload, deserialize_event, serialize_event};
 pub use names::{
-    Aggregates, Events, assert_names_are_new, assert_type_is_new, concat_names, count_names,
-    retired_names,
+    Events, Shared, aggregate_name, assert_names_are_new, assert_type_is_new, concat_names,
+    count_names, retired_names, shared_names, slots,
 };
 pub use read_side::{
     DispatchTarget, apply_eventfold, project_stored, react_eventfold, react_stored,

@@ -4,7 +4,7 @@ use proc_macro2::{Literal, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 
 use super::message_enum::{enum_of, variant_of};
-use super::{at, command_enum, event_enum, message_enum};
+use super::{command_enum, event_enum, message_enum};
 use crate::ast::{Aggregate, Item, Messages};
 
 pub(crate) fn aggregate(input: &Aggregate<'_>) -> TokenStream {
@@ -129,7 +129,7 @@ fn handle(input: &Aggregate<'_>) -> TokenStream {
     let commands = match &input.commands {
         Messages::Listed(commands) => commands,
         Messages::Own(own) => {
-            let decide = quote_spanned! {at(place(own))=>
+            let decide = quote_spanned! {place(own)=>
                 <Self as __eventfold::Decide<#own>>::decide
             };
             return quote!(#decide(self, __command));
@@ -137,7 +137,7 @@ fn handle(input: &Aggregate<'_>) -> TokenStream {
     };
     let arms = commands.items.iter().map(|item| {
         let (ty, ident, variant) = (&item.ty, enum_of(commands, item), variant_of(item));
-        let decide = quote_spanned! {at(item.variant.span())=>
+        let decide = quote_spanned! {item.variant.span()=>
             <Self as __eventfold::Decide<#ty>>::decide
         };
         quote!(#ident::#variant(__command) => #decide(self, __command),)
@@ -154,7 +154,7 @@ fn apply(input: &Aggregate<'_>) -> TokenStream {
     let events = match &input.events {
         Messages::Listed(events) => events,
         Messages::Own(own) => {
-            let evolve = quote_spanned! {at(place(own))=>
+            let evolve = quote_spanned! {place(own)=>
                 <Self as __eventfold::Evolve<#own>>::evolve
             };
             return quote!(#evolve(&mut self, __event););
@@ -162,7 +162,7 @@ fn apply(input: &Aggregate<'_>) -> TokenStream {
     };
     let arms = events.items.iter().map(|item| {
         let (ty, ident, variant) = (&item.ty, enum_of(events, item), variant_of(item));
-        let evolve = quote_spanned! {at(item.variant.span())=>
+        let evolve = quote_spanned! {item.variant.span()=>
             <Self as __eventfold::Evolve<#ty>>::evolve
         };
         quote!(#ident::#variant(__event) => #evolve(&mut self, __event),)
@@ -192,7 +192,7 @@ fn stored_form(input: &Aggregate<'_>, event: &TokenStream) -> TokenStream {
     let as_event = match &input.events {
         Messages::Listed(_) => quote!(<#event as __eventfold::DomainEvent>),
         Messages::Own(own) => {
-            quote_spanned!(at(place(own))=> <#event as __eventfold::DomainEvent>)
+            quote_spanned!(place(own)=> <#event as __eventfold::DomainEvent>)
         }
     };
     quote! {
@@ -238,7 +238,7 @@ fn stored_form(input: &Aggregate<'_>, event: &TokenStream) -> TokenStream {
 fn command_routes(input: &Aggregate<'_>) -> Option<TokenStream> {
     let add = |item: &Item| {
         let ty = &item.ty;
-        quote_spanned!(at(item.variant.span())=> __routes.add::<#ty>();)
+        quote_spanned!(item.variant.span()=> __routes.add::<#ty>();)
     };
     let items = input.commands.items();
     let routes = items.iter().map(add);

@@ -4,7 +4,6 @@ use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::ext::IdentExt as _;
 
-use super::at;
 use super::message_enum::variant_of;
 use crate::ast::messages::Serde;
 use crate::ast::{Enum, Item};
@@ -48,7 +47,7 @@ pub(crate) fn serde(commands: &Enum) -> Option<TokenStream> {
     let written = commands.items.iter().map(|item| {
         let (payload, variant) = (payload(item), variant_of(item));
         let name = item.written_name();
-        quote_spanned! {at(item.variant.span())=>
+        quote_spanned! {item.variant.span()=>
             Self::#variant(__command) => {
                 #payload::serialize_as(__command, #title, #name, __serializer)
             }
@@ -57,7 +56,7 @@ pub(crate) fn serde(commands: &Enum) -> Option<TokenStream> {
     let read = commands.items.iter().map(|item| {
         let (payload, variant) = (payload(item), variant_of(item));
         let name = item.written_name();
-        quote_spanned! {at(item.variant.span())=>
+        quote_spanned! {item.variant.span()=>
             #name => #payload::deserialize_from(__data).map(Self::#variant),
         }
     });
@@ -115,5 +114,5 @@ pub(crate) fn serde(commands: &Enum) -> Option<TokenStream> {
 /// `<Deposit as CommandPayload>`, placed so that each error that it is none is the same one.
 fn payload(item: &Item) -> TokenStream {
     let ty = &item.ty;
-    quote_spanned!(at(item.variant.span())=> <#ty as __eventfold::CommandPayload>)
+    quote_spanned!(item.variant.span()=> <#ty as __eventfold::CommandPayload>)
 }

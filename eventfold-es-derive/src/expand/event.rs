@@ -5,7 +5,7 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::Data;
 use syn::ext::IdentExt as _;
 
-use super::{at, history, sample};
+use super::{history, sample};
 use crate::ast::Event;
 use crate::ast::event::{Names, SetVariant, Shape};
 use crate::ast::history::{History, Retired, What};
@@ -265,7 +265,7 @@ fn names_with_retired(input: &Event<'_>, variants: &[SetVariant<'_>]) -> Option<
 
 /// `<Self as EventPayload>`, placed on the type, so that an error about serde's traits points there.
 fn payload(input: &Event<'_>) -> TokenStream {
-    quote_spanned!(at(input.input.ident.span())=> <Self as __eventfold::EventPayload>)
+    quote_spanned!(input.input.ident.span()=> <Self as __eventfold::EventPayload>)
 }
 
 struct Signatures {

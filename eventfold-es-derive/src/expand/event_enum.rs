@@ -5,7 +5,7 @@ use quote::{quote, quote_spanned};
 use syn::ext::IdentExt as _;
 
 use super::message_enum::{as_event, variant_of};
-use super::{at, history, sample};
+use super::{history, sample};
 use crate::ast::{Aggregate, Enum, Item};
 use crate::attr::shown;
 
@@ -21,32 +21,48 @@ pub(crate) fn impls(input: &Aggregate<'_>, events: &Enum) -> TokenStream {
 /// The names, one listed type after the other, and the check that no two share one.
 ///
 /// ```ignore
-/// const __EVENTS: &[(&str, &[EventName])] = &[
+/// const __EVENTS: &Events = &[
 ///     ("AccountOpened", <AccountOpened as DomainEvent>::NAMES),
 ///     ("Deposited", <Deposited as DomainEvent>::NAMES),
 /// ];
 /// const __NAMES: [EventName; count_names(__EVENTS)] = concat_names(__EVENTS);
+/// const __SHARED: Shared<2> = shared_names::<2, { slots(__EVENTS) }>(__EVENTS);
 /// // One for each type but the first, placed on that type.
-/// const _: () = assert_names_are_new("BankAccount", __EVENTS, 1);
+/// const _: () = assert_names_are_new("BankAccount", __EVENTS, &__SHARED, 1);
 /// ```
 pub(crate) fn names(owner: &str, sets: &[(TokenStream, Span)]) -> TokenStream {
     let listed = sets.iter().map(|(set, _)| set);
-    let checks = sets
-        .iter()
-        .enumerate()
-        .skip(1)
-        .map(|(position, (_, span))| {
-            let position = Literal::usize_unsuffixed(position);
-            quote_spanned! {at(*span)=>
-                const _: () = __eventfold::assert_names_are_new(#owner, __EVENTS, #position);
-            }
-        });
+    let checks = all_differ(&quote!(assert_names_are_new), owner, &quote!(__EVENTS), sets);
     quote! {
-        const __EVENTS: &[(&str, &[__eventfold::EventName])] = &[#(#listed),*];
+        const __EVENTS: &__eventfold::Events = &[#(#listed),*];
         const __NAMES: [__eventfold::EventName; __eventfold::count_names(__EVENTS)] =
             __eventfold::concat_names(__EVENTS);
-        #(#checks)*
+        #checks
     }
+}
+
+/// The check `assert` that no set shares a name with an earlier one. `list` is what they are in.
+pub(crate) fn all_differ(
+    assert: &TokenStream,
+    owner: &str,
+    list: &TokenStream,
+    sets: &[(TokenStream, Span)],
+) -> Option<TokenStream> {
+    let count = Literal::usize_unsuffixed(sets.len());
+    let later = sets.iter().enumerate().skip(1);
+    let checks = later.map(|(position, (_, span))| {
+        let position = Literal::usize_unsuffixed(position);
+        quote_spanned! {*span=>
+            const _: () = __eventfold::#assert(#owner, #list, &__SHARED, #position);
+        }
+    });
+    (sets.len() > 1).then(|| {
+        quote! {
+            const __SHARED: __eventfold::Shared<#count> =
+                __eventfold::shared_names::<#count, { __eventfold::slots(#list) }>(#list);
+            #(#checks)*
+        }
+    })
 }
 
 /// The sets of names that the listed types have, and those of what is retired.
@@ -94,7 +110,7 @@ fn domain_event(input: &Aggregate<'_>, events: &Enum) -> TokenStream {
     let arms = |method: TokenStream, more: TokenStream| -> TokenStream {
         let arm = |item: &Item| {
             let (event, variant) = (as_event(item), variant_of(item));
-            quote_spanned! {at(item.variant.span())=>
+            quote_spanned! {item.variant.span()=>
                 Self::#variant(__event) => #event::#method(__event #more),
             }
         };
@@ -107,7 +123,7 @@ fn domain_event(input: &Aggregate<'_>, events: &Enum) -> TokenStream {
     let encoded = arms(quote!(encode), quote!(, __data));
     let decoded = events.items.iter().map(|item| {
         let (event, variant) = (as_event(item), variant_of(item));
-        quote_spanned! {at(item.variant.span())=>
+        quote_spanned! {item.variant.span()=>
             if #event::knows(__stored.name()) {
                 return ::core::result::Result::Ok(
                     #event::decode(__stored)?.map(Self::#variant),

@@ -4,13 +4,10 @@ use proc_macro2::{Literal, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::Path;
 
-use super::at;
 use crate::ast::history::{History, Retired, What};
 use crate::attr::shown;
 
 /// What [`decode`] and [`retired`] need in their scope.
-///
-/// The import is not used if every step may fail.
 pub(crate) fn imports<'a>(
     histories: impl IntoIterator<Item = &'a History>,
     retired: &[Retired],
@@ -21,7 +18,6 @@ pub(crate) fn imports<'a>(
         || retired.iter().any(|retired| retired.into.is_some());
     has_steps.then(|| {
         quote! {
-            #[allow(unused_imports)]
             use __eventfold::Infallible as _;
         }
     })
@@ -54,7 +50,7 @@ pub(crate) fn decode(history: &History, current: &TokenStream) -> TokenStream {
             &step.path,
             text_of(&step.path),
         );
-        let span = at(place(path));
+        let span = place(path);
         let (method, before) = match position {
             0 => (quote_spanned!(span=> first), None),
             _ => (quote_spanned!(span=> then), Some(quote_spanned!(span=> , __event))),
@@ -63,7 +59,7 @@ pub(crate) fn decode(history: &History, current: &TokenStream) -> TokenStream {
             let __event = __eventfold::Upcast::#method(&__upcast, #from, #text, #path #before)?.__result()?;
         }
     });
-    let last = quote_spanned!(at(place(&last.path))=> __eventfold::Upcast::last::<Self, _>(&__upcast, __event));
+    let last = quote_spanned!(place(&last.path)=> __eventfold::Upcast::last::<Self, _>(&__upcast, __event));
     quote! {{
         let __upcast = __eventfold::Upcast::of(__stored, #version)?;
         if __eventfold::Upcast::is_current(&__upcast) {
@@ -105,7 +101,7 @@ pub(crate) fn retired(retired: &[Retired]) -> TokenStream {
             }
             (What::Named(name), Some(path)) => {
                 let (name, text) = (&name.value, text_of(path));
-                let span = at(place(path));
+                let span = place(path);
                 let read = quote_spanned! {span=>
                     let __event =
                         __eventfold::Upcast::first(&__upcast, 1, #text, #path)?.__result()?;
@@ -126,7 +122,7 @@ pub(crate) fn retired(retired: &[Retired]) -> TokenStream {
             }
             (What::Typed(ty), Some(path)) => {
                 let (event, text) = (as_event(ty), text_of(path));
-                let span = at(place(path));
+                let span = place(path);
                 let read = quote_spanned! {span=>
                     let __event =
                         __eventfold::Upcast::retired(&__upcast, #text, #path, __event).__result()?;
@@ -183,7 +179,7 @@ pub(crate) fn retired_name(name: &str) -> TokenStream {
 }
 
 fn as_event(ty: &syn::TypePath) -> TokenStream {
-    quote_spanned!(at(place(&ty.path))=> <#ty as __eventfold::DomainEvent>)
+    quote_spanned!(place(&ty.path)=> <#ty as __eventfold::DomainEvent>)
 }
 
 /// A path as an error shows it.

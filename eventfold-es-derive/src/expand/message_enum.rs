@@ -5,7 +5,6 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::{Ident, Path};
 
-use super::at;
 use crate::ast::messages::{Serde, is_serde};
 use crate::ast::{Aggregate, Enum, Item};
 
@@ -83,7 +82,7 @@ fn derives(generated: &Enum, is_kept: impl Fn(&Path) -> bool) -> Vec<TokenStream
 pub(crate) fn from_impls(generated: &Enum) -> impl Iterator<Item = TokenStream> {
     generated.items.iter().map(move |item| {
         let (ty, ident, variant) = (&item.ty, enum_of(generated, item), variant_of(item));
-        quote_spanned! {at(item.variant.span())=>
+        quote_spanned! {item.variant.span()=>
             #[automatically_derived]
             impl ::core::convert::From<#ty> for #ident {
                 fn from(__message: #ty) -> Self {
@@ -102,7 +101,7 @@ pub(crate) fn variant_of(item: &Item) -> Ident {
 /// `<Deposited as DomainEvent>`, placed so that each error that it is none is the same one.
 pub(crate) fn as_event(item: &Item) -> TokenStream {
     let ty = &item.ty;
-    quote_spanned!(at(item.variant.span())=> <#ty as __eventfold::DomainEvent>)
+    quote_spanned!(item.variant.span()=> <#ty as __eventfold::DomainEvent>)
 }
 
 /// The enum's name, where an item of it is the subject.
@@ -112,7 +111,7 @@ pub(crate) fn enum_of(generated: &Enum, item: &Item) -> Ident {
 
 fn placed(ident: &Ident, item: &Item) -> Ident {
     let mut ident = ident.clone();
-    ident.set_span(at(item.variant.span()));
+    ident.set_span(item.variant.span());
     ident
 }
 
@@ -129,7 +128,6 @@ fn definition(
     let derive = (!derives.is_empty()).then(|| quote!(#[derive(#(#derives),*)]));
     quote! {
         #[doc = #doc]
-        #[allow(deprecated)]
         #derive
         #form
         #vis enum #ident {

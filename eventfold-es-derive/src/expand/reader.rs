@@ -6,7 +6,7 @@ use quote::{quote, quote_spanned};
 use syn::TypePath;
 use syn::ext::IdentExt as _;
 
-use super::at;
+use super::event_enum;
 use crate::ast::{Kind, Reader};
 use crate::attr::shown;
 
@@ -23,30 +23,27 @@ pub(crate) fn reader(input: &Reader<'_>) -> TokenStream {
 /// that.
 ///
 /// ```ignore
-/// const __AGGREGATES: &Aggregates = &[
-///     ("BankAccount", EventSet::of::<BankAccount>().aggregate_type()),
-///     ("Loan", EventSet::of::<Loan>().aggregate_type()),
+/// const __AGGREGATES: &Events = &[
+///     ("BankAccount", &[aggregate_name(EventSet::of::<BankAccount>().aggregate_type())]),
+///     ("Loan", &[aggregate_name(EventSet::of::<Loan>().aggregate_type())]),
 /// ];
-/// const _: () = assert_type_is_new("Totals", __AGGREGATES, 1);
+/// const __SHARED: Shared<2> = shared_names::<2, { slots(__AGGREGATES) }>(__AGGREGATES);
+/// const _: () = assert_type_is_new("Totals", __AGGREGATES, &__SHARED, 1);
 /// ```
 fn types_differ(input: &Reader<'_>) -> Option<TokenStream> {
     let names = input.aggregates.iter().map(|ty| {
         let (name, events) = (shown(ty), events_of(ty));
-        quote!((#name, #events.aggregate_type()))
+        let stored = quote!(__eventfold::aggregate_name(#events.aggregate_type()));
+        (quote!((#name, &[#stored])), place(ty))
     });
+    let sets: Vec<_> = names.collect();
     let reader = input.ident().unraw().to_string();
-    let checks = input.aggregates.iter().enumerate().skip(1);
-    let checks = checks.map(|(position, ty)| {
-        let position = Literal::usize_unsuffixed(position);
-        quote_spanned! {place(ty)=>
-            const _: () = __eventfold::assert_type_is_new(#reader, __AGGREGATES, #position);
-        }
-    });
-    (input.aggregates.len() > 1).then(|| {
-        quote! {
-            const __AGGREGATES: &__eventfold::Aggregates = &[#(#names),*];
-            #(#checks)*
-        }
+    let list = quote!(__AGGREGATES);
+    let checks = event_enum::all_differ(&quote!(assert_type_is_new), &reader, &list, &sets)?;
+    let listed = sets.iter().map(|(set, _)| set);
+    Some(quote! {
+        const __AGGREGATES: &__eventfold::Events = &[#(#listed),*];
+        #checks
     })
 }
 
@@ -218,5 +215,5 @@ fn events_of(ty: &TypePath) -> TokenStream {
 /// Where an error about a listed type points: at its last segment.
 fn place(ty: &TypePath) -> Span {
     let last = ty.path.segments.last();
-    at(last.expect("a parsed path has a segment").ident.span())
+    last.expect("a parsed path has a segment").ident.span()
 }

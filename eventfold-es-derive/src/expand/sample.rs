@@ -60,7 +60,6 @@ fn samples(body: &TokenStream) -> TokenStream {
     quote! {
         __eventfold::__testing! {
             fn __samples() -> ::std::vec::Vec<Self> {
-                #[allow(unused_imports)]
                 use __eventfold::NotMade as _;
                 #body
             }

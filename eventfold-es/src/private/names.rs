@@ -53,59 +53,131 @@ pub const fn retired_names<const N: usize>(names: &'static [EventName]) -> [Even
     retired
 }
 
+/// For each of several events, the first earlier one that has a name or an alias of it, and which.
+pub type Shared<const N: usize> = [Option<(usize, &'static str)>; N];
+
+/// How many slots [`shared_names`] needs: at least twice as many as there are names and aliases, and
+/// a power of two.
+pub const fn slots(events: &Events) -> usize {
+    let (mut texts, mut event) = (1, 0);
+    while event < events.len() {
+        let names = events[event].1;
+        let mut name = 0;
+        while name < names.len() {
+            texts += 1 + names[name].aliases.len();
+            name += 1;
+        }
+        event += 1;
+    }
+    (2 * texts).next_power_of_two()
+}
+
+/// Finds names and aliases that several events have, through a hash table: comparing each name with
+/// each would take the compiler seconds. `N` is how many events there are, `SLOTS` what [`slots`]
+/// returns.
+pub const fn shared_names<const N: usize, const SLOTS: usize>(events: &Events) -> Shared<N> {
+    let mut shared = [None; N];
+    // The text in each slot, and the first event that has it.
+    let mut table: [Option<(&str, usize)>; SLOTS] = [None; SLOTS];
+    let mut event = 0;
+    while event < N {
+        let names = events[event].1;
+        let mut name = 0;
+        while name < names.len() {
+            // Position 0 is the name itself.
+            let mut position = 0;
+            while position <= names[name].aliases.len() {
+                let text = match position {
+                    0 => names[name].name,
+                    _ => names[name].aliases[position - 1],
+                };
+                let mut slot = hash(text) % SLOTS;
+                loop {
+                    match table[slot] {
+                        None => {
+                            table[slot] = Some((text, event));
+                            break;
+                        }
+                        Some((earlier, first)) if str_eq(earlier, text) => {
+                            if first < event && shared[event].is_none() {
+                                shared[event] = Some((first, text));
+                            }
+                            break;
+                        }
+                        Some(_) => slot = (slot + 1) % SLOTS,
+                    }
+                }
+                position += 1;
+            }
+            name += 1;
+        }
+        event += 1;
+    }
+    shared
+}
+
 /// Fails to compile if the event at `position` shares a name or an alias with an earlier one.
 ///
 /// # Panics
 ///
 /// If it does, with a message for the user.
 #[track_caller]
-pub const fn assert_names_are_new(aggregate: &str, events: &Events, position: usize) {
-    let mut earlier = 0;
-    while earlier < position {
-        if let Some(name) = shared_name(events[earlier].1, events[position].1) {
-            let message = Message::new()
-                .with("`")
-                .with(name)
-                .with("` is a stored name of both `")
-                .with(events[earlier].0)
-                .with("` and `")
-                .with(events[position].0)
-                .with("`; within `")
-                .with(aggregate)
-                .with("` a name or alias leads to one event, so choose another");
-            panic!("{}", message.as_str());
-        }
-        earlier += 1;
+pub const fn assert_names_are_new<const N: usize>(
+    aggregate: &str,
+    events: &Events,
+    shared: &Shared<N>,
+    position: usize,
+) {
+    if let Some((earlier, name)) = shared[position] {
+        let message = Message::new()
+            .with("`")
+            .with(name)
+            .with("` is a stored name of both `")
+            .with(events[earlier].0)
+            .with("` and `")
+            .with(events[position].0)
+            .with("`; within `")
+            .with(aggregate)
+            .with("` a name or alias leads to one event, so choose another");
+        panic!("{}", message.as_str());
     }
 }
 
-/// The aggregates listed in a projection or process manager, each as it is written there, with its
-/// stored name.
-pub type Aggregates = [(&'static str, &'static str)];
+/// The name of an aggregate on disk, to be compared as that of an event is.
+pub const fn aggregate_name(name: &'static str) -> EventName {
+    EventName {
+        name,
+        aliases: &[],
+        version: None,
+    }
+}
 
 /// Fails to compile if the aggregate at `position` is stored under the name of an earlier one.
+/// `aggregates` are those listed in a projection or process manager, each as it is written there, with
+/// its [`aggregate_name`].
 ///
 /// # Panics
 ///
 /// If it is, with a message for the user.
 #[track_caller]
-pub const fn assert_type_is_new(reader: &str, aggregates: &Aggregates, position: usize) {
-    let mut earlier = 0;
-    while earlier < position {
-        if str_eq(aggregates[earlier].1, aggregates[position].1) {
-            let message = Message::new()
-                .with("`")
-                .with(aggregates[earlier].0)
-                .with("` and `")
-                .with(aggregates[position].0)
-                .with("` are both stored as `")
-                .with(aggregates[position].1)
-                .with("`, so `")
-                .with(reader)
-                .with("` could not tell their events apart; list one of them");
-            panic!("{}", message.as_str());
-        }
-        earlier += 1;
+pub const fn assert_type_is_new<const N: usize>(
+    reader: &str,
+    aggregates: &Events,
+    shared: &Shared<N>,
+    position: usize,
+) {
+    if let Some((earlier, name)) = shared[position] {
+        let message = Message::new()
+            .with("`")
+            .with(aggregates[earlier].0)
+            .with("` and `")
+            .with(aggregates[position].0)
+            .with("` are both stored as `")
+            .with(name)
+            .with("`, so `")
+            .with(reader)
+            .with("` could not tell their events apart; list one of them");
+        panic!("{}", message.as_str());
     }
 }
 
@@ -146,38 +218,24 @@ impl Message {
     }
 }
 
-/// A name or alias that is in both.
-const fn shared_name(a: &[EventName], b: &[EventName]) -> Option<&'static str> {
+/// A hash of `text`, eight bytes at a time. (That of `rustc-hash`, in a `const fn`.)
+#[expect(clippy::cast_possible_truncation, reason = "the upper half is enough")]
+const fn hash(text: &str) -> usize {
+    const FACTOR: u64 = 0x517c_c1b7_2722_0a95;
+    let (chunks, rest) = text.as_bytes().as_chunks::<8>();
+    let mut hash = text.len() as u64;
     let mut i = 0;
-    while i < a.len() {
-        let mut j = 0;
-        while j < b.len() {
-            if let Some(name) = shared_by(a[i], b[j]) {
-                return Some(name);
-            }
-            j += 1;
-        }
+    while i < chunks.len() {
+        hash = (hash.rotate_left(5) ^ u64::from_le_bytes(chunks[i])).wrapping_mul(FACTOR);
         i += 1;
     }
-    None
-}
-
-const fn shared_by(a: EventName, b: EventName) -> Option<&'static str> {
     let mut i = 0;
-    while i <= a.aliases.len() {
-        let mut j = 0;
-        while j <= b.aliases.len() {
-            // Position 0 is the name itself.
-            let left = if i == 0 { a.name } else { a.aliases[i - 1] };
-            let right = if j == 0 { b.name } else { b.aliases[j - 1] };
-            if str_eq(left, right) {
-                return Some(left);
-            }
-            j += 1;
-        }
+    while i < rest.len() {
+        hash = (hash.rotate_left(5) ^ rest[i] as u64).wrapping_mul(FACTOR);
         i += 1;
     }
-    None
+    // The upper bits depend on all of the text.
+    (hash >> 32) as usize
 }
 
 const fn str_eq(a: &str, b: &str) -> bool {
