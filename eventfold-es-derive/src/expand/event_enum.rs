@@ -1,7 +1,7 @@
 //! What a generated event enum can do: its names and its stored form are those of the listed types.
 
-use proc_macro2::{Literal, Span, TokenStream};
-use quote::{quote, quote_spanned};
+use proc_macro2::{Ident, Literal, Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt as _;
 
 use super::message_enum::{as_event, variant_of};
@@ -32,7 +32,7 @@ pub(crate) fn impls(input: &Aggregate<'_>, events: &Enum) -> TokenStream {
 /// ```
 pub(crate) fn names(owner: &str, sets: &[(TokenStream, Span)]) -> TokenStream {
     let listed = sets.iter().map(|(set, _)| set);
-    let checks = all_differ(&quote!(assert_names_are_new), owner, &quote!(__EVENTS), sets);
+    let checks = all_differ("assert_names_are_new", owner, "__EVENTS", sets);
     quote! {
         const __EVENTS: &__eventfold::Events = &[#(#listed),*];
         const __NAMES: [__eventfold::EventName; __eventfold::count_names(__EVENTS)] =
@@ -43,20 +43,22 @@ pub(crate) fn names(owner: &str, sets: &[(TokenStream, Span)]) -> TokenStream {
 
 /// The check `assert` that no set shares a name with an earlier one. `list` is what they are in.
 pub(crate) fn all_differ(
-    assert: &TokenStream,
+    assert: &str,
     owner: &str,
-    list: &TokenStream,
+    list: &str,
     sets: &[(TokenStream, Span)],
 ) -> Option<TokenStream> {
     let count = Literal::usize_unsuffixed(sets.len());
     let later = sets.iter().enumerate().skip(1);
     let checks = later.map(|(position, (_, span))| {
         let position = Literal::usize_unsuffixed(position);
+        let (assert, list) = (Ident::new(assert, *span), Ident::new(list, *span));
         quote_spanned! {*span=>
             const _: () = __eventfold::#assert(#owner, #list, &__SHARED, #position);
         }
     });
     (sets.len() > 1).then(|| {
+        let list = format_ident!("{list}");
         quote! {
             const __SHARED: __eventfold::Shared<#count> =
                 __eventfold::shared_names::<#count, { __eventfold::slots(#list) }>(#list);

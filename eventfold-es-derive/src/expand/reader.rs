@@ -38,8 +38,7 @@ fn types_differ(input: &Reader<'_>) -> Option<TokenStream> {
     });
     let sets: Vec<_> = names.collect();
     let reader = input.ident().unraw().to_string();
-    let list = quote!(__AGGREGATES);
-    let checks = event_enum::all_differ(&quote!(assert_type_is_new), &reader, &list, &sets)?;
+    let checks = event_enum::all_differ("assert_type_is_new", &reader, "__AGGREGATES", &sets)?;
     let listed = sets.iter().map(|(set, _)| set);
     Some(quote! {
         const __AGGREGATES: &__eventfold::Events = &[#(#listed),*];

@@ -7,7 +7,6 @@ pub struct BankAccount {
 // Expands to:
 
 /// The commands of `BankAccount`.
-#[allow(deprecated)]
 #[derive(::core::fmt::Debug, ::core::clone::Clone)]
 pub enum BankAccountCommand {
     /// The command `OpenAccount`.
@@ -16,7 +15,6 @@ pub enum BankAccountCommand {
     Deposit(Deposit),
 }
 /// The events of `BankAccount`.
-#[allow(deprecated)]
 #[derive(::core::fmt::Debug, ::core::clone::Clone)]
 pub enum BankAccountEvent {
     /// The event `AccountOpened`.
@@ -24,7 +22,6 @@ pub enum BankAccountEvent {
     /// The event `Deposited`.
     Deposited(Deposited),
 }
-#[allow(deprecated)]
 const _: () = {
     use ::eventfold_es::__private as __eventfold;
     #[automatically_derived]
@@ -128,14 +125,23 @@ const _: () = {
             Self::Deposited(__message)
         }
     }
-    const __EVENTS: &[(&str, &[__eventfold::EventName])] = &[
+    const __EVENTS: &__eventfold::Events = &[
         ("AccountOpened", <AccountOpened as __eventfold::DomainEvent>::NAMES),
         ("Deposited", <Deposited as __eventfold::DomainEvent>::NAMES),
     ];
     const __NAMES: [__eventfold::EventName; __eventfold::count_names(__EVENTS)] = __eventfold::concat_names(
         __EVENTS,
     );
-    const _: () = __eventfold::assert_names_are_new("BankAccount", __EVENTS, 1);
+    const __SHARED: __eventfold::Shared<2> = __eventfold::shared_names::<
+        2,
+        { __eventfold::slots(__EVENTS) },
+    >(__EVENTS);
+    const _: () = __eventfold::assert_names_are_new(
+        "BankAccount",
+        __EVENTS,
+        &__SHARED,
+        1,
+    );
     #[automatically_derived]
     impl __eventfold::DomainEvent for BankAccountEvent {
         const NAMES: &'static [__eventfold::EventName] = &__NAMES;
@@ -193,12 +199,11 @@ const _: () = {
             ::core::result::Result::Err(__stored.unknown())
         }
         __eventfold::__testing! {
-            fn __samples() -> ::std::vec::Vec < Self > { #[allow(unused_imports)] use
-            __eventfold::NotMade as _; let mut __samples = ::std::vec::Vec::new();
-            __eventfold::add_samples(& mut __samples, < AccountOpened as
-            __eventfold::DomainEvent > ::__samples(), Self::AccountOpened);
-            __eventfold::add_samples(& mut __samples, < Deposited as
-            __eventfold::DomainEvent > ::__samples(), Self::Deposited); __samples }
+            fn __samples() -> ::std::vec::Vec < Self > { use __eventfold::NotMade as _;
+            let mut __samples = ::std::vec::Vec::new(); __eventfold::add_samples(& mut
+            __samples, < AccountOpened as __eventfold::DomainEvent > ::__samples(),
+            Self::AccountOpened); __eventfold::add_samples(& mut __samples, < Deposited
+            as __eventfold::DomainEvent > ::__samples(), Self::Deposited); __samples }
         }
     }
     #[automatically_derived]

@@ -19,7 +19,6 @@ pub struct BankAccount;
     "`BankAccountEvent` must be `Clone`; add it: `derive(Clone, ...)`"
 }
 /// The commands of `BankAccount`.
-#[allow(deprecated)]
 #[derive(::core::fmt::Debug, ::core::clone::Clone)]
 pub enum BankAccountCommand {
     /// The command `Open`.
@@ -28,13 +27,11 @@ pub enum BankAccountCommand {
     Open_(other::Open),
 }
 /// The events of `BankAccount`.
-#[allow(deprecated)]
 #[derive(Debug, ::core::clone::Clone)]
 pub enum BankAccountEvent {
     /// The event `bool`.
     bool(::core::primitive::bool),
 }
-#[allow(deprecated)]
 const _: () = {
     use ::eventfold_es::__private as __eventfold;
     #[automatically_derived]

@@ -11,7 +11,6 @@ where
 ::core::compile_error! {
     "`Aggregate` cannot be derived for a type with parameters; a stored stream belongs to one concrete type, so write the types out"
 }
-#[allow(deprecated)]
 const _: () = {
     use ::eventfold_es::__private as __eventfold;
     #[automatically_derived]

@@ -4,13 +4,11 @@ struct Counter(u64);
 // Expands to:
 
 /// The commands of `Counter`.
-#[allow(deprecated)]
 #[derive(Debug)]
 enum CounterCommand {
     /// The command `Add`.
     Add(Add),
 }
-#[allow(deprecated)]
 const _: () = {
     use ::eventfold_es::__private as __eventfold;
     #[automatically_derived]

@@ -4,7 +4,6 @@ struct Counter(u64);
 // Expands to:
 
 /// The commands of `Counter`.
-#[allow(deprecated)]
 #[derive(Serialize)]
 #[serde(crate = "::eventfold_es::__private::serde", tag = "type", content = "data")]
 enum CounterCommand {
@@ -12,7 +11,6 @@ enum CounterCommand {
     #[serde(rename = "add")]
     Add(Add),
 }
-#[allow(deprecated)]
 const _: () = {
     use ::eventfold_es::__private as __eventfold;
     #[automatically_derived]

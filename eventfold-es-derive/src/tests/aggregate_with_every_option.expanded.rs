@@ -14,20 +14,17 @@ pub(crate) struct BankAccount(u64);
 // Expands to:
 
 /// The commands of `BankAccount`.
-#[allow(deprecated)]
 #[derive(Debug, PartialEq)]
 pub(crate) enum Command {
     /// The command `Deposit`.
     Deposit(commands::Deposit),
 }
 /// The events of `BankAccount`.
-#[allow(deprecated)]
 #[derive(Clone, PartialEq)]
 pub(crate) enum Event {
     /// The event `Deposited`.
     Deposited(self::events::Deposited),
 }
-#[allow(deprecated)]
 const _: () = {
     use ::framework::eventfold_es::__private as __eventfold;
     #[automatically_derived]
@@ -107,7 +104,7 @@ const _: () = {
             Self::Deposited(__message)
         }
     }
-    const __EVENTS: &[(&str, &[__eventfold::EventName])] = &[
+    const __EVENTS: &__eventfold::Events = &[
         (
             "self::events::Deposited",
             <self::events::Deposited as __eventfold::DomainEvent>::NAMES,
@@ -167,10 +164,10 @@ const _: () = {
             ::core::result::Result::Err(__stored.unknown())
         }
         __eventfold::__testing! {
-            fn __samples() -> ::std::vec::Vec < Self > { #[allow(unused_imports)] use
-            __eventfold::NotMade as _; let mut __samples = ::std::vec::Vec::new();
-            __eventfold::add_samples(& mut __samples, < self::events::Deposited as
-            __eventfold::DomainEvent > ::__samples(), Self::Deposited); __samples }
+            fn __samples() -> ::std::vec::Vec < Self > { use __eventfold::NotMade as _;
+            let mut __samples = ::std::vec::Vec::new(); __eventfold::add_samples(& mut
+            __samples, < self::events::Deposited as __eventfold::DomainEvent >
+            ::__samples(), Self::Deposited); __samples }
         }
     }
     #[automatically_derived]

@@ -8,17 +8,14 @@ struct Counter(u64);
 // Expands to:
 
 /// The commands of `Counter`.
-#[allow(deprecated)]
 #[derive(::core::fmt::Debug, ::core::clone::Clone)]
 enum CounterCommand {}
 /// The events of `Counter`.
-#[allow(deprecated)]
 #[derive(::core::fmt::Debug, ::core::clone::Clone)]
 enum CounterEvent {
     /// The event `Opened`.
     Opened(Opened),
 }
-#[allow(deprecated)]
 const _: () = {
     use ::eventfold_es::__private as __eventfold;
     #[automatically_derived]
@@ -77,9 +74,8 @@ const _: () = {
             Self::Opened(__message)
         }
     }
-    #[allow(unused_imports)]
     use __eventfold::Infallible as _;
-    const __EVENTS: &[(&str, &[__eventfold::EventName])] = &[
+    const __EVENTS: &__eventfold::Events = &[
         ("Opened", <Opened as __eventfold::DomainEvent>::NAMES),
         (
             "retired(\"Paused\")",
@@ -117,10 +113,14 @@ const _: () = {
     const __NAMES: [__eventfold::EventName; __eventfold::count_names(__EVENTS)] = __eventfold::concat_names(
         __EVENTS,
     );
-    const _: () = __eventfold::assert_names_are_new("Counter", __EVENTS, 1);
-    const _: () = __eventfold::assert_names_are_new("Counter", __EVENTS, 2);
-    const _: () = __eventfold::assert_names_are_new("Counter", __EVENTS, 3);
-    const _: () = __eventfold::assert_names_are_new("Counter", __EVENTS, 4);
+    const __SHARED: __eventfold::Shared<5> = __eventfold::shared_names::<
+        5,
+        { __eventfold::slots(__EVENTS) },
+    >(__EVENTS);
+    const _: () = __eventfold::assert_names_are_new("Counter", __EVENTS, &__SHARED, 1);
+    const _: () = __eventfold::assert_names_are_new("Counter", __EVENTS, &__SHARED, 2);
+    const _: () = __eventfold::assert_names_are_new("Counter", __EVENTS, &__SHARED, 3);
+    const _: () = __eventfold::assert_names_are_new("Counter", __EVENTS, &__SHARED, 4);
     #[automatically_derived]
     impl __eventfold::DomainEvent for CounterEvent {
         const NAMES: &'static [__eventfold::EventName] = &__NAMES;
@@ -200,10 +200,10 @@ const _: () = {
             ::core::result::Result::Err(__stored.unknown())
         }
         __eventfold::__testing! {
-            fn __samples() -> ::std::vec::Vec < Self > { #[allow(unused_imports)] use
-            __eventfold::NotMade as _; let mut __samples = ::std::vec::Vec::new();
-            __eventfold::add_samples(& mut __samples, < Opened as
-            __eventfold::DomainEvent > ::__samples(), Self::Opened); __samples }
+            fn __samples() -> ::std::vec::Vec < Self > { use __eventfold::NotMade as _;
+            let mut __samples = ::std::vec::Vec::new(); __eventfold::add_samples(& mut
+            __samples, < Opened as __eventfold::DomainEvent > ::__samples(),
+            Self::Opened); __samples }
         }
     }
     #[automatically_derived]

@@ -4,10 +4,8 @@ struct Archive;
 // Expands to:
 
 /// The commands of `Archive`.
-#[allow(deprecated)]
 #[derive(::core::fmt::Debug, ::core::clone::Clone)]
 enum ArchiveCommand {}
-#[allow(deprecated)]
 const _: () = {
     use ::eventfold_es::__private as __eventfold;
     #[automatically_derived]

@@ -9,7 +9,6 @@ struct Deposited<T>(T);
 ::core::compile_error! {
     "unknown key `nmae` in `#[event(...)]`; did you mean `name`?"
 }
-#[allow(deprecated)]
 const _: () = {
     use ::eventfold_es::__private as __eventfold;
     #[automatically_derived]

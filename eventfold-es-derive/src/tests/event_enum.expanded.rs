@@ -6,7 +6,6 @@ enum CounterEvent {
 
 // Expands to:
 
-#[allow(deprecated)]
 const _: () = {
     use ::eventfold_es::__private as __eventfold;
     #[automatically_derived]
@@ -98,9 +97,8 @@ const _: () = {
             }
         }
         __eventfold::__testing! {
-            fn __samples() -> ::std::vec::Vec < Self > { #[allow(unused_imports)] use
-            __eventfold::NotMade as _; __eventfold::samples([(||
-            ::core::option::Option::Some(Self::Added { amount :
+            fn __samples() -> ::std::vec::Vec < Self > { use __eventfold::NotMade as _;
+            __eventfold::samples([(|| ::core::option::Option::Some(Self::Added { amount :
             __eventfold::MadeOfDefault:: < u64 > ::new().__sample() ? })) (), (||
             ::core::option::Option::Some(Self::Scaled { 0 : __eventfold::MadeOfDefault::
             < u64 > ::new().__sample() ? })) (), (||

@@ -9,7 +9,6 @@ enum CounterEvent {
 
 // Expands to:
 
-#[allow(deprecated)]
 const _: () = {
     use framework::eventfold_es::__private as __eventfold;
     #[automatically_derived]
@@ -98,11 +97,10 @@ const _: () = {
             }
         }
         __eventfold::__testing! {
-            fn __samples() -> ::std::vec::Vec < Self > { #[allow(unused_imports)] use
-            __eventfold::NotMade as _; __eventfold::samples([(||
-            ::core::option::Option::Some(Self::WasAdded { amount :
-            __eventfold::MadeOfDefault:: < u64 > ::new().__sample() ? })) (), (||
-            ::core::option::Option::Some(Self::WasReset {})) (), (||
+            fn __samples() -> ::std::vec::Vec < Self > { use __eventfold::NotMade as _;
+            __eventfold::samples([(|| ::core::option::Option::Some(Self::WasAdded {
+            amount : __eventfold::MadeOfDefault:: < u64 > ::new().__sample() ? })) (),
+            (|| ::core::option::Option::Some(Self::WasReset {})) (), (||
             ::core::option::Option::Some(Self::r#Move {})) ()]) }
         }
     }

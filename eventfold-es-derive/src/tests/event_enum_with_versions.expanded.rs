@@ -9,12 +9,10 @@ enum CounterEvent {
 
 // Expands to:
 
-#[allow(deprecated)]
 const _: () = {
     use ::eventfold_es::__private as __eventfold;
-    #[allow(unused_imports)]
     use __eventfold::Infallible as _;
-    const __EVENTS: &[(&str, &[__eventfold::EventName])] = &[
+    const __EVENTS: &__eventfold::Events = &[
         (
             "CounterEvent",
             &[
@@ -50,7 +48,16 @@ const _: () = {
     const __NAMES: [__eventfold::EventName; __eventfold::count_names(__EVENTS)] = __eventfold::concat_names(
         __EVENTS,
     );
-    const _: () = __eventfold::assert_names_are_new("CounterEvent", __EVENTS, 1);
+    const __SHARED: __eventfold::Shared<2> = __eventfold::shared_names::<
+        2,
+        { __eventfold::slots(__EVENTS) },
+    >(__EVENTS);
+    const _: () = __eventfold::assert_names_are_new(
+        "CounterEvent",
+        __EVENTS,
+        &__SHARED,
+        1,
+    );
     #[automatically_derived]
     impl __eventfold::DomainEvent for CounterEvent {
         const NAMES: &'static [__eventfold::EventName] = &__NAMES;
@@ -164,9 +171,8 @@ const _: () = {
             }
         }
         __eventfold::__testing! {
-            fn __samples() -> ::std::vec::Vec < Self > { #[allow(unused_imports)] use
-            __eventfold::NotMade as _; __eventfold::samples([(||
-            ::core::option::Option::Some(Self::Added { amount :
+            fn __samples() -> ::std::vec::Vec < Self > { use __eventfold::NotMade as _;
+            __eventfold::samples([(|| ::core::option::Option::Some(Self::Added { amount :
             __eventfold::MadeOfDefault:: < u64 > ::new().__sample() ? })) (), (||
             ::core::option::Option::Some(Self::Reset {})) ()]) }
         }

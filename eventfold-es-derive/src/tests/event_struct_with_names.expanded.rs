@@ -3,7 +3,6 @@ struct Deposited(u64);
 
 // Expands to:
 
-#[allow(deprecated)]
 const _: () = {
     use ::eventfold_es::__private as __eventfold;
     #[automatically_derived]
@@ -43,9 +42,9 @@ const _: () = {
             }
         }
         __eventfold::__testing! {
-            fn __samples() -> ::std::vec::Vec < Self > { #[allow(unused_imports)] use
-            __eventfold::NotMade as _; __eventfold::samples([__eventfold::MadeOfDefault::
-            < Self > ::new().__sample()]) }
+            fn __samples() -> ::std::vec::Vec < Self > { use __eventfold::NotMade as _;
+            __eventfold::samples([__eventfold::MadeOfDefault:: < Self > ::new()
+            .__sample()]) }
         }
     }
 };

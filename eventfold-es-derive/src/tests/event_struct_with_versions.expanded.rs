@@ -5,10 +5,8 @@ struct Deposited {
 
 // Expands to:
 
-#[allow(deprecated)]
 const _: () = {
     use ::eventfold_es::__private as __eventfold;
-    #[allow(unused_imports)]
     use __eventfold::Infallible as _;
     #[automatically_derived]
     impl __eventfold::DomainEvent for Deposited {
@@ -66,9 +64,9 @@ const _: () = {
             }
         }
         __eventfold::__testing! {
-            fn __samples() -> ::std::vec::Vec < Self > { #[allow(unused_imports)] use
-            __eventfold::NotMade as _; __eventfold::samples([__eventfold::MadeOfDefault::
-            < Self > ::new().__sample()]) }
+            fn __samples() -> ::std::vec::Vec < Self > { use __eventfold::NotMade as _;
+            __eventfold::samples([__eventfold::MadeOfDefault:: < Self > ::new()
+            .__sample()]) }
         }
     }
 };

@@ -3,14 +3,36 @@ struct Fulfilment;
 
 // Expands to:
 
-#[allow(deprecated)]
 const _: () = {
     use ::eventfold_es::__private as __eventfold;
-    const __AGGREGATES: &__eventfold::Aggregates = &[
-        ("Order", __eventfold::EventSet::of::<Order>().aggregate_type()),
-        ("Payment", __eventfold::EventSet::of::<Payment>().aggregate_type()),
+    const __AGGREGATES: &__eventfold::Events = &[
+        (
+            "Order",
+            &[
+                __eventfold::aggregate_name(
+                    __eventfold::EventSet::of::<Order>().aggregate_type(),
+                ),
+            ],
+        ),
+        (
+            "Payment",
+            &[
+                __eventfold::aggregate_name(
+                    __eventfold::EventSet::of::<Payment>().aggregate_type(),
+                ),
+            ],
+        ),
     ];
-    const _: () = __eventfold::assert_type_is_new("Fulfilment", __AGGREGATES, 1);
+    const __SHARED: __eventfold::Shared<2> = __eventfold::shared_names::<
+        2,
+        { __eventfold::slots(__AGGREGATES) },
+    >(__AGGREGATES);
+    const _: () = __eventfold::assert_type_is_new(
+        "Fulfilment",
+        __AGGREGATES,
+        &__SHARED,
+        1,
+    );
     #[automatically_derived]
     impl __eventfold::ProcessManager for Fulfilment {
         const NAME: &'static str = "fulfilment";

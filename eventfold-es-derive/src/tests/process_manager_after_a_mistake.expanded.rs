@@ -6,7 +6,6 @@ struct Fulfilment;
 ::core::compile_error! {
     "`aggregates(...)` is missing; list the aggregates whose events `Fulfilment` reacts to"
 }
-#[allow(deprecated)]
 const _: () = {
     use ::eventfold_es::__private as __eventfold;
     #[automatically_derived]

@@ -5,7 +5,6 @@ pub struct Totals {
 
 // Expands to:
 
-#[allow(deprecated)]
 const _: () = {
     use ::eventfold_es::__private as __eventfold;
     #[automatically_derived]

@@ -12,7 +12,6 @@ struct Totals<T>(T);
 ::core::compile_error! {
     "`0` is too small; write `1` or more"
 }
-#[allow(deprecated)]
 const _: () = {
     use ::eventfold_es::__private as __eventfold;
     #[automatically_derived]

@@ -11,14 +11,31 @@ pub(crate) enum Totals {
 
 // Expands to:
 
-#[allow(deprecated)]
 const _: () = {
     use ::framework::eventfold_es::__private as __eventfold;
-    const __AGGREGATES: &__eventfold::Aggregates = &[
-        ("BankAccount", __eventfold::EventSet::of::<BankAccount>().aggregate_type()),
-        ("loans::Loan", __eventfold::EventSet::of::<loans::Loan>().aggregate_type()),
+    const __AGGREGATES: &__eventfold::Events = &[
+        (
+            "BankAccount",
+            &[
+                __eventfold::aggregate_name(
+                    __eventfold::EventSet::of::<BankAccount>().aggregate_type(),
+                ),
+            ],
+        ),
+        (
+            "loans::Loan",
+            &[
+                __eventfold::aggregate_name(
+                    __eventfold::EventSet::of::<loans::Loan>().aggregate_type(),
+                ),
+            ],
+        ),
     ];
-    const _: () = __eventfold::assert_type_is_new("Totals", __AGGREGATES, 1);
+    const __SHARED: __eventfold::Shared<2> = __eventfold::shared_names::<
+        2,
+        { __eventfold::slots(__AGGREGATES) },
+    >(__AGGREGATES);
+    const _: () = __eventfold::assert_type_is_new("Totals", __AGGREGATES, &__SHARED, 1);
     #[automatically_derived]
     impl __eventfold::Projection for Totals {
         const NAME: &'static str = "sums";
