@@ -85,7 +85,10 @@ serde = {{ version = "1", features = ["derive"] }}
             .args(arguments)
             .arg("--quiet")
             .current_dir(&self.0)
-            .env("CARGO_TARGET_DIR", self.0.with_file_name("check-time-target"))
+            .env(
+                "CARGO_TARGET_DIR",
+                self.0.with_file_name("check-time-target"),
+            )
             .output()
             .unwrap();
         let text = String::from_utf8_lossy(&output.stderr);
@@ -109,7 +112,11 @@ fn source(count: usize, is_derived: bool) -> String {
             )
             .unwrap();
         }
-        writeln!(source, "#[derive(Debug, Clone, Serialize, Deserialize{derive})]").unwrap();
+        writeln!(
+            source,
+            "#[derive(Debug, Clone, Serialize, Deserialize{derive})]"
+        )
+        .unwrap();
         if is_derived {
             writeln!(
                 source,

@@ -60,7 +60,10 @@ fn generated_token(mut token: TokenTree) -> TokenTree {
         TokenTree::Ident(ident) => {
             let span = as_generated(ident.span());
             // Generated code is of this crate's edition, which reserves words that others do not.
-            if ["async", "await", "gen", "try"].iter().any(|word| ident == word) {
+            if ["async", "await", "gen", "try"]
+                .iter()
+                .any(|word| ident == word)
+            {
                 *ident = Ident::new_raw(&ident.to_string(), span);
             } else {
                 ident.set_span(span);

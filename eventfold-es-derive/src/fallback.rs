@@ -9,17 +9,19 @@ use syn::{Data, DeriveInput, Generics, parse_quote};
 
 use crate::ast::messages::Derives;
 use crate::ast::{Aggregate, Enum, Event, Item, Kind, Messages, Reader};
-use crate::expand::aggregate::Types;
+use crate::expand::aggregate::{Types, decision_types};
 use crate::expand::{command_enum, event_enum, message_enum, scope};
 
 /// The enums, and an `Aggregate` that can be named.
 pub(crate) fn aggregate(mut input: Aggregate<'_>) -> TokenStream {
     repair(&mut input);
     let mut enums = TokenStream::new();
-    let mut impls = TokenStream::new();
+    let mut impls = quote!(
+        use __eventfold::NotListed as _;
+    );
     if let Messages::Listed(commands) = &input.commands {
         enums.extend(message_enum::commands(&input, commands));
-        impls.extend(message_enum::from_impls(commands));
+        impls.extend(message_enum::impls(commands, "ListedCommand"));
         impls.extend(command_enum::serde(commands));
         if !commands.is_known {
             impls.extend(from_any(&input, commands, &quote!(__eventfold::Decide)));
@@ -28,7 +30,7 @@ pub(crate) fn aggregate(mut input: Aggregate<'_>) -> TokenStream {
     if let Messages::Listed(events) = &input.events {
         let ident = &events.ident;
         enums.extend(message_enum::events(&input, events));
-        impls.extend(message_enum::from_impls(events));
+        impls.extend(message_enum::impls(events, "ListedEvent"));
         impls.extend(event_enum::serde(events));
         impls.extend(domain_event_impl(
             quote!(impl __eventfold::DomainEvent for #ident),
@@ -37,6 +39,7 @@ pub(crate) fn aggregate(mut input: Aggregate<'_>) -> TokenStream {
             impls.extend(from_any(&input, events, &quote!(__eventfold::Evolve)));
         }
     }
+    impls.extend(decision_types(&input));
     impls.extend(aggregate_impl(&input));
     let scope = scope(&input.krate, impls);
     quote!(#enums #scope)

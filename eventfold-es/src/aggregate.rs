@@ -234,7 +234,35 @@ pub trait Aggregate:
 /// let added: Decision<Counter> = Ok(vec![CounterEvent::Added { amount: 5 }]);
 /// let refused: Decision<Counter> = Err(NothingToAdd);
 /// ```
-pub type Decision<A> = Result<Vec<<A as Aggregate>::DomainEvent>, <A as Aggregate>::Error>;
+pub type Decision<A> = Result<Vec<<A as DecisionTypes>::DomainEvent>, <A as DecisionTypes>::Error>;
+
+/// The types that a [`Decision`] is made of. [`derive@Aggregate`](crate::Aggregate) implements it; an
+/// aggregate written by hand needs it only to be used with [`Decision`] and [`Decide`].
+///
+/// It asks nothing of the state, unlike [`Aggregate`]. So where a state is not `Default`, the compiler
+/// says that about the state, and not about each `impl Decide` as well.
+///
+/// ```
+/// # use eventfold_es::{DecisionTypes, __private::example::*};
+/// struct Lamp;
+///
+/// impl DecisionTypes for Lamp {
+///     type DomainEvent = CounterEvent;
+///     type Error = NothingToAdd;
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an aggregate that is derived",
+    label = "`{Self}` decides no commands",
+    note = "add `#[derive(Aggregate)]` with `#[aggregate(...)]` to `{Self}`"
+)]
+pub trait DecisionTypes {
+    /// The aggregate's [`DomainEvent`](Aggregate::DomainEvent).
+    type DomainEvent;
+
+    /// The aggregate's [`Error`](Aggregate::Error).
+    type Error;
+}
 
 /// The decision on one command.
 ///
@@ -265,7 +293,7 @@ pub type Decision<A> = Result<Vec<<A as Aggregate>::DomainEvent>, <A as Aggregat
     label = "no `impl Decide<{C}> for {Self}`",
     note = "write `impl Decide<{C}> for {Self}`, or remove `{C}` from the commands of `{Self}`"
 )]
-pub trait Decide<C>: Aggregate {
+pub trait Decide<C>: DecisionTypes {
     /// Decides `command` on the current state: which events happen, none if nothing changes.
     ///
     /// # Errors

@@ -333,7 +333,7 @@ mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use aggregate::{Aggregate, Decide, Decision, Evolve, reducer};
+pub use aggregate::{Aggregate, Decide, Decision, DecisionTypes, Evolve, reducer};
 pub use bus::CommandBus;
 pub use clock::ManualClock;
 pub use command::{CommandContext, CommandEnvelope, to_eventfold_event};

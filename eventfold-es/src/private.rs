@@ -7,7 +7,7 @@ pub use std::vec;
 
 pub use crate::__testing;
 
-pub use crate::aggregate::{Aggregate, Decide, Evolve};
+pub use crate::aggregate::{Aggregate, Decide, DecisionTypes, Evolve};
 pub use crate::command::CommandEnvelope;
 pub use crate::event::{
     DecodeError, Decoded, DomainEvent, EncodeError, EventName, EventSet, Recorded, StoredEvent,
@@ -23,6 +23,8 @@ mod command;
 mod event;
 #[path = "private/example.rs"]
 pub mod example;
+#[path = "private/listed.rs"]
+mod listed;
 #[path = "private/names.rs"]
 mod names;
 #[path = "private/read_side.rs"]
@@ -34,12 +36,11 @@ mod upcast;
 
 pub use command::{CommandPayload, CommandSet};
 pub use event::{EventPayload, deserialize_event, serialize_event};
+pub use listed::{ListedAggregate, ListedCommand, ListedEvent, NotListed};
 pub use names::{
     Events, Shared, aggregate_name, assert_names_are_new, assert_type_is_new, concat_names,
     count_names, retired_names, shared_names, slots,
 };
-pub use read_side::{
-    DispatchTarget, apply_eventfold, project_stored, react_eventfold, react_stored,
-};
+pub use read_side::{DispatchTarget, apply_eventfold, react_eventfold};
 pub use sample::{MadeOfDefault, NotMade, add_samples, samples};
 pub use upcast::{Infallible, Upcast, check_version};

@@ -3,23 +3,27 @@
 use proc_macro2::{Literal, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 
-use super::message_enum::{enum_of, variant_of};
+use super::message_enum::{enum_of, listed, variant_of};
 use super::{command_enum, event_enum, message_enum};
+use crate::ast::messages::Serde;
 use crate::ast::{Aggregate, Item, Messages};
 
 pub(crate) fn aggregate(input: &Aggregate<'_>) -> TokenStream {
     let mut enums = TokenStream::new();
-    let mut impls = TokenStream::new();
+    let mut impls = quote!(
+        use __eventfold::NotListed as _;
+    );
     if let Messages::Listed(commands) = &input.commands {
         enums.extend(message_enum::commands(input, commands));
-        impls.extend(message_enum::from_impls(commands));
+        impls.extend(message_enum::impls(commands, "ListedCommand"));
         impls.extend(command_enum::serde(commands));
     }
     if let Messages::Listed(events) = &input.events {
         enums.extend(message_enum::events(input, events));
-        impls.extend(message_enum::from_impls(events));
+        impls.extend(message_enum::impls(events, "ListedEvent"));
         impls.extend(event_enum::impls(input, events));
     }
+    impls.extend(decision_types(input));
     impls.extend(aggregate_impl(input));
     let scope = super::scope(&input.krate, impls);
     quote!(#enums #scope)
@@ -43,6 +47,25 @@ impl Types {
             command: name(&input.commands),
             event: name(&input.events),
             error: error.unwrap_or_else(|| quote!(::core::convert::Infallible)),
+        }
+    }
+}
+
+/// ```ignore
+/// impl DecisionTypes for BankAccount {
+///     type DomainEvent = BankAccountEvent;
+///     type Error = BankError;
+/// }
+/// ```
+pub(crate) fn decision_types(input: &Aggregate<'_>) -> TokenStream {
+    let ident = input.ident();
+    let Types { event, error, .. } = Types::of(input);
+    let (generics, arguments, where_clause) = input.generics().split_for_impl();
+    quote! {
+        #[automatically_derived]
+        impl #generics __eventfold::DecisionTypes for #ident #arguments #where_clause {
+            type DomainEvent = #event;
+            type Error = #error;
         }
     }
 }
@@ -122,9 +145,14 @@ fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
 
 /// ```ignore
 /// match command {
-///     BankAccountCommand::Deposit(command) => <Self as Decide<Deposit>>::decide(self, command),
+///     BankAccountCommand::Deposit(command) => {
+///         Decide::decide(self, ListedCommand::<Deposit>::__own(command))
+///     }
 /// }
 /// ```
+///
+/// Commands that are not serialised are anything that is decided:
+/// `<Self as Decide<Deposit>>::decide(self, command)`.
 fn handle(input: &Aggregate<'_>) -> TokenStream {
     let commands = match &input.commands {
         Messages::Listed(commands) => commands,
@@ -137,17 +165,26 @@ fn handle(input: &Aggregate<'_>) -> TokenStream {
     };
     let arms = commands.items.iter().map(|item| {
         let (ty, ident, variant) = (&item.ty, enum_of(commands, item), variant_of(item));
-        let decide = quote_spanned! {item.variant.span()=>
-            <Self as __eventfold::Decide<#ty>>::decide
+        let listed = listed(item, "ListedCommand");
+        let decide = if commands.serde() == Serde::Both {
+            quote_spanned! {item.variant.span()=>
+                __eventfold::Decide::decide(self, #listed::__own(__command))
+            }
+        } else {
+            quote_spanned! {item.variant.span()=>
+                <Self as __eventfold::Decide<#ty>>::decide(self, __command)
+            }
         };
-        quote!(#ident::#variant(__command) => #decide(self, __command),)
+        quote_spanned!(item.variant.span()=> #ident::#variant(__command) => #decide,)
     });
     quote!(match __command { #(#arms)* })
 }
 
 /// ```ignore
 /// match event {
-///     BankAccountEvent::Deposited(event) => <Self as Evolve<Deposited>>::evolve(&mut self, event),
+///     BankAccountEvent::Deposited(event) => {
+///         Evolve::evolve(&mut self, ListedEvent::<Deposited>::__known(event))
+///     }
 /// }
 /// ```
 fn apply(input: &Aggregate<'_>) -> TokenStream {
@@ -161,11 +198,12 @@ fn apply(input: &Aggregate<'_>) -> TokenStream {
         }
     };
     let arms = events.items.iter().map(|item| {
-        let (ty, ident, variant) = (&item.ty, enum_of(events, item), variant_of(item));
+        let (ident, variant) = (enum_of(events, item), variant_of(item));
+        let listed = listed(item, "ListedEvent");
         let evolve = quote_spanned! {item.variant.span()=>
-            <Self as __eventfold::Evolve<#ty>>::evolve
+            __eventfold::Evolve::evolve(&mut self, #listed::__known(__event))
         };
-        quote!(#ident::#variant(__event) => #evolve(&mut self, __event),)
+        quote_spanned!(item.variant.span()=> #ident::#variant(__event) => #evolve,)
     });
     quote!(match __event { #(#arms)* })
 }

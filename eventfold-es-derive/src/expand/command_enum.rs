@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::ext::IdentExt as _;
 
-use super::message_enum::variant_of;
+use super::message_enum::{this, variant_of};
 use crate::ast::messages::Serde;
 use crate::ast::{Enum, Item};
 
@@ -60,12 +60,7 @@ pub(crate) fn serde(commands: &Enum) -> Option<TokenStream> {
             #name => #payload::deserialize_from(__data).map(Self::#variant),
         }
     });
-    // A reference to an enum without variants still is a value to match.
-    let this = if commands.items.is_empty() {
-        quote!(*self)
-    } else {
-        quote!(self)
-    };
+    let this = this(commands);
     Some(quote! {
         #[automatically_derived]
         impl #serde::Serialize for #ident {

@@ -10,15 +10,14 @@ use crate::ast::{Aggregate, Enum, Item};
 
 /// ```ignore
 /// /// The commands of `BankAccount`.
-/// #[derive(Debug, Clone)]
 /// pub enum BankAccountCommand {
 ///     /// The command `Deposit`.
 ///     Deposit(Deposit),
 /// }
 /// ```
 ///
-/// serde's traits are implemented in [`command_enum`](super::command_enum). If only one of them
-/// is wanted, serde derives it:
+/// With the derives that the user gives, if any; else see [`impls`]. serde's traits are implemented in
+/// [`command_enum`](super::command_enum). If only one of them is wanted, serde derives it:
 ///
 /// ```ignore
 /// #[derive(Debug, Serialize)]
@@ -47,7 +46,6 @@ pub(crate) fn commands(input: &Aggregate<'_>, commands: &Enum) -> TokenStream {
 
 /// ```ignore
 /// /// The events of `BankAccount`.
-/// #[derive(Debug, Clone)]
 /// pub enum BankAccountEvent {
 ///     /// The event `Deposited`.
 ///     Deposited(Deposited),
@@ -61,15 +59,11 @@ pub(crate) fn events(input: &Aggregate<'_>, events: &Enum) -> TokenStream {
     definition(input, events, "events", &derives, None, variants)
 }
 
-/// The derives that the user wants and `is_kept` lets through, or the default.
+/// The derives that the user wants and `is_kept` lets through.
 fn derives(generated: &Enum, is_kept: impl Fn(&Path) -> bool) -> Vec<TokenStream> {
-    match &generated.derives {
-        Some(derives) => {
-            let kept = derives.paths.iter().filter(|path| is_kept(path));
-            kept.map(ToTokens::to_token_stream).collect()
-        }
-        None => vec![quote!(::core::fmt::Debug), quote!(::core::clone::Clone)],
-    }
+    let derives = generated.derives.iter().flat_map(|derives| &derives.paths);
+    let kept = derives.filter(|path| is_kept(path));
+    kept.map(ToTokens::to_token_stream).collect()
 }
 
 /// ```ignore
@@ -79,7 +73,87 @@ fn derives(generated: &Enum, is_kept: impl Fn(&Path) -> bool) -> Vec<TokenStream
 ///     }
 /// }
 /// ```
-pub(crate) fn from_impls(generated: &Enum) -> impl Iterator<Item = TokenStream> {
+///
+/// And, where the user gives no derives, what these would be. They speak of a listed type only if it is
+/// what it is listed as; `by` is `ListedCommand` or `ListedEvent`.
+///
+/// ```ignore
+/// impl Clone for BankAccountCommand {
+///     fn clone(&self) -> Self {
+///         match self {
+///             Self::Deposit(command) => Self::Deposit(ListedCommand::<Deposit>::__clone(command)),
+///         }
+///     }
+/// }
+///
+/// impl Debug for BankAccountCommand {
+///     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+///         match self {
+///             Self::Deposit(command) => formatter
+///                 .debug_tuple("Deposit")
+///                 .field(ListedCommand::<Deposit>::__debug(command))
+///                 .finish(),
+///         }
+///     }
+/// }
+/// ```
+pub(crate) fn impls(generated: &Enum, by: &str) -> TokenStream {
+    let from = from_impls(generated);
+    let default = generated.derives.is_none().then(|| default(generated, by));
+    quote!(#(#from)* #default)
+}
+
+fn default(generated: &Enum, by: &str) -> TokenStream {
+    let ident = &generated.ident;
+    let cloned = generated.items.iter().map(|item| {
+        let (listed, variant) = (listed(item, by), variant_of(item));
+        quote_spanned! {item.variant.span()=>
+            Self::#variant(__message) => Self::#variant(#listed::__clone(__message)),
+        }
+    });
+    let shown = generated.items.iter().map(|item| {
+        let (listed, variant) = (listed(item, by), variant_of(item));
+        let name = item.variant.unraw().to_string();
+        quote_spanned! {item.variant.span()=>
+            Self::#variant(__message) => {
+                __formatter.debug_tuple(#name).field(#listed::__debug(__message)).finish()
+            }
+        }
+    });
+    let this = this(generated);
+    quote! {
+        #[automatically_derived]
+        impl ::core::clone::Clone for #ident {
+            fn clone(&self) -> Self {
+                match #this { #(#cloned)* }
+            }
+        }
+
+        #[automatically_derived]
+        impl ::core::fmt::Debug for #ident {
+            fn fmt(&self, __formatter: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                match #this { #(#shown)* }
+            }
+        }
+    }
+}
+
+/// What to match. A reference to an enum without variants still is a value to match.
+pub(crate) fn this(generated: &Enum) -> TokenStream {
+    if generated.items.is_empty() {
+        quote!(*self)
+    } else {
+        quote!(self)
+    }
+}
+
+/// `ListedEvent::<Deposited>`, where `by` is `ListedEvent`.
+pub(crate) fn listed(item: &Item, by: &str) -> TokenStream {
+    let (ty, by) = (&item.ty, Ident::new(by, item.variant.span()));
+    quote_spanned!(item.variant.span()=> __eventfold::#by::<#ty>)
+}
+
+fn from_impls(generated: &Enum) -> impl Iterator<Item = TokenStream> {
     generated.items.iter().map(move |item| {
         let (ty, ident, variant) = (&item.ty, enum_of(generated, item), variant_of(item));
         quote_spanned! {item.variant.span()=>

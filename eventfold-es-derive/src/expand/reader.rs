@@ -16,7 +16,10 @@ pub(crate) fn reader(input: &Reader<'_>) -> TokenStream {
         Kind::Projection => projection(input),
         Kind::ProcessManager => process_manager(input),
     };
-    super::scope(&input.krate, quote!(#checks #item))
+    let import = quote!(
+        use __eventfold::NotListed as _;
+    );
+    super::scope(&input.krate, quote!(#import #checks #item))
 }
 
 /// The check that no two aggregates are stored under one name, for each but the first, placed on
@@ -60,7 +63,7 @@ fn types_differ(input: &Reader<'_>) -> Option<TokenStream> {
 ///     fn apply_stored(&mut self, stored: StoredEvent<'_>) -> Result<(), DecodeError> {
 ///         let aggregate_type = stored.record().aggregate_type();
 ///         if aggregate_type == EventSet::of::<BankAccount>().aggregate_type() {
-///             return project_stored::<BankAccount, Self>(self, stored);
+///             return ListedAggregate::<BankAccount>::__project(self, stored);
 ///         }
 ///         Ok(())
 ///     }
@@ -75,7 +78,7 @@ fn projection(input: &Reader<'_>) -> TokenStream {
     let read = read(input);
     let dispatched = dispatched(
         input,
-        |ty| quote_spanned!(place(ty)=> __eventfold::project_stored::<#ty, Self>(self, __stored)),
+        |ty| quote_spanned!(place(ty)=> __eventfold::ListedAggregate::<#ty>::__project(self, __stored)),
     );
     let (_, _, where_clause) = input.input.generics.split_for_impl();
     quote! {
@@ -121,7 +124,7 @@ fn process_manager(input: &Reader<'_>) -> TokenStream {
     let read = read(input);
     let dispatched = dispatched(
         input,
-        |ty| quote_spanned!(place(ty)=> __eventfold::react_stored::<#ty, Self>(self, __stored, __out)),
+        |ty| quote_spanned!(place(ty)=> __eventfold::ListedAggregate::<#ty>::__react(self, __stored, __out)),
     );
     let targets = input.dispatches.iter().map(
         |ty| quote_spanned!(place(ty)=> <#ty as __eventfold::DispatchTarget>::add_to(__targets);),

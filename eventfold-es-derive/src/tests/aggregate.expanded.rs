@@ -7,7 +7,6 @@ pub struct BankAccount {
 // Expands to:
 
 /// The commands of `BankAccount`.
-#[derive(::core::fmt::Debug, ::core::clone::Clone)]
 pub enum BankAccountCommand {
     /// The command `OpenAccount`.
     OpenAccount(OpenAccount),
@@ -15,7 +14,6 @@ pub enum BankAccountCommand {
     Deposit(Deposit),
 }
 /// The events of `BankAccount`.
-#[derive(::core::fmt::Debug, ::core::clone::Clone)]
 pub enum BankAccountEvent {
     /// The event `AccountOpened`.
     AccountOpened(AccountOpened),
@@ -24,6 +22,7 @@ pub enum BankAccountEvent {
 }
 const _: () = {
     use ::eventfold_es::__private as __eventfold;
+    use __eventfold::NotListed as _;
     #[automatically_derived]
     impl ::core::convert::From<OpenAccount> for BankAccountCommand {
         fn from(__message: OpenAccount) -> Self {
@@ -34,6 +33,47 @@ const _: () = {
     impl ::core::convert::From<Deposit> for BankAccountCommand {
         fn from(__message: Deposit) -> Self {
             Self::Deposit(__message)
+        }
+    }
+    #[automatically_derived]
+    impl ::core::clone::Clone for BankAccountCommand {
+        fn clone(&self) -> Self {
+            match self {
+                Self::OpenAccount(__message) => {
+                    Self::OpenAccount(
+                        __eventfold::ListedCommand::<OpenAccount>::__clone(__message),
+                    )
+                }
+                Self::Deposit(__message) => {
+                    Self::Deposit(
+                        __eventfold::ListedCommand::<Deposit>::__clone(__message),
+                    )
+                }
+            }
+        }
+    }
+    #[automatically_derived]
+    impl ::core::fmt::Debug for BankAccountCommand {
+        fn fmt(
+            &self,
+            __formatter: &mut ::core::fmt::Formatter<'_>,
+        ) -> ::core::fmt::Result {
+            match self {
+                Self::OpenAccount(__message) => {
+                    __formatter
+                        .debug_tuple("OpenAccount")
+                        .field(
+                            __eventfold::ListedCommand::<OpenAccount>::__debug(__message),
+                        )
+                        .finish()
+                }
+                Self::Deposit(__message) => {
+                    __formatter
+                        .debug_tuple("Deposit")
+                        .field(__eventfold::ListedCommand::<Deposit>::__debug(__message))
+                        .finish()
+                }
+            }
         }
     }
     #[automatically_derived]
@@ -123,6 +163,47 @@ const _: () = {
     impl ::core::convert::From<Deposited> for BankAccountEvent {
         fn from(__message: Deposited) -> Self {
             Self::Deposited(__message)
+        }
+    }
+    #[automatically_derived]
+    impl ::core::clone::Clone for BankAccountEvent {
+        fn clone(&self) -> Self {
+            match self {
+                Self::AccountOpened(__message) => {
+                    Self::AccountOpened(
+                        __eventfold::ListedEvent::<AccountOpened>::__clone(__message),
+                    )
+                }
+                Self::Deposited(__message) => {
+                    Self::Deposited(
+                        __eventfold::ListedEvent::<Deposited>::__clone(__message),
+                    )
+                }
+            }
+        }
+    }
+    #[automatically_derived]
+    impl ::core::fmt::Debug for BankAccountEvent {
+        fn fmt(
+            &self,
+            __formatter: &mut ::core::fmt::Formatter<'_>,
+        ) -> ::core::fmt::Result {
+            match self {
+                Self::AccountOpened(__message) => {
+                    __formatter
+                        .debug_tuple("AccountOpened")
+                        .field(
+                            __eventfold::ListedEvent::<AccountOpened>::__debug(__message),
+                        )
+                        .finish()
+                }
+                Self::Deposited(__message) => {
+                    __formatter
+                        .debug_tuple("Deposited")
+                        .field(__eventfold::ListedEvent::<Deposited>::__debug(__message))
+                        .finish()
+                }
+            }
         }
     }
     const __EVENTS: &__eventfold::Events = &[
@@ -230,6 +311,11 @@ const _: () = {
         }
     }
     #[automatically_derived]
+    impl __eventfold::DecisionTypes for BankAccount {
+        type DomainEvent = BankAccountEvent;
+        type Error = ::core::convert::Infallible;
+    }
+    #[automatically_derived]
     impl __eventfold::Aggregate for BankAccount {
         const AGGREGATE_TYPE: &'static str = "bank-account";
         const UNKNOWN_EVENTS: __eventfold::UnknownEvents = __eventfold::UnknownEvents::Reject;
@@ -245,10 +331,20 @@ const _: () = {
         > {
             match __command {
                 BankAccountCommand::OpenAccount(__command) => {
-                    <Self as __eventfold::Decide<OpenAccount>>::decide(self, __command)
+                    <Self as __eventfold::Decide<
+                        _,
+                    >>::decide(
+                        self,
+                        __eventfold::ListedCommand::<OpenAccount>::__own(__command),
+                    )
                 }
                 BankAccountCommand::Deposit(__command) => {
-                    <Self as __eventfold::Decide<Deposit>>::decide(self, __command)
+                    <Self as __eventfold::Decide<
+                        _,
+                    >>::decide(
+                        self,
+                        __eventfold::ListedCommand::<Deposit>::__own(__command),
+                    )
                 }
             }
         }
@@ -256,11 +352,19 @@ const _: () = {
             match __event {
                 BankAccountEvent::AccountOpened(__event) => {
                     <Self as __eventfold::Evolve<
-                        AccountOpened,
-                    >>::evolve(&mut self, __event)
+                        _,
+                    >>::evolve(
+                        &mut self,
+                        __eventfold::ListedEvent::<AccountOpened>::__known(__event),
+                    )
                 }
                 BankAccountEvent::Deposited(__event) => {
-                    <Self as __eventfold::Evolve<Deposited>>::evolve(&mut self, __event)
+                    <Self as __eventfold::Evolve<
+                        _,
+                    >>::evolve(
+                        &mut self,
+                        __eventfold::ListedEvent::<Deposited>::__known(__event),
+                    )
                 }
             }
             self

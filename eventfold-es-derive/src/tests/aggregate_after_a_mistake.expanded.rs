@@ -19,7 +19,6 @@ pub struct BankAccount;
     "`BankAccountEvent` must be `Clone`; add it: `derive(Clone, ...)`"
 }
 /// The commands of `BankAccount`.
-#[derive(::core::fmt::Debug, ::core::clone::Clone)]
 pub enum BankAccountCommand {
     /// The command `Open`.
     Open(Open),
@@ -34,6 +33,7 @@ pub enum BankAccountEvent {
 }
 const _: () = {
     use ::eventfold_es::__private as __eventfold;
+    use __eventfold::NotListed as _;
     #[automatically_derived]
     impl ::core::convert::From<Open> for BankAccountCommand {
         fn from(__message: Open) -> Self {
@@ -44,6 +44,45 @@ const _: () = {
     impl ::core::convert::From<other::Open> for BankAccountCommand {
         fn from(__message: other::Open) -> Self {
             Self::Open_(__message)
+        }
+    }
+    #[automatically_derived]
+    impl ::core::clone::Clone for BankAccountCommand {
+        fn clone(&self) -> Self {
+            match self {
+                Self::Open(__message) => {
+                    Self::Open(__eventfold::ListedCommand::<Open>::__clone(__message))
+                }
+                Self::Open_(__message) => {
+                    Self::Open_(
+                        __eventfold::ListedCommand::<other::Open>::__clone(__message),
+                    )
+                }
+            }
+        }
+    }
+    #[automatically_derived]
+    impl ::core::fmt::Debug for BankAccountCommand {
+        fn fmt(
+            &self,
+            __formatter: &mut ::core::fmt::Formatter<'_>,
+        ) -> ::core::fmt::Result {
+            match self {
+                Self::Open(__message) => {
+                    __formatter
+                        .debug_tuple("Open")
+                        .field(__eventfold::ListedCommand::<Open>::__debug(__message))
+                        .finish()
+                }
+                Self::Open_(__message) => {
+                    __formatter
+                        .debug_tuple("Open_")
+                        .field(
+                            __eventfold::ListedCommand::<other::Open>::__debug(__message),
+                        )
+                        .finish()
+                }
+            }
         }
     }
     #[automatically_derived]
@@ -181,6 +220,11 @@ const _: () = {
         fn from(_: __Any) -> Self {
             ::core::unreachable!()
         }
+    }
+    #[automatically_derived]
+    impl __eventfold::DecisionTypes for BankAccount {
+        type DomainEvent = BankAccountEvent;
+        type Error = BankError;
     }
     #[automatically_derived]
     impl __eventfold::Aggregate for BankAccount {

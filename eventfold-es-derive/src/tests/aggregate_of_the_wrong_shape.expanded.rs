@@ -13,6 +13,15 @@ where
 }
 const _: () = {
     use ::eventfold_es::__private as __eventfold;
+    use __eventfold::NotListed as _;
+    #[automatically_derived]
+    impl<'a, T: Clone, const N: usize> __eventfold::DecisionTypes for Wallet<'a, T, N>
+    where
+        T: Copy,
+    {
+        type DomainEvent = WalletEvent;
+        type Error = ::core::convert::Infallible;
+    }
     #[automatically_derived]
     impl<'a, T: Clone, const N: usize> __eventfold::Aggregate for Wallet<'a, T, N>
     where

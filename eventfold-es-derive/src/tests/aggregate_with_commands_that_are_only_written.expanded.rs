@@ -13,11 +13,17 @@ enum CounterCommand {
 }
 const _: () = {
     use ::eventfold_es::__private as __eventfold;
+    use __eventfold::NotListed as _;
     #[automatically_derived]
     impl ::core::convert::From<Add> for CounterCommand {
         fn from(__message: Add) -> Self {
             Self::Add(__message)
         }
+    }
+    #[automatically_derived]
+    impl __eventfold::DecisionTypes for Counter {
+        type DomainEvent = CounterEvent;
+        type Error = ::core::convert::Infallible;
     }
     #[automatically_derived]
     impl __eventfold::Aggregate for Counter {

@@ -27,6 +27,7 @@ pub(crate) enum Event {
 }
 const _: () = {
     use ::framework::eventfold_es::__private as __eventfold;
+    use __eventfold::NotListed as _;
     #[automatically_derived]
     impl ::core::convert::From<commands::Deposit> for Command {
         fn from(__message: commands::Deposit) -> Self {
@@ -194,6 +195,11 @@ const _: () = {
         }
     }
     #[automatically_derived]
+    impl __eventfold::DecisionTypes for BankAccount {
+        type DomainEvent = Event;
+        type Error = BankError<u64>;
+    }
+    #[automatically_derived]
     impl __eventfold::Aggregate for BankAccount {
         const AGGREGATE_TYPE: &'static str = "konto";
         const STATE_VERSION: u32 = 2;
@@ -211,8 +217,11 @@ const _: () = {
             match __command {
                 Command::Deposit(__command) => {
                     <Self as __eventfold::Decide<
-                        commands::Deposit,
-                    >>::decide(self, __command)
+                        _,
+                    >>::decide(
+                        self,
+                        __eventfold::ListedCommand::<commands::Deposit>::__own(__command),
+                    )
                 }
             }
         }
@@ -220,8 +229,13 @@ const _: () = {
             match __event {
                 Event::Deposited(__event) => {
                     <Self as __eventfold::Evolve<
-                        self::events::Deposited,
-                    >>::evolve(&mut self, __event)
+                        _,
+                    >>::evolve(
+                        &mut self,
+                        __eventfold::ListedEvent::<
+                            self::events::Deposited,
+                        >::__known(__event),
+                    )
                 }
             }
             self

@@ -7,6 +7,12 @@ struct Counter {
 
 const _: () = {
     use ::eventfold_es::__private as __eventfold;
+    use __eventfold::NotListed as _;
+    #[automatically_derived]
+    impl __eventfold::DecisionTypes for Counter {
+        type DomainEvent = events::CounterEvent;
+        type Error = ::core::convert::Infallible;
+    }
     #[automatically_derived]
     impl __eventfold::Aggregate for Counter {
         const AGGREGATE_TYPE: &'static str = "counter";

@@ -8,16 +8,30 @@ struct Counter(u64);
 // Expands to:
 
 /// The commands of `Counter`.
-#[derive(::core::fmt::Debug, ::core::clone::Clone)]
 enum CounterCommand {}
 /// The events of `Counter`.
-#[derive(::core::fmt::Debug, ::core::clone::Clone)]
 enum CounterEvent {
     /// The event `Opened`.
     Opened(Opened),
 }
 const _: () = {
     use ::eventfold_es::__private as __eventfold;
+    use __eventfold::NotListed as _;
+    #[automatically_derived]
+    impl ::core::clone::Clone for CounterCommand {
+        fn clone(&self) -> Self {
+            match *self {}
+        }
+    }
+    #[automatically_derived]
+    impl ::core::fmt::Debug for CounterCommand {
+        fn fmt(
+            &self,
+            __formatter: &mut ::core::fmt::Formatter<'_>,
+        ) -> ::core::fmt::Result {
+            match *self {}
+        }
+    }
     #[automatically_derived]
     impl __eventfold::serde::Serialize for CounterCommand {
         fn serialize<__S: __eventfold::serde::Serializer>(
@@ -72,6 +86,32 @@ const _: () = {
     impl ::core::convert::From<Opened> for CounterEvent {
         fn from(__message: Opened) -> Self {
             Self::Opened(__message)
+        }
+    }
+    #[automatically_derived]
+    impl ::core::clone::Clone for CounterEvent {
+        fn clone(&self) -> Self {
+            match self {
+                Self::Opened(__message) => {
+                    Self::Opened(__eventfold::ListedEvent::<Opened>::__clone(__message))
+                }
+            }
+        }
+    }
+    #[automatically_derived]
+    impl ::core::fmt::Debug for CounterEvent {
+        fn fmt(
+            &self,
+            __formatter: &mut ::core::fmt::Formatter<'_>,
+        ) -> ::core::fmt::Result {
+            match self {
+                Self::Opened(__message) => {
+                    __formatter
+                        .debug_tuple("Opened")
+                        .field(__eventfold::ListedEvent::<Opened>::__debug(__message))
+                        .finish()
+                }
+            }
         }
     }
     use __eventfold::Infallible as _;
@@ -230,6 +270,11 @@ const _: () = {
         }
     }
     #[automatically_derived]
+    impl __eventfold::DecisionTypes for Counter {
+        type DomainEvent = CounterEvent;
+        type Error = ::core::convert::Infallible;
+    }
+    #[automatically_derived]
     impl __eventfold::Aggregate for Counter {
         const AGGREGATE_TYPE: &'static str = "counter";
         const UNKNOWN_EVENTS: __eventfold::UnknownEvents = __eventfold::UnknownEvents::Reject;
@@ -248,7 +293,12 @@ const _: () = {
         fn apply(mut self, __event: &CounterEvent) -> Self {
             match __event {
                 CounterEvent::Opened(__event) => {
-                    <Self as __eventfold::Evolve<Opened>>::evolve(&mut self, __event)
+                    <Self as __eventfold::Evolve<
+                        _,
+                    >>::evolve(
+                        &mut self,
+                        __eventfold::ListedEvent::<Opened>::__known(__event),
+                    )
                 }
             }
             self

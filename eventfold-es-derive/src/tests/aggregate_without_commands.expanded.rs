@@ -4,10 +4,25 @@ struct Archive;
 // Expands to:
 
 /// The commands of `Archive`.
-#[derive(::core::fmt::Debug, ::core::clone::Clone)]
 enum ArchiveCommand {}
 const _: () = {
     use ::eventfold_es::__private as __eventfold;
+    use __eventfold::NotListed as _;
+    #[automatically_derived]
+    impl ::core::clone::Clone for ArchiveCommand {
+        fn clone(&self) -> Self {
+            match *self {}
+        }
+    }
+    #[automatically_derived]
+    impl ::core::fmt::Debug for ArchiveCommand {
+        fn fmt(
+            &self,
+            __formatter: &mut ::core::fmt::Formatter<'_>,
+        ) -> ::core::fmt::Result {
+            match *self {}
+        }
+    }
     #[automatically_derived]
     impl __eventfold::serde::Serialize for ArchiveCommand {
         fn serialize<__S: __eventfold::serde::Serializer>(
@@ -57,6 +72,11 @@ const _: () = {
                 }
             }
         }
+    }
+    #[automatically_derived]
+    impl __eventfold::DecisionTypes for Archive {
+        type DomainEvent = Imported;
+        type Error = ::core::convert::Infallible;
     }
     #[automatically_derived]
     impl __eventfold::Aggregate for Archive {

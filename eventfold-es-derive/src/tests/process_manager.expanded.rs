@@ -5,6 +5,7 @@ struct Fulfilment;
 
 const _: () = {
     use ::eventfold_es::__private as __eventfold;
+    use __eventfold::NotListed as _;
     const __AGGREGATES: &__eventfold::Events = &[
         (
             "Order",
@@ -71,12 +72,16 @@ const _: () = {
             let __aggregate_type = __stored.record().aggregate_type();
             if __aggregate_type == __eventfold::EventSet::of::<Order>().aggregate_type()
             {
-                return __eventfold::react_stored::<Order, Self>(self, __stored, __out);
+                return __eventfold::ListedAggregate::<
+                    Order,
+                >::__react(self, __stored, __out);
             }
             if __aggregate_type
                 == __eventfold::EventSet::of::<Payment>().aggregate_type()
             {
-                return __eventfold::react_stored::<Payment, Self>(self, __stored, __out);
+                return __eventfold::ListedAggregate::<
+                    Payment,
+                >::__react(self, __stored, __out);
             }
             ::core::result::Result::Ok(())
         }

@@ -7,6 +7,7 @@ pub struct Totals {
 
 const _: () = {
     use ::eventfold_es::__private as __eventfold;
+    use __eventfold::NotListed as _;
     #[automatically_derived]
     impl __eventfold::Projection for Totals {
         const NAME: &'static str = "totals";
@@ -32,7 +33,9 @@ const _: () = {
             if __aggregate_type
                 == __eventfold::EventSet::of::<BankAccount>().aggregate_type()
             {
-                return __eventfold::project_stored::<BankAccount, Self>(self, __stored);
+                return __eventfold::ListedAggregate::<
+                    BankAccount,
+                >::__project(self, __stored);
             }
             ::core::result::Result::Ok(())
         }

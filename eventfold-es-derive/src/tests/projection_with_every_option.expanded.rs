@@ -13,6 +13,7 @@ pub(crate) enum Totals {
 
 const _: () = {
     use ::framework::eventfold_es::__private as __eventfold;
+    use __eventfold::NotListed as _;
     const __AGGREGATES: &__eventfold::Events = &[
         (
             "BankAccount",
@@ -72,12 +73,16 @@ const _: () = {
             if __aggregate_type
                 == __eventfold::EventSet::of::<BankAccount>().aggregate_type()
             {
-                return __eventfold::project_stored::<BankAccount, Self>(self, __stored);
+                return __eventfold::ListedAggregate::<
+                    BankAccount,
+                >::__project(self, __stored);
             }
             if __aggregate_type
                 == __eventfold::EventSet::of::<loans::Loan>().aggregate_type()
             {
-                return __eventfold::project_stored::<loans::Loan, Self>(self, __stored);
+                return __eventfold::ListedAggregate::<
+                    loans::Loan,
+                >::__project(self, __stored);
             }
             ::core::result::Result::Ok(())
         }

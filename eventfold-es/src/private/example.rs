@@ -5,7 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Aggregate, CommandContext, CommandEnvelope, ProcessManager, Projection};
+use crate::{
+    Aggregate, CommandContext, CommandEnvelope, DecisionTypes, ProcessManager, Projection,
+};
 
 /// An aggregate that adds, written by hand.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +55,11 @@ impl Aggregate for Counter {
         self.value += amount;
         self
     }
+}
+
+impl DecisionTypes for Counter {
+    type DomainEvent = CounterEvent;
+    type Error = NothingToAdd;
 }
 
 /// The sum over all counters.

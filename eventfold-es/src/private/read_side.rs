@@ -4,32 +4,9 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::aggregate::Aggregate;
 use crate::command::CommandEnvelope;
-use crate::event::{DecodeError, Recorded, StoredEvent};
-use crate::process_manager::{Outbox, ProcessManager, React, Targets};
-use crate::projection::{Project, Projection};
-
-/// Reads an event of `A` and projects it.
-pub fn project_stored<A: Aggregate, P: Project<A>>(
-    projection: &mut P,
-    stored: StoredEvent<'_>,
-) -> Result<(), DecodeError> {
-    for event in A::decode_event(stored)?.as_slice() {
-        projection.project(event, stored.record());
-    }
-    Ok(())
-}
-
-/// Reads an event of `A` and reacts to it.
-pub fn react_stored<A: Aggregate, M: React<A>>(
-    manager: &mut M,
-    stored: StoredEvent<'_>,
-    out: &mut Outbox<'_>,
-) -> Result<(), DecodeError> {
-    for event in A::decode_event(stored)?.as_slice() {
-        manager.react_to(event, stored.record(), out);
-    }
-    Ok(())
-}
+use crate::event::{Recorded, StoredEvent};
+use crate::process_manager::{Outbox, ProcessManager, Targets};
+use crate::projection::Projection;
 
 /// [`Projection::apply`] by way of [`Projection::apply_stored`]. It cannot fail, so an event that
 /// cannot be read leaves the projection as it is. A store is stricter, and does not come this way.

@@ -1,17 +1,17 @@
-#![deny(private_interfaces)]
-
 use eventfold_es::prelude::*;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize, Aggregate)]
-#[aggregate(commands(Open), events(Opened))]
-pub struct Account;
+#[aggregate(commands(Open), events(Opened, Closed))]
+struct Account;
+
+struct Closed;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Open;
 
 #[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
-pub struct Opened;
+struct Opened;
 
 impl Decide<Open> for Account {
     fn decide(&self, _: Open) -> Decision<Self> {
@@ -23,4 +23,6 @@ impl Evolve<Opened> for Account {
     fn evolve(&mut self, _: &Opened) {}
 }
 
-fn main() {}
+fn main() {
+    let _ = Account::default().handle(Open.into());
+}

@@ -1,0 +1,164 @@
+//! What generated code does with a listed type if it is what it is listed as.
+//!
+//! `ListedEvent::<T>::__known(event)` is the event if `T` is one, which takes the compiler to the
+//! function that asks for that. Else it is an [`Unknown`], on which all goes that goes on an event. So
+//! the compiler says once that `T` is no event, and not what else it is not.
+
+use std::fmt::Debug;
+use std::marker::PhantomData;
+
+use super::CommandPayload;
+use crate::aggregate::{Aggregate, Decide, Decision, DecisionTypes, Evolve};
+use crate::event::{DecodeError, DomainEvent, StoredEvent};
+use crate::process_manager::{Outbox, React};
+use crate::projection::Project;
+
+/// A type listed in `events(...)`.
+#[derive(Debug)]
+pub struct ListedEvent<T>(PhantomData<T>);
+
+impl<T: DomainEvent> ListedEvent<T> {
+    #[inline]
+    pub fn __known(event: &T) -> &T {
+        event
+    }
+
+    #[inline]
+    pub fn __clone(event: &T) -> T
+    where
+        T: Clone,
+    {
+        event.clone()
+    }
+
+    pub fn __debug(event: &T) -> &dyn Debug
+    where
+        T: Debug,
+    {
+        event
+    }
+}
+
+/// A type listed in `commands(...)`, where these are serialised.
+#[derive(Debug)]
+pub struct ListedCommand<T>(PhantomData<T>);
+
+impl<T: CommandPayload> ListedCommand<T> {
+    #[inline]
+    pub fn __own(command: T) -> T {
+        command
+    }
+
+    pub fn __clone(command: &T) -> T
+    where
+        T: Clone,
+    {
+        command.clone()
+    }
+
+    pub fn __debug(command: &T) -> &dyn Debug
+    where
+        T: Debug,
+    {
+        command
+    }
+}
+
+/// A type listed in `aggregates(...)`.
+#[derive(Debug)]
+pub struct ListedAggregate<T>(PhantomData<T>);
+
+impl<T: Aggregate> ListedAggregate<T> {
+    /// Reads an event and projects it.
+    pub fn __project<P: Project<T>>(
+        projection: &mut P,
+        stored: StoredEvent<'_>,
+    ) -> Result<(), DecodeError> {
+        for event in T::decode_event(stored)?.as_slice() {
+            projection.project(event, stored.record());
+        }
+        Ok(())
+    }
+
+    /// Reads an event and reacts to it.
+    pub fn __react<M: React<T>>(
+        manager: &mut M,
+        stored: StoredEvent<'_>,
+        out: &mut Outbox<'_>,
+    ) -> Result<(), DecodeError> {
+        for event in T::decode_event(stored)?.as_slice() {
+            manager.react_to(event, stored.record(), out);
+        }
+        Ok(())
+    }
+}
+
+/// Of a type that is not what it is listed as: the program does not compile, so nothing is ever done.
+pub trait NotListed<T>: Sized {
+    fn __known(_: &T) -> &Unknown {
+        unreachable!()
+    }
+
+    fn __own(_: T) -> Unknown {
+        unreachable!()
+    }
+
+    fn __clone(_: &T) -> T {
+        unreachable!()
+    }
+
+    fn __debug(_: &T) -> &dyn Debug {
+        unreachable!()
+    }
+
+    fn __project<P>(_: &mut P, _: StoredEvent<'_>) -> Result<(), DecodeError> {
+        unreachable!()
+    }
+
+    fn __react<M>(_: &mut M, _: StoredEvent<'_>, _: &mut Outbox<'_>) -> Result<(), DecodeError> {
+        unreachable!()
+    }
+}
+
+impl<T> NotListed<T> for ListedEvent<T> {}
+impl<T> NotListed<T> for ListedCommand<T> {}
+impl<T> NotListed<T> for ListedAggregate<T> {}
+
+/// Stands for a value of a type that is not what it is listed as.
+///
+/// Everything is implemented for a reference as well: if there were one impl only, the compiler would
+/// take it before it looks at the value where a program has none.
+#[derive(Debug)]
+pub enum Unknown {}
+
+#[doc(hidden)]
+#[diagnostic::do_not_recommend]
+impl<S> Evolve<Unknown> for S {
+    fn evolve(&mut self, event: &Unknown) {
+        match *event {}
+    }
+}
+
+#[doc(hidden)]
+#[diagnostic::do_not_recommend]
+impl<S> Evolve<&Unknown> for S {
+    fn evolve(&mut self, event: &&Unknown) {
+        match **event {}
+    }
+}
+
+#[doc(hidden)]
+#[diagnostic::do_not_recommend]
+impl<S: DecisionTypes> Decide<Unknown> for S {
+    fn decide(&self, command: Unknown) -> Decision<Self> {
+        match command {}
+    }
+}
+
+#[doc(hidden)]
+#[diagnostic::do_not_recommend]
+impl<S: DecisionTypes> Decide<&Unknown> for S {
+    fn decide(&self, command: &Unknown) -> Decision<Self> {
+        match *command {}
+    }
+}
