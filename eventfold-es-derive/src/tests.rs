@@ -40,6 +40,15 @@ fn first_difference(a: &str, b: &str) -> usize {
 }
 
 #[test]
+fn words_that_this_edition_reserves_may_be_names_in_the_users() {
+    let tokens = crate::expand::generated(quote::quote!(<gen::Opened as r#loop::Trait>::async));
+    assert_eq!(
+        tokens.to_string(),
+        "< r#gen :: Opened as r#loop :: Trait > :: r#async"
+    );
+}
+
+#[test]
 fn aggregate() {
     expands(
         "aggregate",

@@ -331,17 +331,13 @@ const _: () = {
         > {
             match __command {
                 BankAccountCommand::OpenAccount(__command) => {
-                    <Self as __eventfold::Decide<
-                        _,
-                    >>::decide(
+                    __eventfold::Decide::decide(
                         self,
                         __eventfold::ListedCommand::<OpenAccount>::__own(__command),
                     )
                 }
                 BankAccountCommand::Deposit(__command) => {
-                    <Self as __eventfold::Decide<
-                        _,
-                    >>::decide(
+                    __eventfold::Decide::decide(
                         self,
                         __eventfold::ListedCommand::<Deposit>::__own(__command),
                     )
@@ -351,17 +347,13 @@ const _: () = {
         fn apply(mut self, __event: &BankAccountEvent) -> Self {
             match __event {
                 BankAccountEvent::AccountOpened(__event) => {
-                    <Self as __eventfold::Evolve<
-                        _,
-                    >>::evolve(
+                    __eventfold::Evolve::evolve(
                         &mut self,
                         __eventfold::ListedEvent::<AccountOpened>::__known(__event),
                     )
                 }
                 BankAccountEvent::Deposited(__event) => {
-                    <Self as __eventfold::Evolve<
-                        _,
-                    >>::evolve(
+                    __eventfold::Evolve::evolve(
                         &mut self,
                         __eventfold::ListedEvent::<Deposited>::__known(__event),
                     )

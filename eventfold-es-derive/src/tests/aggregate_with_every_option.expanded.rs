@@ -216,9 +216,7 @@ const _: () = {
         ) -> ::core::result::Result<::std::vec::Vec<Event>, BankError<u64>> {
             match __command {
                 Command::Deposit(__command) => {
-                    <Self as __eventfold::Decide<
-                        _,
-                    >>::decide(
+                    __eventfold::Decide::decide(
                         self,
                         __eventfold::ListedCommand::<commands::Deposit>::__own(__command),
                     )
@@ -228,9 +226,7 @@ const _: () = {
         fn apply(mut self, __event: &Event) -> Self {
             match __event {
                 Event::Deposited(__event) => {
-                    <Self as __eventfold::Evolve<
-                        _,
-                    >>::evolve(
+                    __eventfold::Evolve::evolve(
                         &mut self,
                         __eventfold::ListedEvent::<
                             self::events::Deposited,

@@ -293,9 +293,7 @@ const _: () = {
         fn apply(mut self, __event: &CounterEvent) -> Self {
             match __event {
                 CounterEvent::Opened(__event) => {
-                    <Self as __eventfold::Evolve<
-                        _,
-                    >>::evolve(
+                    __eventfold::Evolve::evolve(
                         &mut self,
                         __eventfold::ListedEvent::<Opened>::__known(__event),
                     )

@@ -21,7 +21,8 @@ const DATA: &str = "data";
     message = "the command `{Self}` cannot be serialised",
     label = "serde's `Serialize` or `Deserialize` is missing",
     note = "add `#[derive(serde::Serialize, serde::Deserialize)]` to `{Self}`",
-    note = "or do without: with `command_enum(derive(Debug, Clone))` the enum is not serialised"
+    note = "or do without: with `command_enum(derive(Debug, Clone))` the enum is not serialised",
+    note = "or remove `{Self}` from the commands, if it is none"
 )]
 pub trait CommandPayload: Sized {
     /// Serialises it as the variant `name` of the enum `of`.

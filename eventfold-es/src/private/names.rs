@@ -252,3 +252,75 @@ const fn str_eq(a: &str, b: &str) -> bool {
     }
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn named(name: &'static str, aliases: &'static [&'static str]) -> EventName {
+        EventName {
+            name,
+            aliases,
+            version: Some(1),
+        }
+    }
+
+    /// The shared names of as many events, in a table of as few slots as [`slots`] wants.
+    macro_rules! shared {
+        ($events:expr) => {{
+            const EVENTS: &Events = $events;
+            shared_names::<{ EVENTS.len() }, { slots(EVENTS) }>(EVENTS)
+        }};
+    }
+
+    #[test]
+    fn a_name_or_an_alias_of_two_events_is_found_at_the_later_one_with_the_first() {
+        let shared = shared!(&[
+            ("A", &[named("a", &["old-a"])]),
+            ("B", &[named("b", &[]), named("b2", &["older"])]),
+            ("C", &[named("old-a", &[])]),
+            ("D", &[named("d", &["x", "older"])]),
+            ("E", &[named("e", &["a", "b"])]),
+        ]);
+        assert_eq!(
+            shared,
+            [
+                None,
+                None,
+                Some((0, "old-a")),
+                Some((1, "older")),
+                Some((0, "a"))
+            ]
+        );
+    }
+
+    #[test]
+    fn what_one_event_has_twice_is_not_shared() {
+        let shared = shared!(&[("A", &[named("a", &["a"]), named("a", &[])]), ("B", &[])]);
+        assert_eq!(shared, [None, None]);
+    }
+
+    #[test]
+    fn names_of_every_length_are_told_apart_and_found() {
+        let text: &'static str = "the-customer-has-changed-their-order";
+        for length in 1..text.len() {
+            let (shorter, longer) = (&text[..length - 1], &text[..length]);
+            let [a, b, c] = [
+                [named(shorter, &[])],
+                [named(longer, &[])],
+                [named(longer, &[])],
+            ]
+            .map(|names| &*Box::leak(Box::new(names)));
+            let shared = shared_names::<3, 8>(&[("A", a), ("B", b), ("C", c)]);
+            assert_eq!(shared, [None, None, Some((1, longer))]);
+        }
+    }
+
+    #[test]
+    fn names_that_want_the_same_slot_are_told_apart() {
+        const EVENTS: &Events = &[("A", &[named("a", &[])]), ("B", &[named("b", &[])])];
+        // Two slots for two names: both are taken, whichever each wants.
+        let shared = shared_names::<2, 2>(EVENTS);
+        assert_eq!(shared, [None, None]);
+    }
+}

@@ -1,4 +1,5 @@
-//! The derives where the runtime has another name and nothing is imported by itself.
+//! The derives where the runtime has another name, nothing is imported by itself and the edition is
+//! older.
 //!
 //! It compiles, which is the test: generated code names nothing that is not the runtime's, the
 //! standard library's or the user's own.
@@ -22,7 +23,7 @@ use ::serde::{Deserialize, Serialize};
 #[aggregate(
     crate = ::es,
     commands(Add, Reset = "back-to-zero"),
-    events(Added, WasReset),
+    events(Added, WasReset, gen::Begun),
     snapshot(every = 10, version = 2),
 )]
 pub struct Counter {
@@ -42,6 +43,25 @@ pub struct Reset;
 #[event(crate = ::es, name = "added")]
 pub struct Added {
     amount: u64,
+}
+
+/// Called as it may be in this edition.
+pub mod gen {
+    use ::es::DomainEvent;
+    use ::serde::{Deserialize, Serialize};
+
+    /// A new generation began.
+    #[derive(::std::fmt::Debug, ::std::clone::Clone, Serialize, Deserialize, DomainEvent)]
+    #[event(crate = ::es, version = 2, upcast(1 = super::gen::begun))]
+    pub struct Begun;
+
+    pub(crate) fn begun((): ()) -> Begun {
+        Begun
+    }
+}
+
+impl Evolve<gen::Begun> for Counter {
+    fn evolve(&mut self, _: &gen::Begun) {}
 }
 
 /// It went back to 0.
