@@ -56,10 +56,10 @@ version = "0.0.0"
 edition = "2024"
 
 [dependencies]
-eventfold-es.path = {:?}
+eventfold-es.path = '{}'
 serde = {{ version = "1", features = ["derive"] }}
 "#,
-            workspace.join("eventfold-es")
+            workspace.join("eventfold-es").display()
         );
         fs::write(directory.join("Cargo.toml"), manifest).unwrap();
         fs::copy(workspace.join("Cargo.lock"), directory.join("Cargo.lock")).unwrap();
