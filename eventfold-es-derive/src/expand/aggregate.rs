@@ -269,11 +269,13 @@ fn stored_form(input: &Aggregate<'_>, event: &TokenStream) -> TokenStream {
 }
 
 /// ```ignore
-/// fn command_routes(routes: &mut CommandRoutes<Self::Command>) {
+/// fn command_routes(routes: &mut CommandRoutes<BankAccountCommand>) {
 ///     routes.add::<Deposit>();
 /// }
 /// ```
 fn command_routes(input: &Aggregate<'_>) -> Option<TokenStream> {
+    // Not `Self::Command`, which asks again for all that an aggregate must be.
+    let command = Types::of(input).command;
     let add = |item: &Item| {
         let ty = &item.ty;
         quote_spanned!(item.variant.span()=> __routes.add::<#ty>();)
@@ -282,7 +284,7 @@ fn command_routes(input: &Aggregate<'_>) -> Option<TokenStream> {
     let routes = items.iter().map(add);
     (!items.is_empty()).then(|| {
         quote! {
-            fn command_routes(__routes: &mut __eventfold::CommandRoutes<Self::Command>) {
+            fn command_routes(__routes: &mut __eventfold::CommandRoutes<#command>) {
                 #(#routes)*
             }
         }

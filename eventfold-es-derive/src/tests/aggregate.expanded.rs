@@ -396,7 +396,9 @@ const _: () = {
                 <BankAccountEvent as __eventfold::DomainEvent>::NAMES,
             )
         }
-        fn command_routes(__routes: &mut __eventfold::CommandRoutes<Self::Command>) {
+        fn command_routes(
+            __routes: &mut __eventfold::CommandRoutes<BankAccountCommand>,
+        ) {
             __routes.add::<OpenAccount>();
             __routes.add::<Deposit>();
         }

@@ -80,7 +80,7 @@ const _: () = {
         fn __fingerprint() -> u64 {
             __eventfold::fingerprint(<CounterEvent as __eventfold::DomainEvent>::NAMES)
         }
-        fn command_routes(__routes: &mut __eventfold::CommandRoutes<Self::Command>) {
+        fn command_routes(__routes: &mut __eventfold::CommandRoutes<CounterCommand>) {
             __routes.add::<Add>();
         }
     }

@@ -269,7 +269,7 @@ const _: () = {
         fn __fingerprint() -> u64 {
             __eventfold::fingerprint(<Event as __eventfold::DomainEvent>::NAMES)
         }
-        fn command_routes(__routes: &mut __eventfold::CommandRoutes<Self::Command>) {
+        fn command_routes(__routes: &mut __eventfold::CommandRoutes<Command>) {
             __routes.add::<commands::Deposit>();
         }
     }
