@@ -57,6 +57,7 @@ impl Aggregate for Counter {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl DecisionTypes for Counter {
     type DomainEvent = CounterEvent;
     type Error = NothingToAdd;
