@@ -25,6 +25,7 @@ use crate::aggregate::Aggregate;
 use crate::committed::Committed;
 use crate::engine::{CommitError, Done, Engine, Stream, Upkeeper};
 use crate::error::{ExecuteError, StateError};
+use crate::inside;
 use crate::stream::{Position, Version};
 
 /// Where an actor lives, and is found again.
@@ -97,7 +98,8 @@ impl<A: Aggregate> Actor<A> {
             } => self.execute(command, context, reply).await,
             Request::Read(read) => {
                 let Some(head) = &self.head else { return };
-                let done = read(Ok((&head.state, Version::new(head.version))));
+                let (state, version) = (&head.state, Version::new(head.version));
+                let done = inside::Aggregate::of(&*self.stream).run(|| read(Ok((state, version))));
                 self.when_durable(done);
             }
             Request::Inject { event, reply } => self.inject(event, reply).await,

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::io;
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::actor::Residents;
@@ -58,15 +58,16 @@ impl Aggregates {
         self.is_closing.load(Ordering::Acquire) || self.engine.is_closed()
     }
 
-    /// Fails if the store is shut down.
+    /// Fails if the store is shut down, or is another process's.
     pub(crate) fn check_open(&self) -> io::Result<()> {
+        self.engine.check_process()?;
         if self.is_closed() {
             return Err(closed());
         }
         Ok(())
     }
 
-    /// Fails if the store is shut down, or has failed.
+    /// Fails if the store is shut down, has failed, or is another process's.
     pub(crate) fn check_usable(&self) -> io::Result<()> {
         self.check_open()?;
         self.engine.check_failed().map_err(|error| error.to_io())
@@ -83,6 +84,10 @@ impl fmt::Debug for Aggregates {
 
 impl Drop for Aggregates {
     fn drop(&mut self) {
+        if !self.engine.process().is_this() {
+            // A forked child's copy: nobody is there to close it, and it is not to write anything.
+            return;
+        }
         let follows = self.follows.clone();
         let save = Job::Run(Box::new(move || follows.close()));
         self.engine.keeper().submit(save);
@@ -126,8 +131,9 @@ impl Deref for Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        if self.is_users {
-            self.engine.announce_close();
+        if self.is_users && self.engine.process().is_this() {
+            let residents: Weak<Residents> = Arc::downgrade(&self.residents);
+            self.engine.announce_close(Some(residents));
             self.follows.let_go();
         }
     }

@@ -2,32 +2,43 @@
 //! follows the journal in a store that is live.
 
 use std::io;
-use std::sync::LazyLock;
+use std::sync::Mutex;
 
 use tokio::runtime::Runtime;
 use tracing::Instrument as _;
 
-static RUNTIME: LazyLock<io::Result<Runtime>> = LazyLock::new(|| {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .thread_name("eventfold-actors")
-        .enable_time()
-        .build()
-});
+use crate::inside;
+use crate::sync::lock;
+
+/// The runtime, and the process that it belongs to: a forked child has none of its threads.
+static RUNTIME: Mutex<Option<(u32, &'static Runtime)>> = Mutex::new(None);
 
 /// The runtime of this process, which lives as long as that does.
 pub(crate) fn runtime() -> io::Result<&'static Runtime> {
-    RUNTIME
-        .as_ref()
-        .map_err(|error| io::Error::new(error.kind(), error.to_string()))
+    let this = std::process::id();
+    let mut runtime = lock(&RUNTIME);
+    if let Some((process, runtime)) = *runtime
+        && process == this
+    {
+        return Ok(runtime);
+    }
+    let new = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("eventfold-actors")
+        .enable_time()
+        .build()?;
+    let new: &'static Runtime = Box::leak(Box::new(new));
+    *runtime = Some((this, new));
+    Ok(new)
 }
 
 /// Runs what blocks on the disk where that disturbs nobody: a panic in it is an error then. Without
-/// a runtime around it runs right here.
+/// a runtime around it runs right here; so it does within code of the user's that the store runs, of
+/// which another thread would know nothing.
 pub(crate) async fn blocking<T: Send + 'static>(
     run: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
-    if tokio::runtime::Handle::try_current().is_err() {
+    if tokio::runtime::Handle::try_current().is_err() || inside::is_inside() {
         return run();
     }
     tokio::task::spawn_blocking(run)

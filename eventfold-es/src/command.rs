@@ -1,5 +1,7 @@
 //! What travels with a command: [`CommandContext`] and [`CommandEnvelope`].
 
+use std::io;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -158,7 +160,8 @@ impl CommandContext {
     ///
     /// A stream remembers at least its last 1,000 keys. A command that was refused, or that stored
     /// no event, is decided again. The key is looked up before the expected version. The content of
-    /// the command is not compared: another command under the same key is not executed.
+    /// the command is not compared: another command under the same key is not executed. So a key that
+    /// is empty, as where a request has none, is refused when the command is sent.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -179,6 +182,16 @@ impl CommandContext {
     pub fn with_idempotency_key(mut self, key: impl Into<String>) -> Self {
         self.idempotency_key = Some(key.into());
         self
+    }
+
+    /// Fails with [`io::ErrorKind::InvalidInput`] if no command may be sent with it.
+    pub(crate) fn check(&self) -> io::Result<()> {
+        if self.idempotency_key.as_deref() == Some("") {
+            let text = "the command's idempotency key is empty, so that all commands without one would \
+                        count as the same: give it a key of its own, or none";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        Ok(())
     }
 
     /// The `meta` of an event of the command, `None` if there is nothing to say. `version` is the

@@ -69,8 +69,13 @@ where
                 .execute(command, envelope.context)
                 .await
                 .map_err(|error| Failed {
-                    // What the command was based on has changed, and does not change back.
-                    may_retry: !matches!(error, ExecuteError::Conflict),
+                    may_retry: match &error {
+                        // What the command was based on has changed, and does not change back.
+                        ExecuteError::Conflict => false,
+                        // Nor does what it says of itself.
+                        ExecuteError::Io(error) => error.kind() != io::ErrorKind::InvalidInput,
+                        _ => true,
+                    },
                     error: DispatchError::Execution(Box::new(error)),
                 })?;
             Ok(())

@@ -6,9 +6,9 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
+use std::sync::{Arc, Weak};
 
 use tokio::sync::{Semaphore, TryAcquireError, oneshot, watch};
 
@@ -34,6 +34,7 @@ mod loader;
 pub(crate) mod lock;
 mod migrate;
 mod open;
+mod process;
 mod queue;
 mod redo;
 pub(crate) mod repair;
@@ -64,7 +65,8 @@ use committer::Committer;
 use file_systems::FileSystems;
 use journal::Index;
 use loader::Loader;
-use lock::DirLock;
+use lock::{DirLock, Patience, Unfinished};
+use process::Process;
 use shared::Shared;
 use stream::Streams;
 use stream_writer::Lagging;
@@ -83,6 +85,7 @@ pub(crate) struct Engine {
     loader: Arc<Loader>,
     keeper: Upkeeper,
     ended: watch::Receiver<bool>,
+    process: Process,
     /// The directory, in the one form that names it.
     lock_key: PathBuf,
     /// Set by the first `announce_close`.
@@ -100,12 +103,16 @@ pub(crate) struct Activated {
 
 impl Engine {
     /// Opens the store in `base`, which is created if need be. `extra` are streams at places of
-    /// their own. Blocks on the disk, and on a store in this process that is about to release the
-    /// directory.
-    pub(crate) fn open(base: &Path, extra: RawNames, clock: Clock) -> io::Result<Arc<Self>> {
+    /// their own. Blocks on the disk, and as `patience` says on whoever has the directory.
+    pub(crate) fn open(
+        base: &Path,
+        extra: RawNames,
+        clock: Clock,
+        patience: &Patience,
+    ) -> io::Result<Arc<Self>> {
         let base = &std::path::absolute(base).map_err(|e| disk::at("open", base, &e))?;
         disk::create_private_dir(base)?;
-        let lock = DirLock::take(base)?;
+        let lock = DirLock::take(base, patience)?;
         let lock_key = lock.dir().to_owned();
         let mut file_systems = FileSystems::of(base, &StreamLayout::new(base).streams_dir())?;
         let opened = open::open(base, &mut file_systems, extra)?;
@@ -138,6 +145,7 @@ impl Engine {
             upkeep,
             lagging.clone(),
         )?;
+        lock.note_files(committer.files());
         // It waits for them.
         let _ = start.send((committer, lock));
         Ok(Arc::new(Self {
@@ -151,6 +159,7 @@ impl Engine {
             loader: Arc::default(),
             keeper,
             ended,
+            process: Process::this(),
             lock_key,
             announced: AtomicBool::new(false),
             closing: AtomicBool::new(false),
@@ -174,7 +183,17 @@ impl Engine {
 
     /// Waits until the streams' files have what is durable, as far as they can be written.
     pub(crate) fn flush_streams(&self) {
-        self.lagging.flush();
+        // In a forked child there is nobody to wait for.
+        if self.process.is_this() {
+            self.lagging.flush();
+        }
+    }
+
+    /// Waits until the file of `stream` has what is durable, unless it cannot be written.
+    pub(crate) fn flush_stream(&self, stream: &Stream) {
+        if stream.tail().behind.is_some() {
+            self.lagging.flush();
+        }
     }
 
     /// The streams whose files lack lines, or are not there yet for that reason.
@@ -305,6 +324,16 @@ impl Engine {
         self.shared.check_failed()
     }
 
+    /// The process that the store belongs to.
+    pub(crate) fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Fails if this process was forked off the one that opened the store.
+    pub(crate) fn check_process(&self) -> io::Result<()> {
+        self.process.check(&self.lock_key)
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.shared.is_closed()
     }
@@ -312,16 +341,16 @@ impl Engine {
     /// Ends the store once everything that was handed over is done. Does not wait for that; the
     /// next `open` in this process does.
     pub(crate) fn close(&self) {
-        self.announce_close();
+        self.announce_close(None);
         if !self.closing.swap(true, Ordering::AcqRel) {
             self.request(Request::Close);
         }
     }
 
-    /// Lets the next `open` in this process wait for the end, which is near.
-    pub(crate) fn announce_close(&self) {
+    /// Lets the next `open` in this process wait for the end, which is near once `unfinished` is gone.
+    pub(crate) fn announce_close(&self, unfinished: Option<Weak<dyn Unfinished>>) {
         if !self.announced.swap(true, Ordering::AcqRel) {
-            lock::announce_release(&self.lock_key);
+            lock::announce_release(&self.lock_key, unfinished);
         }
     }
 

@@ -77,6 +77,11 @@ pub enum ExecuteError<E: std::error::Error + Send + Sync + 'static> {
     ///   cannot be encoded. Sending again does not help;
     /// * [`ResourceBusy`](io::ErrorKind::ResourceBusy): another program has the stream's file
     ///   locked, or wrote to it. Send again: the next command loads what it wrote;
+    /// * [`InvalidInput`](io::ErrorKind::InvalidInput): the command's idempotency key is empty;
+    /// * [`Deadlock`](io::ErrorKind::Deadlock): the aggregate's own code asks for it, and would wait
+    ///   for itself;
+    /// * [`NotConnected`](io::ErrorKind::NotConnected): this process was forked off the one that opened
+    ///   the store, and must open it itself;
     /// * any other: what the system said, no space left for example. Send again once that is
     ///   remedied. If the text says that the store has failed, no command succeeds before it is
     ///   opened again, see [`OutcomeUnknown`](Self::OutcomeUnknown).

@@ -12,7 +12,9 @@ use crate::aggregate::Aggregate;
 use crate::aggregates::Hold;
 use crate::command::CommandContext;
 use crate::committed::Committed;
+use crate::engine::Stream;
 use crate::error::{ExecuteError, Panic, StateError};
+use crate::inside;
 use crate::stream::{StreamId, Version};
 
 /// A handle to one aggregate. Clones lead to the same aggregate.
@@ -106,8 +108,9 @@ impl<A: Aggregate> AggregateHandle<A> {
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send), and [`ExecuteError::Conflict`] if the stream is not at the version
-    /// that the context expects.
+    /// As [`send`](Self::send); [`ExecuteError::Conflict`] if the stream is not at the version that the
+    /// context expects; [`ExecuteError::Io`] with [`io::ErrorKind::InvalidInput`] if its idempotency key
+    /// is empty.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -126,6 +129,7 @@ impl<A: Aggregate> AggregateHandle<A> {
         command: impl Into<A::Command>,
         context: CommandContext,
     ) -> Result<Committed<A>, ExecuteError<A::Error>> {
+        context.check()?;
         let (reply, answer) = self.reply();
         let request = Request::Execute {
             command: command.into(),
@@ -288,6 +292,10 @@ impl<A: Aggregate> AggregateHandle<A> {
     /// Puts a message into the aggregate's mailbox. One that is passivating gives it back; the next
     /// activation gets it then.
     async fn deliver(&self, request: Request<A>) -> Result<(), StateError> {
+        if inside::Aggregate::of(&**self.slot.stream()).is_running() {
+            return Err(StateError::Io(self.asked_by_itself()));
+        }
+        self.store.engine.check_process()?;
         let mut mail = Box::new(Mail::Request(request));
         let mut failed = 0;
         loop {
@@ -310,6 +318,14 @@ impl<A: Aggregate> AggregateHandle<A> {
         }
     }
 
+    fn asked_by_itself(&self) -> io::Error {
+        inside::deadlock(&format!(
+            "{} is asked by its own code, or by what `inspect` was given, for whose end it would wait: \
+             use the state that is there",
+            self.stream_id()
+        ))
+    }
+
     /// The aggregate's id within its type.
     ///
     /// ```
@@ -328,8 +344,12 @@ impl<A: Aggregate> AggregateHandle<A> {
         self.stream_id().id()
     }
 
+    pub(crate) fn stream(&self) -> &Arc<Stream> {
+        self.slot.stream()
+    }
+
     fn stream_id(&self) -> &StreamId {
-        self.slot.stream().id()
+        self.stream().id()
     }
 
     /// Reads the stream's file. It does not exist before the stream's first event.

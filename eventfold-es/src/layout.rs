@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::unix_millis;
 use crate::engine::disk;
 use crate::stream::{StreamId, decode, encode};
 
@@ -50,6 +52,9 @@ pub struct StreamLayout {
 
 /// The file in a stream's directory that holds its events.
 pub(crate) const EVENTS_FILE: &str = "app.jsonl";
+
+/// The file in the directory `meta` that says which streams were ensured.
+const REGISTRY_FILE: &str = "streams.jsonl";
 
 /// The streams whose directories are not named by their encoded id.
 pub(crate) type RawNames = BTreeMap<StreamId, PathBuf>;
@@ -213,7 +218,8 @@ impl StreamLayout {
     }
 
     /// Creates the directory of a stream, if it is not there, and returns it. A store needs no such
-    /// call.
+    /// call. As in 0.2.0, the stream is entered in `meta/streams.jsonl` once: a JSON line with its
+    /// `type`, its `id`, and when that was, `ts`, in seconds since 1970.
     ///
     /// # Errors
     ///
@@ -231,7 +237,38 @@ impl StreamLayout {
         self.check(&StreamId::new(aggregate_type, instance_id)?)?;
         let dir = self.stream_dir(aggregate_type, instance_id);
         disk::create_dir(&dir)?;
+        self.register(aggregate_type, instance_id, &dir)?;
         Ok(dir)
+    }
+
+    /// Enters a stream in the registry, unless it is there.
+    fn register(&self, aggregate_type: &str, id: &str, dir: &Path) -> io::Result<()> {
+        static REGISTERING: Mutex<()> = Mutex::new(());
+        let _registering = REGISTERING.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = self.meta_dir().join(REGISTRY_FILE);
+        let registry = disk::read_if_there(&path)?.unwrap_or_default();
+        let is_there = |entry: Registered| entry.aggregate_type == aggregate_type && entry.id == id;
+        if registered(&registry).any(is_there) {
+            return Ok(());
+        }
+        let is_raw = dir == self.streams_dir().join(aggregate_type).join(id);
+        let entry = Registered {
+            aggregate_type: aggregate_type.to_owned(),
+            id: id.to_owned(),
+            ts: Some(unix_millis(SystemTime::now()) / 1000),
+            encoded: !is_raw,
+        };
+        // Whoever was cut off in the middle of a line left one that nobody can read.
+        let mut line = match registry.last() {
+            None | Some(b'\n') => Vec::new(),
+            Some(_) => vec![b'\n'],
+        };
+        serde_json::to_writer(&mut line, &entry)?;
+        line.push(b'\n');
+        disk::create_dir(&self.meta_dir())?;
+        let written = disk::File::open(&path, disk::Open::Create)
+            .and_then(|file| file.write_at(registry.len() as u64, &line));
+        written.map_err(|e| disk::at("write", &path, &e))
     }
 
     /// The ids of the streams of an aggregate type, sorted; none if there is no such type. Each
@@ -338,6 +375,19 @@ struct Registered {
     #[serde(rename = "type")]
     aggregate_type: String,
     id: String,
+    /// When it was entered, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ts: Option<u64>,
+    /// This version entered it, and its directory has another name than the id: what has the name
+    /// of the id is another stream's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    encoded: bool,
+}
+
+/// The entries of the registry, those left out that cannot be read.
+fn registered(registry: &[u8]) -> impl Iterator<Item = Registered> {
+    let lines = registry.split(|byte| *byte == b'\n');
+    lines.filter_map(|line| serde_json::from_slice(line).ok())
 }
 
 /// Finds the streams below `base` that eventfold-es 0.2.0 stored under a raw name.
@@ -353,11 +403,9 @@ pub(crate) fn find_raw_names(base: &Path, first_time: bool) -> io::Result<RawNam
         first_time,
         found: RawNames::new(),
     };
-    let registry = disk::read_if_there(&meta.join("streams.jsonl"))?.unwrap_or_default();
-    for line in registry.split(|byte| *byte == b'\n') {
-        if let Ok(entry) = serde_json::from_slice::<Registered>(line) {
-            search.consider(&entry.aggregate_type, &entry.id);
-        }
+    let registry = disk::read_if_there(&meta.join(REGISTRY_FILE))?.unwrap_or_default();
+    for entry in registered(&registry).filter(|entry| !entry.encoded) {
+        search.consider(&entry.aggregate_type, &entry.id);
     }
     if first_time {
         for aggregate_type in list_dirs(&search.streams)? {
@@ -421,6 +469,8 @@ impl From<&StreamId> for Registered {
         Self {
             aggregate_type: stream.aggregate_type().to_owned(),
             id: stream.id().to_owned(),
+            ts: None,
+            encoded: false,
         }
     }
 }

@@ -319,6 +319,7 @@ mod event;
 pub mod fuzzing;
 pub mod guide;
 mod handle;
+mod inside;
 mod layout;
 mod one_or_many;
 mod process_manager;

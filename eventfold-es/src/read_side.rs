@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 mod checkpoint;
 mod dead_letters;
+mod exclusive;
 mod follower;
 mod lines;
 mod live;
@@ -16,6 +17,7 @@ mod skipped;
 mod status;
 mod unusable;
 
+pub(crate) use exclusive::Exclusive;
 pub(crate) use manager::Manager;
 pub(crate) use projecting::{Projecting, Registered};
 pub(crate) use reacting::{AnyReacting, Outcome};

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 mod builder;
 mod dead_letters;
+#[cfg(test)]
+mod forked;
 mod maintenance;
 mod opened;
 mod process_managers;
@@ -26,6 +28,7 @@ use crate::aggregates::{Follows as _, Hold};
 use crate::background::blocking;
 use crate::engine::{Engine, StreamEnd, load};
 use crate::handle::AggregateHandle;
+use crate::inside;
 use crate::layout::StreamLayout;
 use crate::read_side::ReadSide;
 use crate::stream::StreamId;
@@ -251,6 +254,7 @@ impl AggregateStore {
         instance_id: &str,
     ) -> io::Result<Vec<eventfold::Event>> {
         let id = StreamId::new(aggregate_type, instance_id)?;
+        self.inner.engine.check_process()?;
         let is_live = self.inner.residents.is_live(&id);
         let stream = self.inner.engine.stream(&id);
         // An event is shown to those who follow the journal a moment before it is in its stream. What
@@ -278,7 +282,8 @@ impl AggregateStore {
 
     /// Appends an event that was decided elsewhere, on another device for example, as it is: with
     /// its id, time, `actor` and `meta`. It takes its turn among the aggregate's commands, and
-    /// projections include it afterwards.
+    /// projections include it afterwards. The stream's file has it when this returns, unless it cannot
+    /// be written: the event is durable in the journal, and read from there.
     ///
     /// An event whose id the stream has already stores nothing, however long ago that was. Without
     /// an id, it is always appended. The first injection into an aggregate since it entered memory
@@ -315,9 +320,12 @@ impl AggregateStore {
         event: eventfold::Event,
         opts: InjectOptions,
     ) -> io::Result<()> {
-        self.get::<A>(instance_id).await?.inject(event).await?;
+        let handle = self.get::<A>(instance_id).await?;
+        handle.inject(event).await?;
+        let (engine, stream) = (self.inner.engine.clone(), handle.stream().clone());
         let read_side = self.read_side.clone();
         blocking(move || {
+            engine.flush_stream(&stream);
             read_side.catch_up_projections();
             Ok(())
         })
@@ -359,6 +367,7 @@ impl AggregateStore {
     ///
     /// If the store had failed or a stream's file could not be brought up to the journal; the next
     /// open does that then. The directory is released all the same.
+    /// [`io::ErrorKind::Deadlock`], and nothing happens, if code calls it that the store runs.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -374,6 +383,8 @@ impl AggregateStore {
     /// # }
     /// ```
     pub async fn shutdown(&self) -> io::Result<()> {
+        inside::refuse("shutdown")?;
+        self.inner.engine.check_process()?;
         self.inner.start_closing();
         if let Some(live) = self.read_side.live.get() {
             live.stop();

@@ -1,8 +1,11 @@
 //! The end of a store, and who may open the directory then.
 
 use std::path::Path;
+use std::sync::LazyLock;
+use std::time::Duration;
 
-use eventfold_es::{AggregateStore, ExecuteError, StateError};
+use eventfold_es::{AggregateStore, ExecuteError, Projection, StateError};
+use serde::{Deserialize, Serialize};
 
 use crate::support::{
     Door, Ledger, LedgerCommand as Do, LedgerEvent, child, fast_temp_dir, in_time, journal, open,
@@ -204,6 +207,123 @@ async fn a_second_process_on_a_directory_is_refused_until_the_first_is_gone() {
     let store = open(&dir).await;
     let ledger = store.get::<Ledger>("held").await.unwrap();
     assert_eq!(ledger.version().await.unwrap(), 2);
+}
+
+/// A projection that an `open` has to wait for while the door is shut.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Slow;
+
+static OPENING: LazyLock<Door> = LazyLock::new(Door::default);
+static BEGUN: LazyLock<Door> = LazyLock::new(Door::default);
+
+impl Default for Slow {
+    fn default() -> Self {
+        BEGUN.open();
+        OPENING.pass();
+        Self
+    }
+}
+
+impl Projection for Slow {
+    const NAME: &'static str = "slow";
+
+    fn subscriptions(&self) -> &'static [&'static str] {
+        &["ledger"]
+    }
+
+    fn apply(&mut self, _: &str, _: &str, _: &eventfold::Event) {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_that_was_given_up_is_waited_for_and_one_that_was_not_is_an_error() {
+    let dir = temp_dir();
+    let mut first = Box::pin(AggregateStore::builder(&dir).projection::<Slow>().open());
+    assert!(poll_once(&mut first).await.is_none());
+    BEGUN.pass();
+    assert!(refusal(&dir).await.contains("already open in this process"));
+
+    drop(first);
+    let mut second = Box::pin(AggregateStore::open(&dir));
+    assert!(poll_once(&mut second).await.is_none());
+    // One that is given up while it waits leaves nothing behind.
+    let mut third = Box::pin(AggregateStore::open(&dir));
+    assert!(poll_once(&mut third).await.is_none());
+    drop(third);
+    OPENING.open();
+    let store = in_time("the second open", second).await.unwrap();
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    ledger.send(Do::Add(1)).await.unwrap();
+    assert!(refusal(&dir).await.contains("already open in this process"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_process_is_waited_for_as_long_as_the_timeout_says() {
+    let dir = temp_dir();
+    let mut holder = child::start("hold", dir.path());
+    assert_eq!(holder.hear().as_deref(), Some("open"));
+    let opening = |timeout| AggregateStore::builder(&dir).lock_timeout(timeout).open();
+    let error = opening(Duration::from_millis(20)).await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ResourceBusy);
+    assert!(
+        error.to_string().contains(&holder.id().to_string()),
+        "{error}"
+    );
+    let mut waiting = Box::pin(opening(Duration::MAX));
+    assert!(poll_once(&mut waiting).await.is_none());
+    holder.finish();
+    let store = in_time("the open", waiting).await.unwrap();
+    let ledger = store.get::<Ledger>("held").await.unwrap();
+    assert_eq!(ledger.version().await.unwrap(), 1);
+
+    // Whoever gives up waits no more.
+    store.shutdown().await.unwrap();
+    let mut holder = child::start("hold", dir.path());
+    assert_eq!(holder.hear().as_deref(), Some("open"));
+    let mut waiting = Box::pin(opening(Duration::MAX));
+    assert!(poll_once(&mut waiting).await.is_none());
+    drop(waiting);
+    let after = in_time("the open after it", opening(Duration::ZERO)).await;
+    assert!(after.unwrap_err().to_string().contains("in use by another"));
+    holder.kill();
+    open(&dir).await;
+}
+
+#[test]
+fn calls_on_a_runtime_that_is_not_driven_do_not_keep_the_next_open_waiting_for_ever() {
+    let dir = temp_dir();
+    let new = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().build().unwrap()
+    };
+    let (idle, driven) = (new(), new());
+    let ledger = idle.block_on(async {
+        let store = open(&dir).await;
+        store.get::<Ledger>("a").await.unwrap()
+    });
+    // Accepted, and never decided.
+    let mut call = Box::pin(ledger.send(Do::Add(1)));
+    assert!(driven.block_on(poll_once(&mut call)).is_none());
+    drop(call);
+    drop(ledger);
+    let opening = || {
+        let builder = AggregateStore::builder(&dir);
+        builder.lock_timeout(Duration::from_millis(20)).open()
+    };
+    let error = driven.block_on(opening()).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ResourceBusy);
+    for part in [
+        "not released by this process within 20ms",
+        "calls wait for ledger/a",
+        "tokio runtime",
+    ] {
+        assert!(error.to_string().contains(part), "{error}");
+    }
+    // What was accepted is finished once the runtime is driven.
+    idle.block_on(async {
+        let store = open(&dir).await;
+        let ledger = store.get::<Ledger>("a").await.unwrap();
+        assert_eq!(ledger.version().await.unwrap(), 1);
+    });
 }
 
 #[tokio::test]

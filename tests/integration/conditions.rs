@@ -52,6 +52,24 @@ async fn a_command_is_refused_unless_the_stream_is_at_the_expected_version() {
     assert_eq!(ledger.state().await.unwrap(), Ledger::of([1, 2, 3]));
 }
 
+#[tokio::test]
+async fn an_empty_idempotency_key_is_refused_where_it_is_sent_and_nothing_is_stored() {
+    let dir = temp_dir();
+    let store = open(&dir).await;
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    for _ in 0..2 {
+        let refused = ledger.send_with(Do::Add(1), keyed("")).await;
+        let Err(ExecuteError::Io(error)) = refused else {
+            panic!("{refused:?}");
+        };
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+        let text = error.to_string();
+        assert!(text.contains("idempotency key is empty"), "{text}");
+    }
+    assert_eq!(store.head(), eventfold_es::Position::default());
+    assert!(!stream_file(dir.path(), "a").exists());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_writers_at_the_same_expected_version_exactly_one_wins() {
     let dir = temp_dir();

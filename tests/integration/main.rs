@@ -24,6 +24,7 @@ mod projections;
 mod reading;
 mod reading_back;
 mod recovery;
+mod reentrance;
 mod snapshots;
 mod stream_ids;
 mod subscriptions;

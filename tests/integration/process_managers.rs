@@ -359,3 +359,47 @@ async fn kill_after_very_many(role: &str) {
         VERY_MANY.collect::<Vec<u64>>()
     );
 }
+
+/// Sends its commands under a key that is empty.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct WithoutKeys;
+
+impl ProcessManager for WithoutKeys {
+    const NAME: &'static str = "without-keys";
+
+    fn subscriptions(&self) -> &'static [&'static str] {
+        &["ledger"]
+    }
+
+    fn react(&mut self, _: &str, _: &str, _: &eventfold::Event) -> Vec<CommandEnvelope> {
+        vec![CommandEnvelope {
+            aggregate_type: "shelf".to_owned(),
+            instance_id: "left".to_owned(),
+            command: json!({ "type": "Reserve", "data": { "quantity": 1 } }),
+            context: CommandContext::default().with_idempotency_key(""),
+        }]
+    }
+}
+
+#[tokio::test]
+async fn a_process_manager_that_sends_an_empty_idempotency_key_stops_and_sends_nothing() {
+    let dir = temp_dir();
+    let store = AggregateStore::builder(&dir)
+        .process_manager::<WithoutKeys>()
+        .aggregate_type::<Shelf>()
+        .open()
+        .await
+        .unwrap();
+    add(&store, &[1]).await;
+    let error = store.run_process_managers().await.unwrap_err().to_string();
+    for part in [
+        "`without-keys` at position 1, stream ledger/a",
+        "its command for shelf/left cannot be sent",
+        "idempotency key is empty",
+    ] {
+        assert!(error.contains(part), "{error}");
+    }
+    let status = store.read_side().process_managers.remove(0);
+    assert_eq!((status.outgoing, status.dead_letters), (0, Some(0)));
+    assert_eq!(store.list::<Shelf>().await.unwrap(), [""; 0]);
+}

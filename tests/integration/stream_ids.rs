@@ -161,3 +161,25 @@ async fn a_directory_that_is_no_encoded_id_is_no_stream() {
     let store = AggregateStore::open(&dir).await.unwrap();
     assert_eq!(store.list::<Ledger>().await.unwrap(), ["a"]);
 }
+
+#[tokio::test]
+async fn a_stream_that_was_ensured_takes_no_directory_of_another_one() {
+    let dir = temp_dir();
+    let layout = eventfold_es::StreamLayout::new(dir.path());
+    let first = layout.ensure_stream("ledger", "50%").unwrap();
+    let second = layout.ensure_stream("ledger", "50%25").unwrap();
+    // What the directory of the one is called is the id of the other.
+    assert_eq!(
+        (first.file_name().unwrap(), second.file_name().unwrap()),
+        ("50%25".as_ref(), "50%2525".as_ref())
+    );
+    let line = r#"{"type":"Added","data":{"amount":5},"ts":1}"#;
+    std::fs::write(first.join("app.jsonl"), format!("{line}\n")).unwrap();
+    let store = crate::support::open(&dir).await;
+    let count = async |id| store.read_events("ledger", id).await.unwrap().len();
+    assert_eq!((count("50%").await, count("50%25").await), (1, 0));
+    assert_eq!(
+        store.layout().list_streams("ledger").unwrap(),
+        ["50%", "50%25"]
+    );
+}

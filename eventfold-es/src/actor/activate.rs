@@ -9,6 +9,7 @@ use super::keys::Keys;
 use crate::aggregate::{Aggregate, decode_unless_left_out};
 use crate::engine::{Behind, Found, Loaded, Saved, Stream, StreamEnd, is_at, load};
 use crate::error::{StateError, guarded, panic_message};
+use crate::inside;
 
 impl<A: Aggregate> Actor<A> {
     /// Loads the durable state. Nothing of an earlier activation is under way when it returns.
@@ -21,7 +22,9 @@ impl<A: Aggregate> Actor<A> {
             (Head::empty(), Found::default())
         } else {
             let stream = self.stream.clone();
-            self.engine.load(move || Head::<A>::load(&stream)).await?
+            let own = inside::Aggregate::of(&*stream);
+            let load = move || own.run(|| Head::<A>::load(&stream));
+            self.engine.load(load).await?
         };
         let activated = self.engine.activate(&self.stream, found).await?;
         head.epoch = activated.epoch;

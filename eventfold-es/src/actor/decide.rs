@@ -15,6 +15,7 @@ use crate::committed::Committed;
 use crate::engine::{Commit, Common, EncodedEvents, KnownKey, Loaded, StreamEnd, load, spare};
 use crate::error::{ExecuteError, Panic, guarded};
 use crate::event::{EncodeError, Meta, Recorded, read_back};
+use crate::inside;
 use crate::stream::{Position, StreamId, Version};
 
 type Outcome<A> = Reply<Committed<A>, ExecuteError<<A as Aggregate>::Error>>;
@@ -41,7 +42,7 @@ impl<A: Aggregate> Actor<A> {
         let decided = {
             let _span =
                 tracing::info_span!("execute", aggregate_type = A::AGGREGATE_TYPE).entered();
-            self.decide(command, &context)
+            inside::Aggregate::of(&*self.stream).run(|| self.decide(command, &context))
         };
         match decided {
             Decided::Store(events, encoded) => {
@@ -191,6 +192,8 @@ impl<A: Aggregate> Actor<A> {
                 position: Position::new(position),
             })
         };
+        let own = inside::Aggregate::of(&*self.stream);
+        let read = move || own.run(read);
         self.engine.load(read).await.map_err(ExecuteError::Io)
     }
 }

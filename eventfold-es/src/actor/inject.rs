@@ -12,6 +12,7 @@ use crate::aggregate::{Aggregate, decode_unless_left_out};
 use crate::engine::{Commit, EncodedEvents, Loaded, StreamEnd, load};
 use crate::error::{guarded, panic_message};
 use crate::event::{Recorded, StoredEvent};
+use crate::inside;
 
 impl<A: Aggregate> Actor<A> {
     pub(super) async fn inject(&mut self, event: eventfold::Event, reply: Reply<(), io::Error>) {
@@ -57,7 +58,8 @@ impl<A: Aggregate> Actor<A> {
             ..Recorded::of_eventfold(event, id.aggregate_type(), id.id())
         };
         let stored = StoredEvent::new(&event.event_type, &data).with_record(&record);
-        let decoded = match guarded(|| decode_unless_left_out::<A>(stored)) {
+        let own = inside::Aggregate::of(&*self.stream);
+        let decoded = match guarded(|| own.run(|| decode_unless_left_out::<A>(stored))) {
             Err(panic) => {
                 let text = format!("decoding panicked: {}", panic_message(&*panic));
                 return Err(stored.failed(&text));
@@ -71,7 +73,7 @@ impl<A: Aggregate> Actor<A> {
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         }
         if let Some(decoded) = decoded {
-            if let Err(panic) = head.evolve(decoded.as_slice(), 1) {
+            if let Err(panic) = own.run(|| head.evolve(decoded.as_slice(), 1)) {
                 self.head = None;
                 let text = format!("`evolve` panicked: {}", panic_message(&*panic));
                 return Err(io::Error::new(io::ErrorKind::InvalidData, text));

@@ -15,8 +15,12 @@ use super::mailbox::{MAILBOX, Mail};
 use super::{Actor, Home};
 use crate::aggregate::Aggregate;
 use crate::background;
+use crate::engine::lock::Unfinished;
 use crate::engine::{Engine, Resident, Stream, Upkeeper};
 use crate::stream::StreamId;
+
+/// How many aggregates are named in an error.
+const LISTED: usize = 5;
 
 type Mailbox<A> = mpsc::Sender<Box<Mail<A>>>;
 
@@ -145,6 +149,9 @@ impl<A: Aggregate> Resident for Slot<A> {
 pub(crate) trait Residence: Any + Send + Sync {
     /// Serves what is waiting, leaves memory and returns when that is done.
     fn retire<'a>(&'a self) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+    /// Whether calls wait for it.
+    fn is_behind(&self) -> bool;
 }
 
 impl<A: Aggregate> Residence for Slot<A> {
@@ -159,6 +166,12 @@ impl<A: Aggregate> Residence for Slot<A> {
                 let _ = retired.await;
             }
         })
+    }
+
+    fn is_behind(&self) -> bool {
+        let mailbox = self.mailbox();
+        let waits = |mailbox: &Mailbox<A>| mailbox.capacity() < mailbox.max_capacity();
+        mailbox.as_ref().is_some_and(waits)
     }
 }
 
@@ -259,5 +272,38 @@ impl Residents {
         self.slots()
             .get(id)
             .is_some_and(|entry| entry.live.is_some())
+    }
+}
+
+impl Unfinished for Residents {
+    fn describe(&self) -> String {
+        let slots = self.slots();
+        let live = slots.iter().filter_map(|(id, entry)| {
+            let live = entry.live.clone()?;
+            Some((id.to_string(), live))
+        });
+        let live: Vec<_> = live.collect();
+        drop(slots);
+        let behind = live.iter().filter(|(_, slot)| slot.is_behind());
+        let mut names: Vec<&str> = behind.map(|(id, _)| id.as_str()).collect();
+        if names.is_empty() {
+            names.extend(live.iter().map(|(id, _)| id.as_str()));
+        }
+        if names.is_empty() {
+            return "something that it was asked for is still under way".to_owned();
+        }
+        names.sort_unstable();
+        let more = names.len().saturating_sub(LISTED);
+        names.truncate(LISTED);
+        let more = if more == 0 {
+            String::new()
+        } else {
+            format!(" and {more} more")
+        };
+        format!(
+            "calls wait for {}{more}, whose tasks make no progress; if the tokio runtime that they run on \
+             is not driven any more, drive it or drop it, and open the store again",
+            names.join(", ")
+        )
     }
 }

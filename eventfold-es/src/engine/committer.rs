@@ -102,6 +102,11 @@ impl Committer {
         })
     }
 
+    /// The open files of streams.
+    pub(crate) fn files(&self) -> &Arc<Files> {
+        &self.files
+    }
+
     /// Serves requests until it is told to close, then leaves the store in order.
     pub(crate) fn run(mut self) {
         let served = catch_unwind(AssertUnwindSafe(|| self.serve()));

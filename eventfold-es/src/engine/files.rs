@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::disk::{self, File, Open};
 use super::ends::StreamHash;
+use super::process::Process;
 use super::stream::{Stream, stream_error};
 
 /// How many files are kept open at most.
@@ -40,13 +41,16 @@ struct Cached {
 
 /// A stream's file, locked against other programs the way `eventfold` locks it.
 #[derive(Debug)]
-pub(crate) struct StreamFile(File);
+pub(crate) struct StreamFile(File, Process);
 
 impl Drop for StreamFile {
     fn drop(&mut self) {
         // Closing is not enough: a process that is being started at this moment shares the
-        // descriptor, and the lock with it, until it executes its program.
-        let _ = self.0.unlock();
+        // descriptor, and the lock with it, until it executes its program. In a forked child the lock is
+        // its parent's.
+        if self.1.is_this() {
+            let _ = self.0.unlock();
+        }
     }
 }
 
@@ -155,6 +159,13 @@ impl Files {
         cache.open.len() < OPEN_FILES || cache.open.values().any(Cached::is_unused)
     }
 
+    /// Closes a forked child's copies of the files, as far as no thread of its parent was using them.
+    pub(crate) fn close_copies(&self) {
+        if let Ok(mut cache) = self.cache.try_lock() {
+            *cache = Cache::default();
+        }
+    }
+
     fn cache(&self) -> MutexGuard<'_, Cache> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -240,7 +251,7 @@ fn open(stream: &Stream) -> io::Result<StreamFile> {
     match file.try_lock() {
         Ok(()) => {
             stream.set_locked();
-            Ok(StreamFile(file))
+            Ok(StreamFile(file, Process::this()))
         }
         Err(TryLockError::WouldBlock) => {
             let cause = "is locked by another program";

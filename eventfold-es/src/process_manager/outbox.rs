@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use serde::de::{DeserializeOwned, Error as _};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize as _, Serialize};
 use serde_json::Value;
 
@@ -79,7 +79,7 @@ pub(crate) struct Unwritable {
     aggregate_type: String,
     id: String,
     problem: &'static str,
-    source: serde_json::Error,
+    source: Box<dyn std::error::Error + Send + Sync>,
 }
 
 /// When a command is to be sent: at a time, or some time after the event.
@@ -290,11 +290,11 @@ impl<'a> Outbox<'a> {
         A: Aggregate,
         A::Command: Serialize + DeserializeOwned,
     {
-        let problem = |problem, source| Unwritable {
+        let problem = |problem, source: serde_json::Error| Unwritable {
             aggregate_type: A::AGGREGATE_TYPE.to_owned(),
             id: id.clone(),
             problem,
-            source,
+            source: source.into(),
         };
         let command = serde_json::to_value(command).map_err(|error| {
             let what = "cannot be written as JSON (its whole numbers have up to 64 bits here)";
@@ -326,10 +326,18 @@ impl<'a> Outbox<'a> {
                 aggregate_type: envelope.aggregate_type.clone(),
                 id: envelope.instance_id.clone(),
                 problem: "is nested too deeply",
-                source: serde_json::Error::custom(text),
+                source: text.into(),
             });
         }
         let context = &mut envelope.context;
+        if let Err(source) = context.check() {
+            self.failed.get_or_insert(Unwritable {
+                aggregate_type: envelope.aggregate_type.clone(),
+                id: envelope.instance_id.clone(),
+                problem: "cannot be sent",
+                source: source.into(),
+            });
+        }
         if context.correlation_id.is_none() {
             context.correlation_id = self.record.correlation_id().map(Into::into);
         }

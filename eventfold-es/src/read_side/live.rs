@@ -18,6 +18,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::{Id, JoinHandle, JoinSet};
 
+use super::exclusive::Exclusive;
 use super::manager::Manager;
 use super::outbox::Outgoing;
 use super::projecting::{AnyProjecting, Registered};
@@ -137,7 +138,7 @@ async fn moved(tail: &Tail, position: u64) {
 
 /// A projection that is followed.
 struct Following {
-    follower: Arc<Mutex<dyn AnyProjecting>>,
+    follower: Arc<Exclusive<dyn AnyProjecting>>,
     progress: Arc<Progress>,
     tail: Tail,
     stop: watch::Receiver<bool>,
@@ -149,7 +150,7 @@ impl Following {
             let head = self.tail.head();
             let follower = self.follower.clone();
             let step = blocking(move || {
-                let mut follower = lock(&follower);
+                let mut follower = follower.lock()?;
                 let is_there = follower.advance(head)?;
                 Ok((is_there, follower.save_in()))
             });
@@ -261,7 +262,7 @@ impl Managing {
         let head = self.engine.head();
         let room = UNDER_WAY - self.under_way.len().min(UNDER_WAY);
         blocking(move || {
-            let mut reacting = lock(&reacting);
+            let mut reacting = reacting.lock()?;
             let mut noted = Ok(());
             for (number, outcome) in outcomes {
                 noted = noted.and(reacting.note(number, outcome, true));

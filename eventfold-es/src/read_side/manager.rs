@@ -1,23 +1,23 @@
 //! A registered process manager, whatever its type: [`Manager`].
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use tokio::sync::{Notify, watch};
 
+use super::exclusive::Exclusive;
 use super::reacting::{AnyReacting, Reacting};
-use super::status::Progress;
+use super::status::{ProcessManagerStatus, Progress};
 use super::unusable::UnusableManager;
 use crate::engine::Engine;
 use crate::error::closed;
 use crate::process_manager::{OnFailure, ProcessManager, Retry};
-use crate::sync::lock;
 
 /// A registered process manager.
 #[derive(Clone)]
 pub(crate) struct Manager {
     pub(crate) name: &'static str,
-    pub(crate) reacting: Arc<Mutex<dyn AnyReacting>>,
+    pub(crate) reacting: Arc<Exclusive<dyn AnyReacting>>,
     pub(crate) progress: Arc<Progress>,
     /// Told when something of it is to be looked at.
     pub(crate) wake: Arc<Notify>,
@@ -43,7 +43,7 @@ impl Manager {
                 return Err(io::Error::other(trouble));
             }
             {
-                let reacting = lock(&self.reacting);
+                let reacting = self.reacting.lock()?;
                 below = below.or_else(|| reacting.reached(head));
                 if below.is_some_and(|number| reacting.is_settled(number)) {
                     return Ok(());
@@ -55,22 +55,32 @@ impl Manager {
         }
     }
 
+    /// How it is doing while the newest durable position is `head`: as it was before the reaction that
+    /// is under way, if that is what asks.
+    pub(super) fn status(&self, head: u64) -> ProcessManagerStatus {
+        match self.reacting.lock() {
+            Ok(reacting) => reacting.status(head),
+            Err(_) => self.progress.manager_status(head),
+        }
+    }
+
     pub(crate) fn open<M: ProcessManager>(
         engine: &Arc<Engine>,
         on_failure: OnFailure,
         retry: Retry,
     ) -> io::Result<Self> {
-        type Any = Arc<Mutex<dyn AnyReacting>>;
+        type Any = Arc<Exclusive<dyn AnyReacting>>;
+        let name = format!("process manager `{}`", M::NAME);
         let (reacting, progress): (Any, _) = match Reacting::<M>::open(engine, on_failure, retry) {
             Ok(reacting) => {
                 let progress = reacting.progress();
-                (Arc::new(Mutex::new(reacting)), progress)
+                (Arc::new(Exclusive::new(name, reacting)), progress)
             }
             // The other process managers, and the store, can do without it.
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 let unusable = UnusableManager::new(M::NAME, &error);
                 let progress = unusable.progress();
-                (Arc::new(Mutex::new(unusable)), progress)
+                (Arc::new(Exclusive::new(name, unusable)), progress)
             }
             Err(error) => return Err(error),
         };

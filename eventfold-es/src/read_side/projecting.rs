@@ -2,10 +2,11 @@
 
 use std::any::Any;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::checkpoint::{self, Checkpoint, UnknownEvent, Unusable};
+use super::exclusive::Exclusive;
 use super::follower::Follower;
 use super::status::Progress;
 use crate::engine::Engine;
@@ -182,7 +183,7 @@ impl<P: Projection> AnyProjecting for Projecting<P> {
 /// A registered projection, as itself and as one of many.
 pub(crate) struct Registered {
     pub(super) typed: Arc<dyn Any + Send + Sync>,
-    pub(crate) any: Arc<Mutex<dyn AnyProjecting>>,
+    pub(crate) any: Arc<Exclusive<dyn AnyProjecting>>,
     pub(crate) progress: Arc<Progress>,
 }
 
@@ -193,7 +194,8 @@ impl Registered {
     ) -> io::Result<Self> {
         let projecting = Projecting::<P>::open(engine, on_failure)?;
         let progress = projecting.progress();
-        let projecting = Arc::new(Mutex::new(projecting));
+        let name = format!("projection `{}`", P::NAME);
+        let projecting = Arc::new(Exclusive::new(name, projecting));
         Ok(Self {
             typed: projecting.clone(),
             any: projecting,

@@ -19,7 +19,7 @@ use super::checkpoint::{self, Checkpoint};
 use super::dead_letters::DeadLetters;
 use super::follower::{Follower, Refusal};
 use super::outbox::{Outgoing, Pending};
-use super::status::{ProcessManagerStatus, Progress};
+use super::status::{ProcessManagerStatus, Progress, ToDo};
 use crate::command::CommandEnvelope;
 use crate::engine::Engine;
 use crate::error::closed;
@@ -171,6 +171,14 @@ impl<M: ProcessManager> Reacting<M> {
         followed
     }
 
+    fn note_to_do(&self) {
+        self.follower.progress().set_to_do(ToDo {
+            outgoing: self.pending.count(),
+            timers: self.pending.timers(),
+            dead_letters: self.letters.count(),
+        });
+    }
+
     /// Saves if it is time to. A failure is reported, and it is tried again later.
     fn save_if_due(&mut self) {
         if self.follower.is_save_due(self.pending.has_changed())
@@ -273,6 +281,8 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
         }
         let may_react = self.pending.waiting() < WAITING;
         if may_react {
+            // Its own code may ask.
+            self.note_to_do();
             self.react(head)?;
         }
         let is_behind = self.follower.position() < head;
@@ -385,12 +395,8 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
     }
 
     fn status(&self, head: u64) -> ProcessManagerStatus {
-        ProcessManagerStatus {
-            follower: self.follower.progress().status(head),
-            outgoing: self.pending.count(),
-            timers: self.pending.timers(),
-            dead_letters: self.letters.count(),
-        }
+        self.note_to_do();
+        self.follower.progress().manager_status(head)
     }
 
     fn letters(&self) -> io::Result<Vec<DeadLetter>> {

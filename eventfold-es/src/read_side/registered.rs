@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use tokio::runtime::Runtime;
 
+use super::exclusive::Exclusive;
 use super::live::Live;
 use super::manager::Manager;
 use super::projecting::{Projecting, Registered};
@@ -16,7 +17,6 @@ use crate::aggregates::{Aggregates, Follows};
 use crate::dispatch::Dispatchers;
 use crate::layout::list_dirs;
 use crate::projection::Projection;
-use crate::sync::lock;
 
 /// The projections and process managers of a store.
 #[derive(Default)]
@@ -62,7 +62,7 @@ impl ReadSide {
     }
 
     /// The projection `P`.
-    pub(crate) fn projection<P: Projection>(&self) -> io::Result<Arc<Mutex<Projecting<P>>>> {
+    pub(crate) fn projection<P: Projection>(&self) -> io::Result<Arc<Exclusive<Projecting<P>>>> {
         let registered = self.projections.get(P::NAME).ok_or_else(|| {
             let text = format!("projection '{}' not registered", P::NAME);
             io::Error::new(io::ErrorKind::NotFound, text)
@@ -76,7 +76,8 @@ impl ReadSide {
     /// Brings all projections up to date. One that fails says so again when it is read.
     pub(crate) fn catch_up_projections(&self) {
         for (name, projection) in &self.projections {
-            if let Err(error) = lock(&projection.any).catch_up() {
+            let caught_up = projection.any.lock().and_then(|mut any| any.catch_up());
+            if let Err(error) = caught_up {
                 tracing::error!(projection = name, %error, "the projection could not be caught up");
             }
         }
@@ -90,14 +91,14 @@ impl ReadSide {
         let managers = self.process_managers.iter();
         ReadSideStatus {
             projections,
-            process_managers: managers.map(|m| lock(&m.reacting).status(head)).collect(),
+            process_managers: managers.map(|m| m.status(head)).collect(),
         }
     }
 
     /// Saves all projections as they are.
     pub(crate) fn save_projections(&self) {
         for (name, projection) in &self.projections {
-            let save = || lock(&projection.any).save();
+            let save = || projection.any.lock()?.save();
             let saved = catch_unwind(AssertUnwindSafe(save));
             if let Err(error) = saved.unwrap_or_else(|_| Err(io::Error::other("it panicked"))) {
                 tracing::warn!(projection = name, %error, "the checkpoint could not be saved");
@@ -117,10 +118,18 @@ impl Follows for ReadSide {
     fn close(&self) {
         self.save_projections();
         for projection in self.projections.values() {
-            lock(&projection.any).close();
+            report_if_held(projection.any.lock().map(|mut any| any.close()));
         }
         for manager in &self.process_managers {
-            lock(&manager.reacting).seal();
+            report_if_held(manager.reacting.lock().map(|mut reacting| reacting.seal()));
         }
+    }
+}
+
+/// Reports that something could not be closed. It is closed by threads that run no code of the user's,
+/// so that cannot be.
+fn report_if_held(closed: io::Result<()>) {
+    if let Err(error) = closed {
+        tracing::error!(%error, "it is still in use at the end; this is a bug");
     }
 }

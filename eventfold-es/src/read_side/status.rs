@@ -107,6 +107,16 @@ pub(crate) struct Progress {
     name: &'static str,
     position: AtomicU64,
     condition: Mutex<Condition>,
+    /// What a process manager had to do before it reacted to anything more.
+    to_do: Mutex<ToDo>,
+}
+
+/// What waits in a process manager: commands, timers, dead letters.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ToDo {
+    pub(crate) outgoing: usize,
+    pub(crate) timers: usize,
+    pub(crate) dead_letters: Option<usize>,
 }
 
 #[derive(Debug, Default)]
@@ -125,6 +135,7 @@ impl Progress {
             name,
             position: AtomicU64::new(position),
             condition: Mutex::default(),
+            to_do: Mutex::default(),
         }
     }
 
@@ -158,6 +169,26 @@ impl Progress {
         let mut condition = lock(&self.condition);
         condition.stopped_by = Some(error.to_owned());
         condition.last_error = Some(error.to_owned());
+    }
+
+    /// Notes what waits in a process manager.
+    pub(crate) fn set_to_do(&self, to_do: ToDo) {
+        *lock(&self.to_do) = to_do;
+    }
+
+    /// How a process manager is doing, with what waited in it when that was noted last.
+    pub(crate) fn manager_status(&self, head: u64) -> ProcessManagerStatus {
+        let ToDo {
+            outgoing,
+            timers,
+            dead_letters,
+        } = *lock(&self.to_do);
+        ProcessManagerStatus {
+            follower: self.status(head),
+            outgoing,
+            timers,
+            dead_letters,
+        }
     }
 
     pub(crate) fn is_stopped(&self) -> bool {

@@ -82,12 +82,7 @@ impl AnyReacting for UnusableManager {
     }
 
     fn status(&self, head: u64) -> ProcessManagerStatus {
-        ProcessManagerStatus {
-            follower: self.progress.status(head),
-            outgoing: 0,
-            timers: 0,
-            dead_letters: None,
-        }
+        self.progress.manager_status(head)
     }
 
     fn letters(&self) -> io::Result<Vec<DeadLetter>> {

@@ -14,6 +14,7 @@ use crate::aggregates::{Aggregates, Hold};
 use crate::background::{self, blocking};
 use crate::clock::{Clock, ManualClock};
 use crate::engine::Engine;
+use crate::engine::lock::Patience;
 use crate::layout::{RawNames, StreamLayout};
 use crate::process_manager::{OnFailure, ProcessManager, Retry, Targets as _};
 use crate::projection::Projection;
@@ -52,6 +53,7 @@ pub struct AggregateStoreBuilder {
     clock: Clock,
     is_live: bool,
     create_if_missing: bool,
+    lock_timeout: Option<Duration>,
 }
 
 impl AggregateStoreBuilder {
@@ -64,6 +66,7 @@ impl AggregateStoreBuilder {
             clock: Clock::System,
             is_live: false,
             create_if_missing: true,
+            lock_timeout: None,
         }
     }
 
@@ -327,7 +330,37 @@ impl AggregateStoreBuilder {
         self
     }
 
-    /// Opens the store.
+    /// How long [`open`](Self::open) waits for another process that has the directory open, before it
+    /// fails with [`io::ErrorKind::ResourceBusy`]. By default it does not wait. For deployments that
+    /// overlap: the new process starts while the old one comes to its end.
+    ///
+    /// It also limits how long a store of this process that nobody uses any more may take to release the
+    /// directory. By default that is 30 seconds for calls that were accepted and not answered, whose
+    /// runtime may not be driven any more, and unlimited for writing the last events. A store that this
+    /// process still uses is not waited for.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path();
+    /// use std::time::Duration;
+    ///
+    /// let store = AggregateStore::builder(path)
+    ///     .lock_timeout(Duration::from_secs(20))
+    ///     .open()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn lock_timeout(mut self, timeout: Duration) -> Self {
+        self.lock_timeout = Some(timeout);
+        self
+    }
+
+    /// Opens the store. If the future is dropped, a timeout for example, what was begun comes to its end
+    /// in the background and the directory is released; the next `open` waits for that.
     ///
     /// # Errors
     ///
@@ -347,15 +380,23 @@ impl AggregateStoreBuilder {
     /// # }
     /// ```
     pub async fn open(self) -> io::Result<AggregateStore> {
-        blocking(move || self.open_blocking(RawNames::new())).await
+        let patience = Patience::new(self.lock_timeout);
+        let opening = patience.opening();
+        let opened = blocking(move || self.open_blocking(RawNames::new(), &patience)).await;
+        opening.finish();
+        opened
     }
 
     /// Opens the store on this thread. `extra` are streams at places of their own.
-    pub(super) fn open_blocking(self, extra: RawNames) -> io::Result<AggregateStore> {
+    pub(super) fn open_blocking(
+        self,
+        extra: RawNames,
+        patience: &Patience,
+    ) -> io::Result<AggregateStore> {
         if !self.create_if_missing {
             StreamLayout::new(&self.base_dir).require_store()?;
         }
-        let engine = Engine::open(&self.base_dir, extra, self.clock)?;
+        let engine = Engine::open(&self.base_dir, extra, self.clock, patience)?;
         let mut read_side = ReadSide::default();
         for register in self.registrations {
             if let Err(error) = register(&engine, &mut read_side) {
@@ -405,6 +446,7 @@ impl fmt::Debug for AggregateStoreBuilder {
             .field("snapshot_every", &self.snapshot_every)
             .field("is_live", &self.is_live)
             .field("create_if_missing", &self.create_if_missing)
+            .field("lock_timeout", &self.lock_timeout)
             .finish_non_exhaustive()
     }
 }

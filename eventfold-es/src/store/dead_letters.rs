@@ -7,9 +7,9 @@ use super::under_way::UnderWay;
 use crate::background::{blocking, to_its_end};
 use crate::dispatch::send;
 use crate::error::{DispatchError, closed};
+use crate::inside;
 use crate::process_manager::{DeadLetter, ProcessManagerReport};
 use crate::read_side::{AnyReacting, Manager, Outcome, ReadSideStatus};
-use crate::sync::lock;
 
 impl AggregateStore {
     /// The dead letters of the process manager that is named so: its commands that did not succeed
@@ -136,7 +136,7 @@ impl DeadLetters {
     /// See the example of [`AggregateStore::dead_letters`].
     pub async fn list(&self) -> io::Result<Vec<DeadLetter>> {
         let manager = self.manager.clone();
-        blocking(move || lock(&manager.reacting).letters()).await
+        blocking(move || manager.reacting.lock()?.letters()).await
     }
 
     /// The one with the id `id`, `None` if there is none.
@@ -186,6 +186,7 @@ impl DeadLetters {
     /// Replays those of them that are there, and returns what became of each. Once begun, it comes to
     /// its end.
     async fn replay_these(&self, ids: Vec<String>) -> io::Result<Vec<Result<(), DispatchError>>> {
+        inside::refuse("replay")?;
         self.store.inner.check_usable()?;
         let letters = self.clone();
         to_its_end(async move { letters.replay_now(ids).await }).await
@@ -239,7 +240,7 @@ impl DeadLetters {
         run: impl FnOnce(&mut dyn AnyReacting) -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
         let manager = self.manager.clone();
-        blocking(move || run(&mut *lock(&manager.reacting))).await
+        blocking(move || run(&mut *manager.reacting.lock()?)).await
     }
 
     /// Replays all of them, the oldest first, one after the other. Returns how many succeeded, and
@@ -309,11 +310,12 @@ impl DeadLetters {
     /// # }
     /// ```
     pub async fn discard(&self, id: &str) -> io::Result<()> {
+        self.store.inner.engine.check_process()?;
         if self.store.inner.is_closed() {
             return Err(closed());
         }
         let (manager, letter) = (self.manager.clone(), id.to_owned());
-        let is_gone = blocking(move || lock(&manager.reacting).discard(&letter)).await?;
+        let is_gone = blocking(move || manager.reacting.lock()?.discard(&letter)).await?;
         if is_gone {
             Ok(())
         } else {

@@ -7,7 +7,7 @@ use super::AggregateStore;
 use crate::background::blocking;
 use crate::engine::audit::{Audit, audit};
 use crate::engine::disk;
-use crate::engine::lock::DirLock;
+use crate::engine::lock::{DirLock, Patience};
 use crate::engine::repair::repair;
 use crate::read_side;
 use crate::report::{Finding, RepairReport, VerifyReport};
@@ -47,10 +47,8 @@ impl AggregateStore {
     /// # }
     /// ```
     pub async fn verify(base_dir: impl AsRef<Path>) -> io::Result<VerifyReport> {
-        let base = absolute(base_dir.as_ref())?;
-        blocking(move || {
-            let _lock = DirLock::take(&base)?;
-            let audit = examine(&base)?;
+        while_locked(base_dir.as_ref(), |base| {
+            let audit = examine(base)?;
             Ok(VerifyReport {
                 streams: audit.journaled.len() as u64,
                 events: audit.head(),
@@ -96,14 +94,12 @@ impl AggregateStore {
     /// # }
     /// ```
     pub async fn repair(base_dir: impl AsRef<Path>) -> io::Result<RepairReport> {
-        let base = absolute(base_dir.as_ref())?;
-        blocking(move || {
-            let _lock = DirLock::take(&base)?;
-            let repaired = repair(&examine(&base)?)?;
+        while_locked(base_dir.as_ref(), |base| {
+            let repaired = repair(&examine(base)?)?;
             for repaired in &repaired {
                 tracing::warn!(%repaired, "repaired");
             }
-            let remaining = findings(examine(&base)?);
+            let remaining = findings(examine(base)?);
             Ok(RepairReport {
                 repaired,
                 remaining,
@@ -113,8 +109,22 @@ impl AggregateStore {
     }
 }
 
-fn absolute(base: &Path) -> io::Result<std::path::PathBuf> {
-    std::path::absolute(base).map_err(|e| disk::at("open", base, &e))
+/// Runs what needs the directory `base` for itself. If the caller goes away it comes to its end, which
+/// the next `open` waits for.
+async fn while_locked<T: Send + 'static>(
+    base: &Path,
+    run: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let base = std::path::absolute(base).map_err(|e| disk::at("open", base, &e))?;
+    let patience = Patience::default();
+    let opening = patience.opening();
+    let done = blocking(move || {
+        let _lock = DirLock::take(&base, &patience)?;
+        run(&base)
+    });
+    let done = done.await;
+    opening.finish();
+    done
 }
 
 /// Looks through everything.

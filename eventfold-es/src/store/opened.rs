@@ -22,5 +22,5 @@ pub(super) fn note(store: &Arc<Hold>) {
 /// The open store whose directory is `base`.
 pub(super) fn find(base: &Path) -> Option<Arc<Hold>> {
     let store = lock(&OPEN).as_ref()?.get(base)?.upgrade();
-    store.filter(|store| !store.is_closed())
+    store.filter(|store| !store.is_closed() && store.engine.process().is_this())
 }

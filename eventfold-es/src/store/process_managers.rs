@@ -9,9 +9,9 @@ use super::AggregateStore;
 use super::under_way::UnderWay;
 use crate::background::{blocking, to_its_end};
 use crate::error::closed;
+use crate::inside;
 use crate::process_manager::ProcessManagerReport;
 use crate::read_side::{Manager, dispatch};
-use crate::sync::lock;
 
 /// The right to run the process managers.
 type Run = Arc<OwnedMutexGuard<()>>;
@@ -34,8 +34,9 @@ impl AggregateStore {
     ///
     /// If the journal, a checkpoint or the dead letters could not be read or written, or a process
     /// manager panicked (then runs fail until the store is opened again);
-    /// [`io::ErrorKind::NotConnected`] after [`shutdown`](Self::shutdown). What was not dispatched
-    /// then is at the next run.
+    /// [`io::ErrorKind::NotConnected`] after [`shutdown`](Self::shutdown);
+    /// [`io::ErrorKind::Deadlock`] if code calls it that the store runs, a process manager for example.
+    /// What was not dispatched then is at the next run.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -55,6 +56,8 @@ impl AggregateStore {
     /// # }
     /// ```
     pub async fn run_process_managers(&self) -> io::Result<ProcessManagerReport> {
+        inside::refuse("run_process_managers")?;
+        self.inner.engine.check_process()?;
         if self.inner.is_closed() {
             return Err(closed());
         }
@@ -66,14 +69,14 @@ impl AggregateStore {
         // Each for itself: what fails in one is reported once the others have had their turn.
         let mut failure = Ok(());
         for manager in &read_side.process_managers {
-            let before = lock(&manager.reacting).counts();
+            let before = manager.reacting.lock()?.counts();
             let run = if read_side.live.get().is_some() {
                 manager.settled(head).await
             } else {
                 self.run_process_manager(manager, head, &run).await
             };
             failure = failure.and(run);
-            let after = lock(&manager.reacting).counts();
+            let after = manager.reacting.lock()?.counts();
             report.dispatched += after.dispatched - before.dispatched;
             report.dead_lettered += after.dead_lettered - before.dead_lettered;
         }
@@ -84,14 +87,14 @@ impl AggregateStore {
     async fn run_process_manager(&self, manager: &Manager, head: u64, run: &Run) -> io::Result<()> {
         loop {
             let advancing = manager.clone();
-            let more = blocking(move || lock(&advancing.reacting).advance(head)).await?;
+            let more = blocking(move || advancing.reacting.lock()?.advance(head)).await?;
             let sent = self.send_outgoing(manager, run).await?;
             if !more && !sent {
                 break;
             }
         }
         let saving = manager.clone();
-        blocking(move || lock(&saving.reacting).save()).await
+        blocking(move || saving.reacting.lock()?.save()).await
     }
 
     /// Sends the commands of a process manager that may be sent, in order. Returns whether there
@@ -99,7 +102,7 @@ impl AggregateStore {
     async fn send_outgoing(&self, manager: &Manager, run: &Run) -> io::Result<bool> {
         let mut sent = false;
         loop {
-            let next = lock(&manager.reacting).take();
+            let next = manager.reacting.lock()?.take();
             let Some(outgoing) = next else {
                 return Ok(sent);
             };
@@ -117,7 +120,10 @@ impl AggregateStore {
                 .await;
                 store.inner.check_usable()?;
                 under_way.ended();
-                let note = move || lock(&manager.reacting).note(outgoing.number, outcome, false);
+                let note = move || {
+                    let mut reacting = manager.reacting.lock()?;
+                    reacting.note(outgoing.number, outcome, false)
+                };
                 blocking(note).await
             };
             to_its_end(sending).await?;

@@ -1,16 +1,15 @@
 //! Reading what a store holds: projections, and the events themselves.
 
 use std::io;
-use std::sync::{Arc, Mutex, TryLockError};
+use std::sync::Arc;
 
 use super::{AggregateStore, Rebuild};
 use crate::background::blocking;
 use crate::error::closed;
 use crate::projection::Projection;
-use crate::read_side::Projecting;
+use crate::read_side::{Exclusive, Projecting};
 use crate::stream::Position;
 use crate::subscription::Subscription;
-use crate::sync::lock;
 
 impl AggregateStore {
     /// Brings the projection `P` up to date and returns a copy of its state: every command that was
@@ -26,6 +25,8 @@ impl AggregateStore {
     ///   read; the text says where;
     /// * [`io::ErrorKind::Other`]: `P` panicked on an event; the text says on which;
     /// * [`io::ErrorKind::NotConnected`]: the store is shut down;
+    /// * [`io::ErrorKind::Deadlock`]: the code that asks runs within `P`, or within a
+    ///   [`read`](Self::read) of `P`, for whose end this would wait;
     /// * any other: the journal could not be read.
     ///
     /// After an event that cannot be read, and after a panic, `P` stays failed until the store is
@@ -45,15 +46,16 @@ impl AggregateStore {
     /// ```
     pub fn projection<P: Projection>(&self) -> io::Result<P> {
         let projection = self.open_projection::<P>()?;
-        lock(&projection).catch_up().cloned()
+        projection.lock()?.catch_up().cloned()
     }
 
     /// Brings the projection `P` up to date and hands its state to `read`, whose result it returns.
     /// Nothing is copied: this is the way to look at a large state. Every command that was answered
     /// before is in it.
     ///
-    /// Nobody reads `P` elsewhere while `read` runs, so it should be short. If there are new events,
-    /// they are read on a thread of their own.
+    /// Nobody reads `P` elsewhere while `read` runs, so it should be short. It must not wait for
+    /// another thread that reads `P`; on its own thread, reading `P` again is an error. If there are new
+    /// events, they are read on a thread of their own.
     ///
     /// # Errors
     ///
@@ -76,17 +78,14 @@ impl AggregateStore {
         let projection = self.open_projection::<P>()?;
         let head = self.inner.engine.head();
         // Where nothing is new, no thread is needed.
-        match projection.try_lock() {
-            Ok(projection) => {
-                if let Some(state) = projection.at_least(head)? {
-                    return Ok(read(state));
-                }
-            }
-            Err(TryLockError::WouldBlock | TryLockError::Poisoned(_)) => {}
+        if let Some(projection) = projection.try_lock()?
+            && let Some(state) = projection.at_least(head)?
+        {
+            return Ok(read(state));
         }
         catch_up(&projection).await?;
         // Others may have read on since, which takes no longer than that.
-        let projection = lock(&projection);
+        let projection = projection.lock()?;
         match projection.at_least(head)? {
             Some(state) => Ok(read(state)),
             None => Err(io::Error::other(
@@ -120,9 +119,9 @@ impl AggregateStore {
         let projection = self.open_projection::<P>()?;
         let tail = self.inner.engine.tail();
         tail.reached(position.get()).await?;
-        let is_there = match projection.try_lock() {
-            Ok(projection) => projection.at_least(position.get())?.is_some(),
-            Err(_) => false,
+        let is_there = match projection.try_lock()? {
+            Some(projection) => projection.at_least(position.get())?.is_some(),
+            None => false,
         };
         if !is_there {
             catch_up(&projection).await?;
@@ -155,9 +154,10 @@ impl AggregateStore {
     /// ```
     pub fn rebuild_projection<P: Projection>(&self) -> io::Result<()> {
         let projection = self.open_projection::<P>()?;
-        let mut rebuilt = Projecting::<P>::anew(&self.inner.engine, lock(&projection).on_failure());
+        let on_failure = projection.lock()?.on_failure();
+        let mut rebuilt = Projecting::<P>::anew(&self.inner.engine, on_failure);
         while !rebuilt.follow(self.inner.engine.head(), u64::MAX)? {}
-        lock(&projection).replace_with(rebuilt)
+        projection.lock()?.replace_with(rebuilt)
     }
 
     /// Builds the projection `P` again from the first event on, and tells how far it is. Its old
@@ -226,6 +226,9 @@ impl AggregateStore {
         if self.inner.is_closed() {
             return Subscription::ended(closed());
         }
+        if let Err(error) = self.inner.engine.check_process() {
+            return Subscription::ended(error);
+        }
         Subscription::new(self.inner.engine.tail(), from)
     }
 
@@ -249,8 +252,9 @@ impl AggregateStore {
 
     /// The projection `P`, unless the store is shut down: the directory may be another store's by
     /// now.
-    fn open_projection<P: Projection>(&self) -> io::Result<Arc<Mutex<Projecting<P>>>> {
+    fn open_projection<P: Projection>(&self) -> io::Result<Arc<Exclusive<Projecting<P>>>> {
         let projection = self.read_side.projection::<P>()?;
+        self.inner.engine.check_process()?;
         if self.inner.is_closed() {
             return Err(closed());
         }
@@ -259,7 +263,7 @@ impl AggregateStore {
 }
 
 /// Brings a projection up to date where that disturbs nobody.
-async fn catch_up<P: Projection>(projection: &Arc<Mutex<Projecting<P>>>) -> io::Result<()> {
+async fn catch_up<P: Projection>(projection: &Arc<Exclusive<Projecting<P>>>) -> io::Result<()> {
     let projection = projection.clone();
-    blocking(move || lock(&projection).catch_up().map(drop)).await
+    blocking(move || projection.lock()?.catch_up().map(drop)).await
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::{Future, IntoFuture, poll_fn};
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -13,8 +13,7 @@ use futures_core::Stream;
 use crate::background::blocking;
 use crate::engine::Engine;
 use crate::projection::Projection;
-use crate::read_side::Projecting;
-use crate::sync::lock;
+use crate::read_side::{Exclusive, Projecting};
 
 /// How long one step takes.
 const STEP: Duration = Duration::from_millis(50);
@@ -69,10 +68,13 @@ pub struct RebuildProgress {
 
 impl Rebuild {
     pub(super) fn new<P: Projection>(
-        current: Arc<Mutex<Projecting<P>>>,
+        current: Arc<Exclusive<Projecting<P>>>,
         engine: Arc<Engine>,
     ) -> Self {
-        let on_failure = lock(&current).on_failure();
+        let on_failure = match current.lock() {
+            Ok(current) => current.on_failure(),
+            Err(error) => return Self::refused(error),
+        };
         Self(State::Idle(Box::new(Rebuilding {
             rebuilt: Some(Projecting::anew(&engine, on_failure)),
             current,
@@ -169,7 +171,7 @@ trait Steps: Send {
 }
 
 struct Rebuilding<P: Projection> {
-    current: Arc<Mutex<Projecting<P>>>,
+    current: Arc<Exclusive<Projecting<P>>>,
     /// Nothing once it is in the place of the current one.
     rebuilt: Option<Projecting<P>>,
     start: Instant,
@@ -181,7 +183,7 @@ impl<P: Projection> Steps for Rebuilding<P> {
         while let Some(rebuilt) = &mut self.rebuilt {
             let head = rebuilt.head();
             if rebuilt.follow(head, EVENTS)? {
-                let mut current = lock(&self.current);
+                let mut current = self.current.lock()?;
                 if let Some(rebuilt) = self.rebuilt.take() {
                     current.replace_with(rebuilt)?;
                 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::{AggregateStoreBuilder, opened};
 use crate::aggregate::Aggregate;
 use crate::engine::disk;
+use crate::engine::lock::Patience;
 use crate::handle::AggregateHandle;
 use crate::layout::RawNames;
 use crate::stream::{StreamId, decode};
@@ -69,7 +70,7 @@ fn open_for<A: Aggregate>(
 ) -> io::Result<AggregateHandle<A>> {
     let store = AggregateStoreBuilder::new(base)
         .idle_timeout(Duration::MAX)
-        .open_blocking(extra)?;
+        .open_blocking(extra, &Patience::default())?;
     AggregateHandle::get(&store.inner, id)
 }
 

@@ -1,7 +1,6 @@
 //! A command of a process manager that is being sent: [`UnderWay`].
 
 use crate::read_side::{Manager, Outcome};
-use crate::sync::lock;
 
 /// A command that is under way. If the store is closed, or sending it is cut short, the process
 /// manager sends it when it next runs.
@@ -28,7 +27,9 @@ impl Drop for UnderWay {
     fn drop(&mut self) {
         if let Some(number) = self.number {
             // Nothing of this is written, so it cannot fail.
-            let _ = lock(&self.manager.reacting).note(number, Outcome::Undecided, false);
+            if let Ok(mut reacting) = self.manager.reacting.lock() {
+                let _ = reacting.note(number, Outcome::Undecided, false);
+            }
             self.manager.wake.notify_one();
         }
     }

@@ -7,7 +7,13 @@ use similar::{ChangeTag, TextDiff};
 
 /// Both as one text: `-` before what was expected and did not come, `+` before what came instead.
 pub(super) fn diff(expected: &[String], actual: &[String]) -> String {
-    render(expected, actual, is_coloured())
+    compared("expected", expected, "actual", actual)
+}
+
+/// Both as one text: `-` before what only `old` has, `+` before what only `new` has. Their names say
+/// what they are.
+pub(super) fn compared(old_name: &str, old: &[String], new_name: &str, new: &[String]) -> String {
+    render((old_name, old), (new_name, new), is_coloured())
 }
 
 /// Each line of `lines` under the others.
@@ -24,13 +30,17 @@ fn is_coloured() -> bool {
     !refused && std::io::stderr().is_terminal()
 }
 
-fn render(expected: &[String], actual: &[String], is_coloured: bool) -> String {
+fn render(
+    (old_name, expected): (&str, &[String]),
+    (new_name, actual): (&str, &[String]),
+    is_coloured: bool,
+) -> String {
     let (red, green, plain) = if is_coloured {
         ("\x1b[31m", "\x1b[32m", "\x1b[0m")
     } else {
         ("", "", "")
     };
-    let mut text = format!("{red}- expected{plain}\n{green}+ actual{plain}\n");
+    let mut text = format!("{red}- {old_name}{plain}\n{green}+ {new_name}{plain}\n");
     let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
     let actual: Vec<&str> = actual.iter().map(String::as_str).collect();
     for change in TextDiff::from_slices(&expected, &actual).iter_all_changes() {
@@ -59,9 +69,10 @@ mod tests {
     #[test]
     fn what_is_missing_and_what_came_instead_stand_side_by_side() {
         let (expected, actual) = (lines(&["a", "b", "c"]), lines(&["a", "x", "c"]));
-        let text = render(&expected, &actual, false);
-        assert_eq!(text, "- expected\n+ actual\n\n  a\n- b\n+ x\n  c");
-        let coloured = render(&expected, &actual, true);
+        let (expected, actual) = (("stored", &*expected), ("today", &*actual));
+        let text = render(expected, actual, false);
+        assert_eq!(text, "- stored\n+ today\n\n  a\n- b\n+ x\n  c");
+        let coloured = render(expected, actual, true);
         assert!(coloured.contains("\x1b[31m- b\x1b[0m\n\x1b[32m+ x\x1b[0m\n  c"));
     }
 }

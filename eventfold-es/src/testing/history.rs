@@ -1,14 +1,16 @@
 //! The event history: whatever was stored under any name and version can still be read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::diff::diff;
-use super::form::{Form, Place, comes_back, pretty};
-use super::sample::{self, HOW_TO_BLESS, Sample, file_of, is_blessed, new_members};
-use crate::event::{DomainEvent, EventName};
+use super::diff::compared;
+use super::form::{Form, Place, alike, pretty};
+use super::sample::{
+    self, HOW_TO_BLESS, Sample, additions, file_of, is_blessed, members, new_members,
+};
+use crate::event::{DecodeError, Decoded, DomainEvent, EventName};
 
 /// Compares the events of the set `E` with the samples of their stored form in `dir`, a directory
 /// under version control: one file for every name and version ever written.
@@ -49,7 +51,11 @@ use crate::event::{DomainEvent, EventName};
 /// fails if
 ///
 /// * an event has a new name or version of which there is no sample yet: bless;
-/// * the shape of a payload changed under the same version: add a version;
+/// * a payload has a further member under the same version, a field with `#[serde(default)]` for example,
+///   and the older samples are read all the same, with all that they say: bless, if the default says
+///   what was true of them. The file then shows both, the one of today as `data`, those before as
+///   `older`;
+/// * the shape of a payload changed otherwise under the same version: add a version;
 /// * a name or an alias is gone of which there are samples: add an alias, or retire it;
 /// * a sample cannot be read any more, through whatever steps.
 ///
@@ -169,8 +175,9 @@ impl<E: DomainEvent> EventHistory<E> {
                         name: name.to_owned(),
                         version,
                         data: form.data.clone(),
+                        older: Vec::new(),
                     };
-                    let written = still_readable::<E>(&file, &sample, None).and_then(|()| {
+                    let written = still_readable::<E>(&file, &sample, None).and_then(|_| {
                         let written = sample.write(&file);
                         written.map_err(|e| format!("{} cannot be written: {e}", file.display()))
                     });
@@ -186,9 +193,13 @@ impl<E: DomainEvent> EventHistory<E> {
         }
         for (file, sample) in &samples {
             let given = given.get(&(sample.name.as_str(), sample.version));
-            if let Err(problem) = still_readable::<E>(file, sample, given.copied()) {
-                problems.push(problem);
-            }
+            let checked = still_readable::<E>(file, sample, given.copied());
+            let checked = checked.and_then(|addition| match addition {
+                Some(addition) if self.blessed => addition.write::<E>(file, sample),
+                Some(addition) => Err(addition.describe(file, sample)),
+                None => Ok(()),
+            });
+            problems.extend(checked.err());
         }
         problems
     }
@@ -250,40 +261,119 @@ fn no_sample<E: DomainEvent>(name: &str, version: u32, file: &Path) -> String {
     }
 }
 
-/// Whether a sample can be read, and if it is of the version that is written, whether that has the
-/// same shape.
+/// What is written today under a version that has samples says more than they do.
+struct Addition {
+    /// The paths of the further members.
+    added: BTreeSet<String>,
+    /// What the newest sample becomes when it is read and written again.
+    again: Value,
+    /// A sample of today.
+    today: Value,
+}
+
+impl Addition {
+    fn describe(&self, file: &Path, sample: &Sample) -> String {
+        let Sample {
+            name,
+            version,
+            data,
+            ..
+        } = sample;
+        let (file, next) = (file.display(), version + 1);
+        let added = self
+            .added
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join("`, `");
+        let difference = compared(
+            "in the sample",
+            &pretty(data),
+            "as it is read and written today",
+            &pretty(&self.again),
+        );
+        format!(
+            "the payload of `{name}` has `{added}` now, which {file} does not show\n{difference}\nThe \
+             sample is read all the same. If that is what was true of the events stored so far, \
+             `{HOW_TO_BLESS}` adds a sample of today to the file, which is to be committed. If not, raise \
+             `version` to {next} and lead there, `upcast({version} = path)`."
+        )
+    }
+
+    /// Adds the sample of today to those in the file.
+    fn write<E: DomainEvent>(self, file: &Path, sample: &Sample) -> Result<(), String> {
+        let mut older = sample.older.clone();
+        older.push(sample.data.clone());
+        let sample = Sample {
+            data: self.today,
+            older,
+            ..sample.clone()
+        };
+        still_readable::<E>(file, &sample, None)?;
+        let written = sample.write(file);
+        written.map_err(|e| format!("{} cannot be written: {e}", file.display()))
+    }
+}
+
+/// Whether what is in a file can be read, and if it is of the version that is written, whether that
+/// still says all that the file says; and what it says besides.
 fn still_readable<E: DomainEvent>(
     file: &Path,
     sample: &Sample,
     given: Option<&Form>,
-) -> Result<(), String> {
-    let Sample {
-        name,
-        version,
-        data,
-    } = sample;
-    let file = file.display();
+) -> Result<Option<Addition>, String> {
+    let Sample { name, version, .. } = sample;
+    let shown = file.display();
     let Some(known) = E::NAMES.iter().find(|known| known.is(name)) else {
         return Err(format!(
-            "event `{name}` is not known any more, and may be stored ({file}): if it has another name \
+            "event `{name}` is not known any more, and may be stored ({shown}): if it has another name \
              now, add `alias = \"{name}\"` to that; if it is not written any more, add it to \
              `retired(...)`"
         ));
     };
-    let form = Form {
-        name: name.clone(),
-        version: *version,
-        data: data.clone(),
-    };
-    let place = Place {
-        aggregate_type: "sample",
-        id: "sample",
-        version: 1,
-        position: 1,
-    };
-    let read = form.stored(place, E::decode);
-    if let Err(error) = &read {
-        let remedy = if known.version.is_some_and(|current| current <= *version) {
+    let is_written = known.version == Some(*version);
+    for older in &sample.older {
+        let events = read::<E>(file, sample, older, known.version)?;
+        if is_written {
+            written_again(file, sample, older, events)?;
+        }
+    }
+    let data = &sample.data;
+    let events = read::<E>(file, sample, data, known.version)?;
+    if !is_written {
+        return Ok(None);
+    }
+    let (again, mut added) = written_again(file, sample, data, events)?;
+    if known.name != *name {
+        // An alias is only read: nothing is written under it any more.
+        return Ok(None);
+    }
+    if let Some(given) = given {
+        added.extend(new_members(data, &given.data));
+    }
+    if added.is_empty() {
+        return Ok(None);
+    }
+    // One with values is better than what the older sample becomes, if it shows what is new.
+    let shows_all = |form: &&Form| members(&form.data).is_superset(&added);
+    let today = given.filter(shows_all).map_or(&again, |form| &form.data);
+    Ok(Some(Addition {
+        today: today.clone(),
+        added,
+        again,
+    }))
+}
+
+/// The events that stored `data` is read as. `current` is the version that is written, if any.
+fn read<E: DomainEvent>(
+    file: &Path,
+    sample: &Sample,
+    data: &Value,
+    current: Option<u32>,
+) -> Result<Decoded<E>, String> {
+    decode(sample, data).map_err(|error| {
+        let version = sample.version;
+        let remedy = if current.is_some_and(|current| current <= version) {
             format!(
                 "; if the payload has another shape now, raise `version` to {} and lead there, \
                  `upcast({version} = path)`",
@@ -292,40 +382,62 @@ fn still_readable<E: DomainEvent>(
         } else {
             String::new()
         };
-        return Err(format!("{file} cannot be read any more: {error}{remedy}"));
-    }
-    if known.version != Some(*version) {
-        return Ok(());
-    }
-    let remedy = format!(
-        "If it was stored anywhere, raise `version` to {} and lead there, `upcast({version} = path)`; \
-         if it never was, delete the file and write it anew: `{HOW_TO_BLESS}`.",
-        version + 1
-    );
-    let title =
-        format!("the payload of `{name}` has changed, and its version is still {version} ({file})");
-    // Under an alias, it is written by its name of today.
-    let form_of = |event: &E| {
-        Form::of_event(event).map(|form| Form {
-            name: name.clone(),
-            ..form
-        })
+        format!(
+            "{} cannot be read any more: {error}{remedy}",
+            file.display()
+        )
+    })
+}
+
+fn decode<E: DomainEvent>(sample: &Sample, data: &Value) -> Result<Decoded<E>, DecodeError> {
+    let form = Form {
+        name: sample.name.clone(),
+        version: sample.version,
+        data: data.clone(),
     };
-    if comes_back(&form, &read, form_of).is_err() {
-        let again = read.ok().and_then(|events| events.into_one().ok());
-        let again = again.and_then(|event| form_of(&event).ok());
-        let again = again.map_or_else(Vec::new, |form| pretty(&form.data));
-        return Err(format!(
-            "{title}\n{}\n{remedy}",
-            diff(&pretty(data), &again)
-        ));
+    let place = Place {
+        aggregate_type: "sample",
+        id: "sample",
+        version: 1,
+        position: 1,
+    };
+    form.stored(place, E::decode)
+}
+
+/// What `events`, which `data` was read as, are written as today, and what that says besides what
+/// `data` says. It must say all of that and come back as it is: then the event means what it meant, as
+/// far as its payload tells, and programs that know less read what is written today.
+fn written_again<E: DomainEvent>(
+    file: &Path,
+    sample: &Sample,
+    data: &Value,
+    events: Decoded<E>,
+) -> Result<(Value, BTreeSet<String>), String> {
+    let Sample { name, version, .. } = sample;
+    let write = |events: Decoded<E>| {
+        let form = Form::of_event(&events.into_one().ok()?).ok()?;
+        (form.version == *version).then_some(form.data)
+    };
+    let again = write(events);
+    let added = again.as_ref().and_then(|again| additions(data, again));
+    if let (Some(again), Some(added)) = (&again, added) {
+        let back = decode::<E>(sample, again).ok().and_then(write);
+        if added.is_empty() || back.is_some_and(|back| alike(&back, again)) {
+            return Ok((again.clone(), added));
+        }
     }
-    let new = given.map_or_else(Vec::new, |given| new_members(data, &given.data));
-    if !new.is_empty() {
-        let new = new.join("`, `");
-        return Err(format!(
-            "{title}: the sample of today has `{new}` besides\n{remedy}"
-        ));
-    }
-    Ok(())
+    let again = again.map_or_else(Vec::new, |again| pretty(&again));
+    let difference = compared(
+        "in the sample",
+        &pretty(data),
+        "as it is read and written today",
+        &again,
+    );
+    Err(format!(
+        "the payload of `{name}` has changed, and its version is still {version} ({})\n{difference}\nIf it \
+         was stored anywhere, raise `version` to {} and lead there, `upcast({version} = path)`; if it never \
+         was, delete the file and write it anew: `{HOW_TO_BLESS}`.",
+        file.display(),
+        version + 1
+    ))
 }

@@ -1,6 +1,6 @@
 //! Samples of stored forms, in files under version control.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -23,6 +23,9 @@ pub(super) struct Sample {
     pub(super) name: String,
     pub(super) version: u32,
     pub(super) data: Value,
+    /// Earlier forms of the same version, which lack members that this one has; the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) older: Vec<Value>,
 }
 
 /// Whether missing samples are to be written.
@@ -91,6 +94,72 @@ pub(super) fn read_all(dir: &Path, problems: &mut Vec<String>) -> BTreeMap<PathB
     samples
 }
 
+/// What `newer` says besides everything that `older` says: the paths of its further members, such as
+/// `lines[].note`. `None` if it does not say all of that.
+pub(super) fn additions(older: &Value, newer: &Value) -> Option<BTreeSet<String>> {
+    let mut added = BTreeSet::new();
+    extends(older, newer, "", &mut added).then_some(added)
+}
+
+fn extends(older: &Value, newer: &Value, path: &str, added: &mut BTreeSet<String>) -> bool {
+    match (older, newer) {
+        (Value::Object(older), Value::Object(newer)) => {
+            let further = newer.keys().filter(|key| !older.contains_key(*key));
+            added.extend(further.map(|key| member(path, key)));
+            older.iter().all(|(key, value)| {
+                let newer = newer.get(key);
+                newer.is_some_and(|newer| extends(value, newer, &member(path, key), added))
+            })
+        }
+        // In any order: a `HashSet` has another one each time that it is read.
+        (Value::Array(older), Value::Array(newer)) => {
+            let mut rest: Vec<&Value> = newer.iter().collect();
+            let path = format!("{path}[]");
+            older.len() == newer.len()
+                && older.iter().all(|value| {
+                    let found = rest
+                        .iter()
+                        .position(|newer| additions(value, newer).is_some());
+                    found.is_some_and(|place| extends(value, rest.remove(place), &path, added))
+                })
+        }
+        (older, newer) => older == newer,
+    }
+}
+
+/// The paths of all members of `value`.
+pub(super) fn members(value: &Value) -> BTreeSet<String> {
+    fn collect(value: &Value, path: &str, all: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(members) => {
+                for (key, value) in members {
+                    let path = member(path, key);
+                    collect(value, &path, all);
+                    all.insert(path);
+                }
+            }
+            Value::Array(elements) => {
+                let path = format!("{path}[]");
+                elements
+                    .iter()
+                    .for_each(|element| collect(element, &path, all));
+            }
+            _ => {}
+        }
+    }
+    let mut all = BTreeSet::new();
+    collect(value, "", &mut all);
+    all
+}
+
+fn member(path: &str, key: &str) -> String {
+    if path.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{path}.{key}")
+    }
+}
+
 /// The members of the object `newer` that `older` has not: what a sample shows that was left out of
 /// an older one because it had no value there.
 pub(super) fn new_members(older: &Value, newer: &Value) -> Vec<String> {
@@ -99,4 +168,44 @@ pub(super) fn new_members(older: &Value, newer: &Value) -> Vec<String> {
     };
     let new = newer.keys().filter(|key| !older.contains_key(*key));
     new.cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn added(older: Value, newer: Value) -> Option<Vec<String>> {
+        additions(&older, &newer).map(|added| added.into_iter().collect())
+    }
+
+    #[test]
+    fn what_says_all_that_was_said_and_more_is_an_addition() {
+        assert_eq!(added(json!({"a": 1}), json!({"a": 1})), Some(vec![]));
+        let nested = json!({"a": {"b": [{"c": 1}, {"c": 2}]}});
+        let further =
+            json!({"a": {"b": [{"c": 2, "d": null}, {"c": 1, "d": null}], "e": 0}, "f": ""});
+        let paths = ["a.b[].d", "a.e", "f"].map(str::to_owned).to_vec();
+        assert_eq!(added(nested, further.clone()), Some(paths.clone()));
+        assert!(members(&further).is_superset(&paths.into_iter().collect()));
+    }
+
+    #[test]
+    fn what_says_less_or_something_else_is_none() {
+        for (older, newer) in [
+            (json!({"a": 1}), json!({"b": 1})),
+            (json!({"a": 1}), json!({"a": 2, "b": 1})),
+            (json!({"a": null}), json!({"a": 0})),
+            (json!(null), json!({"a": 0})),
+            (json!([1, 1]), json!([1, 2])),
+            (json!([1]), json!([1, 1])),
+            (
+                json!([{"a": 1}, {"a": 1}]),
+                json!([{"a": 1, "b": 1}, {"a": 2, "b": 1}]),
+            ),
+        ] {
+            assert_eq!(added(older, newer), None);
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::diff::diff;
+use super::diff::compared;
 use super::form::{alike, pretty, saved};
 use super::sample::{self, HOW_TO_BLESS, Sample, file_of, is_blessed, new_members};
 use crate::aggregate::Aggregate;
@@ -108,6 +108,7 @@ impl<A: Aggregate> StateHistory<A> {
                 name: name.to_owned(),
                 version,
                 data: today,
+                older: Vec::new(),
             };
             let written = sample.write(&file);
             return written.map_err(|error| format!("{shown} cannot be written: {error}"));
@@ -125,7 +126,8 @@ impl<A: Aggregate> StateHistory<A> {
             .map_err(|error| format!("{title}: {error}\n{remedy}"))?;
         let (_, again) = saved("the state", &again)?;
         if !alike(&again, &sample.data) {
-            let difference = diff(&pretty(&sample.data), &pretty(&again));
+            let (old, new) = (pretty(&sample.data), pretty(&again));
+            let difference = compared("in the sample", &old, "as it is saved today", &new);
             return Err(format!("{title}\n{difference}\n{remedy}"));
         }
         let new = new_members(&sample.data, &today);

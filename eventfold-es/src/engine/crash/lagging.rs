@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{Account, ENOSPC, check, id, note, open, runtime, temp_dir};
 use crate::engine::disk::faults::{Call, Fault, Watch};
-use crate::{AggregateStore, ExecuteError};
+use crate::{AggregateStore, ExecuteError, InjectOptions};
 
 /// From now on no file or directory can be created.
 fn refuse_new_files(watch: &Watch, call: Call) {
@@ -73,6 +73,27 @@ fn a_new_stream_that_has_no_file_yet_is_seen_everywhere() {
             .block_on(check(dir.path(), &[0, 1, 5]))
             .expect("it is all there");
     }
+}
+
+#[test]
+fn an_injected_event_whose_file_cannot_be_written_is_answered_and_read() {
+    let (dir, watch) = directory();
+    runtime().block_on(async {
+        let store = with_one_stream(dir.path()).await;
+        refuse_new_files(&watch, Call::CreateDir);
+        let data = serde_json::json!({ "number": 1, "padding": "" });
+        let event = eventfold::Event::new("Noted", data).with_id("e-1");
+        for _ in 0..2 {
+            let options = InjectOptions::default();
+            let injected = store.inject_event::<Account>("a1", event.clone(), options);
+            injected.await.expect("the journal has it");
+            let events = store.read_events("account", "a1").await.expect("events");
+            assert_eq!(events, [event.clone()]);
+        }
+        assert!(!watch.clear_fault().is_empty(), "nothing failed");
+        store.shutdown().await.expect("in order");
+    });
+    watch.stop();
 }
 
 #[test]

@@ -86,6 +86,21 @@ async fn an_event_is_appended_as_it_is() {
 }
 
 #[tokio::test]
+async fn an_event_is_in_the_streams_file_when_it_is_answered() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = AggregateStore::open(dir.path()).await.unwrap();
+    let file = dir.path().join("streams/shelf/s/app.jsonl");
+    for count in 1..=20 {
+        store
+            .inject_event::<Shelf>("s", put("atlas"), InjectOptions::default())
+            .await
+            .unwrap();
+        let lines = std::fs::read_to_string(&file).unwrap();
+        assert_eq!(lines.lines().count(), count);
+    }
+}
+
+#[tokio::test]
 async fn an_event_with_a_known_id_is_stored_once_and_one_without_id_always() {
     let dir = tempfile::tempdir().unwrap();
     let store = AggregateStore::open(dir.path()).await.unwrap();

@@ -35,6 +35,16 @@ fn a_stream_is_ensured_once_and_listed() {
     layout.clone().ensure_stream("invoice", "z").unwrap();
     assert_eq!(layout.list_streams("order").unwrap(), ["a", "b"]);
     assert_eq!(layout.list_streams("invoice").unwrap(), ["z"]);
+    // Each is in the registry once.
+    let registry = dir.path().join("not there yet/meta/streams.jsonl");
+    let registry = std::fs::read_to_string(registry).unwrap();
+    let entries = registry.lines().map(|line| {
+        let entry: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(entry["ts"].as_u64().unwrap() > 1_700_000_000);
+        (entry["type"].clone(), entry["id"].clone())
+    });
+    let expected = [("order", "b"), ("order", "a"), ("invoice", "z")];
+    assert!(entries.eq(expected.map(|(kind, id)| (kind.into(), id.into()))));
     // Only directories are streams.
     std::fs::write(dir.path().join("not there yet/streams/order/file"), "").unwrap();
     assert_eq!(layout.list_streams("order").unwrap(), ["a", "b"]);
