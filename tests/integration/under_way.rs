@@ -235,7 +235,8 @@ async fn a_saved_state_that_does_not_fit_its_type_any_more_is_named_as_that() {
     store.shutdown().await.unwrap();
     drop(store);
     let grown = AggregateStore::builder(&dir).process_manager::<Grown>();
-    let error = grown.open().await.unwrap_err();
+    let store = grown.open().await.unwrap();
+    let error = store.run_process_managers().await.unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
     let file = dir
         .path()
