@@ -33,6 +33,7 @@ mod load;
 mod loader;
 pub(crate) mod lock;
 mod migrate;
+mod names;
 mod open;
 mod process;
 mod queue;
@@ -60,8 +61,10 @@ pub(crate) use upkeep::{Job, Resident, Upkeeper};
 use crate::clock::Clock;
 use crate::layout::{RawNames, StreamLayout};
 use crate::stream::StreamId;
+use crate::text::shown;
 use commit::{ROOM, Request};
 use committer::Committer;
+use disk::Identity;
 use file_systems::FileSystems;
 use journal::Index;
 use loader::Loader;
@@ -88,6 +91,7 @@ pub(crate) struct Engine {
     process: Process,
     /// The directory, in the one form that names it.
     lock_key: PathBuf,
+    identity: Option<Identity>,
     /// Set by the first `announce_close`.
     announced: AtomicBool,
     /// Set by the first `close`.
@@ -113,7 +117,9 @@ impl Engine {
         let base = &std::path::absolute(base).map_err(|e| disk::at("open", base, &e))?;
         disk::create_private_dir(base)?;
         let lock = DirLock::take(base, patience)?;
-        let lock_key = lock.dir().to_owned();
+        let (lock_key, identity) = (lock.dir().to_owned(), lock.identity());
+        // What was given may be a link that leads elsewhere tomorrow.
+        let base = &lock_key;
         let mut file_systems = FileSystems::of(base, &StreamLayout::new(base).streams_dir())?;
         let opened = open::open(base, &mut file_systems, extra)?;
 
@@ -161,6 +167,7 @@ impl Engine {
             ended,
             process: Process::this(),
             lock_key,
+            identity,
             announced: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             clock,
@@ -170,6 +177,16 @@ impl Engine {
     /// The store's directory, in the one form that names it.
     pub(crate) fn canonical_dir(&self) -> &Path {
         &self.lock_key
+    }
+
+    /// Whether the directory is still where it was when it was opened.
+    pub(crate) fn is_where_it_was(&self) -> bool {
+        disk::identity_now(&self.lock_key) == self.identity
+    }
+
+    /// Whether names that differ only in case or Unicode form may be those of one directory here.
+    pub(crate) fn names_may_fold(&self) -> bool {
+        self.streams.names_may_fold()
     }
 
     pub(crate) fn layout(&self) -> &StreamLayout {
@@ -369,7 +386,7 @@ impl Engine {
                 .lagging
                 .files()
                 .iter()
-                .map(|f| f.display().to_string())
+                .map(|f| shown(f).to_string())
                 .collect();
             return Err(io::Error::other(format!("{text}: {}", files.join(", "))));
         }

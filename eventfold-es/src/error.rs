@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::text::Shown;
+
 /// Why a command did not succeed.
 ///
 /// Unless a variant says otherwise, nothing of the command is stored. The crate's page has a table
@@ -205,8 +207,9 @@ pub enum DispatchError {
     /// [`CommandBus::dispatch_envelope`](crate::CommandBus::dispatch_envelope) and the dead letters
     /// of process managers say so.
     #[error(
-        "unknown aggregate type: {0}; list it in `dispatches(...)` of the process manager, or \
-         register it with `aggregate_type::<..>()`"
+        "unknown aggregate type: {}; list it in `dispatches(...)` of the process manager, or \
+         register it with `aggregate_type::<..>()`",
+        Shown(.0)
     )]
     UnknownAggregateType(String),
 

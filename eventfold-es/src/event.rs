@@ -19,6 +19,7 @@ pub use recorded_event::RecordedEvent;
 pub use set::EventSet;
 pub use stored::{DecodeError, StoredEvent};
 
+use crate::text::Shown;
 pub(crate) use read_back::read_back;
 pub(crate) use recorded::{Meta, SCHEMA_VERSION};
 pub(crate) use tagged::{decode as decode_tagged, encode as encode_tagged, knows as knows_tagged};
@@ -237,7 +238,7 @@ impl EventName {
 /// assert!(error.to_string().starts_with("event `Counted` cannot be written as JSON"));
 /// ```
 #[derive(Debug, thiserror::Error)]
-#[error("event `{event}` cannot be written as JSON: {source}")]
+#[error("event `{}` cannot be written as JSON: {source}", Shown(.event))]
 pub struct EncodeError {
     event: String,
     source: serde_json::Error,

@@ -9,8 +9,9 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::unix_millis;
-use crate::engine::disk;
+use crate::engine::disk::{self, Entry, Kind};
 use crate::stream::{StreamId, decode, encode};
+use crate::text::{is_hidden, shown};
 
 /// The directories of a store.
 ///
@@ -25,6 +26,18 @@ use crate::stream::{StreamId, decode, encode};
 ///     meta/
 ///     lock
 /// ```
+///
+/// Directories and files are created for their owner alone (modes `0700` and `0600`), whatever the umask
+/// and the base directory say, and replaced files are again. Other users read a copy, or programs run as
+/// the same user.
+///
+/// The store keeps to the directory that it locked when it was opened, as long as it is open. If that is
+/// moved, the store goes on in it, and the paths here are those of before; a new directory at the old
+/// path is not touched. If it is deleted, the store refuses commands from the next one on
+/// ([`OutcomeUnknown`](crate::ExecuteError::OutcomeUnknown)) and creates nothing. `streams`, the
+/// directories of types and streams, and the others may be links to directories elsewhere; files may
+/// not be anything but files, `lock` no link. (On Windows a directory in use can be neither moved nor
+/// deleted.)
 ///
 /// An aggregate's type and id are encoded as file names (see [`StreamId`]), except for streams that
 /// eventfold-es 0.2.0 stored under a raw name; a layout that comes from a store
@@ -55,6 +68,15 @@ pub(crate) const EVENTS_FILE: &str = "app.jsonl";
 
 /// The file in the directory `meta` that says which streams were ensured.
 const REGISTRY_FILE: &str = "streams.jsonl";
+
+/// What a store keeps in directories of their own.
+pub(crate) const PARTS: [&str; 5] = [
+    "journal",
+    "streams",
+    "projections",
+    "process_managers",
+    "meta",
+];
 
 /// The streams whose directories are not named by their encoded id.
 pub(crate) type RawNames = BTreeMap<StreamId, PathBuf>;
@@ -196,11 +218,9 @@ impl StreamLayout {
     /// the directory `meta`. The file `lock` alone is none, `verify` leaves it wherever it looked.
     pub(crate) fn require_store(&self) -> io::Result<()> {
         for dir in [self.journal_dir(), self.streams_dir(), self.meta_dir()] {
-            match std::fs::metadata(&dir) {
-                Ok(found) if found.is_dir() => return Ok(()),
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(disk::at("open", &dir, &error));
-                }
+            match disk::find(&dir) {
+                Ok(Some(found)) if found.kind == Kind::Dir => return Ok(()),
+                Err(error) => return Err(disk::at("open", &dir, &error)),
                 _ => {}
             }
         }
@@ -208,7 +228,7 @@ impl StreamLayout {
         let text = format!(
             "there is no store in {}: correct the path, or have one created \
              (`create_if_missing(true)`)",
-            base.display()
+            shown(&base)
         );
         Err(io::Error::new(io::ErrorKind::NotFound, text))
     }
@@ -301,7 +321,8 @@ impl StreamLayout {
         let mut ids: Vec<String> = raw().map(|(id, _)| id.id().to_owned()).collect();
         for name in list_dirs(&type_dir)? {
             let dir = type_dir.join(&name);
-            let is_stream = !above_raw.contains(dir.as_path()) || dir.join(EVENTS_FILE).is_file();
+            let is_stream =
+                !above_raw.contains(dir.as_path()) || disk::is_file(&dir.join(EVENTS_FILE));
             if is_stream && !raw_dirs.contains(dir.as_path()) {
                 ids.extend(decode(&name));
             }
@@ -339,6 +360,23 @@ impl StreamLayout {
     }
 }
 
+/// Fails if `name`, that of a projection or a process manager, cannot be the name of a directory on
+/// every system.
+pub(crate) fn check_name(of: &str, name: &str) -> io::Result<()> {
+    let cause = match encode(name) {
+        Ok(encoded) if encoded == name && !name.chars().any(is_hidden) => return Ok(()),
+        Ok(_) => {
+            "is the name of a directory, which must not have any of / \\ : * ? \" < > | %, control \
+             or direction characters, a dot at its beginning or end, or be a device of Windows: \
+             choose another, and rename the directory if it is there"
+        }
+        Err(cause) => cause,
+    };
+    let name: String = name.chars().take(80).collect();
+    let text = format!("the name of {of} {name:?} {cause}");
+    Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+}
+
 /// Repeated often enough, a name that no text has and no file can have.
 const NO_FILE_NAME: &str = "%";
 
@@ -347,22 +385,48 @@ fn file_name(text: &str) -> String {
     encode(text).unwrap_or_else(|_| NO_FILE_NAME.repeat(256))
 }
 
-/// The names of the directories in `dir`; none if there is no such directory.
+/// Whether `entry` of `dir` is a directory, or a link to one. Fails if it is a link that leads nowhere:
+/// on the disk that it led to may be streams.
+pub(crate) fn is_dir(dir: &Path, entry: &Entry) -> io::Result<bool> {
+    if entry.kind != Kind::Link {
+        return Ok(entry.kind == Kind::Dir);
+    }
+    let link = dir.join(&entry.name);
+    match disk::find(&link).map_err(|e| disk::at("follow the link", &link, &e))? {
+        Some(found) => Ok(found.kind == Kind::Dir),
+        None => Err(leads_nowhere(&link)),
+    }
+}
+
+/// The error of a link in place of a directory: what it led to may hold what the store needs.
+pub(crate) fn leads_nowhere(link: &Path) -> io::Error {
+    let text = format!(
+        "the link {} leads nowhere: bring back what it led to, or take it away",
+        shown(link)
+    );
+    io::Error::new(io::ErrorKind::InvalidData, text)
+}
+
+/// The names of the directories in `dir`, or links to some; none if there is no such directory.
 pub(crate) fn list_dirs(dir: &Path) -> io::Result<Vec<String>> {
-    let entries = match std::fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(disk::at("list", dir, &error)),
+    let entries = match disk::list(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return match disk::find_itself(dir) {
+                Ok(Some(_)) => Err(leads_nowhere(dir)),
+                _ => Ok(Vec::new()),
+            };
+        }
+        entries => entries?,
     };
     let mut names = Vec::new();
     for entry in entries {
-        let entry = entry.map_err(|e| disk::at("list", dir, &e))?;
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            match entry.file_name().into_string() {
-                Ok(name) => names.push(name),
-                Err(name) => {
-                    tracing::warn!(dir = %dir.display(), ?name, "a name that is not text is passed over");
-                }
+        if !is_dir(dir, &entry)? {
+            continue;
+        }
+        match entry.name.into_string() {
+            Ok(name) => names.push(name),
+            Err(name) => {
+                tracing::warn!(dir = %shown(dir), ?name, "a name that is not text is passed over");
             }
         }
     }
@@ -458,7 +522,7 @@ impl RawNameSearch {
         }
         let looks_encoded = decode(aggregate_type).is_some() && decode(id).is_some();
         let dir = self.streams.join(aggregate_type).join(id);
-        if (self.first_time || !looks_encoded) && dir.join(EVENTS_FILE).is_file() {
+        if (self.first_time || !looks_encoded) && disk::is_file(&dir.join(EVENTS_FILE)) {
             self.found.insert(stream, dir);
         }
     }

@@ -251,6 +251,8 @@
 //! * error enums have further variants and need a `_` arm; [`CommandContext`] has further fields,
 //!   so one that is written out ends with `..Default::default()`;
 //! * a directory has one open store, in one process: clone it;
+//! * two projections of one name are refused, and names that cannot be those of directories;
+//! * files and directories are created for their owner alone (see [`StreamLayout`]);
 //! * [`get`](AggregateStore::get) alone stores nothing: a stream exists from its first event on;
 //! * ids are encoded as file names where that is unsafe; streams that are stored under a raw name
 //!   keep it;
@@ -333,6 +335,7 @@ mod subscription;
 mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod text;
 
 pub use aggregate::{Aggregate, Decide, Decision, DecisionTypes, Evolve, reducer};
 pub use bus::CommandBus;

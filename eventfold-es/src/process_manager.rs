@@ -81,8 +81,8 @@ use crate::event::{DecodeError, EventSet, Recorded, StoredEvent};
 /// [`AggregateStore::run_process_managers`]: crate::AggregateStore::run_process_managers
 pub trait ProcessManager: Default + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Names the process manager on disk: its checkpoint and its dead letters are in
-    /// `process_managers/<NAME>`. It is used as the name of a directory as it is, and is part of
-    /// the idempotency keys: another name is another process manager, which reacts to everything
+    /// `process_managers/<NAME>`. It is the name of a directory as it is, checked as
+    /// [`Projection::NAME`](crate::Projection::NAME) is, and is part of the idempotency keys: another name is another process manager, which reacts to everything
     /// anew.
     ///
     /// ```

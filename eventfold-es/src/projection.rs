@@ -50,8 +50,10 @@ use crate::event::{DecodeError, EventSet, Recorded, StoredEvent};
 pub trait Projection:
     Default + Clone + Serialize + DeserializeOwned + Send + Sync + 'static
 {
-    /// Names the projection on disk: its checkpoint is in `projections/<NAME>`. It is used as the
-    /// name of a directory as it is.
+    /// Names the projection on disk: its checkpoint is in `projections/<NAME>`. It is the name
+    /// of a directory as it is, so it is checked when it is registered: at most 255 bytes, none of
+    /// `/ \ : * ? " < > | %`, no control or direction characters, no dot at its beginning or end, no
+    /// device name of Windows.
     ///
     /// ```
     /// # use eventfold_es::{Projection, __private::example::Total};

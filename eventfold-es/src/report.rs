@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::text::{Shown, shown};
+
 /// How much a [`Finding`] matters.
 ///
 /// ```
@@ -67,11 +69,11 @@ pub struct Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.severity, self.file.display())?;
+        write!(f, "{}: {}", self.severity, shown(&self.file))?;
         if let Some(offset) = self.offset {
             write!(f, " at byte {offset}")?;
         }
-        write!(f, ": {}", self.message)
+        write!(f, ": {}", Shown(&self.message))
     }
 }
 
@@ -178,9 +180,9 @@ pub struct Repaired {
 
 impl fmt::Display for Repaired {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.file.display(), self.action)?;
+        write!(f, "{}: {}", shown(&self.file), self.action)?;
         if let Some(kept) = &self.kept {
-            write!(f, " (kept in {})", kept.display())?;
+            write!(f, " (kept in {})", shown(kept))?;
         }
         Ok(())
     }

@@ -26,7 +26,7 @@ pub use spawn::spawn_actor;
 use crate::aggregate::Aggregate;
 use crate::aggregates::{Follows as _, Hold};
 use crate::background::blocking;
-use crate::engine::{Engine, StreamEnd, load};
+use crate::engine::{Engine, StreamEnd, disk, load};
 use crate::handle::AggregateHandle;
 use crate::inside;
 use crate::layout::StreamLayout;
@@ -261,7 +261,7 @@ impl AggregateStore {
         // became of the commits that are waited for, or of the store, is no concern here.
         let _ = self.inner.engine.settle(&stream).await;
         blocking(move || {
-            if stream.tail().behind.is_none() && !stream.dir().is_dir() {
+            if stream.tail().behind.is_none() && !disk::is_dir(stream.dir()) {
                 if is_live {
                     return Ok(Vec::new());
                 }

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::Shown;
+
 mod file_name;
 
 pub(crate) use file_name::{decode, encode};
@@ -14,6 +16,14 @@ pub(crate) use file_name::{decode, encode};
 /// Each part is non-empty text of at most 255 bytes once it is encoded as a file name: what is
 /// unsafe there (`/ \ : * ? " < > | %`, control characters, a leading `.`, a trailing `.` or
 /// space, the device names of Windows) is percent-encoded, all else stays as it is.
+///
+/// Ids that differ only in case or in their Unicode form are different streams, unless the file system
+/// takes their names for one, as macOS and Windows do. There the second is refused with
+/// [`InvalidInput`](std::io::ErrorKind::InvalidInput) before anything is stored. So ids that people
+/// type are best brought to one form first.
+///
+/// As text it is `<type>/<id>`, encoded; characters that control the output or its direction are
+/// shown as `\u{…}`.
 ///
 /// ```
 /// use eventfold_es::StreamId;
@@ -88,7 +98,7 @@ impl StreamId {
 impl fmt::Display for StreamId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (aggregate_type, id) = self.file_names();
-        write!(f, "{aggregate_type}/{id}")
+        write!(f, "{}/{}", Shown(aggregate_type), Shown(id))
     }
 }
 

@@ -363,3 +363,117 @@ async fn a_journal_of_a_newer_version_is_refused() {
     let text = refusal(&dir).await;
     assert!(text.contains(segment.to_str().unwrap()), "{text}");
 }
+
+/// A projection and a process manager whose names are the texts of a type.
+macro_rules! named {
+    ($($type:ident = $name:expr),* $(,)?) => {$(
+        #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+        struct $type;
+
+        impl Projection for $type {
+            const NAME: &'static str = $name;
+
+            fn subscriptions(&self) -> &'static [&'static str] {
+                &[]
+            }
+
+            fn apply(&mut self, _: &str, _: &str, _: &eventfold::Event) {}
+        }
+
+        impl eventfold_es::ProcessManager for $type {
+            const NAME: &'static str = $name;
+
+            fn subscriptions(&self) -> &'static [&'static str] {
+                &[]
+            }
+
+            fn react(
+                &mut self,
+                _: &str,
+                _: &str,
+                _: &eventfold::Event,
+            ) -> Vec<eventfold_es::CommandEnvelope> {
+                Vec::new()
+            }
+        }
+    )*};
+}
+
+/// A text of 256 bytes.
+const LONG: &str = match std::str::from_utf8(&[b'x'; 256]) {
+    Ok(text) => text,
+    Err(_) => "",
+};
+
+named! {
+    Empty = "",
+    Dots = "..",
+    Below = "a/b",
+    Up = "../a",
+    Backslash = "a\\b",
+    Line = "a\nb",
+    Nul = "a\0b",
+    Direction = "a\u{202e}b",
+    Device = "con",
+    Dot = ".hidden",
+    Space = "a ",
+    TooLong = LONG,
+    Fine = "übersicht 2.0",
+    FineAgain = "übersicht 2.0",
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_that_are_no_directories_are_refused_and_nothing_is_created_for_them() {
+    let dir = temp_dir();
+    macro_rules! refused {
+        ($($type:ident),*) => {$(
+            let builder = AggregateStore::builder(&dir).projection::<$type>();
+            let projection = builder.open().await.unwrap_err();
+            let builder = AggregateStore::builder(&dir).process_manager::<$type>();
+            let process_manager = builder.open().await.unwrap_err();
+            for (error, of) in [(projection, "projection"), (process_manager, "process manager")] {
+                assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+                let start: String = <$type as Projection>::NAME.chars().take(80).collect();
+                let expected = format!("the name of {of} {start:?} is ");
+                assert!(error.to_string().starts_with(&expected), "{error}");
+            }
+        )*};
+    }
+    refused!(
+        Empty, Dots, Below, Up, Backslash, Line, Nul, Direction, Device, Dot, Space, TooLong
+    );
+    assert!(!dir.path().join("projections").exists());
+    assert!(!dir.path().join("process_managers").exists());
+    let store = AggregateStore::builder(&dir)
+        .projection::<Fine>()
+        .process_manager::<Fine>()
+        .open()
+        .await
+        .unwrap();
+    let _ = store.projection::<Fine>().unwrap();
+    store.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_projections_or_process_managers_of_one_name_are_refused() {
+    let dir = temp_dir();
+    let projections = AggregateStore::builder(&dir)
+        .projection::<Fine>()
+        .projection::<FineAgain>();
+    let same = AggregateStore::builder(&dir)
+        .projection::<Fine>()
+        .projection::<Fine>();
+    let managers = AggregateStore::builder(&dir)
+        .process_manager::<Fine>()
+        .process_manager::<FineAgain>();
+    for (builder, of) in [
+        (projections, "projection"),
+        (same, "projection"),
+        (managers, "process manager"),
+    ] {
+        let error = builder.open().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        let expected = format!("{of} `übersicht 2.0` is registered twice");
+        assert_eq!(error.to_string(), expected);
+    }
+}

@@ -9,6 +9,8 @@ mod conditions;
 mod damage;
 mod dead_letters;
 mod derive;
+#[cfg(unix)]
+mod directory;
 mod disk;
 mod golden;
 mod kill;

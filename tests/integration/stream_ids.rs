@@ -183,3 +183,42 @@ async fn a_stream_that_was_ensured_takes_no_directory_of_another_one() {
         ["50%", "50%25"]
     );
 }
+
+#[test]
+fn a_stream_is_shown_without_characters_that_change_how_the_rest_looks() {
+    let id = StreamId::new("ledger\u{2066}", "a\u{202e}b\u{200f}\n").unwrap();
+    assert_eq!(id.to_string(), r"ledger\u{2066}/a\u{202e}b\u{200f}%0A");
+    assert_eq!(id.id(), "a\u{202e}b\u{200f}\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn errors_and_reports_show_names_without_what_changes_how_the_rest_looks() {
+    let dir = temp_dir();
+    let store = open(&dir).await;
+    let id = "a\u{202e}b\u{2067}";
+    let ledger = store.get::<Ledger>(id).await.unwrap();
+    ledger.send(Do::Add(1)).await.unwrap();
+    let strange = eventfold::Event::new("Odd\u{202e}\u{1b}", serde_json::Value::Null);
+    let name = eventfold_es::StoredEvent::new(&strange.event_type, "null");
+    let mut texts = vec![name.to_string(), name.unknown().to_string()];
+    let file = store.layout().stream_dir("ledger", id).join("app.jsonl");
+    store.shutdown().await.unwrap();
+    std::fs::write(&file, "scribbled over\n").unwrap();
+    let store = open(&dir).await;
+    texts.push(
+        store
+            .read_events("ledger", id)
+            .await
+            .unwrap_err()
+            .to_string(),
+    );
+    store.shutdown().await.unwrap();
+    texts.push(AggregateStore::verify(&dir).await.unwrap().to_string());
+    texts.push(AggregateStore::repair(&dir).await.unwrap().to_string());
+    for text in texts {
+        assert!(text.contains("\\u{202e}"), "{text}");
+        let plain =
+            |c: char| c == '\n' || !(c.is_control() || ('\u{2028}'..='\u{2069}').contains(&c));
+        assert!(text.chars().all(plain), "{text:?}");
+    }
+}

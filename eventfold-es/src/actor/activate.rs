@@ -7,6 +7,7 @@ use super::Actor;
 use super::head::Head;
 use super::keys::Keys;
 use crate::aggregate::{Aggregate, decode_unless_left_out};
+use crate::engine::disk;
 use crate::engine::{Behind, Found, Loaded, Saved, Stream, StreamEnd, is_at, load};
 use crate::error::{StateError, guarded, panic_message};
 use crate::inside;
@@ -17,7 +18,7 @@ impl<A: Aggregate> Actor<A> {
         self.engine.settle(&self.stream).await?;
         let is_new = self.stream.tail().behind.is_none()
             && self.stream.known_end() == 0
-            && matches!(self.stream.dir().try_exists(), Ok(false));
+            && matches!(disk::find_itself(self.stream.dir()), Ok(None));
         let (mut head, found) = if is_new {
             (Head::empty(), Found::default())
         } else {

@@ -17,6 +17,7 @@ use crate::error::{ExecuteError, Panic, guarded};
 use crate::event::{EncodeError, Meta, Recorded, read_back};
 use crate::inside;
 use crate::stream::{Position, StreamId, Version};
+use crate::text::Shown;
 
 type Outcome<A> = Reply<Committed<A>, ExecuteError<<A as Aggregate>::Error>>;
 
@@ -182,7 +183,7 @@ impl<A: Aggregate> Actor<A> {
             if count != known.count {
                 let text = format!(
                     "the events of idempotency key `{}` are not there",
-                    known.key
+                    Shown(&known.key)
                 );
                 return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, text));
             }

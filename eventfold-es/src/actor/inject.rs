@@ -13,6 +13,7 @@ use crate::engine::{Commit, EncodedEvents, Loaded, StreamEnd, load};
 use crate::error::{guarded, panic_message};
 use crate::event::{Recorded, StoredEvent};
 use crate::inside;
+use crate::text::Shown;
 
 impl<A: Aggregate> Actor<A> {
     pub(super) async fn inject(&mut self, event: eventfold::Event, reply: Reply<(), io::Error>) {
@@ -69,7 +70,7 @@ impl<A: Aggregate> Actor<A> {
         let mut encoded = EncodedEvents::default();
         encoded.push_event(event, head.version + 1, event.ts.saturating_mul(1000))?;
         if encoded.is_too_deep() {
-            let text = format!("event `{}` is nested too deeply", event.event_type);
+            let text = format!("event `{}` is nested too deeply", Shown(&event.event_type));
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         }
         if let Some(decoded) = decoded {

@@ -51,7 +51,7 @@ impl Adopted {
     /// Notes that the file in `dir` is adopted up to `end`.
     pub(crate) fn record(dir: &Path, end: u64, version: u64, position: u64) -> io::Result<()> {
         let file = dir.join(EVENTS_FILE);
-        let bytes = std::fs::read(&file).map_err(|e| disk::at("read", &file, &e))?;
+        let bytes = disk::read(&file).map_err(|e| disk::at("read", &file, &e))?;
         let length = usize::try_from(end).unwrap_or(usize::MAX);
         let hashed = bytes
             .get(..length)
@@ -72,9 +72,9 @@ impl Adopted {
     /// Has a new file take the place of the one in `dir`, if there is one.
     pub(crate) fn renew(dir: &Path) -> io::Result<()> {
         let path = Self::file(dir);
-        match path.try_exists() {
-            Ok(false) => Ok(()),
-            Ok(true) => disk::renew(&path),
+        match disk::find(&path) {
+            Ok(None) => Ok(()),
+            Ok(Some(_)) => disk::renew(&path),
             Err(error) => Err(disk::at("find", &path, &error)),
         }
     }

@@ -15,14 +15,15 @@ mod stream_files;
 pub(crate) use stream_files::leading_foreign;
 
 use super::checkpoint::Checkpoint;
-use super::doubt;
 use super::ends::Ends;
 use super::journal::survey::{Survey, survey};
 use super::journal::{list_segments, segment_path};
 use super::stream::Streams;
+use super::{disk, doubt};
 use crate::layout::{EVENTS_FILE, RawNames, StreamLayout, find_raw_names};
 use crate::report::{Finding, Severity};
 use crate::stream::StreamId;
+use crate::text::shown;
 use journaled::Journaled;
 
 /// Something that is not as it should be.
@@ -94,7 +95,7 @@ pub(crate) struct Audit {
 pub(crate) fn audit(base: &Path, is_followers: fn(&str) -> bool) -> io::Result<Audit> {
     let plain = StreamLayout::new(base);
     let journal = plain.journal_dir();
-    let segments = if journal.is_dir() {
+    let segments = if disk::is_dir(&journal) {
         list_segments(&journal)?
     } else {
         Vec::new()
@@ -191,7 +192,7 @@ impl Audit {
         let file = dir.join("checkpoint.json");
         let read = Checkpoint::read(dir)?;
         let Some(checkpoint) = read else {
-            if file.exists() {
+            if disk::is_there(&file) {
                 let cause = "is damaged; without it the whole journal is replayed";
                 let flaw = Flaw::new(&file, Severity::Harmless, cause);
                 self.flaws.push(flaw.remedy(Remedy::SetAside));
@@ -222,10 +223,10 @@ impl Audit {
 
     /// A stream whose directory is the store's own, as `spawn_actor` makes one.
     fn add_spawned(&self, base: &Path, raw_names: &mut RawNames) {
-        if base.join(EVENTS_FILE).is_file() {
+        if disk::is_file(&base.join(EVENTS_FILE)) {
             let spawned = self.journaled.keys().find(|id| {
                 let (aggregate_type, id) = (id.aggregate_type(), id.id());
-                id == "spawned" && !self.layout.stream_dir(aggregate_type, id).exists()
+                id == "spawned" && !disk::is_there(&self.layout.stream_dir(aggregate_type, id))
             });
             if let Some(id) = spawned {
                 raw_names.insert(id.clone(), base.to_owned());
@@ -279,6 +280,6 @@ impl Audit {
 /// What `error` says, without the file's name if it begins with that.
 fn cause_of(error: &io::Error, file: &Path) -> String {
     let text = error.to_string();
-    let name = format!("{} is ", file.display());
+    let name = format!("{} is ", shown(file));
     text.strip_prefix(&name).unwrap_or(&text).to_owned()
 }

@@ -11,6 +11,7 @@ use super::disk;
 use super::doubt;
 use super::journal::End;
 use super::line::{split_sum, write_sum};
+use crate::text::shown;
 
 /// What `journal/checkpoint.json` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +49,7 @@ impl Checkpoint {
         };
         let checkpoint = parse(&bytes);
         if checkpoint.is_none() {
-            tracing::warn!(file = %file(dir).display(), "the checkpoint is damaged; the whole journal is replayed");
+            tracing::warn!(file = %shown(&file(dir)), "the checkpoint is damaged; the whole journal is replayed");
         }
         Ok(checkpoint)
     }

@@ -422,6 +422,9 @@ impl Committer {
         if !self.stream_writer.finish(&self.files) || !self.unnoted.is_empty() {
             self.shared.leave_behind();
         }
+        if self.shared.check_failed().is_ok() && self.journal.is_deleted() {
+            self.shared.fail(self.journal.deleted());
+        }
         let clean = !self.shared.is_left_behind() && self.shared.check_failed().is_ok();
         let last = clean.then(|| CheckpointJob {
             end: self.journal.end(),

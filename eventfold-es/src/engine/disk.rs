@@ -1,14 +1,24 @@
 //! The way to the disk: every change that the engine makes to a file or a directory goes through
-//! here, so that tests can watch it, lose it and make it fail ([`faults`]).
+//! here, so that tests can watch it, lose it and make it fail ([`faults`]). So does all that it reads:
+//! a path below a store's directory is looked up in the directory that was locked ([`held`]).
 
+use std::ffi::OsString;
 use std::io::{self, Read as _};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use super::doubt;
+use crate::text::shown;
 
 #[cfg(test)]
 pub(crate) mod faults;
+pub(crate) mod held;
+#[cfg(not(unix))]
+#[path = "disk/portable.rs"]
+mod system;
+#[cfg(unix)]
+#[path = "disk/unix.rs"]
+mod system;
 
 /// A file that is open for writing. It is read as a [`std::fs::File`].
 #[derive(Debug)]
@@ -30,6 +40,44 @@ pub(crate) enum Open {
     New,
 }
 
+/// What a file is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Read,
+    Write(Open),
+    /// To be written, and created if need be; a link is refused.
+    Own,
+}
+
+/// What is at a path.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Found {
+    pub(crate) kind: Kind,
+    pub(crate) length: u64,
+    /// Nobody may write to it.
+    pub(crate) is_readonly: bool,
+    /// Which file or directory it is, where the system tells.
+    pub(crate) identity: Option<Identity>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    File,
+    Dir,
+    Link,
+    Other,
+}
+
+/// What tells a file or a directory from all others, whatever it is called: device and number.
+pub(crate) type Identity = (u64, u64);
+
+/// An entry of a directory. What a link leads to is not looked at.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) name: OsString,
+    pub(crate) kind: Kind,
+}
+
 impl File {
     /// Opens the file at `path`.
     pub(crate) fn open(path: &Path, how: Open) -> io::Result<Self> {
@@ -46,12 +94,7 @@ impl File {
         uninterrupted(|| {
             #[cfg(test)]
             let watched = faults::open(path, how)?;
-            let inner = std::fs::OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(how == Open::Create)
-                .create_new(how == Open::New)
-                .open(path)?;
+            let inner = system::open(path, Access::Write(how))?;
             Ok(Self {
                 inner,
                 path: path.to_owned(),
@@ -125,6 +168,12 @@ impl File {
     pub(crate) fn length(&self) -> io::Result<u64> {
         Ok(self.inner.metadata()?.len())
     }
+
+    /// Whether it was deleted, so that what is written to it is lost when it is closed. Some systems
+    /// do not tell.
+    pub(crate) fn is_deleted(&self) -> io::Result<bool> {
+        system::is_deleted(&self.inner)
+    }
 }
 
 impl Deref for File {
@@ -161,7 +210,7 @@ fn write_all_at(mut file: &std::fs::File, offset: u64, bytes: &[u8]) -> io::Resu
 pub(crate) fn at(action: &str, path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(
         error.kind(),
-        format!("cannot {action} {}: {error}", path.display()),
+        format!("cannot {action} {}: {error}", shown(path)),
     )
 }
 
@@ -169,7 +218,7 @@ pub(crate) fn at(action: &str, path: &Path, error: &io::Error) -> io::Error {
 pub(crate) fn damaged(path: &Path, offset: u64, cause: &dyn std::fmt::Display) -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidData,
-        format!("{} is damaged at byte {offset}: {cause}", path.display()),
+        format!("{} is damaged at byte {offset}: {cause}", shown(path)),
     )
 }
 
@@ -188,14 +237,10 @@ pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
 
 /// As [`sync_dir`], where nothing is built on the entries if that fails.
 fn sync_new_dir(dir: &Path) -> io::Result<()> {
-    if cfg!(windows) {
-        // A directory cannot be opened as a file there, and its entries need no sync.
-        return Ok(());
-    }
     let sync = || -> io::Result<()> {
         #[cfg(test)]
         faults::sync_dir(dir)?;
-        std::fs::File::open(dir)?.sync_all()
+        system::sync_dir(dir)
     };
     uninterrupted(sync).map_err(|e| at("sync", dir, &e))
 }
@@ -213,7 +258,7 @@ impl OpenDir {
         Ok(Self {
             path: path.to_owned(),
             #[cfg(target_os = "linux")]
-            file: std::fs::File::open(path).map_err(|e| at("open", path, &e))?,
+            file: system::open_dir(path).map_err(|e| at("open", path, &e))?,
         })
     }
 
@@ -245,12 +290,11 @@ pub(crate) fn file_system_of(path: &Path) -> io::Result<Option<u64>> {
     }
     #[cfg(target_os = "linux")]
     {
-        match std::fs::symlink_metadata(path) {
-            Ok(found) if found.is_symlink() => Ok(None),
-            Ok(found) => Ok(Some(std::os::unix::fs::MetadataExt::dev(&found))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(at("look at", path, &error)),
-        }
+        let found = find_itself(path).map_err(|e| at("look at", path, &e))?;
+        let found = found.filter(|found| found.kind != Kind::Link);
+        Ok(found
+            .and_then(|found| found.identity)
+            .map(|(device, _)| device))
     }
     #[cfg(not(target_os = "linux"))]
     {
@@ -264,7 +308,7 @@ pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     let rename = || -> io::Result<()> {
         #[cfg(test)]
         faults::rename(from, to)?;
-        std::fs::rename(from, to)
+        system::rename(from, to)
     };
     uninterrupted(rename).map_err(|e| at("rename", from, &e))
 }
@@ -274,7 +318,7 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
     let remove = || -> io::Result<()> {
         #[cfg(test)]
         faults::remove(path)?;
-        std::fs::remove_file(path)
+        system::remove(path)
     };
     match uninterrupted(remove) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at("remove", path, &error)),
@@ -285,9 +329,8 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
 /// Removes the files in `dir` that `is_removed` says, and returns how many.
 pub(crate) fn remove_from(dir: &Path, is_removed: impl Fn(&Path) -> bool) -> io::Result<usize> {
     let mut removed = 0;
-    let failed = |e: io::Error| at("list", dir, &e);
-    for entry in std::fs::read_dir(dir).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
+    for entry in list(dir)? {
+        let path = dir.join(entry.name);
         if is_removed(&path) {
             remove(&path)?;
             removed += 1;
@@ -315,7 +358,7 @@ pub(crate) fn replace(path: &Path, content: &[u8], sync: bool) -> io::Result<()>
 /// synced after that.
 pub(crate) fn renew(path: &Path) -> io::Result<()> {
     replace_by(path, |file| {
-        let mut old = std::fs::File::open(path)?;
+        let mut old = open(path)?;
         let mut chunk = vec![0; 64 * 1024];
         let mut offset = 0;
         loop {
@@ -346,51 +389,113 @@ fn replace_by(path: &Path, write: impl FnOnce(&File) -> io::Result<()>) -> io::R
     replaced
 }
 
+/// Opens the file at `path` for reading.
+pub(crate) fn open(path: &Path) -> io::Result<std::fs::File> {
+    uninterrupted(|| system::open(path, Access::Read))
+}
+
+/// Opens a file that other programs look for as well, or creates it. A link is refused: what it leads
+/// to is not the store's to write to.
+pub(crate) fn open_own(path: &Path) -> io::Result<std::fs::File> {
+    uninterrupted(|| system::open(path, Access::Own))
+}
+
 /// A file open for reading, `None` if there is no such file.
 pub(crate) fn open_if_there(path: &Path) -> io::Result<Option<std::fs::File>> {
-    match std::fs::File::open(path) {
+    match open(path) {
         Ok(file) => Ok(Some(file)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(at("open", path, &error)),
     }
 }
 
+/// The content of a file.
+pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = open(path)?;
+    let mut content = Vec::with_capacity(usize::try_from(file.metadata()?.len()).unwrap_or(0));
+    file.read_to_end(&mut content)?;
+    Ok(content)
+}
+
 /// The content of a file, `None` if there is no such file.
 pub(crate) fn read_if_there(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    match std::fs::read(path) {
+    match read(path) {
         Ok(content) => Ok(Some(content)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(at("read", path, &error)),
     }
 }
 
-/// Creates a directory and those above it.
-pub(crate) fn create_dir(dir: &Path) -> io::Result<()> {
-    let create = || -> io::Result<()> {
+/// What is at `path`, where a link leads to what it names; `None` if there is nothing.
+pub(crate) fn find(path: &Path) -> io::Result<Option<Found>> {
+    if_there(system::find(path))
+}
+
+/// What is at `path`, if only a link; `None` if there is nothing.
+pub(crate) fn find_itself(path: &Path) -> io::Result<Option<Found>> {
+    if_there(system::find_itself(path))
+}
+
+fn if_there(found: io::Result<Found>) -> io::Result<Option<Found>> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if is_nothing(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_nothing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+/// Whether something is at `path`, as far as can be told.
+pub(crate) fn is_there(path: &Path) -> bool {
+    matches!(find(path), Ok(Some(_)))
+}
+
+/// Whether a directory is at `path`, or a link to one.
+pub(crate) fn is_dir(path: &Path) -> bool {
+    matches!(find(path), Ok(Some(found)) if found.kind == Kind::Dir)
+}
+
+/// Whether a file is at `path`, or a link to one.
+pub(crate) fn is_file(path: &Path) -> bool {
+    matches!(find(path), Ok(Some(found)) if found.kind == Kind::File)
+}
+
+/// Which directory `path` leads to now, where the system tells, whatever was there when it was locked.
+pub(crate) fn identity_now(path: &Path) -> Option<Identity> {
+    system::identity_now(path)
+}
+
+/// The entries of a directory.
+pub(crate) fn list(dir: &Path) -> io::Result<Vec<Entry>> {
+    uninterrupted(|| system::list(dir)).map_err(|e| at("list", dir, &e))
+}
+
+/// Creates a directory and those above it, readable by its owner alone. False if it is there.
+pub(crate) fn create_dir(dir: &Path) -> io::Result<bool> {
+    let create = || -> io::Result<bool> {
         #[cfg(test)]
         faults::create_dir(dir)?;
-        std::fs::create_dir_all(dir)
+        system::create_dir(dir)
     };
     uninterrupted(create).map_err(|e| at("create", dir, &e))
 }
 
-/// Creates a directory and those above it, readable by its owner alone, durably.
+/// As [`create_dir`], durably.
 pub(crate) fn create_private_dir(dir: &Path) -> io::Result<()> {
-    if dir.exists() && !dir.is_dir() {
-        let text = format!("{} is a file, not a directory", dir.display());
+    if let Ok(Some(found)) = find(dir)
+        && found.kind != Kind::Dir
+    {
+        let text = format!("{} is a file, not a directory", shown(dir));
         return Err(io::Error::new(io::ErrorKind::NotADirectory, text));
     }
-    let missing: Vec<&Path> = dir.ancestors().take_while(|dir| !dir.exists()).collect();
-    let create = || -> io::Result<()> {
-        #[cfg(test)]
-        faults::create_dir(dir)?;
-        let mut builder = std::fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(dir)
-    };
-    uninterrupted(create).map_err(|e| at("create", dir, &e))?;
+    let missing: Vec<&Path> = dir.ancestors().take_while(|dir| !is_there(dir)).collect();
+    create_dir(dir)?;
     let mut parents = missing.iter().filter_map(|created| created.parent());
     parents.try_for_each(sync_new_dir).map_err(|failed| {
         // What is there counts as durable the next time.
@@ -410,7 +515,7 @@ fn remove_dir(dir: &Path) -> io::Result<()> {
     let remove = || -> io::Result<()> {
         #[cfg(test)]
         faults::remove_dir(dir)?;
-        std::fs::remove_dir(dir)
+        system::remove_dir(dir)
     };
     uninterrupted(remove).map_err(|e| at("remove", dir, &e))
 }

@@ -116,7 +116,9 @@ fn write(journal: &Path) -> io::Result<()> {
 pub(crate) fn is_noted(journal: &Path) -> io::Result<bool> {
     let is_remembered = store_of(&mut stores(), journal).is_some_and(|store| store.in_doubt);
     let note = file(journal);
-    let is_there = note.try_exists().map_err(|e| disk::at("find", &note, &e))?;
+    let is_there = disk::find_itself(&note)
+        .map_err(|e| disk::at("find", &note, &e))?
+        .is_some();
     Ok(is_remembered || is_there)
 }
 
@@ -124,7 +126,7 @@ pub(crate) fn is_noted(journal: &Path) -> io::Result<bool> {
 pub(crate) fn settle(journal: &Path) -> io::Result<()> {
     let (note, checkpoint) = (file(journal), checkpoint::file(journal));
     let has_checkpoint = disk::read_if_there(&note)?.is_some_and(|bytes| !bytes.is_empty());
-    if has_checkpoint && !checkpoint.exists() {
+    if has_checkpoint && !disk::is_there(&checkpoint) {
         disk::rename(&note, &checkpoint)?;
     } else {
         disk::remove(&note)?;

@@ -27,15 +27,14 @@ impl FileSystems {
             base: base.to_owned(),
             held: vec![OpenDir::new(base)?],
         };
-        let entries = match std::fs::read_dir(streams) {
-            Ok(entries) => entries,
+        let entries = match disk::list(streams) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(file_systems),
-            Err(error) => return Err(disk::at("list", streams, &error)),
+            entries => entries?,
         };
         file_systems.hold(streams)?;
         for entry in entries {
-            let path = entry.map_err(|e| disk::at("list", streams, &e))?.path();
-            if path.is_dir() {
+            let path = streams.join(entry.name);
+            if disk::is_dir(&path) {
                 file_systems.hold(&path)?;
             }
         }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::disk::{self, File, Open};
 use super::ends::StreamHash;
+use super::names::explained;
 use super::process::Process;
 use super::stream::{Stream, stream_error};
 
@@ -135,7 +136,10 @@ impl Files {
     /// locked: it would go on with the old one.
     pub(crate) fn renew(&self, stream: &Stream) -> io::Result<()> {
         let path = stream.file();
-        if !path.try_exists().map_err(|e| disk::at("find", &path, &e))? {
+        if disk::find(&path)
+            .map_err(|e| disk::at("find", &path, &e))?
+            .is_none()
+        {
             return Ok(());
         }
         self.close(stream);
@@ -255,7 +259,8 @@ fn open(stream: &Stream) -> io::Result<StreamFile> {
         }
         Err(TryLockError::WouldBlock) => {
             let cause = "is locked by another program";
-            Err(stream_error(stream, io::ErrorKind::ResourceBusy, cause))
+            let error = stream_error(stream, io::ErrorKind::ResourceBusy, cause);
+            Err(explained(stream, error))
         }
         Err(TryLockError::Error(error)) => Err(disk::at("lock", &path, &error)),
     }
@@ -275,5 +280,8 @@ fn begins_at(file: &File, offset: u64, length: u64, lines: &[u8]) -> io::Result<
 
 fn changed(stream: &Stream, length: u64, actual: u64) -> io::Error {
     let cause = format!("was changed by another program: {actual} bytes, not {length}");
-    stream_error(stream, io::ErrorKind::ResourceBusy, &cause)
+    explained(
+        stream,
+        stream_error(stream, io::ErrorKind::ResourceBusy, &cause),
+    )
 }

@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::checkpoint::Checkpoint;
 use super::disk::{self, File, Open};
+use crate::text::shown;
 
 pub(crate) mod commit_line;
 pub(crate) mod reader;
@@ -41,9 +42,9 @@ pub(crate) fn segment_path(dir: &Path, first: u64) -> PathBuf {
 /// The first positions of the segments in `dir`, in order.
 pub(crate) fn list_segments(dir: &Path) -> io::Result<Vec<u64>> {
     let mut segments = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(|e| disk::at("list", dir, &e))? {
-        let name = entry?.file_name();
-        let first: Option<u64> = name
+    for entry in disk::list(dir)? {
+        let first: Option<u64> = entry
+            .name
             .to_str()
             .and_then(|name| name.strip_suffix(".jsonl"))
             .filter(|digits| digits.len() == 20)
@@ -182,6 +183,8 @@ pub(crate) struct Journal {
     dir: PathBuf,
     index: std::sync::Arc<Index>,
     file: File,
+    /// Whether the file system tells how many names a file has; some say none of every file.
+    counts_links: bool,
     capacity: u64,
     end: End,
     /// What must be written before the journal goes on.
@@ -200,6 +203,7 @@ impl Journal {
             index,
             capacity: spare.capacity,
             file: File::open(spare.file.path(), Open::Existing)?,
+            counts_links: false,
             end: End::of_empty(1, 0),
             owed: None,
             memory: Vec::new(),
@@ -216,6 +220,7 @@ impl Journal {
         Ok(Self {
             dir: dir.to_owned(),
             index: std::sync::Arc::new(Index::new(dir.to_owned(), segments)),
+            counts_links: !file.is_deleted()?,
             file,
             capacity,
             end,
@@ -277,6 +282,7 @@ impl Journal {
             // Only for looks and space: a reader stops at the zeros as well.
             let _ = self.file.set_len(self.end.offset);
         }
+        self.counts_links = !file.is_deleted().unwrap_or(true);
         self.file = file;
         self.capacity = capacity;
         self.end = End::of_empty(first, self.end.chain);
@@ -317,12 +323,30 @@ impl Journal {
         self.file
             .sync_data()
             .map_err(|e| AppendError::Unknown(disk::at("sync", &path(), &e)))?;
+        // What is in a deleted file is gone when it is closed.
+        if self.is_deleted() {
+            return Err(AppendError::Unknown(self.deleted()));
+        }
         self.end = End {
             offset: self.end.offset + batch.bytes.len() as u64,
             ..batch.end
         };
         self.capacity = self.capacity.max(self.end.offset);
         Ok(())
+    }
+
+    /// Whether somebody deleted the journal under the open store, as far as the file system tells.
+    pub(crate) fn is_deleted(&self) -> bool {
+        self.counts_links && self.file.is_deleted().unwrap_or(false)
+    }
+
+    /// What the store has failed with then.
+    pub(crate) fn deleted(&self) -> io::Error {
+        let text = format!(
+            "{} was deleted while the store was open",
+            shown(&segment_path(&self.dir, self.end.segment))
+        );
+        io::Error::new(io::ErrorKind::NotFound, text)
     }
 
     /// Takes back what may have been written behind the end, durably: a line that was answered

@@ -11,6 +11,7 @@ use xxhash_rust::xxh64::xxh64;
 use super::adopted::Adopted;
 use super::disk;
 use super::line;
+use super::names::explained;
 use super::snapshot::Saved;
 use super::stream::{Behind, Extent, Stream, StreamEnd};
 use crate::event::StoredEvent;
@@ -109,6 +110,19 @@ pub(crate) fn load(
     stream: &Stream,
     start: StreamEnd,
     extent: &Extent,
+    each: impl FnMut(Loaded<'_>) -> io::Result<ControlFlow<()>>,
+) -> io::Result<Found> {
+    load_from_files(stream, start, extent, each).map_err(|error| match error.kind() {
+        // The lines may be another stream's.
+        io::ErrorKind::InvalidData => explained(stream, error),
+        _ => error,
+    })
+}
+
+fn load_from_files(
+    stream: &Stream,
+    start: StreamEnd,
+    extent: &Extent,
     mut each: impl FnMut(Loaded<'_>) -> io::Result<ControlFlow<()>>,
 ) -> io::Result<Found> {
     let Extent {
@@ -138,7 +152,7 @@ pub(crate) fn load(
         // Unless the first lines came meanwhile.
         let now = stream.extent()?;
         if now.behind.is_some() || disk::open_if_there(&path)?.is_some() {
-            return load(stream, start, &now, each);
+            return load_from_files(stream, start, &now, each);
         }
         return Err(disk::damaged(&path, 0, &"the file is missing"));
     }

@@ -143,7 +143,7 @@ fn append(
             Some((number, file)) if *number == next.stream => file,
             _ => {
                 let file =
-                    File::open(stream.file()).map_err(|e| disk::at("open", &stream.file(), &e))?;
+                    disk::open(&stream.file()).map_err(|e| disk::at("open", &stream.file(), &e))?;
                 &mut open.insert((next.stream, file)).1
             }
         };

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::checkpoint::Checkpoint;
-use super::disk;
+use super::disk::{self, Kind};
 use super::doubt;
 use super::ends::Ends;
 use super::file_systems::FileSystems;
 use super::journal::recover::scan;
 use super::journal::{Journal, Spare, list_segments};
 use super::migrate::migrate;
+use super::names;
 use super::redo::{AdoptedEnd, Redo, newest_in_streams};
 use super::stream::{Stream, Streams};
 use super::upkeep::Dirty;
@@ -90,6 +91,15 @@ impl Opening<'_> {
         raw_names.extend(extra);
         let layout = StreamLayout::with_raw_names(self.base.to_owned(), raw_names);
         let streams = Streams::new(layout.clone(), Ends::read(dir, self.in_doubt)?);
+        let streams_dir = layout.streams_dir();
+        let sample = if disk::is_dir(&streams_dir) {
+            &streams_dir
+        } else {
+            dir
+        };
+        if !names::are_told_apart(sample) {
+            streams.set_names_may_fold();
+        }
 
         let mut refused = Vec::new();
         let mut journal = match checkpoint {
@@ -233,12 +243,10 @@ fn renew_followers(layout: &StreamLayout) -> io::Result<()> {
     for parent in [layout.projections_dir(), layout.process_managers_dir()] {
         for name in list_dirs(&parent)? {
             let dir = parent.join(name);
-            let failed = |e: io::Error| disk::at("list", &dir, &e);
-            for entry in std::fs::read_dir(&dir).map_err(failed)? {
-                let entry = entry.map_err(failed)?;
-                let path = entry.path();
+            for entry in disk::list(&dir)? {
+                let path = dir.join(&entry.name);
                 let is_temporary = path.extension().is_some_and(|ext| ext == "tmp");
-                if entry.file_type().map_err(failed)?.is_file() && !is_temporary {
+                if entry.kind == Kind::File && !is_temporary {
                     disk::renew(&path)?;
                 }
             }

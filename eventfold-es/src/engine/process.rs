@@ -4,6 +4,8 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::text::shown;
+
 /// The process that opened a store. A child that is forked off it has a copy of the store and none of
 /// its threads, so whatever it waited for would never come.
 #[derive(Debug)]
@@ -29,7 +31,7 @@ impl Process {
         let text = format!(
             "the store in {} belongs to another process (its id: {}), from which this one was forked: a \
              store must be opened after the fork",
-            dir.display(),
+            shown(dir),
             self.0.load(Ordering::Relaxed)
         );
         Err(io::Error::new(io::ErrorKind::NotConnected, text))

@@ -2,7 +2,6 @@
 //! order.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
@@ -12,6 +11,7 @@ use super::ends::StreamHash;
 use super::files::Files;
 use super::journal::commit_line::CommitLine;
 use super::line;
+use super::names;
 use super::stream::{Behind, Stream, Streams};
 use super::upkeep::Dirty;
 use crate::stream::StreamId;
@@ -91,7 +91,7 @@ impl Redo {
             Some(Err(error)) => return Err(error),
             Some(Ok(None)) | None => {
                 if let Overwritten::Foreign = look_before_writing(&stream, commit.offset, &lines)? {
-                    tracing::error!(stream = %id, offset = commit.offset, "another program wrote to the stream's file after the store was not closed in order: the stream takes no commands until its lines are moved away, by `repair` for example");
+                    tracing::error!(stream = %id, offset = commit.offset, "another program, or a stream whose name is the same to the file system, wrote to the stream's file: it takes no commands until those lines are moved away, by `repair` for example");
                     self.refuse(id, stream, commit.offset, lines);
                     return Ok(());
                 }
@@ -192,7 +192,7 @@ fn adopted_length(stream: &Stream, commit: &CommitLine<'_>) -> io::Result<Option
 enum Overwritten {
     /// The same, a part of it, or nothing.
     Own,
-    /// A line of another program.
+    /// A line of another program, or of the stream whose directory it is.
     Foreign,
 }
 
@@ -200,7 +200,7 @@ enum Overwritten {
 /// leave a gap.
 fn look_before_writing(stream: &Stream, offset: u64, lines: &[u8]) -> io::Result<Overwritten> {
     let path = stream.file();
-    let mut file = match File::open(&path) {
+    let mut file = match disk::open(&path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound && offset == 0 => {
             return Ok(Overwritten::Own);
@@ -234,7 +234,7 @@ fn look_before_writing(stream: &Stream, offset: u64, lines: &[u8]) -> io::Result
     let first = there.split(|byte| *byte == b'\n').next().unwrap_or(&there);
     let is_foreign = first.len() < there.len()
         && line::read(first, stream.seed()).is_ok_and(|line| line.position.is_none());
-    Ok(if is_foreign {
+    Ok(if is_foreign || names::other_holder(stream).is_some() {
         Overwritten::Foreign
     } else {
         Overwritten::Own

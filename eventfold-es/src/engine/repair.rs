@@ -19,6 +19,7 @@ use super::journal::survey::survey;
 use super::stream::Stream;
 use crate::report::Repaired;
 use crate::stream::StreamId;
+use crate::text::shown;
 
 /// How many bytes of streams are rebuilt in one pass over the journal.
 const AT_ONCE: u64 = 64 * 1024 * 1024;
@@ -69,7 +70,7 @@ fn kept_dir(base: &Path) -> io::Result<PathBuf> {
     let mut second = now.as_secs();
     loop {
         let dir = base.join(format!("repaired-{second}"));
-        if !dir.exists() {
+        if !disk::is_there(&dir) {
             return Ok(dir);
         }
         second += 1;
@@ -190,7 +191,7 @@ impl Repair<'_> {
             Ok(open) => match open.try_lock() {
                 Ok(()) => Some(open),
                 Err(TryLockError::WouldBlock) => {
-                    let text = format!("{} is locked by another program", file.display());
+                    let text = format!("{} is locked by another program", shown(&file));
                     return Err(io::Error::new(io::ErrorKind::ResourceBusy, text));
                 }
                 Err(TryLockError::Error(error)) => return Err(disk::at("lock", &file, &error)),

@@ -8,12 +8,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::adopted::Adopted;
 use super::commit::CommitError;
+use super::disk;
 use super::ends::{Ends, StreamHash};
 use super::files::StreamFile;
 use super::journal::commit_line::Place;
 use super::line;
 use crate::layout::{EVENTS_FILE, StreamLayout};
 use crate::stream::StreamId;
+use crate::text::shown;
 
 /// A stream in use.
 #[derive(Debug)]
@@ -115,7 +117,7 @@ impl Stream {
 
     /// Whether `eventfold` rotated it, so that its older events are in a file that is not read here.
     pub(crate) fn is_rotated(&self) -> bool {
-        self.dir.join("archive.jsonl.zst").exists()
+        disk::is_there(&self.dir.join("archive.jsonl.zst"))
     }
 
     /// Fails if it is rotated.
@@ -145,6 +147,12 @@ impl Stream {
     pub(crate) fn known_end(&self) -> u64 {
         let registry = self.registry.upgrade();
         registry.map_or(0, |streams| streams.ends.of(self.hash))
+    }
+
+    /// Whether the stream's name may be that of another one's directory.
+    pub(super) fn names_may_fold(&self) -> bool {
+        let registry = self.registry.upgrade();
+        registry.is_some_and(|streams| streams.names_may_fold())
     }
 
     pub(crate) fn place(&self, end: &StreamEnd) -> Place<'_> {
@@ -255,6 +263,8 @@ impl Drop for Stream {
 pub(crate) struct Streams {
     layout: StreamLayout,
     ends: Arc<Ends>,
+    /// The file system may not tell names apart that differ only in case or Unicode form.
+    names_may_fold: AtomicBool,
     in_use: Mutex<HashMap<StreamId, Weak<Stream>>>,
 }
 
@@ -263,8 +273,17 @@ impl Streams {
         Arc::new(Self {
             layout,
             ends: Arc::new(ends),
+            names_may_fold: AtomicBool::new(false),
             in_use: Mutex::default(),
         })
+    }
+
+    pub(crate) fn names_may_fold(&self) -> bool {
+        self.names_may_fold.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_names_may_fold(&self) {
+        self.names_may_fold.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn ends(&self) -> &Arc<Ends> {
@@ -321,6 +340,6 @@ impl Streams {
 pub(crate) fn stream_error(stream: &Stream, kind: io::ErrorKind, cause: &str) -> io::Error {
     io::Error::new(
         kind,
-        format!("stream {}: {} {cause}", stream.id, stream.file().display()),
+        format!("stream {}: {} {cause}", stream.id, shown(&stream.file())),
     )
 }

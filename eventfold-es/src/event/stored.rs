@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use super::{Meta, Recorded, value};
+use crate::text::Shown;
 
 /// An event in its stored form: a name, and a payload that is JSON text. Both are borrowed from the
 /// line that holds them.
@@ -115,8 +116,10 @@ impl<'a> StoredEvent<'a> {
             ..
         } = self.record;
         let text = format!(
-            "stream {aggregate_type}/{id}, version {version}, event `{}`: {cause}",
-            self.name
+            "stream {}/{}, version {version}, event `{}`: {cause}",
+            Shown(aggregate_type),
+            Shown(id),
+            Shown(self.name)
         );
         io::Error::new(io::ErrorKind::InvalidData, text)
     }
@@ -183,7 +186,7 @@ impl<'a> StoredEvent<'a> {
 
 impl fmt::Display for StoredEvent<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.name, self.data)
+        write!(f, "{} {}", Shown(self.name), self.data)
     }
 }
 
@@ -200,13 +203,13 @@ impl fmt::Display for StoredEvent<'_> {
 #[non_exhaustive]
 pub enum DecodeError {
     /// No event of the set has this name or alias.
-    #[error("no event is named `{name}`")]
+    #[error("no event is named `{}`", Shown(.name))]
     UnknownName {
         /// The stored name.
         name: String,
     },
     /// The name is known, the payload is not what that event holds.
-    #[error("event `{name}` cannot be read: {source}")]
+    #[error("event `{}` cannot be read: {source}", Shown(.name))]
     Malformed {
         /// The stored name.
         name: String,
@@ -216,8 +219,9 @@ pub enum DecodeError {
     /// The event was stored by a newer program, in a shape that this one does not have. Deploy that
     /// program again, or one that is newer still.
     #[error(
-        "event `{name}` is stored in version {stored}, and this program knows it up to version \
-         {known}: a newer program wrote it"
+        "event `{}` is stored in version {stored}, and this program knows it up to version \
+         {known}: a newer program wrote it",
+        Shown(.name)
     )]
     NewerVersion {
         /// The stored name.
@@ -230,8 +234,9 @@ pub enum DecodeError {
     /// The event's `meta.schema_version` is not a whole number from 1 on, so that the shape of its
     /// payload is not known.
     #[error(
-        "event `{name}` has `{found}` as its `meta.schema_version`, which is not a whole number \
-         from 1 on"
+        "event `{}` has `{}` as its `meta.schema_version`, which is not a whole number from 1 on",
+        Shown(.name),
+        Shown(.found)
     )]
     InvalidVersion {
         /// The stored name.
@@ -240,7 +245,10 @@ pub enum DecodeError {
         found: String,
     },
     /// A step from an older version to today's failed.
-    #[error("event `{name}` cannot be brought on from version {version} by `{step}`: {source}")]
+    #[error(
+        "event `{}` cannot be brought on from version {version} by `{step}`: {source}",
+        Shown(.name)
+    )]
     Upcast {
         /// The stored name.
         name: String,
@@ -252,7 +260,11 @@ pub enum DecodeError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The event is of another aggregate than the one that was asked to read it.
-    #[error("event `{name}` is of a `{aggregate_type}`, not of a `{expected}`")]
+    #[error(
+        "event `{}` is of a `{}`, not of a `{expected}`",
+        Shown(.name),
+        Shown(.aggregate_type)
+    )]
     OtherAggregate {
         /// The stored name.
         name: String,

@@ -11,6 +11,7 @@ use crate::engine::audit::{Audit, Flaw, Remedy};
 use crate::engine::disk;
 use crate::layout::list_dirs;
 use crate::report::Severity;
+use crate::text::shown;
 
 /// Adds what is wrong with the checkpoints to `audit`.
 pub(crate) fn check(audit: &mut Audit) -> io::Result<()> {
@@ -41,7 +42,7 @@ pub(crate) fn check(audit: &mut Audit) -> io::Result<()> {
 /// The files in `dir` that are checkpoints and have something wrong with them, and what. One of
 /// 0.2.0 does not matter any more beside one of ours.
 fn check_checkpoints(dir: &Path, head: u64) -> io::Result<Vec<(PathBuf, String)>> {
-    let ours = dir.join("journal_checkpoint.json").exists();
+    let ours = disk::is_there(&dir.join("journal_checkpoint.json"));
     let mut found = Vec::new();
     for file in files(dir)? {
         let name = file.file_name().and_then(|name| name.to_str());
@@ -65,7 +66,7 @@ fn check_checkpoint(file: &Path, head: u64) -> io::Result<Option<String>> {
         Ok(_) => None,
         Err(Unusable::Damaged(error)) => {
             let text = error.to_string();
-            let prefix = format!("{} is ", file.display());
+            let prefix = format!("{} is ", shown(file));
             Some(text.strip_prefix(&prefix).unwrap_or(&text).to_owned())
         }
         Err(error) => return Err(error.into_io()),
@@ -119,11 +120,8 @@ fn check_skipped(audit: &mut Audit, dir: &Path) -> io::Result<()> {
 
 /// The files in `dir`, sorted.
 fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
-    let at = |error| disk::at("read", dir, &error);
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(at)? {
-        files.push(entry.map_err(at)?.path());
-    }
+    let entries = disk::list(dir)?;
+    let mut files: Vec<PathBuf> = entries.iter().map(|entry| dir.join(&entry.name)).collect();
     files.sort();
     Ok(files)
 }

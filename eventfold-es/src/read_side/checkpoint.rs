@@ -16,6 +16,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::outbox;
 use crate::engine::disk;
 use crate::engine::{CommitLine, split_sum, write_sum};
+use crate::text::shown;
 
 /// A follower's place.
 #[derive(Debug)]
@@ -71,7 +72,7 @@ impl Unusable {
             Self::Unfit(path, cause) => {
                 let text = format!(
                     "the state saved in {} does not fit its type: {cause}",
-                    path.display()
+                    shown(&path)
                 );
                 io::Error::new(io::ErrorKind::InvalidData, text)
             }
@@ -85,7 +86,7 @@ impl Unusable {
                 let text = format!(
                     "the saved state of process manager `{name}` in {} does not fit its type: \
                      {cause}; give new fields `#[serde(default)]`",
-                    path.display()
+                    shown(&path)
                 );
                 io::Error::new(io::ErrorKind::InvalidData, text)
             }

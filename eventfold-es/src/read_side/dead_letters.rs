@@ -16,6 +16,7 @@ use crate::clock::from_unix_millis;
 use crate::command::CommandEnvelope;
 use crate::engine::disk;
 use crate::process_manager::DeadLetter;
+use crate::text::shown;
 
 /// The dead letters of one process manager.
 #[derive(Debug)]
@@ -49,7 +50,7 @@ impl DeadLetters {
         let (mut lines, mut bytes) = Lines::open(file(dir))?;
         let mut content = Content::of(&bytes);
         if let Some(end) = content.drop_unfinished(&bytes, settled) {
-            tracing::warn!(path = %lines.path().display(), "cut off an unfinished dead letter");
+            tracing::warn!(path = %shown(lines.path()), "cut off an unfinished dead letter");
             bytes.truncate(end);
             lines.replace(&bytes)?;
         }

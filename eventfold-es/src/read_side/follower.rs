@@ -19,6 +19,7 @@ use crate::engine::{Engine, JournalReader, disk};
 use crate::error::panic_message;
 use crate::event::{DecodeError, EventSet, StoredEvent, UnknownEvents};
 use crate::process_manager::{OnFailure, Unwritable};
+use crate::text::Shown;
 
 /// How many events may pass between two saved checkpoints.
 const SAVE_EVENTS: u64 = 10_000;
@@ -308,10 +309,10 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
             "`{}` at position {}, stream {}/{}, version {}, event `{}`: {}",
             self.name,
             poisoned.position,
-            poisoned.aggregate_type,
-            poisoned.id,
+            Shown(&poisoned.aggregate_type),
+            Shown(&poisoned.id),
             poisoned.version,
-            poisoned.event,
+            Shown(&poisoned.event),
             poisoned.error,
         )
     }

@@ -68,7 +68,7 @@ impl Lines {
 
     /// Leaves out what a change that failed may have left, and makes the rest durable.
     pub(crate) fn tidy(&mut self) -> io::Result<()> {
-        if self.is_torn && self.path.exists() {
+        if self.is_torn && disk::is_there(&self.path) {
             let content = self.read()?;
             self.replace(&content)?;
         }

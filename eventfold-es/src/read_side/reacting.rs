@@ -24,6 +24,7 @@ use crate::command::CommandEnvelope;
 use crate::engine::Engine;
 use crate::error::closed;
 use crate::process_manager::{DeadLetter, OnFailure, Order, Outbox, ProcessManager, Retry};
+use crate::text::shown;
 
 /// How many events are reacted to before what comes of that is saved and sent.
 const SLICE: u64 = 256;
@@ -117,7 +118,7 @@ impl<M: ProcessManager> Reacting<M> {
             let text = format!(
                 "the checkpoint of process manager `{}` in {} is ahead of the journal",
                 M::NAME,
-                dir.display()
+                shown(&dir)
             );
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         }

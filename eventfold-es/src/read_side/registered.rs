@@ -17,6 +17,7 @@ use crate::aggregates::{Aggregates, Follows};
 use crate::dispatch::Dispatchers;
 use crate::layout::list_dirs;
 use crate::projection::Projection;
+use crate::text::shown;
 
 /// The projections and process managers of a store.
 #[derive(Default)]
@@ -52,7 +53,7 @@ impl ReadSide {
                 let dir = process_managers.join(&name);
                 tracing::warn!(
                     pm_name = name,
-                    dir = %dir.display(),
+                    dir = %shown(&dir),
                     "no such process manager is registered; what it has saved, timers and commands \
                      too, is left as it is"
                 );

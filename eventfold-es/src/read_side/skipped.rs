@@ -161,7 +161,7 @@ impl PassedOver {
     /// Writes what is not on disk yet.
     pub(crate) fn save(&mut self) -> io::Result<()> {
         if let Some(unsaved) = &self.unsaved {
-            if !unsaved.is_empty() || self.lines.path().exists() {
+            if !unsaved.is_empty() || disk::is_there(self.lines.path()) {
                 self.lines.replace(unsaved)?;
             }
             self.unsaved = None;

@@ -15,7 +15,7 @@ use crate::background::{self, blocking};
 use crate::clock::{Clock, ManualClock};
 use crate::engine::Engine;
 use crate::engine::lock::Patience;
-use crate::layout::{RawNames, StreamLayout};
+use crate::layout::{self, RawNames, StreamLayout};
 use crate::process_manager::{OnFailure, ProcessManager, Retry, Targets as _};
 use crate::projection::Projection;
 use crate::read_side::{Manager, ReadSide, Registered};
@@ -80,7 +80,8 @@ impl AggregateStoreBuilder {
 
     /// Registers a projection; it is taken up where its version was left. Without a checkpoint of
     /// that version, or with one that is damaged, its first read builds it from the first event on.
-    /// Of two with the same name the last one counts.
+    /// Register it once: two of one name are refused, and so is a name that cannot be that of a
+    /// directory (see [`Projection::NAME`]).
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -117,6 +118,8 @@ impl AggregateStoreBuilder {
     /// ```
     pub fn projection_with<P: Projection>(self, on_failure: OnFailure) -> Self {
         self.register(move |engine, read_side| {
+            let mut others = read_side.projections.keys();
+            check_name(engine, "projection", P::NAME, &mut others.by_ref().copied())?;
             let projection = Registered::open::<P>(engine, on_failure)?;
             read_side.projections.insert(P::NAME, projection);
             Ok(())
@@ -172,11 +175,8 @@ impl AggregateStoreBuilder {
     ) -> Self {
         self.register(move |engine, read_side| {
             M::targets(&mut read_side.dispatchers);
-            let is_there = |manager: &Manager| manager.name == M::NAME;
-            if read_side.process_managers.iter().any(is_there) {
-                let text = format!("process manager `{}` is registered twice", M::NAME);
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
-            }
+            let mut others = read_side.process_managers.iter().map(|other| other.name);
+            check_name(engine, "process manager", M::NAME, &mut others)?;
             let manager = Manager::open::<M>(engine, on_failure, retry)?;
             read_side.process_managers.push(manager);
             Ok(())
@@ -435,6 +435,31 @@ impl AggregateStoreBuilder {
         opened::note(&inner);
         Ok(AggregateStore { inner, read_side })
     }
+}
+
+/// Fails if `name` cannot be the name of a directory, or is the name of one of `others`, as far as the
+/// file system tells.
+fn check_name(
+    engine: &Engine,
+    of: &str,
+    name: &str,
+    others: &mut dyn Iterator<Item = &'static str>,
+) -> io::Result<()> {
+    layout::check_name(of, name)?;
+    for other in others {
+        let text = if other == name {
+            format!("{of} `{name}` is registered twice")
+        } else if engine.names_may_fold() && other.to_lowercase() == name.to_lowercase() {
+            format!(
+                "{of} `{name}` is registered beside `{other}`, whose directory is the same on this \
+                 file system: their names must differ in more than case"
+            )
+        } else {
+            continue;
+        };
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    }
+    Ok(())
 }
 
 impl fmt::Debug for AggregateStoreBuilder {

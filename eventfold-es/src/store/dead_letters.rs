@@ -10,6 +10,7 @@ use crate::error::{DispatchError, closed};
 use crate::inside;
 use crate::process_manager::{DeadLetter, ProcessManagerReport};
 use crate::read_side::{AnyReacting, Manager, Outcome, ReadSideStatus};
+use crate::text::Shown;
 
 impl AggregateStore {
     /// The dead letters of the process manager that is named so: its commands that did not succeed
@@ -325,7 +326,10 @@ impl DeadLetters {
 
     fn not_found(&self, id: &str) -> io::Error {
         let name = self.manager.name;
-        let text = format!("process manager `{name}` has no dead letter `{id}`");
+        let text = format!(
+            "process manager `{name}` has no dead letter `{}`",
+            Shown(id)
+        );
         io::Error::new(io::ErrorKind::NotFound, text)
     }
 }

@@ -119,8 +119,8 @@ async fn while_locked<T: Send + 'static>(
     let patience = Patience::default();
     let opening = patience.opening();
     let done = blocking(move || {
-        let _lock = DirLock::take(&base, &patience)?;
-        run(&base)
+        let lock = DirLock::take(&base, &patience)?;
+        run(lock.dir())
     });
     let done = done.await;
     opening.finish();

@@ -19,8 +19,11 @@ pub(super) fn note(store: &Arc<Hold>) {
     stores.insert(base, Arc::downgrade(store));
 }
 
-/// The open store whose directory is `base`.
+/// The open store whose directory is `base`, unless that was moved away and another is there now.
 pub(super) fn find(base: &Path) -> Option<Arc<Hold>> {
     let store = lock(&OPEN).as_ref()?.get(base)?.upgrade();
-    store.filter(|store| !store.is_closed() && store.engine.process().is_this())
+    store.filter(|store| {
+        let engine = &store.engine;
+        !store.is_closed() && engine.process().is_this() && engine.is_where_it_was()
+    })
 }

@@ -34,6 +34,16 @@ pub(crate) fn start_with_small_files(role: &str, dir: &Path) -> Player {
     play(shell, role, dir)
 }
 
+/// Starts `role` on `dir`, with nothing taken away from the modes of files that it creates.
+#[cfg(unix)]
+pub(crate) fn start_without_umask(role: &str, dir: &Path) -> Player {
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", "umask 000; exec \"$0\" \"$@\""])
+        .arg(std::env::current_exe().unwrap());
+    play(shell, role, dir)
+}
+
 fn play(mut command: Command, role: &str, dir: &Path) -> Player {
     let mut child = command
         .args([
@@ -132,6 +142,8 @@ fn plays_its_role() {
     match role.as_str() {
         "hold" => runtime.block_on(closing::hold(dir)),
         "try to open" => runtime.block_on(closing::try_to_open(dir)),
+        #[cfg(unix)]
+        "write everything" => runtime.block_on(crate::directory::write_everything(dir)),
         "work until killed" => runtime.block_on(crate::kill::work_until_killed(dir)),
         "work live until killed" => runtime.block_on(crate::kill::work_live_until_killed(dir)),
         "write under load" => runtime.block_on(disk::write_under_load(dir)),

@@ -38,7 +38,9 @@ fn locks(dir: &Path) -> Vec<PathBuf> {
     let mut locks = Vec::new();
     for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
         let path = entry.path();
-        if path.is_dir() && !path.ends_with("streams") {
+        // A link may lead back.
+        let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if is_dir && !path.ends_with("streams") {
             locks.extend(self::locks(&path));
         } else if path.ends_with("lock") && path.is_file() {
             locks.push(path);

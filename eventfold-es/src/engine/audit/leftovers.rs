@@ -5,9 +5,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Audit, Flaw, Remedy};
-use crate::engine::{disk, doubt};
+use crate::engine::disk::{self, Kind};
+use crate::engine::doubt;
+use crate::layout::{PARTS, is_dir};
 use crate::report::Severity;
 
+/// How deep the directories of streams lie in the store's: `streams/<type>/<id>`.
+const DEPTH: usize = 3;
 /// Where repairs keep what they replaced.
 pub(crate) const KEPT: &str = "repaired-";
 
@@ -43,13 +47,19 @@ pub(super) fn check(audit: &mut Audit, is_followers: fn(&str) -> bool) -> io::Re
 
 /// All files below `dir`, except those that repairs keep.
 fn list(base: &Path, dir: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
-    let at = |error| disk::at("list", dir, &error);
-    for entry in std::fs::read_dir(dir).map_err(at)? {
-        let entry = entry.map_err(at)?;
-        let path = entry.path();
-        if !entry.file_type().map_err(at)?.is_dir() {
+    // The store follows links to directories where it has its own: not deeper, or one that leads back
+    // would lead on for ever.
+    let follows = dir.strip_prefix(base).is_ok_and(|way| {
+        let first = way.components().next();
+        first.is_none_or(|first| PARTS.iter().any(|part| first.as_os_str() == *part))
+            && way.components().count() < DEPTH
+    });
+    for entry in disk::list(dir)? {
+        let path = dir.join(&entry.name);
+        let is_dir = entry.kind == Kind::Dir || (follows && is_dir(dir, &entry)?);
+        if !is_dir {
             files.push(path);
-        } else if dir != base || !entry.file_name().to_string_lossy().starts_with(KEPT) {
+        } else if dir != base || !entry.name.to_string_lossy().starts_with(KEPT) {
             list(base, &path, files)?;
         }
     }

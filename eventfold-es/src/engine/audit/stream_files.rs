@@ -11,6 +11,7 @@ use crate::engine::adopted::Adopted;
 use crate::engine::disk;
 use crate::engine::line::{self, LineError};
 use crate::engine::load::is_at;
+use crate::engine::names;
 use crate::engine::snapshot::Saved;
 use crate::engine::stream::Stream;
 use crate::report::Severity;
@@ -59,6 +60,15 @@ fn check_stream(audit: &mut Audit, stream: &Stream, journaled: &Journaled) -> io
                 audit.flaws.push(flaw.remedy(remedy));
             }
         }
+    }
+    if audit.flaws.len() > before
+        && let Some(other) = names::other_holder(stream)
+    {
+        // Writing it anew would take the other's.
+        audit.flaws.truncate(before);
+        let cause = names::cause(stream, &other);
+        audit.flaws.push(Flaw::new(&path, Severity::Lost, cause));
+        return Ok(());
     }
     let is_whole = audit.flaws[before..].iter().all(|flaw| {
         flaw.finding.severity == Severity::Harmless
@@ -274,7 +284,7 @@ fn check_snapshot(
     is_whole: bool,
 ) -> io::Result<()> {
     let path = stream.snapshot_file();
-    if !path.exists() {
+    if !disk::is_there(&path) {
         return Ok(());
     }
     let saved = Saved::read(stream);

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use super::Committer;
 use crate::engine::commit::{Adoption, CommitError};
-use crate::engine::disk;
+use crate::engine::disk::{self, Kind};
 use crate::engine::files::StreamFile;
+use crate::engine::names;
 use crate::engine::round::{Round, StagedStream};
 use crate::engine::stream::{Stream, StreamEnd, stream_error};
+use crate::text::shown;
 
 impl Committer {
     /// Makes sure that the stream can be appended to, and returns its place in the round.
@@ -85,7 +87,13 @@ impl Committer {
             return Err(stream_error(stream, io::ErrorKind::StorageFull, text));
         }
         // Once the file was ours, the time until the stream writer has it open is a few milliseconds.
-        let may_follow = !is_careful && (length == 0 || stream.was_locked());
+        // Of two new ones whose names are one name here, the second must be seen to be in the way.
+        let may_follow = !is_careful
+            && if length == 0 {
+                !stream.names_may_fold()
+            } else {
+                stream.was_locked()
+            };
         if may_follow && is_as_left(stream, length) {
             return Ok(None);
         }
@@ -97,6 +105,9 @@ impl Committer {
         if !self.files.has_room() {
             self.lagging.flush();
         }
+        if length == 0 && stream.names_may_fold() && disk::is_there(stream.dir()) {
+            names::check(stream)?;
+        }
         self.files.prepare(stream, length)
     }
 }
@@ -105,25 +116,23 @@ impl Committer {
 /// or can be created if there was none.
 fn is_as_left(stream: &Stream, length: u64) -> bool {
     if length > 0 {
-        return std::fs::metadata(stream.file()).is_ok_and(|file| {
-            file.is_file() && file.len() == length && !file.permissions().readonly()
-        });
+        return matches!(disk::find(&stream.file()), Ok(Some(file))
+            if file.kind == Kind::File && file.length == length && !file.is_readonly);
     }
-    let place = stream.dir().parent().map(std::fs::metadata);
-    let is_open = place.is_some_and(|place| {
-        place.is_ok_and(|place| place.is_dir() && !place.permissions().readonly())
-    });
-    is_open && matches!(stream.dir().try_exists(), Ok(false))
+    let place = stream.dir().parent().map(disk::find);
+    let is_open = matches!(place, Some(Ok(Some(place)))
+        if place.kind == Kind::Dir && !place.is_readonly);
+    is_open && matches!(disk::find_itself(stream.dir()), Ok(None))
 }
 
 /// Keeps what another program left unfinished at the end of a stream's file, before it is cut off.
 fn keep_unfinished_line(stream: &Stream, offset: u64) -> io::Result<()> {
     let file = stream.file();
-    let bytes = std::fs::read(&file).map_err(|e| disk::at("read", &file, &e))?;
+    let bytes = disk::read(&file).map_err(|e| disk::at("read", &file, &e))?;
     let start = usize::try_from(offset)
         .unwrap_or(usize::MAX)
         .min(bytes.len());
     let kept = stream.dir().join(format!("app.jsonl.unfinished-{offset}"));
-    tracing::warn!(stream = %stream.id(), offset, kept = %kept.display(), "an unfinished line is cut off");
+    tracing::warn!(stream = %stream.id(), offset, kept = %shown(&kept), "an unfinished line is cut off");
     disk::replace(&kept, &bytes[start..], false)
 }

@@ -104,7 +104,7 @@ impl Open {
             .ok_or_else(|| disk::damaged(&index.path(1), 0, &"the file is missing"))?;
         // The chain of a segment starts with what its header states of the one before.
         let path = index.path(first);
-        let mut file = File::open(&path).map_err(|e| disk::at("open", &path, &e))?;
+        let mut file = disk::open(&path).map_err(|e| disk::at("open", &path, &e))?;
         let mut start = [0; 128];
         let read = file
             .read(&mut start)
@@ -123,7 +123,7 @@ impl Open {
             let cause = "the line is not valid, though it had been durable";
             return Err(disk::damaged(&path, end.offset, &cause));
         }
-        let file = File::open(&path).map_err(|e| disk::at("open", &path, &e))?;
+        let file = disk::open(&path).map_err(|e| disk::at("open", &path, &e))?;
         Self::new(file, path, End::of_empty(first, end.chain))
     }
 

@@ -13,6 +13,7 @@ use super::commit_line::{CommitLine, Header, parse, stated_sum};
 use super::{End, list_segments, segment_path};
 use crate::engine::disk::{self, File, Open};
 use crate::engine::line::verified;
+use crate::text::shown;
 
 /// How much of a segment is read at a time.
 const CHUNK: usize = 128 * 1024;
@@ -82,7 +83,7 @@ pub(crate) fn scan(
 /// What a segment holds from `start` on, without the zeros at its end, which may be megabytes.
 pub(super) fn read_used(path: &Path, start: u64) -> io::Result<Vec<u8>> {
     let read = || -> io::Result<Option<Vec<u8>>> {
-        let mut file = std::fs::File::open(path)?;
+        let mut file = disk::open(path)?;
         if start > file.metadata()?.len() {
             return Ok(None);
         }
@@ -135,7 +136,9 @@ fn read_durable(path: &Path, start: u64, in_doubt: bool) -> io::Result<Vec<u8>> 
         }
         return Ok(bytes);
     }
-    let length = std::fs::metadata(path).map_err(made)?.len();
+    let length = disk::find(path)
+        .map_err(made)?
+        .map_or(0, |found| found.length);
     if start > length {
         return Err(disk::damaged(path, start, &"the file is shorter"));
     }
@@ -166,7 +169,7 @@ pub(super) fn scan_segment(
             if !header.is_readable() {
                 return Err(io::Error::new(
                     io::ErrorKind::Unsupported,
-                    format!("{} was written by a newer version", path.display()),
+                    format!("{} was written by a newer version", shown(path)),
                 ));
             }
             if header.first != end.segment {

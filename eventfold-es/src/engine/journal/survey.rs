@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::commit_line::CommitLine;
 use super::recover::{Recovered, examine_tail, read_used, scan_segment};
 use super::{End, list_segments, segment_path};
+use crate::text::shown;
 
 /// What a journal holds.
 #[derive(Debug)]
@@ -68,7 +69,7 @@ pub(crate) fn survey(dir: &Path, mut each: impl FnMut(&CommitLine<'_>)) -> io::R
         let is_last = i + 1 == segments.len();
         if let Err(error) = scanned {
             let text = error.to_string();
-            let prefix = format!("{} is damaged at byte {}: ", path.display(), end.offset);
+            let prefix = format!("{} is damaged at byte {}: ", shown(&path), end.offset);
             let cause = text.strip_prefix(&prefix).unwrap_or(&text);
             survey.break_at(path, end.offset, cause);
             return Ok(survey);

@@ -1,0 +1,75 @@
+//! Texts of others in messages: a name must not look like something else, or like several lines.
+
+use std::fmt::{self, Write as _};
+use std::path::Path;
+
+/// `path` for a message.
+pub(crate) fn shown(path: &Path) -> Shown<std::path::Display<'_>> {
+    Shown(path.display())
+}
+
+/// A text, shown with what it would hide: characters that control the output, or the direction of
+/// what is around them, are written as `\u{…}`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shown<T>(pub(crate) T);
+
+impl<T: fmt::Display> fmt::Display for Shown<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(Escaped(f), "{}", self.0)
+    }
+}
+
+struct Escaped<'a, 'b>(&'a mut fmt::Formatter<'b>);
+
+impl fmt::Write for Escaped<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut plain = 0;
+        for (at, c) in text.char_indices().filter(|(_, c)| is_hidden(*c)) {
+            self.0.write_str(&text[plain..at])?;
+            write!(self.0, "{}", c.escape_unicode())?;
+            plain = at + c.len_utf8();
+        }
+        self.0.write_str(&text[plain..])
+    }
+}
+
+/// Whether a character cannot be seen but changes how others are: control characters, line and
+/// paragraph separators, marks of direction, spaces of no width. Joiners belong to how words are
+/// written, and stay.
+pub(crate) fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'
+                | '\u{200e}'
+                | '\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_seen_is_escaped_and_all_else_stays() {
+        for (text, expected) in [
+            ("alice", "alice"),
+            ("Ålice 日本 עברית", "Ålice 日本 עברית"),
+            ("a\u{202e}b", "a\\u{202e}b"),
+            ("\u{2066}a\u{2069}", "\\u{2066}a\\u{2069}"),
+            ("a\nb\u{1b}[2Jc", "a\\u{a}b\\u{1b}[2Jc"),
+            ("a\u{200b}\u{feff}", "a\\u{200b}\\u{feff}"),
+        ] {
+            assert_eq!(Shown(text).to_string(), expected);
+            assert_eq!(shown(Path::new(text)).to_string(), expected);
+        }
+    }
+}
