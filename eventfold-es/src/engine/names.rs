@@ -78,7 +78,7 @@ fn other_name(path: &Path) -> Option<String> {
     let same = others.map(|entry| &entry.name).find(|name| {
         let other = disk::find(&parent.join(name)).ok().flatten();
         other.is_some_and(|other| is_same(&there, &other))
-            || (there.identity.is_none() && own.to_ascii_lowercase() == name.to_ascii_lowercase())
+            || (there.identity.is_none() && own.eq_ignore_ascii_case(name))
     })?;
     Some(same.to_string_lossy().into_owned())
 }
