@@ -56,6 +56,7 @@ impl<T, E> Reply<T, E> {
 pub(crate) type Read<A> = Box<dyn FnOnce(Result<(&A, Version), StateError>) -> Done + Send>;
 
 /// What an actor's mailbox holds.
+#[allow(clippy::large_enum_variant, reason = "it is always boxed")]
 pub(crate) enum Mail<A: Aggregate> {
     Request(Request<A>),
     /// Leave memory if nothing came in for the idle time.

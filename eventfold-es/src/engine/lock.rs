@@ -203,7 +203,9 @@ fn enter(dir: &Path, identity: Option<Identity>, patience: &Patience) -> io::Res
         if !entry.process.is_this() {
             // The lock file says whether the parent still has it.
             let path = path.to_owned();
-            entries.remove(&path).map(Entry::close_copies);
+            if let Some(entry) = entries.remove(&path) {
+                entry.close_copies();
+            }
             continue;
         }
         if !entry.is_closing && !entry.given_up.load(Ordering::Acquire) {

@@ -140,9 +140,9 @@ pub(super) fn members(value: &Value) -> BTreeSet<String> {
             }
             Value::Array(elements) => {
                 let path = format!("{path}[]");
-                elements
-                    .iter()
-                    .for_each(|element| collect(element, &path, all));
+                for element in elements {
+                    collect(element, &path, all);
+                }
             }
             _ => {}
         }

@@ -88,7 +88,7 @@ fn an_injected_event_whose_file_cannot_be_written_is_answered_and_read() {
             let injected = store.inject_event::<Account>("a1", event.clone(), options);
             injected.await.expect("the journal has it");
             let events = store.read_events("account", "a1").await.expect("events");
-            assert_eq!(events, [event.clone()]);
+            assert_eq!(events, std::slice::from_ref(&event));
         }
         assert!(!watch.clear_fault().is_empty(), "nothing failed");
         store.shutdown().await.expect("in order");
