@@ -9,6 +9,10 @@ use uuid::Uuid;
 use crate::aggregate::Aggregate;
 use crate::event::{SCHEMA_VERSION, value};
 
+mod stored;
+
+pub(crate) use stored::StoredCommand;
+
 /// What a command says about itself besides its content: who issued it, what it belongs to, and
 /// on which terms it may be executed.
 ///

@@ -73,7 +73,13 @@ impl AggregateStore {
             let run = if read_side.live.get().is_some() {
                 manager.settled(head).await
             } else {
-                self.run_process_manager(manager, head, &run).await
+                let run = self.run_process_manager(manager, head, &run).await;
+                if let Err(error) = &run
+                    && !manager.progress.is_stopped()
+                {
+                    manager.progress.fail(&error.to_string());
+                }
+                run
             };
             failure = failure.and(run);
             let after = manager.reacting.lock()?.counts();
