@@ -8,7 +8,7 @@ use eventfold_es::{AggregateStore, Running};
 
 use crate::support::files::edit;
 use crate::support::scripted::Scripted;
-use crate::support::{TempDir, temp_dir};
+use crate::support::{TempDir, copy, temp_dir};
 
 fn builder(dir: &TempDir) -> eventfold_es::AggregateStoreBuilder {
     AggregateStore::builder(dir.path())
@@ -102,4 +102,30 @@ async fn a_live_store_opens_and_the_others_run() {
     assert_eq!(status[1].follower.position, store.head());
     assert_eq!(forwarded(&store).await, 5);
     store.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_ahead_of_the_journal_keeps_the_store_from_going_on() {
+    let dir = temp_dir();
+    let store = builder(&dir).open().await.unwrap();
+    add(&store).await;
+    store.run_process_managers().await.unwrap();
+    store.shutdown().await.unwrap();
+    drop(store);
+    let backup = copy(dir.path());
+    let store = builder(&dir).open().await.unwrap();
+    add(&store).await;
+    store.run_process_managers().await.unwrap();
+    store.shutdown().await.unwrap();
+    drop(store);
+    // Restored without its process managers: once it has as many events again, some would be missed.
+    let file = "process_managers/forward/journal_checkpoint.json";
+    std::fs::copy(dir.path().join(file), backup.path().join(file)).unwrap();
+    let error = builder(&backup).open().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidData);
+    let text = error.to_string();
+    assert!(
+        text.contains("`forward`") && text.contains("ahead of the journal"),
+        "{text}"
+    );
 }
