@@ -111,10 +111,14 @@ pub trait Aggregate:
     /// well.
     type Command: Send + 'static;
 
-    /// The events this aggregate produces and folds. Each must be read back as it was written, which
-    /// the testing kit checks. A store only refuses an event whose payload holds a `null` that could
-    /// not be read again: JSON has no NaN and no infinity, so a number which is one is written as
-    /// `null`, and an `Option` of such a number comes back as `None`.
+    /// The events this aggregate produces and folds.
+    ///
+    /// A store reads each back from its stored form before it stores it, as a load will: an event that
+    /// could not be loaded is refused with [`ExecuteError::Io`](crate::ExecuteError::Io). The state is
+    /// folded from the events that were read so, and the command is answered with them: a field that is
+    /// not stored is as it is after a load. What comes back, but as something else, is not noticed: an
+    /// `Option` of a number that is not finite comes back as `None`, since JSON has no NaN and no
+    /// infinity. The testing kit compares the stored forms.
     type DomainEvent: Serialize + DeserializeOwned + Send + Sync + Clone + 'static;
 
     /// Why a command is refused. [`Infallible`](std::convert::Infallible) if none ever is.

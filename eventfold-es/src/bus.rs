@@ -193,8 +193,10 @@ impl CommandBus {
     /// # }
     /// ```
     pub async fn dispatch_envelope(&self, envelope: CommandEnvelope) -> Result<(), DispatchError> {
+        let command = envelope.try_into();
+        let command = command.map_err(DispatchError::Deserialization)?;
         let dispatchers = &self.store.read_side.dispatchers;
-        let sent = send(&self.store.inner, dispatchers, envelope).await;
+        let sent = send(&self.store.inner, dispatchers, command).await;
         sent.map_err(|failed| failed.error)
     }
 }

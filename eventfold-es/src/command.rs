@@ -9,6 +9,10 @@ use uuid::Uuid;
 use crate::aggregate::Aggregate;
 use crate::event::{SCHEMA_VERSION, value};
 
+mod stored;
+
+pub(crate) use stored::StoredCommand;
+
 /// What a command says about itself besides its content: who issued it, what it belongs to, and
 /// on which terms it may be executed.
 ///
@@ -251,7 +255,9 @@ pub struct CommandEnvelope {
     pub aggregate_type: String,
     /// The target's id.
     pub instance_id: String,
-    /// The target's [`Aggregate::Command`] in JSON, as its `Deserialize` reads it.
+    /// The target's [`Aggregate::Command`] in JSON, as its `Deserialize` reads it. It has no integers
+    /// above `u64::MAX` or below `i64::MIN`; a command that [`Outbox::send`](crate::Outbox::send) takes
+    /// may have some.
     pub command: Value,
     /// What travels with the command. What a process manager leaves out of it is filled in, see
     /// [`ProcessManager::react`](crate::ProcessManager::react).

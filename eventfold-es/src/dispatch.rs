@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use crate::aggregate::Aggregate;
 use crate::aggregates::Hold;
-use crate::command::CommandEnvelope;
+use crate::command::StoredCommand;
 use crate::error::{DispatchError, ExecuteError};
 use crate::handle::AggregateHandle;
 use crate::process_manager::Targets;
@@ -22,7 +22,7 @@ pub(crate) trait Dispatcher: Send + Sync {
     fn dispatch<'a>(
         &'a self,
         store: &'a Arc<Hold>,
-        envelope: CommandEnvelope,
+        envelope: StoredCommand,
     ) -> Pin<Box<dyn Future<Output = Result<(), Failed>> + Send + 'a>>;
 }
 
@@ -56,11 +56,10 @@ where
     fn dispatch<'a>(
         &'a self,
         store: &'a Arc<Hold>,
-        envelope: CommandEnvelope,
+        envelope: StoredCommand,
     ) -> Pin<Box<dyn Future<Output = Result<(), Failed>> + Send + 'a>> {
         Box::pin(async move {
-            let command: A::Command =
-                serde_json::from_value(envelope.command).map_err(DispatchError::Deserialization)?;
+            let command: A::Command = envelope.read().map_err(DispatchError::Deserialization)?;
             let id = StreamId::new(A::AGGREGATE_TYPE, &envelope.instance_id);
             let handle = id.map_err(io::Error::from);
             let handle = handle.and_then(|id| AggregateHandle::<A>::get(store, &id));
@@ -102,7 +101,7 @@ impl Targets for Dispatchers {
 pub(crate) async fn send(
     store: &Arc<Hold>,
     dispatchers: &Dispatchers,
-    envelope: CommandEnvelope,
+    envelope: StoredCommand,
 ) -> Result<(), Failed> {
     match dispatchers.0.get(envelope.aggregate_type.as_str()) {
         Some(dispatcher) => dispatcher.dispatch(store, envelope).await,

@@ -51,6 +51,8 @@ mod upkeep;
 pub(crate) use commit::{Adoption, Commit, CommitError, Done};
 pub(crate) use journal::commit_line::CommitLine;
 pub(crate) use journal::reader::Reader as JournalReader;
+#[cfg(feature = "testing")]
+pub(crate) use line::is_too_deep;
 pub(crate) use line::{Common, EncodedEvents, spare, split_sum, write_sum};
 pub(crate) use load::{Found, Loaded, is_at, load};
 pub(crate) use snapshot::{Draft, KnownKey, Saved};

@@ -76,7 +76,7 @@ pub enum ExecuteError<E: std::error::Error + Send + Sync + 'static> {
     ///
     /// * [`InvalidData`](io::ErrorKind::InvalidData): the stream's file is damaged or holds an
     ///   event that the aggregate cannot read (the text says which, and where), or a new event
-    ///   cannot be encoded. Sending again does not help;
+    ///   cannot be encoded, or not be read again. Sending again does not help;
     /// * [`ResourceBusy`](io::ErrorKind::ResourceBusy): another program has the stream's file
     ///   locked, or wrote to it. Send again: the next command loads what it wrote;
     /// * [`InvalidInput`](io::ErrorKind::InvalidInput): the command's idempotency key is empty;
@@ -95,7 +95,7 @@ pub enum ExecuteError<E: std::error::Error + Send + Sync + 'static> {
     #[error("the runtime of the aggregate's task ended before the command was answered")]
     ActorGone,
 
-    /// `decide` or `evolve` panicked, or the serialisation of an event. The aggregate returns to
+    /// `decide` or `evolve` panicked, or writing an event as JSON or reading it back. The aggregate returns to
     /// its durable state; the next command finds that.
     #[error("{0}")]
     Panicked(Panic),
@@ -302,7 +302,8 @@ impl Panic {
     }
 
     /// What panicked: `decide` ([`Aggregate::handle`](crate::Aggregate::handle)), `evolve`
-    /// ([`Aggregate::apply`](crate::Aggregate::apply)), `serialize` (an event's) or `inspect`.
+    /// ([`Aggregate::apply`](crate::Aggregate::apply)), `serialize` or
+    /// `deserialize` (an event's) or `inspect`.
     ///
     /// See the example of [`Panic`].
     #[must_use]

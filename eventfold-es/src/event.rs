@@ -110,8 +110,11 @@ pub trait DomainEvent: Sized {
     /// # Errors
     ///
     /// [`EncodeError`] if the payload cannot be written as JSON (a map whose keys are no
-    /// strings, for example). What `data` holds then is unspecified. A float that is not finite is
-    /// written as `null`; a store refuses the event if it could not be read again.
+    /// strings, for example). What `data` holds then is unspecified.
+    ///
+    /// A store refuses an event that [`decode`](Self::decode) could not read again: a float that is not
+    /// finite is written as `null`, for example. The payload must have no line break, which a `RawValue`
+    /// may bring in.
     ///
     /// ```
     /// # use eventfold_es::{DomainEvent, DecodeError, StoredEvent};

@@ -161,8 +161,9 @@
 //!   no store had it open;
 //! * a stream's `app.jsonl`: `repair` writes it again from the journal. Until then its aggregate
 //!   fails with `InvalidData`, the others work;
-//! * `process_managers/<NAME>/journal_checkpoint.json`: likewise. Without it the process manager
-//!   would react to every event from the first on; a stream knows its last 1,000 idempotency keys
+//! * `process_managers/<NAME>/journal_checkpoint.json`: likewise. Until then the process manager is
+//!   stopped, which [`AggregateStore::read_side`] and each run tell, and the rest works. Without it the
+//!   process manager would react to every event from the first on; a stream knows its last 1,000 idempotency keys
 //!   again, but older commands would take effect a second time;
 //! * `process_managers/<NAME>/dead_letters.jsonl`: the dead letters cannot be listed or replayed;
 //!   all else works. Restore it, or take the line out that the error names;

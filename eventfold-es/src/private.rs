@@ -19,6 +19,8 @@ pub use crate::routes::CommandRoutes;
 
 #[path = "private/command.rs"]
 mod command;
+#[path = "private/early.rs"]
+mod early;
 #[path = "private/event.rs"]
 mod event;
 #[path = "private/example.rs"]

@@ -43,8 +43,16 @@ use crate::event::{DecodeError, EventSet, Recorded, StoredEvent};
 /// store warns of that.
 ///
 /// One instance serves all streams: keep what belongs to one of many workflows in a map by its id.
-/// The state is saved as JSON. A later version of the type must be able to read it, or the store does
-/// not open: give new fields `#[serde(default)]`, keep the names of the others.
+/// The state is saved as JSON, and read back before. One that could not be read again, with a float in
+/// it that is not finite for example, is not saved, and nothing is sent that comes of it: runs fail with
+/// the cause until an event makes it one that can be saved. So it is with a command that could not be
+/// read again, or is nested too deeply for the files that keep it; it counts as an event that could not
+/// be taken ([`OnFailure`]).
+///
+/// A later version of the type must be able to read the state: give new fields `#[serde(default)]`, keep
+/// the names of the others. A process manager whose checkpoint cannot be read is
+/// [stopped](crate::Running::Stopped), its files are left as they are, and runs fail with the cause; the
+/// store and the others work.
 ///
 /// Most programs derive this trait (see [`derive@ProcessManager`](crate::ProcessManager)) and
 /// implement [`React`] for each aggregate. It can as well be implemented by hand, on events as JSON:
@@ -104,6 +112,9 @@ pub trait ProcessManager: Default + Serialize + DeserializeOwned + Send + Sync +
     /// Reacts to one event, which is the stream's `aggregate_type/stream_id`, and returns the
     /// commands to dispatch, in order. It depends on its arguments and the state alone, and passes
     /// over events that it does not know. If it panics, runs fail until the store is opened again.
+    ///
+    /// An event with an integer above `u64::MAX` or below `i64::MIN` does not come here: `event.data`
+    /// has no place for it, so it cannot be taken. [`react_stored`](Self::react_stored) can read it.
     ///
     /// What a command's context leaves out is filled in: the correlation id of the event, the
     /// event's id as causation id, and an idempotency key from the manager's name, the event's

@@ -87,6 +87,9 @@ pub trait Projection:
     /// stored names, old ones by the old name. If it panics, the projection cannot be read until
     /// the store is opened again.
     ///
+    /// An event with an integer above `u64::MAX` or below `i64::MIN` does not come here: `event.data`
+    /// has no place for it, so it cannot be taken. [`apply_stored`](Self::apply_stored) can read it.
+    ///
     /// ```
     /// # use eventfold_es::{Projection, __private::example::Total};
     /// let mut total = Total::default();

@@ -19,6 +19,8 @@ mod unusable;
 
 pub(crate) use exclusive::Exclusive;
 pub(crate) use manager::Manager;
+#[cfg(feature = "testing")]
+pub(crate) use outbox::read_back;
 pub(crate) use projecting::{Projecting, Registered};
 pub(crate) use reacting::{AnyReacting, Outcome};
 pub(crate) use registered::ReadSide;

@@ -230,7 +230,9 @@ impl AggregateStore {
     ///
     /// * [`io::ErrorKind::NotFound`]: there is no such stream, and no such aggregate in memory;
     /// * [`io::ErrorKind::InvalidInput`]: no stream can have that name (see [`StreamId::new`]);
-    /// * [`io::ErrorKind::InvalidData`]: the stream's file is damaged; the text says where;
+    /// * [`io::ErrorKind::InvalidData`]: the stream's file is damaged; the text says where. Or an event
+    ///   holds an integer above `u64::MAX` or below `i64::MIN`, which [`eventfold::Event`] has no place
+    ///   for: a [`subscription`](Self::subscribe) has such events in their stored form;
     /// * [`io::ErrorKind::Unsupported`]: the stream was rotated by `eventfold`;
     /// * any other: what reading the file failed with.
     ///

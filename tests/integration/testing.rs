@@ -2,6 +2,7 @@
 
 mod histories;
 mod read_side;
+mod refusals;
 mod state_histories;
 
 use std::cell::RefCell;

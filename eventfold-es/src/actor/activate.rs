@@ -84,9 +84,17 @@ impl<A: Aggregate> Head<A> {
             tracing::debug!(stream = %stream.id(), "a snapshot that does not fit is ignored");
             return Ok(None);
         }
-        let Ok(Ok(state)) = guarded(|| serde_json::from_str(contents.state.get())) else {
-            tracing::warn!(stream = %stream.id(), "a snapshot whose state cannot be read is ignored");
-            return Ok(None);
+        let state = match guarded(|| serde_json::from_str(contents.state.get())) {
+            Ok(Ok(state)) => state,
+            Ok(Err(error)) => {
+                stream.lacks_snapshot(&format!("the state in it cannot be read: {error}"));
+                return Ok(None);
+            }
+            Err(panic) => {
+                let panic = panic_message(&*panic);
+                stream.lacks_snapshot(&format!("reading the state in it panicked: {panic}"));
+                return Ok(None);
+            }
         };
         let head = Self {
             state,

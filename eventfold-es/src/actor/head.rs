@@ -48,17 +48,21 @@ impl<A: Aggregate> Head<A> {
         let state = match guarded(|| serde_json::to_vec(&self.state)) {
             Ok(Ok(state)) => state,
             Ok(Err(error)) => {
-                tracing::warn!(stream = %stream.id(), %error, "no snapshot: the state cannot be written");
+                stream.lacks_snapshot(&format!("its state cannot be written: {error}"));
                 return None;
             }
             Err(panic) => {
                 let panic = panic_message(&*panic);
-                tracing::warn!(stream = %stream.id(), panic, "no snapshot: the state cannot be written");
+                stream.lacks_snapshot(&format!("writing its state panicked: {panic}"));
                 return None;
             }
         };
         Some(Box::new(Draft {
             state,
+            read_back: |state| match guarded(|| serde_json::from_slice::<A>(state)) {
+                Ok(read) => read.map(drop).map_err(|error| error.to_string()),
+                Err(panic) => Err(panic_message(&*panic)),
+            },
             state_version: A::STATE_VERSION,
             keys: self.keys.list(),
             skipped: self.skipped.clone(),

@@ -156,6 +156,12 @@ impl<'a> Encoded<'a> {
     }
 }
 
+/// Whether `payload` is nested so deeply that no reader would take its line.
+#[cfg(feature = "testing")]
+pub(crate) fn is_too_deep(payload: &str) -> bool {
+    depth(payload.as_bytes()) >= DEEPEST
+}
+
 /// How many brackets open in `json`, those in strings included.
 fn opening(json: &[u8]) -> usize {
     // In chunks whose count fits into a byte, so that many bytes are looked at at once.

@@ -19,6 +19,8 @@ use super::stream::{Stream, StreamEnd};
 pub(crate) struct Draft {
     /// The state as JSON.
     pub(crate) state: Vec<u8>,
+    /// Reads the state back; fails with the cause if a load could not.
+    pub(crate) read_back: fn(&[u8]) -> Result<(), String>,
     pub(crate) state_version: u32,
     /// The idempotency keys that the stream still remembers.
     pub(crate) keys: Vec<KnownKey>,
@@ -63,8 +65,13 @@ impl Draft {
     }
 }
 
-/// Writes a snapshot of `stream` at `end`.
+/// Writes a snapshot of `stream` at `end`, unless no load could read its state: then an older one, or
+/// none, is better.
 pub(crate) fn save(stream: &Stream, draft: &Draft, end: &StreamEnd) -> io::Result<()> {
+    (draft.read_back)(&draft.state).map_err(|cause| {
+        let text = format!("its state could not be read again: {cause}");
+        io::Error::new(io::ErrorKind::InvalidData, text)
+    })?;
     let path = stream.snapshot_file();
     if let Some(views) = path.parent() {
         disk::create_dir(views)?;

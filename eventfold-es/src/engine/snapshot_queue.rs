@@ -67,10 +67,11 @@ impl SnapshotQueue {
             }
             pending
         };
-        if let Some(Pending { stream, draft, end }) = pending
-            && let Err(error) = save(&stream, &draft, &end)
-        {
-            tracing::warn!(stream = %stream.id(), %error, "no snapshot could be written");
+        if let Some(Pending { stream, draft, end }) = pending {
+            match save(&stream, &draft, &end) {
+                Ok(()) => stream.has_snapshot(),
+                Err(error) => stream.lacks_snapshot(&error),
+            }
         }
     }
 }

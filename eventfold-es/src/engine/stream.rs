@@ -34,6 +34,8 @@ pub(crate) struct Stream {
     sound_epoch: AtomicU64,
     /// Its file has been locked since somebody uses this.
     was_locked: AtomicBool,
+    /// It was reported that a snapshot of it could not be made or used, and none was made since.
+    lacks_snapshot: AtomicBool,
     /// Where the committer last put the stream among those of a round.
     place_in_round: AtomicUsize,
     /// Held by the one activation that may decide commands on this stream.
@@ -99,6 +101,22 @@ impl Stream {
             whole: whole.max(self.known_end()),
             behind: self.tail().behind.clone(),
         })
+    }
+
+    /// Reports that a snapshot could not be made or used: once, until one is made. The events say the
+    /// same, so loading is slower and that is all.
+    pub(crate) fn lacks_snapshot(&self, error: &dyn std::fmt::Display) {
+        let stream = &self.id;
+        if self.lacks_snapshot.swap(true, Ordering::Relaxed) {
+            tracing::debug!(%stream, %error, "still no snapshot");
+        } else {
+            tracing::warn!(%stream, %error, "no snapshot, all events are loaded");
+        }
+    }
+
+    /// A snapshot was made.
+    pub(crate) fn has_snapshot(&self) {
+        self.lacks_snapshot.store(false, Ordering::Relaxed);
     }
 
     pub(crate) fn id(&self) -> &StreamId {
@@ -316,6 +334,7 @@ impl Streams {
             tail: Mutex::default(),
             sound_epoch: AtomicU64::new(0),
             was_locked: AtomicBool::new(false),
+            lacks_snapshot: AtomicBool::new(false),
             place_in_round: AtomicUsize::new(0),
             turn: Arc::default(),
             registry: Arc::downgrade(self),

@@ -1,5 +1,6 @@
 //! JSON of any shape as a [`Value`], with the numbers that it states.
 
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use serde::de::Error as _;
@@ -13,11 +14,28 @@ use serde_json::Value;
 /// to a float.
 pub(crate) fn read(json: &str) -> serde_json::Result<Value> {
     let value = serde_json::from_str(json)?;
-    if !*HOLDS_ALL_NUMBERS && let Some(number) = rounded(json) {
+    if !*HOLDS_ALL_NUMBERS && let Some(number) = rounded(json, 0) {
+        let number = &json[number];
         let text = format!("the whole number {number} has more than 64 bits and would be rounded");
         return Err(serde_json::Error::custom(text));
     }
     Ok(value)
+}
+
+/// Reads `json` for whoever looks at it: a whole number that would be rounded becomes a text.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub(crate) fn shown(json: &str) -> serde_json::Result<Value> {
+    let mut shown = String::new();
+    let mut place = 0;
+    while !*HOLDS_ALL_NUMBERS && let Some(Range { start, end }) = rounded(json, place) {
+        shown.extend([&json[place..start], "\"", &json[start..end], "\""]);
+        place = end;
+    }
+    shown.push_str(&json[place..]);
+    serde_json::from_str(&shown)
 }
 
 /// Whether some crate of the program turned on `arbitrary_precision` of `serde_json`.
@@ -29,10 +47,9 @@ static HOLDS_ALL_NUMBERS: LazyLock<bool> = LazyLock::new(|| {
 /// How many digits a number of 64 bits may have at least: those with fewer are not looked at.
 const DIGITS: usize = 19;
 
-/// The first whole number in `json`, which is valid, that has more than 64 bits.
-fn rounded(json: &str) -> Option<&str> {
+/// Where the first whole number in `json` is, from `place` on, that has more than 64 bits.
+fn rounded(json: &str, mut place: usize) -> Option<Range<usize>> {
     let bytes = json.as_bytes();
-    let mut place = 0;
     while place < bytes.len() {
         match bytes[place] {
             b'"' => place += string_length(&bytes[place..]),
@@ -47,7 +64,7 @@ fn rounded(json: &str) -> Option<&str> {
                 let is_whole = !number.contains(['.', 'e', 'E']);
                 let fits = number.parse::<u64>().is_ok() || number.parse::<i64>().is_ok();
                 if length >= DIGITS && is_whole && !fits {
-                    return Some(number);
+                    return Some(place..place + length);
                 }
                 place += length;
             }
@@ -84,15 +101,27 @@ mod tests {
             r#""123456789012345678901234567890""#,
             r#"{"\"123456789012345678901234567890":[1,"\\"]}"#,
         ] {
-            assert_eq!(rounded(json), None, "{json}");
+            assert_eq!(rounded(json, 0), None, "{json}");
         }
         for number in ["18446744073709551616", "-9223372036854775809"] {
             for json in [
                 number.to_owned(),
                 format!(r#"{{"a":"b\"","c":[0,{number}]}}"#),
             ] {
-                assert_eq!(rounded(&json), Some(number), "{json}");
+                let found = rounded(&json, 0).map(|found| &json[found]);
+                assert_eq!(found, Some(number), "{json}");
             }
         }
+    }
+
+    #[test]
+    fn a_whole_number_beyond_64_bits_is_shown_to_its_last_digit() {
+        let digits = "18446744073709551617";
+        let json = format!(r#"[{digits},{{"a":-{digits}}},5,"\"{digits}"]"#);
+        let shown = shown(&json).unwrap();
+        assert!(shown[0].to_string().contains(digits), "{shown}");
+        assert!(shown[1]["a"].to_string().contains(digits), "{shown}");
+        assert_eq!(shown[2], 5);
+        assert_eq!(shown[3], format!("\"{digits}"));
     }
 }

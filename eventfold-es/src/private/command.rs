@@ -10,6 +10,8 @@ use serde::de::{
 use serde::ser::SerializeStruct as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::early::Early;
+
 const TYPE: &str = "type";
 const DATA: &str = "data";
 
@@ -100,7 +102,7 @@ impl<'de, C: CommandSet> Visitor<'de> for Tagged<C> {
                 (Key::Data, Some(name)) => {
                     command = Some(map.next_value_seed(Data::<C>(name, PhantomData))?);
                 }
-                (Key::Data, None) => early = Some(map.next_value::<serde_json::Value>()?),
+                (Key::Data, None) => early = Some(map.next_value::<Early>()?),
                 (Key::Other, _) => drop(map.next_value::<IgnoredAny>()?),
             }
         }
@@ -108,15 +110,14 @@ impl<'de, C: CommandSet> Visitor<'de> for Tagged<C> {
             return Ok(command);
         }
         let name = name.ok_or_else(|| de::Error::missing_field(TYPE))?;
-        let early = early.unwrap_or_default();
-        let is_rounded = is_rounded(&early);
-        C::deserialize_named(name, early).map_err(|error| {
-            if is_rounded {
-                let hint = "put `type` before `data`, which has a number of more than 64 bits";
-                return de::Error::custom(format_args!("{error}; {hint}"));
+        let command = match early.unwrap_or_default() {
+            Early::Value(value) => C::deserialize_named(name, value),
+            Early::Text(text) => {
+                let mut json = serde_json::Deserializer::from_str(&text);
+                C::deserialize_named(name, &mut json)
             }
-            de::Error::custom(error)
-        })
+        };
+        command.map_err(de::Error::custom)
     }
 
     fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<C, S::Error> {
@@ -124,22 +125,6 @@ impl<'de, C: CommandSet> Visitor<'de> for Tagged<C> {
         let name = name.ok_or_else(|| de::Error::invalid_length(0, &self))?;
         let command = seq.next_element_seed(Data::<C>(name, PhantomData))?;
         command.ok_or_else(|| de::Error::invalid_length(1, &self))
-    }
-}
-
-/// Two to the power of 63.
-const BEYOND_64_BITS: f64 = 9_223_372_036_854_775_808.0;
-
-/// Whether a value may hold a whole number that has no place in one, and was rounded to a float.
-fn is_rounded(value: &serde_json::Value) -> bool {
-    match value {
-        serde_json::Value::Number(number) => {
-            let float = number.as_f64().filter(|_| number.is_f64());
-            float.is_some_and(|float| float.abs() >= BEYOND_64_BITS && float.fract() == 0.0)
-        }
-        serde_json::Value::Array(items) => items.iter().any(is_rounded),
-        serde_json::Value::Object(members) => members.values().any(is_rounded),
-        _ => false,
     }
 }
 

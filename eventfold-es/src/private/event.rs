@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::event::{
     DecodeError, Decoded, DomainEvent, EncodeError, StoredEvent, decode_variant, encode_variant,
+    value,
 };
 
 /// What goes to and from the `data` of a stored event.
@@ -83,9 +84,10 @@ pub fn serialize_event<E: DomainEvent, S: Serializer>(
 ) -> Result<S::Ok, S::Error> {
     let mut data = Vec::new();
     event.encode(&mut data).map_err(S::Error::custom)?;
+    let data = std::str::from_utf8(&data);
     let tagged = Tagged {
         name: Cow::Borrowed(event.name()),
-        data: serde_json::from_slice(&data).map_err(S::Error::custom)?,
+        data: value::read(data.map_err(S::Error::custom)?).map_err(S::Error::custom)?,
     };
     tagged.serialize(serializer)
 }

@@ -30,7 +30,8 @@ use crate::command::CommandEnvelope;
 pub struct DeadLetter {
     /// Names it within its process manager.
     pub id: String,
-    /// The command, with where it goes and what travels with it.
+    /// The command, with where it goes and what travels with it. Numbers above `u64::MAX` or below
+    /// `i64::MIN` are shown as texts; a replay sends the command as it was.
     pub envelope: CommandEnvelope,
     /// What the last attempt failed with.
     pub error: String,

@@ -2,14 +2,12 @@
 
 use std::time::{Duration, SystemTime};
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize as _, Serialize};
-use serde_json::Value;
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::{Order, Timer};
 use crate::aggregate::Aggregate;
 use crate::clock::unix_millis;
-use crate::command::{CommandContext, CommandEnvelope};
+use crate::command::{CommandContext, CommandEnvelope, StoredCommand};
 use crate::event::Recorded;
 
 /// Takes the commands with which a process manager reacts to one event: those to send at once, and
@@ -57,19 +55,6 @@ pub struct Outbox<'a> {
     sent: usize,
     scheduled: usize,
     failed: Option<Unwritable>,
-}
-
-/// How deeply a command, or its metadata, may be nested: the files that keep it put it six levels deep,
-/// and `serde_json` reads 127.
-const DEEPEST: usize = 127 - 6;
-
-fn depth(value: &Value) -> usize {
-    let inner = match value {
-        Value::Array(items) => items.iter().map(depth).max(),
-        Value::Object(members) => members.values().map(depth).max(),
-        _ => return 0,
-    };
-    inner.unwrap_or(0) + 1
 }
 
 /// A command that cannot be kept until it is sent.
@@ -158,8 +143,8 @@ impl<'a> Outbox<'a> {
         A: Aggregate,
         A::Command: Serialize + DeserializeOwned,
     {
-        if let Some(envelope) = self.envelope::<A>(id.into(), command.into(), context) {
-            self.send_envelope(envelope);
+        if let Some(command) = self.typed::<A>(id.into(), &command.into(), context) {
+            self.send_stored(command);
         }
     }
 
@@ -177,10 +162,16 @@ impl<'a> Outbox<'a> {
     /// # }
     /// ```
     pub fn send_envelope(&mut self, envelope: CommandEnvelope) {
+        if let Some(command) = self.untyped(envelope) {
+            self.send_stored(command);
+        }
+    }
+
+    fn send_stored(&mut self, command: StoredCommand) {
         let key = format!("{}/{}/{}", self.manager, self.record.position, self.sent);
         self.sent += 1;
-        let envelope = self.fill_in(envelope, key);
-        self.orders.push(Order::Send(envelope));
+        let command = self.fill_in(command, key);
+        self.orders.push(Order::Send(command));
     }
 
     /// Sends `command` to the aggregate `id` when it is `due`. It cannot be cancelled:
@@ -242,7 +233,13 @@ impl<'a> Outbox<'a> {
         due: impl Into<Due>,
         envelope: CommandEnvelope,
     ) {
-        let due = match due.into() {
+        if let Some(command) = self.untyped(envelope) {
+            self.schedule_stored(key, due.into(), command);
+        }
+    }
+
+    fn schedule_stored(&mut self, key: Option<&str>, due: Due, command: StoredCommand) {
+        let due = match due {
             Due::At(time) => unix_millis(time),
             Due::After(after) => {
                 let after = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
@@ -257,7 +254,7 @@ impl<'a> Outbox<'a> {
             Some(key) => format!("={key}"),
             None => format!("{position}/{index}"),
         };
-        let envelope = self.fill_in(envelope, idempotency_key);
+        let envelope = self.fill_in(command, idempotency_key);
         let timer = Timer { due, envelope };
         self.orders.push(Order::Schedule(key, timer));
     }
@@ -275,69 +272,66 @@ impl<'a> Outbox<'a> {
         A: Aggregate,
         A::Command: Serialize + DeserializeOwned,
     {
-        if let Some(envelope) = self.envelope::<A>(id, command, CommandContext::default()) {
-            self.schedule_envelope(key, due, envelope);
+        if let Some(command) = self.typed::<A>(id, &command, CommandContext::default()) {
+            self.schedule_stored(key, due, command);
         }
     }
 
-    fn envelope<A>(
+    /// A command as it is saved, `None` if its target could not read it.
+    fn typed<A>(
         &mut self,
         id: String,
-        command: A::Command,
+        command: &A::Command,
         context: CommandContext,
-    ) -> Option<CommandEnvelope>
+    ) -> Option<StoredCommand>
     where
         A: Aggregate,
         A::Command: Serialize + DeserializeOwned,
     {
-        let problem = |problem, source: serde_json::Error| Unwritable {
-            aggregate_type: A::AGGREGATE_TYPE.to_owned(),
-            id: id.clone(),
-            problem,
-            source: source.into(),
-        };
-        let command = serde_json::to_value(command).map_err(|error| {
-            let what = "cannot be written as JSON (its whole numbers have up to 64 bits here)";
-            problem(what, error)
-        });
-        let command = command.and_then(|command| match A::Command::deserialize(&command) {
-            Ok(_) => Ok(command),
-            Err(error) => Err(problem("could not be read again", error)),
-        });
-        match command {
-            Ok(command) => Some(CommandEnvelope {
-                aggregate_type: A::AGGREGATE_TYPE.to_owned(),
-                instance_id: id,
-                command,
-                context,
-            }),
-            Err(unwritable) => {
-                self.failed.get_or_insert(unwritable);
+        let stored = StoredCommand::new(A::AGGREGATE_TYPE, id.clone(), command, context);
+        let stored = self.or_failed(stored, A::AGGREGATE_TYPE, id)?;
+        match stored.read::<A::Command>() {
+            Ok(_) => Some(stored),
+            Err(error) => {
+                let problem = "could not be read again";
+                self.failed
+                    .get_or_insert(Unwritable::new(&stored, problem, error));
                 None
             }
         }
     }
 
-    fn fill_in(&mut self, mut envelope: CommandEnvelope, key: String) -> CommandEnvelope {
-        let metadata = envelope.context.metadata.as_ref();
-        if depth(&envelope.command).max(metadata.map_or(0, depth)) > DEEPEST {
-            let text = format!("it has more than {DEEPEST} levels");
-            self.failed.get_or_insert(Unwritable {
-                aggregate_type: envelope.aggregate_type.clone(),
-                id: envelope.instance_id.clone(),
-                problem: "is nested too deeply",
-                source: text.into(),
-            });
+    /// A command that is JSON already as it is saved.
+    fn untyped(&mut self, envelope: CommandEnvelope) -> Option<StoredCommand> {
+        let (aggregate_type, id) = (&envelope.aggregate_type, &envelope.instance_id);
+        let (aggregate_type, id) = (aggregate_type.clone(), id.clone());
+        self.or_failed(envelope.try_into(), &aggregate_type, id)
+    }
+
+    fn or_failed(
+        &mut self,
+        stored: serde_json::Result<StoredCommand>,
+        aggregate_type: &str,
+        id: String,
+    ) -> Option<StoredCommand> {
+        stored
+            .map_err(|source| {
+                self.failed.get_or_insert(Unwritable {
+                    aggregate_type: aggregate_type.to_owned(),
+                    id,
+                    problem: "cannot be written as JSON",
+                    source: source.into(),
+                });
+            })
+            .ok()
+    }
+
+    fn fill_in(&mut self, mut command: StoredCommand, key: String) -> StoredCommand {
+        if let Err(source) = command.context.check() {
+            self.failed
+                .get_or_insert(Unwritable::new(&command, "cannot be sent", source));
         }
-        let context = &mut envelope.context;
-        if let Err(source) = context.check() {
-            self.failed.get_or_insert(Unwritable {
-                aggregate_type: envelope.aggregate_type.clone(),
-                id: envelope.instance_id.clone(),
-                problem: "cannot be sent",
-                source: source.into(),
-            });
-        }
+        let context = &mut command.context;
         if context.correlation_id.is_none() {
             context.correlation_id = self.record.correlation_id().map(Into::into);
         }
@@ -345,7 +339,7 @@ impl<'a> Outbox<'a> {
             context.causation_id = self.record.event_id().map(str::to_owned);
         }
         context.idempotency_key.get_or_insert(key);
-        envelope
+        command
     }
 
     /// The commands to send at once; those to send later are left out.
@@ -356,10 +350,14 @@ impl<'a> Outbox<'a> {
     pub(crate) fn into_sent(self) -> Result<Vec<CommandEnvelope>, Unwritable> {
         let orders = self.finish()?.into_iter();
         let sent = orders.filter_map(|order| match order {
-            Order::Send(envelope) => Some(envelope),
+            Order::Send(command) => Some(command),
             Order::Schedule(..) | Order::Cancel(_) => None,
         });
-        Ok(sent.collect())
+        sent.map(|command| {
+            let envelope = command.to_envelope();
+            envelope.map_err(|error| Unwritable::new(&command, "is no `CommandEnvelope`", error))
+        })
+        .collect()
     }
 
     /// What is to be done.
@@ -369,5 +367,21 @@ impl<'a> Outbox<'a> {
     /// Which command could not be written as JSON, and why.
     pub(crate) fn finish(self) -> Result<Vec<Order>, Unwritable> {
         self.failed.map_or(Ok(self.orders), Err)
+    }
+}
+
+impl Unwritable {
+    /// `command` has this problem.
+    pub(crate) fn new(
+        command: &StoredCommand,
+        problem: &'static str,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self {
+            aggregate_type: command.aggregate_type.clone(),
+            id: command.instance_id.clone(),
+            problem,
+            source: source.into(),
+        }
     }
 }

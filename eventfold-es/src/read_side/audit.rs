@@ -84,7 +84,7 @@ fn check_dead_letters(audit: &mut Audit, dir: &Path) -> io::Result<()> {
     let settled = match checkpoint::read::<IgnoredAny>(dir, 1) {
         Ok(checkpoint) => checkpoint.and_then(|read| read.pending.settled_letters()),
         Err(Unusable::Io(error)) => return Err(error),
-        // With such a checkpoint the store does not open.
+        // With such a checkpoint the process manager is stopped, and its dead letters are left alone.
         Err(Unusable::Damaged(_) | Unusable::Unfit(..)) => None,
     };
     let file = dead_letters::file(dir);

@@ -16,6 +16,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::outbox;
 use crate::engine::disk;
 use crate::engine::{CommitLine, split_sum, write_sum};
+use crate::error::{guarded, panic_message};
 use crate::text::shown;
 
 /// A follower's place.
@@ -81,17 +82,18 @@ impl Unusable {
 
     /// The error of the process manager `name`, which cannot do without its checkpoint.
     pub(crate) fn of_manager(self, name: &str) -> io::Error {
-        match self {
-            Self::Unfit(path, cause) => {
-                let text = format!(
-                    "the saved state of process manager `{name}` in {} does not fit its type: \
-                     {cause}; give new fields `#[serde(default)]`",
-                    shown(&path)
-                );
-                io::Error::new(io::ErrorKind::InvalidData, text)
-            }
-            error => error.into_io(),
-        }
+        let text = match self {
+            Self::Unfit(path, cause) => format!(
+                "the saved state of process manager `{name}` in {} does not fit its type: {cause}; \
+                 give new fields `#[serde(default)]`",
+                shown(&path)
+            ),
+            Self::Io(cause) | Self::Damaged(cause) => format!(
+                "process manager `{name}` is stopped, since without its checkpoint it would send \
+                 its commands again: {cause}"
+            ),
+        };
+        io::Error::new(io::ErrorKind::InvalidData, text)
     }
 }
 
@@ -193,6 +195,8 @@ enum Unsaveable {
     Unwritable(serde_json::Error),
     #[error("as JSON it could not be read again: {0} (JSON has no NaN and no infinity)")]
     State(serde_json::Error),
+    #[error("writing it as JSON, or reading it again, panicked: {0}")]
+    Panicked(String),
     #[error("its commands and timers could not be read again: {0}")]
     File(serde_json::Error),
 }
@@ -247,12 +251,33 @@ fn encode<S: Serialize + DeserializeOwned>(
     if let Some(pending) = place.pending {
         write_member(&mut out, "pending", pending).map_err(unwritable)?;
     }
-    write_member(&mut out, "state", state).map_err(unwritable)?;
+    let panicked =
+        |panic: Box<dyn std::any::Any + Send>| Unsaveable::Panicked(panic_message(&*panic));
+    let written = guarded(|| write_member(&mut out, "state", state));
+    written.map_err(panicked)?.map_err(unwritable)?;
     let sum = xxh3_64(&out);
     write_sum(&mut out, sum);
     let read = Ours::read(&out).map_err(Unsaveable::File)?;
-    serde_json::from_str::<S>(read.state.get()).map_err(Unsaveable::State)?;
+    let state = guarded(|| serde_json::from_str::<S>(read.state.get()).map(drop));
+    state.map_err(panicked)?.map_err(Unsaveable::State)?;
     Ok(out)
+}
+
+/// Reads back what a process manager has not seen through, as it stands in a checkpoint.
+///
+/// # Errors
+///
+/// Why it could not be read.
+pub(crate) fn read_back_pending(pending: &outbox::Saved) -> Result<(), String> {
+    let place = Place {
+        position: 0,
+        unknown: &[],
+        events: 0,
+        cursors: None,
+        pending: Some(pending),
+    };
+    let read_back = encode(place, &());
+    read_back.map(drop).map_err(|error| error.to_string())
 }
 
 fn write_member<T: Serialize>(out: &mut Vec<u8>, name: &str, value: &T) -> serde_json::Result<()> {

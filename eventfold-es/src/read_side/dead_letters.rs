@@ -7,13 +7,14 @@
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::lines::{self, Lines};
 use crate::clock::from_unix_millis;
-use crate::command::CommandEnvelope;
+use crate::command::StoredCommand;
 use crate::engine::disk;
 use crate::process_manager::DeadLetter;
 use crate::text::shown;
@@ -29,7 +30,7 @@ pub(crate) struct DeadLetters {
 /// A line of the file.
 #[derive(Deserialize)]
 struct Line {
-    envelope: CommandEnvelope,
+    envelope: StoredCommand,
     error: String,
     ts: u64,
     id: Option<String>,
@@ -37,9 +38,48 @@ struct Line {
     attempts: Option<u32>,
 }
 
+/// A line to add.
+#[derive(Serialize)]
+struct NewLine<'a> {
+    envelope: &'a StoredCommand,
+    error: &'a str,
+    /// Seconds since 1970.
+    ts: u64,
+    id: &'a str,
+    ms: u64,
+    attempts: u32,
+}
+
+/// A dead letter as it stands in the file.
+#[derive(Debug)]
+pub(crate) struct Letter {
+    pub(crate) id: String,
+    pub(crate) command: StoredCommand,
+    error: String,
+    time: SystemTime,
+    pub(crate) attempts: u32,
+}
+
+impl Letter {
+    /// The same for whoever looks at it.
+    ///
+    /// # Errors
+    ///
+    /// Why the command cannot be shown.
+    pub(crate) fn shown(self) -> io::Result<DeadLetter> {
+        Ok(DeadLetter {
+            id: self.id,
+            envelope: self.command.into_shown()?,
+            error: self.error,
+            time: self.time,
+            attempts: self.attempts,
+        })
+    }
+}
+
 /// A dead letter and where it is.
 struct Found {
-    letter: DeadLetter,
+    letter: Letter,
     start: usize,
     end: usize,
 }
@@ -78,7 +118,7 @@ impl DeadLetters {
     }
 
     /// All of them, the oldest first.
-    pub(crate) fn list(&self) -> io::Result<Vec<DeadLetter>> {
+    pub(crate) fn list(&self) -> io::Result<Vec<Letter>> {
         let (_, found) = self.read()?;
         Ok(found.into_iter().map(|found| found.letter).collect())
     }
@@ -100,27 +140,15 @@ impl DeadLetters {
     pub(crate) fn add(
         &mut self,
         id: &str,
-        envelope: &CommandEnvelope,
+        envelope: &StoredCommand,
         error: &str,
         attempts: u32,
         ms: u64,
     ) -> io::Result<()> {
-        #[derive(Serialize)]
-        struct Line<'a> {
-            envelope: &'a CommandEnvelope,
-            error: &'a str,
-            /// Seconds since 1970.
-            ts: u64,
-            id: &'a str,
-            ms: u64,
-            attempts: u32,
-        }
-
-        let ts = ms / 1000;
-        self.lines.add(&Line {
+        self.lines.add(&NewLine {
             envelope,
             error,
-            ts,
+            ts: ms / 1000,
             id,
             ms,
             attempts,
@@ -159,20 +187,42 @@ impl DeadLetters {
 }
 
 /// Reads one line without its end. `derived` is its id if it does not have one.
-fn read_line(line: &[u8], derived: String) -> Result<DeadLetter, String> {
+fn read_line(line: &[u8], derived: String) -> Result<Letter, String> {
     let read: Line = serde_json::from_slice(line).map_err(|error| error.to_string())?;
     let is_old = read.id.is_none() && read.ms.is_none();
     if !lines::is_right(line).unwrap_or(is_old) {
         return Err("the checksum does not match".to_owned());
     }
     let ms = read.ms.unwrap_or_else(|| read.ts.saturating_mul(1000));
-    Ok(DeadLetter {
+    Ok(Letter {
         id: read.id.unwrap_or(derived),
-        envelope: read.envelope,
+        command: read.envelope,
         error: read.error,
         time: from_unix_millis(ms),
         attempts: read.attempts.unwrap_or(1),
     })
+}
+
+/// Reads `command` back from the line that it would be, and as it is shown.
+///
+/// # Errors
+///
+/// Why it could not be read.
+pub(super) fn read_back(command: &StoredCommand) -> Result<(), String> {
+    let mut line = lines::seal(&NewLine {
+        envelope: command,
+        error: "",
+        ts: 0,
+        id: "",
+        ms: 0,
+        attempts: 0,
+    })
+    .map_err(|error| error.to_string())?;
+    line.pop();
+    let letter = read_line(&line, String::new())?;
+    let shown = letter.shown().map_err(|error| error.to_string())?;
+    drop(shown);
+    Ok(())
 }
 
 /// What is in the file.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Notify, watch};
 
+use super::checkpoint::{self, Checkpoint, Unusable};
 use super::exclusive::Exclusive;
 use super::reacting::{AnyReacting, Reacting};
 use super::status::{ProcessManagerStatus, Progress};
@@ -64,6 +65,13 @@ impl Manager {
         }
     }
 
+    /// Takes the process manager `M` up where it was left. One whose checkpoint cannot be used is
+    /// stopped.
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be read at all; if the checkpoint is ahead of the journal: the store must not
+    /// go on then, since once the journal is as long again nothing would tell that events are missing.
     pub(crate) fn open<M: ProcessManager>(
         engine: &Arc<Engine>,
         on_failure: OnFailure,
@@ -71,18 +79,22 @@ impl Manager {
     ) -> io::Result<Self> {
         type Any = Arc<Exclusive<dyn AnyReacting>>;
         let name = format!("process manager `{}`", M::NAME);
-        let (reacting, progress): (Any, _) = match Reacting::<M>::open(engine, on_failure, retry) {
-            Ok(reacting) => {
+        let dir = engine.layout().process_managers_dir().join(M::NAME);
+        let (reacting, progress): (Any, _) = match checkpoint::read::<M>(&dir, 1) {
+            Ok(checkpoint) => {
+                let checkpoint = checkpoint.unwrap_or_else(Checkpoint::beginning);
+                let reacting = Reacting::open(engine, dir, checkpoint, on_failure, retry)?;
                 let progress = reacting.progress();
                 (Arc::new(Exclusive::new(name, reacting)), progress)
             }
+            Err(Unusable::Io(error)) => return Err(error),
             // The other process managers, and the store, can do without it.
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                let unusable = UnusableManager::new(M::NAME, &error);
+            Err(unusable) => {
+                let error = unusable.of_manager(M::NAME);
+                let unusable = UnusableManager::new(M::NAME, &dir, &error)?;
                 let progress = unusable.progress();
                 (Arc::new(Exclusive::new(name, unusable)), progress)
             }
-            Err(error) => return Err(error),
         };
         Ok(Self {
             name: M::NAME,

@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use crate::command::CommandEnvelope;
-use crate::process_manager::{Order, Timer};
+use super::checkpoint;
+use super::dead_letters;
+use crate::command::StoredCommand;
+use crate::process_manager::{Order, Timer, Unwritable};
 
 /// A command that is to be sent.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -24,7 +26,7 @@ pub(crate) struct Outgoing {
     /// The dead letter that it was.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     letter: Option<String>,
-    pub(crate) envelope: CommandEnvelope,
+    pub(crate) envelope: StoredCommand,
 }
 
 impl Outgoing {
@@ -33,6 +35,42 @@ impl Outgoing {
         let letter = self.letter.clone();
         letter.unwrap_or_else(|| self.number.to_string())
     }
+}
+
+/// Reads the command of `order` back as it will stand in the checkpoint and, given up, in the dead
+/// letters: what is readable alone may be nested too deeply in a file.
+///
+/// # Errors
+///
+/// Which command could not be read, and why.
+pub(crate) fn read_back(order: &Order) -> Result<(), Unwritable> {
+    let Some(command) = order.command() else {
+        return Ok(());
+    };
+    let timers = match order {
+        Order::Schedule(key, timer) => BTreeMap::from([(key.clone(), timer.clone())]),
+        Order::Send(_) | Order::Cancel(_) => BTreeMap::new(),
+    };
+    // A timer becomes a command.
+    let outgoing = Outgoing {
+        number: 0,
+        attempts: 0,
+        since: 0,
+        timer: None,
+        letter: None,
+        envelope: command.clone(),
+    };
+    let saved = Saved {
+        next: 0,
+        outgoing: vec![outgoing],
+        timers,
+        letters: None,
+    };
+    checkpoint::read_back_pending(&saved)
+        .and_then(|()| dead_letters::read_back(command))
+        .map_err(|cause| {
+            Unwritable::new(command, "could not be read again once it is saved", cause)
+        })
 }
 
 /// The form in which it is saved.
@@ -105,8 +143,8 @@ struct Entry {
     not_before: u64,
 }
 
-fn target(envelope: &CommandEnvelope) -> Target {
-    let CommandEnvelope {
+fn target(envelope: &StoredCommand) -> Target {
+    let StoredCommand {
         aggregate_type,
         instance_id,
         ..
@@ -190,7 +228,7 @@ impl Pending {
     }
 
     /// Adds a command behind those that are there.
-    fn send(&mut self, envelope: CommandEnvelope, timer: Option<String>) {
+    fn send(&mut self, envelope: StoredCommand, timer: Option<String>) {
         let number = self.next;
         self.next += 1;
         self.is_unsaved = true;
@@ -212,7 +250,7 @@ impl Pending {
         letter: String,
         attempts: u32,
         since: u64,
-        envelope: CommandEnvelope,
+        envelope: StoredCommand,
     ) -> Outgoing {
         let number = self.next;
         self.next += 1;
@@ -444,13 +482,9 @@ mod tests {
     /// An outbox with a command that was saved when the head was at 5, and is under way.
     fn under_way() -> (Pending, u64) {
         let mut pending = Pending::default();
-        let envelope = CommandEnvelope {
-            aggregate_type: "a".to_owned(),
-            instance_id: "b".to_owned(),
-            command: serde_json::Value::Null,
-            context: crate::CommandContext::default(),
-        };
-        pending.carry_out(Order::Send(envelope));
+        let context = crate::CommandContext::default();
+        let command = StoredCommand::new("a", "b".to_owned(), &(), context).unwrap();
+        pending.carry_out(Order::Send(command));
         pending.saved_at(5, 0);
         pending.mark_saved();
         let number = pending.take(0).expect("it is saved").number;

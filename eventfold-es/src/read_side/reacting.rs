@@ -10,17 +10,18 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::checkpoint::{self, Checkpoint};
-use super::dead_letters::DeadLetters;
+use super::checkpoint::Checkpoint;
+use super::dead_letters::{DeadLetters, Letter};
 use super::follower::{Follower, Refusal};
-use super::outbox::{Outgoing, Pending};
+use super::outbox::{self, Outgoing, Pending};
 use super::status::{ProcessManagerStatus, Progress, ToDo};
-use crate::command::CommandEnvelope;
+use crate::command::StoredCommand;
 use crate::engine::Engine;
 use crate::error::closed;
 use crate::process_manager::{DeadLetter, OnFailure, Order, Outbox, ProcessManager, Retry};
@@ -101,19 +102,18 @@ pub(crate) trait AnyReacting: Send {
 }
 
 impl<M: ProcessManager> Reacting<M> {
-    /// Takes the process manager up where it was left.
+    /// Takes the process manager up where `checkpoint` left it, which was read from `dir`.
     ///
     /// # Errors
     ///
-    /// If the checkpoint cannot be used: starting anew would send every command again.
-    pub(crate) fn open(
+    /// If the checkpoint is ahead of the journal: of what is missing there, some would be passed over.
+    pub(super) fn open(
         engine: &Arc<Engine>,
+        dir: PathBuf,
+        mut checkpoint: Checkpoint<M>,
         on_failure: OnFailure,
         retry: Retry,
     ) -> io::Result<Self> {
-        let dir = engine.layout().process_managers_dir().join(M::NAME);
-        let checkpoint = checkpoint::read::<M>(&dir, 1).map_err(|e| e.of_manager(M::NAME))?;
-        let mut checkpoint = checkpoint.unwrap_or_else(Checkpoint::beginning);
         if checkpoint.position > engine.head() {
             let text = format!(
                 "the checkpoint of process manager `{}` in {} is ahead of the journal",
@@ -160,6 +160,7 @@ impl<M: ProcessManager> Reacting<M> {
             let mut out = Outbox::new(M::NAME, event.record());
             state.react_stored(event, &mut out)?;
             let new = out.finish()?;
+            new.iter().try_for_each(outbox::read_back)?;
             if !new.is_empty() {
                 orders.insert(event.record().position, new);
             }
@@ -198,7 +199,7 @@ impl<M: ProcessManager> Reacting<M> {
         let (id, now) = (outgoing.letter_id(), self.now());
         self.letters
             .add(&id, &outgoing.envelope, error, attempts, now)?;
-        let CommandEnvelope {
+        let StoredCommand {
             aggregate_type,
             instance_id,
             ..
@@ -401,7 +402,8 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
     }
 
     fn letters(&self) -> io::Result<Vec<DeadLetter>> {
-        self.letters.list()
+        let letters = self.letters.list()?;
+        letters.into_iter().map(Letter::shown).collect()
     }
 
     fn revive(&mut self, ids: &HashSet<&str>) -> io::Result<Vec<Outgoing>> {
@@ -416,7 +418,7 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
         let since = self.follower.head();
         let mut revived = Vec::with_capacity(letters.len());
         for letter in letters {
-            let mut envelope = letter.envelope;
+            let mut envelope = letter.command;
             // One of 0.2.0 has no key.
             envelope
                 .context

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use super::reacting::Outcome;
 use crate::aggregates::Hold;
-use crate::command::CommandEnvelope;
+use crate::command::StoredCommand;
 use crate::dispatch::{Dispatchers, send};
 
 /// Sends a command of a process manager; tells what became of it.
 pub(crate) async fn dispatch(
     store: &Arc<Hold>,
     dispatchers: &Dispatchers,
-    envelope: CommandEnvelope,
+    envelope: StoredCommand,
 ) -> Outcome {
     let target = envelope.aggregate_type.clone();
     let id = envelope.instance_id.clone();

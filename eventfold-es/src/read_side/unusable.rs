@@ -2,9 +2,11 @@
 
 use std::collections::HashSet;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::dead_letters::{DeadLetters, Letter};
 use super::outbox::Outgoing;
 use super::reacting::{AnyReacting, Counts, Outcome};
 use super::status::{ProcessManagerStatus, Progress};
@@ -15,18 +17,22 @@ pub(crate) struct UnusableManager {
     kind: io::ErrorKind,
     text: String,
     progress: Arc<Progress>,
+    letters: DeadLetters,
 }
 
 impl UnusableManager {
-    pub(crate) fn new(name: &'static str, error: &io::Error) -> Self {
+    /// The process manager `name`, whose files are in `dir`.
+    pub(crate) fn new(name: &'static str, dir: &Path, error: &io::Error) -> io::Result<Self> {
         let text = error.to_string();
         let progress = Progress::new(name, 0);
         progress.stop(&text);
-        Self {
+        Ok(Self {
             kind: error.kind(),
             text,
             progress: Arc::new(progress),
-        }
+            // Nobody knows what of them was finished.
+            letters: DeadLetters::open(dir, None)?,
+        })
     }
 
     pub(crate) fn progress(&self) -> Arc<Progress> {
@@ -86,7 +92,8 @@ impl AnyReacting for UnusableManager {
     }
 
     fn letters(&self) -> io::Result<Vec<DeadLetter>> {
-        self.refused()
+        let letters = self.letters.list()?;
+        letters.into_iter().map(Letter::shown).collect()
     }
 
     fn revive(&mut self, _: &HashSet<&str>) -> io::Result<Vec<Outgoing>> {

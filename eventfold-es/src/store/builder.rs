@@ -366,9 +366,9 @@ impl AggregateStoreBuilder {
     ///
     /// As [`AggregateStore::open`]; [`io::ErrorKind::NotFound`] also if there is no store in the
     /// directory and none is to be [created](Self::create_if_missing);
-    /// [`io::ErrorKind::InvalidData`] also if the checkpoint of a process manager is damaged, because
-    /// starting it anew would send its commands again ([what to do
-    /// then](crate#when-a-file-is-damaged)).
+    /// [`io::ErrorKind::InvalidData`] also if the checkpoint of a process manager is ahead of the journal,
+    /// which then lacks events. One that cannot be read keeps only that process manager from running
+    /// ([what to do then](crate#when-a-file-is-damaged)).
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};

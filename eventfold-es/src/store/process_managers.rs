@@ -32,8 +32,9 @@ impl AggregateStore {
     ///
     /// # Errors
     ///
-    /// If the journal, a checkpoint or the dead letters could not be read or written, or a process
-    /// manager panicked (then runs fail until the store is opened again);
+    /// If the journal, a checkpoint or the dead letters could not be read or written, a state could not
+    /// be read again once it is saved, or a process manager panicked or is stopped (then runs fail until
+    /// the store is opened again). [`read_side`](Self::read_side) tells the same;
     /// [`io::ErrorKind::NotConnected`] after [`shutdown`](Self::shutdown);
     /// [`io::ErrorKind::Deadlock`] if code calls it that the store runs, a process manager for example.
     /// What was not dispatched then is at the next run.
@@ -73,7 +74,13 @@ impl AggregateStore {
             let run = if read_side.live.get().is_some() {
                 manager.settled(head).await
             } else {
-                self.run_process_manager(manager, head, &run).await
+                let run = self.run_process_manager(manager, head, &run).await;
+                if let Err(error) = &run
+                    && !manager.progress.is_stopped()
+                {
+                    manager.progress.fail(&error.to_string());
+                }
+                run
             };
             failure = failure.and(run);
             let after = manager.reacting.lock()?.counts();

@@ -6,19 +6,23 @@ use serde_json::{Value, json};
 
 use super::diff::diff;
 use crate::aggregate::Aggregate;
+use crate::engine::is_too_deep;
 use crate::event::{
     DecodeError, Decoded, DomainEvent, EncodeError, Meta, Recorded, SCHEMA_VERSION, StoredEvent,
+    read_back, value,
 };
 
 /// 2026-01-01, when the events of tests begin to come about: a second apart.
 const BEGINNING: u64 = 1_767_225_600;
 
 /// An event in its stored form.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(super) struct Form {
     pub(super) name: String,
     pub(super) version: u32,
     pub(super) data: Value,
+    /// The payload as it stands in a line.
+    pub(super) text: String,
 }
 
 /// Whose an event is and where it stands.
@@ -31,6 +35,17 @@ pub(super) struct Place<'a> {
 }
 
 impl Form {
+    /// The form with that payload.
+    pub(super) fn new(name: impl Into<String>, version: u32, data: Value) -> Self {
+        let text = data.to_string();
+        Self {
+            name: name.into(),
+            version,
+            data,
+            text,
+        }
+    }
+
     /// The form in which `A` stores `event`.
     pub(super) fn of<A: Aggregate>(event: &A::DomainEvent) -> Result<Self, String> {
         let mut data = Vec::new();
@@ -43,17 +58,24 @@ impl Form {
     pub(super) fn of_event<E: DomainEvent>(event: &E) -> Result<Self, String> {
         let mut data = Vec::new();
         let name = event.encode(&mut data).map(|()| event.name().to_owned());
-        Self::read(name, event.schema_version(), &data)
+        let form = Self::read(name, event.schema_version(), &data)?;
+        // A sample is a `Value` in a file.
+        value::read(&form.text).map_err(|error| format!("event `{}`: {error}", form.name))?;
+        Ok(form)
     }
 
     fn read(name: Result<String, EncodeError>, version: u32, data: &[u8]) -> Result<Self, String> {
         let name = name.map_err(|error| error.to_string())?;
-        let data = serde_json::from_slice(data)
-            .map_err(|error| format!("event `{name}` is not stored as JSON: {error}"))?;
+        let not_json = |error: &dyn std::fmt::Display| {
+            format!("event `{name}` is not stored as JSON: {error}")
+        };
+        let text = std::str::from_utf8(data).map_err(|error| not_json(&error))?;
+        let data = value::shown(text).map_err(|error| not_json(&error))?;
         Ok(Self {
+            data,
+            text: text.to_owned(),
             name,
             version,
-            data,
         })
     }
 
@@ -77,7 +99,6 @@ impl Form {
 
     /// Hands the event on as a store would.
     pub(super) fn stored<R>(&self, place: Place<'_>, take: impl FnOnce(StoredEvent<'_>) -> R) -> R {
-        let data = self.data.to_string();
         let meta = (self.version > 1).then(|| json!({ SCHEMA_VERSION: self.version }));
         let event_id = format!("event-{}", place.position);
         let seconds = BEGINNING + place.position;
@@ -92,7 +113,7 @@ impl Form {
             actor: None,
             meta: meta.as_ref().map_or(Meta::None, Meta::Value),
         };
-        take(StoredEvent::new(&self.name, &data).with_record(&record))
+        take(StoredEvent::new(&self.name, &self.text).with_record(&record))
     }
 }
 
@@ -104,10 +125,23 @@ pub(super) fn round_trip<A: Aggregate>(event: &A::DomainEvent, place: Place<'_>)
         Err(error) => panic!("{error}"),
     };
     let back = comes_back(&form, &decode::<A>(&form, place), Form::of::<A>);
+    let back = back.and_then(|()| is_taken::<A>(&form, place));
     if let Err(message) = back {
         panic!("{message}");
     }
     form
+}
+
+/// Fails if a store would refuse the event.
+fn is_taken<A: Aggregate>(form: &Form, place: Place<'_>) -> Result<(), String> {
+    if is_too_deep(&form.text) {
+        return Err(format!("event `{}` is nested too deeply", form.name));
+    }
+    let read = form.stored(place, |stored| {
+        let data = stored.data().as_bytes();
+        read_back(stored.name(), data, stored.record(), A::decode_event)
+    });
+    read.map(drop).map_err(|error| error.to_string())
 }
 
 /// Reads an event as `A` does.
@@ -170,7 +204,7 @@ fn sorted(value: &Value) -> Value {
 pub(super) fn saved<S: Serialize>(what: &str, state: &S) -> Result<(String, Value), String> {
     let cannot = |error| format!("{what} cannot be saved as JSON: {error}");
     let text = serde_json::to_string(state).map_err(cannot)?;
-    let value = serde_json::from_str(&text).map_err(cannot)?;
+    let value = value::shown(&text).map_err(cannot)?;
     Ok((text, value))
 }
 

@@ -100,11 +100,7 @@ impl<A: Aggregate> Given<A> {
     #[track_caller]
     #[must_use]
     pub fn and_stored(mut self, name: &str, version: u32, data: serde_json::Value) -> Self {
-        let form = Form {
-            name: name.to_owned(),
-            version,
-            data,
-        };
+        let form = Form::new(name, version, data);
         let read = decode::<A>(&form, place::<A>(self.aggregate.version + 1));
         match read {
             Ok(events) => drop(self.aggregate.take(events.as_slice())),

@@ -116,11 +116,7 @@ impl<E: DomainEvent> EventHistory<E> {
     ///     .check();
     /// ```
     pub fn stored_sample(mut self, name: &str, version: u32, data: Value) -> Self {
-        self.given.push(Ok(Form {
-            name: name.to_owned(),
-            version,
-            data,
-        }));
+        self.given.push(Ok(Form::new(name, version, data)));
         self
     }
 
@@ -390,11 +386,7 @@ fn read<E: DomainEvent>(
 }
 
 fn decode<E: DomainEvent>(sample: &Sample, data: &Value) -> Result<Decoded<E>, DecodeError> {
-    let form = Form {
-        name: sample.name.clone(),
-        version: sample.version,
-        data: data.clone(),
-    };
+    let form = Form::new(&sample.name, sample.version, data.clone());
     let place = Place {
         aggregate_type: "sample",
         id: "sample",

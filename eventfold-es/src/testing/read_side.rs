@@ -14,10 +14,11 @@ use serde_json::{Value, json};
 use super::diff::{diff, listed};
 use super::form::{Form, Place, alike, pretty, restored, round_trip, same, saved};
 use crate::aggregate::Aggregate;
-use crate::command::CommandEnvelope;
+use crate::command::StoredCommand;
 use crate::event::StoredEvent;
 use crate::process_manager::{Order, Outbox, ProcessManager, Targets};
 use crate::projection::Projection;
+use crate::read_side::read_back;
 use crate::stream::StreamId;
 
 /// A projection that has seen no event yet.
@@ -352,6 +353,9 @@ fn react<M: ProcessManager>(manager: &mut M, event: &Told) -> Result<Vec<Value>,
 /// What an outbox holds: each command, timer and cancellation in its stored form.
 fn sent(out: Outbox<'_>) -> Result<Vec<Value>, String> {
     let orders = out.finish().map_err(|error| error.to_string())?;
+    for order in &orders {
+        read_back(order).map_err(|error| error.to_string())?;
+    }
     let stored = |order: Order| {
         Ok(match order {
             Order::Send(envelope) => command(&envelope)?,
@@ -366,8 +370,11 @@ fn sent(out: Outbox<'_>) -> Result<Vec<Value>, String> {
     orders.into_iter().map(stored).collect()
 }
 
-fn command(envelope: &CommandEnvelope) -> Result<Value, String> {
-    let mut stored = serde_json::to_value(envelope).map_err(|error| error.to_string())?;
+fn command(envelope: &StoredCommand) -> Result<Value, String> {
+    let shown = envelope.clone().into_shown();
+    let mut stored = shown
+        .and_then(serde_json::to_value)
+        .map_err(|error| error.to_string())?;
     if let Some(context) = stored["context"].as_object_mut() {
         context.retain(|_, value| !value.is_null());
     }
