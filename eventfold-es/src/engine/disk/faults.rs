@@ -381,7 +381,8 @@ pub(super) fn open(path: &Path, how: Open) -> io::Result<Watched> {
         // The call itself says that something is not there.
         (None, Open::Existing) => return Ok(Watched::default()),
         (Some(_), Open::New) if path.exists() => return Ok(Watched::default()),
-        (None, _) if !parent_is_there => return Ok(Watched::default()),
+        // Another thread may be creating it: then the call would succeed unseen.
+        (None, _) if !parent_is_there => return Err(io::ErrorKind::NotFound.into()),
         _ => {
             state.files += 1;
             let file = state.files;
