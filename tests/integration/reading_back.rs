@@ -81,6 +81,11 @@ struct Sparse {
     note: Option<u8>,
 }
 
+#[allow(
+    clippy::ref_option,
+    clippy::trivially_copy_pass_by_ref,
+    reason = "as serde wants it"
+)]
 mod demanded {
     use super::{Deserialize, Serialize};
 
@@ -349,7 +354,11 @@ impl React<Probe> for Sends {
     fn react_to(&mut self, event: &ProbeEvent, record: &Recorded<'_>, out: &mut Outbox<'_>) {
         match event {
             ProbeEvent::Floated(Floated(float)) if record.id() == "p" => {
-                let float = if *float == 2.0 { f64::NAN } else { *float };
+                let float = if *float > 1.5 && *float < 2.5 {
+                    f64::NAN
+                } else {
+                    *float
+                };
                 out.send::<Probe>("q", Float(float));
             }
             ProbeEvent::Floated(Floated(_)) if record.id() == "deep" => {

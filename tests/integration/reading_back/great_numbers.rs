@@ -15,10 +15,17 @@ use crate::support::temp_dir;
 const GREAT: u128 = (1 << 100) + 1;
 const SMALL: i128 = -(1 << 100) - 1;
 
+/// serde reads it by way of a buffer.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Buffered {
+    Command(PurseCommand),
+}
+
 /// Whether some crate has told `serde_json` to keep every number in a `Value`.
 fn values_hold_all() -> bool {
     serde_json::from_str::<serde_json::Value>(&GREAT.to_string())
-        .is_ok_and(|value| value.to_string() == GREAT.to_string())
+        .is_ok_and(|value| format!("{value}") == GREAT.to_string())
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, Aggregate)]
@@ -152,11 +159,6 @@ fn a_command_in_json_is_read_whatever_the_order_of_its_members() {
     let value = json!({ "data": { "wei": 5 }, "type": "Pay" });
     let read: PurseCommand = serde_json::from_value(value.clone()).unwrap();
     assert!(matches!(read, PurseCommand::Pay(Pay { wei: 5 })));
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Buffered {
-        Command(PurseCommand),
-    }
     let Buffered::Command(read) = serde_json::from_str(r#"{"data":-5,"type":"Owe"}"#).unwrap();
     assert!(matches!(read, PurseCommand::Owe(Owe(-5))));
     let error = serde_json::from_str::<PurseCommand>(r#"{"data":{"wei":"5"},"type":"Pay"}"#);

@@ -57,8 +57,10 @@ impl React<Keeper> for SendsOn {
             Kept::Deep(nested) => serde_json::to_value(nested).ok(),
             Kept::Raw(_) | Kept::Great(_) => None,
         };
-        let mut context = CommandContext::default();
-        context.metadata = metadata;
+        let context = CommandContext {
+            metadata,
+            ..CommandContext::default()
+        };
         out.send_with::<Keeper>("k", event.clone(), context);
     }
 }
