@@ -113,11 +113,12 @@ async fn floats_are_the_same_in_answer_state_projection_repetition_snapshot_and_
     );
     store.shutdown().await.unwrap();
     drop((series, store));
-    assert!(
-        dir.path()
-            .join("streams/series/a/views/state.snapshot.json")
-            .exists()
-    );
+    // With `arbitrary_precision` of `serde_json` serde's buffer has no floats: then there is none.
+    let is_readable = serde_json::from_str::<Buffered>("[1.5,1.5]").is_ok();
+    let snapshot = dir
+        .path()
+        .join("streams/series/a/views/state.snapshot.json");
+    assert_eq!(snapshot.exists(), is_readable);
 
     let store = open(dir.path()).await;
     let series = store.get::<Series>("a").await.unwrap();
