@@ -12,7 +12,6 @@ use std::sync::{Arc, Weak};
 
 use tokio::sync::{Semaphore, TryAcquireError, oneshot, watch};
 
-mod adopted;
 pub(crate) mod audit;
 mod checkpoint;
 mod commit;
@@ -29,6 +28,7 @@ mod files;
 pub(crate) mod fuzzing;
 mod journal;
 mod line;
+mod listing;
 mod load;
 mod loader;
 pub(crate) mod lock;
@@ -48,15 +48,15 @@ mod stream_writer;
 mod tail;
 mod upkeep;
 
-pub(crate) use commit::{Adoption, Commit, CommitError, Done};
+pub(crate) use commit::{Commit, CommitError, Done};
 pub(crate) use journal::commit_line::CommitLine;
 pub(crate) use journal::reader::Reader as JournalReader;
 #[cfg(feature = "testing")]
 pub(crate) use line::is_too_deep;
 pub(crate) use line::{Common, EncodedEvents, spare, split_sum, write_sum};
-pub(crate) use load::{Found, Loaded, is_at, load};
+pub(crate) use load::{Loaded, line_before, line_hash, load};
 pub(crate) use snapshot::{Draft, KnownKey, Saved};
-pub(crate) use stream::{Behind, Stream, StreamEnd};
+pub(crate) use stream::{Extent, Stream, StreamEnd};
 pub(crate) use tail::Tail;
 pub(crate) use upkeep::{Job, Resident, Upkeeper};
 
@@ -68,7 +68,7 @@ use commit::{ROOM, Request};
 use committer::Committer;
 use disk::Identity;
 use file_systems::FileSystems;
-use journal::Index;
+use journal::{End, Index};
 use loader::Loader;
 use lock::{DirLock, Patience, Unfinished};
 use process::Process;
@@ -94,17 +94,13 @@ pub(crate) struct Engine {
     /// The directory, in the one form that names it.
     lock_key: PathBuf,
     identity: Option<Identity>,
+    /// Where the journal ended when the store was opened.
+    opened_at: End,
     /// Set by the first `announce_close`.
     announced: AtomicBool,
     /// Set by the first `close`.
     closing: AtomicBool,
     clock: Clock,
-}
-
-/// A stream and what its end is, read by an activation that holds the turn.
-pub(crate) struct Activated {
-    pub(crate) epoch: u64,
-    pub(crate) end: StreamEnd,
 }
 
 impl Engine {
@@ -139,9 +135,15 @@ impl Engine {
             })?;
         let ends = opened.streams.ends().clone();
         let lagging = Arc::new(Lagging::new(opened.refused));
-        let upkeep = Upkeep::start(file_systems, opened.journal.dir(), ends, lagging.clone())?;
+        let upkeep = Upkeep::start(
+            file_systems,
+            opened.journal.dir(),
+            ends.clone(),
+            lagging.clone(),
+        )?;
         let keeper = upkeep.keeper();
-        let shared = Shared::new(opened.journal.end().position);
+        let opened_at = opened.journal.end();
+        let shared = Shared::new(opened_at.position);
         let index = opened.journal.index();
         let (requests, queue) = queue::channel();
         let room = Arc::new(Semaphore::new(ROOM as usize));
@@ -152,6 +154,7 @@ impl Engine {
             opened.journal,
             upkeep,
             lagging.clone(),
+            ends,
         )?;
         lock.note_files(committer.files());
         // It waits for them.
@@ -170,6 +173,7 @@ impl Engine {
             process: Process::this(),
             lock_key,
             identity,
+            opened_at,
             announced: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             clock,
@@ -215,9 +219,20 @@ impl Engine {
         }
     }
 
-    /// The streams whose files lack lines, or are not there yet for that reason.
-    pub(crate) fn lagging_streams(&self) -> Vec<StreamId> {
-        self.lagging.ids()
+    /// The checksum of the journal's line that holds the event at `position`, which is durable, 0
+    /// for the beginning. It is chained to all before, so another history has another one.
+    pub(crate) fn chain_at(&self, position: u64) -> io::Result<u64> {
+        let End {
+            segment,
+            position: newest,
+            chain,
+            ..
+        } = self.opened_at;
+        // In a segment without events it may be that of the header.
+        if position == newest && newest >= segment {
+            return Ok(chain);
+        }
+        self.reader(0).chain_at(position)
     }
 
     /// The position of the newest durable event.
@@ -274,9 +289,7 @@ impl Engine {
 
     fn request(&self, request: Request) {
         match self.requests.send(request) {
-            Err(Request::Adopt(Adoption { done, .. }) | Request::Fence { done, .. }) => {
-                done(Err(CommitError::Closed));
-            }
+            Err(Request::Fence { done, .. }) => done(Err(CommitError::Closed)),
             Ok(()) | Err(Request::Commit(..) | Request::Close) => {}
         }
     }
@@ -308,34 +321,6 @@ impl Engine {
         read: impl FnOnce() -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
         self.loader.run(read).await
-    }
-
-    /// Ends a load: enters what other programs appended into the journal, and opens an epoch.
-    pub(crate) async fn activate(
-        &self,
-        stream: &Arc<Stream>,
-        found: Found,
-    ) -> Result<Activated, CommitError> {
-        let mut end = found.end;
-        let is_whole = found.foreign.is_empty() && found.file_length <= found.end.offset;
-        // Opened first, so that a later activation waits for what this one hands over.
-        let epoch = stream.start_epoch(if is_whole { end } else { found.before_foreign });
-        if !is_whole {
-            let (done, adopted) = oneshot::channel();
-            self.request(Request::Adopt(Adoption {
-                stream: stream.clone(),
-                after: found.before_foreign,
-                lines: found.foreign,
-                file_end: found.end.offset,
-                file_length: found.file_length,
-                done: Box::new(move |result| {
-                    let _ = done.send(result);
-                }),
-            }));
-            adopted.await.unwrap_or(Err(CommitError::Closed))?;
-            end.position = stream.durable_position();
-        }
-        Ok(Activated { epoch, end })
     }
 
     /// Fails if the store takes no more commits until it is opened again.

@@ -15,6 +15,7 @@ mod registered;
 mod sending;
 mod skipped;
 mod status;
+mod timeline;
 mod unusable;
 
 pub(crate) use exclusive::Exclusive;

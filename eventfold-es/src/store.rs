@@ -26,7 +26,7 @@ pub use spawn::spawn_actor;
 use crate::aggregate::Aggregate;
 use crate::aggregates::{Follows as _, Hold};
 use crate::background::blocking;
-use crate::engine::{Engine, StreamEnd, disk, load};
+use crate::engine::{StreamEnd, disk, load};
 use crate::handle::AggregateHandle;
 use crate::inside;
 use crate::layout::StreamLayout;
@@ -162,7 +162,9 @@ impl AggregateStore {
     ///
     /// # Errors
     ///
-    /// What reading the directory failed with.
+    /// * [`io::ErrorKind::InvalidData`]: the file of a stream is missing, or is there though the journal
+    ///   does not have the stream; the text says which;
+    /// * any other: what reading the directory failed with.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -179,7 +181,11 @@ impl AggregateStore {
     /// ```
     pub async fn list<A: Aggregate>(&self) -> io::Result<Vec<String>> {
         let engine = self.inner.engine.clone();
-        blocking(move || list_ids(&engine, A::AGGREGATE_TYPE)).await
+        blocking(move || {
+            let streams = engine.list(Some(A::AGGREGATE_TYPE))?;
+            Ok(streams.into_iter().map(|(_, id)| id).collect())
+        })
+        .await
     }
 
     /// The types and ids of all streams that have a directory, or of those of one aggregate type,
@@ -187,7 +193,7 @@ impl AggregateStore {
     ///
     /// # Errors
     ///
-    /// What reading the directories failed with.
+    /// As [`list`](Self::list).
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -208,19 +214,7 @@ impl AggregateStore {
     ) -> io::Result<Vec<(String, String)>> {
         let engine = self.inner.engine.clone();
         let only = aggregate_type.map(str::to_owned);
-        blocking(move || {
-            let types = match only {
-                Some(only) => vec![only],
-                None => list_types(&engine)?,
-            };
-            let mut streams = Vec::new();
-            for aggregate_type in types {
-                let ids = list_ids(&engine, &aggregate_type)?;
-                streams.extend(ids.into_iter().map(|id| (aggregate_type.clone(), id)));
-            }
-            Ok(streams)
-        })
-        .await
+        blocking(move || engine.list(only.as_deref())).await
     }
 
     /// All events of a stream, in order, as they are stored: by their stored names, with `actor`
@@ -230,7 +224,8 @@ impl AggregateStore {
     ///
     /// * [`io::ErrorKind::NotFound`]: there is no such stream, and no such aggregate in memory;
     /// * [`io::ErrorKind::InvalidInput`]: no stream can have that name (see [`StreamId::new`]);
-    /// * [`io::ErrorKind::InvalidData`]: the stream's file is damaged; the text says where. Or an event
+    /// * [`io::ErrorKind::InvalidData`]: the stream's file is damaged or missing, of another time than the
+    ///   journal, or holds lines that another program appended; the text says where. Or an event
     ///   holds an integer above `u64::MAX` or below `i64::MIN`, which [`eventfold::Event`] has no place
     ///   for: a [`subscription`](Self::subscribe) has such events in their stored form;
     /// * [`io::ErrorKind::Unsupported`]: the stream was rotated by `eventfold`;
@@ -263,14 +258,14 @@ impl AggregateStore {
         // became of the commits that are waited for, or of the store, is no concern here.
         let _ = self.inner.engine.settle(&stream).await;
         blocking(move || {
-            if stream.tail().behind.is_none() && !disk::is_dir(stream.dir()) {
+            if stream.mark().version == 0 && !disk::is_dir(stream.dir()) {
                 if is_live {
                     return Ok(Vec::new());
                 }
                 let text = format!("there is no stream {}", stream.id());
                 return Err(io::Error::new(io::ErrorKind::NotFound, text));
             }
-            let extent = stream.extent()?;
+            let extent = stream.extent();
             let mut events = Vec::new();
             load(&stream, StreamEnd::default(), &extent, |loaded| {
                 let event = loaded.event.to_eventfold();
@@ -417,28 +412,4 @@ impl fmt::Debug for AggregateStore {
             .field("base_dir", &self.inner.engine.layout().base_dir())
             .finish_non_exhaustive()
     }
-}
-
-/// The ids of the streams of a type, sorted, those included whose directories are still to come.
-fn list_ids(engine: &Engine, aggregate_type: &str) -> io::Result<Vec<String>> {
-    // Asked for before the directories: a stream leaves here when its own is there.
-    let lagging = engine.lagging_streams();
-    let mut ids = engine.layout().list_streams(aggregate_type)?;
-    let of_type = lagging
-        .iter()
-        .filter(|id| id.aggregate_type() == aggregate_type);
-    ids.extend(of_type.map(|id| id.id().to_owned()));
-    ids.sort_unstable();
-    ids.dedup();
-    Ok(ids)
-}
-
-/// The aggregate types that have streams, sorted.
-fn list_types(engine: &Engine) -> io::Result<Vec<String>> {
-    let lagging = engine.lagging_streams();
-    let mut types = engine.layout().list_aggregate_types()?;
-    types.extend(lagging.iter().map(|id| id.aggregate_type().to_owned()));
-    types.sort_unstable();
-    types.dedup();
-    Ok(types)
 }

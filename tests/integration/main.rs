@@ -1,5 +1,6 @@
 //! What the public interface promises, one module a subject.
 
+mod ages;
 mod bad_input;
 mod closing;
 mod commands;

@@ -141,7 +141,7 @@ async fn what_is_written_is_read_by_eventfold_line_for_line() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lines_of_other_programs_are_adopted_in_order_with_positions_of_their_own() {
+async fn lines_of_other_programs_are_refused_until_repair_enters_them_in_order() {
     let dir = temp_dir();
     let store = with_amounts(&dir).await;
     let ledger = store.get::<Ledger>("a").await.unwrap();
@@ -150,6 +150,35 @@ async fn lines_of_other_programs_are_adopted_in_order_with_positions_of_their_ow
     drop((store, ledger));
     append(dir.path(), "a", [3, 4]);
     append(dir.path(), "new", [5]);
+
+    let report = AggregateStore::verify(dir.path()).await.unwrap();
+    assert!(!report.is_clean());
+    let store = with_amounts(&dir).await;
+    for id in ["a", "new"] {
+        let ledger = store.get::<Ledger>(id).await.unwrap();
+        let refused = [
+            ledger.state().await.unwrap_err().to_string(),
+            ledger.send(Do::Add(9)).await.unwrap_err().to_string(),
+            store
+                .read_events("ledger", id)
+                .await
+                .unwrap_err()
+                .to_string(),
+        ];
+        for error in refused {
+            assert!(error.contains("lines of another program"), "{error}");
+            assert!(error.contains("`AggregateStore::repair`"), "{error}");
+            let file = stream_file(dir.path(), id).display().to_string();
+            assert!(error.contains(&file), "{error}");
+        }
+    }
+    let error = store.list::<Ledger>().await.unwrap_err().to_string();
+    assert!(error.contains("new/app.jsonl"), "{error}");
+    assert_eq!(store.projection::<Amounts>().unwrap().0, [1, 2]);
+    assert_eq!(store.head().to_string(), "2");
+    store.shutdown().await.unwrap();
+    drop(store);
+    repair(dir.path()).await;
 
     for restarts in 0..3 {
         let store = with_amounts(&dir).await;
@@ -173,11 +202,12 @@ async fn lines_of_other_programs_are_adopted_in_order_with_positions_of_their_ow
         .filter(|line| line.json["adopted"] == true)
         .map(|line| (line.stream().1, line.number("version"), line.events().len()))
         .collect();
-    assert_eq!(adopted, [("a".into(), 3, 2), ("new".into(), 1, 1)]);
+    let of = |id: &str, version| (id.to_owned(), version, 1);
+    assert_eq!(adopted, [of("a", 3), of("a", 4), of("new", 1)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn adopted_lines_survive_a_crash() {
+async fn lines_that_repair_entered_survive_a_crash_and_are_entered_once() {
     let dir = temp_dir();
     let store = with_amounts(&dir).await;
     let ledger = store.get::<Ledger>("a").await.unwrap();
@@ -185,6 +215,8 @@ async fn adopted_lines_survive_a_crash() {
     store.shutdown().await.unwrap();
     drop((store, ledger));
     append(dir.path(), "a", [2, 3]);
+    repair(dir.path()).await;
+    repair(dir.path()).await;
     let store = with_amounts(&dir).await;
     let ledger = store.get::<Ledger>("a").await.unwrap();
     assert_eq!(ledger.version().await.unwrap(), 3);
@@ -192,10 +224,11 @@ async fn adopted_lines_survive_a_crash() {
 
     crate::support::written(&store);
     let crashed = copy(dir.path());
-    // Even if what notes them had not reached the disk.
-    let without_note = copy(dir.path());
-    std::fs::remove_file(stream_dir(without_note.path(), "a").join("adopted.json")).unwrap();
-    for crashed in [crashed, without_note] {
+    // Even if the whole journal is to be replayed.
+    let without_checkpoint = copy(dir.path());
+    let checkpoint = without_checkpoint.path().join("journal/checkpoint.json");
+    std::fs::remove_file(checkpoint).unwrap();
+    for crashed in [crashed, without_checkpoint] {
         let store = with_amounts(&crashed).await;
         let ledger = store.get::<Ledger>("a").await.unwrap();
         assert_eq!(ledger.state().await.unwrap(), Ledger::of(1..=4));
@@ -223,7 +256,7 @@ async fn another_program_is_locked_out_of_a_stream_that_is_being_written() {
         "{refused}"
     );
 
-    // One that takes no lock is noticed before anything is stored; then its line is adopted.
+    // One that takes no lock is noticed before anything is stored.
     let unlocked = eventfold::LockMode::None;
     let mut writer = EventWriter::open_with_lock(stream_dir(dir.path(), "a"), unlocked).unwrap();
     writer.append(&foreign(2)).unwrap();
@@ -233,6 +266,13 @@ async fn another_program_is_locked_out_of_a_stream_that_is_being_written() {
         noticed.contains("was changed by another program"),
         "{noticed}"
     );
+    let refused = ledger.send(Do::Add(3)).await.unwrap_err().to_string();
+    assert!(refused.contains("`AggregateStore::repair`"), "{refused}");
+    store.shutdown().await.unwrap();
+    drop((store, ledger));
+    repair(dir.path()).await;
+    let store = open(&dir).await;
+    let ledger = store.get::<Ledger>("a").await.unwrap();
     assert_eq!(ledger.send(Do::Add(4)).await.unwrap().version, 3);
     assert_eq!(ledger.state().await.unwrap(), Ledger::of([1, 2, 4]));
     store.shutdown().await.unwrap();
@@ -259,7 +299,7 @@ async fn a_stream_that_another_program_has_locked_refuses_commands_and_stores_no
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_torn_line_of_another_program_is_cut_and_kept_beside_the_stream() {
+async fn a_torn_line_of_another_program_is_refused_and_repair_keeps_it_beside_the_stream() {
     let dir = temp_dir();
     let store = open(&dir).await;
     let ledger = store.get::<Ledger>("a").await.unwrap();
@@ -271,6 +311,7 @@ async fn a_torn_line_of_another_program_is_cut_and_kept_beside_the_stream() {
     let whole = std::fs::read(&file).unwrap().len();
     let torn = b"{\"type\":\"Added\",\"data\":{\"amo";
     edit(&file, |bytes| bytes.extend_from_slice(torn));
+    repair(dir.path()).await;
 
     let store = open(&dir).await;
     let ledger = store.get::<Ledger>("a").await.unwrap();
@@ -280,6 +321,21 @@ async fn a_torn_line_of_another_program_is_cut_and_kept_beside_the_stream() {
     verify(dir.path());
     let kept = stream_dir(dir.path(), "a").join(format!("app.jsonl.unfinished-{whole}"));
     assert_eq!(std::fs::read(kept).unwrap(), torn);
+
+    // By itself.
+    drop((store, ledger));
+    edit(&file, |bytes| bytes.extend_from_slice(torn));
+    let store = open(&dir).await;
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    let refused = ledger.state().await.unwrap_err().to_string();
+    assert!(refused.contains("did not finish"), "{refused}");
+    assert!(refused.contains("`AggregateStore::repair`"), "{refused}");
+    store.shutdown().await.unwrap();
+    drop((store, ledger));
+    repair(dir.path()).await;
+    let store = open(&dir).await;
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    assert_eq!(ledger.state().await.unwrap(), Ledger::of([1, 2, 3]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -338,7 +394,7 @@ async fn a_foreign_line_where_the_journal_has_another_is_never_overwritten() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flipped_byte_in_an_adopted_line_is_found() {
+async fn a_flipped_byte_in_a_line_of_another_program_is_found() {
     let dir = temp_dir();
     append(dir.path(), "a", [1, 2, 3]);
     let store = open(&dir).await;
@@ -364,6 +420,12 @@ async fn a_flipped_byte_in_an_adopted_line_is_found() {
     );
 }
 
+/// Repairs the store, which must succeed.
+async fn repair(dir: &Path) {
+    let report = AggregateStore::repair(dir).await.unwrap();
+    assert!(report.is_success(), "{report}");
+}
+
 /// What another program appends to the stream `a`, byte for byte.
 fn append_bytes(base: &Path, bytes: &str) {
     crate::support::files::edit(&stream_file(base, "a"), |file| {
@@ -372,7 +434,7 @@ fn append_bytes(base: &Path, bytes: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_foreign_line_that_is_no_event_for_eventfold_is_refused_before_it_is_adopted() {
+async fn a_foreign_line_that_is_no_event_for_eventfold_is_moved_away_by_repair() {
     let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
     for line in [
         r#"{"type":"Added","data":{"amount":2},"ts":1,"id":5}"#.to_owned(),
@@ -384,14 +446,20 @@ async fn a_foreign_line_that_is_no_event_for_eventfold_is_refused_before_it_is_a
         let ledger = store.get::<Ledger>("a").await.unwrap();
         ledger.send(Do::Add(1)).await.unwrap();
         store.shutdown().await.unwrap();
+        drop((store, ledger));
         append_bytes(dir.path(), &format!("{line}\n"));
-
         let store = open(&dir).await;
         let ledger = store.get::<Ledger>("a").await.unwrap();
         let refused = ledger.send(Do::Add(3)).await.unwrap_err();
         assert!(refused.to_string().contains("app.jsonl"), "{refused}");
+        store.shutdown().await.unwrap();
+        drop((store, ledger));
+        repair(dir.path()).await;
         // The journal is as it was, for whoever follows it.
         assert_eq!(journal(dir.path()).len(), 1);
+        let store = open(&dir).await;
+        let ledger = store.get::<Ledger>("a").await.unwrap();
+        assert_eq!(ledger.state().await.unwrap(), Ledger::of([1]));
     }
 }
 
@@ -403,7 +471,9 @@ async fn foreign_lines_with_blanks_around_them_survive_a_crash() {
     ledger.send(Do::Add(1)).await.unwrap();
     store.shutdown().await.unwrap();
     let event = |amount| format!(r#"{{"type":"Added","data":{{"amount":{amount}}},"ts":1}}"#);
+    drop((store, ledger));
     append_bytes(dir.path(), &format!("{}\r\n  {}  \n", event(2), event(3)));
+    repair(dir.path()).await;
 
     let store = open(&dir).await;
     let ledger = store.get::<Ledger>("a").await.unwrap();

@@ -8,7 +8,7 @@ use super::head::Head;
 use super::keys::Keys;
 use crate::aggregate::{Aggregate, decode_unless_left_out};
 use crate::engine::disk;
-use crate::engine::{Behind, Found, Loaded, Saved, Stream, StreamEnd, is_at, load};
+use crate::engine::{Extent, Loaded, Saved, Stream, StreamEnd, line_before, line_hash, load};
 use crate::error::{StateError, guarded, panic_message};
 use crate::inside;
 
@@ -17,26 +17,39 @@ impl<A: Aggregate> Actor<A> {
     pub(super) async fn activate(&mut self) -> Result<Head<A>, StateError> {
         self.engine.settle(&self.stream).await?;
         let is_new = self.stream.tail().behind.is_none()
-            && self.stream.known_end() == 0
+            && self.stream.mark().version == 0
             && matches!(disk::find_itself(self.stream.dir()), Ok(None));
-        let (mut head, found) = if is_new {
-            (Head::empty(), Found::default())
+        let (mut head, end) = if is_new {
+            (Head::empty(), StreamEnd::default())
         } else {
             let stream = self.stream.clone();
             let own = inside::Aggregate::of(&*stream);
             let load = move || own.run(|| Head::<A>::load(&stream));
             self.engine.load(load).await?
         };
-        let activated = self.engine.activate(&self.stream, found).await?;
-        head.epoch = activated.epoch;
+        head.epoch = self.stream.start_epoch(end);
         if head.version - head.snapshot_version >= self.snapshot_every
             && let Some(draft) = head.draft(&self.stream)
         {
             let keeper = self.engine.keeper();
-            keeper.save_snapshot(self.stream.clone(), draft, activated.end);
+            keeper.save_snapshot(self.stream.clone(), draft, end);
         }
         Ok(head)
     }
+}
+
+/// Whether a snapshot at `end` is of the stream as the journal has it: the line that it points at is
+/// there, and is not behind that with which the stream ends.
+fn fits(stream: &Stream, end: &StreamEnd, extent: &Extent) -> io::Result<bool> {
+    let mark = extent.mark;
+    if end.version > mark.version {
+        return Ok(false);
+    }
+    let line = line_before(stream, end.offset, extent.behind.as_ref())?;
+    Ok(line.is_some_and(|line| {
+        let is_last = end.version == mark.version;
+        line_hash(&line) == end.hash && (!is_last || line_hash(line.trim_ascii()) == mark.hash)
+    }))
 }
 
 impl<A: Aggregate> Head<A> {
@@ -52,21 +65,18 @@ impl<A: Aggregate> Head<A> {
         }
     }
 
-    fn load(stream: &Stream) -> io::Result<(Self, Found)> {
-        let extent = stream.extent()?;
-        let (mut head, start) = Self::from_snapshot(stream, extent.behind.as_ref())?
+    fn load(stream: &Stream) -> io::Result<(Self, StreamEnd)> {
+        let extent = stream.extent();
+        let (mut head, start) = Self::from_snapshot(stream, &extent)?
             .unwrap_or_else(|| (Self::empty(), StreamEnd::default()));
-        let found = load(stream, start, &extent, |loaded| {
+        let end = load(stream, start, &extent, |loaded| {
             head.fold(stream, loaded).map(ControlFlow::Continue)
         })?;
-        Ok((head, found))
+        Ok((head, end))
     }
 
     /// The head as the newest snapshot has it, `None` if there is none that can be used.
-    fn from_snapshot(
-        stream: &Stream,
-        behind: Option<&Behind>,
-    ) -> io::Result<Option<(Self, StreamEnd)>> {
+    fn from_snapshot(stream: &Stream, extent: &Extent) -> io::Result<Option<(Self, StreamEnd)>> {
         let Some(saved) = Saved::read(stream) else {
             return Ok(None);
         };
@@ -79,7 +89,7 @@ impl<A: Aggregate> Head<A> {
         if contents.state_version != A::STATE_VERSION
             || contents.events != A::__fingerprint()
             || contents.skipped.iter().any(|name| A::knows_event(name))
-            || !is_at(stream, &end, behind)?
+            || !fits(stream, &end, extent)?
         {
             tracing::debug!(stream = %stream.id(), "a snapshot that does not fit is ignored");
             return Ok(None);

@@ -166,7 +166,7 @@ impl<A: Aggregate> Actor<A> {
             let last = known.version + known.count - 1;
             let mut events = Vec::new();
             let (mut count, mut position) = (0, 0);
-            load(&stream, start, &stream.extent()?, |loaded: Loaded<'_>| {
+            load(&stream, start, &stream.extent(), |loaded: Loaded<'_>| {
                 if (known.version..=last).contains(&loaded.version) {
                     let decoded = decode_unless_left_out::<A>(loaded.event)
                         .map_err(|error| loaded.event.failed(&error))?;

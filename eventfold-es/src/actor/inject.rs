@@ -106,7 +106,7 @@ impl<A: Aggregate> Actor<A> {
                 load(
                     &stream,
                     StreamEnd::default(),
-                    &stream.extent()?,
+                    &stream.extent(),
                     |loaded: Loaded<'_>| {
                         let id = loaded.event.record().event_id();
                         ids.extend(id.map(|id| xxh3_128(id.as_bytes())));

@@ -16,8 +16,10 @@ pub(crate) use stream_files::leading_foreign;
 
 use super::checkpoint::Checkpoint;
 use super::ends::Ends;
+use super::journal::reader::Reader;
 use super::journal::survey::{Survey, survey};
-use super::journal::{list_segments, segment_path};
+use super::journal::{Index, list_segments, segment_path};
+use super::open::taken_over;
 use super::stream::Streams;
 use super::{disk, doubt};
 use crate::layout::{EVENTS_FILE, RawNames, StreamLayout, find_raw_names};
@@ -39,10 +41,10 @@ pub(crate) struct Flaw {
 pub(crate) enum Remedy {
     /// The journal's unfinished tail is overwritten with zeros.
     CutTail,
-    /// The stream's file, and what is noted of adopted lines, are written anew.
+    /// The stream's file is written anew.
     Rebuild(StreamId),
-    /// What is noted of the stream's adopted lines is written anew.
-    NoteAdopted(StreamId),
+    /// What another program appended to the stream is entered into the journal.
+    Adopt(StreamId),
     /// The file is moved away.
     SetAside,
 }
@@ -162,6 +164,14 @@ impl Audit {
         !self.flaws.iter().any(lost)
     }
 
+    /// Reads the journal from its beginning, unless it is damaged.
+    pub(crate) fn reader(&self) -> Option<Reader> {
+        let survey = self.survey.as_ref().filter(|s| s.broken.is_none())?;
+        let segments = survey.recovered.segments.clone();
+        let index = Index::new(self.layout.journal_dir(), segments);
+        Some(Reader::new(Arc::new(index), 0))
+    }
+
     fn read_journal(&mut self, dir: &Path) -> io::Result<()> {
         let journaled = &mut self.journaled;
         let mut nameless = None;
@@ -252,7 +262,13 @@ impl Audit {
             _ => (by_checkpoint, "the checkpoint".to_owned()),
         };
         let Some(survey) = &self.survey else {
-            if proven > 0 || checkpoint.is_some() {
+            let note = taken_over(&self.layout);
+            let by = if proven == 0 && checkpoint.is_none() && disk::is_there(&note) {
+                shown(&note).to_string()
+            } else {
+                by
+            };
+            if proven > 0 || checkpoint.is_some() || disk::is_there(&note) {
                 let cause = format!("the journal is missing, but {by} shows that there was one");
                 let file = segment_path(dir, checkpoint.map_or(1, |known| known.end.segment));
                 self.flaws

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::queue::Span;
 use super::snapshot::Draft;
-use super::stream::{Stream, StreamEnd};
+use super::stream::Stream;
 use crate::error::{ExecuteError, StateError};
 
 /// How many KiB of commits may wait for the committer.
@@ -30,24 +30,9 @@ impl Commit {
     }
 }
 
-/// Lines that another program appended to a stream, to be entered into the journal.
-pub(crate) struct Adoption {
-    pub(crate) stream: Arc<Stream>,
-    /// Where the lines begin; the version and position are of the event before them.
-    pub(crate) after: StreamEnd,
-    /// Each line with its offset, in order.
-    pub(crate) lines: Vec<(u64, Vec<u8>)>,
-    /// Where the file ends once an unfinished line at its end is cut off.
-    pub(crate) file_end: u64,
-    /// How long the file is now.
-    pub(crate) file_length: u64,
-    pub(crate) done: Done,
-}
-
 /// A request to the committer; it serves them in order.
 pub(super) enum Request {
     Commit(Commit, Span),
-    Adopt(Adoption),
     /// Asks to be told when all requests before this one are done.
     Fence {
         stream: Arc<Stream>,

@@ -5,7 +5,6 @@
 //! While it does so the next requests gather, so batches form by themselves. A lone commit never
 //! waits for [company](super::company).
 
-use std::collections::HashMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -15,19 +14,18 @@ use tokio::sync::Semaphore;
 
 mod staging;
 
-use super::adopted::Adopted;
-use super::commit::{Adoption, Commit, CommitError, Done, Request};
+use super::commit::{Commit, CommitError, Done, Request};
 use super::company::Company;
 use super::doubt;
-use super::ends::StreamHash;
+use super::ends::Ends;
 use super::files::{Files, STREAMS_OF_A_BATCH};
 use super::journal::{AppendError, Batch, Journal, Spare};
 use super::queue::Receiver;
-use super::round::{Answer, Round, StagedStream, add_adoption, add_commit, size_of};
+use super::round::{Answer, Round, StagedStream, add_commit, size_of};
 use super::shared::Shared;
 use super::stream::{Behind, Stream};
 use super::stream_writer::{Lagging, StreamWriter};
-use super::upkeep::{CheckpointJob, Dirty, Job, Upkeep};
+use super::upkeep::{CheckpointJob, Job, Upkeep};
 
 /// How many requests one batch takes at most.
 const LARGEST_ROUND: usize = 1024;
@@ -55,11 +53,8 @@ pub(crate) struct Committer {
     round: u64,
     /// When a new segment may be tried again, after one could not be made.
     next_segment_attempt: Option<Instant>,
-    /// Streams with adopted lines that only the journal knows of, so that it must be replayed at the
-    /// next open.
-    unnoted: Vec<Arc<Stream>>,
-    /// The streams that were written since the last checkpoint.
-    dirty: HashMap<StreamHash, Dirty>,
+    /// With what the streams end.
+    ends: Arc<Ends>,
     since_checkpoint: u64,
 }
 
@@ -71,6 +66,7 @@ impl Committer {
         journal: Journal,
         upkeep: Upkeep,
         lagging: Arc<Lagging>,
+        ends: Arc<Ends>,
     ) -> io::Result<Self> {
         upkeep.prepare_spare(journal.next_capacity());
         let files = Arc::<Files>::default();
@@ -82,8 +78,6 @@ impl Committer {
                 return Err(error);
             }
         };
-        // What the replay of the journal could not bring up is brought up in this run.
-        let dirty = lagging.dirty();
         Ok(Self {
             shared,
             requests,
@@ -96,8 +90,7 @@ impl Committer {
             upkeep,
             round: 0,
             next_segment_attempt: None,
-            unnoted: Vec::new(),
-            dirty,
+            ends,
             since_checkpoint: 0,
         })
     }
@@ -232,7 +225,7 @@ impl Committer {
         match request {
             Request::Commit(commit, span) => {
                 let staged = self.may_commit(&commit).and_then(|()| {
-                    self.stage(round, &commit.stream, None)
+                    self.stage(round, &commit.stream)
                         .map_err(CommitError::not_stored)
                 });
                 match staged {
@@ -246,10 +239,6 @@ impl Committer {
                     }
                 }
             }
-            Request::Adopt(adoption) => match self.stage_adoption(round, &adoption) {
-                Ok(place) => add_adoption(round, place, adoption),
-                Err(error) => respond(adoption.done, Err(error)),
-            },
             Request::Fence {
                 stream,
                 epoch,
@@ -352,16 +341,8 @@ impl Committer {
             mut end,
             file,
             lines,
-            adopted,
             snapshot,
         } = staged;
-        if adopted
-            && let Err(error) = Adopted::record(stream.dir(), end.offset, end.version, end.position)
-        {
-            tracing::error!(stream = %stream.id(), %error, "the adopted lines are noted when the store is next opened");
-            stream.tail().unnoted = Some(Adopted::unverified(&end));
-            self.unnoted.push(stream.clone());
-        }
         let mut tail = stream.tail();
         let begins_to_lag = lacking > 0 && tail.behind.is_none();
         if lacking > 0 {
@@ -379,6 +360,8 @@ impl Committer {
             }
         }
         tail.end = end;
+        // With the lines, so that whoever reads them knows that there are no more.
+        self.ends.set(&stream, &end);
         drop(tail);
         if begins_to_lag {
             self.lagging.add(stream.clone());
@@ -387,18 +370,12 @@ impl Committer {
         if let Some((draft, end)) = snapshot {
             self.upkeep.save_snapshot(stream.clone(), draft, end);
         }
-        let dirty = self.dirty.entry(stream.hash()).or_insert_with(|| Dirty {
-            stream: stream.hash(),
-            dir: stream.dir().to_owned(),
-            end: 0,
-        });
-        dirty.end = end.offset;
         lacking
     }
 
     /// Lets the upkeep thread move the redo point up to here, unless a stream's file is not.
     fn checkpoint(&mut self) {
-        if !self.unnoted.is_empty() || !self.upkeep.may_checkpoint() {
+        if !self.upkeep.may_checkpoint() {
             return;
         }
         if !self.lagging.retry_all(&self.files) {
@@ -406,7 +383,7 @@ impl Committer {
         }
         let job = CheckpointJob {
             end: self.journal.end(),
-            dirty: std::mem::take(&mut self.dirty).into_values().collect(),
+            taken: self.ends.take(),
             clean: false,
         };
         self.upkeep.submit(Job::Checkpoint(job));
@@ -419,7 +396,7 @@ impl Committer {
         self.shared.refuse_new_requests();
         self.room.close();
         refuse_all(self.requests.close());
-        if !self.stream_writer.finish(&self.files) || !self.unnoted.is_empty() {
+        if !self.stream_writer.finish(&self.files) {
             self.shared.leave_behind();
         }
         if self.shared.check_failed().is_ok() && self.journal.is_deleted() {
@@ -428,7 +405,7 @@ impl Committer {
         let clean = !self.shared.is_left_behind() && self.shared.check_failed().is_ok();
         let last = clean.then(|| CheckpointJob {
             end: self.journal.end(),
-            dirty: std::mem::take(&mut self.dirty).into_values().collect(),
+            taken: self.ends.take(),
             clean: true,
         });
         drop(self.files);
@@ -440,7 +417,6 @@ fn refuse_all(requests: impl Iterator<Item = Request>) {
     for request in requests {
         match request {
             Request::Commit(commit, _) => refuse(commit, CommitError::Closed),
-            Request::Adopt(Adoption { done, .. }) => respond(done, Err(CommitError::Closed)),
             Request::Fence {
                 stream,
                 epoch,

@@ -3,7 +3,6 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::adopted::Adopted;
 use super::disk::{self, File, Open, OpenDir};
 use crate::layout::EVENTS_FILE;
 
@@ -100,7 +99,6 @@ impl FileSystems {
             File::open(&file, Open::Existing)
                 .and_then(|file| file.sync_all())
                 .map_err(|e| disk::at("sync", &file, &e))?;
-            Adopted::sync(dir)?;
             disk::sync_dir(dir)?;
             // The directories that a new stream added an entry to.
             parents.extend(

@@ -149,14 +149,6 @@ impl Files {
         Ok(())
     }
 
-    /// Cuts the file of `stream` off at `length`.
-    pub(crate) fn cut(&self, stream: &Stream, length: u64) -> io::Result<()> {
-        self.get(stream)?
-            .0
-            .set_len(length)
-            .map_err(|e| disk::at("cut", &stream.file(), &e))
-    }
-
     /// Whether one more file can be opened: not if all that are open are in use.
     pub(crate) fn has_room(&self) -> bool {
         let cache = self.cache();

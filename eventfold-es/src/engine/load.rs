@@ -5,15 +5,13 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use memchr::memchr;
-use xxhash_rust::xxh3::Xxh3Default;
 use xxhash_rust::xxh64::xxh64;
 
-use super::adopted::Adopted;
 use super::disk;
-use super::line;
+use super::ends::{Mark, add_foreign};
+use super::line::{self, Line};
 use super::names::explained;
-use super::snapshot::Saved;
-use super::stream::{Behind, Extent, Stream, StreamEnd};
+use super::stream::{Behind, Extent, Stream, StreamEnd, stream_error};
 use crate::event::StoredEvent;
 
 /// An event on its way from the file to whoever folds it.
@@ -28,90 +26,77 @@ pub(crate) struct Loaded<'a> {
     pub(crate) offset: u64,
 }
 
-/// What reading a stream to its end found out.
-#[derive(Debug, Default)]
-pub(crate) struct Found {
-    /// Where the lines end.
-    pub(crate) end: StreamEnd,
-    /// Lines of other programs that are not in the journal yet, and what precedes them.
-    pub(crate) foreign: Vec<(u64, Vec<u8>)>,
-    pub(crate) before_foreign: StreamEnd,
-    /// The file's length, which an unfinished line makes greater than the end's offset.
-    pub(crate) file_length: u64,
-}
-
-impl Found {
-    /// Hashes the last line, unless it is empty and the one before it is hashed.
-    fn set_hash(&mut self, last: &[u8]) {
-        if !last.is_empty() {
-            self.end.hash = line_hash(last);
-            if self.foreign.is_empty() {
-                self.before_foreign.hash = self.end.hash;
-            }
-        }
-    }
-}
-
-/// The hash of the last of `lines`, each of which has its line end.
-pub(crate) fn last_line_hash(lines: &[u8]) -> u64 {
-    let line = lines.strip_suffix(b"\n").unwrap_or(lines);
-    let start = line.iter().rposition(|byte| *byte == b'\n');
-    line_hash(&line[start.map_or(0, |newline| newline + 1)..])
-}
-
 /// `eventfold`'s hash of a line.
 pub(crate) fn line_hash(line: &[u8]) -> u64 {
     xxh64(line, 0)
 }
 
-/// Whether `stream` has, right before `end.offset`, the line whose hash is `end.hash`. `behind` is
-/// what its file lacks.
-pub(crate) fn is_at(stream: &Stream, end: &StreamEnd, behind: Option<&Behind>) -> io::Result<bool> {
+/// The last line of `stream` that ends at `offset` or before, behind which are only empty ones; `None`
+/// if no line ends there. `behind` is what the file lacks.
+pub(crate) fn line_before(
+    stream: &Stream,
+    offset: u64,
+    behind: Option<&Behind>,
+) -> io::Result<Option<Vec<u8>>> {
     if let Some(behind) = behind
-        && end.offset > behind.offset
+        && offset > behind.offset
     {
-        let length = usize::try_from(end.offset - behind.offset).unwrap_or(usize::MAX);
+        let length = usize::try_from(offset - behind.offset).unwrap_or(usize::MAX);
         let lines = behind.lines.get(..length).unwrap_or_default();
-        return Ok(lines.ends_with(b"\n") && last_line_hash(lines) == end.hash);
+        return Ok(last_line(lines, true).map(<[u8]>::to_vec));
     }
     let path = stream.file();
     let Some(mut file) = disk::open_if_there(&path)? else {
-        return Ok(false);
+        return Ok(None);
     };
-    let length = file.metadata()?.len();
-    if end.offset == 0 || end.offset > length {
-        return Ok(false);
+    if offset > file.metadata()?.len() {
+        return Ok(None);
     }
     let mut read_back = 4 * 1024;
     loop {
-        let start = end.offset.saturating_sub(read_back);
+        let start = offset.saturating_sub(read_back);
         let mut bytes = Vec::new();
         file.seek(SeekFrom::Start(start))?;
         (&mut file)
-            .take(end.offset - start)
+            .take(offset - start)
             .read_to_end(&mut bytes)
             .map_err(|e| disk::at("read", &path, &e))?;
-        let Some(line) = bytes.strip_suffix(b"\n") else {
-            return Ok(false);
-        };
-        match line.iter().rposition(|byte| *byte == b'\n') {
-            Some(newline) => return Ok(line_hash(&line[newline + 1..]) == end.hash),
-            None if start == 0 => return Ok(line_hash(line) == end.hash),
-            None => read_back *= 8,
+        if !bytes.ends_with(b"\n") {
+            return Ok(None);
         }
+        if let Some(line) = last_line(&bytes, start == 0) {
+            return Ok(Some(line.to_vec()));
+        }
+        if start == 0 {
+            return Ok(None);
+        }
+        read_back *= 8;
     }
 }
 
-/// Reads `stream` from `start` on and hands each event to `each`, until that breaks off.
+/// The last line of `bytes` that is not empty, if it is known where it begins: at the beginning of
+/// `bytes` only if `is_whole`.
+fn last_line(bytes: &[u8], is_whole: bool) -> Option<&[u8]> {
+    let bytes = bytes.strip_suffix(b"\n")?;
+    let end = bytes.len() - bytes.iter().rev().take_while(|b| **b == b'\n').count();
+    let bytes = &bytes[..end];
+    match bytes.iter().rposition(|byte| *byte == b'\n') {
+        Some(newline) => Some(&bytes[newline + 1..]),
+        None => (is_whole && !bytes.is_empty()).then_some(bytes),
+    }
+}
+
+/// Reads `stream` from `start` on and hands each event to `each`, until that breaks off. Returns
+/// where the lines end.
 ///
-/// `extent` says where they are. Lines of other programs behind all that the journal has are
-/// handed on like the others and listed in [`Found::foreign`].
+/// `extent` says where they are. What is not exactly what the journal has of the stream is refused:
+/// lines of another time and of other programs, and lines that are missing.
 pub(crate) fn load(
     stream: &Stream,
     start: StreamEnd,
     extent: &Extent,
     each: impl FnMut(Loaded<'_>) -> io::Result<ControlFlow<()>>,
-) -> io::Result<Found> {
+) -> io::Result<StreamEnd> {
     load_from_files(stream, start, extent, each).map_err(|error| match error.kind() {
         // The lines may be another stream's.
         io::ErrorKind::InvalidData => explained(stream, error),
@@ -124,118 +109,93 @@ fn load_from_files(
     start: StreamEnd,
     extent: &Extent,
     mut each: impl FnMut(Loaded<'_>) -> io::Result<ControlFlow<()>>,
-) -> io::Result<Found> {
-    let Extent {
-        adopted,
-        whole,
-        ref behind,
-    } = *extent;
+) -> io::Result<StreamEnd> {
+    let Extent { mark, ref behind } = *extent;
     let behind = behind.as_ref();
     let path = stream.file();
-    let mut found = Found {
-        end: start,
-        before_foreign: start,
-        ..Found::default()
-    };
     let file = disk::open_if_there(&path)?;
     if file.is_none() && behind.is_none() {
-        // What is of its lines shows that there were some.
-        let is_lost = || -> io::Result<bool> {
-            Ok(start.offset > 0
-                || stream.known_end() > 0
-                || Adopted::read(stream.dir())?.is_some()
-                || Saved::read(stream).is_some())
-        };
-        if !is_lost()? {
-            return Ok(found);
-        }
-        // Unless the first lines came meanwhile.
-        let now = stream.extent()?;
-        if now.behind.is_some() || disk::open_if_there(&path)?.is_some() {
-            return load_from_files(stream, start, &now, each);
+        if mark.version == 0 && start.offset == 0 {
+            return Ok(start);
         }
         return Err(disk::damaged(&path, 0, &"the file is missing"));
     }
     stream.refuse_rotated()?;
+    let mut lines = Lines {
+        stream,
+        path: &path,
+        mark,
+        newest: mark.version,
+        foreign: (start.offset == 0).then_some(0),
+        end: start,
+    };
     // Past the place where the file was last known to be whole, only `behind` counts.
     let limit = behind.map_or(u64::MAX, |behind| behind.offset);
     if let Some(mut file) = file
         && start.offset < limit
     {
-        found.file_length = file.metadata()?.len();
+        let length = file.metadata()?.len();
         file.seek(SeekFrom::Start(start.offset))?;
-        let size = found.file_length.min(limit).saturating_sub(start.offset);
+        let size = length.min(limit).saturating_sub(start.offset);
         let capacity = usize::try_from(size.clamp(1, 256 * 1024)).expect("at most 256 KiB");
         let reader = BufReader::with_capacity(capacity, file.take(limit - start.offset));
-        if read_lines(stream, reader, adopted, &mut found, &mut each)?.is_break() {
-            return Ok(found);
+        if lines.read(reader, &mut each)?.is_break() {
+            return Ok(lines.end);
         }
     }
     if let Some(behind) = behind {
         let from = usize::try_from(start.offset.saturating_sub(behind.offset));
-        let lines = behind.lines.get(from.unwrap_or(usize::MAX)..);
-        let lines = lines.unwrap_or_default();
-        if read_lines(stream, lines, adopted, &mut found, &mut each)?.is_break() {
-            return Ok(found);
-        }
-        found.file_length = found.end.offset;
-    }
-    if found.end.offset < whole {
-        let cause = format!("the file has been whole up to byte {whole}");
-        return Err(disk::damaged(&path, found.end.offset, &cause));
-    }
-    Ok(found)
-}
-
-fn read_lines(
-    stream: &Stream,
-    mut reader: impl BufRead,
-    adopted: Option<Adopted>,
-    found: &mut Found,
-    each: &mut impl FnMut(Loaded<'_>) -> io::Result<ControlFlow<()>>,
-) -> io::Result<ControlFlow<()>> {
-    let path = stream.file();
-    let failed = |e: io::Error| disk::at("read", &path, &e);
-    let mut lines = Lines {
-        stream,
-        path: &path,
-        adopted,
-        prefix: (found.end.offset == 0 && adopted.is_some()).then(Xxh3Default::new),
-        found,
-    };
-    let mut buffer = Vec::new();
-    loop {
-        // Where they are, unless a line does not end there.
-        let read = reader.fill_buf().map_err(failed)?;
-        let (used, flow) = if memchr(b'\n', read).is_some() {
-            lines.take_all(read, each)?
-        } else {
-            buffer.clear();
-            reader.read_until(b'\n', &mut buffer).map_err(failed)?;
-            if buffer.last() != Some(&b'\n') {
-                lines.check_unfinished(&buffer)?;
-                return Ok(ControlFlow::Continue(()));
-            }
-            (0, lines.take_all(&buffer, each)?.1)
-        };
-        reader.consume(used);
-        if flow.is_break() {
-            return Ok(flow);
+        let rest = behind.lines.get(from.unwrap_or(usize::MAX)..);
+        if lines.read(rest.unwrap_or_default(), &mut each)?.is_break() {
+            return Ok(lines.end);
         }
     }
+    lines.finish()
 }
 
 /// The lines of a stream on their way to whoever folds them.
 struct Lines<'a> {
     stream: &'a Stream,
     path: &'a Path,
-    adopted: Option<Adopted>,
-    /// The hash of the file so far, as long as it is to be compared.
-    prefix: Option<Xxh3Default>,
-    found: &'a mut Found,
+    /// With what the stream ended before it was read.
+    mark: Mark,
+    /// The version that it has by now, as far as that was asked for.
+    newest: u64,
+    /// The hash of the lines of other programs so far, if it is to be compared.
+    foreign: Option<u64>,
+    end: StreamEnd,
 }
 
 impl Lines<'_> {
+    fn read(
+        &mut self,
+        mut reader: impl BufRead,
+        each: &mut impl FnMut(Loaded<'_>) -> io::Result<ControlFlow<()>>,
+    ) -> io::Result<ControlFlow<()>> {
+        let path = self.path;
+        let failed = |e: io::Error| disk::at("read", path, &e);
+        let mut buffer = Vec::new();
+        loop {
+            // Where they are, unless a line does not end there.
+            let read = reader.fill_buf().map_err(failed)?;
+            let (used, flow) = if memchr(b'\n', read).is_some() {
+                self.take_all(read, each)?
+            } else {
+                buffer.clear();
+                reader.read_until(b'\n', &mut buffer).map_err(failed)?;
+                if buffer.last() != Some(&b'\n') {
+                    self.check_unfinished(&buffer)?;
+                    return Ok(ControlFlow::Continue(()));
+                }
+                (0, self.take_all(&buffer, each)?.1)
+            };
+            reader.consume(used);
+            if flow.is_break() {
+                return Ok(flow);
+            }
+        }
+    }
+
     /// Takes the lines of `bytes` that have their line end, until `each` has enough. Returns how many
     /// bytes that were.
     fn take_all(
@@ -251,45 +211,55 @@ impl Lines<'_> {
         {
             let line = &bytes[used..used + length];
             used += length + 1;
-            flow = self.take(line, last, each)?;
+            flow = self.take(line, each)?;
             if length > 0 {
                 last = line;
             }
         }
         // Of the others nobody needs it.
-        self.found.set_hash(last);
+        if !last.is_empty() {
+            self.end.hash = line_hash(last);
+        }
         Ok((used, flow))
     }
 
-    /// Checks the next line and hands its event on. `last` is the one before, unless that is hashed.
+    /// Checks the next line and hands its event on.
     fn take(
         &mut self,
         line: &[u8],
-        last: &[u8],
         each: &mut impl FnMut(Loaded<'_>) -> io::Result<ControlFlow<()>>,
     ) -> io::Result<ControlFlow<()>> {
-        let offset = self.found.end.offset;
+        let offset = self.end.offset;
         let next = offset + line.len() as u64 + 1;
-        self.check_prefix(line, next)?;
         if line.is_empty() {
-            self.found.end.offset = next;
+            self.end.offset = next;
             return Ok(ControlFlow::Continue(()));
         }
 
         let damaged = |cause: &dyn std::fmt::Display| disk::damaged(self.path, offset, cause);
         let read = line::read(line, self.stream.seed()).map_err(|cause| damaged(&cause))?;
-        let known = self.adopted.filter(|adopted| next <= adopted.end);
-        let position = read.position.or(known.map(|adopted| adopted.position));
-        if position.is_none() {
-            line::check_foreign(line).map_err(|cause| damaged(&cause))?;
+        let version = self.end.version + 1;
+        if version > self.newest {
+            // It may have been written meanwhile.
+            self.newest = self.stream.mark().version;
+            if version > self.newest {
+                return Err(self.beyond(&read));
+            }
         }
-        let version = self.found.end.version + 1;
         if let Some(stated) = read.version
             && stated != version
         {
             return Err(damaged(&format!(
                 "version {stated} stands where {version} belongs"
             )));
+        }
+        if let Some(foreign) = &mut self.foreign
+            && read.position.is_none()
+        {
+            *foreign = add_foreign(*foreign, line.trim_ascii());
+        }
+        if version == self.mark.version {
+            self.compare(line)?;
         }
         let id = self.stream.id();
         let stream = (id.aggregate_type(), id.id());
@@ -301,52 +271,94 @@ impl Lines<'_> {
             position: read.position,
             offset,
         })?;
-        if position.is_none() {
-            // The end before it is kept.
-            self.found.set_hash(last);
-        }
-        let found = &mut *self.found;
-        found.end = StreamEnd {
+        self.end = StreamEnd {
             version,
             offset: next,
             hash: 0,
-            position: position.unwrap_or(found.end.position),
+            position: read.position.unwrap_or(self.end.position),
         };
-        if position.is_some() {
-            // What precedes a line of ours is in the journal, whoever wrote it.
-            found.foreign.clear();
-            found.before_foreign = found.end;
-        } else {
-            found.foreign.push((offset, line.to_vec()));
-        }
         Ok(flow)
     }
 
-    /// Compares the file up to `next`, where `line` ends, with what was adopted.
-    fn check_prefix(&mut self, line: &[u8], next: u64) -> io::Result<()> {
-        if let (Some(hasher), Some(adopted)) = (&mut self.prefix, &self.adopted)
-            && next <= adopted.end
-        {
-            hasher.update(line);
-            hasher.update(b"\n");
-            if next == adopted.end && adopted.hash.is_some_and(|hash| hash != hasher.digest()) {
-                let cause = "the checksum of the file up to here does not match";
-                return Err(disk::damaged(self.path, next, &cause));
-            }
-        }
-        Ok(())
+    /// Compares `line`, with which the stream ended before it was read, with what the journal has.
+    fn compare(&self, line: &[u8]) -> io::Result<()> {
+        let cause = if line_hash(line.trim_ascii()) != self.mark.hash {
+            let Mark {
+                version, position, ..
+            } = self.mark;
+            format!(
+                "version {version} is not the event that the journal has at position {position}: \
+                 the file or the journal is of another time"
+            )
+        } else if self.foreign.is_some_and(|hash| hash != self.mark.foreign) {
+            "the checksum of the lines of other programs up to here does not match".to_owned()
+        } else {
+            return Ok(());
+        };
+        Err(disk::damaged(self.path, self.end.offset, &cause))
+    }
+
+    /// The error about a line that the journal does not have.
+    fn beyond(&self, read: &Line<'_>) -> io::Error {
+        let last = self.newest;
+        let Some(position) = read.position else {
+            let offset = self.end.offset;
+            let cause = format!(
+                "holds lines of another program from byte {offset} on, which the journal does not \
+                 have: `AggregateStore::repair` enters them"
+            );
+            return stream_error(self.stream, io::ErrorKind::InvalidData, &cause);
+        };
+        let cause = format!(
+            "an event of position {position} stands here, but in the journal the stream ends with \
+             version {last}: the file or the journal is of another time"
+        );
+        disk::damaged(self.path, self.end.offset, &cause)
     }
 
     /// What has no line end is a line that another program did not finish. Ours are whole.
     fn check_unfinished(&self, bytes: &[u8]) -> io::Result<()> {
+        if bytes.is_empty() || self.stream.mark().version > self.end.version {
+            // It is being written.
+            return Ok(());
+        }
+        let offset = self.end.offset;
         let without_last = bytes.split_last().map_or(&[][..], |(_, line)| line);
         let is_ours =
             |line| line::read(line, self.stream.seed()).is_ok_and(|l| l.position.is_some());
         if is_ours(bytes) || is_ours(without_last) {
             let cause = "the line end is missing";
-            return Err(disk::damaged(self.path, self.found.end.offset, &cause));
+            return Err(disk::damaged(self.path, offset, &cause));
         }
-        Ok(())
+        let cause = format!(
+            "holds a line from byte {offset} on that another program did not finish: \
+             `AggregateStore::repair` moves it away"
+        );
+        Err(stream_error(
+            self.stream,
+            io::ErrorKind::InvalidData,
+            &cause,
+        ))
+    }
+
+    /// Fails if lines are missing at the end.
+    fn finish(mut self) -> io::Result<StreamEnd> {
+        let StreamEnd {
+            version, offset, ..
+        } = self.end;
+        if version < self.mark.version {
+            let cause = format!(
+                "the file ends with version {version}, but the journal has the stream up to \
+                 version {}",
+                self.mark.version
+            );
+            return Err(disk::damaged(self.path, offset, &cause));
+        }
+        if version == self.mark.version {
+            // A line of another program does not say it.
+            self.end.position = self.mark.position;
+        }
+        Ok(self.end)
     }
 }
 
@@ -362,97 +374,157 @@ mod tests {
     use crate::layout::StreamLayout;
     use crate::stream::StreamId;
 
-    const LINE: &[u8] = b"{\"type\":\"A\",\"data\":1,\"ts\":1}\n";
+    const LINE: &[u8] = b"{\"type\":\"A\",\"data\":1,\"ts\":1}";
 
-    /// A stream with these lines in its file.
-    fn stream_of(dir: &Path, lines: &[u8]) -> Arc<Stream> {
+    /// The stream `a/b`, which has no file yet.
+    fn new_stream(dir: &Path) -> (Arc<Streams>, Arc<Stream>) {
         let streams = Streams::new(StreamLayout::new(dir), Ends::unknown());
         let stream = streams.get(&StreamId::new("a", "b").unwrap());
         fs::create_dir_all(stream.dir()).unwrap();
-        fs::write(stream.file(), lines).unwrap();
-        stream
+        (streams, stream)
+    }
+
+    /// Lines of ours of a stream, at positions of their own from `first` on.
+    fn ours(stream: &Stream, count: u64, first: u64) -> Vec<Vec<u8>> {
+        let mut events = EncodedEvents::default();
+        let long = format!("\"{}\"", "x".repeat(300 * 1024));
+        for version in 1..=count {
+            let data: &[u8] = if version == 1 { long.as_bytes() } else { b"1" };
+            events.push("A", data, "e", version, &Common::default());
+        }
+        let lines = events
+            .as_encoded()
+            .iter()
+            .zip(first..)
+            .map(|(event, position)| {
+                let mut line = Vec::new();
+                line::seal(event, position, stream.seed(), &mut line);
+                line
+            });
+        lines.collect()
+    }
+
+    /// Where `lines` end, with an empty one behind them.
+    fn end_of(lines: &[Vec<u8>]) -> StreamEnd {
+        StreamEnd {
+            version: lines.len() as u64,
+            offset: lines.iter().map(|line| line.len() as u64 + 1).sum::<u64>() + 1,
+            hash: lines.last().map_or(0, |line| line_hash(line)),
+            position: lines.len() as u64,
+        }
+    }
+
+    fn write(stream: &Stream, lines: &[Vec<u8>]) {
+        let mut bytes = lines.join(&b'\n');
+        bytes.extend_from_slice(b"\n\n");
+        fs::write(stream.file(), bytes).unwrap();
+    }
+
+    fn load_all(stream: &Stream, extent: &Extent) -> Result<(u64, StreamEnd), String> {
+        let mut events = 0;
+        let end = load(stream, StreamEnd::default(), extent, |_| {
+            events += 1;
+            Ok(ControlFlow::Continue(()))
+        });
+        end.map(|end| (events, end)).map_err(|e| e.to_string())
     }
 
     #[test]
-    fn the_end_before_and_the_end_behind_lines_of_others_are_known_with_their_hashes() {
+    fn a_stream_is_loaded_if_it_is_exactly_what_the_journal_has() {
         let dir = tempfile::tempdir().unwrap();
-        let seed = stream_of(dir.path(), b"").seed();
-        let mut events = EncodedEvents::default();
-        let long = format!("\"{}\"", "x".repeat(300 * 1024));
-        events.push("A", long.as_bytes(), "e-1", 1, &Common::default());
-        events.push("A", b"1", "e-2", 2, &Common::default());
-        let ours: Vec<Vec<u8>> = events
-            .as_encoded()
-            .iter()
-            .zip(1..)
-            .map(|(event, position)| {
-                let mut line = Vec::new();
-                line::seal(event, position, seed, &mut line);
-                line
-            })
-            .collect();
-        let foreign = &LINE[..LINE.len() - 1];
-        let end = |lines: &[&[u8]], position| StreamEnd {
-            version: lines.len() as u64,
-            offset: lines.iter().map(|line| line.len() as u64 + 1).sum(),
-            hash: lines.last().map_or(0, |line| line_hash(line)),
-            position,
+        let (streams, stream) = new_stream(dir.path());
+        let lines = ours(&stream, 3, 1);
+        for count in 1..=lines.len() {
+            let right = &lines[..count];
+            streams.ends().set(&stream, &end_of(right));
+            write(&stream, right);
+            let loaded = load_all(&stream, &stream.extent()).unwrap();
+            assert_eq!(loaded, (count as u64, end_of(right)));
+        }
+        let refused = |lines: &[Vec<u8>], cause: &str| {
+            write(&stream, lines);
+            let error = load_all(&stream, &stream.extent()).unwrap_err();
+            assert!(error.contains(cause), "{error}");
+            assert!(error.contains("app.jsonl"), "{error}");
         };
-        for (ours, others) in [(0, 1), (1, 0), (1, 1), (2, 0), (2, 1), (2, 2)]
-            .map(|(count, others)| (&ours[..count], vec![foreign; others]))
-        {
-            let mut lines: Vec<&[u8]> = ours.iter().map(Vec::as_slice).collect();
-            let before = end(&lines, lines.len() as u64);
-            lines.extend(&others);
-            let mut bytes = lines.join(&b'\n');
-            // An empty line is passed over.
-            bytes.extend_from_slice(b"\n\n");
-            let stream = stream_of(dir.path(), &bytes);
-            let extent = stream.extent().unwrap();
-            let all = |_: Loaded<'_>| Ok(ControlFlow::Continue(()));
-            let found = load(&stream, StreamEnd::default(), &extent, all).unwrap();
-            let mut whole = end(&lines, before.position);
-            whole.offset += 1;
-            assert_eq!(found.end, whole);
-            assert_eq!(found.foreign.len(), others.len());
-            if !others.is_empty() {
-                assert_eq!(found.before_foreign, before);
-            }
+        refused(&lines[..2], "ends with version 2, but the journal");
+        let longer = ours(&stream, 4, 1);
+        refused(&longer, "an event of position 4 stands here");
+        let twice = [&lines[..], &lines[2..]].concat();
+        refused(&twice, "an event of position 3 stands here");
+        let others = [&lines[..], &[LINE.to_vec()]].concat();
+        refused(&others, "`AggregateStore::repair` enters them");
+        refused(
+            &ours(&stream, 3, 2),
+            "is not the event that the journal has",
+        );
+        fs::remove_file(stream.file()).unwrap();
+        let error = load_all(&stream, &stream.extent()).unwrap_err();
+        assert!(error.contains("the file is missing"), "{error}");
+    }
+
+    #[test]
+    fn lines_of_other_programs_are_those_that_were_entered() {
+        let dir = tempfile::tempdir().unwrap();
+        let (streams, stream) = new_stream(dir.path());
+        let other = b"{\"type\":\"A\",\"data\":2,\"ts\":1}";
+        for line in [LINE, other] {
+            streams.ends().add_foreign(stream.hash(), line, 7);
+        }
+        // With white space that the journal does not have.
+        let padded = [b" ", LINE, b"  "].concat();
+        write(&stream, &[padded.clone(), other.to_vec()]);
+        let (events, end) = load_all(&stream, &stream.extent()).unwrap();
+        assert_eq!((events, end.position), (2, 7));
+        for wrong in [[other.to_vec(), other.to_vec()], [other.to_vec(), padded]] {
+            write(&stream, &wrong);
+            load_all(&stream, &stream.extent()).unwrap_err();
         }
     }
 
     #[test]
     fn what_is_written_while_a_stream_is_read_is_no_damage() {
         let dir = tempfile::tempdir().unwrap();
-        let ends = Ends::read(dir.path(), false).unwrap();
-        let streams = Streams::new(StreamLayout::new(dir.path()), ends);
-        let stream = streams.get(&StreamId::new("a", "b").unwrap());
-        fs::create_dir_all(stream.dir()).unwrap();
-        fs::write(stream.file(), LINE).unwrap();
-        let length = LINE.len() as u64;
+        let (streams, stream) = new_stream(dir.path());
+        let lines = ours(&stream, 3, 1);
+        streams.ends().set(&stream, &end_of(&lines[..2]));
+        let second = [&lines[1][..], b"\n"].concat();
         stream.tail().behind = Some(Behind {
-            offset: length,
-            lines: LINE.to_vec(),
+            offset: lines[0].len() as u64 + 1,
+            lines: second,
             failed: false,
             file: None,
         });
-        let extent = stream.extent().unwrap();
+        let extent = stream.extent();
 
-        // The stream writer catches up, another event comes, and a checkpoint notes the end.
+        // The stream writer catches up, and another event comes.
         stream.tail().behind = None;
-        fs::write(stream.file(), LINE.repeat(3)).unwrap();
-        streams.ends().note(&[(stream.hash(), 3 * length)]);
-        let count = |extent: &Extent| {
-            let mut events = 0;
-            load(&stream, StreamEnd::default(), extent, |_| {
-                events += 1;
-                Ok(ControlFlow::Continue(()))
-            })
-            .map(|_| events)
+        streams.ends().set(&stream, &end_of(&lines));
+        write(&stream, &lines);
+        assert_eq!(load_all(&stream, &extent).unwrap().0, 2);
+        assert_eq!(load_all(&stream, &stream.extent()).unwrap().0, 3);
+        let before = Extent {
+            behind: None,
+            ..extent
         };
-        assert_eq!(count(&extent).unwrap(), 2);
-        assert_eq!(count(&stream.extent().unwrap()).unwrap(), 3);
-        fs::write(stream.file(), LINE.repeat(2)).unwrap();
-        count(&stream.extent().unwrap()).unwrap_err();
+        assert_eq!(load_all(&stream, &before).unwrap().0, 3);
+        write(&stream, &lines[..2]);
+        load_all(&stream, &stream.extent()).unwrap_err();
+    }
+
+    #[test]
+    fn the_last_line_before_an_offset_is_found_whatever_its_length() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_streams, stream) = new_stream(dir.path());
+        let lines = ours(&stream, 2, 1);
+        write(&stream, &lines);
+        let before = |offset| line_before(&stream, offset, None).unwrap();
+        let first = lines[0].len() as u64 + 1;
+        assert_eq!(before(first).as_ref(), Some(&lines[0]));
+        let end = end_of(&lines).offset;
+        assert_eq!(before(end).as_ref(), Some(&lines[1]));
+        for offset in [0, 1, first - 1, end + 1] {
+            assert_eq!(before(offset), None, "{offset}");
+        }
     }
 }

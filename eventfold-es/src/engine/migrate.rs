@@ -4,21 +4,21 @@
 //! before it in its stream, equal times go by type, id and line. It can be interrupted anywhere:
 //! what is in the journal already is left out when it is taken up again.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::adopted::Adopted;
 use super::disk;
+use super::ends::StreamHash;
 use super::journal::commit_line::write_adopted;
 use super::journal::{AppendError, Journal, Spare};
 use super::line;
-use super::redo::AdoptedEnd;
 use super::stream::{Stream, StreamEnd, Streams};
-use super::upkeep::Dirty;
 use crate::stream::StreamId;
+use crate::text::shown;
 
 /// How many bytes are made durable together.
 const BATCH: usize = 4 * 1024 * 1024;
@@ -37,63 +37,61 @@ struct Pending {
 }
 
 /// Journals all lines of the streams `ids`, which are sorted, that the journal does not have; `done`
-/// is what it has of other programs' lines. Returns the streams it touched.
+/// says up to where it has those of other programs. Returns the streams it touched.
 pub(crate) fn migrate(
     journal: &mut Journal,
     streams: &Arc<Streams>,
     ids: &[StreamId],
-    done: &HashMap<StreamId, AdoptedEnd>,
-) -> io::Result<Vec<Dirty>> {
+    done: &HashMap<StreamId, u64>,
+) -> io::Result<HashMap<StreamHash, PathBuf>> {
     let mut pending = Vec::new();
     let mut ends = vec![StreamEnd::default(); ids.len()];
+    let mut touched = HashMap::new();
     for (i, id) in ids.iter().enumerate() {
         let stream = streams.get(id);
-        if let Err(error) = list_pending(&stream, i, done.get(id), &mut ends[i], &mut pending) {
+        let before = pending.len();
+        let done = done.get(id).copied().unwrap_or(0);
+        match list_pending(&stream, i, done, &mut ends[i], &mut pending) {
+            Ok(Some(unfinished)) => {
+                cut_unfinished(&stream, unfinished)?;
+                touched.insert(stream.hash(), stream.dir().to_owned());
+            }
+            Ok(None) => {}
             // The others must not suffer; this one says so again when it is loaded.
-            tracing::error!(stream = %id, %error, "the stream is entered up to here only");
+            Err(error) => {
+                tracing::error!(stream = %id, %error, "the stream is entered up to here only");
+            }
+        }
+        if pending.len() > before {
+            touched.insert(stream.hash(), stream.dir().to_owned());
         }
     }
-    if pending.is_empty() {
-        return Ok(Vec::new());
-    }
-    pending.sort_unstable();
-    append(journal, streams, ids, &pending, &mut ends)?;
-
-    let mut touched = Vec::new();
-    let adopted: BTreeSet<usize> = pending.iter().map(|line| line.stream).collect();
-    for (i, (id, end)) in ids.iter().zip(&ends).enumerate() {
-        if adopted.contains(&i) {
-            let stream = streams.get(id);
-            Adopted::record(stream.dir(), end.offset, end.version, end.position)?;
-            touched.push(Dirty {
-                stream: stream.hash(),
-                dir: stream.dir().to_owned(),
-                end: end.offset,
-            });
-        }
+    if !pending.is_empty() {
+        pending.sort_unstable();
+        append(journal, streams, ids, &pending, &mut ends)?;
     }
     Ok(touched)
 }
 
 /// Lists the lines of `stream` that are not in the journal, up to the first that is not an event;
-/// `end` becomes the place before them.
+/// `end` becomes the place before them. Returns where a line begins that was not finished.
 fn list_pending(
     stream: &Stream,
     number: usize,
-    done: Option<&AdoptedEnd>,
+    done: u64,
     end: &mut StreamEnd,
     pending: &mut Vec<Pending>,
-) -> io::Result<()> {
+) -> io::Result<Option<u64>> {
     let path = stream.file();
     stream.refuse_rotated()?;
     let Some(bytes) = disk::read_if_there(&path)? else {
-        return Ok(());
+        return Ok(None);
     };
     let first_pending = pending.len();
     let (mut offset, mut time, mut version) = (0, 0, 0);
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
         let Some(line) = line.strip_suffix(b"\n") else {
-            break;
+            return Ok(Some(offset));
         };
         let length = line.len() as u64;
         let next = offset + length + 1;
@@ -102,15 +100,13 @@ fn list_pending(
                 .map_err(|cause| disk::damaged(&path, offset, &cause))?;
             time = event.time.max(time);
             version += 1;
-            let known = done.filter(|done| next <= done.offset);
-            if let Some(position) = event.position.or(known.map(|done| done.position)) {
+            if event.position.is_some() || next <= done {
                 // So is all that precedes it, whoever wrote it.
                 pending.truncate(first_pending);
                 *end = StreamEnd {
                     version,
                     offset: next,
-                    hash: 0,
-                    position,
+                    ..StreamEnd::default()
                 };
             } else {
                 line::check_foreign(line).map_err(|cause| disk::damaged(&path, offset, &cause))?;
@@ -124,7 +120,24 @@ fn list_pending(
         }
         offset = next;
     }
-    Ok(())
+    Ok(None)
+}
+
+/// Cuts off a line at `offset` that was not finished, and keeps it beside the file.
+pub(crate) fn cut_unfinished(stream: &Stream, offset: u64) -> io::Result<()> {
+    let path = stream.file();
+    let bytes = disk::read_if_there(&path)?.unwrap_or_default();
+    let start = usize::try_from(offset).unwrap_or(usize::MAX);
+    let unfinished = bytes.get(start..).unwrap_or_default();
+    let kept = stream.dir().join(format!("app.jsonl.unfinished-{offset}"));
+    tracing::warn!(stream = %stream.id(), offset, kept = %shown(&kept), "an unfinished line is cut off");
+    disk::replace_durably(&kept, unfinished)?;
+    let cut = || -> io::Result<()> {
+        let file = disk::File::open(&path, disk::Open::Existing)?;
+        file.set_len(offset)?;
+        file.sync_all()
+    };
+    cut().map_err(|e| disk::at("cut", &path, &e))
 }
 
 fn append(
@@ -156,7 +169,8 @@ fn append(
         write_adopted(&mut batch, &stream.place(end), &[&line]);
         end.offset = next.offset + next.length + 1;
         end.version += 1;
-        end.position = batch.end.position;
+        let position = batch.end.position;
+        streams.ends().add_foreign(stream.hash(), &line, position);
 
         if batch.bytes.len() >= BATCH || i + 1 == pending.len() {
             journal.append(&batch).map_err(AppendError::into_io)?;

@@ -8,24 +8,24 @@ use std::sync::Arc;
 use super::checkpoint::Checkpoint;
 use super::disk::{self, Kind};
 use super::doubt;
-use super::ends::Ends;
+use super::ends::{Ends, StreamHash};
 use super::file_systems::FileSystems;
-use super::journal::recover::scan;
+use super::journal::recover::{check_chain, scan};
 use super::journal::{Journal, Spare, list_segments};
 use super::migrate::migrate;
 use super::names;
-use super::redo::{AdoptedEnd, Redo, newest_in_streams};
+use super::redo::{Redo, newest_in_streams};
 use super::stream::{Stream, Streams};
-use super::upkeep::Dirty;
 use crate::layout::{RawNames, StreamLayout, find_raw_names, list_dirs};
 use crate::stream::StreamId;
+use crate::text::shown;
 
 /// A directory in order, ready to be written.
 pub(crate) struct Opened {
     pub(crate) layout: StreamLayout,
     pub(crate) streams: Arc<Streams>,
     pub(crate) journal: Journal,
-    /// Streams that are left as they are: another program's lines stand in the way of theirs.
+    /// Streams that are left as they are, with the lines that their files lack.
     pub(crate) refused: Vec<Arc<Stream>>,
 }
 
@@ -110,7 +110,13 @@ impl Opening<'_> {
             None if segments.is_empty() => {
                 refuse_lost_journal(dir, &layout, &streams)?;
                 let mut journal = Journal::create(dir)?;
-                self.enter_streams(&streams, layout.list_all()?, &mut journal, &HashMap::new())?;
+                if !streams.ends().are_of(journal.end()) {
+                    streams.ends().forget();
+                }
+                let ids = layout.list_all()?;
+                let none = HashMap::new();
+                let touched = enter_streams(&layout, &streams, ids, &mut journal, &none)?;
+                self.finish_streams(&streams, &touched, &refused, &journal)?;
                 journal
             }
             checkpoint => self.recover(&layout, &streams, checkpoint, &mut refused)?,
@@ -144,7 +150,22 @@ impl Opening<'_> {
         let dir = self.dir.clone();
         let mut redo = Redo::new(streams.clone(), self.in_doubt, self.may_lack_space);
         let start = checkpoint.map(|checkpoint| checkpoint.end);
-        let recovered = scan(&dir, start, self.in_doubt, |commit| redo.commit(commit))?;
+        if let Some(start) = start {
+            check_chain(&dir, start)?;
+        }
+        // Without them the whole journal says with what the streams end.
+        let known = start.filter(|start| streams.ends().are_of(*start));
+        if known.is_none() {
+            streams.ends().forget();
+        }
+        let redo_after = start.map_or(0, |start| start.position);
+        let recovered = scan(&dir, known, self.in_doubt, |commit| {
+            if commit.last() <= redo_after {
+                redo.pass(commit)
+            } else {
+                redo.commit(commit)
+            }
+        })?;
         let clean = checkpoint.is_some_and(|checkpoint| checkpoint.clean);
         if clean && Some(recovered.end) != start {
             return Err(disk::damaged(
@@ -166,37 +187,45 @@ impl Opening<'_> {
             tracing::warn!(bytes = cut, "an unfinished tail of the journal is cut off");
         }
 
-        let redone = redo.finish()?;
+        let redone = redo.finish();
+        let mut touched = redone.touched;
         let mut journal = Journal::resume(&dir, recovered.segments, recovered.end)?;
-        self.finish_streams(streams, &redone.touched)?;
-        if checkpoint.is_none() {
+        let is_taken_over =
+            checkpoint.is_some() || redone.has_own || disk::is_there(&taken_over(layout));
+        if !is_taken_over {
             let mut ids = layout.list_all()?;
             ids.retain(|id| redone.refused.iter().all(|refused| refused.id() != id));
-            self.enter_streams(streams, ids, &mut journal, &redone.adopted)?;
+            let done = &redone.adopted;
+            touched.extend(enter_streams(layout, streams, ids, &mut journal, done)?);
         }
         *refused = redone.refused;
+        self.finish_streams(streams, &touched, refused, &journal)?;
         Ok(journal)
     }
 
-    /// Enters what is not in the journal yet, after which the first checkpoint may be written.
-    fn enter_streams(
+    /// Makes the files of streams durable, and notes with what they end: now, or once the files have
+    /// everything.
+    fn finish_streams(
         &mut self,
-        streams: &Arc<Streams>,
-        mut ids: Vec<StreamId>,
-        journal: &mut Journal,
-        done: &HashMap<StreamId, AdoptedEnd>,
+        streams: &Streams,
+        touched: &HashMap<StreamHash, PathBuf>,
+        refused: &[Arc<Stream>],
+        journal: &Journal,
     ) -> io::Result<()> {
-        ids.sort_unstable();
-        let touched = migrate(journal, streams, &ids, done)?;
-        self.finish_streams(streams, &touched)
-    }
-
-    /// Makes the files of streams durable, and notes where they end.
-    fn finish_streams(&mut self, streams: &Streams, touched: &[Dirty]) -> io::Result<()> {
-        let dirs: Vec<&Path> = touched.iter().map(|d| d.dir.as_path()).collect();
+        let dirs: Vec<&Path> = touched.values().map(PathBuf::as_path).collect();
         self.file_systems.sync_streams(&dirs)?;
-        let ends: Vec<_> = touched.iter().map(|d| (d.stream, d.end)).collect();
-        streams.ends().note(&ends);
+        let ends = streams.ends();
+        if refused.is_empty() {
+            let noted: Vec<StreamHash> = touched.keys().copied().collect();
+            ends.note(&noted, journal.end());
+            return Ok(());
+        }
+        for (stream, dir) in touched {
+            ends.defer(*stream, dir);
+        }
+        for stream in refused {
+            ends.defer(stream.hash(), stream.dir());
+        }
         Ok(())
     }
 
@@ -217,25 +246,55 @@ impl Opening<'_> {
     }
 }
 
-/// Fails if streams have lines of ours though there is no journal.
+/// Fails if there was a journal, though there is none: streams have lines of ours, or were taken over.
 fn refuse_lost_journal(
     dir: &Path,
     layout: &StreamLayout,
     streams: &Arc<Streams>,
 ) -> io::Result<()> {
-    match newest_in_streams(streams, &layout.list_all()?)? {
-        None => Ok(()),
-        Some((position, id)) => {
-            let cause = format!(
-                "the journal is missing: a line of stream {id} is at position {position} of it"
-            );
-            Err(disk::damaged(
-                &super::journal::segment_path(dir, 1),
-                0,
-                &cause,
-            ))
-        }
+    let note = taken_over(layout);
+    let shown_by = match newest_in_streams(streams, &layout.list_all()?)? {
+        Some((position, id)) => format!("a line of stream {id} is at position {position} of it"),
+        None if disk::is_there(&note) => format!("{} shows that there was one", shown(&note)),
+        None => return Ok(()),
+    };
+    let cause = format!("the journal is missing: {shown_by}");
+    Err(disk::damaged(
+        &super::journal::segment_path(dir, 1),
+        0,
+        &cause,
+    ))
+}
+
+/// What the note says to whoever opens it.
+const TAKEN_OVER: &[u8] =
+    b"The streams that were here are in the journal. Without it they are not to be \
+entered once more.\n";
+
+/// The note that says that the streams which were there before the journal are in it: from then on
+/// lines of other programs are not entered by opening the store.
+pub(super) fn taken_over(layout: &StreamLayout) -> PathBuf {
+    layout.meta_dir().join("taken_over")
+}
+
+/// Enters what is not in the journal yet, after which the first checkpoint may be written. Returns the
+/// streams that were touched, with their directories.
+fn enter_streams(
+    layout: &StreamLayout,
+    streams: &Arc<Streams>,
+    mut ids: Vec<StreamId>,
+    journal: &mut Journal,
+    done: &HashMap<StreamId, u64>,
+) -> io::Result<HashMap<StreamHash, PathBuf>> {
+    ids.sort_unstable();
+    let touched = migrate(journal, streams, &ids, done)?;
+    // Streams of our own show by themselves that there was a journal.
+    if journal.end().position > 0 {
+        disk::create_dir(&layout.meta_dir())?;
+        disk::replace_durably(&taken_over(layout), TAKEN_OVER)?;
+        disk::sync_dir(layout.base_dir())?;
     }
+    Ok(touched)
 }
 
 /// Has new files take the place of those of projections and process managers, whatever their names.

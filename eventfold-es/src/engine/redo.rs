@@ -3,17 +3,17 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::adopted::Adopted;
 use super::disk;
-use super::ends::StreamHash;
+use super::ends::{Mark, StreamHash};
 use super::files::Files;
 use super::journal::commit_line::CommitLine;
 use super::line;
+use super::load::{line_before, line_hash};
 use super::names;
-use super::stream::{Behind, Stream, Streams};
-use super::upkeep::Dirty;
+use super::stream::{Behind, Stream, Streams, stream_hash};
 use crate::stream::StreamId;
 
 /// Writes commits to the streams' files again.
@@ -21,13 +21,15 @@ use crate::stream::StreamId;
 pub(crate) struct Redo {
     streams: Arc<Streams>,
     files: Files,
-    /// The streams that were written, and where they end.
-    touched: HashMap<StreamHash, Dirty>,
-    /// Streams that are left as they are, with the lines that their files lack: another program has
-    /// written where those belong, or there is no space for them.
+    /// The streams that were written, with their directories.
+    touched: HashMap<StreamHash, PathBuf>,
+    /// Streams that are left as they are, with the lines that their files lack: lines that are not
+    /// theirs stand where those belong, or there is no space for them.
     refused: HashMap<StreamId, Arc<Stream>>,
-    /// How far each stream with adopted lines is in the journal.
-    adopted: HashMap<StreamId, AdoptedEnd>,
+    /// Up to where the lines of other programs in each stream are in the journal.
+    adopted: HashMap<StreamId, u64>,
+    /// Whether there are commits of our own, after which no directory is taken over any more.
+    has_own: bool,
     /// In doubt, the streams that have new files.
     renewed: Option<HashSet<StreamHash>>,
     /// A stream for which there is no space is left as it is.
@@ -37,18 +39,11 @@ pub(crate) struct Redo {
 /// What was brought up to the journal, and what could not be.
 pub(crate) struct Redone {
     /// What must be synced.
-    pub(crate) touched: Vec<Dirty>,
-    pub(crate) adopted: HashMap<StreamId, AdoptedEnd>,
+    pub(crate) touched: HashMap<StreamHash, PathBuf>,
+    pub(crate) adopted: HashMap<StreamId, u64>,
+    pub(crate) has_own: bool,
     /// The streams that are left as they are.
     pub(crate) refused: Vec<Arc<Stream>>,
-}
-
-/// The end of a stream's last adopted line.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct AdoptedEnd {
-    pub(crate) offset: u64,
-    pub(crate) version: u64,
-    pub(crate) position: u64,
 }
 
 impl Redo {
@@ -61,9 +56,18 @@ impl Redo {
             touched: HashMap::new(),
             refused: HashMap::new(),
             adopted: HashMap::new(),
+            has_own: false,
             renewed: in_doubt.then(HashSet::new),
             may_lack_space,
         }
+    }
+
+    /// Takes in a commit whose lines are known to be in the stream's file.
+    pub(crate) fn pass(&mut self, commit: &CommitLine<'_>) -> io::Result<()> {
+        let id = StreamId::new(&commit.aggregate_type, &commit.id)?;
+        self.has_own |= !commit.adopted;
+        self.streams.ends().add(stream_hash(&id), commit);
+        Ok(())
     }
 
     /// Makes sure that the stream's file holds the commit's lines. They are written even if they
@@ -71,6 +75,8 @@ impl Redo {
     pub(crate) fn commit(&mut self, commit: &CommitLine<'_>) -> io::Result<()> {
         let id = StreamId::new(&commit.aggregate_type, &commit.id)?;
         let stream = self.streams.get(&id);
+        let before = stream.mark();
+        self.pass(commit)?;
         let lines = commit.lines();
         if self.refused.contains_key(&id) {
             if let Some(behind) = &mut stream.tail().behind {
@@ -82,7 +88,10 @@ impl Redo {
             && renewed.insert(stream.hash())
         {
             self.files.renew(&stream)?;
-            Adopted::renew(stream.dir())?;
+        }
+        let is_first = !self.touched.contains_key(&stream.hash());
+        if is_first {
+            check_before(&stream, commit.offset, &before)?;
         }
         let mut length = lines.len() as u64;
         match commit.adopted.then(|| adopted_length(&stream, commit)) {
@@ -90,8 +99,8 @@ impl Redo {
             Some(Ok(Some(there))) => length = there,
             Some(Err(error)) => return Err(error),
             Some(Ok(None)) | None => {
-                if let Overwritten::Foreign = look_before_writing(&stream, commit.offset, &lines)? {
-                    tracing::error!(stream = %id, offset = commit.offset, "another program, or a stream whose name is the same to the file system, wrote to the stream's file: it takes no commands until those lines are moved away, by `repair` for example");
+                if let Overwritten::Others = look_before_writing(&stream, commit.offset, &lines)? {
+                    tracing::error!(stream = %id, offset = commit.offset, "the stream's file has lines of another program, of another time, or of a stream whose name is the same to the file system, where those of the journal belong: it takes no commands until they are moved away, by `repair` for example");
                     self.refuse(id, stream, commit.offset, lines);
                     return Ok(());
                 }
@@ -105,19 +114,12 @@ impl Redo {
                 }
             }
         }
-        let dirty = self.touched.entry(stream.hash()).or_insert_with(|| Dirty {
-            stream: stream.hash(),
-            dir: stream.dir().to_owned(),
-            end: 0,
-        });
-        dirty.end = commit.offset + length;
+        if is_first {
+            let dir = stream.dir().to_owned();
+            self.touched.insert(stream.hash(), dir);
+        }
         if commit.adopted {
-            let end = AdoptedEnd {
-                offset: commit.offset + length,
-                version: commit.version + commit.events.len() as u64 - 1,
-                position: commit.last(),
-            };
-            self.adopted.insert(id, end);
+            self.adopted.insert(id, commit.offset + length);
         }
         Ok(())
     }
@@ -139,21 +141,42 @@ impl Redo {
         self.refused.insert(id, stream);
     }
 
-    /// Notes what is adopted, and returns what was done.
-    pub(crate) fn finish(self) -> io::Result<Redone> {
-        for (id, end) in &self.adopted {
-            let stream = self.streams.get(id);
-            let noted = Adopted::read(stream.dir()).ok().flatten();
-            if noted.is_none_or(|noted| noted.end < end.offset) {
-                Adopted::record(stream.dir(), end.offset, end.version, end.position)?;
-            }
-        }
-        Ok(Redone {
-            touched: self.touched.into_values().collect(),
+    /// What was done.
+    pub(crate) fn finish(self) -> Redone {
+        Redone {
+            touched: self.touched,
             adopted: self.adopted,
+            has_own: self.has_own,
             refused: self.refused.into_values().collect(),
-        })
+        }
     }
+}
+
+/// Fails if the file of `stream` does not have the event `before`, with which the stream ended when
+/// its files were last made durable, right before `offset`.
+fn check_before(stream: &Stream, offset: u64, before: &Mark) -> io::Result<()> {
+    let path = stream.file();
+    let found = disk::find(&path).map_err(|e| disk::at("open", &path, &e))?;
+    let length = match found {
+        Some(file) => file.length,
+        None if offset == 0 => return Ok(()),
+        None => return Err(disk::damaged(&path, 0, &"the file is missing")),
+    };
+    if length < offset {
+        let cause = format!("the file ends here, but the journal goes on at byte {offset}");
+        return Err(disk::damaged(&path, length, &cause));
+    }
+    let line = line_before(stream, offset, None)?;
+    let hash = line.map_or(0, |line| line_hash(line.trim_ascii()));
+    if offset > 0 && hash != before.hash {
+        let cause = format!(
+            "version {} does not end here, as the journal says: the file or the journal is of \
+             another time",
+            before.version
+        );
+        return Err(disk::damaged(&path, offset, &cause));
+    }
+    Ok(())
 }
 
 /// How many bytes the adopted lines of a commit take in the stream's file, `None` if they are not all
@@ -192,29 +215,18 @@ fn adopted_length(stream: &Stream, commit: &CommitLine<'_>) -> io::Result<Option
 enum Overwritten {
     /// The same, a part of it, or nothing.
     Own,
-    /// A line of another program, or of the stream whose directory it is.
-    Foreign,
+    /// A whole line that is not to be overwritten: of another program, of another time, or of the stream
+    /// whose directory it is.
+    Others,
 }
 
-/// Says whether `lines` at `offset` would overwrite what another program wrote. Fails if they would
-/// leave a gap.
+/// Says whether `lines` at `offset`, where the file's lines end or go on, would overwrite what is not
+/// theirs.
 fn look_before_writing(stream: &Stream, offset: u64, lines: &[u8]) -> io::Result<Overwritten> {
     let path = stream.file();
-    let mut file = match disk::open(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound && offset == 0 => {
-            return Ok(Overwritten::Own);
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(disk::damaged(&path, 0, &"the file is missing"));
-        }
-        Err(error) => return Err(disk::at("open", &path, &error)),
+    let Some(mut file) = disk::open_if_there(&path)? else {
+        return Ok(Overwritten::Own);
     };
-    let length = file.metadata()?.len();
-    if length < offset {
-        let cause = format!("the file ends here, but the journal goes on at byte {offset}");
-        return Err(disk::damaged(&path, length, &cause));
-    }
     file.seek(SeekFrom::Start(offset))?;
     let mut file = BufReader::new(file);
     let mut there = Vec::new();
@@ -227,18 +239,29 @@ fn look_before_writing(stream: &Stream, offset: u64, lines: &[u8]) -> io::Result
     }
     // Torn writes of ours are overwritten; a whole line that is not ours must not be lost, however
     // long it is.
-    if !there.contains(&b'\n') {
+    if !there.ends_with(b"\n") {
         file.read_until(b'\n', &mut there)
             .map_err(|e| disk::at("read", &path, &e))?;
     }
-    let first = there.split(|byte| *byte == b'\n').next().unwrap_or(&there);
-    let is_foreign = first.len() < there.len()
-        && line::read(first, stream.seed()).is_ok_and(|line| line.position.is_none());
-    Ok(if is_foreign || names::other_holder(stream).is_some() {
-        Overwritten::Foreign
-    } else {
-        Overwritten::Own
-    })
+    let mut others = there.split_inclusive(|byte| *byte == b'\n').filter(|line| {
+        let line = line.strip_suffix(b"\n");
+        line.is_some_and(|line| !line.is_empty() && line::read(line, stream.seed()).is_ok())
+            && !is_among(lines, line.unwrap_or_default())
+    });
+    Ok(
+        if others.next().is_some() || names::other_holder(stream).is_some() {
+            Overwritten::Others
+        } else {
+            Overwritten::Own
+        },
+    )
+}
+
+/// Whether `line` is one of `lines`.
+fn is_among(lines: &[u8], line: &[u8]) -> bool {
+    lines
+        .split(|byte| *byte == b'\n')
+        .any(|other| other == line)
 }
 
 /// The newest position that any stream's file shows to be durable, with the stream that does.
@@ -264,7 +287,6 @@ fn newest_position(stream: &Stream) -> io::Result<Option<u64>> {
         return Ok(None);
     };
     let length = file.metadata()?.len();
-    let adopted = Adopted::read(stream.dir()).ok().flatten();
     let mut back = 1024;
     loop {
         let start = length.saturating_sub(back);
@@ -280,13 +302,7 @@ fn newest_position(stream: &Stream) -> io::Result<Option<u64>> {
             .filter_map(|line| line::read(line, stream.seed()).ok())
             .find_map(|line| line.position);
         if newest.is_some() || start == 0 {
-            return Ok(newest.max(adopted.map(|adopted| adopted.position)));
-        }
-        if let Some(adopted) = adopted
-            && start <= adopted.end
-        {
-            // What is further back was in the journal before that.
-            return Ok(Some(adopted.position));
+            return Ok(newest);
         }
         // A line may be of any length, and lines of other programs may follow on it.
         back *= 64;

@@ -1,21 +1,20 @@
 //! Puts right what an audit found, from the journal. What is replaced or moved away is kept in a
 //! directory of its own beside the rest.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::TryLockError;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::adopted::Adopted;
 use super::audit::journaled::Journaled;
 use super::audit::{Audit, Remedy, leading_foreign};
-use super::checkpoint;
+use super::checkpoint::{self, Checkpoint};
 use super::disk::{self, File, Open};
-use super::ends::Ends;
 use super::journal::recover::make_durable;
-use super::journal::segment_path;
 use super::journal::survey::survey;
+use super::journal::{Journal, segment_path};
+use super::migrate::migrate;
 use super::stream::Stream;
 use crate::report::Repaired;
 use crate::stream::StreamId;
@@ -29,6 +28,8 @@ struct Repair<'a> {
     audit: &'a Audit,
     kept: PathBuf,
     done: Vec<Repaired>,
+    /// The streams to whose files other programs appended.
+    adopt: BTreeSet<StreamId>,
 }
 
 /// Does what the remedies of `audit` say, of a store that is locked. Does nothing if the journal is
@@ -41,10 +42,10 @@ pub(crate) fn repair(audit: &Audit) -> io::Result<Vec<Repaired>> {
         kept: kept_dir(audit.layout.base_dir())?,
         audit,
         done: Vec::new(),
+        adopt: BTreeSet::new(),
     };
     repair.secure_journal()?;
     let mut rebuild = BTreeSet::new();
-    let mut note = BTreeSet::new();
     for flaw in &audit.flaws {
         let file = &flaw.finding.file;
         match &flaw.remedy {
@@ -52,13 +53,11 @@ pub(crate) fn repair(audit: &Audit) -> io::Result<Vec<Repaired>> {
             Some(Remedy::CutTail) => repair.cut_tail()?,
             Some(Remedy::SetAside) => repair.set_aside(file)?,
             Some(Remedy::Rebuild(id)) => drop(rebuild.insert(id.clone())),
-            Some(Remedy::NoteAdopted(id)) => drop(note.insert(id.clone())),
+            Some(Remedy::Adopt(id)) => drop(repair.adopt.insert(id.clone())),
         }
     }
     repair.rebuild(&rebuild)?;
-    for id in note.difference(&rebuild) {
-        repair.note_adopted(id)?;
-    }
+    repair.adopt()?;
     Ok(repair.done)
 }
 
@@ -173,12 +172,11 @@ impl Repair<'_> {
         })?;
         for (id, rebuilt) in some {
             let stream = self.audit.streams.get(&id);
-            let has_adopted = rebuilt.journaled.last_adopted().is_some();
-            let content = rebuilt.finish(&stream);
-            self.replace_events(&stream, &content)?;
-            if has_adopted {
-                self.note_adopted(&id)?;
+            let (content, has_foreign) = rebuilt.finish(&stream);
+            if has_foreign {
+                self.adopt.insert(id);
             }
+            self.replace_events(&stream, &content)?;
         }
         Ok(())
     }
@@ -201,31 +199,47 @@ impl Repair<'_> {
         };
         disk::create_private_dir(stream.dir())?;
         disk::replace_durably(&file, content)?;
-        // White space of other programs may be gone.
-        let ends = Ends::read(&self.audit.layout.journal_dir(), self.audit.in_doubt)?;
-        ends.note(&[(stream.hash(), content.len() as u64)]);
         drop(lock);
         self.did(&file, kept, "written anew from the journal");
         Ok(())
     }
 
-    fn note_adopted(&mut self, id: &StreamId) -> io::Result<()> {
-        let stream = self.audit.streams.get(id);
-        let journaled = self.audit.journaled.get(id);
-        let Some(adopted) = journaled.and_then(Journaled::last_adopted) else {
+    /// Enters what other programs appended into the journal, in the order of time, and cuts off what
+    /// they did not finish. The next open replays it.
+    fn adopt(&mut self) -> io::Result<()> {
+        let ids = std::mem::take(&mut self.adopt);
+        let Some(survey) = self.audit.survey.as_ref().filter(|_| !ids.is_empty()) else {
             return Ok(());
         };
-        let file = Adopted::file(stream.dir());
-        let events = disk::read_if_there(&stream.file())?.unwrap_or_default();
-        let end = adopted.end_in(&events).ok_or_else(|| {
-            disk::damaged(&stream.file(), adopted.offset, &"the lines are not there")
-        })?;
-        let kept = self.keep_copy(&file)?;
-        let (version, position) = (adopted.last_version(), adopted.last_position());
-        Adopted::record(stream.dir(), end as u64, version, position)?;
-        Adopted::sync(stream.dir())?;
-        disk::sync_dir(stream.dir())?;
-        self.did(&file, kept, "written anew from the journal");
+        let dir = self.audit.layout.journal_dir();
+        if let Some(checkpoint) = Checkpoint::read(&dir)?
+            && checkpoint.clean
+        {
+            let goes_on = Checkpoint {
+                clean: false,
+                ..checkpoint
+            };
+            goes_on.write(&dir)?;
+        }
+        let mut done = HashMap::new();
+        for id in &ids {
+            if let Some(journaled) = self.audit.journaled.get(id) {
+                let stream = self.audit.streams.get(id);
+                let bytes = disk::read_if_there(&stream.file())?.unwrap_or_default();
+                done.insert(id.clone(), journaled.adopted_end(&bytes) as u64);
+            }
+        }
+        let recovered = &survey.recovered;
+        let mut journal = Journal::resume(&dir, recovered.segments.clone(), recovered.end)?;
+        let ids: Vec<StreamId> = ids.into_iter().collect();
+        let touched = migrate(&mut journal, &self.audit.streams, &ids, &done)?;
+        for id in ids {
+            let stream = self.audit.streams.get(&id);
+            if touched.contains_key(&stream.hash()) {
+                let action = "what another program appended was entered into the journal";
+                self.did(&stream.file(), None, action);
+            }
+        }
         Ok(())
     }
 }
@@ -271,12 +285,11 @@ impl<'a> Rebuilt<'a> {
         }
     }
 
-    /// The whole file: behind what the journal has come lines of other programs that it does not.
-    fn finish(mut self, stream: &Stream) -> Vec<u8> {
-        if let Some(rest) = self.old.get(self.content.len()..) {
-            self.content
-                .extend_from_slice(leading_foreign(rest, stream));
-        }
-        self.content
+    /// The whole file, and whether lines of other programs come behind what the journal has.
+    fn finish(mut self, stream: &Stream) -> (Vec<u8>, bool) {
+        let rest = self.old.get(self.content.len()..).unwrap_or_default();
+        let foreign = leading_foreign(rest, stream);
+        self.content.extend_from_slice(foreign);
+        (self.content, !foreign.is_empty())
     }
 }

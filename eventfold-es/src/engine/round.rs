@@ -4,10 +4,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::commit::{Adoption, Commit, Done, Request};
+use super::commit::{Commit, Done, Request};
 use super::files::StreamFile;
 use super::journal::Batch;
-use super::journal::commit_line::{write, write_adopted};
+use super::journal::commit_line::write;
 use super::line::Encoded;
 use super::load::line_hash;
 use super::snapshot::Draft;
@@ -32,9 +32,8 @@ pub(crate) struct StagedStream {
     pub(crate) end: StreamEnd,
     /// The stream's file, if it is open.
     pub(crate) file: Option<Arc<StreamFile>>,
-    /// Where in the batch the lines are that the file lacks; none if it has them already.
+    /// Where in the batch the lines are that the file lacks.
     pub(crate) lines: Vec<Range<usize>>,
-    pub(crate) adopted: bool,
     /// A snapshot of the state at some version in this round, and that place.
     pub(crate) snapshot: Option<(Box<Draft>, StreamEnd)>,
 }
@@ -105,51 +104,11 @@ pub(super) fn add_commit(round: &mut Round, place: usize, commit: Commit, events
     });
 }
 
-/// Writes adopted lines to the round's batch, one commit for each run without a gap.
-pub(crate) fn add_adoption(round: &mut Round, place: usize, adoption: Adoption) {
-    let batch = &mut round.batch;
-    let staged = &mut round.streams[place];
-    let mut lines = adoption.lines.iter().peekable();
-    while let Some((offset, line)) = lines.next() {
-        let mut run = vec![line.as_slice()];
-        let mut end = offset + line.len() as u64 + 1;
-        while let Some((next, line)) = lines.peek()
-            && *next == end
-        {
-            run.push(line);
-            end += line.len() as u64 + 1;
-            lines.next();
-        }
-        let at = StreamEnd {
-            offset: *offset,
-            ..staged.end
-        };
-        write_adopted(batch, &adoption.stream.place(&at), &run);
-        staged.end.version += run.len() as u64;
-        staged.end.offset = end;
-        staged.end.position = batch.end.position;
-        staged.end.hash = line_hash(run.last().expect("a run has a line"));
-    }
-    staged.end.offset = adoption.file_end;
-    staged.adopted = !adoption.lines.is_empty();
-    round.answers.push(Answer {
-        done: adoption.done,
-        place: Some(place),
-        position: staged.end.position,
-        kib: 0,
-        fence: None,
-    });
-}
-
 /// About how many bytes a request adds to the journal.
 pub(super) fn size_of(request: &Request) -> usize {
     match request {
         Request::Commit(commit, events) => {
             events.size() + events.count() * EVENT_OVERHEAD + overhead(&commit.stream)
-        }
-        Request::Adopt(adoption) => {
-            let lines = adoption.lines.iter();
-            lines.map(|(_, line)| line.len() + 1).sum::<usize>() + overhead(&adoption.stream)
         }
         Request::Fence { .. } | Request::Close => 0,
     }

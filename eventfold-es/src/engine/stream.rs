@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::adopted::Adopted;
 use super::commit::CommitError;
 use super::disk;
-use super::ends::{Ends, StreamHash};
+use super::ends::{Ends, Mark, StreamHash};
 use super::files::StreamFile;
 use super::journal::commit_line::Place;
 use super::line;
@@ -40,6 +39,7 @@ pub(crate) struct Stream {
     place_in_round: AtomicUsize,
     /// Held by the one activation that may decide commands on this stream.
     turn: Arc<tokio::sync::Mutex<()>>,
+    ends: Arc<Ends>,
     registry: Weak<Streams>,
 }
 
@@ -53,8 +53,6 @@ pub(crate) struct Tail {
     pub(crate) end: StreamEnd,
     /// What is durable in the journal and not in the stream's file yet.
     pub(crate) behind: Option<Behind>,
-    /// What of the file is in the journal though it could not be noted beside the file.
-    pub(crate) unnoted: Option<Adopted>,
 }
 
 /// The end of a stream's file.
@@ -83,24 +81,20 @@ pub(crate) struct Behind {
 /// read, while the stream may be written.
 #[derive(Debug)]
 pub(crate) struct Extent {
-    pub(crate) adopted: Option<Adopted>,
-    /// Up to where there are lines at least.
-    pub(crate) whole: u64,
+    /// With what they end in the journal, or further on by now.
+    pub(crate) mark: Mark,
     pub(crate) behind: Option<Behind>,
 }
 
 impl Stream {
     /// Where its lines are now.
-    pub(crate) fn extent(&self) -> io::Result<Extent> {
-        // What is noted after the lines were looked at may be of later ones: it comes first.
-        let unnoted = self.tail().unnoted;
-        let adopted = unnoted.map_or_else(|| Adopted::read(&self.dir), |known| Ok(Some(known)))?;
-        let whole = adopted.map_or(0, |adopted| adopted.end);
-        Ok(Extent {
-            adopted,
-            whole: whole.max(self.known_end()),
-            behind: self.tail().behind.clone(),
-        })
+    pub(crate) fn extent(&self) -> Extent {
+        // The committer changes both in one.
+        let tail = self.tail();
+        Extent {
+            mark: self.mark(),
+            behind: tail.behind.clone(),
+        }
     }
 
     /// Reports that a snapshot could not be made or used: once, until one is made. The events say the
@@ -161,10 +155,9 @@ impl Stream {
         self.hash
     }
 
-    /// Up to where the file is known to have been whole when the store was opened, or later.
-    pub(crate) fn known_end(&self) -> u64 {
-        let registry = self.registry.upgrade();
-        registry.map_or(0, |streams| streams.ends.of(self.hash))
+    /// With what it ends, as the journal has it.
+    pub(crate) fn mark(&self) -> Mark {
+        self.ends.of(self.hash)
     }
 
     /// Whether the stream's name may be that of another one's directory.
@@ -318,15 +311,11 @@ impl Streams {
         if let Some(stream) = in_use.get(id).and_then(Weak::upgrade) {
             return stream;
         }
-        let mut journal_key = Vec::new();
-        journal_key.extend_from_slice(b"\"type\":");
-        line::write_str(&mut journal_key, id.aggregate_type());
-        journal_key.extend_from_slice(b",\"id\":");
-        line::write_str(&mut journal_key, id.id());
+        let journal_key = journal_key(id);
         let stream = Arc::new(Stream {
             dir: self.layout.stream_dir(id.aggregate_type(), id.id()),
             seed: line::seed(id),
-            hash: StreamHash::new(&journal_key),
+            hash: StreamHash::new(id.aggregate_type(), &journal_key),
             id: id.clone(),
             journal_key,
             durable_version: AtomicU64::new(0),
@@ -337,6 +326,7 @@ impl Streams {
             lacks_snapshot: AtomicBool::new(false),
             place_in_round: AtomicUsize::new(0),
             turn: Arc::default(),
+            ends: self.ends.clone(),
             registry: Arc::downgrade(self),
         });
         in_use.insert(id.clone(), Arc::downgrade(&stream));
@@ -353,6 +343,21 @@ impl Streams {
             in_use.remove(id);
         }
     }
+}
+
+/// `"type":"…","id":"…"`.
+fn journal_key(id: &StreamId) -> Vec<u8> {
+    let mut key = Vec::new();
+    key.extend_from_slice(b"\"type\":");
+    line::write_str(&mut key, id.aggregate_type());
+    key.extend_from_slice(b",\"id\":");
+    line::write_str(&mut key, id.id());
+    key
+}
+
+/// What stands for the stream `id`.
+pub(crate) fn stream_hash(id: &StreamId) -> StreamHash {
+    StreamHash::new(id.aggregate_type(), &journal_key(id))
 }
 
 /// An error about the file of `stream`.

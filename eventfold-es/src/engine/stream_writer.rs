@@ -5,7 +5,6 @@
 //! ([`Behind`](super::stream::Behind)). So no command waits for a new stream's directory and file,
 //! and the lines that a busy stream gathers meanwhile take one write.
 
-use std::collections::HashMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -13,11 +12,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::ends::StreamHash;
 use super::files::Files;
 use super::shared::Shared;
 use super::stream::Stream;
-use super::upkeep::Dirty;
 use crate::stream::StreamId;
 
 /// How long lines gather before they are written, unless somebody waits for them: this at least...
@@ -124,22 +121,6 @@ impl Lagging {
             state = wait(&self.progress, state);
         }
         state.thread != Phase::Over && state.failed.is_empty()
-    }
-
-    /// What the next checkpoint has to make durable of the streams that could not be written.
-    pub(crate) fn dirty(&self) -> HashMap<StreamHash, Dirty> {
-        let failed = self.state().failed.clone();
-        let dirty = failed.iter().filter_map(|stream| {
-            let tail = stream.tail();
-            let behind = tail.behind.as_ref()?;
-            let dirty = Dirty {
-                stream: stream.hash(),
-                dir: stream.dir().to_owned(),
-                end: behind.offset + behind.lines.len() as u64,
-            };
-            Some((stream.hash(), dirty))
-        });
-        dirty.collect()
     }
 
     /// Whether there are streams that could not be written.

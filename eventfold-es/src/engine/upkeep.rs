@@ -2,7 +2,7 @@
 //! segments, moves the redo point, writes snapshots and passivates idle aggregates.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeSet, BinaryHeap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use super::checkpoint::Checkpoint;
-use super::ends::{Ends, StreamHash};
+use super::ends::{Ends, Taken};
 use super::file_systems::FileSystems;
 use super::journal::{End, Spare};
 use super::snapshot::Draft;
@@ -40,16 +40,8 @@ pub(crate) enum Job {
 pub(crate) struct CheckpointJob {
     pub(crate) end: End,
     /// The streams that were written since the last one.
-    pub(crate) dirty: Vec<Dirty>,
+    pub(crate) taken: Arc<Taken>,
     pub(crate) clean: bool,
-}
-
-/// A stream that was written.
-#[derive(Debug, Clone)]
-pub(crate) struct Dirty {
-    pub(crate) stream: StreamHash,
-    pub(crate) dir: PathBuf,
-    pub(crate) end: u64,
 }
 
 /// An aggregate that leaves memory when it has been idle.
@@ -107,7 +99,7 @@ impl Upkeep {
             journal: journal.to_owned(),
             ends,
             lagging,
-            dirty: Vec::new(),
+            taken: Vec::new(),
             state: state.clone(),
             watched: BinaryHeap::new(),
             watch_count: 0,
@@ -198,8 +190,8 @@ struct Thread {
     journal: PathBuf,
     ends: Arc<Ends>,
     lagging: Arc<Lagging>,
-    /// What the next checkpoint has to make durable besides its own.
-    dirty: Vec<Dirty>,
+    /// What the next checkpoint has to make durable.
+    taken: Vec<Arc<Taken>>,
     state: Arc<State>,
     watched: BinaryHeap<Reverse<Watched>>,
     watch_count: u64,
@@ -274,7 +266,7 @@ impl Thread {
                 if self.lagging.flush() {
                     self.checkpoint(job);
                 } else {
-                    self.dirty.extend(job.dirty);
+                    self.taken.push(job.taken);
                 }
                 self.state.checkpointing.store(false, Ordering::Release);
             }
@@ -307,20 +299,20 @@ impl Thread {
             end: job.end,
             clean: job.clean,
         };
-        self.dirty.extend(job.dirty);
-        let dirty = std::mem::take(&mut self.dirty);
-        let ends: Vec<_> = dirty.iter().map(|d| (d.stream, d.end)).collect();
-        self.ends.note(&ends);
-        let dirs: Vec<&Path> = dirty.iter().map(|d| d.dir.as_path()).collect();
-        if !self.sync_failed
-            && let Err(error) = self.file_systems.sync_streams(&dirs)
-        {
+        self.taken.push(job.taken);
+        if self.sync_failed {
+            return;
+        }
+        let dirs: BTreeSet<&Path> = self.taken.iter().flat_map(|taken| taken.dirs()).collect();
+        let dirs: Vec<&Path> = dirs.into_iter().collect();
+        if let Err(error) = self.file_systems.sync_streams(&dirs) {
             tracing::error!(%error, "no more checkpoints: the next open replays the journal");
             self.sync_failed = true;
+            return;
         }
-        if !self.sync_failed
-            && let Err(error) = checkpoint.write(&self.journal)
-        {
+        self.ends
+            .note_taken(&std::mem::take(&mut self.taken), job.end);
+        if let Err(error) = checkpoint.write(&self.journal) {
             tracing::error!(%error, "no checkpoint could be written; more is replayed at the next open");
         }
     }

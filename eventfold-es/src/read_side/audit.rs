@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::de::IgnoredAny;
 
-use super::checkpoint::{self, Unusable};
+use super::checkpoint::{self, Checkpoint, Unusable, another_history};
+use super::timeline::{acted_on_behind, rolled_back, source_of};
 use super::{dead_letters, skipped};
 use crate::engine::audit::{Audit, Flaw, Remedy};
 use crate::engine::disk;
@@ -15,12 +16,11 @@ use crate::text::shown;
 
 /// Adds what is wrong with the checkpoints to `audit`.
 pub(crate) fn check(audit: &mut Audit) -> io::Result<()> {
-    let head = audit.head();
     let projections = audit.layout.projections_dir();
     for name in list_dirs(&projections)? {
         let dir = projections.join(name);
         check_skipped(audit, &dir)?;
-        for (file, cause) in check_checkpoints(&dir, head)? {
+        for (file, cause) in check_checkpoints(audit, &dir, None)? {
             let rebuilt = format!("{cause}; the projection is built again");
             let flaw = Flaw::new(&file, Severity::Harmless, rebuilt);
             audit.flaws.push(flaw.remedy(Remedy::SetAside));
@@ -28,8 +28,8 @@ pub(crate) fn check(audit: &mut Audit) -> io::Result<()> {
     }
     let managers = audit.layout.process_managers_dir();
     for name in list_dirs(&managers)? {
-        let dir = managers.join(name);
-        for (file, cause) in check_checkpoints(&dir, head)? {
+        let dir = managers.join(&name);
+        for (file, cause) in check_checkpoints(audit, &dir, Some(&name))? {
             let cause = format!("{cause}; without it its commands would be sent again");
             audit.flaws.push(Flaw::new(&file, Severity::Lost, cause));
         }
@@ -40,22 +40,32 @@ pub(crate) fn check(audit: &mut Audit) -> io::Result<()> {
 }
 
 /// The files in `dir` that are checkpoints and have something wrong with them, and what. One of
-/// 0.2.0 does not matter any more beside one of ours.
-fn check_checkpoints(dir: &Path, head: u64) -> io::Result<Vec<(PathBuf, String)>> {
+/// 0.2.0 does not matter any more beside one of ours. `manager` is the process manager's name.
+fn check_checkpoints(
+    audit: &Audit,
+    dir: &Path,
+    manager: Option<&str>,
+) -> io::Result<Vec<(PathBuf, String)>> {
     let ours = disk::is_there(&dir.join("journal_checkpoint.json"));
     let mut found = Vec::new();
     for file in files(dir)? {
         let name = file.file_name().and_then(|name| name.to_str());
         let is_old = name == Some("checkpoint.json");
         if name.is_some_and(checkpoint::is_one) && !(is_old && ours) {
-            found.extend(check_checkpoint(&file, head)?.map(|cause| (file, cause)));
+            let cause = check_checkpoint(audit, &file, manager)?;
+            found.extend(cause.map(|cause| (file, cause)));
         }
     }
     Ok(found)
 }
 
 /// What is wrong with the checkpoint in `file`.
-fn check_checkpoint(file: &Path, head: u64) -> io::Result<Option<String>> {
+fn check_checkpoint(
+    audit: &Audit,
+    file: &Path,
+    manager: Option<&str>,
+) -> io::Result<Option<String>> {
+    let head = audit.head();
     Ok(match checkpoint::read_file::<IgnoredAny>(file) {
         Ok(Some(checkpoint)) if checkpoint.position > head => {
             let position = checkpoint.position;
@@ -63,7 +73,8 @@ fn check_checkpoint(file: &Path, head: u64) -> io::Result<Option<String>> {
                 "is at position {position}, the journal ends at {head}"
             ))
         }
-        Ok(_) => None,
+        Ok(Some(checkpoint)) => compare(audit, &checkpoint, manager)?,
+        Ok(None) => None,
         Err(Unusable::Damaged(error)) => {
             let text = error.to_string();
             let prefix = format!("{} is ", shown(file));
@@ -71,6 +82,33 @@ fn check_checkpoint(file: &Path, head: u64) -> io::Result<Option<String>> {
         }
         Err(error) => return Err(error.into_io()),
     })
+}
+
+/// Why `checkpoint` is not of the journal's history, `None` if it is, or the journal cannot say.
+fn compare(
+    audit: &Audit,
+    checkpoint: &Checkpoint<IgnoredAny>,
+    manager: Option<&str>,
+) -> io::Result<Option<String>> {
+    let position = checkpoint.position;
+    let Some(mut reader) = audit.reader() else {
+        return Ok(None);
+    };
+    if let Some(chain) = checkpoint.chain
+        && reader.chain_at(position)? != chain
+    {
+        return Ok(Some(another_history(position)));
+    }
+    let Some(manager) = manager.filter(|_| checkpoint.cursors.is_none()) else {
+        return Ok(None);
+    };
+    let in_journal = acted_on_behind(manager, position, reader, audit.head())?;
+    let dir = audit.layout.process_managers_dir().join(manager);
+    let keys = dead_letters::audit(&dir, None)?.keys;
+    let given_up = keys.iter().filter_map(|key| source_of(manager, key));
+    let newest = in_journal.into_iter().chain(given_up).max();
+    let newest = newest.filter(|newest| *newest > position);
+    Ok(newest.map(|newest| rolled_back(position, newest)))
 }
 
 /// Whether a file of that name may be one of a projection's or a process manager's.
@@ -81,14 +119,21 @@ pub(crate) fn is_file(name: &str) -> bool {
 /// Looks at the dead letters in `dir` as opening does, which knows from the checkpoint what may be
 /// unfinished.
 fn check_dead_letters(audit: &mut Audit, dir: &Path) -> io::Result<()> {
-    let settled = match checkpoint::read::<IgnoredAny>(dir, 1) {
-        Ok(checkpoint) => checkpoint.and_then(|read| read.pending.settled_letters()),
+    let pending = match checkpoint::read::<IgnoredAny>(dir, 1) {
+        Ok(checkpoint) => checkpoint.map(|read| read.pending),
         Err(Unusable::Io(error)) => return Err(error),
         // With such a checkpoint the process manager is stopped, and its dead letters are left alone.
         Err(Unusable::Damaged(_) | Unusable::Unfit(..)) => None,
     };
     let file = dead_letters::file(dir);
-    let flaws = dead_letters::audit(dir, settled)?;
+    let flaws = dead_letters::audit(dir, pending.as_ref())?;
+    if let Some(cause) = flaws.misfit {
+        audit.flaws.push(Flaw::new(&file, Severity::Lost, cause));
+    } else if let Some(cause) = flaws.lost {
+        audit
+            .flaws
+            .push(Flaw::new(&file, Severity::Harmless, cause));
+    }
     for (offset, cause) in flaws.damaged {
         let cause = format!("a dead letter cannot be read: {cause}");
         let flaw = Flaw::new(&file, Severity::Lost, cause);

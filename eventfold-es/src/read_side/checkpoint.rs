@@ -9,14 +9,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::outbox;
 use crate::engine::disk;
-use crate::engine::{CommitLine, split_sum, write_sum};
+use crate::engine::{CommitLine, Engine, line_before, line_hash, split_sum, write_sum};
 use crate::error::{guarded, panic_message};
+use crate::stream::StreamId;
 use crate::text::shown;
 
 /// A follower's place.
@@ -25,6 +26,10 @@ pub(crate) struct Checkpoint<S> {
     pub(crate) state: S,
     /// All events up to here are in the state.
     pub(crate) position: u64,
+    /// The checksum of the journal's line that holds the last of them. Those of an earlier form lack it.
+    pub(crate) chain: Option<u64>,
+    /// The checksum of the events that were passed over.
+    pub(crate) passed_over: u64,
     /// If the state is 0.2.0's: which events it has, while the position says nothing about them.
     pub(crate) cursors: Option<Cursors>,
     /// Which events were left out of the state because nobody knew their names.
@@ -41,12 +46,41 @@ impl<S: Default> Checkpoint<S> {
         Self {
             state: S::default(),
             position: 0,
+            chain: Some(0),
+            passed_over: 0,
             cursors: None,
             unknown: Vec::new(),
             events: 0,
             pending: outbox::Saved::default(),
         }
     }
+}
+
+impl<S> Checkpoint<S> {
+    /// Why it is not of the history that the journal of `engine` tells, `None` if it is.
+    pub(crate) fn misfit(&self, engine: &Engine) -> io::Result<Option<String>> {
+        let (position, head) = (self.position, engine.head());
+        if position > head {
+            let cause = format!(
+                "is ahead of the journal: it is at position {position}, the journal ends at {head}"
+            );
+            return Ok(Some(cause));
+        }
+        if let Some(chain) = self.chain
+            && engine.chain_at(position)? != chain
+        {
+            return Ok(Some(another_history(position)));
+        }
+        match &self.cursors {
+            Some(cursors) => cursors.misfit(engine),
+            None => Ok(None),
+        }
+    }
+}
+
+/// What is wrong with a checkpoint at `position` whose checksum is not that of the journal.
+pub(super) fn another_history(position: u64) -> String {
+    format!("is of another time: up to position {position} the journal tells another history")
 }
 
 /// An event that nobody knew: its aggregate's type, and its name.
@@ -114,6 +148,11 @@ pub(crate) fn is_one(file_name: &str) -> bool {
         || version.is_some_and(|version| version.parse::<u32>().is_ok())
 }
 
+/// Removes the checkpoint of the version `version` in `dir`.
+pub(crate) fn remove(dir: &Path, version: u32) -> io::Result<()> {
+    disk::remove(&ours(dir, version))
+}
+
 /// Reads the checkpoint of the version `version` in `dir`, `None` if there is none.
 pub(crate) fn read<S: DeserializeOwned>(
     dir: &Path,
@@ -147,6 +186,8 @@ pub(crate) fn read_file<S: DeserializeOwned>(
         return Ok(Some(Checkpoint {
             state: serde_json::from_str(old.state.get()).map_err(unfit)?,
             position: 0,
+            chain: None,
+            passed_over: 0,
             cursors: Some(old.cursors),
             unknown: Vec::new(),
             events: 0,
@@ -160,6 +201,8 @@ pub(crate) fn read_file<S: DeserializeOwned>(
     Ok(Some(Checkpoint {
         state: serde_json::from_str(read.state.get()).map_err(unfit)?,
         position: read.position,
+        chain: read.chain.map(|Chain(chain)| chain),
+        passed_over: read.passed_over.map_or(0, |Chain(sum)| sum),
         cursors: read.cursors,
         unknown: read.unknown,
         events: read.events,
@@ -171,6 +214,10 @@ pub(crate) fn read_file<S: DeserializeOwned>(
 #[derive(Deserialize)]
 struct Ours<'a> {
     position: u64,
+    #[serde(default)]
+    chain: Option<Chain>,
+    #[serde(default)]
+    passed_over: Option<Chain>,
     #[serde(default, rename = "skipped")]
     unknown: Vec<UnknownEvent>,
     #[serde(default)]
@@ -180,6 +227,24 @@ struct Ours<'a> {
     pending: outbox::Saved,
     #[serde(borrow)]
     state: &'a RawValue,
+}
+
+/// A checksum of the journal, which is written as it is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Chain(pub(super) u64);
+
+impl Serialize for Chain {
+    fn serialize<T: Serializer>(&self, serializer: T) -> Result<T::Ok, T::Error> {
+        serializer.collect_str(&format_args!("{:016x}", self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Chain {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let chain = u64::from_str_radix(&text, 16);
+        chain.map(Self).map_err(serde::de::Error::custom)
+    }
 }
 
 impl<'a> Ours<'a> {
@@ -205,6 +270,8 @@ enum Unsaveable {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place<'a> {
     pub(crate) position: u64,
+    pub(crate) chain: u64,
+    pub(crate) passed_over: u64,
     pub(crate) unknown: &'a [UnknownEvent],
     pub(crate) events: u64,
     pub(crate) cursors: Option<&'a Cursors>,
@@ -239,6 +306,11 @@ fn encode<S: Serialize + DeserializeOwned>(
 ) -> Result<Vec<u8>, Unsaveable> {
     let unwritable = Unsaveable::Unwritable;
     let mut out = format!("{{\"position\":{}", place.position).into_bytes();
+    write_member(&mut out, "chain", &Chain(place.chain)).map_err(unwritable)?;
+    if place.passed_over != 0 {
+        let sum = Chain(place.passed_over);
+        write_member(&mut out, "passed_over", &sum).map_err(unwritable)?;
+    }
     if !place.unknown.is_empty() {
         write_member(&mut out, "skipped", &place.unknown).map_err(unwritable)?;
     }
@@ -271,6 +343,8 @@ fn encode<S: Serialize + DeserializeOwned>(
 pub(crate) fn read_back_pending(pending: &outbox::Saved) -> Result<(), String> {
     let place = Place {
         position: 0,
+        chain: 0,
+        passed_over: 0,
         unknown: &[],
         events: 0,
         cursors: None,
@@ -292,9 +366,36 @@ pub(crate) struct Cursors(HashMap<String, Cursor>);
 #[derive(Debug, Serialize, Deserialize)]
 struct Cursor {
     offset: u64,
+    /// `eventfold`'s hash of the line before that.
+    #[serde(default, skip_serializing)]
+    hash: Option<String>,
 }
 
 impl Cursors {
+    /// Why they are not of the streams that are there, `None` if they are.
+    fn misfit(&self, engine: &Engine) -> io::Result<Option<String>> {
+        for (name, cursor) in &self.0 {
+            let Some(hash) = cursor.hash.as_deref().filter(|_| cursor.offset > 0) else {
+                continue;
+            };
+            let id = name
+                .split_once('/')
+                .map(|(kind, id)| StreamId::new(kind, id));
+            let Some(Ok(id)) = id else { continue };
+            let line = line_before(&engine.stream(&id), cursor.offset, None)?;
+            let is_there = line.is_some_and(|line| format!("{:016x}", line_hash(&line)) == hash);
+            if !is_there {
+                let offset = cursor.offset;
+                let cause = format!(
+                    "has read stream {name} up to byte {offset}, where no event \
+                                     ends that it knows: one of them is of another time"
+                );
+                return Ok(Some(cause));
+            }
+        }
+        Ok(None)
+    }
+
     /// How many of a commit's events the state has already.
     pub(crate) fn seen(&self, commit: &CommitLine<'_>) -> usize {
         let key = format!("{}/{}", commit.aggregate_type, commit.id);

@@ -12,7 +12,9 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::checkpoint::Chain;
 use super::lines::{self, Lines};
+use super::outbox::Saved;
 use crate::clock::from_unix_millis;
 use crate::command::StoredCommand;
 use crate::engine::disk;
@@ -25,6 +27,8 @@ pub(crate) struct DeadLetters {
     lines: Lines,
     /// How many there are, if the file can be read.
     count: Option<usize>,
+    /// The checksum of the file, if it is known.
+    sum: Option<u64>,
 }
 
 /// A line of the file.
@@ -80,6 +84,8 @@ impl Letter {
 /// A dead letter and where it is.
 struct Found {
     letter: Letter,
+    /// It has an id of ours, not one that is derived.
+    is_ours: bool,
     start: usize,
     end: usize,
 }
@@ -95,12 +101,31 @@ impl DeadLetters {
             lines.replace(&bytes)?;
         }
         let count = content.damaged.is_empty().then_some(content.letters.len());
-        Ok(Self { lines, count })
+        Ok(Self {
+            lines,
+            count,
+            sum: None,
+        })
     }
 
     /// How long the file is.
     pub(crate) fn length(&self) -> u64 {
         self.lines.length()
+    }
+
+    /// The checksum of the file.
+    pub(crate) fn sum(&mut self) -> io::Result<u64> {
+        let sum = match self.sum {
+            Some(sum) => sum,
+            None => xxh3_64(&self.lines.read()?),
+        };
+        self.sum = Some(sum);
+        Ok(sum)
+    }
+
+    /// Why they are not those that `saved` knows, `None` if they may be.
+    pub(crate) fn misfit(&self, saved: &Saved) -> io::Result<Option<String>> {
+        Ok(Content::misfit(&self.lines.read()?, saved))
     }
 
     fn read(&self) -> io::Result<(Vec<u8>, Vec<Found>)> {
@@ -129,6 +154,13 @@ impl DeadLetters {
         Ok(letters.into_iter().map(|found| found.letter.id).collect())
     }
 
+    /// The idempotency keys of those that can be read.
+    pub(crate) fn keys(&self) -> io::Result<Vec<String>> {
+        let letters = Content::of(&self.lines.read()?).letters;
+        let contexts = letters.into_iter().map(|f| f.letter.command.context);
+        Ok(contexts.filter_map(|c| c.idempotency_key).collect())
+    }
+
     /// Looks again how many there are, after a removal of which it is not known whether it was made.
     pub(crate) fn recount(&mut self) -> io::Result<HashSet<String>> {
         let ids: HashSet<String> = self.ids()?.into_iter().collect();
@@ -145,6 +177,7 @@ impl DeadLetters {
         attempts: u32,
         ms: u64,
     ) -> io::Result<()> {
+        self.sum = None;
         self.lines.add(&NewLine {
             envelope,
             error,
@@ -178,6 +211,7 @@ impl DeadLetters {
             }
         }
         if removed > 0 {
+            self.sum = None;
             left.extend_from_slice(&bytes[copied..]);
             self.lines.replace(&left)?;
             self.count = Some(count - removed);
@@ -186,21 +220,23 @@ impl DeadLetters {
     }
 }
 
-/// Reads one line without its end. `derived` is its id if it does not have one.
-fn read_line(line: &[u8], derived: String) -> Result<Letter, String> {
+/// Reads one line without its end. `derived` is its id if it does not have one; says whether it does.
+fn read_line(line: &[u8], derived: String) -> Result<(Letter, bool), String> {
     let read: Line = serde_json::from_slice(line).map_err(|error| error.to_string())?;
     let is_old = read.id.is_none() && read.ms.is_none();
     if !lines::is_right(line).unwrap_or(is_old) {
         return Err("the checksum does not match".to_owned());
     }
     let ms = read.ms.unwrap_or_else(|| read.ts.saturating_mul(1000));
-    Ok(Letter {
+    let is_ours = read.id.is_some();
+    let letter = Letter {
         id: read.id.unwrap_or(derived),
         command: read.envelope,
         error: read.error,
         time: from_unix_millis(ms),
         attempts: read.attempts.unwrap_or(1),
-    })
+    };
+    Ok((letter, is_ours))
 }
 
 /// Reads `command` back from the line that it would be, and as it is shown.
@@ -219,7 +255,7 @@ pub(super) fn read_back(command: &StoredCommand) -> Result<(), String> {
     })
     .map_err(|error| error.to_string())?;
     line.pop();
-    let letter = read_line(&line, String::new())?;
+    let (letter, _) = read_line(&line, String::new())?;
     let shown = letter.shown().map_err(|error| error.to_string())?;
     drop(shown);
     Ok(())
@@ -247,14 +283,34 @@ impl Content {
                 n => format!("{hash:016x}-{n}"),
             };
             match read_line(text, derived) {
-                Ok(letter) => {
-                    let end = (start + text.len() + 1).min(bytes.len());
-                    content.letters.push(Found { letter, start, end });
-                }
+                Ok((letter, is_ours)) => content.letters.push(Found {
+                    letter,
+                    is_ours,
+                    start,
+                    end: (start + text.len() + 1).min(bytes.len()),
+                }),
                 Err(cause) => content.damaged.push((start as u64, cause)),
             }
         }
         content
+    }
+
+    /// Why the content `bytes` of the file is not what `saved` knows, `None` if it may be: behind what
+    /// there was then come the letters of commands that are in there, and what was removed since makes
+    /// it shorter. A line that is damaged says so itself.
+    fn misfit(bytes: &[u8], saved: &Saved) -> Option<String> {
+        let known = usize::try_from(saved.letters?).ok()?;
+        let before = bytes.get(..known)?;
+        let Chain(sum) = saved.letters_sum?;
+        let content = Self::of(bytes);
+        let ids = saved.letter_ids();
+        let mut later = content.letters.iter().filter(|found| found.start >= known);
+        let is_another = xxh3_64(before) != sum
+            || later.any(|found| found.is_ours && !ids.contains(&found.letter.id));
+        (is_another && content.damaged.is_empty()).then(|| {
+            "are not those that the checkpoint was saved with: one of them is of another time"
+                .to_owned()
+        })
     }
 
     /// Takes out a line that was not written to its end, and returns where it begins: behind `settled`
@@ -280,18 +336,43 @@ pub(super) struct Flaws {
     pub(super) damaged: Vec<(u64, String)>,
     /// Where a line begins that was not written to its end: opening cuts it off.
     pub(super) unfinished: Option<u64>,
+    /// Why they are not those of the checkpoint, so that the process manager is refused.
+    pub(super) misfit: Option<String>,
+    /// What shows that there were more.
+    pub(super) lost: Option<String>,
+    /// The idempotency keys of those that can be read.
+    pub(super) keys: Vec<String>,
 }
 
 /// Looks at the file of dead letters in the directory of a process manager. Commands whose lines are
 /// behind the offset `settled` are in the outbox, and one of them may have been about to be added when
-/// the program ended: what is there of its line is cut off when it is opened.
-pub(super) fn audit(dir: &Path, settled: Option<u64>) -> io::Result<Flaws> {
+/// the program ended: what is there of its line is cut off when it is opened. `saved` is what the
+/// checkpoint says.
+pub(super) fn audit(dir: &Path, saved: Option<&Saved>) -> io::Result<Flaws> {
+    let settled = saved.and_then(Saved::settled_letters);
     let bytes = disk::read_if_there(&file(dir))?.unwrap_or_default();
     let mut content = Content::of(&bytes);
     let unfinished = content.drop_unfinished(&bytes, settled);
+    let length = bytes.len() as u64;
+    let known = saved.and_then(|saved| saved.letters).unwrap_or(0);
+    let lost = || {
+        format!(
+            "has {length} bytes, the checkpoint was saved with {known}: dead letters were removed \
+             since, or are lost"
+        )
+    };
+    let misfit = saved.and_then(|saved| Content::misfit(&bytes, saved));
+    let contexts = content
+        .letters
+        .into_iter()
+        .map(|found| found.letter.command.context);
+    let keys = contexts.filter_map(|context| context.idempotency_key);
     Ok(Flaws {
         damaged: content.damaged,
         unfinished: unfinished.map(|start| start as u64),
+        misfit,
+        lost: (length < known).then(lost),
+        keys: keys.collect(),
     })
 }
 

@@ -38,6 +38,8 @@ pub(crate) struct Follower<S> {
     pub(crate) state: S,
     /// All events up to here are in the state.
     position: u64,
+    /// The checksum of the journal's line that holds the last of them, if it is known.
+    chain: Option<u64>,
     cursors: Option<Cursors>,
     /// The version that its checkpoint is of.
     version: u32,
@@ -109,6 +111,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
             dir,
             state: checkpoint.state,
             position: checkpoint.position,
+            chain: checkpoint.chain,
             cursors: checkpoint.cursors,
             version: 1,
             event_sets: &[],
@@ -134,13 +137,18 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
     /// The same with what is to be done with events that cannot be taken, and with those that were
     /// passed over so far.
     pub(crate) fn failing(mut self, on_failure: OnFailure) -> io::Result<Self> {
-        let (passed_over, events) = PassedOver::open(&self.dir, self.version)?;
+        let (passed_over, events) = PassedOver::open(&self.dir, self.version, &self.engine)?;
         for event in events {
             self.progress.add_skipped(event);
         }
         self.on_failure = on_failure;
         self.passed_over = passed_over;
         Ok(self)
+    }
+
+    /// Whether the events that were passed over up to its position are those that `sum` is of.
+    pub(crate) fn has_passed_over(&self, sum: u64) -> bool {
+        self.passed_over.sum(self.position) == sum
     }
 
     /// The same for a state that is built beside the one on disk.
@@ -239,6 +247,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
             reader,
             state,
             position,
+            chain,
             cursors,
             name,
             event_sets,
@@ -248,6 +257,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
             ..
         } = self;
         let mut poisoned = None;
+        let before = *position;
         let followed = reader.read_to(head, |commit, first_new| {
             if types.contains(&commit.aggregate_type.as_ref()) {
                 let seen = cursors.as_ref().map_or(0, |cursors| cursors.seen(commit));
@@ -293,6 +303,9 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
             *position = commit.last();
             Ok(ControlFlow::Continue(()))
         });
+        if *position != before {
+            *chain = reader.chain().filter(|_| followed.is_ok());
+        }
         if followed.is_err() {
             // An event of a commit may be in the state already.
             self.reader = self.engine.reader(self.position);
@@ -329,7 +342,8 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
         self.unfinished = Some(poisoned.clone());
         if !self.passed_over.contains(poisoned.position) {
             let now = self.engine.clock().now_ms();
-            let event = self.passed_over.add(poisoned, now)?;
+            let chain = self.engine.chain_at(poisoned.position)?;
+            let event = self.passed_over.add(poisoned, chain, now)?;
             self.progress.add_skipped(event);
             self.progress.fail(&format!("passed over: {text}"));
         }
@@ -338,6 +352,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
         if let Some((state, position)) = backup {
             self.state = serde_json::from_slice(&state).map_err(|cause| self.unreadable(&cause))?;
             self.position = position;
+            self.chain = None;
         } else {
             let checkpoint = if self.is_anew {
                 None
@@ -348,6 +363,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
             let checkpoint = checkpoint.unwrap_or_else(Checkpoint::beginning);
             self.state = checkpoint.state;
             self.position = checkpoint.position;
+            self.chain = checkpoint.chain;
             self.cursors = checkpoint.cursors;
             self.saved_position = checkpoint.position;
         }
@@ -444,8 +460,14 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
             }
             self.is_dir_durable = true;
         }
+        let chain = match self.chain {
+            Some(chain) => chain,
+            None => *self.chain.insert(self.engine.chain_at(self.position)?),
+        };
         let place = Place {
             position: self.position,
+            chain,
+            passed_over: self.passed_over.sum(self.position),
             unknown: &self.unknown,
             events: EventSet::fingerprint(self.event_sets),
             cursors: self.cursors.as_ref(),

@@ -1,11 +1,11 @@
 //! What a process manager has decided and not seen through: commands on their way, and timers. It
 //! is saved with the state and the position, in one file.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::checkpoint;
+use super::checkpoint::{self, Chain};
 use super::dead_letters;
 use crate::command::StoredCommand;
 use crate::process_manager::{Order, Timer, Unwritable};
@@ -65,6 +65,7 @@ pub(crate) fn read_back(order: &Order) -> Result<(), Unwritable> {
         outgoing: vec![outgoing],
         timers,
         letters: None,
+        letters_sum: None,
     };
     checkpoint::read_back_pending(&saved)
         .and_then(|()| dead_letters::read_back(command))
@@ -76,12 +77,16 @@ pub(crate) fn read_back(order: &Order) -> Result<(), Unwritable> {
 /// The form in which it is saved.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Saved {
-    next: u64,
+    /// The number of the next command.
+    pub(crate) next: u64,
     outgoing: Vec<Outgoing>,
     timers: BTreeMap<String, Timer>,
     /// How long the file of dead letters was: those behind that are commands that are in here.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) letters: Option<u64>,
+    /// The checksum of that file. An earlier form lacks it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) letters_sum: Option<Chain>,
 }
 
 impl Saved {
@@ -89,6 +94,11 @@ impl Saved {
     /// those of commands that are in here. `None` if there are none, so that all of it was finished.
     pub(crate) fn settled_letters(&self) -> Option<u64> {
         self.letters.filter(|_| !self.outgoing.is_empty())
+    }
+
+    /// The ids of the dead letters that the commands may become.
+    pub(crate) fn letter_ids(&self) -> HashSet<String> {
+        self.outgoing.iter().map(Outgoing::letter_id).collect()
     }
 }
 
@@ -171,8 +181,8 @@ impl Pending {
     }
 
     /// What is to be saved while the newest durable position is `head`, and the file of dead letters
-    /// has `letters` bytes.
-    pub(crate) fn saved_at(&mut self, head: u64, letters: u64) -> Saved {
+    /// has `letters` bytes with the checksum `letters_sum`.
+    pub(crate) fn saved_at(&mut self, head: u64, letters: u64, letters_sum: u64) -> Saved {
         for entry in self.entries.values_mut() {
             // Of any other it is known that it has not taken effect so far.
             if !entry.is_under_way && !entry.is_in_doubt {
@@ -184,6 +194,7 @@ impl Pending {
             outgoing: self.entries.values().map(|e| e.outgoing.clone()).collect(),
             timers: self.timers.clone(),
             letters: Some(letters),
+            letters_sum: Some(Chain(letters_sum)),
         }
     }
 
@@ -485,7 +496,7 @@ mod tests {
         let context = crate::CommandContext::default();
         let command = StoredCommand::new("a", "b".to_owned(), &(), context).unwrap();
         pending.carry_out(Order::Send(command));
-        pending.saved_at(5, 0);
+        pending.saved_at(5, 0, 0);
         pending.mark_saved();
         let number = pending.take(0).expect("it is saved").number;
         (pending, number)
@@ -494,7 +505,7 @@ mod tests {
     #[test]
     fn where_the_effect_of_a_command_is_looked_for_moves_on_only_while_it_is_known_to_have_none() {
         let looked_for_behind =
-            |pending: &mut Pending, head| pending.saved_at(head, 0).outgoing[0].since;
+            |pending: &mut Pending, head| pending.saved_at(head, 0, 0).outgoing[0].since;
 
         let (mut pending, number) = under_way();
         assert_eq!(looked_for_behind(&mut pending, 9), 5);

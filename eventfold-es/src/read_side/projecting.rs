@@ -35,22 +35,33 @@ impl<P: Projection> Projecting<P> {
             Ok(Self::anew(engine, on_failure))
         };
         let checkpoint = match checkpoint::read::<P>(&dir, P::VERSION) {
-            Ok(Some(checkpoint)) if checkpoint.position > engine.head() => {
-                return built_again("the checkpoint is ahead of the journal");
-            }
             Ok(Some(checkpoint)) if checkpoint.unknown.iter().any(is_known::<P>) => {
                 return built_again("an event that was left out is known now");
             }
             Ok(Some(checkpoint)) if checkpoint.events != EventSet::fingerprint(P::event_sets()) => {
                 return built_again("its events are of other versions now");
             }
-            Ok(Some(checkpoint)) => checkpoint,
+            Ok(Some(checkpoint)) => match checkpoint.misfit(engine)? {
+                None => checkpoint,
+                Some(cause) => {
+                    if checkpoint.chain.is_none() && checkpoint.position > 0 {
+                        // Once the journal is further on, nothing would show it.
+                        checkpoint::remove(&dir, P::VERSION)?;
+                    }
+                    return built_again(&format!("the checkpoint {cause}"));
+                }
+            },
             Ok(None) => Checkpoint::beginning(),
             Err(Unusable::Io(error)) => return Err(error),
             Err(error) => return built_again(&error.into_io().to_string()),
         };
+        let (passed_over, is_old) = (checkpoint.passed_over, checkpoint.chain.is_none());
+        let follower = Self::follower(engine, checkpoint).failing(on_failure)?;
+        if !is_old && !follower.has_passed_over(passed_over) {
+            return built_again("the events that it passed over are not those that are recorded");
+        }
         Ok(Self {
-            follower: Self::follower(engine, checkpoint).failing(on_failure)?,
+            follower,
             is_closed: false,
         })
     }

@@ -10,17 +10,18 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
 
 use super::checkpoint::Checkpoint;
-use super::dead_letters::{DeadLetters, Letter};
+use super::dead_letters::{self, DeadLetters, Letter};
 use super::follower::{Follower, Refusal};
 use super::outbox::{self, Outgoing, Pending};
 use super::status::{ProcessManagerStatus, Progress, ToDo};
+use super::timeline::{self, acted_on_behind, source_of};
 use crate::command::StoredCommand;
 use crate::engine::Engine;
 use crate::error::closed;
@@ -106,7 +107,8 @@ impl<M: ProcessManager> Reacting<M> {
     ///
     /// # Errors
     ///
-    /// If the checkpoint is ahead of the journal: of what is missing there, some would be passed over.
+    /// If the checkpoint, or the dead letters, are not of the history that the journal tells: commands
+    /// would be sent again, or never.
     pub(super) fn open(
         engine: &Arc<Engine>,
         dir: PathBuf,
@@ -114,23 +116,33 @@ impl<M: ProcessManager> Reacting<M> {
         on_failure: OnFailure,
         retry: Retry,
     ) -> io::Result<Self> {
-        if checkpoint.position > engine.head() {
-            let text = format!(
-                "the checkpoint of process manager `{}` in {} is ahead of the journal",
-                M::NAME,
-                shown(&dir)
-            );
-            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        if let Some(cause) = checkpoint.misfit(engine)? {
+            return Err(of_another_time::<M>(&dir, &cause));
         }
+        // One that starts anew may send again what it has sent; 0.2.0's have no keys to tell.
+        let is_ours = checkpoint.position > 0 && checkpoint.cursors.is_none();
         let saved = std::mem::take(&mut checkpoint.pending);
         let settled_letters = saved.letters.unwrap_or(0);
         let mut letters = DeadLetters::open(&dir, saved.settled_letters())?;
+        if let Some(cause) = letters.misfit(&saved)? {
+            return Err(letters_of_another_time::<M>(&dir, &cause));
+        }
+        if is_ours && let Some(cause) = rolled_back::<M>(engine, checkpoint.position, &letters)? {
+            return Err(of_another_time::<M>(&dir, &cause));
+        }
         let mut pending = Pending::new(saved);
         resolve(engine, &mut pending, &mut letters)?;
         pending.number_behind(&letters.ids()?);
+        let passed_over = checkpoint.chain.map(|_| checkpoint.passed_over);
         let follower = Follower::new(M::NAME, engine.clone(), dir, checkpoint)
             .reading(1, M::event_sets())
             .failing(on_failure)?;
+        if passed_over.is_some_and(|sum| !follower.has_passed_over(sum)) {
+            tracing::warn!(
+                pm_name = M::NAME,
+                "the events that it passed over are not those that are recorded"
+            );
+        }
         Ok(Self {
             follower,
             pending,
@@ -216,6 +228,43 @@ impl<M: ProcessManager> Reacting<M> {
         self.counts.dead_lettered += 1;
         Ok(())
     }
+}
+
+/// Why what was saved at `position` is not what was saved last, `None` if nothing shows that: the
+/// journal, or the dead letters, have a command that comes from a later event.
+fn rolled_back<M: ProcessManager>(
+    engine: &Engine,
+    position: u64,
+    letters: &DeadLetters,
+) -> io::Result<Option<String>> {
+    let reader = engine.reader(position);
+    let in_journal = acted_on_behind(M::NAME, position, reader, engine.head())?;
+    let keys = letters.keys()?;
+    let given_up = keys.iter().filter_map(|key| source_of(M::NAME, key));
+    let newest = in_journal.into_iter().chain(given_up).max();
+    let newest = newest.filter(|newest| *newest > position);
+    Ok(newest.map(|newest| timeline::rolled_back(position, newest)))
+}
+
+/// The error of a process manager whose dead letters, in `dir`, are not those of its checkpoint.
+fn letters_of_another_time<M: ProcessManager>(dir: &Path, cause: &str) -> io::Error {
+    let text = format!(
+        "the dead letters of process manager `{}` in {} {cause}; restore both from one backup",
+        M::NAME,
+        shown(&dead_letters::file(dir))
+    );
+    io::Error::new(io::ErrorKind::InvalidData, text)
+}
+
+/// The error of a process manager whose checkpoint, in `dir`, is not of the journal's history.
+fn of_another_time<M: ProcessManager>(dir: &Path, cause: &str) -> io::Error {
+    let text = format!(
+        "the checkpoint of process manager `{}` in {} {cause}; restore it, or the whole store, from \
+         a backup that was taken at one time",
+        M::NAME,
+        shown(dir)
+    );
+    io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
 /// An event's line, as far as it is looked at.
@@ -350,7 +399,8 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
         }
         self.letters.tidy()?;
         let length = self.letters.length();
-        let saved = self.pending.saved_at(self.follower.head(), length);
+        let sum = self.letters.sum()?;
+        let saved = self.pending.saved_at(self.follower.head(), length, sum);
         self.follower.save_with(Some(&saved))?;
         self.settled_letters = length;
         self.pending.mark_saved();

@@ -6,11 +6,15 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::checkpoint::Chain;
 use super::lines::{self, Lines};
+use super::timeline;
 use crate::clock::from_unix_millis;
-use crate::engine::disk;
+use crate::engine::{Engine, disk};
 use crate::stream::Position;
+use crate::text::shown;
 
 /// An event that a projection or a process manager passed over because it could not take it, see
 /// [`OnFailure::Skip`](crate::OnFailure::Skip). Listed by
@@ -59,6 +63,9 @@ struct Line {
     id: String,
     error: String,
     ms: u64,
+    /// The checksum of the journal's line that holds the event. Records of an earlier form lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    chain: Option<Chain>,
 }
 
 /// An event that could not be taken.
@@ -101,22 +108,37 @@ pub(super) fn is_one(file_name: &str) -> bool {
 
 impl PassedOver {
     /// Those in the directory of a projection or process manager. A line that cannot be read is
-    /// left out: its event is met again, should it matter.
-    pub(crate) fn open(dir: &Path, version: u32) -> io::Result<(Self, Vec<SkippedEvent>)> {
+    /// left out: its event is met again, should it matter. So is one of another time than the journal.
+    pub(crate) fn open(
+        dir: &Path,
+        version: u32,
+        engine: &Engine,
+    ) -> io::Result<(Self, Vec<SkippedEvent>)> {
         let (lines, bytes) = Lines::open(path(dir, version))?;
-        let mut positions = BTreeSet::new();
-        let mut events = Vec::new();
+        let mut read = Vec::new();
         for (start, text) in lines::split(&bytes) {
             match read_line(text) {
-                Ok(line) => {
-                    if positions.insert(line.position) {
-                        events.push(line.into());
-                    }
-                }
+                Ok(line) => read.push(line),
                 Err(cause) => {
                     let error = disk::damaged(lines.path(), start as u64, &cause);
                     tracing::warn!(%error, "a record of a skipped event cannot be read");
                 }
+            }
+        }
+        let chains = timeline::chains(engine, &read.iter().map(|line| line.position).collect())?;
+        let mut positions = BTreeSet::new();
+        let mut events = Vec::new();
+        for line in read {
+            let chain = chains.get(&line.position);
+            if chain.is_none()
+                || line
+                    .chain
+                    .is_some_and(|Chain(stated)| Some(&stated) != chain)
+            {
+                let file = shown(lines.path());
+                tracing::warn!(%file, position = line.position, "the record of a skipped event is of another time");
+            } else if positions.insert(line.position) {
+                events.push(line.into());
             }
         }
         let passed_over = Self {
@@ -136,12 +158,23 @@ impl PassedOver {
         }
     }
 
+    /// A checksum of those up to `position`, 0 if there are none.
+    pub(crate) fn sum(&self, position: u64) -> u64 {
+        let positions = self.positions.range(..=position);
+        positions.fold(0, |sum, next| xxh3_64_with_seed(&next.to_le_bytes(), sum))
+    }
+
     pub(crate) fn contains(&self, position: u64) -> bool {
         self.positions.contains(&position)
     }
 
     /// Records an event, durably unless the state is not on disk yet.
-    pub(crate) fn add(&mut self, poisoned: &Poisoned, ms: u64) -> io::Result<SkippedEvent> {
+    pub(crate) fn add(
+        &mut self,
+        poisoned: &Poisoned,
+        chain: u64,
+        ms: u64,
+    ) -> io::Result<SkippedEvent> {
         let line = Line {
             position: poisoned.position,
             event: poisoned.event.clone(),
@@ -149,6 +182,7 @@ impl PassedOver {
             id: poisoned.id.clone(),
             error: poisoned.error.clone(),
             ms,
+            chain: Some(Chain(chain)),
         };
         match &mut self.unsaved {
             Some(unsaved) => unsaved.extend(lines::seal(&line)?),

@@ -15,7 +15,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 
 use eventfold::Event;
-use eventfold_es::UnknownEvents;
+use eventfold_es::{AggregateStore, UnknownEvents};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::json;
 
@@ -220,7 +220,10 @@ async fn a_torn_line_does_not_ruin_what_follows() {
     let store = current::open(&base).await;
     current::deposit(&store, "ann", &[1]).await;
     store.shutdown().await.unwrap();
+    drop(store);
     tear(&base);
+    let report = AggregateStore::repair(&base).await.unwrap();
+    assert!(report.is_success(), "{report}");
     let store = current::open(&base).await;
     current::deposit(&store, "ann", &[2]).await;
     assert_eq!(current::account(&store, "ann").await.deposits, [1, 2]);

@@ -76,9 +76,7 @@ pub(crate) enum Rest {
 /// what is written once a migration is through.
 pub(crate) fn interrupt_migration(base: &Path, lines: usize, rest: Rest) {
     fs::remove_file(base.join("journal/checkpoint.json")).unwrap();
-    for adopted in find(base, "adopted.json") {
-        fs::remove_file(adopted).unwrap();
-    }
+    fs::remove_file(base.join("meta/taken_over")).unwrap();
     let mut all = segments(base).into_iter();
     let segment = all.next().unwrap();
     for later in all {

@@ -155,7 +155,7 @@ async fn the_published_store_has_our_state_with_and_without_our_snapshot() {
 }
 
 #[tokio::test]
-async fn what_the_published_store_appended_is_adopted() {
+async fn what_the_published_store_appended_is_entered_by_repair() {
     for snapshot_every in [1, 3, u64::MAX] {
         let dir = tempfile::tempdir().unwrap();
         let base = dir.path();
@@ -174,6 +174,7 @@ async fn what_the_published_store_appended_is_adopted() {
         let ann = published::account(&store, "ann").await;
         drop(store);
         wait_until_released(base);
+        repair(base).await;
 
         let store = open().await;
         let account = store.get::<Account>("ann").await.unwrap();
@@ -215,7 +216,7 @@ async fn what_the_published_store_appended_is_adopted() {
 }
 
 #[tokio::test]
-async fn what_eventfold_appended_while_a_stream_was_not_in_use_is_adopted() {
+async fn what_eventfold_appended_while_a_stream_was_not_in_use_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let base = dir.path();
     let store = current::open(base).await;
@@ -231,6 +232,16 @@ async fn what_eventfold_appended_while_a_stream_was_not_in_use_is_adopted() {
         writer.append(&event).unwrap();
     }
     drop(writer);
+    let account = store.get::<Account>("ann").await.unwrap();
+    let refused = account.send(AccountCommand::Deposit(vec![5])).await;
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("`AggregateStore::repair`"), "{refused}");
+    assert_eq!(store.projection::<Deposits>().unwrap().0["ann"], [1]);
+    store.shutdown().await.unwrap();
+    drop((store, account));
+    repair(base).await;
+
+    let store = current::open(base).await;
     current::deposit(&store, "ann", &[5]).await;
     assert_eq!(
         current::account(&store, "ann").await.deposits,
@@ -244,6 +255,12 @@ async fn what_eventfold_appended_while_a_stream_was_not_in_use_is_adopted() {
     assert_eq!(account.version().await.unwrap(), 5);
     let read: Vec<_> = account.reader().read_from(0).unwrap().collect();
     assert_eq!(read.len(), 5);
+}
+
+/// Enters what others appended; what they wrote besides is none of the store's.
+async fn repair(base: &Path) {
+    let report = AggregateStore::repair(base).await.unwrap();
+    assert!(report.is_success(), "{report}");
 }
 
 /// Opens, appends, reads and closes with 0.2.0.
@@ -261,12 +278,14 @@ async fn use_published(base: &Path, amount: u64, expected: &mut Vec<u64>) {
 
 /// The same with this crate.
 async fn use_current(base: &Path, snapshot_every: u64, amount: u64, expected: &mut Vec<u64>) {
+    if base.join("journal").exists() {
+        repair(base).await;
+    }
     let builder = current::builder(base).snapshot_every(snapshot_every);
     let store = builder.open().await.unwrap();
     assert_eq!(&current::account(&store, "ann").await.deposits, expected);
     current::deposit(&store, "ann", &[amount, amount + 1]).await;
     expected.extend([amount, amount + 1]);
-    // Streams of others are adopted when they are loaded.
     for id in store.list::<Account>().await.unwrap() {
         let state = current::account(&store, &id).await;
         assert_eq!(

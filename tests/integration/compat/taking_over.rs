@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use eventfold::Event;
-use eventfold_es::CommandContext;
+use eventfold_es::{AggregateStore, CommandContext};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -228,6 +228,8 @@ async fn a_damaged_stream_says_so_and_does_not_block_the_others() {
 
     // Once it is mended, it is taken over as well.
     fs::write(&bad, content).unwrap();
+    let report = AggregateStore::repair(base).await.unwrap();
+    assert!(report.is_success(), "{report}");
     let store = current::open(base).await;
     current::deposit(&store, "bad", &[4]).await;
     assert_eq!(current::account(&store, "bad").await.deposits, [1, 2, 3, 4]);

@@ -3,6 +3,7 @@
 use xxhash_rust::xxh3::Xxh3Default;
 
 use crate::engine::journal::commit_line::CommitLine;
+use crate::engine::load::line_hash;
 
 /// The commits of a stream, in order.
 #[derive(Debug, Default)]
@@ -23,6 +24,8 @@ pub(crate) struct Noted {
     /// How many bytes its lines take, without white space that another program wrote.
     length: u64,
     hash: u64,
+    /// The hash of the first of its lines.
+    first: u64,
     pub(crate) adopted: bool,
 }
 
@@ -55,6 +58,14 @@ impl Journaled {
             offset: commit.offset,
             length: lines.len() as u64,
             hash: hasher.digest(),
+            first: line_hash(
+                commit
+                    .events
+                    .iter()
+                    .next()
+                    .map_or("", |e| e.get())
+                    .as_bytes(),
+            ),
             adopted: commit.adopted,
         });
     }
@@ -71,9 +82,11 @@ impl Journaled {
             .map_or(0, |last| last.offset + last.length)
     }
 
-    /// The last commit of lines that another program wrote.
-    pub(crate) fn last_adopted(&self) -> Option<&Noted> {
-        self.commits.iter().rfind(|commit| commit.adopted)
+    /// Where the last commit of lines that another program wrote ends in `file`, the stream's bytes; 0
+    /// if there is none.
+    pub(crate) fn adopted_end(&self, file: &[u8]) -> usize {
+        let last = self.commits.iter().rfind(|commit| commit.adopted);
+        last.and_then(|last| last.end_in(file)).unwrap_or(0)
     }
 }
 
@@ -82,8 +95,9 @@ impl Noted {
         self.version + self.count - 1
     }
 
-    pub(crate) fn last_position(&self) -> u64 {
-        self.position + self.count - 1
+    /// Whether `line` is the first of its lines.
+    pub(crate) fn begins_with(&self, line: &[u8]) -> bool {
+        line_hash(line.trim_ascii()) == self.first
     }
 
     /// Where the commit's lines end in `file`, the stream's bytes, if they are there as they should.

@@ -85,7 +85,8 @@ fn is_known(
     of_stream
         || of_views
         || (dir == base && name == "lock")
-        || (dir == base.join("meta") && matches!(name, "raw_names.json" | "streams.jsonl"))
+        || (dir == base.join("meta")
+            && matches!(name, "raw_names.json" | "streams.jsonl" | "taken_over"))
         || (dir == base.join("journal")
             && (matches!(name, "checkpoint.json" | doubt::NOTE | "stream_ends")
                 || is_segment(name)

@@ -1,19 +1,16 @@
-//! Each stream's files: the events, what is noted of adopted lines, the snapshot.
+//! Each stream's files: the events, and the snapshot.
 
 use std::collections::BTreeSet;
 use std::io;
 
-use xxhash_rust::xxh3::xxh3_64;
-
 use super::journaled::{Journaled, Noted};
-use super::{Audit, Flaw, Remedy, cause_of};
-use crate::engine::adopted::Adopted;
+use super::{Audit, Flaw, Remedy};
 use crate::engine::disk;
 use crate::engine::line::{self, LineError};
-use crate::engine::load::is_at;
+use crate::engine::load::{line_before, line_hash};
 use crate::engine::names;
 use crate::engine::snapshot::Saved;
-use crate::engine::stream::Stream;
+use crate::engine::stream::{Stream, StreamEnd};
 use crate::report::Severity;
 use crate::stream::StreamId;
 
@@ -74,11 +71,20 @@ fn check_stream(audit: &mut Audit, stream: &Stream, journaled: &Journaled) -> io
         flaw.finding.severity == Severity::Harmless
             && !matches!(flaw.remedy, Some(Remedy::Rebuild(_)))
     });
-    check_adopted(audit, stream, journaled, bytes.as_deref(), is_whole);
     check_snapshot(audit, stream, bytes.is_some(), is_whole)
 }
 
 impl Audit {
+    /// What another program appended to a stream. A directory that is still to be taken over is no
+    /// concern of a repair: opening does that.
+    fn flaw_of_others(&self, stream: &Stream, cause: &str) -> Flaw {
+        if self.survey.is_none() {
+            return Flaw::new(&stream.file(), Severity::Harmless, cause);
+        }
+        let remedy = Remedy::Adopt(stream.id().clone());
+        Flaw::new(&stream.file(), Severity::Repairable, cause).remedy(remedy)
+    }
+
     /// How much it matters that the lines at `position` are not in their stream's file.
     fn grade(&self, position: u64) -> Severity {
         if position > self.redo_after {
@@ -99,19 +105,19 @@ fn check_events(audit: &mut Audit, stream: &Stream, journaled: &Journaled, bytes
         let gap = bytes.get(at..start).unwrap_or_default();
         let end = commit.end_in(bytes);
         let Some(end) = end.filter(|_| gap.trim_ascii().is_empty()) else {
-            // Opening does not write over whole lines of another program.
+            // Opening does not write over whole lines of another program or of another time.
             let in_the_way = |commit: &Noted| {
-                commit.end_in(bytes).is_none() && is_foreign_at(stream, bytes, commit.offset)
+                commit.end_in(bytes).is_none() && is_others_at(stream, bytes, commit)
             };
             // Nor does it cut off what follows behind.
             let end = usize::try_from(journaled.end()).unwrap_or(usize::MAX);
             let rest = bytes.get(end..).unwrap_or_default();
-            let junk = rest[leading_foreign(rest, stream).len()..].contains(&b'\n');
-            let severity = if junk || journaled.commits.iter().any(in_the_way) {
-                Severity::Repairable
-            } else {
-                audit.grade(commit.position)
-            };
+            let severity =
+                if !rest.trim_ascii().is_empty() || journaled.commits.iter().any(in_the_way) {
+                    Severity::Repairable
+                } else {
+                    audit.grade(commit.position)
+                };
             let (offset, cause) = if (bytes.len() as u64) < journaled.end() {
                 let cause = "the file is shorter than the journal says";
                 (commit.offset.min(bytes.len() as u64), cause.to_owned())
@@ -139,6 +145,7 @@ fn check_rest(
 ) {
     let path = stream.file();
     let (mut offset, mut foreign) = (start, 0_u64);
+    let mut unfinished = None;
     let mut bad: Option<(u64, LineError)> = None;
     let mut is_others = true;
     let mut good_behind_bad = false;
@@ -146,10 +153,7 @@ fn check_rest(
         let at = offset as u64;
         offset += line.len();
         let Some(line) = line.strip_suffix(b"\n") else {
-            let cause = "a line that was not finished";
-            audit
-                .flaws
-                .push(Flaw::new(&path, Severity::Harmless, cause).at(at));
+            unfinished = Some(at);
             continue;
         };
         if line.is_empty() {
@@ -158,12 +162,24 @@ fn check_rest(
         match line::read(line, stream.seed()) {
             Ok(event) => {
                 if let Some(position) = event.position {
-                    audit.note_beyond(position, stream.id());
-                    let cause = format!("position {position} is not in the journal");
-                    audit
-                        .flaws
-                        .push(Flaw::new(&path, Severity::Lost, cause).at(at));
+                    let flaw = if position > audit.head() {
+                        audit.note_beyond(position, stream.id());
+                        let cause = format!("position {position} is not in the journal");
+                        Flaw::new(&path, Severity::Lost, cause)
+                    } else {
+                        let cause = format!(
+                            "the event of position {position} stands behind the last one that the \
+                             journal has of the stream: it stands twice, or is of another time"
+                        );
+                        let remedy = Remedy::Rebuild(stream.id().clone());
+                        Flaw::new(&path, Severity::Repairable, cause).remedy(remedy)
+                    };
+                    audit.flaws.push(flaw.at(at));
                     return;
+                }
+                if let Err(error) = line::check_foreign(line) {
+                    bad.get_or_insert((at, error));
+                    continue;
                 }
                 foreign += 1;
                 good_behind_bad |= bad.is_some();
@@ -193,20 +209,21 @@ fn check_rest(
         audit.flaws.push(flaw.at(at));
     } else if foreign > 0 {
         let cause = format!("{foreign} events of another program are not in the journal yet");
-        let flaw = Flaw::new(&path, Severity::Harmless, cause);
+        let flaw = audit.flaw_of_others(stream, &cause);
         audit.flaws.push(flaw.at(start as u64));
+    } else if let Some(at) = unfinished {
+        let flaw = audit.flaw_of_others(stream, "a line that was not finished");
+        audit.flaws.push(flaw.at(at));
     }
 }
 
-/// Whether a whole line of another program stands at `offset`.
-fn is_foreign_at(stream: &Stream, bytes: &[u8], offset: u64) -> bool {
-    let start = usize::try_from(offset).unwrap_or(usize::MAX);
+/// Whether a whole line of another program, or of another time, stands where `commit` belongs.
+fn is_others_at(stream: &Stream, bytes: &[u8], commit: &Noted) -> bool {
+    let start = usize::try_from(commit.offset).unwrap_or(usize::MAX);
     let rest = bytes.get(start..).unwrap_or_default();
     let mut lines = rest.split_inclusive(|byte| *byte == b'\n');
     let first = lines.next().and_then(|line| line.strip_suffix(b"\n"));
-    first.is_some_and(|line| {
-        line::read(line, stream.seed()).is_ok_and(|event| event.position.is_none())
-    })
+    first.is_some_and(|line| !commit.begins_with(line) && line::read(line, stream.seed()).is_ok())
 }
 
 /// The whole lines of other programs that `rest` begins with.
@@ -215,7 +232,8 @@ pub(crate) fn leading_foreign<'a>(rest: &'a [u8], stream: &Stream) -> &'a [u8] {
     for line in rest.split_inclusive(|byte| *byte == b'\n') {
         let is_foreign = line.strip_suffix(b"\n").is_some_and(|line| {
             line.is_empty()
-                || line::read(line, stream.seed()).is_ok_and(|event| event.position.is_none())
+                || (line::read(line, stream.seed()).is_ok_and(|event| event.position.is_none())
+                    && line::check_foreign(line).is_ok())
         });
         if !is_foreign {
             break;
@@ -225,55 +243,10 @@ pub(crate) fn leading_foreign<'a>(rest: &'a [u8], stream: &Stream) -> &'a [u8] {
     &rest[..end]
 }
 
-/// Compares what is noted of adopted lines with the journal and, if it is whole, the file.
-fn check_adopted(
-    audit: &mut Audit,
-    stream: &Stream,
-    journaled: &Journaled,
-    bytes: Option<&[u8]>,
-    is_whole: bool,
-) {
-    let path = Adopted::file(stream.dir());
-    let known = journaled.last_adopted();
-    let remedy = match known {
-        Some(_) => Remedy::NoteAdopted(stream.id().clone()),
-        None => Remedy::SetAside,
-    };
-    let (severity, cause) = match (Adopted::read(stream.dir()), known) {
-        (Err(error), _) => (Severity::Repairable, cause_of(&error, &path)),
-        (Ok(None), None) => return,
-        (Ok(None), Some(known)) => {
-            let cause = "the file is missing: lines of other programs would be entered again";
-            (audit.grade(known.position), cause.to_owned())
-        }
-        (Ok(Some(_)), None) => {
-            let cause = "the journal has no lines of other programs in this stream";
-            (Severity::Repairable, cause.to_owned())
-        }
-        (Ok(Some(noted)), Some(known)) => {
-            let file = bytes.unwrap_or_default();
-            let end = usize::try_from(noted.end).unwrap_or(usize::MAX);
-            let start = known.end_in(file).unwrap_or(usize::MAX);
-            let white = file
-                .get(start..end)
-                .is_some_and(|b| b.trim_ascii().is_empty());
-            let hash_fits = file
-                .get(..end)
-                .is_some_and(|b| noted.hash.is_none_or(|hash| hash == xxh3_64(b)));
-            let places = (known.last_version(), known.last_position());
-            if !is_whole || (white && hash_fits && (noted.version, noted.position) == places) {
-                return;
-            }
-            let severity = if noted.position < known.position {
-                audit.grade(known.position)
-            } else {
-                Severity::Repairable
-            };
-            (severity, "does not fit the journal".to_owned())
-        }
-    };
-    let flaw = Flaw::new(&path, severity, cause);
-    audit.flaws.push(flaw.remedy(remedy));
+/// Whether the line stands at `end` that the snapshot there is of.
+fn is_at(stream: &Stream, end: &StreamEnd) -> io::Result<bool> {
+    let line = line_before(stream, end.offset, None)?;
+    Ok(line.is_some_and(|line| line_hash(&line) == end.hash))
 }
 
 /// Whether the snapshot can be used; one that cannot is ignored.
@@ -300,7 +273,7 @@ fn check_snapshot(
         // The journal decides first what the file should be.
         Some(_) if !is_whole => return Ok(()),
         Some(_) if !has_file => (Severity::Repairable, "there are no events that it is of"),
-        Some(end) if !is_at(stream, &end, None)? => (
+        Some(end) if !is_at(stream, &end)? => (
             Severity::Harmless,
             "does not fit the stream's file; it is ignored",
         ),

@@ -4,63 +4,28 @@ use std::io;
 use std::sync::Arc;
 
 use super::Committer;
-use crate::engine::commit::{Adoption, CommitError};
 use crate::engine::disk::{self, Kind};
 use crate::engine::files::StreamFile;
 use crate::engine::names;
 use crate::engine::round::{Round, StagedStream};
-use crate::engine::stream::{Stream, StreamEnd, stream_error};
-use crate::text::shown;
+use crate::engine::stream::{Stream, stream_error};
 
 impl Committer {
     /// Makes sure that the stream can be appended to, and returns its place in the round.
-    pub(super) fn stage(
-        &mut self,
-        round: &mut Round,
-        stream: &Arc<Stream>,
-        end: Option<(StreamEnd, u64)>,
-    ) -> io::Result<usize> {
+    pub(super) fn stage(&mut self, round: &mut Round, stream: &Arc<Stream>) -> io::Result<usize> {
         if let Some(place) = round.place_of(stream) {
             return Ok(place);
         }
-        let (end, file) = if let Some((end, length)) = end {
-            (end, Some(self.open(stream, length)?))
-        } else {
-            let end = stream.tail().end;
-            (end, self.prepare(stream, end.offset)?)
-        };
+        let end = stream.tail().end;
+        let file = self.prepare(stream, end.offset)?;
         Ok(round.add_stream(StagedStream {
             stream: stream.clone(),
             start: end,
             end,
             file,
             lines: Vec::new(),
-            adopted: false,
             snapshot: None,
         }))
-    }
-
-    pub(super) fn stage_adoption(
-        &mut self,
-        round: &mut Round,
-        adoption: &Adoption,
-    ) -> Result<usize, CommitError> {
-        self.shared.check_failed()?;
-        let stream = &adoption.stream;
-        if round.place_of(stream).is_some() {
-            // Nobody hands over anything for a stream whose lines are being adopted.
-            return Err(CommitError::Superseded);
-        }
-        let mut prepare = || -> io::Result<usize> {
-            let end = Some((adoption.after, adoption.file_length));
-            let place = self.stage(round, stream, end)?;
-            if adoption.file_end < adoption.file_length {
-                keep_unfinished_line(stream, adoption.file_end)?;
-                self.files.cut(stream, adoption.file_end)?;
-            }
-            Ok(place)
-        };
-        prepare().map_err(CommitError::not_stored)
     }
 
     /// Makes sure that the stream's file, which should be `length` long, can be appended to, as far
@@ -123,16 +88,4 @@ fn is_as_left(stream: &Stream, length: u64) -> bool {
     let is_open = matches!(place, Some(Ok(Some(place)))
         if place.kind == Kind::Dir && !place.is_readonly);
     is_open && matches!(disk::find_itself(stream.dir()), Ok(None))
-}
-
-/// Keeps what another program left unfinished at the end of a stream's file, before it is cut off.
-fn keep_unfinished_line(stream: &Stream, offset: u64) -> io::Result<()> {
-    let file = stream.file();
-    let bytes = disk::read(&file).map_err(|e| disk::at("read", &file, &e))?;
-    let start = usize::try_from(offset)
-        .unwrap_or(usize::MAX)
-        .min(bytes.len());
-    let kept = stream.dir().join(format!("app.jsonl.unfinished-{offset}"));
-    tracing::warn!(stream = %stream.id(), offset, kept = %shown(&kept), "an unfinished line is cut off");
-    disk::replace(&kept, &bytes[start..], false)
 }

@@ -189,7 +189,7 @@ fn a_stream_that_cannot_be_created_is_refused_before_it_is_stored_if_that_can_be
 }
 
 #[test]
-fn a_file_that_comes_up_between_activation_and_the_first_command_is_noticed_and_adopted() {
+fn a_file_that_comes_up_between_activation_and_the_first_command_is_noticed() {
     let dir = temp_dir();
     runtime().block_on(async {
         let store = with_one_stream(dir.path()).await;
@@ -212,7 +212,15 @@ fn a_file_that_comes_up_between_activation_and_the_first_command_is_noticed_and_
             "{refused}"
         );
         assert_eq!(store.head(), head, "something of it is in the journal");
-        send(&store, 3).await.expect("their line is adopted");
+        let refused = send(&store, 3).await.expect_err("it is still there");
+        assert!(refused.to_string().contains("AggregateStore::repair"));
+        store.shutdown().await.expect("in order");
+        let report = AggregateStore::repair(dir.path()).await.expect("a report");
+        assert!(report.is_success(), "{report}");
+
+        let store = open(dir.path()).await.expect("in order");
+        send(&store, 3).await.expect("their line is entered");
+        let account = store.get::<Account>("a3").await.expect("it is open");
         let state = account.state().await.expect("a state");
         assert_eq!(state.numbers[..2], [single, 3]);
         store.shutdown().await.expect("in order");

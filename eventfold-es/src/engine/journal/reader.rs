@@ -96,6 +96,25 @@ impl Reader {
     }
 }
 
+impl Reader {
+    /// The checksum of the line that was read last; `None` if it is not known.
+    pub(crate) fn chain(&self) -> Option<u64> {
+        self.open.as_ref().map(|open| open.end.chain)
+    }
+
+    /// Goes to the durable `position`, which is not before that of the last call, and returns the
+    /// checksum of the line that holds it; 0 for the beginning.
+    pub(crate) fn chain_at(&mut self, position: u64) -> io::Result<u64> {
+        let is_elsewhere = |open: &Open| self.index.holding(position) != Some(open.end.segment);
+        if self.open.as_ref().is_none_or(is_elsewhere) {
+            self.open = None;
+            self.after = position.saturating_sub(1);
+        }
+        self.read_to(position, |_, _| Ok(ControlFlow::Continue(())))?;
+        Ok(self.chain().unwrap_or(0))
+    }
+}
+
 impl Open {
     /// The segment that holds the event behind `after`.
     fn at(index: &Index, after: u64) -> io::Result<Self> {
@@ -211,7 +230,7 @@ impl Open {
 }
 
 /// What the header at the beginning of a segment states as the checksum before it.
-fn stated_previous(start: &[u8]) -> Option<u64> {
+pub(super) fn stated_previous(start: &[u8]) -> Option<u64> {
     let line = start.split(|byte| *byte == b'\n').next()?;
     let text = std::str::from_utf8(line).ok()?;
     let (_, rest) = text.split_once("\"previous\":\"")?;

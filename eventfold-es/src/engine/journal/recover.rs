@@ -10,9 +10,10 @@ use std::path::Path;
 use memchr::memchr;
 
 use super::commit_line::{CommitLine, Header, parse, stated_sum};
+use super::reader::stated_previous;
 use super::{End, list_segments, segment_path};
 use crate::engine::disk::{self, File, Open};
-use crate::engine::line::verified;
+use crate::engine::line::{SUM_LEN, verified};
 use crate::text::shown;
 
 /// How much of a segment is read at a time.
@@ -78,6 +79,145 @@ pub(crate) fn scan(
         proven_by_tail,
         tail_end,
     })
+}
+
+/// Checks that the segments in `dir` up to that of `place` follow on each other, and that `place` is
+/// where one of its lines ends. The rest of them is checked as it is read: each line is chained to the
+/// one before.
+pub(crate) fn check_chain(dir: &Path, place: End) -> io::Result<()> {
+    let segments = list_segments(dir)?;
+    let mut chain = 0;
+    for (i, segment) in segments.iter().enumerate() {
+        let path = segment_path(dir, *segment);
+        if i == 0 && *segment != 1 {
+            return Err(disk::damaged(
+                &segment_path(dir, 1),
+                0,
+                &"the file is missing",
+            ));
+        }
+        if *segment > place.segment {
+            break;
+        }
+        let previous = previous_of(&path)?;
+        // The header of one without lines need not have been written to its end.
+        let may_lack_header = *segment == place.segment && place.offset == 0;
+        if previous != Some(chain) && !(may_lack_header && previous.is_none()) {
+            let before = i.checked_sub(1).map(|before| segments[before]);
+            return Err(not_following(dir, before, *segment)?);
+        }
+        if *segment == place.segment {
+            let stated = if place.offset == 0 {
+                Some(chain)
+            } else {
+                stated_before(&path, place.offset)?
+            };
+            if stated != Some(place.chain) {
+                let cause = "the line that checkpoint.json is of does not end here: one of them is \
+                             of another time or of another store";
+                return Err(disk::damaged(&path, place.offset, &cause));
+            }
+            break;
+        }
+        let end = used_length(&path)?;
+        chain = stated_before(&path, end)?.ok_or_else(|| {
+            disk::damaged(
+                &path,
+                end,
+                &"the line is not valid, and later segments follow",
+            )
+        })?;
+    }
+    Ok(())
+}
+
+/// The error about a segment that does not follow on the one that is there before it.
+fn not_following(dir: &Path, before: Option<u64>, segment: u64) -> io::Result<io::Error> {
+    let mut on = "nothing".to_owned();
+    if let Some(before) = before {
+        let path = segment_path(dir, before);
+        let bytes = read_used(&path, 0)?;
+        let mut lines = bytes.split(|byte| *byte == b'\n');
+        let last = lines.rfind(|line| !line.is_empty());
+        let commit = last.and_then(|last| parse::<CommitLine<'_>>(last).ok());
+        if let Some(next) = commit.map(|commit| commit.last() + 1)
+            && next < segment
+        {
+            // Without its last lines a segment looks like one that was followed by another.
+            let cause = format!(
+                "the file is missing, or the last lines of {} are",
+                shown(&path)
+            );
+            return Ok(disk::damaged(&segment_path(dir, next), 0, &cause));
+        }
+        on = shown(&path).to_string();
+    }
+    let cause = format!(
+        "the file does not follow on {on}: one of them is damaged, of another time or of another \
+         store, or one between them is missing"
+    );
+    Ok(disk::damaged(&segment_path(dir, segment), 0, &cause))
+}
+
+/// What the header of a segment states as the checksum before it, `None` if there is no whole header.
+fn previous_of(path: &Path) -> io::Result<Option<u64>> {
+    let mut start = Vec::new();
+    disk::open(path)
+        .and_then(|file| file.take(256).read_to_end(&mut start))
+        .map_err(|e| disk::at("read", path, &e))?;
+    let header = start
+        .split(|byte| *byte == b'\n')
+        .next()
+        .unwrap_or_default();
+    let previous = stated_previous(header);
+    Ok(previous.filter(|previous| verified(header, *previous).is_some()))
+}
+
+/// The checksum that the line states which ends at `offset`.
+fn stated_before(path: &Path, offset: u64) -> io::Result<Option<u64>> {
+    let mut end = [0; SUM_LEN + 1];
+    let Some(start) = offset.checked_sub(end.len() as u64) else {
+        return Ok(None);
+    };
+    let read = || -> io::Result<bool> {
+        let mut file = disk::open(path)?;
+        if file.metadata()?.len() < offset {
+            return Ok(false);
+        }
+        file.seek(SeekFrom::Start(start))?;
+        file.read_exact(&mut end)?;
+        Ok(true)
+    };
+    let is_there = { read }().map_err(|e| disk::at("read", path, &e))?;
+    Ok(end
+        .strip_suffix(b"\n")
+        .filter(|_| is_there)
+        .and_then(stated_sum))
+}
+
+/// How long a segment is without the zeros at its end.
+fn used_length(path: &Path) -> io::Result<u64> {
+    let read = || -> io::Result<u64> {
+        let mut file = disk::open(path)?;
+        let mut end = file.metadata()?.len();
+        // Few, as a rule: a segment that is done with is cut off behind its lines.
+        let mut most = 4 * 1024;
+        let mut chunk = vec![0; CHUNK];
+        while end > 0 {
+            let start = end.saturating_sub(most);
+            most = (2 * most).min(CHUNK as u64);
+            let length = usize::try_from(end - start).unwrap_or(CHUNK);
+            file.seek(SeekFrom::Start(start))?;
+            file.read_exact(&mut chunk[..length])?;
+            let used = used(&chunk[..length]);
+            if used > 0 {
+                return Ok(start + used as u64);
+            }
+            end = start;
+        }
+        Ok(0)
+    };
+    read().map_err(|e| disk::at("read", path, &e))
 }
 
 /// What a segment holds from `start` on, without the zeros at its end, which may be megabytes.

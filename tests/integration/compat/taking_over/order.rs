@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::super::domain::{Account, Ledger, Log, current, entry, published};
 use super::super::files::{
-    Rest, commits, copy, find, interrupt_migration, segments, wait_until_released,
+    Rest, commits, copy, interrupt_migration, segments, wait_until_released,
 };
 use super::{deposited, write_stream};
 
@@ -170,10 +170,8 @@ async fn a_migration_of_several_batches_can_be_interrupted_between_any_two_segme
         copy(&whole, &base);
         fs::remove_dir_all(base.join("projections")).unwrap();
         fs::remove_file(base.join("journal/checkpoint.json")).unwrap();
-        for path in find(&base, "adopted.json")
-            .iter()
-            .chain(&segments(&base)[keep..])
-        {
+        fs::remove_file(base.join("meta/taken_over")).unwrap();
+        for path in &segments(&base)[keep..] {
             fs::remove_file(path).unwrap();
         }
         let store = current::open(&base).await;
