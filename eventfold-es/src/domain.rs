@@ -1,7 +1,0 @@
-//! TODO domain
-
-pub(crate) mod aggregate;
-pub(crate) mod command;
-pub(crate) mod process_manager;
-pub(crate) mod projection;
-pub(crate) mod routes;
