@@ -58,7 +58,7 @@ pub(crate) fn from_unix_millis(ms: u64) -> SystemTime {
 }
 
 /// A clock that stands still until a test moves it on, see
-/// [`AggregateStoreBuilder::clock`](crate::AggregateStoreBuilder::clock). Clones are the same
+/// [`AggregateStoreBuilder::clock`](crate::store::AggregateStoreBuilder::clock). Clones are the same
 /// clock.
 ///
 /// ```

@@ -379,7 +379,7 @@ pub use eventfold_es_derive::DomainEvent;
 ///
 /// # Events that an aggregate does not know
 ///
-/// are what its [`UNKNOWN_EVENTS`](crate::Aggregate::UNKNOWN_EVENTS) says. Rejected, they stop the
+/// are what its [`UNKNOWN_EVENTS`](crate::derive::Aggregate::UNKNOWN_EVENTS) says. Rejected, they stop the
 /// projection with an error that names the event. Skipped, they are left out with one warning a name;
 /// the names are kept in the checkpoint, and the projection is built again by itself once a program
 /// knows one of them.
@@ -429,7 +429,7 @@ pub use eventfold_es_derive::Projection;
 /// | key | meaning | default |
 /// |---|---|---|
 /// | `aggregates(A, path::B)` | whose events are reacted to, each by [`React`](crate::React) to it | |
-/// | `dispatches(A, path::B)` | which aggregates commands are sent to; the store need not be told of them by [`aggregate_type`](crate::AggregateStoreBuilder::aggregate_type) | none |
+/// | `dispatches(A, path::B)` | which aggregates commands are sent to; the store need not be told of them by [`aggregate_type`](crate::store::AggregateStoreBuilder::aggregate_type) | none |
 /// | `name = "fulfilment"` | names the process manager's directory, and is part of its idempotency keys; letters, digits, `-` and `_` | the type's name in kebab-case |
 /// | `crate = path` | where the runtime is, if it was renamed or re-exported | `::eventfold_es` |
 ///

@@ -29,13 +29,13 @@ use crate::text::Shown;
 #[non_exhaustive]
 pub enum ExecuteError<E: std::error::Error + Send + Sync + 'static> {
     /// The aggregate refused the command, with its own
-    /// [`Aggregate::Error`](crate::Aggregate::Error). The same command on the same state is refused
+    /// [`Aggregate::Error`](crate::derive::Aggregate::Error). The same command on the same state is refused
     /// again.
     #[error(transparent)]
     Domain(E),
 
     /// The stream is not at the version that the command expected
-    /// ([`CommandContext::with_expected_version`](crate::CommandContext::with_expected_version)).
+    /// ([`CommandContext::with_expected_version`](crate::domain::command::CommandContext::with_expected_version)).
     /// It is never retried: what the command was based on has changed.
     ///
     /// Ask for the version, then for the state, and decide anew whether the command still makes
@@ -174,7 +174,7 @@ pub enum StateError {
     #[error("the runtime of the aggregate's task ended before the request was answered")]
     ActorGone,
 
-    /// The function given to [`inspect`](crate::AggregateHandle::inspect) panicked. The aggregate
+    /// The function given to [`inspect`](crate::runtime::handle::AggregateHandle::inspect) panicked. The aggregate
     /// is as it was.
     #[error("{0}")]
     Panicked(Panic),
@@ -202,9 +202,9 @@ pub enum StateError {
 #[non_exhaustive]
 pub enum DispatchError {
     /// The store knows no aggregate of this type: neither by
-    /// [`AggregateStoreBuilder::aggregate_type`](crate::AggregateStoreBuilder::aggregate_type), nor
+    /// [`AggregateStoreBuilder::aggregate_type`](crate::store::AggregateStoreBuilder::aggregate_type), nor
     /// from the `dispatches(...)` of a process manager.
-    /// [`CommandBus::dispatch_envelope`](crate::CommandBus::dispatch_envelope) and the dead letters
+    /// [`CommandBus::dispatch_envelope`](crate::store::bus::CommandBus::dispatch_envelope) and the dead letters
     /// of process managers say so.
     #[error(
         "unknown aggregate type: {}; list it in `dispatches(...)` of the process manager, or \
@@ -214,7 +214,7 @@ pub enum DispatchError {
     UnknownAggregateType(String),
 
     /// No registered aggregate takes commands of this type: see
-    /// [`CommandBus::register`](crate::CommandBus::register).
+    /// [`CommandBus::register`](crate::store::bus::CommandBus::register).
     #[error("no route registered for command type")]
     UnknownCommand,
 
@@ -231,7 +231,7 @@ pub enum DispatchError {
     },
 
     /// The JSON is not a command of the aggregate:
-    /// [`CommandBus::dispatch_envelope`](crate::CommandBus::dispatch_envelope) and the dead letters
+    /// [`CommandBus::dispatch_envelope`](crate::store::bus::CommandBus::dispatch_envelope) and the dead letters
     /// of process managers say so.
     #[error("command deserialization failed: {0}")]
     Deserialization(serde_json::Error),
@@ -257,14 +257,14 @@ pub enum DispatchError {
     #[error("command execution failed: {0}")]
     Execution(Box<dyn std::error::Error + Send + Sync>),
 
-    /// The aggregate could not be reached: [`AggregateStore::get`](crate::AggregateStore::get)
+    /// The aggregate could not be reached: [`AggregateStore::get`](crate::store::AggregateStore::get)
     /// failed so.
     #[error("I/O error: {0}")]
     Io(#[from] io::Error),
 }
 
 /// A panic in code that the store calls: the aggregate's, or what was given to
-/// [`inspect`](crate::AggregateHandle::inspect).
+/// [`inspect`](crate::runtime::handle::AggregateHandle::inspect).
 ///
 /// ```
 /// # use eventfold_es::{*, __private::example::*};
@@ -301,8 +301,8 @@ impl Panic {
         }
     }
 
-    /// What panicked: `decide` ([`Aggregate::handle`](crate::Aggregate::handle)), `evolve`
-    /// ([`Aggregate::apply`](crate::Aggregate::apply)), `serialize` or
+    /// What panicked: `decide` ([`Aggregate::handle`](crate::derive::Aggregate::handle)), `evolve`
+    /// ([`Aggregate::apply`](crate::derive::Aggregate::apply)), `serialize` or
     /// `deserialize` (an event's) or `inspect`.
     ///
     /// See the example of [`Panic`].

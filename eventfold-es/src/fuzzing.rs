@@ -2,8 +2,8 @@
 //!
 //! Built by `cargo fuzz` only.
 
-use crate::engine::fuzzing as engine;
-use crate::stream::{decode, encode};
+use crate::ids::{decode, encode};
+use crate::storage::files::fuzzing as engine;
 
 /// Bytes as a segment of the journal.
 pub fn journal(bytes: &[u8]) {

@@ -304,65 +304,53 @@
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
-mod actor;
-mod aggregate;
-mod aggregates;
-mod background;
-mod bus;
 mod clock;
-mod command;
-mod committed;
 mod derive;
-mod dispatch;
-mod engine;
+pub(crate) mod domain;
 mod error;
 mod event;
+pub(crate) mod following;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod guide;
-mod handle;
-mod inside;
-mod layout;
-mod one_or_many;
-mod process_manager;
-mod projection;
-mod read_side;
+pub(crate) mod ids;
 mod report;
-mod routes;
+pub(crate) mod runtime;
+pub(crate) mod storage;
 mod store;
-mod stream;
-mod subscription;
 mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod text;
 
-pub use aggregate::{Aggregate, Decide, Decision, DecisionTypes, Evolve, reducer};
-pub use bus::CommandBus;
-pub use clock::ManualClock;
-pub use command::{CommandContext, CommandEnvelope, to_eventfold_event};
-pub use committed::Committed;
-pub use derive::{Aggregate, DomainEvent, ProcessManager, Projection};
-pub use error::{DispatchError, ExecuteError, Panic, StateError};
-pub use event::{
+pub use crate::clock::ManualClock;
+pub use crate::derive::{Aggregate, DomainEvent, ProcessManager, Projection};
+pub use crate::domain::aggregate::{Aggregate, Decide, Decision, DecisionTypes, Evolve, reducer};
+pub use crate::domain::command::{CommandContext, CommandEnvelope, to_eventfold_event};
+pub use crate::domain::process_manager::{
+    DeadLetter, Due, OnFailure, Outbox, ProcessManager, ProcessManagerReport, React, Retry,
+};
+pub use crate::domain::projection::{Project, Projection};
+pub use crate::error::{DispatchError, ExecuteError, Panic, StateError};
+pub use crate::event::{
     DecodeError, Decoded, DomainEvent, EncodeError, EventName, Recorded, RecordedEvent,
     StoredEvent, UnknownEvents,
 };
-pub use handle::AggregateHandle;
-pub use layout::StreamLayout;
-pub use process_manager::{
-    DeadLetter, Due, OnFailure, Outbox, ProcessManager, ProcessManagerReport, React, Retry,
+pub use crate::following::subscription::Subscription;
+pub use crate::following::{
+    FollowerStatus, ProcessManagerStatus, ReadSideStatus, Running, SkippedEvent,
 };
-pub use projection::{Project, Projection};
-pub use read_side::{FollowerStatus, ProcessManagerStatus, ReadSideStatus, Running, SkippedEvent};
-pub use report::{Finding, RepairReport, Repaired, Severity, VerifyReport};
-pub use store::{
+pub use crate::ids::{InvalidPosition, InvalidStreamId, Position, StreamId, Version};
+pub use crate::report::{Finding, RepairReport, Repaired, Severity, VerifyReport};
+pub use crate::runtime::committed::Committed;
+pub use crate::runtime::handle::AggregateHandle;
+pub use crate::storage::files::layout::StreamLayout;
+pub use crate::store::bus::CommandBus;
+pub use crate::store::{
     AggregateStore, AggregateStoreBuilder, DeadLetters, InjectOptions, Rebuild, RebuildProgress,
     ReplayError, spawn_actor,
 };
-pub use stream::{InvalidPosition, InvalidStreamId, Position, StreamId, Version};
-pub use subscription::Subscription;
 
 /// What a program with aggregates usually needs.
 ///

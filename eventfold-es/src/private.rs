@@ -7,15 +7,15 @@ pub use std::vec;
 
 pub use crate::__testing;
 
-pub use crate::aggregate::{Aggregate, Decide, DecisionTypes, Evolve};
-pub use crate::command::CommandEnvelope;
+pub use crate::domain::aggregate::{Aggregate, Decide, DecisionTypes, Evolve};
+pub use crate::domain::command::CommandEnvelope;
+pub use crate::domain::process_manager::{Outbox, ProcessManager, React, Targets};
+pub use crate::domain::projection::{Project, Projection};
+pub use crate::domain::routes::CommandRoutes;
 pub use crate::event::{
     DecodeError, Decoded, DomainEvent, EncodeError, EventName, EventSet, Recorded, StoredEvent,
     UnknownEvents, fingerprint,
 };
-pub use crate::process_manager::{Outbox, ProcessManager, React, Targets};
-pub use crate::projection::{Project, Projection};
-pub use crate::routes::CommandRoutes;
 
 #[path = "private/command.rs"]
 mod command;

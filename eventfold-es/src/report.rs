@@ -17,7 +17,7 @@ use crate::text::{Shown, shown};
 pub enum Severity {
     /// The store is not concerned: it ignores this, or puts it right when it is opened.
     Harmless,
-    /// The store would fail, or miss something; [`repair`](crate::AggregateStore::repair) puts it
+    /// The store would fail, or miss something; [`repair`](crate::store::AggregateStore::repair) puts it
     /// right from the journal.
     Repairable,
     /// What is needed to put it right is not in the directory: a backup is.
@@ -34,7 +34,7 @@ impl fmt::Display for Severity {
     }
 }
 
-/// One thing that [`AggregateStore::verify`](crate::AggregateStore::verify) noticed.
+/// One thing that [`AggregateStore::verify`](crate::store::AggregateStore::verify) noticed.
 ///
 /// ```
 /// # use eventfold_es::{*, __private::example::*};
@@ -77,7 +77,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// What [`AggregateStore::verify`](crate::AggregateStore::verify) saw.
+/// What [`AggregateStore::verify`](crate::store::AggregateStore::verify) saw.
 ///
 /// ```
 /// # use eventfold_es::{*, __private::example::*};
@@ -146,7 +146,7 @@ impl fmt::Display for VerifyReport {
     }
 }
 
-/// One thing that [`AggregateStore::repair`](crate::AggregateStore::repair) did.
+/// One thing that [`AggregateStore::repair`](crate::store::AggregateStore::repair) did.
 ///
 /// ```
 /// # use eventfold_es::{*, __private::example::*};
@@ -188,7 +188,7 @@ impl fmt::Display for Repaired {
     }
 }
 
-/// What [`AggregateStore::repair`](crate::AggregateStore::repair) did, and what it could not do.
+/// What [`AggregateStore::repair`](crate::store::AggregateStore::repair) did, and what it could not do.
 ///
 /// ```
 /// # use eventfold_es::{*, __private::example::*};

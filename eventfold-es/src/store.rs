@@ -7,15 +7,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 mod builder;
+pub(crate) mod bus;
 mod dead_letters;
-#[cfg(test)]
-mod forked;
 mod maintenance;
 mod opened;
 mod process_managers;
 mod reading;
 mod rebuild;
 mod spawn;
+#[cfg(test)]
+mod tests;
 mod under_way;
 
 pub use builder::AggregateStoreBuilder;
@@ -23,15 +24,15 @@ pub use dead_letters::{DeadLetters, ReplayError};
 pub use rebuild::{Rebuild, RebuildProgress};
 pub use spawn::spawn_actor;
 
-use crate::aggregate::Aggregate;
-use crate::aggregates::{Follows as _, Hold};
-use crate::background::blocking;
-use crate::engine::{StreamEnd, disk, load};
-use crate::handle::AggregateHandle;
-use crate::inside;
-use crate::layout::StreamLayout;
-use crate::read_side::ReadSide;
-use crate::stream::StreamId;
+use crate::domain::aggregate::Aggregate;
+use crate::following::ReadSide;
+use crate::ids::StreamId;
+use crate::runtime::aggregates::{Follows as _, Hold};
+use crate::runtime::background::blocking;
+use crate::runtime::handle::AggregateHandle;
+use crate::runtime::inside;
+use crate::storage::files::layout::StreamLayout;
+use crate::storage::files::{StreamEnd, disk, load};
 
 /// What [`AggregateStore::inject_event`] does besides appending the event.
 ///

@@ -30,6 +30,7 @@ mod recovery;
 mod reentrance;
 mod snapshots;
 mod stream_ids;
+mod structure;
 mod subscriptions;
 mod support;
 mod testing;

@@ -3,7 +3,7 @@
 use std::iter::Chain;
 use std::{option, vec};
 
-use crate::one_or_many::OneOrMany;
+use crate::event::one_or_many::OneOrMany;
 
 /// The events that a stored event is read as: one, or none or several if it was retired or split
 /// since it was written.

@@ -2,7 +2,7 @@
 
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
-use super::EventName;
+use crate::event::EventName;
 
 /// What changes with the versions of events and with what is retired: a state that was folded under
 /// another is folded anew. 0 if all are of version 1 and none is retired. Not part of the public

@@ -3,7 +3,7 @@
 use serde::de::IgnoredAny;
 use serde::ser::Error as _;
 
-use super::{DecodeError, Decoded, EncodeError, Recorded, StoredEvent};
+use crate::event::{DecodeError, Decoded, EncodeError, Recorded, StoredEvent};
 
 /// The event whose payload was written to `data`, as a load of its line will read it: by `decode`,
 /// with `record`.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::clock::from_unix_millis;
-use crate::stream::{Position, Version};
+use crate::ids::{Position, Version};
 
 /// An event on record: whose it is, where it stands, when it came about and on whose behalf.
 ///

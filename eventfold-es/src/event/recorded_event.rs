@@ -5,8 +5,8 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
-use super::{DecodeError, Decoded, DomainEvent, Meta, Recorded, StoredEvent};
-use crate::stream::{Position, Version};
+use crate::event::{DecodeError, Decoded, DomainEvent, Meta, Recorded, StoredEvent};
+use crate::ids::{Position, Version};
 
 /// An event as a store has it on record: its name and payload with all that is known besides. What
 /// a [`Subscription`](crate::Subscription) delivers.
@@ -132,7 +132,7 @@ impl RecordedEvent {
     }
 
     /// The event's position in the store: where to
-    /// [`subscribe`](crate::AggregateStore::subscribe) from for what follows.
+    /// [`subscribe`](crate::store::AggregateStore::subscribe) from for what follows.
     ///
     /// See the example of [`RecordedEvent`].
     #[must_use]

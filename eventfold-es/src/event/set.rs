@@ -2,7 +2,7 @@
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::{UnknownEvents, fingerprint};
+use crate::event::{UnknownEvents, fingerprint};
 
 /// What a reader must know of an aggregate's events besides reading them. Not part of the public
 /// interface.
@@ -24,7 +24,7 @@ impl EventSet {
         fingerprint::combine(of_sets.collect())
     }
 
-    /// The aggregate's [`AGGREGATE_TYPE`](crate::Aggregate::AGGREGATE_TYPE).
+    /// The aggregate's [`AGGREGATE_TYPE`](crate::derive::Aggregate::AGGREGATE_TYPE).
     #[must_use]
     pub const fn aggregate_type(&self) -> &'static str {
         self.aggregate_type

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use super::{Meta, Recorded, value};
+use crate::event::{Meta, Recorded, value};
 use crate::text::Shown;
 
 /// An event in its stored form: a name, and a payload that is JSON text. Both are borrowed from the
@@ -169,7 +169,7 @@ impl<'a> StoredEvent<'a> {
     }
 
     /// [`DecodeError::UnknownName`] for this event: what
-    /// [`DomainEvent::decode`](crate::DomainEvent::decode) returns of a name that it does not know.
+    /// [`DomainEvent::decode`](crate::event::DomainEvent::decode) returns of a name that it does not know.
     ///
     /// ```
     /// # use eventfold_es::StoredEvent;

@@ -8,7 +8,7 @@ use serde::de::{self, DeserializeOwned, DeserializeSeed, MapAccess};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{DecodeError, EncodeError, StoredEvent};
+use crate::event::{DecodeError, EncodeError, StoredEvent};
 
 /// Appends the payload of `event` to `data` and returns its tag.
 pub(crate) fn encode<E: Serialize>(

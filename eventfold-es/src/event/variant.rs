@@ -7,7 +7,7 @@ use serde::de::value::StrDeserializer;
 use serde::de::{self, DeserializeSeed, Deserializer, EnumAccess, VariantAccess, Visitor};
 use serde::ser::{Error as _, Serialize};
 
-use super::{DecodeError, EncodeError, StoredEvent};
+use crate::event::{DecodeError, EncodeError, StoredEvent};
 
 /// Appends the content of `event`, which is `variant`, to `data`; `name` is for the error.
 pub(crate) fn encode<E: Serialize>(

@@ -8,10 +8,10 @@ use std::fmt::Debug;
 use std::marker::PhantomData;
 
 use super::CommandPayload;
-use crate::aggregate::{Aggregate, Decide, Decision, DecisionTypes, Evolve};
+use crate::domain::aggregate::{Aggregate, Decide, Decision, DecisionTypes, Evolve};
+use crate::domain::process_manager::{Outbox, React};
+use crate::domain::projection::Project;
 use crate::event::{DecodeError, DomainEvent, StoredEvent};
-use crate::process_manager::{Outbox, React};
-use crate::projection::Project;
 
 /// A type listed in `events(...)`.
 #[derive(Debug)]

@@ -2,11 +2,11 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::aggregate::Aggregate;
-use crate::command::CommandEnvelope;
+use crate::domain::aggregate::Aggregate;
+use crate::domain::command::CommandEnvelope;
+use crate::domain::process_manager::{Outbox, ProcessManager, Targets};
+use crate::domain::projection::Projection;
 use crate::event::{Recorded, StoredEvent};
-use crate::process_manager::{Outbox, ProcessManager, Targets};
-use crate::projection::Projection;
 
 /// [`Projection::apply`] by way of [`Projection::apply_stored`]. It cannot fail, so an event that
 /// cannot be read leaves the projection as it is. A store is stricter, and does not come this way.

@@ -8,17 +8,19 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use super::{AggregateStore, opened};
-use crate::aggregate::Aggregate;
-use crate::aggregates::{Aggregates, Hold};
-use crate::background::{self, blocking};
 use crate::clock::{Clock, ManualClock};
-use crate::engine::Engine;
-use crate::engine::lock::Patience;
-use crate::layout::{self, RawNames, StreamLayout};
-use crate::process_manager::{OnFailure, ProcessManager, Retry, Targets as _};
-use crate::projection::Projection;
-use crate::read_side::{Manager, ReadSide, Registered};
+use crate::domain::aggregate::Aggregate;
+use crate::domain::process_manager::{OnFailure, ProcessManager, Retry, Targets as _};
+use crate::domain::projection::Projection;
+use crate::following::{Manager, ReadSide, Registered};
+use crate::runtime::aggregates::{Aggregates, Hold};
+use crate::runtime::background;
+use crate::runtime::background::blocking;
+use crate::storage::files::Engine;
+use crate::storage::files::layout;
+use crate::storage::files::layout::{RawNames, StreamLayout};
+use crate::storage::files::lock::Patience;
+use crate::store::{AggregateStore, opened};
 
 /// How long an aggregate stays in memory unused, unless the builder says otherwise.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(300);

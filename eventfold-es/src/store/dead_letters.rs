@@ -2,14 +2,14 @@
 
 use std::io;
 
-use super::AggregateStore;
-use super::under_way::UnderWay;
-use crate::background::{blocking, to_its_end};
-use crate::dispatch::send;
+use crate::domain::process_manager::{DeadLetter, ProcessManagerReport};
 use crate::error::{DispatchError, closed};
-use crate::inside;
-use crate::process_manager::{DeadLetter, ProcessManagerReport};
-use crate::read_side::{AnyReacting, Manager, Outcome, ReadSideStatus};
+use crate::following::{AnyReacting, Manager, Outcome, ReadSideStatus};
+use crate::runtime::background::{blocking, to_its_end};
+use crate::runtime::dispatch::send;
+use crate::runtime::inside;
+use crate::store::AggregateStore;
+use crate::store::under_way::UnderWay;
 use crate::text::Shown;
 
 impl AggregateStore {

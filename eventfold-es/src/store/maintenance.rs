@@ -3,14 +3,14 @@
 use std::io;
 use std::path::Path;
 
-use super::AggregateStore;
-use crate::background::blocking;
-use crate::engine::audit::{Audit, audit};
-use crate::engine::disk;
-use crate::engine::lock::{DirLock, Patience};
-use crate::engine::repair::repair;
-use crate::read_side;
+use crate::following;
 use crate::report::{Finding, RepairReport, VerifyReport};
+use crate::runtime::background::blocking;
+use crate::storage::files::check::audit::{Audit, audit};
+use crate::storage::files::check::repair::repair;
+use crate::storage::files::disk;
+use crate::storage::files::lock::{DirLock, Patience};
+use crate::store::AggregateStore;
 
 impl AggregateStore {
     /// Looks through the store in `base_dir`, which nobody has open, and reports everything that is
@@ -129,8 +129,8 @@ async fn while_locked<T: Send + 'static>(
 
 /// Looks through everything.
 fn examine(base: &Path) -> io::Result<Audit> {
-    let mut audit = audit(base, read_side::audit::is_file)?;
-    read_side::audit::check(&mut audit)?;
+    let mut audit = audit(base, following::audit::is_file)?;
+    following::audit::check(&mut audit)?;
     Ok(audit)
 }
 

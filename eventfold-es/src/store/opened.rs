@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, Weak};
 
-use crate::aggregates::Hold;
+use crate::runtime::aggregates::Hold;
 use crate::sync::lock;
 
 /// By their directories.

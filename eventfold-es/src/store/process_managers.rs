@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use tokio::sync::OwnedMutexGuard;
 
-use super::AggregateStore;
-use super::under_way::UnderWay;
-use crate::background::{blocking, to_its_end};
+use crate::domain::process_manager::ProcessManagerReport;
 use crate::error::closed;
-use crate::inside;
-use crate::process_manager::ProcessManagerReport;
-use crate::read_side::{Manager, dispatch};
+use crate::following::{Manager, dispatch};
+use crate::runtime::background::{blocking, to_its_end};
+use crate::runtime::inside;
+use crate::store::AggregateStore;
+use crate::store::under_way::UnderWay;
 
 /// The right to run the process managers.
 type Run = Arc<OwnedMutexGuard<()>>;
@@ -26,7 +26,7 @@ impl AggregateStore {
     /// left to the next run. One run goes on at a time; another waits for it. If the future is
     /// dropped, the command that is under way still comes to its end, and no other is sent.
     ///
-    /// In a store that is [live](super::AggregateStoreBuilder::live) the process managers run by
+    /// In a store that is [live](crate::store::AggregateStoreBuilder::live) the process managers run by
     /// themselves: this waits until they have reacted to what is there now, and their commands came
     /// to an end or wait for another attempt.
     ///

@@ -3,13 +3,13 @@
 use std::io;
 use std::sync::Arc;
 
-use super::{AggregateStore, Rebuild};
-use crate::background::blocking;
+use crate::domain::projection::Projection;
 use crate::error::closed;
-use crate::projection::Projection;
-use crate::read_side::{Exclusive, Projecting};
-use crate::stream::Position;
-use crate::subscription::Subscription;
+use crate::following::subscription::Subscription;
+use crate::following::{Exclusive, Projecting};
+use crate::ids::Position;
+use crate::runtime::background::blocking;
+use crate::store::{AggregateStore, Rebuild};
 
 impl AggregateStore {
     /// Brings the projection `P` up to date and returns a copy of its state: every command that was

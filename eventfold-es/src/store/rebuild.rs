@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use futures_core::Stream;
 
-use crate::background::blocking;
-use crate::engine::Engine;
-use crate::projection::Projection;
-use crate::read_side::{Exclusive, Projecting};
+use crate::domain::projection::Projection;
+use crate::following::{Exclusive, Projecting};
+use crate::runtime::background::blocking;
+use crate::storage::files::Engine;
 
 /// How long one step takes.
 const STEP: Duration = Duration::from_millis(50);
@@ -21,7 +21,7 @@ const STEP: Duration = Duration::from_millis(50);
 const EVENTS: u64 = 4_096;
 
 /// A projection that is being built again. See
-/// [`AggregateStore::rebuild`](crate::AggregateStore::rebuild).
+/// [`AggregateStore::rebuild`](crate::store::AggregateStore::rebuild).
 ///
 /// As a stream it yields how far it is, about every 50 ms, and ends with
 /// [`finished`](RebuildProgress::finished) or with an error. As a future it returns at the end.

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use super::{AggregateStoreBuilder, opened};
-use crate::aggregate::Aggregate;
-use crate::engine::disk;
-use crate::engine::lock::Patience;
-use crate::handle::AggregateHandle;
-use crate::layout::RawNames;
-use crate::stream::{StreamId, decode};
+use crate::domain::aggregate::Aggregate;
+use crate::ids::{StreamId, decode};
+use crate::runtime::handle::AggregateHandle;
+use crate::storage::files::disk;
+use crate::storage::files::layout::RawNames;
+use crate::storage::files::lock::Patience;
+use crate::store::{AggregateStoreBuilder, opened};
 use crate::sync::lock;
 
 /// Held while a store is looked up and opened for [`spawn_actor`].
@@ -29,7 +29,7 @@ static SPAWNING: Mutex<()> = Mutex::new(());
 ///
 /// # Errors
 ///
-/// As [`AggregateStore::open`](crate::AggregateStore::open), and
+/// As [`AggregateStore::open`](crate::store::AggregateStore::open), and
 /// [`io::ErrorKind::InvalidInput`] if the directory is that of an aggregate of another type.
 ///
 /// ```

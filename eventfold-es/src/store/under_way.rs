@@ -1,6 +1,6 @@
 //! A command of a process manager that is being sent: [`UnderWay`].
 
-use crate::read_side::{Manager, Outcome};
+use crate::following::{Manager, Outcome};
 
 /// A command that is under way. If the store is closed, or sending it is cut short, the process
 /// manager sends it when it next runs.

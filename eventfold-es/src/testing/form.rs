@@ -4,13 +4,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::diff::diff;
-use crate::aggregate::Aggregate;
-use crate::engine::is_too_deep;
+use crate::domain::aggregate::Aggregate;
 use crate::event::{
     DecodeError, Decoded, DomainEvent, EncodeError, Meta, Recorded, SCHEMA_VERSION, StoredEvent,
     read_back, value,
 };
+use crate::storage::files::is_too_deep;
+use crate::testing::diff::diff;
 
 /// 2026-01-01, when the events of tests begin to come about: a second apart.
 const BEGINNING: u64 = 1_767_225_600;

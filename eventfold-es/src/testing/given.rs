@@ -5,9 +5,9 @@
     reason = "a check may be the last thing that is said"
 )]
 
-use super::diff::{diff, listed};
-use super::form::{Form, Place, decode, lines, pretty, restored, round_trip, same, saved};
-use crate::aggregate::Aggregate;
+use crate::domain::aggregate::Aggregate;
+use crate::testing::diff::{diff, listed};
+use crate::testing::form::{Form, Place, decode, lines, pretty, restored, round_trip, same, saved};
 
 /// An aggregate after `events`, which [`events!`](crate::events) lists.
 ///

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::diff::compared;
-use super::form::{Form, Place, alike, pretty};
-use super::sample::{
-    self, HOW_TO_BLESS, Sample, additions, file_of, is_blessed, members, new_members,
-};
 use crate::event::{DecodeError, Decoded, DomainEvent, EventName};
+use crate::testing::diff::compared;
+use crate::testing::form::{Form, Place, alike, pretty};
+use crate::testing::sample;
+use crate::testing::sample::{
+    HOW_TO_BLESS, Sample, additions, file_of, is_blessed, members, new_members,
+};
 
 /// Compares the events of the set `E` with the samples of their stored form in `dir`, a directory
 /// under version control: one file for every name and version ever written.

@@ -11,15 +11,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::diff::{diff, listed};
-use super::form::{Form, Place, alike, pretty, restored, round_trip, same, saved};
-use crate::aggregate::Aggregate;
-use crate::command::StoredCommand;
+use crate::domain::aggregate::Aggregate;
+use crate::domain::command::StoredCommand;
+use crate::domain::process_manager::{Order, Outbox, ProcessManager, Targets};
+use crate::domain::projection::Projection;
 use crate::event::StoredEvent;
-use crate::process_manager::{Order, Outbox, ProcessManager, Targets};
-use crate::projection::Projection;
-use crate::read_side::read_back;
-use crate::stream::StreamId;
+use crate::following::read_back;
+use crate::ids::StreamId;
+use crate::testing::diff::{diff, listed};
+use crate::testing::form::{Form, Place, alike, pretty, restored, round_trip, same, saved};
 
 /// A projection that has seen no event yet.
 ///

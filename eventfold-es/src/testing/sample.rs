@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::stream;
+use crate::ids;
 
 /// The variable that has missing samples written.
 const BLESS: &str = "EVENTFOLD_BLESS";
@@ -36,7 +36,7 @@ pub(super) fn is_blessed() -> bool {
 /// The file of one version of what is called `name`: `MoneyDeposited.v2.json`.
 pub(super) fn file_of(dir: &Path, name: &str, version: u32) -> PathBuf {
     // One that is too long stays so, which the system then says.
-    let file = stream::encode(name).unwrap_or_else(|_| name.to_owned());
+    let file = ids::encode(name).unwrap_or_else(|_| name.to_owned());
     dir.join(format!("{file}.v{version}.json"))
 }
 

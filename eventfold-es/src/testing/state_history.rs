@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::diff::compared;
-use super::form::{alike, pretty, saved};
-use super::sample::{self, HOW_TO_BLESS, Sample, file_of, is_blessed, new_members};
-use crate::aggregate::Aggregate;
+use crate::domain::aggregate::Aggregate;
+use crate::testing::diff::compared;
+use crate::testing::form::{alike, pretty, saved};
+use crate::testing::sample;
+use crate::testing::sample::{HOW_TO_BLESS, Sample, file_of, is_blessed, new_members};
 
 /// Compares the snapshot form of the aggregate `A` with the sample in `dir`, a directory under
 /// version control: one file for each version of its state.

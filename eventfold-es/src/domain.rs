@@ -1,0 +1,7 @@
+//! What users implement: aggregates, commands, projections and process managers.
+
+pub(crate) mod aggregate;
+pub(crate) mod command;
+pub(crate) mod process_manager;
+pub(crate) mod projection;
+pub(crate) mod routes;

@@ -1,0 +1,81 @@
+//! Reading what is stored as the events of an aggregate.
+
+use crate::domain::aggregate::Aggregate;
+use crate::event::{
+    DecodeError, Decoded, EventSet, Recorded, RecordedEvent, StoredEvent, UnknownEvents,
+};
+
+/// What a stored event is to `A`, or `None` if `A` does not know its name and says that such events are
+/// left out.
+pub(crate) fn decode_unless_left_out<A: Aggregate>(
+    stored: StoredEvent<'_>,
+) -> Result<Option<Decoded<A::DomainEvent>>, DecodeError> {
+    match A::decode_event(stored) {
+        Err(DecodeError::UnknownName { .. }) if A::UNKNOWN_EVENTS == UnknownEvents::Skip => {
+            Ok(None)
+        }
+        decoded => decoded.map(Some),
+    }
+}
+
+/// The fold of an aggregate as an [`eventfold::ReduceFn`], to plug it into an
+/// [`eventfold::View`].
+///
+/// A view cannot fail, so an event that this aggregate does not know or cannot read leaves the
+/// state as it is, with a warning in the log. A store is stricter: see
+/// [`Aggregate::UNKNOWN_EVENTS`].
+///
+/// ```
+/// # use eventfold_es::{reducer, __private::example::Counter};
+/// let reduce = reducer::<Counter>();
+/// let added = eventfold::Event::new("Added", serde_json::json!({ "amount": 5 }));
+/// assert_eq!(reduce(Counter::default(), &added).value, 5);
+/// ```
+#[must_use]
+pub fn reducer<A: Aggregate>() -> eventfold::ReduceFn<A> {
+    |state, event| {
+        let data = event.data.to_string();
+        let record = Recorded::of_eventfold(event, A::AGGREGATE_TYPE, "");
+        match A::decode_event(StoredEvent::new(&event.event_type, &data).with_record(&record)) {
+            Ok(events) => events.as_slice().iter().fold(state, A::apply),
+            Err(error) => {
+                tracing::warn!(aggregate_type = A::AGGREGATE_TYPE, %error, "event left out of the view");
+                state
+            }
+        }
+    }
+}
+
+impl EventSet {
+    /// The events of `A`.
+    #[must_use]
+    pub const fn of<A: Aggregate>() -> Self {
+        Self {
+            aggregate_type: A::AGGREGATE_TYPE,
+            unknown: A::UNKNOWN_EVENTS,
+            knows: A::knows_event,
+            fingerprint: A::__fingerprint,
+        }
+    }
+}
+
+impl RecordedEvent {
+    /// Reads the event as one of the aggregate `A`, in its form of today.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError::OtherAggregate`] if it is none of an `A`, and what
+    /// [`Aggregate::decode_event`] fails with.
+    ///
+    /// See the example of [`RecordedEvent`].
+    pub fn decode<A: Aggregate>(&self) -> Result<Decoded<A::DomainEvent>, DecodeError> {
+        if self.aggregate_type != A::AGGREGATE_TYPE {
+            return Err(DecodeError::OtherAggregate {
+                name: self.name.clone(),
+                aggregate_type: self.aggregate_type.clone(),
+                expected: A::AGGREGATE_TYPE,
+            });
+        }
+        A::decode_event(self.stored(&self.record()))
+    }
+}

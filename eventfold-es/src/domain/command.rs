@@ -1,0 +1,296 @@
+//! What travels with a command: [`CommandContext`] and [`CommandEnvelope`].
+
+use std::io;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::domain::aggregate::Aggregate;
+use crate::event::{SCHEMA_VERSION, value};
+
+mod stored;
+
+pub(crate) use stored::StoredCommand;
+
+/// What a command says about itself besides its content: who issued it, what it belongs to, and
+/// on which terms it may be executed.
+///
+/// ```
+/// use eventfold_es::CommandContext;
+/// use serde_json::json;
+///
+/// let context = CommandContext::default()
+///     .with_actor("user-42")
+///     .with_correlation_id("request-7")
+///     .with_metadata(json!({ "source": "api" }))
+///     .with_expected_version(3);
+/// assert_eq!(context.actor.as_deref(), Some("user-42"));
+/// ```
+///
+/// What it says of origin is stored with each event of the command, in the keys of
+/// [`eventfold::Event`]:
+///
+/// ```
+/// # use eventfold_es::{*, __private::example::*};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let store = AggregateStore::open(dir.path()).await?;
+/// # let counter = store.get::<Counter>("c-1").await?;
+/// let context = CommandContext::default().with_actor("ann").with_correlation_id("r-1");
+/// counter.send_with(Add(5), context).await?;
+/// let events = store.read_events("counter", "c-1").await?;
+/// assert_eq!(events[0].actor.as_deref(), Some("ann"));
+/// assert_eq!(events[0].meta.as_ref().unwrap()["correlation_id"], "r-1");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct CommandContext {
+    /// Who issued the command; stored as the events' `actor`.
+    pub actor: Option<String>,
+    /// What the command belongs to across aggregates; stored as `meta.correlation_id`.
+    pub correlation_id: Option<String>,
+    /// More to store in the events' `meta`: the members of an object. Any other value is left out.
+    pub metadata: Option<Value>,
+    /// The device that issued the command; stored as `meta.source_device`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub source_device: Option<String>,
+    /// What caused the command, usually an event's id; stored as `meta.causation_id`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub causation_id: Option<String>,
+    /// The version that the stream must have for the command to be decided: how many events it
+    /// holds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub expected_version: Option<u64>,
+    /// Names the command, so that repeating it has no further effect; stored as `key`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub idempotency_key: Option<String>,
+}
+
+impl CommandContext {
+    /// Says who issues the command, a user or a service for example: `actor` of its events.
+    ///
+    /// ```
+    /// # use eventfold_es::CommandContext;
+    /// let context = CommandContext::default().with_actor("user-42");
+    /// ```
+    #[must_use]
+    pub fn with_actor(mut self, actor: impl Into<String>) -> Self {
+        self.actor = Some(actor.into());
+        self
+    }
+
+    /// Says what the command belongs to, across aggregates and services: `meta.correlation_id` of
+    /// its events. The commands of process managers take it over from the event.
+    ///
+    /// ```
+    /// # use eventfold_es::CommandContext;
+    /// let context = CommandContext::default().with_correlation_id("request-7");
+    /// ```
+    #[must_use]
+    pub fn with_correlation_id(mut self, id: impl Into<String>) -> Self {
+        self.correlation_id = Some(id.into());
+        self
+    }
+
+    /// Sets more members for the `meta` of the command's events, instead of those set before.
+    /// Anything but a JSON object is left out. The ids of this context go before members of their
+    /// names, and so does the version of an event of a derived aggregate before `schema_version`.
+    ///
+    /// ```
+    /// # use eventfold_es::CommandContext;
+    /// let source = serde_json::json!({ "source": "api" });
+    /// let context = CommandContext::default().with_metadata(source);
+    /// ```
+    #[must_use]
+    pub fn with_metadata(mut self, meta: Value) -> Self {
+        self.metadata = Some(meta);
+        self
+    }
+
+    /// Says which device the command comes from: `meta.source_device` of its events.
+    ///
+    /// ```
+    /// # use eventfold_es::CommandContext;
+    /// let context = CommandContext::default().with_source_device("phone-1");
+    /// ```
+    #[must_use]
+    pub fn with_source_device(mut self, device_id: impl Into<String>) -> Self {
+        self.source_device = Some(device_id.into());
+        self
+    }
+
+    /// Says what caused the command, usually the id of an event: `meta.causation_id` of its events.
+    ///
+    /// ```
+    /// # use eventfold_es::CommandContext;
+    /// let context = CommandContext::default().with_causation_id("5f2c9d1e");
+    /// ```
+    #[must_use]
+    pub fn with_causation_id(mut self, id: impl Into<String>) -> Self {
+        self.causation_id = Some(id.into());
+        self
+    }
+
+    /// Has the command refused with [`ExecuteError::Conflict`](crate::error::ExecuteError::Conflict)
+    /// unless the stream is at `version`, as
+    /// [`AggregateHandle::version`](crate::runtime::handle::AggregateHandle::version) counts: 0 for a stream that
+    /// does not exist yet. Never retried.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// # let counter = store.get::<Counter>("c-1").await?;
+    /// let only_first = CommandContext::default().with_expected_version(0);
+    /// counter.send_with(Add(5), only_first.clone()).await?;
+    /// let late = counter.send_with(Add(5), only_first).await;
+    /// assert!(matches!(late, Err(ExecuteError::Conflict)));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_expected_version(mut self, version: u64) -> Self {
+        self.expected_version = Some(version);
+        self
+    }
+
+    /// Names the command: repeated under the same key on the same stream it stores nothing again
+    /// and is answered with the events that the first one stored, also after a restart.
+    ///
+    /// A stream remembers at least its last 1,000 keys. A command that was refused, or that stored
+    /// no event, is decided again. The key is looked up before the expected version. The content of
+    /// the command is not compared: another command under the same key is not executed. So a key that
+    /// is empty, as where a request has none, is refused when the command is sent.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// # let counter = store.get::<Counter>("c-1").await?;
+    /// let context = CommandContext::default().with_idempotency_key("payment-17");
+    /// let first = counter.send_with(Add(5), context.clone()).await?;
+    /// let again = counter.send_with(Add(5), context).await?;
+    /// assert_eq!(again.version, first.version);
+    /// assert_eq!(counter.state().await?.value, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_idempotency_key(mut self, key: impl Into<String>) -> Self {
+        self.idempotency_key = Some(key.into());
+        self
+    }
+
+    /// Fails with [`io::ErrorKind::InvalidInput`] if no command may be sent with it.
+    pub(crate) fn check(&self) -> io::Result<()> {
+        if self.idempotency_key.as_deref() == Some("") {
+            let text = "the command's idempotency key is empty, so that all commands without one would \
+                        count as the same: give it a key of its own, or none";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        Ok(())
+    }
+
+    /// The `meta` of an event of the command, `None` if there is nothing to say. `version` is the
+    /// [`event_version`](Aggregate::event_version).
+    pub(crate) fn meta(&self, version: Option<u32>) -> Option<Map<String, Value>> {
+        let has_id = self.correlation_id.is_some() || self.causation_id.is_some();
+        if self.metadata.is_none()
+            && !has_id
+            && self.source_device.is_none()
+            && version.is_none_or(|version| version <= 1)
+        {
+            return None;
+        }
+        let mut meta = match &self.metadata {
+            Some(Value::Object(members)) => members.clone(),
+            _ => Map::new(),
+        };
+        let ids = [
+            ("correlation_id", &self.correlation_id),
+            ("causation_id", &self.causation_id),
+            ("source_device", &self.source_device),
+        ];
+        for (name, id) in ids {
+            if let Some(id) = id {
+                meta.insert(name.to_owned(), Value::String(id.clone()));
+            }
+        }
+        if let Some(version) = version {
+            // What is there may have come with the metadata of another event.
+            meta.remove(SCHEMA_VERSION);
+            if version > 1 {
+                meta.insert(SCHEMA_VERSION.to_owned(), version.into());
+            }
+        }
+        (!meta.is_empty()).then_some(meta)
+    }
+}
+
+/// A command in JSON and where it goes, as process managers produce it and
+/// [`CommandBus::dispatch_envelope`](crate::store::bus::CommandBus::dispatch_envelope) takes it.
+///
+/// ```
+/// # use eventfold_es::{CommandContext, CommandEnvelope, __private::example::Add};
+/// let envelope = CommandEnvelope {
+///     aggregate_type: "counter".to_owned(),
+///     instance_id: "c-1".to_owned(),
+///     command: serde_json::to_value(Add(5))?,
+///     context: CommandContext::default(),
+/// };
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CommandEnvelope {
+    /// The type of the target, its [`Aggregate::AGGREGATE_TYPE`]. The store must know it: by
+    /// [`AggregateStoreBuilder::aggregate_type`](crate::store::AggregateStoreBuilder::aggregate_type), or
+    /// from the `dispatches(...)` of a process manager.
+    pub aggregate_type: String,
+    /// The target's id.
+    pub instance_id: String,
+    /// The target's [`Aggregate::Command`] in JSON, as its `Deserialize` reads it. It has no integers
+    /// above `u64::MAX` or below `i64::MIN`; a command that [`Outbox::send`](crate::domain::process_manager::Outbox::send) takes
+    /// may have some.
+    pub command: Value,
+    /// What travels with the command. What a process manager leaves out of it is filled in, see
+    /// [`ProcessManager::react`](crate::domain::process_manager::ProcessManager::react).
+    pub context: CommandContext,
+}
+
+/// Writes a domain event as an [`eventfold::Event`] with a new id and the current time, and with
+/// what the context says of its actor and its `meta`. Nothing is stored.
+///
+/// # Errors
+///
+/// The cause if the event cannot be written as JSON.
+///
+/// ```
+/// # use eventfold_es::{*, __private::example::*};
+/// let context = CommandContext::default().with_actor("ann").with_correlation_id("r-1");
+/// let event = to_eventfold_event::<Counter>(&CounterEvent::Added { amount: 5 }, &context)?;
+/// assert_eq!((event.event_type.as_str(), &event.data["amount"]), ("Added", &5.into()));
+/// assert_eq!(event.meta.unwrap()["correlation_id"], "r-1");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+pub fn to_eventfold_event<A: Aggregate>(
+    domain_event: &A::DomainEvent,
+    ctx: &CommandContext,
+) -> serde_json::Result<eventfold::Event> {
+    let mut data = Vec::new();
+    let name = A::encode_event(domain_event, &mut data)
+        .map_err(<serde_json::Error as serde::ser::Error>::custom)?;
+    let data =
+        std::str::from_utf8(&data).map_err(<serde_json::Error as serde::de::Error>::custom)?;
+    let mut event =
+        eventfold::Event::new(&name, value::read(data)?).with_id(Uuid::new_v4().to_string());
+    event.actor.clone_from(&ctx.actor);
+    event.meta = ctx.meta(A::event_version(domain_event)).map(Value::Object);
+    Ok(event)
+}

@@ -1,0 +1,387 @@
+//! What a process manager sends: [`Outbox`], [`Due`].
+
+use std::time::{Duration, SystemTime};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::clock::unix_millis;
+use crate::domain::aggregate::Aggregate;
+use crate::domain::command::{CommandContext, CommandEnvelope, StoredCommand};
+use crate::domain::process_manager::{Order, Timer};
+use crate::event::Recorded;
+
+/// Takes the commands with which a process manager reacts to one event: those to send at once, and
+/// those to send later.
+///
+/// They are sent in order. What a command's context leaves out is filled in: the correlation
+/// id of the event, the event's id as causation id, and an idempotency key from the manager's name,
+/// the event's position and the command's index, so that each takes effect once however often it is
+/// dispatched.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// # use eventfold_es::{*, __private::example::*};
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Default, Serialize, Deserialize)]
+/// # struct Reminder;
+/// impl ProcessManager for Reminder {
+/// #   const NAME: &'static str = "reminder";
+/// #   fn subscriptions(&self) -> &'static [&'static str] { &["counter"] }
+/// #   fn react(&mut self, _: &str, _: &str, _: &eventfold::Event) -> Vec<CommandEnvelope> {
+/// #       Vec::new()
+/// #   }
+///     fn react_stored(
+///         &mut self,
+///         stored: StoredEvent<'_>,
+///         out: &mut Outbox<'_>,
+///     ) -> Result<(), DecodeError> {
+///         let id = stored.record().id();
+///         match id {
+///             "done" => out.cancel("reminder"),
+///             // An hour after the event; a further event puts it off.
+///             _ => out.schedule_as::<Counter>("reminder", Duration::from_secs(3600), "all", Add(1)),
+///         }
+///         out.send::<Counter>("seen", Add(1));
+///         Ok(())
+///     }
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Outbox<'a> {
+    manager: &'static str,
+    record: &'a Recorded<'a>,
+    orders: Vec<Order>,
+    sent: usize,
+    scheduled: usize,
+    failed: Option<Unwritable>,
+}
+
+/// A command that cannot be kept until it is sent.
+#[derive(Debug, thiserror::Error)]
+#[error("its command for {aggregate_type}/{id} {problem}: {source}")]
+pub(crate) struct Unwritable {
+    aggregate_type: String,
+    id: String,
+    problem: &'static str,
+    source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+/// When a command is to be sent: at a time, or some time after the event.
+///
+/// "After" counts from the [time of the event](Recorded::time), not from when the process manager
+/// comes to it: a deadline does not move because the program was down, and is the same whenever the
+/// event is reacted to. What is due already is sent at once.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+///
+/// use eventfold_es::Due;
+///
+/// assert_eq!(Due::from(Duration::from_secs(60)), Due::After(Duration::from_secs(60)));
+/// assert_eq!(Due::from(SystemTime::UNIX_EPOCH), Due::At(SystemTime::UNIX_EPOCH));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// At this time, to the millisecond.
+    At(SystemTime),
+    /// So long after the event, to the millisecond.
+    After(Duration),
+}
+
+impl From<SystemTime> for Due {
+    fn from(at: SystemTime) -> Self {
+        Self::At(at)
+    }
+}
+
+impl From<Duration> for Due {
+    fn from(after: Duration) -> Self {
+        Self::After(after)
+    }
+}
+
+impl<'a> Outbox<'a> {
+    pub(crate) fn new(manager: &'static str, record: &'a Recorded<'a>) -> Self {
+        Self {
+            manager,
+            record,
+            orders: Vec::new(),
+            sent: 0,
+            scheduled: 0,
+            failed: None,
+        }
+    }
+
+    /// Sends `command` to the aggregate `id`.
+    ///
+    /// See the example of [`Outbox`].
+    pub fn send<A>(&mut self, id: impl Into<String>, command: impl Into<A::Command>)
+    where
+        A: Aggregate,
+        A::Command: Serialize + DeserializeOwned,
+    {
+        self.send_with::<A>(id, command, CommandContext::default());
+    }
+
+    /// Sends `command` to the aggregate `id` with a context, what of which is set goes before what
+    /// would be filled in.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # fn react(out: &mut Outbox<'_>) {
+    /// let context = CommandContext::default().with_actor("fulfilment");
+    /// out.send_with::<Counter>("all", Add(5), context);
+    /// # }
+    /// ```
+    pub fn send_with<A>(
+        &mut self,
+        id: impl Into<String>,
+        command: impl Into<A::Command>,
+        context: CommandContext,
+    ) where
+        A: Aggregate,
+        A::Command: Serialize + DeserializeOwned,
+    {
+        if let Some(command) = self.typed::<A>(id.into(), &command.into(), context) {
+            self.send_stored(command);
+        }
+    }
+
+    /// Sends a command that is JSON already.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # fn react(out: &mut Outbox<'_>) {
+    /// out.send_envelope(CommandEnvelope {
+    ///     aggregate_type: "counter".to_owned(),
+    ///     instance_id: "all".to_owned(),
+    ///     command: serde_json::json!(5),
+    ///     context: CommandContext::default(),
+    /// });
+    /// # }
+    /// ```
+    pub fn send_envelope(&mut self, envelope: CommandEnvelope) {
+        if let Some(command) = self.untyped(envelope) {
+            self.send_stored(command);
+        }
+    }
+
+    fn send_stored(&mut self, command: StoredCommand) {
+        let key = format!("{}/{}/{}", self.manager, self.record.position, self.sent);
+        self.sent += 1;
+        let command = self.fill_in(command, key);
+        self.orders.push(Order::Send(command));
+    }
+
+    /// Sends `command` to the aggregate `id` when it is `due`. It cannot be cancelled:
+    /// [`schedule_as`](Self::schedule_as) gives it a key for that.
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    ///
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # fn react(out: &mut Outbox<'_>, time: SystemTime) {
+    /// out.schedule::<Counter>(Duration::from_secs(900), "all", Add(5)); // after the event
+    /// out.schedule::<Counter>(time, "all", Add(5)); // at that time
+    /// # }
+    /// ```
+    pub fn schedule<A>(
+        &mut self,
+        due: impl Into<Due>,
+        id: impl Into<String>,
+        command: impl Into<A::Command>,
+    ) where
+        A: Aggregate,
+        A::Command: Serialize + DeserializeOwned,
+    {
+        self.schedule_typed::<A>(None, due.into(), id.into(), command.into());
+    }
+
+    /// Sends `command` to the aggregate `id` when it is `due`, unless `key` is
+    /// [cancelled](Self::cancel) by then. What the process manager scheduled under `key` before and
+    /// has not sent yet is replaced.
+    ///
+    /// See the example of [`Outbox`].
+    pub fn schedule_as<A>(
+        &mut self,
+        key: &str,
+        due: impl Into<Due>,
+        id: impl Into<String>,
+        command: impl Into<A::Command>,
+    ) where
+        A: Aggregate,
+        A::Command: Serialize + DeserializeOwned,
+    {
+        self.schedule_typed::<A>(Some(key), due.into(), id.into(), command.into());
+    }
+
+    /// As [`schedule_as`](Self::schedule_as), or [`schedule`](Self::schedule) without a key, for a
+    /// command that is JSON already.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # fn react(out: &mut Outbox<'_>, envelope: CommandEnvelope) {
+    /// out.schedule_envelope(Some("reminder"), Duration::from_secs(900), envelope);
+    /// # }
+    /// ```
+    pub fn schedule_envelope(
+        &mut self,
+        key: Option<&str>,
+        due: impl Into<Due>,
+        envelope: CommandEnvelope,
+    ) {
+        if let Some(command) = self.untyped(envelope) {
+            self.schedule_stored(key, due.into(), command);
+        }
+    }
+
+    fn schedule_stored(&mut self, key: Option<&str>, due: Due, command: StoredCommand) {
+        let due = match due {
+            Due::At(time) => unix_millis(time),
+            Due::After(after) => {
+                let after = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+                self.record.unix_millis().saturating_add(after)
+            }
+        };
+        let (position, index) = (self.record.position, self.scheduled);
+        self.scheduled += 1;
+        let idempotency_key = format!("{}/{position}/t{index}", self.manager);
+        // Without a key it has one that no cancellation can name, the same at each reaction.
+        let key = match key {
+            Some(key) => format!("={key}"),
+            None => format!("{position}/{index}"),
+        };
+        let envelope = self.fill_in(command, idempotency_key);
+        let timer = Timer { due, envelope };
+        self.orders.push(Order::Schedule(key, timer));
+    }
+
+    /// Takes back what the process manager scheduled under `key`: it is never sent, not even if it
+    /// is due or was tried without success. Nothing happens if there is nothing, or it was sent.
+    ///
+    /// See the example of [`Outbox`].
+    pub fn cancel(&mut self, key: &str) {
+        self.orders.push(Order::Cancel(format!("={key}")));
+    }
+
+    fn schedule_typed<A>(&mut self, key: Option<&str>, due: Due, id: String, command: A::Command)
+    where
+        A: Aggregate,
+        A::Command: Serialize + DeserializeOwned,
+    {
+        if let Some(command) = self.typed::<A>(id, &command, CommandContext::default()) {
+            self.schedule_stored(key, due, command);
+        }
+    }
+
+    /// A command as it is saved, `None` if its target could not read it.
+    fn typed<A>(
+        &mut self,
+        id: String,
+        command: &A::Command,
+        context: CommandContext,
+    ) -> Option<StoredCommand>
+    where
+        A: Aggregate,
+        A::Command: Serialize + DeserializeOwned,
+    {
+        let stored = StoredCommand::new(A::AGGREGATE_TYPE, id.clone(), command, context);
+        let stored = self.or_failed(stored, A::AGGREGATE_TYPE, id)?;
+        match stored.read::<A::Command>() {
+            Ok(_) => Some(stored),
+            Err(error) => {
+                let problem = "could not be read again";
+                self.failed
+                    .get_or_insert(Unwritable::new(&stored, problem, error));
+                None
+            }
+        }
+    }
+
+    /// A command that is JSON already as it is saved.
+    fn untyped(&mut self, envelope: CommandEnvelope) -> Option<StoredCommand> {
+        let (aggregate_type, id) = (&envelope.aggregate_type, &envelope.instance_id);
+        let (aggregate_type, id) = (aggregate_type.clone(), id.clone());
+        self.or_failed(envelope.try_into(), &aggregate_type, id)
+    }
+
+    fn or_failed(
+        &mut self,
+        stored: serde_json::Result<StoredCommand>,
+        aggregate_type: &str,
+        id: String,
+    ) -> Option<StoredCommand> {
+        stored
+            .map_err(|source| {
+                self.failed.get_or_insert(Unwritable {
+                    aggregate_type: aggregate_type.to_owned(),
+                    id,
+                    problem: "cannot be written as JSON",
+                    source: source.into(),
+                });
+            })
+            .ok()
+    }
+
+    fn fill_in(&mut self, mut command: StoredCommand, key: String) -> StoredCommand {
+        if let Err(source) = command.context.check() {
+            self.failed
+                .get_or_insert(Unwritable::new(&command, "cannot be sent", source));
+        }
+        let context = &mut command.context;
+        if context.correlation_id.is_none() {
+            context.correlation_id = self.record.correlation_id().map(Into::into);
+        }
+        if context.causation_id.is_none() {
+            context.causation_id = self.record.event_id().map(str::to_owned);
+        }
+        context.idempotency_key.get_or_insert(key);
+        command
+    }
+
+    /// The commands to send at once; those to send later are left out.
+    ///
+    /// # Errors
+    ///
+    /// As [`finish`](Self::finish).
+    pub(crate) fn into_sent(self) -> Result<Vec<CommandEnvelope>, Unwritable> {
+        let orders = self.finish()?.into_iter();
+        let sent = orders.filter_map(|order| match order {
+            Order::Send(command) => Some(command),
+            Order::Schedule(..) | Order::Cancel(_) => None,
+        });
+        sent.map(|command| {
+            let envelope = command.to_envelope();
+            envelope.map_err(|error| Unwritable::new(&command, "is no `CommandEnvelope`", error))
+        })
+        .collect()
+    }
+
+    /// What is to be done.
+    ///
+    /// # Errors
+    ///
+    /// Which command could not be written as JSON, and why.
+    pub(crate) fn finish(self) -> Result<Vec<Order>, Unwritable> {
+        self.failed.map_or(Ok(self.orders), Err)
+    }
+}
+
+impl Unwritable {
+    /// `command` has this problem.
+    pub(crate) fn new(
+        command: &StoredCommand,
+        problem: &'static str,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self {
+            aggregate_type: command.aggregate_type.clone(),
+            id: command.instance_id.clone(),
+            problem,
+            source: source.into(),
+        }
+    }
+}

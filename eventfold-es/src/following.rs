@@ -1,0 +1,33 @@
+//! The read side: what follows the journal, projections and process managers.
+
+pub(crate) mod audit;
+mod chain;
+mod checkpoint;
+mod dead_letters;
+mod exclusive;
+mod follower;
+mod lines;
+mod live;
+mod manager;
+pub(crate) mod managing;
+mod outgoing;
+pub(crate) mod pending;
+pub(crate) mod poison;
+mod projecting;
+pub(crate) mod read_side;
+mod sending;
+mod status;
+pub(crate) mod subscription;
+mod timeline;
+mod unusable;
+
+pub(crate) use exclusive::Exclusive;
+pub(crate) use manager::Manager;
+pub(crate) use managing::{AnyReacting, Outcome};
+#[cfg(feature = "testing")]
+pub(crate) use pending::read_back;
+pub use poison::SkippedEvent;
+pub(crate) use projecting::{Projecting, Registered};
+pub(crate) use read_side::ReadSide;
+pub(crate) use sending::dispatch;
+pub use status::{FollowerStatus, ProcessManagerStatus, ReadSideStatus, Running};

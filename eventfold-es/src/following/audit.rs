@@ -1,0 +1,173 @@
+//! Looks at the checkpoints of projections and process managers, without knowing their types.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::de::IgnoredAny;
+
+use crate::following::checkpoint;
+use crate::following::checkpoint::{Checkpoint, Unusable, another_history};
+use crate::following::timeline::{acted_on_behind, rolled_back, source_of};
+use crate::following::{dead_letters, poison};
+use crate::report::Severity;
+use crate::storage::files::check::audit::{Audit, Flaw, Remedy};
+use crate::storage::files::disk;
+use crate::storage::files::layout::list_dirs;
+use crate::text::shown;
+
+/// Adds what is wrong with the checkpoints to `audit`.
+pub(crate) fn check(audit: &mut Audit) -> io::Result<()> {
+    let projections = audit.layout.projections_dir();
+    for name in list_dirs(&projections)? {
+        let dir = projections.join(name);
+        check_skipped(audit, &dir)?;
+        for (file, cause) in check_checkpoints(audit, &dir, None)? {
+            let rebuilt = format!("{cause}; the projection is built again");
+            let flaw = Flaw::new(&file, Severity::Harmless, rebuilt);
+            audit.flaws.push(flaw.remedy(Remedy::SetAside));
+        }
+    }
+    let managers = audit.layout.process_managers_dir();
+    for name in list_dirs(&managers)? {
+        let dir = managers.join(&name);
+        for (file, cause) in check_checkpoints(audit, &dir, Some(&name))? {
+            let cause = format!("{cause}; without it its commands would be sent again");
+            audit.flaws.push(Flaw::new(&file, Severity::Lost, cause));
+        }
+        check_skipped(audit, &dir)?;
+        check_dead_letters(audit, &dir)?;
+    }
+    Ok(())
+}
+
+/// The files in `dir` that are checkpoints and have something wrong with them, and what. One of
+/// 0.2.0 does not matter any more beside one of ours. `manager` is the process manager's name.
+fn check_checkpoints(
+    audit: &Audit,
+    dir: &Path,
+    manager: Option<&str>,
+) -> io::Result<Vec<(PathBuf, String)>> {
+    let ours = disk::is_there(&dir.join("journal_checkpoint.json"));
+    let mut found = Vec::new();
+    for file in files(dir)? {
+        let name = file.file_name().and_then(|name| name.to_str());
+        let is_old = name == Some("checkpoint.json");
+        if name.is_some_and(checkpoint::is_one) && !(is_old && ours) {
+            let cause = check_checkpoint(audit, &file, manager)?;
+            found.extend(cause.map(|cause| (file, cause)));
+        }
+    }
+    Ok(found)
+}
+
+/// What is wrong with the checkpoint in `file`.
+fn check_checkpoint(
+    audit: &Audit,
+    file: &Path,
+    manager: Option<&str>,
+) -> io::Result<Option<String>> {
+    let head = audit.head();
+    Ok(match checkpoint::read_file::<IgnoredAny>(file) {
+        Ok(Some(checkpoint)) if checkpoint.position > head => {
+            let position = checkpoint.position;
+            Some(format!(
+                "is at position {position}, the journal ends at {head}"
+            ))
+        }
+        Ok(Some(checkpoint)) => compare(audit, &checkpoint, manager)?,
+        Ok(None) => None,
+        Err(Unusable::Damaged(error)) => {
+            let text = error.to_string();
+            let prefix = format!("{} is ", shown(file));
+            Some(text.strip_prefix(&prefix).unwrap_or(&text).to_owned())
+        }
+        Err(error) => return Err(error.into_io()),
+    })
+}
+
+/// Why `checkpoint` is not of the journal's history, `None` if it is, or the journal cannot say.
+fn compare(
+    audit: &Audit,
+    checkpoint: &Checkpoint<IgnoredAny>,
+    manager: Option<&str>,
+) -> io::Result<Option<String>> {
+    let position = checkpoint.position;
+    let Some(mut reader) = audit.reader() else {
+        return Ok(None);
+    };
+    if let Some(chain) = checkpoint.chain
+        && reader.chain_at(position)? != chain
+    {
+        return Ok(Some(another_history(position)));
+    }
+    let Some(manager) = manager.filter(|_| checkpoint.cursors.is_none()) else {
+        return Ok(None);
+    };
+    let in_journal = acted_on_behind(manager, position, reader, audit.head())?;
+    let dir = audit.layout.process_managers_dir().join(manager);
+    let keys = dead_letters::audit(&dir, None)?.keys;
+    let given_up = keys.iter().filter_map(|key| source_of(manager, key));
+    let newest = in_journal.into_iter().chain(given_up).max();
+    let newest = newest.filter(|newest| *newest > position);
+    Ok(newest.map(|newest| rolled_back(position, newest)))
+}
+
+/// Whether a file of that name may be one of a projection's or a process manager's.
+pub(crate) fn is_file(name: &str) -> bool {
+    checkpoint::is_one(name) || poison::is_one(name)
+}
+
+/// Looks at the dead letters in `dir` as opening does, which knows from the checkpoint what may be
+/// unfinished.
+fn check_dead_letters(audit: &mut Audit, dir: &Path) -> io::Result<()> {
+    let pending = match checkpoint::read::<IgnoredAny>(dir, 1) {
+        Ok(checkpoint) => checkpoint.map(|read| read.pending),
+        Err(Unusable::Io(error)) => return Err(error),
+        // With such a checkpoint the process manager is stopped, and its dead letters are left alone.
+        Err(Unusable::Damaged(_) | Unusable::Unfit(..)) => None,
+    };
+    let file = dead_letters::file(dir);
+    let flaws = dead_letters::audit(dir, pending.as_ref())?;
+    if let Some(cause) = flaws.misfit {
+        audit.flaws.push(Flaw::new(&file, Severity::Lost, cause));
+    } else if let Some(cause) = flaws.lost {
+        audit
+            .flaws
+            .push(Flaw::new(&file, Severity::Harmless, cause));
+    }
+    for (offset, cause) in flaws.damaged {
+        let cause = format!("a dead letter cannot be read: {cause}");
+        let flaw = Flaw::new(&file, Severity::Lost, cause);
+        audit.flaws.push(flaw.at(offset));
+    }
+    if let Some(offset) = flaws.unfinished {
+        let cause =
+            "the last dead letter was not written to its end; opening the store cuts it off";
+        let flaw = Flaw::new(&file, Severity::Harmless, cause);
+        audit.flaws.push(flaw.at(offset));
+    }
+    Ok(())
+}
+
+/// Looks at the records of skipped events in `dir`. Nothing depends on them but what is shown.
+fn check_skipped(audit: &mut Audit, dir: &Path) -> io::Result<()> {
+    for file in files(dir)? {
+        let name = file.file_name().and_then(|name| name.to_str());
+        if name.is_some_and(poison::is_one) {
+            for (offset, cause) in poison::flaws(&file)? {
+                let cause = format!("the record of a skipped event cannot be read: {cause}");
+                let flaw = Flaw::new(&file, Severity::Harmless, cause);
+                audit.flaws.push(flaw.at(offset));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The files in `dir`, sorted.
+fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = disk::list(dir)?;
+    let mut files: Vec<PathBuf> = entries.iter().map(|entry| dir.join(&entry.name)).collect();
+    files.sort();
+    Ok(files)
+}

@@ -1,0 +1,383 @@
+//! The file of the commands that a process manager has given up: `dead_letters.jsonl`.
+//!
+//! A line of ours has an id and a checksum behind the members that 0.2.0 wrote; lines without are
+//! taken as they are. A command is added before it leaves the outbox, and enters the outbox before
+//! its line is removed. So a command that is in both is a dead letter.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::clock::from_unix_millis;
+use crate::domain::command::StoredCommand;
+use crate::domain::process_manager::DeadLetter;
+use crate::following::chain::Chain;
+use crate::following::lines;
+use crate::following::lines::Lines;
+use crate::following::outgoing::Saved;
+use crate::storage::files::disk;
+use crate::text::shown;
+
+/// The dead letters of one process manager.
+#[derive(Debug)]
+pub(crate) struct DeadLetters {
+    lines: Lines,
+    /// How many there are, if the file can be read.
+    count: Option<usize>,
+    /// The checksum of the file, if it is known.
+    sum: Option<u64>,
+}
+
+/// A line of the file.
+#[derive(Deserialize)]
+struct Line {
+    envelope: StoredCommand,
+    error: String,
+    ts: u64,
+    id: Option<String>,
+    ms: Option<u64>,
+    attempts: Option<u32>,
+}
+
+/// A line to add.
+#[derive(Serialize)]
+struct NewLine<'a> {
+    envelope: &'a StoredCommand,
+    error: &'a str,
+    /// Seconds since 1970.
+    ts: u64,
+    id: &'a str,
+    ms: u64,
+    attempts: u32,
+}
+
+/// A dead letter as it stands in the file.
+#[derive(Debug)]
+pub(crate) struct Letter {
+    pub(crate) id: String,
+    pub(crate) command: StoredCommand,
+    error: String,
+    time: SystemTime,
+    pub(crate) attempts: u32,
+}
+
+impl Letter {
+    /// The same for whoever looks at it.
+    ///
+    /// # Errors
+    ///
+    /// Why the command cannot be shown.
+    pub(crate) fn shown(self) -> io::Result<DeadLetter> {
+        Ok(DeadLetter {
+            id: self.id,
+            envelope: self.command.into_shown()?,
+            error: self.error,
+            time: self.time,
+            attempts: self.attempts,
+        })
+    }
+}
+
+/// A dead letter and where it is.
+struct Found {
+    letter: Letter,
+    /// It has an id of ours, not one that is derived.
+    is_ours: bool,
+    start: usize,
+    end: usize,
+}
+
+impl DeadLetters {
+    /// Those in the directory of a process manager. `settled` as for [`audit`].
+    pub(crate) fn open(dir: &Path, settled: Option<u64>) -> io::Result<Self> {
+        let (mut lines, mut bytes) = Lines::open(file(dir))?;
+        let mut content = Content::of(&bytes);
+        if let Some(end) = content.drop_unfinished(&bytes, settled) {
+            tracing::warn!(path = %shown(lines.path()), "cut off an unfinished dead letter");
+            bytes.truncate(end);
+            lines.replace(&bytes)?;
+        }
+        let count = content.damaged.is_empty().then_some(content.letters.len());
+        Ok(Self {
+            lines,
+            count,
+            sum: None,
+        })
+    }
+
+    /// How long the file is.
+    pub(crate) fn length(&self) -> u64 {
+        self.lines.length()
+    }
+
+    /// The checksum of the file.
+    pub(crate) fn sum(&mut self) -> io::Result<u64> {
+        let sum = match self.sum {
+            Some(sum) => sum,
+            None => xxh3_64(&self.lines.read()?),
+        };
+        self.sum = Some(sum);
+        Ok(sum)
+    }
+
+    /// Why they are not those that `saved` knows, `None` if they may be.
+    pub(crate) fn misfit(&self, saved: &Saved) -> io::Result<Option<String>> {
+        Ok(Content::misfit(&self.lines.read()?, saved))
+    }
+
+    fn read(&self) -> io::Result<(Vec<u8>, Vec<Found>)> {
+        let bytes = self.lines.read()?;
+        let content = Content::of(&bytes);
+        match content.damaged.first() {
+            None => Ok((bytes, content.letters)),
+            Some((offset, cause)) => Err(disk::damaged(self.lines.path(), *offset, cause)),
+        }
+    }
+
+    /// How many there are; `None` if the file cannot be read.
+    pub(crate) fn count(&self) -> Option<usize> {
+        self.count
+    }
+
+    /// All of them, the oldest first.
+    pub(crate) fn list(&self) -> io::Result<Vec<Letter>> {
+        let (_, found) = self.read()?;
+        Ok(found.into_iter().map(|found| found.letter).collect())
+    }
+
+    /// The ids of those that can be read.
+    pub(crate) fn ids(&self) -> io::Result<Vec<String>> {
+        let letters = Content::of(&self.lines.read()?).letters;
+        Ok(letters.into_iter().map(|found| found.letter.id).collect())
+    }
+
+    /// The idempotency keys of those that can be read.
+    pub(crate) fn keys(&self) -> io::Result<Vec<String>> {
+        let letters = Content::of(&self.lines.read()?).letters;
+        let contexts = letters.into_iter().map(|f| f.letter.command.context);
+        Ok(contexts.filter_map(|c| c.idempotency_key).collect())
+    }
+
+    /// Looks again how many there are, after a removal of which it is not known whether it was made.
+    pub(crate) fn recount(&mut self) -> io::Result<HashSet<String>> {
+        let ids: HashSet<String> = self.ids()?.into_iter().collect();
+        self.count = self.count.map(|_| ids.len());
+        Ok(ids)
+    }
+
+    /// Adds one, durably.
+    pub(crate) fn add(
+        &mut self,
+        id: &str,
+        envelope: &StoredCommand,
+        error: &str,
+        attempts: u32,
+        ms: u64,
+    ) -> io::Result<()> {
+        self.sum = None;
+        self.lines.add(&NewLine {
+            envelope,
+            error,
+            ts: ms / 1000,
+            id,
+            ms,
+            attempts,
+        })?;
+        self.count = self.count.map(|count| count + 1);
+        Ok(())
+    }
+
+    /// Cuts off what an addition that failed may have left, and makes a removal durable that failed.
+    /// To be done before the outbox is saved without the command, which proves what became of it.
+    pub(crate) fn tidy(&mut self) -> io::Result<()> {
+        self.lines.tidy()
+    }
+
+    /// Removes those with the ids `ids`, all or none, durably. Returns how many there were.
+    pub(crate) fn remove(&mut self, ids: &HashSet<&str>) -> io::Result<usize> {
+        let (bytes, found) = self.read()?;
+        let count = found.len();
+        let mut left = Vec::with_capacity(bytes.len());
+        let mut copied = 0;
+        let mut removed = 0;
+        for found in found {
+            if ids.contains(found.letter.id.as_str()) {
+                left.extend_from_slice(&bytes[copied..found.start]);
+                copied = found.end;
+                removed += 1;
+            }
+        }
+        if removed > 0 {
+            self.sum = None;
+            left.extend_from_slice(&bytes[copied..]);
+            self.lines.replace(&left)?;
+            self.count = Some(count - removed);
+        }
+        Ok(removed)
+    }
+}
+
+/// Reads one line without its end. `derived` is its id if it does not have one; says whether it does.
+fn read_line(line: &[u8], derived: String) -> Result<(Letter, bool), String> {
+    let read: Line = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+    let is_old = read.id.is_none() && read.ms.is_none();
+    if !lines::is_right(line).unwrap_or(is_old) {
+        return Err("the checksum does not match".to_owned());
+    }
+    let ms = read.ms.unwrap_or_else(|| read.ts.saturating_mul(1000));
+    let is_ours = read.id.is_some();
+    let letter = Letter {
+        id: read.id.unwrap_or(derived),
+        command: read.envelope,
+        error: read.error,
+        time: from_unix_millis(ms),
+        attempts: read.attempts.unwrap_or(1),
+    };
+    Ok((letter, is_ours))
+}
+
+/// Reads `command` back from the line that it would be, and as it is shown.
+///
+/// # Errors
+///
+/// Why it could not be read.
+pub(crate) fn read_back(command: &StoredCommand) -> Result<(), String> {
+    let mut line = lines::seal(&NewLine {
+        envelope: command,
+        error: "",
+        ts: 0,
+        id: "",
+        ms: 0,
+        attempts: 0,
+    })
+    .map_err(|error| error.to_string())?;
+    line.pop();
+    let (letter, _) = read_line(&line, String::new())?;
+    let shown = letter.shown().map_err(|error| error.to_string())?;
+    drop(shown);
+    Ok(())
+}
+
+/// What is in the file.
+#[derive(Default)]
+struct Content {
+    letters: Vec<Found>,
+    /// Lines that cannot be read: where they begin, and why.
+    damaged: Vec<(u64, String)>,
+}
+
+impl Content {
+    fn of(bytes: &[u8]) -> Self {
+        let mut content = Self::default();
+        // 0.2.0's have no id: what they say names them; the same again is told apart by number.
+        let mut hashes: HashMap<u64, usize> = HashMap::new();
+        for (start, text) in lines::split(bytes) {
+            let hash = xxh3_64(text);
+            let same = hashes.entry(hash).or_default();
+            *same += 1;
+            let derived = match *same {
+                1 => format!("{hash:016x}"),
+                n => format!("{hash:016x}-{n}"),
+            };
+            match read_line(text, derived) {
+                Ok((letter, is_ours)) => content.letters.push(Found {
+                    letter,
+                    is_ours,
+                    start,
+                    end: (start + text.len() + 1).min(bytes.len()),
+                }),
+                Err(cause) => content.damaged.push((start as u64, cause)),
+            }
+        }
+        content
+    }
+
+    /// Why the content `bytes` of the file is not what `saved` knows, `None` if it may be: behind what
+    /// there was then come the letters of commands that are in there, and what was removed since makes
+    /// it shorter. A line that is damaged says so itself.
+    fn misfit(bytes: &[u8], saved: &Saved) -> Option<String> {
+        let known = usize::try_from(saved.letters?).ok()?;
+        let before = bytes.get(..known)?;
+        let Chain(sum) = saved.letters_sum?;
+        let content = Self::of(bytes);
+        let ids = saved.letter_ids();
+        let mut later = content.letters.iter().filter(|found| found.start >= known);
+        let is_another = xxh3_64(before) != sum
+            || later.any(|found| found.is_ours && !ids.contains(&found.letter.id));
+        (is_another && content.damaged.is_empty()).then(|| {
+            "are not those that the checkpoint was saved with: one of them is of another time"
+                .to_owned()
+        })
+    }
+
+    /// Takes out a line that was not written to its end, and returns where it begins: behind `settled`
+    /// and all lines that can be read. What a power failure makes of it need not look like one line.
+    fn drop_unfinished(&mut self, bytes: &[u8], settled: Option<u64>) -> Option<usize> {
+        let settled = usize::try_from(settled?).ok()?;
+        let readable = self.letters.last().map_or(0, |found| found.end);
+        let start = readable.max(settled);
+        // Anything else was not written by us: it is not to be cut in two.
+        let begins_line = start == 0 || bytes.get(start - 1) == Some(&b'\n');
+        if start >= bytes.len() || !begins_line {
+            return None;
+        }
+        self.damaged.retain(|(other, _)| *other < start as u64);
+        Some(start)
+    }
+}
+
+/// What is wrong with the dead letters of a process manager.
+#[derive(Debug)]
+pub(crate) struct Flaws {
+    /// Lines that cannot be read: where they begin, and why.
+    pub(crate) damaged: Vec<(u64, String)>,
+    /// Where a line begins that was not written to its end: opening cuts it off.
+    pub(crate) unfinished: Option<u64>,
+    /// Why they are not those of the checkpoint, so that the process manager is refused.
+    pub(crate) misfit: Option<String>,
+    /// What shows that there were more.
+    pub(crate) lost: Option<String>,
+    /// The idempotency keys of those that can be read.
+    pub(crate) keys: Vec<String>,
+}
+
+/// Looks at the file of dead letters in the directory of a process manager. Commands whose lines are
+/// behind the offset `settled` are in the outbox, and one of them may have been about to be added when
+/// the program ended: what is there of its line is cut off when it is opened. `saved` is what the
+/// checkpoint says.
+pub(crate) fn audit(dir: &Path, saved: Option<&Saved>) -> io::Result<Flaws> {
+    let settled = saved.and_then(Saved::settled_letters);
+    let bytes = disk::read_if_there(&file(dir))?.unwrap_or_default();
+    let mut content = Content::of(&bytes);
+    let unfinished = content.drop_unfinished(&bytes, settled);
+    let length = bytes.len() as u64;
+    let known = saved.and_then(|saved| saved.letters).unwrap_or(0);
+    let lost = || {
+        format!(
+            "has {length} bytes, the checkpoint was saved with {known}: dead letters were removed \
+             since, or are lost"
+        )
+    };
+    let misfit = saved.and_then(|saved| Content::misfit(&bytes, saved));
+    let contexts = content
+        .letters
+        .into_iter()
+        .map(|found| found.letter.command.context);
+    let keys = contexts.filter_map(|context| context.idempotency_key);
+    Ok(Flaws {
+        damaged: content.damaged,
+        unfinished: unfinished.map(|start| start as u64),
+        misfit,
+        lost: (length < known).then(lost),
+        keys: keys.collect(),
+    })
+}
+
+/// The file in the directory of a process manager.
+pub(crate) fn file(dir: &Path) -> PathBuf {
+    dir.join("dead_letters.jsonl")
+}

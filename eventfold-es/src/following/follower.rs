@@ -1,0 +1,518 @@
+//! Following the journal: each event of the subscribed types once, in order, with a place to
+//! resume from.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::domain::process_manager::{OnFailure, Unwritable};
+use crate::error::panic_message;
+use crate::event::{DecodeError, EventSet, StoredEvent, UnknownEvents};
+use crate::following::checkpoint;
+use crate::following::checkpoint::{Checkpoint, Cursors, Place, UnknownEvent, Unusable};
+use crate::following::outgoing::Saved;
+use crate::following::poison::{PassedOver, Poisoned};
+use crate::following::status::Progress;
+use crate::storage::files::{Engine, JournalReader, disk};
+use crate::text::Shown;
+
+/// How many events may pass between two saved checkpoints.
+const SAVE_EVENTS: u64 = 10_000;
+/// How much time may pass between two saved checkpoints while events come in.
+const SAVE_TIME: Duration = Duration::from_secs(5);
+/// After a save, how many times as long as it took no other is made: a large state that catches up
+/// is not written over and over.
+const SAVE_PAUSE: u32 = 20;
+
+/// A state that follows the journal.
+pub(crate) struct Follower<S> {
+    name: &'static str,
+    engine: Arc<Engine>,
+    dir: PathBuf,
+    reader: JournalReader,
+    pub(crate) state: S,
+    /// All events up to here are in the state.
+    position: u64,
+    /// The checksum of the journal's line that holds the last of them, if it is known.
+    chain: Option<u64>,
+    cursors: Option<Cursors>,
+    /// The version that its checkpoint is of.
+    version: u32,
+    event_sets: &'static [EventSet],
+    /// Events that were left out because nobody knew their names.
+    unknown: Vec<UnknownEvent>,
+    saved_position: u64,
+    saved_at: Instant,
+    /// How long the last save took.
+    save_cost: Duration,
+    /// Why the state cannot be trusted any more.
+    failed: Option<Failed>,
+    /// The event whose passing over did not come to its end.
+    unfinished: Option<Poisoned>,
+    on_failure: OnFailure,
+    passed_over: PassedOver,
+    /// The state behind the last event that was passed over, and its position.
+    backup: Option<(Vec<u8>, u64)>,
+    /// The checkpoint on disk is that of another state, which this one may replace.
+    is_anew: bool,
+    progress: Arc<Progress>,
+    /// The directory's own entry was made durable.
+    is_dir_durable: bool,
+    /// The next chance to save is to be taken.
+    save_now: bool,
+}
+
+/// Why an event could not be taken.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    #[error(transparent)]
+    Command(#[from] Unwritable),
+}
+
+/// Why a state cannot be trusted.
+#[derive(Debug, Clone)]
+struct Failed {
+    kind: io::ErrorKind,
+    text: String,
+}
+
+/// Why following stopped short.
+enum Stop {
+    Io(io::Error),
+    Poisoned(Poisoned),
+}
+
+impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
+    /// A follower that keeps its checkpoint in `dir`. `checkpoint` is what was read from there.
+    pub(crate) fn new(
+        name: &'static str,
+        engine: Arc<Engine>,
+        dir: PathBuf,
+        checkpoint: Checkpoint<S>,
+    ) -> Self {
+        Self {
+            name,
+            reader: engine.reader(checkpoint.position),
+            on_failure: OnFailure::Stop,
+            passed_over: PassedOver::anew(&dir, 1),
+            backup: None,
+            is_anew: false,
+            progress: Arc::new(Progress::new(name, checkpoint.position)),
+            is_dir_durable: false,
+            save_now: false,
+            engine,
+            dir,
+            state: checkpoint.state,
+            position: checkpoint.position,
+            chain: checkpoint.chain,
+            cursors: checkpoint.cursors,
+            version: 1,
+            event_sets: &[],
+            unknown: checkpoint.unknown,
+            saved_position: checkpoint.position,
+            saved_at: Instant::now(),
+            save_cost: Duration::ZERO,
+            failed: None,
+            unfinished: None,
+        }
+    }
+
+    /// The same with a checkpoint of the version `version`, and with what is to be done with events
+    /// that nobody knows. By default they are an error.
+    pub(crate) fn reading(self, version: u32, event_sets: &'static [EventSet]) -> Self {
+        Self {
+            version,
+            event_sets,
+            ..self
+        }
+    }
+
+    /// The same with what is to be done with events that cannot be taken, and with those that were
+    /// passed over so far.
+    pub(crate) fn failing(mut self, on_failure: OnFailure) -> io::Result<Self> {
+        let (passed_over, events) = PassedOver::open(&self.dir, self.version, &self.engine)?;
+        for event in events {
+            self.progress.add_skipped(event);
+        }
+        self.on_failure = on_failure;
+        self.passed_over = passed_over;
+        Ok(self)
+    }
+
+    /// Whether the events that were passed over up to its position are those that `sum` is of.
+    pub(crate) fn has_passed_over(&self, sum: u64) -> bool {
+        self.passed_over.sum(self.position) == sum
+    }
+
+    /// The same for a state that is built beside the one on disk.
+    pub(crate) fn anew(mut self, on_failure: OnFailure) -> Self {
+        self.on_failure = on_failure;
+        self.passed_over = PassedOver::anew(&self.dir, self.version);
+        self.is_anew = true;
+        self
+    }
+
+    /// Takes the place of `other`, whose state is given up.
+    pub(crate) fn take_place_of(&mut self, other: &Self) {
+        other.progress.replace(&self.progress);
+        self.progress = other.progress.clone();
+    }
+
+    pub(crate) fn on_failure(&self) -> OnFailure {
+        self.on_failure
+    }
+
+    pub(crate) fn progress(&self) -> &Arc<Progress> {
+        &self.progress
+    }
+
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// The position of the newest durable event.
+    pub(crate) fn head(&self) -> u64 {
+        self.engine.head()
+    }
+
+    /// All events up to here are in the state.
+    pub(crate) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Hands every event of the aggregate types `types` up to the durable position `head` that is
+    /// not in the state yet to `each`. Costs nothing if there is none.
+    ///
+    /// If an event is passed over, events before it may be handed over again: the state is built
+    /// again from where it was saved last. Then this returns behind that event.
+    pub(crate) fn follow<E: Into<Refusal>>(
+        &mut self,
+        types: &[&str],
+        head: u64,
+        mut each: impl FnMut(&mut S, StoredEvent<'_>) -> Result<(), E>,
+    ) -> io::Result<()> {
+        if let Some(poisoned) = self.unfinished.take() {
+            // The disk may have been full.
+            self.pass_over(&poisoned)?;
+        }
+        self.check()?;
+        let mut until = head;
+        while self.position < until {
+            match self.follow_to(types, until, &mut each) {
+                Ok(()) => {}
+                Err(Stop::Poisoned(poisoned)) if self.on_failure == OnFailure::Skip => {
+                    until = poisoned.position;
+                    self.pass_over(&poisoned)?;
+                }
+                Err(Stop::Poisoned(poisoned)) => {
+                    let text = self.describe(&poisoned);
+                    self.progress.stop(&text);
+                    let failed = self.failed.insert(Failed {
+                        kind: poisoned.kind,
+                        text,
+                    });
+                    return Err(failed.error());
+                }
+                Err(Stop::Io(error)) => return Err(error),
+            }
+        }
+        if until < head {
+            // Should there be another one, the state is built again from here.
+            self.backup = Some((self.copy_of_state()?, self.position));
+            self.save_now = true;
+        }
+        if self.position >= self.engine.head() {
+            // From here on the position says it all. It does not for an older state.
+            if self.cursors.take().is_some() {
+                self.backup = None;
+            }
+        }
+        Ok(())
+    }
+
+    fn follow_to<E: Into<Refusal>>(
+        &mut self,
+        types: &[&str],
+        head: u64,
+        each: &mut impl FnMut(&mut S, StoredEvent<'_>) -> Result<(), E>,
+    ) -> Result<(), Stop> {
+        let Self {
+            reader,
+            state,
+            position,
+            chain,
+            cursors,
+            name,
+            event_sets,
+            unknown,
+            on_failure,
+            passed_over,
+            ..
+        } = self;
+        let mut poisoned = None;
+        let before = *position;
+        let followed = reader.read_to(head, |commit, first_new| {
+            if types.contains(&commit.aggregate_type.as_ref()) {
+                let seen = cursors.as_ref().map_or(0, |cursors| cursors.seen(commit));
+                for i in first_new.max(seen)..commit.events.len() {
+                    commit.read_event(i, |event| {
+                        let record = event.record();
+                        if *on_failure == OnFailure::Skip && passed_over.contains(record.position) {
+                            return Ok(());
+                        }
+                        let handed = catch_unwind(AssertUnwindSafe(|| each(state, event)));
+                        let mut kind = io::ErrorKind::Other;
+                        let error = match handed.map(|taken| taken.map_err(Into::into)) {
+                            Ok(Ok(())) => return Ok(()),
+                            Ok(Err(Refusal::Decode(DecodeError::UnknownName { .. })))
+                                if is_left_out(event_sets, &commit.aggregate_type) =>
+                            {
+                                note_unknown(unknown, name, event);
+                                return Ok(());
+                            }
+                            Ok(Err(error)) => {
+                                if matches!(error, Refusal::Decode(_)) {
+                                    kind = io::ErrorKind::InvalidData;
+                                }
+                                format!("cannot go on: {error}")
+                            }
+                            Err(panic) => format!("panicked: {}", panic_message(&*panic)),
+                        };
+                        let cause = io::Error::other(error.clone());
+                        poisoned = Some(Poisoned {
+                            position: record.position,
+                            event: event.name().to_owned(),
+                            aggregate_type: record.aggregate_type.to_owned(),
+                            id: record.id.to_owned(),
+                            version: record.version,
+                            error,
+                            kind,
+                        });
+                        Err(cause)
+                    })??;
+                    *position = commit.position + i as u64;
+                }
+            }
+            *position = commit.last();
+            Ok(ControlFlow::Continue(()))
+        });
+        if *position != before {
+            *chain = reader.chain().filter(|_| followed.is_ok());
+        }
+        if followed.is_err() {
+            // An event of a commit may be in the state already.
+            self.reader = self.engine.reader(self.position);
+        }
+        self.progress.set_position(self.position);
+        match poisoned {
+            Some(poisoned) => Err(Stop::Poisoned(poisoned)),
+            None => followed.map_err(Stop::Io),
+        }
+    }
+
+    fn describe(&self, poisoned: &Poisoned) -> String {
+        format!(
+            "`{}` at position {}, stream {}/{}, version {}, event `{}`: {}",
+            self.name,
+            poisoned.position,
+            Shown(&poisoned.aggregate_type),
+            Shown(&poisoned.id),
+            poisoned.version,
+            Shown(&poisoned.event),
+            poisoned.error,
+        )
+    }
+
+    /// Records that an event is passed over, and goes back to a state from before it: a panic may
+    /// have left this one half changed.
+    fn pass_over(&mut self, poisoned: &Poisoned) -> io::Result<()> {
+        let text = self.describe(poisoned);
+        // Until the state is a whole one again.
+        self.failed = Some(Failed {
+            kind: poisoned.kind,
+            text: text.clone(),
+        });
+        self.unfinished = Some(poisoned.clone());
+        if !self.passed_over.contains(poisoned.position) {
+            let now = self.engine.clock().now_ms();
+            let chain = self.engine.chain_at(poisoned.position)?;
+            let event = self.passed_over.add(poisoned, chain, now)?;
+            self.progress.add_skipped(event);
+            self.progress.fail(&format!("passed over: {text}"));
+        }
+        let backup = self.backup.take();
+        let backup = backup.filter(|(_, position)| *position >= self.saved_position);
+        if let Some((state, position)) = backup {
+            self.state = serde_json::from_slice(&state).map_err(|cause| self.unreadable(&cause))?;
+            self.position = position;
+            self.chain = None;
+        } else {
+            let checkpoint = if self.is_anew {
+                None
+            } else {
+                let read = checkpoint::read::<S>(&self.dir, self.version);
+                read.map_err(Unusable::into_io)?
+            };
+            let checkpoint = checkpoint.unwrap_or_else(Checkpoint::beginning);
+            self.state = checkpoint.state;
+            self.position = checkpoint.position;
+            self.chain = checkpoint.chain;
+            self.cursors = checkpoint.cursors;
+            self.saved_position = checkpoint.position;
+        }
+        self.reader = self.engine.reader(self.position);
+        self.failed = None;
+        self.unfinished = None;
+        Ok(())
+    }
+
+    /// The state as JSON, which can be read again.
+    fn copy_of_state(&self) -> io::Result<Vec<u8>> {
+        let copy = serde_json::to_vec(&self.state);
+        let copy = copy.map_err(|cause| self.unreadable(&cause))?;
+        serde_json::from_slice::<S>(&copy).map_err(|cause| self.unreadable(&cause))?;
+        Ok(copy)
+    }
+
+    fn unreadable(&self, cause: &serde_json::Error) -> io::Error {
+        let text = format!(
+            "no copy of the state of `{}` can be kept: {cause}",
+            self.name
+        );
+        io::Error::new(io::ErrorKind::InvalidData, text)
+    }
+
+    /// Fails if the state cannot be trusted any more.
+    pub(crate) fn check(&self) -> io::Result<()> {
+        match &self.failed {
+            Some(failed) => Err(failed.error()),
+            None => Ok(()),
+        }
+    }
+
+    /// Saves if it is time to. A failure is reported and tried again later: the events are there.
+    pub(crate) fn save_if_due(&mut self) {
+        if self.is_save_due(false)
+            && let Err(error) = self.save()
+        {
+            self.note_unsaved(&error);
+        }
+    }
+
+    /// Whether it is time to save, because of the events since the last time or because
+    /// `has_changed` otherwise.
+    pub(crate) fn is_save_due(&self, has_changed: bool) -> bool {
+        let unsaved = self.position - self.saved_position;
+        if unsaved == 0 && !has_changed {
+            return false;
+        }
+        let elapsed = self.saved_at.elapsed();
+        let is_due = unsaved >= SAVE_EVENTS || elapsed >= SAVE_TIME || self.save_now;
+        let is_paused = elapsed < self.save_cost * SAVE_PAUSE;
+        is_due && !is_paused
+    }
+
+    /// How long until it is time to save what changed.
+    pub(crate) fn save_in(&self, has_changed: bool) -> Option<Duration> {
+        let is_unsaved = self.has_moved() || has_changed;
+        is_unsaved.then(|| {
+            let pause = SAVE_TIME.max(self.save_cost * SAVE_PAUSE);
+            pause.saturating_sub(self.saved_at.elapsed())
+        })
+    }
+
+    /// Whether the position is another than the saved one.
+    pub(crate) fn has_moved(&self) -> bool {
+        self.position != self.saved_position
+    }
+
+    /// A due save failed: it is tried again later.
+    pub(crate) fn note_unsaved(&mut self, error: &io::Error) {
+        self.progress
+            .fail(&format!("the checkpoint could not be saved: {error}"));
+        self.saved_at = Instant::now();
+        self.save_now = false;
+    }
+
+    /// Saves state and position together, unless nothing changed or the state cannot be trusted.
+    pub(crate) fn save(&mut self) -> io::Result<()> {
+        if self.failed.is_none() && self.has_moved() {
+            self.save_with(None)?;
+        }
+        Ok(())
+    }
+
+    /// Saves state and position together with what a process manager has not seen through.
+    pub(crate) fn save_with(&mut self, pending: Option<&Saved>) -> io::Result<()> {
+        self.check()?;
+        let start = Instant::now();
+        if !self.is_dir_durable {
+            disk::create_dir(&self.dir)?;
+            for parent in self.dir.ancestors().skip(1).take(2) {
+                disk::sync_dir(parent)?;
+            }
+            self.is_dir_durable = true;
+        }
+        let chain = match self.chain {
+            Some(chain) => chain,
+            None => *self.chain.insert(self.engine.chain_at(self.position)?),
+        };
+        let place = Place {
+            position: self.position,
+            chain,
+            passed_over: self.passed_over.sum(self.position),
+            unknown: &self.unknown,
+            events: EventSet::fingerprint(self.event_sets),
+            cursors: self.cursors.as_ref(),
+            pending,
+        };
+        // First: an older file may name other events, which this state must not pass over.
+        self.passed_over.save()?;
+        checkpoint::write(self.name, &self.dir, self.version, place, &self.state)?;
+        self.is_anew = false;
+        self.saved_position = self.position;
+        self.saved_at = Instant::now();
+        self.save_cost = self.saved_at - start;
+        self.save_now = false;
+        Ok(())
+    }
+}
+
+impl Failed {
+    fn error(&self) -> io::Error {
+        io::Error::new(self.kind, self.text.clone())
+    }
+}
+
+/// Whether events of that type which nobody knows are left out.
+fn is_left_out(event_sets: &[EventSet], aggregate_type: &str) -> bool {
+    let mut of_type = event_sets
+        .iter()
+        .filter(|set| set.aggregate_type == aggregate_type);
+    of_type.any(|set| set.unknown == UnknownEvents::Skip)
+}
+
+/// Notes that an event was left out, with one warning per name.
+fn note_unknown(unknown: &mut Vec<UnknownEvent>, name: &str, event: StoredEvent<'_>) {
+    let this = UnknownEvent {
+        aggregate_type: event.record().aggregate_type().to_owned(),
+        event: event.name().to_owned(),
+    };
+    if !unknown.contains(&this) {
+        tracing::warn!(
+            name,
+            aggregate_type = this.aggregate_type,
+            event = this.event,
+            "an unknown event is left out"
+        );
+        unknown.push(this);
+    }
+}

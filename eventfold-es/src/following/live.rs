@@ -1,0 +1,369 @@
+//! Following the journal in the background: one task for each projection and process manager of a
+//! store that is live.
+//!
+//! The tasks are on the [background runtime](crate::runtime::background), not on that of whoever opened the
+//! store, which may end before the store does. They hold nothing that keeps the store open; only a
+//! command on its way does, as long as it takes. What blocks, reading the journal and saving, is done
+//! on threads for blocking work, a slice at a time.
+
+use std::collections::HashMap;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, Weak};
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tokio::task::{Id, JoinHandle, JoinSet};
+
+use crate::error::closed;
+use crate::following::exclusive::Exclusive;
+use crate::following::manager::Manager;
+use crate::following::managing::Outcome;
+use crate::following::outgoing::Outgoing;
+use crate::following::projecting::{AnyProjecting, Registered};
+use crate::following::sending::dispatch;
+use crate::following::status::Progress;
+use crate::runtime::aggregates::{Aggregates, Hold};
+use crate::runtime::background::blocking;
+use crate::runtime::dispatch::Dispatchers;
+use crate::storage::files::{Engine, Tail};
+use crate::sync::lock;
+
+/// How many commands of one process manager may be under way at the same time.
+const UNDER_WAY: usize = 64;
+/// How long after an I/O error the same is tried again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The tasks of a store that is live.
+#[derive(Debug)]
+pub(crate) struct Live {
+    stop: watch::Sender<bool>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Live {
+    /// Starts a task for each projection and process manager.
+    pub(crate) fn start<'a>(
+        runtime: &Runtime,
+        projections: impl Iterator<Item = &'a Registered>,
+        managers: &[Manager],
+        dispatchers: &Arc<Dispatchers>,
+        store: &Arc<Aggregates>,
+    ) -> Self {
+        let engine = &store.engine;
+        let (stop, stopped) = watch::channel(false);
+        let mut tasks = Vec::new();
+        for projection in projections {
+            projection.progress.set_live();
+            let following = Following {
+                follower: projection.any.clone(),
+                progress: projection.progress.clone(),
+                tail: engine.tail(),
+                stop: stopped.clone(),
+            };
+            tasks.push(runtime.spawn(following.run()));
+        }
+        for manager in managers {
+            manager.progress.set_live();
+            let managing = Managing {
+                manager: manager.clone(),
+                store: Arc::downgrade(store),
+                dispatchers: dispatchers.clone(),
+                engine: engine.clone(),
+                stop: stopped.clone(),
+                under_way: JoinSet::new(),
+                numbers: HashMap::new(),
+            };
+            tasks.push(runtime.spawn(managing.run()));
+        }
+        Self {
+            stop,
+            tasks: Mutex::new(tasks),
+        }
+    }
+
+    /// Has the tasks end once the commands that are under way are done. Does not wait for that.
+    pub(crate) fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Waits until the tasks have ended.
+    pub(crate) async fn ended(&self) {
+        let tasks = std::mem::take(&mut *lock(&self.tasks));
+        for task in tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a task of the read side panicked; this is a bug");
+            }
+        }
+    }
+}
+
+/// Waits until one of `futures` is ready.
+async fn first(mut futures: Vec<Pin<&mut (dyn Future<Output = ()> + Send)>>) {
+    poll_fn(|context| {
+        let is_ready = futures
+            .iter_mut()
+            .any(|future| future.as_mut().poll(context).is_ready());
+        if is_ready {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+}
+
+async fn sleep(time: Option<Duration>) {
+    match time {
+        Some(time) => tokio::time::sleep(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // An error means that the store is gone.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// Waits for an event behind `position`.
+async fn moved(tail: &Tail, position: u64) {
+    if tail.reached(position + 1).await.is_err() {
+        // There will be none; the end of the store is told otherwise.
+        std::future::pending::<()>().await;
+    }
+}
+
+/// A projection that is followed.
+struct Following {
+    follower: Arc<Exclusive<dyn AnyProjecting>>,
+    progress: Arc<Progress>,
+    tail: Tail,
+    stop: watch::Receiver<bool>,
+}
+
+impl Following {
+    async fn run(mut self) {
+        while !*self.stop.borrow() && !self.progress.is_stopped() {
+            let head = self.tail.head();
+            let follower = self.follower.clone();
+            let step = blocking(move || {
+                let mut follower = follower.lock()?;
+                let is_there = follower.advance(head)?;
+                Ok((is_there, follower.save_in()))
+            });
+            let pause = match step.await {
+                Ok((false, _)) => continue,
+                Ok((true, save_in)) => save_in,
+                Err(_) if self.progress.is_stopped() => break,
+                Err(error) => {
+                    self.progress.fail(&error.to_string());
+                    first(vec![
+                        pin!(sleep(Some(PAUSE))),
+                        pin!(stopped(&mut self.stop)),
+                    ])
+                    .await;
+                    continue;
+                }
+            };
+            let position = self.progress.position();
+            tracing::trace!(position, head, "the projection has caught up");
+            first(vec![
+                pin!(moved(&self.tail, position.max(head))),
+                pin!(sleep(pause)),
+                pin!(stopped(&mut self.stop)),
+            ])
+            .await;
+        }
+    }
+}
+
+/// A process manager at work.
+struct Managing {
+    manager: Manager,
+    store: Weak<Aggregates>,
+    dispatchers: Arc<Dispatchers>,
+    engine: Arc<Engine>,
+    stop: watch::Receiver<bool>,
+    under_way: JoinSet<(u64, Outcome)>,
+    /// Which command a task is about.
+    numbers: HashMap<Id, u64>,
+}
+
+/// What a process manager wants after a step.
+#[derive(Default)]
+struct Wanted {
+    send: Vec<Outgoing>,
+    /// There is more to do at once.
+    more: bool,
+    /// Wait for an event behind this position.
+    events_after: Option<u64>,
+    next_due: Option<u64>,
+    save_in: Option<Duration>,
+}
+
+impl Managing {
+    async fn run(mut self) {
+        let mut outcomes = Vec::new();
+        loop {
+            while let Some(done) = self.under_way.try_join_next_with_id() {
+                outcomes.extend(self.outcome(done));
+            }
+            let is_ending = self.is_ending();
+            if is_ending && outcomes.is_empty() && self.under_way.is_empty() {
+                break;
+            }
+            let step = self.step(std::mem::take(&mut outcomes), !is_ending).await;
+            let mut wanted = match step {
+                Ok(wanted) => {
+                    self.manager.set_trouble(None);
+                    wanted
+                }
+                Err(error) => {
+                    let text = error.to_string();
+                    if !self.manager.progress.is_stopped() {
+                        self.manager.progress.fail(&text);
+                    }
+                    self.manager.set_trouble(Some(text));
+                    if self.is_ending() {
+                        continue;
+                    }
+                    let pause = tokio::time::sleep(PAUSE);
+                    first(vec![pin!(pause), pin!(stopped(&mut self.stop))]).await;
+                    continue;
+                }
+            };
+            for outgoing in std::mem::take(&mut wanted.send) {
+                self.send(outgoing);
+            }
+            let is_over = is_ending && self.under_way.is_empty();
+            if !wanted.more && !is_over {
+                outcomes.extend(self.wait(&wanted, is_ending).await);
+            }
+        }
+        let stopped_by = self.manager.progress.stopped_by();
+        let text = stopped_by.unwrap_or_else(|| closed().to_string());
+        self.manager.set_trouble(Some(text));
+    }
+
+    /// Whether nothing new is to be begun.
+    fn is_ending(&self) -> bool {
+        let is_usable = |store: Arc<Aggregates>| store.check_usable().is_ok();
+        *self.stop.borrow()
+            || self.manager.progress.is_stopped()
+            || !self.store.upgrade().is_some_and(is_usable)
+    }
+
+    /// Notes what became of commands, and goes on if `go_on`.
+    async fn step(&self, outcomes: Vec<(u64, Outcome)>, go_on: bool) -> io::Result<Wanted> {
+        let reacting = self.manager.reacting.clone();
+        let head = self.engine.head();
+        let room = UNDER_WAY - self.under_way.len().min(UNDER_WAY);
+        blocking(move || {
+            let mut reacting = reacting.lock()?;
+            let mut noted = Ok(());
+            for (number, outcome) in outcomes {
+                noted = noted.and(reacting.note(number, outcome, true));
+            }
+            noted?;
+            if !go_on {
+                return Ok(Wanted::default());
+            }
+            let more = reacting.advance(head)?;
+            let mut send = Vec::new();
+            while send.len() < room
+                && let Some(outgoing) = reacting.take()
+            {
+                send.push(outgoing);
+            }
+            Ok(Wanted {
+                send,
+                more,
+                events_after: reacting.wants_events_after(),
+                next_due: reacting.next_due(),
+                save_in: reacting.save_in(),
+            })
+        })
+        .await
+    }
+
+    /// Sends a command, in a task of its own.
+    fn send(&mut self, outgoing: Outgoing) {
+        let store = self.store.clone();
+        let dispatchers = self.dispatchers.clone();
+        let number = outgoing.number;
+        let task = self.under_way.spawn(async move {
+            let outcome = match store.upgrade() {
+                Some(store) => {
+                    let hold = Hold::of_command(store);
+                    dispatch(&hold, &dispatchers, outgoing.envelope).await
+                }
+                None => Outcome::Undecided,
+            };
+            (number, outcome)
+        });
+        self.numbers.insert(task.id(), number);
+    }
+
+    /// What became of the command of a task that has ended.
+    fn outcome(
+        &mut self,
+        done: Result<(Id, (u64, Outcome)), tokio::task::JoinError>,
+    ) -> Option<(u64, Outcome)> {
+        match done {
+            Ok((id, outcome)) => {
+                self.numbers.remove(&id);
+                Some(outcome)
+            }
+            Err(error) => {
+                let number = self.numbers.remove(&error.id())?;
+                let outcome = Outcome::Failed {
+                    error: format!("reading the command panicked: {error}"),
+                    may_retry: false,
+                };
+                Some((number, outcome))
+            }
+        }
+    }
+
+    /// Waits until there is something to do, while `is_ending` for commands alone; returns what
+    /// became of one, if that is it.
+    async fn wait(&mut self, wanted: &Wanted, is_ending: bool) -> Option<(u64, Outcome)> {
+        let tail = self.engine.tail();
+        let mut stop = self.stop.clone();
+        let mut done = None;
+        {
+            let Self { under_way, .. } = self;
+            let ended = async {
+                match under_way.join_next_with_id().await {
+                    Some(ended) => done = Some(ended),
+                    None => std::future::pending().await,
+                }
+            };
+            let events = async {
+                match wanted.events_after {
+                    Some(position) => moved(&tail, position).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let stopping = async {
+                if is_ending {
+                    std::future::pending::<()>().await;
+                }
+                stopped(&mut stop).await;
+            };
+            first(vec![
+                pin!(ended),
+                pin!(events),
+                pin!(self.engine.clock().wait_until(wanted.next_due)),
+                pin!(self.manager.wake.notified()),
+                pin!(sleep(wanted.save_in)),
+                pin!(stopping),
+            ])
+            .await;
+        }
+        done.and_then(|done| self.outcome(done))
+    }
+}

@@ -1,0 +1,518 @@
+//! A process manager at work: it reacts, its commands are saved and then sent, what became of them is
+//! noted.
+//!
+//! A command is sent only when it is on disk, with the state and the position that it comes from. A
+//! program that ended before it could note what became of a command finds it there, and looks for
+//! its key in the journal, in all that was stored since: so a command takes effect once, however many
+//! its target has taken meanwhile.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::domain::command::StoredCommand;
+use crate::domain::process_manager::{DeadLetter, OnFailure, Order, Outbox, ProcessManager, Retry};
+use crate::error::closed;
+use crate::following::checkpoint::Checkpoint;
+use crate::following::dead_letters;
+use crate::following::dead_letters::{DeadLetters, Letter};
+use crate::following::follower::{Follower, Refusal};
+use crate::following::outgoing::Outgoing;
+use crate::following::pending;
+use crate::following::pending::Pending;
+use crate::following::status::{ProcessManagerStatus, Progress, ToDo};
+use crate::following::timeline;
+use crate::following::timeline::{acted_on_behind, source_of};
+use crate::storage::files::Engine;
+use crate::text::shown;
+
+/// How many events are reacted to before what comes of that is saved and sent.
+const SLICE: u64 = 256;
+/// How many commands may be on their way before it reacts to more events.
+const WAITING: usize = 1_000;
+
+/// A registered process manager: its state, how far it is, and what it has not seen through.
+pub(crate) struct Reacting<M: ProcessManager> {
+    follower: Follower<M>,
+    pending: Pending,
+    letters: DeadLetters,
+    /// How long the file of dead letters was when the checkpoint was saved.
+    settled_letters: u64,
+    retry: Retry,
+    counts: Counts,
+    /// The store is closed: the directory may be another's.
+    is_sealed: bool,
+}
+
+/// How many commands came to an end since the store was opened.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Counts {
+    pub(crate) dispatched: usize,
+    pub(crate) dead_lettered: usize,
+}
+
+/// What became of a command.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// Its events are stored, or it had none.
+    Succeeded,
+    /// It did not take effect.
+    Failed {
+        error: String,
+        /// Whether another attempt makes sense.
+        may_retry: bool,
+    },
+    /// It was not decided: the store is closed, or has failed. It is sent when the store is open
+    /// again.
+    Undecided,
+}
+
+/// A process manager of any type.
+pub(crate) trait AnyReacting: Send {
+    /// Reacts to what is new up to the durable position `head`, a slice at a time, fires the timers
+    /// that are due, and saves what is to be sent. True if there may be more to do at once.
+    fn advance(&mut self, head: u64) -> io::Result<bool>;
+    /// The next command to send, if there is one now; the oldest first.
+    fn take(&mut self) -> Option<Outgoing>;
+    /// Notes what became of a command. One that failed is tried again later if `retry`.
+    fn note(&mut self, number: u64, outcome: Outcome, retry: bool) -> io::Result<()>;
+    /// Saves everything as it is.
+    fn save(&mut self) -> io::Result<()>;
+    /// Saves what can be saved; nothing is written from then on.
+    fn seal(&mut self);
+    /// Once all up to `head` is reacted to and no timer is due: the number of the next command.
+    fn reached(&self, head: u64) -> Option<u64>;
+    /// Whether all commands with a number below `number` were sent that need not wait.
+    fn is_settled(&self, number: u64) -> bool;
+    /// The time in milliseconds since 1970 at which a timer or an attempt is due.
+    fn next_due(&self) -> Option<u64>;
+    /// The position behind which events are waited for; `None` while too many commands wait.
+    fn wants_events_after(&self) -> Option<u64>;
+    /// How long until what changed should be saved.
+    fn save_in(&self) -> Option<Duration>;
+    fn counts(&self) -> Counts;
+    fn status(&self, head: u64) -> ProcessManagerStatus;
+    fn letters(&self) -> io::Result<Vec<DeadLetter>>;
+    /// Takes those dead letters back into the outbox that are there, the oldest first, durably, as
+    /// under way.
+    fn revive(&mut self, ids: &HashSet<&str>) -> io::Result<Vec<Outgoing>>;
+    /// Removes a dead letter for good; false if it is not there.
+    fn discard(&mut self, id: &str) -> io::Result<bool>;
+}
+
+impl<M: ProcessManager> Reacting<M> {
+    /// Takes the process manager up where `checkpoint` left it, which was read from `dir`.
+    ///
+    /// # Errors
+    ///
+    /// If the checkpoint, or the dead letters, are not of the history that the journal tells: commands
+    /// would be sent again, or never.
+    pub(crate) fn open(
+        engine: &Arc<Engine>,
+        dir: PathBuf,
+        mut checkpoint: Checkpoint<M>,
+        on_failure: OnFailure,
+        retry: Retry,
+    ) -> io::Result<Self> {
+        if let Some(cause) = checkpoint.misfit(engine)? {
+            return Err(of_another_time::<M>(&dir, &cause));
+        }
+        // One that starts anew may send again what it has sent; 0.2.0's have no keys to tell.
+        let is_ours = checkpoint.position > 0 && checkpoint.cursors.is_none();
+        let saved = std::mem::take(&mut checkpoint.pending);
+        let settled_letters = saved.letters.unwrap_or(0);
+        let mut letters = DeadLetters::open(&dir, saved.settled_letters())?;
+        if let Some(cause) = letters.misfit(&saved)? {
+            return Err(letters_of_another_time::<M>(&dir, &cause));
+        }
+        if is_ours && let Some(cause) = rolled_back::<M>(engine, checkpoint.position, &letters)? {
+            return Err(of_another_time::<M>(&dir, &cause));
+        }
+        let mut pending = Pending::new(saved);
+        resolve(engine, &mut pending, &mut letters)?;
+        pending.number_behind(&letters.ids()?);
+        let passed_over = checkpoint.chain.map(|_| checkpoint.passed_over);
+        let follower = Follower::new(M::NAME, engine.clone(), dir, checkpoint)
+            .reading(1, M::event_sets())
+            .failing(on_failure)?;
+        if passed_over.is_some_and(|sum| !follower.has_passed_over(sum)) {
+            tracing::warn!(
+                pm_name = M::NAME,
+                "the events that it passed over are not those that are recorded"
+            );
+        }
+        Ok(Self {
+            follower,
+            pending,
+            letters,
+            settled_letters,
+            retry,
+            counts: Counts::default(),
+            is_sealed: false,
+        })
+    }
+
+    pub(crate) fn progress(&self) -> Arc<Progress> {
+        self.follower.progress().clone()
+    }
+
+    fn now(&self) -> u64 {
+        self.follower.engine().clock().now_ms()
+    }
+
+    fn react(&mut self, head: u64) -> io::Result<()> {
+        let _span = tracing::debug_span!("pm_catchup", pm_name = M::NAME).entered();
+        let types = self.follower.state.subscriptions();
+        let slice = head.min(self.follower.position() + SLICE);
+        // By position: should an event be handed over again, what comes of it is the same.
+        let mut orders: BTreeMap<u64, Vec<Order>> = BTreeMap::new();
+        let followed = self.follower.follow(types, slice, |state, event| {
+            let mut out = Outbox::new(M::NAME, event.record());
+            state.react_stored(event, &mut out)?;
+            let new = out.finish()?;
+            new.iter().try_for_each(pending::read_back)?;
+            if !new.is_empty() {
+                orders.insert(event.record().position, new);
+            }
+            Ok::<(), Refusal>(())
+        });
+        // What came before an event that could not be taken stands: the position is behind it.
+        for order in orders.into_values().flatten() {
+            self.pending.carry_out(order);
+        }
+        followed
+    }
+
+    fn note_to_do(&self) {
+        self.follower.progress().set_to_do(ToDo {
+            outgoing: self.pending.count(),
+            timers: self.pending.timers(),
+            dead_letters: self.letters.count(),
+        });
+    }
+
+    /// Saves if it is time to. A failure is reported, and it is tried again later.
+    fn save_if_due(&mut self) {
+        if self.follower.is_save_due(self.pending.has_changed())
+            && let Err(error) = self.save()
+        {
+            self.follower.note_unsaved(&error);
+        }
+    }
+
+    /// Adds a command to the dead letters. It stays in the outbox if that fails.
+    fn bury(&mut self, outgoing: &Outgoing, attempts: u32, error: &str) -> io::Result<()> {
+        if self.letters.length() < self.settled_letters {
+            // A line that is not written to its end would be taken for one that was.
+            self.save()?;
+        }
+        let (id, now) = (outgoing.letter_id(), self.now());
+        self.letters
+            .add(&id, &outgoing.envelope, error, attempts, now)?;
+        let StoredCommand {
+            aggregate_type,
+            instance_id,
+            ..
+        } = &outgoing.envelope;
+        tracing::error!(
+            pm_name = M::NAME,
+            target_type = %aggregate_type,
+            target_id = %instance_id,
+            %error,
+            attempts,
+            "command dead-lettered"
+        );
+        self.pending.done(outgoing.number);
+        self.counts.dead_lettered += 1;
+        Ok(())
+    }
+}
+
+/// Why what was saved at `position` is not what was saved last, `None` if nothing shows that: the
+/// journal, or the dead letters, have a command that comes from a later event.
+fn rolled_back<M: ProcessManager>(
+    engine: &Engine,
+    position: u64,
+    letters: &DeadLetters,
+) -> io::Result<Option<String>> {
+    let reader = engine.reader(position);
+    let in_journal = acted_on_behind(M::NAME, position, reader, engine.head())?;
+    let keys = letters.keys()?;
+    let given_up = keys.iter().filter_map(|key| source_of(M::NAME, key));
+    let newest = in_journal.into_iter().chain(given_up).max();
+    let newest = newest.filter(|newest| *newest > position);
+    Ok(newest.map(|newest| timeline::rolled_back(position, newest)))
+}
+
+/// The error of a process manager whose dead letters, in `dir`, are not those of its checkpoint.
+fn letters_of_another_time<M: ProcessManager>(dir: &Path, cause: &str) -> io::Error {
+    let text = format!(
+        "the dead letters of process manager `{}` in {} {cause}; restore both from one backup",
+        M::NAME,
+        shown(&dead_letters::file(dir))
+    );
+    io::Error::new(io::ErrorKind::InvalidData, text)
+}
+
+/// The error of a process manager whose checkpoint, in `dir`, is not of the journal's history.
+fn of_another_time<M: ProcessManager>(dir: &Path, cause: &str) -> io::Error {
+    let text = format!(
+        "the checkpoint of process manager `{}` in {} {cause}; restore it, or the whole store, from \
+         a backup that was taken at one time",
+        M::NAME,
+        shown(dir)
+    );
+    io::Error::new(io::ErrorKind::InvalidData, text)
+}
+
+/// An event's line, as far as it is looked at.
+#[derive(Deserialize)]
+struct Keyed<'a> {
+    #[serde(borrow)]
+    key: Option<Cow<'a, str>>,
+}
+
+/// Finds out what became of the commands that were on their way when the program ended.
+fn resolve(
+    engine: &Arc<Engine>,
+    pending: &mut Pending,
+    letters: &mut DeadLetters,
+) -> io::Result<()> {
+    let Some((after, keys)) = pending.in_doubt() else {
+        return Ok(());
+    };
+    let keys: HashMap<(&str, &str), _> = keys
+        .iter()
+        .map(|((aggregate_type, id), keys)| ((aggregate_type.as_str(), id.as_str()), keys))
+        .collect();
+    let mut effective = HashSet::new();
+    engine.reader(after).read_to(engine.head(), |commit, _| {
+        let target = (commit.aggregate_type.as_ref(), commit.id.as_ref());
+        if let Some(keys) = keys.get(&target) {
+            for event in commit.events.iter() {
+                // A line that cannot be read has no key of ours.
+                let line: Option<Keyed<'_>> = serde_json::from_str(event.get()).ok();
+                let key = line.and_then(|line| line.key);
+                effective.extend(
+                    key.and_then(|key| keys.get(key.as_ref()))
+                        .into_iter()
+                        .flatten(),
+                );
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    let numbers = pending.letter_ids();
+    let ids = letters.ids()?;
+    // In both files: given up, unless it took effect in a replay.
+    let in_both = || ids.iter().filter_map(|id| Some((id, *numbers.get(id)?)));
+    let took_effect = in_both().filter(|(_, number)| effective.contains(number));
+    let took_effect: HashSet<&str> = took_effect.map(|(id, _)| id.as_str()).collect();
+    if !took_effect.is_empty() {
+        letters.remove(&took_effect)?;
+    }
+    for (_, number) in in_both() {
+        pending.done(number);
+    }
+    for number in effective {
+        pending.done(number);
+    }
+    Ok(())
+}
+
+impl<M: ProcessManager> AnyReacting for Reacting<M> {
+    fn advance(&mut self, head: u64) -> io::Result<bool> {
+        if self.is_sealed {
+            return Ok(false);
+        }
+        if self.pending.is_unsaved() {
+            self.save()?;
+        }
+        let may_react = self.pending.waiting() < WAITING;
+        if may_react {
+            // Its own code may ask.
+            self.note_to_do();
+            self.react(head)?;
+        }
+        let is_behind = self.follower.position() < head;
+        if !is_behind {
+            // An event that cancels a timer goes before it.
+            self.pending.fire(self.now());
+        }
+        if self.pending.is_unsaved() {
+            self.save()?;
+        } else {
+            self.save_if_due();
+        }
+        Ok(may_react && is_behind)
+    }
+
+    fn take(&mut self) -> Option<Outgoing> {
+        if self.is_sealed {
+            return None;
+        }
+        self.pending.take(self.now())
+    }
+
+    fn note(&mut self, number: u64, outcome: Outcome, retry: bool) -> io::Result<()> {
+        let Some(outgoing) = self.pending.get(number).cloned() else {
+            return Ok(());
+        };
+        if self.is_sealed {
+            return Ok(());
+        }
+        let attempts = outgoing.attempts + 1;
+        match outcome {
+            Outcome::Succeeded => {
+                self.pending.done(number);
+                self.counts.dispatched += 1;
+            }
+            Outcome::Undecided => self.pending.leave_in_doubt(number),
+            Outcome::Failed { error, may_retry } => {
+                let chance = uuid::Uuid::new_v4().as_u64_pair().1;
+                let pause = self.retry.pause(attempts, chance);
+                match pause.filter(|_| retry && may_retry) {
+                    Some(pause) => {
+                        tracing::warn!(pm_name = M::NAME, %error, attempts, pause, "tried again later");
+                        let not_before = self.now().saturating_add(pause).max(1);
+                        self.pending.put_back(number, attempts, not_before);
+                    }
+                    None => {
+                        if let Err(error) = self.bury(&outgoing, attempts, &error) {
+                            self.pending.put_back(number, attempts, 0);
+                            return Err(error);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn save(&mut self) -> io::Result<()> {
+        let is_shorter = self.letters.length() < self.settled_letters;
+        let has_changed = self.pending.has_changed() || self.follower.has_moved() || is_shorter;
+        if self.is_sealed || !has_changed {
+            return Ok(());
+        }
+        self.letters.tidy()?;
+        let length = self.letters.length();
+        let sum = self.letters.sum()?;
+        let saved = self.pending.saved_at(self.follower.head(), length, sum);
+        self.follower.save_with(Some(&saved))?;
+        self.settled_letters = length;
+        self.pending.mark_saved();
+        Ok(())
+    }
+
+    fn seal(&mut self) {
+        if !self.is_sealed
+            && self.follower.check().is_ok()
+            && let Err(error) = self.save()
+        {
+            tracing::warn!(name = M::NAME, %error, "the checkpoint could not be saved");
+        }
+        self.is_sealed = true;
+    }
+
+    fn reached(&self, head: u64) -> Option<u64> {
+        let is_there = self.follower.position() >= head;
+        let next = self.pending.next_number(self.now());
+        next.filter(|_| is_there)
+    }
+
+    fn is_settled(&self, number: u64) -> bool {
+        self.pending.is_settled(number, self.now())
+    }
+
+    fn next_due(&self) -> Option<u64> {
+        self.pending.next_due()
+    }
+
+    fn wants_events_after(&self) -> Option<u64> {
+        (self.pending.waiting() < WAITING).then(|| self.follower.position())
+    }
+
+    fn save_in(&self) -> Option<Duration> {
+        let has_changed = self.pending.has_changed();
+        self.follower
+            .save_in(has_changed)
+            .filter(|_| !self.is_sealed)
+    }
+
+    fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    fn status(&self, head: u64) -> ProcessManagerStatus {
+        self.note_to_do();
+        self.follower.progress().manager_status(head)
+    }
+
+    fn letters(&self) -> io::Result<Vec<DeadLetter>> {
+        let letters = self.letters.list()?;
+        letters.into_iter().map(Letter::shown).collect()
+    }
+
+    fn revive(&mut self, ids: &HashSet<&str>) -> io::Result<Vec<Outgoing>> {
+        if self.is_sealed {
+            return Err(closed());
+        }
+        let mut letters = self.letters.list()?;
+        letters.retain(|letter| ids.contains(letter.id.as_str()));
+        if letters.is_empty() {
+            return Ok(Vec::new());
+        }
+        let since = self.follower.head();
+        let mut revived = Vec::with_capacity(letters.len());
+        for letter in letters {
+            let mut envelope = letter.command;
+            // One of 0.2.0 has no key.
+            envelope
+                .context
+                .idempotency_key
+                .get_or_insert_with(|| format!("{}/letter/{}", M::NAME, letter.id));
+            let again = self
+                .pending
+                .send_again(letter.id, letter.attempts, since, envelope);
+            revived.push(again);
+        }
+        if let Err(error) = self.save() {
+            for outgoing in &revived {
+                self.pending.done(outgoing.number);
+            }
+            return Err(error);
+        }
+        if let Err(error) = self.letters.remove(ids) {
+            // They may be gone all the same.
+            if let Ok(left) = self.letters.recount() {
+                for outgoing in &revived {
+                    if left.contains(&outgoing.letter_id()) {
+                        self.pending.done(outgoing.number);
+                    } else {
+                        self.pending.put_back(outgoing.number, outgoing.attempts, 0);
+                    }
+                }
+            }
+            return Err(error);
+        }
+        Ok(revived)
+    }
+
+    fn discard(&mut self, id: &str) -> io::Result<bool> {
+        if self.is_sealed {
+            return Err(closed());
+        }
+        if self.pending.has_changed() {
+            // The command may still be in the saved outbox, and would be sent from there.
+            self.save()?;
+        }
+        Ok(self.letters.remove(&HashSet::from([id]))? > 0)
+    }
+}

@@ -1,0 +1,471 @@
+//! What a process manager has decided and not seen through: commands on their way, and timers. It
+//! is saved with the state and the position, in one file.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::domain::command::StoredCommand;
+use crate::domain::process_manager::{Order, Timer, Unwritable};
+use crate::following::chain::Chain;
+use crate::following::checkpoint;
+use crate::following::dead_letters;
+use crate::following::outgoing::{Outgoing, Saved};
+
+/// Reads the command of `order` back as it will stand in the checkpoint and, given up, in the dead
+/// letters: what is readable alone may be nested too deeply in a file.
+///
+/// # Errors
+///
+/// Which command could not be read, and why.
+pub(crate) fn read_back(order: &Order) -> Result<(), Unwritable> {
+    let Some(command) = order.command() else {
+        return Ok(());
+    };
+    let timers = match order {
+        Order::Schedule(key, timer) => BTreeMap::from([(key.clone(), timer.clone())]),
+        Order::Send(_) | Order::Cancel(_) => BTreeMap::new(),
+    };
+    // A timer becomes a command.
+    let outgoing = Outgoing {
+        number: 0,
+        attempts: 0,
+        since: 0,
+        timer: None,
+        letter: None,
+        envelope: command.clone(),
+    };
+    let saved = Saved {
+        next: 0,
+        outgoing: vec![outgoing],
+        timers,
+        letters: None,
+        letters_sum: None,
+    };
+    checkpoint::read_back_pending(&saved)
+        .and_then(|()| dead_letters::read_back(command))
+        .map_err(|cause| {
+            Unwritable::new(command, "could not be read again once it is saved", cause)
+        })
+}
+
+/// Commands on their way, and timers.
+///
+/// Commands for one aggregate are sent one after the other, in order: one that is tried again keeps
+/// those behind it waiting until it succeeds or is given up. Those for others go on.
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    next: u64,
+    entries: BTreeMap<u64, Entry>,
+    lanes: HashMap<Target, Lane>,
+    under_way: usize,
+    /// The first of each lane that may be sent at once.
+    ready: BTreeSet<u64>,
+    /// The first of each lane that is to be tried again at a time.
+    delayed: BTreeSet<(u64, u64)>,
+    timers: BTreeMap<String, Timer>,
+    /// The timers by the time at which they are due.
+    due: BTreeSet<(u64, String)>,
+    /// The commands that came from timers, by the timers' keys.
+    fired: HashMap<String, u64>,
+    /// How many of the commands were dead letters.
+    revived: usize,
+    /// There are commands that were not saved, so they must not be sent.
+    is_unsaved: bool,
+    /// Something changed since it was saved.
+    has_changed: bool,
+}
+
+type Target = (String, String);
+
+/// The numbers of commands, by target and idempotency key.
+type Keys = HashMap<Target, HashMap<String, Vec<u64>>>;
+
+/// The commands for one aggregate, in order.
+#[derive(Debug, Default)]
+struct Lane {
+    numbers: BTreeSet<u64>,
+    under_way: usize,
+    /// Which one is among the ready or the delayed, and until when it is delayed.
+    offered: Option<(u64, u64)>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    outgoing: Outgoing,
+    is_under_way: bool,
+    /// It was sent, and nobody knows whether it took effect.
+    is_in_doubt: bool,
+    /// When it is to be tried again, in milliseconds since 1970.
+    not_before: u64,
+}
+
+fn target(envelope: &StoredCommand) -> Target {
+    let StoredCommand {
+        aggregate_type,
+        instance_id,
+        ..
+    } = envelope;
+    (aggregate_type.clone(), instance_id.clone())
+}
+
+impl Pending {
+    /// Takes up what was saved. Whether its commands took effect is not known: see
+    /// [`in_doubt`](Self::in_doubt).
+    pub(crate) fn new(saved: Saved) -> Self {
+        let mut pending = Self {
+            next: saved.next,
+            ..Self::default()
+        };
+        for outgoing in saved.outgoing {
+            pending.insert(outgoing, false);
+        }
+        for (key, timer) in saved.timers {
+            pending.due.insert((timer.due, key.clone()));
+            pending.timers.insert(key, timer);
+        }
+        pending
+    }
+
+    /// What is to be saved while the newest durable position is `head`, and the file of dead letters
+    /// has `letters` bytes with the checksum `letters_sum`.
+    pub(crate) fn saved_at(&mut self, head: u64, letters: u64, letters_sum: u64) -> Saved {
+        for entry in self.entries.values_mut() {
+            // Of any other it is known that it has not taken effect so far.
+            if !entry.is_under_way && !entry.is_in_doubt {
+                entry.outgoing.since = head;
+            }
+        }
+        Saved {
+            next: self.next,
+            outgoing: self.entries.values().map(|e| e.outgoing.clone()).collect(),
+            timers: self.timers.clone(),
+            letters: Some(letters),
+            letters_sum: Some(Chain(letters_sum)),
+        }
+    }
+
+    pub(crate) fn mark_saved(&mut self) {
+        self.is_unsaved = false;
+        self.has_changed = false;
+    }
+
+    /// Whether there are commands that must be saved before they are sent.
+    pub(crate) fn is_unsaved(&self) -> bool {
+        self.is_unsaved
+    }
+
+    pub(crate) fn has_changed(&self) -> bool {
+        self.has_changed
+    }
+
+    /// The position behind which effects of the saved commands are, and where: by target and key.
+    pub(crate) fn in_doubt(&self) -> Option<(u64, Keys)> {
+        let after = self.entries.values().map(|e| e.outgoing.since).min()?;
+        let mut keys = Keys::new();
+        for Entry { outgoing, .. } in self.entries.values() {
+            if let Some(key) = &outgoing.envelope.context.idempotency_key {
+                let lane = keys.entry(target(&outgoing.envelope)).or_default();
+                lane.entry(key.clone()).or_default().push(outgoing.number);
+            }
+        }
+        Some((after, keys))
+    }
+
+    pub(crate) fn carry_out(&mut self, order: Order) {
+        self.has_changed = true;
+        match order {
+            Order::Send(envelope) => self.send(envelope, None),
+            Order::Schedule(key, timer) => {
+                self.cancel(&key);
+                self.due.insert((timer.due, key.clone()));
+                self.timers.insert(key, timer);
+            }
+            Order::Cancel(key) => self.cancel(&key),
+        }
+    }
+
+    /// Adds a command behind those that are there.
+    fn send(&mut self, envelope: StoredCommand, timer: Option<String>) {
+        let number = self.next;
+        self.next += 1;
+        self.is_unsaved = true;
+        let outgoing = Outgoing {
+            number,
+            attempts: 0,
+            since: 0,
+            timer,
+            letter: None,
+            envelope,
+        };
+        self.insert(outgoing, false);
+    }
+
+    /// Adds a command that was the dead letter `letter`. It is under way, with its effects to come
+    /// behind the position `since`.
+    pub(crate) fn send_again(
+        &mut self,
+        letter: String,
+        attempts: u32,
+        since: u64,
+        envelope: StoredCommand,
+    ) -> Outgoing {
+        let number = self.next;
+        self.next += 1;
+        self.is_unsaved = true;
+        self.has_changed = true;
+        let outgoing = Outgoing {
+            number,
+            attempts,
+            since,
+            timer: None,
+            letter: Some(letter),
+            envelope,
+        };
+        self.insert(outgoing.clone(), true);
+        outgoing
+    }
+
+    /// Gives new commands numbers behind those that the dead letters `ids` have theirs from.
+    pub(crate) fn number_behind(&mut self, ids: &[String]) {
+        let numbers = ids.iter().filter_map(|id| id.parse::<u64>().ok());
+        let behind = numbers.map(|number| number.saturating_add(1)).max();
+        self.next = self.next.max(behind.unwrap_or(0));
+    }
+
+    /// The numbers of the commands by the ids of the dead letters that they may be.
+    pub(crate) fn letter_ids(&self) -> HashMap<String, u64> {
+        let entries = self.entries.values().map(|entry| &entry.outgoing);
+        entries.map(|o| (o.letter_id(), o.number)).collect()
+    }
+
+    fn insert(&mut self, outgoing: Outgoing, is_under_way: bool) {
+        let number = outgoing.number;
+        let lane = target(&outgoing.envelope);
+        if let Some(key) = &outgoing.timer {
+            self.fired.insert(key.clone(), number);
+        }
+        self.revived += usize::from(outgoing.letter.is_some());
+        let entry = Entry {
+            outgoing,
+            is_under_way,
+            is_in_doubt: false,
+            not_before: 0,
+        };
+        self.entries.insert(number, entry);
+        self.lanes
+            .entry(lane.clone())
+            .or_default()
+            .numbers
+            .insert(number);
+        self.count_under_way(&lane, usize::from(is_under_way), 0);
+        self.offer(&lane);
+    }
+
+    fn count_under_way(&mut self, lane: &Target, more: usize, fewer: usize) {
+        self.under_way = self.under_way + more - fewer;
+        if let Some(lane) = self.lanes.get_mut(lane) {
+            lane.under_way = lane.under_way + more - fewer;
+        }
+    }
+
+    /// Makes the first command of a lane ready, or delayed, unless one of the lane is under way.
+    fn offer(&mut self, lane: &Target) {
+        let Some(lane) = self.lanes.get_mut(lane) else {
+            return;
+        };
+        if let Some((not_before, number)) = lane.offered.take() {
+            self.ready.remove(&number);
+            self.delayed.remove(&(not_before, number));
+        }
+        let first = lane.numbers.first().filter(|_| lane.under_way == 0);
+        if let Some(entry) = first.and_then(|first| self.entries.get(first)) {
+            let offered = (entry.not_before, entry.outgoing.number);
+            lane.offered = Some(offered);
+            if entry.not_before > 0 {
+                self.delayed.insert(offered);
+            } else {
+                self.ready.insert(offered.1);
+            }
+        }
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Outgoing> {
+        let entry = self.entries.remove(&number)?;
+        self.has_changed = true;
+        self.revived -= usize::from(entry.outgoing.letter.is_some());
+        if let Some(key) = &entry.outgoing.timer
+            && self.fired.get(key) == Some(&number)
+        {
+            self.fired.remove(key);
+        }
+        let lane = target(&entry.outgoing.envelope);
+        self.count_under_way(&lane, 0, usize::from(entry.is_under_way));
+        if let Some(numbers) = self.lanes.get_mut(&lane) {
+            numbers.numbers.remove(&number);
+        }
+        self.offer(&lane);
+        if self
+            .lanes
+            .get(&lane)
+            .is_some_and(|lane| lane.numbers.is_empty())
+        {
+            self.lanes.remove(&lane);
+        }
+        Some(entry.outgoing)
+    }
+
+    /// Forgets a timer, and the command that it became unless that is under way.
+    fn cancel(&mut self, key: &str) {
+        if let Some(timer) = self.timers.remove(key) {
+            self.due.remove(&(timer.due, key.to_owned()));
+        }
+        if let Some(number) = self.fired.get(key).copied()
+            && self.entries.get(&number).is_some_and(|e| !e.is_under_way)
+        {
+            self.remove(number);
+        }
+    }
+
+    /// Sends the commands of all timers that are due at `now`.
+    pub(crate) fn fire(&mut self, now: u64) {
+        while let Some((due, key)) = self.due.first().cloned()
+            && due <= now
+        {
+            self.due.pop_first();
+            if let Some(timer) = self.timers.remove(&key) {
+                self.has_changed = true;
+                self.send(timer.envelope, Some(key));
+            }
+        }
+    }
+
+    /// The next command to send at `now`, the oldest first. It is under way from then on.
+    pub(crate) fn take(&mut self, now: u64) -> Option<Outgoing> {
+        if self.is_unsaved {
+            return None;
+        }
+        while let Some((not_before, number)) = self.delayed.first().copied()
+            && not_before <= now
+        {
+            self.delayed.pop_first();
+            self.ready.insert(number);
+        }
+        let number = self.ready.pop_first()?;
+        let entry = self.entries.get_mut(&number)?;
+        entry.is_under_way = true;
+        let outgoing = entry.outgoing.clone();
+        let lane = target(&outgoing.envelope);
+        self.count_under_way(&lane, 1, 0);
+        Some(outgoing)
+    }
+
+    /// The command took effect, or was written to the dead letters.
+    pub(crate) fn done(&mut self, number: u64) {
+        self.remove(number);
+    }
+
+    /// The command did not take effect; it is to be tried again at `not_before`.
+    pub(crate) fn put_back(&mut self, number: u64, attempts: u32, not_before: u64) {
+        if let Some(entry) = self.entries.get_mut(&number)
+            && entry.is_under_way
+        {
+            self.has_changed = true;
+            entry.is_under_way = false;
+            entry.not_before = not_before;
+            entry.outgoing.attempts = attempts;
+            let lane = target(&entry.outgoing.envelope);
+            self.count_under_way(&lane, 0, 1);
+            self.offer(&lane);
+        }
+    }
+
+    /// Nobody knows whether the command took effect: it is to be sent again, or found in the journal
+    /// when the store is next opened.
+    pub(crate) fn leave_in_doubt(&mut self, number: u64) {
+        if let Some(entry) = self.entries.get_mut(&number) {
+            entry.is_in_doubt = true;
+            let attempts = entry.outgoing.attempts;
+            self.put_back(number, attempts, 0);
+        }
+    }
+
+    pub(crate) fn get(&self, number: u64) -> Option<&Outgoing> {
+        self.entries.get(&number).map(|entry| &entry.outgoing)
+    }
+
+    /// How many commands are on their way.
+    pub(crate) fn count(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// How many of them came of events: what is replayed keeps nobody from reacting to more.
+    pub(crate) fn waiting(&self) -> usize {
+        self.entries.len() - self.revived
+    }
+
+    pub(crate) fn timers(&self) -> usize {
+        self.timers.len()
+    }
+
+    /// When something is to be done that is not to be done now.
+    pub(crate) fn next_due(&self) -> Option<u64> {
+        let timer = self.due.first().map(|(due, _)| *due);
+        let delayed = self.delayed.first().map(|(due, _)| *due);
+        timer.into_iter().chain(delayed).min()
+    }
+
+    /// The number of the next command, unless a timer is due at `now`.
+    pub(crate) fn next_number(&self, now: u64) -> Option<u64> {
+        let is_due = self.due.first().is_some_and(|(due, _)| *due <= now);
+        (!is_due).then_some(self.next)
+    }
+
+    /// Whether of the commands with a number below `number` none is left but what waits for its time.
+    pub(crate) fn is_settled(&self, number: u64, now: u64) -> bool {
+        let is_before = |first: Option<&u64>| first.is_some_and(|first| *first < number);
+        let mut due = self.delayed.range(..=(now, u64::MAX));
+        let mut lanes = self.lanes.values();
+        !is_before(self.ready.first())
+            && !due.any(|(_, delayed)| *delayed < number)
+            && (self.under_way == 0
+                || !lanes.any(|lane| lane.under_way > 0 && is_before(lane.numbers.first())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An outbox with a command that was saved when the head was at 5, and is under way.
+    fn under_way() -> (Pending, u64) {
+        let mut pending = Pending::default();
+        let context = crate::domain::command::CommandContext::default();
+        let command = StoredCommand::new("a", "b".to_owned(), &(), context).unwrap();
+        pending.carry_out(Order::Send(command));
+        pending.saved_at(5, 0, 0);
+        pending.mark_saved();
+        let number = pending.take(0).expect("it is saved").number;
+        (pending, number)
+    }
+
+    #[test]
+    fn where_the_effect_of_a_command_is_looked_for_moves_on_only_while_it_is_known_to_have_none() {
+        let looked_for_behind =
+            |pending: &mut Pending, head| pending.saved_at(head, 0, 0).outgoing[0].since;
+
+        let (mut pending, number) = under_way();
+        assert_eq!(looked_for_behind(&mut pending, 9), 5);
+        pending.put_back(number, 1, 0);
+        assert_eq!(looked_for_behind(&mut pending, 9), 9);
+
+        let (mut pending, number) = under_way();
+        pending.leave_in_doubt(number);
+        assert_eq!(looked_for_behind(&mut pending, 9), 5);
+        // A further attempt says nothing of the one before.
+        assert_eq!(
+            pending.take(0).map(|outgoing| outgoing.number),
+            Some(number)
+        );
+        pending.put_back(number, 1, 0);
+        assert_eq!(looked_for_behind(&mut pending, 9), 5);
+    }
+}

@@ -1,0 +1,236 @@
+//! The file of the events that a projection or a process manager passed over: `skipped.jsonl`.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::clock::from_unix_millis;
+use crate::following::chain::Chain;
+use crate::following::lines;
+use crate::following::lines::Lines;
+use crate::following::timeline;
+use crate::ids::Position;
+use crate::storage::files::{Engine, disk};
+use crate::text::shown;
+
+/// An event that a projection or a process manager passed over because it could not take it, see
+/// [`OnFailure::Skip`](crate::domain::process_manager::OnFailure::Skip). Listed by
+/// [`AggregateStore::read_side`](crate::store::AggregateStore::read_side).
+///
+/// ```
+/// # use eventfold_es::{*, __private::example::*};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path();
+/// let store = AggregateStore::builder(path)
+///     .projection_with::<Total>(OnFailure::Skip)
+///     .open()
+///     .await?;
+/// for skipped in &store.read_side().projections[0].skipped {
+///     println!("{} at {}: {}", skipped.event, skipped.position, skipped.error);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SkippedEvent {
+    /// The event's position.
+    pub position: Position,
+    /// The event's stored name.
+    pub event: String,
+    /// The type of the event's aggregate.
+    pub aggregate_type: String,
+    /// The id of the event's aggregate.
+    pub id: String,
+    /// Why it could not be taken.
+    pub error: String,
+    /// When it was passed over.
+    pub time: SystemTime,
+}
+
+/// A line of the file.
+#[derive(Serialize, Deserialize)]
+struct Line {
+    position: u64,
+    event: String,
+    #[serde(rename = "type")]
+    aggregate_type: String,
+    id: String,
+    error: String,
+    ms: u64,
+    /// The checksum of the journal's line that holds the event. Records of an earlier form lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    chain: Option<Chain>,
+}
+
+/// An event that could not be taken.
+#[derive(Debug, Clone)]
+pub(crate) struct Poisoned {
+    pub(crate) position: u64,
+    pub(crate) event: String,
+    pub(crate) aggregate_type: String,
+    pub(crate) id: String,
+    pub(crate) version: u64,
+    pub(crate) error: String,
+    /// What the error is for whoever reads the state: damage, or a fault of the program.
+    pub(crate) kind: io::ErrorKind,
+}
+
+/// The events that were passed over.
+#[derive(Debug)]
+pub(crate) struct PassedOver {
+    lines: Lines,
+    positions: BTreeSet<u64>,
+    /// Those of a state that is being built, which is not on disk yet.
+    unsaved: Option<Vec<u8>>,
+}
+
+/// The file of the version `version` in `dir`.
+fn path(dir: &Path, version: u32) -> PathBuf {
+    dir.join(match version {
+        1 => "skipped.jsonl".to_owned(),
+        _ => format!("skipped.v{version}.jsonl"),
+    })
+}
+
+/// Whether a file may be one of these, of whatever version.
+pub(crate) fn is_one(file_name: &str) -> bool {
+    let version = file_name
+        .strip_prefix("skipped.v")
+        .and_then(|rest| rest.strip_suffix(".jsonl"));
+    file_name == "skipped.jsonl" || version.is_some_and(|version| version.parse::<u32>().is_ok())
+}
+
+impl PassedOver {
+    /// Those in the directory of a projection or process manager. A line that cannot be read is
+    /// left out: its event is met again, should it matter. So is one of another time than the journal.
+    pub(crate) fn open(
+        dir: &Path,
+        version: u32,
+        engine: &Engine,
+    ) -> io::Result<(Self, Vec<SkippedEvent>)> {
+        let (lines, bytes) = Lines::open(path(dir, version))?;
+        let mut read = Vec::new();
+        for (start, text) in lines::split(&bytes) {
+            match read_line(text) {
+                Ok(line) => read.push(line),
+                Err(cause) => {
+                    let error = disk::damaged(lines.path(), start as u64, &cause);
+                    tracing::warn!(%error, "a record of a skipped event cannot be read");
+                }
+            }
+        }
+        let chains = timeline::chains(engine, &read.iter().map(|line| line.position).collect())?;
+        let mut positions = BTreeSet::new();
+        let mut events = Vec::new();
+        for line in read {
+            let chain = chains.get(&line.position);
+            if chain.is_none()
+                || line
+                    .chain
+                    .is_some_and(|Chain(stated)| Some(&stated) != chain)
+            {
+                let file = shown(lines.path());
+                tracing::warn!(%file, position = line.position, "the record of a skipped event is of another time");
+            } else if positions.insert(line.position) {
+                events.push(line.into());
+            }
+        }
+        let passed_over = Self {
+            lines,
+            positions,
+            unsaved: None,
+        };
+        Ok((passed_over, events))
+    }
+
+    /// None so far. The file is replaced at the first [`save`](Self::save).
+    pub(crate) fn anew(dir: &Path, version: u32) -> Self {
+        Self {
+            lines: Lines::empty(path(dir, version)),
+            positions: BTreeSet::new(),
+            unsaved: Some(Vec::new()),
+        }
+    }
+
+    /// A checksum of those up to `position`, 0 if there are none.
+    pub(crate) fn sum(&self, position: u64) -> u64 {
+        let positions = self.positions.range(..=position);
+        positions.fold(0, |sum, next| xxh3_64_with_seed(&next.to_le_bytes(), sum))
+    }
+
+    pub(crate) fn contains(&self, position: u64) -> bool {
+        self.positions.contains(&position)
+    }
+
+    /// Records an event, durably unless the state is not on disk yet.
+    pub(crate) fn add(
+        &mut self,
+        poisoned: &Poisoned,
+        chain: u64,
+        ms: u64,
+    ) -> io::Result<SkippedEvent> {
+        let line = Line {
+            position: poisoned.position,
+            event: poisoned.event.clone(),
+            aggregate_type: poisoned.aggregate_type.clone(),
+            id: poisoned.id.clone(),
+            error: poisoned.error.clone(),
+            ms,
+            chain: Some(Chain(chain)),
+        };
+        match &mut self.unsaved {
+            Some(unsaved) => unsaved.extend(lines::seal(&line)?),
+            None => self.lines.add(&line)?,
+        }
+        self.positions.insert(line.position);
+        Ok(line.into())
+    }
+
+    /// Writes what is not on disk yet.
+    pub(crate) fn save(&mut self) -> io::Result<()> {
+        if let Some(unsaved) = &self.unsaved {
+            if !unsaved.is_empty() || disk::is_there(self.lines.path()) {
+                self.lines.replace(unsaved)?;
+            }
+            self.unsaved = None;
+        }
+        Ok(())
+    }
+}
+
+impl From<Line> for SkippedEvent {
+    fn from(line: Line) -> Self {
+        Self {
+            position: Position::new(line.position),
+            event: line.event,
+            aggregate_type: line.aggregate_type,
+            id: line.id,
+            error: line.error,
+            time: from_unix_millis(line.ms),
+        }
+    }
+}
+
+fn read_line(line: &[u8]) -> Result<Line, String> {
+    if lines::is_right(line) != Some(true) {
+        return Err("the checksum does not match".to_owned());
+    }
+    serde_json::from_slice(line).map_err(|error| error.to_string())
+}
+
+/// What is wrong with the lines of the file at `path`, with their offsets.
+pub(crate) fn flaws(path: &Path) -> io::Result<Vec<(u64, String)>> {
+    let bytes = disk::read_if_there(path)?.unwrap_or_default();
+    let wrong = lines::split(&bytes).filter_map(|(start, text)| {
+        let cause = read_line(text).err()?;
+        Some((start as u64, cause))
+    });
+    Ok(wrong.collect())
+}

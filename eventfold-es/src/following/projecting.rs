@@ -1,0 +1,217 @@
+//! A projection at work.
+
+use std::any::Any;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::process_manager::OnFailure;
+use crate::domain::projection::Projection;
+use crate::error::closed;
+use crate::event::EventSet;
+use crate::following::checkpoint;
+use crate::following::checkpoint::{Checkpoint, UnknownEvent, Unusable};
+use crate::following::exclusive::Exclusive;
+use crate::following::follower::Follower;
+use crate::following::status::Progress;
+use crate::storage::files::Engine;
+
+/// How many events a long catch-up takes between two looks at whether to save.
+const SLICE: u64 = 16 * 1024;
+
+/// A registered projection: its state and how far it is.
+pub(crate) struct Projecting<P: Projection> {
+    follower: Follower<P>,
+    is_closed: bool,
+}
+
+impl<P: Projection> Projecting<P> {
+    /// Takes the projection up where it was left. A checkpoint that cannot be used is replaced: a
+    /// projection can always be built again.
+    pub(crate) fn open(engine: &Arc<Engine>, on_failure: OnFailure) -> io::Result<Self> {
+        let dir = engine.layout().projections_dir().join(P::NAME);
+        let (name, version) = (P::NAME, P::VERSION);
+        let built_again = |why: &str| {
+            tracing::warn!(projection = name, version, "{why}; built again");
+            Ok(Self::anew(engine, on_failure))
+        };
+        let checkpoint = match checkpoint::read::<P>(&dir, P::VERSION) {
+            Ok(Some(checkpoint)) if checkpoint.unknown.iter().any(is_known::<P>) => {
+                return built_again("an event that was left out is known now");
+            }
+            Ok(Some(checkpoint)) if checkpoint.events != EventSet::fingerprint(P::event_sets()) => {
+                return built_again("its events are of other versions now");
+            }
+            Ok(Some(checkpoint)) => match checkpoint.misfit(engine)? {
+                None => checkpoint,
+                Some(cause) => {
+                    if checkpoint.chain.is_none() && checkpoint.position > 0 {
+                        // Once the journal is further on, nothing would show it.
+                        checkpoint::remove(&dir, P::VERSION)?;
+                    }
+                    return built_again(&format!("the checkpoint {cause}"));
+                }
+            },
+            Ok(None) => Checkpoint::beginning(),
+            Err(Unusable::Io(error)) => return Err(error),
+            Err(error) => return built_again(&error.into_io().to_string()),
+        };
+        let (passed_over, is_old) = (checkpoint.passed_over, checkpoint.chain.is_none());
+        let follower = Self::follower(engine, checkpoint).failing(on_failure)?;
+        if !is_old && !follower.has_passed_over(passed_over) {
+            return built_again("the events that it passed over are not those that are recorded");
+        }
+        Ok(Self {
+            follower,
+            is_closed: false,
+        })
+    }
+
+    /// The projection as it is before the first event.
+    pub(crate) fn anew(engine: &Arc<Engine>, on_failure: OnFailure) -> Self {
+        Self {
+            follower: Self::follower(engine, Checkpoint::beginning()).anew(on_failure),
+            is_closed: false,
+        }
+    }
+
+    fn follower(engine: &Arc<Engine>, checkpoint: Checkpoint<P>) -> Follower<P> {
+        let dir = engine.layout().projections_dir().join(P::NAME);
+        Follower::new(P::NAME, engine.clone(), dir, checkpoint).reading(P::VERSION, P::event_sets())
+    }
+
+    /// What is done with events that it cannot take.
+    pub(crate) fn on_failure(&self) -> OnFailure {
+        self.follower.on_failure()
+    }
+
+    /// Brings the state up to the newest durable event.
+    pub(crate) fn catch_up(&mut self) -> io::Result<&P> {
+        if self.is_closed {
+            return Err(closed());
+        }
+        let _span = tracing::debug_span!("projection_catchup", projection_name = P::NAME).entered();
+        let head = self.head();
+        while !self.follow(head, SLICE)? {
+            self.follower.save_if_due();
+        }
+        self.follower.save_if_due();
+        Ok(&self.follower.state)
+    }
+
+    /// The state, if every event up to `position` is in it.
+    pub(crate) fn at_least(&self, position: u64) -> io::Result<Option<&P>> {
+        if self.is_closed {
+            return Err(closed());
+        }
+        self.follower.check()?;
+        Ok((self.position() >= position).then_some(&self.follower.state))
+    }
+
+    /// Folds the next `events` events, as far as the durable position `head`. True if it is there.
+    pub(crate) fn follow(&mut self, head: u64, events: u64) -> io::Result<bool> {
+        let types = self.follower.state.subscriptions();
+        let slice = head.min(self.position().saturating_add(events));
+        self.follower.follow(types, slice, P::apply_stored)?;
+        Ok(self.position() >= head)
+    }
+
+    /// All events up to here are in the state.
+    pub(crate) fn position(&self) -> u64 {
+        self.follower.position()
+    }
+
+    pub(crate) fn progress(&self) -> Arc<Progress> {
+        self.follower.progress().clone()
+    }
+
+    /// The position of the newest durable event.
+    pub(crate) fn head(&self) -> u64 {
+        self.follower.head()
+    }
+
+    /// Brings `rebuilt` to where the journal is, saves it and puts it in the place of this one.
+    pub(crate) fn replace_with(&mut self, mut rebuilt: Self) -> io::Result<()> {
+        if self.is_closed {
+            return Err(closed());
+        }
+        while !rebuilt.follow(rebuilt.head(), SLICE)? {}
+        rebuilt.follower.save()?;
+        rebuilt.follower.take_place_of(&self.follower);
+        *self = rebuilt;
+        Ok(())
+    }
+}
+
+fn is_known<P: Projection>(event: &UnknownEvent) -> bool {
+    P::event_sets()
+        .iter()
+        .any(|set| set.aggregate_type == event.aggregate_type && (set.knows)(&event.event))
+}
+
+/// A projection of any type.
+pub(crate) trait AnyProjecting: Send {
+    fn catch_up(&mut self) -> io::Result<()>;
+    /// Takes what is new up to the durable position `head`, a slice at a time, and saves if it is
+    /// time to. True if it is there.
+    fn advance(&mut self, head: u64) -> io::Result<bool>;
+    fn save(&mut self) -> io::Result<()>;
+    /// How long until what changed should be saved.
+    fn save_in(&self) -> Option<Duration>;
+    /// From now on nothing is read or written: the directory may be another store's.
+    fn close(&mut self);
+}
+
+impl<P: Projection> AnyProjecting for Projecting<P> {
+    fn catch_up(&mut self) -> io::Result<()> {
+        self.catch_up().map(|_| ())
+    }
+
+    fn save(&mut self) -> io::Result<()> {
+        if self.is_closed {
+            return Ok(());
+        }
+        self.follower.save()
+    }
+
+    fn advance(&mut self, head: u64) -> io::Result<bool> {
+        if self.is_closed {
+            return Ok(true);
+        }
+        let is_there = self.follow(head, SLICE)?;
+        self.follower.save_if_due();
+        Ok(is_there)
+    }
+
+    fn save_in(&self) -> Option<Duration> {
+        self.follower.save_in(false).filter(|_| !self.is_closed)
+    }
+
+    fn close(&mut self) {
+        self.is_closed = true;
+    }
+}
+
+/// A registered projection, as itself and as one of many.
+pub(crate) struct Registered {
+    pub(crate) typed: Arc<dyn Any + Send + Sync>,
+    pub(crate) any: Arc<Exclusive<dyn AnyProjecting>>,
+    pub(crate) progress: Arc<Progress>,
+}
+
+impl Registered {
+    pub(crate) fn open<P: Projection>(
+        engine: &Arc<Engine>,
+        on_failure: OnFailure,
+    ) -> io::Result<Self> {
+        let projecting = Projecting::<P>::open(engine, on_failure)?;
+        let progress = projecting.progress();
+        let name = format!("projection `{}`", P::NAME);
+        let projecting = Arc::new(Exclusive::new(name, projecting));
+        Ok(Self {
+            typed: projecting.clone(),
+            any: projecting,
+            progress,
+        })
+    }
+}

@@ -1,0 +1,136 @@
+//! The projections and process managers that a store was opened with: [`ReadSide`].
+
+use std::collections::HashMap;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use tokio::runtime::Runtime;
+
+use crate::domain::projection::Projection;
+use crate::following::exclusive::Exclusive;
+use crate::following::live::Live;
+use crate::following::manager::Manager;
+use crate::following::projecting::{Projecting, Registered};
+use crate::following::status::ReadSideStatus;
+use crate::runtime::aggregates::{Aggregates, Follows};
+use crate::runtime::dispatch::Dispatchers;
+use crate::storage::files::layout::list_dirs;
+use crate::text::shown;
+
+/// The projections and process managers of a store.
+#[derive(Default)]
+pub(crate) struct ReadSide {
+    /// By name.
+    pub(crate) projections: HashMap<&'static str, Registered>,
+    pub(crate) process_managers: Vec<Manager>,
+    pub(crate) dispatchers: Dispatchers,
+    /// If they run in the background.
+    pub(crate) live: OnceLock<Live>,
+    /// Held by the one run of process managers at a time, until its last command came to an end.
+    pub(crate) run: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl ReadSide {
+    /// Has all of them follow in the background.
+    pub(crate) fn go_live(&self, runtime: &Runtime, store: &Arc<Aggregates>) {
+        let dispatchers = Arc::new(self.dispatchers.clone());
+        let projections = self.projections.values();
+        let managers = &self.process_managers;
+        self.live
+            .get_or_init(|| Live::start(runtime, projections, managers, &dispatchers, store));
+    }
+
+    /// Warns of process managers that were here once and are not registered: their timers and
+    /// commands wait, and one that was renamed reacts to everything anew.
+    pub(crate) fn warn_of_unregistered(&self, process_managers: &Path) -> io::Result<()> {
+        if self.process_managers.is_empty() {
+            return Ok(());
+        }
+        for name in list_dirs(process_managers)? {
+            if !self.process_managers.iter().any(|m| m.name == name) {
+                let dir = process_managers.join(&name);
+                tracing::warn!(
+                    pm_name = name,
+                    dir = %shown(&dir),
+                    "no such process manager is registered; what it has saved, timers and commands \
+                     too, is left as it is"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// The projection `P`.
+    pub(crate) fn projection<P: Projection>(&self) -> io::Result<Arc<Exclusive<Projecting<P>>>> {
+        let registered = self.projections.get(P::NAME).ok_or_else(|| {
+            let text = format!("projection '{}' not registered", P::NAME);
+            io::Error::new(io::ErrorKind::NotFound, text)
+        })?;
+        registered.typed.clone().downcast().map_err(|_| {
+            let text = format!("projection '{}' is registered as another type", P::NAME);
+            io::Error::new(io::ErrorKind::InvalidInput, text)
+        })
+    }
+
+    /// Brings all projections up to date. One that fails says so again when it is read.
+    pub(crate) fn catch_up_projections(&self) {
+        for (name, projection) in &self.projections {
+            let caught_up = projection.any.lock().and_then(|mut any| any.catch_up());
+            if let Err(error) = caught_up {
+                tracing::error!(projection = name, %error, "the projection could not be caught up");
+            }
+        }
+    }
+
+    /// How everything is doing while the newest durable position is `head`.
+    pub(crate) fn status(&self, head: u64) -> ReadSideStatus {
+        let projections = self.projections.values();
+        let mut projections: Vec<_> = projections.map(|p| p.progress.status(head)).collect();
+        projections.sort_by_key(|status| status.name);
+        let managers = self.process_managers.iter();
+        ReadSideStatus {
+            projections,
+            process_managers: managers.map(|m| m.status(head)).collect(),
+        }
+    }
+
+    /// Saves all projections as they are.
+    pub(crate) fn save_projections(&self) {
+        for (name, projection) in &self.projections {
+            let save = || projection.any.lock()?.save();
+            let saved = catch_unwind(AssertUnwindSafe(save));
+            if let Err(error) = saved.unwrap_or_else(|_| Err(io::Error::other("it panicked"))) {
+                tracing::warn!(projection = name, %error, "the checkpoint could not be saved");
+            }
+        }
+    }
+}
+
+impl Follows for ReadSide {
+    fn let_go(&self) {
+        if let Some(live) = self.live.get() {
+            live.stop();
+        }
+    }
+
+    /// Nothing is written from then on.
+    fn close(&self) {
+        self.save_projections();
+        for projection in self.projections.values() {
+            report_if_held(projection.any.lock().map(|mut any| any.close()));
+        }
+        for manager in &self.process_managers {
+            report_if_held(manager.reacting.lock().map(|mut reacting| reacting.seal()));
+        }
+    }
+}
+
+/// Reports that something could not be closed. It is closed by threads that run no code of the user's,
+/// so that cannot be.
+fn report_if_held(closed: io::Result<()>) {
+    if let Err(error) = closed {
+        tracing::error!(%error, "it is still in use at the end; this is a bug");
+    }
+}

@@ -1,0 +1,238 @@
+//! How the projections and process managers of a store are doing: [`ReadSideStatus`].
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::following::poison::SkippedEvent;
+use crate::ids::Position;
+use crate::sync::lock;
+
+/// How many skipped events are kept in memory.
+const LISTED: usize = 100;
+
+/// How the projections and process managers of a store are doing. From
+/// [`AggregateStore::read_side`](crate::store::AggregateStore::read_side).
+///
+/// ```
+/// # use eventfold_es::{*, __private::example::*};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path();
+/// let store = AggregateStore::builder(path).projection::<Total>().open().await?;
+/// store.get::<Counter>("c-1").await?.send(Add(5)).await?;
+/// let status = &store.read_side().projections[0];
+/// assert_eq!((status.name, status.lag), ("total", 1)); // nobody has read it yet
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReadSideStatus {
+    /// The projections, by name.
+    pub projections: Vec<FollowerStatus>,
+    /// The process managers, in the order of their registration.
+    pub process_managers: Vec<ProcessManagerStatus>,
+}
+
+/// How a projection is doing, or a process manager as far as that is the same.
+///
+/// See the example of [`ReadSideStatus`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FollowerStatus {
+    /// Its `NAME`.
+    pub name: &'static str,
+    /// All events up to here are in its state.
+    pub position: Position,
+    /// How many events it is behind the newest one.
+    pub lag: u64,
+    /// Whether it runs.
+    pub running: Running,
+    /// The last error, if there was one since the store was opened. It may be over.
+    pub last_error: Option<String>,
+    /// How many events it passed over.
+    pub skipped_count: u64,
+    /// The newest of the events that it passed over, at most 100, the oldest first. `skipped.jsonl`
+    /// beside its checkpoint has all of them.
+    pub skipped: Vec<SkippedEvent>,
+}
+
+/// How a process manager is doing.
+///
+/// ```
+/// # use eventfold_es::{*, __private::example::*};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path();
+/// let store = AggregateStore::builder(path).process_manager::<Forward>().open().await?;
+/// let status = &store.read_side().process_managers[0];
+/// assert_eq!(status.follower.name, "forward");
+/// assert_eq!((status.timers, status.dead_letters), (0, Some(0)));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ProcessManagerStatus {
+    /// Name, position, errors.
+    pub follower: FollowerStatus,
+    /// How many commands are on their way, or wait for their next attempt.
+    pub outgoing: usize,
+    /// How many timers are set.
+    pub timers: usize,
+    /// How many dead letters there are; `None` if their file cannot be read.
+    pub dead_letters: Option<usize>,
+}
+
+/// Whether a projection or process manager runs.
+///
+/// See the example of [`ReadSideStatus`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Running {
+    /// When it is read, or run.
+    OnDemand,
+    /// By itself, in the background.
+    Live,
+    /// Not until the store is opened again: it could not take an event. The last error says which.
+    Stopped,
+}
+
+/// What others may ask of a follower while it works.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    name: &'static str,
+    position: AtomicU64,
+    condition: Mutex<Condition>,
+    /// What a process manager had to do before it reacted to anything more.
+    to_do: Mutex<ToDo>,
+}
+
+/// What waits in a process manager: commands, timers, dead letters.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ToDo {
+    pub(crate) outgoing: usize,
+    pub(crate) timers: usize,
+    pub(crate) dead_letters: Option<usize>,
+}
+
+#[derive(Debug, Default)]
+struct Condition {
+    is_live: bool,
+    /// What it stopped with, if it has.
+    stopped_by: Option<String>,
+    last_error: Option<String>,
+    skipped_count: u64,
+    skipped: VecDeque<SkippedEvent>,
+}
+
+impl Progress {
+    pub(crate) fn new(name: &'static str, position: u64) -> Self {
+        Self {
+            name,
+            position: AtomicU64::new(position),
+            condition: Mutex::default(),
+            to_do: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn set_position(&self, position: u64) {
+        self.position.store(position, Ordering::Release);
+    }
+
+    pub(crate) fn position(&self) -> u64 {
+        self.position.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_live(&self) {
+        lock(&self.condition).is_live = true;
+    }
+
+    pub(crate) fn fail(&self, error: &str) {
+        tracing::warn!(
+            name = self.name,
+            error,
+            "a projection or process manager failed"
+        );
+        lock(&self.condition).last_error = Some(error.to_owned());
+    }
+
+    pub(crate) fn stop(&self, error: &str) {
+        tracing::error!(
+            name = self.name,
+            error,
+            "a projection or process manager stopped"
+        );
+        let mut condition = lock(&self.condition);
+        condition.stopped_by = Some(error.to_owned());
+        condition.last_error = Some(error.to_owned());
+    }
+
+    /// Notes what waits in a process manager.
+    pub(crate) fn set_to_do(&self, to_do: ToDo) {
+        *lock(&self.to_do) = to_do;
+    }
+
+    /// How a process manager is doing, with what waited in it when that was noted last.
+    pub(crate) fn manager_status(&self, head: u64) -> ProcessManagerStatus {
+        let ToDo {
+            outgoing,
+            timers,
+            dead_letters,
+        } = *lock(&self.to_do);
+        ProcessManagerStatus {
+            follower: self.status(head),
+            outgoing,
+            timers,
+            dead_letters,
+        }
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        lock(&self.condition).stopped_by.is_some()
+    }
+
+    pub(crate) fn stopped_by(&self) -> Option<String> {
+        lock(&self.condition).stopped_by.clone()
+    }
+
+    pub(crate) fn add_skipped(&self, event: SkippedEvent) {
+        let mut condition = lock(&self.condition);
+        condition.skipped_count += 1;
+        if condition.skipped.len() == LISTED {
+            condition.skipped.pop_front();
+        }
+        condition.skipped.push_back(event);
+    }
+
+    /// Takes over how a state is doing that takes the place of this one.
+    pub(crate) fn replace(&self, new: &Self) {
+        self.set_position(new.position());
+        let mut new = lock(&new.condition);
+        let mut condition = lock(&self.condition);
+        new.is_live = condition.is_live;
+        *condition = std::mem::take(&mut new);
+    }
+
+    /// How it is doing while the newest durable position is `head`.
+    pub(crate) fn status(&self, head: u64) -> FollowerStatus {
+        let position = self.position();
+        let condition = lock(&self.condition);
+        FollowerStatus {
+            name: self.name,
+            position: Position::new(position),
+            lag: head.saturating_sub(position),
+            running: match (condition.stopped_by.is_some(), condition.is_live) {
+                (true, _) => Running::Stopped,
+                (false, true) => Running::Live,
+                (false, false) => Running::OnDemand,
+            },
+            last_error: condition.last_error.clone(),
+            skipped_count: condition.skipped_count,
+            skipped: condition.skipped.iter().cloned().collect(),
+        }
+    }
+}

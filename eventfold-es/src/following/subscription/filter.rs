@@ -1,0 +1,29 @@
+//! Which events a subscription delivers.
+
+use crate::event::RecordedEvent;
+
+/// What an event must be. An empty list is no condition.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Filter {
+    pub(crate) aggregate_types: Vec<String>,
+    pub(crate) ids: Vec<String>,
+    pub(crate) names: Vec<String>,
+}
+
+impl Filter {
+    pub(crate) fn takes_stream(&self, aggregate_type: &str, id: &str) -> bool {
+        is_one_of(&self.aggregate_types, aggregate_type) && is_one_of(&self.ids, id)
+    }
+
+    pub(crate) fn takes_name(&self, name: &str) -> bool {
+        is_one_of(&self.names, name)
+    }
+
+    pub(crate) fn takes(&self, event: &RecordedEvent) -> bool {
+        self.takes_stream(event.aggregate_type(), event.id()) && self.takes_name(event.name())
+    }
+}
+
+fn is_one_of(wanted: &[String], found: &str) -> bool {
+    wanted.is_empty() || wanted.iter().any(|wanted| wanted == found)
+}

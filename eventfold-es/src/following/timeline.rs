@@ -1,0 +1,89 @@
+//! Whether what a follower has saved is of the history that the journal tells.
+//!
+//! A directory may be put together from different times: a backup of a part of it, a file that was
+//! rolled back. Each line of the journal has a checksum that is chained to all before, so what was
+//! saved behind a line says that checksum, and is trusted only where the journal has it.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::ops::ControlFlow;
+
+use serde::Deserialize;
+
+use crate::storage::files::{Engine, JournalReader};
+
+/// The checksums of the journal's lines that hold `positions`, as far as the journal has those.
+pub(crate) fn chains(engine: &Engine, positions: &BTreeSet<u64>) -> io::Result<BTreeMap<u64, u64>> {
+    let mut reader = engine.reader(0);
+    let held = positions.range(1..=engine.head());
+    held.map(|position| Ok((*position, reader.chain_at(*position)?)))
+        .collect()
+}
+
+/// An event's line, as far as it is looked at.
+#[derive(Deserialize)]
+struct Keyed<'a> {
+    #[serde(borrow)]
+    key: Option<Cow<'a, str>>,
+}
+
+/// The newest position behind `after` from which a command of the process manager `name` comes that
+/// the journal has the effect of, up to the durable `head`. `reader` is at `after`.
+///
+/// A command is sent only when the position that it comes from is saved, so if there is one, what was
+/// saved last is not what is there.
+pub(crate) fn acted_on_behind(
+    name: &str,
+    after: u64,
+    mut reader: JournalReader,
+    head: u64,
+) -> io::Result<Option<u64>> {
+    let mut newest = None;
+    reader.read_to(head, |commit, first_new| {
+        for event in commit.events.iter().skip(first_new) {
+            if !event.get().contains("\"key\":") {
+                continue;
+            }
+            // A line that cannot be read has no key of ours.
+            let line: Option<Keyed<'_>> = serde_json::from_str(event.get()).ok();
+            let position = line
+                .and_then(|line| line.key)
+                .and_then(|key| source_of(name, &key));
+            newest = newest.max(position.filter(|position| *position > after));
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(newest)
+}
+
+/// What is wrong with a checkpoint at `position` of a process manager that has acted on `newest`.
+pub(crate) fn rolled_back(position: u64, newest: u64) -> String {
+    format!(
+        "is at position {position}, but the journal shows that it had acted on position {newest}: it \
+         would send commands again"
+    )
+}
+
+/// The position of the event that a command with that idempotency key comes from, if it is one of the
+/// process manager `name`.
+pub(crate) fn source_of(name: &str, key: &str) -> Option<u64> {
+    let rest = key.strip_prefix(name)?.strip_prefix('/')?;
+    let (position, _) = rest.split_once('/')?;
+    position.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_names_the_event_that_its_command_comes_from() {
+        for key in ["a/b/17/0", "a/b/17/t0"] {
+            assert_eq!(source_of("a/b", key), Some(17));
+        }
+        for key in ["a/17/0", "a/b/letter/3", "a/b17/0", "a/b/17", "mine"] {
+            assert_eq!(source_of("a/b", key), None, "{key}");
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! A process manager whose saved state cannot be used: it does nothing, and says why.
+
+use std::collections::HashSet;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::process_manager::DeadLetter;
+use crate::following::dead_letters::{DeadLetters, Letter};
+use crate::following::managing::{AnyReacting, Counts, Outcome};
+use crate::following::outgoing::Outgoing;
+use crate::following::status::{ProcessManagerStatus, Progress};
+
+/// Takes the place of a process manager that is stopped from the start. Its files are left as they are.
+pub(crate) struct UnusableManager {
+    kind: io::ErrorKind,
+    text: String,
+    progress: Arc<Progress>,
+    letters: DeadLetters,
+}
+
+impl UnusableManager {
+    /// The process manager `name`, whose files are in `dir`.
+    pub(crate) fn new(name: &'static str, dir: &Path, error: &io::Error) -> io::Result<Self> {
+        let text = error.to_string();
+        let progress = Progress::new(name, 0);
+        progress.stop(&text);
+        Ok(Self {
+            kind: error.kind(),
+            text,
+            progress: Arc::new(progress),
+            // Nobody knows what of them was finished.
+            letters: DeadLetters::open(dir, None)?,
+        })
+    }
+
+    pub(crate) fn progress(&self) -> Arc<Progress> {
+        self.progress.clone()
+    }
+
+    fn refused<T>(&self) -> io::Result<T> {
+        Err(io::Error::new(self.kind, self.text.clone()))
+    }
+}
+
+impl AnyReacting for UnusableManager {
+    fn advance(&mut self, _: u64) -> io::Result<bool> {
+        self.refused()
+    }
+
+    fn take(&mut self) -> Option<Outgoing> {
+        None
+    }
+
+    fn note(&mut self, _: u64, _: Outcome, _: bool) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn save(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn seal(&mut self) {}
+
+    fn reached(&self, _: u64) -> Option<u64> {
+        None
+    }
+
+    fn is_settled(&self, _: u64) -> bool {
+        false
+    }
+
+    fn next_due(&self) -> Option<u64> {
+        None
+    }
+
+    fn wants_events_after(&self) -> Option<u64> {
+        None
+    }
+
+    fn save_in(&self) -> Option<Duration> {
+        None
+    }
+
+    fn counts(&self) -> Counts {
+        Counts::default()
+    }
+
+    fn status(&self, head: u64) -> ProcessManagerStatus {
+        self.progress.manager_status(head)
+    }
+
+    fn letters(&self) -> io::Result<Vec<DeadLetter>> {
+        let letters = self.letters.list()?;
+        letters.into_iter().map(Letter::shown).collect()
+    }
+
+    fn revive(&mut self, _: &HashSet<&str>) -> io::Result<Vec<Outgoing>> {
+        self.refused()
+    }
+
+    fn discard(&mut self, _: &str) -> io::Result<bool> {
+        self.refused()
+    }
+}

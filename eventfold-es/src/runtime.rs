@@ -1,0 +1,12 @@
+//! The live aggregates of an open store: handles, actors, and the sending of commands in JSON.
+//!
+//! Start with [`actor`]: it decides one command after the other and hands each one's events to the
+//! storage as one commit.
+
+pub(crate) mod actor;
+pub(crate) mod aggregates;
+pub(crate) mod background;
+pub(crate) mod committed;
+pub(crate) mod dispatch;
+pub(crate) mod handle;
+pub(crate) mod inside;

@@ -1,0 +1,257 @@
+//! One command: decide, encode, evolve, hand the commit over.
+
+use std::cell::Cell;
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+
+use uuid::Uuid;
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::domain::aggregate::{Aggregate, decode_unless_left_out};
+use crate::domain::command::CommandContext;
+use crate::error::{ExecuteError, Panic, guarded};
+use crate::event::{EncodeError, Meta, Recorded, read_back};
+use crate::ids::{Position, StreamId, Version};
+use crate::runtime::actor::mailbox::Reply;
+use crate::runtime::actor::{Actor, Decision, answer};
+use crate::runtime::committed::Committed;
+use crate::runtime::inside;
+use crate::storage::files::{
+    Commit, Common, EncodedEvents, KnownKey, Loaded, StreamEnd, load, spare,
+};
+use crate::text::Shown;
+
+type Outcome<A> = Reply<Committed<A>, ExecuteError<<A as Aggregate>::Error>>;
+
+/// What becomes of a command.
+enum Decided<A: Aggregate> {
+    /// These events, to be stored.
+    Store(Vec<A::DomainEvent>, EncodedEvents),
+    /// This answer, once the head is durable.
+    Answer(Result<(), ExecuteError<A::Error>>),
+    /// The answer that it had before.
+    Repeat(KnownKey),
+    /// This answer, once the head is durable; the head itself must be loaded again.
+    Panicked(Panic),
+}
+
+impl<A: Aggregate> Actor<A> {
+    pub(crate) async fn execute(
+        &mut self,
+        command: A::Command,
+        context: CommandContext,
+        reply: Outcome<A>,
+    ) {
+        let decided = {
+            let _span =
+                tracing::info_span!("execute", aggregate_type = A::AGGREGATE_TYPE).entered();
+            inside::Aggregate::of(&*self.stream).run(|| self.decide(command, &context))
+        };
+        match decided {
+            Decided::Store(events, encoded) => {
+                self.store(events, encoded, context.idempotency_key, reply)
+                    .await;
+            }
+            Decided::Answer(result) => {
+                let version = self.head.as_ref().map_or(0, |head| head.version);
+                let result = result.map(|()| Decision {
+                    events: Vec::new(),
+                    version,
+                });
+                self.when_durable(answer(reply, result));
+            }
+            Decided::Repeat(known) => {
+                let result = self.repeat(&known).await;
+                reply.send(result);
+            }
+            Decided::Panicked(panic) => {
+                self.when_durable(answer(reply, Err(ExecuteError::Panicked(panic))));
+                self.head = None;
+            }
+        }
+    }
+
+    fn decide(&mut self, command: A::Command, context: &CommandContext) -> Decided<A> {
+        let Some(head) = &mut self.head else {
+            return Decided::Answer(Err(ExecuteError::ActorGone));
+        };
+        if let Some(key) = &context.idempotency_key
+            && let Some(known) = head.keys.get(key)
+        {
+            return Decided::Repeat(known.clone());
+        }
+        if context
+            .expected_version
+            .is_some_and(|expected| expected != head.version)
+        {
+            return Decided::Answer(Err(ExecuteError::Conflict));
+        }
+        let mut events = match guarded(|| head.state.handle(command)) {
+            Ok(Ok(events)) if events.is_empty() => return Decided::Answer(Ok(())),
+            Ok(Ok(events)) => events,
+            Ok(Err(error)) => return Decided::Answer(Err(ExecuteError::Domain(error))),
+            Err(panic) => return self.panicked("decide", &*panic),
+        };
+        let now = self.engine.clock().now_ms();
+        let (place, ids) = ((self.stream.id(), head.version), &mut head.event_ids);
+        let doing = Doing::new("serialize");
+        let encode = || encode::<A>(&mut events, place, context, now, ids, &doing);
+        let encoded = match guarded(encode) {
+            Ok(Ok(encoded)) => encoded,
+            Ok(Err(error)) => {
+                let error = std::io::Error::new(std::io::ErrorKind::InvalidData, error);
+                return Decided::Answer(Err(ExecuteError::Io(error)));
+            }
+            Err(panic) => return self.panicked(doing.get(), &*panic),
+        };
+        if let Err(panic) = head.evolve(&events, encoded.count()) {
+            return self.panicked("evolve", &*panic);
+        }
+        tracing::info!(count = events.len(), "events decided");
+        Decided::Store(events, encoded)
+    }
+
+    fn panicked(&self, function: &'static str, payload: &(dyn std::any::Any + Send)) -> Decided<A> {
+        let panic = Panic::new(function, self.stream.id(), payload);
+        tracing::error!(%panic, "nothing of the command is stored");
+        Decided::Panicked(panic)
+    }
+
+    /// Hands the commit over; its answer comes from the committer.
+    async fn store(
+        &mut self,
+        events: Vec<A::DomainEvent>,
+        encoded: EncodedEvents,
+        key: Option<String>,
+        reply: Outcome<A>,
+    ) {
+        let Some(head) = &mut self.head else { return };
+        let version = head.version;
+        if let Some(key) = key {
+            // Its line is somewhere behind what is durable now.
+            let durable = self.stream.tail().end;
+            head.keys.add(KnownKey {
+                key,
+                version: version - encoded.count() + 1,
+                count: encoded.count(),
+                from_offset: durable.offset,
+                from_version: durable.version + 1,
+            });
+        }
+        let snapshot = if version - head.snapshot_version >= self.snapshot_every {
+            head.draft(&self.stream)
+        } else {
+            None
+        };
+        let done = answer(reply, Ok(Decision { events, version }));
+        let commit = Commit {
+            stream: self.stream.clone(),
+            epoch: head.epoch,
+            snapshot,
+            done,
+        };
+        self.engine.commit(commit, encoded).await;
+    }
+
+    /// The answer to a command that was executed before under the same key.
+    async fn repeat(&self, known: &KnownKey) -> Result<Committed<A>, ExecuteError<A::Error>> {
+        // The original may still be under way.
+        self.wait_durable().await?;
+        let stream = self.stream.clone();
+        let known = known.clone();
+        let read = move || {
+            let start = StreamEnd {
+                version: known.from_version - 1,
+                offset: known.from_offset,
+                ..StreamEnd::default()
+            };
+            let last = known.version + known.count - 1;
+            let mut events = Vec::new();
+            let (mut count, mut position) = (0, 0);
+            load(&stream, start, &stream.extent(), |loaded: Loaded<'_>| {
+                if (known.version..=last).contains(&loaded.version) {
+                    let decoded = decode_unless_left_out::<A>(loaded.event)
+                        .map_err(|error| loaded.event.failed(&error))?;
+                    events.extend(decoded.into_iter().flatten());
+                    count += 1;
+                    position = loaded.position.unwrap_or(position);
+                }
+                Ok(if loaded.version < last {
+                    ControlFlow::Continue(())
+                } else {
+                    ControlFlow::Break(())
+                })
+            })?;
+            if count != known.count {
+                let text = format!(
+                    "the events of idempotency key `{}` are not there",
+                    Shown(&known.key)
+                );
+                return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, text));
+            }
+            Ok(Committed {
+                events,
+                version: Version::new(last),
+                position: Position::new(position),
+            })
+        };
+        let own = inside::Aggregate::of(&*self.stream);
+        let read = move || own.run(read);
+        self.engine.load(read).await.map_err(ExecuteError::Io)
+    }
+}
+
+/// What is done with the events of one command while they are encoded, for whoever a panic is told.
+type Doing = Cell<&'static str>;
+
+/// Encodes the events of one command, the first of which follows on `version`, and adds the hashes of
+/// their ids to `ids` if those are kept. Each event is then the one that a load will read.
+fn encode<A: Aggregate>(
+    events: &mut [A::DomainEvent],
+    (stream, version): (&StreamId, u64),
+    context: &CommandContext,
+    ms: u64,
+    ids: &mut Option<HashSet<u128>>,
+    doing: &Doing,
+) -> Result<EncodedEvents, EncodeError> {
+    let mut common_to = None;
+    let mut common = Common::default();
+    let mut encoded = EncodedEvents::default();
+    let mut data = spare::take();
+    let mut id = Uuid::encode_buffer();
+    for (event, version) in events.iter_mut().zip(version + 1..) {
+        data.clear();
+        let name = A::encode_event(event, &mut data)?;
+        let event_version = A::event_version(event);
+        if common_to != Some(event_version) {
+            common = Common::of(context, ms, event_version);
+            common_to = Some(event_version);
+        }
+        let id = Uuid::new_v4().hyphenated().encode_lower(&mut id);
+        if let Some(ids) = ids {
+            ids.insert(xxh3_128(id.as_bytes()));
+        }
+        encoded.push(&name, &data, id, version, &common);
+        if encoded.is_too_deep() {
+            let error = <serde_json::Error as serde::ser::Error>::custom("nested too deeply");
+            return Err(EncodeError::new(name, error));
+        }
+        let record = Recorded {
+            aggregate_type: stream.aggregate_type(),
+            id: stream.id(),
+            version,
+            // It is assigned by the committer.
+            position: 0,
+            ts: ms / 1000,
+            ms: Some(ms),
+            event_id: Some(id),
+            actor: context.actor.as_deref(),
+            meta: common.meta().map_or(Meta::None, Meta::Json),
+        };
+        doing.set("deserialize");
+        *event = read_back(&name, &data, &record, A::decode_event)?;
+        doing.set("serialize");
+    }
+    spare::give_back(data);
+    Ok(encoded)
+}

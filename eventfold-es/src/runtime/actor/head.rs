@@ -1,0 +1,72 @@
+//! The head of an aggregate: its state with everything that was decided, durable or not.
+
+use std::collections::HashSet;
+
+use crate::domain::aggregate::Aggregate;
+use crate::error::{guarded, panic_message};
+use crate::runtime::actor::keys::Keys;
+use crate::storage::files::{Draft, Stream};
+
+pub(crate) struct Head<A> {
+    pub(crate) state: A,
+    pub(crate) version: u64,
+    /// The activation in whose name commits are handed over.
+    pub(crate) epoch: u64,
+    /// The version of the newest snapshot.
+    pub(crate) snapshot_version: u64,
+    pub(crate) keys: Keys,
+    /// The names of events that were left out.
+    pub(crate) skipped: Vec<String>,
+    /// Hashes of the ids of all events of the stream, once somebody injects one.
+    pub(crate) event_ids: Option<HashSet<u128>>,
+}
+
+impl<A: Aggregate> Head<A> {
+    /// Folds events, which are stored as so many, into the state. If `apply` panics the state is
+    /// lost.
+    pub(crate) fn evolve(
+        &mut self,
+        events: &[A::DomainEvent],
+        stored: u64,
+    ) -> Result<(), Box<dyn std::any::Any + Send>> {
+        let state = &mut self.state;
+        self.state = guarded(move || {
+            let mut state = std::mem::take(state);
+            for event in events {
+                state = state.apply(event);
+            }
+            state
+        })?;
+        self.version += stored;
+        Ok(())
+    }
+
+    /// A snapshot of the head, `None` if its state cannot be written.
+    pub(crate) fn draft(&mut self, stream: &Stream) -> Option<Box<Draft>> {
+        // Due again only after as many further events, also if this one fails.
+        self.snapshot_version = self.version;
+        let state = match guarded(|| serde_json::to_vec(&self.state)) {
+            Ok(Ok(state)) => state,
+            Ok(Err(error)) => {
+                stream.lacks_snapshot(&format!("its state cannot be written: {error}"));
+                return None;
+            }
+            Err(panic) => {
+                let panic = panic_message(&*panic);
+                stream.lacks_snapshot(&format!("writing its state panicked: {panic}"));
+                return None;
+            }
+        };
+        Some(Box::new(Draft {
+            state,
+            read_back: |state| match guarded(|| serde_json::from_slice::<A>(state)) {
+                Ok(read) => read.map(drop).map_err(|error| error.to_string()),
+                Err(panic) => Err(panic_message(&*panic)),
+            },
+            state_version: A::STATE_VERSION,
+            keys: self.keys.list(),
+            skipped: self.skipped.clone(),
+            events: A::__fingerprint(),
+        }))
+    }
+}

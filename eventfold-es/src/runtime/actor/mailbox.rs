@@ -1,0 +1,66 @@
+//! What an actor is asked, and how it answers.
+
+use std::any::Any;
+use std::io;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use crate::domain::aggregate::Aggregate;
+use crate::domain::command::CommandContext;
+use crate::error::{ExecuteError, StateError};
+use crate::ids::Version;
+use crate::runtime::committed::Committed;
+use crate::storage::files::Done;
+
+/// How many messages may wait for an actor.
+pub(crate) const MAILBOX: usize = 64;
+
+/// What an actor can be asked.
+pub(crate) enum Request<A: Aggregate> {
+    Execute {
+        command: A::Command,
+        context: CommandContext,
+        reply: Reply<Committed<A>, ExecuteError<A::Error>>,
+    },
+    Read(Read<A>),
+    Inject {
+        event: eventfold::Event,
+        reply: Reply<(), io::Error>,
+    },
+}
+
+/// What keeps the store open.
+type Hold = Arc<dyn Any + Send + Sync>;
+
+/// Where the answer goes. Until it is sent, it keeps the store open; whoever has the answer may
+/// find it closed.
+pub(crate) struct Reply<T, E> {
+    store: Hold,
+    caller: oneshot::Sender<Result<T, E>>,
+}
+
+impl<T, E> Reply<T, E> {
+    pub(crate) fn new(store: Hold, caller: oneshot::Sender<Result<T, E>>) -> Self {
+        Self { store, caller }
+    }
+
+    /// Answers. The caller may have gone, which stops nothing.
+    pub(crate) fn send(self, result: Result<T, E>) {
+        drop(self.store);
+        drop(self.caller.send(result));
+    }
+}
+
+/// Looks at the head and returns what to do once that is durable.
+pub(crate) type Read<A> = Box<dyn FnOnce(Result<(&A, Version), StateError>) -> Done + Send>;
+
+/// What an actor's mailbox holds.
+#[allow(clippy::large_enum_variant, reason = "it is always boxed")]
+pub(crate) enum Mail<A: Aggregate> {
+    Request(Request<A>),
+    /// Leave memory if nothing came in for the idle time.
+    PassivateIfIdle,
+    /// Serve what is waiting and leave memory. What comes with it is dropped at the end.
+    Retire(oneshot::Sender<()>),
+}

@@ -1,0 +1,140 @@
+//! The live aggregates of an open store, and who keeps them: [`Aggregates`], [`Hold`].
+
+use std::fmt;
+use std::io;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use crate::error::closed;
+use crate::runtime::actor::Residents;
+use crate::storage::files::{Engine, Job};
+
+/// What the clones of a store, its handles and the messages on their way share. When the last of
+/// them goes, the store ends.
+pub(crate) struct Aggregates {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) residents: Arc<Residents>,
+    pub(crate) idle_timeout: Duration,
+    pub(crate) snapshot_every: u64,
+    follows: Arc<dyn Follows>,
+    /// Set by `shutdown`: nothing new is accepted.
+    is_closing: AtomicBool,
+}
+
+/// What follows the log of a store, and ends with it.
+pub(crate) trait Follows: Send + Sync {
+    /// The users have let go: nothing new is begun.
+    fn let_go(&self);
+
+    /// Saves what it has, for the last time. The store's files are still there.
+    fn close(&self);
+}
+
+impl Aggregates {
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        follows: Arc<dyn Follows>,
+        idle_timeout: Duration,
+        snapshot_every: u64,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            engine,
+            residents: Arc::new(Residents::default()),
+            idle_timeout,
+            snapshot_every,
+            follows,
+            is_closing: AtomicBool::new(false),
+        })
+    }
+
+    /// Refuses everything new from now on.
+    pub(crate) fn start_closing(&self) {
+        self.is_closing.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closing.load(Ordering::Acquire) || self.engine.is_closed()
+    }
+
+    /// Fails if the store is shut down, or is another process's.
+    pub(crate) fn check_open(&self) -> io::Result<()> {
+        self.engine.check_process()?;
+        if self.is_closed() {
+            return Err(closed());
+        }
+        Ok(())
+    }
+
+    /// Fails if the store is shut down, has failed, or is another process's.
+    pub(crate) fn check_usable(&self) -> io::Result<()> {
+        self.check_open()?;
+        self.engine.check_failed().map_err(|error| error.to_io())
+    }
+}
+
+impl fmt::Debug for Aggregates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Aggregates")
+            .field("engine", &self.engine)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Aggregates {
+    fn drop(&mut self) {
+        if !self.engine.process().is_this() {
+            // A forked child's copy: nobody is there to close it, and it is not to write anything.
+            return;
+        }
+        let follows = self.follows.clone();
+        let save = Job::Run(Box::new(move || follows.close()));
+        self.engine.keeper().submit(save);
+        self.engine.close();
+    }
+}
+
+/// A hold on the live aggregates, which keeps the store open. When its users let go, the directory is
+/// announced as about to be released, even if a message in a mailbox keeps the store for a moment.
+pub(crate) struct Hold {
+    pub(crate) aggregates: Arc<Aggregates>,
+    /// Whether it is that of users, not that of a command which the store sends by itself.
+    is_users: bool,
+}
+
+impl Hold {
+    /// The hold of a user.
+    pub(crate) fn of_users(aggregates: Arc<Aggregates>) -> Arc<Self> {
+        Arc::new(Self {
+            aggregates,
+            is_users: true,
+        })
+    }
+
+    /// The hold of a command that is sent in the background.
+    pub(crate) fn of_command(aggregates: Arc<Aggregates>) -> Arc<Self> {
+        Arc::new(Self {
+            aggregates,
+            is_users: false,
+        })
+    }
+}
+
+impl Deref for Hold {
+    type Target = Aggregates;
+
+    fn deref(&self) -> &Aggregates {
+        &self.aggregates
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if self.is_users && self.engine.process().is_this() {
+            let residents: Weak<Residents> = Arc::downgrade(&self.residents);
+            self.engine.announce_close(Some(residents));
+            self.follows.let_go();
+        }
+    }
+}

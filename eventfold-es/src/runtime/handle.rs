@@ -1,0 +1,420 @@
+//! The async handle to one aggregate: [`AggregateHandle`].
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use eventfold::EventReader;
+use tokio::sync::oneshot;
+
+use crate::domain::aggregate::Aggregate;
+use crate::domain::command::CommandContext;
+use crate::error::{ExecuteError, Panic, StateError};
+use crate::ids::{StreamId, Version};
+use crate::runtime::actor::{Mail, Reply, Request, Slot};
+use crate::runtime::aggregates::Hold;
+use crate::runtime::committed::Committed;
+use crate::runtime::inside;
+use crate::storage::files::Stream;
+
+/// A handle to one aggregate. Clones lead to the same aggregate.
+///
+/// An aggregate runs on the tokio runtime of the call that brought it into memory. If that runtime
+/// ends, the next call brings it back on its own; one that exists but is not driven (a current-thread
+/// runtime outside of `block_on`) keeps all callers waiting.
+///
+/// It outlives idleness: an aggregate that left memory comes back with the next call. It keeps the
+/// store open.
+///
+/// Commands of one aggregate are executed one at a time, in the order in which they arrive. A
+/// caller waits while 64 of its messages are waiting already.
+///
+/// ```
+/// # use eventfold_es::{*, __private::example::*};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let store = AggregateStore::open(dir.path()).await?;
+/// let counter = store.get::<Counter>("c-1").await?;
+/// let done = counter.send(Add(5)).await?; // durable when it returns
+/// assert_eq!(done.version, 1);
+/// assert_eq!(counter.state().await?.value, 5);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a handle does nothing until a command is sent"]
+pub struct AggregateHandle<A: Aggregate> {
+    store: Arc<Hold>,
+    slot: Arc<Slot<A>>,
+    reader: EventReader,
+}
+
+impl<A: Aggregate> AggregateHandle<A> {
+    /// A handle to the aggregate in `slot`, which is activated.
+    pub(crate) fn get(store: &Arc<Hold>, id: &StreamId) -> io::Result<Self> {
+        store.check_open()?;
+        store.engine.layout().check(id)?;
+        let slot = store.residents.slot::<A>(
+            &store.engine,
+            id,
+            store.idle_timeout,
+            store.snapshot_every,
+        )?;
+        slot.activate(&store.engine, false)?;
+        let reader = EventReader::new(slot.stream().dir());
+        Ok(Self {
+            store: store.clone(),
+            slot,
+            reader,
+        })
+    }
+
+    /// Sends a command, waits until its events are durable and returns them with their place.
+    ///
+    /// It takes the aggregate's [`Command`](Aggregate::Command) or what converts into it, as the
+    /// listed commands of a derived aggregate do. If the caller goes away while it waits, the
+    /// command is executed all the same.
+    ///
+    /// # Errors
+    ///
+    /// * [`ExecuteError::Domain`]: the aggregate refused the command;
+    /// * [`ExecuteError::Io`]: the stream could not be loaded, or the events not be stored;
+    /// * [`ExecuteError::OutcomeUnknown`]: the disk failed, and whether they are stored is unknown;
+    /// * [`ExecuteError::Panicked`], [`ActorGone`](ExecuteError::ActorGone),
+    ///   [`Closed`](ExecuteError::Closed): as they say. Nothing is stored.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// # let counter = store.get::<Counter>("c-1").await?;
+    /// let done = counter.send(Add(5)).await?;
+    /// assert_eq!(done.events, [CounterEvent::Added { amount: 5 }]);
+    /// let refused = counter.send(Add(0)).await.unwrap_err();
+    /// assert!(matches!(refused, ExecuteError::Domain(NothingToAdd)));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn send(
+        &self,
+        command: impl Into<A::Command>,
+    ) -> Result<Committed<A>, ExecuteError<A::Error>> {
+        self.send_with(command, CommandContext::default()).await
+    }
+
+    /// Sends a command with a context: who sends it, what it belongs to, on which terms.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send); [`ExecuteError::Conflict`] if the stream is not at the version that the
+    /// context expects; [`ExecuteError::Io`] with [`io::ErrorKind::InvalidInput`] if its idempotency key
+    /// is empty.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// # let counter = store.get::<Counter>("c-1").await?;
+    /// let context = CommandContext::default().with_actor("ann").with_expected_version(0);
+    /// let done = counter.send_with(Add(5), context).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn send_with(
+        &self,
+        command: impl Into<A::Command>,
+        context: CommandContext,
+    ) -> Result<Committed<A>, ExecuteError<A::Error>> {
+        context.check()?;
+        let (reply, answer) = self.reply();
+        let request = Request::Execute {
+            command: command.into(),
+            context,
+            reply,
+        };
+        self.deliver(request).await?;
+        match answer.await {
+            Ok(result) => result,
+            // Whoever had the command is gone: with its runtime, or with the store's own threads.
+            Err(_) => match self.store.engine.check_failed() {
+                Ok(()) => Err(ExecuteError::ActorGone),
+                Err(error) => Err(ExecuteError::OutcomeUnknown(error.to_io())),
+            },
+        }
+    }
+
+    /// Executes a command, waits until its events are durable and returns them:
+    /// [`send_with`](Self::send_with) without their place, as in 0.2.0.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_with`](Self::send_with).
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// # let counter = store.get::<Counter>("c-1").await?;
+    /// let events = counter.execute(Add(5), CommandContext::default()).await?;
+    /// assert_eq!(events, [CounterEvent::Added { amount: 5 }]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn execute(
+        &self,
+        cmd: A::Command,
+        ctx: CommandContext,
+    ) -> Result<Vec<A::DomainEvent>, ExecuteError<A::Error>> {
+        self.send_with(cmd, ctx).await.map(|done| done.events)
+    }
+
+    /// A copy of the state, with every command that was answered before. It is durable.
+    ///
+    /// # Errors
+    ///
+    /// * [`StateError::Io`]: the stream could not be loaded, or what was read not be made durable;
+    /// * [`StateError::ActorGone`], [`StateError::Closed`]: as they say.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// # let counter = store.get::<Counter>("c-1").await?;
+    /// counter.send(Add(5)).await?;
+    /// assert_eq!(counter.state().await?, Counter { value: 5 });
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn state(&self) -> Result<A, StateError> {
+        self.read(|state, _| state.clone()).await
+    }
+
+    /// What `look` makes of the state, which is not copied. The answer waits until the state that
+    /// `look` saw is durable. Commands of this aggregate wait while `look` runs.
+    ///
+    /// # Errors
+    ///
+    /// * [`StateError::Io`]: the stream could not be loaded, or what was read not be made durable;
+    /// * [`StateError::Panicked`]: `look` panicked;
+    /// * [`StateError::ActorGone`], [`StateError::Closed`]: as they say.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// # let counter = store.get::<Counter>("c-1").await?;
+    /// # counter.send(Add(5)).await?;
+    /// let is_even = counter.inspect(|state| state.value % 2 == 0).await?;
+    /// assert!(!is_even);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn inspect<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&A) -> T + Send + 'static,
+    ) -> Result<T, StateError> {
+        self.read(|state, _| look(state)).await
+    }
+
+    /// The stream's version: how many events it holds, all durable; 0 if it does not exist.
+    ///
+    /// # Errors
+    ///
+    /// * [`StateError::Io`]: the stream could not be loaded, or what was read not be made durable;
+    /// * [`StateError::ActorGone`], [`StateError::Closed`]: as they say.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// # let counter = store.get::<Counter>("c-1").await?;
+    /// assert_eq!(counter.version().await?, 0);
+    /// counter.send(Add(5)).await?;
+    /// assert_eq!(counter.version().await?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn version(&self) -> Result<Version, StateError> {
+        self.read(|_, version| version).await
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&A, Version) -> T + Send + 'static,
+    ) -> Result<T, StateError> {
+        let (reply, answer) = self.reply();
+        let id = self.stream_id().clone();
+        let read = Request::Read(Box::new(move |head| {
+            let seen = head.and_then(|(state, version)| {
+                let look = std::panic::AssertUnwindSafe(|| look(state, version));
+                std::panic::catch_unwind(look)
+                    .map_err(|panic| StateError::Panicked(Panic::new("inspect", &id, &*panic)))
+            });
+            Box::new(move |durable| {
+                let result = match durable {
+                    Ok(_) => seen,
+                    Err(error) => Err(error.into()),
+                };
+                reply.send(result);
+            })
+        }));
+        self.deliver(read).await?;
+        answer.await.map_err(|_| StateError::ActorGone)?
+    }
+
+    /// Appends an event that was decided elsewhere.
+    pub(crate) async fn inject(&self, event: eventfold::Event) -> io::Result<()> {
+        let (reply, answer) = self.reply();
+        let request = Request::Inject { event, reply };
+        self.deliver(request).await.map_err(io::Error::from)?;
+        answer
+            .await
+            .map_err(|_| io::Error::other(StateError::ActorGone))?
+    }
+
+    fn reply<T, E>(&self) -> (Reply<T, E>, oneshot::Receiver<Result<T, E>>) {
+        let (caller, answer) = oneshot::channel();
+        (Reply::new(self.store.aggregates.clone(), caller), answer)
+    }
+
+    /// Puts a message into the aggregate's mailbox. One that is passivating gives it back; the next
+    /// activation gets it then.
+    async fn deliver(&self, request: Request<A>) -> Result<(), StateError> {
+        if inside::Aggregate::of(&**self.slot.stream()).is_running() {
+            return Err(StateError::Io(self.asked_by_itself()));
+        }
+        self.store.engine.check_process()?;
+        let mut mail = Box::new(Mail::Request(request));
+        let mut failed = 0;
+        loop {
+            if self.store.is_closed() {
+                return Err(StateError::Closed);
+            }
+            match self.slot.try_send(mail) {
+                Ok(()) => return Ok(()),
+                Err(returned) => mail = returned,
+            }
+            // A runtime that has ended drops what it is given at once. It takes a few attempts to
+            // tell that from an aggregate that happens to be passivating.
+            let is_runtime_over = failed > 2;
+            let mailbox = self.slot.activate(&self.store.engine, is_runtime_over)?;
+            match mailbox.send(mail).await {
+                Ok(()) => return Ok(()),
+                Err(returned) => mail = returned.0,
+            }
+            failed += 1;
+        }
+    }
+
+    fn asked_by_itself(&self) -> io::Error {
+        inside::deadlock(&format!(
+            "{} is asked by its own code, or by what `inspect` was given, for whose end it would wait: \
+             use the state that is there",
+            self.stream_id()
+        ))
+    }
+
+    /// The aggregate's id within its type.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// # let counter = store.get::<Counter>("c-1").await?;
+    /// assert_eq!(counter.id(), "c-1");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.stream_id().id()
+    }
+
+    pub(crate) fn stream(&self) -> &Arc<Stream> {
+        self.slot.stream()
+    }
+
+    fn stream_id(&self) -> &StreamId {
+        self.stream().id()
+    }
+
+    /// Reads the stream's file. It does not exist before the stream's first event.
+    ///
+    /// A line is written some milliseconds after its command was answered, under load a tenth of a
+    /// second. This call blocks for that moment, so that its file has all that was answered before,
+    /// unless it cannot be written;
+    /// [`AggregateStore::read_events`](crate::store::AggregateStore::read_events) has it even then, and
+    /// checks every line.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// # let counter = store.get::<Counter>("c-1").await?;
+    /// counter.send(Add(5)).await?;
+    /// for line in counter.reader().read_from(0)? {
+    ///     let (event, _next_offset, _hash) = line?;
+    ///     assert_eq!(event.event_type, "Added");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn reader(&self) -> &EventReader {
+        self.store.engine.flush_streams();
+        &self.reader
+    }
+
+    /// Whether the aggregate is in memory. The next call brings it back if it is not.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// # let counter = store.get::<Counter>("c-1").await?;
+    /// assert!(counter.is_alive());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.slot.is_alive()
+    }
+}
+
+impl<A: Aggregate> Clone for AggregateHandle<A> {
+    fn clone(&self) -> Self {
+        Self {
+            store: self.store.clone(),
+            slot: self.slot.clone(),
+            reader: self.reader.clone(),
+        }
+    }
+}
+
+impl<A: Aggregate> fmt::Debug for AggregateHandle<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AggregateHandle")
+            .field("stream", self.stream_id())
+            .field("is_alive", &self.is_alive())
+            .finish_non_exhaustive()
+    }
+}

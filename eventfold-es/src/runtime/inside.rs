@@ -1,0 +1,79 @@
+//! Which code of the user's this thread runs for a store, so that it is told instead of waiting for
+//! itself.
+//!
+//! Such code may call the store, and may block on what it asks for. What it asks for may be what it
+//! keeps others from: the aggregate that decides, the projection that is read. Blocking calls are
+//! therefore made on the same thread then ([`blocking`](crate::runtime::background::blocking)), which knows that.
+
+use std::cell::Cell;
+use std::io;
+
+thread_local! {
+    /// The address of what stands for the aggregate whose code runs, 0 if there is none.
+    static AGGREGATE: Cell<usize> = const { Cell::new(0) };
+    /// How many projections and process managers this thread keeps others from.
+    static HELD: Cell<usize> = const { Cell::new(0) };
+}
+
+/// An aggregate whose code may run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Aggregate(usize);
+
+impl Aggregate {
+    /// The one that `stream` stands for, which stays where it is.
+    pub(crate) fn of<S>(stream: &S) -> Self {
+        Self(std::ptr::from_ref(stream).addr())
+    }
+
+    /// Runs its code.
+    pub(crate) fn run<T>(self, code: impl FnOnce() -> T) -> T {
+        struct Before(usize);
+        impl Drop for Before {
+            fn drop(&mut self) {
+                AGGREGATE.set(self.0);
+            }
+        }
+        let _before = Before(AGGREGATE.replace(self.0));
+        code()
+    }
+
+    /// Whether this thread runs its code.
+    pub(crate) fn is_running(self) -> bool {
+        AGGREGATE.get() == self.0
+    }
+}
+
+/// Whether this thread runs any code of the user's for a store.
+pub(crate) fn is_inside() -> bool {
+    AGGREGATE.get() != 0 || holds_any()
+}
+
+/// Whether this thread keeps others from a projection or a process manager.
+pub(crate) fn holds_any() -> bool {
+    HELD.get() > 0
+}
+
+pub(crate) fn hold() {
+    HELD.set(HELD.get() + 1);
+}
+
+pub(crate) fn let_go() {
+    HELD.set(HELD.get().saturating_sub(1));
+}
+
+/// Fails within code of the user's: `call` waits for whatever runs that.
+pub(crate) fn refuse(call: &str) -> io::Result<()> {
+    if !is_inside() {
+        return Ok(());
+    }
+    Err(deadlock(&format!(
+        "`{call}` cannot be called by code that the store runs (an aggregate, a projection, a process \
+         manager, or what `inspect` or `read` were given), for whose end it waits: call it outside of \
+         that"
+    )))
+}
+
+/// What would be waited for without end.
+pub(crate) fn deadlock(text: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::Deadlock, text)
+}

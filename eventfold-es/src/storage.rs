@@ -1,0 +1,3 @@
+//! Storage, whose unit is the commit: nothing above this module knows where events are kept.
+
+pub(crate) mod files;

@@ -1,0 +1,370 @@
+//! The engine: storage behind one seam whose unit is the commit.
+//!
+//! An actor loads a stream, hands over commits and waits for their answers; nothing outside this
+//! module knows how they get to the disk. The way of one commit: [`Engine::commit`], the queue,
+//! [`committer`], [`journal`], the answer; then the stream's file ([`stream_writer`]).
+
+use crate::storage::files::commit::queue;
+use crate::storage::files::recovery::open;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::sync::{Arc, Weak};
+
+use tokio::sync::{Semaphore, TryAcquireError, oneshot, watch};
+
+pub(crate) mod check;
+pub(crate) mod commit;
+#[cfg(test)]
+mod crash;
+pub(crate) mod disk;
+pub(crate) mod doubt;
+mod file_systems;
+pub(crate) mod format;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
+mod journal;
+pub(crate) mod layout;
+pub(crate) mod lock;
+pub(crate) mod log;
+mod names;
+mod process;
+pub(crate) mod recovery;
+pub(crate) mod snapshots;
+pub(crate) mod streams;
+mod upkeep;
+pub(crate) mod v0_2;
+
+pub(crate) use commit::request::{Commit, CommitError, Done};
+pub(crate) use format::commit_line::CommitLine;
+#[cfg(feature = "testing")]
+pub(crate) use format::event_line::is_too_deep;
+pub(crate) use format::event_line::{Common, EncodedEvents, spare, split_sum, write_sum};
+pub(crate) use journal::reader::Reader as JournalReader;
+pub(crate) use log::Tail;
+pub(crate) use snapshots::snapshot::{Draft, KnownKey, Saved};
+pub(crate) use streams::load::{Loaded, line_before, line_hash, load};
+pub(crate) use streams::stream::{Extent, Stream, StreamEnd};
+pub(crate) use upkeep::{Job, Resident, Upkeeper};
+
+use crate::clock::Clock;
+use crate::ids::StreamId;
+use crate::text::shown;
+use commit::committer::Committer;
+use commit::health::Shared;
+use commit::request::{ROOM, Request};
+use disk::Identity;
+use file_systems::FileSystems;
+use journal::{End, Index};
+use layout::{RawNames, StreamLayout};
+use lock::{DirLock, Patience, Unfinished};
+use process::Process;
+use streams::loader::Loader;
+use streams::stream::Streams;
+use streams::writer::Lagging;
+use upkeep::Upkeep;
+
+/// An open store's storage.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    layout: StreamLayout,
+    streams: Arc<Streams>,
+    shared: Arc<Shared>,
+    index: Arc<Index>,
+    lagging: Arc<Lagging>,
+    requests: queue::Sender,
+    room: Arc<Semaphore>,
+    loader: Arc<Loader>,
+    keeper: Upkeeper,
+    ended: watch::Receiver<bool>,
+    process: Process,
+    /// The directory, in the one form that names it.
+    lock_key: PathBuf,
+    identity: Option<Identity>,
+    /// Where the journal ended when the store was opened.
+    opened_at: End,
+    /// Set by the first `announce_close`.
+    announced: AtomicBool,
+    /// Set by the first `close`.
+    closing: AtomicBool,
+    clock: Clock,
+}
+
+impl Engine {
+    /// Opens the store in `base`, which is created if need be. `extra` are streams at places of
+    /// their own. Blocks on the disk, and as `patience` says on whoever has the directory.
+    pub(crate) fn open(
+        base: &Path,
+        extra: RawNames,
+        clock: Clock,
+        patience: &Patience,
+    ) -> io::Result<Arc<Self>> {
+        let base = &std::path::absolute(base).map_err(|e| disk::at("open", base, &e))?;
+        disk::create_private_dir(base)?;
+        let lock = DirLock::take(base, patience)?;
+        let (lock_key, identity) = (lock.dir().to_owned(), lock.identity());
+        // What was given may be a link that leads elsewhere tomorrow.
+        let base = &lock_key;
+        let mut file_systems = FileSystems::of(base, &StreamLayout::new(base).streams_dir())?;
+        let opened = open::open(base, &mut file_systems, extra)?;
+
+        // The one thread that ends the others is there first.
+        let (end, ended) = watch::channel(false);
+        let (start, started) = mpsc::channel::<(Committer, DirLock)>();
+        std::thread::Builder::new()
+            .name("eventfold-commit".to_owned())
+            .spawn(move || {
+                if let Ok((committer, lock)) = started.recv() {
+                    committer.run();
+                    drop(lock);
+                    end.send_replace(true);
+                }
+            })?;
+        let ends = opened.streams.ends().clone();
+        let lagging = Arc::new(Lagging::new(opened.refused));
+        let upkeep = Upkeep::start(
+            file_systems,
+            opened.journal.dir(),
+            ends.clone(),
+            lagging.clone(),
+        )?;
+        let keeper = upkeep.keeper();
+        let opened_at = opened.journal.end();
+        let shared = Shared::new(opened_at.position);
+        let index = opened.journal.index();
+        let (requests, queue) = queue::channel();
+        let room = Arc::new(Semaphore::new(ROOM as usize));
+        let committer = Committer::new(
+            shared.clone(),
+            queue,
+            room.clone(),
+            opened.journal,
+            upkeep,
+            lagging.clone(),
+            ends,
+        )?;
+        lock.note_files(committer.files());
+        // It waits for them.
+        let _ = start.send((committer, lock));
+        Ok(Arc::new(Self {
+            layout: opened.layout,
+            streams: opened.streams,
+            shared,
+            index,
+            lagging,
+            requests,
+            room,
+            loader: Arc::default(),
+            keeper,
+            ended,
+            process: Process::this(),
+            lock_key,
+            identity,
+            opened_at,
+            announced: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            clock,
+        }))
+    }
+
+    /// The store's directory, in the one form that names it.
+    pub(crate) fn canonical_dir(&self) -> &Path {
+        &self.lock_key
+    }
+
+    /// Whether the directory is still where it was when it was opened.
+    pub(crate) fn is_where_it_was(&self) -> bool {
+        disk::identity_now(&self.lock_key) == self.identity
+    }
+
+    /// Whether names that differ only in case or Unicode form may be those of one directory here.
+    pub(crate) fn names_may_fold(&self) -> bool {
+        self.streams.names_may_fold()
+    }
+
+    pub(crate) fn layout(&self) -> &StreamLayout {
+        &self.layout
+    }
+
+    /// The stream `id`, whether it exists or not.
+    pub(crate) fn stream(&self, id: &StreamId) -> Arc<Stream> {
+        self.streams.get(id)
+    }
+
+    /// Waits until the streams' files have what is durable, as far as they can be written.
+    pub(crate) fn flush_streams(&self) {
+        // In a forked child there is nobody to wait for.
+        if self.process.is_this() {
+            self.lagging.flush();
+        }
+    }
+
+    /// Waits until the file of `stream` has what is durable, unless it cannot be written.
+    pub(crate) fn flush_stream(&self, stream: &Stream) {
+        if stream.tail().behind.is_some() {
+            self.lagging.flush();
+        }
+    }
+
+    /// The checksum of the journal's line that holds the event at `position`, which is durable, 0
+    /// for the beginning. It is chained to all before, so another history has another one.
+    pub(crate) fn chain_at(&self, position: u64) -> io::Result<u64> {
+        let End {
+            segment,
+            position: newest,
+            chain,
+            ..
+        } = self.opened_at;
+        // In a segment without events it may be that of the header.
+        if position == newest && newest >= segment {
+            return Ok(chain);
+        }
+        self.reader(0).chain_at(position)
+    }
+
+    /// The position of the newest durable event.
+    pub(crate) fn head(&self) -> u64 {
+        self.shared.head()
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Reads the journal from behind position `after`.
+    pub(crate) fn reader(&self, after: u64) -> JournalReader {
+        JournalReader::new(self.index.clone(), after)
+    }
+
+    /// The journal for those who follow it from outside.
+    pub(crate) fn tail(&self) -> Tail {
+        Tail {
+            shared: self.shared.clone(),
+            index: self.index.clone(),
+        }
+    }
+
+    pub(crate) fn keeper(&self) -> &Upkeeper {
+        &self.keeper
+    }
+
+    /// Hands a commit of these events over; waits while too much is under way already. The committer
+    /// gives the room back when the commit is answered.
+    pub(crate) async fn commit(&self, commit: Commit, events: EncodedEvents) {
+        let kib = commit.kib(events.size());
+        let room = match self.room.try_acquire_many(kib) {
+            // It is closed only with the committer, which then refuses the commit.
+            Err(TryAcquireError::NoPermits) => self.room.acquire_many(kib).await.ok(),
+            room => room.ok(),
+        };
+        if let Some(room) = room {
+            room.forget();
+        }
+        if let Err(refused) = self.requests.commit(commit, events) {
+            (refused.done)(Err(CommitError::Closed));
+        }
+    }
+
+    /// Asks to be told when everything that was handed over for `stream` before is done.
+    pub(crate) fn fence(&self, stream: Arc<Stream>, epoch: u64, done: Done) {
+        self.request(Request::Fence {
+            stream,
+            epoch,
+            done,
+        });
+    }
+
+    fn request(&self, request: Request) {
+        match self.requests.send(request) {
+            Err(Request::Fence { done, .. }) => done(Err(CommitError::Closed)),
+            Ok(()) | Err(Request::Commit(..) | Request::Close) => {}
+        }
+    }
+
+    /// Waits until nothing of an earlier activation of `stream` is under way any more.
+    pub(crate) async fn settle(&self, stream: &Arc<Stream>) -> Result<(), CommitError> {
+        let epoch = stream.tail().epoch;
+        if epoch == 0 {
+            return Ok(());
+        }
+        let (done, settled) = oneshot::channel();
+        let answer: Done = Box::new(move |result| {
+            let _ = done.send(result);
+        });
+        self.fence(stream.clone(), epoch, answer);
+        match settled.await {
+            // A failure of the earlier epoch is no concern of the next one, unless it is final.
+            Ok(Err(
+                error @ (CommitError::Closed | CommitError::Failed(_) | CommitError::Unknown(_)),
+            )) => Err(error),
+            Ok(_) => Ok(()),
+            Err(_) => Err(CommitError::Closed),
+        }
+    }
+
+    /// Runs what reads a stream, among the few that do so at the same time.
+    pub(crate) async fn load<T: Send + 'static>(
+        &self,
+        read: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        self.loader.run(read).await
+    }
+
+    /// Fails if the store takes no more commits until it is opened again.
+    pub(crate) fn check_failed(&self) -> Result<(), CommitError> {
+        self.shared.check_failed()
+    }
+
+    /// The process that the store belongs to.
+    pub(crate) fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Fails if this process was forked off the one that opened the store.
+    pub(crate) fn check_process(&self) -> io::Result<()> {
+        self.process.check(&self.lock_key)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.shared.is_closed()
+    }
+
+    /// Ends the store once everything that was handed over is done. Does not wait for that; the
+    /// next `open` in this process does.
+    pub(crate) fn close(&self) {
+        self.announce_close(None);
+        if !self.closing.swap(true, Ordering::AcqRel) {
+            self.request(Request::Close);
+        }
+    }
+
+    /// Lets the next `open` in this process wait for the end, which is near once `unfinished` is gone.
+    pub(crate) fn announce_close(&self, unfinished: Option<Weak<dyn Unfinished>>) {
+        if !self.announced.swap(true, Ordering::AcqRel) {
+            lock::announce_release(&self.lock_key, unfinished);
+        }
+    }
+
+    /// Waits until the store has ended and its directory is released; fails if the next open has
+    /// something to replay.
+    pub(crate) async fn ended(&self) -> io::Result<()> {
+        let mut ended = self.ended.clone();
+        // An error means that the thread is gone, which is the end as well.
+        let _ = ended.wait_for(|ended| *ended).await;
+        if let Err(error) = self.shared.check_failed() {
+            return Err(error.to_io());
+        }
+        if self.shared.is_left_behind() {
+            let text = "the next open has to bring the files of streams up to the journal";
+            let files: Vec<String> = self
+                .lagging
+                .files()
+                .iter()
+                .map(|f| shown(f).to_string())
+                .collect();
+            return Err(io::Error::other(format!("{text}: {}", files.join(", "))));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,301 @@
+//! Looks through a store's directory and compares everything with the journal, changing nothing.
+//!
+//! Each stream's commits are noted while the journal is read, about 50 bytes each; the streams'
+//! files are then read one after the other.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+pub(crate) mod journaled;
+mod leftovers;
+mod stream_files;
+
+pub(crate) use stream_files::leading_foreign;
+
+use crate::ids::StreamId;
+use crate::report::{Finding, Severity};
+use crate::storage::files::check::survey::{Survey, survey};
+use crate::storage::files::journal::reader::Reader;
+use crate::storage::files::journal::{Index, list_segments, segment_path};
+use crate::storage::files::layout::{EVENTS_FILE, RawNames, StreamLayout, find_raw_names};
+use crate::storage::files::recovery::open::taken_over;
+use crate::storage::files::recovery::redo_point::Checkpoint;
+use crate::storage::files::streams::high_water::Ends;
+use crate::storage::files::streams::stream::Streams;
+use crate::storage::files::{disk, doubt};
+use crate::text::shown;
+use journaled::Journaled;
+
+/// Something that is not as it should be.
+#[derive(Debug)]
+pub(crate) struct Flaw {
+    pub(crate) finding: Finding,
+    /// What may be done about it, provided that the journal is whole.
+    pub(crate) remedy: Option<Remedy>,
+}
+
+/// What puts a flaw right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Remedy {
+    /// The journal's unfinished tail is overwritten with zeros.
+    CutTail,
+    /// The stream's file is written anew.
+    Rebuild(StreamId),
+    /// What another program appended to the stream is entered into the journal.
+    Adopt(StreamId),
+    /// The file is moved away.
+    SetAside,
+}
+
+impl Flaw {
+    pub(crate) fn new(file: &Path, severity: Severity, message: impl Into<String>) -> Self {
+        Self {
+            finding: Finding {
+                file: file.to_owned(),
+                offset: None,
+                severity,
+                message: message.into(),
+            },
+            remedy: None,
+        }
+    }
+
+    pub(crate) fn at(mut self, offset: u64) -> Self {
+        self.finding.offset = Some(offset);
+        self
+    }
+
+    pub(crate) fn remedy(mut self, remedy: Remedy) -> Self {
+        self.remedy = Some(remedy);
+        self
+    }
+}
+
+/// What a directory holds, and what is wrong with it.
+#[derive(Debug)]
+pub(crate) struct Audit {
+    pub(crate) layout: StreamLayout,
+    pub(crate) streams: Arc<Streams>,
+    /// What the journal holds, unless there is none.
+    pub(crate) survey: Option<Survey>,
+    pub(crate) journaled: BTreeMap<StreamId, Journaled>,
+    pub(crate) flaws: Vec<Flaw>,
+    /// Opening the store replays what is behind this position onto the streams' files.
+    redo_after: u64,
+    /// The newest position that a stream has beyond the journal, and which one does.
+    beyond: Option<(u64, StreamId)>,
+    /// A sync has failed: what is read need not be on the disk.
+    pub(crate) in_doubt: bool,
+    /// Where the journal was known to be durable.
+    pub(crate) checkpoint: Option<Checkpoint>,
+}
+
+/// Looks through the store in `base`, which is locked. `is_followers` knows the names of the files of
+/// projections and process managers.
+pub(crate) fn audit(base: &Path, is_followers: fn(&str) -> bool) -> io::Result<Audit> {
+    let plain = StreamLayout::new(base);
+    let journal = plain.journal_dir();
+    let segments = if disk::is_dir(&journal) {
+        list_segments(&journal)?
+    } else {
+        Vec::new()
+    };
+    let mut audit = Audit {
+        streams: Streams::new(plain.clone(), Ends::unknown()),
+        layout: plain,
+        survey: None,
+        journaled: BTreeMap::new(),
+        flaws: Vec::new(),
+        redo_after: 0,
+        beyond: None,
+        in_doubt: false,
+        checkpoint: None,
+    };
+    if !segments.is_empty() {
+        audit.read_journal(&journal)?;
+    }
+    let checkpoint = audit.check_checkpoint(&journal)?;
+    audit.checkpoint = checkpoint;
+    if doubt::is_noted(&journal)? {
+        let cause = "a sync has failed, and nothing here shows what of the files is on the disk: \
+                     opening the store writes what may not be into new files";
+        let note = doubt::file(&journal);
+        audit
+            .flaws
+            .push(Flaw::new(&note, Severity::Harmless, cause));
+        audit.in_doubt = true;
+    }
+
+    let found = find_raw_names(base, false);
+    match found {
+        Ok(mut raw_names) => {
+            audit.add_spawned(base, &mut raw_names);
+            audit.layout = StreamLayout::with_raw_names(base.to_owned(), raw_names);
+            audit.streams = Streams::new(audit.layout.clone(), Ends::unknown());
+            stream_files::check(&mut audit)?;
+        }
+        Err(error) => {
+            // Without the names it is unknown which directory is which stream's.
+            let file = audit.layout.meta_dir().join("raw_names.json");
+            let flaw = Flaw::new(&file, Severity::Lost, cause_of(&error, &file));
+            audit.flaws.push(flaw);
+        }
+    }
+    audit.check_end(&journal, checkpoint);
+    leftovers::check(&mut audit, is_followers)?;
+    Ok(audit)
+}
+
+impl Audit {
+    /// The position of the newest event.
+    pub(crate) fn head(&self) -> u64 {
+        let survey = self.survey.as_ref();
+        survey.map_or(0, |survey| survey.recovered.end.position)
+    }
+
+    /// Whether nothing of the journal is missing or damaged.
+    pub(crate) fn journal_is_whole(&self) -> bool {
+        let journal = self.layout.journal_dir();
+        let lost = |flaw: &Flaw| {
+            flaw.finding.severity == Severity::Lost && flaw.finding.file.starts_with(&journal)
+        };
+        !self.flaws.iter().any(lost)
+    }
+
+    /// Reads the journal from its beginning, unless it is damaged.
+    pub(crate) fn reader(&self) -> Option<Reader> {
+        let survey = self.survey.as_ref().filter(|s| s.broken.is_none())?;
+        let segments = survey.recovered.segments.clone();
+        let index = Index::new(self.layout.journal_dir(), segments);
+        Some(Reader::new(Arc::new(index), 0))
+    }
+
+    fn read_journal(&mut self, dir: &Path) -> io::Result<()> {
+        let journaled = &mut self.journaled;
+        let mut nameless = None;
+        let survey = survey(dir, |commit| {
+            match StreamId::new(&commit.aggregate_type, &commit.id) {
+                Ok(id) => journaled.entry(id).or_default().add(commit),
+                Err(error) => nameless = Some(format!("position {}: {error}", commit.position)),
+            }
+        })?;
+        if let Some(broken) = &survey.broken {
+            let flaw = Flaw::new(&broken.path, Severity::Lost, &broken.cause);
+            self.flaws.push(flaw.at(broken.offset));
+        }
+        let file = segment_path(dir, survey.recovered.end.segment);
+        let of_streams = self.journaled.iter().filter_map(|(id, journaled)| {
+            let cause = journaled.contradiction.as_ref()?;
+            Some(format!("stream {id}: {cause}"))
+        });
+        for cause in of_streams.chain(nameless) {
+            self.flaws.push(Flaw::new(&file, Severity::Lost, cause));
+        }
+        self.survey = Some(survey);
+        Ok(())
+    }
+
+    /// Checks the checkpoint of the journal in `dir`, and returns it if it is whole.
+    fn check_checkpoint(&mut self, dir: &Path) -> io::Result<Option<Checkpoint>> {
+        let file = dir.join("checkpoint.json");
+        let read = Checkpoint::read(dir)?;
+        let Some(checkpoint) = read else {
+            if disk::is_there(&file) {
+                let cause = "is damaged; without it the whole journal is replayed";
+                let flaw = Flaw::new(&file, Severity::Harmless, cause);
+                self.flaws.push(flaw.remedy(Remedy::SetAside));
+            }
+            return Ok(None);
+        };
+        self.redo_after = checkpoint.end.position;
+        if checkpoint.clean {
+            self.redo_after = u64::MAX;
+        }
+        let Some(survey) = &self.survey else {
+            return Ok(read);
+        };
+        let fits = survey.has(dir, checkpoint.end)?;
+        let goes_on = checkpoint.clean && checkpoint.end != survey.recovered.end;
+        if checkpoint.end.position <= self.head() && survey.broken.is_none() && (!fits || goes_on) {
+            self.redo_after = u64::MAX;
+            let cause = if fits {
+                "says that the store was closed, but the journal goes on behind that place"
+            } else {
+                "does not fit the journal"
+            };
+            let flaw = Flaw::new(&file, Severity::Repairable, cause);
+            self.flaws.push(flaw.remedy(Remedy::SetAside));
+        }
+        Ok(read)
+    }
+
+    /// A stream whose directory is the store's own, as `spawn_actor` makes one.
+    fn add_spawned(&self, base: &Path, raw_names: &mut RawNames) {
+        if disk::is_file(&base.join(EVENTS_FILE)) {
+            let spawned = self.journaled.keys().find(|id| {
+                let (aggregate_type, id) = (id.aggregate_type(), id.id());
+                id == "spawned" && !disk::is_there(&self.layout.stream_dir(aggregate_type, id))
+            });
+            if let Some(id) = spawned {
+                raw_names.insert(id.clone(), base.to_owned());
+            }
+        }
+    }
+
+    /// Notes a line of ours that the journal does not have.
+    fn note_beyond(&mut self, position: u64, id: &StreamId) {
+        let newer = |(known, _): &(u64, StreamId)| *known < position;
+        if self.beyond.as_ref().is_none_or(newer) {
+            self.beyond = Some((position, id.clone()));
+        }
+    }
+
+    /// Tells what was durable and is missing at the journal's end from what was never finished.
+    fn check_end(&mut self, dir: &Path, checkpoint: Option<Checkpoint>) {
+        let by_checkpoint = checkpoint.map_or(0, |checkpoint| checkpoint.end.position);
+        let (proven, by) = match &self.beyond {
+            Some((position, id)) if *position > by_checkpoint => {
+                (*position, format!("a line of stream {id}"))
+            }
+            _ => (by_checkpoint, "the checkpoint".to_owned()),
+        };
+        let Some(survey) = &self.survey else {
+            let note = taken_over(&self.layout);
+            let by = if proven == 0 && checkpoint.is_none() && disk::is_there(&note) {
+                shown(&note).to_string()
+            } else {
+                by
+            };
+            if proven > 0 || checkpoint.is_some() || disk::is_there(&note) {
+                let cause = format!("the journal is missing, but {by} shows that there was one");
+                let file = segment_path(dir, checkpoint.map_or(1, |known| known.end.segment));
+                self.flaws
+                    .insert(0, Flaw::new(&file, Severity::Lost, cause).at(0));
+            }
+            return;
+        };
+        if survey.broken.is_some() {
+            return;
+        }
+        let recovered = &survey.recovered;
+        let file = segment_path(dir, recovered.end.segment);
+        if let Some(cause) = recovered.missing(proven, &by) {
+            let flaw = Flaw::new(&file, Severity::Lost, cause).at(recovered.end.offset);
+            self.flaws.insert(0, flaw);
+        } else if recovered.tail_end > recovered.end.offset {
+            let bytes = recovered.tail_end - recovered.end.offset;
+            let cause = format!("an unfinished tail of {bytes} bytes, which was never answered");
+            let flaw = Flaw::new(&file, Severity::Harmless, cause).at(recovered.end.offset);
+            self.flaws.insert(0, flaw.remedy(Remedy::CutTail));
+        }
+    }
+}
+
+/// What `error` says, without the file's name if it begins with that.
+fn cause_of(error: &io::Error, file: &Path) -> String {
+    let text = error.to_string();
+    let name = format!("{} is ", shown(file));
+    text.strip_prefix(&name).unwrap_or(&text).to_owned()
+}

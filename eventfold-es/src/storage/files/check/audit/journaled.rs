@@ -1,0 +1,129 @@
+//! What the journal has of one stream: where each commit's lines belong, and their hash.
+
+use xxhash_rust::xxh3::Xxh3Default;
+
+use crate::storage::files::format::commit_line::CommitLine;
+use crate::storage::files::streams::load::line_hash;
+
+/// The commits of a stream, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Journaled {
+    pub(crate) commits: Vec<Noted>,
+    /// What the journal says of the stream and cannot be.
+    pub(crate) contradiction: Option<String>,
+}
+
+/// One commit, without its events.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Noted {
+    pub(crate) position: u64,
+    pub(crate) version: u64,
+    pub(crate) count: u64,
+    /// Where its first line begins in the stream's file.
+    pub(crate) offset: u64,
+    /// How many bytes its lines take, without white space that another program wrote.
+    length: u64,
+    hash: u64,
+    /// The hash of the first of its lines.
+    first: u64,
+    pub(crate) adopted: bool,
+}
+
+impl Journaled {
+    /// Takes in the stream's next commit.
+    pub(crate) fn add(&mut self, commit: &CommitLine<'_>) {
+        let (version, end) = (self.version(), self.end());
+        if self.contradiction.is_none() {
+            if commit.version != version + 1 {
+                self.contradiction = Some(format!(
+                    "position {} is version {} of the stream, where version {} belongs",
+                    commit.position,
+                    commit.version,
+                    version + 1
+                ));
+            } else if commit.offset < end {
+                self.contradiction = Some(format!(
+                    "position {} stands at byte {} of the stream's file, behind {end} bytes",
+                    commit.position, commit.offset
+                ));
+            }
+        }
+        let mut hasher = Xxh3Default::new();
+        let lines = commit.lines();
+        hasher.update(&lines);
+        self.commits.push(Noted {
+            position: commit.position,
+            version: commit.version,
+            count: commit.events.len() as u64,
+            offset: commit.offset,
+            length: lines.len() as u64,
+            hash: hasher.digest(),
+            first: line_hash(
+                commit
+                    .events
+                    .iter()
+                    .next()
+                    .map_or("", |e| e.get())
+                    .as_bytes(),
+            ),
+            adopted: commit.adopted,
+        });
+    }
+
+    /// The version of the newest event.
+    pub(crate) fn version(&self) -> u64 {
+        self.commits.last().map_or(0, Noted::last_version)
+    }
+
+    /// Where the lines end, at least.
+    pub(crate) fn end(&self) -> u64 {
+        self.commits
+            .last()
+            .map_or(0, |last| last.offset + last.length)
+    }
+
+    /// Where the last commit of lines that another program wrote ends in `file`, the stream's bytes; 0
+    /// if there is none.
+    pub(crate) fn adopted_end(&self, file: &[u8]) -> usize {
+        let last = self.commits.iter().rfind(|commit| commit.adopted);
+        last.and_then(|last| last.end_in(file)).unwrap_or(0)
+    }
+}
+
+impl Noted {
+    pub(crate) fn last_version(&self) -> u64 {
+        self.version + self.count - 1
+    }
+
+    /// Whether `line` is the first of its lines.
+    pub(crate) fn begins_with(&self, line: &[u8]) -> bool {
+        line_hash(line.trim_ascii()) == self.first
+    }
+
+    /// Where the commit's lines end in `file`, the stream's bytes, if they are there as they should.
+    pub(crate) fn end_in(&self, file: &[u8]) -> Option<usize> {
+        let start = usize::try_from(self.offset).ok()?;
+        let there = file.get(start..)?;
+        let mut hasher = Xxh3Default::new();
+        if !self.adopted {
+            let length = usize::try_from(self.length).ok()?;
+            hasher.update(there.get(..length)?);
+            return (hasher.digest() == self.hash).then_some(start + length);
+        }
+        // Another program wrote them, with white space perhaps that the journal does not have.
+        let (mut end, mut found) = (start, 0);
+        for line in there.split_inclusive(|byte| *byte == b'\n') {
+            if found == self.count || !line.ends_with(b"\n") {
+                break;
+            }
+            end += line.len();
+            let line = line.trim_ascii();
+            if !line.is_empty() {
+                hasher.update(line);
+                hasher.update(b"\n");
+                found += 1;
+            }
+        }
+        (found == self.count && hasher.digest() == self.hash).then_some(end)
+    }
+}

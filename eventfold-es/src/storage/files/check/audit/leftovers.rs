@@ -1,0 +1,108 @@
+//! Files that were left over, and files that are not the store's.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::report::Severity;
+use crate::storage::files::check::audit::{Audit, Flaw, Remedy};
+use crate::storage::files::disk;
+use crate::storage::files::disk::Kind;
+use crate::storage::files::doubt;
+use crate::storage::files::layout::{PARTS, is_dir};
+
+/// How deep the directories of streams lie in the store's: `streams/<type>/<id>`.
+const DEPTH: usize = 3;
+/// Where repairs keep what they replaced.
+pub(crate) const KEPT: &str = "repaired-";
+
+/// Lists what is in the directory besides the store's files. `is_followers` knows the names of those of
+/// projections and process managers.
+pub(crate) fn check(audit: &mut Audit, is_followers: fn(&str) -> bool) -> io::Result<()> {
+    let base = audit.layout.base_dir().to_owned();
+    let mut stream_dirs: BTreeSet<PathBuf> = audit
+        .journaled
+        .keys()
+        .map(|id| audit.streams.get(id).dir().to_owned())
+        .collect();
+    for id in audit.layout.list_all()? {
+        stream_dirs.insert(audit.streams.get(&id).dir().to_owned());
+    }
+    let mut files = Vec::new();
+    list(&base, &base, &mut files)?;
+    files.sort_unstable();
+    for file in files {
+        if is_known(&base, &file, &stream_dirs, is_followers) {
+            continue;
+        }
+        let is_temporary = file.extension().is_some_and(|ext| ext == "tmp");
+        audit.flaws.push(if is_temporary {
+            let cause = "was left over when a file was being written";
+            Flaw::new(&file, Severity::Harmless, cause).remedy(Remedy::SetAside)
+        } else {
+            Flaw::new(&file, Severity::Harmless, "is none of the store's files")
+        });
+    }
+    Ok(())
+}
+
+/// All files below `dir`, except those that repairs keep.
+fn list(base: &Path, dir: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    // The store follows links to directories where it has its own: not deeper, or one that leads back
+    // would lead on for ever.
+    let follows = dir.strip_prefix(base).is_ok_and(|way| {
+        let first = way.components().next();
+        first.is_none_or(|first| PARTS.iter().any(|part| first.as_os_str() == *part))
+            && way.components().count() < DEPTH
+    });
+    for entry in disk::list(dir)? {
+        let path = dir.join(&entry.name);
+        let is_dir = entry.kind == Kind::Dir || (follows && is_dir(dir, &entry)?);
+        if !is_dir {
+            files.push(path);
+        } else if dir != base || !entry.name.to_string_lossy().starts_with(KEPT) {
+            list(base, &path, files)?;
+        }
+    }
+    Ok(())
+}
+
+fn is_known(
+    base: &Path,
+    file: &Path,
+    stream_dirs: &BTreeSet<PathBuf>,
+    is_followers: fn(&str) -> bool,
+) -> bool {
+    let (Some(dir), Some(name)) = (file.parent(), file.file_name().and_then(|n| n.to_str())) else {
+        return false;
+    };
+    let of_stream = stream_dirs.contains(dir)
+        && (matches!(name, "app.jsonl" | "adopted.json" | "archive.jsonl.zst")
+            || name.starts_with("app.jsonl.unfinished-") && !is_tmp(name));
+    let of_views = dir.ends_with("views")
+        && dir.parent().is_some_and(|dir| stream_dirs.contains(dir))
+        && name.ends_with(".snapshot.json");
+    let within = |parent: &str| dir.parent() == Some(&base.join(parent));
+    of_stream
+        || of_views
+        || (dir == base && name == "lock")
+        || (dir == base.join("meta")
+            && matches!(name, "raw_names.json" | "streams.jsonl" | "taken_over"))
+        || (dir == base.join("journal")
+            && (matches!(name, "checkpoint.json" | doubt::NOTE | "stream_ends")
+                || is_segment(name)
+                // Zeros for the next segment, prepared ahead.
+                || name.starts_with("spare-")))
+        || (within("projections") && is_followers(name))
+        || (within("process_managers") && (is_followers(name) || name == "dead_letters.jsonl"))
+}
+
+fn is_tmp(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|ext| ext == "tmp")
+}
+
+fn is_segment(name: &str) -> bool {
+    name.strip_suffix(".jsonl").is_some_and(|digits| {
+        digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit())
+    })
+}

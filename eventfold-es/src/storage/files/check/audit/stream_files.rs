@@ -1,0 +1,289 @@
+//! Each stream's files: the events, and the snapshot.
+
+use std::collections::BTreeSet;
+use std::io;
+
+use crate::ids::StreamId;
+use crate::report::Severity;
+use crate::storage::files::check::audit::journaled::{Journaled, Noted};
+use crate::storage::files::check::audit::{Audit, Flaw, Remedy};
+use crate::storage::files::disk;
+use crate::storage::files::format::event_line;
+use crate::storage::files::format::event_line::LineError;
+use crate::storage::files::names;
+use crate::storage::files::snapshots::snapshot::Saved;
+use crate::storage::files::streams::load::{line_before, line_hash};
+use crate::storage::files::streams::stream::{Stream, StreamEnd};
+
+/// Checks the files of all streams that the journal or the directory has.
+pub(crate) fn check(audit: &mut Audit) -> io::Result<()> {
+    let mut ids: BTreeSet<StreamId> = audit.layout.list_all()?.into_iter().collect();
+    ids.extend(audit.journaled.keys().cloned());
+    for id in ids {
+        let journaled = audit.journaled.remove(&id).unwrap_or_default();
+        let stream = audit.streams.get(&id);
+        let before = audit.flaws.len();
+        check_stream(audit, &stream, &journaled)?;
+        if journaled.contradiction.is_some() {
+            // The journal cannot say what is right.
+            for flaw in &mut audit.flaws[before..] {
+                flaw.remedy = None;
+            }
+        }
+        if !journaled.commits.is_empty() {
+            audit.journaled.insert(id, journaled);
+        }
+    }
+    Ok(())
+}
+
+fn check_stream(audit: &mut Audit, stream: &Stream, journaled: &Journaled) -> io::Result<()> {
+    let path = stream.file();
+    if stream.is_rotated() {
+        let cause = "was rotated by `eventfold` (archive.jsonl.zst), which is not supported";
+        audit.flaws.push(Flaw::new(&path, Severity::Lost, cause));
+        return Ok(());
+    }
+    let bytes = disk::read_if_there(&path)?;
+    let before = audit.flaws.len();
+    match &bytes {
+        Some(bytes) => check_events(audit, stream, journaled, bytes),
+        None => {
+            if let Some(first) = journaled.commits.first() {
+                let severity = audit.grade(first.position);
+                let count = journaled.version();
+                let cause = format!("the file is missing; the journal has its {count} events");
+                let flaw = Flaw::new(&path, severity, cause);
+                let remedy = Remedy::Rebuild(stream.id().clone());
+                audit.flaws.push(flaw.remedy(remedy));
+            }
+        }
+    }
+    if audit.flaws.len() > before
+        && let Some(other) = names::other_holder(stream)
+    {
+        // Writing it anew would take the other's.
+        audit.flaws.truncate(before);
+        let cause = names::cause(stream, &other);
+        audit.flaws.push(Flaw::new(&path, Severity::Lost, cause));
+        return Ok(());
+    }
+    let is_whole = audit.flaws[before..].iter().all(|flaw| {
+        flaw.finding.severity == Severity::Harmless
+            && !matches!(flaw.remedy, Some(Remedy::Rebuild(_)))
+    });
+    check_snapshot(audit, stream, bytes.is_some(), is_whole)
+}
+
+impl Audit {
+    /// What another program appended to a stream. A directory that is still to be taken over is no
+    /// concern of a repair: opening does that.
+    fn flaw_of_others(&self, stream: &Stream, cause: &str) -> Flaw {
+        if self.survey.is_none() {
+            return Flaw::new(&stream.file(), Severity::Harmless, cause);
+        }
+        let remedy = Remedy::Adopt(stream.id().clone());
+        Flaw::new(&stream.file(), Severity::Repairable, cause).remedy(remedy)
+    }
+
+    /// How much it matters that the lines at `position` are not in their stream's file.
+    fn grade(&self, position: u64) -> Severity {
+        if position > self.redo_after {
+            Severity::Harmless
+        } else {
+            Severity::Repairable
+        }
+    }
+}
+
+/// Compares a stream's file with the journal.
+fn check_events(audit: &mut Audit, stream: &Stream, journaled: &Journaled, bytes: &[u8]) {
+    let path = stream.file();
+    let rebuild = || Remedy::Rebuild(stream.id().clone());
+    let mut at = 0;
+    for commit in &journaled.commits {
+        let start = usize::try_from(commit.offset).unwrap_or(usize::MAX);
+        let gap = bytes.get(at..start).unwrap_or_default();
+        let end = commit.end_in(bytes);
+        let Some(end) = end.filter(|_| gap.trim_ascii().is_empty()) else {
+            // Opening does not write over whole lines of another program or of another time.
+            let in_the_way = |commit: &Noted| {
+                commit.end_in(bytes).is_none() && is_others_at(stream, bytes, commit)
+            };
+            // Nor does it cut off what follows behind.
+            let end = usize::try_from(journaled.end()).unwrap_or(usize::MAX);
+            let rest = bytes.get(end..).unwrap_or_default();
+            let severity =
+                if !rest.trim_ascii().is_empty() || journaled.commits.iter().any(in_the_way) {
+                    Severity::Repairable
+                } else {
+                    audit.grade(commit.position)
+                };
+            let (offset, cause) = if (bytes.len() as u64) < journaled.end() {
+                let cause = "the file is shorter than the journal says";
+                (commit.offset.min(bytes.len() as u64), cause.to_owned())
+            } else {
+                let first = commit.version;
+                let cause = format!("version {first} and what follows differ from the journal");
+                (commit.offset, cause)
+            };
+            let flaw = Flaw::new(&path, severity, cause).at(offset);
+            audit.flaws.push(flaw.remedy(rebuild()));
+            return;
+        };
+        at = end;
+    }
+    check_rest(audit, stream, journaled, bytes, at);
+}
+
+/// Checks what a stream's file holds behind all that the journal has, which begins at `start`.
+fn check_rest(
+    audit: &mut Audit,
+    stream: &Stream,
+    journaled: &Journaled,
+    bytes: &[u8],
+    start: usize,
+) {
+    let path = stream.file();
+    let (mut offset, mut foreign) = (start, 0_u64);
+    let mut unfinished = None;
+    let mut bad: Option<(u64, LineError)> = None;
+    let mut is_others = true;
+    let mut good_behind_bad = false;
+    for line in bytes[start..].split_inclusive(|byte| *byte == b'\n') {
+        let at = offset as u64;
+        offset += line.len();
+        let Some(line) = line.strip_suffix(b"\n") else {
+            unfinished = Some(at);
+            continue;
+        };
+        if line.is_empty() {
+            continue;
+        }
+        match event_line::read(line, stream.seed()) {
+            Ok(event) => {
+                if let Some(position) = event.position {
+                    let flaw = if position > audit.head() {
+                        audit.note_beyond(position, stream.id());
+                        let cause = format!("position {position} is not in the journal");
+                        Flaw::new(&path, Severity::Lost, cause)
+                    } else {
+                        let cause = format!(
+                            "the event of position {position} stands behind the last one that the \
+                             journal has of the stream: it stands twice, or is of another time"
+                        );
+                        let remedy = Remedy::Rebuild(stream.id().clone());
+                        Flaw::new(&path, Severity::Repairable, cause).remedy(remedy)
+                    };
+                    audit.flaws.push(flaw.at(at));
+                    return;
+                }
+                if let Err(error) = event_line::check_foreign(line) {
+                    bad.get_or_insert((at, error));
+                    continue;
+                }
+                foreign += 1;
+                good_behind_bad |= bad.is_some();
+                is_others = false;
+            }
+            Err(error) => {
+                is_others &= matches!(error, LineError::Checksum);
+                bad.get_or_insert((at, error));
+            }
+        }
+    }
+    if let Some((at, error)) = bad {
+        let flaw = if good_behind_bad {
+            let cause = format!("{error}, and events follow that are not in the journal");
+            Flaw::new(&path, Severity::Lost, cause)
+        } else if !journaled.commits.is_empty() {
+            let cause = format!("{error}, behind the end that the journal knows");
+            let remedy = Remedy::Rebuild(stream.id().clone());
+            Flaw::new(&path, Severity::Repairable, cause).remedy(remedy)
+        } else if is_others {
+            let cause = format!("{error}; the lines are those of another stream");
+            Flaw::new(&path, Severity::Repairable, cause).remedy(Remedy::SetAside)
+        } else {
+            let cause = format!("{error}, and the journal does not have the stream");
+            Flaw::new(&path, Severity::Lost, cause)
+        };
+        audit.flaws.push(flaw.at(at));
+    } else if foreign > 0 {
+        let cause = format!("{foreign} events of another program are not in the journal yet");
+        let flaw = audit.flaw_of_others(stream, &cause);
+        audit.flaws.push(flaw.at(start as u64));
+    } else if let Some(at) = unfinished {
+        let flaw = audit.flaw_of_others(stream, "a line that was not finished");
+        audit.flaws.push(flaw.at(at));
+    }
+}
+
+/// Whether a whole line of another program, or of another time, stands where `commit` belongs.
+fn is_others_at(stream: &Stream, bytes: &[u8], commit: &Noted) -> bool {
+    let start = usize::try_from(commit.offset).unwrap_or(usize::MAX);
+    let rest = bytes.get(start..).unwrap_or_default();
+    let mut lines = rest.split_inclusive(|byte| *byte == b'\n');
+    let first = lines.next().and_then(|line| line.strip_suffix(b"\n"));
+    first.is_some_and(|line| {
+        !commit.begins_with(line) && event_line::read(line, stream.seed()).is_ok()
+    })
+}
+
+/// The whole lines of other programs that `rest` begins with.
+pub(crate) fn leading_foreign<'a>(rest: &'a [u8], stream: &Stream) -> &'a [u8] {
+    let mut end = 0;
+    for line in rest.split_inclusive(|byte| *byte == b'\n') {
+        let is_foreign = line.strip_suffix(b"\n").is_some_and(|line| {
+            line.is_empty()
+                || (event_line::read(line, stream.seed())
+                    .is_ok_and(|event| event.position.is_none())
+                    && event_line::check_foreign(line).is_ok())
+        });
+        if !is_foreign {
+            break;
+        }
+        end += line.len();
+    }
+    &rest[..end]
+}
+
+/// Whether the line stands at `end` that the snapshot there is of.
+fn is_at(stream: &Stream, end: &StreamEnd) -> io::Result<bool> {
+    let line = line_before(stream, end.offset, None)?;
+    Ok(line.is_some_and(|line| line_hash(&line) == end.hash))
+}
+
+/// Whether the snapshot can be used; one that cannot is ignored.
+fn check_snapshot(
+    audit: &mut Audit,
+    stream: &Stream,
+    has_file: bool,
+    is_whole: bool,
+) -> io::Result<()> {
+    let path = stream.snapshot_file();
+    if !disk::is_there(&path) {
+        return Ok(());
+    }
+    let saved = Saved::read(stream);
+    let end = saved
+        .as_ref()
+        .and_then(Saved::contents)
+        .and_then(|contents| contents.end());
+    let (severity, cause) = match end {
+        None => (
+            Severity::Harmless,
+            "is not whole or not of this stream; it is ignored",
+        ),
+        // The journal decides first what the file should be.
+        Some(_) if !is_whole => return Ok(()),
+        Some(_) if !has_file => (Severity::Repairable, "there are no events that it is of"),
+        Some(end) if !is_at(stream, &end)? => (
+            Severity::Harmless,
+            "does not fit the stream's file; it is ignored",
+        ),
+        Some(_) => return Ok(()),
+    };
+    let flaw = Flaw::new(&path, severity, cause);
+    audit.flaws.push(flaw.remedy(Remedy::SetAside));
+    Ok(())
+}

@@ -1,0 +1,297 @@
+//! Puts right what an audit found, from the journal. What is replaced or moved away is kept in a
+//! directory of its own beside the rest.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs::TryLockError;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::ids::StreamId;
+use crate::report::Repaired;
+use crate::storage::files::check::audit::journaled::Journaled;
+use crate::storage::files::check::audit::{Audit, Remedy, leading_foreign};
+use crate::storage::files::check::survey::survey;
+use crate::storage::files::disk;
+use crate::storage::files::disk::{File, Open};
+use crate::storage::files::journal::{Journal, segment_path};
+use crate::storage::files::recovery::redo_point;
+use crate::storage::files::recovery::redo_point::Checkpoint;
+use crate::storage::files::recovery::scan::make_durable;
+use crate::storage::files::streams::stream::Stream;
+use crate::storage::files::v0_2::migrate::migrate;
+use crate::text::shown;
+
+/// How many bytes of streams are rebuilt in one pass over the journal.
+const AT_ONCE: u64 = 64 * 1024 * 1024;
+
+/// A repair at work.
+struct Repair<'a> {
+    audit: &'a Audit,
+    kept: PathBuf,
+    done: Vec<Repaired>,
+    /// The streams to whose files other programs appended.
+    adopt: BTreeSet<StreamId>,
+}
+
+/// Does what the remedies of `audit` say, of a store that is locked. Does nothing if the journal is
+/// damaged: it could not be trusted.
+pub(crate) fn repair(audit: &Audit) -> io::Result<Vec<Repaired>> {
+    if !audit.journal_is_whole() {
+        return Ok(Vec::new());
+    }
+    let mut repair = Repair {
+        kept: kept_dir(audit.layout.base_dir())?,
+        audit,
+        done: Vec::new(),
+        adopt: BTreeSet::new(),
+    };
+    repair.secure_journal()?;
+    let mut rebuild = BTreeSet::new();
+    for flaw in &audit.flaws {
+        let file = &flaw.finding.file;
+        match &flaw.remedy {
+            None => {}
+            Some(Remedy::CutTail) => repair.cut_tail()?,
+            Some(Remedy::SetAside) => repair.set_aside(file)?,
+            Some(Remedy::Rebuild(id)) => drop(rebuild.insert(id.clone())),
+            Some(Remedy::Adopt(id)) => drop(repair.adopt.insert(id.clone())),
+        }
+    }
+    repair.rebuild(&rebuild)?;
+    repair.adopt()?;
+    Ok(repair.done)
+}
+
+/// A name that no earlier repair has used.
+fn kept_dir(base: &Path) -> io::Result<PathBuf> {
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_err(io::Error::other)?;
+    let mut second = now.as_secs();
+    loop {
+        let dir = base.join(format!("repaired-{second}"));
+        if !disk::is_there(&dir) {
+            return Ok(dir);
+        }
+        second += 1;
+    }
+}
+
+impl Repair<'_> {
+    /// Makes the journal durable, from which the rest is put right.
+    fn secure_journal(&self) -> io::Result<()> {
+        let audit = self.audit;
+        let changes = audit.flaws.iter().any(|flaw| flaw.remedy.is_some());
+        if !changes || audit.survey.is_none() {
+            return Ok(());
+        }
+        let journal = audit.layout.journal_dir();
+        let file = redo_point::file(&journal);
+        let is_right = audit.flaws.iter().all(|flaw| flaw.finding.file != file);
+        let checkpoint = audit.checkpoint.filter(|_| is_right);
+        make_durable(&journal, checkpoint.map(|known| known.end), audit.in_doubt)
+    }
+
+    /// Where what `file` holds is kept; its directory is created.
+    fn place_for(&self, file: &Path) -> io::Result<PathBuf> {
+        let base = self.audit.layout.base_dir();
+        let inside = file.strip_prefix(base).map_err(io::Error::other)?;
+        let place = self.kept.join(inside);
+        if let Some(dir) = place.parent() {
+            disk::create_private_dir(dir)?;
+        }
+        Ok(place)
+    }
+
+    fn did(&mut self, file: &Path, kept: Option<PathBuf>, action: &str) {
+        self.done.push(Repaired {
+            file: file.to_owned(),
+            kept,
+            action: action.to_owned(),
+        });
+    }
+
+    /// Keeps a copy of what `file` holds, if it is there.
+    fn keep_copy(&self, file: &Path) -> io::Result<Option<PathBuf>> {
+        let Some(bytes) = disk::read_if_there(file)? else {
+            return Ok(None);
+        };
+        let place = self.place_for(file)?;
+        disk::replace_durably(&place, &bytes)?;
+        Ok(Some(place))
+    }
+
+    fn set_aside(&mut self, file: &Path) -> io::Result<()> {
+        let place = self.place_for(file)?;
+        disk::rename(file, &place)?;
+        for changed in [&place, file] {
+            changed.parent().map_or(Ok(()), disk::sync_dir)?;
+        }
+        self.did(file, Some(place), "moved away");
+        Ok(())
+    }
+
+    fn cut_tail(&mut self) -> io::Result<()> {
+        let Some(survey) = &self.audit.survey else {
+            return Ok(());
+        };
+        let dir = self.audit.layout.journal_dir();
+        let file = segment_path(&dir, survey.recovered.end.segment);
+        let kept = self.keep_copy(&file)?;
+        let size = survey.recovered.erase_tail(&dir)?;
+        let action = format!("cut off {size} bytes of an unfinished tail");
+        self.did(&file, kept, &action);
+        Ok(())
+    }
+
+    /// Writes the files of the streams `ids` anew.
+    fn rebuild(&mut self, ids: &BTreeSet<StreamId>) -> io::Result<()> {
+        let mut some = BTreeMap::new();
+        let mut size = 0;
+        for (i, id) in ids.iter().enumerate() {
+            if let Some(journaled) = self.audit.journaled.get(id) {
+                let stream = self.audit.streams.get(id);
+                let old = disk::read_if_there(&stream.file())?.unwrap_or_default();
+                size += journaled.end() + old.len() as u64;
+                some.insert(id.clone(), Rebuilt::new(journaled, old));
+            }
+            if size >= AT_ONCE || i + 1 == ids.len() {
+                self.rebuild_some(std::mem::take(&mut some))?;
+                size = 0;
+            }
+        }
+        Ok(())
+    }
+
+    fn rebuild_some(&mut self, mut some: BTreeMap<StreamId, Rebuilt<'_>>) -> io::Result<()> {
+        survey(&self.audit.layout.journal_dir(), |commit| {
+            if let Ok(id) = StreamId::new(&commit.aggregate_type, &commit.id)
+                && let Some(rebuilt) = some.get_mut(&id)
+            {
+                rebuilt.add(&commit.lines());
+            }
+        })?;
+        for (id, rebuilt) in some {
+            let stream = self.audit.streams.get(&id);
+            let (content, has_foreign) = rebuilt.finish(&stream);
+            if has_foreign {
+                self.adopt.insert(id);
+            }
+            self.replace_events(&stream, &content)?;
+        }
+        Ok(())
+    }
+
+    fn replace_events(&mut self, stream: &Stream, content: &[u8]) -> io::Result<()> {
+        let file = stream.file();
+        let kept = self.keep_copy(&file)?;
+        // Another program that writes to the file would go on with the old one.
+        let lock = match File::open(&file, Open::Existing) {
+            Ok(open) => match open.try_lock() {
+                Ok(()) => Some(open),
+                Err(TryLockError::WouldBlock) => {
+                    let text = format!("{} is locked by another program", shown(&file));
+                    return Err(io::Error::new(io::ErrorKind::ResourceBusy, text));
+                }
+                Err(TryLockError::Error(error)) => return Err(disk::at("lock", &file, &error)),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(disk::at("open", &file, &error)),
+        };
+        disk::create_private_dir(stream.dir())?;
+        disk::replace_durably(&file, content)?;
+        drop(lock);
+        self.did(&file, kept, "written anew from the journal");
+        Ok(())
+    }
+
+    /// Enters what other programs appended into the journal, in the order of time, and cuts off what
+    /// they did not finish. The next open replays it.
+    fn adopt(&mut self) -> io::Result<()> {
+        let ids = std::mem::take(&mut self.adopt);
+        let Some(survey) = self.audit.survey.as_ref().filter(|_| !ids.is_empty()) else {
+            return Ok(());
+        };
+        let dir = self.audit.layout.journal_dir();
+        if let Some(checkpoint) = Checkpoint::read(&dir)?
+            && checkpoint.clean
+        {
+            let goes_on = Checkpoint {
+                clean: false,
+                ..checkpoint
+            };
+            goes_on.write(&dir)?;
+        }
+        let mut done = HashMap::new();
+        for id in &ids {
+            if let Some(journaled) = self.audit.journaled.get(id) {
+                let stream = self.audit.streams.get(id);
+                let bytes = disk::read_if_there(&stream.file())?.unwrap_or_default();
+                done.insert(id.clone(), journaled.adopted_end(&bytes) as u64);
+            }
+        }
+        let recovered = &survey.recovered;
+        let mut journal = Journal::resume(&dir, recovered.segments.clone(), recovered.end)?;
+        let ids: Vec<StreamId> = ids.into_iter().collect();
+        let touched = migrate(&mut journal, &self.audit.streams, &ids, &done)?;
+        for id in ids {
+            let stream = self.audit.streams.get(&id);
+            if touched.contains_key(&stream.hash()) {
+                let action = "what another program appended was entered into the journal";
+                self.did(&stream.file(), None, action);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A stream's file as it is put together from the journal.
+struct Rebuilt<'a> {
+    journaled: &'a Journaled,
+    next: usize,
+    old: Vec<u8>,
+    content: Vec<u8>,
+}
+
+impl<'a> Rebuilt<'a> {
+    fn new(journaled: &'a Journaled, old: Vec<u8>) -> Self {
+        Self {
+            journaled,
+            next: 0,
+            old,
+            content: Vec::new(),
+        }
+    }
+
+    /// Appends the next commit, at its place.
+    fn add(&mut self, lines: &[u8]) {
+        let Some(commit) = self.journaled.commits.get(self.next) else {
+            return;
+        };
+        self.next += 1;
+        let start = usize::try_from(commit.offset).unwrap_or(usize::MAX);
+        // Another program left white space there, which the journal does not have.
+        if let Some(missing) = start.checked_sub(self.content.len()) {
+            if self.content.pop().is_some() {
+                self.content.resize(start - 1, b' ');
+                self.content.push(b'\n');
+            } else {
+                self.content.resize(missing, b'\n');
+            }
+        }
+        // What is there as it should be stays byte for byte.
+        match commit.end_in(&self.old) {
+            Some(end) => self.content.extend_from_slice(&self.old[start..end]),
+            None => self.content.extend_from_slice(lines),
+        }
+    }
+
+    /// The whole file, and whether lines of other programs come behind what the journal has.
+    fn finish(mut self, stream: &Stream) -> (Vec<u8>, bool) {
+        let rest = self.old.get(self.content.len()..).unwrap_or_default();
+        let foreign = leading_foreign(rest, stream);
+        self.content.extend_from_slice(foreign);
+        (self.content, !foreign.is_empty())
+    }
+}

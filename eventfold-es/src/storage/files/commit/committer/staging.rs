@@ -1,0 +1,92 @@
+//! Before a commit is journaled: what can be known of whether its stream's file can take it.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::storage::files::commit::batch::{Round, StagedStream};
+use crate::storage::files::commit::committer::Committer;
+use crate::storage::files::disk;
+use crate::storage::files::disk::Kind;
+use crate::storage::files::names;
+use crate::storage::files::streams::cache::StreamFile;
+use crate::storage::files::streams::stream::{Stream, stream_error};
+
+impl Committer {
+    /// Makes sure that the stream can be appended to, and returns its place in the round.
+    pub(crate) fn stage(&mut self, round: &mut Round, stream: &Arc<Stream>) -> io::Result<usize> {
+        if let Some(place) = round.place_of(stream) {
+            return Ok(place);
+        }
+        let end = stream.tail().end;
+        let file = self.prepare(stream, end.offset)?;
+        Ok(round.add_stream(StagedStream {
+            stream: stream.clone(),
+            start: end,
+            end,
+            file,
+            lines: Vec::new(),
+            snapshot: None,
+        }))
+    }
+
+    /// Makes sure that the stream's file, which should be `length` long, can be appended to, as far
+    /// as that can be known without opening it. `None` if the stream writer is to open or create it.
+    fn prepare(&self, stream: &Arc<Stream>, length: u64) -> io::Result<Option<Arc<StreamFile>>> {
+        let behind = stream
+            .tail()
+            .behind
+            .as_ref()
+            .map(|b| (b.failed, b.file.clone()));
+        match behind {
+            // The stream writer is at it, and looks at the file itself.
+            Some((false, file)) => return Ok(file),
+            Some((true, _)) => self.lagging.retry(&self.files, stream)?,
+            None => {}
+        }
+        if let Some(file) = self.files.find_open(stream, length)? {
+            return Ok(Some(file));
+        }
+        // What went wrong with one stream's file may go wrong with the next.
+        let is_careful = self.lagging.has_failed();
+        if is_careful && self.lagging.holds_too_much() {
+            let text = "too many streams have files that cannot be written";
+            return Err(stream_error(stream, io::ErrorKind::StorageFull, text));
+        }
+        // Once the file was ours, the time until the stream writer has it open is a few milliseconds.
+        // Of two new ones whose names are one name here, the second must be seen to be in the way.
+        let may_follow = !is_careful
+            && if length == 0 {
+                !stream.names_may_fold()
+            } else {
+                stream.was_locked()
+            };
+        if may_follow && is_as_left(stream, length) {
+            return Ok(None);
+        }
+        self.open(stream, length).map(Some)
+    }
+
+    /// Opens and locks the stream's file, which must be `length` long.
+    fn open(&self, stream: &Stream, length: u64) -> io::Result<Arc<StreamFile>> {
+        if !self.files.has_room() {
+            self.lagging.flush();
+        }
+        if length == 0 && stream.names_may_fold() && disk::is_there(stream.dir()) {
+            names::check(stream)?;
+        }
+        self.files.prepare(stream, length)
+    }
+}
+
+/// Whether the file of `stream` looks as if it could be opened and appended to: it is `length` long,
+/// or can be created if there was none.
+fn is_as_left(stream: &Stream, length: u64) -> bool {
+    if length > 0 {
+        return matches!(disk::find(&stream.file()), Ok(Some(file))
+            if file.kind == Kind::File && file.length == length && !file.is_readonly);
+    }
+    let place = stream.dir().parent().map(disk::find);
+    let is_open = matches!(place, Some(Ok(Some(place)))
+        if place.kind == Kind::Dir && !place.is_readonly);
+    is_open && matches!(disk::find_itself(stream.dir()), Ok(None))
+}

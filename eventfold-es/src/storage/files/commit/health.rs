@@ -1,0 +1,103 @@
+//! What all parts of an open store may know about its condition.
+
+use std::io;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use tokio::sync::Notify;
+
+use crate::storage::files::commit::request::CommitError;
+
+/// The condition of an open store.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    /// The position of the newest durable event.
+    head: AtomicU64,
+    /// Why the store takes no more commits until it is opened again.
+    failed: OnceLock<Arc<io::Error>>,
+    closed: AtomicBool,
+    /// Whoever waits for a newer head, or for the end. Costs next to nothing while nobody does.
+    changed: Notify,
+    /// A stream's file lacks what the journal has.
+    left_behind: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn new(head: u64) -> Arc<Self> {
+        Arc::new(Self {
+            head: AtomicU64::new(head),
+            ..Self::default()
+        })
+    }
+
+    pub(crate) fn head(&self) -> u64 {
+        self.head.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_head(&self, head: u64) {
+        self.head.store(head, Ordering::Release);
+        self.changed.notify_waiters();
+    }
+
+    /// Waits until the head is at `position` or behind it, and returns it.
+    ///
+    /// # Errors
+    ///
+    /// Why it never will be.
+    pub(crate) async fn reached(&self, position: u64) -> io::Result<u64> {
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            // From here on no change is missed.
+            changed.as_mut().enable();
+            // Before the head, which does not move any more after the end.
+            let ended = self.ended();
+            let head = self.head();
+            if head >= position {
+                return Ok(head);
+            }
+            ended?;
+            changed.await;
+        }
+    }
+
+    fn ended(&self) -> io::Result<()> {
+        self.check_failed().map_err(|error| error.to_io())?;
+        if self.is_closed() {
+            let text = "the store is shut down";
+            return Err(io::Error::new(io::ErrorKind::NotConnected, text));
+        }
+        Ok(())
+    }
+
+    /// Takes no more commits; the first cause counts.
+    pub(crate) fn fail(&self, error: io::Error) -> Arc<io::Error> {
+        let first = self.failed.get_or_init(|| Arc::new(error)).clone();
+        self.changed.notify_waiters();
+        first
+    }
+
+    pub(crate) fn check_failed(&self) -> Result<(), CommitError> {
+        match self.failed.get() {
+            Some(error) => Err(CommitError::Failed(error.clone())),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn refuse_new_requests(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.changed.notify_waiters();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn leave_behind(&self) {
+        self.left_behind.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_left_behind(&self) -> bool {
+        self.left_behind.load(Ordering::Acquire)
+    }
+}

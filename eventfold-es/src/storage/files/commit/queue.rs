@@ -1,0 +1,312 @@
+//! The requests on their way to the committer.
+//!
+//! Commits under way lie in two buffers, one for those who send and one for the committer, which
+//! swaps them: no memory changes hands, so that giving it back makes no thread wait for another.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::storage::files::commit::request::{Commit, Request};
+use crate::storage::files::format::event_line::{Encoded, EncodedEvents, spare};
+use crate::storage::files::journal;
+
+/// Makes the two ends of a queue.
+pub(crate) fn channel() -> (Sender, Receiver) {
+    let queue = Arc::<Queue>::default();
+    let sender = Sender(queue.clone());
+    let taken = Buffer::default();
+    (sender, Receiver { queue, taken })
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    state: Mutex<State>,
+    /// Whether the buffer has requests, for a receiver that looks again and again: with the lock it
+    /// would keep the senders waiting.
+    has_some: AtomicBool,
+    arrived: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    buffer: Buffer,
+    /// The receiver sleeps until something arrives.
+    is_asleep: bool,
+    has_no_sender: bool,
+    has_no_receiver: bool,
+}
+
+/// Requests, and the events of the commits among them.
+#[derive(Default)]
+struct Buffer {
+    requests: VecDeque<Request>,
+    events: Vec<u8>,
+}
+
+/// Where the encoded events of a commit are in the buffer.
+#[derive(Debug)]
+pub(crate) struct Span {
+    start: usize,
+    end: usize,
+    /// Where the events after the first begin, from `start` on.
+    later: Vec<usize>,
+}
+
+impl Span {
+    /// How many bytes the events take.
+    pub(crate) fn size(&self) -> usize {
+        self.end - self.start
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.later.len() + 1
+    }
+}
+
+impl Queue {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Swaps what waits for `taken`, in which nothing is left.
+    fn hand_over(&self, state: &mut State, taken: &mut Buffer) {
+        self.has_some.store(false, Ordering::Release);
+        taken.swap(&mut state.buffer);
+    }
+}
+
+/// The end of those who ask. When it is dropped the committer ends.
+#[derive(Debug)]
+pub(crate) struct Sender(Arc<Queue>);
+
+impl Sender {
+    /// Sends a commit of these events, or gives it back if nobody takes it any more.
+    pub(crate) fn commit(&self, commit: Commit, events: EncodedEvents) -> Result<(), Commit> {
+        let mut state = self.0.state();
+        if state.has_no_receiver {
+            return Err(commit);
+        }
+        let start = state.buffer.events.len();
+        let (bytes, later) = events.into_parts();
+        state.buffer.events.extend_from_slice(&bytes);
+        let end = state.buffer.events.len();
+        spare::give_back(bytes);
+        let span = Span { start, end, later };
+        self.push(state, Request::Commit(commit, span));
+        Ok(())
+    }
+
+    /// Sends what is no commit, or gives it back if nobody takes it any more.
+    pub(crate) fn send(&self, request: Request) -> Result<(), Request> {
+        let state = self.0.state();
+        if state.has_no_receiver {
+            return Err(request);
+        }
+        self.push(state, request);
+        Ok(())
+    }
+
+    fn push(&self, mut state: MutexGuard<'_, State>, request: Request) {
+        state.buffer.requests.push_back(request);
+        self.0.has_some.store(true, Ordering::Release);
+        let is_asleep = std::mem::take(&mut state.is_asleep);
+        drop(state);
+        if is_asleep {
+            self.0.arrived.notify_one();
+        }
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        self.0.state().has_no_sender = true;
+        self.0.arrived.notify_one();
+    }
+}
+
+/// The committer's end.
+#[derive(Debug)]
+pub(crate) struct Receiver {
+    queue: Arc<Queue>,
+    taken: Buffer,
+}
+
+impl Receiver {
+    /// The next request; waits for it. `None` if there will be no more.
+    pub(crate) fn recv(&mut self) -> Option<Request> {
+        if self.taken.requests.is_empty() {
+            let mut state = self.queue.state();
+            while state.buffer.requests.is_empty() && !state.has_no_sender {
+                state.is_asleep = true;
+                let woken = self.queue.arrived.wait(state);
+                state = woken.unwrap_or_else(PoisonError::into_inner);
+            }
+            state.is_asleep = false;
+            self.queue.hand_over(&mut state, &mut self.taken);
+        }
+        self.taken.requests.pop_front()
+    }
+
+    /// The next request if there is one.
+    pub(crate) fn try_recv(&mut self) -> Option<Request> {
+        if self.taken.requests.is_empty() && self.queue.has_some.load(Ordering::Acquire) {
+            let mut state = self.queue.state();
+            self.queue.hand_over(&mut state, &mut self.taken);
+        }
+        self.taken.requests.pop_front()
+    }
+
+    /// Takes a request back that was received last, to be received again.
+    pub(crate) fn put_back(&mut self, request: Request) {
+        self.taken.requests.push_front(request);
+    }
+
+    /// How many requests wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.taken.requests.len() + self.queue.state().buffer.requests.len()
+    }
+
+    /// The events of a commit that was received last.
+    pub(crate) fn events<'a>(&'a self, span: &'a Span) -> Encoded<'a> {
+        Encoded::new(&self.taken.events[span.start..span.end], &span.later)
+    }
+
+    /// Takes no more requests, and returns those that wait.
+    pub(crate) fn close(&mut self) -> impl Iterator<Item = Request> {
+        let mut state = self.queue.state();
+        state.has_no_receiver = true;
+        let rest = std::mem::take(&mut state.buffer.requests);
+        std::mem::take(&mut self.taken.requests)
+            .into_iter()
+            .chain(rest)
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        // Whoever waits for an answer learns that there is none.
+        drop(self.close());
+    }
+}
+
+impl Buffer {
+    /// Swaps with `other`, when nothing is left in this one.
+    fn swap(&mut self, other: &mut Self) {
+        journal::empty(&mut self.events);
+        std::mem::swap(self, other);
+    }
+}
+
+impl std::fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Buffer")
+            .field("requests", &self.requests.len())
+            .field("events", &self.events.len())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::StreamId;
+    use crate::storage::files::format::event_line::Common;
+    use crate::storage::files::layout::StreamLayout;
+    use crate::storage::files::streams::high_water::Ends;
+    use crate::storage::files::streams::stream::Streams;
+
+    fn commit(events: &[&str]) -> (Commit, EncodedEvents) {
+        let layout = StreamLayout::new(std::path::Path::new("."));
+        let streams = Streams::new(layout, Ends::unknown());
+        let mut encoded = EncodedEvents::default();
+        for event in events {
+            encoded.push(event, b"null", "e-1", 1, &Common::default());
+        }
+        let commit = Commit {
+            stream: streams.get(&StreamId::new("a", "b").unwrap()),
+            epoch: 1,
+            snapshot: None,
+            done: Box::new(|_| {}),
+        };
+        (commit, encoded)
+    }
+
+    #[test]
+    fn each_commit_comes_with_its_own_events_in_order_across_swaps() {
+        let (sender, mut receiver) = channel();
+        let all: [&[&str]; 5] = [&["A"], &["B", "C"], &["D"], &["E", "F", "G"], &["H"]];
+        let mut expected = Vec::new();
+        for (i, events) in all.into_iter().enumerate() {
+            let (commit, encoded) = commit(events);
+            let sent = encoded.as_encoded().iter().map(<[u8]>::to_vec);
+            let sent: Vec<_> = sent.collect();
+            assert!(sender.commit(commit, encoded).is_ok());
+            expected.push(sent);
+            if i % 2 == 1 {
+                // Both are taken at once, and the first is put back once.
+                let first = receiver.recv().unwrap();
+                receiver.put_back(first);
+                for sent in expected.drain(..) {
+                    let Some(Request::Commit(_, span)) = receiver.try_recv() else {
+                        panic!("a commit is waiting");
+                    };
+                    let events = receiver.events(&span);
+                    assert_eq!(events.count(), sent.len() as u64);
+                    assert!(events.iter().eq(sent.iter().map(Vec::as_slice)));
+                }
+                assert!(receiver.try_recv().is_none());
+            }
+        }
+        assert_eq!(receiver.waiting(), 1);
+    }
+
+    #[test]
+    fn whoever_looks_again_and_again_sees_what_comes_after_each_swap() {
+        let (sender, mut receiver) = channel();
+        for _ in 0..3 {
+            assert!(receiver.try_recv().is_none());
+            for _ in 0..2 {
+                assert!(sender.send(Request::Close).is_ok());
+            }
+            assert!(receiver.try_recv().is_some());
+            assert!(receiver.recv().is_some());
+        }
+    }
+
+    #[test]
+    fn a_buffer_is_empty_when_it_is_filled_again() {
+        let (sender, mut receiver) = channel();
+        for _ in 0..4 {
+            let (commit, events) = commit(&["A"]);
+            assert!(sender.commit(commit, events).is_ok());
+            let Some(Request::Commit(_, span)) = receiver.try_recv() else {
+                panic!("a commit is waiting");
+            };
+            assert_eq!(span.start, 0);
+        }
+    }
+
+    #[test]
+    fn what_is_sent_to_nobody_is_given_back_and_no_sender_is_the_end() {
+        let (sender, mut receiver) = channel();
+        for event in ["A", "B", "C"] {
+            let (commit, events) = commit(&[event]);
+            assert!(sender.commit(commit, events).is_ok());
+            if event == "B" {
+                // Both are taken, one is served.
+                assert!(receiver.try_recv().is_some());
+            }
+        }
+        assert_eq!(receiver.close().count(), 2);
+        let (second, events) = commit(&["B"]);
+        assert!(sender.commit(second, events).is_err());
+        assert!(sender.send(Request::Close).is_err());
+
+        let (sender, mut receiver) = channel();
+        assert!(sender.send(Request::Close).is_ok());
+        drop(sender);
+        assert!(receiver.recv().is_some());
+        assert!(receiver.recv().is_none());
+    }
+}

@@ -1,0 +1,232 @@
+//! What the engine's own tests of crashes and failing disks share: a domain that shows if anything is
+//! lost or halved, and the checks.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::storage::files::Job;
+use crate::storage::files::disk::faults::Choices;
+use crate::{Aggregate, AggregateStore, Position, Project, Projection, Recorded};
+
+mod answers;
+mod closed_files;
+mod failed_sync;
+mod failing_io;
+mod file_systems;
+mod full_disk;
+mod lagging;
+mod managed;
+mod power_loss;
+
+/// The system's numbers of errors, the same on every Unix.
+const EINTR: i32 = 4;
+const EIO: i32 = 5;
+const EACCES: i32 = 13;
+const EMFILE: i32 = 24;
+const ENOSPC: i32 = 28;
+
+/// How many aggregates there are.
+const ACCOUNTS: u64 = 4;
+
+/// The numbers of the commands that were executed, each as often as it had events.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Account {
+    numbers: Vec<u64>,
+}
+
+/// Stores `count` events with its number.
+#[derive(Debug, Clone, Copy)]
+struct Note {
+    number: u64,
+    count: usize,
+    /// Makes lines longer than a sector now and then.
+    padding: usize,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data")]
+enum Event {
+    Noted { number: u64, padding: String },
+}
+
+impl Aggregate for Account {
+    const AGGREGATE_TYPE: &'static str = "account";
+    type Command = Note;
+    type DomainEvent = Event;
+    type Error = std::convert::Infallible;
+
+    fn handle(&self, note: Note) -> Result<Vec<Event>, Self::Error> {
+        let event = Event::Noted {
+            number: note.number,
+            padding: "x".repeat(note.padding),
+        };
+        Ok(vec![event; note.count])
+    }
+
+    fn apply(mut self, event: &Event) -> Self {
+        let Event::Noted { number, .. } = event;
+        self.numbers.push(*number);
+        self
+    }
+}
+
+/// The same for all accounts together, in the order of the journal.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Projection)]
+#[projection(aggregates(Account), crate = crate)]
+struct Everything {
+    numbers: BTreeMap<String, Vec<u64>>,
+}
+
+impl Project<Account> for Everything {
+    fn project(&mut self, event: &Event, record: &Recorded<'_>) {
+        let Event::Noted { number, .. } = event;
+        let id = record.id().to_owned();
+        self.numbers.entry(id).or_default().push(*number);
+    }
+}
+
+async fn open(dir: &Path) -> std::io::Result<AggregateStore> {
+    AggregateStore::builder(dir)
+        .projection::<Everything>()
+        .snapshot_every(3)
+        .idle_timeout(Duration::MAX)
+        .open()
+        .await
+}
+
+fn id(number: u64) -> String {
+    format!("a{}", number % ACCOUNTS)
+}
+
+/// What command `number` does.
+fn note(number: u64) -> Note {
+    let mut choices = Choices::new(number);
+    Note {
+        number,
+        count: 1 + choices.below(3),
+        padding: choices.below(4) / 3 * choices.below(1500),
+    }
+}
+
+/// Command `number` with an event that is large enough for a checkpoint.
+fn large(number: u64) -> Note {
+    Note {
+        padding: 8 * 1024,
+        ..note(number)
+    }
+}
+
+/// Waits until the upkeep thread has done what it was asked for.
+fn upkept(store: &AggregateStore) {
+    let (done, is_done) = channel();
+    let job = Job::Run(Box::new(move || {
+        let _ = done.send(());
+    }));
+    store.inner.engine.keeper().submit(job);
+    is_done.recv().expect("the upkeep thread comes to it");
+}
+
+/// Opens what the power failure left and checks it against what was answered before.
+async fn check(dir: &Path, answered: &[u64]) -> Result<(), String> {
+    let store = open(dir)
+        .await
+        .map_err(|e| format!("it does not open: {e}"))?;
+    let mut in_accounts = 0;
+    let mut all = BTreeMap::new();
+    for account in 0..ACCOUNTS {
+        let account = id(account);
+        let handle = store
+            .get::<Account>(&account)
+            .await
+            .map_err(|e| e.to_string())?;
+        let state = handle
+            .state()
+            .await
+            .map_err(|e| format!("{account}: {e}"))?;
+        let version: u64 = handle.version().await.map_err(|e| e.to_string())?.into();
+        if version != state.numbers.len() as u64 {
+            return Err(format!("{account} is at version {version}: {state:?}"));
+        }
+        let mut rest = state.numbers.as_slice();
+        while let [number, ..] = rest {
+            let count = note(*number).count;
+            let whole = rest.iter().take(count).all(|other| other == number);
+            if !whole || rest.len() < count {
+                return Err(format!(
+                    "{account} has a part of command {number}: {state:?}"
+                ));
+            }
+            rest = &rest[count..];
+        }
+        for number in answered.iter().filter(|number| id(**number) == account) {
+            if !state.numbers.contains(number) {
+                return Err(format!("{account} lacks command {number}: {state:?}"));
+            }
+        }
+        in_accounts += version;
+        if version > 0 {
+            all.insert(account, state.numbers);
+        }
+    }
+    let projected: Everything = store.projection().map_err(|e| e.to_string())?;
+    if projected.numbers != all {
+        return Err(format!(
+            "the projection has {projected:?}, the accounts {all:?}"
+        ));
+    }
+    let mut subscribed: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    let mut events = store.subscribe(Position::default());
+    for position in 1..=in_accounts {
+        let event = events.next().await.expect("an error comes before the end");
+        let event = event.map_err(|e| format!("subscribed at {position}: {e}"))?;
+        if event.position() != Position::new(position) {
+            return Err(format!("{} is delivered as {position}", event.position()));
+        }
+        let decoded = event.decode::<Account>().map_err(|e| e.to_string())?;
+        for Event::Noted { number, .. } in decoded {
+            let id = event.id().to_owned();
+            subscribed.entry(id).or_default().push(number);
+        }
+    }
+    if subscribed != all {
+        return Err(format!("a subscription delivers {subscribed:?}"));
+    }
+    if store.inner.engine.head() != in_accounts {
+        let head = store.inner.engine.head();
+        return Err(format!(
+            "the head is {head}, the accounts have {in_accounts} events"
+        ));
+    }
+    // The store works on.
+    let next = store
+        .get::<Account>("a0")
+        .await
+        .map_err(|e| e.to_string())?;
+    let done = next
+        .send(note(1_000_000))
+        .await
+        .map_err(|e| format!("next command: {e}"))?;
+    if u64::from(done.version)
+        != all.get("a0").map_or(0, |n| n.len() as u64) + done.events.len() as u64
+    {
+        return Err(format!("the next command led to version {}", done.version));
+    }
+    store.shutdown().await.map_err(|e| format!("shutdown: {e}"))
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime can be built")
+}
+
+/// A directory in memory, if there is such a place, because what is tested does not depend on a disk.
+fn temp_dir() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    let dir = tempfile::tempdir_in(memory).or_else(|_| tempfile::tempdir());
+    dir.expect("there is a place for temporary files")
+}

@@ -1,0 +1,545 @@
+//! The way to the disk: every change that the engine makes to a file or a directory goes through
+//! here, so that tests can watch it, lose it and make it fail ([`faults`]). So does all that it reads:
+//! a path below a store's directory is looked up in the directory that was locked ([`held`]).
+
+use std::ffi::OsString;
+use std::io::{self, Read as _};
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+
+use crate::storage::files::doubt;
+use crate::text::shown;
+
+#[cfg(test)]
+pub(crate) mod faults;
+pub(crate) mod held;
+#[cfg(not(unix))]
+#[path = "disk/portable.rs"]
+mod system;
+#[cfg(unix)]
+#[path = "disk/unix.rs"]
+mod system;
+
+/// A file that is open for writing. It is read as a [`std::fs::File`].
+#[derive(Debug)]
+pub(crate) struct File {
+    inner: std::fs::File,
+    path: PathBuf,
+    #[cfg(test)]
+    watched: faults::Watched,
+}
+
+/// What becomes of a file's content when it is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Open {
+    /// It must be there, and stays.
+    Existing,
+    /// It stays, or the file is created.
+    Create,
+    /// A new file takes the place of one that may be there.
+    New,
+}
+
+/// What a file is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Read,
+    Write(Open),
+    /// To be written, and created if need be; a link is refused.
+    Own,
+}
+
+/// What is at a path.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Found {
+    pub(crate) kind: Kind,
+    pub(crate) length: u64,
+    /// Nobody may write to it.
+    pub(crate) is_readonly: bool,
+    /// Which file or directory it is, where the system tells.
+    pub(crate) identity: Option<Identity>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    File,
+    Dir,
+    Link,
+    Other,
+}
+
+/// What tells a file or a directory from all others, whatever it is called: device and number.
+pub(crate) type Identity = (u64, u64);
+
+/// An entry of a directory. What a link leads to is not looked at.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) name: OsString,
+    pub(crate) kind: Kind,
+}
+
+impl File {
+    /// Opens the file at `path`.
+    pub(crate) fn open(path: &Path, how: Open) -> io::Result<Self> {
+        match Self::try_open(path, how) {
+            Err(error) if how == Open::New && error.kind() == io::ErrorKind::AlreadyExists => {
+                remove(path)?;
+                Self::try_open(path, how)
+            }
+            opened => opened,
+        }
+    }
+
+    fn try_open(path: &Path, how: Open) -> io::Result<Self> {
+        uninterrupted(|| {
+            #[cfg(test)]
+            let watched = faults::open(path, how)?;
+            let inner = system::open(path, Access::Write(how))?;
+            Ok(Self {
+                inner,
+                path: path.to_owned(),
+                #[cfg(test)]
+                watched,
+            })
+        })
+    }
+
+    /// Writes all of `bytes` at `offset`.
+    pub(crate) fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        uninterrupted(|| {
+            #[cfg(test)]
+            if let Some((length, error)) = self.watched.write(offset, bytes)? {
+                write_all_at(&self.inner, offset, &bytes[..length])?;
+                return Err(error);
+            }
+            write_all_at(&self.inner, offset, bytes)
+        })
+    }
+
+    /// Cuts the file off at `length`, or fills it with zeros up to there.
+    pub(crate) fn set_len(&self, length: u64) -> io::Result<()> {
+        uninterrupted(|| {
+            #[cfg(test)]
+            self.watched.set_len(length)?;
+            self.inner.set_len(length)
+        })
+    }
+
+    /// Makes the content durable, and of the rest what is needed to read it.
+    pub(crate) fn sync_data(&self) -> io::Result<()> {
+        self.noted(uninterrupted(|| {
+            #[cfg(test)]
+            self.watched.sync()?;
+            self.inner.sync_data()
+        }))
+    }
+
+    /// Makes the file durable.
+    pub(crate) fn sync_all(&self) -> io::Result<()> {
+        self.noted(uninterrupted(|| {
+            #[cfg(test)]
+            self.watched.sync()?;
+            self.inner.sync_all()
+        }))
+    }
+
+    /// Notes that a sync failed, unless nobody builds on the file: a temporary one is thrown away then.
+    fn noted(&self, synced: io::Result<()>) -> io::Result<()> {
+        synced.inspect_err(|_| {
+            if self.path.extension().is_none_or(|ext| ext != "tmp") {
+                doubt::note(&self.path);
+            }
+        })
+    }
+
+    /// Renames the file, in place of one that may be there.
+    pub(crate) fn rename_to(mut self, path: &Path) -> io::Result<Self> {
+        rename(&self.path, path)?;
+        path.clone_into(&mut self.path);
+        Ok(self)
+    }
+
+    /// Where the file is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file's length.
+    pub(crate) fn length(&self) -> io::Result<u64> {
+        Ok(self.inner.metadata()?.len())
+    }
+
+    /// Whether it was deleted, so that what is written to it is lost when it is closed. Some systems
+    /// do not tell.
+    pub(crate) fn is_deleted(&self) -> io::Result<bool> {
+        system::is_deleted(&self.inner)
+    }
+}
+
+impl Deref for File {
+    type Target = std::fs::File;
+
+    fn deref(&self) -> &Self::Target {
+        &self.inner
+    }
+}
+
+/// Makes a call again for as long as a signal interrupts it, which is no failure.
+fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+#[cfg(unix)]
+fn write_all_at(file: &std::fs::File, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
+}
+
+/// There is one writer, so the file's own position is its.
+#[cfg(not(unix))]
+fn write_all_at(mut file: &std::fs::File, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    io::Seek::seek(&mut file, io::SeekFrom::Start(offset))?;
+    io::Write::write_all(&mut file, bytes)
+}
+
+/// `error`, which happened when trying to `action` the file `path`, with both in its text.
+pub(crate) fn at(action: &str, path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(
+        error.kind(),
+        format!("cannot {action} {}: {error}", shown(path)),
+    )
+}
+
+/// An error that says that `path` is damaged at `offset`.
+pub(crate) fn damaged(path: &Path, offset: u64, cause: &dyn std::fmt::Display) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("{} is damaged at byte {offset}: {cause}", shown(path)),
+    )
+}
+
+/// Whether `error` says that there is no space, or no more for this user.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}
+
+/// Makes the entries of a directory durable.
+pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
+    sync_new_dir(dir).inspect_err(|_| doubt::note(dir))
+}
+
+/// As [`sync_dir`], where nothing is built on the entries if that fails.
+fn sync_new_dir(dir: &Path) -> io::Result<()> {
+    let sync = || -> io::Result<()> {
+        #[cfg(test)]
+        faults::sync_dir(dir)?;
+        system::sync_dir(dir)
+    };
+    uninterrupted(sync).map_err(|e| at("sync", dir, &e))
+}
+
+/// A directory that is held open.
+#[derive(Debug)]
+pub(crate) struct OpenDir {
+    path: PathBuf,
+    #[cfg(target_os = "linux")]
+    file: std::fs::File,
+}
+
+impl OpenDir {
+    pub(crate) fn new(path: &Path) -> io::Result<Self> {
+        Ok(Self {
+            path: path.to_owned(),
+            #[cfg(target_os = "linux")]
+            file: system::open_dir(path).map_err(|e| at("open", path, &e))?,
+        })
+    }
+
+    /// The number of the directory's file system, if it can be told and synced as a whole.
+    pub(crate) fn file_system(&self) -> io::Result<Option<u64>> {
+        #[cfg(test)]
+        if let Some(number) = faults::file_system(&self.path) {
+            return Ok(Some(number));
+        }
+        #[cfg(target_os = "linux")]
+        {
+            let found = self
+                .file
+                .metadata()
+                .map_err(|e| at("look at", &self.path, &e))?;
+            Ok(Some(std::os::unix::fs::MetadataExt::dev(&found)))
+        }
+        #[cfg(not(target_os = "linux"))]
+        Ok(None)
+    }
+}
+
+/// The number of the file system that the file `path` is on; `None` if it is a link, not there, or that
+/// cannot be told.
+pub(crate) fn file_system_of(path: &Path) -> io::Result<Option<u64>> {
+    #[cfg(test)]
+    if let Some(number) = faults::file_system(path) {
+        return Ok(Some(number));
+    }
+    #[cfg(target_os = "linux")]
+    {
+        let found = find_itself(path).map_err(|e| at("look at", path, &e))?;
+        let found = found.filter(|found| found.kind != Kind::Link);
+        Ok(found
+            .and_then(|found| found.identity)
+            .map(|(device, _)| device))
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = path;
+        Ok(None)
+    }
+}
+
+/// Renames a file, in place of one that may be there.
+pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    let rename = || -> io::Result<()> {
+        #[cfg(test)]
+        faults::rename(from, to)?;
+        system::rename(from, to)
+    };
+    uninterrupted(rename).map_err(|e| at("rename", from, &e))
+}
+
+/// Removes a file, if it is there.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    let remove = || -> io::Result<()> {
+        #[cfg(test)]
+        faults::remove(path)?;
+        system::remove(path)
+    };
+    match uninterrupted(remove) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at("remove", path, &error)),
+        _ => Ok(()),
+    }
+}
+
+/// Removes the files in `dir` that `is_removed` says, and returns how many.
+pub(crate) fn remove_from(dir: &Path, is_removed: impl Fn(&Path) -> bool) -> io::Result<usize> {
+    let mut removed = 0;
+    for entry in list(dir)? {
+        let path = dir.join(entry.name);
+        if is_removed(&path) {
+            remove(&path)?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+/// Replaces the file at `path` by `content`, all or nothing, also when the power fails.
+pub(crate) fn replace_durably(path: &Path, content: &[u8]) -> io::Result<()> {
+    replace(path, content, true)?;
+    path.parent().map_or(Ok(()), sync_dir)
+}
+
+/// Replaces the file at `path` by `content`. What a power failure leaves is unspecified unless
+/// `sync`, so the content must say itself whether it is whole.
+pub(crate) fn replace(path: &Path, content: &[u8], sync: bool) -> io::Result<()> {
+    replace_by(path, |file| {
+        file.write_at(0, content)?;
+        if sync { file.sync_all() } else { Ok(()) }
+    })
+}
+
+/// Has a new file with the same content take the place of the one at `path`. Its directory is to be
+/// synced after that.
+pub(crate) fn renew(path: &Path) -> io::Result<()> {
+    replace_by(path, |file| {
+        let mut old = open(path)?;
+        let mut chunk = vec![0; 64 * 1024];
+        let mut offset = 0;
+        loop {
+            match uninterrupted(|| old.read(&mut chunk))? {
+                0 => return file.sync_all(),
+                length => {
+                    file.write_at(offset, &chunk[..length])?;
+                    offset += length as u64;
+                }
+            }
+        }
+    })
+}
+
+/// Replaces the file at `path` by one that `write` fills. An attempt that fails leaves nothing that the
+/// next one would go on with.
+fn replace_by(path: &Path, write: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".tmp");
+    let temporary = Path::new(&temporary);
+    let written = File::open(temporary, Open::New).and_then(|file| write(&file).map(|()| file));
+    let replaced = written
+        .map_err(|e| at("write", temporary, &e))
+        .and_then(|file| file.rename_to(path).map(drop));
+    if replaced.is_err() {
+        let _ = remove(temporary);
+    }
+    replaced
+}
+
+/// Opens the file at `path` for reading.
+pub(crate) fn open(path: &Path) -> io::Result<std::fs::File> {
+    uninterrupted(|| system::open(path, Access::Read))
+}
+
+/// Opens a file that other programs look for as well, or creates it. A link is refused: what it leads
+/// to is not the store's to write to.
+pub(crate) fn open_own(path: &Path) -> io::Result<std::fs::File> {
+    uninterrupted(|| system::open(path, Access::Own))
+}
+
+/// A file open for reading, `None` if there is no such file.
+pub(crate) fn open_if_there(path: &Path) -> io::Result<Option<std::fs::File>> {
+    match open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(at("open", path, &error)),
+    }
+}
+
+/// The content of a file.
+pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = open(path)?;
+    let mut content = Vec::with_capacity(usize::try_from(file.metadata()?.len()).unwrap_or(0));
+    file.read_to_end(&mut content)?;
+    Ok(content)
+}
+
+/// The content of a file, `None` if there is no such file.
+pub(crate) fn read_if_there(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match read(path) {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(at("read", path, &error)),
+    }
+}
+
+/// What is at `path`, where a link leads to what it names; `None` if there is nothing.
+pub(crate) fn find(path: &Path) -> io::Result<Option<Found>> {
+    if_there(system::find(path))
+}
+
+/// What is at `path`, if only a link; `None` if there is nothing.
+pub(crate) fn find_itself(path: &Path) -> io::Result<Option<Found>> {
+    if_there(system::find_itself(path))
+}
+
+fn if_there(found: io::Result<Found>) -> io::Result<Option<Found>> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if is_nothing(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_nothing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+/// Whether something is at `path`, as far as can be told.
+pub(crate) fn is_there(path: &Path) -> bool {
+    matches!(find(path), Ok(Some(_)))
+}
+
+/// Whether a directory is at `path`, or a link to one.
+pub(crate) fn is_dir(path: &Path) -> bool {
+    matches!(find(path), Ok(Some(found)) if found.kind == Kind::Dir)
+}
+
+/// Whether a file is at `path`, or a link to one.
+pub(crate) fn is_file(path: &Path) -> bool {
+    matches!(find(path), Ok(Some(found)) if found.kind == Kind::File)
+}
+
+/// Which directory `path` leads to now, where the system tells, whatever was there when it was locked.
+pub(crate) fn identity_now(path: &Path) -> Option<Identity> {
+    system::identity_now(path)
+}
+
+/// The entries of a directory.
+pub(crate) fn list(dir: &Path) -> io::Result<Vec<Entry>> {
+    uninterrupted(|| system::list(dir)).map_err(|e| at("list", dir, &e))
+}
+
+/// Creates a directory and those above it, readable by its owner alone. False if it is there.
+pub(crate) fn create_dir(dir: &Path) -> io::Result<bool> {
+    let create = || -> io::Result<bool> {
+        #[cfg(test)]
+        faults::create_dir(dir)?;
+        system::create_dir(dir)
+    };
+    uninterrupted(create).map_err(|e| at("create", dir, &e))
+}
+
+/// As [`create_dir`], durably.
+pub(crate) fn create_private_dir(dir: &Path) -> io::Result<()> {
+    if let Ok(Some(found)) = find(dir)
+        && found.kind != Kind::Dir
+    {
+        let text = format!("{} is a file, not a directory", shown(dir));
+        return Err(io::Error::new(io::ErrorKind::NotADirectory, text));
+    }
+    let missing: Vec<&Path> = dir.ancestors().take_while(|dir| !is_there(dir)).collect();
+    create_dir(dir)?;
+    let mut parents = missing.iter().filter_map(|created| created.parent());
+    parents.try_for_each(sync_new_dir).map_err(|failed| {
+        // What is there counts as durable the next time.
+        match missing.into_iter().try_for_each(remove_dir) {
+            Ok(()) => failed,
+            Err(error) => {
+                let text =
+                    format!("{failed}; {error}, which is to be removed before the next attempt");
+                io::Error::new(failed.kind(), text)
+            }
+        }
+    })
+}
+
+/// Removes an empty directory.
+fn remove_dir(dir: &Path) -> io::Result<()> {
+    let remove = || -> io::Result<()> {
+        #[cfg(test)]
+        faults::remove_dir(dir)?;
+        system::remove_dir(dir)
+    };
+    uninterrupted(remove).map_err(|e| at("remove", dir, &e))
+}
+
+/// Makes everything durable that was written to the file system of `dir`, if there is a call for
+/// that here.
+#[cfg(target_os = "linux")]
+#[expect(clippy::unnecessary_wraps, reason = "other systems have no such call")]
+pub(crate) fn sync_file_system(dir: &OpenDir) -> Option<io::Result<()>> {
+    let OpenDir { path, file } = dir;
+    let sync = || -> io::Result<()> {
+        #[cfg(test)]
+        faults::sync_all(path)?;
+        Ok(rustix::fs::syncfs(file)?)
+    };
+    Some(uninterrupted(sync).map_err(|e| {
+        doubt::note(path);
+        at("sync the file system of", path, &e)
+    }))
+}
+
+/// Makes everything durable that was written to the file system of `dir`, if there is a call for
+/// that here.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn sync_file_system(_dir: &OpenDir) -> Option<io::Result<()>> {
+    None
+}

@@ -1,0 +1,159 @@
+//! The file systems that a store's streams are on, and making durable what was written to them.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::storage::files::disk;
+use crate::storage::files::disk::{File, Open, OpenDir};
+use crate::storage::files::layout::EVENTS_FILE;
+
+/// Beyond this many files, one call that syncs the file system is cheaper than one for each.
+const FEW: usize = if cfg!(test) { 4 } else { 64 };
+
+/// The file systems of a store, each by a directory on it that is held open: a descriptor only tells
+/// of the errors that happened since it was opened.
+#[derive(Debug)]
+pub(crate) struct FileSystems {
+    base: PathBuf,
+    /// The first is that of the store's directory.
+    held: Vec<OpenDir>,
+}
+
+impl FileSystems {
+    /// Those of the store in `base`, where they can be told apart: `streams` or the directory of a type
+    /// may be mounted or linked there.
+    pub(crate) fn of(base: &Path, streams: &Path) -> io::Result<Self> {
+        let mut file_systems = Self {
+            base: base.to_owned(),
+            held: vec![OpenDir::new(base)?],
+        };
+        let entries = match disk::list(streams) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(file_systems),
+            entries => entries?,
+        };
+        file_systems.hold(streams)?;
+        for entry in entries {
+            let path = streams.join(entry.name);
+            if disk::is_dir(&path) {
+                file_systems.hold(&path)?;
+            }
+        }
+        Ok(file_systems)
+    }
+
+    /// Holds the file system of the directory `dir`.
+    fn hold(&mut self, dir: &Path) -> io::Result<()> {
+        let dir = OpenDir::new(dir)?;
+        if let Some(number) = dir.file_system()?
+            && self.find(number)?.is_none()
+        {
+            self.held.push(dir);
+        }
+        Ok(())
+    }
+
+    fn find(&self, number: u64) -> io::Result<Option<usize>> {
+        for (i, held) in self.held.iter().enumerate() {
+            if held.file_system()? == Some(number) {
+                return Ok(Some(i));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Makes the files of the streams in `dirs` durable.
+    pub(crate) fn sync_streams(&mut self, dirs: &[&Path]) -> io::Result<()> {
+        if dirs.len() <= FEW {
+            return self.sync_each(dirs);
+        }
+        let numbers = self.held.iter().map(OpenDir::file_system);
+        let numbers = numbers.collect::<io::Result<Vec<_>>>()?;
+        let mut is_used = vec![false; numbers.len()];
+        let mut others = Vec::new();
+        for dir in dirs.iter().copied() {
+            let number = disk::file_system_of(&dir.join(EVENTS_FILE))?;
+            match numbers
+                .iter()
+                .position(|held| number.is_some() && *held == number)
+            {
+                Some(held) => is_used[held] = true,
+                None => others.push(dir),
+            }
+        }
+        self.sync_each(&others)?;
+        // New streams have added entries to directories there, wherever they are themselves.
+        is_used[0] = true;
+        for (held, is_used) in self.held.iter().zip(is_used) {
+            if is_used && let Some(synced) = disk::sync_file_system(held) {
+                synced?;
+            }
+        }
+        // An error of one that was not held may have been told to another program, but its files were
+        // synced each on its own now.
+        others.into_iter().try_for_each(|dir| self.hold(dir))
+    }
+
+    fn sync_each(&self, dirs: &[&Path]) -> io::Result<()> {
+        let mut parents: Vec<&Path> = Vec::new();
+        for dir in dirs.iter().copied() {
+            let file = dir.join(EVENTS_FILE);
+            File::open(&file, Open::Existing)
+                .and_then(|file| file.sync_all())
+                .map_err(|e| disk::at("sync", &file, &e))?;
+            disk::sync_dir(dir)?;
+            // The directories that a new stream added an entry to.
+            parents.extend(
+                dir.ancestors()
+                    .skip(1)
+                    .take_while(|above| above.starts_with(&self.base)),
+            );
+        }
+        parents.sort_unstable();
+        parents.dedup();
+        parents.into_iter().try_for_each(disk::sync_dir)
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::os::unix::fs::{MetadataExt as _, symlink};
+
+    use super::*;
+
+    #[test]
+    fn each_file_system_that_streams_are_linked_to_is_held_once() {
+        let base = tempfile::tempdir().unwrap();
+        // Which need not be another one.
+        let other = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+        let other = other.unwrap();
+        let streams = base.path().join("streams");
+        std::fs::create_dir_all(streams.join("here")).unwrap();
+        for name in ["there", "there-too"] {
+            symlink(other.path(), streams.join(name)).unwrap();
+        }
+        let numbers = [base.path(), other.path()].map(|dir| dir.metadata().unwrap().dev());
+        let expected = BTreeSet::from(numbers);
+
+        let mut found = FileSystems::of(base.path(), &streams).unwrap();
+        let held = |found: &FileSystems| {
+            let held = found.held.iter().map(|dir| dir.file_system().unwrap());
+            held.collect::<Option<Vec<u64>>>().unwrap()
+        };
+        assert_eq!(held(&found).len(), expected.len());
+        assert_eq!(BTreeSet::from_iter(held(&found)), expected);
+
+        let mut dirs = Vec::new();
+        for number in 0..=FEW {
+            for place in ["here", "there"] {
+                let dir = streams.join(place).join(number.to_string());
+                std::fs::create_dir(&dir).unwrap();
+                std::fs::write(dir.join(EVENTS_FILE), b"{}\n").unwrap();
+                dirs.push(dir);
+            }
+        }
+        let dirs: Vec<&Path> = dirs.iter().map(PathBuf::as_path).collect();
+        found.sync_streams(&dirs).unwrap();
+        assert_eq!(held(&found).len(), expected.len());
+    }
+}

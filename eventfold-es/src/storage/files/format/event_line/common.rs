@@ -1,0 +1,45 @@
+//! What the lines of one command have in common: [`Common`].
+
+use crate::domain::command::CommandContext;
+use crate::storage::files::format::event_line::write_member;
+
+/// What a command's events have in common, encoded once.
+#[derive(Debug, Default)]
+pub(crate) struct Common {
+    /// `,"actor":…,"meta":…` or less.
+    pub(crate) after_id: Vec<u8>,
+    /// Where the value of `meta` begins in there, which ends with it; 0 if there is none.
+    pub(crate) meta_at: usize,
+    /// `,"key":…` or nothing.
+    pub(crate) key: Vec<u8>,
+    pub(crate) ms: u64,
+}
+
+impl Common {
+    /// What the lines of a command's events of one version have in common. They are of the time `ms`, in
+    /// milliseconds since 1970.
+    pub(crate) fn of(context: &CommandContext, ms: u64, version: Option<u32>) -> Self {
+        let mut common = Self {
+            ms,
+            ..Self::default()
+        };
+        if let Some(actor) = &context.actor {
+            write_member(&mut common.after_id, "actor", actor);
+        }
+        if let Some(meta) = context.meta(version) {
+            common.meta_at = common.after_id.len() + ",\"meta\":".len();
+            write_member(&mut common.after_id, "meta", &meta);
+        }
+        if let Some(key) = &context.idempotency_key {
+            write_member(&mut common.key, "key", key);
+        }
+        common
+    }
+
+    /// `meta` as JSON.
+    pub(crate) fn meta(&self) -> Option<&str> {
+        let meta = self.after_id.get(self.meta_at..)?;
+        let meta = (self.meta_at > 0).then_some(meta)?;
+        std::str::from_utf8(meta).ok()
+    }
+}

@@ -1,0 +1,238 @@
+//! Reads the journal's commits from a position on, in order, up to what is durable.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::{ControlFlow, Range};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use memchr::memchr;
+
+use crate::storage::files::disk;
+use crate::storage::files::format::commit_line::CommitLine;
+use crate::storage::files::format::event_line::verified;
+use crate::storage::files::journal::{End, Index};
+
+/// How much is read from the file at first; each further read takes twice as much.
+const FIRST_CHUNK: u64 = 16 * 1024;
+/// How much is read from the file at most.
+const LARGEST_CHUNK: u64 = 256 * 1024;
+
+/// A place in the journal, with what is read ahead of it.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    index: Arc<Index>,
+    /// Events up to this position are passed over.
+    after: u64,
+    open: Option<Open>,
+}
+
+/// The segment that is being read.
+#[derive(Debug)]
+struct Open {
+    file: File,
+    path: PathBuf,
+    /// The place of the first byte in `buffer` that is not used up.
+    end: End,
+    buffer: Vec<u8>,
+    used: usize,
+    chunk: u64,
+}
+
+impl Reader {
+    /// A reader of the events after position `after`.
+    pub(crate) fn new(index: Arc<Index>, after: u64) -> Self {
+        Self {
+            index,
+            after,
+            open: None,
+        }
+    }
+
+    /// Hands each commit up to the durable position `head` to `each`, with the index of the first
+    /// event in it that is new, until `each` has enough. If `each` fails, the commit counts as not
+    /// read.
+    pub(crate) fn read_to(
+        &mut self,
+        head: u64,
+        mut each: impl FnMut(&CommitLine<'_>, usize) -> io::Result<ControlFlow<()>>,
+    ) -> io::Result<()> {
+        if let Some(open) = &mut self.open {
+            open.rewind()?;
+        }
+        while self.after < head {
+            let open = match &mut self.open {
+                Some(open) => open,
+                None => self.open.insert(Open::at(&self.index, self.after)?),
+            };
+            let after = self.after;
+            let mut flow = ControlFlow::Continue(());
+            let last = open.next(|commit| {
+                let first_new = (after + 1).saturating_sub(commit.position);
+                if commit.last() > after {
+                    flow = each(commit, usize::try_from(first_new).unwrap_or(usize::MAX))?;
+                }
+                Ok(commit.last())
+            });
+            match last {
+                Ok(Some(last)) => {
+                    self.after = self.after.max(last);
+                    if flow.is_break() {
+                        break;
+                    }
+                }
+                Ok(None) => {
+                    let end = open.end;
+                    self.open = Some(Open::after(&self.index, end)?);
+                }
+                Err(error) => {
+                    // Starts anew at the next call: what was read ahead may be in doubt.
+                    self.open = None;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Reader {
+    /// The checksum of the line that was read last; `None` if it is not known.
+    pub(crate) fn chain(&self) -> Option<u64> {
+        self.open.as_ref().map(|open| open.end.chain)
+    }
+
+    /// Goes to the durable `position`, which is not before that of the last call, and returns the
+    /// checksum of the line that holds it; 0 for the beginning.
+    pub(crate) fn chain_at(&mut self, position: u64) -> io::Result<u64> {
+        let is_elsewhere = |open: &Open| self.index.holding(position) != Some(open.end.segment);
+        if self.open.as_ref().is_none_or(is_elsewhere) {
+            self.open = None;
+            self.after = position.saturating_sub(1);
+        }
+        self.read_to(position, |_, _| Ok(ControlFlow::Continue(())))?;
+        Ok(self.chain().unwrap_or(0))
+    }
+}
+
+impl Open {
+    /// The segment that holds the event behind `after`.
+    fn at(index: &Index, after: u64) -> io::Result<Self> {
+        let first = index
+            .holding(after + 1)
+            .ok_or_else(|| disk::damaged(&index.path(1), 0, &"the file is missing"))?;
+        // The chain of a segment starts with what its header states of the one before.
+        let path = index.path(first);
+        let mut file = disk::open(&path).map_err(|e| disk::at("open", &path, &e))?;
+        let mut start = [0; 128];
+        let read = file
+            .read(&mut start)
+            .map_err(|e| disk::at("read", &path, &e))?;
+        let chain = stated_previous(&start[..read])
+            .ok_or_else(|| disk::damaged(&path, 0, &"the header is not valid"))?;
+        Self::new(file, path, End::of_empty(first, chain))
+    }
+
+    /// The segment that follows on `end`.
+    fn after(index: &Index, end: End) -> io::Result<Self> {
+        let first = end.position + 1;
+        let path = index.path(first);
+        if index.holding(first) != Some(first) {
+            let path = index.path(end.segment);
+            let cause = "the line is not valid, though it had been durable";
+            return Err(disk::damaged(&path, end.offset, &cause));
+        }
+        let file = disk::open(&path).map_err(|e| disk::at("open", &path, &e))?;
+        Self::new(file, path, End::of_empty(first, end.chain))
+    }
+
+    fn new(file: File, path: PathBuf, end: End) -> io::Result<Self> {
+        let mut open = Self {
+            file,
+            path,
+            end,
+            buffer: Vec::new(),
+            used: 0,
+            chunk: FIRST_CHUNK,
+        };
+        open.rewind()?;
+        if open.take_line()?.is_none() {
+            let cause = "the header is not there";
+            return Err(disk::damaged(&open.path, 0, &cause));
+        }
+        Ok(open)
+    }
+
+    /// Reads the next commit, `None` at the end of the segment.
+    fn next(
+        &mut self,
+        read: impl FnOnce(&CommitLine<'_>) -> io::Result<u64>,
+    ) -> io::Result<Option<u64>> {
+        let offset = self.end.offset;
+        let Some(line) = self.take_line()? else {
+            return Ok(None);
+        };
+        let commit = CommitLine::read(&self.buffer[line])
+            .map_err(|cause| disk::damaged(&self.path, offset, &cause))?;
+        let last = read(&commit)?;
+        self.end.position = commit.last();
+        Ok(Some(last))
+    }
+
+    /// Forgets what was read ahead: it may have been read before it was written to its end.
+    fn rewind(&mut self) -> io::Result<()> {
+        self.buffer.clear();
+        self.used = 0;
+        self.chunk = FIRST_CHUNK;
+        self.file
+            .seek(SeekFrom::Start(self.end.offset))
+            .map_err(|e| disk::at("read", &self.path, &e))?;
+        Ok(())
+    }
+
+    /// Checks the next line and passes it; returns where it is in the buffer, `None` if the segment's
+    /// lines end here.
+    fn take_line(&mut self) -> io::Result<Option<Range<usize>>> {
+        let Some(end) = self.fill_line()? else {
+            return Ok(None);
+        };
+        let line = self.used..end;
+        let cause = "the checksum does not match";
+        self.end.chain = verified(&self.buffer[line.clone()], self.end.chain)
+            .ok_or_else(|| disk::damaged(&self.path, self.end.offset, &cause))?;
+        self.end.offset += line.len() as u64 + 1;
+        self.used = end + 1;
+        Ok(Some(line))
+    }
+
+    /// Reads on until the buffer holds a whole line; returns where that ends.
+    fn fill_line(&mut self) -> io::Result<Option<usize>> {
+        let mut searched = self.used;
+        loop {
+            if self.buffer.get(self.used) == Some(&0) {
+                return Ok(None);
+            }
+            if let Some(length) = memchr(b'\n', &self.buffer[searched..]) {
+                return Ok(Some(searched + length));
+            }
+            self.buffer.drain(..self.used);
+            self.used = 0;
+            searched = self.buffer.len();
+            let read = (&mut self.file)
+                .take(self.chunk)
+                .read_to_end(&mut self.buffer);
+            if read.map_err(|e| disk::at("read", &self.path, &e))? == 0 {
+                return Ok(None);
+            }
+            self.chunk = (self.chunk * 2).min(LARGEST_CHUNK);
+        }
+    }
+}
+
+/// What the header at the beginning of a segment states as the checksum before it.
+pub(crate) fn stated_previous(start: &[u8]) -> Option<u64> {
+    let line = start.split(|byte| *byte == b'\n').next()?;
+    let text = std::str::from_utf8(line).ok()?;
+    let (_, rest) = text.split_once("\"previous\":\"")?;
+    u64::from_str_radix(rest.get(..16)?, 16).ok()
+}

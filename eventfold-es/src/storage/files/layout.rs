@@ -1,0 +1,541 @@
+//! Where a store keeps what: [`StreamLayout`].
+
+use std::collections::{BTreeMap, HashSet};
+use std::io;
+use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::unix_millis;
+use crate::ids::{StreamId, decode, encode};
+use crate::storage::files::disk;
+use crate::storage::files::disk::{Entry, Kind};
+use crate::text::{is_hidden, shown};
+
+/// The directories of a store.
+///
+/// ```text
+/// <base>/
+///     streams/<aggregate type>/<id>/   one stream: an eventfold log
+///         app.jsonl
+///         views/state.snapshot.json
+///     journal/                         every commit, in order
+///     projections/<name>/
+///     process_managers/<name>/
+///     meta/
+///     lock
+/// ```
+///
+/// Directories and files are created for their owner alone (modes `0700` and `0600`), whatever the umask
+/// and the base directory say, and replaced files are again. Other users read a copy, or programs run as
+/// the same user.
+///
+/// The store keeps to the directory that it locked when it was opened, as long as it is open. If that is
+/// moved, the store goes on in it, and the paths here are those of before; a new directory at the old
+/// path is not touched. If it is deleted, the store refuses commands from the next one on
+/// ([`OutcomeUnknown`](crate::error::ExecuteError::OutcomeUnknown)) and creates nothing. `streams`, the
+/// directories of types and streams, and the others may be links to directories elsewhere; files may
+/// not be anything but files, `lock` no link. (On Windows a directory in use can be neither moved nor
+/// deleted.)
+///
+/// An aggregate's type and id are encoded as file names (see [`StreamId`]), except for streams that
+/// eventfold-es 0.2.0 stored under a raw name; a layout that comes from a store
+/// ([`AggregateStore::layout`](crate::store::AggregateStore::layout)) knows those.
+///
+/// ```
+/// # use eventfold_es::{*, __private::example::*};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let store = AggregateStore::open(dir.path()).await?;
+/// # let counter = store.get::<Counter>("c-1").await?;
+/// counter.send(Add(5)).await?;
+/// let file = store.layout().stream_dir("counter", "c-1").join("app.jsonl");
+/// let line: serde_json::Value = serde_json::from_slice(&std::fs::read(file)?)?;
+/// assert_eq!((&line["type"], &line["version"]), (&"Added".into(), &1.into()));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct StreamLayout {
+    base_dir: PathBuf,
+    raw_names: Arc<RawNames>,
+}
+
+/// The file in a stream's directory that holds its events.
+pub(crate) const EVENTS_FILE: &str = "app.jsonl";
+
+/// The file in the directory `meta` that says which streams were ensured.
+const REGISTRY_FILE: &str = "streams.jsonl";
+
+/// What a store keeps in directories of their own.
+pub(crate) const PARTS: [&str; 5] = [
+    "journal",
+    "streams",
+    "projections",
+    "process_managers",
+    "meta",
+];
+
+/// The streams whose directories are not named by their encoded id.
+pub(crate) type RawNames = BTreeMap<StreamId, PathBuf>;
+
+impl StreamLayout {
+    /// The layout of the store in `base_dir`, which need not exist.
+    ///
+    /// ```
+    /// use eventfold_es::StreamLayout;
+    ///
+    /// let layout = StreamLayout::new("data");
+    /// let dir = layout.stream_dir("order", "2024/17");
+    /// assert!(dir.ends_with("streams/order/2024%2F17"));
+    /// ```
+    pub fn new(base_dir: impl Into<PathBuf>) -> Self {
+        Self::with_raw_names(base_dir.into(), RawNames::new())
+    }
+
+    pub(crate) fn with_raw_names(base_dir: PathBuf, raw_names: RawNames) -> Self {
+        Self {
+            base_dir,
+            raw_names: Arc::new(raw_names),
+        }
+    }
+
+    /// The store's root directory. An open store's is absolute.
+    ///
+    /// ```
+    /// # use eventfold_es::StreamLayout;
+    /// assert_eq!(StreamLayout::new("data").base_dir(), std::path::Path::new("data"));
+    /// ```
+    #[must_use]
+    pub fn base_dir(&self) -> &Path {
+        &self.base_dir
+    }
+
+    /// The directory of a stream, always inside the base directory, whether it is there or not. For
+    /// a type or an id that names no stream (see [`StreamId::new`]) it is one that cannot exist.
+    ///
+    /// ```
+    /// # use eventfold_es::StreamLayout;
+    /// let layout = StreamLayout::new("data");
+    /// assert!(layout.stream_dir("order", "..").ends_with("streams/order/%2E%2E"));
+    /// ```
+    #[must_use]
+    pub fn stream_dir(&self, aggregate_type: &str, instance_id: &str) -> PathBuf {
+        if let Ok(id) = StreamId::new(aggregate_type, instance_id) {
+            if let Some(dir) = self.raw_names.get(&id) {
+                return dir.clone();
+            }
+            if self.holder(&id).is_some() {
+                return self.streams_dir().join(NO_FILE_NAME.repeat(256));
+            }
+        }
+        self.type_dir(aggregate_type).join(file_name(instance_id))
+    }
+
+    /// Fails if `id` can have no directory in this store.
+    pub(crate) fn check(&self, id: &StreamId) -> io::Result<()> {
+        let Some(holder) = self.holder(id) else {
+            return Ok(());
+        };
+        let text = format!(
+            "stream {id} cannot be stored: eventfold-es 0.2.0 keeps another one, {:?} of type \
+             {:?}, in the directory of that name",
+            holder.id(),
+            holder.aggregate_type()
+        );
+        Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+    }
+
+    /// The stream that 0.2.0 stored where `id` would be, under a raw name that looks like the
+    /// encoded form of `id`.
+    fn holder(&self, id: &StreamId) -> Option<&StreamId> {
+        if self.raw_names.contains_key(id) {
+            return None;
+        }
+        let (aggregate_type, name) = id.file_names();
+        let dir = self.streams_dir().join(&aggregate_type).join(&name);
+        let raw = StreamId::new(&aggregate_type, &name).ok()?;
+        let (holder, held) = self.raw_names.get_key_value(&raw)?;
+        (*held == dir).then_some(holder)
+    }
+
+    /// The directory of a stream's snapshots.
+    ///
+    /// ```
+    /// # use eventfold_es::StreamLayout;
+    /// let layout = StreamLayout::new("data");
+    /// assert!(layout.views_dir("order", "17").ends_with("streams/order/17/views"));
+    /// ```
+    #[must_use]
+    pub fn views_dir(&self, aggregate_type: &str, instance_id: &str) -> PathBuf {
+        self.stream_dir(aggregate_type, instance_id).join("views")
+    }
+
+    /// The directory of the projections' checkpoints.
+    ///
+    /// ```
+    /// # use eventfold_es::StreamLayout;
+    /// assert!(StreamLayout::new("data").projections_dir().ends_with("projections"));
+    /// ```
+    #[must_use]
+    pub fn projections_dir(&self) -> PathBuf {
+        self.base_dir.join("projections")
+    }
+
+    /// The directory of the process managers' checkpoints and dead letters.
+    ///
+    /// ```
+    /// # use eventfold_es::StreamLayout;
+    /// assert!(StreamLayout::new("data").process_managers_dir().ends_with("process_managers"));
+    /// ```
+    #[must_use]
+    pub fn process_managers_dir(&self) -> PathBuf {
+        self.base_dir.join("process_managers")
+    }
+
+    /// The directory of what concerns the store as a whole: which streams have raw names.
+    ///
+    /// ```
+    /// # use eventfold_es::StreamLayout;
+    /// assert!(StreamLayout::new("data").meta_dir().ends_with("meta"));
+    /// ```
+    #[must_use]
+    pub fn meta_dir(&self) -> PathBuf {
+        self.base_dir.join("meta")
+    }
+
+    pub(crate) fn journal_dir(&self) -> PathBuf {
+        self.base_dir.join("journal")
+    }
+
+    pub(crate) fn streams_dir(&self) -> PathBuf {
+        self.base_dir.join("streams")
+    }
+
+    /// Fails if there is no store: nothing of one of this version, nor of 0.2.0, whose empty store is
+    /// the directory `meta`. The file `lock` alone is none, `verify` leaves it wherever it looked.
+    pub(crate) fn require_store(&self) -> io::Result<()> {
+        for dir in [self.journal_dir(), self.streams_dir(), self.meta_dir()] {
+            match disk::find(&dir) {
+                Ok(Some(found)) if found.kind == Kind::Dir => return Ok(()),
+                Err(error) => return Err(disk::at("open", &dir, &error)),
+                _ => {}
+            }
+        }
+        let base = std::path::absolute(&self.base_dir).unwrap_or_else(|_| self.base_dir.clone());
+        let text = format!(
+            "there is no store in {}: correct the path, or have one created \
+             (`create_if_missing(true)`)",
+            shown(&base)
+        );
+        Err(io::Error::new(io::ErrorKind::NotFound, text))
+    }
+
+    fn type_dir(&self, aggregate_type: &str) -> PathBuf {
+        self.streams_dir().join(file_name(aggregate_type))
+    }
+
+    /// Creates the directory of a stream, if it is not there, and returns it. A store needs no such
+    /// call. As in 0.2.0, the stream is entered in `meta/streams.jsonl` once: a JSON line with its
+    /// `type`, its `id`, and when that was, `ts`, in seconds since 1970.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::InvalidInput`] if there is no such stream (see [`StreamId::new`]), or what
+    /// creating the directory failed with.
+    ///
+    /// ```
+    /// # use eventfold_es::StreamLayout;
+    /// # let dir = tempfile::tempdir()?;
+    /// let stream = StreamLayout::new(dir.path()).ensure_stream("order", "17")?;
+    /// assert!(stream.is_dir());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn ensure_stream(&self, aggregate_type: &str, instance_id: &str) -> io::Result<PathBuf> {
+        self.check(&StreamId::new(aggregate_type, instance_id)?)?;
+        let dir = self.stream_dir(aggregate_type, instance_id);
+        disk::create_dir(&dir)?;
+        self.register(aggregate_type, instance_id, &dir)?;
+        Ok(dir)
+    }
+
+    /// Enters a stream in the registry, unless it is there.
+    fn register(&self, aggregate_type: &str, id: &str, dir: &Path) -> io::Result<()> {
+        static REGISTERING: Mutex<()> = Mutex::new(());
+        let _registering = REGISTERING.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = self.meta_dir().join(REGISTRY_FILE);
+        let registry = disk::read_if_there(&path)?.unwrap_or_default();
+        let is_there = |entry: Registered| entry.aggregate_type == aggregate_type && entry.id == id;
+        if registered(&registry).any(is_there) {
+            return Ok(());
+        }
+        let is_raw = dir == self.streams_dir().join(aggregate_type).join(id);
+        let entry = Registered {
+            aggregate_type: aggregate_type.to_owned(),
+            id: id.to_owned(),
+            ts: Some(unix_millis(SystemTime::now()) / 1000),
+            encoded: !is_raw,
+        };
+        // Whoever was cut off in the middle of a line left one that nobody can read.
+        let mut line = match registry.last() {
+            None | Some(b'\n') => Vec::new(),
+            Some(_) => vec![b'\n'],
+        };
+        serde_json::to_writer(&mut line, &entry)?;
+        line.push(b'\n');
+        disk::create_dir(&self.meta_dir())?;
+        let written = disk::File::open(&path, disk::Open::Create)
+            .and_then(|file| file.write_at(registry.len() as u64, &line));
+        written.map_err(|e| disk::at("write", &path, &e))
+    }
+
+    /// The ids of the streams of an aggregate type, sorted; none if there is no such type. Each
+    /// directory counts, whether it holds events or not.
+    ///
+    /// # Errors
+    ///
+    /// What reading the directory failed with.
+    ///
+    /// ```
+    /// # use eventfold_es::StreamLayout;
+    /// # let dir = tempfile::tempdir()?;
+    /// let layout = StreamLayout::new(dir.path());
+    /// layout.ensure_stream("order", "2024/17")?;
+    /// assert_eq!(layout.list_streams("order")?, ["2024/17"]);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn list_streams(&self, aggregate_type: &str) -> io::Result<Vec<String>> {
+        let type_dir = self.type_dir(aggregate_type);
+        let raw = || {
+            let streams = self.raw_names.iter();
+            streams.filter(|(id, _)| id.aggregate_type() == aggregate_type)
+        };
+        let raw_dirs: HashSet<&Path> = raw().map(|(_, dir)| dir.as_path()).collect();
+        // The directories on the way to a raw stream, whose id has a `/` in it.
+        let above_raw: HashSet<&Path> = raw()
+            .flat_map(|(_, dir)| dir.ancestors().skip(1))
+            .filter(|above| above.parent() == Some(type_dir.as_path()))
+            .collect();
+        let mut ids: Vec<String> = raw().map(|(id, _)| id.id().to_owned()).collect();
+        for name in list_dirs(&type_dir)? {
+            let dir = type_dir.join(&name);
+            let is_stream =
+                !above_raw.contains(dir.as_path()) || disk::is_file(&dir.join(EVENTS_FILE));
+            if is_stream && !raw_dirs.contains(dir.as_path()) {
+                ids.extend(decode(&name));
+            }
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        Ok(ids)
+    }
+
+    /// The aggregate types that have a directory, sorted.
+    pub(crate) fn list_aggregate_types(&self) -> io::Result<Vec<String>> {
+        let mut types: Vec<String> = list_dirs(&self.streams_dir())?
+            .iter()
+            .filter_map(|name| decode(name))
+            .chain(
+                self.raw_names
+                    .keys()
+                    .map(|id| id.aggregate_type().to_owned()),
+            )
+            .collect();
+        types.sort_unstable();
+        types.dedup();
+        Ok(types)
+    }
+
+    /// All streams that have a directory, by type and id.
+    pub(crate) fn list_all(&self) -> io::Result<Vec<StreamId>> {
+        let mut all = Vec::new();
+        for aggregate_type in self.list_aggregate_types()? {
+            for id in self.list_streams(&aggregate_type)? {
+                all.extend(StreamId::new(&aggregate_type, &id));
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// Fails if `name`, that of a projection or a process manager, cannot be the name of a directory on
+/// every system.
+pub(crate) fn check_name(of: &str, name: &str) -> io::Result<()> {
+    let cause = match encode(name) {
+        Ok(encoded) if encoded == name && !name.chars().any(is_hidden) => return Ok(()),
+        Ok(_) => {
+            "is the name of a directory, which must not have any of / \\ : * ? \" < > | %, control \
+             or direction characters, a dot at its beginning or end, or be a device of Windows: \
+             choose another, and rename the directory if it is there"
+        }
+        Err(cause) => cause,
+    };
+    let name: String = name.chars().take(80).collect();
+    let text = format!("the name of {of} {name:?} {cause}");
+    Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+}
+
+/// Repeated often enough, a name that no text has and no file can have.
+const NO_FILE_NAME: &str = "%";
+
+/// The file name of `text`, or one that no text has and no file can have.
+fn file_name(text: &str) -> String {
+    encode(text).unwrap_or_else(|_| NO_FILE_NAME.repeat(256))
+}
+
+/// Whether `entry` of `dir` is a directory, or a link to one. Fails if it is a link that leads nowhere:
+/// on the disk that it led to may be streams.
+pub(crate) fn is_dir(dir: &Path, entry: &Entry) -> io::Result<bool> {
+    if entry.kind != Kind::Link {
+        return Ok(entry.kind == Kind::Dir);
+    }
+    let link = dir.join(&entry.name);
+    match disk::find(&link).map_err(|e| disk::at("follow the link", &link, &e))? {
+        Some(found) => Ok(found.kind == Kind::Dir),
+        None => Err(leads_nowhere(&link)),
+    }
+}
+
+/// The error of a link in place of a directory: what it led to may hold what the store needs.
+pub(crate) fn leads_nowhere(link: &Path) -> io::Error {
+    let text = format!(
+        "the link {} leads nowhere: bring back what it led to, or take it away",
+        shown(link)
+    );
+    io::Error::new(io::ErrorKind::InvalidData, text)
+}
+
+/// The names of the directories in `dir`, or links to some; none if there is no such directory.
+pub(crate) fn list_dirs(dir: &Path) -> io::Result<Vec<String>> {
+    let entries = match disk::list(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return match disk::find_itself(dir) {
+                Ok(Some(_)) => Err(leads_nowhere(dir)),
+                _ => Ok(Vec::new()),
+            };
+        }
+        entries => entries?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        if !is_dir(dir, &entry)? {
+            continue;
+        }
+        match entry.name.into_string() {
+            Ok(name) => names.push(name),
+            Err(name) => {
+                tracing::warn!(dir = %shown(dir), ?name, "a name that is not text is passed over");
+            }
+        }
+    }
+    Ok(names)
+}
+
+/// An entry of the stream registry that eventfold-es 0.2.0 keeps.
+#[derive(Debug, Serialize, Deserialize)]
+struct Registered {
+    #[serde(rename = "type")]
+    aggregate_type: String,
+    id: String,
+    /// When it was entered, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ts: Option<u64>,
+    /// This version entered it, and its directory has another name than the id: what has the name
+    /// of the id is another stream's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    encoded: bool,
+}
+
+/// The entries of the registry, those left out that cannot be read.
+fn registered(registry: &[u8]) -> impl Iterator<Item = Registered> {
+    let lines = registry.split(|byte| *byte == b'\n');
+    lines.filter_map(|line| serde_json::from_slice(line).ok())
+}
+
+/// Finds the streams below `base` that eventfold-es 0.2.0 stored under a raw name.
+///
+/// Its registry knows their ids. When a directory is opened for the first time, a name that is no
+/// encoded id counts as raw as well, and what is found is noted, because a raw name can look like
+/// the encoded form of another id: later on, such a directory belongs to that one.
+pub(crate) fn find_raw_names(base: &Path, first_time: bool) -> io::Result<RawNames> {
+    let meta = base.join("meta");
+    let noted = meta.join("raw_names.json");
+    let mut search = RawNameSearch {
+        streams: base.join("streams"),
+        first_time,
+        found: RawNames::new(),
+    };
+    let registry = disk::read_if_there(&meta.join(REGISTRY_FILE))?.unwrap_or_default();
+    for entry in registered(&registry).filter(|entry| !entry.encoded) {
+        search.consider(&entry.aggregate_type, &entry.id);
+    }
+    if first_time {
+        for aggregate_type in list_dirs(&search.streams)? {
+            for id in list_dirs(&search.streams.join(&aggregate_type))? {
+                if decode(&aggregate_type).is_none() || decode(&id).is_none() {
+                    search.consider(&aggregate_type, &id);
+                }
+            }
+        }
+        if !search.found.is_empty() {
+            let names: Vec<Registered> = search.found.keys().map(Registered::from).collect();
+            disk::create_dir(&meta)?;
+            disk::replace_durably(&noted, &serde_json::to_vec(&names)?)?;
+        }
+    } else if let Some(names) = disk::read_if_there(&noted)? {
+        let names: Vec<Registered> =
+            serde_json::from_slice(&names).map_err(|cause| disk::damaged(&noted, 0, &cause))?;
+        for name in names {
+            if let Ok(stream) = StreamId::new(&name.aggregate_type, &name.id) {
+                let dir = search.streams.join(&name.aggregate_type).join(&name.id);
+                search.found.insert(stream, dir);
+            }
+        }
+    }
+    Ok(search.found)
+}
+
+struct RawNameSearch {
+    streams: PathBuf,
+    first_time: bool,
+    found: RawNames,
+}
+
+impl RawNameSearch {
+    /// Takes in the stream that 0.2.0 stored as `aggregate_type/id`, if that name is raw.
+    fn consider(&mut self, aggregate_type: &str, id: &str) {
+        let Ok(stream) = StreamId::new(aggregate_type, id) else {
+            return;
+        };
+        if stream.file_names() == (aggregate_type.to_owned(), id.to_owned()) {
+            return;
+        }
+        let is_inside = [aggregate_type, id]
+            .iter()
+            .flat_map(|name| Path::new(name).components())
+            .all(|part| matches!(part, Component::Normal(_)));
+        if !is_inside {
+            tracing::warn!(%stream, "a stream outside the store is passed over");
+            return;
+        }
+        let looks_encoded = decode(aggregate_type).is_some() && decode(id).is_some();
+        let dir = self.streams.join(aggregate_type).join(id);
+        if (self.first_time || !looks_encoded) && disk::is_file(&dir.join(EVENTS_FILE)) {
+            self.found.insert(stream, dir);
+        }
+    }
+}
+
+impl From<&StreamId> for Registered {
+    fn from(stream: &StreamId) -> Self {
+        Self {
+            aggregate_type: stream.aggregate_type().to_owned(),
+            id: stream.id().to_owned(),
+            ts: None,
+            encoded: false,
+        }
+    }
+}

@@ -1,0 +1,522 @@
+//! One store a directory: locks on the directory itself and on `<base>/lock` against other processes,
+//! a table against this one.
+//!
+//! Anybody may delete the file, so it alone protects nothing. It is what other versions lock, and what
+//! tells who has the directory.
+
+use std::collections::HashMap;
+use std::fs::{File, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use crate::storage::files::disk;
+use crate::storage::files::disk::held::HeldDir;
+use crate::storage::files::disk::{Identity, Kind};
+use crate::storage::files::doubt::Noting;
+use crate::storage::files::layout::{PARTS, leads_nowhere};
+use crate::storage::files::process::Process;
+use crate::storage::files::streams::cache::Files;
+use crate::text::shown;
+
+/// The directories that this process has open, each by the path that named it when it was opened.
+static OPEN: Mutex<Option<HashMap<PathBuf, Entry>>> = Mutex::new(None);
+/// Tells that a directory was released, or that somebody does not wait for one any more.
+static RELEASED: Condvar = Condvar::new();
+
+/// How long tasks of this process may keep a directory from being released.
+const LONGEST_RELEASE: Duration = Duration::from_secs(30);
+/// How often another process's lock is looked at while it is waited for: soon at first, then less often.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+
+/// A directory in use.
+struct Entry {
+    process: Process,
+    identity: Option<Identity>,
+    is_closing: bool,
+    /// Whoever opens it does not wait for that any more: it is released as soon as it is open.
+    given_up: Arc<AtomicBool>,
+    /// What is locked. It is nowhere else, so that a forked child can close its copies.
+    locks: Option<Locks>,
+    /// The open files of streams.
+    files: Weak<Files>,
+    /// What is to be finished before the directory is released.
+    unfinished: Option<Weak<dyn Unfinished>>,
+}
+
+/// What is locked for a store.
+struct Locks {
+    /// The directory, and those of its parts that are links to others.
+    dirs: Vec<HeldDir>,
+    file: File,
+}
+
+/// What keeps a store from being closed as long as it is there.
+pub(crate) trait Unfinished: Send + Sync {
+    /// What it waits for.
+    fn describe(&self) -> String;
+}
+
+/// How long an `open` waits for a directory that somebody has.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Patience {
+    /// For another process and for tasks of this one. By default not at all for the one, and for
+    /// `LONGEST_RELEASE` for the others.
+    limit: Option<Duration>,
+    given_up: Arc<AtomicBool>,
+}
+
+/// Gives an `open` up when it is dropped unfinished.
+pub(crate) struct Opening(Option<Patience>);
+
+impl Patience {
+    pub(crate) fn new(limit: Option<Duration>) -> Self {
+        Self {
+            limit,
+            given_up: Arc::default(),
+        }
+    }
+
+    /// What the caller holds while it waits for the `open`.
+    pub(crate) fn opening(&self) -> Opening {
+        Opening(Some(self.clone()))
+    }
+
+    fn check(&self) -> io::Result<()> {
+        if self.given_up.load(Ordering::Acquire) {
+            return Err(io::Error::other("nobody waits for the store any more"));
+        }
+        Ok(())
+    }
+
+    /// Tries to `lock` for as long as another process may have it.
+    fn lock<T>(&self, lock: impl Fn() -> io::Result<T>) -> io::Result<T> {
+        let started = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let error = match lock() {
+                Err(error) if error.kind() == io::ErrorKind::ResourceBusy => error,
+                done => return done,
+            };
+            let rest = self
+                .limit
+                .unwrap_or_default()
+                .saturating_sub(started.elapsed());
+            if rest.is_zero() {
+                return Err(error);
+            }
+            // No system tells when a lock is given up without waiting for it for ever.
+            std::thread::sleep(pause.min(rest));
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            self.check()?;
+        }
+    }
+}
+
+impl Opening {
+    /// Whoever waited has what it waited for.
+    pub(crate) fn finish(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        if let Some(patience) = &self.0 {
+            let open = table();
+            patience.given_up.store(true, Ordering::Release);
+            drop(open);
+            RELEASED.notify_all();
+        }
+    }
+}
+
+/// The right to use a directory, given up when it is dropped. All paths below it lead into that
+/// directory for as long, whatever is moved or linked elsewhere.
+#[derive(Debug)]
+pub(crate) struct DirLock {
+    dir: PathBuf,
+    identity: Option<Identity>,
+    /// As long as the directory is used, syncs that fail are noted.
+    noting: Option<Noting>,
+}
+
+impl DirLock {
+    /// Takes the directory `dir`, which exists. Waits for a store in this process that is about to
+    /// release it.
+    pub(crate) fn take(dir: &Path, patience: &Patience) -> io::Result<Self> {
+        let dir = dir.canonicalize().map_err(|e| disk::at("open", dir, &e))?;
+        let identity = disk::identity_now(&dir);
+        enter(&dir, identity, patience)?;
+        let lock = Self {
+            noting: Some(Noting::start(&dir, &dir)),
+            dir,
+            identity,
+        };
+        let locks = patience.lock(|| Locks::take(&lock.dir, identity))?;
+        if let Some(entry) = table().get_or_insert_default().get_mut(&lock.dir) {
+            entry.locks = Some(locks);
+        }
+        Ok(lock)
+    }
+
+    /// The directory, in the one form that names it.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Which directory it is, where the system tells.
+    pub(crate) fn identity(&self) -> Option<Identity> {
+        self.identity
+    }
+
+    /// Notes the open files of streams, which a forked child is to close.
+    pub(crate) fn note_files(&self, files: &Arc<Files>) {
+        if let Some(entry) = table().get_or_insert_default().get_mut(&self.dir) {
+            entry.files = Arc::downgrade(files);
+        }
+    }
+}
+
+/// Enters `dir` into the table, for which a store in this process may have to be closed first.
+fn enter(dir: &Path, identity: Option<Identity>, patience: &Patience) -> io::Result<()> {
+    let mut open = table();
+    let mut since = Instant::now();
+    loop {
+        patience.check()?;
+        let entries = open.get_or_insert_default();
+        let Some((path, entry)) = in_the_way(entries, dir, identity) else {
+            let entry = Entry {
+                process: Process::this(),
+                identity,
+                is_closing: false,
+                given_up: patience.given_up.clone(),
+                locks: None,
+                files: Weak::new(),
+                unfinished: None,
+            };
+            entries.insert(dir.to_owned(), entry);
+            return Ok(());
+        };
+        if !entry.process.is_this() {
+            // The lock file says whether the parent still has it.
+            let path = path.to_owned();
+            if let Some(entry) = entries.remove(&path) {
+                entry.close_copies();
+            }
+            continue;
+        }
+        if !entry.is_closing && !entry.given_up.load(Ordering::Acquire) {
+            return Err(already_open(dir, entry.identity == identity));
+        }
+        let limit = patience.limit.unwrap_or(LONGEST_RELEASE);
+        let rest = limit.saturating_sub(since.elapsed());
+        if !rest.is_zero() {
+            let waited = RELEASED.wait_timeout(open, rest);
+            (open, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            continue;
+        }
+        let unfinished = entry.unfinished.clone();
+        // What is dropped here may be the last of its kind.
+        drop(open);
+        check_release(
+            dir,
+            patience,
+            limit,
+            unfinished.and_then(|unfinished| unfinished.upgrade()),
+        )?;
+        since = Instant::now();
+        open = table();
+    }
+}
+
+/// The entry of `dir`: the same path, or the same directory under another one.
+fn in_the_way<'a>(
+    entries: &'a HashMap<PathBuf, Entry>,
+    dir: &Path,
+    identity: Option<Identity>,
+) -> Option<(&'a Path, &'a Entry)> {
+    let same = |path: &Path, entry: &Entry| {
+        path == dir || (identity.is_some() && entry.identity == identity)
+    };
+    let mut entries = entries.iter();
+    entries.find_map(|(path, entry)| same(path, entry).then_some((path.as_path(), entry)))
+}
+
+/// The error of a path under which this process has a store open: that of this directory, or of another
+/// one.
+fn already_open(dir: &Path, is_same: bool) -> io::Error {
+    let text = if is_same {
+        format!(
+            "{} is already open in this process: a directory has one store; clone it, or shut it \
+             down first",
+            shown(dir)
+        )
+    } else {
+        format!(
+            "another directory, which was at {} and was moved or deleted since, is still open in \
+             this process: shut that store down first",
+            shown(dir)
+        )
+    };
+    io::Error::new(io::ErrorKind::ResourceBusy, text)
+}
+
+/// Fails if nobody should wait any longer than `limit` for this process to release `dir`. What the
+/// store's own threads do comes to its end.
+fn check_release(
+    dir: &Path,
+    patience: &Patience,
+    limit: Duration,
+    unfinished: Option<Arc<dyn Unfinished>>,
+) -> io::Result<()> {
+    let cause = match (&unfinished, patience.limit) {
+        (Some(unfinished), _) => unfinished.describe(),
+        (None, Some(_)) => "its last events are being written".to_owned(),
+        (None, None) => return Ok(()),
+    };
+    let text = format!(
+        "{} was not released by this process within {limit:?}, though nobody uses the store any more: \
+         {cause}",
+        shown(dir)
+    );
+    Err(io::Error::new(io::ErrorKind::ResourceBusy, text))
+}
+
+/// Tells that the store in `dir` is on its way to release it, which waits for `unfinished` as long as
+/// that is there.
+pub(crate) fn announce_release(dir: &Path, unfinished: Option<Weak<dyn Unfinished>>) {
+    if let Some(entry) = table().get_or_insert_default().get_mut(dir) {
+        entry.is_closing = true;
+        entry.unfinished = unfinished;
+    }
+}
+
+impl Drop for DirLock {
+    fn drop(&mut self) {
+        self.noting = None;
+        let mut open = table();
+        let entry = open.get_or_insert_default().get_mut(&self.dir);
+        let locks = entry.and_then(|entry| entry.locks.take());
+        drop(open);
+        if let Some(locks) = locks {
+            locks.release();
+        }
+        // Who finds nothing here is to find no lock either.
+        table().get_or_insert_default().remove(&self.dir);
+        RELEASED.notify_all();
+    }
+}
+
+impl Entry {
+    /// Closes a child's copies of the files that its parent has locked: as long as one is open, so is the
+    /// lock. They are not unlocked, which would take the parent's locks as well.
+    fn close_copies(self) {
+        if let Some(Locks { dirs, file }) = self.locks {
+            drop(file);
+            dirs.into_iter().for_each(HeldDir::close_copy);
+        }
+        if let Some(files) = self.files.upgrade() {
+            files.close_copies();
+        }
+    }
+}
+
+/// As if this process had been forked off the one that has `dir` open. What is returned stands for the
+/// parent's own descriptor.
+#[cfg(test)]
+pub(crate) fn fork(dir: &Path) -> Option<File> {
+    let mut open = table();
+    let entry = open.get_or_insert_default().get_mut(dir)?;
+    entry.process.fork();
+    entry.locks.as_ref()?.file.try_clone().ok()
+}
+
+fn table() -> MutexGuard<'static, Option<HashMap<PathBuf, Entry>>> {
+    OPEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Locks {
+    /// Locks the directory `dir`, which is to be the one that `identity` says.
+    fn take(dir: &Path, identity: Option<Identity>) -> io::Result<Self> {
+        let mut dirs = vec![hold(dir, || in_use(dir, &holder(dir)))?];
+        let found = dirs[0].identity();
+        if found.map_err(|e| disk::at("open", dir, &e))? != identity {
+            let text = format!("{} was replaced while it was being opened", shown(dir));
+            return Err(io::Error::new(io::ErrorKind::ResourceBusy, text));
+        }
+        let file = lock_file(dir)?;
+        for part in PARTS.map(|part| dir.join(part)) {
+            let found = disk::find_itself(&part).map_err(|e| disk::at("open", &part, &e))?;
+            if found.is_none_or(|found| found.kind != Kind::Link) {
+                continue;
+            }
+            match disk::find(&part).map_err(|e| disk::at("open", &part, &e))? {
+                None => return Err(leads_nowhere(&part)),
+                Some(found) if found.kind == Kind::Dir => {
+                    dirs.push(hold(&part, || shared(&part))?);
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(Self { dirs, file })
+    }
+
+    fn release(self) {
+        // Closing is not enough: a process that is being started at this moment shares the
+        // descriptor, and the lock with it, until it executes its program.
+        let _ = self.file.unlock();
+        drop(self.dirs);
+    }
+}
+
+/// Holds the directory at `path`, and locks it where that is possible; `busy` is the error if somebody
+/// else has.
+fn hold(path: &Path, busy: impl FnOnce() -> io::Error) -> io::Result<HeldDir> {
+    let held = HeldDir::hold(path).map_err(|e| disk::at("open", path, &e))?;
+    match held.try_lock() {
+        Some(false) => Err(busy()),
+        Some(true) | None => Ok(held),
+    }
+}
+
+fn shared(part: &Path) -> io::Error {
+    let text = format!(
+        "{} is a link to a directory that a store has in use, another one or this",
+        shown(part)
+    );
+    io::Error::new(io::ErrorKind::ResourceBusy, text)
+}
+
+/// What the file holds when it is a store's: the id of the process that has, or had, the directory.
+fn is_ours(content: &[u8]) -> bool {
+    content
+        .iter()
+        .all(|byte| byte.is_ascii_digit() || byte.is_ascii_whitespace() || *byte == 0)
+}
+
+/// How much of the file is read: more than a store writes to it.
+const MOST: u64 = 64;
+
+fn read_holder(file: &mut File) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    file.take(MOST).read_to_end(&mut content)?;
+    Ok(content)
+}
+
+/// The id of the process that has `dir`, as far as it is known.
+fn holder(dir: &Path) -> String {
+    let content = disk::open(&dir.join("lock")).and_then(|mut file| read_holder(&mut file));
+    let known = content.ok().filter(|content| is_ours(content));
+    let text = known.and_then(|content| String::from_utf8(content).ok());
+    let text = text.unwrap_or_default();
+    let id = text.trim_matches(|c: char| !c.is_ascii_digit());
+    if id.is_empty() { "unknown" } else { id }.to_owned()
+}
+
+fn in_use(dir: &Path, holder: &str) -> io::Error {
+    let text = format!(
+        "{} is in use by another process (its id: {holder})",
+        shown(dir)
+    );
+    io::Error::new(io::ErrorKind::ResourceBusy, text)
+}
+
+fn lock_file(dir: &Path) -> io::Result<File> {
+    let path = dir.join("lock");
+    let mut file = disk::open_own(&path).map_err(|e| disk::at("open", &path, &e))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(in_use(dir, &holder(dir))),
+        Err(TryLockError::Error(error)) => return Err(disk::at("lock", &path, &error)),
+    }
+    let content = read_holder(&mut file).map_err(|e| disk::at("read", &path, &e))?;
+    if !is_ours(&content) {
+        let text = "it holds something else than the id of a process, so it is no file of the \
+                    store: take it away";
+        let error = io::Error::new(io::ErrorKind::InvalidData, text);
+        return Err(disk::at("lock", &path, &error));
+    }
+    // For the error above only; the lock itself is what counts.
+    let _ = file
+        .set_len(0)
+        .and_then(|()| file.rewind())
+        .and_then(|()| writeln!(file, "{}", std::process::id()));
+    Ok(file)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    fn take(dir: &Path) -> io::Result<DirLock> {
+        DirLock::take(dir, &Patience::default())
+    }
+
+    fn refusal(dir: &Path) -> io::Error {
+        take(dir).expect_err("it is refused")
+    }
+
+    #[test]
+    fn the_directory_itself_is_locked_so_that_the_file_may_be_deleted() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = take(dir.path()).unwrap();
+        std::fs::remove_file(dir.path().join("lock")).unwrap();
+        // As another process would: without this one's table.
+        let other = HeldDir::hold(dir.path()).unwrap();
+        assert_eq!(other.try_lock(), Some(false));
+        drop(other);
+        drop(lock);
+        let free = HeldDir::hold(dir.path()).unwrap();
+        assert_eq!(free.try_lock(), Some(true));
+    }
+
+    #[test]
+    fn a_directory_is_known_again_under_another_path() {
+        let parent = tempfile::tempdir().unwrap();
+        let (first, second) = (parent.path().join("a"), parent.path().join("b"));
+        std::fs::create_dir(&first).unwrap();
+        let lock = take(&first).unwrap();
+        std::fs::rename(&first, &second).unwrap();
+        let error = refusal(&second);
+        assert!(error.to_string().contains("already open in this process"));
+        // A new directory at the old path would be taken for the old one.
+        std::fs::create_dir(&first).unwrap();
+        let error = refusal(&first);
+        assert_eq!(error.kind(), io::ErrorKind::ResourceBusy);
+        assert!(
+            error.to_string().contains("was moved or deleted"),
+            "{error}"
+        );
+        drop(lock);
+        drop(take(&first).unwrap());
+        drop(take(&second).unwrap());
+    }
+
+    #[test]
+    fn a_part_that_two_directories_share_by_a_link_is_locked_as_well() {
+        let parent = tempfile::tempdir().unwrap();
+        let (a, b) = (parent.path().join("a"), parent.path().join("b"));
+        std::fs::create_dir(&b).unwrap();
+        for part in PARTS {
+            std::fs::create_dir_all(a.join(part)).unwrap();
+            std::os::unix::fs::symlink(a.join(part), b.join(part)).unwrap();
+        }
+        let c = parent.path().join("c");
+        std::fs::create_dir(&c).unwrap();
+        std::os::unix::fs::symlink(a.join("streams"), c.join("streams")).unwrap();
+        let lock = take(&b).unwrap();
+        let error = refusal(&c);
+        assert!(
+            error
+                .to_string()
+                .contains("c/streams is a link to a directory that a store"),
+            "{error}"
+        );
+        drop(lock);
+        drop(take(&c).unwrap());
+    }
+}

@@ -1,0 +1,169 @@
+//! Names of files that a file system does not tell apart: on some, those that differ only in case or in
+//! Unicode form are one. Two streams must not end up in one directory there.
+
+use std::io;
+use std::path::Path;
+
+use crate::storage::files::disk;
+use crate::storage::files::disk::{Found, Kind, Open};
+use crate::storage::files::streams::stream::Stream;
+use crate::text::{Shown, shown};
+
+/// A name, the same with other letters, and the same in another Unicode form.
+const PROBE: [&str; 3] = ["names-\u{e9}.tmp", "NAMES-\u{e9}.tmp", "names-e\u{301}.tmp"];
+
+/// Whether the file system of `dir` tells names apart that differ only in case or Unicode form. If that
+/// cannot be found out it counts as one that does not.
+pub(crate) fn are_told_apart(dir: &Path) -> bool {
+    let [probe, others @ ..] = PROBE.map(|name| dir.join(name));
+    let are_told_apart = disk::File::open(&probe, Open::New).is_ok_and(|_| {
+        let mut others = others.iter();
+        others.all(|other| matches!(disk::find_itself(other), Ok(None)))
+    });
+    if let Err(error) = disk::remove(&probe) {
+        tracing::warn!(%error, "a file that was left over");
+    }
+    are_told_apart
+}
+
+/// `error`, unless what it comes from is that the stream's directory is another stream's.
+pub(crate) fn explained(stream: &Stream, error: io::Error) -> io::Error {
+    other_holder(stream).map_or(error, |other| refusal(stream, &other))
+}
+
+/// Fails if the stream's directory is another stream's.
+pub(crate) fn check(stream: &Stream) -> io::Result<()> {
+    other_holder(stream).map_or(Ok(()), |other| Err(refusal(stream, &other)))
+}
+
+fn refusal(stream: &Stream, other: &str) -> io::Error {
+    let text = format!(
+        "stream {} cannot be stored: {}",
+        stream.id(),
+        cause(stream, other)
+    );
+    io::Error::new(io::ErrorKind::InvalidInput, text)
+}
+
+/// What is wrong with the stream whose directory is called `other`.
+pub(crate) fn cause(stream: &Stream, other: &str) -> String {
+    format!(
+        "its directory {} is the same as `{}` beside it, which is another's; on such a file system \
+         names must differ in more than case or Unicode form",
+        shown(stream.dir()),
+        Shown(other),
+    )
+}
+
+/// The name of the directory that is the stream's, or its type's, if that is another name.
+pub(crate) fn other_holder(stream: &Stream) -> Option<String> {
+    let dir = stream.dir();
+    let type_dir = dir.parent()?;
+    if type_dir.parent()?.file_name()? != "streams" {
+        return None;
+    }
+    other_name(type_dir).or_else(|| other_name(dir))
+}
+
+/// Under which other name the directory at `path` is listed. One that is listed under its own, and is
+/// no link, is itself.
+fn other_name(path: &Path) -> Option<String> {
+    let (parent, own) = (path.parent()?, path.file_name()?);
+    let there = disk::find(path).ok().flatten()?;
+    let entries = disk::list(parent).ok()?;
+    let is_itself = |entry: &disk::Entry| entry.name == *own && entry.kind == Kind::Dir;
+    if entries.iter().any(is_itself) {
+        return None;
+    }
+    let others = entries.iter().filter(|entry| entry.name != *own);
+    let same = others.map(|entry| &entry.name).find(|name| {
+        let other = disk::find(&parent.join(name)).ok().flatten();
+        other.is_some_and(|other| is_same(&there, &other))
+            || (there.identity.is_none() && own.eq_ignore_ascii_case(name))
+    })?;
+    Some(same.to_string_lossy().into_owned())
+}
+
+fn is_same(one: &Found, other: &Found) -> bool {
+    one.identity.is_some() && one.identity == other.identity
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::StreamId;
+    use crate::storage::files::layout::StreamLayout;
+    use crate::storage::files::streams::high_water::Ends;
+    use crate::storage::files::streams::stream::Streams;
+
+    #[test]
+    fn looking_whether_names_are_told_apart_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("a"), "").unwrap();
+        let tells_case_apart = !dir.path().join("A").exists();
+        std::fs::remove_file(dir.path().join("a")).unwrap();
+        if !tells_case_apart {
+            assert!(!are_told_apart(dir.path()));
+        } else if cfg!(target_os = "linux") {
+            assert!(are_told_apart(dir.path()));
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+        // Where nothing can be found out nothing is taken for granted.
+        assert!(!are_told_apart(&dir.path().join("missing")));
+    }
+
+    #[cfg(unix)]
+    #[tokio::test(flavor = "multi_thread")]
+    async fn where_names_may_be_one_nothing_is_journaled_before_the_directory_is_the_streams_own() {
+        use crate::__private::example::{Add, Counter};
+        use crate::AggregateStore;
+
+        let dir = tempfile::tempdir().unwrap();
+        let store = AggregateStore::open(dir.path()).await.unwrap();
+        store.inner.engine.streams.set_names_may_fold();
+        let streams = dir.path().join("streams/counter");
+        // The file of an earlier attempt that stored nothing.
+        std::fs::create_dir_all(streams.join("Alice")).unwrap();
+        std::fs::write(streams.join("Alice/app.jsonl"), "").unwrap();
+        std::os::unix::fs::symlink("Alice", streams.join("alice")).unwrap();
+        let counter = store.get::<Counter>("alice").await.unwrap();
+        let error = counter.send(Add(1)).await.unwrap_err();
+        assert!(error.to_string().contains("the same as `Alice`"), "{error}");
+        assert_eq!(store.inner.engine.head(), 0);
+        let counter = store.get::<Counter>("Alice").await.unwrap();
+        counter.send(Add(2)).await.unwrap();
+        let counter = store.get::<Counter>("bob").await.unwrap();
+        counter.send(Add(3)).await.unwrap();
+        // Created before it was answered, by the committer itself.
+        assert!(streams.join("bob/app.jsonl").is_file());
+        store.shutdown().await.unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_directory_that_is_listed_under_another_name_is_that_of_another_stream() {
+        let dir = tempfile::tempdir().unwrap();
+        let streams = Streams::new(StreamLayout::new(dir.path()), Ends::unknown());
+        let stream = |of: &str, id: &str| streams.get(&StreamId::new(of, id).unwrap());
+        let base = dir.path().join("streams");
+        std::fs::create_dir_all(base.join("clock/Alice")).unwrap();
+        // What a file system that does not tell them apart shows, but for the name of the link.
+        std::os::unix::fs::symlink("Alice", base.join("clock/alice")).unwrap();
+        std::os::unix::fs::symlink("clock", base.join("Clock")).unwrap();
+        for (of, id, other) in [
+            ("clock", "Alice", None),
+            ("clock", "bob", None),
+            ("clock", "alice", Some("Alice")),
+            ("Clock", "Alice", Some("clock")),
+        ] {
+            let stream = stream(of, id);
+            assert_eq!(other_holder(&stream).as_deref(), other, "{of}/{id}");
+            assert_eq!(check(&stream).is_err(), other.is_some());
+        }
+        // A link to another disk is the stream's own.
+        let elsewhere = dir.path().join("elsewhere");
+        std::fs::create_dir(&elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, base.join("clock/carol")).unwrap();
+        assert_eq!(other_holder(&stream("clock", "carol")), None);
+    }
+}

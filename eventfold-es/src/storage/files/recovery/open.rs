@@ -1,0 +1,325 @@
+//! Opens a store's directory: finds out in what state it was left and brings it in order.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::ids::StreamId;
+use crate::storage::files::disk;
+use crate::storage::files::disk::Kind;
+use crate::storage::files::doubt;
+use crate::storage::files::file_systems::FileSystems;
+use crate::storage::files::journal::{Journal, Spare, list_segments};
+use crate::storage::files::layout::{RawNames, StreamLayout, find_raw_names, list_dirs};
+use crate::storage::files::names;
+use crate::storage::files::recovery::redo::{Redo, newest_in_streams};
+use crate::storage::files::recovery::redo_point::Checkpoint;
+use crate::storage::files::recovery::scan::{check_chain, scan};
+use crate::storage::files::streams::high_water::{Ends, StreamHash};
+use crate::storage::files::streams::stream::{Stream, Streams};
+use crate::storage::files::v0_2::migrate::migrate;
+use crate::text::shown;
+
+/// A directory in order, ready to be written.
+pub(crate) struct Opened {
+    pub(crate) layout: StreamLayout,
+    pub(crate) streams: Arc<Streams>,
+    pub(crate) journal: Journal,
+    /// Streams that are left as they are, with the lines that their files lack.
+    pub(crate) refused: Vec<Arc<Stream>>,
+}
+
+/// Brings the store in `base`, which is locked, in order. `extra` are streams at places of their
+/// own.
+pub(crate) fn open(
+    base: &Path,
+    file_systems: &mut FileSystems,
+    extra: RawNames,
+) -> io::Result<Opened> {
+    let mut opening = Opening {
+        base,
+        dir: StreamLayout::new(base).journal_dir(),
+        file_systems,
+        in_doubt: false,
+        may_lack_space: false,
+    };
+    disk::create_private_dir(&opening.dir)?;
+    let opened = match opening.bring_in_order(extra.clone()) {
+        Err(error) if disk::is_full(&error) => {
+            let removed = Spare::remove_all(&opening.dir)?;
+            tracing::warn!(%error, removed, "there is no space: prepared journal segments are given up, and what can wait is left undone");
+            opening.may_lack_space = true;
+            opening.bring_in_order(extra)
+        }
+        opened => opened,
+    };
+    opened.map_err(|error| {
+        if disk::is_full(&error) {
+            let text = format!("{error}: the store opens when there is space; `verify` needs none");
+            return io::Error::new(error.kind(), text);
+        }
+        error
+    })
+}
+
+/// A directory that is being opened.
+struct Opening<'a> {
+    base: &'a Path,
+    /// The journal's.
+    dir: PathBuf,
+    file_systems: &'a mut FileSystems,
+    /// A sync failed since it was opened last: new files take the place of those that may be concerned.
+    in_doubt: bool,
+    /// There is no space: what needs some is left undone if it can wait.
+    may_lack_space: bool,
+}
+
+impl Opening<'_> {
+    fn bring_in_order(&mut self, extra: RawNames) -> io::Result<Opened> {
+        let dir = &self.dir;
+        remove_temporary_files(dir)?;
+        self.in_doubt = doubt::is_noted(dir)?;
+        if self.in_doubt {
+            tracing::warn!(
+                "a sync has failed: what may not have reached the disk is written into new files"
+            );
+        }
+        let checkpoint = Checkpoint::read(dir)?;
+        let segments = list_segments(dir)?;
+
+        let mut raw_names = find_raw_names(self.base, segments.is_empty())?;
+        raw_names.extend(extra);
+        let layout = StreamLayout::with_raw_names(self.base.to_owned(), raw_names);
+        let streams = Streams::new(layout.clone(), Ends::read(dir, self.in_doubt)?);
+        let streams_dir = layout.streams_dir();
+        let sample = if disk::is_dir(&streams_dir) {
+            &streams_dir
+        } else {
+            dir
+        };
+        if !names::are_told_apart(sample) {
+            streams.set_names_may_fold();
+        }
+
+        let mut refused = Vec::new();
+        let mut journal = match checkpoint {
+            Some(checkpoint) if segments.is_empty() => {
+                let path = dir.join(format!("{:020}.jsonl", checkpoint.end.segment));
+                return Err(disk::damaged(&path, 0, &"the file is missing"));
+            }
+            None if segments.is_empty() => {
+                refuse_lost_journal(dir, &layout, &streams)?;
+                let mut journal = Journal::create(dir)?;
+                if !streams.ends().are_of(journal.end()) {
+                    streams.ends().forget();
+                }
+                let ids = layout.list_all()?;
+                let none = HashMap::new();
+                let touched = enter_streams(&layout, &streams, ids, &mut journal, &none)?;
+                self.finish_streams(&streams, &touched, &refused, &journal)?;
+                journal
+            }
+            checkpoint => self.recover(&layout, &streams, checkpoint, &mut refused)?,
+        };
+        if self.in_doubt {
+            renew_followers(&layout)?;
+        }
+        // What is refused is replayed again the next time.
+        if refused.is_empty() {
+            self.write_checkpoint(&mut journal)?;
+        }
+        if self.in_doubt {
+            doubt::settle(&self.dir)?;
+        }
+        Ok(Opened {
+            layout,
+            streams,
+            journal,
+            refused,
+        })
+    }
+
+    /// Reads the journal from the checkpoint on and makes the streams' files what it says.
+    fn recover(
+        &mut self,
+        layout: &StreamLayout,
+        streams: &Arc<Streams>,
+        checkpoint: Option<Checkpoint>,
+        refused: &mut Vec<Arc<Stream>>,
+    ) -> io::Result<Journal> {
+        let dir = self.dir.clone();
+        let mut redo = Redo::new(streams.clone(), self.in_doubt, self.may_lack_space);
+        let start = checkpoint.map(|checkpoint| checkpoint.end);
+        if let Some(start) = start {
+            check_chain(&dir, start)?;
+        }
+        // Without them the whole journal says with what the streams end.
+        let known = start.filter(|start| streams.ends().are_of(*start));
+        if known.is_none() {
+            streams.ends().forget();
+        }
+        let redo_after = start.map_or(0, |start| start.position);
+        let recovered = scan(&dir, known, self.in_doubt, |commit| {
+            if commit.last() <= redo_after {
+                redo.pass(commit)
+            } else {
+                redo.commit(commit)
+            }
+        })?;
+        let clean = checkpoint.is_some_and(|checkpoint| checkpoint.clean);
+        if clean && Some(recovered.end) != start {
+            return Err(disk::damaged(
+                &crate::storage::files::journal::segment_path(&dir, recovered.end.segment),
+                recovered.end.offset,
+                &"the journal goes on behind the end that it was closed with",
+            ));
+        }
+        if !clean {
+            let ids = layout.list_all()?;
+            let (proven, by) = newest_in_streams(streams, &ids)?
+                .map_or((0, String::new()), |(position, id)| {
+                    (position, format!("a line of stream {id}"))
+                });
+            recovered.check(&dir, proven, &by)?;
+        }
+        let cut = recovered.erase_tail(&dir)?;
+        if cut > 0 {
+            tracing::warn!(bytes = cut, "an unfinished tail of the journal is cut off");
+        }
+
+        let redone = redo.finish();
+        let mut touched = redone.touched;
+        let mut journal = Journal::resume(&dir, recovered.segments, recovered.end)?;
+        let is_taken_over =
+            checkpoint.is_some() || redone.has_own || disk::is_there(&taken_over(layout));
+        if !is_taken_over {
+            let mut ids = layout.list_all()?;
+            ids.retain(|id| redone.refused.iter().all(|refused| refused.id() != id));
+            let done = &redone.adopted;
+            touched.extend(enter_streams(layout, streams, ids, &mut journal, done)?);
+        }
+        *refused = redone.refused;
+        self.finish_streams(streams, &touched, refused, &journal)?;
+        Ok(journal)
+    }
+
+    /// Makes the files of streams durable, and notes with what they end: now, or once the files have
+    /// everything.
+    fn finish_streams(
+        &mut self,
+        streams: &Streams,
+        touched: &HashMap<StreamHash, PathBuf>,
+        refused: &[Arc<Stream>],
+        journal: &Journal,
+    ) -> io::Result<()> {
+        let dirs: Vec<&Path> = touched.values().map(PathBuf::as_path).collect();
+        self.file_systems.sync_streams(&dirs)?;
+        let ends = streams.ends();
+        if refused.is_empty() {
+            let noted: Vec<StreamHash> = touched.keys().copied().collect();
+            ends.note(&noted, journal.end());
+            return Ok(());
+        }
+        for (stream, dir) in touched {
+            ends.defer(*stream, dir);
+        }
+        for stream in refused {
+            ends.defer(stream.hash(), stream.dir());
+        }
+        Ok(())
+    }
+
+    /// Says that the store is open, and moves the redo point to its end.
+    fn write_checkpoint(&self, journal: &mut Journal) -> io::Result<()> {
+        let now = Checkpoint {
+            end: journal.end(),
+            clean: false,
+        };
+        match now.write(&self.dir) {
+            Err(error) if self.may_lack_space && disk::is_full(&error) => {
+                tracing::warn!(%error, "commands are refused until there is space");
+                journal.owe(now);
+                Ok(())
+            }
+            written => written,
+        }
+    }
+}
+
+/// Fails if there was a journal, though there is none: streams have lines of ours, or were taken over.
+fn refuse_lost_journal(
+    dir: &Path,
+    layout: &StreamLayout,
+    streams: &Arc<Streams>,
+) -> io::Result<()> {
+    let note = taken_over(layout);
+    let shown_by = match newest_in_streams(streams, &layout.list_all()?)? {
+        Some((position, id)) => format!("a line of stream {id} is at position {position} of it"),
+        None if disk::is_there(&note) => format!("{} shows that there was one", shown(&note)),
+        None => return Ok(()),
+    };
+    let cause = format!("the journal is missing: {shown_by}");
+    Err(disk::damaged(
+        &crate::storage::files::journal::segment_path(dir, 1),
+        0,
+        &cause,
+    ))
+}
+
+/// What the note says to whoever opens it.
+const TAKEN_OVER: &[u8] =
+    b"The streams that were here are in the journal. Without it they are not to be \
+entered once more.\n";
+
+/// The note that says that the streams which were there before the journal are in it: from then on
+/// lines of other programs are not entered by opening the store.
+pub(crate) fn taken_over(layout: &StreamLayout) -> PathBuf {
+    layout.meta_dir().join("taken_over")
+}
+
+/// Enters what is not in the journal yet, after which the first checkpoint may be written. Returns the
+/// streams that were touched, with their directories.
+fn enter_streams(
+    layout: &StreamLayout,
+    streams: &Arc<Streams>,
+    mut ids: Vec<StreamId>,
+    journal: &mut Journal,
+    done: &HashMap<StreamId, u64>,
+) -> io::Result<HashMap<StreamHash, PathBuf>> {
+    ids.sort_unstable();
+    let touched = migrate(journal, streams, &ids, done)?;
+    // Streams of our own show by themselves that there was a journal.
+    if journal.end().position > 0 {
+        disk::create_dir(&layout.meta_dir())?;
+        disk::replace_durably(&taken_over(layout), TAKEN_OVER)?;
+        disk::sync_dir(layout.base_dir())?;
+    }
+    Ok(touched)
+}
+
+/// Has new files take the place of those of projections and process managers, whatever their names.
+fn renew_followers(layout: &StreamLayout) -> io::Result<()> {
+    for parent in [layout.projections_dir(), layout.process_managers_dir()] {
+        for name in list_dirs(&parent)? {
+            let dir = parent.join(name);
+            for entry in disk::list(&dir)? {
+                let path = dir.join(&entry.name);
+                let is_temporary = path.extension().is_some_and(|ext| ext == "tmp");
+                if entry.kind == Kind::File && !is_temporary {
+                    disk::renew(&path)?;
+                }
+            }
+            disk::sync_dir(&dir)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes what was not renamed to its place. The spares, which are large, the upkeep thread removes.
+fn remove_temporary_files(dir: &Path) -> io::Result<()> {
+    disk::remove_from(dir, |path| {
+        path.extension().is_some_and(|extension| extension == "tmp") && !Spare::is_one(path)
+    })
+    .map(drop)
+}

@@ -1,0 +1,310 @@
+//! Replays the journal's newest commits onto the streams' files, when a store was not closed in
+//! order.
+
+use std::collections::{HashMap, HashSet};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::ids::StreamId;
+use crate::storage::files::disk;
+use crate::storage::files::format::commit_line::CommitLine;
+use crate::storage::files::format::event_line;
+use crate::storage::files::names;
+use crate::storage::files::streams::cache::Files;
+use crate::storage::files::streams::high_water::{Mark, StreamHash};
+use crate::storage::files::streams::load::{line_before, line_hash};
+use crate::storage::files::streams::stream::{Behind, Stream, Streams, stream_hash};
+
+/// Writes commits to the streams' files again.
+#[derive(Debug)]
+pub(crate) struct Redo {
+    streams: Arc<Streams>,
+    files: Files,
+    /// The streams that were written, with their directories.
+    touched: HashMap<StreamHash, PathBuf>,
+    /// Streams that are left as they are, with the lines that their files lack: lines that are not
+    /// theirs stand where those belong, or there is no space for them.
+    refused: HashMap<StreamId, Arc<Stream>>,
+    /// Up to where the lines of other programs in each stream are in the journal.
+    adopted: HashMap<StreamId, u64>,
+    /// Whether there are commits of our own, after which no directory is taken over any more.
+    has_own: bool,
+    /// In doubt, the streams that have new files.
+    renewed: Option<HashSet<StreamHash>>,
+    /// A stream for which there is no space is left as it is.
+    may_lack_space: bool,
+}
+
+/// What was brought up to the journal, and what could not be.
+pub(crate) struct Redone {
+    /// What must be synced.
+    pub(crate) touched: HashMap<StreamHash, PathBuf>,
+    pub(crate) adopted: HashMap<StreamId, u64>,
+    pub(crate) has_own: bool,
+    /// The streams that are left as they are.
+    pub(crate) refused: Vec<Arc<Stream>>,
+}
+
+impl Redo {
+    /// `in_doubt` says that a sync of the files may have failed, `may_lack_space` that a stream for which
+    /// there is no space is to be left as it is.
+    pub(crate) fn new(streams: Arc<Streams>, in_doubt: bool, may_lack_space: bool) -> Self {
+        Self {
+            streams,
+            files: Files::default(),
+            touched: HashMap::new(),
+            refused: HashMap::new(),
+            adopted: HashMap::new(),
+            has_own: false,
+            renewed: in_doubt.then(HashSet::new),
+            may_lack_space,
+        }
+    }
+
+    /// Takes in a commit whose lines are known to be in the stream's file.
+    pub(crate) fn pass(&mut self, commit: &CommitLine<'_>) -> io::Result<()> {
+        let id = StreamId::new(&commit.aggregate_type, &commit.id)?;
+        self.has_own |= !commit.adopted;
+        self.streams.ends().add(stream_hash(&id), commit);
+        Ok(())
+    }
+
+    /// Makes sure that the stream's file holds the commit's lines. They are written even if they
+    /// are there: what the system holds in memory need not be what the disk holds.
+    pub(crate) fn commit(&mut self, commit: &CommitLine<'_>) -> io::Result<()> {
+        let id = StreamId::new(&commit.aggregate_type, &commit.id)?;
+        let stream = self.streams.get(&id);
+        let before = stream.mark();
+        self.pass(commit)?;
+        let lines = commit.lines();
+        if self.refused.contains_key(&id) {
+            if let Some(behind) = &mut stream.tail().behind {
+                behind.lines.extend_from_slice(&lines);
+            }
+            return Ok(());
+        }
+        if let Some(renewed) = &mut self.renewed
+            && renewed.insert(stream.hash())
+        {
+            self.files.renew(&stream)?;
+        }
+        let is_first = !self.touched.contains_key(&stream.hash());
+        if is_first {
+            check_before(&stream, commit.offset, &before)?;
+        }
+        let mut length = lines.len() as u64;
+        match commit.adopted.then(|| adopted_length(&stream, commit)) {
+            // Another program wrote them, with white space perhaps that the journal does not have.
+            Some(Ok(Some(there))) => length = there,
+            Some(Err(error)) => return Err(error),
+            Some(Ok(None)) | None => {
+                if let Overwritten::Others = look_before_writing(&stream, commit.offset, &lines)? {
+                    tracing::error!(stream = %id, offset = commit.offset, "the stream's file has lines of another program, of another time, or of a stream whose name is the same to the file system, where those of the journal belong: it takes no commands until they are moved away, by `repair` for example");
+                    self.refuse(id, stream, commit.offset, lines);
+                    return Ok(());
+                }
+                match self.files.write(&stream, commit.offset, &lines) {
+                    Err(error) if self.may_leave(&error) => {
+                        tracing::error!(stream = %id, %error, "the stream takes no commands until there is space for what its file lacks");
+                        self.refuse(id, stream, commit.offset, lines);
+                        return Ok(());
+                    }
+                    written => written?,
+                }
+            }
+        }
+        if is_first {
+            let dir = stream.dir().to_owned();
+            self.touched.insert(stream.hash(), dir);
+        }
+        if commit.adopted {
+            self.adopted.insert(id, commit.offset + length);
+        }
+        Ok(())
+    }
+
+    /// Whether a stream that could not be written is left as it is. Not one with a new file: what it
+    /// held is not known to be on the disk.
+    fn may_leave(&self, error: &io::Error) -> bool {
+        self.may_lack_space && self.renewed.is_none() && disk::is_full(error)
+    }
+
+    /// Leaves a stream as it is: its lines are read from memory, and it takes no commands.
+    fn refuse(&mut self, id: StreamId, stream: Arc<Stream>, offset: u64, lines: Vec<u8>) {
+        stream.tail().behind = Some(Behind {
+            offset,
+            lines,
+            failed: true,
+            file: None,
+        });
+        self.refused.insert(id, stream);
+    }
+
+    /// What was done.
+    pub(crate) fn finish(self) -> Redone {
+        Redone {
+            touched: self.touched,
+            adopted: self.adopted,
+            has_own: self.has_own,
+            refused: self.refused.into_values().collect(),
+        }
+    }
+}
+
+/// Fails if the file of `stream` does not have the event `before`, with which the stream ended when
+/// its files were last made durable, right before `offset`.
+fn check_before(stream: &Stream, offset: u64, before: &Mark) -> io::Result<()> {
+    let path = stream.file();
+    let found = disk::find(&path).map_err(|e| disk::at("open", &path, &e))?;
+    let length = match found {
+        Some(file) => file.length,
+        None if offset == 0 => return Ok(()),
+        None => return Err(disk::damaged(&path, 0, &"the file is missing")),
+    };
+    if length < offset {
+        let cause = format!("the file ends here, but the journal goes on at byte {offset}");
+        return Err(disk::damaged(&path, length, &cause));
+    }
+    let line = line_before(stream, offset, None)?;
+    let hash = line.map_or(0, |line| line_hash(line.trim_ascii()));
+    if offset > 0 && hash != before.hash {
+        let cause = format!(
+            "version {} does not end here, as the journal says: the file or the journal is of \
+             another time",
+            before.version
+        );
+        return Err(disk::damaged(&path, offset, &cause));
+    }
+    Ok(())
+}
+
+/// How many bytes the adopted lines of a commit take in the stream's file, `None` if they are not all
+/// there.
+fn adopted_length(stream: &Stream, commit: &CommitLine<'_>) -> io::Result<Option<u64>> {
+    let path = stream.file();
+    let Some(mut file) = disk::open_if_there(&path)? else {
+        return Ok(None);
+    };
+    // A little more than the lines without white space.
+    let most = commit
+        .events
+        .iter()
+        .map(|event| event.get().len() as u64 + 16)
+        .sum();
+    let mut there = Vec::new();
+    file.seek(SeekFrom::Start(commit.offset))?;
+    file.take(most)
+        .read_to_end(&mut there)
+        .map_err(|e| disk::at("read", &path, &e))?;
+    let mut length = 0;
+    let mut lines = there.split_inclusive(|byte| *byte == b'\n');
+    for event in commit.events.iter() {
+        let Some(line) = lines.next() else {
+            return Ok(None);
+        };
+        if !line.ends_with(b"\n") || line.trim_ascii() != event.get().as_bytes() {
+            return Ok(None);
+        }
+        length += line.len() as u64;
+    }
+    Ok(Some(length))
+}
+
+/// What the file of a stream holds where lines are to be written.
+enum Overwritten {
+    /// The same, a part of it, or nothing.
+    Own,
+    /// A whole line that is not to be overwritten: of another program, of another time, or of the stream
+    /// whose directory it is.
+    Others,
+}
+
+/// Says whether `lines` at `offset`, where the file's lines end or go on, would overwrite what is not
+/// theirs.
+fn look_before_writing(stream: &Stream, offset: u64, lines: &[u8]) -> io::Result<Overwritten> {
+    let path = stream.file();
+    let Some(mut file) = disk::open_if_there(&path)? else {
+        return Ok(Overwritten::Own);
+    };
+    file.seek(SeekFrom::Start(offset))?;
+    let mut file = BufReader::new(file);
+    let mut there = Vec::new();
+    (&mut file)
+        .take(lines.len() as u64)
+        .read_to_end(&mut there)
+        .map_err(|e| disk::at("read", &path, &e))?;
+    if lines.starts_with(&there) {
+        return Ok(Overwritten::Own);
+    }
+    // Torn writes of ours are overwritten; a whole line that is not ours must not be lost, however
+    // long it is.
+    if !there.ends_with(b"\n") {
+        file.read_until(b'\n', &mut there)
+            .map_err(|e| disk::at("read", &path, &e))?;
+    }
+    let mut others = there.split_inclusive(|byte| *byte == b'\n').filter(|line| {
+        let line = line.strip_suffix(b"\n");
+        line.is_some_and(|line| !line.is_empty() && event_line::read(line, stream.seed()).is_ok())
+            && !is_among(lines, line.unwrap_or_default())
+    });
+    Ok(
+        if others.next().is_some() || names::other_holder(stream).is_some() {
+            Overwritten::Others
+        } else {
+            Overwritten::Own
+        },
+    )
+}
+
+/// Whether `line` is one of `lines`.
+fn is_among(lines: &[u8], line: &[u8]) -> bool {
+    lines
+        .split(|byte| *byte == b'\n')
+        .any(|other| other == line)
+}
+
+/// The newest position that any stream's file shows to be durable, with the stream that does.
+/// A stream's lines are written after the journal, so the journal must have them all.
+pub(crate) fn newest_in_streams(
+    streams: &Arc<Streams>,
+    ids: &[StreamId],
+) -> io::Result<Option<(u64, StreamId)>> {
+    let mut newest: Option<(u64, StreamId)> = None;
+    for id in ids {
+        if let Some(position) = newest_position(&streams.get(id))?
+            && newest.as_ref().is_none_or(|(known, _)| *known < position)
+        {
+            newest = Some((position, id.clone()));
+        }
+    }
+    Ok(newest)
+}
+
+fn newest_position(stream: &Stream) -> io::Result<Option<u64>> {
+    let path = stream.file();
+    let Some(mut file) = disk::open_if_there(&path)? else {
+        return Ok(None);
+    };
+    let length = file.metadata()?.len();
+    let mut back = 1024;
+    loop {
+        let start = length.saturating_sub(back);
+        let mut tail = Vec::new();
+        file.seek(SeekFrom::Start(start))?;
+        (&mut file)
+            .take(back)
+            .read_to_end(&mut tail)
+            .map_err(|e| disk::at("read", &path, &e))?;
+        let newest = tail
+            .split(|byte| *byte == b'\n')
+            .rev()
+            .filter_map(|line| event_line::read(line, stream.seed()).ok())
+            .find_map(|line| line.position);
+        if newest.is_some() || start == 0 {
+            return Ok(newest);
+        }
+        // A line may be of any length, and lines of other programs may follow on it.
+        back *= 64;
+    }
+}

@@ -1,0 +1,92 @@
+//! The checkpoint: up to where the streams' files are known to be durable, so that opening a store
+//! replays the journal from there on only.
+
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::storage::files::disk;
+use crate::storage::files::doubt;
+use crate::storage::files::format::event_line::{split_sum, write_sum};
+use crate::storage::files::journal::End;
+use crate::text::shown;
+
+/// What `journal/checkpoint.json` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Checkpoint {
+    pub(crate) end: End,
+    /// The store was closed in order, so the journal ends here too.
+    pub(crate) clean: bool,
+}
+
+#[derive(Deserialize)]
+struct Content {
+    segment: u64,
+    offset: u64,
+    chain: String,
+    position: u64,
+    clean: bool,
+}
+
+/// Where the checkpoint of the journal in `journal` is.
+pub(crate) fn file(journal: &Path) -> PathBuf {
+    journal.join("checkpoint.json")
+}
+
+impl Checkpoint {
+    /// Reads the checkpoint of the journal in `dir`, `None` if there is none or it is damaged, in
+    /// which case the whole journal is replayed.
+    pub(crate) fn read(dir: &Path) -> io::Result<Option<Self>> {
+        let bytes = match disk::read_if_there(&file(dir))? {
+            // It may have become the note of a sync that failed.
+            None => disk::read_if_there(&doubt::file(dir))?.filter(|bytes| !bytes.is_empty()),
+            bytes => bytes,
+        };
+        let Some(bytes) = bytes else {
+            return Ok(None);
+        };
+        let checkpoint = parse(&bytes);
+        if checkpoint.is_none() {
+            tracing::warn!(file = %shown(&file(dir)), "the checkpoint is damaged; the whole journal is replayed");
+        }
+        Ok(checkpoint)
+    }
+
+    /// Writes the checkpoint of the journal in `dir`, durably.
+    pub(crate) fn write(&self, dir: &Path) -> io::Result<()> {
+        let mut out = Vec::new();
+        let End {
+            segment,
+            offset,
+            chain,
+            position,
+        } = self.end;
+        write!(
+            out,
+            "{{\"segment\":{segment},\"offset\":{offset},\"chain\":\"{chain:016x}\",\"position\":{position},\"clean\":{}",
+            self.clean
+        )?;
+        let sum = xxh3_64(&out);
+        write_sum(&mut out, sum);
+        disk::replace_durably(&file(dir), &out)
+    }
+}
+
+fn parse(bytes: &[u8]) -> Option<Checkpoint> {
+    let (body, sum) = split_sum(bytes)?;
+    if xxh3_64(body) != sum {
+        return None;
+    }
+    let content: Content = serde_json::from_slice(bytes).ok()?;
+    Some(Checkpoint {
+        end: End {
+            segment: content.segment,
+            offset: content.offset,
+            chain: u64::from_str_radix(&content.chain, 16).ok()?,
+            position: content.position,
+        },
+        clean: content.clean,
+    })
+}

@@ -1,0 +1,457 @@
+//! Finds the end of the journal after a crash, and proves that nothing durable is missing.
+//!
+//! The lines up to the first invalid one are whole: their checksums are chained. What lies behind
+//! is an unfinished tail only if nothing shows that it had been durable; otherwise the journal is
+//! damaged, and opening it would lose what was answered.
+
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
+
+use memchr::memchr;
+
+use crate::storage::files::disk;
+use crate::storage::files::disk::{File, Open};
+use crate::storage::files::format::commit_line::{CommitLine, Header, parse, stated_sum};
+use crate::storage::files::format::event_line::{SUM_LEN, verified};
+use crate::storage::files::journal::reader::stated_previous;
+use crate::storage::files::journal::{End, list_segments, segment_path};
+use crate::text::shown;
+
+/// How much of a segment is read at a time.
+const CHUNK: usize = 128 * 1024;
+
+/// What a journal holds behind its last valid line.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    pub(crate) segments: Vec<u64>,
+    pub(crate) end: End,
+    /// The newest position that lines behind the end prove to have been durable.
+    pub(crate) proven_by_tail: u64,
+    /// Where the bytes behind the end stop being zeros; the end's offset if there are none.
+    pub(crate) tail_end: u64,
+}
+
+/// Reads the journal in `dir` from `start` on, its very beginning if that is `None`, and hands
+/// each commit to `redo`. What it reads is durable then; `in_doubt` says that a sync of it failed.
+pub(crate) fn scan(
+    dir: &Path,
+    start: Option<End>,
+    in_doubt: bool,
+    mut redo: impl FnMut(&CommitLine<'_>) -> io::Result<()>,
+) -> io::Result<Recovered> {
+    let segments = list_segments(dir)?;
+    let first = start.map_or(1, |start| start.segment);
+    let remaining: Vec<u64> = segments.iter().copied().filter(|s| *s >= first).collect();
+    if remaining.first() != Some(&first) {
+        let path = segment_path(dir, first);
+        return Err(disk::damaged(&path, 0, &"the file is missing"));
+    }
+
+    let mut end = start.unwrap_or(End::of_empty(1, 0));
+    let mut recovered = None;
+    for (i, segment) in remaining.iter().enumerate() {
+        let path = segment_path(dir, *segment);
+        if *segment != end.segment {
+            if *segment != end.position + 1 {
+                let cause = format!("the segment before ends at position {}", end.position);
+                return Err(disk::damaged(&path, 0, &cause));
+            }
+            end = End::of_empty(*segment, end.chain);
+        }
+        let bytes = read_durable(&path, end.offset, in_doubt)?;
+        let mut tail = &bytes[..];
+        scan_segment(&path, &mut tail, &mut end, &mut redo)?;
+
+        let (tail_end, proven_by_tail) = examine_tail(tail, end);
+        let is_last = i + 1 == remaining.len();
+        if !is_last && tail_end > end.offset {
+            return Err(disk::damaged(
+                &path,
+                end.offset,
+                &"the line is not valid, and later segments follow",
+            ));
+        }
+        recovered = Some((tail_end, proven_by_tail));
+    }
+    let (tail_end, proven_by_tail) = recovered.expect("there is at least one segment");
+    Ok(Recovered {
+        segments,
+        end,
+        proven_by_tail,
+        tail_end,
+    })
+}
+
+/// Checks that the segments in `dir` up to that of `place` follow on each other, and that `place` is
+/// where one of its lines ends. The rest of them is checked as it is read: each line is chained to the
+/// one before.
+pub(crate) fn check_chain(dir: &Path, place: End) -> io::Result<()> {
+    let segments = list_segments(dir)?;
+    let mut chain = 0;
+    for (i, segment) in segments.iter().enumerate() {
+        let path = segment_path(dir, *segment);
+        if i == 0 && *segment != 1 {
+            return Err(disk::damaged(
+                &segment_path(dir, 1),
+                0,
+                &"the file is missing",
+            ));
+        }
+        if *segment > place.segment {
+            break;
+        }
+        let previous = previous_of(&path)?;
+        // The header of one without lines need not have been written to its end.
+        let may_lack_header = *segment == place.segment && place.offset == 0;
+        if previous != Some(chain) && !(may_lack_header && previous.is_none()) {
+            let before = i.checked_sub(1).map(|before| segments[before]);
+            return Err(not_following(dir, before, *segment)?);
+        }
+        if *segment == place.segment {
+            let stated = if place.offset == 0 {
+                Some(chain)
+            } else {
+                stated_before(&path, place.offset)?
+            };
+            if stated != Some(place.chain) {
+                let cause = "the line that checkpoint.json is of does not end here: one of them is \
+                             of another time or of another store";
+                return Err(disk::damaged(&path, place.offset, &cause));
+            }
+            break;
+        }
+        let end = used_length(&path)?;
+        chain = stated_before(&path, end)?.ok_or_else(|| {
+            disk::damaged(
+                &path,
+                end,
+                &"the line is not valid, and later segments follow",
+            )
+        })?;
+    }
+    Ok(())
+}
+
+/// The error about a segment that does not follow on the one that is there before it.
+fn not_following(dir: &Path, before: Option<u64>, segment: u64) -> io::Result<io::Error> {
+    let mut on = "nothing".to_owned();
+    if let Some(before) = before {
+        let path = segment_path(dir, before);
+        let bytes = read_used(&path, 0)?;
+        let mut lines = bytes.split(|byte| *byte == b'\n');
+        let last = lines.rfind(|line| !line.is_empty());
+        let commit = last.and_then(|last| parse::<CommitLine<'_>>(last).ok());
+        if let Some(next) = commit.map(|commit| commit.last() + 1)
+            && next < segment
+        {
+            // Without its last lines a segment looks like one that was followed by another.
+            let cause = format!(
+                "the file is missing, or the last lines of {} are",
+                shown(&path)
+            );
+            return Ok(disk::damaged(&segment_path(dir, next), 0, &cause));
+        }
+        on = shown(&path).to_string();
+    }
+    let cause = format!(
+        "the file does not follow on {on}: one of them is damaged, of another time or of another \
+         store, or one between them is missing"
+    );
+    Ok(disk::damaged(&segment_path(dir, segment), 0, &cause))
+}
+
+/// What the header of a segment states as the checksum before it, `None` if there is no whole header.
+fn previous_of(path: &Path) -> io::Result<Option<u64>> {
+    let mut start = Vec::new();
+    disk::open(path)
+        .and_then(|file| file.take(256).read_to_end(&mut start))
+        .map_err(|e| disk::at("read", path, &e))?;
+    let header = start
+        .split(|byte| *byte == b'\n')
+        .next()
+        .unwrap_or_default();
+    let previous = stated_previous(header);
+    Ok(previous.filter(|previous| verified(header, *previous).is_some()))
+}
+
+/// The checksum that the line states which ends at `offset`.
+fn stated_before(path: &Path, offset: u64) -> io::Result<Option<u64>> {
+    let mut end = [0; SUM_LEN + 1];
+    let Some(start) = offset.checked_sub(end.len() as u64) else {
+        return Ok(None);
+    };
+    let read = || -> io::Result<bool> {
+        let mut file = disk::open(path)?;
+        if file.metadata()?.len() < offset {
+            return Ok(false);
+        }
+        file.seek(SeekFrom::Start(start))?;
+        file.read_exact(&mut end)?;
+        Ok(true)
+    };
+    let is_there = { read }().map_err(|e| disk::at("read", path, &e))?;
+    Ok(end
+        .strip_suffix(b"\n")
+        .filter(|_| is_there)
+        .and_then(stated_sum))
+}
+
+/// How long a segment is without the zeros at its end.
+fn used_length(path: &Path) -> io::Result<u64> {
+    let read = || -> io::Result<u64> {
+        let mut file = disk::open(path)?;
+        let mut end = file.metadata()?.len();
+        // Few, as a rule: a segment that is done with is cut off behind its lines.
+        let mut most = 4 * 1024;
+        let mut chunk = vec![0; CHUNK];
+        while end > 0 {
+            let start = end.saturating_sub(most);
+            most = (2 * most).min(CHUNK as u64);
+            let length = usize::try_from(end - start).unwrap_or(CHUNK);
+            file.seek(SeekFrom::Start(start))?;
+            file.read_exact(&mut chunk[..length])?;
+            let used = used(&chunk[..length]);
+            if used > 0 {
+                return Ok(start + used as u64);
+            }
+            end = start;
+        }
+        Ok(0)
+    };
+    read().map_err(|e| disk::at("read", path, &e))
+}
+
+/// What a segment holds from `start` on, without the zeros at its end, which may be megabytes.
+pub(crate) fn read_used(path: &Path, start: u64) -> io::Result<Vec<u8>> {
+    let read = || -> io::Result<Option<Vec<u8>>> {
+        let mut file = disk::open(path)?;
+        if start > file.metadata()?.len() {
+            return Ok(None);
+        }
+        file.seek(SeekFrom::Start(start))?;
+        let mut chunk = vec![0; CHUNK];
+        let mut bytes = Vec::new();
+        let mut zeros = 0;
+        loop {
+            let length = match file.read(&mut chunk) {
+                Ok(0) => return Ok(Some(bytes)),
+                Ok(length) => length,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            let used = used(&chunk[..length]);
+            if used > 0 {
+                bytes.resize(bytes.len() + zeros, 0);
+                bytes.extend_from_slice(&chunk[..used]);
+                zeros = 0;
+            }
+            zeros += length - used;
+        }
+    };
+    read()
+        .map_err(|e| disk::at("read", path, &e))?
+        .ok_or_else(|| disk::damaged(path, start, &"the file is shorter"))
+}
+
+/// Makes durable what the segments in `dir` hold from `start` on. A process that was killed may have
+/// left it in the system's memory only, and nothing must be made of what could still be lost.
+pub(crate) fn make_durable(dir: &Path, start: Option<End>, in_doubt: bool) -> io::Result<()> {
+    let first = start.map_or(1, |start| start.segment);
+    for segment in list_segments(dir)?.into_iter().filter(|s| *s >= first) {
+        let offset = start.filter(|start| start.segment == segment);
+        let offset = offset.map_or(0, |start| start.offset);
+        read_durable(&segment_path(dir, segment), offset, in_doubt)?;
+    }
+    Ok(())
+}
+
+/// What a segment holds from `start` on, without the zeros at its end, made durable. In doubt that
+/// takes a new file.
+fn read_durable(path: &Path, start: u64, in_doubt: bool) -> io::Result<Vec<u8>> {
+    let made = |e: io::Error| disk::at("make durable", path, &e);
+    if !in_doubt {
+        let bytes = read_used(path, start)?;
+        if !bytes.is_empty() {
+            let file = File::open(path, Open::Existing);
+            file.and_then(|file| file.sync_all()).map_err(made)?;
+        }
+        return Ok(bytes);
+    }
+    let length = disk::find(path)
+        .map_err(made)?
+        .map_or(0, |found| found.length);
+    if start > length {
+        return Err(disk::damaged(path, start, &"the file is shorter"));
+    }
+    let mut bytes = read_used(path, 0)?;
+    let used = bytes.len();
+    // With its zeros, as far as it was prepared.
+    bytes.resize(usize::try_from(length).map_err(io::Error::other)?, 0);
+    disk::replace_durably(path, &bytes)?;
+    bytes.truncate(used);
+    let start = usize::try_from(start).map_err(io::Error::other)?;
+    Ok(bytes.split_off(start.min(used)))
+}
+
+/// Moves `end` over the valid lines of a segment, and `bytes`, which it holds from there on.
+pub(crate) fn scan_segment(
+    path: &Path,
+    bytes: &mut &[u8],
+    end: &mut End,
+    redo: &mut impl FnMut(&CommitLine<'_>) -> io::Result<()>,
+) -> io::Result<()> {
+    while let Some((line, rest)) = split_line(bytes) {
+        let Some(sum) = verified(line, end.chain) else {
+            break;
+        };
+        let damaged = |cause: &dyn std::fmt::Display| disk::damaged(path, end.offset, cause);
+        if end.offset == 0 {
+            let header: Header = parse(line).map_err(|cause| damaged(&cause))?;
+            if !header.is_readable() {
+                return Err(io::Error::new(
+                    io::ErrorKind::Unsupported,
+                    format!("{} was written by a newer version", shown(path)),
+                ));
+            }
+            if header.first != end.segment {
+                return Err(damaged(&"the file has another segment's name"));
+            }
+        } else {
+            let commit: CommitLine<'_> = parse(line).map_err(|cause| damaged(&cause))?;
+            if commit.position != end.position + 1 || commit.events.is_empty() {
+                return Err(damaged(&"the positions have a gap"));
+            }
+            redo(&commit)?;
+            end.position = commit.last();
+        }
+        end.chain = sum;
+        end.offset += line.len() as u64 + 1;
+        *bytes = rest;
+    }
+    Ok(())
+}
+
+/// Reads the bytes of a journal's first segment: where its valid lines end, and what lies behind.
+#[cfg(fuzzing)]
+pub(crate) fn scan_bytes(
+    bytes: &[u8],
+    mut each: impl FnMut(&CommitLine<'_>) -> io::Result<()>,
+) -> io::Result<(End, u64)> {
+    let mut end = End::of_empty(1, 0);
+    let mut tail = &bytes[..used(bytes)];
+    scan_segment(Path::new("fuzzed"), &mut tail, &mut end, &mut each)?;
+    let (tail_end, _) = examine_tail(tail, end);
+    Ok((end, tail_end))
+}
+
+/// The first line, without its line end, and what follows; `None` if there is no line end.
+fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (line, rest) = bytes.split_at(memchr(b'\n', bytes)?);
+    Some((line, &rest[1..]))
+}
+
+/// How many bytes there are before the zeros at the end.
+fn used(bytes: &[u8]) -> usize {
+    let is_zero = |chunk: &&[u8]| chunk.iter().fold(0, |any, byte| any | byte) == 0;
+    let zeros: usize = bytes
+        .rchunks(4096)
+        .take_while(is_zero)
+        .map(<[u8]>::len)
+        .sum();
+    let rest = &bytes[..bytes.len() - zeros];
+    rest.iter()
+        .rposition(|byte| *byte != 0)
+        .map_or(0, |i| i + 1)
+}
+
+/// What lies behind the valid lines, the bytes `tail`: where it ends, and what it proves.
+///
+/// A line is genuine if its checksum follows on the one that the line before it states, whatever
+/// became of the rest of that line. A genuine line states what was durable when it was written.
+pub(crate) fn examine_tail(tail: &[u8], end: End) -> (u64, u64) {
+    let mut proven = 0;
+    let mut stated = None;
+    let mut bytes = tail;
+    while let Some((line, rest)) = split_line(bytes) {
+        if let Some(chain) = stated
+            && verified(line, chain).is_some()
+            && let Ok(commit) = parse::<CommitLine<'_>>(line)
+        {
+            proven = proven.max(commit.durable);
+        }
+        stated = stated_sum(line);
+        bytes = rest;
+    }
+    (end.offset + tail.len() as u64, proven)
+}
+
+impl Recovered {
+    /// Fails if a position behind the end is known to have been durable. `proven` is the newest one
+    /// that anything outside the journal proves, with what proves it.
+    pub(crate) fn check(&self, dir: &Path, proven: u64, by: &str) -> io::Result<()> {
+        let path = segment_path(dir, self.end.segment);
+        match self.missing(proven, by) {
+            None => Ok(()),
+            Some(cause) => Err(disk::damaged(&path, self.end.offset, &cause)),
+        }
+    }
+
+    /// What is missing behind the end, in words, if anything is known to have been durable there.
+    pub(crate) fn missing(&self, proven: u64, by: &str) -> Option<String> {
+        let (proven, by) = if self.proven_by_tail > proven {
+            (self.proven_by_tail, "a later line of the journal")
+        } else {
+            (proven, by)
+        };
+        (proven > self.end.position).then(|| {
+            format!(
+                "the line with position {} is not valid or not there, but {by} shows that positions up to {proven} had been durable",
+                self.end.position + 1,
+            )
+        })
+    }
+
+    /// Overwrites an unfinished tail with zeros, durably, so that its lines never come back.
+    /// Returns how many bytes that were.
+    pub(crate) fn erase_tail(&self, dir: &Path) -> io::Result<u64> {
+        let size = self.tail_end - self.end.offset;
+        if size > 0 {
+            let path = segment_path(dir, self.end.segment);
+            let erase = || -> io::Result<()> {
+                let file = File::open(&path, Open::Existing)?;
+                let zeros = vec![0; usize::try_from(size).map_err(io::Error::other)?];
+                file.write_at(self.end.offset, &zeros)?;
+                file.sync_all()
+            };
+            erase().map_err(|e| disk::at("cut the unfinished tail of", &path, &e))?;
+        }
+        Ok(size)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeros_are_left_out_only_where_nothing_follows() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("segment");
+        let zeros = vec![0; 2 * CHUNK];
+        for used in [
+            Vec::new(),
+            b"a".to_vec(),
+            [b"a\n", &zeros[..], b"b"].concat(),
+            [&zeros[..CHUNK - 1], b"b"].concat(),
+            [&zeros[..CHUNK], b"b"].concat(),
+        ] {
+            let content = [b"passed over", &used[..], &zeros[..]].concat();
+            std::fs::write(&path, &content).unwrap();
+            assert_eq!(read_used(&path, 11).unwrap(), used);
+        }
+        let length = std::fs::metadata(&path).unwrap().len();
+        assert_eq!(read_used(&path, length).unwrap(), b"");
+        let error = read_used(&path, length + 1).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
+}

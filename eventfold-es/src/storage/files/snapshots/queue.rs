@@ -1,0 +1,77 @@
+//! Snapshots that wait to be written. Of one stream only the newest is, so a stream that is written
+//! faster than its snapshots are costs no more for it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::ids::StreamId;
+use crate::storage::files::snapshots::snapshot::{Draft, save};
+use crate::storage::files::streams::stream::{Stream, StreamEnd};
+
+/// How many bytes of snapshots may wait; further ones are left out until the next is due.
+const MOST_BYTES: usize = 64 * 1024 * 1024;
+
+#[derive(Debug, Default)]
+pub(crate) struct SnapshotQueue {
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    by_stream: HashMap<StreamId, Pending>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Pending {
+    stream: Arc<Stream>,
+    draft: Box<Draft>,
+    end: StreamEnd,
+}
+
+impl SnapshotQueue {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a snapshot in, in place of an older one of the same stream. True if none was waiting.
+    pub(crate) fn push(&self, stream: Arc<Stream>, draft: Box<Draft>, end: StreamEnd) -> bool {
+        let mut waiting = self.waiting();
+        if waiting.bytes + draft.state.len() > MOST_BYTES && !waiting.by_stream.is_empty() {
+            tracing::debug!(stream = %stream.id(), "a snapshot is left out: too many are waiting");
+            return false;
+        }
+        let was_empty = waiting.by_stream.is_empty();
+        waiting.bytes += draft.state.len();
+        let id = stream.id().clone();
+        let pending = Pending { stream, draft, end };
+        if let Some(older) = waiting.by_stream.insert(id, pending) {
+            waiting.bytes -= older.draft.state.len();
+        }
+        was_empty
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting().by_stream.is_empty()
+    }
+
+    /// Writes one snapshot. One that cannot be written is reported, and that is all: the events are
+    /// there.
+    pub(crate) fn write_one(&self) {
+        let pending = {
+            let mut waiting = self.waiting();
+            let id = waiting.by_stream.keys().next().cloned();
+            let pending = id.and_then(|id| waiting.by_stream.remove(&id));
+            if let Some(pending) = &pending {
+                waiting.bytes -= pending.draft.state.len();
+            }
+            pending
+        };
+        if let Some(Pending { stream, draft, end }) = pending {
+            match save(&stream, &draft, &end) {
+                Ok(()) => stream.has_snapshot(),
+                Err(error) => stream.lacks_snapshot(&error),
+            }
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The streams' files: where each ends, who writes to it, how it is loaded.
+
+pub(crate) mod cache;
+pub(crate) mod high_water;
+pub(crate) mod listing;
+pub(crate) mod load;
+pub(crate) mod loader;
+pub(crate) mod stream;
+pub(crate) mod writer;

@@ -1,0 +1,552 @@
+//! Where each stream ends, as the journal has it: `journal/stream_ends`.
+//!
+//! What the journal holds is not looked up when a stream is loaded, so a file that was deleted, cut
+//! at a line end, or brought from another time would pass for the stream. This says with which event
+//! each stream ends, and nothing but that is answered for. It is noted at checkpoints and at the end,
+//! for the streams that were written since; between them it is known in memory.
+//!
+//! A note is 56 bytes: the hash of the stream's name, version and position of its last event, the
+//! hash of that line, the hash of all lines of other programs, and a checksum. The last note of a
+//! stream counts. Behind the notes of a checkpoint comes one that says of which place in the journal
+//! they are: if that is not the checkpoint's, or a note is not whole, all are found anew in the
+//! journal.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed, xxh3_128};
+
+use crate::storage::files::disk;
+use crate::storage::files::disk::{File, Open};
+use crate::storage::files::format::commit_line::CommitLine;
+use crate::storage::files::journal::End;
+use crate::storage::files::streams::load::line_hash;
+use crate::storage::files::streams::stream::{Stream, StreamEnd};
+
+/// The size of a note.
+const NOTE: usize = 56;
+/// How many notes may be outdated, beyond one for each stream, until the file is written anew.
+const MOST_OUTDATED: usize = if cfg!(test) { 4 } else { 10_000 };
+/// Stands where a note has a stream's name if it is of the journal.
+const JOURNAL: StreamHash = StreamHash(0);
+/// How many bits of a stream's hash are of its name; those above are of its type.
+const NAME_BITS: u32 = 96;
+
+/// What stands for a stream in the notes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct StreamHash(u128);
+
+/// What stands for an aggregate type; two may have the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TypeHash(u32);
+
+impl TypeHash {
+    pub(crate) fn new(aggregate_type: &str) -> Self {
+        // The upper half is as good as the lower.
+        let [high, _] = halves(xxh3_64(aggregate_type.as_bytes()));
+        Self(high)
+    }
+}
+
+fn halves(number: u64) -> [u32; 2] {
+    let bytes = number.to_be_bytes();
+    let (halves, _) = bytes.as_chunks::<4>();
+    [halves[0], halves[1]].map(u32::from_be_bytes)
+}
+
+impl StreamHash {
+    /// `journal_key` names the stream as the journal does.
+    pub(crate) fn new(aggregate_type: &str, journal_key: &[u8]) -> Self {
+        let name = xxh3_128(journal_key) & ((1 << NAME_BITS) - 1);
+        let TypeHash(kind) = TypeHash::new(aggregate_type);
+        Self(u128::from(kind) << NAME_BITS | name)
+    }
+
+    fn is_of(self, TypeHash(kind): TypeHash) -> bool {
+        self.0 >> NAME_BITS == u128::from(kind)
+    }
+}
+
+/// With what a stream ends, as the journal has it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Mark {
+    /// The version of the last event, 0 if there is none.
+    pub(crate) version: u64,
+    /// Its position.
+    pub(crate) position: u64,
+    /// The hash of its line without white space around it.
+    pub(crate) hash: u64,
+    /// The hash of all lines of other programs, one chained to the other; 0 if there are none.
+    pub(crate) foreign: u64,
+}
+
+impl Mark {
+    /// Moves on over a commit of the stream.
+    pub(crate) fn add(&mut self, commit: &CommitLine<'_>) {
+        for event in commit.events.iter() {
+            let line = event.get().as_bytes();
+            self.hash = line_hash(line);
+            if commit.adopted {
+                self.foreign = add_foreign(self.foreign, line);
+            }
+        }
+        self.version += commit.events.len() as u64;
+        self.position = commit.last();
+    }
+}
+
+/// The hash of lines of other programs with one more, `line`, which has no white space around it.
+pub(crate) fn add_foreign(before: u64, line: &[u8]) -> u64 {
+    xxh3_64_with_seed(line, before)
+}
+
+/// What is known of the streams' ends.
+#[derive(Debug)]
+pub(crate) struct Ends {
+    path: PathBuf,
+    /// What was written since the last checkpoint.
+    recent: Mutex<HashMap<StreamHash, Recent>>,
+    state: Mutex<State>,
+    /// How many notes the file has; `None` if it must be written anew. Held while that is written.
+    notes: Mutex<Option<usize>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    known: HashMap<StreamHash, Mark>,
+    /// What checkpoints that are under way are to note, the oldest first.
+    taken: Vec<Arc<Taken>>,
+    /// Position and chain of the journal's line that the notes were complete at.
+    complete: Option<(u64, u64)>,
+}
+
+/// The streams that were written between two checkpoints.
+#[derive(Debug, Default)]
+pub(crate) struct Taken(HashMap<StreamHash, Recent>);
+
+impl Taken {
+    /// Their directories.
+    pub(crate) fn dirs(&self) -> impl Iterator<Item = &Path> {
+        self.0.values().map(|recent| recent.dir.as_path())
+    }
+}
+
+/// A stream that was written, and where it is.
+#[derive(Debug)]
+struct Recent {
+    dir: PathBuf,
+    version: u64,
+    position: u64,
+    hash: u64,
+}
+
+impl Recent {
+    fn mark(&self, foreign: u64) -> Mark {
+        Mark {
+            version: self.version,
+            position: self.position,
+            hash: self.hash,
+            foreign,
+        }
+    }
+}
+
+impl State {
+    fn of(&self, stream: StreamHash) -> Mark {
+        let known = self.known.get(&stream).copied().unwrap_or_default();
+        let taken = self
+            .taken
+            .iter()
+            .rev()
+            .find_map(|taken| taken.0.get(&stream));
+        taken.map_or(known, |taken| taken.mark(known.foreign))
+    }
+}
+
+impl Ends {
+    /// Reads what was noted in the journal's directory. In doubt the next notes go to a new file.
+    pub(crate) fn read(journal: &Path, in_doubt: bool) -> io::Result<Self> {
+        let path = journal.join("stream_ends");
+        let bytes = disk::read_if_there(&path)?.unwrap_or_default();
+        let (notes, torn) = bytes.as_chunks::<NOTE>();
+        let mut known = HashMap::with_capacity(notes.len());
+        // None at all are those of the beginning.
+        let mut complete = Some((0, 0));
+        let mut is_whole = torn.is_empty();
+        for note in notes {
+            match read_note(note) {
+                Some((JOURNAL, mark)) => complete = Some((mark.position, mark.hash)),
+                Some((stream, mark)) => {
+                    known.insert(stream, mark);
+                    complete = None;
+                }
+                None => is_whole = false,
+            }
+        }
+        let state = State {
+            known,
+            complete: complete.filter(|_| is_whole),
+            ..State::default()
+        };
+        Ok(Self {
+            path,
+            recent: Mutex::default(),
+            state: Mutex::new(state),
+            notes: Mutex::new((is_whole && !in_doubt).then_some(notes.len())),
+        })
+    }
+
+    /// Where nothing is known, and nothing is loaded.
+    pub(crate) fn unknown() -> Self {
+        Self {
+            path: PathBuf::new(),
+            recent: Mutex::default(),
+            state: Mutex::default(),
+            notes: Mutex::default(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// Whether the notes are those of `place` in the journal.
+    pub(crate) fn are_of(&self, place: End) -> bool {
+        self.state().complete == Some((place.position, place.chain))
+    }
+
+    /// Forgets everything, to find it anew in the journal.
+    pub(crate) fn forget(&self) {
+        *self.state() = State::default();
+        *lock(&self.notes) = None;
+    }
+
+    /// With what the stream ends.
+    pub(crate) fn of(&self, stream: StreamHash) -> Mark {
+        let recent = lock(&self.recent).get(&stream).map(|recent| recent.mark(0));
+        let before = self.state().of(stream);
+        recent.map_or(before, |recent| Mark {
+            foreign: before.foreign,
+            ..recent
+        })
+    }
+
+    /// The streams of an aggregate type that have events, or of all types.
+    pub(crate) fn with_events(&self, of: Option<TypeHash>) -> HashSet<StreamHash> {
+        let is_wanted = |stream: &StreamHash| of.is_none_or(|kind| stream.is_of(kind));
+        // First, because they go from here to there.
+        let recent: Vec<_> = lock(&self.recent).keys().copied().collect();
+        let state = self.state();
+        let taken = state.taken.iter().flat_map(|taken| taken.0.keys());
+        let all = state.known.keys().chain(taken).copied();
+        recent.into_iter().chain(all).filter(is_wanted).collect()
+    }
+
+    /// Moves the stream on over a commit that the journal is found to have.
+    pub(crate) fn add(&self, stream: StreamHash, commit: &CommitLine<'_>) {
+        self.state().known.entry(stream).or_default().add(commit);
+    }
+
+    /// Moves the stream on over a line of another program, which is in the journal at `position`.
+    pub(crate) fn add_foreign(&self, stream: StreamHash, line: &[u8], position: u64) {
+        let mut state = self.state();
+        let mark = state.known.entry(stream).or_default();
+        let line = line.trim_ascii();
+        mark.version += 1;
+        mark.position = position;
+        mark.hash = line_hash(line);
+        mark.foreign = add_foreign(mark.foreign, line);
+    }
+
+    /// The stream was written, and is durable up to `end`.
+    pub(crate) fn set(&self, stream: &Stream, end: &StreamEnd) {
+        let mut recent = lock(&self.recent);
+        let recent = recent.entry(stream.hash()).or_insert_with(|| Recent {
+            dir: stream.dir().to_owned(),
+            version: 0,
+            position: 0,
+            hash: 0,
+        });
+        recent.version = end.version;
+        recent.position = end.position;
+        recent.hash = end.hash;
+    }
+
+    /// Has a stream in `dir` noted at the next checkpoint.
+    pub(crate) fn defer(&self, stream: StreamHash, dir: &Path) {
+        let mark = self.of(stream);
+        let recent = Recent {
+            dir: dir.to_owned(),
+            version: mark.version,
+            position: mark.position,
+            hash: mark.hash,
+        };
+        lock(&self.recent).insert(stream, recent);
+    }
+
+    /// Takes what was written so far for a checkpoint, which is of this moment.
+    pub(crate) fn take(&self) -> Arc<Taken> {
+        let mut recent = lock(&self.recent);
+        let taken = Arc::new(Taken(std::mem::take(&mut *recent)));
+        self.state().taken.push(taken.clone());
+        taken
+    }
+
+    /// Notes durably what was taken for checkpoints, the oldest first, as of `place` in the journal,
+    /// which is that of the last one. If that fails it is reported: it is found anew in the journal at
+    /// the next open.
+    pub(crate) fn note_taken(&self, taken: &[Arc<Taken>], place: End) {
+        let mut streams = HashSet::new();
+        {
+            let state = &mut *self.state();
+            for (stream, recent) in taken.iter().flat_map(|taken| &taken.0) {
+                let known = state.known.entry(*stream).or_default();
+                *known = recent.mark(known.foreign);
+                streams.insert(*stream);
+            }
+            state
+                .taken
+                .retain(|other| !taken.iter().any(|taken| Arc::ptr_eq(taken, other)));
+        }
+        let streams: Vec<StreamHash> = streams.into_iter().collect();
+        self.note(&streams, place);
+    }
+
+    /// Notes durably where `streams` end, as of `place` in the journal, at which all others are where
+    /// they were. If that fails it is reported.
+    pub(crate) fn note(&self, streams: &[StreamHash], place: End) {
+        if let Err(error) = self.try_note(streams, place) {
+            tracing::warn!(%error, "the ends of streams could not be noted; the next open reads the whole journal");
+        }
+    }
+
+    fn try_note(&self, streams: &[StreamHash], place: End) -> io::Result<()> {
+        let mut notes = lock(&self.notes);
+        if notes.is_some() && streams.is_empty() && self.are_of(place) {
+            return Ok(());
+        }
+        // Unless it succeeds, the file is written anew.
+        let before = notes.take();
+        let (bytes, count) = {
+            let mut state = self.state();
+            state.complete = Some((place.position, place.chain));
+            let appended = before.map(|before| before + streams.len() + 1);
+            let is_short = |notes: &usize| *notes <= state.known.len() + MOST_OUTDATED;
+            let of_journal = Mark {
+                position: place.position,
+                hash: place.chain,
+                ..Mark::default()
+            };
+            let note = |stream: &StreamHash| {
+                let known = state.known.get(stream).copied();
+                write_note(*stream, known.unwrap_or_default())
+            };
+            let last = write_note(JOURNAL, of_journal);
+            if let Some(count) = appended.filter(is_short) {
+                let bytes: Vec<u8> = streams.iter().flat_map(note).chain(last).collect();
+                (bytes, count)
+            } else {
+                let all = state.known.keys().flat_map(note).chain(last).collect();
+                (all, state.known.len() + 1)
+            }
+        };
+        if bytes.len() == count * NOTE {
+            disk::replace_durably(&self.path, &bytes)?;
+        } else {
+            let append = || -> io::Result<()> {
+                let file = File::open(&self.path, Open::Existing)?;
+                file.write_at((count * NOTE - bytes.len()) as u64, &bytes)?;
+                file.sync_all()
+            };
+            append().map_err(|e| disk::at("write", &self.path, &e))?;
+        }
+        *notes = Some(count);
+        Ok(())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write_note(StreamHash(stream): StreamHash, mark: Mark) -> [u8; NOTE] {
+    let mut note = [0; NOTE];
+    note[..16].copy_from_slice(&stream.to_le_bytes());
+    let numbers = [mark.version, mark.position, mark.hash, mark.foreign];
+    for (i, number) in numbers.into_iter().enumerate() {
+        note[16 + 8 * i..][..8].copy_from_slice(&number.to_le_bytes());
+    }
+    let sum = xxh3_64(&note[..48]);
+    note[48..].copy_from_slice(&sum.to_le_bytes());
+    note
+}
+
+fn read_note(note: &[u8; NOTE]) -> Option<(StreamHash, Mark)> {
+    let (body, sum) = note.split_last_chunk::<8>()?;
+    if xxh3_64(body).to_le_bytes() != *sum {
+        return None;
+    }
+    let (stream, rest) = body.split_first_chunk::<16>()?;
+    let (numbers, _) = rest.as_chunks::<8>();
+    let number = |i: usize| numbers.get(i).copied().map(u64::from_le_bytes);
+    let mark = Mark {
+        version: number(0)?,
+        position: number(1)?,
+        hash: number(2)?,
+        foreign: number(3)?,
+    };
+    Some((StreamHash(u128::from_le_bytes(*stream)), mark))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stream(number: u64) -> StreamHash {
+        StreamHash::new("a", &number.to_le_bytes())
+    }
+
+    fn mark(version: u64) -> Mark {
+        Mark {
+            version,
+            position: 2 * version,
+            hash: 3 * version,
+            foreign: 4 * version,
+        }
+    }
+
+    fn place(position: u64) -> End {
+        End {
+            segment: 1,
+            offset: position,
+            chain: 5 * position,
+            position,
+        }
+    }
+
+    fn note(ends: &Ends, marks: &[(u64, u64)], at: u64) {
+        for (number, version) in marks {
+            let mut state = ends.state();
+            state.known.insert(stream(*number), mark(*version));
+        }
+        let streams: Vec<_> = marks.iter().map(|(number, _)| stream(*number)).collect();
+        ends.note(&streams, place(at));
+    }
+
+    #[test]
+    fn the_last_note_of_a_stream_counts_also_when_the_file_is_written_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(Ends::read(dir.path(), false).unwrap().are_of(place(0)));
+        for version in 1..=20 {
+            let ends = Ends::read(dir.path(), false).unwrap();
+            assert!(ends.are_of(place(version - 1)));
+            note(&ends, &[(1, version), (2, 10 * version)], version);
+            let ends = Ends::read(dir.path(), false).unwrap();
+            assert_eq!(ends.of(stream(1)), mark(version));
+            assert_eq!(ends.of(stream(2)), mark(10 * version));
+            assert_eq!(ends.of(stream(3)), Mark::default());
+        }
+        let size = std::fs::metadata(dir.path().join("stream_ends"))
+            .unwrap()
+            .len();
+        assert!(size <= ((2 + MOST_OUTDATED) * NOTE) as u64, "{size} bytes");
+    }
+
+    #[test]
+    fn notes_that_are_not_whole_are_those_of_no_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("stream_ends");
+        note(
+            &Ends::read(dir.path(), false).unwrap(),
+            &[(1, 5), (2, 6)],
+            9,
+        );
+        let whole = std::fs::read(&path).unwrap();
+        for at in 0..whole.len() {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 1;
+            std::fs::write(&path, flipped).unwrap();
+            let ends = Ends::read(dir.path(), false).unwrap();
+            assert!(!ends.are_of(place(9)), "byte {at}");
+        }
+        for length in 1..whole.len() {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            let ends = Ends::read(dir.path(), false).unwrap();
+            assert!(!ends.are_of(place(9)), "{length} bytes");
+            assert!(!ends.are_of(place(0)), "{length} bytes");
+            // What is noted next is not lost behind a torn note.
+            ends.forget();
+            note(&ends, &[(3, 7)], 10);
+            let ends = Ends::read(dir.path(), false).unwrap();
+            assert!(ends.are_of(place(10)), "{length} bytes");
+            assert_eq!(ends.of(stream(3)), mark(7));
+        }
+    }
+
+    #[test]
+    fn in_doubt_all_notes_go_to_a_new_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let notes = || {
+            let file = std::fs::metadata(dir.path().join("stream_ends"));
+            file.unwrap().len() / NOTE as u64
+        };
+        for version in [1, 2] {
+            note(
+                &Ends::read(dir.path(), false).unwrap(),
+                &[(1, version)],
+                version,
+            );
+        }
+        assert_eq!(notes(), 4);
+        note(&Ends::read(dir.path(), true).unwrap(), &[(2, 3)], 3);
+        assert_eq!(notes(), 3, "it was added to");
+        let ends = Ends::read(dir.path(), false).unwrap();
+        assert_eq!((ends.of(stream(1)), ends.of(stream(2))), (mark(2), mark(3)));
+        ends.note(&[], place(3));
+        Ends::read(dir.path(), true).unwrap().note(&[], place(3));
+        assert_eq!(notes(), 3);
+    }
+
+    #[test]
+    fn a_checkpoint_notes_what_was_taken_for_it_and_nothing_that_was_written_later() {
+        let dir = tempfile::tempdir().unwrap();
+        let ends = Ends::read(dir.path(), false).unwrap();
+        let written = |number, version| {
+            let recent = Recent {
+                dir: PathBuf::new(),
+                version,
+                position: version,
+                hash: version,
+            };
+            lock(&ends.recent).insert(stream(number), recent);
+        };
+        written(1, 1);
+        let first = ends.take();
+        written(1, 2);
+        written(2, 1);
+        let second = ends.take();
+        assert_eq!((first.dirs().count(), second.dirs().count()), (1, 2));
+        ends.note_taken(&[first], place(1));
+        let noted = |number| Ends::read(dir.path(), false).unwrap().of(stream(number));
+        assert_eq!((noted(1).version, noted(2).version), (1, 0));
+        let known = |number| ends.of(stream(number)).version;
+        assert_eq!((known(1), known(2)), (2, 1));
+        ends.note_taken(&[second], place(2));
+        assert_eq!((noted(1).version, noted(2).version), (2, 1));
+        assert_eq!((known(1), known(2)), (2, 1));
+    }
+
+    #[test]
+    fn the_streams_of_a_type_are_told_from_those_of_another() {
+        let ends = Ends::unknown();
+        let other = StreamHash::new("b", b"1");
+        for stream in [stream(1), stream(2), other] {
+            ends.state().known.insert(stream, mark(1));
+        }
+        let of_a = ends.with_events(Some(TypeHash::new("a")));
+        assert_eq!(of_a, HashSet::from([stream(1), stream(2)]));
+        assert_eq!(ends.with_events(None).len(), 3);
+    }
+}

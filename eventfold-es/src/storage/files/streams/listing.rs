@@ -1,0 +1,84 @@
+//! Which streams there are: their directories, compared with what the journal has.
+
+use std::collections::{BTreeSet, HashSet};
+use std::io;
+use std::ops::ControlFlow;
+
+use crate::ids::StreamId;
+use crate::storage::files::streams::high_water::{StreamHash, TypeHash};
+use crate::storage::files::streams::load;
+use crate::storage::files::streams::stream::stream_hash;
+use crate::storage::files::{Engine, StreamEnd, disk};
+
+impl Engine {
+    /// The types and ids of all streams that have a directory, or are about to get one, or of those of
+    /// one aggregate type; sorted.
+    ///
+    /// # Errors
+    ///
+    /// As loading a stream, if the file of one is missing, or is there though the journal does not have
+    /// the stream.
+    pub(crate) fn list(&self, only: Option<&str>) -> io::Result<Vec<(String, String)>> {
+        // In this order: a stream is first in the journal, then among those whose files lag, until it
+        // has its directory.
+        let kind = only.map(TypeHash::new);
+        let mut journaled = self.streams.ends().with_events(kind);
+        let is_wanted = |id: &StreamId| only.is_none_or(|only| only == id.aggregate_type());
+        let mut lagging = self.lagging.ids();
+        lagging.retain(is_wanted);
+
+        let layout = &self.layout;
+        let types = match only {
+            Some(only) => vec![only.to_owned()],
+            None => layout.list_aggregate_types()?,
+        };
+        let mut streams = BTreeSet::new();
+        for aggregate_type in types {
+            for id in layout.list_streams(&aggregate_type)? {
+                streams.insert((aggregate_type.clone(), id));
+            }
+        }
+        let lagging: HashSet<(String, String)> = lagging
+            .iter()
+            .map(|id| (id.aggregate_type().to_owned(), id.id().to_owned()))
+            .collect();
+        streams.extend(lagging.iter().cloned());
+        for stream in &streams {
+            // What is no name of a stream is a directory that somebody made.
+            if let Ok(id) = StreamId::new(&stream.0, &stream.1) {
+                let has_events = journaled.remove(&stream_hash(&id));
+                if !lagging.contains(stream) && self.has_file(&id) != has_events {
+                    self.check(&id)?;
+                }
+            }
+        }
+        if !journaled.is_empty() {
+            self.find_lost(&journaled)?;
+        }
+        Ok(streams.into_iter().collect())
+    }
+
+    /// Whether the stream has a file with anything in it.
+    fn has_file(&self, id: &StreamId) -> bool {
+        let file = disk::find(&self.stream(id).file());
+        matches!(file, Ok(Some(file)) if file.length > 0)
+    }
+
+    /// Fails as loading the stream does.
+    fn check(&self, id: &StreamId) -> io::Result<()> {
+        let stream = self.stream(id);
+        let all = |_: load::Loaded<'_>| Ok(ControlFlow::Continue(()));
+        load::load(&stream, StreamEnd::default(), &stream.extent(), all).map(drop)
+    }
+
+    /// Looks for the names of `lost` in the journal, and fails as loading the first of them does.
+    fn find_lost(&self, lost: &HashSet<StreamHash>) -> io::Result<()> {
+        self.reader(0).read_to(self.head(), |commit, _| {
+            let id = StreamId::new(&commit.aggregate_type, &commit.id)?;
+            if commit.version == 1 && lost.contains(&stream_hash(&id)) {
+                self.check(&id)?;
+            }
+            Ok(ControlFlow::Continue(()))
+        })
+    }
+}

@@ -1,0 +1,531 @@
+//! Reads a stream from its file, line by line, and checks every line.
+
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use memchr::memchr;
+use xxhash_rust::xxh64::xxh64;
+
+use crate::event::StoredEvent;
+use crate::storage::files::disk;
+use crate::storage::files::format::event_line;
+use crate::storage::files::format::event_line::Line;
+use crate::storage::files::names::explained;
+use crate::storage::files::streams::high_water::{Mark, add_foreign};
+use crate::storage::files::streams::stream::{Behind, Extent, Stream, StreamEnd, stream_error};
+
+/// An event on its way from the file to whoever folds it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Loaded<'a> {
+    pub(crate) version: u64,
+    pub(crate) event: StoredEvent<'a>,
+    pub(crate) key: Option<&'a str>,
+    /// Its position in the journal, which only a line of ours states.
+    pub(crate) position: Option<u64>,
+    /// Where its line begins.
+    pub(crate) offset: u64,
+}
+
+/// `eventfold`'s hash of a line.
+pub(crate) fn line_hash(line: &[u8]) -> u64 {
+    xxh64(line, 0)
+}
+
+/// The last line of `stream` that ends at `offset` or before, behind which are only empty ones; `None`
+/// if no line ends there. `behind` is what the file lacks.
+pub(crate) fn line_before(
+    stream: &Stream,
+    offset: u64,
+    behind: Option<&Behind>,
+) -> io::Result<Option<Vec<u8>>> {
+    if let Some(behind) = behind
+        && offset > behind.offset
+    {
+        let length = usize::try_from(offset - behind.offset).unwrap_or(usize::MAX);
+        let lines = behind.lines.get(..length).unwrap_or_default();
+        return Ok(last_line(lines, true).map(<[u8]>::to_vec));
+    }
+    let path = stream.file();
+    let Some(mut file) = disk::open_if_there(&path)? else {
+        return Ok(None);
+    };
+    if offset > file.metadata()?.len() {
+        return Ok(None);
+    }
+    let mut read_back = 4 * 1024;
+    loop {
+        let start = offset.saturating_sub(read_back);
+        let mut bytes = Vec::new();
+        file.seek(SeekFrom::Start(start))?;
+        (&mut file)
+            .take(offset - start)
+            .read_to_end(&mut bytes)
+            .map_err(|e| disk::at("read", &path, &e))?;
+        if !bytes.ends_with(b"\n") {
+            return Ok(None);
+        }
+        if let Some(line) = last_line(&bytes, start == 0) {
+            return Ok(Some(line.to_vec()));
+        }
+        if start == 0 {
+            return Ok(None);
+        }
+        read_back *= 8;
+    }
+}
+
+/// The last line of `bytes` that is not empty, if it is known where it begins: at the beginning of
+/// `bytes` only if `is_whole`.
+fn last_line(bytes: &[u8], is_whole: bool) -> Option<&[u8]> {
+    let bytes = bytes.strip_suffix(b"\n")?;
+    let end = bytes.len() - bytes.iter().rev().take_while(|b| **b == b'\n').count();
+    let bytes = &bytes[..end];
+    match bytes.iter().rposition(|byte| *byte == b'\n') {
+        Some(newline) => Some(&bytes[newline + 1..]),
+        None => (is_whole && !bytes.is_empty()).then_some(bytes),
+    }
+}
+
+/// Reads `stream` from `start` on and hands each event to `each`, until that breaks off. Returns
+/// where the lines end.
+///
+/// `extent` says where they are. What is not exactly what the journal has of the stream is refused:
+/// lines of another time and of other programs, and lines that are missing.
+pub(crate) fn load(
+    stream: &Stream,
+    start: StreamEnd,
+    extent: &Extent,
+    each: impl FnMut(Loaded<'_>) -> io::Result<ControlFlow<()>>,
+) -> io::Result<StreamEnd> {
+    load_from_files(stream, start, extent, each).map_err(|error| match error.kind() {
+        // The lines may be another stream's.
+        io::ErrorKind::InvalidData => explained(stream, error),
+        _ => error,
+    })
+}
+
+fn load_from_files(
+    stream: &Stream,
+    start: StreamEnd,
+    extent: &Extent,
+    mut each: impl FnMut(Loaded<'_>) -> io::Result<ControlFlow<()>>,
+) -> io::Result<StreamEnd> {
+    let Extent { mark, ref behind } = *extent;
+    let behind = behind.as_ref();
+    let path = stream.file();
+    let file = disk::open_if_there(&path)?;
+    if file.is_none() && behind.is_none() {
+        if mark.version == 0 && start.offset == 0 {
+            return Ok(start);
+        }
+        return Err(disk::damaged(&path, 0, &"the file is missing"));
+    }
+    stream.refuse_rotated()?;
+    let mut lines = Lines {
+        stream,
+        path: &path,
+        mark,
+        newest: mark.version,
+        foreign: (start.offset == 0).then_some(0),
+        end: start,
+    };
+    // Past the place where the file was last known to be whole, only `behind` counts.
+    let limit = behind.map_or(u64::MAX, |behind| behind.offset);
+    if let Some(mut file) = file
+        && start.offset < limit
+    {
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(start.offset))?;
+        let size = length.min(limit).saturating_sub(start.offset);
+        let capacity = usize::try_from(size.clamp(1, 256 * 1024)).expect("at most 256 KiB");
+        let reader = BufReader::with_capacity(capacity, file.take(limit - start.offset));
+        if lines.read(reader, &mut each)?.is_break() {
+            return Ok(lines.end);
+        }
+    }
+    if let Some(behind) = behind {
+        let from = usize::try_from(start.offset.saturating_sub(behind.offset));
+        let rest = behind.lines.get(from.unwrap_or(usize::MAX)..);
+        if lines.read(rest.unwrap_or_default(), &mut each)?.is_break() {
+            return Ok(lines.end);
+        }
+    }
+    lines.finish()
+}
+
+/// The lines of a stream on their way to whoever folds them.
+struct Lines<'a> {
+    stream: &'a Stream,
+    path: &'a Path,
+    /// With what the stream ended before it was read.
+    mark: Mark,
+    /// The version that it has by now, as far as that was asked for.
+    newest: u64,
+    /// The hash of the lines of other programs so far, if it is to be compared.
+    foreign: Option<u64>,
+    end: StreamEnd,
+}
+
+impl Lines<'_> {
+    fn read(
+        &mut self,
+        mut reader: impl BufRead,
+        each: &mut impl FnMut(Loaded<'_>) -> io::Result<ControlFlow<()>>,
+    ) -> io::Result<ControlFlow<()>> {
+        let path = self.path;
+        let failed = |e: io::Error| disk::at("read", path, &e);
+        let mut buffer = Vec::new();
+        loop {
+            // Where they are, unless a line does not end there.
+            let read = reader.fill_buf().map_err(failed)?;
+            let (used, flow) = if memchr(b'\n', read).is_some() {
+                self.take_all(read, each)?
+            } else {
+                buffer.clear();
+                reader.read_until(b'\n', &mut buffer).map_err(failed)?;
+                if buffer.last() != Some(&b'\n') {
+                    self.check_unfinished(&buffer)?;
+                    return Ok(ControlFlow::Continue(()));
+                }
+                (0, self.take_all(&buffer, each)?.1)
+            };
+            reader.consume(used);
+            if flow.is_break() {
+                return Ok(flow);
+            }
+        }
+    }
+
+    /// Takes the lines of `bytes` that have their line end, until `each` has enough. Returns how many
+    /// bytes that were.
+    fn take_all(
+        &mut self,
+        bytes: &[u8],
+        each: &mut impl FnMut(Loaded<'_>) -> io::Result<ControlFlow<()>>,
+    ) -> io::Result<(usize, ControlFlow<()>)> {
+        let mut used = 0;
+        let mut last: &[u8] = &[];
+        let mut flow = ControlFlow::Continue(());
+        while flow.is_continue()
+            && let Some(length) = memchr(b'\n', &bytes[used..])
+        {
+            let line = &bytes[used..used + length];
+            used += length + 1;
+            flow = self.take(line, each)?;
+            if length > 0 {
+                last = line;
+            }
+        }
+        // Of the others nobody needs it.
+        if !last.is_empty() {
+            self.end.hash = line_hash(last);
+        }
+        Ok((used, flow))
+    }
+
+    /// Checks the next line and hands its event on.
+    fn take(
+        &mut self,
+        line: &[u8],
+        each: &mut impl FnMut(Loaded<'_>) -> io::Result<ControlFlow<()>>,
+    ) -> io::Result<ControlFlow<()>> {
+        let offset = self.end.offset;
+        let next = offset + line.len() as u64 + 1;
+        if line.is_empty() {
+            self.end.offset = next;
+            return Ok(ControlFlow::Continue(()));
+        }
+
+        let damaged = |cause: &dyn std::fmt::Display| disk::damaged(self.path, offset, cause);
+        let read = event_line::read(line, self.stream.seed()).map_err(|cause| damaged(&cause))?;
+        let version = self.end.version + 1;
+        if version > self.newest {
+            // It may have been written meanwhile.
+            self.newest = self.stream.mark().version;
+            if version > self.newest {
+                return Err(self.beyond(&read));
+            }
+        }
+        if let Some(stated) = read.version
+            && stated != version
+        {
+            return Err(damaged(&format!(
+                "version {stated} stands where {version} belongs"
+            )));
+        }
+        if let Some(foreign) = &mut self.foreign
+            && read.position.is_none()
+        {
+            *foreign = add_foreign(*foreign, line.trim_ascii());
+        }
+        if version == self.mark.version {
+            self.compare(line)?;
+        }
+        let id = self.stream.id();
+        let stream = (id.aggregate_type(), id.id());
+        let record = read.record(stream, version, read.position.unwrap_or(0));
+        let flow = each(Loaded {
+            version,
+            event: read.event(&record),
+            key: read.key.as_deref(),
+            position: read.position,
+            offset,
+        })?;
+        self.end = StreamEnd {
+            version,
+            offset: next,
+            hash: 0,
+            position: read.position.unwrap_or(self.end.position),
+        };
+        Ok(flow)
+    }
+
+    /// Compares `line`, with which the stream ended before it was read, with what the journal has.
+    fn compare(&self, line: &[u8]) -> io::Result<()> {
+        let cause = if line_hash(line.trim_ascii()) != self.mark.hash {
+            let Mark {
+                version, position, ..
+            } = self.mark;
+            format!(
+                "version {version} is not the event that the journal has at position {position}: \
+                 the file or the journal is of another time"
+            )
+        } else if self.foreign.is_some_and(|hash| hash != self.mark.foreign) {
+            "the checksum of the lines of other programs up to here does not match".to_owned()
+        } else {
+            return Ok(());
+        };
+        Err(disk::damaged(self.path, self.end.offset, &cause))
+    }
+
+    /// The error about a line that the journal does not have.
+    fn beyond(&self, read: &Line<'_>) -> io::Error {
+        let last = self.newest;
+        let Some(position) = read.position else {
+            let offset = self.end.offset;
+            let cause = format!(
+                "holds lines of another program from byte {offset} on, which the journal does not \
+                 have: `AggregateStore::repair` enters them"
+            );
+            return stream_error(self.stream, io::ErrorKind::InvalidData, &cause);
+        };
+        let cause = format!(
+            "an event of position {position} stands here, but in the journal the stream ends with \
+             version {last}: the file or the journal is of another time"
+        );
+        disk::damaged(self.path, self.end.offset, &cause)
+    }
+
+    /// What has no line end is a line that another program did not finish. Ours are whole.
+    fn check_unfinished(&self, bytes: &[u8]) -> io::Result<()> {
+        if bytes.is_empty() || self.stream.mark().version > self.end.version {
+            // It is being written.
+            return Ok(());
+        }
+        let offset = self.end.offset;
+        let without_last = bytes.split_last().map_or(&[][..], |(_, line)| line);
+        let is_ours =
+            |line| event_line::read(line, self.stream.seed()).is_ok_and(|l| l.position.is_some());
+        if is_ours(bytes) || is_ours(without_last) {
+            let cause = "the line end is missing";
+            return Err(disk::damaged(self.path, offset, &cause));
+        }
+        let cause = format!(
+            "holds a line from byte {offset} on that another program did not finish: \
+             `AggregateStore::repair` moves it away"
+        );
+        Err(stream_error(
+            self.stream,
+            io::ErrorKind::InvalidData,
+            &cause,
+        ))
+    }
+
+    /// Fails if lines are missing at the end.
+    fn finish(mut self) -> io::Result<StreamEnd> {
+        let StreamEnd {
+            version, offset, ..
+        } = self.end;
+        if version < self.mark.version {
+            let cause = format!(
+                "the file ends with version {version}, but the journal has the stream up to \
+                 version {}",
+                self.mark.version
+            );
+            return Err(disk::damaged(self.path, offset, &cause));
+        }
+        if version == self.mark.version {
+            // A line of another program does not say it.
+            self.end.position = self.mark.position;
+        }
+        Ok(self.end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::ids::StreamId;
+    use crate::storage::files::format::event_line::{Common, EncodedEvents};
+    use crate::storage::files::layout::StreamLayout;
+    use crate::storage::files::streams::high_water::Ends;
+    use crate::storage::files::streams::stream::{Behind, Streams};
+
+    const LINE: &[u8] = b"{\"type\":\"A\",\"data\":1,\"ts\":1}";
+
+    /// The stream `a/b`, which has no file yet.
+    fn new_stream(dir: &Path) -> (Arc<Streams>, Arc<Stream>) {
+        let streams = Streams::new(StreamLayout::new(dir), Ends::unknown());
+        let stream = streams.get(&StreamId::new("a", "b").unwrap());
+        fs::create_dir_all(stream.dir()).unwrap();
+        (streams, stream)
+    }
+
+    /// Lines of ours of a stream, at positions of their own from `first` on.
+    fn ours(stream: &Stream, count: u64, first: u64) -> Vec<Vec<u8>> {
+        let mut events = EncodedEvents::default();
+        let long = format!("\"{}\"", "x".repeat(300 * 1024));
+        for version in 1..=count {
+            let data: &[u8] = if version == 1 { long.as_bytes() } else { b"1" };
+            events.push("A", data, "e", version, &Common::default());
+        }
+        let lines = events
+            .as_encoded()
+            .iter()
+            .zip(first..)
+            .map(|(event, position)| {
+                let mut line = Vec::new();
+                event_line::seal(event, position, stream.seed(), &mut line);
+                line
+            });
+        lines.collect()
+    }
+
+    /// Where `lines` end, with an empty one behind them.
+    fn end_of(lines: &[Vec<u8>]) -> StreamEnd {
+        StreamEnd {
+            version: lines.len() as u64,
+            offset: lines.iter().map(|line| line.len() as u64 + 1).sum::<u64>() + 1,
+            hash: lines.last().map_or(0, |line| line_hash(line)),
+            position: lines.len() as u64,
+        }
+    }
+
+    fn write(stream: &Stream, lines: &[Vec<u8>]) {
+        let mut bytes = lines.join(&b'\n');
+        bytes.extend_from_slice(b"\n\n");
+        fs::write(stream.file(), bytes).unwrap();
+    }
+
+    fn load_all(stream: &Stream, extent: &Extent) -> Result<(u64, StreamEnd), String> {
+        let mut events = 0;
+        let end = load(stream, StreamEnd::default(), extent, |_| {
+            events += 1;
+            Ok(ControlFlow::Continue(()))
+        });
+        end.map(|end| (events, end)).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn a_stream_is_loaded_if_it_is_exactly_what_the_journal_has() {
+        let dir = tempfile::tempdir().unwrap();
+        let (streams, stream) = new_stream(dir.path());
+        let lines = ours(&stream, 3, 1);
+        for count in 1..=lines.len() {
+            let right = &lines[..count];
+            streams.ends().set(&stream, &end_of(right));
+            write(&stream, right);
+            let loaded = load_all(&stream, &stream.extent()).unwrap();
+            assert_eq!(loaded, (count as u64, end_of(right)));
+        }
+        let refused = |lines: &[Vec<u8>], cause: &str| {
+            write(&stream, lines);
+            let error = load_all(&stream, &stream.extent()).unwrap_err();
+            assert!(error.contains(cause), "{error}");
+            assert!(error.contains("app.jsonl"), "{error}");
+        };
+        refused(&lines[..2], "ends with version 2, but the journal");
+        let longer = ours(&stream, 4, 1);
+        refused(&longer, "an event of position 4 stands here");
+        let twice = [&lines[..], &lines[2..]].concat();
+        refused(&twice, "an event of position 3 stands here");
+        let others = [&lines[..], &[LINE.to_vec()]].concat();
+        refused(&others, "`AggregateStore::repair` enters them");
+        refused(
+            &ours(&stream, 3, 2),
+            "is not the event that the journal has",
+        );
+        fs::remove_file(stream.file()).unwrap();
+        let error = load_all(&stream, &stream.extent()).unwrap_err();
+        assert!(error.contains("the file is missing"), "{error}");
+    }
+
+    #[test]
+    fn lines_of_other_programs_are_those_that_were_entered() {
+        let dir = tempfile::tempdir().unwrap();
+        let (streams, stream) = new_stream(dir.path());
+        let other = b"{\"type\":\"A\",\"data\":2,\"ts\":1}";
+        for line in [LINE, other] {
+            streams.ends().add_foreign(stream.hash(), line, 7);
+        }
+        // With white space that the journal does not have.
+        let padded = [b" ", LINE, b"  "].concat();
+        write(&stream, &[padded.clone(), other.to_vec()]);
+        let (events, end) = load_all(&stream, &stream.extent()).unwrap();
+        assert_eq!((events, end.position), (2, 7));
+        for wrong in [[other.to_vec(), other.to_vec()], [other.to_vec(), padded]] {
+            write(&stream, &wrong);
+            load_all(&stream, &stream.extent()).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn what_is_written_while_a_stream_is_read_is_no_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        let (streams, stream) = new_stream(dir.path());
+        let lines = ours(&stream, 3, 1);
+        streams.ends().set(&stream, &end_of(&lines[..2]));
+        let second = [&lines[1][..], b"\n"].concat();
+        stream.tail().behind = Some(Behind {
+            offset: lines[0].len() as u64 + 1,
+            lines: second,
+            failed: false,
+            file: None,
+        });
+        let extent = stream.extent();
+
+        // The stream writer catches up, and another event comes.
+        stream.tail().behind = None;
+        streams.ends().set(&stream, &end_of(&lines));
+        write(&stream, &lines);
+        assert_eq!(load_all(&stream, &extent).unwrap().0, 2);
+        assert_eq!(load_all(&stream, &stream.extent()).unwrap().0, 3);
+        let before = Extent {
+            behind: None,
+            ..extent
+        };
+        assert_eq!(load_all(&stream, &before).unwrap().0, 3);
+        write(&stream, &lines[..2]);
+        load_all(&stream, &stream.extent()).unwrap_err();
+    }
+
+    #[test]
+    fn the_last_line_before_an_offset_is_found_whatever_its_length() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_streams, stream) = new_stream(dir.path());
+        let lines = ours(&stream, 2, 1);
+        write(&stream, &lines);
+        let before = |offset| line_before(&stream, offset, None).unwrap();
+        let first = lines[0].len() as u64 + 1;
+        assert_eq!(before(first).as_ref(), Some(&lines[0]));
+        let end = end_of(&lines).offset;
+        assert_eq!(before(end).as_ref(), Some(&lines[1]));
+        for offset in [0, 1, first - 1, end + 1] {
+            assert_eq!(before(offset), None, "{offset}");
+        }
+    }
+}

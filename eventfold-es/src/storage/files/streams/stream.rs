@@ -1,0 +1,369 @@
+//! One stream while somebody uses it: shared by its actor, the committer and the loader.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use crate::ids::StreamId;
+use crate::storage::files::commit::request::CommitError;
+use crate::storage::files::disk;
+use crate::storage::files::format::commit_line::Place;
+use crate::storage::files::format::event_line;
+use crate::storage::files::layout::{EVENTS_FILE, StreamLayout};
+use crate::storage::files::streams::cache::StreamFile;
+use crate::storage::files::streams::high_water::{Ends, Mark, StreamHash};
+use crate::text::shown;
+
+/// A stream in use.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    id: StreamId,
+    dir: PathBuf,
+    seed: u64,
+    hash: StreamHash,
+    /// `"type":"…","id":"…"`, for the journal.
+    journal_key: Vec<u8>,
+    /// The version and the position up to which the stream is durable.
+    durable_version: AtomicU64,
+    durable_position: AtomicU64,
+    tail: Mutex<Tail>,
+    /// The epoch if it has not failed, 0 otherwise: what is asked for each command.
+    sound_epoch: AtomicU64,
+    /// Its file has been locked since somebody uses this.
+    was_locked: AtomicBool,
+    /// It was reported that a snapshot of it could not be made or used, and none was made since.
+    lacks_snapshot: AtomicBool,
+    /// Where the committer last put the stream among those of a round.
+    place_in_round: AtomicUsize,
+    /// Held by the one activation that may decide commands on this stream.
+    turn: Arc<tokio::sync::Mutex<()>>,
+    ends: Arc<Ends>,
+    registry: Weak<Streams>,
+}
+
+/// Where a stream ends, and who may append to it.
+#[derive(Debug, Default)]
+pub(crate) struct Tail {
+    /// Commits of an earlier activation, or of this one before it failed, are discarded.
+    pub(crate) epoch: u64,
+    /// Why the epoch failed; its later commits fail with the same error.
+    pub(crate) failure: Option<CommitError>,
+    pub(crate) end: StreamEnd,
+    /// What is durable in the journal and not in the stream's file yet.
+    pub(crate) behind: Option<Behind>,
+}
+
+/// The end of a stream's file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct StreamEnd {
+    pub(crate) version: u64,
+    pub(crate) offset: u64,
+    /// `eventfold`'s hash of the last line, 0 if there is none.
+    pub(crate) hash: u64,
+    /// The position of the last event, as far as it is known.
+    pub(crate) position: u64,
+}
+
+/// Lines that a stream's file lacks: the stream writer is about to write them, or could not.
+#[derive(Debug, Clone)]
+pub(crate) struct Behind {
+    pub(crate) offset: u64,
+    pub(crate) lines: Vec<u8>,
+    /// They could not be written, so that the stream takes no commands.
+    pub(crate) failed: bool,
+    /// The file, if it was open when the lines were committed: it stays so until they are written.
+    pub(crate) file: Option<Arc<StreamFile>>,
+}
+
+/// Where a stream's lines are: in its file, and in memory what that lacks. Taken before they are
+/// read, while the stream may be written.
+#[derive(Debug)]
+pub(crate) struct Extent {
+    /// With what they end in the journal, or further on by now.
+    pub(crate) mark: Mark,
+    pub(crate) behind: Option<Behind>,
+}
+
+impl Stream {
+    /// Where its lines are now.
+    pub(crate) fn extent(&self) -> Extent {
+        // The committer changes both in one.
+        let tail = self.tail();
+        Extent {
+            mark: self.mark(),
+            behind: tail.behind.clone(),
+        }
+    }
+
+    /// Reports that a snapshot could not be made or used: once, until one is made. The events say the
+    /// same, so loading is slower and that is all.
+    pub(crate) fn lacks_snapshot(&self, error: &dyn std::fmt::Display) {
+        let stream = &self.id;
+        if self.lacks_snapshot.swap(true, Ordering::Relaxed) {
+            tracing::debug!(%stream, %error, "still no snapshot");
+        } else {
+            tracing::warn!(%stream, %error, "no snapshot, all events are loaded");
+        }
+    }
+
+    /// A snapshot was made.
+    pub(crate) fn has_snapshot(&self) {
+        self.lacks_snapshot.store(false, Ordering::Relaxed);
+    }
+
+    pub(crate) fn id(&self) -> &StreamId {
+        &self.id
+    }
+
+    /// The stream's directory.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The file that holds the stream's events.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.dir.join(EVENTS_FILE)
+    }
+
+    /// Whether `eventfold` rotated it, so that its older events are in a file that is not read here.
+    pub(crate) fn is_rotated(&self) -> bool {
+        disk::is_there(&self.dir.join("archive.jsonl.zst"))
+    }
+
+    /// Fails if it is rotated.
+    pub(crate) fn refuse_rotated(&self) -> io::Result<()> {
+        if self.is_rotated() {
+            let cause = "is rotated (archive.jsonl.zst), which is not supported";
+            return Err(stream_error(self, io::ErrorKind::Unsupported, cause));
+        }
+        Ok(())
+    }
+
+    /// The file that holds the newest snapshot of the state.
+    pub(crate) fn snapshot_file(&self) -> PathBuf {
+        self.dir.join("views").join("state.snapshot.json")
+    }
+
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// What stands for the stream where its name would be too long.
+    pub(crate) fn hash(&self) -> StreamHash {
+        self.hash
+    }
+
+    /// With what it ends, as the journal has it.
+    pub(crate) fn mark(&self) -> Mark {
+        self.ends.of(self.hash)
+    }
+
+    /// Whether the stream's name may be that of another one's directory.
+    pub(crate) fn names_may_fold(&self) -> bool {
+        let registry = self.registry.upgrade();
+        registry.is_some_and(|streams| streams.names_may_fold())
+    }
+
+    pub(crate) fn place(&self, end: &StreamEnd) -> Place<'_> {
+        Place {
+            stream: &self.journal_key,
+            seed: self.seed,
+            version: end.version + 1,
+            offset: end.offset,
+        }
+    }
+
+    pub(crate) fn tail(&self) -> MutexGuard<'_, Tail> {
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The version up to which the stream is durable.
+    pub(crate) fn durable_version(&self) -> u64 {
+        self.durable_version.load(Ordering::Acquire)
+    }
+
+    /// The position of the last durable event.
+    pub(crate) fn durable_position(&self) -> u64 {
+        self.durable_position.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_durable(&self, end: &StreamEnd) {
+        self.durable_position.store(end.position, Ordering::Release);
+        self.durable_version.store(end.version, Ordering::Release);
+    }
+
+    /// Whether its file was locked at any time since the stream is in use: no program that holds it
+    /// for good has it.
+    pub(crate) fn was_locked(&self) -> bool {
+        self.was_locked.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_locked(&self) {
+        self.was_locked.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn place_in_round(&self) -> usize {
+        self.place_in_round.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_place_in_round(&self, place: usize) {
+        self.place_in_round.store(place, Ordering::Relaxed);
+    }
+
+    /// Waits until no other activation holds this stream.
+    pub(crate) async fn take_turn(&self) -> tokio::sync::OwnedMutexGuard<()> {
+        self.turn.clone().lock_owned().await
+    }
+
+    /// Opens a new epoch at `end`, which was just read from the disk. What is still under way of an
+    /// earlier one is discarded.
+    pub(crate) fn start_epoch(&self, end: StreamEnd) -> u64 {
+        let mut tail = self.tail();
+        tail.epoch += 1;
+        tail.failure = None;
+        tail.end = end;
+        self.set_durable(&end);
+        self.sound_epoch.store(tail.epoch, Ordering::Release);
+        tail.epoch
+    }
+
+    /// Notes that the epoch failed, unless another has begun since.
+    pub(crate) fn fail_epoch(&self, epoch: u64, error: &CommitError) {
+        let mut tail = self.tail();
+        if tail.epoch == epoch && tail.failure.is_none() {
+            self.fail(&mut tail, error);
+        }
+    }
+
+    /// Notes that the present epoch failed.
+    pub(crate) fn fail_present_epoch(&self, error: &CommitError) {
+        self.fail(&mut self.tail(), error);
+    }
+
+    fn fail(&self, tail: &mut Tail, error: &CommitError) {
+        tail.failure = Some(error.clone());
+        self.sound_epoch.store(0, Ordering::Release);
+    }
+
+    /// Whether the epoch failed, so that the aggregate must return to its durable state.
+    pub(crate) fn failure(&self, epoch: u64) -> Option<CommitError> {
+        if self.sound_epoch.load(Ordering::Acquire) == epoch {
+            return None;
+        }
+        let tail = self.tail();
+        if tail.epoch == epoch {
+            tail.failure.clone()
+        } else {
+            Some(CommitError::Superseded)
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if let Some(registry) = self.registry.upgrade() {
+            registry.forget(&self.id);
+        }
+    }
+}
+
+/// The streams in use. An entry outlives its users as long as a commit of theirs is under way.
+#[derive(Debug)]
+pub(crate) struct Streams {
+    layout: StreamLayout,
+    ends: Arc<Ends>,
+    /// The file system may not tell names apart that differ only in case or Unicode form.
+    names_may_fold: AtomicBool,
+    in_use: Mutex<HashMap<StreamId, Weak<Stream>>>,
+}
+
+impl Streams {
+    pub(crate) fn new(layout: StreamLayout, ends: Ends) -> Arc<Self> {
+        Arc::new(Self {
+            layout,
+            ends: Arc::new(ends),
+            names_may_fold: AtomicBool::new(false),
+            in_use: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn names_may_fold(&self) -> bool {
+        self.names_may_fold.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_names_may_fold(&self) {
+        self.names_may_fold.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn ends(&self) -> &Arc<Ends> {
+        &self.ends
+    }
+
+    fn in_use(&self) -> MutexGuard<'_, HashMap<StreamId, Weak<Stream>>> {
+        self.in_use.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The one shared value of the stream `id`.
+    pub(crate) fn get(self: &Arc<Self>, id: &StreamId) -> Arc<Stream> {
+        let mut in_use = self.in_use();
+        if let Some(stream) = in_use.get(id).and_then(Weak::upgrade) {
+            return stream;
+        }
+        let journal_key = journal_key(id);
+        let stream = Arc::new(Stream {
+            dir: self.layout.stream_dir(id.aggregate_type(), id.id()),
+            seed: event_line::seed(id),
+            hash: StreamHash::new(id.aggregate_type(), &journal_key),
+            id: id.clone(),
+            journal_key,
+            durable_version: AtomicU64::new(0),
+            durable_position: AtomicU64::new(0),
+            tail: Mutex::default(),
+            sound_epoch: AtomicU64::new(0),
+            was_locked: AtomicBool::new(false),
+            lacks_snapshot: AtomicBool::new(false),
+            place_in_round: AtomicUsize::new(0),
+            turn: Arc::default(),
+            ends: self.ends.clone(),
+            registry: Arc::downgrade(self),
+        });
+        in_use.insert(id.clone(), Arc::downgrade(&stream));
+        stream
+    }
+
+    fn forget(&self, id: &StreamId) {
+        let mut in_use = self.in_use();
+        // Another user may have made a new value since the last one of this went.
+        if in_use
+            .get(id)
+            .is_some_and(|stream| stream.strong_count() == 0)
+        {
+            in_use.remove(id);
+        }
+    }
+}
+
+/// `"type":"…","id":"…"`.
+fn journal_key(id: &StreamId) -> Vec<u8> {
+    let mut key = Vec::new();
+    key.extend_from_slice(b"\"type\":");
+    event_line::write_str(&mut key, id.aggregate_type());
+    key.extend_from_slice(b",\"id\":");
+    event_line::write_str(&mut key, id.id());
+    key
+}
+
+/// What stands for the stream `id`.
+pub(crate) fn stream_hash(id: &StreamId) -> StreamHash {
+    StreamHash::new(id.aggregate_type(), &journal_key(id))
+}
+
+/// An error about the file of `stream`.
+pub(crate) fn stream_error(stream: &Stream, kind: io::ErrorKind, cause: &str) -> io::Error {
+    io::Error::new(
+        kind,
+        format!("stream {}: {} {cause}", stream.id, shown(&stream.file())),
+    )
+}

@@ -1,0 +1,473 @@
+//! The stream writer: the thread that brings the streams' files to what is durable in the journal.
+//!
+//! The committer hands a stream over and answers; its file follows within milliseconds, under load
+//! within a tenth of a second. Until then readers find the lines in memory
+//! ([`Behind`](crate::storage::files::streams::stream::Behind)). So no command waits for a new stream's directory and file,
+//! and the lines that a busy stream gathers meanwhile take one write.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::ids::StreamId;
+use crate::storage::files::commit::health::Shared;
+use crate::storage::files::streams::cache::Files;
+use crate::storage::files::streams::stream::Stream;
+
+/// How long lines gather before they are written, unless somebody waits for them: this at least...
+const GATHER: Duration = Duration::from_millis(2);
+/// ...and so many times what it took to write the last ones, at most that long. The more streams are
+/// written, the more lines there should be for each opening of a file.
+const REST: u32 = 3;
+const LONGEST_GATHER: Duration = Duration::from_millis(100);
+/// How many streams and bytes may gather; beyond that the committer waits.
+const MOST_STREAMS: usize = 16 * 1024;
+const MOST_BYTES: usize = 8 * 1024 * 1024;
+
+/// The streams whose files lack lines.
+#[derive(Debug)]
+pub(crate) struct Lagging {
+    state: Mutex<State>,
+    /// There is something to write, or somebody waits.
+    work: Condvar,
+    /// The thread took or wrote what there was.
+    progress: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// What gathers, each stream once.
+    gathering: Vec<Arc<Stream>>,
+    /// How many bytes were added since the thread last took all.
+    bytes: usize,
+    /// What the thread is writing.
+    in_hand: Vec<Arc<Stream>>,
+    /// What could not be written. It is tried again before the stream's next command, before a
+    /// checkpoint, and at the end.
+    failed: Vec<Arc<Stream>>,
+    /// How often the thread has written all that had gathered.
+    passes: u64,
+    /// Somebody waits.
+    urgent: bool,
+    /// The thread is to end once nothing is left.
+    finish: bool,
+    thread: Phase,
+}
+
+/// What the thread does.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Phase {
+    /// It writes, or lets lines gather.
+    #[default]
+    Works,
+    /// It waits for anything to do.
+    Sleeps,
+    Over,
+}
+
+impl Lagging {
+    /// `failed` are streams whose files could not be brought up to the journal when it was replayed.
+    pub(crate) fn new(failed: Vec<Arc<Stream>>) -> Self {
+        let state = State {
+            failed,
+            ..State::default()
+        };
+        Self {
+            state: Mutex::new(state),
+            work: Condvar::new(),
+            progress: Condvar::new(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in a stream whose file lacks lines from now on.
+    pub(crate) fn add(&self, stream: Arc<Stream>) {
+        self.state().gathering.push(stream);
+    }
+
+    /// Has what gathers written soon; `bytes` were added to it. Waits if that is too much.
+    pub(crate) fn release(&self, bytes: usize) {
+        let mut state = self.state();
+        state.bytes += bytes;
+        if state.thread == Phase::Sleeps && !state.gathering.is_empty() {
+            self.work.notify_one();
+        }
+        while state.thread != Phase::Over
+            && (state.gathering.len() > MOST_STREAMS || state.bytes > MOST_BYTES)
+        {
+            state.urgent = true;
+            self.work.notify_one();
+            state = wait(&self.progress, state);
+        }
+    }
+
+    /// Waits until the files have all lines that were durable before the call, except those of
+    /// streams that cannot be written. True if there are none.
+    pub(crate) fn flush(&self) -> bool {
+        let mut state = self.state();
+        let target = state.passes + 1 + u64::from(!state.in_hand.is_empty());
+        while state.thread != Phase::Over
+            && state.passes < target
+            && !(state.gathering.is_empty() && state.in_hand.is_empty())
+        {
+            state.urgent = true;
+            self.work.notify_one();
+            state = wait(&self.progress, state);
+        }
+        state.thread != Phase::Over && state.failed.is_empty()
+    }
+
+    /// Whether there are streams that could not be written.
+    pub(crate) fn has_failed(&self) -> bool {
+        !self.state().failed.is_empty()
+    }
+
+    /// Whether the streams that could not be written hold as much memory as they may.
+    pub(crate) fn holds_too_much(&self) -> bool {
+        let failed = self.state().failed.clone();
+        let lacking = |stream: &Arc<Stream>| stream.tail().behind.as_ref().map(|b| b.lines.len());
+        failed.iter().filter_map(lacking).sum::<usize>() > MOST_BYTES
+    }
+
+    /// The files that could not be written, a few of them.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let state = self.state();
+        state
+            .failed
+            .iter()
+            .take(10)
+            .map(|stream| stream.file())
+            .collect()
+    }
+
+    /// The streams whose files lack lines, which they may not even have for that reason.
+    pub(crate) fn ids(&self) -> Vec<StreamId> {
+        let state = self.state();
+        let all = [&state.gathering, &state.in_hand, &state.failed];
+        let streams = all.into_iter().flatten();
+        streams.map(|stream| stream.id().clone()).collect()
+    }
+
+    /// Tries again to write a stream that could not be written.
+    pub(crate) fn retry(&self, files: &Files, stream: &Arc<Stream>) -> io::Result<()> {
+        while bring_up(files, stream)? {}
+        let is_other = |other: &Arc<Stream>| !Arc::ptr_eq(other, stream);
+        self.state().failed.retain(is_other);
+        Ok(())
+    }
+
+    /// Tries again to write all streams that could not be written. True if none is left.
+    pub(crate) fn retry_all(&self, files: &Files) -> bool {
+        let failed = self.state().failed.clone();
+        for stream in &failed {
+            // It was reported when it failed first.
+            let _ = self.retry(files, stream);
+        }
+        !self.has_failed()
+    }
+
+    fn run(&self, files: &Files) {
+        let mut gather = GATHER;
+        while let Some(streams) = self.next(gather) {
+            let started = Instant::now();
+            for stream in &streams {
+                let written = bring_up(files, stream);
+                match written {
+                    Ok(false) => {}
+                    Ok(true) => self.add(stream.clone()),
+                    Err(error) => {
+                        tracing::error!(stream = %stream.id(), %error, "the stream takes no more commands until its file can be written");
+                        self.note_failed(stream);
+                    }
+                }
+            }
+            let mut state = self.state();
+            let written = std::mem::take(&mut state.in_hand);
+            state.passes += 1;
+            self.progress.notify_all();
+            drop(state);
+            // They may be dropped here, which takes locks of their own.
+            drop(written);
+            gather = (started.elapsed() * REST).clamp(GATHER, LONGEST_GATHER);
+        }
+    }
+
+    /// Takes in a stream that could not be written. Whoever finds it there may write it next, so by
+    /// then it is marked, or the committer would hand it over once more.
+    fn note_failed(&self, stream: &Arc<Stream>) {
+        let mut state = self.state();
+        if let Some(behind) = &mut stream.tail().behind {
+            behind.failed = true;
+            behind.file = None;
+        }
+        state.failed.push(stream.clone());
+    }
+
+    /// Waits until something is to be written, lets lines gather for so long and takes them; `None` at
+    /// the end.
+    fn next(&self, gather: Duration) -> Option<Vec<Arc<Stream>>> {
+        let mut state = self.state();
+        while state.gathering.is_empty() {
+            if state.finish {
+                return None;
+            }
+            state.thread = Phase::Sleeps;
+            state = wait(&self.work, state);
+            state.thread = Phase::Works;
+        }
+        let gathers = |state: &mut State| !state.urgent && !state.finish;
+        let gathered = self.work.wait_timeout_while(state, gather, gathers);
+        let (mut state, _) = gathered.unwrap_or_else(PoisonError::into_inner);
+        state.urgent = false;
+        state.bytes = 0;
+        state.in_hand = std::mem::take(&mut state.gathering);
+        self.progress.notify_all();
+        Some(state.in_hand.clone())
+    }
+}
+
+fn wait<'a>(condition: &Condvar, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+    condition
+        .wait(state)
+        .unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Appends to a stream's file what it lacks. True if more has come meanwhile.
+fn bring_up(files: &Files, stream: &Stream) -> io::Result<bool> {
+    let Some(behind) = stream.tail().behind.clone() else {
+        return Ok(false);
+    };
+    files.append(stream, behind.file, behind.offset, &behind.lines)?;
+    let mut tail = stream.tail();
+    let Some(rest) = &mut tail.behind else {
+        return Ok(false);
+    };
+    rest.offset += behind.lines.len() as u64;
+    rest.lines.drain(..behind.lines.len());
+    rest.failed = false;
+    if rest.lines.is_empty() {
+        tail.behind = None;
+    }
+    Ok(tail.behind.is_some())
+}
+
+/// The thread itself.
+#[derive(Debug)]
+pub(crate) struct StreamWriter {
+    lagging: Arc<Lagging>,
+    thread: JoinHandle<()>,
+}
+
+impl StreamWriter {
+    /// Starts the thread. If it should panic, the store has failed.
+    pub(crate) fn start(
+        lagging: Arc<Lagging>,
+        files: Arc<Files>,
+        shared: Arc<Shared>,
+    ) -> io::Result<Self> {
+        let queue = lagging.clone();
+        let thread = std::thread::Builder::new()
+            .name("eventfold-stream".to_owned())
+            .spawn(move || {
+                if catch_unwind(AssertUnwindSafe(|| queue.run(&files))).is_err() {
+                    let text = "the stream writer panicked; this is a bug";
+                    shared.fail(io::Error::other(text));
+                }
+                queue.state().thread = Phase::Over;
+                queue.progress.notify_all();
+            })?;
+        Ok(Self { lagging, thread })
+    }
+
+    /// Writes what is left and ends the thread. True if the files have everything.
+    pub(crate) fn finish(self, files: &Files) -> bool {
+        self.lagging.state().finish = true;
+        self.lagging.work.notify_one();
+        let _ = self.thread.join();
+        self.lagging.retry_all(files) && self.lagging.ids().is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::files::layout::StreamLayout;
+    use crate::storage::files::streams::high_water::Ends;
+    use crate::storage::files::streams::stream::{Behind, Streams};
+
+    fn stream(base: &std::path::Path, id: &str) -> Arc<Stream> {
+        let streams = Streams::new(StreamLayout::new(base), Ends::unknown());
+        streams.get(&StreamId::new("a", id).unwrap())
+    }
+
+    fn behind(lines: &[u8]) -> Behind {
+        Behind {
+            offset: 0,
+            lines: lines.to_vec(),
+            failed: false,
+            file: None,
+        }
+    }
+
+    /// The thread at work.
+    struct Running {
+        lagging: Arc<Lagging>,
+        files: Arc<Files>,
+        thread: StreamWriter,
+    }
+
+    impl Running {
+        fn start() -> Self {
+            let lagging = Arc::new(Lagging::new(Vec::new()));
+            let files = Arc::<Files>::default();
+            let started = StreamWriter::start(lagging.clone(), files.clone(), Shared::new(0));
+            Self {
+                lagging,
+                files,
+                thread: started.unwrap(),
+            }
+        }
+
+        fn finish(self) -> bool {
+            self.thread.finish(&self.files)
+        }
+    }
+
+    /// Waits until somebody waits for the thread.
+    fn wait_for_urgency(lagging: &Lagging) {
+        while !lagging.state().urgent {
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_flush_waits_for_the_pass_after_the_one_that_is_under_way() {
+        let dir = tempfile::tempdir().unwrap();
+        // The thread is played by this test.
+        let lagging = Lagging::new(Vec::new());
+        let stream = stream(dir.path(), "b");
+        lagging.state().in_hand.push(stream.clone());
+        lagging.add(stream.clone());
+        std::thread::scope(|scope| {
+            let flush = scope.spawn(|| lagging.flush());
+            wait_for_urgency(&lagging);
+            let taken = lagging.next(GATHER).expect("it gathers");
+            lagging.state().passes += 1;
+            lagging.progress.notify_all();
+            while !lagging.state().urgent && !flush.is_finished() {
+                std::thread::yield_now();
+            }
+            assert!(!flush.is_finished(), "its line may not be written yet");
+            assert_eq!((taken.len(), lagging.ids().len()), (1, 1));
+            let mut state = lagging.state();
+            state.passes += 1;
+            state.in_hand.clear();
+            lagging.progress.notify_all();
+            drop(state);
+            assert!(flush.join().unwrap());
+        });
+    }
+
+    #[test]
+    fn the_committer_waits_while_too_much_lags_and_no_longer() {
+        let dir = tempfile::tempdir().unwrap();
+        let running = Running::start();
+        let lagging = running.lagging.clone();
+        let stream = stream(dir.path(), "b");
+        for _ in 0..3 {
+            lagging.add(stream.clone());
+            lagging.release(MOST_BYTES + 1);
+            assert!(lagging.state().bytes <= MOST_BYTES);
+        }
+        assert!(running.finish());
+    }
+
+    #[test]
+    fn lines_follow_by_themselves_also_after_a_pause() {
+        let dir = tempfile::tempdir().unwrap();
+        let running = Running::start();
+        let lagging = running.lagging.clone();
+        for id in ["b", "c"] {
+            while lagging.state().thread != Phase::Sleeps {
+                std::thread::yield_now();
+            }
+            let stream = stream(dir.path(), id);
+            stream.tail().behind = Some(behind(b"{}\n"));
+            lagging.add(stream.clone());
+            lagging.release(3);
+            while stream.tail().behind.is_some() {
+                std::thread::yield_now();
+            }
+            assert_eq!(std::fs::read(stream.file()).unwrap(), b"{}\n");
+        }
+        assert!(running.finish());
+    }
+
+    #[test]
+    fn lines_that_come_while_others_are_written_follow_once_and_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let running = Running::start();
+        let lagging = running.lagging.clone();
+        let stream = stream(dir.path(), "b");
+        let mut expected = Vec::new();
+        for number in 0..20_000 {
+            // Long enough for the next ones to come while it is written.
+            let line = format!("{number:0500}\n");
+            let mut tail = stream.tail();
+            let begins_to_lag = tail.behind.is_none();
+            let offset = expected.len() as u64;
+            let behind = tail.behind.get_or_insert_with(|| behind(b""));
+            if begins_to_lag {
+                behind.offset = offset;
+            }
+            behind.lines.extend_from_slice(line.as_bytes());
+            drop(tail);
+            if begins_to_lag {
+                lagging.add(stream.clone());
+            }
+            lagging.release(line.len());
+            expected.extend_from_slice(line.as_bytes());
+            if number % 2_000 == 0 {
+                assert!(lagging.flush());
+                assert!(std::fs::read(stream.file()).unwrap() == expected);
+            }
+            // So that the thread does not gather for long.
+            lagging.state().urgent = true;
+            lagging.work.notify_one();
+        }
+        assert!(running.finish());
+        assert!(std::fs::read(stream.file()).unwrap() == expected);
+    }
+
+    #[test]
+    fn whoever_finds_a_stream_among_those_that_failed_finds_it_marked() {
+        let dir = tempfile::tempdir().unwrap();
+        let running = Running::start();
+        let lagging = running.lagging.clone();
+        let stream = stream(dir.path(), "b");
+        std::fs::create_dir_all(stream.file()).unwrap();
+        for _ in 0..200 {
+            stream.tail().behind = Some(behind(b"{}\n"));
+            lagging.add(stream.clone());
+            lagging.release(3);
+            loop {
+                let state = lagging.state();
+                if !state.failed.is_empty() {
+                    let marked = stream.tail().behind.as_ref().is_some_and(|b| b.failed);
+                    assert!(marked);
+                    break;
+                }
+            }
+            lagging.flush();
+            lagging.state().failed.clear();
+        }
+        stream.tail().behind = None;
+        assert!(running.finish());
+    }
+}

@@ -1,0 +1,374 @@
+//! The upkeep thread: what a store must do but no command should wait for. It prepares journal
+//! segments, moves the redo point, writes snapshots and passivates idle aggregates.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use crate::storage::files::file_systems::FileSystems;
+use crate::storage::files::journal::{End, Spare};
+use crate::storage::files::recovery::redo_point::Checkpoint;
+use crate::storage::files::snapshots::queue::SnapshotQueue;
+use crate::storage::files::snapshots::snapshot::Draft;
+use crate::storage::files::streams::high_water::{Ends, Taken};
+use crate::storage::files::streams::stream::{Stream, StreamEnd};
+use crate::storage::files::streams::writer::Lagging;
+
+/// After a snapshot, how many times as long as it took no other is written: snapshots save time
+/// later and should not cost much now.
+const SNAPSHOT_PAUSE: u32 = 4;
+
+/// Something for the upkeep thread to do.
+pub(crate) enum Job {
+    Spare(u64),
+    Checkpoint(CheckpointJob),
+    /// There are snapshots to write.
+    Snapshots,
+    /// There are aggregates whose idle time ends sooner than the thread would look.
+    Watch,
+    Run(Box<dyn FnOnce() + Send>),
+    Finish(Option<CheckpointJob>),
+}
+
+/// The redo point to move to, and what must be durable before.
+pub(crate) struct CheckpointJob {
+    pub(crate) end: End,
+    /// The streams that were written since the last one.
+    pub(crate) taken: Arc<Taken>,
+    pub(crate) clean: bool,
+}
+
+/// An aggregate that leaves memory when it has been idle.
+pub(crate) trait Resident: Send + Sync {
+    /// When it will have been idle for its time, unless it is used; `None` if never.
+    fn deadline(&self) -> Option<Instant>;
+
+    /// Asks it to leave memory; false if it has too much to do.
+    fn passivate(&self) -> bool;
+}
+
+#[derive(Debug, Default)]
+struct State {
+    spare: Mutex<Option<Spare>>,
+    checkpointing: AtomicBool,
+    snapshots: SnapshotQueue,
+    arrivals: Mutex<Arrivals>,
+}
+
+/// Aggregates on their way to the thread, which takes them whenever it is awake: they come with
+/// each activation, and nearly always their time is later than that of those it knows.
+#[derive(Debug, Default)]
+struct Arrivals {
+    waiting: Vec<Weak<dyn Resident>>,
+    /// When the thread looks at them at the latest.
+    looked_at: Option<Instant>,
+}
+
+/// Hands jobs to the upkeep thread.
+#[derive(Debug, Clone)]
+pub(crate) struct Upkeeper {
+    jobs: Sender<Job>,
+    state: Arc<State>,
+}
+
+/// The upkeep thread itself.
+#[derive(Debug)]
+pub(crate) struct Upkeep {
+    keeper: Upkeeper,
+    thread: JoinHandle<()>,
+}
+
+impl Upkeep {
+    /// Starts the thread for the store on `file_systems`, whose journal is in `journal`.
+    pub(crate) fn start(
+        file_systems: FileSystems,
+        journal: &Path,
+        ends: Arc<Ends>,
+        lagging: Arc<Lagging>,
+    ) -> io::Result<Self> {
+        let (jobs, queue) = channel();
+        let state = Arc::<State>::default();
+        let thread = Thread {
+            file_systems,
+            journal: journal.to_owned(),
+            ends,
+            lagging,
+            taken: Vec::new(),
+            state: state.clone(),
+            watched: BinaryHeap::new(),
+            watch_count: 0,
+            spares: 0,
+            next_snapshot: Instant::now(),
+            sync_failed: false,
+        };
+        let thread = std::thread::Builder::new()
+            .name("eventfold-upkeep".to_owned())
+            .spawn(move || thread.run(&queue))?;
+        Ok(Self {
+            keeper: Upkeeper { jobs, state },
+            thread,
+        })
+    }
+
+    pub(crate) fn keeper(&self) -> Upkeeper {
+        self.keeper.clone()
+    }
+
+    pub(crate) fn submit(&self, job: Job) {
+        if matches!(job, Job::Checkpoint(_)) {
+            self.keeper
+                .state
+                .checkpointing
+                .store(true, Ordering::Release);
+        }
+        self.keeper.submit(job);
+    }
+
+    pub(crate) fn prepare_spare(&self, capacity: u64) {
+        self.submit(Job::Spare(capacity));
+    }
+
+    /// The prepared segment, if it is ready.
+    pub(crate) fn take_spare(&self) -> Option<Spare> {
+        lock(&self.keeper.state.spare).take()
+    }
+
+    /// Whether no checkpoint is under way.
+    pub(crate) fn may_checkpoint(&self) -> bool {
+        !self.keeper.state.checkpointing.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn save_snapshot(&self, stream: Arc<Stream>, draft: Box<Draft>, end: StreamEnd) {
+        self.keeper.save_snapshot(stream, draft, end);
+    }
+
+    /// Does all that is waiting, then `last`, and ends the thread.
+    pub(crate) fn finish(self, last: Option<CheckpointJob>) {
+        self.submit(Job::Finish(last));
+        if self.thread.join().is_err() {
+            tracing::error!("the upkeep thread panicked; this is a bug");
+        }
+    }
+}
+
+impl Upkeeper {
+    pub(crate) fn submit(&self, job: Job) {
+        // The thread only ends with the store, after which nothing is left to do.
+        let _ = self.jobs.send(job);
+    }
+
+    /// Has an aggregate passivated once it has been idle for its time, which ends at `deadline` if
+    /// it is not used.
+    pub(crate) fn watch(&self, resident: Weak<dyn Resident>, deadline: Instant) {
+        let mut arrivals = lock(&self.state.arrivals);
+        arrivals.waiting.push(resident);
+        let is_urgent = arrivals.looked_at.is_none_or(|at| deadline < at);
+        if is_urgent {
+            // Once is enough.
+            arrivals.looked_at = Some(deadline);
+            self.submit(Job::Watch);
+        }
+    }
+
+    /// Writes a snapshot of a durable state, in good time.
+    pub(crate) fn save_snapshot(&self, stream: Arc<Stream>, draft: Box<Draft>, end: StreamEnd) {
+        if self.state.snapshots.push(stream, draft, end) {
+            self.submit(Job::Snapshots);
+        }
+    }
+}
+
+/// What the thread itself has.
+struct Thread {
+    file_systems: FileSystems,
+    journal: PathBuf,
+    ends: Arc<Ends>,
+    lagging: Arc<Lagging>,
+    /// What the next checkpoint has to make durable.
+    taken: Vec<Arc<Taken>>,
+    state: Arc<State>,
+    watched: BinaryHeap<Reverse<Watched>>,
+    watch_count: u64,
+    /// How many segments were prepared; names the next one.
+    spares: u64,
+    /// When the next snapshot may be written.
+    next_snapshot: Instant,
+    /// A stream's file could not be synced, so what the system still holds of it is in doubt: the
+    /// redo point stays where it is until the journal has been replayed.
+    sync_failed: bool,
+}
+
+struct Watched {
+    deadline: Instant,
+    /// Makes the order total.
+    number: u64,
+    resident: Weak<dyn Resident>,
+}
+
+impl Thread {
+    fn run(mut self, queue: &Receiver<Job>) {
+        loop {
+            let job = match self.next_deadline() {
+                None => queue.recv().map_err(RecvTimeoutError::from),
+                Some(at) => queue.recv_timeout(at.saturating_duration_since(Instant::now())),
+            };
+            match job {
+                Ok(Job::Finish(last)) => {
+                    while !self.state.snapshots.is_empty() {
+                        self.state.snapshots.write_one();
+                    }
+                    if let Some(last) = last {
+                        self.checkpoint(last);
+                    }
+                    return;
+                }
+                Ok(job) => self.work(job),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.passivate_idle();
+            self.write_snapshot();
+        }
+    }
+
+    /// When there is something to do besides jobs. Takes those in who are to be watched.
+    fn next_deadline(&mut self) -> Option<Instant> {
+        let state = self.state.clone();
+        let mut arrivals = lock(&state.arrivals);
+        for resident in arrivals.waiting.drain(..) {
+            self.watch(resident);
+        }
+        let idle = self.watched.peek().map(|Reverse(first)| first.deadline);
+        let snapshot = (!self.state.snapshots.is_empty()).then_some(self.next_snapshot);
+        arrivals.looked_at = idle.into_iter().chain(snapshot).min();
+        arrivals.looked_at
+    }
+
+    /// Writes a snapshot if one is waiting and it is time.
+    fn write_snapshot(&mut self) {
+        let start = Instant::now();
+        if start >= self.next_snapshot && !self.state.snapshots.is_empty() {
+            self.state.snapshots.write_one();
+            self.next_snapshot = Instant::now() + start.elapsed() * SNAPSHOT_PAUSE;
+        }
+    }
+
+    fn work(&mut self, job: Job) {
+        match job {
+            Job::Spare(capacity) => self.prepare_spare(capacity),
+            Job::Checkpoint(job) => {
+                if self.lagging.flush() {
+                    self.checkpoint(job);
+                } else {
+                    self.taken.push(job.taken);
+                }
+                self.state.checkpointing.store(false, Ordering::Release);
+            }
+            Job::Run(run) => run(),
+            // The loop looks after each job.
+            Job::Snapshots | Job::Watch => {}
+            Job::Finish(_) => unreachable!("the caller ends the thread there"),
+        }
+    }
+
+    fn prepare_spare(&mut self, capacity: u64) {
+        if lock(&self.state.spare).is_some() {
+            return;
+        }
+        if self.spares == 0
+            && let Err(error) = Spare::remove_all(&self.journal)
+        {
+            tracing::warn!(%error, "unused journal segments could not be removed");
+        }
+        self.spares += 1;
+        match Spare::create(&self.journal, &Spare::name(self.spares), capacity) {
+            Ok(spare) => *lock(&self.state.spare) = Some(spare),
+            Err(error) => tracing::warn!(%error, "no journal segment could be prepared"),
+        }
+    }
+
+    /// Moves the redo point. If that fails it stays where it is, and the next open replays more.
+    fn checkpoint(&mut self, job: CheckpointJob) {
+        let checkpoint = Checkpoint {
+            end: job.end,
+            clean: job.clean,
+        };
+        self.taken.push(job.taken);
+        if self.sync_failed {
+            return;
+        }
+        let dirs: BTreeSet<&Path> = self.taken.iter().flat_map(|taken| taken.dirs()).collect();
+        let dirs: Vec<&Path> = dirs.into_iter().collect();
+        if let Err(error) = self.file_systems.sync_streams(&dirs) {
+            tracing::error!(%error, "no more checkpoints: the next open replays the journal");
+            self.sync_failed = true;
+            return;
+        }
+        self.ends
+            .note_taken(&std::mem::take(&mut self.taken), job.end);
+        if let Err(error) = checkpoint.write(&self.journal) {
+            tracing::error!(%error, "no checkpoint could be written; more is replayed at the next open");
+        }
+    }
+
+    fn watch(&mut self, resident: Weak<dyn Resident>) {
+        let deadline = resident.upgrade().and_then(|there| there.deadline());
+        if let Some(deadline) = deadline {
+            self.watch_count += 1;
+            self.watched.push(Reverse(Watched {
+                deadline,
+                number: self.watch_count,
+                resident,
+            }));
+        }
+    }
+
+    fn passivate_idle(&mut self) {
+        let now = Instant::now();
+        while let Some(Reverse(first)) = self.watched.peek() {
+            if first.deadline > now {
+                return;
+            }
+            let Some(Reverse(due)) = self.watched.pop() else {
+                return;
+            };
+            let Some(resident) = due.resident.upgrade() else {
+                continue;
+            };
+            let is_idle = resident.deadline().is_some_and(|deadline| deadline <= now);
+            if !is_idle || !resident.passivate() {
+                self.watch(due.resident);
+            }
+        }
+    }
+}
+
+impl PartialEq for Watched {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Watched {}
+
+impl PartialOrd for Watched {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Watched {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.deadline, self.number).cmp(&(other.deadline, other.number))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,3 @@
+//! What exists for directories of eventfold-es 0.2.0, and for nothing else.
+
+pub(crate) mod migrate;

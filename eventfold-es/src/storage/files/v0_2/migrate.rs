@@ -1,0 +1,197 @@
+//! Enters the streams of a directory that eventfold-es 0.2.0 wrote into the journal, once.
+//!
+//! The order is that of time, as far as the streams tell: each line counts as late as the latest
+//! before it in its stream, equal times go by type, id and line. It can be interrupted anywhere:
+//! what is in the journal already is left out when it is taken up again.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::ids::StreamId;
+use crate::storage::files::disk;
+use crate::storage::files::format::commit_line::write_adopted;
+use crate::storage::files::format::event_line;
+use crate::storage::files::journal::{AppendError, Journal, Spare};
+use crate::storage::files::streams::high_water::StreamHash;
+use crate::storage::files::streams::stream::{Stream, StreamEnd, Streams};
+use crate::text::shown;
+
+/// How many bytes are made durable together.
+const BATCH: usize = 4 * 1024 * 1024;
+/// How often progress is reported.
+const REPORT_EVERY: Duration = Duration::from_secs(2);
+
+/// A line that is not in the journal yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Pending {
+    /// The latest time of the stream up to this line.
+    time: u64,
+    /// The stream's place in the order of type and id.
+    stream: usize,
+    offset: u64,
+    length: u64,
+}
+
+/// Journals all lines of the streams `ids`, which are sorted, that the journal does not have; `done`
+/// says up to where it has those of other programs. Returns the streams it touched.
+pub(crate) fn migrate(
+    journal: &mut Journal,
+    streams: &Arc<Streams>,
+    ids: &[StreamId],
+    done: &HashMap<StreamId, u64>,
+) -> io::Result<HashMap<StreamHash, PathBuf>> {
+    let mut pending = Vec::new();
+    let mut ends = vec![StreamEnd::default(); ids.len()];
+    let mut touched = HashMap::new();
+    for (i, id) in ids.iter().enumerate() {
+        let stream = streams.get(id);
+        let before = pending.len();
+        let done = done.get(id).copied().unwrap_or(0);
+        match list_pending(&stream, i, done, &mut ends[i], &mut pending) {
+            Ok(Some(unfinished)) => {
+                cut_unfinished(&stream, unfinished)?;
+                touched.insert(stream.hash(), stream.dir().to_owned());
+            }
+            Ok(None) => {}
+            // The others must not suffer; this one says so again when it is loaded.
+            Err(error) => {
+                tracing::error!(stream = %id, %error, "the stream is entered up to here only");
+            }
+        }
+        if pending.len() > before {
+            touched.insert(stream.hash(), stream.dir().to_owned());
+        }
+    }
+    if !pending.is_empty() {
+        pending.sort_unstable();
+        append(journal, streams, ids, &pending, &mut ends)?;
+    }
+    Ok(touched)
+}
+
+/// Lists the lines of `stream` that are not in the journal, up to the first that is not an event;
+/// `end` becomes the place before them. Returns where a line begins that was not finished.
+fn list_pending(
+    stream: &Stream,
+    number: usize,
+    done: u64,
+    end: &mut StreamEnd,
+    pending: &mut Vec<Pending>,
+) -> io::Result<Option<u64>> {
+    let path = stream.file();
+    stream.refuse_rotated()?;
+    let Some(bytes) = disk::read_if_there(&path)? else {
+        return Ok(None);
+    };
+    let first_pending = pending.len();
+    let (mut offset, mut time, mut version) = (0, 0, 0);
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        let Some(line) = line.strip_suffix(b"\n") else {
+            return Ok(Some(offset));
+        };
+        let length = line.len() as u64;
+        let next = offset + length + 1;
+        if length > 0 {
+            let event = event_line::read(line, stream.seed())
+                .map_err(|cause| disk::damaged(&path, offset, &cause))?;
+            time = event.time.max(time);
+            version += 1;
+            if event.position.is_some() || next <= done {
+                // So is all that precedes it, whoever wrote it.
+                pending.truncate(first_pending);
+                *end = StreamEnd {
+                    version,
+                    offset: next,
+                    ..StreamEnd::default()
+                };
+            } else {
+                event_line::check_foreign(line)
+                    .map_err(|cause| disk::damaged(&path, offset, &cause))?;
+                pending.push(Pending {
+                    time,
+                    stream: number,
+                    offset,
+                    length,
+                });
+            }
+        }
+        offset = next;
+    }
+    Ok(None)
+}
+
+/// Cuts off a line at `offset` that was not finished, and keeps it beside the file.
+pub(crate) fn cut_unfinished(stream: &Stream, offset: u64) -> io::Result<()> {
+    let path = stream.file();
+    let bytes = disk::read_if_there(&path)?.unwrap_or_default();
+    let start = usize::try_from(offset).unwrap_or(usize::MAX);
+    let unfinished = bytes.get(start..).unwrap_or_default();
+    let kept = stream.dir().join(format!("app.jsonl.unfinished-{offset}"));
+    tracing::warn!(stream = %stream.id(), offset, kept = %shown(&kept), "an unfinished line is cut off");
+    disk::replace_durably(&kept, unfinished)?;
+    let cut = || -> io::Result<()> {
+        let file = disk::File::open(&path, disk::Open::Existing)?;
+        file.set_len(offset)?;
+        file.sync_all()
+    };
+    cut().map_err(|e| disk::at("cut", &path, &e))
+}
+
+fn append(
+    journal: &mut Journal,
+    streams: &Arc<Streams>,
+    ids: &[StreamId],
+    pending: &[Pending],
+    ends: &mut [StreamEnd],
+) -> io::Result<()> {
+    let mut reported = Instant::now();
+    let mut open: Option<(usize, File)> = None;
+    let mut batch = journal.begin_batch();
+    for (i, next) in pending.iter().enumerate() {
+        let stream = streams.get(&ids[next.stream]);
+        let file = match &mut open {
+            Some((number, file)) if *number == next.stream => file,
+            _ => {
+                let file =
+                    disk::open(&stream.file()).map_err(|e| disk::at("open", &stream.file(), &e))?;
+                &mut open.insert((next.stream, file)).1
+            }
+        };
+        let mut line = Vec::new();
+        file.seek(SeekFrom::Start(next.offset))?;
+        file.take(next.length).read_to_end(&mut line)?;
+
+        let end = &mut ends[next.stream];
+        end.offset = next.offset;
+        write_adopted(&mut batch, &stream.place(end), &[&line]);
+        end.offset = next.offset + next.length + 1;
+        end.version += 1;
+        let position = batch.end.position;
+        streams.ends().add_foreign(stream.hash(), &line, position);
+
+        if batch.bytes.len() >= BATCH || i + 1 == pending.len() {
+            journal.append(&batch).map_err(AppendError::into_io)?;
+            if !journal.has_room_for(BATCH as u64) {
+                let capacity = journal.next_capacity();
+                let name = format!("migration-{i}.tmp");
+                let spare = Spare::create(journal.dir(), &name, capacity)?;
+                journal.start_segment(spare).map_err(AppendError::into_io)?;
+            }
+            batch = journal.begin_batch();
+        }
+        if reported.elapsed() >= REPORT_EVERY {
+            tracing::info!(
+                events = i + 1,
+                of = pending.len(),
+                "entering streams into the journal"
+            );
+            reported = Instant::now();
+        }
+    }
+    tracing::info!(events = pending.len(), "streams entered into the journal");
+    Ok(())
+}
