@@ -52,7 +52,7 @@ use crate::clock::Clock;
 use crate::ids::StreamId;
 use crate::text::shown;
 use commit::committer::Committer;
-use commit::health::Shared;
+use commit::health::Health;
 use commit::request::{ROOM, Request};
 use disk::Identity;
 use file_systems::FileSystems;
@@ -62,7 +62,7 @@ use lock::{DirLock, Patience, Unfinished};
 use process::Process;
 use streams::loader::Loader;
 use streams::stream::Streams;
-use streams::writer::Lagging;
+use streams::writer::Unflushed;
 use upkeep::Upkeep;
 
 /// An open store's storage.
@@ -70,9 +70,9 @@ use upkeep::Upkeep;
 pub(crate) struct Engine {
     layout: StreamLayout,
     streams: Arc<Streams>,
-    shared: Arc<Shared>,
+    health: Arc<Health>,
     index: Arc<Index>,
-    lagging: Arc<Lagging>,
+    unflushed: Arc<Unflushed>,
     requests: queue::Sender,
     room: Arc<Semaphore>,
     loader: Arc<Loader>,
@@ -122,26 +122,26 @@ impl Engine {
                 }
             })?;
         let ends = opened.streams.ends().clone();
-        let lagging = Arc::new(Lagging::new(opened.refused));
+        let unflushed = Arc::new(Unflushed::new(opened.refused));
         let upkeep = Upkeep::start(
             file_systems,
             opened.journal.dir(),
             ends.clone(),
-            lagging.clone(),
+            unflushed.clone(),
         )?;
         let keeper = upkeep.keeper();
         let opened_at = opened.journal.end();
-        let shared = Shared::new(opened_at.position);
+        let health = Health::new(opened_at.position);
         let index = opened.journal.index();
         let (requests, queue) = queue::channel();
         let room = Arc::new(Semaphore::new(ROOM as usize));
         let committer = Committer::new(
-            shared.clone(),
+            health.clone(),
             queue,
             room.clone(),
             opened.journal,
             upkeep,
-            lagging.clone(),
+            unflushed.clone(),
             ends,
         )?;
         lock.note_files(committer.files());
@@ -150,9 +150,9 @@ impl Engine {
         Ok(Arc::new(Self {
             layout: opened.layout,
             streams: opened.streams,
-            shared,
+            health,
             index,
-            lagging,
+            unflushed,
             requests,
             room,
             loader: Arc::default(),
@@ -196,14 +196,14 @@ impl Engine {
     pub(crate) fn flush_streams(&self) {
         // In a forked child there is nobody to wait for.
         if self.process.is_this() {
-            self.lagging.flush();
+            self.unflushed.flush();
         }
     }
 
     /// Waits until the file of `stream` has what is durable, unless it cannot be written.
     pub(crate) fn flush_stream(&self, stream: &Stream) {
-        if stream.tail().behind.is_some() {
-            self.lagging.flush();
+        if stream.tail().unflushed.is_some() {
+            self.unflushed.flush();
         }
     }
 
@@ -225,7 +225,7 @@ impl Engine {
 
     /// The position of the newest durable event.
     pub(crate) fn head(&self) -> u64 {
-        self.shared.head()
+        self.health.head()
     }
 
     pub(crate) fn clock(&self) -> &Clock {
@@ -240,7 +240,7 @@ impl Engine {
     /// The journal for those who follow it from outside.
     pub(crate) fn tail(&self) -> Tail {
         Tail {
-            shared: self.shared.clone(),
+            health: self.health.clone(),
             index: self.index.clone(),
         }
     }
@@ -313,7 +313,7 @@ impl Engine {
 
     /// Fails if the store takes no more commits until it is opened again.
     pub(crate) fn check_failed(&self) -> Result<(), CommitError> {
-        self.shared.check_failed()
+        self.health.check_failed()
     }
 
     /// The process that the store belongs to.
@@ -327,7 +327,7 @@ impl Engine {
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.shared.is_closed()
+        self.health.is_closed()
     }
 
     /// Ends the store once everything that was handed over is done. Does not wait for that; the
@@ -352,13 +352,13 @@ impl Engine {
         let mut ended = self.ended.clone();
         // An error means that the thread is gone, which is the end as well.
         let _ = ended.wait_for(|ended| *ended).await;
-        if let Err(error) = self.shared.check_failed() {
+        if let Err(error) = self.health.check_failed() {
             return Err(error.to_io());
         }
-        if self.shared.is_left_behind() {
+        if self.health.is_left_behind() {
             let text = "the next open has to bring the files of streams up to the journal";
             let files: Vec<String> = self
-                .lagging
+                .unflushed
                 .files()
                 .iter()
                 .map(|f| shown(f).to_string())

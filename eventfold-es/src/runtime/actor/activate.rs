@@ -18,7 +18,7 @@ impl<A: Aggregate> Actor<A> {
     /// Loads the durable state. Nothing of an earlier activation is under way when it returns.
     pub(crate) async fn activate(&mut self) -> Result<Head<A>, StateError> {
         self.engine.settle(&self.stream).await?;
-        let is_new = self.stream.tail().behind.is_none()
+        let is_new = self.stream.tail().unflushed.is_none()
             && self.stream.mark().version == 0
             && matches!(disk::find_itself(self.stream.dir()), Ok(None));
         let (mut head, end) = if is_new {
@@ -47,7 +47,7 @@ fn fits(stream: &Stream, end: &StreamEnd, extent: &Extent) -> io::Result<bool> {
     if end.version > mark.version {
         return Ok(false);
     }
-    let line = line_before(stream, end.offset, extent.behind.as_ref())?;
+    let line = line_before(stream, end.offset, extent.unflushed.as_ref())?;
     Ok(line.is_some_and(|line| {
         let is_last = end.version == mark.version;
         line_hash(&line) == end.hash && (!is_last || line_hash(line.trim_ascii()) == mark.hash)

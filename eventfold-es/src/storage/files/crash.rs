@@ -18,9 +18,9 @@ mod failed_sync;
 mod failing_io;
 mod file_systems;
 mod full_disk;
-mod lagging;
 mod managed;
 mod power_loss;
+mod unflushed;
 
 /// The system's numbers of errors, the same on every Unix.
 const EINTR: i32 = 4;

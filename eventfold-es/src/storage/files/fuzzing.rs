@@ -11,7 +11,7 @@ use crate::storage::files::format::event_line;
 use crate::storage::files::format::event_line::{
     Common, EncodedEvents, verified, write_str, write_sum,
 };
-use crate::storage::files::journal::{Batch, End};
+use crate::storage::files::journal::{End, JournalBatch};
 use crate::storage::files::recovery::scan;
 
 const SEED: u64 = 42;
@@ -57,7 +57,7 @@ fn write_again(commit: &CommitLine<'_>) {
         version: commit.version,
         offset: commit.offset,
     };
-    let mut batch = Batch {
+    let mut batch = JournalBatch {
         bytes: Vec::new(),
         end: End {
             segment: 1,

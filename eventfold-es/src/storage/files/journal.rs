@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::storage::files::disk;
 use crate::storage::files::disk::{File, Open};
-use crate::storage::files::recovery::redo_point::Checkpoint;
+use crate::storage::files::recovery::redo_point::RedoPoint;
 use crate::text::shown;
 
 pub(crate) mod reader;
@@ -186,7 +186,7 @@ pub(crate) struct Journal {
     capacity: u64,
     end: End,
     /// What must be written before the journal goes on.
-    owed: Option<Checkpoint>,
+    owed: Option<RedoPoint>,
     /// Memory for the bytes of the next batch.
     memory: Vec<u8>,
 }
@@ -229,7 +229,7 @@ impl Journal {
 
     /// Has a checkpoint written before the journal goes on, for which there is no space now: the one that
     /// is there may say that the journal ends here.
-    pub(crate) fn owe(&mut self, checkpoint: Checkpoint) {
+    pub(crate) fn owe(&mut self, checkpoint: RedoPoint) {
         self.owed = Some(checkpoint);
     }
 
@@ -289,8 +289,8 @@ impl Journal {
     }
 
     /// What must stand before the first line that goes to `end`: a new segment's header.
-    pub(crate) fn begin_batch(&mut self) -> Batch {
-        let mut batch = Batch {
+    pub(crate) fn begin_batch(&mut self) -> JournalBatch {
+        let mut batch = JournalBatch {
             bytes: std::mem::take(&mut self.memory),
             end: self.end,
             durable: self.end.position,
@@ -302,13 +302,13 @@ impl Journal {
     }
 
     /// Takes back the memory of a batch that is done with, so that each need not ask for its own.
-    pub(crate) fn reuse(&mut self, batch: Batch) {
+    pub(crate) fn reuse(&mut self, batch: JournalBatch) {
         self.memory = batch.bytes;
         empty(&mut self.memory);
     }
 
     /// Writes a batch and makes it durable.
-    pub(crate) fn append(&mut self, batch: &Batch) -> Result<(), AppendError> {
+    pub(crate) fn append(&mut self, batch: &JournalBatch) -> Result<(), AppendError> {
         self.pay().map_err(AppendError::NotStored)?;
         let path = || segment_path(&self.dir, self.end.segment);
         if let Err(error) = self.file.write_at(self.end.offset, &batch.bytes) {
@@ -360,7 +360,7 @@ impl Journal {
 
 /// Lines for the journal, in the order of their commits.
 #[derive(Debug)]
-pub(crate) struct Batch {
+pub(crate) struct JournalBatch {
     pub(crate) bytes: Vec<u8>,
     /// Where the journal will end; `offset` is brought up to date by [`Journal::append`].
     pub(crate) end: End,

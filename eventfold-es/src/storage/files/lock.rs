@@ -18,7 +18,7 @@ use crate::storage::files::disk::{Identity, Kind};
 use crate::storage::files::doubt::Noting;
 use crate::storage::files::layout::{PARTS, leads_nowhere};
 use crate::storage::files::process::Process;
-use crate::storage::files::streams::cache::Files;
+use crate::storage::files::streams::cache::OpenFiles;
 use crate::text::shown;
 
 /// The directories that this process has open, each by the path that named it when it was opened.
@@ -42,7 +42,7 @@ struct Entry {
     /// What is locked. It is nowhere else, so that a forked child can close its copies.
     locks: Option<Locks>,
     /// The open files of streams.
-    files: Weak<Files>,
+    files: Weak<OpenFiles>,
     /// What is to be finished before the directory is released.
     unfinished: Option<Weak<dyn Unfinished>>,
 }
@@ -174,7 +174,7 @@ impl DirLock {
     }
 
     /// Notes the open files of streams, which a forked child is to close.
-    pub(crate) fn note_files(&self, files: &Arc<Files>) {
+    pub(crate) fn note_files(&self, files: &Arc<OpenFiles>) {
         if let Some(entry) = table().get_or_insert_default().get_mut(&self.dir) {
             entry.files = Arc::downgrade(files);
         }

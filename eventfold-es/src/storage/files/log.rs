@@ -4,13 +4,13 @@ use std::io;
 use std::sync::Arc;
 
 use crate::storage::files::JournalReader;
-use crate::storage::files::commit::health::Shared;
+use crate::storage::files::commit::health::Health;
 use crate::storage::files::journal::Index;
 
 /// How far the journal is, and what is in it. Whoever holds this does not keep the store open.
 #[derive(Debug, Clone)]
 pub(crate) struct Tail {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) health: Arc<Health>,
     pub(crate) index: Arc<Index>,
 }
 
@@ -21,12 +21,12 @@ impl Tail {
     ///
     /// Why there will be none: the store was shut down, or has failed.
     pub(crate) async fn reached(&self, position: u64) -> io::Result<u64> {
-        self.shared.reached(position).await
+        self.health.reached(position).await
     }
 
     /// The position of the newest durable event.
     pub(crate) fn head(&self) -> u64 {
-        self.shared.head()
+        self.health.head()
     }
 
     /// Reads the journal from behind position `after`.

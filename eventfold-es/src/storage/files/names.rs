@@ -93,7 +93,7 @@ mod tests {
     use super::*;
     use crate::ids::StreamId;
     use crate::storage::files::layout::StreamLayout;
-    use crate::storage::files::streams::high_water::Ends;
+    use crate::storage::files::streams::high_water::HighWaterMarks;
     use crate::storage::files::streams::stream::Streams;
 
     #[test]
@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn a_directory_that_is_listed_under_another_name_is_that_of_another_stream() {
         let dir = tempfile::tempdir().unwrap();
-        let streams = Streams::new(StreamLayout::new(dir.path()), Ends::unknown());
+        let streams = Streams::new(StreamLayout::new(dir.path()), HighWaterMarks::unknown());
         let stream = |of: &str, id: &str| streams.get(&StreamId::new(of, id).unwrap());
         let base = dir.path().join("streams");
         std::fs::create_dir_all(base.join("clock/Alice")).unwrap();

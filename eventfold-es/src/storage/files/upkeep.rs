@@ -13,12 +13,12 @@ use std::time::Instant;
 
 use crate::storage::files::file_systems::FileSystems;
 use crate::storage::files::journal::{End, Spare};
-use crate::storage::files::recovery::redo_point::Checkpoint;
+use crate::storage::files::recovery::redo_point::RedoPoint;
 use crate::storage::files::snapshots::queue::SnapshotQueue;
 use crate::storage::files::snapshots::snapshot::Draft;
-use crate::storage::files::streams::high_water::{Ends, Taken};
+use crate::storage::files::streams::high_water::{HighWaterMarks, Taken};
 use crate::storage::files::streams::stream::{Stream, StreamEnd};
-use crate::storage::files::streams::writer::Lagging;
+use crate::storage::files::streams::writer::Unflushed;
 
 /// After a snapshot, how many times as long as it took no other is written: snapshots save time
 /// later and should not cost much now.
@@ -27,17 +27,17 @@ const SNAPSHOT_PAUSE: u32 = 4;
 /// Something for the upkeep thread to do.
 pub(crate) enum Job {
     Spare(u64),
-    Checkpoint(CheckpointJob),
+    RedoPoint(RedoPointJob),
     /// There are snapshots to write.
     Snapshots,
     /// There are aggregates whose idle time ends sooner than the thread would look.
     Watch,
     Run(Box<dyn FnOnce() + Send>),
-    Finish(Option<CheckpointJob>),
+    Finish(Option<RedoPointJob>),
 }
 
 /// The redo point to move to, and what must be durable before.
-pub(crate) struct CheckpointJob {
+pub(crate) struct RedoPointJob {
     pub(crate) end: End,
     /// The streams that were written since the last one.
     pub(crate) taken: Arc<Taken>,
@@ -89,8 +89,8 @@ impl Upkeep {
     pub(crate) fn start(
         file_systems: FileSystems,
         journal: &Path,
-        ends: Arc<Ends>,
-        lagging: Arc<Lagging>,
+        ends: Arc<HighWaterMarks>,
+        unflushed: Arc<Unflushed>,
     ) -> io::Result<Self> {
         let (jobs, queue) = channel();
         let state = Arc::<State>::default();
@@ -98,7 +98,7 @@ impl Upkeep {
             file_systems,
             journal: journal.to_owned(),
             ends,
-            lagging,
+            unflushed,
             taken: Vec::new(),
             state: state.clone(),
             watched: BinaryHeap::new(),
@@ -121,7 +121,7 @@ impl Upkeep {
     }
 
     pub(crate) fn submit(&self, job: Job) {
-        if matches!(job, Job::Checkpoint(_)) {
+        if matches!(job, Job::RedoPoint(_)) {
             self.keeper
                 .state
                 .checkpointing
@@ -149,7 +149,7 @@ impl Upkeep {
     }
 
     /// Does all that is waiting, then `last`, and ends the thread.
-    pub(crate) fn finish(self, last: Option<CheckpointJob>) {
+    pub(crate) fn finish(self, last: Option<RedoPointJob>) {
         self.submit(Job::Finish(last));
         if self.thread.join().is_err() {
             tracing::error!("the upkeep thread panicked; this is a bug");
@@ -188,8 +188,8 @@ impl Upkeeper {
 struct Thread {
     file_systems: FileSystems,
     journal: PathBuf,
-    ends: Arc<Ends>,
-    lagging: Arc<Lagging>,
+    ends: Arc<HighWaterMarks>,
+    unflushed: Arc<Unflushed>,
     /// What the next checkpoint has to make durable.
     taken: Vec<Arc<Taken>>,
     state: Arc<State>,
@@ -262,8 +262,8 @@ impl Thread {
     fn work(&mut self, job: Job) {
         match job {
             Job::Spare(capacity) => self.prepare_spare(capacity),
-            Job::Checkpoint(job) => {
-                if self.lagging.flush() {
+            Job::RedoPoint(job) => {
+                if self.unflushed.flush() {
                     self.checkpoint(job);
                 } else {
                     self.taken.push(job.taken);
@@ -294,8 +294,8 @@ impl Thread {
     }
 
     /// Moves the redo point. If that fails it stays where it is, and the next open replays more.
-    fn checkpoint(&mut self, job: CheckpointJob) {
-        let checkpoint = Checkpoint {
+    fn checkpoint(&mut self, job: RedoPointJob) {
+        let checkpoint = RedoPoint {
             end: job.end,
             clean: job.clean,
         };

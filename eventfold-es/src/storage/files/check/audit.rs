@@ -21,8 +21,8 @@ use crate::storage::files::journal::reader::Reader;
 use crate::storage::files::journal::{Index, list_segments, segment_path};
 use crate::storage::files::layout::{EVENTS_FILE, RawNames, StreamLayout, find_raw_names};
 use crate::storage::files::recovery::open::taken_over;
-use crate::storage::files::recovery::redo_point::Checkpoint;
-use crate::storage::files::streams::high_water::Ends;
+use crate::storage::files::recovery::redo_point::RedoPoint;
+use crate::storage::files::streams::high_water::HighWaterMarks;
 use crate::storage::files::streams::stream::Streams;
 use crate::storage::files::{disk, doubt};
 use crate::text::shown;
@@ -89,7 +89,7 @@ pub(crate) struct Audit {
     /// A sync has failed: what is read need not be on the disk.
     pub(crate) in_doubt: bool,
     /// Where the journal was known to be durable.
-    pub(crate) checkpoint: Option<Checkpoint>,
+    pub(crate) checkpoint: Option<RedoPoint>,
 }
 
 /// Looks through the store in `base`, which is locked. `is_followers` knows the names of the files of
@@ -103,7 +103,7 @@ pub(crate) fn audit(base: &Path, is_followers: fn(&str) -> bool) -> io::Result<A
         Vec::new()
     };
     let mut audit = Audit {
-        streams: Streams::new(plain.clone(), Ends::unknown()),
+        streams: Streams::new(plain.clone(), HighWaterMarks::unknown()),
         layout: plain,
         survey: None,
         journaled: BTreeMap::new(),
@@ -133,7 +133,7 @@ pub(crate) fn audit(base: &Path, is_followers: fn(&str) -> bool) -> io::Result<A
         Ok(mut raw_names) => {
             audit.add_spawned(base, &mut raw_names);
             audit.layout = StreamLayout::with_raw_names(base.to_owned(), raw_names);
-            audit.streams = Streams::new(audit.layout.clone(), Ends::unknown());
+            audit.streams = Streams::new(audit.layout.clone(), HighWaterMarks::unknown());
             stream_files::check(&mut audit)?;
         }
         Err(error) => {
@@ -198,9 +198,9 @@ impl Audit {
     }
 
     /// Checks the checkpoint of the journal in `dir`, and returns it if it is whole.
-    fn check_checkpoint(&mut self, dir: &Path) -> io::Result<Option<Checkpoint>> {
+    fn check_checkpoint(&mut self, dir: &Path) -> io::Result<Option<RedoPoint>> {
         let file = dir.join("checkpoint.json");
-        let read = Checkpoint::read(dir)?;
+        let read = RedoPoint::read(dir)?;
         let Some(checkpoint) = read else {
             if disk::is_there(&file) {
                 let cause = "is damaged; without it the whole journal is replayed";
@@ -253,7 +253,7 @@ impl Audit {
     }
 
     /// Tells what was durable and is missing at the journal's end from what was never finished.
-    fn check_end(&mut self, dir: &Path, checkpoint: Option<Checkpoint>) {
+    fn check_end(&mut self, dir: &Path, checkpoint: Option<RedoPoint>) {
         let by_checkpoint = checkpoint.map_or(0, |checkpoint| checkpoint.end.position);
         let (proven, by) = match &self.beyond {
             Some((position, id)) if *position > by_checkpoint => {

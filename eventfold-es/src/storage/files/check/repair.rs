@@ -16,7 +16,7 @@ use crate::storage::files::disk;
 use crate::storage::files::disk::{File, Open};
 use crate::storage::files::journal::{Journal, segment_path};
 use crate::storage::files::recovery::redo_point;
-use crate::storage::files::recovery::redo_point::Checkpoint;
+use crate::storage::files::recovery::redo_point::RedoPoint;
 use crate::storage::files::recovery::scan::make_durable;
 use crate::storage::files::streams::stream::Stream;
 use crate::storage::files::v0_2::migrate::migrate;
@@ -214,10 +214,10 @@ impl Repair<'_> {
             return Ok(());
         };
         let dir = self.audit.layout.journal_dir();
-        if let Some(checkpoint) = Checkpoint::read(&dir)?
+        if let Some(checkpoint) = RedoPoint::read(&dir)?
             && checkpoint.clean
         {
-            let goes_on = Checkpoint {
+            let goes_on = RedoPoint {
                 clean: false,
                 ..checkpoint
             };

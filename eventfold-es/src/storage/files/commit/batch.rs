@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::storage::files::commit::request::{Commit, Done, Request};
 use crate::storage::files::format::commit_line::write;
 use crate::storage::files::format::event_line::Encoded;
-use crate::storage::files::journal::Batch;
+use crate::storage::files::journal::JournalBatch;
 use crate::storage::files::snapshots::snapshot::Draft;
 use crate::storage::files::streams::cache::StreamFile;
 use crate::storage::files::streams::load::line_hash;
@@ -19,13 +19,13 @@ const LINE_OVERHEAD: usize = 160;
 const EVENT_OVERHEAD: usize = 64;
 
 /// The requests that are served together.
-pub(crate) struct Round {
-    pub(crate) batch: Batch,
+pub(crate) struct CommitBatch {
+    pub(crate) journal: JournalBatch,
     pub(crate) streams: Vec<StagedStream>,
     pub(crate) answers: Vec<Answer>,
 }
 
-/// What a round adds to one stream.
+/// What a batch adds to one stream.
 pub(crate) struct StagedStream {
     pub(crate) stream: Arc<Stream>,
     pub(crate) start: StreamEnd,
@@ -34,14 +34,14 @@ pub(crate) struct StagedStream {
     pub(crate) file: Option<Arc<StreamFile>>,
     /// Where in the batch the lines are that the file lacks.
     pub(crate) lines: Vec<Range<usize>>,
-    /// A snapshot of the state at some version in this round, and that place.
+    /// A snapshot of the state at some version in this batch, and that place.
     pub(crate) snapshot: Option<(Box<Draft>, StreamEnd)>,
 }
 
-/// Who waits for the round.
+/// Who waits for the batch.
 pub(crate) struct Answer {
     pub(crate) done: Done,
-    /// The place in the round of the stream that it is about, if that gets anything new.
+    /// The place in the batch of the stream that it is about, if that gets anything new.
     pub(crate) place: Option<usize>,
     /// The position of the last event that is answered for.
     pub(crate) position: u64,
@@ -53,49 +53,54 @@ pub(crate) struct Answer {
 
 impl StagedStream {
     /// `eventfold`'s hash of the last line that is added in `batch`.
-    pub(crate) fn last_line_hash(&self, batch: &Batch) -> u64 {
+    pub(crate) fn last_line_hash(&self, written: &JournalBatch) -> u64 {
         let last = self.lines.last();
-        last.map_or(0, |line| line_hash(&batch.bytes[line.clone()]))
+        last.map_or(0, |line| line_hash(&written.bytes[line.clone()]))
     }
 }
 
-impl Round {
-    /// The place of `stream` among the streams of the round.
+impl CommitBatch {
+    /// The place of `stream` among the streams of the batch.
     pub(crate) fn place_of(&self, stream: &Arc<Stream>) -> Option<usize> {
-        let place = stream.place_in_round();
+        let place = stream.place_in_batch();
         let staged = self.streams.get(place)?;
         Arc::ptr_eq(&staged.stream, stream).then_some(place)
     }
 
-    /// Gives a stream a place in the round, which it has not yet.
+    /// Gives a stream a place in the batch, which it has not yet.
     pub(crate) fn add_stream(&mut self, staged: StagedStream) -> usize {
         let place = self.streams.len();
-        staged.stream.set_place_in_round(place);
+        staged.stream.set_place_in_batch(place);
         self.streams.push(staged);
         place
     }
 }
 
-/// Writes a commit's line to the round's batch. Its stream has that `place` in the round.
-pub(crate) fn add_commit(round: &mut Round, place: usize, commit: Commit, events: Encoded<'_>) {
-    let batch = &mut round.batch;
-    let staged = &mut round.streams[place];
+/// Adds a commit's line to the batch. Its stream has that `place` in the batch.
+pub(crate) fn add_commit(
+    batch: &mut CommitBatch,
+    place: usize,
+    commit: Commit,
+    events: Encoded<'_>,
+) {
+    let written = &mut batch.journal;
+    let staged = &mut batch.streams[place];
     let kib = commit.kib(events.size());
     let known = staged.lines.len();
     let at = commit.stream.place(&staged.end);
-    write(batch, &at, events, &mut staged.lines);
+    write(written, &at, events, &mut staged.lines);
     let added = staged.lines[known..].iter().map(|line| line.len() + 1);
     staged.end.offset += added.sum::<usize>() as u64;
     staged.end.version += events.count();
-    staged.end.position = batch.end.position;
+    staged.end.position = written.end.position;
     if let Some(draft) = commit.snapshot {
         let end = StreamEnd {
-            hash: staged.last_line_hash(batch),
+            hash: staged.last_line_hash(written),
             ..staged.end
         };
         staged.snapshot = Some((draft, end));
     }
-    round.answers.push(Answer {
+    batch.answers.push(Answer {
         done: commit.done,
         place: Some(place),
         position: staged.end.position,

@@ -14,21 +14,23 @@ use tokio::sync::Semaphore;
 
 mod staging;
 
-use crate::storage::files::commit::batch::{Answer, Round, StagedStream, add_commit, size_of};
-use crate::storage::files::commit::delay::Company;
-use crate::storage::files::commit::health::Shared;
+use crate::storage::files::commit::batch::{
+    Answer, CommitBatch, StagedStream, add_commit, size_of,
+};
+use crate::storage::files::commit::delay::GroupDelay;
+use crate::storage::files::commit::health::Health;
 use crate::storage::files::commit::queue::Receiver;
 use crate::storage::files::commit::request::{Commit, CommitError, Done, Request};
 use crate::storage::files::doubt;
-use crate::storage::files::journal::{AppendError, Batch, Journal, Spare};
-use crate::storage::files::streams::cache::{Files, STREAMS_OF_A_BATCH};
-use crate::storage::files::streams::high_water::Ends;
-use crate::storage::files::streams::stream::{Behind, Stream};
-use crate::storage::files::streams::writer::{Lagging, StreamWriter};
-use crate::storage::files::upkeep::{CheckpointJob, Job, Upkeep};
+use crate::storage::files::journal::{AppendError, Journal, JournalBatch, Spare};
+use crate::storage::files::streams::cache::{OpenFiles, STREAMS_OF_A_BATCH};
+use crate::storage::files::streams::high_water::HighWaterMarks;
+use crate::storage::files::streams::stream::{Stream, UnflushedLines};
+use crate::storage::files::streams::writer::{StreamWriter, Unflushed};
+use crate::storage::files::upkeep::{Job, RedoPointJob, Upkeep};
 
 /// How many requests one batch takes at most.
-const LARGEST_ROUND: usize = 1024;
+const MOST_REQUESTS: usize = 1024;
 /// How many bytes of events one batch takes at most, unless a single commit is larger.
 const LARGEST_BATCH: usize = 4 * 1024 * 1024;
 /// How much the journal grows between checkpoints. Opening after a crash replays at most so much and
@@ -39,38 +41,38 @@ const SEGMENT_RETRY: Duration = Duration::from_secs(1);
 
 /// The state of the committer's thread.
 pub(crate) struct Committer {
-    shared: Arc<Shared>,
+    health: Arc<Health>,
     requests: Receiver,
-    company: Company,
+    delay: GroupDelay,
     /// The room that commits under way take.
     room: Arc<Semaphore>,
     journal: Journal,
-    files: Arc<Files>,
+    files: Arc<OpenFiles>,
     /// The streams whose files lack lines that are durable in the journal.
-    lagging: Arc<Lagging>,
+    unflushed: Arc<Unflushed>,
     stream_writer: StreamWriter,
     upkeep: Upkeep,
-    round: u64,
+    batches: u64,
     /// When a new segment may be tried again, after one could not be made.
     next_segment_attempt: Option<Instant>,
     /// With what the streams end.
-    ends: Arc<Ends>,
+    ends: Arc<HighWaterMarks>,
     since_checkpoint: u64,
 }
 
 impl Committer {
     pub(crate) fn new(
-        shared: Arc<Shared>,
+        health: Arc<Health>,
         requests: Receiver,
         room: Arc<Semaphore>,
         journal: Journal,
         upkeep: Upkeep,
-        lagging: Arc<Lagging>,
-        ends: Arc<Ends>,
+        unflushed: Arc<Unflushed>,
+        ends: Arc<HighWaterMarks>,
     ) -> io::Result<Self> {
         upkeep.prepare_spare(journal.next_capacity());
-        let files = Arc::<Files>::default();
-        let started = StreamWriter::start(lagging.clone(), files.clone(), shared.clone());
+        let files = Arc::<OpenFiles>::default();
+        let started = StreamWriter::start(unflushed.clone(), files.clone(), health.clone());
         let stream_writer = match started {
             Ok(stream_writer) => stream_writer,
             Err(error) => {
@@ -79,16 +81,16 @@ impl Committer {
             }
         };
         Ok(Self {
-            shared,
+            health,
             requests,
-            company: Company::default(),
+            delay: GroupDelay::default(),
             room,
             journal,
             files,
-            lagging,
+            unflushed,
             stream_writer,
             upkeep,
-            round: 0,
+            batches: 0,
             next_segment_attempt: None,
             ends,
             since_checkpoint: 0,
@@ -96,7 +98,7 @@ impl Committer {
     }
 
     /// The open files of streams.
-    pub(crate) fn files(&self) -> &Arc<Files> {
+    pub(crate) fn files(&self) -> &Arc<OpenFiles> {
         &self.files
     }
 
@@ -104,7 +106,7 @@ impl Committer {
     pub(crate) fn run(mut self) {
         let served = catch_unwind(AssertUnwindSafe(|| self.serve()));
         if served.is_err() {
-            self.shared
+            self.health
                 .fail(io::Error::other("the committer panicked; this is a bug"));
         }
         self.close();
@@ -112,7 +114,7 @@ impl Committer {
 
     fn serve(&mut self) {
         while let Some(first) = self.first() {
-            let mut round = self.start_round(&first);
+            let mut batch = self.start_batch(&first);
             let mut next = Some(first);
             let mut open = true;
             while let Some(request) = next {
@@ -120,31 +122,31 @@ impl Committer {
                     open = false;
                     break;
                 }
-                if !self.fits(&round, &request) {
+                if !self.fits(&batch, &request) {
                     self.requests.put_back(request);
                     break;
                 }
-                self.admit(&mut round, request);
-                next = self.next_for(&round);
+                self.admit(&mut batch, request);
+                next = self.next_for(&batch);
             }
-            self.finish_round(round);
+            self.finish_batch(batch);
             if !open {
                 return;
             }
         }
     }
 
-    /// The first request of a round, `None` if there will be no more.
+    /// The first request of a batch, `None` if there will be no more.
     fn first(&mut self) -> Option<Request> {
-        let until = self.company.until_first();
+        let until = self.delay.until_first();
         let soon = until.and_then(|until| self.recv_until(until));
         soon.or_else(|| self.requests.recv())
     }
 
-    /// The next request that `round` should take, `None` if it should set out.
-    fn next_for(&mut self, round: &Round) -> Option<Request> {
+    /// The next request that `batch` should take, `None` if it should set out.
+    fn next_for(&mut self, batch: &CommitBatch) -> Option<Request> {
         self.requests.try_recv().or_else(|| {
-            let until = self.company.until_next(round.answers.len())?;
+            let until = self.delay.until_next(batch.answers.len())?;
             self.recv_until(until)
         })
     }
@@ -154,7 +156,7 @@ impl Committer {
         loop {
             let next = self.requests.try_recv();
             if next.is_some() || Instant::now() >= until {
-                self.company.learn(next.is_some());
+                self.delay.learn(next.is_some());
                 return next;
             }
             // Not a sleep: waking up takes about as long as this waits at most.
@@ -162,17 +164,17 @@ impl Committer {
         }
     }
 
-    /// Begins a round whose first request is `first`.
-    fn start_round(&mut self, first: &Request) -> Round {
-        self.round += 1;
+    /// Begins a batch whose first request is `first`.
+    fn start_batch(&mut self, first: &Request) -> CommitBatch {
+        self.batches += 1;
         // What a failed store's journal holds behind its end is in doubt: nothing may follow on it.
-        let may_write = self.shared.check_failed().is_ok();
+        let may_write = self.health.check_failed().is_ok();
         let has_lines = self.journal.end().offset > 0;
         if may_write && has_lines && !self.journal.has_room_for(size_of(first) as u64) {
             self.start_segment();
         }
-        Round {
-            batch: self.journal.begin_batch(),
+        CommitBatch {
+            journal: self.journal.begin_batch(),
             streams: Vec::new(),
             answers: Vec::new(),
         }
@@ -188,7 +190,7 @@ impl Committer {
         }
         let spare = self.upkeep.take_spare().map_or_else(
             || {
-                let name = format!("urgent-{}.tmp", self.round);
+                let name = format!("urgent-{}.tmp", self.batches);
                 Spare::create(self.journal.dir(), &name, self.journal.next_capacity())
                     .map_err(AppendError::NotStored)
             },
@@ -205,33 +207,33 @@ impl Committer {
             }
             Err(AppendError::Unknown(error)) => {
                 tracing::error!(%error, "the store has failed: it must be opened again");
-                self.shared.fail(error);
+                self.health.fail(error);
             }
         }
     }
 
-    /// Whether `round` can take `request` as well.
-    fn fits(&self, round: &Round, request: &Request) -> bool {
-        let size = round.batch.bytes.len() + size_of(request);
-        round.answers.is_empty()
-            || (round.answers.len() < LARGEST_ROUND
-                && round.streams.len() < STREAMS_OF_A_BATCH
+    /// Whether `batch` can take `request` as well.
+    fn fits(&self, batch: &CommitBatch, request: &Request) -> bool {
+        let size = batch.journal.bytes.len() + size_of(request);
+        batch.answers.is_empty()
+            || (batch.answers.len() < MOST_REQUESTS
+                && batch.streams.len() < STREAMS_OF_A_BATCH
                 && size <= LARGEST_BATCH
-                && (round.streams.is_empty() || self.journal.has_room_for(size as u64)))
+                && (batch.streams.is_empty() || self.journal.has_room_for(size as u64)))
     }
 
-    /// Takes a request into the round, or answers it if it cannot be.
-    fn admit(&mut self, round: &mut Round, request: Request) {
+    /// Takes a request into the batch, or answers it if it cannot be.
+    fn admit(&mut self, batch: &mut CommitBatch, request: Request) {
         match request {
             Request::Commit(commit, span) => {
                 let staged = self.may_commit(&commit).and_then(|()| {
-                    self.stage(round, &commit.stream)
+                    self.stage(batch, &commit.stream)
                         .map_err(CommitError::not_stored)
                 });
                 match staged {
                     Ok(place) => {
                         let events = self.requests.events(&span);
-                        add_commit(round, place, commit, events);
+                        add_commit(batch, place, commit, events);
                     }
                     Err(error) => {
                         self.room.add_permits(commit.kib(span.size()) as usize);
@@ -243,43 +245,43 @@ impl Committer {
                 stream,
                 epoch,
                 done,
-            } => round.answers.push(Answer {
+            } => batch.answers.push(Answer {
                 done,
                 place: None,
                 position: 0,
                 kib: 0,
                 fence: Some((stream, epoch)),
             }),
-            Request::Close => unreachable!("the caller ends the round there"),
+            Request::Close => unreachable!("the caller ends the batch there"),
         }
     }
 
     fn may_commit(&self, commit: &Commit) -> Result<(), CommitError> {
-        self.shared.check_failed()?;
+        self.health.check_failed()?;
         commit.stream.failure(commit.epoch).map_or(Ok(()), Err)
     }
 
-    /// Makes the round durable and answers everyone in it.
-    fn finish_round(&mut self, round: Round) {
-        let Round {
-            batch,
+    /// Makes the batch durable and answers everyone in it.
+    fn finish_batch(&mut self, batch: CommitBatch) {
+        let CommitBatch {
+            journal: written,
             streams,
             answers,
-        } = round;
+        } = batch;
         let started = Instant::now();
-        let outcome = if batch.end.position == batch.durable {
+        let outcome = if written.end.position == written.durable {
             Ok(())
         } else {
-            self.append(&batch)
+            self.append(&written)
         };
         let sync = started.elapsed();
         let likely = self.requests.waiting() + answers.len();
-        self.company.expect(likely, sync);
+        self.delay.expect(likely, sync);
         match &outcome {
             Ok(()) => {
                 // First, so that whoever sees a stream's new version sees the head with it.
-                self.shared.set_head(batch.end.position);
-                self.since_checkpoint += batch.bytes.len() as u64;
+                self.health.set_head(written.end.position);
+                self.since_checkpoint += written.bytes.len() as u64;
             }
             Err(error) => {
                 for staged in &streams {
@@ -288,7 +290,7 @@ impl Committer {
             }
         }
         let mut streams: Vec<_> = streams.into_iter().map(Some).collect();
-        let (mut written, mut room) = (0, 0);
+        let (mut unflushed, mut room) = (0, 0);
         for answer in answers {
             let Answer {
                 done,
@@ -301,7 +303,7 @@ impl Committer {
             if outcome.is_ok()
                 && let Some(staged) = place.and_then(|place| streams[place].take())
             {
-                written += self.complete(staged, &batch);
+                unflushed += self.complete(staged, &written);
             }
             room += kib as usize;
             let result = match fence {
@@ -310,31 +312,31 @@ impl Committer {
             };
             respond(done, result);
         }
-        self.journal.reuse(batch);
+        self.journal.reuse(written);
         self.room.add_permits(room);
-        self.lagging.release(written);
+        self.unflushed.release(unflushed);
         if self.since_checkpoint >= CHECKPOINT_EVERY {
             self.checkpoint();
         }
     }
 
-    fn append(&mut self, batch: &Batch) -> Result<(), CommitError> {
-        self.journal.append(batch).map_err(|error| match error {
+    fn append(&mut self, written: &JournalBatch) -> Result<(), CommitError> {
+        self.journal.append(written).map_err(|error| match error {
             AppendError::NotStored(error) => CommitError::not_stored(error),
             AppendError::Unknown(error) => {
                 tracing::error!(%error, "the store has failed: it must be opened again");
                 // A write that failed and could not be taken back leaves as much doubt as a sync.
                 doubt::note(self.journal.dir());
-                CommitError::Unknown(self.shared.fail(error))
+                CommitError::Unknown(self.health.fail(error))
             }
         })
     }
 
     /// Lets everyone see what of a stream is durable now, and has its file brought to it. Returns how
     /// many bytes that lacks.
-    fn complete(&mut self, staged: StagedStream, batch: &Batch) -> usize {
+    fn complete(&mut self, staged: StagedStream, written: &JournalBatch) -> usize {
         let lacking = staged.lines.iter().map(|line| line.len() + 1).sum();
-        let hash = staged.last_line_hash(batch);
+        let hash = staged.last_line_hash(written);
         let StagedStream {
             stream,
             start,
@@ -344,27 +346,27 @@ impl Committer {
             snapshot,
         } = staged;
         let mut tail = stream.tail();
-        let begins_to_lag = lacking > 0 && tail.behind.is_none();
+        let was_flushed = lacking > 0 && tail.unflushed.is_none();
         if lacking > 0 {
             end.hash = hash;
-            let behind = tail.behind.get_or_insert_with(|| Behind {
+            let unflushed = tail.unflushed.get_or_insert_with(|| UnflushedLines {
                 offset: start.offset,
                 lines: Vec::new(),
                 failed: false,
                 file,
             });
-            behind.lines.reserve(lacking);
+            unflushed.lines.reserve(lacking);
             for line in lines {
-                behind.lines.extend_from_slice(&batch.bytes[line]);
-                behind.lines.push(b'\n');
+                unflushed.lines.extend_from_slice(&written.bytes[line]);
+                unflushed.lines.push(b'\n');
             }
         }
         tail.end = end;
         // With the lines, so that whoever reads them knows that there are no more.
         self.ends.set(&stream, &end);
         drop(tail);
-        if begins_to_lag {
-            self.lagging.add(stream.clone());
+        if was_flushed {
+            self.unflushed.add(stream.clone());
         }
         stream.set_durable(&end);
         if let Some((draft, end)) = snapshot {
@@ -378,32 +380,32 @@ impl Committer {
         if !self.upkeep.may_checkpoint() {
             return;
         }
-        if !self.lagging.retry_all(&self.files) {
+        if !self.unflushed.retry_all(&self.files) {
             return;
         }
-        let job = CheckpointJob {
+        let job = RedoPointJob {
             end: self.journal.end(),
             taken: self.ends.take(),
             clean: false,
         };
-        self.upkeep.submit(Job::Checkpoint(job));
+        self.upkeep.submit(Job::RedoPoint(job));
         self.since_checkpoint = 0;
     }
 
     /// Leaves the store in order: what is still asked for is refused, the redo point moves to the
     /// end.
     fn close(mut self) {
-        self.shared.refuse_new_requests();
+        self.health.refuse_new_requests();
         self.room.close();
         refuse_all(self.requests.close());
         if !self.stream_writer.finish(&self.files) {
-            self.shared.leave_behind();
+            self.health.leave_behind();
         }
-        if self.shared.check_failed().is_ok() && self.journal.is_deleted() {
-            self.shared.fail(self.journal.deleted());
+        if self.health.check_failed().is_ok() && self.journal.is_deleted() {
+            self.health.fail(self.journal.deleted());
         }
-        let clean = !self.shared.is_left_behind() && self.shared.check_failed().is_ok();
-        let last = clean.then(|| CheckpointJob {
+        let clean = !self.health.is_left_behind() && self.health.check_failed().is_ok();
+        let last = clean.then(|| RedoPointJob {
             end: self.journal.end(),
             taken: self.ends.take(),
             clean: true,

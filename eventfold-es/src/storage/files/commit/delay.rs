@@ -1,7 +1,7 @@
 //! How long the committer waits for company.
 //!
-//! Who was answered in one round tends to ask again at once, and what came meanwhile waits already.
-//! If the next round set out with the first few of them, all others would wait for two syncs. So it
+//! Who was answered in one batch tends to ask again at once, and what came meanwhile waits already.
+//! If the next batch set out with the first few of them, all others would wait for two syncs. So it
 //! waits until it has as many, for half the time of a sync at most, and never for long; a lone command
 //! expects no others and sets out at once. While requests do not come as expected, the wait gets
 //! shorter and shorter.
@@ -16,19 +16,19 @@ const LONGEST: Duration = Duration::from_millis(50);
 
 /// The requests that are likely to come.
 #[derive(Debug, Default)]
-pub(crate) struct Company {
-    /// How many requests the round is likely to have.
+pub(crate) struct GroupDelay {
+    /// How many requests the batch is likely to have.
     expected: usize,
     /// How long the last sync took.
     sync: Duration,
     /// How often in a row nobody came.
     disappointments: u32,
-    /// When the round's wait ends, once it waits.
+    /// When the batch's wait ends, once it waits.
     until: Option<Instant>,
 }
 
-impl Company {
-    /// Expects so many requests for the next round; the last sync took that long.
+impl GroupDelay {
+    /// Expects so many requests for the next batch; the last sync took that long.
     pub(crate) fn expect(&mut self, requests: usize, sync: Duration) {
         self.expected = requests;
         self.sync = sync;
@@ -49,7 +49,7 @@ impl Company {
         (self.sync / (2 << self.disappointments)).min(LONGEST)
     }
 
-    /// Until when a round of so many requests waits for the next; `None` if it has enough.
+    /// Until when a batch of so many requests waits for the next; `None` if it has enough.
     pub(crate) fn until_next(&mut self, present: usize) -> Option<Instant> {
         if present >= self.expected {
             return None;
@@ -77,50 +77,50 @@ mod tests {
 
     #[test]
     fn a_lone_request_is_not_kept_waiting_and_others_wait_for_those_they_came_with() {
-        let mut company = Company::default();
-        assert_eq!(company.until_next(1), None);
-        company.expect(1, SYNC);
-        assert_eq!((company.until_first(), company.until_next(1)), (None, None));
-        company.expect(3, SYNC);
-        assert!(company.until_first().is_some() && company.until_next(2).is_some());
-        assert_eq!(company.until_next(3), None);
+        let mut delay = GroupDelay::default();
+        assert_eq!(delay.until_next(1), None);
+        delay.expect(1, SYNC);
+        assert_eq!((delay.until_first(), delay.until_next(1)), (None, None));
+        delay.expect(3, SYNC);
+        assert!(delay.until_first().is_some() && delay.until_next(2).is_some());
+        assert_eq!(delay.until_next(3), None);
     }
 
     #[test]
     fn a_round_waits_for_half_a_sync_in_all() {
-        let mut company = Company::default();
-        company.expect(3, SYNC);
-        assert_eq!(company.wait(), SYNC / 2);
-        let until = company.until_next(1).unwrap();
+        let mut delay = GroupDelay::default();
+        delay.expect(3, SYNC);
+        assert_eq!(delay.wait(), SYNC / 2);
+        let until = delay.until_next(1).unwrap();
         assert!(until <= Instant::now() + SYNC / 2);
-        assert_eq!(company.until_next(2), Some(until));
+        assert_eq!(delay.until_next(2), Some(until));
     }
 
     #[test]
     fn the_wait_gets_shorter_while_nobody_comes() {
-        let mut company = Company::default();
+        let mut delay = GroupDelay::default();
         for _ in 0..50 {
-            company.expect(3, SYNC);
-            company.learn(false);
+            delay.expect(3, SYNC);
+            delay.learn(false);
         }
-        assert!(company.wait() <= SYNC / 2048);
-        company.learn(true);
-        assert_eq!(company.wait(), SYNC / 2);
+        assert!(delay.wait() <= SYNC / 2048);
+        delay.learn(true);
+        assert_eq!(delay.wait(), SYNC / 2);
     }
 
     #[test]
     fn a_disk_that_stood_still_for_long_makes_nobody_wait_for_long() {
-        let mut company = Company::default();
-        company.expect(3, Duration::from_secs(3600));
-        assert_eq!(company.wait(), LONGEST);
+        let mut delay = GroupDelay::default();
+        delay.expect(3, Duration::from_secs(3600));
+        assert_eq!(delay.wait(), LONGEST);
     }
 
     #[test]
     fn each_round_has_a_wait_of_its_own() {
-        let mut company = Company::default();
-        company.expect(3, SYNC);
-        let first = company.until_next(1).unwrap();
-        company.expect(3, SYNC);
-        assert!(company.until_next(1).unwrap() > first);
+        let mut delay = GroupDelay::default();
+        delay.expect(3, SYNC);
+        let first = delay.until_next(1).unwrap();
+        delay.expect(3, SYNC);
+        assert!(delay.until_next(1).unwrap() > first);
     }
 }

@@ -11,7 +11,7 @@ use crate::storage::files::commit::request::CommitError;
 
 /// The condition of an open store.
 #[derive(Debug, Default)]
-pub(crate) struct Shared {
+pub(crate) struct Health {
     /// The position of the newest durable event.
     head: AtomicU64,
     /// Why the store takes no more commits until it is opened again.
@@ -23,7 +23,7 @@ pub(crate) struct Shared {
     left_behind: AtomicBool,
 }
 
-impl Shared {
+impl Health {
     pub(crate) fn new(head: u64) -> Arc<Self> {
         Arc::new(Self {
             head: AtomicU64::new(head),

@@ -213,12 +213,12 @@ mod tests {
     use crate::ids::StreamId;
     use crate::storage::files::format::event_line::Common;
     use crate::storage::files::layout::StreamLayout;
-    use crate::storage::files::streams::high_water::Ends;
+    use crate::storage::files::streams::high_water::HighWaterMarks;
     use crate::storage::files::streams::stream::Streams;
 
     fn commit(events: &[&str]) -> (Commit, EncodedEvents) {
         let layout = StreamLayout::new(std::path::Path::new("."));
-        let streams = Streams::new(layout, Ends::unknown());
+        let streams = Streams::new(layout, HighWaterMarks::unknown());
         let mut encoded = EncodedEvents::default();
         for event in events {
             encoded.push(event, b"null", "e-1", 1, &Common::default());

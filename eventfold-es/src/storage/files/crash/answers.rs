@@ -13,7 +13,7 @@ use crate::storage::files::crash::{
 };
 use crate::storage::files::disk::faults::{Call, Fault, Watch};
 use crate::storage::files::format::event_line::Common;
-use crate::storage::files::recovery::redo_point::Checkpoint;
+use crate::storage::files::recovery::redo_point::RedoPoint;
 use crate::storage::files::streams::load::{Loaded, load};
 use crate::storage::files::streams::stream::{Stream, StreamEnd};
 use crate::storage::files::{EncodedEvents, Engine};
@@ -321,7 +321,7 @@ fn the_room_of_a_commit_comes_back_whatever_becomes_of_it() {
 
 /// The position that the journal need not be replayed up to.
 fn redo_point(dir: &Path) -> u64 {
-    let checkpoint = Checkpoint::read(&dir.join("journal")).unwrap();
+    let checkpoint = RedoPoint::read(&dir.join("journal")).unwrap();
     checkpoint.map_or(0, |checkpoint| checkpoint.end.position)
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::ids::StreamId;
 use crate::storage::files::crash::{Account, ENOSPC, large, note, open, runtime, temp_dir, upkept};
 use crate::storage::files::disk::faults::{Call, Fault, Watch};
-use crate::storage::files::streams::high_water::Ends;
+use crate::storage::files::streams::high_water::HighWaterMarks;
 use crate::{AggregateHandle, AggregateStore};
 
 /// More streams than files are kept open.
@@ -160,7 +160,8 @@ fn a_stream_that_a_checkpoint_could_not_take_in_is_made_durable_by_the_next_one(
         let noted = || {
             let id = StreamId::new("account", "first").expect("a name");
             let stream = store.inner.engine.stream(&id);
-            let ends = Ends::read(&dir.path().join("journal"), false).expect("it can be read");
+            let ends =
+                HighWaterMarks::read(&dir.path().join("journal"), false).expect("it can be read");
             ends.of(stream.hash()).version
         };
         assert!(noted() < version, "its file lacks it");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::storage::files::crash::{Account, check, id, note, open, runtime, temp_dir};
 use crate::storage::files::disk::faults::{Choices, Watch};
-use crate::storage::files::recovery::redo_point::Checkpoint;
+use crate::storage::files::recovery::redo_point::RedoPoint;
 use crate::{AggregateStore, Position};
 
 /// A directory that a store has left, and what was answered.
@@ -98,7 +98,7 @@ fn a_store_with_a_prepared_segment_opens_without_space_and_takes_commands() {
     let watch = without_space(left.dir.path());
     runtime().block_on(async {
         let store = open(left.dir.path()).await.expect("a spare makes room");
-        let checkpoint = Checkpoint::read(&left.dir.path().join("journal")).expect("it is there");
+        let checkpoint = RedoPoint::read(&left.dir.path().join("journal")).expect("it is there");
         assert!(checkpoint.is_some_and(|checkpoint| !checkpoint.clean));
         reads_all(&store, &left.answered).await;
         send(&store, 12..13).await;

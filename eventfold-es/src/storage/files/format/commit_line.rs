@@ -25,7 +25,7 @@ use crate::storage::files::format::event_line;
 use crate::storage::files::format::event_line::{
     Encoded, Line, Rest, split_sum, write_number, write_sum,
 };
-use crate::storage::files::journal::Batch;
+use crate::storage::files::journal::JournalBatch;
 
 /// The version of the journal's format, in the header of each segment.
 const FORMAT: u64 = 1;
@@ -43,7 +43,7 @@ pub(crate) struct Place<'a> {
 
 /// Adds a commit to `batch`, and where its lines are in that to `lines`.
 pub(crate) fn write(
-    batch: &mut Batch,
+    batch: &mut JournalBatch,
     place: &Place<'_>,
     events: Encoded<'_>,
     lines: &mut Vec<Range<usize>>,
@@ -64,7 +64,7 @@ pub(crate) fn write(
 }
 
 /// Adds lines that stand in the stream's file already, written there by another program.
-pub(crate) fn write_adopted(batch: &mut Batch, place: &Place<'_>, lines: &[&[u8]]) {
+pub(crate) fn write_adopted(batch: &mut JournalBatch, place: &Place<'_>, lines: &[&[u8]]) {
     write_with(batch, place, true, |out| {
         for (i, line) in lines.iter().enumerate() {
             if i > 0 {
@@ -77,7 +77,7 @@ pub(crate) fn write_adopted(batch: &mut Batch, place: &Place<'_>, lines: &[&[u8]
 }
 
 fn write_with(
-    batch: &mut Batch,
+    batch: &mut JournalBatch,
     place: &Place<'_>,
     adopted: bool,
     events: impl FnOnce(&mut Vec<u8>),
@@ -302,7 +302,7 @@ mod tests {
 
     /// A commit of such payloads, as it is written.
     fn written(id: &str, payloads: &[&str]) -> Vec<u8> {
-        let mut batch = Batch {
+        let mut batch = JournalBatch {
             bytes: Vec::new(),
             end: End {
                 segment: 1,

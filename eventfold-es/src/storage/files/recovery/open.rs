@@ -14,9 +14,9 @@ use crate::storage::files::journal::{Journal, Spare, list_segments};
 use crate::storage::files::layout::{RawNames, StreamLayout, find_raw_names, list_dirs};
 use crate::storage::files::names;
 use crate::storage::files::recovery::redo::{Redo, newest_in_streams};
-use crate::storage::files::recovery::redo_point::Checkpoint;
+use crate::storage::files::recovery::redo_point::RedoPoint;
 use crate::storage::files::recovery::scan::{check_chain, scan};
-use crate::storage::files::streams::high_water::{Ends, StreamHash};
+use crate::storage::files::streams::high_water::{HighWaterMarks, StreamHash};
 use crate::storage::files::streams::stream::{Stream, Streams};
 use crate::storage::files::v0_2::migrate::migrate;
 use crate::text::shown;
@@ -85,13 +85,13 @@ impl Opening<'_> {
                 "a sync has failed: what may not have reached the disk is written into new files"
             );
         }
-        let checkpoint = Checkpoint::read(dir)?;
+        let checkpoint = RedoPoint::read(dir)?;
         let segments = list_segments(dir)?;
 
         let mut raw_names = find_raw_names(self.base, segments.is_empty())?;
         raw_names.extend(extra);
         let layout = StreamLayout::with_raw_names(self.base.to_owned(), raw_names);
-        let streams = Streams::new(layout.clone(), Ends::read(dir, self.in_doubt)?);
+        let streams = Streams::new(layout.clone(), HighWaterMarks::read(dir, self.in_doubt)?);
         let streams_dir = layout.streams_dir();
         let sample = if disk::is_dir(&streams_dir) {
             &streams_dir
@@ -145,7 +145,7 @@ impl Opening<'_> {
         &mut self,
         layout: &StreamLayout,
         streams: &Arc<Streams>,
-        checkpoint: Option<Checkpoint>,
+        checkpoint: Option<RedoPoint>,
         refused: &mut Vec<Arc<Stream>>,
     ) -> io::Result<Journal> {
         let dir = self.dir.clone();
@@ -232,7 +232,7 @@ impl Opening<'_> {
 
     /// Says that the store is open, and moves the redo point to its end.
     fn write_checkpoint(&self, journal: &mut Journal) -> io::Result<()> {
-        let now = Checkpoint {
+        let now = RedoPoint {
             end: journal.end(),
             clean: false,
         };

@@ -11,16 +11,16 @@ use crate::storage::files::disk;
 use crate::storage::files::format::commit_line::CommitLine;
 use crate::storage::files::format::event_line;
 use crate::storage::files::names;
-use crate::storage::files::streams::cache::Files;
+use crate::storage::files::streams::cache::OpenFiles;
 use crate::storage::files::streams::high_water::{Mark, StreamHash};
 use crate::storage::files::streams::load::{line_before, line_hash};
-use crate::storage::files::streams::stream::{Behind, Stream, Streams, stream_hash};
+use crate::storage::files::streams::stream::{Stream, Streams, UnflushedLines, stream_hash};
 
 /// Writes commits to the streams' files again.
 #[derive(Debug)]
 pub(crate) struct Redo {
     streams: Arc<Streams>,
-    files: Files,
+    files: OpenFiles,
     /// The streams that were written, with their directories.
     touched: HashMap<StreamHash, PathBuf>,
     /// Streams that are left as they are, with the lines that their files lack: lines that are not
@@ -52,7 +52,7 @@ impl Redo {
     pub(crate) fn new(streams: Arc<Streams>, in_doubt: bool, may_lack_space: bool) -> Self {
         Self {
             streams,
-            files: Files::default(),
+            files: OpenFiles::default(),
             touched: HashMap::new(),
             refused: HashMap::new(),
             adopted: HashMap::new(),
@@ -79,7 +79,7 @@ impl Redo {
         self.pass(commit)?;
         let lines = commit.lines();
         if self.refused.contains_key(&id) {
-            if let Some(behind) = &mut stream.tail().behind {
+            if let Some(behind) = &mut stream.tail().unflushed {
                 behind.lines.extend_from_slice(&lines);
             }
             return Ok(());
@@ -132,7 +132,7 @@ impl Redo {
 
     /// Leaves a stream as it is: its lines are read from memory, and it takes no commands.
     fn refuse(&mut self, id: StreamId, stream: Arc<Stream>, offset: u64, lines: Vec<u8>) {
-        stream.tail().behind = Some(Behind {
+        stream.tail().unflushed = Some(UnflushedLines {
             offset,
             lines,
             failed: true,

@@ -15,7 +15,7 @@ use crate::text::shown;
 
 /// What `journal/checkpoint.json` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Checkpoint {
+pub(crate) struct RedoPoint {
     pub(crate) end: End,
     /// The store was closed in order, so the journal ends here too.
     pub(crate) clean: bool,
@@ -35,7 +35,7 @@ pub(crate) fn file(journal: &Path) -> PathBuf {
     journal.join("checkpoint.json")
 }
 
-impl Checkpoint {
+impl RedoPoint {
     /// Reads the checkpoint of the journal in `dir`, `None` if there is none or it is damaged, in
     /// which case the whole journal is replayed.
     pub(crate) fn read(dir: &Path) -> io::Result<Option<Self>> {
@@ -74,13 +74,13 @@ impl Checkpoint {
     }
 }
 
-fn parse(bytes: &[u8]) -> Option<Checkpoint> {
+fn parse(bytes: &[u8]) -> Option<RedoPoint> {
     let (body, sum) = split_sum(bytes)?;
     if xxh3_64(body) != sum {
         return None;
     }
     let content: Content = serde_json::from_slice(bytes).ok()?;
-    Some(Checkpoint {
+    Some(RedoPoint {
         end: End {
             segment: content.segment,
             offset: content.offset,

@@ -23,7 +23,7 @@ pub(crate) const STREAMS_OF_A_BATCH: usize = 128;
 
 /// Open stream files. One that somebody uses stays open.
 #[derive(Debug, Default)]
-pub(crate) struct Files {
+pub(crate) struct OpenFiles {
     cache: Mutex<Cache>,
 }
 
@@ -56,7 +56,7 @@ impl Drop for StreamFile {
     }
 }
 
-impl Files {
+impl OpenFiles {
     /// Opens the file of `stream`, creates it if the stream is new, and checks that it is as long
     /// as it was left.
     pub(crate) fn prepare(&self, stream: &Stream, length: u64) -> io::Result<Arc<StreamFile>> {

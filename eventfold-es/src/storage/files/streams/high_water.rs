@@ -104,7 +104,7 @@ pub(crate) fn add_foreign(before: u64, line: &[u8]) -> u64 {
 
 /// What is known of the streams' ends.
 #[derive(Debug)]
-pub(crate) struct Ends {
+pub(crate) struct HighWaterMarks {
     path: PathBuf,
     /// What was written since the last checkpoint.
     recent: Mutex<HashMap<StreamHash, Recent>>,
@@ -165,7 +165,7 @@ impl State {
     }
 }
 
-impl Ends {
+impl HighWaterMarks {
     /// Reads what was noted in the journal's directory. In doubt the next notes go to a new file.
     pub(crate) fn read(journal: &Path, in_doubt: bool) -> io::Result<Self> {
         let path = journal.join("stream_ends");
@@ -426,7 +426,7 @@ mod tests {
         }
     }
 
-    fn note(ends: &Ends, marks: &[(u64, u64)], at: u64) {
+    fn note(ends: &HighWaterMarks, marks: &[(u64, u64)], at: u64) {
         for (number, version) in marks {
             let mut state = ends.state();
             state.known.insert(stream(*number), mark(*version));
@@ -438,12 +438,16 @@ mod tests {
     #[test]
     fn the_last_note_of_a_stream_counts_also_when_the_file_is_written_anew() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(Ends::read(dir.path(), false).unwrap().are_of(place(0)));
+        assert!(
+            HighWaterMarks::read(dir.path(), false)
+                .unwrap()
+                .are_of(place(0))
+        );
         for version in 1..=20 {
-            let ends = Ends::read(dir.path(), false).unwrap();
+            let ends = HighWaterMarks::read(dir.path(), false).unwrap();
             assert!(ends.are_of(place(version - 1)));
             note(&ends, &[(1, version), (2, 10 * version)], version);
-            let ends = Ends::read(dir.path(), false).unwrap();
+            let ends = HighWaterMarks::read(dir.path(), false).unwrap();
             assert_eq!(ends.of(stream(1)), mark(version));
             assert_eq!(ends.of(stream(2)), mark(10 * version));
             assert_eq!(ends.of(stream(3)), Mark::default());
@@ -459,7 +463,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("stream_ends");
         note(
-            &Ends::read(dir.path(), false).unwrap(),
+            &HighWaterMarks::read(dir.path(), false).unwrap(),
             &[(1, 5), (2, 6)],
             9,
         );
@@ -468,18 +472,18 @@ mod tests {
             let mut flipped = whole.clone();
             flipped[at] ^= 1;
             std::fs::write(&path, flipped).unwrap();
-            let ends = Ends::read(dir.path(), false).unwrap();
+            let ends = HighWaterMarks::read(dir.path(), false).unwrap();
             assert!(!ends.are_of(place(9)), "byte {at}");
         }
         for length in 1..whole.len() {
             std::fs::write(&path, &whole[..length]).unwrap();
-            let ends = Ends::read(dir.path(), false).unwrap();
+            let ends = HighWaterMarks::read(dir.path(), false).unwrap();
             assert!(!ends.are_of(place(9)), "{length} bytes");
             assert!(!ends.are_of(place(0)), "{length} bytes");
             // What is noted next is not lost behind a torn note.
             ends.forget();
             note(&ends, &[(3, 7)], 10);
-            let ends = Ends::read(dir.path(), false).unwrap();
+            let ends = HighWaterMarks::read(dir.path(), false).unwrap();
             assert!(ends.are_of(place(10)), "{length} bytes");
             assert_eq!(ends.of(stream(3)), mark(7));
         }
@@ -494,25 +498,31 @@ mod tests {
         };
         for version in [1, 2] {
             note(
-                &Ends::read(dir.path(), false).unwrap(),
+                &HighWaterMarks::read(dir.path(), false).unwrap(),
                 &[(1, version)],
                 version,
             );
         }
         assert_eq!(notes(), 4);
-        note(&Ends::read(dir.path(), true).unwrap(), &[(2, 3)], 3);
+        note(
+            &HighWaterMarks::read(dir.path(), true).unwrap(),
+            &[(2, 3)],
+            3,
+        );
         assert_eq!(notes(), 3, "it was added to");
-        let ends = Ends::read(dir.path(), false).unwrap();
+        let ends = HighWaterMarks::read(dir.path(), false).unwrap();
         assert_eq!((ends.of(stream(1)), ends.of(stream(2))), (mark(2), mark(3)));
         ends.note(&[], place(3));
-        Ends::read(dir.path(), true).unwrap().note(&[], place(3));
+        HighWaterMarks::read(dir.path(), true)
+            .unwrap()
+            .note(&[], place(3));
         assert_eq!(notes(), 3);
     }
 
     #[test]
     fn a_checkpoint_notes_what_was_taken_for_it_and_nothing_that_was_written_later() {
         let dir = tempfile::tempdir().unwrap();
-        let ends = Ends::read(dir.path(), false).unwrap();
+        let ends = HighWaterMarks::read(dir.path(), false).unwrap();
         let written = |number, version| {
             let recent = Recent {
                 dir: PathBuf::new(),
@@ -529,7 +539,11 @@ mod tests {
         let second = ends.take();
         assert_eq!((first.dirs().count(), second.dirs().count()), (1, 2));
         ends.note_taken(&[first], place(1));
-        let noted = |number| Ends::read(dir.path(), false).unwrap().of(stream(number));
+        let noted = |number| {
+            HighWaterMarks::read(dir.path(), false)
+                .unwrap()
+                .of(stream(number))
+        };
         assert_eq!((noted(1).version, noted(2).version), (1, 0));
         let known = |number| ends.of(stream(number)).version;
         assert_eq!((known(1), known(2)), (2, 1));
@@ -540,7 +554,7 @@ mod tests {
 
     #[test]
     fn the_streams_of_a_type_are_told_from_those_of_another() {
-        let ends = Ends::unknown();
+        let ends = HighWaterMarks::unknown();
         let other = StreamHash::new("b", b"1");
         for stream in [stream(1), stream(2), other] {
             ends.state().known.insert(stream, mark(1));

@@ -24,8 +24,8 @@ impl Engine {
         let kind = only.map(TypeHash::new);
         let mut journaled = self.streams.ends().with_events(kind);
         let is_wanted = |id: &StreamId| only.is_none_or(|only| only == id.aggregate_type());
-        let mut lagging = self.lagging.ids();
-        lagging.retain(is_wanted);
+        let mut unflushed = self.unflushed.ids();
+        unflushed.retain(is_wanted);
 
         let layout = &self.layout;
         let types = match only {
@@ -38,16 +38,16 @@ impl Engine {
                 streams.insert((aggregate_type.clone(), id));
             }
         }
-        let lagging: HashSet<(String, String)> = lagging
+        let unflushed: HashSet<(String, String)> = unflushed
             .iter()
             .map(|id| (id.aggregate_type().to_owned(), id.id().to_owned()))
             .collect();
-        streams.extend(lagging.iter().cloned());
+        streams.extend(unflushed.iter().cloned());
         for stream in &streams {
             // What is no name of a stream is a directory that somebody made.
             if let Ok(id) = StreamId::new(&stream.0, &stream.1) {
                 let has_events = journaled.remove(&stream_hash(&id));
-                if !lagging.contains(stream) && self.has_file(&id) != has_events {
+                if !unflushed.contains(stream) && self.has_file(&id) != has_events {
                     self.check(&id)?;
                 }
             }

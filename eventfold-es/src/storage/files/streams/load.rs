@@ -13,7 +13,9 @@ use crate::storage::files::format::event_line;
 use crate::storage::files::format::event_line::Line;
 use crate::storage::files::names::explained;
 use crate::storage::files::streams::high_water::{Mark, add_foreign};
-use crate::storage::files::streams::stream::{Behind, Extent, Stream, StreamEnd, stream_error};
+use crate::storage::files::streams::stream::{
+    Extent, Stream, StreamEnd, UnflushedLines, stream_error,
+};
 
 /// An event on its way from the file to whoever folds it.
 #[derive(Debug, Clone, Copy)]
@@ -37,13 +39,13 @@ pub(crate) fn line_hash(line: &[u8]) -> u64 {
 pub(crate) fn line_before(
     stream: &Stream,
     offset: u64,
-    behind: Option<&Behind>,
+    unflushed: Option<&UnflushedLines>,
 ) -> io::Result<Option<Vec<u8>>> {
-    if let Some(behind) = behind
-        && offset > behind.offset
+    if let Some(unflushed) = unflushed
+        && offset > unflushed.offset
     {
-        let length = usize::try_from(offset - behind.offset).unwrap_or(usize::MAX);
-        let lines = behind.lines.get(..length).unwrap_or_default();
+        let length = usize::try_from(offset - unflushed.offset).unwrap_or(usize::MAX);
+        let lines = unflushed.lines.get(..length).unwrap_or_default();
         return Ok(last_line(lines, true).map(<[u8]>::to_vec));
     }
     let path = stream.file();
@@ -111,11 +113,14 @@ fn load_from_files(
     extent: &Extent,
     mut each: impl FnMut(Loaded<'_>) -> io::Result<ControlFlow<()>>,
 ) -> io::Result<StreamEnd> {
-    let Extent { mark, ref behind } = *extent;
-    let behind = behind.as_ref();
+    let Extent {
+        mark,
+        ref unflushed,
+    } = *extent;
+    let unflushed = unflushed.as_ref();
     let path = stream.file();
     let file = disk::open_if_there(&path)?;
-    if file.is_none() && behind.is_none() {
+    if file.is_none() && unflushed.is_none() {
         if mark.version == 0 && start.offset == 0 {
             return Ok(start);
         }
@@ -131,7 +136,7 @@ fn load_from_files(
         end: start,
     };
     // Past the place where the file was last known to be whole, only `behind` counts.
-    let limit = behind.map_or(u64::MAX, |behind| behind.offset);
+    let limit = unflushed.map_or(u64::MAX, |unflushed| unflushed.offset);
     if let Some(mut file) = file
         && start.offset < limit
     {
@@ -144,9 +149,9 @@ fn load_from_files(
             return Ok(lines.end);
         }
     }
-    if let Some(behind) = behind {
-        let from = usize::try_from(start.offset.saturating_sub(behind.offset));
-        let rest = behind.lines.get(from.unwrap_or(usize::MAX)..);
+    if let Some(unflushed) = unflushed {
+        let from = usize::try_from(start.offset.saturating_sub(unflushed.offset));
+        let rest = unflushed.lines.get(from.unwrap_or(usize::MAX)..);
         if lines.read(rest.unwrap_or_default(), &mut each)?.is_break() {
             return Ok(lines.end);
         }
@@ -372,14 +377,14 @@ mod tests {
     use crate::ids::StreamId;
     use crate::storage::files::format::event_line::{Common, EncodedEvents};
     use crate::storage::files::layout::StreamLayout;
-    use crate::storage::files::streams::high_water::Ends;
-    use crate::storage::files::streams::stream::{Behind, Streams};
+    use crate::storage::files::streams::high_water::HighWaterMarks;
+    use crate::storage::files::streams::stream::{Streams, UnflushedLines};
 
     const LINE: &[u8] = b"{\"type\":\"A\",\"data\":1,\"ts\":1}";
 
     /// The stream `a/b`, which has no file yet.
     fn new_stream(dir: &Path) -> (Arc<Streams>, Arc<Stream>) {
-        let streams = Streams::new(StreamLayout::new(dir), Ends::unknown());
+        let streams = Streams::new(StreamLayout::new(dir), HighWaterMarks::unknown());
         let stream = streams.get(&StreamId::new("a", "b").unwrap());
         fs::create_dir_all(stream.dir()).unwrap();
         (streams, stream)
@@ -490,7 +495,7 @@ mod tests {
         let lines = ours(&stream, 3, 1);
         streams.ends().set(&stream, &end_of(&lines[..2]));
         let second = [&lines[1][..], b"\n"].concat();
-        stream.tail().behind = Some(Behind {
+        stream.tail().unflushed = Some(UnflushedLines {
             offset: lines[0].len() as u64 + 1,
             lines: second,
             failed: false,
@@ -499,13 +504,13 @@ mod tests {
         let extent = stream.extent();
 
         // The stream writer catches up, and another event comes.
-        stream.tail().behind = None;
+        stream.tail().unflushed = None;
         streams.ends().set(&stream, &end_of(&lines));
         write(&stream, &lines);
         assert_eq!(load_all(&stream, &extent).unwrap().0, 2);
         assert_eq!(load_all(&stream, &stream.extent()).unwrap().0, 3);
         let before = Extent {
-            behind: None,
+            unflushed: None,
             ..extent
         };
         assert_eq!(load_all(&stream, &before).unwrap().0, 3);

@@ -13,7 +13,7 @@ use crate::storage::files::format::commit_line::Place;
 use crate::storage::files::format::event_line;
 use crate::storage::files::layout::{EVENTS_FILE, StreamLayout};
 use crate::storage::files::streams::cache::StreamFile;
-use crate::storage::files::streams::high_water::{Ends, Mark, StreamHash};
+use crate::storage::files::streams::high_water::{HighWaterMarks, Mark, StreamHash};
 use crate::text::shown;
 
 /// A stream in use.
@@ -35,11 +35,11 @@ pub(crate) struct Stream {
     was_locked: AtomicBool,
     /// It was reported that a snapshot of it could not be made or used, and none was made since.
     lacks_snapshot: AtomicBool,
-    /// Where the committer last put the stream among those of a round.
-    place_in_round: AtomicUsize,
+    /// Where the committer last put the stream among those of a batch.
+    place_in_batch: AtomicUsize,
     /// Held by the one activation that may decide commands on this stream.
     turn: Arc<tokio::sync::Mutex<()>>,
-    ends: Arc<Ends>,
+    ends: Arc<HighWaterMarks>,
     registry: Weak<Streams>,
 }
 
@@ -52,7 +52,7 @@ pub(crate) struct Tail {
     pub(crate) failure: Option<CommitError>,
     pub(crate) end: StreamEnd,
     /// What is durable in the journal and not in the stream's file yet.
-    pub(crate) behind: Option<Behind>,
+    pub(crate) unflushed: Option<UnflushedLines>,
 }
 
 /// The end of a stream's file.
@@ -68,7 +68,7 @@ pub(crate) struct StreamEnd {
 
 /// Lines that a stream's file lacks: the stream writer is about to write them, or could not.
 #[derive(Debug, Clone)]
-pub(crate) struct Behind {
+pub(crate) struct UnflushedLines {
     pub(crate) offset: u64,
     pub(crate) lines: Vec<u8>,
     /// They could not be written, so that the stream takes no commands.
@@ -83,7 +83,7 @@ pub(crate) struct Behind {
 pub(crate) struct Extent {
     /// With what they end in the journal, or further on by now.
     pub(crate) mark: Mark,
-    pub(crate) behind: Option<Behind>,
+    pub(crate) unflushed: Option<UnflushedLines>,
 }
 
 impl Stream {
@@ -93,7 +93,7 @@ impl Stream {
         let tail = self.tail();
         Extent {
             mark: self.mark(),
-            behind: tail.behind.clone(),
+            unflushed: tail.unflushed.clone(),
         }
     }
 
@@ -204,12 +204,12 @@ impl Stream {
         self.was_locked.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) fn place_in_round(&self) -> usize {
-        self.place_in_round.load(Ordering::Relaxed)
+    pub(crate) fn place_in_batch(&self) -> usize {
+        self.place_in_batch.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn set_place_in_round(&self, place: usize) {
-        self.place_in_round.store(place, Ordering::Relaxed);
+    pub(crate) fn set_place_in_batch(&self, place: usize) {
+        self.place_in_batch.store(place, Ordering::Relaxed);
     }
 
     /// Waits until no other activation holds this stream.
@@ -273,14 +273,14 @@ impl Drop for Stream {
 #[derive(Debug)]
 pub(crate) struct Streams {
     layout: StreamLayout,
-    ends: Arc<Ends>,
+    ends: Arc<HighWaterMarks>,
     /// The file system may not tell names apart that differ only in case or Unicode form.
     names_may_fold: AtomicBool,
     in_use: Mutex<HashMap<StreamId, Weak<Stream>>>,
 }
 
 impl Streams {
-    pub(crate) fn new(layout: StreamLayout, ends: Ends) -> Arc<Self> {
+    pub(crate) fn new(layout: StreamLayout, ends: HighWaterMarks) -> Arc<Self> {
         Arc::new(Self {
             layout,
             ends: Arc::new(ends),
@@ -297,7 +297,7 @@ impl Streams {
         self.names_may_fold.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) fn ends(&self) -> &Arc<Ends> {
+    pub(crate) fn ends(&self) -> &Arc<HighWaterMarks> {
         &self.ends
     }
 
@@ -324,7 +324,7 @@ impl Streams {
             sound_epoch: AtomicU64::new(0),
             was_locked: AtomicBool::new(false),
             lacks_snapshot: AtomicBool::new(false),
-            place_in_round: AtomicUsize::new(0),
+            place_in_batch: AtomicUsize::new(0),
             turn: Arc::default(),
             ends: self.ends.clone(),
             registry: Arc::downgrade(self),

@@ -2,7 +2,7 @@
 //!
 //! The committer hands a stream over and answers; its file follows within milliseconds, under load
 //! within a tenth of a second. Until then readers find the lines in memory
-//! ([`Behind`](crate::storage::files::streams::stream::Behind)). So no command waits for a new stream's directory and file,
+//! ([`UnflushedLines`](crate::storage::files::streams::stream::Behind)). So no command waits for a new stream's directory and file,
 //! and the lines that a busy stream gathers meanwhile take one write.
 
 use std::io;
@@ -13,8 +13,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::ids::StreamId;
-use crate::storage::files::commit::health::Shared;
-use crate::storage::files::streams::cache::Files;
+use crate::storage::files::commit::health::Health;
+use crate::storage::files::streams::cache::OpenFiles;
 use crate::storage::files::streams::stream::Stream;
 
 /// How long lines gather before they are written, unless somebody waits for them: this at least...
@@ -29,7 +29,7 @@ const MOST_BYTES: usize = 8 * 1024 * 1024;
 
 /// The streams whose files lack lines.
 #[derive(Debug)]
-pub(crate) struct Lagging {
+pub(crate) struct Unflushed {
     state: Mutex<State>,
     /// There is something to write, or somebody waits.
     work: Condvar,
@@ -68,7 +68,7 @@ enum Phase {
     Over,
 }
 
-impl Lagging {
+impl Unflushed {
     /// `failed` are streams whose files could not be brought up to the journal when it was replayed.
     pub(crate) fn new(failed: Vec<Arc<Stream>>) -> Self {
         let state = State {
@@ -131,7 +131,8 @@ impl Lagging {
     /// Whether the streams that could not be written hold as much memory as they may.
     pub(crate) fn holds_too_much(&self) -> bool {
         let failed = self.state().failed.clone();
-        let lacking = |stream: &Arc<Stream>| stream.tail().behind.as_ref().map(|b| b.lines.len());
+        let lacking =
+            |stream: &Arc<Stream>| stream.tail().unflushed.as_ref().map(|b| b.lines.len());
         failed.iter().filter_map(lacking).sum::<usize>() > MOST_BYTES
     }
 
@@ -155,7 +156,7 @@ impl Lagging {
     }
 
     /// Tries again to write a stream that could not be written.
-    pub(crate) fn retry(&self, files: &Files, stream: &Arc<Stream>) -> io::Result<()> {
+    pub(crate) fn retry(&self, files: &OpenFiles, stream: &Arc<Stream>) -> io::Result<()> {
         while bring_up(files, stream)? {}
         let is_other = |other: &Arc<Stream>| !Arc::ptr_eq(other, stream);
         self.state().failed.retain(is_other);
@@ -163,7 +164,7 @@ impl Lagging {
     }
 
     /// Tries again to write all streams that could not be written. True if none is left.
-    pub(crate) fn retry_all(&self, files: &Files) -> bool {
+    pub(crate) fn retry_all(&self, files: &OpenFiles) -> bool {
         let failed = self.state().failed.clone();
         for stream in &failed {
             // It was reported when it failed first.
@@ -172,7 +173,7 @@ impl Lagging {
         !self.has_failed()
     }
 
-    fn run(&self, files: &Files) {
+    fn run(&self, files: &OpenFiles) {
         let mut gather = GATHER;
         while let Some(streams) = self.next(gather) {
             let started = Instant::now();
@@ -202,9 +203,9 @@ impl Lagging {
     /// then it is marked, or the committer would hand it over once more.
     fn note_failed(&self, stream: &Arc<Stream>) {
         let mut state = self.state();
-        if let Some(behind) = &mut stream.tail().behind {
-            behind.failed = true;
-            behind.file = None;
+        if let Some(unflushed) = &mut stream.tail().unflushed {
+            unflushed.failed = true;
+            unflushed.file = None;
         }
         state.failed.push(stream.clone());
     }
@@ -239,58 +240,58 @@ fn wait<'a>(condition: &Condvar, state: MutexGuard<'a, State>) -> MutexGuard<'a,
 }
 
 /// Appends to a stream's file what it lacks. True if more has come meanwhile.
-fn bring_up(files: &Files, stream: &Stream) -> io::Result<bool> {
-    let Some(behind) = stream.tail().behind.clone() else {
+fn bring_up(files: &OpenFiles, stream: &Stream) -> io::Result<bool> {
+    let Some(unflushed) = stream.tail().unflushed.clone() else {
         return Ok(false);
     };
-    files.append(stream, behind.file, behind.offset, &behind.lines)?;
+    files.append(stream, unflushed.file, unflushed.offset, &unflushed.lines)?;
     let mut tail = stream.tail();
-    let Some(rest) = &mut tail.behind else {
+    let Some(rest) = &mut tail.unflushed else {
         return Ok(false);
     };
-    rest.offset += behind.lines.len() as u64;
-    rest.lines.drain(..behind.lines.len());
+    rest.offset += unflushed.lines.len() as u64;
+    rest.lines.drain(..unflushed.lines.len());
     rest.failed = false;
     if rest.lines.is_empty() {
-        tail.behind = None;
+        tail.unflushed = None;
     }
-    Ok(tail.behind.is_some())
+    Ok(tail.unflushed.is_some())
 }
 
 /// The thread itself.
 #[derive(Debug)]
 pub(crate) struct StreamWriter {
-    lagging: Arc<Lagging>,
+    unflushed: Arc<Unflushed>,
     thread: JoinHandle<()>,
 }
 
 impl StreamWriter {
     /// Starts the thread. If it should panic, the store has failed.
     pub(crate) fn start(
-        lagging: Arc<Lagging>,
-        files: Arc<Files>,
-        shared: Arc<Shared>,
+        unflushed: Arc<Unflushed>,
+        files: Arc<OpenFiles>,
+        health: Arc<Health>,
     ) -> io::Result<Self> {
-        let queue = lagging.clone();
+        let queue = unflushed.clone();
         let thread = std::thread::Builder::new()
             .name("eventfold-stream".to_owned())
             .spawn(move || {
                 if catch_unwind(AssertUnwindSafe(|| queue.run(&files))).is_err() {
                     let text = "the stream writer panicked; this is a bug";
-                    shared.fail(io::Error::other(text));
+                    health.fail(io::Error::other(text));
                 }
                 queue.state().thread = Phase::Over;
                 queue.progress.notify_all();
             })?;
-        Ok(Self { lagging, thread })
+        Ok(Self { unflushed, thread })
     }
 
     /// Writes what is left and ends the thread. True if the files have everything.
-    pub(crate) fn finish(self, files: &Files) -> bool {
-        self.lagging.state().finish = true;
-        self.lagging.work.notify_one();
+    pub(crate) fn finish(self, files: &OpenFiles) -> bool {
+        self.unflushed.state().finish = true;
+        self.unflushed.work.notify_one();
         let _ = self.thread.join();
-        self.lagging.retry_all(files) && self.lagging.ids().is_empty()
+        self.unflushed.retry_all(files) && self.unflushed.ids().is_empty()
     }
 }
 
@@ -298,16 +299,16 @@ impl StreamWriter {
 mod tests {
     use super::*;
     use crate::storage::files::layout::StreamLayout;
-    use crate::storage::files::streams::high_water::Ends;
-    use crate::storage::files::streams::stream::{Behind, Streams};
+    use crate::storage::files::streams::high_water::HighWaterMarks;
+    use crate::storage::files::streams::stream::{Streams, UnflushedLines};
 
     fn stream(base: &std::path::Path, id: &str) -> Arc<Stream> {
-        let streams = Streams::new(StreamLayout::new(base), Ends::unknown());
+        let streams = Streams::new(StreamLayout::new(base), HighWaterMarks::unknown());
         streams.get(&StreamId::new("a", id).unwrap())
     }
 
-    fn behind(lines: &[u8]) -> Behind {
-        Behind {
+    fn lines_of(lines: &[u8]) -> UnflushedLines {
+        UnflushedLines {
             offset: 0,
             lines: lines.to_vec(),
             failed: false,
@@ -317,18 +318,18 @@ mod tests {
 
     /// The thread at work.
     struct Running {
-        lagging: Arc<Lagging>,
-        files: Arc<Files>,
+        unflushed: Arc<Unflushed>,
+        files: Arc<OpenFiles>,
         thread: StreamWriter,
     }
 
     impl Running {
         fn start() -> Self {
-            let lagging = Arc::new(Lagging::new(Vec::new()));
-            let files = Arc::<Files>::default();
-            let started = StreamWriter::start(lagging.clone(), files.clone(), Shared::new(0));
+            let unflushed = Arc::new(Unflushed::new(Vec::new()));
+            let files = Arc::<OpenFiles>::default();
+            let started = StreamWriter::start(unflushed.clone(), files.clone(), Health::new(0));
             Self {
-                lagging,
+                unflushed,
                 files,
                 thread: started.unwrap(),
             }
@@ -340,8 +341,8 @@ mod tests {
     }
 
     /// Waits until somebody waits for the thread.
-    fn wait_for_urgency(lagging: &Lagging) {
-        while !lagging.state().urgent {
+    fn wait_for_urgency(unflushed: &Unflushed) {
+        while !unflushed.state().urgent {
             std::thread::yield_now();
         }
     }
@@ -350,25 +351,25 @@ mod tests {
     fn a_flush_waits_for_the_pass_after_the_one_that_is_under_way() {
         let dir = tempfile::tempdir().unwrap();
         // The thread is played by this test.
-        let lagging = Lagging::new(Vec::new());
+        let unflushed = Unflushed::new(Vec::new());
         let stream = stream(dir.path(), "b");
-        lagging.state().in_hand.push(stream.clone());
-        lagging.add(stream.clone());
+        unflushed.state().in_hand.push(stream.clone());
+        unflushed.add(stream.clone());
         std::thread::scope(|scope| {
-            let flush = scope.spawn(|| lagging.flush());
-            wait_for_urgency(&lagging);
-            let taken = lagging.next(GATHER).expect("it gathers");
-            lagging.state().passes += 1;
-            lagging.progress.notify_all();
-            while !lagging.state().urgent && !flush.is_finished() {
+            let flush = scope.spawn(|| unflushed.flush());
+            wait_for_urgency(&unflushed);
+            let taken = unflushed.next(GATHER).expect("it gathers");
+            unflushed.state().passes += 1;
+            unflushed.progress.notify_all();
+            while !unflushed.state().urgent && !flush.is_finished() {
                 std::thread::yield_now();
             }
             assert!(!flush.is_finished(), "its line may not be written yet");
-            assert_eq!((taken.len(), lagging.ids().len()), (1, 1));
-            let mut state = lagging.state();
+            assert_eq!((taken.len(), unflushed.ids().len()), (1, 1));
+            let mut state = unflushed.state();
             state.passes += 1;
             state.in_hand.clear();
-            lagging.progress.notify_all();
+            unflushed.progress.notify_all();
             drop(state);
             assert!(flush.join().unwrap());
         });
@@ -378,12 +379,12 @@ mod tests {
     fn the_committer_waits_while_too_much_lags_and_no_longer() {
         let dir = tempfile::tempdir().unwrap();
         let running = Running::start();
-        let lagging = running.lagging.clone();
+        let unflushed = running.unflushed.clone();
         let stream = stream(dir.path(), "b");
         for _ in 0..3 {
-            lagging.add(stream.clone());
-            lagging.release(MOST_BYTES + 1);
-            assert!(lagging.state().bytes <= MOST_BYTES);
+            unflushed.add(stream.clone());
+            unflushed.release(MOST_BYTES + 1);
+            assert!(unflushed.state().bytes <= MOST_BYTES);
         }
         assert!(running.finish());
     }
@@ -392,16 +393,16 @@ mod tests {
     fn lines_follow_by_themselves_also_after_a_pause() {
         let dir = tempfile::tempdir().unwrap();
         let running = Running::start();
-        let lagging = running.lagging.clone();
+        let unflushed = running.unflushed.clone();
         for id in ["b", "c"] {
-            while lagging.state().thread != Phase::Sleeps {
+            while unflushed.state().thread != Phase::Sleeps {
                 std::thread::yield_now();
             }
             let stream = stream(dir.path(), id);
-            stream.tail().behind = Some(behind(b"{}\n"));
-            lagging.add(stream.clone());
-            lagging.release(3);
-            while stream.tail().behind.is_some() {
+            stream.tail().unflushed = Some(lines_of(b"{}\n"));
+            unflushed.add(stream.clone());
+            unflushed.release(3);
+            while stream.tail().unflushed.is_some() {
                 std::thread::yield_now();
             }
             assert_eq!(std::fs::read(stream.file()).unwrap(), b"{}\n");
@@ -413,33 +414,33 @@ mod tests {
     fn lines_that_come_while_others_are_written_follow_once_and_in_order() {
         let dir = tempfile::tempdir().unwrap();
         let running = Running::start();
-        let lagging = running.lagging.clone();
+        let unflushed = running.unflushed.clone();
         let stream = stream(dir.path(), "b");
         let mut expected = Vec::new();
         for number in 0..20_000 {
             // Long enough for the next ones to come while it is written.
             let line = format!("{number:0500}\n");
             let mut tail = stream.tail();
-            let begins_to_lag = tail.behind.is_none();
+            let was_flushed = tail.unflushed.is_none();
             let offset = expected.len() as u64;
-            let behind = tail.behind.get_or_insert_with(|| behind(b""));
-            if begins_to_lag {
-                behind.offset = offset;
+            let lines = tail.unflushed.get_or_insert_with(|| lines_of(b""));
+            if was_flushed {
+                lines.offset = offset;
             }
-            behind.lines.extend_from_slice(line.as_bytes());
+            lines.lines.extend_from_slice(line.as_bytes());
             drop(tail);
-            if begins_to_lag {
-                lagging.add(stream.clone());
+            if was_flushed {
+                unflushed.add(stream.clone());
             }
-            lagging.release(line.len());
+            unflushed.release(line.len());
             expected.extend_from_slice(line.as_bytes());
             if number % 2_000 == 0 {
-                assert!(lagging.flush());
+                assert!(unflushed.flush());
                 assert!(std::fs::read(stream.file()).unwrap() == expected);
             }
             // So that the thread does not gather for long.
-            lagging.state().urgent = true;
-            lagging.work.notify_one();
+            unflushed.state().urgent = true;
+            unflushed.work.notify_one();
         }
         assert!(running.finish());
         assert!(std::fs::read(stream.file()).unwrap() == expected);
@@ -449,25 +450,25 @@ mod tests {
     fn whoever_finds_a_stream_among_those_that_failed_finds_it_marked() {
         let dir = tempfile::tempdir().unwrap();
         let running = Running::start();
-        let lagging = running.lagging.clone();
+        let unflushed = running.unflushed.clone();
         let stream = stream(dir.path(), "b");
         std::fs::create_dir_all(stream.file()).unwrap();
         for _ in 0..200 {
-            stream.tail().behind = Some(behind(b"{}\n"));
-            lagging.add(stream.clone());
-            lagging.release(3);
+            stream.tail().unflushed = Some(lines_of(b"{}\n"));
+            unflushed.add(stream.clone());
+            unflushed.release(3);
             loop {
-                let state = lagging.state();
+                let state = unflushed.state();
                 if !state.failed.is_empty() {
-                    let marked = stream.tail().behind.as_ref().is_some_and(|b| b.failed);
+                    let marked = stream.tail().unflushed.as_ref().is_some_and(|b| b.failed);
                     assert!(marked);
                     break;
                 }
             }
-            lagging.flush();
-            lagging.state().failed.clear();
+            unflushed.flush();
+            unflushed.state().failed.clear();
         }
-        stream.tail().behind = None;
+        stream.tail().unflushed = None;
         assert!(running.finish());
     }
 }

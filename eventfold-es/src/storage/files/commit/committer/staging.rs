@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::storage::files::commit::batch::{Round, StagedStream};
+use crate::storage::files::commit::batch::{CommitBatch, StagedStream};
 use crate::storage::files::commit::committer::Committer;
 use crate::storage::files::disk;
 use crate::storage::files::disk::Kind;
@@ -12,14 +12,18 @@ use crate::storage::files::streams::cache::StreamFile;
 use crate::storage::files::streams::stream::{Stream, stream_error};
 
 impl Committer {
-    /// Makes sure that the stream can be appended to, and returns its place in the round.
-    pub(crate) fn stage(&mut self, round: &mut Round, stream: &Arc<Stream>) -> io::Result<usize> {
-        if let Some(place) = round.place_of(stream) {
+    /// Makes sure that the stream can be appended to, and returns its place in the batch.
+    pub(crate) fn stage(
+        &mut self,
+        batch: &mut CommitBatch,
+        stream: &Arc<Stream>,
+    ) -> io::Result<usize> {
+        if let Some(place) = batch.place_of(stream) {
             return Ok(place);
         }
         let end = stream.tail().end;
         let file = self.prepare(stream, end.offset)?;
-        Ok(round.add_stream(StagedStream {
+        Ok(batch.add_stream(StagedStream {
             stream: stream.clone(),
             start: end,
             end,
@@ -34,21 +38,21 @@ impl Committer {
     fn prepare(&self, stream: &Arc<Stream>, length: u64) -> io::Result<Option<Arc<StreamFile>>> {
         let behind = stream
             .tail()
-            .behind
+            .unflushed
             .as_ref()
             .map(|b| (b.failed, b.file.clone()));
         match behind {
             // The stream writer is at it, and looks at the file itself.
             Some((false, file)) => return Ok(file),
-            Some((true, _)) => self.lagging.retry(&self.files, stream)?,
+            Some((true, _)) => self.unflushed.retry(&self.files, stream)?,
             None => {}
         }
         if let Some(file) = self.files.find_open(stream, length)? {
             return Ok(Some(file));
         }
         // What went wrong with one stream's file may go wrong with the next.
-        let is_careful = self.lagging.has_failed();
-        if is_careful && self.lagging.holds_too_much() {
+        let is_careful = self.unflushed.has_failed();
+        if is_careful && self.unflushed.holds_too_much() {
             let text = "too many streams have files that cannot be written";
             return Err(stream_error(stream, io::ErrorKind::StorageFull, text));
         }
@@ -69,7 +73,7 @@ impl Committer {
     /// Opens and locks the stream's file, which must be `length` long.
     fn open(&self, stream: &Stream, length: u64) -> io::Result<Arc<StreamFile>> {
         if !self.files.has_room() {
-            self.lagging.flush();
+            self.unflushed.flush();
         }
         if length == 0 && stream.names_may_fold() && disk::is_there(stream.dir()) {
             names::check(stream)?;
