@@ -10,3 +10,4 @@ pub(crate) mod committed;
 pub(crate) mod dispatch;
 pub(crate) mod handle;
 pub(crate) mod inside;
+pub(crate) mod passivation;

@@ -26,12 +26,13 @@ use crate::error::{ExecuteError, StateError};
 use crate::ids::{Position, Version};
 use crate::runtime::committed::Committed;
 use crate::runtime::inside;
-use crate::storage::files::{CommitError, Done, Engine, Stream, Upkeeper};
+use crate::runtime::passivation::Passivator;
+use crate::storage::files::{CommitError, Done, Engine, Stream};
 
 /// Where an actor lives, and is found again.
 pub(crate) trait Home: Send + Sync {
     /// Has it passivated once it has been idle for its time.
-    fn watch(self: Arc<Self>, keeper: &Upkeeper);
+    fn watch(self: Arc<Self>, passivator: &Passivator);
 
     /// It has left memory.
     fn release(&self);
@@ -42,6 +43,7 @@ pub(crate) struct Actor<A: Aggregate> {
     engine: Arc<Engine>,
     stream: Arc<Stream>,
     home: Weak<dyn Home>,
+    passivator: Arc<Passivator>,
     activity: Arc<Activity>,
     snapshot_every: u64,
     mailbox: mpsc::Receiver<Box<Mail<A>>>,
@@ -77,7 +79,7 @@ impl<A: Aggregate> Actor<A> {
     /// Idleness ended while the request to passivate was waiting: keep watching.
     fn watch_on(&self) {
         if let Some(home) = self.home.upgrade() {
-            home.watch(self.engine.keeper());
+            home.watch(&self.passivator);
         }
     }
 

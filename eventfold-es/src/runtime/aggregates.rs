@@ -3,19 +3,22 @@
 use std::fmt;
 use std::io;
 use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::error::closed;
 use crate::runtime::actor::Residents;
-use crate::storage::files::{Engine, Job};
+use crate::runtime::passivation::Passivator;
+use crate::storage::files::Engine;
 
 /// What the clones of a store, its handles and the messages on their way share. When the last of
 /// them goes, the store ends.
 pub(crate) struct Aggregates {
     pub(crate) engine: Arc<Engine>,
     pub(crate) residents: Arc<Residents>,
+    pub(crate) passivator: Arc<Passivator>,
     pub(crate) idle_timeout: Duration,
     pub(crate) snapshot_every: u64,
     follows: Arc<dyn Follows>,
@@ -38,15 +41,17 @@ impl Aggregates {
         follows: Arc<dyn Follows>,
         idle_timeout: Duration,
         snapshot_every: u64,
-    ) -> Arc<Self> {
-        Arc::new(Self {
+    ) -> io::Result<Arc<Self>> {
+        let passivator = Arc::new(Passivator::start()?);
+        Ok(Arc::new(Self {
             engine,
+            passivator,
             residents: Arc::new(Residents::default()),
             idle_timeout,
             snapshot_every,
             follows,
             is_closing: AtomicBool::new(false),
-        })
+        }))
     }
 
     /// Refuses everything new from now on.
@@ -88,10 +93,16 @@ impl Drop for Aggregates {
             // A forked child's copy: nobody is there to close it, and it is not to write anything.
             return;
         }
-        let follows = self.follows.clone();
-        let save = Job::Run(Box::new(move || follows.close()));
-        self.engine.keeper().submit(save);
-        self.engine.close();
+        self.engine.announce_close(None);
+        let (follows, engine) = (self.follows.clone(), self.engine.clone());
+        self.passivator.end(move || {
+            // Whatever becomes of it: who opens the directory next waits for the end.
+            let saved = catch_unwind(AssertUnwindSafe(|| follows.close()));
+            engine.close();
+            if saved.is_err() {
+                tracing::error!("saving what follows the log panicked; this is a bug");
+            }
+        });
     }
 }
 

@@ -60,7 +60,7 @@ impl<A: Aggregate> AggregateHandle<A> {
             store.idle_timeout,
             store.snapshot_every,
         )?;
-        slot.activate(&store.engine, false)?;
+        slot.activate(&store.engine, &store.passivator, false)?;
         let reader = EventReader::new(slot.stream().dir());
         Ok(Self {
             store: store.clone(),
@@ -309,7 +309,9 @@ impl<A: Aggregate> AggregateHandle<A> {
             // A runtime that has ended drops what it is given at once. It takes a few attempts to
             // tell that from an aggregate that happens to be passivating.
             let is_runtime_over = failed > 2;
-            let mailbox = self.slot.activate(&self.store.engine, is_runtime_over)?;
+            let mailbox =
+                self.slot
+                    .activate(&self.store.engine, &self.store.passivator, is_runtime_over)?;
             match mailbox.send(mail).await {
                 Ok(()) => return Ok(()),
                 Err(returned) => mail = returned.0,

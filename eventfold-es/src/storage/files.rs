@@ -46,7 +46,7 @@ pub(crate) use log::Tail;
 pub(crate) use snapshots::snapshot::{Draft, KnownKey, Saved};
 pub(crate) use streams::load::{Loaded, line_before, line_hash, load};
 pub(crate) use streams::stream::{Extent, Stream, StreamEnd};
-pub(crate) use upkeep::{Job, Resident, Upkeeper};
+pub(crate) use upkeep::Upkeeper;
 
 use crate::clock::Clock;
 use crate::ids::StreamId;

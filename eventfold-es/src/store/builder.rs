@@ -424,11 +424,12 @@ impl AggregateStoreBuilder {
         };
         let read_side = Arc::new(read_side);
         let aggregates = Aggregates::new(
-            engine,
+            engine.clone(),
             read_side.clone(),
             self.idle_timeout,
             self.snapshot_every,
         );
+        let aggregates = aggregates.inspect_err(|_| engine.close())?;
         if let Some(runtime) = runtime {
             // Each of its tasks goes on for as long as it finds the aggregates there.
             read_side.go_live(runtime, &aggregates);

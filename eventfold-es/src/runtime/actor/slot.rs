@@ -16,8 +16,9 @@ use crate::runtime::actor::idle::Activity;
 use crate::runtime::actor::mailbox::{MAILBOX, Mail};
 use crate::runtime::actor::{Actor, Home};
 use crate::runtime::background;
+use crate::runtime::passivation::{Passivate, Passivator};
 use crate::storage::files::lock::Unfinished;
-use crate::storage::files::{Engine, Resident, Stream, Upkeeper};
+use crate::storage::files::{Engine, Stream};
 
 /// How many aggregates are named in an error.
 const LISTED: usize = 5;
@@ -64,6 +65,7 @@ impl<A: Aggregate> Slot<A> {
     pub(crate) fn activate(
         self: &Arc<Self>,
         engine: &Arc<Engine>,
+        passivator: &Arc<Passivator>,
         is_runtime_over: bool,
     ) -> std::io::Result<Mailbox<A>> {
         let mut mailbox = self.mailbox();
@@ -73,6 +75,7 @@ impl<A: Aggregate> Slot<A> {
         let (sender, receiver) = mpsc::channel(MAILBOX);
         let actor = Actor {
             engine: engine.clone(),
+            passivator: passivator.clone(),
             stream: self.stream.clone(),
             home: Arc::<Self>::downgrade(self),
             activity: self.activity.clone(),
@@ -90,17 +93,17 @@ impl<A: Aggregate> Slot<A> {
             residents.keep(self.stream.id(), self.clone());
         }
         drop(mailbox);
-        self.clone().watch(engine.keeper());
+        self.clone().watch(passivator);
         Ok(sender)
     }
 }
 
 impl<A: Aggregate> Home for Slot<A> {
     /// Has the aggregate passivated when it will have been idle.
-    fn watch(self: Arc<Self>, keeper: &Upkeeper) {
+    fn watch(self: Arc<Self>, passivator: &Passivator) {
         if let Some(deadline) = self.activity.deadline() {
-            let watched: Weak<dyn Resident> = Arc::<Self>::downgrade(&self);
-            keeper.watch(watched, deadline);
+            let watched: Weak<dyn Passivate> = Arc::<Self>::downgrade(&self);
+            passivator.watch(watched, deadline);
         }
     }
 
@@ -127,7 +130,7 @@ impl<A: Aggregate> Drop for Slot<A> {
     }
 }
 
-impl<A: Aggregate> Resident for Slot<A> {
+impl<A: Aggregate> Passivate for Slot<A> {
     fn deadline(&self) -> Option<Instant> {
         self.activity.deadline().filter(|_| self.is_alive())
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::storage::files::Job;
+use crate::storage::files::upkeep::Job;
 use crate::storage::files::disk::faults::Choices;
 use crate::{Aggregate, AggregateStore, Position, Project, Projection, Recorded};
 

@@ -1,13 +1,12 @@
 //! The upkeep thread: what a store must do but no command should wait for. It prepares journal
-//! segments, moves the redo point, writes snapshots and passivates idle aggregates.
+//! segments, moves the redo point and writes snapshots.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap};
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -30,8 +29,7 @@ pub(crate) enum Job {
     RedoPoint(RedoPointJob),
     /// There are snapshots to write.
     Snapshots,
-    /// There are aggregates whose idle time ends sooner than the thread would look.
-    Watch,
+    #[cfg(test)]
     Run(Box<dyn FnOnce() + Send>),
     Finish(Option<RedoPointJob>),
 }
@@ -44,30 +42,11 @@ pub(crate) struct RedoPointJob {
     pub(crate) clean: bool,
 }
 
-/// An aggregate that leaves memory when it has been idle.
-pub(crate) trait Resident: Send + Sync {
-    /// When it will have been idle for its time, unless it is used; `None` if never.
-    fn deadline(&self) -> Option<Instant>;
-
-    /// Asks it to leave memory; false if it has too much to do.
-    fn passivate(&self) -> bool;
-}
-
 #[derive(Debug, Default)]
 struct State {
     spare: Mutex<Option<Spare>>,
     checkpointing: AtomicBool,
     snapshots: SnapshotQueue,
-    arrivals: Mutex<Arrivals>,
-}
-
-/// Aggregates on their way to the thread, which takes them whenever it is awake: they come with
-/// each activation, and nearly always their time is later than that of those it knows.
-#[derive(Debug, Default)]
-struct Arrivals {
-    waiting: Vec<Weak<dyn Resident>>,
-    /// When the thread looks at them at the latest.
-    looked_at: Option<Instant>,
 }
 
 /// Hands jobs to the upkeep thread.
@@ -101,8 +80,6 @@ impl Upkeep {
             unflushed,
             taken: Vec::new(),
             state: state.clone(),
-            watched: BinaryHeap::new(),
-            watch_count: 0,
             spares: 0,
             next_snapshot: Instant::now(),
             sync_failed: false,
@@ -163,19 +140,6 @@ impl Upkeeper {
         let _ = self.jobs.send(job);
     }
 
-    /// Has an aggregate passivated once it has been idle for its time, which ends at `deadline` if
-    /// it is not used.
-    pub(crate) fn watch(&self, resident: Weak<dyn Resident>, deadline: Instant) {
-        let mut arrivals = lock(&self.state.arrivals);
-        arrivals.waiting.push(resident);
-        let is_urgent = arrivals.looked_at.is_none_or(|at| deadline < at);
-        if is_urgent {
-            // Once is enough.
-            arrivals.looked_at = Some(deadline);
-            self.submit(Job::Watch);
-        }
-    }
-
     /// Writes a snapshot of a durable state, in good time.
     pub(crate) fn save_snapshot(&self, stream: Arc<Stream>, draft: Box<Draft>, end: StreamEnd) {
         if self.state.snapshots.push(stream, draft, end) {
@@ -193,8 +157,6 @@ struct Thread {
     /// What the next checkpoint has to make durable.
     taken: Vec<Arc<Taken>>,
     state: Arc<State>,
-    watched: BinaryHeap<Reverse<Watched>>,
-    watch_count: u64,
     /// How many segments were prepared; names the next one.
     spares: u64,
     /// When the next snapshot may be written.
@@ -202,13 +164,6 @@ struct Thread {
     /// A stream's file could not be synced, so what the system still holds of it is in doubt: the
     /// redo point stays where it is until the journal has been replayed.
     sync_failed: bool,
-}
-
-struct Watched {
-    deadline: Instant,
-    /// Makes the order total.
-    number: u64,
-    resident: Weak<dyn Resident>,
 }
 
 impl Thread {
@@ -232,22 +187,13 @@ impl Thread {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            self.passivate_idle();
             self.write_snapshot();
         }
     }
 
-    /// When there is something to do besides jobs. Takes those in who are to be watched.
-    fn next_deadline(&mut self) -> Option<Instant> {
-        let state = self.state.clone();
-        let mut arrivals = lock(&state.arrivals);
-        for resident in arrivals.waiting.drain(..) {
-            self.watch(resident);
-        }
-        let idle = self.watched.peek().map(|Reverse(first)| first.deadline);
-        let snapshot = (!self.state.snapshots.is_empty()).then_some(self.next_snapshot);
-        arrivals.looked_at = idle.into_iter().chain(snapshot).min();
-        arrivals.looked_at
+    /// When there is something to do besides jobs.
+    fn next_deadline(&self) -> Option<Instant> {
+        (!self.state.snapshots.is_empty()).then_some(self.next_snapshot)
     }
 
     /// Writes a snapshot if one is waiting and it is time.
@@ -270,9 +216,10 @@ impl Thread {
                 }
                 self.state.checkpointing.store(false, Ordering::Release);
             }
+            #[cfg(test)]
             Job::Run(run) => run(),
             // The loop looks after each job.
-            Job::Snapshots | Job::Watch => {}
+            Job::Snapshots => {}
             Job::Finish(_) => unreachable!("the caller ends the thread there"),
         }
     }
@@ -315,57 +262,6 @@ impl Thread {
         if let Err(error) = checkpoint.write(&self.journal) {
             tracing::error!(%error, "no checkpoint could be written; more is replayed at the next open");
         }
-    }
-
-    fn watch(&mut self, resident: Weak<dyn Resident>) {
-        let deadline = resident.upgrade().and_then(|there| there.deadline());
-        if let Some(deadline) = deadline {
-            self.watch_count += 1;
-            self.watched.push(Reverse(Watched {
-                deadline,
-                number: self.watch_count,
-                resident,
-            }));
-        }
-    }
-
-    fn passivate_idle(&mut self) {
-        let now = Instant::now();
-        while let Some(Reverse(first)) = self.watched.peek() {
-            if first.deadline > now {
-                return;
-            }
-            let Some(Reverse(due)) = self.watched.pop() else {
-                return;
-            };
-            let Some(resident) = due.resident.upgrade() else {
-                continue;
-            };
-            let is_idle = resident.deadline().is_some_and(|deadline| deadline <= now);
-            if !is_idle || !resident.passivate() {
-                self.watch(due.resident);
-            }
-        }
-    }
-}
-
-impl PartialEq for Watched {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Watched {}
-
-impl PartialOrd for Watched {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Watched {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.deadline, self.number).cmp(&(other.deadline, other.number))
     }
 }
 

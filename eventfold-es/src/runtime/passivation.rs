@@ -1,0 +1,183 @@
+//! Passivation: an aggregate that nobody uses leaves memory. [`Passivator`] is the thread that waits
+//! for that, one for each store.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::io;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SendError, Sender, channel};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Instant;
+
+use crate::sync::lock;
+
+/// An aggregate that leaves memory when it has been idle for its time.
+pub(crate) trait Passivate: Send + Sync {
+    /// When its idle time ends unless it is used; `None` if never.
+    fn deadline(&self) -> Option<Instant>;
+
+    /// Asks it to leave memory; false if it has too much to do.
+    fn passivate(&self) -> bool;
+}
+
+/// Hands live aggregates to the thread.
+#[derive(Debug)]
+pub(crate) struct Passivator {
+    jobs: Sender<Job>,
+    arrivals: Arc<Mutex<Arrivals>>,
+}
+
+enum Job {
+    /// There are aggregates whose idle time ends sooner than the thread would look.
+    Watch,
+    /// Ends the thread, which runs this last.
+    End(Box<dyn FnOnce() + Send>),
+}
+
+/// Aggregates on their way to the thread, which takes them whenever it is awake. They come with each
+/// activation, and nearly always their time ends later than that of those it knows.
+#[derive(Default)]
+struct Arrivals {
+    waiting: Vec<Weak<dyn Passivate>>,
+    /// When the thread looks at them at the latest.
+    looked_at: Option<Instant>,
+}
+
+impl std::fmt::Debug for Arrivals {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Arrivals")
+            .field("waiting", &self.waiting.len())
+            .field("looked_at", &self.looked_at)
+            .finish()
+    }
+}
+
+impl Passivator {
+    /// Starts the thread.
+    pub(crate) fn start() -> io::Result<Self> {
+        let (jobs, queue) = channel();
+        let arrivals = Arc::<Mutex<Arrivals>>::default();
+        let thread = Thread {
+            arrivals: arrivals.clone(),
+            watched: BinaryHeap::new(),
+            count: 0,
+        };
+        std::thread::Builder::new()
+            .name("eventfold-idle".to_owned())
+            .spawn(move || thread.run(&queue))?;
+        Ok(Self { jobs, arrivals })
+    }
+
+    /// Has `aggregate` passivated once it has been idle for its time, which ends at `deadline` if it is
+    /// not used.
+    pub(crate) fn watch(&self, aggregate: Weak<dyn Passivate>, deadline: Instant) {
+        let mut arrivals = lock(&self.arrivals);
+        arrivals.waiting.push(aggregate);
+        let is_urgent = arrivals.looked_at.is_none_or(|at| deadline < at);
+        if is_urgent {
+            // Once is enough.
+            arrivals.looked_at = Some(deadline);
+            let _ = self.jobs.send(Job::Watch);
+        }
+    }
+
+    /// Ends the thread, which runs `last` then.
+    pub(crate) fn end(&self, last: impl FnOnce() + Send + 'static) {
+        // Without the thread, which cannot be unless it panicked, there is nobody else to do it.
+        if let Err(SendError(Job::End(last))) = self.jobs.send(Job::End(Box::new(last))) {
+            last();
+        }
+    }
+}
+
+struct Thread {
+    arrivals: Arc<Mutex<Arrivals>>,
+    watched: BinaryHeap<Reverse<Watched>>,
+    /// How many were watched so far.
+    count: u64,
+}
+
+struct Watched {
+    deadline: Instant,
+    /// Makes the order total.
+    number: u64,
+    aggregate: Weak<dyn Passivate>,
+}
+
+impl Thread {
+    fn run(mut self, queue: &Receiver<Job>) {
+        loop {
+            let job = match self.next_deadline() {
+                None => queue.recv().map_err(RecvTimeoutError::from),
+                Some(at) => queue.recv_timeout(at.saturating_duration_since(Instant::now())),
+            };
+            match job {
+                Ok(Job::End(last)) => return last(),
+                Ok(Job::Watch) | Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.passivate_idle();
+        }
+    }
+
+    /// When the first idle time ends. Takes the arrivals in.
+    fn next_deadline(&mut self) -> Option<Instant> {
+        let arrivals = self.arrivals.clone();
+        let mut arrivals = lock(&arrivals);
+        for aggregate in arrivals.waiting.drain(..) {
+            self.watch(aggregate);
+        }
+        arrivals.looked_at = self.watched.peek().map(|Reverse(first)| first.deadline);
+        arrivals.looked_at
+    }
+
+    fn watch(&mut self, aggregate: Weak<dyn Passivate>) {
+        let deadline = aggregate.upgrade().and_then(|there| there.deadline());
+        if let Some(deadline) = deadline {
+            self.count += 1;
+            self.watched.push(Reverse(Watched {
+                deadline,
+                number: self.count,
+                aggregate,
+            }));
+        }
+    }
+
+    fn passivate_idle(&mut self) {
+        let now = Instant::now();
+        while let Some(Reverse(first)) = self.watched.peek() {
+            if first.deadline > now {
+                return;
+            }
+            let Some(Reverse(due)) = self.watched.pop() else {
+                return;
+            };
+            let Some(aggregate) = due.aggregate.upgrade() else {
+                continue;
+            };
+            let is_idle = aggregate.deadline().is_some_and(|deadline| deadline <= now);
+            if !is_idle || !aggregate.passivate() {
+                self.watch(due.aggregate);
+            }
+        }
+    }
+}
+
+impl PartialEq for Watched {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Watched {}
+
+impl PartialOrd for Watched {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Watched {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.deadline, self.number).cmp(&(other.deadline, other.number))
+    }
+}
