@@ -1,3 +1,243 @@
 //! Storage, whose unit is the commit: nothing above this module knows where events are kept.
+//!
+//! [`Storage`] is one of the backends. It hands out [streams](stream::Stream), which are loaded and
+//! committed to; the [log](log::Log) of all commits in the order of their positions; and the
+//! [records](record::Records) of those that follow the log. Another backend is another variant here.
+//!
+//! Positions are ordered, and that is all that may be relied on: they need not be dense.
 
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+
+pub(crate) mod commit;
 pub(crate) mod files;
+pub(crate) mod health;
+pub(crate) mod log;
+pub(crate) mod memory;
+pub(crate) mod process;
+pub(crate) mod record;
+pub(crate) mod snapshot;
+pub(crate) mod stream;
+
+use crate::clock::Clock;
+use crate::ids::StreamId;
+use commit::CommitError;
+use files::FileStorage;
+use files::layout::StreamLayout;
+use files::streams::handle::FileStream;
+use log::{Log, LogReader};
+use memory::MemoryStorage;
+use process::Process;
+use record::{Follower, Records};
+use stream::Stream;
+
+/// The storage of an open store.
+#[derive(Debug, Clone)]
+pub(crate) enum Storage {
+    /// Plain files in a directory.
+    Files(Arc<FileStorage>),
+    /// Memory, which ends with the store.
+    Memory(Arc<MemoryStorage>),
+}
+
+/// What keeps a store from being closed as long as it is there.
+pub(crate) trait Unfinished: Send + Sync {
+    /// What it waits for.
+    fn describe(&self) -> String;
+}
+
+impl Storage {
+    /// The files of a store that has them.
+    #[cfg(test)]
+    pub(crate) fn files(&self) -> &Arc<FileStorage> {
+        match self {
+            Self::Files(files) => files,
+            Self::Memory(_) => panic!("the store is in memory"),
+        }
+    }
+
+    /// The stream `id`, whether it exists or not.
+    pub(crate) fn stream(&self, id: &StreamId) -> Stream {
+        match self {
+            Self::Files(files) => Stream::Files(FileStream::new(files, id)),
+            Self::Memory(memory) => Stream::Memory(memory.stream(id)),
+        }
+    }
+
+    /// The directory of `stream`; for a storage without directories one that cannot be there.
+    pub(crate) fn dir_of(&self, stream: &Stream) -> PathBuf {
+        let id = stream.id();
+        let dir = stream.dir().map(Path::to_owned);
+        dir.unwrap_or_else(|| self.layout().stream_dir(id.aggregate_type(), id.id()))
+    }
+
+    /// The directories of the store; for a storage without directories those that cannot be there.
+    pub(crate) fn layout(&self) -> &StreamLayout {
+        match self {
+            Self::Files(files) => files.layout(),
+            Self::Memory(memory) => memory.layout(),
+        }
+    }
+
+    /// Waits until everything that is durable is where other programs find it, as far as it can be
+    /// written.
+    pub(crate) fn flush(&self) {
+        if let Self::Files(files) = self {
+            files.flush_streams();
+        }
+    }
+
+    /// The types and ids of all streams, or of those of one aggregate type; sorted.
+    ///
+    /// # Errors
+    ///
+    /// As loading a stream, if one is there that is not as it was stored.
+    pub(crate) fn list(&self, only: Option<&str>) -> io::Result<Vec<(String, String)>> {
+        match self {
+            Self::Files(files) => files.list(only),
+            Self::Memory(memory) => Ok(memory.list(only)),
+        }
+    }
+
+    /// All commits in their order.
+    pub(crate) fn log(&self) -> Log {
+        match self {
+            Self::Files(files) => Log::Files(files.log()),
+            Self::Memory(memory) => Log::Memory(memory.log()),
+        }
+    }
+
+    /// Reads the log from behind position `after`.
+    pub(crate) fn reader(&self, after: u64) -> LogReader {
+        self.log().reader(after)
+    }
+
+    /// The position of the newest durable event.
+    pub(crate) fn head(&self) -> u64 {
+        match self {
+            Self::Files(files) => files.head(),
+            Self::Memory(memory) => memory.head(),
+        }
+    }
+
+    /// A checksum of the history up to the event at `position`, which is durable; 0 for the beginning.
+    /// Another history has another one.
+    pub(crate) fn history_at(&self, position: u64) -> io::Result<u64> {
+        match self {
+            Self::Files(files) => files.history_at(position),
+            Self::Memory(_) => Ok(position),
+        }
+    }
+
+    /// The records of the follower `name`.
+    pub(crate) fn records(&self, follower: Follower, name: &str) -> Records {
+        match self {
+            Self::Files(files) => Records::Files(files.records(follower, name)),
+            Self::Memory(memory) => Records::Memory(memory.records(follower, name)),
+        }
+    }
+
+    /// The names of the followers of that kind that have records.
+    pub(crate) fn followers(&self, follower: Follower) -> io::Result<Vec<String>> {
+        match self {
+            Self::Files(files) => files.followers(follower),
+            Self::Memory(memory) => Ok(memory.followers(follower)),
+        }
+    }
+
+    /// Whether names that differ only in case or Unicode form may be one name here.
+    pub(crate) fn names_may_fold(&self) -> bool {
+        match self {
+            Self::Files(files) => files.names_may_fold(),
+            Self::Memory(_) => false,
+        }
+    }
+
+    /// Fails if the stream `id` cannot be kept beside those that are there.
+    pub(crate) fn check_id(&self, id: &StreamId) -> io::Result<()> {
+        match self {
+            Self::Files(files) => files.layout().check(id),
+            Self::Memory(_) => Ok(()),
+        }
+    }
+
+    /// The version up to which eventfold-es 0.2.0 had read the stream `id` when its cursor was at the
+    /// byte `offset` behind the line with that `hash`; `None` if no line ends there.
+    pub(crate) fn version_of_cursor(
+        &self,
+        id: &StreamId,
+        offset: u64,
+        hash: Option<&str>,
+    ) -> io::Result<Option<u64>> {
+        match self {
+            Self::Files(files) => files.version_of_cursor(id, offset, hash),
+            Self::Memory(_) => Ok(None),
+        }
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        match self {
+            Self::Files(files) => files.clock(),
+            Self::Memory(memory) => memory.clock(),
+        }
+    }
+
+    /// Fails if the store takes no more commits until it is opened again.
+    pub(crate) fn check_failed(&self) -> Result<(), CommitError> {
+        match self {
+            Self::Files(files) => files.check_failed(),
+            Self::Memory(_) => Ok(()),
+        }
+    }
+
+    /// The process that the store belongs to.
+    pub(crate) fn process(&self) -> &Process {
+        match self {
+            Self::Files(files) => files.process(),
+            Self::Memory(memory) => memory.process(),
+        }
+    }
+
+    /// Fails if this process was forked off the one that opened the store.
+    pub(crate) fn check_process(&self) -> io::Result<()> {
+        match self {
+            Self::Files(files) => files.check_process(),
+            Self::Memory(memory) => memory.check_process(),
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        match self {
+            Self::Files(files) => files.is_closed(),
+            Self::Memory(memory) => memory.is_closed(),
+        }
+    }
+
+    /// Ends the store once everything that was handed over is done. Does not wait for that.
+    pub(crate) fn close(&self) {
+        match self {
+            Self::Files(files) => files.close(),
+            Self::Memory(memory) => memory.close(),
+        }
+    }
+
+    /// Lets the next `open` in this process wait for the end, which is near once `unfinished` is gone.
+    pub(crate) fn announce_close(&self, unfinished: Option<Weak<dyn Unfinished>>) {
+        if let Self::Files(files) = self {
+            files.announce_close(unfinished);
+        }
+    }
+
+    /// Waits until the store has ended.
+    ///
+    /// # Errors
+    ///
+    /// What the store failed with, or what the next open has to bring in order.
+    pub(crate) async fn ended(&self) -> io::Result<()> {
+        match self {
+            Self::Files(files) => files.ended().await,
+            Self::Memory(_) => Ok(()),
+        }
+    }
+}

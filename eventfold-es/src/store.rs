@@ -32,7 +32,7 @@ use crate::runtime::background::blocking;
 use crate::runtime::handle::AggregateHandle;
 use crate::runtime::inside;
 use crate::storage::files::layout::StreamLayout;
-use crate::storage::files::{StreamEnd, disk, load};
+use crate::storage::stream::Place;
 
 /// What [`AggregateStore::inject_event`] does besides appending the event.
 ///
@@ -108,6 +108,28 @@ impl AggregateStore {
         Self::builder(base_dir).open().await
     }
 
+    /// Sets up a store in memory, for tests: nothing is written anywhere, and what is stored is gone
+    /// when the last clone and the last handle of the store are. Each store that is opened is another
+    /// one.
+    ///
+    /// It behaves as one in a directory does, except for what only files have: [`layout`](Self::layout)
+    /// and [`AggregateHandle::reader`](crate::AggregateHandle::reader) name files that are not there,
+    /// and no snapshots are taken. Its [positions](crate::Position) have gaps.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let store = AggregateStore::in_memory().projection::<Total>().open().await?;
+    /// store.get::<Counter>("c-1").await?.send(Add(5)).await?;
+    /// assert_eq!(store.projection::<Total>()?.value, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn in_memory() -> AggregateStoreBuilder {
+        AggregateStoreBuilder::in_memory()
+    }
+
     /// Sets projections, process managers and options up before opening the store.
     ///
     /// ```
@@ -181,9 +203,9 @@ impl AggregateStore {
     /// # }
     /// ```
     pub async fn list<A: Aggregate>(&self) -> io::Result<Vec<String>> {
-        let engine = self.inner.engine.clone();
+        let storage = self.inner.storage.clone();
         blocking(move || {
-            let streams = engine.list(Some(A::AGGREGATE_TYPE))?;
+            let streams = storage.list(Some(A::AGGREGATE_TYPE))?;
             Ok(streams.into_iter().map(|(_, id)| id).collect())
         })
         .await
@@ -213,9 +235,9 @@ impl AggregateStore {
         &self,
         aggregate_type: Option<&str>,
     ) -> io::Result<Vec<(String, String)>> {
-        let engine = self.inner.engine.clone();
+        let storage = self.inner.storage.clone();
         let only = aggregate_type.map(str::to_owned);
-        blocking(move || engine.list(only.as_deref())).await
+        blocking(move || storage.list(only.as_deref())).await
     }
 
     /// All events of a stream, in order, as they are stored: by their stored names, with `actor`
@@ -252,23 +274,22 @@ impl AggregateStore {
         instance_id: &str,
     ) -> io::Result<Vec<eventfold::Event>> {
         let id = StreamId::new(aggregate_type, instance_id)?;
-        self.inner.engine.check_process()?;
+        self.inner.storage.check_process()?;
         let is_live = self.inner.residents.is_live(&id);
-        let stream = self.inner.engine.stream(&id);
-        // An event is shown to those who follow the journal a moment before it is in its stream. What
+        let stream = self.inner.storage.stream(&id);
+        // An event is shown to those who follow the log a moment before it is in its stream. What
         // became of the commits that are waited for, or of the store, is no concern here.
-        let _ = self.inner.engine.settle(&stream).await;
+        let _ = stream.settle().await;
         blocking(move || {
-            if stream.mark().version == 0 && !disk::is_dir(stream.dir()) {
+            if !stream.exists() {
                 if is_live {
                     return Ok(Vec::new());
                 }
                 let text = format!("there is no stream {}", stream.id());
                 return Err(io::Error::new(io::ErrorKind::NotFound, text));
             }
-            let extent = stream.extent();
             let mut events = Vec::new();
-            load(&stream, StreamEnd::default(), &extent, |loaded| {
+            stream.read().events(Place::default(), |loaded| {
                 let event = loaded.event.to_eventfold();
                 events.push(event.map_err(|error| loaded.event.failed(&error))?);
                 Ok(ControlFlow::Continue(()))
@@ -320,10 +341,10 @@ impl AggregateStore {
     ) -> io::Result<()> {
         let handle = self.get::<A>(instance_id).await?;
         handle.inject(event).await?;
-        let (engine, stream) = (self.inner.engine.clone(), handle.stream().clone());
+        let stream = handle.stream().clone();
         let read_side = self.read_side.clone();
         blocking(move || {
-            engine.flush_stream(&stream);
+            stream.flush();
             read_side.catch_up_projections();
             Ok(())
         })
@@ -349,8 +370,8 @@ impl AggregateStore {
     /// # }
     /// ```
     pub fn layout(&self) -> &StreamLayout {
-        self.inner.engine.flush_streams();
-        self.inner.engine.layout()
+        self.inner.storage.flush();
+        self.inner.storage.layout()
     }
 
     /// Shuts the store down: accepts nothing new, finishes what was accepted, saves projections,
@@ -382,7 +403,7 @@ impl AggregateStore {
     /// ```
     pub async fn shutdown(&self) -> io::Result<()> {
         inside::refuse("shutdown")?;
-        self.inner.engine.check_process()?;
+        self.inner.storage.check_process()?;
         self.inner.start_closing();
         if let Some(live) = self.read_side.live.get() {
             live.stop();
@@ -402,15 +423,15 @@ impl AggregateStore {
             tracing::error!(%error, "the read side could not be saved");
         }
         drop(run);
-        self.inner.engine.close();
-        self.inner.engine.ended().await
+        self.inner.storage.close();
+        self.inner.storage.ended().await
     }
 }
 
 impl fmt::Debug for AggregateStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AggregateStore")
-            .field("base_dir", &self.inner.engine.layout().base_dir())
+            .field("base_dir", &self.inner.storage.layout().base_dir())
             .finish_non_exhaustive()
     }
 }

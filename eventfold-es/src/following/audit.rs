@@ -1,7 +1,7 @@
 //! Looks at the checkpoints of projections and process managers, without knowing their types.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::de::IgnoredAny;
 
@@ -11,17 +11,18 @@ use crate::following::timeline::{acted_on_behind, rolled_back, source_of};
 use crate::following::{dead_letters, poison};
 use crate::report::Severity;
 use crate::storage::files::check::audit::{Audit, Flaw, Remedy};
-use crate::storage::files::disk;
 use crate::storage::files::layout::list_dirs;
-use crate::text::shown;
+use crate::storage::files::records::FileRecords;
+use crate::storage::log::LogReader;
+use crate::storage::record::{RecordName, Records};
 
 /// Adds what is wrong with the checkpoints to `audit`.
 pub(crate) fn check(audit: &mut Audit) -> io::Result<()> {
     let projections = audit.layout.projections_dir();
     for name in list_dirs(&projections)? {
-        let dir = projections.join(name);
-        check_skipped(audit, &dir)?;
-        for (file, cause) in check_checkpoints(audit, &dir, None)? {
+        let records = FileRecords::new(projections.join(name));
+        check_skipped(audit, &records)?;
+        for (file, cause) in check_checkpoints(audit, &records, None)? {
             let rebuilt = format!("{cause}; the projection is built again");
             let flaw = Flaw::new(&file, Severity::Harmless, rebuilt);
             audit.flaws.push(flaw.remedy(Remedy::SetAside));
@@ -29,45 +30,50 @@ pub(crate) fn check(audit: &mut Audit) -> io::Result<()> {
     }
     let managers = audit.layout.process_managers_dir();
     for name in list_dirs(&managers)? {
-        let dir = managers.join(&name);
-        for (file, cause) in check_checkpoints(audit, &dir, Some(&name))? {
+        let records = FileRecords::new(managers.join(&name));
+        for (file, cause) in check_checkpoints(audit, &records, Some(&name))? {
             let cause = format!("{cause}; without it its commands would be sent again");
             audit.flaws.push(Flaw::new(&file, Severity::Lost, cause));
         }
-        check_skipped(audit, &dir)?;
-        check_dead_letters(audit, &dir)?;
+        check_skipped(audit, &records)?;
+        check_dead_letters(audit, &records)?;
     }
     Ok(())
 }
 
-/// The files in `dir` that are checkpoints and have something wrong with them, and what. One of
-/// 0.2.0 does not matter any more beside one of ours. `manager` is the process manager's name.
+/// The files among `records` that are checkpoints and have something wrong with them, and what. One
+/// of 0.2.0 does not matter any more beside one of ours. `manager` is the process manager's name.
 fn check_checkpoints(
     audit: &Audit,
-    dir: &Path,
+    records: &FileRecords,
     manager: Option<&str>,
 ) -> io::Result<Vec<(PathBuf, String)>> {
-    let ours = disk::is_there(&dir.join("journal_checkpoint.json"));
+    let names = records.names()?;
     let mut found = Vec::new();
-    for file in files(dir)? {
-        let name = file.file_name().and_then(|name| name.to_str());
-        let is_old = name == Some("checkpoint.json");
-        if name.is_some_and(checkpoint::is_one) && !(is_old && ours) {
-            let cause = check_checkpoint(audit, &file, manager)?;
-            found.extend(cause.map(|cause| (file, cause)));
+    for name in names.iter().copied() {
+        let is_checked = match name {
+            RecordName::Checkpoint(_) => true,
+            RecordName::OldCheckpoint => !names.contains(&RecordName::Checkpoint(1)),
+            RecordName::Skipped(_) | RecordName::DeadLetters => false,
+        };
+        if is_checked {
+            let cause = check_checkpoint(audit, records, name, manager)?;
+            found.extend(cause.map(|cause| (records.path(name), cause)));
         }
     }
     Ok(found)
 }
 
-/// What is wrong with the checkpoint in `file`.
+/// What is wrong with the checkpoint in the record `name`.
 fn check_checkpoint(
     audit: &Audit,
-    file: &Path,
+    records: &FileRecords,
+    name: RecordName,
     manager: Option<&str>,
 ) -> io::Result<Option<String>> {
     let head = audit.head();
-    Ok(match checkpoint::read_file::<IgnoredAny>(file) {
+    let read = Records::Files(records.clone());
+    Ok(match checkpoint::read_record::<IgnoredAny>(&read, name) {
         Ok(Some(checkpoint)) if checkpoint.position > head => {
             let position = checkpoint.position;
             Some(format!(
@@ -78,7 +84,7 @@ fn check_checkpoint(
         Ok(None) => None,
         Err(Unusable::Damaged(error)) => {
             let text = error.to_string();
-            let prefix = format!("{} is ", shown(file));
+            let prefix = format!("{} is ", read.place(name));
             Some(text.strip_prefix(&prefix).unwrap_or(&text).to_owned())
         }
         Err(error) => return Err(error.into_io()),
@@ -103,31 +109,28 @@ fn compare(
     let Some(manager) = manager.filter(|_| checkpoint.cursors.is_none()) else {
         return Ok(None);
     };
-    let in_journal = acted_on_behind(manager, position, reader, audit.head())?;
+    let in_journal = acted_on_behind(manager, position, LogReader::Files(reader), audit.head())?;
     let dir = audit.layout.process_managers_dir().join(manager);
-    let keys = dead_letters::audit(&dir, None)?.keys;
+    let letters = FileRecords::new(dir).read(RecordName::DeadLetters)?;
+    let keys = dead_letters::audit(&letters.unwrap_or_default(), None).keys;
     let given_up = keys.iter().filter_map(|key| source_of(manager, key));
     let newest = in_journal.into_iter().chain(given_up).max();
     let newest = newest.filter(|newest| *newest > position);
     Ok(newest.map(|newest| rolled_back(position, newest)))
 }
 
-/// Whether a file of that name may be one of a projection's or a process manager's.
-pub(crate) fn is_file(name: &str) -> bool {
-    checkpoint::is_one(name) || poison::is_one(name)
-}
-
-/// Looks at the dead letters in `dir` as opening does, which knows from the checkpoint what may be
-/// unfinished.
-fn check_dead_letters(audit: &mut Audit, dir: &Path) -> io::Result<()> {
-    let pending = match checkpoint::read::<IgnoredAny>(dir, 1) {
+/// Looks at the dead letters as opening does, which knows from the checkpoint what may be unfinished.
+fn check_dead_letters(audit: &mut Audit, records: &FileRecords) -> io::Result<()> {
+    let read = Records::Files(records.clone());
+    let pending = match checkpoint::read::<IgnoredAny>(&read, 1) {
         Ok(checkpoint) => checkpoint.map(|read| read.pending),
         Err(Unusable::Io(error)) => return Err(error),
         // With such a checkpoint the process manager is stopped, and its dead letters are left alone.
         Err(Unusable::Damaged(_) | Unusable::Unfit(..)) => None,
     };
-    let file = dead_letters::file(dir);
-    let flaws = dead_letters::audit(dir, pending.as_ref())?;
+    let file = records.path(RecordName::DeadLetters);
+    let content = records.read(RecordName::DeadLetters)?;
+    let flaws = dead_letters::audit(&content.unwrap_or_default(), pending.as_ref());
     if let Some(cause) = flaws.misfit {
         audit.flaws.push(Flaw::new(&file, Severity::Lost, cause));
     } else if let Some(cause) = flaws.lost {
@@ -149,25 +152,17 @@ fn check_dead_letters(audit: &mut Audit, dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Looks at the records of skipped events in `dir`. Nothing depends on them but what is shown.
-fn check_skipped(audit: &mut Audit, dir: &Path) -> io::Result<()> {
-    for file in files(dir)? {
-        let name = file.file_name().and_then(|name| name.to_str());
-        if name.is_some_and(poison::is_one) {
-            for (offset, cause) in poison::flaws(&file)? {
+/// Looks at the records of skipped events. Nothing depends on them but what is shown.
+fn check_skipped(audit: &mut Audit, records: &FileRecords) -> io::Result<()> {
+    for name in records.names()? {
+        if matches!(name, RecordName::Skipped(_)) {
+            let content = records.read(name)?.unwrap_or_default();
+            for (offset, cause) in poison::flaws(&content) {
                 let cause = format!("the record of a skipped event cannot be read: {cause}");
-                let flaw = Flaw::new(&file, Severity::Harmless, cause);
+                let flaw = Flaw::new(&records.path(name), Severity::Harmless, cause);
                 audit.flaws.push(flaw.at(offset));
             }
         }
     }
     Ok(())
-}
-
-/// The files in `dir`, sorted.
-fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
-    let entries = disk::list(dir)?;
-    let mut files: Vec<PathBuf> = entries.iter().map(|entry| dir.join(&entry.name)).collect();
-    files.sort();
-    Ok(files)
 }

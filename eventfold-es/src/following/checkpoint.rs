@@ -1,12 +1,10 @@
-//! Where a follower of the journal stands: its state and its position, in one file.
+//! Where a follower of the log stands: its state and its position, in one record.
 //!
-//! `journal_checkpoint.json` is ours, `journal_checkpoint.v2.json` that of version 2, and so on.
-//! `checkpoint.json` is that of eventfold-es 0.2.0, which kept a cursor for each stream instead of a
-//! position; it is read once, as version 1, and left as it is.
+//! The record of eventfold-es 0.2.0 has a cursor for each stream instead of a position; it is read
+//! once, as version 1, and left as it is.
 
 use std::collections::HashMap;
 use std::io;
-use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -17,9 +15,10 @@ use crate::error::{guarded, panic_message};
 use crate::following::chain::Chain;
 use crate::following::outgoing::Saved;
 use crate::ids::StreamId;
-use crate::storage::files::disk;
-use crate::storage::files::{CommitLine, Engine, line_before, line_hash, split_sum, write_sum};
-use crate::text::shown;
+use crate::storage::Storage;
+use crate::storage::files::format::event_line::{split_sum, write_sum};
+use crate::storage::log::Committed;
+use crate::storage::record::{RecordName, Records};
 
 /// A follower's place.
 #[derive(Debug)]
@@ -58,9 +57,9 @@ impl<S: Default> Checkpoint<S> {
 }
 
 impl<S> Checkpoint<S> {
-    /// Why it is not of the history that the journal of `engine` tells, `None` if it is.
-    pub(crate) fn misfit(&self, engine: &Engine) -> io::Result<Option<String>> {
-        let (position, head) = (self.position, engine.head());
+    /// Why it is not of the history that the journal of `storage` tells, `None` if it is.
+    pub(crate) fn misfit(&mut self, storage: &Storage) -> io::Result<Option<String>> {
+        let (position, head) = (self.position, storage.head());
         if position > head {
             let cause = format!(
                 "is ahead of the journal: it is at position {position}, the journal ends at {head}"
@@ -68,12 +67,12 @@ impl<S> Checkpoint<S> {
             return Ok(Some(cause));
         }
         if let Some(chain) = self.chain
-            && engine.chain_at(position)? != chain
+            && storage.history_at(position)? != chain
         {
             return Ok(Some(another_history(position)));
         }
-        match &self.cursors {
-            Some(cursors) => cursors.misfit(engine),
+        match &mut self.cursors {
+            Some(cursors) => cursors.misfit(storage),
             None => Ok(None),
         }
     }
@@ -98,18 +97,15 @@ pub(crate) enum Unusable {
     Io(io::Error),
     Damaged(io::Error),
     /// It is as it was written, but its state is not one of the type.
-    Unfit(PathBuf, serde_json::Error),
+    Unfit(String, serde_json::Error),
 }
 
 impl Unusable {
     pub(crate) fn into_io(self) -> io::Error {
         match self {
             Self::Io(error) | Self::Damaged(error) => error,
-            Self::Unfit(path, cause) => {
-                let text = format!(
-                    "the state saved in {} does not fit its type: {cause}",
-                    shown(&path)
-                );
+            Self::Unfit(place, cause) => {
+                let text = format!("the state saved in {place} does not fit its type: {cause}");
                 io::Error::new(io::ErrorKind::InvalidData, text)
             }
         }
@@ -118,10 +114,9 @@ impl Unusable {
     /// The error of the process manager `name`, which cannot do without its checkpoint.
     pub(crate) fn of_manager(self, name: &str) -> io::Error {
         let text = match self {
-            Self::Unfit(path, cause) => format!(
-                "the saved state of process manager `{name}` in {} does not fit its type: {cause}; \
-                 give new fields `#[serde(default)]`",
-                shown(&path)
+            Self::Unfit(place, cause) => format!(
+                "the saved state of process manager `{name}` in {place} does not fit its type: \
+                 {cause}; give new fields `#[serde(default)]`"
             ),
             Self::Io(cause) | Self::Damaged(cause) => format!(
                 "process manager `{name}` is stopped, since without its checkpoint it would send \
@@ -132,64 +127,52 @@ impl Unusable {
     }
 }
 
-/// The file of the version `version` in `dir`.
-fn ours(dir: &Path, version: u32) -> PathBuf {
-    dir.join(match version {
-        1 => "journal_checkpoint.json".to_owned(),
-        _ => format!("journal_checkpoint.v{version}.json"),
-    })
+/// Removes the checkpoint of the version `version`.
+pub(crate) fn remove(records: &Records, version: u32) -> io::Result<()> {
+    records.remove(RecordName::Checkpoint(version))
 }
 
-/// Whether a file may be a checkpoint, of whatever version.
-pub(crate) fn is_one(file_name: &str) -> bool {
-    let version = file_name
-        .strip_prefix("journal_checkpoint.v")
-        .and_then(|rest| rest.strip_suffix(".json"));
-    ["journal_checkpoint.json", "checkpoint.json"].contains(&file_name)
-        || version.is_some_and(|version| version.parse::<u32>().is_ok())
-}
-
-/// Removes the checkpoint of the version `version` in `dir`.
-pub(crate) fn remove(dir: &Path, version: u32) -> io::Result<()> {
-    disk::remove(&ours(dir, version))
-}
-
-/// Reads the checkpoint of the version `version` in `dir`, `None` if there is none.
+/// Reads the checkpoint of the version `version`, `None` if there is none.
 pub(crate) fn read<S: DeserializeOwned>(
-    dir: &Path,
+    records: &Records,
     version: u32,
 ) -> Result<Option<Checkpoint<S>>, Unusable> {
-    let found = read_file(&ours(dir, version))?;
+    let found = read_record(records, RecordName::Checkpoint(version))?;
     if found.is_some() || version != 1 {
         return Ok(found);
     }
-    read_file(&dir.join("checkpoint.json"))
+    read_record(records, RecordName::OldCheckpoint)
 }
 
-/// Reads the checkpoint in `path`, `None` if there is none.
-pub(crate) fn read_file<S: DeserializeOwned>(
-    path: &Path,
+/// Reads the checkpoint in the record `name`, `None` if there is none.
+pub(crate) fn read_record<S: DeserializeOwned>(
+    records: &Records,
+    name: RecordName,
 ) -> Result<Option<Checkpoint<S>>, Unusable> {
     #[derive(Deserialize)]
     struct Old<'a> {
         #[serde(borrow)]
         state: &'a RawValue,
-        cursors: Cursors,
+        cursors: HashMap<String, OldCursor>,
     }
 
-    let Some(bytes) = disk::read_if_there(path).map_err(Unusable::Io)? else {
+    let Some(bytes) = records.read(name).map_err(Unusable::Io)? else {
         return Ok(None);
     };
-    let damaged = |cause: &dyn std::fmt::Display| Unusable::Damaged(disk::damaged(path, 0, cause));
-    let unfit = |cause| Unusable::Unfit(path.to_owned(), cause);
-    if path.ends_with("checkpoint.json") {
+    let damaged =
+        |cause: &dyn std::fmt::Display| Unusable::Damaged(records.damaged(name, 0, cause));
+    let unfit = |cause| Unusable::Unfit(records.place(name).to_string(), cause);
+    if name == RecordName::OldCheckpoint {
         let old: Old<'_> = serde_json::from_slice(&bytes).map_err(|cause| damaged(&cause))?;
         return Ok(Some(Checkpoint {
             state: serde_json::from_str(old.state.get()).map_err(unfit)?,
             position: 0,
             chain: None,
             passed_over: 0,
-            cursors: Some(old.cursors),
+            cursors: Some(Cursors {
+                versions: HashMap::new(),
+                old: old.cursors,
+            }),
             unknown: Vec::new(),
             events: 0,
             pending: Saved::default(),
@@ -261,7 +244,7 @@ pub(crate) struct Place<'a> {
     pub(crate) pending: Option<&'a Saved>,
 }
 
-/// Replaces the checkpoint of the follower `name` of the version `version` in `dir`, all or nothing.
+/// Replaces the checkpoint of the follower `name` of the version `version`, all or nothing.
 ///
 /// # Errors
 ///
@@ -269,7 +252,7 @@ pub(crate) struct Place<'a> {
 /// changes.
 pub(crate) fn write<S: Serialize + DeserializeOwned>(
     name: &str,
-    dir: &Path,
+    records: &Records,
     version: u32,
     place: Place<'_>,
     state: &S,
@@ -278,8 +261,7 @@ pub(crate) fn write<S: Serialize + DeserializeOwned>(
         let text = format!("the state of `{name}` is not saved: {cause}");
         io::Error::new(io::ErrorKind::InvalidData, text)
     })?;
-    disk::create_dir(dir)?;
-    disk::replace_durably(&ours(dir, version), &bytes)
+    records.replace(RecordName::Checkpoint(version), &bytes)
 }
 
 /// The file's content, which is known to be readable.
@@ -342,54 +324,55 @@ fn write_member<T: Serialize>(out: &mut Vec<u8>, name: &str, value: &T) -> serde
     serde_json::to_writer(out, value)
 }
 
-/// How far 0.2.0 had read each stream, by `type/id`.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Cursors(HashMap<String, Cursor>);
+/// Which events of each stream, by `type/id`, a state of 0.2.0 has.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Cursors {
+    #[serde(flatten)]
+    versions: HashMap<String, u64>,
+    /// As 0.2.0 wrote them, until it is known which versions they are of.
+    #[serde(skip)]
+    old: HashMap<String, OldCursor>,
+}
 
-#[derive(Debug, Serialize, Deserialize)]
-struct Cursor {
+/// How far 0.2.0 had read a stream.
+#[derive(Debug, Deserialize)]
+struct OldCursor {
     offset: u64,
     /// `eventfold`'s hash of the line before that.
-    #[serde(default, skip_serializing)]
+    #[serde(default)]
     hash: Option<String>,
 }
 
 impl Cursors {
-    /// Why they are not of the streams that are there, `None` if they are.
-    fn misfit(&self, engine: &Engine) -> io::Result<Option<String>> {
-        for (name, cursor) in &self.0 {
-            let Some(hash) = cursor.hash.as_deref().filter(|_| cursor.offset > 0) else {
-                continue;
-            };
+    /// Finds out the versions. Says why the cursors are not of the streams that are there, `None` if
+    /// they are.
+    fn misfit(&mut self, storage: &Storage) -> io::Result<Option<String>> {
+        for (name, cursor) in self.old.drain() {
             let id = name
                 .split_once('/')
                 .map(|(kind, id)| StreamId::new(kind, id));
             let Some(Ok(id)) = id else { continue };
-            let line = line_before(&engine.stream(&id), cursor.offset, None)?;
-            let is_there = line.is_some_and(|line| format!("{:016x}", line_hash(&line)) == hash);
-            if !is_there {
+            let hash = cursor.hash.as_deref();
+            let Some(version) = storage.version_of_cursor(&id, cursor.offset, hash)? else {
                 let offset = cursor.offset;
                 let cause = format!(
-                    "has read stream {name} up to byte {offset}, where no event \
-                                     ends that it knows: one of them is of another time"
+                    "has read stream {name} up to byte {offset}, where no event ends that it knows: \
+                     one of them is of another time"
                 );
                 return Ok(Some(cause));
-            }
+            };
+            self.versions.insert(name, version);
         }
         Ok(None)
     }
 
-    /// How many of a commit's events the state has already.
-    pub(crate) fn seen(&self, commit: &CommitLine<'_>) -> usize {
-        let key = format!("{}/{}", commit.aggregate_type, commit.id);
-        let Some(cursor) = self.0.get(&key) else {
+    /// How many of the events are in the state already.
+    pub(crate) fn seen(&self, committed: &Committed<'_>) -> usize {
+        let key = format!("{}/{}", committed.aggregate_type(), committed.id());
+        let Some(version) = self.versions.get(&key) else {
             return 0;
         };
-        let mut end = commit.offset;
-        let ends = commit.events.iter().map(|event| {
-            end += event.get().len() as u64 + 1;
-            end
-        });
-        ends.take_while(|end| *end <= cursor.offset).count()
+        let is_seen = |i: &usize| committed.version(*i) <= *version;
+        (0..committed.len()).take_while(is_seen).count()
     }
 }

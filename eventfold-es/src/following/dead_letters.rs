@@ -6,7 +6,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
@@ -17,14 +16,13 @@ use crate::domain::command::StoredCommand;
 use crate::domain::process_manager::DeadLetter;
 use crate::following::chain::Chain;
 use crate::following::lines;
-use crate::following::lines::Lines;
 use crate::following::outgoing::Saved;
-use crate::storage::files::disk;
-use crate::text::shown;
+use crate::storage::record::{Lines, RecordName, Records};
 
 /// The dead letters of one process manager.
 #[derive(Debug)]
 pub(crate) struct DeadLetters {
+    records: Records,
     lines: Lines,
     /// How many there are, if the file can be read.
     count: Option<usize>,
@@ -92,17 +90,19 @@ struct Found {
 }
 
 impl DeadLetters {
-    /// Those in the directory of a process manager. `settled` as for [`audit`].
-    pub(crate) fn open(dir: &Path, settled: Option<u64>) -> io::Result<Self> {
-        let (mut lines, mut bytes) = Lines::open(file(dir))?;
+    /// Those of a process manager. `settled` as for [`audit`].
+    pub(crate) fn open(records: &Records, settled: Option<u64>) -> io::Result<Self> {
+        let (mut lines, mut bytes) = records.lines(RecordName::DeadLetters)?;
         let mut content = Content::of(&bytes);
         if let Some(end) = content.drop_unfinished(&bytes, settled) {
-            tracing::warn!(path = %shown(lines.path()), "cut off an unfinished dead letter");
+            let path = records.place(RecordName::DeadLetters);
+            tracing::warn!(%path, "cut off an unfinished dead letter");
             bytes.truncate(end);
             lines.replace(&bytes)?;
         }
         let count = content.damaged.is_empty().then_some(content.letters.len());
         Ok(Self {
+            records: records.clone(),
             lines,
             count,
             sum: None,
@@ -134,7 +134,10 @@ impl DeadLetters {
         let content = Content::of(&bytes);
         match content.damaged.first() {
             None => Ok((bytes, content.letters)),
-            Some((offset, cause)) => Err(disk::damaged(self.lines.path(), *offset, cause)),
+            Some((offset, cause)) => {
+                let name = RecordName::DeadLetters;
+                Err(self.records.damaged(name, *offset, cause))
+            }
         }
     }
 
@@ -179,7 +182,7 @@ impl DeadLetters {
         ms: u64,
     ) -> io::Result<()> {
         self.sum = None;
-        self.lines.add(&NewLine {
+        let line = lines::seal(&NewLine {
             envelope,
             error,
             ts: ms / 1000,
@@ -187,6 +190,7 @@ impl DeadLetters {
             ms,
             attempts,
         })?;
+        self.lines.add(line)?;
         self.count = self.count.map(|count| count + 1);
         Ok(())
     }
@@ -345,15 +349,14 @@ pub(crate) struct Flaws {
     pub(crate) keys: Vec<String>,
 }
 
-/// Looks at the file of dead letters in the directory of a process manager. Commands whose lines are
+/// Looks at the dead letters of a process manager, whose record has the content `bytes`. Commands whose lines are
 /// behind the offset `settled` are in the outbox, and one of them may have been about to be added when
 /// the program ended: what is there of its line is cut off when it is opened. `saved` is what the
 /// checkpoint says.
-pub(crate) fn audit(dir: &Path, saved: Option<&Saved>) -> io::Result<Flaws> {
+pub(crate) fn audit(bytes: &[u8], saved: Option<&Saved>) -> Flaws {
     let settled = saved.and_then(Saved::settled_letters);
-    let bytes = disk::read_if_there(&file(dir))?.unwrap_or_default();
-    let mut content = Content::of(&bytes);
-    let unfinished = content.drop_unfinished(&bytes, settled);
+    let mut content = Content::of(bytes);
+    let unfinished = content.drop_unfinished(bytes, settled);
     let length = bytes.len() as u64;
     let known = saved.and_then(|saved| saved.letters).unwrap_or(0);
     let lost = || {
@@ -362,22 +365,17 @@ pub(crate) fn audit(dir: &Path, saved: Option<&Saved>) -> io::Result<Flaws> {
              since, or are lost"
         )
     };
-    let misfit = saved.and_then(|saved| Content::misfit(&bytes, saved));
+    let misfit = saved.and_then(|saved| Content::misfit(bytes, saved));
     let contexts = content
         .letters
         .into_iter()
         .map(|found| found.letter.command.context);
     let keys = contexts.filter_map(|context| context.idempotency_key);
-    Ok(Flaws {
+    Flaws {
         damaged: content.damaged,
         unfinished: unfinished.map(|start| start as u64),
         misfit,
         lost: (length < known).then(lost),
         keys: keys.collect(),
-    })
-}
-
-/// The file in the directory of a process manager.
-pub(crate) fn file(dir: &Path) -> PathBuf {
-    dir.join("dead_letters.jsonl")
+    }
 }

@@ -4,7 +4,6 @@
 use std::io;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,7 +18,9 @@ use crate::following::checkpoint::{Checkpoint, Cursors, Place, UnknownEvent, Unu
 use crate::following::outgoing::Saved;
 use crate::following::poison::{PassedOver, Poisoned};
 use crate::following::status::Progress;
-use crate::storage::files::{Engine, JournalReader, disk};
+use crate::storage::Storage;
+use crate::storage::log::LogReader;
+use crate::storage::record::Records;
 use crate::text::Shown;
 
 /// How many events may pass between two saved checkpoints.
@@ -33,9 +34,9 @@ const SAVE_PAUSE: u32 = 20;
 /// A state that follows the journal.
 pub(crate) struct Follower<S> {
     name: &'static str,
-    engine: Arc<Engine>,
-    dir: PathBuf,
-    reader: JournalReader,
+    storage: Storage,
+    records: Records,
+    reader: LogReader,
     pub(crate) state: S,
     /// All events up to here are in the state.
     position: u64,
@@ -62,8 +63,6 @@ pub(crate) struct Follower<S> {
     /// The checkpoint on disk is that of another state, which this one may replace.
     is_anew: bool,
     progress: Arc<Progress>,
-    /// The directory's own entry was made durable.
-    is_dir_durable: bool,
     /// The next chance to save is to be taken.
     save_now: bool,
 }
@@ -91,25 +90,24 @@ enum Stop {
 }
 
 impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
-    /// A follower that keeps its checkpoint in `dir`. `checkpoint` is what was read from there.
+    /// A follower that keeps its checkpoint in `records`. `checkpoint` is what was read from there.
     pub(crate) fn new(
         name: &'static str,
-        engine: Arc<Engine>,
-        dir: PathBuf,
+        storage: Storage,
+        records: Records,
         checkpoint: Checkpoint<S>,
     ) -> Self {
         Self {
             name,
-            reader: engine.reader(checkpoint.position),
+            reader: storage.reader(checkpoint.position),
             on_failure: OnFailure::Stop,
-            passed_over: PassedOver::anew(&dir, 1),
+            passed_over: PassedOver::anew(&records, 1),
             backup: None,
             is_anew: false,
             progress: Arc::new(Progress::new(name, checkpoint.position)),
-            is_dir_durable: false,
             save_now: false,
-            engine,
-            dir,
+            storage,
+            records,
             state: checkpoint.state,
             position: checkpoint.position,
             chain: checkpoint.chain,
@@ -138,7 +136,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
     /// The same with what is to be done with events that cannot be taken, and with those that were
     /// passed over so far.
     pub(crate) fn failing(mut self, on_failure: OnFailure) -> io::Result<Self> {
-        let (passed_over, events) = PassedOver::open(&self.dir, self.version, &self.engine)?;
+        let (passed_over, events) = PassedOver::open(&self.records, self.version, &self.storage)?;
         for event in events {
             self.progress.add_skipped(event);
         }
@@ -155,7 +153,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
     /// The same for a state that is built beside the one on disk.
     pub(crate) fn anew(mut self, on_failure: OnFailure) -> Self {
         self.on_failure = on_failure;
-        self.passed_over = PassedOver::anew(&self.dir, self.version);
+        self.passed_over = PassedOver::anew(&self.records, self.version);
         self.is_anew = true;
         self
     }
@@ -174,13 +172,13 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
         &self.progress
     }
 
-    pub(crate) fn engine(&self) -> &Arc<Engine> {
-        &self.engine
+    pub(crate) fn storage(&self) -> &Storage {
+        &self.storage
     }
 
     /// The position of the newest durable event.
     pub(crate) fn head(&self) -> u64 {
-        self.engine.head()
+        self.storage.head()
     }
 
     /// All events up to here are in the state.
@@ -229,7 +227,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
             self.backup = Some((self.copy_of_state()?, self.position));
             self.save_now = true;
         }
-        if self.position >= self.engine.head() {
+        if self.position >= self.storage.head() {
             // From here on the position says it all. It does not for an older state.
             if self.cursors.take().is_some() {
                 self.backup = None;
@@ -259,11 +257,13 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
         } = self;
         let mut poisoned = None;
         let before = *position;
-        let followed = reader.read_to(head, |commit, first_new| {
-            if types.contains(&commit.aggregate_type.as_ref()) {
-                let seen = cursors.as_ref().map_or(0, |cursors| cursors.seen(commit));
-                for i in first_new.max(seen)..commit.events.len() {
-                    commit.read_event(i, |event| {
+        let followed = reader.read_to(head, |committed| {
+            if types.contains(&committed.aggregate_type()) {
+                let seen = cursors
+                    .as_ref()
+                    .map_or(0, |cursors| cursors.seen(committed));
+                for i in seen..committed.len() {
+                    committed.event(i, |event| {
                         let record = event.record();
                         if *on_failure == OnFailure::Skip && passed_over.contains(record.position) {
                             return Ok(());
@@ -273,7 +273,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
                         let error = match handed.map(|taken| taken.map_err(Into::into)) {
                             Ok(Ok(())) => return Ok(()),
                             Ok(Err(Refusal::Decode(DecodeError::UnknownName { .. })))
-                                if is_left_out(event_sets, &commit.aggregate_type) =>
+                                if is_left_out(event_sets, committed.aggregate_type()) =>
                             {
                                 note_unknown(unknown, name, event);
                                 return Ok(());
@@ -298,18 +298,18 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
                         });
                         Err(cause)
                     })??;
-                    *position = commit.position + i as u64;
+                    *position = committed.position(i);
                 }
             }
-            *position = commit.last();
+            *position = committed.last();
             Ok(ControlFlow::Continue(()))
         });
         if *position != before {
-            *chain = reader.chain().filter(|_| followed.is_ok());
+            *chain = reader.history().filter(|_| followed.is_ok());
         }
         if followed.is_err() {
             // An event of a commit may be in the state already.
-            self.reader = self.engine.reader(self.position);
+            self.reader = self.storage.reader(self.position);
         }
         self.progress.set_position(self.position);
         match poisoned {
@@ -342,8 +342,8 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
         });
         self.unfinished = Some(poisoned.clone());
         if !self.passed_over.contains(poisoned.position) {
-            let now = self.engine.clock().now_ms();
-            let chain = self.engine.chain_at(poisoned.position)?;
+            let now = self.storage.clock().now_ms();
+            let chain = self.storage.history_at(poisoned.position)?;
             let event = self.passed_over.add(poisoned, chain, now)?;
             self.progress.add_skipped(event);
             self.progress.fail(&format!("passed over: {text}"));
@@ -358,17 +358,21 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
             let checkpoint = if self.is_anew {
                 None
             } else {
-                let read = checkpoint::read::<S>(&self.dir, self.version);
+                let read = checkpoint::read::<S>(&self.records, self.version);
                 read.map_err(Unusable::into_io)?
             };
-            let checkpoint = checkpoint.unwrap_or_else(Checkpoint::beginning);
+            let mut checkpoint = checkpoint.unwrap_or_else(Checkpoint::beginning);
+            if let Some(cause) = checkpoint.misfit(&self.storage)? {
+                let text = format!("the checkpoint of `{}` {cause}", self.name);
+                return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+            }
             self.state = checkpoint.state;
             self.position = checkpoint.position;
             self.chain = checkpoint.chain;
             self.cursors = checkpoint.cursors;
             self.saved_position = checkpoint.position;
         }
-        self.reader = self.engine.reader(self.position);
+        self.reader = self.storage.reader(self.position);
         self.failed = None;
         self.unfinished = None;
         Ok(())
@@ -454,16 +458,9 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
     pub(crate) fn save_with(&mut self, pending: Option<&Saved>) -> io::Result<()> {
         self.check()?;
         let start = Instant::now();
-        if !self.is_dir_durable {
-            disk::create_dir(&self.dir)?;
-            for parent in self.dir.ancestors().skip(1).take(2) {
-                disk::sync_dir(parent)?;
-            }
-            self.is_dir_durable = true;
-        }
         let chain = match self.chain {
             Some(chain) => chain,
-            None => *self.chain.insert(self.engine.chain_at(self.position)?),
+            None => *self.chain.insert(self.storage.history_at(self.position)?),
         };
         let place = Place {
             position: self.position,
@@ -476,7 +473,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
         };
         // First: an older file may name other events, which this state must not pass over.
         self.passed_over.save()?;
-        checkpoint::write(self.name, &self.dir, self.version, place, &self.state)?;
+        checkpoint::write(self.name, &self.records, self.version, place, &self.state)?;
         self.is_anew = false;
         self.saved_position = self.position;
         self.saved_at = Instant::now();

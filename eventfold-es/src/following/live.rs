@@ -29,7 +29,8 @@ use crate::following::status::Progress;
 use crate::runtime::aggregates::{Aggregates, Hold};
 use crate::runtime::background::blocking;
 use crate::runtime::dispatch::Dispatchers;
-use crate::storage::files::{Engine, Tail};
+use crate::storage::Storage;
+use crate::storage::log::Log;
 use crate::sync::lock;
 
 /// How many commands of one process manager may be under way at the same time.
@@ -53,7 +54,7 @@ impl Live {
         dispatchers: &Arc<Dispatchers>,
         store: &Arc<Aggregates>,
     ) -> Self {
-        let engine = &store.engine;
+        let storage = &store.storage;
         let (stop, stopped) = watch::channel(false);
         let mut tasks = Vec::new();
         for projection in projections {
@@ -61,7 +62,7 @@ impl Live {
             let following = Following {
                 follower: projection.any.clone(),
                 progress: projection.progress.clone(),
-                tail: engine.tail(),
+                log: storage.log(),
                 stop: stopped.clone(),
             };
             tasks.push(runtime.spawn(following.run()));
@@ -72,7 +73,7 @@ impl Live {
                 manager: manager.clone(),
                 store: Arc::downgrade(store),
                 dispatchers: dispatchers.clone(),
-                engine: engine.clone(),
+                storage: storage.clone(),
                 stop: stopped.clone(),
                 under_way: JoinSet::new(),
                 numbers: HashMap::new(),
@@ -129,8 +130,8 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 }
 
 /// Waits for an event behind `position`.
-async fn moved(tail: &Tail, position: u64) {
-    if tail.reached(position + 1).await.is_err() {
+async fn moved(log: &Log, position: u64) {
+    if log.reached(position + 1).await.is_err() {
         // There will be none; the end of the store is told otherwise.
         std::future::pending::<()>().await;
     }
@@ -140,14 +141,14 @@ async fn moved(tail: &Tail, position: u64) {
 struct Following {
     follower: Arc<Exclusive<dyn AnyProjecting>>,
     progress: Arc<Progress>,
-    tail: Tail,
+    log: Log,
     stop: watch::Receiver<bool>,
 }
 
 impl Following {
     async fn run(mut self) {
         while !*self.stop.borrow() && !self.progress.is_stopped() {
-            let head = self.tail.head();
+            let head = self.log.head();
             let follower = self.follower.clone();
             let step = blocking(move || {
                 let mut follower = follower.lock()?;
@@ -171,7 +172,7 @@ impl Following {
             let position = self.progress.position();
             tracing::trace!(position, head, "the projection has caught up");
             first(vec![
-                pin!(moved(&self.tail, position.max(head))),
+                pin!(moved(&self.log, position.max(head))),
                 pin!(sleep(pause)),
                 pin!(stopped(&mut self.stop)),
             ])
@@ -185,7 +186,7 @@ struct Managing {
     manager: Manager,
     store: Weak<Aggregates>,
     dispatchers: Arc<Dispatchers>,
-    engine: Arc<Engine>,
+    storage: Storage,
     stop: watch::Receiver<bool>,
     under_way: JoinSet<(u64, Outcome)>,
     /// Which command a task is about.
@@ -259,7 +260,7 @@ impl Managing {
     /// Notes what became of commands, and goes on if `go_on`.
     async fn step(&self, outcomes: Vec<(u64, Outcome)>, go_on: bool) -> io::Result<Wanted> {
         let reacting = self.manager.reacting.clone();
-        let head = self.engine.head();
+        let head = self.storage.head();
         let room = UNDER_WAY - self.under_way.len().min(UNDER_WAY);
         blocking(move || {
             let mut reacting = reacting.lock()?;
@@ -331,7 +332,7 @@ impl Managing {
     /// Waits until there is something to do, while `is_ending` for commands alone; returns what
     /// became of one, if that is it.
     async fn wait(&mut self, wanted: &Wanted, is_ending: bool) -> Option<(u64, Outcome)> {
-        let tail = self.engine.tail();
+        let log = self.storage.log();
         let mut stop = self.stop.clone();
         let mut done = None;
         {
@@ -344,7 +345,7 @@ impl Managing {
             };
             let events = async {
                 match wanted.events_after {
-                    Some(position) => moved(&tail, position).await,
+                    Some(position) => moved(&log, position).await,
                     None => std::future::pending().await,
                 }
             };
@@ -357,7 +358,7 @@ impl Managing {
             first(vec![
                 pin!(ended),
                 pin!(events),
-                pin!(self.engine.clock().wait_until(wanted.next_due)),
+                pin!(self.storage.clock().wait_until(wanted.next_due)),
                 pin!(self.manager.wake.notified()),
                 pin!(sleep(wanted.save_in)),
                 pin!(stopping),

@@ -13,7 +13,8 @@ use crate::following::exclusive::Exclusive;
 use crate::following::managing::{AnyReacting, Reacting};
 use crate::following::status::{ProcessManagerStatus, Progress};
 use crate::following::unusable::UnusableManager;
-use crate::storage::files::Engine;
+use crate::storage::Storage;
+use crate::storage::record::Follower;
 
 /// A registered process manager.
 #[derive(Clone)]
@@ -74,17 +75,17 @@ impl Manager {
     /// If a file cannot be read at all; if the checkpoint is ahead of the journal: the store must not
     /// go on then, since once the journal is as long again nothing would tell that events are missing.
     pub(crate) fn open<M: ProcessManager>(
-        engine: &Arc<Engine>,
+        storage: &Storage,
         on_failure: OnFailure,
         retry: Retry,
     ) -> io::Result<Self> {
         type Any = Arc<Exclusive<dyn AnyReacting>>;
         let name = format!("process manager `{}`", M::NAME);
-        let dir = engine.layout().process_managers_dir().join(M::NAME);
-        let (reacting, progress): (Any, _) = match checkpoint::read::<M>(&dir, 1) {
+        let records = storage.records(Follower::ProcessManager, M::NAME);
+        let (reacting, progress): (Any, _) = match checkpoint::read::<M>(&records, 1) {
             Ok(checkpoint) => {
                 let checkpoint = checkpoint.unwrap_or_else(Checkpoint::beginning);
-                let reacting = Reacting::open(engine, dir, checkpoint, on_failure, retry)?;
+                let reacting = Reacting::open(storage, records, checkpoint, on_failure, retry)?;
                 let progress = reacting.progress();
                 (Arc::new(Exclusive::new(name, reacting)), progress)
             }
@@ -92,7 +93,7 @@ impl Manager {
             // The other process managers, and the store, can do without it.
             Err(unusable) => {
                 let error = unusable.of_manager(M::NAME);
-                let unusable = UnusableManager::new(M::NAME, &dir, &error)?;
+                let unusable = UnusableManager::new(M::NAME, &records, &error)?;
                 let progress = unusable.progress();
                 (Arc::new(Exclusive::new(name, unusable)), progress)
             }

@@ -6,21 +6,16 @@
 //! its key in the journal, in all that was stored since: so a command takes effect once, however many
 //! its target has taken meanwhile.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-
-use serde::Deserialize;
 
 use crate::domain::command::StoredCommand;
 use crate::domain::process_manager::{DeadLetter, OnFailure, Order, Outbox, ProcessManager, Retry};
 use crate::error::closed;
 use crate::following::checkpoint::Checkpoint;
-use crate::following::dead_letters;
 use crate::following::dead_letters::{DeadLetters, Letter};
 use crate::following::follower::{Follower, Refusal};
 use crate::following::outgoing::Outgoing;
@@ -29,8 +24,8 @@ use crate::following::pending::Pending;
 use crate::following::status::{ProcessManagerStatus, Progress, ToDo};
 use crate::following::timeline;
 use crate::following::timeline::{acted_on_behind, source_of};
-use crate::storage::files::Engine;
-use crate::text::shown;
+use crate::storage::Storage;
+use crate::storage::record::{RecordName, Records};
 
 /// How many events are reacted to before what comes of that is saved and sent.
 const SLICE: u64 = 256;
@@ -107,38 +102,38 @@ pub(crate) trait AnyReacting: Send {
 }
 
 impl<M: ProcessManager> Reacting<M> {
-    /// Takes the process manager up where `checkpoint` left it, which was read from `dir`.
+    /// Takes the process manager up where `checkpoint` left it, which was read from `records`.
     ///
     /// # Errors
     ///
     /// If the checkpoint, or the dead letters, are not of the history that the journal tells: commands
     /// would be sent again, or never.
     pub(crate) fn open(
-        engine: &Arc<Engine>,
-        dir: PathBuf,
+        storage: &Storage,
+        records: Records,
         mut checkpoint: Checkpoint<M>,
         on_failure: OnFailure,
         retry: Retry,
     ) -> io::Result<Self> {
-        if let Some(cause) = checkpoint.misfit(engine)? {
-            return Err(of_another_time::<M>(&dir, &cause));
+        if let Some(cause) = checkpoint.misfit(storage)? {
+            return Err(of_another_time::<M>(&records, &cause));
         }
         // One that starts anew may send again what it has sent; 0.2.0's have no keys to tell.
         let is_ours = checkpoint.position > 0 && checkpoint.cursors.is_none();
         let saved = std::mem::take(&mut checkpoint.pending);
         let settled_letters = saved.letters.unwrap_or(0);
-        let mut letters = DeadLetters::open(&dir, saved.settled_letters())?;
+        let mut letters = DeadLetters::open(&records, saved.settled_letters())?;
         if let Some(cause) = letters.misfit(&saved)? {
-            return Err(letters_of_another_time::<M>(&dir, &cause));
+            return Err(letters_of_another_time::<M>(&records, &cause));
         }
-        if is_ours && let Some(cause) = rolled_back::<M>(engine, checkpoint.position, &letters)? {
-            return Err(of_another_time::<M>(&dir, &cause));
+        if is_ours && let Some(cause) = rolled_back::<M>(storage, checkpoint.position, &letters)? {
+            return Err(of_another_time::<M>(&records, &cause));
         }
         let mut pending = Pending::new(saved);
-        resolve(engine, &mut pending, &mut letters)?;
+        resolve(storage, &mut pending, &mut letters)?;
         pending.number_behind(&letters.ids()?);
         let passed_over = checkpoint.chain.map(|_| checkpoint.passed_over);
-        let follower = Follower::new(M::NAME, engine.clone(), dir, checkpoint)
+        let follower = Follower::new(M::NAME, storage.clone(), records, checkpoint)
             .reading(1, M::event_sets())
             .failing(on_failure)?;
         if passed_over.is_some_and(|sum| !follower.has_passed_over(sum)) {
@@ -163,7 +158,7 @@ impl<M: ProcessManager> Reacting<M> {
     }
 
     fn now(&self) -> u64 {
-        self.follower.engine().clock().now_ms()
+        self.follower.storage().clock().now_ms()
     }
 
     fn react(&mut self, head: u64) -> io::Result<()> {
@@ -237,12 +232,12 @@ impl<M: ProcessManager> Reacting<M> {
 /// Why what was saved at `position` is not what was saved last, `None` if nothing shows that: the
 /// journal, or the dead letters, have a command that comes from a later event.
 fn rolled_back<M: ProcessManager>(
-    engine: &Engine,
+    storage: &Storage,
     position: u64,
     letters: &DeadLetters,
 ) -> io::Result<Option<String>> {
-    let reader = engine.reader(position);
-    let in_journal = acted_on_behind(M::NAME, position, reader, engine.head())?;
+    let reader = storage.reader(position);
+    let in_journal = acted_on_behind(M::NAME, position, reader, storage.head())?;
     let keys = letters.keys()?;
     let given_up = keys.iter().filter_map(|key| source_of(M::NAME, key));
     let newest = in_journal.into_iter().chain(given_up).max();
@@ -250,40 +245,29 @@ fn rolled_back<M: ProcessManager>(
     Ok(newest.map(|newest| timeline::rolled_back(position, newest)))
 }
 
-/// The error of a process manager whose dead letters, in `dir`, are not those of its checkpoint.
-fn letters_of_another_time<M: ProcessManager>(dir: &Path, cause: &str) -> io::Error {
+/// The error of a process manager whose dead letters are not those of its checkpoint.
+fn letters_of_another_time<M: ProcessManager>(records: &Records, cause: &str) -> io::Error {
     let text = format!(
         "the dead letters of process manager `{}` in {} {cause}; restore both from one backup",
         M::NAME,
-        shown(&dead_letters::file(dir))
+        records.place(RecordName::DeadLetters)
     );
     io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
-/// The error of a process manager whose checkpoint, in `dir`, is not of the journal's history.
-fn of_another_time<M: ProcessManager>(dir: &Path, cause: &str) -> io::Error {
+/// The error of a process manager whose checkpoint is not of the journal's history.
+fn of_another_time<M: ProcessManager>(records: &Records, cause: &str) -> io::Error {
     let text = format!(
         "the checkpoint of process manager `{}` in {} {cause}; restore it, or the whole store, from \
          a backup that was taken at one time",
         M::NAME,
-        shown(dir)
+        records.all()
     );
     io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
-/// An event's line, as far as it is looked at.
-#[derive(Deserialize)]
-struct Keyed<'a> {
-    #[serde(borrow)]
-    key: Option<Cow<'a, str>>,
-}
-
 /// Finds out what became of the commands that were on their way when the program ended.
-fn resolve(
-    engine: &Arc<Engine>,
-    pending: &mut Pending,
-    letters: &mut DeadLetters,
-) -> io::Result<()> {
+fn resolve(storage: &Storage, pending: &mut Pending, letters: &mut DeadLetters) -> io::Result<()> {
     let Some((after, keys)) = pending.in_doubt() else {
         return Ok(());
     };
@@ -292,19 +276,9 @@ fn resolve(
         .map(|((aggregate_type, id), keys)| ((aggregate_type.as_str(), id.as_str()), keys))
         .collect();
     let mut effective = HashSet::new();
-    engine.reader(after).read_to(engine.head(), |commit, _| {
-        let target = (commit.aggregate_type.as_ref(), commit.id.as_ref());
-        if let Some(keys) = keys.get(&target) {
-            for event in commit.events.iter() {
-                // A line that cannot be read has no key of ours.
-                let line: Option<Keyed<'_>> = serde_json::from_str(event.get()).ok();
-                let key = line.and_then(|line| line.key);
-                effective.extend(
-                    key.and_then(|key| keys.get(key.as_ref()))
-                        .into_iter()
-                        .flatten(),
-                );
-            }
+    storage.reader(after).read_to(storage.head(), |committed| {
+        if let Some(keys) = keys.get(&(committed.aggregate_type(), committed.id())) {
+            committed.keys(|key| effective.extend(keys.get(key).into_iter().flatten()));
         }
         Ok(ControlFlow::Continue(()))
     })?;

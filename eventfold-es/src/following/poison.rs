@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
@@ -11,11 +10,10 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use crate::clock::from_unix_millis;
 use crate::following::chain::Chain;
 use crate::following::lines;
-use crate::following::lines::Lines;
 use crate::following::timeline;
 use crate::ids::Position;
-use crate::storage::files::{Engine, disk};
-use crate::text::shown;
+use crate::storage::Storage;
+use crate::storage::record::{Lines, RecordName, Records};
 
 /// An event that a projection or a process manager passed over because it could not take it, see
 /// [`OnFailure::Skip`](crate::domain::process_manager::OnFailure::Skip). Listed by
@@ -85,48 +83,35 @@ pub(crate) struct Poisoned {
 /// The events that were passed over.
 #[derive(Debug)]
 pub(crate) struct PassedOver {
+    records: Records,
+    name: RecordName,
     lines: Lines,
     positions: BTreeSet<u64>,
     /// Those of a state that is being built, which is not on disk yet.
     unsaved: Option<Vec<u8>>,
 }
 
-/// The file of the version `version` in `dir`.
-fn path(dir: &Path, version: u32) -> PathBuf {
-    dir.join(match version {
-        1 => "skipped.jsonl".to_owned(),
-        _ => format!("skipped.v{version}.jsonl"),
-    })
-}
-
-/// Whether a file may be one of these, of whatever version.
-pub(crate) fn is_one(file_name: &str) -> bool {
-    let version = file_name
-        .strip_prefix("skipped.v")
-        .and_then(|rest| rest.strip_suffix(".jsonl"));
-    file_name == "skipped.jsonl" || version.is_some_and(|version| version.parse::<u32>().is_ok())
-}
-
 impl PassedOver {
     /// Those in the directory of a projection or process manager. A line that cannot be read is
     /// left out: its event is met again, should it matter. So is one of another time than the journal.
     pub(crate) fn open(
-        dir: &Path,
+        records: &Records,
         version: u32,
-        engine: &Engine,
+        storage: &Storage,
     ) -> io::Result<(Self, Vec<SkippedEvent>)> {
-        let (lines, bytes) = Lines::open(path(dir, version))?;
+        let name = RecordName::Skipped(version);
+        let (lines, bytes) = records.lines(name)?;
         let mut read = Vec::new();
         for (start, text) in lines::split(&bytes) {
             match read_line(text) {
                 Ok(line) => read.push(line),
                 Err(cause) => {
-                    let error = disk::damaged(lines.path(), start as u64, &cause);
+                    let error = records.damaged(name, start as u64, &cause);
                     tracing::warn!(%error, "a record of a skipped event cannot be read");
                 }
             }
         }
-        let chains = timeline::chains(engine, &read.iter().map(|line| line.position).collect())?;
+        let chains = timeline::chains(storage, &read.iter().map(|line| line.position).collect())?;
         let mut positions = BTreeSet::new();
         let mut events = Vec::new();
         for line in read {
@@ -136,13 +121,15 @@ impl PassedOver {
                     .chain
                     .is_some_and(|Chain(stated)| Some(&stated) != chain)
             {
-                let file = shown(lines.path());
+                let file = records.place(name);
                 tracing::warn!(%file, position = line.position, "the record of a skipped event is of another time");
             } else if positions.insert(line.position) {
                 events.push(line.into());
             }
         }
         let passed_over = Self {
+            records: records.clone(),
+            name,
             lines,
             positions,
             unsaved: None,
@@ -151,9 +138,12 @@ impl PassedOver {
     }
 
     /// None so far. The file is replaced at the first [`save`](Self::save).
-    pub(crate) fn anew(dir: &Path, version: u32) -> Self {
+    pub(crate) fn anew(records: &Records, version: u32) -> Self {
+        let name = RecordName::Skipped(version);
         Self {
-            lines: Lines::empty(path(dir, version)),
+            lines: records.empty_lines(name),
+            records: records.clone(),
+            name,
             positions: BTreeSet::new(),
             unsaved: Some(Vec::new()),
         }
@@ -187,7 +177,7 @@ impl PassedOver {
         };
         match &mut self.unsaved {
             Some(unsaved) => unsaved.extend(lines::seal(&line)?),
-            None => self.lines.add(&line)?,
+            None => self.lines.add(lines::seal(&line)?)?,
         }
         self.positions.insert(line.position);
         Ok(line.into())
@@ -196,7 +186,7 @@ impl PassedOver {
     /// Writes what is not on disk yet.
     pub(crate) fn save(&mut self) -> io::Result<()> {
         if let Some(unsaved) = &self.unsaved {
-            if !unsaved.is_empty() || disk::is_there(self.lines.path()) {
+            if !unsaved.is_empty() || self.records.read(self.name)?.is_some() {
                 self.lines.replace(unsaved)?;
             }
             self.unsaved = None;
@@ -225,12 +215,11 @@ fn read_line(line: &[u8]) -> Result<Line, String> {
     serde_json::from_slice(line).map_err(|error| error.to_string())
 }
 
-/// What is wrong with the lines of the file at `path`, with their offsets.
-pub(crate) fn flaws(path: &Path) -> io::Result<Vec<(u64, String)>> {
-    let bytes = disk::read_if_there(path)?.unwrap_or_default();
-    let wrong = lines::split(&bytes).filter_map(|(start, text)| {
+/// What is wrong with the lines of such a record, with their offsets.
+pub(crate) fn flaws(content: &[u8]) -> Vec<(u64, String)> {
+    let wrong = lines::split(content).filter_map(|(start, text)| {
         let cause = read_line(text).err()?;
         Some((start as u64, cause))
     });
-    Ok(wrong.collect())
+    wrong.collect()
 }

@@ -14,7 +14,8 @@ use crate::following::checkpoint::{Checkpoint, UnknownEvent, Unusable};
 use crate::following::exclusive::Exclusive;
 use crate::following::follower::Follower;
 use crate::following::status::Progress;
-use crate::storage::files::Engine;
+use crate::storage::Storage;
+use crate::storage::record::Follower as Follows;
 
 /// How many events a long catch-up takes between two looks at whether to save.
 const SLICE: u64 = 16 * 1024;
@@ -28,26 +29,26 @@ pub(crate) struct Projecting<P: Projection> {
 impl<P: Projection> Projecting<P> {
     /// Takes the projection up where it was left. A checkpoint that cannot be used is replaced: a
     /// projection can always be built again.
-    pub(crate) fn open(engine: &Arc<Engine>, on_failure: OnFailure) -> io::Result<Self> {
-        let dir = engine.layout().projections_dir().join(P::NAME);
+    pub(crate) fn open(storage: &Storage, on_failure: OnFailure) -> io::Result<Self> {
+        let records = storage.records(Follows::Projection, P::NAME);
         let (name, version) = (P::NAME, P::VERSION);
         let built_again = |why: &str| {
             tracing::warn!(projection = name, version, "{why}; built again");
-            Ok(Self::anew(engine, on_failure))
+            Ok(Self::anew(storage, on_failure))
         };
-        let checkpoint = match checkpoint::read::<P>(&dir, P::VERSION) {
+        let checkpoint = match checkpoint::read::<P>(&records, P::VERSION) {
             Ok(Some(checkpoint)) if checkpoint.unknown.iter().any(is_known::<P>) => {
                 return built_again("an event that was left out is known now");
             }
             Ok(Some(checkpoint)) if checkpoint.events != EventSet::fingerprint(P::event_sets()) => {
                 return built_again("its events are of other versions now");
             }
-            Ok(Some(checkpoint)) => match checkpoint.misfit(engine)? {
+            Ok(Some(mut checkpoint)) => match checkpoint.misfit(storage)? {
                 None => checkpoint,
                 Some(cause) => {
                     if checkpoint.chain.is_none() && checkpoint.position > 0 {
                         // Once the journal is further on, nothing would show it.
-                        checkpoint::remove(&dir, P::VERSION)?;
+                        checkpoint::remove(&records, P::VERSION)?;
                     }
                     return built_again(&format!("the checkpoint {cause}"));
                 }
@@ -57,7 +58,7 @@ impl<P: Projection> Projecting<P> {
             Err(error) => return built_again(&error.into_io().to_string()),
         };
         let (passed_over, is_old) = (checkpoint.passed_over, checkpoint.chain.is_none());
-        let follower = Self::follower(engine, checkpoint).failing(on_failure)?;
+        let follower = Self::follower(storage, checkpoint).failing(on_failure)?;
         if !is_old && !follower.has_passed_over(passed_over) {
             return built_again("the events that it passed over are not those that are recorded");
         }
@@ -68,16 +69,17 @@ impl<P: Projection> Projecting<P> {
     }
 
     /// The projection as it is before the first event.
-    pub(crate) fn anew(engine: &Arc<Engine>, on_failure: OnFailure) -> Self {
+    pub(crate) fn anew(storage: &Storage, on_failure: OnFailure) -> Self {
         Self {
-            follower: Self::follower(engine, Checkpoint::beginning()).anew(on_failure),
+            follower: Self::follower(storage, Checkpoint::beginning()).anew(on_failure),
             is_closed: false,
         }
     }
 
-    fn follower(engine: &Arc<Engine>, checkpoint: Checkpoint<P>) -> Follower<P> {
-        let dir = engine.layout().projections_dir().join(P::NAME);
-        Follower::new(P::NAME, engine.clone(), dir, checkpoint).reading(P::VERSION, P::event_sets())
+    fn follower(storage: &Storage, checkpoint: Checkpoint<P>) -> Follower<P> {
+        let records = storage.records(Follows::Projection, P::NAME);
+        Follower::new(P::NAME, storage.clone(), records, checkpoint)
+            .reading(P::VERSION, P::event_sets())
     }
 
     /// What is done with events that it cannot take.
@@ -201,10 +203,10 @@ pub(crate) struct Registered {
 
 impl Registered {
     pub(crate) fn open<P: Projection>(
-        engine: &Arc<Engine>,
+        storage: &Storage,
         on_failure: OnFailure,
     ) -> io::Result<Self> {
-        let projecting = Projecting::<P>::open(engine, on_failure)?;
+        let projecting = Projecting::<P>::open(storage, on_failure)?;
         let progress = projecting.progress();
         let name = format!("projection `{}`", P::NAME);
         let projecting = Arc::new(Exclusive::new(name, projecting));

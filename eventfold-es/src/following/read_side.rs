@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use tokio::runtime::Runtime;
@@ -16,8 +15,8 @@ use crate::following::projecting::{Projecting, Registered};
 use crate::following::status::ReadSideStatus;
 use crate::runtime::aggregates::{Aggregates, Follows};
 use crate::runtime::dispatch::Dispatchers;
-use crate::storage::files::layout::list_dirs;
-use crate::text::shown;
+use crate::storage::Storage;
+use crate::storage::record::Follower;
 
 /// The projections and process managers of a store.
 #[derive(Default)]
@@ -44,16 +43,16 @@ impl ReadSide {
 
     /// Warns of process managers that were here once and are not registered: their timers and
     /// commands wait, and one that was renamed reacts to everything anew.
-    pub(crate) fn warn_of_unregistered(&self, process_managers: &Path) -> io::Result<()> {
+    pub(crate) fn warn_of_unregistered(&self, storage: &Storage) -> io::Result<()> {
         if self.process_managers.is_empty() {
             return Ok(());
         }
-        for name in list_dirs(process_managers)? {
+        for name in storage.followers(Follower::ProcessManager)? {
             if !self.process_managers.iter().any(|m| m.name == name) {
-                let dir = process_managers.join(&name);
+                let records = storage.records(Follower::ProcessManager, &name);
                 tracing::warn!(
                     pm_name = name,
-                    dir = %shown(&dir),
+                    dir = %records.all(),
                     "no such process manager is registered; what it has saved, timers and commands \
                      too, is left as it is"
                 );

@@ -17,7 +17,7 @@ use crate::domain::aggregate::Aggregate;
 use crate::event::{DomainEvent, RecordedEvent};
 use crate::ids::Position;
 use crate::runtime::background::blocking;
-use crate::storage::files::{JournalReader, Tail};
+use crate::storage::log::{Log, LogReader};
 use filter::Filter;
 
 /// How many events are read ahead at most.
@@ -95,10 +95,10 @@ type Reading = Pin<Box<dyn Future<Output = io::Result<(Source, Chunk)>> + Send>>
 type Chunk = VecDeque<RecordedEvent>;
 
 impl Subscription {
-    pub(crate) fn new(tail: Tail, from: Position) -> Self {
+    pub(crate) fn new(log: Log, from: Position) -> Self {
         Self::in_state(State::Idle(Source {
-            reader: tail.reader(from.get()),
-            tail,
+            reader: log.reader(from.get()),
+            log,
             after: from.get(),
             has_begun: false,
             failed: None,
@@ -241,8 +241,8 @@ impl fmt::Debug for Subscription {
 
 /// Where the events come from. It holds no more of the store than what it reads.
 struct Source {
-    tail: Tail,
-    reader: JournalReader,
+    log: Log,
+    reader: LogReader,
     /// All events up to here were read.
     after: u64,
     has_begun: bool,
@@ -253,13 +253,13 @@ struct Source {
 impl Source {
     /// Reads what follows, waiting for it if there is nothing.
     async fn read(mut self, filter: Arc<Filter>) -> io::Result<(Self, Chunk)> {
-        if !self.has_begun && self.after > self.tail.head() {
-            let (after, head) = (self.after, self.tail.head());
+        if !self.has_begun && self.after > self.log.head() {
+            let (after, head) = (self.after, self.log.head());
             let text = format!("position {after} is ahead of the newest event, which is at {head}");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         self.has_begun = true;
-        let head = self.tail.reached(self.after + 1).await?;
+        let head = self.log.reached(self.after + 1).await?;
         blocking(move || {
             let mut chunk = Chunk::new();
             self.failed = self.fill(head, &filter, &mut chunk).err();
@@ -273,10 +273,10 @@ impl Source {
         let until = head.min(self.after.saturating_add(LOOKED_AT));
         let mut bytes = 0;
         let Self { reader, after, .. } = self;
-        reader.read_to(until, |commit, first_new| {
-            if filter.takes_stream(&commit.aggregate_type, &commit.id) {
-                for i in first_new..commit.events.len() {
-                    commit.read_event(i, |stored| {
+        reader.read_to(until, |committed| {
+            if filter.takes_stream(committed.aggregate_type(), committed.id()) {
+                for i in 0..committed.len() {
+                    committed.event(i, |stored| {
                         if filter.takes_name(stored.name()) {
                             bytes += stored.data().len();
                             chunk.push_back(RecordedEvent::new(stored));
@@ -284,7 +284,7 @@ impl Source {
                     })?;
                 }
             }
-            *after = commit.last();
+            *after = committed.last();
             let is_enough = chunk.len() >= AHEAD || bytes >= AHEAD_BYTES;
             Ok(if is_enough {
                 ControlFlow::Break(())

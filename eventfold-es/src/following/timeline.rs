@@ -4,28 +4,22 @@
 //! rolled back. Each line of the journal has a checksum that is chained to all before, so what was
 //! saved behind a line says that checksum, and is trusted only where the journal has it.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::ControlFlow;
 
-use serde::Deserialize;
-
-use crate::storage::files::{Engine, JournalReader};
+use crate::storage::Storage;
+use crate::storage::log::LogReader;
 
 /// The checksums of the journal's lines that hold `positions`, as far as the journal has those.
-pub(crate) fn chains(engine: &Engine, positions: &BTreeSet<u64>) -> io::Result<BTreeMap<u64, u64>> {
-    let mut reader = engine.reader(0);
-    let held = positions.range(1..=engine.head());
-    held.map(|position| Ok((*position, reader.chain_at(*position)?)))
+pub(crate) fn chains(
+    storage: &Storage,
+    positions: &BTreeSet<u64>,
+) -> io::Result<BTreeMap<u64, u64>> {
+    let mut reader = storage.reader(0);
+    let held = positions.range(1..=storage.head());
+    held.map(|position| Ok((*position, reader.history_at(*position)?)))
         .collect()
-}
-
-/// An event's line, as far as it is looked at.
-#[derive(Deserialize)]
-struct Keyed<'a> {
-    #[serde(borrow)]
-    key: Option<Cow<'a, str>>,
 }
 
 /// The newest position behind `after` from which a command of the process manager `name` comes that
@@ -36,22 +30,15 @@ struct Keyed<'a> {
 pub(crate) fn acted_on_behind(
     name: &str,
     after: u64,
-    mut reader: JournalReader,
+    mut reader: LogReader,
     head: u64,
 ) -> io::Result<Option<u64>> {
     let mut newest = None;
-    reader.read_to(head, |commit, first_new| {
-        for event in commit.events.iter().skip(first_new) {
-            if !event.get().contains("\"key\":") {
-                continue;
-            }
-            // A line that cannot be read has no key of ours.
-            let line: Option<Keyed<'_>> = serde_json::from_str(event.get()).ok();
-            let position = line
-                .and_then(|line| line.key)
-                .and_then(|key| source_of(name, &key));
+    reader.read_to(head, |committed| {
+        committed.keys(|key| {
+            let position = source_of(name, key);
             newest = newest.max(position.filter(|position| *position > after));
-        }
+        });
         Ok(ControlFlow::Continue(()))
     })?;
     Ok(newest)

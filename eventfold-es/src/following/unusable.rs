@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use crate::following::dead_letters::{DeadLetters, Letter};
 use crate::following::managing::{AnyReacting, Counts, Outcome};
 use crate::following::outgoing::Outgoing;
 use crate::following::status::{ProcessManagerStatus, Progress};
+use crate::storage::record::Records;
 
 /// Takes the place of a process manager that is stopped from the start. Its files are left as they are.
 pub(crate) struct UnusableManager {
@@ -21,8 +21,12 @@ pub(crate) struct UnusableManager {
 }
 
 impl UnusableManager {
-    /// The process manager `name`, whose files are in `dir`.
-    pub(crate) fn new(name: &'static str, dir: &Path, error: &io::Error) -> io::Result<Self> {
+    /// The process manager `name`, whose records these are.
+    pub(crate) fn new(
+        name: &'static str,
+        records: &Records,
+        error: &io::Error,
+    ) -> io::Result<Self> {
         let text = error.to_string();
         let progress = Progress::new(name, 0);
         progress.stop(&text);
@@ -31,7 +35,7 @@ impl UnusableManager {
             text,
             progress: Arc::new(progress),
             // Nobody knows what of them was finished.
-            letters: DeadLetters::open(dir, None)?,
+            letters: DeadLetters::open(records, None)?,
         })
     }
 

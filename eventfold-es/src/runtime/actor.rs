@@ -21,13 +21,15 @@ use idle::Activity;
 pub(crate) use mailbox::{Mail, Reply, Request};
 pub(crate) use slot::{Residents, Slot};
 
+use crate::clock::Clock;
 use crate::domain::aggregate::Aggregate;
 use crate::error::{ExecuteError, StateError};
 use crate::ids::{Position, Version};
 use crate::runtime::committed::Committed;
 use crate::runtime::inside;
 use crate::runtime::passivation::Passivator;
-use crate::storage::files::{CommitError, Done, Engine, Stream};
+use crate::storage::commit::{CommitError, Done};
+use crate::storage::stream::Stream;
 
 /// Where an actor lives, and is found again.
 pub(crate) trait Home: Send + Sync {
@@ -40,8 +42,8 @@ pub(crate) trait Home: Send + Sync {
 
 /// A live aggregate.
 pub(crate) struct Actor<A: Aggregate> {
-    engine: Arc<Engine>,
-    stream: Arc<Stream>,
+    clock: Clock,
+    stream: Stream,
     home: Weak<dyn Home>,
     passivator: Arc<Passivator>,
     activity: Arc<Activity>,
@@ -101,7 +103,8 @@ impl<A: Aggregate> Actor<A> {
             Request::Read(read) => {
                 let Some(head) = &self.head else { return };
                 let (state, version) = (&head.state, Version::new(head.version));
-                let done = inside::Aggregate::of(&*self.stream).run(|| read(Ok((state, version))));
+                let done =
+                    inside::Aggregate::of(self.stream.id()).run(|| read(Ok((state, version))));
                 self.when_durable(done);
             }
             Request::Inject { event, reply } => self.inject(event, reply).await,
@@ -131,7 +134,7 @@ impl<A: Aggregate> Actor<A> {
         {
             done(Ok(self.stream.durable_position()));
         } else {
-            self.engine.fence(self.stream.clone(), head.epoch, done);
+            self.stream.when_done(head.epoch, done);
         }
     }
 
@@ -146,15 +149,9 @@ impl<A: Aggregate> Actor<A> {
     fn save_snapshot_if_due(&mut self) {
         if let Some(head) = &mut self.head
             && head.version.saturating_sub(head.snapshot_version) >= self.snapshot_every
+            && let Some(draft) = head.draft(&self.stream)
         {
-            let end = self.stream.tail().end;
-            if end.version == head.version
-                && let Some(draft) = head.draft(&self.stream)
-            {
-                self.engine
-                    .keeper()
-                    .save_snapshot(self.stream.clone(), draft, end);
-            }
+            self.stream.save_snapshot(head.version, draft);
         }
     }
 }

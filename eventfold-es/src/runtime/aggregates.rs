@@ -11,12 +11,12 @@ use std::time::Duration;
 use crate::error::closed;
 use crate::runtime::actor::Residents;
 use crate::runtime::passivation::Passivator;
-use crate::storage::files::Engine;
+use crate::storage::Storage;
 
 /// What the clones of a store, its handles and the messages on their way share. When the last of
 /// them goes, the store ends.
 pub(crate) struct Aggregates {
-    pub(crate) engine: Arc<Engine>,
+    pub(crate) storage: Storage,
     pub(crate) residents: Arc<Residents>,
     pub(crate) passivator: Arc<Passivator>,
     pub(crate) idle_timeout: Duration,
@@ -37,14 +37,14 @@ pub(crate) trait Follows: Send + Sync {
 
 impl Aggregates {
     pub(crate) fn new(
-        engine: Arc<Engine>,
+        storage: Storage,
         follows: Arc<dyn Follows>,
         idle_timeout: Duration,
         snapshot_every: u64,
     ) -> io::Result<Arc<Self>> {
         let passivator = Arc::new(Passivator::start()?);
         Ok(Arc::new(Self {
-            engine,
+            storage,
             passivator,
             residents: Arc::new(Residents::default()),
             idle_timeout,
@@ -60,12 +60,12 @@ impl Aggregates {
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.is_closing.load(Ordering::Acquire) || self.engine.is_closed()
+        self.is_closing.load(Ordering::Acquire) || self.storage.is_closed()
     }
 
     /// Fails if the store is shut down, or is another process's.
     pub(crate) fn check_open(&self) -> io::Result<()> {
-        self.engine.check_process()?;
+        self.storage.check_process()?;
         if self.is_closed() {
             return Err(closed());
         }
@@ -75,30 +75,30 @@ impl Aggregates {
     /// Fails if the store is shut down, has failed, or is another process's.
     pub(crate) fn check_usable(&self) -> io::Result<()> {
         self.check_open()?;
-        self.engine.check_failed().map_err(|error| error.to_io())
+        self.storage.check_failed().map_err(|error| error.to_io())
     }
 }
 
 impl fmt::Debug for Aggregates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Aggregates")
-            .field("engine", &self.engine)
+            .field("storage", &self.storage)
             .finish_non_exhaustive()
     }
 }
 
 impl Drop for Aggregates {
     fn drop(&mut self) {
-        if !self.engine.process().is_this() {
+        if !self.storage.process().is_this() {
             // A forked child's copy: nobody is there to close it, and it is not to write anything.
             return;
         }
-        self.engine.announce_close(None);
-        let (follows, engine) = (self.follows.clone(), self.engine.clone());
+        self.storage.announce_close(None);
+        let (follows, storage) = (self.follows.clone(), self.storage.clone());
         self.passivator.end(move || {
             // Whatever becomes of it: who opens the directory next waits for the end.
             let saved = catch_unwind(AssertUnwindSafe(|| follows.close()));
-            engine.close();
+            storage.close();
             if saved.is_err() {
                 tracing::error!("saving what follows the log panicked; this is a bug");
             }
@@ -142,9 +142,9 @@ impl Deref for Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        if self.is_users && self.engine.process().is_this() {
+        if self.is_users && self.storage.process().is_this() {
             let residents: Weak<Residents> = Arc::downgrade(&self.residents);
-            self.engine.announce_close(Some(residents));
+            self.storage.announce_close(Some(residents));
             self.follows.let_go();
         }
     }

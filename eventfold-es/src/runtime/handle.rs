@@ -15,7 +15,7 @@ use crate::runtime::actor::{Mail, Reply, Request, Slot};
 use crate::runtime::aggregates::Hold;
 use crate::runtime::committed::Committed;
 use crate::runtime::inside;
-use crate::storage::files::Stream;
+use crate::storage::stream::Stream;
 
 /// A handle to one aggregate. Clones lead to the same aggregate.
 ///
@@ -53,15 +53,15 @@ impl<A: Aggregate> AggregateHandle<A> {
     /// A handle to the aggregate in `slot`, which is activated.
     pub(crate) fn get(store: &Arc<Hold>, id: &StreamId) -> io::Result<Self> {
         store.check_open()?;
-        store.engine.layout().check(id)?;
+        store.storage.check_id(id)?;
         let slot = store.residents.slot::<A>(
-            &store.engine,
+            &store.storage,
             id,
             store.idle_timeout,
             store.snapshot_every,
         )?;
-        slot.activate(&store.engine, &store.passivator, false)?;
-        let reader = EventReader::new(slot.stream().dir());
+        slot.activate(&store.storage, &store.passivator, false)?;
+        let reader = EventReader::new(&store.storage.dir_of(slot.stream()));
         Ok(Self {
             store: store.clone(),
             slot,
@@ -140,7 +140,7 @@ impl<A: Aggregate> AggregateHandle<A> {
         match answer.await {
             Ok(result) => result,
             // Whoever had the command is gone: with its runtime, or with the store's own threads.
-            Err(_) => match self.store.engine.check_failed() {
+            Err(_) => match self.store.storage.check_failed() {
                 Ok(()) => Err(ExecuteError::ActorGone),
                 Err(error) => Err(ExecuteError::OutcomeUnknown(error.to_io())),
             },
@@ -292,10 +292,10 @@ impl<A: Aggregate> AggregateHandle<A> {
     /// Puts a message into the aggregate's mailbox. One that is passivating gives it back; the next
     /// activation gets it then.
     async fn deliver(&self, request: Request<A>) -> Result<(), StateError> {
-        if inside::Aggregate::of(&**self.slot.stream()).is_running() {
+        if inside::Aggregate::of(self.slot.stream().id()).is_running() {
             return Err(StateError::Io(self.asked_by_itself()));
         }
-        self.store.engine.check_process()?;
+        self.store.storage.check_process()?;
         let mut mail = Box::new(Mail::Request(request));
         let mut failed = 0;
         loop {
@@ -311,7 +311,7 @@ impl<A: Aggregate> AggregateHandle<A> {
             let is_runtime_over = failed > 2;
             let mailbox =
                 self.slot
-                    .activate(&self.store.engine, &self.store.passivator, is_runtime_over)?;
+                    .activate(&self.store.storage, &self.store.passivator, is_runtime_over)?;
             match mailbox.send(mail).await {
                 Ok(()) => return Ok(()),
                 Err(returned) => mail = returned.0,
@@ -346,7 +346,7 @@ impl<A: Aggregate> AggregateHandle<A> {
         self.stream_id().id()
     }
 
-    pub(crate) fn stream(&self) -> &Arc<Stream> {
+    pub(crate) fn stream(&self) -> &Stream {
         self.slot.stream()
     }
 
@@ -379,7 +379,7 @@ impl<A: Aggregate> AggregateHandle<A> {
     /// ```
     #[must_use]
     pub fn reader(&self) -> &EventReader {
-        self.store.engine.flush_streams();
+        self.slot.stream().flush();
         &self.reader
     }
 

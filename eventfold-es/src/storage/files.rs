@@ -1,7 +1,7 @@
 //! The engine: storage behind one seam whose unit is the commit.
 //!
 //! An actor loads a stream, hands over commits and waits for their answers; nothing outside this
-//! module knows how they get to the disk. The way of one commit: [`Engine::commit`], the queue,
+//! module knows how they get to the disk. The way of one commit: [`FileStorage::commit`], the queue,
 //! [`committer`], [`journal`], the answer; then the stream's file ([`stream_writer`]).
 
 use crate::storage::files::commit::queue;
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Weak};
 
-use tokio::sync::{Semaphore, TryAcquireError, oneshot, watch};
+use tokio::sync::{Semaphore, TryAcquireError, watch};
 
 pub(crate) mod check;
 pub(crate) mod commit;
@@ -24,50 +24,45 @@ mod file_systems;
 pub(crate) mod format;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
-mod journal;
+pub(crate) mod journal;
 pub(crate) mod layout;
+pub(crate) mod lines;
 pub(crate) mod lock;
 pub(crate) mod log;
 mod names;
-mod process;
+pub(crate) mod records;
 pub(crate) mod recovery;
 pub(crate) mod snapshots;
 pub(crate) mod streams;
 mod upkeep;
 pub(crate) mod v0_2;
 
-pub(crate) use commit::request::{Commit, CommitError, Done};
-pub(crate) use format::commit_line::CommitLine;
-#[cfg(feature = "testing")]
-pub(crate) use format::event_line::is_too_deep;
-pub(crate) use format::event_line::{Common, EncodedEvents, spare, split_sum, write_sum};
-pub(crate) use journal::reader::Reader as JournalReader;
-pub(crate) use log::Tail;
-pub(crate) use snapshots::snapshot::{Draft, KnownKey, Saved};
-pub(crate) use streams::load::{Loaded, line_before, line_hash, load};
-pub(crate) use streams::stream::{Extent, Stream, StreamEnd};
-pub(crate) use upkeep::Upkeeper;
-
 use crate::clock::Clock;
 use crate::ids::StreamId;
+use crate::storage::Unfinished;
+use crate::storage::commit::{Commit, CommitError, Done};
+use crate::storage::health::Health;
+use crate::storage::process::Process;
+use crate::storage::record::Follower;
 use crate::text::shown;
 use commit::committer::Committer;
-use commit::health::Health;
-use commit::request::{ROOM, Request};
+use commit::request::{ROOM, Request, StreamCommit};
 use disk::Identity;
 use file_systems::FileSystems;
+use format::event_line::EncodedEvents;
 use journal::{End, Index};
-use layout::{RawNames, StreamLayout};
-use lock::{DirLock, Patience, Unfinished};
-use process::Process;
+use layout::{RawNames, StreamLayout, list_dirs};
+use lock::{DirLock, Patience};
+use log::FileLog;
+use records::FileRecords;
 use streams::loader::Loader;
-use streams::stream::Streams;
+use streams::stream::{Stream, Streams};
 use streams::writer::Unflushed;
-use upkeep::Upkeep;
+use upkeep::{Upkeep, Upkeeper};
 
 /// An open store's storage.
 #[derive(Debug)]
-pub(crate) struct Engine {
+pub(crate) struct FileStorage {
     layout: StreamLayout,
     streams: Arc<Streams>,
     health: Arc<Health>,
@@ -91,7 +86,7 @@ pub(crate) struct Engine {
     clock: Clock,
 }
 
-impl Engine {
+impl FileStorage {
     /// Opens the store in `base`, which is created if need be. `extra` are streams at places of
     /// their own. Blocks on the disk, and as `patience` says on whoever has the directory.
     pub(crate) fn open(
@@ -209,7 +204,7 @@ impl Engine {
 
     /// The checksum of the journal's line that holds the event at `position`, which is durable, 0
     /// for the beginning. It is chained to all before, so another history has another one.
-    pub(crate) fn chain_at(&self, position: u64) -> io::Result<u64> {
+    pub(crate) fn history_at(&self, position: u64) -> io::Result<u64> {
         let End {
             segment,
             position: newest,
@@ -220,7 +215,7 @@ impl Engine {
         if position == newest && newest >= segment {
             return Ok(chain);
         }
-        self.reader(0).chain_at(position)
+        self.log().reader(0).chain_at(position)
     }
 
     /// The position of the newest durable event.
@@ -232,17 +227,28 @@ impl Engine {
         &self.clock
     }
 
-    /// Reads the journal from behind position `after`.
-    pub(crate) fn reader(&self, after: u64) -> JournalReader {
-        JournalReader::new(self.index.clone(), after)
-    }
-
-    /// The journal for those who follow it from outside.
-    pub(crate) fn tail(&self) -> Tail {
-        Tail {
+    /// The journal.
+    pub(crate) fn log(&self) -> FileLog {
+        FileLog {
             health: self.health.clone(),
             index: self.index.clone(),
         }
+    }
+
+    /// The directory in which followers of that kind have theirs.
+    fn followers_dir(&self, follower: Follower) -> PathBuf {
+        match follower {
+            Follower::Projection => self.layout.projections_dir(),
+            Follower::ProcessManager => self.layout.process_managers_dir(),
+        }
+    }
+
+    pub(crate) fn records(&self, follower: Follower, name: &str) -> FileRecords {
+        FileRecords::new(self.followers_dir(follower).join(name))
+    }
+
+    pub(crate) fn followers(&self, follower: Follower) -> io::Result<Vec<String>> {
+        list_dirs(&self.followers_dir(follower))
     }
 
     pub(crate) fn keeper(&self) -> &Upkeeper {
@@ -251,7 +257,8 @@ impl Engine {
 
     /// Hands a commit of these events over; waits while too much is under way already. The committer
     /// gives the room back when the commit is answered.
-    pub(crate) async fn commit(&self, commit: Commit, events: EncodedEvents) {
+    pub(crate) async fn commit(&self, stream: Arc<Stream>, commit: Commit, events: EncodedEvents) {
+        let commit = StreamCommit::new(stream, commit);
         let kib = commit.kib(events.size());
         let room = match self.room.try_acquire_many(kib) {
             // It is closed only with the committer, which then refuses the commit.
@@ -279,27 +286,6 @@ impl Engine {
         match self.requests.send(request) {
             Err(Request::Fence { done, .. }) => done(Err(CommitError::Closed)),
             Ok(()) | Err(Request::Commit(..) | Request::Close) => {}
-        }
-    }
-
-    /// Waits until nothing of an earlier activation of `stream` is under way any more.
-    pub(crate) async fn settle(&self, stream: &Arc<Stream>) -> Result<(), CommitError> {
-        let epoch = stream.tail().epoch;
-        if epoch == 0 {
-            return Ok(());
-        }
-        let (done, settled) = oneshot::channel();
-        let answer: Done = Box::new(move |result| {
-            let _ = done.send(result);
-        });
-        self.fence(stream.clone(), epoch, answer);
-        match settled.await {
-            // A failure of the earlier epoch is no concern of the next one, unless it is final.
-            Ok(Err(
-                error @ (CommitError::Closed | CommitError::Failed(_) | CommitError::Unknown(_)),
-            )) => Err(error),
-            Ok(_) => Ok(()),
-            Err(_) => Err(CommitError::Closed),
         }
     }
 

@@ -16,10 +16,12 @@ use crate::following::{Manager, ReadSide, Registered};
 use crate::runtime::aggregates::{Aggregates, Hold};
 use crate::runtime::background;
 use crate::runtime::background::blocking;
-use crate::storage::files::Engine;
+use crate::storage::Storage;
+use crate::storage::files::FileStorage;
 use crate::storage::files::layout;
 use crate::storage::files::layout::{RawNames, StreamLayout};
 use crate::storage::files::lock::Patience;
+use crate::storage::memory::MemoryStorage;
 use crate::store::{AggregateStore, opened};
 
 /// How long an aggregate stays in memory unused, unless the builder says otherwise.
@@ -27,7 +29,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// How many events apart snapshots are taken, unless the builder or the aggregate says otherwise.
 const SNAPSHOT_EVERY: u64 = 100;
 
-type Register = Box<dyn FnOnce(&Arc<Engine>, &mut ReadSide) -> io::Result<()> + Send>;
+type Register = Box<dyn FnOnce(&Storage, &mut ReadSide) -> io::Result<()> + Send>;
 
 /// Sets a store up. Made by [`AggregateStore::builder`].
 ///
@@ -48,7 +50,7 @@ type Register = Box<dyn FnOnce(&Arc<Engine>, &mut ReadSide) -> io::Result<()> + 
 /// ```
 #[must_use = "nothing is opened before `open`"]
 pub struct AggregateStoreBuilder {
-    base_dir: PathBuf,
+    place: Place,
     registrations: Vec<Register>,
     idle_timeout: Duration,
     snapshot_every: u64,
@@ -58,10 +60,27 @@ pub struct AggregateStoreBuilder {
     lock_timeout: Option<Duration>,
 }
 
+/// Where the store is kept.
+#[derive(Debug)]
+enum Place {
+    Directory(PathBuf),
+    Memory,
+}
+
 impl AggregateStoreBuilder {
+    /// Sets up a store in the directory `base_dir`.
     pub(super) fn new(base_dir: &Path) -> Self {
+        Self::at(Place::Directory(base_dir.to_owned()))
+    }
+
+    /// Sets up a store in memory.
+    pub(super) fn in_memory() -> Self {
+        Self::at(Place::Memory)
+    }
+
+    fn at(place: Place) -> Self {
         Self {
-            base_dir: base_dir.to_owned(),
+            place,
             registrations: Vec::new(),
             idle_timeout: IDLE_TIMEOUT,
             snapshot_every: SNAPSHOT_EVERY,
@@ -74,7 +93,7 @@ impl AggregateStoreBuilder {
 
     fn register(
         mut self,
-        register: impl FnOnce(&Arc<Engine>, &mut ReadSide) -> io::Result<()> + Send + 'static,
+        register: impl FnOnce(&Storage, &mut ReadSide) -> io::Result<()> + Send + 'static,
     ) -> Self {
         self.registrations.push(Box::new(register));
         self
@@ -119,10 +138,15 @@ impl AggregateStoreBuilder {
     /// # }
     /// ```
     pub fn projection_with<P: Projection>(self, on_failure: OnFailure) -> Self {
-        self.register(move |engine, read_side| {
+        self.register(move |storage, read_side| {
             let mut others = read_side.projections.keys();
-            check_name(engine, "projection", P::NAME, &mut others.by_ref().copied())?;
-            let projection = Registered::open::<P>(engine, on_failure)?;
+            check_name(
+                storage,
+                "projection",
+                P::NAME,
+                &mut others.by_ref().copied(),
+            )?;
+            let projection = Registered::open::<P>(storage, on_failure)?;
             read_side.projections.insert(P::NAME, projection);
             Ok(())
         })
@@ -175,11 +199,11 @@ impl AggregateStoreBuilder {
         on_failure: OnFailure,
         retry: Retry,
     ) -> Self {
-        self.register(move |engine, read_side| {
+        self.register(move |storage, read_side| {
             M::targets(&mut read_side.dispatchers);
             let mut others = read_side.process_managers.iter().map(|other| other.name);
-            check_name(engine, "process manager", M::NAME, &mut others)?;
-            let manager = Manager::open::<M>(engine, on_failure, retry)?;
+            check_name(storage, "process manager", M::NAME, &mut others)?;
+            let manager = Manager::open::<M>(storage, on_failure, retry)?;
             read_side.process_managers.push(manager);
             Ok(())
         })
@@ -395,27 +419,37 @@ impl AggregateStoreBuilder {
         extra: RawNames,
         patience: &Patience,
     ) -> io::Result<AggregateStore> {
-        if !self.create_if_missing {
-            StreamLayout::new(&self.base_dir).require_store()?;
-        }
-        let engine = Engine::open(&self.base_dir, extra, self.clock, patience)?;
+        let clock = self.clock.clone();
+        let storage = match &self.place {
+            Place::Directory(base) => {
+                if !self.create_if_missing {
+                    StreamLayout::new(base).require_store()?;
+                }
+                Storage::Files(FileStorage::open(base, extra, clock, patience)?)
+            }
+            Place::Memory => Storage::Memory(MemoryStorage::new(clock)),
+        };
+        self.open_on(storage)
+    }
+
+    /// Opens the store on `storage`.
+    fn open_on(self, storage: Storage) -> io::Result<AggregateStore> {
         let mut read_side = ReadSide::default();
         for register in self.registrations {
-            if let Err(error) = register(&engine, &mut read_side) {
-                engine.close();
+            if let Err(error) = register(&storage, &mut read_side) {
+                storage.close();
                 return Err(error);
             }
         }
-        if let Err(error) = read_side.warn_of_unregistered(&engine.layout().process_managers_dir())
-        {
-            engine.close();
+        if let Err(error) = read_side.warn_of_unregistered(&storage) {
+            storage.close();
             return Err(error);
         }
         let runtime = if self.is_live {
             match background::runtime() {
                 Ok(runtime) => Some(runtime),
                 Err(error) => {
-                    engine.close();
+                    storage.close();
                     return Err(error);
                 }
             }
@@ -424,12 +458,12 @@ impl AggregateStoreBuilder {
         };
         let read_side = Arc::new(read_side);
         let aggregates = Aggregates::new(
-            engine.clone(),
+            storage.clone(),
             read_side.clone(),
             self.idle_timeout,
             self.snapshot_every,
         );
-        let aggregates = aggregates.inspect_err(|_| engine.close())?;
+        let aggregates = aggregates.inspect_err(|_| storage.close())?;
         if let Some(runtime) = runtime {
             // Each of its tasks goes on for as long as it finds the aggregates there.
             read_side.go_live(runtime, &aggregates);
@@ -443,7 +477,7 @@ impl AggregateStoreBuilder {
 /// Fails if `name` cannot be the name of a directory, or is the name of one of `others`, as far as the
 /// file system tells.
 fn check_name(
-    engine: &Engine,
+    storage: &Storage,
     of: &str,
     name: &str,
     others: &mut dyn Iterator<Item = &'static str>,
@@ -452,7 +486,7 @@ fn check_name(
     for other in others {
         let text = if other == name {
             format!("{of} `{name}` is registered twice")
-        } else if engine.names_may_fold() && other.to_lowercase() == name.to_lowercase() {
+        } else if storage.names_may_fold() && other.to_lowercase() == name.to_lowercase() {
             format!(
                 "{of} `{name}` is registered beside `{other}`, whose directory is the same on this \
                  file system: their names must differ in more than case"
@@ -468,7 +502,7 @@ fn check_name(
 impl fmt::Debug for AggregateStoreBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AggregateStoreBuilder")
-            .field("base_dir", &self.base_dir)
+            .field("place", &self.place)
             .field("registrations", &self.registrations.len())
             .field("idle_timeout", &self.idle_timeout)
             .field("snapshot_every", &self.snapshot_every)

@@ -76,7 +76,7 @@ impl AggregateStore {
     /// ```
     #[must_use]
     pub fn read_side(&self) -> ReadSideStatus {
-        self.read_side.status(self.inner.engine.head())
+        self.read_side.status(self.inner.storage.head())
     }
 }
 
@@ -311,7 +311,7 @@ impl DeadLetters {
     /// # }
     /// ```
     pub async fn discard(&self, id: &str) -> io::Result<()> {
-        self.store.inner.engine.check_process()?;
+        self.store.inner.storage.check_process()?;
         if self.store.inner.is_closed() {
             return Err(closed());
         }

@@ -129,7 +129,7 @@ async fn while_locked<T: Send + 'static>(
 
 /// Looks through everything.
 fn examine(base: &Path) -> io::Result<Audit> {
-    let mut audit = audit(base, following::audit::is_file)?;
+    let mut audit = audit(base)?;
     following::audit::check(&mut audit)?;
     Ok(audit)
 }

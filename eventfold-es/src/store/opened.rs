@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, Weak};
 
 use crate::runtime::aggregates::Hold;
+use crate::storage::Storage;
 use crate::sync::lock;
 
 /// By their directories.
@@ -15,7 +16,10 @@ pub(super) fn note(store: &Arc<Hold>) {
     let mut stores = lock(&OPEN);
     let stores = stores.get_or_insert_default();
     stores.retain(|_, store| store.strong_count() > 0);
-    let base = store.engine.canonical_dir().to_owned();
+    let Storage::Files(files) = &store.storage else {
+        return;
+    };
+    let base = files.canonical_dir().to_owned();
     stores.insert(base, Arc::downgrade(store));
 }
 
@@ -23,7 +27,10 @@ pub(super) fn note(store: &Arc<Hold>) {
 pub(super) fn find(base: &Path) -> Option<Arc<Hold>> {
     let store = lock(&OPEN).as_ref()?.get(base)?.upgrade();
     store.filter(|store| {
-        let engine = &store.engine;
-        !store.is_closed() && engine.process().is_this() && engine.is_where_it_was()
+        let is_where_it_was = match &store.storage {
+            Storage::Files(files) => files.is_where_it_was(),
+            Storage::Memory(_) => false,
+        };
+        is_where_it_was && !store.is_closed() && store.storage.process().is_this()
     })
 }

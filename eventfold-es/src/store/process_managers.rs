@@ -58,7 +58,7 @@ impl AggregateStore {
     /// ```
     pub async fn run_process_managers(&self) -> io::Result<ProcessManagerReport> {
         inside::refuse("run_process_managers")?;
-        self.inner.engine.check_process()?;
+        self.inner.storage.check_process()?;
         if self.inner.is_closed() {
             return Err(closed());
         }
@@ -66,7 +66,7 @@ impl AggregateStore {
         let run = Arc::new(read_side.run.clone().lock_owned().await);
         let mut report = ProcessManagerReport::default();
         // What the commands lead to is for the next run.
-        let head = self.inner.engine.head();
+        let head = self.inner.storage.head();
         // Each for itself: what fails in one is reported once the others have had their turn.
         let mut failure = Ok(());
         for manager in &read_side.process_managers {

@@ -76,7 +76,7 @@ impl AggregateStore {
     /// ```
     pub async fn read<P: Projection, R>(&self, read: impl FnOnce(&P) -> R) -> io::Result<R> {
         let projection = self.open_projection::<P>()?;
-        let head = self.inner.engine.head();
+        let head = self.inner.storage.head();
         // Where nothing is new, no thread is needed.
         if let Some(projection) = projection.try_lock()?
             && let Some(state) = projection.at_least(head)?
@@ -117,8 +117,8 @@ impl AggregateStore {
     /// ```
     pub async fn wait_for<P: Projection>(&self, position: Position) -> io::Result<()> {
         let projection = self.open_projection::<P>()?;
-        let tail = self.inner.engine.tail();
-        tail.reached(position.get()).await?;
+        let log = self.inner.storage.log();
+        log.reached(position.get()).await?;
         let is_there = match projection.try_lock()? {
             Some(projection) => projection.at_least(position.get())?.is_some(),
             None => false,
@@ -155,8 +155,8 @@ impl AggregateStore {
     pub fn rebuild_projection<P: Projection>(&self) -> io::Result<()> {
         let projection = self.open_projection::<P>()?;
         let on_failure = projection.lock()?.on_failure();
-        let mut rebuilt = Projecting::<P>::anew(&self.inner.engine, on_failure);
-        while !rebuilt.follow(self.inner.engine.head(), u64::MAX)? {}
+        let mut rebuilt = Projecting::<P>::anew(&self.inner.storage, on_failure);
+        while !rebuilt.follow(self.inner.storage.head(), u64::MAX)? {}
         projection.lock()?.replace_with(rebuilt)
     }
 
@@ -192,7 +192,7 @@ impl AggregateStore {
     /// ```
     pub fn rebuild<P: Projection>(&self) -> Rebuild {
         match self.open_projection::<P>() {
-            Ok(projection) => Rebuild::new(projection, self.inner.engine.clone()),
+            Ok(projection) => Rebuild::new(projection, self.inner.storage.clone()),
             Err(error) => Rebuild::refused(error),
         }
     }
@@ -226,10 +226,10 @@ impl AggregateStore {
         if self.inner.is_closed() {
             return Subscription::ended(closed());
         }
-        if let Err(error) = self.inner.engine.check_process() {
+        if let Err(error) = self.inner.storage.check_process() {
             return Subscription::ended(error);
         }
-        Subscription::new(self.inner.engine.tail(), from)
+        Subscription::new(self.inner.storage.log(), from)
     }
 
     /// The position of the newest durable event, [`Position::default()`] if there is none.
@@ -247,14 +247,14 @@ impl AggregateStore {
     /// # }
     /// ```
     pub fn head(&self) -> Position {
-        Position::new(self.inner.engine.head())
+        Position::new(self.inner.storage.head())
     }
 
     /// The projection `P`, unless the store is shut down: the directory may be another store's by
     /// now.
     fn open_projection<P: Projection>(&self) -> io::Result<Arc<Exclusive<Projecting<P>>>> {
         let projection = self.read_side.projection::<P>()?;
-        self.inner.engine.check_process()?;
+        self.inner.storage.check_process()?;
         if self.inner.is_closed() {
             return Err(closed());
         }

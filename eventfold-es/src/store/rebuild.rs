@@ -13,7 +13,7 @@ use futures_core::Stream;
 use crate::domain::projection::Projection;
 use crate::following::{Exclusive, Projecting};
 use crate::runtime::background::blocking;
-use crate::storage::files::Engine;
+use crate::storage::Storage;
 
 /// How long one step takes.
 const STEP: Duration = Duration::from_millis(50);
@@ -69,14 +69,14 @@ pub struct RebuildProgress {
 impl Rebuild {
     pub(super) fn new<P: Projection>(
         current: Arc<Exclusive<Projecting<P>>>,
-        engine: Arc<Engine>,
+        storage: Storage,
     ) -> Self {
         let on_failure = match current.lock() {
             Ok(current) => current.on_failure(),
             Err(error) => return Self::refused(error),
         };
         Self(State::Idle(Box::new(Rebuilding {
-            rebuilt: Some(Projecting::anew(&engine, on_failure)),
+            rebuilt: Some(Projecting::anew(&storage, on_failure)),
             current,
             start: Instant::now(),
         })))

@@ -24,7 +24,7 @@ async fn whatever_a_child_asks_of_its_parents_store_fails_at_once_and_changes_no
     counter.send(Add(5)).await.unwrap();
     let _ = store.layout();
     let letters = store.dead_letters("forward").unwrap();
-    store.inner.engine.process().fork();
+    store.inner.storage.process().fork();
 
     let Err(ExecuteError::Io(error)) = counter.send(Add(5)).await else {
         panic!("a command was answered");
@@ -81,7 +81,7 @@ async fn a_child_opens_the_directory_once_its_parent_has_gone() {
     let counter = theirs.get::<Counter>("c-1").await.unwrap();
     counter.send(Add(5)).await.unwrap();
     let _ = theirs.layout();
-    theirs.inner.engine.process().fork();
+    theirs.inner.storage.process().fork();
     let parent = lock::fork(&base).expect("it is open");
 
     let error = open(dir.path()).await.unwrap_err();

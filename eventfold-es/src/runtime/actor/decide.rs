@@ -16,9 +16,10 @@ use crate::runtime::actor::mailbox::Reply;
 use crate::runtime::actor::{Actor, Decision, answer};
 use crate::runtime::committed::Committed;
 use crate::runtime::inside;
-use crate::storage::files::{
-    Commit, Common, EncodedEvents, KnownKey, Loaded, StreamEnd, load, spare,
-};
+use crate::storage::commit::Commit;
+use crate::storage::files::format::event_line::{Common, EncodedEvents, spare};
+use crate::storage::snapshot::KnownKey;
+use crate::storage::stream::{Loaded, Reading};
 use crate::text::Shown;
 
 type Outcome<A> = Reply<Committed<A>, ExecuteError<<A as Aggregate>::Error>>;
@@ -45,7 +46,7 @@ impl<A: Aggregate> Actor<A> {
         let decided = {
             let _span =
                 tracing::info_span!("execute", aggregate_type = A::AGGREGATE_TYPE).entered();
-            inside::Aggregate::of(&*self.stream).run(|| self.decide(command, &context))
+            inside::Aggregate::of(self.stream.id()).run(|| self.decide(command, &context))
         };
         match decided {
             Decided::Store(events, encoded) => {
@@ -92,7 +93,7 @@ impl<A: Aggregate> Actor<A> {
             Ok(Err(error)) => return Decided::Answer(Err(ExecuteError::Domain(error))),
             Err(panic) => return self.panicked("decide", &*panic),
         };
-        let now = self.engine.clock().now_ms();
+        let now = self.clock.now_ms();
         let (place, ids) = ((self.stream.id(), head.version), &mut head.event_ids);
         let doing = Doing::new("serialize");
         let encode = || encode::<A>(&mut events, place, context, now, ids, &doing);
@@ -128,14 +129,10 @@ impl<A: Aggregate> Actor<A> {
         let Some(head) = &mut self.head else { return };
         let version = head.version;
         if let Some(key) = key {
-            // Its line is somewhere behind what is durable now.
-            let durable = self.stream.tail().end;
             head.keys.add(KnownKey {
                 key,
                 version: version - encoded.count() + 1,
                 count: encoded.count(),
-                from_offset: durable.offset,
-                from_version: durable.version + 1,
             });
         }
         let snapshot = if version - head.snapshot_version >= self.snapshot_every {
@@ -145,37 +142,28 @@ impl<A: Aggregate> Actor<A> {
         };
         let done = answer(reply, Ok(Decision { events, version }));
         let commit = Commit {
-            stream: self.stream.clone(),
             epoch: head.epoch,
             snapshot,
             done,
         };
-        self.engine.commit(commit, encoded).await;
+        self.stream.commit(commit, encoded).await;
     }
 
     /// The answer to a command that was executed before under the same key.
     async fn repeat(&self, known: &KnownKey) -> Result<Committed<A>, ExecuteError<A::Error>> {
         // The original may still be under way.
         self.wait_durable().await?;
-        let stream = self.stream.clone();
         let known = known.clone();
-        let read = move || {
-            let start = StreamEnd {
-                version: known.from_version - 1,
-                offset: known.from_offset,
-                ..StreamEnd::default()
-            };
+        let read = move |reading: &Reading<'_>| {
             let last = known.version + known.count - 1;
             let mut events = Vec::new();
             let (mut count, mut position) = (0, 0);
-            load(&stream, start, &stream.extent(), |loaded: Loaded<'_>| {
-                if (known.version..=last).contains(&loaded.version) {
-                    let decoded = decode_unless_left_out::<A>(loaded.event)
-                        .map_err(|error| loaded.event.failed(&error))?;
-                    events.extend(decoded.into_iter().flatten());
-                    count += 1;
-                    position = loaded.position.unwrap_or(position);
-                }
+            reading.events_from(known.version, |loaded: Loaded<'_>| {
+                let decoded = decode_unless_left_out::<A>(loaded.event)
+                    .map_err(|error| loaded.event.failed(&error))?;
+                events.extend(decoded.into_iter().flatten());
+                count += 1;
+                position = loaded.position.unwrap_or(position);
                 Ok(if loaded.version < last {
                     ControlFlow::Continue(())
                 } else {
@@ -195,9 +183,9 @@ impl<A: Aggregate> Actor<A> {
                 position: Position::new(position),
             })
         };
-        let own = inside::Aggregate::of(&*self.stream);
-        let read = move || own.run(read);
-        self.engine.load(read).await.map_err(ExecuteError::Io)
+        let own = inside::Aggregate::of(self.stream.id());
+        let read = move |reading: &Reading<'_>| own.run(|| read(reading));
+        self.stream.load(read).await.map_err(ExecuteError::Io)
     }
 }
 

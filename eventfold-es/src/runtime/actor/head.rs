@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use crate::domain::aggregate::Aggregate;
 use crate::error::{guarded, panic_message};
 use crate::runtime::actor::keys::Keys;
-use crate::storage::files::{Draft, Stream};
+use crate::storage::snapshot::Draft;
+use crate::storage::stream::Stream;
 
 pub(crate) struct Head<A> {
     pub(crate) state: A,

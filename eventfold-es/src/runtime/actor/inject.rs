@@ -12,7 +12,9 @@ use crate::event::{Recorded, StoredEvent};
 use crate::runtime::actor::Actor;
 use crate::runtime::actor::mailbox::Reply;
 use crate::runtime::inside;
-use crate::storage::files::{Commit, EncodedEvents, Loaded, StreamEnd, load};
+use crate::storage::commit::Commit;
+use crate::storage::files::format::event_line::EncodedEvents;
+use crate::storage::stream::{Loaded, Place, Reading};
 use crate::text::Shown;
 
 impl<A: Aggregate> Actor<A> {
@@ -21,14 +23,13 @@ impl<A: Aggregate> Actor<A> {
             Ok(Some(encoded)) => {
                 let Some(head) = &mut self.head else { return };
                 let commit = Commit {
-                    stream: self.stream.clone(),
                     epoch: head.epoch,
                     snapshot: None,
                     done: Box::new(move |result| {
                         reply.send(result.map(|_| ()).map_err(|error| error.to_io()));
                     }),
                 };
-                self.engine.commit(commit, encoded).await;
+                self.stream.commit(commit, encoded).await;
             }
             // A duplicate is answered like the original, once that is durable.
             Ok(None) => self.when_durable(Box::new(move |result| {
@@ -59,7 +60,7 @@ impl<A: Aggregate> Actor<A> {
             ..Recorded::of_eventfold(event, id.aggregate_type(), id.id())
         };
         let stored = StoredEvent::new(&event.event_type, &data).with_record(&record);
-        let own = inside::Aggregate::of(&*self.stream);
+        let own = inside::Aggregate::of(self.stream.id());
         let decoded = match guarded(|| own.run(|| decode_unless_left_out::<A>(stored))) {
             Err(panic) => {
                 let text = format!("decoding panicked: {}", panic_message(&*panic));
@@ -100,22 +101,16 @@ impl<A: Aggregate> Actor<A> {
             .is_some_and(|head| head.event_ids.is_none())
         {
             self.wait_durable().await.map_err(|error| error.to_io())?;
-            let stream = self.stream.clone();
-            let read = move || {
+            let read = |reading: &Reading<'_>| {
                 let mut ids = HashSet::new();
-                load(
-                    &stream,
-                    StreamEnd::default(),
-                    &stream.extent(),
-                    |loaded: Loaded<'_>| {
-                        let id = loaded.event.record().event_id();
-                        ids.extend(id.map(|id| xxh3_128(id.as_bytes())));
-                        Ok(ControlFlow::Continue(()))
-                    },
-                )?;
+                reading.events(Place::default(), |loaded: Loaded<'_>| {
+                    let id = loaded.event.record().event_id();
+                    ids.extend(id.map(|id| xxh3_128(id.as_bytes())));
+                    Ok(ControlFlow::Continue(()))
+                })?;
                 Ok(ids)
             };
-            let ids = self.engine.load(read).await?;
+            let ids = self.stream.load(read).await?;
             if let Some(head) = &mut self.head {
                 head.event_ids = Some(ids);
             }

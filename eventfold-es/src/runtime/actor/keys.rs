@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::storage::files::KnownKey;
+use crate::storage::snapshot::KnownKey;
 
 /// How many keys a stream remembers. Hardly any in the crash tests, where process managers must not
 /// depend on it.
@@ -41,7 +41,7 @@ impl Keys {
 
     /// Takes in an event that was stored under `key`: a further one of the same command, or the
     /// first of a new one.
-    pub(crate) fn add_event(&mut self, key: &str, version: u64, offset: u64) {
+    pub(crate) fn add_event(&mut self, key: &str, version: u64) {
         let known = self
             .0
             .as_mut()
@@ -54,8 +54,6 @@ impl Keys {
                 key: key.to_owned(),
                 version,
                 count: 1,
-                from_offset: offset,
-                from_version: version,
             });
         }
     }

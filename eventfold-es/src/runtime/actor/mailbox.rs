@@ -11,7 +11,7 @@ use crate::domain::command::CommandContext;
 use crate::error::{ExecuteError, StateError};
 use crate::ids::Version;
 use crate::runtime::committed::Committed;
-use crate::storage::files::Done;
+use crate::storage::commit::Done;
 
 /// How many messages may wait for an actor.
 pub(crate) const MAILBOX: usize = 64;

@@ -17,8 +17,8 @@ use crate::runtime::actor::mailbox::{MAILBOX, Mail};
 use crate::runtime::actor::{Actor, Home};
 use crate::runtime::background;
 use crate::runtime::passivation::{Passivate, Passivator};
-use crate::storage::files::lock::Unfinished;
-use crate::storage::files::{Engine, Stream};
+use crate::storage::stream::Stream;
+use crate::storage::{Storage, Unfinished};
 
 /// How many aggregates are named in an error.
 const LISTED: usize = 5;
@@ -27,7 +27,7 @@ type Mailbox<A> = mpsc::Sender<Box<Mail<A>>>;
 
 /// One aggregate: the mailbox of its activation, if it has one.
 pub(crate) struct Slot<A: Aggregate> {
-    stream: Arc<Stream>,
+    stream: Stream,
     snapshot_every: u64,
     activity: Arc<Activity>,
     mailbox: Mutex<Option<Mailbox<A>>>,
@@ -46,7 +46,7 @@ impl<A: Aggregate> Slot<A> {
             .is_some_and(|mailbox| !mailbox.is_closed())
     }
 
-    pub(crate) fn stream(&self) -> &Arc<Stream> {
+    pub(crate) fn stream(&self) -> &Stream {
         &self.stream
     }
 
@@ -64,7 +64,7 @@ impl<A: Aggregate> Slot<A> {
     /// unless there is none or it has ended.
     pub(crate) fn activate(
         self: &Arc<Self>,
-        engine: &Arc<Engine>,
+        storage: &Storage,
         passivator: &Arc<Passivator>,
         is_runtime_over: bool,
     ) -> std::io::Result<Mailbox<A>> {
@@ -74,7 +74,7 @@ impl<A: Aggregate> Slot<A> {
         }
         let (sender, receiver) = mpsc::channel(MAILBOX);
         let actor = Actor {
-            engine: engine.clone(),
+            clock: storage.clock().clone(),
             passivator: passivator.clone(),
             stream: self.stream.clone(),
             home: Arc::<Self>::downgrade(self),
@@ -201,7 +201,7 @@ impl Residents {
     /// If the aggregate is live as another Rust type.
     pub(crate) fn slot<A: Aggregate>(
         self: &Arc<Self>,
-        engine: &Engine,
+        storage: &Storage,
         id: &StreamId,
         idle_timeout: Duration,
         snapshot_every: u64,
@@ -220,7 +220,7 @@ impl Residents {
             });
         }
         let slot = Arc::new(Slot {
-            stream: engine.stream(id),
+            stream: storage.stream(id),
             snapshot_every: A::SNAPSHOT_EVERY.unwrap_or(snapshot_every).max(1),
             activity: Arc::new(Activity::new(idle_timeout)),
             mailbox: Mutex::new(None),

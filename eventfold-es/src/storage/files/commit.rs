@@ -3,6 +3,5 @@
 pub(crate) mod batch;
 pub(crate) mod committer;
 pub(crate) mod delay;
-pub(crate) mod health;
 pub(crate) mod queue;
 pub(crate) mod request;

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::storage::files::upkeep::Job;
 use crate::storage::files::disk::faults::Choices;
+use crate::storage::files::upkeep::Job;
 use crate::{Aggregate, AggregateStore, Position, Project, Projection, Recorded};
 
 mod answers;
@@ -126,7 +126,7 @@ fn upkept(store: &AggregateStore) {
     let job = Job::Run(Box::new(move || {
         let _ = done.send(());
     }));
-    store.inner.engine.keeper().submit(job);
+    store.inner.storage.files().keeper().submit(job);
     is_done.recv().expect("the upkeep thread comes to it");
 }
 
@@ -195,8 +195,8 @@ async fn check(dir: &Path, answered: &[u64]) -> Result<(), String> {
     if subscribed != all {
         return Err(format!("a subscription delivers {subscribed:?}"));
     }
-    if store.inner.engine.head() != in_accounts {
-        let head = store.inner.engine.head();
+    if store.inner.storage.files().head() != in_accounts {
+        let head = store.inner.storage.files().head();
         return Err(format!(
             "the head is {head}, the accounts have {in_accounts} events"
         ));

@@ -12,13 +12,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use crate::storage::Unfinished;
 use crate::storage::files::disk;
 use crate::storage::files::disk::held::HeldDir;
 use crate::storage::files::disk::{Identity, Kind};
 use crate::storage::files::doubt::Noting;
 use crate::storage::files::layout::{PARTS, leads_nowhere};
-use crate::storage::files::process::Process;
 use crate::storage::files::streams::cache::OpenFiles;
+use crate::storage::process::Process;
 use crate::text::shown;
 
 /// The directories that this process has open, each by the path that named it when it was opened.
@@ -52,12 +53,6 @@ struct Locks {
     /// The directory, and those of its parts that are links to others.
     dirs: Vec<HeldDir>,
     file: File,
-}
-
-/// What keeps a store from being closed as long as it is there.
-pub(crate) trait Unfinished: Send + Sync {
-    /// What it waits for.
-    fn describe(&self) -> String;
 }
 
 /// How long an `open` waits for a directory that somebody has.

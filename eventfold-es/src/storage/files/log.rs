@@ -1,36 +1,99 @@
-//! The journal as those see it who follow it from outside: [`Tail`].
+//! The journal as the seam hands it out: [`FileLog`], and one of its commits, [`FileCommitted`].
 
+use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 
-use crate::storage::files::JournalReader;
-use crate::storage::files::commit::health::Health;
-use crate::storage::files::journal::Index;
+use serde::Deserialize;
 
-/// How far the journal is, and what is in it. Whoever holds this does not keep the store open.
+use crate::event::StoredEvent;
+use crate::storage::files::format::commit_line::CommitLine;
+use crate::storage::files::journal::Index;
+use crate::storage::files::journal::reader::Reader;
+use crate::storage::health::Health;
+
+/// How far the journal is, and what is in it.
 #[derive(Debug, Clone)]
-pub(crate) struct Tail {
+pub(crate) struct FileLog {
     pub(crate) health: Arc<Health>,
     pub(crate) index: Arc<Index>,
 }
 
-impl Tail {
-    /// Waits until the event at `position` is durable, and returns the position of the newest that is.
-    ///
-    /// # Errors
-    ///
-    /// Why there will be none: the store was shut down, or has failed.
+impl FileLog {
     pub(crate) async fn reached(&self, position: u64) -> io::Result<u64> {
         self.health.reached(position).await
     }
 
-    /// The position of the newest durable event.
     pub(crate) fn head(&self) -> u64 {
         self.health.head()
     }
 
-    /// Reads the journal from behind position `after`.
-    pub(crate) fn reader(&self, after: u64) -> JournalReader {
-        JournalReader::new(self.index.clone(), after)
+    pub(crate) fn reader(&self, after: u64) -> Reader {
+        Reader::new(self.index.clone(), after)
+    }
+}
+
+/// The events of a commit from one on that were not read before.
+#[derive(Debug)]
+pub(crate) struct FileCommitted<'a> {
+    commit: &'a CommitLine<'a>,
+    first: usize,
+}
+
+/// An event's line, as far as its key is concerned.
+#[derive(Deserialize)]
+struct Keyed<'a> {
+    #[serde(borrow)]
+    key: Option<Cow<'a, str>>,
+}
+
+impl<'a> FileCommitted<'a> {
+    pub(crate) fn new(commit: &'a CommitLine<'a>, first: usize) -> Self {
+        Self { commit, first }
+    }
+
+    pub(crate) fn aggregate_type(&self) -> &str {
+        &self.commit.aggregate_type
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.commit.id
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.commit.events.len() - self.first
+    }
+
+    pub(crate) fn position(&self, i: usize) -> u64 {
+        self.commit.position + (self.first + i) as u64
+    }
+
+    pub(crate) fn version(&self, i: usize) -> u64 {
+        self.commit.version + (self.first + i) as u64
+    }
+
+    pub(crate) fn last(&self) -> u64 {
+        self.commit.last()
+    }
+
+    pub(crate) fn event<T>(
+        &self,
+        i: usize,
+        read: impl FnOnce(StoredEvent<'_>) -> T,
+    ) -> io::Result<T> {
+        self.commit.read_event(self.first + i, read)
+    }
+
+    pub(crate) fn keys(&self, mut each: impl FnMut(&str)) {
+        for event in self.commit.events.iter().skip(self.first) {
+            if !event.get().contains("\"key\":") {
+                continue;
+            }
+            // A line that cannot be read has no key of ours.
+            let line: Option<Keyed<'_>> = serde_json::from_str(event.get()).ok();
+            if let Some(key) = line.and_then(|line| line.key) {
+                each(&key);
+            }
+        }
     }
 }

@@ -120,7 +120,7 @@ mod tests {
 
         let dir = tempfile::tempdir().unwrap();
         let store = AggregateStore::open(dir.path()).await.unwrap();
-        store.inner.engine.streams.set_names_may_fold();
+        store.inner.storage.files().streams.set_names_may_fold();
         let streams = dir.path().join("streams/counter");
         // The file of an earlier attempt that stored nothing.
         std::fs::create_dir_all(streams.join("Alice")).unwrap();
@@ -129,7 +129,7 @@ mod tests {
         let counter = store.get::<Counter>("alice").await.unwrap();
         let error = counter.send(Add(1)).await.unwrap_err();
         assert!(error.to_string().contains("the same as `Alice`"), "{error}");
-        assert_eq!(store.inner.engine.head(), 0);
+        assert_eq!(store.inner.storage.files().head(), 0);
         let counter = store.get::<Counter>("Alice").await.unwrap();
         counter.send(Add(2)).await.unwrap();
         let counter = store.get::<Counter>("bob").await.unwrap();

@@ -14,10 +14,10 @@ use crate::storage::files::file_systems::FileSystems;
 use crate::storage::files::journal::{End, Spare};
 use crate::storage::files::recovery::redo_point::RedoPoint;
 use crate::storage::files::snapshots::queue::SnapshotQueue;
-use crate::storage::files::snapshots::snapshot::Draft;
 use crate::storage::files::streams::high_water::{HighWaterMarks, Taken};
 use crate::storage::files::streams::stream::{Stream, StreamEnd};
 use crate::storage::files::streams::writer::Unflushed;
+use crate::storage::snapshot::Draft;
 
 /// After a snapshot, how many times as long as it took no other is written: snapshots save time
 /// later and should not cost much now.

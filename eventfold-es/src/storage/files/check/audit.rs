@@ -92,9 +92,8 @@ pub(crate) struct Audit {
     pub(crate) checkpoint: Option<RedoPoint>,
 }
 
-/// Looks through the store in `base`, which is locked. `is_followers` knows the names of the files of
-/// projections and process managers.
-pub(crate) fn audit(base: &Path, is_followers: fn(&str) -> bool) -> io::Result<Audit> {
+/// Looks through the store in `base`, which is locked.
+pub(crate) fn audit(base: &Path) -> io::Result<Audit> {
     let plain = StreamLayout::new(base);
     let journal = plain.journal_dir();
     let segments = if disk::is_dir(&journal) {
@@ -144,7 +143,7 @@ pub(crate) fn audit(base: &Path, is_followers: fn(&str) -> bool) -> io::Result<A
         }
     }
     audit.check_end(&journal, checkpoint);
-    leftovers::check(&mut audit, is_followers)?;
+    leftovers::check(&mut audit)?;
     Ok(audit)
 }
 

@@ -4,11 +4,13 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::storage::files::commit::request::{Commit, Done, Request};
+use crate::storage::commit::Done;
+use crate::storage::files::commit::request::{Request, StreamCommit};
 use crate::storage::files::format::commit_line::write;
 use crate::storage::files::format::event_line::Encoded;
 use crate::storage::files::journal::JournalBatch;
-use crate::storage::files::snapshots::snapshot::Draft;
+use crate::storage::snapshot::Draft;
+
 use crate::storage::files::streams::cache::StreamFile;
 use crate::storage::files::streams::load::line_hash;
 use crate::storage::files::streams::stream::{Stream, StreamEnd};
@@ -80,7 +82,7 @@ impl CommitBatch {
 pub(crate) fn add_commit(
     batch: &mut CommitBatch,
     place: usize,
-    commit: Commit,
+    commit: StreamCommit,
     events: Encoded<'_>,
 ) {
     let written = &mut batch.journal;

@@ -14,13 +14,13 @@ use tokio::sync::Semaphore;
 
 mod staging;
 
+use crate::storage::commit::{CommitError, Done};
 use crate::storage::files::commit::batch::{
     Answer, CommitBatch, StagedStream, add_commit, size_of,
 };
 use crate::storage::files::commit::delay::GroupDelay;
-use crate::storage::files::commit::health::Health;
 use crate::storage::files::commit::queue::Receiver;
-use crate::storage::files::commit::request::{Commit, CommitError, Done, Request};
+use crate::storage::files::commit::request::{Request, StreamCommit};
 use crate::storage::files::doubt;
 use crate::storage::files::journal::{AppendError, Journal, JournalBatch, Spare};
 use crate::storage::files::streams::cache::{OpenFiles, STREAMS_OF_A_BATCH};
@@ -28,6 +28,7 @@ use crate::storage::files::streams::high_water::HighWaterMarks;
 use crate::storage::files::streams::stream::{Stream, UnflushedLines};
 use crate::storage::files::streams::writer::{StreamWriter, Unflushed};
 use crate::storage::files::upkeep::{Job, RedoPointJob, Upkeep};
+use crate::storage::health::Health;
 
 /// How many requests one batch takes at most.
 const MOST_REQUESTS: usize = 1024;
@@ -256,7 +257,7 @@ impl Committer {
         }
     }
 
-    fn may_commit(&self, commit: &Commit) -> Result<(), CommitError> {
+    fn may_commit(&self, commit: &StreamCommit) -> Result<(), CommitError> {
         self.health.check_failed()?;
         commit.stream.failure(commit.epoch).map_or(Ok(()), Err)
     }
@@ -431,7 +432,7 @@ fn refuse_all(requests: impl Iterator<Item = Request>) {
 
 /// Answers a commit with an error. Its epoch has failed with it: the aggregate has decided on a
 /// state that includes the commit.
-fn refuse(commit: Commit, error: CommitError) {
+fn refuse(commit: StreamCommit, error: CommitError) {
     commit.stream.fail_epoch(commit.epoch, &error);
     respond(commit.done, Err(error));
 }

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::storage::files::commit::request::{Commit, Request};
+use crate::storage::files::commit::request::{Request, StreamCommit};
 use crate::storage::files::format::event_line::{Encoded, EncodedEvents, spare};
 use crate::storage::files::journal;
 
@@ -82,7 +82,11 @@ pub(crate) struct Sender(Arc<Queue>);
 
 impl Sender {
     /// Sends a commit of these events, or gives it back if nobody takes it any more.
-    pub(crate) fn commit(&self, commit: Commit, events: EncodedEvents) -> Result<(), Commit> {
+    pub(crate) fn commit(
+        &self,
+        commit: StreamCommit,
+        events: EncodedEvents,
+    ) -> Result<(), StreamCommit> {
         let mut state = self.0.state();
         if state.has_no_receiver {
             return Err(commit);
@@ -216,14 +220,14 @@ mod tests {
     use crate::storage::files::streams::high_water::HighWaterMarks;
     use crate::storage::files::streams::stream::Streams;
 
-    fn commit(events: &[&str]) -> (Commit, EncodedEvents) {
+    fn commit(events: &[&str]) -> (StreamCommit, EncodedEvents) {
         let layout = StreamLayout::new(std::path::Path::new("."));
         let streams = Streams::new(layout, HighWaterMarks::unknown());
         let mut encoded = EncodedEvents::default();
         for event in events {
             encoded.push(event, b"null", "e-1", 1, &Common::default());
         }
-        let commit = Commit {
+        let commit = StreamCommit {
             stream: streams.get(&StreamId::new("a", "b").unwrap()),
             epoch: 1,
             snapshot: None,

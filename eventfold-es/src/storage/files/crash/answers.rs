@@ -7,16 +7,19 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::ids::StreamId;
-use crate::storage::files::commit::request::{Commit, CommitError, Done, ROOM};
+use crate::storage::commit::{Commit, CommitError, Done};
+use crate::storage::files::FileStorage;
+use crate::storage::files::commit::request::ROOM;
 use crate::storage::files::crash::{
     Account, EIO, ENOSPC, Note, large, note, open, runtime, temp_dir, upkept,
 };
 use crate::storage::files::disk::faults::{Call, Fault, Watch};
 use crate::storage::files::format::event_line::Common;
+use crate::storage::files::format::event_line::EncodedEvents;
 use crate::storage::files::recovery::redo_point::RedoPoint;
-use crate::storage::files::streams::load::{Loaded, load};
+use crate::storage::files::streams::load::load;
 use crate::storage::files::streams::stream::{Stream, StreamEnd};
-use crate::storage::files::{EncodedEvents, Engine};
+use crate::storage::stream::Loaded;
 use crate::{AggregateStore, Position};
 
 /// How long anything may take before it is called hung.
@@ -32,7 +35,7 @@ struct Writer {
 }
 
 impl Writer {
-    fn start(engine: &Engine, id: &str) -> Self {
+    fn start(engine: &FileStorage, id: &str) -> Self {
         let stream = engine.stream(&StreamId::new("a", id).unwrap());
         let epoch = stream.start_epoch(StreamEnd::default());
         Self {
@@ -43,19 +46,18 @@ impl Writer {
     }
 
     /// Commits one event, whose payload takes about so many bytes.
-    async fn commit(&mut self, engine: &Engine, size: usize, done: Done) {
+    async fn commit(&mut self, engine: &FileStorage, size: usize, done: Done) {
         self.version += 1;
         let mut events = EncodedEvents::default();
         let data = format!("\"{}\"", "x".repeat(size));
         let common = Common::default();
         events.push("Noted", data.as_bytes(), "e-1", self.version, &common);
         let commit = Commit {
-            stream: self.stream.clone(),
             epoch: self.epoch,
             snapshot: None,
             done,
         };
-        engine.commit(commit, events).await;
+        engine.commit(self.stream.clone(), commit, events).await;
     }
 }
 
@@ -68,7 +70,7 @@ fn answer() -> (Done, Receiver<Answer>) {
 }
 
 /// Holds the committer up until the other end is dropped.
-fn hold_up(engine: &Engine) -> Sender<()> {
+fn hold_up(engine: &FileStorage) -> Sender<()> {
     let (door, shut) = channel::<()>();
     let (is_there, there) = channel();
     let Writer { stream, epoch, .. } = Writer::start(engine, "door");
@@ -87,8 +89,8 @@ fn hold_up(engine: &Engine) -> Sender<()> {
 /// Waits until the rounds of all that was answered are over, and what they asked for is done.
 fn rest(store: &AggregateStore) {
     // The next round begins after the last one's end.
-    drop(hold_up(&store.inner.engine));
-    drop(hold_up(&store.inner.engine));
+    drop(hold_up(store.inner.storage.files()));
+    drop(hold_up(store.inner.storage.files()));
     upkept(store);
 }
 
@@ -105,7 +107,7 @@ fn with_store(test: impl AsyncFnOnce(&AggregateStore)) {
 #[test]
 fn whoever_is_answered_finds_the_head_the_version_and_the_lines() {
     with_store(async |store| {
-        let engine = store.inner.engine.clone();
+        let engine = store.inner.storage.files().clone();
         let mut writers = [Writer::start(&engine, "b"), Writer::start(&engine, "c")];
         let mut answers = Vec::new();
         let door = hold_up(&engine);
@@ -138,7 +140,7 @@ fn whoever_is_answered_finds_the_head_the_version_and_the_lines() {
 #[test]
 fn whoever_was_shown_an_event_finds_it_in_its_stream() {
     with_store(async |store| {
-        let engine = &store.inner.engine;
+        let engine = store.inner.storage.files();
         let mut writers = [Writer::start(engine, "b"), Writer::start(engine, "c")];
         let (first, answered) = channel();
         let (go_on, door) = channel::<()>();
@@ -170,7 +172,7 @@ fn a_sync_that_fails_moves_no_head() {
     let watch = Watch::start(dir.path());
     runtime().block_on(async {
         let store = open(dir.path()).await.unwrap();
-        let engine = store.inner.engine.clone();
+        let engine = store.inner.storage.files().clone();
         let mut writer = Writer::start(&engine, "b");
         watch.set_fault(Fault::lasting(Call::Sync, EIO));
         let (sender, answer) = channel();
@@ -196,7 +198,7 @@ fn what_was_seen_of_a_command_that_fails_is_not_answered() {
         let store = open(dir.path()).await.unwrap();
         let account = store.get::<Account>("a0").await.unwrap();
         account.send(note(0)).await.unwrap();
-        let door = Arc::new(Mutex::new(Some(hold_up(&store.inner.engine))));
+        let door = Arc::new(Mutex::new(Some(hold_up(store.inner.storage.files()))));
         watch.set_fault(Fault::lasting(Call::Write, ENOSPC));
         let (sent, seen) = tokio::join!(
             account.send(note(4)),
@@ -216,7 +218,7 @@ fn what_was_seen_of_a_command_that_fails_is_not_answered() {
 #[test]
 fn a_panic_in_an_answer_concerns_nobody_else() {
     with_store(async |store| {
-        let engine = &store.inner.engine;
+        let engine = store.inner.storage.files();
         let mut writer = Writer::start(engine, "b");
         let door = hold_up(engine);
         writer
@@ -232,7 +234,7 @@ fn a_panic_in_an_answer_concerns_nobody_else() {
 #[test]
 fn requests_before_the_end_are_answered_and_those_behind_it_refused() {
     with_store(async |store| {
-        let engine = &store.inner.engine;
+        let engine = store.inner.storage.files();
         let mut writer = Writer::start(engine, "b");
         let door = hold_up(engine);
         let (done, before) = answer();
@@ -261,7 +263,7 @@ fn whoever_waits_for_room_at_the_end_is_refused() {
         .unwrap();
     runtime.block_on(async {
         let store = open(dir.path()).await.unwrap();
-        let engine = &store.inner.engine;
+        let engine = store.inner.storage.files();
         let mut writer = Writer::start(engine, "b");
         engine.room.try_acquire_many(ROOM).unwrap().forget();
         let (done, answer) = answer();
@@ -285,7 +287,7 @@ fn the_room_of_a_commit_comes_back_whatever_becomes_of_it() {
     let watch = Watch::start(dir.path());
     runtime().block_on(async {
         let store = open(dir.path()).await.unwrap();
-        let engine = store.inner.engine.clone();
+        let engine = store.inner.storage.files().clone();
         let mut writer = Writer::start(&engine, "b");
         let has_room = || {
             rest(&store);
@@ -337,7 +339,7 @@ async fn grow(store: &AggregateStore, note: Note) -> u64 {
     let account = store.get::<Account>("a0").await.unwrap();
     account.send(note).await.unwrap();
     rest(store);
-    store.inner.engine.head()
+    store.inner.storage.files().head()
 }
 
 #[test]

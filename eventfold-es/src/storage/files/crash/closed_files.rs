@@ -159,7 +159,7 @@ fn a_stream_that_a_checkpoint_could_not_take_in_is_made_durable_by_the_next_one(
         let version: u64 = first.version().await.expect("a version").into();
         let noted = || {
             let id = StreamId::new("account", "first").expect("a name");
-            let stream = store.inner.engine.stream(&id);
+            let stream = store.inner.storage.files().stream(&id);
             let ends =
                 HighWaterMarks::read(&dir.path().join("journal"), false).expect("it can be read");
             ends.of(stream.hash()).version

@@ -343,7 +343,7 @@ fn what_repair_enters_is_entered_once_also_after_a_sync_of_it_failed() {
                 let account = store.get::<Account>("a1").await.expect("it is open");
                 let state = account.state().await.expect("a state");
                 assert_eq!(state.numbers, numbers);
-                let head = store.inner.engine.head();
+                let head = store.inner.storage.files().head();
                 assert_eq!(head, numbers.len() as u64, "entered twice");
             });
         }

@@ -90,7 +90,7 @@ async fn try_fault(fault: Fault) -> Result<bool, String> {
     let failed = watch.clear_fault();
 
     // The disk works again: either the store has failed for good, or it goes on.
-    let must_be_opened_again = store.inner.engine.check_failed().is_err();
+    let must_be_opened_again = store.inner.storage.files().check_failed().is_err();
     let before = outcomes.len();
     execute(&store, 40..48, &mut outcomes).await;
     // A stream that was in trouble reports it once more at most, then it is as it was.

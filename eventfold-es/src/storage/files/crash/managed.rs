@@ -201,8 +201,8 @@ fn expected(store: &AggregateStore) -> io::Result<BTreeMap<String, Vec<u64>>> {
     }
 
     let mut copies: BTreeMap<String, Vec<u64>> = BTreeMap::new();
-    let engine = &store.inner.engine;
-    engine.reader(0).read_to(engine.head(), |commit, _| {
+    let engine = store.inner.storage.files();
+    engine.log().reader(0).read_to(engine.head(), |commit, _| {
         if commit.aggregate_type == "account" {
             for (event, position) in commit.events.iter().zip(commit.position..) {
                 let noted: Noted = serde_json::from_str(event.get())?;

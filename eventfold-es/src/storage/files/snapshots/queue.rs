@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::ids::StreamId;
-use crate::storage::files::snapshots::snapshot::{Draft, save};
+use crate::storage::files::snapshots::snapshot::save;
 use crate::storage::files::streams::stream::{Stream, StreamEnd};
+use crate::storage::snapshot::Draft;
 
 /// How many bytes of snapshots may wait; further ones are left out until the next is due.
 const MOST_BYTES: usize = 64 * 1024 * 1024;

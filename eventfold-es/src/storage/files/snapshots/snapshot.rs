@@ -6,63 +6,34 @@
 
 use std::io::{self, Write as _};
 
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde::Deserialize;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::storage::files::disk;
 use crate::storage::files::format::event_line::{split_sum, write_member, write_sum};
-use crate::storage::files::streams::stream::{Stream, StreamEnd};
+use crate::storage::files::streams::load::{line_before, line_hash};
+use crate::storage::files::streams::stream::{Extent, Stream, StreamEnd};
+use crate::storage::snapshot::{Draft, Snapshot};
+use crate::storage::stream::Place;
 
-/// A snapshot that waits for its events to be durable.
-#[derive(Debug)]
-pub(crate) struct Draft {
-    /// The state as JSON.
-    pub(crate) state: Vec<u8>,
-    /// Reads the state back; fails with the cause if a load could not.
-    pub(crate) read_back: fn(&[u8]) -> Result<(), String>,
-    pub(crate) state_version: u32,
-    /// The idempotency keys that the stream still remembers.
-    pub(crate) keys: Vec<KnownKey>,
-    /// The event names that were left out of the state.
-    pub(crate) skipped: Vec<String>,
-    /// The fingerprint of the events that the state was folded from.
-    pub(crate) events: u64,
-}
-
-/// An idempotency key and the events that were stored under it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct KnownKey {
-    pub(crate) key: String,
-    /// The version of the first of its events.
-    pub(crate) version: u64,
-    pub(crate) count: u64,
-    /// A place in the stream's file from which they are found: where a line begins, at or before
-    /// theirs, with the version of that line.
-    pub(crate) from_offset: u64,
-    pub(crate) from_version: u64,
-}
-
-impl Draft {
-    /// The file's content, for a stream that ends at `end`.
-    pub(crate) fn finish(&self, stream: &Stream, end: &StreamEnd) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.state.len() + 256);
-        out.extend_from_slice(b"{\"state\":");
-        out.extend_from_slice(&self.state);
-        let _ = write!(
-            out,
-            ",\"offset\":{},\"hash\":\"{:016x}\",\"state_version\":{},\"version\":{},\"position\":{}",
-            end.offset, end.hash, self.state_version, end.version, end.position
-        );
-        write_member(&mut out, "keys", &self.keys);
-        write_member(&mut out, "skipped", &self.skipped);
-        if self.events != 0 {
-            write_member(&mut out, "events", &self.events);
-        }
-        let sum = xxh3_64_with_seed(&out, stream.seed());
-        write_sum(&mut out, sum);
-        out
+/// The file's content, for a stream that ends at `end`.
+fn content(draft: &Draft, stream: &Stream, end: &StreamEnd) -> Vec<u8> {
+    let mut out = Vec::with_capacity(draft.state.len() + 256);
+    out.extend_from_slice(b"{\"state\":");
+    out.extend_from_slice(&draft.state);
+    let _ = write!(
+        out,
+        ",\"offset\":{},\"hash\":\"{:016x}\",\"state_version\":{},\"version\":{},\"position\":{}",
+        end.offset, end.hash, draft.state_version, end.version, end.position
+    );
+    write_member(&mut out, "keys", &draft.keys);
+    write_member(&mut out, "skipped", &draft.skipped);
+    if draft.events != 0 {
+        write_member(&mut out, "events", &draft.events);
     }
+    let sum = xxh3_64_with_seed(&out, stream.seed());
+    write_sum(&mut out, sum);
+    out
 }
 
 /// Writes a snapshot of `stream` at `end`, unless no load could read its state: then an older one, or
@@ -76,66 +47,70 @@ pub(crate) fn save(stream: &Stream, draft: &Draft, end: &StreamEnd) -> io::Resul
     if let Some(views) = path.parent() {
         disk::create_dir(views)?;
     }
-    disk::replace(&path, &draft.finish(stream, end), false)
+    disk::replace(&path, &content(draft, stream, end), false)
 }
 
-/// A snapshot as it was read, whole but not yet compared with its stream.
-#[derive(Debug)]
-pub(crate) struct Saved {
-    content: String,
-}
-
-/// What a snapshot says, apart from the state.
+/// Where a snapshot says that its stream ended when it was taken.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Contents<'a> {
-    #[serde(borrow)]
-    pub(crate) state: &'a RawValue,
+struct End {
     offset: u64,
     hash: String,
-    pub(crate) state_version: u32,
     version: u64,
     position: u64,
-    pub(crate) keys: Vec<KnownKey>,
-    pub(crate) skipped: Vec<String>,
-    #[serde(default)]
-    pub(crate) events: u64,
 }
 
-impl Saved {
-    /// Reads the snapshot of `stream`, `None` if there is none that is whole and ours.
-    pub(crate) fn read(stream: &Stream) -> Option<Self> {
-        let bytes = match disk::read_if_there(&stream.snapshot_file()) {
-            Ok(bytes) => bytes?,
-            Err(error) => {
-                // The events say the same.
-                tracing::warn!(stream = %stream.id(), %error, "a snapshot that cannot be read is ignored");
-                return None;
-            }
-        };
-        let whole = split_sum(&bytes)
-            .is_some_and(|(body, sum)| xxh3_64_with_seed(body, stream.seed()) == sum);
-        if !whole {
-            tracing::debug!(stream = %stream.id(), "a snapshot that is not whole or not ours is ignored");
+/// Reads the snapshot of `stream`, `None` if there is none that is whole, ours, and of the stream as
+/// the journal has it.
+pub(crate) fn read(stream: &Stream, extent: &Extent) -> io::Result<Option<Snapshot>> {
+    let Some((content, end)) = whole(stream) else {
+        return Ok(None);
+    };
+    if !fits(stream, &end, extent)? {
+        tracing::debug!(stream = %stream.id(), "a snapshot of another history is ignored");
+        return Ok(None);
+    }
+    let place = Place::of_files(end);
+    Ok(Some(Snapshot { content, place }))
+}
+
+/// The content of the snapshot of `stream`, and where that ended; `None` if there is none that is whole
+/// and ours.
+pub(crate) fn whole(stream: &Stream) -> Option<(String, StreamEnd)> {
+    let bytes = match disk::read_if_there(&stream.snapshot_file()) {
+        Ok(bytes) => bytes?,
+        Err(error) => {
+            // The events say the same.
+            tracing::warn!(stream = %stream.id(), %error, "a snapshot that cannot be read is ignored");
             return None;
         }
-        let content = String::from_utf8(bytes).ok()?;
-        Some(Self { content })
+    };
+    let whole =
+        split_sum(&bytes).is_some_and(|(body, sum)| xxh3_64_with_seed(body, stream.seed()) == sum);
+    if !whole {
+        tracing::debug!(stream = %stream.id(), "a snapshot that is not whole or not ours is ignored");
+        return None;
     }
-
-    /// Takes the snapshot apart, `None` if it lacks something.
-    pub(crate) fn contents(&self) -> Option<Contents<'_>> {
-        serde_json::from_str(&self.content).ok()
-    }
+    let content = String::from_utf8(bytes).ok()?;
+    let end: End = serde_json::from_str(&content).ok()?;
+    let end = StreamEnd {
+        version: end.version,
+        offset: end.offset,
+        hash: u64::from_str_radix(&end.hash, 16).ok()?,
+        position: end.position,
+    };
+    Some((content, end))
 }
 
-impl Contents<'_> {
-    /// Where the stream ended when the snapshot was taken.
-    pub(crate) fn end(&self) -> Option<StreamEnd> {
-        Some(StreamEnd {
-            version: self.version,
-            offset: self.offset,
-            hash: u64::from_str_radix(&self.hash, 16).ok()?,
-            position: self.position,
-        })
+/// Whether a snapshot at `end` is of the stream as the journal has it: the line that it points at is
+/// there, and is not behind the one with which the stream ends.
+fn fits(stream: &Stream, end: &StreamEnd, extent: &Extent) -> io::Result<bool> {
+    let mark = extent.mark;
+    if end.version > mark.version {
+        return Ok(false);
     }
+    let line = line_before(stream, end.offset, extent.unflushed.as_ref())?;
+    Ok(line.is_some_and(|line| {
+        let is_last = end.version == mark.version;
+        line_hash(&line) == end.hash && (!is_last || line_hash(line.trim_ascii()) == mark.hash)
+    }))
 }

@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::storage::files::disk;
 use crate::storage::files::disk::{File, Open};
 use crate::storage::files::names::explained;
-use crate::storage::files::process::Process;
 use crate::storage::files::streams::high_water::StreamHash;
 use crate::storage::files::streams::stream::{Stream, stream_error};
+use crate::storage::process::Process;
 
 /// How many files are kept open at most.
 const OPEN_FILES: usize = 192;

@@ -6,11 +6,12 @@ use std::ops::ControlFlow;
 
 use crate::ids::StreamId;
 use crate::storage::files::streams::high_water::{StreamHash, TypeHash};
-use crate::storage::files::streams::load;
-use crate::storage::files::streams::stream::stream_hash;
-use crate::storage::files::{Engine, StreamEnd, disk};
+use crate::storage::files::streams::load::load;
+use crate::storage::files::streams::stream::{StreamEnd, stream_hash};
+use crate::storage::files::{FileStorage, disk};
+use crate::storage::stream::Loaded;
 
-impl Engine {
+impl FileStorage {
     /// The types and ids of all streams that have a directory, or are about to get one, or of those of
     /// one aggregate type; sorted.
     ///
@@ -67,13 +68,13 @@ impl Engine {
     /// Fails as loading the stream does.
     fn check(&self, id: &StreamId) -> io::Result<()> {
         let stream = self.stream(id);
-        let all = |_: load::Loaded<'_>| Ok(ControlFlow::Continue(()));
-        load::load(&stream, StreamEnd::default(), &stream.extent(), all).map(drop)
+        let all = |_: Loaded<'_>| Ok(ControlFlow::Continue(()));
+        load(&stream, StreamEnd::default(), &stream.extent(), all).map(drop)
     }
 
     /// Looks for the names of `lost` in the journal, and fails as loading the first of them does.
     fn find_lost(&self, lost: &HashSet<StreamHash>) -> io::Result<()> {
-        self.reader(0).read_to(self.head(), |commit, _| {
+        self.log().reader(0).read_to(self.head(), |commit, _| {
             let id = StreamId::new(&commit.aggregate_type, &commit.id)?;
             if commit.version == 1 && lost.contains(&stream_hash(&id)) {
                 self.check(&id)?;

@@ -7,7 +7,6 @@ use std::path::Path;
 use memchr::memchr;
 use xxhash_rust::xxh64::xxh64;
 
-use crate::event::StoredEvent;
 use crate::storage::files::disk;
 use crate::storage::files::format::event_line;
 use crate::storage::files::format::event_line::Line;
@@ -16,18 +15,7 @@ use crate::storage::files::streams::high_water::{Mark, add_foreign};
 use crate::storage::files::streams::stream::{
     Extent, Stream, StreamEnd, UnflushedLines, stream_error,
 };
-
-/// An event on its way from the file to whoever folds it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Loaded<'a> {
-    pub(crate) version: u64,
-    pub(crate) event: StoredEvent<'a>,
-    pub(crate) key: Option<&'a str>,
-    /// Its position in the journal, which only a line of ours states.
-    pub(crate) position: Option<u64>,
-    /// Where its line begins.
-    pub(crate) offset: u64,
-}
+use crate::storage::stream::Loaded;
 
 /// `eventfold`'s hash of a line.
 pub(crate) fn line_hash(line: &[u8]) -> u64 {
@@ -275,7 +263,6 @@ impl Lines<'_> {
             event: read.event(&record),
             key: read.key.as_deref(),
             position: read.position,
-            offset,
         })?;
         self.end = StreamEnd {
             version,

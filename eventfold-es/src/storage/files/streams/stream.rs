@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::ids::StreamId;
-use crate::storage::files::commit::request::CommitError;
+use crate::storage::commit::CommitError;
 use crate::storage::files::disk;
 use crate::storage::files::format::commit_line::Place;
 use crate::storage::files::format::event_line;

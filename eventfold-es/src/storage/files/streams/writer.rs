@@ -13,9 +13,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::ids::StreamId;
-use crate::storage::files::commit::health::Health;
 use crate::storage::files::streams::cache::OpenFiles;
 use crate::storage::files::streams::stream::Stream;
+use crate::storage::health::Health;
 
 /// How long lines gather before they are written, unless somebody waits for them: this at least...
 const GATHER: Duration = Duration::from_millis(2);

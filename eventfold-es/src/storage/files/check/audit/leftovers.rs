@@ -10,15 +10,16 @@ use crate::storage::files::disk;
 use crate::storage::files::disk::Kind;
 use crate::storage::files::doubt;
 use crate::storage::files::layout::{PARTS, is_dir};
+use crate::storage::files::records::record_name;
+use crate::storage::record::RecordName;
 
 /// How deep the directories of streams lie in the store's: `streams/<type>/<id>`.
 const DEPTH: usize = 3;
 /// Where repairs keep what they replaced.
 pub(crate) const KEPT: &str = "repaired-";
 
-/// Lists what is in the directory besides the store's files. `is_followers` knows the names of those of
-/// projections and process managers.
-pub(crate) fn check(audit: &mut Audit, is_followers: fn(&str) -> bool) -> io::Result<()> {
+/// Lists what is in the directory besides the store's files.
+pub(crate) fn check(audit: &mut Audit) -> io::Result<()> {
     let base = audit.layout.base_dir().to_owned();
     let mut stream_dirs: BTreeSet<PathBuf> = audit
         .journaled
@@ -32,7 +33,7 @@ pub(crate) fn check(audit: &mut Audit, is_followers: fn(&str) -> bool) -> io::Re
     list(&base, &base, &mut files)?;
     files.sort_unstable();
     for file in files {
-        if is_known(&base, &file, &stream_dirs, is_followers) {
+        if is_known(&base, &file, &stream_dirs) {
             continue;
         }
         let is_temporary = file.extension().is_some_and(|ext| ext == "tmp");
@@ -67,12 +68,7 @@ fn list(base: &Path, dir: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     Ok(())
 }
 
-fn is_known(
-    base: &Path,
-    file: &Path,
-    stream_dirs: &BTreeSet<PathBuf>,
-    is_followers: fn(&str) -> bool,
-) -> bool {
+fn is_known(base: &Path, file: &Path, stream_dirs: &BTreeSet<PathBuf>) -> bool {
     let (Some(dir), Some(name)) = (file.parent(), file.file_name().and_then(|n| n.to_str())) else {
         return false;
     };
@@ -93,8 +89,11 @@ fn is_known(
                 || is_segment(name)
                 // Zeros for the next segment, prepared ahead.
                 || name.starts_with("spare-")))
-        || (within("projections") && is_followers(name))
-        || (within("process_managers") && (is_followers(name) || name == "dead_letters.jsonl"))
+        || match record_name(name) {
+            Some(RecordName::DeadLetters) => within("process_managers"),
+            Some(_) => within("projections") || within("process_managers"),
+            None => false,
+        }
 }
 
 fn is_tmp(name: &str) -> bool {

@@ -11,7 +11,7 @@ use crate::storage::files::disk;
 use crate::storage::files::format::event_line;
 use crate::storage::files::format::event_line::LineError;
 use crate::storage::files::names;
-use crate::storage::files::snapshots::snapshot::Saved;
+use crate::storage::files::snapshots::snapshot;
 use crate::storage::files::streams::load::{line_before, line_hash};
 use crate::storage::files::streams::stream::{Stream, StreamEnd};
 
@@ -264,11 +264,7 @@ fn check_snapshot(
     if !disk::is_there(&path) {
         return Ok(());
     }
-    let saved = Saved::read(stream);
-    let end = saved
-        .as_ref()
-        .and_then(Saved::contents)
-        .and_then(|contents| contents.end());
+    let end = snapshot::whole(stream).map(|(_, end)| end);
     let (severity, cause) = match end {
         None => (
             Severity::Harmless,

@@ -1,0 +1,122 @@
+//! The records of projections and process managers as files of a directory of their own.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::storage::files::disk;
+use crate::storage::files::lines::FileLines;
+use crate::storage::record::RecordName;
+
+/// The records of one follower.
+#[derive(Debug, Clone)]
+pub(crate) struct FileRecords {
+    dir: PathBuf,
+    /// The directory's own entry was made durable.
+    is_durable: Arc<AtomicBool>,
+}
+
+impl FileRecords {
+    pub(crate) fn new(dir: PathBuf) -> Self {
+        Self {
+            dir,
+            is_durable: Arc::default(),
+        }
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(crate) fn path(&self, name: RecordName) -> PathBuf {
+        self.dir.join(file_name(name))
+    }
+
+    /// The records that are there, sorted.
+    pub(crate) fn names(&self) -> io::Result<Vec<RecordName>> {
+        let entries = disk::list(&self.dir)?;
+        let names = entries.iter().filter_map(|entry| entry.name.to_str());
+        let mut names: Vec<RecordName> = names.filter_map(record_name).collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    pub(crate) fn read(&self, name: RecordName) -> io::Result<Option<Vec<u8>>> {
+        disk::read_if_there(&self.path(name))
+    }
+
+    pub(crate) fn replace(&self, name: RecordName, content: &[u8]) -> io::Result<()> {
+        disk::create_dir(&self.dir)?;
+        if !self.is_durable.load(Ordering::Relaxed) {
+            for parent in self.dir.ancestors().skip(1).take(2) {
+                disk::sync_dir(parent)?;
+            }
+            self.is_durable.store(true, Ordering::Relaxed);
+        }
+        disk::replace_durably(&self.path(name), content)
+    }
+
+    pub(crate) fn remove(&self, name: RecordName) -> io::Result<()> {
+        disk::remove(&self.path(name))
+    }
+
+    pub(crate) fn lines(&self, name: RecordName) -> io::Result<(FileLines, Vec<u8>)> {
+        FileLines::open(self.path(name))
+    }
+
+    pub(crate) fn empty_lines(&self, name: RecordName) -> FileLines {
+        FileLines::empty(self.path(name))
+    }
+}
+
+fn file_name(name: RecordName) -> String {
+    match name {
+        RecordName::Checkpoint(1) => "journal_checkpoint.json".to_owned(),
+        RecordName::Checkpoint(version) => format!("journal_checkpoint.v{version}.json"),
+        RecordName::OldCheckpoint => "checkpoint.json".to_owned(),
+        RecordName::Skipped(1) => "skipped.jsonl".to_owned(),
+        RecordName::Skipped(version) => format!("skipped.v{version}.jsonl"),
+        RecordName::DeadLetters => "dead_letters.jsonl".to_owned(),
+    }
+}
+
+/// The record that a file of that name is, `None` if it is none.
+pub(crate) fn record_name(file: &str) -> Option<RecordName> {
+    let version = |prefix: &str, suffix: &str| -> Option<u32> {
+        let version = file.strip_prefix(prefix)?.strip_suffix(suffix)?;
+        version.parse().ok()
+    };
+    Some(match file {
+        "journal_checkpoint.json" => RecordName::Checkpoint(1),
+        "checkpoint.json" => RecordName::OldCheckpoint,
+        "skipped.jsonl" => RecordName::Skipped(1),
+        "dead_letters.jsonl" => RecordName::DeadLetters,
+        _ => match version("journal_checkpoint.v", ".json") {
+            Some(version) => RecordName::Checkpoint(version),
+            None => RecordName::Skipped(version("skipped.v", ".jsonl")?),
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_file_says_which_record_it_is() {
+        for name in [
+            RecordName::Checkpoint(1),
+            RecordName::Checkpoint(7),
+            RecordName::OldCheckpoint,
+            RecordName::Skipped(1),
+            RecordName::Skipped(7),
+            RecordName::DeadLetters,
+        ] {
+            assert_eq!(record_name(&file_name(name)), Some(name));
+        }
+        for other in ["journal_checkpoint.vx.json", "skipped.json", "app.jsonl"] {
+            assert_eq!(record_name(other), None, "{other}");
+        }
+    }
+}

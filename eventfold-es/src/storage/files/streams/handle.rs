@@ -1,0 +1,155 @@
+//! A stream as the seam hands it out: [`FileStream`], and one reading of it, [`FileReading`].
+
+use std::io;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::OwnedMutexGuard;
+
+use crate::ids::StreamId;
+use crate::storage::commit::{Commit, CommitError, Done};
+use crate::storage::files::format::event_line::EncodedEvents;
+use crate::storage::files::snapshots::snapshot;
+use crate::storage::files::streams::load::load;
+use crate::storage::files::streams::seek;
+use crate::storage::files::streams::stream::{Extent, Stream, StreamEnd};
+use crate::storage::files::{FileStorage, disk};
+use crate::storage::snapshot::{Draft, Snapshot};
+use crate::storage::stream::Loaded;
+
+/// A stream of a store, with the storage that it is in.
+#[derive(Debug, Clone)]
+pub(crate) struct FileStream {
+    storage: Arc<FileStorage>,
+    stream: Arc<Stream>,
+}
+
+impl FileStream {
+    pub(crate) fn new(storage: &Arc<FileStorage>, id: &StreamId) -> Self {
+        Self {
+            storage: storage.clone(),
+            stream: storage.stream(id),
+        }
+    }
+
+    pub(crate) fn id(&self) -> &StreamId {
+        self.stream.id()
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        self.stream.dir()
+    }
+
+    pub(crate) async fn take_turn(&self) -> OwnedMutexGuard<()> {
+        self.stream.take_turn().await
+    }
+
+    pub(crate) fn start_epoch(&self, end: StreamEnd) -> u64 {
+        self.stream.start_epoch(end)
+    }
+
+    pub(crate) fn epoch(&self) -> u64 {
+        self.stream.tail().epoch
+    }
+
+    #[inline]
+    pub(crate) fn failure(&self, epoch: u64) -> Option<CommitError> {
+        self.stream.failure(epoch)
+    }
+
+    #[inline]
+    pub(crate) fn durable_version(&self) -> u64 {
+        self.stream.durable_version()
+    }
+
+    #[inline]
+    pub(crate) fn durable_position(&self) -> u64 {
+        self.stream.durable_position()
+    }
+
+    pub(crate) async fn commit(&self, commit: Commit, events: EncodedEvents) {
+        let stream = self.stream.clone();
+        self.storage.commit(stream, commit, events).await;
+    }
+
+    pub(crate) fn when_done(&self, epoch: u64, done: Done) {
+        self.storage.fence(self.stream.clone(), epoch, done);
+    }
+
+    pub(crate) fn is_new(&self) -> bool {
+        self.stream.tail().unflushed.is_none()
+            && self.stream.mark().version == 0
+            && matches!(disk::find_itself(self.stream.dir()), Ok(None))
+    }
+
+    pub(crate) fn exists(&self) -> bool {
+        self.stream.mark().version > 0 || disk::is_dir(self.stream.dir())
+    }
+
+    pub(crate) async fn load<T: Send + 'static>(
+        &self,
+        read: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        self.storage.load(read).await
+    }
+
+    pub(crate) fn read(&self) -> FileReading<'_> {
+        FileReading {
+            stream: &self.stream,
+            extent: self.stream.extent(),
+        }
+    }
+
+    pub(crate) fn save_snapshot(&self, version: u64, draft: Box<Draft>) {
+        let end = self.stream.tail().end;
+        if end.version == version {
+            let keeper = self.storage.keeper();
+            keeper.save_snapshot(self.stream.clone(), draft, end);
+        }
+    }
+
+    pub(crate) fn lacks_snapshot(&self, error: &dyn std::fmt::Display) {
+        self.stream.lacks_snapshot(error);
+    }
+
+    pub(crate) fn flush(&self) {
+        self.storage.flush_stream(&self.stream);
+    }
+}
+
+/// A stream as it was durable at one moment.
+#[derive(Debug)]
+pub(crate) struct FileReading<'a> {
+    stream: &'a Stream,
+    extent: Extent,
+}
+
+impl FileReading<'_> {
+    pub(crate) fn snapshot(&self) -> io::Result<Option<Snapshot>> {
+        snapshot::read(self.stream, &self.extent)
+    }
+
+    pub(crate) fn events(
+        &self,
+        after: StreamEnd,
+        each: impl FnMut(Loaded<'_>) -> io::Result<ControlFlow<()>>,
+    ) -> io::Result<StreamEnd> {
+        load(self.stream, after, &self.extent, each)
+    }
+
+    pub(crate) fn events_from(
+        &self,
+        first: u64,
+        mut each: impl FnMut(Loaded<'_>) -> io::Result<ControlFlow<()>>,
+    ) -> io::Result<()> {
+        let start = seek::before(self.stream, first, &self.extent)?;
+        let end = load(self.stream, start, &self.extent, |loaded| {
+            if loaded.version < first {
+                return Ok(ControlFlow::Continue(()));
+            }
+            each(loaded)
+        });
+        end.map(drop)
+    }
+}

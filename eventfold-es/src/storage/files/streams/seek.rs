@@ -1,0 +1,79 @@
+//! Finds the line of a version in a stream's file without reading all before it.
+
+use std::io::{self, Read, Seek, SeekFrom};
+
+use memchr::memchr;
+
+use crate::storage::files::disk;
+use crate::storage::files::format::event_line as line;
+use crate::storage::files::streams::stream::{Extent, Stream, StreamEnd};
+
+/// What is read in one go anyway.
+const NEAR: u64 = if cfg!(test) { 256 } else { 64 * 1024 };
+
+/// A place in the file of `stream` at or before the line of `version`, with the version of the line
+/// before it. It is a near one as far as lines say their versions, which those of other programs do not.
+pub(crate) fn before(stream: &Stream, version: u64, extent: &Extent) -> io::Result<StreamEnd> {
+    let mut near = StreamEnd::default();
+    let path = stream.file();
+    let Some(mut file) = disk::open_if_there(&path)? else {
+        return Ok(near);
+    };
+    let length = file.metadata()?.len();
+    // What is not flushed is behind it.
+    let mut beyond = extent
+        .unflushed
+        .as_ref()
+        .map_or(length, |unflushed| unflushed.offset.min(length));
+    while beyond.saturating_sub(near.offset) > NEAR {
+        let middle = near.offset + (beyond - near.offset) / 2;
+        let found = line_behind(&mut file, middle, beyond)
+            .map_err(|error| disk::at("read", &path, &error))?;
+        let Some((offset, bytes)) = found else {
+            // One line reaches to the end of what is looked at.
+            beyond = middle;
+            continue;
+        };
+        let stated = line::read(&bytes, stream.seed())
+            .ok()
+            .and_then(|line| line.version);
+        match stated {
+            Some(stated) if stated <= version => {
+                near.offset = offset;
+                near.version = stated - 1;
+            }
+            Some(_) => beyond = middle,
+            // Whoever reads on from there says what is wrong, if anything is.
+            None => break,
+        }
+    }
+    Ok(near)
+}
+
+/// The first whole line that begins behind `from` and before `beyond`, and where it begins.
+fn line_behind(
+    file: &mut std::fs::File,
+    from: u64,
+    beyond: u64,
+) -> io::Result<Option<(u64, Vec<u8>)>> {
+    file.seek(SeekFrom::Start(from))?;
+    let mut bytes = Vec::new();
+    let mut read = NEAR;
+    loop {
+        let more = file.take(read).read_to_end(&mut bytes)?;
+        if let Some(start) = memchr(b'\n', &bytes).map(|newline| newline + 1) {
+            let offset = from + start as u64;
+            if offset >= beyond {
+                return Ok(None);
+            }
+            if let Some(length) = memchr(b'\n', &bytes[start..]) {
+                bytes.truncate(start + length);
+                return Ok(Some((offset, bytes.split_off(start))));
+            }
+        }
+        if more == 0 {
+            return Ok(None);
+        }
+        read *= 2;
+    }
+}

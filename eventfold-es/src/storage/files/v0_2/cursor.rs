@@ -1,0 +1,47 @@
+//! The cursors of eventfold-es 0.2.0, which say up to which byte of a stream a projection or process
+//! manager had read.
+
+use std::io::{self, BufRead as _, BufReader, Read as _};
+
+use crate::ids::StreamId;
+use crate::storage::files::streams::load::{line_before, line_hash};
+use crate::storage::files::{FileStorage, disk};
+
+impl FileStorage {
+    /// The version of the last event of the stream `id` that ends at the byte `offset` or before;
+    /// `None` if the line that ends there has another hash than `hash`.
+    pub(crate) fn version_of_cursor(
+        &self,
+        id: &StreamId,
+        offset: u64,
+        hash: Option<&str>,
+    ) -> io::Result<Option<u64>> {
+        let stream = self.stream(id);
+        if let Some(hash) = hash.filter(|_| offset > 0) {
+            let line = line_before(&stream, offset, None)?;
+            let is_there = line.is_some_and(|line| format!("{:016x}", line_hash(&line)) == hash);
+            if !is_there {
+                return Ok(None);
+            }
+        }
+        let path = stream.file();
+        let Some(file) = disk::open_if_there(&path)? else {
+            return Ok(Some(0));
+        };
+        // What is in the lines is for whoever loads them.
+        let mut lines = BufReader::new(file.take(offset));
+        let mut version = 0;
+        let mut line = Vec::new();
+        while lines
+            .read_until(b'\n', &mut line)
+            .map_err(|error| disk::at("read", &path, &error))?
+            > 0
+        {
+            if line.len() > 1 && line.ends_with(b"\n") {
+                version += 1;
+            }
+            line.clear();
+        }
+        Ok(Some(version))
+    }
+}

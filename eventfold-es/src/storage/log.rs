@@ -1,0 +1,173 @@
+//! The log at the seam: the commits of all streams, in the order of their positions.
+
+use std::io;
+use std::ops::ControlFlow;
+
+use crate::event::StoredEvent;
+use crate::storage::files::journal::reader::Reader as FileReader;
+use crate::storage::files::log::{FileCommitted, FileLog};
+use crate::storage::memory::{MemoryCommitted, MemoryLog, MemoryReader};
+
+/// The log of an open store. Whoever holds it does not keep the store open.
+#[derive(Debug, Clone)]
+pub(crate) enum Log {
+    Files(FileLog),
+    Memory(MemoryLog),
+}
+
+impl Log {
+    /// Waits until an event at `position` or behind it is durable, and returns the position of the
+    /// newest that is.
+    ///
+    /// # Errors
+    ///
+    /// Why there will be none: the store was shut down, or has failed.
+    pub(crate) async fn reached(&self, position: u64) -> io::Result<u64> {
+        match self {
+            Self::Files(log) => log.reached(position).await,
+            Self::Memory(log) => log.reached(position).await,
+        }
+    }
+
+    /// The position of the newest durable event.
+    pub(crate) fn head(&self) -> u64 {
+        match self {
+            Self::Files(log) => log.head(),
+            Self::Memory(log) => log.head(),
+        }
+    }
+
+    /// Reads it from behind position `after`.
+    pub(crate) fn reader(&self, after: u64) -> LogReader {
+        match self {
+            Self::Files(log) => LogReader::Files(log.reader(after)),
+            Self::Memory(log) => LogReader::Memory(log.reader(after)),
+        }
+    }
+}
+
+/// A place in the log.
+#[derive(Debug)]
+pub(crate) enum LogReader {
+    Files(FileReader),
+    Memory(MemoryReader),
+}
+
+impl LogReader {
+    /// Hands the events of one commit after the other to `each`, those of one stream at a time, until
+    /// all up to the durable position `head` were read or `each` has enough. If `each` fails, the commit
+    /// counts as not read.
+    ///
+    /// # Errors
+    ///
+    /// If the log cannot be read, or `each` fails.
+    pub(crate) fn read_to(
+        &mut self,
+        head: u64,
+        mut each: impl FnMut(&Committed<'_>) -> io::Result<ControlFlow<()>>,
+    ) -> io::Result<()> {
+        match self {
+            Self::Files(reader) => reader.read_to(head, |commit, first| {
+                each(&Committed::Files(FileCommitted::new(commit, first)))
+            }),
+            Self::Memory(reader) => {
+                reader.read_to(head, |committed| each(&Committed::Memory(committed)))
+            }
+        }
+    }
+
+    /// The checksum of the history up to what was read last; `None` if it is not known.
+    pub(crate) fn history(&self) -> Option<u64> {
+        match self {
+            Self::Files(reader) => reader.chain(),
+            Self::Memory(reader) => Some(reader.position()),
+        }
+    }
+
+    /// Goes to the durable `position`, which is not before that of the last call, and returns the
+    /// checksum of the history up to it; 0 for the beginning.
+    pub(crate) fn history_at(&mut self, position: u64) -> io::Result<u64> {
+        match self {
+            Self::Files(reader) => reader.chain_at(position),
+            Self::Memory(_) => Ok(position),
+        }
+    }
+}
+
+/// The events of one commit in one stream that were not read before.
+#[derive(Debug)]
+pub(crate) enum Committed<'a> {
+    Files(FileCommitted<'a>),
+    Memory(MemoryCommitted<'a>),
+}
+
+impl Committed<'_> {
+    pub(crate) fn aggregate_type(&self) -> &str {
+        match self {
+            Self::Files(committed) => committed.aggregate_type(),
+            Self::Memory(committed) => committed.id().aggregate_type(),
+        }
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        match self {
+            Self::Files(committed) => committed.id(),
+            Self::Memory(committed) => committed.id().id(),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Files(committed) => committed.len(),
+            Self::Memory(committed) => committed.len(),
+        }
+    }
+
+    /// The position of the event `i` of these.
+    pub(crate) fn position(&self, i: usize) -> u64 {
+        match self {
+            Self::Files(committed) => committed.position(i),
+            Self::Memory(committed) => committed.position(i),
+        }
+    }
+
+    /// The version of the event `i` of these in its stream.
+    pub(crate) fn version(&self, i: usize) -> u64 {
+        match self {
+            Self::Files(committed) => committed.version(i),
+            Self::Memory(committed) => committed.version(i),
+        }
+    }
+
+    /// The position of the last event.
+    pub(crate) fn last(&self) -> u64 {
+        match self {
+            Self::Files(committed) => committed.last(),
+            Self::Memory(committed) => committed.position(committed.len() - 1),
+        }
+    }
+
+    /// Hands the event `i` of these to `read`.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::InvalidData`] with the position, if it is not an event.
+    pub(crate) fn event<T>(
+        &self,
+        i: usize,
+        read: impl FnOnce(StoredEvent<'_>) -> T,
+    ) -> io::Result<T> {
+        match self {
+            Self::Files(committed) => committed.event(i, read),
+            Self::Memory(committed) => committed.event(i, read),
+        }
+    }
+
+    /// Hands the idempotency key of each event that has one to `each`.
+    pub(crate) fn keys(&self, each: impl FnMut(&str)) {
+        match self {
+            Self::Files(committed) => committed.keys(each),
+            Self::Memory(committed) => committed.keys(each),
+        }
+    }
+}

@@ -1,0 +1,437 @@
+//! Storage in memory, for tests: it ends with the store. Its positions have gaps, so that nothing
+//! relies on dense ones.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::OwnedMutexGuard;
+
+pub(crate) mod records;
+
+use crate::clock::Clock;
+use crate::event::StoredEvent;
+use crate::ids::StreamId;
+use crate::storage::commit::{Commit, CommitError, Done};
+use crate::storage::files::format::event_line as line;
+use crate::storage::files::format::event_line::EncodedEvents;
+use crate::storage::files::layout::StreamLayout;
+use crate::storage::health::Health;
+use crate::storage::process::Process;
+use crate::storage::record::Follower;
+use crate::storage::stream::{Loaded, Place};
+use crate::sync::lock;
+use records::{AllRecords, MemoryRecords};
+
+/// How many positions an event is behind the one before it: in turn.
+const STEPS: [u64; 4] = [1, 3, 2, 7];
+/// Stands where a store has its directory. No file can have that name, so nothing is created there.
+const NOWHERE: &str = "in-memory\0";
+
+/// What is stored.
+#[derive(Debug)]
+pub(crate) struct MemoryStorage {
+    log: Arc<Mutex<CommitLog>>,
+    streams: Mutex<HashMap<StreamId, Arc<Lines>>>,
+    records: AllRecords,
+    health: Arc<Health>,
+    clock: Clock,
+    process: Process,
+    layout: StreamLayout,
+}
+
+/// All commits in their order.
+#[derive(Debug, Default)]
+struct CommitLog {
+    commits: Vec<Arc<StoredCommit>>,
+    /// How many events there are.
+    events: u64,
+    /// The position of the newest one.
+    position: u64,
+}
+
+#[derive(Debug)]
+struct StoredCommit {
+    stream: Arc<Lines>,
+    events: Vec<StoredLine>,
+}
+
+/// An event as the line that its stream's file would have.
+#[derive(Debug, Clone)]
+struct StoredLine {
+    line: Arc<[u8]>,
+    version: u64,
+    position: u64,
+}
+
+/// The events of one stream.
+#[derive(Debug)]
+struct Lines {
+    id: StreamId,
+    seed: u64,
+    lines: Mutex<Vec<StoredLine>>,
+    epoch: AtomicU64,
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl MemoryStorage {
+    pub(crate) fn new(clock: Clock) -> Arc<Self> {
+        Arc::new(Self {
+            log: Arc::default(),
+            streams: Mutex::default(),
+            records: AllRecords::default(),
+            health: Health::new(0),
+            clock,
+            process: Process::this(),
+            layout: StreamLayout::new(Path::new(NOWHERE)),
+        })
+    }
+
+    /// The directories that the store would have: there is nothing in them, and they cannot be made.
+    pub(crate) fn layout(&self) -> &StreamLayout {
+        &self.layout
+    }
+
+    pub(crate) fn stream(self: &Arc<Self>, id: &StreamId) -> MemoryStream {
+        let mut streams = lock(&self.streams);
+        let lines = streams.entry(id.clone()).or_insert_with(|| {
+            Arc::new(Lines {
+                id: id.clone(),
+                seed: line::seed(id),
+                lines: Mutex::default(),
+                epoch: AtomicU64::new(0),
+                turn: Arc::default(),
+            })
+        });
+        MemoryStream {
+            storage: self.clone(),
+            lines: lines.clone(),
+        }
+    }
+
+    pub(crate) fn list(&self, only: Option<&str>) -> Vec<(String, String)> {
+        let streams = lock(&self.streams);
+        let there = streams.values().filter(|stream| {
+            only.is_none_or(|only| only == stream.id.aggregate_type())
+                && !lock(&stream.lines).is_empty()
+        });
+        let names = there.map(|stream| {
+            let id = &stream.id;
+            (id.aggregate_type().to_owned(), id.id().to_owned())
+        });
+        let sorted: BTreeSet<_> = names.collect();
+        sorted.into_iter().collect()
+    }
+
+    pub(crate) fn log(&self) -> MemoryLog {
+        MemoryLog {
+            log: self.log.clone(),
+            health: self.health.clone(),
+        }
+    }
+
+    pub(crate) fn head(&self) -> u64 {
+        self.health.head()
+    }
+
+    pub(crate) fn records(&self, follower: Follower, name: &str) -> MemoryRecords {
+        self.records.of(follower, name)
+    }
+
+    pub(crate) fn followers(&self, follower: Follower) -> Vec<String> {
+        self.records.followers(follower)
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    pub(crate) fn process(&self) -> &Process {
+        &self.process
+    }
+
+    pub(crate) fn check_process(&self) -> io::Result<()> {
+        self.process.check(Path::new("memory"))
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.health.is_closed()
+    }
+
+    pub(crate) fn close(&self) {
+        self.health.refuse_new_requests();
+    }
+
+    /// Stores the events of a commit, and returns the position of the last one.
+    fn store(
+        &self,
+        stream: &Arc<Lines>,
+        epoch: u64,
+        events: &EncodedEvents,
+    ) -> Result<u64, CommitError> {
+        let mut log = lock(&self.log);
+        if self.is_closed() {
+            return Err(CommitError::Closed);
+        }
+        if let Some(failure) = stream.failure(epoch) {
+            return Err(failure);
+        }
+        let mut lines = lock(&stream.lines);
+        let known = lines.len();
+        for event in events.as_encoded().iter() {
+            log.position += STEPS[usize::try_from(log.events).unwrap_or(0) % STEPS.len()];
+            log.events += 1;
+            let mut sealed = Vec::new();
+            line::seal(event, log.position, stream.seed, &mut sealed);
+            let version = lines.len() as u64 + 1;
+            lines.push(StoredLine {
+                line: sealed.into(),
+                version,
+                position: log.position,
+            });
+        }
+        log.commits.push(Arc::new(StoredCommit {
+            stream: stream.clone(),
+            events: lines[known..].to_vec(),
+        }));
+        drop(lines);
+        self.health.set_head(log.position);
+        Ok(log.position)
+    }
+}
+
+impl Lines {
+    fn failure(&self, epoch: u64) -> Option<CommitError> {
+        let is_present = self.epoch.load(Ordering::Acquire) == epoch;
+        (!is_present).then_some(CommitError::Superseded)
+    }
+
+    /// The version and the position of the last event.
+    fn durable(&self) -> (u64, u64) {
+        let lines = lock(&self.lines);
+        let last = lines.last();
+        last.map_or((0, 0), |last| (last.version, last.position))
+    }
+}
+
+impl StoredLine {
+    /// Hands the event and its idempotency key to `read`.
+    fn read<T>(
+        &self,
+        stream: &Lines,
+        read: impl FnOnce(StoredEvent<'_>, Option<&str>) -> T,
+    ) -> io::Result<T> {
+        let line = line::read(&self.line, stream.seed).map_err(|cause| {
+            let text = format!(
+                "the event at position {} cannot be read: {cause}",
+                self.position
+            );
+            io::Error::new(io::ErrorKind::InvalidData, text)
+        })?;
+        let id = (stream.id.aggregate_type(), stream.id.id());
+        let record = line.record(id, self.version, self.position);
+        Ok(read(line.event(&record), line.key.as_deref()))
+    }
+}
+
+/// A stream of a store in memory.
+#[derive(Debug, Clone)]
+pub(crate) struct MemoryStream {
+    storage: Arc<MemoryStorage>,
+    lines: Arc<Lines>,
+}
+
+impl MemoryStream {
+    pub(crate) fn id(&self) -> &StreamId {
+        &self.lines.id
+    }
+
+    pub(crate) async fn take_turn(&self) -> OwnedMutexGuard<()> {
+        self.lines.turn.clone().lock_owned().await
+    }
+
+    pub(crate) fn start_epoch(&self) -> u64 {
+        self.lines.epoch.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    pub(crate) fn epoch(&self) -> u64 {
+        self.lines.epoch.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn failure(&self, epoch: u64) -> Option<CommitError> {
+        self.lines.failure(epoch)
+    }
+
+    pub(crate) fn durable(&self) -> (u64, u64) {
+        self.lines.durable()
+    }
+
+    pub(crate) fn commit(&self, commit: Commit, events: &EncodedEvents) {
+        let stored = self.storage.store(&self.lines, commit.epoch, events);
+        (commit.done)(stored);
+    }
+
+    pub(crate) fn when_done(&self, epoch: u64, done: Done) {
+        let failure = self.lines.failure(epoch);
+        done(failure.map_or_else(|| Ok(self.durable().1), Err));
+    }
+
+    pub(crate) fn read(&self) -> MemoryReading<'_> {
+        let lines = lock(&self.lines.lines).clone();
+        MemoryReading {
+            stream: &self.lines,
+            lines,
+        }
+    }
+}
+
+/// A stream as it was at one moment.
+#[derive(Debug)]
+pub(crate) struct MemoryReading<'a> {
+    stream: &'a Lines,
+    lines: Vec<StoredLine>,
+}
+
+impl MemoryReading<'_> {
+    /// Hands each event behind the version `after` to `each`, until that breaks off.
+    pub(crate) fn events(
+        &self,
+        after: u64,
+        mut each: impl FnMut(Loaded<'_>) -> io::Result<ControlFlow<()>>,
+    ) -> io::Result<Place> {
+        let mut place = Place::default();
+        for stored in &self.lines {
+            place = Place::behind(stored.version, stored.position);
+            if stored.version <= after {
+                continue;
+            }
+            let flow = stored.read(self.stream, |event, key| {
+                each(Loaded {
+                    version: stored.version,
+                    event,
+                    key,
+                    position: Some(stored.position),
+                })
+            })??;
+            if flow.is_break() {
+                break;
+            }
+        }
+        Ok(place)
+    }
+}
+
+/// The log of a store in memory.
+#[derive(Debug, Clone)]
+pub(crate) struct MemoryLog {
+    log: Arc<Mutex<CommitLog>>,
+    health: Arc<Health>,
+}
+
+impl MemoryLog {
+    pub(crate) async fn reached(&self, position: u64) -> io::Result<u64> {
+        self.health.reached(position).await
+    }
+
+    pub(crate) fn head(&self) -> u64 {
+        self.health.head()
+    }
+
+    pub(crate) fn reader(&self, after: u64) -> MemoryReader {
+        MemoryReader {
+            log: self.log.clone(),
+            after,
+        }
+    }
+}
+
+/// A place in the log.
+#[derive(Debug)]
+pub(crate) struct MemoryReader {
+    log: Arc<Mutex<CommitLog>>,
+    after: u64,
+}
+
+impl MemoryReader {
+    /// Events up to here were read.
+    pub(crate) fn position(&self) -> u64 {
+        self.after
+    }
+
+    pub(crate) fn read_to(
+        &mut self,
+        head: u64,
+        mut each: impl FnMut(MemoryCommitted<'_>) -> io::Result<ControlFlow<()>>,
+    ) -> io::Result<()> {
+        while self.after < head {
+            let after = self.after;
+            let commit = {
+                let log = lock(&self.log);
+                let next = log.commits.partition_point(|commit| commit.last() <= after);
+                log.commits.get(next).cloned()
+            };
+            let Some(commit) = commit else { break };
+            let is_read = |event: &StoredLine| event.position <= after;
+            let first = commit.events.partition_point(is_read);
+            let flow = each(MemoryCommitted {
+                stream: &commit.stream,
+                events: &commit.events[first..],
+            })?;
+            self.after = commit.last();
+            if flow.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl StoredCommit {
+    /// The position of the last event.
+    fn last(&self) -> u64 {
+        self.events.last().map_or(0, |last| last.position)
+    }
+}
+
+/// The events of a commit that were not read before.
+#[derive(Debug)]
+pub(crate) struct MemoryCommitted<'a> {
+    stream: &'a Lines,
+    events: &'a [StoredLine],
+}
+
+impl MemoryCommitted<'_> {
+    pub(crate) fn id(&self) -> &StreamId {
+        &self.stream.id
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    pub(crate) fn position(&self, i: usize) -> u64 {
+        self.events[i].position
+    }
+
+    pub(crate) fn version(&self, i: usize) -> u64 {
+        self.events[i].version
+    }
+
+    pub(crate) fn event<T>(
+        &self,
+        i: usize,
+        read: impl FnOnce(StoredEvent<'_>) -> T,
+    ) -> io::Result<T> {
+        self.events[i].read(self.stream, |event, _| read(event))
+    }
+
+    pub(crate) fn keys(&self, mut each: impl FnMut(&str)) {
+        for event in self.events {
+            // What cannot be read has no key of ours.
+            let _ = event.read(self.stream, |_, key| key.map(&mut each));
+        }
+    }
+}

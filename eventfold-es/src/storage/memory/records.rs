@@ -1,0 +1,112 @@
+//! Records in memory.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use crate::storage::record::{Follower, RecordName};
+use crate::sync::lock;
+
+type Contents = BTreeMap<(Follower, String), BTreeMap<RecordName, Vec<u8>>>;
+
+/// The records of all followers.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AllRecords(Arc<Mutex<Contents>>);
+
+impl AllRecords {
+    pub(crate) fn of(&self, follower: Follower, name: &str) -> MemoryRecords {
+        MemoryRecords {
+            all: self.clone(),
+            owner: (follower, name.to_owned()),
+        }
+    }
+
+    /// The names of those of that kind that have any.
+    pub(crate) fn followers(&self, follower: Follower) -> Vec<String> {
+        let all = lock(&self.0);
+        let owners = all.keys().filter(|(kind, _)| *kind == follower);
+        owners.map(|(_, name)| name.clone()).collect()
+    }
+}
+
+/// The records of one follower.
+#[derive(Debug, Clone)]
+pub(crate) struct MemoryRecords {
+    all: AllRecords,
+    owner: (Follower, String),
+}
+
+impl MemoryRecords {
+    /// Whose they are.
+    pub(crate) fn owner(&self) -> &str {
+        &self.owner.1
+    }
+
+    /// What a record is called in an error.
+    pub(crate) fn place(&self, name: RecordName) -> String {
+        format!("{name:?} of {}, in memory", self.owner())
+    }
+
+    pub(crate) fn read(&self, name: RecordName) -> Option<Vec<u8>> {
+        lock(&self.all.0).get(&self.owner)?.get(&name).cloned()
+    }
+
+    pub(crate) fn replace(&self, name: RecordName, content: Vec<u8>) {
+        let mut all = lock(&self.all.0);
+        let records = all.entry(self.owner.clone()).or_default();
+        records.insert(name, content);
+    }
+
+    pub(crate) fn remove(&self, name: RecordName) {
+        if let Some(records) = lock(&self.all.0).get_mut(&self.owner) {
+            records.remove(&name);
+        }
+    }
+
+    /// A record that lines are added to.
+    pub(crate) fn lines(&self, name: RecordName) -> MemoryLines {
+        MemoryLines {
+            records: self.clone(),
+            name,
+            is_new: false,
+        }
+    }
+
+    /// The same for a record whose content does not matter any more.
+    pub(crate) fn empty_lines(&self, name: RecordName) -> MemoryLines {
+        MemoryLines {
+            is_new: true,
+            ..self.lines(name)
+        }
+    }
+}
+
+/// A record that lines are added to.
+#[derive(Debug)]
+pub(crate) struct MemoryLines {
+    records: MemoryRecords,
+    name: RecordName,
+    /// What is stored is not its content: the first change replaces that.
+    is_new: bool,
+}
+
+impl MemoryLines {
+    pub(crate) fn read(&self) -> Vec<u8> {
+        let content = self.records.read(self.name).filter(|_| !self.is_new);
+        content.unwrap_or_default()
+    }
+
+    pub(crate) fn length(&self) -> u64 {
+        self.read().len() as u64
+    }
+
+    pub(crate) fn add(&mut self, line: &[u8]) {
+        let mut content = self.read();
+        content.extend_from_slice(line);
+        self.replace(&content);
+    }
+
+    pub(crate) fn replace(&mut self, content: &[u8]) {
+        self.records.replace(self.name, content.to_vec());
+        self.is_new = false;
+    }
+}

@@ -1,0 +1,173 @@
+//! Records at the seam: what a projection or a process manager keeps besides the events. Each is
+//! replaced as a whole, or is a list of lines that is added to.
+
+use std::fmt;
+use std::io;
+
+use crate::storage::files::lines::FileLines;
+use crate::storage::files::records::FileRecords;
+use crate::storage::memory::records::{MemoryLines, MemoryRecords};
+use crate::text::Shown;
+
+/// What has records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Follower {
+    Projection,
+    ProcessManager,
+}
+
+/// The name of a record among those of one follower.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum RecordName {
+    /// State and position of a version of the follower.
+    Checkpoint(u32),
+    /// The checkpoint of eventfold-es 0.2.0.
+    OldCheckpoint,
+    /// The events that a version of the follower skipped.
+    Skipped(u32),
+    DeadLetters,
+}
+
+/// The records of one follower.
+#[derive(Debug, Clone)]
+pub(crate) enum Records {
+    Files(FileRecords),
+    Memory(MemoryRecords),
+}
+
+impl Records {
+    /// The content of a record, `None` if there is none.
+    pub(crate) fn read(&self, name: RecordName) -> io::Result<Option<Vec<u8>>> {
+        match self {
+            Self::Files(records) => records.read(name),
+            Self::Memory(records) => Ok(records.read(name)),
+        }
+    }
+
+    /// Replaces a record, all or nothing, durably.
+    pub(crate) fn replace(&self, name: RecordName, content: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Files(records) => records.replace(name, content),
+            Self::Memory(records) => {
+                records.replace(name, content.to_vec());
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) fn remove(&self, name: RecordName) -> io::Result<()> {
+        match self {
+            Self::Files(records) => records.remove(name),
+            Self::Memory(records) => {
+                records.remove(name);
+                Ok(())
+            }
+        }
+    }
+
+    /// A record that lines are added to, and its content.
+    pub(crate) fn lines(&self, name: RecordName) -> io::Result<(Lines, Vec<u8>)> {
+        Ok(match self {
+            Self::Files(records) => {
+                let (lines, content) = records.lines(name)?;
+                (Lines::Files(lines), content)
+            }
+            Self::Memory(records) => {
+                let lines = records.lines(name);
+                let content = lines.read();
+                (Lines::Memory(lines), content)
+            }
+        })
+    }
+
+    /// The same for a record whose content does not matter any more.
+    pub(crate) fn empty_lines(&self, name: RecordName) -> Lines {
+        match self {
+            Self::Files(records) => Lines::Files(records.empty_lines(name)),
+            Self::Memory(records) => Lines::Memory(records.empty_lines(name)),
+        }
+    }
+
+    /// Where a record is, for whoever reads of it in an error.
+    pub(crate) fn place(&self, name: RecordName) -> impl fmt::Display {
+        let place = match self {
+            Self::Files(records) => records.path(name).to_string_lossy().into_owned(),
+            Self::Memory(records) => records.place(name),
+        };
+        Shown(&place).to_string()
+    }
+
+    /// Where all of them are, as for [`place`](Self::place).
+    pub(crate) fn all(&self) -> impl fmt::Display {
+        let place = match self {
+            Self::Files(records) => records.dir().to_string_lossy().into_owned(),
+            Self::Memory(records) => records.owner().to_owned(),
+        };
+        Shown(&place).to_string()
+    }
+
+    /// The error about a record that is damaged at the byte `offset`.
+    pub(crate) fn damaged(
+        &self,
+        name: RecordName,
+        offset: u64,
+        cause: &dyn fmt::Display,
+    ) -> io::Error {
+        let text = format!("{} is damaged at byte {offset}: {cause}", self.place(name));
+        io::Error::new(io::ErrorKind::InvalidData, text)
+    }
+}
+
+/// A record that lines are added to, each durable on its own.
+#[derive(Debug)]
+pub(crate) enum Lines {
+    Files(FileLines),
+    Memory(MemoryLines),
+}
+
+impl Lines {
+    /// How long the content is.
+    pub(crate) fn length(&self) -> u64 {
+        match self {
+            Self::Files(lines) => lines.length(),
+            Self::Memory(lines) => lines.length(),
+        }
+    }
+
+    pub(crate) fn read(&self) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Files(lines) => lines.read(),
+            Self::Memory(lines) => Ok(lines.read()),
+        }
+    }
+
+    /// Adds `line`, which has its line end, durably.
+    pub(crate) fn add(&mut self, line: Vec<u8>) -> io::Result<()> {
+        match self {
+            Self::Files(lines) => lines.add(line),
+            Self::Memory(lines) => {
+                lines.add(&line);
+                Ok(())
+            }
+        }
+    }
+
+    /// Replaces the content, all or nothing, durably.
+    pub(crate) fn replace(&mut self, content: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Files(lines) => lines.replace(content),
+            Self::Memory(lines) => {
+                lines.replace(content);
+                Ok(())
+            }
+        }
+    }
+
+    /// Leaves out what a change that failed may have left, and makes the rest durable.
+    pub(crate) fn tidy(&mut self) -> io::Result<()> {
+        match self {
+            Self::Files(lines) => lines.tidy(),
+            Self::Memory(_) => Ok(()),
+        }
+    }
+}

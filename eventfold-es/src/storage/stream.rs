@@ -1,0 +1,274 @@
+//! One stream at the seam: what is asked of it by the one actor that decides on it.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use tokio::sync::{OwnedMutexGuard, oneshot};
+
+use crate::event::StoredEvent;
+use crate::ids::StreamId;
+use crate::storage::commit::{Commit, CommitError, Done};
+use crate::storage::files::format::event_line::EncodedEvents;
+use crate::storage::files::streams::handle::{FileReading, FileStream};
+use crate::storage::files::streams::stream::StreamEnd;
+use crate::storage::memory::{MemoryReading, MemoryStream};
+use crate::storage::snapshot::{Draft, Snapshot};
+
+/// A stream, whether it exists or not.
+#[derive(Debug, Clone)]
+pub(crate) enum Stream {
+    Files(FileStream),
+    Memory(MemoryStream),
+}
+
+/// A place in a stream up to which it was read; the default is the beginning.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Place(StreamEnd);
+
+impl Place {
+    pub(crate) fn of_files(end: StreamEnd) -> Self {
+        Self(end)
+    }
+
+    pub(crate) fn in_files(self) -> StreamEnd {
+        self.0
+    }
+
+    /// The place behind the event of that version and position.
+    pub(crate) fn behind(version: u64, position: u64) -> Self {
+        Self(StreamEnd {
+            version,
+            position,
+            ..StreamEnd::default()
+        })
+    }
+
+    /// The version of the last event before it, 0 if there is none.
+    pub(crate) fn version(self) -> u64 {
+        self.0.version
+    }
+}
+
+/// An event on its way from the storage to whoever folds it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Loaded<'a> {
+    pub(crate) version: u64,
+    pub(crate) event: StoredEvent<'a>,
+    pub(crate) key: Option<&'a str>,
+    /// Its position, as far as the stream states it.
+    pub(crate) position: Option<u64>,
+}
+
+impl Stream {
+    pub(crate) fn id(&self) -> &StreamId {
+        match self {
+            Self::Files(stream) => stream.id(),
+            Self::Memory(stream) => stream.id(),
+        }
+    }
+
+    /// Its directory, if it has one.
+    pub(crate) fn dir(&self) -> Option<&Path> {
+        match self {
+            Self::Files(stream) => Some(stream.dir()),
+            Self::Memory(_) => None,
+        }
+    }
+
+    /// Waits until no other activation holds this stream.
+    pub(crate) async fn take_turn(&self) -> OwnedMutexGuard<()> {
+        match self {
+            Self::Files(stream) => stream.take_turn().await,
+            Self::Memory(stream) => stream.take_turn().await,
+        }
+    }
+
+    /// Opens a new epoch at `end`, up to which the stream was just read. What is still under way of an
+    /// earlier one is discarded.
+    pub(crate) fn start_epoch(&self, end: Place) -> u64 {
+        match self {
+            Self::Files(stream) => stream.start_epoch(end.in_files()),
+            Self::Memory(stream) => stream.start_epoch(),
+        }
+    }
+
+    /// The newest epoch, 0 if there was none.
+    fn epoch(&self) -> u64 {
+        match self {
+            Self::Files(stream) => stream.epoch(),
+            Self::Memory(stream) => stream.epoch(),
+        }
+    }
+
+    /// Whether the epoch failed, so that the aggregate must return to its durable state.
+    pub(crate) fn failure(&self, epoch: u64) -> Option<CommitError> {
+        match self {
+            Self::Files(stream) => stream.failure(epoch),
+            Self::Memory(stream) => stream.failure(epoch),
+        }
+    }
+
+    /// The version up to which the stream is durable.
+    pub(crate) fn durable_version(&self) -> u64 {
+        match self {
+            Self::Files(stream) => stream.durable_version(),
+            Self::Memory(stream) => stream.durable().0,
+        }
+    }
+
+    /// The position of the last durable event.
+    pub(crate) fn durable_position(&self) -> u64 {
+        match self {
+            Self::Files(stream) => stream.durable_position(),
+            Self::Memory(stream) => stream.durable().1,
+        }
+    }
+
+    /// Hands a commit of these events over. The order of calls is the order of commits. Waits while too
+    /// much is under way already.
+    pub(crate) async fn commit(&self, commit: Commit, events: EncodedEvents) {
+        match self {
+            Self::Files(stream) => stream.commit(commit, events).await,
+            Self::Memory(stream) => stream.commit(commit, &events),
+        }
+    }
+
+    /// Asks to be told when everything that was handed over before is done: with the position of the
+    /// last durable event, or why the epoch failed.
+    pub(crate) fn when_done(&self, epoch: u64, done: Done) {
+        match self {
+            Self::Files(stream) => stream.when_done(epoch, done),
+            Self::Memory(stream) => stream.when_done(epoch, done),
+        }
+    }
+
+    /// Waits until nothing of an earlier activation is under way any more.
+    pub(crate) async fn settle(&self) -> Result<(), CommitError> {
+        let epoch = self.epoch();
+        if epoch == 0 {
+            return Ok(());
+        }
+        let (done, settled) = oneshot::channel();
+        let answer: Done = Box::new(move |result| {
+            let _ = done.send(result);
+        });
+        self.when_done(epoch, answer);
+        match settled.await {
+            // A failure of the earlier epoch is no concern of the next one, unless it is final.
+            Ok(Err(
+                error @ (CommitError::Closed | CommitError::Failed(_) | CommitError::Unknown(_)),
+            )) => Err(error),
+            Ok(_) => Ok(()),
+            Err(_) => Err(CommitError::Closed),
+        }
+    }
+
+    /// Whether nothing was ever stored, so that there is nothing to load.
+    pub(crate) fn is_new(&self) -> bool {
+        match self {
+            Self::Files(stream) => stream.is_new(),
+            Self::Memory(stream) => stream.durable().0 == 0,
+        }
+    }
+
+    /// Whether the stream exists, with events or without.
+    pub(crate) fn exists(&self) -> bool {
+        match self {
+            Self::Files(stream) => stream.exists(),
+            Self::Memory(stream) => stream.durable().0 > 0,
+        }
+    }
+
+    /// Runs `read` among the few that read streams at the same time.
+    pub(crate) async fn load<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Reading<'_>) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let stream = self.clone();
+        match self {
+            Self::Files(files) => files.load(move || read(&stream.read())).await,
+            Self::Memory(_) => read(&stream.read()),
+        }
+    }
+
+    /// Reads the stream as it is durable now.
+    pub(crate) fn read(&self) -> Reading<'_> {
+        match self {
+            Self::Files(stream) => Reading::Files(stream.read()),
+            Self::Memory(stream) => Reading::Memory(stream.read()),
+        }
+    }
+
+    /// Keeps a snapshot of the durable state at `version`, in good time.
+    pub(crate) fn save_snapshot(&self, version: u64, draft: Box<Draft>) {
+        if let Self::Files(stream) = self {
+            stream.save_snapshot(version, draft);
+        }
+    }
+
+    /// Reports that a snapshot could not be made or used: once, until one is made.
+    pub(crate) fn lacks_snapshot(&self, error: &dyn std::fmt::Display) {
+        if let Self::Files(stream) = self {
+            stream.lacks_snapshot(error);
+        }
+    }
+
+    /// Waits until everything that is durable is where other programs find it, as far as it can be
+    /// written.
+    pub(crate) fn flush(&self) {
+        if let Self::Files(stream) = self {
+            stream.flush();
+        }
+    }
+}
+
+/// A stream as it was durable at one moment. What is read of it blocks.
+#[derive(Debug)]
+pub(crate) enum Reading<'a> {
+    Files(FileReading<'a>),
+    Memory(MemoryReading<'a>),
+}
+
+impl Reading<'_> {
+    /// The newest snapshot that fits, `None` if there is none.
+    pub(crate) fn snapshot(&self) -> io::Result<Option<Snapshot>> {
+        match self {
+            Self::Files(reading) => reading.snapshot(),
+            Self::Memory(_) => Ok(None),
+        }
+    }
+
+    /// Hands each event behind `after` to `each`, until that breaks off. Returns the place behind the
+    /// last one.
+    ///
+    /// # Errors
+    ///
+    /// If the stream is not exactly as it was stored, or `each` fails.
+    pub(crate) fn events(
+        &self,
+        after: Place,
+        each: impl FnMut(Loaded<'_>) -> io::Result<ControlFlow<()>>,
+    ) -> io::Result<Place> {
+        match self {
+            Self::Files(reading) => reading.events(after.in_files(), each).map(Place::of_files),
+            Self::Memory(reading) => reading.events(after.version(), each),
+        }
+    }
+
+    /// Hands each event from the version `first` on to `each`, until that breaks off.
+    ///
+    /// # Errors
+    ///
+    /// As [`events`](Self::events).
+    pub(crate) fn events_from(
+        &self,
+        first: u64,
+        each: impl FnMut(Loaded<'_>) -> io::Result<ControlFlow<()>>,
+    ) -> io::Result<()> {
+        match self {
+            Self::Files(reading) => reading.events_from(first, each),
+            Self::Memory(reading) => reading.events(first.saturating_sub(1), each).map(drop),
+        }
+    }
+}
