@@ -346,6 +346,7 @@ pub use crate::report::{Finding, RepairReport, Repaired, Severity, VerifyReport}
 pub use crate::runtime::committed::Committed;
 pub use crate::runtime::handle::AggregateHandle;
 pub use crate::storage::files::layout::StreamLayout;
+pub use crate::storage::memory::Memory;
 pub use crate::store::bus::CommandBus;
 pub use crate::store::{
     AggregateStore, AggregateStoreBuilder, DeadLetters, InjectOptions, Rebuild, RebuildProgress,

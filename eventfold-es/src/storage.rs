@@ -37,7 +37,7 @@ use stream::Stream;
 pub(crate) enum Storage {
     /// Plain files in a directory.
     Files(Arc<FileStorage>),
-    /// Memory, which ends with the store.
+    /// Memory, for tests.
     Memory(Arc<MemoryStorage>),
 }
 
@@ -224,8 +224,9 @@ impl Storage {
 
     /// Lets the next `open` in this process wait for the end, which is near once `unfinished` is gone.
     pub(crate) fn announce_close(&self, unfinished: Option<Weak<dyn Unfinished>>) {
-        if let Self::Files(files) = self {
-            files.announce_close(unfinished);
+        match self {
+            Self::Files(files) => files.announce_close(unfinished),
+            Self::Memory(memory) => memory.announce_close(),
         }
     }
 

@@ -87,7 +87,7 @@ async fn a_directory_that_cannot_be_used_is_named() {
 }
 
 async fn open_existing(dir: &Path) -> std::io::Result<AggregateStore> {
-    let builder = AggregateStore::builder(dir).create_if_missing(false);
+    let builder = crate::support::builder(dir).create_if_missing(false);
     builder.open().await
 }
 
@@ -168,7 +168,7 @@ async fn a_directory_that_is_not_ours_to_write_is_named() {
         mode(0o700);
         return;
     }
-    let error = AggregateStore::open(&dir).await.unwrap_err();
+    let error = crate::support::builder(&dir).open().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::PermissionDenied);
     let journal = dir.path().join("journal");
     assert_refused_for(dir.path(), &journal, &[], || mode(0o700)).await;
@@ -178,7 +178,7 @@ async fn a_directory_that_is_not_ours_to_write_is_named() {
 async fn a_locked_directory_says_who_has_it() {
     let dir = temp_dir();
     let _store = open(&dir).await;
-    let error = AggregateStore::open(&dir).await.unwrap_err();
+    let error = crate::support::builder(&dir).open().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ResourceBusy);
     assert!(
         error.to_string().contains("already open in this process"),
@@ -229,7 +229,7 @@ async fn a_damaged_line_of_the_journal_is_named_by_whoever_reads_it() {
     let second = journal(dir.path()).remove(1);
     edit(&second.path, |bytes| bytes[second.offset + 30] ^= 1);
     // It lies before the checkpoint, so that opening does not read it.
-    let builder = || AggregateStore::builder(&dir).projection::<Count>();
+    let builder = || crate::support::builder(&dir).projection::<Count>();
     let store = builder().open().await.unwrap();
     let place = format!(
         "{} is damaged at byte {}:",
@@ -291,7 +291,7 @@ impl Aggregate for Scribe {
 async fn a_payload_that_is_no_json_is_refused_or_an_error_for_whoever_decodes_it_and_nobody_else() {
     for payload in [r#"{"a" "b"}"#, r#"["\"]}"}"#, r#""\q""#, "nul", "1-2"] {
         let dir = store_with_events().await;
-        let builder = AggregateStore::builder(&dir).snapshot_every(u64::MAX);
+        let builder = crate::support::builder(&dir).snapshot_every(u64::MAX);
         let store = builder.open().await.unwrap();
         let scribe = store.get::<Scribe>("b").await.unwrap();
         READS_ANYTHING.store(false, Ordering::Relaxed);
@@ -307,7 +307,7 @@ async fn a_payload_that_is_no_json_is_refused_or_an_error_for_whoever_decodes_it
         store.shutdown().await.unwrap();
 
         READS_ANYTHING.store(false, Ordering::Relaxed);
-        let builder = AggregateStore::builder(&dir).projection::<Count>();
+        let builder = crate::support::builder(&dir).projection::<Count>();
         let store = builder.open().await.unwrap();
         let scribe = store.get::<Scribe>("b").await.unwrap();
         let error = scribe.state().await.unwrap_err().to_string();
@@ -427,9 +427,9 @@ async fn names_that_are_no_directories_are_refused_and_nothing_is_created_for_th
     let dir = temp_dir();
     macro_rules! refused {
         ($($type:ident),*) => {$(
-            let builder = AggregateStore::builder(&dir).projection::<$type>();
+            let builder = crate::support::builder(&dir).projection::<$type>();
             let projection = builder.open().await.unwrap_err();
-            let builder = AggregateStore::builder(&dir).process_manager::<$type>();
+            let builder = crate::support::builder(&dir).process_manager::<$type>();
             let process_manager = builder.open().await.unwrap_err();
             for (error, of) in [(projection, "projection"), (process_manager, "process manager")] {
                 assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
@@ -444,7 +444,7 @@ async fn names_that_are_no_directories_are_refused_and_nothing_is_created_for_th
     );
     assert!(!dir.path().join("projections").exists());
     assert!(!dir.path().join("process_managers").exists());
-    let store = AggregateStore::builder(&dir)
+    let store = crate::support::builder(&dir)
         .projection::<Fine>()
         .process_manager::<Fine>()
         .open()
@@ -457,13 +457,13 @@ async fn names_that_are_no_directories_are_refused_and_nothing_is_created_for_th
 #[tokio::test(flavor = "multi_thread")]
 async fn two_projections_or_process_managers_of_one_name_are_refused() {
     let dir = temp_dir();
-    let projections = AggregateStore::builder(&dir)
+    let projections = crate::support::builder(&dir)
         .projection::<Fine>()
         .projection::<FineAgain>();
-    let same = AggregateStore::builder(&dir)
+    let same = crate::support::builder(&dir)
         .projection::<Fine>()
         .projection::<Fine>();
-    let managers = AggregateStore::builder(&dir)
+    let managers = crate::support::builder(&dir)
         .process_manager::<Fine>()
         .process_manager::<FineAgain>();
     for (builder, of) in [

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use eventfold_es::{AggregateStore, ExecuteError, Projection, StateError};
+use eventfold_es::{ExecuteError, Projection, StateError};
 use serde::{Deserialize, Serialize};
 
 use crate::support::{
@@ -137,7 +137,7 @@ async fn a_directory_is_released_even_while_a_process_is_being_started() {
 async fn a_second_store_on_a_directory_is_refused_until_the_first_is_gone() {
     let dir = temp_dir();
     let store = open(&dir).await;
-    let error = AggregateStore::open(&dir).await.unwrap_err();
+    let error = crate::support::builder(&dir).open().await.unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::ResourceBusy);
     assert!(
         error.to_string().contains("already open in this process"),
@@ -176,7 +176,7 @@ pub(crate) async fn hold(dir: &Path) {
 
 /// Says how it is refused.
 pub(crate) async fn try_to_open(dir: &Path) {
-    match AggregateStore::open(dir).await {
+    match crate::support::builder(dir).open().await {
         Ok(_) => child::say("opened"),
         Err(error) => child::say(format!("{:?}: {error}", error.kind())),
     }
@@ -187,7 +187,7 @@ async fn a_second_process_on_a_directory_is_refused_until_the_first_is_gone() {
     let dir = temp_dir();
     let mut holder = child::start("hold", dir.path());
     assert_eq!(holder.hear().as_deref(), Some("open"));
-    let error = AggregateStore::open(&dir).await.unwrap_err();
+    let error = crate::support::builder(&dir).open().await.unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::ResourceBusy);
     let text = error.to_string();
     assert!(text.contains("in use by another process"), "{text}");
@@ -237,16 +237,16 @@ impl Projection for Slow {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_open_that_was_given_up_is_waited_for_and_one_that_was_not_is_an_error() {
     let dir = temp_dir();
-    let mut first = Box::pin(AggregateStore::builder(&dir).projection::<Slow>().open());
+    let mut first = Box::pin(crate::support::builder(&dir).projection::<Slow>().open());
     assert!(poll_once(&mut first).await.is_none());
     BEGUN.pass();
     assert!(refusal(&dir).await.contains("already open in this process"));
 
     drop(first);
-    let mut second = Box::pin(AggregateStore::open(&dir));
+    let mut second = Box::pin(crate::support::builder(&dir).open());
     assert!(poll_once(&mut second).await.is_none());
     // One that is given up while it waits leaves nothing behind.
-    let mut third = Box::pin(AggregateStore::open(&dir));
+    let mut third = Box::pin(crate::support::builder(&dir).open());
     assert!(poll_once(&mut third).await.is_none());
     drop(third);
     OPENING.open();
@@ -261,7 +261,7 @@ async fn another_process_is_waited_for_as_long_as_the_timeout_says() {
     let dir = temp_dir();
     let mut holder = child::start("hold", dir.path());
     assert_eq!(holder.hear().as_deref(), Some("open"));
-    let opening = |timeout| AggregateStore::builder(&dir).lock_timeout(timeout).open();
+    let opening = |timeout| crate::support::builder(&dir).lock_timeout(timeout).open();
     let error = opening(Duration::from_millis(20)).await.unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::ResourceBusy);
     assert!(
@@ -306,7 +306,7 @@ fn calls_on_a_runtime_that_is_not_driven_do_not_keep_the_next_open_waiting_for_e
     drop(call);
     drop(ledger);
     let opening = || {
-        let builder = AggregateStore::builder(&dir);
+        let builder = crate::support::builder(&dir);
         builder.lock_timeout(Duration::from_millis(20)).open()
     };
     let error = driven.block_on(opening()).unwrap_err();

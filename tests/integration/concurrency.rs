@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use eventfold_es::{AggregateStore, ExecuteError, spawn_actor};
+use eventfold_es::{ExecuteError, spawn_actor};
 use tokio::task::JoinSet;
 
 use crate::support::{
@@ -26,7 +26,7 @@ fn runtime() -> tokio::runtime::Runtime {
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_gets_and_passivations_of_one_id_never_lose_a_command() {
     let dir = temp_dir();
-    let store = AggregateStore::builder(&dir)
+    let store = crate::support::builder(&dir)
         .idle_timeout(Duration::from_micros(200))
         .snapshot_every(50)
         .open()
@@ -81,7 +81,7 @@ async fn commands_gets_and_passivations_of_one_id_never_lose_a_command() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handle_outlives_idleness() {
     let dir = temp_dir();
-    let store = AggregateStore::builder(&dir)
+    let store = crate::support::builder(&dir)
         .idle_timeout(Duration::from_millis(5))
         .open()
         .await

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use eventfold_es::{AggregateStore, CommandContext, ExecuteError};
+use eventfold_es::{CommandContext, ExecuteError};
 use tokio::task::JoinSet;
 
 use crate::support::{
@@ -160,7 +160,7 @@ async fn a_repeat_waits_for_the_original_that_is_under_way() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_known_after_a_restart_a_crash_and_a_snapshot() {
     let dir = temp_dir();
-    let store = AggregateStore::builder(&dir)
+    let store = crate::support::builder(&dir)
         .snapshot_every(5)
         .open()
         .await
@@ -200,7 +200,7 @@ async fn a_key_is_known_after_a_restart_a_crash_and_a_snapshot() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_remembers_its_last_thousand_keys() {
     let dir = temp_dir();
-    let store = AggregateStore::builder(&dir)
+    let store = crate::support::builder(&dir)
         .snapshot_every(600)
         .open()
         .await

@@ -94,7 +94,7 @@ async fn a_command_refused_as_often_as_configured_becomes_a_dead_letter_and_bloc
 async fn a_command_that_nobody_takes_is_given_up_at_once() {
     let dir = temp_dir();
     let clock = clock();
-    let builder = AggregateStore::builder(&dir)
+    let builder = crate::support::builder(&dir)
         .clock(clock.clone())
         .process_manager::<crate::support::scripted::Scripted>()
         .live();
@@ -234,7 +234,7 @@ async fn a_replay_cut_short_takes_effect_once_however_many_commands_its_target_t
 
     // The command is in the outbox and about to be sent: its gate is another type by now.
     let builder = || {
-        AggregateStore::builder(&dir)
+        crate::support::builder(&dir)
             .clock(clock.clone())
             .process_manager::<crate::support::scripted::Scripted>()
             .aggregate_type::<Gate>()

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use eventfold_es::{AggregateStore, ExecuteError};
+use eventfold_es::ExecuteError;
 use tokio::task::JoinSet;
 
 use crate::support::{
@@ -16,7 +16,7 @@ const MIB: usize = 1024 * 1024;
 #[tokio::test(flavor = "multi_thread")]
 async fn full_queues_slow_callers_down_and_hold_a_bounded_amount() {
     let dir = temp_dir();
-    let store = AggregateStore::open(dir.path()).await.unwrap();
+    let store = crate::support::builder(dir.path()).open().await.unwrap();
     let stalled = stall(&store).await;
     let decided = Arc::new(AtomicUsize::new(0));
     let mut callers = JoinSet::new();
@@ -54,7 +54,7 @@ async fn full_queues_slow_callers_down_and_hold_a_bounded_amount() {
 
 /// Writes until the system lets no file grow any more, and says what was answered.
 pub(crate) async fn write_until_no_file_may_grow(dir: &Path) {
-    let store = AggregateStore::open(dir).await.unwrap();
+    let store = crate::support::builder(dir).open().await.unwrap();
     let ledger = store.get::<Ledger>("a").await.unwrap();
     let mut refused = 0;
     while refused < 3 {
@@ -94,7 +94,7 @@ async fn where_the_system_lets_no_file_grow_commands_are_refused_and_nothing_is_
     assert_eq!(refused, 3);
     assert!(stored > 20, "{stored} commands fit");
 
-    let store = AggregateStore::open(dir.path()).await.unwrap();
+    let store = crate::support::builder(dir.path()).open().await.unwrap();
     let ledger = store.get::<Ledger>("a").await.unwrap();
     assert_eq!(ledger.version().await.unwrap(), stored);
     let done = ledger.send(Do::Add(1)).await.unwrap();

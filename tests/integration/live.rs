@@ -14,7 +14,7 @@ use crate::support::scripted::{
 use crate::support::{Ledger, LedgerCommand as Do, copy, eventually, in_time, temp_dir, verify};
 
 async fn open_counters(dir: impl AsRef<Path>) -> AggregateStore {
-    AggregateStore::builder(dir)
+    crate::support::builder(dir)
         .projection::<Total>()
         .process_manager::<Forward>()
         .aggregate_type::<Counter>()
@@ -285,7 +285,7 @@ async fn a_projection_passes_over_events_that_it_cannot_take_and_records_them() 
     let dir = temp_dir();
     let clock = clock();
     let open = async |on_failure, is_live: bool| {
-        let builder = AggregateStore::builder(&dir)
+        let builder = crate::support::builder(&dir)
             .clock(clock.clone())
             .projection_with::<Texts>(on_failure);
         let builder = if is_live { builder.live() } else { builder };

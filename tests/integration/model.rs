@@ -67,7 +67,7 @@ struct Case<'a> {
 }
 
 async fn open(base: &Path, options: &Options) -> AggregateStore {
-    AggregateStore::builder(base)
+    crate::support::builder(base)
         .snapshot_every(options.snapshot_every)
         .idle_timeout(options.idle)
         .projection::<History>()

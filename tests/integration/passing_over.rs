@@ -53,7 +53,7 @@ impl Projection for Strict {
 }
 
 async fn skipping(dir: impl AsRef<Path>) -> AggregateStore {
-    let builder = AggregateStore::builder(dir).projection_with::<Sum>(OnFailure::Skip);
+    let builder = crate::support::builder(dir).projection_with::<Sum>(OnFailure::Skip);
     builder.open().await.unwrap()
 }
 
@@ -156,7 +156,7 @@ async fn what_could_not_be_recorded_as_passed_over_is_recorded_later() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_cannot_be_read_is_told_from_a_panic() {
     let dir = temp_dir();
-    let builder = AggregateStore::builder(&dir).projection::<Sum>();
+    let builder = crate::support::builder(&dir).projection::<Sum>();
     let store = builder.projection::<Strict>().open().await.unwrap();
     send(&store, "a", write("x")).await;
     for _ in 0..2 {

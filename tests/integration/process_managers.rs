@@ -91,7 +91,7 @@ impl ProcessManager for Reservations {
 }
 
 async fn open(dir: impl AsRef<Path>) -> AggregateStore {
-    AggregateStore::builder(dir)
+    crate::support::builder(dir)
         .process_manager::<Reservations>()
         .aggregate_type::<Shelf>()
         .open()
@@ -216,7 +216,7 @@ async fn a_checkpoint_that_is_lost_leads_to_no_second_effect_and_one_that_is_rol
     // Of the run before: no crash leaves that, since nothing is sent that is not saved.
     let rolled_back = copy(dir.path());
     std::fs::write(checkpoint(rolled_back.path()), saved).unwrap();
-    let builder = AggregateStore::builder(rolled_back.path());
+    let builder = crate::support::builder(rolled_back.path());
     let builder = builder.process_manager::<Reservations>();
     let refused = builder.aggregate_type::<Shelf>().open().await.unwrap_err();
     assert_eq!(refused.kind(), std::io::ErrorKind::InvalidData);
@@ -273,7 +273,7 @@ async fn a_process_manager_with_a_corrupt_checkpoint_stops_and_the_store_opens()
     let path = checkpoint(dir.path());
     let whole = std::fs::read(&path).unwrap();
     let builder = || {
-        AggregateStore::builder(&dir)
+        crate::support::builder(&dir)
             .process_manager::<Reservations>()
             .aggregate_type::<Shelf>()
     };
@@ -394,7 +394,7 @@ impl ProcessManager for WithoutKeys {
 #[tokio::test]
 async fn a_process_manager_that_sends_an_empty_idempotency_key_stops_and_sends_nothing() {
     let dir = temp_dir();
-    let store = AggregateStore::builder(&dir)
+    let store = crate::support::builder(&dir)
         .process_manager::<WithoutKeys>()
         .aggregate_type::<Shelf>()
         .open()

@@ -64,7 +64,7 @@ impl Projection for Amounts {
 }
 
 async fn with<P: Projection>(dir: impl AsRef<Path>) -> AggregateStore {
-    let builder = AggregateStore::builder(dir).projection::<P>();
+    let builder = crate::support::builder(dir).projection::<P>();
     builder.open().await.unwrap()
 }
 
@@ -122,7 +122,7 @@ async fn another_version_is_built_anew_and_the_older_program_finds_its_own() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_projection_is_built_again_with_progress_and_twice_gives_the_same() {
     let dir = temp_dir();
-    let builder = AggregateStore::builder(&dir);
+    let builder = crate::support::builder(&dir);
     let builder = builder.projection::<Amounts>().projection::<Squares>();
     let store = builder.open().await.unwrap();
     for i in 0..20 {
@@ -186,7 +186,7 @@ impl Projection for Gated {
 #[tokio::test]
 async fn the_old_state_serves_while_a_projection_is_built_again_and_others_are_untouched() {
     let dir = temp_dir();
-    let builder = AggregateStore::builder(&dir);
+    let builder = crate::support::builder(&dir);
     let builder = builder.projection::<Gated>().projection::<Amounts>();
     let store = builder.open().await.unwrap();
     add(&store, [1, 2, 3]).await;

@@ -66,7 +66,7 @@ impl Projection for Fragile {
 }
 
 async fn with_amounts(dir: impl AsRef<Path>) -> AggregateStore {
-    AggregateStore::builder(dir)
+    crate::support::builder(dir)
         .projection::<Amounts>()
         .open()
         .await
@@ -254,7 +254,7 @@ async fn a_projection_built_again_twice_is_the_same() {
 async fn a_projection_that_panics_is_named_with_the_event_and_others_go_on() {
     let dir = temp_dir();
     let both = || {
-        AggregateStore::builder(&dir)
+        crate::support::builder(&dir)
             .projection::<Fragile>()
             .projection::<Amounts>()
     };

@@ -30,7 +30,7 @@ impl Projection for Amounts {
 }
 
 async fn with_amounts(dir: impl AsRef<Path>) -> AggregateStore {
-    AggregateStore::builder(dir)
+    crate::support::builder(dir)
         .projection::<Amounts>()
         .open()
         .await

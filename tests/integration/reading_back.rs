@@ -105,7 +105,7 @@ mod demanded {
 
 async fn refuses(command: impl Into<ProbeCommand>) {
     let dir = temp_dir();
-    let store = AggregateStore::open(&dir).await.unwrap();
+    let store = crate::support::builder(&dir).open().await.unwrap();
     let probe = store.get::<Probe>("p").await.unwrap();
     probe.send(Float(1.5)).await.unwrap();
     let error = probe.send(command).await.unwrap_err();
@@ -122,7 +122,7 @@ async fn refuses(command: impl Into<ProbeCommand>) {
     store.shutdown().await.unwrap();
     drop((probe, store));
 
-    let store = AggregateStore::open(&dir).await.unwrap();
+    let store = crate::support::builder(&dir).open().await.unwrap();
     let probe = store.get::<Probe>("p").await.unwrap();
     assert_eq!(probe.state().await.unwrap().count, 2);
 }
@@ -153,7 +153,7 @@ async fn a_field_that_is_left_out_and_demanded_is_refused() {
 #[tokio::test]
 async fn every_finite_float_is_the_same_in_the_answer_the_state_and_after_a_restart() {
     let dir = temp_dir();
-    let store = AggregateStore::builder(&dir)
+    let store = crate::support::builder(&dir)
         .projection::<Floats>()
         .open()
         .await
@@ -197,7 +197,7 @@ async fn every_finite_float_is_the_same_in_the_answer_the_state_and_after_a_rest
     store.shutdown().await.unwrap();
     drop((probe, store));
 
-    let store = AggregateStore::builder(&dir)
+    let store = crate::support::builder(&dir)
         .projection::<Floats>()
         .open()
         .await
@@ -264,7 +264,7 @@ fn nested(levels: usize) -> Value {
 async fn is_not_saved<M: eventfold_es::ProcessManager>(why: &str) {
     let dir = temp_dir();
     let builder = || {
-        AggregateStore::builder(&dir)
+        crate::support::builder(&dir)
             .process_manager::<M>()
             .process_manager::<Fine>()
     };
@@ -317,7 +317,7 @@ impl Project<Probe> for BrokenMean {
 #[tokio::test]
 async fn a_state_of_a_projection_that_could_not_be_read_again_is_not_saved() {
     let dir = temp_dir();
-    let builder = || AggregateStore::builder(&dir).projection::<BrokenMean>();
+    let builder = || crate::support::builder(&dir).projection::<BrokenMean>();
     let store = builder().open().await.unwrap();
     let probe = store.get::<Probe>("p").await.unwrap();
     probe.send(Float(1.0)).await.unwrap();
@@ -378,7 +378,7 @@ impl React<Probe> for Sends {
 
 async fn stops_at(command: impl Into<ProbeCommand>, id: &str, why: &str) {
     let dir = temp_dir();
-    let builder = || AggregateStore::builder(&dir).process_manager::<Sends>();
+    let builder = || crate::support::builder(&dir).process_manager::<Sends>();
     let store = builder().open().await.unwrap();
     let probe = store.get::<Probe>("p").await.unwrap();
     probe.send(Float(1.0)).await.unwrap();
@@ -401,7 +401,7 @@ async fn stops_at(command: impl Into<ProbeCommand>, id: &str, why: &str) {
     store.shutdown().await.unwrap();
     drop((probe, store));
     // It opens, and an event that cannot be reacted to can be passed over.
-    let skipping = AggregateStore::builder(&dir)
+    let skipping = crate::support::builder(&dir)
         .process_manager_with::<Sends>(OnFailure::Skip, eventfold_es::Retry::default());
     let store = skipping.open().await.unwrap();
     store.run_process_managers().await.unwrap();
@@ -422,12 +422,12 @@ async fn a_command_that_is_nested_too_deeply_for_the_outbox_is_refused_when_it_i
 #[tokio::test]
 async fn a_whole_number_beyond_64_bits_is_right_in_events_and_refused_where_it_would_be_rounded() {
     let dir = temp_dir();
-    let store = AggregateStore::open(&dir).await.unwrap();
+    let store = crate::support::builder(&dir).open().await.unwrap();
     let probe = store.get::<Probe>("p").await.unwrap();
     probe.send(Wei(1 << 100)).await.unwrap();
     store.shutdown().await.unwrap();
     drop((probe, store));
-    let store = AggregateStore::open(&dir).await.unwrap();
+    let store = crate::support::builder(&dir).open().await.unwrap();
     let probe = store.get::<Probe>("p").await.unwrap();
     assert_eq!(probe.state().await.unwrap().wei, 1 << 100);
     let error = store.read_events("probe", "p").await.unwrap_err();

@@ -95,7 +95,7 @@ counts!(Count, "count");
 counts!(Other, "other");
 
 fn with_counts(dir: &Path) -> AggregateStore {
-    let builder = AggregateStore::builder(dir);
+    let builder = crate::support::builder(dir);
     wait(builder.projection::<Count>().projection::<Other>().open()).unwrap()
 }
 
@@ -214,7 +214,7 @@ impl Projection for Curious {
 fn a_projection_that_asks_for_itself_while_it_takes_an_event_gets_an_error() {
     let dir = temp_dir();
     in_time(move || {
-        let builder = AggregateStore::builder(dir.path()).projection::<Curious>();
+        let builder = crate::support::builder(dir.path()).projection::<Curious>();
         let store = wait(builder.projection::<Count>().open()).unwrap();
         add(&store);
         let inner = store.clone();
@@ -267,7 +267,7 @@ impl ProcessManager for Busy {
 fn a_process_manager_that_runs_process_managers_while_it_reacts_gets_an_error() {
     let dir = temp_dir();
     in_time(move || {
-        let builder = AggregateStore::builder(dir.path()).process_manager::<Busy>();
+        let builder = crate::support::builder(dir.path()).process_manager::<Busy>();
         let store = wait(builder.projection::<Count>().open()).unwrap();
         add(&store);
         let inner = store.clone();

@@ -19,7 +19,7 @@ fn snapshot_version(base: &Path) -> Option<u64> {
 }
 
 async fn with_every(dir: impl AsRef<Path>, every: u64) -> AggregateStore {
-    AggregateStore::builder(dir)
+    crate::support::builder(dir)
         .snapshot_every(every)
         .open()
         .await

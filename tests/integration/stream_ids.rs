@@ -158,7 +158,7 @@ async fn a_directory_that_is_no_encoded_id_is_no_stream() {
     }
     assert_eq!(store.list::<Ledger>().await.unwrap(), ["a"]);
     store.shutdown().await.unwrap();
-    let store = AggregateStore::open(&dir).await.unwrap();
+    let store = crate::support::builder(&dir).open().await.unwrap();
     assert_eq!(store.list::<Ledger>().await.unwrap(), ["a"]);
 }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use eventfold_es::{Aggregate, AggregateStore};
+use eventfold_es::{Aggregate, AggregateStore, AggregateStoreBuilder, Memory};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -129,8 +129,29 @@ impl Aggregate for Ledger {
     }
 }
 
+/// Whether the tests run on stores in memory, see [`in_memory`](crate::in_memory).
+pub(crate) fn is_in_memory() -> bool {
+    std::env::var_os(STORAGE).is_some_and(|storage| storage == "memory")
+}
+
+/// Names the storage that the tests run on, if that is not files.
+pub(crate) const STORAGE: &str = "EVENTFOLD_TEST_STORAGE";
+
+/// Sets up a store in `dir`, or in the memory that stands for it.
+pub(crate) fn builder(dir: impl AsRef<Path>) -> AggregateStoreBuilder {
+    static MEMORIES: Mutex<BTreeMap<PathBuf, Memory>> = Mutex::new(BTreeMap::new());
+
+    let dir = dir.as_ref();
+    if !is_in_memory() {
+        return AggregateStore::builder(dir);
+    }
+    let mut memories = MEMORIES.lock().unwrap();
+    let memory = memories.entry(dir.to_owned()).or_default();
+    AggregateStore::in_memory().keep_in(memory)
+}
+
 pub(crate) async fn open(dir: impl AsRef<Path>) -> AggregateStore {
-    AggregateStore::open(dir).await.unwrap()
+    builder(dir).open().await.unwrap()
 }
 
 /// Waits until the streams' files have all that was answered.
@@ -140,7 +161,7 @@ pub(crate) fn written(store: &AggregateStore) {
 
 /// The text with which opening `dir` is refused.
 pub(crate) async fn refusal(dir: impl AsRef<Path>) -> String {
-    AggregateStore::open(dir).await.unwrap_err().to_string()
+    builder(dir).open().await.unwrap_err().to_string()
 }
 
 /// Where the events of a ledger are.

@@ -161,7 +161,7 @@ async fn a_cancelled_timer_is_not_tried_again_either() {
 #[tokio::test(flavor = "multi_thread")]
 async fn timers_by_the_clock_of_the_system_fire_too() {
     let dir = temp_dir();
-    let store = eventfold_es::AggregateStore::builder(&dir)
+    let store = crate::support::builder(&dir)
         .process_manager::<crate::support::scripted::Scripted>()
         .aggregate_type::<crate::support::scripted::Gate>()
         .live()

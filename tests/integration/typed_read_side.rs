@@ -156,7 +156,7 @@ impl React<Loan> for Savings {
 }
 
 async fn with_all(dir: impl AsRef<Path>) -> AggregateStore {
-    AggregateStore::builder(dir)
+    crate::support::builder(dir)
         .projection::<Book>()
         .projection::<Owed>()
         .process_manager::<Savings>()
@@ -224,7 +224,7 @@ async fn an_unknown_event_of_an_aggregate_that_rejects_them_stops_the_projection
     }
 
     let dir = temp_dir();
-    let store = AggregateStore::builder(&dir)
+    let store = crate::support::builder(&dir)
         .projection::<Closings>()
         .projection::<Book>()
         .open()
@@ -272,7 +272,7 @@ async fn an_unknown_event_that_is_skipped_is_folded_once_a_program_knows_it() {
     store.shutdown().await.unwrap();
     drop(store);
     let later = || {
-        AggregateStore::builder(&dir)
+        crate::support::builder(&dir)
             .projection::<LaterOwed>()
             .open()
     };

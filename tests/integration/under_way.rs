@@ -91,7 +91,7 @@ impl ProcessManager for Sending {
 }
 
 fn builder(dir: impl AsRef<std::path::Path>) -> AggregateStoreBuilder {
-    AggregateStore::builder(dir).process_manager::<Sending>()
+    crate::support::builder(dir).process_manager::<Sending>()
 }
 
 async fn passed(store: &AggregateStore, id: &str) -> Vec<u64> {
@@ -234,7 +234,7 @@ async fn a_saved_state_that_does_not_fit_its_type_any_more_is_named_as_that() {
     run(&store).await;
     store.shutdown().await.unwrap();
     drop(store);
-    let grown = AggregateStore::builder(&dir).process_manager::<Grown>();
+    let grown = crate::support::builder(&dir).process_manager::<Grown>();
     let store = grown.open().await.unwrap();
     let error = store.run_process_managers().await.unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);

@@ -499,7 +499,7 @@ async fn the_read_side_has_every_older_event_in_the_form_of_today() {
     deposit::<Wallet3>(&dir, &[3]).await;
     deposit::<Wallet4>(&dir, &[4]).await;
     deposit::<Wallet5>(&dir, &[5]).await;
-    let store = AggregateStore::builder(&dir)
+    let store = crate::support::builder(&dir)
         .projection::<Received>()
         .process_manager::<CountCents>()
         .open()

@@ -1,12 +1,11 @@
-//! Storage in memory, for tests: it ends with the store. Its positions have gaps, so that nothing
-//! relies on dense ones.
+//! Storage in memory, for tests. Its positions have gaps, so that nothing relies on dense ones.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use tokio::sync::OwnedMutexGuard;
 
@@ -31,12 +30,50 @@ const STEPS: [u64; 4] = [1, 3, 2, 7];
 /// Stands where a store has its directory. No file can have that name, so nothing is created there.
 const NOWHERE: &str = "in-memory\0";
 
-/// What is stored.
-#[derive(Debug)]
-pub(crate) struct MemoryStorage {
-    log: Arc<Mutex<CommitLog>>,
+/// Where stores in memory keep what they store: a store that is opened on it finds what one before
+/// left. One is open at a time. Made for tests of what a program does when it is started again, see
+/// [`AggregateStoreBuilder::keep_in`](crate::AggregateStoreBuilder::keep_in).
+///
+/// ```
+/// # use eventfold_es::{*, __private::example::*};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let memory = Memory::default();
+/// let store = AggregateStore::in_memory().keep_in(&memory).open().await?;
+/// store.get::<Counter>("c-1").await?.send(Add(5)).await?;
+/// store.shutdown().await?;
+///
+/// let store = AggregateStore::in_memory().keep_in(&memory).open().await?;
+/// assert_eq!(store.get::<Counter>("c-1").await?.state().await?.value, 5);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Memory(Arc<Content>);
+
+#[derive(Debug, Default)]
+struct Content {
+    log: Mutex<CommitLog>,
     streams: Mutex<HashMap<StreamId, Arc<Lines>>>,
     records: AllRecords,
+    /// Whether a store is open on it.
+    state: Mutex<State>,
+    closed: Condvar,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Closed,
+    Open,
+    /// The store that is open comes to its end.
+    Closing,
+}
+
+/// The storage of an open store.
+#[derive(Debug)]
+pub(crate) struct MemoryStorage {
+    content: Arc<Content>,
     health: Arc<Health>,
     clock: Clock,
     process: Process,
@@ -78,16 +115,32 @@ struct Lines {
 }
 
 impl MemoryStorage {
-    pub(crate) fn new(clock: Clock) -> Arc<Self> {
-        Arc::new(Self {
-            log: Arc::default(),
-            streams: Mutex::default(),
-            records: AllRecords::default(),
-            health: Health::new(0),
+    /// Opens `memory`. Waits for a store on it that comes to its end.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::ResourceBusy`] if a store is open on it.
+    pub(crate) fn open(Memory(content): &Memory, clock: Clock) -> io::Result<Arc<Self>> {
+        let mut state = lock(&content.state);
+        while *state == State::Closing {
+            state = content
+                .closed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        if *state == State::Open {
+            let text = "a store in this memory is open already: clone that one, or shut it down";
+            return Err(io::Error::new(io::ErrorKind::ResourceBusy, text));
+        }
+        *state = State::Open;
+        let position = lock(&content.log).position;
+        Ok(Arc::new(Self {
+            content: content.clone(),
+            health: Health::new(position),
             clock,
             process: Process::this(),
             layout: StreamLayout::new(Path::new(NOWHERE)),
-        })
+        }))
     }
 
     /// The directories that the store would have: there is nothing in them, and they cannot be made.
@@ -96,7 +149,7 @@ impl MemoryStorage {
     }
 
     pub(crate) fn stream(self: &Arc<Self>, id: &StreamId) -> MemoryStream {
-        let mut streams = lock(&self.streams);
+        let mut streams = lock(&self.content.streams);
         let lines = streams.entry(id.clone()).or_insert_with(|| {
             Arc::new(Lines {
                 id: id.clone(),
@@ -113,7 +166,7 @@ impl MemoryStorage {
     }
 
     pub(crate) fn list(&self, only: Option<&str>) -> Vec<(String, String)> {
-        let streams = lock(&self.streams);
+        let streams = lock(&self.content.streams);
         let there = streams.values().filter(|stream| {
             only.is_none_or(|only| only == stream.id.aggregate_type())
                 && !lock(&stream.lines).is_empty()
@@ -128,7 +181,7 @@ impl MemoryStorage {
 
     pub(crate) fn log(&self) -> MemoryLog {
         MemoryLog {
-            log: self.log.clone(),
+            content: self.content.clone(),
             health: self.health.clone(),
         }
     }
@@ -138,11 +191,11 @@ impl MemoryStorage {
     }
 
     pub(crate) fn records(&self, follower: Follower, name: &str) -> MemoryRecords {
-        self.records.of(follower, name)
+        self.content.records.of(follower, name)
     }
 
     pub(crate) fn followers(&self, follower: Follower) -> Vec<String> {
-        self.records.followers(follower)
+        self.content.records.followers(follower)
     }
 
     pub(crate) fn clock(&self) -> &Clock {
@@ -161,8 +214,24 @@ impl MemoryStorage {
         self.health.is_closed()
     }
 
+    /// The store comes to its end.
+    pub(crate) fn announce_close(&self) {
+        let mut state = lock(&self.content.state);
+        if *state == State::Open && !self.is_closed() {
+            *state = State::Closing;
+        }
+    }
+
     pub(crate) fn close(&self) {
-        self.health.refuse_new_requests();
+        // With the lock: nothing is stored later.
+        let log = lock(&self.content.log);
+        let mut state = lock(&self.content.state);
+        if !self.is_closed() {
+            self.health.refuse_new_requests();
+            *state = State::Closed;
+            self.content.closed.notify_all();
+        }
+        drop(log);
     }
 
     /// Stores the events of a commit, and returns the position of the last one.
@@ -172,7 +241,7 @@ impl MemoryStorage {
         epoch: u64,
         events: &EncodedEvents,
     ) -> Result<u64, CommitError> {
-        let mut log = lock(&self.log);
+        let mut log = lock(&self.content.log);
         if self.is_closed() {
             return Err(CommitError::Closed);
         }
@@ -327,7 +396,7 @@ impl MemoryReading<'_> {
 /// The log of a store in memory.
 #[derive(Debug, Clone)]
 pub(crate) struct MemoryLog {
-    log: Arc<Mutex<CommitLog>>,
+    content: Arc<Content>,
     health: Arc<Health>,
 }
 
@@ -342,7 +411,7 @@ impl MemoryLog {
 
     pub(crate) fn reader(&self, after: u64) -> MemoryReader {
         MemoryReader {
-            log: self.log.clone(),
+            content: self.content.clone(),
             after,
         }
     }
@@ -351,7 +420,7 @@ impl MemoryLog {
 /// A place in the log.
 #[derive(Debug)]
 pub(crate) struct MemoryReader {
-    log: Arc<Mutex<CommitLog>>,
+    content: Arc<Content>,
     after: u64,
 }
 
@@ -369,7 +438,7 @@ impl MemoryReader {
         while self.after < head {
             let after = self.after;
             let commit = {
-                let log = lock(&self.log);
+                let log = lock(&self.content.log);
                 let next = log.commits.partition_point(|commit| commit.last() <= after);
                 log.commits.get(next).cloned()
             };

@@ -21,7 +21,7 @@ use crate::storage::files::FileStorage;
 use crate::storage::files::layout;
 use crate::storage::files::layout::{RawNames, StreamLayout};
 use crate::storage::files::lock::Patience;
-use crate::storage::memory::MemoryStorage;
+use crate::storage::memory::{Memory, MemoryStorage};
 use crate::store::{AggregateStore, opened};
 
 /// How long an aggregate stays in memory unused, unless the builder says otherwise.
@@ -64,7 +64,7 @@ pub struct AggregateStoreBuilder {
 #[derive(Debug)]
 enum Place {
     Directory(PathBuf),
-    Memory,
+    Memory(Memory),
 }
 
 impl AggregateStoreBuilder {
@@ -75,7 +75,7 @@ impl AggregateStoreBuilder {
 
     /// Sets up a store in memory.
     pub(super) fn in_memory() -> Self {
-        Self::at(Place::Memory)
+        Self::at(Place::Memory(Memory::default()))
     }
 
     fn at(place: Place) -> Self {
@@ -332,6 +332,15 @@ impl AggregateStoreBuilder {
         self
     }
 
+    /// Keeps the store in `memory` instead of a directory, or of a memory of its own: another store that
+    /// is opened on it later finds what this one stored.
+    ///
+    /// See the example of [`Memory`].
+    pub fn keep_in(mut self, memory: &Memory) -> Self {
+        self.place = Place::Memory(memory.clone());
+        self
+    }
+
     /// Whether [`open`](Self::open) creates the store if there is none in the directory, as it does
     /// by default. With `false` it fails then, and creates nothing, no directory either: for a program
     /// that looks into a store whose path somebody typed.
@@ -427,7 +436,7 @@ impl AggregateStoreBuilder {
                 }
                 Storage::Files(FileStorage::open(base, extra, clock, patience)?)
             }
-            Place::Memory => Storage::Memory(MemoryStorage::new(clock)),
+            Place::Memory(memory) => Storage::Memory(MemoryStorage::open(memory, clock)?),
         };
         self.open_on(storage)
     }

@@ -102,7 +102,7 @@ impl React<Purse> for Copying {
 }
 
 async fn open(dir: &std::path::Path) -> AggregateStore {
-    let builder = AggregateStore::builder(dir).process_manager::<Copying>();
+    let builder = crate::support::builder(dir).process_manager::<Copying>();
     builder.snapshot_every(1).open().await.unwrap()
 }
 
@@ -226,7 +226,7 @@ impl ProcessManager for OfStored {
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_sees_events_as_values_is_refused_a_number_that_these_do_not_hold() {
     let dir = temp_dir();
-    let store = AggregateStore::builder(dir.path())
+    let store = crate::support::builder(dir.path())
         .process_manager::<Untyped>()
         .process_manager::<OfStored>()
         .projection::<Untyped>()
@@ -280,7 +280,7 @@ async fn whoever_sees_events_as_values_is_refused_a_number_that_these_do_not_hol
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_as_a_value_is_dispatched_as_it_is() {
     let dir = temp_dir();
-    let builder = AggregateStore::builder(dir.path()).aggregate_type::<Purse>();
+    let builder = crate::support::builder(dir.path()).aggregate_type::<Purse>();
     let store = builder.open().await.unwrap();
     let bus = CommandBus::new(store.clone());
     let envelope = |command| CommandEnvelope {

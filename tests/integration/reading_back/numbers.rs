@@ -63,7 +63,7 @@ impl Project<Series> for AllValues {
 }
 
 async fn open(dir: &std::path::Path) -> AggregateStore {
-    let builder = AggregateStore::builder(dir).projection::<AllValues>();
+    let builder = crate::support::builder(dir).projection::<AllValues>();
     builder.snapshot_every(2).open().await.unwrap()
 }
 

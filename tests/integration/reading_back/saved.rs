@@ -150,7 +150,7 @@ impl Project<Teller> for Seen {
 }
 
 async fn open(dir: &Path) -> AggregateStore {
-    let builder = AggregateStore::builder(dir).process_manager::<Obedient>();
+    let builder = crate::support::builder(dir).process_manager::<Obedient>();
     builder.projection::<Seen>().open().await.unwrap()
 }
 
@@ -229,7 +229,7 @@ async fn a_process_manager_goes_on_when_its_state_can_be_saved_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_live_process_manager_tells_in_its_status_why_it_does_not_go_on() {
     let dir = temp_dir();
-    let builder = AggregateStore::builder(dir.path()).process_manager::<Obedient>();
+    let builder = crate::support::builder(dir.path()).process_manager::<Obedient>();
     let store = builder.live().open().await.unwrap();
     tell(&store, Told::Mean(0.0, 0.0)).await;
     tell(&store, Told::Send).await;
@@ -337,7 +337,7 @@ async fn a_snapshot_that_no_load_could_read_does_not_take_the_place_of_one_that_
         .path()
         .join("streams/teller/a/views/state.snapshot.json");
     let open = async || {
-        let builder = AggregateStore::builder(dir.path()).snapshot_every(1);
+        let builder = crate::support::builder(dir.path()).snapshot_every(1);
         builder.open().await.unwrap()
     };
     let store = open().await;

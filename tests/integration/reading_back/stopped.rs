@@ -11,7 +11,7 @@ use crate::support::scripted::Scripted;
 use crate::support::{TempDir, copy, temp_dir};
 
 fn builder(dir: &TempDir) -> eventfold_es::AggregateStoreBuilder {
-    AggregateStore::builder(dir.path())
+    crate::support::builder(dir.path())
         .process_manager::<Forward>()
         .process_manager::<Scripted>()
         .projection::<Total>()

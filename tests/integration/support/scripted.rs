@@ -145,7 +145,7 @@ pub(crate) fn builder(
         base: seconds(1),
         max: seconds(1),
     };
-    AggregateStore::builder(dir)
+    crate::support::builder(dir)
         .clock(clock.clone())
         .process_manager_with::<Scripted>(on_failure, retry)
         .aggregate_type::<Gate>()

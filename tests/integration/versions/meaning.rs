@@ -72,7 +72,7 @@ macro_rules! program {
 
         /// Deposits `amount` and says what the purse holds, and what all hold.
         pub(super) async fn put(dir: &Path, amount: u64) -> (u64, u64) {
-            let builder = AggregateStore::builder(dir).projection::<Purses>();
+            let builder = crate::support::builder(dir).projection::<Purses>();
             let store = builder.open().await.unwrap();
             let purse = store.get::<Purse>("a").await.unwrap();
             purse.send(Put(amount)).await.unwrap();
