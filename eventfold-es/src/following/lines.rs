@@ -1,6 +1,6 @@
 //! Files of JSON lines that are added to, each line durable on its own.
 
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -104,7 +104,7 @@ impl Lines {
     fn append(&self, line: &mut Vec<u8>) -> io::Result<u64> {
         let file = disk::File::open(&self.path, disk::Open::Create)?;
         let end = self.length.min(file.length()?);
-        if end > 0 && !ends_line(&file, end)? {
+        if end > 0 && file.read_at(end - 1, 1)? != b"\n" {
             // The last one was not written to its end.
             line.insert(0, b'\n');
         }
@@ -126,14 +126,6 @@ pub(crate) fn seal<T: Serialize>(content: &T) -> io::Result<Vec<u8>> {
     write_sum(&mut line, sum);
     line.push(b'\n');
     Ok(line)
-}
-
-/// Whether the byte before `end` ends a line.
-fn ends_line(mut file: &std::fs::File, end: u64) -> io::Result<bool> {
-    let mut last = [0];
-    file.seek(SeekFrom::Start(end - 1))?;
-    file.read_exact(&mut last)?;
-    Ok(last == [b'\n'])
 }
 
 /// The lines in `bytes` that are not empty, without their ends, with where they begin.
@@ -158,8 +150,8 @@ pub(crate) fn is_right(line: &[u8]) -> Option<bool> {
 mod tests {
     use super::*;
     use crate::AggregateStore;
+    use crate::storage::files::disk::failed_syncs;
     use crate::storage::files::disk::faults::{Call, Choices, Fault, Watch};
-    use crate::storage::files::doubt;
 
     const EIO: i32 = 5;
 
@@ -241,7 +233,7 @@ mod tests {
             store.shutdown().await
         });
         closed.unwrap();
-        doubt::forget(base.path());
+        failed_syncs::forget(base.path());
         let lines = runtime.block_on(async {
             let store = AggregateStore::open(base.path()).await.unwrap();
             let mut lines = open(base.path());

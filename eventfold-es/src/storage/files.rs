@@ -36,7 +36,8 @@ pub(crate) mod streams;
 mod upkeep;
 pub(crate) mod v0_2;
 
-pub(crate) use commit::request::{Commit, CommitError, Done};
+pub(crate) use crate::storage::commit::{CommitError, Done};
+pub(crate) use commit::request::Commit;
 pub(crate) use format::commit_line::CommitLine;
 #[cfg(feature = "testing")]
 pub(crate) use format::event_line::is_too_deep;
@@ -44,8 +45,9 @@ pub(crate) use format::event_line::{Common, EncodedEvents, spare, split_sum, wri
 pub(crate) use journal::reader::Reader as JournalReader;
 pub(crate) use log::Tail;
 pub(crate) use snapshots::snapshot::{Draft, KnownKey, Saved};
-pub(crate) use streams::load::{Loaded, line_before, line_hash, load};
-pub(crate) use streams::stream::{Extent, Stream, StreamEnd};
+pub(crate) use streams::end::{StreamEnd, line_hash};
+pub(crate) use streams::load::{Loaded, line_before, load};
+pub(crate) use streams::stream::{Extent, Stream};
 pub(crate) use upkeep::{Job, Resident, Upkeeper};
 
 use crate::clock::Clock;
@@ -56,7 +58,8 @@ use commit::health::Health;
 use commit::request::{ROOM, Request};
 use disk::Identity;
 use file_systems::FileSystems;
-use journal::{End, Index};
+use journal::Index;
+use journal::end::End;
 use layout::{RawNames, StreamLayout};
 use lock::{DirLock, Patience, Unfinished};
 use process::Process;

@@ -6,3 +6,4 @@ pub(crate) mod delay;
 pub(crate) mod health;
 pub(crate) mod queue;
 pub(crate) mod request;
+pub(crate) mod span;

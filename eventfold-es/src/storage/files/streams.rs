@@ -1,9 +1,12 @@
 //! The streams' files: where each ends, who writes to it, how it is loaded.
 
 pub(crate) mod cache;
+pub(crate) mod end;
+pub(crate) mod file;
 pub(crate) mod high_water;
 pub(crate) mod listing;
 pub(crate) mod load;
 pub(crate) mod loader;
+pub(crate) mod mark;
 pub(crate) mod stream;
 pub(crate) mod writer;

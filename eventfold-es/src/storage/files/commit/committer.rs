@@ -14,15 +14,17 @@ use tokio::sync::Semaphore;
 
 mod staging;
 
+use crate::storage::commit::{CommitError, Done};
 use crate::storage::files::commit::batch::{
     Answer, CommitBatch, StagedStream, add_commit, size_of,
 };
 use crate::storage::files::commit::delay::GroupDelay;
 use crate::storage::files::commit::health::Health;
 use crate::storage::files::commit::queue::Receiver;
-use crate::storage::files::commit::request::{Commit, CommitError, Done, Request};
-use crate::storage::files::doubt;
-use crate::storage::files::journal::{AppendError, Journal, JournalBatch, Spare};
+use crate::storage::files::commit::request::{Commit, Request};
+use crate::storage::files::disk::failed_syncs;
+use crate::storage::files::journal::batch::JournalBatch;
+use crate::storage::files::journal::{AppendError, Journal, Spare};
 use crate::storage::files::streams::cache::{OpenFiles, STREAMS_OF_A_BATCH};
 use crate::storage::files::streams::high_water::HighWaterMarks;
 use crate::storage::files::streams::stream::{Stream, UnflushedLines};
@@ -326,7 +328,7 @@ impl Committer {
             AppendError::Unknown(error) => {
                 tracing::error!(%error, "the store has failed: it must be opened again");
                 // A write that failed and could not be taken back leaves as much doubt as a sync.
-                doubt::note(self.journal.dir());
+                failed_syncs::tell(self.journal.dir());
                 CommitError::Unknown(self.health.fail(error))
             }
         })
@@ -363,7 +365,7 @@ impl Committer {
         }
         tail.end = end;
         // With the lines, so that whoever reads them knows that there are no more.
-        self.ends.set(&stream, &end);
+        self.ends.set(stream.hash(), stream.dir(), &end);
         drop(tail);
         if was_flushed {
             self.unflushed.add(stream.clone());

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::sync::Notify;
 
-use crate::storage::files::commit::request::CommitError;
+use crate::storage::commit::CommitError;
 
 /// The condition of an open store.
 #[derive(Debug, Default)]

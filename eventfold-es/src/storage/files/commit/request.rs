@@ -1,10 +1,9 @@
 //! What the committer is asked to do, and how it answers.
 
-use std::io;
 use std::sync::Arc;
 
-use crate::error::{ExecuteError, StateError};
-use crate::storage::files::commit::queue::Span;
+use crate::storage::commit::Done;
+use crate::storage::files::commit::span::Span;
 use crate::storage::files::snapshots::snapshot::Draft;
 use crate::storage::files::streams::stream::Stream;
 
@@ -41,63 +40,4 @@ pub(crate) enum Request {
     },
     /// Ends the committer, after all requests before this one.
     Close,
-}
-
-/// Takes the answer to a request: the position of the last event that it depends on. It runs on
-/// the committer's thread and must not block.
-pub(crate) type Done = Box<dyn FnOnce(Result<u64, CommitError>) + Send>;
-
-/// Why a commit did not succeed.
-#[derive(Debug, Clone, thiserror::Error)]
-pub(crate) enum CommitError {
-    /// Nothing of it is stored.
-    #[error(transparent)]
-    NotStored(Arc<io::Error>),
-    /// Whether it is stored is unknown until the store is opened again.
-    #[error(transparent)]
-    Unknown(Arc<io::Error>),
-    /// Nothing of it is stored: the store failed earlier and must be opened again.
-    #[error("the store has failed and must be opened again: {0}")]
-    Failed(Arc<io::Error>),
-    /// Nothing of it is stored: another activation has taken over the stream.
-    #[error("another activation has taken over the stream")]
-    Superseded,
-    /// Nothing of it is stored: the store is shut down.
-    #[error("the store is shut down")]
-    Closed,
-}
-
-impl CommitError {
-    pub(crate) fn not_stored(error: io::Error) -> Self {
-        Self::NotStored(Arc::new(error))
-    }
-
-    /// This error as an I/O error of its own, for a caller that has no better place for it.
-    pub(crate) fn to_io(&self) -> io::Error {
-        let kind = match self {
-            Self::NotStored(e) | Self::Unknown(e) | Self::Failed(e) => e.kind(),
-            Self::Superseded => io::ErrorKind::Interrupted,
-            Self::Closed => io::ErrorKind::NotConnected,
-        };
-        io::Error::new(kind, self.clone())
-    }
-}
-
-impl<E: std::error::Error + Send + Sync + 'static> From<CommitError> for ExecuteError<E> {
-    fn from(error: CommitError) -> Self {
-        match error {
-            CommitError::Closed => Self::Closed,
-            CommitError::Unknown(_) => Self::OutcomeUnknown(error.to_io()),
-            error => Self::Io(error.to_io()),
-        }
-    }
-}
-
-impl From<CommitError> for StateError {
-    fn from(error: CommitError) -> Self {
-        match error {
-            CommitError::Closed => Self::Closed,
-            error => Self::Io(error.to_io()),
-        }
-    }
 }

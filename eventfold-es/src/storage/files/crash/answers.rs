@@ -7,15 +7,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::ids::StreamId;
-use crate::storage::files::commit::request::{Commit, CommitError, Done, ROOM};
+use crate::storage::commit::{CommitError, Done};
+use crate::storage::files::commit::request::{Commit, ROOM};
 use crate::storage::files::crash::{
     Account, EIO, ENOSPC, Note, large, note, open, runtime, temp_dir, upkept,
 };
 use crate::storage::files::disk::faults::{Call, Fault, Watch};
 use crate::storage::files::format::event_line::Common;
 use crate::storage::files::recovery::redo_point::RedoPoint;
+use crate::storage::files::streams::end::StreamEnd;
 use crate::storage::files::streams::load::{Loaded, load};
-use crate::storage::files::streams::stream::{Stream, StreamEnd};
+use crate::storage::files::streams::stream::Stream;
 use crate::storage::files::{EncodedEvents, Engine};
 use crate::{AggregateStore, Position};
 

@@ -12,7 +12,8 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::storage::files::disk;
 use crate::storage::files::format::event_line::{split_sum, write_member, write_sum};
-use crate::storage::files::streams::stream::{Stream, StreamEnd};
+use crate::storage::files::streams::end::StreamEnd;
+use crate::storage::files::streams::stream::Stream;
 
 /// A snapshot that waits for its events to be durable.
 #[derive(Debug)]

@@ -5,8 +5,8 @@ use std::io;
 use std::ops::ControlFlow;
 
 use crate::ids::StreamId;
-use crate::storage::files::streams::high_water::{StreamHash, TypeHash};
 use crate::storage::files::streams::load;
+use crate::storage::files::streams::mark::{StreamHash, TypeHash};
 use crate::storage::files::streams::stream::stream_hash;
 use crate::storage::files::{Engine, StreamEnd, disk};
 

@@ -5,17 +5,15 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use memchr::memchr;
-use xxhash_rust::xxh64::xxh64;
 
 use crate::event::StoredEvent;
 use crate::storage::files::disk;
 use crate::storage::files::format::event_line;
 use crate::storage::files::format::event_line::Line;
 use crate::storage::files::names::explained;
-use crate::storage::files::streams::high_water::{Mark, add_foreign};
-use crate::storage::files::streams::stream::{
-    Extent, Stream, StreamEnd, UnflushedLines, stream_error,
-};
+use crate::storage::files::streams::end::{StreamEnd, line_hash};
+use crate::storage::files::streams::mark::{Mark, add_foreign};
+use crate::storage::files::streams::stream::{Extent, Stream, UnflushedLines, stream_error};
 
 /// An event on its way from the file to whoever folds it.
 #[derive(Debug, Clone, Copy)]
@@ -27,11 +25,6 @@ pub(crate) struct Loaded<'a> {
     pub(crate) position: Option<u64>,
     /// Where its line begins.
     pub(crate) offset: u64,
-}
-
-/// `eventfold`'s hash of a line.
-pub(crate) fn line_hash(line: &[u8]) -> u64 {
-    xxh64(line, 0)
 }
 
 /// The last line of `stream` that ends at `offset` or before, behind which are only empty ones; `None`
@@ -442,7 +435,9 @@ mod tests {
         let lines = ours(&stream, 3, 1);
         for count in 1..=lines.len() {
             let right = &lines[..count];
-            streams.ends().set(&stream, &end_of(right));
+            streams
+                .ends()
+                .set(stream.hash(), stream.dir(), &end_of(right));
             write(&stream, right);
             let loaded = load_all(&stream, &stream.extent()).unwrap();
             assert_eq!(loaded, (count as u64, end_of(right)));
@@ -493,7 +488,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (streams, stream) = new_stream(dir.path());
         let lines = ours(&stream, 3, 1);
-        streams.ends().set(&stream, &end_of(&lines[..2]));
+        streams
+            .ends()
+            .set(stream.hash(), stream.dir(), &end_of(&lines[..2]));
         let second = [&lines[1][..], b"\n"].concat();
         stream.tail().unflushed = Some(UnflushedLines {
             offset: lines[0].len() as u64 + 1,
@@ -505,7 +502,9 @@ mod tests {
 
         // The stream writer catches up, and another event comes.
         stream.tail().unflushed = None;
-        streams.ends().set(&stream, &end_of(&lines));
+        streams
+            .ends()
+            .set(stream.hash(), stream.dir(), &end_of(&lines));
         write(&stream, &lines);
         assert_eq!(load_all(&stream, &extent).unwrap().0, 2);
         assert_eq!(load_all(&stream, &stream.extent()).unwrap().0, 3);
