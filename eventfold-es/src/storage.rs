@@ -15,6 +15,7 @@ pub(crate) mod files;
 pub(crate) mod health;
 pub(crate) mod log;
 pub(crate) mod memory;
+pub(crate) mod place;
 pub(crate) mod process;
 pub(crate) mod record;
 pub(crate) mod snapshot;

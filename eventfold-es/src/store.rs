@@ -32,7 +32,7 @@ use crate::runtime::background::blocking;
 use crate::runtime::handle::AggregateHandle;
 use crate::runtime::inside;
 use crate::storage::files::layout::StreamLayout;
-use crate::storage::stream::Place;
+use crate::storage::place::Place;
 
 /// What [`AggregateStore::inject_event`] does besides appending the event.
 ///

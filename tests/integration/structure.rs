@@ -169,7 +169,7 @@ fn follow<'a>(
         let circle: Vec<String> = way[start..].iter().map(ToString::to_string).collect();
         panic!("these lines make a circle:\n{}", circle.join("\n"));
     }
-    if module.is_empty() || is_within(module, "storage::files") || seen.contains(module) {
+    if module.is_empty() || seen.contains(module) {
         return;
     }
     for import in imports.get(module).into_iter().flatten() {
@@ -298,7 +298,8 @@ impl Visit<'_> for Names<'_> {
             .iter()
             .map(|part| part.ident.to_string())
             .collect();
-        if matches!(parts[0].as_str(), "crate" | "super") {
+        // Of the others, those count that begin with a module within this one.
+        if parts.len() > 1 {
             let line = path.segments[0].ident.span().start().line;
             self.add(line, &parts, None);
         }

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::storage::stream::Place;
+use crate::storage::place::Place;
 
 /// A snapshot that waits for its events to be durable.
 #[derive(Debug)]

@@ -11,8 +11,8 @@ use crate::ids::StreamId;
 use crate::storage::commit::{Commit, CommitError, Done};
 use crate::storage::files::format::event_line::EncodedEvents;
 use crate::storage::files::streams::handle::{FileReading, FileStream};
-use crate::storage::files::streams::stream::StreamEnd;
 use crate::storage::memory::{MemoryReading, MemoryStream};
+use crate::storage::place::Place;
 use crate::storage::snapshot::{Draft, Snapshot};
 
 /// A stream, whether it exists or not.
@@ -20,34 +20,6 @@ use crate::storage::snapshot::{Draft, Snapshot};
 pub(crate) enum Stream {
     Files(FileStream),
     Memory(MemoryStream),
-}
-
-/// A place in a stream up to which it was read; the default is the beginning.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Place(StreamEnd);
-
-impl Place {
-    pub(crate) fn of_files(end: StreamEnd) -> Self {
-        Self(end)
-    }
-
-    pub(crate) fn in_files(self) -> StreamEnd {
-        self.0
-    }
-
-    /// The place behind the event of that version and position.
-    pub(crate) fn behind(version: u64, position: u64) -> Self {
-        Self(StreamEnd {
-            version,
-            position,
-            ..StreamEnd::default()
-        })
-    }
-
-    /// The version of the last event before it, 0 if there is none.
-    pub(crate) fn version(self) -> u64 {
-        self.0.version
-    }
 }
 
 /// An event on its way from the storage to whoever folds it.

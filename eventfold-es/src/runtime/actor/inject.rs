@@ -14,7 +14,8 @@ use crate::runtime::actor::mailbox::Reply;
 use crate::runtime::inside;
 use crate::storage::commit::Commit;
 use crate::storage::files::format::event_line::EncodedEvents;
-use crate::storage::stream::{Loaded, Place, Reading};
+use crate::storage::place::Place;
+use crate::storage::stream::{Loaded, Reading};
 use crate::text::Shown;
 
 impl<A: Aggregate> Actor<A> {

@@ -5,3 +5,4 @@ pub(crate) mod committer;
 pub(crate) mod delay;
 pub(crate) mod queue;
 pub(crate) mod request;
+pub(crate) mod span;

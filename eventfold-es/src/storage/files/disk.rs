@@ -2,80 +2,40 @@
 //! here, so that tests can watch it, lose it and make it fail ([`faults`]). So does all that it reads:
 //! a path below a store's directory is looked up in the directory that was locked ([`held`]).
 
-use std::ffi::OsString;
-use std::io::{self, Read as _};
-use std::ops::Deref;
+use std::fs::TryLockError;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use crate::storage::files::doubt;
 use crate::text::shown;
 
+mod access;
+mod entry;
+pub(crate) mod failed_syncs;
 #[cfg(test)]
 pub(crate) mod faults;
-pub(crate) mod held;
+mod held;
+pub(crate) mod held_dir;
 #[cfg(not(unix))]
-#[path = "disk/portable.rs"]
-mod system;
+mod portable;
 #[cfg(unix)]
-#[path = "disk/unix.rs"]
-mod system;
+mod unix;
 
-/// A file that is open for writing. It is read as a [`std::fs::File`].
+pub(crate) use access::Open;
+pub(crate) use entry::{Entry, Found, Identity, Kind};
+
+use access::Access;
+#[cfg(not(unix))]
+use portable as system;
+#[cfg(unix)]
+use unix as system;
+
+/// A file that is open for writing.
 #[derive(Debug)]
 pub(crate) struct File {
     inner: std::fs::File,
     path: PathBuf,
     #[cfg(test)]
     watched: faults::Watched,
-}
-
-/// What becomes of a file's content when it is opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Open {
-    /// It must be there, and stays.
-    Existing,
-    /// It stays, or the file is created.
-    Create,
-    /// A new file takes the place of one that may be there.
-    New,
-}
-
-/// What a file is opened for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Access {
-    Read,
-    Write(Open),
-    /// To be written, and created if need be; a link is refused.
-    Own,
-}
-
-/// What is at a path.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Found {
-    pub(crate) kind: Kind,
-    pub(crate) length: u64,
-    /// Nobody may write to it.
-    pub(crate) is_readonly: bool,
-    /// Which file or directory it is, where the system tells.
-    pub(crate) identity: Option<Identity>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    File,
-    Dir,
-    Link,
-    Other,
-}
-
-/// What tells a file or a directory from all others, whatever it is called: device and number.
-pub(crate) type Identity = (u64, u64);
-
-/// An entry of a directory. What a link leads to is not looked at.
-#[derive(Debug, Clone)]
-pub(crate) struct Entry {
-    pub(crate) name: OsString,
-    pub(crate) kind: Kind,
 }
 
 impl File {
@@ -147,7 +107,7 @@ impl File {
     fn noted(&self, synced: io::Result<()>) -> io::Result<()> {
         synced.inspect_err(|_| {
             if self.path.extension().is_none_or(|ext| ext != "tmp") {
-                doubt::note(&self.path);
+                failed_syncs::tell(&self.path);
             }
         })
     }
@@ -169,18 +129,30 @@ impl File {
         Ok(self.inner.metadata()?.len())
     }
 
+    /// Up to `length` bytes from `offset` on, fewer if the file ends before.
+    pub(crate) fn read_at(&self, offset: u64, length: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let mut file = &self.inner;
+        file.seek(SeekFrom::Start(offset))?;
+        file.take(length).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Locks the file against other programs, unless one has it locked.
+    pub(crate) fn try_lock(&self) -> Result<(), TryLockError> {
+        self.inner.try_lock()
+    }
+
+    /// Ends the lock.
+    pub(crate) fn unlock(&self) {
+        // Closing the file would end it as well, only later.
+        let _ = self.inner.unlock();
+    }
+
     /// Whether it was deleted, so that what is written to it is lost when it is closed. Some systems
     /// do not tell.
     pub(crate) fn is_deleted(&self) -> io::Result<bool> {
         system::is_deleted(&self.inner)
-    }
-}
-
-impl Deref for File {
-    type Target = std::fs::File;
-
-    fn deref(&self) -> &Self::Target {
-        &self.inner
     }
 }
 
@@ -232,7 +204,7 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
 
 /// Makes the entries of a directory durable.
 pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
-    sync_new_dir(dir).inspect_err(|_| doubt::note(dir))
+    sync_new_dir(dir).inspect_err(|_| failed_syncs::tell(dir))
 }
 
 /// As [`sync_dir`], where nothing is built on the entries if that fails.
@@ -532,7 +504,7 @@ pub(crate) fn sync_file_system(dir: &OpenDir) -> Option<io::Result<()>> {
         Ok(rustix::fs::syncfs(file)?)
     };
     Some(uninterrupted(sync).map_err(|e| {
-        doubt::note(path);
+        failed_syncs::tell(path);
         at("sync the file system of", path, &e)
     }))
 }

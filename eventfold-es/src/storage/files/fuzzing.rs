@@ -11,7 +11,8 @@ use crate::storage::files::format::event_line;
 use crate::storage::files::format::event_line::{
     Common, EncodedEvents, verified, write_str, write_sum,
 };
-use crate::storage::files::journal::{End, JournalBatch};
+use crate::storage::files::journal::batch::JournalBatch;
+use crate::storage::files::journal::end::End;
 use crate::storage::files::recovery::scan;
 
 const SEED: u64 = 42;

@@ -10,12 +10,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::storage::files::disk;
 use crate::storage::files::disk::{File, Open};
+use crate::storage::files::format::commit_line::write_header;
 use crate::storage::files::recovery::redo_point::RedoPoint;
 use crate::text::shown;
 
+pub(crate) mod batch;
+pub(crate) mod end;
+pub(crate) mod paths;
 pub(crate) mod reader;
 
-use crate::storage::files::format::commit_line::write_header;
+use batch::JournalBatch;
+use end::End;
+use paths::segment_path;
 
 /// The first segment's size; each further one is twice as large, up to [`LARGEST_SEGMENT`]. Small
 /// in this crate's own tests, so that they get to see many segments.
@@ -30,27 +36,6 @@ const MOST_MEMORY: usize = 1024 * 1024;
 pub(crate) fn empty(bytes: &mut Vec<u8>) {
     bytes.clear();
     bytes.shrink_to(MOST_MEMORY);
-}
-
-/// The name of the segment whose first event has that position.
-pub(crate) fn segment_path(dir: &Path, first: u64) -> PathBuf {
-    dir.join(format!("{first:020}.jsonl"))
-}
-
-/// The first positions of the segments in `dir`, in order.
-pub(crate) fn list_segments(dir: &Path) -> io::Result<Vec<u64>> {
-    let mut segments = Vec::new();
-    for entry in disk::list(dir)? {
-        let first: Option<u64> = entry
-            .name
-            .to_str()
-            .and_then(|name| name.strip_suffix(".jsonl"))
-            .filter(|digits| digits.len() == 20)
-            .and_then(|digits| digits.parse().ok());
-        segments.extend(first);
-    }
-    segments.sort_unstable();
-    Ok(segments)
 }
 
 /// Which segments there are; shared with those who read them.
@@ -84,31 +69,6 @@ impl Index {
     }
 }
 
-/// Where the journal ends: what the next write needs to know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct End {
-    /// The segment's first position.
-    pub(crate) segment: u64,
-    /// The offset in it after the last line.
-    pub(crate) offset: u64,
-    /// The last line's checksum, which seeds the next one's.
-    pub(crate) chain: u64,
-    /// The position of the last event.
-    pub(crate) position: u64,
-}
-
-impl End {
-    /// The end of a segment that has not even its header yet.
-    pub(crate) fn of_empty(segment: u64, previous: u64) -> Self {
-        Self {
-            segment,
-            offset: 0,
-            chain: previous,
-            position: segment - 1,
-        }
-    }
-}
-
 /// A segment's file, prepared ahead of its use.
 #[derive(Debug)]
 pub(crate) struct Spare {
@@ -119,13 +79,13 @@ pub(crate) struct Spare {
 impl Spare {
     /// The name of the spare `number`, as long as it is one.
     pub(crate) fn name(number: u64) -> String {
-        format!("spare-{number}.tmp")
+        paths::spare(number)
     }
 
     /// Whether a file is a spare by its name.
     pub(crate) fn is_one(path: &Path) -> bool {
         let name = path.file_name().and_then(|name| name.to_str());
-        name.is_some_and(|name| name.starts_with("spare-"))
+        name.is_some_and(paths::is_spare)
     }
 
     /// Removes the spares that an earlier run has left in `dir`, and returns how many.
@@ -356,14 +316,4 @@ impl Journal {
             .set_len(self.capacity.max(self.end.offset + size))?;
         self.file.sync_all()
     }
-}
-
-/// Lines for the journal, in the order of their commits.
-#[derive(Debug)]
-pub(crate) struct JournalBatch {
-    pub(crate) bytes: Vec<u8>,
-    /// Where the journal will end; `offset` is brought up to date by [`Journal::append`].
-    pub(crate) end: End,
-    /// The newest durable position before this batch, stated by each of its lines.
-    pub(crate) durable: u64,
 }

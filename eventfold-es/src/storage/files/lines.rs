@@ -1,6 +1,6 @@
 //! A file of lines that is added to, each line durable on its own.
 
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io;
 use std::path::PathBuf;
 
 use crate::storage::files::disk;
@@ -98,7 +98,7 @@ impl FileLines {
     fn append(&self, line: &mut Vec<u8>) -> io::Result<u64> {
         let file = disk::File::open(&self.path, disk::Open::Create)?;
         let end = self.length.min(file.length()?);
-        if end > 0 && !ends_line(&file, end)? {
+        if end > 0 && file.read_at(end - 1, 1)? != b"\n" {
             // The last one was not written to its end.
             line.insert(0, b'\n');
         }
@@ -112,22 +112,14 @@ impl FileLines {
     }
 }
 
-/// Whether the byte before `end` ends a line.
-fn ends_line(mut file: &std::fs::File, end: u64) -> io::Result<bool> {
-    let mut last = [0];
-    file.seek(SeekFrom::Start(end - 1))?;
-    file.read_exact(&mut last)?;
-    Ok(last == [b'\n'])
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
     use super::*;
     use crate::AggregateStore;
+    use crate::storage::files::disk::failed_syncs;
     use crate::storage::files::disk::faults::{Call, Choices, Fault, Watch};
-    use crate::storage::files::doubt;
 
     const EIO: i32 = 5;
 
@@ -210,7 +202,7 @@ mod tests {
             store.shutdown().await
         });
         closed.unwrap();
-        doubt::forget(base.path());
+        failed_syncs::forget(base.path());
         let lines = runtime.block_on(async {
             let store = AggregateStore::open(base.path()).await.unwrap();
             let mut lines = open(base.path());

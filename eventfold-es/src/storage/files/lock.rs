@@ -14,9 +14,10 @@ use std::time::{Duration, Instant};
 
 use crate::storage::Unfinished;
 use crate::storage::files::disk;
-use crate::storage::files::disk::held::HeldDir;
+use crate::storage::files::disk::failed_syncs::Noting;
+use crate::storage::files::disk::held_dir::HeldDir;
 use crate::storage::files::disk::{Identity, Kind};
-use crate::storage::files::doubt::Noting;
+use crate::storage::files::doubt::start_noting;
 use crate::storage::files::layout::{PARTS, leads_nowhere};
 use crate::storage::files::streams::cache::OpenFiles;
 use crate::storage::process::Process;
@@ -147,7 +148,7 @@ impl DirLock {
         let identity = disk::identity_now(&dir);
         enter(&dir, identity, patience)?;
         let lock = Self {
-            noting: Some(Noting::start(&dir, &dir)),
+            noting: Some(start_noting(&dir, &dir)),
             dir,
             identity,
         };

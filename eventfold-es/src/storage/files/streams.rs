@@ -1,11 +1,14 @@
 //! The streams' files: where each ends, who writes to it, how it is loaded.
 
 pub(crate) mod cache;
+pub(crate) mod end;
+pub(crate) mod file;
 pub(crate) mod handle;
 pub(crate) mod high_water;
 pub(crate) mod listing;
 pub(crate) mod load;
 pub(crate) mod loader;
+pub(crate) mod mark;
 pub(crate) mod seek;
 pub(crate) mod stream;
 pub(crate) mod writer;

@@ -11,11 +11,13 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use crate::storage::files::file_systems::FileSystems;
-use crate::storage::files::journal::{End, Spare};
+use crate::storage::files::journal::Spare;
+use crate::storage::files::journal::end::End;
 use crate::storage::files::recovery::redo_point::RedoPoint;
 use crate::storage::files::snapshots::queue::SnapshotQueue;
+use crate::storage::files::streams::end::StreamEnd;
 use crate::storage::files::streams::high_water::{HighWaterMarks, Taken};
-use crate::storage::files::streams::stream::{Stream, StreamEnd};
+use crate::storage::files::streams::stream::Stream;
 use crate::storage::files::streams::writer::Unflushed;
 use crate::storage::snapshot::Draft;
 

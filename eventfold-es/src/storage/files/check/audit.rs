@@ -17,8 +17,9 @@ pub(crate) use stream_files::leading_foreign;
 use crate::ids::StreamId;
 use crate::report::{Finding, Severity};
 use crate::storage::files::check::survey::{Survey, survey};
+use crate::storage::files::journal::Index;
+use crate::storage::files::journal::paths::{self, list_segments, segment_path};
 use crate::storage::files::journal::reader::Reader;
-use crate::storage::files::journal::{Index, list_segments, segment_path};
 use crate::storage::files::layout::{EVENTS_FILE, RawNames, StreamLayout, find_raw_names};
 use crate::storage::files::recovery::open::taken_over;
 use crate::storage::files::recovery::redo_point::RedoPoint;
@@ -120,7 +121,7 @@ pub(crate) fn audit(base: &Path) -> io::Result<Audit> {
     if doubt::is_noted(&journal)? {
         let cause = "a sync has failed, and nothing here shows what of the files is on the disk: \
                      opening the store writes what may not be into new files";
-        let note = doubt::file(&journal);
+        let note = paths::sync_failed(&journal);
         audit
             .flaws
             .push(Flaw::new(&note, Severity::Harmless, cause));
@@ -198,7 +199,7 @@ impl Audit {
 
     /// Checks the checkpoint of the journal in `dir`, and returns it if it is whole.
     fn check_checkpoint(&mut self, dir: &Path) -> io::Result<Option<RedoPoint>> {
-        let file = dir.join("checkpoint.json");
+        let file = paths::checkpoint(dir);
         let read = RedoPoint::read(dir)?;
         let Some(checkpoint) = read else {
             if disk::is_there(&file) {

@@ -14,8 +14,8 @@ use crate::storage::files::check::audit::{Audit, Remedy, leading_foreign};
 use crate::storage::files::check::survey::survey;
 use crate::storage::files::disk;
 use crate::storage::files::disk::{File, Open};
-use crate::storage::files::journal::{Journal, segment_path};
-use crate::storage::files::recovery::redo_point;
+use crate::storage::files::journal::Journal;
+use crate::storage::files::journal::paths::{self, segment_path};
 use crate::storage::files::recovery::redo_point::RedoPoint;
 use crate::storage::files::recovery::scan::make_durable;
 use crate::storage::files::streams::stream::Stream;
@@ -87,7 +87,7 @@ impl Repair<'_> {
             return Ok(());
         }
         let journal = audit.layout.journal_dir();
-        let file = redo_point::file(&journal);
+        let file = paths::checkpoint(&journal);
         let is_right = audit.flaws.iter().all(|flaw| flaw.finding.file != file);
         let checkpoint = audit.checkpoint.filter(|_| is_right);
         make_durable(&journal, checkpoint.map(|known| known.end), audit.in_doubt)

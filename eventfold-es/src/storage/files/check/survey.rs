@@ -4,7 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::storage::files::format::commit_line::CommitLine;
-use crate::storage::files::journal::{End, list_segments, segment_path};
+use crate::storage::files::journal::end::End;
+use crate::storage::files::journal::paths::{list_segments, segment_path};
 use crate::storage::files::recovery::scan::{Recovered, examine_tail, read_used, scan_segment};
 use crate::text::shown;
 

@@ -5,15 +5,16 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::storage::commit::Done;
-use crate::storage::files::commit::request::{Request, StreamCommit};
+use crate::storage::files::commit::request::Request;
+use crate::storage::files::commit::request::StreamCommit;
 use crate::storage::files::format::commit_line::write;
 use crate::storage::files::format::event_line::Encoded;
-use crate::storage::files::journal::JournalBatch;
+use crate::storage::files::journal::batch::JournalBatch;
+use crate::storage::files::streams::end::StreamEnd;
+use crate::storage::files::streams::end::line_hash;
+use crate::storage::files::streams::file::StreamFile;
+use crate::storage::files::streams::stream::Stream;
 use crate::storage::snapshot::Draft;
-
-use crate::storage::files::streams::cache::StreamFile;
-use crate::storage::files::streams::load::line_hash;
-use crate::storage::files::streams::stream::{Stream, StreamEnd};
 
 /// More than a line of the journal holds besides its events and the stream's name.
 const LINE_OVERHEAD: usize = 160;

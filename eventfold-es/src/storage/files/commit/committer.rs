@@ -20,9 +20,13 @@ use crate::storage::files::commit::batch::{
 };
 use crate::storage::files::commit::delay::GroupDelay;
 use crate::storage::files::commit::queue::Receiver;
-use crate::storage::files::commit::request::{Request, StreamCommit};
-use crate::storage::files::doubt;
-use crate::storage::files::journal::{AppendError, Journal, JournalBatch, Spare};
+use crate::storage::files::commit::request::Request;
+use crate::storage::files::commit::request::StreamCommit;
+use crate::storage::files::disk::failed_syncs;
+use crate::storage::files::journal::AppendError;
+use crate::storage::files::journal::Journal;
+use crate::storage::files::journal::Spare;
+use crate::storage::files::journal::batch::JournalBatch;
 use crate::storage::files::streams::cache::{OpenFiles, STREAMS_OF_A_BATCH};
 use crate::storage::files::streams::high_water::HighWaterMarks;
 use crate::storage::files::streams::stream::{Stream, UnflushedLines};
@@ -327,7 +331,7 @@ impl Committer {
             AppendError::Unknown(error) => {
                 tracing::error!(%error, "the store has failed: it must be opened again");
                 // A write that failed and could not be taken back leaves as much doubt as a sync.
-                doubt::note(self.journal.dir());
+                failed_syncs::tell(self.journal.dir());
                 CommitError::Unknown(self.health.fail(error))
             }
         })
@@ -364,7 +368,7 @@ impl Committer {
         }
         tail.end = end;
         // With the lines, so that whoever reads them knows that there are no more.
-        self.ends.set(&stream, &end);
+        self.ends.set(stream.hash(), stream.dir(), &end);
         drop(tail);
         if was_flushed {
             self.unflushed.add(stream.clone());

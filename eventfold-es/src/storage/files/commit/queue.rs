@@ -7,7 +7,9 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::storage::files::commit::request::{Request, StreamCommit};
+use crate::storage::files::commit::request::Request;
+use crate::storage::files::commit::request::StreamCommit;
+use crate::storage::files::commit::span::Span;
 use crate::storage::files::format::event_line::{Encoded, EncodedEvents, spare};
 use crate::storage::files::journal;
 
@@ -42,26 +44,6 @@ struct State {
 struct Buffer {
     requests: VecDeque<Request>,
     events: Vec<u8>,
-}
-
-/// Where the encoded events of a commit are in the buffer.
-#[derive(Debug)]
-pub(crate) struct Span {
-    start: usize,
-    end: usize,
-    /// Where the events after the first begin, from `start` on.
-    later: Vec<usize>,
-}
-
-impl Span {
-    /// How many bytes the events take.
-    pub(crate) fn size(&self) -> usize {
-        self.end - self.start
-    }
-
-    pub(crate) fn count(&self) -> usize {
-        self.later.len() + 1
-    }
 }
 
 impl Queue {

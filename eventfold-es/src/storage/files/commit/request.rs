@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::storage::commit::{Commit, Done};
-use crate::storage::files::commit::queue::Span;
+use crate::storage::commit::Commit;
+use crate::storage::commit::Done;
+use crate::storage::files::commit::span::Span;
 use crate::storage::files::streams::stream::Stream;
 use crate::storage::snapshot::Draft;
 

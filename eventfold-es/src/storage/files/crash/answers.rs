@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::ids::StreamId;
-use crate::storage::commit::{Commit, CommitError, Done};
+use crate::storage::commit::Commit;
+use crate::storage::commit::CommitError;
+use crate::storage::commit::Done;
 use crate::storage::files::FileStorage;
 use crate::storage::files::commit::request::ROOM;
 use crate::storage::files::crash::{
@@ -17,8 +19,9 @@ use crate::storage::files::disk::faults::{Call, Fault, Watch};
 use crate::storage::files::format::event_line::Common;
 use crate::storage::files::format::event_line::EncodedEvents;
 use crate::storage::files::recovery::redo_point::RedoPoint;
+use crate::storage::files::streams::end::StreamEnd;
 use crate::storage::files::streams::load::load;
-use crate::storage::files::streams::stream::{Stream, StreamEnd};
+use crate::storage::files::streams::stream::Stream;
 use crate::storage::stream::Loaded;
 use crate::{AggregateStore, Position};
 

@@ -8,8 +8,9 @@ use crate::storage::files::crash::power_loss::failures;
 use crate::storage::files::crash::{
     Account, EACCES, EIO, EMFILE, ENOSPC, Everything, check, id, note, open, runtime, temp_dir,
 };
+use crate::storage::files::disk;
+use crate::storage::files::disk::failed_syncs;
 use crate::storage::files::disk::faults::{Call, Choices, Fault, Log, Watch};
-use crate::storage::files::{disk, doubt};
 use crate::{AggregateStore, Severity};
 
 /// How many power failures are tried after each sync that failed, unless the environment says
@@ -78,7 +79,7 @@ fn failed_at_work(fault: Fault, others: &[Fault], opens_again: fn(&Path)) -> Opt
 
 /// Another process opens the store the next time.
 fn another_process(dir: &Path) {
-    doubt::forget(dir);
+    failed_syncs::forget(dir);
 }
 
 /// The same process does so.

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::storage::files::crash::power_loss::{in_parallel, rebuilt};
 use crate::storage::files::crash::{Account, ENOSPC, Note, id, note, runtime, temp_dir};
+use crate::storage::files::disk::failed_syncs;
 use crate::storage::files::disk::faults::{Call, Choices, Fault, Log, Watch};
-use crate::storage::files::doubt;
 use crate::{
     Aggregate, AggregateStore, CommandContext, CommandEnvelope, DecodeError, ManualClock, Outbox,
     ProcessManager, StoredEvent,
@@ -309,7 +309,7 @@ async fn try_fault(fault: Fault) -> Result<bool, String> {
     let _ = store.run_process_managers().await;
     let _ = store.shutdown().await;
     drop(store);
-    doubt::forget(dir.path());
+    failed_syncs::forget(dir.path());
     check(dir.path(), &watch.marks(), false).await?;
     let log = watch.stop();
     for seed in 0..2 {

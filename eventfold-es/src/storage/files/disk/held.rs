@@ -1,15 +1,13 @@
 //! Directories that are held open. What is named below one of them is looked up in it, wherever its
 //! path leads by then: it may have been moved or deleted, or a link be pointed elsewhere.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
-
-use crate::storage::files::disk::{Identity, system};
 
 /// The directories that this process holds. No two have the same path.
 static HELD: RwLock<Vec<Arc<Held>>> = RwLock::new(Vec::new());
 
+/// A directory that is held open.
 #[derive(Debug)]
 pub(crate) struct Held {
     path: PathBuf,
@@ -18,57 +16,26 @@ pub(crate) struct Held {
     pub(crate) dir: std::fs::File,
 }
 
-/// Keeps a directory held.
-#[derive(Debug)]
-pub(crate) struct HeldDir {
-    held: Arc<Held>,
-    /// What is held is a forked child's copy: unlocking it would take the parent's lock.
-    is_copy: bool,
-}
-
-impl HeldDir {
-    /// Holds the directory at `path`, under which no other is held.
-    pub(crate) fn hold(path: &Path) -> io::Result<Self> {
-        let held = Arc::new(Held {
+impl Held {
+    pub(crate) fn new(path: &Path, #[cfg(unix)] dir: std::fs::File) -> Self {
+        Self {
             path: path.to_owned(),
             #[cfg(unix)]
-            dir: system::open_dir(path)?,
-        });
-        let mut all = HELD.write().unwrap_or_else(PoisonError::into_inner);
-        all.push(held.clone());
-        Ok(Self {
-            held,
-            is_copy: false,
-        })
-    }
-
-    /// Which directory it is, where the system tells.
-    pub(crate) fn identity(&self) -> io::Result<Option<Identity>> {
-        system::identity(&self.held)
-    }
-
-    /// Locks the directory itself against other programs. False if another has it locked, `None` if
-    /// directories cannot be locked here.
-    pub(crate) fn try_lock(&self) -> Option<bool> {
-        system::try_lock(&self.held)
-    }
-
-    /// Closes a forked child's copy, and leaves the parent its lock.
-    pub(crate) fn close_copy(mut self) {
-        self.is_copy = true;
+            dir,
+        }
     }
 }
 
-impl Drop for HeldDir {
-    fn drop(&mut self) {
-        let mut all = HELD.write().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|held| !Arc::ptr_eq(held, &self.held));
-        drop(all);
-        if !self.is_copy {
-            // Closing is not enough: see `DirLock`.
-            system::unlock(&self.held);
-        }
-    }
+/// Has what is below `held` looked up in it from now on. No other has its path.
+pub(crate) fn add(held: Arc<Held>) {
+    let mut all = HELD.write().unwrap_or_else(PoisonError::into_inner);
+    all.push(held);
+}
+
+/// Ends that.
+pub(crate) fn remove(held: &Arc<Held>) {
+    let mut all = HELD.write().unwrap_or_else(PoisonError::into_inner);
+    all.retain(|other| !Arc::ptr_eq(other, held));
 }
 
 /// The innermost held directory that `path` leads into, and the way from there.

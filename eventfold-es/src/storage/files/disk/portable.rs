@@ -5,8 +5,9 @@ use std::fs::{File, FileType, Metadata};
 use std::io;
 use std::path::Path;
 
+use crate::storage::files::disk::access::{Access, Open};
+use crate::storage::files::disk::entry::{Entry, Found, Identity, Kind};
 use crate::storage::files::disk::held::{Held, holding};
-use crate::storage::files::disk::{Access, Entry, Found, Identity, Kind, Open};
 
 pub(crate) fn open(path: &Path, access: Access) -> io::Result<File> {
     if access == Access::Own && find_itself(path).is_ok_and(|found| found.kind == Kind::Link) {

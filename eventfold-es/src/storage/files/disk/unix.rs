@@ -1,5 +1,4 @@
-//! The calls of a Unix system, each relative to the [held](crate::storage::files::disk::held) directory that its path leads
-//! into.
+//! The calls of a Unix system, each relative to the [held](super::held) directory that its path leads into.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -11,8 +10,9 @@ use std::path::Path;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawMode, Stat};
 use rustix::io::Errno;
 
+use crate::storage::files::disk::access::{Access, Open};
+use crate::storage::files::disk::entry::{Entry, Found, Identity, Kind};
 use crate::storage::files::disk::held::{Held, holding};
-use crate::storage::files::disk::{Access, Entry, Found, Identity, Kind, Open};
 
 /// What the store creates is for its owner alone.
 const PRIVATE_FILE: Mode = Mode::RUSR.union(Mode::WUSR);

@@ -25,7 +25,7 @@ use crate::storage::files::format::event_line;
 use crate::storage::files::format::event_line::{
     Encoded, Line, Rest, split_sum, write_number, write_sum,
 };
-use crate::storage::files::journal::JournalBatch;
+use crate::storage::files::journal::batch::JournalBatch;
 
 /// The version of the journal's format, in the header of each segment.
 const FORMAT: u64 = 1;
@@ -298,7 +298,7 @@ fn parse_text<'a, T: Deserialize<'a>>(line: &'a str) -> Result<T, String> {
 mod tests {
     use super::*;
     use crate::storage::files::format::event_line::{Common, EncodedEvents};
-    use crate::storage::files::journal::End;
+    use crate::storage::files::journal::end::End;
 
     /// A commit of such payloads, as it is written.
     fn written(id: &str, payloads: &[&str]) -> Vec<u8> {

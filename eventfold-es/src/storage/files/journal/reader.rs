@@ -11,7 +11,8 @@ use memchr::memchr;
 use crate::storage::files::disk;
 use crate::storage::files::format::commit_line::CommitLine;
 use crate::storage::files::format::event_line::verified;
-use crate::storage::files::journal::{End, Index};
+use crate::storage::files::journal::Index;
+use crate::storage::files::journal::end::End;
 
 /// How much is read from the file at first; each further read takes twice as much.
 const FIRST_CHUNK: u64 = 16 * 1024;

@@ -10,13 +10,15 @@ use crate::storage::files::disk;
 use crate::storage::files::disk::Kind;
 use crate::storage::files::doubt;
 use crate::storage::files::file_systems::FileSystems;
-use crate::storage::files::journal::{Journal, Spare, list_segments};
+use crate::storage::files::journal::paths::{list_segments, segment_path};
+use crate::storage::files::journal::{Journal, Spare};
 use crate::storage::files::layout::{RawNames, StreamLayout, find_raw_names, list_dirs};
 use crate::storage::files::names;
 use crate::storage::files::recovery::redo::{Redo, newest_in_streams};
 use crate::storage::files::recovery::redo_point::RedoPoint;
 use crate::storage::files::recovery::scan::{check_chain, scan};
-use crate::storage::files::streams::high_water::{HighWaterMarks, StreamHash};
+use crate::storage::files::streams::high_water::HighWaterMarks;
+use crate::storage::files::streams::mark::StreamHash;
 use crate::storage::files::streams::stream::{Stream, Streams};
 use crate::storage::files::v0_2::migrate::migrate;
 use crate::text::shown;
@@ -105,7 +107,7 @@ impl Opening<'_> {
         let mut refused = Vec::new();
         let mut journal = match checkpoint {
             Some(checkpoint) if segments.is_empty() => {
-                let path = dir.join(format!("{:020}.jsonl", checkpoint.end.segment));
+                let path = segment_path(dir, checkpoint.end.segment);
                 return Err(disk::damaged(&path, 0, &"the file is missing"));
             }
             None if segments.is_empty() => {
@@ -170,7 +172,7 @@ impl Opening<'_> {
         let clean = checkpoint.is_some_and(|checkpoint| checkpoint.clean);
         if clean && Some(recovered.end) != start {
             return Err(disk::damaged(
-                &crate::storage::files::journal::segment_path(&dir, recovered.end.segment),
+                &segment_path(&dir, recovered.end.segment),
                 recovered.end.offset,
                 &"the journal goes on behind the end that it was closed with",
             ));
@@ -260,11 +262,7 @@ fn refuse_lost_journal(
         None => return Ok(()),
     };
     let cause = format!("the journal is missing: {shown_by}");
-    Err(disk::damaged(
-        &crate::storage::files::journal::segment_path(dir, 1),
-        0,
-        &cause,
-    ))
+    Err(disk::damaged(&segment_path(dir, 1), 0, &cause))
 }
 
 /// What the note says to whoever opens it.

@@ -12,8 +12,9 @@ use crate::storage::files::format::commit_line::CommitLine;
 use crate::storage::files::format::event_line;
 use crate::storage::files::names;
 use crate::storage::files::streams::cache::OpenFiles;
-use crate::storage::files::streams::high_water::{Mark, StreamHash};
-use crate::storage::files::streams::load::{line_before, line_hash};
+use crate::storage::files::streams::end::line_hash;
+use crate::storage::files::streams::load::line_before;
+use crate::storage::files::streams::mark::{Mark, StreamHash};
 use crate::storage::files::streams::stream::{Stream, Streams, UnflushedLines, stream_hash};
 
 /// Writes commits to the streams' files again.

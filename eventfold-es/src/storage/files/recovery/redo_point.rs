@@ -2,15 +2,15 @@
 //! replays the journal from there on only.
 
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Deserialize;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::storage::files::disk;
-use crate::storage::files::doubt;
 use crate::storage::files::format::event_line::{split_sum, write_sum};
-use crate::storage::files::journal::End;
+use crate::storage::files::journal::end::End;
+use crate::storage::files::journal::paths;
 use crate::text::shown;
 
 /// What `journal/checkpoint.json` says.
@@ -30,18 +30,15 @@ struct Content {
     clean: bool,
 }
 
-/// Where the checkpoint of the journal in `journal` is.
-pub(crate) fn file(journal: &Path) -> PathBuf {
-    journal.join("checkpoint.json")
-}
-
 impl RedoPoint {
     /// Reads the checkpoint of the journal in `dir`, `None` if there is none or it is damaged, in
     /// which case the whole journal is replayed.
     pub(crate) fn read(dir: &Path) -> io::Result<Option<Self>> {
-        let bytes = match disk::read_if_there(&file(dir))? {
+        let bytes = match disk::read_if_there(&paths::checkpoint(dir))? {
             // It may have become the note of a sync that failed.
-            None => disk::read_if_there(&doubt::file(dir))?.filter(|bytes| !bytes.is_empty()),
+            None => {
+                disk::read_if_there(&paths::sync_failed(dir))?.filter(|bytes| !bytes.is_empty())
+            }
             bytes => bytes,
         };
         let Some(bytes) = bytes else {
@@ -49,7 +46,7 @@ impl RedoPoint {
         };
         let checkpoint = parse(&bytes);
         if checkpoint.is_none() {
-            tracing::warn!(file = %shown(&file(dir)), "the checkpoint is damaged; the whole journal is replayed");
+            tracing::warn!(file = %shown(&paths::checkpoint(dir)), "the checkpoint is damaged; the whole journal is replayed");
         }
         Ok(checkpoint)
     }
@@ -70,7 +67,7 @@ impl RedoPoint {
         )?;
         let sum = xxh3_64(&out);
         write_sum(&mut out, sum);
-        disk::replace_durably(&file(dir), &out)
+        disk::replace_durably(&paths::checkpoint(dir), &out)
     }
 }
 

@@ -13,8 +13,9 @@ use crate::storage::files::disk;
 use crate::storage::files::disk::{File, Open};
 use crate::storage::files::format::commit_line::{CommitLine, Header, parse, stated_sum};
 use crate::storage::files::format::event_line::{SUM_LEN, verified};
+use crate::storage::files::journal::end::End;
+use crate::storage::files::journal::paths::{list_segments, segment_path};
 use crate::storage::files::journal::reader::stated_previous;
-use crate::storage::files::journal::{End, list_segments, segment_path};
 use crate::text::shown;
 
 /// How much of a segment is read at a time.

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::ids::StreamId;
 use crate::storage::files::snapshots::snapshot::save;
-use crate::storage::files::streams::stream::{Stream, StreamEnd};
+use crate::storage::files::streams::end::StreamEnd;
+use crate::storage::files::streams::stream::Stream;
 use crate::storage::snapshot::Draft;
 
 /// How many bytes of snapshots may wait; further ones are left out until the next is due.

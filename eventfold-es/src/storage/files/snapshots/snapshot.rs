@@ -11,10 +11,13 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::storage::files::disk;
 use crate::storage::files::format::event_line::{split_sum, write_member, write_sum};
-use crate::storage::files::streams::load::{line_before, line_hash};
-use crate::storage::files::streams::stream::{Extent, Stream, StreamEnd};
-use crate::storage::snapshot::{Draft, Snapshot};
-use crate::storage::stream::Place;
+use crate::storage::files::streams::end::{StreamEnd, line_hash};
+use crate::storage::files::streams::load::line_before;
+use crate::storage::files::streams::stream::Extent;
+use crate::storage::files::streams::stream::Stream;
+use crate::storage::place::Place;
+use crate::storage::snapshot::Draft;
+use crate::storage::snapshot::Snapshot;
 
 /// The file's content, for a stream that ends at `end`.
 fn content(draft: &Draft, stream: &Stream, end: &StreamEnd) -> Vec<u8> {

@@ -3,15 +3,15 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::TryLockError;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::storage::files::disk;
 use crate::storage::files::disk::{File, Open};
 use crate::storage::files::names::explained;
-use crate::storage::files::streams::high_water::StreamHash;
+use crate::storage::files::streams::file::StreamFile;
+use crate::storage::files::streams::mark::StreamHash;
 use crate::storage::files::streams::stream::{Stream, stream_error};
-use crate::storage::process::Process;
 
 /// How many files are kept open at most.
 const OPEN_FILES: usize = 192;
@@ -41,21 +41,6 @@ struct Cached {
     was_used: bool,
 }
 
-/// A stream's file, locked against other programs the way `eventfold` locks it.
-#[derive(Debug)]
-pub(crate) struct StreamFile(File, Process);
-
-impl Drop for StreamFile {
-    fn drop(&mut self) {
-        // Closing is not enough: a process that is being started at this moment shares the
-        // descriptor, and the lock with it, until it executes its program. In a forked child the lock is
-        // its parent's.
-        if self.1.is_this() {
-            let _ = self.0.unlock();
-        }
-    }
-}
-
 impl OpenFiles {
     /// Opens the file of `stream`, creates it if the stream is new, and checks that it is as long
     /// as it was left.
@@ -82,7 +67,7 @@ impl OpenFiles {
         file: Arc<StreamFile>,
         length: u64,
     ) -> io::Result<Arc<StreamFile>> {
-        let actual = file.0.length()?;
+        let actual = file.length()?;
         if actual == length {
             return Ok(file);
         }
@@ -95,7 +80,7 @@ impl OpenFiles {
     pub(crate) fn write(&self, stream: &Stream, offset: u64, lines: &[u8]) -> io::Result<()> {
         let written = self
             .get(stream)
-            .and_then(|file| file.0.write_at(offset, lines));
+            .and_then(|file| file.write_at(offset, lines));
         self.closed_if_failed(stream, written)
     }
 
@@ -110,13 +95,12 @@ impl OpenFiles {
     ) -> io::Result<()> {
         let append = || -> io::Result<()> {
             let file = file.map_or_else(|| self.get(stream), Ok)?;
-            let length = file.0.length()?;
+            let length = file.length()?;
             // An attempt that failed may have left a part of them.
-            if length != offset && !begins_at(&file.0, offset, length, lines)? {
+            if length != offset && !file.ends_with_start_of(lines, offset, length)? {
                 return Err(changed(stream, offset, length));
             }
-            file.0
-                .write_at(offset, lines)
+            file.write_at(offset, lines)
                 .map_err(|e| disk::at("write", &stream.file(), &e))
         };
         let appended = append();
@@ -245,10 +229,10 @@ fn open(stream: &Stream) -> io::Result<StreamFile> {
         opened => opened,
     };
     let file = file.map_err(|e| disk::at("open", &path, &e))?;
-    match file.try_lock() {
-        Ok(()) => {
+    match StreamFile::lock(file) {
+        Ok(file) => {
             stream.set_locked();
-            Ok(StreamFile(file, Process::this()))
+            Ok(file)
         }
         Err(TryLockError::WouldBlock) => {
             let cause = "is locked by another program";
@@ -257,18 +241,6 @@ fn open(stream: &Stream) -> io::Result<StreamFile> {
         }
         Err(TryLockError::Error(error)) => Err(disk::at("lock", &path, &error)),
     }
-}
-
-/// Whether what the file holds from `offset` to its end is the beginning of `lines`.
-fn begins_at(file: &File, offset: u64, length: u64, lines: &[u8]) -> io::Result<bool> {
-    if length < offset || length - offset > lines.len() as u64 {
-        return Ok(false);
-    }
-    let mut there = Vec::new();
-    let mut reader: &std::fs::File = file;
-    reader.seek(SeekFrom::Start(offset))?;
-    reader.take(length - offset).read_to_end(&mut there)?;
-    Ok(lines.starts_with(&there))
 }
 
 fn changed(stream: &Stream, length: u64, actual: u64) -> io::Error {

@@ -16,14 +16,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed, xxh3_128};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::storage::files::disk;
 use crate::storage::files::disk::{File, Open};
 use crate::storage::files::format::commit_line::CommitLine;
-use crate::storage::files::journal::End;
-use crate::storage::files::streams::load::line_hash;
-use crate::storage::files::streams::stream::{Stream, StreamEnd};
+use crate::storage::files::journal::end::End;
+use crate::storage::files::journal::paths;
+use crate::storage::files::streams::end::{StreamEnd, line_hash};
+use crate::storage::files::streams::mark::{Mark, StreamHash, TypeHash, add_foreign};
 
 /// The size of a note.
 const NOTE: usize = 56;
@@ -31,77 +32,6 @@ const NOTE: usize = 56;
 const MOST_OUTDATED: usize = if cfg!(test) { 4 } else { 10_000 };
 /// Stands where a note has a stream's name if it is of the journal.
 const JOURNAL: StreamHash = StreamHash(0);
-/// How many bits of a stream's hash are of its name; those above are of its type.
-const NAME_BITS: u32 = 96;
-
-/// What stands for a stream in the notes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct StreamHash(u128);
-
-/// What stands for an aggregate type; two may have the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TypeHash(u32);
-
-impl TypeHash {
-    pub(crate) fn new(aggregate_type: &str) -> Self {
-        // The upper half is as good as the lower.
-        let [high, _] = halves(xxh3_64(aggregate_type.as_bytes()));
-        Self(high)
-    }
-}
-
-fn halves(number: u64) -> [u32; 2] {
-    let bytes = number.to_be_bytes();
-    let (halves, _) = bytes.as_chunks::<4>();
-    [halves[0], halves[1]].map(u32::from_be_bytes)
-}
-
-impl StreamHash {
-    /// `journal_key` names the stream as the journal does.
-    pub(crate) fn new(aggregate_type: &str, journal_key: &[u8]) -> Self {
-        let name = xxh3_128(journal_key) & ((1 << NAME_BITS) - 1);
-        let TypeHash(kind) = TypeHash::new(aggregate_type);
-        Self(u128::from(kind) << NAME_BITS | name)
-    }
-
-    fn is_of(self, TypeHash(kind): TypeHash) -> bool {
-        self.0 >> NAME_BITS == u128::from(kind)
-    }
-}
-
-/// With what a stream ends, as the journal has it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Mark {
-    /// The version of the last event, 0 if there is none.
-    pub(crate) version: u64,
-    /// Its position.
-    pub(crate) position: u64,
-    /// The hash of its line without white space around it.
-    pub(crate) hash: u64,
-    /// The hash of all lines of other programs, one chained to the other; 0 if there are none.
-    pub(crate) foreign: u64,
-}
-
-impl Mark {
-    /// Moves on over a commit of the stream.
-    pub(crate) fn add(&mut self, commit: &CommitLine<'_>) {
-        for event in commit.events.iter() {
-            let line = event.get().as_bytes();
-            self.hash = line_hash(line);
-            if commit.adopted {
-                self.foreign = add_foreign(self.foreign, line);
-            }
-        }
-        self.version += commit.events.len() as u64;
-        self.position = commit.last();
-    }
-}
-
-/// The hash of lines of other programs with one more, `line`, which has no white space around it.
-pub(crate) fn add_foreign(before: u64, line: &[u8]) -> u64 {
-    xxh3_64_with_seed(line, before)
-}
-
 /// What is known of the streams' ends.
 #[derive(Debug)]
 pub(crate) struct HighWaterMarks {
@@ -168,7 +98,7 @@ impl State {
 impl HighWaterMarks {
     /// Reads what was noted in the journal's directory. In doubt the next notes go to a new file.
     pub(crate) fn read(journal: &Path, in_doubt: bool) -> io::Result<Self> {
-        let path = journal.join("stream_ends");
+        let path = paths::stream_ends(journal);
         let bytes = disk::read_if_there(&path)?.unwrap_or_default();
         let (notes, torn) = bytes.as_chunks::<NOTE>();
         let mut known = HashMap::with_capacity(notes.len());
@@ -260,11 +190,11 @@ impl HighWaterMarks {
         mark.foreign = add_foreign(mark.foreign, line);
     }
 
-    /// The stream was written, and is durable up to `end`.
-    pub(crate) fn set(&self, stream: &Stream, end: &StreamEnd) {
+    /// The stream in `dir` was written, and is durable up to `end`.
+    pub(crate) fn set(&self, stream: StreamHash, dir: &Path, end: &StreamEnd) {
         let mut recent = lock(&self.recent);
-        let recent = recent.entry(stream.hash()).or_insert_with(|| Recent {
-            dir: stream.dir().to_owned(),
+        let recent = recent.entry(stream).or_insert_with(|| Recent {
+            dir: dir.to_owned(),
             version: 0,
             position: 0,
             hash: 0,

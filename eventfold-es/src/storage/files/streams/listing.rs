@@ -5,10 +5,13 @@ use std::io;
 use std::ops::ControlFlow;
 
 use crate::ids::StreamId;
-use crate::storage::files::streams::high_water::{StreamHash, TypeHash};
+use crate::storage::files::FileStorage;
+use crate::storage::files::disk;
+use crate::storage::files::streams::end::StreamEnd;
 use crate::storage::files::streams::load::load;
-use crate::storage::files::streams::stream::{StreamEnd, stream_hash};
-use crate::storage::files::{FileStorage, disk};
+use crate::storage::files::streams::mark::StreamHash;
+use crate::storage::files::streams::mark::TypeHash;
+use crate::storage::files::streams::stream::stream_hash;
 use crate::storage::stream::Loaded;
 
 impl FileStorage {

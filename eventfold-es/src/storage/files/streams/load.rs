@@ -5,22 +5,20 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use memchr::memchr;
-use xxhash_rust::xxh64::xxh64;
 
 use crate::storage::files::disk;
 use crate::storage::files::format::event_line;
 use crate::storage::files::format::event_line::Line;
 use crate::storage::files::names::explained;
-use crate::storage::files::streams::high_water::{Mark, add_foreign};
-use crate::storage::files::streams::stream::{
-    Extent, Stream, StreamEnd, UnflushedLines, stream_error,
-};
+use crate::storage::files::streams::end::StreamEnd;
+use crate::storage::files::streams::end::line_hash;
+use crate::storage::files::streams::mark::Mark;
+use crate::storage::files::streams::mark::add_foreign;
+use crate::storage::files::streams::stream::Extent;
+use crate::storage::files::streams::stream::Stream;
+use crate::storage::files::streams::stream::UnflushedLines;
+use crate::storage::files::streams::stream::stream_error;
 use crate::storage::stream::Loaded;
-
-/// `eventfold`'s hash of a line.
-pub(crate) fn line_hash(line: &[u8]) -> u64 {
-    xxh64(line, 0)
-}
 
 /// The last line of `stream` that ends at `offset` or before, behind which are only empty ones; `None`
 /// if no line ends there. `behind` is what the file lacks.
@@ -429,7 +427,9 @@ mod tests {
         let lines = ours(&stream, 3, 1);
         for count in 1..=lines.len() {
             let right = &lines[..count];
-            streams.ends().set(&stream, &end_of(right));
+            streams
+                .ends()
+                .set(stream.hash(), stream.dir(), &end_of(right));
             write(&stream, right);
             let loaded = load_all(&stream, &stream.extent()).unwrap();
             assert_eq!(loaded, (count as u64, end_of(right)));
@@ -480,7 +480,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (streams, stream) = new_stream(dir.path());
         let lines = ours(&stream, 3, 1);
-        streams.ends().set(&stream, &end_of(&lines[..2]));
+        streams
+            .ends()
+            .set(stream.hash(), stream.dir(), &end_of(&lines[..2]));
         let second = [&lines[1][..], b"\n"].concat();
         stream.tail().unflushed = Some(UnflushedLines {
             offset: lines[0].len() as u64 + 1,
@@ -492,7 +494,9 @@ mod tests {
 
         // The stream writer catches up, and another event comes.
         stream.tail().unflushed = None;
-        streams.ends().set(&stream, &end_of(&lines));
+        streams
+            .ends()
+            .set(stream.hash(), stream.dir(), &end_of(&lines));
         write(&stream, &lines);
         assert_eq!(load_all(&stream, &extent).unwrap().0, 2);
         assert_eq!(load_all(&stream, &stream.extent()).unwrap().0, 3);

@@ -6,7 +6,8 @@ use memchr::memchr;
 
 use crate::storage::files::disk;
 use crate::storage::files::format::event_line as line;
-use crate::storage::files::streams::stream::{Extent, Stream, StreamEnd};
+use crate::storage::files::streams::end::StreamEnd;
+use crate::storage::files::streams::stream::{Extent, Stream};
 
 /// What is read in one go anyway.
 const NEAR: u64 = if cfg!(test) { 256 } else { 64 * 1024 };

@@ -12,8 +12,10 @@ use crate::storage::files::disk;
 use crate::storage::files::format::commit_line::Place;
 use crate::storage::files::format::event_line;
 use crate::storage::files::layout::{EVENTS_FILE, StreamLayout};
-use crate::storage::files::streams::cache::StreamFile;
-use crate::storage::files::streams::high_water::{HighWaterMarks, Mark, StreamHash};
+use crate::storage::files::streams::end::StreamEnd;
+use crate::storage::files::streams::file::StreamFile;
+use crate::storage::files::streams::high_water::HighWaterMarks;
+use crate::storage::files::streams::mark::{Mark, StreamHash};
 use crate::text::shown;
 
 /// A stream in use.
@@ -53,17 +55,6 @@ pub(crate) struct Tail {
     pub(crate) end: StreamEnd,
     /// What is durable in the journal and not in the stream's file yet.
     pub(crate) unflushed: Option<UnflushedLines>,
-}
-
-/// The end of a stream's file.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct StreamEnd {
-    pub(crate) version: u64,
-    pub(crate) offset: u64,
-    /// `eventfold`'s hash of the last line, 0 if there is none.
-    pub(crate) hash: u64,
-    /// The position of the last event, as far as it is known.
-    pub(crate) position: u64,
 }
 
 /// Lines that a stream's file lacks: the stream writer is about to write them, or could not.

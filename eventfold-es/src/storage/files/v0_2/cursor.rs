@@ -4,7 +4,8 @@
 use std::io::{self, BufRead as _, BufReader, Read as _};
 
 use crate::ids::StreamId;
-use crate::storage::files::streams::load::{line_before, line_hash};
+use crate::storage::files::streams::end::line_hash;
+use crate::storage::files::streams::load::line_before;
 use crate::storage::files::{FileStorage, disk};
 
 impl FileStorage {

@@ -16,8 +16,9 @@ use crate::storage::files::disk;
 use crate::storage::files::format::commit_line::write_adopted;
 use crate::storage::files::format::event_line;
 use crate::storage::files::journal::{AppendError, Journal, Spare};
-use crate::storage::files::streams::high_water::StreamHash;
-use crate::storage::files::streams::stream::{Stream, StreamEnd, Streams};
+use crate::storage::files::streams::end::StreamEnd;
+use crate::storage::files::streams::mark::StreamHash;
+use crate::storage::files::streams::stream::{Stream, Streams};
 use crate::text::shown;
 
 /// How many bytes are made durable together.

@@ -3,7 +3,7 @@
 use xxhash_rust::xxh3::Xxh3Default;
 
 use crate::storage::files::format::commit_line::CommitLine;
-use crate::storage::files::streams::load::line_hash;
+use crate::storage::files::streams::end::line_hash;
 
 /// The commits of a stream, in order.
 #[derive(Debug, Default)]

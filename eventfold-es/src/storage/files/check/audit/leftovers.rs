@@ -8,7 +8,7 @@ use crate::report::Severity;
 use crate::storage::files::check::audit::{Audit, Flaw, Remedy};
 use crate::storage::files::disk;
 use crate::storage::files::disk::Kind;
-use crate::storage::files::doubt;
+use crate::storage::files::journal::paths;
 use crate::storage::files::layout::{PARTS, is_dir};
 use crate::storage::files::records::record_name;
 use crate::storage::record::RecordName;
@@ -85,10 +85,9 @@ fn is_known(base: &Path, file: &Path, stream_dirs: &BTreeSet<PathBuf>) -> bool {
         || (dir == base.join("meta")
             && matches!(name, "raw_names.json" | "streams.jsonl" | "taken_over"))
         || (dir == base.join("journal")
-            && (matches!(name, "checkpoint.json" | doubt::NOTE | "stream_ends")
-                || is_segment(name)
+            && (paths::is_known(name)
                 // Zeros for the next segment, prepared ahead.
-                || name.starts_with("spare-")))
+                || paths::is_spare(name)))
         || match record_name(name) {
             Some(RecordName::DeadLetters) => within("process_managers"),
             Some(_) => within("projections") || within("process_managers"),
@@ -98,10 +97,4 @@ fn is_known(base: &Path, file: &Path, stream_dirs: &BTreeSet<PathBuf>) -> bool {
 
 fn is_tmp(name: &str) -> bool {
     Path::new(name).extension().is_some_and(|ext| ext == "tmp")
-}
-
-fn is_segment(name: &str) -> bool {
-    name.strip_suffix(".jsonl").is_some_and(|digits| {
-        digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit())
-    })
 }

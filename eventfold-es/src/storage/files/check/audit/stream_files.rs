@@ -12,8 +12,10 @@ use crate::storage::files::format::event_line;
 use crate::storage::files::format::event_line::LineError;
 use crate::storage::files::names;
 use crate::storage::files::snapshots::snapshot;
-use crate::storage::files::streams::load::{line_before, line_hash};
-use crate::storage::files::streams::stream::{Stream, StreamEnd};
+use crate::storage::files::streams::end::StreamEnd;
+use crate::storage::files::streams::end::line_hash;
+use crate::storage::files::streams::load::line_before;
+use crate::storage::files::streams::stream::Stream;
 
 /// Checks the files of all streams that the journal or the directory has.
 pub(crate) fn check(audit: &mut Audit) -> io::Result<()> {

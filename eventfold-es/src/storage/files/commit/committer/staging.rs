@@ -8,7 +8,7 @@ use crate::storage::files::commit::committer::Committer;
 use crate::storage::files::disk;
 use crate::storage::files::disk::Kind;
 use crate::storage::files::names;
-use crate::storage::files::streams::cache::StreamFile;
+use crate::storage::files::streams::file::StreamFile;
 use crate::storage::files::streams::stream::{Stream, stream_error};
 
 impl Committer {

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::storage::files::disk::faults::{Change, Log, answers, mount_of};
+use crate::storage::files::disk::faults::change::Change;
+use crate::storage::files::disk::faults::{Log, answers, mount_of};
 
 /// What becomes of unsynced bytes, in the unit in which a disk writes.
 const SECTOR: usize = 512;

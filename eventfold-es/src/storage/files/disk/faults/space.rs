@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 
-use crate::storage::files::disk::faults::Change;
+use crate::storage::files::disk::faults::change::Change;
 
 /// The system's number of the error that says that there is no space.
 const NO_SPACE: i32 = 28;

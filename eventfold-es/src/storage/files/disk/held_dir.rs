@@ -1,0 +1,63 @@
+//! Keeping a directory held and locked: [`HeldDir`].
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::storage::files::disk::entry::Identity;
+use crate::storage::files::disk::held::{self, Held};
+#[cfg(not(unix))]
+use crate::storage::files::disk::portable as system;
+#[cfg(unix)]
+use crate::storage::files::disk::unix as system;
+
+/// Keeps a directory held.
+#[derive(Debug)]
+pub(crate) struct HeldDir {
+    held: Arc<Held>,
+    /// What is held is a forked child's copy: unlocking it would take the parent's lock.
+    is_copy: bool,
+}
+
+impl HeldDir {
+    /// Holds the directory at `path`, under which no other is held.
+    pub(crate) fn hold(path: &Path) -> io::Result<Self> {
+        let held = Held::new(
+            path,
+            #[cfg(unix)]
+            system::open_dir(path)?,
+        );
+        let held = Arc::new(held);
+        held::add(held.clone());
+        Ok(Self {
+            held,
+            is_copy: false,
+        })
+    }
+
+    /// Which directory it is, where the system tells.
+    pub(crate) fn identity(&self) -> io::Result<Option<Identity>> {
+        system::identity(&self.held)
+    }
+
+    /// Locks the directory itself against other programs. False if another has it locked, `None` if
+    /// directories cannot be locked here.
+    pub(crate) fn try_lock(&self) -> Option<bool> {
+        system::try_lock(&self.held)
+    }
+
+    /// Closes a forked child's copy, and leaves the parent its lock.
+    pub(crate) fn close_copy(mut self) {
+        self.is_copy = true;
+    }
+}
+
+impl Drop for HeldDir {
+    fn drop(&mut self) {
+        held::remove(&self.held);
+        if !self.is_copy {
+            // Closing is not enough: see `DirLock`.
+            system::unlock(&self.held);
+        }
+    }
+}

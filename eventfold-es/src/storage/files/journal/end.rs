@@ -1,0 +1,26 @@
+//! Where the journal ends: [`End`].
+
+/// Where the journal ends: what the next write needs to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct End {
+    /// The segment's first position.
+    pub(crate) segment: u64,
+    /// The offset in it after the last line.
+    pub(crate) offset: u64,
+    /// The last line's checksum, which seeds the next one's.
+    pub(crate) chain: u64,
+    /// The position of the last event.
+    pub(crate) position: u64,
+}
+
+impl End {
+    /// The end of a segment that has not even its header yet.
+    pub(crate) fn of_empty(segment: u64, previous: u64) -> Self {
+        Self {
+            segment,
+            offset: 0,
+            chain: previous,
+            position: segment - 1,
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The names of the files in the journal's directory.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::storage::files::disk;
+
+/// The ends of the streams.
+pub(crate) const STREAM_ENDS: &str = "stream_ends";
+/// The note that a sync failed.
+pub(crate) const SYNC_FAILED: &str = "sync_failed";
+/// The checkpoint.
+pub(crate) const CHECKPOINT: &str = "checkpoint.json";
+
+/// The checkpoint of the journal in `journal`.
+pub(crate) fn checkpoint(journal: &Path) -> PathBuf {
+    journal.join(CHECKPOINT)
+}
+
+/// Where it is noted that a sync failed.
+pub(crate) fn sync_failed(journal: &Path) -> PathBuf {
+    journal.join(SYNC_FAILED)
+}
+
+/// Where the ends of the streams are noted.
+pub(crate) fn stream_ends(journal: &Path) -> PathBuf {
+    journal.join(STREAM_ENDS)
+}
+
+/// The segment whose first event has the position `first`.
+pub(crate) fn segment_path(journal: &Path, first: u64) -> PathBuf {
+    journal.join(format!("{first:020}.jsonl"))
+}
+
+/// The position of the first event of the segment called `name`; `None` if that is no segment's name.
+pub(crate) fn first_of_segment(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(".jsonl")?;
+    if digits.len() != 20 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    digits.parse().ok()
+}
+
+/// The positions of the first events of the segments in `journal`, in order.
+pub(crate) fn list_segments(journal: &Path) -> io::Result<Vec<u64>> {
+    let entries = disk::list(journal)?;
+    let names = entries.iter().filter_map(|entry| entry.name.to_str());
+    let mut segments: Vec<u64> = names.filter_map(first_of_segment).collect();
+    segments.sort_unstable();
+    Ok(segments)
+}
+
+/// The spare `number`: a segment that is prepared ahead of its use.
+pub(crate) fn spare(number: u64) -> String {
+    format!("spare-{number}.tmp")
+}
+
+/// Whether `name` is a spare's.
+pub(crate) fn is_spare(name: &str) -> bool {
+    name.starts_with("spare-")
+}
+
+/// Whether `name` is that of a file that the store keeps in the journal's directory.
+pub(crate) fn is_known(name: &str) -> bool {
+    matches!(name, CHECKPOINT | SYNC_FAILED | STREAM_ENDS) || first_of_segment(name).is_some()
+}
