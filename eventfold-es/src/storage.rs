@@ -13,13 +13,16 @@ use std::sync::{Arc, Weak};
 pub(crate) mod commit;
 pub(crate) mod files;
 pub(crate) mod health;
+pub(crate) mod loaded;
 pub(crate) mod log;
 pub(crate) mod memory;
 pub(crate) mod place;
 pub(crate) mod process;
 pub(crate) mod record;
+pub(crate) mod record_name;
 pub(crate) mod snapshot;
 pub(crate) mod stream;
+pub(crate) mod unfinished;
 
 use crate::clock::Clock;
 use crate::ids::StreamId;
@@ -30,8 +33,10 @@ use files::streams::handle::FileStream;
 use log::{Log, LogReader};
 use memory::MemoryStorage;
 use process::Process;
-use record::{Follower, Records};
+use record::Records;
+use record_name::Follower;
 use stream::Stream;
+use unfinished::Unfinished;
 
 /// The storage of an open store.
 #[derive(Debug, Clone)]
@@ -40,12 +45,6 @@ pub(crate) enum Storage {
     Files(Arc<FileStorage>),
     /// Memory, for tests.
     Memory(Arc<MemoryStorage>),
-}
-
-/// What keeps a store from being closed as long as it is there.
-pub(crate) trait Unfinished: Send + Sync {
-    /// What it waits for.
-    fn describe(&self) -> String;
 }
 
 impl Storage {

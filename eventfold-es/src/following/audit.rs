@@ -14,7 +14,8 @@ use crate::storage::files::check::audit::{Audit, Flaw, Remedy};
 use crate::storage::files::layout::list_dirs;
 use crate::storage::files::records::FileRecords;
 use crate::storage::log::LogReader;
-use crate::storage::record::{RecordName, Records};
+use crate::storage::record::Records;
+use crate::storage::record_name::RecordName;
 
 /// Adds what is wrong with the checkpoints to `audit`.
 pub(crate) fn check(audit: &mut Audit) -> io::Result<()> {

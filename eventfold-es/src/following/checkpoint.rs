@@ -18,7 +18,8 @@ use crate::ids::StreamId;
 use crate::storage::Storage;
 use crate::storage::files::format::event_line::{split_sum, write_sum};
 use crate::storage::log::Committed;
-use crate::storage::record::{RecordName, Records};
+use crate::storage::record::Records;
+use crate::storage::record_name::RecordName;
 
 /// A follower's place.
 #[derive(Debug)]

@@ -17,7 +17,8 @@ use crate::domain::process_manager::DeadLetter;
 use crate::following::chain::Chain;
 use crate::following::lines;
 use crate::following::outgoing::Saved;
-use crate::storage::record::{Lines, RecordName, Records};
+use crate::storage::record::{Lines, Records};
+use crate::storage::record_name::RecordName;
 
 /// The dead letters of one process manager.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use crate::following::managing::{AnyReacting, Reacting};
 use crate::following::status::{ProcessManagerStatus, Progress};
 use crate::following::unusable::UnusableManager;
 use crate::storage::Storage;
-use crate::storage::record::Follower;
+use crate::storage::record_name::Follower;
 
 /// A registered process manager.
 #[derive(Clone)]

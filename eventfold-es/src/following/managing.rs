@@ -25,7 +25,8 @@ use crate::following::status::{ProcessManagerStatus, Progress, ToDo};
 use crate::following::timeline;
 use crate::following::timeline::{acted_on_behind, source_of};
 use crate::storage::Storage;
-use crate::storage::record::{RecordName, Records};
+use crate::storage::record::Records;
+use crate::storage::record_name::RecordName;
 
 /// How many events are reacted to before what comes of that is saved and sent.
 const SLICE: u64 = 256;

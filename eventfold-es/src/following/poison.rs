@@ -13,7 +13,8 @@ use crate::following::lines;
 use crate::following::timeline;
 use crate::ids::Position;
 use crate::storage::Storage;
-use crate::storage::record::{Lines, RecordName, Records};
+use crate::storage::record::{Lines, Records};
+use crate::storage::record_name::RecordName;
 
 /// An event that a projection or a process manager passed over because it could not take it, see
 /// [`OnFailure::Skip`](crate::domain::process_manager::OnFailure::Skip). Listed by

@@ -15,7 +15,7 @@ use crate::following::exclusive::Exclusive;
 use crate::following::follower::Follower;
 use crate::following::status::Progress;
 use crate::storage::Storage;
-use crate::storage::record::Follower as Follows;
+use crate::storage::record_name::Follower as Follows;
 
 /// How many events a long catch-up takes between two looks at whether to save.
 const SLICE: u64 = 16 * 1024;

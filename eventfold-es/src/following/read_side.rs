@@ -16,7 +16,7 @@ use crate::following::status::ReadSideStatus;
 use crate::runtime::aggregates::{Aggregates, Follows};
 use crate::runtime::dispatch::Dispatchers;
 use crate::storage::Storage;
-use crate::storage::record::Follower;
+use crate::storage::record_name::Follower;
 
 /// The projections and process managers of a store.
 #[derive(Default)]

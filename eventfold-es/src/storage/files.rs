@@ -39,11 +39,11 @@ pub(crate) mod v0_2;
 
 use crate::clock::Clock;
 use crate::ids::StreamId;
-use crate::storage::Unfinished;
 use crate::storage::commit::{Commit, CommitError, Done};
 use crate::storage::health::Health;
 use crate::storage::process::Process;
-use crate::storage::record::Follower;
+use crate::storage::record_name::Follower;
+use crate::storage::unfinished::Unfinished;
 use crate::text::shown;
 use commit::committer::Committer;
 use commit::request::{ROOM, Request, StreamCommit};

@@ -19,10 +19,10 @@ use crate::storage::files::format::event_line as line;
 use crate::storage::files::format::event_line::EncodedEvents;
 use crate::storage::files::layout::StreamLayout;
 use crate::storage::health::Health;
+use crate::storage::loaded::Loaded;
 use crate::storage::place::Place;
 use crate::storage::process::Process;
-use crate::storage::record::Follower;
-use crate::storage::stream::Loaded;
+use crate::storage::record_name::Follower;
 use crate::sync::lock;
 use records::{AllRecords, MemoryRecords};
 

@@ -7,26 +7,8 @@ use std::io;
 use crate::storage::files::lines::FileLines;
 use crate::storage::files::records::FileRecords;
 use crate::storage::memory::records::{MemoryLines, MemoryRecords};
+use crate::storage::record_name::RecordName;
 use crate::text::Shown;
-
-/// What has records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Follower {
-    Projection,
-    ProcessManager,
-}
-
-/// The name of a record among those of one follower.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum RecordName {
-    /// State and position of a version of the follower.
-    Checkpoint(u32),
-    /// The checkpoint of eventfold-es 0.2.0.
-    OldCheckpoint,
-    /// The events that a version of the follower skipped.
-    Skipped(u32),
-    DeadLetters,
-}
 
 /// The records of one follower.
 #[derive(Debug, Clone)]

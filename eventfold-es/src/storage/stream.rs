@@ -6,11 +6,11 @@ use std::path::Path;
 
 use tokio::sync::{OwnedMutexGuard, oneshot};
 
-use crate::event::StoredEvent;
 use crate::ids::StreamId;
 use crate::storage::commit::{Commit, CommitError, Done};
 use crate::storage::files::format::event_line::EncodedEvents;
 use crate::storage::files::streams::handle::{FileReading, FileStream};
+use crate::storage::loaded::Loaded;
 use crate::storage::memory::{MemoryReading, MemoryStream};
 use crate::storage::place::Place;
 use crate::storage::snapshot::{Draft, Snapshot};
@@ -20,16 +20,6 @@ use crate::storage::snapshot::{Draft, Snapshot};
 pub(crate) enum Stream {
     Files(FileStream),
     Memory(MemoryStream),
-}
-
-/// An event on its way from the storage to whoever folds it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Loaded<'a> {
-    pub(crate) version: u64,
-    pub(crate) event: StoredEvent<'a>,
-    pub(crate) key: Option<&'a str>,
-    /// Its position, as far as the stream states it.
-    pub(crate) position: Option<u64>,
 }
 
 impl Stream {

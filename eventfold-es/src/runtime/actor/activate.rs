@@ -9,8 +9,9 @@ use crate::runtime::actor::Actor;
 use crate::runtime::actor::head::Head;
 use crate::runtime::actor::keys::Keys;
 use crate::runtime::inside;
+use crate::storage::loaded::Loaded;
 use crate::storage::place::Place;
-use crate::storage::stream::{Loaded, Reading, Stream};
+use crate::storage::stream::{Reading, Stream};
 
 impl<A: Aggregate> Actor<A> {
     /// Loads the durable state. Nothing of an earlier activation is under way when it returns.

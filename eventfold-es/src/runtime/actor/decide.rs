@@ -18,8 +18,9 @@ use crate::runtime::committed::Committed;
 use crate::runtime::inside;
 use crate::storage::commit::Commit;
 use crate::storage::files::format::event_line::{Common, EncodedEvents, spare};
+use crate::storage::loaded::Loaded;
 use crate::storage::snapshot::KnownKey;
-use crate::storage::stream::{Loaded, Reading};
+use crate::storage::stream::Reading;
 use crate::text::Shown;
 
 type Outcome<A> = Reply<Committed<A>, ExecuteError<<A as Aggregate>::Error>>;

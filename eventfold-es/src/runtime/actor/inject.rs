@@ -14,8 +14,9 @@ use crate::runtime::actor::mailbox::Reply;
 use crate::runtime::inside;
 use crate::storage::commit::Commit;
 use crate::storage::files::format::event_line::EncodedEvents;
+use crate::storage::loaded::Loaded;
 use crate::storage::place::Place;
-use crate::storage::stream::{Loaded, Reading};
+use crate::storage::stream::Reading;
 use crate::text::Shown;
 
 impl<A: Aggregate> Actor<A> {

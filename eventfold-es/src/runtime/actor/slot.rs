@@ -17,8 +17,9 @@ use crate::runtime::actor::mailbox::{MAILBOX, Mail};
 use crate::runtime::actor::{Actor, Home};
 use crate::runtime::background;
 use crate::runtime::passivation::{Passivate, Passivator};
+use crate::storage::Storage;
 use crate::storage::stream::Stream;
-use crate::storage::{Storage, Unfinished};
+use crate::storage::unfinished::Unfinished;
 
 /// How many aggregates are named in an error.
 const LISTED: usize = 5;

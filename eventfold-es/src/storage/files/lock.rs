@@ -12,7 +12,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use crate::storage::Unfinished;
 use crate::storage::files::disk;
 use crate::storage::files::disk::failed_syncs::Noting;
 use crate::storage::files::disk::held_dir::HeldDir;
@@ -21,6 +20,7 @@ use crate::storage::files::doubt::start_noting;
 use crate::storage::files::layout::{PARTS, leads_nowhere};
 use crate::storage::files::streams::cache::OpenFiles;
 use crate::storage::process::Process;
+use crate::storage::unfinished::Unfinished;
 use crate::text::shown;
 
 /// The directories that this process has open, each by the path that named it when it was opened.

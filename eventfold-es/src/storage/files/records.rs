@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::storage::files::disk;
 use crate::storage::files::lines::FileLines;
-use crate::storage::record::RecordName;
+use crate::storage::record_name::RecordName;
 
 /// The records of one follower.
 #[derive(Debug, Clone)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use crate::storage::record::{Follower, RecordName};
+use crate::storage::record_name::{Follower, RecordName};
 use crate::sync::lock;
 
 type Contents = BTreeMap<(Follower, String), BTreeMap<RecordName, Vec<u8>>>;

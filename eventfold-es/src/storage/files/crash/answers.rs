@@ -22,7 +22,7 @@ use crate::storage::files::recovery::redo_point::RedoPoint;
 use crate::storage::files::streams::end::StreamEnd;
 use crate::storage::files::streams::load::load;
 use crate::storage::files::streams::stream::Stream;
-use crate::storage::stream::Loaded;
+use crate::storage::loaded::Loaded;
 use crate::{AggregateStore, Position};
 
 /// How long anything may take before it is called hung.

@@ -16,8 +16,8 @@ use crate::storage::files::streams::load::load;
 use crate::storage::files::streams::seek;
 use crate::storage::files::streams::stream::{Extent, Stream};
 use crate::storage::files::{FileStorage, disk};
+use crate::storage::loaded::Loaded;
 use crate::storage::snapshot::{Draft, Snapshot};
-use crate::storage::stream::Loaded;
 
 /// A stream of a store, with the storage that it is in.
 #[derive(Debug, Clone)]

@@ -12,7 +12,7 @@ use crate::storage::files::streams::load::load;
 use crate::storage::files::streams::mark::StreamHash;
 use crate::storage::files::streams::mark::TypeHash;
 use crate::storage::files::streams::stream::stream_hash;
-use crate::storage::stream::Loaded;
+use crate::storage::loaded::Loaded;
 
 impl FileStorage {
     /// The types and ids of all streams that have a directory, or are about to get one, or of those of

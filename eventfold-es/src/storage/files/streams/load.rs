@@ -18,7 +18,7 @@ use crate::storage::files::streams::stream::Extent;
 use crate::storage::files::streams::stream::Stream;
 use crate::storage::files::streams::stream::UnflushedLines;
 use crate::storage::files::streams::stream::stream_error;
-use crate::storage::stream::Loaded;
+use crate::storage::loaded::Loaded;
 
 /// The last line of `stream` that ends at `offset` or before, behind which are only empty ones; `None`
 /// if no line ends there. `behind` is what the file lacks.

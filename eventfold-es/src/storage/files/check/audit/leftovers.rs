@@ -11,7 +11,7 @@ use crate::storage::files::disk::Kind;
 use crate::storage::files::journal::paths;
 use crate::storage::files::layout::{PARTS, is_dir};
 use crate::storage::files::records::record_name;
-use crate::storage::record::RecordName;
+use crate::storage::record_name::RecordName;
 
 /// How deep the directories of streams lie in the store's: `streams/<type>/<id>`.
 const DEPTH: usize = 3;

@@ -1,0 +1,20 @@
+//! What records are called at the seam: [`Follower`], [`RecordName`].
+
+/// What has records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Follower {
+    Projection,
+    ProcessManager,
+}
+
+/// The name of a record among those of one follower.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum RecordName {
+    /// State and position of a version of the follower.
+    Checkpoint(u32),
+    /// The checkpoint of eventfold-es 0.2.0.
+    OldCheckpoint,
+    /// The events that a version of the follower skipped.
+    Skipped(u32),
+    DeadLetters,
+}
