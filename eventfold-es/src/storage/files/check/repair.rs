@@ -9,8 +9,9 @@ use std::time::SystemTime;
 
 use crate::ids::StreamId;
 use crate::report::Repaired;
+use crate::storage::files::check::audit::findings::{Audit, Remedy};
 use crate::storage::files::check::audit::journaled::Journaled;
-use crate::storage::files::check::audit::{Audit, Remedy, leading_foreign};
+use crate::storage::files::check::audit::stream_files::leading_foreign;
 use crate::storage::files::check::survey::survey;
 use crate::storage::files::disk;
 use crate::storage::files::disk::{File, Open};

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::report::Severity;
-use crate::storage::files::check::audit::{Audit, Flaw, Remedy};
+use crate::storage::files::check::audit::findings::{Audit, Flaw, Remedy};
 use crate::storage::files::disk;
 use crate::storage::files::disk::Kind;
 use crate::storage::files::journal::paths;

@@ -5,8 +5,8 @@ use std::io;
 
 use crate::ids::StreamId;
 use crate::report::Severity;
+use crate::storage::files::check::audit::findings::{Audit, Flaw, Remedy};
 use crate::storage::files::check::audit::journaled::{Journaled, Noted};
-use crate::storage::files::check::audit::{Audit, Flaw, Remedy};
 use crate::storage::files::disk;
 use crate::storage::files::format::event_line;
 use crate::storage::files::format::event_line::LineError;
@@ -75,27 +75,6 @@ fn check_stream(audit: &mut Audit, stream: &Stream, journaled: &Journaled) -> io
             && !matches!(flaw.remedy, Some(Remedy::Rebuild(_)))
     });
     check_snapshot(audit, stream, bytes.is_some(), is_whole)
-}
-
-impl Audit {
-    /// What another program appended to a stream. A directory that is still to be taken over is no
-    /// concern of a repair: opening does that.
-    fn flaw_of_others(&self, stream: &Stream, cause: &str) -> Flaw {
-        if self.survey.is_none() {
-            return Flaw::new(&stream.file(), Severity::Harmless, cause);
-        }
-        let remedy = Remedy::Adopt(stream.id().clone());
-        Flaw::new(&stream.file(), Severity::Repairable, cause).remedy(remedy)
-    }
-
-    /// How much it matters that the lines at `position` are not in their stream's file.
-    fn grade(&self, position: u64) -> Severity {
-        if position > self.redo_after {
-            Severity::Harmless
-        } else {
-            Severity::Repairable
-        }
-    }
 }
 
 /// Compares a stream's file with the journal.
