@@ -124,12 +124,12 @@ impl Engine {
                     end.send_replace(true);
                 }
             })?;
-        let ends = opened.streams.ends().clone();
+        let marks = opened.streams.marks().clone();
         let unflushed = Arc::new(Unflushed::new(opened.refused));
         let upkeep = Upkeep::start(
             file_systems,
             opened.journal.dir(),
-            ends.clone(),
+            marks.clone(),
             unflushed.clone(),
         )?;
         let keeper = upkeep.keeper();
@@ -145,7 +145,7 @@ impl Engine {
             opened.journal,
             upkeep,
             unflushed.clone(),
-            ends,
+            marks,
         )?;
         lock.note_files(committer.files());
         // It waits for them.

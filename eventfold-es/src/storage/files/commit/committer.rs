@@ -58,7 +58,7 @@ pub(crate) struct Committer {
     /// When a new segment may be tried again, after one could not be made.
     next_segment_attempt: Option<Instant>,
     /// With what the streams end.
-    ends: Arc<HighWaterMarks>,
+    marks: Arc<HighWaterMarks>,
     since_checkpoint: u64,
 }
 
@@ -70,7 +70,7 @@ impl Committer {
         journal: Journal,
         upkeep: Upkeep,
         unflushed: Arc<Unflushed>,
-        ends: Arc<HighWaterMarks>,
+        marks: Arc<HighWaterMarks>,
     ) -> io::Result<Self> {
         upkeep.prepare_spare(journal.next_capacity());
         let files = Arc::<OpenFiles>::default();
@@ -94,7 +94,7 @@ impl Committer {
             upkeep,
             batches: 0,
             next_segment_attempt: None,
-            ends,
+            marks,
             since_checkpoint: 0,
         })
     }
@@ -365,7 +365,7 @@ impl Committer {
         }
         tail.end = end;
         // With the lines, so that whoever reads them knows that there are no more.
-        self.ends.set(stream.hash(), stream.dir(), &end);
+        self.marks.set(stream.hash(), stream.dir(), &end);
         drop(tail);
         if was_flushed {
             self.unflushed.add(stream.clone());
@@ -387,7 +387,7 @@ impl Committer {
         }
         let job = RedoPointJob {
             end: self.journal.end(),
-            taken: self.ends.take(),
+            taken: self.marks.take(),
             clean: false,
         };
         self.upkeep.submit(Job::RedoPoint(job));
@@ -409,7 +409,7 @@ impl Committer {
         let clean = !self.health.is_left_behind() && self.health.check_failed().is_ok();
         let last = clean.then(|| RedoPointJob {
             end: self.journal.end(),
-            taken: self.ends.take(),
+            taken: self.marks.take(),
             clean: true,
         });
         drop(self.files);

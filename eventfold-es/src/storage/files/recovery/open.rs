@@ -113,8 +113,8 @@ impl Opening<'_> {
             None if segments.is_empty() => {
                 refuse_lost_journal(dir, &layout, &streams)?;
                 let mut journal = Journal::create(dir)?;
-                if !streams.ends().are_of(journal.end()) {
-                    streams.ends().forget();
+                if !streams.marks().are_of(journal.end()) {
+                    streams.marks().forget();
                 }
                 let ids = layout.list_all()?;
                 let none = HashMap::new();
@@ -157,9 +157,9 @@ impl Opening<'_> {
             check_chain(&dir, start)?;
         }
         // Without them the whole journal says with what the streams end.
-        let known = start.filter(|start| streams.ends().are_of(*start));
+        let known = start.filter(|start| streams.marks().are_of(*start));
         if known.is_none() {
-            streams.ends().forget();
+            streams.marks().forget();
         }
         let redo_after = start.map_or(0, |start| start.position);
         let recovered = scan(&dir, known, self.in_doubt, |commit| {
@@ -217,17 +217,17 @@ impl Opening<'_> {
     ) -> io::Result<()> {
         let dirs: Vec<&Path> = touched.values().map(PathBuf::as_path).collect();
         self.file_systems.sync_streams(&dirs)?;
-        let ends = streams.ends();
+        let marks = streams.marks();
         if refused.is_empty() {
             let noted: Vec<StreamHash> = touched.keys().copied().collect();
-            ends.note(&noted, journal.end());
+            marks.note(&noted, journal.end());
             return Ok(());
         }
         for (stream, dir) in touched {
-            ends.defer(*stream, dir);
+            marks.defer(*stream, dir);
         }
         for stream in refused {
-            ends.defer(stream.hash(), stream.dir());
+            marks.defer(stream.hash(), stream.dir());
         }
         Ok(())
     }

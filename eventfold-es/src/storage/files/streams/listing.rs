@@ -22,7 +22,7 @@ impl Engine {
         // In this order: a stream is first in the journal, then among those whose files lag, until it
         // has its directory.
         let kind = only.map(TypeHash::new);
-        let mut journaled = self.streams.ends().with_events(kind);
+        let mut journaled = self.streams.marks().with_events(kind);
         let is_wanted = |id: &StreamId| only.is_none_or(|only| only == id.aggregate_type());
         let mut unflushed = self.unflushed.ids();
         unflushed.retain(is_wanted);

@@ -120,7 +120,7 @@ fn load_from_files(
         return Err(disk::damaged(&path, 0, &"the file is missing"));
     }
     stream.refuse_rotated()?;
-    let mut lines = Lines {
+    let mut lines = LineReader {
         stream,
         path: &path,
         mark,
@@ -153,7 +153,7 @@ fn load_from_files(
 }
 
 /// The lines of a stream on their way to whoever folds them.
-struct Lines<'a> {
+struct LineReader<'a> {
     stream: &'a Stream,
     path: &'a Path,
     /// With what the stream ended before it was read.
@@ -165,7 +165,7 @@ struct Lines<'a> {
     end: StreamEnd,
 }
 
-impl Lines<'_> {
+impl LineReader<'_> {
     fn read(
         &mut self,
         mut reader: impl BufRead,
@@ -436,7 +436,7 @@ mod tests {
         for count in 1..=lines.len() {
             let right = &lines[..count];
             streams
-                .ends()
+                .marks()
                 .set(stream.hash(), stream.dir(), &end_of(right));
             write(&stream, right);
             let loaded = load_all(&stream, &stream.extent()).unwrap();
@@ -470,7 +470,7 @@ mod tests {
         let (streams, stream) = new_stream(dir.path());
         let other = b"{\"type\":\"A\",\"data\":2,\"ts\":1}";
         for line in [LINE, other] {
-            streams.ends().add_foreign(stream.hash(), line, 7);
+            streams.marks().add_foreign(stream.hash(), line, 7);
         }
         // With white space that the journal does not have.
         let padded = [b" ", LINE, b"  "].concat();
@@ -489,7 +489,7 @@ mod tests {
         let (streams, stream) = new_stream(dir.path());
         let lines = ours(&stream, 3, 1);
         streams
-            .ends()
+            .marks()
             .set(stream.hash(), stream.dir(), &end_of(&lines[..2]));
         let second = [&lines[1][..], b"\n"].concat();
         stream.tail().unflushed = Some(UnflushedLines {
@@ -503,7 +503,7 @@ mod tests {
         // The stream writer catches up, and another event comes.
         stream.tail().unflushed = None;
         streams
-            .ends()
+            .marks()
             .set(stream.hash(), stream.dir(), &end_of(&lines));
         write(&stream, &lines);
         assert_eq!(load_all(&stream, &extent).unwrap().0, 2);

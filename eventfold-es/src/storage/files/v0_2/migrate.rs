@@ -28,7 +28,7 @@ const REPORT_EVERY: Duration = Duration::from_secs(2);
 
 /// A line that is not in the journal yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Pending {
+struct ForeignLine {
     /// The latest time of the stream up to this line.
     time: u64,
     /// The stream's place in the order of type and id.
@@ -81,7 +81,7 @@ fn list_pending(
     number: usize,
     done: u64,
     end: &mut StreamEnd,
-    pending: &mut Vec<Pending>,
+    pending: &mut Vec<ForeignLine>,
 ) -> io::Result<Option<u64>> {
     let path = stream.file();
     stream.refuse_rotated()?;
@@ -112,7 +112,7 @@ fn list_pending(
             } else {
                 event_line::check_foreign(line)
                     .map_err(|cause| disk::damaged(&path, offset, &cause))?;
-                pending.push(Pending {
+                pending.push(ForeignLine {
                     time,
                     stream: number,
                     offset,
@@ -146,7 +146,7 @@ fn append(
     journal: &mut Journal,
     streams: &Arc<Streams>,
     ids: &[StreamId],
-    pending: &[Pending],
+    pending: &[ForeignLine],
     ends: &mut [StreamEnd],
 ) -> io::Result<()> {
     let mut reported = Instant::now();
@@ -172,7 +172,7 @@ fn append(
         end.offset = next.offset + next.length + 1;
         end.version += 1;
         let position = batch.end.position;
-        streams.ends().add_foreign(stream.hash(), &line, position);
+        streams.marks().add_foreign(stream.hash(), &line, position);
 
         if batch.bytes.len() >= BATCH || i + 1 == pending.len() {
             journal.append(&batch).map_err(AppendError::into_io)?;
