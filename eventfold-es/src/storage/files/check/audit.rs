@@ -16,7 +16,9 @@ use crate::ids::StreamId;
 use crate::report::Severity;
 use crate::storage::files::check::survey::survey;
 use crate::storage::files::journal::paths::{self, list_segments, segment_path};
-use crate::storage::files::layout::{EVENTS_FILE, RawNames, StreamLayout, find_raw_names};
+use crate::storage::files::layout::{
+    EVENTS_FILE, RAW_NAMES_FILE, RawNames, StreamLayout, find_raw_names,
+};
 use crate::storage::files::recovery::open::taken_over;
 use crate::storage::files::recovery::redo_point::RedoPoint;
 use crate::storage::files::streams::high_water::HighWaterMarks;
@@ -71,7 +73,7 @@ pub(crate) fn audit(base: &Path, is_followers: fn(&str) -> bool) -> io::Result<A
         }
         Err(error) => {
             // Without the names it is unknown which directory is which stream's.
-            let file = audit.layout.meta_dir().join("raw_names.json");
+            let file = audit.layout.meta_dir().join(RAW_NAMES_FILE);
             let flaw = Flaw::new(&file, Severity::Lost, cause_of(&error, &file));
             audit.flaws.push(flaw);
         }

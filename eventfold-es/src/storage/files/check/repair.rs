@@ -288,7 +288,7 @@ impl<'a> Rebuilt<'a> {
         }
     }
 
-    /// The whole file, and whether lines of other programs come behind what the journal has.
+    /// The whole file, and whether lines of other programs come after what the journal has.
     fn finish(mut self, stream: &Stream) -> (Vec<u8>, bool) {
         let rest = self.old.get(self.content.len()..).unwrap_or_default();
         let foreign = leading_foreign(rest, stream);

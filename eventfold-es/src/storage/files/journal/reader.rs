@@ -87,7 +87,7 @@ impl Reader {
                     self.open = Some(OpenSegment::after(&self.index, end)?);
                 }
                 Err(error) => {
-                    // Starts anew at the next call: what was read ahead may be in doubt.
+                    // The next call reads from the file again: what was read ahead may be in doubt.
                     self.open = None;
                     return Err(error);
                 }
@@ -118,7 +118,7 @@ impl Reader {
 }
 
 impl OpenSegment {
-    /// The segment that holds the event behind `after`.
+    /// The segment that holds the event after `after`.
     fn at(index: &Index, after: u64) -> io::Result<Self> {
         let first = index
             .holding(after + 1)

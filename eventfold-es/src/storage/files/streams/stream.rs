@@ -11,7 +11,7 @@ use crate::storage::commit::CommitError;
 use crate::storage::files::disk;
 use crate::storage::files::format::commit_line::Place;
 use crate::storage::files::format::event_line;
-use crate::storage::files::layout::{EVENTS_FILE, StreamLayout};
+use crate::storage::files::layout::{ARCHIVE_FILE, EVENTS_FILE, StreamLayout};
 use crate::storage::files::streams::end::StreamEnd;
 use crate::storage::files::streams::file::StreamFile;
 use crate::storage::files::streams::high_water::HighWaterMarks;
@@ -120,7 +120,7 @@ impl Stream {
 
     /// Whether `eventfold` rotated it, so that its older events are in a file that is not read here.
     pub(crate) fn is_rotated(&self) -> bool {
-        disk::is_there(&self.dir.join("archive.jsonl.zst"))
+        disk::is_there(&self.dir.join(ARCHIVE_FILE))
     }
 
     /// Fails if it is rotated.

@@ -16,6 +16,7 @@ use crate::storage::files::disk;
 use crate::storage::files::format::commit_line::write_adopted;
 use crate::storage::files::format::event_line;
 use crate::storage::files::journal::{AppendError, Journal, Spare};
+use crate::storage::files::layout::unfinished_file;
 use crate::storage::files::streams::end::StreamEnd;
 use crate::storage::files::streams::mark::StreamHash;
 use crate::storage::files::streams::stream::{Stream, Streams};
@@ -131,7 +132,7 @@ pub(crate) fn cut_unfinished(stream: &Stream, offset: u64) -> io::Result<()> {
     let bytes = disk::read_if_there(&path)?.unwrap_or_default();
     let start = usize::try_from(offset).unwrap_or(usize::MAX);
     let unfinished = bytes.get(start..).unwrap_or_default();
-    let kept = stream.dir().join(format!("app.jsonl.unfinished-{offset}"));
+    let kept = stream.dir().join(unfinished_file(offset));
     tracing::warn!(stream = %stream.id(), offset, kept = %shown(&kept), "an unfinished line is cut off");
     disk::replace_durably(&kept, unfinished)?;
     let cut = || -> io::Result<()> {

@@ -68,7 +68,7 @@ pub(crate) struct Audit {
     pub(crate) survey: Option<Survey>,
     pub(crate) journaled: BTreeMap<StreamId, Journaled>,
     pub(crate) flaws: Vec<Flaw>,
-    /// Opening the store replays what is behind this position onto the streams' files.
+    /// Opening the store replays what comes after this position onto the streams' files.
     pub(super) redo_after: u64,
     /// The newest position that a stream has beyond the journal, and which one does.
     pub(super) beyond: Option<(u64, StreamId)>,

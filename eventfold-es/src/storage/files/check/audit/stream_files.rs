@@ -91,7 +91,7 @@ fn check_events(audit: &mut Audit, stream: &Stream, journaled: &Journaled, bytes
             let in_the_way = |commit: &Noted| {
                 commit.end_in(bytes).is_none() && is_others_at(stream, bytes, commit)
             };
-            // Nor does it cut off what follows behind.
+            // Nor does it cut off what follows.
             let end = usize::try_from(journaled.end()).unwrap_or(usize::MAX);
             let rest = bytes.get(end..).unwrap_or_default();
             let severity =
@@ -117,7 +117,7 @@ fn check_events(audit: &mut Audit, stream: &Stream, journaled: &Journaled, bytes
     check_rest(audit, stream, journaled, bytes, at);
 }
 
-/// Checks what a stream's file holds behind all that the journal has, which begins at `start`.
+/// Checks what a stream's file holds after all that the journal has. It begins at `start`.
 fn check_rest(
     audit: &mut Audit,
     stream: &Stream,
