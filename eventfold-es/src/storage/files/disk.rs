@@ -1,4 +1,4 @@
-//! The way to the disk: every change that the engine makes to a file or a directory goes through
+//! The way to the disk: every change that the storage makes to a file or a directory goes through
 //! here, so that tests can watch it, lose it and make it fail ([`faults`]). So does all that it reads:
 //! a path below a store's directory is looked up in the directory that was locked ([`held`]).
 

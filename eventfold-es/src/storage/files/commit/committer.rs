@@ -3,7 +3,7 @@
 //! It takes all requests that wait, writes their commits to the journal as one batch, makes that
 //! durable, answers, and leaves the streams' files to the [stream writer](crate::storage::files::streams::writer).
 //! While it does so the next requests gather, so batches form by themselves. A lone commit never
-//! waits for [company](crate::storage::files::commit::delay).
+//! waits for [others](crate::storage::files::commit::delay).
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};

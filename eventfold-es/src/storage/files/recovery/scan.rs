@@ -1,6 +1,6 @@
 //! Finds the end of the journal after a crash, and proves that nothing durable is missing.
 //!
-//! The lines up to the first invalid one are whole: their checksums are chained. What lies behind
+//! The lines up to the first invalid one are whole: their checksums are chained. What comes after them
 //! is an unfinished tail only if nothing shows that it had been durable; otherwise the journal is
 //! damaged, and opening it would lose what was answered.
 
@@ -22,14 +22,14 @@ use crate::text::shown;
 /// How much of a segment is read at a time.
 const CHUNK: usize = 128 * 1024;
 
-/// What a journal holds behind its last valid line.
+/// What a journal holds after its last valid line.
 #[derive(Debug)]
 pub(crate) struct Recovered {
     pub(crate) segments: Vec<u64>,
     pub(crate) end: End,
-    /// The newest position that lines behind the end prove to have been durable.
+    /// The newest position that lines after the end prove to have been durable.
     pub(crate) proven_by_tail: u64,
-    /// Where the bytes behind the end stop being zeros; the end's offset if there are none.
+    /// Where the bytes after the end stop being zeros; the end's offset if there are none.
     pub(crate) tail_end: u64,
 }
 
@@ -286,7 +286,7 @@ fn used_length(path: &Path) -> io::Result<u64> {
     let read = || -> io::Result<u64> {
         let mut file = disk::open(path)?;
         let mut end = file.metadata()?.len();
-        // Few, as a rule: a segment that is done with is cut off behind its lines.
+        // Few, as a rule: a segment that is done with is cut off after its lines.
         let mut most = 4 * 1024;
         let mut chunk = vec![0; CHUNK];
         while end > 0 {
@@ -422,7 +422,7 @@ pub(crate) fn scan_segment(
     Ok(())
 }
 
-/// Reads the bytes of a journal's first segment: where its valid lines end, and what lies behind.
+/// Reads the bytes of a journal's first segment: where its valid lines end, and what comes after them.
 #[cfg(fuzzing)]
 pub(crate) fn scan_bytes(
     bytes: &[u8],
@@ -455,7 +455,7 @@ fn used(bytes: &[u8]) -> usize {
         .map_or(0, |i| i + 1)
 }
 
-/// What lies behind the valid lines, the bytes `tail`: where it ends, and what it proves.
+/// What comes after the valid lines, the bytes `tail`: where it ends, and what it proves.
 ///
 /// A line is genuine if its checksum follows on the one that the line before it states, whatever
 /// became of the rest of that line. A genuine line states what was durable when it was written.
@@ -477,7 +477,7 @@ pub(crate) fn examine_tail(tail: &[u8], end: End) -> (u64, u64) {
 }
 
 impl Recovered {
-    /// Fails if a position behind the end is known to have been durable. `proven` is the newest one
+    /// Fails if a position after the end is known to have been durable. `proven` is the newest one
     /// that anything outside the journal proves, with what proves it.
     pub(crate) fn check(&self, dir: &Path, proven: u64, by: &str) -> io::Result<()> {
         let path = segment_path(dir, self.end.segment);
@@ -487,7 +487,7 @@ impl Recovered {
         }
     }
 
-    /// What is missing behind the end, in words, if anything is known to have been durable there.
+    /// What is missing after the end, in words, if anything is known to have been durable there.
     pub(crate) fn missing(&self, proven: u64, by: &str) -> Option<String> {
         let (proven, by) = if self.proven_by_tail > proven {
             (self.proven_by_tail, "a later line of the journal")

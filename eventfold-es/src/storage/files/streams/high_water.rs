@@ -7,7 +7,7 @@
 //!
 //! A note is 56 bytes: the hash of the stream's name, version and position of its last event, the
 //! hash of that line, the hash of all lines of other programs, and a checksum. The last note of a
-//! stream counts. Behind the notes of a checkpoint comes one that says of which place in the journal
+//! stream counts. After the notes of a checkpoint comes one that says of which place in the journal
 //! they are: if that is not the checkpoint's, or a note is not whole, all are found anew in the
 //! journal.
 

@@ -27,8 +27,8 @@ pub(crate) struct Loaded<'a> {
     pub(crate) offset: u64,
 }
 
-/// The last line of `stream` that ends at `offset` or before, behind which are only empty ones; `None`
-/// if no line ends there. `behind` is what the file lacks.
+/// The last line of `stream` that is not empty and ends at `offset` or before; `None` if no line ends at
+/// `offset`. `unflushed` is what the file lacks.
 pub(crate) fn line_before(
     stream: &Stream,
     offset: u64,
@@ -128,7 +128,7 @@ fn load_from_files(
         foreign: (start.offset == 0).then_some(0),
         end: start,
     };
-    // Past the place where the file was last known to be whole, only `behind` counts.
+    // Past the place where the file was last known to be whole, only `unflushed` counts.
     let limit = unflushed.map_or(u64::MAX, |unflushed| unflushed.offset);
     if let Some(mut file) = file
         && start.offset < limit
