@@ -10,7 +10,7 @@ use crate::following::checkpoint::{Checkpoint, Unusable, another_history};
 use crate::following::timeline::{acted_on_behind, rolled_back, source_of};
 use crate::following::{dead_letters, poison};
 use crate::report::Severity;
-use crate::storage::files::check::audit::{Audit, Flaw, Remedy};
+use crate::storage::files::check::audit::findings::{Audit, Flaw, Remedy};
 use crate::storage::files::layout::list_dirs;
 use crate::storage::files::records::FileRecords;
 use crate::storage::log::LogReader;

@@ -120,12 +120,12 @@ impl FileStorage {
                     end.send_replace(true);
                 }
             })?;
-        let ends = opened.streams.ends().clone();
+        let marks = opened.streams.marks().clone();
         let unflushed = Arc::new(Unflushed::new(opened.refused));
         let upkeep = Upkeep::start(
             file_systems,
             opened.journal.dir(),
-            ends.clone(),
+            marks.clone(),
             unflushed.clone(),
         )?;
         let keeper = upkeep.keeper();
@@ -141,7 +141,7 @@ impl FileStorage {
             opened.journal,
             upkeep,
             unflushed.clone(),
-            ends,
+            marks,
         )?;
         lock.note_files(committer.files());
         // It waits for them.

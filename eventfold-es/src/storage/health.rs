@@ -40,7 +40,7 @@ impl Health {
         self.changed.notify_waiters();
     }
 
-    /// Waits until the head is at `position` or behind it, and returns it.
+    /// Waits until the head has reached `position`, and returns the head.
     ///
     /// # Errors
     ///

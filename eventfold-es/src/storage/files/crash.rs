@@ -1,4 +1,4 @@
-//! What the engine's own tests of crashes and failing disks share: a domain that shows if anything is
+//! What the storage's own tests of crashes and failing disks share: a domain that shows if anything is
 //! lost or halved, and the checks.
 
 use std::collections::BTreeMap;

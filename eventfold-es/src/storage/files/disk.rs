@@ -1,4 +1,4 @@
-//! The way to the disk: every change that the engine makes to a file or a directory goes through
+//! The way to the disk: every change that the storage makes to a file or a directory goes through
 //! here, so that tests can watch it, lose it and make it fail ([`faults`]). So does all that it reads:
 //! a path below a store's directory is looked up in the directory that was locked ([`held`]).
 
@@ -21,7 +21,7 @@ mod portable;
 mod unix;
 
 pub(crate) use access::Open;
-pub(crate) use entry::{Entry, Found, Identity, Kind};
+pub(crate) use entry::{Entry, Identity, Kind, Status};
 
 use access::Access;
 #[cfg(not(unix))]
@@ -399,16 +399,16 @@ pub(crate) fn read_if_there(path: &Path) -> io::Result<Option<Vec<u8>>> {
 }
 
 /// What is at `path`, where a link leads to what it names; `None` if there is nothing.
-pub(crate) fn find(path: &Path) -> io::Result<Option<Found>> {
+pub(crate) fn find(path: &Path) -> io::Result<Option<Status>> {
     if_there(system::find(path))
 }
 
 /// What is at `path`, if only a link; `None` if there is nothing.
-pub(crate) fn find_itself(path: &Path) -> io::Result<Option<Found>> {
+pub(crate) fn find_itself(path: &Path) -> io::Result<Option<Status>> {
     if_there(system::find_itself(path))
 }
 
-fn if_there(found: io::Result<Found>) -> io::Result<Option<Found>> {
+fn if_there(found: io::Result<Status>) -> io::Result<Option<Status>> {
     match found {
         Ok(found) => Ok(Some(found)),
         Err(error) if is_nothing(&error) => Ok(None),

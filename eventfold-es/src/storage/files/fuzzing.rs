@@ -1,4 +1,4 @@
-//! The engine's decoders, for the fuzzing targets.
+//! The storage's decoders, for the fuzzing targets.
 
 use serde_json::value::RawValue;
 use xxhash_rust::xxh3::xxh3_64_with_seed;

@@ -307,7 +307,7 @@ impl Journal {
         io::Error::new(io::ErrorKind::NotFound, text)
     }
 
-    /// Takes back what may have been written behind the end, durably: a line that was answered
+    /// Takes back what may have been written after the end, durably: a line that was answered
     /// with an error must not come back after a crash.
     fn erase(&self, size: u64) -> io::Result<()> {
         self.file.set_len(self.end.offset)?;

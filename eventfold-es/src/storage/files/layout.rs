@@ -67,8 +67,46 @@ pub struct StreamLayout {
 /// The file in a stream's directory that holds its events.
 pub(crate) const EVENTS_FILE: &str = "app.jsonl";
 
+/// The file that holds a stream's older events, if `eventfold` rotated the stream.
+pub(crate) const ARCHIVE_FILE: &str = "archive.jsonl.zst";
+
+/// The file that says up to where foreign lines are in the journal.
+const ADOPTED_FILE: &str = "adopted.json";
+
+/// What the name of a line begins with that another program did not finish, moved out of the events.
+const UNFINISHED: &str = "app.jsonl.unfinished-";
+
+/// The file in a stream's directory that keeps the unfinished line which began at `offset`.
+pub(crate) fn unfinished_file(offset: u64) -> String {
+    format!("{UNFINISHED}{offset}")
+}
+
+/// Whether `name` is that of a file in a stream's directory.
+pub(crate) fn is_stream_file(name: &str) -> bool {
+    let is_unfinished = name
+        .strip_prefix(UNFINISHED)
+        .is_some_and(|offset| !is_temporary(Path::new(offset)));
+    matches!(name, EVENTS_FILE | ARCHIVE_FILE | ADOPTED_FILE) || is_unfinished
+}
+
+/// Whether `path` is that of a file that is being written, to be renamed when it is whole.
+pub(crate) fn is_temporary(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "tmp")
+}
+
 /// The file in the directory `meta` that says which streams were ensured.
 const REGISTRY_FILE: &str = "streams.jsonl";
+
+/// The file in the directory `meta` that says which streams have raw names.
+pub(crate) const RAW_NAMES_FILE: &str = "raw_names.json";
+
+/// The file in the directory `meta` that says that the journal has the streams which were there before it.
+pub(crate) const TAKEN_OVER_FILE: &str = "taken_over";
+
+/// Whether `name` is that of a file in the directory `meta`.
+pub(crate) fn is_meta_file(name: &str) -> bool {
+    matches!(name, REGISTRY_FILE | RAW_NAMES_FILE | TAKEN_OVER_FILE)
+}
 
 /// What a store keeps in directories of their own.
 pub(crate) const PARTS: [&str; 5] = [
@@ -462,7 +500,7 @@ fn registered(registry: &[u8]) -> impl Iterator<Item = Registered> {
 /// the encoded form of another id: later on, such a directory belongs to that one.
 pub(crate) fn find_raw_names(base: &Path, first_time: bool) -> io::Result<RawNames> {
     let meta = base.join("meta");
-    let noted = meta.join("raw_names.json");
+    let noted = meta.join(RAW_NAMES_FILE);
     let mut search = RawNameSearch {
         streams: base.join("streams"),
         first_time,

@@ -24,7 +24,7 @@ use crate::storage::unfinished::Unfinished;
 use crate::text::shown;
 
 /// The directories that this process has open, each by the path that named it when it was opened.
-static OPEN: Mutex<Option<HashMap<PathBuf, Entry>>> = Mutex::new(None);
+static OPEN: Mutex<Option<HashMap<PathBuf, OpenStore>>> = Mutex::new(None);
 /// Tells that a directory was released, or that somebody does not wait for one any more.
 static RELEASED: Condvar = Condvar::new();
 
@@ -35,7 +35,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
 /// A directory in use.
-struct Entry {
+struct OpenStore {
     process: Process,
     identity: Option<Identity>,
     is_closing: bool,
@@ -185,7 +185,7 @@ fn enter(dir: &Path, identity: Option<Identity>, patience: &Patience) -> io::Res
         patience.check()?;
         let entries = open.get_or_insert_default();
         let Some((path, entry)) = in_the_way(entries, dir, identity) else {
-            let entry = Entry {
+            let entry = OpenStore {
                 process: Process::this(),
                 identity,
                 is_closing: false,
@@ -231,11 +231,11 @@ fn enter(dir: &Path, identity: Option<Identity>, patience: &Patience) -> io::Res
 
 /// The entry of `dir`: the same path, or the same directory under another one.
 fn in_the_way<'a>(
-    entries: &'a HashMap<PathBuf, Entry>,
+    entries: &'a HashMap<PathBuf, OpenStore>,
     dir: &Path,
     identity: Option<Identity>,
-) -> Option<(&'a Path, &'a Entry)> {
-    let same = |path: &Path, entry: &Entry| {
+) -> Option<(&'a Path, &'a OpenStore)> {
+    let same = |path: &Path, entry: &OpenStore| {
         path == dir || (identity.is_some() && entry.identity == identity)
     };
     let mut entries = entries.iter();
@@ -307,7 +307,7 @@ impl Drop for DirLock {
     }
 }
 
-impl Entry {
+impl OpenStore {
     /// Closes a child's copies of the files that its parent has locked: as long as one is open, so is the
     /// lock. They are not unlocked, which would take the parent's locks as well.
     fn close_copies(self) {
@@ -331,7 +331,7 @@ pub(crate) fn fork(dir: &Path) -> Option<File> {
     entry.locks.as_ref()?.file.try_clone().ok()
 }
 
-fn table() -> MutexGuard<'static, Option<HashMap<PathBuf, Entry>>> {
+fn table() -> MutexGuard<'static, Option<HashMap<PathBuf, OpenStore>>> {
     OPEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use crate::storage::files::disk;
-use crate::storage::files::disk::{Found, Kind, Open};
+use crate::storage::files::disk::{Kind, Open, Status};
 use crate::storage::files::streams::stream::Stream;
 use crate::text::{Shown, shown};
 
@@ -84,7 +84,7 @@ fn other_name(path: &Path) -> Option<String> {
     Some(same.to_string_lossy().into_owned())
 }
 
-fn is_same(one: &Found, other: &Found) -> bool {
+fn is_same(one: &Status, other: &Status) -> bool {
     one.identity.is_some() && one.identity == other.identity
 }
 

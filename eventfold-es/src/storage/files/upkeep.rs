@@ -70,7 +70,7 @@ impl Upkeep {
     pub(crate) fn start(
         file_systems: FileSystems,
         journal: &Path,
-        ends: Arc<HighWaterMarks>,
+        marks: Arc<HighWaterMarks>,
         unflushed: Arc<Unflushed>,
     ) -> io::Result<Self> {
         let (jobs, queue) = channel();
@@ -78,7 +78,7 @@ impl Upkeep {
         let thread = Thread {
             file_systems,
             journal: journal.to_owned(),
-            ends,
+            marks,
             unflushed,
             taken: Vec::new(),
             state: state.clone(),
@@ -154,7 +154,7 @@ impl Upkeeper {
 struct Thread {
     file_systems: FileSystems,
     journal: PathBuf,
-    ends: Arc<HighWaterMarks>,
+    marks: Arc<HighWaterMarks>,
     unflushed: Arc<Unflushed>,
     /// What the next checkpoint has to make durable.
     taken: Vec<Arc<Taken>>,
@@ -259,7 +259,7 @@ impl Thread {
             self.sync_failed = true;
             return;
         }
-        self.ends
+        self.marks
             .note_taken(&std::mem::take(&mut self.taken), job.end);
         if let Err(error) = checkpoint.write(&self.journal) {
             tracing::error!(%error, "no checkpoint could be written; more is replayed at the next open");

@@ -6,92 +6,26 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 
+pub(crate) mod findings;
 pub(crate) mod journaled;
 mod leftovers;
-mod stream_files;
-
-pub(crate) use stream_files::leading_foreign;
+pub(crate) mod stream_files;
 
 use crate::ids::StreamId;
-use crate::report::{Finding, Severity};
-use crate::storage::files::check::survey::{Survey, survey};
-use crate::storage::files::journal::Index;
+use crate::report::Severity;
+use crate::storage::files::check::survey::survey;
 use crate::storage::files::journal::paths::{self, list_segments, segment_path};
-use crate::storage::files::journal::reader::Reader;
-use crate::storage::files::layout::{EVENTS_FILE, RawNames, StreamLayout, find_raw_names};
+use crate::storage::files::layout::{
+    EVENTS_FILE, RAW_NAMES_FILE, RawNames, StreamLayout, find_raw_names,
+};
 use crate::storage::files::recovery::open::taken_over;
 use crate::storage::files::recovery::redo_point::RedoPoint;
 use crate::storage::files::streams::high_water::HighWaterMarks;
 use crate::storage::files::streams::stream::Streams;
 use crate::storage::files::{disk, doubt};
 use crate::text::shown;
-use journaled::Journaled;
-
-/// Something that is not as it should be.
-#[derive(Debug)]
-pub(crate) struct Flaw {
-    pub(crate) finding: Finding,
-    /// What may be done about it, provided that the journal is whole.
-    pub(crate) remedy: Option<Remedy>,
-}
-
-/// What puts a flaw right.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Remedy {
-    /// The journal's unfinished tail is overwritten with zeros.
-    CutTail,
-    /// The stream's file is written anew.
-    Rebuild(StreamId),
-    /// What another program appended to the stream is entered into the journal.
-    Adopt(StreamId),
-    /// The file is moved away.
-    SetAside,
-}
-
-impl Flaw {
-    pub(crate) fn new(file: &Path, severity: Severity, message: impl Into<String>) -> Self {
-        Self {
-            finding: Finding {
-                file: file.to_owned(),
-                offset: None,
-                severity,
-                message: message.into(),
-            },
-            remedy: None,
-        }
-    }
-
-    pub(crate) fn at(mut self, offset: u64) -> Self {
-        self.finding.offset = Some(offset);
-        self
-    }
-
-    pub(crate) fn remedy(mut self, remedy: Remedy) -> Self {
-        self.remedy = Some(remedy);
-        self
-    }
-}
-
-/// What a directory holds, and what is wrong with it.
-#[derive(Debug)]
-pub(crate) struct Audit {
-    pub(crate) layout: StreamLayout,
-    pub(crate) streams: Arc<Streams>,
-    /// What the journal holds, unless there is none.
-    pub(crate) survey: Option<Survey>,
-    pub(crate) journaled: BTreeMap<StreamId, Journaled>,
-    pub(crate) flaws: Vec<Flaw>,
-    /// Opening the store replays what is behind this position onto the streams' files.
-    redo_after: u64,
-    /// The newest position that a stream has beyond the journal, and which one does.
-    beyond: Option<(u64, StreamId)>,
-    /// A sync has failed: what is read need not be on the disk.
-    pub(crate) in_doubt: bool,
-    /// Where the journal was known to be durable.
-    pub(crate) checkpoint: Option<RedoPoint>,
-}
+use findings::{Audit, Flaw, Remedy};
 
 /// Looks through the store in `base`, which is locked.
 pub(crate) fn audit(base: &Path) -> io::Result<Audit> {
@@ -138,7 +72,7 @@ pub(crate) fn audit(base: &Path) -> io::Result<Audit> {
         }
         Err(error) => {
             // Without the names it is unknown which directory is which stream's.
-            let file = audit.layout.meta_dir().join("raw_names.json");
+            let file = audit.layout.meta_dir().join(RAW_NAMES_FILE);
             let flaw = Flaw::new(&file, Severity::Lost, cause_of(&error, &file));
             audit.flaws.push(flaw);
         }
@@ -149,29 +83,6 @@ pub(crate) fn audit(base: &Path) -> io::Result<Audit> {
 }
 
 impl Audit {
-    /// The position of the newest event.
-    pub(crate) fn head(&self) -> u64 {
-        let survey = self.survey.as_ref();
-        survey.map_or(0, |survey| survey.recovered.end.position)
-    }
-
-    /// Whether nothing of the journal is missing or damaged.
-    pub(crate) fn journal_is_whole(&self) -> bool {
-        let journal = self.layout.journal_dir();
-        let lost = |flaw: &Flaw| {
-            flaw.finding.severity == Severity::Lost && flaw.finding.file.starts_with(&journal)
-        };
-        !self.flaws.iter().any(lost)
-    }
-
-    /// Reads the journal from its beginning, unless it is damaged.
-    pub(crate) fn reader(&self) -> Option<Reader> {
-        let survey = self.survey.as_ref().filter(|s| s.broken.is_none())?;
-        let segments = survey.recovered.segments.clone();
-        let index = Index::new(self.layout.journal_dir(), segments);
-        Some(Reader::new(Arc::new(index), 0))
-    }
-
     fn read_journal(&mut self, dir: &Path) -> io::Result<()> {
         let journaled = &mut self.journaled;
         let mut nameless = None;
@@ -241,14 +152,6 @@ impl Audit {
             if let Some(id) = spawned {
                 raw_names.insert(id.clone(), base.to_owned());
             }
-        }
-    }
-
-    /// Notes a line of ours that the journal does not have.
-    fn note_beyond(&mut self, position: u64, id: &StreamId) {
-        let newer = |(known, _): &(u64, StreamId)| *known < position;
-        if self.beyond.as_ref().is_none_or(newer) {
-            self.beyond = Some((position, id.clone()));
         }
     }
 

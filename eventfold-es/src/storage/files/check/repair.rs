@@ -9,8 +9,9 @@ use std::time::SystemTime;
 
 use crate::ids::StreamId;
 use crate::report::Repaired;
+use crate::storage::files::check::audit::findings::{Audit, Remedy};
 use crate::storage::files::check::audit::journaled::Journaled;
-use crate::storage::files::check::audit::{Audit, Remedy, leading_foreign};
+use crate::storage::files::check::audit::stream_files::leading_foreign;
 use crate::storage::files::check::survey::survey;
 use crate::storage::files::disk;
 use crate::storage::files::disk::{File, Open};
@@ -287,7 +288,7 @@ impl<'a> Rebuilt<'a> {
         }
     }
 
-    /// The whole file, and whether lines of other programs come behind what the journal has.
+    /// The whole file, and whether lines of other programs come after what the journal has.
     fn finish(mut self, stream: &Stream) -> (Vec<u8>, bool) {
         let rest = self.old.get(self.content.len()..).unwrap_or_default();
         let foreign = leading_foreign(rest, stream);

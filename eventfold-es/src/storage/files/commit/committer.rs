@@ -3,7 +3,7 @@
 //! It takes all requests that wait, writes their commits to the journal as one batch, makes that
 //! durable, answers, and leaves the streams' files to the [stream writer](crate::storage::files::streams::writer).
 //! While it does so the next requests gather, so batches form by themselves. A lone commit never
-//! waits for [company](crate::storage::files::commit::delay).
+//! waits for [others](crate::storage::files::commit::delay).
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -61,7 +61,7 @@ pub(crate) struct Committer {
     /// When a new segment may be tried again, after one could not be made.
     next_segment_attempt: Option<Instant>,
     /// With what the streams end.
-    ends: Arc<HighWaterMarks>,
+    marks: Arc<HighWaterMarks>,
     since_checkpoint: u64,
 }
 
@@ -73,7 +73,7 @@ impl Committer {
         journal: Journal,
         upkeep: Upkeep,
         unflushed: Arc<Unflushed>,
-        ends: Arc<HighWaterMarks>,
+        marks: Arc<HighWaterMarks>,
     ) -> io::Result<Self> {
         upkeep.prepare_spare(journal.next_capacity());
         let files = Arc::<OpenFiles>::default();
@@ -97,7 +97,7 @@ impl Committer {
             upkeep,
             batches: 0,
             next_segment_attempt: None,
-            ends,
+            marks,
             since_checkpoint: 0,
         })
     }
@@ -368,7 +368,7 @@ impl Committer {
         }
         tail.end = end;
         // With the lines, so that whoever reads them knows that there are no more.
-        self.ends.set(stream.hash(), stream.dir(), &end);
+        self.marks.set(stream.hash(), stream.dir(), &end);
         drop(tail);
         if was_flushed {
             self.unflushed.add(stream.clone());
@@ -390,7 +390,7 @@ impl Committer {
         }
         let job = RedoPointJob {
             end: self.journal.end(),
-            taken: self.ends.take(),
+            taken: self.marks.take(),
             clean: false,
         };
         self.upkeep.submit(Job::RedoPoint(job));
@@ -412,7 +412,7 @@ impl Committer {
         let clean = !self.health.is_left_behind() && self.health.check_failed().is_ok();
         let last = clean.then(|| RedoPointJob {
             end: self.journal.end(),
-            taken: self.ends.take(),
+            taken: self.marks.take(),
             clean: true,
         });
         drop(self.files);

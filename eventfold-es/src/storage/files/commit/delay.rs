@@ -1,10 +1,10 @@
-//! How long the committer waits for company.
+//! The group-commit delay: how long the committer waits for more requests before it writes a batch.
 //!
-//! Who was answered in one batch tends to ask again at once, and what came meanwhile waits already.
-//! If the next batch set out with the first few of them, all others would wait for two syncs. So it
-//! waits until it has as many, for half the time of a sync at most, and never for long; a lone command
-//! expects no others and sets out at once. While requests do not come as expected, the wait gets
-//! shorter and shorter.
+//! Callers that are answered together usually send again at once. A batch that starts with the first
+//! of their requests makes all others wait for two syncs. So the committer waits until as many requests
+//! are there as were answered. It waits at most half as long as a sync takes, and at most [`LONGEST`].
+//! A lone command expects no others, so it does not wait. Each time that the expected requests do not
+//! come, the next wait is shorter.
 
 use std::time::{Duration, Instant};
 

@@ -160,9 +160,9 @@ fn a_stream_that_a_checkpoint_could_not_take_in_is_made_durable_by_the_next_one(
         let noted = || {
             let id = StreamId::new("account", "first").expect("a name");
             let stream = store.inner.storage.files().stream(&id);
-            let ends =
+            let marks =
                 HighWaterMarks::read(&dir.path().join("journal"), false).expect("it can be read");
-            ends.of(stream.hash()).version
+            marks.of(stream.hash()).version
         };
         assert!(noted() < version, "its file lacks it");
         theirs.unlock().expect("it is locked");

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 /// What is at a path.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Found {
+pub(crate) struct Status {
     pub(crate) kind: Kind,
     pub(crate) length: u64,
     /// Nobody may write to it.

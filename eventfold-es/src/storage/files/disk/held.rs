@@ -10,20 +10,10 @@ static HELD: RwLock<Vec<Arc<Held>>> = RwLock::new(Vec::new());
 /// A directory that is held open.
 #[derive(Debug)]
 pub(crate) struct Held {
-    path: PathBuf,
+    pub(crate) path: PathBuf,
     /// The directory itself, unless the system cannot look names up in an open one.
     #[cfg(unix)]
     pub(crate) dir: std::fs::File,
-}
-
-impl Held {
-    pub(crate) fn new(path: &Path, #[cfg(unix)] dir: std::fs::File) -> Self {
-        Self {
-            path: path.to_owned(),
-            #[cfg(unix)]
-            dir,
-        }
-    }
 }
 
 /// Has what is below `held` looked up in it from now on. No other has its path.

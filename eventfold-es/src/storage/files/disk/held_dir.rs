@@ -22,12 +22,11 @@ pub(crate) struct HeldDir {
 impl HeldDir {
     /// Holds the directory at `path`, under which no other is held.
     pub(crate) fn hold(path: &Path) -> io::Result<Self> {
-        let held = Held::new(
-            path,
+        let held = Arc::new(Held {
+            path: path.to_owned(),
             #[cfg(unix)]
-            system::open_dir(path)?,
-        );
-        let held = Arc::new(held);
+            dir: system::open_dir(path)?,
+        });
         held::add(held.clone());
         Ok(Self {
             held,

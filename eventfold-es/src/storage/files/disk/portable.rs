@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 
 use crate::storage::files::disk::access::{Access, Open};
-use crate::storage::files::disk::entry::{Entry, Found, Identity, Kind};
+use crate::storage::files::disk::entry::{Entry, Identity, Kind, Status};
 use crate::storage::files::disk::held::{Held, holding};
 
 pub(crate) fn open(path: &Path, access: Access) -> io::Result<File> {
@@ -37,16 +37,16 @@ pub(crate) fn sync_dir(_path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-pub(crate) fn find(path: &Path) -> io::Result<Found> {
+pub(crate) fn find(path: &Path) -> io::Result<Status> {
     std::fs::metadata(path).map(|metadata| found(&metadata))
 }
 
-pub(crate) fn find_itself(path: &Path) -> io::Result<Found> {
+pub(crate) fn find_itself(path: &Path) -> io::Result<Status> {
     std::fs::symlink_metadata(path).map(|metadata| found(&metadata))
 }
 
-fn found(metadata: &Metadata) -> Found {
-    Found {
+fn found(metadata: &Metadata) -> Status {
+    Status {
         kind: kind(metadata.file_type()),
         length: metadata.len(),
         is_readonly: metadata.permissions().readonly(),

@@ -11,7 +11,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawMode, Stat};
 use rustix::io::Errno;
 
 use crate::storage::files::disk::access::{Access, Open};
-use crate::storage::files::disk::entry::{Entry, Found, Identity, Kind};
+use crate::storage::files::disk::entry::{Entry, Identity, Kind, Status};
 use crate::storage::files::disk::held::{Held, holding};
 
 /// What the store creates is for its owner alone.
@@ -79,14 +79,14 @@ pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
     open_dir(path)?.sync_all()
 }
 
-pub(crate) fn find(path: &Path) -> io::Result<Found> {
+pub(crate) fn find(path: &Path) -> io::Result<Status> {
     let stat = at(path, |dir, path| {
         rustix::fs::statat(dir, path, AtFlags::empty())
     })?;
     Ok(found(&stat))
 }
 
-pub(crate) fn find_itself(path: &Path) -> io::Result<Found> {
+pub(crate) fn find_itself(path: &Path) -> io::Result<Status> {
     let stat = at(path, |dir, path| {
         rustix::fs::statat(dir, path, AtFlags::SYMLINK_NOFOLLOW)
     })?;
@@ -99,9 +99,9 @@ pub(crate) fn find_itself(path: &Path) -> io::Result<Found> {
     clippy::cast_sign_loss,
     reason = "the types differ between systems"
 )]
-fn found(stat: &Stat) -> Found {
+fn found(stat: &Stat) -> Status {
     let mode = stat.st_mode as RawMode;
-    Found {
+    Status {
         kind: kind(FileType::from_raw_mode(mode)),
         length: stat.st_size as u64,
         is_readonly: mode & 0o222 == 0,

@@ -64,3 +64,23 @@ pub(crate) fn is_spare(name: &str) -> bool {
 pub(crate) fn is_known(name: &str) -> bool {
     matches!(name, CHECKPOINT | SYNC_FAILED | STREAM_ENDS) || first_of_segment(name).is_some()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_is_known_by_a_name_of_twenty_digits_and_nothing_else() {
+        let name = |path: PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
+        let segment = name(segment_path(Path::new("journal"), 17));
+        assert_eq!(first_of_segment(&segment), Some(17));
+        for other in [
+            "17.jsonl",
+            "+0000000000000000017.jsonl",
+            "00000000000000000017.json",
+        ] {
+            assert_eq!(first_of_segment(other), None, "{other}");
+        }
+        assert_eq!(first_of_segment("99999999999999999999.jsonl"), None);
+    }
+}

@@ -25,12 +25,12 @@ pub(crate) struct Reader {
     index: Arc<Index>,
     /// Events up to this position are passed over.
     after: u64,
-    open: Option<Open>,
+    open: Option<OpenSegment>,
 }
 
 /// The segment that is being read.
 #[derive(Debug)]
-struct Open {
+struct OpenSegment {
     file: File,
     path: PathBuf,
     /// The place of the first byte in `buffer` that is not used up.
@@ -64,7 +64,7 @@ impl Reader {
         while self.after < head {
             let open = match &mut self.open {
                 Some(open) => open,
-                None => self.open.insert(Open::at(&self.index, self.after)?),
+                None => self.open.insert(OpenSegment::at(&self.index, self.after)?),
             };
             let after = self.after;
             let mut flow = ControlFlow::Continue(());
@@ -84,10 +84,10 @@ impl Reader {
                 }
                 Ok(None) => {
                     let end = open.end;
-                    self.open = Some(Open::after(&self.index, end)?);
+                    self.open = Some(OpenSegment::after(&self.index, end)?);
                 }
                 Err(error) => {
-                    // Starts anew at the next call: what was read ahead may be in doubt.
+                    // The next call reads from the file again: what was read ahead may be in doubt.
                     self.open = None;
                     return Err(error);
                 }
@@ -106,7 +106,8 @@ impl Reader {
     /// Goes to the durable `position`, which is not before that of the last call, and returns the
     /// checksum of the line that holds it; 0 for the beginning.
     pub(crate) fn chain_at(&mut self, position: u64) -> io::Result<u64> {
-        let is_elsewhere = |open: &Open| self.index.holding(position) != Some(open.end.segment);
+        let is_elsewhere =
+            |open: &OpenSegment| self.index.holding(position) != Some(open.end.segment);
         if self.open.as_ref().is_none_or(is_elsewhere) {
             self.open = None;
             self.after = position.saturating_sub(1);
@@ -116,8 +117,8 @@ impl Reader {
     }
 }
 
-impl Open {
-    /// The segment that holds the event behind `after`.
+impl OpenSegment {
+    /// The segment that holds the event after `after`.
     fn at(index: &Index, after: u64) -> io::Result<Self> {
         let first = index
             .holding(after + 1)

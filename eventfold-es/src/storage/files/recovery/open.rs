@@ -12,7 +12,9 @@ use crate::storage::files::doubt;
 use crate::storage::files::file_systems::FileSystems;
 use crate::storage::files::journal::paths::{list_segments, segment_path};
 use crate::storage::files::journal::{Journal, Spare};
-use crate::storage::files::layout::{RawNames, StreamLayout, find_raw_names, list_dirs};
+use crate::storage::files::layout::{
+    RawNames, StreamLayout, TAKEN_OVER_FILE, find_raw_names, is_temporary, list_dirs,
+};
 use crate::storage::files::names;
 use crate::storage::files::recovery::redo::{Redo, newest_in_streams};
 use crate::storage::files::recovery::redo_point::RedoPoint;
@@ -113,8 +115,8 @@ impl Opening<'_> {
             None if segments.is_empty() => {
                 refuse_lost_journal(dir, &layout, &streams)?;
                 let mut journal = Journal::create(dir)?;
-                if !streams.ends().are_of(journal.end()) {
-                    streams.ends().forget();
+                if !streams.marks().are_of(journal.end()) {
+                    streams.marks().forget();
                 }
                 let ids = layout.list_all()?;
                 let none = HashMap::new();
@@ -157,9 +159,9 @@ impl Opening<'_> {
             check_chain(&dir, start)?;
         }
         // Without them the whole journal says with what the streams end.
-        let known = start.filter(|start| streams.ends().are_of(*start));
+        let known = start.filter(|start| streams.marks().are_of(*start));
         if known.is_none() {
-            streams.ends().forget();
+            streams.marks().forget();
         }
         let redo_after = start.map_or(0, |start| start.position);
         let recovered = scan(&dir, known, self.in_doubt, |commit| {
@@ -217,17 +219,17 @@ impl Opening<'_> {
     ) -> io::Result<()> {
         let dirs: Vec<&Path> = touched.values().map(PathBuf::as_path).collect();
         self.file_systems.sync_streams(&dirs)?;
-        let ends = streams.ends();
+        let marks = streams.marks();
         if refused.is_empty() {
             let noted: Vec<StreamHash> = touched.keys().copied().collect();
-            ends.note(&noted, journal.end());
+            marks.note(&noted, journal.end());
             return Ok(());
         }
         for (stream, dir) in touched {
-            ends.defer(*stream, dir);
+            marks.defer(*stream, dir);
         }
         for stream in refused {
-            ends.defer(stream.hash(), stream.dir());
+            marks.defer(stream.hash(), stream.dir());
         }
         Ok(())
     }
@@ -273,7 +275,7 @@ entered once more.\n";
 /// The note that says that the streams which were there before the journal are in it: from then on
 /// lines of other programs are not entered by opening the store.
 pub(crate) fn taken_over(layout: &StreamLayout) -> PathBuf {
-    layout.meta_dir().join("taken_over")
+    layout.meta_dir().join(TAKEN_OVER_FILE)
 }
 
 /// Enters what is not in the journal yet, after which the first checkpoint may be written. Returns the
@@ -303,8 +305,7 @@ fn renew_followers(layout: &StreamLayout) -> io::Result<()> {
             let dir = parent.join(name);
             for entry in disk::list(&dir)? {
                 let path = dir.join(&entry.name);
-                let is_temporary = path.extension().is_some_and(|ext| ext == "tmp");
-                if entry.kind == Kind::File && !is_temporary {
+                if entry.kind == Kind::File && !is_temporary(&path) {
                     disk::renew(&path)?;
                 }
             }
@@ -316,8 +317,5 @@ fn renew_followers(layout: &StreamLayout) -> io::Result<()> {
 
 /// Removes what was not renamed to its place. The spares, which are large, the upkeep thread removes.
 fn remove_temporary_files(dir: &Path) -> io::Result<()> {
-    disk::remove_from(dir, |path| {
-        path.extension().is_some_and(|extension| extension == "tmp") && !Spare::is_one(path)
-    })
-    .map(drop)
+    disk::remove_from(dir, |path| is_temporary(path) && !Spare::is_one(path)).map(drop)
 }

@@ -67,7 +67,7 @@ impl Redo {
     pub(crate) fn pass(&mut self, commit: &CommitLine<'_>) -> io::Result<()> {
         let id = StreamId::new(&commit.aggregate_type, &commit.id)?;
         self.has_own |= !commit.adopted;
-        self.streams.ends().add(stream_hash(&id), commit);
+        self.streams.marks().add(stream_hash(&id), commit);
         Ok(())
     }
 

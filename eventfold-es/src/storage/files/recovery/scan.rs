@@ -1,11 +1,12 @@
 //! Finds the end of the journal after a crash, and proves that nothing durable is missing.
 //!
-//! The lines up to the first invalid one are whole: their checksums are chained. What lies behind
+//! The lines up to the first invalid one are whole: their checksums are chained. What comes after them
 //! is an unfinished tail only if nothing shows that it had been durable; otherwise the journal is
 //! damaged, and opening it would lose what was answered.
 
 use std::io::{self, Read, Seek, SeekFrom};
-use std::path::Path;
+use std::iter::Peekable;
+use std::path::{Path, PathBuf};
 
 use memchr::memchr;
 
@@ -21,15 +22,135 @@ use crate::text::shown;
 /// How much of a segment is read at a time.
 const CHUNK: usize = 128 * 1024;
 
-/// What a journal holds behind its last valid line.
+/// What a journal holds after its last valid line.
 #[derive(Debug)]
 pub(crate) struct Recovered {
     pub(crate) segments: Vec<u64>,
     pub(crate) end: End,
-    /// The newest position that lines behind the end prove to have been durable.
+    /// The newest position that lines after the end prove to have been durable.
     pub(crate) proven_by_tail: u64,
-    /// Where the bytes behind the end stop being zeros; the end's offset if there are none.
+    /// Where the bytes after the end stop being zeros; the end's offset if there are none.
     pub(crate) tail_end: u64,
+}
+
+/// A place in the journal that is damaged.
+#[derive(Debug)]
+pub(crate) struct Damage {
+    pub(crate) path: PathBuf,
+    pub(crate) offset: u64,
+    pub(crate) cause: String,
+}
+
+/// Why a journal is not read any further.
+#[derive(Debug)]
+pub(crate) enum ScanError {
+    Damaged(Damage),
+    /// A newer version wrote the segment.
+    Newer(PathBuf),
+    /// It could not be read, or whoever takes the commits has failed.
+    Failed(io::Error),
+}
+
+impl ScanError {
+    fn damaged(path: &Path, offset: u64, cause: impl Into<String>) -> Self {
+        Self::Damaged(Damage {
+            path: path.to_owned(),
+            offset,
+            cause: cause.into(),
+        })
+    }
+}
+
+impl From<io::Error> for ScanError {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<ScanError> for io::Error {
+    fn from(error: ScanError) -> Self {
+        match error {
+            ScanError::Damaged(damage) => disk::damaged(&damage.path, damage.offset, &damage.cause),
+            ScanError::Newer(path) => Self::new(
+                io::ErrorKind::Unsupported,
+                format!("{} was written by a newer version", shown(&path)),
+            ),
+            ScanError::Failed(error) => error,
+        }
+    }
+}
+
+/// The segments of a journal, read one after the other.
+#[derive(Debug)]
+pub(crate) struct Walk<'a> {
+    dir: &'a Path,
+    remaining: Peekable<std::vec::IntoIter<u64>>,
+    /// The journal as far as it was read.
+    pub(crate) recovered: Recovered,
+    /// Where the lines of each segment end that was read.
+    pub(crate) ends: Vec<End>,
+}
+
+impl<'a> Walk<'a> {
+    /// Begins at `start`, with the first segment if that is `None`.
+    pub(crate) fn start(dir: &'a Path, start: Option<End>) -> io::Result<Self> {
+        let segments = list_segments(dir)?;
+        let end = start.unwrap_or(End::of_empty(1, 0));
+        let mut remaining = segments.clone();
+        remaining.retain(|segment| *segment >= end.segment);
+        Ok(Self {
+            dir,
+            remaining: remaining.into_iter().peekable(),
+            recovered: Recovered {
+                segments,
+                end,
+                proven_by_tail: 0,
+                tail_end: end.offset,
+            },
+            ends: Vec::new(),
+        })
+    }
+
+    /// Reads the next segment by `read`, from the offset that is given to it, and hands each commit to
+    /// `each`. False if there is no further segment.
+    pub(crate) fn read_next(
+        &mut self,
+        read: impl FnOnce(&Path, u64) -> io::Result<Vec<u8>>,
+        each: &mut impl FnMut(&CommitLine<'_>) -> io::Result<()>,
+    ) -> Result<bool, ScanError> {
+        let mut end = self.recovered.end;
+        let is_first = self.ends.is_empty();
+        let next = self.remaining.next();
+        if is_first && next != Some(end.segment) {
+            let path = segment_path(self.dir, end.segment);
+            return Err(ScanError::damaged(&path, 0, "the file is missing"));
+        }
+        let Some(segment) = next else {
+            return Ok(false);
+        };
+        let path = segment_path(self.dir, segment);
+        if !is_first {
+            if segment != end.position + 1 {
+                let cause = format!("the segment before ends at position {}", end.position);
+                return Err(ScanError::damaged(&path, 0, cause));
+            }
+            end = End::of_empty(segment, end.chain);
+        }
+        let bytes = read(&path, end.offset)?;
+        let mut tail = &bytes[..];
+        let scanned = scan_segment(&path, &mut tail, &mut end, each);
+        let (tail_end, proven_by_tail) = examine_tail(tail, end);
+        self.recovered.end = end;
+        self.recovered.tail_end = tail_end;
+        self.recovered.proven_by_tail = proven_by_tail;
+        self.ends.push(end);
+        scanned?;
+        if self.remaining.peek().is_some() && tail_end > end.offset {
+            let cause = "the line is not valid, and later segments follow";
+            return Err(ScanError::damaged(&path, end.offset, cause));
+        }
+        Ok(true)
+    }
 }
 
 /// Reads the journal in `dir` from `start` on, its very beginning if that is `None`, and hands
@@ -40,47 +161,10 @@ pub(crate) fn scan(
     in_doubt: bool,
     mut redo: impl FnMut(&CommitLine<'_>) -> io::Result<()>,
 ) -> io::Result<Recovered> {
-    let segments = list_segments(dir)?;
-    let first = start.map_or(1, |start| start.segment);
-    let remaining: Vec<u64> = segments.iter().copied().filter(|s| *s >= first).collect();
-    if remaining.first() != Some(&first) {
-        let path = segment_path(dir, first);
-        return Err(disk::damaged(&path, 0, &"the file is missing"));
-    }
-
-    let mut end = start.unwrap_or(End::of_empty(1, 0));
-    let mut recovered = None;
-    for (i, segment) in remaining.iter().enumerate() {
-        let path = segment_path(dir, *segment);
-        if *segment != end.segment {
-            if *segment != end.position + 1 {
-                let cause = format!("the segment before ends at position {}", end.position);
-                return Err(disk::damaged(&path, 0, &cause));
-            }
-            end = End::of_empty(*segment, end.chain);
-        }
-        let bytes = read_durable(&path, end.offset, in_doubt)?;
-        let mut tail = &bytes[..];
-        scan_segment(&path, &mut tail, &mut end, &mut redo)?;
-
-        let (tail_end, proven_by_tail) = examine_tail(tail, end);
-        let is_last = i + 1 == remaining.len();
-        if !is_last && tail_end > end.offset {
-            return Err(disk::damaged(
-                &path,
-                end.offset,
-                &"the line is not valid, and later segments follow",
-            ));
-        }
-        recovered = Some((tail_end, proven_by_tail));
-    }
-    let (tail_end, proven_by_tail) = recovered.expect("there is at least one segment");
-    Ok(Recovered {
-        segments,
-        end,
-        proven_by_tail,
-        tail_end,
-    })
+    let mut walk = Walk::start(dir, start)?;
+    let read = |path: &Path, offset| read_durable(path, offset, in_doubt);
+    while walk.read_next(read, &mut redo)? {}
+    Ok(walk.recovered)
 }
 
 /// Checks that the segments in `dir` up to that of `place` follow on each other, and that `place` is
@@ -202,7 +286,7 @@ fn used_length(path: &Path) -> io::Result<u64> {
     let read = || -> io::Result<u64> {
         let mut file = disk::open(path)?;
         let mut end = file.metadata()?.len();
-        // Few, as a rule: a segment that is done with is cut off behind its lines.
+        // Few, as a rule: a segment that is done with is cut off after its lines.
         let mut most = 4 * 1024;
         let mut chunk = vec![0; CHUNK];
         while end > 0 {
@@ -300,27 +384,33 @@ pub(crate) fn scan_segment(
     bytes: &mut &[u8],
     end: &mut End,
     redo: &mut impl FnMut(&CommitLine<'_>) -> io::Result<()>,
-) -> io::Result<()> {
+) -> Result<(), ScanError> {
     while let Some((line, rest)) = split_line(bytes) {
         let Some(sum) = verified(line, end.chain) else {
             break;
         };
-        let damaged = |cause: &dyn std::fmt::Display| disk::damaged(path, end.offset, cause);
         if end.offset == 0 {
-            let header: Header = parse(line).map_err(|cause| damaged(&cause))?;
+            let header: Header =
+                parse(line).map_err(|cause| ScanError::damaged(path, end.offset, cause))?;
             if !header.is_readable() {
-                return Err(io::Error::new(
-                    io::ErrorKind::Unsupported,
-                    format!("{} was written by a newer version", shown(path)),
-                ));
+                return Err(ScanError::Newer(path.to_owned()));
             }
             if header.first != end.segment {
-                return Err(damaged(&"the file has another segment's name"));
+                return Err(ScanError::damaged(
+                    path,
+                    end.offset,
+                    "the file has another segment's name",
+                ));
             }
         } else {
-            let commit: CommitLine<'_> = parse(line).map_err(|cause| damaged(&cause))?;
+            let commit: CommitLine<'_> =
+                parse(line).map_err(|cause| ScanError::damaged(path, end.offset, cause))?;
             if commit.position != end.position + 1 || commit.events.is_empty() {
-                return Err(damaged(&"the positions have a gap"));
+                return Err(ScanError::damaged(
+                    path,
+                    end.offset,
+                    "the positions have a gap",
+                ));
             }
             redo(&commit)?;
             end.position = commit.last();
@@ -332,7 +422,7 @@ pub(crate) fn scan_segment(
     Ok(())
 }
 
-/// Reads the bytes of a journal's first segment: where its valid lines end, and what lies behind.
+/// Reads the bytes of a journal's first segment: where its valid lines end, and what comes after them.
 #[cfg(fuzzing)]
 pub(crate) fn scan_bytes(
     bytes: &[u8],
@@ -365,7 +455,7 @@ fn used(bytes: &[u8]) -> usize {
         .map_or(0, |i| i + 1)
 }
 
-/// What lies behind the valid lines, the bytes `tail`: where it ends, and what it proves.
+/// What comes after the valid lines, the bytes `tail`: where it ends, and what it proves.
 ///
 /// A line is genuine if its checksum follows on the one that the line before it states, whatever
 /// became of the rest of that line. A genuine line states what was durable when it was written.
@@ -387,7 +477,7 @@ pub(crate) fn examine_tail(tail: &[u8], end: End) -> (u64, u64) {
 }
 
 impl Recovered {
-    /// Fails if a position behind the end is known to have been durable. `proven` is the newest one
+    /// Fails if a position after the end is known to have been durable. `proven` is the newest one
     /// that anything outside the journal proves, with what proves it.
     pub(crate) fn check(&self, dir: &Path, proven: u64, by: &str) -> io::Result<()> {
         let path = segment_path(dir, self.end.segment);
@@ -397,7 +487,7 @@ impl Recovered {
         }
     }
 
-    /// What is missing behind the end, in words, if anything is known to have been durable there.
+    /// What is missing after the end, in words, if anything is known to have been durable there.
     pub(crate) fn missing(&self, proven: u64, by: &str) -> Option<String> {
         let (proven, by) = if self.proven_by_tail > proven {
             (self.proven_by_tail, "a later line of the journal")

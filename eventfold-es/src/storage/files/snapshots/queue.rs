@@ -20,12 +20,12 @@ pub(crate) struct SnapshotQueue {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    by_stream: HashMap<StreamId, Pending>,
+    by_stream: HashMap<StreamId, WaitingSnapshot>,
     bytes: usize,
 }
 
 #[derive(Debug)]
-struct Pending {
+struct WaitingSnapshot {
     stream: Arc<Stream>,
     draft: Box<Draft>,
     end: StreamEnd,
@@ -46,7 +46,7 @@ impl SnapshotQueue {
         let was_empty = waiting.by_stream.is_empty();
         waiting.bytes += draft.state.len();
         let id = stream.id().clone();
-        let pending = Pending { stream, draft, end };
+        let pending = WaitingSnapshot { stream, draft, end };
         if let Some(older) = waiting.by_stream.insert(id, pending) {
             waiting.bytes -= older.draft.state.len();
         }
@@ -69,7 +69,7 @@ impl SnapshotQueue {
             }
             pending
         };
-        if let Some(Pending { stream, draft, end }) = pending {
+        if let Some(WaitingSnapshot { stream, draft, end }) = pending {
             match save(&stream, &draft, &end) {
                 Ok(()) => stream.has_snapshot(),
                 Err(error) => stream.lacks_snapshot(&error),

@@ -7,7 +7,7 @@
 //!
 //! A note is 56 bytes: the hash of the stream's name, version and position of its last event, the
 //! hash of that line, the hash of all lines of other programs, and a checksum. The last note of a
-//! stream counts. Behind the notes of a checkpoint comes one that says of which place in the journal
+//! stream counts. After the notes of a checkpoint comes one that says of which place in the journal
 //! they are: if that is not the checkpoint's, or a note is not whole, all are found anew in the
 //! journal.
 
@@ -356,13 +356,13 @@ mod tests {
         }
     }
 
-    fn note(ends: &HighWaterMarks, marks: &[(u64, u64)], at: u64) {
-        for (number, version) in marks {
-            let mut state = ends.state();
+    fn note(marks: &HighWaterMarks, versions: &[(u64, u64)], at: u64) {
+        for (number, version) in versions {
+            let mut state = marks.state();
             state.known.insert(stream(*number), mark(*version));
         }
-        let streams: Vec<_> = marks.iter().map(|(number, _)| stream(*number)).collect();
-        ends.note(&streams, place(at));
+        let streams: Vec<_> = versions.iter().map(|(number, _)| stream(*number)).collect();
+        marks.note(&streams, place(at));
     }
 
     #[test]
@@ -374,13 +374,13 @@ mod tests {
                 .are_of(place(0))
         );
         for version in 1..=20 {
-            let ends = HighWaterMarks::read(dir.path(), false).unwrap();
-            assert!(ends.are_of(place(version - 1)));
-            note(&ends, &[(1, version), (2, 10 * version)], version);
-            let ends = HighWaterMarks::read(dir.path(), false).unwrap();
-            assert_eq!(ends.of(stream(1)), mark(version));
-            assert_eq!(ends.of(stream(2)), mark(10 * version));
-            assert_eq!(ends.of(stream(3)), Mark::default());
+            let marks = HighWaterMarks::read(dir.path(), false).unwrap();
+            assert!(marks.are_of(place(version - 1)));
+            note(&marks, &[(1, version), (2, 10 * version)], version);
+            let marks = HighWaterMarks::read(dir.path(), false).unwrap();
+            assert_eq!(marks.of(stream(1)), mark(version));
+            assert_eq!(marks.of(stream(2)), mark(10 * version));
+            assert_eq!(marks.of(stream(3)), Mark::default());
         }
         let size = std::fs::metadata(dir.path().join("stream_ends"))
             .unwrap()
@@ -402,20 +402,20 @@ mod tests {
             let mut flipped = whole.clone();
             flipped[at] ^= 1;
             std::fs::write(&path, flipped).unwrap();
-            let ends = HighWaterMarks::read(dir.path(), false).unwrap();
-            assert!(!ends.are_of(place(9)), "byte {at}");
+            let marks = HighWaterMarks::read(dir.path(), false).unwrap();
+            assert!(!marks.are_of(place(9)), "byte {at}");
         }
         for length in 1..whole.len() {
             std::fs::write(&path, &whole[..length]).unwrap();
-            let ends = HighWaterMarks::read(dir.path(), false).unwrap();
-            assert!(!ends.are_of(place(9)), "{length} bytes");
-            assert!(!ends.are_of(place(0)), "{length} bytes");
+            let marks = HighWaterMarks::read(dir.path(), false).unwrap();
+            assert!(!marks.are_of(place(9)), "{length} bytes");
+            assert!(!marks.are_of(place(0)), "{length} bytes");
             // What is noted next is not lost behind a torn note.
-            ends.forget();
-            note(&ends, &[(3, 7)], 10);
-            let ends = HighWaterMarks::read(dir.path(), false).unwrap();
-            assert!(ends.are_of(place(10)), "{length} bytes");
-            assert_eq!(ends.of(stream(3)), mark(7));
+            marks.forget();
+            note(&marks, &[(3, 7)], 10);
+            let marks = HighWaterMarks::read(dir.path(), false).unwrap();
+            assert!(marks.are_of(place(10)), "{length} bytes");
+            assert_eq!(marks.of(stream(3)), mark(7));
         }
     }
 
@@ -440,9 +440,12 @@ mod tests {
             3,
         );
         assert_eq!(notes(), 3, "it was added to");
-        let ends = HighWaterMarks::read(dir.path(), false).unwrap();
-        assert_eq!((ends.of(stream(1)), ends.of(stream(2))), (mark(2), mark(3)));
-        ends.note(&[], place(3));
+        let marks = HighWaterMarks::read(dir.path(), false).unwrap();
+        assert_eq!(
+            (marks.of(stream(1)), marks.of(stream(2))),
+            (mark(2), mark(3))
+        );
+        marks.note(&[], place(3));
         HighWaterMarks::read(dir.path(), true)
             .unwrap()
             .note(&[], place(3));
@@ -452,7 +455,7 @@ mod tests {
     #[test]
     fn a_checkpoint_notes_what_was_taken_for_it_and_nothing_that_was_written_later() {
         let dir = tempfile::tempdir().unwrap();
-        let ends = HighWaterMarks::read(dir.path(), false).unwrap();
+        let marks = HighWaterMarks::read(dir.path(), false).unwrap();
         let written = |number, version| {
             let recent = Recent {
                 dir: PathBuf::new(),
@@ -460,37 +463,37 @@ mod tests {
                 position: version,
                 hash: version,
             };
-            lock(&ends.recent).insert(stream(number), recent);
+            lock(&marks.recent).insert(stream(number), recent);
         };
         written(1, 1);
-        let first = ends.take();
+        let first = marks.take();
         written(1, 2);
         written(2, 1);
-        let second = ends.take();
+        let second = marks.take();
         assert_eq!((first.dirs().count(), second.dirs().count()), (1, 2));
-        ends.note_taken(&[first], place(1));
+        marks.note_taken(&[first], place(1));
         let noted = |number| {
             HighWaterMarks::read(dir.path(), false)
                 .unwrap()
                 .of(stream(number))
         };
         assert_eq!((noted(1).version, noted(2).version), (1, 0));
-        let known = |number| ends.of(stream(number)).version;
+        let known = |number| marks.of(stream(number)).version;
         assert_eq!((known(1), known(2)), (2, 1));
-        ends.note_taken(&[second], place(2));
+        marks.note_taken(&[second], place(2));
         assert_eq!((noted(1).version, noted(2).version), (2, 1));
         assert_eq!((known(1), known(2)), (2, 1));
     }
 
     #[test]
     fn the_streams_of_a_type_are_told_from_those_of_another() {
-        let ends = HighWaterMarks::unknown();
+        let marks = HighWaterMarks::unknown();
         let other = StreamHash::new("b", b"1");
         for stream in [stream(1), stream(2), other] {
-            ends.state().known.insert(stream, mark(1));
+            marks.state().known.insert(stream, mark(1));
         }
-        let of_a = ends.with_events(Some(TypeHash::new("a")));
+        let of_a = marks.with_events(Some(TypeHash::new("a")));
         assert_eq!(of_a, HashSet::from([stream(1), stream(2)]));
-        assert_eq!(ends.with_events(None).len(), 3);
+        assert_eq!(marks.with_events(None).len(), 3);
     }
 }

@@ -23,10 +23,10 @@ impl FileStorage {
     /// As loading a stream, if the file of one is missing, or is there though the journal does not have
     /// the stream.
     pub(crate) fn list(&self, only: Option<&str>) -> io::Result<Vec<(String, String)>> {
-        // In this order: a stream is first in the journal, then among those whose files lag, until it
+        // In this order: a stream is first in the journal, then among those with unflushed lines, until it
         // has its directory.
         let kind = only.map(TypeHash::new);
-        let mut journaled = self.streams.ends().with_events(kind);
+        let mut journaled = self.streams.marks().with_events(kind);
         let is_wanted = |id: &StreamId| only.is_none_or(|only| only == id.aggregate_type());
         let mut unflushed = self.unflushed.ids();
         unflushed.retain(is_wanted);

@@ -20,8 +20,8 @@ use crate::storage::files::streams::stream::UnflushedLines;
 use crate::storage::files::streams::stream::stream_error;
 use crate::storage::loaded::Loaded;
 
-/// The last line of `stream` that ends at `offset` or before, behind which are only empty ones; `None`
-/// if no line ends there. `behind` is what the file lacks.
+/// The last line of `stream` that is not empty and ends at `offset` or before; `None` if no line ends at
+/// `offset`. `unflushed` is what the file lacks.
 pub(crate) fn line_before(
     stream: &Stream,
     offset: u64,
@@ -113,7 +113,7 @@ fn load_from_files(
         return Err(disk::damaged(&path, 0, &"the file is missing"));
     }
     stream.refuse_rotated()?;
-    let mut lines = Lines {
+    let mut lines = LineReader {
         stream,
         path: &path,
         mark,
@@ -121,7 +121,7 @@ fn load_from_files(
         foreign: (start.offset == 0).then_some(0),
         end: start,
     };
-    // Past the place where the file was last known to be whole, only `behind` counts.
+    // Past the place where the file was last known to be whole, only `unflushed` counts.
     let limit = unflushed.map_or(u64::MAX, |unflushed| unflushed.offset);
     if let Some(mut file) = file
         && start.offset < limit
@@ -146,7 +146,7 @@ fn load_from_files(
 }
 
 /// The lines of a stream on their way to whoever folds them.
-struct Lines<'a> {
+struct LineReader<'a> {
     stream: &'a Stream,
     path: &'a Path,
     /// With what the stream ended before it was read.
@@ -158,7 +158,7 @@ struct Lines<'a> {
     end: StreamEnd,
 }
 
-impl Lines<'_> {
+impl LineReader<'_> {
     fn read(
         &mut self,
         mut reader: impl BufRead,
@@ -428,7 +428,7 @@ mod tests {
         for count in 1..=lines.len() {
             let right = &lines[..count];
             streams
-                .ends()
+                .marks()
                 .set(stream.hash(), stream.dir(), &end_of(right));
             write(&stream, right);
             let loaded = load_all(&stream, &stream.extent()).unwrap();
@@ -462,7 +462,7 @@ mod tests {
         let (streams, stream) = new_stream(dir.path());
         let other = b"{\"type\":\"A\",\"data\":2,\"ts\":1}";
         for line in [LINE, other] {
-            streams.ends().add_foreign(stream.hash(), line, 7);
+            streams.marks().add_foreign(stream.hash(), line, 7);
         }
         // With white space that the journal does not have.
         let padded = [b" ", LINE, b"  "].concat();
@@ -481,7 +481,7 @@ mod tests {
         let (streams, stream) = new_stream(dir.path());
         let lines = ours(&stream, 3, 1);
         streams
-            .ends()
+            .marks()
             .set(stream.hash(), stream.dir(), &end_of(&lines[..2]));
         let second = [&lines[1][..], b"\n"].concat();
         stream.tail().unflushed = Some(UnflushedLines {
@@ -495,7 +495,7 @@ mod tests {
         // The stream writer catches up, and another event comes.
         stream.tail().unflushed = None;
         streams
-            .ends()
+            .marks()
             .set(stream.hash(), stream.dir(), &end_of(&lines));
         write(&stream, &lines);
         assert_eq!(load_all(&stream, &extent).unwrap().0, 2);

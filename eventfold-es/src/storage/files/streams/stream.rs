@@ -11,7 +11,7 @@ use crate::storage::commit::CommitError;
 use crate::storage::files::disk;
 use crate::storage::files::format::commit_line::Place;
 use crate::storage::files::format::event_line;
-use crate::storage::files::layout::{EVENTS_FILE, StreamLayout};
+use crate::storage::files::layout::{ARCHIVE_FILE, EVENTS_FILE, StreamLayout};
 use crate::storage::files::streams::end::StreamEnd;
 use crate::storage::files::streams::file::StreamFile;
 use crate::storage::files::streams::high_water::HighWaterMarks;
@@ -30,7 +30,7 @@ pub(crate) struct Stream {
     /// The version and the position up to which the stream is durable.
     durable_version: AtomicU64,
     durable_position: AtomicU64,
-    tail: Mutex<Tail>,
+    tail: Mutex<StreamTail>,
     /// The epoch if it has not failed, 0 otherwise: what is asked for each command.
     sound_epoch: AtomicU64,
     /// Its file has been locked since somebody uses this.
@@ -41,13 +41,13 @@ pub(crate) struct Stream {
     place_in_batch: AtomicUsize,
     /// Held by the one activation that may decide commands on this stream.
     turn: Arc<tokio::sync::Mutex<()>>,
-    ends: Arc<HighWaterMarks>,
+    marks: Arc<HighWaterMarks>,
     registry: Weak<Streams>,
 }
 
 /// Where a stream ends, and who may append to it.
 #[derive(Debug, Default)]
-pub(crate) struct Tail {
+pub(crate) struct StreamTail {
     /// Commits of an earlier activation, or of this one before it failed, are discarded.
     pub(crate) epoch: u64,
     /// Why the epoch failed; its later commits fail with the same error.
@@ -120,7 +120,7 @@ impl Stream {
 
     /// Whether `eventfold` rotated it, so that its older events are in a file that is not read here.
     pub(crate) fn is_rotated(&self) -> bool {
-        disk::is_there(&self.dir.join("archive.jsonl.zst"))
+        disk::is_there(&self.dir.join(ARCHIVE_FILE))
     }
 
     /// Fails if it is rotated.
@@ -148,7 +148,7 @@ impl Stream {
 
     /// With what it ends, as the journal has it.
     pub(crate) fn mark(&self) -> Mark {
-        self.ends.of(self.hash)
+        self.marks.of(self.hash)
     }
 
     /// Whether the stream's name may be that of another one's directory.
@@ -166,7 +166,7 @@ impl Stream {
         }
     }
 
-    pub(crate) fn tail(&self) -> MutexGuard<'_, Tail> {
+    pub(crate) fn tail(&self) -> MutexGuard<'_, StreamTail> {
         self.tail.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -233,7 +233,7 @@ impl Stream {
         self.fail(&mut self.tail(), error);
     }
 
-    fn fail(&self, tail: &mut Tail, error: &CommitError) {
+    fn fail(&self, tail: &mut StreamTail, error: &CommitError) {
         tail.failure = Some(error.clone());
         self.sound_epoch.store(0, Ordering::Release);
     }
@@ -264,17 +264,17 @@ impl Drop for Stream {
 #[derive(Debug)]
 pub(crate) struct Streams {
     layout: StreamLayout,
-    ends: Arc<HighWaterMarks>,
+    marks: Arc<HighWaterMarks>,
     /// The file system may not tell names apart that differ only in case or Unicode form.
     names_may_fold: AtomicBool,
     in_use: Mutex<HashMap<StreamId, Weak<Stream>>>,
 }
 
 impl Streams {
-    pub(crate) fn new(layout: StreamLayout, ends: HighWaterMarks) -> Arc<Self> {
+    pub(crate) fn new(layout: StreamLayout, marks: HighWaterMarks) -> Arc<Self> {
         Arc::new(Self {
             layout,
-            ends: Arc::new(ends),
+            marks: Arc::new(marks),
             names_may_fold: AtomicBool::new(false),
             in_use: Mutex::default(),
         })
@@ -288,8 +288,8 @@ impl Streams {
         self.names_may_fold.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) fn ends(&self) -> &Arc<HighWaterMarks> {
-        &self.ends
+    pub(crate) fn marks(&self) -> &Arc<HighWaterMarks> {
+        &self.marks
     }
 
     fn in_use(&self) -> MutexGuard<'_, HashMap<StreamId, Weak<Stream>>> {
@@ -317,7 +317,7 @@ impl Streams {
             lacks_snapshot: AtomicBool::new(false),
             place_in_batch: AtomicUsize::new(0),
             turn: Arc::default(),
-            ends: self.ends.clone(),
+            marks: self.marks.clone(),
             registry: Arc::downgrade(self),
         });
         in_use.insert(id.clone(), Arc::downgrade(&stream));

@@ -16,6 +16,7 @@ use crate::storage::files::disk;
 use crate::storage::files::format::commit_line::write_adopted;
 use crate::storage::files::format::event_line;
 use crate::storage::files::journal::{AppendError, Journal, Spare};
+use crate::storage::files::layout::unfinished_file;
 use crate::storage::files::streams::end::StreamEnd;
 use crate::storage::files::streams::mark::StreamHash;
 use crate::storage::files::streams::stream::{Stream, Streams};
@@ -28,7 +29,7 @@ const REPORT_EVERY: Duration = Duration::from_secs(2);
 
 /// A line that is not in the journal yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Pending {
+struct ForeignLine {
     /// The latest time of the stream up to this line.
     time: u64,
     /// The stream's place in the order of type and id.
@@ -81,7 +82,7 @@ fn list_pending(
     number: usize,
     done: u64,
     end: &mut StreamEnd,
-    pending: &mut Vec<Pending>,
+    pending: &mut Vec<ForeignLine>,
 ) -> io::Result<Option<u64>> {
     let path = stream.file();
     stream.refuse_rotated()?;
@@ -112,7 +113,7 @@ fn list_pending(
             } else {
                 event_line::check_foreign(line)
                     .map_err(|cause| disk::damaged(&path, offset, &cause))?;
-                pending.push(Pending {
+                pending.push(ForeignLine {
                     time,
                     stream: number,
                     offset,
@@ -131,7 +132,7 @@ pub(crate) fn cut_unfinished(stream: &Stream, offset: u64) -> io::Result<()> {
     let bytes = disk::read_if_there(&path)?.unwrap_or_default();
     let start = usize::try_from(offset).unwrap_or(usize::MAX);
     let unfinished = bytes.get(start..).unwrap_or_default();
-    let kept = stream.dir().join(format!("app.jsonl.unfinished-{offset}"));
+    let kept = stream.dir().join(unfinished_file(offset));
     tracing::warn!(stream = %stream.id(), offset, kept = %shown(&kept), "an unfinished line is cut off");
     disk::replace_durably(&kept, unfinished)?;
     let cut = || -> io::Result<()> {
@@ -146,7 +147,7 @@ fn append(
     journal: &mut Journal,
     streams: &Arc<Streams>,
     ids: &[StreamId],
-    pending: &[Pending],
+    pending: &[ForeignLine],
     ends: &mut [StreamEnd],
 ) -> io::Result<()> {
     let mut reported = Instant::now();
@@ -172,7 +173,7 @@ fn append(
         end.offset = next.offset + next.length + 1;
         end.version += 1;
         let position = batch.end.position;
-        streams.ends().add_foreign(stream.hash(), &line, position);
+        streams.marks().add_foreign(stream.hash(), &line, position);
 
         if batch.bytes.len() >= BATCH || i + 1 == pending.len() {
             journal.append(&batch).map_err(AppendError::into_io)?;

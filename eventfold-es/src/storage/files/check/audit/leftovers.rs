@@ -5,11 +5,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::report::Severity;
-use crate::storage::files::check::audit::{Audit, Flaw, Remedy};
+use crate::storage::files::check::audit::findings::{Audit, Flaw, Remedy};
 use crate::storage::files::disk;
 use crate::storage::files::disk::Kind;
 use crate::storage::files::journal::paths;
-use crate::storage::files::layout::{PARTS, is_dir};
+use crate::storage::files::layout::{PARTS, is_dir, is_meta_file, is_stream_file, is_temporary};
 use crate::storage::files::records::record_name;
 use crate::storage::record_name::RecordName;
 
@@ -36,8 +36,7 @@ pub(crate) fn check(audit: &mut Audit) -> io::Result<()> {
         if is_known(&base, &file, &stream_dirs) {
             continue;
         }
-        let is_temporary = file.extension().is_some_and(|ext| ext == "tmp");
-        audit.flaws.push(if is_temporary {
+        audit.flaws.push(if is_temporary(&file) {
             let cause = "was left over when a file was being written";
             Flaw::new(&file, Severity::Harmless, cause).remedy(Remedy::SetAside)
         } else {
@@ -72,9 +71,7 @@ fn is_known(base: &Path, file: &Path, stream_dirs: &BTreeSet<PathBuf>) -> bool {
     let (Some(dir), Some(name)) = (file.parent(), file.file_name().and_then(|n| n.to_str())) else {
         return false;
     };
-    let of_stream = stream_dirs.contains(dir)
-        && (matches!(name, "app.jsonl" | "adopted.json" | "archive.jsonl.zst")
-            || name.starts_with("app.jsonl.unfinished-") && !is_tmp(name));
+    let of_stream = stream_dirs.contains(dir) && is_stream_file(name);
     let of_views = dir.ends_with("views")
         && dir.parent().is_some_and(|dir| stream_dirs.contains(dir))
         && name.ends_with(".snapshot.json");
@@ -82,8 +79,7 @@ fn is_known(base: &Path, file: &Path, stream_dirs: &BTreeSet<PathBuf>) -> bool {
     of_stream
         || of_views
         || (dir == base && name == "lock")
-        || (dir == base.join("meta")
-            && matches!(name, "raw_names.json" | "streams.jsonl" | "taken_over"))
+        || (dir == base.join("meta") && is_meta_file(name))
         || (dir == base.join("journal")
             && (paths::is_known(name)
                 // Zeros for the next segment, prepared ahead.
@@ -93,8 +89,4 @@ fn is_known(base: &Path, file: &Path, stream_dirs: &BTreeSet<PathBuf>) -> bool {
             Some(_) => within("projections") || within("process_managers"),
             None => false,
         }
-}
-
-fn is_tmp(name: &str) -> bool {
-    Path::new(name).extension().is_some_and(|ext| ext == "tmp")
 }

@@ -5,8 +5,8 @@ use std::io;
 
 use crate::ids::StreamId;
 use crate::report::Severity;
+use crate::storage::files::check::audit::findings::{Audit, Flaw, Remedy};
 use crate::storage::files::check::audit::journaled::{Journaled, Noted};
-use crate::storage::files::check::audit::{Audit, Flaw, Remedy};
 use crate::storage::files::disk;
 use crate::storage::files::format::event_line;
 use crate::storage::files::format::event_line::LineError;
@@ -77,27 +77,6 @@ fn check_stream(audit: &mut Audit, stream: &Stream, journaled: &Journaled) -> io
     check_snapshot(audit, stream, bytes.is_some(), is_whole)
 }
 
-impl Audit {
-    /// What another program appended to a stream. A directory that is still to be taken over is no
-    /// concern of a repair: opening does that.
-    fn flaw_of_others(&self, stream: &Stream, cause: &str) -> Flaw {
-        if self.survey.is_none() {
-            return Flaw::new(&stream.file(), Severity::Harmless, cause);
-        }
-        let remedy = Remedy::Adopt(stream.id().clone());
-        Flaw::new(&stream.file(), Severity::Repairable, cause).remedy(remedy)
-    }
-
-    /// How much it matters that the lines at `position` are not in their stream's file.
-    fn grade(&self, position: u64) -> Severity {
-        if position > self.redo_after {
-            Severity::Harmless
-        } else {
-            Severity::Repairable
-        }
-    }
-}
-
 /// Compares a stream's file with the journal.
 fn check_events(audit: &mut Audit, stream: &Stream, journaled: &Journaled, bytes: &[u8]) {
     let path = stream.file();
@@ -112,7 +91,7 @@ fn check_events(audit: &mut Audit, stream: &Stream, journaled: &Journaled, bytes
             let in_the_way = |commit: &Noted| {
                 commit.end_in(bytes).is_none() && is_others_at(stream, bytes, commit)
             };
-            // Nor does it cut off what follows behind.
+            // Nor does it cut off what follows.
             let end = usize::try_from(journaled.end()).unwrap_or(usize::MAX);
             let rest = bytes.get(end..).unwrap_or_default();
             let severity =
@@ -138,7 +117,7 @@ fn check_events(audit: &mut Audit, stream: &Stream, journaled: &Journaled, bytes
     check_rest(audit, stream, journaled, bytes, at);
 }
 
-/// Checks what a stream's file holds behind all that the journal has, which begins at `start`.
+/// Checks what a stream's file holds after all that the journal has. It begins at `start`.
 fn check_rest(
     audit: &mut Audit,
     stream: &Stream,

@@ -36,25 +36,25 @@ impl Choices {
 }
 
 #[derive(Debug, Default, Clone)]
-struct Content {
+struct WatchedFile {
     durable: Vec<u8>,
-    pending: Vec<Pending>,
+    pending: Vec<Unsynced>,
     /// The blocks that a sync failed to make durable: none that is written later reaches the disk for
     /// certain.
     lost: BTreeSet<usize>,
     /// What was written to them.
-    doubtful: Vec<Pending>,
+    doubtful: Vec<Unsynced>,
 }
 
 #[derive(Debug, Clone)]
-enum Pending {
+enum Unsynced {
     Write { offset: usize, bytes: Vec<u8> },
     SetLen(usize),
 }
 
 /// A change of a directory that was not synced.
 #[derive(Debug, Clone)]
-enum Entry {
+enum DirChange {
     File(PathBuf, usize),
     Gone(PathBuf),
     Dir(PathBuf),
@@ -62,12 +62,12 @@ enum Entry {
 
 #[derive(Debug, Default)]
 struct Tree {
-    files: HashMap<usize, Content>,
+    files: HashMap<usize, WatchedFile>,
     /// What is at a path, durably; a directory is `None`.
     durable: BTreeMap<PathBuf, Option<usize>>,
-    pending: Vec<(PathBuf, Entry)>,
+    pending: Vec<(PathBuf, DirChange)>,
     /// Changes of directories whose sync failed: a later sync makes none of them durable.
-    doubtful: Vec<(PathBuf, Entry)>,
+    doubtful: Vec<(PathBuf, DirChange)>,
     /// What is at a path, durably or not.
     current: HashMap<PathBuf, usize>,
     mounts: Vec<PathBuf>,
@@ -123,7 +123,7 @@ impl Tree {
         match change {
             Change::Open { path, file } => {
                 self.files.entry(*file).or_default();
-                self.entry(path, Entry::File(path.clone(), *file));
+                self.entry(path, DirChange::File(path.clone(), *file));
                 self.current.insert(path.clone(), *file);
             }
             Change::Write {
@@ -132,30 +132,30 @@ impl Tree {
                 bytes,
             } => self.pend(
                 *file,
-                Pending::Write {
+                Unsynced::Write {
                     offset: index(*offset),
                     bytes: bytes.clone(),
                 },
             ),
-            Change::SetLen { file, length } => self.pend(*file, Pending::SetLen(index(*length))),
+            Change::SetLen { file, length } => self.pend(*file, Unsynced::SetLen(index(*length))),
             Change::Sync { file } => self.files.entry(*file).or_default().sync(),
             Change::Rename { from, to } => {
                 let Some(file) = self.current.remove(from) else {
                     return;
                 };
                 self.current.insert(to.clone(), file);
-                self.entry(to, Entry::File(to.clone(), file));
-                self.entry(from, Entry::Gone(from.clone()));
+                self.entry(to, DirChange::File(to.clone(), file));
+                self.entry(from, DirChange::Gone(from.clone()));
             }
             Change::Remove { path } => {
                 self.current.remove(path);
-                self.entry(path, Entry::Gone(path.clone()));
+                self.entry(path, DirChange::Gone(path.clone()));
             }
             Change::CreateDir { path } => {
                 let mut above: Vec<&Path> = path.ancestors().collect();
                 above.reverse();
                 for dir in above {
-                    self.entry(dir, Entry::Dir(dir.to_owned()));
+                    self.entry(dir, DirChange::Dir(dir.to_owned()));
                 }
             }
             Change::SyncDir { path } => {
@@ -175,7 +175,7 @@ impl Tree {
         }
     }
 
-    fn pend(&mut self, file: usize, pending: Pending) {
+    fn pend(&mut self, file: usize, pending: Unsynced) {
         self.files.entry(file).or_default().pending.push(pending);
     }
 
@@ -201,16 +201,16 @@ impl Tree {
 
     /// A file can be created and renamed anew, which a later sync makes durable. For a directory there
     /// is no such way, so it is as if its sync had not been tried.
-    fn put_in_doubt(&mut self, entries: Vec<(PathBuf, Entry)>) {
+    fn put_in_doubt(&mut self, entries: Vec<(PathBuf, DirChange)>) {
         for (dir, entry) in entries {
             match entry {
-                Entry::Dir(_) => self.pending.push((dir, entry)),
-                Entry::File(..) | Entry::Gone(_) => self.doubtful.push((dir, entry)),
+                DirChange::Dir(_) => self.pending.push((dir, entry)),
+                DirChange::File(..) | DirChange::Gone(_) => self.doubtful.push((dir, entry)),
             }
         }
     }
 
-    fn take_pending(&mut self, is_taken: impl Fn(&Path) -> bool) -> Vec<(PathBuf, Entry)> {
+    fn take_pending(&mut self, is_taken: impl Fn(&Path) -> bool) -> Vec<(PathBuf, DirChange)> {
         let (taken, left) = std::mem::take(&mut self.pending)
             .into_iter()
             .partition(|(dir, _)| is_taken(dir));
@@ -219,7 +219,7 @@ impl Tree {
     }
 
     /// The files on the file system that holds `path`.
-    fn on_file_system(&mut self, path: &Path) -> impl Iterator<Item = &mut Content> {
+    fn on_file_system(&mut self, path: &Path) -> impl Iterator<Item = &mut WatchedFile> {
         let synced = mount_of(&self.mounts, path);
         let there: BTreeSet<usize> = self
             .current
@@ -232,20 +232,20 @@ impl Tree {
     }
 
     /// Notes a change in the directory that holds `path`.
-    fn entry(&mut self, path: &Path, entry: Entry) {
+    fn entry(&mut self, path: &Path, entry: DirChange) {
         let dir = path.parent().unwrap_or(path).to_owned();
         self.pending.push((dir, entry));
     }
 
-    fn settle(&mut self, entries: Vec<(PathBuf, Entry)>) {
+    fn settle(&mut self, entries: Vec<(PathBuf, DirChange)>) {
         for (_, entry) in entries {
             // What was in doubt at that place is over.
             self.doubtful
                 .retain(|(_, other)| other.path() != entry.path());
             match entry {
-                Entry::File(path, file) => drop(self.durable.insert(path, Some(file))),
-                Entry::Gone(path) => drop(self.durable.remove(&path)),
-                Entry::Dir(path) => drop(self.durable.entry(path).or_insert(None)),
+                DirChange::File(path, file) => drop(self.durable.insert(path, Some(file))),
+                DirChange::Gone(path) => drop(self.durable.remove(&path)),
+                DirChange::Dir(path) => drop(self.durable.entry(path).or_insert(None)),
             }
         }
     }
@@ -269,7 +269,7 @@ impl Tree {
     }
 }
 
-impl Entry {
+impl DirChange {
     fn path(&self) -> &Path {
         match self {
             Self::File(path, _) | Self::Gone(path) | Self::Dir(path) => path,
@@ -277,12 +277,12 @@ impl Entry {
     }
 }
 
-impl Content {
+impl WatchedFile {
     fn sync(&mut self) {
         for pending in std::mem::take(&mut self.pending) {
             match pending {
-                Pending::Write { offset, bytes } => self.sync_write(offset, &bytes),
-                Pending::SetLen(_) => apply(&mut self.durable, &pending),
+                Unsynced::Write { offset, bytes } => self.sync_write(offset, &bytes),
+                Unsynced::SetLen(_) => apply(&mut self.durable, &pending),
             }
         }
     }
@@ -296,7 +296,7 @@ impl Content {
             let (offset, bytes) = (offset + start, &bytes[start..end]);
             if self.lost.contains(&block) {
                 let bytes = bytes.to_owned();
-                self.doubtful.push(Pending::Write { offset, bytes });
+                self.doubtful.push(Unsynced::Write { offset, bytes });
             } else {
                 write(&mut self.durable, offset, bytes);
             }
@@ -309,13 +309,13 @@ impl Content {
         let mut length = self.durable.len();
         for pending in std::mem::take(&mut self.pending) {
             let changed = match &pending {
-                Pending::Write { offset, bytes } => *offset..offset + bytes.len(),
-                Pending::SetLen(new) => (*new).min(length)..(*new).max(length),
+                Unsynced::Write { offset, bytes } => *offset..offset + bytes.len(),
+                Unsynced::SetLen(new) => (*new).min(length)..(*new).max(length),
             };
             length = pending.length_after(length);
             self.lost
                 .extend(changed.start / BLOCK..changed.end.div_ceil(BLOCK));
-            if let Pending::Write { .. } = pending {
+            if let Unsynced::Write { .. } = pending {
                 self.doubtful.push(pending);
             }
         }
@@ -332,11 +332,11 @@ impl Content {
         for pending in &self.pending {
             match (choices.below(6), pending) {
                 (0..=2, pending) => apply(&mut content, pending),
-                (3, Pending::Write { offset, bytes }) => {
+                (3, Unsynced::Write { offset, bytes }) => {
                     let kept = choices.below(bytes.len() + 1);
                     write(&mut content, *offset, &bytes[..kept]);
                 }
-                (4, Pending::Write { offset, bytes }) => {
+                (4, Unsynced::Write { offset, bytes }) => {
                     tear(&mut content, *offset, bytes, choices);
                 }
                 _ => {}
@@ -346,7 +346,7 @@ impl Content {
     }
 }
 
-impl Pending {
+impl Unsynced {
     /// How long a file of that length is afterwards.
     fn length_after(&self, length: usize) -> usize {
         match self {
@@ -376,10 +376,10 @@ fn tear(content: &mut Vec<u8>, offset: usize, bytes: &[u8], choices: &mut Choice
     }
 }
 
-fn apply(content: &mut Vec<u8>, pending: &Pending) {
+fn apply(content: &mut Vec<u8>, pending: &Unsynced) {
     match pending {
-        Pending::Write { offset, bytes } => write(content, *offset, bytes),
-        Pending::SetLen(length) => content.resize(*length, 0),
+        Unsynced::Write { offset, bytes } => write(content, *offset, bytes),
+        Unsynced::SetLen(length) => content.resize(*length, 0),
     }
 }
 

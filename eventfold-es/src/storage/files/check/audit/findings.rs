@@ -1,0 +1,131 @@
+//! What an audit reads and finds: [`Audit`], [`Flaw`].
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::ids::StreamId;
+use crate::report::{Finding, Severity};
+use crate::storage::files::check::audit::journaled::Journaled;
+use crate::storage::files::check::survey::Survey;
+use crate::storage::files::journal::Index;
+use crate::storage::files::journal::reader::Reader;
+use crate::storage::files::layout::StreamLayout;
+use crate::storage::files::recovery::redo_point::RedoPoint;
+use crate::storage::files::streams::stream::{Stream, Streams};
+
+/// Something that is not as it should be.
+#[derive(Debug)]
+pub(crate) struct Flaw {
+    pub(crate) finding: Finding,
+    /// What may be done about it, provided that the journal is whole.
+    pub(crate) remedy: Option<Remedy>,
+}
+
+/// What puts a flaw right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Remedy {
+    /// The journal's unfinished tail is overwritten with zeros.
+    CutTail,
+    /// The stream's file is written anew.
+    Rebuild(StreamId),
+    /// What another program appended to the stream is entered into the journal.
+    Adopt(StreamId),
+    /// The file is moved away.
+    SetAside,
+}
+
+impl Flaw {
+    pub(crate) fn new(file: &Path, severity: Severity, message: impl Into<String>) -> Self {
+        Self {
+            finding: Finding {
+                file: file.to_owned(),
+                offset: None,
+                severity,
+                message: message.into(),
+            },
+            remedy: None,
+        }
+    }
+
+    pub(crate) fn at(mut self, offset: u64) -> Self {
+        self.finding.offset = Some(offset);
+        self
+    }
+
+    pub(crate) fn remedy(mut self, remedy: Remedy) -> Self {
+        self.remedy = Some(remedy);
+        self
+    }
+}
+
+/// What a directory holds, and what is wrong with it.
+#[derive(Debug)]
+pub(crate) struct Audit {
+    pub(crate) layout: StreamLayout,
+    pub(crate) streams: Arc<Streams>,
+    /// What the journal holds, unless there is none.
+    pub(crate) survey: Option<Survey>,
+    pub(crate) journaled: BTreeMap<StreamId, Journaled>,
+    pub(crate) flaws: Vec<Flaw>,
+    /// Opening the store replays what comes after this position onto the streams' files.
+    pub(super) redo_after: u64,
+    /// The newest position that a stream has beyond the journal, and which one does.
+    pub(super) beyond: Option<(u64, StreamId)>,
+    /// A sync has failed: what is read need not be on the disk.
+    pub(crate) in_doubt: bool,
+    /// Where the journal was known to be durable.
+    pub(crate) checkpoint: Option<RedoPoint>,
+}
+
+impl Audit {
+    /// The position of the newest event.
+    pub(crate) fn head(&self) -> u64 {
+        let survey = self.survey.as_ref();
+        survey.map_or(0, |survey| survey.recovered.end.position)
+    }
+
+    /// Whether nothing of the journal is missing or damaged.
+    pub(crate) fn journal_is_whole(&self) -> bool {
+        let journal = self.layout.journal_dir();
+        let lost = |flaw: &Flaw| {
+            flaw.finding.severity == Severity::Lost && flaw.finding.file.starts_with(&journal)
+        };
+        !self.flaws.iter().any(lost)
+    }
+
+    /// Reads the journal from its beginning, unless it is damaged.
+    pub(crate) fn reader(&self) -> Option<Reader> {
+        let survey = self.survey.as_ref().filter(|s| s.broken.is_none())?;
+        let segments = survey.recovered.segments.clone();
+        let index = Index::new(self.layout.journal_dir(), segments);
+        Some(Reader::new(Arc::new(index), 0))
+    }
+
+    /// Notes a line of ours that the journal does not have.
+    pub(super) fn note_beyond(&mut self, position: u64, id: &StreamId) {
+        let newer = |(known, _): &(u64, StreamId)| *known < position;
+        if self.beyond.as_ref().is_none_or(newer) {
+            self.beyond = Some((position, id.clone()));
+        }
+    }
+
+    /// What another program appended to a stream. A directory that is still to be taken over is no
+    /// concern of a repair: opening does that.
+    pub(super) fn flaw_of_others(&self, stream: &Stream, cause: &str) -> Flaw {
+        if self.survey.is_none() {
+            return Flaw::new(&stream.file(), Severity::Harmless, cause);
+        }
+        let remedy = Remedy::Adopt(stream.id().clone());
+        Flaw::new(&stream.file(), Severity::Repairable, cause).remedy(remedy)
+    }
+
+    /// How much it matters that the lines at `position` are not in their stream's file.
+    pub(super) fn grade(&self, position: u64) -> Severity {
+        if position > self.redo_after {
+            Severity::Harmless
+        } else {
+            Severity::Repairable
+        }
+    }
+}
