@@ -14,6 +14,7 @@ mod derive;
 mod directory;
 mod disk;
 mod golden;
+mod invariants;
 mod kill;
 mod limits;
 mod live;

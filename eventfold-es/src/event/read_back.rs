@@ -13,7 +13,7 @@ use crate::event::{DecodeError, Decoded, EncodeError, Recorded, StoredEvent};
 ///
 /// # Errors
 ///
-/// Why no load could read the event.
+/// Why no load could read the event. Invariant C9.
 #[inline]
 pub(crate) fn read_back<E>(
     name: &str,

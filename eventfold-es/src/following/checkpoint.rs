@@ -58,7 +58,7 @@ impl<S: Default> Checkpoint<S> {
 }
 
 impl<S> Checkpoint<S> {
-    /// Why it is not of the history that the journal of `engine` tells, `None` if it is.
+    /// Why it is not of the history that the journal of `engine` tells, `None` if it is. Invariant F9.
     pub(crate) fn misfit(&self, engine: &Engine) -> io::Result<Option<String>> {
         let (position, head) = (self.position, engine.head());
         if position > head {
@@ -115,7 +115,7 @@ impl Unusable {
         }
     }
 
-    /// The error of the process manager `name`, which cannot do without its checkpoint.
+    /// The error of the process manager `name`, which cannot do without its checkpoint. Invariant F7.
     pub(crate) fn of_manager(self, name: &str) -> io::Error {
         let text = match self {
             Self::Unfit(path, cause) => format!(
@@ -266,7 +266,7 @@ pub(crate) struct Place<'a> {
 /// # Errors
 ///
 /// [`io::ErrorKind::InvalidData`] if what would be saved could not be read again; then nothing
-/// changes.
+/// changes. Invariant F1.
 pub(crate) fn write<S: Serialize + DeserializeOwned>(
     name: &str,
     dir: &Path,

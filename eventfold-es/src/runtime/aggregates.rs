@@ -131,6 +131,7 @@ impl Deref for Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
+        // Invariant R1.
         if self.is_users && self.engine.process().is_this() {
             let residents: Weak<Residents> = Arc::downgrade(&self.residents);
             self.engine.announce_close(Some(residents));

@@ -41,7 +41,7 @@ impl<A: Aggregate> Actor<A> {
 }
 
 /// Whether a snapshot at `end` is of the stream as the journal has it: the line that it points at is
-/// there, and is not behind that with which the stream ends.
+/// there, and is not behind that with which the stream ends. Invariant S1.
 fn fits(stream: &Stream, end: &StreamEnd, extent: &Extent) -> io::Result<bool> {
     let mark = extent.mark;
     if end.version > mark.version {

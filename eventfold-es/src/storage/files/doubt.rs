@@ -87,7 +87,7 @@ pub(crate) fn file(journal: &Path) -> PathBuf {
     journal.join(NOTE)
 }
 
-/// Notes that the file or directory `path` could not be synced.
+/// Notes that the file or directory `path` could not be synced. Invariant D3.
 pub(crate) fn note(path: &Path) {
     let journal = {
         let mut stores = stores();

@@ -8,6 +8,7 @@ use crate::storage::files::commit::health::Health;
 use crate::storage::files::journal::Index;
 
 /// How far the journal is, and what is in it. Whoever holds this does not keep the store open.
+/// Invariant S4.
 #[derive(Debug, Clone)]
 pub(crate) struct Tail {
     pub(crate) health: Arc<Health>,

@@ -8,7 +8,7 @@ use crate::storage::files::commit::queue::Span;
 use crate::storage::files::snapshots::snapshot::Draft;
 use crate::storage::files::streams::stream::Stream;
 
-/// How many KiB of commits may wait for the committer.
+/// How many KiB of commits may wait for the committer. Invariant C10.
 pub(crate) const ROOM: u32 = 64 * 1024;
 
 /// The events of one command, decided and encoded, to be made durable; they go beside it.

@@ -76,6 +76,7 @@ impl OpenFiles {
             .transpose()
     }
 
+    /// Fails unless `file` has the `length` at which it was left. Invariant C2.
     fn checked(
         &self,
         stream: &Stream,
@@ -111,7 +112,7 @@ impl OpenFiles {
         let append = || -> io::Result<()> {
             let file = file.map_or_else(|| self.get(stream), Ok)?;
             let length = file.0.length()?;
-            // An attempt that failed may have left a part of them.
+            // An attempt that failed may have left a part of them. Invariant D8.
             if length != offset && !begins_at(&file.0, offset, length, lines)? {
                 return Err(changed(stream, offset, length));
             }

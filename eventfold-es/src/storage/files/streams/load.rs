@@ -287,6 +287,7 @@ impl Lines<'_> {
     }
 
     /// Compares `line`, with which the stream ended before it was read, with what the journal has.
+    /// Invariant S5.
     fn compare(&self, line: &[u8]) -> io::Result<()> {
         let cause = if line_hash(line.trim_ascii()) != self.mark.hash {
             let Mark {
@@ -304,7 +305,7 @@ impl Lines<'_> {
         Err(disk::damaged(self.path, self.end.offset, &cause))
     }
 
-    /// The error about a line that the journal does not have.
+    /// The error about a line that the journal does not have. Invariant D11.
     fn beyond(&self, read: &Line<'_>) -> io::Error {
         let last = self.newest;
         let Some(position) = read.position else {
@@ -347,7 +348,7 @@ impl Lines<'_> {
         ))
     }
 
-    /// Fails if lines are missing at the end.
+    /// Fails if lines are missing at the end. Invariant S5.
     fn finish(mut self) -> io::Result<StreamEnd> {
         let StreamEnd {
             version, offset, ..
