@@ -2,7 +2,7 @@
 //!
 //! The committer hands a stream over and answers; its file follows within milliseconds, under load
 //! within a tenth of a second. Until then readers find the lines in memory
-//! ([`UnflushedLines`](crate::storage::files::streams::stream::Behind)). So no command waits for a new stream's directory and file,
+//! ([`UnflushedLines`](crate::storage::files::streams::stream::UnflushedLines)). So no command waits for a new stream's directory and file,
 //! and the lines that a busy stream gathers meanwhile take one write.
 
 use std::io;
