@@ -168,8 +168,8 @@
 //!   [`AggregateStore::read_side`] and each run report, and the rest works. Without the file the
 //!   process manager would react to every event from the first on. A stream recognises its last
 //!   1,000 idempotency keys, but older commands would take effect a second time;
-//! * `process_managers/<NAME>/dead_letters.jsonl`: the dead letters cannot be listed or replayed.
-//!   Restore the file together with the checkpoint;
+//! * `process_managers/<NAME>/dead_letters.jsonl`: the dead letters cannot be listed or replayed;
+//!   everything else works. Remove the line that the error names, or restore the whole directory;
 //! * a projection's checkpoint or a snapshot in `views/`: no error, the store makes it again. It may
 //!   be deleted while the store is closed;
 //! * `journal/checkpoint.json`, `journal/stream_ends`: the next `open` reads the whole journal

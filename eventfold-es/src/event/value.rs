@@ -22,7 +22,7 @@ pub(crate) fn read(json: &str) -> serde_json::Result<Value> {
     Ok(value)
 }
 
-/// Reads `json` for whoever looks at it: a whole number that would be rounded becomes a text.
+/// Reads `json` to be shown to people: a whole number that would be rounded becomes a text.
 ///
 /// # Errors
 ///

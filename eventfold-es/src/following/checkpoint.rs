@@ -29,7 +29,7 @@ pub(crate) struct Checkpoint<S> {
     pub(crate) position: u64,
     /// The checksum of the journal's line that holds the last of them. Those of an earlier form lack it.
     pub(crate) chain: Option<u64>,
-    /// The checksum of the events that were passed over.
+    /// The checksum of the events that were skipped.
     pub(crate) passed_over: u64,
     /// If the state is 0.2.0's: which events it has, while the position says nothing about them.
     pub(crate) cursors: Option<Cursors>,
