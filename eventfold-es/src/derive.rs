@@ -379,7 +379,7 @@ pub use eventfold_es_derive::DomainEvent;
 ///
 /// # Events that an aggregate does not know
 ///
-/// are treated as its [`UNKNOWN_EVENTS`](crate::derive::Aggregate::UNKNOWN_EVENTS) says. Rejected, they stop
+/// are treated as its [`UNKNOWN_EVENTS`](crate::domain::aggregate::Aggregate::UNKNOWN_EVENTS) says. Rejected, they stop
 /// the projection with an error that names the event. With `"skip"` they are left out, with one warning a name;
 /// the names are kept in the checkpoint, and the projection is built again by itself once a program
 /// knows one of them.

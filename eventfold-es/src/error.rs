@@ -29,7 +29,7 @@ use crate::text::Shown;
 #[non_exhaustive]
 pub enum ExecuteError<E: std::error::Error + Send + Sync + 'static> {
     /// The aggregate refused the command, with its own
-    /// [`Aggregate::Error`](crate::derive::Aggregate::Error). The same command on the same state is refused
+    /// [`Aggregate::Error`](crate::domain::aggregate::Aggregate::Error). The same command on the same state is refused
     /// again.
     #[error(transparent)]
     Domain(E),
@@ -303,8 +303,8 @@ impl Panic {
         }
     }
 
-    /// What panicked: `decide` ([`Aggregate::handle`](crate::derive::Aggregate::handle)), `evolve`
-    /// ([`Aggregate::apply`](crate::derive::Aggregate::apply)), `serialize` or
+    /// What panicked: `decide` ([`Aggregate::handle`](crate::domain::aggregate::Aggregate::handle)), `evolve`
+    /// ([`Aggregate::apply`](crate::domain::aggregate::Aggregate::apply)), `serialize` or
     /// `deserialize` (an event's) or `inspect`.
     ///
     /// See the example of [`Panic`].

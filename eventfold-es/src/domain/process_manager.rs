@@ -99,7 +99,7 @@ pub trait ProcessManager: Default + Serialize + DeserializeOwned + Send + Sync +
     const NAME: &'static str;
 
     /// The aggregate types whose events it reacts to, each an
-    /// [`AGGREGATE_TYPE`](crate::derive::Aggregate::AGGREGATE_TYPE). Events of other types never reach
+    /// [`AGGREGATE_TYPE`](crate::domain::aggregate::Aggregate::AGGREGATE_TYPE). Events of other types never reach
     /// it.
     ///
     /// ```

@@ -73,7 +73,7 @@ pub trait Projection:
     const VERSION: u32 = 1;
 
     /// The aggregate types whose events it folds, each an
-    /// [`AGGREGATE_TYPE`](crate::derive::Aggregate::AGGREGATE_TYPE). Events of the others are left out
+    /// [`AGGREGATE_TYPE`](crate::domain::aggregate::Aggregate::AGGREGATE_TYPE). Events of the others are left out
     /// for good.
     ///
     /// ```
