@@ -3,7 +3,7 @@
 //! Whatever the user's modules define, generated code means the same: its paths start with
 //! `::core`, `::std` or `__eventfold` (see [`scope`]), its locals with `__`, and trait items are
 //! written `<Type as Trait>::item`. Tokens are placed on the list entry they serve, so that an
-//! error of the compiler's about an entry points at it.
+//! error of the compiler's about an entry points at it. Invariant R4.
 
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};

@@ -379,8 +379,8 @@ pub use eventfold_es_derive::DomainEvent;
 ///
 /// # Events that an aggregate does not know
 ///
-/// are what its [`UNKNOWN_EVENTS`](crate::derive::Aggregate::UNKNOWN_EVENTS) says. Rejected, they stop the
-/// projection with an error that names the event. Skipped, they are left out with one warning a name;
+/// are treated as its [`UNKNOWN_EVENTS`](crate::domain::aggregate::Aggregate::UNKNOWN_EVENTS) says. Rejected, they stop
+/// the projection with an error that names the event. With `"skip"` they are left out, with one warning a name;
 /// the names are kept in the checkpoint, and the projection is built again by itself once a program
 /// knows one of them.
 ///
@@ -429,16 +429,16 @@ pub use eventfold_es_derive::Projection;
 /// | key | meaning | default |
 /// |---|---|---|
 /// | `aggregates(A, path::B)` | whose events are reacted to, each by [`React`](crate::React) to it | |
-/// | `dispatches(A, path::B)` | which aggregates commands are sent to; the store need not be told of them by [`aggregate_type`](crate::store::AggregateStoreBuilder::aggregate_type) | none |
+/// | `dispatches(A, path::B)` | which aggregates commands are sent to; the store need not register them by [`aggregate_type`](crate::store::AggregateStoreBuilder::aggregate_type) | none |
 /// | `name = "fulfilment"` | names the process manager's directory, and is part of its idempotency keys; letters, digits, `-` and `_` | the type's name in kebab-case |
 /// | `crate = path` | where the runtime is, if it was renamed or re-exported | `::eventfold_es` |
 ///
-/// Events that an aggregate does not know are treated as by
-/// [`derive@Projection`](crate::Projection), but for one thing: those that were skipped stay so. To
-/// react to them later would be to send commands again.
+/// Events with an unknown name are treated as by [`derive@Projection`](crate::Projection), with one
+/// difference: events that were left out stay left out once their names are known, since reacting to
+/// them later would send commands again.
 ///
 /// Write `name` down: without it, renaming the type makes a new process manager, which reacts to
-/// everything anew. Give fields that are added later `#[serde(default)]`, and keep what belongs to
+/// all events again. Give fields that are added later `#[serde(default)]`, and keep what belongs to
 /// one of many workflows in a map by its id, as one instance serves all streams. See
 /// [`trait@ProcessManager`](crate::ProcessManager).
 pub use eventfold_es_derive::ProcessManager;

@@ -29,7 +29,7 @@ use crate::text::Shown;
 #[non_exhaustive]
 pub enum ExecuteError<E: std::error::Error + Send + Sync + 'static> {
     /// The aggregate refused the command, with its own
-    /// [`Aggregate::Error`](crate::derive::Aggregate::Error). The same command on the same state is refused
+    /// [`Aggregate::Error`](crate::domain::aggregate::Aggregate::Error). The same command on the same state is refused
     /// again.
     #[error(transparent)]
     Domain(E),
@@ -38,8 +38,8 @@ pub enum ExecuteError<E: std::error::Error + Send + Sync + 'static> {
     /// ([`CommandContext::with_expected_version`](crate::domain::command::CommandContext::with_expected_version)).
     /// It is never retried: what the command was based on has changed.
     ///
-    /// Ask for the version, then for the state, and decide anew whether the command still makes
-    /// sense. In this order a change in between is a conflict again, not an oversight.
+    /// Read the version, then the state, and decide again whether the command still makes sense. In
+    /// this order a change in between leads to another conflict.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -78,14 +78,16 @@ pub enum ExecuteError<E: std::error::Error + Send + Sync + 'static> {
     ///   event that the aggregate cannot read (the text says which, and where), or a new event
     ///   cannot be encoded, or not be read again. Sending again does not help;
     /// * [`ResourceBusy`](io::ErrorKind::ResourceBusy): another program has the stream's file
-    ///   locked, or wrote to it. Send again: the next command loads what it wrote;
+    ///   locked, or changed it. Send again once that program has closed the file. Lines that it
+    ///   appended are refused from then on, with `InvalidData`, until
+    ///   [`repair`](crate::store::AggregateStore::repair) enters them;
     /// * [`InvalidInput`](io::ErrorKind::InvalidInput): the command's idempotency key is empty;
     /// * [`Deadlock`](io::ErrorKind::Deadlock): the aggregate's own code asks for it, and would wait
     ///   for itself;
     /// * [`NotConnected`](io::ErrorKind::NotConnected): this process was forked off the one that opened
     ///   the store, and must open it itself;
-    /// * any other: what the system said, no space left for example. Send again once that is
-    ///   remedied. If the text says that the store has failed, no command succeeds before it is
+    /// * any other: the error of the system, no space left for example. Remedy the cause and send
+    ///   again. If the text says that the store has failed, no command succeeds before it is
     ///   opened again, see [`OutcomeUnknown`](Self::OutcomeUnknown).
     #[error("I/O error: {0}")]
     Io(#[from] io::Error),
@@ -95,8 +97,8 @@ pub enum ExecuteError<E: std::error::Error + Send + Sync + 'static> {
     #[error("the runtime of the aggregate's task ended before the command was answered")]
     ActorGone,
 
-    /// `decide` or `evolve` panicked, or writing an event as JSON or reading it back. The aggregate returns to
-    /// its durable state; the next command finds that.
+    /// `decide` or `evolve` panicked, or writing an event as JSON or reading it back. The aggregate
+    /// returns to its durable state, on which the next command is decided.
     #[error("{0}")]
     Panicked(Panic),
 
@@ -125,8 +127,8 @@ pub enum ExecuteError<E: std::error::Error + Send + Sync + 'static> {
     #[error("whether the command is stored is unknown until the store is opened again: {0}")]
     OutcomeUnknown(io::Error),
 
-    /// The store has been shut down. Nothing of the command is stored; its way is through a store
-    /// that is opened anew, and a handle of that.
+    /// The store has been shut down. Nothing of the command is stored. Open the store again and send
+    /// the command through a handle of that store.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -179,12 +181,12 @@ pub enum StateError {
     #[error("{0}")]
     Panicked(Panic),
 
-    /// The store has been shut down; another one must be opened.
+    /// The store has been shut down: open it again.
     #[error("the store is shut down")]
     Closed,
 }
 
-/// Why a command could not be dispatched, or what became of it.
+/// Why a command could not be dispatched, or did not succeed.
 ///
 /// ```
 /// # use eventfold_es::{*, __private::example::*};
@@ -301,8 +303,8 @@ impl Panic {
         }
     }
 
-    /// What panicked: `decide` ([`Aggregate::handle`](crate::derive::Aggregate::handle)), `evolve`
-    /// ([`Aggregate::apply`](crate::derive::Aggregate::apply)), `serialize` or
+    /// What panicked: `decide` ([`Aggregate::handle`](crate::domain::aggregate::Aggregate::handle)), `evolve`
+    /// ([`Aggregate::apply`](crate::domain::aggregate::Aggregate::apply)), `serialize` or
     /// `deserialize` (an event's) or `inspect`.
     ///
     /// See the example of [`Panic`].
@@ -347,7 +349,7 @@ impl From<StateError> for io::Error {
     }
 }
 
-/// What a caller is told once the store is shut down.
+/// The error of calls after the store was shut down.
 pub(crate) fn closed() -> io::Error {
     io::Error::new(io::ErrorKind::NotConnected, "the store is shut down")
 }

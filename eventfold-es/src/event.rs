@@ -259,7 +259,7 @@ impl EncodeError {
     /// assert!(EncodeError::new("Deposited", cause).to_string().contains("`Deposited`"));
     /// ```
     ///
-    /// [`Aggregate::encode_event`]: crate::derive::Aggregate::encode_event
+    /// [`Aggregate::encode_event`]: crate::domain::aggregate::Aggregate::encode_event
     pub fn new(event: impl Into<String>, source: serde_json::Error) -> Self {
         Self {
             event: event.into(),
@@ -269,7 +269,7 @@ impl EncodeError {
 }
 
 /// What loading does with an event whose name the aggregate does not know
-/// ([`Aggregate::UNKNOWN_EVENTS`](crate::derive::Aggregate::UNKNOWN_EVENTS)).
+/// ([`Aggregate::UNKNOWN_EVENTS`](crate::domain::aggregate::Aggregate::UNKNOWN_EVENTS)).
 ///
 /// An event that was renamed is unknown until its old name is an alias of the new one.
 ///

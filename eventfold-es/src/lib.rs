@@ -67,9 +67,9 @@
 //! * A workflow that answers events with commands: [`derive@ProcessManager`], with timers
 //!   ([`Outbox::schedule`]), retries ([`Retry`]) and [dead letters](AggregateStore::dead_letters).
 //!
-//! Projections are brought up to date when they are read, process managers run when they are told to
-//! ([`run_process_managers`](AggregateStore::run_process_managers)). With
-//! [`live`](AggregateStoreBuilder::live) both follow by themselves, in the background.
+//! A read brings its projection up to date, and
+//! [`run_process_managers`](AggregateStore::run_process_managers) runs the process managers. With
+//! [`live`](AggregateStoreBuilder::live) both follow the events in the background.
 //!
 //! ```
 //! # use eventfold_es::__private::example::{Add, Counter, CounterEvent};
@@ -104,19 +104,19 @@
 //!
 //! # Process managers and projections in the background
 //!
-//! [`live`](AggregateStoreBuilder::live) has them run by themselves:
+//! [`live`](AggregateStoreBuilder::live) runs them in the background:
 //!
-//! * each event is reacted to, and each command of the reaction takes effect once, whenever the
-//!   program ends in between;
-//! * a command that fails is tried again ([`Retry`]), then it is a [`DeadLetter`], which
+//! * a process manager reacts to each event, and each command of the reaction takes effect once,
+//!   even if the program ends in between;
+//! * a command that fails is tried again ([`Retry`]), then it becomes a [`DeadLetter`], which
 //!   [`AggregateStore::dead_letters`] lists and replays;
-//! * [`Outbox::schedule_as`] sends a command later, also after a restart; [`Outbox::cancel`] takes it
-//!   back; a [`ManualClock`] lets tests drive the time;
-//! * an event that cannot be taken stops its projection or process manager, or is passed over and
-//!   recorded ([`OnFailure`]); the others go on;
-//! * [`AggregateStore::read_side`] tells where each is, what it failed with, and what waits.
+//! * [`Outbox::schedule_as`] sends a command later, also after a restart; [`Outbox::cancel`] cancels
+//!   it; a [`ManualClock`] sets the time in tests;
+//! * an event that a projection or process manager cannot take stops it, or is skipped and recorded
+//!   ([`OnFailure`]); the others go on;
+//! * [`AggregateStore::read_side`] shows the position, the last error and the waiting commands of each.
 //!
-//! `cargo run --example fulfilment`, in the repository, shows all of it at work.
+//! `cargo run --example fulfilment`, in the repository, shows all of this.
 //!
 //! # What is promised
 //!
@@ -129,61 +129,65 @@
 //!
 //! # Errors and what to do
 //!
-//! Of a command that failed nothing is stored, but for one case.
+//! A command that failed has stored nothing, except with `OutcomeUnknown`.
 //!
 //! | [`ExecuteError`] | what to do |
 //! |---|---|
-//! | [`Domain`](ExecuteError::Domain) | the aggregate's own answer: tell whoever asked |
-//! | [`Conflict`](ExecuteError::Conflict) | read version and state again, decide anew; it shows how |
-//! | [`Io`](ExecuteError::Io) | read the text, which names file and cause; remedy that, send again |
+//! | [`Domain`](ExecuteError::Domain) | the aggregate refused the command: report its error to the caller |
+//! | [`Conflict`](ExecuteError::Conflict) | read version and state again, then decide again; its page shows how |
+//! | [`Io`](ExecuteError::Io) | read the text, which names file and cause; remedy the cause, send again |
 //! | [`ActorGone`](ExecuteError::ActorGone) | its runtime ended: send again from one that lives on |
 //! | [`Panicked`](ExecuteError::Panicked) | correct the aggregate; it is at its durable state |
 //! | [`OutcomeUnknown`](ExecuteError::OutcomeUnknown) | the disk failed, and the command may be stored: open the store again, then look, or repeat it under its idempotency key |
 //! | [`Closed`](ExecuteError::Closed) | the store was shut down: open it again |
 //!
-//! A caller that cannot tell whether its command arrived, because its own program ended for
-//! example, gives it an [idempotency key](CommandContext::with_idempotency_key) and sends it again.
+//! A caller that may not learn the outcome, because its own program may end for example, gives the
+//! command an [idempotency key](CommandContext::with_idempotency_key) and sends it again.
 //!
-//! What reads aggregates fails with a [`StateError`], what dispatches with a [`DispatchError`],
-//! what opens and reads files with an [`io::Error`](std::io::Error), whose kinds stand at each
-//! function: [`ResourceBusy`](std::io::ErrorKind::ResourceBusy) for a directory that is in use,
+//! Reading an aggregate fails with a [`StateError`], dispatching a command with a [`DispatchError`],
+//! opening and reading files with an [`io::Error`](std::io::Error). Each function lists its kinds:
+//! [`ResourceBusy`](std::io::ErrorKind::ResourceBusy) for a directory in use,
 //! [`InvalidData`](std::io::ErrorKind::InvalidData) for a damaged file.
 //!
 //! ## When a file is damaged
 //!
 //! The error names the file, the byte and the cause. Nothing is left out or guessed.
-//! [`AggregateStore::verify`] looks through the whole directory and says what it finds, also data
-//! that went missing without an error: run it after restoring a backup or moving files.
-//! [`AggregateStore::repair`] puts right what the rest of the store proves, and keeps what it
-//! replaces beside it. File by file:
+//! [`AggregateStore::verify`] compares every file with the journal and reports what it finds: run
+//! it after restoring a backup or moving files. [`AggregateStore::repair`] restores what the journal
+//! proves, and keeps what it replaces in a directory beside the rest. File by file:
 //!
 //! * a file in `journal/`: restore the whole directory from a backup, which is a copy taken while
 //!   no store had it open;
-//! * a stream's `app.jsonl`: `repair` writes it again from the journal. Until then its aggregate
-//!   fails with `InvalidData`, the others work;
-//! * `process_managers/<NAME>/journal_checkpoint.json`: likewise. Until then the process manager is
-//!   stopped, which [`AggregateStore::read_side`] and each run tell, and the rest works. Without it the
-//!   process manager would react to every event from the first on; a stream knows its last 1,000 idempotency keys
-//!   again, but older commands would take effect a second time;
+//! * a stream's `app.jsonl`, also if it is missing, cut off or from another backup: `repair` writes
+//!   it again from the journal. Until then its aggregate, [`list`](AggregateStore::list),
+//!   [`list_streams`](AggregateStore::list_streams) and
+//!   [`read_events`](AggregateStore::read_events) fail with `InvalidData` where they meet it; other
+//!   aggregates work;
+//! * `process_managers/<NAME>/journal_checkpoint.json`, also if it is older than the journal: restore
+//!   the whole directory from a backup. Until then the process manager is stopped, as
+//!   [`AggregateStore::read_side`] and each run report, and the rest works. Without the file the
+//!   process manager would react to every event from the first on. A stream recognises its last
+//!   1,000 idempotency keys, but older commands would take effect a second time;
 //! * `process_managers/<NAME>/dead_letters.jsonl`: the dead letters cannot be listed or replayed;
-//!   all else works. Restore it, or take the line out that the error names;
-//! * a projection's checkpoint, a snapshot in `views/`, `journal/checkpoint.json`: no error, they
-//!   are made again. They may be deleted while the store is closed.
+//!   everything else works. Remove the line that the error names, or restore the whole directory;
+//! * a projection's checkpoint or a snapshot in `views/`: no error, the store makes it again. It may
+//!   be deleted while the store is closed;
+//! * `journal/checkpoint.json`, `journal/stream_ends`: the next `open` reads the whole journal
+//!   instead. They may be deleted while the store is closed.
 //!
 //! Never edit or delete a file of the journal or of a stream to get rid of the error: each proves
 //! what the other must hold.
 //!
 //! ## When the disk fails or is full
 //!
-//! A store of which a sync of the journal failed takes no more commands until it is opened again. What
-//! the system still holds of its files cannot be trusted then, so `journal/sync_failed` notes it, and
-//! the next `open` has new files take the place of those that may be concerned. A program that has a
-//! stream's `app.jsonl` open for reading at that moment goes on with the old file, to which nothing is
-//! added any more: it must open the file again.
+//! When a sync of the journal fails, the store takes no more commands until it is opened again. The
+//! system's copy of its files cannot be trusted then, so `journal/sync_failed` notes the failure, and
+//! the next `open` replaces the files in doubt with new ones. A program that has a stream's `app.jsonl`
+//! open for reading must then open it again: nothing more is added to the old file.
 //!
-//! On a full disk a store opens all the same if nothing but a checkpoint has to be written: it gives up
-//! a journal segment that it had prepared, and if that is not enough, commands are refused until there
-//! is space. All that was stored can be read meanwhile. Otherwise `open` fails with
+//! On a full disk a store opens if it has nothing to write but a checkpoint. It first gives up a journal
+//! segment that it had prepared; if that is not enough, it refuses commands until there is space, and
+//! everything stored can be read meanwhile. Otherwise `open` fails with
 //! [`StorageFull`](std::io::ErrorKind::StorageFull).
 //!
 //! # Changes and tests
@@ -205,7 +209,7 @@
 //! ```
 //!
 //! `type` is the event's stored name, `ts` its time in seconds since 1970, and `actor` and `meta`
-//! are there if the command's context says something. Behind these keys of `eventfold` come the
+//! are there if the command's context has them. After these keys of `eventfold` come the
 //! version in the stream, the time in milliseconds, the command's idempotency key as `key` if it
 //! has one, the position in the store, and a checksum.
 //!
@@ -229,18 +233,19 @@
 //! A command is answered when the journal has it; its stream's file follows within a few
 //! milliseconds. [`AggregateStore::layout`] and [`AggregateHandle::reader`] wait for that.
 //!
-//! The directories are described at [`StreamLayout`]. While a store is open, other programs only
-//! read. What one appends to a stream as an `eventfold` log while no store has it open becomes part
-//! of it when it is next loaded.
+//! The directories are described at [`StreamLayout`]. Other programs only read them. If one appends
+//! to a stream's file all the same, the stream is refused when it is next loaded:
+//! [`AggregateStore::repair`] enters the appended lines into the journal, in order. Only the first
+//! `open` of a directory of 0.2.0 takes lines over by itself.
 //!
 //! # What is logged
 //!
 //! Through `tracing`, by level:
 //!
-//! * `error`: somebody is needed. The store has failed or a stream takes no commands, a projection or
+//! * `error`: an operator must act. The store has failed or a stream takes no commands, a projection or
 //!   process manager stopped, a command became a dead letter, the code of an aggregate panicked;
-//! * `warn`: something was left out, put right or will be tried again. An unfinished end of the
-//!   journal after a crash, a checkpoint or snapshot that is made anew, a command's next attempt;
+//! * `warn`: something was left out, corrected or will be tried again. An unfinished end of the
+//!   journal after a crash, a checkpoint or snapshot that is made again, a command's next attempt;
 //! * `info`: each command, in the span `execute` with its `aggregate_type`, or as `command dispatched`
 //!   if a process manager sent it; the progress of taking a directory of 0.2.0 over.
 //!
@@ -285,21 +290,23 @@
 //! ```
 //!
 //! [`eventfold::Event`] is part of the interface; a program that names it depends on `eventfold`
-//! 0.2 as well. Aggregates run on the tokio runtime of whoever calls, of either flavour.
+//! 0.2 as well. Aggregates run on the tokio runtime of their caller, of either flavour.
 //!
 //! # Layout
 //!
 //! The way of a command: [`AggregateHandle`] puts it into the mailbox of its *actor* (one task per
 //! live aggregate), which decides it, encodes the events and hands the commit to the *engine*.
-//! There one thread per store, the committer, writes all commits that wait to the *journal* in one
-//! batch, makes it durable and answers. Another, the stream writer, appends the lines to the streams'
-//! files within milliseconds.
+//! There one thread per store, the committer, writes all waiting commits to the *journal* in one
+//! batch, makes the batch durable and answers. A second thread, the stream writer, appends the lines to
+//! the streams' files within milliseconds.
 //!
-//! * `aggregate`, `event`: the domain side, what a user implements; `testing` tests it;
-//! * `handle`, `bus`, `store`: the runtime side, what a user calls;
-//! * `actor`: mailbox, deciding, activation and passivation;
-//! * `engine`: everything that touches the disk, behind a seam whose unit is the commit;
-//! * `projection`, `process_manager`, `read_side`, `subscription`: what follows the journal.
+//! * `domain`, `event`: the traits that a user implements; `testing` tests the implementations;
+//! * `store`: the types that a user calls;
+//! * `runtime`: handles, actors, activation and passivation;
+//! * `following`: projections, process managers and subscriptions, which follow the journal;
+//! * `storage`: everything that touches the disk; its unit is the commit.
+//!
+//! `ARCHITECTURE.md` in the repository explains each of them.
 
 #[doc(hidden)]
 #[path = "private.rs"]

@@ -1,4 +1,4 @@
-//! What looking through a store's directory and bringing it in order found and did.
+//! The reports of `verify` and `repair`: what they found and did.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -15,12 +15,12 @@ use crate::text::{Shown, shown};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Severity {
-    /// The store is not concerned: it ignores this, or puts it right when it is opened.
+    /// The store ignores this, or corrects it when it is opened.
     Harmless,
-    /// The store would fail, or miss something; [`repair`](crate::store::AggregateStore::repair) puts it
-    /// right from the journal.
+    /// The store would fail or lack data; [`repair`](crate::store::AggregateStore::repair) restores it
+    /// from the journal.
     Repairable,
-    /// What is needed to put it right is not in the directory: a backup is.
+    /// The directory does not have what a repair needs: restore it from a backup.
     Lost,
 }
 
@@ -57,13 +57,13 @@ impl fmt::Display for Severity {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Finding {
-    /// The file that it is about, which may be missing.
+    /// The file with the fault, which may be missing.
     pub file: PathBuf,
-    /// The byte at which it begins, unless the whole file is meant.
+    /// The byte at which the fault begins; `None` if it concerns the whole file.
     pub offset: Option<u64>,
     /// How much it matters.
     pub severity: Severity,
-    /// What it is, in words.
+    /// A description of the fault.
     pub message: String,
 }
 

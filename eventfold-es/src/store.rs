@@ -76,10 +76,11 @@ pub struct AggregateStore {
 impl AggregateStore {
     /// Opens the store in `base_dir`, which is created if need be (unless the
     /// [builder](AggregateStoreBuilder::create_if_missing) says otherwise). A directory of
-    /// eventfold-es 0.2.0 is taken over, which takes time by its size once; `tracing` reports progress.
+    /// eventfold-es 0.2.0 is taken over once, in a time that depends on its size; `tracing` reports
+    /// progress.
     ///
-    /// What a crash left is brought in order: commits that were answered are all there, an
-    /// unfinished one is gone. A store in this process that is being released is waited for.
+    /// After a crash all commits that were answered are there, and an unfinished one is gone. If a
+    /// store in this process is about to release the directory, `open` waits for it.
     ///
     /// # Errors
     ///
@@ -152,10 +153,10 @@ impl AggregateStore {
         AggregateStoreBuilder::new(base_dir.as_ref())
     }
 
-    /// A handle to the aggregate `id` of type `A`, which enters memory. Nothing is stored by that:
-    /// a stream exists from its first event on. Nor is anything read: what its first call cannot
-    /// load, that call reports. Whether the aggregate exists says its
-    /// [`version`](AggregateHandle::version), which is 0 if not.
+    /// A handle to the aggregate `id` of type `A`, which enters memory. This stores nothing: a stream
+    /// exists from its first event on. It reads nothing either: the first call through the handle loads
+    /// the stream, and reports if it cannot. The [`version`](AggregateHandle::version) of an aggregate
+    /// that does not exist is 0.
     ///
     /// # Errors
     ///
@@ -247,10 +248,10 @@ impl AggregateStore {
     ///
     /// * [`io::ErrorKind::NotFound`]: there is no such stream, and no such aggregate in memory;
     /// * [`io::ErrorKind::InvalidInput`]: no stream can have that name (see [`StreamId::new`]);
-    /// * [`io::ErrorKind::InvalidData`]: the stream's file is damaged or missing, of another time than the
-    ///   journal, or holds lines that another program appended; the text says where. Or an event
-    ///   holds an integer above `u64::MAX` or below `i64::MIN`, which [`eventfold::Event`] has no place
-    ///   for: a [`subscription`](Self::subscribe) has such events in their stored form;
+    /// * [`io::ErrorKind::InvalidData`]: the stream's file is damaged, missing or from another backup
+    ///   than the journal, or has lines that another program appended; the text says where. Or an event
+    ///   has an integer above `u64::MAX` or below `i64::MIN`, which [`eventfold::Event`] cannot hold: a
+    ///   [`subscription`](Self::subscribe) delivers such events in their stored form;
     /// * [`io::ErrorKind::Unsupported`]: the stream was rotated by `eventfold`;
     /// * any other: what reading the file failed with.
     ///
@@ -356,8 +357,8 @@ impl AggregateStore {
     }
 
     /// The directories of the store. A stream's file is written a few milliseconds after its
-    /// commands are answered; this call blocks for that moment, so that whoever asks where the files
-    /// are finds everything in them that was answered before.
+    /// commands are answered; this call blocks for that moment, so the files have everything that was
+    /// answered before.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};

@@ -559,7 +559,7 @@ async fn a_directory_of_different_times_is_refused_or_answers_the_truth_of_one_o
 /// The projections and process managers that were saved ahead of the journal, or in another history,
 /// while a program without them has brought the journal on past them.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_saved_in_another_history_is_not_trusted_when_the_journal_has_grown_past_it() {
+async fn files_saved_in_another_history_are_not_trusted_when_the_journal_has_grown_past_them() {
     let moments = moments().await;
     let of = |name: &str| moments.iter().find(|m| m.name == name).unwrap();
     let (mut rebuilt, mut refused) = (0, 0);

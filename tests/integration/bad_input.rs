@@ -199,7 +199,7 @@ async fn a_missing_segment_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_journal_is_refused_and_not_begun_anew() {
+async fn a_lost_journal_is_refused_and_not_started_again() {
     let dir = store_with_events().await;
     let (journal, away) = (dir.path().join("journal"), dir.path().join("away"));
     std::fs::rename(&journal, &away).unwrap();
@@ -224,7 +224,7 @@ async fn a_journal_that_ends_before_its_checkpoint_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_line_of_the_journal_is_named_by_whoever_reads_it() {
+async fn every_reader_names_a_damaged_line_of_the_journal() {
     let dir = store_with_events().await;
     let second = journal(dir.path()).remove(1);
     edit(&second.path, |bytes| bytes[second.offset + 30] ^= 1);
@@ -288,7 +288,7 @@ impl Aggregate for Scribe {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_payload_that_is_no_json_is_refused_or_an_error_for_whoever_decodes_it_and_nobody_else() {
+async fn a_payload_that_is_not_json_is_refused_or_an_error_only_where_it_is_decoded() {
     for payload in [r#"{"a" "b"}"#, r#"["\"]}"}"#, r#""\q""#, "nul", "1-2"] {
         let dir = store_with_events().await;
         let builder = crate::support::builder(&dir).snapshot_every(u64::MAX);

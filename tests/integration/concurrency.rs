@@ -190,7 +190,7 @@ fn a_store_outlives_the_runtime_it_was_opened_on() {
 }
 
 #[test]
-fn what_was_under_way_when_a_runtime_ended_comes_before_what_follows() {
+fn commits_under_way_when_a_runtime_ended_come_before_later_ones() {
     let dir = temp_dir();
     let outer = runtime();
     let store = outer.block_on(async { open(&dir).await });

@@ -201,7 +201,7 @@ fn an_event_enum_has_the_names_of_all_its_types_in_order() {
 }
 
 #[test]
-fn an_unknown_name_and_a_wrong_payload_are_told_apart() {
+fn an_unknown_name_and_a_wrong_payload_are_different_errors() {
     // Neither the name in the source of a renamed variant nor another case of a name is known.
     for name in ["ByCustomer", "moneydeposited", "", "WrittenOff"] {
         assert!(!BankAccount::knows_event(name), "{name}");
@@ -317,7 +317,7 @@ fn a_command_is_read_from_whatever_serde_would_read_it_from() {
 }
 
 #[test]
-fn what_is_not_said_has_a_safe_default() {
+fn absent_options_have_safe_defaults() {
     assert_eq!(BankAccount::AGGREGATE_TYPE, "bank-account");
     assert_eq!(BankAccount::STATE_VERSION, 1);
     assert_eq!(BankAccount::SNAPSHOT_EVERY, None);
@@ -376,7 +376,7 @@ fn own_enums_go_to_decide_and_evolve_whole() {
 }
 
 #[test]
-fn what_is_said_is_what_the_store_sees() {
+fn the_store_sees_the_given_options() {
     assert_eq!(Counter::AGGREGATE_TYPE, "tally_2");
     assert_eq!(Counter::STATE_VERSION, 3);
     assert_eq!(Counter::SNAPSHOT_EVERY, Some(50));

@@ -218,7 +218,7 @@ async fn a_deleted_lock_file_does_not_let_a_second_store_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_lock_file_is_refused_and_left_as_it_is() {
+async fn something_else_in_place_of_the_lock_file_is_refused_and_left_as_it_is() {
     let root = temp_dir();
     let precious = root.path().join("precious");
     std::fs::write(&precious, "1234\n").unwrap();

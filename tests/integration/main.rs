@@ -15,6 +15,7 @@ mod directory;
 mod disk;
 mod golden;
 mod in_memory;
+mod invariants;
 mod kill;
 mod limits;
 mod live;

@@ -73,7 +73,7 @@ fn sum_dir(base: &Path) -> PathBuf {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_older_checkpoint_counted_is_not_applied_again_after_two_events_passed_over() {
+async fn events_in_an_older_checkpoint_are_not_applied_again_after_two_skipped_events() {
     let dir = temp_dir();
     let store = open(&dir).await;
     send(&store, "a", write("x")).await;
@@ -136,7 +136,7 @@ async fn a_rejected_checkpoint_and_what_was_passed_over_with_it_are_never_taken_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_could_not_be_recorded_as_passed_over_is_recorded_later() {
+async fn a_skipped_event_that_could_not_be_recorded_is_recorded_later() {
     let dir = temp_dir();
     let store = skipping(&dir).await;
     send(&store, "b", Do::Add(1)).await;
@@ -154,7 +154,7 @@ async fn what_could_not_be_recorded_as_passed_over_is_recorded_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_that_cannot_be_read_is_told_from_a_panic() {
+async fn an_unreadable_event_and_a_panic_are_different_errors() {
     let dir = temp_dir();
     let builder = crate::support::builder(&dir).projection::<Sum>();
     let store = builder.projection::<Strict>().open().await.unwrap();

@@ -75,7 +75,7 @@ async fn add(store: &AggregateStore, amounts: impl IntoIterator<Item = u64>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_version_is_built_anew_and_the_older_program_finds_its_own() {
+async fn another_version_is_built_from_the_first_event_and_the_older_program_finds_its_own() {
     let dir = temp_dir();
     let store = with::<Sum>(&dir).await;
     add(&store, [1, 2, 3]).await;

@@ -295,7 +295,7 @@ async fn a_state_of_a_process_manager_that_could_not_be_read_again_is_not_saved(
 }
 
 #[tokio::test]
-async fn a_state_of_a_process_manager_that_json_cannot_write_is_told_by_name() {
+async fn a_state_of_a_process_manager_that_json_cannot_write_is_reported_by_name() {
     is_not_saved::<Pairs>("cannot be written as JSON").await;
 }
 

@@ -264,7 +264,7 @@ async fn a_known_event_that_cannot_be_decoded_fails_the_load_whatever_becomes_of
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_skipped_event_is_folded_once_it_is_known_whatever_snapshots_there_are() {
+async fn an_unknown_event_is_folded_once_it_is_known_whatever_snapshots_there_are() {
     other_ledger!(Older, NarrowEvent, UnknownEvents::Skip, |state, event| {
         let NarrowEvent::Added { amount } = event;
         state.total += u64::from(*amount);

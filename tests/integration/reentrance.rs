@@ -151,7 +151,7 @@ fn a_rebuild_that_would_end_within_a_read_of_its_projection_is_an_error() {
 }
 
 #[test]
-fn within_a_read_other_projections_are_read_and_crosswise_one_of_both_is_told() {
+fn inside_a_read_other_projections_can_be_read_and_one_of_two_crossed_reads_fails() {
     let dir = temp_dir();
     let store = with_counts(dir.path());
     let refused = in_time(move || {

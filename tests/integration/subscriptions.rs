@@ -353,7 +353,7 @@ async fn a_position_ahead_of_the_newest_event_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_journal_ends_a_subscription_behind_what_is_whole() {
+async fn a_damaged_journal_ends_a_subscription_after_the_last_whole_line() {
     let dir = temp_dir();
     let store = open(&dir).await;
     for amount in 0..10 {

@@ -247,7 +247,7 @@ async fn an_unknown_event_of_an_aggregate_that_rejects_them_stops_the_projection
 }
 
 #[tokio::test]
-async fn an_unknown_event_that_is_skipped_is_folded_once_a_program_knows_it() {
+async fn an_unknown_event_that_was_left_out_is_folded_once_a_program_knows_it() {
     let dir = temp_dir();
     let store = with_all(&dir).await;
     let loan = store.get::<Loan>("house").await.unwrap();

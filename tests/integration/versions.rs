@@ -423,7 +423,7 @@ async fn a_retired_event_that_cannot_be_read_fails_the_load() {
 }
 
 #[test]
-fn an_error_can_be_told_from_others() {
+fn an_error_can_be_distinguished_from_others() {
     let event = eventfold::Event::new("MoneyDeposited", json!(1));
     let newer = event.clone().with_meta(json!({ "schema_version": 6 }));
     let error = Wallet6Event::from_eventfold(&newer).unwrap_err();

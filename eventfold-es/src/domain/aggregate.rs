@@ -220,7 +220,7 @@ pub trait Aggregate:
         event::knows_tagged::<Self::DomainEvent>(name)
     }
 
-    /// Which meanings of its events a state is folded from: another fingerprint has it folded anew.
+    /// Which meanings of its events a state is folded from: under another fingerprint it is folded again.
     #[doc(hidden)]
     fn __fingerprint() -> u64 {
         0

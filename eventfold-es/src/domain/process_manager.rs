@@ -34,20 +34,19 @@ use crate::event::{DecodeError, EventSet, Recorded, StoredEvent};
 /// it failed with, and when, in seconds since 1970.
 /// [`AggregateStore::dead_letters`](crate::store::AggregateStore::dead_letters) lists and replays them.
 ///
-/// It is never built again from the first event, which would send everything again: what its
-/// checkpoint is behind, it does not react to any more.
+/// A process manager is never built again from the first event, since that would send its commands
+/// again: it never reacts twice to an event that its checkpoint includes.
 ///
-/// Its name is its identity, on disk and in its commands' keys. Under another name, which renaming
-/// the type is if the derive does without `name = ".."`, it is a new process manager that reacts to
-/// everything anew, and what the old one had scheduled or not sent yet stays where it is; opening a
-/// store warns of that.
+/// Its name is its identity, on disk and in its commands' keys. Under another name it is a new process
+/// manager, which reacts to all events again; the timers and unsent commands of the old one stay where
+/// they are, and opening a store warns of that. Without `name = ".."` in the derive, renaming the type
+/// renames the process manager.
 ///
 /// One instance serves all streams: keep what belongs to one of many workflows in a map by its id.
-/// The state is saved as JSON, and read back before. One that could not be read again, with a float in
-/// it that is not finite for example, is not saved, and nothing is sent that comes of it: runs fail with
-/// the cause until an event makes it one that can be saved. So it is with a command that could not be
-/// read again, or is nested too deeply for the files that keep it; it counts as an event that could not
-/// be taken ([`OnFailure`]).
+/// The state is saved as JSON, which is read back first. A state that could not be read again, with a NaN
+/// in it for example, is not saved, and its commands are not sent: runs fail with the cause until an event
+/// makes it one that can be saved. If a command could not be read again, or is nested too deeply for the
+/// files that keep it, the process manager cannot take the event that it comes from ([`OnFailure`]).
 ///
 /// A later version of the type must be able to read the state: give new fields `#[serde(default)]`, keep
 /// the names of the others. A process manager whose checkpoint cannot be read is
@@ -90,8 +89,8 @@ use crate::event::{DecodeError, EventSet, Recorded, StoredEvent};
 pub trait ProcessManager: Default + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Names the process manager on disk: its checkpoint and its dead letters are in
     /// `process_managers/<NAME>`. It is the name of a directory as it is, checked as
-    /// [`Projection::NAME`](crate::domain::projection::Projection::NAME) is, and is part of the idempotency keys: another name is another process manager, which reacts to everything
-    /// anew.
+    /// [`Projection::NAME`](crate::domain::projection::Projection::NAME) is, and is part of the idempotency
+    /// keys: another name is another process manager, which reacts to all events again.
     ///
     /// ```
     /// # use eventfold_es::{ProcessManager, __private::example::Forward};
@@ -100,8 +99,8 @@ pub trait ProcessManager: Default + Serialize + DeserializeOwned + Send + Sync +
     const NAME: &'static str;
 
     /// The aggregate types whose events it reacts to, each an
-    /// [`AGGREGATE_TYPE`](crate::derive::Aggregate::AGGREGATE_TYPE). Events of the others are passed over
-    /// for good.
+    /// [`AGGREGATE_TYPE`](crate::domain::aggregate::Aggregate::AGGREGATE_TYPE). Events of other types never reach
+    /// it.
     ///
     /// ```
     /// # use eventfold_es::{ProcessManager, __private::example::Forward};
@@ -161,7 +160,7 @@ pub trait ProcessManager: Default + Serialize + DeserializeOwned + Send + Sync +
         &[]
     }
 
-    /// The aggregate types that commands are sent to, besides those that the store is told of.
+    /// The aggregate types that commands are sent to, besides those that are registered with the store.
     #[doc(hidden)]
     fn targets<T: Targets>(_targets: &mut T) {}
 }

@@ -73,7 +73,7 @@ pub trait Projection:
     const VERSION: u32 = 1;
 
     /// The aggregate types whose events it folds, each an
-    /// [`AGGREGATE_TYPE`](crate::derive::Aggregate::AGGREGATE_TYPE). Events of the others are passed over
+    /// [`AGGREGATE_TYPE`](crate::domain::aggregate::Aggregate::AGGREGATE_TYPE). Events of the others are left out
     /// for good.
     ///
     /// ```
@@ -83,7 +83,7 @@ pub trait Projection:
     fn subscriptions(&self) -> &'static [&'static str];
 
     /// Folds one event, which is the stream's `aggregate_type/stream_id`. It depends on its
-    /// arguments alone, and passes over events that it does not know. It sees events by their
+    /// arguments alone, and ignores events that it does not know. It sees events by their
     /// stored names, old ones by the old name. If it panics, the projection cannot be read until
     /// the store is opened again.
     ///

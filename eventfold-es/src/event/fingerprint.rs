@@ -4,9 +4,9 @@ use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
 use crate::event::EventName;
 
-/// What changes with the versions of events and with what is retired: a state that was folded under
-/// another is folded anew. 0 if all are of version 1 and none is retired. Not part of the public
-/// interface.
+/// A fingerprint of the versions of events and of the retired events: a state that was folded under
+/// another fingerprint is folded again. 0 if all are of version 1 and none is retired. Not part of the public
+/// interface. Invariant S2.
 #[must_use]
 pub fn fingerprint(names: &[EventName]) -> u64 {
     // In whatever order they are listed.

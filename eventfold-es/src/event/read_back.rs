@@ -13,7 +13,7 @@ use crate::event::{DecodeError, Decoded, EncodeError, Recorded, StoredEvent};
 ///
 /// # Errors
 ///
-/// Why no load could read the event.
+/// Why no load could read the event. Invariant C9.
 #[inline]
 pub(crate) fn read_back<E>(
     name: &str,
@@ -38,7 +38,7 @@ pub(crate) fn read_back<E>(
 }
 
 /// A payload as text that can stand in a line. Most encoders are those of `serde_json`, so little is looked at:
-/// whoever decodes the payload finds out whether an array, an object or a string is JSON.
+/// the decoder of the payload finds out whether an array, an object or a string is JSON.
 #[inline]
 fn payload(data: &[u8]) -> Result<&str, String> {
     if memchr::memchr(b'\n', data).is_some() {

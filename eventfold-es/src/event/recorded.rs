@@ -35,7 +35,7 @@ pub struct Recorded<'a> {
     pub(crate) position: u64,
     /// Seconds since 1970, as `eventfold` has them.
     pub(crate) ts: u64,
-    /// Milliseconds since 1970, if whoever wrote the event had them.
+    /// Milliseconds since 1970, if the program that wrote the event recorded them.
     pub(crate) ms: Option<u64>,
     pub(crate) event_id: Option<&'a str>,
     pub(crate) actor: Option<&'a str>,

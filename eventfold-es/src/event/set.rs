@@ -24,7 +24,7 @@ impl EventSet {
         fingerprint::combine(of_sets.collect())
     }
 
-    /// The aggregate's [`AGGREGATE_TYPE`](crate::derive::Aggregate::AGGREGATE_TYPE).
+    /// The aggregate's [`AGGREGATE_TYPE`](crate::domain::aggregate::Aggregate::AGGREGATE_TYPE).
     #[must_use]
     pub const fn aggregate_type(&self) -> &'static str {
         self.aggregate_type

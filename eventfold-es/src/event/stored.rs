@@ -107,7 +107,7 @@ impl<'a> StoredEvent<'a> {
         })
     }
 
-    /// An error about this event for whoever reads a store: stream, version and event, then `cause`.
+    /// An error about this event: its stream, version and name, then `cause`.
     pub(crate) fn failed(&self, cause: &dyn fmt::Display) -> io::Error {
         let Recorded {
             aggregate_type,

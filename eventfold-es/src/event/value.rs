@@ -11,7 +11,7 @@ use serde_json::Value;
 /// # Errors
 ///
 /// What is wrong with it; or that a whole number has more than 64 bits, which `serde_json` would round
-/// to a float.
+/// to a float. Invariant S7.
 pub(crate) fn read(json: &str) -> serde_json::Result<Value> {
     let value = serde_json::from_str(json)?;
     if !*HOLDS_ALL_NUMBERS && let Some(number) = rounded(json, 0) {
@@ -22,7 +22,7 @@ pub(crate) fn read(json: &str) -> serde_json::Result<Value> {
     Ok(value)
 }
 
-/// Reads `json` for whoever looks at it: a whole number that would be rounded becomes a text.
+/// Reads `json` to be shown to people: a whole number that would be rounded becomes a text.
 ///
 /// # Errors
 ///

@@ -29,7 +29,7 @@ pub(crate) struct Checkpoint<S> {
     pub(crate) position: u64,
     /// The checksum of the journal's line that holds the last of them. Those of an earlier form lack it.
     pub(crate) chain: Option<u64>,
-    /// The checksum of the events that were passed over.
+    /// The checksum of the events that were skipped.
     pub(crate) passed_over: u64,
     /// If the state is 0.2.0's: which events it has, while the position says nothing about them.
     pub(crate) cursors: Option<Cursors>,
@@ -58,7 +58,7 @@ impl<S: Default> Checkpoint<S> {
 }
 
 impl<S> Checkpoint<S> {
-    /// Why it is not of the history that the journal of `storage` tells, `None` if it is.
+    /// Why it is not of the history that the journal of `storage` tells, `None` if it is. Invariant F9.
     pub(crate) fn misfit(&mut self, storage: &Storage) -> io::Result<Option<String>> {
         let (position, head) = (self.position, storage.head());
         if position > head {
@@ -112,7 +112,7 @@ impl Unusable {
         }
     }
 
-    /// The error of the process manager `name`, which cannot do without its checkpoint.
+    /// The error of the process manager `name`, which cannot do without its checkpoint. Invariant F7.
     pub(crate) fn of_manager(self, name: &str) -> io::Error {
         let text = match self {
             Self::Unfit(place, cause) => format!(
@@ -250,7 +250,7 @@ pub(crate) struct Place<'a> {
 /// # Errors
 ///
 /// [`io::ErrorKind::InvalidData`] if what would be saved could not be read again; then nothing
-/// changes.
+/// changes. Invariant F1.
 pub(crate) fn write<S: Serialize + DeserializeOwned>(
     name: &str,
     records: &Records,

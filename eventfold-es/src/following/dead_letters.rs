@@ -321,6 +321,7 @@ impl Content {
 
     /// Takes out a line that was not written to its end, and returns where it begins: behind `settled`
     /// and all lines that can be read. What a power failure makes of it need not look like one line.
+    /// Invariant F3.
     fn drop_unfinished(&mut self, bytes: &[u8], settled: Option<u64>) -> Option<usize> {
         let settled = usize::try_from(settled?).ok()?;
         let readable = self.letters.last().map_or(0, |found| found.end);

@@ -332,7 +332,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
     }
 
     /// Records that an event is passed over, and goes back to a state from before it: a panic may
-    /// have left this one half changed.
+    /// have left this one half changed. Invariant F6.
     fn pass_over(&mut self, poisoned: &Poisoned) -> io::Result<()> {
         let text = self.describe(poisoned);
         // Until the state is a whole one again.

@@ -46,7 +46,7 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    /// Starts a task for each projection and process manager.
+    /// Starts a task for each projection and process manager. Invariant R2.
     pub(crate) fn start<'a>(
         runtime: &Runtime,
         projections: impl Iterator<Item = &'a Registered>,
@@ -91,7 +91,7 @@ impl Live {
         self.stop.send_replace(true);
     }
 
-    /// Waits until the tasks have ended.
+    /// Waits until the tasks have ended. Invariant R3.
     pub(crate) async fn ended(&self) {
         let tasks = std::mem::take(&mut *lock(&self.tasks));
         for task in tasks {

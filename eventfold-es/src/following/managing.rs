@@ -30,7 +30,7 @@ use crate::storage::record_name::RecordName;
 
 /// How many events are reacted to before what comes of that is saved and sent.
 const SLICE: u64 = 256;
-/// How many commands may be on their way before it reacts to more events.
+/// How many commands may be on their way before it reacts to more events. Invariant F4.
 const WAITING: usize = 1_000;
 
 /// A registered process manager: its state, how far it is, and what it has not seen through.
@@ -202,7 +202,7 @@ impl<M: ProcessManager> Reacting<M> {
         }
     }
 
-    /// Adds a command to the dead letters. It stays in the outbox if that fails.
+    /// Adds a command to the dead letters. It stays in the outbox if that fails. Invariant F3.
     fn bury(&mut self, outgoing: &Outgoing, attempts: u32, error: &str) -> io::Result<()> {
         if self.letters.length() < self.settled_letters {
             // A line that is not written to its end would be taken for one that was.
@@ -231,7 +231,7 @@ impl<M: ProcessManager> Reacting<M> {
 }
 
 /// Why what was saved at `position` is not what was saved last, `None` if nothing shows that: the
-/// journal, or the dead letters, have a command that comes from a later event.
+/// journal, or the dead letters, have a command that comes from a later event. Invariant F9.
 fn rolled_back<M: ProcessManager>(
     storage: &Storage,
     position: u64,
@@ -267,7 +267,7 @@ fn of_another_time<M: ProcessManager>(records: &Records, cause: &str) -> io::Err
     io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
-/// Finds out what became of the commands that were on their way when the program ended.
+/// Finds out what became of the commands that were on their way when the program ended. Invariant F2.
 fn resolve(storage: &Storage, pending: &mut Pending, letters: &mut DeadLetters) -> io::Result<()> {
     let Some((after, keys)) = pending.in_doubt() else {
         return Ok(());

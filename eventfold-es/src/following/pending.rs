@@ -79,7 +79,7 @@ type Target = (String, String);
 /// The numbers of commands, by target and idempotency key.
 type Keys = HashMap<Target, HashMap<String, Vec<u64>>>;
 
-/// The commands for one aggregate, in order.
+/// The commands for one aggregate, in order. Invariant F4.
 #[derive(Debug, Default)]
 struct Lane {
     numbers: BTreeSet<u64>,
@@ -325,7 +325,7 @@ impl Pending {
         }
     }
 
-    /// Sends the commands of all timers that are due at `now`.
+    /// Sends the commands of all timers that are due at `now`. Invariant F5.
     pub(crate) fn fire(&mut self, now: u64) {
         while let Some((due, key)) = self.due.first().cloned()
             && due <= now
@@ -340,6 +340,7 @@ impl Pending {
 
     /// The next command to send at `now`, the oldest first. It is under way from then on.
     pub(crate) fn take(&mut self, now: u64) -> Option<Outgoing> {
+        // Invariant F2.
         if self.is_unsaved {
             return None;
         }

@@ -1,4 +1,4 @@
-//! The file of the events that a projection or a process manager passed over: `skipped.jsonl`.
+//! The file of the events that a projection or a process manager skipped: `skipped.jsonl`.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -16,7 +16,7 @@ use crate::storage::Storage;
 use crate::storage::record::{Lines, Records};
 use crate::storage::record_name::RecordName;
 
-/// An event that a projection or a process manager passed over because it could not take it, see
+/// An event that a projection or a process manager skipped because it could not take it, see
 /// [`OnFailure::Skip`](crate::domain::process_manager::OnFailure::Skip). Listed by
 /// [`AggregateStore::read_side`](crate::store::AggregateStore::read_side).
 ///
@@ -49,7 +49,7 @@ pub struct SkippedEvent {
     pub id: String,
     /// Why it could not be taken.
     pub error: String,
-    /// When it was passed over.
+    /// When it was skipped.
     pub time: SystemTime,
 }
 
@@ -77,11 +77,11 @@ pub(crate) struct Poisoned {
     pub(crate) id: String,
     pub(crate) version: u64,
     pub(crate) error: String,
-    /// What the error is for whoever reads the state: damage, or a fault of the program.
+    /// What a reader of the state gets: damage, or a fault of the program.
     pub(crate) kind: io::ErrorKind,
 }
 
-/// The events that were passed over.
+/// The events that were skipped.
 #[derive(Debug)]
 pub(crate) struct PassedOver {
     records: Records,

@@ -52,9 +52,9 @@ pub struct FollowerStatus {
     pub running: Running,
     /// The last error, if there was one since the store was opened. It may be over.
     pub last_error: Option<String>,
-    /// How many events it passed over.
+    /// How many events it skipped.
     pub skipped_count: u64,
-    /// The newest of the events that it passed over, at most 100, the oldest first. `skipped.jsonl`
+    /// The newest of the events that it skipped, at most 100, the oldest first. `skipped.jsonl`
     /// beside its checkpoint has all of them.
     pub skipped: Vec<SkippedEvent>,
 }

@@ -1,4 +1,4 @@
-//! Events as they are stored, for whoever follows them: [`Subscription`].
+//! A stream of all events as they are stored: [`Subscription`].
 
 mod filter;
 

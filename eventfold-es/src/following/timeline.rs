@@ -1,8 +1,8 @@
-//! Whether what a follower has saved is of the history that the journal tells.
+//! Whether the files of a follower belong to the history in the journal.
 //!
-//! A directory may be put together from different times: a backup of a part of it, a file that was
-//! rolled back. Each line of the journal has a checksum that is chained to all before, so what was
-//! saved behind a line says that checksum, and is trusted only where the journal has it.
+//! The parts of a directory may come from different backups. Each line of the journal has a checksum
+//! that is chained to all lines before it. A follower saves the checksum of the line at its position, and
+//! its file is trusted only if the journal has the same checksum there (invariant F9).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

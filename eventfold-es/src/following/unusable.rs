@@ -13,6 +13,7 @@ use crate::following::status::{ProcessManagerStatus, Progress};
 use crate::storage::record::Records;
 
 /// Takes the place of a process manager that is stopped from the start. Its files are left as they are.
+/// Invariant F8.
 pub(crate) struct UnusableManager {
     kind: io::ErrorKind,
     text: String,

@@ -56,6 +56,7 @@ impl<A: Aggregate> Actor<A> {
     /// Serves the mailbox until it is closed.
     pub(crate) async fn run(mut self) {
         let mut retiring = Vec::new();
+        // Invariant C5.
         let turn = self.stream.take_turn().await;
         while let Some(mail) = self.mailbox.recv().await {
             match *mail {

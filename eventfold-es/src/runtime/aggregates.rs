@@ -142,6 +142,7 @@ impl Deref for Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
+        // Invariant R1.
         if self.is_users && self.storage.process().is_this() {
             let residents: Weak<Residents> = Arc::downgrade(&self.residents);
             self.storage.announce_close(Some(residents));

@@ -167,7 +167,7 @@ impl CommandBus {
     ///
     /// # Errors
     ///
-    /// * [`DispatchError::UnknownAggregateType`]: the store was not told of that type;
+    /// * [`DispatchError::UnknownAggregateType`]: that type is not registered;
     /// * [`DispatchError::Deserialization`]: the JSON is not a command of the aggregate;
     /// * [`DispatchError::Io`]: the aggregate cannot be had, see [`AggregateStore::get`];
     /// * [`DispatchError::Execution`]: the command did not succeed; the

@@ -1,4 +1,4 @@
-//! What to do about commands that process managers have given up: [`DeadLetters`].
+//! Listing, replaying and discarding the commands that process managers gave up: [`DeadLetters`].
 
 use std::io;
 
@@ -58,8 +58,8 @@ impl AggregateStore {
         })
     }
 
-    /// How the projections and process managers are doing: where they are, what they failed with,
-    /// what waits. `tracing` reports the same as it happens.
+    /// The condition of the projections and process managers: their positions, their last errors, and
+    /// the commands and timers that wait. `tracing` reports the same as it happens.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -82,8 +82,8 @@ impl AggregateStore {
 
 /// How many dead letters are at least replayed together by [`DeadLetters::replay_all`].
 const TOGETHER: usize = 256;
-/// In how many portions it does that at most. For each the file is written anew, so that what all of
-/// them cost grows with their number only.
+/// The most portions that it replays them in. Each portion writes the file again, so a fixed number keeps
+/// the cost proportional to the number of dead letters. Invariant F4.
 const PORTIONS: usize = 8;
 
 /// The dead letters of one process manager, from [`AggregateStore::dead_letters`]. It holds a clone
@@ -96,7 +96,7 @@ pub struct DeadLetters {
     manager: Manager,
 }
 
-/// Why a dead letter could not be replayed. It still is one, unless the error says otherwise.
+/// Why a dead letter could not be replayed. It is still a dead letter, unless the error says otherwise.
 ///
 /// ```
 /// # use eventfold_es::{*, __private::example::*};
@@ -120,8 +120,8 @@ pub enum ReplayError {
 
     /// There is no such dead letter ([`io::ErrorKind::NotFound`]), the store was shut down
     /// meanwhile ([`io::ErrorKind::NotConnected`]) or has failed, the process manager has stopped,
-    /// or a file could not be read or written. If the command was on its way, it is sent when the
-    /// process manager next runs.
+    /// or a file could not be read or written. If the command had left the dead letters already, it is
+    /// sent when the process manager next runs.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -162,14 +162,14 @@ impl DeadLetters {
         Ok(letters.into_iter().find(|letter| letter.id == id))
     }
 
-    /// Sends the command again, once, and waits until its events are durable. If that succeeds it
-    /// is a dead letter no more.
+    /// Sends the command again, once, and waits until its events are durable. If it succeeds, it is no
+    /// longer a dead letter.
     ///
-    /// If the future is dropped, the command that is under way still comes to its end.
+    /// If the future is dropped, the command that is being sent is still completed.
     ///
-    /// It takes effect once, however long ago it was given up and whatever its aggregate did since;
-    /// also if the program ends while it is under way. Then it is sent again when the process
-    /// manager next runs, unless it had taken effect.
+    /// The command takes effect once, however long ago it was given up and whatever its aggregate did
+    /// since. If the program ends meanwhile, the command is sent again when the process manager next runs,
+    /// unless it had taken effect.
     ///
     /// # Errors
     ///
@@ -184,8 +184,8 @@ impl DeadLetters {
         }
     }
 
-    /// Replays those of them that are there, and returns what became of each. Once begun, it comes to
-    /// its end.
+    /// Replays those of `ids` that exist, and returns the outcome of each. Once begun, it completes even
+    /// if the caller drops the future.
     async fn replay_these(&self, ids: Vec<String>) -> io::Result<Vec<Result<(), DispatchError>>> {
         inside::refuse("replay")?;
         self.store.inner.check_usable()?;

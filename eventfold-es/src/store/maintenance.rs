@@ -14,15 +14,15 @@ use crate::storage::files::lock::{DirLock, Patience};
 use crate::store::AggregateStore;
 
 impl AggregateStore {
-    /// Looks through the store in `base_dir`, which nobody has open, and reports everything that is
-    /// not as it should be: the journal, each stream's file compared with the journal, snapshots,
-    /// the checkpoints of projections and process managers, files that were left over or are not
-    /// the store's.
+    /// Checks the store in `base_dir`, which must not be open, and reports everything that is wrong
+    /// with the journal, the streams' files compared with the journal, the snapshots, and the
+    /// checkpoints of projections and process managers. It also reports files that are left over or
+    /// do not belong to the store.
     ///
-    /// Changes nothing but the `lock` file, and works on a damaged store. It finds what opening
-    /// cannot notice at a reasonable cost, the file of a stream that was deleted or cut off at the
-    /// end of a line for example. What a crash left, and opening puts right, is harmless. Reads
-    /// everything; needs about 50 bytes of memory for each commit and the size of the largest file.
+    /// Changes nothing but the `lock` file, and works on a damaged store. It reads every byte, so it
+    /// also finds damage that `open` and loads do not meet. Leftovers of a crash that the next `open`
+    /// removes are reported as harmless. It needs about 50 bytes of memory for each commit, and the
+    /// size of the largest file.
     ///
     /// # Errors
     ///
@@ -59,16 +59,18 @@ impl AggregateStore {
         .await
     }
 
-    /// Puts right what can be put right safely in the store in `base_dir`, which nobody has open,
-    /// and reports what it did and what remains.
+    /// Repairs the store in `base_dir`, which must not be open, as far as that is safe, and reports
+    /// what it did and what remains.
     ///
-    /// It cuts off an unfinished tail of the journal; writes streams' files that are missing, cut
-    /// off or damaged anew from the journal; and moves snapshots, checkpoints and leftovers away
-    /// that cannot be used and are made again. It never deletes: what it replaces or moves away is
-    /// kept in `repaired-<seconds since 1970>` in the directory.
+    /// It cuts off an unfinished tail of the journal. It writes streams' files that are missing, cut
+    /// off or damaged again from the journal. It enters lines that another program appended to a
+    /// stream into the journal, in the order of their times, and cuts off a line that the program did
+    /// not finish. It moves away snapshots, checkpoints and leftovers that the store cannot use and
+    /// makes again. It never deletes: everything that it replaces or moves away is kept in
+    /// `repaired-<seconds since 1970>` in the directory.
     ///
-    /// It does nothing at all if the journal itself is damaged, and leaves a process manager's
-    /// damaged checkpoint alone: there only a backup helps. After a repair that
+    /// It does nothing if the journal itself is damaged, and leaves a process manager's damaged
+    /// checkpoint alone: only a backup helps there. After a repair that
     /// [succeeded](RepairReport::is_success), the store opens.
     ///
     /// # Errors

@@ -94,7 +94,7 @@ impl AggregateStore {
         }
     }
 
-    /// Waits until the projection `P` includes the event at `position`, which another process told
+    /// Waits until the projection `P` includes the event at `position`, which another process reported
     /// of for example, or a [`Committed`](crate::Committed). An event that is not stored yet is
     /// waited for.
     ///

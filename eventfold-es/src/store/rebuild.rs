@@ -56,7 +56,7 @@ type Step = Pin<Box<dyn Future<Output = io::Result<(Box<dyn Steps>, RebuildProgr
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct RebuildProgress {
-    /// How many events of the store are done, those that the projection passes over included.
+    /// How many events of the store are done, including those that the projection does not subscribe to.
     pub done: u64,
     /// How many events the store has, which may grow meanwhile.
     pub total: u64,

@@ -37,7 +37,7 @@ pub fn given<A: Aggregate>(events: Vec<A::DomainEvent>) -> Given<A> {
     .and(events)
 }
 
-/// An aggregate with a history, which can be told a command.
+/// An aggregate with a history, to which a command can be sent.
 #[derive(Debug)]
 pub struct Given<A> {
     aggregate: Tested<A>,

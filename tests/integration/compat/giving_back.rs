@@ -155,7 +155,7 @@ async fn the_published_store_has_our_state_with_and_without_our_snapshot() {
 }
 
 #[tokio::test]
-async fn what_the_published_store_appended_is_entered_by_repair() {
+async fn repair_enters_lines_that_the_published_store_appended() {
     for snapshot_every in [1, 3, u64::MAX] {
         let dir = tempfile::tempdir().unwrap();
         let base = dir.path();
@@ -216,7 +216,7 @@ async fn what_the_published_store_appended_is_entered_by_repair() {
 }
 
 #[tokio::test]
-async fn what_eventfold_appended_while_a_stream_was_not_in_use_is_refused() {
+async fn lines_that_eventfold_appended_to_a_stream_that_was_not_in_use_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let base = dir.path();
     let store = current::open(base).await;

@@ -175,7 +175,7 @@ async fn an_event_that_could_not_be_loaded_is_refused_and_what_was_answered_is_l
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_cannot_write_a_float_is_told_that_json_has_none_such() {
+async fn the_error_for_a_float_that_is_not_finite_says_that_json_has_none() {
     let dir = temp_dir();
     let store = open(&dir).await;
     let keeper = store.get::<Keeper>("a").await.unwrap();

@@ -224,7 +224,7 @@ impl ProcessManager for OfStored {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_sees_events_as_values_is_refused_a_number_that_these_do_not_hold() {
+async fn readers_of_events_as_json_values_are_refused_a_number_that_a_value_cannot_hold() {
     let dir = temp_dir();
     let store = crate::support::builder(dir.path())
         .process_manager::<Untyped>()

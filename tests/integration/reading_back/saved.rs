@@ -292,7 +292,7 @@ async fn deepest(what: What) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_a_process_manager_saves_is_refused_if_it_is_nested_too_deeply_for_its_file() {
+async fn data_of_a_process_manager_that_is_nested_too_deeply_for_its_file_is_refused() {
     // A state stands in a member, in an object; what is read as text counts for itself.
     assert_eq!(deepest(What::State).await, 126);
     // A command is tagged, and its data a member.
@@ -304,7 +304,7 @@ async fn whatever_a_process_manager_saves_is_refused_if_it_is_nested_too_deeply_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_projections_state_that_cannot_be_saved_is_told_and_the_saved_one_stays() {
+async fn a_projection_state_that_cannot_be_saved_is_reported_and_the_saved_one_stays() {
     let dir = temp_dir();
     let store = open(dir.path()).await;
     tell(&store, Told::Mean(1.0, 2.0)).await;

@@ -96,7 +96,7 @@ fn a_blessed_run_writes_a_file_for_each_event_and_nothing_twice() {
 }
 
 #[test]
-fn what_has_no_sample_is_named_with_its_file_and_what_to_do() {
+fn an_event_without_a_sample_is_named_with_its_file_and_the_remedy() {
     let dir = temp_dir();
     fails(
         || check::<first::Event>(dir.path()),

@@ -125,7 +125,7 @@ impl ProcessManager for Forgetful {
 }
 
 #[test]
-fn what_is_not_saved_is_noticed_at_the_next_event() {
+fn a_field_that_is_not_saved_is_noticed_at_the_next_event() {
     fails(
         || projection::<Forgetful>().given::<Counter>("c", vec![added(1), added(1)]),
         &[

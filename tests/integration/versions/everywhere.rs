@@ -125,7 +125,7 @@ async fn a_failing_step_stops_a_projection_and_is_named_by_it() {
 
 /// BEHAVIOURS 23a, by a program that retired what an older one did not know.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_that_was_skipped_is_read_once_it_is_known_as_a_retired_one() {
+async fn an_unknown_event_is_read_once_it_is_known_as_a_retired_one() {
     #[derive(Debug, Clone, Default, Serialize, Deserialize, Aggregate)]
     #[aggregate(
         name = "wallet",

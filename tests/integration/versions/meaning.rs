@@ -86,7 +86,7 @@ macro_rules! program {
 use program;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_version_with_another_meaning_has_states_folded_anew() {
+async fn a_version_with_another_meaning_folds_states_again() {
     let dir = temp_dir();
     assert_eq!(dollars::put(dir.path(), 3).await, (3, 3));
     assert_eq!(dollars::put(dir.path(), 4).await, (7, 7));

@@ -70,7 +70,7 @@ pub enum OnFailure {
     /// again it goes on from where it was saved last.
     #[default]
     Stop,
-    /// It passes over the event, which is recorded in `skipped.jsonl` beside its checkpoint and in
+    /// It skips the event, which is recorded in `skipped.jsonl` beside its checkpoint and in
     /// [`AggregateStore::read_side`](crate::store::AggregateStore::read_side). Its state is that before the
     /// event, also if a panic left that half changed: it is built again from where it was saved
     /// last. A projection that is rebuilt meets the event again.

@@ -194,7 +194,7 @@ impl<A: Aggregate> Actor<A> {
 type Doing = Cell<&'static str>;
 
 /// Encodes the events of one command, the first of which follows on `version`, and adds the hashes of
-/// their ids to `ids` if those are kept. Each event is then the one that a load will read.
+/// their ids to `ids` if those are kept. Each event is then the one that a load will read. Invariant C9.
 fn encode<A: Aggregate>(
     events: &mut [A::DomainEvent],
     (stream, version): (&StreamId, u64),

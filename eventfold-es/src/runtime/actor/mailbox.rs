@@ -13,7 +13,7 @@ use crate::ids::Version;
 use crate::runtime::committed::Committed;
 use crate::storage::commit::Done;
 
-/// How many messages may wait for an actor.
+/// How many messages may wait for an actor. Invariant C10.
 pub(crate) const MAILBOX: usize = 64;
 
 /// What an actor can be asked.

@@ -327,7 +327,7 @@ pub(crate) fn replace(path: &Path, content: &[u8], sync: bool) -> io::Result<()>
 }
 
 /// Has a new file with the same content take the place of the one at `path`. Its directory is to be
-/// synced after that.
+/// synced after that. Invariant D3.
 pub(crate) fn renew(path: &Path) -> io::Result<()> {
     replace_by(path, |file| {
         let mut old = open(path)?;

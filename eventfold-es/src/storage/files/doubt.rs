@@ -22,7 +22,7 @@ pub(crate) fn start_noting(dir: &Path, canonical: &Path) -> Noting {
     Noting::start(dir, canonical, write_note)
 }
 
-/// Notes that a sync failed in the store in `dir`.
+/// Notes that a sync failed in the store in `dir`. Invariant D3.
 fn write_note(dir: &Path) {
     let journal = StreamLayout::new(dir).journal_dir();
     if let Err(error) = create_note(&journal) {

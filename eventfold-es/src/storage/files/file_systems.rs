@@ -61,7 +61,7 @@ impl FileSystems {
         Ok(None)
     }
 
-    /// Makes the files of the streams in `dirs` durable.
+    /// Makes the files of the streams in `dirs` durable. Invariant D6.
     pub(crate) fn sync_streams(&mut self, dirs: &[&Path]) -> io::Result<()> {
         if dirs.len() <= FEW {
             return self.sync_each(dirs);

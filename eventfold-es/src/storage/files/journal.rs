@@ -188,7 +188,7 @@ impl Journal {
     }
 
     /// Has a checkpoint written before the journal goes on, for which there is no space now: the one that
-    /// is there may say that the journal ends here.
+    /// is there may say that the journal ends here. Invariant D7.
     pub(crate) fn owe(&mut self, checkpoint: RedoPoint) {
         self.owed = Some(checkpoint);
     }
@@ -281,6 +281,7 @@ impl Journal {
         self.file
             .sync_data()
             .map_err(|e| AppendError::Unknown(disk::at("sync", &path(), &e)))?;
+        // Invariant C11.
         // What is in a deleted file is gone when it is closed.
         if self.is_deleted() {
             return Err(AppendError::Unknown(self.deleted()));
@@ -308,7 +309,7 @@ impl Journal {
     }
 
     /// Takes back what may have been written after the end, durably: a line that was answered
-    /// with an error must not come back after a crash.
+    /// with an error must not come back after a crash. Invariant C6.
     fn erase(&self, size: u64) -> io::Result<()> {
         self.file.set_len(self.end.offset)?;
         // Grows the file again by zeros; slower to append to than written ones, but no less right.

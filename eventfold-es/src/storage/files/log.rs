@@ -12,7 +12,8 @@ use crate::storage::files::journal::Index;
 use crate::storage::files::journal::reader::Reader;
 use crate::storage::health::Health;
 
-/// How far the journal is, and what is in it.
+/// How far the journal is, and what is in it. Whoever holds this does not keep the store open.
+/// Invariant S4.
 #[derive(Debug, Clone)]
 pub(crate) struct FileLog {
     pub(crate) health: Arc<Health>,

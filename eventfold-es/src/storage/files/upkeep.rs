@@ -249,6 +249,7 @@ impl Thread {
             clean: job.clean,
         };
         self.taken.push(job.taken);
+        // Invariant D5.
         if self.sync_failed {
             return;
         }

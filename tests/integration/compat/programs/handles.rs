@@ -309,7 +309,7 @@ async fn a_caller_that_goes_away_does_not_stop_its_command() {
 }
 
 #[tokio::test]
-async fn what_the_context_says_is_in_the_stored_events() {
+async fn the_stored_events_have_the_fields_of_the_context() {
     let dir = tempfile::tempdir().unwrap();
     let store = AggregateStore::open(dir.path()).await.unwrap();
     let stock = store.get::<Stock>("nails").await.unwrap();

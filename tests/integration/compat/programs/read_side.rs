@@ -371,7 +371,7 @@ impl ProcessManager for Reorder {
 }
 
 #[tokio::test]
-async fn what_commands_of_a_process_manager_led_to_is_for_its_next_run() {
+async fn events_from_the_commands_of_a_process_manager_are_for_its_next_run() {
     let dir = tempfile::tempdir().unwrap();
     let store = AggregateStore::builder(dir.path())
         .process_manager::<Reorder>()

@@ -208,7 +208,7 @@ impl Repair<'_> {
     }
 
     /// Enters what other programs appended into the journal, in the order of time, and cuts off what
-    /// they did not finish. The next open replays it.
+    /// they did not finish. The next open replays it. Invariant D11.
     fn adopt(&mut self) -> io::Result<()> {
         let ids = std::mem::take(&mut self.adopt);
         let Some(survey) = self.audit.survey.as_ref().filter(|_| !ids.is_empty()) else {

@@ -95,6 +95,7 @@ pub(crate) fn add_commit(
     let added = staged.lines[known..].iter().map(|line| line.len() + 1);
     staged.end.offset += added.sum::<usize>() as u64;
     staged.end.version += events.count();
+    // Invariant C8.
     staged.end.position = written.end.position;
     if let Some(draft) = commit.snapshot {
         let end = StreamEnd {

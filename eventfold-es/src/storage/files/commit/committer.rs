@@ -107,7 +107,7 @@ impl Committer {
         &self.files
     }
 
-    /// Serves requests until it is told to close, then leaves the store in order.
+    /// Serves requests until it is told to close, then leaves the store in order. Invariant C1.
     pub(crate) fn run(mut self) {
         let served = catch_unwind(AssertUnwindSafe(|| self.serve()));
         if served.is_err() {
@@ -173,6 +173,7 @@ impl Committer {
     fn start_batch(&mut self, first: &Request) -> CommitBatch {
         self.batches += 1;
         // What a failed store's journal holds behind its end is in doubt: nothing may follow on it.
+        // Invariant D2.
         let may_write = self.health.check_failed().is_ok();
         let has_lines = self.journal.end().offset > 0;
         if may_write && has_lines && !self.journal.has_room_for(size_of(first) as u64) {
@@ -261,6 +262,7 @@ impl Committer {
         }
     }
 
+    /// Fails if the store has failed, or the epoch of the commit has. Invariant C4.
     fn may_commit(&self, commit: &StreamCommit) -> Result<(), CommitError> {
         self.health.check_failed()?;
         commit.stream.failure(commit.epoch).map_or(Ok(()), Err)
@@ -325,6 +327,7 @@ impl Committer {
         }
     }
 
+    /// Writes the batch and makes it durable; a failed sync ends all writing. Invariant C6.
     fn append(&mut self, written: &JournalBatch) -> Result<(), CommitError> {
         self.journal.append(written).map_err(|error| match error {
             AppendError::NotStored(error) => CommitError::not_stored(error),
@@ -338,7 +341,7 @@ impl Committer {
     }
 
     /// Lets everyone see what of a stream is durable now, and has its file brought to it. Returns how
-    /// many bytes that lacks.
+    /// many bytes that lacks. Invariant C3.
     fn complete(&mut self, staged: StagedStream, written: &JournalBatch) -> usize {
         let lacking = staged.lines.iter().map(|line| line.len() + 1).sum();
         let hash = staged.last_line_hash(written);

@@ -8,7 +8,7 @@ use crate::storage::files::commit::span::Span;
 use crate::storage::files::streams::stream::Stream;
 use crate::storage::snapshot::Draft;
 
-/// How many KiB of commits may wait for the committer.
+/// How many KiB of commits may wait for the committer. Invariant C10.
 pub(crate) const ROOM: u32 = 64 * 1024;
 
 /// A commit of one stream on its way to the committer; its events go beside it.

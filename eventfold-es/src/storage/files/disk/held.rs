@@ -28,7 +28,7 @@ pub(crate) fn remove(held: &Arc<Held>) {
     all.retain(|other| !Arc::ptr_eq(other, held));
 }
 
-/// The innermost held directory that `path` leads into, and the way from there.
+/// The innermost held directory that `path` leads into, and the way from there. Invariant D10.
 pub(crate) fn holding(path: &Path) -> Option<(Arc<Held>, &Path)> {
     let all = HELD.read().unwrap_or_else(PoisonError::into_inner);
     all.iter()

@@ -365,7 +365,7 @@ pub(crate) enum LineError {
     NotAnEvent(serde_json::Error),
 }
 
-/// Reads a line, without its line end, of the stream with that seed.
+/// Reads a line, without its line end, of the stream with that seed. Invariant D9.
 pub(crate) fn read(line: &[u8], seed: u64) -> Result<Line<'_>, LineError> {
     let is_ours = verified(line, seed).is_some();
     if !is_ours && split_sum(line).is_some() {

@@ -51,6 +51,7 @@ pub(crate) fn open(
     disk::create_private_dir(&opening.dir)?;
     let opened = match opening.bring_in_order(extra.clone()) {
         Err(error) if disk::is_full(&error) => {
+            // Invariant D7.
             let removed = Spare::remove_all(&opening.dir)?;
             tracing::warn!(%error, removed, "there is no space: prepared journal segments are given up, and what can wait is left undone");
             opening.may_lack_space = true;
@@ -129,7 +130,7 @@ impl Opening<'_> {
         if self.in_doubt {
             renew_followers(&layout)?;
         }
-        // What is refused is replayed again the next time.
+        // What is refused is replayed again the next time. Invariant D5.
         if refused.is_empty() {
             self.write_checkpoint(&mut journal)?;
         }
@@ -158,7 +159,7 @@ impl Opening<'_> {
         if let Some(start) = start {
             check_chain(&dir, start)?;
         }
-        // Without them the whole journal says with what the streams end.
+        // Without them the whole journal says with what the streams end. Invariant S6.
         let known = start.filter(|start| streams.marks().are_of(*start));
         if known.is_none() {
             streams.marks().forget();
@@ -279,7 +280,7 @@ pub(crate) fn taken_over(layout: &StreamLayout) -> PathBuf {
 }
 
 /// Enters what is not in the journal yet, after which the first checkpoint may be written. Returns the
-/// streams that were touched, with their directories.
+/// streams that were touched, with their directories. Invariant D11.
 fn enter_streams(
     layout: &StreamLayout,
     streams: &Arc<Streams>,
@@ -299,6 +300,7 @@ fn enter_streams(
 }
 
 /// Has new files take the place of those of projections and process managers, whatever their names.
+/// Invariant D3.
 fn renew_followers(layout: &StreamLayout) -> io::Result<()> {
     for parent in [layout.projections_dir(), layout.process_managers_dir()] {
         for name in list_dirs(&parent)? {

@@ -222,7 +222,7 @@ enum Overwritten {
 }
 
 /// Says whether `lines` at `offset`, where the file's lines end or go on, would overwrite what is not
-/// theirs.
+/// theirs. Invariant D8.
 fn look_before_writing(stream: &Stream, offset: u64, lines: &[u8]) -> io::Result<Overwritten> {
     let path = stream.file();
     let Some(mut file) = disk::open_if_there(&path)? else {
@@ -266,7 +266,7 @@ fn is_among(lines: &[u8], line: &[u8]) -> bool {
 }
 
 /// The newest position that any stream's file shows to be durable, with the stream that does.
-/// A stream's lines are written after the journal, so the journal must have them all.
+/// A stream's lines are written after the journal, so the journal must have them all. Invariant C3.
 pub(crate) fn newest_in_streams(
     streams: &Arc<Streams>,
     ids: &[StreamId],

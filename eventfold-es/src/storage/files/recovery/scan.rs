@@ -351,7 +351,7 @@ pub(crate) fn make_durable(dir: &Path, start: Option<End>, in_doubt: bool) -> io
 }
 
 /// What a segment holds from `start` on, without the zeros at its end, made durable. In doubt that
-/// takes a new file.
+/// takes a new file. Invariant D4.
 fn read_durable(path: &Path, start: u64, in_doubt: bool) -> io::Result<Vec<u8>> {
     let made = |e: io::Error| disk::at("make durable", path, &e);
     if !in_doubt {
@@ -459,6 +459,7 @@ fn used(bytes: &[u8]) -> usize {
 ///
 /// A line is genuine if its checksum follows on the one that the line before it states, whatever
 /// became of the rest of that line. A genuine line states what was durable when it was written.
+/// Invariant D1.
 pub(crate) fn examine_tail(tail: &[u8], end: End) -> (u64, u64) {
     let mut proven = 0;
     let mut stated = None;
@@ -503,7 +504,7 @@ impl Recovered {
     }
 
     /// Overwrites an unfinished tail with zeros, durably, so that its lines never come back.
-    /// Returns how many bytes that were.
+    /// Returns how many bytes that were. Invariant D1.
     pub(crate) fn erase_tail(&self, dir: &Path) -> io::Result<u64> {
         let size = self.tail_end - self.end.offset;
         if size > 0 {

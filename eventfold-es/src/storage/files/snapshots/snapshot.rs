@@ -105,7 +105,7 @@ pub(crate) fn whole(stream: &Stream) -> Option<(String, StreamEnd)> {
 }
 
 /// Whether a snapshot at `end` is of the stream as the journal has it: the line that it points at is
-/// there, and is not behind the one with which the stream ends.
+/// there, and is not behind the one with which the stream ends. Invariant S1.
 fn fits(stream: &Stream, end: &StreamEnd, extent: &Extent) -> io::Result<bool> {
     let mark = extent.mark;
     if end.version > mark.version {

@@ -61,6 +61,7 @@ impl OpenFiles {
             .transpose()
     }
 
+    /// Fails unless `file` has the `length` at which it was left. Invariant C2.
     fn checked(
         &self,
         stream: &Stream,
@@ -96,7 +97,7 @@ impl OpenFiles {
         let append = || -> io::Result<()> {
             let file = file.map_or_else(|| self.get(stream), Ok)?;
             let length = file.length()?;
-            // An attempt that failed may have left a part of them.
+            // An attempt that failed may have left a part of them. Invariant D8.
             if length != offset && !file.ends_with_start_of(lines, offset, length)? {
                 return Err(changed(stream, offset, length));
             }

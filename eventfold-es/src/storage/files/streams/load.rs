@@ -272,6 +272,7 @@ impl LineReader<'_> {
     }
 
     /// Compares `line`, with which the stream ended before it was read, with what the journal has.
+    /// Invariant S5.
     fn compare(&self, line: &[u8]) -> io::Result<()> {
         let cause = if line_hash(line.trim_ascii()) != self.mark.hash {
             let Mark {
@@ -289,7 +290,7 @@ impl LineReader<'_> {
         Err(disk::damaged(self.path, self.end.offset, &cause))
     }
 
-    /// The error about a line that the journal does not have.
+    /// The error about a line that the journal does not have. Invariant D11.
     fn beyond(&self, read: &Line<'_>) -> io::Error {
         let last = self.newest;
         let Some(position) = read.position else {
@@ -332,7 +333,7 @@ impl LineReader<'_> {
         ))
     }
 
-    /// Fails if lines are missing at the end.
+    /// Fails if lines are missing at the end. Invariant S5.
     fn finish(mut self) -> io::Result<StreamEnd> {
         let StreamEnd {
             version, offset, ..

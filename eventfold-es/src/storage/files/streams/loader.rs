@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-/// How many streams are loaded at the same time.
+/// How many streams are loaded at the same time. Invariant S3.
 const LOADS: usize = 4;
 /// How long a thread waits for more before it ends.
 const IDLE: Duration = Duration::from_secs(1);

@@ -173,6 +173,7 @@ impl Unflushed {
         !self.has_failed()
     }
 
+    /// Writes the lines that gather, until the store closes. Invariant C1.
     fn run(&self, files: &OpenFiles) {
         let mut gather = GATHER;
         while let Some(streams) = self.next(gather) {
@@ -200,7 +201,7 @@ impl Unflushed {
     }
 
     /// Takes in a stream that could not be written. Whoever finds it there may write it next, so by
-    /// then it is marked, or the committer would hand it over once more.
+    /// then it is marked, or the committer would hand it over once more. Invariant C7.
     fn note_failed(&self, stream: &Arc<Stream>) {
         let mut state = self.state();
         if let Some(unflushed) = &mut stream.tail().unflushed {

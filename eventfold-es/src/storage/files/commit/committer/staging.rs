@@ -35,6 +35,7 @@ impl Committer {
 
     /// Makes sure that the stream's file, which should be `length` long, can be appended to, as far
     /// as that can be known without opening it. `None` if the stream writer is to open or create it.
+    /// Invariant C2.
     fn prepare(&self, stream: &Arc<Stream>, length: u64) -> io::Result<Option<Arc<StreamFile>>> {
         let behind = stream
             .tail()
@@ -44,6 +45,7 @@ impl Committer {
         match behind {
             // The stream writer is at it, and looks at the file itself.
             Some((false, file)) => return Ok(file),
+            // Invariant C7.
             Some((true, _)) => self.unflushed.retry(&self.files, stream)?,
             None => {}
         }
@@ -58,6 +60,7 @@ impl Committer {
         }
         // Once the file was ours, the time until the stream writer has it open is a few milliseconds.
         // Of two new ones whose names are one name here, the second must be seen to be in the way.
+        // Invariant C12.
         let may_follow = !is_careful
             && if length == 0 {
                 !stream.names_may_fold()
