@@ -11,14 +11,13 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::{guarded, panic_message};
 use crate::following::chain::Chain;
 use crate::following::outgoing::Saved;
 use crate::ids::StreamId;
 use crate::storage::files::disk;
-use crate::storage::files::{CommitLine, Engine, line_before, line_hash, split_sum, write_sum};
+use crate::storage::files::{CommitPart, Engine, line_before, line_hash, sealed};
 use crate::text::shown;
 
 /// A follower's place.
@@ -195,7 +194,7 @@ pub(crate) fn read_file<S: DeserializeOwned>(
             pending: Saved::default(),
         }));
     }
-    if split_sum(&bytes).is_none_or(|(body, sum)| xxh3_64(body) != sum) {
+    if sealed::is_right(&bytes, 0) != Some(true) {
         return Err(damaged(&"the checksum does not match"));
     }
     let read = Ours::read(&bytes).map_err(|cause| damaged(&cause))?;
@@ -310,8 +309,7 @@ fn encode<S: Serialize + DeserializeOwned>(
         |panic: Box<dyn std::any::Any + Send>| Unsaveable::Panicked(panic_message(&*panic));
     let written = guarded(|| write_member(&mut out, "state", state));
     written.map_err(panicked)?.map_err(unwritable)?;
-    let sum = xxh3_64(&out);
-    write_sum(&mut out, sum);
+    sealed::seal(&mut out, 0, 0);
     let read = Ours::read(&out).map_err(Unsaveable::File)?;
     let state = guarded(|| serde_json::from_str::<S>(read.state.get()).map(drop));
     state.map_err(panicked)?.map_err(Unsaveable::State)?;
@@ -379,8 +377,8 @@ impl Cursors {
         Ok(None)
     }
 
-    /// How many of a commit's events the state has already.
-    pub(crate) fn seen(&self, commit: &CommitLine<'_>) -> usize {
+    /// How many of the events that a commit has of a stream the state has already.
+    pub(crate) fn seen(&self, commit: &CommitPart<'_, '_>) -> usize {
         let key = format!("{}/{}", commit.aggregate_type, commit.id);
         let Some(cursor) = self.0.get(&key) else {
             return 0;

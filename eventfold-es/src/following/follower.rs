@@ -260,10 +260,13 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
         let mut poisoned = None;
         let before = *position;
         let followed = reader.read_to(head, |commit, first_new| {
-            if types.contains(&commit.aggregate_type.as_ref()) {
-                let seen = cursors.as_ref().map_or(0, |cursors| cursors.seen(commit));
-                for i in first_new.max(seen)..commit.events.len() {
-                    commit.read_event(i, |event| {
+            for part in commit.parts() {
+                if !types.contains(&part.aggregate_type) {
+                    continue;
+                }
+                let seen = cursors.as_ref().map_or(0, |cursors| cursors.seen(&part));
+                for i in part.first_of(first_new).max(seen)..part.events.len() {
+                    part.read_event(i, |event| {
                         let record = event.record();
                         if *on_failure == OnFailure::Skip && passed_over.contains(record.position) {
                             return Ok(());
@@ -273,7 +276,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
                         let error = match handed.map(|taken| taken.map_err(Into::into)) {
                             Ok(Ok(())) => return Ok(()),
                             Ok(Err(Refusal::Decode(DecodeError::UnknownName { .. })))
-                                if is_left_out(event_sets, &commit.aggregate_type) =>
+                                if is_left_out(event_sets, part.aggregate_type) =>
                             {
                                 note_unknown(unknown, name, event);
                                 return Ok(());
@@ -298,7 +301,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
                         });
                         Err(cause)
                     })??;
-                    *position = commit.position + i as u64;
+                    *position = part.position + i as u64;
                 }
             }
             *position = commit.last();

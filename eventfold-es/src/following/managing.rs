@@ -293,9 +293,11 @@ fn resolve(
         .collect();
     let mut effective = HashSet::new();
     engine.reader(after).read_to(engine.head(), |commit, _| {
-        let target = (commit.aggregate_type.as_ref(), commit.id.as_ref());
-        if let Some(keys) = keys.get(&target) {
-            for event in commit.events.iter() {
+        for part in commit.streams() {
+            let Some(keys) = keys.get(&(part.aggregate_type, part.id)) else {
+                continue;
+            };
+            for event in part.events {
                 // A line that cannot be read has no key of ours.
                 let line: Option<Keyed<'_>> = serde_json::from_str(event.get()).ok();
                 let key = line.and_then(|line| line.key);

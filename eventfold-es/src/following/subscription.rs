@@ -274,9 +274,12 @@ impl Source {
         let mut bytes = 0;
         let Self { reader, after, .. } = self;
         reader.read_to(until, |commit, first_new| {
-            if filter.takes_stream(&commit.aggregate_type, &commit.id) {
-                for i in first_new..commit.events.len() {
-                    commit.read_event(i, |stored| {
+            for part in commit.parts() {
+                if !filter.takes_stream(part.aggregate_type, part.id) {
+                    continue;
+                }
+                for i in part.first_of(first_new)..part.events.len() {
+                    part.read_event(i, |stored| {
                         if filter.takes_name(stored.name()) {
                             bytes += stored.data().len();
                             chunk.push_back(RecordedEvent::new(stored));

@@ -37,10 +37,11 @@ mod upkeep;
 pub(crate) mod v0_2;
 
 pub(crate) use commit::request::{Commit, CommitError, Done};
-pub(crate) use format::commit_line::CommitLine;
+pub(crate) use format::commit_line::Part as CommitPart;
 #[cfg(feature = "testing")]
 pub(crate) use format::event_line::is_too_deep;
-pub(crate) use format::event_line::{Common, EncodedEvents, spare, split_sum, write_sum};
+pub(crate) use format::event_line::{Common, EncodedEvents, spare};
+pub(crate) use format::sealed;
 pub(crate) use journal::reader::Reader as JournalReader;
 pub(crate) use log::Tail;
 pub(crate) use snapshots::snapshot::{Draft, KnownKey, Saved};
@@ -107,7 +108,7 @@ impl Engine {
         // What was given may be a link that leads elsewhere tomorrow.
         let base = &lock_key;
         let mut file_systems = FileSystems::of(base, &StreamLayout::new(base).streams_dir())?;
-        let opened = open::open(base, &mut file_systems, extra)?;
+        let mut opened = open::open(base, &mut file_systems, extra)?;
 
         // The one thread that ends the others is there first.
         let (end, ended) = watch::channel(false);
@@ -135,6 +136,7 @@ impl Engine {
         let index = opened.journal.index();
         let (requests, queue) = queue::channel();
         let room = Arc::new(Semaphore::new(ROOM as usize));
+        opened.journal.set_clock(clock.clone());
         let committer = Committer::new(
             health.clone(),
             queue,

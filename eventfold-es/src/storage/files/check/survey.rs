@@ -53,7 +53,7 @@ pub(crate) fn survey(dir: &Path, mut each: impl FnMut(&CommitLine<'_>)) -> io::R
                 survey.break_at(path, 0, &cause);
                 return Ok(survey);
             }
-            end = End::of_empty(*segment, end.chain);
+            end = end.of_next();
         }
         let bytes = read_used(&path, 0)?;
         let mut tail = &bytes[..];

@@ -14,7 +14,7 @@ use crate::storage::files::streams::load::line_hash;
 use crate::storage::files::streams::stream::{Stream, StreamEnd};
 
 /// More than a line of the journal holds besides its events and the stream's name.
-const LINE_OVERHEAD: usize = 160;
+const LINE_OVERHEAD: usize = 320;
 /// More than position and checksum add to an event.
 const EVENT_OVERHEAD: usize = 64;
 

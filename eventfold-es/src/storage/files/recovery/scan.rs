@@ -7,13 +7,12 @@
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use memchr::memchr;
-
 use crate::storage::files::disk;
 use crate::storage::files::disk::{File, Open};
-use crate::storage::files::format::commit_line::{CommitLine, Header, parse, stated_sum};
-use crate::storage::files::format::event_line::{SUM_LEN, verified};
-use crate::storage::files::journal::reader::stated_previous;
+use crate::storage::files::format::commit_line::{CommitLine, Header, HeaderError, stated_sum};
+use crate::storage::files::format::event_line::line_end;
+use crate::storage::files::format::sealed::{SUM_LEN, verified};
+use crate::storage::files::journal::reader::{HEADER_MOST, stated_previous};
 use crate::storage::files::journal::{End, list_segments, segment_path};
 use crate::text::shown;
 
@@ -56,7 +55,7 @@ pub(crate) fn scan(
                 let cause = format!("the segment before ends at position {}", end.position);
                 return Err(disk::damaged(&path, 0, &cause));
             }
-            end = End::of_empty(*segment, end.chain);
+            end = end.of_next();
         }
         let bytes = read_durable(&path, end.offset, in_doubt)?;
         let mut tail = &bytes[..];
@@ -140,7 +139,7 @@ fn not_following(dir: &Path, before: Option<u64>, segment: u64) -> io::Result<io
         let bytes = read_used(&path, 0)?;
         let mut lines = bytes.split(|byte| *byte == b'\n');
         let last = lines.rfind(|line| !line.is_empty());
-        let commit = last.and_then(|last| parse::<CommitLine<'_>>(last).ok());
+        let commit = last.and_then(|last| CommitLine::read(last).ok());
         if let Some(next) = commit.map(|commit| commit.last() + 1)
             && next < segment
         {
@@ -164,14 +163,29 @@ fn not_following(dir: &Path, before: Option<u64>, segment: u64) -> io::Result<io
 fn previous_of(path: &Path) -> io::Result<Option<u64>> {
     let mut start = Vec::new();
     disk::open(path)
-        .and_then(|file| file.take(256).read_to_end(&mut start))
+        .and_then(|file| file.take(HEADER_MOST).read_to_end(&mut start))
         .map_err(|e| disk::at("read", path, &e))?;
     let header = start
         .split(|byte| *byte == b'\n')
         .next()
         .unwrap_or_default();
     let previous = stated_previous(header);
-    Ok(previous.filter(|previous| verified(header, *previous).is_some()))
+    let previous = previous.filter(|previous| verified(header, *previous).is_some());
+    if previous.is_some() {
+        Header::read(header).map_err(|cause| unreadable(path, &cause))?;
+    }
+    Ok(previous)
+}
+
+/// The error about a segment whose header is valid and cannot be read.
+fn unreadable(path: &Path, cause: &HeaderError) -> io::Error {
+    match cause {
+        HeaderError::Damaged(_) => disk::damaged(path, 0, cause),
+        HeaderError::Development | HeaderError::Newer(_) => {
+            let text = format!("{} {cause}", shown(path));
+            io::Error::new(io::ErrorKind::Unsupported, text)
+        }
+    }
 }
 
 /// The checksum that the line states which ends at `offset`.
@@ -306,23 +320,23 @@ pub(crate) fn scan_segment(
         };
         let damaged = |cause: &dyn std::fmt::Display| disk::damaged(path, end.offset, cause);
         if end.offset == 0 {
-            let header: Header = parse(line).map_err(|cause| damaged(&cause))?;
-            if !header.is_readable() {
-                return Err(io::Error::new(
-                    io::ErrorKind::Unsupported,
-                    format!("{} was written by a newer version", shown(path)),
-                ));
-            }
+            let header = Header::read(line).map_err(|cause| unreadable(path, &cause))?;
             if header.first != end.segment {
                 return Err(damaged(&"the file has another segment's name"));
             }
         } else {
-            let commit: CommitLine<'_> = parse(line).map_err(|cause| damaged(&cause))?;
-            if commit.position != end.position + 1 || commit.events.is_empty() {
+            let commit = CommitLine::read(line).map_err(|cause| damaged(&cause))?;
+            if commit.position != end.position + 1 {
                 return Err(damaged(&"the positions have a gap"));
+            }
+            if commit.ms < end.ms {
+                return Err(damaged(
+                    &"the commit is of an earlier time than the one before it",
+                ));
             }
             redo(&commit)?;
             end.position = commit.last();
+            end.ms = commit.ms;
         }
         end.chain = sum;
         end.offset += line.len() as u64 + 1;
@@ -346,7 +360,7 @@ pub(crate) fn scan_bytes(
 
 /// The first line, without its line end, and what follows; `None` if there is no line end.
 fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (line, rest) = bytes.split_at(memchr(b'\n', bytes)?);
+    let (line, rest) = bytes.split_at(line_end(bytes, 0)?);
     Some((line, &rest[1..]))
 }
 
@@ -375,7 +389,7 @@ pub(crate) fn examine_tail(tail: &[u8], end: End) -> (u64, u64) {
     while let Some((line, rest)) = split_line(bytes) {
         if let Some(chain) = stated
             && verified(line, chain).is_some()
-            && let Ok(commit) = parse::<CommitLine<'_>>(line)
+            && let Ok(commit) = CommitLine::read(line)
         {
             proven = proven.max(commit.durable);
         }

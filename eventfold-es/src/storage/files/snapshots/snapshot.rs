@@ -8,10 +8,10 @@ use std::io::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::storage::files::disk;
-use crate::storage::files::format::event_line::{split_sum, write_member, write_sum};
+use crate::storage::files::format::event_line::write_member;
+use crate::storage::files::format::sealed;
 use crate::storage::files::streams::stream::{Stream, StreamEnd};
 
 /// A snapshot that waits for its events to be durable.
@@ -59,8 +59,7 @@ impl Draft {
         if self.events != 0 {
             write_member(&mut out, "events", &self.events);
         }
-        let sum = xxh3_64_with_seed(&out, stream.seed());
-        write_sum(&mut out, sum);
+        sealed::seal(&mut out, 0, stream.seed());
         out
     }
 }
@@ -112,9 +111,7 @@ impl Saved {
                 return None;
             }
         };
-        let whole = split_sum(&bytes)
-            .is_some_and(|(body, sum)| xxh3_64_with_seed(body, stream.seed()) == sum);
-        if !whole {
+        if sealed::is_right(&bytes, stream.seed()) != Some(true) {
             tracing::debug!(stream = %stream.id(), "a snapshot that is not whole or not ours is ignored");
             return None;
         }

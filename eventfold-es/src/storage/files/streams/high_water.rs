@@ -20,7 +20,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed, xxh3_128};
 
 use crate::storage::files::disk;
 use crate::storage::files::disk::{File, Open};
-use crate::storage::files::format::commit_line::CommitLine;
+use crate::storage::files::format::commit_line::Part;
 use crate::storage::files::journal::End;
 use crate::storage::files::streams::load::line_hash;
 use crate::storage::files::streams::stream::{Stream, StreamEnd};
@@ -83,17 +83,20 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
-    /// Moves on over a commit of the stream.
-    pub(crate) fn add(&mut self, commit: &CommitLine<'_>) {
-        for event in commit.events.iter() {
+    /// Moves on over what a commit has of the stream.
+    pub(crate) fn add(&mut self, part: &Part<'_, '_>) {
+        if part.events.is_empty() {
+            return;
+        }
+        for event in part.events {
             let line = event.get().as_bytes();
             self.hash = line_hash(line);
-            if commit.adopted {
+            if part.adopted {
                 self.foreign = add_foreign(self.foreign, line);
             }
         }
-        self.version += commit.events.len() as u64;
-        self.position = commit.last();
+        self.version += part.events.len() as u64;
+        self.position = part.last();
     }
 }
 
@@ -244,9 +247,9 @@ impl HighWaterMarks {
         recent.into_iter().chain(all).filter(is_wanted).collect()
     }
 
-    /// Moves the stream on over a commit that the journal is found to have.
-    pub(crate) fn add(&self, stream: StreamHash, commit: &CommitLine<'_>) {
-        self.state().known.entry(stream).or_default().add(commit);
+    /// Moves the stream on over what a commit has of it, which the journal is found to have.
+    pub(crate) fn add(&self, stream: StreamHash, part: &Part<'_, '_>) {
+        self.state().known.entry(stream).or_default().add(part);
     }
 
     /// Moves the stream on over a line of another program, which is in the journal at `position`.
@@ -423,6 +426,7 @@ mod tests {
             offset: position,
             chain: 5 * position,
             position,
+            ms: 6 * position,
         }
     }
 
