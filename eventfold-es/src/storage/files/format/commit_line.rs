@@ -448,9 +448,10 @@ impl<'a> CommitLine<'a> {
         })
     }
 
-    /// What the commit has of each stream.
+    /// What the commit has of each stream that gets events.
     pub(crate) fn streams(&self) -> impl Iterator<Item = Part<'_, 'a>> {
-        self.parts().filter(|part| part.is_of_stream)
+        self.parts()
+            .filter(|part| part.is_of_stream && !part.events.is_empty())
     }
 }
 

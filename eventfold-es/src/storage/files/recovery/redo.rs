@@ -72,7 +72,7 @@ impl Redo {
 
     fn pass_part(&mut self, part: &Part<'_, '_>) -> io::Result<()> {
         self.has_own |= !part.adopted;
-        if part.is_of_stream {
+        if part.is_of_stream && !part.events.is_empty() {
             let id = StreamId::new(part.aggregate_type, part.id)?;
             self.streams.ends().add(stream_hash(&id), part);
         }
