@@ -455,7 +455,7 @@ impl<'a> CommitLine<'a> {
     }
 }
 
-impl<'a> Part<'_, 'a> {
+impl Part<'_, '_> {
     /// The position of the last event, that before the first if there is none.
     pub(crate) fn last(&self) -> u64 {
         self.position + self.events.len() as u64 - 1
@@ -778,7 +778,7 @@ mod tests {
             (r#""pos":17,"count""#, r#""pos": 17,"count""#),
             (r#""offset":412"#, r#""offset":412,"more":1"#),
             (r#""ts":"#, r#""ts": "#),
-            (r#"}]"#, r#","encryption_key":"k"}]"#),
+            ("}]", r#","encryption_key":"k"}]"#),
         ] {
             let changed = line.replace(ours, other);
             assert_ne!(changed, line, "{ours}");

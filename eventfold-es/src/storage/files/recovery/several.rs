@@ -133,7 +133,7 @@ async fn a_commit_of_several_streams_and_of_none_reaches_every_reader() {
     assert!(store.get::<Counter>("x").await.is_ok());
     let lost = async { store.get::<Counter>("y").await?.state().await };
     let error = lost.await.unwrap_err();
-    assert!(error.to_string().contains("y"), "{error}");
+    assert!(error.to_string().contains("counter/y"), "{error}");
     store.shutdown().await.unwrap();
 
     // `repair` brings the file back, with the lines of each commit at their place.
