@@ -204,8 +204,8 @@
 //! read it. `streams/account/alice/app.jsonl` of the example above, here on several lines:
 //!
 //! ```json
-//! {"type":"Deposited","data":{"amount":5},"ts":1767225600,"id":"bbb62c28-3e32-4ebb-…",
-//!  "version":1,"ms":1767225600123,"pos":1,"sum":"d64fca03542427cc"}
+//! {"len":       182,"sizes":[12,0],"type":"Deposited","data":{"amount":5},"ts":1767225600,
+//!  "id":"bbb62c28-3e32-4ebb-…","version":1,"ms":1767225600123,"pos":1,"sum":"d64fca03542427cc"}
 //! ```
 //!
 //! `type` is the event's stored name, `ts` its time in seconds since 1970, and `actor` and `meta`
@@ -213,17 +213,19 @@
 //! version in the stream, the time in milliseconds, the command's idempotency key as `key` if it
 //! has one, the position in the store, and a checksum.
 //!
-//! The journal, `journal/<first position>.jsonl`, has one line a command, with its events as their
+//! The journal, `journal/<first position>.jsonl`, has one line a commit, with its events as their
 //! stream has them, after a line that heads the file:
 //!
 //! ```json
-//! {"pos":1,"durable":0,"type":"account","id":"alice","version":1,"offset":0,"events":[{…}],
-//!  "sum":"7c03469da2d72a73"}
+//! {"len":       398,"pos":1,"count":1,"ms":1767225600124,"durable":0,
+//!  "streams":[{"type":"account","id":"alice","version":1,"offset":0,"count":1}],
+//!  "events":[{…}],"sum":"7c03469da2d72a73"}
 //! ```
 //!
 //! `pos` and `version` are those of the first event, `offset` is where its line begins in the
 //! stream's file, and `durable` the newest position that was durable before. The newest file is
-//! filled with zeros to its end.
+//! filled with zeros to its end. `eventfold-es/docs/format.md` in the repository
+//! describes every file in bytes.
 //!
 //! ```sh
 //! jq -c '[.version, .type, .data]' data/streams/account/alice/app.jsonl

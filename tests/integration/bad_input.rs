@@ -357,8 +357,8 @@ async fn a_journal_of_a_newer_version_is_refused() {
     std::fs::remove_file(dir.path().join("journal/checkpoint.json")).unwrap();
     let segment = segments(dir.path()).remove(0);
     edit(&segment, |bytes| {
-        assert!(bytes.starts_with(b"{\"journal\":1,"));
-        bytes[11] = b'2';
+        assert!(bytes.starts_with(b"{\"journal\":2,"));
+        bytes[11] = b'3';
     });
     let text = refusal(&dir).await;
     assert!(text.contains(segment.to_str().unwrap()), "{text}");

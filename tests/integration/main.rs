@@ -13,6 +13,7 @@ mod derive;
 #[cfg(unix)]
 mod directory;
 mod disk;
+mod format;
 mod golden;
 mod in_memory;
 mod invariants;

@@ -105,7 +105,21 @@ impl<'a> Recorded<'a> {
         }
     }
 
-    /// The aggregate's type, which is the first half of the stream's name.
+    /// Whether the event is one of an aggregate. A commit may also have events that belong to none: their
+    /// type and id are empty, their version is 0, and a position they have like all.
+    ///
+    /// ```
+    /// # use eventfold_es::Recorded;
+    /// let event = eventfold::Event::new("Closed", serde_json::Value::Null);
+    /// assert!(Recorded::of_eventfold(&event, "account", "a").is_of_aggregate());
+    /// ```
+    #[must_use]
+    pub fn is_of_aggregate(&self) -> bool {
+        !self.aggregate_type.is_empty()
+    }
+
+    /// The aggregate's type, which is the first half of the stream's name; empty for an event that
+    /// [belongs to none](Self::is_of_aggregate).
     ///
     /// See the example of [`Recorded`].
     #[must_use]
@@ -113,7 +127,8 @@ impl<'a> Recorded<'a> {
         self.aggregate_type
     }
 
-    /// The aggregate's id, which is the second half of the stream's name.
+    /// The aggregate's id, which is the second half of the stream's name; empty for an event that
+    /// [belongs to none](Self::is_of_aggregate).
     ///
     /// See the example of [`Recorded`].
     #[must_use]
@@ -121,7 +136,8 @@ impl<'a> Recorded<'a> {
         self.id
     }
 
-    /// The event's version in its stream, from 1 on; 0 if it is in no store.
+    /// The event's version in its stream, from 1 on; 0 if it is in no store, or
+    /// [belongs to no aggregate](Self::is_of_aggregate).
     ///
     /// ```
     /// # use eventfold_es::{Recorded, Version};

@@ -107,7 +107,14 @@ impl RecordedEvent {
         &self.data
     }
 
-    /// The aggregate's type, which is the first half of the stream's name.
+    /// Whether the event is one of an aggregate, see [`Recorded::is_of_aggregate`].
+    #[must_use]
+    pub fn is_of_aggregate(&self) -> bool {
+        self.record().is_of_aggregate()
+    }
+
+    /// The aggregate's type, which is the first half of the stream's name; empty for an event that
+    /// [belongs to none](Self::is_of_aggregate).
     ///
     /// See the example of [`RecordedEvent`].
     #[must_use]
@@ -115,7 +122,8 @@ impl RecordedEvent {
         &self.aggregate_type
     }
 
-    /// The aggregate's id, which is the second half of the stream's name.
+    /// The aggregate's id, which is the second half of the stream's name; empty for an event that
+    /// [belongs to none](Self::is_of_aggregate).
     ///
     /// See the example of [`RecordedEvent`].
     #[must_use]
@@ -123,7 +131,8 @@ impl RecordedEvent {
         &self.id
     }
 
-    /// The event's version in its stream, from 1 on.
+    /// The event's version in its stream, from 1 on; 0 for an event that
+    /// [belongs to no aggregate](Self::is_of_aggregate).
     ///
     /// See the example of [`RecordedEvent`].
     #[must_use]

@@ -9,14 +9,13 @@ use std::io;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::{guarded, panic_message};
 use crate::following::chain::Chain;
 use crate::following::outgoing::Saved;
 use crate::ids::StreamId;
 use crate::storage::Storage;
-use crate::storage::files::format::event_line::{split_sum, write_sum};
+use crate::storage::files::format::sealed;
 use crate::storage::log::Committed;
 use crate::storage::record::Records;
 use crate::storage::record_name::RecordName;
@@ -179,7 +178,7 @@ pub(crate) fn read_record<S: DeserializeOwned>(
             pending: Saved::default(),
         }));
     }
-    if split_sum(&bytes).is_none_or(|(body, sum)| xxh3_64(body) != sum) {
+    if sealed::is_right(&bytes, 0) != Some(true) {
         return Err(damaged(&"the checksum does not match"));
     }
     let read = Ours::read(&bytes).map_err(|cause| damaged(&cause))?;
@@ -293,8 +292,7 @@ fn encode<S: Serialize + DeserializeOwned>(
         |panic: Box<dyn std::any::Any + Send>| Unsaveable::Panicked(panic_message(&*panic));
     let written = guarded(|| write_member(&mut out, "state", state));
     written.map_err(panicked)?.map_err(unwritable)?;
-    let sum = xxh3_64(&out);
-    write_sum(&mut out, sum);
+    sealed::seal(&mut out, 0, 0);
     let read = Ours::read(&out).map_err(Unsaveable::File)?;
     let state = guarded(|| serde_json::from_str::<S>(read.state.get()).map(drop));
     state.map_err(panicked)?.map_err(Unsaveable::State)?;

@@ -106,7 +106,7 @@ impl FileStorage {
         // What was given may be a link that leads elsewhere tomorrow.
         let base = &lock_key;
         let mut file_systems = FileSystems::of(base, &StreamLayout::new(base).streams_dir())?;
-        let opened = open::open(base, &mut file_systems, extra)?;
+        let mut opened = open::open(base, &mut file_systems, extra)?;
 
         // The one thread that ends the others is there first.
         let (end, ended) = watch::channel(false);
@@ -134,6 +134,7 @@ impl FileStorage {
         let index = opened.journal.index();
         let (requests, queue) = queue::channel();
         let room = Arc::new(Semaphore::new(ROOM as usize));
+        opened.journal.set_clock(clock.clone());
         let committer = Committer::new(
             health.clone(),
             queue,

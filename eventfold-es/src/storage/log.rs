@@ -68,7 +68,17 @@ impl LogReader {
     ) -> io::Result<()> {
         match self {
             Self::Files(reader) => reader.read_to(head, |commit, first| {
-                each(&Committed::Files(FileCommitted::new(commit, first)))
+                let mut flow = ControlFlow::Continue(());
+                // All of a commit, also if a part of it is enough.
+                for part in commit.parts() {
+                    let first = part.first_of(first);
+                    if first < part.events.len()
+                        && each(&Committed::Files(FileCommitted::new(&part, first)))?.is_break()
+                    {
+                        flow = ControlFlow::Break(());
+                    }
+                }
+                Ok(flow)
             }),
             Self::Memory(reader) => {
                 reader.read_to(head, |committed| each(&Committed::Memory(committed)))

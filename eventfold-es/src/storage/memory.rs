@@ -255,7 +255,7 @@ impl MemoryStorage {
             log.position += STEPS[usize::try_from(log.events).unwrap_or(0) % STEPS.len()];
             log.events += 1;
             let mut sealed = Vec::new();
-            line::seal(event, log.position, stream.seed, &mut sealed);
+            line::seal(event, log.position, &mut sealed);
             let version = lines.len() as u64 + 1;
             lines.push(StoredLine {
                 line: sealed.into(),
@@ -317,6 +317,10 @@ pub(crate) struct MemoryStream {
 impl MemoryStream {
     pub(crate) fn id(&self) -> &StreamId {
         &self.lines.id
+    }
+
+    pub(crate) fn seed(&self) -> u64 {
+        self.lines.seed
     }
 
     pub(crate) async fn take_turn(&self) -> OwnedMutexGuard<()> {

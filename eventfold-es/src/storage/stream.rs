@@ -30,6 +30,14 @@ impl Stream {
         }
     }
 
+    /// The seed of the checksums of its events, which are valid in this stream only.
+    pub(crate) fn seed(&self) -> u64 {
+        match self {
+            Self::Files(stream) => stream.seed(),
+            Self::Memory(stream) => stream.seed(),
+        }
+    }
+
     /// Its directory, if it has one.
     pub(crate) fn dir(&self) -> Option<&Path> {
         match self {

@@ -66,8 +66,10 @@ pub(crate) struct Line {
 }
 
 impl Line {
+    /// A number of the commit, or of the one stream that it names.
     pub(crate) fn number(&self, key: &str) -> u64 {
-        self.json[key].as_u64().unwrap()
+        let of_commit = self.json[key].as_u64();
+        of_commit.unwrap_or_else(|| self.json["streams"][0][key].as_u64().unwrap())
     }
 
     pub(crate) fn events(&self) -> &[Value] {
@@ -80,7 +82,8 @@ impl Line {
 
     /// The type and the id of the stream.
     pub(crate) fn stream(&self) -> (String, String) {
-        let text = |key: &str| self.json[key].as_str().unwrap().to_owned();
+        let stream = &self.json["streams"][0];
+        let text = |key: &str| stream[key].as_str().unwrap().to_owned();
         (text("type"), text("id"))
     }
 }

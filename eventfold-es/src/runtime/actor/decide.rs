@@ -11,7 +11,7 @@ use crate::domain::aggregate::{Aggregate, decode_unless_left_out};
 use crate::domain::command::CommandContext;
 use crate::error::{ExecuteError, Panic, guarded};
 use crate::event::{EncodeError, Meta, Recorded, read_back};
-use crate::ids::{Position, StreamId, Version};
+use crate::ids::{Position, Version};
 use crate::runtime::actor::mailbox::Reply;
 use crate::runtime::actor::{Actor, Decision, answer};
 use crate::runtime::committed::Committed;
@@ -20,7 +20,7 @@ use crate::storage::commit::Commit;
 use crate::storage::files::format::event_line::{Common, EncodedEvents, spare};
 use crate::storage::loaded::Loaded;
 use crate::storage::snapshot::KnownKey;
-use crate::storage::stream::Reading;
+use crate::storage::stream::{Reading, Stream};
 use crate::text::Shown;
 
 type Outcome<A> = Reply<Committed<A>, ExecuteError<<A as Aggregate>::Error>>;
@@ -95,7 +95,7 @@ impl<A: Aggregate> Actor<A> {
             Err(panic) => return self.panicked("decide", &*panic),
         };
         let now = self.clock.now_ms();
-        let (place, ids) = ((self.stream.id(), head.version), &mut head.event_ids);
+        let (place, ids) = ((&self.stream, head.version), &mut head.event_ids);
         let doing = Doing::new("serialize");
         let encode = || encode::<A>(&mut events, place, context, now, ids, &doing);
         let encoded = match guarded(encode) {
@@ -197,7 +197,7 @@ type Doing = Cell<&'static str>;
 /// their ids to `ids` if those are kept. Each event is then the one that a load will read. Invariant C9.
 fn encode<A: Aggregate>(
     events: &mut [A::DomainEvent],
-    (stream, version): (&StreamId, u64),
+    (stream, version): (&Stream, u64),
     context: &CommandContext,
     ms: u64,
     ids: &mut Option<HashSet<u128>>,
@@ -205,7 +205,7 @@ fn encode<A: Aggregate>(
 ) -> Result<EncodedEvents, EncodeError> {
     let mut common_to = None;
     let mut common = Common::default();
-    let mut encoded = EncodedEvents::default();
+    let mut encoded = EncodedEvents::new(stream.seed());
     let mut data = spare::take();
     let mut id = Uuid::encode_buffer();
     for (event, version) in events.iter_mut().zip(version + 1..) {
@@ -226,8 +226,8 @@ fn encode<A: Aggregate>(
             return Err(EncodeError::new(name, error));
         }
         let record = Recorded {
-            aggregate_type: stream.aggregate_type(),
-            id: stream.id(),
+            aggregate_type: stream.id().aggregate_type(),
+            id: stream.id().id(),
             version,
             // It is assigned by the committer.
             position: 0,

@@ -70,7 +70,7 @@ impl<A: Aggregate> Actor<A> {
             }
             Ok(decoded) => decoded.map_err(|error| stored.failed(&error))?,
         };
-        let mut encoded = EncodedEvents::default();
+        let mut encoded = EncodedEvents::new(self.stream.seed());
         encoded.push_event(event, head.version + 1, event.ts.saturating_mul(1000))?;
         if encoded.is_too_deep() {
             let text = format!("event `{}` is nested too deeply", Shown(&event.event_type));

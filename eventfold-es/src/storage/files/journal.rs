@@ -4,10 +4,11 @@
 //! segment is filled with zeros ahead of its use, so that making a batch durable changes no size
 //! for the file system to commit. Sealed segments are kept: together they are the global log.
 
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::clock::Clock;
 use crate::storage::files::disk;
 use crate::storage::files::disk::{File, Open};
 use crate::storage::files::format::commit_line::write_header;
@@ -19,6 +20,7 @@ pub(crate) mod end;
 pub(crate) mod paths;
 pub(crate) mod reader;
 
+use crate::storage::files::format::commit_line::{Header, Identity};
 use batch::JournalBatch;
 use end::End;
 use paths::segment_path;
@@ -145,6 +147,9 @@ pub(crate) struct Journal {
     counts_links: bool,
     capacity: u64,
     end: End,
+    identity: Identity,
+    /// Where commits have their time from.
+    clock: Clock,
     /// What must be written before the journal goes on.
     owed: Option<RedoPoint>,
     /// Memory for the bytes of the next batch.
@@ -163,6 +168,8 @@ impl Journal {
             file: File::open(spare.file.path(), Open::Existing)?,
             counts_links: false,
             end: End::of_empty(1, 0),
+            identity: Identity::new(),
+            clock: Clock::System,
             owed: None,
             memory: Vec::new(),
         };
@@ -172,6 +179,7 @@ impl Journal {
 
     /// Opens the journal to go on at `end`.
     pub(crate) fn resume(dir: &Path, segments: Vec<u64>, end: End) -> io::Result<Self> {
+        let identity = newest_identity(dir, &segments)?;
         let path = segment_path(dir, end.segment);
         let file = File::open(&path, Open::Existing).map_err(|e| disk::at("open", &path, &e))?;
         let capacity = file.length()?;
@@ -182,6 +190,8 @@ impl Journal {
             file,
             capacity,
             end,
+            identity: identity.unwrap_or_else(Identity::new),
+            clock: Clock::System,
             owed: None,
             memory: Vec::new(),
         })
@@ -191,6 +201,11 @@ impl Journal {
     /// is there may say that the journal ends here. Invariant D7.
     pub(crate) fn owe(&mut self, checkpoint: RedoPoint) {
         self.owed = Some(checkpoint);
+    }
+
+    /// Has commits take their time from `clock`.
+    pub(crate) fn set_clock(&mut self, clock: Clock) {
+        self.clock = clock;
     }
 
     fn pay(&mut self) -> io::Result<()> {
@@ -243,20 +258,23 @@ impl Journal {
         self.counts_links = !file.is_deleted().unwrap_or(true);
         self.file = file;
         self.capacity = capacity;
-        self.end = End::of_empty(first, self.end.chain);
+        self.end = self.end.of_next();
         self.index.segments().push(first);
         Ok(())
     }
 
-    /// What must stand before the first line that goes to `end`: a new segment's header.
+    /// What must stand before the first line that goes to `end`: a new segment's header. The commits
+    /// of the batch are of the time that it is now, or of that of the last one if the clock went back.
     pub(crate) fn begin_batch(&mut self) -> JournalBatch {
         let mut batch = JournalBatch {
             bytes: std::mem::take(&mut self.memory),
             end: self.end,
             durable: self.end.position,
         };
+        batch.end.ms = self.clock.now_ms().max(self.end.ms);
         if batch.end.offset == 0 {
-            batch.end.chain = write_header(&mut batch.bytes, self.end.segment, self.end.chain);
+            let (first, previous) = (self.end.segment, self.end.chain);
+            batch.end.chain = write_header(&mut batch.bytes, self.identity, first, previous);
         }
         batch
     }
@@ -317,4 +335,20 @@ impl Journal {
             .set_len(self.capacity.max(self.end.offset + size))?;
         self.file.sync_all()
     }
+}
+
+/// What the newest segment with a header says of the directory, `None` if there is none yet.
+fn newest_identity(dir: &Path, segments: &[u64]) -> io::Result<Option<Identity>> {
+    for first in segments.iter().rev() {
+        let path = segment_path(dir, *first);
+        let mut start = Vec::new();
+        disk::open(&path)
+            .and_then(|file| file.take(reader::HEADER_MOST).read_to_end(&mut start))
+            .map_err(|e| disk::at("read", &path, &e))?;
+        let line = start.split(|byte| *byte == b'\n').next();
+        if let Some(Ok(header)) = line.map(Header::read) {
+            return Ok(Some(header.identity));
+        }
+    }
+    Ok(None)
 }

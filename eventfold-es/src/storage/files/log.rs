@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use crate::event::StoredEvent;
-use crate::storage::files::format::commit_line::CommitLine;
+use crate::storage::files::format::commit_line::Part;
 use crate::storage::files::journal::Index;
 use crate::storage::files::journal::reader::Reader;
 use crate::storage::health::Health;
@@ -34,10 +34,10 @@ impl FileLog {
     }
 }
 
-/// The events of a commit from one on that were not read before.
+/// The events that a commit has of one stream, or of none, from one on that was not read before.
 #[derive(Debug)]
 pub(crate) struct FileCommitted<'a> {
-    commit: &'a CommitLine<'a>,
+    part: &'a Part<'a, 'a>,
     first: usize,
 }
 
@@ -49,32 +49,32 @@ struct Keyed<'a> {
 }
 
 impl<'a> FileCommitted<'a> {
-    pub(crate) fn new(commit: &'a CommitLine<'a>, first: usize) -> Self {
-        Self { commit, first }
+    pub(crate) fn new(part: &'a Part<'a, 'a>, first: usize) -> Self {
+        Self { part, first }
     }
 
     pub(crate) fn aggregate_type(&self) -> &str {
-        &self.commit.aggregate_type
+        self.part.aggregate_type
     }
 
     pub(crate) fn id(&self) -> &str {
-        &self.commit.id
+        self.part.id
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.commit.events.len() - self.first
+        self.part.events.len() - self.first
     }
 
     pub(crate) fn position(&self, i: usize) -> u64 {
-        self.commit.position + (self.first + i) as u64
+        self.part.position + (self.first + i) as u64
     }
 
     pub(crate) fn version(&self, i: usize) -> u64 {
-        self.commit.version + (self.first + i) as u64
+        self.part.version + (self.first + i) as u64
     }
 
     pub(crate) fn last(&self) -> u64 {
-        self.commit.last()
+        self.part.last()
     }
 
     pub(crate) fn event<T>(
@@ -82,11 +82,11 @@ impl<'a> FileCommitted<'a> {
         i: usize,
         read: impl FnOnce(StoredEvent<'_>) -> T,
     ) -> io::Result<T> {
-        self.commit.read_event(self.first + i, read)
+        self.part.read_event(self.first + i, read)
     }
 
     pub(crate) fn keys(&self, mut each: impl FnMut(&str)) {
-        for event in self.commit.events.iter().skip(self.first) {
+        for event in &self.part.events[self.first..] {
             if !event.get().contains("\"key\":") {
                 continue;
             }

@@ -87,9 +87,11 @@ impl Audit {
         let journaled = &mut self.journaled;
         let mut nameless = None;
         let survey = survey(dir, |commit| {
-            match StreamId::new(&commit.aggregate_type, &commit.id) {
-                Ok(id) => journaled.entry(id).or_default().add(commit),
-                Err(error) => nameless = Some(format!("position {}: {error}", commit.position)),
+            for part in commit.streams() {
+                match StreamId::new(part.aggregate_type, part.id) {
+                    Ok(id) => journaled.entry(id).or_default().add(&part),
+                    Err(error) => nameless = Some(format!("position {}: {error}", part.position)),
+                }
             }
         })?;
         if let Some(broken) = &survey.broken {

@@ -167,10 +167,12 @@ impl Repair<'_> {
 
     fn rebuild_some(&mut self, mut some: BTreeMap<StreamId, Rebuilt<'_>>) -> io::Result<()> {
         survey(&self.audit.layout.journal_dir(), |commit| {
-            if let Ok(id) = StreamId::new(&commit.aggregate_type, &commit.id)
-                && let Some(rebuilt) = some.get_mut(&id)
-            {
-                rebuilt.add(&commit.lines());
+            for part in commit.streams() {
+                if let Ok(id) = StreamId::new(part.aggregate_type, part.id)
+                    && let Some(rebuilt) = some.get_mut(&id)
+                {
+                    rebuilt.add(&part.lines());
+                }
             }
         })?;
         for (id, rebuilt) in some {

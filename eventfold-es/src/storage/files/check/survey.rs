@@ -33,8 +33,8 @@ pub(crate) fn survey(dir: &Path, mut each: impl FnMut(&CommitLine<'_>)) -> io::R
             Ok(true) => {}
             Ok(false) => break None,
             Err(ScanError::Damaged(damage)) => break Some(damage),
-            Err(ScanError::Newer(path)) => {
-                let cause = "was written by a newer version".to_owned();
+            Err(ScanError::OtherFormat(path, cause)) => {
+                let cause = cause.to_string();
                 let offset = 0;
                 break Some(Damage {
                     path,

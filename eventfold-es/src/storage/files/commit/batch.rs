@@ -17,7 +17,7 @@ use crate::storage::files::streams::stream::Stream;
 use crate::storage::snapshot::Draft;
 
 /// More than a line of the journal holds besides its events and the stream's name.
-const LINE_OVERHEAD: usize = 160;
+const LINE_OVERHEAD: usize = 320;
 /// More than position and checksum add to an event.
 const EVENT_OVERHEAD: usize = 64;
 

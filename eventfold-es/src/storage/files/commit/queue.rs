@@ -205,7 +205,7 @@ mod tests {
     fn commit(events: &[&str]) -> (StreamCommit, EncodedEvents) {
         let layout = StreamLayout::new(std::path::Path::new("."));
         let streams = Streams::new(layout, HighWaterMarks::unknown());
-        let mut encoded = EncodedEvents::default();
+        let mut encoded = EncodedEvents::new(42);
         for event in events {
             encoded.push(event, b"null", "e-1", 1, &Common::default());
         }

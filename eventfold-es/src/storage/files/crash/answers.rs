@@ -51,7 +51,7 @@ impl Writer {
     /// Commits one event, whose payload takes about so many bytes.
     async fn commit(&mut self, engine: &FileStorage, size: usize, done: Done) {
         self.version += 1;
-        let mut events = EncodedEvents::default();
+        let mut events = EncodedEvents::new(self.stream.seed());
         let data = format!("\"{}\"", "x".repeat(size));
         let common = Common::default();
         events.push("Noted", data.as_bytes(), "e-1", self.version, &common);

@@ -1,15 +1,19 @@
 //! One commit as a line of the journal.
 //!
 //! ```text
-//! {"pos":17,"durable":16,"type":"bank-account","id":"alice","version":3,"offset":412,
+//! {"len":       412,"pos":17,"count":2,"ms":1767225600123,"durable":16,
+//!  "streams":[{"type":"bank-account","id":"alice","version":3,"offset":412,"count":2}],
 //!  "events":[{…},{…}],"sum":"0123456789abcdef"}
 //! ```
 //!
-//! `pos` and `version` are those of the first event, `offset` is where its line begins in the
-//! stream's file, `events` are the lines as the stream's file holds them. `durable` is the position
-//! that was durable when the batch was written: it proves that all before it once was on disk.
-//! `sum` is chained: each line's checksum seeds the next one's, a segment's header takes the last
-//! of the segment before.
+//! `len` is how many bytes stand in front of `,"sum"`. `pos` is the position of the first of `count`
+//! events, `ms` the commit's own time, which is never less than that of the commit before. `durable` is
+//! the position that was durable when the batch was written: it proves that all before it once was on
+//! disk. Each of `streams` says how many of the events are its own, in this order, the version of the
+//! first, and where its line begins in the stream's file. Events behind those of the streams belong to
+//! none, and are in the journal only. `events` are the lines as the streams' files hold them. `sum` is
+//! chained: each line's checksum seeds the next one's, a segment's header takes the last of the segment
+//! before. `docs/format.md` describes every member.
 
 use std::borrow::Cow;
 use std::io::{self, Write as _};
@@ -17,102 +21,156 @@ use std::ops::Range;
 
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::event::StoredEvent;
 use crate::event::one_or_many::OneOrMany;
 use crate::storage::files::format::event_line;
 use crate::storage::files::format::event_line::{
-    Encoded, Line, Rest, split_sum, write_number, write_sum,
+    Encoded, Line, Rest, begin_line, state_length, write_number,
 };
+use crate::storage::files::format::sealed::{seal, split_sum};
 use crate::storage::files::journal::batch::JournalBatch;
 
 /// The version of the journal's format, in the header of each segment.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
+/// That of versions which were never released.
+const DEVELOPMENT: u64 = 1;
 
-/// Where a commit goes.
+/// Where the events of a commit go that are of one stream.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place<'a> {
     /// `"type":"…","id":"…"`.
     pub(crate) stream: &'a [u8],
-    /// The seed of the stream's checksums.
-    pub(crate) seed: u64,
     pub(crate) version: u64,
     pub(crate) offset: u64,
 }
 
-/// Adds a commit to `batch`, and where its lines are in that to `lines`.
+/// Adds a commit of one stream to `batch`, and where its lines are in that to `lines`.
 pub(crate) fn write(
     batch: &mut JournalBatch,
     place: &Place<'_>,
     events: Encoded<'_>,
     lines: &mut Vec<Range<usize>>,
 ) {
-    let mut position = batch.end.position;
-    write_with(batch, place, false, |out| {
-        for (i, event) in events.iter().enumerate() {
-            if i > 0 {
-                out.push(b',');
-            }
-            position += 1;
-            let start = out.len();
-            event_line::seal(event, position, place.seed, out);
-            lines.push(start..out.len());
+    write_parts(batch, &[(*place, events)], None, lines);
+}
+
+/// Adds a commit of several streams to `batch`, and of events that belong to none; where their lines
+/// are in that goes to `lines`, one stream after the other.
+pub(crate) fn write_parts(
+    batch: &mut JournalBatch,
+    streams: &[(Place<'_>, Encoded<'_>)],
+    of_none: Option<Encoded<'_>>,
+    lines: &mut Vec<Range<usize>>,
+) {
+    let first = batch.end.position + 1;
+    let parts = streams.iter().map(|(_, events)| *events).chain(of_none);
+    let count = parts.clone().map(Encoded::count).sum();
+    let start = begin(batch, count);
+    let out = &mut batch.bytes;
+    for (i, (place, events)) in streams.iter().enumerate() {
+        write_stream(out, place, events.count(), i == 0);
+        out.push(b'}');
+    }
+    out.extend_from_slice(b"],\"events\":[");
+    for (event, position) in parts.flat_map(Encoded::iter).zip(first..) {
+        if position > first {
+            out.push(b',');
         }
-    });
-    batch.end.position = position;
+        let start = out.len();
+        event_line::seal(event, position, out);
+        lines.push(start..out.len());
+    }
+    end(batch, start, count);
 }
 
 /// Adds lines that stand in the stream's file already, written there by another program.
 pub(crate) fn write_adopted(batch: &mut JournalBatch, place: &Place<'_>, lines: &[&[u8]]) {
-    write_with(batch, place, true, |out| {
-        for (i, line) in lines.iter().enumerate() {
-            if i > 0 {
-                out.push(b',');
-            }
-            out.extend_from_slice(line);
+    let count = lines.len() as u64;
+    let start = begin(batch, count);
+    let out = &mut batch.bytes;
+    write_stream(out, place, count, true);
+    out.extend_from_slice(b",\"adopted\":true}],\"events\":[");
+    for (i, line) in lines.iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
         }
-    });
-    batch.end.position += lines.len() as u64;
+        out.extend_from_slice(line);
+    }
+    end(batch, start, count);
 }
 
-fn write_with(
-    batch: &mut JournalBatch,
-    place: &Place<'_>,
-    adopted: bool,
-    events: impl FnOnce(&mut Vec<u8>),
-) {
+fn begin(batch: &mut JournalBatch, count: u64) -> usize {
     let out = &mut batch.bytes;
     let start = out.len();
-    let (position, durable) = (batch.end.position + 1, batch.durable);
-    write_number(out, b"{\"pos\":", position);
-    write_number(out, b",\"durable\":", durable);
-    out.push(b',');
+    begin_line(out);
+    write_number(out, b"\"pos\":", batch.end.position + 1);
+    write_number(out, b",\"count\":", count);
+    write_number(out, b",\"ms\":", batch.end.ms);
+    write_number(out, b",\"durable\":", batch.durable);
+    out.extend_from_slice(b",\"streams\":[");
+    start
+}
+
+/// One of `streams`, without its end.
+fn write_stream(out: &mut Vec<u8>, place: &Place<'_>, count: u64, is_first: bool) {
+    out.extend_from_slice(if is_first { b"{" } else { b",{" });
     out.extend_from_slice(place.stream);
     write_number(out, b",\"version\":", place.version);
     write_number(out, b",\"offset\":", place.offset);
-    if adopted {
-        out.extend_from_slice(b",\"adopted\":true");
-    }
-    out.extend_from_slice(b",\"events\":[");
-    events(out);
+    write_number(out, b",\"count\":", count);
+}
+
+fn end(batch: &mut JournalBatch, start: usize, count: u64) {
+    let out = &mut batch.bytes;
     out.push(b']');
+    state_length(out, start);
     batch.end.chain = finish(out, start, batch.end.chain);
+    batch.end.position += count;
+}
+
+/// What a directory is known by, in the header of each segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// Of the directory, made when its journal was.
+    pub(crate) directory: u128,
+    /// Of the history: one that does not go on where another ended has one of its own.
+    pub(crate) timeline: u128,
+}
+
+impl Identity {
+    /// A new directory's.
+    pub(crate) fn new() -> Self {
+        let random = || uuid::Uuid::new_v4().as_u128();
+        Self {
+            directory: random(),
+            timeline: random(),
+        }
+    }
 }
 
 /// Writes the first line of a segment and returns its checksum.
-pub(crate) fn write_header(out: &mut Vec<u8>, first: u64, previous: u64) -> u64 {
+pub(crate) fn write_header(
+    out: &mut Vec<u8>,
+    identity: Identity,
+    first: u64,
+    previous: u64,
+) -> u64 {
     let start = out.len();
+    let Identity {
+        directory,
+        timeline,
+    } = identity;
     let _ = write!(
         out,
-        "{{\"journal\":{FORMAT},\"first\":{first},\"previous\":\"{previous:016x}\""
+        "{{\"journal\":{FORMAT},\"first\":{first},\"previous\":\"{previous:016x}\",\
+         \"directory\":\"{directory:032x}\",\"timeline\":\"{timeline:032x}\""
     );
     finish(out, start, previous)
 }
 
 fn finish(out: &mut Vec<u8>, start: usize, chain: u64) -> u64 {
-    let sum = xxh3_64_with_seed(&out[start..], chain);
-    write_sum(out, sum);
+    let sum = seal(out, start, chain);
     out.push(b'\n');
     sum
 }
@@ -123,21 +181,65 @@ pub(crate) fn stated_sum(line: &[u8]) -> Option<u64> {
 }
 
 /// A commit, read from a line that is known to be valid.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub(crate) struct CommitLine<'a> {
-    #[serde(rename = "pos")]
+    /// Of the first event.
     pub(crate) position: u64,
+    /// When it was committed, in milliseconds since 1970.
+    pub(crate) ms: u64,
     pub(crate) durable: u64,
-    #[serde(borrow, rename = "type")]
-    pub(crate) aggregate_type: Cow<'a, str>,
-    #[serde(borrow)]
-    pub(crate) id: Cow<'a, str>,
-    pub(crate) version: u64,
-    pub(crate) offset: u64,
-    #[serde(default)]
-    pub(crate) adopted: bool,
-    #[serde(borrow)]
+    streams: OneOrMany<StreamOfCommit<'a>>,
+    /// At least one.
     pub(crate) events: OneOrMany<JournaledEvent<'a>>,
+}
+
+/// A stream that a commit names.
+#[derive(Debug, Deserialize)]
+struct StreamOfCommit<'a> {
+    #[serde(borrow, rename = "type")]
+    aggregate_type: Cow<'a, str>,
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    version: u64,
+    offset: u64,
+    count: u64,
+    #[serde(default)]
+    adopted: bool,
+}
+
+/// The events of a commit that are of one stream, or of none.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Part<'c, 'a> {
+    /// Whether the events are of a stream. Otherwise type and id are empty, version and offset 0.
+    pub(crate) is_of_stream: bool,
+    pub(crate) aggregate_type: &'c str,
+    pub(crate) id: &'c str,
+    /// Of the first event.
+    pub(crate) version: u64,
+    /// Where the line of the first event begins in the stream's file.
+    pub(crate) offset: u64,
+    /// Another program wrote the lines, and they were there before the commit.
+    pub(crate) adopted: bool,
+    /// How many events of the commit precede these.
+    before: usize,
+    /// Of the first event.
+    pub(crate) position: u64,
+    /// None, where a stream takes part without an event.
+    pub(crate) events: &'c [JournaledEvent<'a>],
+}
+
+/// A commit as any reader of JSON reads it.
+#[derive(Deserialize)]
+struct Json<'a> {
+    #[serde(rename = "pos")]
+    position: u64,
+    count: u64,
+    ms: u64,
+    durable: u64,
+    #[serde(borrow)]
+    streams: Vec<StreamOfCommit<'a>>,
+    #[serde(borrow)]
+    events: Vec<JournaledEvent<'a>>,
 }
 
 /// An event of a commit.
@@ -152,10 +254,15 @@ impl<'a> JournaledEvent<'a> {
     #[inline]
     fn read_own(rest: &mut Rest<'a>) -> Option<Self> {
         let start = rest.start();
-        let line = Some(rest.event()?);
+        let mut line = rest.event()?;
+        rest.pass(b",\"pos\":")?;
+        line.position = Some(rest.number()?);
         rest.sum()?;
         let json = rest.since(start)?;
-        Some(Self { json, line })
+        Some(Self {
+            json,
+            line: Some(line),
+        })
     }
 
     /// The event as its stream's file holds it.
@@ -174,25 +281,10 @@ impl<'a, 'de: 'a> Deserialize<'de> for JournaledEvent<'a> {
     }
 }
 
-impl<'a> CommitLine<'a> {
-    /// Reads a line that is known to be valid, fast if it is in exactly the form in which [`write`]
-    /// writes it.
-    pub(crate) fn read(line: &'a [u8]) -> Result<Self, String> {
-        let text = std::str::from_utf8(line).map_err(|e| e.to_string())?;
-        match Self::read_own(text) {
-            Some(own) => Ok(own),
-            None => parse_text(text),
-        }
-    }
-
+impl<'a> StreamOfCommit<'a> {
     #[inline]
-    fn read_own(line: &'a str) -> Option<Self> {
-        let mut rest = Rest::new(line);
-        rest.pass(b"{\"pos\":")?;
-        let position = rest.number()?;
-        rest.pass(b",\"durable\":")?;
-        let durable = rest.number()?;
-        rest.pass(b",\"type\":\"")?;
+    fn read_own(rest: &mut Rest<'a>) -> Option<Self> {
+        rest.pass(b"{\"type\":\"")?;
         let aggregate_type = Cow::Borrowed(rest.text()?);
         rest.pass(b",\"id\":\"")?;
         let id = Cow::Borrowed(rest.text()?);
@@ -200,32 +292,111 @@ impl<'a> CommitLine<'a> {
         let version = rest.number()?;
         rest.pass(b",\"offset\":")?;
         let offset = rest.number()?;
-        rest.pass(b",\"events\":[")?;
-        let first = JournaledEvent::read_own(&mut rest)?;
-        let events = if rest.pass(b",").is_none() {
-            OneOrMany::One(first)
-        } else {
-            let mut events = vec![first, JournaledEvent::read_own(&mut rest)?];
-            while rest.pass(b",").is_some() {
-                events.push(JournaledEvent::read_own(&mut rest)?);
-            }
-            OneOrMany::Many(events)
-        };
-        rest.pass(b"]")?;
-        rest.sum()?;
-        if !rest.is_empty() {
-            return None;
-        }
+        rest.pass(b",\"count\":")?;
+        let count = rest.number()?;
+        rest.pass(b"}")?;
         Some(Self {
-            position,
-            durable,
             aggregate_type,
             id,
             version,
             offset,
+            count,
             adopted: false,
-            events,
         })
+    }
+}
+
+/// Reads one or several of the same, with commas between them.
+#[inline]
+fn list<'a, T>(
+    rest: &mut Rest<'a>,
+    read: impl Fn(&mut Rest<'a>) -> Option<T>,
+) -> Option<OneOrMany<T>> {
+    let first = read(rest)?;
+    if rest.pass(b",").is_none() {
+        return Some(OneOrMany::One(first));
+    }
+    let mut all = vec![first, read(rest)?];
+    while rest.pass(b",").is_some() {
+        all.push(read(rest)?);
+    }
+    Some(OneOrMany::Many(all))
+}
+
+impl<'a> CommitLine<'a> {
+    /// Reads a line that is known to be valid, fast if it is in exactly the form in which [`write`]
+    /// writes it.
+    pub(crate) fn read(line: &'a [u8]) -> Result<Self, String> {
+        let text = std::str::from_utf8(line).map_err(|e| e.to_string())?;
+        match Self::read_own(text) {
+            Some(own) => Ok(own),
+            None => Self::read_json(text),
+        }
+    }
+
+    #[inline]
+    fn read_own(line: &'a str) -> Option<Self> {
+        let mut rest = Rest::new(line);
+        let length = rest.length()?;
+        rest.pass(b"\"pos\":")?;
+        let position = rest.number()?;
+        rest.pass(b",\"count\":")?;
+        let count = rest.number()?;
+        rest.pass(b",\"ms\":")?;
+        let ms = rest.number()?;
+        rest.pass(b",\"durable\":")?;
+        let durable = rest.number()?;
+        rest.pass(b",\"streams\":[")?;
+        let streams = list(&mut rest, StreamOfCommit::read_own)?;
+        rest.pass(b"],\"events\":[")?;
+        let events = list(&mut rest, JournaledEvent::read_own)?;
+        rest.pass(b"]")?;
+        (rest.start() == length).then_some(())?;
+        rest.sum()?;
+        let commit = Self {
+            position,
+            ms,
+            durable,
+            streams,
+            events,
+        };
+        (rest.is_empty() && commit.check(count).is_ok()).then_some(commit)
+    }
+
+    fn read_json(line: &'a str) -> Result<Self, String> {
+        let json: Json<'a> = parse_text(line)?;
+        let commit = Self {
+            position: json.position,
+            ms: json.ms,
+            durable: json.durable,
+            streams: OneOrMany::Many(json.streams),
+            events: OneOrMany::Many(json.events),
+        };
+        commit.check(json.count)?;
+        Ok(commit)
+    }
+
+    /// What its readers rely on.
+    fn check(&self, count: u64) -> Result<(), String> {
+        let here = self.events.len() as u64;
+        if self.position == 0 {
+            return Err("positions begin with 1".to_owned());
+        }
+        if self.position.checked_add(here).is_none() {
+            return Err(format!("there are no positions from {} on", self.position));
+        }
+        if here == 0 || count != here {
+            return Err(format!("{here} events are here instead of {count}"));
+        }
+        let mut left = here;
+        for stream in self.streams.iter() {
+            let taken = left.checked_sub(stream.count);
+            left = taken.ok_or("the streams have more events than the commit")?;
+            if stream.version == 0 || stream.version.checked_add(stream.count).is_none() {
+                return Err(format!("a stream has no version {}", stream.version));
+            }
+        }
+        Ok(())
     }
 
     /// The position of the last event.
@@ -233,17 +404,80 @@ impl<'a> CommitLine<'a> {
         self.position + self.events.len() as u64 - 1
     }
 
+    /// The commit's parts, in the order of their events: what it has of each stream, and last what
+    /// belongs to none, if there is any.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = Part<'_, 'a>> {
+        let mut before = 0;
+        let mut streams = self.streams.iter();
+        let mut is_done = false;
+        std::iter::from_fn(move || {
+            let left = self.events.get(before..).unwrap_or_default();
+            let position = self.position + before as u64;
+            let part = if let Some(stream) = streams.next() {
+                let count = usize::try_from(stream.count).unwrap_or(usize::MAX);
+                Part {
+                    is_of_stream: true,
+                    aggregate_type: &stream.aggregate_type,
+                    id: &stream.id,
+                    version: stream.version,
+                    offset: stream.offset,
+                    adopted: stream.adopted,
+                    before,
+                    position,
+                    events: left.get(..count).unwrap_or(left),
+                }
+            } else {
+                if is_done || left.is_empty() {
+                    return None;
+                }
+                is_done = true;
+                Part {
+                    is_of_stream: false,
+                    aggregate_type: "",
+                    id: "",
+                    version: 0,
+                    offset: 0,
+                    adopted: false,
+                    before,
+                    position,
+                    events: left,
+                }
+            };
+            before += part.events.len();
+            Some(part)
+        })
+    }
+
+    /// What the commit has of each stream that gets events.
+    pub(crate) fn streams(&self) -> impl Iterator<Item = Part<'_, 'a>> {
+        self.parts()
+            .filter(|part| part.is_of_stream && !part.events.is_empty())
+    }
+}
+
+impl Part<'_, '_> {
+    /// The position of the last event, that before the first if there is none.
+    pub(crate) fn last(&self) -> u64 {
+        self.position + self.events.len() as u64 - 1
+    }
+
+    /// The index of the first event here, if `first` is that of the first in the whole commit that
+    /// counts.
+    pub(crate) fn first_of(&self, first: usize) -> usize {
+        first.saturating_sub(self.before)
+    }
+
     /// The lines of its events as the stream's file holds them.
     pub(crate) fn lines(&self) -> Vec<u8> {
         let mut lines = Vec::new();
-        for event in self.events.iter() {
+        for event in self.events {
             lines.extend_from_slice(event.get().as_bytes());
             lines.push(b'\n');
         }
         lines
     }
 
-    /// Hands the event `i` of the commit to `read`.
+    /// Hands the event `i` to `read`.
     ///
     /// # Errors
     ///
@@ -265,29 +499,73 @@ impl<'a> CommitLine<'a> {
             })?;
             &parsed
         };
-        let stream = (&*self.aggregate_type, &*self.id);
-        let record = line.record(stream, self.version + i as u64, position);
+        let version = if self.is_of_stream {
+            self.version + i as u64
+        } else {
+            0
+        };
+        let record = line.record((self.aggregate_type, self.id), version, position);
         Ok(read(line.event(&record)))
     }
 }
 
 /// The header of a segment, read from a line that is known to be valid.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub(crate) struct Header {
-    pub(crate) journal: u64,
     pub(crate) first: u64,
+    pub(crate) identity: Identity,
+}
+
+/// Why a valid line is not a header that this program can read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HeaderError {
+    #[error(
+        "was written by a development version of eventfold-es 0.3.0, whose format was never released: no release can read it"
+    )]
+    Development,
+    #[error("was written by a newer version: its format is {0}, and this version reads {FORMAT}")]
+    Newer(u64),
+    #[error("the header is not valid: {0}")]
+    Damaged(String),
 }
 
 impl Header {
-    /// Whether this program can read the segment.
-    pub(crate) fn is_readable(&self) -> bool {
-        self.journal == FORMAT
+    /// Reads a line that is known to be valid.
+    pub(crate) fn read(line: &[u8]) -> Result<Self, HeaderError> {
+        /// What a header of any format has.
+        #[derive(Deserialize)]
+        struct Format {
+            journal: u64,
+        }
+        #[derive(Deserialize)]
+        struct Content<'a> {
+            first: u64,
+            directory: &'a str,
+            timeline: &'a str,
+        }
+        let damaged = HeaderError::Damaged;
+        let text = std::str::from_utf8(line).map_err(|e| damaged(e.to_string()))?;
+        let Format { journal } = parse_text(text).map_err(damaged)?;
+        match journal {
+            FORMAT => {}
+            DEVELOPMENT => return Err(HeaderError::Development),
+            other => return Err(HeaderError::Newer(other)),
+        }
+        let content: Content<'_> = parse_text(text).map_err(damaged)?;
+        let id = |name: &str, digits: &str| {
+            let parsed = u128::from_str_radix(digits, 16).ok();
+            parsed
+                .filter(|id| format!("{id:032x}") == digits)
+                .ok_or_else(|| damaged(format!("its {name} is not 32 hexadecimal digits")))
+        };
+        Ok(Self {
+            first: content.first,
+            identity: Identity {
+                directory: id("directory", content.directory)?,
+                timeline: id("timeline", content.timeline)?,
+            },
+        })
     }
-}
-
-/// Reads a line that is known to be valid.
-pub(crate) fn parse<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Result<T, String> {
-    parse_text(std::str::from_utf8(line).map_err(|e| e.to_string())?)
 }
 
 fn parse_text<'a, T: Deserialize<'a>>(line: &'a str) -> Result<T, String> {
@@ -309,6 +587,7 @@ mod tests {
                 offset: 0,
                 chain: 7,
                 position: 16,
+                ms: 1_767_225_600_124,
             },
             durable: 12,
         };
@@ -318,13 +597,12 @@ mod tests {
             ms: 1_767_225_600_123,
             ..Common::default()
         };
-        let mut events = EncodedEvents::default();
+        let mut events = EncodedEvents::new(42);
         for (payload, version) in payloads.iter().zip(3..) {
             events.push("Deposited", payload.as_bytes(), "e-1", version, &common);
         }
         let place = Place {
             stream: &stream,
-            seed: 42,
             version: 3,
             offset: 412,
         };
@@ -342,41 +620,183 @@ mod tests {
         let tricky = r#"[{"sum":"0123456789abcdef"},{"type":"A","sum":"0123456789abcdef"}]"#;
         let line = written("alice", &[r#"{"amount":5}"#, "null", tricky]);
         let own = read_own(&line).expect("it is in our form");
-        let json: CommitLine<'_> = parse(&line).expect("it is JSON");
+        let json = read_json(&line).expect("it is JSON");
+        assert_alike(&own, &json);
+        let part = own.parts().next().expect("it has a stream");
+        assert_eq!((part.aggregate_type, part.id), ("account", "alice"));
+        assert_eq!((part.version, part.offset), (3, 412));
+        assert_eq!((part.events.len(), own.last()), (3, 19));
+    }
+
+    fn read_json(line: &[u8]) -> Result<CommitLine<'_>, String> {
+        CommitLine::read_json(std::str::from_utf8(line).expect("it is text"))
+    }
+
+    fn assert_alike(own: &CommitLine<'_>, json: &CommitLine<'_>) {
         assert_eq!((own.position, own.durable), (json.position, json.durable));
-        assert_eq!(own.aggregate_type, json.aggregate_type);
-        assert_eq!((own.id.as_ref(), own.last()), ("alice", json.last()));
-        assert_eq!((own.version, own.offset), (json.version, json.offset));
-        assert_eq!(own.events.len(), 3);
-        for i in 0..3 {
-            assert_eq!(own.events[i].get(), json.events[i].get());
-            let shown = |event: StoredEvent<'_>| format!("{event:?}");
-            let (own, json) = (own.read_event(i, shown), json.read_event(i, shown));
-            assert_eq!(own.expect("it is an event"), json.expect("it is an event"));
+        assert_eq!(own.ms, json.ms);
+        let shown = |commit: &CommitLine<'_>| -> Vec<String> {
+            let parts = commit.parts().flat_map(|part| {
+                let place = format!(
+                    "{} {} {} {} {} {}",
+                    part.is_of_stream,
+                    part.aggregate_type,
+                    part.id,
+                    part.version,
+                    part.offset,
+                    part.position
+                );
+                let events = 0..part.events.len();
+                let events = events.map(move |i| {
+                    let shown = |event: StoredEvent<'_>| format!("{event:?}");
+                    let event = part.read_event(i, shown).expect("it is an event");
+                    format!("{} {event}", part.events[i].get())
+                });
+                std::iter::once(place).chain(events)
+            });
+            parts.collect()
+        };
+        assert_eq!(shown(own), shown(json));
+    }
+
+    /// A commit of two streams and of an event of none, as it is written.
+    fn written_of_several() -> Vec<u8> {
+        let mut batch = JournalBatch {
+            bytes: Vec::new(),
+            end: End {
+                ms: 5,
+                ..End::of_empty(1, 7)
+            },
+            durable: 0,
+        };
+        let mut events: Vec<_> = [2, 1, 1].map(|_| EncodedEvents::new(42)).into();
+        for (i, count) in [2, 1, 1].into_iter().enumerate() {
+            for version in 1..=count {
+                events[i].push("Noted", b"null", "e-1", version, &Common::default());
+            }
         }
+        let place = |stream| Place {
+            stream,
+            version: 1,
+            offset: 0,
+        };
+        let streams = [
+            (place(br#""type":"a","id":"x""#), events[0].as_encoded()),
+            (place(br#""type":"a","id":"y""#), events[1].as_encoded()),
+        ];
+        let of_none = Some(events[2].as_encoded());
+        write_parts(&mut batch, &streams, of_none, &mut Vec::new());
+        batch.bytes.pop();
+        batch.bytes
+    }
+
+    #[test]
+    fn a_commit_of_several_streams_says_which_events_are_whose() {
+        let line = written_of_several();
+        let own = read_own(&line).expect("it is in our form");
+        assert_alike(&own, &read_json(&line).expect("it is JSON"));
+        let parts: Vec<_> = own
+            .parts()
+            .map(|p| {
+                (
+                    p.aggregate_type,
+                    p.id,
+                    p.version,
+                    p.position,
+                    p.events.len(),
+                )
+            })
+            .collect();
+        let expected = [("a", "x", 1, 1, 2), ("a", "y", 1, 3, 1), ("", "", 0, 4, 1)];
+        assert_eq!(parts, expected);
+        assert_eq!(own.streams().count(), 2);
+        assert_eq!(
+            own.parts().map(|part| part.first_of(3)).collect::<Vec<_>>(),
+            [3, 1, 0]
+        );
+    }
+
+    #[test]
+    fn a_commit_that_contradicts_itself_is_refused() {
+        let line = String::from_utf8(written_of_several()).expect("it is text");
+        for (ours, other, why) in [
+            ("\"pos\":1,\"count\"", "\"pos\":0,\"count\"", "begin with 1"),
+            (
+                "\"count\":4",
+                "\"count\":5",
+                "4 events are here instead of 5",
+            ),
+            ("\"count\":2", "\"count\":4", "more events"),
+            (
+                "\"version\":1,\"offset\"",
+                "\"version\":0,\"offset\"",
+                "no version 0",
+            ),
+        ] {
+            let changed = line.replacen(ours, other, 1);
+            assert_ne!(changed, line, "{ours}");
+            let error = CommitLine::read(changed.as_bytes()).expect_err(why);
+            assert!(error.contains(why), "{error}");
+        }
+        let (start, _) = line.split_once("\"events\":[").expect("it has events");
+        let none = format!("{start}\"events\":[]}}").replace("\"count\":4", "\"count\":0");
+        assert!(CommitLine::read(none.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn a_header_of_another_format_is_told_from_a_damaged_one() {
+        let identity = Identity {
+            directory: 1,
+            timeline: u128::MAX,
+        };
+        let mut line = Vec::new();
+        write_header(&mut line, identity, 17, 0);
+        let line = String::from_utf8(line).expect("it is text");
+        let read = Header::read(line.as_bytes()).expect("it is ours");
+        assert_eq!((read.first, read.identity), (17, identity));
+        let with = |format: &str| line.replace("\"journal\":2", &format!("\"journal\":{format}"));
+        let development = Header::read(with("1").as_bytes());
+        assert!(matches!(development, Err(HeaderError::Development)));
+        let newer = Header::read(with("3").as_bytes());
+        assert!(matches!(newer, Err(HeaderError::Newer(3))));
+        let short = line.replace(&"f".repeat(32), "ff");
+        assert!(matches!(
+            Header::read(short.as_bytes()),
+            Err(HeaderError::Damaged(_))
+        ));
     }
 
     #[test]
     fn what_is_not_quite_in_our_form_is_left_to_the_reader_of_json() {
         let escaped = written("al\"ice", &["null"]);
         assert!(read_own(&escaped).is_none());
-        assert_eq!(
-            CommitLine::read(&escaped).expect("it is JSON").id,
-            "al\"ice"
-        );
+        let commit = CommitLine::read(&escaped).expect("it is JSON");
+        assert!(commit.parts().all(|part| part.id == "al\"ice"));
         let line = String::from_utf8(written("alice", &["null"])).expect("it is text");
-        let (_, sum) = line.split_once("\"sum\":\"").expect("the event has one");
         for (ours, other) in [
-            (r#","events""#, r#","adopted":true,"events""#),
-            (r#""pos":17,"durable""#, r#""pos": 17,"durable""#),
+            (r#"}],"events""#, r#","adopted":true}],"events""#),
+            (r#""pos":17,"count""#, r#""pos": 17,"count""#),
             (r#""offset":412"#, r#""offset":412,"more":1"#),
             (r#""ts":"#, r#""ts": "#),
-            (&sum[..16], r#"0123456789abcd\""#),
+            ("}]", r#","encryption_key":"k"}]"#),
         ] {
             let changed = line.replace(ours, other);
             assert_ne!(changed, line, "{ours}");
             assert!(read_own(changed.as_bytes()).is_none(), "{changed}");
             assert!(CommitLine::read(changed.as_bytes()).is_ok(), "{changed}");
         }
+    }
+
+    #[test]
+    fn members_that_nothing_writes_yet_are_read_and_unknown_ones_are_skipped() {
+        let line = String::from_utf8(written("alice", &["null"])).expect("it is text");
+        let more = r#","key":"k","command":"c-1","tags":["a:1","b:\"2\""],"encryption_key":"e","later":{"x":1},"pos":17"#;
+        let changed = line.replacen(r#","pos":17,"sum""#, &format!("{more},\"sum\""), 1);
+        assert_ne!(changed, line);
+        let commit = CommitLine::read(changed.as_bytes()).expect("it is JSON");
+        let event = Line::parse(commit.events[0].get()).expect("it is an event");
+        assert_eq!(event.command.as_deref(), Some("c-1"));
+        assert_eq!(event.tags, ["a:1", "b:\"2\""]);
+        assert_eq!(event.encryption_key.as_deref(), Some("e"));
     }
 }

@@ -11,6 +11,8 @@ pub(crate) struct End {
     pub(crate) chain: u64,
     /// The position of the last event.
     pub(crate) position: u64,
+    /// The time of the last commit.
+    pub(crate) ms: u64,
 }
 
 impl End {
@@ -20,7 +22,16 @@ impl End {
             segment,
             offset: 0,
             chain: previous,
-            position: segment - 1,
+            position: segment.saturating_sub(1),
+            ms: 0,
+        }
+    }
+
+    /// The end of the segment that follows on this one, which has not even its header yet.
+    pub(crate) fn of_next(self) -> Self {
+        Self {
+            ms: self.ms,
+            ..Self::of_empty(self.position + 1, self.chain)
         }
     }
 }

@@ -6,11 +6,10 @@ use std::ops::{ControlFlow, Range};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use memchr::memchr;
-
 use crate::storage::files::disk;
 use crate::storage::files::format::commit_line::CommitLine;
-use crate::storage::files::format::event_line::verified;
+use crate::storage::files::format::event_line::line_end;
+use crate::storage::files::format::sealed::verified;
 use crate::storage::files::journal::Index;
 use crate::storage::files::journal::end::End;
 
@@ -18,6 +17,9 @@ use crate::storage::files::journal::end::End;
 const FIRST_CHUNK: u64 = 16 * 1024;
 /// How much is read from the file at most.
 const LARGEST_CHUNK: u64 = 256 * 1024;
+
+/// More than the header of a segment takes.
+pub(crate) const HEADER_MOST: u64 = 512;
 
 /// A place in the journal, with what is read ahead of it.
 #[derive(Debug)]
@@ -126,9 +128,10 @@ impl OpenSegment {
         // The chain of a segment starts with what its header states of the one before.
         let path = index.path(first);
         let mut file = disk::open(&path).map_err(|e| disk::at("open", &path, &e))?;
-        let mut start = [0; 128];
-        let read = file
-            .read(&mut start)
+        let mut start = Vec::new();
+        let read = (&mut file)
+            .take(HEADER_MOST)
+            .read_to_end(&mut start)
             .map_err(|e| disk::at("read", &path, &e))?;
         let chain = stated_previous(&start[..read])
             .ok_or_else(|| disk::damaged(&path, 0, &"the header is not valid"))?;
@@ -145,7 +148,7 @@ impl OpenSegment {
             return Err(disk::damaged(&path, end.offset, &cause));
         }
         let file = disk::open(&path).map_err(|e| disk::at("open", &path, &e))?;
-        Self::new(file, path, End::of_empty(first, end.chain))
+        Self::new(file, path, end.of_next())
     }
 
     fn new(file: File, path: PathBuf, end: End) -> io::Result<Self> {
@@ -214,8 +217,8 @@ impl OpenSegment {
             if self.buffer.get(self.used) == Some(&0) {
                 return Ok(None);
             }
-            if let Some(length) = memchr(b'\n', &self.buffer[searched..]) {
-                return Ok(Some(searched + length));
+            if let Some(length) = line_end(&self.buffer[self.used..], searched - self.used) {
+                return Ok(Some(self.used + length));
             }
             self.buffer.drain(..self.used);
             self.used = 0;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::ids::StreamId;
 use crate::storage::files::disk;
-use crate::storage::files::format::commit_line::CommitLine;
+use crate::storage::files::format::commit_line::{CommitLine, Part};
 use crate::storage::files::format::event_line;
 use crate::storage::files::names;
 use crate::storage::files::streams::cache::OpenFiles;
@@ -63,21 +63,42 @@ impl Redo {
         }
     }
 
-    /// Takes in a commit whose lines are known to be in the stream's file.
+    /// Takes in a commit whose lines are known to be in the streams' files.
     pub(crate) fn pass(&mut self, commit: &CommitLine<'_>) -> io::Result<()> {
-        let id = StreamId::new(&commit.aggregate_type, &commit.id)?;
-        self.has_own |= !commit.adopted;
-        self.streams.marks().add(stream_hash(&id), commit);
+        for part in commit.parts() {
+            self.pass_part(&part)?;
+        }
         Ok(())
     }
 
-    /// Makes sure that the stream's file holds the commit's lines. They are written even if they
+    fn pass_part(&mut self, part: &Part<'_, '_>) -> io::Result<()> {
+        self.has_own |= !part.adopted;
+        if part.is_of_stream && !part.events.is_empty() {
+            let id = StreamId::new(part.aggregate_type, part.id)?;
+            self.streams.marks().add(stream_hash(&id), part);
+        }
+        Ok(())
+    }
+
+    /// Makes sure that the streams' files hold the commit's lines. They are written even if they
     /// are there: what the system holds in memory need not be what the disk holds.
     pub(crate) fn commit(&mut self, commit: &CommitLine<'_>) -> io::Result<()> {
-        let id = StreamId::new(&commit.aggregate_type, &commit.id)?;
+        for part in commit.parts() {
+            if part.is_of_stream && !part.events.is_empty() {
+                self.write(&part)?;
+            } else {
+                self.pass_part(&part)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes sure that one stream's file holds what a commit has of it.
+    fn write(&mut self, commit: &Part<'_, '_>) -> io::Result<()> {
+        let id = StreamId::new(commit.aggregate_type, commit.id)?;
         let stream = self.streams.get(&id);
         let before = stream.mark();
-        self.pass(commit)?;
+        self.pass_part(commit)?;
         let lines = commit.lines();
         if self.refused.contains_key(&id) {
             if let Some(behind) = &mut stream.tail().unflushed {
@@ -182,7 +203,7 @@ fn check_before(stream: &Stream, offset: u64, before: &Mark) -> io::Result<()> {
 
 /// How many bytes the adopted lines of a commit take in the stream's file, `None` if they are not all
 /// there.
-fn adopted_length(stream: &Stream, commit: &CommitLine<'_>) -> io::Result<Option<u64>> {
+fn adopted_length(stream: &Stream, commit: &Part<'_, '_>) -> io::Result<Option<u64>> {
     let path = stream.file();
     let Some(mut file) = disk::open_if_there(&path)? else {
         return Ok(None);
@@ -200,7 +221,7 @@ fn adopted_length(stream: &Stream, commit: &CommitLine<'_>) -> io::Result<Option
         .map_err(|e| disk::at("read", &path, &e))?;
     let mut length = 0;
     let mut lines = there.split_inclusive(|byte| *byte == b'\n');
-    for event in commit.events.iter() {
+    for event in commit.events {
         let Some(line) = lines.next() else {
             return Ok(None);
         };

@@ -5,10 +5,9 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use serde::Deserialize;
-use xxhash_rust::xxh3::xxh3_64;
 
 use crate::storage::files::disk;
-use crate::storage::files::format::event_line::{split_sum, write_sum};
+use crate::storage::files::format::sealed;
 use crate::storage::files::journal::end::End;
 use crate::storage::files::journal::paths;
 use crate::text::shown;
@@ -27,6 +26,7 @@ struct Content {
     offset: u64,
     chain: String,
     position: u64,
+    ms: u64,
     clean: bool,
 }
 
@@ -59,23 +59,20 @@ impl RedoPoint {
             offset,
             chain,
             position,
+            ms,
         } = self.end;
         write!(
             out,
-            "{{\"segment\":{segment},\"offset\":{offset},\"chain\":\"{chain:016x}\",\"position\":{position},\"clean\":{}",
+            "{{\"segment\":{segment},\"offset\":{offset},\"chain\":\"{chain:016x}\",\"position\":{position},\"ms\":{ms},\"clean\":{}",
             self.clean
         )?;
-        let sum = xxh3_64(&out);
-        write_sum(&mut out, sum);
+        sealed::seal(&mut out, 0, 0);
         disk::replace_durably(&paths::checkpoint(dir), &out)
     }
 }
 
 fn parse(bytes: &[u8]) -> Option<RedoPoint> {
-    let (body, sum) = split_sum(bytes)?;
-    if xxh3_64(body) != sum {
-        return None;
-    }
+    sealed::is_right(bytes, 0).filter(|is_right| *is_right)?;
     let content: Content = serde_json::from_slice(bytes).ok()?;
     Some(RedoPoint {
         end: End {
@@ -83,6 +80,7 @@ fn parse(bytes: &[u8]) -> Option<RedoPoint> {
             offset: content.offset,
             chain: u64::from_str_radix(&content.chain, 16).ok()?,
             position: content.position,
+            ms: content.ms,
         },
         clean: content.clean,
     })

@@ -8,15 +8,14 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::iter::Peekable;
 use std::path::{Path, PathBuf};
 
-use memchr::memchr;
-
 use crate::storage::files::disk;
 use crate::storage::files::disk::{File, Open};
-use crate::storage::files::format::commit_line::{CommitLine, Header, parse, stated_sum};
-use crate::storage::files::format::event_line::{SUM_LEN, verified};
+use crate::storage::files::format::commit_line::{CommitLine, Header, HeaderError, stated_sum};
+use crate::storage::files::format::event_line::line_end;
+use crate::storage::files::format::sealed::{SUM_LEN, verified};
 use crate::storage::files::journal::end::End;
 use crate::storage::files::journal::paths::{list_segments, segment_path};
-use crate::storage::files::journal::reader::stated_previous;
+use crate::storage::files::journal::reader::{HEADER_MOST, stated_previous};
 use crate::text::shown;
 
 /// How much of a segment is read at a time.
@@ -45,8 +44,8 @@ pub(crate) struct Damage {
 #[derive(Debug)]
 pub(crate) enum ScanError {
     Damaged(Damage),
-    /// A newer version wrote the segment.
-    Newer(PathBuf),
+    /// The segment has another format: of a newer version, or of one that was never released.
+    OtherFormat(PathBuf, HeaderError),
     /// It could not be read, or whoever takes the commits has failed.
     Failed(io::Error),
 }
@@ -61,6 +60,18 @@ impl ScanError {
     }
 }
 
+impl ScanError {
+    /// The error about a segment whose header is valid and cannot be read.
+    fn of_header(path: &Path, cause: HeaderError) -> Self {
+        match cause {
+            HeaderError::Damaged(_) => Self::damaged(path, 0, cause.to_string()),
+            HeaderError::Development | HeaderError::Newer(_) => {
+                Self::OtherFormat(path.to_owned(), cause)
+            }
+        }
+    }
+}
+
 impl From<io::Error> for ScanError {
     fn from(error: io::Error) -> Self {
         Self::Failed(error)
@@ -71,9 +82,9 @@ impl From<ScanError> for io::Error {
     fn from(error: ScanError) -> Self {
         match error {
             ScanError::Damaged(damage) => disk::damaged(&damage.path, damage.offset, &damage.cause),
-            ScanError::Newer(path) => Self::new(
+            ScanError::OtherFormat(path, cause) => Self::new(
                 io::ErrorKind::Unsupported,
-                format!("{} was written by a newer version", shown(&path)),
+                format!("{} {cause}", shown(&path)),
             ),
             ScanError::Failed(error) => error,
         }
@@ -134,7 +145,7 @@ impl<'a> Walk<'a> {
                 let cause = format!("the segment before ends at position {}", end.position);
                 return Err(ScanError::damaged(&path, 0, cause));
             }
-            end = End::of_empty(segment, end.chain);
+            end = end.of_next();
         }
         let bytes = read(&path, end.offset)?;
         let mut tail = &bytes[..];
@@ -225,7 +236,7 @@ fn not_following(dir: &Path, before: Option<u64>, segment: u64) -> io::Result<io
         let bytes = read_used(&path, 0)?;
         let mut lines = bytes.split(|byte| *byte == b'\n');
         let last = lines.rfind(|line| !line.is_empty());
-        let commit = last.and_then(|last| parse::<CommitLine<'_>>(last).ok());
+        let commit = last.and_then(|last| CommitLine::read(last).ok());
         if let Some(next) = commit.map(|commit| commit.last() + 1)
             && next < segment
         {
@@ -249,14 +260,18 @@ fn not_following(dir: &Path, before: Option<u64>, segment: u64) -> io::Result<io
 fn previous_of(path: &Path) -> io::Result<Option<u64>> {
     let mut start = Vec::new();
     disk::open(path)
-        .and_then(|file| file.take(256).read_to_end(&mut start))
+        .and_then(|file| file.take(HEADER_MOST).read_to_end(&mut start))
         .map_err(|e| disk::at("read", path, &e))?;
     let header = start
         .split(|byte| *byte == b'\n')
         .next()
         .unwrap_or_default();
     let previous = stated_previous(header);
-    Ok(previous.filter(|previous| verified(header, *previous).is_some()))
+    let previous = previous.filter(|previous| verified(header, *previous).is_some());
+    if previous.is_some() {
+        Header::read(header).map_err(|cause| ScanError::of_header(path, cause))?;
+    }
+    Ok(previous)
 }
 
 /// The checksum that the line states which ends at `offset`.
@@ -390,11 +405,7 @@ pub(crate) fn scan_segment(
             break;
         };
         if end.offset == 0 {
-            let header: Header =
-                parse(line).map_err(|cause| ScanError::damaged(path, end.offset, cause))?;
-            if !header.is_readable() {
-                return Err(ScanError::Newer(path.to_owned()));
-            }
+            let header = Header::read(line).map_err(|cause| ScanError::of_header(path, cause))?;
             if header.first != end.segment {
                 return Err(ScanError::damaged(
                     path,
@@ -403,17 +414,18 @@ pub(crate) fn scan_segment(
                 ));
             }
         } else {
-            let commit: CommitLine<'_> =
-                parse(line).map_err(|cause| ScanError::damaged(path, end.offset, cause))?;
-            if commit.position != end.position + 1 || commit.events.is_empty() {
-                return Err(ScanError::damaged(
-                    path,
-                    end.offset,
-                    "the positions have a gap",
-                ));
+            let damaged = |cause: String| ScanError::damaged(path, end.offset, cause);
+            let commit = CommitLine::read(line).map_err(damaged)?;
+            if commit.position != end.position + 1 {
+                return Err(damaged("the positions have a gap".to_owned()));
+            }
+            if commit.ms < end.ms {
+                let cause = "the commit is of an earlier time than the one before it";
+                return Err(damaged(cause.to_owned()));
             }
             redo(&commit)?;
             end.position = commit.last();
+            end.ms = commit.ms;
         }
         end.chain = sum;
         end.offset += line.len() as u64 + 1;
@@ -437,7 +449,7 @@ pub(crate) fn scan_bytes(
 
 /// The first line, without its line end, and what follows; `None` if there is no line end.
 fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (line, rest) = bytes.split_at(memchr(b'\n', bytes)?);
+    let (line, rest) = bytes.split_at(line_end(bytes, 0)?);
     Some((line, &rest[1..]))
 }
 
@@ -467,7 +479,7 @@ pub(crate) fn examine_tail(tail: &[u8], end: End) -> (u64, u64) {
     while let Some((line, rest)) = split_line(bytes) {
         if let Some(chain) = stated
             && verified(line, chain).is_some()
-            && let Ok(commit) = parse::<CommitLine<'_>>(line)
+            && let Ok(commit) = CommitLine::read(line)
         {
             proven = proven.max(commit.durable);
         }

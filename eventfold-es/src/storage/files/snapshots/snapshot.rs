@@ -7,10 +7,10 @@
 use std::io::{self, Write as _};
 
 use serde::Deserialize;
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::storage::files::disk;
-use crate::storage::files::format::event_line::{split_sum, write_member, write_sum};
+use crate::storage::files::format::event_line::write_member;
+use crate::storage::files::format::sealed;
 use crate::storage::files::streams::end::{StreamEnd, line_hash};
 use crate::storage::files::streams::load::line_before;
 use crate::storage::files::streams::stream::Extent;
@@ -34,8 +34,7 @@ fn content(draft: &Draft, stream: &Stream, end: &StreamEnd) -> Vec<u8> {
     if draft.events != 0 {
         write_member(&mut out, "events", &draft.events);
     }
-    let sum = xxh3_64_with_seed(&out, stream.seed());
-    write_sum(&mut out, sum);
+    sealed::seal(&mut out, 0, stream.seed());
     out
 }
 
@@ -87,9 +86,7 @@ pub(crate) fn whole(stream: &Stream) -> Option<(String, StreamEnd)> {
             return None;
         }
     };
-    let whole =
-        split_sum(&bytes).is_some_and(|(body, sum)| xxh3_64_with_seed(body, stream.seed()) == sum);
-    if !whole {
+    if sealed::is_right(&bytes, stream.seed()) != Some(true) {
         tracing::debug!(stream = %stream.id(), "a snapshot that is not whole or not ours is ignored");
         return None;
     }

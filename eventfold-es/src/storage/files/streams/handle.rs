@@ -38,6 +38,10 @@ impl FileStream {
         self.stream.id()
     }
 
+    pub(crate) fn seed(&self) -> u64 {
+        self.stream.seed()
+    }
+
     pub(crate) fn dir(&self) -> &Path {
         self.stream.dir()
     }

@@ -20,7 +20,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::storage::files::disk;
 use crate::storage::files::disk::{File, Open};
-use crate::storage::files::format::commit_line::CommitLine;
+use crate::storage::files::format::commit_line::Part;
 use crate::storage::files::journal::end::End;
 use crate::storage::files::journal::paths;
 use crate::storage::files::streams::end::{StreamEnd, line_hash};
@@ -174,9 +174,9 @@ impl HighWaterMarks {
         recent.into_iter().chain(all).filter(is_wanted).collect()
     }
 
-    /// Moves the stream on over a commit that the journal is found to have.
-    pub(crate) fn add(&self, stream: StreamHash, commit: &CommitLine<'_>) {
-        self.state().known.entry(stream).or_default().add(commit);
+    /// Moves the stream on over what a commit has of it, which the journal is found to have.
+    pub(crate) fn add(&self, stream: StreamHash, part: &Part<'_, '_>) {
+        self.state().known.entry(stream).or_default().add(part);
     }
 
     /// Moves the stream on over a line of another program, which is in the journal at `position`.
@@ -353,6 +353,7 @@ mod tests {
             offset: position,
             chain: 5 * position,
             position,
+            ms: 6 * position,
         }
     }
 

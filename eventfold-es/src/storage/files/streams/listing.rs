@@ -78,9 +78,11 @@ impl FileStorage {
     /// Looks for the names of `lost` in the journal, and fails as loading the first of them does.
     fn find_lost(&self, lost: &HashSet<StreamHash>) -> io::Result<()> {
         self.log().reader(0).read_to(self.head(), |commit, _| {
-            let id = StreamId::new(&commit.aggregate_type, &commit.id)?;
-            if commit.version == 1 && lost.contains(&stream_hash(&id)) {
-                self.check(&id)?;
+            for part in commit.streams() {
+                let id = StreamId::new(part.aggregate_type, part.id)?;
+                if part.version == 1 && lost.contains(&stream_hash(&id)) {
+                    self.check(&id)?;
+                }
             }
             Ok(ControlFlow::Continue(()))
         })

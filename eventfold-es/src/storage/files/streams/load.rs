@@ -199,7 +199,7 @@ impl LineReader<'_> {
         let mut last: &[u8] = &[];
         let mut flow = ControlFlow::Continue(());
         while flow.is_continue()
-            && let Some(length) = memchr(b'\n', &bytes[used..])
+            && let Some(length) = event_line::line_end(&bytes[used..], 0)
         {
             let line = &bytes[used..used + length];
             used += length + 1;
@@ -378,7 +378,7 @@ mod tests {
 
     /// Lines of ours of a stream, at positions of their own from `first` on.
     fn ours(stream: &Stream, count: u64, first: u64) -> Vec<Vec<u8>> {
-        let mut events = EncodedEvents::default();
+        let mut events = EncodedEvents::new(stream.seed());
         let long = format!("\"{}\"", "x".repeat(300 * 1024));
         for version in 1..=count {
             let data: &[u8] = if version == 1 { long.as_bytes() } else { b"1" };
@@ -390,7 +390,7 @@ mod tests {
             .zip(first..)
             .map(|(event, position)| {
                 let mut line = Vec::new();
-                event_line::seal(event, position, stream.seed(), &mut line);
+                event_line::seal(event, position, &mut line);
                 line
             });
         lines.collect()

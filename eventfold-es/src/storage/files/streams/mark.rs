@@ -2,7 +2,7 @@
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed, xxh3_128};
 
-use crate::storage::files::format::commit_line::CommitLine;
+use crate::storage::files::format::commit_line::Part;
 use crate::storage::files::streams::end::line_hash;
 
 /// How many bits of a stream's hash are of its name; those above are of its type.
@@ -57,17 +57,20 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
-    /// Moves on over a commit of the stream.
-    pub(crate) fn add(&mut self, commit: &CommitLine<'_>) {
-        for event in commit.events.iter() {
+    /// Moves on over what a commit has of the stream.
+    pub(crate) fn add(&mut self, part: &Part<'_, '_>) {
+        if part.events.is_empty() {
+            return;
+        }
+        for event in part.events {
             let line = event.get().as_bytes();
             self.hash = line_hash(line);
-            if commit.adopted {
+            if part.adopted {
                 self.foreign = add_foreign(self.foreign, line);
             }
         }
-        self.version += commit.events.len() as u64;
-        self.position = commit.last();
+        self.version += part.events.len() as u64;
+        self.position = part.last();
     }
 }
 

@@ -160,7 +160,6 @@ impl Stream {
     pub(crate) fn place(&self, end: &StreamEnd) -> Place<'_> {
         Place {
             stream: &self.journal_key,
-            seed: self.seed,
             version: end.version + 1,
             offset: end.offset,
         }

@@ -2,7 +2,7 @@
 
 use xxhash_rust::xxh3::Xxh3Default;
 
-use crate::storage::files::format::commit_line::CommitLine;
+use crate::storage::files::format::commit_line::Part;
 use crate::storage::files::streams::end::line_hash;
 
 /// The commits of a stream, in order.
@@ -30,43 +30,36 @@ pub(crate) struct Noted {
 }
 
 impl Journaled {
-    /// Takes in the stream's next commit.
-    pub(crate) fn add(&mut self, commit: &CommitLine<'_>) {
+    /// Takes in the stream's next part.
+    pub(crate) fn add(&mut self, part: &Part<'_, '_>) {
         let (version, end) = (self.version(), self.end());
         if self.contradiction.is_none() {
-            if commit.version != version + 1 {
+            if part.version != version + 1 {
                 self.contradiction = Some(format!(
                     "position {} is version {} of the stream, where version {} belongs",
-                    commit.position,
-                    commit.version,
+                    part.position,
+                    part.version,
                     version + 1
                 ));
-            } else if commit.offset < end {
+            } else if part.offset < end {
                 self.contradiction = Some(format!(
                     "position {} stands at byte {} of the stream's file, behind {end} bytes",
-                    commit.position, commit.offset
+                    part.position, part.offset
                 ));
             }
         }
         let mut hasher = Xxh3Default::new();
-        let lines = commit.lines();
+        let lines = part.lines();
         hasher.update(&lines);
         self.commits.push(Noted {
-            position: commit.position,
-            version: commit.version,
-            count: commit.events.len() as u64,
-            offset: commit.offset,
+            position: part.position,
+            version: part.version,
+            count: part.events.len() as u64,
+            offset: part.offset,
             length: lines.len() as u64,
             hash: hasher.digest(),
-            first: line_hash(
-                commit
-                    .events
-                    .iter()
-                    .next()
-                    .map_or("", |e| e.get())
-                    .as_bytes(),
-            ),
-            adopted: commit.adopted,
+            first: line_hash(part.events.iter().next().map_or("", |e| e.get()).as_bytes()),
+            adopted: part.adopted,
         });
     }
 

@@ -23,17 +23,30 @@ impl Common {
             ms,
             ..Self::default()
         };
-        if let Some(actor) = &context.actor {
-            write_member(&mut common.after_id, "actor", actor);
-        }
-        if let Some(meta) = context.meta(version) {
-            common.meta_at = common.after_id.len() + ",\"meta\":".len();
-            write_member(&mut common.after_id, "meta", &meta);
-        }
+        common.add(context.actor.as_deref(), context.meta(version).as_ref());
         if let Some(key) = &context.idempotency_key {
             write_member(&mut common.key, "key", key);
         }
         common
+    }
+
+    /// Adds what stands between the id and the version.
+    pub(crate) fn add<T: serde::Serialize>(&mut self, actor: Option<&str>, meta: Option<&T>) {
+        if let Some(actor) = actor {
+            write_member(&mut self.after_id, "actor", &actor);
+        }
+        if let Some(meta) = meta {
+            self.meta_at = self.after_id.len() + ",\"meta\":".len();
+            write_member(&mut self.after_id, "meta", meta);
+        }
+    }
+
+    /// How many bytes the value of `meta` takes, 0 if there is none.
+    pub(crate) fn meta_len(&self) -> usize {
+        if self.meta_at == 0 {
+            return 0;
+        }
+        self.after_id.len() - self.meta_at
     }
 
     /// `meta` as JSON.

@@ -1,22 +1,23 @@
 //! Reading a line in exactly the form in which this crate writes it, which saves most of the time
 //! that a general reader of JSON takes. What differs in the least is left to that one.
 //!
-//! Payload and `meta` are only delimited: a checksum proves that they are what was written, and
+//! The line says how long payload and `meta` are: a checksum proves that they are what was written, and
 //! whoever decodes them finds out whether they are JSON.
 
 use std::borrow::Cow;
 
 use memchr::memchr2;
 
-use crate::storage::files::format::event_line::{Line, SUM_LEN};
+use crate::storage::files::format::event_line::{HEAD, LEN_DIGITS, Line, stated_length};
 
 impl<'a> Line<'a> {
-    /// What `line` says, which ends in a checksum, if it is in our own form.
+    /// What `body` says, a line up to its `position`, if it is in our own form.
     #[inline]
-    pub(crate) fn read_own(line: &'a str) -> Option<Self> {
-        let mut rest = Rest::new(line);
-        let read = rest.event()?;
-        (rest.bytes.len() == SUM_LEN).then_some(read)
+    pub(crate) fn read_own(body: &'a str, position: u64) -> Option<Self> {
+        let mut rest = Rest::new(body);
+        let mut read = rest.event()?;
+        read.position = Some(position);
+        rest.is_empty().then_some(read)
     }
 }
 
@@ -52,25 +53,35 @@ impl<'a> Rest<'a> {
         self.line.get(start..self.start())
     }
 
-    /// An event up to its checksum.
+    /// An event up to its position.
     #[inline]
     pub(crate) fn event(&mut self) -> Option<Line<'a>> {
-        self.pass(b"{\"type\":\"")?;
+        let start = self.start();
+        let length = self.length()?;
+        self.pass(b"\"sizes\":[")?;
+        let data = self.number()?;
+        self.pass(b",")?;
+        let meta = self.number()?;
+        self.pass(b"],\"type\":\"")?;
         let name = Cow::Borrowed(self.text()?);
         self.pass(b",\"data\":")?;
-        let data = self.json()?;
+        let data = self.take(data)?;
         self.pass(b",\"ts\":")?;
         let time = self.number()?;
         let id = self.member(b",\"id\":\"", Self::text).ok()?;
         let actor = self.member(b",\"actor\":\"", Self::text).ok()?;
-        let meta = self.member(b",\"meta\":", Self::object).ok()?;
+        let meta = if meta == 0 {
+            None
+        } else {
+            self.pass(b",\"meta\":")?;
+            Some(self.take(meta)?)
+        };
         self.pass(b",\"version\":")?;
         let version = self.number()?;
         self.pass(b",\"ms\":")?;
         let ms = self.number()?;
         let key = self.member(b",\"key\":\"", Self::text).ok()?;
-        self.pass(b",\"pos\":")?;
-        let position = self.number()?;
+        (self.start() - start == length).then_some(())?;
         Some(Line {
             name,
             data,
@@ -80,9 +91,28 @@ impl<'a> Rest<'a> {
             meta,
             version: Some(version),
             ms: Some(ms),
-            position: Some(position),
+            position: None,
             key: key.map(Cow::Borrowed),
+            command: None,
+            tags: Vec::new(),
+            encryption_key: None,
         })
+    }
+
+    /// The beginning of a line with its length.
+    #[inline]
+    pub(crate) fn length(&mut self) -> Option<usize> {
+        let length = stated_length(self.bytes)?;
+        self.bytes = &self.bytes[HEAD.len() + LEN_DIGITS + 1..];
+        Some(length)
+    }
+
+    /// So many bytes, of which there is at least one.
+    fn take(&mut self, length: u64) -> Option<&'a str> {
+        let start = self.start();
+        let length = usize::try_from(length).ok().filter(|length| *length > 0)?;
+        self.bytes = self.bytes.get(length..)?;
+        self.since(start)
     }
 
     /// Something of the form of a checksum, and the end of the object.
@@ -148,125 +178,76 @@ impl<'a> Rest<'a> {
         let is_usual = (1..20).contains(&length) && (length == 1 || bytes[0] != b'0');
         is_usual.then_some(number)
     }
-
-    fn object(&mut self) -> Option<&'a str> {
-        self.json().filter(|json| json.starts_with('{'))
-    }
-
-    /// What is a value of JSON by its brackets and quotes.
-    fn json(&mut self) -> Option<&'a str> {
-        let start = self.start();
-        let bytes = self.bytes;
-        let length = match bytes.first()? {
-            b'{' | b'[' => brackets(bytes)?,
-            b'"' => 1 + string(&bytes[1..])?,
-            // A number, or a name like `null`.
-            _ => {
-                let is_part = |byte: &&u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
-                bytes.iter().take_while(is_part).count()
-            }
-        };
-        self.bytes = &bytes[length..];
-        self.since(start).filter(|json| !json.is_empty())
-    }
-}
-
-/// How long the array or object is that `bytes` begin with, however deeply it is nested: its reader
-/// sets the limit.
-fn brackets(bytes: &[u8]) -> Option<usize> {
-    let (mut at, mut depth) = (0, 0_usize);
-    loop {
-        let byte = bytes.get(at)?;
-        at += 1;
-        match byte {
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => {
-                depth -= 1;
-                if depth == 0 {
-                    return Some(at);
-                }
-            }
-            b'"' => at += string(&bytes[at..])?,
-            _ => {}
-        }
-    }
-}
-
-/// How long the rest of a string is, with its closing quote.
-fn string(bytes: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    loop {
-        at += memchr2(b'"', b'\\', bytes.get(at..)?)? + 1;
-        if bytes[at - 1] == b'"' {
-            return Some(at);
-        }
-        // What is escaped.
-        at += 1;
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::event::Recorded;
-    use crate::storage::files::format::event_line::split_sum;
+    use crate::storage::files::format::event_line::{begin_line, state_length};
 
-    const PLAIN: &str = r#"{"type":"A","data":{"a":"}"},"ts":1,"id":"i","version":3,"ms":1000,"pos":7,"sum":"0123456789abcdef"}"#;
+    const REST: &str =
+        r#""sizes":[9,0],"type":"A","data":{"a":"}"},"ts":1,"id":"i","version":3,"ms":1000"#;
     const PAYLOAD: &str = r#"{"a":"}"}"#;
 
-    fn read_own(line: &str) -> Option<Line<'_>> {
-        split_sum(line.as_bytes())?;
-        Line::read_own(line)
+    /// A line with its right length.
+    fn with_length(rest: &str) -> String {
+        let mut line = Vec::new();
+        begin_line(&mut line);
+        line.extend_from_slice(rest.as_bytes());
+        state_length(&mut line, 0);
+        String::from_utf8(line).expect("it is text")
+    }
+
+    fn with_payload(payload: &str) -> String {
+        let sizes = format!("[{},0]", payload.len());
+        with_length(&REST.replace("[9,0]", &sizes).replace(PAYLOAD, payload))
     }
 
     /// What a general reader of JSON makes of the same line.
     fn read_as_json(line: &str) -> serde_json::Result<Line<'_>> {
-        serde_json::from_str(line)
+        let end = line.len();
+        let read = serde_json::from_str::<Line<'_>>(line);
+        assert_eq!(end, line.len());
+        read
     }
 
-    fn assert_read_alike(line: &str) {
-        let own = read_own(line).unwrap_or_else(|| panic!("it is in our form: {line}"));
-        let json = read_as_json(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    fn assert_read_alike(body: &str) {
+        let own = Line::read_own(body, 7).unwrap_or_else(|| panic!("it is in our form: {body}"));
+        let line = format!("{body},\"pos\":7}}");
+        let json = read_as_json(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
         assert_eq!(format!("{own:?}"), format!("{json:?}"));
     }
 
     #[test]
     fn a_line_of_ours_is_read_as_any_reader_of_json_reads_it() {
-        assert_read_alike(PLAIN);
+        assert_read_alike(&with_length(REST));
         for (plain, other) in [
-            (":7", ":0"),
-            (":7", ":1234567890123456789"),
-            (
-                r#","version""#,
-                r#","actor":"é","meta":{"k":[1]},"version""#,
-            ),
-            (r#","pos""#, r#","key":"k","pos""#),
+            (":3", ":0"),
+            (":3", ":1234567890123456789"),
+            (r#","version""#, r#","actor":"é","version""#),
+            (r#""ms":1000"#, r#""ms":1000,"key":"k""#),
         ] {
-            assert_read_alike(&PLAIN.replace(plain, other));
+            assert_read_alike(&with_length(&REST.replace(plain, other)));
         }
+        let meta = REST.replace(",0]", ",9]");
+        let meta = meta.replace(r#","version""#, r#","meta":{"k":[1]},"version""#);
+        assert_read_alike(&with_length(&meta));
     }
 
     #[test]
     fn every_payload_is_delimited_as_any_reader_of_json_delimits_it() {
         for payload in [
             "null",
-            "true",
             "-1.5e+10",
-            "0",
             "\"\"",
             "[]",
-            "{}",
             r#""a\"\\,\"ts\":5""#,
-            r#""\\""#,
-            r#""\\\"""#,
             r#""\u0022,é\n""#,
             r#"{"a\"":"\\","}":["]",{"b":[[],{}]}, -0.5 ]}"#,
             r#"{"ts":5,"id":"i","version":1,"pos":1,"sum":"0123456789abcdef"}"#,
-            "{\t\"a\" : 1 }",
         ] {
-            assert_read_alike(&PLAIN.replace(PAYLOAD, payload));
-            let meta = format!(r#","meta":{{"a":{payload}}},"version""#);
-            assert_read_alike(&PLAIN.replace(r#","version""#, &meta));
+            assert_read_alike(&with_payload(payload));
         }
     }
 
@@ -275,27 +256,32 @@ mod tests {
         for (ours, other) in [
             (r#""A""#, r#""\u0041""#),
             (PAYLOAD, ""),
-            (PAYLOAD, "5 "),
-            (PAYLOAD, " 5"),
             (PAYLOAD, r#"{"a":"}"} "#),
-            (PAYLOAD, r#"{"a":"}"}}"#),
-            (PAYLOAD, r#"{"a":["}"}"#),
-            (PAYLOAD, r#"{"a":"}"#),
-            (PAYLOAD, r#"{"a":"}\"}"#),
-            (PAYLOAD, r#"1,"more":1"#),
-            (":7", ": 7"),
-            (":7", ":07"),
-            (":7", r#":7,"more":1"#),
-            (":7", ":"),
-            (":7", ":99999999999999999999"),
+            ("[9,0]", "[8,0]"),
+            ("[9,0]", "[10,0]"),
+            ("[9,0]", "[0,0]"),
+            ("[9,0]", "[9,1]"),
+            ("[9,0]", "[9999999999999999999,0]"),
+            (":3", ": 3"),
+            (":3", ":03"),
+            (":3", ":"),
+            (":3", ":99999999999999999999"),
             (r#","version""#, r#","meta":null,"version""#),
             (r#""ms":1000"#, r#""ms":1000,"more":1"#),
-            (r#","sum":"0123456789abcdef""#, ""),
-            ("\"}", "\"} "),
+            (r#""ms":1000"#, r#""ms":1000,"tags":["a"]"#),
         ] {
-            let line = PLAIN.replace(ours, other);
-            assert_ne!(line, PLAIN, "{ours}");
-            assert!(read_own(&line).is_none(), "{line}");
+            let changed = REST.replace(ours, other);
+            assert_ne!(changed, REST, "{ours}");
+            let line = with_length(&changed);
+            assert!(Line::read_own(&line, 7).is_none(), "{line}");
+        }
+        let line = with_length(REST);
+        let length = line.len().to_string();
+        for other in ["1", "09", "9999999999", &"x".repeat(length.len())] {
+            let width = length.len().max(other.len());
+            let wrong = line.replace(&format!("{length:>width$},"), &format!("{other:>width$},"));
+            assert_ne!(wrong, line);
+            assert!(Line::read_own(&wrong, 7).is_none(), "{wrong}");
         }
     }
 
@@ -303,8 +289,8 @@ mod tests {
     fn a_payload_that_is_no_json_or_nested_too_deeply_is_an_error_for_whoever_reads_it() {
         let deep = ["[".repeat(100_000), "]".repeat(100_000)].concat();
         for payload in [r#"{"a" "}"}"#, r#"{"a":[}}"#, "nul", "1-2", "\"\t\"", &deep] {
-            let line = PLAIN.replace(PAYLOAD, payload);
-            let read = read_own(&line).expect("it can be delimited");
+            let line = with_payload(payload);
+            let read = Line::read_own(&line, 7).expect("it says how long it is");
             assert_eq!(read.data, payload);
             let event = read.event(&Recorded::NOTHING);
             let payload = event.payload::<serde_json::Value>();
