@@ -276,7 +276,7 @@ impl AggregateStore {
     ) -> io::Result<Vec<eventfold::Event>> {
         let id = StreamId::new(aggregate_type, instance_id)?;
         self.inner.storage.check_process()?;
-        let is_live = self.inner.residents.is_live(&id);
+        let is_live = self.inner.registry.is_live(&id);
         let stream = self.inner.storage.stream(&id);
         // An event is shown to those who follow the log a moment before it is in its stream. What
         // became of the commits that are waited for, or of the store, is no concern here.
@@ -410,7 +410,7 @@ impl AggregateStore {
             live.stop();
             live.ended().await;
         }
-        for resident in self.inner.residents.live() {
+        for resident in self.inner.registry.live() {
             resident.retire().await;
         }
         // A run of the process managers stops at its next command.

@@ -303,7 +303,7 @@ async fn an_unknown_event_is_folded_once_it_is_known_whatever_snapshots_there_ar
     }
     let left = snapshot(dir.path(), "a").unwrap();
     assert_eq!(left["version"], 5);
-    assert_eq!(left["skipped"], serde_json::json!(["Written"]));
+    assert_eq!(left["unknown"], serde_json::json!(["Written"]));
 
     let store = often().open().await.unwrap();
     let newer = store.get::<Newer>("a").await.unwrap();
@@ -312,7 +312,7 @@ async fn an_unknown_event_is_folded_once_it_is_known_whatever_snapshots_there_ar
     // Its own snapshot took the place of the older one, and is used.
     let left = snapshot(dir.path(), "a").unwrap();
     assert_eq!(left["state"]["total"], 2_004);
-    assert_eq!(left["skipped"], serde_json::json!([]));
+    assert_eq!(left["unknown"], serde_json::json!([]));
     drop((store, newer));
     damage_first_line(dir.path(), "a");
     let store = often().open().await.unwrap();

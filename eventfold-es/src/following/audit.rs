@@ -7,8 +7,8 @@ use serde::de::IgnoredAny;
 
 use crate::following::checkpoint;
 use crate::following::checkpoint::{Checkpoint, Unusable, another_history};
-use crate::following::timeline::{acted_on_behind, rolled_back, source_of};
-use crate::following::{dead_letters, poison};
+use crate::following::history::{acted_on_behind, rolled_back, source_of};
+use crate::following::{dead_letters, skipped};
 use crate::report::Severity;
 use crate::storage::files::check::audit::findings::{Audit, Flaw, Remedy};
 use crate::storage::files::layout::list_dirs;
@@ -158,7 +158,7 @@ fn check_skipped(audit: &mut Audit, records: &FileRecords) -> io::Result<()> {
     for name in records.names()? {
         if matches!(name, RecordName::Skipped(_)) {
             let content = records.read(name)?.unwrap_or_default();
-            for (offset, cause) in poison::flaws(&content) {
+            for (offset, cause) in skipped::flaws(&content) {
                 let cause = format!("the record of a skipped event cannot be read: {cause}");
                 let flaw = Flaw::new(&records.path(name), Severity::Harmless, cause);
                 audit.flaws.push(flaw.at(offset));

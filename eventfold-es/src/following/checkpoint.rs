@@ -29,7 +29,7 @@ pub(crate) struct Checkpoint<S> {
     /// The checksum of the journal's line that holds the last of them. Those of an earlier form lack it.
     pub(crate) chain: Option<u64>,
     /// The checksum of the events that were skipped.
-    pub(crate) passed_over: u64,
+    pub(crate) skipped_events: u64,
     /// If the state is 0.2.0's: which events it has, while the position says nothing about them.
     pub(crate) cursors: Option<Cursors>,
     /// Which events were left out of the state because nobody knew their names.
@@ -47,7 +47,7 @@ impl<S: Default> Checkpoint<S> {
             state: S::default(),
             position: 0,
             chain: Some(0),
-            passed_over: 0,
+            skipped_events: 0,
             cursors: None,
             unknown: Vec::new(),
             events: 0,
@@ -168,7 +168,7 @@ pub(crate) fn read_record<S: DeserializeOwned>(
             state: serde_json::from_str(old.state.get()).map_err(unfit)?,
             position: 0,
             chain: None,
-            passed_over: 0,
+            skipped_events: 0,
             cursors: Some(Cursors {
                 versions: HashMap::new(),
                 old: old.cursors,
@@ -186,7 +186,7 @@ pub(crate) fn read_record<S: DeserializeOwned>(
         state: serde_json::from_str(read.state.get()).map_err(unfit)?,
         position: read.position,
         chain: read.chain.map(|Chain(chain)| chain),
-        passed_over: read.passed_over.map_or(0, |Chain(sum)| sum),
+        skipped_events: read.skipped_events.map_or(0, |Chain(sum)| sum),
         cursors: read.cursors,
         unknown: read.unknown,
         events: read.events,
@@ -200,9 +200,9 @@ struct Ours<'a> {
     position: u64,
     #[serde(default)]
     chain: Option<Chain>,
-    #[serde(default)]
-    passed_over: Option<Chain>,
     #[serde(default, rename = "skipped")]
+    skipped_events: Option<Chain>,
+    #[serde(default)]
     unknown: Vec<UnknownEvent>,
     #[serde(default)]
     events: u64,
@@ -237,7 +237,7 @@ enum Unsaveable {
 pub(crate) struct Place<'a> {
     pub(crate) position: u64,
     pub(crate) chain: u64,
-    pub(crate) passed_over: u64,
+    pub(crate) skipped_events: u64,
     pub(crate) unknown: &'a [UnknownEvent],
     pub(crate) events: u64,
     pub(crate) cursors: Option<&'a Cursors>,
@@ -272,12 +272,12 @@ fn encode<S: Serialize + DeserializeOwned>(
     let unwritable = Unsaveable::Unwritable;
     let mut out = format!("{{\"position\":{}", place.position).into_bytes();
     write_member(&mut out, "chain", &Chain(place.chain)).map_err(unwritable)?;
-    if place.passed_over != 0 {
-        let sum = Chain(place.passed_over);
-        write_member(&mut out, "passed_over", &sum).map_err(unwritable)?;
+    if place.skipped_events != 0 {
+        let sum = Chain(place.skipped_events);
+        write_member(&mut out, "skipped", &sum).map_err(unwritable)?;
     }
     if !place.unknown.is_empty() {
-        write_member(&mut out, "skipped", &place.unknown).map_err(unwritable)?;
+        write_member(&mut out, "unknown", &place.unknown).map_err(unwritable)?;
     }
     if place.events != 0 {
         write_member(&mut out, "events", &place.events).map_err(unwritable)?;
@@ -308,7 +308,7 @@ pub(crate) fn read_back_pending(pending: &Saved) -> Result<(), String> {
     let place = Place {
         position: 0,
         chain: 0,
-        passed_over: 0,
+        skipped_events: 0,
         unknown: &[],
         events: 0,
         cursors: None,

@@ -16,7 +16,7 @@ use crate::event::{DecodeError, EventSet, StoredEvent, UnknownEvents};
 use crate::following::checkpoint;
 use crate::following::checkpoint::{Checkpoint, Cursors, Place, UnknownEvent, Unusable};
 use crate::following::outgoing::Saved;
-use crate::following::poison::{PassedOver, Poisoned};
+use crate::following::skipped::{Poisoned, SkippedEvents};
 use crate::following::status::Progress;
 use crate::storage::Storage;
 use crate::storage::log::LogReader;
@@ -57,11 +57,11 @@ pub(crate) struct Follower<S> {
     /// The event whose passing over did not come to its end.
     unfinished: Option<Poisoned>,
     on_failure: OnFailure,
-    passed_over: PassedOver,
+    skipped_events: SkippedEvents,
     /// The state behind the last event that was passed over, and its position.
     backup: Option<(Vec<u8>, u64)>,
     /// The checkpoint on disk is that of another state, which this one may replace.
-    is_anew: bool,
+    is_rebuilding: bool,
     progress: Arc<Progress>,
     /// The next chance to save is to be taken.
     save_now: bool,
@@ -101,9 +101,9 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
             name,
             reader: storage.reader(checkpoint.position),
             on_failure: OnFailure::Stop,
-            passed_over: PassedOver::anew(&records, 1),
+            skipped_events: SkippedEvents::from_beginning(&records, 1),
             backup: None,
-            is_anew: false,
+            is_rebuilding: false,
             progress: Arc::new(Progress::new(name, checkpoint.position)),
             save_now: false,
             storage,
@@ -125,7 +125,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
 
     /// The same with a checkpoint of the version `version`, and with what is to be done with events
     /// that nobody knows. By default they are an error.
-    pub(crate) fn reading(self, version: u32, event_sets: &'static [EventSet]) -> Self {
+    pub(crate) fn subscribed_to(self, version: u32, event_sets: &'static [EventSet]) -> Self {
         Self {
             version,
             event_sets,
@@ -135,26 +135,27 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
 
     /// The same with what is to be done with events that cannot be taken, and with those that were
     /// passed over so far.
-    pub(crate) fn failing(mut self, on_failure: OnFailure) -> io::Result<Self> {
-        let (passed_over, events) = PassedOver::open(&self.records, self.version, &self.storage)?;
+    pub(crate) fn with_on_failure(mut self, on_failure: OnFailure) -> io::Result<Self> {
+        let (skipped_events, events) =
+            SkippedEvents::open(&self.records, self.version, &self.storage)?;
         for event in events {
             self.progress.add_skipped(event);
         }
         self.on_failure = on_failure;
-        self.passed_over = passed_over;
+        self.skipped_events = skipped_events;
         Ok(self)
     }
 
     /// Whether the events that were passed over up to its position are those that `sum` is of.
-    pub(crate) fn has_passed_over(&self, sum: u64) -> bool {
-        self.passed_over.sum(self.position) == sum
+    pub(crate) fn has_skipped(&self, sum: u64) -> bool {
+        self.skipped_events.sum(self.position) == sum
     }
 
     /// The same for a state that is built beside the one on disk.
-    pub(crate) fn anew(mut self, on_failure: OnFailure) -> Self {
+    pub(crate) fn from_beginning(mut self, on_failure: OnFailure) -> Self {
         self.on_failure = on_failure;
-        self.passed_over = PassedOver::anew(&self.records, self.version);
-        self.is_anew = true;
+        self.skipped_events = SkippedEvents::from_beginning(&self.records, self.version);
+        self.is_rebuilding = true;
         self
     }
 
@@ -199,7 +200,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
     ) -> io::Result<()> {
         if let Some(poisoned) = self.unfinished.take() {
             // The disk may have been full.
-            self.pass_over(&poisoned)?;
+            self.skip(&poisoned)?;
         }
         self.check()?;
         let mut until = head;
@@ -208,7 +209,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
                 Ok(()) => {}
                 Err(Stop::Poisoned(poisoned)) if self.on_failure == OnFailure::Skip => {
                     until = poisoned.position;
-                    self.pass_over(&poisoned)?;
+                    self.skip(&poisoned)?;
                 }
                 Err(Stop::Poisoned(poisoned)) => {
                     let text = self.describe(&poisoned);
@@ -252,7 +253,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
             event_sets,
             unknown,
             on_failure,
-            passed_over,
+            skipped_events,
             ..
         } = self;
         let mut poisoned = None;
@@ -265,7 +266,9 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
                 for i in seen..committed.len() {
                     committed.event(i, |event| {
                         let record = event.record();
-                        if *on_failure == OnFailure::Skip && passed_over.contains(record.position) {
+                        if *on_failure == OnFailure::Skip
+                            && skipped_events.contains(record.position)
+                        {
                             return Ok(());
                         }
                         let handed = catch_unwind(AssertUnwindSafe(|| each(state, event)));
@@ -333,7 +336,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
 
     /// Records that an event is passed over, and goes back to a state from before it: a panic may
     /// have left this one half changed. Invariant F6.
-    fn pass_over(&mut self, poisoned: &Poisoned) -> io::Result<()> {
+    fn skip(&mut self, poisoned: &Poisoned) -> io::Result<()> {
         let text = self.describe(poisoned);
         // Until the state is a whole one again.
         self.failed = Some(Failed {
@@ -341,10 +344,10 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
             text: text.clone(),
         });
         self.unfinished = Some(poisoned.clone());
-        if !self.passed_over.contains(poisoned.position) {
+        if !self.skipped_events.contains(poisoned.position) {
             let now = self.storage.clock().now_ms();
             let chain = self.storage.history_at(poisoned.position)?;
-            let event = self.passed_over.add(poisoned, chain, now)?;
+            let event = self.skipped_events.add(poisoned, chain, now)?;
             self.progress.add_skipped(event);
             self.progress.fail(&format!("passed over: {text}"));
         }
@@ -355,7 +358,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
             self.position = position;
             self.chain = None;
         } else {
-            let checkpoint = if self.is_anew {
+            let checkpoint = if self.is_rebuilding {
                 None
             } else {
                 let read = checkpoint::read::<S>(&self.records, self.version);
@@ -465,16 +468,16 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
         let place = Place {
             position: self.position,
             chain,
-            passed_over: self.passed_over.sum(self.position),
+            skipped_events: self.skipped_events.sum(self.position),
             unknown: &self.unknown,
             events: EventSet::fingerprint(self.event_sets),
             cursors: self.cursors.as_ref(),
             pending,
         };
         // First: an older file may name other events, which this state must not pass over.
-        self.passed_over.save()?;
+        self.skipped_events.save()?;
         checkpoint::write(self.name, &self.records, self.version, place, &self.state)?;
-        self.is_anew = false;
+        self.is_rebuilding = false;
         self.saved_position = self.position;
         self.saved_at = Instant::now();
         self.save_cost = self.saved_at - start;

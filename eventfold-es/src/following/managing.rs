@@ -18,12 +18,12 @@ use crate::error::closed;
 use crate::following::checkpoint::Checkpoint;
 use crate::following::dead_letters::{DeadLetters, Letter};
 use crate::following::follower::{Follower, Refusal};
+use crate::following::history;
+use crate::following::history::{acted_on_behind, source_of};
 use crate::following::outgoing::Outgoing;
 use crate::following::pending;
 use crate::following::pending::Pending;
 use crate::following::status::{ProcessManagerStatus, Progress, ToDo};
-use crate::following::timeline;
-use crate::following::timeline::{acted_on_behind, source_of};
 use crate::storage::Storage;
 use crate::storage::record::Records;
 use crate::storage::record_name::RecordName;
@@ -97,7 +97,7 @@ pub(crate) trait AnyReacting: Send {
     fn letters(&self) -> io::Result<Vec<DeadLetter>>;
     /// Takes those dead letters back into the outbox that are there, the oldest first, durably, as
     /// under way.
-    fn revive(&mut self, ids: &HashSet<&str>) -> io::Result<Vec<Outgoing>>;
+    fn return_to_outbox(&mut self, ids: &HashSet<&str>) -> io::Result<Vec<Outgoing>>;
     /// Removes a dead letter for good; false if it is not there.
     fn discard(&mut self, id: &str) -> io::Result<bool>;
 }
@@ -133,11 +133,11 @@ impl<M: ProcessManager> Reacting<M> {
         let mut pending = Pending::new(saved);
         resolve(storage, &mut pending, &mut letters)?;
         pending.number_behind(&letters.ids()?);
-        let passed_over = checkpoint.chain.map(|_| checkpoint.passed_over);
+        let skipped_events = checkpoint.chain.map(|_| checkpoint.skipped_events);
         let follower = Follower::new(M::NAME, storage.clone(), records, checkpoint)
-            .reading(1, M::event_sets())
-            .failing(on_failure)?;
-        if passed_over.is_some_and(|sum| !follower.has_passed_over(sum)) {
+            .subscribed_to(1, M::event_sets())
+            .with_on_failure(on_failure)?;
+        if skipped_events.is_some_and(|sum| !follower.has_skipped(sum)) {
             tracing::warn!(
                 pm_name = M::NAME,
                 "the events that it passed over are not those that are recorded"
@@ -203,7 +203,7 @@ impl<M: ProcessManager> Reacting<M> {
     }
 
     /// Adds a command to the dead letters. It stays in the outbox if that fails. Invariant F3.
-    fn bury(&mut self, outgoing: &Outgoing, attempts: u32, error: &str) -> io::Result<()> {
+    fn give_up(&mut self, outgoing: &Outgoing, attempts: u32, error: &str) -> io::Result<()> {
         if self.letters.length() < self.settled_letters {
             // A line that is not written to its end would be taken for one that was.
             self.save()?;
@@ -243,7 +243,7 @@ fn rolled_back<M: ProcessManager>(
     let given_up = keys.iter().filter_map(|key| source_of(M::NAME, key));
     let newest = in_journal.into_iter().chain(given_up).max();
     let newest = newest.filter(|newest| *newest > position);
-    Ok(newest.map(|newest| timeline::rolled_back(position, newest)))
+    Ok(newest.map(|newest| history::rolled_back(position, newest)))
 }
 
 /// The error of a process manager whose dead letters are not those of its checkpoint.
@@ -359,7 +359,7 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
                         self.pending.put_back(number, attempts, not_before);
                     }
                     None => {
-                        if let Err(error) = self.bury(&outgoing, attempts, &error) {
+                        if let Err(error) = self.give_up(&outgoing, attempts, &error) {
                             self.pending.put_back(number, attempts, 0);
                             return Err(error);
                         }
@@ -435,7 +435,7 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
         letters.into_iter().map(Letter::shown).collect()
     }
 
-    fn revive(&mut self, ids: &HashSet<&str>) -> io::Result<Vec<Outgoing>> {
+    fn return_to_outbox(&mut self, ids: &HashSet<&str>) -> io::Result<Vec<Outgoing>> {
         if self.is_sealed {
             return Err(closed());
         }

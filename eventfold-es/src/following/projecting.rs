@@ -34,7 +34,7 @@ impl<P: Projection> Projecting<P> {
         let (name, version) = (P::NAME, P::VERSION);
         let built_again = |why: &str| {
             tracing::warn!(projection = name, version, "{why}; built again");
-            Ok(Self::anew(storage, on_failure))
+            Ok(Self::from_beginning(storage, on_failure))
         };
         let checkpoint = match checkpoint::read::<P>(&records, P::VERSION) {
             Ok(Some(checkpoint)) if checkpoint.unknown.iter().any(is_known::<P>) => {
@@ -57,9 +57,9 @@ impl<P: Projection> Projecting<P> {
             Err(Unusable::Io(error)) => return Err(error),
             Err(error) => return built_again(&error.into_io().to_string()),
         };
-        let (passed_over, is_old) = (checkpoint.passed_over, checkpoint.chain.is_none());
-        let follower = Self::follower(storage, checkpoint).failing(on_failure)?;
-        if !is_old && !follower.has_passed_over(passed_over) {
+        let (skipped_events, is_old) = (checkpoint.skipped_events, checkpoint.chain.is_none());
+        let follower = Self::follower(storage, checkpoint).with_on_failure(on_failure)?;
+        if !is_old && !follower.has_skipped(skipped_events) {
             return built_again("the events that it passed over are not those that are recorded");
         }
         Ok(Self {
@@ -69,9 +69,9 @@ impl<P: Projection> Projecting<P> {
     }
 
     /// The projection as it is before the first event.
-    pub(crate) fn anew(storage: &Storage, on_failure: OnFailure) -> Self {
+    pub(crate) fn from_beginning(storage: &Storage, on_failure: OnFailure) -> Self {
         Self {
-            follower: Self::follower(storage, Checkpoint::beginning()).anew(on_failure),
+            follower: Self::follower(storage, Checkpoint::beginning()).from_beginning(on_failure),
             is_closed: false,
         }
     }
@@ -79,7 +79,7 @@ impl<P: Projection> Projecting<P> {
     fn follower(storage: &Storage, checkpoint: Checkpoint<P>) -> Follower<P> {
         let records = storage.records(Follows::Projection, P::NAME);
         Follower::new(P::NAME, storage.clone(), records, checkpoint)
-            .reading(P::VERSION, P::event_sets())
+            .subscribed_to(P::VERSION, P::event_sets())
     }
 
     /// What is done with events that it cannot take.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::following::poison::SkippedEvent;
+use crate::following::skipped::SkippedEvent;
 use crate::ids::Position;
 use crate::sync::lock;
 

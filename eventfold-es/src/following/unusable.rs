@@ -101,7 +101,7 @@ impl AnyReacting for UnusableManager {
         letters.into_iter().map(Letter::shown).collect()
     }
 
-    fn revive(&mut self, _: &HashSet<&str>) -> io::Result<Vec<Outgoing>> {
+    fn return_to_outbox(&mut self, _: &HashSet<&str>) -> io::Result<Vec<Outgoing>> {
         self.refused()
     }
 

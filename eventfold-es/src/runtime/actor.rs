@@ -19,7 +19,7 @@ mod slot;
 use head::Head;
 use idle::Activity;
 pub(crate) use mailbox::{Mail, Reply, Request};
-pub(crate) use slot::{Residents, Slot};
+pub(crate) use slot::{Registry, Slot};
 
 use crate::clock::Clock;
 use crate::domain::aggregate::Aggregate;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::error::closed;
-use crate::runtime::actor::Residents;
+use crate::runtime::actor::Registry;
 use crate::runtime::passivation::Passivator;
 use crate::storage::Storage;
 
@@ -17,7 +17,7 @@ use crate::storage::Storage;
 /// them goes, the store ends.
 pub(crate) struct Aggregates {
     pub(crate) storage: Storage,
-    pub(crate) residents: Arc<Residents>,
+    pub(crate) registry: Arc<Registry>,
     pub(crate) passivator: Arc<Passivator>,
     pub(crate) idle_timeout: Duration,
     pub(crate) snapshot_every: u64,
@@ -46,7 +46,7 @@ impl Aggregates {
         Ok(Arc::new(Self {
             storage,
             passivator,
-            residents: Arc::new(Residents::default()),
+            registry: Arc::new(Registry::default()),
             idle_timeout,
             snapshot_every,
             follows,
@@ -144,8 +144,8 @@ impl Drop for Hold {
     fn drop(&mut self) {
         // Invariant R1.
         if self.is_users && self.storage.process().is_this() {
-            let residents: Weak<Residents> = Arc::downgrade(&self.residents);
-            self.storage.announce_close(Some(residents));
+            let registry: Weak<Registry> = Arc::downgrade(&self.registry);
+            self.storage.announce_close(Some(registry));
             self.follows.let_go();
         }
     }

@@ -54,7 +54,7 @@ impl<A: Aggregate> AggregateHandle<A> {
     pub(crate) fn get(store: &Arc<Hold>, id: &StreamId) -> io::Result<Self> {
         store.check_open()?;
         store.storage.check_id(id)?;
-        let slot = store.residents.slot::<A>(
+        let slot = store.registry.slot::<A>(
             &store.storage,
             id,
             store.idle_timeout,

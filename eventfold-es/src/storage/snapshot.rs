@@ -17,7 +17,7 @@ pub(crate) struct Draft {
     /// The idempotency keys that the stream still remembers.
     pub(crate) keys: Vec<KnownKey>,
     /// The event names that were left out of the state.
-    pub(crate) skipped: Vec<String>,
+    pub(crate) unknown: Vec<String>,
     /// The fingerprint of the events that the state was folded from.
     pub(crate) events: u64,
 }
@@ -46,7 +46,7 @@ pub(crate) struct Contents<'a> {
     pub(crate) state: &'a RawValue,
     pub(crate) state_version: u32,
     pub(crate) keys: Vec<KnownKey>,
-    pub(crate) skipped: Vec<String>,
+    pub(crate) unknown: Vec<String>,
     #[serde(default)]
     pub(crate) events: u64,
 }

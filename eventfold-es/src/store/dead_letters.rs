@@ -196,7 +196,7 @@ impl DeadLetters {
     async fn replay_now(&self, ids: Vec<String>) -> io::Result<Vec<Result<(), DispatchError>>> {
         let revived = self
             .with_reacting(move |reacting| {
-                reacting.revive(&ids.iter().map(String::as_str).collect())
+                reacting.return_to_outbox(&ids.iter().map(String::as_str).collect())
             })
             .await?;
         // What an error keeps from being sent here is under way no more.

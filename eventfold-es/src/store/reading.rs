@@ -155,7 +155,7 @@ impl AggregateStore {
     pub fn rebuild_projection<P: Projection>(&self) -> io::Result<()> {
         let projection = self.open_projection::<P>()?;
         let on_failure = projection.lock()?.on_failure();
-        let mut rebuilt = Projecting::<P>::anew(&self.inner.storage, on_failure);
+        let mut rebuilt = Projecting::<P>::from_beginning(&self.inner.storage, on_failure);
         while !rebuilt.follow(self.inner.storage.head(), u64::MAX)? {}
         projection.lock()?.replace_with(rebuilt)
     }

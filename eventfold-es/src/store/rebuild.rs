@@ -76,7 +76,7 @@ impl Rebuild {
             Err(error) => return Self::refused(error),
         };
         Self(State::Idle(Box::new(Rebuilding {
-            rebuilt: Some(Projecting::anew(&storage, on_failure)),
+            rebuilt: Some(Projecting::from_beginning(&storage, on_failure)),
             current,
             start: Instant::now(),
         })))

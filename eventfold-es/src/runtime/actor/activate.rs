@@ -42,7 +42,7 @@ impl<A: Aggregate> Head<A> {
             epoch: 0,
             snapshot_version: 0,
             keys: Keys::default(),
-            skipped: Vec::new(),
+            unknown: Vec::new(),
             event_ids: None,
         }
     }
@@ -66,7 +66,7 @@ impl<A: Aggregate> Head<A> {
         };
         if contents.state_version != A::STATE_VERSION
             || contents.events != A::__fingerprint()
-            || contents.skipped.iter().any(|name| A::knows_event(name))
+            || contents.unknown.iter().any(|name| A::knows_event(name))
         {
             tracing::debug!(stream = %stream.id(), "a snapshot of other events or states is ignored");
             return Ok(None);
@@ -88,7 +88,7 @@ impl<A: Aggregate> Head<A> {
             version: snapshot.place.version(),
             snapshot_version: snapshot.place.version(),
             keys: contents.keys.into_iter().collect(),
-            skipped: contents.skipped,
+            unknown: contents.unknown,
             ..Self::empty()
         };
         Ok(Some((head, snapshot.place)))
@@ -105,9 +105,9 @@ impl<A: Aggregate> Head<A> {
                 .evolve(events.as_slice(), 1)
                 .map_err(|panic| failed(&format!("`evolve` panicked: {}", panic_message(&*panic)))),
             Ok(Ok(None)) => {
-                if !self.skipped.iter().any(|skipped| skipped == name) {
+                if !self.unknown.iter().any(|unknown| unknown == name) {
                     tracing::warn!(stream = %stream.id(), event = name, "an unknown event is left out");
-                    self.skipped.push(name.to_owned());
+                    self.unknown.push(name.to_owned());
                 }
                 self.version += 1;
                 Ok(())

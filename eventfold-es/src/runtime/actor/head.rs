@@ -17,7 +17,7 @@ pub(crate) struct Head<A> {
     pub(crate) snapshot_version: u64,
     pub(crate) keys: Keys,
     /// The names of events that were left out.
-    pub(crate) skipped: Vec<String>,
+    pub(crate) unknown: Vec<String>,
     /// Hashes of the ids of all events of the stream, once somebody injects one.
     pub(crate) event_ids: Option<HashSet<u128>>,
 }
@@ -66,7 +66,7 @@ impl<A: Aggregate> Head<A> {
             },
             state_version: A::STATE_VERSION,
             keys: self.keys.list(),
-            skipped: self.skipped.clone(),
+            unknown: self.unknown.clone(),
             events: A::__fingerprint(),
         }))
     }

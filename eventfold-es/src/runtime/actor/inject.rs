@@ -84,8 +84,8 @@ impl<A: Aggregate> Actor<A> {
             }
         } else {
             head.version += 1;
-            if !head.skipped.contains(&event.event_type) {
-                head.skipped.push(event.event_type.clone());
+            if !head.unknown.contains(&event.event_type) {
+                head.unknown.push(event.event_type.clone());
             }
         }
         if let (Some(hash), Some(ids)) = (id_hash, &mut head.event_ids) {

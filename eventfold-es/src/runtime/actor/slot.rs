@@ -32,7 +32,7 @@ pub(crate) struct Slot<A: Aggregate> {
     snapshot_every: u64,
     activity: Arc<Activity>,
     mailbox: Mutex<Option<Mailbox<A>>>,
-    residents: Weak<Residents>,
+    registry: Weak<Registry>,
 }
 
 impl<A: Aggregate> Slot<A> {
@@ -90,8 +90,8 @@ impl<A: Aggregate> Slot<A> {
         }
         *mailbox = Some(sender.clone());
         self.activity.touch();
-        if let Some(residents) = self.residents.upgrade() {
-            residents.keep(self.stream.id(), self.clone());
+        if let Some(registry) = self.registry.upgrade() {
+            registry.keep(self.stream.id(), self.clone());
         }
         drop(mailbox);
         self.clone().watch(passivator);
@@ -114,9 +114,9 @@ impl<A: Aggregate> Home for Slot<A> {
         if mailbox.as_ref().is_some_and(mpsc::Sender::is_closed) {
             *mailbox = None;
             let kept = self
-                .residents
+                .registry
                 .upgrade()
-                .and_then(|residents| residents.let_go(self.stream.id()));
+                .and_then(|registry| registry.let_go(self.stream.id()));
             drop(mailbox);
             drop(kept);
         }
@@ -125,8 +125,8 @@ impl<A: Aggregate> Home for Slot<A> {
 
 impl<A: Aggregate> Drop for Slot<A> {
     fn drop(&mut self) {
-        if let Some(residents) = self.residents.upgrade() {
-            residents.forget(self.stream.id());
+        if let Some(registry) = self.registry.upgrade() {
+            registry.forget(self.stream.id());
         }
     }
 }
@@ -150,7 +150,7 @@ impl<A: Aggregate> Passivate for Slot<A> {
 }
 
 /// A slot of any aggregate type.
-pub(crate) trait Residence: Any + Send + Sync {
+pub(crate) trait LiveAggregate: Any + Send + Sync {
     /// Serves what is waiting, leaves memory and returns when that is done.
     fn retire<'a>(&'a self) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
@@ -158,7 +158,7 @@ pub(crate) trait Residence: Any + Send + Sync {
     fn is_behind(&self) -> bool;
 }
 
-impl<A: Aggregate> Residence for Slot<A> {
+impl<A: Aggregate> LiveAggregate for Slot<A> {
     fn retire<'a>(&'a self) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
         Box::pin(async {
             let mailbox = self.mailbox().clone();
@@ -181,16 +181,16 @@ impl<A: Aggregate> Residence for Slot<A> {
 
 /// The aggregates of a store that somebody knows. Live ones are kept even if nobody else does.
 #[derive(Default)]
-pub(crate) struct Residents {
+pub(crate) struct Registry {
     slots: Mutex<HashMap<StreamId, Entry>>,
 }
 
 struct Entry {
-    known: Weak<dyn Residence>,
-    live: Option<Arc<dyn Residence>>,
+    known: Weak<dyn LiveAggregate>,
+    live: Option<Arc<dyn LiveAggregate>>,
 }
 
-impl Residents {
+impl Registry {
     fn slots(&self) -> MutexGuard<'_, HashMap<StreamId, Entry>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -225,9 +225,9 @@ impl Residents {
             snapshot_every: A::SNAPSHOT_EVERY.unwrap_or(snapshot_every).max(1),
             activity: Arc::new(Activity::new(idle_timeout)),
             mailbox: Mutex::new(None),
-            residents: Arc::downgrade(self),
+            registry: Arc::downgrade(self),
         });
-        let known: Arc<dyn Residence> = slot.clone();
+        let known: Arc<dyn LiveAggregate> = slot.clone();
         let entry = Entry {
             known: Arc::downgrade(&known),
             live: None,
@@ -238,7 +238,7 @@ impl Residents {
 
     /// Keeps a live slot.
     fn keep<A: Aggregate>(&self, id: &StreamId, slot: Arc<Slot<A>>) {
-        let known: Weak<dyn Residence> = Arc::<Slot<A>>::downgrade(&slot);
+        let known: Weak<dyn LiveAggregate> = Arc::<Slot<A>>::downgrade(&slot);
         let entry = Entry {
             known,
             live: Some(slot),
@@ -248,7 +248,7 @@ impl Residents {
     }
 
     /// Keeps a slot no longer; whoever gets it drops it without the lock.
-    fn let_go(&self, id: &StreamId) -> Option<Arc<dyn Residence>> {
+    fn let_go(&self, id: &StreamId) -> Option<Arc<dyn LiveAggregate>> {
         self.slots().get_mut(id)?.live.take()
     }
 
@@ -264,7 +264,7 @@ impl Residents {
     }
 
     /// The live aggregates.
-    pub(crate) fn live(&self) -> Vec<Arc<dyn Residence>> {
+    pub(crate) fn live(&self) -> Vec<Arc<dyn LiveAggregate>> {
         self.slots()
             .values()
             .filter_map(|entry| entry.live.clone())
@@ -279,7 +279,7 @@ impl Residents {
     }
 }
 
-impl Unfinished for Residents {
+impl Unfinished for Registry {
     fn describe(&self) -> String {
         let slots = self.slots();
         let live = slots.iter().filter_map(|(id, entry)| {

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use crate::storage::files::disk::failed_syncs;
 use crate::storage::files::file_systems::FileSystems;
 use crate::storage::files::journal::Spare;
 use crate::storage::files::journal::end::End;
@@ -249,8 +250,9 @@ impl Thread {
             clean: job.clean,
         };
         self.taken.push(job.taken);
+        // Whichever sync failed: another thread may take for durable what that one was to make durable.
         // Invariant D5.
-        if self.sync_failed {
+        if self.sync_failed || failed_syncs::is_remembered(&self.journal) {
             return;
         }
         let dirs: BTreeSet<&Path> = self.taken.iter().flat_map(|taken| taken.dirs()).collect();

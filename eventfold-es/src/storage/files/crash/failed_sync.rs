@@ -11,6 +11,7 @@ use crate::storage::files::crash::{
 use crate::storage::files::disk;
 use crate::storage::files::disk::failed_syncs;
 use crate::storage::files::disk::faults::{Call, Choices, Fault, Log, Watch};
+use crate::storage::files::recovery::redo_point::RedoPoint;
 use crate::{AggregateStore, Severity};
 
 /// How many power failures are tried after each sync that failed, unless the environment says
@@ -203,6 +204,32 @@ fn what_is_answered_after_a_sync_failed_and_the_store_was_opened_again_survives_
     let mut tried = Tried::default();
     tried.all(|fault| failed_at_work(fault, &[], another_process));
     tried.assert_none_failed();
+}
+
+#[test]
+fn after_a_failed_sync_the_redo_point_stays_until_the_store_is_opened_again() {
+    let dir = temp_dir();
+    let watch = Watch::start(dir.path());
+    let redo_point = || {
+        let read = RedoPoint::read(&dir.path().join("journal")).expect("it can be read");
+        read.expect("it is there")
+    };
+    runtime().block_on(async {
+        let store = open(dir.path()).await.expect("the disk works");
+        execute(&store, &watch, 0..6).await;
+        let before = redo_point();
+        // That of a file that the journal has nothing to do with.
+        failed_syncs::tell(&dir.path().join("projections/p/journal_checkpoint.json"));
+        execute(&store, &watch, 6..60).await;
+        store.shutdown().await.expect("the disk works");
+        drop(store);
+        assert_eq!(redo_point(), before);
+        let store = open(dir.path()).await.expect("the disk works");
+        store.shutdown().await.expect("the disk works");
+        let after = redo_point();
+        assert!(after.clean && after.end.position > before.end.position);
+    });
+    watch.stop();
 }
 
 #[test]

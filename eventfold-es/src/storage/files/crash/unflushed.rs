@@ -58,7 +58,7 @@ fn a_new_stream_that_has_no_file_yet_is_seen_everywhere() {
             assert_eq!(events.len() as u64, version);
             // Also by an activation of its own.
             let account = store.get::<Account>("a1").await.expect("it is open");
-            for resident in store.inner.residents.live() {
+            for resident in store.inner.registry.live() {
                 resident.retire().await;
             }
             let state = account.state().await.expect("a state");

@@ -30,7 +30,7 @@ fn content(draft: &Draft, stream: &Stream, end: &StreamEnd) -> Vec<u8> {
         end.offset, end.hash, draft.state_version, end.version, end.position
     );
     write_member(&mut out, "keys", &draft.keys);
-    write_member(&mut out, "skipped", &draft.skipped);
+    write_member(&mut out, "unknown", &draft.unknown);
     if draft.events != 0 {
         write_member(&mut out, "events", &draft.events);
     }

@@ -9,8 +9,8 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::clock::from_unix_millis;
 use crate::following::chain::Chain;
+use crate::following::history;
 use crate::following::lines;
-use crate::following::timeline;
 use crate::ids::Position;
 use crate::storage::Storage;
 use crate::storage::record::{Lines, Records};
@@ -83,7 +83,7 @@ pub(crate) struct Poisoned {
 
 /// The events that were skipped.
 #[derive(Debug)]
-pub(crate) struct PassedOver {
+pub(crate) struct SkippedEvents {
     records: Records,
     name: RecordName,
     lines: Lines,
@@ -92,7 +92,7 @@ pub(crate) struct PassedOver {
     unsaved: Option<Vec<u8>>,
 }
 
-impl PassedOver {
+impl SkippedEvents {
     /// Those in the directory of a projection or process manager. A line that cannot be read is
     /// left out: its event is met again, should it matter. So is one of another time than the journal.
     pub(crate) fn open(
@@ -112,7 +112,7 @@ impl PassedOver {
                 }
             }
         }
-        let chains = timeline::chains(storage, &read.iter().map(|line| line.position).collect())?;
+        let chains = history::chains(storage, &read.iter().map(|line| line.position).collect())?;
         let mut positions = BTreeSet::new();
         let mut events = Vec::new();
         for line in read {
@@ -128,18 +128,18 @@ impl PassedOver {
                 events.push(line.into());
             }
         }
-        let passed_over = Self {
+        let skipped_events = Self {
             records: records.clone(),
             name,
             lines,
             positions,
             unsaved: None,
         };
-        Ok((passed_over, events))
+        Ok((skipped_events, events))
     }
 
     /// None so far. The file is replaced at the first [`save`](Self::save).
-    pub(crate) fn anew(records: &Records, version: u32) -> Self {
+    pub(crate) fn from_beginning(records: &Records, version: u32) -> Self {
         let name = RecordName::Skipped(version);
         Self {
             lines: records.empty_lines(name),
