@@ -95,13 +95,13 @@ impl Sources {
         let read = |(module, path): (String, PathBuf)| {
             let text = std::fs::read_to_string(&path).expect("a source can be read");
             let file = syn::parse_file(&text).expect("a source is Rust");
-            let mut names = Names {
+            let mut visitor = Names {
                 module: module.split("::").filter(|part| !part.is_empty()).collect(),
                 modules: &modules,
                 found: Vec::new(),
             };
-            names.visit_file(&file);
-            let named = names.found;
+            visitor.visit_file(&file);
+            let named = visitor.found;
             (module, Source { path, named })
         };
         Self(files.into_iter().map(read).collect())

@@ -152,7 +152,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
     }
 
     /// The same for a state that is built beside the one on disk.
-    pub(crate) fn from_beginning(mut self, on_failure: OnFailure) -> Self {
+    pub(crate) fn rebuilding(mut self, on_failure: OnFailure) -> Self {
         self.on_failure = on_failure;
         self.skipped_events = SkippedEvents::from_beginning(&self.records, self.version);
         self.is_rebuilding = true;

@@ -71,7 +71,7 @@ impl<P: Projection> Projecting<P> {
     /// The projection as it is before the first event.
     pub(crate) fn from_beginning(storage: &Storage, on_failure: OnFailure) -> Self {
         Self {
-            follower: Self::follower(storage, Checkpoint::beginning()).from_beginning(on_failure),
+            follower: Self::follower(storage, Checkpoint::beginning()).rebuilding(on_failure),
             is_closed: false,
         }
     }

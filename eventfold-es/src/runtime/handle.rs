@@ -61,7 +61,7 @@ impl<A: Aggregate> AggregateHandle<A> {
             store.snapshot_every,
         )?;
         slot.activate(&store.storage, &store.passivator, false)?;
-        let reader = EventReader::new(&store.storage.dir_of(slot.stream()));
+        let reader = EventReader::new(store.storage.dir_of(slot.stream()));
         Ok(Self {
             store: store.clone(),
             slot,

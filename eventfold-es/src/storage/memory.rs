@@ -55,7 +55,7 @@ pub struct Memory(Arc<Content>);
 #[derive(Debug, Default)]
 struct Content {
     log: Mutex<CommitLog>,
-    streams: Mutex<HashMap<StreamId, Arc<Lines>>>,
+    streams: Mutex<HashMap<StreamId, Arc<StoredStream>>>,
     records: AllRecords,
     /// Whether a store is open on it.
     state: Mutex<State>,
@@ -93,7 +93,7 @@ struct CommitLog {
 
 #[derive(Debug)]
 struct StoredCommit {
-    stream: Arc<Lines>,
+    stream: Arc<StoredStream>,
     events: Vec<StoredLine>,
 }
 
@@ -107,10 +107,10 @@ struct StoredLine {
 
 /// The events of one stream.
 #[derive(Debug)]
-struct Lines {
+struct StoredStream {
     id: StreamId,
     seed: u64,
-    lines: Mutex<Vec<StoredLine>>,
+    events: Mutex<Vec<StoredLine>>,
     epoch: AtomicU64,
     turn: Arc<tokio::sync::Mutex<()>>,
 }
@@ -152,17 +152,17 @@ impl MemoryStorage {
     pub(crate) fn stream(self: &Arc<Self>, id: &StreamId) -> MemoryStream {
         let mut streams = lock(&self.content.streams);
         let lines = streams.entry(id.clone()).or_insert_with(|| {
-            Arc::new(Lines {
+            Arc::new(StoredStream {
                 id: id.clone(),
                 seed: line::seed(id),
-                lines: Mutex::default(),
+                events: Mutex::default(),
                 epoch: AtomicU64::new(0),
                 turn: Arc::default(),
             })
         });
         MemoryStream {
             storage: self.clone(),
-            lines: lines.clone(),
+            stored: lines.clone(),
         }
     }
 
@@ -170,7 +170,7 @@ impl MemoryStorage {
         let streams = lock(&self.content.streams);
         let there = streams.values().filter(|stream| {
             only.is_none_or(|only| only == stream.id.aggregate_type())
-                && !lock(&stream.lines).is_empty()
+                && !lock(&stream.events).is_empty()
         });
         let names = there.map(|stream| {
             let id = &stream.id;
@@ -238,7 +238,7 @@ impl MemoryStorage {
     /// Stores the events of a commit, and returns the position of the last one.
     fn store(
         &self,
-        stream: &Arc<Lines>,
+        stream: &Arc<StoredStream>,
         epoch: u64,
         events: &EncodedEvents,
     ) -> Result<u64, CommitError> {
@@ -249,7 +249,7 @@ impl MemoryStorage {
         if let Some(failure) = stream.failure(epoch) {
             return Err(failure);
         }
-        let mut lines = lock(&stream.lines);
+        let mut lines = lock(&stream.events);
         let known = lines.len();
         for event in events.as_encoded().iter() {
             log.position += STEPS[usize::try_from(log.events).unwrap_or(0) % STEPS.len()];
@@ -273,7 +273,7 @@ impl MemoryStorage {
     }
 }
 
-impl Lines {
+impl StoredStream {
     fn failure(&self, epoch: u64) -> Option<CommitError> {
         let is_present = self.epoch.load(Ordering::Acquire) == epoch;
         (!is_present).then_some(CommitError::Superseded)
@@ -281,7 +281,7 @@ impl Lines {
 
     /// The version and the position of the last event.
     fn durable(&self) -> (u64, u64) {
-        let lines = lock(&self.lines);
+        let lines = lock(&self.events);
         let last = lines.last();
         last.map_or((0, 0), |last| (last.version, last.position))
     }
@@ -291,7 +291,7 @@ impl StoredLine {
     /// Hands the event and its idempotency key to `read`.
     fn read<T>(
         &self,
-        stream: &Lines,
+        stream: &StoredStream,
         read: impl FnOnce(StoredEvent<'_>, Option<&str>) -> T,
     ) -> io::Result<T> {
         let line = line::read(&self.line, stream.seed).map_err(|cause| {
@@ -311,52 +311,52 @@ impl StoredLine {
 #[derive(Debug, Clone)]
 pub(crate) struct MemoryStream {
     storage: Arc<MemoryStorage>,
-    lines: Arc<Lines>,
+    stored: Arc<StoredStream>,
 }
 
 impl MemoryStream {
     pub(crate) fn id(&self) -> &StreamId {
-        &self.lines.id
+        &self.stored.id
     }
 
     pub(crate) fn seed(&self) -> u64 {
-        self.lines.seed
+        self.stored.seed
     }
 
     pub(crate) async fn take_turn(&self) -> OwnedMutexGuard<()> {
-        self.lines.turn.clone().lock_owned().await
+        self.stored.turn.clone().lock_owned().await
     }
 
     pub(crate) fn start_epoch(&self) -> u64 {
-        self.lines.epoch.fetch_add(1, Ordering::AcqRel) + 1
+        self.stored.epoch.fetch_add(1, Ordering::AcqRel) + 1
     }
 
     pub(crate) fn epoch(&self) -> u64 {
-        self.lines.epoch.load(Ordering::Acquire)
+        self.stored.epoch.load(Ordering::Acquire)
     }
 
     pub(crate) fn failure(&self, epoch: u64) -> Option<CommitError> {
-        self.lines.failure(epoch)
+        self.stored.failure(epoch)
     }
 
     pub(crate) fn durable(&self) -> (u64, u64) {
-        self.lines.durable()
+        self.stored.durable()
     }
 
     pub(crate) fn commit(&self, commit: Commit, events: &EncodedEvents) {
-        let stored = self.storage.store(&self.lines, commit.epoch, events);
+        let stored = self.storage.store(&self.stored, commit.epoch, events);
         (commit.done)(stored);
     }
 
     pub(crate) fn when_done(&self, epoch: u64, done: Done) {
-        let failure = self.lines.failure(epoch);
+        let failure = self.stored.failure(epoch);
         done(failure.map_or_else(|| Ok(self.durable().1), Err));
     }
 
     pub(crate) fn read(&self) -> MemoryReading<'_> {
-        let lines = lock(&self.lines.lines).clone();
+        let lines = lock(&self.stored.events).clone();
         MemoryReading {
-            stream: &self.lines,
+            stream: &self.stored,
             lines,
         }
     }
@@ -365,7 +365,7 @@ impl MemoryStream {
 /// A stream as it was at one moment.
 #[derive(Debug)]
 pub(crate) struct MemoryReading<'a> {
-    stream: &'a Lines,
+    stream: &'a StoredStream,
     lines: Vec<StoredLine>,
 }
 
@@ -473,7 +473,7 @@ impl StoredCommit {
 /// The events of a commit that were not read before.
 #[derive(Debug)]
 pub(crate) struct MemoryCommitted<'a> {
-    stream: &'a Lines,
+    stream: &'a StoredStream,
     events: &'a [StoredLine],
 }
 
