@@ -199,7 +199,7 @@ async fn lines_of_other_programs_are_refused_until_repair_enters_them_in_order()
     }
     let adopted: Vec<_> = journal(dir.path())
         .into_iter()
-        .filter(|line| line.json["adopted"] == true)
+        .filter(|line| line.json["streams"][0]["adopted"] == true)
         .map(|line| (line.stream().1, line.number("version"), line.events().len()))
         .collect();
     let of = |id: &str, version| (id.to_owned(), version, 1);

@@ -134,14 +134,6 @@ pub(crate) fn is_in_memory() -> bool {
     std::env::var_os(STORAGE).is_some_and(|storage| storage == "memory")
 }
 
-/// Ends a test that looks into files, or needs a disk, if it runs on a store in memory.
-pub(crate) fn about_files() {
-    assert!(!is_in_memory(), "{ABOUT_FILES}");
-}
-
-/// With what a test ends that looks into files.
-pub(crate) const ABOUT_FILES: &str = "this test is about files";
-
 /// Names the storage that the tests run on, if that is not files.
 pub(crate) const STORAGE: &str = "EVENTFOLD_TEST_STORAGE";
 
@@ -174,12 +166,10 @@ pub(crate) async fn refusal(dir: impl AsRef<Path>) -> String {
 
 /// Where the events of a ledger are.
 pub(crate) fn stream_file(base: &Path, id: &str) -> PathBuf {
-    crate::support::about_files();
     base.join("streams/ledger").join(id).join("app.jsonl")
 }
 
 pub(crate) fn snapshot_file(base: &Path, id: &str) -> PathBuf {
-    crate::support::about_files();
     base.join("streams/ledger")
         .join(id)
         .join("views/state.snapshot.json")
@@ -187,7 +177,6 @@ pub(crate) fn snapshot_file(base: &Path, id: &str) -> PathBuf {
 
 /// The newest snapshot of a ledger.
 pub(crate) fn snapshot(base: &Path, id: &str) -> Option<Value> {
-    crate::support::about_files();
     let bytes = std::fs::read(snapshot_file(base, id)).ok()?;
     serde_json::from_slice(&bytes).ok()
 }

@@ -19,14 +19,12 @@ pub(crate) struct Player {
 
 /// Starts `role` on `dir`.
 pub(crate) fn start(role: &str, dir: &Path) -> Player {
-    crate::support::about_files();
     play(Command::new(std::env::current_exe().unwrap()), role, dir)
 }
 
 /// Starts `role` on `dir`, where the system lets no file grow beyond one or two MiB.
 #[cfg(unix)]
 pub(crate) fn start_with_small_files(role: &str, dir: &Path) -> Player {
-    crate::support::about_files();
     // The unit is 512 or 1024 bytes, as the shell likes it. The signal that goes with the limit is
     // ignored, so that writing fails instead.
     let mut shell = Command::new("sh");
@@ -39,7 +37,6 @@ pub(crate) fn start_with_small_files(role: &str, dir: &Path) -> Player {
 /// Starts `role` on `dir`, with nothing taken away from the modes of files that it creates.
 #[cfg(unix)]
 pub(crate) fn start_without_umask(role: &str, dir: &Path) -> Player {
-    crate::support::about_files();
     let mut shell = Command::new("sh");
     shell
         .args(["-c", "umask 000; exec \"$0\" \"$@\""])

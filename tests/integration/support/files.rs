@@ -8,14 +8,12 @@ use serde_json::Value;
 
 /// A copy of the directory as it is now: what is left if the process is killed at this moment.
 pub(crate) fn copy(base: &Path) -> crate::support::TempDir {
-    crate::support::about_files();
     let copy = super::fast_temp_dir();
     copy_into(base, copy.path());
     copy
 }
 
 pub(crate) fn copy_into(from: &Path, to: &Path) {
-    crate::support::about_files();
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
@@ -34,7 +32,6 @@ pub(crate) fn copy_into(from: &Path, to: &Path) {
 
 /// All files and directories below `dir`, sorted.
 pub(crate) fn everything_below(dir: &Path) -> Vec<PathBuf> {
-    crate::support::about_files();
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
@@ -49,7 +46,6 @@ pub(crate) fn everything_below(dir: &Path) -> Vec<PathBuf> {
 
 /// All files below `dir`, sorted.
 pub(crate) fn files_below(dir: &Path) -> Vec<PathBuf> {
-    crate::support::about_files();
     let mut found = everything_below(dir);
     found.retain(|path| path.is_file());
     found
@@ -90,7 +86,6 @@ impl Line {
 
 /// The journal's segments, in order.
 pub(crate) fn segments(base: &Path) -> Vec<PathBuf> {
-    crate::support::about_files();
     let mut paths: Vec<PathBuf> = std::fs::read_dir(base.join("journal"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -102,7 +97,6 @@ pub(crate) fn segments(base: &Path) -> Vec<PathBuf> {
 
 /// The commits in the journal, in order.
 pub(crate) fn journal(base: &Path) -> Vec<Line> {
-    crate::support::about_files();
     let mut lines = Vec::new();
     for path in segments(base) {
         let bytes = std::fs::read(&path).unwrap();
@@ -128,7 +122,6 @@ pub(crate) fn journal(base: &Path) -> Vec<Line> {
 
 /// How many bytes of the file are in use: what comes behind is zeros.
 pub(crate) fn used(path: &Path) -> usize {
-    crate::support::about_files();
     let bytes = std::fs::read(path).unwrap();
     bytes
         .iter()
@@ -139,7 +132,6 @@ pub(crate) fn used(path: &Path) -> usize {
 /// Checks that positions and versions have no gaps, and that each stream's file holds the lines
 /// that the journal has of it. Returns each stream's events.
 pub(crate) fn verify(base: &Path) -> BTreeMap<(String, String), Vec<Value>> {
-    crate::support::about_files();
     let mut streams: BTreeMap<(String, String), Vec<Value>> = BTreeMap::new();
     let mut position = 0;
     for line in journal(base) {
@@ -177,7 +169,6 @@ pub(crate) fn verify(base: &Path) -> BTreeMap<(String, String), Vec<Value>> {
 
 /// Changes a file's bytes.
 pub(crate) fn edit(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
-    crate::support::about_files();
     let mut bytes = std::fs::read(path).unwrap();
     change(&mut bytes);
     std::fs::write(path, bytes).unwrap();

@@ -37,7 +37,6 @@ impl Drop for Stalled {
 /// Stops the committer of `store`, at the price of one stored event of the type `stall`: its answer
 /// is dropped by the committer, because nobody waits for it any more, and that drop blocks.
 pub(crate) async fn stall(store: &AggregateStore) -> Stalled {
-    crate::support::about_files();
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let barrier = Barrier::default();
     BARRIERS.lock().unwrap().insert(number, barrier.clone());

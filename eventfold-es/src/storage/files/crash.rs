@@ -20,6 +20,7 @@ mod file_systems;
 mod full_disk;
 mod managed;
 mod power_loss;
+mod several_streams;
 mod unflushed;
 
 /// The system's numbers of errors, the same on every Unix.

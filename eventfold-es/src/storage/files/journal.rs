@@ -20,7 +20,7 @@ pub(crate) mod end;
 pub(crate) mod paths;
 pub(crate) mod reader;
 
-use crate::storage::files::format::commit_line::{Header, Identity};
+use crate::storage::files::format::commit_line::{HEADER_MOST, Header, Identity};
 use batch::JournalBatch;
 use end::End;
 use paths::segment_path;
@@ -343,7 +343,7 @@ fn newest_identity(dir: &Path, segments: &[u64]) -> io::Result<Option<Identity>>
         let path = segment_path(dir, *first);
         let mut start = Vec::new();
         disk::open(&path)
-            .and_then(|file| file.take(reader::HEADER_MOST).read_to_end(&mut start))
+            .and_then(|file| file.take(HEADER_MOST).read_to_end(&mut start))
             .map_err(|e| disk::at("read", &path, &e))?;
         let line = start.split(|byte| *byte == b'\n').next();
         if let Some(Ok(header)) = line.map(Header::read) {

@@ -5,5 +5,3 @@ pub(crate) mod open;
 pub(crate) mod redo;
 pub(crate) mod redo_point;
 pub(crate) mod scan;
-#[cfg(test)]
-mod several;

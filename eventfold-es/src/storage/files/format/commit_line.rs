@@ -36,6 +36,9 @@ const FORMAT: u64 = 2;
 /// That of versions which were never released.
 const DEVELOPMENT: u64 = 1;
 
+/// More than the header of a segment takes.
+pub(crate) const HEADER_MOST: u64 = 512;
+
 /// Where the events of a commit go that are of one stream.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place<'a> {

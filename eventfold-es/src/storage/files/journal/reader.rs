@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::storage::files::disk;
-use crate::storage::files::format::commit_line::CommitLine;
+use crate::storage::files::format::commit_line::{CommitLine, HEADER_MOST};
 use crate::storage::files::format::event_line::line_end;
 use crate::storage::files::format::sealed::verified;
 use crate::storage::files::journal::Index;
@@ -17,9 +17,6 @@ use crate::storage::files::journal::end::End;
 const FIRST_CHUNK: u64 = 16 * 1024;
 /// How much is read from the file at most.
 const LARGEST_CHUNK: u64 = 256 * 1024;
-
-/// More than the header of a segment takes.
-pub(crate) const HEADER_MOST: u64 = 512;
 
 /// A place in the journal, with what is read ahead of it.
 #[derive(Debug)]

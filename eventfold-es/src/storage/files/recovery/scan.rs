@@ -10,12 +10,14 @@ use std::path::{Path, PathBuf};
 
 use crate::storage::files::disk;
 use crate::storage::files::disk::{File, Open};
-use crate::storage::files::format::commit_line::{CommitLine, Header, HeaderError, stated_sum};
+use crate::storage::files::format::commit_line::{
+    CommitLine, HEADER_MOST, Header, HeaderError, stated_sum,
+};
 use crate::storage::files::format::event_line::line_end;
 use crate::storage::files::format::sealed::{SUM_LEN, verified};
 use crate::storage::files::journal::end::End;
 use crate::storage::files::journal::paths::{list_segments, segment_path};
-use crate::storage::files::journal::reader::{HEADER_MOST, stated_previous};
+use crate::storage::files::journal::reader::stated_previous;
 use crate::text::shown;
 
 /// How much of a segment is read at a time.
