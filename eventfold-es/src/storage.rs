@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
 pub(crate) mod commit;
+pub(crate) mod encoding;
 pub(crate) mod files;
 pub(crate) mod health;
 pub(crate) mod loaded;

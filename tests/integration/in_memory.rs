@@ -46,8 +46,6 @@ const TESTS: &[&str] = &[
     "process_managers::an_injected_event_runs_process_managers_if_asked",
     "process_managers::correlation_and_causation_travel_through_a_process_manager",
     "projection_versions::a_read_includes_every_command_that_was_answered_and_copies_nothing",
-    "projection_versions::a_read_includes_every_command_that_was_answered_and_copies_nothing",
-    "projection_versions::waiting_for_a_position_ends_when_the_projection_includes_it",
     "projection_versions::waiting_for_a_position_ends_when_the_projection_includes_it",
     "projections::a_projection_includes_every_command_that_was_answered",
     "projections::a_projection_that_is_not_registered_is_an_error",

@@ -36,6 +36,30 @@ fn the_runtime_imports_downwards_only() {
     );
 }
 
+/// The files above the seam that open, check and repair a directory, and so name what is in it.
+const TOOLS: &[&str] = &["store", "following::audit", "private", "fuzzing"];
+
+#[test]
+fn nothing_above_the_seam_but_the_tools_names_the_storage_in_files() {
+    let sources = Sources::of("eventfold-es");
+    let is_tool = |module: &str| {
+        let mut tools = TOOLS.iter();
+        module.is_empty() || tools.any(|tool| module == *tool || is_within(module, tool))
+    };
+    let is_below = |module: &str| module == "storage" || is_within(module, "storage");
+    let through: Vec<String> = sources
+        .imports()
+        .filter(|import| is_within(&import.to, "storage::files") || import.to == "storage::files")
+        .filter(|import| !is_below(import.from) && !is_tool(import.from))
+        .map(|import| import.to_string())
+        .collect();
+    assert!(
+        through.is_empty(),
+        "these lines name what is below the seam:\n{}",
+        through.join("\n")
+    );
+}
+
 #[test]
 fn no_files_of_the_runtime_import_each_other_in_a_circle() {
     Sources::of("eventfold-es").check_circles();

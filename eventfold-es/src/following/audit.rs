@@ -83,11 +83,7 @@ fn check_checkpoint(
         }
         Ok(Some(checkpoint)) => compare(audit, &checkpoint, manager)?,
         Ok(None) => None,
-        Err(Unusable::Damaged(error)) => {
-            let text = error.to_string();
-            let prefix = format!("{} is ", read.place(name));
-            Some(text.strip_prefix(&prefix).unwrap_or(&text).to_owned())
-        }
+        Err(Unusable::Damaged(_, cause)) => Some(checkpoint::damaged(&cause)),
         Err(error) => return Err(error.into_io()),
     })
 }
@@ -127,7 +123,7 @@ fn check_dead_letters(audit: &mut Audit, records: &FileRecords) -> io::Result<()
         Ok(checkpoint) => checkpoint.map(|read| read.pending),
         Err(Unusable::Io(error)) => return Err(error),
         // With such a checkpoint the process manager is stopped, and its dead letters are left alone.
-        Err(Unusable::Damaged(_) | Unusable::Unfit(..)) => None,
+        Err(Unusable::Damaged(..) | Unusable::Unfit(..)) => None,
     };
     let file = records.path(RecordName::DeadLetters);
     let content = records.read(RecordName::DeadLetters)?;

@@ -15,7 +15,7 @@ use crate::following::chain::Chain;
 use crate::following::outgoing::Saved;
 use crate::ids::StreamId;
 use crate::storage::Storage;
-use crate::storage::files::format::sealed;
+use crate::storage::encoding::sealed;
 use crate::storage::log::Committed;
 use crate::storage::record::Records;
 use crate::storage::record_name::RecordName;
@@ -95,7 +95,8 @@ pub(crate) struct UnknownEvent {
 #[derive(Debug)]
 pub(crate) enum Unusable {
     Io(io::Error),
-    Damaged(io::Error),
+    /// The record in that place is not as it was written, for that cause.
+    Damaged(String, String),
     /// It is as it was written, but its state is not one of the type.
     Unfit(String, serde_json::Error),
 }
@@ -103,7 +104,11 @@ pub(crate) enum Unusable {
 impl Unusable {
     pub(crate) fn into_io(self) -> io::Error {
         match self {
-            Self::Io(error) | Self::Damaged(error) => error,
+            Self::Io(error) => error,
+            Self::Damaged(place, cause) => {
+                let text = format!("{place} is {}", damaged(&cause));
+                io::Error::new(io::ErrorKind::InvalidData, text)
+            }
             Self::Unfit(place, cause) => {
                 let text = format!("the state saved in {place} does not fit its type: {cause}");
                 io::Error::new(io::ErrorKind::InvalidData, text)
@@ -118,13 +123,19 @@ impl Unusable {
                 "the saved state of process manager `{name}` in {place} does not fit its type: \
                  {cause}; give new fields `#[serde(default)]`"
             ),
-            Self::Io(cause) | Self::Damaged(cause) => format!(
+            other => format!(
                 "process manager `{name}` is stopped, since without its checkpoint it would send \
-                 its commands again: {cause}"
+                 its commands again: {}",
+                other.into_io()
             ),
         };
         io::Error::new(io::ErrorKind::InvalidData, text)
     }
+}
+
+/// How a record is damaged.
+pub(crate) fn damaged(cause: &str) -> String {
+    format!("damaged at byte 0: {cause}")
 }
 
 /// Removes the checkpoint of the version `version`.
@@ -159,8 +170,9 @@ pub(crate) fn read_record<S: DeserializeOwned>(
     let Some(bytes) = records.read(name).map_err(Unusable::Io)? else {
         return Ok(None);
     };
-    let damaged =
-        |cause: &dyn std::fmt::Display| Unusable::Damaged(records.damaged(name, 0, cause));
+    let damaged = |cause: &dyn std::fmt::Display| {
+        Unusable::Damaged(records.place(name).to_string(), cause.to_string())
+    };
     let unfit = |cause| Unusable::Unfit(records.place(name).to_string(), cause);
     if name == RecordName::OldCheckpoint {
         let old: Old<'_> = serde_json::from_slice(&bytes).map_err(|cause| damaged(&cause))?;

@@ -4,7 +4,7 @@ use std::io;
 
 use serde::Serialize;
 
-use crate::storage::files::format::sealed;
+use crate::storage::encoding::sealed;
 
 /// `content`, an object, as a line with a checksum and a line end.
 pub(crate) fn seal<T: Serialize>(content: &T) -> io::Result<Vec<u8>> {

@@ -8,7 +8,7 @@ use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use crate::ids::StreamId;
 use crate::storage::commit::{Commit, CommitError, Done};
-use crate::storage::files::format::event_line::EncodedEvents;
+use crate::storage::encoding::event_line::EncodedEvents;
 use crate::storage::files::streams::handle::{FileReading, FileStream};
 use crate::storage::loaded::Loaded;
 use crate::storage::memory::{MemoryReading, MemoryStream};

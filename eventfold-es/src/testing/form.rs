@@ -9,7 +9,7 @@ use crate::event::{
     DecodeError, Decoded, DomainEvent, EncodeError, Meta, Recorded, SCHEMA_VERSION, StoredEvent,
     read_back, value,
 };
-use crate::storage::files::format::event_line::is_too_deep;
+use crate::storage::encoding::event_line::is_too_deep;
 use crate::testing::diff::diff;
 
 /// 2026-01-01, when the events of tests begin to come about: a second apart.

@@ -17,7 +17,7 @@ use crate::runtime::actor::{Actor, Decision, answer};
 use crate::runtime::committed::Committed;
 use crate::runtime::inside;
 use crate::storage::commit::Commit;
-use crate::storage::files::format::event_line::{Common, EncodedEvents, spare};
+use crate::storage::encoding::event_line::{Common, EncodedEvents, spare};
 use crate::storage::loaded::Loaded;
 use crate::storage::snapshot::KnownKey;
 use crate::storage::stream::{Reading, Stream};

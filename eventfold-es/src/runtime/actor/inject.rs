@@ -13,7 +13,7 @@ use crate::runtime::actor::Actor;
 use crate::runtime::actor::mailbox::Reply;
 use crate::runtime::inside;
 use crate::storage::commit::Commit;
-use crate::storage::files::format::event_line::EncodedEvents;
+use crate::storage::encoding::event_line::EncodedEvents;
 use crate::storage::loaded::Loaded;
 use crate::storage::place::Place;
 use crate::storage::stream::Reading;

@@ -1,6 +1,3 @@
-//! The bytes of the files: [an event](event_line), [a commit](commit_line), and
-//! [what ends with its checksum](sealed). `docs/format.md` describes every file.
+//! The bytes of the journal: [a commit](commit_line). `docs/format.md` describes every file.
 
 pub(crate) mod commit_line;
-pub(crate) mod event_line;
-pub(crate) mod sealed;

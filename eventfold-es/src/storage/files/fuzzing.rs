@@ -4,12 +4,12 @@ use serde_json::value::RawValue;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::event::StoredEvent;
+use crate::storage::encoding::event_line;
+use crate::storage::encoding::event_line::{Common, EncodedEvents, write_str};
+use crate::storage::encoding::sealed::{seal, verified};
 use crate::storage::files::format::commit_line::{
     CommitLine, Identity, Part, Place, write_adopted, write_header,
 };
-use crate::storage::files::format::event_line;
-use crate::storage::files::format::event_line::{Common, EncodedEvents, write_str};
-use crate::storage::files::format::sealed::{seal, verified};
 use crate::storage::files::journal::batch::JournalBatch;
 use crate::storage::files::journal::end::End;
 use crate::storage::files::recovery::scan;

@@ -9,10 +9,10 @@ use crate::storage::files::disk;
 #[derive(Debug)]
 pub(crate) struct FileLines {
     path: PathBuf,
-    /// Where the next line is added: behind it is at most what an addition that failed left.
+    /// Where the next line is added. After it is at most what an addition that failed left.
     length: u64,
-    /// A change failed: something may be behind that, and what is there need not be durable. The next
-    /// change makes a new file.
+    /// A change failed: there may be bytes after `length`, and those before it may not be durable. The
+    /// next change makes a new file.
     is_torn: bool,
 }
 

@@ -65,8 +65,8 @@ pub(crate) fn other_holder(stream: &Stream) -> Option<String> {
     other_name(type_dir).or_else(|| other_name(dir))
 }
 
-/// Under which other name the directory at `path` is listed. One that is listed under its own, and is
-/// no link, is itself.
+/// Under which other name the directory at `path` is listed. `None` if it is listed under its own name
+/// and is no link.
 fn other_name(path: &Path) -> Option<String> {
     let (parent, own) = (path.parent()?, path.file_name()?);
     let there = disk::find(path).ok().flatten()?;

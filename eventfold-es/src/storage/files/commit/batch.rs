@@ -5,10 +5,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::storage::commit::Done;
+use crate::storage::encoding::event_line::Encoded;
 use crate::storage::files::commit::request::Request;
 use crate::storage::files::commit::request::StreamCommit;
 use crate::storage::files::format::commit_line::write;
-use crate::storage::files::format::event_line::Encoded;
 use crate::storage::files::journal::batch::JournalBatch;
 use crate::storage::files::streams::end::StreamEnd;
 use crate::storage::files::streams::end::line_hash;

@@ -1,4 +1,4 @@
-//! The committer: the one thread of a store that writes.
+//! The committer: the one thread that appends to the journal.
 //!
 //! It takes all requests that wait, writes their commits to the journal as one batch, makes that
 //! durable, answers, and leaves the streams' files to the [stream writer](crate::storage::files::streams::writer).

@@ -35,8 +35,8 @@ impl GroupDelay {
         self.until = None;
     }
 
-    /// Until when to look out for the first request before going to sleep, from which it takes long
-    /// to wake up; `None` for a lone one, which has both processors to itself.
+    /// Until when to look for the first request before the thread sleeps, from which it wakes slowly.
+    /// `None` if one caller is expected: then it wakes quickly.
     pub(crate) fn until_first(&self) -> Option<Instant> {
         (self.expected > 1).then(|| self.until())
     }

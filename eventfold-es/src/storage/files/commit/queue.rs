@@ -7,10 +7,10 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use crate::storage::encoding::event_line::{Encoded, EncodedEvents, spare};
 use crate::storage::files::commit::request::Request;
 use crate::storage::files::commit::request::StreamCommit;
 use crate::storage::files::commit::span::Span;
-use crate::storage::files::format::event_line::{Encoded, EncodedEvents, spare};
 use crate::storage::files::journal;
 
 /// Makes the two ends of a queue.
@@ -197,7 +197,7 @@ impl std::fmt::Debug for Buffer {
 mod tests {
     use super::*;
     use crate::ids::StreamId;
-    use crate::storage::files::format::event_line::Common;
+    use crate::storage::encoding::event_line::Common;
     use crate::storage::files::layout::StreamLayout;
     use crate::storage::files::streams::high_water::HighWaterMarks;
     use crate::storage::files::streams::stream::Streams;

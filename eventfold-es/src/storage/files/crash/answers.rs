@@ -10,14 +10,14 @@ use crate::ids::StreamId;
 use crate::storage::commit::Commit;
 use crate::storage::commit::CommitError;
 use crate::storage::commit::Done;
+use crate::storage::encoding::event_line::Common;
+use crate::storage::encoding::event_line::EncodedEvents;
 use crate::storage::files::FileStorage;
 use crate::storage::files::commit::request::ROOM;
 use crate::storage::files::crash::{
     Account, EIO, ENOSPC, Note, large, note, open, runtime, temp_dir, upkept,
 };
 use crate::storage::files::disk::faults::{Call, Fault, Watch};
-use crate::storage::files::format::event_line::Common;
-use crate::storage::files::format::event_line::EncodedEvents;
 use crate::storage::files::recovery::redo_point::RedoPoint;
 use crate::storage::files::streams::end::StreamEnd;
 use crate::storage::files::streams::load::load;

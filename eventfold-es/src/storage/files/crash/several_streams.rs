@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::__private::example::{Add, Counter, Total};
 use crate::ids::StreamId;
+use crate::storage::encoding::event_line::{Common, EncodedEvents, seed_of_none};
 use crate::storage::files::format::commit_line::write_parts;
-use crate::storage::files::format::event_line::{Common, EncodedEvents, seed_of_none};
 use crate::storage::files::journal::Journal;
 use crate::storage::files::journal::paths::list_segments;
 use crate::storage::files::layout::StreamLayout;

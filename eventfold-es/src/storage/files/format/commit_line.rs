@@ -24,11 +24,11 @@ use serde_json::value::RawValue;
 
 use crate::event::StoredEvent;
 use crate::event::one_or_many::OneOrMany;
-use crate::storage::files::format::event_line;
-use crate::storage::files::format::event_line::{
+use crate::storage::encoding::event_line;
+use crate::storage::encoding::event_line::{
     Encoded, Line, Rest, begin_line, state_length, write_number,
 };
-use crate::storage::files::format::sealed::{seal, split_sum};
+use crate::storage::encoding::sealed::{seal, split_sum};
 use crate::storage::files::journal::batch::JournalBatch;
 
 /// The version of the journal's format, in the header of each segment.
@@ -578,7 +578,7 @@ fn parse_text<'a, T: Deserialize<'a>>(line: &'a str) -> Result<T, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::storage::files::format::event_line::{Common, EncodedEvents};
+    use crate::storage::encoding::event_line::{Common, EncodedEvents};
     use crate::storage::files::journal::end::End;
 
     /// A commit of such payloads, as it is written.

@@ -6,10 +6,10 @@ use std::ops::{ControlFlow, Range};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::storage::encoding::event_line::line_end;
+use crate::storage::encoding::sealed::verified;
 use crate::storage::files::disk;
 use crate::storage::files::format::commit_line::{CommitLine, HEADER_MOST};
-use crate::storage::files::format::event_line::line_end;
-use crate::storage::files::format::sealed::verified;
 use crate::storage::files::journal::Index;
 use crate::storage::files::journal::end::End;
 

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::ids::StreamId;
+use crate::storage::encoding::event_line;
 use crate::storage::files::disk;
 use crate::storage::files::format::commit_line::{CommitLine, Part};
-use crate::storage::files::format::event_line;
 use crate::storage::files::names;
 use crate::storage::files::streams::cache::OpenFiles;
 use crate::storage::files::streams::end::line_hash;

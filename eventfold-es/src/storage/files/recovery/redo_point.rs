@@ -6,8 +6,8 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use crate::storage::encoding::sealed;
 use crate::storage::files::disk;
-use crate::storage::files::format::sealed;
 use crate::storage::files::journal::end::End;
 use crate::storage::files::journal::paths;
 use crate::text::shown;

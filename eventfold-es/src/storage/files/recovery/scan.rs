@@ -8,13 +8,13 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::iter::Peekable;
 use std::path::{Path, PathBuf};
 
+use crate::storage::encoding::event_line::line_end;
+use crate::storage::encoding::sealed::{SUM_LEN, verified};
 use crate::storage::files::disk;
 use crate::storage::files::disk::{File, Open};
 use crate::storage::files::format::commit_line::{
     CommitLine, HEADER_MOST, Header, HeaderError, stated_sum,
 };
-use crate::storage::files::format::event_line::line_end;
-use crate::storage::files::format::sealed::{SUM_LEN, verified};
 use crate::storage::files::journal::end::End;
 use crate::storage::files::journal::paths::{list_segments, segment_path};
 use crate::storage::files::journal::reader::stated_previous;

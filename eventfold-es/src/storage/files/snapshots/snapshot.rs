@@ -8,9 +8,9 @@ use std::io::{self, Write as _};
 
 use serde::Deserialize;
 
+use crate::storage::encoding::event_line::write_member;
+use crate::storage::encoding::sealed;
 use crate::storage::files::disk;
-use crate::storage::files::format::event_line::write_member;
-use crate::storage::files::format::sealed;
 use crate::storage::files::streams::end::{StreamEnd, line_hash};
 use crate::storage::files::streams::load::line_before;
 use crate::storage::files::streams::stream::Extent;

@@ -9,7 +9,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::ids::StreamId;
 use crate::storage::commit::{Commit, CommitError, Done};
-use crate::storage::files::format::event_line::EncodedEvents;
+use crate::storage::encoding::event_line::EncodedEvents;
 use crate::storage::files::snapshots::snapshot;
 use crate::storage::files::streams::end::StreamEnd;
 use crate::storage::files::streams::load::load;

@@ -1,9 +1,9 @@
 //! Where each stream ends, as the journal has it: `journal/stream_ends`.
 //!
 //! What the journal holds is not looked up when a stream is loaded, so a file that was deleted, cut
-//! at a line end, or brought from another time would pass for the stream. This says with which event
-//! each stream ends, and nothing but that is answered for. It is noted at checkpoints and at the end,
-//! for the streams that were written since; between them it is known in memory.
+//! at a line end, or brought from another time would pass for the stream. So the last event of each
+//! stream is recorded, and a load that ends elsewhere is refused. The file is written when the redo point
+//! moves, for the streams that were written since. Between two such moments the marks are in memory.
 //!
 //! A note is 56 bytes: the hash of the stream's name, version and position of its last event, the
 //! hash of that line, the hash of all lines of other programs, and a checksum. The last note of a

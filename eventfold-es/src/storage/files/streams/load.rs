@@ -6,9 +6,9 @@ use std::path::Path;
 
 use memchr::memchr;
 
+use crate::storage::encoding::event_line;
+use crate::storage::encoding::event_line::Line;
 use crate::storage::files::disk;
-use crate::storage::files::format::event_line;
-use crate::storage::files::format::event_line::Line;
 use crate::storage::files::names::explained;
 use crate::storage::files::streams::end::StreamEnd;
 use crate::storage::files::streams::end::line_hash;
@@ -361,7 +361,7 @@ mod tests {
 
     use super::*;
     use crate::ids::StreamId;
-    use crate::storage::files::format::event_line::{Common, EncodedEvents};
+    use crate::storage::encoding::event_line::{Common, EncodedEvents};
     use crate::storage::files::layout::StreamLayout;
     use crate::storage::files::streams::high_water::HighWaterMarks;
     use crate::storage::files::streams::stream::{Streams, UnflushedLines};

@@ -4,8 +4,8 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use memchr::memchr;
 
+use crate::storage::encoding::event_line as line;
 use crate::storage::files::disk;
-use crate::storage::files::format::event_line as line;
 use crate::storage::files::streams::end::StreamEnd;
 use crate::storage::files::streams::stream::{Extent, Stream};
 

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::ids::StreamId;
 use crate::storage::commit::CommitError;
+use crate::storage::encoding::event_line;
 use crate::storage::files::disk;
 use crate::storage::files::format::commit_line::Place;
-use crate::storage::files::format::event_line;
 use crate::storage::files::layout::{ARCHIVE_FILE, EVENTS_FILE, StreamLayout};
 use crate::storage::files::streams::end::StreamEnd;
 use crate::storage::files::streams::file::StreamFile;

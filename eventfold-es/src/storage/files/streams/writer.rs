@@ -147,7 +147,7 @@ impl Unflushed {
             .collect()
     }
 
-    /// The streams whose files lack lines, which they may not even have for that reason.
+    /// The streams with lines that are not written yet. A new one may have no file.
     pub(crate) fn ids(&self) -> Vec<StreamId> {
         let state = self.state();
         let all = [&state.gathering, &state.in_hand, &state.failed];

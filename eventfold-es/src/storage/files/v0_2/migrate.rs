@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::ids::StreamId;
+use crate::storage::encoding::event_line;
 use crate::storage::files::disk;
 use crate::storage::files::format::commit_line::write_adopted;
-use crate::storage::files::format::event_line;
 use crate::storage::files::journal::{AppendError, Journal, Spare};
 use crate::storage::files::layout::unfinished_file;
 use crate::storage::files::streams::end::StreamEnd;

@@ -5,11 +5,11 @@ use std::io;
 
 use crate::ids::StreamId;
 use crate::report::Severity;
+use crate::storage::encoding::event_line;
+use crate::storage::encoding::event_line::LineError;
 use crate::storage::files::check::audit::findings::{Audit, Flaw, Remedy};
 use crate::storage::files::check::audit::journaled::{Journaled, Noted};
 use crate::storage::files::disk;
-use crate::storage::files::format::event_line;
-use crate::storage::files::format::event_line::LineError;
 use crate::storage::files::names;
 use crate::storage::files::snapshots::snapshot;
 use crate::storage::files::streams::end::StreamEnd;

@@ -1,7 +1,7 @@
 //! What the lines of one command have in common: [`Common`].
 
 use crate::domain::command::CommandContext;
-use crate::storage::files::format::event_line::write_member;
+use crate::storage::encoding::event_line::write_member;
 
 /// What a command's events have in common, encoded once.
 #[derive(Debug, Default)]

@@ -21,7 +21,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use crate::storage::files::format::sealed::{split_sum, sum_and_end, write_sum};
+use crate::storage::encoding::sealed::{split_sum, sum_and_end, write_sum};
 
 mod common;
 mod own;

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use memchr::memchr2;
 
-use crate::storage::files::format::event_line::{HEAD, LEN_DIGITS, Line, stated_length};
+use crate::storage::encoding::event_line::{HEAD, LEN_DIGITS, Line, stated_length};
 
 impl<'a> Line<'a> {
     /// What `body` says, a line up to its `position`, if it is in our own form.
@@ -184,7 +184,7 @@ impl<'a> Rest<'a> {
 mod tests {
     use super::*;
     use crate::event::Recorded;
-    use crate::storage::files::format::event_line::{begin_line, state_length};
+    use crate::storage::encoding::event_line::{begin_line, state_length};
 
     const REST: &str =
         r#""sizes":[9,0],"type":"A","data":{"a":"}"},"ts":1,"id":"i","version":3,"ms":1000"#;
