@@ -15,7 +15,9 @@ impl<'a> Line<'a> {
     #[inline]
     pub(crate) fn read_own(body: &'a str, position: u64) -> Option<Self> {
         let mut rest = Rest::new(body);
-        let mut read = rest.event()?;
+        // Its length is known: it is what the line states.
+        rest.bytes = rest.bytes.get(HEAD.len() + LEN_DIGITS + 1..)?;
+        let mut read = rest.members()?;
         read.position = Some(position);
         rest.is_empty().then_some(read)
     }
@@ -58,6 +60,13 @@ impl<'a> Rest<'a> {
     pub(crate) fn event(&mut self) -> Option<Line<'a>> {
         let start = self.start();
         let length = self.length()?;
+        let read = self.members()?;
+        (self.start() - start == length).then_some(read)
+    }
+
+    /// The members of an event after its length, up to its position.
+    #[inline]
+    fn members(&mut self) -> Option<Line<'a>> {
         self.pass(b"\"sizes\":[")?;
         let data = self.number()?;
         self.pass(b",")?;
@@ -81,7 +90,6 @@ impl<'a> Rest<'a> {
         self.pass(b",\"ms\":")?;
         let ms = self.number()?;
         let key = self.member(b",\"key\":\"", Self::text).ok()?;
-        (self.start() - start == length).then_some(())?;
         Some(Line {
             name,
             data,

@@ -199,7 +199,7 @@ impl LineReader<'_> {
         let mut last: &[u8] = &[];
         let mut flow = ControlFlow::Continue(());
         while flow.is_continue()
-            && let Some(length) = event_line::line_end(&bytes[used..], 0)
+            && let Some(length) = memchr(b'\n', &bytes[used..])
         {
             let line = &bytes[used..used + length];
             used += length + 1;
