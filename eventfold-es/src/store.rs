@@ -47,10 +47,11 @@ pub struct InjectOptions {
     pub run_process_managers: bool,
 }
 
-/// An event store in a directory: hands out its aggregates and runs what reads them.
+/// An event store in a directory. It hands out aggregates, and runs the projections and process
+/// managers that read their events.
 ///
 /// A directory has one open store; clones share it. When the last clone and the last handle are
-/// gone, what was accepted is finished in the background and the directory is released;
+/// gone, the store finishes what it accepted in the background and releases the directory.
 /// [`shutdown`](Self::shutdown) waits for that.
 ///
 /// ```
@@ -74,8 +75,8 @@ pub struct AggregateStore {
 }
 
 impl AggregateStore {
-    /// Opens the store in `base_dir`, which is created if need be (unless the
-    /// [builder](AggregateStoreBuilder::create_if_missing) says otherwise). A directory of
+    /// Opens the store in `base_dir`. Creates the directory if it is missing, unless the
+    /// [builder](AggregateStoreBuilder::create_if_missing) says otherwise. A directory of
     /// eventfold-es 0.2.0 is taken over once, in a time that depends on its size; `tracing` reports
     /// progress.
     ///
@@ -84,14 +85,15 @@ impl AggregateStore {
     ///
     /// # Errors
     ///
-    /// * [`io::ErrorKind::ResourceBusy`]: another process has the directory open (the text says its
-    ///   id), or another store in this one has: clone that one, or shut it down. The `lock` file
-    ///   may stay where it is; a process that ends gives its lock up. The same if another program
-    ///   has the file of a stream locked that is to be brought in order;
+    /// * [`io::ErrorKind::ResourceBusy`]: another process has the directory open; the text gives
+    ///   its process id. Or another store in this process has it open: clone that store, or shut it
+    ///   down. The `lock` file may stay where it is: a process that ends gives its lock up. The
+    ///   same error comes if another program has locked the file of a stream that `open` must bring
+    ///   in order;
     /// * [`io::ErrorKind::InvalidData`]: a file is damaged; the text says which, at which byte, and
     ///   how. See [what to do then](crate#when-a-file-is-damaged);
     /// * [`io::ErrorKind::Unsupported`]: a newer version wrote the directory;
-    /// * any other: the directory cannot be used, for want of permission or space for example.
+    /// * any other: the directory cannot be used. There is no permission or no space, for example.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -109,13 +111,14 @@ impl AggregateStore {
         Self::builder(base_dir).open().await
     }
 
-    /// Sets up a store in memory, for tests: nothing is written anywhere, and what is stored is gone
-    /// when the last clone and the last handle of the store are. Each store that is opened is another
-    /// one.
+    /// Sets up a store in memory, for tests. It writes no files. Its events are gone when the last
+    /// clone and the last handle of the store are gone. Each store that is opened this way is a
+    /// separate one.
     ///
-    /// It behaves as one in a directory does, except for what only files have: [`layout`](Self::layout)
-    /// and [`AggregateHandle::reader`](crate::AggregateHandle::reader) name files that are not there,
-    /// and no snapshots are taken. Its [positions](crate::Position) have gaps.
+    /// It behaves like a store in a directory, except for what only files have:
+    /// [`layout`](Self::layout) and [`AggregateHandle::reader`](crate::AggregateHandle::reader)
+    /// name files that do not exist, and no snapshots are taken. Its [positions](crate::Position)
+    /// have gaps.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -153,16 +156,17 @@ impl AggregateStore {
         AggregateStoreBuilder::new(base_dir.as_ref())
     }
 
-    /// A handle to the aggregate `id` of type `A`, which enters memory. This stores nothing: a stream
-    /// exists from its first event on. It reads nothing either: the first call through the handle loads
-    /// the stream, and reports if it cannot. The [`version`](AggregateHandle::version) of an aggregate
-    /// that does not exist is 0.
+    /// A handle to the aggregate `id` of type `A`, which enters memory. The call stores nothing: a
+    /// stream exists from its first event on. It reads nothing either: the first call through the
+    /// handle loads the stream, and returns an error if that fails. The
+    /// [`version`](AggregateHandle::version) of an aggregate that does not exist is 0.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::InvalidInput`] if no stream can have that name (see [`StreamId::new`]), its
-    /// directory is that of a stream of 0.2.0 under another name, or the aggregate is in use as
-    /// another Rust type; [`io::ErrorKind::NotConnected`] after [`shutdown`](Self::shutdown).
+    /// * [`io::ErrorKind::InvalidInput`]: no stream can have that name (see [`StreamId::new`]), its
+    ///   directory belongs to a stream of 0.2.0 with another name, or the aggregate is in use as
+    ///   another Rust type;
+    /// * [`io::ErrorKind::NotConnected`]: the store is [shut down](Self::shutdown).
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -180,15 +184,15 @@ impl AggregateStore {
         AggregateHandle::get(&self.inner, &StreamId::new(A::AGGREGATE_TYPE, id)?)
     }
 
-    /// The ids of all aggregates of type `A` whose streams have a directory, sorted. It comes with
-    /// the first event; [`StreamLayout::ensure_stream`], [`spawn_actor`] and 0.2.0 make one
-    /// without.
+    /// The ids of all aggregates of type `A` whose streams have a directory, sorted. A stream's
+    /// first event creates its directory. [`StreamLayout::ensure_stream`], [`spawn_actor`] and
+    /// 0.2.0 create one without an event.
     ///
     /// # Errors
     ///
-    /// * [`io::ErrorKind::InvalidData`]: the file of a stream is missing, or is there though the journal
-    ///   does not have the stream; the text says which;
-    /// * any other: what reading the directory failed with.
+    /// * [`io::ErrorKind::InvalidData`]: a stream's file is missing, or a stream has a file and is
+    ///   not in the journal; the text says which;
+    /// * any other: the error from reading the directory.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -212,8 +216,8 @@ impl AggregateStore {
         .await
     }
 
-    /// The types and ids of all streams that have a directory, or of those of one aggregate type,
-    /// sorted.
+    /// The types and ids of all streams that have a directory, sorted. With an aggregate type, only
+    /// the streams of that type.
     ///
     /// # Errors
     ///
@@ -241,19 +245,20 @@ impl AggregateStore {
         blocking(move || storage.list(only.as_deref())).await
     }
 
-    /// All events of a stream, in order, as they are stored: by their stored names, with `actor`
-    /// and `meta`. None if the aggregate is in memory and has no event yet.
+    /// All events of a stream, in order, as they are stored: under their stored names, with `actor`
+    /// and `meta`. Returns no events if the aggregate is in memory and has none yet.
     ///
     /// # Errors
     ///
     /// * [`io::ErrorKind::NotFound`]: there is no such stream, and no such aggregate in memory;
     /// * [`io::ErrorKind::InvalidInput`]: no stream can have that name (see [`StreamId::new`]);
-    /// * [`io::ErrorKind::InvalidData`]: the stream's file is damaged, missing or from another backup
-    ///   than the journal, or has lines that another program appended; the text says where. Or an event
-    ///   has an integer above `u64::MAX` or below `i64::MIN`, which [`eventfold::Event`] cannot hold: a
-    ///   [`subscription`](Self::subscribe) delivers such events in their stored form;
+    /// * [`io::ErrorKind::InvalidData`]: the stream's file is damaged, is missing, comes from
+    ///   another backup than the journal, or has lines that another program appended; the text says
+    ///   where. Or an event has an integer above `u64::MAX` or below `i64::MIN`, which
+    ///   [`eventfold::Event`] cannot hold: a [`subscription`](Self::subscribe) delivers such events
+    ///   in their stored form;
     /// * [`io::ErrorKind::Unsupported`]: the stream was rotated by `eventfold`;
-    /// * any other: what reading the file failed with.
+    /// * any other: the error from reading the file.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -278,8 +283,8 @@ impl AggregateStore {
         self.inner.storage.check_process()?;
         let is_live = self.inner.registry.is_live(&id);
         let stream = self.inner.storage.stream(&id);
-        // An event is shown to those who follow the log a moment before it is in its stream. What
-        // became of the commits that are waited for, or of the store, is no concern here.
+        // Followers of the log see an event shortly before its stream has it. If those commits or
+        // the store fail, this call still reads what is there.
         let _ = stream.settle().await;
         blocking(move || {
             if !stream.exists() {
@@ -300,24 +305,24 @@ impl AggregateStore {
         .await
     }
 
-    /// Appends an event that was decided elsewhere, on another device for example, as it is: with
-    /// its id, time, `actor` and `meta`. It takes its turn among the aggregate's commands, and
-    /// projections include it afterwards. The stream's file has it when this returns, unless it cannot
-    /// be written: the event is durable in the journal, and read from there.
+    /// Appends an event that was decided elsewhere, on another device for example. It keeps its id,
+    /// time, `actor` and `meta`. It takes its turn among the aggregate's commands, and projections
+    /// include it afterwards. The stream's file has it when this returns. If the file cannot be
+    /// written, the event is durable in the journal and is read from there.
     ///
-    /// An event whose id the stream has already stores nothing, however long ago that was. Without
-    /// an id, it is always appended. The first injection into an aggregate since it entered memory
-    /// reads its whole stream.
+    /// If the stream has an event with this id, however old, nothing is stored. An event without an
+    /// id is always appended. The first injection into an aggregate since it entered memory reads
+    /// its whole stream.
     ///
     /// # Errors
     ///
     /// * [`io::ErrorKind::InvalidInput`]: no stream can have that name (see [`StreamId::new`]), or
     ///   the aggregate is in use as another Rust type;
-    /// * [`io::ErrorKind::InvalidData`]: the aggregate could not load the event, so that it is not
+    /// * [`io::ErrorKind::InvalidData`]: the aggregate could not load the event, so it is not
     ///   stored; or a file is damaged;
     /// * [`io::ErrorKind::NotConnected`]: the store is shut down;
-    /// * any other: the event could not be stored; or it is, and a projection could not be caught
-    ///   up or the process managers not be run. With an id it can safely be injected again.
+    /// * any other: the event could not be stored; or it is stored, and the process managers could
+    ///   not be run. An event with an id can safely be injected again.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -357,8 +362,8 @@ impl AggregateStore {
     }
 
     /// The directories of the store. A stream's file is written a few milliseconds after its
-    /// commands are answered; this call blocks for that moment, so the files have everything that was
-    /// answered before.
+    /// commands are answered. This call blocks until that is done, so the files have everything
+    /// that was answered before.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -378,16 +383,16 @@ impl AggregateStore {
     /// Shuts the store down: accepts nothing new, finishes what was accepted, saves projections,
     /// writes a checkpoint so that the next open has nothing to replay, and releases the directory.
     ///
-    /// From then on commands and reads through handles fail with `Closed`; [`get`](Self::get),
+    /// After that, commands and reads through handles fail with `Closed`. [`get`](Self::get),
     /// [`inject_event`](Self::inject_event), [`projection`](Self::projection) and
-    /// [`run_process_managers`](Self::run_process_managers) with [`io::ErrorKind::NotConnected`],
-    /// with which subscriptions end as well.
+    /// [`run_process_managers`](Self::run_process_managers) fail with
+    /// [`io::ErrorKind::NotConnected`], and subscriptions end with it.
     ///
     /// # Errors
     ///
-    /// If the store had failed or a stream's file could not be brought up to the journal; the next
-    /// open does that then. The directory is released all the same.
-    /// [`io::ErrorKind::Deadlock`], and nothing happens, if code calls it that the store runs.
+    /// * [`io::ErrorKind::Deadlock`]: code that the store runs made this call. Nothing happens;
+    /// * any other: the store had failed, or a stream's file could not be brought up to the
+    ///   journal. The next open does that. The directory is released all the same.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};

@@ -20,14 +20,14 @@ use crate::storage::stream::Stream;
 /// A handle to one aggregate. Clones lead to the same aggregate.
 ///
 /// An aggregate runs on the tokio runtime of the call that brought it into memory. If that runtime
-/// ends, the next call brings it back on its own; one that exists but is not driven (a current-thread
-/// runtime outside of `block_on`) keeps all callers waiting.
+/// ends, the next call brings the aggregate back on its own runtime. If that runtime exists but is
+/// not driven (a current-thread runtime outside of `block_on`), all callers wait.
 ///
-/// It outlives idleness: an aggregate that left memory comes back with the next call. It keeps the
-/// store open.
+/// A handle stays valid when the aggregate leaves memory: the next call brings it back. A handle
+/// keeps the store open.
 ///
-/// Commands of one aggregate are executed one at a time, in the order in which they arrive. A
-/// caller waits while 64 of its messages are waiting already.
+/// An aggregate executes its commands one at a time, in the order in which they arrive. While 64
+/// messages wait in its mailbox, further callers wait too.
 ///
 /// ```
 /// # use eventfold_es::{*, __private::example::*};
@@ -69,19 +69,21 @@ impl<A: Aggregate> AggregateHandle<A> {
         })
     }
 
-    /// Sends a command, waits until its events are durable and returns them with their place.
+    /// Sends a command, waits until its events are durable and returns them with their version and
+    /// position.
     ///
-    /// It takes the aggregate's [`Command`](Aggregate::Command) or what converts into it, as the
-    /// listed commands of a derived aggregate do. If the caller goes away while it waits, the
-    /// command is executed all the same.
+    /// It takes the aggregate's [`Command`](Aggregate::Command), or a type that converts into it,
+    /// such as a listed command of a derived aggregate. If the caller drops the future while it
+    /// waits, the command is executed all the same.
     ///
     /// # Errors
     ///
     /// * [`ExecuteError::Domain`]: the aggregate refused the command;
-    /// * [`ExecuteError::Io`]: the stream could not be loaded, or the events not be stored;
-    /// * [`ExecuteError::OutcomeUnknown`]: the disk failed, and whether they are stored is unknown;
+    /// * [`ExecuteError::Io`]: the stream could not be loaded, or the events could not be stored;
+    /// * [`ExecuteError::OutcomeUnknown`]: the disk failed, and it is unknown whether the events
+    ///   are stored;
     /// * [`ExecuteError::Panicked`], [`ActorGone`](ExecuteError::ActorGone),
-    ///   [`Closed`](ExecuteError::Closed): as they say. Nothing is stored.
+    ///   [`Closed`](ExecuteError::Closed): see there. Nothing is stored.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -104,7 +106,8 @@ impl<A: Aggregate> AggregateHandle<A> {
         self.send_with(command, CommandContext::default()).await
     }
 
-    /// Sends a command with a context: who sends it, what it belongs to, on which terms.
+    /// Sends a command with a context: who sends it, what it belongs to, and which version it
+    /// expects.
     ///
     /// # Errors
     ///
@@ -139,7 +142,7 @@ impl<A: Aggregate> AggregateHandle<A> {
         self.deliver(request).await?;
         match answer.await {
             Ok(result) => result,
-            // Whoever had the command is gone: with its runtime, or with the store's own threads.
+            // The command's task is gone: its runtime ended, or the store's own threads did.
             Err(_) => match self.store.storage.check_failed() {
                 Ok(()) => Err(ExecuteError::ActorGone),
                 Err(error) => Err(ExecuteError::OutcomeUnknown(error.to_io())),
@@ -147,8 +150,8 @@ impl<A: Aggregate> AggregateHandle<A> {
         }
     }
 
-    /// Executes a command, waits until its events are durable and returns them:
-    /// [`send_with`](Self::send_with) without their place, as in 0.2.0.
+    /// Executes a command, waits until its events are durable and returns them. It is
+    /// [`send_with`](Self::send_with) without version and position, as in 0.2.0.
     ///
     /// # Errors
     ///
@@ -174,12 +177,13 @@ impl<A: Aggregate> AggregateHandle<A> {
         self.send_with(cmd, ctx).await.map(|done| done.events)
     }
 
-    /// A copy of the state, with every command that was answered before. It is durable.
+    /// A copy of the state, which includes every command that was answered before. It is durable.
     ///
     /// # Errors
     ///
-    /// * [`StateError::Io`]: the stream could not be loaded, or what was read not be made durable;
-    /// * [`StateError::ActorGone`], [`StateError::Closed`]: as they say.
+    /// * [`StateError::Io`]: the stream could not be loaded, or the state could not be made
+    ///   durable;
+    /// * [`StateError::ActorGone`], [`StateError::Closed`]: see there.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -197,14 +201,16 @@ impl<A: Aggregate> AggregateHandle<A> {
         self.read(|state, _| state.clone()).await
     }
 
-    /// What `look` makes of the state, which is not copied. The answer waits until the state that
-    /// `look` saw is durable. Commands of this aggregate wait while `look` runs.
+    /// Calls `look` with the state and returns its result. The state is not copied. The call
+    /// returns when the state that `look` saw is durable. Commands of this aggregate wait while
+    /// `look` runs.
     ///
     /// # Errors
     ///
-    /// * [`StateError::Io`]: the stream could not be loaded, or what was read not be made durable;
+    /// * [`StateError::Io`]: the stream could not be loaded, or the state could not be made
+    ///   durable;
     /// * [`StateError::Panicked`]: `look` panicked;
-    /// * [`StateError::ActorGone`], [`StateError::Closed`]: as they say.
+    /// * [`StateError::ActorGone`], [`StateError::Closed`]: see there.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -230,8 +236,9 @@ impl<A: Aggregate> AggregateHandle<A> {
     ///
     /// # Errors
     ///
-    /// * [`StateError::Io`]: the stream could not be loaded, or what was read not be made durable;
-    /// * [`StateError::ActorGone`], [`StateError::Closed`]: as they say.
+    /// * [`StateError::Io`]: the stream could not be loaded, or the events could not be made
+    ///   durable;
+    /// * [`StateError::ActorGone`], [`StateError::Closed`]: see there.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -289,8 +296,8 @@ impl<A: Aggregate> AggregateHandle<A> {
         (Reply::new(self.store.aggregates.clone(), caller), answer)
     }
 
-    /// Puts a message into the aggregate's mailbox. One that is passivating gives it back; the next
-    /// activation gets it then.
+    /// Puts a message into the aggregate's mailbox. An aggregate that is passivating returns the
+    /// message, and the next activation gets it.
     async fn deliver(&self, request: Request<A>) -> Result<(), StateError> {
         if inside::Aggregate::of(self.slot.stream().id()).is_running() {
             return Err(StateError::Io(self.asked_by_itself()));
@@ -306,8 +313,8 @@ impl<A: Aggregate> AggregateHandle<A> {
                 Ok(()) => return Ok(()),
                 Err(returned) => mail = returned,
             }
-            // A runtime that has ended drops what it is given at once. It takes a few attempts to
-            // tell that from an aggregate that happens to be passivating.
+            // A runtime that has ended drops new tasks at once. It takes a few attempts to tell
+            // that from an aggregate that is passivating.
             let is_runtime_over = failed > 2;
             let mailbox =
                 self.slot
@@ -354,13 +361,13 @@ impl<A: Aggregate> AggregateHandle<A> {
         self.stream().id()
     }
 
-    /// Reads the stream's file. It does not exist before the stream's first event.
+    /// Reads the stream's file. The file does not exist before the stream's first event.
     ///
-    /// A line is written some milliseconds after its command was answered, under load a tenth of a
-    /// second. This call blocks for that moment, so that its file has all that was answered before,
-    /// unless it cannot be written;
-    /// [`AggregateStore::read_events`](crate::store::AggregateStore::read_events) has it even then, and
-    /// checks every line.
+    /// A line is written some milliseconds after its command is answered, and under load up to a
+    /// tenth of a second after. This call blocks until then, so the file has everything that was
+    /// answered before. If the file cannot be written,
+    /// [`AggregateStore::read_events`](crate::store::AggregateStore::read_events) still has all
+    /// events; it checks every line.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};

@@ -99,10 +99,10 @@ impl AggregateStoreBuilder {
         self
     }
 
-    /// Registers a projection; it is taken up where its version was left. Without a checkpoint of
-    /// that version, or with one that is damaged, its first read builds it from the first event on.
-    /// Register it once: two of one name are refused, and so is a name that cannot be that of a
-    /// directory (see [`Projection::NAME`]).
+    /// Registers a projection. It continues from the checkpoint of its version. If that checkpoint
+    /// is missing or damaged, the first read builds the projection from the first event on.
+    /// Register it once: two projections with one name are refused, and so is a name that no
+    /// directory can have (see [`Projection::NAME`]).
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -120,8 +120,8 @@ impl AggregateStoreBuilder {
         self.projection_with::<P>(OnFailure::Stop)
     }
 
-    /// As [`projection`](Self::projection), and says what becomes of an event that the projection
-    /// cannot take. By default it stops.
+    /// As [`projection`](Self::projection), and sets what happens when the projection cannot take
+    /// an event. By default it stops.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -152,8 +152,8 @@ impl AggregateStoreBuilder {
         })
     }
 
-    /// Registers a process manager; it is taken up where it was left. The aggregate types that it
-    /// sends commands to are registered by [`aggregate_type`](Self::aggregate_type), unless its
+    /// Registers a process manager. It continues from its checkpoint. Register the aggregate types
+    /// that it sends commands to by [`aggregate_type`](Self::aggregate_type), unless its
     /// `#[process_manager(dispatches(...))]` lists them. Register it once.
     ///
     /// ```
@@ -209,18 +209,18 @@ impl AggregateStoreBuilder {
         })
     }
 
-    /// Has all projections and process managers run by themselves, in the background, from
-    /// [`open`](Self::open) until the store is [shut down](AggregateStore::shutdown) or its last
-    /// user has gone. Commands never wait for that.
+    /// Runs all projections and process managers in the background, from [`open`](Self::open) until
+    /// the store is [shut down](AggregateStore::shutdown) or its last user is gone. Commands never
+    /// wait for them.
     ///
-    /// Projections are brought up to date after each commit, so that reading them costs little.
-    /// Process managers react to each event, send their commands, try those that fail again (see
-    /// [`Retry`]), and fire their timers. Their commands go to different aggregates at the same
-    /// time, to one aggregate in order. Without `live` all of this happens when a projection is
-    /// read or [`run_process_managers`](AggregateStore::run_process_managers) is called.
+    /// Projections are brought up to date after each commit, so reading them costs little. Process
+    /// managers react to each event, send their commands, retry failed commands (see [`Retry`]),
+    /// and fire their timers. Their commands go to different aggregates at the same time, and to
+    /// one aggregate in order. Without `live`, all of this happens when a projection is read or
+    /// [`run_process_managers`](AggregateStore::run_process_managers) is called.
     ///
-    /// It does not depend on the runtime that the store is opened on: it has a thread of its own
-    /// for the whole process.
+    /// `live` does not depend on the runtime on which the store is opened: one thread serves the
+    /// whole process.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -246,8 +246,8 @@ impl AggregateStoreBuilder {
         self
     }
 
-    /// Registers an aggregate type that process managers send commands to. One that they do not
-    /// send to needs no registration.
+    /// Registers an aggregate type that process managers send commands to. Other aggregate types
+    /// need no registration.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -274,8 +274,8 @@ impl AggregateStoreBuilder {
         })
     }
 
-    /// How long an aggregate stays in memory while nobody uses it: 5 minutes by default. A time
-    /// beyond what the clock can count means for ever. A handle brings it back with the next call.
+    /// How long an unused aggregate stays in memory: 5 minutes by default. A time that the clock
+    /// cannot count means for ever. The next call through a handle brings the aggregate back.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -292,8 +292,8 @@ impl AggregateStoreBuilder {
         self
     }
 
-    /// How many events apart snapshots of a state are taken, 100 by default. An aggregate can have
-    /// a number of its own ([`Aggregate::SNAPSHOT_EVERY`]). 0 counts as 1, `u64::MAX` means never.
+    /// How many events lie between two snapshots of a state: 100 by default. An aggregate can have
+    /// its own number ([`Aggregate::SNAPSHOT_EVERY`]). 0 counts as 1, `u64::MAX` means never.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -310,8 +310,8 @@ impl AggregateStoreBuilder {
         self
     }
 
-    /// Has the store take the time from `clock` instead of the system: that of its events, of
-    /// timers, and of the pauses before retries. For tests that do not want to wait.
+    /// Takes the time from `clock` instead of the system: for events, for timers, and for the
+    /// pauses before retries. It is for tests that do not want to wait.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -332,8 +332,8 @@ impl AggregateStoreBuilder {
         self
     }
 
-    /// Keeps the store in `memory` instead of a directory, or of a memory of its own: another store that
-    /// is opened on it later finds what this one stored.
+    /// Keeps the store in `memory` instead of a directory or a memory of its own. A store that is
+    /// opened later on the same `memory` finds what this one stored.
     ///
     /// See the example of [`Memory`].
     pub fn keep_in(mut self, memory: &Memory) -> Self {
@@ -341,11 +341,12 @@ impl AggregateStoreBuilder {
         self
     }
 
-    /// Whether [`open`](Self::open) creates the store if there is none in the directory, as it does
-    /// by default. With `false` it fails then, and creates nothing, no directory either: for a program
-    /// that looks into a store whose path somebody typed.
+    /// Whether [`open`](Self::open) creates the store if the directory has none. It does by
+    /// default. With `false`, `open` fails and creates nothing, not even the directory. Use it in a
+    /// program that inspects a store whose path somebody typed.
     ///
-    /// A directory of eventfold-es 0.2.0 is a store, and so is what is left of a damaged one.
+    /// A directory of eventfold-es 0.2.0 counts as a store, and so do the remains of a damaged
+    /// store.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -365,14 +366,14 @@ impl AggregateStoreBuilder {
         self
     }
 
-    /// How long [`open`](Self::open) waits for another process that has the directory open, before it
-    /// fails with [`io::ErrorKind::ResourceBusy`]. By default it does not wait. For deployments that
-    /// overlap: the new process starts while the old one comes to its end.
+    /// How long [`open`](Self::open) waits for another process that has the directory open, before
+    /// it fails with [`io::ErrorKind::ResourceBusy`]. By default it does not wait. It is for
+    /// deployments that overlap: the new process starts while the old one ends.
     ///
-    /// It also limits how long a store of this process that nobody uses any more may take to release the
-    /// directory. By default that is 30 seconds for calls that were accepted and not answered, whose
-    /// runtime may not be driven any more, and unlimited for writing the last events. A store that this
-    /// process still uses is not waited for.
+    /// It also limits how long `open` waits for an unused store of this process to release the
+    /// directory. By default `open` waits 30 seconds for calls that were accepted and not answered,
+    /// since their runtime may not be driven any more. It waits without limit for the last events
+    /// to be written. `open` does not wait for a store that this process still uses.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -394,16 +395,18 @@ impl AggregateStoreBuilder {
         self
     }
 
-    /// Opens the store. If the future is dropped, a timeout for example, what was begun comes to its end
-    /// in the background and the directory is released; the next `open` waits for that.
+    /// Opens the store. If the future is dropped, by a timeout for example, the work that has begun
+    /// is finished in the background and the directory is released. The next `open` waits for that.
     ///
     /// # Errors
     ///
-    /// As [`AggregateStore::open`]; [`io::ErrorKind::NotFound`] also if there is no store in the
-    /// directory and none is to be [created](Self::create_if_missing);
-    /// [`io::ErrorKind::InvalidData`] also if the checkpoint of a process manager is ahead of the journal,
-    /// which then lacks events. One that cannot be read keeps only that process manager from running
-    /// ([what to do then](crate#when-a-file-is-damaged)).
+    /// As [`AggregateStore::open`], and:
+    ///
+    /// * [`io::ErrorKind::NotFound`]: there is no store in the directory, and
+    ///   [`create_if_missing`](Self::create_if_missing) is `false`;
+    /// * [`io::ErrorKind::InvalidData`]: the checkpoint of a process manager is ahead of the
+    ///   journal, so the journal lacks events. A checkpoint that cannot be read stops only its
+    ///   process manager ([what to do then](crate#when-a-file-is-damaged)).
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -483,8 +486,8 @@ impl AggregateStoreBuilder {
     }
 }
 
-/// Fails if `name` cannot be the name of a directory, or is the name of one of `others`, as far as the
-/// file system tells.
+/// Fails if `name` cannot be the name of a directory, or is one of `others` as the file system
+/// compares names.
 fn check_name(
     storage: &Storage,
     of: &str,

@@ -14,10 +14,10 @@ use crate::error::DispatchError;
 use crate::runtime::dispatch::send;
 use crate::store::AggregateStore;
 
-/// Sends commands to the aggregate type that takes them, found by the command's Rust type.
+/// Sends commands to the aggregate type that takes them, which it finds by the command's Rust type.
 ///
-/// A registered aggregate takes its [`Command`](Aggregate::Command); a derived one also each type
-/// that its `commands(...)` list. Commands need not be serialisable.
+/// A registered aggregate takes its [`Command`](Aggregate::Command). A derived aggregate also takes
+/// each type that its `commands(...)` list. Commands need not be serialisable.
 ///
 /// ```
 /// # use eventfold_es::{*, __private::example::*};
@@ -42,14 +42,14 @@ struct Route {
     to: Arc<dyn Target>,
     /// The command's type.
     command: &'static str,
-    /// The types of the aggregates that list this command; several make it ambiguous. Empty for an
-    /// aggregate's whole command type, where the last one registered counts.
+    /// The types of the aggregates that list this command. Several make it ambiguous. Empty for an
+    /// aggregate's whole command type, where the last registered aggregate gets the command.
     listed_by: Vec<&'static str>,
 }
 
 impl CommandBus {
-    /// A bus that sends to the aggregates of `store`. It holds a clone of the store, so it keeps it
-    /// open.
+    /// A bus that sends to the aggregates of `store`. It holds a clone of the store, so the store
+    /// stays open.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -69,8 +69,8 @@ impl CommandBus {
         }
     }
 
-    /// Routes the commands of `A` to it. Of two aggregates with the same
-    /// [`Command`](Aggregate::Command) type the one registered last gets them.
+    /// Routes the commands of `A` to it. If two aggregates have the same
+    /// [`Command`](Aggregate::Command) type, the one registered last gets them.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -115,16 +115,16 @@ impl CommandBus {
     }
 
     /// Sends a command to the aggregate `instance_id` of the type that takes it, and waits until
-    /// its events are durable. They are not returned:
-    /// [`AggregateHandle::send`](crate::runtime::handle::AggregateHandle::send) does that.
+    /// its events are durable. The events are not returned: use
+    /// [`AggregateHandle::send`](crate::runtime::handle::AggregateHandle::send) for that.
     ///
     /// # Errors
     ///
     /// * [`DispatchError::UnknownCommand`]: no registered aggregate takes a `C`;
-    /// * [`DispatchError::AmbiguousCommand`]: several list it;
-    /// * [`DispatchError::Io`]: the aggregate cannot be had, see [`AggregateStore::get`];
-    /// * [`DispatchError::Execution`]: the command did not succeed; the
-    ///   [`ExecuteError`](crate::ExecuteError) is in it.
+    /// * [`DispatchError::AmbiguousCommand`]: several registered aggregates list it;
+    /// * [`DispatchError::Io`]: the aggregate cannot be reached, see [`AggregateStore::get`];
+    /// * [`DispatchError::Execution`]: the command did not succeed. The error contains the
+    ///   [`ExecuteError`](crate::ExecuteError).
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -158,20 +158,21 @@ impl CommandBus {
             .await
     }
 
-    /// Sends a command that is JSON to its aggregate, and waits until its events are durable. It is
-    /// for commands that come from elsewhere, a queue or a request for example.
+    /// Sends a command in JSON to its aggregate, and waits until its events are durable. It is for
+    /// commands that come from elsewhere, a queue or a request for example.
     ///
-    /// It goes to the aggregate types that the store knows, as those of process managers do: by
-    /// [`AggregateStoreBuilder::aggregate_type`](crate::store::AggregateStoreBuilder::aggregate_type), or
-    /// from the `dispatches(...)` of one. [`register`](Self::register) is not needed.
+    /// It reaches the same aggregate types as process managers do: those registered by
+    /// [`AggregateStoreBuilder::aggregate_type`](crate::store::AggregateStoreBuilder::aggregate_type),
+    /// and those in the `dispatches(...)` of a process manager. [`register`](Self::register) is not
+    /// needed.
     ///
     /// # Errors
     ///
     /// * [`DispatchError::UnknownAggregateType`]: that type is not registered;
     /// * [`DispatchError::Deserialization`]: the JSON is not a command of the aggregate;
-    /// * [`DispatchError::Io`]: the aggregate cannot be had, see [`AggregateStore::get`];
-    /// * [`DispatchError::Execution`]: the command did not succeed; the
-    ///   [`ExecuteError`](crate::ExecuteError) is in it.
+    /// * [`DispatchError::Io`]: the aggregate cannot be reached, see [`AggregateStore::get`];
+    /// * [`DispatchError::Execution`]: the command did not succeed. The error contains the
+    ///   [`ExecuteError`](crate::ExecuteError).
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -211,7 +212,7 @@ impl fmt::Debug for CommandBus {
     }
 }
 
-/// An aggregate type that takes commands of a type that only it knows.
+/// An aggregate type that takes one type of command. The bus does not know that type.
 trait Target: Send + Sync {
     fn dispatch<'a>(
         &'a self,

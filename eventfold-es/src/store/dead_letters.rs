@@ -13,8 +13,8 @@ use crate::store::under_way::UnderWay;
 use crate::text::Shown;
 
 impl AggregateStore {
-    /// The dead letters of the process manager that is named so: its commands that did not succeed
-    /// and are not tried again by themselves.
+    /// The dead letters of the process manager with this name: its commands that did not succeed
+    /// and are not retried automatically.
     ///
     /// # Errors
     ///
@@ -58,8 +58,8 @@ impl AggregateStore {
         })
     }
 
-    /// The condition of the projections and process managers: their positions, their last errors, and
-    /// the commands and timers that wait. `tracing` reports the same as it happens.
+    /// The status of the projections and process managers: their positions, their last errors, and
+    /// the commands and timers that wait. `tracing` reports the same events as they happen.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -80,14 +80,14 @@ impl AggregateStore {
     }
 }
 
-/// How many dead letters are at least replayed together by [`DeadLetters::replay_all`].
+/// How many dead letters [`DeadLetters::replay_all`] replays together at least.
 const TOGETHER: usize = 256;
-/// The most portions that it replays them in. Each portion writes the file again, so a fixed number keeps
-/// the cost proportional to the number of dead letters. Invariant F4.
+/// The largest number of portions. Each portion writes the file again, so a fixed number keeps the
+/// cost proportional to the number of dead letters. Invariant F4.
 const PORTIONS: usize = 8;
 
 /// The dead letters of one process manager, from [`AggregateStore::dead_letters`]. It holds a clone
-/// of the store, so it keeps it open.
+/// of the store, so the store stays open.
 ///
 /// See the example of [`AggregateStore::dead_letters`].
 #[derive(Clone)]
@@ -96,7 +96,8 @@ pub struct DeadLetters {
     manager: Manager,
 }
 
-/// Why a dead letter could not be replayed. It is still a dead letter, unless the error says otherwise.
+/// Why a dead letter could not be replayed. It is still a dead letter, unless the error says
+/// otherwise.
 ///
 /// ```
 /// # use eventfold_es::{*, __private::example::*};
@@ -113,26 +114,25 @@ pub struct DeadLetters {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReplayError {
-    /// The command did not succeed this time either. It is a dead letter again, under the same id,
-    /// with this error.
+    /// The command failed again. It is a dead letter again, under the same id, with this error.
     #[error("{0}")]
     Failed(DispatchError),
 
     /// There is no such dead letter ([`io::ErrorKind::NotFound`]), the store was shut down
     /// meanwhile ([`io::ErrorKind::NotConnected`]) or has failed, the process manager has stopped,
-    /// or a file could not be read or written. If the command had left the dead letters already, it is
-    /// sent when the process manager next runs.
+    /// or a file could not be read or written. If the command had already left the dead letters, it
+    /// is sent when the process manager next runs.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
 impl DeadLetters {
-    /// All of them, the oldest first.
+    /// All dead letters, the oldest first.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::InvalidData`] if the file is damaged, with file and offset; what reading it
-    /// failed with.
+    /// [`io::ErrorKind::InvalidData`] if the file is damaged, with file and offset; otherwise the
+    /// error from reading it.
     ///
     /// See the example of [`AggregateStore::dead_letters`].
     pub async fn list(&self) -> io::Result<Vec<DeadLetter>> {
@@ -140,7 +140,7 @@ impl DeadLetters {
         blocking(move || manager.reacting.lock()?.letters()).await
     }
 
-    /// The one with the id `id`, `None` if there is none.
+    /// The dead letter with the id `id`, `None` if there is none.
     ///
     /// # Errors
     ///
@@ -162,14 +162,14 @@ impl DeadLetters {
         Ok(letters.into_iter().find(|letter| letter.id == id))
     }
 
-    /// Sends the command again, once, and waits until its events are durable. If it succeeds, it is no
-    /// longer a dead letter.
+    /// Sends the command again, once, and waits until its events are durable. If the command
+    /// succeeds, it is no longer a dead letter.
     ///
     /// If the future is dropped, the command that is being sent is still completed.
     ///
-    /// The command takes effect once, however long ago it was given up and whatever its aggregate did
-    /// since. If the program ends meanwhile, the command is sent again when the process manager next runs,
-    /// unless it had taken effect.
+    /// The command takes effect once, however old the dead letter is and whatever its aggregate did
+    /// since. If the program ends meanwhile, the command is sent again when the process manager
+    /// next runs, unless it had taken effect.
     ///
     /// # Errors
     ///
@@ -184,8 +184,8 @@ impl DeadLetters {
         }
     }
 
-    /// Replays those of `ids` that exist, and returns the outcome of each. Once begun, it completes even
-    /// if the caller drops the future.
+    /// Replays the letters of `ids` that exist, and returns the outcome of each. Once begun, it
+    /// completes even if the caller drops the future.
     async fn replay_these(&self, ids: Vec<String>) -> io::Result<Vec<Result<(), DispatchError>>> {
         inside::refuse("replay")?;
         self.store.inner.check_usable()?;
@@ -199,7 +199,7 @@ impl DeadLetters {
                 reacting.return_to_outbox(&ids.iter().map(String::as_str).collect())
             })
             .await?;
-        // What an error keeps from being sent here is under way no more.
+        // If an error ends this call early, the unsent commands must no longer count as under way.
         let under_way: Vec<UnderWay> = revived
             .iter()
             .map(|outgoing| UnderWay::new(&self.manager, outgoing.number))
@@ -227,7 +227,7 @@ impl DeadLetters {
             let noted = self
                 .with_reacting(move |reacting| reacting.note(outgoing.number, outcome, false))
                 .await;
-            // Commands behind it may have waited for it.
+            // Later commands may have waited for this one.
             self.manager.wake.notify_one();
             noted?;
             results.push(result);
@@ -244,19 +244,19 @@ impl DeadLetters {
         blocking(move || run(&mut *manager.reacting.lock()?)).await
     }
 
-    /// Replays all of them, the oldest first, one after the other. Returns how many succeeded, and
-    /// how many are dead letters again.
+    /// Replays all dead letters, the oldest first, one after the other. Returns how many succeeded,
+    /// and how many are dead letters again.
     ///
-    /// They leave the file, and enter what the process manager has to send, an eighth of them at a
-    /// time, or 256 if that is more. If the program ends meanwhile, or the store is shut down, those
-    /// that were not sent yet are sent when the process manager next runs, the rest stays where it is;
-    /// each takes effect once. If the future is dropped, those that have left the file come to their
-    /// end.
+    /// The letters move from the file to the process manager's outgoing commands in portions: an
+    /// eighth of them at a time, or 256 if that is more. If the program ends or the store is shut
+    /// down meanwhile, the unsent commands of a portion are sent when the process manager next
+    /// runs. The other letters stay in the file. Each command takes effect once. If the future is
+    /// dropped, the current portion is still completed.
     ///
     /// # Errors
     ///
-    /// As [`ReplayError::Io`]; what has left the file then is sent when the process manager next runs,
-    /// the rest is not replayed.
+    /// As [`ReplayError::Io`]. Commands that have left the file then are sent when the process
+    /// manager next runs. The other letters are not replayed.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -275,7 +275,7 @@ impl DeadLetters {
         let ids: Vec<String> = letters.into_iter().map(|letter| letter.id).collect();
         let mut report = ProcessManagerReport::default();
         for ids in ids.chunks(TOGETHER.max(ids.len().div_ceil(PORTIONS))) {
-            // What is not there any more, somebody else replayed.
+            // Another caller may have replayed a letter meanwhile; that one has no result here.
             for result in self.replay_these(ids.to_vec()).await? {
                 match result {
                     Ok(()) => report.dispatched += 1,
@@ -290,9 +290,9 @@ impl DeadLetters {
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::NotFound`] if there is no such dead letter; as [`list`](Self::list), or what
-    /// writing the file failed with; [`io::ErrorKind::NotConnected`] after
-    /// [`shutdown`](AggregateStore::shutdown).
+    /// [`io::ErrorKind::NotFound`] if there is no such dead letter; [`io::ErrorKind::NotConnected`]
+    /// if the store is [shut down](AggregateStore::shutdown); otherwise as [`list`](Self::list), or
+    /// the error from writing the file.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};

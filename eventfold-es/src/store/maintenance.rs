@@ -1,4 +1,4 @@
-//! A store's directory while no store has it open: looking through it, and repairing it.
+//! Checking and repairing a store's directory while no store has it open.
 
 use std::io;
 use std::path::Path;
@@ -14,21 +14,21 @@ use crate::storage::files::lock::{DirLock, Patience};
 use crate::store::AggregateStore;
 
 impl AggregateStore {
-    /// Checks the store in `base_dir`, which must not be open, and reports everything that is wrong
-    /// with the journal, the streams' files compared with the journal, the snapshots, and the
-    /// checkpoints of projections and process managers. It also reports files that are left over or
-    /// do not belong to the store.
+    /// Checks the store in `base_dir`, which must not be open, and reports everything that is
+    /// wrong. It checks the journal, the streams' files against the journal, the snapshots, and the
+    /// checkpoints of projections and process managers. It also reports leftover files and files
+    /// that do not belong to the store.
     ///
-    /// Changes nothing but the `lock` file, and works on a damaged store. It reads every byte, so it
-    /// also finds damage that `open` and loads do not meet. Leftovers of a crash that the next `open`
-    /// removes are reported as harmless. It needs about 50 bytes of memory for each commit, and the
-    /// size of the largest file.
+    /// It changes only the `lock` file, and works on a damaged store. It reads every byte, so it
+    /// also finds damage that `open` and loads do not meet. Leftovers of a crash that the next
+    /// `open` removes are reported as harmless. It needs about 50 bytes of memory for each commit,
+    /// and the size of the largest file.
     ///
     /// # Errors
     ///
     /// * [`io::ErrorKind::NotFound`]: there is no such directory;
     /// * [`io::ErrorKind::ResourceBusy`]: a store has it open;
-    /// * any other: a file could not be read. Damage is no error, it is reported.
+    /// * any other: a file could not be read. Damage is not an error, but a finding in the report.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -59,24 +59,26 @@ impl AggregateStore {
         .await
     }
 
-    /// Repairs the store in `base_dir`, which must not be open, as far as that is safe, and reports
+    /// Repairs the store in `base_dir`, which must not be open, as far as that is safe. Reports
     /// what it did and what remains.
     ///
-    /// It cuts off an unfinished tail of the journal. It writes streams' files that are missing, cut
-    /// off or damaged again from the journal. It enters lines that another program appended to a
-    /// stream into the journal, in the order of their times, and cuts off a line that the program did
-    /// not finish. It moves away snapshots, checkpoints and leftovers that the store cannot use and
-    /// makes again. It never deletes: everything that it replaces or moves away is kept in
-    /// `repaired-<seconds since 1970>` in the directory.
+    /// It cuts off an unfinished tail of the journal. It writes streams' files again from the
+    /// journal if they are missing, cut off or damaged. It enters lines that another program
+    /// appended to a stream into the journal, in the order of their times. It cuts off a line that
+    /// the program did not finish. It moves away snapshots, checkpoints and leftovers that the
+    /// store cannot use and can make again. It never deletes: everything that it replaces or moves
+    /// away is kept in `repaired-<seconds since 1970>` in the directory.
     ///
-    /// It does nothing if the journal itself is damaged, and leaves a process manager's damaged
-    /// checkpoint alone: only a backup helps there. After a repair that
+    /// It does nothing if the journal itself is damaged, and does not touch a process manager's
+    /// damaged checkpoint: only a backup helps there. After a repair that
     /// [succeeded](RepairReport::is_success), the store opens.
     ///
     /// # Errors
     ///
-    /// As [`verify`](Self::verify); [`io::ErrorKind::ResourceBusy`] also if another program has a
-    /// stream's file locked; or what writing failed with. It can be run again then.
+    /// As [`verify`](Self::verify), and:
+    ///
+    /// * [`io::ErrorKind::ResourceBusy`]: another program has locked a stream's file;
+    /// * any other: the error from writing. The repair can then be run again.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -112,8 +114,8 @@ impl AggregateStore {
     }
 }
 
-/// Runs what needs the directory `base` for itself. If the caller goes away it comes to its end, which
-/// the next `open` waits for.
+/// Runs `run` while it holds the lock of the directory `base`. If the caller drops the future,
+/// `run` still completes, and the next `open` waits for that.
 async fn while_locked<T: Send + 'static>(
     base: &Path,
     run: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
@@ -130,7 +132,7 @@ async fn while_locked<T: Send + 'static>(
     done
 }
 
-/// Looks through everything.
+/// Checks everything.
 fn examine(base: &Path) -> io::Result<Audit> {
     let mut audit = audit(base)?;
     following::audit::check(&mut audit)?;

@@ -12,8 +12,8 @@ use crate::runtime::background::blocking;
 use crate::store::{AggregateStore, Rebuild};
 
 impl AggregateStore {
-    /// Brings the projection `P` up to date and returns a copy of its state: every command that was
-    /// answered before is in it.
+    /// Brings the projection `P` up to date and returns a copy of its state, which includes every
+    /// command that was answered before.
     ///
     /// Blocks on the disk while there are new events, and never waits for a task.
     ///
@@ -25,12 +25,12 @@ impl AggregateStore {
     ///   read; the text says where;
     /// * [`io::ErrorKind::Other`]: `P` panicked on an event; the text says on which;
     /// * [`io::ErrorKind::NotConnected`]: the store is shut down;
-    /// * [`io::ErrorKind::Deadlock`]: the code that asks runs within `P`, or within a
-    ///   [`read`](Self::read) of `P`, for whose end this would wait;
+    /// * [`io::ErrorKind::Deadlock`]: the calling code runs within `P`, or within a
+    ///   [`read`](Self::read) of `P`, so it would wait for itself;
     /// * any other: the journal could not be read.
     ///
-    /// After an event that cannot be read, and after a panic, `P` stays failed until the store is
-    /// opened again.
+    /// After a panic, or an event that cannot be read, `P` stays failed until the store is opened
+    /// again.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -49,13 +49,13 @@ impl AggregateStore {
         projection.lock()?.catch_up().cloned()
     }
 
-    /// Brings the projection `P` up to date and hands its state to `read`, whose result it returns.
-    /// Nothing is copied: this is the way to look at a large state. Every command that was answered
-    /// before is in it.
+    /// Brings the projection `P` up to date, passes its state to `read` and returns the result. The
+    /// state is not copied, so use this for a large state. It includes every command that was
+    /// answered before.
     ///
-    /// Nobody reads `P` elsewhere while `read` runs, so it should be short. It must not wait for
-    /// another thread that reads `P`; on its own thread, reading `P` again is an error. If there are new
-    /// events, they are read on a thread of their own.
+    /// No other code can read `P` while `read` runs, so `read` should be short. It must not wait
+    /// for another thread that reads `P`. On its own thread, reading `P` again is an error. New
+    /// events are read on a separate thread.
     ///
     /// # Errors
     ///
@@ -77,14 +77,14 @@ impl AggregateStore {
     pub async fn read<P: Projection, R>(&self, read: impl FnOnce(&P) -> R) -> io::Result<R> {
         let projection = self.open_projection::<P>()?;
         let head = self.inner.storage.head();
-        // Where nothing is new, no thread is needed.
+        // Without new events, no thread is needed.
         if let Some(projection) = projection.try_lock()?
             && let Some(state) = projection.at_least(head)?
         {
             return Ok(read(state));
         }
         catch_up(&projection).await?;
-        // Others may have read on since, which takes no longer than that.
+        // Other callers may have advanced it since. That does no harm.
         let projection = projection.lock()?;
         match projection.at_least(head)? {
             Some(state) => Ok(read(state)),
@@ -94,14 +94,14 @@ impl AggregateStore {
         }
     }
 
-    /// Waits until the projection `P` includes the event at `position`, which another process reported
-    /// of for example, or a [`Committed`](crate::Committed). An event that is not stored yet is
-    /// waited for.
+    /// Waits until the projection `P` includes the event at `position`. The position may come from
+    /// another process, or from a [`Committed`](crate::Committed). The event need not be stored
+    /// yet.
     ///
     /// # Errors
     ///
     /// As [`projection`](Self::projection); [`io::ErrorKind::NotConnected`] if the store is shut
-    /// down before the event is stored, and what the store failed with if it does.
+    /// down before the event is stored; if the store fails, its error.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -129,15 +129,15 @@ impl AggregateStore {
         Ok(())
     }
 
-    /// Builds the projection `P` again from the first event on; its old state serves meanwhile.
+    /// Builds the projection `P` again from the first event on. Its old state serves meanwhile.
     ///
     /// Blocks on the disk until that is done, and never waits for a task.
-    /// [`rebuild`](Self::rebuild) blocks nobody, and tells how far it is.
+    /// [`rebuild`](Self::rebuild) blocks nobody, and reports progress.
     ///
     /// # Errors
     ///
-    /// As [`projection`](Self::projection), or what saving the checkpoint failed with. The old
-    /// state stays then.
+    /// As [`projection`](Self::projection), or the error from saving the checkpoint. The old state
+    /// then stays.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -160,17 +160,17 @@ impl AggregateStore {
         projection.lock()?.replace_with(rebuilt)
     }
 
-    /// Builds the projection `P` again from the first event on, and tells how far it is. Its old
-    /// state serves until the new one has caught up; other projections are not concerned.
+    /// Builds the projection `P` again from the first event on, and reports progress. Its old state
+    /// serves until the new one has caught up. Other projections are not affected.
     ///
-    /// It goes on as long as it is polled: as a [`Stream`](futures_core::Stream) of
-    /// [`RebuildProgress`](crate::RebuildProgress), or as a future if only the end matters. Dropped
-    /// before its end it leaves everything as it was.
+    /// The rebuild advances only while it is polled: as a [`Stream`](futures_core::Stream) of
+    /// [`RebuildProgress`](crate::RebuildProgress), or as a future if only the end matters. If it
+    /// is dropped before its end, everything stays as it was.
     ///
     /// # Errors
     ///
-    /// As [`projection`](Self::projection), or what saving the checkpoint failed with, as the last
-    /// item. The old state stays then.
+    /// As [`projection`](Self::projection), or the error from saving the checkpoint, as the last
+    /// item. The old state then stays.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -197,13 +197,14 @@ impl AggregateStore {
         }
     }
 
-    /// All events behind the position `from`, as they are stored, in their order: first those that
-    /// are there, then each as soon as it is durable. None is left out, none comes twice.
+    /// All events after the position `from`, as they are stored, in order: first the existing
+    /// events, then each new one as soon as it is durable. No event is left out, and none comes
+    /// twice.
     ///
     /// `Position::default()` is the beginning, [`head`](Self::head) the newest event. The
     /// subscription reads the journal at its own pace: a slow one loses nothing and slows nobody
-    /// down. It does not keep the store open. See [`Subscription`] for what can be left out and how
-    /// it ends.
+    /// down. It does not keep the store open. See [`Subscription`] for its filters and for how it
+    /// ends.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -250,8 +251,8 @@ impl AggregateStore {
         Position::new(self.inner.storage.head())
     }
 
-    /// The projection `P`, unless the store is shut down: the directory may be another store's by
-    /// now.
+    /// The projection `P`, unless the store is shut down: another store may have the directory by
+    /// then.
     fn open_projection<P: Projection>(&self) -> io::Result<Arc<Exclusive<Projecting<P>>>> {
         let projection = self.read_side.projection::<P>()?;
         self.inner.storage.check_process()?;
@@ -262,7 +263,7 @@ impl AggregateStore {
     }
 }
 
-/// Brings a projection up to date where that disturbs nobody.
+/// Brings a projection up to date on a thread that may block.
 async fn catch_up<P: Projection>(projection: &Arc<Exclusive<Projecting<P>>>) -> io::Result<()> {
     let projection = projection.clone();
     blocking(move || projection.lock()?.catch_up().map(drop)).await
