@@ -1,4 +1,4 @@
-//! Why an operation failed, one enum an operation.
+//! Why an operation failed: one enum for each operation.
 
 use std::io;
 
@@ -36,10 +36,10 @@ pub enum ExecuteError<E: std::error::Error + Send + Sync + 'static> {
 
     /// The stream is not at the version that the command expected
     /// ([`CommandContext::with_expected_version`](crate::domain::command::CommandContext::with_expected_version)).
-    /// It is never retried: what the command was based on has changed.
+    /// It is never retried: the basis of the command has changed.
     ///
     /// Read the version, then the state, and decide again whether the command still makes sense. In
-    /// this order a change in between leads to another conflict.
+    /// this order, a change between the two reads leads to another conflict.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -75,19 +75,19 @@ pub enum ExecuteError<E: std::error::Error + Send + Sync + 'static> {
     /// written. By the kind:
     ///
     /// * [`InvalidData`](io::ErrorKind::InvalidData): the stream's file is damaged or holds an
-    ///   event that the aggregate cannot read (the text says which, and where), or a new event
-    ///   cannot be encoded, or not be read again. Sending again does not help;
-    /// * [`ResourceBusy`](io::ErrorKind::ResourceBusy): another program has the stream's file
-    ///   locked, or changed it. Send again once that program has closed the file. Lines that it
-    ///   appended are refused from then on, with `InvalidData`, until
-    ///   [`repair`](crate::store::AggregateStore::repair) enters them;
+    ///   event that the aggregate cannot read (the text says which, and where). Or a new event
+    ///   cannot be encoded, or could not be read again. Sending again does not help;
+    /// * [`ResourceBusy`](io::ErrorKind::ResourceBusy): another program has locked the stream's
+    ///   file, or changed it. Send again once that program has closed the file. If it appended
+    ///   lines, commands fail with `InvalidData` from then on, until
+    ///   [`repair`](crate::store::AggregateStore::repair) enters the lines;
     /// * [`InvalidInput`](io::ErrorKind::InvalidInput): the command's idempotency key is empty;
-    /// * [`Deadlock`](io::ErrorKind::Deadlock): the aggregate's own code asks for it, and would wait
-    ///   for itself;
-    /// * [`NotConnected`](io::ErrorKind::NotConnected): this process was forked off the one that opened
-    ///   the store, and must open it itself;
-    /// * any other: the error of the system, no space left for example. Remedy the cause and send
-    ///   again. If the text says that the store has failed, no command succeeds before it is
+    /// * [`Deadlock`](io::ErrorKind::Deadlock): the aggregate's own code sent the command, and
+    ///   would wait for itself;
+    /// * [`NotConnected`](io::ErrorKind::NotConnected): this process was forked from the one that
+    ///   opened the store, and must open the store itself;
+    /// * any other: the error of the system, no space left for example. Remove the cause and send
+    ///   again. If the text says that the store has failed, no command succeeds until the store is
     ///   opened again, see [`OutcomeUnknown`](Self::OutcomeUnknown).
     #[error("I/O error: {0}")]
     Io(#[from] io::Error),

@@ -16,8 +16,8 @@ use crate::event::{DecodeError, Decoded, EncodeError, StoredEvent, UnknownEvents
 /// A consistency boundary whose state is the fold of its own events.
 ///
 /// The implementing type is the state. Most programs derive this trait (see
-/// [`derive@Aggregate`](crate::Aggregate)) and implement [`Decide`] and [`Evolve`]; it can as well
-/// be implemented by hand, with an event enum in serde's adjacently tagged form:
+/// [`derive@Aggregate`](crate::Aggregate)) and implement [`Decide`] and [`Evolve`]. You can also
+/// implement it by hand, with an event enum in serde's adjacently tagged form:
 ///
 /// ```
 /// use eventfold_es::Aggregate;
@@ -60,9 +60,9 @@ use crate::event::{DecodeError, Decoded, EncodeError, StoredEvent, UnknownEvents
 /// # Contract
 ///
 /// [`handle`](Self::handle) and [`apply`](Self::apply) depend on their arguments alone: no I/O, no
-/// clock, no randomness. An aggregate decides ahead of the disk and is rebuilt from its events at
-/// any time. What a decision needs from outside, the time for example, a new id or what another
-/// service says, is found out before and comes with the command.
+/// clock, no randomness. The store decides commands before earlier ones are on the disk, and
+/// rebuilds a state from its events at any time. If a decision needs something from outside (the
+/// time, a new id, another service's answer), find it out first and put it into the command.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an aggregate",
     label = "`{Self}` does not implement `Aggregate`",
@@ -72,8 +72,8 @@ pub trait Aggregate:
     Default + Clone + Serialize + DeserializeOwned + Send + Sync + 'static
 {
     /// Names this type of aggregate on disk: its streams are `streams/<AGGREGATE_TYPE>/<id>`, each
-    /// part encoded as a file name (see [`StreamId`](crate::StreamId)). Another name is another
-    /// aggregate, without the events of this one.
+    /// part encoded as a file name (see [`StreamId`](crate::StreamId)). A type with another name is
+    /// another aggregate, without the events of this one.
     ///
     /// ```
     /// # use eventfold_es::{Aggregate, __private::example::Counter};
@@ -81,8 +81,8 @@ pub trait Aggregate:
     /// ```
     const AGGREGATE_TYPE: &'static str;
 
-    /// The version of the state's shape, to be raised when that changes. A snapshot of another
-    /// version is ignored and replaced; the events are folded then.
+    /// The version of the state's shape. Raise it when the shape changes. A snapshot of another
+    /// version is ignored and replaced, and the state is folded from the events.
     ///
     /// ```
     /// # use eventfold_es::{Aggregate, __private::example::Counter};
@@ -90,8 +90,8 @@ pub trait Aggregate:
     /// ```
     const STATE_VERSION: u32 = 1;
 
-    /// How many events apart snapshots are taken. `None` is the store's default
-    /// ([`snapshot_every`](crate::store::AggregateStoreBuilder::snapshot_every)); 0 counts as 1,
+    /// How many events lie between two snapshots. `None` is the store's default
+    /// ([`snapshot_every`](crate::store::AggregateStoreBuilder::snapshot_every)). 0 counts as 1,
     /// `u64::MAX` means never.
     ///
     /// ```
@@ -100,7 +100,7 @@ pub trait Aggregate:
     /// ```
     const SNAPSHOT_EVERY: Option<u64> = None;
 
-    /// What loading does with an event whose name is not known. A derived aggregate rejects it.
+    /// What loading does with an event whose name is unknown. A derived aggregate rejects it.
     ///
     /// ```
     /// # use eventfold_es::{Aggregate, UnknownEvents, __private::example::Counter};
@@ -108,31 +108,33 @@ pub trait Aggregate:
     /// ```
     const UNKNOWN_EVENTS: UnknownEvents = UnknownEvents::Skip;
 
-    /// The commands this aggregate decides. Process managers reach it if they are `Deserialize` as
-    /// well.
+    /// The commands that this aggregate decides. If they are `Deserialize` too, process managers
+    /// can send them.
     type Command: Send + 'static;
 
-    /// The events this aggregate produces and folds.
+    /// The events that this aggregate produces and folds.
     ///
-    /// A store reads each back from its stored form before it stores it, as a load will: an event that
-    /// could not be loaded is refused with [`ExecuteError::Io`](crate::error::ExecuteError::Io). The state is
-    /// folded from the events that were read so, and the command is answered with them: a field that is
-    /// not stored is as it is after a load. What comes back, but as something else, is not noticed: an
-    /// `Option` of a number that is not finite comes back as `None`, since JSON has no NaN and no
-    /// infinity. The testing kit compares the stored forms.
+    /// A store reads each event back from its stored form before it stores it, as a load will. It
+    /// refuses an event that could not be loaded, with
+    /// [`ExecuteError::Io`](crate::error::ExecuteError::Io). The state is folded from the events
+    /// that were read back, and the answer to the command contains them. So a field that is not
+    /// stored has its value after a load. The store does not notice an event that comes back
+    /// changed: an `Option` of a number that is not finite comes back as `None`, since JSON has no
+    /// NaN and no infinity. The testing kit compares the stored forms.
     type DomainEvent: Serialize + DeserializeOwned + Send + Sync + Clone + 'static;
 
-    /// Why a command is refused. [`Infallible`](std::convert::Infallible) if none ever is.
+    /// Why a command is refused. Use [`Infallible`](std::convert::Infallible) if no command ever
+    /// is.
     type Error: std::error::Error + Send + Sync + 'static;
 
     /// Decides a command on the current state.
     ///
-    /// Returns the events that happened, none if the command changes nothing. A panic is answered
-    /// as [`ExecuteError::Panicked`](crate::error::ExecuteError::Panicked).
+    /// Returns the events that happened, none if the command changes nothing. After a panic the
+    /// caller gets [`ExecuteError::Panicked`](crate::error::ExecuteError::Panicked).
     ///
     /// # Errors
     ///
-    /// The reason for which the command is refused; nothing is stored then.
+    /// The reason why the command is refused. Nothing is stored then.
     ///
     /// ```
     /// # use eventfold_es::{Aggregate, __private::example::*};
@@ -143,8 +145,8 @@ pub trait Aggregate:
     /// ```
     fn handle(&self, cmd: Self::Command) -> Result<Vec<Self::DomainEvent>, Self::Error>;
 
-    /// Folds one event into the state and returns that. It must take every event that was ever
-    /// stored: a panic here fails the load.
+    /// Folds one event into the state and returns the new state. It must take every event that was
+    /// ever stored: a panic here fails the load.
     ///
     /// ```
     /// # use eventfold_es::{Aggregate, __private::example::*};
@@ -157,12 +159,12 @@ pub trait Aggregate:
     /// Writes an event in its stored form: returns its name and appends its payload to `data` as
     /// JSON.
     ///
-    /// Unless overridden, the event is taken to be a serde enum tagged by `type` and `data`. A
-    /// derived aggregate goes through [`DomainEvent`](crate::DomainEvent) instead.
+    /// By default, the event must be a serde enum tagged by `type` and `data`. A derived aggregate
+    /// uses [`DomainEvent`](crate::DomainEvent) instead.
     ///
     /// # Errors
     ///
-    /// [`EncodeError`] if the event cannot be written as JSON or is not tagged so.
+    /// [`EncodeError`] if the event cannot be written as JSON, or is not tagged like this.
     ///
     /// ```
     /// # use eventfold_es::{Aggregate, __private::example::*};
@@ -179,10 +181,11 @@ pub trait Aggregate:
     }
 
     /// The version of the payload's shape that [`encode_event`](Self::encode_event) writes. It is
-    /// stored, as `meta.schema_version`, above 1 only.
+    /// stored as `meta.schema_version`, only if it is above 1.
     ///
-    /// `None`, unless overridden: then that member of `meta` is the program's own. A derived aggregate
-    /// has the version of its [`DomainEvent`](crate::event::DomainEvent::schema_version).
+    /// By default it is `None`: the program may then use that member of `meta` itself. A derived
+    /// aggregate returns the version of its
+    /// [`DomainEvent`](crate::event::DomainEvent::schema_version).
     ///
     /// ```
     /// # use eventfold_es::{Aggregate, __private::example::*};
@@ -197,8 +200,8 @@ pub trait Aggregate:
     /// # Errors
     ///
     /// [`DecodeError::UnknownName`] if this aggregate has no event of that name,
-    /// [`DecodeError::Malformed`] if it has one but the payload is not that event's. A derived
-    /// aggregate fails as its [`DomainEvent`](crate::event::DomainEvent::decode) does.
+    /// [`DecodeError::Malformed`] if the payload does not fit the event. A derived aggregate fails
+    /// as its [`DomainEvent`](crate::event::DomainEvent::decode) does.
     ///
     /// ```
     /// # use eventfold_es::{Aggregate, StoredEvent, __private::example::*};
@@ -220,7 +223,7 @@ pub trait Aggregate:
         event::knows_tagged::<Self::DomainEvent>(name)
     }
 
-    /// Which meanings of its events a state is folded from: under another fingerprint it is folded again.
+    /// A fingerprint of what the events mean. A snapshot with another fingerprint is not used.
     #[doc(hidden)]
     fn __fingerprint() -> u64 {
         0
@@ -232,7 +235,7 @@ pub trait Aggregate:
     fn command_routes(_routes: &mut CommandRoutes<Self::Command>) {}
 }
 
-/// What deciding a command yields: the events that happened, or the reason it is refused.
+/// The result of deciding a command: the events that happened, or the reason why it is refused.
 ///
 /// ```
 /// # use eventfold_es::{Decision, __private::example::*};
@@ -241,11 +244,11 @@ pub trait Aggregate:
 /// ```
 pub type Decision<A> = Result<Vec<<A as DecisionTypes>::DomainEvent>, <A as DecisionTypes>::Error>;
 
-/// The types that a [`Decision`] is made of. [`derive@Aggregate`](crate::Aggregate) implements it; an
-/// aggregate written by hand needs it only to be used with [`Decision`] and [`Decide`].
+/// The types in a [`Decision`]. [`derive@Aggregate`](crate::Aggregate) implements this trait. An
+/// aggregate written by hand needs it only if it uses [`Decision`] and [`Decide`].
 ///
-/// It asks nothing of the state, unlike [`Aggregate`]. So where a state is not `Default`, the compiler
-/// says that about the state, and not about each `impl Decide` as well.
+/// Unlike [`Aggregate`], it requires nothing of the state. So if a state is not `Default`, the
+/// compiler reports that once, and not for each `impl Decide` as well.
 ///
 /// ```
 /// # use eventfold_es::{DecisionTypes, __private::example::*};
@@ -299,11 +302,12 @@ pub trait DecisionTypes {
     note = "write `impl Decide<{C}> for {Self}`, or remove `{C}` from the commands of `{Self}`"
 )]
 pub trait Decide<C>: DecisionTypes {
-    /// Decides `command` on the current state: which events happen, none if nothing changes.
+    /// Decides `command` on the current state. Returns the events that happened, none if nothing
+    /// changes.
     ///
     /// # Errors
     ///
-    /// The reason for which the command is refused; nothing is stored then.
+    /// The reason why the command is refused. Nothing is stored then.
     fn decide(&self, command: C) -> Decision<Self>;
 }
 

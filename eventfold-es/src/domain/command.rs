@@ -13,8 +13,8 @@ mod stored;
 
 pub(crate) use stored::StoredCommand;
 
-/// What a command says about itself besides its content: who issued it, what it belongs to, and
-/// on which terms it may be executed.
+/// The context of a command: who issued it, what it belongs to, and which conditions must hold for
+/// it to be executed.
 ///
 /// ```
 /// use eventfold_es::CommandContext;
@@ -28,7 +28,7 @@ pub(crate) use stored::StoredCommand;
 /// assert_eq!(context.actor.as_deref(), Some("user-42"));
 /// ```
 ///
-/// What it says of origin is stored with each event of the command, in the keys of
+/// The origin of the command is stored with each of its events, in the keys of
 /// [`eventfold::Event`]:
 ///
 /// ```
@@ -52,7 +52,7 @@ pub struct CommandContext {
     pub actor: Option<String>,
     /// What the command belongs to across aggregates; stored as `meta.correlation_id`.
     pub correlation_id: Option<String>,
-    /// More to store in the events' `meta`: the members of an object. Any other value is left out.
+    /// More members for the events' `meta`: a JSON object. Any other value is ignored.
     pub metadata: Option<Value>,
     /// The device that issued the command; stored as `meta.source_device`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -60,17 +60,16 @@ pub struct CommandContext {
     /// What caused the command, usually an event's id; stored as `meta.causation_id`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub causation_id: Option<String>,
-    /// The version that the stream must have for the command to be decided: how many events it
-    /// holds.
+    /// The version that the stream must have when the command is decided: its number of events.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub expected_version: Option<u64>,
-    /// Names the command, so that repeating it has no further effect; stored as `key`.
+    /// Names the command: repeating it then has no further effect. Stored as `key`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub idempotency_key: Option<String>,
 }
 
 impl CommandContext {
-    /// Says who issues the command, a user or a service for example: `actor` of its events.
+    /// Sets who issues the command, a user or a service for example: the `actor` of its events.
     ///
     /// ```
     /// # use eventfold_es::CommandContext;
@@ -82,8 +81,8 @@ impl CommandContext {
         self
     }
 
-    /// Says what the command belongs to, across aggregates and services: `meta.correlation_id` of
-    /// its events. The commands of process managers take it over from the event.
+    /// Sets what the command belongs to, across aggregates and services: the `meta.correlation_id`
+    /// of its events. A process manager's commands take it from the event.
     ///
     /// ```
     /// # use eventfold_es::CommandContext;
@@ -95,9 +94,9 @@ impl CommandContext {
         self
     }
 
-    /// Sets more members for the `meta` of the command's events, instead of those set before.
-    /// Anything but a JSON object is left out. The ids of this context go before members of their
-    /// names, and so does the version of an event of a derived aggregate before `schema_version`.
+    /// Sets more members for the `meta` of the command's events, and replaces those set before. A
+    /// value that is not a JSON object is ignored. The ids of this context replace members with the
+    /// same names. In a derived aggregate, the event's version replaces `schema_version`.
     ///
     /// ```
     /// # use eventfold_es::CommandContext;
@@ -110,7 +109,7 @@ impl CommandContext {
         self
     }
 
-    /// Says which device the command comes from: `meta.source_device` of its events.
+    /// Sets which device the command comes from: the `meta.source_device` of its events.
     ///
     /// ```
     /// # use eventfold_es::CommandContext;
@@ -122,7 +121,7 @@ impl CommandContext {
         self
     }
 
-    /// Says what caused the command, usually the id of an event: `meta.causation_id` of its events.
+    /// Sets what caused the command, usually an event's id: the `meta.causation_id` of its events.
     ///
     /// ```
     /// # use eventfold_es::CommandContext;
@@ -134,10 +133,10 @@ impl CommandContext {
         self
     }
 
-    /// Has the command refused with [`ExecuteError::Conflict`](crate::error::ExecuteError::Conflict)
-    /// unless the stream is at `version`, as
-    /// [`AggregateHandle::version`](crate::runtime::handle::AggregateHandle::version) counts: 0 for a stream that
-    /// does not exist yet. Never retried.
+    /// Requires the stream to be at `version`, as
+    /// [`AggregateHandle::version`](crate::runtime::handle::AggregateHandle::version) counts: 0 for
+    /// a stream that does not exist yet. Otherwise the command is refused with
+    /// [`ExecuteError::Conflict`](crate::error::ExecuteError::Conflict). It is never retried.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -159,13 +158,14 @@ impl CommandContext {
         self
     }
 
-    /// Names the command: repeated under the same key on the same stream it stores nothing again
-    /// and is answered with the events that the first one stored, also after a restart.
+    /// Names the command. If a command with the same key is sent to the same stream again, it
+    /// stores nothing. The caller gets the events that the first command stored, also after a
+    /// restart.
     ///
     /// A stream remembers at least its last 1,000 keys. A command that was refused, or that stored
     /// no event, is decided again. The key is looked up before the expected version. The content of
-    /// the command is not compared: another command under the same key is not executed. So a key that
-    /// is empty, as where a request has none, is refused when the command is sent.
+    /// the command is not compared: another command under the same key is not executed. So an empty
+    /// key, which a request without a key may lead to, is refused when the command is sent.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -188,7 +188,7 @@ impl CommandContext {
         self
     }
 
-    /// Fails with [`io::ErrorKind::InvalidInput`] if no command may be sent with it.
+    /// Fails with [`io::ErrorKind::InvalidInput`] if no command may be sent with this context.
     pub(crate) fn check(&self) -> io::Result<()> {
         if self.idempotency_key.as_deref() == Some("") {
             let text = "the command's idempotency key is empty, so that all commands without one would \
@@ -198,7 +198,7 @@ impl CommandContext {
         Ok(())
     }
 
-    /// The `meta` of an event of the command, `None` if there is nothing to say. `version` is the
+    /// The `meta` of an event of the command, `None` if it would be empty. `version` is the
     /// [`event_version`](Aggregate::event_version).
     pub(crate) fn meta(&self, version: Option<u32>) -> Option<Map<String, Value>> {
         let has_id = self.correlation_id.is_some() || self.causation_id.is_some();
@@ -224,7 +224,7 @@ impl CommandContext {
             }
         }
         if let Some(version) = version {
-            // What is there may have come with the metadata of another event.
+            // The metadata may be that of another event, with its version.
             meta.remove(SCHEMA_VERSION);
             if version > 1 {
                 meta.insert(SCHEMA_VERSION.to_owned(), version.into());
@@ -234,7 +234,7 @@ impl CommandContext {
     }
 }
 
-/// A command in JSON and where it goes, as process managers produce it and
+/// A command in JSON with its target, as process managers produce it and
 /// [`CommandBus::dispatch_envelope`](crate::store::bus::CommandBus::dispatch_envelope) takes it.
 ///
 /// ```
@@ -249,27 +249,27 @@ impl CommandContext {
 /// ```
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CommandEnvelope {
-    /// The type of the target, its [`Aggregate::AGGREGATE_TYPE`]. The store must know it: by
-    /// [`AggregateStoreBuilder::aggregate_type`](crate::store::AggregateStoreBuilder::aggregate_type), or
-    /// from the `dispatches(...)` of a process manager.
+    /// The type of the target, its [`Aggregate::AGGREGATE_TYPE`]. The store must know it, by
+    /// [`AggregateStoreBuilder::aggregate_type`](crate::store::AggregateStoreBuilder::aggregate_type)
+    /// or from the `dispatches(...)` of a process manager.
     pub aggregate_type: String,
     /// The target's id.
     pub instance_id: String,
-    /// The target's [`Aggregate::Command`] in JSON, as its `Deserialize` reads it. It has no integers
-    /// above `u64::MAX` or below `i64::MIN`; a command that [`Outbox::send`](crate::domain::process_manager::Outbox::send) takes
-    /// may have some.
+    /// The target's [`Aggregate::Command`] in JSON, as its `Deserialize` reads it. It has no
+    /// integers above `u64::MAX` or below `i64::MIN`. A command for
+    /// [`Outbox::send`](crate::domain::process_manager::Outbox::send) may have some.
     pub command: Value,
-    /// What travels with the command. What a process manager leaves out of it is filled in, see
+    /// The context of the command. Fields that a process manager does not set are filled in, see
     /// [`ProcessManager::react`](crate::domain::process_manager::ProcessManager::react).
     pub context: CommandContext,
 }
 
-/// Writes a domain event as an [`eventfold::Event`] with a new id and the current time, and with
-/// what the context says of its actor and its `meta`. Nothing is stored.
+/// Writes a domain event as an [`eventfold::Event`] with a new id, the current time, and the actor
+/// and `meta` of the context. Nothing is stored.
 ///
 /// # Errors
 ///
-/// The cause if the event cannot be written as JSON.
+/// The error from serde if the event cannot be written as JSON.
 ///
 /// ```
 /// # use eventfold_es::{*, __private::example::*};

@@ -21,40 +21,42 @@ use crate::event::{DecodeError, EventSet, Recorded, StoredEvent};
 
 /// A workflow that reacts to events with commands for other aggregates.
 ///
-/// A store that it is registered with ([`AggregateStoreBuilder::process_manager`]) runs it by
-/// [`AggregateStore::run_process_managers`], or continuously if it is
-/// [live](crate::store::AggregateStoreBuilder::live). It follows the journal from its own position. Its
-/// commands are saved with its state before they are sent, so that each takes effect once, whenever
-/// the program ends.
+/// Register it with a store ([`AggregateStoreBuilder::process_manager`]). The store runs it in
+/// [`AggregateStore::run_process_managers`], or continuously if the store is
+/// [live](crate::store::AggregateStoreBuilder::live). It follows the journal from its own position.
+/// Its commands are saved with its state before they are sent. So each command takes effect once,
+/// whenever the program ends.
 ///
-/// A command that does not succeed is tried again as [`Retry`] says in a store that is live; on
-/// demand it is tried once. When it is given up it is a [`DeadLetter`]: a line of
-/// `process_managers/<NAME>/dead_letters.jsonl`,
-/// `{"envelope":{…},"error":"…","ts":1767225600,"id":"17",…}`, the command with its context, what
-/// it failed with, and when, in seconds since 1970.
-/// [`AggregateStore::dead_letters`](crate::store::AggregateStore::dead_letters) lists and replays them.
+/// In a live store, a command that does not succeed is tried again as [`Retry`] says; on demand it
+/// is tried once. After the last attempt it becomes a [`DeadLetter`], a line of
+/// `process_managers/<NAME>/dead_letters.jsonl`:
+/// `{"envelope":{…},"error":"…","ts":1767225600,"id":"17",…}`. The line has the command with its
+/// context, the error, and the time in seconds since 1970.
+/// [`AggregateStore::dead_letters`](crate::store::AggregateStore::dead_letters) lists and replays
+/// dead letters.
 ///
 /// A process manager is never built again from the first event, since that would send its commands
-/// again: it never reacts twice to an event that its checkpoint includes.
+/// again. It never reacts twice to an event that its checkpoint includes.
 ///
-/// Its name is its identity, on disk and in its commands' keys. Under another name it is a new process
-/// manager, which reacts to all events again; the timers and unsent commands of the old one stay where
-/// they are, and opening a store warns of that. Without `name = ".."` in the derive, renaming the type
-/// renames the process manager.
+/// Its name is its identity, on disk and in its commands' keys. Under another name it is a new
+/// process manager, which reacts to all events again. The timers and unsent commands of the old one
+/// stay where they are, and opening a store logs a warning about them. Without `name = ".."` in the
+/// derive, renaming the type renames the process manager.
 ///
-/// One instance serves all streams: keep what belongs to one of many workflows in a map by its id.
-/// The state is saved as JSON, which is read back first. A state that could not be read again, with a NaN
-/// in it for example, is not saved, and its commands are not sent: runs fail with the cause until an event
-/// makes it one that can be saved. If a command could not be read again, or is nested too deeply for the
-/// files that keep it, the process manager cannot take the event that it comes from ([`OnFailure`]).
+/// One instance serves all streams: to track many workflows, keep a map of them by id. The state is
+/// saved as JSON, and that JSON is read back first. A state that could not be read again, with a
+/// NaN in it for example, is not saved, and its commands are not sent. Runs then fail with the
+/// cause until an event leads to a state that can be saved. If a command could not be read again,
+/// or is nested too deeply for the files, the process manager cannot take the event that led to it
+/// ([`OnFailure`]).
 ///
-/// A later version of the type must be able to read the state: give new fields `#[serde(default)]`, keep
-/// the names of the others. A process manager whose checkpoint cannot be read is
-/// [stopped](crate::following::Running::Stopped), its files are left as they are, and runs fail with the cause; the
-/// store and the others work.
+/// A later version of the type must be able to read the state: give new fields `#[serde(default)]`,
+/// and keep the names of the others. If its checkpoint cannot be read, a process manager is
+/// [stopped](crate::following::Running::Stopped): its files are left as they are, and runs fail
+/// with the cause. The store and the other process managers work.
 ///
 /// Most programs derive this trait (see [`derive@ProcessManager`](crate::ProcessManager)) and
-/// implement [`React`] for each aggregate. It can as well be implemented by hand, on events as JSON:
+/// implement [`React`] for each aggregate. You can also implement it by hand, on events as JSON:
 ///
 /// ```
 /// use eventfold_es::{CommandContext, CommandEnvelope, ProcessManager};
@@ -88,9 +90,10 @@ use crate::event::{DecodeError, EventSet, Recorded, StoredEvent};
 /// [`AggregateStore::run_process_managers`]: crate::store::AggregateStore::run_process_managers
 pub trait ProcessManager: Default + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Names the process manager on disk: its checkpoint and its dead letters are in
-    /// `process_managers/<NAME>`. It is the name of a directory as it is, checked as
-    /// [`Projection::NAME`](crate::domain::projection::Projection::NAME) is, and is part of the idempotency
-    /// keys: another name is another process manager, which reacts to all events again.
+    /// `process_managers/<NAME>`. The name is used unchanged as a directory name, and is checked
+    /// like [`Projection::NAME`](crate::domain::projection::Projection::NAME). It is part of the
+    /// idempotency keys. A process manager with another name is another one, which reacts to all
+    /// events again.
     ///
     /// ```
     /// # use eventfold_es::{ProcessManager, __private::example::Forward};
@@ -108,16 +111,17 @@ pub trait ProcessManager: Default + Serialize + DeserializeOwned + Send + Sync +
     /// ```
     fn subscriptions(&self) -> &'static [&'static str];
 
-    /// Reacts to one event, which is the stream's `aggregate_type/stream_id`, and returns the
-    /// commands to dispatch, in order. It depends on its arguments and the state alone, and passes
-    /// over events that it does not know. If it panics, runs fail until the store is opened again.
+    /// Reacts to one event of the stream `aggregate_type/stream_id`, and returns the commands to
+    /// dispatch, in order. It depends on its arguments and the state alone, and ignores events that
+    /// it does not know. If it panics, runs fail until the store is opened again.
     ///
-    /// An event with an integer above `u64::MAX` or below `i64::MIN` does not come here: `event.data`
-    /// has no place for it, so it cannot be taken. [`react_stored`](Self::react_stored) can read it.
+    /// An event with an integer above `u64::MAX` or below `i64::MIN` does not reach this function,
+    /// since `event.data` cannot hold it: the process manager cannot take the event.
+    /// [`react_stored`](Self::react_stored) can read it.
     ///
-    /// What a command's context leaves out is filled in: the correlation id of the event, the
-    /// event's id as causation id, and an idempotency key from the manager's name, the event's
-    /// position and the command's index.
+    /// Fields that a command's context does not set are filled in: the event's correlation id, the
+    /// event's id as causation id, and an idempotency key. The key is made of the manager's name,
+    /// the event's position and the command's index.
     ///
     /// ```
     /// # use eventfold_es::{ProcessManager, __private::example::Forward};
@@ -132,8 +136,8 @@ pub trait ProcessManager: Default + Serialize + DeserializeOwned + Send + Sync +
         event: &eventfold::Event,
     ) -> Vec<CommandEnvelope>;
 
-    /// Reacts to one event in its stored form, which is what a store calls. As it is provided, it
-    /// calls [`react`](Self::react).
+    /// Reacts to one event in its stored form. A store calls this function. By default it calls
+    /// [`react`](Self::react).
     ///
     /// # Errors
     ///
@@ -153,23 +157,23 @@ pub trait ProcessManager: Default + Serialize + DeserializeOwned + Send + Sync +
         Ok(())
     }
 
-    /// The events that are reacted to by their types, for
-    /// [`UnknownEvents`](crate::UnknownEvents).
+    /// The events that it reacts to by their types, for [`UnknownEvents`](crate::UnknownEvents).
     #[doc(hidden)]
     fn event_sets() -> &'static [EventSet] {
         &[]
     }
 
-    /// The aggregate types that commands are sent to, besides those that are registered with the store.
+    /// The aggregate types that it sends commands to, besides those that are registered with the
+    /// store.
     #[doc(hidden)]
     fn targets<T: Targets>(_targets: &mut T) {}
 }
 
 /// How a process manager reacts to the events of one type of aggregate.
 ///
-/// Implement it for each aggregate that `#[process_manager(aggregates(...))]` lists. It sees each
-/// event as its aggregate does: under its name of today, and with `record`, which says whose it is,
-/// where it stands and when it came about.
+/// Implement it for each aggregate that `#[process_manager(aggregates(...))]` lists. It gets each
+/// event as its aggregate does, under its current name. `record` has the event's stream, its
+/// position and its time.
 ///
 /// ```
 /// # use eventfold_es::__private::example::{Add, Counter, CounterEvent};
@@ -204,7 +208,7 @@ pub trait React<A: Aggregate> {
     fn react_to(&mut self, event: &A::DomainEvent, record: &Recorded<'_>, out: &mut Outbox<'_>);
 }
 
-/// What became of the commands of one run of the process managers. See
+/// The outcome of the commands in one run of the process managers. See
 /// [`AggregateStore::run_process_managers`](crate::store::AggregateStore::run_process_managers).
 ///
 /// ```
@@ -216,6 +220,6 @@ pub trait React<A: Aggregate> {
 pub struct ProcessManagerReport {
     /// How many commands succeeded, repeated ones included.
     pub dispatched: usize,
-    /// How many did not, and were written to the dead letters.
+    /// How many commands failed and were written to the dead letters.
     pub dead_lettered: usize,
 }

@@ -7,12 +7,12 @@ use crate::event::{DecodeError, EventSet, Recorded, StoredEvent};
 
 /// A read model that folds the events of many streams.
 ///
-/// A store that it is registered with ([`AggregateStoreBuilder::projection`]) brings it up to date
-/// whenever it is read: it follows the journal from its own position, in the order of commits, so
-/// a read costs what is new and no more. State and position are saved together.
+/// Register it with a store ([`AggregateStoreBuilder::projection`]). The store brings it up to date
+/// whenever it is read. It follows the journal from its own position, in the order of commits, so a
+/// read costs only the new events. State and position are saved together.
 ///
 /// Most programs derive this trait (see [`derive@Projection`](crate::Projection)) and implement
-/// [`Project`] for each aggregate. It can as well be implemented by hand, on events as JSON:
+/// [`Project`] for each aggregate. You can also implement it by hand, on events as JSON:
 ///
 /// ```
 /// use eventfold_es::Projection;
@@ -40,9 +40,9 @@ use crate::event::{DecodeError, EventSet, Recorded, StoredEvent};
 ///
 /// # When it changes
 ///
-/// A state that was saved before is taken up as it is. So a change of what is folded, or how, is
-/// another [`VERSION`](Self::VERSION): the projection is built again by its next read, from the
-/// first event on. To build it again under the same version, as after a mistake was corrected:
+/// A saved state is used as it is. So if you change what is folded, or how, raise
+/// [`VERSION`](Self::VERSION): the next read builds the projection again from the first event on.
+/// To build it again under the same version, after a mistake was corrected for example, call
 /// [`AggregateStore::rebuild`].
 ///
 /// [`AggregateStoreBuilder::projection`]: crate::store::AggregateStoreBuilder::projection
@@ -50,10 +50,10 @@ use crate::event::{DecodeError, EventSet, Recorded, StoredEvent};
 pub trait Projection:
     Default + Clone + Serialize + DeserializeOwned + Send + Sync + 'static
 {
-    /// Names the projection on disk: its checkpoint is in `projections/<NAME>`. It is the name
-    /// of a directory as it is, so it is checked when it is registered: at most 255 bytes, none of
-    /// `/ \ : * ? " < > | %`, no control or direction characters, no dot at its beginning or end, no
-    /// device name of Windows.
+    /// Names the projection on disk: its checkpoint is in `projections/<NAME>`. The name is used
+    /// unchanged as a directory name, so it is checked at registration: at most 255 bytes, none of
+    /// `/ \ : * ? " < > | %`, no control or direction characters, no dot at its beginning or end,
+    /// no device name of Windows.
     ///
     /// ```
     /// # use eventfold_es::{Projection, __private::example::Total};
@@ -61,10 +61,10 @@ pub trait Projection:
     /// ```
     const NAME: &'static str;
 
-    /// The version of what is folded and how, to be raised when that changes. Each has a
-    /// checkpoint of its own: version 1 in `journal_checkpoint.json`, version 2 in
-    /// `journal_checkpoint.v2.json`, so that an older program that is run again finds the one it
-    /// left. A checkpoint that no program needs any more may be deleted while the store is closed.
+    /// The version of what is folded and how. Raise it when that changes. Each version has its own
+    /// checkpoint: version 1 in `journal_checkpoint.json`, version 2 in
+    /// `journal_checkpoint.v2.json`. So an older program that runs again finds its own checkpoint.
+    /// A checkpoint that no program needs any more may be deleted while the store is closed.
     ///
     /// ```
     /// # use eventfold_es::{Projection, __private::example::Total};
@@ -73,8 +73,8 @@ pub trait Projection:
     const VERSION: u32 = 1;
 
     /// The aggregate types whose events it folds, each an
-    /// [`AGGREGATE_TYPE`](crate::domain::aggregate::Aggregate::AGGREGATE_TYPE). Events of the others are left out
-    /// for good.
+    /// [`AGGREGATE_TYPE`](crate::domain::aggregate::Aggregate::AGGREGATE_TYPE). Events of other
+    /// types never reach it.
     ///
     /// ```
     /// # use eventfold_es::{Projection, __private::example::Total};
@@ -82,13 +82,14 @@ pub trait Projection:
     /// ```
     fn subscriptions(&self) -> &'static [&'static str];
 
-    /// Folds one event, which is the stream's `aggregate_type/stream_id`. It depends on its
-    /// arguments alone, and ignores events that it does not know. It sees events by their
-    /// stored names, old ones by the old name. If it panics, the projection cannot be read until
-    /// the store is opened again.
+    /// Folds one event of the stream `aggregate_type/stream_id`. It depends on its arguments alone,
+    /// and ignores events that it does not know. It gets events under their stored names, old ones
+    /// under the old name. If it panics, the projection cannot be read until the store is opened
+    /// again.
     ///
-    /// An event with an integer above `u64::MAX` or below `i64::MIN` does not come here: `event.data`
-    /// has no place for it, so it cannot be taken. [`apply_stored`](Self::apply_stored) can read it.
+    /// An event with an integer above `u64::MAX` or below `i64::MIN` does not reach this function,
+    /// since `event.data` cannot hold it: the projection cannot take the event.
+    /// [`apply_stored`](Self::apply_stored) can read it.
     ///
     /// ```
     /// # use eventfold_es::{Projection, __private::example::Total};
@@ -99,7 +100,7 @@ pub trait Projection:
     /// ```
     fn apply(&mut self, aggregate_type: &str, stream_id: &str, event: &eventfold::Event);
 
-    /// Folds one event in its stored form, which is what a store calls. As it is provided, it calls
+    /// Folds one event in its stored form. A store calls this function. By default it calls
     /// [`apply`](Self::apply).
     ///
     /// # Errors
@@ -114,18 +115,18 @@ pub trait Projection:
         Ok(())
     }
 
-    /// The events that are folded by their types, for [`UnknownEvents`](crate::UnknownEvents).
+    /// The events that it folds by their types, for [`UnknownEvents`](crate::UnknownEvents).
     #[doc(hidden)]
     fn event_sets() -> &'static [EventSet] {
         &[]
     }
 }
 
-/// What a projection makes of the events of one type of aggregate.
+/// How a projection folds the events of one type of aggregate.
 ///
-/// Implement it for each aggregate that `#[projection(aggregates(...))]` lists. It sees each event
-/// as its aggregate does: under its name of today, and with `record`, which says whose it is, where
-/// it stands and when it came about.
+/// Implement it for each aggregate that `#[projection(aggregates(...))]` lists. It gets each event
+/// as its aggregate does, under its current name. `record` has the event's stream, its position and
+/// its time.
 ///
 /// ```
 /// # use eventfold_es::__private::example::{Counter, CounterEvent};

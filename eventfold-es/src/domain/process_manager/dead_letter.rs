@@ -1,10 +1,10 @@
-//! A command that was given up: [`DeadLetter`].
+//! A command that is not tried again: [`DeadLetter`].
 
 use std::time::SystemTime;
 
 use crate::domain::command::CommandEnvelope;
 
-/// A command of a process manager that did not succeed and is not tried again by itself. See
+/// A command of a process manager that did not succeed and is not retried automatically. See
 /// [`AggregateStore::dead_letters`](crate::store::AggregateStore::dead_letters).
 ///
 /// ```
@@ -28,14 +28,14 @@ use crate::domain::command::CommandEnvelope;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct DeadLetter {
-    /// Names it within its process manager.
+    /// Identifies the dead letter within its process manager.
     pub id: String,
-    /// The command, with where it goes and what travels with it. Numbers above `u64::MAX` or below
-    /// `i64::MIN` are shown as texts; a replay sends the command as it was.
+    /// The command, with its target and its context. Numbers above `u64::MAX` or below `i64::MIN`
+    /// are shown as texts; a replay sends the command as it was.
     pub envelope: CommandEnvelope,
-    /// What the last attempt failed with.
+    /// The error of the last attempt.
     pub error: String,
-    /// When it was given up.
+    /// When the command became a dead letter.
     pub time: SystemTime,
     /// How often it was tried. 1 if eventfold-es 0.2.0 wrote it.
     pub attempts: u32,

@@ -1,16 +1,16 @@
-//! What becomes of what fails: [`Retry`], [`OnFailure`].
+//! What happens after a failure: [`Retry`], [`OnFailure`].
 
 use std::time::Duration;
 
-/// How often and after which pauses a process manager's command that did not succeed is tried
-/// again, in a store that is [live](crate::store::AggregateStoreBuilder::live). After the last attempt it
+/// How often, and after which pauses, a failed command of a process manager is tried again, in a
+/// store that is [live](crate::store::AggregateStoreBuilder::live). After the last attempt it
 /// becomes a [dead letter](crate::DeadLetter).
 ///
-/// The first pause is between half of `base` and `base`; each further one is twice as long, up to
-/// `max`. Where in its range a pause lies is left to chance, so that many commands that failed
-/// together do not all return together. A refusal by the aggregate is tried again as well: it may
-/// come into the state that the command needs. A command that no registered aggregate takes, or
-/// that cannot be read, is given up at once.
+/// The first pause is between half of `base` and `base`. Each further pause is twice as long, up to
+/// `max`. The length within that range is random, so that commands that failed together are not all
+/// retried together. A command that the aggregate refused is retried as well: the aggregate may
+/// reach the state that the command needs. A command that no registered aggregate takes, or that
+/// cannot be read, becomes a dead letter at once.
 ///
 /// ```
 /// use std::time::Duration;
@@ -23,8 +23,8 @@ use std::time::Duration;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retry {
-    /// How often it is tried altogether: 8 times by default, which takes 13 seconds at most. 0
-    /// counts as 1.
+    /// How often a command is tried altogether: 8 times by default, which takes 13 seconds at most.
+    /// 0 counts as 1.
     pub attempts: u32,
     /// The longest that the first pause may be: 100 milliseconds by default.
     pub base: Duration,
@@ -43,8 +43,8 @@ impl Default for Retry {
 }
 
 impl Retry {
-    /// The pause in milliseconds after `attempts` attempts, `None` if there is to be no other.
-    /// `chance` decides where in its range it lies.
+    /// The pause in milliseconds after `attempts` attempts, `None` after the last attempt. `chance`
+    /// decides its length within its range.
     pub(crate) fn pause(&self, attempts: u32, chance: u64) -> Option<u64> {
         if attempts >= self.attempts.max(1) {
             return None;
@@ -57,8 +57,8 @@ impl Retry {
     }
 }
 
-/// What a projection or a process manager does about an event that it cannot take: one that
-/// cannot be read, or that it panics on.
+/// What a projection or a process manager does with an event that it cannot take: it cannot read
+/// the event, or panics on it.
 ///
 /// ```
 /// assert_eq!(eventfold_es::OnFailure::default(), eventfold_es::OnFailure::Stop);
@@ -66,14 +66,14 @@ impl Retry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum OnFailure {
-    /// It stops before the event, and says so whenever it is read or run. When the store is opened
-    /// again it goes on from where it was saved last.
+    /// It stops before the event, and returns the error whenever it is read or run. When the store
+    /// is opened again, it continues from its last checkpoint.
     #[default]
     Stop,
-    /// It skips the event, which is recorded in `skipped.jsonl` beside its checkpoint and in
-    /// [`AggregateStore::read_side`](crate::store::AggregateStore::read_side). Its state is that before the
-    /// event, also if a panic left that half changed: it is built again from where it was saved
-    /// last. A projection that is rebuilt meets the event again.
+    /// It skips the event. The event is recorded in `skipped.jsonl` beside its checkpoint, and in
+    /// [`AggregateStore::read_side`](crate::store::AggregateStore::read_side). Its state is the one
+    /// before the event, even if a panic left the state half changed: it is built again from the
+    /// last checkpoint. A projection that is rebuilt meets the event again.
     Skip,
 }
 
