@@ -1,11 +1,11 @@
-//! What time it is: the system's, or the one that a test says it is.
+//! The current time: the system's, or the one that a test sets.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
 
-/// Where a store has its time from: that of its events, of timers and of retries.
+/// The source of a store's time: for its events, timers and retries.
 #[derive(Debug, Clone, Default)]
 pub(crate) enum Clock {
     #[default]
@@ -23,7 +23,7 @@ impl Clock {
         unix_millis(now)
     }
 
-    /// Waits until it is `due`, for ever if that is `None`. May return early.
+    /// Waits until the time `due`, for ever if it is `None`. May return early.
     pub(crate) async fn wait_until(&self, due: Option<u64>) {
         let Some(due) = due else {
             return std::future::pending().await;
@@ -41,7 +41,7 @@ impl Clock {
     }
 }
 
-/// The system's clock may be set while a timer waits for it; that is noticed after so long.
+/// Somebody may set the system's clock while a timer waits. The timer notices that after this time.
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 
 /// Milliseconds since 1970.
@@ -50,16 +50,16 @@ pub(crate) fn unix_millis(time: SystemTime) -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The time that is so many milliseconds after 1970; 1970 if the system has no value for it.
+/// The time `ms` milliseconds after 1970; 1970 if the system cannot represent it.
 pub(crate) fn from_unix_millis(ms: u64) -> SystemTime {
     UNIX_EPOCH
         .checked_add(Duration::from_millis(ms))
         .unwrap_or(UNIX_EPOCH)
 }
 
-/// A clock that stands still until a test moves it on, see
-/// [`AggregateStoreBuilder::clock`](crate::store::AggregateStoreBuilder::clock). Clones are the same
-/// clock.
+/// A clock that stands still until a test advances it, see
+/// [`AggregateStoreBuilder::clock`](crate::store::AggregateStoreBuilder::clock). Clones are the
+/// same clock.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -80,7 +80,7 @@ struct Manual {
 }
 
 impl ManualClock {
-    /// A clock that stands at `now`.
+    /// A clock that is set to `now`.
     ///
     /// See the example of [`ManualClock`].
     #[must_use]
@@ -91,7 +91,7 @@ impl ManualClock {
         }))
     }
 
-    /// What time it is.
+    /// The current time.
     ///
     /// See the example of [`ManualClock`].
     #[must_use]
@@ -99,8 +99,8 @@ impl ManualClock {
         *self.0.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Moves the clock on; timers that are due by then fire. Stays where it is if there is no such
-    /// time.
+    /// Advances the clock; timers that are due by then fire. The clock stays where it is if the
+    /// system cannot represent the new time.
     ///
     /// See the example of [`ManualClock`].
     pub fn advance(&self, by: Duration) {

@@ -92,22 +92,22 @@ pub enum ExecuteError<E: std::error::Error + Send + Sync + 'static> {
     #[error("I/O error: {0}")]
     Io(#[from] io::Error),
 
-    /// The task that ran the aggregate ended with its runtime before it came to this command. Send
-    /// it again from a runtime that lives on; the aggregate is activated there.
+    /// The runtime ended before the aggregate's task came to this command. Send it again from a
+    /// runtime that keeps running; the aggregate is activated there.
     #[error("the runtime of the aggregate's task ended before the command was answered")]
     ActorGone,
 
-    /// `decide` or `evolve` panicked, or writing an event as JSON or reading it back. The aggregate
-    /// returns to its durable state, on which the next command is decided.
+    /// `decide` or `evolve` panicked, or writing an event as JSON or reading it back did. The
+    /// aggregate returns to its durable state, and the next command is decided on that.
     #[error("{0}")]
     Panicked(Panic),
 
-    /// The disk failed while the command was being made durable: whether it is stored is unknown
-    /// until the store is opened again. Until then the store refuses every command.
+    /// The disk failed while the command was being made durable. It is unknown whether the command
+    /// is stored, until the store is opened again. Until then the store refuses every command.
     ///
-    /// Shut the store down, which releases the directory whatever it returns, and open it again.
-    /// Then look whether the command took effect, or repeat it: under an idempotency key it is
-    /// stored once either way.
+    /// Shut the store down and open it again. The shutdown releases the directory even if it
+    /// returns an error. Then check whether the command took effect, or repeat it: with an
+    /// idempotency key it is stored once in either case.
     ///
     /// ```no_run
     /// # use eventfold_es::{*, __private::example::*};
@@ -166,18 +166,18 @@ pub enum ExecuteError<E: std::error::Error + Send + Sync + 'static> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StateError {
-    /// The stream could not be loaded, or what the state depends on could not be made durable. The
-    /// kinds are those of [`ExecuteError::Io`].
+    /// The stream could not be loaded, or the state could not be made durable. The kinds are those
+    /// of [`ExecuteError::Io`].
     #[error("I/O error: {0}")]
     Io(#[from] io::Error),
 
-    /// The task that ran the aggregate ended with its runtime before it came to this request. Ask
-    /// again from a runtime that lives on.
+    /// The runtime ended before the aggregate's task came to this request. Ask again from a runtime
+    /// that keeps running.
     #[error("the runtime of the aggregate's task ended before the request was answered")]
     ActorGone,
 
-    /// The function given to [`inspect`](crate::runtime::handle::AggregateHandle::inspect) panicked. The aggregate
-    /// is as it was.
+    /// The function given to [`inspect`](crate::runtime::handle::AggregateHandle::inspect)
+    /// panicked. The aggregate is unchanged.
     #[error("{0}")]
     Panicked(Panic),
 
@@ -203,11 +203,11 @@ pub enum StateError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DispatchError {
-    /// The store knows no aggregate of this type: neither by
-    /// [`AggregateStoreBuilder::aggregate_type`](crate::store::AggregateStoreBuilder::aggregate_type), nor
-    /// from the `dispatches(...)` of a process manager.
-    /// [`CommandBus::dispatch_envelope`](crate::store::bus::CommandBus::dispatch_envelope) and the dead letters
-    /// of process managers say so.
+    /// The store knows no aggregate of this type: neither
+    /// [`AggregateStoreBuilder::aggregate_type`](crate::store::AggregateStoreBuilder::aggregate_type)
+    /// nor the `dispatches(...)` of a process manager names it.
+    /// [`CommandBus::dispatch_envelope`](crate::store::bus::CommandBus::dispatch_envelope) returns
+    /// this error, and dead letters have it.
     #[error(
         "unknown aggregate type: {}; list it in `dispatches(...)` of the process manager, or \
          register it with `aggregate_type::<..>()`",
@@ -220,7 +220,7 @@ pub enum DispatchError {
     #[error("no route registered for command type")]
     UnknownCommand,
 
-    /// Several registered aggregates list this command type, so it does not say where it goes.
+    /// Several registered aggregates list this command type, so its target is ambiguous.
     #[error(
         "command type `{command}` is listed by several registered aggregates ({aggregates}); \
          dispatch the command enum of the one that is meant"
@@ -232,14 +232,14 @@ pub enum DispatchError {
         aggregates: String,
     },
 
-    /// The JSON is not a command of the aggregate:
-    /// [`CommandBus::dispatch_envelope`](crate::store::bus::CommandBus::dispatch_envelope) and the dead letters
-    /// of process managers say so.
+    /// The JSON is not a command of the aggregate.
+    /// [`CommandBus::dispatch_envelope`](crate::store::bus::CommandBus::dispatch_envelope) returns
+    /// this error, and dead letters have it.
     #[error("command deserialization failed: {0}")]
     Deserialization(serde_json::Error),
 
-    /// The command did not succeed. What is in the box is the [`ExecuteError`] of the aggregate
-    /// that took it:
+    /// The command did not succeed. The box contains the [`ExecuteError`] of the aggregate that
+    /// took it:
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -259,13 +259,13 @@ pub enum DispatchError {
     #[error("command execution failed: {0}")]
     Execution(Box<dyn std::error::Error + Send + Sync>),
 
-    /// The aggregate could not be reached: [`AggregateStore::get`](crate::store::AggregateStore::get)
-    /// failed so.
+    /// The aggregate could not be reached:
+    /// [`AggregateStore::get`](crate::store::AggregateStore::get) returned this error.
     #[error("I/O error: {0}")]
     Io(#[from] io::Error),
 }
 
-/// A panic in code that the store calls: the aggregate's, or what was given to
+/// A panic in code that the store calls: the aggregate's code, or the function given to
 /// [`inspect`](crate::runtime::handle::AggregateHandle::inspect).
 ///
 /// ```
@@ -303,7 +303,8 @@ impl Panic {
         }
     }
 
-    /// What panicked: `decide` ([`Aggregate::handle`](crate::domain::aggregate::Aggregate::handle)), `evolve`
+    /// The function that panicked: `decide`
+    /// ([`Aggregate::handle`](crate::domain::aggregate::Aggregate::handle)), `evolve`
     /// ([`Aggregate::apply`](crate::domain::aggregate::Aggregate::apply)), `serialize` or
     /// `deserialize` (an event's) or `inspect`.
     ///
@@ -313,7 +314,7 @@ impl Panic {
         self.function
     }
 
-    /// What the panic said, if it was text.
+    /// The message of the panic, if it was text.
     ///
     /// See the example of [`Panic`].
     #[must_use]
@@ -354,7 +355,7 @@ pub(crate) fn closed() -> io::Error {
     io::Error::new(io::ErrorKind::NotConnected, "the store is shut down")
 }
 
-/// Calls the user's code; a panic in it is an error.
+/// Calls the user's code and returns a panic as an error.
 pub(crate) fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, Box<dyn std::any::Any + Send>> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(call))
 }

@@ -1,5 +1,4 @@
-//! Events with stored names: what an event is called on disk, and how its payload is written and
-//! read.
+//! Events with stored names: an event's name on disk, and how its payload is written and read.
 
 mod decoded;
 mod fingerprint;
@@ -84,8 +83,8 @@ pub trait DomainEvent: Sized {
     /// ```
     fn name(&self) -> &'static str;
 
-    /// The version of the payload's shape that is written, from 1 on. It is stored, as
-    /// `meta.schema_version`, above 1 only.
+    /// The version of the payload's shape that is written, from 1 on. It is stored as
+    /// `meta.schema_version`, only if it is above 1.
     ///
     /// ```
     /// # use eventfold_es::DomainEvent;
@@ -110,12 +109,12 @@ pub trait DomainEvent: Sized {
     ///
     /// # Errors
     ///
-    /// [`EncodeError`] if the payload cannot be written as JSON (a map whose keys are no
-    /// strings, for example). What `data` holds then is unspecified.
+    /// [`EncodeError`] if the payload cannot be written as JSON, for example a map whose keys are
+    /// not strings. The content of `data` is then unspecified.
     ///
-    /// A store refuses an event that [`decode`](Self::decode) could not read again: a float that is not
-    /// finite is written as `null`, for example. The payload must have no line break, which a `RawValue`
-    /// may bring in.
+    /// A store refuses an event that [`decode`](Self::decode) could not read again. For example, a
+    /// float that is not finite is written as `null`. The payload must have no line break; a
+    /// `RawValue` may contain one.
     ///
     /// ```
     /// # use eventfold_es::{DomainEvent, DecodeError, StoredEvent};
@@ -129,15 +128,15 @@ pub trait DomainEvent: Sized {
     /// ```
     fn encode(&self, data: &mut Vec<u8>) -> Result<(), EncodeError>;
 
-    /// Reads an event back from its stored form, under its name or an alias and in any version: one
-    /// event, unless the stored one was split or retired since.
+    /// Reads an event back from its stored form, under its name or an alias and in any version.
+    /// Returns one event, unless the stored event was split or retired since.
     ///
     /// # Errors
     ///
-    /// [`DecodeError::UnknownName`] if the name is none of [`NAMES`](Self::NAMES),
-    /// [`DecodeError::Malformed`] if the payload is not this event's,
-    /// [`DecodeError::NewerVersion`] or [`DecodeError::InvalidVersion`] if its version is not one of
-    /// this event's, [`DecodeError::Upcast`] if a step from its version to the current one fails.
+    /// [`DecodeError::UnknownName`] if the name is not in [`NAMES`](Self::NAMES),
+    /// [`DecodeError::Malformed`] if the payload does not fit this event,
+    /// [`DecodeError::NewerVersion`] or [`DecodeError::InvalidVersion`] if this event has no such
+    /// version, [`DecodeError::Upcast`] if a step from the stored version to the current one fails.
     ///
     /// ```
     /// # use eventfold_es::{DomainEvent, DecodeError, StoredEvent};
@@ -188,14 +187,14 @@ pub trait DomainEvent: Sized {
         Self::NAMES.iter().any(|known| known.is(name))
     }
 
-    /// A sample of each event of which `Default` makes one, for the testing kit.
+    /// A sample of each event that `Default` can make, for the testing kit.
     #[doc(hidden)]
     fn __samples() -> Vec<Self> {
         Vec::new()
     }
 }
 
-/// A name under which an event is written, and the older ones that are still read.
+/// A name under which an event is written, and the older names that are still read.
 ///
 /// ```
 /// use eventfold_es::EventName;
@@ -211,10 +210,10 @@ pub trait DomainEvent: Sized {
 pub struct EventName {
     /// The name that is written.
     pub name: &'static str,
-    /// Names that are read as well, never written.
+    /// Names that are also read, and never written.
     pub aliases: &'static [&'static str],
-    /// The version of the payload's shape that is written, `None` if the event was retired: it is
-    /// still read, never written.
+    /// The version of the payload's shape that is written. `None` if the event was retired: it is
+    /// still read, and never written.
     pub version: Option<u32>,
 }
 
@@ -228,7 +227,7 @@ impl EventName {
     }
 }
 
-/// An event could not be written in its stored form; its source is the cause.
+/// An event could not be written in its stored form. Its source is the cause.
 ///
 /// ```
 /// use eventfold_es::DomainEvent;
@@ -279,11 +278,11 @@ impl EncodeError {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnknownEvents {
-    /// Fail with an error that names the stream, the version and the event. What
-    /// `#[derive(Aggregate)]` chooses.
+    /// Fail with an error that names the stream, the version and the event. `#[derive(Aggregate)]`
+    /// chooses this.
     Reject,
-    /// Leave it out, with one warning per name. The names left out are kept in the snapshot,
-    /// which is thrown away once one of them is known. What an aggregate written by hand has, as in
-    /// 0.2.0.
+    /// Leave the event out, with one warning per name. The snapshot keeps the names that were left
+    /// out, and is discarded once one of them is known. This is the default for an aggregate
+    /// written by hand, as in 0.2.0.
     Skip,
 }

@@ -1,4 +1,4 @@
-//! What names a stream and a place in it: [`StreamId`], [`Version`], [`Position`].
+//! The names of a stream and of a place in it: [`StreamId`], [`Version`], [`Position`].
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,16 +13,16 @@ pub(crate) use file_name::{decode, encode};
 
 /// Names one stream: the type of its aggregate and the aggregate's id.
 ///
-/// Each part is non-empty text of at most 255 bytes once it is encoded as a file name: what is
-/// unsafe there (`/ \ : * ? " < > | %`, control characters, a leading `.`, a trailing `.` or
-/// space, the device names of Windows) is percent-encoded, all else stays as it is.
+/// Each part is non-empty text of at most 255 bytes once it is encoded as a file name. Whatever is
+/// unsafe in a file name (`/ \ : * ? " < > | %`, control characters, a leading `.`, a trailing `.`
+/// or space, the device names of Windows) is percent-encoded. All other text stays as it is.
 ///
-/// Ids that differ only in case or in their Unicode form are different streams, unless the file system
-/// takes their names for one, as macOS and Windows do. There the second is refused with
-/// [`InvalidInput`](std::io::ErrorKind::InvalidInput) before anything is stored. So ids that people
-/// type are best brought to one form first.
+/// Ids that differ only in case or in their Unicode form are different streams. If the file system
+/// treats their names as one, as on macOS and Windows, the second is refused with
+/// [`InvalidInput`](std::io::ErrorKind::InvalidInput) before anything is stored. So normalise ids
+/// that people type.
 ///
-/// As text it is `<type>/<id>`, encoded; characters that control the output or its direction are
+/// As text it is `<type>/<id>`, encoded. Characters that control the output or its direction are
 /// shown as `\u{…}`.
 ///
 /// ```
@@ -85,7 +85,7 @@ impl StreamId {
         &self.id
     }
 
-    /// The names of the stream's directory and of the one above it.
+    /// The names of the directory above the stream's, and of the stream's directory.
     pub(crate) fn file_names(&self) -> (String, String) {
         let valid = "the constructor encoded it";
         (
@@ -103,7 +103,7 @@ impl fmt::Display for StreamId {
 }
 
 /// A text that cannot be part of a stream's name: it is empty, or longer than 255 bytes once
-/// encoded as a file name. As an I/O error it is
+/// encoded as a file name. As an I/O error its kind is
 /// [`InvalidInput`](std::io::ErrorKind::InvalidInput).
 ///
 /// ```
@@ -135,10 +135,10 @@ impl From<InvalidStreamId> for std::io::Error {
     }
 }
 
-/// How many events a stream holds: the version of its newest event, 0 for a stream that does not
+/// The number of events in a stream: the version of its newest event, 0 for a stream that does not
 /// exist. Versions of one stream have no gaps.
 ///
-/// It is compared with a `u64`, and becomes one for
+/// It can be compared with a `u64`, and converts into one for
 /// [`with_expected_version`](crate::domain::command::CommandContext::with_expected_version):
 ///
 /// ```
@@ -185,8 +185,8 @@ impl fmt::Display for Version {
 }
 
 /// A place in the order of all events of a store. The default is the beginning, before the first
-/// event. Positions can be compared, and stored as text or by serde; what they count is the store's
-/// own affair.
+/// event. Positions can be compared, and stored as text or by serde. Their numbers have a meaning
+/// only for the store.
 ///
 /// ```
 /// # use eventfold_es::{*, __private::example::*};
@@ -234,7 +234,7 @@ impl FromStr for Position {
     }
 }
 
-/// A text that no [`Position`] was written as.
+/// A text that is not a [`Position`].
 ///
 /// ```
 /// # use eventfold_es::Position;

@@ -5,7 +5,7 @@
 //! eventfold-es = { version = "0.3", features = ["testing"] }
 //! ```
 //!
-//! An aggregate is given its history, told a command, and asked what came of it:
+//! A test gives the aggregate its history, sends it a command, and checks the result:
 //!
 //! ```
 //! # use eventfold_es::prelude::*;
@@ -41,24 +41,24 @@
 //!     .then_state(|account| account.balance == 2);
 //! ```
 //!
-//! Projections and process managers are tested likewise, with [`projection`] and
-//! [`process_manager`]. [`event_history`] and [`state_history`] notice when the stored form of an
+//! Projections and process managers are tested in the same way, with [`projection`] and
+//! [`process_manager`]. [`event_history`] and [`state_history`] detect when the stored form of an
 //! event or a state changes.
 //!
-//! # What is checked besides
+//! # Further checks
 //!
-//! Every test also checks what is easily forgotten, and what otherwise only a restarted program would
-//! find out, with its users' data:
+//! Every test also checks rules that are easily forgotten. Otherwise a mistake would show only in a
+//! restarted program, with its users' data:
 //!
-//! * every event comes back from its stored form as it was;
+//! * every event comes back unchanged from its stored form;
 //! * folding the events gives the same state as replaying them from their stored form;
-//! * the state comes back from its snapshot form, decides like before and goes on like before;
-//! * a command that is decided twice on the same state is answered the same.
+//! * the state comes back from its snapshot form, and then decides and evolves as before;
+//! * deciding a command twice on the same state gives the same answer.
 //!
-//! # When it fails
+//! # When a test fails
 //!
-//! It panics, at the line of the test that is not met, and shows what was expected and what came in
-//! stored form, a JSON line for each event. So nothing need be `PartialEq` or `Debug`. The lines are
+//! It panics at the line of the test that is not met. It shows the expected and the actual events
+//! in stored form, one JSON line for each. So no type need be `PartialEq` or `Debug`. The lines are
 //! coloured if they go to a terminal and `NO_COLOR` is not set.
 
 mod diff;

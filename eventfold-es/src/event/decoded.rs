@@ -1,12 +1,12 @@
-//! What one stored event is today: [`Decoded`].
+//! The current events of one stored event: [`Decoded`].
 
 use std::iter::Chain;
 use std::{option, vec};
 
 use crate::event::one_or_many::OneOrMany;
 
-/// The events that a stored event is read as: one, or none or several if it was retired or split
-/// since it was written.
+/// The events that a stored event is read as. Usually it is one. It is none if the event was
+/// retired, and several if it was split since it was written.
 ///
 /// ```
 /// use eventfold_es::Decoded;
@@ -38,7 +38,7 @@ impl<E> Decoded<E> {
         Self(OneOrMany::Many(events))
     }
 
-    /// No event: the stored one means nothing any more.
+    /// No event: the stored event has no meaning any more.
     ///
     /// See the example of [`Decoded`].
     #[must_use]
@@ -58,7 +58,7 @@ impl<E> Decoded<E> {
     ///
     /// # Errors
     ///
-    /// The whole if there is none, or several.
+    /// `self` if there is no event, or several.
     ///
     /// ```
     /// # use eventfold_es::Decoded;
@@ -78,7 +78,7 @@ impl<E> Decoded<E> {
         }
     }
 
-    /// Each event passed through `into`.
+    /// Passes each event through `into`.
     ///
     /// See the example of [`Decoded`].
     #[must_use]

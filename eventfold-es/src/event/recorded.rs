@@ -1,4 +1,4 @@
-//! What is known of an event besides its name and payload: [`Recorded`].
+//! An event's stream, place, time and origin: [`Recorded`].
 
 use std::borrow::Cow;
 use std::time::SystemTime;
@@ -9,10 +9,10 @@ use serde_json::Value;
 use crate::clock::from_unix_millis;
 use crate::ids::{Position, Version};
 
-/// An event on record: whose it is, where it stands, when it came about and on whose behalf.
+/// What is recorded with an event: its stream, its version and position, its time, and its origin.
 ///
-/// It is borrowed from the line that holds the event; what is asked for seldom is read when it is
-/// asked for.
+/// It is borrowed from the line that holds the event. Fields that are seldom needed are parsed only
+/// on access.
 ///
 /// ```
 /// use eventfold_es::{Recorded, StoredEvent};
@@ -45,11 +45,11 @@ pub struct Recorded<'a> {
 /// The member of `meta` that holds the version of the payload's shape.
 pub(crate) const SCHEMA_VERSION: &str = "schema_version";
 
-/// An event's `meta`, read or not.
+/// An event's `meta`, parsed or not.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Meta<'a> {
     None,
-    /// JSON text, which need not have been looked at.
+    /// JSON text, which may not have been parsed yet.
     Json(&'a str),
     Value(&'a Value),
 }
@@ -64,7 +64,7 @@ struct Known<'a> {
     causation_id: Option<Text<'a>>,
 }
 
-/// A member that is text, or something else that is not ours.
+/// A member that is text, or another value that the framework did not write.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Text<'a> {
@@ -73,7 +73,7 @@ enum Text<'a> {
 }
 
 impl Recorded<'static> {
-    /// Of an event of which nothing is known.
+    /// The record of an event without any recorded data.
     pub(crate) const NOTHING: Self = Self {
         aggregate_type: "",
         id: "",
@@ -88,8 +88,8 @@ impl Recorded<'static> {
 }
 
 impl<'a> Recorded<'a> {
-    /// The record of an event of `eventfold`'s, in the stream `aggregate_type/id`. Version and
-    /// position, which such an event does not say, are 0.
+    /// The record of an `eventfold` event, in the stream `aggregate_type/id`. Such an event has no
+    /// version and no position; both are 0.
     ///
     /// See the example of [`Recorded`].
     #[must_use]
@@ -105,8 +105,9 @@ impl<'a> Recorded<'a> {
         }
     }
 
-    /// Whether the event is one of an aggregate. A commit may also have events that belong to none: their
-    /// type and id are empty, their version is 0, and a position they have like all.
+    /// Whether the event belongs to an aggregate. A commit may also have events that belong to
+    /// none. Their type and id are empty and their version is 0; they have a position like all
+    /// events.
     ///
     /// ```
     /// # use eventfold_es::Recorded;
@@ -118,8 +119,8 @@ impl<'a> Recorded<'a> {
         !self.aggregate_type.is_empty()
     }
 
-    /// The aggregate's type, which is the first half of the stream's name; empty for an event that
-    /// [belongs to none](Self::is_of_aggregate).
+    /// The aggregate's type, the first half of the stream's name. Empty for an event that [belongs
+    /// to none](Self::is_of_aggregate).
     ///
     /// See the example of [`Recorded`].
     #[must_use]
@@ -127,8 +128,8 @@ impl<'a> Recorded<'a> {
         self.aggregate_type
     }
 
-    /// The aggregate's id, which is the second half of the stream's name; empty for an event that
-    /// [belongs to none](Self::is_of_aggregate).
+    /// The aggregate's id, the second half of the stream's name. Empty for an event that [belongs
+    /// to none](Self::is_of_aggregate).
     ///
     /// See the example of [`Recorded`].
     #[must_use]
@@ -136,8 +137,8 @@ impl<'a> Recorded<'a> {
         self.id
     }
 
-    /// The event's version in its stream, from 1 on; 0 if it is in no store, or
-    /// [belongs to no aggregate](Self::is_of_aggregate).
+    /// The event's version in its stream, from 1 on. 0 if the event is in no store, or [belongs to
+    /// no aggregate](Self::is_of_aggregate).
     ///
     /// ```
     /// # use eventfold_es::{Recorded, Version};
@@ -149,9 +150,9 @@ impl<'a> Recorded<'a> {
         Version::new(self.version)
     }
 
-    /// The event's position in the store, from 1 on; the beginning if it is in no store, or if the
-    /// reader does not know it: of an event that another program wrote, only what follows the
-    /// journal does.
+    /// The event's position in the store, from 1 on. The beginning if the event is in no store, or
+    /// if the reader does not know the position: if another program wrote the event, only readers
+    /// of the journal know it.
     ///
     /// ```
     /// # use eventfold_es::{Position, Recorded};
@@ -164,8 +165,8 @@ impl<'a> Recorded<'a> {
         Position::new(self.position)
     }
 
-    /// When the event came about: to the millisecond, or to the second if another program wrote it.
-    /// A time that the system has no value for is 1970.
+    /// When the event happened: to the millisecond, or to the second if another program wrote it. A
+    /// time that the system cannot represent is 1970.
     ///
     /// ```
     /// # use eventfold_es::Recorded;
@@ -192,7 +193,7 @@ impl<'a> Recorded<'a> {
         self.ms.unwrap_or_else(|| self.ts.saturating_mul(1000))
     }
 
-    /// The event's own id, which every event has that a store wrote.
+    /// The event's own id. Every event that a store wrote has one.
     ///
     /// ```
     /// # use eventfold_es::Recorded;
@@ -234,8 +235,8 @@ impl<'a> Recorded<'a> {
         self.text("causation_id", |known| known.causation_id)
     }
 
-    /// The event's `meta` as JSON, `None` if it has none: what the command's context gave as
-    /// metadata, and the ids.
+    /// The event's `meta` as JSON, `None` if it has none. It has the metadata and the ids of the
+    /// command's context.
     ///
     /// ```
     /// # use eventfold_es::Recorded;
@@ -253,10 +254,11 @@ impl<'a> Recorded<'a> {
         }
     }
 
-    /// `meta.schema_version`, 1 if there is none; the error shows what stands there and is no version.
+    /// `meta.schema_version`, 1 if there is none. The error is the value found, if that is not a
+    /// version.
     ///
-    /// It is asked of every event that is read, and few have one: so it is looked for before `meta`
-    /// is read.
+    /// Every event that is read needs it, and few events have it. So the text is searched for the
+    /// name before `meta` is parsed.
     #[inline]
     pub(crate) fn schema_version(&self) -> Result<u32, String> {
         match self.meta {
@@ -289,7 +291,7 @@ impl<'a> Recorded<'a> {
     }
 }
 
-/// Whether `json` has a member `schema_version`; one may be written with escapes.
+/// Whether `json` may have a member `schema_version`. Its name may be written with escapes.
 fn may_hold_version(json: &str) -> bool {
     json.contains(SCHEMA_VERSION) || json.contains('\\')
 }

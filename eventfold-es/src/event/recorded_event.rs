@@ -1,4 +1,4 @@
-//! An event on record that is nobody else's: [`RecordedEvent`].
+//! An event that owns its data: [`RecordedEvent`].
 
 use std::borrow::Cow;
 use std::time::SystemTime;
@@ -8,8 +8,8 @@ use serde_json::Value;
 use crate::event::{DecodeError, Decoded, DomainEvent, Meta, Recorded, StoredEvent};
 use crate::ids::{Position, Version};
 
-/// An event as a store has it on record: its name and payload with all that is known besides. What
-/// a [`Subscription`](crate::Subscription) delivers.
+/// An event as a store has recorded it: its name and payload, with its stream, place, time and
+/// origin. A [`Subscription`](crate::Subscription) delivers it.
 ///
 /// ```
 /// # use eventfold_es::{*, __private::example::*};
@@ -67,13 +67,13 @@ impl RecordedEvent {
             actor: record.actor.map(str::to_owned),
             meta: match record.meta {
                 Meta::Json(json) => Some(json.to_owned()),
-                // What comes from a line has JSON.
+                // An event from a line has its `meta` as JSON text.
                 Meta::None | Meta::Value(_) => None,
             },
         }
     }
 
-    /// The same as those see it to whom it is lent.
+    /// The same data as a borrowed [`Recorded`].
     ///
     /// See the example of [`RecordedEvent`], whose other functions are those of [`Recorded`].
     #[must_use]
@@ -107,14 +107,14 @@ impl RecordedEvent {
         &self.data
     }
 
-    /// Whether the event is one of an aggregate, see [`Recorded::is_of_aggregate`].
+    /// Whether the event belongs to an aggregate, see [`Recorded::is_of_aggregate`].
     #[must_use]
     pub fn is_of_aggregate(&self) -> bool {
         self.record().is_of_aggregate()
     }
 
-    /// The aggregate's type, which is the first half of the stream's name; empty for an event that
-    /// [belongs to none](Self::is_of_aggregate).
+    /// The aggregate's type, the first half of the stream's name. Empty for an event that [belongs
+    /// to none](Self::is_of_aggregate).
     ///
     /// See the example of [`RecordedEvent`].
     #[must_use]
@@ -122,8 +122,8 @@ impl RecordedEvent {
         &self.aggregate_type
     }
 
-    /// The aggregate's id, which is the second half of the stream's name; empty for an event that
-    /// [belongs to none](Self::is_of_aggregate).
+    /// The aggregate's id, the second half of the stream's name. Empty for an event that [belongs
+    /// to none](Self::is_of_aggregate).
     ///
     /// See the example of [`RecordedEvent`].
     #[must_use]
@@ -131,8 +131,8 @@ impl RecordedEvent {
         &self.id
     }
 
-    /// The event's version in its stream, from 1 on; 0 for an event that
-    /// [belongs to no aggregate](Self::is_of_aggregate).
+    /// The event's version in its stream, from 1 on. 0 for an event that [belongs to no
+    /// aggregate](Self::is_of_aggregate).
     ///
     /// See the example of [`RecordedEvent`].
     #[must_use]
@@ -140,8 +140,8 @@ impl RecordedEvent {
         Version::new(self.version)
     }
 
-    /// The event's position in the store: where to
-    /// [`subscribe`](crate::store::AggregateStore::subscribe) from for what follows.
+    /// The event's position in the store. [Subscribe](crate::store::AggregateStore::subscribe) from
+    /// it to get the events after this one.
     ///
     /// See the example of [`RecordedEvent`].
     #[must_use]
@@ -149,7 +149,7 @@ impl RecordedEvent {
         Position::new(self.position)
     }
 
-    /// When the event came about: to the millisecond, or to the second if another program wrote it.
+    /// When the event happened: to the millisecond, or to the second if another program wrote it.
     ///
     /// See the example of [`RecordedEvent`].
     #[must_use]
@@ -165,7 +165,7 @@ impl RecordedEvent {
         self.record().unix_millis()
     }
 
-    /// The event's own id, which every event has that a store wrote.
+    /// The event's own id. Every event that a store wrote has one.
     ///
     /// See the example of [`RecordedEvent`].
     #[must_use]
@@ -205,7 +205,7 @@ impl RecordedEvent {
         self.record().metadata()
     }
 
-    /// Reads the event as an `E`, whatever aggregate it is of, in its form of today.
+    /// Reads the event as an `E` in its current form, whichever aggregate it belongs to.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! An event as it stands in a line: [`StoredEvent`], and why it could not be read.
+//! An event in its stored form: [`StoredEvent`], and why it could not be read.
 
 use std::fmt;
 use std::io;
@@ -6,8 +6,8 @@ use std::io;
 use crate::event::{Meta, Recorded, value};
 use crate::text::Shown;
 
-/// An event in its stored form: a name, and a payload that is JSON text. Both are borrowed from the
-/// line that holds them.
+/// An event in its stored form: a name, and a payload in JSON text. Both are borrowed from the line
+/// that holds them.
 ///
 /// ```
 /// use eventfold_es::StoredEvent;
@@ -23,7 +23,7 @@ pub struct StoredEvent<'a> {
 }
 
 impl<'a> StoredEvent<'a> {
-    /// A stored event from its name and its payload, which is JSON text; neither is checked.
+    /// A stored event from its name and its payload in JSON text. Neither is checked.
     ///
     /// ```
     /// # use eventfold_es::StoredEvent;
@@ -38,7 +38,7 @@ impl<'a> StoredEvent<'a> {
         }
     }
 
-    /// The same event with what is known of it besides.
+    /// The same event with its record.
     ///
     /// ```
     /// # use eventfold_es::{Recorded, StoredEvent};
@@ -74,7 +74,7 @@ impl<'a> StoredEvent<'a> {
         self.data
     }
 
-    /// What is known of the event besides: its stream, its place, its time.
+    /// The event's record: its stream, its place, its time.
     ///
     /// See the example of [`with_record`](Self::with_record).
     #[must_use]
@@ -82,11 +82,11 @@ impl<'a> StoredEvent<'a> {
         self.record
     }
 
-    /// The version of the shape that the payload has: `meta.schema_version`, 1 if that is not there.
+    /// The version of the payload's shape: `meta.schema_version`, 1 if there is none.
     ///
     /// # Errors
     ///
-    /// [`DecodeError::InvalidVersion`] if something stands there that is no version.
+    /// [`DecodeError::InvalidVersion`] if that member is not a version.
     ///
     /// ```
     /// # use eventfold_es::{Recorded, StoredEvent};
@@ -124,12 +124,12 @@ impl<'a> StoredEvent<'a> {
         io::Error::new(io::ErrorKind::InvalidData, text)
     }
 
-    /// The whole as an event of `eventfold`'s.
+    /// The whole event as an `eventfold` event.
     ///
     /// # Errors
     ///
-    /// What is wrong with the payload or the `meta`, if that cannot be read into memory. A whole number
-    /// beyond 64 bits is an error: a [`serde_json::Value`] has no place for it.
+    /// The error from reading the payload or the `meta`. A whole number beyond 64 bits is an error:
+    /// a [`serde_json::Value`] cannot hold it.
     ///
     /// ```
     /// # use eventfold_es::StoredEvent;
@@ -168,8 +168,9 @@ impl<'a> StoredEvent<'a> {
         serde_json::from_str(self.data).map_err(|source| DecodeError::malformed(self.name, source))
     }
 
-    /// [`DecodeError::UnknownName`] for this event: what
-    /// [`DomainEvent::decode`](crate::event::DomainEvent::decode) returns of a name that it does not know.
+    /// [`DecodeError::UnknownName`] for this event.
+    /// [`DomainEvent::decode`](crate::event::DomainEvent::decode) returns it for a name that it
+    /// does not know.
     ///
     /// ```
     /// # use eventfold_es::StoredEvent;
@@ -208,7 +209,7 @@ pub enum DecodeError {
         /// The stored name.
         name: String,
     },
-    /// The name is known, the payload is not what that event holds.
+    /// The name is known, but the payload does not fit the event.
     #[error("event `{}` cannot be read: {source}", Shown(.name))]
     Malformed {
         /// The stored name.
@@ -216,8 +217,8 @@ pub enum DecodeError {
         /// What is wrong with the payload.
         source: serde_json::Error,
     },
-    /// The event was stored by a newer program, in a shape that this one does not have. Deploy that
-    /// program again, or one that is newer still.
+    /// A newer program stored the event, in a shape that this program does not have. Deploy that
+    /// program again, or a newer one.
     #[error(
         "event `{}` is stored in version {stored}, and this program knows it up to version \
          {known}: a newer program wrote it",
@@ -231,8 +232,8 @@ pub enum DecodeError {
         /// The newest version that this program knows.
         known: u32,
     },
-    /// The event's `meta.schema_version` is not a whole number from 1 on, so that the shape of its
-    /// payload is not known.
+    /// The event's `meta.schema_version` is not a whole number from 1 on, so the shape of its
+    /// payload is unknown.
     #[error(
         "event `{}` has `{}` as its `meta.schema_version`, which is not a whole number from 1 on",
         Shown(.name),
@@ -241,10 +242,10 @@ pub enum DecodeError {
     InvalidVersion {
         /// The stored name.
         name: String,
-        /// What stands there, in JSON.
+        /// The value of that member, in JSON.
         found: String,
     },
-    /// A step from an older version to today's failed.
+    /// A step from an older version to the current one failed.
     #[error(
         "event `{}` cannot be brought on from version {version} by `{step}`: {source}",
         Shown(.name)
@@ -252,14 +253,14 @@ pub enum DecodeError {
     Upcast {
         /// The stored name.
         name: String,
-        /// The version from which the step leads on.
+        /// The version that the step starts from.
         version: u32,
         /// The function, as it is written in the attribute.
         step: &'static str,
-        /// What the function failed with, or why the old payload is not what it takes.
+        /// The error of the function, or why it does not take the old payload.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The event is of another aggregate than the one that was asked to read it.
+    /// The event belongs to another aggregate than the one that was to read it.
     #[error(
         "event `{}` is of a `{}`, not of a `{expected}`",
         Shown(.name),
@@ -268,7 +269,7 @@ pub enum DecodeError {
     OtherAggregate {
         /// The stored name.
         name: String,
-        /// The type of the aggregate that the event is of.
+        /// The type of the aggregate that the event belongs to.
         aggregate_type: String,
         /// The type of the aggregate that was to read it.
         expected: &'static str,

@@ -1,4 +1,4 @@
-//! How the projections and process managers of a store are doing: [`ReadSideStatus`].
+//! The status of a store's projections and process managers: [`ReadSideStatus`].
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -11,7 +11,7 @@ use crate::sync::lock;
 /// How many skipped events are kept in memory.
 const LISTED: usize = 100;
 
-/// How the projections and process managers of a store are doing. From
+/// The status of a store's projections and process managers. From
 /// [`AggregateStore::read_side`](crate::store::AggregateStore::read_side).
 ///
 /// ```
@@ -36,7 +36,7 @@ pub struct ReadSideStatus {
     pub process_managers: Vec<ProcessManagerStatus>,
 }
 
-/// How a projection is doing, or a process manager as far as that is the same.
+/// The status of a projection, or the part of a process manager's status that is the same.
 ///
 /// See the example of [`ReadSideStatus`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,20 +46,20 @@ pub struct FollowerStatus {
     pub name: &'static str,
     /// All events up to here are in its state.
     pub position: Position,
-    /// How many events it is behind the newest one.
+    /// How far it is behind the newest event, counted in events.
     pub lag: u64,
     /// Whether it runs.
     pub running: Running,
-    /// The last error, if there was one since the store was opened. It may be over.
+    /// The last error since the store was opened, if there was one. Its cause may be gone.
     pub last_error: Option<String>,
     /// How many events it skipped.
     pub skipped_count: u64,
-    /// The newest of the events that it skipped, at most 100, the oldest first. `skipped.jsonl`
-    /// beside its checkpoint has all of them.
+    /// The newest of the skipped events, at most 100, the oldest first. `skipped.jsonl` beside its
+    /// checkpoint has all of them.
     pub skipped: Vec<SkippedEvent>,
 }
 
-/// How a process manager is doing.
+/// The status of a process manager.
 ///
 /// ```
 /// # use eventfold_es::{*, __private::example::*};
@@ -79,7 +79,7 @@ pub struct FollowerStatus {
 pub struct ProcessManagerStatus {
     /// Name, position, errors.
     pub follower: FollowerStatus,
-    /// How many commands are on their way, or wait for their next attempt.
+    /// How many commands are being sent, or wait for their next attempt.
     pub outgoing: usize,
     /// How many timers are set.
     pub timers: usize,
@@ -93,21 +93,22 @@ pub struct ProcessManagerStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Running {
-    /// When it is read, or run.
+    /// It runs when it is read, or when the process managers are run.
     OnDemand,
-    /// By itself, in the background.
+    /// It runs in the background.
     Live,
-    /// Not until the store is opened again: it could not take an event. The last error says which.
+    /// It does not run until the store is opened again: it could not take an event. The last error
+    /// says which.
     Stopped,
 }
 
-/// What others may ask of a follower while it works.
+/// The part of a follower that others may read while it works.
 #[derive(Debug)]
 pub(crate) struct Progress {
     name: &'static str,
     position: AtomicU64,
     condition: Mutex<Condition>,
-    /// What a process manager had to do before it reacted to anything more.
+    /// What a process manager has to do before it reacts to more events.
     to_do: Mutex<ToDo>,
 }
 
@@ -122,7 +123,7 @@ pub(crate) struct ToDo {
 #[derive(Debug, Default)]
 struct Condition {
     is_live: bool,
-    /// What it stopped with, if it has.
+    /// The error that stopped it, if it has stopped.
     stopped_by: Option<String>,
     last_error: Option<String>,
     skipped_count: u64,
@@ -176,7 +177,7 @@ impl Progress {
         *lock(&self.to_do) = to_do;
     }
 
-    /// How a process manager is doing, with what waited in it when that was noted last.
+    /// The status of a process manager, with its latest noted commands, timers and dead letters.
     pub(crate) fn manager_status(&self, head: u64) -> ProcessManagerStatus {
         let ToDo {
             outgoing,
@@ -208,7 +209,7 @@ impl Progress {
         condition.skipped.push_back(event);
     }
 
-    /// Takes over how a state is doing that takes the place of this one.
+    /// Takes the status of the state that replaces this one.
     pub(crate) fn replace(&self, new: &Self) {
         self.set_position(new.position());
         let mut new = lock(&new.condition);
@@ -217,7 +218,7 @@ impl Progress {
         *condition = std::mem::take(&mut new);
     }
 
-    /// How it is doing while the newest durable position is `head`.
+    /// Its status while the newest durable position is `head`.
     pub(crate) fn status(&self, head: u64) -> FollowerStatus {
         let position = self.position();
         let condition = lock(&self.condition);

@@ -22,37 +22,38 @@ use filter::Filter;
 
 /// How many events are read ahead at most.
 const AHEAD: usize = 256;
-/// After how many bytes of events no more are read ahead.
+/// At this many bytes of events, reading ahead stops.
 const AHEAD_BYTES: usize = 1024 * 1024;
-/// How many events are looked at in one go if they are left out.
+/// How many events are examined in one go if all of them are left out.
 const LOOKED_AT: u64 = 16 * 1024;
 
-/// The events of a store from a position on: those that are there, then each as soon as it is
-/// durable, in order, each once. Made by [`AggregateStore::subscribe`].
+/// The events of a store from a position on: first the existing events, then each new one as soon
+/// as it is durable, in order, each once. Made by [`AggregateStore::subscribe`].
 ///
-/// It is a [`Stream`](futures_core::Stream); [`next`](Self::next) does without that trait. It reads
-/// the journal at its own pace, at most 256 events ahead: one that is polled seldom loses nothing
-/// and costs nothing.
+/// It is a [`Stream`](futures_core::Stream); [`next`](Self::next) works without that trait. It
+/// reads the journal at its own pace, at most 256 events ahead. If it is seldom polled, it loses
+/// nothing and costs nothing.
 ///
 /// # What is left out
 ///
-/// [`aggregate`](Self::aggregate), [`id`](Self::id), [`event`](Self::event) and those that take a
-/// name narrow it down. Given several times, one of them must fit; of the three kinds each must fit.
+/// [`aggregate`](Self::aggregate), [`id`](Self::id), [`event`](Self::event) and the functions that
+/// take a name narrow it down. There are three kinds of filter: types, ids and events. An event
+/// must match each kind that is set, and one of the values of that kind.
 ///
 /// # How it ends
 ///
-/// An error is the last item and says why nothing more comes:
+/// An error is the last item and says why no more events come:
 ///
 /// * [`io::ErrorKind::NotConnected`]: the store was shut down, or its last clone and handle are
 ///   gone. Everything that it had stored was delivered before;
-/// * [`io::ErrorKind::InvalidInput`]: the position to begin behind is ahead of the newest event: it
-///   comes from another store, or this one was restored from a backup;
+/// * [`io::ErrorKind::InvalidInput`]: the position to begin after is ahead of the newest event. It
+///   comes from another store, or this store was restored from a backup;
 /// * [`io::ErrorKind::InvalidData`]: the journal is damaged, or holds an event that cannot be read;
 ///   the text says where;
-/// * any other: the journal could not be read, or what the store failed with.
+/// * any other: the journal could not be read, or the store failed with this error.
 ///
-/// To go on later, store the position of the last event that was dealt with, and subscribe from
-/// there: best together with what was made of the event, so that the two cannot differ.
+/// To continue later, store the position of the last event that was processed, and subscribe from
+/// there. Store it together with the result of that event, so that the two cannot differ.
 ///
 /// [`AggregateStore::subscribe`]: crate::store::AggregateStore::subscribe
 ///
@@ -84,14 +85,14 @@ pub struct Subscription {
 enum State {
     Idle(Source),
     Reading(Reading),
-    /// The reason is still to be told.
+    /// The error is still to be delivered.
     Ending(io::Error),
     Ended,
 }
 
 type Reading = Pin<Box<dyn Future<Output = io::Result<(Source, Chunk)>> + Send>>;
 
-/// What was read in one go.
+/// The events of one read.
 type Chunk = VecDeque<RecordedEvent>;
 
 impl Subscription {
@@ -105,7 +106,7 @@ impl Subscription {
         }))
     }
 
-    /// One that ends with `error` at once.
+    /// A subscription that ends with `error` at once.
     pub(crate) fn ended(error: io::Error) -> Self {
         Self::in_state(State::Ending(error))
     }
@@ -125,7 +126,7 @@ impl Subscription {
         self.aggregate_type(A::AGGREGATE_TYPE)
     }
 
-    /// Only events of aggregates of the type called so.
+    /// Only events of aggregates of this type.
     ///
     /// ```
     /// # use eventfold_es::{AggregateStore, Position};
@@ -144,7 +145,7 @@ impl Subscription {
         self.narrowed(|filter| filter.ids.push(id.into()))
     }
 
-    /// Only the events that `E` is, under its names of today and its aliases.
+    /// Only the events of `E`, under their current names and their aliases.
     ///
     /// See the example of [`RecordedEvent::decode_as`].
     pub fn event<E: DomainEvent>(self) -> Self {
@@ -174,8 +175,8 @@ impl Subscription {
         self
     }
 
-    /// The next event, waiting for it if need be; after the reason for the end, `None`. Dropping
-    /// the future loses nothing.
+    /// The next event; waits for it if there is none yet. Returns `None` after the error at the
+    /// end. Dropping the future loses nothing.
     ///
     /// See the example of [`Subscription`].
     pub async fn next(&mut self) -> Option<io::Result<RecordedEvent>> {
@@ -239,19 +240,19 @@ impl fmt::Debug for Subscription {
     }
 }
 
-/// Where the events come from. It holds no more of the store than what it reads.
+/// The source of the events. It holds only the parts of the store that it reads.
 struct Source {
     log: Log,
     reader: LogReader,
     /// All events up to here were read.
     after: u64,
     has_begun: bool,
-    /// Why it cannot be read on behind `after`.
+    /// The error that stops reading after `after`.
     failed: Option<io::Error>,
 }
 
 impl Source {
-    /// Reads what follows, waiting for it if there is nothing.
+    /// Reads the next events, and waits if there are none.
     async fn read(mut self, filter: Arc<Filter>) -> io::Result<(Self, Chunk)> {
         if !self.has_begun && self.after > self.log.head() {
             let (after, head) = (self.after, self.log.head());

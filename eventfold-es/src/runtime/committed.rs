@@ -1,9 +1,9 @@
-//! What a command led to: [`Committed`].
+//! The result of a command: [`Committed`].
 
 use crate::domain::aggregate::Aggregate;
 use crate::ids::{Position, Version};
 
-/// What a command led to, durably.
+/// The result of a command. It is durable.
 ///
 /// ```
 /// # use eventfold_es::{*, __private::example::*};
@@ -21,11 +21,12 @@ use crate::ids::{Position, Version};
 /// ```
 #[derive(Debug, Clone)]
 pub struct Committed<A: Aggregate> {
-    /// The events that the command stored; none if it changed nothing. Those of the first one if it
-    /// repeats an idempotency key.
+    /// The events that the command stored; none if it changed nothing. If the command repeats an
+    /// idempotency key, the events of the first command with that key.
     pub events: Vec<A::DomainEvent>,
-    /// The stream's version after them.
+    /// The stream's version after these events.
     pub version: Version,
-    /// The position of the last of them; of the stream's newest durable event if there are none.
+    /// The position of the last of these events. If there are none, the position of the stream's
+    /// newest durable event.
     pub position: Position,
 }

@@ -17,27 +17,30 @@ use crate::store::under_way::UnderWay;
 type Run = Arc<OwnedMutexGuard<()>>;
 
 impl AggregateStore {
-    /// Lets every process manager react to what is new, dispatches their commands one after the
-    /// other, and saves how far they are. Returns how many commands succeeded, and how many did not
+    /// Lets every process manager react to new events, dispatches their commands one after the
+    /// other, and saves their checkpoints. Returns how many commands succeeded, and how many failed
     /// and were written to the dead letters (`process_managers/<NAME>/dead_letters.jsonl`, see
     /// [`ProcessManager`](crate::ProcessManager)).
     ///
-    /// Commands of timers that are due are dispatched as well. Events that these commands store are
-    /// left to the next run. One run goes on at a time; another waits for it. If the future is
-    /// dropped, the command that is under way still comes to its end, and no other is sent.
+    /// It also dispatches the commands of due timers. The next run reacts to the events that these
+    /// commands store. Only one run goes on at a time; another waits for it. If the future is
+    /// dropped, the command that is being sent still completes, and no other is sent.
     ///
-    /// In a store that is [live](crate::store::AggregateStoreBuilder::live) the process managers run by
-    /// themselves: this waits until they have reacted to what is there now, and their commands came
-    /// to an end or wait for another attempt.
+    /// In a [live](crate::store::AggregateStoreBuilder::live) store the process managers run in the
+    /// background. This call then waits until they have reacted to the existing events, and each of
+    /// their commands has ended or waits for another attempt.
     ///
     /// # Errors
     ///
-    /// If the journal, a checkpoint or the dead letters could not be read or written, a state could not
-    /// be read again once it is saved, or a process manager panicked or is stopped (then runs fail until
-    /// the store is opened again). [`read_side`](Self::read_side) tells the same;
-    /// [`io::ErrorKind::NotConnected`] after [`shutdown`](Self::shutdown);
-    /// [`io::ErrorKind::Deadlock`] if code calls it that the store runs, a process manager for example.
-    /// What was not dispatched then is at the next run.
+    /// * [`io::ErrorKind::NotConnected`]: the store is [shut down](Self::shutdown);
+    /// * [`io::ErrorKind::Deadlock`]: code that the store runs made this call, a process manager
+    ///   for example;
+    /// * any other: the journal, a checkpoint or the dead letters could not be read or written, or
+    ///   a saved state could not be read again. Or a process manager panicked or is stopped: then
+    ///   runs fail until the store is opened again. [`read_side`](Self::read_side) shows the same
+    ///   error.
+    ///
+    /// The next run dispatches the commands that were not dispatched.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -65,9 +68,10 @@ impl AggregateStore {
         let read_side = &self.read_side;
         let run = Arc::new(read_side.run.clone().lock_owned().await);
         let mut report = ProcessManagerReport::default();
-        // What the commands lead to is for the next run.
+        // Events that the commands lead to are for the next run.
         let head = self.inner.storage.head();
-        // Each for itself: what fails in one is reported once the others have had their turn.
+        // One process manager's failure must not stop the others. It is returned after they have
+        // run.
         let mut failure = Ok(());
         for manager in &read_side.process_managers {
             let before = manager.reacting.lock()?.counts();
@@ -104,8 +108,8 @@ impl AggregateStore {
         blocking(move || saving.reacting.lock()?.save()).await
     }
 
-    /// Sends the commands of a process manager that may be sent, in order. Returns whether there
-    /// were any.
+    /// Sends the commands of a process manager that may be sent now, in order. Returns whether
+    /// there were any.
     async fn send_outgoing(&self, manager: &Manager, run: &Run) -> io::Result<bool> {
         let mut sent = false;
         loop {
@@ -116,7 +120,7 @@ impl AggregateStore {
             sent = true;
             let (store, manager, run) = (self.clone(), manager.clone(), run.clone());
             let sending = async move {
-                // Another run waits until this command came to an end.
+                // Another run waits until this command has ended.
                 let _run = run;
                 let under_way = UnderWay::new(&manager, outgoing.number);
                 let outcome = dispatch(

@@ -20,10 +20,10 @@ const STEP: Duration = Duration::from_millis(50);
 /// How many events are folded between two looks at the clock.
 const EVENTS: u64 = 4_096;
 
-/// A projection that is being built again. See
+/// A rebuild of a projection. See
 /// [`AggregateStore::rebuild`](crate::store::AggregateStore::rebuild).
 ///
-/// As a stream it yields how far it is, about every 50 ms, and ends with
+/// As a stream it yields its progress about every 50 ms, and ends with
 /// [`finished`](RebuildProgress::finished) or with an error. As a future it returns at the end.
 #[must_use = "it goes on only while it is polled"]
 pub struct Rebuild(State);
@@ -37,7 +37,7 @@ enum State {
 
 type Step = Pin<Box<dyn Future<Output = io::Result<(Box<dyn Steps>, RebuildProgress)>> + Send>>;
 
-/// How far a [`Rebuild`] is.
+/// The progress of a [`Rebuild`].
 ///
 /// ```
 /// # use eventfold_es::{*, __private::example::*};
@@ -56,13 +56,14 @@ type Step = Pin<Box<dyn Future<Output = io::Result<(Box<dyn Steps>, RebuildProgr
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct RebuildProgress {
-    /// How many events of the store are done, including those that the projection does not subscribe to.
+    /// How many events of the store are done. Events that the projection does not subscribe to
+    /// count too.
     pub done: u64,
-    /// How many events the store has, which may grow meanwhile.
+    /// How many events the store has. This may grow meanwhile.
     pub total: u64,
     /// How many events were done per second so far.
     pub per_second: f64,
-    /// Whether the new state has taken the place of the old one.
+    /// Whether the new state has replaced the old one.
     pub finished: bool,
 }
 
@@ -82,12 +83,12 @@ impl Rebuild {
         })))
     }
 
-    /// One that ends with `error` at once.
+    /// A rebuild that ends with `error` at once.
     pub(super) fn refused(error: io::Error) -> Self {
         Self(State::Refused(error))
     }
 
-    /// How far it is after the next step; `None` after the end. Dropping the future loses nothing.
+    /// The progress after the next step; `None` after the end. Dropping the future loses nothing.
     ///
     /// See the example of [`RebuildProgress`].
     pub async fn next(&mut self) -> Option<io::Result<RebuildProgress>> {
@@ -166,13 +167,13 @@ impl fmt::Debug for Rebuild {
 
 /// A rebuild of a projection of any type.
 trait Steps: Send {
-    /// Goes on for a while, or to the end.
+    /// Works for about `STEP`, or to the end.
     fn step(&mut self) -> io::Result<RebuildProgress>;
 }
 
 struct Rebuilding<P: Projection> {
     current: Arc<Exclusive<Projecting<P>>>,
-    /// Nothing once it is in the place of the current one.
+    /// `None` once it has replaced the current state.
     rebuilt: Option<Projecting<P>>,
     start: Instant,
 }

@@ -1,4 +1,4 @@
-//! A single aggregate by its directory: [`spawn_actor`].
+//! A single aggregate, found by its directory: [`spawn_actor`].
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,15 +17,15 @@ use crate::sync::lock;
 /// Held while a store is looked up and opened for [`spawn_actor`].
 static SPAWNING: Mutex<()> = Mutex::new(());
 
-/// A handle to the aggregate whose stream is in the directory `stream_dir`, which is created if
-/// need be.
+/// A handle to the aggregate whose stream is in the directory `stream_dir`. Creates the directory
+/// if it is missing.
 ///
-/// If the directory is that of a stream in a store (`<base>/streams/<type>/<id>`), the store is
+/// If the directory belongs to a stream in a store (`<base>/streams/<type>/<id>`), that store is
 /// opened, or shared if this process has it open. Any other directory becomes a store of its own,
 /// with this one stream. Works without a runtime; blocks on the disk.
 ///
-/// In a store that it opens, the aggregate stays in memory until the last handle is gone; a shared
-/// one goes by its own idle time.
+/// In a store that this call opens, the aggregate stays in memory until the last handle is gone. In
+/// a shared store, that store's idle timeout applies.
 ///
 /// # Errors
 ///
@@ -74,8 +74,8 @@ fn open_for<A: Aggregate>(
     AggregateHandle::get(&store.inner, id)
 }
 
-/// The store and the stream that `dir` belongs to, if it lies as a stream's directory does. A name
-/// that is no encoded id is one that eventfold-es 0.2.0 gave.
+/// The store and the stream that `dir` belongs to, if its path is like that of a stream's
+/// directory. eventfold-es 0.2.0 gave directories names that are not encoded ids.
 fn find_in_store(dir: &Path) -> Option<(PathBuf, StreamId)> {
     let type_dir = dir.parent()?;
     let streams = type_dir.parent()?;

@@ -11,11 +11,11 @@ use crate::testing::form::{Form, Place, decode, lines, pretty, restored, round_t
 
 /// An aggregate after `events`, which [`events!`](crate::events) lists.
 ///
-/// See the [module](crate::testing) for an example, and for what is checked besides.
+/// See the [module](crate::testing) for an example, and for the further checks.
 ///
 /// # Panics
 ///
-/// If an event does not come back from its stored form or leads to a state that does not come back
+/// If an event does not come back from its stored form, or leads to a state that does not come back
 /// from its snapshot form.
 ///
 /// ```
@@ -37,22 +37,22 @@ pub fn given<A: Aggregate>(events: Vec<A::DomainEvent>) -> Given<A> {
     .and(events)
 }
 
-/// An aggregate with a history, to which a command can be sent.
+/// An aggregate with a history. It takes commands.
 #[derive(Debug)]
 pub struct Given<A> {
     aggregate: Tested<A>,
 }
 
-/// What came of a command.
+/// The result of a command.
 #[derive(Debug)]
 pub struct When<A: Aggregate> {
     aggregate: Tested<A>,
     outcome: Result<Vec<Form>, A::Error>,
-    /// Whether the test has said that the command is to be refused.
+    /// Whether the test expects a refusal.
     is_refusal_expected: bool,
 }
 
-/// The same aggregate in three ways, which must not differ.
+/// The same aggregate in three copies, which must not differ.
 #[derive(Debug)]
 struct Tested<A> {
     /// Folded from the events as they were given and decided.
@@ -84,12 +84,11 @@ impl<A: Aggregate> Given<A> {
         self
     }
 
-    /// A further event as an older program stored it: under that name, in that version, with that
-    /// payload.
+    /// A further event as an older program stored it: its name, its version and its payload.
     ///
     /// # Panics
     ///
-    /// If it cannot be read, or as [`given`] does.
+    /// If the event cannot be read, or as [`given`].
     ///
     /// ```
     /// # use eventfold_es::{testing, __private::example::*};
@@ -109,12 +108,12 @@ impl<A: Aggregate> Given<A> {
         self
     }
 
-    /// Tells the aggregate a command.
+    /// Sends the aggregate a command.
     ///
     /// # Panics
     ///
-    /// If deciding it twice gives two answers, or if its events or the state do not come back from
-    /// their stored form.
+    /// If deciding the command twice gives two answers, or if its events or the state do not come
+    /// back from their stored form.
     ///
     /// See the example of [the module](crate::testing).
     #[track_caller]
@@ -123,8 +122,8 @@ impl<A: Aggregate> Given<A> {
         self.when_made(move || command.clone().into())
     }
 
-    /// Tells the aggregate a command that is not `Clone`: the function makes it, as often as it is
-    /// decided.
+    /// Sends the aggregate a command that is not `Clone`. The function makes it each time that it
+    /// is decided.
     ///
     /// # Panics
     ///
@@ -162,12 +161,12 @@ impl<A: Aggregate> Given<A> {
 }
 
 impl<A: Aggregate> When<A> {
-    /// The command was accepted and these events happened, in this order and no others.
+    /// Checks that the command was accepted, with exactly these events in this order.
     ///
     /// # Panics
     ///
-    /// If it was refused, or other events happened. They are compared in their stored form, where a
-    /// `HashSet` has no order that could be expected: let an event hold a `BTreeSet`.
+    /// If the command was refused, or other events happened. Events are compared in their stored
+    /// form, where a `HashSet` has no fixed order: use a `BTreeSet` in an event.
     ///
     /// See the example of [the module](crate::testing).
     #[track_caller]
@@ -191,11 +190,11 @@ impl<A: Aggregate> When<A> {
         self
     }
 
-    /// The command was accepted and nothing happened.
+    /// Checks that the command was accepted, without events.
     ///
     /// # Panics
     ///
-    /// If it was refused, or something happened.
+    /// If the command was refused, or an event happened.
     ///
     /// ```
     /// # use eventfold_es::{testing, prelude::*};
@@ -220,11 +219,11 @@ impl<A: Aggregate> When<A> {
         self.then(Vec::new())
     }
 
-    /// The command was refused, with an error for which `is_so` returns true.
+    /// Checks that the command was refused, with an error for which `is_so` returns true.
     ///
     /// # Panics
     ///
-    /// If it was accepted, or refused with another error.
+    /// If the command was accepted, or refused with another error.
     ///
     /// See the example of [the module](crate::testing).
     #[track_caller]
@@ -247,7 +246,7 @@ impl<A: Aggregate> When<A> {
     ///
     /// # Panics
     ///
-    /// If `is_so` returns false, and the state is shown; or if the command was refused and no
+    /// If `is_so` returns false; the state is shown. Or if the command was refused and no
     /// [`then_error`](Self::then_error) expects that.
     ///
     /// See the example of [the module](crate::testing).
@@ -258,11 +257,11 @@ impl<A: Aggregate> When<A> {
         self
     }
 
-    /// Tells the aggregate a further command.
+    /// Sends the aggregate a further command.
     ///
     /// # Panics
     ///
-    /// As [`Given::when`], or if the command before was refused and no
+    /// As [`Given::when`], or if the previous command was refused and no
     /// [`then_error`](Self::then_error) expects that.
     ///
     /// See the example of [the module](crate::testing).
@@ -274,7 +273,7 @@ impl<A: Aggregate> When<A> {
         Given { aggregate }.when(command)
     }
 
-    /// Tells the aggregate a further command, made by a function as for [`Given::when_made`].
+    /// Sends the aggregate a further command, made by a function as for [`Given::when_made`].
     ///
     /// # Panics
     ///
@@ -295,7 +294,7 @@ impl<A: Aggregate> When<A> {
         Given { aggregate }.when_made(command)
     }
 
-    /// A refusal that the test does not speak of is none that it expects.
+    /// A refusal that the test does not check is unexpected.
     #[track_caller]
     fn refuse_silence(&self) {
         if let Err(error) = &self.outcome
@@ -309,7 +308,7 @@ impl<A: Aggregate> When<A> {
 }
 
 impl<A: Aggregate> Tested<A> {
-    /// Folds `events`, which were stored or will be, into the aggregate.
+    /// Folds `events` into the aggregate.
     #[track_caller]
     fn take(&mut self, events: &[A::DomainEvent]) -> Vec<Form> {
         let mut forms = Vec::new();
@@ -399,7 +398,7 @@ fn place<A: Aggregate>(version: u64) -> Place<'static> {
     }
 }
 
-/// What a decision says, in a form that can be compared.
+/// The answer of a decision, in a form that can be compared.
 struct Answer(Result<Vec<Form>, String>);
 
 impl Answer {

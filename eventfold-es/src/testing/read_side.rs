@@ -23,8 +23,8 @@ use crate::testing::form::{Form, Place, alike, pretty, restored, round_trip, sam
 
 /// A projection that has seen no event yet.
 ///
-/// Its state is also saved and read back after every event, and both must go on alike. The events
-/// come about a second apart, from the beginning of 2026 on, and nobody is their actor.
+/// Its state is also saved and read back after every event, and the copy must evolve in the same
+/// way. The events happen a second apart, from the beginning of 2026 on, and have no actor.
 ///
 /// ```
 /// use eventfold_es::testing;
@@ -58,7 +58,7 @@ impl<P: Projection> ProjectionGiven<P> {
     /// # Panics
     ///
     /// If the projection does not subscribe to the aggregate, cannot read an event, or has a state
-    /// that does not come back from its saved form or goes on otherwise from there.
+    /// that does not come back from its saved form, or evolves differently from there.
     ///
     /// See the example of [`projection`].
     #[track_caller]
@@ -99,8 +99,8 @@ impl<P: Projection> ProjectionGiven<P> {
 
 /// A process manager that has seen no event yet.
 ///
-/// Each event is also reacted to by a copy that was saved and read back before, which must send the
-/// same.
+/// A copy that was saved and read back before also reacts to each event, and must send the same
+/// commands.
 ///
 /// ```
 /// use eventfold_es::testing;
@@ -130,7 +130,7 @@ pub struct ProcessManagerGiven<M> {
     journal: Journal,
 }
 
-/// What a process manager did at an event.
+/// The reaction of a process manager to an event.
 #[derive(Debug)]
 pub struct ProcessManagerWhen<M> {
     given: ProcessManagerGiven<M>,
@@ -139,7 +139,7 @@ pub struct ProcessManagerWhen<M> {
 }
 
 impl<M: ProcessManager> ProcessManagerGiven<M> {
-    /// Events that it has seen already, of the aggregate `id`. What it sent at them is not looked at.
+    /// Earlier events of the aggregate `id`. Its reactions to them are not checked.
     ///
     /// # Panics
     ///
@@ -159,10 +159,10 @@ impl<M: ProcessManager> ProcessManagerGiven<M> {
     ///
     /// # Panics
     ///
-    /// If it does not subscribe to the aggregate, cannot read the event, or has a state that does not
-    /// come back from its saved form or goes on otherwise from there; if a command goes to an id that
-    /// no stream can have, or to a type that is not in the derived `dispatches(...)`, should there be
-    /// any.
+    /// * If it does not subscribe to the aggregate, cannot read the event, or has a state that does
+    ///   not come back from its saved form, or evolves differently from there;
+    /// * if a command goes to an id that no stream can have, or to a type that is not in a derived
+    ///   `dispatches(...)`.
     ///
     /// See the example of [`process_manager`].
     #[track_caller]
@@ -218,12 +218,12 @@ impl<M: ProcessManager> ProcessManagerGiven<M> {
 }
 
 impl<M: ProcessManager> ProcessManagerWhen<M> {
-    /// It did what `expected` does with an outbox of its own: the same commands, timers and
-    /// cancellations, in that order and no others.
+    /// Checks that it did exactly what `expected` does with its own outbox: the same commands,
+    /// timers and cancellations, in the same order.
     ///
     /// # Panics
     ///
-    /// If it did something else. The commands are compared in their stored form.
+    /// If it did something else. Commands are compared in their stored form.
     ///
     /// See the example of [`process_manager`].
     #[track_caller]
@@ -245,7 +245,7 @@ impl<M: ProcessManager> ProcessManagerWhen<M> {
         self
     }
 
-    /// It sent nothing.
+    /// Checks that it sent nothing.
     ///
     /// # Panics
     ///
@@ -327,7 +327,7 @@ impl Journal {
 }
 
 impl Told {
-    /// Hands the event on as a store would.
+    /// Passes the event to `take` as a store would.
     fn stored<R>(&self, take: impl FnOnce(StoredEvent<'_>) -> R) -> R {
         let place = Place {
             aggregate_type: self.aggregate_type,
@@ -339,7 +339,7 @@ impl Told {
     }
 }
 
-/// What `manager` sends at an event.
+/// The commands, timers and cancellations of `manager` for an event.
 fn react<M: ProcessManager>(manager: &mut M, event: &Told) -> Result<Vec<Value>, String> {
     event.stored(|stored| {
         let mut out = Outbox::new(M::NAME, stored.record());
@@ -350,7 +350,7 @@ fn react<M: ProcessManager>(manager: &mut M, event: &Told) -> Result<Vec<Value>,
     })
 }
 
-/// What an outbox holds: each command, timer and cancellation in its stored form.
+/// The content of an outbox: each command, timer and cancellation in its stored form.
 fn sent(out: Outbox<'_>) -> Result<Vec<Value>, String> {
     let orders = out.finish().map_err(|error| error.to_string())?;
     for order in &orders {
@@ -409,8 +409,8 @@ impl Targets for Listed {
     }
 }
 
-/// Fails if a command goes to a type that a process manager which lists its targets does not list,
-/// or to an id that no stream can have.
+/// Fails if a command goes to an id that no stream can have, or to a type that the process
+/// manager's list of targets lacks.
 #[track_caller]
 fn check_targets<M: ProcessManager>(sent: &[Value]) {
     let mut known = Listed::default();
@@ -439,8 +439,8 @@ fn check_targets<M: ProcessManager>(sent: &[Value]) {
     }
 }
 
-/// A copy of `live` by way of its saved form, unless `other`, which was such a copy before the last
-/// event, went on otherwise.
+/// A copy of `live`, made through its saved form. Fails if `other`, such a copy from before the
+/// last event, evolved differently.
 fn gone_on<S: Serialize + DeserializeOwned>(name: &str, live: &S, other: &S) -> Result<S, String> {
     let what = format!("the state of `{name}`");
     let (_, expected) = saved(&what, live)?;

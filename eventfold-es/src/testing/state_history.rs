@@ -1,4 +1,4 @@
-//! The state history: a state whose shape changed has a new version.
+//! The state history: a state whose shape changes needs a new version.
 
 use std::path::PathBuf;
 
@@ -11,13 +11,14 @@ use crate::testing::sample::{HOW_TO_BLESS, Sample, file_of, is_blessed, new_memb
 /// Compares the snapshot form of the aggregate `A` with the sample in `dir`, a directory under
 /// version control: one file for each version of its state.
 ///
-/// A snapshot holds the state as serde writes it. If that changes without a new
-/// [`STATE_VERSION`](Aggregate::STATE_VERSION), `snapshot(version = 2)` for a derived aggregate, then
-/// snapshots of the older shape are taken for ones of the newer, and what they lack is silently that
-/// which serde's attributes say. This test notices it.
+/// A snapshot holds the state as serde writes it. If that form changes, the state needs a new
+/// [`STATE_VERSION`](Aggregate::STATE_VERSION), `snapshot(version = 2)` for a derived aggregate.
+/// Without it, snapshots of the older shape are read as the newer one, and serde's attributes
+/// silently fill in the missing members. This test detects that.
 ///
-/// The sample is the state after `events`, which should leave no part of it empty. The path is
-/// relative to where the test runs, which is the package's directory under `cargo test`.
+/// The sample is the state after `events`. Choose events that leave no part of the state empty. The
+/// path is relative to the directory where the test runs. Under `cargo test` that is the package's
+/// directory.
 ///
 /// ```
 /// # use eventfold_es::{testing, __private::example::*};
@@ -40,8 +41,8 @@ use crate::testing::sample::{HOW_TO_BLESS, Sample, file_of, is_blessed, new_memb
 /// # */
 /// ```
 ///
-/// The first run says that the sample is missing, and `EVENTFOLD_BLESS=1 cargo test` writes it. Samples
-/// of older versions are of no use any more; they may be deleted, or kept for the reader.
+/// The first run reports the missing sample, and `EVENTFOLD_BLESS=1 cargo test` writes it. Samples
+/// of older versions have no further use. They may be deleted, or kept for the reader.
 #[must_use = "nothing is compared before `check`"]
 pub fn state_history<A: Aggregate>(dir: impl Into<PathBuf>) -> StateHistory<A> {
     StateHistory {
@@ -51,7 +52,7 @@ pub fn state_history<A: Aggregate>(dir: impl Into<PathBuf>) -> StateHistory<A> {
     }
 }
 
-/// What is compared with the sample. Made by [`state_history`].
+/// A state to compare with the sample. Made by [`state_history`].
 #[derive(Debug)]
 #[must_use = "nothing is compared before `check`"]
 pub struct StateHistory<A> {
@@ -69,7 +70,7 @@ impl<A: Aggregate> StateHistory<A> {
         self
     }
 
-    /// Writes a missing sample, or does not, whatever the environment says.
+    /// Sets whether a missing sample is written, instead of the environment.
     #[doc(hidden)]
     pub fn blessed(mut self, blessed: bool) -> Self {
         self.blessed = blessed;

@@ -1,12 +1,12 @@
-//! Reading what is stored as the events of an aggregate.
+//! Reading stored events as the events of an aggregate.
 
 use crate::domain::aggregate::Aggregate;
 use crate::event::{
     DecodeError, Decoded, EventSet, Recorded, RecordedEvent, StoredEvent, UnknownEvents,
 };
 
-/// What a stored event is to `A`, or `None` if `A` does not know its name and says that such events are
-/// left out.
+/// The events that `A` reads from a stored event. `None` if `A` does not know the name and leaves
+/// such events out.
 pub(crate) fn decode_unless_left_out<A: Aggregate>(
     stored: StoredEvent<'_>,
 ) -> Result<Option<Decoded<A::DomainEvent>>, DecodeError> {
@@ -18,8 +18,7 @@ pub(crate) fn decode_unless_left_out<A: Aggregate>(
     }
 }
 
-/// The fold of an aggregate as an [`eventfold::ReduceFn`], to plug it into an
-/// [`eventfold::View`].
+/// The fold of an aggregate as an [`eventfold::ReduceFn`], for use in an [`eventfold::View`].
 ///
 /// A view cannot fail, so an event that this aggregate does not know or cannot read leaves the
 /// state as it is, with a warning in the log. A store is stricter: see
@@ -60,12 +59,12 @@ impl EventSet {
 }
 
 impl RecordedEvent {
-    /// Reads the event as one of the aggregate `A`, in its form of today.
+    /// Reads the event as one of the aggregate `A`, in its current form.
     ///
     /// # Errors
     ///
-    /// [`DecodeError::OtherAggregate`] if it is none of an `A`, and what
-    /// [`Aggregate::decode_event`] fails with.
+    /// [`DecodeError::OtherAggregate`] if it does not belong to an `A`; otherwise as
+    /// [`Aggregate::decode_event`].
     ///
     /// See the example of [`RecordedEvent`].
     pub fn decode<A: Aggregate>(&self) -> Result<Decoded<A::DomainEvent>, DecodeError> {

@@ -1,4 +1,4 @@
-//! What a process manager sends: [`Outbox`], [`Due`].
+//! The commands that a process manager sends: [`Outbox`], [`Due`].
 
 use std::time::{Duration, SystemTime};
 
@@ -13,10 +13,10 @@ use crate::event::Recorded;
 /// Takes the commands with which a process manager reacts to one event: those to send at once, and
 /// those to send later.
 ///
-/// They are sent in order. What a command's context leaves out is filled in: the correlation
-/// id of the event, the event's id as causation id, and an idempotency key from the manager's name,
-/// the event's position and the command's index, so that each takes effect once however often it is
-/// dispatched.
+/// They are sent in order. Fields that a command's context does not set are filled in: the event's
+/// correlation id, the event's id as causation id, and an idempotency key. The key is made of the
+/// manager's name, the event's position and the command's index. So each command takes effect once,
+/// however often it is dispatched.
 ///
 /// ```
 /// use std::time::Duration;
@@ -57,7 +57,7 @@ pub struct Outbox<'a> {
     failed: Option<Unwritable>,
 }
 
-/// A command that cannot be kept until it is sent.
+/// A command that cannot be saved until it is sent.
 #[derive(Debug, thiserror::Error)]
 #[error("its command for {aggregate_type}/{id} {problem}: {source}")]
 pub(crate) struct Unwritable {
@@ -70,8 +70,8 @@ pub(crate) struct Unwritable {
 /// When a command is to be sent: at a time, or some time after the event.
 ///
 /// "After" counts from the [time of the event](Recorded::time), not from when the process manager
-/// comes to it: a deadline does not move because the program was down, and is the same whenever the
-/// event is reacted to. What is due already is sent at once.
+/// reacts to it. So a deadline does not move when the program is down, and is the same whenever the
+/// event is reacted to. A command that is already due is sent at once.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -85,7 +85,7 @@ pub(crate) struct Unwritable {
 pub enum Due {
     /// At this time, to the millisecond.
     At(SystemTime),
-    /// So long after the event, to the millisecond.
+    /// This long after the event, to the millisecond.
     After(Duration),
 }
 
@@ -124,8 +124,8 @@ impl<'a> Outbox<'a> {
         self.send_with::<A>(id, command, CommandContext::default());
     }
 
-    /// Sends `command` to the aggregate `id` with a context, what of which is set goes before what
-    /// would be filled in.
+    /// Sends `command` to the aggregate `id` with a context. Fields that the context sets are kept;
+    /// the others are filled in.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -148,7 +148,7 @@ impl<'a> Outbox<'a> {
         }
     }
 
-    /// Sends a command that is JSON already.
+    /// Sends a command that is already JSON.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -174,8 +174,8 @@ impl<'a> Outbox<'a> {
         self.orders.push(Order::Send(command));
     }
 
-    /// Sends `command` to the aggregate `id` when it is `due`. It cannot be cancelled:
-    /// [`schedule_as`](Self::schedule_as) gives it a key for that.
+    /// Sends `command` to the aggregate `id` when it is `due`. It cannot be cancelled: use
+    /// [`schedule_as`](Self::schedule_as) for that.
     ///
     /// ```
     /// use std::time::{Duration, SystemTime};
@@ -199,8 +199,8 @@ impl<'a> Outbox<'a> {
     }
 
     /// Sends `command` to the aggregate `id` when it is `due`, unless `key` is
-    /// [cancelled](Self::cancel) by then. What the process manager scheduled under `key` before and
-    /// has not sent yet is replaced.
+    /// [cancelled](Self::cancel) by then. It replaces an unsent command that the process manager
+    /// scheduled under the same `key`.
     ///
     /// See the example of [`Outbox`].
     pub fn schedule_as<A>(
@@ -217,7 +217,7 @@ impl<'a> Outbox<'a> {
     }
 
     /// As [`schedule_as`](Self::schedule_as), or [`schedule`](Self::schedule) without a key, for a
-    /// command that is JSON already.
+    /// command that is already JSON.
     ///
     /// ```
     /// use std::time::Duration;
@@ -249,7 +249,7 @@ impl<'a> Outbox<'a> {
         let (position, index) = (self.record.position, self.scheduled);
         self.scheduled += 1;
         let idempotency_key = format!("{}/{position}/t{index}", self.manager);
-        // Without a key it has one that no cancellation can name, the same at each reaction.
+        // Without a key it gets one that no cancellation can name, the same at each reaction.
         let key = match key {
             Some(key) => format!("={key}"),
             None => format!("{position}/{index}"),
@@ -259,8 +259,9 @@ impl<'a> Outbox<'a> {
         self.orders.push(Order::Schedule(key, timer));
     }
 
-    /// Takes back what the process manager scheduled under `key`: it is never sent, not even if it
-    /// is due or was tried without success. Nothing happens if there is nothing, or it was sent.
+    /// Cancels the command that the process manager scheduled under `key`. The command is never
+    /// sent, even if it is due or failed in an earlier attempt. Nothing happens if there is no such
+    /// command, or if it succeeded already.
     ///
     /// See the example of [`Outbox`].
     pub fn cancel(&mut self, key: &str) {
@@ -301,7 +302,7 @@ impl<'a> Outbox<'a> {
         }
     }
 
-    /// A command that is JSON already as it is saved.
+    /// A command that is already JSON, as it is saved.
     fn untyped(&mut self, envelope: CommandEnvelope) -> Option<StoredCommand> {
         let (aggregate_type, id) = (&envelope.aggregate_type, &envelope.instance_id);
         let (aggregate_type, id) = (aggregate_type.clone(), id.clone());
