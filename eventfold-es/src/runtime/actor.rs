@@ -1,7 +1,7 @@
 //! The actor: one task per live aggregate, which decides its commands one after the other.
 //!
-//! It decides on the head, the state with everything that was decided before, and goes on without
-//! waiting for the disk. Each answer waits until the head it was made from is durable.
+//! It decides on the head: the state with everything that was decided before. It goes on without
+//! waiting for the disk. Each answer waits until its head is durable.
 
 use std::sync::{Arc, Weak};
 
@@ -31,9 +31,9 @@ use crate::runtime::passivation::Passivator;
 use crate::storage::commit::{CommitError, Done};
 use crate::storage::stream::Stream;
 
-/// Where an actor lives, and is found again.
+/// The slot of an actor.
 pub(crate) trait Home: Send + Sync {
-    /// Has it passivated once it has been idle for its time.
+    /// Passivates the aggregate after its idle time.
     fn watch(self: Arc<Self>, passivator: &Passivator);
 
     /// It has left memory.
@@ -79,7 +79,7 @@ impl<A: Aggregate> Actor<A> {
         drop(turn);
     }
 
-    /// Idleness ended while the request to passivate was waiting: keep watching.
+    /// The aggregate was used while the request to passivate was waiting: keep watching.
     fn watch_on(&self) {
         if let Some(home) = self.home.upgrade() {
             home.watch(&self.passivator);
@@ -112,7 +112,7 @@ impl<A: Aggregate> Actor<A> {
         }
     }
 
-    /// Loads the head if there is none, or none that may still be used.
+    /// Loads the head if there is none, or if its epoch has failed.
     async fn make_ready(&mut self) -> Result<(), StateError> {
         if let Some(head) = &self.head
             && self.stream.failure(head.epoch).is_some()
@@ -158,7 +158,7 @@ impl<A: Aggregate> Actor<A> {
 }
 
 impl<A: Aggregate> Drop for Actor<A> {
-    /// Gives the mailbox up, also if the runtime ended first.
+    /// Closes the mailbox, even if the runtime ended first.
     fn drop(&mut self) {
         self.mailbox.close();
         if let Some(home) = self.home.upgrade() {
@@ -167,13 +167,13 @@ impl<A: Aggregate> Drop for Actor<A> {
     }
 }
 
-/// What a command led to on the head.
+/// The result of a command on the head.
 struct Decision<A: Aggregate> {
     events: Vec<A::DomainEvent>,
     version: u64,
 }
 
-/// An answer to a command that waits for the head.
+/// The answer to a command that waits until the head is durable.
 fn answer<A: Aggregate>(
     reply: Reply<Committed<A>, ExecuteError<A::Error>>,
     result: Result<Decision<A>, ExecuteError<A::Error>>,

@@ -1,4 +1,4 @@
-//! The live aggregates of an open store, and who keeps them: [`Aggregates`], [`Hold`].
+//! The live aggregates of an open store, and their owners: [`Aggregates`], [`Hold`].
 
 use std::fmt;
 use std::io;
@@ -13,8 +13,8 @@ use crate::runtime::actor::Registry;
 use crate::runtime::passivation::Passivator;
 use crate::storage::Storage;
 
-/// What the clones of a store, its handles and the messages on their way share. When the last of
-/// them goes, the store ends.
+/// The part that a store's clones, handles and waiting messages share. When the last of them goes,
+/// the store ends.
 pub(crate) struct Aggregates {
     pub(crate) storage: Storage,
     pub(crate) registry: Arc<Registry>,
@@ -26,12 +26,12 @@ pub(crate) struct Aggregates {
     is_closing: AtomicBool,
 }
 
-/// What follows the log of a store, and ends with it.
+/// A follower of a store's log. It ends with the store.
 pub(crate) trait Follows: Send + Sync {
-    /// The users have let go: nothing new is begun.
+    /// The users have let go: begin nothing new.
     fn let_go(&self);
 
-    /// Saves what it has, for the last time. The store's files are still there.
+    /// Saves its state for the last time. The store's files are still there.
     fn close(&self);
 }
 
@@ -63,7 +63,7 @@ impl Aggregates {
         self.is_closing.load(Ordering::Acquire) || self.storage.is_closed()
     }
 
-    /// Fails if the store is shut down, or is another process's.
+    /// Fails if the store is shut down, or belongs to another process.
     pub(crate) fn check_open(&self) -> io::Result<()> {
         self.storage.check_process()?;
         if self.is_closed() {
@@ -72,7 +72,7 @@ impl Aggregates {
         Ok(())
     }
 
-    /// Fails if the store is shut down, has failed, or is another process's.
+    /// Fails if the store is shut down, has failed, or belongs to another process.
     pub(crate) fn check_usable(&self) -> io::Result<()> {
         self.check_open()?;
         self.storage.check_failed().map_err(|error| error.to_io())
@@ -90,13 +90,14 @@ impl fmt::Debug for Aggregates {
 impl Drop for Aggregates {
     fn drop(&mut self) {
         if !self.storage.process().is_this() {
-            // A forked child's copy: nobody is there to close it, and it is not to write anything.
+            // A forked child's copy: it has no threads to close it, and must write nothing.
             return;
         }
         self.storage.announce_close(None);
         let (follows, storage) = (self.follows.clone(), self.storage.clone());
         self.passivator.end(move || {
-            // Whatever becomes of it: who opens the directory next waits for the end.
+            // The store closes whatever happens here: the next `open` of the directory waits for
+            // it.
             let saved = catch_unwind(AssertUnwindSafe(|| follows.close()));
             storage.close();
             if saved.is_err() {
@@ -106,11 +107,12 @@ impl Drop for Aggregates {
     }
 }
 
-/// A hold on the live aggregates, which keeps the store open. When its users let go, the directory is
-/// announced as about to be released, even if a message in a mailbox keeps the store for a moment.
+/// A hold on the live aggregates, which keeps the store open. When the users let go, the directory
+/// is announced as about to be released, even if a message in a mailbox keeps the store open for a
+/// moment.
 pub(crate) struct Hold {
     pub(crate) aggregates: Arc<Aggregates>,
-    /// Whether it is that of users, not that of a command which the store sends by itself.
+    /// Whether users hold it, and not a command that the store sends itself.
     is_users: bool,
 }
 

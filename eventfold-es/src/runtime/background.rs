@@ -1,5 +1,5 @@
-//! Where tasks run that no caller's runtime is there for: aggregates of callers without one, and what
-//! follows the journal in a store that is live.
+//! The runtime for tasks without a caller's runtime: aggregates whose callers have none, and the
+//! followers of the journal in a live store.
 
 use std::io;
 use std::sync::Mutex;
@@ -10,10 +10,10 @@ use tracing::Instrument as _;
 use crate::runtime::inside;
 use crate::sync::lock;
 
-/// The runtime, and the process that it belongs to: a forked child has none of its threads.
+/// The runtime, and the process that it belongs to. A forked child has none of its threads.
 static RUNTIME: Mutex<Option<(u32, &'static Runtime)>> = Mutex::new(None);
 
-/// The runtime of this process, which lives as long as that does.
+/// The runtime of this process. It lasts as long as the process.
 pub(crate) fn runtime() -> io::Result<&'static Runtime> {
     let this = std::process::id();
     let mut runtime = lock(&RUNTIME);
@@ -32,9 +32,9 @@ pub(crate) fn runtime() -> io::Result<&'static Runtime> {
     Ok(new)
 }
 
-/// Runs what blocks on the disk where that disturbs nobody: a panic in it is an error then. Without
-/// a runtime around it runs right here; so it does within code of the user's that the store runs, of
-/// which another thread would know nothing.
+/// Runs `run` on a thread that may block; a panic in it becomes an error. Without a runtime it runs
+/// on this thread. Within the user's code it also runs on this thread, since another thread would
+/// not know of that code.
 pub(crate) async fn blocking<T: Send + 'static>(
     run: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
@@ -47,7 +47,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
         .flatten()
 }
 
-/// Does `work` to its end, also if the caller goes away meanwhile.
+/// Runs `work` to its end, even if the caller drops the future.
 pub(crate) async fn to_its_end<T: Send + 'static, E: From<io::Error> + Send + 'static>(
     work: impl Future<Output = Result<T, E>> + Send + 'static,
 ) -> Result<T, E> {

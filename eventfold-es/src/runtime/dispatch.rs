@@ -1,4 +1,4 @@
-//! Commands in JSON on their way to aggregates.
+//! Sending commands in JSON to aggregates.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -30,7 +30,7 @@ pub(crate) trait Dispatcher: Send + Sync {
 #[derive(Debug)]
 pub(crate) struct Failed {
     pub(crate) error: DispatchError,
-    /// Whether the same command may succeed another time.
+    /// Whether the same command may succeed later.
     pub(crate) may_retry: bool,
 }
 
@@ -69,9 +69,9 @@ where
                 .await
                 .map_err(|error| Failed {
                     may_retry: match &error {
-                        // What the command was based on has changed, and does not change back.
+                        // The basis of the command has changed, and does not change back.
                         ExecuteError::Conflict => false,
-                        // Nor does what it says of itself.
+                        // An invalid context does not change either.
                         ExecuteError::Io(error) => error.kind() != io::ErrorKind::InvalidInput,
                         _ => true,
                     },
@@ -82,7 +82,7 @@ where
     }
 }
 
-/// Where commands in JSON go, by aggregate type.
+/// The dispatchers of commands in JSON, by aggregate type.
 #[derive(Clone, Default)]
 pub(crate) struct Dispatchers(HashMap<&'static str, Arc<dyn Dispatcher>>);
 

@@ -1,17 +1,18 @@
-//! Which code of the user's this thread runs for a store, so that it is told instead of waiting for
-//! itself.
+//! Which of the user's code this thread runs for a store. With it, a call that would wait for
+//! itself returns an error instead.
 //!
-//! Such code may call the store, and may block on what it asks for. What it asks for may be what it
-//! keeps others from: the aggregate that decides, the projection that is read. Blocking calls are
-//! therefore made on the same thread then ([`blocking`](crate::runtime::background::blocking)), which knows that.
+//! Such code may call the store, and may block on the call. The call may need what the code
+//! occupies: the aggregate that decides, or the projection that is read. So a blocking call within
+//! such code runs on the same thread ([`blocking`](crate::runtime::background::blocking)), which
+//! knows about it.
 
 use std::cell::Cell;
 use std::io;
 
 thread_local! {
-    /// The address of what stands for the aggregate whose code runs, 0 if there is none.
+    /// The address of the stream id of the aggregate whose code runs, 0 if there is none.
     static AGGREGATE: Cell<usize> = const { Cell::new(0) };
-    /// How many projections and process managers this thread keeps others from.
+    /// How many projections and process managers this thread holds.
     static HELD: Cell<usize> = const { Cell::new(0) };
 }
 
@@ -20,7 +21,7 @@ thread_local! {
 pub(crate) struct Aggregate(usize);
 
 impl Aggregate {
-    /// The one that `stream` stands for, which stays where it is.
+    /// The aggregate of `stream`, whose address must not change.
     pub(crate) fn of<S>(stream: &S) -> Self {
         Self(std::ptr::from_ref(stream).addr())
     }
@@ -43,12 +44,12 @@ impl Aggregate {
     }
 }
 
-/// Whether this thread runs any code of the user's for a store.
+/// Whether this thread runs any of the user's code for a store.
 pub(crate) fn is_inside() -> bool {
     AGGREGATE.get() != 0 || holds_any()
 }
 
-/// Whether this thread keeps others from a projection or a process manager.
+/// Whether this thread holds a projection or a process manager.
 pub(crate) fn holds_any() -> bool {
     HELD.get() > 0
 }
@@ -61,7 +62,7 @@ pub(crate) fn let_go() {
     HELD.set(HELD.get().saturating_sub(1));
 }
 
-/// Fails within code of the user's: `call` waits for whatever runs that.
+/// Fails within the user's code, since `call` would wait for that code.
 pub(crate) fn refuse(call: &str) -> io::Result<()> {
     if !is_inside() {
         return Ok(());
@@ -73,7 +74,7 @@ pub(crate) fn refuse(call: &str) -> io::Result<()> {
     )))
 }
 
-/// What would be waited for without end.
+/// The error of a call that would wait without end.
 pub(crate) fn deadlock(text: &str) -> io::Error {
     io::Error::new(io::ErrorKind::Deadlock, text)
 }

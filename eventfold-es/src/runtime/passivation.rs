@@ -1,5 +1,5 @@
-//! Passivation: an aggregate that nobody uses leaves memory. [`Passivator`] is the thread that waits
-//! for that, one for each store.
+//! Passivation: an aggregate that nobody uses leaves memory. [`Passivator`] is the thread that
+//! waits for that, one for each store.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use crate::sync::lock;
 
-/// An aggregate that leaves memory when it has been idle for its time.
+/// An aggregate that leaves memory after its idle time.
 pub(crate) trait Passivate: Send + Sync {
     /// When its idle time ends unless it is used; `None` if never.
     fn deadline(&self) -> Option<Instant>;
@@ -19,7 +19,7 @@ pub(crate) trait Passivate: Send + Sync {
     fn passivate(&self) -> bool;
 }
 
-/// Hands live aggregates to the thread.
+/// Passes live aggregates to the thread.
 #[derive(Debug)]
 pub(crate) struct Passivator {
     jobs: Sender<Job>,
@@ -27,18 +27,18 @@ pub(crate) struct Passivator {
 }
 
 enum Job {
-    /// There are aggregates whose idle time ends sooner than the thread would look.
+    /// Some aggregate's idle time ends before the thread would check.
     Watch,
-    /// Ends the thread, which runs this last.
+    /// Ends the thread. The thread runs this function last.
     End(Box<dyn FnOnce() + Send>),
 }
 
-/// Aggregates on their way to the thread, which takes them whenever it is awake. They come with each
-/// activation, and nearly always their time ends later than that of those it knows.
+/// New aggregates for the thread, which takes them whenever it is awake. They come with each
+/// activation. Their time nearly always ends later than that of the aggregates that the thread has.
 #[derive(Default)]
 struct Arrivals {
     waiting: Vec<Weak<dyn Passivate>>,
-    /// When the thread looks at them at the latest.
+    /// When the thread checks them at the latest.
     looked_at: Option<Instant>,
 }
 
@@ -67,22 +67,21 @@ impl Passivator {
         Ok(Self { jobs, arrivals })
     }
 
-    /// Has `aggregate` passivated once it has been idle for its time, which ends at `deadline` if it is
-    /// not used.
+    /// Passivates `aggregate` after its idle time, which ends at `deadline` if it is not used.
     pub(crate) fn watch(&self, aggregate: Weak<dyn Passivate>, deadline: Instant) {
         let mut arrivals = lock(&self.arrivals);
         arrivals.waiting.push(aggregate);
         let is_urgent = arrivals.looked_at.is_none_or(|at| deadline < at);
         if is_urgent {
-            // Once is enough.
+            // One message is enough.
             arrivals.looked_at = Some(deadline);
             let _ = self.jobs.send(Job::Watch);
         }
     }
 
-    /// Ends the thread, which runs `last` then.
+    /// Ends the thread, which runs `last` at its end.
     pub(crate) fn end(&self, last: impl FnOnce() + Send + 'static) {
-        // Without the thread, which cannot be unless it panicked, there is nobody else to do it.
+        // Only a panic can have ended the thread early. Then nothing else would run `last`.
         if let Err(SendError(Job::End(last))) = self.jobs.send(Job::End(Box::new(last))) {
             last();
         }
@@ -92,7 +91,7 @@ impl Passivator {
 struct Thread {
     arrivals: Arc<Mutex<Arrivals>>,
     watched: BinaryHeap<Reverse<Watched>>,
-    /// How many were watched so far.
+    /// How many were watched so far. It numbers the aggregates.
     count: u64,
 }
 
@@ -119,7 +118,7 @@ impl Thread {
         }
     }
 
-    /// When the first idle time ends. Takes the arrivals in.
+    /// When the first idle time ends. Takes the arrivals first.
     fn next_deadline(&mut self) -> Option<Instant> {
         let arrivals = self.arrivals.clone();
         let mut arrivals = lock(&arrivals);

@@ -1,17 +1,17 @@
-//! What was expected and what came, line by line.
+//! The expected and the actual lines, compared.
 
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 
 use similar::{ChangeTag, TextDiff};
 
-/// Both as one text: `-` before what was expected and did not come, `+` before what came instead.
+/// Both as one text: `-` before expected lines that are missing, `+` before unexpected lines.
 pub(super) fn diff(expected: &[String], actual: &[String]) -> String {
     compared("expected", expected, "actual", actual)
 }
 
-/// Both as one text: `-` before what only `old` has, `+` before what only `new` has. Their names say
-/// what they are.
+/// Both as one text: `-` before lines that only `old` has, `+` before lines that only `new` has.
+/// The names label the two sides.
 pub(super) fn compared(old_name: &str, old: &[String], new_name: &str, new: &[String]) -> String {
     render((old_name, old), (new_name, new), is_coloured())
 }

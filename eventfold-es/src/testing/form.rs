@@ -12,7 +12,7 @@ use crate::event::{
 use crate::storage::encoding::event_line::is_too_deep;
 use crate::testing::diff::diff;
 
-/// 2026-01-01, when the events of tests begin to come about: a second apart.
+/// 2026-01-01. The events of tests happen from then on, a second apart.
 const BEGINNING: u64 = 1_767_225_600;
 
 /// An event in its stored form.
@@ -21,11 +21,11 @@ pub(super) struct Form {
     pub(super) name: String,
     pub(super) version: u32,
     pub(super) data: Value,
-    /// The payload as it stands in a line.
+    /// The payload as it is in a line.
     pub(super) text: String,
 }
 
-/// Whose an event is and where it stands.
+/// The stream of an event, its version and its position.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place<'a> {
     pub(super) aggregate_type: &'a str,
@@ -35,7 +35,7 @@ pub(super) struct Place<'a> {
 }
 
 impl Form {
-    /// The form with that payload.
+    /// The form with this payload.
     pub(super) fn new(name: impl Into<String>, version: u32, data: Value) -> Self {
         let text = data.to_string();
         Self {
@@ -79,12 +79,12 @@ impl Form {
         })
     }
 
-    /// Whether both are the same, but for the order of what has none.
+    /// Whether both are the same. The order of unordered parts does not matter.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         (&self.name, self.version) == (&other.name, other.version) && alike(&self.data, &other.data)
     }
 
-    /// As a line, without what only a store knows.
+    /// The form as a line, without the members that only a store sets.
     pub(super) fn line(&self) -> String {
         let (name, data) = (json!(self.name), &self.data);
         match self.version {
@@ -97,7 +97,7 @@ impl Form {
         }
     }
 
-    /// Hands the event on as a store would.
+    /// Passes the event to `take` as a store would.
     pub(super) fn stored<R>(&self, place: Place<'_>, take: impl FnOnce(StoredEvent<'_>) -> R) -> R {
         let meta = (self.version > 1).then(|| json!({ SCHEMA_VERSION: self.version }));
         let event_id = format!("event-{}", place.position);
@@ -117,7 +117,7 @@ impl Form {
     }
 }
 
-/// The stored form of `event`, after it was seen to come back from there as it was.
+/// The stored form of `event`. Panics unless the event comes back from it unchanged.
 #[track_caller]
 pub(super) fn round_trip<A: Aggregate>(event: &A::DomainEvent, place: Place<'_>) -> Form {
     let form = match Form::of::<A>(event) {
@@ -179,8 +179,8 @@ pub(super) fn lines(forms: &[Form]) -> Vec<String> {
     forms.iter().map(Form::line).collect()
 }
 
-/// Whether both are the same, where the elements of arrays may stand in any order: a `HashSet` has
-/// another one each time that it is read.
+/// Whether both are the same. Array elements may be in any order, since a `HashSet` has another
+/// order each time that it is read.
 pub(super) fn alike(a: &Value, b: &Value) -> bool {
     a == b || sorted(a) == sorted(b)
 }
@@ -200,7 +200,7 @@ fn sorted(value: &Value) -> Value {
     }
 }
 
-/// What `state` is in its saved form; `what` names it in an error.
+/// The saved form of `state`; `what` names it in an error.
 pub(super) fn saved<S: Serialize>(what: &str, state: &S) -> Result<(String, Value), String> {
     let cannot = |error| format!("{what} cannot be saved as JSON: {error}");
     let text = serde_json::to_string(state).map_err(cannot)?;
@@ -208,7 +208,7 @@ pub(super) fn saved<S: Serialize>(what: &str, state: &S) -> Result<(String, Valu
     Ok((text, value))
 }
 
-/// `state`, saved and read back; the error is about the state called `what`.
+/// `state`, saved and read back; `what` names it in an error.
 pub(super) fn restored<S: Serialize + DeserializeOwned>(
     what: &str,
     state: &S,

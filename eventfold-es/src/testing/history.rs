@@ -1,4 +1,4 @@
-//! The event history: whatever was stored under any name and version can still be read.
+//! The event history: every event that was ever stored can still be read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -13,8 +13,8 @@ use crate::testing::sample::{
     HOW_TO_BLESS, Sample, additions, file_of, is_blessed, members, new_members,
 };
 
-/// Compares the events of the set `E` with the samples of their stored form in `dir`, a directory
-/// under version control: one file for every name and version ever written.
+/// Compares the events of the set `E` with the samples of their stored form in `dir`. The directory
+/// is under version control, and has one file for every name and version ever written.
 ///
 /// The path is relative to where the test runs, which is the package's directory under `cargo test`.
 /// `E` is an event type or a set of them, such as the event enum of an aggregate.
@@ -47,18 +47,18 @@ use crate::testing::sample::{
 /// # */
 /// ```
 ///
-/// The first run says which samples are missing, and `EVENTFOLD_BLESS=1 cargo test` writes them.
-/// Commit them, and never change or delete one of a version that was released. From then on the test
-/// fails if
+/// The first run reports the missing samples, and `EVENTFOLD_BLESS=1 cargo test` writes them
+/// ("blesses" them). Commit them. Never change or delete a sample of a released version. From then
+/// on the test fails in these cases:
 ///
-/// * an event has a new name or version of which there is no sample yet: bless;
-/// * a payload has a further member under the same version, a field with `#[serde(default)]` for example,
-///   and the older samples are read all the same, with all that they say: bless, if the default says
-///   what was true of them. The file then shows both, the one of today as `data`, those before as
+/// * an event has a new name or version without a sample: bless;
+/// * under the same version a payload has a further member, a field with `#[serde(default)]` for
+///   example, and the older samples are still read without loss: bless, if the default is true of
+///   the older events. The file then has both: the current sample as `data`, the earlier ones as
 ///   `older`;
-/// * the shape of a payload changed otherwise under the same version: add a version;
-/// * a name or an alias is gone of which there are samples: add an alias, or retire it;
-/// * a sample cannot be read any more, through whatever steps.
+/// * the shape of a payload changed in another way under the same version: add a version;
+/// * a name or an alias that has samples is gone: add an alias, or retire it;
+/// * a sample cannot be read any more, even through its steps.
 ///
 /// ```text
 /// events/Deposited.v1.json
@@ -80,21 +80,21 @@ pub fn event_history<E: DomainEvent>(dir: impl Into<PathBuf>) -> EventHistory<E>
     }
 }
 
-/// What is compared with the samples. Made by [`event_history`].
+/// The events to compare with the samples. Made by [`event_history`].
 #[derive(Debug)]
 #[must_use = "nothing is compared before `check`"]
 pub struct EventHistory<E> {
     dir: PathBuf,
-    /// One for each name at most is used, the last one given.
+    /// At most one for each name is used: the last one given.
     given: Vec<Result<Form, String>>,
     blessed: bool,
     of: std::marker::PhantomData<fn() -> E>,
 }
 
 impl<E: DomainEvent> EventHistory<E> {
-    /// Gives a sample of an event. Without one, the sample is made of `Default` if the event's type,
-    /// or the types of all fields of its variant, have that; a better one has a value wherever there
-    /// may be none, such as `Some` and a list that is not empty.
+    /// Gives a sample of an event. Without one, the sample is made by `Default`, if the event's
+    /// type has that, or the types of all fields of its variant do. A given sample is better: it
+    /// can have a value in each optional place, such as `Some` or a list that is not empty.
     ///
     /// See the example of [`event_history`].
     pub fn sample(mut self, event: impl Into<E>) -> Self {
@@ -102,9 +102,9 @@ impl<E: DomainEvent> EventHistory<E> {
         self
     }
 
-    /// Gives a sample of what is read and not written any more: an older version from before there
-    /// was a history, a retired event, or an alias. `data` is the payload as it was stored, the `data`
-    /// of a line of a stream.
+    /// Gives a sample of an event that is read and not written any more: an older version from
+    /// before there was a history, a retired event, or an alias. `data` is the payload as it was
+    /// stored, the `data` of a line of a stream.
     ///
     /// ```no_run
     /// # use eventfold_es::{prelude::*, testing};
@@ -121,18 +121,18 @@ impl<E: DomainEvent> EventHistory<E> {
         self
     }
 
-    /// Writes missing samples, or does not, whatever the environment says.
+    /// Sets whether missing samples are written, instead of the environment.
     #[doc(hidden)]
     pub fn blessed(mut self, blessed: bool) -> Self {
         self.blessed = blessed;
         self
     }
 
-    /// Compares, and writes what is missing if `EVENTFOLD_BLESS` is set.
+    /// Compares the events with the samples. Writes missing samples if `EVENTFOLD_BLESS` is set.
     ///
     /// # Panics
     ///
-    /// If something differs, with everything that does, and with what to do about each.
+    /// If something differs. The message lists every difference, and what to do about it.
     #[track_caller]
     pub fn check(self) {
         let problems = self.compare();
@@ -202,8 +202,8 @@ impl<E: DomainEvent> EventHistory<E> {
     }
 }
 
-/// Of which names and versions there must be samples: each that is written, each older version, and
-/// one at least of what is only read.
+/// The names and versions that need samples: each that is written, each older version, and at least
+/// one of each name that is only read.
 fn wanted<E: DomainEvent>(samples: &BTreeMap<PathBuf, Sample>) -> Vec<(&'static str, u32)> {
     let has_one = |name: &str| samples.values().any(|sample| sample.name == name);
     let mut wanted = Vec::new();
@@ -238,7 +238,7 @@ fn wanted<E: DomainEvent>(samples: &BTreeMap<PathBuf, Sample>) -> Vec<(&'static 
     wanted
 }
 
-/// What to do about a sample that only the test can give.
+/// The text that asks for a sample which only the test can give.
 fn no_sample<E: DomainEvent>(name: &str, version: u32, file: &Path) -> String {
     let file = file.display();
     let is_written = E::NAMES
@@ -258,13 +258,13 @@ fn no_sample<E: DomainEvent>(name: &str, version: u32, file: &Path) -> String {
     }
 }
 
-/// What is written today under a version that has samples says more than they do.
+/// The form that is written today has more members than the samples of its version.
 struct Addition {
     /// The paths of the further members.
     added: BTreeSet<String>,
-    /// What the newest sample becomes when it is read and written again.
+    /// The newest sample, read and written again.
     again: Value,
-    /// A sample of today.
+    /// A current sample.
     today: Value,
 }
 
@@ -297,7 +297,7 @@ impl Addition {
         )
     }
 
-    /// Adds the sample of today to those in the file.
+    /// Adds the current sample to those in the file.
     fn write<E: DomainEvent>(self, file: &Path, sample: &Sample) -> Result<(), String> {
         let mut older = sample.older.clone();
         older.push(sample.data.clone());
@@ -312,8 +312,9 @@ impl Addition {
     }
 }
 
-/// Whether what is in a file can be read, and if it is of the version that is written, whether that
-/// still says all that the file says; and what it says besides.
+/// Checks that the samples in a file can be read. If the file has the version that is written,
+/// today's form must still have all members of the file's. Returns the further members of today's
+/// form.
 fn still_readable<E: DomainEvent>(
     file: &Path,
     sample: &Sample,
@@ -351,7 +352,8 @@ fn still_readable<E: DomainEvent>(
     if added.is_empty() {
         return Ok(None);
     }
-    // One with values is better than what the older sample becomes, if it shows what is new.
+    // A given sample with values is better than the older sample written again, if it has all new
+    // members.
     let shows_all = |form: &&Form| members(&form.data).is_superset(&added);
     let today = given.filter(shows_all).map_or(&again, |form| &form.data);
     Ok(Some(Addition {

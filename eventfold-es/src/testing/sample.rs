@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use crate::ids;
 
-/// The variable that has missing samples written.
+/// The variable that turns on the writing of missing samples.
 const BLESS: &str = "EVENTFOLD_BLESS";
 
-/// How samples are written, as a message says it.
+/// How to write samples, for messages.
 pub(super) const HOW_TO_BLESS: &str = "EVENTFOLD_BLESS=1 cargo test";
 
 /// One stored form: an event's, or a state's.
@@ -35,7 +35,7 @@ pub(super) fn is_blessed() -> bool {
 
 /// The file of one version of what is called `name`: `MoneyDeposited.v2.json`.
 pub(super) fn file_of(dir: &Path, name: &str, version: u32) -> PathBuf {
-    // One that is too long stays so, which the system then says.
+    // A name that is too long is left as it is; the system then reports it.
     let file = ids::encode(name).unwrap_or_else(|_| name.to_owned());
     dir.join(format!("{file}.v{version}.json"))
 }
@@ -94,8 +94,8 @@ pub(super) fn read_all(dir: &Path, problems: &mut Vec<String>) -> BTreeMap<PathB
     samples
 }
 
-/// What `newer` says besides everything that `older` says: the paths of its further members, such as
-/// `lines[].note`. `None` if it does not say all of that.
+/// The paths of the members that `newer` has and `older` has not, such as `lines[].note`. `None` if
+/// `newer` lacks something of `older`.
 pub(super) fn additions(older: &Value, newer: &Value) -> Option<BTreeSet<String>> {
     let mut added = BTreeSet::new();
     extends(older, newer, "", &mut added).then_some(added)
@@ -111,7 +111,7 @@ fn extends(older: &Value, newer: &Value, path: &str, added: &mut BTreeSet<String
                 newer.is_some_and(|newer| extends(value, newer, &member(path, key), added))
             })
         }
-        // In any order: a `HashSet` has another one each time that it is read.
+        // In any order, since a `HashSet` has another order each time that it is read.
         (Value::Array(older), Value::Array(newer)) => {
             let mut rest: Vec<&Value> = newer.iter().collect();
             let path = format!("{path}[]");
@@ -160,8 +160,8 @@ fn member(path: &str, key: &str) -> String {
     }
 }
 
-/// The members of the object `newer` that `older` has not: what a sample shows that was left out of
-/// an older one because it had no value there.
+/// The members of the object `newer` that `older` lacks: an older sample left them out because they
+/// had no value.
 pub(super) fn new_members(older: &Value, newer: &Value) -> Vec<String> {
     let (Value::Object(older), Value::Object(newer)) = (older, newer) else {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! Activation: an aggregate enters memory from its newest snapshot and the events behind it.
+//! Activation: an aggregate enters memory from its newest snapshot and the events after it.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -14,7 +14,7 @@ use crate::storage::place::Place;
 use crate::storage::stream::{Reading, Stream};
 
 impl<A: Aggregate> Actor<A> {
-    /// Loads the durable state. Nothing of an earlier activation is under way when it returns.
+    /// Loads the durable state. When it returns, no commit of an earlier activation is under way.
     pub(crate) async fn activate(&mut self) -> Result<Head<A>, StateError> {
         self.stream.settle().await?;
         let (mut head, end) = if self.stream.is_new() {
@@ -56,7 +56,7 @@ impl<A: Aggregate> Head<A> {
         Ok((head, end))
     }
 
-    /// The head as the newest snapshot has it, `None` if there is none that can be used.
+    /// The head of the newest snapshot, `None` if no snapshot can be used.
     fn from_snapshot(stream: &Stream, reading: &Reading<'_>) -> io::Result<Option<(Self, Place)>> {
         let Some(snapshot) = reading.snapshot()? else {
             return Ok(None);

@@ -1,4 +1,4 @@
-//! One command: decide, encode, evolve, hand the commit over.
+//! One command: decide, encode, evolve, pass the commit to the storage.
 
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -25,15 +25,15 @@ use crate::text::Shown;
 
 type Outcome<A> = Reply<Committed<A>, ExecuteError<<A as Aggregate>::Error>>;
 
-/// What becomes of a command.
+/// The outcome of deciding a command.
 enum Decided<A: Aggregate> {
     /// These events, to be stored.
     Store(Vec<A::DomainEvent>, EncodedEvents),
     /// This answer, once the head is durable.
     Answer(Result<(), ExecuteError<A::Error>>),
-    /// The answer that it had before.
+    /// The answer of an earlier command with the same key.
     Repeat(KnownKey),
-    /// This answer, once the head is durable; the head itself must be loaded again.
+    /// This answer, once the head is durable. The head itself must be loaded again.
     Panicked(Panic),
 }
 
@@ -119,7 +119,7 @@ impl<A: Aggregate> Actor<A> {
         Decided::Panicked(panic)
     }
 
-    /// Hands the commit over; its answer comes from the committer.
+    /// Passes the commit to the storage. The committer answers the command.
     async fn store(
         &mut self,
         events: Vec<A::DomainEvent>,
@@ -150,9 +150,9 @@ impl<A: Aggregate> Actor<A> {
         self.stream.commit(commit, encoded).await;
     }
 
-    /// The answer to a command that was executed before under the same key.
+    /// The answer to a command that was executed before with the same key.
     async fn repeat(&self, known: &KnownKey) -> Result<Committed<A>, ExecuteError<A::Error>> {
-        // The original may still be under way.
+        // The first command may still be under way.
         self.wait_durable().await?;
         let known = known.clone();
         let read = move |reading: &Reading<'_>| {
@@ -190,11 +190,12 @@ impl<A: Aggregate> Actor<A> {
     }
 }
 
-/// What is done with the events of one command while they are encoded, for whoever a panic is told.
+/// The current step in encoding a command's events, for the message of a panic.
 type Doing = Cell<&'static str>;
 
-/// Encodes the events of one command, the first of which follows on `version`, and adds the hashes of
-/// their ids to `ids` if those are kept. Each event is then the one that a load will read. Invariant C9.
+/// Encodes the events of one command. The first event's version is the one after `version`. Adds
+/// the hashes of their ids to `ids` if those are kept. Replaces each event by the one that a load
+/// will read. Invariant C9.
 fn encode<A: Aggregate>(
     events: &mut [A::DomainEvent],
     (stream, version): (&Stream, u64),
@@ -229,7 +230,7 @@ fn encode<A: Aggregate>(
             aggregate_type: stream.id().aggregate_type(),
             id: stream.id().id(),
             version,
-            // It is assigned by the committer.
+            // The committer assigns it.
             position: 0,
             ts: ms / 1000,
             ms: Some(ms),

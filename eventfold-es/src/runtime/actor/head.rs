@@ -11,20 +11,20 @@ use crate::storage::stream::Stream;
 pub(crate) struct Head<A> {
     pub(crate) state: A,
     pub(crate) version: u64,
-    /// The activation in whose name commits are handed over.
+    /// The activation whose commits these are.
     pub(crate) epoch: u64,
     /// The version of the newest snapshot.
     pub(crate) snapshot_version: u64,
     pub(crate) keys: Keys,
     /// The names of events that were left out.
     pub(crate) unknown: Vec<String>,
-    /// Hashes of the ids of all events of the stream, once somebody injects one.
+    /// Hashes of the ids of all events of the stream; kept from the first injection on.
     pub(crate) event_ids: Option<HashSet<u128>>,
 }
 
 impl<A: Aggregate> Head<A> {
-    /// Folds events, which are stored as so many, into the state. If `apply` panics the state is
-    /// lost.
+    /// Folds `events` into the state. They are stored as `stored` events. If `apply` panics, the
+    /// state is lost.
     pub(crate) fn evolve(
         &mut self,
         events: &[A::DomainEvent],
@@ -44,7 +44,7 @@ impl<A: Aggregate> Head<A> {
 
     /// A snapshot of the head, `None` if its state cannot be written.
     pub(crate) fn draft(&mut self, stream: &Stream) -> Option<Box<Draft>> {
-        // Due again only after as many further events, also if this one fails.
+        // The next one is due only after as many further events, even if this one fails.
         self.snapshot_version = self.version;
         let state = match guarded(|| serde_json::to_vec(&self.state)) {
             Ok(Ok(state)) => state,

@@ -26,7 +26,7 @@ impl Activity {
         self.last_use.store(now, Ordering::Relaxed);
     }
 
-    /// When the idle time ends, `None` if that is beyond all time.
+    /// When the idle time ends, `None` if the clock cannot represent that.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let last_use = Duration::from_micros(self.last_use.load(Ordering::Relaxed));
         self.start

@@ -1,4 +1,4 @@
-//! Events that were decided elsewhere: appended as they are, in turn with the commands.
+//! Events that were decided elsewhere. They are appended unchanged, in turn with the commands.
 
 use std::collections::HashSet;
 use std::io;
@@ -41,7 +41,7 @@ impl<A: Aggregate> Actor<A> {
         }
     }
 
-    /// Takes the event into the head and encodes it, `None` if the stream has it already.
+    /// Adds the event to the head and encodes it. `None` if the stream has it already.
     async fn prepare_injection(
         &mut self,
         event: &eventfold::Event,
@@ -94,8 +94,8 @@ impl<A: Aggregate> Actor<A> {
         Ok(Some(encoded))
     }
 
-    /// Whether the stream has an event with that id. The first question reads the whole stream; from
-    /// then on its ids stay known.
+    /// Whether the stream has an event with this id. The first call reads the whole stream and
+    /// keeps its ids.
     async fn knows_event_id(&mut self, hash: u128) -> io::Result<bool> {
         if self
             .head

@@ -4,11 +4,12 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::storage::snapshot::KnownKey;
 
-/// How many keys a stream remembers. Hardly any in the crash tests, where process managers must not
+/// How many keys a stream remembers. In the crash tests it is two, since process managers must not
 /// depend on it.
 const REMEMBERED: usize = if cfg!(test) { 2 } else { 1_000 };
 
-/// The newest keys of a stream and where their events are. Takes no memory while there are none.
+/// The newest keys of a stream, with the versions of their events. Takes no memory while there are
+/// none.
 #[derive(Debug, Default)]
 pub(crate) struct Keys(Option<Box<Known>>);
 
@@ -24,7 +25,7 @@ impl Keys {
         self.0.as_ref()?.by_key.get(key)
     }
 
-    /// Remembers a key. One that was forgotten and used again counts from its new place.
+    /// Remembers a key. If a forgotten key is used again, it counts as new.
     pub(crate) fn add(&mut self, known: KnownKey) {
         let keys = self.0.get_or_insert_default();
         if keys.by_key.contains_key(&known.key) {
@@ -39,8 +40,8 @@ impl Keys {
         keys.by_key.insert(known.key.clone(), known);
     }
 
-    /// Takes in an event that was stored under `key`: a further one of the same command, or the
-    /// first of a new one.
+    /// Adds an event that was stored under `key`: a further event of the same command, or the first
+    /// event of a new one.
     pub(crate) fn add_event(&mut self, key: &str, version: u64) {
         let known = self
             .0

@@ -1,4 +1,4 @@
-//! What an actor is asked, and how it answers.
+//! The messages to an actor, and its answers.
 
 use std::any::Any;
 use std::io;
@@ -16,7 +16,7 @@ use crate::storage::commit::Done;
 /// How many messages may wait for an actor. Invariant C10.
 pub(crate) const MAILBOX: usize = 64;
 
-/// What an actor can be asked.
+/// A request to an actor.
 pub(crate) enum Request<A: Aggregate> {
     Execute {
         command: A::Command,
@@ -33,8 +33,8 @@ pub(crate) enum Request<A: Aggregate> {
 /// What keeps the store open.
 type Hold = Arc<dyn Any + Send + Sync>;
 
-/// Where the answer goes. Until it is sent, it keeps the store open; whoever has the answer may
-/// find it closed.
+/// The way to the caller. Until the answer is sent, it keeps the store open. A caller that has its
+/// answer may find the store closed.
 pub(crate) struct Reply<T, E> {
     store: Hold,
     caller: oneshot::Sender<Result<T, E>>,
@@ -45,22 +45,22 @@ impl<T, E> Reply<T, E> {
         Self { store, caller }
     }
 
-    /// Answers. The caller may have gone, which stops nothing.
+    /// Sends the answer. A caller that is gone stops nothing.
     pub(crate) fn send(self, result: Result<T, E>) {
         drop(self.store);
         drop(self.caller.send(result));
     }
 }
 
-/// Looks at the head and returns what to do once that is durable.
+/// Reads the head, and returns what to do once the head is durable.
 pub(crate) type Read<A> = Box<dyn FnOnce(Result<(&A, Version), StateError>) -> Done + Send>;
 
 /// What an actor's mailbox holds.
 #[allow(clippy::large_enum_variant, reason = "it is always boxed")]
 pub(crate) enum Mail<A: Aggregate> {
     Request(Request<A>),
-    /// Leave memory if nothing came in for the idle time.
+    /// Leave memory if there was no message during the idle time.
     PassivateIfIdle,
-    /// Serve what is waiting and leave memory. What comes with it is dropped at the end.
+    /// Serve the waiting messages and leave memory. The sender is dropped at the end.
     Retire(oneshot::Sender<()>),
 }

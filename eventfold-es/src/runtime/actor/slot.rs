@@ -1,4 +1,4 @@
-//! Where an aggregate is found while somebody knows it, live or passivated.
+//! The slots of aggregates. An aggregate has a slot while it is in use, live or passivated.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -51,7 +51,8 @@ impl<A: Aggregate> Slot<A> {
         &self.stream
     }
 
-    /// Puts `mail` into the mailbox, or gives it back: the aggregate is not live, or the mailbox full.
+    /// Puts `mail` into the mailbox, or returns it if the aggregate is not live or the mailbox is
+    /// full.
     pub(crate) fn try_send(&self, mail: Box<Mail<A>>) -> Result<(), Box<Mail<A>>> {
         match &*self.mailbox() {
             Some(mailbox) => mailbox.try_send(mail).map_err(|refused| match refused {
@@ -61,8 +62,8 @@ impl<A: Aggregate> Slot<A> {
         }
     }
 
-    /// The mailbox of the aggregate, which is activated if it is not live: on the caller's runtime,
-    /// unless there is none or it has ended.
+    /// The mailbox of the aggregate. If the aggregate is not live, it is activated on the caller's
+    /// runtime, or on the background runtime if there is none or it has ended.
     pub(crate) fn activate(
         self: &Arc<Self>,
         storage: &Storage,
@@ -100,7 +101,7 @@ impl<A: Aggregate> Slot<A> {
 }
 
 impl<A: Aggregate> Home for Slot<A> {
-    /// Has the aggregate passivated when it will have been idle.
+    /// Passivates the aggregate after its idle time.
     fn watch(self: Arc<Self>, passivator: &Passivator) {
         if let Some(deadline) = self.activity.deadline() {
             let watched: Weak<dyn Passivate> = Arc::<Self>::downgrade(&self);
@@ -108,7 +109,8 @@ impl<A: Aggregate> Home for Slot<A> {
         }
     }
 
-    /// Gives the mailbox up at the end of an activation, unless the next one has its own already.
+    /// Drops the mailbox at the end of an activation, unless the next activation has its own
+    /// already.
     fn release(&self) {
         let mut mailbox = self.mailbox();
         if mailbox.as_ref().is_some_and(mpsc::Sender::is_closed) {
@@ -151,7 +153,7 @@ impl<A: Aggregate> Passivate for Slot<A> {
 
 /// A slot of any aggregate type.
 pub(crate) trait LiveAggregate: Any + Send + Sync {
-    /// Serves what is waiting, leaves memory and returns when that is done.
+    /// Serves the waiting messages, leaves memory, and then returns.
     fn retire<'a>(&'a self) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
     /// Whether calls wait for it.
@@ -166,7 +168,7 @@ impl<A: Aggregate> LiveAggregate for Slot<A> {
             if let Some(mailbox) = mailbox
                 && mailbox.send(Box::new(Mail::Retire(done))).await.is_ok()
             {
-                // Dropped at the end, whatever ends it.
+                // The sender is dropped at the end, however the actor ends.
                 let _ = retired.await;
             }
         })
@@ -179,7 +181,7 @@ impl<A: Aggregate> LiveAggregate for Slot<A> {
     }
 }
 
-/// The aggregates of a store that somebody knows. Live ones are kept even if nobody else does.
+/// The aggregates of a store that are in use. Live ones are kept even if nobody else keeps them.
 #[derive(Default)]
 pub(crate) struct Registry {
     slots: Mutex<HashMap<StreamId, Entry>>,
@@ -209,7 +211,7 @@ impl Registry {
     ) -> std::io::Result<Arc<Slot<A>>> {
         let mut slots = self.slots();
         if let Some(known) = slots.get(id).and_then(|entry| entry.known.upgrade()) {
-            // Only the lock is left before the value may be dropped.
+            // Drop the value without the lock held: this may be its last reference.
             drop(slots);
             let known: Arc<dyn Any + Send + Sync> = known;
             return known.downcast::<Slot<A>>().map_err(|_| {
@@ -247,14 +249,14 @@ impl Registry {
         drop(before);
     }
 
-    /// Keeps a slot no longer; whoever gets it drops it without the lock.
+    /// Stops keeping a slot. The caller drops it without the lock.
     fn let_go(&self, id: &StreamId) -> Option<Arc<dyn LiveAggregate>> {
         self.slots().get_mut(id)?.live.take()
     }
 
     fn forget(&self, id: &StreamId) {
         let mut slots = self.slots();
-        // Another slot may have been made since this one's last user went.
+        // Another slot may have been made since the last user of this one was gone.
         if slots
             .get(id)
             .is_some_and(|entry| entry.known.strong_count() == 0)
