@@ -1,4 +1,4 @@
-//! The read side: what follows the journal, projections and process managers.
+//! The read side: projections and process managers, which follow the journal.
 
 pub(crate) mod audit;
 mod chain;

@@ -1,7 +1,7 @@
-//! Where a follower of the log stands: its state and its position, in one record.
+//! A follower's checkpoint: its state and its position, in one record.
 //!
-//! The record of eventfold-es 0.2.0 has a cursor for each stream instead of a position; it is read
-//! once, as version 1, and left as it is.
+//! The record of eventfold-es 0.2.0 has a cursor for each stream instead of a position. It is read
+//! once, as version 1, and is not changed.
 
 use std::collections::HashMap;
 use std::io;
@@ -20,28 +20,29 @@ use crate::storage::log::Committed;
 use crate::storage::record::Records;
 use crate::storage::record_name::RecordName;
 
-/// A follower's place.
+/// A follower's checkpoint.
 #[derive(Debug)]
 pub(crate) struct Checkpoint<S> {
     pub(crate) state: S,
     /// All events up to here are in the state.
     pub(crate) position: u64,
-    /// The checksum of the journal's line that holds the last of them. Those of an earlier form lack it.
+    /// The checksum of the journal's line that holds the last of these events. An earlier form
+    /// lacks it.
     pub(crate) chain: Option<u64>,
     /// The checksum of the events that were skipped.
     pub(crate) skipped_events: u64,
-    /// If the state is 0.2.0's: which events it has, while the position says nothing about them.
+    /// For a state of 0.2.0: which events it has. The position says nothing about them.
     pub(crate) cursors: Option<Cursors>,
-    /// Which events were left out of the state because nobody knew their names.
+    /// The events that were left out of the state because their names are unknown.
     pub(crate) unknown: Vec<UnknownEvent>,
     /// The fingerprint of the events that the state was folded from.
     pub(crate) events: u64,
-    /// What a process manager had not seen through.
+    /// The unfinished work of a process manager.
     pub(crate) pending: Saved,
 }
 
 impl<S: Default> Checkpoint<S> {
-    /// The place before the first event.
+    /// The checkpoint before the first event.
     pub(crate) fn beginning() -> Self {
         Self {
             state: S::default(),
@@ -57,7 +58,8 @@ impl<S: Default> Checkpoint<S> {
 }
 
 impl<S> Checkpoint<S> {
-    /// Why it is not of the history that the journal of `storage` tells, `None` if it is. Invariant F9.
+    /// Why it does not belong to the history in the journal of `storage`, `None` if it does.
+    /// Invariant F9.
     pub(crate) fn misfit(&mut self, storage: &Storage) -> io::Result<Option<String>> {
         let (position, head) = (self.position, storage.head());
         if position > head {
@@ -78,12 +80,12 @@ impl<S> Checkpoint<S> {
     }
 }
 
-/// What is wrong with a checkpoint at `position` whose checksum is not that of the journal.
+/// The error text for a checkpoint at `position` whose checksum differs from the journal's.
 pub(crate) fn another_history(position: u64) -> String {
     format!("is of another time: up to position {position} the journal tells another history")
 }
 
-/// An event that nobody knew: its aggregate's type, and its name.
+/// An event with an unknown name: its aggregate's type, and its name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct UnknownEvent {
     #[serde(rename = "type")]
@@ -91,13 +93,13 @@ pub(crate) struct UnknownEvent {
     pub(crate) event: String,
 }
 
-/// A checkpoint that is there and cannot be used.
+/// A checkpoint that exists and cannot be used.
 #[derive(Debug)]
 pub(crate) enum Unusable {
     Io(io::Error),
-    /// The record in that place is not as it was written, for that cause.
+    /// The record in this place was changed since it was written, for this reason.
     Damaged(String, String),
-    /// It is as it was written, but its state is not one of the type.
+    /// The record is unchanged, but its state does not fit the type.
     Unfit(String, serde_json::Error),
 }
 
@@ -116,7 +118,8 @@ impl Unusable {
         }
     }
 
-    /// The error of the process manager `name`, which cannot do without its checkpoint. Invariant F7.
+    /// The error of the process manager `name`, which cannot work without its checkpoint.
+    /// Invariant F7.
     pub(crate) fn of_manager(self, name: &str) -> io::Error {
         let text = match self {
             Self::Unfit(place, cause) => format!(
@@ -133,7 +136,7 @@ impl Unusable {
     }
 }
 
-/// How a record is damaged.
+/// The text for a damaged record.
 pub(crate) fn damaged(cause: &str) -> String {
     format!("damaged at byte 0: {cause}")
 }
@@ -206,7 +209,7 @@ pub(crate) fn read_record<S: DeserializeOwned>(
     }))
 }
 
-/// A checkpoint of ours as its file has it.
+/// Our form of a checkpoint, as its file has it.
 #[derive(Deserialize)]
 struct Ours<'a> {
     position: u64,
@@ -231,7 +234,7 @@ impl<'a> Ours<'a> {
     }
 }
 
-/// Why a state is not saved: no later open could take it up.
+/// Why a state is not saved: no later open could read it.
 #[derive(Debug, thiserror::Error)]
 enum Unsaveable {
     #[error("it cannot be written as JSON: {0}")]
@@ -244,7 +247,7 @@ enum Unsaveable {
     File(serde_json::Error),
 }
 
-/// What is written besides the state.
+/// The parts of a checkpoint besides the state.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place<'a> {
     pub(crate) position: u64,
@@ -260,8 +263,8 @@ pub(crate) struct Place<'a> {
 ///
 /// # Errors
 ///
-/// [`io::ErrorKind::InvalidData`] if what would be saved could not be read again; then nothing
-/// changes. Invariant F1.
+/// [`io::ErrorKind::InvalidData`] if the checkpoint could not be read again; then nothing changes.
+/// Invariant F1.
 pub(crate) fn write<S: Serialize + DeserializeOwned>(
     name: &str,
     records: &Records,
@@ -276,7 +279,7 @@ pub(crate) fn write<S: Serialize + DeserializeOwned>(
     records.replace(RecordName::Checkpoint(version), &bytes)
 }
 
-/// The file's content, which is known to be readable.
+/// The file's content. It is checked to be readable.
 fn encode<S: Serialize + DeserializeOwned>(
     place: Place<'_>,
     state: &S,
@@ -311,7 +314,7 @@ fn encode<S: Serialize + DeserializeOwned>(
     Ok(out)
 }
 
-/// Reads back what a process manager has not seen through, as it stands in a checkpoint.
+/// Reads back a process manager's unfinished work, as a checkpoint holds it.
 ///
 /// # Errors
 ///
@@ -335,12 +338,12 @@ fn write_member<T: Serialize>(out: &mut Vec<u8>, name: &str, value: &T) -> serde
     serde_json::to_writer(out, value)
 }
 
-/// Which events of each stream, by `type/id`, a state of 0.2.0 has.
+/// The events of each stream, by `type/id`, that a state of 0.2.0 has.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Cursors {
     #[serde(flatten)]
     versions: HashMap<String, u64>,
-    /// As 0.2.0 wrote them, until it is known which versions they are of.
+    /// As 0.2.0 wrote them, until their versions are known.
     #[serde(skip)]
     old: HashMap<String, OldCursor>,
 }
@@ -349,14 +352,14 @@ pub(crate) struct Cursors {
 #[derive(Debug, Deserialize)]
 struct OldCursor {
     offset: u64,
-    /// `eventfold`'s hash of the line before that.
+    /// `eventfold`'s hash of the line before `offset`.
     #[serde(default)]
     hash: Option<String>,
 }
 
 impl Cursors {
-    /// Finds out the versions. Says why the cursors are not of the streams that are there, `None` if
-    /// they are.
+    /// Finds the versions of the cursors. Returns why the cursors do not belong to the existing
+    /// streams, `None` if they do.
     fn misfit(&mut self, storage: &Storage) -> io::Result<Option<String>> {
         for (name, cursor) in self.old.drain() {
             let id = name

@@ -1,8 +1,8 @@
-//! The file of the commands that a process manager has given up: `dead_letters.jsonl`.
+//! The file of a process manager's dead letters: `dead_letters.jsonl`.
 //!
-//! A line of ours has an id and a checksum behind the members that 0.2.0 wrote; lines without are
-//! taken as they are. A command is added before it leaves the outbox, and enters the outbox before
-//! its line is removed. So a command that is in both is a dead letter.
+//! Our lines have an id and a checksum after the members that 0.2.0 wrote. Lines without them are
+//! accepted. A command is added to the file before it leaves the outbox, and enters the outbox
+//! before its line is removed. So a command in both places is a dead letter.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -54,7 +54,7 @@ struct NewLine<'a> {
     attempts: u32,
 }
 
-/// A dead letter as it stands in the file.
+/// A dead letter as the file has it.
 #[derive(Debug)]
 pub(crate) struct Letter {
     pub(crate) id: String,
@@ -65,7 +65,7 @@ pub(crate) struct Letter {
 }
 
 impl Letter {
-    /// The same for whoever looks at it.
+    /// The same in the form for users.
     ///
     /// # Errors
     ///
@@ -84,14 +84,14 @@ impl Letter {
 /// A dead letter and where it is.
 struct Found {
     letter: Letter,
-    /// It has an id of ours, not one that is derived.
+    /// Whether its id was written by us, and not derived.
     is_ours: bool,
     start: usize,
     end: usize,
 }
 
 impl DeadLetters {
-    /// Those of a process manager. `settled` as for [`audit`].
+    /// The dead letters of a process manager. `settled` as for [`audit`].
     pub(crate) fn open(records: &Records, settled: Option<u64>) -> io::Result<Self> {
         let (mut lines, mut bytes) = records.lines(RecordName::DeadLetters)?;
         let mut content = Content::of(&bytes);
@@ -110,7 +110,7 @@ impl DeadLetters {
         })
     }
 
-    /// How long the file is.
+    /// The length of the file.
     pub(crate) fn length(&self) -> u64 {
         self.lines.length()
     }
@@ -125,7 +125,7 @@ impl DeadLetters {
         Ok(sum)
     }
 
-    /// Why they are not those that `saved` knows, `None` if they may be.
+    /// Why the file does not match `saved`, `None` if it may match.
     pub(crate) fn misfit(&self, saved: &Saved) -> io::Result<Option<String>> {
         Ok(Content::misfit(&self.lines.read()?, saved))
     }
@@ -153,27 +153,27 @@ impl DeadLetters {
         Ok(found.into_iter().map(|found| found.letter).collect())
     }
 
-    /// The ids of those that can be read.
+    /// The ids of the dead letters that can be read.
     pub(crate) fn ids(&self) -> io::Result<Vec<String>> {
         let letters = Content::of(&self.lines.read()?).letters;
         Ok(letters.into_iter().map(|found| found.letter.id).collect())
     }
 
-    /// The idempotency keys of those that can be read.
+    /// The idempotency keys of the dead letters that can be read.
     pub(crate) fn keys(&self) -> io::Result<Vec<String>> {
         let letters = Content::of(&self.lines.read()?).letters;
         let contexts = letters.into_iter().map(|f| f.letter.command.context);
         Ok(contexts.filter_map(|c| c.idempotency_key).collect())
     }
 
-    /// Looks again how many there are, after a removal of which it is not known whether it was made.
+    /// Counts the dead letters again, after a removal with an unknown outcome.
     pub(crate) fn recount(&mut self) -> io::Result<HashSet<String>> {
         let ids: HashSet<String> = self.ids()?.into_iter().collect();
         self.count = self.count.map(|_| ids.len());
         Ok(ids)
     }
 
-    /// Adds one, durably.
+    /// Adds a dead letter, durably.
     pub(crate) fn add(
         &mut self,
         id: &str,
@@ -196,13 +196,14 @@ impl DeadLetters {
         Ok(())
     }
 
-    /// Cuts off what an addition that failed may have left, and makes a removal durable that failed.
-    /// To be done before the outbox is saved without the command, which proves what became of it.
+    /// Cuts off the remains of a failed addition, and makes a failed removal durable. Call it
+    /// before the outbox is saved without the command, since that outbox proves the outcome.
     pub(crate) fn tidy(&mut self) -> io::Result<()> {
         self.lines.tidy()
     }
 
-    /// Removes those with the ids `ids`, all or none, durably. Returns how many there were.
+    /// Removes the dead letters with these `ids`, all or none, durably. Returns how many there
+    /// were.
     pub(crate) fn remove(&mut self, ids: &HashSet<&str>) -> io::Result<usize> {
         let (bytes, found) = self.read()?;
         let count = found.len();
@@ -226,7 +227,8 @@ impl DeadLetters {
     }
 }
 
-/// Reads one line without its end. `derived` is its id if it does not have one; says whether it does.
+/// Reads one line without its end. If the line has no id, its id is `derived`. Returns whether it
+/// has one.
 fn read_line(line: &[u8], derived: String) -> Result<(Letter, bool), String> {
     let read: Line = serde_json::from_slice(line).map_err(|error| error.to_string())?;
     let is_old = read.id.is_none() && read.ms.is_none();
@@ -245,7 +247,7 @@ fn read_line(line: &[u8], derived: String) -> Result<(Letter, bool), String> {
     Ok((letter, is_ours))
 }
 
-/// Reads `command` back from the line that it would be, and as it is shown.
+/// Reads `command` back from the line that it would have, and as it is shown.
 ///
 /// # Errors
 ///
@@ -278,7 +280,7 @@ struct Content {
 impl Content {
     fn of(bytes: &[u8]) -> Self {
         let mut content = Self::default();
-        // 0.2.0's have no id: what they say names them; the same again is told apart by number.
+        // Lines of 0.2.0 have no id: a hash of the line identifies them. Equal lines are numbered.
         let mut hashes: HashMap<u64, usize> = HashMap::new();
         for (start, text) in lines::split(bytes) {
             let hash = xxh3_64(text);
@@ -301,9 +303,9 @@ impl Content {
         content
     }
 
-    /// Why the content `bytes` of the file is not what `saved` knows, `None` if it may be: behind what
-    /// there was then come the letters of commands that are in there, and what was removed since makes
-    /// it shorter. A line that is damaged says so itself.
+    /// Why the content `bytes` of the file does not match `saved`, `None` if it may match. After
+    /// the content known to `saved`, the file has only letters of commands in `saved`. Removals
+    /// since then make it shorter. A damaged line is reported separately.
     fn misfit(bytes: &[u8], saved: &Saved) -> Option<String> {
         let known = usize::try_from(saved.letters?).ok()?;
         let before = bytes.get(..known)?;
@@ -319,14 +321,14 @@ impl Content {
         })
     }
 
-    /// Takes out a line that was not written to its end, and returns where it begins: behind `settled`
-    /// and all lines that can be read. What a power failure makes of it need not look like one line.
+    /// Takes out an unfinished line, and returns where it begins: after `settled` and after all
+    /// lines that can be read. After a power failure its bytes need not look like one line.
     /// Invariant F3.
     fn drop_unfinished(&mut self, bytes: &[u8], settled: Option<u64>) -> Option<usize> {
         let settled = usize::try_from(settled?).ok()?;
         let readable = self.letters.last().map_or(0, |found| found.end);
         let start = readable.max(settled);
-        // Anything else was not written by us: it is not to be cut in two.
+        // Other bytes were not written by us. A line must not be cut in two.
         let begins_line = start == 0 || bytes.get(start - 1) == Some(&b'\n');
         if start >= bytes.len() || !begins_line {
             return None;
@@ -341,20 +343,20 @@ impl Content {
 pub(crate) struct Flaws {
     /// Lines that cannot be read: where they begin, and why.
     pub(crate) damaged: Vec<(u64, String)>,
-    /// Where a line begins that was not written to its end: opening cuts it off.
+    /// Where an unfinished line begins. Opening cuts it off.
     pub(crate) unfinished: Option<u64>,
-    /// Why they are not those of the checkpoint, so that the process manager is refused.
+    /// Why they do not match the checkpoint, so the process manager is refused.
     pub(crate) misfit: Option<String>,
-    /// What shows that there were more.
+    /// What shows that there were more dead letters.
     pub(crate) lost: Option<String>,
-    /// The idempotency keys of those that can be read.
+    /// The idempotency keys of the dead letters that can be read.
     pub(crate) keys: Vec<String>,
 }
 
-/// Looks at the dead letters of a process manager, whose record has the content `bytes`. Commands whose lines are
-/// behind the offset `settled` are in the outbox, and one of them may have been about to be added when
-/// the program ended: what is there of its line is cut off when it is opened. `saved` is what the
-/// checkpoint says.
+/// Examines the dead letters of a process manager, whose record has the content `bytes`. Commands
+/// whose lines begin after the offset `settled` are in the outbox. When the program ended, one of
+/// their lines may have been unfinished: opening cuts it off. `saved` is the checkpoint's part
+/// about them.
 pub(crate) fn audit(bytes: &[u8], saved: Option<&Saved>) -> Flaws {
     let settled = saved.and_then(Saved::settled_letters);
     let mut content = Content::of(bytes);

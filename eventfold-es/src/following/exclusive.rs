@@ -1,4 +1,4 @@
-//! A projection or process manager, which one thread at a time may use: [`Exclusive`].
+//! A projection or process manager that one thread at a time may use: [`Exclusive`].
 
 use std::collections::HashMap;
 use std::io;
@@ -8,17 +8,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use crate::runtime::inside;
 
-/// Threads that hold a follower and wait for another: each with the holder of that. So the last one
-/// to come sees that it would close a circle.
+/// Threads that hold a follower and wait for another, each with the holder of the other. So the
+/// last thread to come sees that it would close a circle.
 static WAITING: Mutex<Option<HashMap<u64, Holder>>> = Mutex::new(None);
 
-/// The number of the thread that holds something, 0 if none does.
+/// The number of the thread that holds the value, 0 if none does.
 type Holder = Arc<AtomicU64>;
 
-/// What one thread at a time may use. One that would wait for itself, through whatever others, gets
-/// an error.
+/// A value that one thread at a time may use. A thread that would wait for itself, directly or
+/// through others, gets an error.
 pub(crate) struct Exclusive<T: ?Sized> {
-    /// What it is called in an error.
+    /// Its name in an error.
     name: String,
     holder: Holder,
     value: Mutex<T>,
@@ -35,8 +35,8 @@ impl<T> Exclusive<T> {
 }
 
 impl<T: ?Sized> Exclusive<T> {
-    /// Waits until nobody else uses it. What a panic left is there as it is: followers mark
-    /// themselves failed.
+    /// Waits until no other thread uses it. A value that a panic left is returned as it is:
+    /// followers mark themselves failed.
     ///
     /// # Errors
     ///
@@ -50,7 +50,7 @@ impl<T: ?Sized> Exclusive<T> {
         Ok(self.held(value.unwrap_or_else(PoisonError::into_inner)))
     }
 
-    /// Takes it if nobody uses it.
+    /// Takes it if no thread uses it.
     ///
     /// # Errors
     ///
@@ -90,7 +90,8 @@ impl<T: ?Sized> Exclusive<T> {
         let mut waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting = waiting.get_or_insert_default();
         let mut thread = self.holder.load(Ordering::Acquire);
-        // At most once for each; one that has just got what it waited for is its own holder.
+        // At most one step for each waiting thread. A thread that has just got its value is its own
+        // holder.
         for _ in 0..=waiting.len() {
             if thread == me {
                 return Err(inside::deadlock(&format!(
@@ -109,7 +110,7 @@ impl<T: ?Sized> Exclusive<T> {
     }
 }
 
-/// The right to use it, for as long as this is there.
+/// The right to use the value, until this is dropped.
 pub(crate) struct Held<'a, T: ?Sized> {
     value: MutexGuard<'a, T>,
     holder: &'a AtomicU64,
@@ -131,7 +132,7 @@ impl<T: ?Sized> DerefMut for Held<'_, T> {
 
 impl<T: ?Sized> Drop for Held<'_, T> {
     fn drop(&mut self) {
-        // First: the next holder notes itself.
+        // This comes first: the next holder notes itself.
         self.holder.store(0, Ordering::Release);
         inside::let_go();
     }
@@ -147,7 +148,7 @@ impl Drop for Waiting {
     }
 }
 
-/// The number of this thread, which no other one has.
+/// The number of this thread. Numbers are unique.
 fn this_thread() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     thread_local! {

@@ -27,8 +27,8 @@ use crate::text::Shown;
 const SAVE_EVENTS: u64 = 10_000;
 /// How much time may pass between two saved checkpoints while events come in.
 const SAVE_TIME: Duration = Duration::from_secs(5);
-/// After a save, how many times as long as it took no other is made: a large state that catches up
-/// is not written over and over.
+/// After a save, no other is made for this many times the duration of the save. So a large state
+/// that catches up is not written again and again.
 const SAVE_PAUSE: u32 = 20;
 
 /// A state that follows the journal.
@@ -40,30 +40,30 @@ pub(crate) struct Follower<S> {
     pub(crate) state: S,
     /// All events up to here are in the state.
     position: u64,
-    /// The checksum of the journal's line that holds the last of them, if it is known.
+    /// The checksum of the journal's line that holds the last of these events, if it is known.
     chain: Option<u64>,
     cursors: Option<Cursors>,
-    /// The version that its checkpoint is of.
+    /// The version of its checkpoint.
     version: u32,
     event_sets: &'static [EventSet],
-    /// Events that were left out because nobody knew their names.
+    /// Events that were left out because their names are unknown.
     unknown: Vec<UnknownEvent>,
     saved_position: u64,
     saved_at: Instant,
     /// How long the last save took.
     save_cost: Duration,
-    /// Why the state cannot be trusted any more.
+    /// Why the state is not valid any more.
     failed: Option<Failed>,
-    /// The event whose passing over did not come to its end.
+    /// The event whose skipping was begun and not finished.
     unfinished: Option<Poisoned>,
     on_failure: OnFailure,
     skipped_events: SkippedEvents,
-    /// The state behind the last event that was passed over, and its position.
+    /// The state after the last event that was skipped, and its position.
     backup: Option<(Vec<u8>, u64)>,
-    /// The checkpoint on disk is that of another state, which this one may replace.
+    /// The checkpoint on disk belongs to another state, which this one may replace.
     is_rebuilding: bool,
     progress: Arc<Progress>,
-    /// The next chance to save is to be taken.
+    /// Save at the next opportunity.
     save_now: bool,
 }
 
@@ -76,21 +76,21 @@ pub(crate) enum Refusal {
     Command(#[from] Unwritable),
 }
 
-/// Why a state cannot be trusted.
+/// Why a state is not valid.
 #[derive(Debug, Clone)]
 struct Failed {
     kind: io::ErrorKind,
     text: String,
 }
 
-/// Why following stopped short.
+/// Why following stopped early.
 enum Stop {
     Io(io::Error),
     Poisoned(Poisoned),
 }
 
 impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
-    /// A follower that keeps its checkpoint in `records`. `checkpoint` is what was read from there.
+    /// A follower that keeps its checkpoint in `records`. `checkpoint` was read from there.
     pub(crate) fn new(
         name: &'static str,
         storage: Storage,
@@ -123,8 +123,8 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
         }
     }
 
-    /// The same with a checkpoint of the version `version`, and with what is to be done with events
-    /// that nobody knows. By default they are an error.
+    /// Sets the version of the checkpoint and the known events. Without them, an event with an
+    /// unknown name is an error.
     pub(crate) fn subscribed_to(self, version: u32, event_sets: &'static [EventSet]) -> Self {
         Self {
             version,
@@ -133,8 +133,8 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
         }
     }
 
-    /// The same with what is to be done with events that cannot be taken, and with those that were
-    /// passed over so far.
+    /// Sets what to do with events that cannot be taken, and loads the events that were skipped so
+    /// far.
     pub(crate) fn with_on_failure(mut self, on_failure: OnFailure) -> io::Result<Self> {
         let (skipped_events, events) =
             SkippedEvents::open(&self.records, self.version, &self.storage)?;
@@ -146,12 +146,12 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
         Ok(self)
     }
 
-    /// Whether the events that were passed over up to its position are those that `sum` is of.
+    /// Whether `sum` is the checksum of the events that were skipped up to its position.
     pub(crate) fn has_skipped(&self, sum: u64) -> bool {
         self.skipped_events.sum(self.position) == sum
     }
 
-    /// The same for a state that is built beside the one on disk.
+    /// The follower of a state that is built beside the one on disk.
     pub(crate) fn rebuilding(mut self, on_failure: OnFailure) -> Self {
         self.on_failure = on_failure;
         self.skipped_events = SkippedEvents::from_beginning(&self.records, self.version);
@@ -159,7 +159,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
         self
     }
 
-    /// Takes the place of `other`, whose state is given up.
+    /// Replaces `other`, whose state is dropped.
     pub(crate) fn take_place_of(&mut self, other: &Self) {
         other.progress.replace(&self.progress);
         self.progress = other.progress.clone();
@@ -187,11 +187,11 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
         self.position
     }
 
-    /// Hands every event of the aggregate types `types` up to the durable position `head` that is
-    /// not in the state yet to `each`. Costs nothing if there is none.
+    /// Passes every event of the aggregate types `types`, after the state's position and up to the
+    /// durable position `head`, to `each`. Costs nothing if there is none.
     ///
-    /// If an event is passed over, events before it may be handed over again: the state is built
-    /// again from where it was saved last. Then this returns behind that event.
+    /// If an event is skipped, earlier events may be passed again: the state is built again from
+    /// the last checkpoint. This then returns after that event.
     pub(crate) fn follow<E: Into<Refusal>>(
         &mut self,
         types: &[&str],
@@ -199,7 +199,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
         mut each: impl FnMut(&mut S, StoredEvent<'_>) -> Result<(), E>,
     ) -> io::Result<()> {
         if let Some(poisoned) = self.unfinished.take() {
-            // The disk may have been full.
+            // The disk may have been full in the earlier attempt.
             self.skip(&poisoned)?;
         }
         self.check()?;
@@ -224,12 +224,12 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
             }
         }
         if until < head {
-            // Should there be another one, the state is built again from here.
+            // If another event is skipped, the state is built again from here.
             self.backup = Some((self.copy_of_state()?, self.position));
             self.save_now = true;
         }
         if self.position >= self.storage.head() {
-            // From here on the position says it all. It does not for an older state.
+            // From here on the position alone is enough. It is not for an older state.
             if self.cursors.take().is_some() {
                 self.backup = None;
             }
@@ -311,7 +311,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
             *chain = reader.history().filter(|_| followed.is_ok());
         }
         if followed.is_err() {
-            // An event of a commit may be in the state already.
+            // Some events of a commit may be in the state already.
             self.reader = self.storage.reader(self.position);
         }
         self.progress.set_position(self.position);
@@ -334,11 +334,11 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
         )
     }
 
-    /// Records that an event is passed over, and goes back to a state from before it: a panic may
-    /// have left this one half changed. Invariant F6.
+    /// Records that an event is skipped, and goes back to a state from before it: a panic may have
+    /// left this one half changed. Invariant F6.
     fn skip(&mut self, poisoned: &Poisoned) -> io::Result<()> {
         let text = self.describe(poisoned);
-        // Until the state is a whole one again.
+        // The state is invalid until it is complete again.
         self.failed = Some(Failed {
             kind: poisoned.kind,
             text: text.clone(),
@@ -381,7 +381,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
         Ok(())
     }
 
-    /// The state as JSON, which can be read again.
+    /// The state as JSON that can be read again.
     fn copy_of_state(&self) -> io::Result<Vec<u8>> {
         let copy = serde_json::to_vec(&self.state);
         let copy = copy.map_err(|cause| self.unreadable(&cause))?;
@@ -397,7 +397,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
         io::Error::new(io::ErrorKind::InvalidData, text)
     }
 
-    /// Fails if the state cannot be trusted any more.
+    /// Fails if the state is not valid any more.
     pub(crate) fn check(&self) -> io::Result<()> {
         match &self.failed {
             Some(failed) => Err(failed.error()),
@@ -405,7 +405,8 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
         }
     }
 
-    /// Saves if it is time to. A failure is reported and tried again later: the events are there.
+    /// Saves if that is due. A failure is reported and the save is tried again later; the events
+    /// are safe.
     pub(crate) fn save_if_due(&mut self) {
         if self.is_save_due(false)
             && let Err(error) = self.save()
@@ -414,8 +415,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
         }
     }
 
-    /// Whether it is time to save, because of the events since the last time or because
-    /// `has_changed` otherwise.
+    /// Whether a save is due, because of new events or because of another change (`has_changed`).
     pub(crate) fn is_save_due(&self, has_changed: bool) -> bool {
         let unsaved = self.position - self.saved_position;
         if unsaved == 0 && !has_changed {
@@ -427,7 +427,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
         is_due && !is_paused
     }
 
-    /// How long until it is time to save what changed.
+    /// How long until the changes should be saved.
     pub(crate) fn save_in(&self, has_changed: bool) -> Option<Duration> {
         let is_unsaved = self.has_moved() || has_changed;
         is_unsaved.then(|| {
@@ -436,12 +436,12 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
         })
     }
 
-    /// Whether the position is another than the saved one.
+    /// Whether the position differs from the saved one.
     pub(crate) fn has_moved(&self) -> bool {
         self.position != self.saved_position
     }
 
-    /// A due save failed: it is tried again later.
+    /// Notes that a due save failed. It is tried again later.
     pub(crate) fn note_unsaved(&mut self, error: &io::Error) {
         self.progress
             .fail(&format!("the checkpoint could not be saved: {error}"));
@@ -449,7 +449,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
         self.save_now = false;
     }
 
-    /// Saves state and position together, unless nothing changed or the state cannot be trusted.
+    /// Saves state and position together, unless nothing changed or the state is not valid.
     pub(crate) fn save(&mut self) -> io::Result<()> {
         if self.failed.is_none() && self.has_moved() {
             self.save_with(None)?;
@@ -457,7 +457,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
         Ok(())
     }
 
-    /// Saves state and position together with what a process manager has not seen through.
+    /// Saves state and position together with a process manager's unfinished work.
     pub(crate) fn save_with(&mut self, pending: Option<&Saved>) -> io::Result<()> {
         self.check()?;
         let start = Instant::now();
@@ -474,7 +474,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
             cursors: self.cursors.as_ref(),
             pending,
         };
-        // First: an older file may name other events, which this state must not pass over.
+        // This comes first: an older file may list other events, which this state must not skip.
         self.skipped_events.save()?;
         checkpoint::write(self.name, &self.records, self.version, place, &self.state)?;
         self.is_rebuilding = false;
@@ -492,7 +492,7 @@ impl Failed {
     }
 }
 
-/// Whether events of that type which nobody knows are left out.
+/// Whether unknown events of that aggregate type are left out.
 fn is_left_out(event_sets: &[EventSet], aggregate_type: &str) -> bool {
     let mut of_type = event_sets
         .iter()

@@ -1,10 +1,10 @@
-//! A process manager at work: it reacts, its commands are saved and then sent, what became of them is
-//! noted.
+//! A process manager at work: it reacts, its commands are saved and then sent, and their outcomes
+//! are noted.
 //!
-//! A command is sent only when it is on disk, with the state and the position that it comes from. A
-//! program that ended before it could note what became of a command finds it there, and looks for
-//! its key in the journal, in all that was stored since: so a command takes effect once, however many
-//! its target has taken meanwhile.
+//! A command is sent only when it is on disk, with the state and the position that it comes from.
+//! If the program ends before it notes the outcome of a command, the next start finds the command
+//! on disk. It then looks for the command's key in the journal, in everything that was stored
+//! since. So a command takes effect once, however many commands its target has taken meanwhile.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
@@ -28,32 +28,32 @@ use crate::storage::Storage;
 use crate::storage::record::Records;
 use crate::storage::record_name::RecordName;
 
-/// How many events are reacted to before what comes of that is saved and sent.
+/// How many events it reacts to before it saves and sends the commands.
 const SLICE: u64 = 256;
-/// How many commands may be on their way before it reacts to more events. Invariant F4.
+/// How many commands may be unfinished before it stops reacting to more events. Invariant F4.
 const WAITING: usize = 1_000;
 
-/// A registered process manager: its state, how far it is, and what it has not seen through.
+/// A registered process manager: its state, its position, and its unfinished work.
 pub(crate) struct Reacting<M: ProcessManager> {
     follower: Follower<M>,
     pending: Pending,
     letters: DeadLetters,
-    /// How long the file of dead letters was when the checkpoint was saved.
+    /// The length of the file of dead letters when the checkpoint was saved.
     settled_letters: u64,
     retry: Retry,
     counts: Counts,
-    /// The store is closed: the directory may be another's.
+    /// The store is closed: another store may have the directory.
     is_sealed: bool,
 }
 
-/// How many commands came to an end since the store was opened.
+/// How many commands ended since the store was opened.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Counts {
     pub(crate) dispatched: usize,
     pub(crate) dead_lettered: usize,
 }
 
-/// What became of a command.
+/// The outcome of a command.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     /// Its events are stored, or it had none.
@@ -71,44 +71,45 @@ pub(crate) enum Outcome {
 
 /// A process manager of any type.
 pub(crate) trait AnyReacting: Send {
-    /// Reacts to what is new up to the durable position `head`, a slice at a time, fires the timers
-    /// that are due, and saves what is to be sent. True if there may be more to do at once.
+    /// Reacts to new events up to the durable position `head`, a slice at a time, fires the due
+    /// timers, and saves the commands to send. True if there may be more to do at once.
     fn advance(&mut self, head: u64) -> io::Result<bool>;
-    /// The next command to send, if there is one now; the oldest first.
+    /// The next command that may be sent now, the oldest first.
     fn take(&mut self) -> Option<Outgoing>;
-    /// Notes what became of a command. One that failed is tried again later if `retry`.
+    /// Notes the outcome of a command. A failed command is tried again later if `retry`.
     fn note(&mut self, number: u64, outcome: Outcome, retry: bool) -> io::Result<()>;
     /// Saves everything as it is.
     fn save(&mut self) -> io::Result<()>;
-    /// Saves what can be saved; nothing is written from then on.
+    /// Saves what can be saved. Nothing is written after that.
     fn seal(&mut self);
-    /// Once all up to `head` is reacted to and no timer is due: the number of the next command.
+    /// The number of the next command, once it has reacted to all events up to `head` and no timer
+    /// is due.
     fn reached(&self, head: u64) -> Option<u64>;
-    /// Whether all commands with a number below `number` were sent that need not wait.
+    /// Whether all commands with a number below `number` were sent, except those that must wait.
     fn is_settled(&self, number: u64) -> bool;
-    /// The time in milliseconds since 1970 at which a timer or an attempt is due.
+    /// When the next timer or attempt is due, in milliseconds since 1970.
     fn next_due(&self) -> Option<u64>;
-    /// The position behind which events are waited for; `None` while too many commands wait.
+    /// The position after which it waits for events; `None` while too many commands wait.
     fn wants_events_after(&self) -> Option<u64>;
-    /// How long until what changed should be saved.
+    /// How long until the changes should be saved.
     fn save_in(&self) -> Option<Duration>;
     fn counts(&self) -> Counts;
     fn status(&self, head: u64) -> ProcessManagerStatus;
     fn letters(&self) -> io::Result<Vec<DeadLetter>>;
-    /// Takes those dead letters back into the outbox that are there, the oldest first, durably, as
-    /// under way.
+    /// Moves the existing dead letters among `ids` back into the outbox, the oldest first, durably,
+    /// as under way.
     fn return_to_outbox(&mut self, ids: &HashSet<&str>) -> io::Result<Vec<Outgoing>>;
     /// Removes a dead letter for good; false if it is not there.
     fn discard(&mut self, id: &str) -> io::Result<bool>;
 }
 
 impl<M: ProcessManager> Reacting<M> {
-    /// Takes the process manager up where `checkpoint` left it, which was read from `records`.
+    /// Continues the process manager from `checkpoint`, which was read from `records`.
     ///
     /// # Errors
     ///
-    /// If the checkpoint, or the dead letters, are not of the history that the journal tells: commands
-    /// would be sent again, or never.
+    /// If the checkpoint or the dead letters do not belong to the journal's history: commands would
+    /// be sent again, or never.
     pub(crate) fn open(
         storage: &Storage,
         records: Records,
@@ -119,7 +120,8 @@ impl<M: ProcessManager> Reacting<M> {
         if let Some(cause) = checkpoint.misfit(storage)? {
             return Err(of_another_time::<M>(&records, &cause));
         }
-        // One that starts anew may send again what it has sent; 0.2.0's have no keys to tell.
+        // Without a position it may send its commands again. Those of 0.2.0 have no keys to detect
+        // that.
         let is_ours = checkpoint.position > 0 && checkpoint.cursors.is_none();
         let saved = std::mem::take(&mut checkpoint.pending);
         let settled_letters = saved.letters.unwrap_or(0);
@@ -166,7 +168,7 @@ impl<M: ProcessManager> Reacting<M> {
         let _span = tracing::debug_span!("pm_catchup", pm_name = M::NAME).entered();
         let types = self.follower.state.subscriptions();
         let slice = head.min(self.follower.position() + SLICE);
-        // By position: should an event be handed over again, what comes of it is the same.
+        // Ordered by position. If an event is passed again, its orders replace the earlier ones.
         let mut orders: BTreeMap<u64, Vec<Order>> = BTreeMap::new();
         let followed = self.follower.follow(types, slice, |state, event| {
             let mut out = Outbox::new(M::NAME, event.record());
@@ -178,7 +180,8 @@ impl<M: ProcessManager> Reacting<M> {
             }
             Ok::<(), Refusal>(())
         });
-        // What came before an event that could not be taken stands: the position is behind it.
+        // Orders from before an event that could not be taken stay valid: the position is after
+        // them.
         for order in orders.into_values().flatten() {
             self.pending.carry_out(order);
         }
@@ -193,7 +196,7 @@ impl<M: ProcessManager> Reacting<M> {
         });
     }
 
-    /// Saves if it is time to. A failure is reported, and it is tried again later.
+    /// Saves if that is due. A failure is reported, and the save is tried again later.
     fn save_if_due(&mut self) {
         if self.follower.is_save_due(self.pending.has_changed())
             && let Err(error) = self.save()
@@ -202,10 +205,11 @@ impl<M: ProcessManager> Reacting<M> {
         }
     }
 
-    /// Adds a command to the dead letters. It stays in the outbox if that fails. Invariant F3.
+    /// Adds a command to the dead letters. If that fails, the command stays in the outbox.
+    /// Invariant F3.
     fn give_up(&mut self, outgoing: &Outgoing, attempts: u32, error: &str) -> io::Result<()> {
         if self.letters.length() < self.settled_letters {
-            // A line that is not written to its end would be taken for one that was.
+            // Otherwise an unfinished line would be taken for a finished one.
             self.save()?;
         }
         let (id, now) = (outgoing.letter_id(), self.now());
@@ -230,8 +234,8 @@ impl<M: ProcessManager> Reacting<M> {
     }
 }
 
-/// Why what was saved at `position` is not what was saved last, `None` if nothing shows that: the
-/// journal, or the dead letters, have a command that comes from a later event. Invariant F9.
+/// Why the state at `position` is older than the last saved one: the journal, or the dead letters,
+/// have a command that comes from a later event. `None` if nothing shows that. Invariant F9.
 fn rolled_back<M: ProcessManager>(
     storage: &Storage,
     position: u64,
@@ -246,7 +250,7 @@ fn rolled_back<M: ProcessManager>(
     Ok(newest.map(|newest| history::rolled_back(position, newest)))
 }
 
-/// The error of a process manager whose dead letters are not those of its checkpoint.
+/// The error of a process manager whose dead letters do not belong to its checkpoint.
 fn letters_of_another_time<M: ProcessManager>(records: &Records, cause: &str) -> io::Error {
     let text = format!(
         "the dead letters of process manager `{}` in {} {cause}; restore both from one backup",
@@ -256,7 +260,7 @@ fn letters_of_another_time<M: ProcessManager>(records: &Records, cause: &str) ->
     io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
-/// The error of a process manager whose checkpoint is not of the journal's history.
+/// The error of a process manager whose checkpoint does not belong to the journal's history.
 fn of_another_time<M: ProcessManager>(records: &Records, cause: &str) -> io::Error {
     let text = format!(
         "the checkpoint of process manager `{}` in {} {cause}; restore it, or the whole store, from \
@@ -267,7 +271,7 @@ fn of_another_time<M: ProcessManager>(records: &Records, cause: &str) -> io::Err
     io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
-/// Finds out what became of the commands that were on their way when the program ended. Invariant F2.
+/// Finds the outcome of the commands that were unfinished when the program ended. Invariant F2.
 fn resolve(storage: &Storage, pending: &mut Pending, letters: &mut DeadLetters) -> io::Result<()> {
     let Some((after, keys)) = pending.in_doubt() else {
         return Ok(());
@@ -285,7 +289,7 @@ fn resolve(storage: &Storage, pending: &mut Pending, letters: &mut DeadLetters) 
     })?;
     let numbers = pending.letter_ids();
     let ids = letters.ids()?;
-    // In both files: given up, unless it took effect in a replay.
+    // A command in both files is a dead letter, unless it took effect in a replay.
     let in_both = || ids.iter().filter_map(|id| Some((id, *numbers.get(id)?)));
     let took_effect = in_both().filter(|(_, number)| effective.contains(number));
     let took_effect: HashSet<&str> = took_effect.map(|(id, _)| id.as_str()).collect();
@@ -311,13 +315,13 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
         }
         let may_react = self.pending.waiting() < WAITING;
         if may_react {
-            // Its own code may ask.
+            // The process manager's own code may ask for the status.
             self.note_to_do();
             self.react(head)?;
         }
         let is_behind = self.follower.position() < head;
         if !is_behind {
-            // An event that cancels a timer goes before it.
+            // An event that cancels a timer comes before the timer.
             self.pending.fire(self.now());
         }
         if self.pending.is_unsaved() {
@@ -448,7 +452,7 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
         let mut revived = Vec::with_capacity(letters.len());
         for letter in letters {
             let mut envelope = letter.command;
-            // One of 0.2.0 has no key.
+            // A dead letter of 0.2.0 has no key.
             envelope
                 .context
                 .idempotency_key
@@ -465,7 +469,7 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
             return Err(error);
         }
         if let Err(error) = self.letters.remove(ids) {
-            // They may be gone all the same.
+            // The lines may have been removed despite the error.
             if let Ok(left) = self.letters.recount() {
                 for outgoing in &revived {
                     if left.contains(&outgoing.letter_id()) {
@@ -485,7 +489,7 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
             return Err(closed());
         }
         if self.pending.has_changed() {
-            // The command may still be in the saved outbox, and would be sent from there.
+            // The saved outbox may still have the command, and would send it.
             self.save()?;
         }
         Ok(self.letters.remove(&HashSet::from([id]))? > 0)
