@@ -1,4 +1,4 @@
-//! Looks at the checkpoints of projections and process managers, without knowing their types.
+//! Checks the checkpoints of projections and process managers, without knowing their types.
 
 use std::io;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use crate::storage::log::LogReader;
 use crate::storage::record::Records;
 use crate::storage::record_name::RecordName;
 
-/// Adds what is wrong with the checkpoints to `audit`.
+/// Adds the faults of the checkpoints to `audit`.
 pub(crate) fn check(audit: &mut Audit) -> io::Result<()> {
     let projections = audit.layout.projections_dir();
     for name in list_dirs(&projections)? {
@@ -42,8 +42,8 @@ pub(crate) fn check(audit: &mut Audit) -> io::Result<()> {
     Ok(())
 }
 
-/// The files among `records` that are checkpoints and have something wrong with them, and what. One
-/// of 0.2.0 does not matter any more beside one of ours. `manager` is the process manager's name.
+/// The checkpoint files among `records` that have a fault, with the fault. A checkpoint of 0.2.0
+/// does not matter if there is one of ours. `manager` is the process manager's name.
 fn check_checkpoints(
     audit: &Audit,
     records: &FileRecords,
@@ -65,7 +65,7 @@ fn check_checkpoints(
     Ok(found)
 }
 
-/// What is wrong with the checkpoint in the record `name`.
+/// The fault of the checkpoint in the record `name`.
 fn check_checkpoint(
     audit: &Audit,
     records: &FileRecords,
@@ -88,7 +88,8 @@ fn check_checkpoint(
     })
 }
 
-/// Why `checkpoint` is not of the journal's history, `None` if it is, or the journal cannot say.
+/// Why `checkpoint` does not belong to the journal's history. `None` if it does, or if the journal
+/// cannot show it.
 fn compare(
     audit: &Audit,
     checkpoint: &Checkpoint<IgnoredAny>,
@@ -116,13 +117,14 @@ fn compare(
     Ok(newest.map(|newest| rolled_back(position, newest)))
 }
 
-/// Looks at the dead letters as opening does, which knows from the checkpoint what may be unfinished.
+/// Checks the dead letters as opening does. The checkpoint shows which lines may be unfinished.
 fn check_dead_letters(audit: &mut Audit, records: &FileRecords) -> io::Result<()> {
     let read = Records::Files(records.clone());
     let pending = match checkpoint::read::<IgnoredAny>(&read, 1) {
         Ok(checkpoint) => checkpoint.map(|read| read.pending),
         Err(Unusable::Io(error)) => return Err(error),
-        // With such a checkpoint the process manager is stopped, and its dead letters are left alone.
+        // With such a checkpoint the process manager is stopped, and its dead letters are not
+        // changed.
         Err(Unusable::Damaged(..) | Unusable::Unfit(..)) => None,
     };
     let file = records.path(RecordName::DeadLetters);
@@ -149,7 +151,7 @@ fn check_dead_letters(audit: &mut Audit, records: &FileRecords) -> io::Result<()
     Ok(())
 }
 
-/// Looks at the records of skipped events. Nothing depends on them but what is shown.
+/// Checks the records of skipped events. Damage in them is reported as harmless.
 fn check_skipped(audit: &mut Audit, records: &FileRecords) -> io::Result<()> {
     for name in records.names()? {
         if matches!(name, RecordName::Skipped(_)) {

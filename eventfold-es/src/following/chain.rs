@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A checksum of the journal, which is written as it is there.
+/// A checksum of the journal, in the journal's notation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Chain(pub(crate) u64);
 

@@ -11,7 +11,8 @@ use std::ops::ControlFlow;
 use crate::storage::Storage;
 use crate::storage::log::LogReader;
 
-/// The checksums of the journal's lines that hold `positions`, as far as the journal has those.
+/// The checksums of the journal's lines that hold `positions`, as far as the journal has these
+/// positions.
 pub(crate) fn chains(
     storage: &Storage,
     positions: &BTreeSet<u64>,
@@ -22,11 +23,11 @@ pub(crate) fn chains(
         .collect()
 }
 
-/// The newest position behind `after` from which a command of the process manager `name` comes that
-/// the journal has the effect of, up to the durable `head`. `reader` is at `after`.
+/// The newest position after `after` from which the process manager `name` has sent a command with
+/// an effect in the journal, up to the durable `head`. `reader` is at `after`.
 ///
-/// A command is sent only when the position that it comes from is saved, so if there is one, what was
-/// saved last is not what is there.
+/// A command is sent only when the position that it comes from is saved. So if there is such a
+/// position, the checkpoint on disk is older than the last saved one.
 pub(crate) fn acted_on_behind(
     name: &str,
     after: u64,
@@ -44,7 +45,7 @@ pub(crate) fn acted_on_behind(
     Ok(newest)
 }
 
-/// What is wrong with a checkpoint at `position` of a process manager that has acted on `newest`.
+/// The error text for a checkpoint at `position` whose process manager has acted on `newest`.
 pub(crate) fn rolled_back(position: u64, newest: u64) -> String {
     format!(
         "is at position {position}, but the journal shows that it had acted on position {newest}: it \
@@ -52,8 +53,8 @@ pub(crate) fn rolled_back(position: u64, newest: u64) -> String {
     )
 }
 
-/// The position of the event that a command with that idempotency key comes from, if it is one of the
-/// process manager `name`.
+/// The position of the event that a command with this idempotency key comes from, if it is a
+/// command of the process manager `name`.
 pub(crate) fn source_of(name: &str, key: &str) -> Option<u64> {
     let rest = key.strip_prefix(name)?.strip_prefix('/')?;
     let (position, _) = rest.split_once('/')?;

@@ -1,4 +1,4 @@
-//! JSON lines with checksums, of which records consist that are added to.
+//! JSON lines with checksums: the content of records that grow line by line.
 
 use std::io;
 
@@ -15,7 +15,7 @@ pub(crate) fn seal<T: Serialize>(content: &T) -> io::Result<Vec<u8>> {
     Ok(line)
 }
 
-/// The lines in `bytes` that are not empty, without their ends, with where they begin.
+/// The non-empty lines in `bytes`, without their ends, with their offsets.
 pub(crate) fn split(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let mut offset = 0;
     bytes

@@ -1,10 +1,10 @@
 //! Following the journal in the background: one task for each projection and process manager of a
-//! store that is live.
+//! live store.
 //!
-//! The tasks are on the [background runtime](crate::runtime::background), not on that of whoever opened the
-//! store, which may end before the store does. They hold nothing that keeps the store open; only a
-//! command on its way does, as long as it takes. What blocks, reading the journal and saving, is done
-//! on threads for blocking work, a slice at a time.
+//! The tasks run on the [background runtime](crate::runtime::background). The runtime on which the
+//! store was opened may end before the store does. The tasks hold nothing that keeps the store
+//! open. Only a command that is being sent keeps it open. Reading the journal and saving block, so
+//! they run on threads for blocking work, a slice at a time.
 
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
@@ -35,10 +35,10 @@ use crate::sync::lock;
 
 /// How many commands of one process manager may be under way at the same time.
 const UNDER_WAY: usize = 64;
-/// How long after an I/O error the same is tried again.
+/// How long after an I/O error the step is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The tasks of a store that is live.
+/// The tasks of a live store.
 #[derive(Debug)]
 pub(crate) struct Live {
     stop: watch::Sender<bool>,
@@ -86,7 +86,7 @@ impl Live {
         }
     }
 
-    /// Has the tasks end once the commands that are under way are done. Does not wait for that.
+    /// Ends the tasks once the commands that are under way are done. Does not wait for that.
     pub(crate) fn stop(&self) {
         self.stop.send_replace(true);
     }
@@ -129,10 +129,10 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-/// Waits for an event behind `position`.
+/// Waits for an event after `position`.
 async fn moved(log: &Log, position: u64) {
     if log.reached(position + 1).await.is_err() {
-        // There will be none; the end of the store is told otherwise.
+        // No event will come. The end of the store is reported in another way.
         std::future::pending::<()>().await;
     }
 }
@@ -189,17 +189,17 @@ struct Managing {
     storage: Storage,
     stop: watch::Receiver<bool>,
     under_way: JoinSet<(u64, Outcome)>,
-    /// Which command a task is about.
+    /// The command of each task.
     numbers: HashMap<Id, u64>,
 }
 
-/// What a process manager wants after a step.
+/// What a process manager needs after a step.
 #[derive(Default)]
 struct Wanted {
     send: Vec<Outgoing>,
-    /// There is more to do at once.
+    /// Whether there is more to do at once.
     more: bool,
-    /// Wait for an event behind this position.
+    /// The position after which it waits for events.
     events_after: Option<u64>,
     next_due: Option<u64>,
     save_in: Option<Duration>,
@@ -249,7 +249,7 @@ impl Managing {
         self.manager.set_trouble(Some(text));
     }
 
-    /// Whether nothing new is to be begun.
+    /// Whether it must begin nothing new.
     fn is_ending(&self) -> bool {
         let is_usable = |store: Arc<Aggregates>| store.check_usable().is_ok();
         *self.stop.borrow()
@@ -257,7 +257,7 @@ impl Managing {
             || !self.store.upgrade().is_some_and(is_usable)
     }
 
-    /// Notes what became of commands, and goes on if `go_on`.
+    /// Notes the outcomes of commands, and goes on if `go_on`.
     async fn step(&self, outcomes: Vec<(u64, Outcome)>, go_on: bool) -> io::Result<Wanted> {
         let reacting = self.manager.reacting.clone();
         let head = self.storage.head();
@@ -290,7 +290,7 @@ impl Managing {
         .await
     }
 
-    /// Sends a command, in a task of its own.
+    /// Sends a command, in a separate task.
     fn send(&mut self, outgoing: Outgoing) {
         let store = self.store.clone();
         let dispatchers = self.dispatchers.clone();
@@ -308,7 +308,7 @@ impl Managing {
         self.numbers.insert(task.id(), number);
     }
 
-    /// What became of the command of a task that has ended.
+    /// The outcome of the command of a task that has ended.
     fn outcome(
         &mut self,
         done: Result<(Id, (u64, Outcome)), tokio::task::JoinError>,
@@ -329,8 +329,8 @@ impl Managing {
         }
     }
 
-    /// Waits until there is something to do, while `is_ending` for commands alone; returns what
-    /// became of one, if that is it.
+    /// Waits until there is something to do; if `is_ending`, only for commands. Returns the outcome
+    /// of a command, if one ended.
     async fn wait(&mut self, wanted: &Wanted, is_ending: bool) -> Option<(u64, Outcome)> {
         let log = self.storage.log();
         let mut stop = self.stop.clone();

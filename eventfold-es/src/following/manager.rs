@@ -1,4 +1,4 @@
-//! A registered process manager, whatever its type: [`Manager`].
+//! A registered process manager of any type: [`Manager`].
 
 use std::io;
 use std::sync::Arc;
@@ -22,23 +22,23 @@ pub(crate) struct Manager {
     pub(crate) name: &'static str,
     pub(crate) reacting: Arc<Exclusive<dyn AnyReacting>>,
     pub(crate) progress: Arc<Progress>,
-    /// Told when something of it is to be looked at.
+    /// Notified when the process manager should check for work.
     pub(crate) wake: Arc<Notify>,
-    /// Told after each step that it made by itself, with the error if that failed.
+    /// Notified after each background step, with its error if it failed.
     pub(crate) trouble: Arc<watch::Sender<Option<String>>>,
 }
 
 impl Manager {
-    /// Tells that a step was made, and what it failed with.
+    /// Reports that a step was made, and its error.
     pub(crate) fn set_trouble(&self, trouble: Option<String>) {
         self.trouble.send_replace(trouble);
     }
 
-    /// Waits until a manager that runs by itself has reacted to everything up to the durable
-    /// position `head`, and has sent what need not wait.
+    /// Waits until a manager that runs in the background has reacted to everything up to the
+    /// durable position `head`, and has sent every command that need not wait.
     pub(crate) async fn settled(&self, head: u64) -> io::Result<()> {
         let mut steps = self.trouble.subscribe();
-        // Commands that come of later events are not waited for.
+        // Commands that come from later events are not waited for.
         let mut below = None;
         loop {
             let trouble = steps.borrow_and_update().clone();
@@ -58,8 +58,8 @@ impl Manager {
         }
     }
 
-    /// How it is doing while the newest durable position is `head`: as it was before the reaction that
-    /// is under way, if that is what asks.
+    /// Its status while the newest durable position is `head`. If the reaction that is under way
+    /// asks, the status is the one from before it.
     pub(crate) fn status(&self, head: u64) -> ProcessManagerStatus {
         match self.reacting.lock() {
             Ok(reacting) => reacting.status(head),
@@ -67,13 +67,14 @@ impl Manager {
         }
     }
 
-    /// Takes the process manager `M` up where it was left. One whose checkpoint cannot be used is
-    /// stopped.
+    /// Continues the process manager `M` from its checkpoint. If the checkpoint cannot be used, the
+    /// process manager is stopped.
     ///
     /// # Errors
     ///
-    /// If a file cannot be read at all; if the checkpoint is ahead of the journal: the store must not
-    /// go on then, since once the journal is as long again nothing would tell that events are missing.
+    /// If a file cannot be read at all, or if the checkpoint is ahead of the journal. In the second
+    /// case the store must not go on: once the journal is as long again, nothing would show that
+    /// events are missing.
     pub(crate) fn open<M: ProcessManager>(
         storage: &Storage,
         on_failure: OnFailure,
@@ -90,7 +91,7 @@ impl Manager {
                 (Arc::new(Exclusive::new(name, reacting)), progress)
             }
             Err(Unusable::Io(error)) => return Err(error),
-            // The other process managers, and the store, can do without it.
+            // The store and the other process managers can work without it.
             Err(unusable) => {
                 let error = unusable.of_manager(M::NAME);
                 let unusable = UnusableManager::new(M::NAME, &records, &error)?;

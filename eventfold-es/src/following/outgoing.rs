@@ -1,5 +1,5 @@
-//! What a checkpoint keeps of a process manager besides its state: [`Saved`], the commands that are
-//! to be sent, and the timers.
+//! The part of a checkpoint that a process manager has besides its state: [`Saved`], the commands
+//! to send and the timers.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -17,33 +17,33 @@ pub(crate) struct Outgoing {
     /// How often it was tried.
     #[serde(default)]
     pub(crate) attempts: u32,
-    /// If it took effect, its events are behind this position.
+    /// If it took effect, its events are after this position.
     pub(crate) since: u64,
     /// The timer that it comes from.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) timer: Option<String>,
-    /// The dead letter that it was.
+    /// The dead letter that it comes from.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) letter: Option<String>,
     pub(crate) envelope: StoredCommand,
 }
 
 impl Outgoing {
-    /// The id of the dead letter that it becomes if it is given up.
+    /// The id of the dead letter that it would become.
     pub(crate) fn letter_id(&self) -> String {
         let letter = self.letter.clone();
         letter.unwrap_or_else(|| self.number.to_string())
     }
 }
 
-/// The form in which it is saved.
+/// The saved form.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Saved {
     /// The number of the next command.
     pub(crate) next: u64,
     pub(crate) outgoing: Vec<Outgoing>,
     pub(crate) timers: BTreeMap<String, Timer>,
-    /// How long the file of dead letters was: those behind that are commands that are in here.
+    /// The length of the file of dead letters. Later letters belong to commands in here.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) letters: Option<u64>,
     /// The checksum of that file. An earlier form lacks it.
@@ -52,8 +52,8 @@ pub(crate) struct Saved {
 }
 
 impl Saved {
-    /// Up to where the file of dead letters holds nothing that may be unfinished: the lines behind are
-    /// those of commands that are in here. `None` if there are none, so that all of it was finished.
+    /// Up to this offset, no line of the file of dead letters can be unfinished: later lines belong
+    /// to commands in here. `None` if there are no such commands, so that all lines are finished.
     pub(crate) fn settled_letters(&self) -> Option<u64> {
         self.letters.filter(|_| !self.outgoing.is_empty())
     }

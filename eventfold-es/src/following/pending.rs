@@ -1,5 +1,5 @@
-//! What a process manager has decided and not seen through: commands on their way, and timers. It
-//! is saved with the state and the position, in one file.
+//! The unfinished work of a process manager: commands to send, and timers. It is saved with the
+//! state and the position, in one file.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -10,8 +10,8 @@ use crate::following::checkpoint;
 use crate::following::dead_letters;
 use crate::following::outgoing::{Outgoing, Saved};
 
-/// Reads the command of `order` back as it will stand in the checkpoint and, given up, in the dead
-/// letters: what is readable alone may be nested too deeply in a file.
+/// Reads the command of `order` back in the form that the checkpoint will have, and the form of a
+/// dead letter. A command that is readable alone may be nested too deeply in a file.
 ///
 /// # Errors
 ///
@@ -47,28 +47,29 @@ pub(crate) fn read_back(order: &Order) -> Result<(), Unwritable> {
         })
 }
 
-/// Commands on their way, and timers.
+/// Commands to send, and timers.
 ///
-/// Commands for one aggregate are sent one after the other, in order: one that is tried again keeps
-/// those behind it waiting until it succeeds or is given up. Those for others go on.
+/// Commands for one aggregate are sent one after the other, in order. While one of them is retried,
+/// the later ones wait until it succeeds or becomes a dead letter. Commands for other aggregates go
+/// on.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
     next: u64,
     entries: BTreeMap<u64, Entry>,
     lanes: HashMap<Target, Lane>,
     under_way: usize,
-    /// The first of each lane that may be sent at once.
+    /// The first command of each lane, if it may be sent at once.
     ready: BTreeSet<u64>,
-    /// The first of each lane that is to be tried again at a time.
+    /// The first command of each lane, if it is to be tried again at a later time.
     delayed: BTreeSet<(u64, u64)>,
     timers: BTreeMap<String, Timer>,
     /// The timers by the time at which they are due.
     due: BTreeSet<(u64, String)>,
     /// The commands that came from timers, by the timers' keys.
     fired: HashMap<String, u64>,
-    /// How many of the commands were dead letters.
+    /// How many of the commands come from dead letters.
     revived: usize,
-    /// There are commands that were not saved, so they must not be sent.
+    /// Some commands are not saved yet, so they must not be sent.
     is_unsaved: bool,
     /// Something changed since it was saved.
     has_changed: bool,
@@ -84,7 +85,7 @@ type Keys = HashMap<Target, HashMap<String, Vec<u64>>>;
 struct Lane {
     numbers: BTreeSet<u64>,
     under_way: usize,
-    /// Which one is among the ready or the delayed, and until when it is delayed.
+    /// Its command among the ready or the delayed, and until when that is delayed.
     offered: Option<(u64, u64)>,
 }
 
@@ -92,7 +93,7 @@ struct Lane {
 struct Entry {
     outgoing: Outgoing,
     is_under_way: bool,
-    /// It was sent, and nobody knows whether it took effect.
+    /// It was sent, and its outcome is unknown.
     is_in_doubt: bool,
     /// When it is to be tried again, in milliseconds since 1970.
     not_before: u64,
@@ -108,7 +109,7 @@ fn target(envelope: &StoredCommand) -> Target {
 }
 
 impl Pending {
-    /// Takes up what was saved. Whether its commands took effect is not known: see
+    /// Continues from what was saved. Whether its commands took effect is unknown: see
     /// [`in_doubt`](Self::in_doubt).
     pub(crate) fn new(saved: Saved) -> Self {
         let mut pending = Self {
@@ -125,11 +126,11 @@ impl Pending {
         pending
     }
 
-    /// What is to be saved while the newest durable position is `head`, and the file of dead letters
-    /// has `letters` bytes with the checksum `letters_sum`.
+    /// The form to save. The newest durable position is `head`, and the file of dead letters has
+    /// `letters` bytes with the checksum `letters_sum`.
     pub(crate) fn saved_at(&mut self, head: u64, letters: u64, letters_sum: u64) -> Saved {
         for entry in self.entries.values_mut() {
-            // Of any other it is known that it has not taken effect so far.
+            // Any other command has certainly not taken effect so far.
             if !entry.is_under_way && !entry.is_in_doubt {
                 entry.outgoing.since = head;
             }
@@ -157,7 +158,8 @@ impl Pending {
         self.has_changed
     }
 
-    /// The position behind which effects of the saved commands are, and where: by target and key.
+    /// The position after which effects of the saved commands can be, and the commands' numbers by
+    /// target and key.
     pub(crate) fn in_doubt(&self) -> Option<(u64, Keys)> {
         let after = self.entries.values().map(|e| e.outgoing.since).min()?;
         let mut keys = Keys::new();
@@ -183,7 +185,7 @@ impl Pending {
         }
     }
 
-    /// Adds a command behind those that are there.
+    /// Adds a command after the others.
     fn send(&mut self, envelope: StoredCommand, timer: Option<String>) {
         let number = self.next;
         self.next += 1;
@@ -199,8 +201,8 @@ impl Pending {
         self.insert(outgoing, false);
     }
 
-    /// Adds a command that was the dead letter `letter`. It is under way, with its effects to come
-    /// behind the position `since`.
+    /// Adds a command that was the dead letter `letter`. It is under way, and its effects come
+    /// after the position `since`.
     pub(crate) fn send_again(
         &mut self,
         letter: String,
@@ -224,14 +226,14 @@ impl Pending {
         outgoing
     }
 
-    /// Gives new commands numbers behind those that the dead letters `ids` have theirs from.
+    /// Gives new commands higher numbers than those in the dead letters' `ids`.
     pub(crate) fn number_behind(&mut self, ids: &[String]) {
         let numbers = ids.iter().filter_map(|id| id.parse::<u64>().ok());
         let behind = numbers.map(|number| number.saturating_add(1)).max();
         self.next = self.next.max(behind.unwrap_or(0));
     }
 
-    /// The numbers of the commands by the ids of the dead letters that they may be.
+    /// The numbers of the commands, by the ids of the dead letters that they would become.
     pub(crate) fn letter_ids(&self) -> HashMap<String, u64> {
         let entries = self.entries.values().map(|entry| &entry.outgoing);
         entries.map(|o| (o.letter_id(), o.number)).collect()
@@ -267,7 +269,8 @@ impl Pending {
         }
     }
 
-    /// Makes the first command of a lane ready, or delayed, unless one of the lane is under way.
+    /// Makes the first command of a lane ready or delayed, unless a command of the lane is under
+    /// way.
     fn offer(&mut self, lane: &Target) {
         let Some(lane) = self.lanes.get_mut(lane) else {
             return;
@@ -313,7 +316,7 @@ impl Pending {
         Some(entry.outgoing)
     }
 
-    /// Forgets a timer, and the command that it became unless that is under way.
+    /// Forgets a timer. Also forgets the command that it became, unless that is under way.
     fn cancel(&mut self, key: &str) {
         if let Some(timer) = self.timers.remove(key) {
             self.due.remove(&(timer.due, key.to_owned()));
@@ -359,12 +362,12 @@ impl Pending {
         Some(outgoing)
     }
 
-    /// The command took effect, or was written to the dead letters.
+    /// Removes a command that took effect, or was written to the dead letters.
     pub(crate) fn done(&mut self, number: u64) {
         self.remove(number);
     }
 
-    /// The command did not take effect; it is to be tried again at `not_before`.
+    /// Notes that the command did not take effect. It is to be tried again at `not_before`.
     pub(crate) fn put_back(&mut self, number: u64, attempts: u32, not_before: u64) {
         if let Some(entry) = self.entries.get_mut(&number)
             && entry.is_under_way
@@ -379,8 +382,8 @@ impl Pending {
         }
     }
 
-    /// Nobody knows whether the command took effect: it is to be sent again, or found in the journal
-    /// when the store is next opened.
+    /// Notes that the command's outcome is unknown. It is sent again, or found in the journal when
+    /// the store is next opened.
     pub(crate) fn leave_in_doubt(&mut self, number: u64) {
         if let Some(entry) = self.entries.get_mut(&number) {
             entry.is_in_doubt = true;
@@ -393,12 +396,12 @@ impl Pending {
         self.entries.get(&number).map(|entry| &entry.outgoing)
     }
 
-    /// How many commands are on their way.
+    /// How many commands are unfinished.
     pub(crate) fn count(&self) -> usize {
         self.entries.len()
     }
 
-    /// How many of them came of events: what is replayed keeps nobody from reacting to more.
+    /// How many of them come from events. A replay must not stop the process manager from reacting.
     pub(crate) fn waiting(&self) -> usize {
         self.entries.len() - self.revived
     }
@@ -407,7 +410,7 @@ impl Pending {
         self.timers.len()
     }
 
-    /// When something is to be done that is not to be done now.
+    /// When the next timer or attempt is due.
     pub(crate) fn next_due(&self) -> Option<u64> {
         let timer = self.due.first().map(|(due, _)| *due);
         let delayed = self.delayed.first().map(|(due, _)| *due);
@@ -420,7 +423,7 @@ impl Pending {
         (!is_due).then_some(self.next)
     }
 
-    /// Whether of the commands with a number below `number` none is left but what waits for its time.
+    /// Whether all commands with a number below `number` are finished, or wait for their time.
     pub(crate) fn is_settled(&self, number: u64, now: u64) -> bool {
         let is_before = |first: Option<&u64>| first.is_some_and(|first| *first < number);
         let mut due = self.delayed.range(..=(now, u64::MAX));
@@ -436,7 +439,7 @@ impl Pending {
 mod tests {
     use super::*;
 
-    /// An outbox with a command that was saved when the head was at 5, and is under way.
+    /// An outbox with a command that is under way. It was saved when the head was at 5.
     fn under_way() -> (Pending, u64) {
         let mut pending = Pending::default();
         let context = crate::domain::command::CommandContext::default();
@@ -461,7 +464,7 @@ mod tests {
         let (mut pending, number) = under_way();
         pending.leave_in_doubt(number);
         assert_eq!(looked_for_behind(&mut pending, 9), 5);
-        // A further attempt says nothing of the one before.
+        // A second attempt does not tell whether the first one took effect.
         assert_eq!(
             pending.take(0).map(|outgoing| outgoing.number),
             Some(number)

@@ -17,17 +17,17 @@ use crate::following::status::Progress;
 use crate::storage::Storage;
 use crate::storage::record_name::Follower as Follows;
 
-/// How many events a long catch-up takes between two looks at whether to save.
+/// How many events a long catch-up takes before it checks again whether to save.
 const SLICE: u64 = 16 * 1024;
 
-/// A registered projection: its state and how far it is.
+/// A registered projection: its state and its position.
 pub(crate) struct Projecting<P: Projection> {
     follower: Follower<P>,
     is_closed: bool,
 }
 
 impl<P: Projection> Projecting<P> {
-    /// Takes the projection up where it was left. A checkpoint that cannot be used is replaced: a
+    /// Continues the projection from its checkpoint. If that cannot be used, it is replaced: a
     /// projection can always be built again.
     pub(crate) fn open(storage: &Storage, on_failure: OnFailure) -> io::Result<Self> {
         let records = storage.records(Follows::Projection, P::NAME);
@@ -47,7 +47,7 @@ impl<P: Projection> Projecting<P> {
                 None => checkpoint,
                 Some(cause) => {
                     if checkpoint.chain.is_none() && checkpoint.position > 0 {
-                        // Once the journal is further on, nothing would show it.
+                        // Once the journal is longer, nothing would show it.
                         checkpoint::remove(&records, P::VERSION)?;
                     }
                     return built_again(&format!("the checkpoint {cause}"));
@@ -68,7 +68,7 @@ impl<P: Projection> Projecting<P> {
         })
     }
 
-    /// The projection as it is before the first event.
+    /// The projection before the first event.
     pub(crate) fn from_beginning(storage: &Storage, on_failure: OnFailure) -> Self {
         Self {
             follower: Self::follower(storage, Checkpoint::beginning()).rebuilding(on_failure),
@@ -82,7 +82,7 @@ impl<P: Projection> Projecting<P> {
             .subscribed_to(P::VERSION, P::event_sets())
     }
 
-    /// What is done with events that it cannot take.
+    /// What it does with events that it cannot take.
     pub(crate) fn on_failure(&self) -> OnFailure {
         self.follower.on_failure()
     }
@@ -110,7 +110,8 @@ impl<P: Projection> Projecting<P> {
         Ok((self.position() >= position).then_some(&self.follower.state))
     }
 
-    /// Folds the next `events` events, as far as the durable position `head`. True if it is there.
+    /// Folds the next `events` events, at most up to the durable position `head`. True if it has
+    /// reached `head`.
     pub(crate) fn follow(&mut self, head: u64, events: u64) -> io::Result<bool> {
         let types = self.follower.state.subscriptions();
         let slice = head.min(self.position().saturating_add(events));
@@ -132,7 +133,7 @@ impl<P: Projection> Projecting<P> {
         self.follower.head()
     }
 
-    /// Brings `rebuilt` to where the journal is, saves it and puts it in the place of this one.
+    /// Brings `rebuilt` up to date with the journal, saves it, and replaces this one with it.
     pub(crate) fn replace_with(&mut self, mut rebuilt: Self) -> io::Result<()> {
         if self.is_closed {
             return Err(closed());
@@ -154,11 +155,11 @@ fn is_known<P: Projection>(event: &UnknownEvent) -> bool {
 /// A projection of any type.
 pub(crate) trait AnyProjecting: Send {
     fn catch_up(&mut self) -> io::Result<()>;
-    /// Takes what is new up to the durable position `head`, a slice at a time, and saves if it is
-    /// time to. True if it is there.
+    /// Takes new events up to the durable position `head`, a slice at a time, and saves if that is
+    /// due. True if it has reached `head`.
     fn advance(&mut self, head: u64) -> io::Result<bool>;
     fn save(&mut self) -> io::Result<()>;
-    /// How long until what changed should be saved.
+    /// How long until the changes should be saved.
     fn save_in(&self) -> Option<Duration>;
     /// From now on nothing is read or written: the directory may be another store's.
     fn close(&mut self);
@@ -194,7 +195,7 @@ impl<P: Projection> AnyProjecting for Projecting<P> {
     }
 }
 
-/// A registered projection, as itself and as one of many.
+/// A registered projection, with its type and as one of many.
 pub(crate) struct Registered {
     pub(crate) typed: Arc<dyn Any + Send + Sync>,
     pub(crate) any: Arc<Exclusive<dyn AnyProjecting>>,

@@ -25,14 +25,14 @@ pub(crate) struct ReadSide {
     pub(crate) projections: HashMap<&'static str, Registered>,
     pub(crate) process_managers: Vec<Manager>,
     pub(crate) dispatchers: Dispatchers,
-    /// If they run in the background.
+    /// Set if they run in the background.
     pub(crate) live: OnceLock<Live>,
-    /// Held by the one run of process managers at a time, until its last command came to an end.
+    /// Held by one run of the process managers at a time, until its last command has ended.
     pub(crate) run: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl ReadSide {
-    /// Has all of them follow in the background.
+    /// Starts all of them in the background.
     pub(crate) fn go_live(&self, runtime: &Runtime, store: &Arc<Aggregates>) {
         let dispatchers = Arc::new(self.dispatchers.clone());
         let projections = self.projections.values();
@@ -41,8 +41,8 @@ impl ReadSide {
             .get_or_init(|| Live::start(runtime, projections, managers, &dispatchers, store));
     }
 
-    /// Warns of process managers that were here once and are not registered: their timers and
-    /// commands wait, and one that was renamed reacts to everything anew.
+    /// Warns of process managers that have files here and are not registered. Their timers and
+    /// commands wait. If one was renamed, it reacts to all events again.
     pub(crate) fn warn_of_unregistered(&self, storage: &Storage) -> io::Result<()> {
         if self.process_managers.is_empty() {
             return Ok(());
@@ -73,7 +73,7 @@ impl ReadSide {
         })
     }
 
-    /// Brings all projections up to date. One that fails says so again when it is read.
+    /// Brings all projections up to date. One that fails returns its error again when it is read.
     pub(crate) fn catch_up_projections(&self) {
         for (name, projection) in &self.projections {
             let caught_up = projection.any.lock().and_then(|mut any| any.catch_up());
@@ -83,7 +83,7 @@ impl ReadSide {
         }
     }
 
-    /// How everything is doing while the newest durable position is `head`.
+    /// The status of all of them while the newest durable position is `head`.
     pub(crate) fn status(&self, head: u64) -> ReadSideStatus {
         let projections = self.projections.values();
         let mut projections: Vec<_> = projections.map(|p| p.progress.status(head)).collect();
@@ -95,7 +95,7 @@ impl ReadSide {
         }
     }
 
-    /// Saves all projections as they are.
+    /// Saves all projections.
     pub(crate) fn save_projections(&self) {
         for (name, projection) in &self.projections {
             let save = || projection.any.lock()?.save();
@@ -114,7 +114,7 @@ impl Follows for ReadSide {
         }
     }
 
-    /// Nothing is written from then on.
+    /// Saves the projections and the process managers. Nothing is written after that.
     fn close(&self) {
         self.save_projections();
         for projection in self.projections.values() {
@@ -126,8 +126,8 @@ impl Follows for ReadSide {
     }
 }
 
-/// Reports that something could not be closed. It is closed by threads that run no code of the user's,
-/// so that cannot be.
+/// Reports that a projection or process manager could not be closed. The closing threads run no
+/// code of the user's, so this cannot happen.
 fn report_if_held(closed: io::Result<()>) {
     if let Err(error) = closed {
         tracing::error!(%error, "it is still in use at the end; this is a bug");

@@ -7,7 +7,7 @@ use crate::following::managing::Outcome;
 use crate::runtime::aggregates::Hold;
 use crate::runtime::dispatch::{Dispatchers, send};
 
-/// Sends a command of a process manager; tells what became of it.
+/// Sends a command of a process manager and returns its outcome.
 pub(crate) async fn dispatch(
     store: &Arc<Hold>,
     dispatchers: &Dispatchers,
@@ -20,7 +20,7 @@ pub(crate) async fn dispatch(
             tracing::info!(target_type = %target, target_id = %id, "command dispatched");
             Outcome::Succeeded
         }
-        // The command did not fail, the store did.
+        // The store failed, not the command.
         Err(_) if store.check_usable().is_err() => Outcome::Undecided,
         Err(failed) => Outcome::Failed {
             error: failed.error.to_string(),

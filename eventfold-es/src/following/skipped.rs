@@ -1,4 +1,4 @@
-//! The file of the events that a projection or a process manager skipped: `skipped.jsonl`.
+//! The file of the events that a follower skipped: `skipped.jsonl`.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -77,7 +77,7 @@ pub(crate) struct Poisoned {
     pub(crate) id: String,
     pub(crate) version: u64,
     pub(crate) error: String,
-    /// What a reader of the state gets: damage, or a fault of the program.
+    /// The kind of the error that a reader of the state gets: damage, or a fault of the program.
     pub(crate) kind: io::ErrorKind,
 }
 
@@ -88,13 +88,14 @@ pub(crate) struct SkippedEvents {
     name: RecordName,
     lines: Lines,
     positions: BTreeSet<u64>,
-    /// Those of a state that is being built, which is not on disk yet.
+    /// The lines for a state that is being built and is not on disk yet.
     unsaved: Option<Vec<u8>>,
 }
 
 impl SkippedEvents {
-    /// Those in the directory of a projection or process manager. A line that cannot be read is
-    /// left out: its event is met again, should it matter. So is one of another time than the journal.
+    /// The skipped events in the directory of a projection or process manager. A line that cannot
+    /// be read is left out: if its event matters, the follower meets it again. A line that does not
+    /// fit the journal is left out too.
     pub(crate) fn open(
         records: &Records,
         version: u32,
@@ -138,7 +139,7 @@ impl SkippedEvents {
         Ok((skipped_events, events))
     }
 
-    /// None so far. The file is replaced at the first [`save`](Self::save).
+    /// No skipped events. The file is replaced at the first [`save`](Self::save).
     pub(crate) fn from_beginning(records: &Records, version: u32) -> Self {
         let name = RecordName::Skipped(version);
         Self {
@@ -150,7 +151,7 @@ impl SkippedEvents {
         }
     }
 
-    /// A checksum of those up to `position`, 0 if there are none.
+    /// A checksum of the positions up to `position`, 0 if there are none.
     pub(crate) fn sum(&self, position: u64) -> u64 {
         let positions = self.positions.range(..=position);
         positions.fold(0, |sum, next| xxh3_64_with_seed(&next.to_le_bytes(), sum))
@@ -184,7 +185,7 @@ impl SkippedEvents {
         Ok(line.into())
     }
 
-    /// Writes what is not on disk yet.
+    /// Writes the lines that are not on disk yet.
     pub(crate) fn save(&mut self) -> io::Result<()> {
         if let Some(unsaved) = &self.unsaved {
             if !unsaved.is_empty() || self.records.read(self.name)?.is_some() {
@@ -216,7 +217,7 @@ fn read_line(line: &[u8]) -> Result<Line, String> {
     serde_json::from_slice(line).map_err(|error| error.to_string())
 }
 
-/// What is wrong with the lines of such a record, with their offsets.
+/// The lines of such a record that are wrong, with their offsets.
 pub(crate) fn flaws(content: &[u8]) -> Vec<(u64, String)> {
     let wrong = lines::split(content).filter_map(|(start, text)| {
         let cause = read_line(text).err()?;

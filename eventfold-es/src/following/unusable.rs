@@ -1,4 +1,4 @@
-//! A process manager whose saved state cannot be used: it does nothing, and says why.
+//! A process manager whose saved state cannot be used. It does nothing, and returns the reason.
 
 use std::collections::HashSet;
 use std::io;
@@ -12,7 +12,7 @@ use crate::following::outgoing::Outgoing;
 use crate::following::status::{ProcessManagerStatus, Progress};
 use crate::storage::record::Records;
 
-/// Takes the place of a process manager that is stopped from the start. Its files are left as they are.
+/// Replaces a process manager that is stopped from the start. Its files are not changed.
 /// Invariant F8.
 pub(crate) struct UnusableManager {
     kind: io::ErrorKind,
@@ -22,7 +22,7 @@ pub(crate) struct UnusableManager {
 }
 
 impl UnusableManager {
-    /// The process manager `name`, whose records these are.
+    /// The process manager `name` with its `records`.
     pub(crate) fn new(
         name: &'static str,
         records: &Records,
@@ -35,7 +35,7 @@ impl UnusableManager {
             kind: error.kind(),
             text,
             progress: Arc::new(progress),
-            // Nobody knows what of them was finished.
+            // It is unknown which of them are finished.
             letters: DeadLetters::open(records, None)?,
         })
     }

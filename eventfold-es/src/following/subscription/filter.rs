@@ -1,8 +1,8 @@
-//! Which events a subscription delivers.
+//! The events that a subscription delivers.
 
 use crate::event::RecordedEvent;
 
-/// What an event must be. An empty list is no condition.
+/// The conditions for an event. An empty list is no condition.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Filter {
     pub(crate) aggregate_types: Vec<String>,
