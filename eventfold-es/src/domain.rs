@@ -1,4 +1,4 @@
-//! What users implement: aggregates, commands, projections and process managers.
+//! The traits that users implement: aggregates, commands, projections and process managers.
 
 pub(crate) mod aggregate;
 pub(crate) mod command;

@@ -1,5 +1,5 @@
-//! What generated code names. Not part of the public interface: it changes without notice.
-//! Invariant R4.
+//! The items that generated code names. Not part of the public interface: they change without
+//! notice. Invariant R4.
 
 pub use core::convert::Into;
 pub use eventfold;

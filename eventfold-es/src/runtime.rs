@@ -1,7 +1,7 @@
 //! The live aggregates of an open store: handles, actors, and the sending of commands in JSON.
 //!
-//! Start with [`actor`]: it decides one command after the other and hands each one's events to the
-//! storage as one commit.
+//! Start with [`actor`]: it decides one command after the other, and passes the events of each
+//! command to the storage as one commit.
 
 pub(crate) mod actor;
 pub(crate) mod aggregates;

@@ -1,4 +1,4 @@
-//! Texts of others in messages: a name must not look like something else, or like several lines.
+//! Foreign texts in messages: a name must not look like something else, or like several lines.
 
 use std::fmt::{self, Write as _};
 use std::path::Path;
@@ -8,8 +8,8 @@ pub(crate) fn shown(path: &Path) -> Shown<std::path::Display<'_>> {
     Shown(path.display())
 }
 
-/// A text, shown with what it would hide: characters that control the output, or the direction of
-/// what is around them, are written as `\u{…}`.
+/// A text with its hidden characters visible: characters that control the output, or the direction
+/// of the text around them, are written as `\u{…}`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Shown<T>(pub(crate) T);
 
@@ -33,9 +33,8 @@ impl fmt::Write for Escaped<'_, '_> {
     }
 }
 
-/// Whether a character cannot be seen but changes how others are: control characters, line and
-/// paragraph separators, marks of direction, spaces of no width. Joiners belong to how words are
-/// written, and stay.
+/// Whether a character is invisible but changes how others are shown: control characters, line and
+/// paragraph separators, direction marks, zero-width spaces. Joiners are part of words, and stay.
 pub(crate) fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(

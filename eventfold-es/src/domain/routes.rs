@@ -1,15 +1,15 @@
-//! Which command types lead to an aggregate: [`CommandRoutes`].
+//! The command types of an aggregate: [`CommandRoutes`].
 
 use std::any::{Any, TypeId, type_name};
 use std::fmt;
 
-/// The command types that become the command type `C` of an aggregate, and so lead to it. Filled by
-/// `#[derive(Aggregate)]`.
+/// The command types that convert into the command type `C` of an aggregate, and so lead to it.
+/// Filled by `#[derive(Aggregate)]`.
 pub struct CommandRoutes<C> {
     routes: Vec<CommandRoute<C>>,
 }
 
-/// A command type, and how one of it becomes a `C`.
+/// A command type, and its conversion into a `C`.
 pub(crate) struct CommandRoute<C> {
     pub(crate) type_id: TypeId,
     pub(crate) type_name: &'static str,

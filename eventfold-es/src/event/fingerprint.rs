@@ -1,15 +1,15 @@
-//! Which meanings of its events a state was folded from.
+//! The fingerprint of the events that a state was folded from.
 
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
 use crate::event::EventName;
 
-/// A fingerprint of the versions of events and of the retired events: a state that was folded under
-/// another fingerprint is folded again. 0 if all are of version 1 and none is retired. Not part of the public
-/// interface. Invariant S2.
+/// A fingerprint of the versions of events and of the retired events. A state with another
+/// fingerprint is folded again. 0 if all events have version 1 and none is retired. Not part of the
+/// public interface. Invariant S2.
 #[must_use]
 pub fn fingerprint(names: &[EventName]) -> u64 {
-    // In whatever order they are listed.
+    // The order of the list does not matter.
     let changed = names.iter().filter(|name| name.version != Some(1));
     let hashes = changed.map(|name| {
         let version = name.version.unwrap_or(0);
@@ -18,7 +18,7 @@ pub fn fingerprint(names: &[EventName]) -> u64 {
     combine(hashes.collect())
 }
 
-/// One fingerprint of several, 0 if they are.
+/// One fingerprint of several, 0 if all of them are 0.
 pub(super) fn combine(mut several: Vec<u64>) -> u64 {
     several.retain(|one| *one != 0);
     if several.is_empty() {

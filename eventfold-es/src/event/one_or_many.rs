@@ -1,4 +1,4 @@
-//! A list that usually has one entry, which then takes no allocation.
+//! A list that usually has one entry. One entry takes no allocation.
 
 use std::ops::Deref;
 

@@ -1,4 +1,4 @@
-//! Reading a new event back before it is stored: what could not be loaded is refused.
+//! Reading a new event back before it is stored: an event that could not be loaded is refused.
 
 use serde::de::IgnoredAny;
 use serde::ser::Error as _;
@@ -8,8 +8,9 @@ use crate::event::{DecodeError, Decoded, EncodeError, Recorded, StoredEvent};
 /// The event whose payload was written to `data`, as a load of its line will read it: by `decode`,
 /// with `record`.
 ///
-/// What a load reads is not always what was decided, and whoever was answered must find the same
-/// later. So the state is folded from what this returns, and the caller is answered with it.
+/// A load does not always read the same event that was decided, and the caller must later find what
+/// it was answered. So the state is folded from the event returned here, and the answer to the
+/// caller has it too.
 ///
 /// # Errors
 ///
@@ -37,8 +38,8 @@ pub(crate) fn read_back<E>(
     }
 }
 
-/// A payload as text that can stand in a line. Most encoders are those of `serde_json`, so little is looked at:
-/// the decoder of the payload finds out whether an array, an object or a string is JSON.
+/// A payload as text that can be part of a line. Most encoders use `serde_json`, so the check is
+/// small: the payload's decoder finds out whether an array, an object or a string is valid JSON.
 #[inline]
 fn payload(data: &[u8]) -> Result<&str, String> {
     if memchr::memchr(b'\n', data).is_some() {

@@ -1,11 +1,11 @@
-//! The events of one type of aggregate, for what reads the events of several.
+//! The events of one aggregate type, for readers of several types.
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::event::{UnknownEvents, fingerprint};
 
-/// What a reader must know of an aggregate's events besides reading them. Not part of the public
-/// interface.
+/// The facts about an aggregate's events that a reader needs, besides reading them. Not part of the
+/// public interface.
 #[derive(Debug, Clone, Copy)]
 pub struct EventSet {
     pub(crate) aggregate_type: &'static str,
@@ -15,7 +15,7 @@ pub struct EventSet {
 }
 
 impl EventSet {
-    /// The fingerprint of the events of all `sets`, 0 if each has none.
+    /// The fingerprint of the events of all `sets`, 0 if that of each is 0.
     pub(crate) fn fingerprint(sets: &[Self]) -> u64 {
         let of_sets = sets.iter().map(|set| match (set.fingerprint)() {
             0 => 0,

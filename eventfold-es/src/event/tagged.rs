@@ -1,5 +1,5 @@
-//! Event enums written by hand, in serde's adjacently tagged form (`tag = "type"`,
-//! `content = "data"`), as eventfold-es 0.2.0 asks for.
+//! Event enums written by hand, in serde's adjacently tagged form (`tag = "type"`, `content =
+//! "data"`), as in eventfold-es 0.2.0.
 
 use std::borrow::Cow;
 
@@ -39,7 +39,7 @@ pub(crate) fn decode<E: DeserializeOwned>(stored: StoredEvent<'_>) -> Result<E, 
     })
 }
 
-/// Whether `E` has a variant tagged `name`: everything but the tag may fail.
+/// Whether `E` has a variant tagged `name`. The payload may fail to parse, only the tag counts.
 pub(crate) fn knows<E: DeserializeOwned>(name: &str) -> bool {
     let entries = Entries::new(name, "null");
     !matches!(
@@ -75,7 +75,7 @@ impl<'de> MapAccess<'de> for Entries<'de> {
             (None, Some(_)) => "data",
             (None, None) => return Ok(None),
         };
-        // The keys are ours, so an error is about the enum's own form, not about the tag.
+        // The keys are ours, so an error is about the form of the enum, not about the tag.
         seed.deserialize(StrDeserializer::<serde_json::Error>::new(key))
             .map(Some)
             .map_err(Error::Json)
@@ -93,7 +93,7 @@ impl<'de> MapAccess<'de> for Entries<'de> {
     }
 }
 
-/// What reading can meet, with the one case set apart that the caller must tell from the others.
+/// The errors of reading. The caller must be able to tell the first one from the others.
 #[derive(Debug, thiserror::Error)]
 enum Error {
     #[error("unknown tag")]

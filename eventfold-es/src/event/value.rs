@@ -1,4 +1,4 @@
-//! JSON of any shape as a [`Value`], with the numbers that it states.
+//! JSON of any shape as a [`Value`], with exact numbers.
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -10,8 +10,8 @@ use serde_json::Value;
 ///
 /// # Errors
 ///
-/// What is wrong with it; or that a whole number has more than 64 bits, which `serde_json` would round
-/// to a float. Invariant S7.
+/// The error from parsing, or that a whole number has more than 64 bits: `serde_json` would round
+/// it to a float. Invariant S7.
 pub(crate) fn read(json: &str) -> serde_json::Result<Value> {
     let value = serde_json::from_str(json)?;
     if !*HOLDS_ALL_NUMBERS && let Some(number) = rounded(json, 0) {
@@ -22,11 +22,11 @@ pub(crate) fn read(json: &str) -> serde_json::Result<Value> {
     Ok(value)
 }
 
-/// Reads `json` to be shown to people: a whole number that would be rounded becomes a text.
+/// Reads `json` for display: a whole number that would be rounded becomes a text.
 ///
 /// # Errors
 ///
-/// What is wrong with it.
+/// The error from parsing.
 pub(crate) fn shown(json: &str) -> serde_json::Result<Value> {
     let mut shown = String::new();
     let mut place = 0;
@@ -38,16 +38,16 @@ pub(crate) fn shown(json: &str) -> serde_json::Result<Value> {
     serde_json::from_str(&shown)
 }
 
-/// Whether some crate of the program turned on `arbitrary_precision` of `serde_json`.
+/// Whether some crate of the program enabled `arbitrary_precision` of `serde_json`.
 static HOLDS_ALL_NUMBERS: LazyLock<bool> = LazyLock::new(|| {
     let number = "123456789012345678901234567890";
     serde_json::from_str::<Value>(number).is_ok_and(|read| format!("{read}") == number)
 });
 
-/// How many digits a number of 64 bits may have at least: those with fewer are not looked at.
+/// A number with fewer digits always fits 64 bits.
 const DIGITS: usize = 19;
 
-/// Where the first whole number in `json` is, from `place` on, that has more than 64 bits.
+/// The first whole number in `json`, from `place` on, that has more than 64 bits.
 fn rounded(json: &str, mut place: usize) -> Option<Range<usize>> {
     let bytes = json.as_bytes();
     while place < bytes.len() {
@@ -74,7 +74,7 @@ fn rounded(json: &str, mut place: usize) -> Option<Range<usize>> {
     None
 }
 
-/// How long the string is that `bytes` begins with, its quotes included.
+/// The length of the string at the start of `bytes`, including its quotes.
 fn string_length(bytes: &[u8]) -> usize {
     let mut place = 1;
     while place < bytes.len() {

@@ -1,7 +1,7 @@
 //! Event enums derived with `DomainEvent`: one variant is one event, its content the payload.
 //!
 //! serde sees such an enum in its default form, tagged by the variant's name in the Rust source.
-//! The stored name replaces that tag: writing cuts it off in place, reading supplies it.
+//! The stored name replaces that tag: writing cuts the tag off in place, and reading adds it.
 
 use serde::de::value::StrDeserializer;
 use serde::de::{self, DeserializeSeed, Deserializer, EnumAccess, VariantAccess, Visitor};
@@ -9,7 +9,7 @@ use serde::ser::{Error as _, Serialize};
 
 use crate::event::{DecodeError, EncodeError, StoredEvent};
 
-/// Appends the content of `event`, which is `variant`, to `data`; `name` is for the error.
+/// Appends the content of `event`, whose variant is `variant`, to `data`. `name` is for the error.
 pub(crate) fn encode<E: Serialize>(
     event: &E,
     variant: &'static str,

@@ -1,9 +1,9 @@
-//! Any text as the name of one file, readable where that is safe.
+//! Encodes any text as a file name. Safe characters stay readable.
 
-/// The longest file name that common file systems take, in bytes.
+/// The longest file name that common file systems allow, in bytes.
 const LONGEST: usize = 255;
 
-/// Encodes `text` as a file name; the error says what is wrong with it.
+/// Encodes `text` as a file name. The error says what is wrong with `text`.
 pub(crate) fn encode(text: &str) -> Result<String, &'static str> {
     if text.is_empty() {
         return Err("is empty");
@@ -52,7 +52,7 @@ pub(crate) fn decode(name: &str) -> Option<String> {
     (encode(&text).as_deref() == Ok(name)).then_some(text)
 }
 
-/// Whether Windows takes a file of this name, whatever its extension, for a device.
+/// Whether Windows treats a file of this name as a device, whatever its extension.
 fn is_device_name(text: &str) -> bool {
     let stem = text.split('.').next().unwrap_or(text).trim_end();
     let numbered = |prefix: &str| {

@@ -17,8 +17,8 @@ const DATA: &str = "data";
 
 /// A command that a generated enum carries.
 ///
-/// serde's traits are asked for by the impl, not by the trait, and the impl is not recommended: so
-/// the compiler speaks of the command, once, and not of all that implements serde's traits.
+/// The impl requires serde's traits, the trait does not, and the impl is not recommended. So the
+/// compiler reports the command once, without a list of the types that implement serde's traits.
 #[diagnostic::on_unimplemented(
     message = "the command `{Self}` cannot be serialised",
     label = "serde's `Serialize` or `Deserialize` is missing",
@@ -35,7 +35,7 @@ pub trait CommandPayload: Sized {
         serializer: S,
     ) -> Result<S::Ok, S::Error>;
 
-    /// Reads it from what stands beside its name.
+    /// Reads it from the value beside its name.
     fn deserialize_from<'de, D: Deserializer<'de>>(data: D) -> Result<Self, D::Error>;
 }
 
@@ -90,7 +90,7 @@ impl<'de, C: CommandSet> Visitor<'de> for Tagged<C> {
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<C, M::Error> {
         let mut name = None;
         let mut command = None;
-        // Data that comes before its type has to wait.
+        // Data that comes before its type must wait.
         let mut early = None;
         while let Some(key) = map.next_key::<Key>()? {
             match (key, name) {

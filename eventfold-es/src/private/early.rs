@@ -1,12 +1,12 @@
-//! What comes before it is known what it is: [`Early`].
+//! Data that comes before its type: [`Early`].
 
 use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, IntoDeserializer as _, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// Under this name `serde_json` hands out JSON text, as a map with this one key. A [`Value`] would not
-/// hold every number of it.
+/// Under this name `serde_json` returns JSON text, as a map with this one key. A [`Value`] could
+/// not hold every number in it.
 const TEXT: &str = "$serde_json::private::RawValue";
 
 /// Data whose type is not known yet.
@@ -31,7 +31,7 @@ impl<'de> Deserialize<'de> for Early {
 
 struct Anything;
 
-/// The visit of something that is no map.
+/// The visit of a value that is not a map.
 macro_rules! visit {
     ($($visit:ident: $type:ty,)*) => {
         $(fn $visit<E: de::Error>(self, value: $type) -> Result<Early, E> {

@@ -11,10 +11,10 @@ use crate::event::{
     value,
 };
 
-/// What goes to and from the `data` of a stored event.
+/// An event with the `data` of its stored form.
 ///
-/// serde's traits are asked for by the impl, not by the trait, and the impl is not recommended: so
-/// the compiler speaks of the event, once, and not of all that implements serde's traits.
+/// The impl requires serde's traits, the trait does not, and the impl is not recommended. So the
+/// compiler reports the event once, without a list of the types that implement serde's traits.
 #[diagnostic::on_unimplemented(
     message = "the event `{Self}` cannot be stored",
     label = "serde's `Serialize` or `Deserialize` is missing",

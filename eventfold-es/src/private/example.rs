@@ -1,7 +1,7 @@
-//! The domain of the examples in the documentation: a counter, what reads it and what forwards it.
+//! The domain of the examples in the documentation: a counter, a projection and a process manager.
 //!
-//! It exists so that an example shows the call that it is about and nothing else; without it each
-//! would repeat an aggregate in hidden lines. It is no part of the public interface.
+//! With it, an example shows only the call that it is about. Without it, each example would repeat
+//! an aggregate in hidden lines. It is not part of the public interface.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,11 +12,11 @@ use crate::{
 /// An aggregate that adds, written by hand.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counter {
-    /// The sum of what was added.
+    /// The sum of all amounts.
     pub value: u64,
 }
 
-/// The one command of a [`Counter`]: adds so much.
+/// The only command of a [`Counter`]: adds this amount.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Add(pub u64);
 
@@ -24,9 +24,9 @@ pub struct Add(pub u64);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data")]
 pub enum CounterEvent {
-    /// Something was added.
+    /// An amount was added.
     Added {
-        /// How much.
+        /// The amount.
         amount: u64,
     },
 }
@@ -66,7 +66,7 @@ impl DecisionTypes for Counter {
 /// The sum over all counters.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Total {
-    /// What was added to any counter.
+    /// The sum of the amounts of all counters.
     pub value: u64,
 }
 
@@ -83,7 +83,7 @@ impl Projection for Total {
     }
 }
 
-/// Adds to the counter `all` what is added to any other.
+/// Adds to the counter `all` each amount that is added to another counter.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Forward;
 

@@ -1,8 +1,8 @@
-//! What generated code does with a listed type if it is what it is listed as.
+//! The use of listed types in generated code, if a type is of the listed kind.
 //!
-//! `ListedEvent::<T>::__known(event)` is the event if `T` is one, which takes the compiler to the
-//! function that asks for that. Else it is an [`Unknown`], on which all goes that goes on an event. So
-//! the compiler says once that `T` is no event, and not what else it is not.
+//! `ListedEvent::<T>::__known(event)` is the event if `T` is an event: the compiler then selects
+//! the function with that bound. Otherwise it is an [`Unknown`], which supports everything that an
+//! event does. So the compiler reports once that `T` is not an event, and nothing else about it.
 
 use std::fmt::Debug;
 use std::marker::PhantomData;
@@ -39,7 +39,7 @@ impl<T: DomainEvent> ListedEvent<T> {
     }
 }
 
-/// A type listed in `commands(...)`, where these are serialised.
+/// A type listed in `commands(...)` whose commands are serialised.
 #[derive(Debug)]
 pub struct ListedCommand<T>(PhantomData<T>);
 
@@ -93,7 +93,8 @@ impl<T: Aggregate> ListedAggregate<T> {
     }
 }
 
-/// Of a type that is not what it is listed as: the program does not compile, so nothing is ever done.
+/// For a type that is not of its listed kind. The program does not compile, so nothing here ever
+/// runs.
 pub trait NotListed<T>: Sized {
     fn __known(_: &T) -> &Unknown {
         unreachable!()
@@ -124,10 +125,10 @@ impl<T> NotListed<T> for ListedEvent<T> {}
 impl<T> NotListed<T> for ListedCommand<T> {}
 impl<T> NotListed<T> for ListedAggregate<T> {}
 
-/// Stands for a value of a type that is not what it is listed as.
+/// A stand-in for a value of a type that is not of its listed kind.
 ///
-/// Everything is implemented for a reference as well: if there were one impl only, the compiler would
-/// take it before it looks at the value where a program has none.
+/// Everything is implemented for a reference as well. With a single impl, the compiler would select
+/// it before it looks at the value, for which a program has no impl.
 #[derive(Debug)]
 pub enum Unknown {}
 

@@ -1,12 +1,12 @@
-//! Stored names that are put together and compared while compiling: those of a generated event
-//! enum, and those of the aggregates that something reads.
+//! Stored names that are joined and compared at compile time: the names of a generated event enum,
+//! and the names of the aggregates of a reader.
 
 use crate::event::EventName;
 
-/// The event types listed in an aggregate, each as it is written there, with its stored names.
+/// The event types listed in an aggregate, each as written there, with its stored names.
 pub type Events = [(&'static str, &'static [EventName])];
 
-/// How many names several events have together.
+/// How many names several events have in total.
 pub const fn count_names(events: &Events) -> usize {
     let (mut count, mut event) = (0, 0);
     while event < events.len() {
@@ -20,7 +20,7 @@ pub const fn count_names(events: &Events) -> usize {
 ///
 /// # Panics
 ///
-/// If `N` is another number.
+/// If `N` is a different number.
 pub const fn concat_names<const N: usize>(events: &Events) -> [EventName; N] {
     let mut all = [EventName {
         name: "",
@@ -53,11 +53,12 @@ pub const fn retired_names<const N: usize>(names: &'static [EventName]) -> [Even
     retired
 }
 
-/// For each of several events, the first earlier one that has a name or an alias of it, and which.
+/// For each of several events: the first earlier event that shares a name or an alias with it, and
+/// that name.
 pub type Shared<const N: usize> = [Option<(usize, &'static str)>; N];
 
-/// How many slots [`shared_names`] needs: at least twice as many as there are names and aliases, and
-/// a power of two.
+/// How many slots [`shared_names`] needs: a power of two, at least twice the number of names and
+/// aliases.
 pub const fn slots(events: &Events) -> usize {
     let (mut texts, mut event) = (1, 0);
     while event < events.len() {
@@ -72,9 +73,9 @@ pub const fn slots(events: &Events) -> usize {
     (2 * texts).next_power_of_two()
 }
 
-/// Finds names and aliases that several events have, through a hash table: comparing each name with
-/// each would take the compiler seconds. `N` is how many events there are, `SLOTS` what [`slots`]
-/// returns.
+/// Finds names and aliases that several events have. It uses a hash table, since comparing all
+/// pairs would take the compiler seconds. `N` is the number of events, `SLOTS` is the result of
+/// [`slots`].
 pub const fn shared_names<const N: usize, const SLOTS: usize>(events: &Events) -> Shared<N> {
     let mut shared = [None; N];
     // The text in each slot, and the first event that has it.
@@ -120,7 +121,7 @@ pub const fn shared_names<const N: usize, const SLOTS: usize>(events: &Events) -
 ///
 /// # Panics
 ///
-/// If it does, with a message for the user.
+/// If it shares one, with a message for the user.
 #[track_caller]
 pub const fn assert_names_are_new<const N: usize>(
     aggregate: &str,
@@ -143,7 +144,7 @@ pub const fn assert_names_are_new<const N: usize>(
     }
 }
 
-/// The name of an aggregate on disk, to be compared as that of an event is.
+/// The name of an aggregate on disk, in the form in which event names are compared.
 pub const fn aggregate_name(name: &'static str) -> EventName {
     EventName {
         name,
@@ -153,12 +154,12 @@ pub const fn aggregate_name(name: &'static str) -> EventName {
 }
 
 /// Fails to compile if the aggregate at `position` is stored under the name of an earlier one.
-/// `aggregates` are those listed in a projection or process manager, each as it is written there, with
+/// `aggregates` are those listed in a projection or process manager, each as written there, with
 /// its [`aggregate_name`].
 ///
 /// # Panics
 ///
-/// If it is, with a message for the user.
+/// If it is stored so, with a message for the user.
 #[track_caller]
 pub const fn assert_type_is_new<const N: usize>(
     reader: &str,
@@ -181,7 +182,7 @@ pub const fn assert_type_is_new<const N: usize>(
     }
 }
 
-/// A text put together while compiling.
+/// A text that is built at compile time.
 struct Message {
     bytes: [u8; 1024],
     len: usize,
@@ -195,7 +196,7 @@ impl Message {
         }
     }
 
-    /// With `text` at its end, or without if there is no room for it.
+    /// The message with `text` at its end, or unchanged if there is no room for it.
     const fn with(mut self, text: &str) -> Self {
         let text = text.as_bytes();
         if self.len + text.len() > self.bytes.len() {
@@ -264,7 +265,7 @@ mod tests {
         }
     }
 
-    /// The shared names of as many events, in a table of as few slots as [`slots`] wants.
+    /// The shared names of these events, in a table of the size that [`slots`] returns.
     macro_rules! shared {
         ($events:expr) => {{
             const EVENTS: &Events = $events;
@@ -318,7 +319,7 @@ mod tests {
     #[test]
     fn names_that_want_the_same_slot_are_told_apart() {
         const EVENTS: &Events = &[("A", &[named("a", &[])]), ("B", &[named("b", &[])])];
-        // Two slots for two names: both are taken, whichever each wants.
+        // Two slots for two names: both slots are taken, in any case.
         let shared = shared_names::<2, 2>(EVENTS);
         assert_eq!(shared, [None, None]);
     }

@@ -1,4 +1,4 @@
-//! What derived projections and process managers do with an event.
+//! How derived projections and process managers handle an event.
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -8,8 +8,8 @@ use crate::domain::process_manager::{Outbox, ProcessManager, Targets};
 use crate::domain::projection::Projection;
 use crate::event::{Recorded, StoredEvent};
 
-/// [`Projection::apply`] by way of [`Projection::apply_stored`]. It cannot fail, so an event that
-/// cannot be read leaves the projection as it is. A store is stricter, and does not come this way.
+/// [`Projection::apply`] through [`Projection::apply_stored`]. It cannot fail, so an event that
+/// cannot be read leaves the projection unchanged. A store is stricter, and does not call this.
 pub fn apply_eventfold<P: Projection>(
     projection: &mut P,
     aggregate_type: &str,
@@ -24,7 +24,7 @@ pub fn apply_eventfold<P: Projection>(
     }
 }
 
-/// [`ProcessManager::react`] by way of [`ProcessManager::react_stored`], as [`apply_eventfold`].
+/// [`ProcessManager::react`] through [`ProcessManager::react_stored`], as [`apply_eventfold`].
 pub fn react_eventfold<M: ProcessManager>(
     manager: &mut M,
     aggregate_type: &str,
@@ -47,8 +47,8 @@ pub fn react_eventfold<M: ProcessManager>(
 
 /// An aggregate that process managers can send commands to.
 ///
-/// serde's traits are asked for by the impl, not by the trait, and the impl is not recommended: so
-/// the compiler speaks of the aggregate, once, and not of all that implements serde's traits.
+/// The impl requires serde's traits, the trait does not, and the impl is not recommended. So the
+/// compiler reports the aggregate once, without a list of the types that implement serde's traits.
 #[diagnostic::on_unimplemented(
     message = "the commands of `{Self}` cannot be sent by a process manager",
     label = "`{Self}` is no aggregate whose commands are serialised",

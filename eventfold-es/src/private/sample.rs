@@ -1,8 +1,8 @@
-//! Samples of events, made of `Default` where a type has that. For the testing kit only.
+//! Samples of events, made by `Default` if a type has that. For the testing kit only.
 
 use std::marker::PhantomData;
 
-/// Passes its content on to the compiler if there is a testing kit, else leaves it out.
+/// Passes its content on to the compiler if the testing kit is enabled, otherwise drops it.
 #[cfg(feature = "testing")]
 #[doc(hidden)]
 #[macro_export]
@@ -10,7 +10,7 @@ macro_rules! __testing {
     ($($items:tt)*) => { $($items)* };
 }
 
-/// Passes its content on to the compiler if there is a testing kit, else leaves it out.
+/// Passes its content on to the compiler if the testing kit is enabled, otherwise drops it.
 #[cfg(not(feature = "testing"))]
 #[doc(hidden)]
 #[macro_export]
@@ -18,7 +18,7 @@ macro_rules! __testing {
     ($($items:tt)*) => {};
 }
 
-/// Makes a `T`, if it is [`Default`]: the compiler prefers the method that asks for that.
+/// Makes a `T` if it is [`Default`]: the compiler prefers the method with that bound.
 #[derive(Debug)]
 pub struct MadeOfDefault<T>(PhantomData<T>);
 
@@ -35,7 +35,7 @@ impl<T: Default> MadeOfDefault<T> {
     }
 }
 
-/// What is left of the types without [`Default`].
+/// The method for types without [`Default`].
 pub trait NotMade: Sized {
     type Made;
 

@@ -1,7 +1,7 @@
-//! Old payloads on their way to today's events.
+//! Reading old payloads as current events.
 //!
-//! A derived `decode` takes a stored event through its steps like this, where `first` or `then` reads
-//! the payload if it is of the version at which the step begins:
+//! A derived `decode` takes a stored event through its steps like this. `first` or `then` reads the
+//! payload if it has the version at which the step begins:
 //!
 //! ```text
 //! let upcast = Upcast::of(stored, 3)?;
@@ -16,7 +16,7 @@ use crate::event::{DecodeError, Decoded, Recorded, StoredEvent};
 
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Fails if `stored` is of a newer version than `known`.
+/// Fails if `stored` has a newer version than `known`.
 #[inline]
 pub fn check_version(stored: StoredEvent<'_>, known: u32) -> Result<(), DecodeError> {
     let found = stored.schema_version()?;
@@ -46,11 +46,11 @@ pub trait Step<Form> {
     fn take(self, old: Self::Old, record: &Recorded<'_>) -> Self::New;
 }
 
-/// Marks a step that takes the payload alone.
+/// Marks a step that takes only the payload.
 #[derive(Debug)]
 pub struct OfPayload<Old>(Old);
 
-/// Marks a step that takes the record as well.
+/// Marks a step that also takes the record.
 #[derive(Debug)]
 pub struct OfPayloadAndRecord<Old>(Old);
 
@@ -94,7 +94,7 @@ impl<T: DeserializeOwned> OldPayload for T {
     }
 }
 
-/// What one step returns is what the next one takes.
+/// The return value of one step is the argument of the next.
 #[diagnostic::on_unimplemented(
     message = "this step takes `{Next}`, but the step before it returns `{Self}`",
     label = "takes `{Next}`, gets `{Self}`"
@@ -110,8 +110,8 @@ impl<T> GoesInto<T> for T {
     }
 }
 
-/// What the last step, or the function of a retired event, may return: one event, or what of it
-/// there is today.
+/// The possible return types of the last step, or of the function of a retired event: one event, or
+/// the events that replace it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is returned where the event `{Event}` belongs",
     label = "returns `{Self}`, must return `{Event}`",
@@ -149,7 +149,7 @@ impl<E> Becomes<E> for Decoded<E> {
     }
 }
 
-/// What a step that may fail fails with.
+/// The error of a step that may fail.
 #[diagnostic::on_unimplemented(
     message = "a step cannot fail with `{Self}`",
     label = "`{Self}` is neither an error nor text",
@@ -175,7 +175,7 @@ pub struct Upcast<'a> {
 }
 
 impl<'a> Upcast<'a> {
-    /// `stored` on its way to the version `current`. Fails if it is of a newer one.
+    /// `stored`, to be read in the version `current`. Fails if it has a newer version.
     pub fn of(stored: StoredEvent<'a>, current: u32) -> Result<Self, DecodeError> {
         check_version(stored, current)?;
         Ok(Self {
@@ -185,17 +185,17 @@ impl<'a> Upcast<'a> {
         })
     }
 
-    /// `stored`, of whatever version.
+    /// `stored` in any version.
     pub fn any(stored: StoredEvent<'a>) -> Result<Self, DecodeError> {
         Self::of(stored, u32::MAX)
     }
 
-    /// Whether there is nothing to do.
+    /// Whether no step is needed.
     pub fn is_current(&self) -> bool {
         self.version == self.current
     }
 
-    /// The step from version `from` on, if the event is of that version.
+    /// Takes the step from version `from`, if the event has that version.
     pub fn first<Form, F: Step<Form>>(
         &self,
         from: u32,
@@ -208,8 +208,8 @@ impl<'a> Upcast<'a> {
         self.then(from, path, step, None::<F::Old>)
     }
 
-    /// The step from version `from` on, of what the step before returned, or of the payload if the
-    /// event is of that version.
+    /// Takes the step from version `from`, with the result of the previous step, or with the
+    /// payload if the event has that version.
     pub fn then<Form, F: Step<Form>, Before: GoesInto<F::Old>>(
         &self,
         from: u32,
@@ -247,7 +247,7 @@ impl<'a> Upcast<'a> {
         Ok(new.events())
     }
 
-    /// The events that `retired` returns of one that is not written any more.
+    /// The events that the function `retired` returns for a retired event.
     pub fn retired<Form, F: Step<Form>>(
         &self,
         path: &'static str,
@@ -263,7 +263,7 @@ impl<'a> Upcast<'a> {
     }
 }
 
-/// What a step returned, if it was taken: a value, or a `Result` of one.
+/// The return value of a step, if it was taken: a value, or a `Result` of one.
 #[derive(Debug)]
 pub struct Returned<'a, New> {
     value: Option<New>,
@@ -283,7 +283,7 @@ impl<New> Returned<'_, New> {
     }
 }
 
-/// Of a step that may fail. The compiler prefers this to the method of [`Infallible`].
+/// For a step that may fail. The compiler prefers this to the method of [`Infallible`].
 impl<New, E> Returned<'_, Result<New, E>> {
     pub fn __result(mut self) -> Result<Option<New>, DecodeError>
     where
@@ -297,7 +297,7 @@ impl<New, E> Returned<'_, Result<New, E>> {
     }
 }
 
-/// Of a step that cannot fail.
+/// For a step that cannot fail.
 pub trait Infallible: Sized {
     type New;
 

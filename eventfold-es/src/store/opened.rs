@@ -8,10 +8,10 @@ use crate::runtime::aggregates::Hold;
 use crate::storage::Storage;
 use crate::sync::lock;
 
-/// By their directories.
+/// The open stores by their directories.
 static OPEN: Mutex<Option<HashMap<PathBuf, Weak<Hold>>>> = Mutex::new(None);
 
-/// Lets [`find`] have a store that was opened.
+/// Notes an open store, so that [`find`] finds it.
 pub(super) fn note(store: &Arc<Hold>) {
     let mut stores = lock(&OPEN);
     let stores = stores.get_or_insert_default();
@@ -23,7 +23,7 @@ pub(super) fn note(store: &Arc<Hold>) {
     stores.insert(base, Arc::downgrade(store));
 }
 
-/// The open store whose directory is `base`, unless that was moved away and another is there now.
+/// The open store whose directory is `base`, unless another directory has taken that place.
 pub(super) fn find(base: &Path) -> Option<Arc<Hold>> {
     let store = lock(&OPEN).as_ref()?.get(base)?.upgrade();
     store.filter(|store| {

@@ -1,5 +1,5 @@
-//! A store in a child that was forked off its process, played by a store that takes this process for
-//! another one.
+//! A store in a forked child process. The test uses a store that takes this process for another
+//! one.
 
 use std::io::ErrorKind;
 
@@ -62,7 +62,7 @@ async fn whatever_a_child_asks_of_its_parents_store_fails_at_once_and_changes_no
     let mut events = store.subscribe(Position::default());
     let error = events.next().await.expect("an end").expect_err("an error");
     assert!(error.to_string().contains(FOREIGN), "{error}");
-    // Neither waits for a thread.
+    // Neither call waits for a thread.
     let file = store
         .layout()
         .stream_dir("counter", "c-1")
@@ -90,7 +90,7 @@ async fn a_child_opens_the_directory_once_its_parent_has_gone() {
     assert!(text.contains("in use by another process"), "{text}");
     assert!(spawn_actor::<Counter>(&path).is_err());
 
-    // Its end, without a word.
+    // The other process ends without closing its store.
     drop(parent);
     let store = open(dir.path()).await.unwrap();
     assert_eq!(

@@ -2,8 +2,8 @@
 
 use crate::following::{Manager, Outcome};
 
-/// A command that is under way. If the store is closed, or sending it is cut short, the process
-/// manager sends it when it next runs.
+/// A command that is under way. If the store is closed, or sending ends early, the process manager
+/// sends the command when it next runs.
 pub(super) struct UnderWay {
     manager: Manager,
     number: Option<u64>,
@@ -17,7 +17,7 @@ impl UnderWay {
         }
     }
 
-    /// What became of the command is known.
+    /// The outcome of the command is known.
     pub(super) fn ended(mut self) {
         self.number = None;
     }
@@ -26,7 +26,7 @@ impl UnderWay {
 impl Drop for UnderWay {
     fn drop(&mut self) {
         if let Some(number) = self.number {
-            // Nothing of this is written, so it cannot fail.
+            // This writes nothing, so it cannot fail.
             if let Ok(mut reacting) = self.manager.reacting.lock() {
                 let _ = reacting.note(number, Outcome::Undecided, false);
             }

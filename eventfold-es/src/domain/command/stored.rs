@@ -8,8 +8,8 @@ use serde_json::value::{RawValue, to_raw_value};
 use crate::domain::command::{CommandContext, CommandEnvelope};
 use crate::event::value;
 
-/// A [`CommandEnvelope`] whose command is JSON text, which holds any number and any depth. Both are
-/// the same in a file.
+/// A [`CommandEnvelope`] whose command is JSON text, with any number and any depth. Both have the
+/// same form in a file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct StoredCommand {
     pub(crate) aggregate_type: String,
@@ -44,12 +44,12 @@ impl StoredCommand {
         serde_json::from_str(self.command.get())
     }
 
-    /// The same for the public interface; fails if it holds a number that a `Value` cannot hold.
+    /// The same for the public interface. Fails if it has a number that a `Value` cannot hold.
     pub(crate) fn to_envelope(&self) -> serde_json::Result<CommandEnvelope> {
         Ok(self.clone().with_command(value::read(self.command.get())?))
     }
 
-    /// The same to look at: a number that a `Value` cannot hold becomes a text.
+    /// The same for display: a number that a `Value` cannot hold becomes a text.
     pub(crate) fn into_shown(self) -> serde_json::Result<CommandEnvelope> {
         let command = value::shown(self.command.get())?;
         Ok(self.with_command(command))

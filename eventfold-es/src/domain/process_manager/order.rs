@@ -1,10 +1,10 @@
-//! What a reaction of a process manager leads to: [`Order`].
+//! The result of a process manager's reaction: [`Order`].
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::command::StoredCommand;
 
-/// A command that is to be sent later.
+/// A command to send later.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Timer {
     /// Milliseconds since 1970.
@@ -12,17 +12,17 @@ pub(crate) struct Timer {
     pub(crate) envelope: StoredCommand,
 }
 
-/// What a process manager wants done.
+/// One step that a process manager orders.
 #[derive(Debug, Clone)]
 pub(crate) enum Order {
     Send(StoredCommand),
-    /// Under a key of its own; instead of what was scheduled under it before.
+    /// With its key. It replaces what was scheduled under this key before.
     Schedule(String, Timer),
     Cancel(String),
 }
 
 impl Order {
-    /// The command that it is about.
+    /// The order's command, if it has one.
     pub(crate) fn command(&self) -> Option<&StoredCommand> {
         match self {
             Self::Send(command) => Some(command),
