@@ -1,7 +1,7 @@
-//! What the user wrote, as the later phases ask for it.
+//! The user's input, in the form that the later phases need.
 //!
-//! An input becomes one of these types whatever is wrong with it: mistakes go to the collector,
-//! and what could not be read has the default it would have if it had not been written.
+//! Every input becomes one of these types, whatever its mistakes: mistakes go to the collector, and
+//! an unreadable part gets the default of a missing one.
 
 use syn::{DeriveInput, GenericParam, LitInt, Path, parse_quote};
 
@@ -51,7 +51,7 @@ fn refuse_parameters(
     );
 }
 
-/// A number from 1 up. Nothing can be had every 0 events, and versions start at 1.
+/// A number from 1 up. An interval of 0 events makes no sense, and versions start at 1.
 fn count<N>(literal: &LitInt, errors: &mut Errors) -> Option<N>
 where
     N: std::str::FromStr<Err: std::fmt::Display> + PartialOrd + From<u8>,

@@ -1,8 +1,8 @@
 //! Reads the attributes of the derives into values with their place in the source.
 //!
-//! Whatever concerns one key alone is checked here, by the tables in [`key`]: unknown, misplaced
-//! or repeated keys and values of the wrong form. What was meant is kept where it can be told, so
-//! that the fallback knows as much as the user wrote.
+//! Rules about a single key are checked here, by the tables in [`key`]: unknown, misplaced or
+//! repeated keys, and values of the wrong form. If the intended value is clear, it is kept, so that
+//! the fallback knows as much as the user wrote.
 
 use proc_macro2::TokenStream;
 use syn::ext::IdentExt as _;
@@ -28,7 +28,7 @@ pub(crate) use history::{Retired, RetiredEvent, Step};
 pub(crate) use list::{Listed, shown};
 
 impl Entries {
-    /// Reads every attribute called `name`; several are one with all their keys.
+    /// Reads every attribute called `name`. Several count as one with all their keys.
     pub(crate) fn of(
         name: &str,
         attributes: &[Attribute],
@@ -119,7 +119,7 @@ impl Entries {
         };
         match self.known(&key, title, table, place, errors) {
             Known::Exactly(of) => self.read_value(input, key, of, errors),
-            // Read without a word, so that nothing else seems to be missing.
+            // Read without a report, so that no other key seems to be missing.
             Known::Nearly(of) if of.repeatable || self.find(of.name).is_none() => {
                 let mut unheard = Errors::new();
                 self.read_value(input, key, of, &mut unheard);
@@ -154,8 +154,7 @@ impl Entries {
         self.given.push(Entry { key, of, value });
     }
 
-    /// The key that `key` is or was meant to be, if it belongs here. What is wrong with it is
-    /// reported.
+    /// The key that `key` is or was meant to be, if it belongs here. Mistakes in it are reported.
     fn known(
         &mut self,
         key: &Ident,
@@ -210,13 +209,13 @@ impl Entries {
 
 enum Known {
     Exactly(&'static Key),
-    /// Misspelt, or called as elsewhere.
+    /// A misspelt key, or a name from elsewhere.
     Nearly(&'static Key),
     No,
 }
 
-/// The attributes called `name`. Where one must be and is not, a misspelt one is taken for it: the
-/// compiler says that it does not know it, and what it was meant to say is not missing as well.
+/// The attributes called `name`. If a required one is missing, a misspelt one is taken for it. The
+/// compiler reports the unknown attribute, and its keys are not reported as missing as well.
 fn ours<'a>(name: &str, attributes: &'a [Attribute], place: Place) -> Vec<&'a Attribute> {
     let called = |is_ours: &dyn Fn(&Ident) -> bool| {
         let is_ours = |attribute: &&Attribute| attribute.path().get_ident().is_some_and(is_ours);
@@ -230,7 +229,7 @@ fn ours<'a>(name: &str, attributes: &'a [Attribute], place: Place) -> Vec<&'a At
     called(&|ident| similar::nearest(&ident.to_string(), [name]).is_some())
 }
 
-/// `name = "bank-account"` for a lone `"bank-account"`, where there can be a name.
+/// `name = "bank-account"` for a lone `"bank-account"`, if a name is allowed there.
 fn name_alone(found: &TokenStream, table: &'static Table, place: Place) -> Option<String> {
     let literal: LitStr = syn::parse2(found.clone()).ok()?;
     let key = table.find("name")?;
@@ -238,10 +237,10 @@ fn name_alone(found: &TokenStream, table: &'static Table, place: Place) -> Optio
     fits.then(|| format!("{} = {}", key.name, literal.token()))
 }
 
-/// What the whole attribute may look like in this place.
+/// The possible content of the whole attribute in this place.
 fn example_of(table: &'static Table, place: Place) -> String {
     match place {
-        // The two that every aggregate has.
+        // The two keys that every aggregate has.
         Place::Aggregate => {
             "commands(OpenAccount, Deposit), events(AccountOpened, Deposited)".to_owned()
         }

@@ -1,4 +1,4 @@
-//! The cases a name can be written in.
+//! The cases in which a name can be written.
 
 /// serde's case names, for `rename_all`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,13 +32,12 @@ impl Case {
             .map(|(_, case)| *case)
     }
 
-    /// What `rename_all` can be, as written there.
+    /// The values of `rename_all`, as written there.
     pub(crate) fn names() -> impl Iterator<Item = &'static str> {
         NAMES.iter().map(|(name, _)| *name)
     }
 
-    /// Writes a variant's name in this case, to the letter as serde does: each capital starts a
-    /// word.
+    /// Writes a variant's name in this case, exactly as serde does: each capital starts a word.
     pub(crate) fn apply(self, variant: &str) -> String {
         let snake = || {
             let mut snake = String::new();

@@ -1,4 +1,4 @@
-//! The rules that need more than one key, and those of the stored names.
+//! The rules about several keys, and the rules of the stored names.
 
 mod aggregate;
 mod event;

@@ -5,8 +5,8 @@ use quote::ToTokens;
 
 /// Collects mistakes, so that one run of the compiler shows all of them.
 ///
-/// Whoever makes one must [`finish`](Self::finish) it: dropping it unfinished panics, since a
-/// mistake that nobody reports is worse than none found.
+/// Each collector must be [finished](Self::finish). Dropping an unfinished one panics, since an
+/// unreported mistake is worse than an undetected one.
 #[derive(Debug)]
 pub(crate) struct Errors {
     found: Option<Vec<syn::Error>>,
@@ -19,7 +19,7 @@ impl Errors {
         }
     }
 
-    /// A mistake that all of `tokens` make.
+    /// A mistake in all of `tokens`.
     pub(crate) fn at(&mut self, tokens: impl ToTokens, message: impl Into<String>) {
         self.push(syn::Error::new_spanned(tokens, message.into()));
     }
@@ -30,7 +30,7 @@ impl Errors {
     }
 
     /// A mistake, and the earlier place that makes it one. A stable macro has no notes, so the
-    /// second is an error of its own.
+    /// second place is a separate error.
     pub(crate) fn repeated(
         &mut self,
         second: impl ToTokens,
@@ -50,7 +50,7 @@ impl Errors {
             .push(error);
     }
 
-    /// The `compile_error!` items of everything found, if anything was, in the order of the source.
+    /// The `compile_error!` items for all mistakes, if there are any, in the order of the source.
     pub(crate) fn finish(mut self) -> Result<(), TokenStream> {
         let mut found = self
             .found
@@ -64,7 +64,7 @@ impl Errors {
     }
 }
 
-/// Line and column, which are known inside the compiler only.
+/// Line and column. They are known only inside the compiler.
 fn place(span: Span) -> (usize, usize) {
     if proc_macro::is_available() {
         let span = span.unwrap();

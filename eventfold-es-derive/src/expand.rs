@@ -1,9 +1,9 @@
-//! Generates the code. Nothing can fail here: what comes in has been checked.
+//! Generates the code. Nothing can fail here: the input is already checked.
 //!
-//! Whatever the user's modules define, generated code means the same: its paths start with
-//! `::core`, `::std` or `__eventfold` (see [`scope`]), its locals with `__`, and trait items are
-//! written `<Type as Trait>::item`. Tokens are placed on the list entry they serve, so that an
-//! error of the compiler's about an entry points at it. Invariant R4.
+//! Generated code means the same whatever the user's modules define. Its paths start with `::core`,
+//! `::std` or `__eventfold` (see [`scope`]), its locals with `__`, and trait items are written
+//! `<Type as Trait>::item`. Tokens have the place of their list entry, so that a compiler error
+//! about an entry points at it. Invariant R4.
 
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
@@ -18,7 +18,7 @@ pub(crate) mod message_enum;
 pub(crate) mod reader;
 pub(crate) mod sample;
 
-/// The impls of one derive, in a scope of their own.
+/// The impls of one derive, in a separate scope.
 ///
 /// ```ignore
 /// const _: () = {
@@ -28,7 +28,7 @@ pub(crate) mod sample;
 /// };
 /// ```
 ///
-/// The runtime is named once: if it is not there, that is one error.
+/// The runtime is named once: if it is missing, there is one error.
 pub(crate) fn scope(krate: &Path, items: impl ToTokens) -> TokenStream {
     quote! {
         const _: () = {
@@ -39,11 +39,11 @@ pub(crate) fn scope(krate: &Path, items: impl ToTokens) -> TokenStream {
     }
 }
 
-/// `tokens` where they are, but marked as generated, also those that the user wrote.
+/// `tokens` in their place, but marked as generated, even those that the user wrote.
 ///
-/// The compiler's lints leave generated code alone: so a deprecated event is read without a warning,
-/// and names may be made of the user's, whatever style those have. An `allow` would do that as well,
-/// but is refused where the user has a `forbid`.
+/// The compiler's lints ignore generated code. So reading a deprecated event causes no warning, and
+/// names may be made from the user's, in any style. An `allow` would do the same, but is an error
+/// where the user has a `forbid`.
 pub(crate) fn generated(tokens: TokenStream) -> TokenStream {
     tokens.into_iter().map(generated_token).collect()
 }
@@ -55,11 +55,12 @@ fn generated_token(mut token: TokenTree) -> TokenTree {
             *group = Group::new(group.delimiter(), generated(group.stream()));
             group.set_span(span);
         }
-        // It leads to the crate of the macro that it was written in.
+        // It leads to the crate of the macro in which it was written.
         TokenTree::Ident(ident) if *ident == "$crate" => {}
         TokenTree::Ident(ident) => {
             let span = as_generated(ident.span());
-            // Generated code is of this crate's edition, which reserves words that others do not.
+            // Generated code has this crate's edition, which reserves words that other editions do
+            // not.
             if ["async", "await", "gen", "try"]
                 .iter()
                 .any(|word| ident == word)

@@ -1,7 +1,8 @@
-//! What is generated next to the errors, so that one mistake does not light up the whole crate.
+//! The code that is generated beside the errors, so that one mistake does not cause errors in the
+//! whole crate.
 //!
-//! The enums, conversions and associated types are there as far as they are known; the impls do
-//! nothing. What depends on a mistake is not checked any further.
+//! The enums, conversions and associated types are generated as far as they are known. The impls do
+//! nothing. Code that depends on a mistake is not checked further.
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
@@ -45,7 +46,7 @@ pub(crate) fn aggregate(mut input: Aggregate<'_>) -> TokenStream {
     quote!(#enums #scope)
 }
 
-/// Where it is not known what is listed, all that is decided or evolved by.
+/// If the listed types are unknown, everything that is decided or evolved converts.
 ///
 /// ```ignore
 /// impl<Any> From<Any> for BankAccountCommand
@@ -59,7 +60,7 @@ pub(crate) fn aggregate(mut input: Aggregate<'_>) -> TokenStream {
 /// ```
 fn from_any(input: &Aggregate<'_>, unknown: &Enum, by: &TokenStream) -> Option<TokenStream> {
     let (ident, state) = (&unknown.ident, input.ident());
-    // With parameters the compiler cannot exclude that `Any` is the enum itself.
+    // With parameters, the compiler cannot exclude that `Any` is the enum itself.
     input.generics().params.is_empty().then(|| {
         quote! {
             #[automatically_derived]
@@ -84,7 +85,7 @@ pub(crate) fn event(input: &Event<'_>) -> TokenStream {
     scope(&input.krate, domain_event_impl(header))
 }
 
-/// Makes the enums such that they compile: variants differ, and so do the enums' names.
+/// Makes the enums compile: variants get different names, and so do the enums.
 fn repair(input: &mut Aggregate<'_>) {
     let state = input.ident().clone();
     let mut taken = vec![state.to_string()];
@@ -102,7 +103,7 @@ fn repair(input: &mut Aggregate<'_>) {
         taken.push(name);
         repair_variants(generated);
         if !generated.is_known {
-            // With a variant, what is done with a value is not taken for unreachable.
+            // With a variant, code that uses a value is not taken for unreachable.
             generated
                 .items
                 .push(Item::new(parse_quote!(::core::primitive::bool)));
@@ -183,12 +184,13 @@ fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
     }
 }
 
-/// The generics of `input`, with what the trait asks for where it is missing because of the shape.
+/// The generics of `input`, with the bounds of the trait that are missing because of the shape.
 fn generics_of_any_shape(input: &DeriveInput) -> Generics {
     let mut generics = input.generics.clone();
     if matches!(input.data, Data::Union(_)) || !generics.params.is_empty() {
         let ident = &input.ident;
-        // A bound over a lifetime is believed until the impl is used (rust-lang/rust#48214).
+        // The compiler accepts a bound over a lifetime until the impl is used
+        // (rust-lang/rust#48214).
         let (_, arguments, _) = input.generics.split_for_impl();
         let this = quote!(#ident #arguments);
         let bounds = generics.make_where_clause();

@@ -1,9 +1,9 @@
 //! The derive macros of `eventfold-es`. They are documented, and meant to be used, there.
 //!
-//! An input goes through four phases, one module each: `attr` reads the attributes by a table
-//! of keys, `ast` says what the user wrote, `check` applies the rules, `expand` writes the
-//! code. The first three collect every mistake they find in `errors` and go on; `expand` cannot
-//! fail. After a mistake `fallback` takes its place.
+//! An input goes through four phases, one module each. `attr` reads the attributes by a table of
+//! keys, `ast` represents what the user wrote, `check` applies the rules, and `expand` writes the
+//! code. The first three collect every mistake in `errors` and go on. `expand` cannot fail. After a
+//! mistake `fallback` writes the code instead.
 
 use proc_macro::TokenStream;
 use syn::{DeriveInput, parse_macro_input};

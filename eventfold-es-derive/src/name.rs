@@ -1,4 +1,4 @@
-//! Names that are stored, with the place in the source they come from.
+//! Stored names, with their place in the source.
 
 use proc_macro2::Span;
 use quote::ToTokens;
@@ -19,12 +19,12 @@ impl Name {
         Self { value, span }
     }
 
-    /// The name that an identifier stands for, without `r#`.
+    /// The name of an identifier, without `r#`.
     pub(crate) fn of_ident(ident: &Ident) -> Self {
         Self::new(ident.unraw().to_string(), ident.span())
     }
 
-    /// Refuses what cannot name a directory on every system. `what` it is the name of.
+    /// Refuses a name that no directory can have on every system. `what` is the named thing.
     pub(crate) fn check_directory(&self, what: &str, example: &str, errors: &mut Errors) {
         let name = &self.value;
         let problem = if name.is_empty() {
@@ -45,7 +45,8 @@ impl Name {
         );
     }
 
-    /// Refuses what would be mistaken for another name, or not be seen at all, in a stored line.
+    /// Refuses a name that could be mistaken for another one, or would be invisible, in a stored
+    /// line.
     pub(crate) fn check_stored(&self, what: &str, example: &str, errors: &mut Errors) {
         let name = &self.value;
         if name.is_empty() {
@@ -81,7 +82,7 @@ impl From<LitStr> for Name {
     }
 }
 
-/// As the string literal that generated code writes, at the name's own place.
+/// The string literal that generated code writes, at the name's place in the source.
 impl ToTokens for Name {
     fn to_tokens(&self, tokens: &mut proc_macro2::TokenStream) {
         LitStr::new(&self.value, self.span).to_tokens(tokens);
@@ -92,7 +93,7 @@ fn is_safe(letter: char) -> bool {
     letter.is_ascii_alphanumeric() || letter == '-' || letter == '_'
 }
 
-/// A letter for a message, where a blank would not be seen.
+/// A letter for a message, where a blank would be invisible.
 fn in_words(letter: char) -> String {
     match letter {
         ' ' => "a space".to_owned(),
@@ -103,7 +104,8 @@ fn in_words(letter: char) -> String {
     }
 }
 
-/// A name like `name` that can be a directory's. One that is hardly ASCII has none, `example` is.
+/// A name similar to `name` that a directory can have. If `name` has hardly any ASCII, it is
+/// `example`.
 fn safe(name: &str, example: &str) -> String {
     let words: Vec<&str> = name
         .split(|letter| !is_safe(letter))

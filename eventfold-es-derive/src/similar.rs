@@ -1,11 +1,12 @@
 //! "did you mean": the candidate that a word was probably meant to be.
 
-/// The candidate nearest to `word`, if one is near enough to be a slip of the keyboard.
+/// The candidate nearest to `word`, if it is near enough for a typing error.
 pub(crate) fn nearest<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
-    // One slip in a short word, more in a longer one; never so many that nothing is left of it.
+    // One typing error in a short word, more in a longer one. Never so many that nothing of the
+    // word is left.
     let allowed = match word.chars().count() {
         0..=2 => 0,
         3..=5 => 1,
@@ -20,7 +21,7 @@ pub(crate) fn nearest<'a>(
         .map(|(_, candidate)| candidate)
 }
 
-/// How many letters to insert, delete, replace or swap with their neighbour to make `b` of `a`.
+/// How many letters to insert, delete, replace or swap with their neighbour to turn `a` into `b`.
 fn distance(a: &str, b: &str) -> usize {
     let a: Vec<char> = a.to_lowercase().chars().collect();
     let b: Vec<char> = b.to_lowercase().chars().collect();

@@ -1,7 +1,7 @@
-//! The committed expansions: `tests/<case>.expanded.rs` holds an input and what it expands to.
+//! The committed expansions: `tests/<case>.expanded.rs` has an input and its expansion.
 //!
-//! After a change, `EVENTFOLD_BLESS=1 cargo test -p eventfold-es-derive` writes them anew. Read the
-//! difference: this is the code that users get.
+//! After a change, `EVENTFOLD_BLESS=1 cargo test -p eventfold-es-derive` writes them again. Read
+//! the difference: this is the code that users get.
 
 use std::path::Path;
 
@@ -364,7 +364,7 @@ struct Fulfilment;
     );
 }
 
-/// Whatever stands in the attributes, the output is Rust: errors and a fallback at worst.
+/// Whatever is in the attributes, the output is Rust: at worst errors and a fallback.
 #[test]
 fn no_attribute_makes_it_panic() {
     const WORDS: [&str; 46] = [

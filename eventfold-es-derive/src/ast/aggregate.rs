@@ -14,14 +14,14 @@ use crate::errors::Errors;
 use crate::name::Name;
 use crate::similar;
 
-/// An aggregate's state with all that its attributes say.
+/// An aggregate's state with the content of its attributes.
 pub(crate) struct Aggregate<'a> {
     pub(crate) input: &'a DeriveInput,
     pub(crate) krate: Path,
     pub(crate) name: Name,
     pub(crate) commands: Messages,
     pub(crate) events: Messages,
-    /// Nothing if it never refuses a command.
+    /// `None` if it never refuses a command.
     pub(crate) error: Option<Type>,
     pub(crate) snapshot_every: Option<u64>,
     pub(crate) state_version: Option<u32>,
@@ -109,7 +109,7 @@ fn check_shape(input: &DeriveInput, errors: &mut Errors) {
     );
 }
 
-/// The attribute on a field would be ignored.
+/// Refuses the attribute on a field, where it would be ignored.
 fn refuse_on_fields(input: &DeriveInput, errors: &mut Errors) {
     let Data::Struct(data) = &input.data else {
         return;

@@ -11,7 +11,7 @@ use crate::errors::Errors;
 use crate::name::Name;
 use crate::similar;
 
-/// An event, or a set of them, with all that its attributes say.
+/// An event, or a set of events, with the content of its attributes.
 pub(crate) struct Event<'a> {
     pub(crate) input: &'a DeriveInput,
     pub(crate) krate: Path,
@@ -33,11 +33,11 @@ pub(crate) struct SetVariant<'a> {
     pub(crate) history: History,
 }
 
-/// What one event is called in its stored form.
+/// The names of one event in its stored form.
 pub(crate) struct Names {
     /// The name that is written.
     pub(crate) name: Name,
-    /// Older names that are read as well.
+    /// Older names that are also read.
     pub(crate) aliases: Vec<Name>,
 }
 
@@ -150,7 +150,7 @@ fn case(entries: &Entries, errors: &mut Errors) -> Option<Case> {
     case
 }
 
-/// The attribute on a field would be ignored.
+/// Refuses the attribute on a field, where it would be ignored.
 fn refuse_on_fields(fields: &Fields, errors: &mut Errors) {
     let attributes = fields.iter().flat_map(|field| &field.attrs);
     for attribute in attributes.filter(|attribute: &&Attribute| attribute.path().is_ident("event"))

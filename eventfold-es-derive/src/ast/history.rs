@@ -1,4 +1,4 @@
-//! What became of an event: the versions of its payload, and events that are not written any more.
+//! The history of an event: the versions of its payload, and events that are not written any more.
 
 use syn::{Ident, LitInt, Path, TypePath};
 
@@ -15,13 +15,13 @@ pub(crate) struct History {
     pub(crate) given: Option<LitInt>,
     /// Whether the version is a number from 1 up.
     pub(crate) is_known: bool,
-    /// `upcast`, if it was given.
+    /// The key `upcast`, if it was given.
     pub(crate) upcast: Option<Ident>,
-    /// In the order of their versions. Nothing if they could not be read.
+    /// In the order of their versions. `None` if they could not be read.
     pub(crate) steps: Option<Vec<Step>>,
 }
 
-/// The function that leads on from a version.
+/// The function that makes the next version from one version.
 pub(crate) struct Step {
     pub(crate) from: u32,
     pub(crate) number: LitInt,
@@ -31,11 +31,11 @@ pub(crate) struct Step {
 /// An event that is read and not written any more.
 pub(crate) struct Retired {
     pub(crate) what: What,
-    /// What it is today; nothing if it means nothing any more.
+    /// Its current form; `None` if it has no meaning any more.
     pub(crate) into: Option<Path>,
 }
 
-/// How a retired event is known.
+/// The name or the type of a retired event.
 pub(crate) enum What {
     Named(Name),
     Typed(TypePath),

@@ -1,4 +1,4 @@
-//! The commands and the events of an aggregate: listed, or an enum of the user's own.
+//! The commands and the events of an aggregate: a list of types, or an enum of the user.
 
 use quote::{ToTokens, format_ident};
 use syn::{DeriveInput, Ident, Path, Type, TypePath};
@@ -9,19 +9,19 @@ use crate::name::Name;
 
 /// The commands of an aggregate, or its events.
 pub(crate) enum Messages {
-    /// Types of which an enum is generated.
+    /// Types from which an enum is generated.
     Listed(Enum),
-    /// An enum that the user has.
+    /// An enum of the user.
     Own(Box<Type>),
 }
 
 /// An enum to generate.
 pub(crate) struct Enum {
     pub(crate) ident: Ident,
-    /// Nothing for the default.
+    /// `None` for the default.
     pub(crate) derives: Option<Derives>,
     pub(crate) items: Vec<Item>,
-    /// Whether the list could be read. If not, only the fallback sees this enum.
+    /// Whether the list could be read. If not, only the fallback uses this enum.
     pub(crate) is_known: bool,
 }
 
@@ -43,7 +43,7 @@ pub(crate) struct Derives {
 pub(crate) struct Item {
     pub(crate) ty: TypePath,
     pub(crate) variant: Ident,
-    /// Another name in the serialised form than the variant's.
+    /// The name in the serialised form, if it differs from the variant's.
     pub(crate) wire_name: Option<Name>,
 }
 
@@ -56,7 +56,7 @@ impl Messages {
     }
 }
 
-/// The keys about one kind of message, which the other kind has as well.
+/// The keys for one kind of message. The other kind has the same keys.
 pub(super) struct Kind {
     list: &'static str,
     own: &'static str,
@@ -123,7 +123,7 @@ impl Kind {
         })
     }
 
-    /// Reports that neither form is given, unless something unread may be it.
+    /// Reports that neither form is given, unless an unread part may be one of them.
     fn report_missing(&self, input: &DeriveInput, entries: &Entries, errors: &mut Errors) {
         let Self { list, own, .. } = self;
         let Some(attribute) = entries.attribute().filter(|_| !entries.unreadable()) else {
@@ -166,7 +166,7 @@ impl Derives {
 }
 
 impl Item {
-    /// A type as a variant called as its last segment.
+    /// A type as a variant, named like its last segment.
     pub(crate) fn new(ty: TypePath) -> Self {
         let last = ty.path.segments.last();
         let variant = last.expect("a parsed path has a segment").ident.clone();
@@ -184,13 +184,13 @@ impl Item {
         }
     }
 
-    /// Whether both are written in the same way, and so certainly the same type.
+    /// Whether both are written in the same way, so that they are certainly the same type.
     pub(crate) fn is_written_as(&self, other: &Self) -> bool {
         let text = |item: &Self| item.ty.to_token_stream().to_string();
         text(self) == text(other)
     }
 
-    /// What it is called when serialised.
+    /// The name when serialised.
     pub(crate) fn written_name(&self) -> Name {
         self.wire_name
             .clone()

@@ -1,5 +1,5 @@
-//! The input of `#[derive(Projection)]` and of `#[derive(ProcessManager)]`: what reads the events of
-//! aggregates.
+//! The input of `#[derive(Projection)]` and of `#[derive(ProcessManager)]`: types that read the
+//! events of aggregates.
 
 use quote::ToTokens;
 use syn::ext::IdentExt as _;
@@ -12,17 +12,17 @@ use crate::case;
 use crate::errors::Errors;
 use crate::name::Name;
 
-/// A projection or a process manager with all that its attributes say.
+/// A projection or a process manager with the content of its attributes.
 pub(crate) struct Reader<'a> {
     pub(crate) kind: Kind,
     pub(crate) input: &'a DeriveInput,
     pub(crate) krate: Path,
     pub(crate) name: Name,
-    /// Whose events it reads.
+    /// The aggregates whose events it reads.
     pub(crate) aggregates: Vec<TypePath>,
-    /// Nothing for the first.
+    /// `None` for the first version.
     pub(crate) version: Option<u32>,
-    /// Which aggregates it sends commands to, as far as it says so.
+    /// The aggregates that it sends commands to, if it lists them.
     pub(crate) dispatches: Vec<TypePath>,
 }
 
@@ -54,7 +54,7 @@ impl Kind {
         }
     }
 
-    /// What it does with events.
+    /// How it handles events.
     fn verb(self) -> &'static str {
         match self {
             Self::Projection => "projects",
@@ -99,7 +99,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Reports that it is not said whose events are read, unless something unread may say it.
+/// Reports that no aggregates are given, unless an unread part may give them.
 fn check_aggregates(kind: Kind, input: &DeriveInput, entries: &Entries, errors: &mut Errors) {
     if entries.key("aggregates").is_some() || entries.unreadable() {
         return;
@@ -138,7 +138,7 @@ fn check_shape(kind: Kind, input: &DeriveInput, errors: &mut Errors) {
     );
 }
 
-/// The attribute on a variant or a field would be ignored.
+/// Refuses the attribute on a variant or a field, where it would be ignored.
 fn refuse_inside(kind: Kind, input: &DeriveInput, errors: &mut Errors) {
     let name = kind.attribute();
     let mut refuse = |attributes: &[Attribute], what: &str| {

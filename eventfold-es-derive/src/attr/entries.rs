@@ -1,4 +1,4 @@
-//! The keys that were given, and the questions that the next phase asks about them.
+//! The keys that were given, and the questions of the next phase about them.
 
 use syn::{Ident, LitInt, LitStr, Path, Type};
 
@@ -9,16 +9,16 @@ use super::list::Listed;
 /// The keys given in one place, in their order.
 pub(crate) struct Entries {
     pub(super) given: Vec<Entry>,
-    /// The paths of the attributes read, for what is missing in them.
+    /// The paths of the attributes that were read, for errors about missing keys.
     pub(super) attributes: Vec<Path>,
-    /// Whether something could not be read at all, so that what seems missing may not be.
+    /// Whether some part could not be read, so that a key may only seem to be missing.
     pub(super) unreadable: bool,
 }
 
 pub(super) struct Entry {
     pub(super) key: Ident,
     pub(super) of: &'static Key,
-    /// Nothing if the value was wrong, which then has been reported.
+    /// `None` if the value was wrong. The mistake is then reported already.
     pub(super) value: Option<Value>,
 }
 
@@ -50,12 +50,12 @@ impl Entries {
         self.attributes.first()
     }
 
-    /// Whether something could not be read at all.
+    /// Whether some part could not be read.
     pub(crate) fn unreadable(&self) -> bool {
         self.unreadable
     }
 
-    /// The key, if it was given, with whatever value.
+    /// The key, if it was given, with any value.
     pub(crate) fn key(&self, name: &str) -> Option<&Ident> {
         self.find(name).map(|entry| &entry.key)
     }

@@ -1,4 +1,4 @@
-//! One entry of a list: where it ends, whatever it is made of, and the type that it may be.
+//! One entry of a list: its end, whatever its content, and the type that it may be.
 
 use proc_macro2::{TokenStream, TokenTree};
 use syn::ext::IdentExt as _;
@@ -7,7 +7,7 @@ use syn::{Ident, Token, Type, TypePath};
 
 use crate::errors::Errors;
 
-/// Takes the comma between two entries. A forgotten one is told from a value gone wrong.
+/// Takes the comma between two entries. Tells a forgotten comma from a wrong value.
 pub(super) fn separator(input: ParseStream<'_>, errors: &mut Errors) {
     if input.is_empty() || input.parse::<Token![,]>().is_ok() {
         return;
@@ -21,7 +21,7 @@ pub(super) fn separator(input: ParseStream<'_>, errors: &mut Errors) {
     let _ = input.parse::<Token![,]>();
 }
 
-/// Takes what is left of an entry, up to a comma that is not inside `<...>`.
+/// Takes the rest of an entry, up to a comma that is not inside `<...>`.
 pub(super) fn rest_of_entry(input: ParseStream<'_>) -> TokenStream {
     let mut rest = TokenStream::new();
     let mut depth = 0_usize;
@@ -43,7 +43,7 @@ pub(super) fn rest_of_entry(input: ParseStream<'_>) -> TokenStream {
     rest
 }
 
-/// The path that a type is, through the invisible groups around a `macro_rules!` variable.
+/// The path of a type, through the invisible groups around a `macro_rules!` variable.
 pub(super) fn path_of(ty: Type) -> Option<TypePath> {
     match ty {
         Type::Group(group) => path_of(*group.elem),

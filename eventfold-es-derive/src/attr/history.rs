@@ -1,4 +1,4 @@
-//! What became of events: the steps in `upcast(...)`, and the names in `retired(...)`.
+//! The history of events: the steps in `upcast(...)`, and the names in `retired(...)`.
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
@@ -10,7 +10,7 @@ use super::key::Key;
 use super::list::items;
 use crate::errors::Errors;
 
-/// `1 = v1_to_v2`: the function that leads on from a version.
+/// `1 = v1_to_v2`: the function that makes the next version from version 1.
 pub(crate) struct Step {
     pub(crate) from: LitInt,
     pub(crate) path: Path,
@@ -19,7 +19,7 @@ pub(crate) struct Step {
 /// An event that is not written any more.
 pub(crate) struct Retired {
     pub(crate) what: RetiredEvent,
-    /// The function that says what it is today; nothing if it means nothing any more.
+    /// The function that returns its current form; `None` if it has no meaning any more.
     pub(crate) into: Option<Path>,
 }
 
@@ -30,7 +30,7 @@ pub(crate) enum RetiredEvent {
     Type(Box<TypePath>),
 }
 
-/// The steps in `upcast(...)`, nothing if one of them cannot be read.
+/// The steps in `upcast(...)`, `None` if one of them cannot be read.
 pub(super) fn steps(
     tokens: TokenStream,
     key: &Ident,
@@ -63,7 +63,7 @@ pub(super) fn steps(
     items.into_iter().collect()
 }
 
-/// The events in `retired(...)`. What cannot be read is reported and left out.
+/// The events in `retired(...)`. An unreadable entry is reported and left out.
 pub(super) fn retired(
     tokens: TokenStream,
     key: &Ident,

@@ -1,25 +1,25 @@
 //! The keys of `#[aggregate(...)]`, `#[event(...)]`, `#[projection(...)]` and
-//! `#[process_manager(...)]`: what each looks like, and where it stands.
+//! `#[process_manager(...)]`, with their formats and their places.
 //!
-//! A new key is a new line here, and a question in [`ast`](crate::ast) that asks for it.
+//! For a new key, add a line here, and a question in [`ast`](crate::ast) that reads it.
 
 /// One key of an attribute.
 #[derive(Debug)]
 pub(crate) struct Key {
     pub(crate) name: &'static str,
     pub(crate) form: Form,
-    /// The correct format, shown whenever it was not met.
+    /// The correct format, for the error about a wrong one.
     pub(crate) example: &'static str,
     pub(crate) places: &'static [Place],
     /// Whether it may be given several times.
     pub(crate) repeatable: bool,
-    /// What to do instead, in the other places of the same attribute.
+    /// The advice for a key in the wrong place of the same attribute.
     pub(crate) elsewhere: &'static str,
-    /// What other frameworks call it, or where it is looked for.
+    /// Its names in other frameworks, and the words under which users look for it.
     pub(crate) habits: &'static [&'static str],
 }
 
-/// What follows a key.
+/// The text after a key.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Form {
     /// `= "text"`
@@ -44,11 +44,11 @@ pub(crate) enum Form {
     Steps,
     /// `("OldName", "OtherName" = path, path::Type = path)`
     Retired,
-    /// `(key = value, ..)`, of a place of its own
+    /// `(key = value, ..)`, a place with its own keys
     Keys(&'static Table, Place),
 }
 
-/// Where an attribute stands, or which parentheses a key stands in.
+/// The place of an attribute, or the parentheses of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
     Aggregate,
@@ -76,10 +76,10 @@ impl Place {
     }
 }
 
-/// The keys that can stand in one attribute.
+/// The keys that are allowed in one attribute.
 #[derive(Debug)]
 pub(crate) struct Table {
-    /// Where it is, for those who look for its keys in the other one.
+    /// The place of the attribute, for users who look for its keys in the other one.
     pub(crate) home: &'static str,
     pub(crate) keys: &'static [Key],
 }
@@ -96,7 +96,7 @@ impl Table {
     }
 }
 
-/// The form that most keys take, for the tables below.
+/// The form of most keys, for the tables below.
 const KEY: Key = Key {
     name: "",
     form: Form::Text,
@@ -395,7 +395,7 @@ pub(crate) static PROCESS_MANAGER: Table = Table {
     ],
 };
 
-/// Where a key belongs that `table` does not have.
+/// The place where a key belongs that `table` lacks.
 pub(crate) fn home_of(name: &str) -> Option<&'static str> {
     [
         &AGGREGATE,

@@ -12,11 +12,12 @@ use crate::errors::Errors;
 /// A type in `commands(...)`, `events(...)` or `aggregates(...)`.
 pub(crate) struct Listed {
     pub(crate) ty: TypePath,
-    /// What it is called when serialised, if that was given.
+    /// The name when serialised, if it was given.
     pub(crate) wire_name: Option<LitStr>,
 }
 
-/// The types in `commands(...)` and its like. What is none is reported and left out.
+/// The types in `commands(...)` and similar lists. An entry that is not a type is reported and left
+/// out.
 pub(super) fn types(
     tokens: TokenStream,
     key: &Ident,
@@ -65,7 +66,7 @@ pub(super) fn derives(tokens: TokenStream, of: &Key, errors: &mut Errors) -> Opt
     items.into_iter().collect()
 }
 
-/// The items between the commas; nothing for one that `item` has reported.
+/// The items between the commas. `None` for an item that `item` has reported.
 pub(super) fn items<T>(
     tokens: TokenStream,
     errors: &mut Errors,
@@ -114,7 +115,7 @@ fn listed_type(input: ParseStream<'_>, of: &Key, errors: &mut Errors) -> Option<
     path
 }
 
-/// The `= "wire-name"` behind a command, if there is one.
+/// The `= "wire-name"` after a command, if there is one.
 fn wire_name(input: ParseStream<'_>, ty: &TypePath, errors: &mut Errors) -> Option<LitStr> {
     let _: Token![=] = input.parse().ok()?;
     if input.fork().parse::<LitStr>().is_ok() {
@@ -129,8 +130,8 @@ fn wire_name(input: ParseStream<'_>, ty: &TypePath, errors: &mut Errors) -> Opti
     None
 }
 
-/// Neither an event nor an aggregate can be named where it is listed: whoever reads it elsewhere must
-/// know the name.
+/// An event or an aggregate cannot be named in the list: code that reads it elsewhere must know the
+/// name.
 fn refuse_stored_name(
     input: ParseStream<'_>,
     ty: &TypePath,

@@ -1,4 +1,4 @@
-//! The values of keys. Each is read by its form; a wrong one is reported with the correct format.
+//! The values of keys. Each is read by its form. A wrong one is reported with the correct format.
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
@@ -15,9 +15,9 @@ use super::{history, list};
 use crate::errors::Errors;
 
 impl Value {
-    /// Reads what follows `key`, or reports why it cannot be.
+    /// Reads the value after `key`, or reports why it cannot be read.
     ///
-    /// A value with a mistake is returned as well, where it is clear what was meant.
+    /// A value with a mistake is also returned, if the intended value is clear.
     pub(super) fn parse(
         input: ParseStream<'_>,
         key: &Ident,
@@ -29,7 +29,7 @@ impl Value {
             Form::Count => assigned(input, key, of, "a whole number", errors).map(Self::Count),
             Form::Type => assigned(input, key, of, "a type", errors).map(Self::Type),
             Form::Path => {
-                // By way of a type, so that a path from a `macro_rules!` variable is seen as well.
+                // Read as a type, so that a path from a `macro_rules!` variable is recognised.
                 let ty: Type = assigned(input, key, of, "a path", errors)?;
                 let tokens = ty.to_token_stream();
                 match path_of(ty) {
@@ -115,7 +115,7 @@ fn assigned<T: Parse>(
     }
     let ahead = input.fork();
     if let Ok(value) = ahead.parse::<T>() {
-        // What follows a value is a comma, or the next key if the comma was forgotten.
+        // A value is followed by a comma, or by the next key if the comma was forgotten.
         if ahead.is_empty() || ahead.peek(Token![,]) || ahead.peek(Ident::peek_any) {
             input.advance_to(&ahead);
             return Some(value);
@@ -124,8 +124,8 @@ fn assigned<T: Parse>(
     wrong(rest_of_entry(input), what, of, errors)
 }
 
-/// Reports a value of the wrong form. With quotes too many it is clear what was meant, which is
-/// returned.
+/// Reports a value of the wrong form. If it only has unneeded quotes, the intended value is clear
+/// and is returned.
 fn wrong<T: Parse>(found: TokenStream, what: &str, of: &Key, errors: &mut Errors) -> Option<T> {
     let quoted = syn::parse2::<LitStr>(found.clone()).ok();
     let meant = quoted.as_ref().and_then(|quoted| quoted.parse::<T>().ok());
@@ -134,7 +134,7 @@ fn wrong<T: Parse>(found: TokenStream, what: &str, of: &Key, errors: &mut Errors
     } else {
         ""
     };
-    // The user's own value in the correct format, where it fits.
+    // The user's own value in the correct format, if it fits.
     let value = match (&meant, quoted) {
         (Some(_), Some(quoted)) => Some(quoted.value()),
         (None, None) if matches!(of.form, Form::Text) => syn::parse2::<Path>(found.clone())
@@ -152,7 +152,7 @@ fn wrong<T: Parse>(found: TokenStream, what: &str, of: &Key, errors: &mut Errors
     meant
 }
 
-/// The value in `("value")` or `: "value"`, written where `= "value"` should be.
+/// The value in `("value")` or `: "value"`, where `= "value"` is correct.
 fn behind_another_sign(found: &TokenStream) -> Option<TokenStream> {
     let mut tokens = found.clone().into_iter();
     match tokens.next()? {
@@ -162,7 +162,7 @@ fn behind_another_sign(found: &TokenStream) -> Option<TokenStream> {
     }
 }
 
-/// The key repeated for each of `["one", "two"]` or `("one", "two")`, if it may be.
+/// The key repeated for each of `["one", "two"]` or `("one", "two")`, if it may be repeated.
 fn several(found: &TokenStream, of: &Key) -> Option<String> {
     let Some(TokenTree::Group(group)) = found.clone().into_iter().next() else {
         return None;
@@ -177,7 +177,7 @@ fn several(found: &TokenStream, of: &Key) -> Option<String> {
     (of.repeatable && !repeated.is_empty()).then(|| repeated.join(", "))
 }
 
-/// `( ... )`: what is between the parentheses.
+/// `( ... )`: the content of the parentheses.
 fn parenthesized(
     input: ParseStream<'_>,
     key: &Ident,

@@ -21,7 +21,7 @@ pub(crate) fn aggregate(input: &Aggregate<'_>, errors: &mut Errors) {
         events_can_be_cloned(events, errors);
         name_is_free(input, events, errors);
     }
-    // Whether a retired name is still in use is known once the events are compiled.
+    // Only the compiled events show whether a retired name is still in use.
     super::history::retired(&input.retired, errors, |_, _| false);
     if let (Messages::Listed(commands), Messages::Listed(events)) = (&input.commands, &input.events)
         && commands.ident == events.ident
@@ -38,7 +38,7 @@ pub(crate) fn aggregate(input: &Aggregate<'_>, errors: &mut Errors) {
     }
 }
 
-/// A variant is called as its type's last segment.
+/// A variant has the name of its type's last segment.
 fn variants_differ(kind: &str, items: &[Item], errors: &mut Errors) {
     for (position, second) in items.iter().enumerate() {
         let Some(first) = items[..position]
@@ -71,7 +71,7 @@ fn written_names_differ(items: &[Item], errors: &mut Errors) {
         }
         let name = &names[position];
         let earlier = items[..position].iter().zip(&names);
-        // The same variant twice has been reported as such.
+        // The same variant twice is reported already.
         let first = earlier
             .filter(|(item, _)| item.variant != second.variant)
             .find(|(_, first)| first.value == name.value);

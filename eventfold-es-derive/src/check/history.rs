@@ -63,7 +63,7 @@ pub(super) fn versions(history: &History, errors: &mut Errors) {
     }
 }
 
-/// `1 = path, 2 = path`; of very many, the first ones.
+/// `1 = path, 2 = path`; only the first ones if there are many.
 fn shown(versions: impl Iterator<Item = u32>) -> String {
     let mut versions = versions;
     let mut shown: Vec<String> = versions
@@ -77,7 +77,7 @@ fn shown(versions: impl Iterator<Item = u32>) -> String {
     shown.join(", ")
 }
 
-/// No name is retired twice. Whether one is still in use, `is_used` says, and reports it.
+/// No name is retired twice. `is_used` finds out whether a name is still in use, and reports it.
 pub(super) fn retired(
     retired: &[Retired],
     errors: &mut Errors,

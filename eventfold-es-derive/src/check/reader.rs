@@ -19,8 +19,8 @@ pub(crate) fn reader(input: &Reader<'_>, errors: &mut Errors) {
     listed_once(&input.dispatches, errors);
 }
 
-/// Whether two names lead to the same aggregate is known to the compiler alone; the same name twice
-/// is seen here.
+/// Refuses the same name twice. Only the compiler knows whether two different names lead to the
+/// same aggregate.
 fn listed_once(types: &[TypePath], errors: &mut Errors) {
     for (position, second) in types.iter().enumerate() {
         let text = |ty: &TypePath| ty.to_token_stream().to_string();

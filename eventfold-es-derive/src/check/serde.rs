@@ -1,7 +1,7 @@
 //! serde's attributes on an event enum.
 //!
-//! Such an enum goes through serde in its default form, where the stored name takes the place of
-//! the variant's. serde's own ways to change the one or the other would be cut off in silence.
+//! Such an enum goes through serde in its default form, where the stored name replaces the
+//! variant's. serde's attributes for the name or the form would be lost without an error.
 
 use quote::ToTokens;
 use syn::punctuated::Punctuated;
@@ -9,7 +9,7 @@ use syn::{Attribute, Data, DeriveInput, Expr, ExprLit, Meta, Token};
 
 use crate::errors::Errors;
 
-/// Refuses what changes a variant's name or the form of the enum.
+/// Refuses attributes that change a variant's name or the form of the enum.
 pub(super) fn event_enum(input: &DeriveInput, errors: &mut Errors) {
     for meta in serde(&input.attrs) {
         if let Some(message) = on_enum(&meta) {
@@ -71,7 +71,7 @@ fn on_variant(meta: &Meta) -> Option<String> {
     Some(message)
 }
 
-/// What is in the `#[serde(...)]` attributes. What cannot be read, serde reports.
+/// The content of the `#[serde(...)]` attributes. serde reports what cannot be read.
 fn serde(attributes: &[Attribute]) -> Vec<Meta> {
     let ours = attributes
         .iter()

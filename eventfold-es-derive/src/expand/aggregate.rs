@@ -274,7 +274,7 @@ fn stored_form(input: &Aggregate<'_>, event: &TokenStream) -> TokenStream {
 /// }
 /// ```
 fn command_routes(input: &Aggregate<'_>) -> Option<TokenStream> {
-    // Not `Self::Command`, which asks again for all that an aggregate must be.
+    // Not `Self::Command`, which would check all bounds of an aggregate again.
     let command = Types::of(input).command;
     let add = |item: &Item| {
         let ty = &item.ty;
@@ -291,7 +291,7 @@ fn command_routes(input: &Aggregate<'_>) -> Option<TokenStream> {
     })
 }
 
-/// Where an error about a whole type points: at its last segment.
+/// The place of an error about a whole type: its last segment.
 fn place(ty: &syn::Type) -> proc_macro2::Span {
     match ty {
         syn::Type::Group(group) => place(&group.elem),

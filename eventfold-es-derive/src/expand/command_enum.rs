@@ -1,4 +1,4 @@
-//! How a generated command enum is serialised: adjacently tagged, `{"type": .., "data": ..}`.
+//! The serialised form of a generated command enum: adjacently tagged, `{"type": .., "data": ..}`.
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
@@ -106,7 +106,7 @@ pub(crate) fn serde(commands: &Enum) -> Option<TokenStream> {
     })
 }
 
-/// `<Deposit as CommandPayload>`, placed so that each error that it is none is the same one.
+/// `<Deposit as CommandPayload>`, placed so that all errors about a missing impl are the same one.
 fn payload(item: &Item) -> TokenStream {
     let ty = &item.ty;
     quote_spanned!(item.variant.span()=> <#ty as __eventfold::CommandPayload>)

@@ -1,4 +1,4 @@
-//! `#[derive(DomainEvent)]`: the stored names, and the way to and from the payload.
+//! `#[derive(DomainEvent)]`: the stored names, and writing and reading the payload.
 
 use proc_macro2::{Literal, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
@@ -66,7 +66,7 @@ pub(crate) fn event(input: &Event<'_>) -> TokenStream {
 /// }
 /// ```
 ///
-/// With a `version` above 1, that is `fn schema_version` as well.
+/// With a `version` above 1, also `fn schema_version` for that version.
 fn one(input: &Event<'_>, names: &Names, history: &History) -> TokenStream {
     let name = text(names);
     let listed = event_name(names, history);
@@ -147,7 +147,7 @@ fn set(input: &Event<'_>, variants: &[SetVariant<'_>]) -> TokenStream {
     });
     let encoded = variants.iter().map(|variant| {
         let (ident, name) = (variant.ident, text(&variant.names));
-        // As serde calls the variant.
+        // The name that serde gives the variant.
         let tag = ident.unraw().to_string();
         quote! {
             Self::#ident { .. } => #payload::encode_variant(self, #tag, #name, __data),
@@ -218,7 +218,7 @@ fn schema_version(variants: &[SetVariant<'_>]) -> Option<TokenStream> {
     })
 }
 
-/// The names of a set and of what is retired by its name.
+/// The names of a set, with those that are retired by name.
 fn own_names(input: &Event<'_>, variants: &[SetVariant<'_>]) -> TokenStream {
     let listed = variants
         .iter()
@@ -241,7 +241,7 @@ fn has_retired_types(input: &Event<'_>) -> bool {
         .any(|retired| matches!(retired.what, What::Typed(_)))
 }
 
-/// The names of a set with those of retired types, and the check that no two are the same.
+/// The names of a set with those of retired types, and the check that no two are equal.
 ///
 /// ```ignore
 /// const __EVENTS: &[(&str, &[EventName])] = &[
@@ -263,7 +263,8 @@ fn names_with_retired(input: &Event<'_>, variants: &[SetVariant<'_>]) -> Option<
     Some(super::event_enum::names(&ident, &sets))
 }
 
-/// `<Self as EventPayload>`, placed on the type, so that an error about serde's traits points there.
+/// `<Self as EventPayload>`, placed on the type, so that an error about serde's traits points at
+/// it.
 fn payload(input: &Event<'_>) -> TokenStream {
     quote_spanned!(input.input.ident.span()=> <Self as __eventfold::EventPayload>)
 }

@@ -1,4 +1,5 @@
-//! What a generated event enum can do: its names and its stored form are those of the listed types.
+//! The impls of a generated event enum. Its names and its stored form are those of the listed
+//! types.
 
 use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
@@ -41,7 +42,8 @@ pub(crate) fn names(owner: &str, sets: &[(TokenStream, Span)]) -> TokenStream {
     }
 }
 
-/// The check `assert` that no set shares a name with an earlier one. `list` is what they are in.
+/// The check `assert` that no set shares a name with an earlier one. `list` is the list of the
+/// sets.
 pub(crate) fn all_differ(
     assert: &str,
     owner: &str,
@@ -67,7 +69,7 @@ pub(crate) fn all_differ(
     })
 }
 
-/// The sets of names that the listed types have, and those of what is retired.
+/// The sets of names of the listed types, and those of the retired events.
 fn sets(input: &Aggregate<'_>, events: &Enum) -> Vec<(TokenStream, Span)> {
     let listed = events.items.iter().map(|item| {
         let (event, ty) = (as_event(item), shown(&item.ty));

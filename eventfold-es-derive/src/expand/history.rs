@@ -1,4 +1,4 @@
-//! Reading what was stored in an older shape, or under a name that is not written any more.
+//! Reading events that were stored in an older shape, or under a name that is not written any more.
 
 use proc_macro2::{Literal, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
@@ -7,7 +7,7 @@ use syn::Path;
 use crate::ast::history::{History, Retired, What};
 use crate::attr::shown;
 
-/// What [`decode`] and [`retired`] need in their scope.
+/// The items that [`decode`] and [`retired`] need in scope.
 pub(crate) fn imports<'a>(
     histories: impl IntoIterator<Item = &'a History>,
     retired: &[Retired],
@@ -23,7 +23,7 @@ pub(crate) fn imports<'a>(
     })
 }
 
-/// Reads an event of any version, `current` one of today's.
+/// Reads an event of any version. `current` reads one of the current version.
 ///
 /// ```ignore
 /// {
@@ -70,7 +70,7 @@ pub(crate) fn decode(history: &History, current: &TokenStream) -> TokenStream {
     }}
 }
 
-/// Reads retired events, before an event is called unknown.
+/// Reads retired events, before an event is reported as unknown.
 ///
 /// ```ignore
 /// if stored.name() == "Suspended" {
@@ -145,7 +145,7 @@ pub(crate) fn retired(retired: &[Retired]) -> TokenStream {
     retired.iter().map(one).collect()
 }
 
-/// The names of a retired event with how it is shown, as an entry of `__EVENTS`, and its place.
+/// The names of a retired event with its text for errors, as an entry of `__EVENTS`, and its place.
 ///
 /// ```ignore
 /// ("retired(\"Suspended\")", &[EventName { name: "Suspended", aliases: &[], version: None }])

@@ -16,8 +16,9 @@ use crate::ast::{Aggregate, Enum, Item};
 /// }
 /// ```
 ///
-/// With the derives that the user gives, if any; else see [`impls`]. serde's traits are implemented in
-/// [`command_enum`](super::command_enum). If only one of them is wanted, serde derives it:
+/// The enum has the derives that the user gives, if any; otherwise see [`impls`]. serde's traits
+/// are implemented in [`command_enum`](super::command_enum). If only one of them is wanted, serde
+/// derives it:
 ///
 /// ```ignore
 /// #[derive(Debug, Serialize)]
@@ -52,14 +53,14 @@ pub(crate) fn commands(input: &Aggregate<'_>, commands: &Enum) -> TokenStream {
 /// }
 /// ```
 ///
-/// serde's traits are implemented by the stored names, in [`event_enum`](super::event_enum).
+/// serde's traits are implemented with the stored names, in [`event_enum`](super::event_enum).
 pub(crate) fn events(input: &Aggregate<'_>, events: &Enum) -> TokenStream {
     let derives = derives(events, |path| !is_serde(path));
     let variants = events.items.iter().map(|item| variant("event", item, None));
     definition(input, events, "events", &derives, None, variants)
 }
 
-/// The derives that the user wants and `is_kept` lets through.
+/// The derives that the user wants and that `is_kept` keeps.
 fn derives(generated: &Enum, is_kept: impl Fn(&Path) -> bool) -> Vec<TokenStream> {
     let derives = generated.derives.iter().flat_map(|derives| &derives.paths);
     let kept = derives.filter(|path| is_kept(path));
@@ -74,8 +75,8 @@ fn derives(generated: &Enum, is_kept: impl Fn(&Path) -> bool) -> Vec<TokenStream
 /// }
 /// ```
 ///
-/// And, where the user gives no derives, what these would be. They speak of a listed type only if it is
-/// what it is listed as; `by` is `ListedCommand` or `ListedEvent`.
+/// If the user gives no derives, their impls follow. They use a listed type only if it is of the
+/// listed kind. `by` is `ListedCommand` or `ListedEvent`.
 ///
 /// ```ignore
 /// impl Clone for BankAccountCommand {
@@ -138,7 +139,7 @@ fn default(generated: &Enum, by: &str) -> TokenStream {
     }
 }
 
-/// What to match. A reference to an enum without variants still is a value to match.
+/// The value to match. A reference to an enum without variants is still a value to match.
 pub(crate) fn this(generated: &Enum) -> TokenStream {
     if generated.items.is_empty() {
         quote!(*self)
@@ -167,18 +168,18 @@ fn from_impls(generated: &Enum) -> impl Iterator<Item = TokenStream> {
     })
 }
 
-/// The variant's name, where its type stands in the list.
+/// The variant's name, at the place of its type in the list.
 pub(crate) fn variant_of(item: &Item) -> Ident {
     placed(&item.variant, item)
 }
 
-/// `<Deposited as DomainEvent>`, placed so that each error that it is none is the same one.
+/// `<Deposited as DomainEvent>`, placed so that all errors about a missing impl are the same one.
 pub(crate) fn as_event(item: &Item) -> TokenStream {
     let ty = &item.ty;
     quote_spanned!(item.variant.span()=> <#ty as __eventfold::DomainEvent>)
 }
 
-/// The enum's name, where an item of it is the subject.
+/// The enum's name, for errors about an item of it.
 pub(crate) fn enum_of(generated: &Enum, item: &Item) -> Ident {
     placed(&generated.ident, item)
 }

@@ -22,8 +22,8 @@ pub(crate) fn reader(input: &Reader<'_>) -> TokenStream {
     super::scope(&input.krate, quote!(#import #checks #item))
 }
 
-/// The check that no two aggregates are stored under one name, for each but the first, placed on
-/// that.
+/// The check that no two aggregates are stored under one name. There is one for each aggregate
+/// after the first, placed on it.
 ///
 /// ```ignore
 /// const __AGGREGATES: &Events = &[
@@ -191,7 +191,7 @@ fn read(input: &Reader<'_>) -> TokenStream {
     }
 }
 
-/// Leads an event to what reads it, by its aggregate's type.
+/// Passes an event to the code that reads it, by its aggregate's type.
 fn dispatched(input: &Reader<'_>, to: impl Fn(&TypePath) -> TokenStream) -> TokenStream {
     let arms = input.aggregates.iter().map(|ty| {
         let (events, read) = (events_of(ty), to(ty));
@@ -208,13 +208,13 @@ fn dispatched(input: &Reader<'_>, to: impl Fn(&TypePath) -> TokenStream) -> Toke
     }
 }
 
-/// `EventSet::of::<BankAccount>()`: all that is asked of an aggregate is asked in this one way, so
-/// that each error that it is none is the same one.
+/// `EventSet::of::<BankAccount>()`: every bound on an aggregate is required in this one way, so
+/// that all errors about a missing impl are the same one.
 fn events_of(ty: &TypePath) -> TokenStream {
     quote_spanned!(place(ty)=> __eventfold::EventSet::of::<#ty>())
 }
 
-/// Where an error about a listed type points: at its last segment.
+/// The place of an error about a listed type: its last segment.
 fn place(ty: &TypePath) -> Span {
     let last = ty.path.segments.last();
     last.expect("a parsed path has a segment").ident.span()

@@ -1,4 +1,4 @@
-//! Samples of events, for the testing kit. Without that, the compiler does not see them.
+//! Samples of events, for the testing kit. Without the kit, the compiler does not see them.
 
 use proc_macro2::{Literal, TokenStream};
 use quote::{ToTokens, quote};
