@@ -237,7 +237,7 @@ fn name_alone(found: &TokenStream, table: &'static Table, place: Place) -> Optio
     fits.then(|| format!("{} = {}", key.name, literal.token()))
 }
 
-/// The possible content of the whole attribute in this place.
+/// An example of the whole attribute in this place.
 fn example_of(table: &'static Table, place: Place) -> String {
     match place {
         // The two keys that every aggregate has.

@@ -134,10 +134,11 @@ pub trait DomainEvent: Sized {
     /// # Errors
     ///
     /// [`DecodeError::UnknownName`] if the name is not in [`NAMES`](Self::NAMES),
-    /// [`DecodeError::Malformed`] if the payload does not fit this event,
-    /// [`DecodeError::NewerVersion`] or [`DecodeError::InvalidVersion`] if this event has no such
-    /// version, [`DecodeError::Upcast`] if a step from the stored version to the current one fails.
-    ///
+    /// * [`DecodeError::UnknownName`]: the name is not in [`NAMES`](Self::NAMES);
+    /// * [`DecodeError::Malformed`]: the payload does not fit this event;
+    /// * [`DecodeError::NewerVersion`], [`DecodeError::InvalidVersion`]: this event has no such
+    ///   version;
+    /// * [`DecodeError::Upcast`]: a step from the stored version to the current one fails.
     /// ```
     /// # use eventfold_es::{DomainEvent, DecodeError, StoredEvent};
     /// # #[derive(Debug, serde::Serialize, serde::Deserialize, DomainEvent)]

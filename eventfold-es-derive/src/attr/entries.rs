@@ -55,7 +55,7 @@ impl Entries {
         self.unreadable
     }
 
-    /// The key, if it was given, with any value.
+    /// The key, if it was given, even with a wrong value.
     pub(crate) fn key(&self, name: &str) -> Option<&Ident> {
         self.find(name).map(|entry| &entry.key)
     }

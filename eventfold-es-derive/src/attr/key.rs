@@ -395,7 +395,7 @@ pub(crate) static PROCESS_MANAGER: Table = Table {
     ],
 };
 
-/// The place where a key belongs that `table` lacks.
+/// The place where the key `name` belongs, if a table has it.
 pub(crate) fn home_of(name: &str) -> Option<&'static str> {
     [
         &AGGREGATE,

@@ -130,8 +130,7 @@ fn wire_name(input: ParseStream<'_>, ty: &TypePath, errors: &mut Errors) -> Opti
     None
 }
 
-/// An event or an aggregate cannot be named in the list: code that reads it elsewhere must know the
-/// name.
+/// Refuses a name for a listed event or aggregate: code that reads it elsewhere must know the name.
 fn refuse_stored_name(
     input: ParseStream<'_>,
     ty: &TypePath,

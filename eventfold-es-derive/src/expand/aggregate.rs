@@ -151,7 +151,7 @@ fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
 /// }
 /// ```
 ///
-/// Commands that are not serialised are anything that is decided:
+/// Unless the commands have both of serde's traits, an arm calls
 /// `<Self as Decide<Deposit>>::decide(self, command)`.
 fn handle(input: &Aggregate<'_>) -> TokenStream {
     let commands = match &input.commands {

@@ -34,8 +34,8 @@ impl Manager {
         self.trouble.send_replace(trouble);
     }
 
-    /// Waits until a manager that runs in the background has reacted to everything up to the
-    /// durable position `head`, and has sent every command that need not wait.
+    /// Waits for a manager that runs in the background. It must have reacted to everything up to
+    /// the durable position `head`, and have sent every command that need not wait.
     pub(crate) async fn settled(&self, head: u64) -> io::Result<()> {
         let mut steps = self.trouble.subscribe();
         // Commands that come from later events are not waited for.

@@ -130,7 +130,7 @@ impl Pending {
     /// `letters` bytes with the checksum `letters_sum`.
     pub(crate) fn saved_at(&mut self, head: u64, letters: u64, letters_sum: u64) -> Saved {
         for entry in self.entries.values_mut() {
-            // Any other command has certainly not taken effect so far.
+            // A command that is neither under way nor in doubt has not taken effect so far.
             if !entry.is_under_way && !entry.is_in_doubt {
                 entry.outgoing.since = head;
             }

@@ -107,9 +107,9 @@ impl Drop for Aggregates {
     }
 }
 
-/// A hold on the live aggregates, which keeps the store open. When the users let go, the directory
-/// is announced as about to be released, even if a message in a mailbox keeps the store open for a
-/// moment.
+/// A hold on the live aggregates, which keeps the store open. When the users let go, the store
+/// announces that it will release the directory. A message in a mailbox may keep the store open for
+/// a moment longer.
 pub(crate) struct Hold {
     pub(crate) aggregates: Arc<Aggregates>,
     /// Whether users hold it, and not a command that the store sends itself.

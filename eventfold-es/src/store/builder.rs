@@ -174,9 +174,9 @@ impl AggregateStoreBuilder {
         self.process_manager_with::<M>(OnFailure::Stop, Retry::default())
     }
 
-    /// As [`process_manager`](Self::process_manager), and says what becomes of an event that the
-    /// process manager cannot take (by default it stops), and how often its commands are tried
-    /// while the store is [live](Self::live).
+    /// As [`process_manager`](Self::process_manager), and sets two things. `on_failure` is for an
+    /// event that the process manager cannot take; by default it stops. `retry` is how often its
+    /// commands are tried while the store is [live](Self::live).
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};

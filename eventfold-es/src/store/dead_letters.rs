@@ -118,10 +118,15 @@ pub enum ReplayError {
     #[error("{0}")]
     Failed(DispatchError),
 
-    /// There is no such dead letter ([`io::ErrorKind::NotFound`]), the store was shut down
-    /// meanwhile ([`io::ErrorKind::NotConnected`]) or has failed, the process manager has stopped,
-    /// or a file could not be read or written. If the command had already left the dead letters, it
-    /// is sent when the process manager next runs.
+    /// One of these:
+    ///
+    /// * [`io::ErrorKind::NotFound`]: there is no such dead letter;
+    /// * [`io::ErrorKind::NotConnected`]: the store was shut down meanwhile;
+    /// * any other: the store has failed, the process manager has stopped, or a file could not be
+    ///   read or written.
+    ///
+    /// If the command had already left the dead letters, it is sent when the process manager next
+    /// runs.
     #[error(transparent)]
     Io(#[from] io::Error),
 }

@@ -399,9 +399,9 @@ fn decode<E: DomainEvent>(sample: &Sample, data: &Value) -> Result<Decoded<E>, D
     form.stored(place, E::decode)
 }
 
-/// What `events`, which `data` was read as, are written as today, and what that says besides what
-/// `data` says. It must say all of that and come back as it is: then the event means what it meant, as
-/// far as its payload tells, and programs that know less read what is written today.
+/// The form in which `events`, which were read from `data`, are written today, and its members that
+/// `data` lacks. The form must have everything that `data` has, and come back unchanged. Then the
+/// payload has kept its meaning, and older programs can read what is written today.
 fn written_again<E: DomainEvent>(
     file: &Path,
     sample: &Sample,

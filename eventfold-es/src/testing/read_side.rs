@@ -56,8 +56,8 @@ impl<P: Projection> ProjectionGiven<P> {
     /// Further events, of the aggregate `id`, in the order of the store.
     ///
     /// # Panics
-    ///
-    /// If the projection does not subscribe to the aggregate, cannot read an event, or has a state
+    /// If the projection does not subscribe to the aggregate or cannot read an event. If its state
+    /// does not come back from its saved form, or evolves differently from there.
     /// that does not come back from its saved form, or evolves differently from there.
     ///
     /// See the example of [`projection`].
@@ -159,8 +159,8 @@ impl<M: ProcessManager> ProcessManagerGiven<M> {
     ///
     /// # Panics
     ///
-    /// * If it does not subscribe to the aggregate, cannot read the event, or has a state that does
-    ///   not come back from its saved form, or evolves differently from there;
+    /// * If it does not subscribe to the aggregate, or cannot read the event;
+    /// * if its state does not come back from its saved form, or evolves differently from there;
     /// * if a command goes to an id that no stream can have, or to a type that is not in a derived
     ///   `dispatches(...)`.
     ///

@@ -19,9 +19,9 @@ pub(crate) fn decode_unless_left_out<A: Aggregate>(
 }
 
 /// The fold of an aggregate as an [`eventfold::ReduceFn`], for use in an [`eventfold::View`].
-///
-/// A view cannot fail, so an event that this aggregate does not know or cannot read leaves the
-/// state as it is, with a warning in the log. A store is stricter: see
+/// A view cannot fail. So an event that this aggregate does not know or cannot read leaves the
+/// state unchanged, with a warning in the log. A store is stricter: see
+/// [`Aggregate::UNKNOWN_EVENTS`].
 /// [`Aggregate::UNKNOWN_EVENTS`].
 ///
 /// ```

@@ -261,7 +261,7 @@ impl<'a> Outbox<'a> {
 
     /// Cancels the command that the process manager scheduled under `key`. The command is never
     /// sent, even if it is due or failed in an earlier attempt. Nothing happens if there is no such
-    /// command, or if it succeeded already.
+    /// command, or if it is being sent or has ended.
     ///
     /// See the example of [`Outbox`].
     pub fn cancel(&mut self, key: &str) {
