@@ -56,10 +56,10 @@ type Step = Pin<Box<dyn Future<Output = io::Result<(Box<dyn Steps>, RebuildProgr
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct RebuildProgress {
-    /// How many events of the store are done. Events that the projection does not subscribe to
-    /// count too.
+    /// Up to which position events are done. In a directory that is the number of events, also of those
+    /// that the projection does not subscribe to.
     pub done: u64,
-    /// How many events the store has. This may grow meanwhile.
+    /// The position of the store's newest event, which may move on meanwhile.
     pub total: u64,
     /// How many events were done per second so far.
     pub per_second: f64,
