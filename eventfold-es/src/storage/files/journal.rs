@@ -35,7 +35,7 @@ pub(crate) const LARGEST_SEGMENT: u64 = if cfg!(test) { 4 } else { 16 * 1024 } *
 /// How much memory a buffer keeps between two batches.
 const MOST_MEMORY: usize = 1024 * 1024;
 
-/// Empties `bytes` for the next use, and keeps at most [`MOST_MEMORY`] of its memory.
+/// Empties `bytes` for the next use, and keeps at most `MOST_MEMORY` bytes of memory.
 pub(crate) fn empty(bytes: &mut Vec<u8>) {
     bytes.clear();
     bytes.shrink_to(MOST_MEMORY);
