@@ -342,7 +342,7 @@ mod tests {
         }
     }
 
-    /// Waits until somebody waits for the thread.
+    /// Waits until a caller waits for the thread.
     fn wait_for_urgency(unflushed: &Unflushed) {
         while !unflushed.state().urgent {
             std::thread::yield_now();
@@ -352,7 +352,7 @@ mod tests {
     #[test]
     fn a_flush_waits_for_the_pass_after_the_one_that_is_under_way() {
         let dir = tempfile::tempdir().unwrap();
-        // The thread is played by this test.
+        // This test plays the thread.
         let unflushed = Unflushed::new(Vec::new());
         let stream = stream(dir.path(), "b");
         unflushed.state().in_hand.push(stream.clone());
@@ -420,7 +420,7 @@ mod tests {
         let stream = stream(dir.path(), "b");
         let mut expected = Vec::new();
         for number in 0..20_000 {
-            // Long enough for the next ones to come while it is written.
+            // Long enough for the next lines to come during the write.
             let line = format!("{number:0500}\n");
             let mut tail = stream.tail();
             let was_flushed = tail.unflushed.is_none();
