@@ -1,5 +1,5 @@
-//! Names of files that a file system does not tell apart: on some, those that differ only in case or in
-//! Unicode form are one. Two streams must not end up in one directory there.
+//! File names that a file system takes for one. On some, names that differ only in case or in
+//! Unicode form are the same name. There, two streams must not get the same directory.
 
 use std::io;
 use std::path::Path;
@@ -9,11 +9,11 @@ use crate::storage::files::disk::{Kind, Open, Status};
 use crate::storage::files::streams::stream::Stream;
 use crate::text::{Shown, shown};
 
-/// A name, the same with other letters, and the same in another Unicode form.
+/// A name, the same name in capitals, and the same name in another Unicode form.
 const PROBE: [&str; 3] = ["names-\u{e9}.tmp", "NAMES-\u{e9}.tmp", "names-e\u{301}.tmp"];
 
-/// Whether the file system of `dir` tells names apart that differ only in case or Unicode form. If that
-/// cannot be found out it counts as one that does not.
+/// Whether the file system of `dir` distinguishes names that differ only in case or Unicode form.
+/// False if this cannot be found out.
 pub(crate) fn are_told_apart(dir: &Path) -> bool {
     let [probe, others @ ..] = PROBE.map(|name| dir.join(name));
     let are_told_apart = disk::File::open(&probe, Open::New).is_ok_and(|_| {
@@ -26,12 +26,12 @@ pub(crate) fn are_told_apart(dir: &Path) -> bool {
     are_told_apart
 }
 
-/// `error`, unless what it comes from is that the stream's directory is another stream's.
+/// `error`, or a better one if the cause is that another stream has the stream's directory.
 pub(crate) fn explained(stream: &Stream, error: io::Error) -> io::Error {
     other_holder(stream).map_or(error, |other| refusal(stream, &other))
 }
 
-/// Fails if the stream's directory is another stream's.
+/// Fails if another stream has the stream's directory.
 pub(crate) fn check(stream: &Stream) -> io::Result<()> {
     other_holder(stream).map_or(Ok(()), |other| Err(refusal(stream, &other)))
 }
@@ -45,7 +45,7 @@ fn refusal(stream: &Stream, other: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, text)
 }
 
-/// What is wrong with the stream whose directory is called `other`.
+/// Why the stream cannot have its directory, which is listed as `other`.
 pub(crate) fn cause(stream: &Stream, other: &str) -> String {
     format!(
         "its directory {} is the same as `{}` beside it, which is another's; on such a file system \
@@ -55,7 +55,8 @@ pub(crate) fn cause(stream: &Stream, other: &str) -> String {
     )
 }
 
-/// The name of the directory that is the stream's, or its type's, if that is another name.
+/// The name under which the directory of the stream or of its type is listed, if it is another
+/// name.
 pub(crate) fn other_holder(stream: &Stream) -> Option<String> {
     let dir = stream.dir();
     let type_dir = dir.parent()?;
@@ -65,8 +66,8 @@ pub(crate) fn other_holder(stream: &Stream) -> Option<String> {
     other_name(type_dir).or_else(|| other_name(dir))
 }
 
-/// Under which other name the directory at `path` is listed. `None` if it is listed under its own name
-/// and is no link.
+/// The other name under which the directory at `path` is listed. `None` if a directory, not a link,
+/// is listed under its own name.
 fn other_name(path: &Path) -> Option<String> {
     let (parent, own) = (path.parent()?, path.file_name()?);
     let there = disk::find(path).ok().flatten()?;

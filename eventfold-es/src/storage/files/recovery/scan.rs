@@ -438,7 +438,8 @@ pub(crate) fn scan_segment(
     Ok(())
 }
 
-/// Reads the bytes of a journal's first segment: where its valid lines end, and what comes after them.
+/// Reads the bytes of a journal's first segment. Returns where its valid lines end, and where the
+/// bytes after them end.
 #[cfg(fuzzing)]
 pub(crate) fn scan_bytes(
     bytes: &[u8],
@@ -451,13 +452,13 @@ pub(crate) fn scan_bytes(
     Ok((end, tail_end))
 }
 
-/// The first line, without its line end, and what follows; `None` if there is no line end.
+/// The first line without its line end, and the rest; `None` if there is no line end.
 fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (line, rest) = bytes.split_at(line_end(bytes, 0)?);
     Some((line, &rest[1..]))
 }
 
-/// How many bytes there are before the zeros at the end.
+/// The number of bytes before the zeros at the end.
 fn used(bytes: &[u8]) -> usize {
     let is_zero = |chunk: &&[u8]| chunk.iter().fold(0, |any, byte| any | byte) == 0;
     let zeros: usize = bytes

@@ -413,7 +413,7 @@ mod tests {
             let marks = HighWaterMarks::read(dir.path(), false).unwrap();
             assert!(!marks.are_of(place(9)), "{length} bytes");
             assert!(!marks.are_of(place(0)), "{length} bytes");
-            // What is noted next is not lost behind a torn note.
+            // The next notes are not lost after a torn note.
             marks.forget();
             note(&marks, &[(3, 7)], 10);
             let marks = HighWaterMarks::read(dir.path(), false).unwrap();
