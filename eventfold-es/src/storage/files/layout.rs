@@ -480,16 +480,16 @@ struct Registered {
     #[serde(rename = "type")]
     aggregate_type: String,
     id: String,
-    /// When it was entered, in seconds since 1970.
+    /// The time of the entry in seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ts: Option<u64>,
-    /// This version entered it, and its directory has another name than the id: what has the name
-    /// of the id is another stream's.
+    /// This version entered the stream, and the directory is not named after the plain id. A
+    /// directory with that name belongs to another stream.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     encoded: bool,
 }
 
-/// The entries of the registry, those left out that cannot be read.
+/// The entries of the registry. Unreadable lines are skipped.
 fn registered(registry: &[u8]) -> impl Iterator<Item = Registered> {
     let lines = registry.split(|byte| *byte == b'\n');
     lines.filter_map(|line| serde_json::from_slice(line).ok())
@@ -497,9 +497,10 @@ fn registered(registry: &[u8]) -> impl Iterator<Item = Registered> {
 
 /// Finds the streams below `base` that eventfold-es 0.2.0 stored under a raw name.
 ///
-/// Its registry knows their ids. When a directory is opened for the first time, a name that is no
-/// encoded id counts as raw as well, and what is found is noted, because a raw name can look like
-/// the encoded form of another id: later on, such a directory belongs to that one.
+/// Its registry has their ids. When a directory is opened for the first time, a name that is not an
+/// encoded id also counts as raw. The found names are noted, because a raw name can look like the
+/// encoded form of another id. Later, an unnoted directory with such a name belongs to that other
+/// id.
 pub(crate) fn find_raw_names(base: &Path, first_time: bool) -> io::Result<RawNames> {
     let meta = base.join("meta");
     let noted = meta.join(RAW_NAMES_FILE);
@@ -545,7 +546,7 @@ struct RawNameSearch {
 }
 
 impl RawNameSearch {
-    /// Takes in the stream that 0.2.0 stored as `aggregate_type/id`, if that name is raw.
+    /// Adds the stream that 0.2.0 stored as `aggregate_type/id`, if that name is raw.
     fn consider(&mut self, aggregate_type: &str, id: &str) {
         let Ok(stream) = StreamId::new(aggregate_type, id) else {
             return;

@@ -462,7 +462,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let lock = take(dir.path()).unwrap();
         std::fs::remove_file(dir.path().join("lock")).unwrap();
-        // As another process would: without this one's table.
+        // As another process would, without this process's table.
         let other = HeldDir::hold(dir.path()).unwrap();
         assert_eq!(other.try_lock(), Some(false));
         drop(other);
@@ -480,7 +480,7 @@ mod tests {
         std::fs::rename(&first, &second).unwrap();
         let error = refusal(&second);
         assert!(error.to_string().contains("already open in this process"));
-        // A new directory at the old path would be taken for the old one.
+        // A new directory at the old path would look like the old one.
         std::fs::create_dir(&first).unwrap();
         let error = refusal(&first);
         assert_eq!(error.kind(), io::ErrorKind::ResourceBusy);

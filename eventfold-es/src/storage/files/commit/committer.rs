@@ -166,7 +166,7 @@ impl Committer {
                 self.delay.learn(next.is_some());
                 return next;
             }
-            // A sleep would be too long: waking up takes about as long as the longest wait here.
+            // A sleep would be too long: waking up takes about as long as a typical wait here.
             std::thread::yield_now();
         }
     }
@@ -174,8 +174,7 @@ impl Committer {
     /// Begins a batch for `first` and later requests.
     fn start_batch(&mut self, first: &Request) -> CommitBatch {
         self.batches += 1;
-        // After a failure, the bytes after the journal's end are in doubt: no new segment may
-        // follow.
+        // After a failure, the bytes after the journal's end are in doubt: no segment may follow.
         // Invariant D2.
         let may_write = self.health.check_failed().is_ok();
         let has_lines = self.journal.end().offset > 0;
