@@ -1,9 +1,8 @@
 //! Storage. Its unit is the commit. Nothing above this module knows where events are kept.
 //!
 //! [`Storage`] is one of the backends. It gives access to [streams](stream::Stream), which load
-//! events and take commits; to the [log](log::Log) of all commits in the order of their positions;
-//! and to the [records](record::Records) of the log's followers. A new backend is a new variant
-//! here.
+//! events and take commits. The [log](log::Log) has all commits in the order of their positions.
+//! [Records](record::Records) belong to the log's followers. A new backend is a new variant here.
 //!
 //! Callers may rely on the order of positions only. Positions need not be dense.
 

@@ -9,10 +9,10 @@
 //! ```
 //!
 //! `len` is the number of bytes before `,"pos"`. `sizes` are the lengths of the values of `data`
-//! and `meta`. `sum` is the checksum of the bytes before `,"pos"`, seeded with the stream's name,
-//! with the position mixed in ([`with_position`]): the actor computes the long part, and the
-//! committer adds the position. `docs/format.md` describes every member. A line without `sum` was
-//! written by another program, eventfold-es 0.2.0 for example.
+//! and `meta`. `sum` is the checksum of the bytes before `,"pos"`. It is seeded with the stream's
+//! name, and the position is mixed in ([`with_position`]). The actor computes the checksum of the
+//! bytes; the committer adds the position. `docs/format.md` describes every member. A line without
+//! `sum` was written by another program, eventfold-es 0.2.0 for example.
 
 use std::borrow::Cow;
 
@@ -421,7 +421,7 @@ impl<'l> Line<'l> {
     }
 }
 
-/// What is wrong with a line.
+/// Why a line is not valid.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LineError {
     #[error("the checksum does not match")]

@@ -313,8 +313,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Whether the journal's file was deleted while the store is open, as far as the file system
-    /// says.
+    /// Whether the journal's file was deleted while the store is open. False if the file system
+    /// does not report it.
     pub(crate) fn is_deleted(&self) -> bool {
         self.counts_links && self.file.is_deleted().unwrap_or(false)
     }

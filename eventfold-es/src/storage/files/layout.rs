@@ -34,8 +34,8 @@ use crate::text::{is_hidden, shown};
 ///
 /// An open store stays in the directory that it locked when it was opened. If the directory is
 /// moved, the store continues in it, and the paths here remain the old ones. A new directory at the
-/// old path is not touched. If the directory is deleted, the next command and all later ones fail
-/// ([`OutcomeUnknown`](crate::error::ExecuteError::OutcomeUnknown)), and the store creates nothing.
+/// old path is not touched. If the directory is deleted, the store refuses commands from the next
+/// one on ([`OutcomeUnknown`](crate::error::ExecuteError::OutcomeUnknown)) and creates nothing.
 /// `streams`, the directories of types and streams, and the other directories may be links to
 /// directories elsewhere. Files must be regular files, and `lock` must not be a link. (On Windows a
 /// directory in use can be neither moved nor deleted.)

@@ -133,13 +133,13 @@ mod tests {
         format!("{{\"number\":{number}}}\n").into_bytes()
     }
 
-    /// How many lines there are.
+    /// The number of lines.
     fn count(lines: &FileLines) -> usize {
         let content = lines.read().unwrap();
         content.split_inclusive(|byte| *byte == b'\n').count()
     }
 
-    /// Whether whatever a power failure could have left behind `watch` holds what `lines` hold.
+    /// Checks that the content of `lines` survives any power failure after the changes in `watch`.
     fn assert_durable(watch: &std::sync::Arc<Watch>, lines: &FileLines) {
         let expected = lines.read().unwrap();
         let log = watch.stop();

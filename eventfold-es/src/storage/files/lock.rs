@@ -216,7 +216,7 @@ fn enter(dir: &Path, identity: Option<Identity>, patience: &Patience) -> io::Res
             continue;
         }
         let unfinished = entry.unfinished.clone();
-        // Dropped first, because the last reference to the unfinished work may be dropped below.
+        // Unlocks the table first: the last reference to the unfinished work may be dropped below.
         drop(open);
         check_release(
             dir,

@@ -109,7 +109,7 @@ mod tests {
             assert!(are_told_apart(dir.path()));
         }
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
-        // Where nothing can be found out nothing is taken for granted.
+        // Without an answer the names count as one.
         assert!(!are_told_apart(&dir.path().join("missing")));
     }
 
@@ -123,7 +123,7 @@ mod tests {
         let store = AggregateStore::open(dir.path()).await.unwrap();
         store.inner.storage.files().streams.set_names_may_fold();
         let streams = dir.path().join("streams/counter");
-        // The file of an earlier attempt that stored nothing.
+        // The empty file of an earlier attempt.
         std::fs::create_dir_all(streams.join("Alice")).unwrap();
         std::fs::write(streams.join("Alice/app.jsonl"), "").unwrap();
         std::os::unix::fs::symlink("Alice", streams.join("alice")).unwrap();
@@ -135,7 +135,7 @@ mod tests {
         counter.send(Add(2)).await.unwrap();
         let counter = store.get::<Counter>("bob").await.unwrap();
         counter.send(Add(3)).await.unwrap();
-        // Created before it was answered, by the committer itself.
+        // The committer itself created it before the answer.
         assert!(streams.join("bob/app.jsonl").is_file());
         store.shutdown().await.unwrap();
     }
@@ -148,7 +148,7 @@ mod tests {
         let stream = |of: &str, id: &str| streams.get(&StreamId::new(of, id).unwrap());
         let base = dir.path().join("streams");
         std::fs::create_dir_all(base.join("clock/Alice")).unwrap();
-        // What a file system that does not tell them apart shows, but for the name of the link.
+        // Imitates a file system that takes the names for one.
         std::os::unix::fs::symlink("Alice", base.join("clock/alice")).unwrap();
         std::os::unix::fs::symlink("clock", base.join("Clock")).unwrap();
         for (of, id, other) in [
@@ -161,7 +161,7 @@ mod tests {
             assert_eq!(other_holder(&stream).as_deref(), other, "{of}/{id}");
             assert_eq!(check(&stream).is_err(), other.is_some());
         }
-        // A link to another disk is the stream's own.
+        // A link to another disk still belongs to the stream.
         let elsewhere = dir.path().join("elsewhere");
         std::fs::create_dir(&elsewhere).unwrap();
         std::os::unix::fs::symlink(&elsewhere, base.join("clock/carol")).unwrap();

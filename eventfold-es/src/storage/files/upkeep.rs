@@ -52,7 +52,7 @@ struct State {
     snapshots: SnapshotQueue,
 }
 
-/// Hands jobs to the upkeep thread.
+/// Passes jobs to the upkeep thread.
 #[derive(Debug, Clone)]
 pub(crate) struct Upkeeper {
     jobs: Sender<Job>,
@@ -250,8 +250,8 @@ impl Thread {
             clean: job.clean,
         };
         self.taken.push(job.taken);
-        // It does not matter which sync failed: the files of any thread may be affected.
-        // Invariant D5.
+        // Any failed sync counts: a later sync on another thread may succeed without the lost
+        // blocks. Invariant D5.
         if self.sync_failed || failed_syncs::is_remembered(&self.journal) {
             return;
         }

@@ -44,9 +44,9 @@ pub(crate) struct StagedStream {
 /// An answer that waits for the batch.
 pub(crate) struct Answer {
     pub(crate) done: Done,
-    /// The place of the answer's stream in the batch, if the batch adds events to the stream.
+    /// For a commit: the place of its stream in the batch.
     pub(crate) place: Option<usize>,
-    /// The position of the commit's last event.
+    /// The position of the commit's last event, 0 for a fence.
     pub(crate) position: u64,
     /// How much room to give back.
     pub(crate) kib: u32,

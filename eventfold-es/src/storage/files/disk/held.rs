@@ -1,5 +1,5 @@
-//! Directories that are held open. A path below a held directory is looked up in that directory,
-//! even if the directory was moved or deleted, or a link in its path was changed.
+//! Directories that are held open. A path below a held directory is looked up in that directory.
+//! The directory may have been moved or deleted, or a link in its path may have been changed.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};

@@ -408,8 +408,8 @@ impl<'a> CommitLine<'a> {
         self.position + self.events.len() as u64 - 1
     }
 
-    /// The commit's parts in the order of their events: one for each stream, and at the end one for
-    /// the events that belong to no stream, if there are any.
+    /// The commit's parts in the order of their events: one for each stream, then one for the
+    /// events that belong to no stream.
     pub(crate) fn parts(&self) -> impl Iterator<Item = Part<'_, 'a>> {
         let mut before = 0;
         let mut streams = self.streams.iter();

@@ -472,11 +472,12 @@ fn used(bytes: &[u8]) -> usize {
         .map_or(0, |i| i + 1)
 }
 
-/// What comes after the valid lines, the bytes `tail`: where it ends, and what it proves.
+/// Examines `tail`, the bytes after the valid lines. Returns where they end, and the newest
+/// position that they prove to have been durable.
 ///
-/// A line is genuine if its checksum follows on the one that the line before it states, whatever
-/// became of the rest of that line. A genuine line states what was durable when it was written.
-/// Invariant D1.
+/// A line is genuine if its checksum is chained to the checksum that the line before it states. The
+/// rest of the line before may be damaged. A genuine line states the position that was durable when
+/// it was written. Invariant D1.
 pub(crate) fn examine_tail(tail: &[u8], end: End) -> (u64, u64) {
     let mut proven = 0;
     let mut stated = None;

@@ -101,8 +101,8 @@ pub(crate) fn whole(stream: &Stream) -> Option<(String, StreamEnd)> {
     Some((content, end))
 }
 
-/// Whether a snapshot at `end` fits the stream as the journal has it: the line before `end` is the
-/// one that the snapshot states, and is not after the stream's last line. Invariant S1.
+/// Whether a snapshot at `end` fits the stream as the journal has it. The line before `end` must be
+/// the one that the snapshot states. It must not be after the stream's last line. Invariant S1.
 fn fits(stream: &Stream, end: &StreamEnd, extent: &Extent) -> io::Result<bool> {
     let mark = extent.mark;
     if end.version > mark.version {

@@ -155,7 +155,7 @@ impl OpenFiles {
 
     fn close(&self, stream: &Stream) {
         let mut cache = self.cache();
-        // Unlocked here too, while no other thread can open it again.
+        // Dropped under the cache's lock, so that no thread opens the file before it is unlocked.
         if let Some(closed) = cache.open.remove(&stream.hash()) {
             cache.order.retain(|other| *other != stream.hash());
             drop(closed);

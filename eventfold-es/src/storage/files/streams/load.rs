@@ -271,8 +271,7 @@ impl LineReader<'_> {
         Ok(flow)
     }
 
-    /// Compares `line` with the stream's mark. `line` is the line of the mark's version. Invariant
-    /// S5.
+    /// Compares `line`, the line of the mark's version, with the stream's mark. Invariant S5.
     fn compare(&self, line: &[u8]) -> io::Result<()> {
         let cause = if line_hash(line.trim_ascii()) != self.mark.hash {
             let Mark {
@@ -377,7 +376,7 @@ mod tests {
         (streams, stream)
     }
 
-    /// Lines of ours of a stream, at positions of their own from `first` on.
+    /// Our own lines of `stream`. Their positions begin with `first`.
     fn ours(stream: &Stream, count: u64, first: u64) -> Vec<Vec<u8>> {
         let mut events = EncodedEvents::new(stream.seed());
         let long = format!("\"{}\"", "x".repeat(300 * 1024));
@@ -466,7 +465,7 @@ mod tests {
         for line in [LINE, other] {
             streams.marks().add_foreign(stream.hash(), line, 7);
         }
-        // With white space that the journal does not have.
+        // The file has white space that the journal does not have.
         let padded = [b" ", LINE, b"  "].concat();
         write(&stream, &[padded.clone(), other.to_vec()]);
         let (events, end) = load_all(&stream, &stream.extent()).unwrap();

@@ -32,7 +32,7 @@ pub(crate) fn before(stream: &Stream, version: u64, extent: &Extent) -> io::Resu
         let found = line_behind(&mut file, middle, beyond)
             .map_err(|error| disk::at("read", &path, &error))?;
         let Some((offset, bytes)) = found else {
-            // No line begins between `middle` and `beyond`.
+            // No whole line begins between `middle` and `beyond`.
             beyond = middle;
             continue;
         };

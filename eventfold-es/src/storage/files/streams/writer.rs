@@ -57,7 +57,7 @@ struct State {
     thread: Phase,
 }
 
-/// What the thread does.
+/// The state of the thread.
 #[derive(Debug, Default, PartialEq, Eq)]
 enum Phase {
     /// The thread writes, or lets lines gather.
@@ -318,7 +318,7 @@ mod tests {
         }
     }
 
-    /// The thread at work.
+    /// A running stream writer.
     struct Running {
         unflushed: Arc<Unflushed>,
         files: Arc<OpenFiles>,
@@ -440,7 +440,7 @@ mod tests {
                 assert!(unflushed.flush());
                 assert!(std::fs::read(stream.file()).unwrap() == expected);
             }
-            // So that the thread does not gather for long.
+            // Keeps the thread from gathering for long.
             unflushed.state().urgent = true;
             unflushed.work.notify_one();
         }
