@@ -17,8 +17,7 @@ pub(crate) struct Health {
     /// Why the store takes no more commits until it is opened again.
     failed: OnceLock<Arc<io::Error>>,
     closed: AtomicBool,
-    /// Wakes tasks that wait for a newer head or for the end. Costs almost nothing while none
-    /// waits.
+    /// Wakes tasks that wait for a newer head or for the end. Costs almost nothing without them.
     changed: Notify,
     /// A stream's file lacks lines that the journal has.
     left_behind: AtomicBool,

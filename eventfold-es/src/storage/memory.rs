@@ -1,5 +1,4 @@
-//! Storage in memory, for tests. Its positions have gaps, so that no caller relies on dense
-//! positions.
+//! Storage in memory, for tests. Its positions have gaps, so that no caller relies on dense ones.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;

@@ -8,8 +8,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 /// `,"sum":"` + 16 hex digits + `"}`.
 pub(crate) const SUM_LEN: usize = 8 + 16 + 2;
 
-/// Appends the checksum and the closing bracket to the object that begins at `start`. Returns the
-/// checksum.
+/// Ends the object that begins at `start` with its checksum and a bracket. Returns the checksum.
 pub(crate) fn seal(out: &mut Vec<u8>, start: usize, seed: u64) -> u64 {
     let sum = xxh3_64_with_seed(&out[start..], seed);
     write_sum(out, sum);
@@ -65,8 +64,7 @@ fn hex(number: u64) -> [u8; 16] {
     digits
 }
 
-/// The 8 hexadecimal digits of `half`. Computed all at once, because each line read takes two
-/// calls.
+/// The 8 hexadecimal digits of `half`, computed all at once: each line read takes two calls.
 fn hex_half(half: u64) -> [u8; 8] {
     // Moves each digit to its own byte.
     let pairs = (half << 16 | half) & 0x0000_ffff_0000_ffff;

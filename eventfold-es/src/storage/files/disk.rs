@@ -473,8 +473,7 @@ pub(crate) fn create_private_dir(dir: &Path) -> io::Result<()> {
     create_dir(dir)?;
     let mut parents = missing.iter().filter_map(|created| created.parent());
     parents.try_for_each(sync_new_dir).map_err(|failed| {
-        // An existing directory would count as durable at the next attempt, so the new ones are
-        // removed.
+        // The next attempt would take existing directories for durable ones.
         match missing.into_iter().try_for_each(remove_dir) {
             Ok(()) => failed,
             Err(error) => {

@@ -31,7 +31,7 @@ fn write_note(dir: &Path) {
     }
 }
 
-/// If no file can be created, the checkpoint is renamed to the note. That needs no space and no
+/// If no file can be created, renames the checkpoint to the note: that needs no space or
 /// descriptor.
 fn create_note(journal: &Path) -> io::Result<()> {
     let note = paths::sync_failed(journal);
@@ -42,8 +42,7 @@ fn create_note(journal: &Path) -> io::Result<()> {
     }
 }
 
-/// Whether a sync failed in the store with this `journal` since it was last opened without an
-/// error.
+/// Whether a sync failed in the store with this `journal` since the last open without an error.
 pub(crate) fn is_noted(journal: &Path) -> io::Result<bool> {
     let is_remembered = failed_syncs::is_remembered(journal);
     let note = paths::sync_failed(journal);

@@ -81,8 +81,7 @@ impl FileSystems {
             }
         }
         self.sync_each(&others)?;
-        // New streams add entries to directories on this file system, even if they are on another
-        // one.
+        // New streams on any file system may add entries to directories on this one.
         is_used[0] = true;
         for (held, is_used) in self.held.iter().zip(is_used) {
             if is_used && let Some(synced) = disk::sync_file_system(held) {

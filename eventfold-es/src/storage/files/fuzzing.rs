@@ -155,8 +155,7 @@ pub(crate) fn commits(bytes: &[u8]) {
     }
 }
 
-/// Writes an event with this payload, unless it is refused. `eventfold` and this crate read it
-/// again.
+/// Writes an event with this payload, if it is allowed. `eventfold` and this crate read it again.
 pub(crate) fn new_event(data: &[u8]) {
     let Ok(data) = serde_json::from_slice::<&RawValue>(data) else {
         return;

@@ -332,8 +332,7 @@ impl Journal {
     /// not come back after a crash. Invariant C6.
     fn erase(&self, size: u64) -> io::Result<()> {
         self.file.set_len(self.end.offset)?;
-        // Fills the file with zeros again. Appending to these is slower than to written zeros, but
-        // correct.
+        // Extends the file with zeros again. Appending to them is slower than to written zeros.
         self.file
             .set_len(self.capacity.max(self.end.offset + size))?;
         self.file.sync_all()

@@ -234,8 +234,7 @@ impl StreamLayout {
         self.base_dir.join("process_managers")
     }
 
-    /// The directory of files about the whole store, for example the list of streams with raw
-    /// names.
+    /// The directory of files about the whole store, such as the list of streams with raw names.
     ///
     /// ```
     /// # use eventfold_es::StreamLayout;
@@ -447,8 +446,7 @@ pub(crate) fn leads_nowhere(link: &Path) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
-/// The names of the directories in `dir`, and of links to directories; none if `dir` does not
-/// exist.
+/// The names of the directories, and of links to directories, in `dir`; none if `dir` is missing.
 pub(crate) fn list_dirs(dir: &Path) -> io::Result<Vec<String>> {
     let entries = match disk::list(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {

@@ -33,8 +33,7 @@ impl FileLog {
     }
 }
 
-/// The events of one commit in one stream, or in no stream, from the first event that was not read
-/// before.
+/// The events of one commit in one stream, or in no stream, that were not read before.
 #[derive(Debug)]
 pub(crate) struct FileCommitted<'a> {
     part: &'a Part<'a, 'a>,

@@ -55,8 +55,7 @@ pub(crate) fn cause(stream: &Stream, other: &str) -> String {
     )
 }
 
-/// The name under which the directory of the stream or of its type is listed, if it is another
-/// name.
+/// The name under which the stream's or its type's directory is listed, if it has another name.
 pub(crate) fn other_holder(stream: &Stream) -> Option<String> {
     let dir = stream.dir();
     let type_dir = dir.parent()?;

@@ -8,8 +8,7 @@ use crate::storage::encoding::event_line::write_member;
 pub(crate) struct Common {
     /// `,"actor":…,"meta":…`, or only one of them, or nothing.
     pub(crate) after_id: Vec<u8>,
-    /// Where the value of `meta` begins in `after_id`, which ends with this value; 0 if there is
-    /// none.
+    /// Where the value of `meta` begins in `after_id`, which ends with it; 0 if there is none.
     pub(crate) meta_at: usize,
     /// `,"key":…` or nothing.
     pub(crate) key: Vec<u8>,

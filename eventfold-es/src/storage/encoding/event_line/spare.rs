@@ -1,5 +1,4 @@
-//! Buffers for reuse. A command needs two. Allocating them each time would take longer than filling
-//! them.
+//! Buffers for reuse. A command needs two, and allocating them takes longer than filling them.
 
 use std::cell::RefCell;
 

@@ -288,8 +288,7 @@ impl Committer {
         self.delay.expect(likely, sync);
         match &outcome {
             Ok(()) => {
-                // Before the streams' versions: a reader that sees a new version must see its head
-                // too.
+                // Before the streams' versions: a reader of a new version must see the new head.
                 self.health.set_head(written.end.position);
                 self.since_checkpoint += written.bytes.len() as u64;
             }
@@ -309,8 +308,7 @@ impl Committer {
                 kib,
                 fence,
             } = answer;
-            // Only this answer's stream, so that the first answer does not wait for all other
-            // streams.
+            // Only this answer's stream: the first answer must not wait for all streams.
             if outcome.is_ok()
                 && let Some(staged) = place.and_then(|place| streams[place].take())
             {
@@ -405,8 +403,7 @@ impl Committer {
         self.since_checkpoint = 0;
     }
 
-    /// Leaves the store in order: refuses all waiting requests, and moves the redo point to the
-    /// end.
+    /// Leaves the store in order: refuses all waiting requests and moves the redo point to the end.
     fn close(mut self) {
         self.health.refuse_new_requests();
         self.room.close();
@@ -442,8 +439,7 @@ fn refuse_all(requests: impl Iterator<Item = Request>) {
     }
 }
 
-/// Answers a commit with an error and fails its epoch: the aggregate's state already includes the
-/// commit.
+/// Answers a commit with an error. Fails its epoch, because the aggregate's state has the commit.
 fn refuse(commit: StreamCommit, error: CommitError) {
     commit.stream.fail_epoch(commit.epoch, &error);
     respond(commit.done, Err(error));

@@ -34,8 +34,7 @@ impl StreamCommit {
         }
     }
 
-    /// How many KiB the commit takes while it is pending. `events` is the size of its events in
-    /// bytes.
+    /// How many KiB the commit takes while it is pending. Its events take `events` bytes.
     pub(crate) fn kib(&self, events: usize) -> u32 {
         let snapshot = self.snapshot.as_ref().map_or(0, |draft| draft.state.len());
         let kib = (events + snapshot) / 1024 + 1;

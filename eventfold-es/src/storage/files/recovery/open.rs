@@ -74,8 +74,7 @@ struct Opening<'a> {
     /// The journal's.
     dir: PathBuf,
     file_systems: &'a mut FileSystems,
-    /// A sync failed since the last open. All files that may be affected are replaced with new
-    /// ones.
+    /// A sync failed since the last open. New files replace all that may be affected.
     in_doubt: bool,
     /// The disk is full. Writes that can wait are left undone.
     may_lack_space: bool,
@@ -318,8 +317,7 @@ fn renew_followers(layout: &StreamLayout) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes temporary files that were not renamed. The upkeep thread removes the spares, which are
-/// large.
+/// Removes temporary files that were not renamed. The upkeep thread removes the large spares.
 fn remove_temporary_files(dir: &Path) -> io::Result<()> {
     disk::remove_from(dir, |path| is_temporary(path) && !Spare::is_one(path)).map(drop)
 }

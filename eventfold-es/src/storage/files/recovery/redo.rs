@@ -1,5 +1,4 @@
-//! Replays the journal's newest commits into the streams' files, if a store was not closed in
-//! order.
+//! Replays the journal's newest commits into the streams' files, if the store was not closed.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
@@ -117,8 +116,7 @@ impl Redo {
         }
         let mut length = lines.len() as u64;
         match commit.adopted.then(|| adopted_length(&stream, commit)) {
-            // Another program wrote the lines, perhaps with white space that the journal does not
-            // have.
+            // Another program wrote them, perhaps with white space that the journal lacks.
             Some(Ok(Some(there))) => length = there,
             Some(Err(error)) => return Err(error),
             Some(Ok(None)) | None => {
@@ -153,8 +151,7 @@ impl Redo {
         self.may_lack_space && self.renewed.is_none() && disk::is_full(error)
     }
 
-    /// Leaves a stream's file unchanged. The lines are read from memory, and the stream takes no
-    /// commands.
+    /// Leaves a stream's file unchanged. Its lines are read from memory, and it takes no commands.
     fn refuse(&mut self, id: StreamId, stream: Arc<Stream>, offset: u64, lines: Vec<u8>) {
         stream.tail().unflushed = Some(UnflushedLines {
             offset,
@@ -203,8 +200,7 @@ fn check_before(stream: &Stream, offset: u64, before: &Mark) -> io::Result<()> {
     Ok(())
 }
 
-/// How many bytes the adopted lines of a commit take in the stream's file, `None` if a line is
-/// missing.
+/// The length of a commit's adopted lines in the stream's file, `None` if a line is missing.
 fn adopted_length(stream: &Stream, commit: &Part<'_, '_>) -> io::Result<Option<u64>> {
     let path = stream.file();
     let Some(mut file) = disk::open_if_there(&path)? else {
@@ -260,8 +256,7 @@ fn look_before_writing(stream: &Stream, offset: u64, lines: &[u8]) -> io::Result
     if lines.starts_with(&there) {
         return Ok(Overwritten::Own);
     }
-    // Torn writes of ours are overwritten. A whole line that is not ours must not be lost, however
-    // long.
+    // Our torn writes are overwritten. A whole line of others must not be lost, even a long one.
     if !there.ends_with(b"\n") {
         file.read_until(b'\n', &mut there)
             .map_err(|e| disk::at("read", &path, &e))?;

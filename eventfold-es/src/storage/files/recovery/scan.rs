@@ -46,8 +46,7 @@ pub(crate) struct Damage {
 #[derive(Debug)]
 pub(crate) enum ScanError {
     Damaged(Damage),
-    /// The segment has another format: from a newer version, or from a version that was never
-    /// released.
+    /// The segment has the format of a newer version, or of a version that was never released.
     OtherFormat(PathBuf, HeaderError),
     /// The journal could not be read, or the caller's function for commits failed.
     Failed(io::Error),

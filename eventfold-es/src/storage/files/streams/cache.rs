@@ -41,8 +41,7 @@ struct Cached {
 }
 
 impl OpenFiles {
-    /// Opens the file of `stream` and checks that it is `length` bytes long. Creates it if it is
-    /// missing.
+    /// Opens or creates the file of `stream`, and checks that it is `length` bytes long.
     pub(crate) fn prepare(&self, stream: &Stream, length: u64) -> io::Result<Arc<StreamFile>> {
         self.get(stream)
             .and_then(|file| self.checked(stream, file, length))
@@ -134,15 +133,13 @@ impl OpenFiles {
         Ok(())
     }
 
-    /// Whether one more file can be opened. False if the limit is reached and all open files are in
-    /// use.
+    /// Whether one more file can be opened. False if the cache is full of files in use.
     pub(crate) fn has_room(&self) -> bool {
         let cache = self.cache();
         cache.open.len() < OPEN_FILES || cache.open.values().any(Cached::is_unused)
     }
 
-    /// Closes a forked child's copies of the files, unless a thread of its parent held the cache's
-    /// lock.
+    /// Closes a forked child's copies of the files, unless a thread of its parent used the cache.
     pub(crate) fn close_copies(&self) {
         if let Ok(mut cache) = self.cache.try_lock() {
             *cache = Cache::default();
@@ -203,8 +200,8 @@ impl Cache {
             };
             match self.open.get_mut(&first) {
                 Some(cached) if cached.is_unused() && !cached.was_used => {
-                    // Closed under the cache's lock, so that a thread that misses the file can lock
-                    // it.
+                    // Closed under the cache's lock: a thread that misses the file must be able to
+                    // lock it.
                     drop(self.open.remove(&first));
                     return true;
                 }

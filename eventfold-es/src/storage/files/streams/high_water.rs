@@ -180,8 +180,7 @@ impl HighWaterMarks {
         self.state().known.entry(stream).or_default().add(part);
     }
 
-    /// Moves the stream's mark past a line of another program, which is in the journal at
-    /// `position`.
+    /// Moves the stream's mark past a line of another program. The journal has it at `position`.
     pub(crate) fn add_foreign(&self, stream: StreamHash, line: &[u8], position: u64) {
         let mut state = self.state();
         let mark = state.known.entry(stream).or_default();

@@ -153,8 +153,7 @@ struct LineReader<'a> {
     mark: Mark,
     /// The newest version that the stream is known to have.
     newest: u64,
-    /// The hash of the lines of other programs so far. `None` if it cannot be compared with the
-    /// mark.
+    /// The hash of the lines of other programs so far. `None` if the mark cannot be compared.
     foreign: Option<u64>,
     end: StreamEnd,
 }

@@ -5,8 +5,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed, xxh3_128};
 use crate::storage::files::format::commit_line::Part;
 use crate::storage::files::streams::end::line_hash;
 
-/// How many bits of a stream's hash are the hash of its name. The bits above are the hash of its
-/// type.
+/// How many bits of a stream's hash are from its name. The bits above are from its type.
 const NAME_BITS: u32 = 96;
 
 /// The hash that names a stream in the high-water marks.

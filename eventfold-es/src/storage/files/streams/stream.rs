@@ -64,8 +64,7 @@ pub(crate) struct UnflushedLines {
     pub(crate) lines: Vec<u8>,
     /// The lines could not be written, so the stream takes no commands.
     pub(crate) failed: bool,
-    /// The file, if it was open when the lines were committed. It stays open until they are
-    /// written.
+    /// The file, if it was open at the commit. It stays open until the lines are written.
     pub(crate) file: Option<Arc<StreamFile>>,
 }
 
@@ -119,8 +118,8 @@ impl Stream {
         self.dir.join(EVENTS_FILE)
     }
 
-    /// Whether `eventfold` rotated the stream. Then older events are in a file that is not read
-    /// here.
+    /// Whether `eventfold` rotated the stream. Then its older events are in a file that is not
+    /// read.
     pub(crate) fn is_rotated(&self) -> bool {
         disk::is_there(&self.dir.join(ARCHIVE_FILE))
     }

@@ -91,8 +91,7 @@ impl Unflushed {
         self.state().gathering.push(stream);
     }
 
-    /// Wakes the thread if needed, after `bytes` of lines were added. Waits if too many have
-    /// gathered.
+    /// Wakes the thread if needed, after `bytes` were added. Waits if too many have gathered.
     pub(crate) fn release(&self, bytes: usize) {
         let mut state = self.state();
         state.bytes += bytes;

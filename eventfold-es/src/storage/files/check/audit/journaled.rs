@@ -92,8 +92,7 @@ impl Noted {
         line_hash(line.trim_ascii()) == self.first
     }
 
-    /// Where the commit's lines end in `file`, the stream's bytes. `None` if they differ or are
-    /// missing.
+    /// Where the commit's lines end in `file`, the stream's bytes. `None` if the lines differ.
     pub(crate) fn end_in(&self, file: &[u8]) -> Option<usize> {
         let start = usize::try_from(self.offset).ok()?;
         let there = file.get(start..)?;
