@@ -1,10 +1,10 @@
-//! Storage, whose unit is the commit: nothing above this module knows where events are kept.
+//! Storage. Its unit is the commit. Nothing above this module knows where events are kept.
 //!
-//! [`Storage`] is one of the backends. It hands out [streams](stream::Stream), which are loaded and
-//! committed to; the [log](log::Log) of all commits in the order of their positions; and the
-//! [records](record::Records) of those that follow the log. Another backend is another variant here.
+//! [`Storage`] is one of the backends. It gives access to [streams](stream::Stream), which load
+//! events and take commits. The [log](log::Log) has all commits in the order of their positions.
+//! [Records](record::Records) belong to the log's followers. A new backend is a new variant here.
 //!
-//! Positions are ordered, and that is all that may be relied on: they need not be dense.
+//! Callers may rely on the order of positions only. Positions need not be dense.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -66,14 +66,14 @@ impl Storage {
         }
     }
 
-    /// The directory of `stream`; for a storage without directories one that cannot be there.
+    /// The directory of `stream`. A storage without directories returns a path that cannot exist.
     pub(crate) fn dir_of(&self, stream: &Stream) -> PathBuf {
         let id = stream.id();
         let dir = stream.dir().map(Path::to_owned);
         dir.unwrap_or_else(|| self.layout().stream_dir(id.aggregate_type(), id.id()))
     }
 
-    /// The directories of the store; for a storage without directories those that cannot be there.
+    /// The directories of the store. A storage without directories returns paths that cannot exist.
     pub(crate) fn layout(&self) -> &StreamLayout {
         match self {
             Self::Files(files) => files.layout(),
@@ -81,19 +81,19 @@ impl Storage {
         }
     }
 
-    /// Waits until everything that is durable is where other programs find it, as far as it can be
-    /// written.
+    /// Waits until all durable events are in the files that other programs read, as far as these
+    /// files can be written.
     pub(crate) fn flush(&self) {
         if let Self::Files(files) = self {
             files.flush_streams();
         }
     }
 
-    /// The types and ids of all streams, or of those of one aggregate type; sorted.
+    /// The types and ids of all streams, or of the streams of one aggregate type, sorted.
     ///
     /// # Errors
     ///
-    /// As loading a stream, if one is there that is not as it was stored.
+    /// The errors of loading a stream, if a stream is not as it was stored.
     pub(crate) fn list(&self, only: Option<&str>) -> io::Result<Vec<(String, String)>> {
         match self {
             Self::Files(files) => files.list(only),
@@ -101,7 +101,7 @@ impl Storage {
         }
     }
 
-    /// All commits in their order.
+    /// All commits in the order of their positions.
     pub(crate) fn log(&self) -> Log {
         match self {
             Self::Files(files) => Log::Files(files.log()),
@@ -109,7 +109,7 @@ impl Storage {
         }
     }
 
-    /// Reads the log from behind position `after`.
+    /// A reader of the log that starts after position `after`.
     pub(crate) fn reader(&self, after: u64) -> LogReader {
         self.log().reader(after)
     }
@@ -122,8 +122,8 @@ impl Storage {
         }
     }
 
-    /// A checksum of the history up to the event at `position`, which is durable; 0 for the beginning.
-    /// Another history has another one.
+    /// A checksum of the history up to the durable event at `position`; 0 for the beginning.
+    /// Different histories have different checksums.
     pub(crate) fn history_at(&self, position: u64) -> io::Result<u64> {
         match self {
             Self::Files(files) => files.history_at(position),
@@ -139,7 +139,7 @@ impl Storage {
         }
     }
 
-    /// The names of the followers of that kind that have records.
+    /// The names of all followers of this kind that have records.
     pub(crate) fn followers(&self, follower: Follower) -> io::Result<Vec<String>> {
         match self {
             Self::Files(files) => files.followers(follower),
@@ -155,7 +155,7 @@ impl Storage {
         }
     }
 
-    /// Fails if the stream `id` cannot be kept beside those that are there.
+    /// Fails if the stream `id` cannot be stored beside the existing streams.
     pub(crate) fn check_id(&self, id: &StreamId) -> io::Result<()> {
         match self {
             Self::Files(files) => files.layout().check(id),
@@ -163,8 +163,8 @@ impl Storage {
         }
     }
 
-    /// The version up to which eventfold-es 0.2.0 had read the stream `id` when its cursor was at the
-    /// byte `offset` behind the line with that `hash`; `None` if no line ends there.
+    /// The version up to which eventfold-es 0.2.0 had read the stream `id`. Its cursor was at the
+    /// byte `offset`, after the line with this `hash`. `None` if no line ends there.
     pub(crate) fn version_of_cursor(
         &self,
         id: &StreamId,
@@ -200,7 +200,7 @@ impl Storage {
         }
     }
 
-    /// Fails if this process was forked off the one that opened the store.
+    /// Fails if this process was forked from the process that opened the store.
     pub(crate) fn check_process(&self) -> io::Result<()> {
         match self {
             Self::Files(files) => files.check_process(),
@@ -215,7 +215,7 @@ impl Storage {
         }
     }
 
-    /// Ends the store once everything that was handed over is done. Does not wait for that.
+    /// Ends the store after all requests submitted so far. Does not wait for the end.
     pub(crate) fn close(&self) {
         match self {
             Self::Files(files) => files.close(),
@@ -223,7 +223,8 @@ impl Storage {
         }
     }
 
-    /// Lets the next `open` in this process wait for the end, which is near once `unfinished` is gone.
+    /// Lets the next `open` in this process wait for the end of the store. The end is near once
+    /// `unfinished` is dropped.
     pub(crate) fn announce_close(&self, unfinished: Option<Weak<dyn Unfinished>>) {
         match self {
             Self::Files(files) => files.announce_close(unfinished),
@@ -235,7 +236,7 @@ impl Storage {
     ///
     /// # Errors
     ///
-    /// What the store failed with, or what the next open has to bring in order.
+    /// The failure of the store, or the work that is left to the next open.
     pub(crate) async fn ended(&self) -> io::Result<()> {
         match self {
             Self::Files(files) => files.ended().await,

@@ -6,35 +6,35 @@ use std::sync::Arc;
 use crate::error::{ExecuteError, StateError};
 use crate::storage::snapshot::Draft;
 
-/// The events of one command, decided and encoded, to be made durable; they go beside it.
+/// A request to store the events of one command. The encoded events are passed beside it.
 pub(crate) struct Commit {
-    /// The activation that decided them.
+    /// The activation that decided the events.
     pub(crate) epoch: u64,
-    /// A snapshot of the state after these events, to be kept once they are durable.
+    /// A snapshot of the state after these events. It is saved once they are durable.
     pub(crate) snapshot: Option<Box<Draft>>,
     pub(crate) done: Done,
 }
 
-/// Takes the answer to a request: the position of the last event that it depends on. It runs on
-/// a thread of the storage and must not block.
+/// Takes the answer to a request: the position of the last event that the answer depends on. It
+/// runs on a thread of the storage and must not block.
 pub(crate) type Done = Box<dyn FnOnce(Result<u64, CommitError>) + Send>;
 
-/// Why a commit did not succeed.
+/// Why a commit failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum CommitError {
-    /// Nothing of it is stored.
+    /// Nothing of the commit is stored.
     #[error(transparent)]
     NotStored(Arc<io::Error>),
-    /// Whether it is stored is unknown until the store is opened again.
+    /// Whether the commit is stored is unknown until the store is opened again.
     #[error(transparent)]
     Unknown(Arc<io::Error>),
-    /// Nothing of it is stored: the store failed earlier and must be opened again.
+    /// Nothing of the commit is stored: the store failed earlier and must be opened again.
     #[error("the store has failed and must be opened again: {0}")]
     Failed(Arc<io::Error>),
-    /// Nothing of it is stored: another activation has taken over the stream.
+    /// Nothing of the commit is stored: another activation has taken over the stream.
     #[error("another activation has taken over the stream")]
     Superseded,
-    /// Nothing of it is stored: the store is shut down.
+    /// Nothing of the commit is stored: the store is shut down.
     #[error("the store is shut down")]
     Closed,
 }
@@ -44,7 +44,7 @@ impl CommitError {
         Self::NotStored(Arc::new(error))
     }
 
-    /// This error as an I/O error of its own, for a caller that has no better place for it.
+    /// This error as an I/O error, for a caller whose error type has no better variant.
     pub(crate) fn to_io(&self) -> io::Error {
         let kind = match self {
             Self::NotStored(e) | Self::Unknown(e) | Self::Failed(e) => e.kind(),

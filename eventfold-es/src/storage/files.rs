@@ -1,8 +1,8 @@
-//! The engine: storage behind one seam whose unit is the commit.
+//! The embedded backend: storage in plain files. Its unit is the commit.
 //!
-//! An actor loads a stream, hands over commits and waits for their answers; nothing outside this
-//! module knows how they get to the disk. The way of one commit: [`FileStorage::commit`], the queue,
-//! [`committer`], [`journal`], the answer; then the stream's file ([`stream_writer`]).
+//! An actor loads a stream, submits commits and waits for their answers. Nothing outside this
+//! module knows how commits get to the disk. The path of a commit: [`FileStorage::commit`], the
+//! queue, [`committer`], [`journal`], the answer; then the stream's file ([`stream_writer`]).
 
 use crate::storage::files::commit::queue;
 use crate::storage::files::recovery::open;
@@ -64,7 +64,7 @@ use streams::stream::{Stream, Streams};
 use streams::writer::Unflushed;
 use upkeep::{Upkeep, Upkeeper};
 
-/// An open store's storage.
+/// The storage of an open store.
 #[derive(Debug)]
 pub(crate) struct FileStorage {
     layout: StreamLayout,
@@ -78,7 +78,7 @@ pub(crate) struct FileStorage {
     keeper: Upkeeper,
     ended: watch::Receiver<bool>,
     process: Process,
-    /// The directory, in the one form that names it.
+    /// The store's directory as a canonical path.
     lock_key: PathBuf,
     identity: Option<Identity>,
     /// Where the journal ended when the store was opened.
@@ -91,8 +91,9 @@ pub(crate) struct FileStorage {
 }
 
 impl FileStorage {
-    /// Opens the store in `base`, which is created if need be. `extra` are streams at places of
-    /// their own. Blocks on the disk, and as `patience` says on whoever has the directory.
+    /// Opens the store in `base` and creates the directory if it is missing. `extra` are streams in
+    /// directories of their own. Blocks on the disk. If another store holds the directory, waits as
+    /// `patience` says.
     pub(crate) fn open(
         base: &Path,
         extra: RawNames,
@@ -103,12 +104,12 @@ impl FileStorage {
         disk::create_private_dir(base)?;
         let lock = DirLock::take(base, patience)?;
         let (lock_key, identity) = (lock.dir().to_owned(), lock.identity());
-        // What was given may be a link that leads elsewhere tomorrow.
+        // The given path may be a link that later leads elsewhere.
         let base = &lock_key;
         let mut file_systems = FileSystems::of(base, &StreamLayout::new(base).streams_dir())?;
         let mut opened = open::open(base, &mut file_systems, extra)?;
 
-        // The one thread that ends the others is there first.
+        // The committer's thread starts first, because it ends the other threads.
         let (end, ended) = watch::channel(false);
         let (start, started) = mpsc::channel::<(Committer, DirLock)>();
         std::thread::Builder::new()
@@ -145,7 +146,7 @@ impl FileStorage {
             marks,
         )?;
         lock.note_files(committer.files());
-        // It waits for them.
+        // The thread waits for both.
         let _ = start.send((committer, lock));
         Ok(Arc::new(Self {
             layout: opened.layout,
@@ -168,17 +169,17 @@ impl FileStorage {
         }))
     }
 
-    /// The store's directory, in the one form that names it.
+    /// The store's directory as a canonical path.
     pub(crate) fn canonical_dir(&self) -> &Path {
         &self.lock_key
     }
 
-    /// Whether the directory is still where it was when it was opened.
+    /// Whether the path still leads to the directory that was opened.
     pub(crate) fn is_where_it_was(&self) -> bool {
         disk::identity_now(&self.lock_key) == self.identity
     }
 
-    /// Whether names that differ only in case or Unicode form may be those of one directory here.
+    /// Whether names that differ only in case or Unicode form may name the same directory here.
     pub(crate) fn names_may_fold(&self) -> bool {
         self.streams.names_may_fold()
     }
@@ -192,23 +193,24 @@ impl FileStorage {
         self.streams.get(id)
     }
 
-    /// Waits until the streams' files have what is durable, as far as they can be written.
+    /// Waits until the streams' files have all durable events, as far as they can be written.
     pub(crate) fn flush_streams(&self) {
-        // In a forked child there is nobody to wait for.
+        // A forked child has no stream writer to wait for.
         if self.process.is_this() {
             self.unflushed.flush();
         }
     }
 
-    /// Waits until the file of `stream` has what is durable, unless it cannot be written.
+    /// Waits until the file of `stream` has all durable events, unless it cannot be written.
     pub(crate) fn flush_stream(&self, stream: &Stream) {
         if stream.tail().unflushed.is_some() {
             self.unflushed.flush();
         }
     }
 
-    /// The checksum of the journal's line that holds the event at `position`, which is durable, 0
-    /// for the beginning. It is chained to all before, so another history has another one.
+    /// The checksum of the journal line that holds the durable event at `position`; 0 for the
+    /// beginning. It is chained to all lines before, so different histories have different
+    /// checksums.
     pub(crate) fn history_at(&self, position: u64) -> io::Result<u64> {
         let End {
             segment,
@@ -216,7 +218,7 @@ impl FileStorage {
             chain,
             ..
         } = self.opened_at;
-        // In a segment without events it may be that of the header.
+        // In a segment without events, `chain` may be the checksum of the header.
         if position == newest && newest >= segment {
             return Ok(chain);
         }
@@ -240,7 +242,7 @@ impl FileStorage {
         }
     }
 
-    /// The directory in which followers of that kind have theirs.
+    /// The directory that holds the directories of all followers of this kind.
     fn followers_dir(&self, follower: Follower) -> PathBuf {
         match follower {
             Follower::Projection => self.layout.projections_dir(),
@@ -260,13 +262,13 @@ impl FileStorage {
         &self.keeper
     }
 
-    /// Hands a commit of these events over; waits while too much is under way already. The committer
-    /// gives the room back when the commit is answered.
+    /// Submits a commit of these events. Waits while too many bytes are pending. The committer
+    /// gives the room back when it answers the commit.
     pub(crate) async fn commit(&self, stream: Arc<Stream>, commit: Commit, events: EncodedEvents) {
         let commit = StreamCommit::new(stream, commit);
         let kib = commit.kib(events.size());
         let room = match self.room.try_acquire_many(kib) {
-            // It is closed only with the committer, which then refuses the commit.
+            // Only the committer closes the semaphore, when it ends. Then the commit is refused.
             Err(TryAcquireError::NoPermits) => self.room.acquire_many(kib).await.ok(),
             room => room.ok(),
         };
@@ -278,7 +280,7 @@ impl FileStorage {
         }
     }
 
-    /// Asks to be told when everything that was handed over for `stream` before is done.
+    /// Calls `done` after all requests submitted earlier for `stream`.
     pub(crate) fn fence(&self, stream: Arc<Stream>, epoch: u64, done: Done) {
         self.request(Request::Fence {
             stream,
@@ -294,7 +296,7 @@ impl FileStorage {
         }
     }
 
-    /// Runs what reads a stream, among the few that do so at the same time.
+    /// Runs `read`, which reads a stream. Only a few streams are read at the same time.
     pub(crate) async fn load<T: Send + 'static>(
         &self,
         read: impl FnOnce() -> io::Result<T> + Send + 'static,
@@ -312,7 +314,7 @@ impl FileStorage {
         &self.process
     }
 
-    /// Fails if this process was forked off the one that opened the store.
+    /// Fails if this process was forked from the process that opened the store.
     pub(crate) fn check_process(&self) -> io::Result<()> {
         self.process.check(&self.lock_key)
     }
@@ -321,8 +323,8 @@ impl FileStorage {
         self.health.is_closed()
     }
 
-    /// Ends the store once everything that was handed over is done. Does not wait for that; the
-    /// next `open` in this process does.
+    /// Ends the store after all requests submitted so far. Does not wait for the end; the next
+    /// `open` in this process does.
     pub(crate) fn close(&self) {
         self.announce_close(None);
         if !self.closing.swap(true, Ordering::AcqRel) {
@@ -330,18 +332,19 @@ impl FileStorage {
         }
     }
 
-    /// Lets the next `open` in this process wait for the end, which is near once `unfinished` is gone.
+    /// Lets the next `open` in this process wait for the end of the store. The end is near once
+    /// `unfinished` is dropped.
     pub(crate) fn announce_close(&self, unfinished: Option<Weak<dyn Unfinished>>) {
         if !self.announced.swap(true, Ordering::AcqRel) {
             lock::announce_release(&self.lock_key, unfinished);
         }
     }
 
-    /// Waits until the store has ended and its directory is released; fails if the next open has
-    /// something to replay.
+    /// Waits until the store has ended and its directory is released. Fails if the store has
+    /// failed, or if the next open has something to replay.
     pub(crate) async fn ended(&self) -> io::Result<()> {
         let mut ended = self.ended.clone();
-        // An error means that the thread is gone, which is the end as well.
+        // An error means that the thread has ended, and with it the store.
         let _ = ended.wait_for(|ended| *ended).await;
         if let Err(error) = self.health.check_failed() {
             return Err(error.to_io());

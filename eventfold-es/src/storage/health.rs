@@ -1,4 +1,4 @@
-//! What all parts of an open store may know about its condition.
+//! The health of an open store, which all its parts may read.
 
 use std::io;
 use std::pin::pin;
@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use crate::storage::commit::CommitError;
 
-/// The condition of an open store.
+/// The health of an open store.
 #[derive(Debug, Default)]
 pub(crate) struct Health {
     /// The position of the newest durable event.
@@ -17,9 +17,9 @@ pub(crate) struct Health {
     /// Why the store takes no more commits until it is opened again.
     failed: OnceLock<Arc<io::Error>>,
     closed: AtomicBool,
-    /// Whoever waits for a newer head, or for the end. Costs next to nothing while nobody does.
+    /// Wakes tasks that wait for a newer head or for the end. Costs almost nothing without them.
     changed: Notify,
-    /// A stream's file lacks what the journal has.
+    /// A stream's file lacks lines that the journal has.
     left_behind: AtomicBool,
 }
 
@@ -40,17 +40,17 @@ impl Health {
         self.changed.notify_waiters();
     }
 
-    /// Waits until the head has reached `position`, and returns the head.
+    /// Waits until the head is at `position` or after it, and returns the head.
     ///
     /// # Errors
     ///
-    /// Why it never will be.
+    /// Why the head will never be there.
     pub(crate) async fn reached(&self, position: u64) -> io::Result<u64> {
         loop {
             let mut changed = pin!(self.changed.notified());
             // From here on no change is missed.
             changed.as_mut().enable();
-            // Before the head, which does not move any more after the end.
+            // Read before the head: after the end, the head no longer moves.
             let ended = self.ended();
             let head = self.head();
             if head >= position {
@@ -70,7 +70,7 @@ impl Health {
         Ok(())
     }
 
-    /// Takes no more commits; the first cause counts.
+    /// Refuses all further commits. Keeps and returns the first cause.
     pub(crate) fn fail(&self, error: io::Error) -> Arc<io::Error> {
         let first = self.failed.get_or_init(|| Arc::new(error)).clone();
         self.changed.notify_waiters();

@@ -2,12 +2,12 @@
 
 use crate::event::StoredEvent;
 
-/// An event on its way from the storage to whoever folds it.
+/// An event that the storage passes to the code that folds it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Loaded<'a> {
     pub(crate) version: u64,
     pub(crate) event: StoredEvent<'a>,
     pub(crate) key: Option<&'a str>,
-    /// Its position, as far as the stream states it.
+    /// The event's position, if the stream states it.
     pub(crate) position: Option<u64>,
 }

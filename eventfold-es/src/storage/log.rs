@@ -8,7 +8,7 @@ use crate::storage::files::journal::reader::Reader as FileReader;
 use crate::storage::files::log::{FileCommitted, FileLog};
 use crate::storage::memory::{MemoryCommitted, MemoryLog, MemoryReader};
 
-/// The log of an open store. Whoever holds it does not keep the store open.
+/// The log of an open store. It does not keep the store open.
 #[derive(Debug, Clone)]
 pub(crate) enum Log {
     Files(FileLog),
@@ -16,12 +16,12 @@ pub(crate) enum Log {
 }
 
 impl Log {
-    /// Waits until an event at `position` or behind it is durable, and returns the position of the
-    /// newest that is.
+    /// Waits until an event at `position` or after it is durable, and returns the position of the
+    /// newest durable event.
     ///
     /// # Errors
     ///
-    /// Why there will be none: the store was shut down, or has failed.
+    /// Why no such event will be durable: the store was shut down, or has failed.
     pub(crate) async fn reached(&self, position: u64) -> io::Result<u64> {
         match self {
             Self::Files(log) => log.reached(position).await,
@@ -37,7 +37,7 @@ impl Log {
         }
     }
 
-    /// Reads it from behind position `after`.
+    /// A reader of the log that starts after position `after`.
     pub(crate) fn reader(&self, after: u64) -> LogReader {
         match self {
             Self::Files(log) => LogReader::Files(log.reader(after)),
@@ -54,9 +54,9 @@ pub(crate) enum LogReader {
 }
 
 impl LogReader {
-    /// Hands the events of one commit after the other to `each`, those of one stream at a time, until
-    /// all up to the durable position `head` were read or `each` has enough. If `each` fails, the commit
-    /// counts as not read.
+    /// Passes the commits up to the durable position `head` to `each`, in order, until `each`
+    /// breaks off. A call of `each` gets the events of one commit in one stream. If `each` fails,
+    /// the commit counts as not read.
     ///
     /// # Errors
     ///
@@ -69,7 +69,7 @@ impl LogReader {
         match self {
             Self::Files(reader) => reader.read_to(head, |commit, first| {
                 let mut flow = ControlFlow::Continue(());
-                // All of a commit, also if a part of it is enough.
+                // A commit is read to its end, even if `each` breaks off at one of its parts.
                 for part in commit.parts() {
                     let first = part.first_of(first);
                     if first < part.events.len()
@@ -86,7 +86,7 @@ impl LogReader {
         }
     }
 
-    /// The checksum of the history up to what was read last; `None` if it is not known.
+    /// The checksum of the history up to the last commit that was read; `None` if it is unknown.
     pub(crate) fn history(&self) -> Option<u64> {
         match self {
             Self::Files(reader) => reader.chain(),
@@ -94,8 +94,8 @@ impl LogReader {
         }
     }
 
-    /// Goes to the durable `position`, which is not before that of the last call, and returns the
-    /// checksum of the history up to it; 0 for the beginning.
+    /// Moves to the durable `position` and returns the checksum of the history up to it; 0 for the
+    /// beginning. `position` must not be before the position of the last call.
     pub(crate) fn history_at(&mut self, position: u64) -> io::Result<u64> {
         match self {
             Self::Files(reader) => reader.chain_at(position),
@@ -133,7 +133,7 @@ impl Committed<'_> {
         }
     }
 
-    /// The position of the event `i` of these.
+    /// The position of the event with index `i`.
     pub(crate) fn position(&self, i: usize) -> u64 {
         match self {
             Self::Files(committed) => committed.position(i),
@@ -141,7 +141,7 @@ impl Committed<'_> {
         }
     }
 
-    /// The version of the event `i` of these in its stream.
+    /// The version of the event with index `i` in its stream.
     pub(crate) fn version(&self, i: usize) -> u64 {
         match self {
             Self::Files(committed) => committed.version(i),
@@ -157,11 +157,11 @@ impl Committed<'_> {
         }
     }
 
-    /// Hands the event `i` of these to `read`.
+    /// Passes the event with index `i` to `read`.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::InvalidData`] with the position, if it is not an event.
+    /// [`io::ErrorKind::InvalidData`] with the position, if the bytes are not an event.
     pub(crate) fn event<T>(
         &self,
         i: usize,
@@ -173,7 +173,7 @@ impl Committed<'_> {
         }
     }
 
-    /// Hands the idempotency key of each event that has one to `each`.
+    /// Passes the idempotency keys of the events to `each`. An event without a key is skipped.
     pub(crate) fn keys(&self, each: impl FnMut(&str)) {
         match self {
             Self::Files(committed) => committed.keys(each),

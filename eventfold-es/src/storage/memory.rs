@@ -1,4 +1,4 @@
-//! Storage in memory, for tests. Its positions have gaps, so that nothing relies on dense ones.
+//! Storage in memory, for tests. Its positions have gaps, so that no caller relies on dense ones.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
@@ -26,13 +26,14 @@ use crate::storage::record_name::Follower;
 use crate::sync::lock;
 use records::{AllRecords, MemoryRecords};
 
-/// How many positions an event is behind the one before it: in turn.
+/// The distances between the positions of successive events, used in turn.
 const STEPS: [u64; 4] = [1, 3, 2, 7];
-/// Stands where a store has its directory. No file can have that name, so nothing is created there.
+/// The base directory of the layout. No file can have this name, so nothing is created there.
 const NOWHERE: &str = "in-memory\0";
 
-/// Where stores in memory keep what they store: a store that is opened on it finds what one before
-/// left. One is open at a time. Made for tests of what a program does when it is started again, see
+/// The content of a store in memory. It outlives the store: a store that is opened on it finds the
+/// events of earlier stores. Only one store may be open on it at a time. It is made for tests that
+/// start a program again, see
 /// [`AggregateStoreBuilder::keep_in`](crate::AggregateStoreBuilder::keep_in).
 ///
 /// ```
@@ -57,7 +58,7 @@ struct Content {
     log: Mutex<CommitLog>,
     streams: Mutex<HashMap<StreamId, Arc<StoredStream>>>,
     records: AllRecords,
-    /// Whether a store is open on it.
+    /// Whether a store is open on this content.
     state: Mutex<State>,
     closed: Condvar,
 }
@@ -67,7 +68,7 @@ enum State {
     #[default]
     Closed,
     Open,
-    /// The store that is open comes to its end.
+    /// The open store is about to end.
     Closing,
 }
 
@@ -81,13 +82,13 @@ pub(crate) struct MemoryStorage {
     layout: StreamLayout,
 }
 
-/// All commits in their order.
+/// All commits in the order of their positions.
 #[derive(Debug, Default)]
 struct CommitLog {
     commits: Vec<Arc<StoredCommit>>,
-    /// How many events there are.
+    /// The number of all events.
     events: u64,
-    /// The position of the newest one.
+    /// The position of the newest event.
     position: u64,
 }
 
@@ -97,7 +98,7 @@ struct StoredCommit {
     events: Vec<StoredLine>,
 }
 
-/// An event as the line that its stream's file would have.
+/// An event, as the line that a stream's file would have.
 #[derive(Debug, Clone)]
 struct StoredLine {
     line: Arc<[u8]>,
@@ -116,7 +117,7 @@ struct StoredStream {
 }
 
 impl MemoryStorage {
-    /// Opens `memory`. Waits for a store on it that comes to its end.
+    /// Opens `memory`. If a store on it is about to end, waits for the end.
     ///
     /// # Errors
     ///
@@ -144,7 +145,7 @@ impl MemoryStorage {
         }))
     }
 
-    /// The directories that the store would have: there is nothing in them, and they cannot be made.
+    /// The directories that the store would have. They cannot exist.
     pub(crate) fn layout(&self) -> &StreamLayout {
         &self.layout
     }
@@ -215,7 +216,7 @@ impl MemoryStorage {
         self.health.is_closed()
     }
 
-    /// The store comes to its end.
+    /// Notes that the store is about to end.
     pub(crate) fn announce_close(&self) {
         let mut state = lock(&self.content.state);
         if *state == State::Open && !self.is_closed() {
@@ -224,7 +225,7 @@ impl MemoryStorage {
     }
 
     pub(crate) fn close(&self) {
-        // With the lock: nothing is stored later.
+        // Locked, so that no commit is stored after the end.
         let log = lock(&self.content.log);
         let mut state = lock(&self.content.state);
         if !self.is_closed() {
@@ -288,7 +289,7 @@ impl StoredStream {
 }
 
 impl StoredLine {
-    /// Hands the event and its idempotency key to `read`.
+    /// Passes the event and its idempotency key to `read`.
     fn read<T>(
         &self,
         stream: &StoredStream,
@@ -362,7 +363,7 @@ impl MemoryStream {
     }
 }
 
-/// A stream as it was at one moment.
+/// The content of a stream at one moment.
 #[derive(Debug)]
 pub(crate) struct MemoryReading<'a> {
     stream: &'a StoredStream,
@@ -370,7 +371,7 @@ pub(crate) struct MemoryReading<'a> {
 }
 
 impl MemoryReading<'_> {
-    /// Hands each event behind the version `after` to `each`, until that breaks off.
+    /// Passes each event after the version `after` to `each`, until `each` breaks off.
     pub(crate) fn events(
         &self,
         after: u64,
@@ -430,7 +431,7 @@ pub(crate) struct MemoryReader {
 }
 
 impl MemoryReader {
-    /// Events up to here were read.
+    /// The position up to which events were read.
     pub(crate) fn position(&self) -> u64 {
         self.after
     }
@@ -504,7 +505,7 @@ impl MemoryCommitted<'_> {
 
     pub(crate) fn keys(&self, mut each: impl FnMut(&str)) {
         for event in self.events {
-            // What cannot be read has no key of ours.
+            // An event that cannot be read has no idempotency key of ours.
             let _ = event.read(self.stream, |_, key| key.map(&mut each));
         }
     }

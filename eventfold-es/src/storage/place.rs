@@ -2,7 +2,7 @@
 
 use crate::storage::files::streams::end::StreamEnd;
 
-/// A place in a stream up to which it was read; the default is the beginning.
+/// The place up to which a stream was read. The default is the beginning.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Place(StreamEnd);
 
@@ -15,7 +15,7 @@ impl Place {
         self.0
     }
 
-    /// The place behind the event of that version and position.
+    /// The place after the event of this version and position.
     pub(crate) fn behind(version: u64, position: u64) -> Self {
         Self(StreamEnd {
             version,
@@ -24,7 +24,7 @@ impl Place {
         })
     }
 
-    /// The version of the last event before it, 0 if there is none.
+    /// The version of the last event before this place, 0 if there is none.
     pub(crate) fn version(self) -> u64 {
         self.0.version
     }

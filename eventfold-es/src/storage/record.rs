@@ -1,5 +1,5 @@
-//! Records at the seam: what a projection or a process manager keeps besides the events. Each is
-//! replaced as a whole, or is a list of lines that is added to.
+//! Records at the seam: the data that a projection or a process manager keeps besides the events.
+//! A record is replaced as a whole, or it is a list of lines that grows.
 
 use std::fmt;
 use std::io;
@@ -18,7 +18,7 @@ pub(crate) enum Records {
 }
 
 impl Records {
-    /// The content of a record, `None` if there is none.
+    /// The content of a record, `None` if the record does not exist.
     pub(crate) fn read(&self, name: RecordName) -> io::Result<Option<Vec<u8>>> {
         match self {
             Self::Files(records) => records.read(name),
@@ -26,7 +26,7 @@ impl Records {
         }
     }
 
-    /// Replaces a record, all or nothing, durably.
+    /// Replaces a record atomically and durably.
     pub(crate) fn replace(&self, name: RecordName, content: &[u8]) -> io::Result<()> {
         match self {
             Self::Files(records) => records.replace(name, content),
@@ -47,7 +47,7 @@ impl Records {
         }
     }
 
-    /// A record that lines are added to, and its content.
+    /// A record that takes further lines, and its content.
     pub(crate) fn lines(&self, name: RecordName) -> io::Result<(Lines, Vec<u8>)> {
         Ok(match self {
             Self::Files(records) => {
@@ -62,7 +62,7 @@ impl Records {
         })
     }
 
-    /// The same for a record whose content does not matter any more.
+    /// A record that takes further lines. Its old content is no longer needed.
     pub(crate) fn empty_lines(&self, name: RecordName) -> Lines {
         match self {
             Self::Files(records) => Lines::Files(records.empty_lines(name)),
@@ -70,7 +70,7 @@ impl Records {
         }
     }
 
-    /// Where a record is, for whoever reads of it in an error.
+    /// Where a record is, for error messages.
     pub(crate) fn place(&self, name: RecordName) -> impl fmt::Display {
         let place = match self {
             Self::Files(records) => records.path(name).to_string_lossy().into_owned(),
@@ -79,7 +79,7 @@ impl Records {
         Shown(&place).to_string()
     }
 
-    /// Where all of them are, as for [`place`](Self::place).
+    /// Where all records of the follower are, for error messages, as [`place`](Self::place).
     pub(crate) fn all(&self) -> impl fmt::Display {
         let place = match self {
             Self::Files(records) => records.dir().to_string_lossy().into_owned(),
@@ -88,7 +88,7 @@ impl Records {
         Shown(&place).to_string()
     }
 
-    /// The error about a record that is damaged at the byte `offset`.
+    /// The error for a record that is damaged at the byte `offset`.
     pub(crate) fn damaged(
         &self,
         name: RecordName,
@@ -100,7 +100,7 @@ impl Records {
     }
 }
 
-/// A record that lines are added to, each durable on its own.
+/// A record that takes further lines. Each line is made durable by itself.
 #[derive(Debug)]
 pub(crate) enum Lines {
     Files(FileLines),
@@ -108,7 +108,7 @@ pub(crate) enum Lines {
 }
 
 impl Lines {
-    /// How long the content is.
+    /// The length of the content in bytes.
     pub(crate) fn length(&self) -> u64 {
         match self {
             Self::Files(lines) => lines.length(),
@@ -123,7 +123,7 @@ impl Lines {
         }
     }
 
-    /// Adds `line`, which has its line end, durably.
+    /// Adds `line` durably. `line` includes its line end.
     pub(crate) fn add(&mut self, line: Vec<u8>) -> io::Result<()> {
         match self {
             Self::Files(lines) => lines.add(line),
@@ -134,7 +134,7 @@ impl Lines {
         }
     }
 
-    /// Replaces the content, all or nothing, durably.
+    /// Replaces the content atomically and durably.
     pub(crate) fn replace(&mut self, content: &[u8]) -> io::Result<()> {
         match self {
             Self::Files(lines) => lines.replace(content),
@@ -145,7 +145,7 @@ impl Lines {
         }
     }
 
-    /// Leaves out what a change that failed may have left, and makes the rest durable.
+    /// Removes what a failed change may have left, and makes the rest durable.
     pub(crate) fn tidy(&mut self) -> io::Result<()> {
         match self {
             Self::Files(lines) => lines.tidy(),

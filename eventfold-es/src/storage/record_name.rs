@@ -1,16 +1,16 @@
-//! What records are called at the seam: [`Follower`], [`RecordName`].
+//! The names of records at the seam: [`Follower`], [`RecordName`].
 
-/// What has records.
+/// The kinds of followers. Each follower has records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Follower {
     Projection,
     ProcessManager,
 }
 
-/// The name of a record among those of one follower.
+/// The name of a record, unique among the records of one follower.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum RecordName {
-    /// State and position of a version of the follower.
+    /// The state and the position of a version of the follower.
     Checkpoint(u32),
     /// The checkpoint of eventfold-es 0.2.0.
     OldCheckpoint,

@@ -1,17 +1,16 @@
-//! Snapshots at the seam: a state on its way to the storage ([`Draft`]), and on its way back
-//! ([`Snapshot`]).
+//! Snapshots at the seam: a state to store ([`Draft`]), and a state read back ([`Snapshot`]).
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::storage::place::Place;
 
-/// A snapshot that waits for its events to be durable.
+/// A snapshot that waits until its events are durable.
 #[derive(Debug)]
 pub(crate) struct Draft {
     /// The state as JSON.
     pub(crate) state: Vec<u8>,
-    /// Reads the state back; fails with the cause if a load could not.
+    /// Reads the state back. If a load could not read it, this fails with the cause.
     pub(crate) read_back: fn(&[u8]) -> Result<(), String>,
     pub(crate) state_version: u32,
     /// The idempotency keys that the stream still remembers.
@@ -31,15 +30,15 @@ pub(crate) struct KnownKey {
     pub(crate) count: u64,
 }
 
-/// A snapshot that fits its stream, as it was read.
+/// A snapshot as it was read. It fits its stream.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     pub(crate) content: String,
-    /// Up to where the events of the stream are in it.
+    /// The place up to which the state contains the stream's events.
     pub(crate) place: Place,
 }
 
-/// What a snapshot says.
+/// The parts of a snapshot.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Contents<'a> {
     #[serde(borrow)]
@@ -52,7 +51,7 @@ pub(crate) struct Contents<'a> {
 }
 
 impl Snapshot {
-    /// Takes it apart, `None` if it lacks something.
+    /// The parts of the snapshot, `None` if one is missing or invalid.
     pub(crate) fn contents(&self) -> Option<Contents<'_>> {
         serde_json::from_str(&self.content).ok()
     }

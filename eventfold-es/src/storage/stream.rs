@@ -1,4 +1,4 @@
-//! One stream at the seam: what is asked of it by the one actor that decides on it.
+//! One stream at the seam, as the one actor that decides on it uses it.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -30,7 +30,7 @@ impl Stream {
         }
     }
 
-    /// The seed of the checksums of its events, which are valid in this stream only.
+    /// The seed of the checksums of the stream's events. They are valid in this stream only.
     pub(crate) fn seed(&self) -> u64 {
         match self {
             Self::Files(stream) => stream.seed(),
@@ -38,7 +38,7 @@ impl Stream {
         }
     }
 
-    /// Its directory, if it has one.
+    /// The stream's directory, if it has one.
     pub(crate) fn dir(&self) -> Option<&Path> {
         match self {
             Self::Files(stream) => Some(stream.dir()),
@@ -54,8 +54,8 @@ impl Stream {
         }
     }
 
-    /// Opens a new epoch at `end`, up to which the stream was just read. What is still under way of an
-    /// earlier one is discarded.
+    /// Opens a new epoch at `end`, the place up to which the stream was just read. Pending commits
+    /// of earlier epochs are discarded.
     pub(crate) fn start_epoch(&self, end: Place) -> u64 {
         match self {
             Self::Files(stream) => stream.start_epoch(end.in_files()),
@@ -71,7 +71,7 @@ impl Stream {
         }
     }
 
-    /// Whether the epoch failed, so that the aggregate must return to its durable state.
+    /// Why the epoch failed, if it did. Then the aggregate must return to its durable state.
     pub(crate) fn failure(&self, epoch: u64) -> Option<CommitError> {
         match self {
             Self::Files(stream) => stream.failure(epoch),
@@ -95,8 +95,8 @@ impl Stream {
         }
     }
 
-    /// Hands a commit of these events over. The order of calls is the order of commits. Waits while too
-    /// much is under way already.
+    /// Submits a commit of these events. The order of calls is the order of commits. Waits while
+    /// too many bytes are pending.
     pub(crate) async fn commit(&self, commit: Commit, events: EncodedEvents) {
         match self {
             Self::Files(stream) => stream.commit(commit, events).await,
@@ -104,8 +104,8 @@ impl Stream {
         }
     }
 
-    /// Asks to be told when everything that was handed over before is done: with the position of the
-    /// last durable event, or why the epoch failed.
+    /// Calls `done` after all requests submitted earlier. `done` gets the position of the last
+    /// durable event, or why the epoch failed.
     pub(crate) fn when_done(&self, epoch: u64, done: Done) {
         match self {
             Self::Files(stream) => stream.when_done(epoch, done),
@@ -113,7 +113,7 @@ impl Stream {
         }
     }
 
-    /// Waits until nothing of an earlier activation is under way any more.
+    /// Waits until no commit of an earlier activation is pending.
     pub(crate) async fn settle(&self) -> Result<(), CommitError> {
         let epoch = self.epoch();
         if epoch == 0 {
@@ -125,7 +125,7 @@ impl Stream {
         });
         self.when_done(epoch, answer);
         match settled.await {
-            // A failure of the earlier epoch is no concern of the next one, unless it is final.
+            // The next epoch ignores a failure of the earlier one, unless the failure is final.
             Ok(Err(
                 error @ (CommitError::Closed | CommitError::Failed(_) | CommitError::Unknown(_)),
             )) => Err(error),
@@ -134,7 +134,7 @@ impl Stream {
         }
     }
 
-    /// Whether nothing was ever stored, so that there is nothing to load.
+    /// Whether nothing was ever stored in the stream, so there is nothing to load.
     pub(crate) fn is_new(&self) -> bool {
         match self {
             Self::Files(stream) => stream.is_new(),
@@ -150,7 +150,7 @@ impl Stream {
         }
     }
 
-    /// Runs `read` among the few that read streams at the same time.
+    /// Runs `read`. Only a few streams are read at the same time.
     pub(crate) async fn load<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Reading<'_>) -> io::Result<T> + Send + 'static,
@@ -162,7 +162,7 @@ impl Stream {
         }
     }
 
-    /// Reads the stream as it is durable now.
+    /// Reads the stream up to its last durable event.
     pub(crate) fn read(&self) -> Reading<'_> {
         match self {
             Self::Files(stream) => Reading::Files(stream.read()),
@@ -170,22 +170,22 @@ impl Stream {
         }
     }
 
-    /// Keeps a snapshot of the durable state at `version`, in good time.
+    /// Saves a snapshot of the durable state at `version`, later on another thread.
     pub(crate) fn save_snapshot(&self, version: u64, draft: Box<Draft>) {
         if let Self::Files(stream) = self {
             stream.save_snapshot(version, draft);
         }
     }
 
-    /// Reports that a snapshot could not be made or used: once, until one is made.
+    /// Reports that a snapshot could not be made or used: once, until the next one is made.
     pub(crate) fn lacks_snapshot(&self, error: &dyn std::fmt::Display) {
         if let Self::Files(stream) = self {
             stream.lacks_snapshot(error);
         }
     }
 
-    /// Waits until everything that is durable is where other programs find it, as far as it can be
-    /// written.
+    /// Waits until all durable events are in the file that other programs read, as far as the file
+    /// can be written.
     pub(crate) fn flush(&self) {
         if let Self::Files(stream) = self {
             stream.flush();
@@ -193,7 +193,7 @@ impl Stream {
     }
 }
 
-/// A stream as it was durable at one moment. What is read of it blocks.
+/// The durable part of a stream at one moment. Reading from it blocks.
 #[derive(Debug)]
 pub(crate) enum Reading<'a> {
     Files(FileReading<'a>),
@@ -201,7 +201,7 @@ pub(crate) enum Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// The newest snapshot that fits, `None` if there is none.
+    /// The newest snapshot that fits the stream, `None` if there is none.
     pub(crate) fn snapshot(&self) -> io::Result<Option<Snapshot>> {
         match self {
             Self::Files(reading) => reading.snapshot(),
@@ -209,8 +209,8 @@ impl Reading<'_> {
         }
     }
 
-    /// Hands each event behind `after` to `each`, until that breaks off. Returns the place behind the
-    /// last one.
+    /// Passes each event after `after` to `each`, until `each` breaks off. Returns the place after
+    /// the last event passed.
     ///
     /// # Errors
     ///
@@ -226,7 +226,7 @@ impl Reading<'_> {
         }
     }
 
-    /// Hands each event from the version `first` on to `each`, until that breaks off.
+    /// Passes each event from the version `first` on to `each`, until `each` breaks off.
     ///
     /// # Errors
     ///

@@ -1,7 +1,7 @@
-//! What the end of a store waits for: [`Unfinished`].
+//! Work that the end of a store waits for: [`Unfinished`].
 
-/// What keeps a store from being closed as long as it is there.
+/// Work in progress. As long as it exists, the store cannot be closed.
 pub(crate) trait Unfinished: Send + Sync {
-    /// What it waits for.
+    /// What the work waits for.
     fn describe(&self) -> String;
 }

@@ -8,11 +8,11 @@
 //!  "encryption_key":"…","pos":17,"sum":"0123456789abcdef"}
 //! ```
 //!
-//! `len` is how many bytes the event takes in front of `,"pos"`, `sizes` how many of them are the
-//! values of `data` and `meta`. `sum` is the checksum of these bytes, seeded with the stream's name,
-//! with the position mixed in ([`with_position`]): the actor computes what takes long, and the
-//! committer adds the position. `docs/format.md` describes every member.
-//! A line without `sum` was written by another program, eventfold-es 0.2.0 for example.
+//! `len` is the number of bytes before `,"pos"`. `sizes` are the lengths of the values of `data`
+//! and `meta`. `sum` is the checksum of the bytes before `,"pos"`. It is seeded with the stream's
+//! name, and the position is mixed in ([`with_position`]). The actor computes the checksum of the
+//! bytes; the committer adds the position. `docs/format.md` describes every member. A line without
+//! `sum` was written by another program, eventfold-es 0.2.0 for example.
 
 use std::borrow::Cow;
 
@@ -33,28 +33,29 @@ pub(crate) use own::Rest;
 use crate::event::{Meta, Recorded, StoredEvent};
 use crate::ids::StreamId;
 
-/// What a line of ours begins with; [`LEN_DIGITS`] bytes follow, and a comma.
+/// The beginning of our own lines. [`LEN_DIGITS`] bytes and a comma follow.
 const HEAD: &[u8; 7] = b"{\"len\":";
-/// How many bytes the number `len` takes, with the spaces in front of it.
+/// How many bytes the number `len` takes, with the spaces before it.
 const LEN_DIGITS: usize = 10;
-/// How many bytes an encoded event ends with that are its checksum without the position.
+/// The length of the checksum at the end of an encoded event. The position is not mixed in yet.
 const CHECKSUM: usize = 8;
 
-/// How deeply `serde_json` reads what is nested.
+/// How deeply nested JSON `serde_json` reads.
 const DEEPEST: usize = 127;
 
-/// The encoded events of one stream in a commit, each followed by its checksum, still without position.
+/// The encoded events of one stream in a commit. Each is followed by its checksum, and none has a
+/// position yet.
 #[derive(Debug)]
 pub(crate) struct EncodedEvents {
     /// The seed of the stream's checksums.
     seed: u64,
     bytes: Vec<u8>,
-    /// Where the events after the first begin: most commits have one and need no place for this.
+    /// Where the events after the first begin. Most commits have one event, so this stays empty.
     later: Vec<usize>,
 }
 
 impl EncodedEvents {
-    /// For events of the stream with that [`seed`].
+    /// No events yet, for the stream with this [`seed`].
     pub(crate) fn new(seed: u64) -> Self {
         Self {
             seed,
@@ -74,7 +75,7 @@ impl EncodedEvents {
     ) {
         let mut digits = itoa::Buffer::new();
         let ms = digits.format(common.ms);
-        // Its digits without the last three are those of the seconds.
+        // The digits of `ms` without the last three are the seconds.
         let seconds = ms.len().checked_sub(3).filter(|length| *length > 0);
         let seconds = seconds.map_or("0", |length| &ms[..length]);
         self.write(name, data, (seconds, ms), Some(id), version, common);
@@ -116,7 +117,7 @@ impl EncodedEvents {
         out.extend_from_slice(&sum.to_le_bytes());
     }
 
-    /// Begins an event, and returns where.
+    /// Begins an event, and returns its offset.
     fn begin(&mut self) -> usize {
         if self.bytes.is_empty() {
             self.bytes = spare::take();
@@ -126,7 +127,7 @@ impl EncodedEvents {
         self.bytes.len()
     }
 
-    /// Appends an event that exists already, as it is.
+    /// Appends an existing event with its own id, time and `meta`.
     pub(crate) fn push_event(
         &mut self,
         event: &eventfold::Event,
@@ -149,11 +150,11 @@ impl EncodedEvents {
         self.as_encoded().count()
     }
 
-    /// Whether the last event is nested so deeply that no reader would take it.
+    /// Whether the last event is nested so deeply that no reader could read it.
     pub(crate) fn is_too_deep(&self) -> bool {
         let event = &self.bytes[self.later.last().copied().unwrap_or(0)..];
         let event = &event[..event.len().saturating_sub(CHECKSUM)];
-        // What is nested so deeply has as many brackets that open and that close.
+        // JSON nested this deeply has at least this many opening and closing brackets.
         event.len() > 2 * DEEPEST && opening(event) > DEEPEST && depth(event) > DEEPEST
     }
 
@@ -166,13 +167,13 @@ impl EncodedEvents {
         Encoded::new(&self.bytes, &self.later)
     }
 
-    /// What [`Encoded::new`] takes.
+    /// The arguments for [`Encoded::new`].
     pub(crate) fn into_parts(self) -> (Vec<u8>, Vec<usize>) {
         (self.bytes, self.later)
     }
 }
 
-/// The encoded events of one commit, wherever they are.
+/// The encoded events of one commit, borrowed from a buffer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Encoded<'a> {
     bytes: &'a [u8],
@@ -204,15 +205,15 @@ impl<'a> Encoded<'a> {
     }
 }
 
-/// Whether `payload` is nested so deeply that no reader would take its line.
+/// Whether `payload` is nested so deeply that no reader could read its line.
 #[cfg(feature = "testing")]
 pub(crate) fn is_too_deep(payload: &str) -> bool {
     depth(payload.as_bytes()) >= DEEPEST
 }
 
-/// How many brackets open in `json`, those in strings included.
+/// The number of opening brackets in `json`, including brackets in strings.
 fn opening(json: &[u8]) -> usize {
-    // In chunks whose count fits into a byte, so that many bytes are looked at at once.
+    // In chunks whose count fits into a byte, so that the processor compares many bytes at once.
     let chunks = json.chunks(255).map(|chunk| {
         let opening = |byte: &u8| u8::from(matches!(byte, b'{' | b'['));
         usize::from(chunk.iter().map(opening).sum::<u8>())
@@ -243,7 +244,7 @@ fn depth(json: &[u8]) -> usize {
 /// Writes `text` as a JSON string.
 pub(crate) fn write_str(out: &mut Vec<u8>, text: &str) {
     let stands_for_itself = |byte: &u8| *byte >= b' ' && !matches!(byte, b'"' | b'\\');
-    // No early end, so that many are looked at at once.
+    // No early exit, so that the processor compares many bytes at once.
     let are_plain = text.as_bytes().iter();
     if are_plain.fold(true, |all, byte| all & stands_for_itself(byte)) {
         out.push(b'"');
@@ -254,7 +255,7 @@ pub(crate) fn write_str(out: &mut Vec<u8>, text: &str) {
     serde_json::to_writer(out, text).expect("writing a string to memory cannot fail");
 }
 
-/// Appends an encoded event as the line that is stored, without its line end.
+/// Appends an encoded event as its stored line, without the line end.
 pub(crate) fn seal(encoded: &[u8], position: u64, out: &mut Vec<u8>) {
     let Some((body, sum)) = encoded.split_last_chunk::<CHECKSUM>() else {
         return;
@@ -264,19 +265,19 @@ pub(crate) fn seal(encoded: &[u8], position: u64, out: &mut Vec<u8>) {
     write_sum(out, with_position(u64::from_le_bytes(*sum), position));
 }
 
-/// The checksum of a line: that of its event with the position mixed in. The factor is odd, so two
-/// positions never lead to the same.
+/// The checksum of a line: the event's checksum with the position mixed in. The factor is odd, so
+/// two positions never give the same checksum.
 fn with_position(sum: u64, position: u64) -> u64 {
     sum.wrapping_add(position.wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
-/// Begins a line whose length is to be stated.
+/// Begins a line with room for its length.
 pub(crate) fn begin_line(out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"len\":          ,");
 }
 
-/// States how long the line is that began at `start`. One that is too long for the place states the
-/// largest number, with which no reader can hop.
+/// Writes the length of the line that began at `start`. If the length has too many digits, writes
+/// the largest number, which readers cannot use to skip.
 pub(crate) fn state_length(out: &mut [u8], start: usize) {
     let mut digits = itoa::Buffer::new();
     let length = (out.len() - start).min(9_999_999_999);
@@ -285,7 +286,7 @@ pub(crate) fn state_length(out: &mut [u8], start: usize) {
     out[end - digits.len()..end].copy_from_slice(digits);
 }
 
-/// What a line of ours states as its `len`.
+/// The `len` that one of our lines states.
 fn stated_length(line: &[u8]) -> Option<usize> {
     let (digits, rest) = line.strip_prefix(HEAD)?.split_first_chunk::<LEN_DIGITS>()?;
     let digits = digits.trim_ascii_start();
@@ -301,15 +302,16 @@ fn stated_length(line: &[u8]) -> Option<usize> {
     is_number.then_some(length)
 }
 
-/// Where the line ends that `bytes` begin with, `None` if they have no line end; the first `searched`
-/// bytes have none. It hops over what a line of ours states as its length, if a line's end is there.
+/// The end of the first line in `bytes`, `None` if there is no line end. The first `searched` bytes
+/// have none. In our own lines the search skips the stated length, if a comma is there.
 pub(crate) fn line_end(bytes: &[u8], searched: usize) -> Option<usize> {
     let hop = stated_length(bytes).filter(|length| bytes.get(*length) == Some(&b','));
     let from = hop.unwrap_or(0).max(searched);
     Some(from + memchr(b'\n', bytes.get(from..)?)?)
 }
 
-/// What the checksum of a line of ours covers, and the position behind it, if the checksum is right.
+/// The bytes that the checksum of one of our lines covers, and the position after them. `None` if
+/// the checksum is wrong.
 fn opened(line: &[u8], seed: u64) -> Option<(&[u8], u64)> {
     let (body, rest) = line.split_at_checked(stated_length(line)?)?;
     let (digits, end) = rest.strip_prefix(b",\"pos\":")?.split_last_chunk()?;
@@ -340,12 +342,12 @@ pub(crate) fn seed_of_none() -> u64 {
     xxh3_64(b"\0")
 }
 
-/// A line of a stream, read.
+/// A line of a stream as it was read.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Line<'a> {
     #[serde(borrow, rename = "type")]
     pub(crate) name: Cow<'a, str>,
-    /// The payload as JSON text; whether it is JSON is for its reader to find out.
+    /// The payload as JSON text. Its reader finds out whether it is valid JSON.
     #[serde(borrow, deserialize_with = "json")]
     pub(crate) data: &'a str,
     /// Seconds since 1970.
@@ -364,14 +366,14 @@ pub(crate) struct Line<'a> {
     pub(crate) position: Option<u64>,
     #[serde(borrow)]
     pub(crate) key: Option<Cow<'a, str>>,
-    /// The fingerprint of the command that `key` is of.
+    /// The fingerprint of the command with the idempotency key `key`.
     #[serde(borrow)]
     #[cfg_attr(not(test), expect(dead_code, reason = "nothing writes it yet"))]
     pub(crate) command: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     #[cfg_attr(not(test), expect(dead_code, reason = "nothing writes it yet"))]
     pub(crate) tags: Vec<Cow<'a, str>>,
-    /// What names the key that parts of the payload are encrypted with.
+    /// The name of the key that encrypts parts of the payload.
     #[serde(borrow)]
     #[cfg_attr(not(test), expect(dead_code, reason = "nothing writes it yet"))]
     pub(crate) encryption_key: Option<Cow<'a, str>>,
@@ -387,13 +389,13 @@ fn optional_json<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'
 }
 
 impl<'l> Line<'l> {
-    /// Reads a line of the journal, whose checksum is that of its commit.
+    /// Reads an event's line from the journal, where the commit's checksum covers it.
     pub(crate) fn parse(line: &'l str) -> serde_json::Result<Self> {
         serde_json::from_str(line)
     }
 
-    /// What is known of the line's event besides name and payload. Version and position are the
-    /// reader's to know: a line of another program says neither.
+    /// The event's metadata. The reader passes version and position, because a line of another
+    /// program states neither.
     pub(crate) fn record<'a>(
         &'a self,
         (aggregate_type, id): (&'a str, &'a str),
@@ -413,13 +415,13 @@ impl<'l> Line<'l> {
         }
     }
 
-    /// The event, with `record` as what is known of it besides.
+    /// The event, with `record` as its metadata.
     pub(crate) fn event<'a>(&'a self, record: &'a Recorded<'a>) -> StoredEvent<'a> {
         StoredEvent::new(&self.name, self.data).with_record(record)
     }
 }
 
-/// What is wrong with a line.
+/// Why a line is not valid.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LineError {
     #[error("the checksum does not match")]
@@ -432,7 +434,7 @@ pub(crate) enum LineError {
     NotAnEvent(serde_json::Error),
 }
 
-/// Reads a line, without its line end, of the stream with that seed. Invariant D9.
+/// Reads a line of the stream with this seed. `line` has no line end. Invariant D9.
 pub(crate) fn read(line: &[u8], seed: u64) -> Result<Line<'_>, LineError> {
     let own = opened(line, seed);
     if own.is_none() && split_sum(line).is_some() {
@@ -452,8 +454,8 @@ pub(crate) fn read(line: &[u8], seed: u64) -> Result<Line<'_>, LineError> {
     Ok(read)
 }
 
-/// Fails if a line of another program, which [`read`] takes, is not an event for `eventfold`: what
-/// follows the journal could not read it then, and in the journal it would stay for ever.
+/// Fails if a line of another program is not an event for `eventfold`, although [`read`] accepts
+/// it. Followers of the journal could not read it, and it could never be removed from the journal.
 pub(crate) fn check_foreign(line: &[u8]) -> Result<(), LineError> {
     serde_json::from_slice::<eventfold::Event>(line)
         .map(drop)

@@ -1,15 +1,14 @@
 //! JSON objects that end with their own checksum: `{…,"sum":"0123456789abcdef"}`.
 //!
-//! The checksum is XXH3-64 of all bytes in front of `,"sum"`, with a seed that says what the object
-//! belongs to; 0 if that is nothing.
+//! The checksum is XXH3-64 of all bytes before `,"sum"`. Its seed states what the object belongs
+//! to; it is 0 if the object belongs to nothing.
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// `,"sum":"` + 16 hex digits + `"}`.
 pub(crate) const SUM_LEN: usize = 8 + 16 + 2;
 
-/// Ends the object that begins at `start` and lacks its closing bracket with its checksum, and returns
-/// that.
+/// Ends the object that begins at `start` with its checksum and a bracket. Returns the checksum.
 pub(crate) fn seal(out: &mut Vec<u8>, start: usize, seed: u64) -> u64 {
     let sum = xxh3_64_with_seed(&out[start..], seed);
     write_sum(out, sum);
@@ -28,7 +27,7 @@ pub(crate) fn verified(line: &[u8], seed: u64) -> Option<u64> {
     (*end == sum_and_end(sum)).then_some(sum)
 }
 
-/// Splits a line into what its checksum covers and the checksum, `None` if it has none.
+/// Splits a line into the bytes that its checksum covers and the checksum. `None` if it has none.
 pub(crate) fn split_sum(line: &[u8]) -> Option<(&[u8], u64)> {
     let (body, tail) = line.split_at_checked(line.len().checked_sub(SUM_LEN)?)?;
     let hex = tail.strip_prefix(b",\"sum\":\"")?.strip_suffix(b"\"}")?;
@@ -65,13 +64,13 @@ fn hex(number: u64) -> [u8; 16] {
     digits
 }
 
-/// The 8 hexadecimal digits of `half`, all at once: each line that is read takes two of these.
+/// The 8 hexadecimal digits of `half`, computed all at once: each line read takes two calls.
 fn hex_half(half: u64) -> [u8; 8] {
-    // Each digit into a byte of its own.
+    // Moves each digit to its own byte.
     let pairs = (half << 16 | half) & 0x0000_ffff_0000_ffff;
     let bytes = (pairs << 8 | pairs) & 0x00ff_00ff_00ff_00ff;
     let digits = (bytes << 4 | bytes) & 0x0f0f_0f0f_0f0f_0f0f;
-    // 1 where the digit is a letter, which only then reaches 16 with 6 more.
+    // 1 where the digit is a letter: only then the digit plus 6 reaches 16.
     let letters = ((digits + 0x0606_0606_0606_0606) >> 4) & 0x0101_0101_0101_0101;
     let text = digits + 0x3030_3030_3030_3030 + letters * u64::from(b'a' - 10 - b'0');
     text.to_be_bytes()

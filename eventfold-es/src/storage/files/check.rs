@@ -1,4 +1,4 @@
-//! `verify`, which finds what is damaged, and `repair`, which mends what can be mended.
+//! `verify`, which finds damage, and `repair`, which repairs it as far as possible.
 
 pub(crate) mod audit;
 pub(crate) mod repair;

@@ -1,4 +1,4 @@
-//! The way of a commit to the disk: [`queue`], [`committer`], [`batch`], the journal, the answer.
+//! The path of a commit to the disk: [`queue`], [`committer`], [`batch`], the journal, the answer.
 
 pub(crate) mod batch;
 pub(crate) mod committer;

@@ -1,5 +1,5 @@
-//! What the storage's own tests of crashes and failing disks share: a domain that shows if anything is
-//! lost or halved, and the checks.
+//! The shared parts of the storage's tests of crashes and failing disks: a domain that shows lost
+//! or incomplete commits, and the checks.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,28 +23,28 @@ mod power_loss;
 mod several_streams;
 mod unflushed;
 
-/// The system's numbers of errors, the same on every Unix.
+/// The system's error numbers, which are the same on every Unix.
 const EINTR: i32 = 4;
 const EIO: i32 = 5;
 const EACCES: i32 = 13;
 const EMFILE: i32 = 24;
 const ENOSPC: i32 = 28;
 
-/// How many aggregates there are.
+/// The number of aggregates.
 const ACCOUNTS: u64 = 4;
 
-/// The numbers of the commands that were executed, each as often as it had events.
+/// The numbers of the executed commands. A number occurs once for each event of its command.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Account {
     numbers: Vec<u64>,
 }
 
-/// Stores `count` events with its number.
+/// Stores `count` events with the command's number.
 #[derive(Debug, Clone, Copy)]
 struct Note {
     number: u64,
     count: usize,
-    /// Makes lines longer than a sector now and then.
+    /// Makes some lines longer than a sector.
     padding: usize,
 }
 
@@ -75,7 +75,7 @@ impl Aggregate for Account {
     }
 }
 
-/// The same for all accounts together, in the order of the journal.
+/// The numbers of the commands of all accounts, in the order of the journal.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, Projection)]
 #[projection(aggregates(Account), crate = crate)]
 struct Everything {
@@ -103,7 +103,7 @@ fn id(number: u64) -> String {
     format!("a{}", number % ACCOUNTS)
 }
 
-/// What command `number` does.
+/// The command `number`.
 fn note(number: u64) -> Note {
     let mut choices = Choices::new(number);
     Note {
@@ -113,7 +113,7 @@ fn note(number: u64) -> Note {
     }
 }
 
-/// Command `number` with an event that is large enough for a checkpoint.
+/// The command `number` with an event that is large enough to cause a checkpoint.
 fn large(number: u64) -> Note {
     Note {
         padding: 8 * 1024,
@@ -121,7 +121,7 @@ fn large(number: u64) -> Note {
     }
 }
 
-/// Waits until the upkeep thread has done what it was asked for.
+/// Waits until the upkeep thread has done all submitted jobs.
 fn upkept(store: &AggregateStore) {
     let (done, is_done) = channel();
     let job = Job::Run(Box::new(move || {
@@ -131,7 +131,7 @@ fn upkept(store: &AggregateStore) {
     is_done.recv().expect("the upkeep thread comes to it");
 }
 
-/// Opens what the power failure left and checks it against what was answered before.
+/// Opens the store that the power failure left, and checks it against the answered commands.
 async fn check(dir: &Path, answered: &[u64]) -> Result<(), String> {
     let store = open(dir)
         .await
@@ -202,7 +202,7 @@ async fn check(dir: &Path, answered: &[u64]) -> Result<(), String> {
             "the head is {head}, the accounts have {in_accounts} events"
         ));
     }
-    // The store works on.
+    // The store must still work.
     let next = store
         .get::<Account>("a0")
         .await
@@ -225,7 +225,7 @@ fn runtime() -> tokio::runtime::Runtime {
         .expect("a runtime can be built")
 }
 
-/// A directory in memory, if there is such a place, because what is tested does not depend on a disk.
+/// A directory in memory, if the system has one: these tests do not depend on a disk.
 fn temp_dir() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     let dir = tempfile::tempdir_in(memory).or_else(|_| tempfile::tempdir());

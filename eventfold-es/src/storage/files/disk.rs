@@ -1,6 +1,6 @@
-//! The way to the disk: every change that the storage makes to a file or a directory goes through
-//! here, so that tests can watch it, lose it and make it fail ([`faults`]). So does all that it reads:
-//! a path below a store's directory is looked up in the directory that was locked ([`held`]).
+//! Access to the disk. Every change of a file or a directory goes through this module, so that
+//! tests can watch it, lose it and make it fail ([`faults`]). Every read goes through it too: a
+//! path below a store's directory is looked up in the directory that was locked ([`held`]).
 
 use std::fs::TryLockError;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -76,7 +76,7 @@ impl File {
         })
     }
 
-    /// Cuts the file off at `length`, or fills it with zeros up to there.
+    /// Cuts the file at `length`, or extends it with zeros to `length`.
     pub(crate) fn set_len(&self, length: u64) -> io::Result<()> {
         uninterrupted(|| {
             #[cfg(test)]
@@ -85,7 +85,7 @@ impl File {
         })
     }
 
-    /// Makes the content durable, and of the rest what is needed to read it.
+    /// Makes the content durable, and the metadata that is needed to read it.
     pub(crate) fn sync_data(&self) -> io::Result<()> {
         self.noted(uninterrupted(|| {
             #[cfg(test)]
@@ -103,7 +103,7 @@ impl File {
         }))
     }
 
-    /// Notes that a sync failed, unless nobody builds on the file: a temporary one is thrown away then.
+    /// Notes a failed sync. A temporary file needs no note, because it is then discarded.
     fn noted(&self, synced: io::Result<()>) -> io::Result<()> {
         synced.inspect_err(|_| {
             if self.path.extension().is_none_or(|ext| ext != "tmp") {
@@ -112,14 +112,14 @@ impl File {
         })
     }
 
-    /// Renames the file, in place of one that may be there.
+    /// Renames the file. Replaces a file that has this name.
     pub(crate) fn rename_to(mut self, path: &Path) -> io::Result<Self> {
         rename(&self.path, path)?;
         path.clone_into(&mut self.path);
         Ok(self)
     }
 
-    /// Where the file is.
+    /// The path of the file.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -129,7 +129,7 @@ impl File {
         Ok(self.inner.metadata()?.len())
     }
 
-    /// Up to `length` bytes from `offset` on, fewer if the file ends before.
+    /// Up to `length` bytes from `offset` on; fewer if the file ends earlier.
     pub(crate) fn read_at(&self, offset: u64, length: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         let mut file = &self.inner;
@@ -138,25 +138,25 @@ impl File {
         Ok(bytes)
     }
 
-    /// Locks the file against other programs, unless one has it locked.
+    /// Locks the file against other programs. Fails if a program has it locked.
     pub(crate) fn try_lock(&self) -> Result<(), TryLockError> {
         self.inner.try_lock()
     }
 
-    /// Ends the lock.
+    /// Releases the lock.
     pub(crate) fn unlock(&self) {
-        // Closing the file would end it as well, only later.
+        // If this fails, closing the file releases the lock.
         let _ = self.inner.unlock();
     }
 
-    /// Whether it was deleted, so that what is written to it is lost when it is closed. Some systems
-    /// do not tell.
+    /// Whether the file was deleted: then its content is lost when it is closed. False on systems
+    /// that do not report it.
     pub(crate) fn is_deleted(&self) -> io::Result<bool> {
         system::is_deleted(&self.inner)
     }
 }
 
-/// Makes a call again for as long as a signal interrupts it, which is no failure.
+/// Repeats a call as long as a signal interrupts it. An interruption is not a failure.
 fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {
@@ -171,14 +171,14 @@ fn write_all_at(file: &std::fs::File, offset: u64, bytes: &[u8]) -> io::Result<(
     std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
 }
 
-/// There is one writer, so the file's own position is its.
+/// Only one thread writes at a time, so the file's position may be used.
 #[cfg(not(unix))]
 fn write_all_at(mut file: &std::fs::File, offset: u64, bytes: &[u8]) -> io::Result<()> {
     io::Seek::seek(&mut file, io::SeekFrom::Start(offset))?;
     io::Write::write_all(&mut file, bytes)
 }
 
-/// `error`, which happened when trying to `action` the file `path`, with both in its text.
+/// `error` with `action` and `path` in its text: the attempt to `action` the file failed.
 pub(crate) fn at(action: &str, path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(
         error.kind(),
@@ -186,7 +186,7 @@ pub(crate) fn at(action: &str, path: &Path, error: &io::Error) -> io::Error {
     )
 }
 
-/// An error that says that `path` is damaged at `offset`.
+/// The error for a file at `path` that is damaged at the byte `offset`.
 pub(crate) fn damaged(path: &Path, offset: u64, cause: &dyn std::fmt::Display) -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidData,
@@ -194,7 +194,7 @@ pub(crate) fn damaged(path: &Path, offset: u64, cause: &dyn std::fmt::Display) -
     )
 }
 
-/// Whether `error` says that there is no space, or no more for this user.
+/// Whether `error` says that the disk or the user's quota is full.
 pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -207,7 +207,7 @@ pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     sync_new_dir(dir).inspect_err(|_| failed_syncs::tell(dir))
 }
 
-/// As [`sync_dir`], where nothing is built on the entries if that fails.
+/// As [`sync_dir`], for entries that are not used if the sync fails.
 fn sync_new_dir(dir: &Path) -> io::Result<()> {
     let sync = || -> io::Result<()> {
         #[cfg(test)]
@@ -234,7 +234,8 @@ impl OpenDir {
         })
     }
 
-    /// The number of the directory's file system, if it can be told and synced as a whole.
+    /// The number of the directory's file system. `None` if it is unknown, or if the file system
+    /// cannot be synced as a whole.
     pub(crate) fn file_system(&self) -> io::Result<Option<u64>> {
         #[cfg(test)]
         if let Some(number) = faults::file_system(&self.path) {
@@ -253,8 +254,8 @@ impl OpenDir {
     }
 }
 
-/// The number of the file system that the file `path` is on; `None` if it is a link, not there, or that
-/// cannot be told.
+/// The number of the file system of the file `path`. `None` if the file is a link or missing, or if
+/// the number is unknown.
 pub(crate) fn file_system_of(path: &Path) -> io::Result<Option<u64>> {
     #[cfg(test)]
     if let Some(number) = faults::file_system(path) {
@@ -275,7 +276,7 @@ pub(crate) fn file_system_of(path: &Path) -> io::Result<Option<u64>> {
     }
 }
 
-/// Renames a file, in place of one that may be there.
+/// Renames a file. Replaces a file that has the new name.
 pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     let rename = || -> io::Result<()> {
         #[cfg(test)]
@@ -285,7 +286,7 @@ pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     uninterrupted(rename).map_err(|e| at("rename", from, &e))
 }
 
-/// Removes a file, if it is there.
+/// Removes a file, if it exists.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
     let remove = || -> io::Result<()> {
         #[cfg(test)]
@@ -298,7 +299,7 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes the files in `dir` that `is_removed` says, and returns how many.
+/// Removes the files in `dir` for which `is_removed` is true, and returns how many.
 pub(crate) fn remove_from(dir: &Path, is_removed: impl Fn(&Path) -> bool) -> io::Result<usize> {
     let mut removed = 0;
     for entry in list(dir)? {
@@ -311,14 +312,14 @@ pub(crate) fn remove_from(dir: &Path, is_removed: impl Fn(&Path) -> bool) -> io:
     Ok(removed)
 }
 
-/// Replaces the file at `path` by `content`, all or nothing, also when the power fails.
+/// Replaces the content of the file at `path` atomically, even if the power fails.
 pub(crate) fn replace_durably(path: &Path, content: &[u8]) -> io::Result<()> {
     replace(path, content, true)?;
     path.parent().map_or(Ok(()), sync_dir)
 }
 
-/// Replaces the file at `path` by `content`. What a power failure leaves is unspecified unless
-/// `sync`, so the content must say itself whether it is whole.
+/// Replaces the content of the file at `path`. Without `sync`, a power failure may leave any
+/// content, so the content itself must show whether it is whole.
 pub(crate) fn replace(path: &Path, content: &[u8], sync: bool) -> io::Result<()> {
     replace_by(path, |file| {
         file.write_at(0, content)?;
@@ -326,8 +327,8 @@ pub(crate) fn replace(path: &Path, content: &[u8], sync: bool) -> io::Result<()>
     })
 }
 
-/// Has a new file with the same content take the place of the one at `path`. Its directory is to be
-/// synced after that. Invariant D3.
+/// Replaces the file at `path` with a new file of the same content. The caller must sync the
+/// directory after that. Invariant D3.
 pub(crate) fn renew(path: &Path) -> io::Result<()> {
     replace_by(path, |file| {
         let mut old = open(path)?;
@@ -345,8 +346,8 @@ pub(crate) fn renew(path: &Path) -> io::Result<()> {
     })
 }
 
-/// Replaces the file at `path` by one that `write` fills. An attempt that fails leaves nothing that the
-/// next one would go on with.
+/// Replaces the file at `path` with one that `write` fills. A failed attempt leaves no temporary
+/// file that the next one would continue.
 fn replace_by(path: &Path, write: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".tmp");
@@ -366,13 +367,13 @@ pub(crate) fn open(path: &Path) -> io::Result<std::fs::File> {
     uninterrupted(|| system::open(path, Access::Read))
 }
 
-/// Opens a file that other programs look for as well, or creates it. A link is refused: what it leads
-/// to is not the store's to write to.
+/// Opens or creates a file that other programs also use. A link is refused, because its target does
+/// not belong to the store.
 pub(crate) fn open_own(path: &Path) -> io::Result<std::fs::File> {
     uninterrupted(|| system::open(path, Access::Own))
 }
 
-/// A file open for reading, `None` if there is no such file.
+/// A file opened for reading, `None` if there is no such file.
 pub(crate) fn open_if_there(path: &Path) -> io::Result<Option<std::fs::File>> {
     match open(path) {
         Ok(file) => Ok(Some(file)),
@@ -398,12 +399,12 @@ pub(crate) fn read_if_there(path: &Path) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// What is at `path`, where a link leads to what it names; `None` if there is nothing.
+/// The status of the file or directory at `path`; links are followed. `None` if there is nothing.
 pub(crate) fn find(path: &Path) -> io::Result<Option<Status>> {
     if_there(system::find(path))
 }
 
-/// What is at `path`, if only a link; `None` if there is nothing.
+/// The status of the entry at `path`; a link is not followed. `None` if there is nothing.
 pub(crate) fn find_itself(path: &Path) -> io::Result<Option<Status>> {
     if_there(system::find_itself(path))
 }
@@ -423,7 +424,7 @@ fn is_nothing(error: &io::Error) -> bool {
     )
 }
 
-/// Whether something is at `path`, as far as can be told.
+/// Whether something is at `path`. False if this cannot be found out.
 pub(crate) fn is_there(path: &Path) -> bool {
     matches!(find(path), Ok(Some(_)))
 }
@@ -438,7 +439,8 @@ pub(crate) fn is_file(path: &Path) -> bool {
     matches!(find(path), Ok(Some(found)) if found.kind == Kind::File)
 }
 
-/// Which directory `path` leads to now, where the system tells, whatever was there when it was locked.
+/// The identity of the directory that `path` leads to now, even if another directory was locked
+/// under this path. `None` if the system has no identities.
 pub(crate) fn identity_now(path: &Path) -> Option<Identity> {
     system::identity_now(path)
 }
@@ -448,7 +450,8 @@ pub(crate) fn list(dir: &Path) -> io::Result<Vec<Entry>> {
     uninterrupted(|| system::list(dir)).map_err(|e| at("list", dir, &e))
 }
 
-/// Creates a directory and those above it, readable by its owner alone. False if it is there.
+/// Creates a directory and the directories above it, accessible to their owner only. False if the
+/// directory exists.
 pub(crate) fn create_dir(dir: &Path) -> io::Result<bool> {
     let create = || -> io::Result<bool> {
         #[cfg(test)]
@@ -470,7 +473,7 @@ pub(crate) fn create_private_dir(dir: &Path) -> io::Result<()> {
     create_dir(dir)?;
     let mut parents = missing.iter().filter_map(|created| created.parent());
     parents.try_for_each(sync_new_dir).map_err(|failed| {
-        // What is there counts as durable the next time.
+        // The next attempt would take existing directories for durable ones.
         match missing.into_iter().try_for_each(remove_dir) {
             Ok(()) => failed,
             Err(error) => {
@@ -492,8 +495,7 @@ fn remove_dir(dir: &Path) -> io::Result<()> {
     uninterrupted(remove).map_err(|e| at("remove", dir, &e))
 }
 
-/// Makes everything durable that was written to the file system of `dir`, if there is a call for
-/// that here.
+/// Makes all writes to the file system of `dir` durable. `None` if the system has no call for this.
 #[cfg(target_os = "linux")]
 #[expect(clippy::unnecessary_wraps, reason = "other systems have no such call")]
 pub(crate) fn sync_file_system(dir: &OpenDir) -> Option<io::Result<()>> {
@@ -509,8 +511,7 @@ pub(crate) fn sync_file_system(dir: &OpenDir) -> Option<io::Result<()>> {
     }))
 }
 
-/// Makes everything durable that was written to the file system of `dir`, if there is a call for
-/// that here.
+/// Makes all writes to the file system of `dir` durable. `None` if the system has no call for this.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn sync_file_system(_dir: &OpenDir) -> Option<io::Result<()>> {
     None

@@ -1,11 +1,12 @@
-//! Whether what the system shows of a store's files can be taken for what is on the disk.
+//! Whether the store's files can be trusted to be on the disk as the system shows them.
 //!
-//! After a sync that failed, a file system may take for written what is not. What is written to the same
-//! blocks again need not reach the disk either, whatever a further sync says. So each sync that fails is
-//! noted, and the next open has new files take the place of those that may be concerned.
+//! After a failed sync, a file system may treat blocks as written although they are not. Even if
+//! the same blocks are written again and a further sync succeeds, they need not reach the disk. So
+//! each failed sync is noted, and the next open replaces all files that may be affected with new
+//! ones.
 //!
-//! The note need not be durable: after a failure of the power, and when the file system was mounted
-//! anew, what is read is what is on the disk. If there can be no note, this process remembers.
+//! The note need not be durable: after a power failure or a new mount, reads come from the disk. If
+//! the note cannot be written, this process remembers the failure.
 
 use std::io;
 use std::path::Path;
@@ -16,8 +17,8 @@ use crate::storage::files::disk::{File, Open};
 use crate::storage::files::journal::paths;
 use crate::storage::files::layout::StreamLayout;
 
-/// Has the syncs that fail in a store's directory noted, until what is returned is dropped. `dir` is the
-/// directory as the paths of its files begin, `canonical` in the one form that names it.
+/// Notes failed syncs in a store's directory until the returned value is dropped. `dir` is the
+/// prefix of the files' paths, `canonical` is the canonical path of the same directory.
 pub(crate) fn start_noting(dir: &Path, canonical: &Path) -> Noting {
     Noting::start(dir, canonical, write_note)
 }
@@ -30,7 +31,8 @@ fn write_note(dir: &Path) {
     }
 }
 
-/// If no file can be created, the checkpoint becomes the note, which needs no space and no descriptor.
+/// If no file can be created, renames the checkpoint to the note: that needs no space or
+/// descriptor.
 fn create_note(journal: &Path) -> io::Result<()> {
     let note = paths::sync_failed(journal);
     match File::open(&note, Open::Create) {
@@ -40,8 +42,7 @@ fn create_note(journal: &Path) -> io::Result<()> {
     }
 }
 
-/// Whether a sync failed in the store whose journal is in `journal`, since it was opened last without
-/// an error.
+/// Whether a sync failed in the store with this `journal` since the last open without an error.
 pub(crate) fn is_noted(journal: &Path) -> io::Result<bool> {
     let is_remembered = failed_syncs::is_remembered(journal);
     let note = paths::sync_failed(journal);
@@ -51,7 +52,7 @@ pub(crate) fn is_noted(journal: &Path) -> io::Result<bool> {
     Ok(is_remembered || is_there)
 }
 
-/// Ends the doubt: new files have taken the place of all that may have been concerned.
+/// Ends the doubt, after all files that may have been affected were replaced with new ones.
 pub(crate) fn settle(journal: &Path) -> io::Result<()> {
     let (note, checkpoint) = (paths::sync_failed(journal), paths::checkpoint(journal));
     let has_checkpoint = disk::read_if_there(&note)?.is_some_and(|bytes| !bytes.is_empty());

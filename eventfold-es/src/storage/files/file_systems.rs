@@ -1,4 +1,4 @@
-//! The file systems that a store's streams are on, and making durable what was written to them.
+//! The file systems of a store's streams, and how the streams' files are made durable.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,21 +7,21 @@ use crate::storage::files::disk;
 use crate::storage::files::disk::{File, Open, OpenDir};
 use crate::storage::files::layout::EVENTS_FILE;
 
-/// Beyond this many files, one call that syncs the file system is cheaper than one for each.
+/// With more files than this, one sync of the file system is cheaper than a sync of each file.
 const FEW: usize = if cfg!(test) { 4 } else { 64 };
 
-/// The file systems of a store, each by a directory on it that is held open: a descriptor only tells
-/// of the errors that happened since it was opened.
+/// The file systems of a store. Each is represented by an open directory on it: a descriptor
+/// reports only errors that occurred after it was opened.
 #[derive(Debug)]
 pub(crate) struct FileSystems {
     base: PathBuf,
-    /// The first is that of the store's directory.
+    /// The first is the file system of the store's directory.
     held: Vec<OpenDir>,
 }
 
 impl FileSystems {
-    /// Those of the store in `base`, where they can be told apart: `streams` or the directory of a type
-    /// may be mounted or linked there.
+    /// The file systems of the store in `base`, if the system can distinguish them. `streams` or
+    /// the directory of a type may be a mount or a link.
     pub(crate) fn of(base: &Path, streams: &Path) -> io::Result<Self> {
         let mut file_systems = Self {
             base: base.to_owned(),
@@ -81,15 +81,15 @@ impl FileSystems {
             }
         }
         self.sync_each(&others)?;
-        // New streams have added entries to directories there, wherever they are themselves.
+        // New streams on any file system may add entries to directories on this one.
         is_used[0] = true;
         for (held, is_used) in self.held.iter().zip(is_used) {
             if is_used && let Some(synced) = disk::sync_file_system(held) {
                 synced?;
             }
         }
-        // An error of one that was not held may have been told to another program, but its files were
-        // synced each on its own now.
+        // A sync of a file system that was not held may miss earlier errors. So the files there
+        // were synced one by one before it is held.
         others.into_iter().try_for_each(|dir| self.hold(dir))
     }
 
@@ -101,7 +101,7 @@ impl FileSystems {
                 .and_then(|file| file.sync_all())
                 .map_err(|e| disk::at("sync", &file, &e))?;
             disk::sync_dir(dir)?;
-            // The directories that a new stream added an entry to.
+            // A new stream may have added an entry to each of these directories.
             parents.extend(
                 dir.ancestors()
                     .skip(1)
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn each_file_system_that_streams_are_linked_to_is_held_once() {
         let base = tempfile::tempdir().unwrap();
-        // Which need not be another one.
+        // This may be the same file system.
         let other = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
         let other = other.unwrap();
         let streams = base.path().join("streams");

@@ -16,7 +16,7 @@ use crate::storage::files::recovery::scan;
 
 const SEED: u64 = 42;
 
-/// A segment of the journal with a header and with `bytes` as the bodies of its lines.
+/// A segment of the journal with a header. `bytes` are the bodies of its lines.
 pub(crate) fn with_right_checksums(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut chain = write_header(
@@ -37,7 +37,7 @@ pub(crate) fn with_right_checksums(bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Reads a segment. What is accepted is written again and reads the same.
+/// Reads a segment. Accepted commits are written again, and must read the same.
 pub(crate) fn journal(bytes: &[u8]) {
     let mut commits = 0;
     let scanned = scan::scan_bytes(bytes, |commit| {
@@ -126,7 +126,7 @@ pub(crate) fn sealed_line(bytes: &[u8]) {
     assert!(event_line::read(&sealed, SEED + 1).is_err());
 }
 
-/// What is JSON, and says rightly how long its payload is, is read as any reader of JSON reads it.
+/// Checks that a line with right lengths is read as a general JSON reader reads it.
 fn check_line(bytes: &[u8], line: &event_line::Line<'_>) {
     if let Ok(json) = serde_json::from_slice::<event_line::Line<'_>>(bytes)
         && json.data == line.data
@@ -136,7 +136,7 @@ fn check_line(bytes: &[u8], line: &event_line::Line<'_>) {
     }
 }
 
-/// Reads lines of the journal whose checksums are right.
+/// Reads lines of the journal as if their checksums were right.
 pub(crate) fn commits(bytes: &[u8]) {
     for line in bytes.split(|byte| *byte == b'\n') {
         let Ok(read) = CommitLine::read(line) else {
@@ -147,7 +147,7 @@ pub(crate) fn commits(bytes: &[u8]) {
             assert_eq!(part.position, read.position + events as u64);
             events += part.events.len();
             for i in 0..part.events.len() {
-                // It may be no event; what it says must not matter.
+                // The line need not be an event. Any content must be handled without a panic.
                 let _ = part.read_event(i, |event: StoredEvent<'_>| format!("{event:?}"));
             }
         }
@@ -155,7 +155,7 @@ pub(crate) fn commits(bytes: &[u8]) {
     }
 }
 
-/// Writes an event with that payload, unless it is refused; `eventfold` and we read it again.
+/// Writes an event with this payload, if it is allowed. `eventfold` and this crate read it again.
 pub(crate) fn new_event(data: &[u8]) {
     let Ok(data) = serde_json::from_slice::<&RawValue>(data) else {
         return;
@@ -177,7 +177,7 @@ pub(crate) fn new_event(data: &[u8]) {
     event_line::seal(event, 17, &mut sealed);
     let read = event_line::read(&sealed, SEED).expect("it was written so");
     assert_eq!(read.data, data.get());
-    // Only what its own parser takes can be an `eventfold` event: numbers beyond an f64 are not.
+    // `eventfold` needs a payload that its parser accepts: numbers beyond an f64 are refused.
     if serde_json::from_str::<serde_json::Value>(data.get()).is_ok() {
         serde_json::from_slice::<eventfold::Event>(&sealed).expect("eventfold reads it");
     }

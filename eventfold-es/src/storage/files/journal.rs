@@ -1,8 +1,9 @@
 //! The journal: every commit of a store, in one order, in one place.
 //!
-//! `journal/<first position>.jsonl` are its segments, one line a commit ([`commit_line`]). A
-//! segment is filled with zeros ahead of its use, so that making a batch durable changes no size
-//! for the file system to commit. Sealed segments are kept: together they are the global log.
+//! Its segments are the files `journal/<first position>.jsonl`, with one line a commit
+//! ([`commit_line`]). A segment is filled with zeros before its use. So making a batch durable does
+//! not change the file's size, which the file system would also have to sync. Sealed segments are
+//! kept: together they are the global log.
 
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -25,22 +26,22 @@ use batch::JournalBatch;
 use end::End;
 use paths::segment_path;
 
-/// The first segment's size; each further one is twice as large, up to [`LARGEST_SEGMENT`]. Small
-/// in this crate's own tests, so that they get to see many segments.
+/// The size of the first segment. Each further segment is twice as large, up to
+/// [`LARGEST_SEGMENT`]. Small in this crate's own tests, so that they use many segments.
 pub(crate) const FIRST_SEGMENT: u64 = if cfg!(test) { 2 } else { 256 } * 1024;
-/// The size at which segments stop to grow.
+/// The size of the largest segments.
 pub(crate) const LARGEST_SEGMENT: u64 = if cfg!(test) { 4 } else { 16 * 1024 } * 1024;
 
-/// How much memory is kept from one batch, or what is to become one, to the next.
+/// How much memory a buffer keeps between two batches.
 const MOST_MEMORY: usize = 1024 * 1024;
 
-/// Empties `bytes` for their next use, with as much of their memory as is worth keeping.
+/// Empties `bytes` for the next use, and keeps at most `MOST_MEMORY` bytes of memory.
 pub(crate) fn empty(bytes: &mut Vec<u8>) {
     bytes.clear();
     bytes.shrink_to(MOST_MEMORY);
 }
 
-/// Which segments there are; shared with those who read them.
+/// The list of segments, shared with the readers.
 #[derive(Debug)]
 pub(crate) struct Index {
     dir: PathBuf,
@@ -71,7 +72,7 @@ impl Index {
     }
 }
 
-/// A segment's file, prepared ahead of its use.
+/// The file of a future segment, prepared before its use.
 #[derive(Debug)]
 pub(crate) struct Spare {
     file: File,
@@ -79,24 +80,24 @@ pub(crate) struct Spare {
 }
 
 impl Spare {
-    /// The name of the spare `number`, as long as it is one.
+    /// The name of the spare `number` until it becomes a segment.
     pub(crate) fn name(number: u64) -> String {
         paths::spare(number)
     }
 
-    /// Whether a file is a spare by its name.
+    /// Whether a file has the name of a spare.
     pub(crate) fn is_one(path: &Path) -> bool {
         let name = path.file_name().and_then(|name| name.to_str());
         name.is_some_and(paths::is_spare)
     }
 
-    /// Removes the spares that an earlier run has left in `dir`, and returns how many.
+    /// Removes the spares that an earlier process left in `dir`, and returns how many.
     pub(crate) fn remove_all(dir: &Path) -> io::Result<usize> {
         disk::remove_from(dir, Self::is_one)
     }
 
-    /// Creates the file `name` of `capacity` zeros in `dir` and makes it durable. No other spare has
-    /// had that name: an older one of the same name may be in use under another by now.
+    /// Creates the file `name` of `capacity` zeros in `dir` and makes it durable. No earlier spare
+    /// may have had this name: it may be in use as a segment now.
     pub(crate) fn create(dir: &Path, name: &str, capacity: u64) -> io::Result<Self> {
         let path = dir.join(name);
         let create = || -> io::Result<File> {
@@ -112,7 +113,7 @@ impl Spare {
         match create() {
             Ok(file) => Ok(Self { file, capacity }),
             Err(error) => {
-                // Half a file would only take the space that the next attempt needs.
+                // An unfinished file takes the space that the next attempt needs.
                 let _ = disk::remove(&path);
                 Err(disk::at("prepare", &path, &error))
             }
@@ -123,9 +124,9 @@ impl Spare {
 /// Why a batch is not in the journal.
 #[derive(Debug)]
 pub(crate) enum AppendError {
-    /// It could not be written, and what was written of it is gone again.
+    /// The batch could not be written. Any written part is erased.
     NotStored(io::Error),
-    /// Whether it is durable is unknown: the journal must not be used any more.
+    /// Whether the batch is durable is unknown. The journal must not be used any more.
     Unknown(io::Error),
 }
 
@@ -137,20 +138,20 @@ impl AppendError {
     }
 }
 
-/// The end of the journal, open for writing. There is one, and the committer has it.
+/// The journal, open for writing at its end. Only the committer has it.
 #[derive(Debug)]
 pub(crate) struct Journal {
     dir: PathBuf,
     index: std::sync::Arc<Index>,
     file: File,
-    /// Whether the file system tells how many names a file has; some say none of every file.
+    /// Whether the file system counts the links of a file. Some report 0 links for every file.
     counts_links: bool,
     capacity: u64,
     end: End,
     identity: Identity,
-    /// Where commits have their time from.
+    /// The source of the commits' times.
     clock: Clock,
-    /// What must be written before the journal goes on.
+    /// A checkpoint that must be written before the next batch or segment.
     owed: Option<RedoPoint>,
     /// Memory for the bytes of the next batch.
     memory: Vec<u8>,
@@ -177,7 +178,7 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Opens the journal to go on at `end`.
+    /// Opens the journal to continue at `end`.
     pub(crate) fn resume(dir: &Path, segments: Vec<u64>, end: End) -> io::Result<Self> {
         let identity = newest_identity(dir, &segments)?;
         let path = segment_path(dir, end.segment);
@@ -197,13 +198,13 @@ impl Journal {
         })
     }
 
-    /// Has a checkpoint written before the journal goes on, for which there is no space now: the one that
-    /// is there may say that the journal ends here. Invariant D7.
+    /// Takes a checkpoint for which there is no space now, to write it before the next batch or
+    /// segment. The existing checkpoint may say that the journal ends here. Invariant D7.
     pub(crate) fn owe(&mut self, checkpoint: RedoPoint) {
         self.owed = Some(checkpoint);
     }
 
-    /// Has commits take their time from `clock`.
+    /// Sets the clock that gives commits their time.
     pub(crate) fn set_clock(&mut self, clock: Clock) {
         self.clock = clock;
     }
@@ -228,7 +229,7 @@ impl Journal {
         self.end
     }
 
-    /// Whether about `size` more bytes fit into the space that is filled with zeros.
+    /// Whether `size` more bytes fit into the zeros of the segment.
     pub(crate) fn has_room_for(&self, size: u64) -> bool {
         self.end.offset + size <= self.capacity
     }
@@ -238,11 +239,11 @@ impl Journal {
         (self.capacity * 2).clamp(FIRST_SEGMENT, LARGEST_SEGMENT)
     }
 
-    /// Seals the current segment and goes on in `spare`, whose name becomes durable here.
+    /// Seals the current segment and continues in `spare`. Makes the new segment's name durable.
     ///
     /// # Errors
     ///
-    /// [`AppendError::Unknown`] if the new segment may be there or not after a crash, so that the
+    /// [`AppendError::Unknown`] if the new segment may or may not exist after a crash. Then the
     /// current one must not be written any more.
     pub(crate) fn start_segment(&mut self, spare: Spare) -> Result<(), AppendError> {
         let first = self.end.position + 1;
@@ -252,7 +253,7 @@ impl Journal {
         let file = file.rename_to(&path).map_err(AppendError::NotStored)?;
         disk::sync_dir(&self.dir).map_err(AppendError::Unknown)?;
         if self.end.offset > 0 {
-            // Only for looks and space: a reader stops at the zeros as well.
+            // This only saves space: readers also stop at zeros.
             let _ = self.file.set_len(self.end.offset);
         }
         self.counts_links = !file.is_deleted().unwrap_or(true);
@@ -263,8 +264,8 @@ impl Journal {
         Ok(())
     }
 
-    /// What must stand before the first line that goes to `end`: a new segment's header. The commits
-    /// of the batch are of the time that it is now, or of that of the last one if the clock went back.
+    /// An empty batch, or one with the header if it is the first of a segment. The batch's commits
+    /// get the current time, or the time of the last commit if the clock went back.
     pub(crate) fn begin_batch(&mut self) -> JournalBatch {
         let mut batch = JournalBatch {
             bytes: std::mem::take(&mut self.memory),
@@ -279,7 +280,7 @@ impl Journal {
         batch
     }
 
-    /// Takes back the memory of a batch that is done with, so that each need not ask for its own.
+    /// Takes the memory of a finished batch for the next one.
     pub(crate) fn reuse(&mut self, batch: JournalBatch) {
         self.memory = batch.bytes;
         empty(&mut self.memory);
@@ -300,7 +301,7 @@ impl Journal {
             .sync_data()
             .map_err(|e| AppendError::Unknown(disk::at("sync", &path(), &e)))?;
         // Invariant C11.
-        // What is in a deleted file is gone when it is closed.
+        // The content of a deleted file is lost when the file is closed.
         if self.is_deleted() {
             return Err(AppendError::Unknown(self.deleted()));
         }
@@ -312,12 +313,13 @@ impl Journal {
         Ok(())
     }
 
-    /// Whether somebody deleted the journal under the open store, as far as the file system tells.
+    /// Whether the journal's file was deleted while the store is open. False if the file system
+    /// does not report it.
     pub(crate) fn is_deleted(&self) -> bool {
         self.counts_links && self.file.is_deleted().unwrap_or(false)
     }
 
-    /// What the store has failed with then.
+    /// The error for a deleted journal.
     pub(crate) fn deleted(&self) -> io::Error {
         let text = format!(
             "{} was deleted while the store was open",
@@ -326,18 +328,18 @@ impl Journal {
         io::Error::new(io::ErrorKind::NotFound, text)
     }
 
-    /// Takes back what may have been written after the end, durably: a line that was answered
-    /// with an error must not come back after a crash. Invariant C6.
+    /// Erases durably any bytes written after the end: a line that was answered with an error must
+    /// not come back after a crash. Invariant C6.
     fn erase(&self, size: u64) -> io::Result<()> {
         self.file.set_len(self.end.offset)?;
-        // Grows the file again by zeros; slower to append to than written ones, but no less right.
+        // Extends the file with zeros again. Appending to them is slower than to written zeros.
         self.file
             .set_len(self.capacity.max(self.end.offset + size))?;
         self.file.sync_all()
     }
 }
 
-/// What the newest segment with a header says of the directory, `None` if there is none yet.
+/// The identity in the header of the newest segment that has one, `None` if no segment has one.
 fn newest_identity(dir: &Path, segments: &[u64]) -> io::Result<Option<Identity>> {
     for first in segments.iter().rev() {
         let path = segment_path(dir, *first);

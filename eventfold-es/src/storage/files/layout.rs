@@ -1,4 +1,4 @@
-//! Where a store keeps what: [`StreamLayout`].
+//! Where a store keeps its files: [`StreamLayout`].
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
@@ -28,21 +28,21 @@ use crate::text::{is_hidden, shown};
 ///     lock
 /// ```
 ///
-/// Directories and files are created for their owner alone (modes `0700` and `0600`), whatever the umask
-/// and the base directory say, and replaced files are again. Other users read a copy, or programs run as
-/// the same user.
+/// Directories and files are accessible to their owner only (modes `0700` and `0600`). The umask
+/// and the mode of the base directory do not change that, and replaced files get the same mode. To
+/// give other users access, copy the files, or run the programs as the same user.
 ///
-/// The store keeps to the directory that it locked when it was opened, as long as it is open. If that is
-/// moved, the store goes on in it, and the paths here are those of before; a new directory at the old
-/// path is not touched. If it is deleted, the store refuses commands from the next one on
-/// ([`OutcomeUnknown`](crate::error::ExecuteError::OutcomeUnknown)) and creates nothing. `streams`, the
-/// directories of types and streams, and the others may be links to directories elsewhere; files may
-/// not be anything but files, `lock` no link. (On Windows a directory in use can be neither moved nor
-/// deleted.)
+/// An open store stays in the directory that it locked when it was opened. If the directory is
+/// moved, the store continues in it, and the paths here remain the old ones. A new directory at the
+/// old path is not touched. If the directory is deleted, the store refuses commands from the next
+/// one on ([`OutcomeUnknown`](crate::error::ExecuteError::OutcomeUnknown)) and creates nothing.
+/// `streams`, the directories of types and streams, and the other directories may be links to
+/// directories elsewhere. Files must be regular files, and `lock` must not be a link. (On Windows a
+/// directory in use can be neither moved nor deleted.)
 ///
-/// An aggregate's type and id are encoded as file names (see [`StreamId`]), except for streams that
-/// eventfold-es 0.2.0 stored under a raw name; a layout that comes from a store
-/// ([`AggregateStore::layout`](crate::store::AggregateStore::layout)) knows those.
+/// An aggregate's type and id are encoded as file names (see [`StreamId`]). Streams that
+/// eventfold-es 0.2.0 stored under a raw name are an exception. The layout of an open store
+/// ([`AggregateStore::layout`](crate::store::AggregateStore::layout)) knows these names.
 ///
 /// ```
 /// # use eventfold_es::{*, __private::example::*};
@@ -70,18 +70,18 @@ pub(crate) const EVENTS_FILE: &str = "app.jsonl";
 /// The file that holds a stream's older events, if `eventfold` rotated the stream.
 pub(crate) const ARCHIVE_FILE: &str = "archive.jsonl.zst";
 
-/// The file that says up to where foreign lines are in the journal.
+/// The file that states up to which offset lines of other programs are in the journal.
 const ADOPTED_FILE: &str = "adopted.json";
 
-/// What the name of a line begins with that another program did not finish, moved out of the events.
+/// The beginning of the name of a file with an unfinished line of another program.
 const UNFINISHED: &str = "app.jsonl.unfinished-";
 
-/// The file in a stream's directory that keeps the unfinished line which began at `offset`.
+/// The file in a stream's directory that keeps the unfinished line that began at `offset`.
 pub(crate) fn unfinished_file(offset: u64) -> String {
     format!("{UNFINISHED}{offset}")
 }
 
-/// Whether `name` is that of a file in a stream's directory.
+/// Whether the store keeps a file called `name` in a stream's directory.
 pub(crate) fn is_stream_file(name: &str) -> bool {
     let is_unfinished = name
         .strip_prefix(UNFINISHED)
@@ -89,26 +89,26 @@ pub(crate) fn is_stream_file(name: &str) -> bool {
     matches!(name, EVENTS_FILE | ARCHIVE_FILE | ADOPTED_FILE) || is_unfinished
 }
 
-/// Whether `path` is that of a file that is being written, to be renamed when it is whole.
+/// Whether `path` is a temporary file, which is renamed when it is whole.
 pub(crate) fn is_temporary(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "tmp")
 }
 
-/// The file in the directory `meta` that says which streams were ensured.
+/// The file in the directory `meta` that lists the streams created with `ensure_stream`.
 const REGISTRY_FILE: &str = "streams.jsonl";
 
-/// The file in the directory `meta` that says which streams have raw names.
+/// The file in the directory `meta` that lists the streams with raw names.
 pub(crate) const RAW_NAMES_FILE: &str = "raw_names.json";
 
-/// The file in the directory `meta` that says that the journal has the streams which were there before it.
+/// The file in the directory `meta` that notes that all streams older than the journal are in it.
 pub(crate) const TAKEN_OVER_FILE: &str = "taken_over";
 
-/// Whether `name` is that of a file in the directory `meta`.
+/// Whether the store keeps a file called `name` in the directory `meta`.
 pub(crate) fn is_meta_file(name: &str) -> bool {
     matches!(name, REGISTRY_FILE | RAW_NAMES_FILE | TAKEN_OVER_FILE)
 }
 
-/// What a store keeps in directories of their own.
+/// The subdirectories of a store's directory.
 pub(crate) const PARTS: [&str; 5] = [
     "journal",
     "streams",
@@ -117,7 +117,7 @@ pub(crate) const PARTS: [&str; 5] = [
     "meta",
 ];
 
-/// The streams whose directories are not named by their encoded id.
+/// The streams whose directories are not named after their encoded ids.
 pub(crate) type RawNames = BTreeMap<StreamId, PathBuf>;
 
 impl StreamLayout {
@@ -141,7 +141,7 @@ impl StreamLayout {
         }
     }
 
-    /// The store's root directory. An open store's is absolute.
+    /// The store's root directory. For an open store the path is absolute.
     ///
     /// ```
     /// # use eventfold_es::StreamLayout;
@@ -152,8 +152,8 @@ impl StreamLayout {
         &self.base_dir
     }
 
-    /// The directory of a stream, always inside the base directory, whether it is there or not. For
-    /// a type or an id that names no stream (see [`StreamId::new`]) it is one that cannot exist.
+    /// The directory of a stream, always inside the base directory. It need not exist. If the type
+    /// or the id is not valid (see [`StreamId::new`]), the returned path cannot exist.
     ///
     /// ```
     /// # use eventfold_es::StreamLayout;
@@ -173,7 +173,7 @@ impl StreamLayout {
         self.type_dir(aggregate_type).join(file_name(instance_id))
     }
 
-    /// Fails if `id` can have no directory in this store.
+    /// Fails if `id` cannot have a directory in this store.
     pub(crate) fn check(&self, id: &StreamId) -> io::Result<()> {
         let Some(holder) = self.holder(id) else {
             return Ok(());
@@ -187,8 +187,8 @@ impl StreamLayout {
         Err(io::Error::new(io::ErrorKind::InvalidInput, text))
     }
 
-    /// The stream that 0.2.0 stored where `id` would be, under a raw name that looks like the
-    /// encoded form of `id`.
+    /// The stream that 0.2.0 stored in the place of `id`: its raw name looks like the encoded form
+    /// of `id`.
     fn holder(&self, id: &StreamId) -> Option<&StreamId> {
         if self.raw_names.contains_key(id) {
             return None;
@@ -234,7 +234,7 @@ impl StreamLayout {
         self.base_dir.join("process_managers")
     }
 
-    /// The directory of what concerns the store as a whole: which streams have raw names.
+    /// The directory of files about the whole store, such as the list of streams with raw names.
     ///
     /// ```
     /// # use eventfold_es::StreamLayout;
@@ -253,8 +253,8 @@ impl StreamLayout {
         self.base_dir.join("streams")
     }
 
-    /// Fails if there is no store: nothing of one of this version, nor of 0.2.0, whose empty store is
-    /// the directory `meta`. The file `lock` alone is none, `verify` leaves it wherever it looked.
+    /// Fails if there is no store of this version or of 0.2.0. An empty store of 0.2.0 has only the
+    /// directory `meta`. The file `lock` alone is not a store, because `verify` leaves it behind.
     pub(crate) fn require_store(&self) -> io::Result<()> {
         for dir in [self.journal_dir(), self.streams_dir(), self.meta_dir()] {
             match disk::find(&dir) {
@@ -276,14 +276,14 @@ impl StreamLayout {
         self.streams_dir().join(file_name(aggregate_type))
     }
 
-    /// Creates the directory of a stream, if it is not there, and returns it. A store needs no such
-    /// call. As in 0.2.0, the stream is entered in `meta/streams.jsonl` once: a JSON line with its
-    /// `type`, its `id`, and when that was, `ts`, in seconds since 1970.
+    /// Creates the directory of a stream, if it is missing, and returns it. A store does not need
+    /// this call. As in 0.2.0, the stream is entered in `meta/streams.jsonl` once: a JSON line with
+    /// its `type`, its `id`, and the time of the entry, `ts`, in seconds since 1970.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::InvalidInput`] if there is no such stream (see [`StreamId::new`]), or what
-    /// creating the directory failed with.
+    /// [`io::ErrorKind::InvalidInput`] if the type or the id is not valid (see [`StreamId::new`]),
+    /// or the error of creating the directory.
     ///
     /// ```
     /// # use eventfold_es::StreamLayout;
@@ -300,7 +300,7 @@ impl StreamLayout {
         Ok(dir)
     }
 
-    /// Enters a stream in the registry, unless it is there.
+    /// Enters a stream in the registry, if it is missing.
     fn register(&self, aggregate_type: &str, id: &str, dir: &Path) -> io::Result<()> {
         static REGISTERING: Mutex<()> = Mutex::new(());
         let _registering = REGISTERING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -317,7 +317,7 @@ impl StreamLayout {
             ts: Some(unix_millis(SystemTime::now()) / 1000),
             encoded: !is_raw,
         };
-        // Whoever was cut off in the middle of a line left one that nobody can read.
+        // The last line may be unfinished, after a crash for example. It is unreadable and stays.
         let mut line = match registry.last() {
             None | Some(b'\n') => Vec::new(),
             Some(_) => vec![b'\n'],
@@ -331,11 +331,11 @@ impl StreamLayout {
     }
 
     /// The ids of the streams of an aggregate type, sorted; none if there is no such type. Each
-    /// directory counts, whether it holds events or not.
+    /// directory counts, even without events.
     ///
     /// # Errors
     ///
-    /// What reading the directory failed with.
+    /// The error of reading the directory.
     ///
     /// ```
     /// # use eventfold_es::StreamLayout;
@@ -352,7 +352,7 @@ impl StreamLayout {
             streams.filter(|(id, _)| id.aggregate_type() == aggregate_type)
         };
         let raw_dirs: HashSet<&Path> = raw().map(|(_, dir)| dir.as_path()).collect();
-        // The directories on the way to a raw stream, whose id has a `/` in it.
+        // The directories above the directory of a raw stream with a `/` in its id.
         let above_raw: HashSet<&Path> = raw()
             .flat_map(|(_, dir)| dir.ancestors().skip(1))
             .filter(|above| above.parent() == Some(type_dir.as_path()))
@@ -399,7 +399,7 @@ impl StreamLayout {
     }
 }
 
-/// Fails if `name`, that of a projection or a process manager, cannot be the name of a directory on
+/// Fails if `name`, the name of a projection or a process manager, is not a valid directory name on
 /// every system.
 pub(crate) fn check_name(of: &str, name: &str) -> io::Result<()> {
     let cause = match encode(name) {
@@ -416,16 +416,16 @@ pub(crate) fn check_name(of: &str, name: &str) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::InvalidInput, text))
 }
 
-/// Repeated often enough, a name that no text has and no file can have.
+/// Repeated often enough, this is a name that no text is encoded to and that no file can have.
 const NO_FILE_NAME: &str = "%";
 
-/// The file name of `text`, or one that no text has and no file can have.
+/// The file name of `text`, or a name that no file can have if `text` cannot be encoded.
 fn file_name(text: &str) -> String {
     encode(text).unwrap_or_else(|_| NO_FILE_NAME.repeat(256))
 }
 
-/// Whether `entry` of `dir` is a directory, or a link to one. Fails if it is a link that leads nowhere:
-/// on the disk that it led to may be streams.
+/// Whether `entry` of `dir` is a directory or a link to one. Fails if it is a link that leads
+/// nowhere: its target, on another disk perhaps, may have streams.
 pub(crate) fn is_dir(dir: &Path, entry: &Entry) -> io::Result<bool> {
     if entry.kind != Kind::Link {
         return Ok(entry.kind == Kind::Dir);
@@ -437,7 +437,7 @@ pub(crate) fn is_dir(dir: &Path, entry: &Entry) -> io::Result<bool> {
     }
 }
 
-/// The error of a link in place of a directory: what it led to may hold what the store needs.
+/// The error for a link that leads nowhere. Its target may have files that the store needs.
 pub(crate) fn leads_nowhere(link: &Path) -> io::Error {
     let text = format!(
         "the link {} leads nowhere: bring back what it led to, or take it away",
@@ -446,7 +446,7 @@ pub(crate) fn leads_nowhere(link: &Path) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
-/// The names of the directories in `dir`, or links to some; none if there is no such directory.
+/// The names of the directories, and of links to directories, in `dir`; none if `dir` is missing.
 pub(crate) fn list_dirs(dir: &Path) -> io::Result<Vec<String>> {
     let entries = match disk::list(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -472,22 +472,22 @@ pub(crate) fn list_dirs(dir: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// An entry of the stream registry that eventfold-es 0.2.0 keeps.
+/// An entry of the stream registry, as eventfold-es 0.2.0 writes it.
 #[derive(Debug, Serialize, Deserialize)]
 struct Registered {
     #[serde(rename = "type")]
     aggregate_type: String,
     id: String,
-    /// When it was entered, in seconds since 1970.
+    /// The time of the entry in seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ts: Option<u64>,
-    /// This version entered it, and its directory has another name than the id: what has the name
-    /// of the id is another stream's.
+    /// This version entered the stream, and the directory is not named after the plain id. A
+    /// directory with that name belongs to another stream.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     encoded: bool,
 }
 
-/// The entries of the registry, those left out that cannot be read.
+/// The entries of the registry. Unreadable lines are skipped.
 fn registered(registry: &[u8]) -> impl Iterator<Item = Registered> {
     let lines = registry.split(|byte| *byte == b'\n');
     lines.filter_map(|line| serde_json::from_slice(line).ok())
@@ -495,9 +495,10 @@ fn registered(registry: &[u8]) -> impl Iterator<Item = Registered> {
 
 /// Finds the streams below `base` that eventfold-es 0.2.0 stored under a raw name.
 ///
-/// Its registry knows their ids. When a directory is opened for the first time, a name that is no
-/// encoded id counts as raw as well, and what is found is noted, because a raw name can look like
-/// the encoded form of another id: later on, such a directory belongs to that one.
+/// Its registry has their ids. When a directory is opened for the first time, a name that is not an
+/// encoded id also counts as raw. The found names are noted, because a raw name can look like the
+/// encoded form of another id. Later, an unnoted directory with such a name belongs to that other
+/// id.
 pub(crate) fn find_raw_names(base: &Path, first_time: bool) -> io::Result<RawNames> {
     let meta = base.join("meta");
     let noted = meta.join(RAW_NAMES_FILE);
@@ -543,7 +544,7 @@ struct RawNameSearch {
 }
 
 impl RawNameSearch {
-    /// Takes in the stream that 0.2.0 stored as `aggregate_type/id`, if that name is raw.
+    /// Adds the stream that 0.2.0 stored as `aggregate_type/id`, if that name is raw.
     fn consider(&mut self, aggregate_type: &str, id: &str) {
         let Ok(stream) = StreamId::new(aggregate_type, id) else {
             return;

@@ -1,4 +1,4 @@
-//! A file of lines that is added to, each line durable on its own.
+//! A file that takes further lines. Each line is made durable by itself.
 
 use std::io;
 use std::path::PathBuf;
@@ -9,15 +9,15 @@ use crate::storage::files::disk;
 #[derive(Debug)]
 pub(crate) struct FileLines {
     path: PathBuf,
-    /// Where the next line is added. After it is at most what an addition that failed left.
+    /// The offset of the next line. The only bytes after it are from a failed addition.
     length: u64,
-    /// A change failed: there may be bytes after `length`, and those before it may not be durable. The
-    /// next change makes a new file.
+    /// A change failed: there may be bytes after `length`, and the bytes before it may not be
+    /// durable. The next change writes a new file.
     is_torn: bool,
 }
 
 impl FileLines {
-    /// The file at `path`, which need not be there, and its content.
+    /// The file at `path` and its content. The file need not exist.
     pub(crate) fn open(path: PathBuf) -> io::Result<(Self, Vec<u8>)> {
         let bytes = disk::read_if_there(&path)?.unwrap_or_default();
         let length = bytes.len() as u64;
@@ -29,7 +29,7 @@ impl FileLines {
         Ok((lines, bytes))
     }
 
-    /// The file at `path`, whose content does not matter any more.
+    /// The file at `path`. Its old content is no longer needed.
     pub(crate) fn empty(path: PathBuf) -> Self {
         Self {
             path,
@@ -38,7 +38,7 @@ impl FileLines {
         }
     }
 
-    /// How long the content is.
+    /// The length of the content in bytes.
     pub(crate) fn length(&self) -> u64 {
         self.length
     }
@@ -49,7 +49,7 @@ impl FileLines {
         Ok(bytes)
     }
 
-    /// Replaces the content, all or nothing, durably.
+    /// Replaces the content atomically and durably.
     pub(crate) fn replace(&mut self, content: &[u8]) -> io::Result<()> {
         if let Some(dir) = self.path.parent() {
             disk::create_dir(dir)?;
@@ -61,7 +61,7 @@ impl FileLines {
         Ok(())
     }
 
-    /// Leaves out what a change that failed may have left, and makes the rest durable.
+    /// Removes what a failed change may have left, and makes the rest durable.
     pub(crate) fn tidy(&mut self) -> io::Result<()> {
         if self.is_torn && disk::is_there(&self.path) {
             let content = self.read()?;
@@ -71,7 +71,7 @@ impl FileLines {
         Ok(())
     }
 
-    /// Adds `line`, which has its line end, durably.
+    /// Adds `line` durably. `line` includes its line end.
     pub(crate) fn add(&mut self, mut line: Vec<u8>) -> io::Result<()> {
         if let Some(dir) = self.path.parent() {
             disk::create_dir(dir)?;
@@ -94,12 +94,12 @@ impl FileLines {
         Ok(())
     }
 
-    /// Writes a line, and returns the length with it.
+    /// Writes a line, and returns the new length.
     fn append(&self, line: &mut Vec<u8>) -> io::Result<u64> {
         let file = disk::File::open(&self.path, disk::Open::Create)?;
         let end = self.length.min(file.length()?);
         if end > 0 && file.read_at(end - 1, 1)? != b"\n" {
-            // The last one was not written to its end.
+            // The last line is unfinished.
             line.insert(0, b'\n');
         }
         file.write_at(end, line)?;
@@ -133,13 +133,13 @@ mod tests {
         format!("{{\"number\":{number}}}\n").into_bytes()
     }
 
-    /// How many lines there are.
+    /// The number of lines.
     fn count(lines: &FileLines) -> usize {
         let content = lines.read().unwrap();
         content.split_inclusive(|byte| *byte == b'\n').count()
     }
 
-    /// Whether whatever a power failure could have left behind `watch` holds what `lines` hold.
+    /// Checks that the content of `lines` survives any power failure after the changes in `watch`.
     fn assert_durable(watch: &std::sync::Arc<Watch>, lines: &FileLines) {
         let expected = lines.read().unwrap();
         let log = watch.stop();

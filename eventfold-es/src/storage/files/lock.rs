@@ -1,8 +1,8 @@
-//! One store a directory: locks on the directory itself and on `<base>/lock` against other processes,
-//! a table against this one.
+//! One store a directory. Locks on the directory and on `<base>/lock` keep out other processes; a
+//! table keeps out other stores of this process.
 //!
-//! Anybody may delete the file, so it alone protects nothing. It is what other versions lock, and what
-//! tells who has the directory.
+//! The lock file alone protects nothing, because any program may delete it. Other versions lock it,
+//! and it states which process has the directory.
 
 use std::collections::HashMap;
 use std::fs::{File, TryLockError};
@@ -23,14 +23,14 @@ use crate::storage::process::Process;
 use crate::storage::unfinished::Unfinished;
 use crate::text::shown;
 
-/// The directories that this process has open, each by the path that named it when it was opened.
+/// The directories that this process has open, by their paths when they were opened.
 static OPEN: Mutex<Option<HashMap<PathBuf, OpenStore>>> = Mutex::new(None);
-/// Tells that a directory was released, or that somebody does not wait for one any more.
+/// Signals that a directory was released, or that a caller gave up waiting.
 static RELEASED: Condvar = Condvar::new();
 
-/// How long tasks of this process may keep a directory from being released.
+/// How long tasks of this process may delay the release of a directory.
 const LONGEST_RELEASE: Duration = Duration::from_secs(30);
-/// How often another process's lock is looked at while it is waited for: soon at first, then less often.
+/// The first and the longest pause between two attempts to take another process's lock.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
@@ -39,33 +39,33 @@ struct OpenStore {
     process: Process,
     identity: Option<Identity>,
     is_closing: bool,
-    /// Whoever opens it does not wait for that any more: it is released as soon as it is open.
+    /// The caller of `open` gave up waiting, so the directory is released as soon as it is open.
     given_up: Arc<AtomicBool>,
-    /// What is locked. It is nowhere else, so that a forked child can close its copies.
+    /// The locks. They are only here, so that a forked child can close its copies.
     locks: Option<Locks>,
     /// The open files of streams.
     files: Weak<OpenFiles>,
-    /// What is to be finished before the directory is released.
+    /// The work that must finish before the directory is released.
     unfinished: Option<Weak<dyn Unfinished>>,
 }
 
-/// What is locked for a store.
+/// The locks of a store.
 struct Locks {
-    /// The directory, and those of its parts that are links to others.
+    /// The directory, and those of its parts that are links to other directories.
     dirs: Vec<HeldDir>,
     file: File,
 }
 
-/// How long an `open` waits for a directory that somebody has.
+/// How long an `open` waits for a directory in use.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Patience {
-    /// For another process and for tasks of this one. By default not at all for the one, and for
-    /// `LONGEST_RELEASE` for the others.
+    /// The limit for another process and for tasks of this process. By default another process is
+    /// not waited for, and tasks of this process for `LONGEST_RELEASE`.
     limit: Option<Duration>,
     given_up: Arc<AtomicBool>,
 }
 
-/// Gives an `open` up when it is dropped unfinished.
+/// Gives up an `open` when it is dropped before `finish`.
 pub(crate) struct Opening(Option<Patience>);
 
 impl Patience {
@@ -76,7 +76,7 @@ impl Patience {
         }
     }
 
-    /// What the caller holds while it waits for the `open`.
+    /// A guard that the caller holds while it waits for the `open`.
     pub(crate) fn opening(&self) -> Opening {
         Opening(Some(self.clone()))
     }
@@ -88,7 +88,7 @@ impl Patience {
         Ok(())
     }
 
-    /// Tries to `lock` for as long as another process may have it.
+    /// Tries to `lock` until it succeeds or the limit is reached.
     fn lock<T>(&self, lock: impl Fn() -> io::Result<T>) -> io::Result<T> {
         let started = Instant::now();
         let mut pause = FIRST_PAUSE;
@@ -104,7 +104,7 @@ impl Patience {
             if rest.is_zero() {
                 return Err(error);
             }
-            // No system tells when a lock is given up without waiting for it for ever.
+            // No system reports a released lock, except to a call that may wait forever.
             std::thread::sleep(pause.min(rest));
             pause = (pause * 2).min(LONGEST_PAUSE);
             self.check()?;
@@ -113,7 +113,7 @@ impl Patience {
 }
 
 impl Opening {
-    /// Whoever waited has what it waited for.
+    /// Ends the guard: the caller has its store.
     pub(crate) fn finish(mut self) {
         self.0 = None;
     }
@@ -130,19 +130,19 @@ impl Drop for Opening {
     }
 }
 
-/// The right to use a directory, given up when it is dropped. All paths below it lead into that
-/// directory for as long, whatever is moved or linked elsewhere.
+/// The right to use a directory, released when this is dropped. Until then all paths below the
+/// directory's path lead into this directory, even if it is moved or the path leads elsewhere.
 #[derive(Debug)]
 pub(crate) struct DirLock {
     dir: PathBuf,
     identity: Option<Identity>,
-    /// As long as the directory is used, syncs that fail are noted.
+    /// Failed syncs are noted as long as the directory is in use.
     noting: Option<Noting>,
 }
 
 impl DirLock {
-    /// Takes the directory `dir`, which exists. Waits for a store in this process that is about to
-    /// release it.
+    /// Takes the directory `dir`, which must exist. Waits for a store in this process that is about
+    /// to release it.
     pub(crate) fn take(dir: &Path, patience: &Patience) -> io::Result<Self> {
         let dir = dir.canonicalize().map_err(|e| disk::at("open", dir, &e))?;
         let identity = disk::identity_now(&dir);
@@ -159,17 +159,17 @@ impl DirLock {
         Ok(lock)
     }
 
-    /// The directory, in the one form that names it.
+    /// The directory as a canonical path.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// Which directory it is, where the system tells.
+    /// The identity of the directory, if the system has one.
     pub(crate) fn identity(&self) -> Option<Identity> {
         self.identity
     }
 
-    /// Notes the open files of streams, which a forked child is to close.
+    /// Notes the open files of streams, which a forked child must close.
     pub(crate) fn note_files(&self, files: &Arc<OpenFiles>) {
         if let Some(entry) = table().get_or_insert_default().get_mut(&self.dir) {
             entry.files = Arc::downgrade(files);
@@ -177,7 +177,7 @@ impl DirLock {
     }
 }
 
-/// Enters `dir` into the table, for which a store in this process may have to be closed first.
+/// Enters `dir` into the table. Waits if a store of this process is about to release it.
 fn enter(dir: &Path, identity: Option<Identity>, patience: &Patience) -> io::Result<()> {
     let mut open = table();
     let mut since = Instant::now();
@@ -198,7 +198,7 @@ fn enter(dir: &Path, identity: Option<Identity>, patience: &Patience) -> io::Res
             return Ok(());
         };
         if !entry.process.is_this() {
-            // The lock file says whether the parent still has it.
+            // The locks show whether the parent still has the directory.
             let path = path.to_owned();
             if let Some(entry) = entries.remove(&path) {
                 entry.close_copies();
@@ -216,7 +216,7 @@ fn enter(dir: &Path, identity: Option<Identity>, patience: &Patience) -> io::Res
             continue;
         }
         let unfinished = entry.unfinished.clone();
-        // What is dropped here may be the last of its kind.
+        // Unlocks the table first: the last reference to the unfinished work may be dropped below.
         drop(open);
         check_release(
             dir,
@@ -229,7 +229,7 @@ fn enter(dir: &Path, identity: Option<Identity>, patience: &Patience) -> io::Res
     }
 }
 
-/// The entry of `dir`: the same path, or the same directory under another one.
+/// The entry of `dir`: the same path, or the same directory under another path.
 fn in_the_way<'a>(
     entries: &'a HashMap<PathBuf, OpenStore>,
     dir: &Path,
@@ -242,8 +242,8 @@ fn in_the_way<'a>(
     entries.find_map(|(path, entry)| same(path, entry).then_some((path.as_path(), entry)))
 }
 
-/// The error of a path under which this process has a store open: that of this directory, or of another
-/// one.
+/// The error for a path under which this process has a store open, in the same directory or in
+/// another one that was there.
 fn already_open(dir: &Path, is_same: bool) -> io::Error {
     let text = if is_same {
         format!(
@@ -261,8 +261,8 @@ fn already_open(dir: &Path, is_same: bool) -> io::Error {
     io::Error::new(io::ErrorKind::ResourceBusy, text)
 }
 
-/// Fails if nobody should wait any longer than `limit` for this process to release `dir`. What the
-/// store's own threads do comes to its end.
+/// Fails if the wait for this process to release `dir` must end after `limit`. Without a given
+/// limit, the store's own threads are waited for, because they always finish.
 fn check_release(
     dir: &Path,
     patience: &Patience,
@@ -282,8 +282,8 @@ fn check_release(
     Err(io::Error::new(io::ErrorKind::ResourceBusy, text))
 }
 
-/// Tells that the store in `dir` is on its way to release it, which waits for `unfinished` as long as
-/// that is there.
+/// Notes that the store in `dir` is about to release the directory. The release waits until
+/// `unfinished` is dropped.
 pub(crate) fn announce_release(dir: &Path, unfinished: Option<Weak<dyn Unfinished>>) {
     if let Some(entry) = table().get_or_insert_default().get_mut(dir) {
         entry.is_closing = true;
@@ -301,15 +301,15 @@ impl Drop for DirLock {
         if let Some(locks) = locks {
             locks.release();
         }
-        // Who finds nothing here is to find no lock either.
+        // Removed last: a caller that finds no entry must find no lock either.
         table().get_or_insert_default().remove(&self.dir);
         RELEASED.notify_all();
     }
 }
 
 impl OpenStore {
-    /// Closes a child's copies of the files that its parent has locked: as long as one is open, so is the
-    /// lock. They are not unlocked, which would take the parent's locks as well.
+    /// Closes a forked child's copies of the files that its parent has locked: an open copy would
+    /// keep the lock. The copies are not unlocked, because that would release the parent's locks.
     fn close_copies(self) {
         if let Some(Locks { dirs, file }) = self.locks {
             drop(file);
@@ -321,8 +321,8 @@ impl OpenStore {
     }
 }
 
-/// As if this process had been forked off the one that has `dir` open. What is returned stands for the
-/// parent's own descriptor.
+/// Makes this process look like a forked child of the process that has `dir` open. The returned
+/// file plays the parent's descriptor.
 #[cfg(test)]
 pub(crate) fn fork(dir: &Path) -> Option<File> {
     let mut open = table();
@@ -336,7 +336,7 @@ fn table() -> MutexGuard<'static, Option<HashMap<PathBuf, OpenStore>>> {
 }
 
 impl Locks {
-    /// Locks the directory `dir`, which is to be the one that `identity` says.
+    /// Locks the directory `dir`. Fails if its identity is not `identity`.
     fn take(dir: &Path, identity: Option<Identity>) -> io::Result<Self> {
         let mut dirs = vec![hold(dir, || in_use(dir, &holder(dir)))?];
         let found = dirs[0].identity();
@@ -362,15 +362,15 @@ impl Locks {
     }
 
     fn release(self) {
-        // Closing is not enough: a process that is being started at this moment shares the
-        // descriptor, and the lock with it, until it executes its program.
+        // Closing is not enough: a child process that is just being started shares the descriptor
+        // and the lock until it executes its program.
         let _ = self.file.unlock();
         drop(self.dirs);
     }
 }
 
-/// Holds the directory at `path`, and locks it where that is possible; `busy` is the error if somebody
-/// else has.
+/// Holds the directory at `path`, and locks it if the system can. Fails with `busy` if it is
+/// already locked.
 fn hold(path: &Path, busy: impl FnOnce() -> io::Error) -> io::Result<HeldDir> {
     let held = HeldDir::hold(path).map_err(|e| disk::at("open", path, &e))?;
     match held.try_lock() {
@@ -387,14 +387,15 @@ fn shared(part: &Path) -> io::Error {
     io::Error::new(io::ErrorKind::ResourceBusy, text)
 }
 
-/// What the file holds when it is a store's: the id of the process that has, or had, the directory.
+/// Whether the lock file is a store's. Then it has the id of the process that has, or had, the
+/// directory.
 fn is_ours(content: &[u8]) -> bool {
     content
         .iter()
         .all(|byte| byte.is_ascii_digit() || byte.is_ascii_whitespace() || *byte == 0)
 }
 
-/// How much of the file is read: more than a store writes to it.
+/// How many bytes of the lock file are read. A store writes fewer.
 const MOST: u64 = 64;
 
 fn read_holder(file: &mut File) -> io::Result<Vec<u8>> {
@@ -403,7 +404,7 @@ fn read_holder(file: &mut File) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-/// The id of the process that has `dir`, as far as it is known.
+/// The id of the process that has `dir`, or `unknown`.
 fn holder(dir: &Path) -> String {
     let content = disk::open(&dir.join("lock")).and_then(|mut file| read_holder(&mut file));
     let known = content.ok().filter(|content| is_ours(content));
@@ -436,7 +437,7 @@ fn lock_file(dir: &Path) -> io::Result<File> {
         let error = io::Error::new(io::ErrorKind::InvalidData, text);
         return Err(disk::at("lock", &path, &error));
     }
-    // For the error above only; the lock itself is what counts.
+    // The id is only for the error message; a failure here does not matter.
     let _ = file
         .set_len(0)
         .and_then(|()| file.rewind())
@@ -461,7 +462,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let lock = take(dir.path()).unwrap();
         std::fs::remove_file(dir.path().join("lock")).unwrap();
-        // As another process would: without this one's table.
+        // As another process would, without this process's table.
         let other = HeldDir::hold(dir.path()).unwrap();
         assert_eq!(other.try_lock(), Some(false));
         drop(other);
@@ -479,7 +480,7 @@ mod tests {
         std::fs::rename(&first, &second).unwrap();
         let error = refusal(&second);
         assert!(error.to_string().contains("already open in this process"));
-        // A new directory at the old path would be taken for the old one.
+        // A new directory at the old path would look like the old one.
         std::fs::create_dir(&first).unwrap();
         let error = refusal(&first);
         assert_eq!(error.kind(), io::ErrorKind::ResourceBusy);

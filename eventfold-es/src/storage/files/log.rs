@@ -1,4 +1,4 @@
-//! The journal as the seam hands it out: [`FileLog`], and one of its commits, [`FileCommitted`].
+//! The journal at the seam: [`FileLog`], and one of its commits, [`FileCommitted`].
 
 use std::borrow::Cow;
 use std::io;
@@ -12,8 +12,7 @@ use crate::storage::files::journal::Index;
 use crate::storage::files::journal::reader::Reader;
 use crate::storage::health::Health;
 
-/// How far the journal is, and what is in it. Whoever holds this does not keep the store open.
-/// Invariant S4.
+/// The journal's durable head and its segments. It does not keep the store open. Invariant S4.
 #[derive(Debug, Clone)]
 pub(crate) struct FileLog {
     pub(crate) health: Arc<Health>,
@@ -34,14 +33,14 @@ impl FileLog {
     }
 }
 
-/// The events that a commit has of one stream, or of none, from one on that was not read before.
+/// The events of one commit in one stream, or in no stream, that were not read before.
 #[derive(Debug)]
 pub(crate) struct FileCommitted<'a> {
     part: &'a Part<'a, 'a>,
     first: usize,
 }
 
-/// An event's line, as far as its key is concerned.
+/// The idempotency key in an event's line.
 #[derive(Deserialize)]
 struct Keyed<'a> {
     #[serde(borrow)]
@@ -90,7 +89,7 @@ impl<'a> FileCommitted<'a> {
             if !event.get().contains("\"key\":") {
                 continue;
             }
-            // A line that cannot be read has no key of ours.
+            // A line that cannot be read has no idempotency key of ours.
             let line: Option<Keyed<'_>> = serde_json::from_str(event.get()).ok();
             if let Some(key) = line.and_then(|line| line.key) {
                 each(&key);

@@ -1,5 +1,5 @@
-//! Names of files that a file system does not tell apart: on some, those that differ only in case or in
-//! Unicode form are one. Two streams must not end up in one directory there.
+//! File names that a file system takes for one. On some, names that differ only in case or in
+//! Unicode form are the same name. There, two streams must not get the same directory.
 
 use std::io;
 use std::path::Path;
@@ -9,11 +9,11 @@ use crate::storage::files::disk::{Kind, Open, Status};
 use crate::storage::files::streams::stream::Stream;
 use crate::text::{Shown, shown};
 
-/// A name, the same with other letters, and the same in another Unicode form.
+/// A name, the same name in capitals, and the same name in another Unicode form.
 const PROBE: [&str; 3] = ["names-\u{e9}.tmp", "NAMES-\u{e9}.tmp", "names-e\u{301}.tmp"];
 
-/// Whether the file system of `dir` tells names apart that differ only in case or Unicode form. If that
-/// cannot be found out it counts as one that does not.
+/// Whether the file system of `dir` distinguishes names that differ only in case or Unicode form.
+/// False if this cannot be found out.
 pub(crate) fn are_told_apart(dir: &Path) -> bool {
     let [probe, others @ ..] = PROBE.map(|name| dir.join(name));
     let are_told_apart = disk::File::open(&probe, Open::New).is_ok_and(|_| {
@@ -26,12 +26,12 @@ pub(crate) fn are_told_apart(dir: &Path) -> bool {
     are_told_apart
 }
 
-/// `error`, unless what it comes from is that the stream's directory is another stream's.
+/// `error`, or a better one if the cause is that another stream has the stream's directory.
 pub(crate) fn explained(stream: &Stream, error: io::Error) -> io::Error {
     other_holder(stream).map_or(error, |other| refusal(stream, &other))
 }
 
-/// Fails if the stream's directory is another stream's.
+/// Fails if another stream has the stream's directory.
 pub(crate) fn check(stream: &Stream) -> io::Result<()> {
     other_holder(stream).map_or(Ok(()), |other| Err(refusal(stream, &other)))
 }
@@ -45,7 +45,7 @@ fn refusal(stream: &Stream, other: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, text)
 }
 
-/// What is wrong with the stream whose directory is called `other`.
+/// Why the stream cannot have its directory, which is listed as `other`.
 pub(crate) fn cause(stream: &Stream, other: &str) -> String {
     format!(
         "its directory {} is the same as `{}` beside it, which is another's; on such a file system \
@@ -55,7 +55,7 @@ pub(crate) fn cause(stream: &Stream, other: &str) -> String {
     )
 }
 
-/// The name of the directory that is the stream's, or its type's, if that is another name.
+/// The name under which the stream's or its type's directory is listed, if it has another name.
 pub(crate) fn other_holder(stream: &Stream) -> Option<String> {
     let dir = stream.dir();
     let type_dir = dir.parent()?;
@@ -65,8 +65,8 @@ pub(crate) fn other_holder(stream: &Stream) -> Option<String> {
     other_name(type_dir).or_else(|| other_name(dir))
 }
 
-/// Under which other name the directory at `path` is listed. `None` if it is listed under its own name
-/// and is no link.
+/// The other name under which the directory at `path` is listed. `None` if a directory, not a link,
+/// is listed under its own name.
 fn other_name(path: &Path) -> Option<String> {
     let (parent, own) = (path.parent()?, path.file_name()?);
     let there = disk::find(path).ok().flatten()?;
@@ -108,7 +108,7 @@ mod tests {
             assert!(are_told_apart(dir.path()));
         }
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
-        // Where nothing can be found out nothing is taken for granted.
+        // Without an answer the names count as one.
         assert!(!are_told_apart(&dir.path().join("missing")));
     }
 
@@ -122,7 +122,7 @@ mod tests {
         let store = AggregateStore::open(dir.path()).await.unwrap();
         store.inner.storage.files().streams.set_names_may_fold();
         let streams = dir.path().join("streams/counter");
-        // The file of an earlier attempt that stored nothing.
+        // The empty file of an earlier attempt.
         std::fs::create_dir_all(streams.join("Alice")).unwrap();
         std::fs::write(streams.join("Alice/app.jsonl"), "").unwrap();
         std::os::unix::fs::symlink("Alice", streams.join("alice")).unwrap();
@@ -134,7 +134,7 @@ mod tests {
         counter.send(Add(2)).await.unwrap();
         let counter = store.get::<Counter>("bob").await.unwrap();
         counter.send(Add(3)).await.unwrap();
-        // Created before it was answered, by the committer itself.
+        // The committer itself created it before the answer.
         assert!(streams.join("bob/app.jsonl").is_file());
         store.shutdown().await.unwrap();
     }
@@ -147,7 +147,7 @@ mod tests {
         let stream = |of: &str, id: &str| streams.get(&StreamId::new(of, id).unwrap());
         let base = dir.path().join("streams");
         std::fs::create_dir_all(base.join("clock/Alice")).unwrap();
-        // What a file system that does not tell them apart shows, but for the name of the link.
+        // Imitates a file system that takes the names for one.
         std::os::unix::fs::symlink("Alice", base.join("clock/alice")).unwrap();
         std::os::unix::fs::symlink("clock", base.join("Clock")).unwrap();
         for (of, id, other) in [
@@ -160,7 +160,7 @@ mod tests {
             assert_eq!(other_holder(&stream).as_deref(), other, "{of}/{id}");
             assert_eq!(check(&stream).is_err(), other.is_some());
         }
-        // A link to another disk is the stream's own.
+        // A link to another disk still belongs to the stream.
         let elsewhere = dir.path().join("elsewhere");
         std::fs::create_dir(&elsewhere).unwrap();
         std::os::unix::fs::symlink(&elsewhere, base.join("clock/carol")).unwrap();

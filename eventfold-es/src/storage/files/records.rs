@@ -1,4 +1,4 @@
-//! The records of projections and process managers as files of a directory of their own.
+//! The records of projections and process managers. Each follower has a directory for its records.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::storage::record_name::RecordName;
 #[derive(Debug, Clone)]
 pub(crate) struct FileRecords {
     dir: PathBuf,
-    /// The directory's own entry was made durable.
+    /// The directory's entry in its parent was made durable.
     is_durable: Arc<AtomicBool>,
 }
 
@@ -33,7 +33,7 @@ impl FileRecords {
         self.dir.join(file_name(name))
     }
 
-    /// The records that are there, sorted.
+    /// The names of the existing records, sorted.
     pub(crate) fn names(&self) -> io::Result<Vec<RecordName>> {
         let entries = disk::list(&self.dir)?;
         let names = entries.iter().filter_map(|entry| entry.name.to_str());
@@ -81,7 +81,7 @@ fn file_name(name: RecordName) -> String {
     }
 }
 
-/// The record that a file of that name is, `None` if it is none.
+/// The record in the file called `file`, `None` if the file is not a record.
 pub(crate) fn record_name(file: &str) -> Option<RecordName> {
     let version = |prefix: &str, suffix: &str| -> Option<u32> {
         let version = file.strip_prefix(prefix)?.strip_suffix(suffix)?;

@@ -1,4 +1,4 @@
-//! Opening a store, after a crash too: [`open`] leads through [`scan`], [`redo`] and the
+//! Opening a store, also after a crash: [`open`] calls [`scan`] and [`redo`], and moves the
 //! [`redo_point`].
 
 pub(crate) mod open;

@@ -1,4 +1,4 @@
-//! Snapshots: saved states of aggregates, which spare a load most of its events.
+//! Snapshots: saved states of aggregates. With a snapshot, a load reads only the events after it.
 
 pub(crate) mod queue;
 pub(crate) mod snapshot;

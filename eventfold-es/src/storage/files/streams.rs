@@ -1,4 +1,4 @@
-//! The streams' files: where each ends, who writes to it, how it is loaded.
+//! The streams' files: where each file ends, which thread writes to it, how it is loaded.
 
 pub(crate) mod cache;
 pub(crate) mod end;

@@ -1,5 +1,5 @@
-//! The upkeep thread: what a store must do but no command should wait for. It prepares journal
-//! segments, moves the redo point and writes snapshots.
+//! The upkeep thread: work that no command should wait for. It prepares journal segments, moves the
+//! redo point and writes snapshots.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -22,25 +22,25 @@ use crate::storage::files::streams::stream::Stream;
 use crate::storage::files::streams::writer::Unflushed;
 use crate::storage::snapshot::Draft;
 
-/// After a snapshot, how many times as long as it took no other is written: snapshots save time
-/// later and should not cost much now.
+/// The pause after a snapshot, as a multiple of the time that the snapshot took. Snapshots save
+/// time later and must not cost much now.
 const SNAPSHOT_PAUSE: u32 = 4;
 
-/// Something for the upkeep thread to do.
+/// A job for the upkeep thread.
 pub(crate) enum Job {
     Spare(u64),
     RedoPoint(RedoPointJob),
-    /// There are snapshots to write.
+    /// Snapshots are waiting to be written.
     Snapshots,
     #[cfg(test)]
     Run(Box<dyn FnOnce() + Send>),
     Finish(Option<RedoPointJob>),
 }
 
-/// The redo point to move to, and what must be durable before.
+/// The new redo point, and the streams that must be durable before it moves.
 pub(crate) struct RedoPointJob {
     pub(crate) end: End,
-    /// The streams that were written since the last one.
+    /// The streams that were written since the last redo point.
     pub(crate) taken: Arc<Taken>,
     pub(crate) clean: bool,
 }
@@ -52,7 +52,7 @@ struct State {
     snapshots: SnapshotQueue,
 }
 
-/// Hands jobs to the upkeep thread.
+/// Passes jobs to the upkeep thread.
 #[derive(Debug, Clone)]
 pub(crate) struct Upkeeper {
     jobs: Sender<Job>,
@@ -67,7 +67,7 @@ pub(crate) struct Upkeep {
 }
 
 impl Upkeep {
-    /// Starts the thread for the store on `file_systems`, whose journal is in `journal`.
+    /// Starts the thread for the store on `file_systems` with its journal in `journal`.
     pub(crate) fn start(
         file_systems: FileSystems,
         journal: &Path,
@@ -114,12 +114,12 @@ impl Upkeep {
         self.submit(Job::Spare(capacity));
     }
 
-    /// The prepared segment, if it is ready.
+    /// The prepared segment, if one is ready.
     pub(crate) fn take_spare(&self) -> Option<Spare> {
         lock(&self.keeper.state.spare).take()
     }
 
-    /// Whether no checkpoint is under way.
+    /// Whether no checkpoint is in progress.
     pub(crate) fn may_checkpoint(&self) -> bool {
         !self.keeper.state.checkpointing.load(Ordering::Acquire)
     }
@@ -128,7 +128,7 @@ impl Upkeep {
         self.keeper.save_snapshot(stream, draft, end);
     }
 
-    /// Does all that is waiting, then `last`, and ends the thread.
+    /// Does all waiting jobs, then `last`, and ends the thread.
     pub(crate) fn finish(self, last: Option<RedoPointJob>) {
         self.submit(Job::Finish(last));
         if self.thread.join().is_err() {
@@ -139,11 +139,11 @@ impl Upkeep {
 
 impl Upkeeper {
     pub(crate) fn submit(&self, job: Job) {
-        // The thread only ends with the store, after which nothing is left to do.
+        // The thread ends only with the store. Then no job is left to do.
         let _ = self.jobs.send(job);
     }
 
-    /// Writes a snapshot of a durable state, in good time.
+    /// Queues a snapshot of a durable state for the thread to write.
     pub(crate) fn save_snapshot(&self, stream: Arc<Stream>, draft: Box<Draft>, end: StreamEnd) {
         if self.state.snapshots.push(stream, draft, end) {
             self.submit(Job::Snapshots);
@@ -151,21 +151,21 @@ impl Upkeeper {
     }
 }
 
-/// What the thread itself has.
+/// The state of the thread itself.
 struct Thread {
     file_systems: FileSystems,
     journal: PathBuf,
     marks: Arc<HighWaterMarks>,
     unflushed: Arc<Unflushed>,
-    /// What the next checkpoint has to make durable.
+    /// The streams that the next checkpoint must make durable.
     taken: Vec<Arc<Taken>>,
     state: Arc<State>,
-    /// How many segments were prepared; names the next one.
+    /// How many segments were prepared. The next one is named after this number.
     spares: u64,
     /// When the next snapshot may be written.
     next_snapshot: Instant,
-    /// A stream's file could not be synced, so what the system still holds of it is in doubt: the
-    /// redo point stays where it is until the journal has been replayed.
+    /// A stream's file could not be synced, so its content on the disk is in doubt. The redo point
+    /// does not move until the next open has replayed the journal.
     sync_failed: bool,
 }
 
@@ -194,12 +194,12 @@ impl Thread {
         }
     }
 
-    /// When there is something to do besides jobs.
+    /// When the next snapshot is due, if one is waiting.
     fn next_deadline(&self) -> Option<Instant> {
         (!self.state.snapshots.is_empty()).then_some(self.next_snapshot)
     }
 
-    /// Writes a snapshot if one is waiting and it is time.
+    /// Writes a snapshot if one is waiting and due.
     fn write_snapshot(&mut self) {
         let start = Instant::now();
         if start >= self.next_snapshot && !self.state.snapshots.is_empty() {
@@ -221,7 +221,7 @@ impl Thread {
             }
             #[cfg(test)]
             Job::Run(run) => run(),
-            // The loop looks after each job.
+            // The loop writes a due snapshot after each job.
             Job::Snapshots => {}
             Job::Finish(_) => unreachable!("the caller ends the thread there"),
         }
@@ -243,15 +243,15 @@ impl Thread {
         }
     }
 
-    /// Moves the redo point. If that fails it stays where it is, and the next open replays more.
+    /// Moves the redo point. If that fails, the redo point stays, and the next open replays more.
     fn checkpoint(&mut self, job: RedoPointJob) {
         let checkpoint = RedoPoint {
             end: job.end,
             clean: job.clean,
         };
         self.taken.push(job.taken);
-        // Whichever sync failed: another thread may take for durable what that one was to make durable.
-        // Invariant D5.
+        // Any failed sync counts: a later sync on another thread may succeed without the lost
+        // blocks. Invariant D5.
         if self.sync_failed || failed_syncs::is_remembered(&self.journal) {
             return;
         }

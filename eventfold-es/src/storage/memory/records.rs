@@ -20,7 +20,7 @@ impl AllRecords {
         }
     }
 
-    /// The names of those of that kind that have any.
+    /// The names of all followers of this kind that have records.
     pub(crate) fn followers(&self, follower: Follower) -> Vec<String> {
         let all = lock(&self.0);
         let owners = all.keys().filter(|(kind, _)| *kind == follower);
@@ -36,12 +36,12 @@ pub(crate) struct MemoryRecords {
 }
 
 impl MemoryRecords {
-    /// Whose they are.
+    /// The name of the follower that the records belong to.
     pub(crate) fn owner(&self) -> &str {
         &self.owner.1
     }
 
-    /// What a record is called in an error.
+    /// Where a record is, for error messages.
     pub(crate) fn place(&self, name: RecordName) -> String {
         format!("{name:?} of {}, in memory", self.owner())
     }
@@ -71,7 +71,7 @@ impl MemoryRecords {
         }
     }
 
-    /// The same for a record whose content does not matter any more.
+    /// A record that takes further lines. Its old content is no longer needed.
     pub(crate) fn empty_lines(&self, name: RecordName) -> MemoryLines {
         MemoryLines {
             is_new: true,
@@ -85,7 +85,7 @@ impl MemoryRecords {
 pub(crate) struct MemoryLines {
     records: MemoryRecords,
     name: RecordName,
-    /// What is stored is not its content: the first change replaces that.
+    /// The stored content is outdated. The first change replaces it.
     is_new: bool,
 }
 

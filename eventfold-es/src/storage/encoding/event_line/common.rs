@@ -1,14 +1,14 @@
-//! What the lines of one command have in common: [`Common`].
+//! The members that all lines of one command share: [`Common`].
 
 use crate::domain::command::CommandContext;
 use crate::storage::encoding::event_line::write_member;
 
-/// What a command's events have in common, encoded once.
+/// The members that all lines of a command share, encoded once.
 #[derive(Debug, Default)]
 pub(crate) struct Common {
-    /// `,"actor":…,"meta":…` or less.
+    /// `,"actor":…,"meta":…`, or only one of them, or nothing.
     pub(crate) after_id: Vec<u8>,
-    /// Where the value of `meta` begins in there, which ends with it; 0 if there is none.
+    /// Where the value of `meta` begins in `after_id`, which ends with it; 0 if there is none.
     pub(crate) meta_at: usize,
     /// `,"key":…` or nothing.
     pub(crate) key: Vec<u8>,
@@ -16,8 +16,8 @@ pub(crate) struct Common {
 }
 
 impl Common {
-    /// What the lines of a command's events of one version have in common. They are of the time `ms`, in
-    /// milliseconds since 1970.
+    /// The shared members of a command's events with the event version `version`. `ms` is the time
+    /// of the events in milliseconds since 1970.
     pub(crate) fn of(context: &CommandContext, ms: u64, version: Option<u32>) -> Self {
         let mut common = Self {
             ms,
@@ -30,7 +30,7 @@ impl Common {
         common
     }
 
-    /// Adds what stands between the id and the version.
+    /// Adds the members between the id and the version.
     pub(crate) fn add<T: serde::Serialize>(&mut self, actor: Option<&str>, meta: Option<&T>) {
         if let Some(actor) = actor {
             write_member(&mut self.after_id, "actor", &actor);

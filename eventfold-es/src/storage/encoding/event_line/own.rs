@@ -1,8 +1,8 @@
-//! Reading a line in exactly the form in which this crate writes it, which saves most of the time
-//! that a general reader of JSON takes. What differs in the least is left to that one.
+//! Reads a line in exactly the form in which this crate writes it. This saves most of the time of a
+//! general JSON reader. Any line in another form is left to the general reader.
 //!
-//! The line says how long payload and `meta` are: a checksum proves that they are what was written, and
-//! whoever decodes them finds out whether they are JSON.
+//! The line states the lengths of payload and `meta`. A checksum proves that they are as written.
+//! The code that decodes them finds out whether they are valid JSON.
 
 use std::borrow::Cow;
 
@@ -11,12 +11,12 @@ use memchr::memchr2;
 use crate::storage::encoding::event_line::{HEAD, LEN_DIGITS, Line, stated_length};
 
 impl<'a> Line<'a> {
-    /// What `body` says, a line up to its `position`, if it is in our own form. It is as long as it
-    /// states.
+    /// Reads `body`, the part of a line before its `position`, if it is in our own form. The caller
+    /// has checked that the stated length is the length of `body`.
     #[inline]
     pub(crate) fn read_own(body: &'a str, position: u64) -> Option<Self> {
         let mut rest = Rest::new(body);
-        // Its length is known: it is what the line states.
+        // The stated length is already checked.
         rest.bytes = rest.bytes.get(HEAD.len() + LEN_DIGITS + 1..)?;
         let mut read = rest.members()?;
         read.position = Some(position);
@@ -27,7 +27,7 @@ impl<'a> Line<'a> {
 /// The line is not in our own form.
 struct NotOurs;
 
-/// A line with what of it is still to be read.
+/// A line, and its bytes that are still to be read.
 #[derive(Debug)]
 pub(crate) struct Rest<'a> {
     line: &'a str,
@@ -51,7 +51,7 @@ impl<'a> Rest<'a> {
         self.line.len() - self.bytes.len()
     }
 
-    /// What was read since the rest began at `start`.
+    /// The part of the line from `start` to the rest.
     pub(crate) fn since(&self, start: usize) -> Option<&'a str> {
         self.line.get(start..self.start())
     }
@@ -116,7 +116,7 @@ impl<'a> Rest<'a> {
         Some(length)
     }
 
-    /// So many bytes, of which there is at least one.
+    /// The next `length` bytes, at least one.
     fn take(&mut self, length: u64) -> Option<&'a str> {
         let start = self.start();
         let length = usize::try_from(length).ok().filter(|length| *length > 0)?;
@@ -124,11 +124,11 @@ impl<'a> Rest<'a> {
         self.since(start)
     }
 
-    /// Something of the form of a checksum, and the end of the object.
+    /// Passes bytes in the form of a checksum and the end of the object.
     pub(crate) fn sum(&mut self) -> Option<()> {
         self.pass(b",\"sum\":\"")?;
         let (digits, rest) = self.bytes.split_first_chunk::<16>()?;
-        // No early end, so that all are looked at at once.
+        // No early exit, so that the processor compares all bytes at once.
         let is_text = |byte: &u8| !matches!(byte, b'"' | b'\\');
         let are_text = digits.iter().fold(true, |all, byte| all & is_text(byte));
         self.bytes = rest;
@@ -136,8 +136,8 @@ impl<'a> Rest<'a> {
         self.pass(b"\"}")
     }
 
-    /// Passes exactly what is expected. Its length is part of the type, so that comparing it takes
-    /// a few instructions.
+    /// Passes exactly the `expected` bytes. Their number is part of the type, so the comparison
+    /// takes few instructions.
     #[inline]
     pub(crate) fn pass<const N: usize>(&mut self, expected: &[u8; N]) -> Option<()> {
         let (start, rest) = self.bytes.split_first_chunk()?;
@@ -148,7 +148,7 @@ impl<'a> Rest<'a> {
         Some(())
     }
 
-    /// What `read` reads behind `name`, if that is there.
+    /// The value that `read` reads after `name`, if `name` comes next.
     #[inline]
     fn member<const N: usize, T>(
         &mut self,
@@ -161,7 +161,7 @@ impl<'a> Rest<'a> {
         }
     }
 
-    /// What stands for itself in a string that has begun.
+    /// The rest of a string whose quote was passed. The string must have no escapes.
     pub(crate) fn text(&mut self) -> Option<&'a str> {
         let start = self.start();
         let length = memchr2(b'"', b'\\', self.bytes)?;
@@ -183,7 +183,7 @@ impl<'a> Rest<'a> {
             length += 1;
         }
         self.bytes = &bytes[length..];
-        // So many digits cannot overflow.
+        // A number with fewer than 20 digits cannot overflow.
         let is_usual = (1..20).contains(&length) && (length == 1 || bytes[0] != b'0');
         is_usual.then_some(number)
     }
@@ -199,7 +199,7 @@ mod tests {
         r#""sizes":[9,0],"type":"A","data":{"a":"}"},"ts":1,"id":"i","version":3,"ms":1000"#;
     const PAYLOAD: &str = r#"{"a":"}"}"#;
 
-    /// A line with its right length.
+    /// A line that states its right length.
     fn with_length(rest: &str) -> String {
         let mut line = Vec::new();
         begin_line(&mut line);
@@ -213,7 +213,7 @@ mod tests {
         with_length(&REST.replace("[9,0]", &sizes).replace(PAYLOAD, payload))
     }
 
-    /// What a general reader of JSON makes of the same line.
+    /// The same line as a general JSON reader reads it.
     fn read_as_json(line: &str) -> serde_json::Result<Line<'_>> {
         let end = line.len();
         let read = serde_json::from_str::<Line<'_>>(line);

@@ -1,11 +1,10 @@
-//! Buffers that were used before: a command takes two, and asking the system for them each time would
-//! take longer than filling them.
+//! Buffers for reuse. A command needs two, and allocating them takes longer than filling them.
 
 use std::cell::RefCell;
 
-/// How many a thread keeps.
+/// How many buffers a thread keeps.
 const MOST: usize = 2;
-/// How many bytes one that is kept may have room for.
+/// The largest capacity of a kept buffer, in bytes.
 const LARGEST: usize = 16 * 1024;
 
 thread_local! {
@@ -15,12 +14,12 @@ thread_local! {
 /// An empty buffer.
 #[inline]
 pub(crate) fn take() -> Vec<u8> {
-    // A thread that ends has none left.
+    // A thread that is ending has no buffers left.
     let spare = SPARE.try_with(|spare| spare.borrow_mut().pop());
     spare.ok().flatten().unwrap_or_default()
 }
 
-/// Takes a buffer back that is not needed any more.
+/// Takes a buffer back for reuse.
 #[inline]
 pub(crate) fn give_back(mut buffer: Vec<u8>) {
     if buffer.capacity() <= LARGEST {

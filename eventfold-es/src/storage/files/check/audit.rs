@@ -1,7 +1,7 @@
-//! Looks through a store's directory and compares everything with the journal, changing nothing.
+//! Checks a store's directory: compares all files with the journal, and changes nothing.
 //!
-//! Each stream's commits are noted while the journal is read, about 50 bytes each; the streams'
-//! files are then read one after the other.
+//! While the journal is read, each stream's commits are noted, with about 50 bytes each. Then the
+//! streams' files are read one after the other.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -27,7 +27,7 @@ use crate::storage::files::{disk, doubt};
 use crate::text::shown;
 use findings::{Audit, Flaw, Remedy};
 
-/// Looks through the store in `base`, which is locked.
+/// Checks the store in `base`, which must be locked.
 pub(crate) fn audit(base: &Path) -> io::Result<Audit> {
     let plain = StreamLayout::new(base);
     let journal = plain.journal_dir();
@@ -71,7 +71,7 @@ pub(crate) fn audit(base: &Path) -> io::Result<Audit> {
             stream_files::check(&mut audit)?;
         }
         Err(error) => {
-            // Without the names it is unknown which directory is which stream's.
+            // Without the names it is unknown which directory belongs to which stream.
             let file = audit.layout.meta_dir().join(RAW_NAMES_FILE);
             let flaw = Flaw::new(&file, Severity::Lost, cause_of(&error, &file));
             audit.flaws.push(flaw);
@@ -110,7 +110,7 @@ impl Audit {
         Ok(())
     }
 
-    /// Checks the checkpoint of the journal in `dir`, and returns it if it is whole.
+    /// Checks the checkpoint of the journal in `dir`. Returns it if it is whole.
     fn check_checkpoint(&mut self, dir: &Path) -> io::Result<Option<RedoPoint>> {
         let file = paths::checkpoint(dir);
         let read = RedoPoint::read(dir)?;
@@ -144,7 +144,7 @@ impl Audit {
         Ok(read)
     }
 
-    /// A stream whose directory is the store's own, as `spawn_actor` makes one.
+    /// Adds the stream whose directory is the store's own directory, as `spawn_actor` makes it.
     fn add_spawned(&self, base: &Path, raw_names: &mut RawNames) {
         if disk::is_file(&base.join(EVENTS_FILE)) {
             let spawned = self.journaled.keys().find(|id| {
@@ -157,7 +157,8 @@ impl Audit {
         }
     }
 
-    /// Tells what was durable and is missing at the journal's end from what was never finished.
+    /// Checks the journal's end: are durable lines missing there, or is there only an unfinished
+    /// tail?
     fn check_end(&mut self, dir: &Path, checkpoint: Option<RedoPoint>) {
         let by_checkpoint = checkpoint.map_or(0, |checkpoint| checkpoint.end.position);
         let (proven, by) = match &self.beyond {
@@ -198,7 +199,7 @@ impl Audit {
     }
 }
 
-/// What `error` says, without the file's name if it begins with that.
+/// The text of `error`, without the file's name at the beginning.
 fn cause_of(error: &io::Error, file: &Path) -> String {
     let text = error.to_string();
     let name = format!("{} is ", shown(file));

@@ -1,5 +1,5 @@
-//! Puts right what an audit found, from the journal. What is replaced or moved away is kept in a
-//! directory of its own beside the rest.
+//! Repairs the flaws that an audit found, from the journal. Replaced and moved files are kept in a
+//! separate directory inside the store's directory.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::TryLockError;
@@ -23,20 +23,20 @@ use crate::storage::files::streams::stream::Stream;
 use crate::storage::files::v0_2::migrate::migrate;
 use crate::text::shown;
 
-/// How many bytes of streams are rebuilt in one pass over the journal.
+/// How many bytes of streams one pass over the journal rebuilds.
 const AT_ONCE: u64 = 64 * 1024 * 1024;
 
-/// A repair at work.
+/// A repair in progress.
 struct Repair<'a> {
     audit: &'a Audit,
     kept: PathBuf,
     done: Vec<Repaired>,
-    /// The streams to whose files other programs appended.
+    /// The streams with lines that other programs appended to their files.
     adopt: BTreeSet<StreamId>,
 }
 
-/// Does what the remedies of `audit` say, of a store that is locked. Does nothing if the journal is
-/// damaged: it could not be trusted.
+/// Applies the remedies of `audit` to a store that is locked. Does nothing if the journal is
+/// damaged, because it cannot be trusted then.
 pub(crate) fn repair(audit: &Audit) -> io::Result<Vec<Repaired>> {
     if !audit.journal_is_whole() {
         return Ok(Vec::new());
@@ -64,7 +64,7 @@ pub(crate) fn repair(audit: &Audit) -> io::Result<Vec<Repaired>> {
     Ok(repair.done)
 }
 
-/// A name that no earlier repair has used.
+/// A directory name that no earlier repair has used.
 fn kept_dir(base: &Path) -> io::Result<PathBuf> {
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
@@ -80,7 +80,7 @@ fn kept_dir(base: &Path) -> io::Result<PathBuf> {
 }
 
 impl Repair<'_> {
-    /// Makes the journal durable, from which the rest is put right.
+    /// Makes the journal durable, because all repairs are made from it.
     fn secure_journal(&self) -> io::Result<()> {
         let audit = self.audit;
         let changes = audit.flaws.iter().any(|flaw| flaw.remedy.is_some());
@@ -94,7 +94,7 @@ impl Repair<'_> {
         make_durable(&journal, checkpoint.map(|known| known.end), audit.in_doubt)
     }
 
-    /// Where what `file` holds is kept; its directory is created.
+    /// The place where the content of `file` is kept. Creates the place's directory.
     fn place_for(&self, file: &Path) -> io::Result<PathBuf> {
         let base = self.audit.layout.base_dir();
         let inside = file.strip_prefix(base).map_err(io::Error::other)?;
@@ -113,7 +113,7 @@ impl Repair<'_> {
         });
     }
 
-    /// Keeps a copy of what `file` holds, if it is there.
+    /// Keeps a copy of `file`, if it exists.
     fn keep_copy(&self, file: &Path) -> io::Result<Option<PathBuf>> {
         let Some(bytes) = disk::read_if_there(file)? else {
             return Ok(None);
@@ -146,7 +146,7 @@ impl Repair<'_> {
         Ok(())
     }
 
-    /// Writes the files of the streams `ids` anew.
+    /// Writes the files of the streams `ids` again.
     fn rebuild(&mut self, ids: &BTreeSet<StreamId>) -> io::Result<()> {
         let mut some = BTreeMap::new();
         let mut size = 0;
@@ -189,7 +189,7 @@ impl Repair<'_> {
     fn replace_events(&mut self, stream: &Stream, content: &[u8]) -> io::Result<()> {
         let file = stream.file();
         let kept = self.keep_copy(&file)?;
-        // Another program that writes to the file would go on with the old one.
+        // Another program that writes to the file would continue with the old one.
         let lock = match File::open(&file, Open::Existing) {
             Ok(open) => match open.try_lock() {
                 Ok(()) => Some(open),
@@ -209,8 +209,8 @@ impl Repair<'_> {
         Ok(())
     }
 
-    /// Enters what other programs appended into the journal, in the order of time, and cuts off what
-    /// they did not finish. The next open replays it. Invariant D11.
+    /// Enters lines that other programs appended into the journal, in the order of time. Cuts off
+    /// unfinished lines. The next open replays the entered lines. Invariant D11.
     fn adopt(&mut self) -> io::Result<()> {
         let ids = std::mem::take(&mut self.adopt);
         let Some(survey) = self.audit.survey.as_ref().filter(|_| !ids.is_empty()) else {
@@ -249,7 +249,7 @@ impl Repair<'_> {
     }
 }
 
-/// A stream's file as it is put together from the journal.
+/// A stream's file, rebuilt from the journal.
 struct Rebuilt<'a> {
     journaled: &'a Journaled,
     next: usize,
@@ -267,14 +267,14 @@ impl<'a> Rebuilt<'a> {
         }
     }
 
-    /// Appends the next commit, at its place.
+    /// Appends the next commit at its offset.
     fn add(&mut self, lines: &[u8]) {
         let Some(commit) = self.journaled.commits.get(self.next) else {
             return;
         };
         self.next += 1;
         let start = usize::try_from(commit.offset).unwrap_or(usize::MAX);
-        // Another program left white space there, which the journal does not have.
+        // Another program left white space here, which the journal does not have.
         if let Some(missing) = start.checked_sub(self.content.len()) {
             if self.content.pop().is_some() {
                 self.content.resize(start - 1, b' ');
@@ -283,14 +283,14 @@ impl<'a> Rebuilt<'a> {
                 self.content.resize(missing, b'\n');
             }
         }
-        // What is there as it should be stays byte for byte.
+        // Right lines of the old file stay byte for byte.
         match commit.end_in(&self.old) {
             Some(end) => self.content.extend_from_slice(&self.old[start..end]),
             None => self.content.extend_from_slice(lines),
         }
     }
 
-    /// The whole file, and whether lines of other programs come after what the journal has.
+    /// The whole file, and whether lines of other programs follow the journal's lines.
     fn finish(mut self, stream: &Stream) -> (Vec<u8>, bool) {
         let rest = self.old.get(self.content.len()..).unwrap_or_default();
         let foreign = leading_foreign(rest, stream);

@@ -1,4 +1,4 @@
-//! Reads the whole journal without changing anything, up to the first thing that is wrong with it.
+//! Reads the whole journal up to the first damage, without changing anything.
 
 use std::io;
 use std::path::Path;
@@ -10,18 +10,18 @@ use crate::storage::files::recovery::scan::{
     Damage, Recovered, ScanError, Walk, read_used, scan_segment,
 };
 
-/// What a journal holds.
+/// The content of a journal.
 #[derive(Debug)]
 pub(crate) struct Survey {
-    /// The journal as far as it is whole.
+    /// The whole part of the journal.
     pub(crate) recovered: Recovered,
-    /// Why it is not read any further, though more follows.
+    /// Why reading stopped before the end of the journal.
     pub(crate) broken: Option<Damage>,
-    /// Where each segment's lines end.
+    /// Where the lines of each segment end.
     ends: Vec<End>,
 }
 
-/// Reads the journal in `dir` and hands each commit to `each`.
+/// Reads the journal in `dir` and passes each commit to `each`.
 pub(crate) fn survey(dir: &Path, mut each: impl FnMut(&CommitLine<'_>)) -> io::Result<Survey> {
     let mut walk = Walk::start(dir, None)?;
     let mut each = |commit: &CommitLine<'_>| {
@@ -53,7 +53,7 @@ pub(crate) fn survey(dir: &Path, mut each: impl FnMut(&CommitLine<'_>)) -> io::R
 }
 
 impl Survey {
-    /// Whether `place` is the end of a line of the journal in `dir`, and what it says fits.
+    /// Whether a line of the journal in `dir` ends at `place`, with the data that `place` states.
     pub(crate) fn has(&self, dir: &Path, place: End) -> io::Result<bool> {
         let Some(end) = self.ends.iter().find(|end| end.segment == place.segment) else {
             return Ok(false);
@@ -64,7 +64,7 @@ impl Survey {
         let path = segment_path(dir, place.segment);
         let bytes = read_used(&path, place.offset)?;
         let mut reached = place;
-        // From a wrong place the checksums do not lead to the end.
+        // The checksums from a wrong place do not lead to the end.
         let scanned = scan_segment(&path, &mut &bytes[..], &mut reached, &mut |_| Ok(()));
         Ok(scanned.is_ok() && reached == *end)
     }

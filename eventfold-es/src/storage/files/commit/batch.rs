@@ -1,5 +1,5 @@
-//! The requests that the committer serves together, and what they add to the journal and to each
-//! stream.
+//! A batch: the requests that the committer serves together, and the lines that they add to the
+//! journal and to each stream.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,46 +16,46 @@ use crate::storage::files::streams::file::StreamFile;
 use crate::storage::files::streams::stream::Stream;
 use crate::storage::snapshot::Draft;
 
-/// More than a line of the journal holds besides its events and the stream's name.
+/// An upper bound of the bytes in a journal line besides the events and the stream's name.
 const LINE_OVERHEAD: usize = 320;
-/// More than position and checksum add to an event.
+/// An upper bound of the bytes that position and checksum add to an event.
 const EVENT_OVERHEAD: usize = 64;
 
-/// The requests that are served together.
+/// Requests that the committer serves together.
 pub(crate) struct CommitBatch {
     pub(crate) journal: JournalBatch,
     pub(crate) streams: Vec<StagedStream>,
     pub(crate) answers: Vec<Answer>,
 }
 
-/// What a batch adds to one stream.
+/// The part of a batch that concerns one stream.
 pub(crate) struct StagedStream {
     pub(crate) stream: Arc<Stream>,
     pub(crate) start: StreamEnd,
     pub(crate) end: StreamEnd,
     /// The stream's file, if it is open.
     pub(crate) file: Option<Arc<StreamFile>>,
-    /// Where in the batch the lines are that the file lacks.
+    /// Where in the batch the stream's new lines are. The file lacks them.
     pub(crate) lines: Vec<Range<usize>>,
-    /// A snapshot of the state at some version in this batch, and that place.
+    /// A snapshot of the state after one of the batch's commits, and the place of that state.
     pub(crate) snapshot: Option<(Box<Draft>, StreamEnd)>,
 }
 
-/// Who waits for the batch.
+/// An answer that waits for the batch.
 pub(crate) struct Answer {
     pub(crate) done: Done,
-    /// The place in the batch of the stream that it is about, if that gets anything new.
+    /// For a commit: the place of its stream in the batch.
     pub(crate) place: Option<usize>,
-    /// The position of the last event that is answered for.
+    /// The position of the commit's last event, 0 for a fence.
     pub(crate) position: u64,
-    /// The room to give back.
+    /// How much room to give back.
     pub(crate) kib: u32,
-    /// For a fence: whose failure it must report.
+    /// For a fence: the stream and the epoch whose failure it must report.
     pub(crate) fence: Option<(Arc<Stream>, u64)>,
 }
 
 impl StagedStream {
-    /// `eventfold`'s hash of the last line that is added in `batch`.
+    /// `eventfold`'s hash of the last line that the batch adds to the stream.
     pub(crate) fn last_line_hash(&self, written: &JournalBatch) -> u64 {
         let last = self.lines.last();
         last.map_or(0, |line| line_hash(&written.bytes[line.clone()]))
@@ -70,7 +70,7 @@ impl CommitBatch {
         Arc::ptr_eq(&staged.stream, stream).then_some(place)
     }
 
-    /// Gives a stream a place in the batch, which it has not yet.
+    /// Adds a stream that is not yet in the batch, and returns its place.
     pub(crate) fn add_stream(&mut self, staged: StagedStream) -> usize {
         let place = self.streams.len();
         staged.stream.set_place_in_batch(place);
@@ -79,7 +79,7 @@ impl CommitBatch {
     }
 }
 
-/// Adds a commit's line to the batch. Its stream has that `place` in the batch.
+/// Adds a commit's line to the batch. The commit's stream is at `place` in the batch.
 pub(crate) fn add_commit(
     batch: &mut CommitBatch,
     place: usize,

@@ -1,9 +1,10 @@
 //! The committer: the one thread that appends to the journal.
 //!
-//! It takes all requests that wait, writes their commits to the journal as one batch, makes that
-//! durable, answers, and leaves the streams' files to the [stream writer](crate::storage::files::streams::writer).
-//! While it does so the next requests gather, so batches form by themselves. A lone commit never
-//! waits for [others](crate::storage::files::commit::delay).
+//! It takes all waiting requests, writes their commits to the journal as one batch, makes the batch
+//! durable and answers. It leaves the streams' files to the
+//! [stream writer](crate::storage::files::streams::writer). Meanwhile the next requests gather, so
+//! batches form by themselves. A lone commit never waits for
+//! [others](crate::storage::files::commit::delay).
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -38,10 +39,11 @@ use crate::storage::health::Health;
 const MOST_REQUESTS: usize = 1024;
 /// How many bytes of events one batch takes at most, unless a single commit is larger.
 const LARGEST_BATCH: usize = 4 * 1024 * 1024;
-/// How much the journal grows between checkpoints. Opening after a crash replays at most so much and
-/// what grew while a checkpoint was made; a checkpoint flushes all streams that were written since.
+/// How many bytes the journal grows between checkpoints. Opening after a crash replays at most this
+/// much, and the growth during one checkpoint. A checkpoint flushes all streams written since the
+/// last.
 const CHECKPOINT_EVERY: u64 = if cfg!(test) { 6 } else { 32 * 1024 } * 1024;
-/// How long to wait after a new segment could not be made.
+/// How long to wait before the next attempt to create a segment, after one failed.
 const SEGMENT_RETRY: Duration = Duration::from_secs(1);
 
 /// The state of the committer's thread.
@@ -49,7 +51,7 @@ pub(crate) struct Committer {
     health: Arc<Health>,
     requests: Receiver,
     delay: GroupDelay,
-    /// The room that commits under way take.
+    /// The room for pending commits.
     room: Arc<Semaphore>,
     journal: Journal,
     files: Arc<OpenFiles>,
@@ -58,9 +60,9 @@ pub(crate) struct Committer {
     stream_writer: StreamWriter,
     upkeep: Upkeep,
     batches: u64,
-    /// When a new segment may be tried again, after one could not be made.
+    /// When to try again to create a segment, after an attempt failed.
     next_segment_attempt: Option<Instant>,
-    /// With what the streams end.
+    /// The high-water marks of the streams.
     marks: Arc<HighWaterMarks>,
     since_checkpoint: u64,
 }
@@ -107,7 +109,7 @@ impl Committer {
         &self.files
     }
 
-    /// Serves requests until it is told to close, then leaves the store in order. Invariant C1.
+    /// Serves requests until one says to close, then leaves the store in order. Invariant C1.
     pub(crate) fn run(mut self) {
         let served = catch_unwind(AssertUnwindSafe(|| self.serve()));
         if served.is_err() {
@@ -148,7 +150,7 @@ impl Committer {
         soon.or_else(|| self.requests.recv())
     }
 
-    /// The next request that `batch` should take, `None` if it should set out.
+    /// The next request for `batch`, `None` if the batch should be written now.
     fn next_for(&mut self, batch: &CommitBatch) -> Option<Request> {
         self.requests.try_recv().or_else(|| {
             let until = self.delay.until_next(batch.answers.len())?;
@@ -156,7 +158,7 @@ impl Committer {
         })
     }
 
-    /// The next request if it comes until then.
+    /// The next request, if it comes before `until`.
     fn recv_until(&mut self, until: Instant) -> Option<Request> {
         loop {
             let next = self.requests.try_recv();
@@ -164,15 +166,15 @@ impl Committer {
                 self.delay.learn(next.is_some());
                 return next;
             }
-            // Not a sleep: waking up takes about as long as this waits at most.
+            // A sleep would be too long: waking up takes about as long as a typical wait here.
             std::thread::yield_now();
         }
     }
 
-    /// Begins a batch whose first request is `first`.
+    /// Begins a batch for `first` and later requests.
     fn start_batch(&mut self, first: &Request) -> CommitBatch {
         self.batches += 1;
-        // What a failed store's journal holds behind its end is in doubt: nothing may follow on it.
+        // After a failure, the bytes after the journal's end are in doubt: no segment may follow.
         // Invariant D2.
         let may_write = self.health.check_failed().is_ok();
         let has_lines = self.journal.end().offset > 0;
@@ -186,7 +188,7 @@ impl Committer {
         }
     }
 
-    /// Goes on in a new segment. If there can be none the old one just grows, more slowly.
+    /// Continues in a new segment. If none can be created, the old one grows, which is slower.
     fn start_segment(&mut self) {
         if self
             .next_segment_attempt
@@ -218,7 +220,7 @@ impl Committer {
         }
     }
 
-    /// Whether `batch` can take `request` as well.
+    /// Whether `batch` can also take `request`.
     fn fits(&self, batch: &CommitBatch, request: &Request) -> bool {
         let size = batch.journal.bytes.len() + size_of(request);
         batch.answers.is_empty()
@@ -228,7 +230,7 @@ impl Committer {
                 && (batch.streams.is_empty() || self.journal.has_room_for(size as u64)))
     }
 
-    /// Takes a request into the batch, or answers it if it cannot be.
+    /// Takes a request into the batch, or refuses it.
     fn admit(&mut self, batch: &mut CommitBatch, request: Request) {
         match request {
             Request::Commit(commit, span) => {
@@ -262,13 +264,13 @@ impl Committer {
         }
     }
 
-    /// Fails if the store has failed, or the epoch of the commit has. Invariant C4.
+    /// Fails if the store or the commit's epoch has failed. Invariant C4.
     fn may_commit(&self, commit: &StreamCommit) -> Result<(), CommitError> {
         self.health.check_failed()?;
         commit.stream.failure(commit.epoch).map_or(Ok(()), Err)
     }
 
-    /// Makes the batch durable and answers everyone in it.
+    /// Makes the batch durable and answers all its requests.
     fn finish_batch(&mut self, batch: CommitBatch) {
         let CommitBatch {
             journal: written,
@@ -286,7 +288,7 @@ impl Committer {
         self.delay.expect(likely, sync);
         match &outcome {
             Ok(()) => {
-                // First, so that whoever sees a stream's new version sees the head with it.
+                // Before the streams' versions: a reader of a new version must see the new head.
                 self.health.set_head(written.end.position);
                 self.since_checkpoint += written.bytes.len() as u64;
             }
@@ -306,7 +308,7 @@ impl Committer {
                 kib,
                 fence,
             } = answer;
-            // Only this one, so that the first need not wait for what is done for the last.
+            // Only this answer's stream: the first answer must not wait for all streams.
             if outcome.is_ok()
                 && let Some(staged) = place.and_then(|place| streams[place].take())
             {
@@ -327,21 +329,21 @@ impl Committer {
         }
     }
 
-    /// Writes the batch and makes it durable; a failed sync ends all writing. Invariant C6.
+    /// Writes the batch and makes it durable. A failed sync ends all writing. Invariant C6.
     fn append(&mut self, written: &JournalBatch) -> Result<(), CommitError> {
         self.journal.append(written).map_err(|error| match error {
             AppendError::NotStored(error) => CommitError::not_stored(error),
             AppendError::Unknown(error) => {
                 tracing::error!(%error, "the store has failed: it must be opened again");
-                // A write that failed and could not be taken back leaves as much doubt as a sync.
+                // A failed write that could not be erased leaves the same doubt as a failed sync.
                 failed_syncs::tell(self.journal.dir());
                 CommitError::Unknown(self.health.fail(error))
             }
         })
     }
 
-    /// Lets everyone see what of a stream is durable now, and has its file brought to it. Returns how
-    /// many bytes that lacks. Invariant C3.
+    /// Publishes a stream's durable end, and queues the new lines for the stream's file. Returns
+    /// how many bytes are queued. Invariant C3.
     fn complete(&mut self, staged: StagedStream, written: &JournalBatch) -> usize {
         let lacking = staged.lines.iter().map(|line| line.len() + 1).sum();
         let hash = staged.last_line_hash(written);
@@ -370,7 +372,7 @@ impl Committer {
             }
         }
         tail.end = end;
-        // With the lines, so that whoever reads them knows that there are no more.
+        // Under the same lock as the lines, so that a reader sees marks and lines that fit.
         self.marks.set(stream.hash(), stream.dir(), &end);
         drop(tail);
         if was_flushed {
@@ -383,7 +385,8 @@ impl Committer {
         lacking
     }
 
-    /// Lets the upkeep thread move the redo point up to here, unless a stream's file is not.
+    /// Lets the upkeep thread move the redo point to the journal's end, unless a stream's file
+    /// cannot be written.
     fn checkpoint(&mut self) {
         if !self.upkeep.may_checkpoint() {
             return;
@@ -400,8 +403,7 @@ impl Committer {
         self.since_checkpoint = 0;
     }
 
-    /// Leaves the store in order: what is still asked for is refused, the redo point moves to the
-    /// end.
+    /// Leaves the store in order: refuses all waiting requests and moves the redo point to the end.
     fn close(mut self) {
         self.health.refuse_new_requests();
         self.room.close();
@@ -437,21 +439,20 @@ fn refuse_all(requests: impl Iterator<Item = Request>) {
     }
 }
 
-/// Answers a commit with an error. Its epoch has failed with it: the aggregate has decided on a
-/// state that includes the commit.
+/// Answers a commit with an error. Fails its epoch, because the aggregate's state has the commit.
 fn refuse(commit: StreamCommit, error: CommitError) {
     commit.stream.fail_epoch(commit.epoch, &error);
     respond(commit.done, Err(error));
 }
 
 fn respond(done: Done, result: Result<u64, CommitError>) {
-    // A caller's own types are dropped here; their panics must not reach this thread.
+    // Values of the caller's types are dropped here. Their panics must not reach this thread.
     if catch_unwind(AssertUnwindSafe(|| done(result))).is_err() {
         tracing::error!("a panic in the answer to a command was ignored");
     }
 }
 
-/// What a fence answers: the stream's last durable position, or why the epoch failed.
+/// The answer to a fence: the stream's last durable position, or why the epoch failed.
 fn fence_result(stream: &Stream, epoch: u64) -> Result<u64, CommitError> {
     stream
         .failure(epoch)

@@ -8,35 +8,35 @@
 
 use std::time::{Duration, Instant};
 
-/// The least part of a sync that is waited, as a power of two.
+/// How often the wait is halved at most.
 const LEAST: u32 = 10;
 
-/// How long is waited at most, after a sync for which the disk stood still.
+/// The longest wait, for the case that the disk stalled during the last sync.
 const LONGEST: Duration = Duration::from_millis(50);
 
-/// The requests that are likely to come.
+/// How many requests are expected, and how long to wait for them.
 #[derive(Debug, Default)]
 pub(crate) struct GroupDelay {
     /// How many requests the batch is likely to have.
     expected: usize,
     /// How long the last sync took.
     sync: Duration,
-    /// How often in a row nobody came.
+    /// How many waits in a row ended without a request.
     disappointments: u32,
-    /// When the batch's wait ends, once it waits.
+    /// When the batch's wait ends, once it has begun.
     until: Option<Instant>,
 }
 
 impl GroupDelay {
-    /// Expects so many requests for the next batch; the last sync took that long.
+    /// Sets how many requests the next batch is expected to have, and how long the last sync took.
     pub(crate) fn expect(&mut self, requests: usize, sync: Duration) {
         self.expected = requests;
         self.sync = sync;
         self.until = None;
     }
 
-    /// Until when to look for the first request before the thread sleeps, from which it wakes slowly.
-    /// `None` if one caller is expected: then it wakes quickly.
+    /// Until when to poll for the first request. After that the thread sleeps, and wakes slowly.
+    /// `None` if only one caller is expected: then it wakes quickly.
     pub(crate) fn until_first(&self) -> Option<Instant> {
         (self.expected > 1).then(|| self.until())
     }
@@ -49,7 +49,7 @@ impl GroupDelay {
         (self.sync / (2 << self.disappointments)).min(LONGEST)
     }
 
-    /// Until when a batch of so many requests waits for the next; `None` if it has enough.
+    /// Until when a batch with `present` requests waits for the next; `None` if it has enough.
     pub(crate) fn until_next(&mut self, present: usize) -> Option<Instant> {
         if present >= self.expected {
             return None;
@@ -59,7 +59,7 @@ impl GroupDelay {
         Some(until)
     }
 
-    /// Whether somebody came in the time that was waited.
+    /// Learns whether a request came during the wait.
     pub(crate) fn learn(&mut self, has_come: bool) {
         self.disappointments = if has_come {
             0

@@ -1,7 +1,7 @@
 //! The requests on their way to the committer.
 //!
-//! Commits under way lie in two buffers, one for those who send and one for the committer, which
-//! swaps them: no memory changes hands, so that giving it back makes no thread wait for another.
+//! Pending commits are in two buffers, one for the senders and one for the committer. The committer
+//! swaps them. So no thread frees memory of another, which could make one wait for the other.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,8 +24,8 @@ pub(crate) fn channel() -> (Sender, Receiver) {
 #[derive(Debug, Default)]
 struct Queue {
     state: Mutex<State>,
-    /// Whether the buffer has requests, for a receiver that looks again and again: with the lock it
-    /// would keep the senders waiting.
+    /// Whether the buffer has requests. A receiver that polls reads this without the lock, so that
+    /// it does not block the senders.
     has_some: AtomicBool,
     arrived: Condvar,
 }
@@ -51,19 +51,19 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Swaps what waits for `taken`, in which nothing is left.
+    /// Swaps the waiting requests for `taken`, which has none left.
     fn hand_over(&self, state: &mut State, taken: &mut Buffer) {
         self.has_some.store(false, Ordering::Release);
         taken.swap(&mut state.buffer);
     }
 }
 
-/// The end of those who ask. When it is dropped the committer ends.
+/// The senders' end. When it is dropped, the committer ends.
 #[derive(Debug)]
 pub(crate) struct Sender(Arc<Queue>);
 
 impl Sender {
-    /// Sends a commit of these events, or gives it back if nobody takes it any more.
+    /// Sends a commit of these events, or gives it back if the receiver is closed.
     pub(crate) fn commit(
         &self,
         commit: StreamCommit,
@@ -83,7 +83,7 @@ impl Sender {
         Ok(())
     }
 
-    /// Sends what is no commit, or gives it back if nobody takes it any more.
+    /// Sends a request other than a commit, or gives it back if the receiver is closed.
     pub(crate) fn send(&self, request: Request) -> Result<(), Request> {
         let state = self.0.state();
         if state.has_no_receiver {
@@ -134,7 +134,7 @@ impl Receiver {
         self.taken.requests.pop_front()
     }
 
-    /// The next request if there is one.
+    /// The next request, if one is waiting.
     pub(crate) fn try_recv(&mut self) -> Option<Request> {
         if self.taken.requests.is_empty() && self.queue.has_some.load(Ordering::Acquire) {
             let mut state = self.queue.state();
@@ -143,22 +143,22 @@ impl Receiver {
         self.taken.requests.pop_front()
     }
 
-    /// Takes a request back that was received last, to be received again.
+    /// Puts the last received request back, so that it is received again.
     pub(crate) fn put_back(&mut self, request: Request) {
         self.taken.requests.push_front(request);
     }
 
-    /// How many requests wait.
+    /// How many requests are waiting.
     pub(crate) fn waiting(&self) -> usize {
         self.taken.requests.len() + self.queue.state().buffer.requests.len()
     }
 
-    /// The events of a commit that was received last.
+    /// The events of the commit that was received last.
     pub(crate) fn events<'a>(&'a self, span: &'a Span) -> Encoded<'a> {
         Encoded::new(&self.taken.events[span.start..span.end], &span.later)
     }
 
-    /// Takes no more requests, and returns those that wait.
+    /// Takes no more requests, and returns the waiting ones.
     pub(crate) fn close(&mut self) -> impl Iterator<Item = Request> {
         let mut state = self.queue.state();
         state.has_no_receiver = true;
@@ -171,13 +171,13 @@ impl Receiver {
 
 impl Drop for Receiver {
     fn drop(&mut self) {
-        // Whoever waits for an answer learns that there is none.
+        // Callers that wait for an answer learn that there is none.
         drop(self.close());
     }
 }
 
 impl Buffer {
-    /// Swaps with `other`, when nothing is left in this one.
+    /// Swaps with `other`. This one has no requests left.
     fn swap(&mut self, other: &mut Self) {
         journal::empty(&mut self.events);
         std::mem::swap(self, other);

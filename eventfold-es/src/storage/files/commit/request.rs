@@ -1,4 +1,4 @@
-//! What the committer is asked to do, and how it answers.
+//! Requests to the committer, and how it answers them.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::storage::snapshot::Draft;
 /// How many KiB of commits may wait for the committer. Invariant C10.
 pub(crate) const ROOM: u32 = 64 * 1024;
 
-/// A commit of one stream on its way to the committer; its events go beside it.
+/// A commit of one stream on its way to the committer. The events are passed beside it.
 pub(crate) struct StreamCommit {
     pub(crate) stream: Arc<Stream>,
     pub(crate) epoch: u64,
@@ -34,7 +34,7 @@ impl StreamCommit {
         }
     }
 
-    /// How many KiB it takes while it is under way; its events take so many bytes.
+    /// How many KiB the commit takes while it is pending. Its events take `events` bytes.
     pub(crate) fn kib(&self, events: usize) -> u32 {
         let snapshot = self.snapshot.as_ref().map_or(0, |draft| draft.state.len());
         let kib = (events + snapshot) / 1024 + 1;
@@ -42,10 +42,10 @@ impl StreamCommit {
     }
 }
 
-/// A request to the committer; it serves them in order.
+/// A request to the committer. The committer serves requests in order.
 pub(crate) enum Request {
     Commit(StreamCommit, Span),
-    /// Asks to be told when all requests before this one are done.
+    /// Calls `done` after all requests before this one.
     Fence {
         stream: Arc<Stream>,
         epoch: u64,

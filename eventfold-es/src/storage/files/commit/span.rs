@@ -1,11 +1,11 @@
-//! Where a commit's events are among those of others: [`Span`].
+//! Where a commit's events are in the buffer of all waiting commits: [`Span`].
 
-/// Where the encoded events of a commit are in the buffer.
+/// The range of a commit's encoded events in the buffer.
 #[derive(Debug)]
 pub(crate) struct Span {
     pub(super) start: usize,
     pub(super) end: usize,
-    /// Where the events after the first begin, from `start` on.
+    /// Where the events after the first begin, relative to `start`.
     pub(super) later: Vec<usize>,
 }
 

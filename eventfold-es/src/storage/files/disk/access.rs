@@ -1,21 +1,21 @@
 //! How a file is opened.
 
-/// What becomes of a file's content when it is opened.
+/// What happens to a file's content when it is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Open {
-    /// It must be there, and stays.
+    /// The file must exist. Its content stays.
     Existing,
-    /// It stays, or the file is created.
+    /// The content stays. A missing file is created.
     Create,
-    /// A new file takes the place of one that may be there.
+    /// A new file replaces an existing one.
     New,
 }
 
-/// What a file is opened for.
+/// The purpose for which a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
     Read,
     Write(Open),
-    /// To be written, and created if need be; a link is refused.
+    /// For writing. A missing file is created, and a link is refused.
     Own,
 }

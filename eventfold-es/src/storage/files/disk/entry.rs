@@ -1,15 +1,15 @@
-//! What is at a path.
+//! The status of files, directories and entries.
 
 use std::ffi::OsString;
 
-/// What is at a path.
+/// The status of a file or a directory.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Status {
     pub(crate) kind: Kind,
     pub(crate) length: u64,
-    /// Nobody may write to it.
+    /// No user has the permission to write to it.
     pub(crate) is_readonly: bool,
-    /// Which file or directory it is, where the system tells.
+    /// The identity of the file or directory, if the system has one.
     pub(crate) identity: Option<Identity>,
 }
 
@@ -21,10 +21,10 @@ pub(crate) enum Kind {
     Other,
 }
 
-/// What tells a file or a directory from all others, whatever it is called: device and number.
+/// The identity of a file or a directory, independent of its name: device and number.
 pub(crate) type Identity = (u64, u64);
 
-/// An entry of a directory. What a link leads to is not looked at.
+/// An entry of a directory. A link is not followed.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub(crate) name: OsString,

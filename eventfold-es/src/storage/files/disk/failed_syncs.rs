@@ -1,34 +1,34 @@
-//! What this process remembers of syncs that failed, and whom it tells of them.
+//! Failed syncs that this process remembers, and the functions that note them.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The stores that this process has open, and those that it has to open with doubt.
+/// The stores that this process has open, and the closed ones that are in doubt.
 static STORES: Mutex<Vec<Store>> = Mutex::new(Vec::new());
 
 #[derive(Debug)]
 struct Store {
-    /// The directory as the paths of its files begin.
+    /// The prefix of the paths of the store's files.
     dir: PathBuf,
-    /// The directory in the one form that names it.
+    /// The directory as a canonical path.
     canonical: PathBuf,
     is_open: bool,
     in_doubt: bool,
     note: Note,
 }
 
-/// Notes that a sync failed in the store whose directory it is given.
+/// Notes that a sync failed in the store in the given directory.
 pub(crate) type Note = fn(&Path);
 
-/// Has the syncs that fail in a store's directory noted, until it is dropped.
+/// Failed syncs in a store's directory are noted until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Noting {
     canonical: PathBuf,
 }
 
 impl Noting {
-    /// `dir` is the directory as the paths of its files begin, `canonical` in the one form that names
-    /// it. `note` is called at each sync that fails there.
+    /// `dir` is the prefix of the files' paths, `canonical` is the canonical path of the same
+    /// directory. `note` is called for each failed sync there.
     pub(crate) fn start(dir: &Path, canonical: &Path, note: Note) -> Self {
         let mut stores = stores();
         let known = stores.iter_mut().find(|store| store.canonical == canonical);
@@ -73,7 +73,7 @@ fn store_of<'a>(stores: &'a mut [Store], path: &Path) -> Option<&'a mut Store> {
         .max_by_key(|store| store.dir.as_os_str().len())
 }
 
-/// Remembers that the file or directory `path` could not be synced, and has it noted.
+/// Remembers and notes that the file or directory `path` could not be synced.
 pub(crate) fn tell(path: &Path) {
     let (dir, note) = {
         let mut stores = stores();
@@ -91,14 +91,14 @@ pub(crate) fn is_remembered(path: &Path) -> bool {
     store_of(&mut stores(), path).is_some_and(|store| store.in_doubt)
 }
 
-/// The open store that `path` belongs to is not in doubt any more.
+/// Ends the doubt about the open store that `path` belongs to.
 pub(crate) fn settle(path: &Path) {
     if let Some(store) = store_of(&mut stores(), path) {
         store.in_doubt = false;
     }
 }
 
-/// Has this process forget what it remembers of the store in `dir`, as if it were another one.
+/// Forgets the failed syncs of the store in `dir`, as if this were another process.
 #[cfg(test)]
 pub(crate) fn forget(dir: &Path) {
     stores().retain(|store| store.dir != dir);

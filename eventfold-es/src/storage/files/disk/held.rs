@@ -1,5 +1,5 @@
-//! Directories that are held open. What is named below one of them is looked up in it, wherever its
-//! path leads by then: it may have been moved or deleted, or a link be pointed elsewhere.
+//! Directories that are held open. A path below a held directory is looked up in that directory.
+//! The directory may have been moved or deleted, or a link in its path may have been changed.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -11,24 +11,24 @@ static HELD: RwLock<Vec<Arc<Held>>> = RwLock::new(Vec::new());
 #[derive(Debug)]
 pub(crate) struct Held {
     pub(crate) path: PathBuf,
-    /// The directory itself, unless the system cannot look names up in an open one.
+    /// The open directory, if the system can look names up in it.
     #[cfg(unix)]
     pub(crate) dir: std::fs::File,
 }
 
-/// Has what is below `held` looked up in it from now on. No other has its path.
+/// From now on, paths below `held` are looked up in it. No other held directory may have its path.
 pub(crate) fn add(held: Arc<Held>) {
     let mut all = HELD.write().unwrap_or_else(PoisonError::into_inner);
     all.push(held);
 }
 
-/// Ends that.
+/// Ends the effect of [`add`].
 pub(crate) fn remove(held: &Arc<Held>) {
     let mut all = HELD.write().unwrap_or_else(PoisonError::into_inner);
     all.retain(|other| !Arc::ptr_eq(other, held));
 }
 
-/// The innermost held directory that `path` leads into, and the way from there. Invariant D10.
+/// The innermost held directory above `path`, and the rest of the path. Invariant D10.
 pub(crate) fn holding(path: &Path) -> Option<(Arc<Held>, &Path)> {
     let all = HELD.read().unwrap_or_else(PoisonError::into_inner);
     all.iter()
@@ -37,12 +37,12 @@ pub(crate) fn holding(path: &Path) -> Option<(Arc<Held>, &Path)> {
         .map(|(held, rest)| (held.clone(), rest))
 }
 
-/// The way from `base` to `path`, if it leads there.
+/// The path from `base` to `path`, if `path` is below `base`.
 #[cfg(unix)]
 fn below<'a>(base: &Path, path: &'a Path) -> Option<&'a Path> {
     use std::os::unix::ffi::OsStrExt as _;
 
-    // Of bytes, since this is asked for each call.
+    // Compares bytes, which is faster: this runs for each call.
     let rest = path.as_os_str().as_bytes();
     match rest.strip_prefix(base.as_os_str().as_bytes())? {
         [] => Some(Path::new(".")),

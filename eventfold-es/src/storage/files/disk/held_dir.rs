@@ -1,4 +1,4 @@
-//! Keeping a directory held and locked: [`HeldDir`].
+//! A directory that is held open and locked: [`HeldDir`].
 
 use std::io;
 use std::path::Path;
@@ -11,16 +11,16 @@ use crate::storage::files::disk::portable as system;
 #[cfg(unix)]
 use crate::storage::files::disk::unix as system;
 
-/// Keeps a directory held.
+/// Keeps a directory held until it is dropped.
 #[derive(Debug)]
 pub(crate) struct HeldDir {
     held: Arc<Held>,
-    /// What is held is a forked child's copy: unlocking it would take the parent's lock.
+    /// This is a forked child's copy: unlocking it would release the parent's lock.
     is_copy: bool,
 }
 
 impl HeldDir {
-    /// Holds the directory at `path`, under which no other is held.
+    /// Holds the directory at `path`. No other directory may be held under this path.
     pub(crate) fn hold(path: &Path) -> io::Result<Self> {
         let held = Arc::new(Held {
             path: path.to_owned(),
@@ -34,18 +34,18 @@ impl HeldDir {
         })
     }
 
-    /// Which directory it is, where the system tells.
+    /// The identity of the directory, if the system has one.
     pub(crate) fn identity(&self) -> io::Result<Option<Identity>> {
         system::identity(&self.held)
     }
 
-    /// Locks the directory itself against other programs. False if another has it locked, `None` if
-    /// directories cannot be locked here.
+    /// Locks the directory against other programs. False if another program has it locked, `None`
+    /// if directories cannot be locked here.
     pub(crate) fn try_lock(&self) -> Option<bool> {
         system::try_lock(&self.held)
     }
 
-    /// Closes a forked child's copy, and leaves the parent its lock.
+    /// Closes a forked child's copy without releasing the parent's lock.
     pub(crate) fn close_copy(mut self) {
         self.is_copy = true;
     }

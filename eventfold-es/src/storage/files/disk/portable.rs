@@ -1,5 +1,5 @@
-//! The calls of a system that cannot look names up in an open directory. There the store's directory
-//! is in use by its open files, so that it cannot be moved or deleted.
+//! Calls for systems that cannot look names up in an open directory. There, open files keep the
+//! store's directory from being moved or deleted.
 
 use std::fs::{File, FileType, Metadata};
 use std::io;
@@ -31,7 +31,7 @@ pub(crate) fn open(path: &Path, access: Access) -> io::Result<File> {
     Ok(file)
 }
 
-/// The entries of a directory need no sync there.
+/// The entries of a directory need no sync on these systems.
 #[expect(clippy::unnecessary_wraps, reason = "other systems need it")]
 pub(crate) fn sync_dir(_path: &Path) -> io::Result<()> {
     Ok(())
@@ -90,8 +90,8 @@ pub(crate) fn remove_dir(path: &Path) -> io::Result<()> {
     std::fs::remove_dir(path)
 }
 
-/// Creates the directory at `path` and those above it that are missing; a held one is never created
-/// again. False if it is there.
+/// Creates the directory at `path` and all missing directories above it. A held directory is never
+/// created again. False if the directory exists.
 pub(crate) fn create_dir(path: &Path) -> io::Result<bool> {
     if path.is_dir() {
         return Ok(false);
@@ -111,13 +111,13 @@ pub(crate) fn create_dir(path: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Whether no name leads to the file any more: a file in use cannot be deleted there.
+/// Whether the file was deleted. A file in use cannot be deleted on these systems.
 #[expect(clippy::unnecessary_wraps, reason = "other systems tell")]
 pub(crate) fn is_deleted(_file: &File) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Which directory the path leads to now, whatever is held.
+/// The identity of the directory that the path leads to now. These systems have none.
 pub(crate) fn identity_now(_path: &Path) -> Option<Identity> {
     None
 }

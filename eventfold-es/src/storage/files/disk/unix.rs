@@ -1,4 +1,4 @@
-//! The calls of a Unix system, each relative to the [held](super::held) directory that its path leads into.
+//! Calls for Unix systems. Each is relative to the [held](super::held) directory above its path.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -14,11 +14,11 @@ use crate::storage::files::disk::access::{Access, Open};
 use crate::storage::files::disk::entry::{Entry, Identity, Kind, Status};
 use crate::storage::files::disk::held::{Held, holding};
 
-/// What the store creates is for its owner alone.
+/// Files that the store creates are accessible to their owner only.
 const PRIVATE_FILE: Mode = Mode::RUSR.union(Mode::WUSR);
 const PRIVATE_DIR: Mode = Mode::RWXU;
 
-/// Makes a call with the directory that `path` is looked up in, and the way from there.
+/// Makes a call with the directory in which `path` is looked up, and the rest of the path.
 fn at<T>(
     path: &Path,
     call: impl FnOnce(BorrowedFd<'_>, &Path) -> Result<T, Errno>,
@@ -30,13 +30,13 @@ fn at<T>(
 }
 
 pub(crate) fn open(path: &Path, access: Access) -> io::Result<File> {
-    // The opening of a pipe must not wait for its other end.
+    // Opening a pipe must not wait for the other end.
     let always = OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
     let flags = match access {
         Access::Read => OFlags::RDONLY,
         Access::Write(Open::Existing) => OFlags::RDWR,
         Access::Write(Open::Create) => OFlags::RDWR | OFlags::CREATE,
-        // What a link leads to is not the store's to change.
+        // The target of a link does not belong to the store.
         Access::Own => OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW,
         Access::Write(Open::New) => OFlags::RDWR | OFlags::CREATE | OFlags::EXCL,
     };
@@ -126,7 +126,7 @@ pub(crate) fn list(path: &Path) -> io::Result<Vec<Entry>> {
         if name == "." || name == ".." {
             continue;
         }
-        // Some file systems do not say it here.
+        // Some file systems do not report the type here.
         let kind = match entry.file_type() {
             FileType::Unknown => find_itself(&path.join(name))?.kind,
             known => kind(known),
@@ -162,8 +162,8 @@ pub(crate) fn remove_dir(path: &Path) -> io::Result<()> {
     })
 }
 
-/// Creates the directory at `path` and those above it that are missing; a held one is never created
-/// again. False if it is there.
+/// Creates the directory at `path` and all missing directories above it. A held directory is never
+/// created again. False if the directory exists.
 pub(crate) fn create_dir(path: &Path) -> io::Result<bool> {
     at(path, |dir, path| {
         let create = |path: &Path| rustix::fs::mkdirat(dir, path, PRIVATE_DIR);
@@ -173,7 +173,7 @@ pub(crate) fn create_dir(path: &Path) -> io::Result<bool> {
         };
         let mut missing = Vec::new();
         let mut next = path;
-        // Upwards until something is there or can be created, then down again.
+        // Goes up until a directory exists or can be created, then down again.
         let is_new = loop {
             match create(next) {
                 Ok(()) => break true,
@@ -198,12 +198,12 @@ pub(crate) fn create_dir(path: &Path) -> io::Result<bool> {
     })
 }
 
-/// Whether no name leads to the file any more, where the file system counts names.
+/// Whether the file has no name any more. Some file systems report this for every file.
 pub(crate) fn is_deleted(file: &File) -> io::Result<bool> {
     Ok(rustix::fs::fstat(file)?.st_nlink == 0)
 }
 
-/// Which directory the path leads to now, whatever is held.
+/// The identity of the directory that the path leads to now, even if another one is held.
 pub(crate) fn identity_now(path: &Path) -> Option<Identity> {
     let stat = rustix::fs::stat(path).ok()?;
     found(&stat).identity

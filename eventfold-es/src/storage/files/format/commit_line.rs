@@ -6,14 +6,14 @@
 //!  "events":[{…},{…}],"sum":"0123456789abcdef"}
 //! ```
 //!
-//! `len` is how many bytes stand in front of `,"sum"`. `pos` is the position of the first of `count`
-//! events, `ms` the commit's own time, which is never less than that of the commit before. `durable` is
-//! the position that was durable when the batch was written: it proves that all before it once was on
-//! disk. Each of `streams` says how many of the events are its own, in this order, the version of the
-//! first, and where its line begins in the stream's file. Events behind those of the streams belong to
-//! none, and are in the journal only. `events` are the lines as the streams' files hold them. `sum` is
-//! chained: each line's checksum seeds the next one's, a segment's header takes the last of the segment
-//! before. `docs/format.md` describes every member.
+//! `len` is the number of bytes before `,"sum"`. `pos` is the position of the first of `count`
+//! events. `ms` is the commit's time, which is never before the time of the previous commit.
+//! `durable` is the durable position when the batch was written: it proves that all events up to it
+//! were on the disk. Each entry of `streams` states how many of the events are its own, in this
+//! order, the version of the first, and where its line begins in the stream's file. Further events
+//! belong to no stream and are in the journal only. `events` are the lines as the streams' files
+//! have them. `sum` is chained: each line's checksum seeds the next line's, and a segment's header
+//! is seeded with the last checksum of the segment before. `docs/format.md` describes every member.
 
 use std::borrow::Cow;
 use std::io::{self, Write as _};
@@ -33,13 +33,13 @@ use crate::storage::files::journal::batch::JournalBatch;
 
 /// The version of the journal's format, in the header of each segment.
 const FORMAT: u64 = 2;
-/// That of versions which were never released.
+/// The format of development versions, which were never released.
 const DEVELOPMENT: u64 = 1;
 
-/// More than the header of a segment takes.
+/// An upper bound of the length of a segment's header.
 pub(crate) const HEADER_MOST: u64 = 512;
 
-/// Where the events of a commit go that are of one stream.
+/// Where a commit's events of one stream go.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place<'a> {
     /// `"type":"…","id":"…"`.
@@ -48,7 +48,7 @@ pub(crate) struct Place<'a> {
     pub(crate) offset: u64,
 }
 
-/// Adds a commit of one stream to `batch`, and where its lines are in that to `lines`.
+/// Adds a commit of one stream to `batch`. Adds the ranges of its lines in the batch to `lines`.
 pub(crate) fn write(
     batch: &mut JournalBatch,
     place: &Place<'_>,
@@ -58,8 +58,8 @@ pub(crate) fn write(
     write_parts(batch, &[(*place, events)], None, lines);
 }
 
-/// Adds a commit of several streams to `batch`, and of events that belong to none; where their lines
-/// are in that goes to `lines`, one stream after the other.
+/// Adds a commit of several streams, and of events that belong to no stream, to `batch`. Adds the
+/// ranges of their lines in the batch to `lines`, one stream after the other.
 pub(crate) fn write_parts(
     batch: &mut JournalBatch,
     streams: &[(Place<'_>, Encoded<'_>)],
@@ -87,7 +87,7 @@ pub(crate) fn write_parts(
     end(batch, start, count);
 }
 
-/// Adds lines that stand in the stream's file already, written there by another program.
+/// Adds lines that another program has written to the stream's file.
 pub(crate) fn write_adopted(batch: &mut JournalBatch, place: &Place<'_>, lines: &[&[u8]]) {
     let count = lines.len() as u64;
     let start = begin(batch, count);
@@ -115,7 +115,7 @@ fn begin(batch: &mut JournalBatch, count: u64) -> usize {
     start
 }
 
-/// One of `streams`, without its end.
+/// Writes an entry of `streams`, without its closing bracket.
 fn write_stream(out: &mut Vec<u8>, place: &Place<'_>, count: u64, is_first: bool) {
     out.extend_from_slice(if is_first { b"{" } else { b",{" });
     out.extend_from_slice(place.stream);
@@ -132,17 +132,17 @@ fn end(batch: &mut JournalBatch, start: usize, count: u64) {
     batch.end.position += count;
 }
 
-/// What a directory is known by, in the header of each segment.
+/// The identity of a store's directory, which the header of each segment states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Identity {
-    /// Of the directory, made when its journal was.
+    /// The directory's id, made together with its journal.
     pub(crate) directory: u128,
-    /// Of the history: one that does not go on where another ended has one of its own.
+    /// The history's id. A history that does not continue another one has its own id.
     pub(crate) timeline: u128,
 }
 
 impl Identity {
-    /// A new directory's.
+    /// The identity of a new directory.
     pub(crate) fn new() -> Self {
         let random = || uuid::Uuid::new_v4().as_u128();
         Self {
@@ -178,7 +178,7 @@ fn finish(out: &mut Vec<u8>, start: usize, chain: u64) -> u64 {
     sum
 }
 
-/// The checksum that `line` states, verified or not.
+/// The checksum that `line` states. It is not verified here.
 pub(crate) fn stated_sum(line: &[u8]) -> Option<u64> {
     split_sum(line).map(|(_, sum)| sum)
 }
@@ -188,7 +188,7 @@ pub(crate) fn stated_sum(line: &[u8]) -> Option<u64> {
 pub(crate) struct CommitLine<'a> {
     /// Of the first event.
     pub(crate) position: u64,
-    /// When it was committed, in milliseconds since 1970.
+    /// The time of the commit in milliseconds since 1970.
     pub(crate) ms: u64,
     pub(crate) durable: u64,
     streams: OneOrMany<StreamOfCommit<'a>>,
@@ -210,10 +210,11 @@ struct StreamOfCommit<'a> {
     adopted: bool,
 }
 
-/// The events of a commit that are of one stream, or of none.
+/// A commit's events of one stream, or its events that belong to no stream.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Part<'c, 'a> {
-    /// Whether the events are of a stream. Otherwise type and id are empty, version and offset 0.
+    /// Whether the events belong to a stream. Otherwise type and id are empty, version and offset
+    /// are 0.
     pub(crate) is_of_stream: bool,
     pub(crate) aggregate_type: &'c str,
     pub(crate) id: &'c str,
@@ -221,17 +222,17 @@ pub(crate) struct Part<'c, 'a> {
     pub(crate) version: u64,
     /// Where the line of the first event begins in the stream's file.
     pub(crate) offset: u64,
-    /// Another program wrote the lines, and they were there before the commit.
+    /// Another program wrote the lines before the commit.
     pub(crate) adopted: bool,
-    /// How many events of the commit precede these.
+    /// How many events of the commit are before these.
     before: usize,
     /// Of the first event.
     pub(crate) position: u64,
-    /// None, where a stream takes part without an event.
+    /// Empty if the stream takes part without an event.
     pub(crate) events: &'c [JournaledEvent<'a>],
 }
 
-/// A commit as any reader of JSON reads it.
+/// A commit as a general JSON reader reads it.
 #[derive(Deserialize)]
 struct Json<'a> {
     #[serde(rename = "pos")]
@@ -249,7 +250,7 @@ struct Json<'a> {
 #[derive(Debug)]
 pub(crate) struct JournaledEvent<'a> {
     json: &'a str,
-    /// What it says, if the commit was read in our own form.
+    /// The event's members, if the commit was read in our own form.
     line: Option<Line<'a>>,
 }
 
@@ -268,7 +269,7 @@ impl<'a> JournaledEvent<'a> {
         })
     }
 
-    /// The event as its stream's file holds it.
+    /// The event's line as its stream's file has it.
     pub(crate) fn get(&self) -> &'a str {
         self.json
     }
@@ -309,7 +310,7 @@ impl<'a> StreamOfCommit<'a> {
     }
 }
 
-/// Reads one or several of the same, with commas between them.
+/// Reads one or several values with commas between them.
 #[inline]
 fn list<'a, T>(
     rest: &mut Rest<'a>,
@@ -327,8 +328,8 @@ fn list<'a, T>(
 }
 
 impl<'a> CommitLine<'a> {
-    /// Reads a line that is known to be valid, fast if it is in exactly the form in which [`write`]
-    /// writes it.
+    /// Reads a line that is known to be valid. This is fast if the line has exactly the form that
+    /// [`write`] writes.
     pub(crate) fn read(line: &'a [u8]) -> Result<Self, String> {
         let text = std::str::from_utf8(line).map_err(|e| e.to_string())?;
         match Self::read_own(text) {
@@ -379,7 +380,7 @@ impl<'a> CommitLine<'a> {
         Ok(commit)
     }
 
-    /// What its readers rely on.
+    /// Checks the properties that readers rely on.
     fn check(&self, count: u64) -> Result<(), String> {
         let here = self.events.len() as u64;
         if self.position == 0 {
@@ -407,8 +408,8 @@ impl<'a> CommitLine<'a> {
         self.position + self.events.len() as u64 - 1
     }
 
-    /// The commit's parts, in the order of their events: what it has of each stream, and last what
-    /// belongs to none, if there is any.
+    /// The commit's parts in the order of their events: one for each stream, then one for the
+    /// events that belong to no stream.
     pub(crate) fn parts(&self) -> impl Iterator<Item = Part<'_, 'a>> {
         let mut before = 0;
         let mut streams = self.streams.iter();
@@ -451,7 +452,7 @@ impl<'a> CommitLine<'a> {
         })
     }
 
-    /// What the commit has of each stream that gets events.
+    /// The parts of the streams that get events.
     pub(crate) fn streams(&self) -> impl Iterator<Item = Part<'_, 'a>> {
         self.parts()
             .filter(|part| part.is_of_stream && !part.events.is_empty())
@@ -459,18 +460,18 @@ impl<'a> CommitLine<'a> {
 }
 
 impl Part<'_, '_> {
-    /// The position of the last event, that before the first if there is none.
+    /// The position of the last event. If there is none, the position before this part.
     pub(crate) fn last(&self) -> u64 {
         self.position + self.events.len() as u64 - 1
     }
 
-    /// The index of the first event here, if `first` is that of the first in the whole commit that
-    /// counts.
+    /// The index of the first new event in this part. `first` is the index of the first new event
+    /// in the whole commit.
     pub(crate) fn first_of(&self, first: usize) -> usize {
         first.saturating_sub(self.before)
     }
 
-    /// The lines of its events as the stream's file holds them.
+    /// The lines of the events as the stream's file has them.
     pub(crate) fn lines(&self) -> Vec<u8> {
         let mut lines = Vec::new();
         for event in self.events {
@@ -480,7 +481,7 @@ impl Part<'_, '_> {
         lines
     }
 
-    /// Hands the event `i` to `read`.
+    /// Passes the event with index `i` to `read`.
     ///
     /// # Errors
     ///
@@ -535,7 +536,7 @@ pub(crate) enum HeaderError {
 impl Header {
     /// Reads a line that is known to be valid.
     pub(crate) fn read(line: &[u8]) -> Result<Self, HeaderError> {
-        /// What a header of any format has.
+        /// The member that a header of any format has.
         #[derive(Deserialize)]
         struct Format {
             journal: u64,
@@ -581,7 +582,7 @@ mod tests {
     use crate::storage::encoding::event_line::{Common, EncodedEvents};
     use crate::storage::files::journal::end::End;
 
-    /// A commit of such payloads, as it is written.
+    /// The line of a commit with these payloads.
     fn written(id: &str, payloads: &[&str]) -> Vec<u8> {
         let mut batch = JournalBatch {
             bytes: Vec::new(),
@@ -662,7 +663,7 @@ mod tests {
         assert_eq!(shown(own), shown(json));
     }
 
-    /// A commit of two streams and of an event of none, as it is written.
+    /// The line of a commit of two streams and an event of no stream.
     fn written_of_several() -> Vec<u8> {
         let mut batch = JournalBatch {
             bytes: Vec::new(),

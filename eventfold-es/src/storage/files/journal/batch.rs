@@ -1,4 +1,4 @@
-//! What the journal takes in one write: [`JournalBatch`].
+//! The lines that the journal takes in one write: [`JournalBatch`].
 
 use crate::storage::files::journal::end::End;
 
@@ -6,8 +6,8 @@ use crate::storage::files::journal::end::End;
 #[derive(Debug)]
 pub(crate) struct JournalBatch {
     pub(crate) bytes: Vec<u8>,
-    /// Where the journal will end; `offset` is brought up to date by `Journal::append`.
+    /// Where the journal will end. `Journal::append` updates `offset`.
     pub(crate) end: End,
-    /// The newest durable position before this batch, stated by each of its lines.
+    /// The newest durable position before this batch. Each line states it.
     pub(crate) durable: u64,
 }

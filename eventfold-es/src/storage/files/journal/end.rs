@@ -1,13 +1,13 @@
 //! Where the journal ends: [`End`].
 
-/// Where the journal ends: what the next write needs to know.
+/// Where the journal ends, with the data that the next write needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct End {
     /// The segment's first position.
     pub(crate) segment: u64,
-    /// The offset in it after the last line.
+    /// The offset in the segment after its last line.
     pub(crate) offset: u64,
-    /// The last line's checksum, which seeds the next one's.
+    /// The last line's checksum. It seeds the next line's checksum.
     pub(crate) chain: u64,
     /// The position of the last event.
     pub(crate) position: u64,
@@ -16,7 +16,7 @@ pub(crate) struct End {
 }
 
 impl End {
-    /// The end of a segment that has not even its header yet.
+    /// The end of an empty segment, which has no header yet.
     pub(crate) fn of_empty(segment: u64, previous: u64) -> Self {
         Self {
             segment,
@@ -27,7 +27,7 @@ impl End {
         }
     }
 
-    /// The end of the segment that follows on this one, which has not even its header yet.
+    /// The end of the next segment, which is empty and has no header yet.
     pub(crate) fn of_next(self) -> Self {
         Self {
             ms: self.ms,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::storage::files::disk;
 
-/// The ends of the streams.
+/// The high-water marks of the streams.
 pub(crate) const STREAM_ENDS: &str = "stream_ends";
 /// The note that a sync failed.
 pub(crate) const SYNC_FAILED: &str = "sync_failed";
@@ -17,12 +17,12 @@ pub(crate) fn checkpoint(journal: &Path) -> PathBuf {
     journal.join(CHECKPOINT)
 }
 
-/// Where it is noted that a sync failed.
+/// The note in `journal` that a sync failed.
 pub(crate) fn sync_failed(journal: &Path) -> PathBuf {
     journal.join(SYNC_FAILED)
 }
 
-/// Where the ends of the streams are noted.
+/// The file in `journal` with the high-water marks of the streams.
 pub(crate) fn stream_ends(journal: &Path) -> PathBuf {
     journal.join(STREAM_ENDS)
 }
@@ -32,7 +32,7 @@ pub(crate) fn segment_path(journal: &Path, first: u64) -> PathBuf {
     journal.join(format!("{first:020}.jsonl"))
 }
 
-/// The position of the first event of the segment called `name`; `None` if that is no segment's name.
+/// The position of the first event of the segment `name`; `None` if `name` is not a segment's name.
 pub(crate) fn first_of_segment(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(".jsonl")?;
     if digits.len() != 20 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -50,17 +50,17 @@ pub(crate) fn list_segments(journal: &Path) -> io::Result<Vec<u64>> {
     Ok(segments)
 }
 
-/// The spare `number`: a segment that is prepared ahead of its use.
+/// The name of the spare `number`, a segment that is prepared before its use.
 pub(crate) fn spare(number: u64) -> String {
     format!("spare-{number}.tmp")
 }
 
-/// Whether `name` is a spare's.
+/// Whether `name` is the name of a spare.
 pub(crate) fn is_spare(name: &str) -> bool {
     name.starts_with("spare-")
 }
 
-/// Whether `name` is that of a file that the store keeps in the journal's directory.
+/// Whether the store keeps a file called `name` in the journal's directory.
 pub(crate) fn is_known(name: &str) -> bool {
     matches!(name, CHECKPOINT | SYNC_FAILED | STREAM_ENDS) || first_of_segment(name).is_some()
 }

@@ -1,4 +1,4 @@
-//! Reads the journal's commits from a position on, in order, up to what is durable.
+//! Reads the journal's commits from a position on, in order, up to the durable head.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -13,26 +13,26 @@ use crate::storage::files::format::commit_line::{CommitLine, HEADER_MOST};
 use crate::storage::files::journal::Index;
 use crate::storage::files::journal::end::End;
 
-/// How much is read from the file at first; each further read takes twice as much.
+/// The size of the first read from the file. Each further read is twice as large.
 const FIRST_CHUNK: u64 = 16 * 1024;
-/// How much is read from the file at most.
+/// The size of the largest reads from the file.
 const LARGEST_CHUNK: u64 = 256 * 1024;
 
-/// A place in the journal, with what is read ahead of it.
+/// A place in the journal, with the bytes that were read ahead.
 #[derive(Debug)]
 pub(crate) struct Reader {
     index: Arc<Index>,
-    /// Events up to this position are passed over.
+    /// Events up to this position are skipped.
     after: u64,
     open: Option<OpenSegment>,
 }
 
-/// The segment that is being read.
+/// The segment that the reader is in.
 #[derive(Debug)]
 struct OpenSegment {
     file: File,
     path: PathBuf,
-    /// The place of the first byte in `buffer` that is not used up.
+    /// The place in the journal of the byte at `used` in `buffer`.
     end: End,
     buffer: Vec<u8>,
     used: usize,
@@ -49,9 +49,8 @@ impl Reader {
         }
     }
 
-    /// Hands each commit up to the durable position `head` to `each`, with the index of the first
-    /// event in it that is new, until `each` has enough. If `each` fails, the commit counts as not
-    /// read.
+    /// Passes each commit up to the durable position `head` to `each`, with the index of its first
+    /// new event, until `each` breaks off. If `each` fails, the commit counts as not read.
     pub(crate) fn read_to(
         &mut self,
         head: u64,
@@ -86,7 +85,7 @@ impl Reader {
                     self.open = Some(OpenSegment::after(&self.index, end)?);
                 }
                 Err(error) => {
-                    // The next call reads from the file again: what was read ahead may be in doubt.
+                    // The next call reads from the file again: the bytes read ahead may be wrong.
                     self.open = None;
                     return Err(error);
                 }
@@ -97,13 +96,13 @@ impl Reader {
 }
 
 impl Reader {
-    /// The checksum of the line that was read last; `None` if it is not known.
+    /// The checksum of the line that was read last; `None` if it is unknown.
     pub(crate) fn chain(&self) -> Option<u64> {
         self.open.as_ref().map(|open| open.end.chain)
     }
 
-    /// Goes to the durable `position`, which is not before that of the last call, and returns the
-    /// checksum of the line that holds it; 0 for the beginning.
+    /// Moves to the durable `position` and returns the checksum of the line that holds it; 0 for
+    /// the beginning. `position` must not be before the position of the last call.
     pub(crate) fn chain_at(&mut self, position: u64) -> io::Result<u64> {
         let is_elsewhere =
             |open: &OpenSegment| self.index.holding(position) != Some(open.end.segment);
@@ -122,7 +121,7 @@ impl OpenSegment {
         let first = index
             .holding(after + 1)
             .ok_or_else(|| disk::damaged(&index.path(1), 0, &"the file is missing"))?;
-        // The chain of a segment starts with what its header states of the one before.
+        // A segment's chain starts with the previous segment's checksum, which the header states.
         let path = index.path(first);
         let mut file = disk::open(&path).map_err(|e| disk::at("open", &path, &e))?;
         let mut start = Vec::new();
@@ -135,7 +134,7 @@ impl OpenSegment {
         Self::new(file, path, End::of_empty(first, chain))
     }
 
-    /// The segment that follows on `end`.
+    /// The segment that follows `end`.
     fn after(index: &Index, end: End) -> io::Result<Self> {
         let first = end.position + 1;
         let path = index.path(first);
@@ -181,7 +180,7 @@ impl OpenSegment {
         Ok(Some(last))
     }
 
-    /// Forgets what was read ahead: it may have been read before it was written to its end.
+    /// Discards the bytes that were read ahead: they may be from before a write was complete.
     fn rewind(&mut self) -> io::Result<()> {
         self.buffer.clear();
         self.used = 0;
@@ -192,8 +191,8 @@ impl OpenSegment {
         Ok(())
     }
 
-    /// Checks the next line and passes it; returns where it is in the buffer, `None` if the segment's
-    /// lines end here.
+    /// Checks the next line and moves past it. Returns where it is in the buffer, `None` if the
+    /// segment's lines end here.
     fn take_line(&mut self) -> io::Result<Option<Range<usize>>> {
         let Some(end) = self.fill_line()? else {
             return Ok(None);
@@ -207,7 +206,7 @@ impl OpenSegment {
         Ok(Some(line))
     }
 
-    /// Reads on until the buffer holds a whole line; returns where that ends.
+    /// Reads until the buffer holds a whole line, and returns where the line ends.
     fn fill_line(&mut self) -> io::Result<Option<usize>> {
         let mut searched = self.used;
         loop {
@@ -231,7 +230,7 @@ impl OpenSegment {
     }
 }
 
-/// What the header at the beginning of a segment states as the checksum before it.
+/// The previous segment's checksum as the header in `start`, the beginning of a segment, states it.
 pub(crate) fn stated_previous(start: &[u8]) -> Option<u64> {
     let line = start.split(|byte| *byte == b'\n').next()?;
     let text = std::str::from_utf8(line).ok()?;

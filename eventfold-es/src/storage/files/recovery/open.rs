@@ -1,4 +1,4 @@
-//! Opens a store's directory: finds out in what state it was left and brings it in order.
+//! Opens a store's directory: finds out in which state it was left, and repairs it.
 
 use std::collections::HashMap;
 use std::io;
@@ -25,17 +25,17 @@ use crate::storage::files::streams::stream::{Stream, Streams};
 use crate::storage::files::v0_2::migrate::migrate;
 use crate::text::shown;
 
-/// A directory in order, ready to be written.
+/// A directory in order, ready for writing.
 pub(crate) struct Opened {
     pub(crate) layout: StreamLayout,
     pub(crate) streams: Arc<Streams>,
     pub(crate) journal: Journal,
-    /// Streams that are left as they are, with the lines that their files lack.
+    /// Streams whose files are left unchanged, with the lines that the files lack.
     pub(crate) refused: Vec<Arc<Stream>>,
 }
 
-/// Brings the store in `base`, which is locked, in order. `extra` are streams at places of their
-/// own.
+/// Brings the store in `base` in order. The directory is locked. `extra` are streams in directories
+/// of their own.
 pub(crate) fn open(
     base: &Path,
     file_systems: &mut FileSystems,
@@ -74,9 +74,9 @@ struct Opening<'a> {
     /// The journal's.
     dir: PathBuf,
     file_systems: &'a mut FileSystems,
-    /// A sync failed since it was opened last: new files take the place of those that may be concerned.
+    /// A sync failed since the last open. New files replace all that may be affected.
     in_doubt: bool,
-    /// There is no space: what needs some is left undone if it can wait.
+    /// The disk is full. Writes that can wait are left undone.
     may_lack_space: bool,
 }
 
@@ -130,7 +130,7 @@ impl Opening<'_> {
         if self.in_doubt {
             renew_followers(&layout)?;
         }
-        // What is refused is replayed again the next time. Invariant D5.
+        // The next open replays the refused streams again. Invariant D5.
         if refused.is_empty() {
             self.write_checkpoint(&mut journal)?;
         }
@@ -145,7 +145,7 @@ impl Opening<'_> {
         })
     }
 
-    /// Reads the journal from the checkpoint on and makes the streams' files what it says.
+    /// Reads the journal from the checkpoint on and brings the streams' files up to it.
     fn recover(
         &mut self,
         layout: &StreamLayout,
@@ -159,7 +159,7 @@ impl Opening<'_> {
         if let Some(start) = start {
             check_chain(&dir, start)?;
         }
-        // Without them the whole journal says with what the streams end. Invariant S6.
+        // Without complete high-water marks, the whole journal is read to find them. Invariant S6.
         let known = start.filter(|start| streams.marks().are_of(*start));
         if known.is_none() {
             streams.marks().forget();
@@ -209,8 +209,8 @@ impl Opening<'_> {
         Ok(journal)
     }
 
-    /// Makes the files of streams durable, and notes with what they end: now, or once the files have
-    /// everything.
+    /// Makes the streams' files durable, and notes where the streams end: now, or at the next
+    /// checkpoint if some streams are refused.
     fn finish_streams(
         &mut self,
         streams: &Streams,
@@ -235,7 +235,7 @@ impl Opening<'_> {
         Ok(())
     }
 
-    /// Says that the store is open, and moves the redo point to its end.
+    /// Notes that the store is open, and moves the redo point to the end of the journal.
     fn write_checkpoint(&self, journal: &mut Journal) -> io::Result<()> {
         let now = RedoPoint {
             end: journal.end(),
@@ -252,7 +252,7 @@ impl Opening<'_> {
     }
 }
 
-/// Fails if there was a journal, though there is none: streams have lines of ours, or were taken over.
+/// Fails if the journal was lost. There was one if a stream has lines of ours or was taken over.
 fn refuse_lost_journal(
     dir: &Path,
     layout: &StreamLayout,
@@ -268,19 +268,19 @@ fn refuse_lost_journal(
     Err(disk::damaged(&segment_path(dir, 1), 0, &cause))
 }
 
-/// What the note says to whoever opens it.
+/// The text of the note, for a person who opens it.
 const TAKEN_OVER: &[u8] =
     b"The streams that were here are in the journal. Without it they are not to be \
 entered once more.\n";
 
-/// The note that says that the streams which were there before the journal are in it: from then on
-/// lines of other programs are not entered by opening the store.
+/// The note that all streams older than the journal were entered into it. After that, opening the
+/// store enters no lines of other programs.
 pub(crate) fn taken_over(layout: &StreamLayout) -> PathBuf {
     layout.meta_dir().join(TAKEN_OVER_FILE)
 }
 
-/// Enters what is not in the journal yet, after which the first checkpoint may be written. Returns the
-/// streams that were touched, with their directories. Invariant D11.
+/// Enters lines that are not yet in the journal. After that the first checkpoint may be written.
+/// Returns the streams that were touched, with their directories. Invariant D11.
 fn enter_streams(
     layout: &StreamLayout,
     streams: &Arc<Streams>,
@@ -290,7 +290,7 @@ fn enter_streams(
 ) -> io::Result<HashMap<StreamHash, PathBuf>> {
     ids.sort_unstable();
     let touched = migrate(journal, streams, &ids, done)?;
-    // Streams of our own show by themselves that there was a journal.
+    // Without the note, only lines of our own would show that there was a journal.
     if journal.end().position > 0 {
         disk::create_dir(&layout.meta_dir())?;
         disk::replace_durably(&taken_over(layout), TAKEN_OVER)?;
@@ -299,7 +299,7 @@ fn enter_streams(
     Ok(touched)
 }
 
-/// Has new files take the place of those of projections and process managers, whatever their names.
+/// Replaces all files of projections and process managers with new ones, whatever their names.
 /// Invariant D3.
 fn renew_followers(layout: &StreamLayout) -> io::Result<()> {
     for parent in [layout.projections_dir(), layout.process_managers_dir()] {
@@ -317,7 +317,7 @@ fn renew_followers(layout: &StreamLayout) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes what was not renamed to its place. The spares, which are large, the upkeep thread removes.
+/// Removes temporary files that were not renamed. The upkeep thread removes the large spares.
 fn remove_temporary_files(dir: &Path) -> io::Result<()> {
     disk::remove_from(dir, |path| is_temporary(path) && !Spare::is_one(path)).map(drop)
 }

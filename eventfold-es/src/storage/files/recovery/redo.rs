@@ -1,5 +1,4 @@
-//! Replays the journal's newest commits onto the streams' files, when a store was not closed in
-//! order.
+//! Replays the journal's newest commits into the streams' files, if the store was not closed.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
@@ -17,39 +16,39 @@ use crate::storage::files::streams::load::line_before;
 use crate::storage::files::streams::mark::{Mark, StreamHash};
 use crate::storage::files::streams::stream::{Stream, Streams, UnflushedLines, stream_hash};
 
-/// Writes commits to the streams' files again.
+/// Writes commits from the journal to the streams' files again.
 #[derive(Debug)]
 pub(crate) struct Redo {
     streams: Arc<Streams>,
     files: OpenFiles,
     /// The streams that were written, with their directories.
     touched: HashMap<StreamHash, PathBuf>,
-    /// Streams that are left as they are, with the lines that their files lack: lines that are not
-    /// theirs stand where those belong, or there is no space for them.
+    /// Streams whose files are left unchanged, with the lines that the files lack. Either other
+    /// lines are in their place, or the disk is full.
     refused: HashMap<StreamId, Arc<Stream>>,
-    /// Up to where the lines of other programs in each stream are in the journal.
+    /// The offset up to which each stream's lines of other programs are in the journal.
     adopted: HashMap<StreamId, u64>,
-    /// Whether there are commits of our own, after which no directory is taken over any more.
+    /// Whether the journal has commits of our own. After these, no directory is taken over.
     has_own: bool,
-    /// In doubt, the streams that have new files.
+    /// In doubt, the streams whose files were replaced with new ones.
     renewed: Option<HashSet<StreamHash>>,
-    /// A stream for which there is no space is left as it is.
+    /// If the disk is full, a stream's file is left unchanged.
     may_lack_space: bool,
 }
 
-/// What was brought up to the journal, and what could not be.
+/// The streams that were brought up to the journal, and the streams that could not be.
 pub(crate) struct Redone {
-    /// What must be synced.
+    /// The streams whose files must be synced, with their directories.
     pub(crate) touched: HashMap<StreamHash, PathBuf>,
     pub(crate) adopted: HashMap<StreamId, u64>,
     pub(crate) has_own: bool,
-    /// The streams that are left as they are.
+    /// The streams whose files are left unchanged.
     pub(crate) refused: Vec<Arc<Stream>>,
 }
 
 impl Redo {
-    /// `in_doubt` says that a sync of the files may have failed, `may_lack_space` that a stream for which
-    /// there is no space is to be left as it is.
+    /// `in_doubt` says that a sync of the files may have failed. `may_lack_space` says to leave a
+    /// stream's file unchanged if the disk is full.
     pub(crate) fn new(streams: Arc<Streams>, in_doubt: bool, may_lack_space: bool) -> Self {
         Self {
             streams,
@@ -63,7 +62,7 @@ impl Redo {
         }
     }
 
-    /// Takes in a commit whose lines are known to be in the streams' files.
+    /// Reads a commit whose lines are known to be in the streams' files.
     pub(crate) fn pass(&mut self, commit: &CommitLine<'_>) -> io::Result<()> {
         for part in commit.parts() {
             self.pass_part(&part)?;
@@ -80,8 +79,8 @@ impl Redo {
         Ok(())
     }
 
-    /// Makes sure that the streams' files hold the commit's lines. They are written even if they
-    /// are there: what the system holds in memory need not be what the disk holds.
+    /// Makes sure that the streams' files have the commit's lines. The lines are written even if
+    /// they are there: the system's memory may differ from the disk.
     pub(crate) fn commit(&mut self, commit: &CommitLine<'_>) -> io::Result<()> {
         for part in commit.parts() {
             if part.is_of_stream && !part.events.is_empty() {
@@ -93,7 +92,7 @@ impl Redo {
         Ok(())
     }
 
-    /// Makes sure that one stream's file holds what a commit has of it.
+    /// Makes sure that one stream's file has the commit's lines for this stream.
     fn write(&mut self, commit: &Part<'_, '_>) -> io::Result<()> {
         let id = StreamId::new(commit.aggregate_type, commit.id)?;
         let stream = self.streams.get(&id);
@@ -117,7 +116,7 @@ impl Redo {
         }
         let mut length = lines.len() as u64;
         match commit.adopted.then(|| adopted_length(&stream, commit)) {
-            // Another program wrote them, with white space perhaps that the journal does not have.
+            // Another program wrote them, perhaps with white space that the journal lacks.
             Some(Ok(Some(there))) => length = there,
             Some(Err(error)) => return Err(error),
             Some(Ok(None)) | None => {
@@ -146,13 +145,13 @@ impl Redo {
         Ok(())
     }
 
-    /// Whether a stream that could not be written is left as it is. Not one with a new file: what it
-    /// held is not known to be on the disk.
+    /// Whether the file of a stream that could not be written is left unchanged. This is not
+    /// allowed in doubt: then the file's old content may not be on the disk.
     fn may_leave(&self, error: &io::Error) -> bool {
         self.may_lack_space && self.renewed.is_none() && disk::is_full(error)
     }
 
-    /// Leaves a stream as it is: its lines are read from memory, and it takes no commands.
+    /// Leaves a stream's file unchanged. Its lines are read from memory, and it takes no commands.
     fn refuse(&mut self, id: StreamId, stream: Arc<Stream>, offset: u64, lines: Vec<u8>) {
         stream.tail().unflushed = Some(UnflushedLines {
             offset,
@@ -163,7 +162,7 @@ impl Redo {
         self.refused.insert(id, stream);
     }
 
-    /// What was done.
+    /// The result of the replay.
     pub(crate) fn finish(self) -> Redone {
         Redone {
             touched: self.touched,
@@ -174,8 +173,8 @@ impl Redo {
     }
 }
 
-/// Fails if the file of `stream` does not have the event `before`, with which the stream ended when
-/// its files were last made durable, right before `offset`.
+/// Fails if the file of `stream` does not have the event `before` right before `offset`. The stream
+/// ended with this event when its file was last made durable.
 fn check_before(stream: &Stream, offset: u64, before: &Mark) -> io::Result<()> {
     let path = stream.file();
     let found = disk::find(&path).map_err(|e| disk::at("open", &path, &e))?;
@@ -201,14 +200,13 @@ fn check_before(stream: &Stream, offset: u64, before: &Mark) -> io::Result<()> {
     Ok(())
 }
 
-/// How many bytes the adopted lines of a commit take in the stream's file, `None` if they are not all
-/// there.
+/// The length of a commit's adopted lines in the stream's file, `None` if a line is missing.
 fn adopted_length(stream: &Stream, commit: &Part<'_, '_>) -> io::Result<Option<u64>> {
     let path = stream.file();
     let Some(mut file) = disk::open_if_there(&path)? else {
         return Ok(None);
     };
-    // A little more than the lines without white space.
+    // The length of the lines, with some room for white space.
     let most = commit
         .events
         .iter()
@@ -233,17 +231,16 @@ fn adopted_length(stream: &Stream, commit: &Part<'_, '_>) -> io::Result<Option<u
     Ok(Some(length))
 }
 
-/// What the file of a stream holds where lines are to be written.
+/// Whose bytes a write to a stream's file would overwrite.
 enum Overwritten {
-    /// The same, a part of it, or nothing.
+    /// The same lines, a part of them, a torn write of ours, or nothing.
     Own,
-    /// A whole line that is not to be overwritten: of another program, of another time, or of the stream
-    /// whose directory it is.
+    /// A whole line that must not be overwritten: of another program, from an older copy, or of the
+    /// stream that owns the directory.
     Others,
 }
 
-/// Says whether `lines` at `offset`, where the file's lines end or go on, would overwrite what is not
-/// theirs. Invariant D8.
+/// Whether `lines`, written at `offset`, would overwrite lines of others. Invariant D8.
 fn look_before_writing(stream: &Stream, offset: u64, lines: &[u8]) -> io::Result<Overwritten> {
     let path = stream.file();
     let Some(mut file) = disk::open_if_there(&path)? else {
@@ -259,8 +256,7 @@ fn look_before_writing(stream: &Stream, offset: u64, lines: &[u8]) -> io::Result
     if lines.starts_with(&there) {
         return Ok(Overwritten::Own);
     }
-    // Torn writes of ours are overwritten; a whole line that is not ours must not be lost, however
-    // long it is.
+    // Our torn writes are overwritten. A whole line of others must not be lost, even a long one.
     if !there.ends_with(b"\n") {
         file.read_until(b'\n', &mut there)
             .map_err(|e| disk::at("read", &path, &e))?;
@@ -286,8 +282,8 @@ fn is_among(lines: &[u8], line: &[u8]) -> bool {
         .any(|other| other == line)
 }
 
-/// The newest position that any stream's file shows to be durable, with the stream that does.
-/// A stream's lines are written after the journal, so the journal must have them all. Invariant C3.
+/// The newest position in all streams' files, and its stream. It is durable: a stream's lines are
+/// written after the journal, so the journal must have them all. Invariant C3.
 pub(crate) fn newest_in_streams(
     streams: &Arc<Streams>,
     ids: &[StreamId],
@@ -326,7 +322,7 @@ fn newest_position(stream: &Stream) -> io::Result<Option<u64>> {
         if newest.is_some() || start == 0 {
             return Ok(newest);
         }
-        // A line may be of any length, and lines of other programs may follow on it.
+        // A line may have any length, and lines of other programs may follow it.
         back *= 64;
     }
 }

@@ -1,5 +1,5 @@
-//! The checkpoint: up to where the streams' files are known to be durable, so that opening a store
-//! replays the journal from there on only.
+//! The checkpoint: the redo point, up to which the streams' files are known to be durable. Opening
+//! a store replays the journal only from there on.
 
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -12,11 +12,11 @@ use crate::storage::files::journal::end::End;
 use crate::storage::files::journal::paths;
 use crate::text::shown;
 
-/// What `journal/checkpoint.json` says.
+/// The content of `journal/checkpoint.json`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RedoPoint {
     pub(crate) end: End,
-    /// The store was closed in order, so the journal ends here too.
+    /// The store was closed in order, so the journal also ends here.
     pub(crate) clean: bool,
 }
 
@@ -31,11 +31,11 @@ struct Content {
 }
 
 impl RedoPoint {
-    /// Reads the checkpoint of the journal in `dir`, `None` if there is none or it is damaged, in
-    /// which case the whole journal is replayed.
+    /// Reads the checkpoint of the journal in `dir`. `None` if there is none or it is damaged; then
+    /// the whole journal is replayed.
     pub(crate) fn read(dir: &Path) -> io::Result<Option<Self>> {
         let bytes = match disk::read_if_there(&paths::checkpoint(dir))? {
-            // It may have become the note of a sync that failed.
+            // The checkpoint may have been renamed to the note of a failed sync.
             None => {
                 disk::read_if_there(&paths::sync_failed(dir))?.filter(|bytes| !bytes.is_empty())
             }

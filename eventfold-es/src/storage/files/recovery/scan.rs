@@ -1,8 +1,8 @@
 //! Finds the end of the journal after a crash, and proves that nothing durable is missing.
 //!
-//! The lines up to the first invalid one are whole: their checksums are chained. What comes after them
-//! is an unfinished tail only if nothing shows that it had been durable; otherwise the journal is
-//! damaged, and opening it would lose what was answered.
+//! The lines before the first invalid one are whole, because their checksums are chained. The bytes
+//! after them are an unfinished tail if nothing shows that they had been durable. Otherwise the
+//! journal is damaged, and opening it would lose answered commits.
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::iter::Peekable;
@@ -20,17 +20,17 @@ use crate::storage::files::journal::paths::{list_segments, segment_path};
 use crate::storage::files::journal::reader::stated_previous;
 use crate::text::shown;
 
-/// How much of a segment is read at a time.
+/// How many bytes of a segment are read at a time.
 const CHUNK: usize = 128 * 1024;
 
-/// What a journal holds after its last valid line.
+/// The segments of a journal, its end, and the bytes after its last valid line.
 #[derive(Debug)]
 pub(crate) struct Recovered {
     pub(crate) segments: Vec<u64>,
     pub(crate) end: End,
-    /// The newest position that lines after the end prove to have been durable.
+    /// The newest position that was durable according to lines after the end.
     pub(crate) proven_by_tail: u64,
-    /// Where the bytes after the end stop being zeros; the end's offset if there are none.
+    /// The offset after which only zeros follow; the end's offset if there is no tail.
     pub(crate) tail_end: u64,
 }
 
@@ -42,13 +42,13 @@ pub(crate) struct Damage {
     pub(crate) cause: String,
 }
 
-/// Why a journal is not read any further.
+/// Why reading the journal stopped.
 #[derive(Debug)]
 pub(crate) enum ScanError {
     Damaged(Damage),
-    /// The segment has another format: of a newer version, or of one that was never released.
+    /// The segment has the format of a newer version, or of a version that was never released.
     OtherFormat(PathBuf, HeaderError),
-    /// It could not be read, or whoever takes the commits has failed.
+    /// The journal could not be read, or the caller's function for commits failed.
     Failed(io::Error),
 }
 
@@ -63,7 +63,7 @@ impl ScanError {
 }
 
 impl ScanError {
-    /// The error about a segment whose header is valid and cannot be read.
+    /// The error for a segment whose header has a right checksum but cannot be read.
     fn of_header(path: &Path, cause: HeaderError) -> Self {
         match cause {
             HeaderError::Damaged(_) => Self::damaged(path, 0, cause.to_string()),
@@ -98,14 +98,14 @@ impl From<ScanError> for io::Error {
 pub(crate) struct Walk<'a> {
     dir: &'a Path,
     remaining: Peekable<std::vec::IntoIter<u64>>,
-    /// The journal as far as it was read.
+    /// The part of the journal that was read so far.
     pub(crate) recovered: Recovered,
-    /// Where the lines of each segment end that was read.
+    /// Where the lines end in each segment that was read.
     pub(crate) ends: Vec<End>,
 }
 
 impl<'a> Walk<'a> {
-    /// Begins at `start`, with the first segment if that is `None`.
+    /// Begins at `start`, or with the first segment if `start` is `None`.
     pub(crate) fn start(dir: &'a Path, start: Option<End>) -> io::Result<Self> {
         let segments = list_segments(dir)?;
         let end = start.unwrap_or(End::of_empty(1, 0));
@@ -124,7 +124,7 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// Reads the next segment by `read`, from the offset that is given to it, and hands each commit to
+    /// Reads the next segment with `read`, which gets a path and an offset. Passes each commit to
     /// `each`. False if there is no further segment.
     pub(crate) fn read_next(
         &mut self,
@@ -166,8 +166,9 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Reads the journal in `dir` from `start` on, its very beginning if that is `None`, and hands
-/// each commit to `redo`. What it reads is durable then; `in_doubt` says that a sync of it failed.
+/// Reads the journal in `dir` from `start` on, or from the beginning if `start` is `None`. Passes
+/// each commit to `redo`. Makes the bytes durable that it reads. `in_doubt` says that a sync
+/// failed.
 pub(crate) fn scan(
     dir: &Path,
     start: Option<End>,
@@ -180,9 +181,9 @@ pub(crate) fn scan(
     Ok(walk.recovered)
 }
 
-/// Checks that the segments in `dir` up to that of `place` follow on each other, and that `place` is
-/// where one of its lines ends. The rest of them is checked as it is read: each line is chained to the
-/// one before.
+/// Checks that the segments in `dir` up to the segment of `place` follow each other, and that a
+/// line ends at `place`. The other lines are checked when they are read, because each line is
+/// chained to the line before.
 pub(crate) fn check_chain(dir: &Path, place: End) -> io::Result<()> {
     let segments = list_segments(dir)?;
     let mut chain = 0;
@@ -199,7 +200,7 @@ pub(crate) fn check_chain(dir: &Path, place: End) -> io::Result<()> {
             break;
         }
         let previous = previous_of(&path)?;
-        // The header of one without lines need not have been written to its end.
+        // The header of a segment without lines may be unfinished.
         let may_lack_header = *segment == place.segment && place.offset == 0;
         if previous != Some(chain) && !(may_lack_header && previous.is_none()) {
             let before = i.checked_sub(1).map(|before| segments[before]);
@@ -230,7 +231,7 @@ pub(crate) fn check_chain(dir: &Path, place: End) -> io::Result<()> {
     Ok(())
 }
 
-/// The error about a segment that does not follow on the one that is there before it.
+/// The error for a segment that does not follow the segment before it.
 fn not_following(dir: &Path, before: Option<u64>, segment: u64) -> io::Result<io::Error> {
     let mut on = "nothing".to_owned();
     if let Some(before) = before {
@@ -242,7 +243,7 @@ fn not_following(dir: &Path, before: Option<u64>, segment: u64) -> io::Result<io
         if let Some(next) = commit.map(|commit| commit.last() + 1)
             && next < segment
         {
-            // Without its last lines a segment looks like one that was followed by another.
+            // A segment without its last lines looks as if another segment had followed.
             let cause = format!(
                 "the file is missing, or the last lines of {} are",
                 shown(&path)
@@ -258,7 +259,7 @@ fn not_following(dir: &Path, before: Option<u64>, segment: u64) -> io::Result<io
     Ok(disk::damaged(&segment_path(dir, segment), 0, &cause))
 }
 
-/// What the header of a segment states as the checksum before it, `None` if there is no whole header.
+/// The previous segment's checksum as the header states it, `None` if the header is not whole.
 fn previous_of(path: &Path) -> io::Result<Option<u64>> {
     let mut start = Vec::new();
     disk::open(path)
@@ -276,7 +277,7 @@ fn previous_of(path: &Path) -> io::Result<Option<u64>> {
     Ok(previous)
 }
 
-/// The checksum that the line states which ends at `offset`.
+/// The checksum that the line that ends at `offset` states.
 fn stated_before(path: &Path, offset: u64) -> io::Result<Option<u64>> {
     let mut end = [0; SUM_LEN + 1];
     let Some(start) = offset.checked_sub(end.len() as u64) else {
@@ -298,12 +299,12 @@ fn stated_before(path: &Path, offset: u64) -> io::Result<Option<u64>> {
         .and_then(stated_sum))
 }
 
-/// How long a segment is without the zeros at its end.
+/// The length of a segment without the zeros at its end.
 fn used_length(path: &Path) -> io::Result<u64> {
     let read = || -> io::Result<u64> {
         let mut file = disk::open(path)?;
         let mut end = file.metadata()?.len();
-        // Few, as a rule: a segment that is done with is cut off after its lines.
+        // Few as a rule, because a sealed segment is cut after its last line.
         let mut most = 4 * 1024;
         let mut chunk = vec![0; CHUNK];
         while end > 0 {
@@ -323,7 +324,7 @@ fn used_length(path: &Path) -> io::Result<u64> {
     read().map_err(|e| disk::at("read", path, &e))
 }
 
-/// What a segment holds from `start` on, without the zeros at its end, which may be megabytes.
+/// The bytes of a segment from `start` on, without the zeros at its end, which may be megabytes.
 pub(crate) fn read_used(path: &Path, start: u64) -> io::Result<Vec<u8>> {
     let read = || -> io::Result<Option<Vec<u8>>> {
         let mut file = disk::open(path)?;
@@ -355,8 +356,8 @@ pub(crate) fn read_used(path: &Path, start: u64) -> io::Result<Vec<u8>> {
         .ok_or_else(|| disk::damaged(path, start, &"the file is shorter"))
 }
 
-/// Makes durable what the segments in `dir` hold from `start` on. A process that was killed may have
-/// left it in the system's memory only, and nothing must be made of what could still be lost.
+/// Makes the segments in `dir` durable from `start` on. A killed process may have left the lines
+/// only in the system's memory, and nothing may be derived from lines that could still be lost.
 pub(crate) fn make_durable(dir: &Path, start: Option<End>, in_doubt: bool) -> io::Result<()> {
     let first = start.map_or(1, |start| start.segment);
     for segment in list_segments(dir)?.into_iter().filter(|s| *s >= first) {
@@ -367,8 +368,8 @@ pub(crate) fn make_durable(dir: &Path, start: Option<End>, in_doubt: bool) -> io
     Ok(())
 }
 
-/// What a segment holds from `start` on, without the zeros at its end, made durable. In doubt that
-/// takes a new file. Invariant D4.
+/// Makes a segment durable and returns its bytes from `start` on, without the zeros at its end. In
+/// doubt, this writes a new file. Invariant D4.
 fn read_durable(path: &Path, start: u64, in_doubt: bool) -> io::Result<Vec<u8>> {
     let made = |e: io::Error| disk::at("make durable", path, &e);
     if !in_doubt {
@@ -387,7 +388,7 @@ fn read_durable(path: &Path, start: u64, in_doubt: bool) -> io::Result<Vec<u8>> 
     }
     let mut bytes = read_used(path, 0)?;
     let used = bytes.len();
-    // With its zeros, as far as it was prepared.
+    // The new file gets the zeros too, up to the old length.
     bytes.resize(usize::try_from(length).map_err(io::Error::other)?, 0);
     disk::replace_durably(path, &bytes)?;
     bytes.truncate(used);
@@ -395,7 +396,7 @@ fn read_durable(path: &Path, start: u64, in_doubt: bool) -> io::Result<Vec<u8>> 
     Ok(bytes.split_off(start.min(used)))
 }
 
-/// Moves `end` over the valid lines of a segment, and `bytes`, which it holds from there on.
+/// Moves `end` and `bytes` past the valid lines of a segment. `bytes` begins at `end`.
 pub(crate) fn scan_segment(
     path: &Path,
     bytes: &mut &[u8],
@@ -436,7 +437,8 @@ pub(crate) fn scan_segment(
     Ok(())
 }
 
-/// Reads the bytes of a journal's first segment: where its valid lines end, and what comes after them.
+/// Reads the bytes of a journal's first segment. Returns where its valid lines end, and where the
+/// bytes after them end.
 #[cfg(fuzzing)]
 pub(crate) fn scan_bytes(
     bytes: &[u8],
@@ -449,13 +451,13 @@ pub(crate) fn scan_bytes(
     Ok((end, tail_end))
 }
 
-/// The first line, without its line end, and what follows; `None` if there is no line end.
+/// The first line without its line end, and the rest; `None` if there is no line end.
 fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (line, rest) = bytes.split_at(line_end(bytes, 0)?);
     Some((line, &rest[1..]))
 }
 
-/// How many bytes there are before the zeros at the end.
+/// The number of bytes before the zeros at the end.
 fn used(bytes: &[u8]) -> usize {
     let is_zero = |chunk: &&[u8]| chunk.iter().fold(0, |any, byte| any | byte) == 0;
     let zeros: usize = bytes
@@ -469,11 +471,12 @@ fn used(bytes: &[u8]) -> usize {
         .map_or(0, |i| i + 1)
 }
 
-/// What comes after the valid lines, the bytes `tail`: where it ends, and what it proves.
+/// Examines `tail`, the bytes after the valid lines. Returns where they end, and the newest
+/// position that they prove to have been durable.
 ///
-/// A line is genuine if its checksum follows on the one that the line before it states, whatever
-/// became of the rest of that line. A genuine line states what was durable when it was written.
-/// Invariant D1.
+/// A line is genuine if its checksum is chained to the checksum that the line before it states. The
+/// rest of the line before may be damaged. A genuine line states the position that was durable when
+/// it was written. Invariant D1.
 pub(crate) fn examine_tail(tail: &[u8], end: End) -> (u64, u64) {
     let mut proven = 0;
     let mut stated = None;
@@ -492,8 +495,8 @@ pub(crate) fn examine_tail(tail: &[u8], end: End) -> (u64, u64) {
 }
 
 impl Recovered {
-    /// Fails if a position after the end is known to have been durable. `proven` is the newest one
-    /// that anything outside the journal proves, with what proves it.
+    /// Fails if a position after the end is known to have been durable. `proven` is the newest
+    /// durable position known from outside the journal; `by` says what proves it.
     pub(crate) fn check(&self, dir: &Path, proven: u64, by: &str) -> io::Result<()> {
         let path = segment_path(dir, self.end.segment);
         match self.missing(proven, by) {
@@ -502,7 +505,7 @@ impl Recovered {
         }
     }
 
-    /// What is missing after the end, in words, if anything is known to have been durable there.
+    /// A text about the missing positions after the end, if some are known to have been durable.
     pub(crate) fn missing(&self, proven: u64, by: &str) -> Option<String> {
         let (proven, by) = if self.proven_by_tail > proven {
             (self.proven_by_tail, "a later line of the journal")
@@ -517,8 +520,8 @@ impl Recovered {
         })
     }
 
-    /// Overwrites an unfinished tail with zeros, durably, so that its lines never come back.
-    /// Returns how many bytes that were. Invariant D1.
+    /// Overwrites an unfinished tail with zeros durably, so that its lines never come back. Returns
+    /// the length of the tail. Invariant D1.
     pub(crate) fn erase_tail(&self, dir: &Path) -> io::Result<u64> {
         let size = self.tail_end - self.end.offset;
         if size > 0 {

@@ -1,5 +1,5 @@
-//! Snapshots that wait to be written. Of one stream only the newest is, so a stream that is written
-//! faster than its snapshots are costs no more for it.
+//! The queue of snapshots to write. It keeps only the newest snapshot of each stream, so a stream
+//! that is written faster than its snapshots costs no more.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,8 @@ use crate::storage::files::streams::end::StreamEnd;
 use crate::storage::files::streams::stream::Stream;
 use crate::storage::snapshot::Draft;
 
-/// How many bytes of snapshots may wait; further ones are left out until the next is due.
+/// How many bytes of snapshots may wait. Further snapshots are dropped; the streams' next ones
+/// replace them.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
 
 #[derive(Debug, Default)]
@@ -36,7 +37,7 @@ impl SnapshotQueue {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a snapshot in, in place of an older one of the same stream. True if none was waiting.
+    /// Adds a snapshot, or replaces an older one of the same stream. True if the queue was empty.
     pub(crate) fn push(&self, stream: Arc<Stream>, draft: Box<Draft>, end: StreamEnd) -> bool {
         let mut waiting = self.waiting();
         if waiting.bytes + draft.state.len() > MOST_BYTES && !waiting.by_stream.is_empty() {
@@ -57,8 +58,7 @@ impl SnapshotQueue {
         self.waiting().by_stream.is_empty()
     }
 
-    /// Writes one snapshot. One that cannot be written is reported, and that is all: the events are
-    /// there.
+    /// Writes one snapshot. A failure is only reported, because the events are stored anyway.
     pub(crate) fn write_one(&self) {
         let pending = {
             let mut waiting = self.waiting();

@@ -1,8 +1,8 @@
-//! Snapshots: the state at a version, so that loading need not fold all that led to it.
+//! A snapshot: the state at a version, so that a load need not fold the events before it.
 //!
-//! The file is [`eventfold::Snapshot`]'s, `views/state.snapshot.json`, with keys behind it that
-//! `eventfold` ignores. It is written without a sync: its checksum tells whether it is whole, and
-//! without it the events are folded.
+//! The file is `views/state.snapshot.json` as [`eventfold::Snapshot`] has it, with further keys
+//! that `eventfold` ignores. It is written without a sync. Its checksum shows whether the file is
+//! whole; if it is not, all events are folded.
 
 use std::io::{self, Write as _};
 
@@ -38,8 +38,8 @@ fn content(draft: &Draft, stream: &Stream, end: &StreamEnd) -> Vec<u8> {
     out
 }
 
-/// Writes a snapshot of `stream` at `end`, unless no load could read its state: then an older one, or
-/// none, is better.
+/// Writes a snapshot of `stream` at `end`. Fails if a load could not read its state: then an older
+/// snapshot, or none, is better.
 pub(crate) fn save(stream: &Stream, draft: &Draft, end: &StreamEnd) -> io::Result<()> {
     (draft.read_back)(&draft.state).map_err(|cause| {
         let text = format!("its state could not be read again: {cause}");
@@ -52,7 +52,7 @@ pub(crate) fn save(stream: &Stream, draft: &Draft, end: &StreamEnd) -> io::Resul
     disk::replace(&path, &content(draft, stream, end), false)
 }
 
-/// Where a snapshot says that its stream ended when it was taken.
+/// Where the stream ended when the snapshot was taken, as the snapshot states it.
 #[derive(Debug, Deserialize)]
 struct End {
     offset: u64,
@@ -61,8 +61,8 @@ struct End {
     position: u64,
 }
 
-/// Reads the snapshot of `stream`, `None` if there is none that is whole, ours, and of the stream as
-/// the journal has it.
+/// Reads the snapshot of `stream`. `None` if there is none, or if it is not whole, not ours, or
+/// does not fit the stream as the journal has it.
 pub(crate) fn read(stream: &Stream, extent: &Extent) -> io::Result<Option<Snapshot>> {
     let Some((content, end)) = whole(stream) else {
         return Ok(None);
@@ -75,13 +75,13 @@ pub(crate) fn read(stream: &Stream, extent: &Extent) -> io::Result<Option<Snapsh
     Ok(Some(Snapshot { content, place }))
 }
 
-/// The content of the snapshot of `stream`, and where that ended; `None` if there is none that is whole
-/// and ours.
+/// The content of the snapshot of `stream`, and where the stream ended. `None` if there is none, or
+/// if it is not whole or not ours.
 pub(crate) fn whole(stream: &Stream) -> Option<(String, StreamEnd)> {
     let bytes = match disk::read_if_there(&stream.snapshot_file()) {
         Ok(bytes) => bytes?,
         Err(error) => {
-            // The events say the same.
+            // The load folds all events instead.
             tracing::warn!(stream = %stream.id(), %error, "a snapshot that cannot be read is ignored");
             return None;
         }
@@ -101,8 +101,8 @@ pub(crate) fn whole(stream: &Stream) -> Option<(String, StreamEnd)> {
     Some((content, end))
 }
 
-/// Whether a snapshot at `end` is of the stream as the journal has it: the line that it points at is
-/// there, and is not behind the one with which the stream ends. Invariant S1.
+/// Whether a snapshot at `end` fits the stream as the journal has it. The line before `end` must be
+/// the one that the snapshot states. It must not be after the stream's last line. Invariant S1.
 fn fits(stream: &Stream, end: &StreamEnd, extent: &Extent) -> io::Result<bool> {
     let mark = extent.mark;
     if end.version > mark.version {

@@ -1,5 +1,4 @@
-//! The open files of streams: a small cache, so that descriptors stay few however many streams
-//! are written.
+//! The open files of streams: a small cache, so that many written streams need few descriptors.
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::TryLockError;
@@ -13,15 +12,15 @@ use crate::storage::files::streams::file::StreamFile;
 use crate::storage::files::streams::mark::StreamHash;
 use crate::storage::files::streams::stream::{Stream, stream_error};
 
-/// How many files are kept open at most.
+/// How many files stay open at most.
 const OPEN_FILES: usize = 192;
-/// How many of them are looked at for one that can be closed.
+/// How many files are checked in the search for one to close.
 const MOST_LOOKED_AT: usize = 16;
-/// How many streams one batch may touch. Their files are in use until it is written, so that it is
-/// less than may be open.
+/// How many streams one batch may touch. Their files are in use until the batch is written, so this
+/// is less than the number of files that may be open.
 pub(crate) const STREAMS_OF_A_BATCH: usize = 128;
 
-/// Open stream files. One that somebody uses stays open.
+/// Open stream files. A file in use stays open.
 #[derive(Debug, Default)]
 pub(crate) struct OpenFiles {
     cache: Mutex<Cache>,
@@ -30,26 +29,25 @@ pub(crate) struct OpenFiles {
 #[derive(Debug, Default)]
 struct Cache {
     open: HashMap<StreamHash, Cached>,
-    /// All that are open. The first is the next to go, unless it was used since it was last here.
+    /// All open files. The first is closed next, unless it was used since it was last the first.
     order: VecDeque<StreamHash>,
 }
 
 #[derive(Debug)]
 struct Cached {
     file: Arc<StreamFile>,
-    /// It was found again.
+    /// The file was used since it was last the first in `order`.
     was_used: bool,
 }
 
 impl OpenFiles {
-    /// Opens the file of `stream`, creates it if the stream is new, and checks that it is as long
-    /// as it was left.
+    /// Opens or creates the file of `stream`, and checks that it is `length` bytes long.
     pub(crate) fn prepare(&self, stream: &Stream, length: u64) -> io::Result<Arc<StreamFile>> {
         self.get(stream)
             .and_then(|file| self.checked(stream, file, length))
     }
 
-    /// As [`prepare`](Self::prepare), if the file is open already.
+    /// As [`prepare`](Self::prepare), if the file is already open.
     pub(crate) fn find_open(
         &self,
         stream: &Stream,
@@ -61,7 +59,7 @@ impl OpenFiles {
             .transpose()
     }
 
-    /// Fails unless `file` has the `length` at which it was left. Invariant C2.
+    /// Fails if `file` is not `length` bytes long. Invariant C2.
     fn checked(
         &self,
         stream: &Stream,
@@ -77,7 +75,7 @@ impl OpenFiles {
         Err(changed(stream, length, actual))
     }
 
-    /// Writes `lines` to the file of `stream` at `offset`, whatever is there.
+    /// Writes `lines` to the file of `stream` at `offset`, and overwrites what is there.
     pub(crate) fn write(&self, stream: &Stream, offset: u64, lines: &[u8]) -> io::Result<()> {
         let written = self
             .get(stream)
@@ -85,8 +83,8 @@ impl OpenFiles {
         self.closed_if_failed(stream, written)
     }
 
-    /// Appends `lines` to the file of `stream`, which should end at `offset`, unless another
-    /// program has written there. `file` is that file if it is in use already.
+    /// Appends `lines` to the file of `stream`, which must end at `offset`. Fails if another
+    /// program has written to the file. `file` is the stream's file if it is already open.
     pub(crate) fn append(
         &self,
         stream: &Stream,
@@ -97,7 +95,7 @@ impl OpenFiles {
         let append = || -> io::Result<()> {
             let file = file.map_or_else(|| self.get(stream), Ok)?;
             let length = file.length()?;
-            // An attempt that failed may have left a part of them. Invariant D8.
+            // A failed attempt may have left a part of the lines. Invariant D8.
             if length != offset && !file.ends_with_start_of(lines, offset, length)? {
                 return Err(changed(stream, offset, length));
             }
@@ -118,8 +116,8 @@ impl OpenFiles {
         written.map_err(|e| disk::at("write", &stream.file(), &e))
     }
 
-    /// Has a new file take the place of that of `stream`, if it has one. Another program must not have it
-    /// locked: it would go on with the old one.
+    /// Replaces the file of `stream` with a new file of the same content, if the stream has one.
+    /// Fails if another program has the file locked: that program would continue with the old file.
     pub(crate) fn renew(&self, stream: &Stream) -> io::Result<()> {
         let path = stream.file();
         if disk::find(&path)
@@ -135,13 +133,13 @@ impl OpenFiles {
         Ok(())
     }
 
-    /// Whether one more file can be opened: not if all that are open are in use.
+    /// Whether one more file can be opened. False if the cache is full of files in use.
     pub(crate) fn has_room(&self) -> bool {
         let cache = self.cache();
         cache.open.len() < OPEN_FILES || cache.open.values().any(Cached::is_unused)
     }
 
-    /// Closes a forked child's copies of the files, as far as no thread of its parent was using them.
+    /// Closes a forked child's copies of the files, unless a thread of its parent used the cache.
     pub(crate) fn close_copies(&self) {
         if let Ok(mut cache) = self.cache.try_lock() {
             *cache = Cache::default();
@@ -154,7 +152,7 @@ impl OpenFiles {
 
     fn close(&self, stream: &Stream) {
         let mut cache = self.cache();
-        // With its lock, while nobody can open it anew.
+        // Dropped under the cache's lock, so that no thread opens the file before it is unlocked.
         if let Some(closed) = cache.open.remove(&stream.hash()) {
             cache.order.retain(|other| *other != stream.hash());
             drop(closed);
@@ -165,8 +163,8 @@ impl OpenFiles {
         if let Some(file) = self.cache().find(stream.hash()) {
             return Ok(file);
         }
-        // Nobody waits for the disk here. Two do not open the same one: either the committer is to
-        // write a stream's file or the stream writer is.
+        // The cache is not locked during the open. No two threads open the same file: at any time
+        // either the committer or the stream writer opens a stream's file.
         let file = Arc::new(open(stream)?);
         self.cache().keep(stream.hash(), &file);
         Ok(file)
@@ -180,7 +178,8 @@ impl Cache {
         Some(cached.file.clone())
     }
 
-    /// Takes a file in, for which another may have to go. If none can it is not kept.
+    /// Adds a file to the cache, and closes another one if the cache is full. If none can be
+    /// closed, the file is not added.
     fn keep(&mut self, stream: StreamHash, file: &Arc<StreamFile>) {
         if self.open.len() >= OPEN_FILES && !self.close_one() {
             return;
@@ -193,7 +192,7 @@ impl Cache {
         self.order.push_back(stream);
     }
 
-    /// Closes a file that was not used for long; does not look for one for long.
+    /// Closes a file that was not used for some time. Checks only a few files.
     fn close_one(&mut self) -> bool {
         for _ in 0..MOST_LOOKED_AT {
             let Some(first) = self.order.pop_front() else {
@@ -201,7 +200,8 @@ impl Cache {
             };
             match self.open.get_mut(&first) {
                 Some(cached) if cached.is_unused() && !cached.was_used => {
-                    // Unlocked here: another thread that looks for it in vain opens and locks it.
+                    // Closed under the cache's lock: a thread that misses the file must be able to
+                    // lock it.
                     drop(self.open.remove(&first));
                     return true;
                 }

@@ -9,7 +9,7 @@ pub(crate) struct StreamEnd {
     pub(crate) offset: u64,
     /// `eventfold`'s hash of the last line, 0 if there is none.
     pub(crate) hash: u64,
-    /// The position of the last event, as far as it is known.
+    /// The position of the last event, if it is known.
     pub(crate) position: u64,
 }
 

@@ -6,11 +6,11 @@ use std::io;
 use crate::storage::files::disk::File;
 use crate::storage::process::Process;
 
-/// A stream's file, locked against other programs the way `eventfold` locks it.
+/// A stream's file, locked against other programs in the way that `eventfold` locks it.
 #[derive(Debug)]
 pub(crate) struct StreamFile {
     file: File,
-    /// The process that locked it.
+    /// The process that locked the file.
     process: Process,
 }
 
@@ -31,7 +31,7 @@ impl StreamFile {
         self.file.write_at(offset, lines)
     }
 
-    /// Whether what the file holds from `offset` to `length`, its end, is the beginning of `lines`.
+    /// Whether the file's bytes from `offset` to its end at `length` are the beginning of `lines`.
     pub(crate) fn ends_with_start_of(
         &self,
         lines: &[u8],
@@ -50,9 +50,9 @@ impl StreamFile {
 
 impl Drop for StreamFile {
     fn drop(&mut self) {
-        // Closing is not enough: a process that is being started at this moment shares the
-        // descriptor, and the lock with it, until it executes its program. In a forked child the lock is
-        // its parent's.
+        // Closing is not enough: a child process that is just being started shares the descriptor
+        // and the lock until it executes its program. In a forked child the lock belongs to the
+        // parent.
         if self.process.is_this() {
             self.file.unlock();
         }

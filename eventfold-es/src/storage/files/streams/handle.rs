@@ -1,4 +1,4 @@
-//! A stream as the seam hands it out: [`FileStream`], and one reading of it, [`FileReading`].
+//! A stream at the seam: [`FileStream`], and one reading of it, [`FileReading`].
 
 use std::io;
 use std::ops::ControlFlow;
@@ -19,7 +19,7 @@ use crate::storage::files::{FileStorage, disk};
 use crate::storage::loaded::Loaded;
 use crate::storage::snapshot::{Draft, Snapshot};
 
-/// A stream of a store, with the storage that it is in.
+/// A stream together with its storage.
 #[derive(Debug, Clone)]
 pub(crate) struct FileStream {
     storage: Arc<FileStorage>,
@@ -123,7 +123,7 @@ impl FileStream {
     }
 }
 
-/// A stream as it was durable at one moment.
+/// The durable part of a stream at one moment.
 #[derive(Debug)]
 pub(crate) struct FileReading<'a> {
     stream: &'a Stream,

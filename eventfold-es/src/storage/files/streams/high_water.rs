@@ -1,15 +1,16 @@
-//! Where each stream ends, as the journal has it: `journal/stream_ends`.
+//! The high-water marks: where each stream ends in the journal. Their file is
+//! `journal/stream_ends`.
 //!
-//! What the journal holds is not looked up when a stream is loaded, so a file that was deleted, cut
-//! at a line end, or brought from another time would pass for the stream. So the last event of each
-//! stream is recorded, and a load that ends elsewhere is refused. The file is written when the redo point
-//! moves, for the streams that were written since. Between two such moments the marks are in memory.
+//! Loading a stream does not read the journal. Without the marks, a stream's file that was deleted,
+//! cut at a line end, or restored from an older copy would look valid. So the store records the
+//! last event of each stream, and refuses a load that ends elsewhere. The marks of written streams
+//! go to the file when the redo point moves. Until then they are in memory.
 //!
-//! A note is 56 bytes: the hash of the stream's name, version and position of its last event, the
-//! hash of that line, the hash of all lines of other programs, and a checksum. The last note of a
-//! stream counts. After the notes of a checkpoint comes one that says of which place in the journal
-//! they are: if that is not the checkpoint's, or a note is not whole, all are found anew in the
-//! journal.
+//! A note is 56 bytes: the hash of the stream's name, the version and position of its last event,
+//! the hash of that event's line, the hash of all lines of other programs, and a checksum. The last
+//! note of a stream counts. The notes of a checkpoint end with a note that states their place in
+//! the journal. If this is not the checkpoint's place, or a note is damaged, all marks are read
+//! from the journal again.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -28,27 +29,27 @@ use crate::storage::files::streams::mark::{Mark, StreamHash, TypeHash, add_forei
 
 /// The size of a note.
 const NOTE: usize = 56;
-/// How many notes may be outdated, beyond one for each stream, until the file is written anew.
+/// How many outdated notes the file may have. With more, the file is written again as a whole.
 const MOST_OUTDATED: usize = if cfg!(test) { 4 } else { 10_000 };
-/// Stands where a note has a stream's name if it is of the journal.
+/// The hash in a note that states a place in the journal instead of a stream's end.
 const JOURNAL: StreamHash = StreamHash(0);
-/// What is known of the streams' ends.
+/// The high-water marks of all streams.
 #[derive(Debug)]
 pub(crate) struct HighWaterMarks {
     path: PathBuf,
-    /// What was written since the last checkpoint.
+    /// The streams that were written since the last checkpoint.
     recent: Mutex<HashMap<StreamHash, Recent>>,
     state: Mutex<State>,
-    /// How many notes the file has; `None` if it must be written anew. Held while that is written.
+    /// How many notes the file has; `None` if it must be written as a whole. Locked during a write.
     notes: Mutex<Option<usize>>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     known: HashMap<StreamHash, Mark>,
-    /// What checkpoints that are under way are to note, the oldest first.
+    /// The streams that pending checkpoints will note, the oldest first.
     taken: Vec<Arc<Taken>>,
-    /// Position and chain of the journal's line that the notes were complete at.
+    /// The position and the checksum of the journal line at which the notes were complete.
     complete: Option<(u64, u64)>,
 }
 
@@ -57,13 +58,13 @@ struct State {
 pub(crate) struct Taken(HashMap<StreamHash, Recent>);
 
 impl Taken {
-    /// Their directories.
+    /// The directories of the streams.
     pub(crate) fn dirs(&self) -> impl Iterator<Item = &Path> {
         self.0.values().map(|recent| recent.dir.as_path())
     }
 }
 
-/// A stream that was written, and where it is.
+/// The end of a written stream, and the stream's directory.
 #[derive(Debug)]
 struct Recent {
     dir: PathBuf,
@@ -96,13 +97,13 @@ impl State {
 }
 
 impl HighWaterMarks {
-    /// Reads what was noted in the journal's directory. In doubt the next notes go to a new file.
+    /// Reads the notes in the journal's directory. In doubt, the next notes go to a new file.
     pub(crate) fn read(journal: &Path, in_doubt: bool) -> io::Result<Self> {
         let path = paths::stream_ends(journal);
         let bytes = disk::read_if_there(&path)?.unwrap_or_default();
         let (notes, torn) = bytes.as_chunks::<NOTE>();
         let mut known = HashMap::with_capacity(notes.len());
-        // None at all are those of the beginning.
+        // A file without notes is complete for the beginning of the journal.
         let mut complete = Some((0, 0));
         let mut is_whole = torn.is_empty();
         for note in notes {
@@ -128,7 +129,7 @@ impl HighWaterMarks {
         })
     }
 
-    /// Where nothing is known, and nothing is loaded.
+    /// Marks without any streams, for callers that load none.
     pub(crate) fn unknown() -> Self {
         Self {
             path: PathBuf::new(),
@@ -142,18 +143,18 @@ impl HighWaterMarks {
         lock(&self.state)
     }
 
-    /// Whether the notes are those of `place` in the journal.
+    /// Whether the notes are complete for `place` in the journal.
     pub(crate) fn are_of(&self, place: End) -> bool {
         self.state().complete == Some((place.position, place.chain))
     }
 
-    /// Forgets everything, to find it anew in the journal.
+    /// Forgets all marks, so that they can be read from the journal again.
     pub(crate) fn forget(&self) {
         *self.state() = State::default();
         *lock(&self.notes) = None;
     }
 
-    /// With what the stream ends.
+    /// The mark of the stream.
     pub(crate) fn of(&self, stream: StreamHash) -> Mark {
         let recent = lock(&self.recent).get(&stream).map(|recent| recent.mark(0));
         let before = self.state().of(stream);
@@ -166,7 +167,7 @@ impl HighWaterMarks {
     /// The streams of an aggregate type that have events, or of all types.
     pub(crate) fn with_events(&self, of: Option<TypeHash>) -> HashSet<StreamHash> {
         let is_wanted = |stream: &StreamHash| of.is_none_or(|kind| stream.is_of(kind));
-        // First, because they go from here to there.
+        // Read first, because streams move from `recent` to the state.
         let recent: Vec<_> = lock(&self.recent).keys().copied().collect();
         let state = self.state();
         let taken = state.taken.iter().flat_map(|taken| taken.0.keys());
@@ -174,12 +175,12 @@ impl HighWaterMarks {
         recent.into_iter().chain(all).filter(is_wanted).collect()
     }
 
-    /// Moves the stream on over what a commit has of it, which the journal is found to have.
+    /// Moves the stream's mark past the events of a commit that was read from the journal.
     pub(crate) fn add(&self, stream: StreamHash, part: &Part<'_, '_>) {
         self.state().known.entry(stream).or_default().add(part);
     }
 
-    /// Moves the stream on over a line of another program, which is in the journal at `position`.
+    /// Moves the stream's mark past a line of another program. The journal has it at `position`.
     pub(crate) fn add_foreign(&self, stream: StreamHash, line: &[u8], position: u64) {
         let mut state = self.state();
         let mark = state.known.entry(stream).or_default();
@@ -190,7 +191,7 @@ impl HighWaterMarks {
         mark.foreign = add_foreign(mark.foreign, line);
     }
 
-    /// The stream in `dir` was written, and is durable up to `end`.
+    /// Sets the mark of the stream in `dir`, which was written and is durable up to `end`.
     pub(crate) fn set(&self, stream: StreamHash, dir: &Path, end: &StreamEnd) {
         let mut recent = lock(&self.recent);
         let recent = recent.entry(stream).or_insert_with(|| Recent {
@@ -204,7 +205,7 @@ impl HighWaterMarks {
         recent.hash = end.hash;
     }
 
-    /// Has a stream in `dir` noted at the next checkpoint.
+    /// Notes a stream in `dir` at the next checkpoint.
     pub(crate) fn defer(&self, stream: StreamHash, dir: &Path) {
         let mark = self.of(stream);
         let recent = Recent {
@@ -216,7 +217,7 @@ impl HighWaterMarks {
         lock(&self.recent).insert(stream, recent);
     }
 
-    /// Takes what was written so far for a checkpoint, which is of this moment.
+    /// Takes the streams that were written so far, for a checkpoint at the journal's present end.
     pub(crate) fn take(&self) -> Arc<Taken> {
         let mut recent = lock(&self.recent);
         let taken = Arc::new(Taken(std::mem::take(&mut *recent)));
@@ -224,9 +225,9 @@ impl HighWaterMarks {
         taken
     }
 
-    /// Notes durably what was taken for checkpoints, the oldest first, as of `place` in the journal,
-    /// which is that of the last one. If that fails it is reported: it is found anew in the journal at
-    /// the next open.
+    /// Notes the `taken` streams of checkpoints durably, the oldest first. `place` is the place of
+    /// the last checkpoint in the journal. A failure is reported; then the next open reads the
+    /// marks from the journal.
     pub(crate) fn note_taken(&self, taken: &[Arc<Taken>], place: End) {
         let mut streams = HashSet::new();
         {
@@ -244,8 +245,8 @@ impl HighWaterMarks {
         self.note(&streams, place);
     }
 
-    /// Notes durably where `streams` end, as of `place` in the journal, at which all others are where
-    /// they were. If that fails it is reported.
+    /// Notes durably where `streams` end at `place` in the journal. The notes of all other streams
+    /// must still be right there. A failure is reported.
     pub(crate) fn note(&self, streams: &[StreamHash], place: End) {
         if let Err(error) = self.try_note(streams, place) {
             tracing::warn!(%error, "the ends of streams could not be noted; the next open reads the whole journal");
@@ -257,7 +258,7 @@ impl HighWaterMarks {
         if notes.is_some() && streams.is_empty() && self.are_of(place) {
             return Ok(());
         }
-        // Unless it succeeds, the file is written anew.
+        // If this fails, the next call writes the whole file.
         let before = notes.take();
         let (bytes, count) = {
             let mut state = self.state();
@@ -411,7 +412,7 @@ mod tests {
             let marks = HighWaterMarks::read(dir.path(), false).unwrap();
             assert!(!marks.are_of(place(9)), "{length} bytes");
             assert!(!marks.are_of(place(0)), "{length} bytes");
-            // What is noted next is not lost behind a torn note.
+            // The next notes are not lost after a torn note.
             marks.forget();
             note(&marks, &[(3, 7)], 10);
             let marks = HighWaterMarks::read(dir.path(), false).unwrap();

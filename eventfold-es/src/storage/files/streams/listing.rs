@@ -1,4 +1,4 @@
-//! Which streams there are: their directories, compared with what the journal has.
+//! Lists the streams: their directories, compared with the streams in the journal.
 
 use std::collections::{BTreeSet, HashSet};
 use std::io;
@@ -15,16 +15,16 @@ use crate::storage::files::streams::stream::stream_hash;
 use crate::storage::loaded::Loaded;
 
 impl FileStorage {
-    /// The types and ids of all streams that have a directory, or are about to get one, or of those of
-    /// one aggregate type; sorted.
+    /// The types and ids of all streams, or of the streams of one aggregate type, sorted. A stream
+    /// counts if it has a directory or is about to get one.
     ///
     /// # Errors
     ///
-    /// As loading a stream, if the file of one is missing, or is there though the journal does not have
-    /// the stream.
+    /// The errors of loading a stream, if a stream's file is missing, or if a file exists although
+    /// the journal does not have the stream.
     pub(crate) fn list(&self, only: Option<&str>) -> io::Result<Vec<(String, String)>> {
-        // In this order: a stream is first in the journal, then among those with unflushed lines, until it
-        // has its directory.
+        // The order matters: a new stream is first in the journal, then among the unflushed
+        // streams, then it has a directory.
         let kind = only.map(TypeHash::new);
         let mut journaled = self.streams.marks().with_events(kind);
         let is_wanted = |id: &StreamId| only.is_none_or(|only| only == id.aggregate_type());
@@ -48,7 +48,7 @@ impl FileStorage {
             .collect();
         streams.extend(unflushed.iter().cloned());
         for stream in &streams {
-            // What is no name of a stream is a directory that somebody made.
+            // A directory whose name is not a stream's name was not made by the store.
             if let Ok(id) = StreamId::new(&stream.0, &stream.1) {
                 let has_events = journaled.remove(&stream_hash(&id));
                 if !unflushed.contains(stream) && self.has_file(&id) != has_events {
@@ -62,20 +62,20 @@ impl FileStorage {
         Ok(streams.into_iter().collect())
     }
 
-    /// Whether the stream has a file with anything in it.
+    /// Whether the stream has a file that is not empty.
     fn has_file(&self, id: &StreamId) -> bool {
         let file = disk::find(&self.stream(id).file());
         matches!(file, Ok(Some(file)) if file.length > 0)
     }
 
-    /// Fails as loading the stream does.
+    /// Fails if loading the stream fails.
     fn check(&self, id: &StreamId) -> io::Result<()> {
         let stream = self.stream(id);
         let all = |_: Loaded<'_>| Ok(ControlFlow::Continue(()));
         load(&stream, StreamEnd::default(), &stream.extent(), all).map(drop)
     }
 
-    /// Looks for the names of `lost` in the journal, and fails as loading the first of them does.
+    /// Finds the names of the streams `lost` in the journal, and loads them. Fails if a load fails.
     fn find_lost(&self, lost: &HashSet<StreamHash>) -> io::Result<()> {
         self.log().reader(0).read_to(self.head(), |commit, _| {
             for part in commit.streams() {

@@ -20,8 +20,8 @@ use crate::storage::files::streams::stream::UnflushedLines;
 use crate::storage::files::streams::stream::stream_error;
 use crate::storage::loaded::Loaded;
 
-/// The last line of `stream` that is not empty and ends at `offset` or before; `None` if no line ends at
-/// `offset`. `unflushed` is what the file lacks.
+/// The last line of `stream` that is not empty and ends at or before `offset`; `None` if no line
+/// ends at `offset`. `unflushed` are the lines that the file lacks.
 pub(crate) fn line_before(
     stream: &Stream,
     offset: u64,
@@ -63,8 +63,8 @@ pub(crate) fn line_before(
     }
 }
 
-/// The last line of `bytes` that is not empty, if it is known where it begins: at the beginning of
-/// `bytes` only if `is_whole`.
+/// The last line of `bytes` that is not empty. `None` if its beginning is unknown: a line can begin
+/// at the beginning of `bytes` only if `is_whole`.
 fn last_line(bytes: &[u8], is_whole: bool) -> Option<&[u8]> {
     let bytes = bytes.strip_suffix(b"\n")?;
     let end = bytes.len() - bytes.iter().rev().take_while(|b| **b == b'\n').count();
@@ -75,11 +75,11 @@ fn last_line(bytes: &[u8], is_whole: bool) -> Option<&[u8]> {
     }
 }
 
-/// Reads `stream` from `start` on and hands each event to `each`, until that breaks off. Returns
+/// Reads `stream` from `start` on and passes each event to `each`, until `each` breaks off. Returns
 /// where the lines end.
 ///
-/// `extent` says where they are. What is not exactly what the journal has of the stream is refused:
-/// lines of another time and of other programs, and lines that are missing.
+/// `extent` says where the lines are. The stream must be exactly as in the journal. Lines from an
+/// older copy, new lines of other programs and missing lines are refused.
 pub(crate) fn load(
     stream: &Stream,
     start: StreamEnd,
@@ -87,7 +87,7 @@ pub(crate) fn load(
     each: impl FnMut(Loaded<'_>) -> io::Result<ControlFlow<()>>,
 ) -> io::Result<StreamEnd> {
     load_from_files(stream, start, extent, each).map_err(|error| match error.kind() {
-        // The lines may be another stream's.
+        // The lines may belong to another stream.
         io::ErrorKind::InvalidData => explained(stream, error),
         _ => error,
     })
@@ -121,7 +121,7 @@ fn load_from_files(
         foreign: (start.offset == 0).then_some(0),
         end: start,
     };
-    // Past the place where the file was last known to be whole, only `unflushed` counts.
+    // After the offset up to which the file is known to be whole, only `unflushed` counts.
     let limit = unflushed.map_or(u64::MAX, |unflushed| unflushed.offset);
     if let Some(mut file) = file
         && start.offset < limit
@@ -145,15 +145,15 @@ fn load_from_files(
     lines.finish()
 }
 
-/// The lines of a stream on their way to whoever folds them.
+/// Reads and checks the lines of a stream.
 struct LineReader<'a> {
     stream: &'a Stream,
     path: &'a Path,
-    /// With what the stream ended before it was read.
+    /// The mark of the stream before it was read.
     mark: Mark,
-    /// The version that it has by now, as far as that was asked for.
+    /// The newest version that the stream is known to have.
     newest: u64,
-    /// The hash of the lines of other programs so far, if it is to be compared.
+    /// The hash of the lines of other programs so far. `None` if the mark cannot be compared.
     foreign: Option<u64>,
     end: StreamEnd,
 }
@@ -168,7 +168,7 @@ impl LineReader<'_> {
         let failed = |e: io::Error| disk::at("read", path, &e);
         let mut buffer = Vec::new();
         loop {
-            // Where they are, unless a line does not end there.
+            // Takes the lines in place, unless the buffer has no line end.
             let read = reader.fill_buf().map_err(failed)?;
             let (used, flow) = if memchr(b'\n', read).is_some() {
                 self.take_all(read, each)?
@@ -188,8 +188,7 @@ impl LineReader<'_> {
         }
     }
 
-    /// Takes the lines of `bytes` that have their line end, until `each` has enough. Returns how many
-    /// bytes that were.
+    /// Takes the whole lines of `bytes`, until `each` breaks off. Returns how many bytes were used.
     fn take_all(
         &mut self,
         bytes: &[u8],
@@ -208,14 +207,14 @@ impl LineReader<'_> {
                 last = line;
             }
         }
-        // Of the others nobody needs it.
+        // The hashes of the other lines are not needed.
         if !last.is_empty() {
             self.end.hash = line_hash(last);
         }
         Ok((used, flow))
     }
 
-    /// Checks the next line and hands its event on.
+    /// Checks the next line and passes its event to `each`.
     fn take(
         &mut self,
         line: &[u8],
@@ -232,7 +231,7 @@ impl LineReader<'_> {
         let read = event_line::read(line, self.stream.seed()).map_err(|cause| damaged(&cause))?;
         let version = self.end.version + 1;
         if version > self.newest {
-            // It may have been written meanwhile.
+            // The line may have been committed meanwhile.
             self.newest = self.stream.mark().version;
             if version > self.newest {
                 return Err(self.beyond(&read));
@@ -271,8 +270,7 @@ impl LineReader<'_> {
         Ok(flow)
     }
 
-    /// Compares `line`, with which the stream ended before it was read, with what the journal has.
-    /// Invariant S5.
+    /// Compares `line`, the line of the mark's version, with the stream's mark. Invariant S5.
     fn compare(&self, line: &[u8]) -> io::Result<()> {
         let cause = if line_hash(line.trim_ascii()) != self.mark.hash {
             let Mark {
@@ -290,7 +288,7 @@ impl LineReader<'_> {
         Err(disk::damaged(self.path, self.end.offset, &cause))
     }
 
-    /// The error about a line that the journal does not have. Invariant D11.
+    /// The error for a line that the journal does not have. Invariant D11.
     fn beyond(&self, read: &Line<'_>) -> io::Error {
         let last = self.newest;
         let Some(position) = read.position else {
@@ -308,10 +306,11 @@ impl LineReader<'_> {
         disk::damaged(self.path, self.end.offset, &cause)
     }
 
-    /// What has no line end is a line that another program did not finish. Ours are whole.
+    /// Checks bytes without a line end at the end of the file. Our own lines always have one, so
+    /// another program did not finish this line.
     fn check_unfinished(&self, bytes: &[u8]) -> io::Result<()> {
         if bytes.is_empty() || self.stream.mark().version > self.end.version {
-            // It is being written.
+            // The stream writer is writing the line.
             return Ok(());
         }
         let offset = self.end.offset;
@@ -347,7 +346,7 @@ impl LineReader<'_> {
             return Err(disk::damaged(self.path, offset, &cause));
         }
         if version == self.mark.version {
-            // A line of another program does not say it.
+            // A line of another program does not state its position.
             self.end.position = self.mark.position;
         }
         Ok(self.end)
@@ -376,7 +375,7 @@ mod tests {
         (streams, stream)
     }
 
-    /// Lines of ours of a stream, at positions of their own from `first` on.
+    /// Our own lines of `stream`. Their positions begin with `first`.
     fn ours(stream: &Stream, count: u64, first: u64) -> Vec<Vec<u8>> {
         let mut events = EncodedEvents::new(stream.seed());
         let long = format!("\"{}\"", "x".repeat(300 * 1024));
@@ -396,7 +395,7 @@ mod tests {
         lines.collect()
     }
 
-    /// Where `lines` end, with an empty one behind them.
+    /// Where `lines` end, with an empty line after them.
     fn end_of(lines: &[Vec<u8>]) -> StreamEnd {
         StreamEnd {
             version: lines.len() as u64,
@@ -465,7 +464,7 @@ mod tests {
         for line in [LINE, other] {
             streams.marks().add_foreign(stream.hash(), line, 7);
         }
-        // With white space that the journal does not have.
+        // The file has white space that the journal does not have.
         let padded = [b" ", LINE, b"  "].concat();
         write(&stream, &[padded.clone(), other.to_vec()]);
         let (events, end) = load_all(&stream, &stream.extent()).unwrap();

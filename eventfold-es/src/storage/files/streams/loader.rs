@@ -1,7 +1,8 @@
-//! The few threads that load streams.
+//! A few threads that load streams.
 //!
-//! A runtime's own threads for blocking work would grow to a hundred when aggregates come and go
-//! quickly, though few load at the same time: one that has just finished is not found idle yet.
+//! The runtime's threads for blocking work would grow to a hundred when many aggregates are
+//! activated and passivated quickly. Few of them load at the same time, but the runtime starts a
+//! new thread while one that has just finished does not yet count as idle.
 
 use std::collections::VecDeque;
 use std::io;
@@ -13,12 +14,12 @@ use tokio::sync::oneshot;
 
 /// How many streams are loaded at the same time. Invariant S3.
 const LOADS: usize = 4;
-/// How long a thread waits for more before it ends.
+/// How long a thread without a load waits before it ends.
 const IDLE: Duration = Duration::from_secs(1);
 
 type Load = Box<dyn FnOnce() + Send>;
 
-/// Hands loads to its threads, which come and go with the need.
+/// Passes loads to its threads. Starts a thread when it needs one; idle threads end.
 #[derive(Default)]
 pub(crate) struct Loader {
     state: Mutex<State>,
@@ -37,14 +38,14 @@ impl Loader {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs `load`, which blocks on the disk, as soon as few others do.
+    /// Runs `load`, which blocks on the disk, as soon as a thread is free.
     pub(crate) async fn run<T: Send + 'static>(
         self: &Arc<Self>,
         load: impl FnOnce() -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
         let (done, loaded) = oneshot::channel();
         self.submit(Box::new(move || drop(done.send(load()))))?;
-        // The one who loads only goes without an answer if it panicked.
+        // There is no answer only if the load panicked.
         let panicked = |_| Err(io::Error::other("loading the stream panicked"));
         loaded.await.unwrap_or_else(panicked)
     }
@@ -61,7 +62,7 @@ impl Loader {
                 .spawn(move || loader.serve());
             match started {
                 Ok(_) => state.threads += 1,
-                // Another one will come to it.
+                // An existing thread will take the load.
                 Err(_) if state.threads > 0 => {}
                 Err(error) => {
                     state.waiting.pop_back();

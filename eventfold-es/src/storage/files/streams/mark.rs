@@ -1,24 +1,24 @@
-//! With what a stream ends, as the journal has it: [`Mark`]; and what stands for the stream there.
+//! Where a stream ends in the journal: [`Mark`]. The hash that names the stream: [`StreamHash`].
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed, xxh3_128};
 
 use crate::storage::files::format::commit_line::Part;
 use crate::storage::files::streams::end::line_hash;
 
-/// How many bits of a stream's hash are of its name; those above are of its type.
+/// How many bits of a stream's hash are from its name. The bits above are from its type.
 const NAME_BITS: u32 = 96;
 
-/// What stands for a stream in the notes.
+/// The hash that names a stream in the high-water marks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct StreamHash(pub(super) u128);
 
-/// What stands for an aggregate type; two may have the same.
+/// The hash of an aggregate type. Two types may have the same hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TypeHash(u32);
 
 impl TypeHash {
     pub(crate) fn new(aggregate_type: &str) -> Self {
-        // The upper half is as good as the lower.
+        // Either half would do.
         let [high, _] = halves(xxh3_64(aggregate_type.as_bytes()));
         Self(high)
     }
@@ -31,7 +31,7 @@ fn halves(number: u64) -> [u32; 2] {
 }
 
 impl StreamHash {
-    /// `journal_key` names the stream as the journal does.
+    /// The hash of the stream that the journal names with `journal_key`.
     pub(crate) fn new(aggregate_type: &str, journal_key: &[u8]) -> Self {
         let name = xxh3_128(journal_key) & ((1 << NAME_BITS) - 1);
         let TypeHash(kind) = TypeHash::new(aggregate_type);
@@ -43,21 +43,21 @@ impl StreamHash {
     }
 }
 
-/// With what a stream ends, as the journal has it.
+/// The end of a stream as the journal has it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Mark {
     /// The version of the last event, 0 if there is none.
     pub(crate) version: u64,
-    /// Its position.
+    /// The position of that event.
     pub(crate) position: u64,
-    /// The hash of its line without white space around it.
+    /// The hash of that event's line, without the white space around it.
     pub(crate) hash: u64,
-    /// The hash of all lines of other programs, one chained to the other; 0 if there are none.
+    /// The chained hash of all lines of other programs, 0 if there are none.
     pub(crate) foreign: u64,
 }
 
 impl Mark {
-    /// Moves on over what a commit has of the stream.
+    /// Moves the mark past the events that a commit adds to the stream.
     pub(crate) fn add(&mut self, part: &Part<'_, '_>) {
         if part.events.is_empty() {
             return;
@@ -74,7 +74,7 @@ impl Mark {
     }
 }
 
-/// The hash of lines of other programs with one more, `line`, which has no white space around it.
+/// The hash of the lines of other programs after one more, `line`, without white space around it.
 pub(crate) fn add_foreign(before: u64, line: &[u8]) -> u64 {
     xxh3_64_with_seed(line, before)
 }

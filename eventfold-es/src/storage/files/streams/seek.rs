@@ -1,4 +1,4 @@
-//! Finds the line of a version in a stream's file without reading all before it.
+//! Finds the line of a version in a stream's file without reading all lines before it.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
@@ -9,11 +9,12 @@ use crate::storage::files::disk;
 use crate::storage::files::streams::end::StreamEnd;
 use crate::storage::files::streams::stream::{Extent, Stream};
 
-/// What is read in one go anyway.
+/// The size of one read. The search ends when the range is no larger.
 const NEAR: u64 = if cfg!(test) { 256 } else { 64 * 1024 };
 
 /// A place in the file of `stream` at or before the line of `version`, with the version of the line
-/// before it. It is a near one as far as lines say their versions, which those of other programs do not.
+/// before the place. Lines of other programs do not state their versions, so near them the place
+/// may be far before the line.
 pub(crate) fn before(stream: &Stream, version: u64, extent: &Extent) -> io::Result<StreamEnd> {
     let mut near = StreamEnd::default();
     let path = stream.file();
@@ -21,7 +22,7 @@ pub(crate) fn before(stream: &Stream, version: u64, extent: &Extent) -> io::Resu
         return Ok(near);
     };
     let length = file.metadata()?.len();
-    // What is not flushed is behind it.
+    // Unflushed lines are after this offset.
     let mut beyond = extent
         .unflushed
         .as_ref()
@@ -31,7 +32,7 @@ pub(crate) fn before(stream: &Stream, version: u64, extent: &Extent) -> io::Resu
         let found = line_behind(&mut file, middle, beyond)
             .map_err(|error| disk::at("read", &path, &error))?;
         let Some((offset, bytes)) = found else {
-            // One line reaches to the end of what is looked at.
+            // No whole line begins between `middle` and `beyond`.
             beyond = middle;
             continue;
         };
@@ -44,14 +45,14 @@ pub(crate) fn before(stream: &Stream, version: u64, extent: &Extent) -> io::Resu
                 near.version = stated - 1;
             }
             Some(_) => beyond = middle,
-            // Whoever reads on from there says what is wrong, if anything is.
+            // If the line is damaged, the load that reads from here reports it.
             None => break,
         }
     }
     Ok(near)
 }
 
-/// The first whole line that begins behind `from` and before `beyond`, and where it begins.
+/// The first whole line that begins after `from` and before `beyond`, and its offset.
 fn line_behind(
     file: &mut std::fs::File,
     from: u64,

@@ -1,4 +1,4 @@
-//! One stream while somebody uses it: shared by its actor, the committer and the loader.
+//! A stream in use. Its actor, the committer and the loader share one value.
 
 use std::collections::HashMap;
 use std::io;
@@ -31,56 +31,56 @@ pub(crate) struct Stream {
     durable_version: AtomicU64,
     durable_position: AtomicU64,
     tail: Mutex<StreamTail>,
-    /// The epoch if it has not failed, 0 otherwise: what is asked for each command.
+    /// The epoch if it has not failed, 0 otherwise. Each command reads it.
     sound_epoch: AtomicU64,
-    /// Its file has been locked since somebody uses this.
+    /// The stream's file was locked at least once since this value was created.
     was_locked: AtomicBool,
-    /// It was reported that a snapshot of it could not be made or used, and none was made since.
+    /// A failed snapshot was reported, and no snapshot was made since.
     lacks_snapshot: AtomicBool,
-    /// Where the committer last put the stream among those of a batch.
+    /// The stream's place in the last batch that it was in.
     place_in_batch: AtomicUsize,
-    /// Held by the one activation that may decide commands on this stream.
+    /// The one activation that may decide commands on this stream holds this lock.
     turn: Arc<tokio::sync::Mutex<()>>,
     marks: Arc<HighWaterMarks>,
     registry: Weak<Streams>,
 }
 
-/// Where a stream ends, and who may append to it.
+/// Where a stream ends, and the epoch that may append to it.
 #[derive(Debug, Default)]
 pub(crate) struct StreamTail {
-    /// Commits of an earlier activation, or of this one before it failed, are discarded.
+    /// The present epoch. Commits of other epochs are discarded.
     pub(crate) epoch: u64,
     /// Why the epoch failed; its later commits fail with the same error.
     pub(crate) failure: Option<CommitError>,
     pub(crate) end: StreamEnd,
-    /// What is durable in the journal and not in the stream's file yet.
+    /// Lines that are durable in the journal but not yet in the stream's file.
     pub(crate) unflushed: Option<UnflushedLines>,
 }
 
-/// Lines that a stream's file lacks: the stream writer is about to write them, or could not.
+/// Lines that a stream's file lacks. The stream writer will write them, or has failed to.
 #[derive(Debug, Clone)]
 pub(crate) struct UnflushedLines {
     pub(crate) offset: u64,
     pub(crate) lines: Vec<u8>,
-    /// They could not be written, so that the stream takes no commands.
+    /// The lines could not be written, so the stream takes no commands.
     pub(crate) failed: bool,
-    /// The file, if it was open when the lines were committed: it stays so until they are written.
+    /// The file, if it was open at the commit. It stays open until the lines are written.
     pub(crate) file: Option<Arc<StreamFile>>,
 }
 
-/// Where a stream's lines are: in its file, and in memory what that lacks. Taken before they are
-/// read, while the stream may be written.
+/// Where a stream's lines are: in its file, and in memory if the file lacks them. Taken before the
+/// lines are read, because the stream may be written meanwhile.
 #[derive(Debug)]
 pub(crate) struct Extent {
-    /// With what they end in the journal, or further on by now.
+    /// Where the stream ended in the journal when the extent was taken.
     pub(crate) mark: Mark,
     pub(crate) unflushed: Option<UnflushedLines>,
 }
 
 impl Stream {
-    /// Where its lines are now.
+    /// Where the stream's lines are now.
     pub(crate) fn extent(&self) -> Extent {
-        // The committer changes both in one.
+        // The committer changes mark and lines under this lock.
         let tail = self.tail();
         Extent {
             mark: self.mark(),
@@ -88,8 +88,8 @@ impl Stream {
         }
     }
 
-    /// Reports that a snapshot could not be made or used: once, until one is made. The events say the
-    /// same, so loading is slower and that is all.
+    /// Reports that a snapshot could not be made or used: once, until the next one is made. Loading
+    /// reads all events instead, which is only slower.
     pub(crate) fn lacks_snapshot(&self, error: &dyn std::fmt::Display) {
         let stream = &self.id;
         if self.lacks_snapshot.swap(true, Ordering::Relaxed) {
@@ -99,7 +99,7 @@ impl Stream {
         }
     }
 
-    /// A snapshot was made.
+    /// Notes that a snapshot was made.
     pub(crate) fn has_snapshot(&self) {
         self.lacks_snapshot.store(false, Ordering::Relaxed);
     }
@@ -118,12 +118,13 @@ impl Stream {
         self.dir.join(EVENTS_FILE)
     }
 
-    /// Whether `eventfold` rotated it, so that its older events are in a file that is not read here.
+    /// Whether `eventfold` rotated the stream. Then its older events are in a file that is not
+    /// read.
     pub(crate) fn is_rotated(&self) -> bool {
         disk::is_there(&self.dir.join(ARCHIVE_FILE))
     }
 
-    /// Fails if it is rotated.
+    /// Fails if the stream is rotated.
     pub(crate) fn refuse_rotated(&self) -> io::Result<()> {
         if self.is_rotated() {
             let cause = "is rotated (archive.jsonl.zst), which is not supported";
@@ -141,17 +142,17 @@ impl Stream {
         self.seed
     }
 
-    /// What stands for the stream where its name would be too long.
+    /// A hash in place of the stream's name, where the name would be too long.
     pub(crate) fn hash(&self) -> StreamHash {
         self.hash
     }
 
-    /// With what it ends, as the journal has it.
+    /// Where the stream ends in the journal.
     pub(crate) fn mark(&self) -> Mark {
         self.marks.of(self.hash)
     }
 
-    /// Whether the stream's name may be that of another one's directory.
+    /// Whether the stream's name may lead to another stream's directory.
     pub(crate) fn names_may_fold(&self) -> bool {
         let registry = self.registry.upgrade();
         registry.is_some_and(|streams| streams.names_may_fold())
@@ -184,8 +185,8 @@ impl Stream {
         self.durable_version.store(end.version, Ordering::Release);
     }
 
-    /// Whether its file was locked at any time since the stream is in use: no program that holds it
-    /// for good has it.
+    /// Whether the stream's file was locked at least once since the stream is in use. Then no other
+    /// program holds it permanently.
     pub(crate) fn was_locked(&self) -> bool {
         self.was_locked.load(Ordering::Relaxed)
     }
@@ -207,8 +208,8 @@ impl Stream {
         self.turn.clone().lock_owned().await
     }
 
-    /// Opens a new epoch at `end`, which was just read from the disk. What is still under way of an
-    /// earlier one is discarded.
+    /// Opens a new epoch at `end`, which was just read from the disk. Pending commits of earlier
+    /// epochs are discarded.
     pub(crate) fn start_epoch(&self, end: StreamEnd) -> u64 {
         let mut tail = self.tail();
         tail.epoch += 1;
@@ -219,7 +220,7 @@ impl Stream {
         tail.epoch
     }
 
-    /// Notes that the epoch failed, unless another has begun since.
+    /// Notes that the epoch failed, unless a later epoch has begun.
     pub(crate) fn fail_epoch(&self, epoch: u64, error: &CommitError) {
         let mut tail = self.tail();
         if tail.epoch == epoch && tail.failure.is_none() {
@@ -237,7 +238,7 @@ impl Stream {
         self.sound_epoch.store(0, Ordering::Release);
     }
 
-    /// Whether the epoch failed, so that the aggregate must return to its durable state.
+    /// Why the epoch failed, if it did. Then the aggregate must return to its durable state.
     pub(crate) fn failure(&self, epoch: u64) -> Option<CommitError> {
         if self.sound_epoch.load(Ordering::Acquire) == epoch {
             return None;
@@ -259,12 +260,12 @@ impl Drop for Stream {
     }
 }
 
-/// The streams in use. An entry outlives its users as long as a commit of theirs is under way.
+/// The streams in use. Pending commits also count as users.
 #[derive(Debug)]
 pub(crate) struct Streams {
     layout: StreamLayout,
     marks: Arc<HighWaterMarks>,
-    /// The file system may not tell names apart that differ only in case or Unicode form.
+    /// The file system may take names for one that differ only in case or Unicode form.
     names_may_fold: AtomicBool,
     in_use: Mutex<HashMap<StreamId, Weak<Stream>>>,
 }
@@ -325,7 +326,7 @@ impl Streams {
 
     fn forget(&self, id: &StreamId) {
         let mut in_use = self.in_use();
-        // Another user may have made a new value since the last one of this went.
+        // Another user may have created a new value since the last user of this one dropped it.
         if in_use
             .get(id)
             .is_some_and(|stream| stream.strong_count() == 0)
@@ -345,7 +346,7 @@ fn journal_key(id: &StreamId) -> Vec<u8> {
     key
 }
 
-/// What stands for the stream `id`.
+/// The hash of the stream `id`.
 pub(crate) fn stream_hash(id: &StreamId) -> StreamHash {
     StreamHash::new(id.aggregate_type(), &journal_key(id))
 }

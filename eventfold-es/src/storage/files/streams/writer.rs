@@ -1,9 +1,9 @@
-//! The stream writer: the thread that brings the streams' files to what is durable in the journal.
+//! The stream writer: the thread that writes durable lines from the journal to the streams' files.
 //!
-//! The committer hands a stream over and answers; its file follows within milliseconds, under load
-//! within a tenth of a second. Until then readers find the lines in memory
-//! ([`UnflushedLines`](crate::storage::files::streams::stream::UnflushedLines)). So no command waits for a new stream's directory and file,
-//! and the lines that a busy stream gathers meanwhile take one write.
+//! The committer queues a stream and answers. The stream's file follows within milliseconds, under
+//! load within a tenth of a second. Until then readers find the lines in memory
+//! ([`UnflushedLines`](crate::storage::files::streams::stream::UnflushedLines)). So no command
+//! waits for a new stream's directory and file, and a busy stream gathers lines for one write.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,13 +17,13 @@ use crate::storage::files::streams::cache::OpenFiles;
 use crate::storage::files::streams::stream::Stream;
 use crate::storage::health::Health;
 
-/// How long lines gather before they are written, unless somebody waits for them: this at least...
+/// How long lines gather at least before they are written, unless a caller waits for them.
 const GATHER: Duration = Duration::from_millis(2);
-/// ...and so many times what it took to write the last ones, at most that long. The more streams are
-/// written, the more lines there should be for each opening of a file.
+/// Lines gather for this many times the duration of the last pass. If many streams are written,
+/// each opened file should get more lines.
 const REST: u32 = 3;
 const LONGEST_GATHER: Duration = Duration::from_millis(100);
-/// How many streams and bytes may gather; beyond that the committer waits.
+/// How many streams and how many bytes may gather. Beyond that the committer waits.
 const MOST_STREAMS: usize = 16 * 1024;
 const MOST_BYTES: usize = 8 * 1024 * 1024;
 
@@ -31,39 +31,39 @@ const MOST_BYTES: usize = 8 * 1024 * 1024;
 #[derive(Debug)]
 pub(crate) struct Unflushed {
     state: Mutex<State>,
-    /// There is something to write, or somebody waits.
+    /// Wakes the thread: lines have gathered, or a caller waits.
     work: Condvar,
-    /// The thread took or wrote what there was.
+    /// Wakes callers: the thread has taken or written the gathered lines.
     progress: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// What gathers, each stream once.
+    /// The streams whose lines gather, each stream once.
     gathering: Vec<Arc<Stream>>,
     /// How many bytes were added since the thread last took all.
     bytes: usize,
-    /// What the thread is writing.
+    /// The streams that the thread is writing.
     in_hand: Vec<Arc<Stream>>,
-    /// What could not be written. It is tried again before the stream's next command, before a
-    /// checkpoint, and at the end.
+    /// The streams that could not be written. Each is tried again before its next command, before a
+    /// checkpoint, and when the store closes.
     failed: Vec<Arc<Stream>>,
-    /// How often the thread has written all that had gathered.
+    /// How often the thread has written all gathered lines.
     passes: u64,
-    /// Somebody waits.
+    /// A caller waits.
     urgent: bool,
-    /// The thread is to end once nothing is left.
+    /// The thread must end once no lines are left.
     finish: bool,
     thread: Phase,
 }
 
-/// What the thread does.
+/// The state of the thread.
 #[derive(Debug, Default, PartialEq, Eq)]
 enum Phase {
-    /// It writes, or lets lines gather.
+    /// The thread writes, or lets lines gather.
     #[default]
     Works,
-    /// It waits for anything to do.
+    /// The thread waits for lines.
     Sleeps,
     Over,
 }
@@ -86,12 +86,12 @@ impl Unflushed {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes in a stream whose file lacks lines from now on.
+    /// Adds a stream whose file now lacks lines.
     pub(crate) fn add(&self, stream: Arc<Stream>) {
         self.state().gathering.push(stream);
     }
 
-    /// Has what gathers written soon; `bytes` were added to it. Waits if that is too much.
+    /// Wakes the thread if needed, after `bytes` were added. Waits if too many have gathered.
     pub(crate) fn release(&self, bytes: usize) {
         let mut state = self.state();
         state.bytes += bytes;
@@ -107,8 +107,8 @@ impl Unflushed {
         }
     }
 
-    /// Waits until the files have all lines that were durable before the call, except those of
-    /// streams that cannot be written. True if there are none.
+    /// Waits until the files have all lines that were durable before the call, except for streams
+    /// that cannot be written. True if there are no such streams.
     pub(crate) fn flush(&self) -> bool {
         let mut state = self.state();
         let target = state.passes + 1 + u64::from(!state.in_hand.is_empty());
@@ -123,12 +123,12 @@ impl Unflushed {
         state.thread != Phase::Over && state.failed.is_empty()
     }
 
-    /// Whether there are streams that could not be written.
+    /// Whether a stream could not be written.
     pub(crate) fn has_failed(&self) -> bool {
         !self.state().failed.is_empty()
     }
 
-    /// Whether the streams that could not be written hold as much memory as they may.
+    /// Whether the streams that could not be written hold more memory than allowed.
     pub(crate) fn holds_too_much(&self) -> bool {
         let failed = self.state().failed.clone();
         let lacking =
@@ -136,7 +136,7 @@ impl Unflushed {
         failed.iter().filter_map(lacking).sum::<usize>() > MOST_BYTES
     }
 
-    /// The files that could not be written, a few of them.
+    /// Some of the files that could not be written.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         let state = self.state();
         state
@@ -147,7 +147,7 @@ impl Unflushed {
             .collect()
     }
 
-    /// The streams with lines that are not written yet. A new one may have no file.
+    /// The streams with unwritten lines. A new stream may have no file.
     pub(crate) fn ids(&self) -> Vec<StreamId> {
         let state = self.state();
         let all = [&state.gathering, &state.in_hand, &state.failed];
@@ -167,7 +167,7 @@ impl Unflushed {
     pub(crate) fn retry_all(&self, files: &OpenFiles) -> bool {
         let failed = self.state().failed.clone();
         for stream in &failed {
-            // It was reported when it failed first.
+            // The first failure was reported.
             let _ = self.retry(files, stream);
         }
         !self.has_failed()
@@ -194,14 +194,14 @@ impl Unflushed {
             state.passes += 1;
             self.progress.notify_all();
             drop(state);
-            // They may be dropped here, which takes locks of their own.
+            // The streams may be dropped here, which takes other locks.
             drop(written);
             gather = (started.elapsed() * REST).clamp(GATHER, LONGEST_GATHER);
         }
     }
 
-    /// Takes in a stream that could not be written. Whoever finds it there may write it next, so by
-    /// then it is marked, or the committer would hand it over once more. Invariant C7.
+    /// Adds a stream that could not be written. Marks its lines as failed under the same lock:
+    /// otherwise the committer could queue the stream once more. Invariant C7.
     fn note_failed(&self, stream: &Arc<Stream>) {
         let mut state = self.state();
         if let Some(unflushed) = &mut stream.tail().unflushed {
@@ -211,8 +211,8 @@ impl Unflushed {
         state.failed.push(stream.clone());
     }
 
-    /// Waits until something is to be written, lets lines gather for so long and takes them; `None` at
-    /// the end.
+    /// Waits for lines, lets more gather for the duration `gather`, and takes them. `None` when the
+    /// store closes.
     fn next(&self, gather: Duration) -> Option<Vec<Arc<Stream>>> {
         let mut state = self.state();
         while state.gathering.is_empty() {
@@ -240,7 +240,7 @@ fn wait<'a>(condition: &Condvar, state: MutexGuard<'a, State>) -> MutexGuard<'a,
         .unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Appends to a stream's file what it lacks. True if more has come meanwhile.
+/// Appends the missing lines to a stream's file. True if more lines have come meanwhile.
 fn bring_up(files: &OpenFiles, stream: &Stream) -> io::Result<bool> {
     let Some(unflushed) = stream.tail().unflushed.clone() else {
         return Ok(false);
@@ -267,7 +267,7 @@ pub(crate) struct StreamWriter {
 }
 
 impl StreamWriter {
-    /// Starts the thread. If it should panic, the store has failed.
+    /// Starts the thread. If the thread panics, the store has failed.
     pub(crate) fn start(
         unflushed: Arc<Unflushed>,
         files: Arc<OpenFiles>,
@@ -287,7 +287,7 @@ impl StreamWriter {
         Ok(Self { unflushed, thread })
     }
 
-    /// Writes what is left and ends the thread. True if the files have everything.
+    /// Writes all remaining lines and ends the thread. True if no file lacks lines.
     pub(crate) fn finish(self, files: &OpenFiles) -> bool {
         self.unflushed.state().finish = true;
         self.unflushed.work.notify_one();
@@ -317,7 +317,7 @@ mod tests {
         }
     }
 
-    /// The thread at work.
+    /// A running stream writer.
     struct Running {
         unflushed: Arc<Unflushed>,
         files: Arc<OpenFiles>,
@@ -341,7 +341,7 @@ mod tests {
         }
     }
 
-    /// Waits until somebody waits for the thread.
+    /// Waits until a caller waits for the thread.
     fn wait_for_urgency(unflushed: &Unflushed) {
         while !unflushed.state().urgent {
             std::thread::yield_now();
@@ -351,7 +351,7 @@ mod tests {
     #[test]
     fn a_flush_waits_for_the_pass_after_the_one_that_is_under_way() {
         let dir = tempfile::tempdir().unwrap();
-        // The thread is played by this test.
+        // This test plays the thread.
         let unflushed = Unflushed::new(Vec::new());
         let stream = stream(dir.path(), "b");
         unflushed.state().in_hand.push(stream.clone());
@@ -419,7 +419,7 @@ mod tests {
         let stream = stream(dir.path(), "b");
         let mut expected = Vec::new();
         for number in 0..20_000 {
-            // Long enough for the next ones to come while it is written.
+            // Long enough for the next lines to come during the write.
             let line = format!("{number:0500}\n");
             let mut tail = stream.tail();
             let was_flushed = tail.unflushed.is_none();
@@ -439,7 +439,7 @@ mod tests {
                 assert!(unflushed.flush());
                 assert!(std::fs::read(stream.file()).unwrap() == expected);
             }
-            // So that the thread does not gather for long.
+            // Keeps the thread from gathering for long.
             unflushed.state().urgent = true;
             unflushed.work.notify_one();
         }

@@ -1,5 +1,5 @@
-//! The cursors of eventfold-es 0.2.0, which say up to which byte of a stream a projection or process
-//! manager had read.
+//! The cursors of eventfold-es 0.2.0. A cursor states up to which byte of a stream a projection or
+//! a process manager had read.
 
 use std::io::{self, BufRead as _, BufReader, Read as _};
 
@@ -9,8 +9,8 @@ use crate::storage::files::streams::load::line_before;
 use crate::storage::files::{FileStorage, disk};
 
 impl FileStorage {
-    /// The version of the last event of the stream `id` that ends at the byte `offset` or before;
-    /// `None` if the line that ends there has another hash than `hash`.
+    /// The version of the last event of the stream `id` that ends at or before the byte `offset`.
+    /// `None` if the line that ends there does not have the hash `hash`.
     pub(crate) fn version_of_cursor(
         &self,
         id: &StreamId,
@@ -29,7 +29,7 @@ impl FileStorage {
         let Some(file) = disk::open_if_there(&path)? else {
             return Ok(Some(0));
         };
-        // What is in the lines is for whoever loads them.
+        // The lines are only counted here. A load checks them.
         let mut lines = BufReader::new(file.take(offset));
         let mut version = 0;
         let mut line = Vec::new();

@@ -1,8 +1,8 @@
-//! Enters the streams of a directory that eventfold-es 0.2.0 wrote into the journal, once.
+//! Enters the streams of a directory of eventfold-es 0.2.0 into the journal, once.
 //!
-//! The order is that of time, as far as the streams tell: each line counts as late as the latest
-//! before it in its stream, equal times go by type, id and line. It can be interrupted anywhere:
-//! what is in the journal already is left out when it is taken up again.
+//! The lines are entered in the order of time. A line counts as at least as late as all lines
+//! before it in its stream. Lines of equal time are ordered by type, id and line. The work can be
+//! interrupted at any point: when it continues, lines that are already in the journal are skipped.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -22,7 +22,7 @@ use crate::storage::files::streams::mark::StreamHash;
 use crate::storage::files::streams::stream::{Stream, Streams};
 use crate::text::shown;
 
-/// How many bytes are made durable together.
+/// How many bytes are made durable at once.
 const BATCH: usize = 4 * 1024 * 1024;
 /// How often progress is reported.
 const REPORT_EVERY: Duration = Duration::from_secs(2);
@@ -32,14 +32,15 @@ const REPORT_EVERY: Duration = Duration::from_secs(2);
 struct ForeignLine {
     /// The latest time of the stream up to this line.
     time: u64,
-    /// The stream's place in the order of type and id.
+    /// The stream's index in the order of type and id.
     stream: usize,
     offset: u64,
     length: u64,
 }
 
-/// Journals all lines of the streams `ids`, which are sorted, that the journal does not have; `done`
-/// says up to where it has those of other programs. Returns the streams it touched.
+/// Enters all lines of the streams `ids` that the journal does not have. `ids` are sorted. `done`
+/// has the offset up to which each stream's lines of other programs are in the journal. Returns the
+/// streams that were touched.
 pub(crate) fn migrate(
     journal: &mut Journal,
     streams: &Arc<Streams>,
@@ -59,7 +60,7 @@ pub(crate) fn migrate(
                 touched.insert(stream.hash(), stream.dir().to_owned());
             }
             Ok(None) => {}
-            // The others must not suffer; this one says so again when it is loaded.
+            // The other streams must not suffer. Loading this stream reports the error again.
             Err(error) => {
                 tracing::error!(stream = %id, %error, "the stream is entered up to here only");
             }
@@ -75,8 +76,8 @@ pub(crate) fn migrate(
     Ok(touched)
 }
 
-/// Lists the lines of `stream` that are not in the journal, up to the first that is not an event;
-/// `end` becomes the place before them. Returns where a line begins that was not finished.
+/// Lists the lines of `stream` that are not in the journal, up to the first that is not an event.
+/// `end` becomes the place before these lines. Returns the offset of an unfinished line.
 fn list_pending(
     stream: &Stream,
     number: usize,
@@ -103,7 +104,7 @@ fn list_pending(
             time = event.time.max(time);
             version += 1;
             if event.position.is_some() || next <= done {
-                // So is all that precedes it, whoever wrote it.
+                // This line is in the journal, and so are all lines before it.
                 pending.truncate(first_pending);
                 *end = StreamEnd {
                     version,
@@ -126,7 +127,7 @@ fn list_pending(
     Ok(None)
 }
 
-/// Cuts off a line at `offset` that was not finished, and keeps it beside the file.
+/// Cuts off the unfinished line at `offset`, and keeps it beside the file.
 pub(crate) fn cut_unfinished(stream: &Stream, offset: u64) -> io::Result<()> {
     let path = stream.file();
     let bytes = disk::read_if_there(&path)?.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What an audit reads and finds: [`Audit`], [`Flaw`].
+//! The results of an audit: [`Audit`], [`Flaw`].
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,24 +14,24 @@ use crate::storage::files::layout::StreamLayout;
 use crate::storage::files::recovery::redo_point::RedoPoint;
 use crate::storage::files::streams::stream::{Stream, Streams};
 
-/// Something that is not as it should be.
+/// A flaw in the store's files.
 #[derive(Debug)]
 pub(crate) struct Flaw {
     pub(crate) finding: Finding,
-    /// What may be done about it, provided that the journal is whole.
+    /// How to repair the flaw, if the journal is whole.
     pub(crate) remedy: Option<Remedy>,
 }
 
-/// What puts a flaw right.
+/// The repair for a flaw.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Remedy {
-    /// The journal's unfinished tail is overwritten with zeros.
+    /// Overwrites the journal's unfinished tail with zeros.
     CutTail,
-    /// The stream's file is written anew.
+    /// Writes the stream's file again from the journal.
     Rebuild(StreamId),
-    /// What another program appended to the stream is entered into the journal.
+    /// Enters lines that another program appended to the stream into the journal.
     Adopt(StreamId),
-    /// The file is moved away.
+    /// Moves the file away.
     SetAside,
 }
 
@@ -59,22 +59,22 @@ impl Flaw {
     }
 }
 
-/// What a directory holds, and what is wrong with it.
+/// The content of a store's directory, and its flaws.
 #[derive(Debug)]
 pub(crate) struct Audit {
     pub(crate) layout: StreamLayout,
     pub(crate) streams: Arc<Streams>,
-    /// What the journal holds, unless there is none.
+    /// The content of the journal, if there is one.
     pub(crate) survey: Option<Survey>,
     pub(crate) journaled: BTreeMap<StreamId, Journaled>,
     pub(crate) flaws: Vec<Flaw>,
-    /// Opening the store replays what comes after this position onto the streams' files.
+    /// Opening the store replays commits after this position into the streams' files.
     pub(super) redo_after: u64,
-    /// The newest position that a stream has beyond the journal, and which one does.
+    /// The newest position in a stream's file that the journal does not reach, and that stream.
     pub(super) beyond: Option<(u64, StreamId)>,
-    /// A sync has failed: what is read need not be on the disk.
+    /// A sync has failed: the bytes read need not be on the disk.
     pub(crate) in_doubt: bool,
-    /// Where the journal was known to be durable.
+    /// The checkpoint, up to which the journal was known to be durable.
     pub(crate) checkpoint: Option<RedoPoint>,
 }
 
@@ -85,7 +85,7 @@ impl Audit {
         survey.map_or(0, |survey| survey.recovered.end.position)
     }
 
-    /// Whether nothing of the journal is missing or damaged.
+    /// Whether the journal is complete and undamaged.
     pub(crate) fn journal_is_whole(&self) -> bool {
         let journal = self.layout.journal_dir();
         let lost = |flaw: &Flaw| {
@@ -94,7 +94,7 @@ impl Audit {
         !self.flaws.iter().any(lost)
     }
 
-    /// Reads the journal from its beginning, unless it is damaged.
+    /// A reader of the journal from its beginning, `None` if the journal is missing or damaged.
     pub(crate) fn reader(&self) -> Option<Reader> {
         let survey = self.survey.as_ref().filter(|s| s.broken.is_none())?;
         let segments = survey.recovered.segments.clone();
@@ -102,7 +102,7 @@ impl Audit {
         Some(Reader::new(Arc::new(index), 0))
     }
 
-    /// Notes a line of ours that the journal does not have.
+    /// Notes the position of a line of ours that the journal does not have.
     pub(super) fn note_beyond(&mut self, position: u64, id: &StreamId) {
         let newer = |(known, _): &(u64, StreamId)| *known < position;
         if self.beyond.as_ref().is_none_or(newer) {
@@ -110,8 +110,8 @@ impl Audit {
         }
     }
 
-    /// What another program appended to a stream. A directory that is still to be taken over is no
-    /// concern of a repair: opening does that.
+    /// The flaw for lines that another program appended to a stream. Without a journal there is
+    /// nothing to repair: the next open takes over the directory.
     pub(super) fn flaw_of_others(&self, stream: &Stream, cause: &str) -> Flaw {
         if self.survey.is_none() {
             return Flaw::new(&stream.file(), Severity::Harmless, cause);
@@ -120,7 +120,7 @@ impl Audit {
         Flaw::new(&stream.file(), Severity::Repairable, cause).remedy(remedy)
     }
 
-    /// How much it matters that the lines at `position` are not in their stream's file.
+    /// The severity if the lines at `position` are missing in their stream's file.
     pub(super) fn grade(&self, position: u64) -> Severity {
         if position > self.redo_after {
             Severity::Harmless

@@ -1,4 +1,4 @@
-//! What the journal has of one stream: where each commit's lines belong, and their hash.
+//! The commits of one stream in the journal: where each commit's lines belong, and their hash.
 
 use xxhash_rust::xxh3::Xxh3Default;
 
@@ -9,7 +9,7 @@ use crate::storage::files::streams::end::line_hash;
 #[derive(Debug, Default)]
 pub(crate) struct Journaled {
     pub(crate) commits: Vec<Noted>,
-    /// What the journal says of the stream and cannot be.
+    /// A contradiction in the journal about this stream.
     pub(crate) contradiction: Option<String>,
 }
 
@@ -19,18 +19,18 @@ pub(crate) struct Noted {
     pub(crate) position: u64,
     pub(crate) version: u64,
     pub(crate) count: u64,
-    /// Where its first line begins in the stream's file.
+    /// Where the commit's first line begins in the stream's file.
     pub(crate) offset: u64,
-    /// How many bytes its lines take, without white space that another program wrote.
+    /// How many bytes the commit's lines take, without white space that another program wrote.
     length: u64,
     hash: u64,
-    /// The hash of the first of its lines.
+    /// The hash of the commit's first line.
     first: u64,
     pub(crate) adopted: bool,
 }
 
 impl Journaled {
-    /// Takes in the stream's next part.
+    /// Adds the stream's next part.
     pub(crate) fn add(&mut self, part: &Part<'_, '_>) {
         let (version, end) = (self.version(), self.end());
         if self.contradiction.is_none() {
@@ -68,15 +68,14 @@ impl Journaled {
         self.commits.last().map_or(0, Noted::last_version)
     }
 
-    /// Where the lines end, at least.
+    /// The offset of the end of the lines, without white space that another program wrote.
     pub(crate) fn end(&self) -> u64 {
         self.commits
             .last()
             .map_or(0, |last| last.offset + last.length)
     }
 
-    /// Where the last commit of lines that another program wrote ends in `file`, the stream's bytes; 0
-    /// if there is none.
+    /// Where the last adopted commit ends in `file`, the stream's bytes; 0 if there is none.
     pub(crate) fn adopted_end(&self, file: &[u8]) -> usize {
         let last = self.commits.iter().rfind(|commit| commit.adopted);
         last.and_then(|last| last.end_in(file)).unwrap_or(0)
@@ -88,12 +87,12 @@ impl Noted {
         self.version + self.count - 1
     }
 
-    /// Whether `line` is the first of its lines.
+    /// Whether `line` is the commit's first line.
     pub(crate) fn begins_with(&self, line: &[u8]) -> bool {
         line_hash(line.trim_ascii()) == self.first
     }
 
-    /// Where the commit's lines end in `file`, the stream's bytes, if they are there as they should.
+    /// Where the commit's lines end in `file`, the stream's bytes. `None` if the lines differ.
     pub(crate) fn end_in(&self, file: &[u8]) -> Option<usize> {
         let start = usize::try_from(self.offset).ok()?;
         let there = file.get(start..)?;
@@ -103,7 +102,7 @@ impl Noted {
             hasher.update(there.get(..length)?);
             return (hasher.digest() == self.hash).then_some(start + length);
         }
-        // Another program wrote them, with white space perhaps that the journal does not have.
+        // Another program wrote the lines, perhaps with white space that the journal does not have.
         let (mut end, mut found) = (start, 0);
         for line in there.split_inclusive(|byte| *byte == b'\n') {
             if found == self.count || !line.ends_with(b"\n") {

@@ -1,4 +1,4 @@
-//! Files that were left over, and files that are not the store's.
+//! Leftover files, and files that do not belong to the store.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -13,12 +13,12 @@ use crate::storage::files::layout::{PARTS, is_dir, is_meta_file, is_stream_file,
 use crate::storage::files::records::record_name;
 use crate::storage::record_name::RecordName;
 
-/// How deep the directories of streams lie in the store's: `streams/<type>/<id>`.
+/// The depth of a stream's directory in the store's directory: `streams/<type>/<id>`.
 const DEPTH: usize = 3;
-/// Where repairs keep what they replaced.
+/// The beginning of the names of the directories in which repairs keep replaced files.
 pub(crate) const KEPT: &str = "repaired-";
 
-/// Lists what is in the directory besides the store's files.
+/// Notes all files in the directory that are not the store's files.
 pub(crate) fn check(audit: &mut Audit) -> io::Result<()> {
     let base = audit.layout.base_dir().to_owned();
     let mut stream_dirs: BTreeSet<PathBuf> = audit
@@ -46,10 +46,10 @@ pub(crate) fn check(audit: &mut Audit) -> io::Result<()> {
     Ok(())
 }
 
-/// All files below `dir`, except those that repairs keep.
+/// All files below `dir`, except the files that repairs keep.
 fn list(base: &Path, dir: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
-    // The store follows links to directories where it has its own: not deeper, or one that leads back
-    // would lead on for ever.
+    // The store follows links to its own directories. Links deeper inside are not followed, because
+    // a link back to the store would never end.
     let follows = dir.strip_prefix(base).is_ok_and(|way| {
         let first = way.components().next();
         first.is_none_or(|first| PARTS.iter().any(|part| first.as_os_str() == *part))
@@ -82,7 +82,7 @@ fn is_known(base: &Path, file: &Path, stream_dirs: &BTreeSet<PathBuf>) -> bool {
         || (dir == base.join("meta") && is_meta_file(name))
         || (dir == base.join("journal")
             && (paths::is_known(name)
-                // Zeros for the next segment, prepared ahead.
+                // A spare: zeros for the next segment.
                 || paths::is_spare(name)))
         || match record_name(name) {
             Some(RecordName::DeadLetters) => within("process_managers"),

@@ -17,7 +17,7 @@ use crate::storage::files::streams::end::line_hash;
 use crate::storage::files::streams::load::line_before;
 use crate::storage::files::streams::stream::Stream;
 
-/// Checks the files of all streams that the journal or the directory has.
+/// Checks the files of all streams in the journal or in the directory.
 pub(crate) fn check(audit: &mut Audit) -> io::Result<()> {
     let mut ids: BTreeSet<StreamId> = audit.layout.list_all()?.into_iter().collect();
     ids.extend(audit.journaled.keys().cloned());
@@ -64,7 +64,7 @@ fn check_stream(audit: &mut Audit, stream: &Stream, journaled: &Journaled) -> io
     if audit.flaws.len() > before
         && let Some(other) = names::other_holder(stream)
     {
-        // Writing it anew would take the other's.
+        // Rebuilding the file would overwrite the other stream's file.
         audit.flaws.truncate(before);
         let cause = names::cause(stream, &other);
         audit.flaws.push(Flaw::new(&path, Severity::Lost, cause));
@@ -87,11 +87,11 @@ fn check_events(audit: &mut Audit, stream: &Stream, journaled: &Journaled, bytes
         let gap = bytes.get(at..start).unwrap_or_default();
         let end = commit.end_in(bytes);
         let Some(end) = end.filter(|_| gap.trim_ascii().is_empty()) else {
-            // Opening does not write over whole lines of another program or of another time.
+            // Opening does not overwrite whole lines of another program or from an older copy.
             let in_the_way = |commit: &Noted| {
                 commit.end_in(bytes).is_none() && is_others_at(stream, bytes, commit)
             };
-            // Nor does it cut off what follows.
+            // Nor does it cut off the lines after them.
             let end = usize::try_from(journaled.end()).unwrap_or(usize::MAX);
             let rest = bytes.get(end..).unwrap_or_default();
             let severity =
@@ -117,7 +117,7 @@ fn check_events(audit: &mut Audit, stream: &Stream, journaled: &Journaled, bytes
     check_rest(audit, stream, journaled, bytes, at);
 }
 
-/// Checks what a stream's file holds after all that the journal has. It begins at `start`.
+/// Checks the bytes of a stream's file after the journal's lines. They begin at `start`.
 fn check_rest(
     audit: &mut Audit,
     stream: &Stream,
@@ -199,7 +199,7 @@ fn check_rest(
     }
 }
 
-/// Whether a whole line of another program, or of another time, stands where `commit` belongs.
+/// Whether a whole line of another program, or from an older copy, is in the place of `commit`.
 fn is_others_at(stream: &Stream, bytes: &[u8], commit: &Noted) -> bool {
     let start = usize::try_from(commit.offset).unwrap_or(usize::MAX);
     let rest = bytes.get(start..).unwrap_or_default();
@@ -210,7 +210,7 @@ fn is_others_at(stream: &Stream, bytes: &[u8], commit: &Noted) -> bool {
     })
 }
 
-/// The whole lines of other programs that `rest` begins with.
+/// The whole lines of other programs at the beginning of `rest`.
 pub(crate) fn leading_foreign<'a>(rest: &'a [u8], stream: &Stream) -> &'a [u8] {
     let mut end = 0;
     for line in rest.split_inclusive(|byte| *byte == b'\n') {
@@ -228,13 +228,13 @@ pub(crate) fn leading_foreign<'a>(rest: &'a [u8], stream: &Stream) -> &'a [u8] {
     &rest[..end]
 }
 
-/// Whether the line stands at `end` that the snapshot there is of.
+/// Whether the line that ends at `end` is the one that the snapshot states.
 fn is_at(stream: &Stream, end: &StreamEnd) -> io::Result<bool> {
     let line = line_before(stream, end.offset, None)?;
     Ok(line.is_some_and(|line| line_hash(&line) == end.hash))
 }
 
-/// Whether the snapshot can be used; one that cannot is ignored.
+/// Checks whether a load can use the snapshot. A load ignores a bad one.
 fn check_snapshot(
     audit: &mut Audit,
     stream: &Stream,
@@ -251,7 +251,7 @@ fn check_snapshot(
             Severity::Harmless,
             "is not whole or not of this stream; it is ignored",
         ),
-        // The journal decides first what the file should be.
+        // The stream's file must be repaired first.
         Some(_) if !is_whole => return Ok(()),
         Some(_) if !has_file => (Severity::Repairable, "there are no events that it is of"),
         Some(end) if !is_at(stream, &end)? => (

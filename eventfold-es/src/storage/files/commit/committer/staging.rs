@@ -1,4 +1,4 @@
-//! Before a commit is journaled: what can be known of whether its stream's file can take it.
+//! Checks before a commit is journaled: can the stream's file take its lines?
 
 use std::io;
 use std::sync::Arc;
@@ -33,9 +33,8 @@ impl Committer {
         }))
     }
 
-    /// Makes sure that the stream's file, which should be `length` long, can be appended to, as far
-    /// as that can be known without opening it. `None` if the stream writer is to open or create it.
-    /// Invariant C2.
+    /// Checks that the stream's file can be appended to and is `length` bytes long, if possible
+    /// without opening it. `None` if the stream writer is to open or create the file. Invariant C2.
     fn prepare(&self, stream: &Arc<Stream>, length: u64) -> io::Result<Option<Arc<StreamFile>>> {
         let behind = stream
             .tail()
@@ -43,7 +42,7 @@ impl Committer {
             .as_ref()
             .map(|b| (b.failed, b.file.clone()));
         match behind {
-            // The stream writer is at it, and looks at the file itself.
+            // The stream writer is about to write the file, and checks it.
             Some((false, file)) => return Ok(file),
             // Invariant C7.
             Some((true, _)) => self.unflushed.retry(&self.files, stream)?,
@@ -52,15 +51,15 @@ impl Committer {
         if let Some(file) = self.files.find_open(stream, length)? {
             return Ok(Some(file));
         }
-        // What went wrong with one stream's file may go wrong with the next.
+        // A failure of one stream's file may also occur with the next.
         let is_careful = self.unflushed.has_failed();
         if is_careful && self.unflushed.holds_too_much() {
             let text = "too many streams have files that cannot be written";
             return Err(stream_error(stream, io::ErrorKind::StorageFull, text));
         }
-        // Once the file was ours, the time until the stream writer has it open is a few milliseconds.
-        // Of two new ones whose names are one name here, the second must be seen to be in the way.
-        // Invariant C12.
+        // If we have locked the file before, the stream writer may open it some milliseconds later.
+        // If two new streams have names that the file system takes for one, the second must be
+        // refused. Invariant C12.
         let may_follow = !is_careful
             && if length == 0 {
                 !stream.names_may_fold()
@@ -73,7 +72,7 @@ impl Committer {
         self.open(stream, length).map(Some)
     }
 
-    /// Opens and locks the stream's file, which must be `length` long.
+    /// Opens and locks the stream's file, which must be `length` bytes long.
     fn open(&self, stream: &Stream, length: u64) -> io::Result<Arc<StreamFile>> {
         if !self.files.has_room() {
             self.unflushed.flush();
@@ -85,8 +84,8 @@ impl Committer {
     }
 }
 
-/// Whether the file of `stream` looks as if it could be opened and appended to: it is `length` long,
-/// or can be created if there was none.
+/// Whether the file of `stream` can probably be opened and appended to: it is `length` bytes long,
+/// or does not exist yet and can be created.
 fn is_as_left(stream: &Stream, length: u64) -> bool {
     if length > 0 {
         return matches!(disk::find(&stream.file()), Ok(Some(file))
