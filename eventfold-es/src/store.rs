@@ -47,7 +47,7 @@ pub struct InjectOptions {
     pub run_process_managers: bool,
 }
 
-/// An event store in a directory. It hands out aggregates, and runs the projections and process
+/// An event store, in a directory or [in memory](Self::in_memory). It hands out aggregates, and runs the projections and process
 /// managers that read their events.
 ///
 /// A directory has one open store; clones share it. When the last clone and the last handle are

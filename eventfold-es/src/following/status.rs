@@ -46,7 +46,7 @@ pub struct FollowerStatus {
     pub name: &'static str,
     /// All events up to here are in its state.
     pub position: Position,
-    /// How far it is behind the newest event, counted in events.
+    /// How far it is from the newest event, in positions. In a directory each event has one.
     pub lag: u64,
     /// Whether it runs.
     pub running: Running,
