@@ -9,7 +9,7 @@ use crate::domain::command::StoredCommand;
 use crate::domain::process_manager::Timer;
 use crate::following::chain::Chain;
 
-/// A command that is to be sent.
+/// A command to send.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Outgoing {
     /// Unique within the process manager, in the order in which commands are sent.

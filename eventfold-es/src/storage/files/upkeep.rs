@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -21,6 +21,7 @@ use crate::storage::files::streams::high_water::{HighWaterMarks, Taken};
 use crate::storage::files::streams::stream::Stream;
 use crate::storage::files::streams::writer::Unflushed;
 use crate::storage::snapshot::Draft;
+use crate::sync::lock;
 
 /// The pause after a snapshot, as a multiple of the time that the snapshot took. Snapshots save
 /// time later and must not cost much now.
@@ -268,8 +269,4 @@ impl Thread {
             tracing::error!(%error, "no checkpoint could be written; more is replayed at the next open");
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -9,9 +9,10 @@
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::storage::files::disk::access::Open;
+use crate::sync::lock;
 
 mod change;
 mod image;
@@ -259,10 +260,6 @@ fn answers(changes: &[Change]) -> Vec<u64> {
             _ => None,
         })
         .collect()
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn watch_of(path: &Path) -> Option<Arc<Watch>> {

@@ -15,7 +15,7 @@
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -26,6 +26,7 @@ use crate::storage::files::journal::end::End;
 use crate::storage::files::journal::paths;
 use crate::storage::files::streams::end::{StreamEnd, line_hash};
 use crate::storage::files::streams::mark::{Mark, StreamHash, TypeHash, add_foreign};
+use crate::sync::lock;
 
 /// The size of a note.
 const NOTE: usize = 56;
@@ -296,10 +297,6 @@ impl HighWaterMarks {
         *notes = Some(count);
         Ok(())
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn write_note(StreamHash(stream): StreamHash, mark: Mark) -> [u8; NOTE] {
