@@ -452,7 +452,7 @@ mod tests {
     }
 
     #[test]
-    fn where_the_effect_of_a_command_is_looked_for_moves_on_only_while_it_is_known_to_have_none() {
+    fn the_search_for_a_commands_effect_starts_later_only_if_it_certainly_had_none_so_far() {
         let looked_for_behind =
             |pending: &mut Pending, head| pending.saved_at(head, 0, 0).outgoing[0].since;
 

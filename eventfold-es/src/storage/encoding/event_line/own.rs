@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_ours_is_read_as_any_reader_of_json_reads_it() {
+    fn a_line_in_our_form_is_read_as_a_json_parser_reads_it() {
         assert_read_alike(&with_length(REST));
         for (plain, other) in [
             (":3", ":0"),
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn every_payload_is_delimited_as_any_reader_of_json_delimits_it() {
+    fn every_payload_is_delimited_as_a_json_parser_delimits_it() {
         for payload in [
             "null",
             "-1.5e+10",
