@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_note_of_a_stream_counts_also_when_the_file_is_written_anew() {
+    fn the_last_high_water_mark_of_a_stream_counts_even_after_the_file_is_rewritten() {
         let dir = tempfile::tempdir().unwrap();
         assert!(
             HighWaterMarks::read(dir.path(), false)
@@ -388,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn notes_that_are_not_whole_are_those_of_no_place() {
+    fn damaged_high_water_marks_belong_to_no_redo_point() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("stream_ends");
         note(
@@ -419,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn in_doubt_all_notes_go_to_a_new_file() {
+    fn after_a_failed_sync_all_high_water_marks_go_to_a_new_file() {
         let dir = tempfile::tempdir().unwrap();
         let notes = || {
             let file = std::fs::metadata(dir.path().join("stream_ends"));
