@@ -108,7 +108,7 @@ fn with_store(test: impl AsyncFnOnce(&AggregateStore)) {
 }
 
 #[test]
-fn whoever_is_answered_finds_the_head_the_version_and_the_lines() {
+fn an_answered_commit_is_included_in_the_head_the_version_and_the_stream() {
     with_store(async |store| {
         let engine = store.inner.storage.files().clone();
         let mut writers = [Writer::start(&engine, "b"), Writer::start(&engine, "c")];
@@ -141,7 +141,7 @@ fn whoever_is_answered_finds_the_head_the_version_and_the_lines() {
 }
 
 #[test]
-fn whoever_was_shown_an_event_finds_it_in_its_stream() {
+fn an_event_delivered_by_a_subscription_can_be_read_from_its_stream() {
     with_store(async |store| {
         let engine = store.inner.storage.files();
         let mut writers = [Writer::start(engine, "b"), Writer::start(engine, "c")];
@@ -170,7 +170,7 @@ fn whoever_was_shown_an_event_finds_it_in_its_stream() {
 }
 
 #[test]
-fn a_sync_that_fails_moves_no_head() {
+fn a_failed_sync_does_not_move_the_head() {
     let dir = temp_dir();
     let watch = Watch::start(dir.path());
     runtime().block_on(async {
@@ -194,7 +194,7 @@ fn a_sync_that_fails_moves_no_head() {
 }
 
 #[test]
-fn what_was_seen_of_a_command_that_fails_is_not_answered() {
+fn a_read_that_saw_the_events_of_a_failed_commit_is_answered_with_an_error() {
     let dir = temp_dir();
     let watch = Watch::start(dir.path());
     runtime().block_on(async {
@@ -219,7 +219,7 @@ fn what_was_seen_of_a_command_that_fails_is_not_answered() {
 }
 
 #[test]
-fn a_panic_in_an_answer_concerns_nobody_else() {
+fn a_panic_in_one_answer_does_not_affect_the_next_commit() {
     with_store(async |store| {
         let engine = store.inner.storage.files();
         let mut writer = Writer::start(engine, "b");
@@ -235,7 +235,7 @@ fn a_panic_in_an_answer_concerns_nobody_else() {
 }
 
 #[test]
-fn requests_before_the_end_are_answered_and_those_behind_it_refused() {
+fn commits_sent_before_the_close_are_answered_and_later_ones_are_refused() {
     with_store(async |store| {
         let engine = store.inner.storage.files();
         let mut writer = Writer::start(engine, "b");
@@ -258,7 +258,7 @@ fn requests_before_the_end_are_answered_and_those_behind_it_refused() {
 }
 
 #[test]
-fn whoever_waits_for_room_at_the_end_is_refused() {
+fn a_commit_that_waits_for_room_at_the_close_is_refused() {
     let dir = temp_dir();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -285,7 +285,7 @@ fn whoever_waits_for_room_at_the_end_is_refused() {
 }
 
 #[test]
-fn the_room_of_a_commit_comes_back_whatever_becomes_of_it() {
+fn the_room_of_a_commit_is_released_whether_it_succeeds_or_fails() {
     let dir = temp_dir();
     let watch = Watch::start(dir.path());
     runtime().block_on(async {
@@ -346,7 +346,7 @@ async fn grow(store: &AggregateStore, note: Note) -> u64 {
 }
 
 #[test]
-fn the_redo_point_moves_as_the_journal_grows_and_no_more_often() {
+fn the_redo_point_moves_only_once_the_journal_has_grown_enough() {
     let dir = temp_dir();
     runtime().block_on(async {
         let store = open(dir.path()).await.unwrap();
@@ -361,7 +361,7 @@ fn the_redo_point_moves_as_the_journal_grows_and_no_more_often() {
 }
 
 #[test]
-fn a_stream_that_could_not_be_written_is_tried_again_before_the_redo_point_moves() {
+fn a_failed_write_to_a_stream_is_retried_before_the_redo_point_moves() {
     let dir = temp_dir();
     let watch = Watch::start(dir.path());
     runtime().block_on(async {

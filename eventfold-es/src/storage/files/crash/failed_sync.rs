@@ -200,14 +200,14 @@ impl Tried {
 }
 
 #[test]
-fn what_is_answered_after_a_sync_failed_and_the_store_was_opened_again_survives_a_power_failure() {
+fn a_command_answered_after_a_failed_sync_and_a_reopening_survives_a_power_failure() {
     let mut tried = Tried::default();
     tried.all(|fault| failed_at_work(fault, &[], another_process));
     tried.assert_none_failed();
 }
 
 #[test]
-fn after_a_failed_sync_the_redo_point_stays_until_the_store_is_opened_again() {
+fn the_redo_point_does_not_move_after_a_failed_sync_until_the_store_is_opened_again() {
     let dir = temp_dir();
     let watch = Watch::start(dir.path());
     let redo_point = || {
@@ -278,7 +278,7 @@ fn a_process_remembers_a_failed_sync_that_cannot_be_noted() {
 }
 
 #[test]
-fn a_file_whose_replacement_could_not_be_synced_is_replaced_by_another_new_one() {
+fn a_replacement_that_could_not_be_synced_is_replaced_by_a_new_file() {
     let dir = temp_dir();
     let watch = Watch::start(dir.path());
     let file = dir.path().join("checkpoint.json");
@@ -299,7 +299,7 @@ fn a_file_whose_replacement_could_not_be_synced_is_replaced_by_another_new_one()
 }
 
 #[test]
-fn a_directory_whose_entry_could_not_be_synced_is_made_again() {
+fn a_directory_whose_entry_could_not_be_synced_is_created_again() {
     let dir = temp_dir();
     let watch = Watch::start(dir.path());
     let made = dir.path().join("store/journal");
@@ -333,7 +333,7 @@ async fn with_foreign_line(dir: &Path) {
 }
 
 #[test]
-fn what_repair_enters_is_entered_once_also_after_a_sync_of_it_failed() {
+fn repair_enters_a_foreign_line_once_even_after_a_failed_sync() {
     for number in 1.. {
         let dir = temp_dir();
         runtime().block_on(with_foreign_line(dir.path()));
@@ -379,7 +379,7 @@ fn what_repair_enters_is_entered_once_also_after_a_sync_of_it_failed() {
 }
 
 #[test]
-fn verify_tells_of_a_failed_sync_and_repair_rests_on_a_journal_that_is_on_the_disk() {
+fn verify_reports_a_failed_sync_and_repair_relies_only_on_durable_journal_lines() {
     let dir = temp_dir();
     runtime().block_on(async {
         let store = open(dir.path()).await.expect("the disk works");
