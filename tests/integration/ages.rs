@@ -502,7 +502,7 @@ async fn check(moments: Arc<Vec<Moment>>, base: usize, from: usize, change: Chan
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_directory_of_different_times_is_refused_or_answers_the_truth_of_one_of_them() {
+async fn a_directory_mixed_from_several_backups_is_refused_or_answers_like_one_of_them() {
     let moments = Arc::new(moments().await);
     let mut sum = Tally::default();
     let mut wrong = Vec::new();

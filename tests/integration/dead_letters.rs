@@ -91,7 +91,7 @@ async fn a_command_refused_as_often_as_configured_becomes_a_dead_letter_and_bloc
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_command_that_nobody_takes_is_given_up_at_once() {
+async fn a_command_for_an_unregistered_aggregate_becomes_a_dead_letter_at_once() {
     let dir = temp_dir();
     let clock = clock();
     let builder = crate::support::builder(&dir)

@@ -452,7 +452,7 @@ mod tests {
     }
 
     #[test]
-    fn a_checkpoint_notes_what_was_taken_for_it_and_nothing_that_was_written_later() {
+    fn a_checkpoint_notes_only_the_versions_that_were_taken_for_it() {
         let dir = tempfile::tempdir().unwrap();
         let marks = HighWaterMarks::read(dir.path(), false).unwrap();
         let written = |number, version| {
@@ -485,7 +485,7 @@ mod tests {
     }
 
     #[test]
-    fn the_streams_of_a_type_are_told_from_those_of_another() {
+    fn streams_with_events_are_selected_by_aggregate_type() {
         let marks = HighWaterMarks::unknown();
         let other = StreamHash::new("b", b"1");
         for stream in [stream(1), stream(2), other] {
