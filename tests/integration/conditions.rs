@@ -71,7 +71,7 @@ async fn an_empty_idempotency_key_is_refused_where_it_is_sent_and_nothing_is_sto
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_writers_at_the_same_expected_version_exactly_one_wins() {
+async fn exactly_one_of_many_writers_at_the_same_expected_version_succeeds() {
     let dir = temp_dir();
     let store = open(&dir).await;
     let ledger = store.get::<Ledger>("a").await.unwrap();

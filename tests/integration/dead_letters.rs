@@ -33,7 +33,7 @@ fn waiting(store: &AggregateStore) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_command_is_tried_again_and_keeps_its_place_while_others_go_on() {
+async fn a_refused_command_is_retried_before_later_ones_to_its_target_and_other_targets_go_on() {
     let dir = temp_dir();
     let clock = clock();
     let store = open_live(&dir, &clock).await;
@@ -356,7 +356,7 @@ async fn dead_letters_that_0_2_0_wrote_are_listed_and_replayed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_command_in_json_is_executed_or_says_what_failed() {
+async fn a_command_in_json_is_executed_or_fails_with_the_cause() {
     let dir = temp_dir();
     let store = open_on_demand(&dir, &clock()).await;
     let bus = CommandBus::new(store.clone());
@@ -392,7 +392,7 @@ async fn a_command_in_json_is_executed_or_says_what_failed() {
 
 /// One thread for blocking work, which is taken, holds a replay up until the store is shut down.
 #[test]
-fn a_replay_that_a_shutdown_overtakes_leaves_the_dead_letter_where_it_is() {
+fn a_replay_interrupted_by_a_shutdown_keeps_the_dead_letter() {
     let dir = temp_dir();
     let clock = clock();
     let runtime = |blocking| {
