@@ -105,7 +105,7 @@ fn add(store: &AggregateStore) {
 }
 
 #[test]
-fn a_projection_that_is_asked_for_within_its_own_read_is_an_error_that_names_it() {
+fn using_a_projection_within_its_own_read_is_an_error_that_names_it() {
     let dir = temp_dir();
     let store = with_counts(dir.path());
     let outcomes = in_time(move || {
