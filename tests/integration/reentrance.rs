@@ -211,7 +211,7 @@ impl Projection for Curious {
 }
 
 #[test]
-fn a_projection_that_asks_for_itself_while_it_takes_an_event_gets_an_error() {
+fn a_projection_that_uses_itself_while_it_applies_an_event_gets_an_error() {
     let dir = temp_dir();
     in_time(move || {
         let builder = crate::support::builder(dir.path()).projection::<Curious>();
@@ -306,7 +306,7 @@ fn state_outcome<T>(result: Result<T, StateError>) -> Outcome {
 }
 
 #[test]
-fn an_aggregate_that_is_asked_by_its_own_code_gets_an_error() {
+fn calling_an_aggregate_from_its_own_code_is_an_error() {
     let dir = temp_dir();
     in_time(move || {
         let store = with_counts(dir.path());

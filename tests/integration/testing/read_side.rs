@@ -30,7 +30,7 @@ fn a_projection_and_a_process_manager_as_expected_pass() {
 }
 
 #[test]
-fn a_state_that_is_not_as_expected_is_shown() {
+fn an_unexpected_state_is_shown() {
     let five = || projection::<Total>().given::<Counter>("c-1", vec![added(5)]);
     fails(
         || five().then_state(|total| total.value == 4),
@@ -55,7 +55,7 @@ fn an_aggregate_that_is_not_subscribed_to_is_a_mistake() {
 }
 
 #[test]
-fn other_commands_are_shown_in_stored_form_at_the_line_of_the_test() {
+fn unexpected_commands_are_shown_in_stored_form_at_the_line_of_the_test() {
     let line = line!() + 4;
     let (text, place) = failure(|| {
         process_manager::<Forward>()
