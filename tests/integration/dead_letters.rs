@@ -374,10 +374,10 @@ async fn a_command_in_json_is_executed_or_fails_with_the_cause() {
     }
     assert_eq!(passed(&store, "g").await, [5]);
 
-    let nobody = bus
+    let unregistered = bus
         .dispatch_envelope(envelope("door", "g", pass.clone()))
         .await;
-    assert!(matches!(nobody, Err(DispatchError::UnknownAggregateType(t)) if t == "door"));
+    assert!(matches!(unregistered, Err(DispatchError::UnknownAggregateType(t)) if t == "door"));
     let unknown = json!({ "type": "Fly" });
     let unknown = bus.dispatch_envelope(envelope("gate", "g", unknown)).await;
     assert!(matches!(unknown, Err(DispatchError::Deserialization(_))));

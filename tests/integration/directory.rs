@@ -146,8 +146,8 @@ async fn an_open_store_goes_on_in_its_directory_after_it_is_moved() {
     let store = open_with_count(&moved).await;
     assert_eq!(store.list::<Ledger>().await.unwrap().len(), 80);
     assert_eq!(store.projection::<Count>().unwrap().0, 360);
-    let anew = open_with_count(&dir).await;
-    assert_eq!(anew.list::<Ledger>().await.unwrap().len(), 0);
+    let new_store = open_with_count(&dir).await;
+    assert_eq!(new_store.list::<Ledger>().await.unwrap().len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -300,33 +300,33 @@ async fn a_pipe_in_place_of_a_file_is_reported_and_does_not_block() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).unwrap();
         let what = file.display().to_string();
-        let told = in_time(&what, async {
+        let reported = in_time(&what, async {
             let verified = AggregateStore::verify(&dir).await;
-            let mut told = match &verified {
+            let mut reported = match &verified {
                 Ok(report) => report.to_string(),
                 Err(error) => error.to_string(),
             };
             let builder = AggregateStore::builder(&dir).projection::<Count>();
             match builder.snapshot_every(2).open().await {
-                Err(error) => told += &error.to_string(),
+                Err(error) => reported += &error.to_string(),
                 Ok(store) => {
                     // Either it does not need the file, or it says so.
                     match add(&store, "a", 1).await {
                         Ok(()) => assert_eq!(events(&store, "a").await, 6),
-                        Err(error) => told += &error,
+                        Err(error) => reported += &error,
                     }
                     let _ = store.projection::<Count>();
                     let _ = store.shutdown().await;
                 }
             }
-            told
+            reported
         });
-        let told = told.await;
-        let is_told = told.contains(&what)
+        let reported = reported.await;
+        let is_reported = reported.contains(&what)
             || ["snapshot", "spare-", "journal/sync_failed"]
                 .iter()
                 .any(|plain| what.contains(plain));
-        assert!(is_told, "{what}: {told}");
+        assert!(is_reported, "{what}: {reported}");
     }
 }
 

@@ -57,16 +57,16 @@ async fn a_store_opens_with_a_damaged_checkpoint_of_a_process_manager_whose_run_
     };
     assert_eq!(forward.follower.running, Running::Stopped);
     assert_eq!(scripted.follower.running, Running::OnDemand);
-    let told = forward.follower.last_error.clone().unwrap();
+    let cause = forward.follower.last_error.clone().unwrap();
     for part in ["`forward`", file.to_str().unwrap(), "checksum"] {
-        assert!(told.contains(part), "{told}");
+        assert!(cause.contains(part), "{cause}");
     }
 
     add(&store).await;
     let error = store.run_process_managers().await.unwrap_err();
     assert_eq!(
         (error.kind(), error.to_string()),
-        (ErrorKind::InvalidData, told)
+        (ErrorKind::InvalidData, cause)
     );
     assert_eq!(forwarded(&store).await, 5);
     assert_eq!(store.projection::<Total>().unwrap().value, 15);

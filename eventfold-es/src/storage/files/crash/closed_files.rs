@@ -6,7 +6,9 @@ use std::io::Write as _;
 use std::path::Path;
 
 use crate::ids::StreamId;
-use crate::storage::files::crash::{Account, ENOSPC, large, note, open, runtime, temp_dir, upkept};
+use crate::storage::files::crash::{
+    Account, ENOSPC, large, note, open, runtime, temp_dir, wait_for_upkeep,
+};
 use crate::storage::files::disk::faults::{Call, Fault, Watch};
 use crate::storage::files::streams::high_water::HighWaterMarks;
 use crate::{AggregateHandle, AggregateStore};
@@ -155,7 +157,7 @@ fn a_stream_that_one_checkpoint_had_to_leave_out_is_made_durable_by_the_next() {
         let (first, theirs) = with_a_closed_file(&store).await;
         first.send(large(1)).await.expect("the journal has it");
         let _ = store.layout();
-        upkept(&store);
+        wait_for_upkeep(&store);
         let version: u64 = first.version().await.expect("a version").into();
         let noted = || {
             let id = StreamId::new("account", "first").expect("a name");
@@ -170,7 +172,7 @@ fn a_stream_that_one_checkpoint_had_to_leave_out_is_made_durable_by_the_next() {
         let other = account(&store, "other-0").await;
         other.send(large(1)).await.expect("the disk works");
         other.send(note(2)).await.expect("the disk works");
-        upkept(&store);
+        wait_for_upkeep(&store);
         assert_eq!(noted(), version);
         finish(store, dir.path()).await;
     });

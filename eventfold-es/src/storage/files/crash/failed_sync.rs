@@ -47,7 +47,7 @@ async fn execute(store: &AggregateStore, watch: &Watch, numbers: std::ops::Range
 }
 
 /// Opens the store after a sync has failed, has it work, and closes it.
-async fn go_on(dir: &Path, watch: &Watch) {
+async fn reopen_and_work(dir: &Path, watch: &Watch) {
     let store = open(dir).await.expect("the disk works again");
     execute(&store, watch, 30..45).await;
     store.shutdown().await.expect("the disk works again");
@@ -55,7 +55,7 @@ async fn go_on(dir: &Path, watch: &Watch) {
 
 /// What a store did to the disk in which a sync failed while it worked, `None` if none did.
 /// `others` fail as well.
-fn failed_at_work(fault: Fault, others: &[Fault], opens_again: fn(&Path)) -> Option<Log> {
+fn failed_at_work(fault: Fault, others: &[Fault], before_reopening: fn(&Path)) -> Option<Log> {
     let dir = temp_dir();
     let watch = Watch::start(dir.path());
     let failed = runtime().block_on(async {
@@ -70,8 +70,8 @@ fn failed_at_work(fault: Fault, others: &[Fault], opens_again: fn(&Path)) -> Opt
         drop(store);
         let mut failed = watch.clear_fault();
         failed.retain(|(call, _)| *call == Call::Sync);
-        opens_again(dir.path());
-        go_on(dir.path(), &watch).await;
+        before_reopening(dir.path());
+        reopen_and_work(dir.path(), &watch).await;
         failed
     });
     let log = watch.stop();
@@ -119,7 +119,7 @@ fn failed_at_opening(fault: Fault, dir: &Path, answered: &[u64]) -> Option<Log> 
             let _ = store.shutdown().await;
         }
         another_process(dir);
-        go_on(dir, &watch).await;
+        reopen_and_work(dir, &watch).await;
         failed
     });
     let log = watch.stop();
@@ -403,13 +403,13 @@ fn verify_reports_a_failed_sync_and_repair_relies_only_on_durable_journal_lines(
         std::fs::write(&file, b"").expect("it is there");
 
         let report = AggregateStore::verify(dir.path()).await.expect("a report");
-        let told = report
+        let finding = report
             .findings
             .iter()
             .find(|f| f.file.ends_with("sync_failed"));
-        let told = told.expect("it is told");
-        assert_eq!(told.severity, Severity::Harmless);
-        assert!(told.message.contains("a sync has failed"), "{told}");
+        let finding = finding.expect("it is told");
+        assert_eq!(finding.severity, Severity::Harmless);
+        assert!(finding.message.contains("a sync has failed"), "{finding}");
         let report = AggregateStore::repair(dir.path()).await.expect("a report");
         assert!(
             report.repaired.iter().any(|repaired| repaired.file == file),

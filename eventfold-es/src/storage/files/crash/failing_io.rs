@@ -53,7 +53,7 @@ async fn execute(
 }
 
 /// Checks that a subscription has everything up to `head`, and ends if the store has failed.
-async fn delivers_what_stands(
+async fn delivers_every_event(
     events: &mut Subscription,
     head: Position,
     has_failed: bool,
@@ -109,7 +109,7 @@ async fn try_fault(fault: Fault) -> Result<bool, String> {
     if !must_be_opened_again && later.iter().any(|(_, outcome)| *outcome != Outcome::Stored) {
         return Err(format!("the store does not go on: {later:?}"));
     }
-    delivers_what_stands(&mut events, store.head(), must_be_opened_again).await?;
+    delivers_every_event(&mut events, store.head(), must_be_opened_again).await?;
     let unknown = outcomes
         .iter()
         .any(|(_, outcome)| *outcome == Outcome::Unknown);

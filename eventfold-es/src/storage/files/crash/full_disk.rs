@@ -21,7 +21,7 @@ fn closed() -> Left {
     runtime().block_on(async {
         let store = open(dir.path()).await.expect("the disk works");
         send(&store, 0..12).await;
-        crate::storage::files::crash::upkept(&store);
+        crate::storage::files::crash::wait_for_upkeep(&store);
         store.shutdown().await.expect("the disk works");
     });
     Left { dir, answered }
@@ -34,7 +34,7 @@ fn interrupted(seed: u64) -> Left {
     let log = runtime().block_on(async {
         let store = open(dir.path()).await.expect("the disk works");
         send(&store, 0..12).await;
-        crate::storage::files::crash::upkept(&store);
+        crate::storage::files::crash::wait_for_upkeep(&store);
         let log = watch.stop();
         store.shutdown().await.expect("the disk works");
         log
