@@ -71,7 +71,7 @@ async fn an_empty_idempotency_key_is_refused_where_it_is_sent_and_nothing_is_sto
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_writers_at_the_same_expected_version_exactly_one_wins() {
+async fn exactly_one_of_many_writers_at_the_same_expected_version_succeeds() {
     let dir = temp_dir();
     let store = open(&dir).await;
     let ledger = store.get::<Ledger>("a").await.unwrap();
@@ -174,7 +174,7 @@ async fn a_key_is_known_after_a_restart_a_crash_and_a_snapshot() {
         .send_with(Do::AddAll(vec![3, 4, 5]), keyed("l"))
         .await
         .unwrap();
-    let behind_snapshot = ledger.send_with(Do::Add(6), keyed("m")).await.unwrap();
+    let after_snapshot = ledger.send_with(Do::Add(6), keyed("m")).await.unwrap();
     eventually("a snapshot", || {
         crate::support::snapshot(dir.path(), "a").is_some_and(|s| s["version"] == 5)
     })
@@ -185,7 +185,7 @@ async fn a_key_is_known_after_a_restart_a_crash_and_a_snapshot() {
     for dir in [dir.path(), crashed.path()] {
         let store = open(dir).await;
         let ledger = store.get::<Ledger>("a").await.unwrap();
-        for (key, original) in [("k", &first), ("l", &in_snapshot), ("m", &behind_snapshot)] {
+        for (key, original) in [("k", &first), ("l", &in_snapshot), ("m", &after_snapshot)] {
             let again = ledger.send_with(Do::Add(9), keyed(key)).await.unwrap();
             assert_eq!(again.events, original.events, "{key}");
             assert_eq!(again.version, original.version, "{key}");

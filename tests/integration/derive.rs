@@ -272,7 +272,7 @@ enum BySerde {
 }
 
 #[test]
-fn a_command_is_read_from_whatever_serde_would_read_it_from() {
+fn a_command_is_read_from_every_form_that_serde_reads() {
     let read = |json: &str| {
         let ours = serde_json::from_str::<BankAccountCommand>(json).ok();
         let serde = serde_json::from_str::<BySerde>(json).ok();
@@ -376,7 +376,7 @@ fn own_enums_go_to_decide_and_evolve_whole() {
 }
 
 #[test]
-fn the_store_sees_the_given_options() {
+fn the_given_options_become_the_aggregates_constants() {
     assert_eq!(Counter::AGGREGATE_TYPE, "tally_2");
     assert_eq!(Counter::STATE_VERSION, 3);
     assert_eq!(Counter::SNAPSHOT_EVERY, Some(50));

@@ -378,7 +378,7 @@ fn number_from(variable: &str) -> Option<u64> {
 }
 
 #[test]
-fn any_sequence_of_operations_does_what_the_model_does() {
+fn any_sequence_of_operations_has_the_results_of_the_model() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
