@@ -339,7 +339,10 @@ async fn no_answer_precedes_the_durability_of_what_it_depends_on() {
         refused.await,
         Err(ExecuteError::Domain(LedgerError::Refused { total: 3 }))
     ));
-    assert!(matches!(conflict.await, Err(ExecuteError::Conflict)));
+    assert!(matches!(
+        conflict.await,
+        Err(ExecuteError::ExpectedVersion { .. })
+    ));
     assert_eq!(inspect.await.unwrap(), 3);
 }
 

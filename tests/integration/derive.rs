@@ -461,3 +461,28 @@ fn an_event_that_json_cannot_hold_is_refused() {
     let error = event.encode(&mut Vec::new()).unwrap_err();
     assert!(error.to_string().contains("Mapped"), "{error}");
 }
+
+#[test]
+fn a_derived_aggregate_repeats_its_command_if_the_command_is_clone() {
+    #[derive(Clone, Default, Serialize, Deserialize, Aggregate)]
+    #[aggregate(
+        name = "once",
+        commands(Once),
+        events(Deposited),
+        command_enum(derive(Debug))
+    )]
+    struct NotRepeated;
+    #[derive(Debug)]
+    struct Once;
+    impl Decide<Once> for NotRepeated {
+        fn decide(&self, _: Once) -> Decision<Self> {
+            Ok(events![])
+        }
+    }
+    impl Evolve<Deposited> for NotRepeated {
+        fn evolve(&mut self, _: &Deposited) {}
+    }
+    let command = BankAccountCommand::Deposit(Deposit { amount: 5 });
+    assert_eq!(BankAccount::repeat(&command), Some(command));
+    assert!(NotRepeated::repeat(&Once.into()).is_none());
+}

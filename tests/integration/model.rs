@@ -165,7 +165,7 @@ impl<'a> Case<'a> {
                 assert!(done.events.is_empty());
                 assert_eq!(done.version, self.model.streams[call.stream].version());
             }
-            (Outcome::Conflict, Err(ExecuteError::Conflict)) => tally.conflicts += 1,
+            (Outcome::Conflict, Err(ExecuteError::ExpectedVersion { .. })) => tally.conflicts += 1,
             (Outcome::Refused(total), Err(ExecuteError::Domain(refused))) => {
                 assert_eq!(refused, LedgerError::Refused { total });
             }

@@ -109,7 +109,10 @@ async fn a_command_that_arrives_during_a_load_waits_and_gets_its_own_error() {
     eventually("it loads", || LOADING.is_reached()).await;
     assert!(poll_once(&mut conflict).await.is_none());
     LOADING.open();
-    assert!(matches!(conflict.await, Err(ExecuteError::Conflict)));
+    assert!(matches!(
+        conflict.await,
+        Err(ExecuteError::ExpectedVersion { .. })
+    ));
     assert_eq!(version.await.unwrap(), 2);
     assert_eq!(slow.state().await.unwrap().total, 3);
 }

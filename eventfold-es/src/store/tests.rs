@@ -1,5 +1,7 @@
-//! A store in a forked child process. The test uses a store that takes this process for another
-//! one.
+//! A store in a forked child process, and [two stores on one memory](conflicts). The first test uses
+//! a store that takes this process for another one.
+
+mod conflicts;
 
 use std::io::ErrorKind;
 

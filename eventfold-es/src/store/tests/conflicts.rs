@@ -181,7 +181,7 @@ async fn a_key_that_another_store_used_stores_nothing_again() {
 async fn commands_of_one_caller_keep_their_order_through_a_conflict() {
     const TOGETHER: u64 = 40;
     let (here, there) = two_handles::<Numbers>().await;
-    for first in (0..50 * TOGETHER).step_by(TOGETHER as usize) {
+    for first in (0..50).map(|round| round * TOGETHER) {
         there.send(Command::Note(first)).await.unwrap();
         // They wait in the mailbox together, on a head that another store has passed.
         let sent = (first + 1..first + TOGETHER).map(|number| here.send(Command::Note(number)));
