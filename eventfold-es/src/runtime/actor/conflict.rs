@@ -1,5 +1,5 @@
 //! Conflicts: others stored events in the stream before a commit of this actor. The actor loads
-//! these events and decides its commands again, in the same order.
+//! these events and decides its commands again, in the same order. Invariant C13.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
