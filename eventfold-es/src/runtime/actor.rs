@@ -66,7 +66,13 @@ impl<A: Aggregate> Actor<A> {
         let mut retiring = Vec::new();
         // Invariant C5.
         let turn = self.stream.take_turn().await;
-        while let Some(mail) = self.next_mail().await {
+        loop {
+            let mail = match self.conflicts {
+                None => self.mailbox.recv().await,
+                // Boxed, so that the usual way stays short.
+                Some(_) => Box::pin(self.next_mail()).await,
+            };
+            let Some(mail) = mail else { break };
             match *mail {
                 Mail::Request(request) => {
                     self.activity.touch();
@@ -103,7 +109,7 @@ impl<A: Aggregate> Actor<A> {
             match next.await {
                 Some(mail) => return mail,
                 // A command gets its error itself.
-                None => drop(Box::pin(self.make_ready_for_mail()).await),
+                None => drop(self.make_ready_for_mail().await),
             }
         }
         self.mailbox.recv().await
@@ -149,7 +155,6 @@ impl<A: Aggregate> Actor<A> {
     async fn serve(&mut self, request: Request<A>) {
         let ready = match self.conflicts {
             None => self.make_ready().await,
-            // Boxed, so that the usual way stays short.
             Some(_) => Box::pin(self.make_ready_for_mail()).await,
         };
         match (request, ready) {
