@@ -84,6 +84,21 @@ pub enum ExecuteError<E: std::error::Error + Send + Sync + 'static> {
     #[error("other writers stored events in the stream first, again and again; send it again")]
     Conflict,
 
+    /// The idempotency key belongs to another command of this stream, with other content. Nothing of
+    /// this command is stored. Two commands need two keys; a command that is sent again must be the
+    /// same.
+    ///
+    /// Commands are compared by their [`fingerprint`](crate::Aggregate::fingerprint), if the
+    /// aggregate has one.
+    #[error(
+        "the idempotency key {key:?} belongs to another command: give each command a key of its own, \
+         and send the same command if you send it again"
+    )]
+    KeyReused {
+        /// The idempotency key.
+        key: String,
+    },
+
     /// The stream could not be loaded, an event could not be encoded, or the commit could not be
     /// written. By the kind:
     ///

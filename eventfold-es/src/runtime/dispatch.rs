@@ -71,6 +71,8 @@ where
                     may_retry: match &error {
                         // The basis of the command has changed, and does not change back.
                         ExecuteError::ExpectedVersion { .. } => false,
+                        // Nor does the command become another one.
+                        ExecuteError::KeyReused { .. } => false,
                         // An invalid context does not change either.
                         ExecuteError::Io(error) => error.kind() != io::ErrorKind::InvalidInput,
                         _ => true,

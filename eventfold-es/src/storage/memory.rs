@@ -11,6 +11,7 @@ use tokio::sync::OwnedMutexGuard;
 pub(crate) mod records;
 
 use crate::clock::Clock;
+use crate::domain::command::Fingerprint;
 use crate::event::StoredEvent;
 use crate::ids::StreamId;
 use crate::storage::commit::{Commit, CommitError, Done};
@@ -117,6 +118,9 @@ struct StoredCommit {
     stream: Arc<StoredStream>,
     events: Vec<StoredLine>,
 }
+
+/// The idempotency key of an event's command, and the command's fingerprint.
+type KeyOf<'a> = (Option<&'a str>, Option<Fingerprint>);
 
 /// An event, as the line that a stream's file would have.
 #[derive(Debug, Clone)]
@@ -392,7 +396,7 @@ impl StoredLine {
     fn read<T>(
         &self,
         stream: &StoredStream,
-        read: impl FnOnce(StoredEvent<'_>, Option<&str>) -> T,
+        read: impl FnOnce(StoredEvent<'_>, KeyOf<'_>) -> T,
     ) -> io::Result<T> {
         let line = line::read(&self.line, stream.seed).map_err(|cause| {
             let text = format!(
@@ -403,7 +407,8 @@ impl StoredLine {
         })?;
         let id = (stream.id.aggregate_type(), stream.id.id());
         let record = line.record(id, self.version, self.position);
-        Ok(read(line.event(&record), line.key.as_deref()))
+        let key = (line.key.as_deref(), line.fingerprint());
+        Ok(read(line.event(&record), key))
     }
 }
 
@@ -501,11 +506,12 @@ impl MemoryReading<'_> {
             if stored.version <= after {
                 continue;
             }
-            let flow = stored.read(self.stream, |event, key| {
+            let flow = stored.read(self.stream, |event, (key, command)| {
                 each(Loaded {
                     version: stored.version,
                     event,
                     key,
+                    command,
                     position: Some(stored.position),
                 })
             })??;
@@ -624,7 +630,7 @@ impl MemoryCommitted<'_> {
     pub(crate) fn keys(&self, mut each: impl FnMut(&str)) {
         for event in self.events {
             // An event that cannot be read has no idempotency key of ours.
-            let _ = event.read(self.stream, |_, key| key.map(&mut each));
+            let _ = event.read(self.stream, |_, (key, _)| key.map(&mut each));
         }
     }
 }

@@ -96,7 +96,7 @@ impl<A: Aggregate> Head<A> {
 
     fn fold(&mut self, stream: &Stream, loaded: Loaded<'_>) -> io::Result<()> {
         if let Some(key) = loaded.key {
-            self.keys.add_event(key, loaded.version);
+            self.keys.add_event(key, loaded.command, loaded.version);
         }
         let name = loaded.event.name();
         let failed = |cause: &dyn std::fmt::Display| loaded.event.failed(cause);

@@ -259,6 +259,7 @@ impl LineReader<'_> {
             version,
             event: read.event(&record),
             key: read.key.as_deref(),
+            command: read.fingerprint(),
             position: read.position,
         })?;
         self.end = StreamEnd {
