@@ -350,9 +350,12 @@ impl From<StateError> for io::Error {
     }
 }
 
+/// The text of the error of calls after the store was shut down.
+pub(crate) const CLOSED: &str = "the store is shut down";
+
 /// The error of calls after the store was shut down.
 pub(crate) fn closed() -> io::Error {
-    io::Error::new(io::ErrorKind::NotConnected, "the store is shut down")
+    io::Error::new(io::ErrorKind::NotConnected, CLOSED)
 }
 
 /// Calls the user's code and returns a panic as an error.

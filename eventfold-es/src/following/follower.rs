@@ -258,7 +258,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
         } = self;
         let mut poisoned = None;
         let before = *position;
-        let followed = reader.read_to(head, |committed| {
+        let followed = reader.read_to(head, |committed| -> io::Result<_> {
             if types.contains(&committed.aggregate_type()) {
                 let seen = cursors
                     .as_ref()
@@ -362,7 +362,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
                 None
             } else {
                 let read = checkpoint::read::<S>(&self.records, self.version);
-                read.map_err(Unusable::into_io)?
+                read.map_err(Unusable::into_error)?
             };
             let mut checkpoint = checkpoint.unwrap_or_else(Checkpoint::beginning);
             if let Some(cause) = checkpoint.misfit(&self.storage)? {

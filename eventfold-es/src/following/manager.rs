@@ -90,11 +90,11 @@ impl Manager {
                 let progress = reacting.progress();
                 (Arc::new(Exclusive::new(name, reacting)), progress)
             }
-            Err(Unusable::Io(error)) => return Err(error),
+            Err(Unusable::Storage(error)) => return Err(error.into()),
             // The store and the other process managers can work without it.
             Err(unusable) => {
                 let error = unusable.of_manager(M::NAME);
-                let unusable = UnusableManager::new(M::NAME, &records, &error)?;
+                let unusable = UnusableManager::new(M::NAME, &records, error)?;
                 let progress = unusable.progress();
                 (Arc::new(Exclusive::new(name, unusable)), progress)
             }

@@ -16,7 +16,7 @@ use crate::domain::command::StoredCommand;
 use crate::domain::process_manager::{DeadLetter, OnFailure, Order, Outbox, ProcessManager, Retry};
 use crate::error::closed;
 use crate::following::checkpoint::Checkpoint;
-use crate::following::dead_letters::{DeadLetters, Letter};
+use crate::following::dead_letters::DeadLetters;
 use crate::following::follower::{Follower, Refusal};
 use crate::following::history;
 use crate::following::history::{acted_on_behind, source_of};
@@ -25,6 +25,7 @@ use crate::following::pending;
 use crate::following::pending::Pending;
 use crate::following::status::{ProcessManagerStatus, Progress, ToDo};
 use crate::storage::Storage;
+use crate::storage::error::StorageResult;
 use crate::storage::record::Records;
 use crate::storage::record_name::RecordName;
 
@@ -285,7 +286,7 @@ fn resolve(storage: &Storage, pending: &mut Pending, letters: &mut DeadLetters) 
         if let Some(keys) = keys.get(&(committed.aggregate_type(), committed.id())) {
             committed.keys(|key| effective.extend(keys.get(key).into_iter().flatten()));
         }
-        Ok(ControlFlow::Continue(()))
+        StorageResult::Ok(ControlFlow::Continue(()))
     })?;
     let numbers = pending.letter_ids();
     let ids = letters.ids()?;
@@ -436,7 +437,10 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
 
     fn letters(&self) -> io::Result<Vec<DeadLetter>> {
         let letters = self.letters.list()?;
-        letters.into_iter().map(Letter::shown).collect()
+        letters
+            .into_iter()
+            .map(|letter| Ok(letter.shown()?))
+            .collect()
     }
 
     fn return_to_outbox(&mut self, ids: &HashSet<&str>) -> io::Result<Vec<Outgoing>> {
@@ -479,7 +483,7 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
                     }
                 }
             }
-            return Err(error);
+            return Err(error.into());
         }
         Ok(revived)
     }

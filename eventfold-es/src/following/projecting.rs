@@ -54,8 +54,8 @@ impl<P: Projection> Projecting<P> {
                 }
             },
             Ok(None) => Checkpoint::beginning(),
-            Err(Unusable::Io(error)) => return Err(error),
-            Err(error) => return built_again(&error.into_io().to_string()),
+            Err(Unusable::Storage(error)) => return Err(error.into()),
+            Err(error) => return built_again(&error.into_error().to_string()),
         };
         let (skipped_events, is_old) = (checkpoint.skipped_events, checkpoint.chain.is_none());
         let follower = Self::follower(storage, checkpoint).with_on_failure(on_failure)?;

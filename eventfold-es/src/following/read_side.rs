@@ -16,6 +16,7 @@ use crate::following::status::ReadSideStatus;
 use crate::runtime::aggregates::{Aggregates, Follows};
 use crate::runtime::dispatch::Dispatchers;
 use crate::storage::Storage;
+use crate::storage::error::StorageResult;
 use crate::storage::record_name::Follower;
 
 /// The projections and process managers of a store.
@@ -43,7 +44,7 @@ impl ReadSide {
 
     /// Warns of process managers that have files here and are not registered. Their timers and
     /// commands wait. If one was renamed, it reacts to all events again.
-    pub(crate) fn warn_of_unregistered(&self, storage: &Storage) -> io::Result<()> {
+    pub(crate) fn warn_of_unregistered(&self, storage: &Storage) -> StorageResult<()> {
         if self.process_managers.is_empty() {
             return Ok(());
         }

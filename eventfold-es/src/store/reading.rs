@@ -228,7 +228,7 @@ impl AggregateStore {
             return Subscription::ended(closed());
         }
         if let Err(error) = self.inner.storage.check_process() {
-            return Subscription::ended(error);
+            return Subscription::ended(error.into());
         }
         Subscription::new(self.inner.storage.log(), from)
     }

@@ -9,6 +9,7 @@ use crate::runtime::actor::Actor;
 use crate::runtime::actor::head::Head;
 use crate::runtime::actor::keys::Keys;
 use crate::runtime::inside;
+use crate::storage::error::StorageResult;
 use crate::storage::loaded::Loaded;
 use crate::storage::place::Place;
 use crate::storage::stream::{Reading, Stream};
@@ -57,7 +58,10 @@ impl<A: Aggregate> Head<A> {
     }
 
     /// The head of the newest snapshot, `None` if no snapshot can be used.
-    fn from_snapshot(stream: &Stream, reading: &Reading<'_>) -> io::Result<Option<(Self, Place)>> {
+    fn from_snapshot(
+        stream: &Stream,
+        reading: &Reading<'_>,
+    ) -> StorageResult<Option<(Self, Place)>> {
         let Some(snapshot) = reading.snapshot()? else {
             return Ok(None);
         };

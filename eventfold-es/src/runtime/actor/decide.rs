@@ -159,7 +159,7 @@ impl<A: Aggregate> Actor<A> {
             let last = known.version + known.count - 1;
             let mut events = Vec::new();
             let (mut count, mut position) = (0, 0);
-            reading.events_from(known.version, |loaded: Loaded<'_>| {
+            reading.events_from(known.version, |loaded: Loaded<'_>| -> std::io::Result<_> {
                 let decoded = decode_unless_left_out::<A>(loaded.event)
                     .map_err(|error| loaded.event.failed(&error))?;
                 events.extend(decoded.into_iter().flatten());

@@ -16,7 +16,7 @@
 //! is seeded with the last checksum of the segment before. `docs/format.md` describes every member.
 
 use std::borrow::Cow;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::ops::Range;
 
 use serde::{Deserialize, Deserializer};
@@ -29,6 +29,7 @@ use crate::storage::encoding::event_line::{
     Encoded, Line, Rest, begin_line, state_length, write_number,
 };
 use crate::storage::encoding::sealed::{seal, split_sum};
+use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::journal::batch::JournalBatch;
 
 /// The version of the journal's format, in the header of each segment.
@@ -485,22 +486,20 @@ impl Part<'_, '_> {
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::InvalidData`] with the position, if the line is not an event.
+    /// If the line is not an event, with the position.
     pub(crate) fn read_event<T>(
         &self,
         i: usize,
         read: impl FnOnce(StoredEvent<'_>) -> T,
-    ) -> io::Result<T> {
+    ) -> StorageResult<T> {
         let position = self.position + i as u64;
         let event = &self.events[i];
         let parsed;
         let line = if let Some(line) = &event.line {
             line
         } else {
-            parsed = Line::parse(event.get()).map_err(|cause| {
-                let text = format!("the event at position {position} cannot be read: {cause}");
-                io::Error::new(io::ErrorKind::InvalidData, text)
-            })?;
+            parsed =
+                Line::parse(event.get()).map_err(|cause| StorageError::event(position, cause))?;
             &parsed
         };
         let version = if self.is_of_stream {

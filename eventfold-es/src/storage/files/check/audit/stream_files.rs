@@ -1,12 +1,12 @@
 //! Each stream's files: the events, and the snapshot.
 
 use std::collections::BTreeSet;
-use std::io;
 
 use crate::ids::StreamId;
 use crate::report::Severity;
 use crate::storage::encoding::event_line;
 use crate::storage::encoding::event_line::LineError;
+use crate::storage::error::StorageResult;
 use crate::storage::files::check::audit::findings::{Audit, Flaw, Remedy};
 use crate::storage::files::check::audit::journaled::{Journaled, Noted};
 use crate::storage::files::disk;
@@ -18,7 +18,7 @@ use crate::storage::files::streams::load::line_before;
 use crate::storage::files::streams::stream::Stream;
 
 /// Checks the files of all streams in the journal or in the directory.
-pub(crate) fn check(audit: &mut Audit) -> io::Result<()> {
+pub(crate) fn check(audit: &mut Audit) -> StorageResult<()> {
     let mut ids: BTreeSet<StreamId> = audit.layout.list_all()?.into_iter().collect();
     ids.extend(audit.journaled.keys().cloned());
     for id in ids {
@@ -39,7 +39,7 @@ pub(crate) fn check(audit: &mut Audit) -> io::Result<()> {
     Ok(())
 }
 
-fn check_stream(audit: &mut Audit, stream: &Stream, journaled: &Journaled) -> io::Result<()> {
+fn check_stream(audit: &mut Audit, stream: &Stream, journaled: &Journaled) -> StorageResult<()> {
     let path = stream.file();
     if stream.is_rotated() {
         let cause = "was rotated by `eventfold` (archive.jsonl.zst), which is not supported";
@@ -229,7 +229,7 @@ pub(crate) fn leading_foreign<'a>(rest: &'a [u8], stream: &Stream) -> &'a [u8] {
 }
 
 /// Whether the line that ends at `end` is the one that the snapshot states.
-fn is_at(stream: &Stream, end: &StreamEnd) -> io::Result<bool> {
+fn is_at(stream: &Stream, end: &StreamEnd) -> StorageResult<bool> {
     let line = line_before(stream, end.offset, None)?;
     Ok(line.is_some_and(|line| line_hash(&line) == end.hash))
 }
@@ -240,7 +240,7 @@ fn check_snapshot(
     stream: &Stream,
     has_file: bool,
     is_whole: bool,
-) -> io::Result<()> {
+) -> StorageResult<()> {
     let path = stream.snapshot_file();
     if !disk::is_there(&path) {
         return Ok(());
