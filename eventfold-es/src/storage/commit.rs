@@ -10,6 +10,8 @@ use crate::storage::snapshot::Draft;
 pub(crate) struct Commit {
     /// The activation that decided the events.
     pub(crate) epoch: u64,
+    /// The version of the stream that the events were decided on.
+    pub(crate) expected: u64,
     /// A snapshot of the state after these events. It is saved once they are durable.
     pub(crate) snapshot: Option<Box<Draft>>,
     pub(crate) done: Done,
@@ -31,6 +33,10 @@ pub(crate) enum CommitError {
     /// Nothing of the commit is stored: the store failed earlier and must be opened again.
     #[error("the store has failed and must be opened again: {0}")]
     Failed(StorageError),
+    /// Nothing of the commit is stored: others stored events in the stream, which is now at the
+    /// version `actual`. The command can be decided again on these.
+    #[error("others stored events in the stream first: it is at version {actual} now")]
+    Conflict { actual: u64 },
     /// Nothing of the commit is stored: another activation has taken over the stream.
     #[error("another activation has taken over the stream")]
     Superseded,
@@ -53,6 +59,7 @@ impl From<CommitError> for StorageError {
             CommitError::Failed(error) => {
                 error.in_context("the store has failed and must be opened again")
             }
+            CommitError::Conflict { .. } => Self::new(StorageErrorKind::Busy, error),
             CommitError::Superseded => {
                 let kind = StorageErrorKind::Io(io::ErrorKind::Interrupted);
                 Self::new(kind, error)
@@ -66,6 +73,7 @@ impl<E: std::error::Error + Send + Sync + 'static> From<CommitError> for Execute
     fn from(error: CommitError) -> Self {
         match error {
             CommitError::Closed => Self::Closed,
+            CommitError::Conflict { .. } => Self::Conflict,
             CommitError::Unknown(_) => Self::OutcomeUnknown(error.to_io()),
             error => Self::Io(error.to_io()),
         }
