@@ -33,7 +33,10 @@ pub(crate) fn check(audit: &mut Audit) -> StorageResult<()> {
     for name in list_dirs(&managers)? {
         let records = FileRecords::new(managers.join(&name));
         for (file, cause) in check_checkpoints(audit, &records, Some(&name))? {
-            let cause = format!("{cause}; without it its commands would be sent again");
+            let cause = format!(
+                "{cause}; without its checkpoint, the process manager would send \
+                 its commands again"
+            );
             audit.flaws.push(Flaw::new(&file, Severity::Lost, cause));
         }
         check_skipped(audit, &records)?;
@@ -78,7 +81,7 @@ fn check_checkpoint(
         Ok(Some(checkpoint)) if checkpoint.position > head => {
             let position = checkpoint.position;
             Some(format!(
-                "is at position {position}, the journal ends at {head}"
+                "is at position {position}, but the journal ends at position {head}"
             ))
         }
         Ok(Some(checkpoint)) => compare(audit, &checkpoint, manager)?,
@@ -143,8 +146,7 @@ fn check_dead_letters(audit: &mut Audit, records: &FileRecords) -> StorageResult
         audit.flaws.push(flaw.at(offset));
     }
     if let Some(offset) = flaws.unfinished {
-        let cause =
-            "the last dead letter was not written to its end; opening the store cuts it off";
+        let cause = "the last dead letter is unfinished; opening the store cuts it off";
         let flaw = Flaw::new(&file, Severity::Harmless, cause);
         audit.flaws.push(flaw.at(offset));
     }

@@ -64,7 +64,8 @@ impl<S> Checkpoint<S> {
         let (position, head) = (self.position, storage.head());
         if position > head {
             let cause = format!(
-                "is ahead of the journal: it is at position {position}, the journal ends at {head}"
+                "is ahead of the journal: it is at position {position}, but the journal ends at \
+                 position {head}"
             );
             return Ok(Some(cause));
         }
@@ -82,7 +83,10 @@ impl<S> Checkpoint<S> {
 
 /// The error text for a checkpoint at `position` whose checksum differs from the journal's.
 pub(crate) fn another_history(position: u64) -> String {
-    format!("is of another time: up to position {position} the journal tells another history")
+    format!(
+        "is from another history: up to position {position}, the journal has other events \
+         than it was saved with"
+    )
 }
 
 /// An event with an unknown name: its aggregate's type, and its name.
@@ -230,9 +234,9 @@ impl<'a> Ours<'a> {
 enum Unsaveable {
     #[error("it cannot be written as JSON: {0}")]
     Unwritable(serde_json::Error),
-    #[error("as JSON it could not be read again: {0} (JSON has no NaN and no infinity)")]
+    #[error("its JSON could not be read again: {0} (JSON has no NaN and no infinity)")]
     State(serde_json::Error),
-    #[error("writing it as JSON, or reading it again, panicked: {0}")]
+    #[error("writing it as JSON or reading it again panicked: {0}")]
     Panicked(String),
     #[error("its commands and timers could not be read again: {0}")]
     File(serde_json::Error),
@@ -361,8 +365,8 @@ impl Cursors {
             let Some(version) = storage.version_of_cursor(&id, cursor.offset, hash)? else {
                 let offset = cursor.offset;
                 let cause = format!(
-                    "has read stream {name} up to byte {offset}, where no event ends that it knows: \
-                     one of them is of another time"
+                    "has read stream {name} up to byte {offset}, but the event that it read last \
+                     does not end there: the checkpoint and the stream are from different times"
                 );
                 return Ok(Some(cause));
             };

@@ -100,7 +100,7 @@ impl DeadLetters {
         let mut content = Content::of(&bytes);
         if let Some(end) = content.drop_unfinished(&bytes, settled) {
             let path = records.place(RecordName::DeadLetters);
-            tracing::warn!(%path, "cut off an unfinished dead letter");
+            tracing::warn!(%path, "an unfinished dead letter was cut off");
             bytes.truncate(end);
             lines.replace(&bytes)?;
         }
@@ -319,7 +319,7 @@ impl Content {
         let is_another = xxh3_64(before) != sum
             || later.any(|found| found.is_ours && !ids.contains(&found.letter.id));
         (is_another && content.damaged.is_empty()).then(|| {
-            "are not those that the checkpoint was saved with: one of them is of another time"
+            "are not those that the checkpoint was saved with: the two files are from different times"
                 .to_owned()
         })
     }
@@ -368,8 +368,8 @@ pub(crate) fn audit(bytes: &[u8], saved: Option<&Saved>) -> Flaws {
     let known = saved.and_then(|saved| saved.letters).unwrap_or(0);
     let lost = || {
         format!(
-            "has {length} bytes, the checkpoint was saved with {known}: dead letters were removed \
-             since, or are lost"
+            "has {length} bytes, but had {known} when the checkpoint was saved: dead letters \
+             were removed since then, or are lost"
         )
     };
     let misfit = saved.and_then(|saved| Content::misfit(bytes, saved));

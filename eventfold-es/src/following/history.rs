@@ -48,8 +48,8 @@ pub(crate) fn acted_on_behind(
 /// The error text for a checkpoint at `position` whose process manager has acted on `newest`.
 pub(crate) fn rolled_back(position: u64, newest: u64) -> String {
     format!(
-        "is at position {position}, but the journal shows that it had acted on position {newest}: it \
-         would send commands again"
+        "is at position {position}, but the journal or the dead letters have a command from \
+         position {newest}: the process manager would send commands again"
     )
 }
 

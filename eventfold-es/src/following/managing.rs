@@ -143,7 +143,7 @@ impl<M: ProcessManager> Reacting<M> {
         if skipped_events.is_some_and(|sum| !follower.has_skipped(sum)) {
             tracing::warn!(
                 pm_name = M::NAME,
-                "the events that it passed over are not those that are recorded"
+                "the events that the process manager skipped are not those in its record"
             );
         }
         Ok(Self {
@@ -254,7 +254,7 @@ fn rolled_back<M: ProcessManager>(
 /// The error of a process manager whose dead letters do not belong to its checkpoint.
 fn letters_of_another_time<M: ProcessManager>(records: &Records, cause: &str) -> io::Error {
     let text = format!(
-        "the dead letters of process manager `{}` in {} {cause}; restore both from one backup",
+        "the dead letters of process manager `{}` in {} {cause}; restore both from the same backup",
         M::NAME,
         records.place(RecordName::DeadLetters)
     );
@@ -264,8 +264,8 @@ fn letters_of_another_time<M: ProcessManager>(records: &Records, cause: &str) ->
 /// The error of a process manager whose checkpoint does not belong to the journal's history.
 fn of_another_time<M: ProcessManager>(records: &Records, cause: &str) -> io::Error {
     let text = format!(
-        "the checkpoint of process manager `{}` in {} {cause}; restore it, or the whole store, from \
-         a backup that was taken at one time",
+        "the checkpoint of process manager `{}` in {} {cause}; restore it and the journal from \
+         the same backup",
         M::NAME,
         records.all()
     );
@@ -359,7 +359,7 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
                 let pause = self.retry.pause(attempts, chance);
                 match pause.filter(|_| retry && may_retry) {
                     Some(pause) => {
-                        tracing::warn!(pm_name = M::NAME, %error, attempts, pause, "tried again later");
+                        tracing::warn!(pm_name = M::NAME, %error, attempts, pause, "a command failed and is tried again later");
                         let not_before = self.now().saturating_add(pause).max(1);
                         self.pending.put_back(number, attempts, not_before);
                     }

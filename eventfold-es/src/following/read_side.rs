@@ -54,8 +54,8 @@ impl ReadSide {
                 tracing::warn!(
                     pm_name = name,
                     dir = %records.all(),
-                    "no such process manager is registered; what it has saved, timers and commands \
-                     too, is left as it is"
+                    "the directory has the files of a process manager that is not registered; \
+                     its timers and commands wait"
                 );
             }
         }
@@ -79,7 +79,7 @@ impl ReadSide {
         for (name, projection) in &self.projections {
             let caught_up = projection.any.lock().and_then(|mut any| any.catch_up());
             if let Err(error) = caught_up {
-                tracing::error!(projection = name, %error, "the projection could not be caught up");
+                tracing::error!(projection = name, %error, "the projection could not be brought up to date");
             }
         }
     }
@@ -101,7 +101,9 @@ impl ReadSide {
         for (name, projection) in &self.projections {
             let save = || projection.any.lock()?.save();
             let saved = catch_unwind(AssertUnwindSafe(save));
-            if let Err(error) = saved.unwrap_or_else(|_| Err(io::Error::other("it panicked"))) {
+            if let Err(error) =
+                saved.unwrap_or_else(|_| Err(io::Error::other("saving it panicked")))
+            {
                 tracing::warn!(projection = name, %error, "the checkpoint could not be saved");
             }
         }
@@ -131,6 +133,6 @@ impl Follows for ReadSide {
 /// code of the user's, so this cannot happen.
 fn report_if_held(closed: io::Result<()>) {
     if let Err(error) = closed {
-        tracing::error!(%error, "it is still in use at the end; this is a bug");
+        tracing::error!(%error, "a projection or process manager is still in use when the store closes; this is a bug");
     }
 }

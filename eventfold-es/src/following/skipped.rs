@@ -110,7 +110,7 @@ impl SkippedEvents {
                 Ok(line) => read.push(line),
                 Err(cause) => {
                     let error = records.damaged(name, start as u64, &cause);
-                    tracing::warn!(%error, "a record of a skipped event cannot be read");
+                    tracing::warn!(%error, "the record of a skipped event cannot be read and is ignored");
                 }
             }
         }
@@ -125,7 +125,7 @@ impl SkippedEvents {
                     .is_some_and(|Chain(stated)| Some(&stated) != chain)
             {
                 let file = records.place(name);
-                tracing::warn!(%file, position = line.position, "the record of a skipped event is of another time");
+                tracing::warn!(%file, position = line.position, "the record of a skipped event is from another history and is ignored");
             } else if positions.insert(line.position) {
                 events.push(line.into());
             }

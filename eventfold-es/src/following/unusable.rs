@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::domain::process_manager::DeadLetter;
 use crate::following::dead_letters::DeadLetters;
+use crate::following::failure::Failure;
 use crate::following::managing::{AnyReacting, Counts, Outcome};
 use crate::following::outgoing::Outgoing;
 use crate::following::status::{ProcessManagerStatus, Progress};
@@ -16,7 +17,7 @@ use crate::storage::record::Records;
 /// Replaces a process manager that is stopped from the start. Its files are not changed.
 /// Invariant F8.
 pub(crate) struct UnusableManager {
-    error: StorageError,
+    failure: Failure,
     progress: Arc<Progress>,
     letters: DeadLetters,
 }
@@ -28,10 +29,11 @@ impl UnusableManager {
         records: &Records,
         error: StorageError,
     ) -> StorageResult<Self> {
+        let failure = Failure::from(&io::Error::from(error));
         let progress = Progress::new(name, 0);
-        progress.stop(&error.to_string());
+        progress.stop(&failure);
         Ok(Self {
-            error,
+            failure,
             progress: Arc::new(progress),
             // It is unknown which of them are finished.
             letters: DeadLetters::open(records, None)?,
@@ -43,7 +45,7 @@ impl UnusableManager {
     }
 
     fn refused<T>(&self) -> io::Result<T> {
-        Err(self.error.clone().into())
+        Err(self.failure.clone().into())
     }
 }
 

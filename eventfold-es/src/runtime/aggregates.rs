@@ -101,7 +101,9 @@ impl Drop for Aggregates {
             let saved = catch_unwind(AssertUnwindSafe(|| follows.close()));
             storage.close();
             if saved.is_err() {
-                tracing::error!("saving what follows the log panicked; this is a bug");
+                tracing::error!(
+                    "saving the projections and process managers panicked; this is a bug"
+                );
             }
         });
     }

@@ -162,7 +162,7 @@ impl MemoryStorage {
                 .unwrap_or_else(PoisonError::into_inner);
         }
         if *state == State::Open && !content.is_shared {
-            let text = "a store in this memory is open already: clone that one, or shut it down";
+            let text = "a store is already open in this memory: clone it, or shut it down first";
             return Err(StorageError::new(StorageErrorKind::Busy, text));
         }
         *state = State::Open;

@@ -89,7 +89,7 @@ impl AggregateStore {
         match projection.at_least(head)? {
             Some(state) => Ok(read(state)),
             None => Err(io::Error::other(
-                "the projection was read, yet is not there",
+                "the projection was brought up to date, but lacks events; this is a bug",
             )),
         }
     }

@@ -52,7 +52,7 @@ pub fn spawn_actor<A: Aggregate>(stream_dir: &Path) -> io::Result<AggregateHandl
     let _spawning = lock(&SPAWNING);
     if let Some((base, id)) = find_in_store(&dir) {
         if id.aggregate_type() != A::AGGREGATE_TYPE {
-            let text = format!("{id} is no stream of a `{}`", A::AGGREGATE_TYPE);
+            let text = format!("{id} is not a stream of type `{}`", A::AGGREGATE_TYPE);
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         if let Some(store) = opened::find(&base) {

@@ -72,18 +72,18 @@ impl<A: Aggregate> Head<A> {
             || contents.events != A::__fingerprint()
             || contents.unknown.iter().any(|name| A::knows_event(name))
         {
-            tracing::debug!(stream = %stream.id(), "a snapshot of other events or states is ignored");
+            tracing::debug!(stream = %stream.id(), "a snapshot with other versions of the state or the events is ignored");
             return Ok(None);
         }
         let state = match guarded(|| serde_json::from_str(contents.state.get())) {
             Ok(Ok(state)) => state,
             Ok(Err(error)) => {
-                stream.lacks_snapshot(&format!("the state in it cannot be read: {error}"));
+                stream.lacks_snapshot(&format!("its state cannot be read: {error}"));
                 return Ok(None);
             }
             Err(panic) => {
                 let panic = panic_message(&*panic);
-                stream.lacks_snapshot(&format!("reading the state in it panicked: {panic}"));
+                stream.lacks_snapshot(&format!("reading its state panicked: {panic}"));
                 return Ok(None);
             }
         };

@@ -179,7 +179,7 @@ impl<A: Aggregate> Actor<A> {
             })?;
             if count != known.count {
                 let text = format!(
-                    "the events of idempotency key `{}` are not there",
+                    "the events that were stored under the idempotency key `{}` are missing",
                     Shown(&known.key)
                 );
                 return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, text));

@@ -27,7 +27,7 @@ pub(crate) fn start_noting(dir: &Path, canonical: &Path) -> Noting {
 fn write_note(dir: &Path) {
     let journal = StreamLayout::new(dir).journal_dir();
     if let Err(error) = create_note(&journal) {
-        tracing::error!(%error, "a sync failed, which could not be noted: only this process may open the store again, unless its file system is mounted anew before");
+        tracing::error!(%error, "a failed sync could not be noted: no other process may open the store before its file system was mounted again");
     }
 }
 

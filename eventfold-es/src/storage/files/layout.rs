@@ -180,8 +180,7 @@ impl StreamLayout {
             return Ok(());
         };
         let cause = format!(
-            "cannot be stored: eventfold-es 0.2.0 keeps another one, {:?} of type {:?}, in the \
-             directory of that name",
+            "cannot be stored: its directory belongs to a stream of eventfold-es 0.2.0, {:?} of type {:?}",
             holder.id(),
             holder.aggregate_type()
         );
@@ -414,9 +413,9 @@ pub(crate) fn check_name(of: &str, name: &str) -> StorageResult<()> {
     let cause = match encode(name) {
         Ok(encoded) if encoded == name && !name.chars().any(is_hidden) => return Ok(()),
         Ok(_) => {
-            "is the name of a directory, which must not have any of / \\ : * ? \" < > | %, control \
-             or direction characters, a dot at its beginning or end, or be a device of Windows: \
-             choose another, and rename the directory if it is there"
+            "is used as the name of a directory, which must not contain any of / \\ : * ? \" < > \
+             | % or invisible characters, begin or end with a dot, or be a device of Windows: \
+             choose another name, and rename the directory if it exists"
         }
         Err(cause) => cause,
     };
@@ -471,7 +470,7 @@ pub(crate) fn list_dirs(dir: &Path) -> StorageResult<Vec<String>> {
         match entry.name.into_string() {
             Ok(name) => names.push(name),
             Err(name) => {
-                tracing::warn!(dir = %shown(dir), ?name, "a name that is not text is passed over");
+                tracing::warn!(dir = %shown(dir), ?name, "a directory whose name is not text is ignored");
             }
         }
     }
@@ -565,7 +564,7 @@ impl RawNameSearch {
             .flat_map(|name| Path::new(name).components())
             .all(|part| matches!(part, Component::Normal(_)));
         if !is_inside {
-            tracing::warn!(%stream, "a stream outside the store is passed over");
+            tracing::warn!(%stream, "a stream outside the store is ignored");
             return;
         }
         let looks_encoded = decode(aggregate_type).is_some() && decode(id).is_some();

@@ -84,10 +84,7 @@ impl Patience {
     fn check(&self) -> StorageResult<()> {
         if self.given_up.load(Ordering::Acquire) {
             let kind = StorageErrorKind::Io(io::ErrorKind::Other);
-            return Err(StorageError::new(
-                kind,
-                "nobody waits for the store any more",
-            ));
+            return Err(StorageError::new(kind, "the caller of `open` is gone"));
         }
         Ok(())
     }

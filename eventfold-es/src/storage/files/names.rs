@@ -21,7 +21,7 @@ pub(crate) fn are_told_apart(dir: &Path) -> bool {
         others.all(|other| matches!(disk::find_itself(other), Ok(None)))
     });
     if let Err(error) = disk::remove(&probe) {
-        tracing::warn!(%error, "a file that was left over");
+        tracing::warn!(%error, "a temporary file could not be removed");
     }
     are_told_apart
 }
@@ -45,8 +45,8 @@ fn refusal(stream: &Stream, other: &str) -> StorageError {
 /// Why the stream cannot have its directory, which is listed as `other`.
 pub(crate) fn cause(stream: &Stream, other: &str) -> String {
     format!(
-        "its directory {} is the same as `{}` beside it, which is another's; on such a file system \
-         names must differ in more than case or Unicode form",
+        "its directory {} is the same as `{}` beside it, which belongs to another stream: on \
+         this file system, names must differ in more than case or Unicode form",
         shown(stream.dir()),
         Shown(other),
     )

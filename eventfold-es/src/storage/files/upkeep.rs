@@ -260,14 +260,14 @@ impl Thread {
         let dirs: BTreeSet<&Path> = self.taken.iter().flat_map(|taken| taken.dirs()).collect();
         let dirs: Vec<&Path> = dirs.into_iter().collect();
         if let Err(error) = self.file_systems.sync_streams(&dirs) {
-            tracing::error!(%error, "no more checkpoints: the next open replays the journal");
+            tracing::error!(%error, "no more checkpoints are written: the next open replays the journal");
             self.sync_failed = true;
             return;
         }
         self.marks
             .note_taken(&std::mem::take(&mut self.taken), job.end);
         if let Err(error) = checkpoint.write(&self.journal) {
-            tracing::error!(%error, "no checkpoint could be written; more is replayed at the next open");
+            tracing::error!(%error, "the checkpoint could not be written: the next open replays more of the journal");
         }
     }
 }

@@ -53,8 +53,8 @@ pub(crate) fn audit(base: &Path) -> StorageResult<Audit> {
     let checkpoint = audit.check_checkpoint(&journal)?;
     audit.checkpoint = checkpoint;
     if doubt::is_noted(&journal)? {
-        let cause = "a sync has failed, and nothing here shows what of the files is on the disk: \
-                     opening the store writes what may not be into new files";
+        let cause = "a sync failed, so the disk may lack some of what these files show: opening \
+                     the store writes new files in the place of those that may be affected";
         let note = paths::sync_failed(&journal);
         audit
             .flaws
@@ -115,7 +115,8 @@ impl Audit {
         let read = RedoPoint::read(dir)?;
         let Some(checkpoint) = read else {
             if disk::is_there(&file) {
-                let cause = "is damaged; without it the whole journal is replayed";
+                let cause =
+                    "the checkpoint is damaged; opening the store replays the whole journal";
                 let flaw = Flaw::new(&file, Severity::Harmless, cause);
                 self.flaws.push(flaw.remedy(Remedy::SetAside));
             }
@@ -133,9 +134,9 @@ impl Audit {
         if checkpoint.end.position <= self.head() && survey.broken.is_none() && (!fits || goes_on) {
             self.redo_after = u64::MAX;
             let cause = if fits {
-                "says that the store was closed, but the journal goes on behind that place"
+                "the checkpoint says that the store was closed, but the journal continues after that place"
             } else {
-                "does not fit the journal"
+                "the checkpoint does not match the journal"
             };
             let flaw = Flaw::new(&file, Severity::Repairable, cause);
             self.flaws.push(flaw.remedy(Remedy::SetAside));
@@ -191,7 +192,8 @@ impl Audit {
             self.flaws.insert(0, flaw);
         } else if recovered.tail_end > recovered.end.offset {
             let bytes = recovered.tail_end - recovered.end.offset;
-            let cause = format!("an unfinished tail of {bytes} bytes, which was never answered");
+            let cause =
+                format!("an unfinished tail of {bytes} bytes, whose commands were never answered");
             let flaw = Flaw::new(&file, Severity::Harmless, cause).at(recovered.end.offset);
             self.flaws.insert(0, flaw.remedy(Remedy::CutTail));
         }

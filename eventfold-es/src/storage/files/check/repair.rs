@@ -209,7 +209,7 @@ impl Repair<'_> {
         disk::create_private_dir(stream.dir())?;
         disk::replace_durably(&file, content)?;
         drop(lock);
-        self.did(&file, kept, "written anew from the journal");
+        self.did(&file, kept, "written again from the journal");
         Ok(())
     }
 
@@ -245,7 +245,7 @@ impl Repair<'_> {
         for id in ids {
             let stream = self.audit.streams.get(&id);
             if touched.contains_key(&stream.hash()) {
-                let action = "what another program appended was entered into the journal";
+                let action = "entered the lines of another program into the journal";
                 self.did(&stream.file(), None, action);
             }
         }

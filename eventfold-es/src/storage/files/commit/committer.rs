@@ -211,7 +211,7 @@ impl Committer {
                 self.upkeep.prepare_spare(self.journal.next_capacity());
             }
             Err(AppendError::NotStored(error)) => {
-                tracing::warn!(%error, "no new journal segment; the old one grows on");
+                tracing::warn!(%error, "no new journal segment could be created; the old one grows");
                 self.next_segment_attempt = Some(Instant::now() + SEGMENT_RETRY);
             }
             Err(AppendError::Unknown(error)) => {

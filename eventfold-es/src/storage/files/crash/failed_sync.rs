@@ -409,7 +409,7 @@ fn verify_tells_of_a_failed_sync_and_repair_rests_on_a_journal_that_is_on_the_di
             .find(|f| f.file.ends_with("sync_failed"));
         let told = told.expect("it is told");
         assert_eq!(told.severity, Severity::Harmless);
-        assert!(told.message.contains("a sync has failed"), "{told}");
+        assert!(told.message.contains("a sync failed"), "{told}");
         let report = AggregateStore::repair(dir.path()).await.expect("a report");
         assert!(
             report.repaired.iter().any(|repaired| repaired.file == file),

@@ -385,20 +385,23 @@ impl<'a> CommitLine<'a> {
     fn check(&self, count: u64) -> Result<(), String> {
         let here = self.events.len() as u64;
         if self.position == 0 {
-            return Err("positions begin with 1".to_owned());
+            return Err("position 0 is not possible".to_owned());
         }
         if self.position.checked_add(here).is_none() {
-            return Err(format!("there are no positions from {} on", self.position));
+            return Err(format!(
+                "its positions, from {} on, are too large",
+                self.position
+            ));
         }
         if here == 0 || count != here {
-            return Err(format!("{here} events are here instead of {count}"));
+            return Err(format!("the line has {here} events, but states {count}"));
         }
         let mut left = here;
         for stream in self.streams.iter() {
             let taken = left.checked_sub(stream.count);
             left = taken.ok_or("the streams have more events than the commit")?;
             if stream.version == 0 || stream.version.checked_add(stream.count).is_none() {
-                return Err(format!("a stream has no version {}", stream.version));
+                return Err(format!("a stream cannot have version {}", stream.version));
             }
         }
         Ok(())
@@ -723,11 +726,15 @@ mod tests {
     fn a_commit_that_contradicts_itself_is_refused() {
         let line = String::from_utf8(written_of_several()).expect("it is text");
         for (ours, other, why) in [
-            ("\"pos\":1,\"count\"", "\"pos\":0,\"count\"", "begin with 1"),
+            (
+                "\"pos\":1,\"count\"",
+                "\"pos\":0,\"count\"",
+                "position 0 is not possible",
+            ),
             (
                 "\"count\":4",
                 "\"count\":5",
-                "4 events are here instead of 5",
+                "the line has 4 events, but states 5",
             ),
             ("\"count\":2", "\"count\":4", "more events"),
             (

@@ -143,7 +143,7 @@ impl OpenSegment {
         let path = index.path(first);
         if index.holding(first) != Some(first) {
             let path = index.path(end.segment);
-            let cause = "the line is not valid, though it had been durable";
+            let cause = "the line is not valid, although it was durable";
             return Err(StorageError::damaged(&path, end.offset, cause));
         }
         let file = disk::open(&path).map_err(|e| StorageError::io("open", &path, e))?;
@@ -161,7 +161,7 @@ impl OpenSegment {
         };
         open.rewind()?;
         if open.take_line()?.is_none() {
-            let cause = "the header is not there";
+            let cause = "the header is missing";
             return Err(StorageError::damaged(&open.path, 0, cause));
         }
         Ok(open)

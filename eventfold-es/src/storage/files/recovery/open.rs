@@ -53,7 +53,7 @@ pub(crate) fn open(
         Err(error) if error.is_full() => {
             // Invariant D7.
             let removed = Spare::remove_all(&opening.dir)?;
-            tracing::warn!(%error, removed, "there is no space: prepared journal segments are given up, and what can wait is left undone");
+            tracing::warn!(%error, removed, "the disk is full: prepared journal segments are removed, and writes that can wait are left undone");
             opening.may_lack_space = true;
             opening.bring_in_order(extra)
         }
@@ -86,7 +86,7 @@ impl Opening<'_> {
         self.in_doubt = doubt::is_noted(dir)?;
         if self.in_doubt {
             tracing::warn!(
-                "a sync has failed: what may not have reached the disk is written into new files"
+                "a sync failed earlier: new files replace those that may not have reached the disk"
             );
         }
         let checkpoint = RedoPoint::read(dir)?;
@@ -176,7 +176,7 @@ impl Opening<'_> {
             return Err(StorageError::damaged(
                 &segment_path(&dir, recovered.end.segment),
                 recovered.end.offset,
-                "the journal goes on behind the end that it was closed with",
+                "the journal continues after the end with which it was closed",
             ));
         }
         if !clean {
@@ -259,8 +259,8 @@ fn refuse_lost_journal(
 ) -> StorageResult<()> {
     let note = taken_over(layout);
     let shown_by = match newest_in_streams(streams, &layout.list_all()?)? {
-        Some((position, id)) => format!("a line of stream {id} is at position {position} of it"),
-        None if disk::is_there(&note) => format!("{} shows that there was one", shown(&note)),
+        Some((position, id)) => format!("stream {id} has an event at position {position}"),
+        None if disk::is_there(&note) => format!("{} shows that there was a journal", shown(&note)),
         None => return Ok(()),
     };
     let cause = format!("the journal is missing: {shown_by}");

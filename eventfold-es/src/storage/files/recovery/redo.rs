@@ -122,13 +122,13 @@ impl Redo {
             Some(Err(error)) => return Err(error),
             Some(Ok(None)) | None => {
                 if let Overwritten::Others = look_before_writing(&stream, commit.offset, &lines)? {
-                    tracing::error!(stream = %id, offset = commit.offset, "the stream's file has lines of another program, of another time, or of a stream whose name is the same to the file system, where those of the journal belong: it takes no commands until they are moved away, by `repair` for example");
+                    tracing::error!(stream = %id, offset = commit.offset, "the stream's file has other lines than the journal here (of another program, of an older backup, or of a stream whose name is the same on this file system); the stream takes no commands until they are moved away, by `repair` for example");
                     self.refuse(id, stream, commit.offset, lines);
                     return Ok(());
                 }
                 match self.files.write(&stream, commit.offset, &lines) {
                     Err(error) if self.may_leave(&error) => {
-                        tracing::error!(stream = %id, %error, "the stream takes no commands until there is space for what its file lacks");
+                        tracing::error!(stream = %id, %error, "the stream takes no commands until there is space for the lines that its file lacks");
                         self.refuse(id, stream, commit.offset, lines);
                         return Ok(());
                     }
@@ -185,15 +185,17 @@ fn check_before(stream: &Stream, offset: u64, before: &Mark) -> StorageResult<()
         None => return Err(StorageError::damaged(&path, 0, "the file is missing")),
     };
     if length < offset {
-        let cause = format!("the file ends here, but the journal goes on at byte {offset}");
+        let cause = format!(
+            "the file ends here, but its next event in the journal begins at byte {offset}"
+        );
         return Err(StorageError::damaged(&path, length, cause));
     }
     let line = line_before(stream, offset, None)?;
     let hash = line.map_or(0, |line| line_hash(line.trim_ascii()));
     if offset > 0 && hash != before.hash {
         let cause = format!(
-            "version {} does not end here, as the journal says: the file or the journal is of \
-             another time",
+            "version {} does not end here, although it does in the journal: the file and the \
+             journal are from different times",
             before.version
         );
         let error = StorageError::damaged(&path, offset, cause);

@@ -144,7 +144,7 @@ impl<'a> Walk<'a> {
         let path = segment_path(self.dir, segment);
         if !is_first {
             if segment != end.position + 1 {
-                let cause = format!("the segment before ends at position {}", end.position);
+                let cause = format!("the segment before it ends at position {}", end.position);
                 return Err(ScanError::damaged(&path, 0, cause));
             }
             end = end.of_next();
@@ -213,8 +213,8 @@ pub(crate) fn check_chain(dir: &Path, place: End) -> StorageResult<()> {
                 stated_before(&path, place.offset)?
             };
             if stated != Some(place.chain) {
-                let cause = "the line that checkpoint.json is of does not end here: one of them is \
-                             of another time or of another store";
+                let cause = "the line that checkpoint.json names does not end here: the two \
+                             files are from different times or different stores";
                 let error = StorageError::damaged(&path, place.offset, cause);
                 return Err(error.of_kind(StorageErrorKind::OtherHistory));
             }
@@ -246,7 +246,7 @@ fn not_following(dir: &Path, before: Option<u64>, segment: u64) -> StorageResult
         {
             // A segment without its last lines looks as if another segment had followed.
             let cause = format!(
-                "the file is missing, or the last lines of {} are",
+                "the file is missing, or {} lacks its last lines",
                 shown(&path)
             );
             return Ok(StorageError::damaged(&segment_path(dir, next), 0, cause));
@@ -254,8 +254,8 @@ fn not_following(dir: &Path, before: Option<u64>, segment: u64) -> StorageResult
         on = shown(&path).to_string();
     }
     let cause = format!(
-        "the file does not follow on {on}: one of them is damaged, of another time or of another \
-         store, or one between them is missing"
+        "the file does not continue {on}: one of them is damaged or from another time or store, \
+         or a file between them is missing"
     );
     Ok(StorageError::damaged(&segment_path(dir, segment), 0, cause))
 }
@@ -354,7 +354,7 @@ pub(crate) fn read_used(path: &Path, start: u64) -> StorageResult<Vec<u8>> {
     };
     read()
         .map_err(|e| StorageError::io("read", path, e))?
-        .ok_or_else(|| StorageError::damaged(path, start, "the file is shorter"))
+        .ok_or_else(|| StorageError::damaged(path, start, "the file ends before this byte"))
 }
 
 /// Makes the segments in `dir` durable from `start` on. A killed process may have left the lines
@@ -385,7 +385,11 @@ fn read_durable(path: &Path, start: u64, in_doubt: bool) -> StorageResult<Vec<u8
         .map_err(made)?
         .map_or(0, |found| found.length);
     if start > length {
-        return Err(StorageError::damaged(path, start, "the file is shorter"));
+        return Err(StorageError::damaged(
+            path,
+            start,
+            "the file ends before this byte",
+        ));
     }
     let mut bytes = read_used(path, 0)?;
     let used = bytes.len();
@@ -425,7 +429,7 @@ pub(crate) fn scan_segment(
                 return Err(damaged("the positions have a gap".to_owned()));
             }
             if commit.ms < end.ms {
-                let cause = "the commit is of an earlier time than the one before it";
+                let cause = "the commit is older than the one before it";
                 return Err(damaged(cause.to_owned()));
             }
             redo(&commit)?;
@@ -516,7 +520,8 @@ impl Recovered {
         };
         (proven > self.end.position).then(|| {
             format!(
-                "the line with position {} is not valid or not there, but {by} shows that positions up to {proven} had been durable",
+                "the line with position {} is missing or not valid, but {by} shows that \
+                 positions up to {proven} were durable",
                 self.end.position + 1,
             )
         })

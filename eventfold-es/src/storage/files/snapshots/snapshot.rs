@@ -88,7 +88,7 @@ pub(crate) fn whole(stream: &Stream) -> Option<(String, StreamEnd)> {
         }
     };
     if sealed::is_right(&bytes, stream.seed()) != Some(true) {
-        tracing::debug!(stream = %stream.id(), "a snapshot that is not whole or not ours is ignored");
+        tracing::debug!(stream = %stream.id(), "a snapshot that is damaged or of another stream is ignored");
         return None;
     }
     let content = String::from_utf8(bytes).ok()?;

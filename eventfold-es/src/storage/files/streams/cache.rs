@@ -250,6 +250,6 @@ fn open(stream: &Stream) -> StorageResult<StreamFile> {
 }
 
 fn changed(stream: &Stream, length: u64, actual: u64) -> StorageError {
-    let cause = format!("was changed by another program: {actual} bytes, not {length}");
+    let cause = format!("was changed by another program: it has {actual} bytes, not {length}");
     explained(stream, stream_error(stream, StorageErrorKind::Busy, cause))
 }

@@ -251,7 +251,7 @@ impl HighWaterMarks {
     /// must still be right there. A failure is reported.
     pub(crate) fn note(&self, streams: &[StreamHash], place: End) {
         if let Err(error) = self.try_note(streams, place) {
-            tracing::warn!(%error, "the ends of streams could not be noted; the next open reads the whole journal");
+            tracing::warn!(%error, "the high-water marks of streams could not be written; the next open reads the whole journal");
         }
     }
 

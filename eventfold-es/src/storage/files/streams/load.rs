@@ -276,7 +276,7 @@ impl LineReader<'_> {
             } = self.mark;
             let cause = format!(
                 "version {version} is not the event that the journal has at position {position}: \
-                 the file or the journal is of another time"
+                 the file and the journal are from different times"
             );
             return Err(self.wrong(StorageErrorKind::OtherHistory, cause));
         }
@@ -293,15 +293,15 @@ impl LineReader<'_> {
         let Some(position) = read.position else {
             let offset = self.end.offset;
             let cause = format!(
-                "holds lines of another program from byte {offset} on, which the journal does not \
+                "has lines of another program from byte {offset} on, which the journal does not \
                  have: `AggregateStore::repair` enters them"
             );
             let error = stream_error(self.stream, StorageErrorKind::OtherProgram, cause);
             return explained(self.stream, error);
         };
         let cause = format!(
-            "an event of position {position} stands here, but in the journal the stream ends with \
-             version {last}: the file or the journal is of another time"
+            "an event with position {position} is here, but in the journal the stream ends with \
+             version {last}: the file and the journal are from different times"
         );
         self.wrong(StorageErrorKind::OtherHistory, cause)
     }
@@ -321,7 +321,7 @@ impl LineReader<'_> {
             return Err(self.wrong(StorageErrorKind::Damaged, "the line end is missing"));
         }
         let cause = format!(
-            "holds a line from byte {offset} on that another program did not finish: \
+            "has an unfinished line of another program from byte {offset} on: \
              `AggregateStore::repair` moves it away"
         );
         let error = stream_error(self.stream, StorageErrorKind::OtherProgram, cause);
@@ -333,8 +333,7 @@ impl LineReader<'_> {
         let version = self.end.version;
         if version < self.mark.version {
             let cause = format!(
-                "the file ends with version {version}, but the journal has the stream up to \
-                 version {}",
+                "the file ends with version {version}, but in the journal the stream ends with version {}",
                 self.mark.version
             );
             return Err(self.wrong(StorageErrorKind::Damaged, cause));
@@ -437,9 +436,9 @@ mod tests {
         };
         refused(&lines[..2], "ends with version 2, but the journal");
         let longer = ours(&stream, 4, 1);
-        refused(&longer, "an event of position 4 stands here");
+        refused(&longer, "an event with position 4 is here");
         let twice = [&lines[..], &lines[2..]].concat();
-        refused(&twice, "an event of position 3 stands here");
+        refused(&twice, "an event with position 3 is here");
         let others = [&lines[..], &[LINE.to_vec()]].concat();
         refused(&others, "`AggregateStore::repair` enters them");
         refused(

@@ -92,9 +92,9 @@ impl Stream {
     pub(crate) fn lacks_snapshot(&self, error: &dyn std::fmt::Display) {
         let stream = &self.id;
         if self.lacks_snapshot.swap(true, Ordering::Relaxed) {
-            tracing::debug!(%stream, %error, "still no snapshot");
+            tracing::debug!(%stream, %error, "the stream still has no snapshot that can be used");
         } else {
-            tracing::warn!(%stream, %error, "no snapshot, all events are loaded");
+            tracing::warn!(%stream, %error, "the stream has no snapshot that can be used: all events are loaded");
         }
     }
 
@@ -126,7 +126,7 @@ impl Stream {
     /// Fails if the stream is rotated.
     pub(crate) fn refuse_rotated(&self) -> StorageResult<()> {
         if self.is_rotated() {
-            let cause = "is rotated (archive.jsonl.zst), which is not supported";
+            let cause = "was rotated by `eventfold` (archive.jsonl.zst), which is not supported";
             return Err(stream_error(self, StorageErrorKind::Unsupported, cause));
         }
         Ok(())

@@ -63,7 +63,7 @@ pub(crate) fn migrate(
             Ok(None) => {}
             // The other streams must not suffer. Loading this stream reports the error again.
             Err(error) => {
-                tracing::error!(stream = %id, %error, "the stream is entered up to here only");
+                tracing::error!(stream = %id, %error, "only the events before this could be entered into the journal");
             }
         }
         if pending.len() > before {

@@ -37,10 +37,14 @@ pub(crate) fn check(audit: &mut Audit) -> StorageResult<()> {
             continue;
         }
         audit.flaws.push(if is_temporary(&file) {
-            let cause = "was left over when a file was being written";
+            let cause = "the file is left over from an interrupted write";
             Flaw::new(&file, Severity::Harmless, cause).remedy(Remedy::SetAside)
         } else {
-            Flaw::new(&file, Severity::Harmless, "is none of the store's files")
+            Flaw::new(
+                &file,
+                Severity::Harmless,
+                "the file does not belong to the store",
+            )
         });
     }
     Ok(())

@@ -55,7 +55,8 @@ impl Committer {
         // A failure of one stream's file may also occur with the next.
         let is_careful = self.unflushed.has_failed();
         if is_careful && self.unflushed.holds_too_much() {
-            let text = "too many streams have files that cannot be written";
+            let text =
+                "cannot be opened now, because the files of too many streams cannot be written";
             return Err(stream_error(
                 stream,
                 StorageErrorKind::Io(io::ErrorKind::StorageFull),
