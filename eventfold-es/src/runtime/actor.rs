@@ -3,7 +3,9 @@
 //! It decides on the head: the state with everything that was decided before. It goes on without
 //! waiting for the disk. Each answer waits until its head is durable.
 
+use std::future::poll_fn;
 use std::sync::{Arc, Weak};
+use std::task::Poll;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -85,42 +87,38 @@ impl<A: Aggregate> Actor<A> {
         drop(turn);
     }
 
-    /// The next mail, once no command waits to be decided again.
+    /// The next mail. Until it comes, decides commands that conflicted.
     async fn next_mail(&mut self) -> Option<Box<Mail<A>>> {
         loop {
-            let Some(conflicts) = &mut self.conflicts else {
-                return self.mailbox.recv().await;
-            };
-            let attempt = tokio::select! {
-                biased;
-                attempt = conflicts.next() => attempt,
-                mail = self.mailbox.recv() => return mail,
-            };
-            if let Some(attempt) = attempt {
-                self.attempt(attempt).await;
-                self.decide_again().await;
+            let (mailbox, conflicts) = (&mut self.mailbox, &mut self.conflicts);
+            let next = poll_fn(|context| {
+                if let Some(conflicts) = conflicts
+                    && conflicts.poll(context).is_ready()
+                {
+                    return Poll::Ready(None);
+                }
+                mailbox.poll_recv(context).map(Some)
+            });
+            match next.await {
+                Some(mail) => return mail,
+                // A command gets its error itself.
+                None => drop(self.make_ready_for_mail().await),
             }
         }
     }
 
-    /// Decides a command. If the head cannot be loaded, answers with the error.
-    async fn attempt(&mut self, attempt: Attempt<A>) {
-        match self.make_ready().await {
-            Ok(()) => self.execute(attempt).await,
-            Err(error) => attempt.reply.send(Err(error.into())),
-        }
-    }
-
-    /// Decides the commands that conflicted. They come before all mail that arrived later.
-    async fn decide_again(&mut self) {
-        if self.conflicts.is_none() {
-            return;
-        }
-        // If commits have failed, this waits for the answers to all of them. Each attempt reports
-        // an error itself.
-        let _ = self.make_ready().await;
-        while let Some(attempt) = self.conflicts.as_mut().and_then(Conflicts::try_next) {
-            self.attempt(attempt).await;
+    /// Makes the head ready for a message. First decides the commands that conflicted, because they
+    /// came before it.
+    async fn make_ready_for_mail(&mut self) -> Result<(), StateError> {
+        loop {
+            // If commits have failed, this waits for the answers to all of them.
+            let ready = self.make_ready().await;
+            let again = self.conflicts.as_mut().and_then(Conflicts::take);
+            match (ready, again) {
+                (Ok(()), Some(attempt)) => self.execute(attempt).await,
+                (Err(error), Some(attempt)) => attempt.reply.send(Err(error.into())),
+                (ready, None) => return ready,
+            }
         }
     }
 
@@ -129,10 +127,13 @@ impl<A: Aggregate> Actor<A> {
         while self.conflicts.is_some() {
             // A failure has answered its commands.
             let _ = self.stream.settle().await;
-            let Some(attempt) = self.conflicts.as_mut().and_then(Conflicts::try_next) else {
+            let Some(attempt) = self.conflicts.as_mut().and_then(Conflicts::take) else {
                 return;
             };
-            self.attempt(attempt).await;
+            match self.make_ready().await {
+                Ok(()) => self.execute(attempt).await,
+                Err(error) => attempt.reply.send(Err(error.into())),
+            }
         }
     }
 
@@ -144,26 +145,30 @@ impl<A: Aggregate> Actor<A> {
     }
 
     async fn serve(&mut self, request: Request<A>) {
-        self.decide_again().await;
-        match request {
-            Request::Execute {
-                command,
-                context,
-                reply,
-            } => {
+        let ready = self.make_ready_for_mail().await;
+        match (request, ready) {
+            (
+                Request::Execute {
+                    command,
+                    context,
+                    reply,
+                },
+                Ok(()),
+            ) => {
                 let attempt = Attempt {
                     command,
                     context,
                     reply,
-                    number: 1,
+                    conflicts: 0,
+                    order: 0,
                 };
-                self.attempt(attempt).await;
+                self.execute(attempt).await;
             }
-            Request::Read(read) => self.read(read).await,
-            Request::Inject { event, reply } => match self.make_ready().await {
-                Ok(()) => self.inject(event, reply).await,
-                Err(error) => reply.send(Err(error.into())),
-            },
+            (Request::Read(read), Ok(())) => self.read(read).await,
+            (Request::Inject { event, reply }, Ok(())) => self.inject(event, reply).await,
+            (Request::Execute { reply, .. }, Err(error)) => reply.send(Err(error.into())),
+            (Request::Read(read), Err(error)) => read(Err(error))(Ok(0)),
+            (Request::Inject { reply, .. }, Err(error)) => reply.send(Err(error.into())),
         }
     }
 
@@ -181,16 +186,15 @@ impl<A: Aggregate> Actor<A> {
         }
     }
 
-    /// Makes the head ready. If others write to the stream too, waits until the head is durable and
-    /// has all that others stored before, and returns its position.
+    /// If others write to the stream too, waits until the head is durable and has all that others
+    /// stored before, and returns its position.
     async fn make_current(&mut self) -> Result<Option<u64>, StateError> {
-        self.make_ready().await?;
         if self.conflicts.is_none() {
             return Ok(None);
         }
         for _ in 1..MOST_ATTEMPTS {
             match self.wait_durable().await {
-                Err(CommitError::Conflict { .. }) => self.decide_again().await,
+                Err(CommitError::Conflict { .. }) => self.make_ready_for_mail().await?,
                 durable => return Ok(Some(durable?)),
             }
         }
@@ -225,7 +229,7 @@ impl<A: Aggregate> Actor<A> {
     }
 
     /// Waits until the head, as it is now, is durable.
-    async fn wait_durable(&self) -> Result<u64, CommitError> {
+    async fn wait_durable(&mut self) -> Result<u64, CommitError> {
         let (done, durable) = oneshot::channel();
         self.when_durable(Box::new(move |result| drop(done.send(result))));
         durable.await.unwrap_or(Err(CommitError::Closed))

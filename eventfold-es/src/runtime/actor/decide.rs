@@ -40,14 +40,14 @@ enum Decided<A: Aggregate> {
 
 impl<A: Aggregate> Actor<A> {
     pub(crate) async fn execute(&mut self, attempt: Attempt<A>) {
+        let conflicts = self.conflicts.as_mut();
+        let again = conflicts.and_then(|conflicts| conflicts.keep(&attempt));
         let Attempt {
             command,
             context,
             reply,
-            number,
+            ..
         } = attempt;
-        let conflicts = self.conflicts.as_ref();
-        let again = conflicts.and_then(|kept| kept.keep(&command, &context, number));
         let decided = {
             let _span =
                 tracing::info_span!("execute", aggregate_type = A::AGGREGATE_TYPE).entered();
@@ -157,7 +157,7 @@ impl<A: Aggregate> Actor<A> {
     }
 
     /// The answer to a command that was executed before with the same key.
-    async fn repeat(&self, known: &KnownKey) -> Result<Committed<A>, ExecuteError<A::Error>> {
+    async fn repeat(&mut self, known: &KnownKey) -> Result<Committed<A>, ExecuteError<A::Error>> {
         // The first command may still be under way.
         self.wait_durable().await?;
         let known = known.clone();

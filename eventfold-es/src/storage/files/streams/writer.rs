@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flush_waits_for_the_pass_after_the_one_that_is_under_way() {
+    fn a_flush_waits_for_the_pass_after_the_current_one() {
         let dir = tempfile::tempdir().unwrap();
         // This test plays the thread.
         let unflushed = Unflushed::new(Vec::new());
@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn the_committer_waits_while_too_much_lags_and_no_longer() {
+    fn the_committer_waits_only_while_too_much_is_unflushed() {
         let dir = tempfile::tempdir().unwrap();
         let running = Running::start();
         let unflushed = running.unflushed.clone();
@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_follow_by_themselves_also_after_a_pause() {
+    fn lines_are_flushed_without_a_request_even_after_a_pause() {
         let dir = tempfile::tempdir().unwrap();
         let running = Running::start();
         let unflushed = running.unflushed.clone();
@@ -413,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_come_while_others_are_written_follow_once_and_in_order() {
+    fn lines_added_during_a_write_are_written_once_and_in_order() {
         let dir = tempfile::tempdir().unwrap();
         let running = Running::start();
         let unflushed = running.unflushed.clone();
@@ -449,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_finds_a_stream_among_those_that_failed_finds_it_marked() {
+    fn a_stream_that_is_listed_as_failed_is_marked_as_failed() {
         let dir = tempfile::tempdir().unwrap();
         let running = Running::start();
         let unflushed = running.unflushed.clone();
