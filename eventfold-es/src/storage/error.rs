@@ -19,8 +19,8 @@ pub(crate) type StorageResult<T> = Result<T, StorageError>;
 #[derive(Clone)]
 pub(crate) struct StorageError(Arc<Parts>);
 
-/// What can be put as the cause: a text, or an error.
-type Cause = Box<dyn Error + Send + Sync>;
+/// The cause of an error: a text, or another error.
+pub(crate) type Cause = Box<dyn Error + Send + Sync>;
 
 #[derive(Debug, Clone)]
 struct Parts {

@@ -8,7 +8,7 @@ use memchr::memchr;
 
 use crate::storage::encoding::event_line;
 use crate::storage::encoding::event_line::Line;
-use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
+use crate::storage::error::{Cause, StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::disk;
 use crate::storage::files::names::explained;
 use crate::storage::files::streams::end::StreamEnd;
@@ -259,11 +259,7 @@ impl LineReader<'_> {
     }
 
     /// The error for the line that was not accepted. It may belong to another stream.
-    fn wrong(
-        &self,
-        kind: StorageErrorKind,
-        cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-    ) -> StorageError {
+    fn wrong(&self, kind: StorageErrorKind, cause: impl Into<Cause>) -> StorageError {
         let error = StorageError::damaged(self.path, self.end.offset, cause).of_kind(kind);
         explained(self.stream, error)
     }

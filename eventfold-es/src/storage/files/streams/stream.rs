@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use crate::ids::StreamId;
 use crate::storage::commit::CommitError;
 use crate::storage::encoding::event_line;
-use crate::storage::error::{ErrorPlace, StorageError, StorageErrorKind, StorageResult};
+use crate::storage::error::{Cause, ErrorPlace, StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::disk;
 use crate::storage::files::format::commit_line::Place;
 use crate::storage::files::layout::{ARCHIVE_FILE, EVENTS_FILE, StreamLayout};
@@ -354,7 +354,7 @@ pub(crate) fn stream_hash(id: &StreamId) -> StreamHash {
 pub(crate) fn stream_error(
     stream: &Stream,
     kind: StorageErrorKind,
-    cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    cause: impl Into<Cause>,
 ) -> StorageError {
     let place = ErrorPlace::StreamFile(stream.id.clone(), stream.file());
     StorageError::at(kind, place, cause)
