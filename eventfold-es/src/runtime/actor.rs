@@ -19,7 +19,8 @@ mod keys;
 mod mailbox;
 mod slot;
 
-use conflict::{Again, Attempt, Conflicts, MOST_ATTEMPTS};
+pub(crate) use conflict::Attempt;
+use conflict::{Again, Conflicts, MOST_ATTEMPTS};
 use head::Head;
 use idle::Activity;
 use mailbox::Read;
@@ -65,7 +66,13 @@ impl<A: Aggregate> Actor<A> {
         let mut retiring = Vec::new();
         // Invariant C5.
         let turn = self.stream.take_turn().await;
-        while let Some(mail) = self.next_mail().await {
+        loop {
+            let mail = match self.conflicts {
+                None => self.mailbox.recv().await,
+                // Boxed, so that the usual way stays short.
+                Some(_) => Box::pin(self.next_mail()).await,
+            };
+            let Some(mail) = mail else { break };
             match *mail {
                 Mail::Request(request) => {
                     self.activity.touch();
@@ -82,19 +89,19 @@ impl<A: Aggregate> Actor<A> {
                 }
             }
         }
-        self.finish_conflicts().await;
+        if self.conflicts.is_some() {
+            Box::pin(self.finish_conflicts()).await;
+        }
         self.save_snapshot_if_due();
         drop(turn);
     }
 
     /// The next mail. Until it comes, decides commands that conflicted.
     async fn next_mail(&mut self) -> Option<Box<Mail<A>>> {
-        loop {
-            let (mailbox, conflicts) = (&mut self.mailbox, &mut self.conflicts);
+        while let Some(conflicts) = &mut self.conflicts {
+            let mailbox = &mut self.mailbox;
             let next = poll_fn(|context| {
-                if let Some(conflicts) = conflicts
-                    && conflicts.poll(context).is_ready()
-                {
+                if conflicts.poll(context).is_ready() {
                     return Poll::Ready(None);
                 }
                 mailbox.poll_recv(context).map(Some)
@@ -105,6 +112,7 @@ impl<A: Aggregate> Actor<A> {
                 None => drop(self.make_ready_for_mail().await),
             }
         }
+        self.mailbox.recv().await
     }
 
     /// Makes the head ready for a message. First decides the commands that conflicted, because they
@@ -124,7 +132,7 @@ impl<A: Aggregate> Actor<A> {
 
     /// Decides the commands that conflicted, until no answer is under way.
     async fn finish_conflicts(&mut self) {
-        while self.conflicts.is_some() {
+        loop {
             // A failure has answered its commands.
             let _ = self.stream.settle().await;
             let Some(attempt) = self.conflicts.as_mut().and_then(Conflicts::take) else {
@@ -145,35 +153,26 @@ impl<A: Aggregate> Actor<A> {
     }
 
     async fn serve(&mut self, request: Request<A>) {
-        let ready = self.make_ready_for_mail().await;
+        let ready = match self.conflicts {
+            None => self.make_ready().await,
+            Some(_) => Box::pin(self.make_ready_for_mail()).await,
+        };
         match (request, ready) {
-            (
-                Request::Execute {
-                    command,
-                    context,
-                    reply,
-                },
-                Ok(()),
-            ) => {
-                let attempt = Attempt {
-                    command,
-                    context,
-                    reply,
-                    conflicts: 0,
-                    order: 0,
-                };
-                self.execute(attempt).await;
-            }
+            (Request::Execute(attempt), Ok(())) => self.execute(attempt).await,
             (Request::Read(read), Ok(())) => self.read(read).await,
             (Request::Inject { event, reply }, Ok(())) => self.inject(event, reply).await,
-            (Request::Execute { reply, .. }, Err(error)) => reply.send(Err(error.into())),
+            (Request::Execute(attempt), Err(error)) => attempt.reply.send(Err(error.into())),
             (Request::Read(read), Err(error)) => read(Err(error))(Ok(0)),
             (Request::Inject { reply, .. }, Err(error)) => reply.send(Err(error.into())),
         }
     }
 
     async fn read(&mut self, read: Read<A>) {
-        let current = match self.make_current().await {
+        let current = match self.conflicts {
+            None => Ok(None),
+            Some(_) => Box::pin(self.make_current()).await.map(Some),
+        };
+        let current = match current {
             Ok(current) => current,
             Err(error) => return read(Err(error))(Ok(0)),
         };
@@ -186,19 +185,15 @@ impl<A: Aggregate> Actor<A> {
         }
     }
 
-    /// If others write to the stream too, waits until the head is durable and has all that others
-    /// stored before, and returns its position.
-    async fn make_current(&mut self) -> Result<Option<u64>, StateError> {
-        if self.conflicts.is_none() {
-            return Ok(None);
-        }
+    /// Waits until the head is durable and has all that others stored before. Returns its position.
+    async fn make_current(&mut self) -> Result<u64, StateError> {
         for _ in 1..MOST_ATTEMPTS {
             match self.wait_durable().await {
                 Err(CommitError::Conflict { .. }) => self.make_ready_for_mail().await?,
-                durable => return Ok(Some(durable?)),
+                durable => return Ok(durable?),
             }
         }
-        Ok(Some(self.wait_durable().await?))
+        Ok(self.wait_durable().await?)
     }
 
     /// Loads the head if there is none, or if its epoch has failed.

@@ -11,7 +11,7 @@ use crate::domain::aggregate::Aggregate;
 use crate::domain::command::CommandContext;
 use crate::error::{ExecuteError, Panic, StateError};
 use crate::ids::{Position, StreamId, Version};
-use crate::runtime::actor::{Mail, Reply, Request, Slot};
+use crate::runtime::actor::{Attempt, Mail, Reply, Request, Slot};
 use crate::runtime::aggregates::Hold;
 use crate::runtime::committed::{Committed, Loaded};
 use crate::runtime::inside;
@@ -134,12 +134,8 @@ impl<A: Aggregate> AggregateHandle<A> {
     ) -> Result<Committed<A>, ExecuteError<A::Error>> {
         context.check()?;
         let (reply, answer) = self.reply();
-        let request = Request::Execute {
-            command: command.into(),
-            context,
-            reply,
-        };
-        self.deliver(request).await?;
+        let attempt = Attempt::new(command.into(), context, reply);
+        self.deliver(Request::Execute(attempt)).await?;
         match answer.await {
             Ok(result) => result,
             // The command's task is gone: its runtime ended, or the store's own threads did.

@@ -28,6 +28,23 @@ pub(crate) struct Attempt<A: Aggregate> {
     pub(crate) order: u64,
 }
 
+impl<A: Aggregate> Attempt<A> {
+    /// The first attempt.
+    pub(crate) fn new(
+        command: A::Command,
+        context: CommandContext,
+        reply: Reply<Committed<A>, ExecuteError<A::Error>>,
+    ) -> Self {
+        Self {
+            command,
+            context,
+            reply,
+            conflicts: 0,
+            order: 0,
+        }
+    }
+}
+
 /// The commands that conflicted.
 pub(crate) struct Conflicts<A: Aggregate> {
     sender: Arc<mpsc::UnboundedSender<Attempt<A>>>,
