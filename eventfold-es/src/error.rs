@@ -152,7 +152,7 @@ pub enum ExecuteError<E: std::error::Error + Send + Sync + 'static> {
     /// # outcome?; Ok(())
     /// # }
     /// ```
-    #[error("whether the command is stored is unknown until the store is opened again: {0}")]
+    #[error("it is unknown whether the command is stored, until the store is opened again: {0}")]
     OutcomeUnknown(io::Error),
 
     /// The store has been shut down. Nothing of the command is stored. Open the store again and send
@@ -251,7 +251,7 @@ pub enum DispatchError {
     /// Several registered aggregates list this command type, so its target is ambiguous.
     #[error(
         "command type `{command}` is listed by several registered aggregates ({aggregates}); \
-         dispatch the command enum of the one that is meant"
+         dispatch the command enum of one of them"
     )]
     AmbiguousCommand {
         /// The command's type in Rust.
@@ -378,9 +378,12 @@ impl From<StateError> for io::Error {
     }
 }
 
+/// The text of the error of calls after the store was shut down.
+pub(crate) const CLOSED: &str = "the store is shut down";
+
 /// The error of calls after the store was shut down.
 pub(crate) fn closed() -> io::Error {
-    io::Error::new(io::ErrorKind::NotConnected, "the store is shut down")
+    io::Error::new(io::ErrorKind::NotConnected, CLOSED)
 }
 
 /// Calls the user's code and returns a panic as an error.

@@ -201,8 +201,7 @@ impl CommandContext {
     /// Fails with [`io::ErrorKind::InvalidInput`] if no command may be sent with this context.
     pub(crate) fn check(&self) -> io::Result<()> {
         if self.idempotency_key.as_deref() == Some("") {
-            let text = "the command's idempotency key is empty, so that all commands without one would \
-                        count as the same: give it a key of its own, or none";
+            let text = "the command's idempotency key is empty: give each command a key of its own, or none";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         Ok(())

@@ -175,7 +175,7 @@ impl<A: Aggregate> Actor<A> {
             let last = known.version + known.count - 1;
             let mut events = Vec::new();
             let (mut count, mut position) = (0, 0);
-            reading.events_from(known.version, |loaded: Loaded<'_>| {
+            reading.events_from(known.version, |loaded: Loaded<'_>| -> std::io::Result<_> {
                 let decoded = decode_unless_left_out::<A>(loaded.event)
                     .map_err(|error| loaded.event.failed(&error))?;
                 events.extend(decoded.into_iter().flatten());
@@ -189,7 +189,7 @@ impl<A: Aggregate> Actor<A> {
             })?;
             if count != known.count {
                 let text = format!(
-                    "the events of idempotency key `{}` are not there",
+                    "the events that were stored under the idempotency key `{}` are missing",
                     Shown(&known.key)
                 );
                 return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, text));
