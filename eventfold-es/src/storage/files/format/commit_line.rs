@@ -740,7 +740,7 @@ mod tests {
             (
                 "\"version\":1,\"offset\"",
                 "\"version\":0,\"offset\"",
-                "no version 0",
+                "cannot have version 0",
             ),
         ] {
             let changed = line.replacen(ours, other, 1);

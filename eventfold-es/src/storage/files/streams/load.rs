@@ -431,7 +431,7 @@ mod tests {
             assert!(error.contains(cause), "{error}");
             assert!(error.contains("app.jsonl"), "{error}");
         };
-        refused(&lines[..2], "ends with version 2, but the journal");
+        refused(&lines[..2], "ends with version 2, but in the journal");
         let longer = ours(&stream, 4, 1);
         refused(&longer, "an event with position 4 is here");
         let twice = [&lines[..], &lines[2..]].concat();
