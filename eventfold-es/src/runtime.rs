@@ -11,3 +11,4 @@ pub(crate) mod dispatch;
 pub(crate) mod handle;
 pub(crate) mod inside;
 pub(crate) mod passivation;
+pub(crate) mod running;

@@ -13,6 +13,7 @@ mod derive;
 #[cfg(unix)]
 mod directory;
 mod disk;
+mod finding;
 mod format;
 mod golden;
 mod in_memory;
@@ -25,6 +26,7 @@ mod lost_streams;
 mod many_aggregates;
 mod model;
 mod passing_over;
+mod previews;
 mod process_managers;
 mod projection_versions;
 mod projections;

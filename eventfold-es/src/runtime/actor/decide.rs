@@ -27,7 +27,7 @@ use crate::text::Shown;
 type Outcome<A> = Reply<Committed<A>, ExecuteError<<A as Aggregate>::Error>>;
 
 /// The outcome of deciding a command.
-enum Decided<A: Aggregate> {
+pub(crate) enum Decided<A: Aggregate> {
     /// These events, to be stored.
     Store(Vec<A::DomainEvent>, EncodedEvents, Option<Fingerprint>),
     /// This answer, once the head is durable.
@@ -77,7 +77,7 @@ impl<A: Aggregate> Actor<A> {
         }
     }
 
-    fn decide(&mut self, command: A::Command, context: &CommandContext) -> Decided<A> {
+    pub(crate) fn decide(&mut self, command: A::Command, context: &CommandContext) -> Decided<A> {
         let Some(head) = &mut self.head else {
             return Decided::Answer(Err(ExecuteError::ActorGone));
         };
@@ -167,7 +167,10 @@ impl<A: Aggregate> Actor<A> {
     }
 
     /// The answer to a command that was executed before with the same key.
-    async fn repeat(&mut self, known: &KnownKey) -> Result<Committed<A>, ExecuteError<A::Error>> {
+    pub(crate) async fn repeat(
+        &mut self,
+        known: &KnownKey,
+    ) -> Result<Committed<A>, ExecuteError<A::Error>> {
         // The first command may still be under way.
         self.wait_durable().await?;
         let known = known.clone();
