@@ -2,6 +2,7 @@
 
 pub(crate) mod aggregate;
 pub(crate) mod command;
+pub(crate) mod layer;
 pub(crate) mod process_manager;
 pub(crate) mod projection;
 pub(crate) mod routes;

@@ -134,6 +134,7 @@
 //! | [`ExecuteError`] | what to do |
 //! |---|---|
 //! | [`Domain`](ExecuteError::Domain) | the aggregate refused the command: report its error to the caller |
+//! | [`Refused`](ExecuteError::Refused) | a [layer](Layer) refused the command: [`Refused`] derefs to its error |
 //! | [`Conflict`](ExecuteError::Conflict) | read version and state again, then decide again; its page shows how |
 //! | [`Io`](ExecuteError::Io) | read the text, which names file and cause; remedy the cause, send again |
 //! | [`ActorGone`](ExecuteError::ActorGone) | its runtime ended: send again from one that lives on |
@@ -337,11 +338,12 @@ pub use crate::clock::ManualClock;
 pub use crate::derive::{Aggregate, DomainEvent, ProcessManager, Projection};
 pub use crate::domain::aggregate::{Aggregate, Decide, Decision, DecisionTypes, Evolve, reducer};
 pub use crate::domain::command::{CommandContext, CommandEnvelope, to_eventfold_event};
+pub use crate::domain::layer::{Call, CallOutcome, Layer};
 pub use crate::domain::process_manager::{
     DeadLetter, Due, OnFailure, Outbox, ProcessManager, ProcessManagerReport, React, Retry,
 };
 pub use crate::domain::projection::{Project, Projection};
-pub use crate::error::{DispatchError, ExecuteError, Panic, StateError};
+pub use crate::error::{DispatchError, ExecuteError, Panic, Refused, StateError};
 pub use crate::event::{
     DecodeError, Decoded, DomainEvent, EncodeError, EventName, Recorded, RecordedEvent,
     StoredEvent, UnknownEvents,

@@ -18,6 +18,7 @@ mod golden;
 mod in_memory;
 mod invariants;
 mod kill;
+mod layers;
 mod limits;
 mod live;
 mod lost_streams;

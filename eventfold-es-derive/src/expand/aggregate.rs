@@ -81,7 +81,8 @@ pub(crate) fn decision_types(input: &Aggregate<'_>) -> TokenStream {
 ///     type DomainEvent = BankAccountEvent;
 ///     type Error = BankError;
 ///
-///     // handle, apply, encode_event, event_version, decode_event, knows_event, command_routes
+///     // handle, apply, encode_event, event_version, decode_event, knows_event, command_name,
+///     // command_routes
 /// }
 /// ```
 fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
@@ -110,6 +111,7 @@ fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
     let handle = handle(input);
     let apply = apply(input);
     let stored_form = stored_form(input, &event);
+    let command_name = command_name(input);
     let command_routes = command_routes(input);
     let (_, _, where_clause) = input.generics().split_for_impl();
     quote! {
@@ -138,6 +140,7 @@ fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
             }
 
             #stored_form
+            #command_name
             #command_routes
         }
     }
@@ -266,6 +269,32 @@ fn stored_form(input: &Aggregate<'_>, event: &TokenStream) -> TokenStream {
             __eventfold::fingerprint(#as_event::NAMES)
         }
     }
+}
+
+/// ```ignore
+/// fn command_name(command: &BankAccountCommand) -> &'static str {
+///     match command {
+///         BankAccountCommand::Deposit(_) => "Deposit",
+///     }
+/// }
+/// ```
+fn command_name(input: &Aggregate<'_>) -> Option<TokenStream> {
+    let Messages::Listed(commands) = &input.commands else {
+        return None;
+    };
+    let command = Types::of(input).command;
+    let arms = commands.items.iter().map(|item| {
+        let (ident, variant) = (enum_of(commands, item), variant_of(item));
+        let name = item.written_name();
+        quote_spanned!(item.variant.span()=> #ident::#variant(_) => #name,)
+    });
+    (!commands.items.is_empty()).then(|| {
+        quote! {
+            fn command_name(__command: &#command) -> &'static str {
+                match __command { #(#arms)* }
+            }
+        }
+    })
 }
 
 /// ```ignore

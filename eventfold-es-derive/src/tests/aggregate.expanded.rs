@@ -396,6 +396,12 @@ const _: () = {
                 <BankAccountEvent as __eventfold::DomainEvent>::NAMES,
             )
         }
+        fn command_name(__command: &BankAccountCommand) -> &'static str {
+            match __command {
+                BankAccountCommand::OpenAccount(_) => "OpenAccount",
+                BankAccountCommand::Deposit(_) => "Deposit",
+            }
+        }
         fn command_routes(
             __routes: &mut __eventfold::CommandRoutes<BankAccountCommand>,
         ) {

@@ -80,6 +80,11 @@ const _: () = {
         fn __fingerprint() -> u64 {
             __eventfold::fingerprint(<CounterEvent as __eventfold::DomainEvent>::NAMES)
         }
+        fn command_name(__command: &CounterCommand) -> &'static str {
+            match __command {
+                CounterCommand::Add(_) => "Add",
+            }
+        }
         fn command_routes(__routes: &mut __eventfold::CommandRoutes<CounterCommand>) {
             __routes.add::<Add>();
         }

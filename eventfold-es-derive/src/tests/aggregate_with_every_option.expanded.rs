@@ -269,6 +269,11 @@ const _: () = {
         fn __fingerprint() -> u64 {
             __eventfold::fingerprint(<Event as __eventfold::DomainEvent>::NAMES)
         }
+        fn command_name(__command: &Command) -> &'static str {
+            match __command {
+                Command::Deposit(_) => "deposit",
+            }
+        }
         fn command_routes(__routes: &mut __eventfold::CommandRoutes<Command>) {
             __routes.add::<commands::Deposit>();
         }

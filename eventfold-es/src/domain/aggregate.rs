@@ -229,6 +229,20 @@ pub trait Aggregate:
         0
     }
 
+    /// The name of a command, for [layers](crate::Layer) and for the span `execute`. A derived
+    /// aggregate has the names of its listed commands, as they are serialised. Otherwise it is the
+    /// name of the type [`Command`](Self::Command), unless the aggregate says more:
+    ///
+    /// ```
+    /// # use eventfold_es::{Aggregate, __private::example::*};
+    /// assert_eq!(Counter::command_name(&Add(5)), "Add");
+    /// ```
+    fn command_name(_command: &Self::Command) -> &'static str {
+        let name = std::any::type_name::<Self::Command>();
+        let without_arguments = name.split('<').next().unwrap_or(name);
+        without_arguments.rsplit("::").next().unwrap_or(name)
+    }
+
     /// The command types that [`CommandBus`](crate::CommandBus) routes here besides
     /// [`Command`](Self::Command) itself.
     #[doc(hidden)]

@@ -295,11 +295,12 @@ impl Managing {
         let store = self.store.clone();
         let dispatchers = self.dispatchers.clone();
         let number = outgoing.number;
+        let manager = self.manager.name;
         let task = self.under_way.spawn(async move {
             let outcome = match store.upgrade() {
                 Some(store) => {
                     let hold = Hold::of_command(store);
-                    dispatch(&hold, &dispatchers, outgoing.envelope).await
+                    dispatch(&hold, &dispatchers, manager, outgoing.envelope).await
                 }
                 None => Outcome::Undecided,
             };
@@ -321,7 +322,7 @@ impl Managing {
             Err(error) => {
                 let number = self.numbers.remove(&error.id())?;
                 let outcome = Outcome::Failed {
-                    error: format!("reading the command panicked: {error}"),
+                    error: format!("sending the command panicked: {error}"),
                     may_retry: false,
                 };
                 Some((number, outcome))

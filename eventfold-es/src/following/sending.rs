@@ -7,15 +7,16 @@ use crate::following::managing::Outcome;
 use crate::runtime::aggregates::Hold;
 use crate::runtime::dispatch::{Dispatchers, send};
 
-/// Sends a command of a process manager and returns its outcome.
+/// Sends a command of the process manager `manager` and returns its outcome.
 pub(crate) async fn dispatch(
     store: &Arc<Hold>,
     dispatchers: &Dispatchers,
+    manager: &'static str,
     envelope: StoredCommand,
 ) -> Outcome {
     let target = envelope.aggregate_type.clone();
     let id = envelope.instance_id.clone();
-    match send(store, dispatchers, envelope).await {
+    match send(store, dispatchers, envelope, Some(manager)).await {
         Ok(()) => {
             tracing::info!(target_type = %target, target_id = %id, "command dispatched");
             Outcome::Succeeded

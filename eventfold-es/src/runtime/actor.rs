@@ -6,6 +6,7 @@
 use std::sync::{Arc, Weak};
 
 use tokio::sync::{mpsc, oneshot};
+use tracing::Instrument as _;
 
 mod activate;
 mod decide;
@@ -87,7 +88,11 @@ impl<A: Aggregate> Actor<A> {
     }
 
     async fn serve(&mut self, request: Request<A>) {
-        if let Err(error) = self.make_ready().await {
+        let span = match &request {
+            Request::Execute { span, .. } => span.clone(),
+            Request::Read(_) | Request::Inject { .. } => tracing::Span::none(),
+        };
+        if let Err(error) = self.make_ready(span).await {
             match request {
                 Request::Execute { reply, .. } => reply.send(Err(error.into())),
                 Request::Read(read) => read(Err(error))(Ok(0)),
@@ -99,8 +104,9 @@ impl<A: Aggregate> Actor<A> {
             Request::Execute {
                 command,
                 context,
+                span,
                 reply,
-            } => self.execute(command, context, reply).await,
+            } => self.execute(command, context, span, reply).await,
             Request::Read(read) => {
                 let Some(head) = &self.head else { return };
                 let (state, version) = (&head.state, Version::new(head.version));
@@ -112,15 +118,15 @@ impl<A: Aggregate> Actor<A> {
         }
     }
 
-    /// Loads the head if there is none, or if its epoch has failed.
-    async fn make_ready(&mut self) -> Result<(), StateError> {
+    /// Loads the head if there is none, or if its epoch has failed. Loads within `span`.
+    async fn make_ready(&mut self, span: tracing::Span) -> Result<(), StateError> {
         if let Some(head) = &self.head
             && self.stream.failure(head.epoch).is_some()
         {
             self.head = None;
         }
         if self.head.is_none() {
-            self.head = Some(self.activate().await?);
+            self.head = Some(self.activate().instrument(span).await?);
         }
         Ok(())
     }

@@ -23,6 +23,7 @@ pub(crate) trait Dispatcher: Send + Sync {
         &'a self,
         store: &'a Arc<Hold>,
         envelope: StoredCommand,
+        process_manager: Option<&'static str>,
     ) -> Pin<Box<dyn Future<Output = Result<(), Failed>> + Send + 'a>>;
 }
 
@@ -38,6 +39,7 @@ impl From<DispatchError> for Failed {
     fn from(error: DispatchError) -> Self {
         let may_retry = match &error {
             DispatchError::Execution(_) => true,
+            DispatchError::Refused(refused) => refused.is_for_now(),
             DispatchError::Io(error) => error.kind() != io::ErrorKind::InvalidInput,
             _ => false,
         };
@@ -57,6 +59,7 @@ where
         &'a self,
         store: &'a Arc<Hold>,
         envelope: StoredCommand,
+        process_manager: Option<&'static str>,
     ) -> Pin<Box<dyn Future<Output = Result<(), Failed>> + Send + 'a>> {
         Box::pin(async move {
             let command: A::Command = envelope.read().map_err(DispatchError::Deserialization)?;
@@ -65,17 +68,18 @@ where
             let handle = handle.and_then(|id| AggregateHandle::<A>::get(store, &id));
             let handle = handle.map_err(DispatchError::Io)?;
             handle
-                .execute(command, envelope.context)
+                .send_as(command, envelope.context, process_manager)
                 .await
                 .map_err(|error| Failed {
                     may_retry: match &error {
                         // The basis of the command has changed, and does not change back.
                         ExecuteError::Conflict => false,
+                        ExecuteError::Refused(refused) => refused.is_for_now(),
                         // An invalid context does not change either.
                         ExecuteError::Io(error) => error.kind() != io::ErrorKind::InvalidInput,
                         _ => true,
                     },
-                    error: DispatchError::Execution(Box::new(error)),
+                    error: error.into(),
                 })?;
             Ok(())
         })
@@ -97,14 +101,15 @@ impl Targets for Dispatchers {
     }
 }
 
-/// Sends a command in JSON to its aggregate.
+/// Sends a command in JSON to its aggregate; `process_manager` names its sender if it is one.
 pub(crate) async fn send(
     store: &Arc<Hold>,
     dispatchers: &Dispatchers,
     envelope: StoredCommand,
+    process_manager: Option<&'static str>,
 ) -> Result<(), Failed> {
     match dispatchers.0.get(envelope.aggregate_type.as_str()) {
-        Some(dispatcher) => dispatcher.dispatch(store, envelope).await,
+        Some(dispatcher) => dispatcher.dispatch(store, envelope, process_manager).await,
         None => Err(DispatchError::UnknownAggregateType(envelope.aggregate_type).into()),
     }
 }

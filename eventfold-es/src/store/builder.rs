@@ -10,12 +10,14 @@ use serde::de::DeserializeOwned;
 
 use crate::clock::{Clock, ManualClock};
 use crate::domain::aggregate::Aggregate;
+use crate::domain::layer::Layer;
 use crate::domain::process_manager::{OnFailure, ProcessManager, Retry, Targets as _};
 use crate::domain::projection::Projection;
 use crate::following::{Manager, ReadSide, Registered};
 use crate::runtime::aggregates::{Aggregates, Hold};
 use crate::runtime::background;
 use crate::runtime::background::blocking;
+use crate::runtime::layers::Layers;
 use crate::storage::Storage;
 use crate::storage::files::FileStorage;
 use crate::storage::files::layout;
@@ -54,6 +56,7 @@ pub struct AggregateStoreBuilder {
     registrations: Vec<Register>,
     idle_timeout: Duration,
     snapshot_every: u64,
+    layers: Layers,
     clock: Clock,
     is_live: bool,
     create_if_missing: bool,
@@ -84,6 +87,7 @@ impl AggregateStoreBuilder {
             registrations: Vec::new(),
             idle_timeout: IDLE_TIMEOUT,
             snapshot_every: SNAPSHOT_EVERY,
+            layers: Layers::default(),
             clock: Clock::System,
             is_live: false,
             create_if_missing: true,
@@ -310,6 +314,38 @@ impl AggregateStoreBuilder {
         self
     }
 
+    /// Adds a layer around every command, also around those of process managers and of
+    /// [`CommandBus`](crate::CommandBus). It may refuse a command, add to its context, and see its
+    /// outcome. The layer that was added first is the outermost one.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path();
+    /// /// Notes which machine a command was sent from.
+    /// struct Origin(String);
+    ///
+    /// impl Layer for Origin {
+    ///     fn before(&self, call: &mut Call<'_>) -> Result<(), Refused> {
+    ///         call.add_metadata("origin", self.0.clone());
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let store = AggregateStore::builder(path).layer(Origin("ship-3".to_owned())).open().await?;
+    /// store.get::<Counter>("c-1").await?.send(Add(5)).await?;
+    /// let events = store.read_events("counter", "c-1").await?;
+    /// assert_eq!(events[0].meta.as_ref().unwrap()["origin"], "ship-3");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn layer(mut self, layer: impl Layer) -> Self {
+        self.layers.add(layer);
+        self
+    }
+
     /// Takes the time from `clock` instead of the system: for events, for timers, and for the
     /// pauses before retries. It is for tests that do not want to wait.
     ///
@@ -474,6 +510,7 @@ impl AggregateStoreBuilder {
             read_side.clone(),
             self.idle_timeout,
             self.snapshot_every,
+            self.layers,
         );
         let aggregates = aggregates.inspect_err(|_| storage.close())?;
         if let Some(runtime) = runtime {
@@ -518,6 +555,7 @@ impl fmt::Debug for AggregateStoreBuilder {
             .field("registrations", &self.registrations.len())
             .field("idle_timeout", &self.idle_timeout)
             .field("snapshot_every", &self.snapshot_every)
+            .field("layers", &self.layers.len())
             .field("is_live", &self.is_live)
             .field("create_if_missing", &self.create_if_missing)
             .field("lock_timeout", &self.lock_timeout)

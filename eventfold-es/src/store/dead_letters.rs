@@ -215,6 +215,7 @@ impl DeadLetters {
                 &self.store.inner,
                 &self.store.read_side.dispatchers,
                 outgoing.envelope,
+                Some(self.manager.name),
             )
             .await;
             self.store.inner.check_usable()?;

@@ -42,11 +42,11 @@ impl<A: Aggregate> Actor<A> {
         &mut self,
         command: A::Command,
         context: CommandContext,
+        span: tracing::Span,
         reply: Outcome<A>,
     ) {
         let decided = {
-            let _span =
-                tracing::info_span!("execute", aggregate_type = A::AGGREGATE_TYPE).entered();
+            let _span = span.enter();
             inside::Aggregate::of(self.stream.id()).run(|| self.decide(command, &context))
         };
         match decided {

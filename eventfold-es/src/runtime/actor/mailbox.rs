@@ -21,6 +21,8 @@ pub(crate) enum Request<A: Aggregate> {
     Execute {
         command: A::Command,
         context: CommandContext,
+        /// The span in which the command is decided.
+        span: tracing::Span,
         reply: Reply<Committed<A>, ExecuteError<A::Error>>,
     },
     Read(Read<A>),
