@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 mod builder;
 pub(crate) mod bus;
+#[cfg(test)]
+mod conflicts;
 mod dead_letters;
 mod maintenance;
 mod opened;

@@ -210,7 +210,7 @@ pub enum CallOutcome<'a> {
     },
     /// The aggregate refused the command with this error, or a layer that was added later did.
     Refused(&'a (dyn Error + Send + Sync + 'static)),
-    /// The stream was not at the expected version.
+    /// The stream was not at the expected version, or other writers were first again and again.
     Conflict,
     /// Any other [`ExecuteError`](crate::ExecuteError).
     Failed(&'a (dyn Error + Send + Sync + 'static)),

@@ -115,7 +115,7 @@ pub(crate) fn outcome<A: Aggregate>(answer: &Answer<A>) -> CallOutcome<'_> {
         },
         Err(ExecuteError::Domain(error)) => CallOutcome::Refused(error),
         Err(ExecuteError::Refused(refused)) => CallOutcome::Refused(&**refused),
-        Err(ExecuteError::Conflict) => CallOutcome::Conflict,
+        Err(ExecuteError::ExpectedVersion { .. } | ExecuteError::Conflict) => CallOutcome::Conflict,
         Err(error) => CallOutcome::Failed(error),
     }
 }

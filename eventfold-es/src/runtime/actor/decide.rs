@@ -12,6 +12,7 @@ use crate::domain::command::CommandContext;
 use crate::error::{ExecuteError, Panic, guarded};
 use crate::event::{EncodeError, Meta, Recorded, read_back};
 use crate::ids::{Position, Version};
+use crate::runtime::actor::conflict::{Again, Attempt};
 use crate::runtime::actor::mailbox::Reply;
 use crate::runtime::actor::{Actor, Decision, answer};
 use crate::runtime::committed::Committed;
@@ -38,20 +39,24 @@ enum Decided<A: Aggregate> {
 }
 
 impl<A: Aggregate> Actor<A> {
-    pub(crate) async fn execute(
-        &mut self,
-        command: A::Command,
-        context: CommandContext,
-        span: tracing::Span,
-        reply: Outcome<A>,
-    ) {
+    pub(crate) async fn execute(&mut self, attempt: Attempt<A>) {
+        let Attempt {
+            command,
+            context,
+            span,
+            reply,
+            number,
+        } = attempt;
+        let conflicts = self.conflicts.as_ref();
+        let again = conflicts.and_then(|kept| kept.keep(&command, &context, &span, number));
         let decided = {
             let _span = span.enter();
             inside::Aggregate::of(self.stream.id()).run(|| self.decide(command, &context))
         };
         match decided {
             Decided::Store(events, encoded) => {
-                self.store(events, encoded, context.idempotency_key, reply)
+                let done = (reply, again);
+                self.store(events, encoded, context.idempotency_key, done)
                     .await;
             }
             Decided::Answer(result) => {
@@ -60,14 +65,14 @@ impl<A: Aggregate> Actor<A> {
                     events: Vec::new(),
                     version,
                 });
-                self.when_durable(answer(reply, result));
+                self.when_durable(answer(reply, result, again));
             }
-            Decided::Repeat(known) => {
-                let result = self.repeat(&known).await;
-                reply.send(result);
-            }
+            Decided::Repeat(known) => match (self.repeat(&known).await, again) {
+                (Err(ExecuteError::Conflict), Some(again)) => again.send(reply),
+                (result, _) => reply.send(result),
+            },
             Decided::Panicked(panic) => {
-                self.when_durable(answer(reply, Err(ExecuteError::Panicked(panic))));
+                self.when_durable(answer(reply, Err(ExecuteError::Panicked(panic)), again));
                 self.head = None;
             }
         }
@@ -82,11 +87,11 @@ impl<A: Aggregate> Actor<A> {
         {
             return Decided::Repeat(known.clone());
         }
-        if context
-            .expected_version
-            .is_some_and(|expected| expected != head.version)
+        if let Some(expected) = context.expected_version
+            && expected != head.version
         {
-            return Decided::Answer(Err(ExecuteError::Conflict));
+            let actual = Version::new(head.version);
+            return Decided::Answer(Err(ExecuteError::ExpectedVersion { expected, actual }));
         }
         let mut events = match guarded(|| head.state.handle(command)) {
             Ok(Ok(events)) if events.is_empty() => return Decided::Answer(Ok(())),
@@ -125,7 +130,7 @@ impl<A: Aggregate> Actor<A> {
         events: Vec<A::DomainEvent>,
         encoded: EncodedEvents,
         key: Option<String>,
-        reply: Outcome<A>,
+        (reply, again): (Outcome<A>, Option<Box<Again<A>>>),
     ) {
         let Some(head) = &mut self.head else { return };
         let version = head.version;
@@ -141,9 +146,10 @@ impl<A: Aggregate> Actor<A> {
         } else {
             None
         };
-        let done = answer(reply, Ok(Decision { events, version }));
+        let done = answer(reply, Ok(Decision { events, version }), again);
         let commit = Commit {
             epoch: head.epoch,
+            expected: version - encoded.count(),
             snapshot,
             done,
         };

@@ -212,6 +212,7 @@ mod tests {
         let commit = StreamCommit {
             stream: streams.get(&StreamId::new("a", "b").unwrap()),
             epoch: 1,
+            expected: 0,
             snapshot: None,
             done: Box::new(|_| {}),
         };

@@ -57,6 +57,7 @@ impl Writer {
         events.push("Noted", data.as_bytes(), "e-1", self.version, &common);
         let commit = Commit {
             epoch: self.epoch,
+            expected: self.version - 1,
             snapshot: None,
             done,
         };
