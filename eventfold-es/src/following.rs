@@ -1,6 +1,7 @@
 //! The read side: projections and process managers, which follow the journal.
 
 pub(crate) mod audit;
+pub(crate) mod backwards;
 mod chain;
 mod checkpoint;
 mod dead_letters;
@@ -19,6 +20,7 @@ mod sending;
 pub(crate) mod skipped;
 mod status;
 pub(crate) mod subscription;
+mod trace;
 mod unusable;
 
 pub(crate) use exclusive::Exclusive;
@@ -28,6 +30,6 @@ pub(crate) use managing::{AnyReacting, Outcome};
 pub(crate) use pending::read_back;
 pub(crate) use projecting::{Projecting, Registered};
 pub(crate) use read_side::ReadSide;
-pub(crate) use sending::dispatch;
+pub(crate) use sending::{dispatch, send_as};
 pub use skipped::SkippedEvent;
 pub use status::{FollowerStatus, ProcessManagerStatus, ReadSideStatus, Running};

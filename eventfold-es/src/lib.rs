@@ -351,6 +351,7 @@ pub use crate::event::{
     DecodeError, Decoded, DomainEvent, EncodeError, EventName, Recorded, RecordedEvent,
     StoredEvent, UnknownEvents,
 };
+pub use crate::following::backwards::Backwards;
 pub use crate::following::subscription::Subscription;
 pub use crate::following::{
     FollowerStatus, ProcessManagerStatus, ReadSideStatus, Running, SkippedEvent,

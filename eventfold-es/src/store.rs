@@ -5,6 +5,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 mod builder;
 pub(crate) mod bus;
@@ -13,6 +14,7 @@ mod conflicts;
 mod dead_letters;
 mod maintenance;
 mod opened;
+mod positions;
 mod process_managers;
 mod reading;
 mod rebuild;
@@ -26,6 +28,7 @@ pub use dead_letters::{DeadLetters, ReplayError};
 pub use rebuild::{Rebuild, RebuildProgress};
 pub use spawn::spawn_actor;
 
+use crate::clock::millis;
 use crate::domain::aggregate::Aggregate;
 use crate::following::ReadSide;
 use crate::ids::StreamId;
@@ -412,6 +415,7 @@ impl AggregateStore {
     pub async fn shutdown(&self) -> io::Result<()> {
         inside::refuse("shutdown")?;
         self.inner.storage.check_process()?;
+        let start = Instant::now();
         self.inner.start_closing();
         if let Some(live) = self.read_side.live.get() {
             live.stop();
@@ -432,7 +436,9 @@ impl AggregateStore {
         }
         drop(run);
         self.inner.storage.close();
-        self.inner.storage.ended().await
+        let ended = self.inner.storage.ended().await;
+        tracing::info!(elapsed_ms = millis(start), "store shut down");
+        ended
     }
 }
 

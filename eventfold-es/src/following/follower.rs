@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::clock::millis;
 use crate::domain::process_manager::{OnFailure, Unwritable};
 use crate::error::panic_message;
 use crate::event::{DecodeError, EventSet, StoredEvent, UnknownEvents};
@@ -104,7 +105,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
             skipped_events: SkippedEvents::from_beginning(&records, 1),
             backup: None,
             is_rebuilding: false,
-            progress: Arc::new(Progress::new(name, checkpoint.position)),
+            progress: Arc::new(Progress::new(name, storage.log(), checkpoint.position)),
             save_now: false,
             storage,
             records,
@@ -482,6 +483,12 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
         self.saved_at = Instant::now();
         self.save_cost = self.saved_at - start;
         self.save_now = false;
+        tracing::debug!(
+            name = self.name,
+            position = self.position,
+            elapsed_ms = millis(start),
+            "checkpoint saved"
+        );
         Ok(())
     }
 }

@@ -94,7 +94,7 @@ impl Manager {
             // The store and the other process managers can work without it.
             Err(unusable) => {
                 let error = unusable.of_manager(M::NAME);
-                let unusable = UnusableManager::new(M::NAME, &records, &error)?;
+                let unusable = UnusableManager::new(M::NAME, storage.log(), &records, &error)?;
                 let progress = unusable.progress();
                 (Arc::new(Exclusive::new(name, unusable)), progress)
             }

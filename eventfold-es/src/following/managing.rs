@@ -24,6 +24,7 @@ use crate::following::outgoing::Outgoing;
 use crate::following::pending;
 use crate::following::pending::Pending;
 use crate::following::status::{ProcessManagerStatus, Progress, ToDo};
+use crate::following::trace;
 use crate::storage::Storage;
 use crate::storage::record::Records;
 use crate::storage::record_name::RecordName;
@@ -171,6 +172,7 @@ impl<M: ProcessManager> Reacting<M> {
         // Ordered by position. If an event is passed again, its orders replace the earlier ones.
         let mut orders: BTreeMap<u64, Vec<Order>> = BTreeMap::new();
         let followed = self.follower.follow(types, slice, |state, event| {
+            let _span = trace::reaction(M::NAME, event).entered();
             let mut out = Outbox::new(M::NAME, event.record());
             state.react_stored(event, &mut out)?;
             let new = out.finish()?;

@@ -2,10 +2,35 @@
 
 use std::sync::Arc;
 
+use tracing::Instrument as _;
+
 use crate::domain::command::StoredCommand;
 use crate::following::managing::Outcome;
+use crate::following::trace;
 use crate::runtime::aggregates::Hold;
-use crate::runtime::dispatch::{Dispatchers, send};
+use crate::runtime::dispatch::{Dispatchers, Failed, send};
+
+/// Sends a command of the process manager `manager`, within a span that says so.
+pub(crate) async fn send_as(
+    manager: &'static str,
+    store: &Arc<Hold>,
+    dispatchers: &Dispatchers,
+    envelope: StoredCommand,
+) -> Result<(), Failed> {
+    let span = trace::sending(manager, &envelope);
+    let sending = async {
+        let (target, id) = (
+            envelope.aggregate_type.clone(),
+            envelope.instance_id.clone(),
+        );
+        let sent = send(store, dispatchers, envelope, Some(manager)).await;
+        if sent.is_ok() {
+            tracing::info!(target_type = %target, target_id = %id, "command dispatched");
+        }
+        sent
+    };
+    sending.instrument(span).await
+}
 
 /// Sends a command of the process manager `manager` and returns its outcome.
 pub(crate) async fn dispatch(
@@ -14,13 +39,8 @@ pub(crate) async fn dispatch(
     manager: &'static str,
     envelope: StoredCommand,
 ) -> Outcome {
-    let target = envelope.aggregate_type.clone();
-    let id = envelope.instance_id.clone();
-    match send(store, dispatchers, envelope, Some(manager)).await {
-        Ok(()) => {
-            tracing::info!(target_type = %target, target_id = %id, "command dispatched");
-            Outcome::Succeeded
-        }
+    match send_as(manager, store, dispatchers, envelope).await {
+        Ok(()) => Outcome::Succeeded,
         // The store failed, not the command.
         Err(_) if store.check_usable().is_err() => Outcome::Undecided,
         Err(failed) => Outcome::Failed {

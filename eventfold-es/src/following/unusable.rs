@@ -10,6 +10,7 @@ use crate::following::dead_letters::{DeadLetters, Letter};
 use crate::following::managing::{AnyReacting, Counts, Outcome};
 use crate::following::outgoing::Outgoing;
 use crate::following::status::{ProcessManagerStatus, Progress};
+use crate::storage::log::Log;
 use crate::storage::record::Records;
 
 /// Replaces a process manager that is stopped from the start. Its files are not changed.
@@ -25,11 +26,12 @@ impl UnusableManager {
     /// The process manager `name` with its `records`.
     pub(crate) fn new(
         name: &'static str,
+        log: Log,
         records: &Records,
         error: &io::Error,
     ) -> io::Result<Self> {
         let text = error.to_string();
-        let progress = Progress::new(name, 0);
+        let progress = Progress::new(name, log, 0);
         progress.stop(&text);
         Ok(Self {
             kind: error.kind(),

@@ -41,7 +41,8 @@ pub(crate) async fn blocking<T: Send + 'static>(
     if tokio::runtime::Handle::try_current().is_err() || inside::is_inside() {
         return run();
     }
-    tokio::task::spawn_blocking(run)
+    let span = tracing::Span::current();
+    tokio::task::spawn_blocking(move || span.in_scope(run))
         .await
         .map_err(io::Error::other)
         .flatten()

@@ -4,11 +4,11 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 
-use crate::clock::{Clock, ManualClock};
+use crate::clock::{Clock, ManualClock, millis};
 use crate::domain::aggregate::Aggregate;
 use crate::domain::layer::Layer;
 use crate::domain::process_manager::{OnFailure, ProcessManager, Retry, Targets as _};
@@ -25,6 +25,7 @@ use crate::storage::files::layout::{RawNames, StreamLayout};
 use crate::storage::files::lock::Patience;
 use crate::storage::memory::{Memory, MemoryStorage};
 use crate::store::{AggregateStore, opened};
+use crate::text::shown;
 
 /// How long an aggregate stays in memory unused, unless the builder says otherwise.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
@@ -68,6 +69,15 @@ pub struct AggregateStoreBuilder {
 enum Place {
     Directory(PathBuf),
     Memory(Memory),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directory(base) => shown(base).fmt(f),
+            Self::Memory(_) => f.write_str("memory"),
+        }
+    }
 }
 
 impl AggregateStoreBuilder {
@@ -467,6 +477,8 @@ impl AggregateStoreBuilder {
         extra: RawNames,
         patience: &Patience,
     ) -> io::Result<AggregateStore> {
+        let start = Instant::now();
+        let place = self.place.to_string();
         let clock = self.clock.clone();
         let storage = match &self.place {
             Place::Directory(base) => {
@@ -477,7 +489,14 @@ impl AggregateStoreBuilder {
             }
             Place::Memory(memory) => Storage::Memory(MemoryStorage::open(memory, clock)?),
         };
-        self.open_on(storage)
+        let store = self.open_on(storage)?;
+        tracing::info!(
+            place,
+            position = store.inner.storage.head(),
+            elapsed_ms = millis(start),
+            "store opened"
+        );
+        Ok(store)
     }
 
     /// Opens the store on `storage`.

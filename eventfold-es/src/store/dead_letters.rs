@@ -4,9 +4,8 @@ use std::io;
 
 use crate::domain::process_manager::{DeadLetter, ProcessManagerReport};
 use crate::error::{DispatchError, closed};
-use crate::following::{AnyReacting, Manager, Outcome, ReadSideStatus};
+use crate::following::{AnyReacting, Manager, Outcome, ReadSideStatus, send_as};
 use crate::runtime::background::{blocking, to_its_end};
-use crate::runtime::dispatch::send;
 use crate::runtime::inside;
 use crate::store::AggregateStore;
 use crate::store::under_way::UnderWay;
@@ -211,11 +210,11 @@ impl DeadLetters {
             .collect();
         let mut results = Vec::with_capacity(revived.len());
         for (outgoing, under_way) in revived.into_iter().zip(under_way) {
-            let sent = send(
+            let sent = send_as(
+                self.manager.name,
                 &self.store.inner,
                 &self.store.read_side.dispatchers,
                 outgoing.envelope,
-                Some(self.manager.name),
             )
             .await;
             self.store.inner.check_usable()?;

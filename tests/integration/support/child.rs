@@ -146,6 +146,7 @@ fn plays_its_role() {
         "write everything" => runtime.block_on(crate::directory::write_everything(dir)),
         "work until killed" => runtime.block_on(crate::kill::work_until_killed(dir)),
         "work live until killed" => runtime.block_on(crate::kill::work_live_until_killed(dir)),
+        "work and be told of" => runtime.block_on(crate::tracing::work_and_be_told_of(dir)),
         "write under load" => runtime.block_on(disk::write_under_load(dir)),
         "write until no file may grow" => {
             runtime.block_on(limits::write_until_no_file_may_grow(dir));

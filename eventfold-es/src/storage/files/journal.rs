@@ -14,8 +14,10 @@ use crate::storage::files::disk;
 use crate::storage::files::disk::{File, Open};
 use crate::storage::files::format::commit_line::write_header;
 use crate::storage::files::recovery::redo_point::RedoPoint;
+use crate::sync::lock;
 use crate::text::shown;
 
+pub(crate) mod backward;
 pub(crate) mod batch;
 pub(crate) mod end;
 pub(crate) mod paths;
@@ -41,11 +43,13 @@ pub(crate) fn empty(bytes: &mut Vec<u8>) {
     bytes.shrink_to(MOST_MEMORY);
 }
 
-/// The list of segments, shared with the readers.
+/// The list of segments and the durable end, shared with the readers.
 #[derive(Debug)]
 pub(crate) struct Index {
     dir: PathBuf,
     segments: Mutex<Vec<u64>>,
+    /// Where the durable lines end; `None` if nobody writes the journal.
+    end: Mutex<Option<End>>,
 }
 
 impl Index {
@@ -53,6 +57,7 @@ impl Index {
         Self {
             dir,
             segments: Mutex::new(segments),
+            end: Mutex::new(None),
         }
     }
 
@@ -65,6 +70,15 @@ impl Index {
         let segments = self.segments();
         let after = segments.partition_point(|first| *first <= position);
         after.checked_sub(1).map(|i| segments[i])
+    }
+
+    /// Where the durable lines end; `None` if nobody writes the journal.
+    pub(crate) fn end(&self) -> Option<End> {
+        *lock(&self.end)
+    }
+
+    fn set_end(&self, end: End) {
+        *lock(&self.end) = Some(end);
     }
 
     pub(crate) fn path(&self, first: u64) -> PathBuf {
@@ -184,9 +198,11 @@ impl Journal {
         let path = segment_path(dir, end.segment);
         let file = File::open(&path, Open::Existing).map_err(|e| disk::at("open", &path, &e))?;
         let capacity = file.length()?;
+        let index = Index::new(dir.to_owned(), segments);
+        index.set_end(end);
         Ok(Self {
             dir: dir.to_owned(),
-            index: std::sync::Arc::new(Index::new(dir.to_owned(), segments)),
+            index: std::sync::Arc::new(index),
             counts_links: !file.is_deleted()?,
             file,
             capacity,
@@ -261,6 +277,7 @@ impl Journal {
         self.capacity = capacity;
         self.end = self.end.of_next();
         self.index.segments().push(first);
+        self.index.set_end(self.end);
         Ok(())
     }
 
@@ -310,6 +327,7 @@ impl Journal {
             ..batch.end
         };
         self.capacity = self.capacity.max(self.end.offset);
+        self.index.set_end(self.end);
         Ok(())
     }
 

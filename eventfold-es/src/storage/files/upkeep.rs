@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use crate::clock::millis;
 use crate::storage::files::disk::failed_syncs;
 use crate::storage::files::file_systems::FileSystems;
 use crate::storage::files::journal::Spare;
@@ -246,6 +247,7 @@ impl Thread {
 
     /// Moves the redo point. If that fails, the redo point stays, and the next open replays more.
     fn checkpoint(&mut self, job: RedoPointJob) {
+        let start = Instant::now();
         let checkpoint = RedoPoint {
             end: job.end,
             clean: job.clean,
@@ -258,6 +260,7 @@ impl Thread {
         }
         let dirs: BTreeSet<&Path> = self.taken.iter().flat_map(|taken| taken.dirs()).collect();
         let dirs: Vec<&Path> = dirs.into_iter().collect();
+        let streams = dirs.len();
         if let Err(error) = self.file_systems.sync_streams(&dirs) {
             tracing::error!(%error, "no more checkpoints: the next open replays the journal");
             self.sync_failed = true;
@@ -265,8 +268,16 @@ impl Thread {
         }
         self.marks
             .note_taken(&std::mem::take(&mut self.taken), job.end);
-        if let Err(error) = checkpoint.write(&self.journal) {
-            tracing::error!(%error, "no checkpoint could be written; more is replayed at the next open");
+        match checkpoint.write(&self.journal) {
+            Ok(()) => tracing::debug!(
+                position = job.end.position,
+                streams,
+                elapsed_ms = millis(start),
+                "redo point moved"
+            ),
+            Err(error) => {
+                tracing::error!(%error, "no checkpoint could be written; more is replayed at the next open");
+            }
         }
     }
 }
