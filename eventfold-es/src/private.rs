@@ -32,6 +32,8 @@ mod listed;
 mod names;
 #[path = "private/read_side.rs"]
 mod read_side;
+#[path = "private/repeat.rs"]
+mod repeat;
 #[path = "private/sample.rs"]
 mod sample;
 #[path = "private/upcast.rs"]
@@ -45,5 +47,6 @@ pub use names::{
     count_names, retired_names, shared_names, slots,
 };
 pub use read_side::{DispatchTarget, apply_eventfold, react_eventfold};
+pub use repeat::{NotCloned, Repeat};
 pub use sample::{MadeOfDefault, NotMade, add_samples, samples};
 pub use upcast::{Infallible, Upcast, check_version};

@@ -9,8 +9,6 @@ use std::time::Instant;
 
 mod builder;
 pub(crate) mod bus;
-#[cfg(test)]
-mod conflicts;
 mod dead_letters;
 mod maintenance;
 mod opened;

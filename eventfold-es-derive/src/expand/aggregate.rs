@@ -81,8 +81,8 @@ pub(crate) fn decision_types(input: &Aggregate<'_>) -> TokenStream {
 ///     type DomainEvent = BankAccountEvent;
 ///     type Error = BankError;
 ///
-///     // handle, apply, encode_event, event_version, decode_event, knows_event, command_name,
-///     // command_routes
+///     // handle, apply, repeat, encode_event, event_version, decode_event, knows_event,
+///     // command_name, command_routes
 /// }
 /// ```
 fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
@@ -110,6 +110,7 @@ fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
     };
     let handle = handle(input);
     let apply = apply(input);
+    let repeat = repeat(&command);
     let stored_form = stored_form(input, &event);
     let command_name = command_name(input);
     let command_routes = command_routes(input);
@@ -139,6 +140,7 @@ fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
                 self
             }
 
+            #repeat
             #stored_form
             #command_name
             #command_routes
@@ -209,6 +211,22 @@ fn apply(input: &Aggregate<'_>) -> TokenStream {
         quote_spanned!(item.variant.span()=> #ident::#variant(__event) => #evolve,)
     });
     quote!(match __event { #(#arms)* })
+}
+
+/// ```ignore
+/// fn repeat(command: &BankAccountCommand) -> Option<BankAccountCommand> {
+///     Repeat::<BankAccountCommand>::__of(command)
+/// }
+/// ```
+///
+/// `NotCloned` has an `__of` too, for commands that are not `Clone`. It returns `None`.
+fn repeat(command: &TokenStream) -> TokenStream {
+    quote! {
+        fn repeat(__command: &#command) -> ::core::option::Option<#command> {
+            use __eventfold::NotCloned as _;
+            __eventfold::Repeat::<#command>::__of(__command)
+        }
+    }
 }
 
 /// ```ignore

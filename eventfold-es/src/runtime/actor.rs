@@ -3,10 +3,11 @@
 //! It decides on the head: the state with everything that was decided before. It goes on without
 //! waiting for the disk. Each answer waits until its head is durable.
 
+use std::future::poll_fn;
 use std::sync::{Arc, Weak};
+use std::task::Poll;
 
 use tokio::sync::{mpsc, oneshot};
-use tracing::Instrument as _;
 
 mod activate;
 mod conflict;
@@ -18,7 +19,8 @@ mod keys;
 mod mailbox;
 mod slot;
 
-use conflict::{Again, Attempt, Conflicts, MOST_ATTEMPTS};
+pub(crate) use conflict::Attempt;
+use conflict::{Again, Conflicts, MOST_ATTEMPTS};
 use head::Head;
 use idle::Activity;
 use mailbox::Read;
@@ -64,7 +66,13 @@ impl<A: Aggregate> Actor<A> {
         let mut retiring = Vec::new();
         // Invariant C5.
         let turn = self.stream.take_turn().await;
-        while let Some(mail) = self.next_mail().await {
+        loop {
+            let mail = match self.conflicts {
+                None => self.mailbox.recv().await,
+                // Boxed, so that the usual way stays short.
+                Some(_) => Box::pin(self.next_mail()).await,
+            };
+            let Some(mail) = mail else { break };
             match *mail {
                 Mail::Request(request) => {
                     self.activity.touch();
@@ -81,60 +89,59 @@ impl<A: Aggregate> Actor<A> {
                 }
             }
         }
-        self.finish_conflicts().await;
+        if self.conflicts.is_some() {
+            Box::pin(self.finish_conflicts()).await;
+        }
         self.save_snapshot_if_due();
         drop(turn);
     }
 
-    /// The next mail, once no command waits to be decided again.
+    /// The next mail. Until it comes, decides commands that conflicted.
     async fn next_mail(&mut self) -> Option<Box<Mail<A>>> {
-        loop {
-            let Some(conflicts) = &mut self.conflicts else {
-                return self.mailbox.recv().await;
-            };
-            let attempt = tokio::select! {
-                biased;
-                attempt = conflicts.next() => attempt,
-                mail = self.mailbox.recv() => return mail,
-            };
-            if let Some(attempt) = attempt {
-                self.attempt(attempt).await;
-                self.decide_again().await;
+        while let Some(conflicts) = &mut self.conflicts {
+            let mailbox = &mut self.mailbox;
+            let next = poll_fn(|context| {
+                if conflicts.poll(context).is_ready() {
+                    return Poll::Ready(None);
+                }
+                mailbox.poll_recv(context).map(Some)
+            });
+            match next.await {
+                Some(mail) => return mail,
+                // A command gets its error itself.
+                None => drop(self.make_ready_for_mail().await),
             }
         }
+        self.mailbox.recv().await
     }
 
-    /// Decides a command. If the head cannot be loaded, answers with the error.
-    async fn attempt(&mut self, attempt: Attempt<A>) {
-        let ready = self.make_ready().instrument(attempt.span.clone());
-        match ready.await {
-            Ok(()) => self.execute(attempt).await,
-            Err(error) => attempt.reply.send(Err(error.into())),
-        }
-    }
-
-    /// Decides the commands that conflicted. They come before all mail that arrived later.
-    async fn decide_again(&mut self) {
-        if self.conflicts.is_none() {
-            return;
-        }
-        // If commits have failed, this waits for the answers to all of them. Each attempt reports
-        // an error itself.
-        let _ = self.make_ready().await;
-        while let Some(attempt) = self.conflicts.as_mut().and_then(Conflicts::try_next) {
-            self.attempt(attempt).await;
+    /// Makes the head ready for a message. First decides the commands that conflicted, because they
+    /// came before it.
+    async fn make_ready_for_mail(&mut self) -> Result<(), StateError> {
+        loop {
+            // If commits have failed, this waits for the answers to all of them.
+            let ready = self.make_ready().await;
+            let again = self.conflicts.as_mut().and_then(Conflicts::take);
+            match (ready, again) {
+                (Ok(()), Some(attempt)) => self.execute(attempt).await,
+                (Err(error), Some(attempt)) => attempt.reply.send(Err(error.into())),
+                (ready, None) => return ready,
+            }
         }
     }
 
     /// Decides the commands that conflicted, until no answer is under way.
     async fn finish_conflicts(&mut self) {
-        while self.conflicts.is_some() {
+        loop {
             // A failure has answered its commands.
             let _ = self.stream.settle().await;
-            let Some(attempt) = self.conflicts.as_mut().and_then(Conflicts::try_next) else {
+            let Some(attempt) = self.conflicts.as_mut().and_then(Conflicts::take) else {
                 return;
             };
-            self.attempt(attempt).await;
+            match self.make_ready().await {
+                Ok(()) => self.execute(attempt).await,
+                Err(error) => attempt.reply.send(Err(error.into())),
+            }
         }
     }
 
@@ -146,33 +153,26 @@ impl<A: Aggregate> Actor<A> {
     }
 
     async fn serve(&mut self, request: Request<A>) {
-        self.decide_again().await;
-        match request {
-            Request::Execute {
-                command,
-                context,
-                span,
-                reply,
-            } => {
-                let attempt = Attempt {
-                    command,
-                    context,
-                    span,
-                    reply,
-                    number: 1,
-                };
-                self.attempt(attempt).await;
-            }
-            Request::Read(read) => self.read(read).await,
-            Request::Inject { event, reply } => match self.make_ready().await {
-                Ok(()) => self.inject(event, reply).await,
-                Err(error) => reply.send(Err(error.into())),
-            },
+        let ready = match self.conflicts {
+            None => self.make_ready().await,
+            Some(_) => Box::pin(self.make_ready_for_mail()).await,
+        };
+        match (request, ready) {
+            (Request::Execute(attempt), Ok(())) => self.execute(attempt).await,
+            (Request::Read(read), Ok(())) => self.read(read).await,
+            (Request::Inject { event, reply }, Ok(())) => self.inject(event, reply).await,
+            (Request::Execute(attempt), Err(error)) => attempt.reply.send(Err(error.into())),
+            (Request::Read(read), Err(error)) => read(Err(error))(Ok(0)),
+            (Request::Inject { reply, .. }, Err(error)) => reply.send(Err(error.into())),
         }
     }
 
     async fn read(&mut self, read: Read<A>) {
-        let current = match self.make_current().await {
+        let current = match self.conflicts {
+            None => Ok(None),
+            Some(_) => Box::pin(self.make_current()).await.map(Some),
+        };
+        let current = match current {
             Ok(current) => current,
             Err(error) => return read(Err(error))(Ok(0)),
         };
@@ -185,20 +185,15 @@ impl<A: Aggregate> Actor<A> {
         }
     }
 
-    /// Makes the head ready. If others write to the stream too, waits until the head is durable and
-    /// has all that others stored before, and returns its position.
-    async fn make_current(&mut self) -> Result<Option<u64>, StateError> {
-        self.make_ready().await?;
-        if self.conflicts.is_none() {
-            return Ok(None);
-        }
+    /// Waits until the head is durable and has all that others stored before. Returns its position.
+    async fn make_current(&mut self) -> Result<u64, StateError> {
         for _ in 1..MOST_ATTEMPTS {
             match self.wait_durable().await {
-                Err(CommitError::Conflict { .. }) => self.decide_again().await,
-                durable => return Ok(Some(durable?)),
+                Err(CommitError::Conflict { .. }) => self.make_ready_for_mail().await?,
+                durable => return Ok(durable?),
             }
         }
-        Ok(Some(self.wait_durable().await?))
+        Ok(self.wait_durable().await?)
     }
 
     /// Loads the head if there is none, or if its epoch has failed.
@@ -229,7 +224,7 @@ impl<A: Aggregate> Actor<A> {
     }
 
     /// Waits until the head, as it is now, is durable.
-    async fn wait_durable(&self) -> Result<u64, CommitError> {
+    async fn wait_durable(&mut self) -> Result<u64, CommitError> {
         let (done, durable) = oneshot::channel();
         self.when_durable(Box::new(move |result| drop(done.send(result))));
         durable.await.unwrap_or(Err(CommitError::Closed))

@@ -13,7 +13,7 @@ use crate::domain::command::CommandContext;
 use crate::domain::layer::Call;
 use crate::error::{ExecuteError, Panic, StateError};
 use crate::ids::{Position, StreamId, Version};
-use crate::runtime::actor::{Mail, Reply, Request, Slot};
+use crate::runtime::actor::{Attempt, Mail, Reply, Request, Slot};
 use crate::runtime::aggregates::Hold;
 use crate::runtime::committed::{Committed, Loaded};
 use crate::runtime::inside;
@@ -173,13 +173,8 @@ impl<A: Aggregate> AggregateHandle<A> {
         context.check()?;
         trace::note_context(span, &context);
         let (reply, answer) = self.reply();
-        let request = Request::Execute {
-            command,
-            context,
-            span: trace::deciding(span),
-            reply,
-        };
-        self.deliver(request).await?;
+        let attempt = Attempt::new(command, context, trace::deciding(span), reply);
+        self.deliver(Request::Execute(attempt)).await?;
         match answer.await {
             Ok(result) => result,
             // The command's task is gone: its runtime ended, or the store's own threads did.

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak, mpsc};
 
 use tokio::sync::OwnedMutexGuard;
 
@@ -96,7 +96,11 @@ pub(crate) struct MemoryStorage {
     layout: StreamLayout,
     /// The streams that this store uses.
     in_use: Mutex<HashMap<StreamId, Weak<StreamInUse>>>,
+    /// Where requests are served, one after the other. Without it, each is served at once.
+    server: Option<mpsc::Sender<Job>>,
 }
+
+type Job = Box<dyn FnOnce() + Send>;
 
 /// All commits in the order of their positions.
 #[derive(Debug, Default)]
@@ -181,6 +185,7 @@ impl MemoryStorage {
             process: Process::this(),
             layout: StreamLayout::new(Path::new(NOWHERE)),
             in_use: Mutex::default(),
+            server: content.is_shared.then(serve),
         }))
     }
 
@@ -280,6 +285,15 @@ impl MemoryStorage {
         drop(log);
     }
 
+    /// Serves a request, after those that were made before.
+    fn serve(&self, job: impl FnOnce() + Send + 'static) {
+        match &self.server {
+            // The server ends after this storage.
+            Some(server) => drop(server.send(Box::new(job))),
+            None => job(),
+        }
+    }
+
     /// Stores the events of a commit, and returns the position of the last one.
     fn store(
         &self,
@@ -320,6 +334,13 @@ impl MemoryStorage {
         }
         Ok(log.position)
     }
+}
+
+/// Starts a thread that does what it is sent, one after the other.
+fn serve() -> mpsc::Sender<Job> {
+    let (sender, jobs) = mpsc::channel::<Job>();
+    std::thread::spawn(move || jobs.into_iter().for_each(|job| job()));
+    sender
 }
 
 impl Content {
@@ -437,17 +458,22 @@ impl MemoryStream {
         self.stream.stored.durable()
     }
 
-    pub(crate) fn commit(&self, commit: Commit, events: &EncodedEvents) {
-        let basis = (commit.epoch, commit.expected);
-        let stored = self.storage.store(&self.stream, basis, events);
-        (commit.done)(stored);
+    pub(crate) fn commit(&self, commit: Commit, events: EncodedEvents) {
+        let this = self.clone();
+        self.storage.serve(move || {
+            let basis = (commit.epoch, commit.expected);
+            (commit.done)(this.storage.store(&this.stream, basis, &events));
+        });
     }
 
     pub(crate) fn when_done(&self, epoch: u64, done: Done) {
-        let (actual, position) = self.durable();
-        let expected = lock(&self.stream.epoch).version;
-        let checked = self.stream.check(epoch, expected, actual);
-        done(checked.map(|()| position));
+        let this = self.clone();
+        self.storage.serve(move || {
+            let (actual, position) = this.durable();
+            let expected = lock(&this.stream.epoch).version;
+            let checked = this.stream.check(epoch, expected, actual);
+            done(checked.map(|()| position));
+        });
     }
 
     pub(crate) fn read(&self) -> MemoryReading<'_> {

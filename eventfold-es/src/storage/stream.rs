@@ -109,7 +109,7 @@ impl Stream {
     pub(crate) async fn commit(&self, commit: Commit, events: EncodedEvents) {
         match self {
             Self::Files(stream) => stream.commit(commit, events).await,
-            Self::Memory(stream) => stream.commit(commit, &events),
+            Self::Memory(stream) => stream.commit(commit, events),
         }
     }
 

@@ -1,7 +1,9 @@
 //! Conflicts: others stored events in the stream before a commit of this actor. The actor loads
-//! these events and decides its commands again, in the same order.
+//! these events and decides its commands again, in the same order. Invariant C13.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use tokio::sync::mpsc;
 
@@ -12,7 +14,7 @@ use crate::runtime::actor::mailbox::Reply;
 use crate::runtime::committed::Committed;
 use crate::storage::stream::Stream;
 
-/// How often a command is decided, at most.
+/// How often a command is decided at most.
 pub(crate) const MOST_ATTEMPTS: u32 = 16;
 
 /// A command on its way to a decision.
@@ -22,14 +24,39 @@ pub(crate) struct Attempt<A: Aggregate> {
     /// The span in which it is decided.
     pub(crate) span: tracing::Span,
     pub(crate) reply: Reply<Committed<A>, ExecuteError<A::Error>>,
-    /// Counts the attempts at this command, from 1.
-    pub(crate) number: u32,
+    /// How many attempts at this command have conflicted.
+    pub(crate) conflicts: u32,
+    /// The command's place in the order of all commands, 0 before the first attempt.
+    pub(crate) order: u64,
 }
 
-/// The commands that conflicted, in the order in which they were decided.
+impl<A: Aggregate> Attempt<A> {
+    /// The first attempt.
+    pub(crate) fn new(
+        command: A::Command,
+        context: CommandContext,
+        span: tracing::Span,
+        reply: Reply<Committed<A>, ExecuteError<A::Error>>,
+    ) -> Self {
+        Self {
+            command,
+            context,
+            span,
+            reply,
+            conflicts: 0,
+            order: 0,
+        }
+    }
+}
+
+/// The commands that conflicted.
 pub(crate) struct Conflicts<A: Aggregate> {
     sender: Arc<mpsc::UnboundedSender<Attempt<A>>>,
     receiver: mpsc::UnboundedReceiver<Attempt<A>>,
+    /// Those that were received, by their order.
+    waiting: BTreeMap<u64, Attempt<A>>,
+    /// The number of commands that were decided at least once.
+    decided: u64,
 }
 
 impl<A: Aggregate> Conflicts<A> {
@@ -40,38 +67,53 @@ impl<A: Aggregate> Conflicts<A> {
             Self {
                 sender: Arc::new(sender),
                 receiver,
+                waiting: BTreeMap::new(),
+                decided: 0,
             }
         })
     }
 
     /// What is needed to decide the command again, `None` if it is not decided again.
-    pub(crate) fn keep(
-        &self,
-        command: &A::Command,
-        context: &CommandContext,
-        span: &tracing::Span,
-        number: u32,
-    ) -> Option<Box<Again<A>>> {
-        if number >= MOST_ATTEMPTS {
+    pub(crate) fn keep(&mut self, attempt: &Attempt<A>) -> Option<Box<Again<A>>> {
+        let conflicts = attempt.conflicts + 1;
+        if conflicts >= MOST_ATTEMPTS {
             return None;
         }
+        let command = A::repeat(&attempt.command)?;
+        let order = if attempt.order > 0 {
+            attempt.order
+        } else {
+            self.decided += 1;
+            self.decided
+        };
         Some(Box::new(Again {
-            command: A::repeat(command)?,
-            context: context.clone(),
-            span: span.clone(),
-            number: number + 1,
+            command,
+            context: attempt.context.clone(),
+            span: attempt.span.clone(),
+            conflicts,
+            order,
             actor: self.sender.clone(),
         }))
     }
 
-    /// The next command that conflicted. Waits for it.
-    pub(crate) async fn next(&mut self) -> Option<Attempt<A>> {
-        self.receiver.recv().await
+    /// Is ready once a command has conflicted.
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        while let Poll::Ready(Some(attempt)) = self.receiver.poll_recv(context) {
+            self.waiting.insert(attempt.order, attempt);
+        }
+        if self.waiting.is_empty() {
+            Poll::Pending
+        } else {
+            Poll::Ready(())
+        }
     }
 
-    /// The next command that conflicted, if there is one now.
-    pub(crate) fn try_next(&mut self) -> Option<Attempt<A>> {
-        self.receiver.try_recv().ok()
+    /// The first of the commands that conflicted.
+    pub(crate) fn take(&mut self) -> Option<Attempt<A>> {
+        while let Ok(attempt) = self.receiver.try_recv() {
+            self.waiting.insert(attempt.order, attempt);
+        }
+        self.waiting.pop_first().map(|(_, attempt)| attempt)
     }
 }
 
@@ -80,7 +122,8 @@ pub(crate) struct Again<A: Aggregate> {
     command: A::Command,
     context: CommandContext,
     span: tracing::Span,
-    number: u32,
+    conflicts: u32,
+    order: u64,
     actor: Arc<mpsc::UnboundedSender<Attempt<A>>>,
 }
 
@@ -92,7 +135,8 @@ impl<A: Aggregate> Again<A> {
             context: self.context,
             span: self.span,
             reply,
-            number: self.number,
+            conflicts: self.conflicts,
+            order: self.order,
         };
         // The actor waits for all answers before it ends. If its runtime has ended, the caller is
         // told by the dropped reply.

@@ -40,15 +40,15 @@ enum Decided<A: Aggregate> {
 
 impl<A: Aggregate> Actor<A> {
     pub(crate) async fn execute(&mut self, attempt: Attempt<A>) {
+        let conflicts = self.conflicts.as_mut();
+        let again = conflicts.and_then(|conflicts| conflicts.keep(&attempt));
         let Attempt {
             command,
             context,
             span,
             reply,
-            number,
+            ..
         } = attempt;
-        let conflicts = self.conflicts.as_ref();
-        let again = conflicts.and_then(|kept| kept.keep(&command, &context, &span, number));
         let decided = {
             let _span = span.enter();
             inside::Aggregate::of(self.stream.id()).run(|| self.decide(command, &context))
@@ -157,7 +157,7 @@ impl<A: Aggregate> Actor<A> {
     }
 
     /// The answer to a command that was executed before with the same key.
-    async fn repeat(&self, known: &KnownKey) -> Result<Committed<A>, ExecuteError<A::Error>> {
+    async fn repeat(&mut self, known: &KnownKey) -> Result<Committed<A>, ExecuteError<A::Error>> {
         // The first command may still be under way.
         self.wait_durable().await?;
         let known = known.clone();

@@ -177,17 +177,20 @@ async fn a_key_that_another_store_used_stores_nothing_again() {
     assert_eq!(again.events, [Event::Noted { number: 1 }]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn commands_of_one_caller_keep_their_order_through_a_conflict() {
+    const TOGETHER: u64 = 40;
     let (here, there) = two_handles::<Numbers>().await;
-    there.send(Command::Note(0)).await.unwrap();
-    let sent = (1..=20).map(|number| here.send(Command::Note(number)));
-    // They wait in the mailbox together, on a head that another store has passed.
-    for done in futures_in_order(sent.collect()).await {
-        done.unwrap();
+    for first in (0..50).map(|round| round * TOGETHER) {
+        there.send(Command::Note(first)).await.unwrap();
+        // They wait in the mailbox together, on a head that another store has passed.
+        let sent = (first + 1..first + TOGETHER).map(|number| here.send(Command::Note(number)));
+        for done in join_in_order(sent.collect()).await {
+            done.unwrap();
+        }
     }
     let noted = here.load().await.unwrap().state.noted;
-    assert_eq!(noted, (0..=20).collect::<Vec<_>>());
+    assert_eq!(noted, (0..50 * TOGETHER).collect::<Vec<_>>());
 }
 
 #[tokio::test]
@@ -204,7 +207,7 @@ async fn without_a_copy_of_the_command_the_caller_gets_the_conflict() {
 }
 
 /// Polls all futures in order until all are done.
-async fn futures_in_order<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
+async fn join_in_order<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
     let mut futures: Vec<_> = futures.into_iter().map(Box::pin).collect();
     let mut done: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();
     std::future::poll_fn(move |context| {
