@@ -63,7 +63,10 @@
 //! * A read model over many: [`derive@Projection`], which folds typed events in the order of the store.
 //!   [`projection`](AggregateStore::projection) returns a copy, [`read`](AggregateStore::read) lends
 //!   it, [`wait_for`](AggregateStore::wait_for) waits for a position.
-//! * A read model elsewhere, in a database for example: [`subscribe`](AggregateStore::subscribe).
+//! * A read model elsewhere, in a database for example: [`subscribe`](AggregateStore::subscribe);
+//!   [`lag_of`](AggregateStore::lag_of) tells how many events it is behind.
+//! * The newest events: [`recent`](AggregateStore::recent), and [`backwards`](AggregateStore::backwards)
+//!   for older ones, page by page.
 //! * A workflow that answers events with commands: [`derive@ProcessManager`], with timers
 //!   ([`Outbox::schedule`]), retries ([`Retry`]) and [dead letters](AggregateStore::dead_letters).
 //!
@@ -250,8 +253,18 @@
 //!   process manager stopped, a command became a dead letter, the code of an aggregate panicked;
 //! * `warn`: something was left out, corrected or will be tried again. An unfinished end of the
 //!   journal after a crash, a checkpoint or snapshot that is made again, a command's next attempt;
-//! * `info`: each command, in the span `execute` with its `aggregate_type`, or as `command dispatched`
-//!   if a process manager sent it; the progress of taking a directory of 0.2.0 over.
+//! * `info`: each command, in the span `execute`, which names it, what it belongs to and its outcome,
+//!   and is a child of the caller's span; the reactions and commands of process managers; opening and
+//!   shutting down; the progress of taking a directory of 0.2.0 over;
+//! * `debug`: loads, snapshots, checkpoints and redo points, with their durations.
+//!
+//! [All spans and events](guide::spans_and_events) have a page of their own.
+//!
+//! # Around every command
+//!
+//! [`AggregateStoreBuilder::layer`] adds a [`Layer`] around every command, also those of
+//! [`CommandBus`] and of process managers. It may refuse a command with an error of its own, add the
+//! tenant to its metadata, and measure it.
 //!
 //! # Coming from 0.2.0
 //!
