@@ -148,14 +148,14 @@ impl<A: Aggregate> AggregateHandle<A> {
         process_manager: Option<&'static str>,
     ) -> Result<Committed<A>, ExecuteError<A::Error>> {
         let span = trace::execute::<A>(self.stream_id(), &command);
-        let layers = &self.store.layers;
-        let answer = if layers.is_empty() {
+        let answer = if self.store.layers.is_empty() {
             self.send_within(&span, command, context).await
         } else {
             let name = A::command_name(&command);
             let call = Call::new(self.stream_id(), name, process_manager, context);
             let send = |context| self.send_within(&span, command, context);
-            layers.around(call, &span, send).await
+            // Boxed, so that the future of a store without layers is small.
+            Box::pin(self.store.layers.around(call, &span, send)).await
         };
         if !span.is_disabled() {
             span.record("outcome", layers::outcome(&answer).name());
