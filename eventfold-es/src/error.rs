@@ -90,6 +90,21 @@ pub enum ExecuteError<E: std::error::Error + Send + Sync + 'static> {
     #[error("other writers stored events in the stream first, again and again; send it again")]
     Conflict,
 
+    /// The idempotency key belongs to another command of this stream, with other content. Nothing of
+    /// this command is stored. Two commands need two keys; a command that is sent again must be the
+    /// same.
+    ///
+    /// Commands are compared by their [`fingerprint`](crate::Aggregate::fingerprint), if the
+    /// aggregate has one.
+    #[error(
+        "the idempotency key {key:?} belongs to another command: give each command a key of its own, \
+         and send the same command if you send it again"
+    )]
+    KeyReused {
+        /// The idempotency key.
+        key: String,
+    },
+
     /// The stream could not be loaded, an event could not be encoded, or the commit could not be
     /// written. By the kind:
     ///
@@ -143,7 +158,7 @@ pub enum ExecuteError<E: std::error::Error + Send + Sync + 'static> {
     /// # outcome?; Ok(())
     /// # }
     /// ```
-    #[error("whether the command is stored is unknown until the store is opened again: {0}")]
+    #[error("it is unknown whether the command is stored, until the store is opened again: {0}")]
     OutcomeUnknown(io::Error),
 
     /// The store has been shut down. Nothing of the command is stored. Open the store again and send
@@ -242,7 +257,7 @@ pub enum DispatchError {
     /// Several registered aggregates list this command type, so its target is ambiguous.
     #[error(
         "command type `{command}` is listed by several registered aggregates ({aggregates}); \
-         dispatch the command enum of the one that is meant"
+         dispatch the command enum of one of them"
     )]
     AmbiguousCommand {
         /// The command's type in Rust.
@@ -458,9 +473,12 @@ impl From<StateError> for io::Error {
     }
 }
 
+/// The text of the error of calls after the store was shut down.
+pub(crate) const CLOSED: &str = "the store is shut down";
+
 /// The error of calls after the store was shut down.
 pub(crate) fn closed() -> io::Error {
-    io::Error::new(io::ErrorKind::NotConnected, "the store is shut down")
+    io::Error::new(io::ErrorKind::NotConnected, CLOSED)
 }
 
 /// Calls the user's code and returns a panic as an error.

@@ -6,6 +6,7 @@ mod chain;
 mod checkpoint;
 mod dead_letters;
 mod exclusive;
+mod failure;
 mod follower;
 mod history;
 mod lines;

@@ -139,6 +139,7 @@
 //! | [`Domain`](ExecuteError::Domain) | the aggregate refused the command: report its error to the caller |
 //! | [`Refused`](ExecuteError::Refused) | a [layer](Layer) refused the command: [`Refused`] derefs to its error |
 //! | [`ExpectedVersion`](ExecuteError::ExpectedVersion) | load state and version again, then decide again; its page shows how |
+//! | [`KeyReused`](ExecuteError::KeyReused) | give each command an idempotency key of its own |
 //! | [`Conflict`](ExecuteError::Conflict) | other processes were first, again and again: send again |
 //! | [`Io`](ExecuteError::Io) | read the text, which names file and cause; remedy the cause, send again |
 //! | [`ActorGone`](ExecuteError::ActorGone) | its runtime ended: send again from one that lives on |

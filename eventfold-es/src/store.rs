@@ -245,7 +245,7 @@ impl AggregateStore {
     ) -> io::Result<Vec<(String, String)>> {
         let storage = self.inner.storage.clone();
         let only = aggregate_type.map(str::to_owned);
-        blocking(move || storage.list(only.as_deref())).await
+        blocking(move || Ok(storage.list(only.as_deref())?)).await
     }
 
     /// All events of a stream, in order, as they are stored: under their stored names, with `actor`
@@ -298,11 +298,13 @@ impl AggregateStore {
                 return Err(io::Error::new(io::ErrorKind::NotFound, text));
             }
             let mut events = Vec::new();
-            stream.read().events(Place::default(), |loaded| {
-                let event = loaded.event.to_eventfold();
-                events.push(event.map_err(|error| loaded.event.failed(&error))?);
-                Ok(ControlFlow::Continue(()))
-            })?;
+            stream
+                .read()
+                .events(Place::default(), |loaded| -> io::Result<_> {
+                    let event = loaded.event.to_eventfold();
+                    events.push(event.map_err(|error| loaded.event.failed(&error))?);
+                    Ok(ControlFlow::Continue(()))
+                })?;
             Ok(events)
         })
         .await
@@ -436,7 +438,7 @@ impl AggregateStore {
         self.inner.storage.close();
         let ended = self.inner.storage.ended().await;
         tracing::info!(elapsed_ms = millis(start), "store shut down");
-        ended
+        Ok(ended?)
     }
 }
 

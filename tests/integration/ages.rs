@@ -585,7 +585,7 @@ async fn files_saved_in_another_history_are_not_trusted_when_the_journal_has_gro
 
         let error = open(mixed.path()).await.unwrap_err().to_string();
         assert!(
-            error.contains("is of another time"),
+            error.contains("is from another history"),
             "{from} over {base}: {error}"
         );
         assert!(error.contains("process_managers"), "{error}");

@@ -109,7 +109,7 @@ async fn a_missing_store_is_refused_without_create_if_missing_and_nothing_is_cre
     for base in [missing, below, empty, foreign.clone(), looked_at] {
         let error = open_existing(&base).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
-        let expected = format!("there is no store in {}: correct the path", base.display());
+        let expected = format!("{} has no store: correct the path", base.display());
         assert!(error.to_string().starts_with(&expected), "{error}");
     }
     let file = foreign.join("journal");

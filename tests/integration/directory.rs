@@ -238,7 +238,7 @@ async fn another_file_in_place_of_the_lock_file_is_refused_and_left_unchanged() 
     std::fs::write(&precious, "precious\n").unwrap();
     std::fs::hard_link(&precious, &lock).unwrap();
     let text = refusal(&dir).await;
-    assert!(text.contains("no file of the store"), "{text}");
+    assert!(text.contains("not a file of the store"), "{text}");
     assert_eq!(std::fs::read(&precious).unwrap(), b"precious\n");
     std::fs::remove_file(&lock).unwrap();
     add(&open(&dir).await, "a", 1).await.unwrap();

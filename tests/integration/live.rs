@@ -192,6 +192,24 @@ async fn commands_of_one_event_and_of_many_take_effect_in_order_on_each_aggregat
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_run_in_a_live_store_fails_with_the_kind_of_the_error_that_stopped_a_process_manager() {
+    let dir = temp_dir();
+    let store = open_counters(&dir).await;
+    add(&store, "c-1", 5).await;
+    store.run_process_managers().await.unwrap();
+    store.shutdown().await.unwrap();
+    let manager = dir.path().join("process_managers/forward");
+    std::fs::write(manager.join("journal_checkpoint.json"), "damaged").unwrap();
+
+    let store = open_counters(&dir).await;
+    let error = in_time("a run", store.run_process_managers())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidData, "{error}");
+    store.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_process_manager_that_panics_on_an_event_stops_and_others_go_on() {
     let dir = temp_dir();
     let clock = clock();

@@ -220,10 +220,13 @@ async fn a_lost_checkpoint_causes_no_second_effect_and_a_rolled_back_checkpoint_
     let refused = builder.aggregate_type::<Shelf>().open().await.unwrap_err();
     assert_eq!(refused.kind(), std::io::ErrorKind::InvalidData);
     let refused = refused.to_string();
-    assert!(refused.contains("it had acted on position"), "{refused}");
+    assert!(
+        refused.contains("have a command from position"),
+        "{refused}"
+    );
     let report = AggregateStore::verify(rolled_back.path()).await.unwrap();
     assert!(
-        report.to_string().contains("it had acted on position"),
+        report.to_string().contains("have a command from position"),
         "{report}"
     );
 }
@@ -403,7 +406,7 @@ async fn a_process_manager_that_sends_an_empty_idempotency_key_stops_and_sends_n
     let error = store.run_process_managers().await.unwrap_err().to_string();
     for part in [
         "`without-keys` at position 1, stream ledger/a",
-        "its command for shelf/left cannot be sent",
+        "the command for shelf/left cannot be sent",
         "idempotency key is empty",
     ] {
         assert!(error.contains(part), "{error}");

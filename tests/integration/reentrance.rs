@@ -132,7 +132,7 @@ fn using_a_projection_within_its_own_read_is_an_error_that_names_it() {
         outcomes
     });
     for outcome in &outcomes[..5] {
-        assert_refused(outcome, "projection `count` is asked for");
+        assert_refused(outcome, "projection `count` is in use");
     }
     assert_refused(&outcomes[5], "`shutdown` cannot be called");
 }
@@ -177,7 +177,7 @@ fn inside_a_read_other_projections_can_be_read_and_one_of_two_crossed_reads_fail
     });
     let errors: Vec<_> = refused.iter().filter(|outcome| outcome.is_err()).collect();
     assert_eq!(errors.len(), 1, "{refused:?}");
-    assert_refused(errors[0], "ask for one after the other");
+    assert_refused(errors[0], "use one after the other");
 }
 
 /// What a test has its projection or process manager do.
@@ -289,7 +289,7 @@ fn a_process_manager_that_runs_process_managers_while_it_reacts_gets_an_error() 
         assert_refused(&outcomes[0], "`run_process_managers` cannot be called");
         assert_refused(&outcomes[1], "`shutdown` cannot be called");
         for outcome in &outcomes[2..5] {
-            assert_refused(outcome, "process manager `busy` is asked for");
+            assert_refused(outcome, "process manager `busy` is in use");
         }
         assert_eq!(outcomes[5], Ok(()));
         wait(store.run_process_managers()).unwrap();
@@ -346,7 +346,7 @@ fn calling_an_aggregate_from_its_own_code_is_an_error() {
         for _ in 0..2 {
             let outcomes = outcomes.recv().unwrap();
             for outcome in &outcomes[..4] {
-                assert_refused(outcome, "ledger/a is asked by its own code");
+                assert_refused(outcome, "ledger/a is called by its own code");
             }
             assert_refused(&outcomes[4], "`run_process_managers`");
             assert_refused(&outcomes[5], "`shutdown`");

@@ -163,7 +163,7 @@ fn unexpected_events_are_shown_in_stored_form_at_the_line_of_the_test() {
             .then(events![Deposited { amount: 1 }, Noted("x".to_owned())])
     });
     assert_eq!(place, format!("{}:{line}", file!()));
-    let expected = r#"other events happened than expected
+    let expected = r#"the events are not those that were expected
 
 - expected
 + actual
@@ -192,7 +192,7 @@ fn an_unexpected_refusal_fails_the_next_step_whatever_it_is() {
         || refused().then_nothing(),
         &["was refused: only 5 there", "(nothing)"],
     );
-    let before = "the command before was refused: only 5 there";
+    let before = "an earlier command was refused: only 5 there";
     fails(|| refused().when(Withdraw(1)), &[before, "`then_error`"]);
     fails(|| refused().when_made(|| Withdraw(1).into()), &[before]);
     fails(|| refused().then_state(|_| true), &[before]);
@@ -239,7 +239,7 @@ fn an_old_event_that_cannot_be_read_fails() {
     fails(
         || five().and_stored("Deposited", 1, json!("four")),
         &[
-            "`Deposited` cannot be brought on from version 1 by `Deposited::of_amount`",
+            "`Deposited` cannot be upcast from version 1 by `Deposited::of_amount`",
             "four",
         ],
     );
@@ -319,14 +319,14 @@ fn a_decision_that_depends_on_state_missing_from_the_snapshot_fails() {
     fails(
         || unsaved().when(Do::DecideByTheUnsaved),
         &[
-            "a state that is read from its snapshot form decides otherwise",
+            "a state that is read from its snapshot form decides differently",
             r#"+ {"type":"Done","data":{"adds":0"#,
         ],
     );
     fails(
         || unsaved().when(Do::Count),
         &[
-            "a state that is read from its snapshot form goes on to another state",
+            "a state that is read from its snapshot form leads to another state",
             "\"saved\": 2",
         ],
     );

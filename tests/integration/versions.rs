@@ -318,7 +318,7 @@ async fn a_failing_step_fails_the_load_and_names_stream_version_event_and_step()
     write_foreign(dir.path(), &[line(1), line(u64::MAX)]);
     let error = failure::<Wallet5>(dir.path()).await;
     let expected = format!(
-        "stream wallet/a, version 2, event `Deposited`: event `Deposited` cannot be brought on \
+        "stream wallet/a, version 2, event `Deposited`: event `Deposited` cannot be upcast \
          from version 2 by `V3::in_cents`: {} dollars are too many",
         u64::MAX
     );
@@ -331,7 +331,7 @@ async fn an_invalid_old_payload_fails_the_load_and_names_the_version() {
     let line = json!({ "type": "Deposited", "data": "five", "ts": 1 });
     write_foreign(dir.path(), &[line]);
     let error = failure::<Wallet5>(dir.path()).await;
-    let expected = "version 1, event `Deposited`: event `Deposited` cannot be brought on from \
+    let expected = "version 1, event `Deposited`: event `Deposited` cannot be upcast from \
                     version 1 by `V2::named`: invalid type";
     assert!(error.contains(expected), "{error}");
 }
@@ -342,11 +342,11 @@ async fn a_version_of_a_newer_program_is_never_read_as_something_else() {
     deposit::<Wallet3>(&dir, &[1]).await;
     let error = failure::<Wallet2>(dir.path()).await;
     let expected = "stream wallet/a, version 1, event `Deposited`: event `Deposited` is stored in \
-                    version 3, and this program knows it up to version 2: a newer program wrote it";
+                    version 3, but this program knows versions up to 2: a newer program wrote it";
     assert!(error.contains(expected), "{error}");
     // Also by a program that knows one version.
     let error = failure::<Wallet1>(dir.path()).await;
-    assert!(error.contains("knows it up to version 1"), "{error}");
+    assert!(error.contains("knows versions up to 1"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -417,8 +417,8 @@ async fn a_retired_event_that_cannot_be_read_fails_the_load() {
         &[json!({ "type": "Robbed", "data": "Bob", "ts": 1 })],
     );
     let error = load::<Wallet6>(&dir).await.unwrap_err().to_string();
-    let expected = "stream wallet/a, version 1, event `Robbed`: event `Robbed` cannot be brought \
-                    on from version 1 by `robbed`: Bob did not say how much";
+    let expected = "stream wallet/a, version 1, event `Robbed`: event `Robbed` cannot be upcast \
+                    from version 1 by `robbed`: Bob did not say how much";
     assert!(error.contains(expected), "{error}");
 }
 

@@ -81,7 +81,7 @@ pub(crate) fn decision_types(input: &Aggregate<'_>) -> TokenStream {
 ///     type DomainEvent = BankAccountEvent;
 ///     type Error = BankError;
 ///
-///     // handle, apply, repeat, encode_event, event_version, decode_event, knows_event,
+///     // handle, apply, repeat, fingerprint, encode_event, event_version, decode_event, knows_event,
 ///     // command_name, command_routes
 /// }
 /// ```
@@ -110,7 +110,7 @@ fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
     };
     let handle = handle(input);
     let apply = apply(input);
-    let repeat = repeat(&command);
+    let of_command = of_command(&command);
     let stored_form = stored_form(input, &event);
     let command_name = command_name(input);
     let command_routes = command_routes(input);
@@ -140,7 +140,7 @@ fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
                 self
             }
 
-            #repeat
+            #of_command
             #stored_form
             #command_name
             #command_routes
@@ -215,16 +215,25 @@ fn apply(input: &Aggregate<'_>) -> TokenStream {
 
 /// ```ignore
 /// fn repeat(command: &BankAccountCommand) -> Option<BankAccountCommand> {
-///     Repeat::<BankAccountCommand>::__of(command)
+///     OfCommand::<BankAccountCommand>::__copy(command)
+/// }
+/// fn fingerprint(command: &BankAccountCommand) -> Option<u64> {
+///     OfCommand::<BankAccountCommand>::__fingerprint(command)
 /// }
 /// ```
 ///
-/// `NotCloned` has an `__of` too, for commands that are not `Clone`. It returns `None`.
-fn repeat(command: &TokenStream) -> TokenStream {
+/// If the commands are not `Clone` or not `Serialize`, the functions of `OfAnyCommand` are called,
+/// which return `None`.
+fn of_command(command: &TokenStream) -> TokenStream {
     quote! {
         fn repeat(__command: &#command) -> ::core::option::Option<#command> {
-            use __eventfold::NotCloned as _;
-            __eventfold::Repeat::<#command>::__of(__command)
+            use __eventfold::OfAnyCommand as _;
+            __eventfold::OfCommand::<#command>::__copy(__command)
+        }
+
+        fn fingerprint(__command: &#command) -> ::core::option::Option<u64> {
+            use __eventfold::OfAnyCommand as _;
+            __eventfold::OfCommand::<#command>::__fingerprint(__command)
         }
     }
 }

@@ -364,8 +364,12 @@ const _: () = {
         fn repeat(
             __command: &BankAccountCommand,
         ) -> ::core::option::Option<BankAccountCommand> {
-            use __eventfold::NotCloned as _;
-            __eventfold::Repeat::<BankAccountCommand>::__of(__command)
+            use __eventfold::OfAnyCommand as _;
+            __eventfold::OfCommand::<BankAccountCommand>::__copy(__command)
+        }
+        fn fingerprint(__command: &BankAccountCommand) -> ::core::option::Option<u64> {
+            use __eventfold::OfAnyCommand as _;
+            __eventfold::OfCommand::<BankAccountCommand>::__fingerprint(__command)
         }
         fn encode_event(
             __event: &BankAccountEvent,

@@ -237,8 +237,12 @@ const _: () = {
             self
         }
         fn repeat(__command: &Command) -> ::core::option::Option<Command> {
-            use __eventfold::NotCloned as _;
-            __eventfold::Repeat::<Command>::__of(__command)
+            use __eventfold::OfAnyCommand as _;
+            __eventfold::OfCommand::<Command>::__copy(__command)
+        }
+        fn fingerprint(__command: &Command) -> ::core::option::Option<u64> {
+            use __eventfold::OfAnyCommand as _;
+            __eventfold::OfCommand::<Command>::__fingerprint(__command)
         }
         fn encode_event(
             __event: &Event,

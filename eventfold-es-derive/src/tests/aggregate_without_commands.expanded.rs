@@ -99,8 +99,12 @@ const _: () = {
             self
         }
         fn repeat(__command: &ArchiveCommand) -> ::core::option::Option<ArchiveCommand> {
-            use __eventfold::NotCloned as _;
-            __eventfold::Repeat::<ArchiveCommand>::__of(__command)
+            use __eventfold::OfAnyCommand as _;
+            __eventfold::OfCommand::<ArchiveCommand>::__copy(__command)
+        }
+        fn fingerprint(__command: &ArchiveCommand) -> ::core::option::Option<u64> {
+            use __eventfold::OfAnyCommand as _;
+            __eventfold::OfCommand::<ArchiveCommand>::__fingerprint(__command)
         }
         fn encode_event(
             __event: &Imported,

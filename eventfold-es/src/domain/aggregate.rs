@@ -174,6 +174,24 @@ pub trait Aggregate:
         None
     }
 
+    /// A fingerprint of a command's content. It is stored with the command's idempotency key. If a
+    /// command with another fingerprint comes under the same key, it is refused with
+    /// [`ExecuteError::KeyReused`](crate::error::ExecuteError::KeyReused). `None` means that commands
+    /// under one key are not compared.
+    ///
+    /// By default it is `None`. A derived aggregate returns a checksum of the command's JSON, if the
+    /// command enum is `Serialize`. The order of members does not matter, nor do members that are
+    /// `null`, so a command keeps its fingerprint when an optional field is added to it. It is
+    /// called only for commands with a key.
+    ///
+    /// ```
+    /// # use eventfold_es::{Aggregate, __private::example::*};
+    /// assert_eq!(Counter::fingerprint(&Add(5)), None);
+    /// ```
+    fn fingerprint(_command: &Self::Command) -> Option<u64> {
+        None
+    }
+
     /// Writes an event in its stored form: returns its name and appends its payload to `data` as
     /// JSON.
     ///

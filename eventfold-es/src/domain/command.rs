@@ -10,7 +10,10 @@ use crate::domain::aggregate::Aggregate;
 use crate::event::{SCHEMA_VERSION, value};
 use crate::ids::Version;
 
+mod fingerprint;
 mod stored;
+
+pub(crate) use fingerprint::{Fingerprint, fingerprint_of};
 
 pub(crate) use stored::StoredCommand;
 
@@ -166,9 +169,12 @@ impl CommandContext {
     /// restart.
     ///
     /// A stream remembers at least its last 1,000 keys. A command that was refused, or that stored
-    /// no event, is decided again. The key is looked up before the expected version. The content of
-    /// the command is not compared: another command under the same key is not executed. So an empty
-    /// key, which a request without a key may lead to, is refused when the command is sent.
+    /// no event, is decided again. The key is looked up before the expected version. Another
+    /// command under the same key is refused, with
+    /// [`KeyReused`](crate::error::ExecuteError::KeyReused), if the aggregate has
+    /// [fingerprints](Aggregate::fingerprint) of its commands, as derived ones have. Otherwise it
+    /// counts as the same command. An empty key, which a request without a key may lead to, is
+    /// refused when the command is sent.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -181,6 +187,7 @@ impl CommandContext {
     /// let first = counter.send_with(Add(5), context.clone()).await?;
     /// let again = counter.send_with(Add(5), context).await?;
     /// assert_eq!(again.version, first.version);
+    /// assert!(again.repeated && !first.repeated);
     /// assert_eq!(counter.state().await?.value, 5);
     /// # Ok(())
     /// # }
@@ -194,8 +201,7 @@ impl CommandContext {
     /// Fails with [`io::ErrorKind::InvalidInput`] if no command may be sent with this context.
     pub(crate) fn check(&self) -> io::Result<()> {
         if self.idempotency_key.as_deref() == Some("") {
-            let text = "the command's idempotency key is empty, so that all commands without one would \
-                        count as the same: give it a key of its own, or none";
+            let text = "the command's idempotency key is empty: give each command a key of its own, or none";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         Ok(())

@@ -11,7 +11,6 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 
 use crate::domain::aggregate::Aggregate;
-use crate::error::closed;
 use crate::event::{DomainEvent, RecordedEvent};
 use crate::following::subscription::ahead::{
     AHEAD, Ahead, Events, LOOKED_AT, Source, Taking, Then,
@@ -19,6 +18,7 @@ use crate::following::subscription::ahead::{
 use crate::following::subscription::filter::Filter;
 use crate::ids::Position;
 use crate::runtime::background::blocking;
+use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::log::{BackwardReader, Log};
 
 /// The stored events of a store, the newest first. Made by
@@ -202,7 +202,7 @@ impl Source for FromEnd {
             let then = match self.fill(&filter, &mut events) {
                 Ok(true) => Then::End,
                 Ok(false) => Then::More(self),
-                Err(error) => Then::Failed(error),
+                Err(error) => Then::Failed(error.into()),
             };
             Ok((events, then))
         });
@@ -213,9 +213,9 @@ impl Source for FromEnd {
 
 impl FromEnd {
     /// Reads events into `events`, until there are enough. Returns whether there are no more.
-    fn fill(&mut self, filter: &Filter, events: &mut Events) -> io::Result<bool> {
+    fn fill(&mut self, filter: &Filter, events: &mut Events) -> StorageResult<bool> {
         if self.log.is_closed() {
-            return Err(closed());
+            return Err(StorageError::closed());
         }
         let reader = match &mut self.reader {
             Some(reader) => reader,

@@ -64,8 +64,8 @@ impl<T: ?Sized> Exclusive<T> {
                     return Ok(None);
                 }
                 Err(inside::deadlock(&format!(
-                    "{} is asked for by code that runs while it is in use: its own, or what `read` was \
-                     given; ask for it before or after that",
+                    "{} is in use by the code that asks for it (its own code, or a function \
+                     given to `read`): ask for it before or after that code runs",
                     self.name
                 )))
             }
@@ -95,9 +95,9 @@ impl<T: ?Sized> Exclusive<T> {
         for _ in 0..=waiting.len() {
             if thread == me {
                 return Err(inside::deadlock(&format!(
-                    "{} is asked for by code that runs while another one is in use, for which the \
-                     code that uses {} waits: ask for one after the other",
-                    self.name, self.name
+                    "{} is in use by code that waits for what this code uses: use one after the \
+                     other, not both at once",
+                    self.name
                 )));
             }
             let Some(holder) = waiting.get(&thread) else {
@@ -168,7 +168,7 @@ mod tests {
         for again in [one.lock().err(), one.try_lock().err()] {
             let error = again.expect("this thread holds it");
             assert_eq!(error.kind(), io::ErrorKind::Deadlock);
-            assert!(error.to_string().starts_with("`one` is asked for"));
+            assert!(error.to_string().starts_with("`one` is in use"));
         }
         std::thread::scope(|scope| {
             assert!(

@@ -16,6 +16,7 @@ use crate::domain::aggregate::Aggregate;
 use crate::event::{DomainEvent, RecordedEvent};
 use crate::ids::Position;
 use crate::runtime::background::blocking;
+use crate::storage::error::StorageResult;
 use crate::storage::log::{Log, LogReader};
 use ahead::{AHEAD, Ahead, Events, LOOKED_AT, Source, Taking, Then};
 use filter::Filter;
@@ -194,14 +195,17 @@ impl FromLog {
         blocking(move || {
             let mut events = Events::new();
             let filled = self.fill(head, &filter, &mut events);
-            let then = filled.map_or_else(Then::Failed, |()| Then::More(self));
+            let then = match filled {
+                Ok(()) => Then::More(self),
+                Err(error) => Then::Failed(error.into()),
+            };
             Ok((events, then))
         })
         .await
     }
 
     /// Reads events up to the durable position `head` into `events`, until there are enough.
-    fn fill(&mut self, head: u64, filter: &Filter, events: &mut Events) -> io::Result<()> {
+    fn fill(&mut self, head: u64, filter: &Filter, events: &mut Events) -> StorageResult<()> {
         let until = head.min(self.after.saturating_add(LOOKED_AT));
         let mut taking = Taking::new(filter, AHEAD, events);
         let Self { reader, after, .. } = self;

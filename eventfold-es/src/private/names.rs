@@ -139,7 +139,7 @@ pub const fn assert_names_are_new<const N: usize>(
             .with(events[position].0)
             .with("`; within `")
             .with(aggregate)
-            .with("` a name or alias leads to one event, so choose another");
+            .with("` each name and alias must belong to one event: choose another");
         panic!("{}", message.as_str());
     }
 }

@@ -19,12 +19,11 @@ mod keys;
 mod mailbox;
 mod slot;
 
-pub(crate) use conflict::Attempt;
 use conflict::{Again, Conflicts, MOST_ATTEMPTS};
 use head::Head;
 use idle::Activity;
 use mailbox::Read;
-pub(crate) use mailbox::{Mail, Reply, Request};
+pub(crate) use mailbox::{Attempt, Mail, Reply, Request};
 pub(crate) use slot::{Registry, Slot};
 
 use crate::clock::Clock;
@@ -275,6 +274,7 @@ fn answer<A: Aggregate>(
                 events: decision.events,
                 version: Version::new(decision.version),
                 position: Position::new(position),
+                repeated: false,
             }),
         };
         reply.send(result);

@@ -29,6 +29,9 @@ pub struct Committed<A: Aggregate> {
     /// The position of the last of these events. If there are none, the position of the stream's
     /// newest durable event.
     pub position: Position,
+    /// Whether this answer repeats that of an earlier command with the same idempotency key. Then
+    /// this command stored nothing.
+    pub repeated: bool,
 }
 
 /// The state of an aggregate, with the place in its stream that the state belongs to.

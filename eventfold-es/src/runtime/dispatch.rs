@@ -72,9 +72,12 @@ where
                 .await
                 .map_err(|error| Failed {
                     may_retry: match &error {
-                        // The basis of the command has changed, and does not change back.
-                        ExecuteError::ExpectedVersion { .. } => false,
                         ExecuteError::Refused(refused) => refused.is_for_now(),
+                        // The basis of the command has changed, and does not change back. The
+                        // command does not become another one either.
+                        ExecuteError::ExpectedVersion { .. } | ExecuteError::KeyReused { .. } => {
+                            false
+                        }
                         // An invalid context does not change either.
                         ExecuteError::Io(error) => error.kind() != io::ErrorKind::InvalidInput,
                         _ => true,

@@ -399,8 +399,8 @@ impl<A: Aggregate> AggregateHandle<A> {
 
     fn asked_by_itself(&self) -> io::Error {
         inside::deadlock(&format!(
-            "{} is asked by its own code, or by what `inspect` was given, for whose end it would wait: \
-             use the state that is there",
+            "{} is called by its own code, or by a function given to `inspect`, so the call \
+             would wait for itself: use the state that this code has",
             self.stream_id()
         ))
     }

@@ -1,7 +1,6 @@
 //! Storage in memory, for tests. Its positions have gaps, so that no caller relies on dense ones.
 
 use std::collections::{BTreeSet, HashMap};
-use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak, mpsc};
@@ -11,11 +10,13 @@ use tokio::sync::OwnedMutexGuard;
 pub(crate) mod records;
 
 use crate::clock::Clock;
+use crate::domain::command::Fingerprint;
 use crate::event::StoredEvent;
 use crate::ids::StreamId;
 use crate::storage::commit::{Commit, CommitError, Done};
 use crate::storage::encoding::event_line as line;
 use crate::storage::encoding::event_line::EncodedEvents;
+use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::layout::StreamLayout;
 use crate::storage::health::Health;
 use crate::storage::loaded::Loaded;
@@ -120,6 +121,9 @@ struct StoredCommit {
     events: Vec<StoredLine>,
 }
 
+/// The idempotency key of an event's command, and the command's fingerprint.
+type KeyOf<'a> = (Option<&'a str>, Option<Fingerprint>);
+
 /// An event, as the line that a stream's file would have.
 #[derive(Debug, Clone)]
 struct StoredLine {
@@ -158,8 +162,8 @@ impl MemoryStorage {
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::ResourceBusy`] if a store is open on it.
-    pub(crate) fn open(Memory(content): &Memory, clock: Clock) -> io::Result<Arc<Self>> {
+    /// [`StorageErrorKind::Busy`] if a store is open on it.
+    pub(crate) fn open(Memory(content): &Memory, clock: Clock) -> StorageResult<Arc<Self>> {
         let mut state = lock(&content.state);
         while *state == State::Closing {
             state = content
@@ -168,8 +172,8 @@ impl MemoryStorage {
                 .unwrap_or_else(PoisonError::into_inner);
         }
         if *state == State::Open && !content.is_shared {
-            let text = "a store in this memory is open already: clone that one, or shut it down";
-            return Err(io::Error::new(io::ErrorKind::ResourceBusy, text));
+            let text = "a store is already open in this memory: clone it, or shut it down first";
+            return Err(StorageError::new(StorageErrorKind::Busy, text));
         }
         *state = State::Open;
         let log = lock(&content.log);
@@ -257,7 +261,7 @@ impl MemoryStorage {
         &self.process
     }
 
-    pub(crate) fn check_process(&self) -> io::Result<()> {
+    pub(crate) fn check_process(&self) -> StorageResult<()> {
         self.process.check(Path::new("memory"))
     }
 
@@ -396,18 +400,14 @@ impl StoredLine {
     fn read<T>(
         &self,
         stream: &StoredStream,
-        read: impl FnOnce(StoredEvent<'_>, Option<&str>) -> T,
-    ) -> io::Result<T> {
-        let line = line::read(&self.line, stream.seed).map_err(|cause| {
-            let text = format!(
-                "the event at position {} cannot be read: {cause}",
-                self.position
-            );
-            io::Error::new(io::ErrorKind::InvalidData, text)
-        })?;
+        read: impl FnOnce(StoredEvent<'_>, KeyOf<'_>) -> T,
+    ) -> StorageResult<T> {
+        let line = line::read(&self.line, stream.seed)
+            .map_err(|cause| StorageError::event(self.position, cause))?;
         let id = (stream.id.aggregate_type(), stream.id.id());
         let record = line.record(id, self.version, self.position);
-        Ok(read(line.event(&record), line.key.as_deref()))
+        let key = (line.key.as_deref(), line.fingerprint());
+        Ok(read(line.event(&record), key))
     }
 }
 
@@ -494,22 +494,23 @@ pub(crate) struct MemoryReading<'a> {
 
 impl MemoryReading<'_> {
     /// Passes each event after the version `after` to `each`, until `each` breaks off.
-    pub(crate) fn events(
+    pub(crate) fn events<E: From<StorageError>>(
         &self,
         after: u64,
-        mut each: impl FnMut(Loaded<'_>) -> io::Result<ControlFlow<()>>,
-    ) -> io::Result<Place> {
+        mut each: impl FnMut(Loaded<'_>) -> Result<ControlFlow<()>, E>,
+    ) -> Result<Place, E> {
         let mut place = Place::default();
         for stored in &self.lines {
             place = Place::behind(stored.version, stored.position);
             if stored.version <= after {
                 continue;
             }
-            let flow = stored.read(self.stream, |event, key| {
+            let flow = stored.read(self.stream, |event, (key, command)| {
                 each(Loaded {
                     version: stored.version,
                     event,
                     key,
+                    command,
                     position: Some(stored.position),
                 })
             })??;
@@ -529,7 +530,7 @@ pub(crate) struct MemoryLog {
 }
 
 impl MemoryLog {
-    pub(crate) async fn reached(&self, position: u64) -> io::Result<u64> {
+    pub(crate) async fn reached(&self, position: u64) -> StorageResult<u64> {
         self.health.reached(position).await
     }
 
@@ -575,11 +576,11 @@ impl MemoryReader {
         self.after
     }
 
-    pub(crate) fn read_to(
+    pub(crate) fn read_to<E: From<StorageError>>(
         &mut self,
         head: u64,
-        mut each: impl FnMut(MemoryCommitted<'_>) -> io::Result<ControlFlow<()>>,
-    ) -> io::Result<()> {
+        mut each: impl FnMut(MemoryCommitted<'_>) -> Result<ControlFlow<()>, E>,
+    ) -> Result<(), E> {
         while self.after < head {
             let after = self.after;
             let commit = {
@@ -628,8 +629,8 @@ pub(crate) struct MemoryBackwardReader {
 impl MemoryBackwardReader {
     pub(crate) fn read(
         &mut self,
-        mut each: impl FnMut(MemoryCommitted<'_>) -> io::Result<ControlFlow<()>>,
-    ) -> io::Result<bool> {
+        mut each: impl FnMut(MemoryCommitted<'_>) -> StorageResult<ControlFlow<()>>,
+    ) -> StorageResult<bool> {
         loop {
             let before = self.before;
             let (commit, is_first) = {
@@ -695,14 +696,14 @@ impl MemoryCommitted<'_> {
         &self,
         i: usize,
         read: impl FnOnce(StoredEvent<'_>) -> T,
-    ) -> io::Result<T> {
+    ) -> StorageResult<T> {
         self.events[i].read(self.stream, |event, _| read(event))
     }
 
     pub(crate) fn keys(&self, mut each: impl FnMut(&str)) {
         for event in self.events {
             // An event that cannot be read has no idempotency key of ours.
-            let _ = event.read(self.stream, |_, key| key.map(&mut each));
+            let _ = event.read(self.stream, |_, (key, _)| key.map(&mut each));
         }
     }
 }

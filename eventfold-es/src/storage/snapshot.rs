@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::domain::command::Fingerprint;
 use crate::storage::place::Place;
 
 /// A snapshot that waits until its events are durable.
@@ -28,6 +29,9 @@ pub(crate) struct KnownKey {
     /// The version of the first of its events.
     pub(crate) version: u64,
     pub(crate) count: u64,
+    /// The fingerprint of the command, if its aggregate has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) command: Option<Fingerprint>,
 }
 
 /// A snapshot as it was read. It fits its stream.

@@ -1,6 +1,5 @@
 //! One stream at the seam, as the one actor that decides on it uses it.
 
-use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -9,6 +8,7 @@ use tokio::sync::{OwnedMutexGuard, oneshot};
 use crate::ids::StreamId;
 use crate::storage::commit::{Commit, CommitError, Done};
 use crate::storage::encoding::event_line::EncodedEvents;
+use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::streams::handle::{FileReading, FileStream};
 use crate::storage::loaded::Loaded;
 use crate::storage::memory::{MemoryReading, MemoryStream};
@@ -161,10 +161,10 @@ impl Stream {
     }
 
     /// Runs `read`. Only a few streams are read at the same time.
-    pub(crate) async fn load<T: Send + 'static>(
+    pub(crate) async fn load<T: Send + 'static, E: From<StorageError> + Send + 'static>(
         &self,
-        read: impl FnOnce(&Reading<'_>) -> io::Result<T> + Send + 'static,
-    ) -> io::Result<T> {
+        read: impl FnOnce(&Reading<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E> {
         let stream = self.clone();
         match self {
             Self::Files(files) => files.load(move || read(&stream.read())).await,
@@ -212,7 +212,7 @@ pub(crate) enum Reading<'a> {
 
 impl Reading<'_> {
     /// The newest snapshot that fits the stream, `None` if there is none.
-    pub(crate) fn snapshot(&self) -> io::Result<Option<Snapshot>> {
+    pub(crate) fn snapshot(&self) -> StorageResult<Option<Snapshot>> {
         match self {
             Self::Files(reading) => reading.snapshot(),
             Self::Memory(_) => Ok(None),
@@ -225,11 +225,11 @@ impl Reading<'_> {
     /// # Errors
     ///
     /// If the stream is not exactly as it was stored, or `each` fails.
-    pub(crate) fn events(
+    pub(crate) fn events<E: From<StorageError>>(
         &self,
         after: Place,
-        each: impl FnMut(Loaded<'_>) -> io::Result<ControlFlow<()>>,
-    ) -> io::Result<Place> {
+        each: impl FnMut(Loaded<'_>) -> Result<ControlFlow<()>, E>,
+    ) -> Result<Place, E> {
         match self {
             Self::Files(reading) => reading.events(after.in_files(), each).map(Place::of_files),
             Self::Memory(reading) => reading.events(after.version(), each),
@@ -241,11 +241,11 @@ impl Reading<'_> {
     /// # Errors
     ///
     /// As [`events`](Self::events).
-    pub(crate) fn events_from(
+    pub(crate) fn events_from<E: From<StorageError>>(
         &self,
         first: u64,
-        each: impl FnMut(Loaded<'_>) -> io::Result<ControlFlow<()>>,
-    ) -> io::Result<()> {
+        each: impl FnMut(Loaded<'_>) -> Result<ControlFlow<()>, E>,
+    ) -> Result<(), E> {
         match self {
             Self::Files(reading) => reading.events_from(first, each),
             Self::Memory(reading) => reading.events(first.saturating_sub(1), each).map(drop),

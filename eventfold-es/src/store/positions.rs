@@ -67,7 +67,7 @@ impl AggregateStore {
     pub fn backwards(&self) -> Backwards {
         match self.inner.check_open() {
             Ok(()) => Backwards::new(self.inner.storage.log()),
-            Err(error) => Backwards::ended(error),
+            Err(error) => Backwards::ended(error.into()),
         }
     }
 

@@ -86,7 +86,7 @@ pub(super) fn read_all(dir: &Path, problems: &mut Vec<String>) -> BTreeMap<PathB
                 file_of(dir, &sample.name, sample.version).display()
             )),
             Err(error) => problems.push(format!(
-                "{} is no sample: {error}; restore it from version control",
+                "{} is not a sample: {error}; restore it from version control",
                 file.display()
             )),
         }

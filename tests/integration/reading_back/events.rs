@@ -245,8 +245,8 @@ const ODDITIES: [(&str, &[u8], &str); 7] = [
     ("Happened", b"plain text", "not JSON"),
     ("Happened", b"\"\xff\"", "utf-8"),
     ("Renamed", b"null", "`Renamed`"),
-    ("Retired", b"null", "read as 0 events"),
-    ("Split", b"null", "read as 2 events"),
+    ("Retired", b"null", "read back as 0 events"),
+    ("Split", b"null", "read back as 2 events"),
 ];
 
 impl Aggregate for Odd {

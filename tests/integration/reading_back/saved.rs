@@ -173,7 +173,7 @@ async fn a_process_managers_state_that_cannot_be_saved_is_refused_by_name_and_th
     for (bad, causes) in [
         (
             Told::Mean(0.0, 0.0),
-            ["as JSON it could not be read again", "JSON has no NaN"],
+            ["its JSON could not be read again", "JSON has no NaN"],
         ),
         (
             Told::Key,
@@ -268,7 +268,7 @@ async fn deepest(what: What) -> usize {
                 let who = if matches!(what, What::State) {
                     ["`told`", "the state of"]
                 } else {
-                    ["`told` at position 1", "its command for sink/s"]
+                    ["`told` at position 1", "the command for sink/s"]
                 };
                 assert!(who.iter().all(|who| text.contains(who)), "{text}");
                 assert!(text.contains("recursion limit"), "{text}");
@@ -319,7 +319,7 @@ async fn a_projection_state_that_cannot_be_saved_is_reported_and_the_saved_one_s
     assert!(store.projection::<Seen>().unwrap().0.mean.is_nan());
     let error = store.rebuild_projection::<Seen>().unwrap_err().to_string();
     assert!(
-        error.starts_with("the state of `seen` is not saved: as JSON"),
+        error.starts_with("the state of `seen` is not saved: its JSON"),
         "{error}"
     );
     store.shutdown().await.unwrap();

@@ -64,7 +64,7 @@ fn unexpected_commands_are_shown_in_stored_form_at_the_line_of_the_test() {
     });
     assert_eq!(place, format!("{}:{line}", file!()));
     assert!(
-        text.contains("`forward` did something else than expected"),
+        text.contains("`forward` did not do what was expected"),
         "{text}"
     );
     let minus = text.lines().find(|line| line.starts_with("- {")).unwrap();
@@ -129,14 +129,14 @@ fn a_field_that_is_not_saved_is_noticed_at_the_next_event() {
     fails(
         || projection::<Forgetful>().given::<Counter>("c", vec![added(1), added(1)]),
         &[
-            "the state of `forgetful`, saved and read back, goes on to another state",
+            "the state of `forgetful`, saved and read back, leads to another state",
             "\"saved\": 2",
         ],
     );
     fails(
         || process_manager::<Forgetful>().given::<Counter>("c", vec![added(1), added(1)]),
         &[
-            "`forgetful` reacts otherwise once its state is saved and read back",
+            "`forgetful` reacts differently after its state is saved and read back",
             r#"+ {"aggregate_type""#,
         ],
     );
@@ -172,7 +172,7 @@ fn a_command_without_a_possible_target_fails_the_test() {
     let impossible = when("counter", 0);
     assert_eq!(
         impossible,
-        "`straying` sends a command to no possible stream: aggregate id \"\" is empty"
+        "`straying` sends a command to a stream that cannot exist: aggregate id \"\" is empty"
     );
     let given = process_manager::<Straying>();
     let _ = given.when::<Counter>("counter", added(1));

@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 
 use crate::event::RecordedEvent;
 use crate::following::subscription::filter::Filter;
+use crate::storage::error::StorageResult;
 use crate::storage::log::Committed;
 
 /// How many events are read ahead at most.
@@ -156,7 +157,7 @@ impl<'a> Taking<'a> {
     }
 
     /// Takes the event with index `i`, if it matches.
-    pub(crate) fn take(&mut self, committed: &Committed<'_>, i: usize) -> io::Result<()> {
+    pub(crate) fn take(&mut self, committed: &Committed<'_>, i: usize) -> StorageResult<()> {
         committed.event(i, |stored| {
             if self.filter.takes_name(stored.name()) {
                 self.bytes += stored.data().len();

@@ -10,44 +10,12 @@ use tokio::sync::mpsc;
 use crate::domain::aggregate::Aggregate;
 use crate::domain::command::CommandContext;
 use crate::error::ExecuteError;
-use crate::runtime::actor::mailbox::Reply;
+use crate::runtime::actor::mailbox::{Attempt, Reply};
 use crate::runtime::committed::Committed;
 use crate::storage::stream::Stream;
 
 /// How often a command is decided at most.
 pub(crate) const MOST_ATTEMPTS: u32 = 16;
-
-/// A command on its way to a decision.
-pub(crate) struct Attempt<A: Aggregate> {
-    pub(crate) command: A::Command,
-    pub(crate) context: CommandContext,
-    /// The span in which it is decided.
-    pub(crate) span: tracing::Span,
-    pub(crate) reply: Reply<Committed<A>, ExecuteError<A::Error>>,
-    /// How many attempts at this command have conflicted.
-    pub(crate) conflicts: u32,
-    /// The command's place in the order of all commands, 0 before the first attempt.
-    pub(crate) order: u64,
-}
-
-impl<A: Aggregate> Attempt<A> {
-    /// The first attempt.
-    pub(crate) fn new(
-        command: A::Command,
-        context: CommandContext,
-        span: tracing::Span,
-        reply: Reply<Committed<A>, ExecuteError<A::Error>>,
-    ) -> Self {
-        Self {
-            command,
-            context,
-            span,
-            reply,
-            conflicts: 0,
-            order: 0,
-        }
-    }
-}
 
 /// The commands that conflicted.
 pub(crate) struct Conflicts<A: Aggregate> {

@@ -14,6 +14,7 @@ use crate::runtime::actor::mailbox::Reply;
 use crate::runtime::inside;
 use crate::storage::commit::Commit;
 use crate::storage::encoding::event_line::EncodedEvents;
+use crate::storage::error::StorageResult;
 use crate::storage::loaded::Loaded;
 use crate::storage::place::Place;
 use crate::storage::stream::Reading;
@@ -109,9 +110,9 @@ impl<A: Aggregate> Actor<A> {
                 reading.events(Place::default(), |loaded: Loaded<'_>| {
                     let id = loaded.event.record().event_id();
                     ids.extend(id.map(|id| xxh3_128(id.as_bytes())));
-                    Ok(ControlFlow::Continue(()))
+                    StorageResult::Ok(ControlFlow::Continue(()))
                 })?;
-                Ok(ids)
+                StorageResult::Ok(ids)
             };
             let ids = self.stream.load(read).await?;
             if let Some(head) = &mut self.head {

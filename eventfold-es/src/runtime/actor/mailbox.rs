@@ -7,9 +7,10 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use crate::domain::aggregate::Aggregate;
-use crate::error::StateError;
+use crate::domain::command::CommandContext;
+use crate::error::{ExecuteError, StateError};
 use crate::ids::Version;
-use crate::runtime::actor::conflict::Attempt;
+use crate::runtime::committed::Committed;
 use crate::storage::commit::Done;
 
 /// How many messages may wait for an actor. Invariant C10.
@@ -23,6 +24,38 @@ pub(crate) enum Request<A: Aggregate> {
         event: eventfold::Event,
         reply: Reply<(), io::Error>,
     },
+}
+
+/// A command on its way to a decision.
+pub(crate) struct Attempt<A: Aggregate> {
+    pub(crate) command: A::Command,
+    pub(crate) context: CommandContext,
+    /// The span in which the command is decided.
+    pub(crate) span: tracing::Span,
+    pub(crate) reply: Reply<Committed<A>, ExecuteError<A::Error>>,
+    /// How many attempts at this command have conflicted.
+    pub(crate) conflicts: u32,
+    /// The command's place in the order of all commands, 0 before the first attempt.
+    pub(crate) order: u64,
+}
+
+impl<A: Aggregate> Attempt<A> {
+    /// The first attempt.
+    pub(crate) fn new(
+        command: A::Command,
+        context: CommandContext,
+        span: tracing::Span,
+        reply: Reply<Committed<A>, ExecuteError<A::Error>>,
+    ) -> Self {
+        Self {
+            command,
+            context,
+            span,
+            reply,
+            conflicts: 0,
+            order: 0,
+        }
+    }
 }
 
 /// What keeps the store open.

@@ -91,6 +91,10 @@ impl<'a> Rest<'a> {
         self.pass(b",\"ms\":")?;
         let ms = self.number()?;
         let key = self.member(b",\"key\":\"", Self::text).ok()?;
+        let command = match key {
+            Some(_) => self.member(b",\"command\":\"", Self::text).ok()?,
+            None => None,
+        };
         Some(Line {
             name,
             data,
@@ -102,7 +106,7 @@ impl<'a> Rest<'a> {
             ms: Some(ms),
             position: None,
             key: key.map(Cow::Borrowed),
-            command: None,
+            command: command.map(Cow::Borrowed),
             tags: Vec::new(),
             encryption_key: None,
         })
@@ -236,6 +240,7 @@ mod tests {
             (":3", ":1234567890123456789"),
             (r#","version""#, r#","actor":"é","version""#),
             (r#""ms":1000"#, r#""ms":1000,"key":"k""#),
+            (r#""ms":1000"#, r#""ms":1000,"key":"k","command":"c""#),
         ] {
             assert_read_alike(&with_length(&REST.replace(plain, other)));
         }
@@ -277,6 +282,7 @@ mod tests {
             (":3", ":99999999999999999999"),
             (r#","version""#, r#","meta":null,"version""#),
             (r#""ms":1000"#, r#""ms":1000,"more":1"#),
+            (r#""ms":1000"#, r#""ms":1000,"command":"c""#),
             (r#""ms":1000"#, r#""ms":1000,"tags":["a"]"#),
         ] {
             let changed = REST.replace(ours, other);

@@ -12,6 +12,7 @@ use crate::storage::commit::CommitError;
 use crate::storage::commit::Done;
 use crate::storage::encoding::event_line::Common;
 use crate::storage::encoding::event_line::EncodedEvents;
+use crate::storage::error::StorageResult;
 use crate::storage::files::FileStorage;
 use crate::storage::files::commit::request::ROOM;
 use crate::storage::files::crash::{
@@ -121,7 +122,7 @@ fn an_answered_commit_is_included_in_the_head_the_version_and_the_stream() {
             let (seeing, stream) = (engine.clone(), writer.stream.clone());
             let done = Box::new(move |result: Answer| {
                 let extent = stream.extent();
-                let each = |_: Loaded<'_>| Ok(std::ops::ControlFlow::Continue(()));
+                let each = |_: Loaded<'_>| StorageResult::Ok(std::ops::ControlFlow::Continue(()));
                 let found = load(&stream, StreamEnd::default(), &extent, each).unwrap();
                 let version = stream.durable_version();
                 let end = stream.tail().end;

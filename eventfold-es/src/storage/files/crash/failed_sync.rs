@@ -409,7 +409,7 @@ fn verify_reports_a_failed_sync_and_repair_relies_only_on_durable_journal_lines(
             .find(|f| f.file.ends_with("sync_failed"));
         let finding = finding.expect("it is told");
         assert_eq!(finding.severity, Severity::Harmless);
-        assert!(finding.message.contains("a sync has failed"), "{finding}");
+        assert!(finding.message.contains("a sync failed"), "{finding}");
         let report = AggregateStore::repair(dir.path()).await.expect("a report");
         assert!(
             report.repaired.iter().any(|repaired| repaired.file == file),

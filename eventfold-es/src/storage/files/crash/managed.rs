@@ -202,23 +202,26 @@ fn expected(store: &AggregateStore) -> io::Result<BTreeMap<String, Vec<u64>>> {
 
     let mut copies: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     let engine = store.inner.storage.files();
-    engine.log().reader(0).read_to(engine.head(), |commit, _| {
-        for part in commit
-            .parts()
-            .filter(|part| part.aggregate_type == "account")
-        {
-            for (event, position) in part.events.iter().zip(part.position..) {
-                let noted: Noted = serde_json::from_str(event.get())?;
-                let number = noted.data.number;
-                let on_shelf = copies.entry(shelf(position)).or_default();
-                on_shelf.push(position);
-                if number.is_multiple_of(5) && !is_cancelled(number) {
-                    on_shelf.push(LATE + position);
+    engine
+        .log()
+        .reader(0)
+        .read_to(engine.head(), |commit, _| -> io::Result<_> {
+            for part in commit
+                .parts()
+                .filter(|part| part.aggregate_type == "account")
+            {
+                for (event, position) in part.events.iter().zip(part.position..) {
+                    let noted: Noted = serde_json::from_str(event.get())?;
+                    let number = noted.data.number;
+                    let on_shelf = copies.entry(shelf(position)).or_default();
+                    on_shelf.push(position);
+                    if number.is_multiple_of(5) && !is_cancelled(number) {
+                        on_shelf.push(LATE + position);
+                    }
                 }
             }
-        }
-        Ok(ControlFlow::Continue(()))
-    })?;
+            Ok(ControlFlow::Continue(()))
+        })?;
     Ok(copies)
 }
 

@@ -16,7 +16,7 @@
 //! is seeded with the last checksum of the segment before. `docs/format.md` describes every member.
 
 use std::borrow::Cow;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::ops::Range;
 
 use serde::{Deserialize, Deserializer};
@@ -29,6 +29,7 @@ use crate::storage::encoding::event_line::{
     Encoded, Line, Rest, begin_line, state_length, write_number,
 };
 use crate::storage::encoding::sealed::{seal, split_sum};
+use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::journal::batch::JournalBatch;
 
 /// The version of the journal's format, in the header of each segment.
@@ -396,20 +397,23 @@ impl<'a> CommitLine<'a> {
     fn check(&self, count: u64) -> Result<(), String> {
         let here = self.events.len() as u64;
         if self.position == 0 {
-            return Err("positions begin with 1".to_owned());
+            return Err("position 0 is not possible".to_owned());
         }
         if self.position.checked_add(here).is_none() {
-            return Err(format!("there are no positions from {} on", self.position));
+            return Err(format!(
+                "its positions, from {} on, are too large",
+                self.position
+            ));
         }
         if here == 0 || count != here {
-            return Err(format!("{here} events are here instead of {count}"));
+            return Err(format!("the line has {here} events, but states {count}"));
         }
         let mut left = here;
         for stream in self.streams.iter() {
             let taken = left.checked_sub(stream.count);
             left = taken.ok_or("the streams have more events than the commit")?;
             if stream.version == 0 || stream.version.checked_add(stream.count).is_none() {
-                return Err(format!("a stream has no version {}", stream.version));
+                return Err(format!("a stream cannot have version {}", stream.version));
             }
         }
         Ok(())
@@ -502,22 +506,20 @@ impl Part<'_, '_> {
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::InvalidData`] with the position, if the line is not an event.
+    /// If the line is not an event, with the position.
     pub(crate) fn read_event<T>(
         &self,
         i: usize,
         read: impl FnOnce(StoredEvent<'_>) -> T,
-    ) -> io::Result<T> {
+    ) -> StorageResult<T> {
         let position = self.position + i as u64;
         let event = &self.events[i];
         let parsed;
         let line = if let Some(line) = &event.line {
             line
         } else {
-            parsed = Line::parse(event.get()).map_err(|cause| {
-                let text = format!("the event at position {position} cannot be read: {cause}");
-                io::Error::new(io::ErrorKind::InvalidData, text)
-            })?;
+            parsed =
+                Line::parse(event.get()).map_err(|cause| StorageError::event(position, cause))?;
             &parsed
         };
         let version = if self.is_of_stream {
@@ -741,17 +743,21 @@ mod tests {
     fn a_commit_that_contradicts_itself_is_refused() {
         let line = String::from_utf8(written_of_several()).expect("it is text");
         for (ours, other, why) in [
-            ("\"pos\":1,\"count\"", "\"pos\":0,\"count\"", "begin with 1"),
+            (
+                "\"pos\":1,\"count\"",
+                "\"pos\":0,\"count\"",
+                "position 0 is not possible",
+            ),
             (
                 "\"count\":4",
                 "\"count\":5",
-                "4 events are here instead of 5",
+                "the line has 4 events, but states 5",
             ),
             ("\"count\":2", "\"count\":4", "more events"),
             (
                 "\"version\":1,\"offset\"",
                 "\"version\":0,\"offset\"",
-                "no version 0",
+                "cannot have version 0",
             ),
         ] {
             let changed = line.replacen(ours, other, 1);

@@ -4,7 +4,7 @@
 //! segments, and the parts of them, that hold the wanted commits are read.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use std::sync::Arc;
 use memchr::{memchr, memrchr};
 
 use crate::storage::encoding::sealed::{split_sum, verified};
+use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::disk;
 use crate::storage::files::format::commit_line::{CommitLine, stated_position, stated_sum};
 use crate::storage::files::journal::Index;
@@ -70,8 +71,8 @@ impl BackwardReader {
     /// Returns whether the beginning of the journal is reached.
     pub(crate) fn read(
         &mut self,
-        mut each: impl FnMut(&CommitLine<'_>, usize) -> io::Result<ControlFlow<()>>,
-    ) -> io::Result<bool> {
+        mut each: impl FnMut(&CommitLine<'_>, usize) -> StorageResult<ControlFlow<()>>,
+    ) -> StorageResult<bool> {
         while self.before > 1 {
             match self.read_one(&mut each) {
                 Ok(ControlFlow::Continue(())) => {}
@@ -87,8 +88,8 @@ impl BackwardReader {
 
     fn read_one(
         &mut self,
-        each: &mut impl FnMut(&CommitLine<'_>, usize) -> io::Result<ControlFlow<()>>,
-    ) -> io::Result<ControlFlow<()>> {
+        each: &mut impl FnMut(&CommitLine<'_>, usize) -> StorageResult<ControlFlow<()>>,
+    ) -> StorageResult<ControlFlow<()>> {
         let newest = self.before - 1;
         let open = match &mut self.open {
             Some(open) => open,
@@ -110,8 +111,8 @@ impl BackwardReader {
             return Ok(ControlFlow::Continue(()));
         }
         let offset = end - (line.len() as u64 + 1);
-        let commit =
-            CommitLine::read(line).map_err(|cause| disk::damaged(&open.path, offset, &cause))?;
+        let commit = CommitLine::read(line)
+            .map_err(|cause| StorageError::damaged(&open.path, offset, cause))?;
         let mut flow = ControlFlow::Continue(());
         if commit.position < self.before {
             if commit.last() < newest {
@@ -130,12 +131,12 @@ impl OpenSegment {
     /// The segment that holds the durable event at `position`. Its reading starts at the end of the
     /// segment or, in a large one, near that event. `sum` is the checksum of the segment's last
     /// line if it is known.
-    fn holding(index: &Index, position: u64, sum: Option<u64>) -> io::Result<Self> {
+    fn holding(index: &Index, position: u64, sum: Option<u64>) -> StorageResult<Self> {
         let first = index
             .holding(position)
-            .ok_or_else(|| disk::damaged(&index.path(1), 0, &"the file is missing"))?;
+            .ok_or_else(|| StorageError::damaged(&index.path(1), 0, "the file is missing"))?;
         let path = index.path(first);
-        let file = disk::open(&path).map_err(|e| disk::at("open", &path, &e))?;
+        let file = disk::open(&path).map_err(|e| StorageError::io("open", &path, e))?;
         let mut open = Self {
             file,
             path,
@@ -157,9 +158,11 @@ impl OpenSegment {
     }
 
     /// Where the lines of a sealed segment end. Zeros may follow them, and no line has any.
-    fn sealed_length(&mut self) -> io::Result<u64> {
+    fn sealed_length(&mut self) -> StorageResult<u64> {
         let length = self.file.metadata();
-        let length = length.map_err(|e| disk::at("read", &self.path, &e))?.len();
+        let length = length
+            .map_err(|e| StorageError::io("read", &self.path, e))?
+            .len();
         let (mut lines, mut zeros) = (0, length);
         let mut next = length.saturating_sub(1);
         while lines < zeros {
@@ -174,7 +177,7 @@ impl OpenSegment {
     }
 
     /// Moves back to the end of a line that is near the event at `position`, and not before it.
-    fn approach(&mut self, position: u64) -> io::Result<()> {
+    fn approach(&mut self, position: u64) -> StorageResult<()> {
         let mut before = 0;
         while self.offset - before > NEAR {
             let middle = before + (self.offset - before) / 2;
@@ -193,7 +196,7 @@ impl OpenSegment {
 
     /// Where the first line after `offset` starts, and the position that it states. `None` if no
     /// line starts there that can be told.
-    fn line_after(&mut self, offset: u64) -> io::Result<Option<(u64, u64)>> {
+    fn line_after(&mut self, offset: u64) -> StorageResult<Option<(u64, u64)>> {
         let (mut from, mut chunk) = (offset, FIRST_CHUNK);
         loop {
             let until = (from + chunk).min(self.offset);
@@ -213,7 +216,7 @@ impl OpenSegment {
     }
 
     /// Checks the line that ends at `offset`. It stays at the end of the buffer.
-    fn take_line(&mut self) -> io::Result<Last> {
+    fn take_line(&mut self) -> StorageResult<Last> {
         let (start, before) = self.fill_line()?;
         let line = &self.buffer[start..self.buffer.len() - 1];
         let seed = match before {
@@ -224,7 +227,7 @@ impl OpenSegment {
         if sum.is_none() || self.sum.is_some_and(|known| sum != Some(known)) {
             let offset = self.offset - (self.buffer.len() - start) as u64;
             let cause = "the checksum does not match";
-            return Err(disk::damaged(&self.path, offset, &cause));
+            return Err(StorageError::damaged(&self.path, offset, cause));
         }
         Ok(Last {
             start,
@@ -244,7 +247,7 @@ impl OpenSegment {
     /// Reads until the buffer holds the line that ends at `offset`, and the checksum of the line
     /// before it. Returns where in the buffer the two begin and end; `None` if there is no line
     /// before it.
-    fn fill_line(&mut self) -> io::Result<(usize, Option<usize>)> {
+    fn fill_line(&mut self) -> StorageResult<(usize, Option<usize>)> {
         let mut searched = 0;
         loop {
             let unread = self.offset - self.buffer.len() as u64;
@@ -258,7 +261,7 @@ impl OpenSegment {
             if unread == 0 {
                 if self.buffer.last() != Some(&b'\n') {
                     let cause = "the header is not there";
-                    return Err(disk::damaged(&self.path, 0, &cause));
+                    return Err(StorageError::damaged(&self.path, 0, cause));
                 }
                 return Ok((0, None));
             }
@@ -274,20 +277,20 @@ impl OpenSegment {
     }
 
     /// The bytes of the file in this range.
-    fn bytes(&mut self, from: u64, until: u64) -> io::Result<Vec<u8>> {
+    fn bytes(&mut self, from: u64, until: u64) -> StorageResult<Vec<u8>> {
         let length = usize::try_from(until - from).unwrap_or(usize::MAX);
         let mut bytes = vec![0; length];
         self.file
             .seek(SeekFrom::Start(from))
             .and_then(|_| self.file.read_exact(&mut bytes))
-            .map_err(|e| disk::at("read", &self.path, &e))?;
+            .map_err(|e| StorageError::io("read", &self.path, e))?;
         Ok(bytes)
     }
 
     /// The error for a durable event that is not where the segment should hold it.
-    fn lacks(&self, position: u64) -> io::Error {
+    fn lacks(&self, position: u64) -> StorageError {
         let cause = format!("the durable event at position {position} is not there");
-        disk::damaged(&self.path, self.offset, &cause)
+        StorageError::damaged(&self.path, self.offset, cause)
     }
 }
 
@@ -302,6 +305,7 @@ mod tests {
     use crate::ids::StreamId;
     use crate::storage::encoding::event_line;
     use crate::storage::encoding::event_line::EncodedEvents;
+    use crate::storage::error::StorageErrorKind;
     use crate::storage::files::format::commit_line::{Place, write};
     use crate::storage::files::journal::reader::Reader;
     use crate::storage::files::journal::{Journal, Spare};
@@ -346,14 +350,14 @@ mod tests {
             .read_to(journal.end().position, |commit, _| {
                 let texts = commit.events.iter().map(|event| event.get().to_owned());
                 events.extend((commit.position..).zip(texts));
-                Ok(ControlFlow::Continue(()))
+                StorageResult::Ok(ControlFlow::Continue(()))
             })
             .unwrap();
         events
     }
 
     /// Reads on until the beginning, and breaks off after each commit if `in_steps`.
-    fn backward(reader: &mut BackwardReader, in_steps: bool) -> io::Result<Events> {
+    fn backward(reader: &mut BackwardReader, in_steps: bool) -> StorageResult<Events> {
         let mut events = Events::new();
         loop {
             let is_done = reader.read(|commit, wanted| {
@@ -452,7 +456,7 @@ mod tests {
             assert_eq!(newest, before - 1);
             // It does not go on as if nothing was missing.
             let error = backward(&mut reader, false).unwrap_err();
-            assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{error}");
+            assert_eq!(error.kind(), StorageErrorKind::Damaged, "{error}");
         }
     }
 

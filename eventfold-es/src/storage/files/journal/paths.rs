@@ -1,8 +1,8 @@
 //! The names of the files in the journal's directory.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::storage::error::StorageResult;
 use crate::storage::files::disk;
 
 /// The high-water marks of the streams.
@@ -42,7 +42,7 @@ pub(crate) fn first_of_segment(name: &str) -> Option<u64> {
 }
 
 /// The positions of the first events of the segments in `journal`, in order.
-pub(crate) fn list_segments(journal: &Path) -> io::Result<Vec<u64>> {
+pub(crate) fn list_segments(journal: &Path) -> StorageResult<Vec<u64>> {
     let entries = disk::list(journal)?;
     let names = entries.iter().filter_map(|entry| entry.name.to_str());
     let mut segments: Vec<u64> = names.filter_map(first_of_segment).collect();

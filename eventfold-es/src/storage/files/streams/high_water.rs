@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::disk;
 use crate::storage::files::disk::{File, Open};
 use crate::storage::files::format::commit_line::Part;
@@ -99,7 +100,7 @@ impl State {
 
 impl HighWaterMarks {
     /// Reads the notes in the journal's directory. In doubt, the next notes go to a new file.
-    pub(crate) fn read(journal: &Path, in_doubt: bool) -> io::Result<Self> {
+    pub(crate) fn read(journal: &Path, in_doubt: bool) -> StorageResult<Self> {
         let path = paths::stream_ends(journal);
         let bytes = disk::read_if_there(&path)?.unwrap_or_default();
         let (notes, torn) = bytes.as_chunks::<NOTE>();
@@ -250,11 +251,11 @@ impl HighWaterMarks {
     /// must still be right there. A failure is reported.
     pub(crate) fn note(&self, streams: &[StreamHash], place: End) {
         if let Err(error) = self.try_note(streams, place) {
-            tracing::warn!(%error, "the ends of streams could not be noted; the next open reads the whole journal");
+            tracing::warn!(%error, "the high-water marks of streams could not be written; the next open reads the whole journal");
         }
     }
 
-    fn try_note(&self, streams: &[StreamHash], place: End) -> io::Result<()> {
+    fn try_note(&self, streams: &[StreamHash], place: End) -> StorageResult<()> {
         let mut notes = lock(&self.notes);
         if notes.is_some() && streams.is_empty() && self.are_of(place) {
             return Ok(());
@@ -292,7 +293,7 @@ impl HighWaterMarks {
                 file.write_at((count * NOTE - bytes.len()) as u64, &bytes)?;
                 file.sync_all()
             };
-            append().map_err(|e| disk::at("write", &self.path, &e))?;
+            append().map_err(|e| StorageError::io("write", &self.path, e))?;
         }
         *notes = Some(count);
         Ok(())
