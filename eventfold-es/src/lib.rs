@@ -334,9 +334,11 @@ pub mod testing;
 mod text;
 
 pub use crate::clock::ManualClock;
-pub use crate::derive::{Aggregate, DomainEvent, ProcessManager, Projection};
+pub use crate::derive::{Aggregate, DomainEvent, ProcessManager, Projection, aggregate_impl};
 pub use crate::domain::aggregate::{Aggregate, Decide, Decision, DecisionTypes, Evolve, reducer};
 pub use crate::domain::command::{CommandContext, CommandEnvelope, to_eventfold_event};
+pub use crate::domain::decide_with::DecideWith;
+pub use crate::domain::decision_context::DecisionContext;
 pub use crate::domain::process_manager::{
     DeadLetter, Due, OnFailure, Outbox, ProcessManager, ProcessManagerReport, React, Retry,
 };
@@ -374,9 +376,9 @@ pub use crate::store::{
 /// ```
 pub mod prelude {
     pub use crate::{
-        Aggregate, AggregateHandle, AggregateStore, CommandContext, Decide, Decision, DomainEvent,
-        Evolve, ExecuteError, Outbox, Position, ProcessManager, Project, Projection, React,
-        Recorded, events,
+        Aggregate, AggregateHandle, AggregateStore, CommandContext, Decide, DecideWith, Decision,
+        DecisionContext, DomainEvent, Evolve, ExecuteError, Outbox, Position, ProcessManager,
+        Project, Projection, React, Recorded, aggregate_impl, events,
     };
 }
 

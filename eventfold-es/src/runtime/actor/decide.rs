@@ -9,6 +9,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::domain::aggregate::{Aggregate, decode_unless_left_out};
 use crate::domain::command::CommandContext;
+use crate::domain::decision_context::DecisionContext;
 use crate::error::{ExecuteError, Panic, guarded};
 use crate::event::{EncodeError, Meta, Recorded, read_back};
 use crate::ids::{Position, Version};
@@ -44,10 +45,12 @@ impl<A: Aggregate> Actor<A> {
         context: CommandContext,
         reply: Outcome<A>,
     ) {
+        // Once for each command, however often it is decided.
+        let now = self.clock.now_ms();
         let decided = {
             let _span =
                 tracing::info_span!("execute", aggregate_type = A::AGGREGATE_TYPE).entered();
-            inside::Aggregate::of(self.stream.id()).run(|| self.decide(command, &context))
+            inside::Aggregate::of(self.stream.id()).run(|| self.decide(command, &context, now))
         };
         match decided {
             Decided::Store(events, encoded) => {
@@ -73,7 +76,8 @@ impl<A: Aggregate> Actor<A> {
         }
     }
 
-    fn decide(&mut self, command: A::Command, context: &CommandContext) -> Decided<A> {
+    /// Decides on the head. `now` is the command's time.
+    fn decide(&mut self, command: A::Command, context: &CommandContext, now: u64) -> Decided<A> {
         let Some(head) = &mut self.head else {
             return Decided::Answer(Err(ExecuteError::ActorGone));
         };
@@ -88,13 +92,18 @@ impl<A: Aggregate> Actor<A> {
         {
             return Decided::Answer(Err(ExecuteError::Conflict));
         }
-        let mut events = match guarded(|| head.state.handle(command)) {
+        let deciding = DecisionContext {
+            aggregate_type: self.stream.id().aggregate_type(),
+            id: self.stream.id().id(),
+            version: head.version,
+            ..context.decision(now)
+        };
+        let mut events = match guarded(|| head.state.handle_with(command, &deciding)) {
             Ok(Ok(events)) if events.is_empty() => return Decided::Answer(Ok(())),
             Ok(Ok(events)) => events,
             Ok(Err(error)) => return Decided::Answer(Err(ExecuteError::Domain(error))),
             Err(panic) => return self.panicked("decide", &*panic),
         };
-        let now = self.clock.now_ms();
         let (place, ids) = ((&self.stream, head.version), &mut head.event_ids);
         let doing = Doing::new("serialize");
         let encode = || encode::<A>(&mut events, place, context, now, ids, &doing);
