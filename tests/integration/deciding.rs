@@ -112,7 +112,7 @@ fn clock() -> ManualClock {
 
 async fn open_at(dir: &TempDir, clock: &ManualClock) -> AggregateStore {
     let builder = builder(dir).clock(clock.clone());
-    builder.open().await.unwrap()
+    builder.aggregate_type::<Log>().open().await.unwrap()
 }
 
 /// The first events of a store.
