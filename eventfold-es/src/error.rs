@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::ids::Version;
 use crate::text::Shown;
 
 /// Why a command did not succeed.
@@ -19,7 +20,7 @@ use crate::text::Shown;
 /// match counter.send(Add(0)).await {
 ///     Ok(done) => println!("stored up to version {}", done.version),
 ///     Err(ExecuteError::Domain(refused)) => println!("refused: {refused}"),
-///     Err(ExecuteError::Conflict) => println!("somebody else was first"),
+///     Err(ExecuteError::ExpectedVersion { actual, .. }) => println!("it is at {actual} already"),
 ///     Err(error) => return Err(error.into()),
 /// }
 /// # Ok(())
@@ -38,22 +39,21 @@ pub enum ExecuteError<E: std::error::Error + Send + Sync + 'static> {
     /// ([`CommandContext::with_expected_version`](crate::domain::command::CommandContext::with_expected_version)).
     /// It is never retried: the basis of the command has changed.
     ///
-    /// Read the version, then the state, and decide again whether the command still makes sense. In
-    /// this order, a change between the two reads leads to another conflict.
+    /// Load the state with its version, and decide again whether the command still makes sense.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
     /// # async fn add_up_to(counter: &AggregateHandle<Counter>, limit: u64)
     /// #     -> Result<(), Box<dyn std::error::Error>> {
     /// loop {
-    ///     let version = counter.version().await?;
-    ///     let missing = limit.saturating_sub(counter.state().await?.value);
+    ///     let loaded = counter.load().await?;
+    ///     let missing = limit.saturating_sub(loaded.state.value);
     ///     if missing == 0 {
     ///         return Ok(());
     ///     }
-    ///     let context = CommandContext::default().with_expected_version(version.into());
+    ///     let context = CommandContext::default().with_expected_version(loaded.version);
     ///     match counter.send_with(Add(missing), context).await {
-    ///         Err(ExecuteError::Conflict) => {} // look again
+    ///         Err(ExecuteError::ExpectedVersion { .. }) => {} // look again
     ///         done => return Ok(done.map(|_| ())?),
     ///     }
     /// }
@@ -68,7 +68,20 @@ pub enum ExecuteError<E: std::error::Error + Send + Sync + 'static> {
     /// # Ok(())
     /// # }
     /// ```
-    #[error("the stream is not at the expected version")]
+    #[error("the stream is at version {actual}, and the command expected {expected}")]
+    ExpectedVersion {
+        /// The version that the command expected.
+        expected: Version,
+        /// The version of the stream when the command was decided.
+        actual: Version,
+    },
+
+    /// Other writers stored events in the stream again and again while the command was decided on
+    /// the events before them. Or they did so once, and the aggregate cannot
+    /// [repeat](crate::Aggregate::repeat) the command. Send the command again.
+    ///
+    /// A store in files or in memory is the only writer of its streams, so it never answers this.
+    #[error("other writers stored events in the stream first, again and again; send it again")]
     Conflict,
 
     /// The stream could not be loaded, an event could not be encoded, or the commit could not be

@@ -36,6 +36,8 @@ mod methods;
 mod names;
 #[path = "private/read_side.rs"]
 mod read_side;
+#[path = "private/repeat.rs"]
+mod repeat;
 #[path = "private/sample.rs"]
 mod sample;
 #[path = "private/upcast.rs"]
@@ -50,5 +52,6 @@ pub use names::{
     count_names, retired_names, shared_names, slots,
 };
 pub use read_side::{DispatchTarget, apply_eventfold, react_eventfold};
+pub use repeat::{NotCloned, Repeat};
 pub use sample::{MadeOfDefault, NotMade, add_samples, samples};
 pub use upcast::{Infallible, Upcast, check_version};

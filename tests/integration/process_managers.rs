@@ -126,7 +126,7 @@ fn dead_letters(dir: &Path) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reactions_are_dispatched_once_also_after_a_restart() {
+async fn reactions_are_dispatched_once_even_after_a_restart() {
     let dir = temp_dir();
     let store = open(&dir).await;
     add(&store, &[1, 2]).await;
@@ -192,8 +192,7 @@ async fn a_command_that_fails_becomes_a_dead_letter_with_its_error() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_checkpoint_that_is_lost_leads_to_no_second_effect_and_one_that_is_rolled_back_is_refused()
- {
+async fn a_lost_checkpoint_causes_no_second_effect_and_a_rolled_back_checkpoint_is_refused() {
     let dir = temp_dir();
     let store = open(&dir).await;
     add(&store, &[1, 2]).await;
@@ -230,7 +229,7 @@ async fn a_checkpoint_that_is_lost_leads_to_no_second_effect_and_one_that_is_rol
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_crash_after_some_of_the_commands_sends_the_rest() {
+async fn commands_not_sent_before_a_crash_are_sent_after_it() {
     let dir = temp_dir();
     let store = open(&dir).await;
     add(&store, &[1]).await;

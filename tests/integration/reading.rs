@@ -103,7 +103,7 @@ async fn positions_and_versions_have_no_gaps_and_never_change() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_written_is_read_by_eventfold_line_for_line() {
+async fn eventfold_reads_every_line_that_is_written() {
     let dir = temp_dir();
     let store = open(&dir).await;
     let ledger = store.get::<Ledger>("a").await.unwrap();

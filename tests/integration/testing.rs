@@ -138,7 +138,7 @@ fn five() -> eventfold_es::testing::Given<Account> {
 }
 
 #[test]
-fn what_is_as_expected_passes() {
+fn expected_events_states_and_errors_pass() {
     given::<Account>(events![])
         .and_stored("Deposited", 1, json!(4))
         .and(events![Deposited { amount: 1 }])
@@ -156,7 +156,7 @@ fn what_is_as_expected_passes() {
 }
 
 #[test]
-fn other_events_are_shown_in_stored_form_at_the_line_of_the_test() {
+fn unexpected_events_are_shown_in_stored_form_at_the_line_of_the_test() {
     let line = line!() + 4;
     let (text, place) = failure(|| {
         five()
@@ -180,7 +180,7 @@ fn other_events_are_shown_in_stored_form_at_the_line_of_the_test() {
 }
 
 #[test]
-fn a_refusal_that_is_not_expected_fails_wherever_it_is_met() {
+fn an_unexpected_refusal_fails_the_next_step_whatever_it_is() {
     let refused = || five().when(Withdraw(6));
     fails(
         || refused().then(events![Withdrawn { amount: 6 }]),
@@ -200,7 +200,7 @@ fn a_refusal_that_is_not_expected_fails_wherever_it_is_met() {
 }
 
 #[test]
-fn a_refusal_that_is_expected_must_come_and_be_that_one() {
+fn an_expected_refusal_must_happen_with_the_expected_error() {
     fails(
         || five().when(Withdraw(5)).then_error(|_| true),
         &[
@@ -222,7 +222,7 @@ fn a_refusal_that_is_expected_must_come_and_be_that_one() {
 }
 
 #[test]
-fn a_state_that_is_not_as_expected_is_shown() {
+fn an_unexpected_state_is_shown() {
     fails(
         || five().then_state(|account| account.balance == 4),
         &["\"balance\": 5"],
@@ -315,7 +315,7 @@ fn a_decision_that_depends_on_more_than_its_arguments_fails() {
 }
 
 #[test]
-fn a_decision_by_what_a_snapshot_lacks_fails() {
+fn a_decision_that_depends_on_state_missing_from_the_snapshot_fails() {
     let unsaved = || given::<Faulty>(events![]).when(Do::AddUnsaved);
     fails(
         || unsaved().when(Do::DecideByTheUnsaved),
@@ -334,7 +334,7 @@ fn a_decision_by_what_a_snapshot_lacks_fails() {
 }
 
 #[test]
-fn an_event_that_lacks_something_when_it_is_stored_fails() {
+fn an_event_that_loses_data_when_it_is_stored_fails() {
     fails(
         || given::<Faulty>(events![]).when(Do::AddUnstored),
         &[
@@ -345,7 +345,7 @@ fn an_event_that_lacks_something_when_it_is_stored_fails() {
 }
 
 #[test]
-fn an_event_that_does_not_come_back_fails() {
+fn an_event_that_cannot_be_read_back_fails() {
     // What is no number is written as `null`, and is none when it is read.
     #[derive(Clone, Serialize, Deserialize, DomainEvent)]
     struct Divided(f64);
@@ -365,7 +365,7 @@ fn an_event_that_does_not_come_back_fails() {
 }
 
 #[test]
-fn an_event_that_comes_back_as_another_fails() {
+fn an_event_that_is_read_back_differently_fails() {
     #[derive(Clone, Serialize, DomainEvent)]
     struct Doubled(u64);
     impl<'de> Deserialize<'de> for Doubled {
@@ -389,7 +389,7 @@ fn an_event_that_comes_back_as_another_fails() {
 }
 
 #[test]
-fn a_state_that_does_not_come_back_fails() {
+fn a_state_that_cannot_be_saved_fails() {
     #[derive(Clone, Serialize, Deserialize, DomainEvent)]
     struct Tabled(u8);
     #[derive(Clone, Default, Serialize, Deserialize, Aggregate)]
@@ -408,7 +408,7 @@ fn a_state_that_does_not_come_back_fails() {
 
 /// Its order is another one each time that it is read.
 #[test]
-fn a_set_without_an_order_is_no_difference() {
+fn the_order_of_a_hash_set_makes_no_difference() {
     use std::collections::{HashMap, HashSet};
     #[derive(Clone, Serialize, Deserialize, DomainEvent)]
     struct Tagged(HashSet<u32>);

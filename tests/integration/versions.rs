@@ -68,7 +68,7 @@ fn read_across<P: Program, Q: Program>(dollars: u64) -> Vec<Q::DomainEvent> {
 
 proptest! {
     #[test]
-    fn from_every_start_a_chain_gives_what_is_written_today(dollars in 0..=u64::MAX / 100) {
+    fn an_upcast_chain_from_every_version_gives_the_newest_event(dollars in 0..=u64::MAX / 100) {
         let newest: Vec<_> = vec![Wallet5::event(dollars).into()];
         prop_assert_eq!(&read_across::<Wallet1, Wallet5>(dollars), &newest);
         prop_assert_eq!(&read_across::<Wallet2, Wallet5>(dollars), &newest);
@@ -86,7 +86,7 @@ proptest! {
 
     /// Programs follow each other, each of which adds to the stream; snapshots are left on the way.
     #[test]
-    fn a_stream_of_many_programs_is_what_the_newest_would_have_written(
+    fn a_stream_of_many_programs_loads_as_if_the_newest_had_written_it(
         written in prop::collection::vec((1..=5_u8, prop::collection::vec(0..1000_u64, 1..4)), 1..8),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -119,7 +119,7 @@ proptest! {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_version_is_stored_above_1_only_and_for_each_event() {
+async fn only_a_version_above_1_is_stored_and_with_each_event() {
     let dir = temp_dir();
     deposit::<Wallet1>(&dir, &[1]).await;
     deposit::<Wallet4>(&dir, &[2, 3]).await;
@@ -178,7 +178,7 @@ async fn each_event_of_a_command_has_its_own_version() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn metadata_of_another_event_does_not_say_the_version() {
+async fn metadata_copied_from_another_event_does_not_set_the_version() {
     let dir = temp_dir();
     let copied = CommandContext::default()
         .with_metadata(json!({ "schema_version": 9, "ip": "::1" }))
@@ -283,7 +283,7 @@ async fn an_injected_event_is_read_in_its_version() {
 }
 
 #[test]
-fn a_view_and_what_reads_events_of_eventfold_upcast_too() {
+fn a_view_and_from_eventfold_upcast_too() {
     let old = eventfold::Event::new("Deposited", json!({ "dollars": 3 }))
         .with_meta(json!({ "schema_version": 2 }));
     let wallet = reducer::<Wallet5>()(Wallet5::default(), &old);
@@ -326,7 +326,7 @@ async fn a_failing_step_fails_the_load_and_names_stream_version_event_and_step()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_old_payload_that_is_none_fails_the_load_and_names_the_version() {
+async fn an_invalid_old_payload_fails_the_load_and_names_the_version() {
     let dir = temp_dir();
     let line = json!({ "type": "Deposited", "data": "five", "ts": 1 });
     write_foreign(dir.path(), &[line]);
@@ -350,7 +350,7 @@ async fn a_version_of_a_newer_program_is_never_read_as_something_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_version_that_is_no_number_is_not_guessed() {
+async fn an_invalid_version_fails_the_load() {
     for (found, text) in [
         (r#"{"schema_version":"2"}"#, "`\"2\"`"),
         (r#"{"schema\u005fversion":0}"#, "`0`"),
@@ -423,7 +423,7 @@ async fn a_retired_event_that_cannot_be_read_fails_the_load() {
 }
 
 #[test]
-fn an_error_can_be_distinguished_from_others() {
+fn decode_errors_can_be_distinguished() {
     let event = eventfold::Event::new("MoneyDeposited", json!(1));
     let newer = event.clone().with_meta(json!({ "schema_version": 6 }));
     let error = Wallet6Event::from_eventfold(&newer).unwrap_err();
@@ -492,7 +492,7 @@ impl React<Wallet6> for CountCents {
 }
 
 #[tokio::test]
-async fn the_read_side_has_every_older_event_in_the_form_of_today() {
+async fn the_read_side_gets_every_older_event_in_todays_form() {
     let dir = temp_dir();
     deposit::<Wallet1>(&dir, &[1]).await;
     deposit::<Wallet2>(&dir, &[2]).await;

@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_clash_of_names_is_found_once() {
+    fn each_clash_of_names_is_reported_once() {
         let input: syn::DeriveInput = parse_quote! {
             enum Event {
                 #[event(alias = "Old", alias = "Old")]

@@ -81,7 +81,7 @@ pub(crate) fn decision_types(input: &Aggregate<'_>) -> TokenStream {
 ///     type DomainEvent = BankAccountEvent;
 ///     type Error = BankError;
 ///
-///     // handle, handle_with, apply, encode_event, event_version, decode_event, knows_event,
+///     // handle, handle_with, apply, repeat, encode_event, event_version, decode_event, knows_event,
 ///     // command_routes
 /// }
 /// ```
@@ -110,6 +110,7 @@ fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
     };
     let handle_with = handle_with(input);
     let apply = apply(input);
+    let repeat = repeat(&command);
     let stored_form = stored_form(input, &event);
     let command_routes = command_routes(input);
     let (_, _, where_clause) = input.generics().split_for_impl();
@@ -150,6 +151,7 @@ fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
                 self
             }
 
+            #repeat
             #stored_form
             #command_routes
         }
@@ -220,6 +222,22 @@ fn apply(input: &Aggregate<'_>) -> TokenStream {
         quote_spanned!(item.variant.span()=> #ident::#variant(__event) => #evolve,)
     });
     quote!(match __event { #(#arms)* })
+}
+
+/// ```ignore
+/// fn repeat(command: &BankAccountCommand) -> Option<BankAccountCommand> {
+///     Repeat::<BankAccountCommand>::__of(command)
+/// }
+/// ```
+///
+/// `NotCloned` has an `__of` too, for commands that are not `Clone`. It returns `None`.
+fn repeat(command: &TokenStream) -> TokenStream {
+    quote! {
+        fn repeat(__command: &#command) -> ::core::option::Option<#command> {
+            use __eventfold::NotCloned as _;
+            __eventfold::Repeat::<#command>::__of(__command)
+        }
+    }
 }
 
 /// ```ignore

@@ -377,6 +377,12 @@ const _: () = {
             }
             self
         }
+        fn repeat(
+            __command: &BankAccountCommand,
+        ) -> ::core::option::Option<BankAccountCommand> {
+            use __eventfold::NotCloned as _;
+            __eventfold::Repeat::<BankAccountCommand>::__of(__command)
+        }
         fn encode_event(
             __event: &BankAccountEvent,
             __data: &mut ::std::vec::Vec<u8>,

@@ -63,6 +63,10 @@ const _: () = {
             <Self as __eventfold::Evolve<CounterEvent>>::evolve(&mut self, __event);
             self
         }
+        fn repeat(__command: &CounterCommand) -> ::core::option::Option<CounterCommand> {
+            use __eventfold::NotCloned as _;
+            __eventfold::Repeat::<CounterCommand>::__of(__command)
+        }
         fn encode_event(
             __event: &CounterEvent,
             __data: &mut ::std::vec::Vec<u8>,

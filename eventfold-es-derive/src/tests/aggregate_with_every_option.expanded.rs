@@ -250,6 +250,10 @@ const _: () = {
             }
             self
         }
+        fn repeat(__command: &Command) -> ::core::option::Option<Command> {
+            use __eventfold::NotCloned as _;
+            __eventfold::Repeat::<Command>::__of(__command)
+        }
         fn encode_event(
             __event: &Event,
             __data: &mut ::std::vec::Vec<u8>,

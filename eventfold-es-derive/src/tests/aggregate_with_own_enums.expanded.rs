@@ -51,6 +51,10 @@ const _: () = {
             >>::evolve(&mut self, __event);
             self
         }
+        fn repeat(__command: &CounterCommand) -> ::core::option::Option<CounterCommand> {
+            use __eventfold::NotCloned as _;
+            __eventfold::Repeat::<CounterCommand>::__of(__command)
+        }
         fn encode_event(
             __event: &events::CounterEvent,
             __data: &mut ::std::vec::Vec<u8>,

@@ -315,6 +315,10 @@ const _: () = {
             }
             self
         }
+        fn repeat(__command: &CounterCommand) -> ::core::option::Option<CounterCommand> {
+            use __eventfold::NotCloned as _;
+            __eventfold::Repeat::<CounterCommand>::__of(__command)
+        }
         fn encode_event(
             __event: &CounterEvent,
             __data: &mut ::std::vec::Vec<u8>,

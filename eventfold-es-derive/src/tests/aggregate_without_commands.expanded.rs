@@ -112,6 +112,10 @@ const _: () = {
             <Self as __eventfold::Evolve<Imported>>::evolve(&mut self, __event);
             self
         }
+        fn repeat(__command: &ArchiveCommand) -> ::core::option::Option<ArchiveCommand> {
+            use __eventfold::NotCloned as _;
+            __eventfold::Repeat::<ArchiveCommand>::__of(__command)
+        }
         fn encode_event(
             __event: &Imported,
             __data: &mut ::std::vec::Vec<u8>,

@@ -185,6 +185,24 @@ pub trait Aggregate:
     #[must_use]
     fn apply(self, event: &Self::DomainEvent) -> Self;
 
+    /// A copy of a command, so that it can be decided again. `None` if there is none.
+    ///
+    /// A storage that several processes write to may refuse a commit, because another process
+    /// stored events in the stream first. Then the aggregate loads these events and decides the
+    /// copy. Without a copy the caller gets
+    /// [`ExecuteError::Conflict`](crate::error::ExecuteError::Conflict).
+    ///
+    /// By default there is none. A derived aggregate clones the command if its command enum is
+    /// `Clone`.
+    ///
+    /// ```
+    /// # use eventfold_es::{Aggregate, __private::example::*};
+    /// assert_eq!(Counter::repeat(&Add(5)), None);
+    /// ```
+    fn repeat(_command: &Self::Command) -> Option<Self::Command> {
+        None
+    }
+
     /// Writes an event in its stored form: returns its name and appends its payload to `data` as
     /// JSON.
     ///

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::domain::aggregate::Aggregate;
 use crate::domain::decision_context::DecisionContext;
 use crate::event::{SCHEMA_VERSION, value};
+use crate::ids::Version;
 
 mod stored;
 
@@ -63,7 +64,7 @@ pub struct CommandContext {
     pub causation_id: Option<String>,
     /// The version that the stream must have when the command is decided: its number of events.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub expected_version: Option<u64>,
+    pub expected_version: Option<Version>,
     /// Names the command: repeating it then has no further effect. Stored as `key`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub idempotency_key: Option<String>,
@@ -137,7 +138,8 @@ impl CommandContext {
     /// Requires the stream to be at `version`, as
     /// [`AggregateHandle::version`](crate::runtime::handle::AggregateHandle::version) counts: 0 for
     /// a stream that does not exist yet. Otherwise the command is refused with
-    /// [`ExecuteError::Conflict`](crate::error::ExecuteError::Conflict). It is never retried.
+    /// [`ExecuteError::ExpectedVersion`](crate::error::ExecuteError::ExpectedVersion), which names
+    /// both versions. It is never retried.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -149,13 +151,14 @@ impl CommandContext {
     /// let only_first = CommandContext::default().with_expected_version(0);
     /// counter.send_with(Add(5), only_first.clone()).await?;
     /// let late = counter.send_with(Add(5), only_first).await;
-    /// assert!(matches!(late, Err(ExecuteError::Conflict)));
+    /// let Err(ExecuteError::ExpectedVersion { expected, actual }) = late else { panic!("{late:?}") };
+    /// assert!(expected == 0 && actual == 1);
     /// # Ok(())
     /// # }
     /// ```
     #[must_use]
-    pub fn with_expected_version(mut self, version: u64) -> Self {
-        self.expected_version = Some(version);
+    pub fn with_expected_version(mut self, version: impl Into<Version>) -> Self {
+        self.expected_version = Some(version.into());
         self
     }
 

@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thread_that_holds_it_is_told_and_others_wait() {
+    fn a_thread_that_locks_twice_gets_an_error_and_others_wait() {
         let one = Exclusive::new("`one`".to_owned(), 1);
         let held = one.lock().unwrap();
         for again in [one.lock().err(), one.try_lock().err()] {
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_threads_that_would_wait_for_each_other_the_last_is_told() {
+    fn one_thread_of_a_circular_wait_gets_an_error() {
         let all: Vec<_> = (0..3)
             .map(|n| Exclusive::new(format!("`{n}`"), ()))
             .collect();

@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_names_the_event_that_its_command_comes_from() {
+    fn the_idempotency_key_of_a_process_managers_command_names_the_position_of_its_event() {
         for key in ["a/b/17/0", "a/b/17/t0"] {
             assert_eq!(source_of("a/b", key), Some(17));
         }

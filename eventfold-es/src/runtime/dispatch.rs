@@ -70,7 +70,7 @@ where
                 .map_err(|error| Failed {
                     may_retry: match &error {
                         // The basis of the command has changed, and does not change back.
-                        ExecuteError::Conflict => false,
+                        ExecuteError::ExpectedVersion { .. } => false,
                         // An invalid context does not change either.
                         ExecuteError::Io(error) => error.kind() != io::ErrorKind::InvalidInput,
                         _ => true,

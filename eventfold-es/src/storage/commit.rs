@@ -10,6 +10,8 @@ use crate::storage::snapshot::Draft;
 pub(crate) struct Commit {
     /// The activation that decided the events.
     pub(crate) epoch: u64,
+    /// The version of the stream that the events were decided on.
+    pub(crate) expected: u64,
     /// A snapshot of the state after these events. It is saved once they are durable.
     pub(crate) snapshot: Option<Box<Draft>>,
     pub(crate) done: Done,
@@ -31,6 +33,10 @@ pub(crate) enum CommitError {
     /// Nothing of the commit is stored: the store failed earlier and must be opened again.
     #[error("the store has failed and must be opened again: {0}")]
     Failed(Arc<io::Error>),
+    /// Nothing of the commit is stored: others stored events in the stream, which is now at the
+    /// version `actual`. The command can be decided again on these.
+    #[error("others stored events in the stream first: it is at version {actual} now")]
+    Conflict { actual: u64 },
     /// Nothing of the commit is stored: another activation has taken over the stream.
     #[error("another activation has taken over the stream")]
     Superseded,
@@ -48,6 +54,7 @@ impl CommitError {
     pub(crate) fn to_io(&self) -> io::Error {
         let kind = match self {
             Self::NotStored(e) | Self::Unknown(e) | Self::Failed(e) => e.kind(),
+            Self::Conflict { .. } => io::ErrorKind::ResourceBusy,
             Self::Superseded => io::ErrorKind::Interrupted,
             Self::Closed => io::ErrorKind::NotConnected,
         };
@@ -59,6 +66,7 @@ impl<E: std::error::Error + Send + Sync + 'static> From<CommitError> for Execute
     fn from(error: CommitError) -> Self {
         match error {
             CommitError::Closed => Self::Closed,
+            CommitError::Conflict { .. } => Self::Conflict,
             CommitError::Unknown(_) => Self::OutcomeUnknown(error.to_io()),
             error => Self::Io(error.to_io()),
         }

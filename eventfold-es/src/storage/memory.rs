@@ -4,8 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak, mpsc};
 
 use tokio::sync::OwnedMutexGuard;
 
@@ -53,6 +52,17 @@ const NOWHERE: &str = "in-memory\0";
 #[derive(Debug, Clone, Default)]
 pub struct Memory(Arc<Content>);
 
+impl Memory {
+    /// A memory that several stores may use at once, as several processes use one database.
+    #[cfg(test)]
+    pub(crate) fn shared() -> Self {
+        Self(Arc::new(Content {
+            is_shared: true,
+            ..Content::default()
+        }))
+    }
+}
+
 #[derive(Debug, Default)]
 struct Content {
     log: Mutex<CommitLog>,
@@ -61,6 +71,10 @@ struct Content {
     /// Whether a store is open on this content.
     state: Mutex<State>,
     closed: Condvar,
+    /// Several stores may be open on this content, as several processes on one database.
+    is_shared: bool,
+    /// The health of each store that shares this content.
+    sharers: Mutex<Vec<Weak<Health>>>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -80,7 +94,13 @@ pub(crate) struct MemoryStorage {
     clock: Clock,
     process: Process,
     layout: StreamLayout,
+    /// The streams that this store uses.
+    in_use: Mutex<HashMap<StreamId, Weak<StreamInUse>>>,
+    /// Where requests are served, one after the other. Without it, each is served at once.
+    server: Option<mpsc::Sender<Job>>,
 }
+
+type Job = Box<dyn FnOnce() + Send>;
 
 /// All commits in the order of their positions.
 #[derive(Debug, Default)]
@@ -112,8 +132,23 @@ struct StoredStream {
     id: StreamId,
     seed: u64,
     events: Mutex<Vec<StoredLine>>,
-    epoch: AtomicU64,
+}
+
+/// A stream that a store uses.
+#[derive(Debug)]
+struct StreamInUse {
+    stored: Arc<StoredStream>,
+    epoch: Mutex<Epoch>,
     turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// The activation that may append to a stream.
+#[derive(Debug, Default)]
+struct Epoch {
+    number: u64,
+    /// The version after the epoch's last commit.
+    version: u64,
+    failure: Option<CommitError>,
 }
 
 impl MemoryStorage {
@@ -130,18 +165,25 @@ impl MemoryStorage {
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-        if *state == State::Open {
+        if *state == State::Open && !content.is_shared {
             let text = "a store in this memory is open already: clone that one, or shut it down";
             return Err(io::Error::new(io::ErrorKind::ResourceBusy, text));
         }
         *state = State::Open;
-        let position = lock(&content.log).position;
+        let log = lock(&content.log);
+        let health = Health::new(log.position);
+        if content.is_shared {
+            lock(&content.sharers).push(Arc::downgrade(&health));
+        }
+        drop(log);
         Ok(Arc::new(Self {
             content: content.clone(),
-            health: Health::new(position),
+            health,
             clock,
             process: Process::this(),
             layout: StreamLayout::new(Path::new(NOWHERE)),
+            in_use: Mutex::default(),
+            server: content.is_shared.then(serve),
         }))
     }
 
@@ -151,19 +193,24 @@ impl MemoryStorage {
     }
 
     pub(crate) fn stream(self: &Arc<Self>, id: &StreamId) -> MemoryStream {
-        let mut streams = lock(&self.content.streams);
-        let lines = streams.entry(id.clone()).or_insert_with(|| {
-            Arc::new(StoredStream {
-                id: id.clone(),
-                seed: line::seed(id),
-                events: Mutex::default(),
-                epoch: AtomicU64::new(0),
+        let mut in_use = lock(&self.in_use);
+        let known = in_use.get(id).and_then(Weak::upgrade);
+        let stream = known.unwrap_or_else(|| {
+            // Those that nobody uses any more go, once they are half of all.
+            if in_use.len() == in_use.capacity() {
+                in_use.retain(|_, stream| stream.strong_count() > 0);
+            }
+            let stream = Arc::new(StreamInUse {
+                stored: self.content.stream(id),
+                epoch: Mutex::default(),
                 turn: Arc::default(),
-            })
+            });
+            in_use.insert(id.clone(), Arc::downgrade(&stream));
+            stream
         });
         MemoryStream {
             storage: self.clone(),
-            stored: lines.clone(),
+            stream,
         }
     }
 
@@ -236,22 +283,29 @@ impl MemoryStorage {
         drop(log);
     }
 
+    /// Serves a request, after those that were made before.
+    fn serve(&self, job: impl FnOnce() + Send + 'static) {
+        match &self.server {
+            // The server ends after this storage.
+            Some(server) => drop(server.send(Box::new(job))),
+            None => job(),
+        }
+    }
+
     /// Stores the events of a commit, and returns the position of the last one.
     fn store(
         &self,
-        stream: &Arc<StoredStream>,
-        epoch: u64,
+        stream: &StreamInUse,
+        (epoch, expected): (u64, u64),
         events: &EncodedEvents,
     ) -> Result<u64, CommitError> {
         let mut log = lock(&self.content.log);
         if self.is_closed() {
             return Err(CommitError::Closed);
         }
-        if let Some(failure) = stream.failure(epoch) {
-            return Err(failure);
-        }
-        let mut lines = lock(&stream.events);
+        let mut lines = lock(&stream.stored.events);
         let known = lines.len();
+        stream.check(epoch, expected, known as u64)?;
         for event in events.as_encoded().iter() {
             log.position += STEPS[usize::try_from(log.events).unwrap_or(0) % STEPS.len()];
             log.events += 1;
@@ -265,21 +319,66 @@ impl MemoryStorage {
             });
         }
         log.commits.push(Arc::new(StoredCommit {
-            stream: stream.clone(),
+            stream: stream.stored.clone(),
             events: lines[known..].to_vec(),
         }));
+        lock(&stream.epoch).version = lines.len() as u64;
         drop(lines);
         self.health.set_head(log.position);
+        for sharer in lock(&self.content.sharers).iter().filter_map(Weak::upgrade) {
+            sharer.set_head(log.position);
+        }
         Ok(log.position)
     }
 }
 
-impl StoredStream {
+/// Starts a thread that does what it is sent, one after the other.
+fn serve() -> mpsc::Sender<Job> {
+    let (sender, jobs) = mpsc::channel::<Job>();
+    std::thread::spawn(move || jobs.into_iter().for_each(|job| job()));
+    sender
+}
+
+impl Content {
+    fn stream(&self, id: &StreamId) -> Arc<StoredStream> {
+        let mut streams = lock(&self.streams);
+        let stored = streams.entry(id.clone()).or_insert_with(|| {
+            Arc::new(StoredStream {
+                id: id.clone(),
+                seed: line::seed(id),
+                events: Mutex::default(),
+            })
+        });
+        stored.clone()
+    }
+}
+
+impl StreamInUse {
     fn failure(&self, epoch: u64) -> Option<CommitError> {
-        let is_present = self.epoch.load(Ordering::Acquire) == epoch;
-        (!is_present).then_some(CommitError::Superseded)
+        let present = lock(&self.epoch);
+        if present.number == epoch {
+            present.failure.clone()
+        } else {
+            Some(CommitError::Superseded)
+        }
     }
 
+    /// Fails if the epoch has failed, or if the stream is at another version than `expected`. Then
+    /// the epoch fails too.
+    fn check(&self, epoch: u64, expected: u64, actual: u64) -> Result<(), CommitError> {
+        if let Some(failure) = self.failure(epoch) {
+            return Err(failure);
+        }
+        if expected != actual {
+            let conflict = CommitError::Conflict { actual };
+            lock(&self.epoch).failure = Some(conflict.clone());
+            return Err(conflict);
+        }
+        Ok(())
+    }
+}
+
+impl StoredStream {
     /// The version and the position of the last event.
     fn durable(&self) -> (u64, u64) {
         let lines = lock(&self.events);
@@ -312,52 +411,71 @@ impl StoredLine {
 #[derive(Debug, Clone)]
 pub(crate) struct MemoryStream {
     storage: Arc<MemoryStorage>,
-    stored: Arc<StoredStream>,
+    stream: Arc<StreamInUse>,
 }
 
 impl MemoryStream {
     pub(crate) fn id(&self) -> &StreamId {
-        &self.stored.id
+        &self.stream.stored.id
     }
 
     pub(crate) fn seed(&self) -> u64 {
-        self.stored.seed
+        self.stream.stored.seed
+    }
+
+    /// Whether other stores may append to the stream.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.storage.content.is_shared
     }
 
     pub(crate) async fn take_turn(&self) -> OwnedMutexGuard<()> {
-        self.stored.turn.clone().lock_owned().await
+        self.stream.turn.clone().lock_owned().await
     }
 
-    pub(crate) fn start_epoch(&self) -> u64 {
-        self.stored.epoch.fetch_add(1, Ordering::AcqRel) + 1
+    pub(crate) fn start_epoch(&self, version: u64) -> u64 {
+        let mut epoch = lock(&self.stream.epoch);
+        *epoch = Epoch {
+            number: epoch.number + 1,
+            version,
+            failure: None,
+        };
+        epoch.number
     }
 
     pub(crate) fn epoch(&self) -> u64 {
-        self.stored.epoch.load(Ordering::Acquire)
+        lock(&self.stream.epoch).number
     }
 
     pub(crate) fn failure(&self, epoch: u64) -> Option<CommitError> {
-        self.stored.failure(epoch)
+        self.stream.failure(epoch)
     }
 
     pub(crate) fn durable(&self) -> (u64, u64) {
-        self.stored.durable()
+        self.stream.stored.durable()
     }
 
-    pub(crate) fn commit(&self, commit: Commit, events: &EncodedEvents) {
-        let stored = self.storage.store(&self.stored, commit.epoch, events);
-        (commit.done)(stored);
+    pub(crate) fn commit(&self, commit: Commit, events: EncodedEvents) {
+        let this = self.clone();
+        self.storage.serve(move || {
+            let basis = (commit.epoch, commit.expected);
+            (commit.done)(this.storage.store(&this.stream, basis, &events));
+        });
     }
 
     pub(crate) fn when_done(&self, epoch: u64, done: Done) {
-        let failure = self.stored.failure(epoch);
-        done(failure.map_or_else(|| Ok(self.durable().1), Err));
+        let this = self.clone();
+        self.storage.serve(move || {
+            let (actual, position) = this.durable();
+            let expected = lock(&this.stream.epoch).version;
+            let checked = this.stream.check(epoch, expected, actual);
+            done(checked.map(|()| position));
+        });
     }
 
     pub(crate) fn read(&self) -> MemoryReading<'_> {
-        let lines = lock(&self.stored.events).clone();
+        let lines = lock(&self.stream.stored.events).clone();
         MemoryReading {
-            stream: &self.stored,
+            stream: &self.stream.stored,
             lines,
         }
     }

@@ -38,6 +38,14 @@ impl Stream {
         }
     }
 
+    /// Whether others write to the stream too. Then a commit may conflict with theirs.
+    pub(crate) fn is_shared(&self) -> bool {
+        match self {
+            Self::Files(_) => false,
+            Self::Memory(stream) => stream.is_shared(),
+        }
+    }
+
     /// The stream's directory, if it has one.
     pub(crate) fn dir(&self) -> Option<&Path> {
         match self {
@@ -59,7 +67,7 @@ impl Stream {
     pub(crate) fn start_epoch(&self, end: Place) -> u64 {
         match self {
             Self::Files(stream) => stream.start_epoch(end.in_files()),
-            Self::Memory(stream) => stream.start_epoch(),
+            Self::Memory(stream) => stream.start_epoch(end.version()),
         }
     }
 
@@ -96,16 +104,18 @@ impl Stream {
     }
 
     /// Submits a commit of these events. The order of calls is the order of commits. Waits while
-    /// too many bytes are pending.
+    /// too many bytes are pending. If others have stored events in the stream first, the answer is
+    /// [`CommitError::Conflict`], for this commit and for all later ones of its epoch.
     pub(crate) async fn commit(&self, commit: Commit, events: EncodedEvents) {
         match self {
             Self::Files(stream) => stream.commit(commit, events).await,
-            Self::Memory(stream) => stream.commit(commit, &events),
+            Self::Memory(stream) => stream.commit(commit, events),
         }
     }
 
     /// Calls `done` after all requests submitted earlier. `done` gets the position of the last
-    /// durable event, or why the epoch failed.
+    /// durable event, or why the epoch failed. Without a failure, the stream was at the version of
+    /// the epoch's last commit at some moment during the call.
     pub(crate) fn when_done(&self, epoch: u64, done: Done) {
         match self {
             Self::Files(stream) => stream.when_done(epoch, done),

@@ -227,7 +227,7 @@ async fn a_process_manager_goes_on_when_its_state_can_be_saved_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_live_process_manager_tells_in_its_status_why_it_does_not_go_on() {
+async fn the_status_of_a_live_process_manager_says_why_it_does_not_go_on() {
     let dir = temp_dir();
     let builder = crate::support::builder(dir.path()).process_manager::<Obedient>();
     let store = builder.live().open().await.unwrap();
@@ -331,7 +331,7 @@ async fn a_projection_state_that_cannot_be_saved_is_reported_and_the_saved_one_s
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_snapshot_that_no_load_could_read_does_not_take_the_place_of_one_that_can_be_read() {
+async fn an_unreadable_snapshot_does_not_replace_a_readable_one() {
     let dir = temp_dir();
     let file = dir
         .path()

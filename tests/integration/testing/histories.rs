@@ -110,7 +110,7 @@ fn an_event_without_a_sample_is_named_with_its_file_and_the_remedy() {
 }
 
 #[test]
-fn an_event_of_which_default_makes_no_sample_must_be_given_one() {
+fn an_event_without_a_default_sample_must_be_given_one() {
     #[derive(Debug, Clone, Serialize, Deserialize)]
     struct Ratio(u64);
     #[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
@@ -202,7 +202,7 @@ fn file(dir: &Path, name: &str) -> serde_json::Value {
 }
 
 #[test]
-fn a_further_field_with_a_default_needs_no_version_and_the_file_keeps_both_samples() {
+fn a_new_field_with_a_default_needs_no_new_version_and_the_file_keeps_both_samples() {
     let dir = samples();
     fails(
         || check::<with_more_in_it::Event>(dir.path()),
@@ -278,7 +278,7 @@ fn more_than_nothing(old: Dollars) -> Result<with_more_of_another_meaning::Event
 }
 
 #[test]
-fn a_further_field_inside_of_a_payload_is_shown_by_its_path_and_by_the_sample_of_today() {
+fn a_new_field_inside_a_payload_is_shown_by_its_path_and_in_the_new_sample() {
     #[derive(Debug, Clone, Default, Serialize, Deserialize)]
     struct Line {
         sku: String,
@@ -307,7 +307,7 @@ fn a_further_field_inside_of_a_payload_is_shown_by_its_path_and_by_the_sample_of
 }
 
 #[test]
-fn a_value_that_is_read_as_another_one_is_no_further_field() {
+fn a_value_that_is_read_back_differently_is_not_a_new_field() {
     #[derive(Debug, Clone, Default, Serialize, Deserialize, DomainEvent)]
     struct Deposited {
         amount: u64,
@@ -330,7 +330,7 @@ fn a_value_that_is_read_as_another_one_is_no_further_field() {
 }
 
 #[test]
-fn a_member_that_is_left_out_when_it_is_empty_is_noticed_by_the_sample() {
+fn a_field_that_is_left_out_when_empty_is_noticed_by_a_sample_that_has_it() {
     #[derive(Debug, Clone, Default, Serialize, Deserialize, DomainEvent)]
     struct Closed {
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -484,7 +484,7 @@ fn a_new_version_has_a_sample_of_its_own_beside_the_old_one() {
 }
 
 #[test]
-fn a_history_that_begins_late_is_given_what_is_only_read() {
+fn a_history_that_begins_late_must_be_given_samples_of_old_versions_and_aliases() {
     #[derive(Debug, Clone, Default, Serialize, Deserialize, DomainEvent)]
     #[event(alias = "Paid", version = 3, upcast(1 = of_text, 2 = of_number))]
     struct Deposited {
@@ -531,7 +531,7 @@ fn a_history_that_begins_late_is_given_what_is_only_read() {
 }
 
 #[test]
-fn a_file_that_is_no_sample_or_in_another_place_is_noticed() {
+fn a_file_that_is_no_sample_or_has_the_wrong_name_is_noticed() {
     let dir = samples();
     let path = |name: &str| dir.path().join(name);
     std::fs::rename(path("Closed.v1.json"), path("Closed.v2.json")).unwrap();

@@ -89,7 +89,7 @@ fn a_command_that_a_process_manager_could_not_save_fails() {
 }
 
 #[test]
-fn numbers_above_u64_are_taken_and_told_apart_to_the_last_digit() {
+fn numbers_above_u64_are_accepted_and_compared_to_the_last_digit() {
     given::<Keeper>(vec![Kept::Great(GREAT)])
         .when(Kept::Great(GREAT + 1))
         .then(vec![Kept::Great(GREAT + 1)])

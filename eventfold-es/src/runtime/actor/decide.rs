@@ -13,6 +13,7 @@ use crate::domain::decision_context::DecisionContext;
 use crate::error::{ExecuteError, Panic, guarded};
 use crate::event::{EncodeError, Meta, Recorded, read_back};
 use crate::ids::{Position, Version};
+use crate::runtime::actor::conflict::{Again, Attempt};
 use crate::runtime::actor::mailbox::Reply;
 use crate::runtime::actor::{Actor, Decision, answer};
 use crate::runtime::committed::Committed;
@@ -39,14 +40,16 @@ enum Decided<A: Aggregate> {
 }
 
 impl<A: Aggregate> Actor<A> {
-    pub(crate) async fn execute(
-        &mut self,
-        command: A::Command,
-        context: CommandContext,
-        reply: Outcome<A>,
-    ) {
-        // Once for each command, however often it is decided.
-        let now = self.clock.now_ms();
+    pub(crate) async fn execute(&mut self, attempt: Attempt<A>) {
+        let now = attempt.ms.unwrap_or_else(|| self.clock.now_ms());
+        let conflicts = self.conflicts.as_mut();
+        let again = conflicts.and_then(|conflicts| conflicts.keep(&attempt, now));
+        let Attempt {
+            command,
+            context,
+            reply,
+            ..
+        } = attempt;
         let decided = {
             let _span =
                 tracing::info_span!("execute", aggregate_type = A::AGGREGATE_TYPE).entered();
@@ -54,7 +57,8 @@ impl<A: Aggregate> Actor<A> {
         };
         match decided {
             Decided::Store(events, encoded) => {
-                self.store(events, encoded, context.idempotency_key, reply)
+                let done = (reply, again);
+                self.store(events, encoded, context.idempotency_key, done)
                     .await;
             }
             Decided::Answer(result) => {
@@ -63,14 +67,14 @@ impl<A: Aggregate> Actor<A> {
                     events: Vec::new(),
                     version,
                 });
-                self.when_durable(answer(reply, result));
+                self.when_durable(answer(reply, result, again));
             }
-            Decided::Repeat(known) => {
-                let result = self.repeat(&known).await;
-                reply.send(result);
-            }
+            Decided::Repeat(known) => match (self.repeat(&known).await, again) {
+                (Err(ExecuteError::Conflict), Some(again)) => again.send(reply),
+                (result, _) => reply.send(result),
+            },
             Decided::Panicked(panic) => {
-                self.when_durable(answer(reply, Err(ExecuteError::Panicked(panic))));
+                self.when_durable(answer(reply, Err(ExecuteError::Panicked(panic)), again));
                 self.head = None;
             }
         }
@@ -86,11 +90,11 @@ impl<A: Aggregate> Actor<A> {
         {
             return Decided::Repeat(known.clone());
         }
-        if context
-            .expected_version
-            .is_some_and(|expected| expected != head.version)
+        if let Some(expected) = context.expected_version
+            && expected != head.version
         {
-            return Decided::Answer(Err(ExecuteError::Conflict));
+            let actual = Version::new(head.version);
+            return Decided::Answer(Err(ExecuteError::ExpectedVersion { expected, actual }));
         }
         let deciding = DecisionContext {
             aggregate_type: self.stream.id().aggregate_type(),
@@ -134,7 +138,7 @@ impl<A: Aggregate> Actor<A> {
         events: Vec<A::DomainEvent>,
         encoded: EncodedEvents,
         key: Option<String>,
-        reply: Outcome<A>,
+        (reply, again): (Outcome<A>, Option<Box<Again<A>>>),
     ) {
         let Some(head) = &mut self.head else { return };
         let version = head.version;
@@ -150,9 +154,10 @@ impl<A: Aggregate> Actor<A> {
         } else {
             None
         };
-        let done = answer(reply, Ok(Decision { events, version }));
+        let done = answer(reply, Ok(Decision { events, version }), again);
         let commit = Commit {
             epoch: head.epoch,
+            expected: version - encoded.count(),
             snapshot,
             done,
         };
@@ -160,7 +165,7 @@ impl<A: Aggregate> Actor<A> {
     }
 
     /// The answer to a command that was executed before with the same key.
-    async fn repeat(&self, known: &KnownKey) -> Result<Committed<A>, ExecuteError<A::Error>> {
+    async fn repeat(&mut self, known: &KnownKey) -> Result<Committed<A>, ExecuteError<A::Error>> {
         // The first command may still be under way.
         self.wait_durable().await?;
         let known = known.clone();

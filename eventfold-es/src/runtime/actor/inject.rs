@@ -26,6 +26,7 @@ impl<A: Aggregate> Actor<A> {
                 let Some(head) = &mut self.head else { return };
                 let commit = Commit {
                     epoch: head.epoch,
+                    expected: head.version - 1,
                     snapshot: None,
                     done: Box::new(move |result| {
                         reply.send(result.map(|_| ()).map_err(|error| error.to_io()));

@@ -7,10 +7,9 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use crate::domain::aggregate::Aggregate;
-use crate::domain::command::CommandContext;
-use crate::error::{ExecuteError, StateError};
+use crate::error::StateError;
 use crate::ids::Version;
-use crate::runtime::committed::Committed;
+use crate::runtime::actor::conflict::Attempt;
 use crate::storage::commit::Done;
 
 /// How many messages may wait for an actor. Invariant C10.
@@ -18,11 +17,7 @@ pub(crate) const MAILBOX: usize = 64;
 
 /// A request to an actor.
 pub(crate) enum Request<A: Aggregate> {
-    Execute {
-        command: A::Command,
-        context: CommandContext,
-        reply: Reply<Committed<A>, ExecuteError<A::Error>>,
-    },
+    Execute(Attempt<A>),
     Read(Read<A>),
     Inject {
         event: eventfold::Event,

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::domain::aggregate::Aggregate;
 use crate::ids::StreamId;
+use crate::runtime::actor::conflict::Conflicts;
 use crate::runtime::actor::idle::Activity;
 use crate::runtime::actor::mailbox::{MAILBOX, Mail};
 use crate::runtime::actor::{Actor, Home};
@@ -84,6 +85,7 @@ impl<A: Aggregate> Slot<A> {
             snapshot_every: self.snapshot_every,
             mailbox: receiver,
             head: None,
+            conflicts: Conflicts::on(&self.stream),
         };
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) if !is_runtime_over => drop(runtime.spawn(actor.run())),

@@ -489,7 +489,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_an_eventfold_event_with_keys_behind_it() {
+    fn a_line_is_an_eventfold_event_with_further_members() {
         let line = sealed();
         let event: eventfold::Event = serde_json::from_slice(&line).unwrap();
         assert_eq!(event.event_type, "Deposited");

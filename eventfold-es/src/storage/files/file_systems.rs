@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_file_system_that_streams_are_linked_to_is_held_once() {
+    fn each_file_system_that_streams_are_linked_to_is_opened_once() {
         let base = tempfile::tempdir().unwrap();
         // This may be the same file system.
         let other = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_added_after_one_whose_sync_failed_is_durable() {
+    fn a_line_added_after_a_failed_sync_is_durable() {
         let base = tempfile::tempdir().unwrap();
         let watch = Watch::start(base.path());
         let mut lines = with_two_lines(base.path());
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_is_durable_after_tidying_up() {
+    fn tidying_up_makes_all_lines_durable_after_a_failed_sync() {
         let base = tempfile::tempdir().unwrap();
         let watch = Watch::start(base.path());
         let mut lines = with_two_lines(base.path());
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_store_has_a_new_file_take_the_place_of_one_whose_sync_failed() {
+    fn the_next_store_replaces_a_file_whose_sync_failed() {
         let base = tempfile::tempdir().unwrap();
         let watch = Watch::start(base.path());
         let runtime = tokio::runtime::Builder::new_current_thread()

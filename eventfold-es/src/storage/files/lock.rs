@@ -458,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn the_directory_itself_is_locked_so_that_the_file_may_be_deleted() {
+    fn deleting_the_lock_file_does_not_unlock_the_directory() {
         let dir = tempfile::tempdir().unwrap();
         let lock = take(dir.path()).unwrap();
         std::fs::remove_file(dir.path().join("lock")).unwrap();
@@ -472,7 +472,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_is_known_again_under_another_path() {
+    fn a_moved_directory_is_recognised_under_its_new_path() {
         let parent = tempfile::tempdir().unwrap();
         let (first, second) = (parent.path().join("a"), parent.path().join("b"));
         std::fs::create_dir(&first).unwrap();
@@ -494,7 +494,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_two_directories_share_by_a_link_is_locked_as_well() {
+    fn a_part_that_two_directories_share_through_a_link_is_locked_too() {
         let parent = tempfile::tempdir().unwrap();
         let (a, b) = (parent.path().join("a"), parent.path().join("b"));
         std::fs::create_dir(&b).unwrap();

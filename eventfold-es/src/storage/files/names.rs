@@ -97,7 +97,7 @@ mod tests {
     use crate::storage::files::streams::stream::Streams;
 
     #[test]
-    fn looking_whether_names_are_told_apart_leaves_nothing() {
+    fn checking_whether_names_are_told_apart_leaves_no_files() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("a"), "").unwrap();
         let tells_case_apart = !dir.path().join("A").exists();
@@ -114,7 +114,8 @@ mod tests {
 
     #[cfg(unix)]
     #[tokio::test(flavor = "multi_thread")]
-    async fn where_names_may_be_one_nothing_is_journaled_before_the_directory_is_the_streams_own() {
+    async fn where_two_names_can_be_the_same_a_stream_has_its_own_directory_before_anything_is_journaled()
+     {
         use crate::__private::example::{Add, Counter};
         use crate::AggregateStore;
 
@@ -141,7 +142,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_directory_that_is_listed_under_another_name_is_that_of_another_stream() {
+    fn a_directory_listed_under_another_name_belongs_to_another_stream() {
         let dir = tempfile::tempdir().unwrap();
         let streams = Streams::new(StreamLayout::new(dir.path()), HighWaterMarks::unknown());
         let stream = |of: &str, id: &str| streams.get(&StreamId::new(of, id).unwrap());

@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_name_of_a_file_says_which_record_it_is() {
+    fn a_files_name_identifies_its_record() {
         for name in [
             RecordName::Checkpoint(1),
             RecordName::Checkpoint(7),

@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_ours_is_read_as_any_reader_of_json_reads_it() {
+    fn a_line_in_our_form_is_read_as_a_json_parser_reads_it() {
         assert_read_alike(&with_length(REST));
         for (plain, other) in [
             (":3", ":0"),
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn every_payload_is_delimited_as_any_reader_of_json_delimits_it() {
+    fn every_payload_is_delimited_as_a_json_parser_delimits_it() {
         for payload in [
             "null",
             "-1.5e+10",
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_quite_in_our_form_is_left_to_the_reader_of_json() {
+    fn a_line_not_exactly_in_our_form_is_left_to_the_json_parser() {
         for (ours, other) in [
             (r#""A""#, r#""\u0041""#),
             (PAYLOAD, ""),
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_that_is_no_json_or_nested_too_deeply_is_an_error_for_whoever_reads_it() {
+    fn an_invalid_or_too_deeply_nested_payload_is_an_error_when_it_is_decoded() {
         let deep = ["[".repeat(100_000), "]".repeat(100_000)].concat();
         for payload in [r#"{"a" "}"}"#, r#"{"a":[}}"#, "nul", "1-2", "\"\t\"", &deep] {
             let line = with_payload(payload);

@@ -235,8 +235,14 @@ impl Committer {
         match request {
             Request::Commit(commit, span) => {
                 let staged = self.may_commit(&commit).and_then(|()| {
-                    self.stage(batch, &commit.stream)
-                        .map_err(CommitError::not_stored)
+                    let place = self.stage(batch, &commit.stream);
+                    let place = place.map_err(CommitError::not_stored)?;
+                    let actual = batch.streams[place].end.version;
+                    if actual == commit.expected {
+                        Ok(place)
+                    } else {
+                        Err(CommitError::Conflict { actual })
+                    }
                 });
                 match staged {
                     Ok(place) => {

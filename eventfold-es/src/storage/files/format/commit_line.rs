@@ -620,7 +620,7 @@ mod tests {
     }
 
     #[test]
-    fn a_commit_in_our_own_form_is_read_as_any_reader_of_json_reads_it() {
+    fn a_commit_in_our_form_is_read_as_a_json_parser_reads_it() {
         let tricky = r#"[{"sum":"0123456789abcdef"},{"type":"A","sum":"0123456789abcdef"}]"#;
         let line = written("alice", &[r#"{"amount":5}"#, "null", tricky]);
         let own = read_own(&line).expect("it is in our form");
@@ -695,7 +695,7 @@ mod tests {
     }
 
     #[test]
-    fn a_commit_of_several_streams_says_which_events_are_whose() {
+    fn a_commit_of_several_streams_assigns_each_event_to_its_stream() {
         let line = written_of_several();
         let own = read_own(&line).expect("it is in our form");
         assert_alike(&own, &read_json(&line).expect("it is JSON"));
@@ -748,7 +748,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_of_another_format_is_told_from_a_damaged_one() {
+    fn a_header_of_another_format_and_a_damaged_header_are_different_errors() {
         let identity = Identity {
             directory: 1,
             timeline: u128::MAX,
@@ -771,7 +771,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_quite_in_our_form_is_left_to_the_reader_of_json() {
+    fn a_commit_not_exactly_in_our_form_is_left_to_the_json_parser() {
         let escaped = written("al\"ice", &["null"]);
         assert!(read_own(&escaped).is_none());
         let commit = CommitLine::read(&escaped).expect("it is JSON");
@@ -792,7 +792,7 @@ mod tests {
     }
 
     #[test]
-    fn members_that_nothing_writes_yet_are_read_and_unknown_ones_are_skipped() {
+    fn members_that_nothing_writes_yet_are_read_and_unknown_members_are_ignored() {
         let line = String::from_utf8(written("alice", &["null"])).expect("it is text");
         let more = r#","key":"k","command":"c-1","tags":["a:1","b:\"2\""],"encryption_key":"e","later":{"x":1},"pos":17"#;
         let changed = line.replacen(r#","pos":17,"sum""#, &format!("{more},\"sum\""), 1);

@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_segment_is_known_by_a_name_of_twenty_digits_and_nothing_else() {
+    fn only_a_file_named_with_twenty_digits_is_a_segment() {
         let name = |path: PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
         let segment = name(segment_path(Path::new("journal"), 17));
         assert_eq!(first_of_segment(&segment), Some(17));

@@ -543,7 +543,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn zeros_are_left_out_only_where_nothing_follows() {
+    fn only_trailing_zeros_are_left_out() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("segment");
         let zeros = vec![0; 2 * CHUNK];

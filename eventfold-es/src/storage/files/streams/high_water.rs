@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_note_of_a_stream_counts_also_when_the_file_is_written_anew() {
+    fn the_last_high_water_mark_of_a_stream_counts_even_after_the_file_is_rewritten() {
         let dir = tempfile::tempdir().unwrap();
         assert!(
             HighWaterMarks::read(dir.path(), false)
@@ -388,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn notes_that_are_not_whole_are_those_of_no_place() {
+    fn damaged_high_water_marks_belong_to_no_redo_point() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("stream_ends");
         note(
@@ -419,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn in_doubt_all_notes_go_to_a_new_file() {
+    fn after_a_failed_sync_all_high_water_marks_go_to_a_new_file() {
         let dir = tempfile::tempdir().unwrap();
         let notes = || {
             let file = std::fs::metadata(dir.path().join("stream_ends"));
@@ -452,7 +452,7 @@ mod tests {
     }
 
     #[test]
-    fn a_checkpoint_notes_what_was_taken_for_it_and_nothing_that_was_written_later() {
+    fn a_checkpoint_notes_only_the_versions_that_were_taken_for_it() {
         let dir = tempfile::tempdir().unwrap();
         let marks = HighWaterMarks::read(dir.path(), false).unwrap();
         let written = |number, version| {
@@ -485,7 +485,7 @@ mod tests {
     }
 
     #[test]
-    fn the_streams_of_a_type_are_told_from_those_of_another() {
+    fn streams_with_events_are_selected_by_aggregate_type() {
         let marks = HighWaterMarks::unknown();
         let other = StreamHash::new("b", b"1");
         for stream in [stream(1), stream(2), other] {

@@ -421,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_is_loaded_if_it_is_exactly_what_the_journal_has() {
+    fn a_stream_is_loaded_only_if_its_file_has_exactly_the_journals_events() {
         let dir = tempfile::tempdir().unwrap();
         let (streams, stream) = new_stream(dir.path());
         let lines = ours(&stream, 3, 1);
@@ -457,7 +457,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_other_programs_are_those_that_were_entered() {
+    fn a_stream_with_foreign_lines_is_loaded_only_if_they_were_entered_in_that_order() {
         let dir = tempfile::tempdir().unwrap();
         let (streams, stream) = new_stream(dir.path());
         let other = b"{\"type\":\"A\",\"data\":2,\"ts\":1}";
@@ -476,7 +476,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_while_a_stream_is_read_is_no_damage() {
+    fn lines_written_while_a_stream_is_loaded_are_not_reported_as_damage() {
         let dir = tempfile::tempdir().unwrap();
         let (streams, stream) = new_stream(dir.path());
         let lines = ours(&stream, 3, 1);

@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flush_waits_for_the_pass_after_the_one_that_is_under_way() {
+    fn a_flush_waits_for_the_pass_after_the_current_one() {
         let dir = tempfile::tempdir().unwrap();
         // This test plays the thread.
         let unflushed = Unflushed::new(Vec::new());
@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn the_committer_waits_while_too_much_lags_and_no_longer() {
+    fn the_committer_waits_only_while_too_much_is_unflushed() {
         let dir = tempfile::tempdir().unwrap();
         let running = Running::start();
         let unflushed = running.unflushed.clone();
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_follow_by_themselves_also_after_a_pause() {
+    fn lines_are_flushed_without_a_request_even_after_a_pause() {
         let dir = tempfile::tempdir().unwrap();
         let running = Running::start();
         let unflushed = running.unflushed.clone();
@@ -412,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_come_while_others_are_written_follow_once_and_in_order() {
+    fn lines_added_during_a_write_are_written_once_and_in_order() {
         let dir = tempfile::tempdir().unwrap();
         let running = Running::start();
         let unflushed = running.unflushed.clone();
@@ -448,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_finds_a_stream_among_those_that_failed_finds_it_marked() {
+    fn a_stream_that_is_listed_as_failed_is_marked_as_failed() {
         let dir = tempfile::tempdir().unwrap();
         let running = Running::start();
         let unflushed = running.unflushed.clone();
