@@ -2,8 +2,8 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::Ident;
 use syn::spanned::Spanned as _;
+use syn::{Ident, Type};
 
 use crate::ast::{AggregateImpl, Handler, Handles};
 
@@ -91,7 +91,7 @@ fn decide_with(handler: &Handler) -> TokenStream {
     let at = handler
         .context
         .as_ref()
-        .map_or(Span::call_site(), |of| of.span());
+        .map_or(Span::call_site(), Type::span);
     let passed = Ident::new("__context", at);
     let body = decision(handler, quote!(self, __command, #passed));
     quote! {
@@ -138,7 +138,7 @@ fn decision(handler: &Handler, arguments: TokenStream) -> TokenStream {
     let is_listed =
         quote_spanned!(message.span()=> __eventfold::Methods::<Self>::has_command::<#message>(););
     let returned = handler.returned.as_ref();
-    let at = returned.map_or(Span::call_site(), |returned| returned.span());
+    let at = returned.map_or(Span::call_site(), Type::span);
     let mut method = handler.method.clone();
     method.set_span(at);
     let decision =
