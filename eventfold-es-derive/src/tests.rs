@@ -3,6 +3,7 @@
 //! After a change, `EVENTFOLD_BLESS=1 cargo test -p eventfold-es-derive` writes them again. Read
 //! the difference: this is the code that users get.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use proc_macro2::TokenStream;
@@ -487,80 +488,82 @@ struct BankAccount;
     );
 }
 
+/// The parts of a method, in their order.
+const PARTS: [&[&str]; 8] = [
+    &[
+        "",
+        "#[helper]",
+        "#[helper(x)]",
+        "#[helpr]",
+        "#[cfg(x)]",
+        "#[cfg_attr(x)]",
+        "#[cfg_attr]",
+        "#[cfg_attr(x, doc = \"..\", cfg(y))]",
+        "#[doc(alias = \"..\")]",
+        "/// It.\n",
+    ],
+    &[
+        "",
+        "",
+        "pub",
+        "pub(crate)",
+        "async",
+        "const",
+        "unsafe",
+        "extern \"C\"",
+    ],
+    &["fn a", "fn r#b"],
+    &["()", "<T>()", "<'a>()", "<const N: usize>()"],
+    &[
+        "",
+        "self",
+        "mut self",
+        "&self",
+        "&'a self",
+        "&mut self",
+        "self: &Self",
+        "self: &mut Self",
+        "self: Box<Self>",
+        "#[cfg(x)] &self",
+    ],
+    &[
+        "",
+        "command: A",
+        "_: &A",
+        "A { a, .. }: A",
+        "event: &mut B",
+        "a: impl A",
+        "a: &impl A",
+        "a: ()",
+        "a: [u8; 2]",
+        "a: b::B<'static, 2>",
+        "a: &'a dyn A",
+        "a: fn(A) -> B",
+        "a: m!()",
+    ],
+    &[
+        "",
+        "",
+        "context: &DecisionContext<'_>",
+        "_: DecisionContext<'_>",
+        "b: B",
+        "b: B, c: C",
+    ],
+    &[
+        "",
+        "-> ()",
+        "-> Decision<Self>",
+        "-> bool",
+        "-> !",
+        "-> impl A",
+        "where Self: Sized",
+        "-> A where A: B",
+    ],
+];
+
 /// Whatever is in the block, the output is Rust: at worst errors and the block.
 #[test]
 fn no_impl_block_makes_it_panic() {
-    const PARTS: [&[&str]; 8] = [
-        &[
-            "",
-            "#[helper]",
-            "#[helper(x)]",
-            "#[helpr]",
-            "#[cfg(x)]",
-            "#[cfg_attr(x)]",
-            "#[cfg_attr]",
-            "#[cfg_attr(x, doc = \"..\", cfg(y))]",
-            "#[doc(alias = \"..\")]",
-            "/// It.\n",
-        ],
-        &[
-            "",
-            "",
-            "pub",
-            "pub(crate)",
-            "async",
-            "const",
-            "unsafe",
-            "extern \"C\"",
-        ],
-        &["fn a", "fn r#b"],
-        &["()", "<T>()", "<'a>()", "<const N: usize>()"],
-        &[
-            "",
-            "self",
-            "mut self",
-            "&self",
-            "&'a self",
-            "&mut self",
-            "self: &Self",
-            "self: &mut Self",
-            "self: Box<Self>",
-            "#[cfg(x)] &self",
-        ],
-        &[
-            "",
-            "command: A",
-            "_: &A",
-            "A { a, .. }: A",
-            "event: &mut B",
-            "a: impl A",
-            "a: &impl A",
-            "a: ()",
-            "a: [u8; 2]",
-            "a: b::B<'static, 2>",
-            "a: &'a dyn A",
-            "a: fn(A) -> B",
-            "a: m!()",
-        ],
-        &[
-            "",
-            "",
-            "context: &DecisionContext<'_>",
-            "_: DecisionContext<'_>",
-            "b: B",
-            "b: B, c: C",
-        ],
-        &[
-            "",
-            "-> ()",
-            "-> Decision<Self>",
-            "-> bool",
-            "-> !",
-            "-> impl A",
-            "where Self: Sized",
-            "-> A where A: B",
-        ],
-    ];
     let mut random = random();
     for _ in 0..2_000 {
         let mut inside = String::new();
@@ -578,8 +581,9 @@ fn no_impl_block_makes_it_panic() {
             let generics = generics.trim_end_matches("()");
             let parameters = [receiver, first, second].map(str::to_owned);
             let parameters: Vec<_> = parameters.into_iter().filter(|of| !of.is_empty()).collect();
-            inside += &format!(
-                "{attribute} {modifier} {name}{generics}({}) {after} {{}}\n",
+            let _ = writeln!(
+                inside,
+                "{attribute} {modifier} {name}{generics}({}) {after} {{}}",
                 parameters.join(", ")
             );
         }
