@@ -57,6 +57,59 @@
 //! # }
 //! ```
 //!
+//! # Deciding
+//!
+//! Instead of an impl for each command and event, [`#[aggregate_impl]`](macro@aggregate_impl) takes
+//! the methods of one impl block: `&self` decides a command, `&mut self` evolves by an event. A decision
+//! that depends on the time, on the aggregate's own id or version, or on who sent the command takes a
+//! [`DecisionContext`]: as a second argument of such a method, or by [`DecideWith`].
+//!
+//! ```
+//! # use std::time::{Duration, SystemTime};
+//! use eventfold_es::{prelude::*, testing};
+//! # use serde::{Deserialize, Serialize};
+//! #
+//! # #[derive(Debug, Clone, Default, Serialize, Deserialize, Aggregate)]
+//! # #[aggregate(commands(Open, Assign), events(Opened, Assigned), error = TooLate)]
+//! # struct Ticket { opened_ms: u64, agent: Option<String> }
+//! # #[derive(Debug, Clone, Serialize, Deserialize)] struct Open;
+//! # #[derive(Debug, Clone, Serialize, Deserialize)] struct Assign { agent: String }
+//! # #[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)] struct Opened { ms: u64 }
+//! # #[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)] struct Assigned { agent: String }
+//! # #[derive(Debug, thiserror::Error)] #[error("too late")] struct TooLate;
+//!
+//! #[aggregate_impl]
+//! impl Ticket {
+//!     fn open(&self, _: Open, context: &DecisionContext<'_>) -> Decision<Self> {
+//!         Ok(events![Opened { ms: context.unix_millis() }])
+//!     }
+//!
+//!     fn assign(&self, command: Assign, context: &DecisionContext<'_>) -> Decision<Self> {
+//!         if context.unix_millis() > self.opened_ms + 3_600_000 {
+//!             return Err(TooLate);
+//!         }
+//!         Ok(events![Assigned { agent: command.agent }])
+//!     }
+//!
+//!     fn opened(&mut self, event: &Opened) {
+//!         self.opened_ms = event.ms;
+//!     }
+//!
+//!     fn assigned(&mut self, event: &Assigned) {
+//!         self.agent = Some(event.agent.clone());
+//!     }
+//! }
+//!
+//! # let noon = SystemTime::UNIX_EPOCH + Duration::from_secs(12 * 3600);
+//! # let assign = Assign { agent: "ann".to_owned() };
+//! testing::given::<Ticket>(events![])
+//!     .at(noon)
+//!     .when(Open)
+//!     .at(noon + Duration::from_secs(3601))
+//!     .when(assign)
+//!     .then_error(|TooLate| true);
+//! ```
+//!
 //! # Reading
 //!
 //! * One aggregate: [`AggregateHandle::state`], or [`inspect`](AggregateHandle::inspect) without a copy.
@@ -352,9 +405,11 @@ pub mod testing;
 mod text;
 
 pub use crate::clock::ManualClock;
-pub use crate::derive::{Aggregate, DomainEvent, ProcessManager, Projection};
+pub use crate::derive::{Aggregate, DomainEvent, ProcessManager, Projection, aggregate_impl};
 pub use crate::domain::aggregate::{Aggregate, Decide, Decision, DecisionTypes, Evolve, reducer};
 pub use crate::domain::command::{CommandContext, CommandEnvelope, to_eventfold_event};
+pub use crate::domain::decide_with::DecideWith;
+pub use crate::domain::decision_context::DecisionContext;
 pub use crate::domain::layer::{Call, CallOutcome, Layer};
 pub use crate::domain::process_manager::{
     DeadLetter, Due, OnFailure, Outbox, ProcessManager, ProcessManagerReport, React, Retry,
@@ -396,9 +451,9 @@ pub use crate::store::{
 /// ```
 pub mod prelude {
     pub use crate::{
-        Aggregate, AggregateHandle, AggregateStore, CommandContext, Decide, Decision, DomainEvent,
-        Evolve, ExecuteError, Outbox, Position, ProcessManager, Project, Projection, React,
-        Recorded, events,
+        Aggregate, AggregateHandle, AggregateStore, CommandContext, Decide, DecideWith, Decision,
+        DecisionContext, DomainEvent, Evolve, ExecuteError, Outbox, Position, ProcessManager,
+        Project, Projection, React, Recorded, aggregate_impl, events,
     };
 }
 

@@ -9,6 +9,7 @@ mod concurrency;
 mod conditions;
 mod damage;
 mod dead_letters;
+mod deciding;
 mod derive;
 #[cfg(unix)]
 mod directory;
@@ -24,6 +25,7 @@ mod limits;
 mod live;
 mod lost_streams;
 mod many_aggregates;
+mod methods;
 mod model;
 mod passing_over;
 mod positions;

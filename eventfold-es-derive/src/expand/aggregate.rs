@@ -81,8 +81,8 @@ pub(crate) fn decision_types(input: &Aggregate<'_>) -> TokenStream {
 ///     type DomainEvent = BankAccountEvent;
 ///     type Error = BankError;
 ///
-///     // handle, apply, repeat, fingerprint, encode_event, event_version, decode_event, knows_event,
-///     // command_name, command_routes
+///     // handle, handle_with, apply, repeat, fingerprint, encode_event, event_version, decode_event,
+///     // knows_event, command_name, command_routes
 /// }
 /// ```
 fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
@@ -108,7 +108,7 @@ fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
     } else {
         quote!(Reject)
     };
-    let handle = handle(input);
+    let handle_with = handle_with(input);
     let apply = apply(input);
     let of_command = of_command(&command);
     let stored_form = stored_form(input, &event);
@@ -132,7 +132,19 @@ fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
                 &self,
                 __command: #command,
             ) -> ::core::result::Result<::std::vec::Vec<#event>, #error> {
-                #handle
+                __eventfold::Aggregate::handle_with(
+                    self,
+                    __command,
+                    &::core::default::Default::default(),
+                )
+            }
+
+            fn handle_with(
+                &self,
+                __command: #command,
+                __context: &__eventfold::DecisionContext<'_>,
+            ) -> ::core::result::Result<::std::vec::Vec<#event>, #error> {
+                #handle_with
             }
 
             fn apply(mut self, __event: &#event) -> Self {
@@ -151,21 +163,22 @@ fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
 /// ```ignore
 /// match command {
 ///     BankAccountCommand::Deposit(command) => {
-///         Decide::decide(self, ListedCommand::<Deposit>::__own(command))
+///         DecideWith::decide_with(self, ListedCommand::<Deposit>::__own(command), context)
 ///     }
 /// }
 /// ```
 ///
 /// Unless the commands have both of serde's traits, an arm calls
-/// `<Self as Decide<Deposit>>::decide(self, command)`.
-fn handle(input: &Aggregate<'_>) -> TokenStream {
+/// `<Self as DecideWith<Deposit>>::decide_with(self, command, context)`. A type that is `Decide` is
+/// `DecideWith` too.
+fn handle_with(input: &Aggregate<'_>) -> TokenStream {
     let commands = match &input.commands {
         Messages::Listed(commands) => commands,
         Messages::Own(own) => {
             let decide = quote_spanned! {place(own)=>
-                <Self as __eventfold::Decide<#own>>::decide
+                <Self as __eventfold::DecideWith<#own>>::decide_with
             };
-            return quote!(#decide(self, __command));
+            return quote!(#decide(self, __command, __context));
         }
     };
     let arms = commands.items.iter().map(|item| {
@@ -173,11 +186,11 @@ fn handle(input: &Aggregate<'_>) -> TokenStream {
         let listed = listed(item, "ListedCommand");
         let decide = if commands.serde() == Serde::Both {
             quote_spanned! {item.variant.span()=>
-                __eventfold::Decide::decide(self, #listed::__own(__command))
+                __eventfold::DecideWith::decide_with(self, #listed::__own(__command), __context)
             }
         } else {
             quote_spanned! {item.variant.span()=>
-                <Self as __eventfold::Decide<#ty>>::decide(self, __command)
+                <Self as __eventfold::DecideWith<#ty>>::decide_with(self, __command, __context)
             }
         };
         quote_spanned!(item.variant.span()=> #ident::#variant(__command) => #decide,)

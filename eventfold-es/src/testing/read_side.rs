@@ -19,7 +19,9 @@ use crate::event::StoredEvent;
 use crate::following::read_back;
 use crate::ids::StreamId;
 use crate::testing::diff::{diff, listed};
-use crate::testing::form::{Form, Place, alike, pretty, restored, round_trip, same, saved};
+use crate::testing::form::{
+    Form, Place, alike, pretty, restored, round_trip, same, saved, time_of,
+};
 
 /// A projection that has seen no event yet.
 ///
@@ -315,6 +317,7 @@ impl Journal {
             id,
             version: *version,
             position: self.position,
+            ms: time_of(self.position),
         };
         Told {
             form: round_trip::<A>(event, place),
@@ -334,6 +337,7 @@ impl Told {
             id: &self.id,
             version: self.version,
             position: self.position,
+            ms: time_of(self.position),
         };
         self.form.stored(place, take)
     }

@@ -41,8 +41,9 @@ impl<A: Aggregate> Conflicts<A> {
         })
     }
 
-    /// What is needed to decide the command again, `None` if it is not decided again.
-    pub(crate) fn keep(&mut self, attempt: &Attempt<A>) -> Option<Box<Again<A>>> {
+    /// What is needed to decide the command again, `None` if it is not decided again. `ms` is the
+    /// command's time.
+    pub(crate) fn keep(&mut self, attempt: &Attempt<A>, ms: u64) -> Option<Box<Again<A>>> {
         let conflicts = attempt.conflicts + 1;
         if conflicts >= MOST_ATTEMPTS {
             return None;
@@ -58,6 +59,7 @@ impl<A: Aggregate> Conflicts<A> {
             command,
             context: attempt.context.clone(),
             span: attempt.span.clone(),
+            ms,
             conflicts,
             order,
             actor: self.sender.clone(),
@@ -90,6 +92,7 @@ pub(crate) struct Again<A: Aggregate> {
     command: A::Command,
     context: CommandContext,
     span: tracing::Span,
+    ms: u64,
     conflicts: u32,
     order: u64,
     actor: Arc<mpsc::UnboundedSender<Attempt<A>>>,
@@ -103,6 +106,7 @@ impl<A: Aggregate> Again<A> {
             context: self.context,
             span: self.span,
             reply,
+            ms: Some(self.ms),
             conflicts: self.conflicts,
             order: self.order,
         };

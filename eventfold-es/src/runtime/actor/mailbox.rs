@@ -33,6 +33,8 @@ pub(crate) struct Attempt<A: Aggregate> {
     /// The span in which the command is decided.
     pub(crate) span: tracing::Span,
     pub(crate) reply: Reply<Committed<A>, ExecuteError<A::Error>>,
+    /// The command's time in milliseconds since 1970, `None` before the first attempt.
+    pub(crate) ms: Option<u64>,
     /// How many attempts at this command have conflicted.
     pub(crate) conflicts: u32,
     /// The command's place in the order of all commands, 0 before the first attempt.
@@ -52,6 +54,7 @@ impl<A: Aggregate> Attempt<A> {
             context,
             span,
             reply,
+            ms: None,
             conflicts: 0,
             order: 0,
         }
