@@ -357,6 +357,24 @@ struct Fulfilment;
 }
 
 #[test]
+fn process_manager_with_every_option() {
+    expands(
+        "process_manager_with_every_option",
+        crate::process_manager,
+        r#"
+#[process_manager(
+    name = "fulfilment",
+    aggregates(Order),
+    dispatches(Order, stock::Inventory),
+    on_dead_letter = Self::not_sent,
+    crate = ::events
+)]
+struct Fulfilment;
+"#,
+    );
+}
+
+#[test]
 fn process_manager_without_targets() {
     expands(
         "process_manager_without_targets",

@@ -19,6 +19,7 @@ mod projecting;
 pub(crate) mod read_side;
 mod sending;
 pub(crate) mod skipped;
+mod spans;
 mod status;
 pub(crate) mod subscription;
 mod trace;
@@ -26,7 +27,7 @@ mod unusable;
 
 pub(crate) use exclusive::Exclusive;
 pub(crate) use manager::Manager;
-pub(crate) use managing::{AnyReacting, Outcome};
+pub(crate) use managing::{AnyReacting, CommandFailure, Outcome};
 #[cfg(feature = "testing")]
 pub(crate) use pending::read_back;
 pub(crate) use projecting::{Projecting, Registered};

@@ -164,8 +164,14 @@
 //!
 //! * a process manager reacts to each event, and each command of the reaction takes effect once,
 //!   even if the program ends in between;
-//! * a command that fails is tried again ([`Retry`]), then it becomes a [`DeadLetter`], which
-//!   [`AggregateStore::dead_letters`] lists and replays;
+//! * a command that fails is tried again ([`Retry`]), unless its aggregate refused it: a refusal is a
+//!   decision;
+//! * a failure is answered by another command ([`OrSend::or_send`],
+//!   [`on_dead_letter`](trait@ProcessManager)). If it is not, the command becomes a [`DeadLetter`], which
+//!   [`AggregateStore::dead_letters`] lists and replays. Until then its workflow stands still half done. So
+//!   what a workflow must react to should be an event, "sold out" for example, rather than a refusal;
+//! * [`wait_until`](AggregateStore::wait_until) waits for a state of an aggregate,
+//!   [`wait_until_settled`](AggregateStore::wait_until_settled) for everything that follows from an event;
 //! * [`Outbox::schedule_as`] sends a command later, also after a restart; [`Outbox::cancel`] cancels
 //!   it; a [`ManualClock`] sets the time in tests;
 //! * an event that a projection or process manager cannot take stops it, or is skipped and recorded
@@ -412,7 +418,8 @@ pub use crate::domain::decide_with::DecideWith;
 pub use crate::domain::decision_context::DecisionContext;
 pub use crate::domain::layer::{Call, CallOutcome, Layer};
 pub use crate::domain::process_manager::{
-    DeadLetter, Due, OnFailure, Outbox, ProcessManager, ProcessManagerReport, React, Retry,
+    Backoff, DeadLetter, Due, FailureKind, OnFailure, OrSend, Outbox, ProcessManager,
+    ProcessManagerReport, React, Retry,
 };
 pub use crate::domain::projection::{Project, Projection};
 pub use crate::error::{DispatchError, ExecuteError, Panic, Refused, StateError};
@@ -436,7 +443,7 @@ pub use crate::storage::memory::Memory;
 pub use crate::store::bus::CommandBus;
 pub use crate::store::{
     AggregateStore, AggregateStoreBuilder, DeadLetters, InjectOptions, Rebuild, RebuildProgress,
-    ReplayError, spawn_actor,
+    ReplayError, SettleError, WaitError, spawn_actor,
 };
 
 /// What a program with aggregates usually needs.

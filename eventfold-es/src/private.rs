@@ -12,7 +12,7 @@ pub use crate::domain::aggregate::{Aggregate, Decide, Decision, DecisionTypes, E
 pub use crate::domain::command::CommandEnvelope;
 pub use crate::domain::decide_with::DecideWith;
 pub use crate::domain::decision_context::DecisionContext;
-pub use crate::domain::process_manager::{Outbox, ProcessManager, React, Targets};
+pub use crate::domain::process_manager::{DeadLetter, Outbox, ProcessManager, React, Targets};
 pub use crate::domain::projection::{Project, Projection};
 pub use crate::domain::routes::CommandRoutes;
 pub use crate::event::{

@@ -12,4 +12,4 @@ pub(crate) mod handle;
 pub(crate) mod inside;
 pub(crate) mod layers;
 pub(crate) mod passivation;
-pub(crate) mod trace;
+pub(crate) mod spans;

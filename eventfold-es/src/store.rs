@@ -20,11 +20,13 @@ mod spawn;
 #[cfg(test)]
 mod tests;
 mod under_way;
+mod waiting;
 
 pub use builder::AggregateStoreBuilder;
 pub use dead_letters::{DeadLetters, ReplayError};
 pub use rebuild::{Rebuild, RebuildProgress};
 pub use spawn::spawn_actor;
+pub use waiting::{SettleError, WaitError};
 
 use crate::clock::millis;
 use crate::domain::aggregate::Aggregate;

@@ -1,7 +1,6 @@
 //! The stock of one article: what is free, and what is reserved for which order.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 
 use eventfold_es::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -10,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[aggregate(
     commands(Receive, Reserve, Release, TakeOut),
     events(Received, Reserved, SoldOut, Released, TakenOut),
-    error = Infallible,
+    error = NothingOrdered,
 )]
 pub(crate) struct Stock {
     pub(crate) free: u32,
@@ -64,6 +63,10 @@ pub(crate) struct TakenOut {
     pub(crate) order: String,
 }
 
+#[derive(Debug, PartialEq, thiserror::Error)]
+#[error("an order of nothing")]
+pub(crate) struct NothingOrdered;
+
 // `&self` decides a command, `&mut self` evolves by an event. `order.rs` has the other form, an impl of
 // a trait for each.
 #[aggregate_impl]
@@ -80,6 +83,9 @@ impl Stock {
     /// That there is too little is no error: it is what happened, and the order has to know.
     fn reserve(&self, command: Reserve) -> Decision<Self> {
         let Reserve { order, quantity } = command;
+        if quantity == 0 {
+            return Err(NothingOrdered);
+        }
         if quantity > self.free {
             return Ok(events![SoldOut { order }]);
         }

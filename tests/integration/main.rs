@@ -14,6 +14,7 @@ mod derive;
 #[cfg(unix)]
 mod directory;
 mod disk;
+mod failures;
 mod format;
 mod golden;
 mod in_memory;
@@ -47,3 +48,4 @@ mod tracing;
 mod typed_read_side;
 mod under_way;
 mod versions;
+mod waiting;

@@ -386,6 +386,13 @@ pub(crate) static PROCESS_MANAGER: Table = Table {
             ..PROCESS_MANAGER_KEY
         },
         Key {
+            name: "on_dead_letter",
+            form: Form::Path,
+            example: "on_dead_letter = Self::not_sent",
+            habits: &["on_failure", "on_error", "compensate", "dead_letters"],
+            ..PROCESS_MANAGER_KEY
+        },
+        Key {
             name: "name",
             example: "name = \"fulfilment\"",
             habits: &["rename", "id"],

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use tracing::Instrument as _;
 
 use crate::domain::command::StoredCommand;
-use crate::following::managing::Outcome;
-use crate::following::trace;
+use crate::following::managing::{CommandFailure, Outcome};
+use crate::following::spans;
+use crate::ids::Position;
 use crate::runtime::aggregates::Hold;
-use crate::runtime::dispatch::{Dispatchers, Failed, send};
+use crate::runtime::dispatch::{Dispatchers, Effect, Failed, send};
 
 /// Sends a command of the process manager `manager`, within a span that says so.
 pub(crate) async fn send_as(
@@ -16,8 +17,8 @@ pub(crate) async fn send_as(
     store: &Arc<Hold>,
     dispatchers: &Dispatchers,
     envelope: StoredCommand,
-) -> Result<(), Failed> {
-    let span = trace::sending(manager, &envelope);
+) -> Result<Position, Failed> {
+    let span = spans::sending(manager, &envelope);
     let sending = async {
         let (target, id) = (
             envelope.aggregate_type.clone(),
@@ -40,12 +41,10 @@ pub(crate) async fn dispatch(
     envelope: StoredCommand,
 ) -> Outcome {
     match send_as(manager, store, dispatchers, envelope).await {
-        Ok(()) => Outcome::Succeeded,
+        Ok(position) => Outcome::Succeeded(position.get()),
         // The store failed, not the command.
         Err(_) if store.check_usable().is_err() => Outcome::Undecided,
-        Err(failed) => Outcome::Failed {
-            error: failed.error.to_string(),
-            may_retry: failed.may_retry,
-        },
+        Err(failed) if failed.effect == Effect::UnknownUntilOpened => Outcome::Undecided,
+        Err(failed) => Outcome::Failed(CommandFailure::from(&failed)),
     }
 }

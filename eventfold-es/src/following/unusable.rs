@@ -11,6 +11,7 @@ use crate::following::failure::Failure;
 use crate::following::managing::{AnyReacting, Counts, Outcome};
 use crate::following::outgoing::Outgoing;
 use crate::following::status::{ProcessManagerStatus, Progress};
+use crate::following::trace::Trace;
 use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::log::Log;
 use crate::storage::record::Records;
@@ -69,6 +70,12 @@ impl AnyReacting for UnusableManager {
     }
 
     fn seal(&mut self) {}
+
+    fn is_at_rest(&self, _: &Trace) -> bool {
+        false
+    }
+
+    fn add_to(&self, _: &Trace) {}
 
     fn reached(&self, _: u64) -> Option<u64> {
         None

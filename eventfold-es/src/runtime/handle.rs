@@ -18,7 +18,7 @@ use crate::runtime::aggregates::Hold;
 use crate::runtime::committed::{Committed, Loaded};
 use crate::runtime::inside;
 use crate::runtime::layers;
-use crate::runtime::trace;
+use crate::runtime::spans;
 use crate::storage::stream::Stream;
 
 /// A handle to one aggregate. Clones lead to the same aggregate.
@@ -147,7 +147,7 @@ impl<A: Aggregate> AggregateHandle<A> {
         context: CommandContext,
         process_manager: Option<&'static str>,
     ) -> Result<Committed<A>, ExecuteError<A::Error>> {
-        let span = trace::execute::<A>(self.stream_id(), &command);
+        let span = spans::execute::<A>(self.stream_id(), &command);
         let answer = if self.store.layers.is_empty() {
             self.send_within(&span, command, context).await
         } else {
@@ -171,9 +171,9 @@ impl<A: Aggregate> AggregateHandle<A> {
         context: CommandContext,
     ) -> Result<Committed<A>, ExecuteError<A::Error>> {
         context.check()?;
-        trace::note_context(span, &context);
+        spans::note_context(span, &context);
         let (reply, answer) = self.reply();
-        let attempt = Attempt::new(command, context, trace::deciding(span), reply);
+        let attempt = Attempt::new(command, context, spans::deciding(span), reply);
         self.deliver(Request::Execute(attempt)).await?;
         match answer.await {
             Ok(result) => result,

@@ -198,7 +198,7 @@ impl AggregateStoreBuilder {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let dir = tempfile::tempdir()?;
     /// # let path = dir.path();
-    /// let retry = Retry { attempts: 3, ..Retry::default() };
+    /// let retry = Retry::default().on_refusal(Backoff::attempts(3));
     /// let store = AggregateStore::builder(path)
     ///     .process_manager_with::<Forward>(OnFailure::Skip, retry)
     ///     .aggregate_type::<Counter>()
@@ -217,7 +217,8 @@ impl AggregateStoreBuilder {
             M::targets(&mut read_side.dispatchers);
             let mut others = read_side.process_managers.iter().map(|other| other.name);
             check_name(storage, "process manager", M::NAME, &mut others)?;
-            let manager = Manager::open::<M>(storage, on_failure, retry)?;
+            let traces = &read_side.traces;
+            let manager = Manager::open::<M>(storage, on_failure, retry, traces)?;
             read_side.process_managers.push(manager);
             Ok(())
         })

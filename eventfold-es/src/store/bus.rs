@@ -200,7 +200,7 @@ impl CommandBus {
         let command = command.map_err(DispatchError::Deserialization)?;
         let dispatchers = &self.store.read_side.dispatchers;
         let sent = send(&self.store.inner, dispatchers, command, None).await;
-        sent.map_err(|failed| failed.error)
+        sent.map(drop).map_err(|failed| failed.error)
     }
 }
 

@@ -117,10 +117,16 @@ impl Form {
             ms: Some(place.ms),
             event_id: Some(&event_id),
             actor: None,
+            key: None,
             meta: meta.as_ref().map_or(Meta::None, Meta::Value),
         };
         take(StoredEvent::new(&self.name, &self.text).with_record(&record))
     }
+}
+
+/// The time of the event at this position, in milliseconds since 1970.
+pub(super) fn millis_at(position: u64) -> u64 {
+    (BEGINNING + position) * 1000
 }
 
 /// The stored form of `event`. Panics unless the event comes back from it unchanged.

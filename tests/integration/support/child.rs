@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 #[cfg(target_os = "linux")]
 use crate::many_aggregates;
-use crate::{closing, disk, limits, process_managers};
+use crate::{closing, disk, failures, limits, process_managers};
 
 const ROLE: &str = "EVENTFOLD_ES_TEST_ROLE";
 const DIR: &str = "EVENTFOLD_ES_TEST_DIR";
@@ -157,6 +157,7 @@ fn plays_its_role() {
         "react to one commit" => {
             runtime.block_on(process_managers::react_to_very_many(dir, usize::MAX));
         }
+        "answer failures" => runtime.block_on(failures::answer_until_killed(dir)),
         #[cfg(target_os = "linux")]
         "live under a limit" => runtime.block_on(many_aggregates::live_under_a_limit(dir)),
         role => panic!("there is no role {role} on {}", dir.display()),

@@ -261,6 +261,7 @@ fn encode<A: Aggregate>(
             ms: Some(ms),
             event_id: Some(id),
             actor: context.actor.as_deref(),
+            key: context.idempotency_key.as_deref(),
             meta: common.meta().map_or(Meta::None, Meta::Json),
         };
         doing.set("deserialize");
