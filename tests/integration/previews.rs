@@ -155,3 +155,46 @@ async fn a_preview_within_the_aggregates_own_code_is_an_error() {
     assert_eq!(refused.kind(), std::io::ErrorKind::Deadlock);
     assert!(!matches!(ledger.state().await, Err(StateError::Closed)));
 }
+
+/// Refuses commands without an actor, and notes how each call ended.
+#[derive(Debug, Clone, Default)]
+struct Named(std::sync::Arc<std::sync::Mutex<Vec<String>>>);
+
+impl eventfold_es::Layer for Named {
+    fn before(&self, call: &mut eventfold_es::Call<'_>) -> Result<(), eventfold_es::Refused> {
+        if call.context().actor.is_none() {
+            return Err(eventfold_es::Refused::new(std::fmt::Error));
+        }
+        Ok(())
+    }
+
+    fn after(&self, call: &eventfold_es::Call<'_>, outcome: eventfold_es::CallOutcome<'_>) {
+        let text = format!("{outcome}, preview: {}", call.is_preview());
+        self.0.lock().unwrap().push(text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn layers_refuse_a_preview_as_they_refuse_the_command_and_can_tell_them_apart() {
+    let dir = temp_dir();
+    let layer = Named::default();
+    let store = crate::support::builder(&dir).layer(layer.clone());
+    let store = store.open().await.unwrap();
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    let refused = ledger.preview(Do::Add(1)).await.unwrap_err();
+    assert!(matches!(refused, ExecuteError::Refused(_)), "{refused}");
+    let ann = CommandContext::default().with_actor("ann");
+    ledger.preview_with(Do::Add(1), ann.clone()).await.unwrap();
+    ledger
+        .preview_with(Do::Refuse, ann.clone())
+        .await
+        .unwrap_err();
+    ledger.send_with(Do::Add(1), ann).await.unwrap();
+    let noted = layer.0.lock().unwrap().clone();
+    let expected = [
+        "previewed, preview: true",
+        "refused: refused at a total of 0, preview: true",
+        "succeeded, preview: false",
+    ];
+    assert_eq!(noted, expected);
+}

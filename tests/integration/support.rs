@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub(crate) mod child;
+pub(crate) mod collector;
 pub(crate) mod files;
 pub(crate) mod scripted;
 pub(crate) mod stall;

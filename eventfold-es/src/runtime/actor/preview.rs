@@ -28,8 +28,8 @@ impl<A: Aggregate> Actor<A> {
             },
         };
         let (decided, state, version) = {
-            let _span =
-                tracing::info_span!("preview", aggregate_type = A::AGGREGATE_TYPE).entered();
+            let (aggregate_type, id) = (A::AGGREGATE_TYPE, self.stream.id().id());
+            let _span = tracing::info_span!("preview", aggregate_type, id).entered();
             let own = inside::Aggregate::of(self.stream.id());
             match own.run(|| self.decide_and_go_back(command, context)) {
                 Ok(decided) => decided,
@@ -82,7 +82,7 @@ impl<A: Aggregate> Actor<A> {
         let version = head.version;
         // Without them, no ids are added.
         let ids = head.event_ids.take();
-        let decided = self.decide(command, context);
+        let decided = self.decide(command, context, self.clock.now_ms());
         let Some(head) = &mut self.head else {
             return Err(ExecuteError::ActorGone);
         };

@@ -142,13 +142,12 @@ impl<A: Aggregate> Slot<A> {
         if live.as_ref().is_some_and(|live| live.mailbox.is_closed()) {
             *live = None;
         }
-        match live {
-            Some(live) => Ok((live, false)),
-            None => {
-                let mailbox = self.spawn(storage, passivator, is_runtime_over)?;
-                let is_kept = false;
-                Ok((live.insert(Live { mailbox, is_kept }), true))
-            }
+        if let Some(live) = live {
+            Ok((live, false))
+        } else {
+            let mailbox = self.spawn(storage, passivator, is_runtime_over)?;
+            let is_kept = false;
+            Ok((live.insert(Live { mailbox, is_kept }), true))
         }
     }
 
