@@ -249,7 +249,7 @@ impl<M: ProcessManager> ProcessManagerGiven<M> {
         }
         ProcessManagerWhen {
             given: self,
-            met: Met::Failure(letter, position),
+            met: Met::Failure(Box::new(letter), position),
             sent,
         }
     }
@@ -374,7 +374,7 @@ impl<M: ProcessManager> ProcessManagerWhen<M> {
 #[derive(Debug)]
 enum Met {
     Event(Told),
-    Failure(DeadLetter, u64),
+    Failure(Box<DeadLetter>, u64),
 }
 
 /// The order of events over all streams.

@@ -73,13 +73,17 @@ pub struct OrSend<'o, 'a> {
     command: Option<(usize, String)>,
 }
 
+#[expect(
+    clippy::return_self_not_must_use,
+    reason = "the last `or_send` of a command says everything"
+)]
 impl OrSend<'_, '_> {
     /// Sends `command` to the aggregate `id` if the command before it fails.
     ///
     /// It is sent once the command before it is given up and certainly had no effect: after the last
     /// attempt that [`Retry`](crate::Retry) allows. It takes the failed command's place, durably and
-    /// under an idempotency key of its own. So one of the two takes effect, and never both. If the
-    /// command fails before it is known to have had no effect, it becomes a dead letter.
+    /// under an idempotency key of its own. So one of the two takes effect, and never both. If it is
+    /// unknown whether the failed command had an effect, it becomes a dead letter.
     ///
     /// The failed command leaves no dead letter. If this command fails too, the next
     /// `or_send` takes its turn; after the last one,
