@@ -73,6 +73,7 @@ pub struct InjectOptions {
 /// # Ok(())
 /// # }
 /// ```
+#[doc(alias("event sourcing", "event store", "cqrs", "database", "repository"))]
 #[derive(Clone)]
 pub struct AggregateStore {
     pub(crate) inner: Arc<Hold>,
@@ -135,6 +136,7 @@ impl AggregateStore {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("in-memory", "fake", "mock", "stub", "test double"))]
     pub fn in_memory() -> AggregateStoreBuilder {
         AggregateStoreBuilder::in_memory()
     }
@@ -188,6 +190,7 @@ impl AggregateStore {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("repository", "create"))]
     #[expect(clippy::unused_async, reason = "as in 0.2.0")]
     pub async fn get<A: Aggregate>(&self, id: &str) -> io::Result<AggregateHandle<A>> {
         AggregateHandle::get(&self.inner, &StreamId::new(A::AGGREGATE_TYPE, id)?)
@@ -219,6 +222,7 @@ impl AggregateStore {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("exists", "lookup", "not found"))]
     pub async fn find<A: Aggregate>(&self, id: &str) -> io::Result<Option<AggregateHandle<A>>> {
         AggregateHandle::find(&self.inner, &StreamId::new(A::AGGREGATE_TYPE, id)?).await
     }
@@ -313,6 +317,7 @@ impl AggregateStore {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("history", "audit log", "event stream"))]
     pub async fn read_events(
         &self,
         aggregate_type: &str,
@@ -448,6 +453,7 @@ impl AggregateStore {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("close", "graceful shutdown"))]
     pub async fn shutdown(&self) -> io::Result<()> {
         inside::refuse("shutdown")?;
         self.inner.storage.check_process()?;

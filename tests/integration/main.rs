@@ -39,6 +39,7 @@ mod reading;
 mod reading_back;
 mod recovery;
 mod reentrance;
+mod search_words;
 mod snapshots;
 mod stream_ids;
 mod structure;

@@ -67,6 +67,7 @@ use crate::ids::{Position, StreamId, Version};
 /// # Ok(())
 /// # }
 /// ```
+#[doc(alias("middleware", "interceptor", "hook", "authorization", "authorisation"))]
 pub trait Layer: Send + Sync + 'static {
     /// Runs before the command is put into the mailbox of its aggregate. If it panics, the caller
     /// gets [`ExecuteError::Panicked`](crate::ExecuteError::Panicked).

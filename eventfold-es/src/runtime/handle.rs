@@ -115,6 +115,7 @@ impl<A: Aggregate> AggregateHandle<A> {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("unit of work", "transaction", "dispatch"))]
     pub async fn send(
         &self,
         command: impl Into<A::Command>,
@@ -277,6 +278,7 @@ impl<A: Aggregate> AggregateHandle<A> {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("etag", "optimistic locking"))]
     pub async fn load(&self) -> Result<Loaded<A>, StateError> {
         let read = self.read(|state, version| (state.clone(), version)).await?;
         let ((state, version), position) = read;

@@ -50,6 +50,7 @@ const NOWHERE: &str = "in-memory\0";
 /// # Ok(())
 /// # }
 /// ```
+#[doc(alias("in-memory", "fake", "mock"))]
 #[derive(Debug, Clone, Default)]
 pub struct Memory(Arc<Content>);
 
