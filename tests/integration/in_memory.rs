@@ -105,6 +105,18 @@ const TESTS: &[&str] = &[
     "versions::everywhere::projections_process_managers_and_subscriptions_see_todays_events",
     "versions::an_upcast_chain_from_every_version_gives_the_newest_event",
     "versions::the_read_side_gets_every_older_event_in_todays_form",
+    "finding::a_command_is_executed_although_its_aggregate_has_no_events_and_no_handle_any_more",
+    "finding::an_aggregate_without_events_stays_in_memory_only_as_long_as_its_handle",
+    "finding::find_gives_a_handle_to_an_aggregate_with_events_and_none_without",
+    "finding::find_refuses_what_get_refuses",
+    "finding::finding_what_is_not_there_stores_nothing_and_brings_nothing_into_memory",
+    "previews::a_preview_fails_as_the_command_would",
+    "previews::a_preview_has_what_the_command_then_leads_to",
+    "previews::a_preview_stores_nothing_and_leaves_the_aggregate_as_it_was",
+    "previews::a_preview_under_a_used_key_is_the_answer_of_the_first_command",
+    "previews::a_preview_within_the_aggregates_own_code_is_an_error",
+    "previews::an_injected_event_is_stored_once_although_commands_were_previewed_between",
+    "previews::layers_refuse_a_preview_as_they_refuse_the_command_and_can_tell_them_apart",
 ];
 
 #[test]

@@ -66,6 +66,7 @@ pub struct Outbox<'a> {
 /// out.send::<Counter>("all", Add(5)).or_send::<Counter>("refused", Add(1));
 /// # }
 /// ```
+#[doc(alias("compensation", "compensating transaction", "rollback", "undo"))]
 #[derive(Debug)]
 pub struct OrSend<'o, 'a> {
     out: &'o mut Outbox<'a>,
@@ -271,6 +272,7 @@ impl<'a> Outbox<'a> {
     /// out.schedule::<Counter>(time, "all", Add(5)); // at that time
     /// # }
     /// ```
+    #[doc(alias("scheduler", "timer", "deadline", "timeout", "delay", "reminder"))]
     pub fn schedule<A>(
         &mut self,
         due: impl Into<Due>,
