@@ -279,7 +279,7 @@ impl<M: ProcessManager> ProcessManagerGiven<M> {
         }
         ProcessManagerWhen {
             given: self,
-            met: Met::Event(told),
+            met: Met::Event(Box::new(told)),
             sent,
         }
     }
@@ -478,7 +478,7 @@ impl<M: ProcessManager> ProcessManagerWhen<M> {
 /// position.
 #[derive(Debug)]
 enum Met {
-    Event(Told),
+    Event(Box<Told>),
     Failure(Box<DeadLetter>, u64),
 }
 
