@@ -628,7 +628,7 @@ fn check_same<M: ProcessManager>(sent: &[Value], by_restored: &[Value]) {
     check_targets::<M>(sent);
     assert!(
         sent.len() == by_restored.len() && sent.iter().zip(by_restored).all(|(a, b)| alike(a, b)),
-        "`{}` reacts otherwise once its state is saved and read back\n\n{}",
+        "`{}` reacts differently after its state is saved and read back\n\n{}",
         M::NAME,
         diff(&lines(sent), &lines(by_restored))
     );
