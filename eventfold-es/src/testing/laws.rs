@@ -181,7 +181,7 @@ impl<A: Aggregate> Laws<A> {
     pub fn check_in_order(self) {
         let history: Vec<Step> = (0..self.histories.events.len()).map(Step::Event).collect();
         match self.histories.run(&history) {
-            Ok(_) => {}
+            Ok(()) => {}
             Err(broken) => panic!("{}", self.describe(&broken)),
         }
     }
