@@ -1,104 +1,169 @@
-//! The behaviour of stores in memory: tests of those in directories, run on a store in memory.
+//! The behaviour of stores in memory: every test of behaviour is run on one too.
+//!
+//! A test concerns files if it names the path of its directory ([`TempDir::path`]), or holds up the
+//! thread that writes ([`stall`]). Every other one runs on both storages, but for the modules in
+//! [`FILES_ONLY`]. In memory nothing can be opened or read by the path of a directory.
+//!
+//! [`TempDir::path`]: crate::support::TempDir::path
+//! [`stall`]: crate::support::stall()
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::process::Command;
+
+use syn::spanned::Spanned as _;
 
 use crate::support::STORAGE;
 
-/// The tests that are run. Others look into files, open a directory again by its path, or count on
-/// positions without gaps.
-const TESTS: &[&str] = &[
-    "closing::a_directory_is_released_even_while_a_process_is_being_started",
-    "closing::a_dropped_store_can_be_opened_again_at_once",
-    "commands::a_caller_that_goes_away_does_not_stop_its_command",
-    "commands::a_panic_in_inspect_is_the_callers_alone",
-    "commands::a_repeated_command_is_answered_without_its_events_that_are_left_out",
-    "commands::an_event_that_could_not_be_read_again_is_refused_and_stores_nothing",
-    "commands::correlation_causation_actor_and_metadata_are_stored_with_every_event",
-    "concurrency::a_handle_outlives_idleness",
-    "concurrency::an_actor_is_spawned_with_and_without_a_runtime",
-    "concurrency::an_aggregate_that_nobody_waits_for_is_not_passivated_before_it_is_idle",
-    "concurrency::an_id_is_in_use_as_one_rust_type_at_a_time",
-    "concurrency::concurrent_gets_of_one_id_share_one_activation",
-    "conditions::a_rejected_or_empty_command_is_decided_again_under_its_key",
-    "conditions::a_stream_remembers_its_last_thousand_keys",
-    "conditions::the_key_is_looked_up_before_the_expected_version",
-    "dead_letters::a_command_in_json_is_executed_or_says_what_failed",
-    "dead_letters::a_command_refused_as_often_as_configured_becomes_a_dead_letter_and_blocks_nobody",
-    "dead_letters::a_command_that_nobody_takes_is_given_up_at_once",
-    "dead_letters::a_replay_that_a_shutdown_overtakes_leaves_the_dead_letter_where_it_is",
-    "dead_letters::replaying_a_dead_letter_works_and_removes_it",
-    "derive::a_command_enum_is_adjacently_tagged_with_its_wire_names",
-    "derive::a_command_is_decided_and_its_events_change_the_state",
-    "derive::a_command_is_read_from_whatever_serde_would_read_it_from",
-    "derive::a_derived_aggregate_plugs_into_an_eventfold_view",
-    "derive::absent_options_have_safe_defaults",
-    "derive::an_alias_is_read_and_never_written",
-    "derive::an_event_enum_has_the_names_of_all_its_types_in_order",
-    "derive::an_event_enum_is_serialised_as_it_is_stored",
-    "derive::an_event_is_stored_under_its_name_and_comes_back",
-    "derive::an_event_that_json_cannot_hold_is_refused",
-    "derive::an_unknown_name_and_a_wrong_payload_are_different_errors",
-    "derive::own_enums_go_to_decide_and_evolve_whole",
-    "derive::rename_all_names_events_as_serde_names_variants",
-    "derive::the_store_sees_the_given_options",
-    "passing_over::an_unreadable_event_and_a_panic_are_different_errors",
-    "process_managers::a_process_manager_that_sends_an_empty_idempotency_key_stops_and_sends_nothing",
-    "process_managers::an_injected_event_runs_process_managers_if_asked",
-    "process_managers::correlation_and_causation_travel_through_a_process_manager",
-    "projection_versions::a_read_includes_every_command_that_was_answered_and_copies_nothing",
-    "projection_versions::waiting_for_a_position_ends_when_the_projection_includes_it",
-    "projections::a_projection_includes_every_command_that_was_answered",
-    "projections::a_projection_that_is_not_registered_is_an_error",
-    "projections::an_injected_event_is_stored_once_as_it_is_also_after_a_restart",
-    "projections::an_injected_event_that_the_aggregate_could_not_load_is_refused",
-    "reentrance::a_process_manager_that_runs_process_managers_while_it_reacts_gets_an_error",
-    "reentrance::a_projection_that_asks_for_itself_while_it_takes_an_event_gets_an_error",
-    "reentrance::a_projection_that_is_asked_for_within_its_own_read_is_an_error_that_names_it",
-    "reentrance::a_rebuild_that_would_end_within_a_read_of_its_projection_is_an_error",
-    "reentrance::an_aggregate_that_is_asked_by_its_own_code_gets_an_error",
-    "reentrance::inside_a_read_other_projections_can_be_read_and_one_of_two_crossed_reads_fails",
-    "stream_ids::a_directory_that_is_no_encoded_id_is_no_stream",
-    "stream_ids::a_stream_is_shown_without_characters_that_change_how_the_rest_looks",
-    "stream_ids::an_id_that_cannot_be_a_stream_is_refused_by_name",
-    "stream_ids::no_layout_leads_out_of_its_directory",
-    "subscriptions::a_slow_subscription_slows_no_writer_and_loses_nothing",
-    "subscriptions::a_subscription_does_not_keep_the_store_open",
-    "subscriptions::a_subscription_says_why_it_ended_once_everything_is_delivered",
-    "timers::a_cancelled_timer_is_not_tried_again_either",
-    "timers::a_cancelled_timer_never_fires",
-    "timers::a_timer_counts_from_the_time_of_its_event",
-    "timers::a_timer_fires_when_it_is_due_and_not_before",
-    "timers::a_timer_under_the_same_key_takes_the_place_of_the_one_before",
-    "typed_read_side::a_typed_projection_applies_events_of_eventfold_too",
-    "typed_read_side::an_unknown_event_of_an_aggregate_that_rejects_them_stops_the_projection",
-    "typed_read_side::correlation_and_causation_travel_through_a_process_manager_and_explicit_ones_win",
-    "under_way::a_command_whose_run_is_dropped_comes_to_its_end_and_is_not_sent_again",
-    "under_way::a_run_of_a_live_store_does_not_wait_for_what_came_later",
-    "under_way::commands_that_wait_behind_a_replay_that_fails_are_sent",
-    "under_way::what_a_shutdown_keeps_a_replay_of_all_from_sending_is_sent_once_by_the_next_run",
-    "versions::a_repeated_command_is_answered_with_todays_events",
-    "versions::a_stream_of_many_programs_is_what_the_newest_would_have_written",
-    "versions::a_version_of_a_newer_program_is_never_read_as_something_else",
-    "versions::a_view_and_what_reads_events_of_eventfold_upcast_too",
-    "versions::an_aggregate_written_by_hand_keeps_its_own_metadata",
-    "versions::an_error_can_be_distinguished_from_others",
-    "versions::an_injected_event_is_read_in_its_version",
-    "versions::each_event_of_a_command_has_its_own_version",
-    "versions::everywhere::projections_process_managers_and_subscriptions_see_todays_events",
-    "versions::from_every_start_a_chain_gives_what_is_written_today",
-    "versions::the_read_side_has_every_older_event_in_the_form_of_today",
+/// The modules of which no test runs on memory, and why.
+const FILES_ONLY: &[(&str, &str)] = &[
+    ("ages", "directories are put together from different times"),
+    ("compat", "directories are shared with 0.2.0"),
+    ("damage", "files are damaged"),
+    ("dead_letters::damage", "files are damaged"),
+    ("directory", "what is done to the directory of a store"),
+    ("disk", "what is on disk, and when"),
+    ("format", "the bytes of the files"),
+    ("golden", "the bytes of the files"),
+    ("in_memory", "runs the others"),
+    ("invariants", "opens no store"),
+    ("kill", "processes are killed and leave files"),
+    ("limits", "files that may not grow"),
+    ("lost_streams", "files are lost"),
+    (
+        "many_aggregates",
+        "limits of the process, in one of its own",
+    ),
+    ("model", "the model counts positions, and compares files"),
+    ("reading", "other programs read and append"),
+    ("structure", "opens no store"),
+    ("support", "plays roles in processes of their own"),
+    ("testing", "opens no store"),
+    (
+        "versions::snapshots",
+        "events that other programs wrote, and files of snapshots",
+    ),
 ];
+
+/// What a test says that concerns files.
+const FILES: [&str; 2] = [".path()", " stall("];
+
+/// Whether the module of the test, or one around it, is in [`FILES_ONLY`].
+fn is_files_only(test: &str) -> bool {
+    let mut modules = FILES_ONLY.iter().map(|(module, _)| module);
+    modules.any(|module| is_within(test, module))
+}
+
+fn is_within(test: &str, module: &str) -> bool {
+    let rest = test.strip_prefix(module);
+    rest.is_some_and(|rest| rest.starts_with("::"))
+}
+
+/// The names of the tests in this binary, as it lists them.
+fn all_tests() -> Vec<String> {
+    let mut list = Command::new(std::env::current_exe().unwrap());
+    let output = list.args(["--list", "--format", "terse"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let names = text.lines().filter_map(|line| line.strip_suffix(": test"));
+    names.map(str::to_owned).collect()
+}
+
+/// The source of each function of `file`, by its path from the root of this binary.
+fn functions(file: &Path, module: &[String], found: &mut BTreeMap<String, String>) {
+    let text = std::fs::read_to_string(file).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    collect(
+        &syn::parse_file(&text).unwrap().items,
+        &lines,
+        module,
+        found,
+    );
+}
+
+fn collect(
+    items: &[syn::Item],
+    lines: &[&str],
+    module: &[String],
+    found: &mut BTreeMap<String, String>,
+) {
+    let path = |name: &syn::Ident| [module, &[name.to_string()]].concat();
+    for item in items {
+        match item {
+            syn::Item::Fn(function) => {
+                let span = function.span();
+                let text = lines[span.start().line - 1..span.end().line].join("\n");
+                found.insert(path(&function.sig.ident).join("::"), text);
+            }
+            syn::Item::Mod(inner) => {
+                let path = path(&inner.ident);
+                if let Some((_, items)) = &inner.content {
+                    collect(items, lines, &path, found);
+                    continue;
+                }
+                let file = format!("integration/{}.rs", path.join("/"));
+                let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+                // Others, with a `path` of their own, are in modules for files only.
+                if file.exists() {
+                    functions(&file, &path, found);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The tests that run on both storages.
+fn behaviour_tests() -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("integration/main.rs");
+    let mut sources = BTreeMap::new();
+    functions(&root, &[], &mut sources);
+    let mut tests = all_tests();
+    let concerns_files = |test: &str| {
+        // The source of a test that a macro writes is not found.
+        let source = sources.get(test).map_or("", String::as_str);
+        FILES.iter().any(|word| source.contains(word))
+    };
+    tests.retain(|test| !is_files_only(test) && !concerns_files(test));
+    tests
+}
 
 #[test]
 fn a_store_in_memory_behaves_as_one_in_a_directory() {
+    let expected = behaviour_tests();
     let mut tests = Command::new(std::env::current_exe().unwrap());
-    tests.env(STORAGE, "memory").arg("--exact").args(TESTS);
+    tests.env(STORAGE, "memory").arg("--exact").args(&expected);
     let output = tests.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
-    let passed = text.lines().filter(|line| line.ends_with(" ... ok"));
-    // One that was renamed would not be run.
-    assert_eq!(passed.count(), TESTS.len(), "{text}");
     assert!(output.status.success(), "{text}");
+    let passed = text.lines().filter(|line| line.ends_with(" ... ok"));
+    assert_eq!(passed.count(), expected.len(), "{text}");
+}
+
+#[test]
+fn every_module_has_tests_that_run_on_memory_or_says_why_not() {
+    let all = all_tests();
+    let on_memory = behaviour_tests();
+    for (module, _) in FILES_ONLY {
+        let mut tests = all.iter();
+        assert!(
+            tests.any(|test| is_within(test, module)),
+            "{module} has no tests"
+        );
+    }
+    let modules: BTreeSet<&str> = all.iter().map(|test| module_of(test)).collect();
+    for module in modules {
+        let mut tests = on_memory.iter();
+        assert!(
+            tests.any(|test| is_within(test, module)) || is_files_only(&format!("{module}::")),
+            "no test of {module} runs on memory: free one from files, or say why in `FILES_ONLY`"
+        );
+    }
+}
+
+/// The module that a test is in.
+fn module_of(test: &str) -> &str {
+    let (module, _) = test.rsplit_once("::").unwrap();
+    module
 }
 
 #[tokio::test]

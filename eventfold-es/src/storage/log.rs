@@ -90,7 +90,7 @@ impl LogReader {
     pub(crate) fn history(&self) -> Option<u64> {
         match self {
             Self::Files(reader) => reader.chain(),
-            Self::Memory(reader) => Some(reader.position()),
+            Self::Memory(reader) => reader.history().ok(),
         }
     }
 
@@ -99,7 +99,7 @@ impl LogReader {
     pub(crate) fn history_at(&mut self, position: u64) -> io::Result<u64> {
         match self {
             Self::Files(reader) => reader.chain_at(position),
-            Self::Memory(_) => Ok(position),
+            Self::Memory(reader) => reader.history_at(position),
         }
     }
 }

@@ -1,15 +1,19 @@
 //! Storage in memory, for tests. Its positions have gaps, so that no caller relies on dense ones.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fmt;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::time::Instant;
 
 use tokio::sync::OwnedMutexGuard;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 pub(crate) mod records;
+mod snapshots;
 
 use crate::clock::Clock;
 use crate::event::StoredEvent;
@@ -18,13 +22,17 @@ use crate::storage::commit::{Commit, CommitError, Done};
 use crate::storage::encoding::event_line as line;
 use crate::storage::encoding::event_line::EncodedEvents;
 use crate::storage::files::layout::StreamLayout;
+use crate::storage::files::lock::Patience;
 use crate::storage::health::Health;
 use crate::storage::loaded::Loaded;
 use crate::storage::place::Place;
 use crate::storage::process::Process;
 use crate::storage::record_name::Follower;
+use crate::storage::snapshot::{Draft, Snapshot};
+use crate::storage::unfinished::Unfinished;
 use crate::sync::lock;
 use records::{AllRecords, MemoryRecords};
+use snapshots::SavedSnapshot;
 
 /// The distances between the positions of successive events, used in turn.
 const STEPS: [u64; 4] = [1, 3, 2, 7];
@@ -58,18 +66,26 @@ struct Content {
     log: Mutex<CommitLog>,
     streams: Mutex<HashMap<StreamId, Arc<StoredStream>>>,
     records: AllRecords,
-    /// Whether a store is open on this content.
-    state: Mutex<State>,
+    /// The store that is open on this content.
+    store: Mutex<Option<OpenStore>>,
     closed: Condvar,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum State {
-    #[default]
-    Closed,
-    Open,
-    /// The open store is about to end.
-    Closing,
+/// The store that is open on a memory.
+struct OpenStore {
+    is_closing: bool,
+    /// The caller of `open` gave up waiting, so the store ends as soon as it is open.
+    given_up: Arc<AtomicBool>,
+    /// The work that must finish before the store ends.
+    unfinished: Option<Weak<dyn Unfinished>>,
+}
+
+impl fmt::Debug for OpenStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenStore")
+            .field("is_closing", &self.is_closing)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The storage of an open store.
@@ -96,6 +112,8 @@ struct CommitLog {
 struct StoredCommit {
     stream: Arc<StoredStream>,
     events: Vec<StoredLine>,
+    /// The checksum of the events, chained to those of all commits before.
+    chain: u64,
 }
 
 /// An event, as the line that a stream's file would have.
@@ -112,6 +130,7 @@ struct StoredStream {
     id: StreamId,
     seed: u64,
     events: Mutex<Vec<StoredLine>>,
+    snapshot: SavedSnapshot,
     epoch: AtomicU64,
     turn: Arc<tokio::sync::Mutex<()>>,
 }
@@ -121,20 +140,13 @@ impl MemoryStorage {
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::ResourceBusy`] if a store is open on it.
-    pub(crate) fn open(Memory(content): &Memory, clock: Clock) -> io::Result<Arc<Self>> {
-        let mut state = lock(&content.state);
-        while *state == State::Closing {
-            state = content
-                .closed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-        if *state == State::Open {
-            let text = "a store in this memory is open already: clone that one, or shut it down";
-            return Err(io::Error::new(io::ErrorKind::ResourceBusy, text));
-        }
-        *state = State::Open;
+    /// [`io::ErrorKind::ResourceBusy`] if a store is open on it, or does not end in time.
+    pub(crate) fn open(
+        Memory(content): &Memory,
+        clock: Clock,
+        patience: &Patience,
+    ) -> io::Result<Arc<Self>> {
+        content.enter(patience)?;
         let position = lock(&content.log).position;
         Ok(Arc::new(Self {
             content: content.clone(),
@@ -157,6 +169,7 @@ impl MemoryStorage {
                 id: id.clone(),
                 seed: line::seed(id),
                 events: Mutex::default(),
+                snapshot: SavedSnapshot::default(),
                 epoch: AtomicU64::new(0),
                 turn: Arc::default(),
             })
@@ -192,6 +205,10 @@ impl MemoryStorage {
         self.health.head()
     }
 
+    pub(crate) fn history_at(&self, position: u64) -> io::Result<u64> {
+        lock(&self.content.log).history_at(position)
+    }
+
     pub(crate) fn records(&self, follower: Follower, name: &str) -> MemoryRecords {
         self.content.records.of(follower, name)
     }
@@ -216,33 +233,36 @@ impl MemoryStorage {
         self.health.is_closed()
     }
 
-    /// Notes that the store is about to end.
-    pub(crate) fn announce_close(&self) {
-        let mut state = lock(&self.content.state);
-        if *state == State::Open && !self.is_closed() {
-            *state = State::Closing;
+    /// Notes that the store is about to end. The end waits until `unfinished` is dropped.
+    pub(crate) fn announce_close(&self, unfinished: Option<Weak<dyn Unfinished>>) {
+        let mut store = lock(&self.content.store);
+        if let Some(store) = &mut *store
+            && !self.is_closed()
+        {
+            store.is_closing = true;
+            store.unfinished = unfinished;
         }
     }
 
     pub(crate) fn close(&self) {
         // Locked, so that no commit is stored after the end.
         let log = lock(&self.content.log);
-        let mut state = lock(&self.content.state);
+        let mut store = lock(&self.content.store);
         if !self.is_closed() {
             self.health.refuse_new_requests();
-            *state = State::Closed;
+            *store = None;
             self.content.closed.notify_all();
         }
         drop(log);
     }
 
-    /// Stores the events of a commit, and returns the position of the last one.
+    /// Stores the events of a commit, and returns the place after the last one.
     fn store(
         &self,
         stream: &Arc<StoredStream>,
         epoch: u64,
         events: &EncodedEvents,
-    ) -> Result<u64, CommitError> {
+    ) -> Result<Place, CommitError> {
         let mut log = lock(&self.content.log);
         if self.is_closed() {
             return Err(CommitError::Closed);
@@ -252,11 +272,14 @@ impl MemoryStorage {
         }
         let mut lines = lock(&stream.events);
         let known = lines.len();
+        let mut chain = log.commits.last().map_or(0, |last| last.chain);
         for event in events.as_encoded().iter() {
             log.position += STEPS[usize::try_from(log.events).unwrap_or(0) % STEPS.len()];
             log.events += 1;
             let mut sealed = Vec::new();
             line::seal(event, log.position, &mut sealed);
+            // The line ends with a checksum that is seeded with the stream's name.
+            chain = xxh3_64_with_seed(&sealed, chain);
             let version = lines.len() as u64 + 1;
             lines.push(StoredLine {
                 line: sealed.into(),
@@ -267,10 +290,70 @@ impl MemoryStorage {
         log.commits.push(Arc::new(StoredCommit {
             stream: stream.clone(),
             events: lines[known..].to_vec(),
+            chain,
         }));
+        let place = Place::behind(lines.len() as u64, log.position);
         drop(lines);
         self.health.set_head(log.position);
-        Ok(log.position)
+        Ok(place)
+    }
+}
+
+impl Content {
+    /// Notes that a store is open on this content. If one is about to end, waits for the end.
+    fn enter(&self, patience: &Patience) -> io::Result<()> {
+        let mut store = lock(&self.store);
+        let mut since = Instant::now();
+        loop {
+            patience.check()?;
+            let Some(open) = &*store else { break };
+            if !open.is_closing && !open.given_up.load(Ordering::Acquire) {
+                let text = "the memory is already open in this process: a memory has one store; \
+                            clone it, or shut it down first";
+                return Err(io::Error::new(io::ErrorKind::ResourceBusy, text));
+            }
+            let rest = patience.longest_release().saturating_sub(since.elapsed());
+            if !rest.is_zero() {
+                let waited = self.closed.wait_timeout(store, rest);
+                (store, _) = waited.unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let unfinished = open.unfinished.clone();
+            // Unlocks first: the last reference to the unfinished work may be dropped below.
+            drop(store);
+            let unfinished = unfinished.and_then(|unfinished| unfinished.upgrade());
+            patience.check_release(&"the memory", unfinished)?;
+            since = Instant::now();
+            store = lock(&self.store);
+        }
+        *store = Some(OpenStore {
+            is_closing: false,
+            given_up: patience.given_up(),
+            unfinished: None,
+        });
+        Ok(())
+    }
+}
+
+impl CommitLog {
+    /// The first commit that ends at `position` or after it.
+    fn commit_at(&self, position: u64) -> Option<&Arc<StoredCommit>> {
+        let next = (self.commits).partition_point(|commit| commit.last() < position);
+        self.commits.get(next)
+    }
+
+    /// The chained checksum of the commit that holds the event at `position`; 0 for the beginning.
+    /// Invariant F9.
+    fn history_at(&self, position: u64) -> io::Result<u64> {
+        if position == 0 {
+            return Ok(0);
+        }
+        let commit = self.commit_at(position).ok_or_else(|| {
+            let end = self.position;
+            let text = format!("there is no event at position {position}, the log ends at {end}");
+            io::Error::new(io::ErrorKind::InvalidData, text)
+        })?;
+        Ok(commit.chain)
     }
 }
 
@@ -346,7 +429,22 @@ impl MemoryStream {
 
     pub(crate) fn commit(&self, commit: Commit, events: &EncodedEvents) {
         let stored = self.storage.store(&self.stored, commit.epoch, events);
-        (commit.done)(stored);
+        (commit.done)(stored.clone().map(Place::position));
+        if let (Ok(place), Some(draft)) = (stored, commit.snapshot) {
+            self.stored.snapshot.save(self.id(), place, *draft);
+        }
+    }
+
+    pub(crate) fn save_snapshot(&self, version: u64, draft: Draft) {
+        let (durable, position) = self.durable();
+        if durable == version {
+            let place = Place::behind(version, position);
+            self.stored.snapshot.save(self.id(), place, draft);
+        }
+    }
+
+    pub(crate) fn lacks_snapshot(&self, error: &dyn std::fmt::Display) {
+        self.stored.snapshot.lacks(self.id(), error);
     }
 
     pub(crate) fn when_done(&self, epoch: u64, done: Done) {
@@ -371,6 +469,10 @@ pub(crate) struct MemoryReading<'a> {
 }
 
 impl MemoryReading<'_> {
+    pub(crate) fn snapshot(&self) -> Option<Snapshot> {
+        self.stream.snapshot.read(self.lines.len() as u64)
+    }
+
     /// Passes each event after the version `after` to `each`, until `each` breaks off.
     pub(crate) fn events(
         &self,
@@ -431,9 +533,12 @@ pub(crate) struct MemoryReader {
 }
 
 impl MemoryReader {
-    /// The position up to which events were read.
-    pub(crate) fn position(&self) -> u64 {
-        self.after
+    pub(crate) fn history(&self) -> io::Result<u64> {
+        self.history_at(self.after)
+    }
+
+    pub(crate) fn history_at(&self, position: u64) -> io::Result<u64> {
+        lock(&self.content.log).history_at(position)
     }
 
     pub(crate) fn read_to(
@@ -445,8 +550,7 @@ impl MemoryReader {
             let after = self.after;
             let commit = {
                 let log = lock(&self.content.log);
-                let next = log.commits.partition_point(|commit| commit.last() <= after);
-                log.commits.get(next).cloned()
+                log.commit_at(after + 1).cloned()
             };
             let Some(commit) = commit else { break };
             let is_read = |event: &StoredLine| event.position <= after;
@@ -510,3 +614,6 @@ impl MemoryCommitted<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

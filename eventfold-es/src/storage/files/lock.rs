@@ -5,6 +5,7 @@
 //! and it states which process has the directory.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -81,7 +82,38 @@ impl Patience {
         Opening(Some(self.clone()))
     }
 
-    fn check(&self) -> io::Result<()> {
+    /// Whether the caller gave up, also later.
+    pub(crate) fn given_up(&self) -> Arc<AtomicBool> {
+        self.given_up.clone()
+    }
+
+    /// How long tasks of this process may delay the release of a store.
+    pub(crate) fn longest_release(&self) -> Duration {
+        self.limit.unwrap_or(LONGEST_RELEASE)
+    }
+
+    /// Fails if the wait for this process to release `place` must end now. Without a given limit,
+    /// the store's own threads are waited for, because they always finish.
+    pub(crate) fn check_release(
+        &self,
+        place: &dyn fmt::Display,
+        unfinished: Option<Arc<dyn Unfinished>>,
+    ) -> io::Result<()> {
+        let cause = match (&unfinished, self.limit) {
+            (Some(unfinished), _) => unfinished.describe(),
+            (None, Some(_)) => "its last events are being written".to_owned(),
+            (None, None) => return Ok(()),
+        };
+        let limit = self.longest_release();
+        let text = format!(
+            "{place} was not released by this process within {limit:?}, though nobody uses the \
+             store any more: {cause}"
+        );
+        Err(io::Error::new(io::ErrorKind::ResourceBusy, text))
+    }
+
+    /// Fails if the caller gave up.
+    pub(crate) fn check(&self) -> io::Result<()> {
         if self.given_up.load(Ordering::Acquire) {
             return Err(io::Error::other("nobody waits for the store any more"));
         }
@@ -208,8 +240,7 @@ fn enter(dir: &Path, identity: Option<Identity>, patience: &Patience) -> io::Res
         if !entry.is_closing && !entry.given_up.load(Ordering::Acquire) {
             return Err(already_open(dir, entry.identity == identity));
         }
-        let limit = patience.limit.unwrap_or(LONGEST_RELEASE);
-        let rest = limit.saturating_sub(since.elapsed());
+        let rest = patience.longest_release().saturating_sub(since.elapsed());
         if !rest.is_zero() {
             let waited = RELEASED.wait_timeout(open, rest);
             (open, _) = waited.unwrap_or_else(PoisonError::into_inner);
@@ -218,12 +249,8 @@ fn enter(dir: &Path, identity: Option<Identity>, patience: &Patience) -> io::Res
         let unfinished = entry.unfinished.clone();
         // Unlocks the table first: the last reference to the unfinished work may be dropped below.
         drop(open);
-        check_release(
-            dir,
-            patience,
-            limit,
-            unfinished.and_then(|unfinished| unfinished.upgrade()),
-        )?;
+        let unfinished = unfinished.and_then(|unfinished| unfinished.upgrade());
+        patience.check_release(&shown(dir), unfinished)?;
         since = Instant::now();
         open = table();
     }
@@ -259,27 +286,6 @@ fn already_open(dir: &Path, is_same: bool) -> io::Error {
         )
     };
     io::Error::new(io::ErrorKind::ResourceBusy, text)
-}
-
-/// Fails if the wait for this process to release `dir` must end after `limit`. Without a given
-/// limit, the store's own threads are waited for, because they always finish.
-fn check_release(
-    dir: &Path,
-    patience: &Patience,
-    limit: Duration,
-    unfinished: Option<Arc<dyn Unfinished>>,
-) -> io::Result<()> {
-    let cause = match (&unfinished, patience.limit) {
-        (Some(unfinished), _) => unfinished.describe(),
-        (None, Some(_)) => "its last events are being written".to_owned(),
-        (None, None) => return Ok(()),
-    };
-    let text = format!(
-        "{} was not released by this process within {limit:?}, though nobody uses the store any more: \
-         {cause}",
-        shown(dir)
-    );
-    Err(io::Error::new(io::ErrorKind::ResourceBusy, text))
 }
 
 /// Notes that the store in `dir` is about to release the directory. The release waits until

@@ -38,13 +38,9 @@ fn content(draft: &Draft, stream: &Stream, end: &StreamEnd) -> Vec<u8> {
     out
 }
 
-/// Writes a snapshot of `stream` at `end`. Fails if a load could not read its state: then an older
-/// snapshot, or none, is better.
+/// Writes a snapshot of `stream` at `end`. Fails if a load could not read its state.
 pub(crate) fn save(stream: &Stream, draft: &Draft, end: &StreamEnd) -> io::Result<()> {
-    (draft.read_back)(&draft.state).map_err(|cause| {
-        let text = format!("its state could not be read again: {cause}");
-        io::Error::new(io::ErrorKind::InvalidData, text)
-    })?;
+    draft.check()?;
     let path = stream.snapshot_file();
     if let Some(views) = path.parent() {
         disk::create_dir(views)?;
