@@ -36,6 +36,10 @@ const FILES_ONLY: &[(&str, &str)] = &[
     ),
     ("model", "the model counts positions, and compares files"),
     ("reading", "other programs read and append"),
+    (
+        "reading_back::stopped",
+        "files of process managers are damaged",
+    ),
     ("structure", "opens no store"),
     ("support", "plays roles in processes of their own"),
     ("testing", "opens no store"),

@@ -327,22 +327,23 @@ const VERY_MANY: std::ops::Range<u64> = 1_000..2_200;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_manager_killed_after_very_many_commands_of_one_run_repeats_none() {
-    kill_after_very_many("react to very many").await;
+    let dir = fast_temp_dir();
+    kill_after_very_many("react to very many", dir.path()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_manager_killed_after_very_many_commands_of_one_commit_repeats_none() {
-    kill_after_very_many("react to one commit").await;
+    let dir = fast_temp_dir();
+    kill_after_very_many("react to one commit", dir.path()).await;
 }
 
-async fn kill_after_very_many(role: &str) {
-    let dir = fast_temp_dir();
-    let mut child = child::start(role, dir.path());
+async fn kill_after_very_many(role: &str, dir: &Path) {
+    let mut child = child::start(role, dir);
     for _ in 0..2_350 {
         assert_eq!(child.hear().as_deref(), Some("decided"));
     }
     child.kill();
-    let store = open(&dir).await;
+    let store = open(dir).await;
     let before = reserved(&store, "left").await.len();
     assert!(
         before > 1_100,

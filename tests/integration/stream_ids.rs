@@ -201,8 +201,9 @@ async fn errors_and_reports_show_names_without_what_changes_how_the_rest_looks()
     let strange = eventfold::Event::new("Odd\u{202e}\u{1b}", serde_json::Value::Null);
     let name = eventfold_es::StoredEvent::new(&strange.event_type, "null");
     let mut texts = vec![name.to_string(), name.unknown().to_string()];
-    let file = store.layout().stream_dir("ledger", id).join("app.jsonl");
     store.shutdown().await.unwrap();
+    let layout = eventfold_es::StreamLayout::new(dir.path());
+    let file = layout.stream_dir("ledger", id).join("app.jsonl");
     std::fs::write(&file, "scribbled over\n").unwrap();
     let store = open(&dir).await;
     texts.push(

@@ -115,10 +115,10 @@ async fn floats_are_the_same_in_answer_state_projection_repetition_snapshot_and_
     drop((series, store));
     // With `arbitrary_precision` of `serde_json` serde's buffer has no floats: then there is none.
     let is_readable = serde_json::from_str::<Buffered>("[1.5,1.5]").is_ok();
-    let snapshot = dir
-        .path()
-        .join("streams/series/a/views/state.snapshot.json");
-    assert_eq!(snapshot.exists(), is_readable);
+    if let Some(base) = dir.on_disk() {
+        let snapshot = base.join("streams/series/a/views/state.snapshot.json");
+        assert_eq!(snapshot.exists(), is_readable);
+    }
 
     let store = open(&dir).await;
     let series = store.get::<Series>("a").await.unwrap();

@@ -1,6 +1,5 @@
 //! Events whose new version means something else: what was folded from the old one is folded anew.
 
-
 use eventfold_es::prelude::*;
 use serde::{Deserialize, Serialize};
 
