@@ -45,7 +45,7 @@ impl Entries {
                     entries.unreadable = true;
                     errors.at(
                         list,
-                        format!("`#[{name}()]` says nothing; the correct format looks like `#[{name}({wanted})]`"),
+                        format!("`#[{name}()]` is empty; the correct format looks like `#[{name}({wanted})]`"),
                     );
                 }
                 Meta::List(list) => {
@@ -140,7 +140,7 @@ impl Entries {
         if let Some(first) = first.filter(|_| !of.repeatable) {
             errors.repeated(
                 &key,
-                format!("`{key}` is given twice; keep one of them"),
+                format!("`{key}` is given twice; remove one of them"),
                 first,
                 "first given here",
             );

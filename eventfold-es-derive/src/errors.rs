@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "never reported")]
-    fn mistakes_cannot_be_forgotten() {
+    fn dropping_errors_without_finishing_them_panics() {
         let _forgotten = Errors::new();
     }
 }

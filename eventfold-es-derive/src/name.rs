@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_name_has_safe_letters_only() {
+    fn a_directory_name_contains_only_safe_characters() {
         let check = |name: &Name, errors: &mut Errors| {
             name.check_directory("aggregate", "bank-account", errors);
         };
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_name_can_be_seen() {
+    fn an_event_name_must_not_be_empty_padded_or_contain_control_characters() {
         let check = |name: &Name, errors: &mut Errors| {
             name.check_stored("event name", "MoneyDeposited", errors);
         };

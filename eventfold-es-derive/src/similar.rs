@@ -49,7 +49,7 @@ mod tests {
     const KEYS: [&str; 6] = ["name", "command", "commands", "event", "events", "snapshot"];
 
     #[test]
-    fn a_slip_finds_the_word_that_was_meant() {
+    fn a_misspelt_word_finds_the_intended_word() {
         for (slip, meant) in [
             ("nmae", "name"),
             ("Name", "name"),
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_is_far_off_finds_nothing() {
+    fn an_unrelated_word_finds_nothing() {
         for word in ["id", "stream", "x", "nothing", ""] {
             assert_eq!(nearest(word, KEYS), None, "{word}");
         }

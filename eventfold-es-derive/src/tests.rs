@@ -40,7 +40,7 @@ fn first_difference(a: &str, b: &str) -> usize {
 }
 
 #[test]
-fn words_that_this_edition_reserves_may_be_names_in_the_users() {
+fn generated_names_that_this_edition_reserves_are_raw_identifiers() {
     let tokens = crate::expand::generated(quote::quote!(<gen::Opened as r#loop::Trait>::async));
     assert_eq!(
         tokens.to_string(),
@@ -112,9 +112,9 @@ struct Counter(u64);
 }
 
 #[test]
-fn aggregate_with_commands_that_are_only_written() {
+fn aggregate_with_commands_that_are_only_serialised() {
     expands(
-        "aggregate_with_commands_that_are_only_written",
+        "aggregate_with_commands_that_are_only_serialised",
         crate::aggregate,
         r#"
 #[aggregate(command_enum(derive(Serialize)), commands(Add = "add"), event = CounterEvent)]
@@ -341,9 +341,9 @@ struct Fulfilment;
 }
 
 #[test]
-fn process_manager_that_says_no_targets() {
+fn process_manager_without_targets() {
     expands(
-        "process_manager_that_says_no_targets",
+        "process_manager_without_targets",
         crate::process_manager,
         r"
 #[process_manager(aggregates(Order))]
@@ -366,7 +366,7 @@ struct Fulfilment;
 
 /// Whatever is in the attributes, the output is Rust: at worst errors and a fallback.
 #[test]
-fn no_attribute_makes_it_panic() {
+fn any_attributes_expand_to_valid_rust_without_a_panic() {
     const WORDS: [&str; 46] = [
         "name",
         "commands",

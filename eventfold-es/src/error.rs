@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::ids::Version;
 use crate::text::Shown;
 
 /// Why a command did not succeed.
@@ -19,7 +20,7 @@ use crate::text::Shown;
 /// match counter.send(Add(0)).await {
 ///     Ok(done) => println!("stored up to version {}", done.version),
 ///     Err(ExecuteError::Domain(refused)) => println!("refused: {refused}"),
-///     Err(ExecuteError::Conflict) => println!("somebody else was first"),
+///     Err(ExecuteError::ExpectedVersion { actual, .. }) => println!("it is at {actual} already"),
 ///     Err(error) => return Err(error.into()),
 /// }
 /// # Ok(())
@@ -38,22 +39,21 @@ pub enum ExecuteError<E: std::error::Error + Send + Sync + 'static> {
     /// ([`CommandContext::with_expected_version`](crate::domain::command::CommandContext::with_expected_version)).
     /// It is never retried: the basis of the command has changed.
     ///
-    /// Read the version, then the state, and decide again whether the command still makes sense. In
-    /// this order, a change between the two reads leads to another conflict.
+    /// Load the state with its version, and decide again whether the command still makes sense.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
     /// # async fn add_up_to(counter: &AggregateHandle<Counter>, limit: u64)
     /// #     -> Result<(), Box<dyn std::error::Error>> {
     /// loop {
-    ///     let version = counter.version().await?;
-    ///     let missing = limit.saturating_sub(counter.state().await?.value);
+    ///     let loaded = counter.load().await?;
+    ///     let missing = limit.saturating_sub(loaded.state.value);
     ///     if missing == 0 {
     ///         return Ok(());
     ///     }
-    ///     let context = CommandContext::default().with_expected_version(version.into());
+    ///     let context = CommandContext::default().with_expected_version(loaded.version);
     ///     match counter.send_with(Add(missing), context).await {
-    ///         Err(ExecuteError::Conflict) => {} // look again
+    ///         Err(ExecuteError::ExpectedVersion { .. }) => {} // look again
     ///         done => return Ok(done.map(|_| ())?),
     ///     }
     /// }
@@ -68,8 +68,36 @@ pub enum ExecuteError<E: std::error::Error + Send + Sync + 'static> {
     /// # Ok(())
     /// # }
     /// ```
-    #[error("the stream is not at the expected version")]
+    #[error("the stream is at version {actual}, and the command expected {expected}")]
+    ExpectedVersion {
+        /// The version that the command expected.
+        expected: Version,
+        /// The version of the stream when the command was decided.
+        actual: Version,
+    },
+
+    /// Other writers stored events in the stream again and again while the command was decided on
+    /// the events before them. Or they did so once, and the aggregate cannot
+    /// [repeat](crate::Aggregate::repeat) the command. Send the command again.
+    ///
+    /// A store in files or in memory is the only writer of its streams, so it never answers this.
+    #[error("other writers stored events in the stream first, again and again; send it again")]
     Conflict,
+
+    /// The idempotency key belongs to another command of this stream, with other content. Nothing of
+    /// this command is stored. Two commands need two keys; a command that is sent again must be the
+    /// same.
+    ///
+    /// Commands are compared by their [`fingerprint`](crate::Aggregate::fingerprint), if the
+    /// aggregate has one.
+    #[error(
+        "the idempotency key {key:?} belongs to another command: give each command a key of its own, \
+         and send the same command if you send it again"
+    )]
+    KeyReused {
+        /// The idempotency key.
+        key: String,
+    },
 
     /// The stream could not be loaded, an event could not be encoded, or the commit could not be
     /// written. By the kind:
@@ -124,7 +152,7 @@ pub enum ExecuteError<E: std::error::Error + Send + Sync + 'static> {
     /// # outcome?; Ok(())
     /// # }
     /// ```
-    #[error("whether the command is stored is unknown until the store is opened again: {0}")]
+    #[error("it is unknown whether the command is stored, until the store is opened again: {0}")]
     OutcomeUnknown(io::Error),
 
     /// The store has been shut down. Nothing of the command is stored. Open the store again and send
@@ -223,7 +251,7 @@ pub enum DispatchError {
     /// Several registered aggregates list this command type, so its target is ambiguous.
     #[error(
         "command type `{command}` is listed by several registered aggregates ({aggregates}); \
-         dispatch the command enum of the one that is meant"
+         dispatch the command enum of one of them"
     )]
     AmbiguousCommand {
         /// The command's type in Rust.
@@ -350,9 +378,12 @@ impl From<StateError> for io::Error {
     }
 }
 
+/// The text of the error of calls after the store was shut down.
+pub(crate) const CLOSED: &str = "the store is shut down";
+
 /// The error of calls after the store was shut down.
 pub(crate) fn closed() -> io::Error {
-    io::Error::new(io::ErrorKind::NotConnected, "the store is shut down")
+    io::Error::new(io::ErrorKind::NotConnected, CLOSED)
 }
 
 /// Calls the user's code and returns a panic as an error.

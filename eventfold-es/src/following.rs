@@ -5,6 +5,7 @@ mod chain;
 mod checkpoint;
 mod dead_letters;
 mod exclusive;
+mod failure;
 mod follower;
 mod history;
 mod lines;

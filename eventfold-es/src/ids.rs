@@ -138,7 +138,8 @@ impl From<InvalidStreamId> for std::io::Error {
 /// The number of events in a stream: the version of its newest event, 0 for a stream that does not
 /// exist. Versions of one stream have no gaps.
 ///
-/// It can be compared with a `u64`, and converts into one for
+/// It can be compared with a `u64`, converted from and into one, and written and read as text, for
+/// an `ETag` and an `If-Match` for example. A command may require it, by
 /// [`with_expected_version`](crate::domain::command::CommandContext::with_expected_version):
 ///
 /// ```
@@ -150,7 +151,8 @@ impl From<InvalidStreamId> for std::io::Error {
 /// # let counter = store.get::<Counter>("c-1").await?;
 /// let version = counter.send(Add(5)).await?.version;
 /// assert_eq!(version, 1);
-/// let context = CommandContext::default().with_expected_version(version.into());
+/// let tag = version.to_string();
+/// let context = CommandContext::default().with_expected_version(tag.parse::<Version>()?);
 /// # Ok(())
 /// # }
 /// ```
@@ -164,6 +166,35 @@ impl Version {
     pub(crate) fn new(version: u64) -> Self {
         Self(version)
     }
+}
+
+impl From<u64> for Version {
+    fn from(version: u64) -> Self {
+        Self(version)
+    }
+}
+
+impl FromStr for Version {
+    type Err = InvalidVersion;
+
+    fn from_str(text: &str) -> Result<Self, InvalidVersion> {
+        text.parse().map(Self).map_err(|_| InvalidVersion {
+            text: text.chars().take(80).collect(),
+        })
+    }
+}
+
+/// A text that is not a [`Version`].
+///
+/// ```
+/// # use eventfold_es::Version;
+/// let error = "latest".parse::<Version>().unwrap_err();
+/// assert_eq!(error.to_string(), "\"latest\" is not a version");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not a version")]
+pub struct InvalidVersion {
+    text: String,
 }
 
 impl From<Version> for u64 {

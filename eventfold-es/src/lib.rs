@@ -134,7 +134,9 @@
 //! | [`ExecuteError`] | what to do |
 //! |---|---|
 //! | [`Domain`](ExecuteError::Domain) | the aggregate refused the command: report its error to the caller |
-//! | [`Conflict`](ExecuteError::Conflict) | read version and state again, then decide again; its page shows how |
+//! | [`ExpectedVersion`](ExecuteError::ExpectedVersion) | load state and version again, then decide again; its page shows how |
+//! | [`KeyReused`](ExecuteError::KeyReused) | give each command an idempotency key of its own |
+//! | [`Conflict`](ExecuteError::Conflict) | other processes were first, again and again: send again |
 //! | [`Io`](ExecuteError::Io) | read the text, which names file and cause; remedy the cause, send again |
 //! | [`ActorGone`](ExecuteError::ActorGone) | its runtime ended: send again from one that lives on |
 //! | [`Panicked`](ExecuteError::Panicked) | correct the aggregate; it is at its durable state |
@@ -267,7 +269,9 @@
 //! * a known event that cannot be decoded fails the load instead of being left out;
 //! * a handle outlives idleness, so it need not be fetched again; `ActorGone` only says that a
 //!   runtime ended;
-//! * `Conflict` only answers [`with_expected_version`](CommandContext::with_expected_version);
+//! * `Conflict` says that other processes were first, again and again, which never happens in files;
+//!   a version that was [expected](CommandContext::with_expected_version) and is not there is
+//!   answered by `ExpectedVersion`;
 //! * injected events are known by their ids for ever, not until the restart;
 //! * projections and process managers keep their place in `journal_checkpoint.json`;
 //!   `checkpoint.json` is read once.
@@ -350,9 +354,11 @@ pub use crate::following::subscription::Subscription;
 pub use crate::following::{
     FollowerStatus, ProcessManagerStatus, ReadSideStatus, Running, SkippedEvent,
 };
-pub use crate::ids::{InvalidPosition, InvalidStreamId, Position, StreamId, Version};
+pub use crate::ids::{
+    InvalidPosition, InvalidStreamId, InvalidVersion, Position, StreamId, Version,
+};
 pub use crate::report::{Finding, RepairReport, Repaired, Severity, VerifyReport};
-pub use crate::runtime::committed::Committed;
+pub use crate::runtime::committed::{Committed, Loaded};
 pub use crate::runtime::handle::AggregateHandle;
 pub use crate::storage::files::layout::StreamLayout;
 pub use crate::storage::memory::Memory;

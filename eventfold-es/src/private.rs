@@ -30,6 +30,8 @@ pub mod example;
 mod listed;
 #[path = "private/names.rs"]
 mod names;
+#[path = "private/of_command.rs"]
+mod of_command;
 #[path = "private/read_side.rs"]
 mod read_side;
 #[path = "private/sample.rs"]
@@ -44,6 +46,7 @@ pub use names::{
     Events, Shared, aggregate_name, assert_names_are_new, assert_type_is_new, concat_names,
     count_names, retired_names, shared_names, slots,
 };
+pub use of_command::{OfAnyCommand, OfCommand};
 pub use read_side::{DispatchTarget, apply_eventfold, react_eventfold};
 pub use sample::{MadeOfDefault, NotMade, add_samples, samples};
 pub use upcast::{Infallible, Upcast, check_version};

@@ -6,12 +6,12 @@
 //!
 //! Callers may rely on the order of positions only. Positions need not be dense.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
 pub(crate) mod commit;
 pub(crate) mod encoding;
+pub(crate) mod error;
 pub(crate) mod files;
 pub(crate) mod health;
 pub(crate) mod loaded;
@@ -28,6 +28,7 @@ pub(crate) mod unfinished;
 use crate::clock::Clock;
 use crate::ids::StreamId;
 use commit::CommitError;
+use error::StorageResult;
 use files::FileStorage;
 use files::layout::StreamLayout;
 use files::streams::handle::FileStream;
@@ -94,7 +95,7 @@ impl Storage {
     /// # Errors
     ///
     /// The errors of loading a stream, if a stream is not as it was stored.
-    pub(crate) fn list(&self, only: Option<&str>) -> io::Result<Vec<(String, String)>> {
+    pub(crate) fn list(&self, only: Option<&str>) -> StorageResult<Vec<(String, String)>> {
         match self {
             Self::Files(files) => files.list(only),
             Self::Memory(memory) => Ok(memory.list(only)),
@@ -124,7 +125,7 @@ impl Storage {
 
     /// A checksum of the history up to the durable event at `position`; 0 for the beginning.
     /// Different histories have different checksums.
-    pub(crate) fn history_at(&self, position: u64) -> io::Result<u64> {
+    pub(crate) fn history_at(&self, position: u64) -> StorageResult<u64> {
         match self {
             Self::Files(files) => files.history_at(position),
             Self::Memory(memory) => memory.history_at(position),
@@ -140,7 +141,7 @@ impl Storage {
     }
 
     /// The names of all followers of this kind that have records.
-    pub(crate) fn followers(&self, follower: Follower) -> io::Result<Vec<String>> {
+    pub(crate) fn followers(&self, follower: Follower) -> StorageResult<Vec<String>> {
         match self {
             Self::Files(files) => files.followers(follower),
             Self::Memory(memory) => Ok(memory.followers(follower)),
@@ -156,7 +157,7 @@ impl Storage {
     }
 
     /// Fails if the stream `id` cannot be stored beside the existing streams.
-    pub(crate) fn check_id(&self, id: &StreamId) -> io::Result<()> {
+    pub(crate) fn check_id(&self, id: &StreamId) -> StorageResult<()> {
         match self {
             Self::Files(files) => files.layout().check(id),
             Self::Memory(_) => Ok(()),
@@ -170,7 +171,7 @@ impl Storage {
         id: &StreamId,
         offset: u64,
         hash: Option<&str>,
-    ) -> io::Result<Option<u64>> {
+    ) -> StorageResult<Option<u64>> {
         match self {
             Self::Files(files) => files.version_of_cursor(id, offset, hash),
             Self::Memory(_) => Ok(None),
@@ -201,7 +202,7 @@ impl Storage {
     }
 
     /// Fails if this process was forked from the process that opened the store.
-    pub(crate) fn check_process(&self) -> io::Result<()> {
+    pub(crate) fn check_process(&self) -> StorageResult<()> {
         match self {
             Self::Files(files) => files.check_process(),
             Self::Memory(memory) => memory.check_process(),
@@ -237,7 +238,7 @@ impl Storage {
     /// # Errors
     ///
     /// The failure of the store, or the work that is left to the next open.
-    pub(crate) async fn ended(&self) -> io::Result<()> {
+    pub(crate) async fn ended(&self) -> StorageResult<()> {
         match self {
             Self::Files(files) => files.ended().await,
             Self::Memory(_) => Ok(()),

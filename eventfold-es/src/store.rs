@@ -242,7 +242,7 @@ impl AggregateStore {
     ) -> io::Result<Vec<(String, String)>> {
         let storage = self.inner.storage.clone();
         let only = aggregate_type.map(str::to_owned);
-        blocking(move || storage.list(only.as_deref())).await
+        blocking(move || Ok(storage.list(only.as_deref())?)).await
     }
 
     /// All events of a stream, in order, as they are stored: under their stored names, with `actor`
@@ -295,11 +295,13 @@ impl AggregateStore {
                 return Err(io::Error::new(io::ErrorKind::NotFound, text));
             }
             let mut events = Vec::new();
-            stream.read().events(Place::default(), |loaded| {
-                let event = loaded.event.to_eventfold();
-                events.push(event.map_err(|error| loaded.event.failed(&error))?);
-                Ok(ControlFlow::Continue(()))
-            })?;
+            stream
+                .read()
+                .events(Place::default(), |loaded| -> io::Result<_> {
+                    let event = loaded.event.to_eventfold();
+                    events.push(event.map_err(|error| loaded.event.failed(&error))?);
+                    Ok(ControlFlow::Continue(()))
+                })?;
             Ok(events)
         })
         .await
@@ -430,7 +432,7 @@ impl AggregateStore {
         }
         drop(run);
         self.inner.storage.close();
-        self.inner.storage.ended().await
+        Ok(self.inner.storage.ended().await?)
     }
 }
 

@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_seen_is_escaped_and_all_else_stays() {
+    fn invisible_characters_are_escaped_and_all_others_are_kept() {
         for (text, expected) in [
             ("alice", "alice"),
             ("Ålice 日本 עברית", "Ålice 日本 עברית"),

@@ -437,7 +437,7 @@ struct Tally {
     /// Everything was answered, and all of it was right.
     right: usize,
     /// Of those that were not refused by `open`: `verify` told something.
-    told: usize,
+    reported: usize,
     wrong: usize,
 }
 
@@ -461,11 +461,11 @@ async fn check(moments: Arc<Vec<Moment>>, base: usize, from: usize, change: Chan
     assert!(before == content(mixed.path()), "verify changed something");
     let Ok(shown) = show(mixed.path()).await else {
         tally.refused_by_open = 1;
-        let is_told = !report.is_clean();
-        let wrong = (!is_told).then(|| "refused, and `verify` finds nothing".to_owned());
+        let is_reported = !report.is_clean();
+        let wrong = (!is_reported).then(|| "refused, and `verify` finds nothing".to_owned());
         return Case { tally, wrong };
     };
-    tally.told = usize::from(!report.findings.is_empty());
+    tally.reported = usize::from(!report.findings.is_empty());
     if shown.errors.is_empty() {
         tally.right = 1;
     } else {
@@ -480,12 +480,13 @@ async fn check(moments: Arc<Vec<Moment>>, base: usize, from: usize, change: Chan
     let (one, other) = (differing(&base.truth), differing(&from.truth));
     // Dead letters that are lost leave nothing that shows it before the process manager acts again.
     let are_lost = |question: &String| question == "letters";
-    let is_told = report
+    let is_reported = report
         .findings
         .iter()
         .any(|finding| finding.file.ends_with("dead_letters.jsonl"));
-    let is_right =
-        |differing: &[String]| differing.is_empty() || (is_told && differing.iter().all(are_lost));
+    let is_right = |differing: &[String]| {
+        differing.is_empty() || (is_reported && differing.iter().all(are_lost))
+    };
     if is_right(&one) || is_right(&other) {
         return Case { tally, wrong: None };
     }
@@ -502,7 +503,7 @@ async fn check(moments: Arc<Vec<Moment>>, base: usize, from: usize, change: Chan
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_directory_of_different_times_is_refused_or_answers_the_truth_of_one_of_them() {
+async fn a_directory_mixed_from_several_backups_is_refused_or_answers_like_one_of_them() {
     let moments = Arc::new(moments().await);
     let mut sum = Tally::default();
     let mut wrong = Vec::new();
@@ -512,14 +513,14 @@ async fn a_directory_of_different_times_is_refused_or_answers_the_truth_of_one_o
             refused_by_open,
             refused_by_load,
             right,
-            told,
+            reported,
             wrong: is_wrong,
         } = case.tally;
         sum.cases += cases;
         sum.refused_by_open += refused_by_open;
         sum.refused_by_load += refused_by_load;
         sum.right += right;
-        sum.told += told;
+        sum.reported += reported;
         sum.wrong += is_wrong;
         wrong.extend(case.wrong.map(|text| format!("{name}: {text}")));
     };
@@ -584,7 +585,7 @@ async fn files_saved_in_another_history_are_not_trusted_when_the_journal_has_gro
 
         let error = open(mixed.path()).await.unwrap_err().to_string();
         assert!(
-            error.contains("is of another time"),
+            error.contains("is from another history"),
             "{from} over {base}: {error}"
         );
         assert!(error.contains("process_managers"), "{error}");

@@ -62,7 +62,7 @@ async fn assert_refused_for(dir: &Path, path: &Path, parts: &[&str], repair: imp
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_directory_that_cannot_be_used_is_named() {
+async fn the_error_names_a_directory_that_cannot_be_used() {
     let dir = temp_dir();
     let file = dir.path().join("file");
     std::fs::write(&file, "not a directory").unwrap();
@@ -92,7 +92,7 @@ async fn open_existing(dir: &Path) -> std::io::Result<AggregateStore> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_must_exist_and_does_not_is_refused_and_nothing_is_created() {
+async fn a_missing_store_is_refused_without_create_if_missing_and_nothing_is_created() {
     let dir = temp_dir();
     let empty = dir.path().join("empty");
     let foreign = dir.path().join("foreign");
@@ -109,7 +109,7 @@ async fn a_store_that_must_exist_and_does_not_is_refused_and_nothing_is_created(
     for base in [missing, below, empty, foreign.clone(), looked_at] {
         let error = open_existing(&base).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
-        let expected = format!("there is no store in {}: correct the path", base.display());
+        let expected = format!("{} has no store: correct the path", base.display());
         assert!(error.to_string().starts_with(&expected), "{error}");
     }
     let file = foreign.join("journal");
@@ -153,7 +153,7 @@ async fn a_store_that_must_exist_opens_whichever_version_made_it() {
 
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_directory_that_is_not_ours_to_write_is_named() {
+async fn the_error_names_a_directory_without_write_permission() {
     use std::os::unix::fs::PermissionsExt as _;
 
     let dir = store_with_events().await;
@@ -175,7 +175,7 @@ async fn a_directory_that_is_not_ours_to_write_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_locked_directory_says_who_has_it() {
+async fn the_error_for_a_locked_directory_says_that_this_process_has_it_open() {
     let dir = temp_dir();
     let _store = open(&dir).await;
     let error = crate::support::builder(&dir).open().await.unwrap_err();
@@ -187,7 +187,7 @@ async fn a_locked_directory_says_who_has_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_missing_segment_is_named() {
+async fn the_error_names_a_missing_segment() {
     let dir = store_with_events().await;
     let segment = segments(dir.path()).remove(0);
     let away = dir.path().join("away");
@@ -211,7 +211,7 @@ async fn a_lost_journal_is_refused_and_not_started_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_journal_that_ends_before_its_checkpoint_is_named() {
+async fn the_error_names_a_journal_that_ends_before_its_redo_point() {
     let dir = store_with_events().await;
     let segment = segments(dir.path()).remove(0);
     let whole = std::fs::read(&segment).unwrap();
@@ -334,7 +334,7 @@ async fn a_payload_that_is_not_json_is_refused_or_an_error_only_where_it_is_deco
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_checkpoint_costs_only_a_replay() {
+async fn a_damaged_redo_point_costs_only_a_replay() {
     let dir = store_with_events().await;
     let path = dir.path().join("journal/checkpoint.json");
     let whole = std::fs::read(&path).unwrap();
@@ -424,7 +424,7 @@ named! {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn names_that_are_no_directories_are_refused_and_nothing_is_created_for_them() {
+async fn names_that_cannot_be_directories_are_refused_and_nothing_is_created_for_them() {
     let dir = temp_dir();
     macro_rules! refused {
         ($($type:ident),*) => {$(

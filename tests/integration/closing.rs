@@ -17,7 +17,7 @@ fn added(amount: u64) -> LedgerEvent {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn shutdown_finishes_what_was_accepted_and_refuses_what_comes_after() {
+async fn shutdown_finishes_accepted_commands_and_refuses_later_ones() {
     let dir = temp_dir();
     let store = open(&dir).await;
     let ledger = store.get::<Ledger>("a").await.unwrap();
@@ -237,7 +237,7 @@ impl Projection for Slow {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_open_that_was_given_up_is_waited_for_and_one_that_was_not_is_an_error() {
+async fn an_open_waits_for_one_that_was_dropped_and_fails_while_another_is_running() {
     let dir = temp_dir();
     let mut first = Box::pin(crate::support::builder(&dir).projection::<Slow>().open());
     assert!(poll_once(&mut first).await.is_none());
@@ -259,7 +259,7 @@ async fn an_open_that_was_given_up_is_waited_for_and_one_that_was_not_is_an_erro
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_process_is_waited_for_as_long_as_the_timeout_says() {
+async fn an_open_waits_for_another_process_as_long_as_the_lock_timeout() {
     let dir = temp_dir();
     let mut holder = child::start("hold", dir.path());
     assert_eq!(holder.hear().as_deref(), Some("open"));
@@ -329,7 +329,7 @@ fn calls_on_a_runtime_that_is_not_driven_do_not_keep_the_next_open_waiting_for_e
 }
 
 #[tokio::test]
-async fn segments_that_were_prepared_and_not_used_do_not_pile_up() {
+async fn unused_spare_segments_do_not_accumulate() {
     let dir = temp_dir();
     let journal = dir.path().join("journal");
     open(&dir).await.shutdown().await.unwrap();

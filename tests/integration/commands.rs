@@ -101,7 +101,7 @@ async fn a_panic_in_evolve_stores_nothing_and_the_aggregate_reloads() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_panic_waits_for_the_commands_before_it_and_spoils_none_of_them() {
+async fn a_panic_is_answered_after_the_commands_before_it_and_fails_none_of_them() {
     let dir = temp_dir();
     let store = open(&dir).await;
     let ledger = store.get::<Ledger>("a").await.unwrap();
@@ -192,7 +192,7 @@ async fn an_event_that_cannot_be_encoded_stores_nothing_and_the_next_command_is_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn commands_run_in_arrival_order_each_on_what_the_one_before_left_undurable() {
+async fn commands_run_in_arrival_order_on_a_head_that_is_not_durable_yet() {
     let dir = temp_dir();
     let store = open(&dir).await;
     let ledger = store.get::<Ledger>("a").await.unwrap();
@@ -342,12 +342,15 @@ async fn no_answer_precedes_the_durability_of_what_it_depends_on() {
         refused.await,
         Err(ExecuteError::Domain(LedgerError::Refused { total: 3 }))
     ));
-    assert!(matches!(conflict.await, Err(ExecuteError::Conflict)));
+    assert!(matches!(
+        conflict.await,
+        Err(ExecuteError::ExpectedVersion { .. })
+    ));
     assert_eq!(inspect.await.unwrap(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_about_the_durable_state_waits_for_nobody_else() {
+async fn an_answer_from_the_durable_state_does_not_wait_for_other_commits() {
     let dir = temp_dir();
     let store = open(&dir).await;
     let ledger = store.get::<Ledger>("a").await.unwrap();
@@ -394,7 +397,7 @@ async fn a_caller_that_goes_away_does_not_stop_its_command() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_panic_in_inspect_is_the_callers_alone() {
+async fn a_panic_in_inspect_fails_only_its_caller() {
     let dir = temp_dir();
     let store = open(&dir).await;
     let ledger = store.get::<Ledger>("a").await.unwrap();
@@ -473,7 +476,7 @@ mod forgetful {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repeated_command_is_answered_without_its_events_that_are_left_out() {
+async fn the_answer_to_a_repeated_command_leaves_out_events_that_are_no_longer_known() {
     let dir = temp_dir();
     let once = || CommandContext::default().with_idempotency_key("once");
     let store = open(&dir).await;

@@ -77,7 +77,7 @@ async fn commands_gets_and_passivations_of_one_id_never_lose_a_command() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_handle_outlives_idleness() {
+async fn a_handle_works_after_its_aggregate_was_passivated() {
     let dir = temp_dir();
     let store = crate::support::builder(&dir)
         .idle_timeout(Duration::from_millis(5))
@@ -97,7 +97,7 @@ async fn a_handle_outlives_idleness() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_aggregate_that_nobody_waits_for_is_not_passivated_before_it_is_idle() {
+async fn an_aggregate_without_handles_is_not_passivated_before_it_is_idle() {
     let dir = temp_dir();
     let store = open(&dir).await;
     let ledger = store.get::<Ledger>("a").await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use eventfold_es::{CommandContext, ExecuteError};
+use eventfold_es::{CommandContext, ExecuteError, Version};
 use tokio::task::JoinSet;
 
 use crate::support::{
@@ -30,7 +30,7 @@ async fn a_command_is_refused_unless_the_stream_is_at_the_expected_version() {
     assert_eq!(ledger.version().await.unwrap(), 0);
     for too_high in [1, 2, u64::MAX] {
         let refused = ledger.send_with(Do::Add(1), expecting(too_high)).await;
-        assert!(matches!(refused, Err(ExecuteError::Conflict)));
+        assert!(matches!(refused, Err(ExecuteError::ExpectedVersion { .. })));
     }
     assert!(store.list::<Ledger>().await.unwrap().is_empty());
 
@@ -40,15 +40,58 @@ async fn a_command_is_refused_unless_the_stream_is_at_the_expected_version() {
         .unwrap();
     for wrong in [0, 1, 3] {
         let refused = ledger.send_with(Do::Add(9), expecting(wrong)).await;
-        assert!(matches!(refused, Err(ExecuteError::Conflict)));
+        let Err(ExecuteError::ExpectedVersion { expected, actual }) = refused else {
+            panic!("{refused:?}");
+        };
+        assert!(expected == wrong && actual == 2);
     }
     let done = ledger.send_with(Do::Add(3), expecting(2)).await.unwrap();
     assert_eq!(done.version, 3);
     // It holds for commands that change nothing as well.
     let refused = ledger.send_with(Do::Nothing, expecting(2)).await;
-    assert!(matches!(refused, Err(ExecuteError::Conflict)));
+    assert!(matches!(refused, Err(ExecuteError::ExpectedVersion { .. })));
     ledger.send_with(Do::Nothing, expecting(3)).await.unwrap();
     assert_eq!(ledger.state().await.unwrap(), Ledger::of([1, 2, 3]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loaded_state_belongs_to_its_version_and_position_while_others_write() {
+    let dir = temp_dir();
+    let store = open(&dir).await;
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    let writer = tokio::spawn({
+        let ledger = ledger.clone();
+        async move {
+            let mut answers = Vec::new();
+            for amount in 1..=200 {
+                answers.push(ledger.send(Do::Add(amount)).await.unwrap());
+            }
+            answers
+        }
+    });
+    let mut loaded = Vec::new();
+    while !writer.is_finished() {
+        loaded.push(ledger.load().await.unwrap());
+    }
+    let answers = writer.await.unwrap();
+    loaded.push(ledger.load().await.unwrap());
+    for loaded in loaded.iter().filter(|loaded| loaded.version > 0.into()) {
+        let amount = u64::from(loaded.version);
+        assert_eq!(loaded.state, Ledger::of(1..=amount));
+        let answer = &answers[usize::try_from(amount).unwrap() - 1];
+        assert_eq!(loaded.position, answer.position);
+    }
+    assert_eq!(loaded.last().unwrap().version, 200);
+}
+
+#[test]
+fn a_version_is_written_and_read_as_text() {
+    let version = Version::from(17);
+    assert_eq!(version.to_string().parse(), Ok(version));
+    for text in ["", "-1", "1.0", "v1", "18446744073709551616"] {
+        let error = text.parse::<Version>().unwrap_err();
+        assert_eq!(error.to_string(), format!("{text:?} is not a version"));
+    }
 }
 
 #[tokio::test]
@@ -70,7 +113,7 @@ async fn an_empty_idempotency_key_is_refused_where_it_is_sent_and_nothing_is_sto
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_writers_at_the_same_expected_version_exactly_one_wins() {
+async fn exactly_one_of_many_writers_at_the_same_expected_version_succeeds() {
     let dir = temp_dir();
     let store = open(&dir).await;
     let ledger = store.get::<Ledger>("a").await.unwrap();
@@ -87,7 +130,7 @@ async fn of_many_writers_at_the_same_expected_version_exactly_one_wins() {
         let won: Vec<_> = won
             .filter_map(|result| match result {
                 Ok(done) => Some(done.version),
-                Err(ExecuteError::Conflict) => None,
+                Err(ExecuteError::ExpectedVersion { .. }) => None,
                 Err(error) => panic!("{error}"),
             })
             .collect();
@@ -171,7 +214,7 @@ async fn a_key_is_known_after_a_restart_a_crash_and_a_snapshot() {
         .send_with(Do::AddAll(vec![3, 4, 5]), keyed("l"))
         .await
         .unwrap();
-    let behind_snapshot = ledger.send_with(Do::Add(6), keyed("m")).await.unwrap();
+    let after_snapshot = ledger.send_with(Do::Add(6), keyed("m")).await.unwrap();
     let crashed = dir.on_disk().map(copy);
     store.shutdown().await.unwrap();
     if let Some(base) = dir.on_disk() {
@@ -181,7 +224,7 @@ async fn a_key_is_known_after_a_restart_a_crash_and_a_snapshot() {
     for dir in [Some(dir), crashed].into_iter().flatten() {
         let store = open(&dir).await;
         let ledger = store.get::<Ledger>("a").await.unwrap();
-        for (key, original) in [("k", &first), ("l", &in_snapshot), ("m", &behind_snapshot)] {
+        for (key, original) in [("k", &first), ("l", &in_snapshot), ("m", &after_snapshot)] {
             let again = ledger.send_with(Do::Add(9), keyed(key)).await.unwrap();
             assert_eq!(again.events, original.events, "{key}");
             assert_eq!(again.version, original.version, "{key}");

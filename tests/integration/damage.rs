@@ -418,7 +418,7 @@ async fn a_bit_flipped_anywhere_in_a_killed_store_is_harmless_or_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_cut_lost_or_mistaken_in_a_closed_store_is_harmless_or_found() {
+async fn a_truncated_lost_or_swapped_file_in_a_closed_store_is_harmless_or_found() {
     let sample = sample(true).await;
     let damages = losses(sample.dir.path());
     let tally = check_all("losses, closed", sample, damages).await;
@@ -426,7 +426,7 @@ async fn a_file_cut_lost_or_mistaken_in_a_closed_store_is_harmless_or_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_cut_lost_or_mistaken_in_a_killed_store_is_harmless_or_found() {
+async fn a_truncated_lost_or_swapped_file_in_a_killed_store_is_harmless_or_found() {
     let sample = sample(false).await;
     let damages = losses(sample.dir.path());
     let tally = check_all("losses, killed", sample, damages).await;

@@ -33,7 +33,7 @@ fn waiting(store: &AggregateStore) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_command_is_tried_again_and_keeps_its_place_while_others_go_on() {
+async fn a_refused_command_is_retried_before_later_ones_to_its_target_and_other_targets_go_on() {
     let dir = temp_dir();
     let clock = clock();
     let store = open_live(&dir, &clock).await;
@@ -91,7 +91,7 @@ async fn a_command_refused_as_often_as_configured_becomes_a_dead_letter_and_bloc
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_command_that_nobody_takes_is_given_up_at_once() {
+async fn a_command_for_an_unregistered_aggregate_becomes_a_dead_letter_at_once() {
     let dir = temp_dir();
     let clock = clock();
     let builder = crate::support::builder(&dir)
@@ -355,7 +355,7 @@ async fn dead_letters_that_0_2_0_wrote_are_listed_and_replayed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_command_in_json_is_executed_or_says_what_failed() {
+async fn a_command_in_json_is_executed_or_fails_with_the_cause() {
     let dir = temp_dir();
     let store = open_on_demand(&dir, &clock()).await;
     let bus = CommandBus::new(store.clone());
@@ -373,10 +373,10 @@ async fn a_command_in_json_is_executed_or_says_what_failed() {
     }
     assert_eq!(passed(&store, "g").await, [5]);
 
-    let nobody = bus
+    let unregistered = bus
         .dispatch_envelope(envelope("door", "g", pass.clone()))
         .await;
-    assert!(matches!(nobody, Err(DispatchError::UnknownAggregateType(t)) if t == "door"));
+    assert!(matches!(unregistered, Err(DispatchError::UnknownAggregateType(t)) if t == "door"));
     let unknown = json!({ "type": "Fly" });
     let unknown = bus.dispatch_envelope(envelope("gate", "g", unknown)).await;
     assert!(matches!(unknown, Err(DispatchError::Deserialization(_))));
@@ -391,7 +391,7 @@ async fn a_command_in_json_is_executed_or_says_what_failed() {
 
 /// One thread for blocking work, which is taken, holds a replay up until the store is shut down.
 #[test]
-fn a_replay_that_a_shutdown_overtakes_leaves_the_dead_letter_where_it_is() {
+fn a_replay_interrupted_by_a_shutdown_keeps_the_dead_letter() {
     let dir = temp_dir();
     let clock = clock();
     let runtime = |blocking| {

@@ -272,7 +272,7 @@ enum BySerde {
 }
 
 #[test]
-fn a_command_is_read_from_whatever_serde_would_read_it_from() {
+fn a_command_is_read_from_every_form_that_serde_reads() {
     let read = |json: &str| {
         let ours = serde_json::from_str::<BankAccountCommand>(json).ok();
         let serde = serde_json::from_str::<BySerde>(json).ok();
@@ -376,7 +376,7 @@ fn own_enums_go_to_decide_and_evolve_whole() {
 }
 
 #[test]
-fn the_store_sees_the_given_options() {
+fn the_given_options_become_the_aggregates_constants() {
     assert_eq!(Counter::AGGREGATE_TYPE, "tally_2");
     assert_eq!(Counter::STATE_VERSION, 3);
     assert_eq!(Counter::SNAPSHOT_EVERY, Some(50));
@@ -460,4 +460,29 @@ fn an_event_that_json_cannot_hold_is_refused() {
     let event = Mapped([((1, 2), 3)].into());
     let error = event.encode(&mut Vec::new()).unwrap_err();
     assert!(error.to_string().contains("Mapped"), "{error}");
+}
+
+#[test]
+fn a_derived_aggregate_repeats_its_command_if_the_command_is_clone() {
+    #[derive(Clone, Default, Serialize, Deserialize, Aggregate)]
+    #[aggregate(
+        name = "once",
+        commands(Once),
+        events(Deposited),
+        command_enum(derive(Debug))
+    )]
+    struct NotRepeated;
+    #[derive(Debug)]
+    struct Once;
+    impl Decide<Once> for NotRepeated {
+        fn decide(&self, _: Once) -> Decision<Self> {
+            Ok(events![])
+        }
+    }
+    impl Evolve<Deposited> for NotRepeated {
+        fn evolve(&mut self, _: &Deposited) {}
+    }
+    let command = BankAccountCommand::Deposit(Deposit { amount: 5 });
+    assert_eq!(BankAccount::repeat(&command), Some(command));
+    assert!(NotRepeated::repeat(&Once.into()).is_none());
 }

@@ -72,7 +72,7 @@ fn content(dir: &Path) -> Vec<(String, Option<Vec<u8>>)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_link_that_is_pointed_elsewhere_leads_no_open_store_elsewhere() {
+async fn redirecting_a_link_does_not_redirect_a_store_that_was_opened_through_it() {
     let root = temp_dir();
     let (a, b, current) = (
         root.path().join("a"),
@@ -117,7 +117,7 @@ async fn a_link_that_is_pointed_elsewhere_leads_no_open_store_elsewhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_directory_that_is_moved_takes_its_open_store_along() {
+async fn an_open_store_goes_on_in_its_directory_after_it_is_moved() {
     let root = temp_dir();
     let (dir, moved) = (root.path().join("data"), root.path().join("moved"));
     let store = open_with_count(&dir).await;
@@ -146,12 +146,12 @@ async fn a_directory_that_is_moved_takes_its_open_store_along() {
     let store = open_with_count(&moved).await;
     assert_eq!(store.list::<Ledger>().await.unwrap().len(), 80);
     assert_eq!(store.projection::<Count>().unwrap().0, 360);
-    let anew = open_with_count(&dir).await;
-    assert_eq!(anew.list::<Ledger>().await.unwrap().len(), 0);
+    let new_store = open_with_count(&dir).await;
+    assert_eq!(new_store.list::<Ledger>().await.unwrap().len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_whose_directory_is_deleted_refuses_commands_and_never_makes_it_again() {
+async fn a_store_whose_directory_is_deleted_refuses_commands_and_does_not_create_it_again() {
     let root = temp_dir();
     let dir = root.path().join("data");
     for known in [true, false] {
@@ -218,7 +218,7 @@ async fn a_deleted_lock_file_does_not_let_a_second_store_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn something_else_in_place_of_the_lock_file_is_refused_and_left_as_it_is() {
+async fn another_file_in_place_of_the_lock_file_is_refused_and_left_unchanged() {
     let root = temp_dir();
     let precious = root.path().join("precious");
     std::fs::write(&precious, "1234\n").unwrap();
@@ -238,14 +238,14 @@ async fn something_else_in_place_of_the_lock_file_is_refused_and_left_as_it_is()
     std::fs::write(&precious, "precious\n").unwrap();
     std::fs::hard_link(&precious, &lock).unwrap();
     let text = refusal(&dir).await;
-    assert!(text.contains("no file of the store"), "{text}");
+    assert!(text.contains("not a file of the store"), "{text}");
     assert_eq!(std::fs::read(&precious).unwrap(), b"precious\n");
     std::fs::remove_file(&lock).unwrap();
     add(&open(&dir).await, "a", 1).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_temporary_file_that_is_a_link_does_not_empty_what_it_leads_to() {
+async fn a_link_in_place_of_a_temporary_file_does_not_truncate_its_target() {
     let root = temp_dir();
     let precious = root.path().join("precious");
     std::fs::write(&precious, "precious").unwrap();
@@ -274,7 +274,7 @@ async fn a_temporary_file_that_is_a_link_does_not_empty_what_it_leads_to() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pipe_in_place_of_a_file_is_refused_and_nobody_waits_for_it() {
+async fn a_pipe_in_place_of_a_file_is_reported_and_does_not_block() {
     use rustix::fs::{CWD, Mode, mkfifoat};
 
     let whole = temp_dir();
@@ -300,33 +300,33 @@ async fn a_pipe_in_place_of_a_file_is_refused_and_nobody_waits_for_it() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).unwrap();
         let what = file.display().to_string();
-        let told = in_time(&what, async {
+        let reported = in_time(&what, async {
             let verified = AggregateStore::verify(&dir).await;
-            let mut told = match &verified {
+            let mut reported = match &verified {
                 Ok(report) => report.to_string(),
                 Err(error) => error.to_string(),
             };
             let builder = AggregateStore::builder(&dir).projection::<Count>();
             match builder.snapshot_every(2).open().await {
-                Err(error) => told += &error.to_string(),
+                Err(error) => reported += &error.to_string(),
                 Ok(store) => {
                     // Either it does not need the file, or it says so.
                     match add(&store, "a", 1).await {
                         Ok(()) => assert_eq!(events(&store, "a").await, 6),
-                        Err(error) => told += &error,
+                        Err(error) => reported += &error,
                     }
                     let _ = store.projection::<Count>();
                     let _ = store.shutdown().await;
                 }
             }
-            told
+            reported
         });
-        let told = told.await;
-        let is_told = told.contains(&what)
+        let reported = reported.await;
+        let is_reported = reported.contains(&what)
             || ["snapshot", "spare-", "journal/sync_failed"]
                 .iter()
                 .any(|plain| what.contains(plain));
-        assert!(is_told, "{what}: {told}");
+        assert!(is_reported, "{what}: {reported}");
     }
 }
 
@@ -383,7 +383,7 @@ async fn linked_directories_of_streams_are_listed_and_verified_like_the_others()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_link_that_leads_back_does_not_lead_verify_on_for_ever() {
+async fn a_circular_link_does_not_make_verify_run_for_ever() {
     let dir = temp_dir();
     let store = open(&dir).await;
     add(&store, "a", 1).await.unwrap();
@@ -410,7 +410,7 @@ pub(crate) async fn write_everything(dir: &Path) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn files_are_for_their_owner_alone_whatever_the_umask_and_the_directory_say() {
+async fn only_the_owner_can_access_files_whatever_the_umask_and_the_mode_of_the_directory() {
     let root = temp_dir();
     let dir = root.path().join("data");
     std::fs::create_dir(&dir).unwrap();
@@ -445,7 +445,7 @@ async fn files_are_for_their_owner_alone_whatever_the_umask_and_the_directory_sa
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_whose_directory_is_that_of_another_name_is_refused_with_an_error_that_says_so() {
+async fn a_stream_whose_directory_belongs_to_another_name_is_refused_with_the_cause() {
     let dir = temp_dir();
     let store = open(&dir).await;
     add(&store, "Alice", 2).await.unwrap();
@@ -467,7 +467,7 @@ async fn a_stream_whose_directory_is_that_of_another_name_is_refused_with_an_err
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn repair_leaves_a_directory_alone_that_two_names_are_of() {
+async fn repair_does_not_change_a_directory_that_two_names_share() {
     let root = temp_dir();
     let dir = root.path().join("data");
     let store = open(&dir).await;

@@ -201,7 +201,7 @@ async fn a_byte_flipped_in_an_answered_commit_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_torn_line_with_a_later_batch_behind_it_is_refused() {
+async fn a_torn_line_followed_by_a_later_batch_is_refused() {
     let moments = moments().await;
     // No stream knows of them: it is the second commit that proves that the first was durable.
     // (If the first one's own checksum is unreadable, only a stream can prove it.)
@@ -265,7 +265,7 @@ async fn one_batch() -> Moments {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unfinished_batch_is_cut_off_with_the_valid_lines_behind_the_torn_one() {
+async fn an_unfinished_batch_is_cut_off_with_the_valid_lines_after_the_torn_one() {
     let moments = one_batch().await;
     for torn in 0..3 {
         let line = &moments.last[torn];
@@ -304,7 +304,7 @@ async fn an_unfinished_batch_is_cut_off_with_the_valid_lines_behind_the_torn_one
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stale_line_behind_a_shorter_new_one_never_comes_back() {
+async fn a_stale_line_after_a_shorter_new_one_is_never_read() {
     let moments = moments().await;
     let (first, second) = (&moments.last[0], &moments.last[1]);
     // As if an engine had not erased the tail: a stale remainder follows on a valid line, once cut
@@ -406,7 +406,7 @@ async fn a_byte_flipped_in_a_stream_file_is_reported_with_file_and_offset() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_large_event_proves_as_well_that_its_commit_was_durable() {
+async fn a_large_event_also_proves_that_its_commit_was_durable() {
     let dir = temp_dir();
     let store = open(&dir).await;
     let ledger = store.get::<Ledger>("a").await.unwrap();

@@ -38,7 +38,7 @@ fn split(object: &str) -> (&str, u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_time_of_commits_never_decreases_also_if_the_clock_goes_back() {
+async fn the_time_of_commits_never_decreases_even_if_the_clock_goes_back() {
     let dir = temp_dir();
     // The last one finds the time in the redo point, the one before in the journal's last line.
     for seconds in [1_000, 400, 2_000, 500] {
@@ -100,7 +100,7 @@ fn set_format(base: &Path, format: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_journal_of_another_format_is_refused_by_its_name() {
+async fn a_journal_of_another_format_is_refused_with_the_cause_and_its_file() {
     for (format, why) in [("1", "development version"), ("3", "newer version")] {
         for has_checkpoint in [true, false] {
             let dir = temp_dir();
@@ -158,7 +158,7 @@ async fn bless() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_example_of_the_page_is_a_store_and_its_checksums_are_as_described() {
+async fn the_example_on_the_format_page_is_a_valid_store_with_the_described_checksums() {
     if std::env::var_os("EVENTFOLD_BLESS").is_some() {
         bless().await;
     }

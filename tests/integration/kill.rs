@@ -194,12 +194,12 @@ impl Answered {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_hundred_kills_lose_no_answer_and_double_no_reaction() {
+async fn two_hundred_kills_lose_no_answered_command_and_repeat_no_reaction() {
     kill_often("work until killed", ROUNDS).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kills_of_a_live_store_lose_no_answer_and_double_no_reaction() {
+async fn kills_of_a_live_store_lose_no_answered_command_and_repeat_no_reaction() {
     kill_often("work live until killed", ROUNDS / 2).await;
 }
 

@@ -76,7 +76,7 @@ pub(crate) async fn write_until_no_file_may_grow(dir: &Path) {
 
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
-async fn where_the_system_lets_no_file_grow_commands_are_refused_and_nothing_is_lost() {
+async fn commands_are_refused_and_nothing_is_lost_once_no_file_may_grow() {
     let dir = temp_dir();
     let mut writer = child::start_with_small_files("write until no file may grow", dir.path());
     let (mut stored, mut refused) = (0, 0);

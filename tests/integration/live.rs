@@ -37,7 +37,7 @@ async fn value(store: &AggregateStore, id: &str) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_live_store_follows_by_itself() {
+async fn a_live_store_runs_projections_and_process_managers_by_itself() {
     let dir = temp_dir();
     let store = open_counters(&dir).await;
     for amount in 1..=3 {
@@ -71,7 +71,7 @@ async fn a_live_store_follows_by_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_live_store_whose_last_user_goes_releases_the_directory_and_doubles_nothing() {
+async fn a_dropped_live_store_releases_its_directory_and_repeats_no_reaction() {
     let dir = temp_dir();
     for round in 1..=40 {
         let store = open_counters(&dir).await;
@@ -128,7 +128,7 @@ fn content(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn shutdown_finishes_what_was_accepted_and_nothing_is_written_afterwards() {
+async fn shutdown_finishes_accepted_commands_and_nothing_is_written_afterwards() {
     let dir = temp_dir();
     let clock = clock();
     let store = open_live(&dir, &clock).await;
@@ -198,7 +198,25 @@ async fn commands_of_one_event_and_of_many_take_effect_in_order_on_each_aggregat
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_process_manager_that_cannot_take_an_event_stops_and_others_go_on() {
+async fn a_run_in_a_live_store_fails_with_the_kind_of_the_error_that_stopped_a_process_manager() {
+    let dir = temp_dir();
+    let store = open_counters(&dir).await;
+    add(&store, "c-1", 5).await;
+    store.run_process_managers().await.unwrap();
+    store.shutdown().await.unwrap();
+    let manager = dir.path().join("process_managers/forward");
+    std::fs::write(manager.join("journal_checkpoint.json"), "damaged").unwrap();
+
+    let store = open_counters(&dir).await;
+    let error = in_time("a run", store.run_process_managers())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidData, "{error}");
+    store.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_manager_that_panics_on_an_event_stops_and_others_go_on() {
     let dir = temp_dir();
     let clock = clock();
     let store = builder(&dir, &clock, OnFailure::Stop)
@@ -288,7 +306,7 @@ impl Projection for Texts {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_projection_passes_over_events_that_it_cannot_take_and_records_them() {
+async fn a_projection_skips_and_records_events_on_which_it_panics() {
     let dir = temp_dir();
     let clock = clock();
     let open = async |on_failure, is_live: bool| {

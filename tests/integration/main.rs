@@ -17,6 +17,7 @@ mod format;
 mod golden;
 mod in_memory;
 mod invariants;
+mod key_reuse;
 mod kill;
 mod limits;
 mod live;

@@ -165,7 +165,7 @@ impl<'a> Case<'a> {
                 assert!(done.events.is_empty());
                 assert_eq!(done.version, self.model.streams[call.stream].version());
             }
-            (Outcome::Conflict, Err(ExecuteError::Conflict)) => tally.conflicts += 1,
+            (Outcome::Conflict, Err(ExecuteError::ExpectedVersion { .. })) => tally.conflicts += 1,
             (Outcome::Refused(total), Err(ExecuteError::Domain(refused))) => {
                 assert_eq!(refused, LedgerError::Refused { total });
             }
@@ -378,7 +378,7 @@ fn number_from(variable: &str) -> Option<u64> {
 }
 
 #[test]
-fn any_sequence_of_operations_does_what_the_model_does() {
+fn any_sequence_of_operations_has_the_results_of_the_model() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

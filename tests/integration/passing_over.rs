@@ -98,7 +98,7 @@ async fn events_in_an_older_checkpoint_are_not_applied_again_after_two_skipped_e
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rejected_checkpoint_and_what_was_passed_over_with_it_are_never_taken_up() {
+async fn a_rejected_checkpoint_and_its_skipped_events_are_never_used() {
     let (longer, dir) = (temp_dir(), temp_dir());
     let store = skipping(&longer).await;
     for amount in 1..=5 {

@@ -120,7 +120,7 @@ fn checkpoint(dir: &Path) -> std::path::PathBuf {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reactions_are_dispatched_once_also_after_a_restart() {
+async fn reactions_are_dispatched_once_even_after_a_restart() {
     let dir = temp_dir();
     let store = open(&dir).await;
     add(&store, &[1, 2]).await;
@@ -181,8 +181,7 @@ async fn a_command_that_fails_becomes_a_dead_letter_with_its_error() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_checkpoint_that_is_lost_leads_to_no_second_effect_and_one_that_is_rolled_back_is_refused()
- {
+async fn a_lost_checkpoint_causes_no_second_effect_and_a_rolled_back_checkpoint_is_refused() {
     let dir = temp_dir();
     let store = open(&dir).await;
     add(&store, &[1, 2]).await;
@@ -210,16 +209,19 @@ async fn a_checkpoint_that_is_lost_leads_to_no_second_effect_and_one_that_is_rol
     let refused = builder.aggregate_type::<Shelf>().open().await.unwrap_err();
     assert_eq!(refused.kind(), std::io::ErrorKind::InvalidData);
     let refused = refused.to_string();
-    assert!(refused.contains("it had acted on position"), "{refused}");
+    assert!(
+        refused.contains("have a command from position"),
+        "{refused}"
+    );
     let report = AggregateStore::verify(rolled_back.path()).await.unwrap();
     assert!(
-        report.to_string().contains("it had acted on position"),
+        report.to_string().contains("have a command from position"),
         "{report}"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_crash_after_some_of_the_commands_sends_the_rest() {
+async fn commands_not_sent_before_a_crash_are_sent_after_it() {
     let dir = temp_dir();
     let store = open(&dir).await;
     add(&store, &[1]).await;
@@ -394,7 +396,7 @@ async fn a_process_manager_that_sends_an_empty_idempotency_key_stops_and_sends_n
     let error = store.run_process_managers().await.unwrap_err().to_string();
     for part in [
         "`without-keys` at position 1, stream ledger/a",
-        "its command for shelf/left cannot be sent",
+        "the command for shelf/left cannot be sent",
         "idempotency key is empty",
     ] {
         assert!(error.contains(part), "{error}");

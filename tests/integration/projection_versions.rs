@@ -75,7 +75,7 @@ async fn add(store: &AggregateStore, amounts: impl IntoIterator<Item = u64>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_version_is_built_from_the_first_event_and_the_older_program_finds_its_own() {
+async fn a_new_projection_version_is_built_from_the_first_event_and_the_old_one_is_kept() {
     let dir = temp_dir();
     let store = with::<Sum>(&dir).await;
     add(&store, [1, 2, 3]).await;
@@ -118,7 +118,7 @@ async fn another_version_is_built_from_the_first_event_and_the_older_program_fin
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_projection_is_built_again_with_progress_and_twice_gives_the_same() {
+async fn a_rebuild_reports_progress_and_gives_the_same_state_each_time() {
     let dir = temp_dir();
     let builder = crate::support::builder(&dir);
     let builder = builder.projection::<Amounts>().projection::<Squares>();
@@ -183,7 +183,7 @@ impl Projection for Gated {
 }
 
 #[tokio::test]
-async fn the_old_state_serves_while_a_projection_is_built_again_and_others_are_untouched() {
+async fn the_old_state_is_read_during_a_rebuild_and_other_projections_are_untouched() {
     let dir = temp_dir();
     let builder = crate::support::builder(&dir);
     let builder = builder.projection::<Gated>().projection::<Amounts>();

@@ -123,7 +123,7 @@ async fn a_projection_never_includes_what_is_not_durable() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_projection_resumes_where_it_was_saved_and_doubles_nothing() {
+async fn a_projection_resumes_where_it_was_saved_and_applies_no_event_twice() {
     let dir = temp_dir();
     let mut expected = Vec::new();
     for round in 0..5 {
@@ -164,7 +164,7 @@ async fn a_projection_resumes_where_it_was_saved_and_doubles_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_crash_between_applying_and_saving_neither_doubles_nor_drops() {
+async fn a_crash_between_applying_and_saving_neither_repeats_nor_loses_events() {
     let dir = temp_dir();
     let store = with_amounts(&dir).await;
     add(&store, "a", [1, 2]).await;
@@ -207,7 +207,7 @@ async fn a_checkpoint_ahead_of_the_log_is_not_trusted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_corrupt_checkpoint_is_built_again() {
+async fn a_projection_with_a_corrupt_checkpoint_is_rebuilt() {
     let dir = temp_dir();
     let store = with_amounts(&dir).await;
     add(&store, "a", [1, 2, 3]).await;
@@ -305,7 +305,7 @@ async fn a_projection_that_is_not_registered_is_an_error() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_injected_event_is_stored_once_as_it_is_also_after_a_restart() {
+async fn an_injected_event_is_stored_once_and_unchanged_even_after_a_restart() {
     let dir = temp_dir();
     let event = eventfold::Event::new("Added", serde_json::json!({ "amount": 5 }))
         .with_id("from-elsewhere")

@@ -103,7 +103,7 @@ async fn positions_and_versions_have_no_gaps_and_never_change() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_written_is_read_by_eventfold_line_for_line() {
+async fn eventfold_reads_every_line_that_is_written() {
     let dir = temp_dir();
     let store = open(&dir).await;
     let ledger = store.get::<Ledger>("a").await.unwrap();
@@ -328,7 +328,10 @@ async fn a_torn_line_of_another_program_is_refused_and_repair_keeps_it_beside_th
     let store = open(&dir).await;
     let ledger = store.get::<Ledger>("a").await.unwrap();
     let refused = ledger.state().await.unwrap_err().to_string();
-    assert!(refused.contains("did not finish"), "{refused}");
+    assert!(
+        refused.contains("unfinished line of another program"),
+        "{refused}"
+    );
     assert!(refused.contains("`AggregateStore::repair`"), "{refused}");
     store.shutdown().await.unwrap();
     drop((store, ledger));

@@ -128,13 +128,13 @@ async fn refuses(command: impl Into<ProbeCommand>) {
 }
 
 #[tokio::test]
-async fn a_float_that_is_not_finite_is_refused_also_if_it_is_the_whole_event() {
+async fn a_float_that_is_not_finite_is_refused_even_if_it_is_the_whole_event() {
     refuses(Float(f64::NAN)).await;
     refuses(Float(f64::INFINITY)).await;
 }
 
 #[tokio::test]
-async fn a_number_that_its_reader_has_no_place_for_is_refused() {
+async fn a_number_too_large_to_be_read_back_is_refused() {
     let amount = u128::from(u64::MAX) + 1;
     refuses(Tagged(Amount::Wei { amount })).await;
 }
@@ -146,7 +146,7 @@ async fn a_map_whose_keys_are_not_read_as_they_were_written_is_refused() {
 }
 
 #[tokio::test]
-async fn a_field_that_is_left_out_and_demanded_is_refused() {
+async fn an_event_that_leaves_out_a_required_field_is_refused() {
     refuses(LeftOut(Sparse { note: None })).await;
 }
 

@@ -83,7 +83,7 @@ pub(crate) fn damage_first_line(base: &std::path::Path, id: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_command_that_arrives_while_the_aggregate_loads_waits_and_fails_as_itself() {
+async fn a_command_that_arrives_during_a_load_waits_and_gets_its_own_error() {
     static LOADING: Door2 = Door2::new();
     other_ledger!(Slow, LedgerEvent, UnknownEvents::Skip, |state, event| {
         LOADING.pass();
@@ -111,7 +111,10 @@ async fn a_command_that_arrives_while_the_aggregate_loads_waits_and_fails_as_its
     eventually("it loads", || LOADING.is_reached()).await;
     assert!(poll_once(&mut conflict).await.is_none());
     LOADING.open();
-    assert!(matches!(conflict.await, Err(ExecuteError::Conflict)));
+    assert!(matches!(
+        conflict.await,
+        Err(ExecuteError::ExpectedVersion { .. })
+    ));
     assert_eq!(version.await.unwrap(), 2);
     assert_eq!(slow.state().await.unwrap().total, 3);
 }
@@ -145,7 +148,7 @@ impl Door2 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_panic_during_replay_fails_the_load_with_its_cause_and_nobody_else() {
+async fn a_panic_during_replay_fails_only_that_load_and_names_the_cause() {
     other_ledger!(Fragile, LedgerEvent, UnknownEvents::Skip, |state, event| {
         match event {
             LedgerEvent::Added { amount: 13 } => panic!("not that number"),
@@ -208,7 +211,8 @@ enum NarrowEvent {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_known_event_that_cannot_be_decoded_fails_the_load_whatever_becomes_of_unknown_ones() {
+async fn a_known_event_that_cannot_be_decoded_fails_the_load_whether_unknown_events_are_skipped_or_not()
+ {
     other_ledger!(
         Skipping,
         NarrowEvent,
@@ -376,7 +380,7 @@ async fn an_event_of_any_size_and_content_is_stored_snapshotted_over_and_replaye
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_with_deep_and_odd_json_comes_back_as_it_was() {
+async fn an_event_with_deep_and_unusual_json_is_read_back_unchanged() {
     let dir = temp_dir();
     let store = open(&dir).await;
     let mut deep = serde_json::json!(1.5e300);

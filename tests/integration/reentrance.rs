@@ -105,7 +105,7 @@ fn add(store: &AggregateStore) {
 }
 
 #[test]
-fn a_projection_that_is_asked_for_within_its_own_read_is_an_error_that_names_it() {
+fn using_a_projection_within_its_own_read_is_an_error_that_names_it() {
     let dir = temp_dir();
     let store = with_counts(&dir);
     let outcomes = in_time(move || {
@@ -132,7 +132,7 @@ fn a_projection_that_is_asked_for_within_its_own_read_is_an_error_that_names_it(
         outcomes
     });
     for outcome in &outcomes[..5] {
-        assert_refused(outcome, "projection `count` is asked for");
+        assert_refused(outcome, "projection `count` is in use");
     }
     assert_refused(&outcomes[5], "`shutdown` cannot be called");
 }
@@ -175,9 +175,9 @@ fn inside_a_read_other_projections_can_be_read_and_one_of_two_crossed_reads_fail
             [one.join().unwrap().unwrap(), other.unwrap()]
         })
     });
-    let told: Vec<_> = refused.iter().filter(|outcome| outcome.is_err()).collect();
-    assert_eq!(told.len(), 1, "{refused:?}");
-    assert_refused(told[0], "ask for one after the other");
+    let errors: Vec<_> = refused.iter().filter(|outcome| outcome.is_err()).collect();
+    assert_eq!(errors.len(), 1, "{refused:?}");
+    assert_refused(errors[0], "use one after the other");
 }
 
 /// What a test has its projection or process manager do.
@@ -211,7 +211,7 @@ impl Projection for Curious {
 }
 
 #[test]
-fn a_projection_that_asks_for_itself_while_it_takes_an_event_gets_an_error() {
+fn a_projection_that_uses_itself_while_it_applies_an_event_gets_an_error() {
     let dir = temp_dir();
     in_time(move || {
         let builder = crate::support::builder(&dir).projection::<Curious>();
@@ -289,7 +289,7 @@ fn a_process_manager_that_runs_process_managers_while_it_reacts_gets_an_error() 
         assert_refused(&outcomes[0], "`run_process_managers` cannot be called");
         assert_refused(&outcomes[1], "`shutdown` cannot be called");
         for outcome in &outcomes[2..5] {
-            assert_refused(outcome, "process manager `busy` is asked for");
+            assert_refused(outcome, "process manager `busy` is in use");
         }
         assert_eq!(outcomes[5], Ok(()));
         wait(store.run_process_managers()).unwrap();
@@ -306,13 +306,13 @@ fn state_outcome<T>(result: Result<T, StateError>) -> Outcome {
 }
 
 #[test]
-fn an_aggregate_that_is_asked_by_its_own_code_gets_an_error() {
+fn calling_an_aggregate_from_its_own_code_is_an_error() {
     let dir = temp_dir();
     in_time(move || {
         let store = with_counts(&dir);
         let ledger = wait(store.get::<Ledger>("a")).unwrap();
-        let (told, outcomes): (_, Receiver<Vec<Outcome>>) = notes();
-        let calls = |told: std::sync::mpsc::Sender<Vec<Outcome>>| {
+        let (sink, outcomes): (_, Receiver<Vec<Outcome>>) = notes();
+        let calls = |sink: std::sync::mpsc::Sender<Vec<Outcome>>| {
             let (store, own) = (store.clone(), ledger.clone());
             move || {
                 let sent = match wait(own.send(Do::Add(1))) {
@@ -321,7 +321,7 @@ fn an_aggregate_that_is_asked_by_its_own_code_gets_an_error() {
                 };
                 let event = eventfold::Event::new("Added", serde_json::json!({ "amount": 1 }));
                 let options = InjectOptions::default();
-                told.send(vec![
+                sink.send(vec![
                     sent,
                     state_outcome(wait(own.state())),
                     state_outcome(wait(own.inspect(|_| ()))),
@@ -335,9 +335,9 @@ fn an_aggregate_that_is_asked_by_its_own_code_gets_an_error() {
                 .unwrap();
             }
         };
-        let look = calls(told.clone());
+        let look = calls(sink.clone());
         wait(ledger.inspect(move |_| look())).unwrap();
-        let decide = calls(told);
+        let decide = calls(sink);
         wait(ledger.send(Do::decide(move |_| {
             decide();
             Ok(Vec::new())
@@ -346,7 +346,7 @@ fn an_aggregate_that_is_asked_by_its_own_code_gets_an_error() {
         for _ in 0..2 {
             let outcomes = outcomes.recv().unwrap();
             for outcome in &outcomes[..4] {
-                assert_refused(outcome, "ledger/a is asked by its own code");
+                assert_refused(outcome, "ledger/a is called by its own code");
             }
             assert_refused(&outcomes[4], "`run_process_managers`");
             assert_refused(&outcomes[5], "`shutdown`");

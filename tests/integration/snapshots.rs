@@ -115,14 +115,14 @@ async fn a_snapshot_is_taken_at_every_nth_event_and_not_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_aggregates_own_number_goes_before_the_stores() {
+async fn an_aggregates_own_snapshot_interval_overrides_the_stores() {
     let dir = temp_dir();
     send::<Tally<true, 1>>(&dir, 1_000, &[1; 3]).await;
     assert_eq!(loaded_from::<true, 1>(&dir).await, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_old_stream_gets_a_snapshot_at_the_next_opportunity_once() {
+async fn a_stream_without_a_snapshot_gets_one_snapshot_when_it_is_loaded() {
     let dir = temp_dir();
     send::<Plain>(&dir, u64::MAX, &[30]).await;
     assert_eq!(loaded_from::<false, 1>(&dir).await, 0);
@@ -134,7 +134,7 @@ async fn an_old_stream_gets_a_snapshot_at_the_next_opportunity_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_snapshot_is_never_of_what_is_not_durable() {
+async fn a_snapshot_never_includes_an_event_that_is_not_durable() {
     let dir = temp_dir();
     let store = with_every(&dir, 2).await;
     let ledger = store.get::<Ledger>("a").await.unwrap();
@@ -284,7 +284,7 @@ async fn a_snapshot_that_cannot_be_written_does_no_harm() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_snapshot_is_one_of_eventfold() {
+async fn eventfold_can_load_a_snapshot() {
     let (dir, _) = with_snapshot().await;
     let loaded: eventfold::Snapshot<Ledger> =
         eventfold::snapshot::load(&snapshot_file(dir.path(), "a"))

@@ -124,7 +124,7 @@ async fn an_id_that_cannot_be_a_stream_is_refused_by_name() {
 }
 
 #[test]
-fn no_layout_leads_out_of_its_directory() {
+fn no_id_or_aggregate_type_leads_out_of_the_directory() {
     let layout = StreamLayout::new("/base");
     for id in odd_ids().iter().chain(&[String::new(), "/".repeat(300)]) {
         for (aggregate_type, id) in [("ledger", id.as_str()), (id.as_str(), "a")] {
@@ -163,7 +163,7 @@ async fn a_directory_that_is_no_encoded_id_is_no_stream() {
 }
 
 #[tokio::test]
-async fn a_stream_that_was_ensured_takes_no_directory_of_another_one() {
+async fn ensure_stream_does_not_use_the_directory_of_another_stream() {
     let dir = temp_dir();
     let layout = eventfold_es::StreamLayout::new(dir.path());
     let first = layout.ensure_stream("ledger", "50%").unwrap();
@@ -185,14 +185,14 @@ async fn a_stream_that_was_ensured_takes_no_directory_of_another_one() {
 }
 
 #[test]
-fn a_stream_is_shown_without_characters_that_change_how_the_rest_looks() {
+fn a_stream_id_is_displayed_with_control_and_direction_characters_escaped() {
     let id = StreamId::new("ledger\u{2066}", "a\u{202e}b\u{200f}\n").unwrap();
     assert_eq!(id.to_string(), r"ledger\u{2066}/a\u{202e}b\u{200f}%0A");
     assert_eq!(id.id(), "a\u{202e}b\u{200f}\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn errors_and_reports_show_names_without_what_changes_how_the_rest_looks() {
+async fn errors_and_reports_escape_control_and_direction_characters_in_names() {
     let dir = temp_dir();
     let store = open(&dir).await;
     let id = "a\u{202e}b\u{2067}";

@@ -40,7 +40,7 @@ fn the_runtime_imports_downwards_only() {
 const TOOLS: &[&str] = &["store", "following::audit", "private", "fuzzing"];
 
 #[test]
-fn nothing_above_the_seam_but_the_tools_names_the_storage_in_files() {
+fn above_the_seam_only_the_tools_import_the_storage_in_files() {
     let sources = Sources::of("eventfold-es");
     let is_tool = |module: &str| {
         let mut tools = TOOLS.iter();

@@ -137,7 +137,7 @@ fn five() -> eventfold_es::testing::Given<Account> {
 }
 
 #[test]
-fn what_is_as_expected_passes() {
+fn expected_events_states_and_errors_pass() {
     given::<Account>(events![])
         .and_stored("Deposited", 1, json!(4))
         .and(events![Deposited { amount: 1 }])
@@ -155,7 +155,7 @@ fn what_is_as_expected_passes() {
 }
 
 #[test]
-fn other_events_are_shown_in_stored_form_at_the_line_of_the_test() {
+fn unexpected_events_are_shown_in_stored_form_at_the_line_of_the_test() {
     let line = line!() + 4;
     let (text, place) = failure(|| {
         five()
@@ -163,7 +163,7 @@ fn other_events_are_shown_in_stored_form_at_the_line_of_the_test() {
             .then(events![Deposited { amount: 1 }, Noted("x".to_owned())])
     });
     assert_eq!(place, format!("{}:{line}", file!()));
-    let expected = r#"other events happened than expected
+    let expected = r#"the events are not those that were expected
 
 - expected
 + actual
@@ -179,7 +179,7 @@ fn other_events_are_shown_in_stored_form_at_the_line_of_the_test() {
 }
 
 #[test]
-fn a_refusal_that_is_not_expected_fails_wherever_it_is_met() {
+fn an_unexpected_refusal_fails_the_next_step_whatever_it_is() {
     let refused = || five().when(Withdraw(6));
     fails(
         || refused().then(events![Withdrawn { amount: 6 }]),
@@ -192,14 +192,14 @@ fn a_refusal_that_is_not_expected_fails_wherever_it_is_met() {
         || refused().then_nothing(),
         &["was refused: only 5 there", "(nothing)"],
     );
-    let before = "the command before was refused: only 5 there";
+    let before = "an earlier command was refused: only 5 there";
     fails(|| refused().when(Withdraw(1)), &[before, "`then_error`"]);
     fails(|| refused().when_made(|| Withdraw(1).into()), &[before]);
     fails(|| refused().then_state(|_| true), &[before]);
 }
 
 #[test]
-fn a_refusal_that_is_expected_must_come_and_be_that_one() {
+fn an_expected_refusal_must_happen_with_the_expected_error() {
     fails(
         || five().when(Withdraw(5)).then_error(|_| true),
         &[
@@ -221,7 +221,7 @@ fn a_refusal_that_is_expected_must_come_and_be_that_one() {
 }
 
 #[test]
-fn a_state_that_is_not_as_expected_is_shown() {
+fn an_unexpected_state_is_shown() {
     fails(
         || five().then_state(|account| account.balance == 4),
         &["\"balance\": 5"],
@@ -239,7 +239,7 @@ fn an_old_event_that_cannot_be_read_fails() {
     fails(
         || five().and_stored("Deposited", 1, json!("four")),
         &[
-            "`Deposited` cannot be brought on from version 1 by `Deposited::of_amount`",
+            "`Deposited` cannot be upcast from version 1 by `Deposited::of_amount`",
             "four",
         ],
     );
@@ -314,26 +314,26 @@ fn a_decision_that_depends_on_more_than_its_arguments_fails() {
 }
 
 #[test]
-fn a_decision_by_what_a_snapshot_lacks_fails() {
+fn a_decision_that_depends_on_state_missing_from_the_snapshot_fails() {
     let unsaved = || given::<Faulty>(events![]).when(Do::AddUnsaved);
     fails(
         || unsaved().when(Do::DecideByTheUnsaved),
         &[
-            "a state that is read from its snapshot form decides otherwise",
+            "a state that is read from its snapshot form decides differently",
             r#"+ {"type":"Done","data":{"adds":0"#,
         ],
     );
     fails(
         || unsaved().when(Do::Count),
         &[
-            "a state that is read from its snapshot form goes on to another state",
+            "a state that is read from its snapshot form leads to another state",
             "\"saved\": 2",
         ],
     );
 }
 
 #[test]
-fn an_event_that_lacks_something_when_it_is_stored_fails() {
+fn an_event_that_loses_data_when_it_is_stored_fails() {
     fails(
         || given::<Faulty>(events![]).when(Do::AddUnstored),
         &[
@@ -344,7 +344,7 @@ fn an_event_that_lacks_something_when_it_is_stored_fails() {
 }
 
 #[test]
-fn an_event_that_does_not_come_back_fails() {
+fn an_event_that_cannot_be_read_back_fails() {
     // What is no number is written as `null`, and is none when it is read.
     #[derive(Clone, Serialize, Deserialize, DomainEvent)]
     struct Divided(f64);
@@ -364,7 +364,7 @@ fn an_event_that_does_not_come_back_fails() {
 }
 
 #[test]
-fn an_event_that_comes_back_as_another_fails() {
+fn an_event_that_is_read_back_differently_fails() {
     #[derive(Clone, Serialize, DomainEvent)]
     struct Doubled(u64);
     impl<'de> Deserialize<'de> for Doubled {
@@ -388,7 +388,7 @@ fn an_event_that_comes_back_as_another_fails() {
 }
 
 #[test]
-fn a_state_that_does_not_come_back_fails() {
+fn a_state_that_cannot_be_saved_fails() {
     #[derive(Clone, Serialize, Deserialize, DomainEvent)]
     struct Tabled(u8);
     #[derive(Clone, Default, Serialize, Deserialize, Aggregate)]
@@ -407,7 +407,7 @@ fn a_state_that_does_not_come_back_fails() {
 
 /// Its order is another one each time that it is read.
 #[test]
-fn a_set_without_an_order_is_no_difference() {
+fn the_order_of_a_hash_set_makes_no_difference() {
     use std::collections::{HashMap, HashSet};
     #[derive(Clone, Serialize, Deserialize, DomainEvent)]
     struct Tagged(HashSet<u32>);

@@ -102,7 +102,7 @@ async fn a_cancelled_timer_never_fires() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_timer_under_the_same_key_takes_the_place_of_the_one_before() {
+async fn a_timer_replaces_an_earlier_one_under_the_same_key() {
     let dir = temp_dir();
     let clock = clock();
     let store = open_on_demand(&dir, &clock).await;
@@ -122,7 +122,7 @@ async fn a_timer_under_the_same_key_takes_the_place_of_the_one_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_live_store_fires_timers_by_itself_when_the_clock_says_so() {
+async fn a_live_store_fires_timers_by_itself_once_they_are_due() {
     let dir = temp_dir();
     let clock = clock();
     let store = open_live(&dir, &clock).await;
@@ -139,7 +139,7 @@ async fn a_live_store_fires_timers_by_itself_when_the_clock_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancelled_timer_is_not_tried_again_either() {
+async fn a_cancelled_timer_whose_command_was_refused_is_not_retried() {
     let dir = temp_dir();
     let clock = clock();
     let store = open_live(&dir, &clock).await;
@@ -159,7 +159,7 @@ async fn a_cancelled_timer_is_not_tried_again_either() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn timers_by_the_clock_of_the_system_fire_too() {
+async fn timers_fire_by_the_system_clock() {
     let dir = temp_dir();
     let store = crate::support::builder(&dir)
         .process_manager::<crate::support::scripted::Scripted>()

@@ -104,7 +104,7 @@ fn outgoing(store: &AggregateStore) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_command_whose_run_is_dropped_comes_to_its_end_and_is_not_sent_again() {
+async fn a_command_whose_run_is_dropped_completes_and_is_not_sent_again() {
     let dir = temp_dir();
     let store = builder(&dir).aggregate_type::<Slow>().open().await.unwrap();
     tell(&store, "s 1").await;
@@ -122,7 +122,7 @@ async fn a_command_whose_run_is_dropped_comes_to_its_end_and_is_not_sent_again()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn commands_that_wait_behind_a_replay_that_fails_are_sent() {
+async fn commands_that_wait_for_a_replay_are_sent_if_it_fails() {
     let dir = temp_dir();
     let store = builder(&dir).open().await.unwrap();
     tell(&store, "s 13").await;
@@ -147,7 +147,7 @@ async fn commands_that_wait_behind_a_replay_that_fails_are_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_a_shutdown_keeps_a_replay_of_all_from_sending_is_sent_once_by_the_next_run() {
+async fn commands_that_a_shutdown_leaves_unsent_in_a_replay_are_sent_once_by_the_next_run() {
     let dir = temp_dir();
     let store = builder(&dir).open().await.unwrap();
     for text in ["s 41", "s 42", "t 52"] {
@@ -184,7 +184,7 @@ async fn what_a_shutdown_keeps_a_replay_of_all_from_sending_is_sent_once_by_the_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_run_of_a_live_store_does_not_wait_for_what_came_later() {
+async fn a_run_of_a_live_store_does_not_wait_for_later_commands() {
     let dir = temp_dir();
     let builder = builder(&dir).aggregate_type::<Slow>().live();
     let store = builder.open().await.unwrap();
@@ -209,7 +209,7 @@ async fn a_run_of_a_live_store_does_not_wait_for_what_came_later() {
 }
 
 #[tokio::test]
-async fn a_saved_state_that_does_not_fit_its_type_any_more_is_named_as_that() {
+async fn a_saved_state_that_no_longer_fits_its_type_fails_with_that_cause() {
     #[derive(Debug, Default, Serialize, Deserialize)]
     struct Grown {
         seen: u64,

@@ -68,7 +68,7 @@ fn read_across<P: Program, Q: Program>(dollars: u64) -> Vec<Q::DomainEvent> {
 
 proptest! {
     #[test]
-    fn from_every_start_a_chain_gives_what_is_written_today(dollars in 0..=u64::MAX / 100) {
+    fn an_upcast_chain_from_every_version_gives_the_newest_event(dollars in 0..=u64::MAX / 100) {
         let newest: Vec<_> = vec![Wallet5::event(dollars).into()];
         prop_assert_eq!(&read_across::<Wallet1, Wallet5>(dollars), &newest);
         prop_assert_eq!(&read_across::<Wallet2, Wallet5>(dollars), &newest);
@@ -86,7 +86,7 @@ proptest! {
 
     /// Programs follow each other, each of which adds to the stream; snapshots are left on the way.
     #[test]
-    fn a_stream_of_many_programs_is_what_the_newest_would_have_written(
+    fn a_stream_of_many_programs_loads_as_if_the_newest_had_written_it(
         written in prop::collection::vec((1..=5_u8, prop::collection::vec(0..1000_u64, 1..4)), 1..8),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -121,7 +121,7 @@ proptest! {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_version_is_stored_above_1_only_and_for_each_event() {
+async fn only_a_version_above_1_is_stored_and_with_each_event() {
     let dir = temp_dir();
     deposit::<Wallet1>(&dir, &[1]).await;
     deposit::<Wallet4>(&dir, &[2, 3]).await;
@@ -178,7 +178,7 @@ async fn each_event_of_a_command_has_its_own_version() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn metadata_of_another_event_does_not_say_the_version() {
+async fn metadata_copied_from_another_event_does_not_set_the_version() {
     let dir = temp_dir();
     let copied = CommandContext::default()
         .with_metadata(json!({ "schema_version": 9, "ip": "::1" }))
@@ -281,7 +281,7 @@ async fn an_injected_event_is_read_in_its_version() {
 }
 
 #[test]
-fn a_view_and_what_reads_events_of_eventfold_upcast_too() {
+fn a_view_and_from_eventfold_upcast_too() {
     let old = eventfold::Event::new("Deposited", json!({ "dollars": 3 }))
         .with_meta(json!({ "schema_version": 2 }));
     let wallet = reducer::<Wallet5>()(Wallet5::default(), &old);
@@ -316,7 +316,7 @@ async fn a_failing_step_fails_the_load_and_names_stream_version_event_and_step()
     write_foreign(dir.path(), &[line(1), line(u64::MAX)]);
     let error = failure::<Wallet5>(&dir).await;
     let expected = format!(
-        "stream wallet/a, version 2, event `Deposited`: event `Deposited` cannot be brought on \
+        "stream wallet/a, version 2, event `Deposited`: event `Deposited` cannot be upcast \
          from version 2 by `V3::in_cents`: {} dollars are too many",
         u64::MAX
     );
@@ -324,12 +324,12 @@ async fn a_failing_step_fails_the_load_and_names_stream_version_event_and_step()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_old_payload_that_is_none_fails_the_load_and_names_the_version() {
+async fn an_invalid_old_payload_fails_the_load_and_names_the_version() {
     let dir = temp_dir();
     let line = json!({ "type": "Deposited", "data": "five", "ts": 1 });
     write_foreign(dir.path(), &[line]);
     let error = failure::<Wallet5>(&dir).await;
-    let expected = "version 1, event `Deposited`: event `Deposited` cannot be brought on from \
+    let expected = "version 1, event `Deposited`: event `Deposited` cannot be upcast from \
                     version 1 by `V2::named`: invalid type";
     assert!(error.contains(expected), "{error}");
 }
@@ -340,15 +340,15 @@ async fn a_version_of_a_newer_program_is_never_read_as_something_else() {
     deposit::<Wallet3>(&dir, &[1]).await;
     let error = failure::<Wallet2>(&dir).await;
     let expected = "stream wallet/a, version 1, event `Deposited`: event `Deposited` is stored in \
-                    version 3, and this program knows it up to version 2: a newer program wrote it";
+                    version 3, but this program knows versions up to 2: a newer program wrote it";
     assert!(error.contains(expected), "{error}");
     // Also by a program that knows one version.
     let error = failure::<Wallet1>(&dir).await;
-    assert!(error.contains("knows it up to version 1"), "{error}");
+    assert!(error.contains("knows versions up to 1"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_version_that_is_no_number_is_not_guessed() {
+async fn an_invalid_version_fails_the_load() {
     for (found, text) in [
         (r#"{"schema_version":"2"}"#, "`\"2\"`"),
         (r#"{"schema\u005fversion":0}"#, "`0`"),
@@ -415,13 +415,13 @@ async fn a_retired_event_that_cannot_be_read_fails_the_load() {
         &[json!({ "type": "Robbed", "data": "Bob", "ts": 1 })],
     );
     let error = load::<Wallet6>(&dir).await.unwrap_err().to_string();
-    let expected = "stream wallet/a, version 1, event `Robbed`: event `Robbed` cannot be brought \
-                    on from version 1 by `robbed`: Bob did not say how much";
+    let expected = "stream wallet/a, version 1, event `Robbed`: event `Robbed` cannot be upcast \
+                    from version 1 by `robbed`: Bob did not say how much";
     assert!(error.contains(expected), "{error}");
 }
 
 #[test]
-fn an_error_can_be_distinguished_from_others() {
+fn decode_errors_can_be_distinguished() {
     let event = eventfold::Event::new("MoneyDeposited", json!(1));
     let newer = event.clone().with_meta(json!({ "schema_version": 6 }));
     let error = Wallet6Event::from_eventfold(&newer).unwrap_err();
@@ -490,7 +490,7 @@ impl React<Wallet6> for CountCents {
 }
 
 #[tokio::test]
-async fn the_read_side_has_every_older_event_in_the_form_of_today() {
+async fn the_read_side_gets_every_older_event_in_todays_form() {
     let dir = temp_dir();
     deposit::<Wallet1>(&dir, &[1]).await;
     deposit::<Wallet2>(&dir, &[2]).await;

@@ -44,7 +44,7 @@ impl<'a> Aggregate<'a> {
             let ident = &input.ident;
             errors.at(
                 ident,
-                format!("`{ident}` says neither its commands nor its events; add `#[aggregate(commands(...), events(...))]`"),
+                format!("`{ident}` lists neither commands nor events; add `#[aggregate(commands(...), events(...))]`"),
             );
         }
         let snapshot = entries.keys("snapshot");
@@ -104,7 +104,7 @@ fn check_shape(input: &DeriveInput, errors: &mut Errors) {
         input,
         "Aggregate",
         "a stored stream belongs to one concrete type, so write the types out",
-        "the state is kept for long, so let it own its data",
+        "the state must own its data",
         errors,
     );
 }

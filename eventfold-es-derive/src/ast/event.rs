@@ -102,7 +102,7 @@ fn check_shape(input: &DeriveInput, errors: &mut Errors) {
         input,
         "DomainEvent",
         "a stored name belongs to one concrete type, so write the types out",
-        "an event is read from a file, so let it own its data",
+        "an event must own its data",
         errors,
     );
 }

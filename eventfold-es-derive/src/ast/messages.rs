@@ -94,7 +94,10 @@ impl Kind {
         match (entries.key(list), entries.key(own)) {
             (Some(listed), Some(whole)) => errors.repeated(
                 whole,
-                format!("`{own}` and `{list}` exclude each other; list the types and have an enum generated, or name the one you have"),
+                format!(
+                    "`{own}` and `{list}` cannot both be given; list the types to have an \
+                         enum generated, or name your own enum"
+                ),
                 listed,
                 &format!("`{list}` is given here"),
             ),

@@ -133,7 +133,7 @@ fn check_shape(kind: Kind, input: &DeriveInput, errors: &mut Errors) {
         input,
         derive,
         "a checkpoint belongs to one concrete type, so write the types out",
-        "the state is kept for long, so let it own its data",
+        "the state must own its data",
         errors,
     );
 }

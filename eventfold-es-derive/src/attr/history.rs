@@ -44,7 +44,10 @@ pub(super) fn steps(
             let format = of.example;
             errors.at(
                 found,
-                format!("expected the version that the step begins at; the correct format looks like `{format}`"),
+                format!(
+                    "expected the version at which the step begins; the correct format looks \
+                         like `{format}`"
+                ),
             );
             return None;
         }
@@ -110,7 +113,7 @@ fn says_something(tokens: &TokenStream, key: &Ident, of: &Key, errors: &mut Erro
     let format = of.example;
     errors.at(
         key,
-        format!("`{key}()` says nothing; the correct format looks like `{format}`"),
+        format!("`{key}()` is empty; the correct format looks like `{format}`"),
     );
     None
 }

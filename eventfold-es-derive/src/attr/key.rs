@@ -383,7 +383,8 @@ pub(crate) static PROCESS_MANAGER: Table = Table {
             form: Form::Count,
             example: "",
             places: &[],
-            elsewhere: "it is never run again over old events, since that would send its commands again; remove it",
+            elsewhere: "it is never run again over old events, because that would send its \
+                        commands again; remove it",
             ..KEY
         },
         Key {

@@ -91,7 +91,7 @@ fn listed_type(input: ParseStream<'_>, of: &Key, errors: &mut Errors) -> Option<
         let found = rest_of_entry(input);
         errors.at(
             found,
-            "attributes cannot stand in this list; put them on the type",
+            "attributes are not allowed in this list; put them on the type",
         );
         return None;
     }

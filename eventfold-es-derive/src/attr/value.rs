@@ -60,7 +60,7 @@ impl Value {
                     let format = of.example;
                     errors.at(
                         key,
-                        format!("`{key}()` says nothing; the correct format looks like `{format}`"),
+                        format!("`{key}()` is empty; the correct format looks like `{format}`"),
                     );
                 }
                 let mut entries = Entries::empty();

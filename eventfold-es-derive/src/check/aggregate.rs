@@ -29,7 +29,7 @@ pub(crate) fn aggregate(input: &Aggregate<'_>, errors: &mut Errors) {
         errors.repeated(
             &events.ident,
             format!(
-                "the event enum is called `{}` as the command enum is; choose another name",
+                "the event enum and the command enum are both called `{}`; choose another name",
                 events.ident
             ),
             &commands.ident,
@@ -116,7 +116,7 @@ fn name_is_free(input: &Aggregate<'_>, generated: &Enum, errors: &mut Errors) {
         errors.at(
             generated.ident.to_token_stream(),
             format!(
-                "`{}` is the state's own name; choose another for the enum",
+                "`{}` is already the name of the state; choose another name for the enum",
                 generated.ident
             ),
         );

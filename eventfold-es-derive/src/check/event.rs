@@ -71,7 +71,7 @@ impl Used<'_> {
         errors.repeated(
             name,
             format!(
-                "`{}` is not retired, it is {is} of `{}`; remove the one or the other",
+                "`{}` cannot be retired, because it is {is} of `{}`; remove one of the two",
                 name.value, self.by
             ),
             self.name,
@@ -96,16 +96,18 @@ impl Used<'_> {
                 format!("alias `{name}` is given twice; remove one")
             }
             (true, true) => format!(
-                "`{name}` is already an alias of `{by}`; an old name leads to one event, so remove one"
+                "`{name}` is already an alias of `{by}`; an old name belongs to one event, so remove one"
             ),
             (true, false) => format!(
-                "alias `{name}` is also the name of `{by}`; an alias is an older name that nothing else has"
+                "alias `{name}` is also the name of `{by}`; an alias is an older name that no other event has"
             ),
             (false, true) => format!(
-                "event name `{name}` is also an alias of `{by}`; a stored name leads to one event, so remove the alias or choose another name"
+                "event name `{name}` is also an alias of `{by}`; a stored name belongs to one \
+                 event, so remove the alias or choose another name"
             ),
             (false, false) => format!(
-                "event name `{name}` is already used by `{by}`; a stored name leads to one event, so choose another"
+                "event name `{name}` is already used by `{by}`; a stored name belongs to one \
+                 event, so choose another"
             ),
         };
         errors.repeated(self.name, message, first.name, "first used here");
@@ -119,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_clash_of_names_is_found_once() {
+    fn each_clash_of_names_is_reported_once() {
         let input: syn::DeriveInput = parse_quote! {
             enum Event {
                 #[event(alias = "Old", alias = "Old")]

@@ -12,7 +12,7 @@ pub(super) fn versions(history: &History, errors: &mut Errors) {
             let from = pair[0].from;
             errors.repeated(
                 &pair[1].number,
-                format!("the step from version `{from}` is given twice; keep one of them"),
+                format!("the step from version `{from}` is given twice; remove one of them"),
                 &pair[0].number,
                 "first given here",
             );
@@ -28,13 +28,16 @@ pub(super) fn versions(history: &History, errors: &mut Errors) {
             let leads_to = last.map_or(2, |last| last.saturating_add(1));
             errors.at(
                 upcast,
-                format!("`upcast` leads to a version that is not given; add `version = {leads_to}`"),
+                format!(
+                    "`upcast` leads to a version that is not given; add `version = {leads_to}`"
+                ),
             );
         }
         (Some(given), None) if version > 1 => errors.at(
             given,
             format!(
-                "nothing leads to version `{version}`; add `upcast({})`, the path of a function for each older version",
+                "no step leads to version `{version}`; add `upcast({})`, the path of a function \
+                 for each older version",
                 shown(1..version)
             ),
         ),
@@ -92,7 +95,7 @@ pub(super) fn retired(
         if let Some(first) = earlier.iter().find(|first| first.value == name.value) {
             errors.repeated(
                 name,
-                format!("`{}` is retired twice; keep one of them", name.value),
+                format!("`{}` is retired twice; remove one of them", name.value),
                 first,
                 "first given here",
             );

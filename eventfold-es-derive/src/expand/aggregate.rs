@@ -81,7 +81,7 @@ pub(crate) fn decision_types(input: &Aggregate<'_>) -> TokenStream {
 ///     type DomainEvent = BankAccountEvent;
 ///     type Error = BankError;
 ///
-///     // handle, apply, encode_event, event_version, decode_event, knows_event, command_routes
+///     // handle, apply, repeat, fingerprint, encode_event, event_version, decode_event, knows_event, command_routes
 /// }
 /// ```
 fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
@@ -109,6 +109,7 @@ fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
     };
     let handle = handle(input);
     let apply = apply(input);
+    let of_command = of_command(&command);
     let stored_form = stored_form(input, &event);
     let command_routes = command_routes(input);
     let (_, _, where_clause) = input.generics().split_for_impl();
@@ -137,6 +138,7 @@ fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
                 self
             }
 
+            #of_command
             #stored_form
             #command_routes
         }
@@ -206,6 +208,31 @@ fn apply(input: &Aggregate<'_>) -> TokenStream {
         quote_spanned!(item.variant.span()=> #ident::#variant(__event) => #evolve,)
     });
     quote!(match __event { #(#arms)* })
+}
+
+/// ```ignore
+/// fn repeat(command: &BankAccountCommand) -> Option<BankAccountCommand> {
+///     OfCommand::<BankAccountCommand>::__copy(command)
+/// }
+/// fn fingerprint(command: &BankAccountCommand) -> Option<u64> {
+///     OfCommand::<BankAccountCommand>::__fingerprint(command)
+/// }
+/// ```
+///
+/// If the commands are not `Clone` or not `Serialize`, the functions of `OfAnyCommand` are called,
+/// which return `None`.
+fn of_command(command: &TokenStream) -> TokenStream {
+    quote! {
+        fn repeat(__command: &#command) -> ::core::option::Option<#command> {
+            use __eventfold::OfAnyCommand as _;
+            __eventfold::OfCommand::<#command>::__copy(__command)
+        }
+
+        fn fingerprint(__command: &#command) -> ::core::option::Option<u64> {
+            use __eventfold::OfAnyCommand as _;
+            __eventfold::OfCommand::<#command>::__fingerprint(__command)
+        }
+    }
 }
 
 /// ```ignore

@@ -361,6 +361,16 @@ const _: () = {
             }
             self
         }
+        fn repeat(
+            __command: &BankAccountCommand,
+        ) -> ::core::option::Option<BankAccountCommand> {
+            use __eventfold::OfAnyCommand as _;
+            __eventfold::OfCommand::<BankAccountCommand>::__copy(__command)
+        }
+        fn fingerprint(__command: &BankAccountCommand) -> ::core::option::Option<u64> {
+            use __eventfold::OfAnyCommand as _;
+            __eventfold::OfCommand::<BankAccountCommand>::__fingerprint(__command)
+        }
         fn encode_event(
             __event: &BankAccountEvent,
             __data: &mut ::std::vec::Vec<u8>,

@@ -47,6 +47,14 @@ const _: () = {
             <Self as __eventfold::Evolve<CounterEvent>>::evolve(&mut self, __event);
             self
         }
+        fn repeat(__command: &CounterCommand) -> ::core::option::Option<CounterCommand> {
+            use __eventfold::OfAnyCommand as _;
+            __eventfold::OfCommand::<CounterCommand>::__copy(__command)
+        }
+        fn fingerprint(__command: &CounterCommand) -> ::core::option::Option<u64> {
+            use __eventfold::OfAnyCommand as _;
+            __eventfold::OfCommand::<CounterCommand>::__fingerprint(__command)
+        }
         fn encode_event(
             __event: &CounterEvent,
             __data: &mut ::std::vec::Vec<u8>,

@@ -236,6 +236,14 @@ const _: () = {
             }
             self
         }
+        fn repeat(__command: &Command) -> ::core::option::Option<Command> {
+            use __eventfold::OfAnyCommand as _;
+            __eventfold::OfCommand::<Command>::__copy(__command)
+        }
+        fn fingerprint(__command: &Command) -> ::core::option::Option<u64> {
+            use __eventfold::OfAnyCommand as _;
+            __eventfold::OfCommand::<Command>::__fingerprint(__command)
+        }
         fn encode_event(
             __event: &Event,
             __data: &mut ::std::vec::Vec<u8>,

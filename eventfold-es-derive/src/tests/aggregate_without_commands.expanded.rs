@@ -98,6 +98,14 @@ const _: () = {
             <Self as __eventfold::Evolve<Imported>>::evolve(&mut self, __event);
             self
         }
+        fn repeat(__command: &ArchiveCommand) -> ::core::option::Option<ArchiveCommand> {
+            use __eventfold::OfAnyCommand as _;
+            __eventfold::OfCommand::<ArchiveCommand>::__copy(__command)
+        }
+        fn fingerprint(__command: &ArchiveCommand) -> ::core::option::Option<u64> {
+            use __eventfold::OfAnyCommand as _;
+            __eventfold::OfCommand::<ArchiveCommand>::__fingerprint(__command)
+        }
         fn encode_event(
             __event: &Imported,
             __data: &mut ::std::vec::Vec<u8>,

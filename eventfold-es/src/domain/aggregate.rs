@@ -156,6 +156,42 @@ pub trait Aggregate:
     #[must_use]
     fn apply(self, event: &Self::DomainEvent) -> Self;
 
+    /// A copy of a command, so that it can be decided again. `None` if there is none.
+    ///
+    /// A storage that several processes write to may refuse a commit, because another process
+    /// stored events in the stream first. Then the aggregate loads these events and decides the
+    /// copy. Without a copy the caller gets
+    /// [`ExecuteError::Conflict`](crate::error::ExecuteError::Conflict).
+    ///
+    /// By default there is none. A derived aggregate clones the command if its command enum is
+    /// `Clone`.
+    ///
+    /// ```
+    /// # use eventfold_es::{Aggregate, __private::example::*};
+    /// assert_eq!(Counter::repeat(&Add(5)), None);
+    /// ```
+    fn repeat(_command: &Self::Command) -> Option<Self::Command> {
+        None
+    }
+
+    /// A fingerprint of a command's content. It is stored with the command's idempotency key. If a
+    /// command with another fingerprint comes under the same key, it is refused with
+    /// [`ExecuteError::KeyReused`](crate::error::ExecuteError::KeyReused). `None` means that commands
+    /// under one key are not compared.
+    ///
+    /// By default it is `None`. A derived aggregate returns a checksum of the command's JSON, if the
+    /// command enum is `Serialize`. The order of members does not matter, nor do members that are
+    /// `null`, so a command keeps its fingerprint when an optional field is added to it. It is
+    /// called only for commands with a key.
+    ///
+    /// ```
+    /// # use eventfold_es::{Aggregate, __private::example::*};
+    /// assert_eq!(Counter::fingerprint(&Add(5)), None);
+    /// ```
+    fn fingerprint(_command: &Self::Command) -> Option<u64> {
+        None
+    }
+
     /// Writes an event in its stored form: returns its name and appends its payload to `data` as
     /// JSON.
     ///

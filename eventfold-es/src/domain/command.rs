@@ -8,8 +8,12 @@ use uuid::Uuid;
 
 use crate::domain::aggregate::Aggregate;
 use crate::event::{SCHEMA_VERSION, value};
+use crate::ids::Version;
 
+mod fingerprint;
 mod stored;
+
+pub(crate) use fingerprint::{Fingerprint, fingerprint_of};
 
 pub(crate) use stored::StoredCommand;
 
@@ -62,7 +66,7 @@ pub struct CommandContext {
     pub causation_id: Option<String>,
     /// The version that the stream must have when the command is decided: its number of events.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub expected_version: Option<u64>,
+    pub expected_version: Option<Version>,
     /// Names the command: repeating it then has no further effect. Stored as `key`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub idempotency_key: Option<String>,
@@ -136,7 +140,8 @@ impl CommandContext {
     /// Requires the stream to be at `version`, as
     /// [`AggregateHandle::version`](crate::runtime::handle::AggregateHandle::version) counts: 0 for
     /// a stream that does not exist yet. Otherwise the command is refused with
-    /// [`ExecuteError::Conflict`](crate::error::ExecuteError::Conflict). It is never retried.
+    /// [`ExecuteError::ExpectedVersion`](crate::error::ExecuteError::ExpectedVersion), which names
+    /// both versions. It is never retried.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -148,13 +153,14 @@ impl CommandContext {
     /// let only_first = CommandContext::default().with_expected_version(0);
     /// counter.send_with(Add(5), only_first.clone()).await?;
     /// let late = counter.send_with(Add(5), only_first).await;
-    /// assert!(matches!(late, Err(ExecuteError::Conflict)));
+    /// let Err(ExecuteError::ExpectedVersion { expected, actual }) = late else { panic!("{late:?}") };
+    /// assert!(expected == 0 && actual == 1);
     /// # Ok(())
     /// # }
     /// ```
     #[must_use]
-    pub fn with_expected_version(mut self, version: u64) -> Self {
-        self.expected_version = Some(version);
+    pub fn with_expected_version(mut self, version: impl Into<Version>) -> Self {
+        self.expected_version = Some(version.into());
         self
     }
 
@@ -163,9 +169,12 @@ impl CommandContext {
     /// restart.
     ///
     /// A stream remembers at least its last 1,000 keys. A command that was refused, or that stored
-    /// no event, is decided again. The key is looked up before the expected version. The content of
-    /// the command is not compared: another command under the same key is not executed. So an empty
-    /// key, which a request without a key may lead to, is refused when the command is sent.
+    /// no event, is decided again. The key is looked up before the expected version. Another
+    /// command under the same key is refused, with
+    /// [`KeyReused`](crate::error::ExecuteError::KeyReused), if the aggregate has
+    /// [fingerprints](Aggregate::fingerprint) of its commands, as derived ones have. Otherwise it
+    /// counts as the same command. An empty key, which a request without a key may lead to, is
+    /// refused when the command is sent.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -178,6 +187,7 @@ impl CommandContext {
     /// let first = counter.send_with(Add(5), context.clone()).await?;
     /// let again = counter.send_with(Add(5), context).await?;
     /// assert_eq!(again.version, first.version);
+    /// assert!(again.repeated && !first.repeated);
     /// assert_eq!(counter.state().await?.value, 5);
     /// # Ok(())
     /// # }
@@ -191,8 +201,7 @@ impl CommandContext {
     /// Fails with [`io::ErrorKind::InvalidInput`] if no command may be sent with this context.
     pub(crate) fn check(&self) -> io::Result<()> {
         if self.idempotency_key.as_deref() == Some("") {
-            let text = "the command's idempotency key is empty, so that all commands without one would \
-                        count as the same: give it a key of its own, or none";
+            let text = "the command's idempotency key is empty: give each command a key of its own, or none";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         Ok(())

@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fingerprint_changes_with_versions_and_retired_events_alone() {
+    fn only_versions_and_retired_events_change_a_fingerprint() {
         let first = [name("A", Some(1)), name("B", Some(1))];
         assert_eq!(fingerprint(&first), 0);
         assert_eq!(fingerprint(&[]), 0);

@@ -31,7 +31,7 @@ pub(crate) fn read_back<E>(
         Ok(Ok(event)) => Ok(event),
         Ok(Err(others)) => {
             let count = others.as_slice().len();
-            let cause = format!("it is read as {count} events, not as one");
+            let cause = format!("it is read back as {count} events, not as one");
             Err(unreadable(name, data, &cause))
         }
         Err(error) => Err(unreadable(name, data, &error)),
@@ -43,8 +43,8 @@ pub(crate) fn read_back<E>(
 #[inline]
 fn payload(data: &[u8]) -> Result<&str, String> {
     if memchr::memchr(b'\n', data).is_some() {
-        let cause = "its JSON has a line break, and an event is one line: write it without, a \
-                     `RawValue` too";
+        let cause = "its JSON has a line break, but an event is stored in one line: write it \
+                     without line breaks, also in a `RawValue`";
         return Err(cause.to_owned());
     }
     let text = std::str::from_utf8(data).map_err(|error| error.to_string())?;
@@ -58,7 +58,7 @@ fn payload(data: &[u8]) -> Result<&str, String> {
 #[cold]
 fn unreadable(name: &str, data: &[u8], cause: &dyn std::fmt::Display) -> EncodeError {
     let hint = if memchr::memmem::find(data, b"null").is_some() {
-        "; JSON has no NaN and no infinity, both are written as `null`"
+        "; JSON has no NaN and no infinity: both are written as `null`"
     } else {
         ""
     };

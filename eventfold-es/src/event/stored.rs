@@ -220,7 +220,7 @@ pub enum DecodeError {
     /// A newer program stored the event, in a shape that this program does not have. Deploy that
     /// program again, or a newer one.
     #[error(
-        "event `{}` is stored in version {stored}, and this program knows it up to version \
+        "event `{}` is stored in version {stored}, but this program knows versions up to \
          {known}: a newer program wrote it",
         Shown(.name)
     )]
@@ -235,7 +235,7 @@ pub enum DecodeError {
     /// The event's `meta.schema_version` is not a whole number from 1 on, so the shape of its
     /// payload is unknown.
     #[error(
-        "event `{}` has `{}` as its `meta.schema_version`, which is not a whole number from 1 on",
+        "event `{}` has `{}` as its `meta.schema_version`, which is not a whole number of at least 1",
         Shown(.name),
         Shown(.found)
     )]
@@ -247,7 +247,7 @@ pub enum DecodeError {
     },
     /// A step from an older version to the current one failed.
     #[error(
-        "event `{}` cannot be brought on from version {version} by `{step}`: {source}",
+        "event `{}` cannot be upcast from version {version} by `{step}`: {source}",
         Shown(.name)
     )]
     Upcast {
@@ -262,7 +262,7 @@ pub enum DecodeError {
     },
     /// The event belongs to another aggregate than the one that was to read it.
     #[error(
-        "event `{}` is of a `{}`, not of a `{expected}`",
+        "event `{}` belongs to aggregate type `{}`, not to `{expected}`",
         Shown(.name),
         Shown(.aggregate_type)
     )]

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn every_shape_of_variant_comes_back_from_its_stored_form() {
+    fn every_shape_of_variant_is_decoded_from_its_stored_form() {
         for event in [
             Event::Started,
             Event::Moved { to: Place::Here },
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_tag_is_told_from_an_unknown_variant_inside_the_payload() {
+    fn an_unknown_tag_and_an_unknown_variant_in_the_payload_are_different_errors() {
         let unknown = decode::<Event>(StoredEvent::new("Gone", "null")).unwrap_err();
         assert!(matches!(unknown, DecodeError::UnknownName { .. }));
         let malformed =
@@ -156,14 +156,14 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_on_a_payload_is_not_passed_over() {
+    fn a_payload_with_trailing_text_is_malformed() {
         let stored = StoredEvent::new("Scaled", "1-2");
         let malformed = decode::<Event>(stored).unwrap_err();
         assert!(matches!(malformed, DecodeError::Malformed { .. }));
     }
 
     #[test]
-    fn an_enum_that_is_not_tagged_is_an_error() {
+    fn encoding_an_enum_that_is_not_adjacently_tagged_is_an_error() {
         assert!(encode(&Place::Here, &mut Vec::new()).is_err());
     }
 }

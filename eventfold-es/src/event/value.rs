@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_number_beyond_64_bits_is_shown_to_its_last_digit() {
+    fn a_whole_number_beyond_64_bits_is_shown_with_all_its_digits() {
         let digits = "18446744073709551617";
         let json = format!(r#"[{digits},{{"a":-{digits}}},5,"\"{digits}"]"#);
         let shown = shown(&json).unwrap();

@@ -1,6 +1,5 @@
 //! Checks the checkpoints of projections and process managers, without knowing their types.
 
-use std::io;
 use std::path::PathBuf;
 
 use serde::de::IgnoredAny;
@@ -10,6 +9,7 @@ use crate::following::checkpoint::{Checkpoint, Unusable, another_history};
 use crate::following::history::{acted_on_behind, rolled_back, source_of};
 use crate::following::{dead_letters, skipped};
 use crate::report::Severity;
+use crate::storage::error::StorageResult;
 use crate::storage::files::check::audit::findings::{Audit, Flaw, Remedy};
 use crate::storage::files::layout::list_dirs;
 use crate::storage::files::records::FileRecords;
@@ -18,7 +18,7 @@ use crate::storage::record::Records;
 use crate::storage::record_name::RecordName;
 
 /// Adds the faults of the checkpoints to `audit`.
-pub(crate) fn check(audit: &mut Audit) -> io::Result<()> {
+pub(crate) fn check(audit: &mut Audit) -> StorageResult<()> {
     let projections = audit.layout.projections_dir();
     for name in list_dirs(&projections)? {
         let records = FileRecords::new(projections.join(name));
@@ -33,7 +33,10 @@ pub(crate) fn check(audit: &mut Audit) -> io::Result<()> {
     for name in list_dirs(&managers)? {
         let records = FileRecords::new(managers.join(&name));
         for (file, cause) in check_checkpoints(audit, &records, Some(&name))? {
-            let cause = format!("{cause}; without it its commands would be sent again");
+            let cause = format!(
+                "{cause}; without its checkpoint, the process manager would send \
+                 its commands again"
+            );
             audit.flaws.push(Flaw::new(&file, Severity::Lost, cause));
         }
         check_skipped(audit, &records)?;
@@ -48,7 +51,7 @@ fn check_checkpoints(
     audit: &Audit,
     records: &FileRecords,
     manager: Option<&str>,
-) -> io::Result<Vec<(PathBuf, String)>> {
+) -> StorageResult<Vec<(PathBuf, String)>> {
     let names = records.names()?;
     let mut found = Vec::new();
     for name in names.iter().copied() {
@@ -71,20 +74,20 @@ fn check_checkpoint(
     records: &FileRecords,
     name: RecordName,
     manager: Option<&str>,
-) -> io::Result<Option<String>> {
+) -> StorageResult<Option<String>> {
     let head = audit.head();
     let read = Records::Files(records.clone());
     Ok(match checkpoint::read_record::<IgnoredAny>(&read, name) {
         Ok(Some(checkpoint)) if checkpoint.position > head => {
             let position = checkpoint.position;
             Some(format!(
-                "is at position {position}, the journal ends at {head}"
+                "is at position {position}, but the journal ends at position {head}"
             ))
         }
         Ok(Some(checkpoint)) => compare(audit, &checkpoint, manager)?,
         Ok(None) => None,
-        Err(Unusable::Damaged(_, cause)) => Some(checkpoint::damaged(&cause)),
-        Err(error) => return Err(error.into_io()),
+        Err(Unusable::Damaged(error)) => Some(format!("is damaged: {}", error.cause())),
+        Err(error) => return Err(error.into_error()),
     })
 }
 
@@ -94,7 +97,7 @@ fn compare(
     audit: &Audit,
     checkpoint: &Checkpoint<IgnoredAny>,
     manager: Option<&str>,
-) -> io::Result<Option<String>> {
+) -> StorageResult<Option<String>> {
     let position = checkpoint.position;
     let Some(mut reader) = audit.reader() else {
         return Ok(None);
@@ -118,11 +121,11 @@ fn compare(
 }
 
 /// Checks the dead letters as opening does. The checkpoint shows which lines may be unfinished.
-fn check_dead_letters(audit: &mut Audit, records: &FileRecords) -> io::Result<()> {
+fn check_dead_letters(audit: &mut Audit, records: &FileRecords) -> StorageResult<()> {
     let read = Records::Files(records.clone());
     let pending = match checkpoint::read::<IgnoredAny>(&read, 1) {
         Ok(checkpoint) => checkpoint.map(|read| read.pending),
-        Err(Unusable::Io(error)) => return Err(error),
+        Err(Unusable::Storage(error)) => return Err(error),
         // With such a checkpoint the process manager is stopped, and its dead letters are not
         // changed.
         Err(Unusable::Damaged(..) | Unusable::Unfit(..)) => None,
@@ -143,8 +146,7 @@ fn check_dead_letters(audit: &mut Audit, records: &FileRecords) -> io::Result<()
         audit.flaws.push(flaw.at(offset));
     }
     if let Some(offset) = flaws.unfinished {
-        let cause =
-            "the last dead letter was not written to its end; opening the store cuts it off";
+        let cause = "the last dead letter is unfinished; opening the store cuts it off";
         let flaw = Flaw::new(&file, Severity::Harmless, cause);
         audit.flaws.push(flaw.at(offset));
     }
@@ -152,7 +154,7 @@ fn check_dead_letters(audit: &mut Audit, records: &FileRecords) -> io::Result<()
 }
 
 /// Checks the records of skipped events. Damage in them is reported as harmless.
-fn check_skipped(audit: &mut Audit, records: &FileRecords) -> io::Result<()> {
+fn check_skipped(audit: &mut Audit, records: &FileRecords) -> StorageResult<()> {
     for name in records.names()? {
         if matches!(name, RecordName::Skipped(_)) {
             let content = records.read(name)?.unwrap_or_default();

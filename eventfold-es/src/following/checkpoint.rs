@@ -4,7 +4,6 @@
 //! once, as version 1, and is not changed.
 
 use std::collections::HashMap;
-use std::io;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -16,6 +15,7 @@ use crate::following::outgoing::Saved;
 use crate::ids::StreamId;
 use crate::storage::Storage;
 use crate::storage::encoding::sealed;
+use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::log::Committed;
 use crate::storage::record::Records;
 use crate::storage::record_name::RecordName;
@@ -60,11 +60,12 @@ impl<S: Default> Checkpoint<S> {
 impl<S> Checkpoint<S> {
     /// Why it does not belong to the history in the journal of `storage`, `None` if it does.
     /// Invariant F9.
-    pub(crate) fn misfit(&mut self, storage: &Storage) -> io::Result<Option<String>> {
+    pub(crate) fn misfit(&mut self, storage: &Storage) -> StorageResult<Option<String>> {
         let (position, head) = (self.position, storage.head());
         if position > head {
             let cause = format!(
-                "is ahead of the journal: it is at position {position}, the journal ends at {head}"
+                "is ahead of the journal: it is at position {position}, but the journal ends at \
+                 position {head}"
             );
             return Ok(Some(cause));
         }
@@ -82,7 +83,10 @@ impl<S> Checkpoint<S> {
 
 /// The error text for a checkpoint at `position` whose checksum differs from the journal's.
 pub(crate) fn another_history(position: u64) -> String {
-    format!("is of another time: up to position {position} the journal tells another history")
+    format!(
+        "is from another history: up to position {position}, the journal has other events \
+         than it was saved with"
+    )
 }
 
 /// An event with an unknown name: its aggregate's type, and its name.
@@ -96,53 +100,45 @@ pub(crate) struct UnknownEvent {
 /// A checkpoint that exists and cannot be used.
 #[derive(Debug)]
 pub(crate) enum Unusable {
-    Io(io::Error),
-    /// The record in this place was changed since it was written, for this reason.
-    Damaged(String, String),
-    /// The record is unchanged, but its state does not fit the type.
+    Storage(StorageError),
+    /// The record was changed since it was written.
+    Damaged(StorageError),
+    /// The record in this place is unchanged, but its state does not fit the type.
     Unfit(String, serde_json::Error),
 }
 
 impl Unusable {
-    pub(crate) fn into_io(self) -> io::Error {
+    pub(crate) fn into_error(self) -> StorageError {
         match self {
-            Self::Io(error) => error,
-            Self::Damaged(place, cause) => {
-                let text = format!("{place} is {}", damaged(&cause));
-                io::Error::new(io::ErrorKind::InvalidData, text)
-            }
+            Self::Storage(error) | Self::Damaged(error) => error,
             Self::Unfit(place, cause) => {
                 let text = format!("the state saved in {place} does not fit its type: {cause}");
-                io::Error::new(io::ErrorKind::InvalidData, text)
+                StorageError::new(StorageErrorKind::Unreadable, text)
             }
         }
     }
 
     /// The error of the process manager `name`, which cannot work without its checkpoint.
     /// Invariant F7.
-    pub(crate) fn of_manager(self, name: &str) -> io::Error {
-        let text = match self {
-            Self::Unfit(place, cause) => format!(
-                "the saved state of process manager `{name}` in {place} does not fit its type: \
-                 {cause}; give new fields `#[serde(default)]`"
-            ),
-            other => format!(
-                "process manager `{name}` is stopped, since without its checkpoint it would send \
-                 its commands again: {}",
-                other.into_io()
-            ),
-        };
-        io::Error::new(io::ErrorKind::InvalidData, text)
+    pub(crate) fn of_manager(self, name: &str) -> StorageError {
+        match self {
+            Self::Unfit(place, cause) => {
+                let text = format!(
+                    "the saved state of process manager `{name}` in {place} does not fit its type: \
+                     {cause}; give new fields `#[serde(default)]`"
+                );
+                StorageError::new(StorageErrorKind::Unreadable, text)
+            }
+            Self::Storage(error) | Self::Damaged(error) => error.in_context(format!(
+                "process manager `{name}` is stopped, because without its checkpoint it would send \
+                 its commands again"
+            )),
+        }
     }
 }
 
-/// The text for a damaged record.
-pub(crate) fn damaged(cause: &str) -> String {
-    format!("damaged at byte 0: {cause}")
-}
-
 /// Removes the checkpoint of the version `version`.
-pub(crate) fn remove(records: &Records, version: u32) -> io::Result<()> {
+pub(crate) fn remove(records: &Records, version: u32) -> StorageResult<()> {
     records.remove(RecordName::Checkpoint(version))
 }
 
@@ -170,15 +166,14 @@ pub(crate) fn read_record<S: DeserializeOwned>(
         cursors: HashMap<String, OldCursor>,
     }
 
-    let Some(bytes) = records.read(name).map_err(Unusable::Io)? else {
+    let Some(bytes) = records.read(name).map_err(Unusable::Storage)? else {
         return Ok(None);
     };
-    let damaged = |cause: &dyn std::fmt::Display| {
-        Unusable::Damaged(records.place(name).to_string(), cause.to_string())
-    };
+    let damaged = |cause: &str| Unusable::Damaged(records.damaged(name, 0, cause));
     let unfit = |cause| Unusable::Unfit(records.place(name).to_string(), cause);
     if name == RecordName::OldCheckpoint {
-        let old: Old<'_> = serde_json::from_slice(&bytes).map_err(|cause| damaged(&cause))?;
+        let old: Old<'_> =
+            serde_json::from_slice(&bytes).map_err(|cause| damaged(&cause.to_string()))?;
         return Ok(Some(Checkpoint {
             state: serde_json::from_str(old.state.get()).map_err(unfit)?,
             position: 0,
@@ -194,9 +189,9 @@ pub(crate) fn read_record<S: DeserializeOwned>(
         }));
     }
     if sealed::is_right(&bytes, 0) != Some(true) {
-        return Err(damaged(&"the checksum does not match"));
+        return Err(damaged("the checksum does not match"));
     }
-    let read = Ours::read(&bytes).map_err(|cause| damaged(&cause))?;
+    let read = Ours::read(&bytes).map_err(|cause| damaged(&cause.to_string()))?;
     Ok(Some(Checkpoint {
         state: serde_json::from_str(read.state.get()).map_err(unfit)?,
         position: read.position,
@@ -239,9 +234,9 @@ impl<'a> Ours<'a> {
 enum Unsaveable {
     #[error("it cannot be written as JSON: {0}")]
     Unwritable(serde_json::Error),
-    #[error("as JSON it could not be read again: {0} (JSON has no NaN and no infinity)")]
+    #[error("its JSON could not be read again: {0} (JSON has no NaN and no infinity)")]
     State(serde_json::Error),
-    #[error("writing it as JSON, or reading it again, panicked: {0}")]
+    #[error("writing it as JSON or reading it again panicked: {0}")]
     Panicked(String),
     #[error("its commands and timers could not be read again: {0}")]
     File(serde_json::Error),
@@ -263,7 +258,7 @@ pub(crate) struct Place<'a> {
 ///
 /// # Errors
 ///
-/// [`io::ErrorKind::InvalidData`] if the checkpoint could not be read again; then nothing changes.
+/// If the checkpoint could not be read again; then nothing changes.
 /// Invariant F1.
 pub(crate) fn write<S: Serialize + DeserializeOwned>(
     name: &str,
@@ -271,10 +266,10 @@ pub(crate) fn write<S: Serialize + DeserializeOwned>(
     version: u32,
     place: Place<'_>,
     state: &S,
-) -> io::Result<()> {
+) -> StorageResult<()> {
     let bytes = encode(place, state).map_err(|cause| {
         let text = format!("the state of `{name}` is not saved: {cause}");
-        io::Error::new(io::ErrorKind::InvalidData, text)
+        StorageError::new(StorageErrorKind::Unreadable, text)
     })?;
     records.replace(RecordName::Checkpoint(version), &bytes)
 }
@@ -360,7 +355,7 @@ struct OldCursor {
 impl Cursors {
     /// Finds the versions of the cursors. Returns why the cursors do not belong to the existing
     /// streams, `None` if they do.
-    fn misfit(&mut self, storage: &Storage) -> io::Result<Option<String>> {
+    fn misfit(&mut self, storage: &Storage) -> StorageResult<Option<String>> {
         for (name, cursor) in self.old.drain() {
             let id = name
                 .split_once('/')
@@ -370,8 +365,8 @@ impl Cursors {
             let Some(version) = storage.version_of_cursor(&id, cursor.offset, hash)? else {
                 let offset = cursor.offset;
                 let cause = format!(
-                    "has read stream {name} up to byte {offset}, where no event ends that it knows: \
-                     one of them is of another time"
+                    "has read stream {name} up to byte {offset}, but the event that it read last \
+                     does not end there: the checkpoint and the stream are from different times"
                 );
                 return Ok(Some(cause));
             };

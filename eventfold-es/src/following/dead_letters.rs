@@ -5,7 +5,6 @@
 //! before its line is removed. So a command in both places is a dead letter.
 
 use std::collections::{HashMap, HashSet};
-use std::io;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +16,7 @@ use crate::domain::process_manager::DeadLetter;
 use crate::following::chain::Chain;
 use crate::following::lines;
 use crate::following::outgoing::Saved;
+use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::record::{Lines, Records};
 use crate::storage::record_name::RecordName;
 
@@ -70,10 +70,13 @@ impl Letter {
     /// # Errors
     ///
     /// Why the command cannot be shown.
-    pub(crate) fn shown(self) -> io::Result<DeadLetter> {
+    pub(crate) fn shown(self) -> StorageResult<DeadLetter> {
         Ok(DeadLetter {
             id: self.id,
-            envelope: self.command.into_shown()?,
+            envelope: self
+                .command
+                .into_shown()
+                .map_err(|cause| StorageError::new(StorageErrorKind::Unreadable, cause))?,
             error: self.error,
             time: self.time,
             attempts: self.attempts,
@@ -92,12 +95,12 @@ struct Found {
 
 impl DeadLetters {
     /// The dead letters of a process manager. `settled` as for [`audit`].
-    pub(crate) fn open(records: &Records, settled: Option<u64>) -> io::Result<Self> {
+    pub(crate) fn open(records: &Records, settled: Option<u64>) -> StorageResult<Self> {
         let (mut lines, mut bytes) = records.lines(RecordName::DeadLetters)?;
         let mut content = Content::of(&bytes);
         if let Some(end) = content.drop_unfinished(&bytes, settled) {
             let path = records.place(RecordName::DeadLetters);
-            tracing::warn!(%path, "cut off an unfinished dead letter");
+            tracing::warn!(%path, "an unfinished dead letter was cut off");
             bytes.truncate(end);
             lines.replace(&bytes)?;
         }
@@ -116,7 +119,7 @@ impl DeadLetters {
     }
 
     /// The checksum of the file.
-    pub(crate) fn sum(&mut self) -> io::Result<u64> {
+    pub(crate) fn sum(&mut self) -> StorageResult<u64> {
         let sum = match self.sum {
             Some(sum) => sum,
             None => xxh3_64(&self.lines.read()?),
@@ -126,11 +129,11 @@ impl DeadLetters {
     }
 
     /// Why the file does not match `saved`, `None` if it may match.
-    pub(crate) fn misfit(&self, saved: &Saved) -> io::Result<Option<String>> {
+    pub(crate) fn misfit(&self, saved: &Saved) -> StorageResult<Option<String>> {
         Ok(Content::misfit(&self.lines.read()?, saved))
     }
 
-    fn read(&self) -> io::Result<(Vec<u8>, Vec<Found>)> {
+    fn read(&self) -> StorageResult<(Vec<u8>, Vec<Found>)> {
         let bytes = self.lines.read()?;
         let content = Content::of(&bytes);
         match content.damaged.first() {
@@ -148,26 +151,26 @@ impl DeadLetters {
     }
 
     /// All of them, the oldest first.
-    pub(crate) fn list(&self) -> io::Result<Vec<Letter>> {
+    pub(crate) fn list(&self) -> StorageResult<Vec<Letter>> {
         let (_, found) = self.read()?;
         Ok(found.into_iter().map(|found| found.letter).collect())
     }
 
     /// The ids of the dead letters that can be read.
-    pub(crate) fn ids(&self) -> io::Result<Vec<String>> {
+    pub(crate) fn ids(&self) -> StorageResult<Vec<String>> {
         let letters = Content::of(&self.lines.read()?).letters;
         Ok(letters.into_iter().map(|found| found.letter.id).collect())
     }
 
     /// The idempotency keys of the dead letters that can be read.
-    pub(crate) fn keys(&self) -> io::Result<Vec<String>> {
+    pub(crate) fn keys(&self) -> StorageResult<Vec<String>> {
         let letters = Content::of(&self.lines.read()?).letters;
         let contexts = letters.into_iter().map(|f| f.letter.command.context);
         Ok(contexts.filter_map(|c| c.idempotency_key).collect())
     }
 
     /// Counts the dead letters again, after a removal with an unknown outcome.
-    pub(crate) fn recount(&mut self) -> io::Result<HashSet<String>> {
+    pub(crate) fn recount(&mut self) -> StorageResult<HashSet<String>> {
         let ids: HashSet<String> = self.ids()?.into_iter().collect();
         self.count = self.count.map(|_| ids.len());
         Ok(ids)
@@ -181,7 +184,7 @@ impl DeadLetters {
         error: &str,
         attempts: u32,
         ms: u64,
-    ) -> io::Result<()> {
+    ) -> StorageResult<()> {
         self.sum = None;
         let line = lines::seal(&NewLine {
             envelope,
@@ -198,13 +201,13 @@ impl DeadLetters {
 
     /// Cuts off the remains of a failed addition, and makes a failed removal durable. Call it
     /// before the outbox is saved without the command, since that outbox proves the outcome.
-    pub(crate) fn tidy(&mut self) -> io::Result<()> {
+    pub(crate) fn tidy(&mut self) -> StorageResult<()> {
         self.lines.tidy()
     }
 
     /// Removes the dead letters with these `ids`, all or none, durably. Returns how many there
     /// were.
-    pub(crate) fn remove(&mut self, ids: &HashSet<&str>) -> io::Result<usize> {
+    pub(crate) fn remove(&mut self, ids: &HashSet<&str>) -> StorageResult<usize> {
         let (bytes, found) = self.read()?;
         let count = found.len();
         let mut left = Vec::with_capacity(bytes.len());
@@ -316,7 +319,7 @@ impl Content {
         let is_another = xxh3_64(before) != sum
             || later.any(|found| found.is_ours && !ids.contains(&found.letter.id));
         (is_another && content.damaged.is_empty()).then(|| {
-            "are not those that the checkpoint was saved with: one of them is of another time"
+            "are not those that the checkpoint was saved with: the two files are from different times"
                 .to_owned()
         })
     }
@@ -365,8 +368,8 @@ pub(crate) fn audit(bytes: &[u8], saved: Option<&Saved>) -> Flaws {
     let known = saved.and_then(|saved| saved.letters).unwrap_or(0);
     let lost = || {
         format!(
-            "has {length} bytes, the checkpoint was saved with {known}: dead letters were removed \
-             since, or are lost"
+            "has {length} bytes, but had {known} when the checkpoint was saved: dead letters \
+             were removed since then, or are lost"
         )
     };
     let misfit = saved.and_then(|saved| Content::misfit(bytes, saved));

@@ -64,8 +64,8 @@ impl<T: ?Sized> Exclusive<T> {
                     return Ok(None);
                 }
                 Err(inside::deadlock(&format!(
-                    "{} is asked for by code that runs while it is in use: its own, or what `read` was \
-                     given; ask for it before or after that",
+                    "{} is in use by the code that asks for it (its own code, or a function \
+                     given to `read`): ask for it before or after that code runs",
                     self.name
                 )))
             }
@@ -95,9 +95,9 @@ impl<T: ?Sized> Exclusive<T> {
         for _ in 0..=waiting.len() {
             if thread == me {
                 return Err(inside::deadlock(&format!(
-                    "{} is asked for by code that runs while another one is in use, for which the \
-                     code that uses {} waits: ask for one after the other",
-                    self.name, self.name
+                    "{} is in use by code that waits for what this code uses: use one after the \
+                     other, not both at once",
+                    self.name
                 )));
             }
             let Some(holder) = waiting.get(&thread) else {
@@ -162,13 +162,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thread_that_holds_it_is_told_and_others_wait() {
+    fn a_thread_that_locks_twice_gets_an_error_and_others_wait() {
         let one = Exclusive::new("`one`".to_owned(), 1);
         let held = one.lock().unwrap();
         for again in [one.lock().err(), one.try_lock().err()] {
             let error = again.expect("this thread holds it");
             assert_eq!(error.kind(), io::ErrorKind::Deadlock);
-            assert!(error.to_string().starts_with("`one` is asked for"));
+            assert!(error.to_string().starts_with("`one` is in use"));
         }
         std::thread::scope(|scope| {
             assert!(
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_threads_that_would_wait_for_each_other_the_last_is_told() {
+    fn one_thread_of_a_circular_wait_gets_an_error() {
         let all: Vec<_> = (0..3)
             .map(|n| Exclusive::new(format!("`{n}`"), ()))
             .collect();

@@ -15,6 +15,7 @@ use crate::error::panic_message;
 use crate::event::{DecodeError, EventSet, StoredEvent, UnknownEvents};
 use crate::following::checkpoint;
 use crate::following::checkpoint::{Checkpoint, Cursors, Place, UnknownEvent, Unusable};
+use crate::following::failure::Failure;
 use crate::following::outgoing::Saved;
 use crate::following::skipped::{Poisoned, SkippedEvents};
 use crate::following::status::Progress;
@@ -53,7 +54,7 @@ pub(crate) struct Follower<S> {
     /// How long the last save took.
     save_cost: Duration,
     /// Why the state is not valid any more.
-    failed: Option<Failed>,
+    failed: Option<Failure>,
     /// The event whose skipping was begun and not finished.
     unfinished: Option<Poisoned>,
     on_failure: OnFailure,
@@ -74,13 +75,6 @@ pub(crate) enum Refusal {
     Decode(#[from] DecodeError),
     #[error(transparent)]
     Command(#[from] Unwritable),
-}
-
-/// Why a state is not valid.
-#[derive(Debug, Clone)]
-struct Failed {
-    kind: io::ErrorKind,
-    text: String,
 }
 
 /// Why following stopped early.
@@ -212,13 +206,10 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
                     self.skip(&poisoned)?;
                 }
                 Err(Stop::Poisoned(poisoned)) => {
-                    let text = self.describe(&poisoned);
-                    self.progress.stop(&text);
-                    let failed = self.failed.insert(Failed {
-                        kind: poisoned.kind,
-                        text,
-                    });
-                    return Err(failed.error());
+                    let failure = Failure::new(poisoned.kind, self.describe(&poisoned));
+                    self.progress.stop(&failure);
+                    self.failed = Some(failure.clone());
+                    return Err(failure.into());
                 }
                 Err(Stop::Io(error)) => return Err(error),
             }
@@ -258,7 +249,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
         } = self;
         let mut poisoned = None;
         let before = *position;
-        let followed = reader.read_to(head, |committed| {
+        let followed = reader.read_to(head, |committed| -> io::Result<_> {
             if types.contains(&committed.aggregate_type()) {
                 let seen = cursors
                     .as_ref()
@@ -285,7 +276,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
                                 if matches!(error, Refusal::Decode(_)) {
                                     kind = io::ErrorKind::InvalidData;
                                 }
-                                format!("cannot go on: {error}")
+                                format!("cannot process the event: {error}")
                             }
                             Err(panic) => format!("panicked: {}", panic_message(&*panic)),
                         };
@@ -339,17 +330,14 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
     fn skip(&mut self, poisoned: &Poisoned) -> io::Result<()> {
         let text = self.describe(poisoned);
         // The state is invalid until it is complete again.
-        self.failed = Some(Failed {
-            kind: poisoned.kind,
-            text: text.clone(),
-        });
+        self.failed = Some(Failure::new(poisoned.kind, text.clone()));
         self.unfinished = Some(poisoned.clone());
         if !self.skipped_events.contains(poisoned.position) {
             let now = self.storage.clock().now_ms();
             let chain = self.storage.history_at(poisoned.position)?;
             let event = self.skipped_events.add(poisoned, chain, now)?;
             self.progress.add_skipped(event);
-            self.progress.fail(&format!("passed over: {text}"));
+            self.progress.fail(&format!("an event was skipped: {text}"));
         }
         let backup = self.backup.take();
         let backup = backup.filter(|(_, position)| *position >= self.saved_position);
@@ -362,7 +350,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
                 None
             } else {
                 let read = checkpoint::read::<S>(&self.records, self.version);
-                read.map_err(Unusable::into_io)?
+                read.map_err(Unusable::into_error)?
             };
             let mut checkpoint = checkpoint.unwrap_or_else(Checkpoint::beginning);
             if let Some(cause) = checkpoint.misfit(&self.storage)? {
@@ -390,17 +378,14 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
     }
 
     fn unreadable(&self, cause: &serde_json::Error) -> io::Error {
-        let text = format!(
-            "no copy of the state of `{}` can be kept: {cause}",
-            self.name
-        );
+        let text = format!("the state of `{}` could not be copied: {cause}", self.name);
         io::Error::new(io::ErrorKind::InvalidData, text)
     }
 
     /// Fails if the state is not valid any more.
     pub(crate) fn check(&self) -> io::Result<()> {
         match &self.failed {
-            Some(failed) => Err(failed.error()),
+            Some(failure) => Err(failure.clone().into()),
             None => Ok(()),
         }
     }
@@ -483,12 +468,6 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
         self.save_cost = self.saved_at - start;
         self.save_now = false;
         Ok(())
-    }
-}
-
-impl Failed {
-    fn error(&self) -> io::Error {
-        io::Error::new(self.kind, self.text.clone())
     }
 }
 

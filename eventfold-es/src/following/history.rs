@@ -5,10 +5,10 @@
 //! its file is trusted only if the journal has the same checksum there (invariant F9).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::ops::ControlFlow;
 
 use crate::storage::Storage;
+use crate::storage::error::StorageResult;
 use crate::storage::log::LogReader;
 
 /// The checksums of the journal's lines that hold `positions`, as far as the journal has these
@@ -16,7 +16,7 @@ use crate::storage::log::LogReader;
 pub(crate) fn chains(
     storage: &Storage,
     positions: &BTreeSet<u64>,
-) -> io::Result<BTreeMap<u64, u64>> {
+) -> StorageResult<BTreeMap<u64, u64>> {
     let mut reader = storage.reader(0);
     let held = positions.range(1..=storage.head());
     held.map(|position| Ok((*position, reader.history_at(*position)?)))
@@ -33,14 +33,14 @@ pub(crate) fn acted_on_behind(
     after: u64,
     mut reader: LogReader,
     head: u64,
-) -> io::Result<Option<u64>> {
+) -> StorageResult<Option<u64>> {
     let mut newest = None;
     reader.read_to(head, |committed| {
         committed.keys(|key| {
             let position = source_of(name, key);
             newest = newest.max(position.filter(|position| *position > after));
         });
-        Ok(ControlFlow::Continue(()))
+        StorageResult::Ok(ControlFlow::Continue(()))
     })?;
     Ok(newest)
 }
@@ -48,8 +48,8 @@ pub(crate) fn acted_on_behind(
 /// The error text for a checkpoint at `position` whose process manager has acted on `newest`.
 pub(crate) fn rolled_back(position: u64, newest: u64) -> String {
     format!(
-        "is at position {position}, but the journal shows that it had acted on position {newest}: it \
-         would send commands again"
+        "is at position {position}, but the journal or the dead letters have a command from \
+         position {newest}: the process manager would send commands again"
     )
 }
 
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_names_the_event_that_its_command_comes_from() {
+    fn the_idempotency_key_of_a_process_managers_command_names_the_position_of_its_event() {
         for key in ["a/b/17/0", "a/b/17/t0"] {
             assert_eq!(source_of("a/b", key), Some(17));
         }

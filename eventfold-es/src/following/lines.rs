@@ -1,14 +1,14 @@
 //! JSON lines with checksums: the content of records that grow line by line.
 
-use std::io;
-
 use serde::Serialize;
 
 use crate::storage::encoding::sealed;
+use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 
 /// `content`, an object, as a line with a checksum and a line end.
-pub(crate) fn seal<T: Serialize>(content: &T) -> io::Result<Vec<u8>> {
-    let mut line = serde_json::to_vec(content)?;
+pub(crate) fn seal<T: Serialize>(content: &T) -> StorageResult<Vec<u8>> {
+    let mut line = serde_json::to_vec(content)
+        .map_err(|cause| StorageError::new(StorageErrorKind::Unreadable, cause))?;
     line.pop();
     sealed::seal(&mut line, 0, 0);
     line.push(b'\n');

@@ -20,6 +20,7 @@ use tokio::task::{Id, JoinHandle, JoinSet};
 
 use crate::error::closed;
 use crate::following::exclusive::Exclusive;
+use crate::following::failure::Failure;
 use crate::following::manager::Manager;
 use crate::following::managing::Outcome;
 use crate::following::outgoing::Outgoing;
@@ -223,11 +224,11 @@ impl Managing {
                     wanted
                 }
                 Err(error) => {
-                    let text = error.to_string();
+                    let failure = Failure::from(&error);
                     if !self.manager.progress.is_stopped() {
-                        self.manager.progress.fail(&text);
+                        self.manager.progress.fail(failure.text());
                     }
-                    self.manager.set_trouble(Some(text));
+                    self.manager.set_trouble(Some(failure));
                     if self.is_ending() {
                         continue;
                     }
@@ -245,8 +246,8 @@ impl Managing {
             }
         }
         let stopped_by = self.manager.progress.stopped_by();
-        let text = stopped_by.unwrap_or_else(|| closed().to_string());
-        self.manager.set_trouble(Some(text));
+        let failure = stopped_by.unwrap_or_else(|| Failure::from(&closed()));
+        self.manager.set_trouble(Some(failure));
     }
 
     /// Whether it must begin nothing new.

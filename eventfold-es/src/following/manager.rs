@@ -10,6 +10,7 @@ use crate::error::closed;
 use crate::following::checkpoint;
 use crate::following::checkpoint::{Checkpoint, Unusable};
 use crate::following::exclusive::Exclusive;
+use crate::following::failure::Failure;
 use crate::following::managing::{AnyReacting, Reacting};
 use crate::following::status::{ProcessManagerStatus, Progress};
 use crate::following::unusable::UnusableManager;
@@ -25,12 +26,12 @@ pub(crate) struct Manager {
     /// Notified when the process manager should check for work.
     pub(crate) wake: Arc<Notify>,
     /// Notified after each background step, with its error if it failed.
-    pub(crate) trouble: Arc<watch::Sender<Option<String>>>,
+    pub(crate) trouble: Arc<watch::Sender<Option<Failure>>>,
 }
 
 impl Manager {
     /// Reports that a step was made, and its error.
-    pub(crate) fn set_trouble(&self, trouble: Option<String>) {
+    pub(crate) fn set_trouble(&self, trouble: Option<Failure>) {
         self.trouble.send_replace(trouble);
     }
 
@@ -43,7 +44,7 @@ impl Manager {
         loop {
             let trouble = steps.borrow_and_update().clone();
             if let Some(trouble) = trouble {
-                return Err(io::Error::other(trouble));
+                return Err(trouble.into());
             }
             {
                 let reacting = self.reacting.lock()?;
@@ -90,11 +91,11 @@ impl Manager {
                 let progress = reacting.progress();
                 (Arc::new(Exclusive::new(name, reacting)), progress)
             }
-            Err(Unusable::Io(error)) => return Err(error),
+            Err(Unusable::Storage(error)) => return Err(error.into()),
             // The store and the other process managers can work without it.
             Err(unusable) => {
                 let error = unusable.of_manager(M::NAME);
-                let unusable = UnusableManager::new(M::NAME, &records, &error)?;
+                let unusable = UnusableManager::new(M::NAME, &records, error)?;
                 let progress = unusable.progress();
                 (Arc::new(Exclusive::new(name, unusable)), progress)
             }

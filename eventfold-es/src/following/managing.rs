@@ -16,7 +16,7 @@ use crate::domain::command::StoredCommand;
 use crate::domain::process_manager::{DeadLetter, OnFailure, Order, Outbox, ProcessManager, Retry};
 use crate::error::closed;
 use crate::following::checkpoint::Checkpoint;
-use crate::following::dead_letters::{DeadLetters, Letter};
+use crate::following::dead_letters::DeadLetters;
 use crate::following::follower::{Follower, Refusal};
 use crate::following::history;
 use crate::following::history::{acted_on_behind, source_of};
@@ -25,6 +25,7 @@ use crate::following::pending;
 use crate::following::pending::Pending;
 use crate::following::status::{ProcessManagerStatus, Progress, ToDo};
 use crate::storage::Storage;
+use crate::storage::error::StorageResult;
 use crate::storage::record::Records;
 use crate::storage::record_name::RecordName;
 
@@ -142,7 +143,7 @@ impl<M: ProcessManager> Reacting<M> {
         if skipped_events.is_some_and(|sum| !follower.has_skipped(sum)) {
             tracing::warn!(
                 pm_name = M::NAME,
-                "the events that it passed over are not those that are recorded"
+                "the events that the process manager skipped are not those in its record"
             );
         }
         Ok(Self {
@@ -253,7 +254,7 @@ fn rolled_back<M: ProcessManager>(
 /// The error of a process manager whose dead letters do not belong to its checkpoint.
 fn letters_of_another_time<M: ProcessManager>(records: &Records, cause: &str) -> io::Error {
     let text = format!(
-        "the dead letters of process manager `{}` in {} {cause}; restore both from one backup",
+        "the dead letters of process manager `{}` in {} {cause}; restore both from the same backup",
         M::NAME,
         records.place(RecordName::DeadLetters)
     );
@@ -263,8 +264,8 @@ fn letters_of_another_time<M: ProcessManager>(records: &Records, cause: &str) ->
 /// The error of a process manager whose checkpoint does not belong to the journal's history.
 fn of_another_time<M: ProcessManager>(records: &Records, cause: &str) -> io::Error {
     let text = format!(
-        "the checkpoint of process manager `{}` in {} {cause}; restore it, or the whole store, from \
-         a backup that was taken at one time",
+        "the checkpoint of process manager `{}` in {} {cause}; restore it and the journal from \
+         the same backup",
         M::NAME,
         records.all()
     );
@@ -285,7 +286,7 @@ fn resolve(storage: &Storage, pending: &mut Pending, letters: &mut DeadLetters) 
         if let Some(keys) = keys.get(&(committed.aggregate_type(), committed.id())) {
             committed.keys(|key| effective.extend(keys.get(key).into_iter().flatten()));
         }
-        Ok(ControlFlow::Continue(()))
+        StorageResult::Ok(ControlFlow::Continue(()))
     })?;
     let numbers = pending.letter_ids();
     let ids = letters.ids()?;
@@ -358,7 +359,7 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
                 let pause = self.retry.pause(attempts, chance);
                 match pause.filter(|_| retry && may_retry) {
                     Some(pause) => {
-                        tracing::warn!(pm_name = M::NAME, %error, attempts, pause, "tried again later");
+                        tracing::warn!(pm_name = M::NAME, %error, attempts, pause, "a command failed and is tried again later");
                         let not_before = self.now().saturating_add(pause).max(1);
                         self.pending.put_back(number, attempts, not_before);
                     }
@@ -436,7 +437,10 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
 
     fn letters(&self) -> io::Result<Vec<DeadLetter>> {
         let letters = self.letters.list()?;
-        letters.into_iter().map(Letter::shown).collect()
+        letters
+            .into_iter()
+            .map(|letter| Ok(letter.shown()?))
+            .collect()
     }
 
     fn return_to_outbox(&mut self, ids: &HashSet<&str>) -> io::Result<Vec<Outgoing>> {
@@ -479,7 +483,7 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
                     }
                 }
             }
-            return Err(error);
+            return Err(error.into());
         }
         Ok(revived)
     }

@@ -452,24 +452,24 @@ mod tests {
     }
 
     #[test]
-    fn where_the_effect_of_a_command_is_looked_for_moves_on_only_while_it_is_known_to_have_none() {
-        let looked_for_behind =
+    fn the_search_for_a_commands_effect_starts_later_only_if_it_certainly_had_none_so_far() {
+        let saved_since =
             |pending: &mut Pending, head| pending.saved_at(head, 0, 0).outgoing[0].since;
 
         let (mut pending, number) = under_way();
-        assert_eq!(looked_for_behind(&mut pending, 9), 5);
+        assert_eq!(saved_since(&mut pending, 9), 5);
         pending.put_back(number, 1, 0);
-        assert_eq!(looked_for_behind(&mut pending, 9), 9);
+        assert_eq!(saved_since(&mut pending, 9), 9);
 
         let (mut pending, number) = under_way();
         pending.leave_in_doubt(number);
-        assert_eq!(looked_for_behind(&mut pending, 9), 5);
+        assert_eq!(saved_since(&mut pending, 9), 5);
         // A second attempt does not tell whether the first one took effect.
         assert_eq!(
             pending.take(0).map(|outgoing| outgoing.number),
             Some(number)
         );
         pending.put_back(number, 1, 0);
-        assert_eq!(looked_for_behind(&mut pending, 9), 5);
+        assert_eq!(saved_since(&mut pending, 9), 5);
     }
 }

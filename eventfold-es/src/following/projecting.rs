@@ -33,15 +33,21 @@ impl<P: Projection> Projecting<P> {
         let records = storage.records(Follows::Projection, P::NAME);
         let (name, version) = (P::NAME, P::VERSION);
         let built_again = |why: &str| {
-            tracing::warn!(projection = name, version, "{why}; built again");
+            tracing::warn!(
+                projection = name,
+                version,
+                "{why}; the projection is built again"
+            );
             Ok(Self::from_beginning(storage, on_failure))
         };
         let checkpoint = match checkpoint::read::<P>(&records, P::VERSION) {
             Ok(Some(checkpoint)) if checkpoint.unknown.iter().any(is_known::<P>) => {
-                return built_again("an event that was left out is known now");
+                return built_again(
+                    "an event that was left out because its name was unknown is known now",
+                );
             }
             Ok(Some(checkpoint)) if checkpoint.events != EventSet::fingerprint(P::event_sets()) => {
-                return built_again("its events are of other versions now");
+                return built_again("the versions of its events have changed");
             }
             Ok(Some(mut checkpoint)) => match checkpoint.misfit(storage)? {
                 None => checkpoint,
@@ -54,13 +60,13 @@ impl<P: Projection> Projecting<P> {
                 }
             },
             Ok(None) => Checkpoint::beginning(),
-            Err(Unusable::Io(error)) => return Err(error),
-            Err(error) => return built_again(&error.into_io().to_string()),
+            Err(Unusable::Storage(error)) => return Err(error.into()),
+            Err(error) => return built_again(&error.into_error().to_string()),
         };
         let (skipped_events, is_old) = (checkpoint.skipped_events, checkpoint.chain.is_none());
         let follower = Self::follower(storage, checkpoint).with_on_failure(on_failure)?;
         if !is_old && !follower.has_skipped(skipped_events) {
-            return built_again("the events that it passed over are not those that are recorded");
+            return built_again("the events that it skipped are not those in its record");
         }
         Ok(Self {
             follower,

@@ -16,6 +16,7 @@ use crate::following::status::ReadSideStatus;
 use crate::runtime::aggregates::{Aggregates, Follows};
 use crate::runtime::dispatch::Dispatchers;
 use crate::storage::Storage;
+use crate::storage::error::StorageResult;
 use crate::storage::record_name::Follower;
 
 /// The projections and process managers of a store.
@@ -43,7 +44,7 @@ impl ReadSide {
 
     /// Warns of process managers that have files here and are not registered. Their timers and
     /// commands wait. If one was renamed, it reacts to all events again.
-    pub(crate) fn warn_of_unregistered(&self, storage: &Storage) -> io::Result<()> {
+    pub(crate) fn warn_of_unregistered(&self, storage: &Storage) -> StorageResult<()> {
         if self.process_managers.is_empty() {
             return Ok(());
         }
@@ -53,8 +54,8 @@ impl ReadSide {
                 tracing::warn!(
                     pm_name = name,
                     dir = %records.all(),
-                    "no such process manager is registered; what it has saved, timers and commands \
-                     too, is left as it is"
+                    "the directory has the files of a process manager that is not registered; \
+                     its timers and commands wait"
                 );
             }
         }
@@ -78,7 +79,7 @@ impl ReadSide {
         for (name, projection) in &self.projections {
             let caught_up = projection.any.lock().and_then(|mut any| any.catch_up());
             if let Err(error) = caught_up {
-                tracing::error!(projection = name, %error, "the projection could not be caught up");
+                tracing::error!(projection = name, %error, "the projection could not be brought up to date");
             }
         }
     }
@@ -100,7 +101,9 @@ impl ReadSide {
         for (name, projection) in &self.projections {
             let save = || projection.any.lock()?.save();
             let saved = catch_unwind(AssertUnwindSafe(save));
-            if let Err(error) = saved.unwrap_or_else(|_| Err(io::Error::other("it panicked"))) {
+            if let Err(error) =
+                saved.unwrap_or_else(|_| Err(io::Error::other("saving it panicked")))
+            {
                 tracing::warn!(projection = name, %error, "the checkpoint could not be saved");
             }
         }
@@ -130,6 +133,6 @@ impl Follows for ReadSide {
 /// code of the user's, so this cannot happen.
 fn report_if_held(closed: io::Result<()>) {
     if let Err(error) = closed {
-        tracing::error!(%error, "it is still in use at the end; this is a bug");
+        tracing::error!(%error, "a projection or process manager is still in use when the store closes; this is a bug");
     }
 }

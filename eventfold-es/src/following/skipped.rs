@@ -13,6 +13,7 @@ use crate::following::history;
 use crate::following::lines;
 use crate::ids::Position;
 use crate::storage::Storage;
+use crate::storage::error::StorageResult;
 use crate::storage::record::{Lines, Records};
 use crate::storage::record_name::RecordName;
 
@@ -100,7 +101,7 @@ impl SkippedEvents {
         records: &Records,
         version: u32,
         storage: &Storage,
-    ) -> io::Result<(Self, Vec<SkippedEvent>)> {
+    ) -> StorageResult<(Self, Vec<SkippedEvent>)> {
         let name = RecordName::Skipped(version);
         let (lines, bytes) = records.lines(name)?;
         let mut read = Vec::new();
@@ -109,7 +110,7 @@ impl SkippedEvents {
                 Ok(line) => read.push(line),
                 Err(cause) => {
                     let error = records.damaged(name, start as u64, &cause);
-                    tracing::warn!(%error, "a record of a skipped event cannot be read");
+                    tracing::warn!(%error, "the record of a skipped event cannot be read and is ignored");
                 }
             }
         }
@@ -124,7 +125,7 @@ impl SkippedEvents {
                     .is_some_and(|Chain(stated)| Some(&stated) != chain)
             {
                 let file = records.place(name);
-                tracing::warn!(%file, position = line.position, "the record of a skipped event is of another time");
+                tracing::warn!(%file, position = line.position, "the record of a skipped event is from another history and is ignored");
             } else if positions.insert(line.position) {
                 events.push(line.into());
             }
@@ -167,7 +168,7 @@ impl SkippedEvents {
         poisoned: &Poisoned,
         chain: u64,
         ms: u64,
-    ) -> io::Result<SkippedEvent> {
+    ) -> StorageResult<SkippedEvent> {
         let line = Line {
             position: poisoned.position,
             event: poisoned.event.clone(),
@@ -186,7 +187,7 @@ impl SkippedEvents {
     }
 
     /// Writes the lines that are not on disk yet.
-    pub(crate) fn save(&mut self) -> io::Result<()> {
+    pub(crate) fn save(&mut self) -> StorageResult<()> {
         if let Some(unsaved) = &self.unsaved {
             if !unsaved.is_empty() || self.records.read(self.name)?.is_some() {
                 self.lines.replace(unsaved)?;

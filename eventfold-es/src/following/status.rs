@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::following::failure::Failure;
 use crate::following::skipped::SkippedEvent;
 use crate::ids::Position;
 use crate::sync::lock;
@@ -124,7 +125,7 @@ pub(crate) struct ToDo {
 struct Condition {
     is_live: bool,
     /// The error that stopped it, if it has stopped.
-    stopped_by: Option<String>,
+    stopped_by: Option<Failure>,
     last_error: Option<String>,
     skipped_count: u64,
     skipped: VecDeque<SkippedEvent>,
@@ -161,14 +162,15 @@ impl Progress {
         lock(&self.condition).last_error = Some(error.to_owned());
     }
 
-    pub(crate) fn stop(&self, error: &str) {
+    pub(crate) fn stop(&self, failure: &Failure) {
+        let error = failure.text();
         tracing::error!(
             name = self.name,
             error,
             "a projection or process manager stopped"
         );
         let mut condition = lock(&self.condition);
-        condition.stopped_by = Some(error.to_owned());
+        condition.stopped_by = Some(failure.clone());
         condition.last_error = Some(error.to_owned());
     }
 
@@ -196,7 +198,7 @@ impl Progress {
         lock(&self.condition).stopped_by.is_some()
     }
 
-    pub(crate) fn stopped_by(&self) -> Option<String> {
+    pub(crate) fn stopped_by(&self) -> Option<Failure> {
         lock(&self.condition).stopped_by.clone()
     }
 

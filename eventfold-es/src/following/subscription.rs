@@ -17,6 +17,7 @@ use crate::domain::aggregate::Aggregate;
 use crate::event::{DomainEvent, RecordedEvent};
 use crate::ids::Position;
 use crate::runtime::background::blocking;
+use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::log::{Log, LogReader};
 use filter::Filter;
 
@@ -202,7 +203,7 @@ impl Subscription {
                         self.ready = chunk;
                         match source.failed.take() {
                             None => State::Idle(source),
-                            Some(error) => State::Ending(error),
+                            Some(error) => State::Ending(error.into()),
                         }
                     }
                     Poll::Ready(Err(error)) => State::Ending(error),
@@ -248,7 +249,7 @@ struct Source {
     after: u64,
     has_begun: bool,
     /// The error that stops reading after `after`.
-    failed: Option<io::Error>,
+    failed: Option<StorageError>,
 }
 
 impl Source {
@@ -270,7 +271,7 @@ impl Source {
     }
 
     /// Reads events up to the durable position `head` into `chunk`, until there are enough.
-    fn fill(&mut self, head: u64, filter: &Filter, chunk: &mut Chunk) -> io::Result<()> {
+    fn fill(&mut self, head: u64, filter: &Filter, chunk: &mut Chunk) -> StorageResult<()> {
         let until = head.min(self.after.saturating_add(LOOKED_AT));
         let mut bytes = 0;
         let Self { reader, after, .. } = self;

@@ -6,17 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::process_manager::DeadLetter;
-use crate::following::dead_letters::{DeadLetters, Letter};
+use crate::following::dead_letters::DeadLetters;
+use crate::following::failure::Failure;
 use crate::following::managing::{AnyReacting, Counts, Outcome};
 use crate::following::outgoing::Outgoing;
 use crate::following::status::{ProcessManagerStatus, Progress};
+use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::record::Records;
 
 /// Replaces a process manager that is stopped from the start. Its files are not changed.
 /// Invariant F8.
 pub(crate) struct UnusableManager {
-    kind: io::ErrorKind,
-    text: String,
+    failure: Failure,
     progress: Arc<Progress>,
     letters: DeadLetters,
 }
@@ -26,14 +27,13 @@ impl UnusableManager {
     pub(crate) fn new(
         name: &'static str,
         records: &Records,
-        error: &io::Error,
-    ) -> io::Result<Self> {
-        let text = error.to_string();
+        error: StorageError,
+    ) -> StorageResult<Self> {
+        let failure = Failure::from(&io::Error::from(error));
         let progress = Progress::new(name, 0);
-        progress.stop(&text);
+        progress.stop(&failure);
         Ok(Self {
-            kind: error.kind(),
-            text,
+            failure,
             progress: Arc::new(progress),
             // It is unknown which of them are finished.
             letters: DeadLetters::open(records, None)?,
@@ -45,7 +45,7 @@ impl UnusableManager {
     }
 
     fn refused<T>(&self) -> io::Result<T> {
-        Err(io::Error::new(self.kind, self.text.clone()))
+        Err(self.failure.clone().into())
     }
 }
 
@@ -98,7 +98,10 @@ impl AnyReacting for UnusableManager {
 
     fn letters(&self) -> io::Result<Vec<DeadLetter>> {
         let letters = self.letters.list()?;
-        letters.into_iter().map(Letter::shown).collect()
+        letters
+            .into_iter()
+            .map(|letter| Ok(letter.shown()?))
+            .collect()
     }
 
     fn return_to_outbox(&mut self, _: &HashSet<&str>) -> io::Result<Vec<Outgoing>> {

@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn unsafe_text_is_encoded_and_comes_back() {
+    fn unsafe_text_is_encoded_and_decoded_again() {
         for (text, name) in [
             (".", "%2E"),
             ("..", "%2E%2E"),
@@ -109,14 +109,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_no_text_has_is_not_decoded() {
+    fn a_name_that_encoding_never_produces_is_not_decoded() {
         for name in ["a%41", "%2f", "%", "%F", "%FF", "a/b", "..", "a ", "nul"] {
             assert_eq!(decode(name), None, "{name}");
         }
     }
 
     #[test]
-    fn too_long_and_empty_are_refused() {
+    fn empty_and_too_long_text_is_refused() {
         assert!(encode("").is_err());
         assert!(encode(&"x".repeat(255)).is_ok());
         assert!(encode(&"x".repeat(256)).is_err());

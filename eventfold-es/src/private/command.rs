@@ -23,8 +23,8 @@ const DATA: &str = "data";
     message = "the command `{Self}` cannot be serialised",
     label = "serde's `Serialize` or `Deserialize` is missing",
     note = "add `#[derive(serde::Serialize, serde::Deserialize)]` to `{Self}`",
-    note = "or do without: with `command_enum(derive(Debug, Clone))` the enum is not serialised",
-    note = "or remove `{Self}` from the commands, if it is none"
+    note = "or write `command_enum(derive(Debug, Clone))`, so that the enum is not serialised",
+    note = "or remove `{Self}` from the commands, if it is not a command"
 )]
 pub trait CommandPayload: Sized {
     /// Serialises it as the variant `name` of the enum `of`.

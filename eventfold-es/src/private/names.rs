@@ -139,7 +139,7 @@ pub const fn assert_names_are_new<const N: usize>(
             .with(events[position].0)
             .with("`; within `")
             .with(aggregate)
-            .with("` a name or alias leads to one event, so choose another");
+            .with("` each name and alias must belong to one event: choose another");
         panic!("{}", message.as_str());
     }
 }
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_or_an_alias_of_two_events_is_found_at_the_later_one_with_the_first() {
+    fn a_shared_name_or_alias_is_found_at_the_later_event_with_the_number_of_the_first() {
         let shared = shared!(&[
             ("A", &[named("a", &["old-a"])]),
             ("B", &[named("b", &[]), named("b2", &["older"])]),
@@ -295,13 +295,13 @@ mod tests {
     }
 
     #[test]
-    fn what_one_event_has_twice_is_not_shared() {
+    fn a_name_that_one_event_has_twice_is_not_shared() {
         let shared = shared!(&[("A", &[named("a", &["a"]), named("a", &[])]), ("B", &[])]);
         assert_eq!(shared, [None, None]);
     }
 
     #[test]
-    fn names_of_every_length_are_told_apart_and_found() {
+    fn names_of_every_length_are_compared_in_full() {
         let text: &'static str = "the-customer-has-changed-their-order";
         for length in 1..text.len() {
             let (shorter, longer) = (&text[..length - 1], &text[..length]);
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_want_the_same_slot_are_told_apart() {
+    fn different_names_with_the_same_slot_are_not_shared() {
         const EVENTS: &Events = &[("A", &[named("a", &[])]), ("B", &[named("b", &[])])];
         // Two slots for two names: both slots are taken, in any case.
         let shared = shared_names::<2, 2>(EVENTS);

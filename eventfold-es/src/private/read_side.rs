@@ -51,7 +51,7 @@ pub fn react_eventfold<M: ProcessManager>(
 /// compiler reports the aggregate once, without a list of the types that implement serde's traits.
 #[diagnostic::on_unimplemented(
     message = "the commands of `{Self}` cannot be sent by a process manager",
-    label = "`{Self}` is no aggregate whose commands are serialised",
+    label = "`{Self}` is not an aggregate whose commands are serialised",
     note = "`{Self}` must be an aggregate, and its command type needs serde's `Serialize` and `Deserialize`",
     note = "with `#[aggregate(commands(...))]` it has both, unless `command_enum(derive(...))` leaves them out"
 )]

@@ -113,7 +113,7 @@ impl<T> GoesInto<T> for T {
 /// The possible return types of the last step, or of the function of a retired event: one event, or
 /// the events that replace it.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is returned where the event `{Event}` belongs",
+    message = "the last step returns `{Self}`, but must return the event `{Event}`",
     label = "returns `{Self}`, must return `{Event}`",
     note = "it may be `{Event}`, or `Option`, `Vec` or `Decoded` of it if the event was retired or split, each also in a `Result`"
 )]

@@ -3,11 +3,14 @@
 //! It decides on the head: the state with everything that was decided before. It goes on without
 //! waiting for the disk. Each answer waits until its head is durable.
 
+use std::future::poll_fn;
 use std::sync::{Arc, Weak};
+use std::task::Poll;
 
 use tokio::sync::{mpsc, oneshot};
 
 mod activate;
+mod conflict;
 mod decide;
 mod head;
 mod idle;
@@ -16,9 +19,11 @@ mod keys;
 mod mailbox;
 mod slot;
 
+use conflict::{Again, Conflicts, MOST_ATTEMPTS};
 use head::Head;
 use idle::Activity;
-pub(crate) use mailbox::{Mail, Reply, Request};
+use mailbox::Read;
+pub(crate) use mailbox::{Attempt, Mail, Reply, Request};
 pub(crate) use slot::{Registry, Slot};
 
 use crate::clock::Clock;
@@ -50,6 +55,8 @@ pub(crate) struct Actor<A: Aggregate> {
     snapshot_every: u64,
     mailbox: mpsc::Receiver<Box<Mail<A>>>,
     head: Option<Head<A>>,
+    /// The commands to decide again, if commits can conflict.
+    conflicts: Option<Conflicts<A>>,
 }
 
 impl<A: Aggregate> Actor<A> {
@@ -58,7 +65,13 @@ impl<A: Aggregate> Actor<A> {
         let mut retiring = Vec::new();
         // Invariant C5.
         let turn = self.stream.take_turn().await;
-        while let Some(mail) = self.mailbox.recv().await {
+        loop {
+            let mail = match self.conflicts {
+                None => self.mailbox.recv().await,
+                // Boxed, so that the usual way stays short.
+                Some(_) => Box::pin(self.next_mail()).await,
+            };
+            let Some(mail) = mail else { break };
             match *mail {
                 Mail::Request(request) => {
                     self.activity.touch();
@@ -75,8 +88,60 @@ impl<A: Aggregate> Actor<A> {
                 }
             }
         }
+        if self.conflicts.is_some() {
+            Box::pin(self.finish_conflicts()).await;
+        }
         self.save_snapshot_if_due();
         drop(turn);
+    }
+
+    /// The next mail. Until it comes, decides commands that conflicted.
+    async fn next_mail(&mut self) -> Option<Box<Mail<A>>> {
+        while let Some(conflicts) = &mut self.conflicts {
+            let mailbox = &mut self.mailbox;
+            let next = poll_fn(|context| {
+                if conflicts.poll(context).is_ready() {
+                    return Poll::Ready(None);
+                }
+                mailbox.poll_recv(context).map(Some)
+            });
+            match next.await {
+                Some(mail) => return mail,
+                // A command gets its error itself.
+                None => drop(self.make_ready_for_mail().await),
+            }
+        }
+        self.mailbox.recv().await
+    }
+
+    /// Makes the head ready for a message. First decides the commands that conflicted, because they
+    /// came before it.
+    async fn make_ready_for_mail(&mut self) -> Result<(), StateError> {
+        loop {
+            // If commits have failed, this waits for the answers to all of them.
+            let ready = self.make_ready().await;
+            let again = self.conflicts.as_mut().and_then(Conflicts::take);
+            match (ready, again) {
+                (Ok(()), Some(attempt)) => self.execute(attempt).await,
+                (Err(error), Some(attempt)) => attempt.reply.send(Err(error.into())),
+                (ready, None) => return ready,
+            }
+        }
+    }
+
+    /// Decides the commands that conflicted, until no answer is under way.
+    async fn finish_conflicts(&mut self) {
+        loop {
+            // A failure has answered its commands.
+            let _ = self.stream.settle().await;
+            let Some(attempt) = self.conflicts.as_mut().and_then(Conflicts::take) else {
+                return;
+            };
+            match self.make_ready().await {
+                Ok(()) => self.execute(attempt).await,
+                Err(error) => attempt.reply.send(Err(error.into())),
+            }
+        }
     }
 
     /// The aggregate was used while the request to passivate was waiting: keep watching.
@@ -87,29 +152,47 @@ impl<A: Aggregate> Actor<A> {
     }
 
     async fn serve(&mut self, request: Request<A>) {
-        if let Err(error) = self.make_ready().await {
-            match request {
-                Request::Execute { reply, .. } => reply.send(Err(error.into())),
-                Request::Read(read) => read(Err(error))(Ok(0)),
-                Request::Inject { reply, .. } => reply.send(Err(error.into())),
-            }
-            return;
+        let ready = match self.conflicts {
+            None => self.make_ready().await,
+            Some(_) => Box::pin(self.make_ready_for_mail()).await,
+        };
+        match (request, ready) {
+            (Request::Execute(attempt), Ok(())) => self.execute(attempt).await,
+            (Request::Read(read), Ok(())) => self.read(read).await,
+            (Request::Inject { event, reply }, Ok(())) => self.inject(event, reply).await,
+            (Request::Execute(attempt), Err(error)) => attempt.reply.send(Err(error.into())),
+            (Request::Read(read), Err(error)) => read(Err(error))(Ok(0)),
+            (Request::Inject { reply, .. }, Err(error)) => reply.send(Err(error.into())),
         }
-        match request {
-            Request::Execute {
-                command,
-                context,
-                reply,
-            } => self.execute(command, context, reply).await,
-            Request::Read(read) => {
-                let Some(head) = &self.head else { return };
-                let (state, version) = (&head.state, Version::new(head.version));
-                let done =
-                    inside::Aggregate::of(self.stream.id()).run(|| read(Ok((state, version))));
-                self.when_durable(done);
-            }
-            Request::Inject { event, reply } => self.inject(event, reply).await,
+    }
+
+    async fn read(&mut self, read: Read<A>) {
+        let current = match self.conflicts {
+            None => Ok(None),
+            Some(_) => Box::pin(self.make_current()).await.map(Some),
+        };
+        let current = match current {
+            Ok(current) => current,
+            Err(error) => return read(Err(error))(Ok(0)),
+        };
+        let Some(head) = &self.head else { return };
+        let (state, version) = (&head.state, Version::new(head.version));
+        let done = inside::Aggregate::of(self.stream.id()).run(|| read(Ok((state, version))));
+        match current {
+            Some(position) => done(Ok(position)),
+            None => self.when_durable(done),
         }
+    }
+
+    /// Waits until the head is durable and has all that others stored before. Returns its position.
+    async fn make_current(&mut self) -> Result<u64, StateError> {
+        for _ in 1..MOST_ATTEMPTS {
+            match self.wait_durable().await {
+                Err(CommitError::Conflict { .. }) => self.make_ready_for_mail().await?,
+                durable => return Ok(durable?),
+            }
+        }
+        Ok(self.wait_durable().await?)
     }
 
     /// Loads the head if there is none, or if its epoch has failed.
@@ -130,7 +213,7 @@ impl<A: Aggregate> Actor<A> {
         let Some(head) = &self.head else {
             return done(Err(CommitError::Superseded));
         };
-        if head.version <= self.stream.durable_version()
+        if head.version == self.stream.durable_version()
             && self.stream.failure(head.epoch).is_none()
         {
             done(Ok(self.stream.durable_position()));
@@ -140,7 +223,7 @@ impl<A: Aggregate> Actor<A> {
     }
 
     /// Waits until the head, as it is now, is durable.
-    async fn wait_durable(&self) -> Result<u64, CommitError> {
+    async fn wait_durable(&mut self) -> Result<u64, CommitError> {
         let (done, durable) = oneshot::channel();
         self.when_durable(Box::new(move |result| drop(done.send(result))));
         durable.await.unwrap_or(Err(CommitError::Closed))
@@ -173,12 +256,17 @@ struct Decision<A: Aggregate> {
     version: u64,
 }
 
-/// The answer to a command that waits until the head is durable.
+/// The answer to a command that waits until the head is durable. If the head conflicts, the command
+/// is decided `again`.
 fn answer<A: Aggregate>(
     reply: Reply<Committed<A>, ExecuteError<A::Error>>,
     result: Result<Decision<A>, ExecuteError<A::Error>>,
+    again: Option<Box<Again<A>>>,
 ) -> Done {
     Box::new(move |durable| {
+        if let (Err(CommitError::Conflict { .. }), Some(again)) = (&durable, again) {
+            return again.send(reply);
+        }
         let result = match (durable, result) {
             (Err(error), _) => Err(error.into()),
             (Ok(_), Err(error)) => Err(error),
@@ -186,6 +274,7 @@ fn answer<A: Aggregate>(
                 events: decision.events,
                 version: Version::new(decision.version),
                 position: Position::new(position),
+                repeated: false,
             }),
         };
         reply.send(result);

@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use crate::error::closed;
 use crate::runtime::actor::Registry;
 use crate::runtime::passivation::Passivator;
 use crate::storage::Storage;
+use crate::storage::error::{StorageError, StorageResult};
 
 /// The part that a store's clones, handles and waiting messages share. When the last of them goes,
 /// the store ends.
@@ -64,18 +64,18 @@ impl Aggregates {
     }
 
     /// Fails if the store is shut down, or belongs to another process.
-    pub(crate) fn check_open(&self) -> io::Result<()> {
+    pub(crate) fn check_open(&self) -> StorageResult<()> {
         self.storage.check_process()?;
         if self.is_closed() {
-            return Err(closed());
+            return Err(StorageError::closed());
         }
         Ok(())
     }
 
     /// Fails if the store is shut down, has failed, or belongs to another process.
-    pub(crate) fn check_usable(&self) -> io::Result<()> {
+    pub(crate) fn check_usable(&self) -> StorageResult<()> {
         self.check_open()?;
-        self.storage.check_failed().map_err(|error| error.to_io())
+        Ok(self.storage.check_failed()?)
     }
 }
 
@@ -101,7 +101,9 @@ impl Drop for Aggregates {
             let saved = catch_unwind(AssertUnwindSafe(|| follows.close()));
             storage.close();
             if saved.is_err() {
-                tracing::error!("saving what follows the log panicked; this is a bug");
+                tracing::error!(
+                    "saving the projections and process managers panicked; this is a bug"
+                );
             }
         });
     }

@@ -1,4 +1,4 @@
-//! The result of a command: [`Committed`].
+//! The answers of an aggregate: [`Committed`] and [`Loaded`].
 
 use crate::domain::aggregate::Aggregate;
 use crate::ids::{Position, Version};
@@ -28,5 +28,33 @@ pub struct Committed<A: Aggregate> {
     pub version: Version,
     /// The position of the last of these events. If there are none, the position of the stream's
     /// newest durable event.
+    pub position: Position,
+    /// Whether this answer repeats that of an earlier command with the same idempotency key. Then
+    /// this command stored nothing.
+    pub repeated: bool,
+}
+
+/// The state of an aggregate, with the place in its stream that the state belongs to.
+/// [`AggregateHandle::load`](crate::runtime::handle::AggregateHandle::load) returns it.
+///
+/// ```
+/// # use eventfold_es::{*, __private::example::*};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let store = AggregateStore::open(dir.path()).await?;
+/// let Loaded { state, version, position } = store.get::<Counter>("c-1").await?.load().await?;
+/// assert_eq!(state.value, 0);
+/// assert!(version == 0 && position == Position::default());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loaded<A> {
+    /// The state.
+    pub state: A,
+    /// The stream's version: how many events the state is folded from.
+    pub version: Version,
+    /// The position of the newest of these events, the default if there is none.
     pub position: Position,
 }

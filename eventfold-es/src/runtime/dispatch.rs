@@ -69,8 +69,11 @@ where
                 .await
                 .map_err(|error| Failed {
                     may_retry: match &error {
-                        // The basis of the command has changed, and does not change back.
-                        ExecuteError::Conflict => false,
+                        // The basis of the command has changed, and does not change back. The
+                        // command does not become another one either.
+                        ExecuteError::ExpectedVersion { .. } | ExecuteError::KeyReused { .. } => {
+                            false
+                        }
                         // An invalid context does not change either.
                         ExecuteError::Io(error) => error.kind() != io::ErrorKind::InvalidInput,
                         _ => true,

@@ -10,10 +10,10 @@ use tokio::sync::oneshot;
 use crate::domain::aggregate::Aggregate;
 use crate::domain::command::CommandContext;
 use crate::error::{ExecuteError, Panic, StateError};
-use crate::ids::{StreamId, Version};
-use crate::runtime::actor::{Mail, Reply, Request, Slot};
+use crate::ids::{Position, StreamId, Version};
+use crate::runtime::actor::{Attempt, Mail, Reply, Request, Slot};
 use crate::runtime::aggregates::Hold;
-use crate::runtime::committed::Committed;
+use crate::runtime::committed::{Committed, Loaded};
 use crate::runtime::inside;
 use crate::storage::stream::Stream;
 
@@ -111,8 +111,8 @@ impl<A: Aggregate> AggregateHandle<A> {
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send); [`ExecuteError::Conflict`] if the stream is not at the version that the
-    /// context expects; [`ExecuteError::Io`] with [`io::ErrorKind::InvalidInput`] if its idempotency key
+    /// As [`send`](Self::send); [`ExecuteError::ExpectedVersion`] if the stream is not at the version
+    /// that the context expects; [`ExecuteError::Io`] with [`io::ErrorKind::InvalidInput`] if its idempotency key
     /// is empty.
     ///
     /// ```
@@ -134,12 +134,8 @@ impl<A: Aggregate> AggregateHandle<A> {
     ) -> Result<Committed<A>, ExecuteError<A::Error>> {
         context.check()?;
         let (reply, answer) = self.reply();
-        let request = Request::Execute {
-            command: command.into(),
-            context,
-            reply,
-        };
-        self.deliver(request).await?;
+        let attempt = Attempt::new(command.into(), context, reply);
+        self.deliver(Request::Execute(attempt)).await?;
         match answer.await {
             Ok(result) => result,
             // The command's task is gone: its runtime ended, or the store's own threads did.
@@ -198,7 +194,42 @@ impl<A: Aggregate> AggregateHandle<A> {
     /// # }
     /// ```
     pub async fn state(&self) -> Result<A, StateError> {
-        self.read(|state, _| state.clone()).await
+        Ok(self.read(|state, _| state.clone()).await?.0)
+    }
+
+    /// A copy of the state with its version and position, which belong together. It includes every
+    /// command that was answered before, and is durable.
+    ///
+    /// A command that is sent
+    /// [expecting this version](crate::domain::command::CommandContext::with_expected_version)
+    /// succeeds only if nobody has changed the aggregate since.
+    ///
+    /// # Errors
+    ///
+    /// As [`state`](Self::state).
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// # let counter = store.get::<Counter>("c-1").await?;
+    /// let done = counter.send(Add(5)).await?;
+    /// let loaded = counter.load().await?;
+    /// assert_eq!(loaded.state.value, 5);
+    /// assert_eq!((loaded.version, loaded.position), (done.version, done.position));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn load(&self) -> Result<Loaded<A>, StateError> {
+        let read = self.read(|state, version| (state.clone(), version)).await?;
+        let ((state, version), position) = read;
+        Ok(Loaded {
+            state,
+            version,
+            position,
+        })
     }
 
     /// Calls `look` with the state and returns its result. The state is not copied. The call
@@ -229,7 +260,7 @@ impl<A: Aggregate> AggregateHandle<A> {
         &self,
         look: impl FnOnce(&A) -> T + Send + 'static,
     ) -> Result<T, StateError> {
-        self.read(|state, _| look(state)).await
+        Ok(self.read(|state, _| look(state)).await?.0)
     }
 
     /// The stream's version: how many events it holds, all durable; 0 if it does not exist.
@@ -254,13 +285,13 @@ impl<A: Aggregate> AggregateHandle<A> {
     /// # }
     /// ```
     pub async fn version(&self) -> Result<Version, StateError> {
-        self.read(|_, version| version).await
+        Ok(self.read(|_, version| version).await?.0)
     }
 
     async fn read<T: Send + 'static>(
         &self,
         look: impl FnOnce(&A, Version) -> T + Send + 'static,
-    ) -> Result<T, StateError> {
+    ) -> Result<(T, Position), StateError> {
         let (reply, answer) = self.reply();
         let id = self.stream_id().clone();
         let read = Request::Read(Box::new(move |head| {
@@ -271,7 +302,7 @@ impl<A: Aggregate> AggregateHandle<A> {
             });
             Box::new(move |durable| {
                 let result = match durable {
-                    Ok(_) => seen,
+                    Ok(position) => seen.map(|seen| (seen, Position::new(position))),
                     Err(error) => Err(error.into()),
                 };
                 reply.send(result);
@@ -329,8 +360,8 @@ impl<A: Aggregate> AggregateHandle<A> {
 
     fn asked_by_itself(&self) -> io::Error {
         inside::deadlock(&format!(
-            "{} is asked by its own code, or by what `inspect` was given, for whose end it would wait: \
-             use the state that is there",
+            "{} is called by its own code, or by a function given to `inspect`, so the call \
+             would wait for itself: use the state that this code has",
             self.stream_id()
         ))
     }

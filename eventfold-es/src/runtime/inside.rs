@@ -69,8 +69,8 @@ pub(crate) fn refuse(call: &str) -> io::Result<()> {
     }
     Err(deadlock(&format!(
         "`{call}` cannot be called by code that the store runs (an aggregate, a projection, a process \
-         manager, or what `inspect` or `read` were given), for whose end it waits: call it outside of \
-         that"
+         manager, or a function given to `inspect` or `read`), because it waits for that code: call it \
+         from elsewhere"
     )))
 }
 

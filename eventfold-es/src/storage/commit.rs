@@ -1,15 +1,17 @@
 //! A commit: the events of one command, stored whole or not at all.
 
 use std::io;
-use std::sync::Arc;
 
 use crate::error::{ExecuteError, StateError};
+use crate::storage::error::{StorageError, StorageErrorKind};
 use crate::storage::snapshot::Draft;
 
 /// A request to store the events of one command. The encoded events are passed beside it.
 pub(crate) struct Commit {
     /// The activation that decided the events.
     pub(crate) epoch: u64,
+    /// The version of the stream that the events were decided on.
+    pub(crate) expected: u64,
     /// A snapshot of the state after these events. It is saved once they are durable.
     pub(crate) snapshot: Option<Box<Draft>>,
     pub(crate) done: Done,
@@ -24,13 +26,17 @@ pub(crate) type Done = Box<dyn FnOnce(Result<u64, CommitError>) + Send>;
 pub(crate) enum CommitError {
     /// Nothing of the commit is stored.
     #[error(transparent)]
-    NotStored(Arc<io::Error>),
+    NotStored(StorageError),
     /// Whether the commit is stored is unknown until the store is opened again.
     #[error(transparent)]
-    Unknown(Arc<io::Error>),
+    Unknown(StorageError),
     /// Nothing of the commit is stored: the store failed earlier and must be opened again.
     #[error("the store has failed and must be opened again: {0}")]
-    Failed(Arc<io::Error>),
+    Failed(StorageError),
+    /// Nothing of the commit is stored: others stored events in the stream, which is now at the
+    /// version `actual`. The command can be decided again on these.
+    #[error("others stored events in the stream first: it is at version {actual} now")]
+    Conflict { actual: u64 },
     /// Nothing of the commit is stored: another activation has taken over the stream.
     #[error("another activation has taken over the stream")]
     Superseded,
@@ -40,18 +46,26 @@ pub(crate) enum CommitError {
 }
 
 impl CommitError {
-    pub(crate) fn not_stored(error: io::Error) -> Self {
-        Self::NotStored(Arc::new(error))
-    }
-
     /// This error as an I/O error, for a caller whose error type has no better variant.
     pub(crate) fn to_io(&self) -> io::Error {
-        let kind = match self {
-            Self::NotStored(e) | Self::Unknown(e) | Self::Failed(e) => e.kind(),
-            Self::Superseded => io::ErrorKind::Interrupted,
-            Self::Closed => io::ErrorKind::NotConnected,
-        };
-        io::Error::new(kind, self.clone())
+        StorageError::from(self.clone()).into()
+    }
+}
+
+impl From<CommitError> for StorageError {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::NotStored(error) | CommitError::Unknown(error) => error,
+            CommitError::Failed(error) => {
+                error.in_context("the store has failed and must be opened again")
+            }
+            CommitError::Conflict { .. } => Self::new(StorageErrorKind::Busy, error),
+            CommitError::Superseded => {
+                let kind = StorageErrorKind::Io(io::ErrorKind::Interrupted);
+                Self::new(kind, error)
+            }
+            CommitError::Closed => Self::closed(),
+        }
     }
 }
 
@@ -59,6 +73,7 @@ impl<E: std::error::Error + Send + Sync + 'static> From<CommitError> for Execute
     fn from(error: CommitError) -> Self {
         match error {
             CommitError::Closed => Self::Closed,
+            CommitError::Conflict { .. } => Self::Conflict,
             CommitError::Unknown(_) => Self::OutcomeUnknown(error.to_io()),
             error => Self::Io(error.to_io()),
         }

@@ -4,6 +4,7 @@
 //! module knows how commits get to the disk. The path of a commit: [`FileStorage::commit`], the
 //! queue, [`committer`], [`journal`], the answer; then the stream's file ([`stream_writer`]).
 
+use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::commit::queue;
 use crate::storage::files::recovery::open;
 use std::io;
@@ -99,8 +100,8 @@ impl FileStorage {
         extra: RawNames,
         clock: Clock,
         patience: &Patience,
-    ) -> io::Result<Arc<Self>> {
-        let base = &std::path::absolute(base).map_err(|e| disk::at("open", base, &e))?;
+    ) -> StorageResult<Arc<Self>> {
+        let base = &std::path::absolute(base).map_err(|e| StorageError::io("open", base, e))?;
         disk::create_private_dir(base)?;
         let lock = DirLock::take(base, patience)?;
         let (lock_key, identity) = (lock.dir().to_owned(), lock.identity());
@@ -120,7 +121,8 @@ impl FileStorage {
                     drop(lock);
                     end.send_replace(true);
                 }
-            })?;
+            })
+            .map_err(StorageError::thread)?;
         let marks = opened.streams.marks().clone();
         let unflushed = Arc::new(Unflushed::new(opened.refused));
         let upkeep = Upkeep::start(
@@ -211,7 +213,7 @@ impl FileStorage {
     /// The checksum of the journal line that holds the durable event at `position`; 0 for the
     /// beginning. It is chained to all lines before, so different histories have different
     /// checksums.
-    pub(crate) fn history_at(&self, position: u64) -> io::Result<u64> {
+    pub(crate) fn history_at(&self, position: u64) -> StorageResult<u64> {
         let End {
             segment,
             position: newest,
@@ -254,7 +256,7 @@ impl FileStorage {
         FileRecords::new(self.followers_dir(follower).join(name))
     }
 
-    pub(crate) fn followers(&self, follower: Follower) -> io::Result<Vec<String>> {
+    pub(crate) fn followers(&self, follower: Follower) -> StorageResult<Vec<String>> {
         list_dirs(&self.followers_dir(follower))
     }
 
@@ -297,10 +299,10 @@ impl FileStorage {
     }
 
     /// Runs `read`, which reads a stream. Only a few streams are read at the same time.
-    pub(crate) async fn load<T: Send + 'static>(
+    pub(crate) async fn load<T: Send + 'static, E: From<StorageError> + Send + 'static>(
         &self,
-        read: impl FnOnce() -> io::Result<T> + Send + 'static,
-    ) -> io::Result<T> {
+        read: impl FnOnce() -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E> {
         self.loader.run(read).await
     }
 
@@ -315,7 +317,7 @@ impl FileStorage {
     }
 
     /// Fails if this process was forked from the process that opened the store.
-    pub(crate) fn check_process(&self) -> io::Result<()> {
+    pub(crate) fn check_process(&self) -> StorageResult<()> {
         self.process.check(&self.lock_key)
     }
 
@@ -342,22 +344,27 @@ impl FileStorage {
 
     /// Waits until the store has ended and its directory is released. Fails if the store has
     /// failed, or if the next open has something to replay.
-    pub(crate) async fn ended(&self) -> io::Result<()> {
+    pub(crate) async fn ended(&self) -> StorageResult<()> {
         let mut ended = self.ended.clone();
         // An error means that the thread has ended, and with it the store.
         let _ = ended.wait_for(|ended| *ended).await;
-        if let Err(error) = self.health.check_failed() {
-            return Err(error.to_io());
-        }
+        self.health.check_failed()?;
         if self.health.is_left_behind() {
-            let text = "the next open has to bring the files of streams up to the journal";
             let files: Vec<String> = self
                 .unflushed
                 .files()
                 .iter()
                 .map(|f| shown(f).to_string())
                 .collect();
-            return Err(io::Error::other(format!("{text}: {}", files.join(", "))));
+            let text = format!(
+                "the files of some streams could not be written; their events are in the journal, and \
+                 the next open writes the files: {}",
+                files.join(", ")
+            );
+            return Err(StorageError::new(
+                StorageErrorKind::Io(io::ErrorKind::Other),
+                text,
+            ));
         }
         Ok(())
     }

@@ -1,6 +1,5 @@
 //! The health of an open store, which all its parts may read.
 
-use std::io;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -8,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use tokio::sync::Notify;
 
 use crate::storage::commit::CommitError;
+use crate::storage::error::{StorageError, StorageResult};
 
 /// The health of an open store.
 #[derive(Debug, Default)]
@@ -15,7 +15,7 @@ pub(crate) struct Health {
     /// The position of the newest durable event.
     head: AtomicU64,
     /// Why the store takes no more commits until it is opened again.
-    failed: OnceLock<Arc<io::Error>>,
+    failed: OnceLock<StorageError>,
     closed: AtomicBool,
     /// Wakes tasks that wait for a newer head or for the end. Costs almost nothing without them.
     changed: Notify,
@@ -45,7 +45,7 @@ impl Health {
     /// # Errors
     ///
     /// Why the head will never be there.
-    pub(crate) async fn reached(&self, position: u64) -> io::Result<u64> {
+    pub(crate) async fn reached(&self, position: u64) -> StorageResult<u64> {
         loop {
             let mut changed = pin!(self.changed.notified());
             // From here on no change is missed.
@@ -61,18 +61,17 @@ impl Health {
         }
     }
 
-    fn ended(&self) -> io::Result<()> {
-        self.check_failed().map_err(|error| error.to_io())?;
+    fn ended(&self) -> StorageResult<()> {
+        self.check_failed()?;
         if self.is_closed() {
-            let text = "the store is shut down";
-            return Err(io::Error::new(io::ErrorKind::NotConnected, text));
+            return Err(StorageError::closed());
         }
         Ok(())
     }
 
     /// Refuses all further commits. Keeps and returns the first cause.
-    pub(crate) fn fail(&self, error: io::Error) -> Arc<io::Error> {
-        let first = self.failed.get_or_init(|| Arc::new(error)).clone();
+    pub(crate) fn fail(&self, error: StorageError) -> StorageError {
+        let first = self.failed.get_or_init(|| error).clone();
         self.changed.notify_waiters();
         first
     }

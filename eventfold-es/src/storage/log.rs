@@ -1,9 +1,9 @@
 //! The log at the seam: the commits of all streams, in the order of their positions.
 
-use std::io;
 use std::ops::ControlFlow;
 
 use crate::event::StoredEvent;
+use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::journal::reader::Reader as FileReader;
 use crate::storage::files::log::{FileCommitted, FileLog};
 use crate::storage::memory::{MemoryCommitted, MemoryLog, MemoryReader};
@@ -22,7 +22,7 @@ impl Log {
     /// # Errors
     ///
     /// Why no such event will be durable: the store was shut down, or has failed.
-    pub(crate) async fn reached(&self, position: u64) -> io::Result<u64> {
+    pub(crate) async fn reached(&self, position: u64) -> StorageResult<u64> {
         match self {
             Self::Files(log) => log.reached(position).await,
             Self::Memory(log) => log.reached(position).await,
@@ -61,11 +61,11 @@ impl LogReader {
     /// # Errors
     ///
     /// If the log cannot be read, or `each` fails.
-    pub(crate) fn read_to(
+    pub(crate) fn read_to<E: From<StorageError>>(
         &mut self,
         head: u64,
-        mut each: impl FnMut(&Committed<'_>) -> io::Result<ControlFlow<()>>,
-    ) -> io::Result<()> {
+        mut each: impl FnMut(&Committed<'_>) -> Result<ControlFlow<()>, E>,
+    ) -> Result<(), E> {
         match self {
             Self::Files(reader) => reader.read_to(head, |commit, first| {
                 let mut flow = ControlFlow::Continue(());
@@ -96,7 +96,7 @@ impl LogReader {
 
     /// Moves to the durable `position` and returns the checksum of the history up to it; 0 for the
     /// beginning. `position` must not be before the position of the last call.
-    pub(crate) fn history_at(&mut self, position: u64) -> io::Result<u64> {
+    pub(crate) fn history_at(&mut self, position: u64) -> StorageResult<u64> {
         match self {
             Self::Files(reader) => reader.chain_at(position),
             Self::Memory(reader) => reader.history_at(position),
@@ -161,12 +161,12 @@ impl Committed<'_> {
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::InvalidData`] with the position, if the bytes are not an event.
+    /// If the bytes are not an event, with the position.
     pub(crate) fn event<T>(
         &self,
         i: usize,
         read: impl FnOnce(StoredEvent<'_>) -> T,
-    ) -> io::Result<T> {
+    ) -> StorageResult<T> {
         match self {
             Self::Files(committed) => committed.event(i, read),
             Self::Memory(committed) => committed.event(i, read),

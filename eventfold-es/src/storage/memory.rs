@@ -1,26 +1,25 @@
 //! Storage in memory, for tests. Its positions have gaps, so that no caller relies on dense ones.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fmt;
-use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, Weak, mpsc};
 
 use tokio::sync::OwnedMutexGuard;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+mod opening;
 pub(crate) mod records;
 mod snapshots;
 
 use crate::clock::Clock;
+use crate::domain::command::Fingerprint;
 use crate::event::StoredEvent;
 use crate::ids::StreamId;
 use crate::storage::commit::{Commit, CommitError, Done};
 use crate::storage::encoding::event_line as line;
 use crate::storage::encoding::event_line::EncodedEvents;
+use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::layout::StreamLayout;
 use crate::storage::files::lock::Patience;
 use crate::storage::health::Health;
@@ -31,6 +30,7 @@ use crate::storage::record_name::Follower;
 use crate::storage::snapshot::{Draft, Snapshot};
 use crate::storage::unfinished::Unfinished;
 use crate::sync::lock;
+use opening::Occupancy;
 use records::{AllRecords, MemoryRecords};
 use snapshots::SavedSnapshot;
 
@@ -61,31 +61,27 @@ const NOWHERE: &str = "in-memory\0";
 #[derive(Debug, Clone, Default)]
 pub struct Memory(Arc<Content>);
 
+impl Memory {
+    /// A memory that several stores may use at once, as several processes use one database.
+    #[cfg(test)]
+    pub(crate) fn shared() -> Self {
+        Self(Arc::new(Content {
+            is_shared: true,
+            ..Content::default()
+        }))
+    }
+}
+
 #[derive(Debug, Default)]
 struct Content {
     log: Mutex<CommitLog>,
     streams: Mutex<HashMap<StreamId, Arc<StoredStream>>>,
     records: AllRecords,
-    /// The store that is open on this content.
-    store: Mutex<Option<OpenStore>>,
-    closed: Condvar,
-}
-
-/// The store that is open on a memory.
-struct OpenStore {
-    is_closing: bool,
-    /// The caller of `open` gave up waiting, so the store ends as soon as it is open.
-    given_up: Arc<AtomicBool>,
-    /// The work that must finish before the store ends.
-    unfinished: Option<Weak<dyn Unfinished>>,
-}
-
-impl fmt::Debug for OpenStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OpenStore")
-            .field("is_closing", &self.is_closing)
-            .finish_non_exhaustive()
-    }
+    occupancy: Occupancy,
+    /// Several stores may be open on this content, as several processes on one database.
+    is_shared: bool,
+    /// The health of each store that shares this content.
+    sharers: Mutex<Vec<Weak<Health>>>,
 }
 
 /// The storage of an open store.
@@ -96,7 +92,13 @@ pub(crate) struct MemoryStorage {
     clock: Clock,
     process: Process,
     layout: StreamLayout,
+    /// The streams that this store uses.
+    in_use: Mutex<HashMap<StreamId, Weak<StreamInUse>>>,
+    /// Where requests are served, one after the other. Without it, each is served at once.
+    server: Option<mpsc::Sender<Job>>,
 }
+
+type Job = Box<dyn FnOnce() + Send>;
 
 /// All commits in the order of their positions.
 #[derive(Debug, Default)]
@@ -116,6 +118,9 @@ struct StoredCommit {
     chain: u64,
 }
 
+/// The idempotency key of an event's command, and the command's fingerprint.
+type KeyOf<'a> = (Option<&'a str>, Option<Fingerprint>);
+
 /// An event, as the line that a stream's file would have.
 #[derive(Debug, Clone)]
 struct StoredLine {
@@ -131,8 +136,23 @@ struct StoredStream {
     seed: u64,
     events: Mutex<Vec<StoredLine>>,
     snapshot: SavedSnapshot,
-    epoch: AtomicU64,
+}
+
+/// A stream that a store uses.
+#[derive(Debug)]
+struct StreamInUse {
+    stored: Arc<StoredStream>,
+    epoch: Mutex<Epoch>,
     turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// The activation that may append to a stream.
+#[derive(Debug, Default)]
+struct Epoch {
+    number: u64,
+    /// The version after the epoch's last commit.
+    version: u64,
+    failure: Option<CommitError>,
 }
 
 impl MemoryStorage {
@@ -140,20 +160,29 @@ impl MemoryStorage {
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::ResourceBusy`] if a store is open on it, or does not end in time.
+    /// [`Busy`](crate::storage::error::StorageErrorKind::Busy) if a store is open on it, or does not end in time.
     pub(crate) fn open(
         Memory(content): &Memory,
         clock: Clock,
         patience: &Patience,
-    ) -> io::Result<Arc<Self>> {
-        content.enter(patience)?;
-        let position = lock(&content.log).position;
+    ) -> StorageResult<Arc<Self>> {
+        if !content.is_shared {
+            content.occupancy.enter(patience)?;
+        }
+        let log = lock(&content.log);
+        let health = Health::new(log.position);
+        if content.is_shared {
+            lock(&content.sharers).push(Arc::downgrade(&health));
+        }
+        drop(log);
         Ok(Arc::new(Self {
             content: content.clone(),
-            health: Health::new(position),
+            health,
             clock,
             process: Process::this(),
             layout: StreamLayout::new(Path::new(NOWHERE)),
+            in_use: Mutex::default(),
+            server: content.is_shared.then(serve),
         }))
     }
 
@@ -163,20 +192,24 @@ impl MemoryStorage {
     }
 
     pub(crate) fn stream(self: &Arc<Self>, id: &StreamId) -> MemoryStream {
-        let mut streams = lock(&self.content.streams);
-        let lines = streams.entry(id.clone()).or_insert_with(|| {
-            Arc::new(StoredStream {
-                id: id.clone(),
-                seed: line::seed(id),
-                events: Mutex::default(),
-                snapshot: SavedSnapshot::default(),
-                epoch: AtomicU64::new(0),
+        let mut in_use = lock(&self.in_use);
+        let known = in_use.get(id).and_then(Weak::upgrade);
+        let stream = known.unwrap_or_else(|| {
+            // Those that nobody uses any more go, once they are half of all.
+            if in_use.len() == in_use.capacity() {
+                in_use.retain(|_, stream| stream.strong_count() > 0);
+            }
+            let stream = Arc::new(StreamInUse {
+                stored: self.content.stream(id),
+                epoch: Mutex::default(),
                 turn: Arc::default(),
-            })
+            });
+            in_use.insert(id.clone(), Arc::downgrade(&stream));
+            stream
         });
         MemoryStream {
             storage: self.clone(),
-            stored: lines.clone(),
+            stream,
         }
     }
 
@@ -205,7 +238,7 @@ impl MemoryStorage {
         self.health.head()
     }
 
-    pub(crate) fn history_at(&self, position: u64) -> io::Result<u64> {
+    pub(crate) fn history_at(&self, position: u64) -> StorageResult<u64> {
         lock(&self.content.log).history_at(position)
     }
 
@@ -225,7 +258,7 @@ impl MemoryStorage {
         &self.process
     }
 
-    pub(crate) fn check_process(&self) -> io::Result<()> {
+    pub(crate) fn check_process(&self) -> StorageResult<()> {
         self.process.check(Path::new("memory"))
     }
 
@@ -235,43 +268,47 @@ impl MemoryStorage {
 
     /// Notes that the store is about to end. The end waits until `unfinished` is dropped.
     pub(crate) fn announce_close(&self, unfinished: Option<Weak<dyn Unfinished>>) {
-        let mut store = lock(&self.content.store);
-        if let Some(store) = &mut *store
-            && !self.is_closed()
-        {
-            store.is_closing = true;
-            store.unfinished = unfinished;
+        // Locked, so that the store does not end meanwhile and another one begins.
+        let log = lock(&self.content.log);
+        if !self.is_closed() {
+            self.content.occupancy.announce_end(unfinished);
         }
+        drop(log);
     }
 
     pub(crate) fn close(&self) {
         // Locked, so that no commit is stored after the end.
         let log = lock(&self.content.log);
-        let mut store = lock(&self.content.store);
         if !self.is_closed() {
             self.health.refuse_new_requests();
-            *store = None;
-            self.content.closed.notify_all();
+            self.content.occupancy.leave();
         }
         drop(log);
+    }
+
+    /// Serves a request, after those that were made before.
+    fn serve(&self, job: impl FnOnce() + Send + 'static) {
+        match &self.server {
+            // The server ends after this storage.
+            Some(server) => drop(server.send(Box::new(job))),
+            None => job(),
+        }
     }
 
     /// Stores the events of a commit, and returns the place after the last one.
     fn store(
         &self,
-        stream: &Arc<StoredStream>,
-        epoch: u64,
+        stream: &StreamInUse,
+        (epoch, expected): (u64, u64),
         events: &EncodedEvents,
     ) -> Result<Place, CommitError> {
         let mut log = lock(&self.content.log);
         if self.is_closed() {
             return Err(CommitError::Closed);
         }
-        if let Some(failure) = stream.failure(epoch) {
-            return Err(failure);
-        }
-        let mut lines = lock(&stream.events);
+        let mut lines = lock(&stream.stored.events);
         let known = lines.len();
+        stream.check(epoch, expected, known as u64)?;
         let mut chain = log.commits.last().map_or(0, |last| last.chain);
         for event in events.as_encoded().iter() {
             log.position += STEPS[usize::try_from(log.events).unwrap_or(0) % STEPS.len()];
@@ -288,50 +325,18 @@ impl MemoryStorage {
             });
         }
         log.commits.push(Arc::new(StoredCommit {
-            stream: stream.clone(),
+            stream: stream.stored.clone(),
             events: lines[known..].to_vec(),
             chain,
         }));
         let place = Place::behind(lines.len() as u64, log.position);
+        lock(&stream.epoch).version = lines.len() as u64;
         drop(lines);
         self.health.set_head(log.position);
-        Ok(place)
-    }
-}
-
-impl Content {
-    /// Notes that a store is open on this content. If one is about to end, waits for the end.
-    fn enter(&self, patience: &Patience) -> io::Result<()> {
-        let mut store = lock(&self.store);
-        let mut since = Instant::now();
-        loop {
-            patience.check()?;
-            let Some(open) = &*store else { break };
-            if !open.is_closing && !open.given_up.load(Ordering::Acquire) {
-                let text = "the memory is already open in this process: a memory has one store; \
-                            clone it, or shut it down first";
-                return Err(io::Error::new(io::ErrorKind::ResourceBusy, text));
-            }
-            let rest = patience.longest_release().saturating_sub(since.elapsed());
-            if !rest.is_zero() {
-                let waited = self.closed.wait_timeout(store, rest);
-                (store, _) = waited.unwrap_or_else(PoisonError::into_inner);
-                continue;
-            }
-            let unfinished = open.unfinished.clone();
-            // Unlocks first: the last reference to the unfinished work may be dropped below.
-            drop(store);
-            let unfinished = unfinished.and_then(|unfinished| unfinished.upgrade());
-            patience.check_release(&"the memory", unfinished)?;
-            since = Instant::now();
-            store = lock(&self.store);
+        for sharer in lock(&self.content.sharers).iter().filter_map(Weak::upgrade) {
+            sharer.set_head(log.position);
         }
-        *store = Some(OpenStore {
-            is_closing: false,
-            given_up: patience.given_up(),
-            unfinished: None,
-        });
-        Ok(())
+        Ok(place)
     }
 }
 
@@ -344,25 +349,66 @@ impl CommitLog {
 
     /// The chained checksum of the commit that holds the event at `position`; 0 for the beginning.
     /// Invariant F9.
-    fn history_at(&self, position: u64) -> io::Result<u64> {
+    fn history_at(&self, position: u64) -> StorageResult<u64> {
         if position == 0 {
             return Ok(0);
         }
         let commit = self.commit_at(position).ok_or_else(|| {
-            let end = self.position;
-            let text = format!("there is no event at position {position}, the log ends at {end}");
-            io::Error::new(io::ErrorKind::InvalidData, text)
+            let text = format!("is not in the log, which ends at {}", self.position);
+            StorageError::event(position, text)
         })?;
         Ok(commit.chain)
     }
 }
 
-impl StoredStream {
+/// Starts a thread that does what it is sent, one after the other.
+fn serve() -> mpsc::Sender<Job> {
+    let (sender, jobs) = mpsc::channel::<Job>();
+    std::thread::spawn(move || jobs.into_iter().for_each(|job| job()));
+    sender
+}
+
+impl Content {
+    fn stream(&self, id: &StreamId) -> Arc<StoredStream> {
+        let mut streams = lock(&self.streams);
+        let stored = streams.entry(id.clone()).or_insert_with(|| {
+            Arc::new(StoredStream {
+                id: id.clone(),
+                seed: line::seed(id),
+                events: Mutex::default(),
+                snapshot: SavedSnapshot::default(),
+            })
+        });
+        stored.clone()
+    }
+}
+
+impl StreamInUse {
     fn failure(&self, epoch: u64) -> Option<CommitError> {
-        let is_present = self.epoch.load(Ordering::Acquire) == epoch;
-        (!is_present).then_some(CommitError::Superseded)
+        let present = lock(&self.epoch);
+        if present.number == epoch {
+            present.failure.clone()
+        } else {
+            Some(CommitError::Superseded)
+        }
     }
 
+    /// Fails if the epoch has failed, or if the stream is at another version than `expected`. Then
+    /// the epoch fails too.
+    fn check(&self, epoch: u64, expected: u64, actual: u64) -> Result<(), CommitError> {
+        if let Some(failure) = self.failure(epoch) {
+            return Err(failure);
+        }
+        if expected != actual {
+            let conflict = CommitError::Conflict { actual };
+            lock(&self.epoch).failure = Some(conflict.clone());
+            return Err(conflict);
+        }
+        Ok(())
+    }
+}
+
+impl StoredStream {
     /// The version and the position of the last event.
     fn durable(&self) -> (u64, u64) {
         let lines = lock(&self.events);
@@ -376,18 +422,14 @@ impl StoredLine {
     fn read<T>(
         &self,
         stream: &StoredStream,
-        read: impl FnOnce(StoredEvent<'_>, Option<&str>) -> T,
-    ) -> io::Result<T> {
-        let line = line::read(&self.line, stream.seed).map_err(|cause| {
-            let text = format!(
-                "the event at position {} cannot be read: {cause}",
-                self.position
-            );
-            io::Error::new(io::ErrorKind::InvalidData, text)
-        })?;
+        read: impl FnOnce(StoredEvent<'_>, KeyOf<'_>) -> T,
+    ) -> StorageResult<T> {
+        let line = line::read(&self.line, stream.seed)
+            .map_err(|cause| StorageError::event(self.position, cause))?;
         let id = (stream.id.aggregate_type(), stream.id.id());
         let record = line.record(id, self.version, self.position);
-        Ok(read(line.event(&record), line.key.as_deref()))
+        let key = (line.key.as_deref(), line.fingerprint());
+        Ok(read(line.event(&record), key))
     }
 }
 
@@ -395,67 +437,88 @@ impl StoredLine {
 #[derive(Debug, Clone)]
 pub(crate) struct MemoryStream {
     storage: Arc<MemoryStorage>,
-    stored: Arc<StoredStream>,
+    stream: Arc<StreamInUse>,
 }
 
 impl MemoryStream {
     pub(crate) fn id(&self) -> &StreamId {
-        &self.stored.id
+        &self.stream.stored.id
     }
 
     pub(crate) fn seed(&self) -> u64 {
-        self.stored.seed
+        self.stream.stored.seed
+    }
+
+    /// Whether other stores may append to the stream.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.storage.content.is_shared
     }
 
     pub(crate) async fn take_turn(&self) -> OwnedMutexGuard<()> {
-        self.stored.turn.clone().lock_owned().await
+        self.stream.turn.clone().lock_owned().await
     }
 
-    pub(crate) fn start_epoch(&self) -> u64 {
-        self.stored.epoch.fetch_add(1, Ordering::AcqRel) + 1
+    pub(crate) fn start_epoch(&self, version: u64) -> u64 {
+        let mut epoch = lock(&self.stream.epoch);
+        *epoch = Epoch {
+            number: epoch.number + 1,
+            version,
+            failure: None,
+        };
+        epoch.number
     }
 
     pub(crate) fn epoch(&self) -> u64 {
-        self.stored.epoch.load(Ordering::Acquire)
+        lock(&self.stream.epoch).number
     }
 
     pub(crate) fn failure(&self, epoch: u64) -> Option<CommitError> {
-        self.stored.failure(epoch)
+        self.stream.failure(epoch)
     }
 
     pub(crate) fn durable(&self) -> (u64, u64) {
-        self.stored.durable()
+        self.stream.stored.durable()
     }
 
-    pub(crate) fn commit(&self, commit: Commit, events: &EncodedEvents) {
-        let stored = self.storage.store(&self.stored, commit.epoch, events);
-        (commit.done)(stored.clone().map(Place::position));
-        if let (Ok(place), Some(draft)) = (stored, commit.snapshot) {
-            self.stored.snapshot.save(self.id(), place, *draft);
-        }
+    pub(crate) fn commit(&self, commit: Commit, events: EncodedEvents) {
+        let this = self.clone();
+        self.storage.serve(move || {
+            let basis = (commit.epoch, commit.expected);
+            let stored = this.storage.store(&this.stream, basis, &events);
+            (commit.done)(stored.clone().map(Place::position));
+            if let (Ok(place), Some(draft)) = (stored, commit.snapshot) {
+                this.stream.stored.snapshot.save(this.id(), place, *draft);
+            }
+        });
     }
 
     pub(crate) fn save_snapshot(&self, version: u64, draft: Draft) {
         let (durable, position) = self.durable();
         if durable == version {
             let place = Place::behind(version, position);
-            self.stored.snapshot.save(self.id(), place, draft);
+            let stored = &self.stream.stored;
+            stored.snapshot.save(self.id(), place, draft);
         }
     }
 
     pub(crate) fn lacks_snapshot(&self, error: &dyn std::fmt::Display) {
-        self.stored.snapshot.lacks(self.id(), error);
+        self.stream.stored.snapshot.lacks(self.id(), error);
     }
 
     pub(crate) fn when_done(&self, epoch: u64, done: Done) {
-        let failure = self.stored.failure(epoch);
-        done(failure.map_or_else(|| Ok(self.durable().1), Err));
+        let this = self.clone();
+        self.storage.serve(move || {
+            let (actual, position) = this.durable();
+            let expected = lock(&this.stream.epoch).version;
+            let checked = this.stream.check(epoch, expected, actual);
+            done(checked.map(|()| position));
+        });
     }
 
     pub(crate) fn read(&self) -> MemoryReading<'_> {
-        let lines = lock(&self.stored.events).clone();
+        let lines = lock(&self.stream.stored.events).clone();
         MemoryReading {
-            stream: &self.stored,
+            stream: &self.stream.stored,
             lines,
         }
     }
@@ -474,22 +537,23 @@ impl MemoryReading<'_> {
     }
 
     /// Passes each event after the version `after` to `each`, until `each` breaks off.
-    pub(crate) fn events(
+    pub(crate) fn events<E: From<StorageError>>(
         &self,
         after: u64,
-        mut each: impl FnMut(Loaded<'_>) -> io::Result<ControlFlow<()>>,
-    ) -> io::Result<Place> {
+        mut each: impl FnMut(Loaded<'_>) -> Result<ControlFlow<()>, E>,
+    ) -> Result<Place, E> {
         let mut place = Place::default();
         for stored in &self.lines {
             place = Place::behind(stored.version, stored.position);
             if stored.version <= after {
                 continue;
             }
-            let flow = stored.read(self.stream, |event, key| {
+            let flow = stored.read(self.stream, |event, (key, command)| {
                 each(Loaded {
                     version: stored.version,
                     event,
                     key,
+                    command,
                     position: Some(stored.position),
                 })
             })??;
@@ -509,7 +573,7 @@ pub(crate) struct MemoryLog {
 }
 
 impl MemoryLog {
-    pub(crate) async fn reached(&self, position: u64) -> io::Result<u64> {
+    pub(crate) async fn reached(&self, position: u64) -> StorageResult<u64> {
         self.health.reached(position).await
     }
 
@@ -533,19 +597,19 @@ pub(crate) struct MemoryReader {
 }
 
 impl MemoryReader {
-    pub(crate) fn history(&self) -> io::Result<u64> {
+    pub(crate) fn history(&self) -> StorageResult<u64> {
         self.history_at(self.after)
     }
 
-    pub(crate) fn history_at(&self, position: u64) -> io::Result<u64> {
+    pub(crate) fn history_at(&self, position: u64) -> StorageResult<u64> {
         lock(&self.content.log).history_at(position)
     }
 
-    pub(crate) fn read_to(
+    pub(crate) fn read_to<E: From<StorageError>>(
         &mut self,
         head: u64,
-        mut each: impl FnMut(MemoryCommitted<'_>) -> io::Result<ControlFlow<()>>,
-    ) -> io::Result<()> {
+        mut each: impl FnMut(MemoryCommitted<'_>) -> Result<ControlFlow<()>, E>,
+    ) -> Result<(), E> {
         while self.after < head {
             let after = self.after;
             let commit = {
@@ -603,14 +667,14 @@ impl MemoryCommitted<'_> {
         &self,
         i: usize,
         read: impl FnOnce(StoredEvent<'_>) -> T,
-    ) -> io::Result<T> {
+    ) -> StorageResult<T> {
         self.events[i].read(self.stream, |event, _| read(event))
     }
 
     pub(crate) fn keys(&self, mut each: impl FnMut(&str)) {
         for event in self.events {
             // An event that cannot be read has no idempotency key of ours.
-            let _ = event.read(self.stream, |_, key| key.map(&mut each));
+            let _ = event.read(self.stream, |_, (key, _)| key.map(&mut each));
         }
     }
 }

@@ -1,10 +1,9 @@
 //! The process that a store belongs to. The store's threads do not survive a fork.
 
-use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::text::shown;
+use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 
 /// The process that opened a store. A forked child has a copy of the store but none of its threads,
 /// so it would wait forever.
@@ -24,17 +23,16 @@ impl Process {
     }
 
     /// Fails if the store in `dir` belongs to another process.
-    pub(crate) fn check(&self, dir: &Path) -> io::Result<()> {
+    pub(crate) fn check(&self, dir: &Path) -> StorageResult<()> {
         if self.is_this() {
             return Ok(());
         }
-        let text = format!(
-            "the store in {} belongs to another process (its id: {}), from which this one was forked: a \
-             store must be opened after the fork",
-            shown(dir),
+        let cause = format!(
+            "belongs to another process (its id: {}), from which this one was forked: open the store \
+             after the fork",
             self.0.load(Ordering::Relaxed)
         );
-        Err(io::Error::new(io::ErrorKind::NotConnected, text))
+        Err(StorageError::file(StorageErrorKind::Closed, dir, cause))
     }
 
     /// Makes the store look as if this process were a forked child.

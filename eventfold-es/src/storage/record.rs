@@ -2,8 +2,8 @@
 //! A record is replaced as a whole, or it is a list of lines that grows.
 
 use std::fmt;
-use std::io;
 
+use crate::storage::error::{ErrorPlace, StorageError, StorageResult};
 use crate::storage::files::lines::FileLines;
 use crate::storage::files::records::FileRecords;
 use crate::storage::memory::records::{MemoryLines, MemoryRecords};
@@ -19,7 +19,7 @@ pub(crate) enum Records {
 
 impl Records {
     /// The content of a record, `None` if the record does not exist.
-    pub(crate) fn read(&self, name: RecordName) -> io::Result<Option<Vec<u8>>> {
+    pub(crate) fn read(&self, name: RecordName) -> StorageResult<Option<Vec<u8>>> {
         match self {
             Self::Files(records) => records.read(name),
             Self::Memory(records) => Ok(records.read(name)),
@@ -27,7 +27,7 @@ impl Records {
     }
 
     /// Replaces a record atomically and durably.
-    pub(crate) fn replace(&self, name: RecordName, content: &[u8]) -> io::Result<()> {
+    pub(crate) fn replace(&self, name: RecordName, content: &[u8]) -> StorageResult<()> {
         match self {
             Self::Files(records) => records.replace(name, content),
             Self::Memory(records) => {
@@ -37,7 +37,7 @@ impl Records {
         }
     }
 
-    pub(crate) fn remove(&self, name: RecordName) -> io::Result<()> {
+    pub(crate) fn remove(&self, name: RecordName) -> StorageResult<()> {
         match self {
             Self::Files(records) => records.remove(name),
             Self::Memory(records) => {
@@ -48,7 +48,7 @@ impl Records {
     }
 
     /// A record that takes further lines, and its content.
-    pub(crate) fn lines(&self, name: RecordName) -> io::Result<(Lines, Vec<u8>)> {
+    pub(crate) fn lines(&self, name: RecordName) -> StorageResult<(Lines, Vec<u8>)> {
         Ok(match self {
             Self::Files(records) => {
                 let (lines, content) = records.lines(name)?;
@@ -89,14 +89,16 @@ impl Records {
     }
 
     /// The error for a record that is damaged at the byte `offset`.
-    pub(crate) fn damaged(
-        &self,
-        name: RecordName,
-        offset: u64,
-        cause: &dyn fmt::Display,
-    ) -> io::Error {
-        let text = format!("{} is damaged at byte {offset}: {cause}", self.place(name));
-        io::Error::new(io::ErrorKind::InvalidData, text)
+    pub(crate) fn damaged(&self, name: RecordName, offset: u64, cause: &str) -> StorageError {
+        StorageError::damaged_at(self.error_place(name), offset, cause)
+    }
+
+    /// Where a record is, for errors.
+    fn error_place(&self, name: RecordName) -> ErrorPlace {
+        match self {
+            Self::Files(records) => ErrorPlace::File(records.path(name)),
+            Self::Memory(records) => ErrorPlace::Record(records.place(name)),
+        }
     }
 }
 
@@ -116,7 +118,7 @@ impl Lines {
         }
     }
 
-    pub(crate) fn read(&self) -> io::Result<Vec<u8>> {
+    pub(crate) fn read(&self) -> StorageResult<Vec<u8>> {
         match self {
             Self::Files(lines) => lines.read(),
             Self::Memory(lines) => Ok(lines.read()),
@@ -124,7 +126,7 @@ impl Lines {
     }
 
     /// Adds `line` durably. `line` includes its line end.
-    pub(crate) fn add(&mut self, line: Vec<u8>) -> io::Result<()> {
+    pub(crate) fn add(&mut self, line: Vec<u8>) -> StorageResult<()> {
         match self {
             Self::Files(lines) => lines.add(line),
             Self::Memory(lines) => {
@@ -135,7 +137,7 @@ impl Lines {
     }
 
     /// Replaces the content atomically and durably.
-    pub(crate) fn replace(&mut self, content: &[u8]) -> io::Result<()> {
+    pub(crate) fn replace(&mut self, content: &[u8]) -> StorageResult<()> {
         match self {
             Self::Files(lines) => lines.replace(content),
             Self::Memory(lines) => {
@@ -146,7 +148,7 @@ impl Lines {
     }
 
     /// Removes what a failed change may have left, and makes the rest durable.
-    pub(crate) fn tidy(&mut self) -> io::Result<()> {
+    pub(crate) fn tidy(&mut self) -> StorageResult<()> {
         match self {
             Self::Files(lines) => lines.tidy(),
             Self::Memory(_) => Ok(()),

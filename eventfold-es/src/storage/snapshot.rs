@@ -1,13 +1,14 @@
 //! Snapshots at the seam: a state to store ([`Draft`]), and a state read back ([`Snapshot`]).
 
 use std::fmt;
-use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::domain::command::Fingerprint;
 use crate::ids::StreamId;
+use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::place::Place;
 
 /// A snapshot that waits until its events are durable.
@@ -28,10 +29,10 @@ pub(crate) struct Draft {
 
 impl Draft {
     /// Fails if a load could not read the state. Then an older snapshot, or none, is better.
-    pub(crate) fn check(&self) -> io::Result<()> {
+    pub(crate) fn check(&self) -> StorageResult<()> {
         (self.read_back)(&self.state).map_err(|cause| {
             let text = format!("its state could not be read again: {cause}");
-            io::Error::new(io::ErrorKind::InvalidData, text)
+            StorageError::new(StorageErrorKind::Unreadable, text)
         })
     }
 }
@@ -47,9 +48,9 @@ pub(crate) struct SnapshotWarnings {
 impl SnapshotWarnings {
     pub(crate) fn give(&self, stream: &StreamId, error: &dyn fmt::Display) {
         if self.is_given.swap(true, Ordering::Relaxed) {
-            tracing::debug!(%stream, %error, "still no snapshot");
+            tracing::debug!(%stream, %error, "the stream still has no snapshot that can be used");
         } else {
-            tracing::warn!(%stream, %error, "no snapshot, all events are loaded");
+            tracing::warn!(%stream, %error, "the stream has no snapshot that can be used: all events are loaded");
         }
     }
 
@@ -66,6 +67,9 @@ pub(crate) struct KnownKey {
     /// The version of the first of its events.
     pub(crate) version: u64,
     pub(crate) count: u64,
+    /// The fingerprint of the command, if its aggregate has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) command: Option<Fingerprint>,
 }
 
 /// A snapshot as it was read. It fits its stream.

@@ -1,6 +1,5 @@
 //! One stream at the seam, as the one actor that decides on it uses it.
 
-use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -9,6 +8,7 @@ use tokio::sync::{OwnedMutexGuard, oneshot};
 use crate::ids::StreamId;
 use crate::storage::commit::{Commit, CommitError, Done};
 use crate::storage::encoding::event_line::EncodedEvents;
+use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::streams::handle::{FileReading, FileStream};
 use crate::storage::loaded::Loaded;
 use crate::storage::memory::{MemoryReading, MemoryStream};
@@ -38,6 +38,14 @@ impl Stream {
         }
     }
 
+    /// Whether others write to the stream too. Then a commit may conflict with theirs.
+    pub(crate) fn is_shared(&self) -> bool {
+        match self {
+            Self::Files(_) => false,
+            Self::Memory(stream) => stream.is_shared(),
+        }
+    }
+
     /// The stream's directory, if it has one.
     pub(crate) fn dir(&self) -> Option<&Path> {
         match self {
@@ -59,7 +67,7 @@ impl Stream {
     pub(crate) fn start_epoch(&self, end: Place) -> u64 {
         match self {
             Self::Files(stream) => stream.start_epoch(end.in_files()),
-            Self::Memory(stream) => stream.start_epoch(),
+            Self::Memory(stream) => stream.start_epoch(end.version()),
         }
     }
 
@@ -96,16 +104,18 @@ impl Stream {
     }
 
     /// Submits a commit of these events. The order of calls is the order of commits. Waits while
-    /// too many bytes are pending.
+    /// too many bytes are pending. If others have stored events in the stream first, the answer is
+    /// [`CommitError::Conflict`], for this commit and for all later ones of its epoch.
     pub(crate) async fn commit(&self, commit: Commit, events: EncodedEvents) {
         match self {
             Self::Files(stream) => stream.commit(commit, events).await,
-            Self::Memory(stream) => stream.commit(commit, &events),
+            Self::Memory(stream) => stream.commit(commit, events),
         }
     }
 
     /// Calls `done` after all requests submitted earlier. `done` gets the position of the last
-    /// durable event, or why the epoch failed.
+    /// durable event, or why the epoch failed. Without a failure, the stream was at the version of
+    /// the epoch's last commit at some moment during the call.
     pub(crate) fn when_done(&self, epoch: u64, done: Done) {
         match self {
             Self::Files(stream) => stream.when_done(epoch, done),
@@ -151,10 +161,10 @@ impl Stream {
     }
 
     /// Runs `read`. Only a few streams are read at the same time.
-    pub(crate) async fn load<T: Send + 'static>(
+    pub(crate) async fn load<T: Send + 'static, E: From<StorageError> + Send + 'static>(
         &self,
-        read: impl FnOnce(&Reading<'_>) -> io::Result<T> + Send + 'static,
-    ) -> io::Result<T> {
+        read: impl FnOnce(&Reading<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E> {
         let stream = self.clone();
         match self {
             Self::Files(files) => files.load(move || read(&stream.read())).await,
@@ -204,7 +214,7 @@ pub(crate) enum Reading<'a> {
 
 impl Reading<'_> {
     /// The newest snapshot that fits the stream, `None` if there is none.
-    pub(crate) fn snapshot(&self) -> io::Result<Option<Snapshot>> {
+    pub(crate) fn snapshot(&self) -> StorageResult<Option<Snapshot>> {
         match self {
             Self::Files(reading) => reading.snapshot(),
             Self::Memory(reading) => Ok(reading.snapshot()),
@@ -217,11 +227,11 @@ impl Reading<'_> {
     /// # Errors
     ///
     /// If the stream is not exactly as it was stored, or `each` fails.
-    pub(crate) fn events(
+    pub(crate) fn events<E: From<StorageError>>(
         &self,
         after: Place,
-        each: impl FnMut(Loaded<'_>) -> io::Result<ControlFlow<()>>,
-    ) -> io::Result<Place> {
+        each: impl FnMut(Loaded<'_>) -> Result<ControlFlow<()>, E>,
+    ) -> Result<Place, E> {
         match self {
             Self::Files(reading) => reading.events(after.in_files(), each).map(Place::of_files),
             Self::Memory(reading) => reading.events(after.version(), each),
@@ -233,11 +243,11 @@ impl Reading<'_> {
     /// # Errors
     ///
     /// As [`events`](Self::events).
-    pub(crate) fn events_from(
+    pub(crate) fn events_from<E: From<StorageError>>(
         &self,
         first: u64,
-        each: impl FnMut(Loaded<'_>) -> io::Result<ControlFlow<()>>,
-    ) -> io::Result<()> {
+        each: impl FnMut(Loaded<'_>) -> Result<ControlFlow<()>, E>,
+    ) -> Result<(), E> {
         match self {
             Self::Files(reading) => reading.events_from(first, each),
             Self::Memory(reading) => reading.events(first.saturating_sub(1), each).map(drop),

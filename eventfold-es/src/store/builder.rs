@@ -455,7 +455,7 @@ impl AggregateStoreBuilder {
         }
         if let Err(error) = read_side.warn_of_unregistered(&storage) {
             storage.close();
-            return Err(error);
+            return Err(error.into());
         }
         let runtime = if self.is_live {
             match background::runtime() {

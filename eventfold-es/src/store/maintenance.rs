@@ -6,10 +6,10 @@ use std::path::Path;
 use crate::following;
 use crate::report::{Finding, RepairReport, VerifyReport};
 use crate::runtime::background::blocking;
+use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::check::audit::audit;
 use crate::storage::files::check::audit::findings::Audit;
 use crate::storage::files::check::repair::repair;
-use crate::storage::files::disk;
 use crate::storage::files::lock::{DirLock, Patience};
 use crate::store::AggregateStore;
 
@@ -118,14 +118,14 @@ impl AggregateStore {
 /// `run` still completes, and the next `open` waits for that.
 async fn while_locked<T: Send + 'static>(
     base: &Path,
-    run: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
+    run: impl FnOnce(&Path) -> StorageResult<T> + Send + 'static,
 ) -> io::Result<T> {
-    let base = std::path::absolute(base).map_err(|e| disk::at("open", base, &e))?;
+    let base = std::path::absolute(base).map_err(|e| StorageError::io("open", base, e))?;
     let patience = Patience::default();
     let opening = patience.opening();
     let done = blocking(move || {
         let lock = DirLock::take(&base, &patience)?;
-        run(lock.dir())
+        Ok(run(lock.dir())?)
     });
     let done = done.await;
     opening.finish();
@@ -133,7 +133,7 @@ async fn while_locked<T: Send + 'static>(
 }
 
 /// Checks everything.
-fn examine(base: &Path) -> io::Result<Audit> {
+fn examine(base: &Path) -> StorageResult<Audit> {
     let mut audit = audit(base)?;
     following::audit::check(&mut audit)?;
     Ok(audit)

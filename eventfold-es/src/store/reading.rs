@@ -89,7 +89,7 @@ impl AggregateStore {
         match projection.at_least(head)? {
             Some(state) => Ok(read(state)),
             None => Err(io::Error::other(
-                "the projection was read, yet is not there",
+                "the projection was brought up to date, but lacks events; this is a bug",
             )),
         }
     }
@@ -228,7 +228,7 @@ impl AggregateStore {
             return Subscription::ended(closed());
         }
         if let Err(error) = self.inner.storage.check_process() {
-            return Subscription::ended(error);
+            return Subscription::ended(error.into());
         }
         Subscription::new(self.inner.storage.log(), from)
     }

@@ -196,9 +196,7 @@ impl<P: Projection> Steps for Rebuilding<P> {
                 return Ok(self.progress(done, head, false));
             }
         }
-        Err(io::Error::other(
-            "the projection has been built again already",
-        ))
+        Err(io::Error::other("the rebuild has already finished"))
     }
 }
 

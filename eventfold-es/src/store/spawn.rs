@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::domain::aggregate::Aggregate;
 use crate::ids::{StreamId, decode};
 use crate::runtime::handle::AggregateHandle;
+use crate::storage::error::StorageError;
 use crate::storage::files::disk;
 use crate::storage::files::layout::RawNames;
 use crate::storage::files::lock::Patience;
@@ -47,11 +48,11 @@ pub fn spawn_actor<A: Aggregate>(stream_dir: &Path) -> io::Result<AggregateHandl
     disk::create_dir(stream_dir)?;
     let dir = stream_dir
         .canonicalize()
-        .map_err(|e| disk::at("open", stream_dir, &e))?;
+        .map_err(|e| StorageError::io("open", stream_dir, e))?;
     let _spawning = lock(&SPAWNING);
     if let Some((base, id)) = find_in_store(&dir) {
         if id.aggregate_type() != A::AGGREGATE_TYPE {
-            let text = format!("{id} is no stream of a `{}`", A::AGGREGATE_TYPE);
+            let text = format!("{id} is not a stream of type `{}`", A::AGGREGATE_TYPE);
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         if let Some(store) = opened::find(&base) {

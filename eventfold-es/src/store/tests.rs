@@ -1,5 +1,7 @@
-//! A store in a forked child process. The test uses a store that takes this process for another
-//! one.
+//! A store in a forked child process, and [two stores on one memory](conflicts). The first test uses
+//! a store that takes this process for another one.
+
+mod conflicts;
 
 use std::io::ErrorKind;
 
@@ -17,7 +19,7 @@ async fn open(dir: &std::path::Path) -> std::io::Result<AggregateStore> {
 }
 
 #[tokio::test]
-async fn whatever_a_child_asks_of_its_parents_store_fails_at_once_and_changes_nothing() {
+async fn every_call_of_a_forked_child_to_its_parents_store_fails_at_once_and_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path()).await.unwrap();
     let counter = store.get::<Counter>("c-1").await.unwrap();
@@ -73,7 +75,7 @@ async fn whatever_a_child_asks_of_its_parents_store_fails_at_once_and_changes_no
 }
 
 #[tokio::test]
-async fn a_child_opens_the_directory_once_its_parent_has_gone() {
+async fn a_forked_child_can_open_the_directory_once_its_parent_has_ended() {
     let dir = tempfile::tempdir().unwrap();
     let base = dir.path().canonicalize().unwrap();
     let path = base.join("streams/counter/c-1");

@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_and_what_came_instead_stand_side_by_side() {
+    fn a_missing_line_and_the_line_in_its_place_are_shown_together() {
         let (expected, actual) = (lines(&["a", "b", "c"]), lines(&["a", "x", "c"]));
         let (expected, actual) = (("stored", &*expected), ("today", &*actual));
         let text = render(expected, actual, false);

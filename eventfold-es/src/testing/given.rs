@@ -174,16 +174,16 @@ impl<A: Aggregate> When<A> {
         let expected: Result<Vec<Form>, String> = events.iter().map(Form::of::<A>).collect();
         let expected = match expected {
             Ok(expected) => lines(&expected),
-            Err(error) => panic!("what is expected cannot be stored: {error}"),
+            Err(error) => panic!("an expected event cannot be stored: {error}"),
         };
         match &self.outcome {
             Ok(events) if lines(events) == expected => {}
             Ok(events) => panic!(
-                "other events happened than expected\n\n{}",
+                "the events are not those that were expected\n\n{}",
                 diff(&expected, &lines(events))
             ),
             Err(error) => panic!(
-                "the command was refused: {error}\n\nexpected were\n{}",
+                "the command was refused: {error}\n\nexpected events:\n{}",
                 listed(&expected)
             ),
         }
@@ -234,7 +234,7 @@ impl<A: Aggregate> When<A> {
                 panic!("the command was refused for another reason: {error}\n  {error:?}")
             }
             Ok(events) => panic!(
-                "the command was accepted, expected was a refusal; what happened:\n{}",
+                "the command was accepted, but a refusal was expected; its events:\n{}",
                 listed(&lines(events))
             ),
         }
@@ -301,7 +301,7 @@ impl<A: Aggregate> When<A> {
             && !self.is_refusal_expected
         {
             panic!(
-                "the command before was refused: {error}\n\n`then_error` says that this is expected"
+                "an earlier command was refused: {error}\n\nif that is expected, say so with `then_error`"
             );
         }
     }
@@ -340,7 +340,7 @@ impl<A: Aggregate> Tested<A> {
         )?;
         let (_, gone_on) = saved("the state", &self.restored)?;
         same(
-            "a state that is read from its snapshot form goes on to another state",
+            "a state that is read from its snapshot form leads to another state",
             &live,
             &gone_on,
         )?;
@@ -356,15 +356,14 @@ impl<A: Aggregate> Tested<A> {
         let again = Answer::of::<A>(&self.live.handle(command()));
         assert!(
             answer.is_like(&again),
-            "the same command on the same state has two answers; deciding must depend on nothing \
-             else\n\n{}",
+            "the same command on the same state has two answers; `decide` must depend on nothing else\n\n{}",
             diff(&answer.lines(), &again.lines())
         );
         let restored = Answer::of::<A>(&self.restored.handle(command()));
         assert!(
             answer.is_like(&restored),
-            "a state that is read from its snapshot form decides otherwise; it lacks what was not \
-             saved\n\n{}",
+            "a state that is read from its snapshot form decides differently; it lacks what was \
+             not saved\n\n{}",
             diff(&answer.lines(), &restored.lines())
         );
         match outcome {

@@ -181,8 +181,8 @@ impl<E: DomainEvent> EventHistory<E> {
                     problems.extend(written.err());
                 }
                 Some(_) => problems.push(format!(
-                    "event `{name}` has no sample of version {version}: `{HOW_TO_BLESS}` writes {}, \
-                     which is to be committed",
+                    "event `{name}` has no sample of version {version}: `{HOW_TO_BLESS}` writes \
+                     {}; commit that file",
                     file.display()
                 )),
                 None => problems.push(no_sample::<E>(name, version, &file)),
@@ -246,13 +246,14 @@ fn no_sample<E: DomainEvent>(name: &str, version: u32, file: &Path) -> String {
         .any(|known| known.name == name && known.version == Some(version));
     if is_written {
         format!(
-            "event `{name}` has no sample of version {version}, and `Default` makes none: give one, \
-             `.sample(...)`, then `{HOW_TO_BLESS}` writes {file}"
+            "event `{name}` has no sample of version {version}, and `Default` cannot make one: \
+             give one with `.sample(...)`, then `{HOW_TO_BLESS}` writes {file}"
         )
     } else {
         format!(
-            "event `{name}` has no sample of version {version}, which is only read: give the `data` \
-             of a stored line, `.stored_sample(\"{name}\", {version}, json!(...))`, then \
+            "event `{name}` has no sample of version {version}, which is read but not written \
+             any more: give the `data` of a stored line with `.stored_sample(\"{name}\", \
+             {version}, json!(...))`, then \
              `{HOW_TO_BLESS}` writes {file}"
         )
     }
@@ -290,10 +291,10 @@ impl Addition {
             &pretty(&self.again),
         );
         format!(
-            "the payload of `{name}` has `{added}` now, which {file} does not show\n{difference}\nThe \
-             sample is read all the same. If that is what was true of the events stored so far, \
-             `{HOW_TO_BLESS}` adds a sample of today to the file, which is to be committed. If not, raise \
-             `version` to {next} and lead there, `upcast({version} = path)`."
+            "the payload of `{name}` now has `{added}`, which is not in \
+             {file}\n{difference}\nThe sample can still be read. If the result is right for the \
+             events that are already stored, `{HOW_TO_BLESS}` adds a new sample to the file; \
+             commit it. If not, raise `version` to {next} and add `upcast({version} = path)`."
         )
     }
 
@@ -324,9 +325,9 @@ fn still_readable<E: DomainEvent>(
     let shown = file.display();
     let Some(known) = E::NAMES.iter().find(|known| known.is(name)) else {
         return Err(format!(
-            "event `{name}` is not known any more, and may be stored ({shown}): if it has another name \
-             now, add `alias = \"{name}\"` to that; if it is not written any more, add it to \
-             `retired(...)`"
+            "event `{name}` is no longer known, but may be stored ({shown}): if the event has \
+             another name now, add `alias = \"{name}\"` to it; if it is no longer written, add \
+             it to `retired(...)`"
         ));
     };
     let is_written = known.version == Some(*version);
@@ -374,17 +375,14 @@ fn read<E: DomainEvent>(
         let version = sample.version;
         let remedy = if current.is_some_and(|current| current <= version) {
             format!(
-                "; if the payload has another shape now, raise `version` to {} and lead there, \
+                "; if the payload has another shape now, raise `version` to {} and add \
                  `upcast({version} = path)`",
                 version + 1
             )
         } else {
             String::new()
         };
-        format!(
-            "{} cannot be read any more: {error}{remedy}",
-            file.display()
-        )
+        format!("{} can no longer be read: {error}{remedy}", file.display())
     })
 }
 
@@ -429,9 +427,9 @@ fn written_again<E: DomainEvent>(
         &again,
     );
     Err(format!(
-        "the payload of `{name}` has changed, and its version is still {version} ({})\n{difference}\nIf it \
-         was stored anywhere, raise `version` to {} and lead there, `upcast({version} = path)`; if it never \
-         was, delete the file and write it anew: `{HOW_TO_BLESS}`.",
+        "the payload of `{name}` has changed, and its version is still {version} \
+         ({})\n{difference}\nIf such events are stored anywhere, raise `version` to {} and add \
+         `upcast({version} = path)`. If not, delete the file and write it again: `{HOW_TO_BLESS}`.",
         file.display(),
         version + 1
     ))

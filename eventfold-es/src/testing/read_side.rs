@@ -185,7 +185,7 @@ impl<M: ProcessManager> ProcessManagerGiven<M> {
         assert!(
             sent.len() == by_restored.len()
                 && sent.iter().zip(&by_restored).all(|(a, b)| alike(a, b)),
-            "`{}` reacts otherwise once its state is saved and read back\n\n{}",
+            "`{}` reacts differently after its state is saved and read back\n\n{}",
             M::NAME,
             diff(&lines(&sent), &lines(&by_restored))
         );
@@ -236,11 +236,11 @@ impl<M: ProcessManager> ProcessManagerWhen<M> {
         match expected {
             Ok(expected) if expected == self.sent => {}
             Ok(expected) => panic!(
-                "`{}` did something else than expected\n\n{}",
+                "`{}` did not do what was expected\n\n{}",
                 M::NAME,
                 diff(&lines(&expected), &lines(&self.sent))
             ),
-            Err(error) => panic!("what is expected cannot be sent: {error}"),
+            Err(error) => panic!("an expected command cannot be sent: {error}"),
         }
         self
     }
@@ -432,7 +432,7 @@ fn check_targets<M: ProcessManager>(sent: &[Value]) {
         );
         if let Err(error) = StreamId::new(aggregate_type, id) {
             panic!(
-                "`{}` sends a command to no possible stream: {error}",
+                "`{}` sends a command to a stream that cannot exist: {error}",
                 M::NAME
             );
         }
@@ -445,7 +445,7 @@ fn gone_on<S: Serialize + DeserializeOwned>(name: &str, live: &S, other: &S) -> 
     let what = format!("the state of `{name}`");
     let (_, expected) = saved(&what, live)?;
     let (_, actual) = saved(&what, other)?;
-    let title = format!("{what}, saved and read back, goes on to another state");
+    let title = format!("{what}, saved and read back, leads to another state");
     same(&title, &expected, &actual)?;
     restored(&what, live)
 }

@@ -86,7 +86,7 @@ pub(super) fn read_all(dir: &Path, problems: &mut Vec<String>) -> BTreeMap<PathB
                 file_of(dir, &sample.name, sample.version).display()
             )),
             Err(error) => problems.push(format!(
-                "{} is no sample: {error}; restore it from version control",
+                "{} is not a sample: {error}; restore it from version control",
                 file.display()
             )),
         }
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_all_that_was_said_and_more_is_an_addition() {
+    fn a_sample_that_only_adds_members_is_an_addition() {
         assert_eq!(added(json!({"a": 1}), json!({"a": 1})), Some(vec![]));
         let nested = json!({"a": {"b": [{"c": 1}, {"c": 2}]}});
         let further =
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_less_or_something_else_is_none() {
+    fn a_sample_with_missing_or_changed_members_is_no_addition() {
         for (older, newer) in [
             (json!({"a": 1}), json!({"b": 1})),
             (json!({"a": 1}), json!({"a": 2, "b": 1})),

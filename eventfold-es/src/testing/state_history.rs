@@ -102,8 +102,8 @@ impl<A: Aggregate> StateHistory<A> {
         let Some(sample) = samples.remove(&file) else {
             if !self.blessed {
                 return Err(format!(
-                    "the state of `{name}` has no sample of version {version}: `{HOW_TO_BLESS}` writes \
-                     {shown}, which is to be committed"
+                    "the state of `{name}` has no sample of version {version}: `{HOW_TO_BLESS}` \
+                     writes {shown}; commit that file"
                 ));
             }
             let sample = Sample {
@@ -135,7 +135,7 @@ impl<A: Aggregate> StateHistory<A> {
         let new = new_members(&sample.data, &today);
         if !new.is_empty() {
             let new = new.join("`, `");
-            return Err(format!("{title}: it has `{new}` besides\n{remedy}"));
+            return Err(format!("{title}: it also has `{new}`\n{remedy}"));
         }
         Ok(())
     }

@@ -79,7 +79,7 @@ async fn a_directory_has_one_open_store() {
 
 /// An idle aggregate is no reason for a command to fail.
 #[tokio::test]
-async fn a_handle_outlives_idleness() {
+async fn a_handle_works_after_its_aggregate_was_passivated() {
     let dir = tempfile::tempdir().unwrap();
     let soon = std::time::Duration::from_millis(10);
     let base = dir.path().join("old");
@@ -111,7 +111,7 @@ async fn a_handle_outlives_idleness() {
 /// A stream's file stays locked while the store may write it again, whether its aggregate is in
 /// memory or not. 0.2.0 let go of it with the actor.
 #[tokio::test]
-async fn an_idle_aggregate_does_not_give_its_file_to_others() {
+async fn an_idle_aggregate_keeps_the_lock_on_its_file() {
     let dir = tempfile::tempdir().unwrap();
     let soon = std::time::Duration::from_millis(10);
     let base = dir.path().join("old");
@@ -195,7 +195,7 @@ async fn a_known_event_that_cannot_be_read_is_an_error() {
 
 /// A write that was cut short must not take the next event with it.
 #[tokio::test]
-async fn a_torn_line_does_not_ruin_what_follows() {
+async fn a_torn_line_does_not_damage_the_next_event() {
     let dir = tempfile::tempdir().unwrap();
     let tear = |base: &std::path::Path| {
         let log = base.join("streams/account/ann/app.jsonl");
@@ -232,7 +232,7 @@ async fn a_torn_line_does_not_ruin_what_follows() {
 /// What a process manager sends says what it belongs to and what caused it, and carries a key that
 /// makes it take effect once.
 #[tokio::test]
-async fn commands_of_process_managers_say_where_they_come_from() {
+async fn commands_of_process_managers_have_correlation_and_causation_ids() {
     let dir = tempfile::tempdir().unwrap();
     let store = published::open(&dir.path().join("old")).await;
     let account = store.get::<Account>("ann").await.unwrap();
@@ -396,7 +396,7 @@ async fn a_panic_does_not_end_the_actor() {
 
 /// All events of a command are stored, or none.
 #[tokio::test]
-async fn no_command_is_stored_by_halves() {
+async fn a_command_is_stored_whole_or_not_at_all() {
     let dir = tempfile::tempdir().unwrap();
     let store = published::open(&dir.path().join("old")).await;
     let fuse = store.get::<Fuse>("f").await.unwrap();

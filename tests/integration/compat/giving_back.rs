@@ -298,7 +298,7 @@ async fn use_current(base: &Path, snapshot_every: u64, amount: u64, expected: &m
 }
 
 #[tokio::test]
-async fn a_directory_goes_back_and_forth() {
+async fn a_directory_can_alternate_between_both_versions() {
     for snapshot_every in [1, 3, u64::MAX] {
         for published_first in [true, false] {
             let dir = tempfile::tempdir().unwrap();

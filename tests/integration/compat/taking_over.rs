@@ -77,7 +77,7 @@ fn write_stream(base: &Path, aggregate_type: &str, id: &str, events: &[Event]) {
 }
 
 #[tokio::test]
-async fn every_stream_has_its_id_its_state_and_its_events() {
+async fn every_migrated_stream_keeps_its_id_its_state_and_its_events() {
     let dir = tempfile::tempdir().unwrap();
     let base = dir.path();
     let mut states = BTreeMap::new();
@@ -174,7 +174,7 @@ async fn a_new_stream_never_gets_the_directory_of_an_old_one() {
 }
 
 #[tokio::test]
-async fn a_damaged_stream_says_so_and_does_not_block_the_others() {
+async fn a_damaged_stream_is_reported_and_does_not_block_the_others() {
     let dir = tempfile::tempdir().unwrap();
     let base = dir.path();
     let store = published::open(base).await;
@@ -244,7 +244,7 @@ async fn a_damaged_stream_says_so_and_does_not_block_the_others() {
 }
 
 #[tokio::test]
-async fn a_torn_last_line_is_left_out_and_the_stream_goes_on() {
+async fn a_torn_last_line_is_left_out_and_the_stream_accepts_commands() {
     let dir = tempfile::tempdir().unwrap();
     let base = dir.path();
     let store = published::open(base).await;
@@ -304,7 +304,7 @@ async fn directories_of_streams_without_events_do_no_harm() {
 }
 
 #[tokio::test]
-async fn a_directory_that_was_only_opened_opens() {
+async fn a_directory_of_0_2_without_streams_opens() {
     let dir = tempfile::tempdir().unwrap();
     let store = published::open(dir.path()).await;
     assert_eq!(published::run(&store).await, (0, 0));
@@ -318,7 +318,7 @@ async fn a_directory_that_was_only_opened_opens() {
 
 /// Logs of other tools: blank lines, spaces, the line ends of Windows, keys in another order.
 #[tokio::test]
-async fn a_log_that_was_edited_by_hand_is_taken_over_as_it_is() {
+async fn a_log_edited_by_hand_is_migrated_unchanged() {
     let dir = tempfile::tempdir().unwrap();
     let base = dir.path().join("first");
     let lines = [
@@ -390,7 +390,7 @@ implement!(old);
 implement!(eventfold_es);
 
 #[tokio::test]
-async fn an_aggregate_type_may_have_an_odd_name() {
+async fn an_aggregate_type_with_special_characters_in_its_name_is_migrated() {
     let dir = tempfile::tempdir().unwrap();
     let store = published::open(dir.path()).await;
     for id in ["a", "b:c"] {

@@ -54,7 +54,7 @@ const TAILS: [&[u8]; 4] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_a_line_that_was_not_written_to_its_end_is_cut_off() {
+async fn only_an_unfinished_line_is_cut_off() {
     let dir = temp_dir();
     let clock = clock();
     let store = open_live(&dir, &clock).await;
@@ -104,7 +104,7 @@ async fn found_in_letters(dir: &Path) -> Vec<(Severity, u64)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn verify_says_of_dead_letters_what_opening_cuts_off_and_what_it_refuses() {
+async fn verify_reports_the_dead_letters_that_opening_cuts_off_or_refuses() {
     let dir = temp_dir();
     let clock = clock();
     let store = open_live(&dir, &clock).await;

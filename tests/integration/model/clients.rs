@@ -111,7 +111,7 @@ impl Case<'_> {
                             }
                             *least = version.max(*least);
                         }
-                        Err(ExecuteError::Conflict) => {
+                        Err(ExecuteError::ExpectedVersion { .. }) => {
                             assert!(call.expected.is_some());
                             tally.conflicts += 1;
                         }

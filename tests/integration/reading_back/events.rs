@@ -205,7 +205,7 @@ async fn a_panic_while_an_event_is_read_back_is_answered_and_the_aggregate_goes_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_answer_and_the_state_are_made_of_what_a_load_reads() {
+async fn the_answer_and_the_state_have_the_event_as_a_load_reads_it() {
     let dir = temp_dir();
     let store = open(&dir).await;
     let keeper = store.get::<Keeper>("a").await.unwrap();
@@ -245,8 +245,8 @@ const ODDITIES: [(&str, &[u8], &str); 7] = [
     ("Happened", b"plain text", "not JSON"),
     ("Happened", b"\"\xff\"", "utf-8"),
     ("Renamed", b"null", "`Renamed`"),
-    ("Retired", b"null", "read as 0 events"),
-    ("Split", b"null", "read as 2 events"),
+    ("Retired", b"null", "read back as 0 events"),
+    ("Split", b"null", "read back as 2 events"),
 ];
 
 impl Aggregate for Odd {
@@ -284,7 +284,7 @@ impl Aggregate for Odd {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_written_by_hand_that_would_ruin_its_line_or_be_left_out_is_refused() {
+async fn a_hand_written_event_that_would_break_its_line_or_not_be_loaded_is_refused() {
     let dir = temp_dir();
     let store = open(&dir).await;
     let odd = store.get::<Odd>("a").await.unwrap();

@@ -107,7 +107,7 @@ async fn open(dir: impl AsRef<std::path::Path>) -> AggregateStore {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_process_manager_sends_a_great_number_as_it_is_at_once_later_and_after_it_was_given_up() {
+async fn a_process_manager_sends_a_large_number_unchanged_at_once_later_and_from_a_dead_letter() {
     let dir = temp_dir();
     let store = open(&dir).await;
     // Its command is given up at first.
@@ -224,7 +224,7 @@ impl ProcessManager for OfStored {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn readers_of_events_as_json_values_are_refused_a_number_that_a_value_cannot_hold() {
+async fn reading_an_event_as_a_json_value_fails_if_a_number_does_not_fit() {
     let dir = temp_dir();
     let store = crate::support::builder(&dir)
         .process_manager::<Untyped>()
@@ -278,7 +278,7 @@ async fn readers_of_events_as_json_values_are_refused_a_number_that_a_value_cann
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_command_as_a_value_is_dispatched_as_it_is() {
+async fn a_command_as_a_json_value_is_dispatched_unchanged() {
     let dir = temp_dir();
     let builder = crate::support::builder(&dir).aggregate_type::<Purse>();
     let store = builder.open().await.unwrap();

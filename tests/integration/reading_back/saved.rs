@@ -175,7 +175,7 @@ async fn a_process_managers_state_that_cannot_be_saved_is_refused_by_name_and_th
     for (bad, causes) in [
         (
             Told::Mean(0.0, 0.0),
-            ["as JSON it could not be read again", "JSON has no NaN"],
+            ["its JSON could not be read again", "JSON has no NaN"],
         ),
         (
             Told::Key,
@@ -229,7 +229,7 @@ async fn a_process_manager_goes_on_when_its_state_can_be_saved_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_live_process_manager_tells_in_its_status_why_it_does_not_go_on() {
+async fn the_status_of_a_live_process_manager_says_why_it_does_not_go_on() {
     let dir = temp_dir();
     let builder = crate::support::builder(&dir).process_manager::<Obedient>();
     let store = builder.live().open().await.unwrap();
@@ -270,7 +270,7 @@ async fn deepest(what: What) -> usize {
                 let who = if matches!(what, What::State) {
                     ["`told`", "the state of"]
                 } else {
-                    ["`told` at position 1", "its command for sink/s"]
+                    ["`told` at position 1", "the command for sink/s"]
                 };
                 assert!(who.iter().all(|who| text.contains(who)), "{text}");
                 assert!(text.contains("recursion limit"), "{text}");
@@ -324,7 +324,7 @@ async fn a_projection_state_that_cannot_be_saved_is_reported_and_the_saved_one_s
     assert!(store.projection::<Seen>().unwrap().0.mean.is_nan());
     let error = store.rebuild_projection::<Seen>().unwrap_err().to_string();
     assert!(
-        error.starts_with("the state of `seen` is not saved: as JSON"),
+        error.starts_with("the state of `seen` is not saved: its JSON"),
         "{error}"
     );
     store.shutdown().await.unwrap();
@@ -336,7 +336,7 @@ async fn a_projection_state_that_cannot_be_saved_is_reported_and_the_saved_one_s
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_snapshot_that_no_load_could_read_does_not_take_the_place_of_one_that_can_be_read() {
+async fn an_unreadable_snapshot_does_not_replace_a_readable_one() {
     let dir = temp_dir();
     let file = || {
         let base = dir.on_disk()?;

@@ -44,7 +44,8 @@ async fn damaged() -> (TempDir, Vec<u8>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_store_opens_and_the_run_fails_with_the_cause() {
+async fn a_store_opens_with_a_damaged_checkpoint_of_a_process_manager_whose_run_fails_with_the_cause()
+ {
     let (dir, bytes) = damaged().await;
     let file = dir
         .path()
@@ -56,16 +57,16 @@ async fn the_store_opens_and_the_run_fails_with_the_cause() {
     };
     assert_eq!(forward.follower.running, Running::Stopped);
     assert_eq!(scripted.follower.running, Running::OnDemand);
-    let told = forward.follower.last_error.clone().unwrap();
+    let cause = forward.follower.last_error.clone().unwrap();
     for part in ["`forward`", file.to_str().unwrap(), "checksum"] {
-        assert!(told.contains(part), "{told}");
+        assert!(cause.contains(part), "{cause}");
     }
 
     add(&store).await;
     let error = store.run_process_managers().await.unwrap_err();
     assert_eq!(
         (error.kind(), error.to_string()),
-        (ErrorKind::InvalidData, told)
+        (ErrorKind::InvalidData, cause)
     );
     assert_eq!(forwarded(&store).await, 5);
     assert_eq!(store.projection::<Total>().unwrap().value, 15);
@@ -91,7 +92,7 @@ async fn the_store_opens_and_the_run_fails_with_the_cause() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_live_store_opens_and_the_others_run() {
+async fn a_live_store_opens_with_a_damaged_checkpoint_of_a_process_manager_and_runs_the_others() {
     let (dir, _) = damaged().await;
     let store = builder(&dir).live().open().await.unwrap();
     add(&store).await;
@@ -105,7 +106,7 @@ async fn a_live_store_opens_and_the_others_run() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_checkpoint_ahead_of_the_journal_keeps_the_store_from_going_on() {
+async fn a_process_manager_ahead_of_the_journal_keeps_the_store_from_opening() {
     let dir = temp_dir();
     let store = builder(&dir).open().await.unwrap();
     add(&store).await;

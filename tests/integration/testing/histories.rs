@@ -110,7 +110,7 @@ fn an_event_without_a_sample_is_named_with_its_file_and_the_remedy() {
 }
 
 #[test]
-fn an_event_of_which_default_makes_no_sample_must_be_given_one() {
+fn an_event_without_a_default_sample_must_be_given_one() {
     #[derive(Debug, Clone, Serialize, Deserialize)]
     struct Ratio(u64);
     #[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
@@ -121,7 +121,7 @@ fn an_event_of_which_default_makes_no_sample_must_be_given_one() {
     fails(
         || event_history::<Scaled>(dir.path()).blessed(true).check(),
         &[
-            "event `Scaled` has no sample of version 1, and `Default` makes none",
+            "event `Scaled` has no sample of version 1, and `Default` cannot make one",
             "`.sample(...)`",
         ],
     );
@@ -172,7 +172,7 @@ program!(with_another_member {
 fn a_payload_whose_shape_changed_under_the_same_version_is_noticed() {
     let dir = samples();
     let changed = "the payload of `Deposited` has changed, and its version is still 1";
-    let remedy = "raise `version` to 2 and lead there, `upcast(1 = path)`";
+    let remedy = "raise `version` to 2 and add `upcast(1 = path)`";
     fails(
         || check::<with_less_in_it::Event>(dir.path()),
         &["the payload of `Opened` has changed", "-   \"tags\": ["],
@@ -189,7 +189,7 @@ fn a_payload_whose_shape_changed_under_the_same_version_is_noticed() {
     );
     fails(
         || check::<with_another_type::Event>(dir.path()),
-        &["Deposited.v1.json cannot be read any more", remedy],
+        &["Deposited.v1.json can no longer be read", remedy],
     );
     fails(
         || check::<with_another_member::Event>(dir.path()),
@@ -202,17 +202,17 @@ fn file(dir: &Path, name: &str) -> serde_json::Value {
 }
 
 #[test]
-fn a_further_field_with_a_default_needs_no_version_and_the_file_keeps_both_samples() {
+fn a_new_field_with_a_default_needs_no_new_version_and_the_file_keeps_both_samples() {
     let dir = samples();
     fails(
         || check::<with_more_in_it::Event>(dir.path()),
         &[
-            "the payload of `Deposited` has `currency` now, which",
-            "Deposited.v1.json does not show",
+            "the payload of `Deposited` now has `currency`, which is not in",
+            "Deposited.v1.json",
             "- in the sample\n+ as it is read and written today",
             "+   \"currency\": \"\"",
-            "If that is what was true of the events stored so far, `EVENTFOLD_BLESS=1 cargo test` adds",
-            "raise `version` to 2 and lead there, `upcast(1 = path)`",
+            "If the result is right for the events that are already stored, `EVENTFOLD_BLESS=1 cargo test` adds",
+            "raise `version` to 2 and add `upcast(1 = path)`",
         ],
     );
     let deposited = with_more_in_it::Event::Deposited {
@@ -242,13 +242,13 @@ fn a_further_field_with_a_default_needs_no_version_and_the_file_keeps_both_sampl
     );
     fails(
         || check::<with_more_without_a_default::Event>(dir.path()),
-        &["Deposited.v1.json cannot be read any more", "currency"],
+        &["Deposited.v1.json can no longer be read", "currency"],
     );
     // A further version reads both.
     fails(
         || check::<with_more_of_another_meaning::Event>(dir.path()),
         &[
-            "Deposited.v1.json cannot be read any more",
+            "Deposited.v1.json can no longer be read",
             "nothing is too little",
         ],
     );
@@ -278,7 +278,7 @@ fn more_than_nothing(old: Dollars) -> Result<with_more_of_another_meaning::Event
 }
 
 #[test]
-fn a_further_field_inside_of_a_payload_is_shown_by_its_path_and_by_the_sample_of_today() {
+fn a_new_field_inside_a_payload_is_shown_by_its_path_and_in_the_new_sample() {
     #[derive(Debug, Clone, Default, Serialize, Deserialize)]
     struct Line {
         sku: String,
@@ -297,7 +297,7 @@ fn a_further_field_inside_of_a_payload_is_shown_by_its_path_and_by_the_sample_of
     .unwrap();
     fails(
         || check::<Placed>(dir.path()),
-        &["the payload of `Placed` has `lines[].note` now"],
+        &["the payload of `Placed` now has `lines[].note`"],
     );
     // The sample that `Default` makes has no line, which would not show it.
     event_history::<Placed>(dir.path()).blessed(true).check();
@@ -307,7 +307,7 @@ fn a_further_field_inside_of_a_payload_is_shown_by_its_path_and_by_the_sample_of
 }
 
 #[test]
-fn a_value_that_is_read_as_another_one_is_no_further_field() {
+fn a_value_that_is_read_back_differently_is_not_a_new_field() {
     #[derive(Debug, Clone, Default, Serialize, Deserialize, DomainEvent)]
     struct Deposited {
         amount: u64,
@@ -330,7 +330,7 @@ fn a_value_that_is_read_as_another_one_is_no_further_field() {
 }
 
 #[test]
-fn a_member_that_is_left_out_when_it_is_empty_is_noticed_by_the_sample() {
+fn a_field_that_is_left_out_when_empty_is_noticed_by_a_sample_that_has_it() {
     #[derive(Debug, Clone, Default, Serialize, Deserialize, DomainEvent)]
     struct Closed {
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -350,8 +350,8 @@ fn a_member_that_is_left_out_when_it_is_empty_is_noticed_by_the_sample() {
                 .check();
         },
         &[
-            "the payload of `Closed` has `why` now, which",
-            "`EVENTFOLD_BLESS=1 cargo test` adds a sample of today",
+            "the payload of `Closed` now has `why`, which",
+            "`EVENTFOLD_BLESS=1 cargo test` adds a new sample",
         ],
     );
 }
@@ -385,7 +385,7 @@ fn a_name_or_an_alias_that_disappears_is_noticed() {
     fails(
         || check::<renamed_without_an_alias::Event>(dir.path()),
         &[
-            "event `Deposited` is not known any more",
+            "event `Deposited` is no longer known",
             "Deposited.v1.json",
             "add `alias = \"Deposited\"`",
             "`retired(...)`",
@@ -414,7 +414,7 @@ fn a_name_or_an_alias_that_disappears_is_noticed() {
     assert!(dir.path().join("Deposited.v1.json").exists());
     fails(
         || check::<renamed_without_an_alias::Event>(dir.path()),
-        &["event `Deposited` is not known any more"],
+        &["event `Deposited` is no longer known"],
     );
 }
 
@@ -466,7 +466,7 @@ fn a_new_version_has_a_sample_of_its_own_beside_the_old_one() {
     fails(
         || check::<first::Event>(dir.path()),
         &[
-            "Deposited.v2.json cannot be read any more",
+            "Deposited.v2.json can no longer be read",
             "a newer program wrote it",
         ],
     );
@@ -476,7 +476,7 @@ fn a_new_version_has_a_sample_of_its_own_beside_the_old_one() {
     fails(
         || check::<second::Event>(dir.path()),
         &[
-            "Deposited.v1.json cannot be read any more",
+            "Deposited.v1.json can no longer be read",
             "by `in_cents`",
             "is too much",
         ],
@@ -484,7 +484,7 @@ fn a_new_version_has_a_sample_of_its_own_beside_the_old_one() {
 }
 
 #[test]
-fn a_history_that_begins_late_is_given_what_is_only_read() {
+fn a_history_that_begins_late_must_be_given_samples_of_old_versions_and_aliases() {
     #[derive(Debug, Clone, Default, Serialize, Deserialize, DomainEvent)]
     #[event(alias = "Paid", version = 3, upcast(1 = of_text, 2 = of_number))]
     struct Deposited {
@@ -531,7 +531,7 @@ fn a_history_that_begins_late_is_given_what_is_only_read() {
 }
 
 #[test]
-fn a_file_that_is_no_sample_or_in_another_place_is_noticed() {
+fn a_file_that_is_no_sample_or_has_the_wrong_name_is_noticed() {
     let dir = samples();
     let path = |name: &str| dir.path().join(name);
     std::fs::rename(path("Closed.v1.json"), path("Closed.v2.json")).unwrap();
@@ -541,7 +541,7 @@ fn a_file_that_is_no_sample_or_in_another_place_is_noticed() {
         || check::<first::Event>(dir.path()),
         &[
             "Closed.v2.json holds version 1 of `Closed`",
-            "Opened.v1.json is no sample",
+            "Opened.v1.json is not a sample",
         ],
     );
 }

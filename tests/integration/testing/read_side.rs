@@ -14,7 +14,7 @@ fn added(amount: u64) -> CounterEvent {
 }
 
 #[test]
-fn a_projection_and_a_process_manager_as_expected_pass() {
+fn an_expected_projection_and_process_manager_pass() {
     projection::<Total>()
         .then_state(|total| total.value == 0)
         .given::<Counter>("c-1", vec![added(5), added(1)])
@@ -30,7 +30,7 @@ fn a_projection_and_a_process_manager_as_expected_pass() {
 }
 
 #[test]
-fn a_state_that_is_not_as_expected_is_shown() {
+fn an_unexpected_state_is_shown() {
     let five = || projection::<Total>().given::<Counter>("c-1", vec![added(5)]);
     fails(
         || five().then_state(|total| total.value == 4),
@@ -41,7 +41,7 @@ fn a_state_that_is_not_as_expected_is_shown() {
 }
 
 #[test]
-fn an_aggregate_that_is_not_subscribed_to_is_a_mistake() {
+fn giving_events_of_an_aggregate_that_is_not_subscribed_to_fails_the_test() {
     let deposited = || vec![AccountEvent::from(Deposited { amount: 1 })];
     let text = "does not subscribe to `account`";
     fails(
@@ -55,7 +55,7 @@ fn an_aggregate_that_is_not_subscribed_to_is_a_mistake() {
 }
 
 #[test]
-fn other_commands_are_shown_in_stored_form_at_the_line_of_the_test() {
+fn unexpected_commands_are_shown_in_stored_form_at_the_line_of_the_test() {
     let line = line!() + 4;
     let (text, place) = failure(|| {
         process_manager::<Forward>()
@@ -64,7 +64,7 @@ fn other_commands_are_shown_in_stored_form_at_the_line_of_the_test() {
     });
     assert_eq!(place, format!("{}:{line}", file!()));
     assert!(
-        text.contains("`forward` did something else than expected"),
+        text.contains("`forward` did not do what was expected"),
         "{text}"
     );
     let minus = text.lines().find(|line| line.starts_with("- {")).unwrap();
@@ -129,14 +129,14 @@ fn a_field_that_is_not_saved_is_noticed_at_the_next_event() {
     fails(
         || projection::<Forgetful>().given::<Counter>("c", vec![added(1), added(1)]),
         &[
-            "the state of `forgetful`, saved and read back, goes on to another state",
+            "the state of `forgetful`, saved and read back, leads to another state",
             "\"saved\": 2",
         ],
     );
     fails(
         || process_manager::<Forgetful>().given::<Counter>("c", vec![added(1), added(1)]),
         &[
-            "`forgetful` reacts otherwise once its state is saved and read back",
+            "`forgetful` reacts differently after its state is saved and read back",
             r#"+ {"aggregate_type""#,
         ],
     );
@@ -160,7 +160,7 @@ impl React<Counter> for Straying {
 }
 
 #[test]
-fn a_command_that_reaches_nobody_fails_the_test() {
+fn a_command_without_a_possible_target_fails_the_test() {
     let when = |target: &'static str, amount| {
         let given = process_manager::<Straying>();
         failure(move || given.when::<Counter>(target, added(amount))).0
@@ -172,7 +172,7 @@ fn a_command_that_reaches_nobody_fails_the_test() {
     let impossible = when("counter", 0);
     assert_eq!(
         impossible,
-        "`straying` sends a command to no possible stream: aggregate id \"\" is empty"
+        "`straying` sends a command to a stream that cannot exist: aggregate id \"\" is empty"
     );
     let given = process_manager::<Straying>();
     let _ = given.when::<Counter>("counter", added(1));

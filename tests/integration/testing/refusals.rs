@@ -84,12 +84,12 @@ fn a_command_that_a_process_manager_could_not_save_fails() {
     let _ = process_manager::<SendsOn>().when::<Keeper>("a", Kept::Deep(Nested::to(110)));
     fails(
         || process_manager::<SendsOn>().when::<Keeper>("a", Kept::Deep(Nested::to(126))),
-        &["`sends-on`", "its command for keeper/k", "recursion limit"],
+        &["`sends-on`", "the command for keeper/k", "recursion limit"],
     );
 }
 
 #[test]
-fn numbers_above_u64_are_taken_and_told_apart_to_the_last_digit() {
+fn numbers_above_u64_are_accepted_and_compared_to_the_last_digit() {
     given::<Keeper>(vec![Kept::Great(GREAT)])
         .when(Kept::Great(GREAT + 1))
         .then(vec![Kept::Great(GREAT + 1)])
@@ -100,12 +100,18 @@ fn numbers_above_u64_are_taken_and_told_apart_to_the_last_digit() {
                 .when(Kept::Great(GREAT + 1))
                 .then(vec![Kept::Great(GREAT)])
         },
-        &["other events happened than expected", &GREAT.to_string()],
+        &[
+            "the events are not those that were expected",
+            &GREAT.to_string(),
+        ],
     );
     let when = || process_manager::<SendsOn>().when::<Keeper>("a", Kept::Great(GREAT + 1));
     when().then(|out| out.send::<Keeper>("k", Kept::Great(GREAT + 1)));
     fails(
         || when().then(|out| out.send::<Keeper>("k", Kept::Great(GREAT))),
-        &["`sends-on` did something else", &GREAT.to_string()],
+        &[
+            "`sends-on` did not do what was expected",
+            &GREAT.to_string(),
+        ],
     );
 }

@@ -73,7 +73,7 @@ fn a_state_whose_shape_changed_under_the_same_version_is_noticed() {
                 .after(filled)
                 .check();
         },
-        &[changed, "it has `owner` besides"],
+        &[changed, "it also has `owner`"],
     );
     state_history::<Raised>(dir.path()).blessed(true).check();
     assert_eq!(files(dir.path()), ["account.v1.json", "account.v2.json"]);

@@ -115,8 +115,8 @@ async fn a_failing_step_stops_a_projection_and_is_named_by_it() {
         .unwrap();
     let error = store.projection::<Cents>().unwrap_err().to_string();
     let expected = format!(
-        "stream wallet/a, version 2, event `Deposited`: cannot go on: event `Deposited` cannot be \
-         brought on from version 2 by `V3::in_cents`: {} dollars are too many",
+        "stream wallet/a, version 2, event `Deposited`: cannot process the event: event \
+         `Deposited` cannot be upcast from version 2 by `V3::in_cents`: {} dollars are too many",
         u64::MAX
     );
     assert!(error.contains(&expected), "{error}");

@@ -42,7 +42,7 @@ fn snapshot_version(base: &Path) -> Option<u64> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_only_a_snapshot_only_and_both_are_the_same() {
+async fn events_alone_a_snapshot_alone_and_both_give_the_same_state() {
     let (dir, wallet) = every_form().await;
     let _ = std::fs::remove_file(snapshot_file(dir.path()));
     assert_eq!(load::<Wallet6>(&dir).await.unwrap(), (wallet.clone(), 7));

@@ -127,7 +127,7 @@ fn measure(float: f64, wei: u128) -> Measure {
 }
 
 #[tokio::test]
-async fn every_number_comes_back_as_it_was_also_by_way_of_a_process_manager() {
+async fn every_number_is_read_back_unchanged_even_through_a_process_manager() {
     let dir = tempfile::tempdir().unwrap();
     let builder = || AggregateStore::builder(dir.path()).process_manager::<Copy>();
     for (number, float) in [0.1, 1.0e300, 5e-324, -0.0, 0.1 + 0.2]
@@ -176,7 +176,7 @@ async fn a_whole_number_beyond_64_bits_is_right_everywhere() {
 }
 
 #[tokio::test]
-async fn a_number_that_its_reader_cannot_take_is_refused_and_nothing_is_lost() {
+async fn a_number_that_cannot_be_read_back_is_refused_and_nothing_is_lost() {
     let dir = tempfile::tempdir().unwrap();
     let store = AggregateStore::open(dir.path()).await.unwrap();
     let probe = store.get::<Probe>("p").await.unwrap();

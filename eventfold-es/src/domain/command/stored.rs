@@ -28,7 +28,8 @@ impl StoredCommand {
         let command = to_raw_value(command)?;
         if command.get().contains('\n') {
             // A dead letter is one line.
-            let text = "its JSON has a line break: write it without, a `RawValue` too";
+            let text = "its JSON has a line break, but it is stored in one line: write it \
+                        without line breaks, also in a `RawValue`";
             return Err(serde_json::Error::custom(text));
         }
         Ok(Self {

@@ -59,7 +59,7 @@ pub struct Outbox<'a> {
 
 /// A command that cannot be saved until it is sent.
 #[derive(Debug, thiserror::Error)]
-#[error("its command for {aggregate_type}/{id} {problem}: {source}")]
+#[error("the command for {aggregate_type}/{id} {problem}: {source}")]
 pub(crate) struct Unwritable {
     aggregate_type: String,
     id: String,
@@ -356,7 +356,7 @@ impl<'a> Outbox<'a> {
         });
         sent.map(|command| {
             let envelope = command.to_envelope();
-            envelope.map_err(|error| Unwritable::new(&command, "is no `CommandEnvelope`", error))
+            envelope.map_err(|error| Unwritable::new(&command, "is not a `CommandEnvelope`", error))
         })
         .collect()
     }

@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_up_to_the_longest_and_lie_in_the_upper_half_of_their_range() {
+    fn retry_pauses_double_up_to_the_maximum_and_lie_in_the_upper_half_of_their_range() {
         let retry = Retry {
             attempts: 5,
             base: Duration::from_millis(100),

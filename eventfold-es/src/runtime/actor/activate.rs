@@ -9,6 +9,7 @@ use crate::runtime::actor::Actor;
 use crate::runtime::actor::head::Head;
 use crate::runtime::actor::keys::Keys;
 use crate::runtime::inside;
+use crate::storage::error::StorageResult;
 use crate::storage::loaded::Loaded;
 use crate::storage::place::Place;
 use crate::storage::stream::{Reading, Stream};
@@ -57,7 +58,10 @@ impl<A: Aggregate> Head<A> {
     }
 
     /// The head of the newest snapshot, `None` if no snapshot can be used.
-    fn from_snapshot(stream: &Stream, reading: &Reading<'_>) -> io::Result<Option<(Self, Place)>> {
+    fn from_snapshot(
+        stream: &Stream,
+        reading: &Reading<'_>,
+    ) -> StorageResult<Option<(Self, Place)>> {
         let Some(snapshot) = reading.snapshot()? else {
             return Ok(None);
         };
@@ -68,18 +72,18 @@ impl<A: Aggregate> Head<A> {
             || contents.events != A::__fingerprint()
             || contents.unknown.iter().any(|name| A::knows_event(name))
         {
-            tracing::debug!(stream = %stream.id(), "a snapshot of other events or states is ignored");
+            tracing::debug!(stream = %stream.id(), "a snapshot with other versions of the state or the events is ignored");
             return Ok(None);
         }
         let state = match guarded(|| serde_json::from_str(contents.state.get())) {
             Ok(Ok(state)) => state,
             Ok(Err(error)) => {
-                stream.lacks_snapshot(&format!("the state in it cannot be read: {error}"));
+                stream.lacks_snapshot(&format!("its state cannot be read: {error}"));
                 return Ok(None);
             }
             Err(panic) => {
                 let panic = panic_message(&*panic);
-                stream.lacks_snapshot(&format!("reading the state in it panicked: {panic}"));
+                stream.lacks_snapshot(&format!("reading its state panicked: {panic}"));
                 return Ok(None);
             }
         };
@@ -96,7 +100,7 @@ impl<A: Aggregate> Head<A> {
 
     fn fold(&mut self, stream: &Stream, loaded: Loaded<'_>) -> io::Result<()> {
         if let Some(key) = loaded.key {
-            self.keys.add_event(key, loaded.version);
+            self.keys.add_event(key, loaded.command, loaded.version);
         }
         let name = loaded.event.name();
         let failed = |cause: &dyn std::fmt::Display| loaded.event.failed(cause);

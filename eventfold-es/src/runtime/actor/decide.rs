@@ -8,11 +8,12 @@ use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::domain::aggregate::{Aggregate, decode_unless_left_out};
-use crate::domain::command::CommandContext;
+use crate::domain::command::{CommandContext, Fingerprint};
 use crate::error::{ExecuteError, Panic, guarded};
 use crate::event::{EncodeError, Meta, Recorded, read_back};
 use crate::ids::{Position, Version};
-use crate::runtime::actor::mailbox::Reply;
+use crate::runtime::actor::conflict::Again;
+use crate::runtime::actor::mailbox::{Attempt, Reply};
 use crate::runtime::actor::{Actor, Decision, answer};
 use crate::runtime::committed::Committed;
 use crate::runtime::inside;
@@ -28,7 +29,7 @@ type Outcome<A> = Reply<Committed<A>, ExecuteError<<A as Aggregate>::Error>>;
 /// The outcome of deciding a command.
 enum Decided<A: Aggregate> {
     /// These events, to be stored.
-    Store(Vec<A::DomainEvent>, EncodedEvents),
+    Store(Vec<A::DomainEvent>, EncodedEvents, Option<Fingerprint>),
     /// This answer, once the head is durable.
     Answer(Result<(), ExecuteError<A::Error>>),
     /// The answer of an earlier command with the same key.
@@ -38,21 +39,24 @@ enum Decided<A: Aggregate> {
 }
 
 impl<A: Aggregate> Actor<A> {
-    pub(crate) async fn execute(
-        &mut self,
-        command: A::Command,
-        context: CommandContext,
-        reply: Outcome<A>,
-    ) {
+    pub(crate) async fn execute(&mut self, attempt: Attempt<A>) {
+        let conflicts = self.conflicts.as_mut();
+        let again = conflicts.and_then(|conflicts| conflicts.keep(&attempt));
+        let Attempt {
+            command,
+            context,
+            reply,
+            ..
+        } = attempt;
         let decided = {
             let _span =
                 tracing::info_span!("execute", aggregate_type = A::AGGREGATE_TYPE).entered();
             inside::Aggregate::of(self.stream.id()).run(|| self.decide(command, &context))
         };
         match decided {
-            Decided::Store(events, encoded) => {
-                self.store(events, encoded, context.idempotency_key, reply)
-                    .await;
+            Decided::Store(events, encoded, command) => {
+                let key = context.idempotency_key.map(|key| (key, command));
+                self.store(events, encoded, key, (reply, again)).await;
             }
             Decided::Answer(result) => {
                 let version = self.head.as_ref().map_or(0, |head| head.version);
@@ -60,14 +64,14 @@ impl<A: Aggregate> Actor<A> {
                     events: Vec::new(),
                     version,
                 });
-                self.when_durable(answer(reply, result));
+                self.when_durable(answer(reply, result, again));
             }
-            Decided::Repeat(known) => {
-                let result = self.repeat(&known).await;
-                reply.send(result);
-            }
+            Decided::Repeat(known) => match (self.repeat(&known).await, again) {
+                (Err(ExecuteError::Conflict), Some(again)) => again.send(reply),
+                (result, _) => reply.send(result),
+            },
             Decided::Panicked(panic) => {
-                self.when_durable(answer(reply, Err(ExecuteError::Panicked(panic))));
+                self.when_durable(answer(reply, Err(ExecuteError::Panicked(panic)), again));
                 self.head = None;
             }
         }
@@ -77,16 +81,26 @@ impl<A: Aggregate> Actor<A> {
         let Some(head) = &mut self.head else {
             return Decided::Answer(Err(ExecuteError::ActorGone));
         };
-        if let Some(key) = &context.idempotency_key
-            && let Some(known) = head.keys.get(key)
-        {
-            return Decided::Repeat(known.clone());
+        let mut fingerprint = None;
+        if let Some(key) = &context.idempotency_key {
+            fingerprint = match guarded(|| A::fingerprint(&command)) {
+                Ok(fingerprint) => fingerprint.map(Fingerprint::new),
+                Err(panic) => return self.panicked("serialize", &*panic),
+            };
+            if let Some(known) = head.keys.get(key) {
+                let is_other = matches!((known.command, fingerprint), (Some(a), Some(b)) if a != b);
+                return if is_other {
+                    Decided::Answer(Err(ExecuteError::KeyReused { key: key.clone() }))
+                } else {
+                    Decided::Repeat(known.clone())
+                };
+            }
         }
-        if context
-            .expected_version
-            .is_some_and(|expected| expected != head.version)
+        if let Some(expected) = context.expected_version
+            && expected != head.version
         {
-            return Decided::Answer(Err(ExecuteError::Conflict));
+            let actual = Version::new(head.version);
+            return Decided::Answer(Err(ExecuteError::ExpectedVersion { expected, actual }));
         }
         let mut events = match guarded(|| head.state.handle(command)) {
             Ok(Ok(events)) if events.is_empty() => return Decided::Answer(Ok(())),
@@ -97,7 +111,7 @@ impl<A: Aggregate> Actor<A> {
         let now = self.clock.now_ms();
         let (place, ids) = ((&self.stream, head.version), &mut head.event_ids);
         let doing = Doing::new("serialize");
-        let encode = || encode::<A>(&mut events, place, context, now, ids, &doing);
+        let encode = || encode::<A>(&mut events, place, (context, fingerprint), now, ids, &doing);
         let encoded = match guarded(encode) {
             Ok(Ok(encoded)) => encoded,
             Ok(Err(error)) => {
@@ -110,7 +124,7 @@ impl<A: Aggregate> Actor<A> {
             return self.panicked("evolve", &*panic);
         }
         tracing::info!(count = events.len(), "events decided");
-        Decided::Store(events, encoded)
+        Decided::Store(events, encoded, fingerprint)
     }
 
     fn panicked(&self, function: &'static str, payload: &(dyn std::any::Any + Send)) -> Decided<A> {
@@ -124,16 +138,17 @@ impl<A: Aggregate> Actor<A> {
         &mut self,
         events: Vec<A::DomainEvent>,
         encoded: EncodedEvents,
-        key: Option<String>,
-        reply: Outcome<A>,
+        key: Option<(String, Option<Fingerprint>)>,
+        (reply, again): (Outcome<A>, Option<Box<Again<A>>>),
     ) {
         let Some(head) = &mut self.head else { return };
         let version = head.version;
-        if let Some(key) = key {
+        if let Some((key, command)) = key {
             head.keys.add(KnownKey {
                 key,
                 version: version - encoded.count() + 1,
                 count: encoded.count(),
+                command,
             });
         }
         let snapshot = if version - head.snapshot_version >= self.snapshot_every {
@@ -141,9 +156,10 @@ impl<A: Aggregate> Actor<A> {
         } else {
             None
         };
-        let done = answer(reply, Ok(Decision { events, version }));
+        let done = answer(reply, Ok(Decision { events, version }), again);
         let commit = Commit {
             epoch: head.epoch,
+            expected: version - encoded.count(),
             snapshot,
             done,
         };
@@ -151,7 +167,7 @@ impl<A: Aggregate> Actor<A> {
     }
 
     /// The answer to a command that was executed before with the same key.
-    async fn repeat(&self, known: &KnownKey) -> Result<Committed<A>, ExecuteError<A::Error>> {
+    async fn repeat(&mut self, known: &KnownKey) -> Result<Committed<A>, ExecuteError<A::Error>> {
         // The first command may still be under way.
         self.wait_durable().await?;
         let known = known.clone();
@@ -159,7 +175,7 @@ impl<A: Aggregate> Actor<A> {
             let last = known.version + known.count - 1;
             let mut events = Vec::new();
             let (mut count, mut position) = (0, 0);
-            reading.events_from(known.version, |loaded: Loaded<'_>| {
+            reading.events_from(known.version, |loaded: Loaded<'_>| -> std::io::Result<_> {
                 let decoded = decode_unless_left_out::<A>(loaded.event)
                     .map_err(|error| loaded.event.failed(&error))?;
                 events.extend(decoded.into_iter().flatten());
@@ -173,7 +189,7 @@ impl<A: Aggregate> Actor<A> {
             })?;
             if count != known.count {
                 let text = format!(
-                    "the events of idempotency key `{}` are not there",
+                    "the events that were stored under the idempotency key `{}` are missing",
                     Shown(&known.key)
                 );
                 return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, text));
@@ -182,6 +198,7 @@ impl<A: Aggregate> Actor<A> {
                 events,
                 version: Version::new(last),
                 position: Position::new(position),
+                repeated: true,
             })
         };
         let own = inside::Aggregate::of(self.stream.id());
@@ -199,7 +216,7 @@ type Doing = Cell<&'static str>;
 fn encode<A: Aggregate>(
     events: &mut [A::DomainEvent],
     (stream, version): (&Stream, u64),
-    context: &CommandContext,
+    (context, fingerprint): (&CommandContext, Option<Fingerprint>),
     ms: u64,
     ids: &mut Option<HashSet<u128>>,
     doing: &Doing,
@@ -214,7 +231,7 @@ fn encode<A: Aggregate>(
         let name = A::encode_event(event, &mut data)?;
         let event_version = A::event_version(event);
         if common_to != Some(event_version) {
-            common = Common::of(context, ms, event_version);
+            common = Common::of((context, fingerprint), ms, event_version);
             common_to = Some(event_version);
         }
         let id = Uuid::new_v4().hyphenated().encode_lower(&mut id);

@@ -14,6 +14,7 @@ use crate::runtime::actor::mailbox::Reply;
 use crate::runtime::inside;
 use crate::storage::commit::Commit;
 use crate::storage::encoding::event_line::EncodedEvents;
+use crate::storage::error::StorageResult;
 use crate::storage::loaded::Loaded;
 use crate::storage::place::Place;
 use crate::storage::stream::Reading;
@@ -26,6 +27,7 @@ impl<A: Aggregate> Actor<A> {
                 let Some(head) = &mut self.head else { return };
                 let commit = Commit {
                     epoch: head.epoch,
+                    expected: head.version - 1,
                     snapshot: None,
                     done: Box::new(move |result| {
                         reply.send(result.map(|_| ()).map_err(|error| error.to_io()));
@@ -108,9 +110,9 @@ impl<A: Aggregate> Actor<A> {
                 reading.events(Place::default(), |loaded: Loaded<'_>| {
                     let id = loaded.event.record().event_id();
                     ids.extend(id.map(|id| xxh3_128(id.as_bytes())));
-                    Ok(ControlFlow::Continue(()))
+                    StorageResult::Ok(ControlFlow::Continue(()))
                 })?;
-                Ok(ids)
+                StorageResult::Ok(ids)
             };
             let ids = self.stream.load(read).await?;
             if let Some(head) = &mut self.head {

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use crate::domain::command::Fingerprint;
 use crate::storage::snapshot::KnownKey;
 
 /// How many keys a stream remembers. In the crash tests it is two, since process managers must not
@@ -42,7 +43,7 @@ impl Keys {
 
     /// Adds an event that was stored under `key`: a further event of the same command, or the first
     /// event of a new one.
-    pub(crate) fn add_event(&mut self, key: &str, version: u64) {
+    pub(crate) fn add_event(&mut self, key: &str, command: Option<Fingerprint>, version: u64) {
         let known = self
             .0
             .as_mut()
@@ -55,6 +56,7 @@ impl Keys {
                 key: key.to_owned(),
                 version,
                 count: 1,
+                command,
             });
         }
     }

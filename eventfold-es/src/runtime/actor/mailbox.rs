@@ -18,16 +18,40 @@ pub(crate) const MAILBOX: usize = 64;
 
 /// A request to an actor.
 pub(crate) enum Request<A: Aggregate> {
-    Execute {
-        command: A::Command,
-        context: CommandContext,
-        reply: Reply<Committed<A>, ExecuteError<A::Error>>,
-    },
+    Execute(Attempt<A>),
     Read(Read<A>),
     Inject {
         event: eventfold::Event,
         reply: Reply<(), io::Error>,
     },
+}
+
+/// A command on its way to a decision.
+pub(crate) struct Attempt<A: Aggregate> {
+    pub(crate) command: A::Command,
+    pub(crate) context: CommandContext,
+    pub(crate) reply: Reply<Committed<A>, ExecuteError<A::Error>>,
+    /// How many attempts at this command have conflicted.
+    pub(crate) conflicts: u32,
+    /// The command's place in the order of all commands, 0 before the first attempt.
+    pub(crate) order: u64,
+}
+
+impl<A: Aggregate> Attempt<A> {
+    /// The first attempt.
+    pub(crate) fn new(
+        command: A::Command,
+        context: CommandContext,
+        reply: Reply<Committed<A>, ExecuteError<A::Error>>,
+    ) -> Self {
+        Self {
+            command,
+            context,
+            reply,
+            conflicts: 0,
+            order: 0,
+        }
+    }
 }
 
 /// What keeps the store open.

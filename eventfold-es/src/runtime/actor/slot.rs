@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::domain::aggregate::Aggregate;
 use crate::ids::StreamId;
+use crate::runtime::actor::conflict::Conflicts;
 use crate::runtime::actor::idle::Activity;
 use crate::runtime::actor::mailbox::{MAILBOX, Mail};
 use crate::runtime::actor::{Actor, Home};
@@ -84,6 +85,7 @@ impl<A: Aggregate> Slot<A> {
             snapshot_every: self.snapshot_every,
             mailbox: receiver,
             head: None,
+            conflicts: Conflicts::on(&self.stream),
         };
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) if !is_runtime_over => drop(runtime.spawn(actor.run())),
@@ -296,7 +298,7 @@ impl Unfinished for Registry {
             names.extend(live.iter().map(|(id, _)| id.as_str()));
         }
         if names.is_empty() {
-            return "something that it was asked for is still under way".to_owned();
+            return "a call is still in progress".to_owned();
         }
         names.sort_unstable();
         let more = names.len().saturating_sub(LISTED);
@@ -307,8 +309,8 @@ impl Unfinished for Registry {
             format!(" and {more} more")
         };
         format!(
-            "calls wait for {}{more}, whose tasks make no progress; if the tokio runtime that they run on \
-             is not driven any more, drive it or drop it, and open the store again",
+            "calls wait for {}{more}, whose tasks make no progress; if their tokio runtime is no \
+             longer driven, drive it or drop it, then open the store again",
             names.join(", ")
         )
     }

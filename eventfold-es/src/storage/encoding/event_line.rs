@@ -30,6 +30,7 @@ pub(crate) mod spare;
 pub(crate) use common::Common;
 pub(crate) use own::Rest;
 
+use crate::domain::command::Fingerprint;
 use crate::event::{Meta, Recorded, StoredEvent};
 use crate::ids::StreamId;
 
@@ -368,7 +369,6 @@ pub(crate) struct Line<'a> {
     pub(crate) key: Option<Cow<'a, str>>,
     /// The fingerprint of the command with the idempotency key `key`.
     #[serde(borrow)]
-    #[cfg_attr(not(test), expect(dead_code, reason = "nothing writes it yet"))]
     pub(crate) command: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     #[cfg_attr(not(test), expect(dead_code, reason = "nothing writes it yet"))]
@@ -392,6 +392,11 @@ impl<'l> Line<'l> {
     /// Reads an event's line from the journal, where the commit's checksum covers it.
     pub(crate) fn parse(line: &'l str) -> serde_json::Result<Self> {
         serde_json::from_str(line)
+    }
+
+    /// The fingerprint of the command with the idempotency key `key`.
+    pub(crate) fn fingerprint(&self) -> Option<Fingerprint> {
+        self.command.as_deref().and_then(Fingerprint::parse)
     }
 
     /// The event's metadata. The reader passes version and position, because a line of another
@@ -489,7 +494,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_an_eventfold_event_with_keys_behind_it() {
+    fn a_line_is_an_eventfold_event_with_further_members() {
         let line = sealed();
         let event: eventfold::Event = serde_json::from_slice(&line).unwrap();
         assert_eq!(event.event_type, "Deposited");

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_is_whole_only_under_its_own_seed() {
+    fn an_objects_checksum_is_right_only_with_its_own_seed() {
         let mut object = b"before{\"a\":1".to_vec();
         let sum = seal(&mut object, 6, 3);
         assert_eq!(verified(&object[6..], 3), Some(sum));

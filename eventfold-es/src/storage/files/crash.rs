@@ -122,7 +122,7 @@ fn large(number: u64) -> Note {
 }
 
 /// Waits until the upkeep thread has done all submitted jobs.
-fn upkept(store: &AggregateStore) {
+fn wait_for_upkeep(store: &AggregateStore) {
     let (done, is_done) = channel();
     let job = Job::Run(Box::new(move || {
         let _ = done.send(());

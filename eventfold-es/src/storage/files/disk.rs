@@ -6,7 +6,7 @@ use std::fs::TryLockError;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use crate::text::shown;
+use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 
 mod access;
 mod entry;
@@ -43,7 +43,7 @@ impl File {
     pub(crate) fn open(path: &Path, how: Open) -> io::Result<Self> {
         match Self::try_open(path, how) {
             Err(error) if how == Open::New && error.kind() == io::ErrorKind::AlreadyExists => {
-                remove(path)?;
+                remove_file(path)?;
                 Self::try_open(path, how)
             }
             opened => opened,
@@ -113,7 +113,7 @@ impl File {
     }
 
     /// Renames the file. Replaces a file that has this name.
-    pub(crate) fn rename_to(mut self, path: &Path) -> io::Result<Self> {
+    pub(crate) fn rename_to(mut self, path: &Path) -> StorageResult<Self> {
         rename(&self.path, path)?;
         path.clone_into(&mut self.path);
         Ok(self)
@@ -178,43 +178,19 @@ fn write_all_at(mut file: &std::fs::File, offset: u64, bytes: &[u8]) -> io::Resu
     io::Write::write_all(&mut file, bytes)
 }
 
-/// `error` with `action` and `path` in its text: the attempt to `action` the file failed.
-pub(crate) fn at(action: &str, path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(
-        error.kind(),
-        format!("cannot {action} {}: {error}", shown(path)),
-    )
-}
-
-/// The error for a file at `path` that is damaged at the byte `offset`.
-pub(crate) fn damaged(path: &Path, offset: u64, cause: &dyn std::fmt::Display) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidData,
-        format!("{} is damaged at byte {offset}: {cause}", shown(path)),
-    )
-}
-
-/// Whether `error` says that the disk or the user's quota is full.
-pub(crate) fn is_full(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    )
-}
-
 /// Makes the entries of a directory durable.
-pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
+pub(crate) fn sync_dir(dir: &Path) -> StorageResult<()> {
     sync_new_dir(dir).inspect_err(|_| failed_syncs::tell(dir))
 }
 
 /// As [`sync_dir`], for entries that are not used if the sync fails.
-fn sync_new_dir(dir: &Path) -> io::Result<()> {
+fn sync_new_dir(dir: &Path) -> StorageResult<()> {
     let sync = || -> io::Result<()> {
         #[cfg(test)]
         faults::sync_dir(dir)?;
         system::sync_dir(dir)
     };
-    uninterrupted(sync).map_err(|e| at("sync", dir, &e))
+    uninterrupted(sync).map_err(|e| StorageError::io("sync", dir, e))
 }
 
 /// A directory that is held open.
@@ -226,17 +202,17 @@ pub(crate) struct OpenDir {
 }
 
 impl OpenDir {
-    pub(crate) fn new(path: &Path) -> io::Result<Self> {
+    pub(crate) fn new(path: &Path) -> StorageResult<Self> {
         Ok(Self {
             path: path.to_owned(),
             #[cfg(target_os = "linux")]
-            file: system::open_dir(path).map_err(|e| at("open", path, &e))?,
+            file: system::open_dir(path).map_err(|e| StorageError::io("open", path, e))?,
         })
     }
 
     /// The number of the directory's file system. `None` if it is unknown, or if the file system
     /// cannot be synced as a whole.
-    pub(crate) fn file_system(&self) -> io::Result<Option<u64>> {
+    pub(crate) fn file_system(&self) -> StorageResult<Option<u64>> {
         #[cfg(test)]
         if let Some(number) = faults::file_system(&self.path) {
             return Ok(Some(number));
@@ -246,7 +222,7 @@ impl OpenDir {
             let found = self
                 .file
                 .metadata()
-                .map_err(|e| at("look at", &self.path, &e))?;
+                .map_err(|e| StorageError::io("look at", &self.path, e))?;
             Ok(Some(std::os::unix::fs::MetadataExt::dev(&found)))
         }
         #[cfg(not(target_os = "linux"))]
@@ -256,14 +232,14 @@ impl OpenDir {
 
 /// The number of the file system of the file `path`. `None` if the file is a link or missing, or if
 /// the number is unknown.
-pub(crate) fn file_system_of(path: &Path) -> io::Result<Option<u64>> {
+pub(crate) fn file_system_of(path: &Path) -> StorageResult<Option<u64>> {
     #[cfg(test)]
     if let Some(number) = faults::file_system(path) {
         return Ok(Some(number));
     }
     #[cfg(target_os = "linux")]
     {
-        let found = find_itself(path).map_err(|e| at("look at", path, &e))?;
+        let found = find_itself(path).map_err(|e| StorageError::io("look at", path, e))?;
         let found = found.filter(|found| found.kind != Kind::Link);
         Ok(found
             .and_then(|found| found.identity)
@@ -277,30 +253,34 @@ pub(crate) fn file_system_of(path: &Path) -> io::Result<Option<u64>> {
 }
 
 /// Renames a file. Replaces a file that has the new name.
-pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+pub(crate) fn rename(from: &Path, to: &Path) -> StorageResult<()> {
     let rename = || -> io::Result<()> {
         #[cfg(test)]
         faults::rename(from, to)?;
         system::rename(from, to)
     };
-    uninterrupted(rename).map_err(|e| at("rename", from, &e))
+    uninterrupted(rename).map_err(|e| StorageError::io("rename", from, e))
 }
 
 /// Removes a file, if it exists.
-pub(crate) fn remove(path: &Path) -> io::Result<()> {
+pub(crate) fn remove(path: &Path) -> StorageResult<()> {
+    remove_file(path).map_err(|e| StorageError::io("remove", path, e))
+}
+
+fn remove_file(path: &Path) -> io::Result<()> {
     let remove = || -> io::Result<()> {
         #[cfg(test)]
         faults::remove(path)?;
         system::remove(path)
     };
     match uninterrupted(remove) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at("remove", path, &error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
 }
 
 /// Removes the files in `dir` for which `is_removed` is true, and returns how many.
-pub(crate) fn remove_from(dir: &Path, is_removed: impl Fn(&Path) -> bool) -> io::Result<usize> {
+pub(crate) fn remove_from(dir: &Path, is_removed: impl Fn(&Path) -> bool) -> StorageResult<usize> {
     let mut removed = 0;
     for entry in list(dir)? {
         let path = dir.join(entry.name);
@@ -313,14 +293,14 @@ pub(crate) fn remove_from(dir: &Path, is_removed: impl Fn(&Path) -> bool) -> io:
 }
 
 /// Replaces the content of the file at `path` atomically, even if the power fails.
-pub(crate) fn replace_durably(path: &Path, content: &[u8]) -> io::Result<()> {
+pub(crate) fn replace_durably(path: &Path, content: &[u8]) -> StorageResult<()> {
     replace(path, content, true)?;
     path.parent().map_or(Ok(()), sync_dir)
 }
 
 /// Replaces the content of the file at `path`. Without `sync`, a power failure may leave any
 /// content, so the content itself must show whether it is whole.
-pub(crate) fn replace(path: &Path, content: &[u8], sync: bool) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, content: &[u8], sync: bool) -> StorageResult<()> {
     replace_by(path, |file| {
         file.write_at(0, content)?;
         if sync { file.sync_all() } else { Ok(()) }
@@ -329,7 +309,7 @@ pub(crate) fn replace(path: &Path, content: &[u8], sync: bool) -> io::Result<()>
 
 /// Replaces the file at `path` with a new file of the same content. The caller must sync the
 /// directory after that. Invariant D3.
-pub(crate) fn renew(path: &Path) -> io::Result<()> {
+pub(crate) fn renew(path: &Path) -> StorageResult<()> {
     replace_by(path, |file| {
         let mut old = open(path)?;
         let mut chunk = vec![0; 64 * 1024];
@@ -348,13 +328,13 @@ pub(crate) fn renew(path: &Path) -> io::Result<()> {
 
 /// Replaces the file at `path` with one that `write` fills. A failed attempt leaves no temporary
 /// file that the next one would continue.
-fn replace_by(path: &Path, write: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
+fn replace_by(path: &Path, write: impl FnOnce(&File) -> io::Result<()>) -> StorageResult<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".tmp");
     let temporary = Path::new(&temporary);
     let written = File::open(temporary, Open::New).and_then(|file| write(&file).map(|()| file));
     let replaced = written
-        .map_err(|e| at("write", temporary, &e))
+        .map_err(|e| StorageError::io("write", temporary, e))
         .and_then(|file| file.rename_to(path).map(drop));
     if replaced.is_err() {
         let _ = remove(temporary);
@@ -374,11 +354,11 @@ pub(crate) fn open_own(path: &Path) -> io::Result<std::fs::File> {
 }
 
 /// A file opened for reading, `None` if there is no such file.
-pub(crate) fn open_if_there(path: &Path) -> io::Result<Option<std::fs::File>> {
+pub(crate) fn open_if_there(path: &Path) -> StorageResult<Option<std::fs::File>> {
     match open(path) {
         Ok(file) => Ok(Some(file)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(at("open", path, &error)),
+        Err(error) => Err(StorageError::io("open", path, error)),
     }
 }
 
@@ -391,11 +371,11 @@ pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// The content of a file, `None` if there is no such file.
-pub(crate) fn read_if_there(path: &Path) -> io::Result<Option<Vec<u8>>> {
+pub(crate) fn read_if_there(path: &Path) -> StorageResult<Option<Vec<u8>>> {
     match read(path) {
         Ok(content) => Ok(Some(content)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(at("read", path, &error)),
+        Err(error) => Err(StorageError::io("read", path, error)),
     }
 }
 
@@ -446,28 +426,28 @@ pub(crate) fn identity_now(path: &Path) -> Option<Identity> {
 }
 
 /// The entries of a directory.
-pub(crate) fn list(dir: &Path) -> io::Result<Vec<Entry>> {
-    uninterrupted(|| system::list(dir)).map_err(|e| at("list", dir, &e))
+pub(crate) fn list(dir: &Path) -> StorageResult<Vec<Entry>> {
+    uninterrupted(|| system::list(dir)).map_err(|e| StorageError::io("list", dir, e))
 }
 
 /// Creates a directory and the directories above it, accessible to their owner only. False if the
 /// directory exists.
-pub(crate) fn create_dir(dir: &Path) -> io::Result<bool> {
+pub(crate) fn create_dir(dir: &Path) -> StorageResult<bool> {
     let create = || -> io::Result<bool> {
         #[cfg(test)]
         faults::create_dir(dir)?;
         system::create_dir(dir)
     };
-    uninterrupted(create).map_err(|e| at("create", dir, &e))
+    uninterrupted(create).map_err(|e| StorageError::io("create", dir, e))
 }
 
 /// As [`create_dir`], durably.
-pub(crate) fn create_private_dir(dir: &Path) -> io::Result<()> {
+pub(crate) fn create_private_dir(dir: &Path) -> StorageResult<()> {
     if let Ok(Some(found)) = find(dir)
         && found.kind != Kind::Dir
     {
-        let text = format!("{} is a file, not a directory", shown(dir));
-        return Err(io::Error::new(io::ErrorKind::NotADirectory, text));
+        let kind = StorageErrorKind::Io(io::ErrorKind::NotADirectory);
+        return Err(StorageError::file(kind, dir, "is a file, not a directory"));
     }
     let missing: Vec<&Path> = dir.ancestors().take_while(|dir| !is_there(dir)).collect();
     create_dir(dir)?;
@@ -476,29 +456,25 @@ pub(crate) fn create_private_dir(dir: &Path) -> io::Result<()> {
         // The next attempt would take existing directories for durable ones.
         match missing.into_iter().try_for_each(remove_dir) {
             Ok(()) => failed,
-            Err(error) => {
-                let text =
-                    format!("{failed}; {error}, which is to be removed before the next attempt");
-                io::Error::new(failed.kind(), text)
-            }
+            Err(error) => failed.with_advice(format!("{error}: remove it before the next attempt")),
         }
     })
 }
 
 /// Removes an empty directory.
-fn remove_dir(dir: &Path) -> io::Result<()> {
+fn remove_dir(dir: &Path) -> StorageResult<()> {
     let remove = || -> io::Result<()> {
         #[cfg(test)]
         faults::remove_dir(dir)?;
         system::remove_dir(dir)
     };
-    uninterrupted(remove).map_err(|e| at("remove", dir, &e))
+    uninterrupted(remove).map_err(|e| StorageError::io("remove", dir, e))
 }
 
 /// Makes all writes to the file system of `dir` durable. `None` if the system has no call for this.
 #[cfg(target_os = "linux")]
 #[expect(clippy::unnecessary_wraps, reason = "other systems have no such call")]
-pub(crate) fn sync_file_system(dir: &OpenDir) -> Option<io::Result<()>> {
+pub(crate) fn sync_file_system(dir: &OpenDir) -> Option<StorageResult<()>> {
     let OpenDir { path, file } = dir;
     let sync = || -> io::Result<()> {
         #[cfg(test)]
@@ -507,12 +483,12 @@ pub(crate) fn sync_file_system(dir: &OpenDir) -> Option<io::Result<()>> {
     };
     Some(uninterrupted(sync).map_err(|e| {
         failed_syncs::tell(path);
-        at("sync the file system of", path, &e)
+        StorageError::io("sync the file system of", path, e)
     }))
 }
 
 /// Makes all writes to the file system of `dir` durable. `None` if the system has no call for this.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn sync_file_system(_dir: &OpenDir) -> Option<io::Result<()>> {
+pub(crate) fn sync_file_system(_dir: &OpenDir) -> Option<StorageResult<()>> {
     None
 }

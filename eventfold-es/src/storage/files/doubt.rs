@@ -8,9 +8,9 @@
 //! The note need not be durable: after a power failure or a new mount, reads come from the disk. If
 //! the note cannot be written, this process remembers the failure.
 
-use std::io;
 use std::path::Path;
 
+use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::disk;
 use crate::storage::files::disk::failed_syncs::{self, Noting};
 use crate::storage::files::disk::{File, Open};
@@ -27,33 +27,33 @@ pub(crate) fn start_noting(dir: &Path, canonical: &Path) -> Noting {
 fn write_note(dir: &Path) {
     let journal = StreamLayout::new(dir).journal_dir();
     if let Err(error) = create_note(&journal) {
-        tracing::error!(%error, "a sync failed, which could not be noted: only this process may open the store again, unless its file system is mounted anew before");
+        tracing::error!(%error, "a failed sync could not be noted: no other process may open the store before its file system was mounted again");
     }
 }
 
 /// If no file can be created, renames the checkpoint to the note: that needs no space or
 /// descriptor.
-fn create_note(journal: &Path) -> io::Result<()> {
+fn create_note(journal: &Path) -> StorageResult<()> {
     let note = paths::sync_failed(journal);
     match File::open(&note, Open::Create) {
         Ok(_) => Ok(()),
         Err(error) => disk::rename(&paths::checkpoint(journal), &note)
-            .map_err(|_| disk::at("create", &note, &error)),
+            .map_err(|_| StorageError::io("create", &note, error)),
     }
 }
 
 /// Whether a sync failed in the store with this `journal` since the last open without an error.
-pub(crate) fn is_noted(journal: &Path) -> io::Result<bool> {
+pub(crate) fn is_noted(journal: &Path) -> StorageResult<bool> {
     let is_remembered = failed_syncs::is_remembered(journal);
     let note = paths::sync_failed(journal);
     let is_there = disk::find_itself(&note)
-        .map_err(|e| disk::at("find", &note, &e))?
+        .map_err(|e| StorageError::io("find", &note, e))?
         .is_some();
     Ok(is_remembered || is_there)
 }
 
 /// Ends the doubt, after all files that may have been affected were replaced with new ones.
-pub(crate) fn settle(journal: &Path) -> io::Result<()> {
+pub(crate) fn settle(journal: &Path) -> StorageResult<()> {
     let (note, checkpoint) = (paths::sync_failed(journal), paths::checkpoint(journal));
     let has_checkpoint = disk::read_if_there(&note)?.is_some_and(|bytes| !bytes.is_empty());
     if has_checkpoint && !disk::is_there(&checkpoint) {

@@ -1,8 +1,8 @@
 //! The file systems of a store's streams, and how the streams' files are made durable.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::disk;
 use crate::storage::files::disk::{File, Open, OpenDir};
 use crate::storage::files::layout::EVENTS_FILE;
@@ -22,13 +22,13 @@ pub(crate) struct FileSystems {
 impl FileSystems {
     /// The file systems of the store in `base`, if the system can distinguish them. `streams` or
     /// the directory of a type may be a mount or a link.
-    pub(crate) fn of(base: &Path, streams: &Path) -> io::Result<Self> {
+    pub(crate) fn of(base: &Path, streams: &Path) -> StorageResult<Self> {
         let mut file_systems = Self {
             base: base.to_owned(),
             held: vec![OpenDir::new(base)?],
         };
         let entries = match disk::list(streams) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(file_systems),
+            Err(error) if error.is_not_found() => return Ok(file_systems),
             entries => entries?,
         };
         file_systems.hold(streams)?;
@@ -42,7 +42,7 @@ impl FileSystems {
     }
 
     /// Holds the file system of the directory `dir`.
-    fn hold(&mut self, dir: &Path) -> io::Result<()> {
+    fn hold(&mut self, dir: &Path) -> StorageResult<()> {
         let dir = OpenDir::new(dir)?;
         if let Some(number) = dir.file_system()?
             && self.find(number)?.is_none()
@@ -52,7 +52,7 @@ impl FileSystems {
         Ok(())
     }
 
-    fn find(&self, number: u64) -> io::Result<Option<usize>> {
+    fn find(&self, number: u64) -> StorageResult<Option<usize>> {
         for (i, held) in self.held.iter().enumerate() {
             if held.file_system()? == Some(number) {
                 return Ok(Some(i));
@@ -62,12 +62,12 @@ impl FileSystems {
     }
 
     /// Makes the files of the streams in `dirs` durable. Invariant D6.
-    pub(crate) fn sync_streams(&mut self, dirs: &[&Path]) -> io::Result<()> {
+    pub(crate) fn sync_streams(&mut self, dirs: &[&Path]) -> StorageResult<()> {
         if dirs.len() <= FEW {
             return self.sync_each(dirs);
         }
         let numbers = self.held.iter().map(OpenDir::file_system);
-        let numbers = numbers.collect::<io::Result<Vec<_>>>()?;
+        let numbers = numbers.collect::<StorageResult<Vec<_>>>()?;
         let mut is_used = vec![false; numbers.len()];
         let mut others = Vec::new();
         for dir in dirs.iter().copied() {
@@ -93,13 +93,13 @@ impl FileSystems {
         others.into_iter().try_for_each(|dir| self.hold(dir))
     }
 
-    fn sync_each(&self, dirs: &[&Path]) -> io::Result<()> {
+    fn sync_each(&self, dirs: &[&Path]) -> StorageResult<()> {
         let mut parents: Vec<&Path> = Vec::new();
         for dir in dirs.iter().copied() {
             let file = dir.join(EVENTS_FILE);
             File::open(&file, Open::Existing)
                 .and_then(|file| file.sync_all())
-                .map_err(|e| disk::at("sync", &file, &e))?;
+                .map_err(|e| StorageError::io("sync", &file, e))?;
             disk::sync_dir(dir)?;
             // A new stream may have added an entry to each of these directories.
             parents.extend(
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_file_system_that_streams_are_linked_to_is_held_once() {
+    fn each_file_system_that_streams_are_linked_to_is_opened_once() {
         let base = tempfile::tempdir().unwrap();
         // This may be the same file system.
         let other = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());

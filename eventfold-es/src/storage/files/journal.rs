@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::clock::Clock;
+use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::disk;
 use crate::storage::files::disk::{File, Open};
 use crate::storage::files::format::commit_line::write_header;
 use crate::storage::files::recovery::redo_point::RedoPoint;
-use crate::text::shown;
 
 pub(crate) mod batch;
 pub(crate) mod end;
@@ -92,13 +92,13 @@ impl Spare {
     }
 
     /// Removes the spares that an earlier process left in `dir`, and returns how many.
-    pub(crate) fn remove_all(dir: &Path) -> io::Result<usize> {
+    pub(crate) fn remove_all(dir: &Path) -> StorageResult<usize> {
         disk::remove_from(dir, Self::is_one)
     }
 
     /// Creates the file `name` of `capacity` zeros in `dir` and makes it durable. No earlier spare
     /// may have had this name: it may be in use as a segment now.
-    pub(crate) fn create(dir: &Path, name: &str, capacity: u64) -> io::Result<Self> {
+    pub(crate) fn create(dir: &Path, name: &str, capacity: u64) -> StorageResult<Self> {
         let path = dir.join(name);
         let create = || -> io::Result<File> {
             let file = File::open(&path, Open::New)?;
@@ -115,7 +115,7 @@ impl Spare {
             Err(error) => {
                 // An unfinished file takes the space that the next attempt needs.
                 let _ = disk::remove(&path);
-                Err(disk::at("prepare", &path, &error))
+                Err(StorageError::io("prepare", &path, error))
             }
         }
     }
@@ -125,13 +125,13 @@ impl Spare {
 #[derive(Debug)]
 pub(crate) enum AppendError {
     /// The batch could not be written. Any written part is erased.
-    NotStored(io::Error),
+    NotStored(StorageError),
     /// Whether the batch is durable is unknown. The journal must not be used any more.
-    Unknown(io::Error),
+    Unknown(StorageError),
 }
 
 impl AppendError {
-    pub(crate) fn into_io(self) -> io::Error {
+    pub(crate) fn into_error(self) -> StorageError {
         match self {
             Self::NotStored(error) | Self::Unknown(error) => error,
         }
@@ -159,14 +159,15 @@ pub(crate) struct Journal {
 
 impl Journal {
     /// Starts a journal in an empty directory.
-    pub(crate) fn create(dir: &Path) -> io::Result<Self> {
+    pub(crate) fn create(dir: &Path) -> StorageResult<Self> {
         let spare = Spare::create(dir, "first.tmp", FIRST_SEGMENT)?;
         let index = std::sync::Arc::new(Index::new(dir.to_owned(), Vec::new()));
         let mut journal = Self {
             dir: dir.to_owned(),
             index,
             capacity: spare.capacity,
-            file: File::open(spare.file.path(), Open::Existing)?,
+            file: File::open(spare.file.path(), Open::Existing)
+                .map_err(|e| StorageError::io("open", spare.file.path(), e))?,
             counts_links: false,
             end: End::of_empty(1, 0),
             identity: Identity::new(),
@@ -174,20 +175,24 @@ impl Journal {
             owed: None,
             memory: Vec::new(),
         };
-        journal.start_segment(spare).map_err(AppendError::into_io)?;
+        journal
+            .start_segment(spare)
+            .map_err(AppendError::into_error)?;
         Ok(journal)
     }
 
     /// Opens the journal to continue at `end`.
-    pub(crate) fn resume(dir: &Path, segments: Vec<u64>, end: End) -> io::Result<Self> {
+    pub(crate) fn resume(dir: &Path, segments: Vec<u64>, end: End) -> StorageResult<Self> {
         let identity = newest_identity(dir, &segments)?;
         let path = segment_path(dir, end.segment);
-        let file = File::open(&path, Open::Existing).map_err(|e| disk::at("open", &path, &e))?;
-        let capacity = file.length()?;
+        let file =
+            File::open(&path, Open::Existing).map_err(|e| StorageError::io("open", &path, e))?;
+        let looked_at = |e| StorageError::io("look at", &path, e);
+        let capacity = file.length().map_err(looked_at)?;
         Ok(Self {
             dir: dir.to_owned(),
             index: std::sync::Arc::new(Index::new(dir.to_owned(), segments)),
-            counts_links: !file.is_deleted()?,
+            counts_links: !file.is_deleted().map_err(looked_at)?,
             file,
             capacity,
             end,
@@ -209,7 +214,7 @@ impl Journal {
         self.clock = clock;
     }
 
-    fn pay(&mut self) -> io::Result<()> {
+    fn pay(&mut self) -> StorageResult<()> {
         if let Some(checkpoint) = &self.owed {
             checkpoint.write(&self.dir)?;
             self.owed = None;
@@ -291,7 +296,7 @@ impl Journal {
         self.pay().map_err(AppendError::NotStored)?;
         let path = || segment_path(&self.dir, self.end.segment);
         if let Err(error) = self.file.write_at(self.end.offset, &batch.bytes) {
-            let error = disk::at("write", &path(), &error);
+            let error = StorageError::io("write", &path(), error);
             return match self.erase(batch.bytes.len() as u64) {
                 Ok(()) => Err(AppendError::NotStored(error)),
                 Err(_) => Err(AppendError::Unknown(error)),
@@ -299,7 +304,7 @@ impl Journal {
         }
         self.file
             .sync_data()
-            .map_err(|e| AppendError::Unknown(disk::at("sync", &path(), &e)))?;
+            .map_err(|e| AppendError::Unknown(StorageError::io("sync", &path(), e)))?;
         // Invariant C11.
         // The content of a deleted file is lost when the file is closed.
         if self.is_deleted() {
@@ -320,12 +325,10 @@ impl Journal {
     }
 
     /// The error for a deleted journal.
-    pub(crate) fn deleted(&self) -> io::Error {
-        let text = format!(
-            "{} was deleted while the store was open",
-            shown(&segment_path(&self.dir, self.end.segment))
-        );
-        io::Error::new(io::ErrorKind::NotFound, text)
+    pub(crate) fn deleted(&self) -> StorageError {
+        let path = segment_path(&self.dir, self.end.segment);
+        let cause = "was deleted while the store was open";
+        StorageError::file(StorageErrorKind::Missing, &path, cause)
     }
 
     /// Erases durably any bytes written after the end: a line that was answered with an error must
@@ -340,13 +343,13 @@ impl Journal {
 }
 
 /// The identity in the header of the newest segment that has one, `None` if no segment has one.
-fn newest_identity(dir: &Path, segments: &[u64]) -> io::Result<Option<Identity>> {
+fn newest_identity(dir: &Path, segments: &[u64]) -> StorageResult<Option<Identity>> {
     for first in segments.iter().rev() {
         let path = segment_path(dir, *first);
         let mut start = Vec::new();
         disk::open(&path)
             .and_then(|file| file.take(HEADER_MOST).read_to_end(&mut start))
-            .map_err(|e| disk::at("read", &path, &e))?;
+            .map_err(|e| StorageError::io("read", &path, e))?;
         let line = start.split(|byte| *byte == b'\n').next();
         if let Some(Ok(header)) = line.map(Header::read) {
             return Ok(Some(header.identity));

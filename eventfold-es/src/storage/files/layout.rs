@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::unix_millis;
 use crate::ids::{StreamId, decode, encode};
+use crate::storage::error::{ErrorPlace, StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::disk;
 use crate::storage::files::disk::{Entry, Kind};
 use crate::text::{is_hidden, shown};
@@ -174,17 +175,21 @@ impl StreamLayout {
     }
 
     /// Fails if `id` cannot have a directory in this store.
-    pub(crate) fn check(&self, id: &StreamId) -> io::Result<()> {
+    pub(crate) fn check(&self, id: &StreamId) -> StorageResult<()> {
         let Some(holder) = self.holder(id) else {
             return Ok(());
         };
-        let text = format!(
-            "stream {id} cannot be stored: eventfold-es 0.2.0 keeps another one, {:?} of type \
-             {:?}, in the directory of that name",
+        let cause = format!(
+            "cannot be stored: its directory belongs to a stream of eventfold-es 0.2.0, {:?} of type {:?}",
             holder.id(),
             holder.aggregate_type()
         );
-        Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+        let place = ErrorPlace::Stream(id.clone());
+        Err(StorageError::at(
+            StorageErrorKind::InvalidInput,
+            place,
+            cause,
+        ))
     }
 
     /// The stream that 0.2.0 stored in the place of `id`: its raw name looks like the encoded form
@@ -255,21 +260,18 @@ impl StreamLayout {
 
     /// Fails if there is no store of this version or of 0.2.0. An empty store of 0.2.0 has only the
     /// directory `meta`. The file `lock` alone is not a store, because `verify` leaves it behind.
-    pub(crate) fn require_store(&self) -> io::Result<()> {
+    pub(crate) fn require_store(&self) -> StorageResult<()> {
         for dir in [self.journal_dir(), self.streams_dir(), self.meta_dir()] {
             match disk::find(&dir) {
                 Ok(Some(found)) if found.kind == Kind::Dir => return Ok(()),
-                Err(error) => return Err(disk::at("open", &dir, &error)),
+                Err(error) => return Err(StorageError::io("open", &dir, error)),
                 _ => {}
             }
         }
         let base = std::path::absolute(&self.base_dir).unwrap_or_else(|_| self.base_dir.clone());
-        let text = format!(
-            "there is no store in {}: correct the path, or have one created \
-             (`create_if_missing(true)`)",
-            shown(&base)
-        );
-        Err(io::Error::new(io::ErrorKind::NotFound, text))
+        let cause = "has no store: correct the path, or let `open` create one \
+                     (`create_if_missing(true)`)";
+        Err(StorageError::file(StorageErrorKind::Missing, &base, cause))
     }
 
     fn type_dir(&self, aggregate_type: &str) -> PathBuf {
@@ -301,7 +303,7 @@ impl StreamLayout {
     }
 
     /// Enters a stream in the registry, if it is missing.
-    fn register(&self, aggregate_type: &str, id: &str, dir: &Path) -> io::Result<()> {
+    fn register(&self, aggregate_type: &str, id: &str, dir: &Path) -> StorageResult<()> {
         static REGISTERING: Mutex<()> = Mutex::new(());
         let _registering = REGISTERING.lock().unwrap_or_else(PoisonError::into_inner);
         let path = self.meta_dir().join(REGISTRY_FILE);
@@ -322,12 +324,13 @@ impl StreamLayout {
             None | Some(b'\n') => Vec::new(),
             Some(_) => vec![b'\n'],
         };
-        serde_json::to_writer(&mut line, &entry)?;
+        serde_json::to_writer(&mut line, &entry)
+            .map_err(|cause| StorageError::io("write", &path, cause.into()))?;
         line.push(b'\n');
         disk::create_dir(&self.meta_dir())?;
         let written = disk::File::open(&path, disk::Open::Create)
             .and_then(|file| file.write_at(registry.len() as u64, &line));
-        written.map_err(|e| disk::at("write", &path, &e))
+        written.map_err(|e| StorageError::io("write", &path, e))
     }
 
     /// The ids of the streams of an aggregate type, sorted; none if there is no such type. Each
@@ -346,6 +349,11 @@ impl StreamLayout {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn list_streams(&self, aggregate_type: &str) -> io::Result<Vec<String>> {
+        Ok(self.streams_of(aggregate_type)?)
+    }
+
+    /// As [`list_streams`](Self::list_streams).
+    pub(crate) fn streams_of(&self, aggregate_type: &str) -> StorageResult<Vec<String>> {
         let type_dir = self.type_dir(aggregate_type);
         let raw = || {
             let streams = self.raw_names.iter();
@@ -372,7 +380,7 @@ impl StreamLayout {
     }
 
     /// The aggregate types that have a directory, sorted.
-    pub(crate) fn list_aggregate_types(&self) -> io::Result<Vec<String>> {
+    pub(crate) fn list_aggregate_types(&self) -> StorageResult<Vec<String>> {
         let mut types: Vec<String> = list_dirs(&self.streams_dir())?
             .iter()
             .filter_map(|name| decode(name))
@@ -388,10 +396,10 @@ impl StreamLayout {
     }
 
     /// All streams that have a directory, by type and id.
-    pub(crate) fn list_all(&self) -> io::Result<Vec<StreamId>> {
+    pub(crate) fn list_all(&self) -> StorageResult<Vec<StreamId>> {
         let mut all = Vec::new();
         for aggregate_type in self.list_aggregate_types()? {
-            for id in self.list_streams(&aggregate_type)? {
+            for id in self.streams_of(&aggregate_type)? {
                 all.extend(StreamId::new(&aggregate_type, &id));
             }
         }
@@ -401,19 +409,19 @@ impl StreamLayout {
 
 /// Fails if `name`, the name of a projection or a process manager, is not a valid directory name on
 /// every system.
-pub(crate) fn check_name(of: &str, name: &str) -> io::Result<()> {
+pub(crate) fn check_name(of: &str, name: &str) -> StorageResult<()> {
     let cause = match encode(name) {
         Ok(encoded) if encoded == name && !name.chars().any(is_hidden) => return Ok(()),
         Ok(_) => {
-            "is the name of a directory, which must not have any of / \\ : * ? \" < > | %, control \
-             or direction characters, a dot at its beginning or end, or be a device of Windows: \
-             choose another, and rename the directory if it is there"
+            "is used as the name of a directory, which must not contain any of / \\ : * ? \" < > \
+             | % or invisible characters, begin or end with a dot, or be a device of Windows: \
+             choose another name, and rename the directory if it exists"
         }
         Err(cause) => cause,
     };
     let name: String = name.chars().take(80).collect();
     let text = format!("the name of {of} {name:?} {cause}");
-    Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+    Err(StorageError::new(StorageErrorKind::InvalidInput, text))
 }
 
 /// Repeated often enough, this is a name that no text is encoded to and that no file can have.
@@ -426,30 +434,27 @@ fn file_name(text: &str) -> String {
 
 /// Whether `entry` of `dir` is a directory or a link to one. Fails if it is a link that leads
 /// nowhere: its target, on another disk perhaps, may have streams.
-pub(crate) fn is_dir(dir: &Path, entry: &Entry) -> io::Result<bool> {
+pub(crate) fn is_dir(dir: &Path, entry: &Entry) -> StorageResult<bool> {
     if entry.kind != Kind::Link {
         return Ok(entry.kind == Kind::Dir);
     }
     let link = dir.join(&entry.name);
-    match disk::find(&link).map_err(|e| disk::at("follow the link", &link, &e))? {
+    match disk::find(&link).map_err(|e| StorageError::io("follow the link", &link, e))? {
         Some(found) => Ok(found.kind == Kind::Dir),
         None => Err(leads_nowhere(&link)),
     }
 }
 
 /// The error for a link that leads nowhere. Its target may have files that the store needs.
-pub(crate) fn leads_nowhere(link: &Path) -> io::Error {
-    let text = format!(
-        "the link {} leads nowhere: bring back what it led to, or take it away",
-        shown(link)
-    );
-    io::Error::new(io::ErrorKind::InvalidData, text)
+pub(crate) fn leads_nowhere(link: &Path) -> StorageError {
+    let cause = "is a link that leads nowhere: restore its target, or remove the link";
+    StorageError::file(StorageErrorKind::Damaged, link, cause)
 }
 
 /// The names of the directories, and of links to directories, in `dir`; none if `dir` is missing.
-pub(crate) fn list_dirs(dir: &Path) -> io::Result<Vec<String>> {
+pub(crate) fn list_dirs(dir: &Path) -> StorageResult<Vec<String>> {
     let entries = match disk::list(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        Err(error) if error.is_not_found() => {
             return match disk::find_itself(dir) {
                 Ok(Some(_)) => Err(leads_nowhere(dir)),
                 _ => Ok(Vec::new()),
@@ -465,7 +470,7 @@ pub(crate) fn list_dirs(dir: &Path) -> io::Result<Vec<String>> {
         match entry.name.into_string() {
             Ok(name) => names.push(name),
             Err(name) => {
-                tracing::warn!(dir = %shown(dir), ?name, "a name that is not text is passed over");
+                tracing::warn!(dir = %shown(dir), ?name, "a directory whose name is not text is ignored");
             }
         }
     }
@@ -499,7 +504,7 @@ fn registered(registry: &[u8]) -> impl Iterator<Item = Registered> {
 /// encoded id also counts as raw. The found names are noted, because a raw name can look like the
 /// encoded form of another id. Later, an unnoted directory with such a name belongs to that other
 /// id.
-pub(crate) fn find_raw_names(base: &Path, first_time: bool) -> io::Result<RawNames> {
+pub(crate) fn find_raw_names(base: &Path, first_time: bool) -> StorageResult<RawNames> {
     let meta = base.join("meta");
     let noted = meta.join(RAW_NAMES_FILE);
     let mut search = RawNameSearch {
@@ -522,11 +527,13 @@ pub(crate) fn find_raw_names(base: &Path, first_time: bool) -> io::Result<RawNam
         if !search.found.is_empty() {
             let names: Vec<Registered> = search.found.keys().map(Registered::from).collect();
             disk::create_dir(&meta)?;
-            disk::replace_durably(&noted, &serde_json::to_vec(&names)?)?;
+            let names = serde_json::to_vec(&names)
+                .map_err(|cause| StorageError::io("write", &noted, cause.into()))?;
+            disk::replace_durably(&noted, &names)?;
         }
     } else if let Some(names) = disk::read_if_there(&noted)? {
-        let names: Vec<Registered> =
-            serde_json::from_slice(&names).map_err(|cause| disk::damaged(&noted, 0, &cause))?;
+        let names: Vec<Registered> = serde_json::from_slice(&names)
+            .map_err(|cause| StorageError::damaged(&noted, 0, cause))?;
         for name in names {
             if let Ok(stream) = StreamId::new(&name.aggregate_type, &name.id) {
                 let dir = search.streams.join(&name.aggregate_type).join(&name.id);
@@ -557,7 +564,7 @@ impl RawNameSearch {
             .flat_map(|name| Path::new(name).components())
             .all(|part| matches!(part, Component::Normal(_)));
         if !is_inside {
-            tracing::warn!(%stream, "a stream outside the store is passed over");
+            tracing::warn!(%stream, "a stream outside the store is ignored");
             return;
         }
         let looks_encoded = decode(aggregate_type).is_some() && decode(id).is_some();

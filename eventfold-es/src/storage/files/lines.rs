@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::disk;
 
 /// A file of lines.
@@ -18,7 +19,7 @@ pub(crate) struct FileLines {
 
 impl FileLines {
     /// The file at `path` and its content. The file need not exist.
-    pub(crate) fn open(path: PathBuf) -> io::Result<(Self, Vec<u8>)> {
+    pub(crate) fn open(path: PathBuf) -> StorageResult<(Self, Vec<u8>)> {
         let bytes = disk::read_if_there(&path)?.unwrap_or_default();
         let length = bytes.len() as u64;
         let lines = Self {
@@ -43,14 +44,14 @@ impl FileLines {
         self.length
     }
 
-    pub(crate) fn read(&self) -> io::Result<Vec<u8>> {
+    pub(crate) fn read(&self) -> StorageResult<Vec<u8>> {
         let mut bytes = disk::read_if_there(&self.path)?.unwrap_or_default();
         bytes.truncate(usize::try_from(self.length).unwrap_or(usize::MAX));
         Ok(bytes)
     }
 
     /// Replaces the content atomically and durably.
-    pub(crate) fn replace(&mut self, content: &[u8]) -> io::Result<()> {
+    pub(crate) fn replace(&mut self, content: &[u8]) -> StorageResult<()> {
         if let Some(dir) = self.path.parent() {
             disk::create_dir(dir)?;
         }
@@ -62,7 +63,7 @@ impl FileLines {
     }
 
     /// Removes what a failed change may have left, and makes the rest durable.
-    pub(crate) fn tidy(&mut self) -> io::Result<()> {
+    pub(crate) fn tidy(&mut self) -> StorageResult<()> {
         if self.is_torn && disk::is_there(&self.path) {
             let content = self.read()?;
             self.replace(&content)?;
@@ -72,7 +73,7 @@ impl FileLines {
     }
 
     /// Adds `line` durably. `line` includes its line end.
-    pub(crate) fn add(&mut self, mut line: Vec<u8>) -> io::Result<()> {
+    pub(crate) fn add(&mut self, mut line: Vec<u8>) -> StorageResult<()> {
         if let Some(dir) = self.path.parent() {
             disk::create_dir(dir)?;
         }
@@ -87,7 +88,7 @@ impl FileLines {
         self.is_torn = true;
         let length = self
             .append(&mut line)
-            .map_err(|e| disk::at("append to", &self.path, &e))?;
+            .map_err(|e| StorageError::io("append to", &self.path, e))?;
         self.path.parent().map_or(Ok(()), disk::sync_dir)?;
         self.length = length;
         self.is_torn = false;
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_added_after_one_whose_sync_failed_is_durable() {
+    fn a_line_added_after_a_failed_sync_is_durable() {
         let base = tempfile::tempdir().unwrap();
         let watch = Watch::start(base.path());
         let mut lines = with_two_lines(base.path());
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_is_durable_after_tidying_up() {
+    fn tidying_up_makes_all_lines_durable_after_a_failed_sync() {
         let base = tempfile::tempdir().unwrap();
         let watch = Watch::start(base.path());
         let mut lines = with_two_lines(base.path());
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_store_has_a_new_file_take_the_place_of_one_whose_sync_failed() {
+    fn the_next_store_replaces_a_file_whose_sync_failed() {
         let base = tempfile::tempdir().unwrap();
         let watch = Watch::start(base.path());
         let runtime = tokio::runtime::Builder::new_current_thread()

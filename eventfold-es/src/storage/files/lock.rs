@@ -5,7 +5,6 @@
 //! and it states which process has the directory.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -13,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::disk;
 use crate::storage::files::disk::failed_syncs::Noting;
 use crate::storage::files::disk::held_dir::HeldDir;
@@ -22,7 +22,6 @@ use crate::storage::files::layout::{PARTS, leads_nowhere};
 use crate::storage::files::streams::cache::OpenFiles;
 use crate::storage::process::Process;
 use crate::storage::unfinished::Unfinished;
-use crate::text::shown;
 
 /// The directories that this process has open, by their paths when they were opened.
 static OPEN: Mutex<Option<HashMap<PathBuf, OpenStore>>> = Mutex::new(None);
@@ -92,41 +91,38 @@ impl Patience {
         self.limit.unwrap_or(LONGEST_RELEASE)
     }
 
-    /// Fails if the wait for this process to release `place` must end now. Without a given limit,
-    /// the store's own threads are waited for, because they always finish.
-    pub(crate) fn check_release(
-        &self,
-        place: &dyn fmt::Display,
-        unfinished: Option<Arc<dyn Unfinished>>,
-    ) -> io::Result<()> {
+    /// Why the wait for this process to release a store must end now, `None` if it goes on. The text
+    /// continues a sentence that begins with the place. Without a given limit, the store's own
+    /// threads are waited for, because they always finish.
+    pub(crate) fn not_released(&self, unfinished: Option<Arc<dyn Unfinished>>) -> Option<String> {
         let cause = match (&unfinished, self.limit) {
             (Some(unfinished), _) => unfinished.describe(),
             (None, Some(_)) => "its last events are being written".to_owned(),
-            (None, None) => return Ok(()),
+            (None, None) => return None,
         };
         let limit = self.longest_release();
-        let text = format!(
-            "{place} was not released by this process within {limit:?}, though nobody uses the \
-             store any more: {cause}"
-        );
-        Err(io::Error::new(io::ErrorKind::ResourceBusy, text))
+        Some(format!(
+            "was not released by this process within {limit:?}, although nobody uses the store any \
+             more: {cause}"
+        ))
     }
 
     /// Fails if the caller gave up.
-    pub(crate) fn check(&self) -> io::Result<()> {
+    pub(crate) fn check(&self) -> StorageResult<()> {
         if self.given_up.load(Ordering::Acquire) {
-            return Err(io::Error::other("nobody waits for the store any more"));
+            let kind = StorageErrorKind::Io(io::ErrorKind::Other);
+            return Err(StorageError::new(kind, "the caller of `open` is gone"));
         }
         Ok(())
     }
 
     /// Tries to `lock` until it succeeds or the limit is reached.
-    fn lock<T>(&self, lock: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    fn lock<T>(&self, lock: impl Fn() -> StorageResult<T>) -> StorageResult<T> {
         let started = Instant::now();
         let mut pause = FIRST_PAUSE;
         loop {
             let error = match lock() {
-                Err(error) if error.kind() == io::ErrorKind::ResourceBusy => error,
+                Err(error) if error.kind() == StorageErrorKind::Busy => error,
                 done => return done,
             };
             let rest = self
@@ -175,8 +171,10 @@ pub(crate) struct DirLock {
 impl DirLock {
     /// Takes the directory `dir`, which must exist. Waits for a store in this process that is about
     /// to release it.
-    pub(crate) fn take(dir: &Path, patience: &Patience) -> io::Result<Self> {
-        let dir = dir.canonicalize().map_err(|e| disk::at("open", dir, &e))?;
+    pub(crate) fn take(dir: &Path, patience: &Patience) -> StorageResult<Self> {
+        let dir = dir
+            .canonicalize()
+            .map_err(|e| StorageError::io("open", dir, e))?;
         let identity = disk::identity_now(&dir);
         enter(&dir, identity, patience)?;
         let lock = Self {
@@ -210,7 +208,7 @@ impl DirLock {
 }
 
 /// Enters `dir` into the table. Waits if a store of this process is about to release it.
-fn enter(dir: &Path, identity: Option<Identity>, patience: &Patience) -> io::Result<()> {
+fn enter(dir: &Path, identity: Option<Identity>, patience: &Patience) -> StorageResult<()> {
     let mut open = table();
     let mut since = Instant::now();
     loop {
@@ -250,7 +248,9 @@ fn enter(dir: &Path, identity: Option<Identity>, patience: &Patience) -> io::Res
         // Unlocks the table first: the last reference to the unfinished work may be dropped below.
         drop(open);
         let unfinished = unfinished.and_then(|unfinished| unfinished.upgrade());
-        patience.check_release(&shown(dir), unfinished)?;
+        if let Some(cause) = patience.not_released(unfinished) {
+            return Err(StorageError::file(StorageErrorKind::Busy, dir, cause));
+        }
         since = Instant::now();
         open = table();
     }
@@ -271,21 +271,14 @@ fn in_the_way<'a>(
 
 /// The error for a path under which this process has a store open, in the same directory or in
 /// another one that was there.
-fn already_open(dir: &Path, is_same: bool) -> io::Error {
-    let text = if is_same {
-        format!(
-            "{} is already open in this process: a directory has one store; clone it, or shut it \
-             down first",
-            shown(dir)
-        )
+fn already_open(dir: &Path, is_same: bool) -> StorageError {
+    let cause = if is_same {
+        "is already open in this process: a directory has one store; clone it, or shut it down first"
     } else {
-        format!(
-            "another directory, which was at {} and was moved or deleted since, is still open in \
-             this process: shut that store down first",
-            shown(dir)
-        )
+        "is the path of a store that is still open in this process; its directory was moved or deleted \
+         since: shut that store down first"
     };
-    io::Error::new(io::ErrorKind::ResourceBusy, text)
+    StorageError::file(StorageErrorKind::Busy, dir, cause)
 }
 
 /// Notes that the store in `dir` is about to release the directory. The release waits until
@@ -343,20 +336,20 @@ fn table() -> MutexGuard<'static, Option<HashMap<PathBuf, OpenStore>>> {
 
 impl Locks {
     /// Locks the directory `dir`. Fails if its identity is not `identity`.
-    fn take(dir: &Path, identity: Option<Identity>) -> io::Result<Self> {
+    fn take(dir: &Path, identity: Option<Identity>) -> StorageResult<Self> {
         let mut dirs = vec![hold(dir, || in_use(dir, &holder(dir)))?];
         let found = dirs[0].identity();
-        if found.map_err(|e| disk::at("open", dir, &e))? != identity {
-            let text = format!("{} was replaced while it was being opened", shown(dir));
-            return Err(io::Error::new(io::ErrorKind::ResourceBusy, text));
+        if found.map_err(|e| StorageError::io("open", dir, e))? != identity {
+            let cause = "was replaced while it was being opened: open it again";
+            return Err(StorageError::file(StorageErrorKind::Busy, dir, cause));
         }
         let file = lock_file(dir)?;
         for part in PARTS.map(|part| dir.join(part)) {
-            let found = disk::find_itself(&part).map_err(|e| disk::at("open", &part, &e))?;
+            let found = disk::find_itself(&part).map_err(|e| StorageError::io("open", &part, e))?;
             if found.is_none_or(|found| found.kind != Kind::Link) {
                 continue;
             }
-            match disk::find(&part).map_err(|e| disk::at("open", &part, &e))? {
+            match disk::find(&part).map_err(|e| StorageError::io("open", &part, e))? {
                 None => return Err(leads_nowhere(&part)),
                 Some(found) if found.kind == Kind::Dir => {
                     dirs.push(hold(&part, || shared(&part))?);
@@ -377,20 +370,17 @@ impl Locks {
 
 /// Holds the directory at `path`, and locks it if the system can. Fails with `busy` if it is
 /// already locked.
-fn hold(path: &Path, busy: impl FnOnce() -> io::Error) -> io::Result<HeldDir> {
-    let held = HeldDir::hold(path).map_err(|e| disk::at("open", path, &e))?;
+fn hold(path: &Path, busy: impl FnOnce() -> StorageError) -> StorageResult<HeldDir> {
+    let held = HeldDir::hold(path).map_err(|e| StorageError::io("open", path, e))?;
     match held.try_lock() {
         Some(false) => Err(busy()),
         Some(true) | None => Ok(held),
     }
 }
 
-fn shared(part: &Path) -> io::Error {
-    let text = format!(
-        "{} is a link to a directory that a store has in use, another one or this",
-        shown(part)
-    );
-    io::Error::new(io::ErrorKind::ResourceBusy, text)
+fn shared(part: &Path) -> StorageError {
+    let cause = "is a link to a directory that a store has in use, another one or this";
+    StorageError::file(StorageErrorKind::Busy, part, cause)
 }
 
 /// Whether the lock file is a store's. Then it has the id of the process that has, or had, the
@@ -420,28 +410,28 @@ fn holder(dir: &Path) -> String {
     if id.is_empty() { "unknown" } else { id }.to_owned()
 }
 
-fn in_use(dir: &Path, holder: &str) -> io::Error {
-    let text = format!(
-        "{} is in use by another process (its id: {holder})",
-        shown(dir)
-    );
-    io::Error::new(io::ErrorKind::ResourceBusy, text)
+fn in_use(dir: &Path, holder: &str) -> StorageError {
+    let cause = format!("is in use by another process (its id: {holder})");
+    StorageError::file(StorageErrorKind::Busy, dir, cause)
 }
 
-fn lock_file(dir: &Path) -> io::Result<File> {
+fn lock_file(dir: &Path) -> StorageResult<File> {
     let path = dir.join("lock");
-    let mut file = disk::open_own(&path).map_err(|e| disk::at("open", &path, &e))?;
+    let mut file = disk::open_own(&path).map_err(|e| StorageError::io("open", &path, e))?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(in_use(dir, &holder(dir))),
-        Err(TryLockError::Error(error)) => return Err(disk::at("lock", &path, &error)),
+        Err(TryLockError::Error(error)) => return Err(StorageError::io("lock", &path, error)),
     }
-    let content = read_holder(&mut file).map_err(|e| disk::at("read", &path, &e))?;
+    let content = read_holder(&mut file).map_err(|e| StorageError::io("read", &path, e))?;
     if !is_ours(&content) {
-        let text = "it holds something else than the id of a process, so it is no file of the \
-                    store: take it away";
-        let error = io::Error::new(io::ErrorKind::InvalidData, text);
-        return Err(disk::at("lock", &path, &error));
+        let cause = "has another content than the id of a process, so it is not a file of the \
+                     store: remove it";
+        return Err(StorageError::file(
+            StorageErrorKind::OtherProgram,
+            &path,
+            cause,
+        ));
     }
     // The id is only for the error message; a failure here does not matter.
     let _ = file
@@ -455,16 +445,16 @@ fn lock_file(dir: &Path) -> io::Result<File> {
 mod tests {
     use super::*;
 
-    fn take(dir: &Path) -> io::Result<DirLock> {
+    fn take(dir: &Path) -> StorageResult<DirLock> {
         DirLock::take(dir, &Patience::default())
     }
 
-    fn refusal(dir: &Path) -> io::Error {
+    fn refusal(dir: &Path) -> StorageError {
         take(dir).expect_err("it is refused")
     }
 
     #[test]
-    fn the_directory_itself_is_locked_so_that_the_file_may_be_deleted() {
+    fn deleting_the_lock_file_does_not_unlock_the_directory() {
         let dir = tempfile::tempdir().unwrap();
         let lock = take(dir.path()).unwrap();
         std::fs::remove_file(dir.path().join("lock")).unwrap();
@@ -478,7 +468,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_is_known_again_under_another_path() {
+    fn a_moved_directory_is_recognised_under_its_new_path() {
         let parent = tempfile::tempdir().unwrap();
         let (first, second) = (parent.path().join("a"), parent.path().join("b"));
         std::fs::create_dir(&first).unwrap();
@@ -489,7 +479,7 @@ mod tests {
         // A new directory at the old path would look like the old one.
         std::fs::create_dir(&first).unwrap();
         let error = refusal(&first);
-        assert_eq!(error.kind(), io::ErrorKind::ResourceBusy);
+        assert_eq!(error.kind(), StorageErrorKind::Busy);
         assert!(
             error.to_string().contains("was moved or deleted"),
             "{error}"
@@ -500,7 +490,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_two_directories_share_by_a_link_is_locked_as_well() {
+    fn a_part_that_two_directories_share_through_a_link_is_locked_too() {
         let parent = tempfile::tempdir().unwrap();
         let (a, b) = (parent.path().join("a"), parent.path().join("b"));
         std::fs::create_dir(&b).unwrap();

@@ -1,12 +1,12 @@
 //! The journal at the seam: [`FileLog`], and one of its commits, [`FileCommitted`].
 
 use std::borrow::Cow;
-use std::io;
 use std::sync::Arc;
 
 use serde::Deserialize;
 
 use crate::event::StoredEvent;
+use crate::storage::error::StorageResult;
 use crate::storage::files::format::commit_line::Part;
 use crate::storage::files::journal::Index;
 use crate::storage::files::journal::reader::Reader;
@@ -20,7 +20,7 @@ pub(crate) struct FileLog {
 }
 
 impl FileLog {
-    pub(crate) async fn reached(&self, position: u64) -> io::Result<u64> {
+    pub(crate) async fn reached(&self, position: u64) -> StorageResult<u64> {
         self.health.reached(position).await
     }
 
@@ -80,7 +80,7 @@ impl<'a> FileCommitted<'a> {
         &self,
         i: usize,
         read: impl FnOnce(StoredEvent<'_>) -> T,
-    ) -> io::Result<T> {
+    ) -> StorageResult<T> {
         self.part.read_event(self.first + i, read)
     }
 

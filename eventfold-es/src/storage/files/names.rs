@@ -1,9 +1,9 @@
 //! File names that a file system takes for one. On some, names that differ only in case or in
 //! Unicode form are the same name. There, two streams must not get the same directory.
 
-use std::io;
 use std::path::Path;
 
+use crate::storage::error::{ErrorPlace, StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::disk;
 use crate::storage::files::disk::{Kind, Open, Status};
 use crate::storage::files::streams::stream::Stream;
@@ -21,35 +21,32 @@ pub(crate) fn are_told_apart(dir: &Path) -> bool {
         others.all(|other| matches!(disk::find_itself(other), Ok(None)))
     });
     if let Err(error) = disk::remove(&probe) {
-        tracing::warn!(%error, "a file that was left over");
+        tracing::warn!(%error, "a temporary file could not be removed");
     }
     are_told_apart
 }
 
 /// `error`, or a better one if the cause is that another stream has the stream's directory.
-pub(crate) fn explained(stream: &Stream, error: io::Error) -> io::Error {
+pub(crate) fn explained(stream: &Stream, error: StorageError) -> StorageError {
     other_holder(stream).map_or(error, |other| refusal(stream, &other))
 }
 
 /// Fails if another stream has the stream's directory.
-pub(crate) fn check(stream: &Stream) -> io::Result<()> {
+pub(crate) fn check(stream: &Stream) -> StorageResult<()> {
     other_holder(stream).map_or(Ok(()), |other| Err(refusal(stream, &other)))
 }
 
-fn refusal(stream: &Stream, other: &str) -> io::Error {
-    let text = format!(
-        "stream {} cannot be stored: {}",
-        stream.id(),
-        cause(stream, other)
-    );
-    io::Error::new(io::ErrorKind::InvalidInput, text)
+fn refusal(stream: &Stream, other: &str) -> StorageError {
+    let place = ErrorPlace::Stream(stream.id().clone());
+    let cause = format!("cannot be stored: {}", cause(stream, other));
+    StorageError::at(StorageErrorKind::InvalidInput, place, cause)
 }
 
 /// Why the stream cannot have its directory, which is listed as `other`.
 pub(crate) fn cause(stream: &Stream, other: &str) -> String {
     format!(
-        "its directory {} is the same as `{}` beside it, which is another's; on such a file system \
-         names must differ in more than case or Unicode form",
+        "its directory {} is the same as `{}` beside it, which belongs to another stream: on \
+         this file system, names must differ in more than case or Unicode form",
         shown(stream.dir()),
         Shown(other),
     )
@@ -97,7 +94,7 @@ mod tests {
     use crate::storage::files::streams::stream::Streams;
 
     #[test]
-    fn looking_whether_names_are_told_apart_leaves_nothing() {
+    fn checking_whether_names_are_told_apart_leaves_no_files() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("a"), "").unwrap();
         let tells_case_apart = !dir.path().join("A").exists();
@@ -114,7 +111,8 @@ mod tests {
 
     #[cfg(unix)]
     #[tokio::test(flavor = "multi_thread")]
-    async fn where_names_may_be_one_nothing_is_journaled_before_the_directory_is_the_streams_own() {
+    async fn where_two_names_can_be_the_same_a_stream_has_its_own_directory_before_anything_is_journaled()
+     {
         use crate::__private::example::{Add, Counter};
         use crate::AggregateStore;
 
@@ -141,7 +139,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_directory_that_is_listed_under_another_name_is_that_of_another_stream() {
+    fn a_directory_listed_under_another_name_belongs_to_another_stream() {
         let dir = tempfile::tempdir().unwrap();
         let streams = Streams::new(StreamLayout::new(dir.path()), HighWaterMarks::unknown());
         let stream = |of: &str, id: &str| streams.get(&StreamId::new(of, id).unwrap());

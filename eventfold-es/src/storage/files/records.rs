@@ -1,10 +1,10 @@
 //! The records of projections and process managers. Each follower has a directory for its records.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::storage::error::StorageResult;
 use crate::storage::files::disk;
 use crate::storage::files::lines::FileLines;
 use crate::storage::record_name::RecordName;
@@ -34,7 +34,7 @@ impl FileRecords {
     }
 
     /// The names of the existing records, sorted.
-    pub(crate) fn names(&self) -> io::Result<Vec<RecordName>> {
+    pub(crate) fn names(&self) -> StorageResult<Vec<RecordName>> {
         let entries = disk::list(&self.dir)?;
         let names = entries.iter().filter_map(|entry| entry.name.to_str());
         let mut names: Vec<RecordName> = names.filter_map(record_name).collect();
@@ -42,11 +42,11 @@ impl FileRecords {
         Ok(names)
     }
 
-    pub(crate) fn read(&self, name: RecordName) -> io::Result<Option<Vec<u8>>> {
+    pub(crate) fn read(&self, name: RecordName) -> StorageResult<Option<Vec<u8>>> {
         disk::read_if_there(&self.path(name))
     }
 
-    pub(crate) fn replace(&self, name: RecordName, content: &[u8]) -> io::Result<()> {
+    pub(crate) fn replace(&self, name: RecordName, content: &[u8]) -> StorageResult<()> {
         disk::create_dir(&self.dir)?;
         if !self.is_durable.load(Ordering::Relaxed) {
             for parent in self.dir.ancestors().skip(1).take(2) {
@@ -57,11 +57,11 @@ impl FileRecords {
         disk::replace_durably(&self.path(name), content)
     }
 
-    pub(crate) fn remove(&self, name: RecordName) -> io::Result<()> {
+    pub(crate) fn remove(&self, name: RecordName) -> StorageResult<()> {
         disk::remove(&self.path(name))
     }
 
-    pub(crate) fn lines(&self, name: RecordName) -> io::Result<(FileLines, Vec<u8>)> {
+    pub(crate) fn lines(&self, name: RecordName) -> StorageResult<(FileLines, Vec<u8>)> {
         FileLines::open(self.path(name))
     }
 
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_name_of_a_file_says_which_record_it_is() {
+    fn a_files_name_identifies_its_record() {
         for name in [
             RecordName::Checkpoint(1),
             RecordName::Checkpoint(7),

@@ -2,7 +2,6 @@
 //! redo point and writes snapshots.
 
 use std::collections::BTreeSet;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -10,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::disk::failed_syncs;
 use crate::storage::files::file_systems::FileSystems;
 use crate::storage::files::journal::Spare;
@@ -74,7 +74,7 @@ impl Upkeep {
         journal: &Path,
         marks: Arc<HighWaterMarks>,
         unflushed: Arc<Unflushed>,
-    ) -> io::Result<Self> {
+    ) -> StorageResult<Self> {
         let (jobs, queue) = channel();
         let state = Arc::<State>::default();
         let thread = Thread {
@@ -90,7 +90,8 @@ impl Upkeep {
         };
         let thread = std::thread::Builder::new()
             .name("eventfold-upkeep".to_owned())
-            .spawn(move || thread.run(&queue))?;
+            .spawn(move || thread.run(&queue))
+            .map_err(StorageError::thread)?;
         Ok(Self {
             keeper: Upkeeper { jobs, state },
             thread,
@@ -259,14 +260,14 @@ impl Thread {
         let dirs: BTreeSet<&Path> = self.taken.iter().flat_map(|taken| taken.dirs()).collect();
         let dirs: Vec<&Path> = dirs.into_iter().collect();
         if let Err(error) = self.file_systems.sync_streams(&dirs) {
-            tracing::error!(%error, "no more checkpoints: the next open replays the journal");
+            tracing::error!(%error, "no more checkpoints are written: the next open replays the journal");
             self.sync_failed = true;
             return;
         }
         self.marks
             .note_taken(&std::mem::take(&mut self.taken), job.end);
         if let Err(error) = checkpoint.write(&self.journal) {
-            tracing::error!(%error, "no checkpoint could be written; more is replayed at the next open");
+            tracing::error!(%error, "the checkpoint could not be written: the next open replays more of the journal");
         }
     }
 }

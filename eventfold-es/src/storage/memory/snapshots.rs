@@ -1,11 +1,11 @@
 //! The newest snapshot of a stream in memory.
 
-use std::io;
 use std::sync::Mutex;
 
 use serde_json::value::RawValue;
 
 use crate::ids::StreamId;
+use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::place::Place;
 use crate::storage::snapshot::{Contents, Draft, Snapshot, SnapshotWarnings};
 use crate::sync::lock;
@@ -49,9 +49,11 @@ impl SavedSnapshot {
 }
 
 /// The snapshot as it is stored. Fails if a load could not read its state.
-fn content(draft: Draft) -> io::Result<String> {
+fn content(draft: Draft) -> StorageResult<String> {
     draft.check()?;
-    let state: &RawValue = serde_json::from_slice(&draft.state)?;
+    let unreadable = |cause| StorageError::new(StorageErrorKind::Unreadable, cause);
+    let state: &RawValue =
+        serde_json::from_slice(&draft.state).map_err(|cause| unreadable(cause.to_string()))?;
     let contents = Contents {
         state,
         state_version: draft.state_version,
@@ -59,5 +61,5 @@ fn content(draft: Draft) -> io::Result<String> {
         unknown: draft.unknown,
         events: draft.events,
     };
-    Ok(serde_json::to_string(&contents)?)
+    serde_json::to_string(&contents).map_err(|cause| unreadable(cause.to_string()))
 }

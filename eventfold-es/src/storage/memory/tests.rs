@@ -1,5 +1,6 @@
 use super::*;
 use crate::storage::encoding::event_line::Common;
+use crate::storage::error::StorageErrorKind;
 
 /// Stores one commit of these events in the stream `counter/<id>`.
 fn commit(storage: &Arc<MemoryStorage>, id: &str, payloads: &[&str]) {
@@ -10,7 +11,11 @@ fn commit(storage: &Arc<MemoryStorage>, id: &str, payloads: &[&str]) {
         events.push("Added", payload.as_bytes(), "e-1", version, &common);
     }
     storage
-        .store(&stream.stored, stream.epoch(), &events)
+        .store(
+            &stream.stream,
+            (stream.epoch(), stream.durable().0),
+            &events,
+        )
         .unwrap();
 }
 
@@ -63,7 +68,7 @@ fn a_reader_has_the_checksum_of_what_it_read() {
     reader
         .read_to(storage.head(), |_| {
             read += 1;
-            Ok(if read == 2 {
+            StorageResult::Ok(if read == 2 {
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())
@@ -78,5 +83,5 @@ fn the_history_at_a_position_that_is_not_there_is_an_error() {
     let storage = open();
     commit(&storage, "a", &["1"]);
     let error = storage.history_at(storage.head() + 1).unwrap_err();
-    assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    assert_eq!(error.kind(), StorageErrorKind::Damaged);
 }

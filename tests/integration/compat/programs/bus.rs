@@ -79,7 +79,7 @@ impl Aggregate for Notes {
 }
 
 #[tokio::test]
-async fn each_command_goes_to_the_aggregate_that_takes_it() {
+async fn each_command_goes_to_the_aggregate_that_handles_it() {
     let dir = tempfile::tempdir().unwrap();
     let store = AggregateStore::open(dir.path()).await.unwrap();
     let mut bus = CommandBus::new(store.clone());
@@ -116,7 +116,7 @@ async fn each_command_goes_to_the_aggregate_that_takes_it() {
 }
 
 #[tokio::test]
-async fn a_command_that_nobody_takes_is_unknown() {
+async fn a_command_that_no_registered_aggregate_handles_is_unknown() {
     let dir = tempfile::tempdir().unwrap();
     let store = AggregateStore::open(dir.path()).await.unwrap();
     let mut bus = CommandBus::new(store.clone());

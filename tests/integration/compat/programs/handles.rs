@@ -220,7 +220,7 @@ impl Aggregate for Journal {
 }
 
 #[tokio::test]
-async fn commands_run_in_arrival_order_and_see_what_the_one_before_left() {
+async fn commands_run_in_arrival_order() {
     let dir = tempfile::tempdir().unwrap();
     let store = AggregateStore::open(dir.path()).await.unwrap();
     let journal = store.get::<Journal>("mine").await.unwrap();
@@ -376,7 +376,7 @@ async fn get_again(store: &AggregateStore) -> AggregateHandle<Stock> {
 }
 
 #[tokio::test]
-async fn an_idle_aggregate_leaves_memory_and_comes_back_with_its_state() {
+async fn a_passivated_aggregate_is_loaded_again_with_its_state() {
     let dir = tempfile::tempdir().unwrap();
     let store = AggregateStore::builder(dir.path())
         .idle_timeout(Duration::from_millis(20))
@@ -551,7 +551,7 @@ fn the_reducer_folds_a_log_in_a_view() {
 }
 
 #[test]
-fn an_event_is_converted_with_what_the_context_says() {
+fn an_event_is_converted_with_the_actor_and_metadata_of_its_context() {
     let added = StockEvent::Added { pieces: 3 };
     let context = CommandContext::default();
     let event = to_eventfold_event::<Stock>(&added, &context).unwrap();

@@ -47,7 +47,7 @@ fn put(book: &str) -> eventfold::Event {
 }
 
 #[tokio::test]
-async fn an_event_is_appended_as_it_is() {
+async fn an_injected_event_is_stored_unchanged() {
     let dir = tempfile::tempdir().unwrap();
     let store = AggregateStore::open(dir.path()).await.unwrap();
     let mut event = put("atlas")
@@ -86,7 +86,7 @@ async fn an_event_is_appended_as_it_is() {
 }
 
 #[tokio::test]
-async fn an_event_is_in_the_streams_file_when_it_is_answered() {
+async fn an_injected_event_is_in_the_streams_file_when_the_call_returns() {
     let dir = tempfile::tempdir().unwrap();
     let store = AggregateStore::open(dir.path()).await.unwrap();
     let file = dir.path().join("streams/shelf/s/app.jsonl");
@@ -123,7 +123,7 @@ async fn an_event_with_a_known_id_is_stored_once_and_one_without_id_always() {
 }
 
 #[tokio::test]
-async fn an_event_of_a_name_that_is_not_known_is_stored_and_left_out_of_the_state() {
+async fn an_unknown_injected_event_is_stored_and_left_out_of_the_state() {
     let dir = tempfile::tempdir().unwrap();
     let store = AggregateStore::open(dir.path()).await.unwrap();
     let painted = eventfold::Event::new("Painted", json!({ "colour": "red" }));

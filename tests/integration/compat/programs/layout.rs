@@ -5,7 +5,7 @@ use std::path::Path;
 use super::es::StreamLayout;
 
 #[test]
-fn the_directories_are_where_they_were() {
+fn the_directories_are_where_0_2_had_them() {
     let layout = StreamLayout::new("data");
     let data = Path::new("data");
     assert_eq!(layout.base_dir(), data);

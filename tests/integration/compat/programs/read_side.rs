@@ -179,7 +179,7 @@ async fn run(store: &AggregateStore) -> (usize, usize) {
 }
 
 #[tokio::test]
-async fn a_projection_has_every_answered_command_in_it() {
+async fn a_projection_includes_every_answered_command() {
     let dir = tempfile::tempdir().unwrap();
     let store = builder(dir.path()).open().await.unwrap();
     assert_eq!(store.projection::<Log>().unwrap(), Log::default());
@@ -194,7 +194,7 @@ async fn a_projection_has_every_answered_command_in_it() {
 }
 
 #[tokio::test]
-async fn a_projection_goes_on_where_it_was_when_the_store_is_opened_again() {
+async fn a_projection_resumes_when_the_store_is_opened_again() {
     let dir = tempfile::tempdir().unwrap();
     for round in 1..=3 {
         let store = builder(dir.path()).open().await.unwrap();
@@ -206,7 +206,7 @@ async fn a_projection_goes_on_where_it_was_when_the_store_is_opened_again() {
 }
 
 #[tokio::test]
-async fn a_projection_added_later_has_the_past_in_it() {
+async fn a_projection_added_later_includes_earlier_events() {
     let dir = tempfile::tempdir().unwrap();
     let store = AggregateStore::open(dir.path()).await.unwrap();
     place(&store, "o-1", "nails").await;
@@ -371,7 +371,7 @@ impl ProcessManager for Reorder {
 }
 
 #[tokio::test]
-async fn events_from_the_commands_of_a_process_manager_are_for_its_next_run() {
+async fn a_process_manager_reacts_to_the_events_of_its_own_commands_in_its_next_run() {
     let dir = tempfile::tempdir().unwrap();
     let store = AggregateStore::builder(dir.path())
         .process_manager::<Reorder>()

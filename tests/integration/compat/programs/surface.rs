@@ -253,7 +253,7 @@ fn every_public_item_of_0_2_has_the_type_it_had() {
 }
 
 #[test]
-fn structs_can_be_built_and_taken_apart_by_their_fields() {
+fn structs_can_be_built_and_destructured_by_their_fields() {
     let options = InjectOptions {
         run_process_managers: true,
     };
@@ -289,7 +289,7 @@ fn structs_can_be_built_and_taken_apart_by_their_fields() {
 }
 
 #[test]
-fn a_context_is_stored_in_the_form_it_had() {
+fn a_context_is_serialised_as_in_0_2() {
     let context = CommandContext::default()
         .with_actor("ann")
         .with_correlation_id("r-1")
@@ -347,7 +347,7 @@ fn text(error: &impl Display) -> String {
 }
 
 #[test]
-fn errors_can_be_made_matched_and_shown() {
+fn errors_can_be_built_matched_and_displayed() {
     let disk = || io::Error::other("no disk");
     let json = || serde_json::from_str::<u8>("x").unwrap_err();
 

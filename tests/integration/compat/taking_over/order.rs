@@ -93,7 +93,7 @@ async fn events_are_ordered_by_the_latest_time_of_their_stream_then_type_id_and_
 }
 
 #[tokio::test]
-async fn an_interrupted_migration_is_taken_up_and_gives_the_same_order() {
+async fn an_interrupted_migration_resumes_and_gives_the_same_order() {
     let dir = tempfile::tempdir().unwrap();
     let old = dir.path().join("old");
     write_interleaved(&old).await;
@@ -185,7 +185,7 @@ async fn a_migration_of_several_batches_can_be_interrupted_between_any_two_segme
 }
 
 #[tokio::test]
-async fn a_store_that_is_not_closed_in_order_after_the_migration_opens_again() {
+async fn a_store_that_crashed_after_the_migration_opens_again() {
     let dir = tempfile::tempdir().unwrap();
     let old = dir.path().join("old");
     write_interleaved(&old).await;

@@ -29,7 +29,7 @@ async fn write_partly_projected(base: &Path) -> Log {
 }
 
 #[tokio::test]
-async fn a_projection_is_taken_over_with_nothing_twice_and_nothing_left_out() {
+async fn a_migrated_projection_applies_every_event_once() {
     let dir = tempfile::tempdir().unwrap();
     let base = dir.path();
     let seen = write_partly_projected(base).await;
@@ -66,7 +66,7 @@ async fn a_projection_is_taken_over_with_nothing_twice_and_nothing_left_out() {
 
 /// The takeover may be cut short before the projection is saved, any number of times.
 #[tokio::test]
-async fn a_projection_that_is_not_saved_after_the_takeover_is_taken_over_again() {
+async fn a_projection_that_was_not_saved_after_the_migration_is_migrated_again() {
     let dir = tempfile::tempdir().unwrap();
     let base = dir.path().join("first");
     write_partly_projected(&base).await;
@@ -95,7 +95,7 @@ async fn a_corrupt_projection_of_0_2_is_built_again() {
 }
 
 #[tokio::test]
-async fn a_process_manager_is_taken_over_and_sends_no_command_again() {
+async fn a_migrated_process_manager_sends_no_command_again() {
     let dir = tempfile::tempdir().unwrap();
     let base = dir.path();
     let store = published::open(base).await;
@@ -190,7 +190,7 @@ async fn a_corrupt_process_manager_of_0_2_stops_and_the_store_opens() {
 
 /// A checkpoint of a process manager in 0.2.0's form.
 #[test]
-fn the_bookkeeper_is_stored_alike_by_both() {
+fn both_versions_store_the_bookkeeper_in_the_same_form() {
     let stored = serde_json::to_value(Bookkeeper::default()).unwrap();
     assert_eq!(stored, json!({ "seen": 0 }));
 }

@@ -1,6 +1,6 @@
 //! The members that all lines of one command share: [`Common`].
 
-use crate::domain::command::CommandContext;
+use crate::domain::command::{CommandContext, Fingerprint};
 use crate::storage::encoding::event_line::write_member;
 
 /// The members that all lines of a command share, encoded once.
@@ -10,15 +10,20 @@ pub(crate) struct Common {
     pub(crate) after_id: Vec<u8>,
     /// Where the value of `meta` begins in `after_id`, which ends with it; 0 if there is none.
     pub(crate) meta_at: usize,
-    /// `,"key":…` or nothing.
+    /// `,"key":…`, or `,"key":…,"command":…`, or nothing.
     pub(crate) key: Vec<u8>,
     pub(crate) ms: u64,
 }
 
 impl Common {
     /// The shared members of a command's events with the event version `version`. `ms` is the time
-    /// of the events in milliseconds since 1970.
-    pub(crate) fn of(context: &CommandContext, ms: u64, version: Option<u32>) -> Self {
+    /// of the events in milliseconds since 1970. `command` is the fingerprint of the command, which is
+    /// stored with its key.
+    pub(crate) fn of(
+        (context, command): (&CommandContext, Option<Fingerprint>),
+        ms: u64,
+        version: Option<u32>,
+    ) -> Self {
         let mut common = Self {
             ms,
             ..Self::default()
@@ -26,6 +31,9 @@ impl Common {
         common.add(context.actor.as_deref(), context.meta(version).as_ref());
         if let Some(key) = &context.idempotency_key {
             write_member(&mut common.key, "key", key);
+            if let Some(command) = &command {
+                write_member(&mut common.key, "command", command);
+            }
         }
         common
     }

@@ -91,6 +91,10 @@ impl<'a> Rest<'a> {
         self.pass(b",\"ms\":")?;
         let ms = self.number()?;
         let key = self.member(b",\"key\":\"", Self::text).ok()?;
+        let command = match key {
+            Some(_) => self.member(b",\"command\":\"", Self::text).ok()?,
+            None => None,
+        };
         Some(Line {
             name,
             data,
@@ -102,7 +106,7 @@ impl<'a> Rest<'a> {
             ms: Some(ms),
             position: None,
             key: key.map(Cow::Borrowed),
-            command: None,
+            command: command.map(Cow::Borrowed),
             tags: Vec::new(),
             encryption_key: None,
         })
@@ -229,13 +233,14 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_ours_is_read_as_any_reader_of_json_reads_it() {
+    fn a_line_in_our_form_is_read_as_a_json_parser_reads_it() {
         assert_read_alike(&with_length(REST));
         for (plain, other) in [
             (":3", ":0"),
             (":3", ":1234567890123456789"),
             (r#","version""#, r#","actor":"é","version""#),
             (r#""ms":1000"#, r#""ms":1000,"key":"k""#),
+            (r#""ms":1000"#, r#""ms":1000,"key":"k","command":"c""#),
         ] {
             assert_read_alike(&with_length(&REST.replace(plain, other)));
         }
@@ -245,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn every_payload_is_delimited_as_any_reader_of_json_delimits_it() {
+    fn every_payload_is_delimited_as_a_json_parser_delimits_it() {
         for payload in [
             "null",
             "-1.5e+10",
@@ -261,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_quite_in_our_form_is_left_to_the_reader_of_json() {
+    fn a_line_not_exactly_in_our_form_is_left_to_the_json_parser() {
         for (ours, other) in [
             (r#""A""#, r#""\u0041""#),
             (PAYLOAD, ""),
@@ -277,6 +282,7 @@ mod tests {
             (":3", ":99999999999999999999"),
             (r#","version""#, r#","meta":null,"version""#),
             (r#""ms":1000"#, r#""ms":1000,"more":1"#),
+            (r#""ms":1000"#, r#""ms":1000,"command":"c""#),
             (r#""ms":1000"#, r#""ms":1000,"tags":["a"]"#),
         ] {
             let changed = REST.replace(ours, other);
@@ -295,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_that_is_no_json_or_nested_too_deeply_is_an_error_for_whoever_reads_it() {
+    fn an_invalid_or_too_deeply_nested_payload_is_an_error_when_it_is_decoded() {
         let deep = ["[".repeat(100_000), "]".repeat(100_000)].concat();
         for payload in [r#"{"a" "}"}"#, r#"{"a":[}}"#, "nul", "1-2", "\"\t\"", &deep] {
             let line = with_payload(payload);

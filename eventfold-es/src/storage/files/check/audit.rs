@@ -4,7 +4,6 @@
 //! streams' files are read one after the other.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::Path;
 
 pub(crate) mod findings;
@@ -14,6 +13,7 @@ pub(crate) mod stream_files;
 
 use crate::ids::StreamId;
 use crate::report::Severity;
+use crate::storage::error::{ErrorPlace, StorageError, StorageResult};
 use crate::storage::files::check::survey::survey;
 use crate::storage::files::journal::paths::{self, list_segments, segment_path};
 use crate::storage::files::layout::{
@@ -28,7 +28,7 @@ use crate::text::shown;
 use findings::{Audit, Flaw, Remedy};
 
 /// Checks the store in `base`, which must be locked.
-pub(crate) fn audit(base: &Path) -> io::Result<Audit> {
+pub(crate) fn audit(base: &Path) -> StorageResult<Audit> {
     let plain = StreamLayout::new(base);
     let journal = plain.journal_dir();
     let segments = if disk::is_dir(&journal) {
@@ -53,8 +53,8 @@ pub(crate) fn audit(base: &Path) -> io::Result<Audit> {
     let checkpoint = audit.check_checkpoint(&journal)?;
     audit.checkpoint = checkpoint;
     if doubt::is_noted(&journal)? {
-        let cause = "a sync has failed, and nothing here shows what of the files is on the disk: \
-                     opening the store writes what may not be into new files";
+        let cause = "a sync failed, so the disk may lack some of what these files show: opening \
+                     the store writes new files in the place of those that may be affected";
         let note = paths::sync_failed(&journal);
         audit
             .flaws
@@ -73,8 +73,7 @@ pub(crate) fn audit(base: &Path) -> io::Result<Audit> {
         Err(error) => {
             // Without the names it is unknown which directory belongs to which stream.
             let file = audit.layout.meta_dir().join(RAW_NAMES_FILE);
-            let flaw = Flaw::new(&file, Severity::Lost, cause_of(&error, &file));
-            audit.flaws.push(flaw);
+            audit.flaws.push(flaw_of(&file, &error));
         }
     }
     audit.check_end(&journal, checkpoint);
@@ -83,7 +82,7 @@ pub(crate) fn audit(base: &Path) -> io::Result<Audit> {
 }
 
 impl Audit {
-    fn read_journal(&mut self, dir: &Path) -> io::Result<()> {
+    fn read_journal(&mut self, dir: &Path) -> StorageResult<()> {
         let journaled = &mut self.journaled;
         let mut nameless = None;
         let survey = survey(dir, |commit| {
@@ -111,12 +110,13 @@ impl Audit {
     }
 
     /// Checks the checkpoint of the journal in `dir`. Returns it if it is whole.
-    fn check_checkpoint(&mut self, dir: &Path) -> io::Result<Option<RedoPoint>> {
+    fn check_checkpoint(&mut self, dir: &Path) -> StorageResult<Option<RedoPoint>> {
         let file = paths::checkpoint(dir);
         let read = RedoPoint::read(dir)?;
         let Some(checkpoint) = read else {
             if disk::is_there(&file) {
-                let cause = "is damaged; without it the whole journal is replayed";
+                let cause =
+                    "the checkpoint is damaged; opening the store replays the whole journal";
                 let flaw = Flaw::new(&file, Severity::Harmless, cause);
                 self.flaws.push(flaw.remedy(Remedy::SetAside));
             }
@@ -134,9 +134,9 @@ impl Audit {
         if checkpoint.end.position <= self.head() && survey.broken.is_none() && (!fits || goes_on) {
             self.redo_after = u64::MAX;
             let cause = if fits {
-                "says that the store was closed, but the journal goes on behind that place"
+                "the checkpoint says that the store was closed, but the journal continues after that place"
             } else {
-                "does not fit the journal"
+                "the checkpoint does not match the journal"
             };
             let flaw = Flaw::new(&file, Severity::Repairable, cause);
             self.flaws.push(flaw.remedy(Remedy::SetAside));
@@ -192,16 +192,20 @@ impl Audit {
             self.flaws.insert(0, flaw);
         } else if recovered.tail_end > recovered.end.offset {
             let bytes = recovered.tail_end - recovered.end.offset;
-            let cause = format!("an unfinished tail of {bytes} bytes, which was never answered");
+            let cause =
+                format!("an unfinished tail of {bytes} bytes, whose commands were never answered");
             let flaw = Flaw::new(&file, Severity::Harmless, cause).at(recovered.end.offset);
             self.flaws.insert(0, flaw.remedy(Remedy::CutTail));
         }
     }
 }
 
-/// The text of `error`, without the file's name at the beginning.
-fn cause_of(error: &io::Error, file: &Path) -> String {
-    let text = error.to_string();
-    let name = format!("{} is ", shown(file));
-    text.strip_prefix(&name).unwrap_or(&text).to_owned()
+/// The flaw of `file`, which could not be read because of `error`.
+fn flaw_of(file: &Path, error: &StorageError) -> Flaw {
+    match (error.place(), error.offset()) {
+        (ErrorPlace::File(place), Some(offset)) if place == file => {
+            Flaw::new(file, Severity::Lost, error.cause().to_string()).at(offset)
+        }
+        _ => Flaw::new(file, Severity::Lost, error.to_string()),
+    }
 }

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 
 use crate::ids::StreamId;
 use crate::report::Repaired;
+use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::check::audit::findings::{Audit, Remedy};
 use crate::storage::files::check::audit::journaled::Journaled;
 use crate::storage::files::check::audit::stream_files::leading_foreign;
@@ -21,7 +22,6 @@ use crate::storage::files::recovery::redo_point::RedoPoint;
 use crate::storage::files::recovery::scan::make_durable;
 use crate::storage::files::streams::stream::Stream;
 use crate::storage::files::v0_2::migrate::migrate;
-use crate::text::shown;
 
 /// How many bytes of streams one pass over the journal rebuilds.
 const AT_ONCE: u64 = 64 * 1024 * 1024;
@@ -37,7 +37,7 @@ struct Repair<'a> {
 
 /// Applies the remedies of `audit` to a store that is locked. Does nothing if the journal is
 /// damaged, because it cannot be trusted then.
-pub(crate) fn repair(audit: &Audit) -> io::Result<Vec<Repaired>> {
+pub(crate) fn repair(audit: &Audit) -> StorageResult<Vec<Repaired>> {
     if !audit.journal_is_whole() {
         return Ok(Vec::new());
     }
@@ -65,10 +65,10 @@ pub(crate) fn repair(audit: &Audit) -> io::Result<Vec<Repaired>> {
 }
 
 /// A directory name that no earlier repair has used.
-fn kept_dir(base: &Path) -> io::Result<PathBuf> {
+fn kept_dir(base: &Path) -> StorageResult<PathBuf> {
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
-        .map_err(io::Error::other)?;
+        .map_err(|cause| StorageError::io("name a directory in", base, io::Error::other(cause)))?;
     let mut second = now.as_secs();
     loop {
         let dir = base.join(format!("repaired-{second}"));
@@ -81,7 +81,7 @@ fn kept_dir(base: &Path) -> io::Result<PathBuf> {
 
 impl Repair<'_> {
     /// Makes the journal durable, because all repairs are made from it.
-    fn secure_journal(&self) -> io::Result<()> {
+    fn secure_journal(&self) -> StorageResult<()> {
         let audit = self.audit;
         let changes = audit.flaws.iter().any(|flaw| flaw.remedy.is_some());
         if !changes || audit.survey.is_none() {
@@ -95,9 +95,11 @@ impl Repair<'_> {
     }
 
     /// The place where the content of `file` is kept. Creates the place's directory.
-    fn place_for(&self, file: &Path) -> io::Result<PathBuf> {
+    fn place_for(&self, file: &Path) -> StorageResult<PathBuf> {
         let base = self.audit.layout.base_dir();
-        let inside = file.strip_prefix(base).map_err(io::Error::other)?;
+        let inside = file
+            .strip_prefix(base)
+            .map_err(|cause| StorageError::io("keep", file, io::Error::other(cause)))?;
         let place = self.kept.join(inside);
         if let Some(dir) = place.parent() {
             disk::create_private_dir(dir)?;
@@ -114,7 +116,7 @@ impl Repair<'_> {
     }
 
     /// Keeps a copy of `file`, if it exists.
-    fn keep_copy(&self, file: &Path) -> io::Result<Option<PathBuf>> {
+    fn keep_copy(&self, file: &Path) -> StorageResult<Option<PathBuf>> {
         let Some(bytes) = disk::read_if_there(file)? else {
             return Ok(None);
         };
@@ -123,7 +125,7 @@ impl Repair<'_> {
         Ok(Some(place))
     }
 
-    fn set_aside(&mut self, file: &Path) -> io::Result<()> {
+    fn set_aside(&mut self, file: &Path) -> StorageResult<()> {
         let place = self.place_for(file)?;
         disk::rename(file, &place)?;
         for changed in [&place, file] {
@@ -133,7 +135,7 @@ impl Repair<'_> {
         Ok(())
     }
 
-    fn cut_tail(&mut self) -> io::Result<()> {
+    fn cut_tail(&mut self) -> StorageResult<()> {
         let Some(survey) = &self.audit.survey else {
             return Ok(());
         };
@@ -147,7 +149,7 @@ impl Repair<'_> {
     }
 
     /// Writes the files of the streams `ids` again.
-    fn rebuild(&mut self, ids: &BTreeSet<StreamId>) -> io::Result<()> {
+    fn rebuild(&mut self, ids: &BTreeSet<StreamId>) -> StorageResult<()> {
         let mut some = BTreeMap::new();
         let mut size = 0;
         for (i, id) in ids.iter().enumerate() {
@@ -165,7 +167,7 @@ impl Repair<'_> {
         Ok(())
     }
 
-    fn rebuild_some(&mut self, mut some: BTreeMap<StreamId, Rebuilt<'_>>) -> io::Result<()> {
+    fn rebuild_some(&mut self, mut some: BTreeMap<StreamId, Rebuilt<'_>>) -> StorageResult<()> {
         survey(&self.audit.layout.journal_dir(), |commit| {
             for part in commit.streams() {
                 if let Ok(id) = StreamId::new(part.aggregate_type, part.id)
@@ -186,7 +188,7 @@ impl Repair<'_> {
         Ok(())
     }
 
-    fn replace_events(&mut self, stream: &Stream, content: &[u8]) -> io::Result<()> {
+    fn replace_events(&mut self, stream: &Stream, content: &[u8]) -> StorageResult<()> {
         let file = stream.file();
         let kept = self.keep_copy(&file)?;
         // Another program that writes to the file would continue with the old one.
@@ -194,24 +196,26 @@ impl Repair<'_> {
             Ok(open) => match open.try_lock() {
                 Ok(()) => Some(open),
                 Err(TryLockError::WouldBlock) => {
-                    let text = format!("{} is locked by another program", shown(&file));
-                    return Err(io::Error::new(io::ErrorKind::ResourceBusy, text));
+                    let cause = "is locked by another program";
+                    return Err(StorageError::file(StorageErrorKind::Busy, &file, cause));
                 }
-                Err(TryLockError::Error(error)) => return Err(disk::at("lock", &file, &error)),
+                Err(TryLockError::Error(error)) => {
+                    return Err(StorageError::io("lock", &file, error));
+                }
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(disk::at("open", &file, &error)),
+            Err(error) => return Err(StorageError::io("open", &file, error)),
         };
         disk::create_private_dir(stream.dir())?;
         disk::replace_durably(&file, content)?;
         drop(lock);
-        self.did(&file, kept, "written anew from the journal");
+        self.did(&file, kept, "written again from the journal");
         Ok(())
     }
 
     /// Enters lines that other programs appended into the journal, in the order of time. Cuts off
     /// unfinished lines. The next open replays the entered lines. Invariant D11.
-    fn adopt(&mut self) -> io::Result<()> {
+    fn adopt(&mut self) -> StorageResult<()> {
         let ids = std::mem::take(&mut self.adopt);
         let Some(survey) = self.audit.survey.as_ref().filter(|_| !ids.is_empty()) else {
             return Ok(());
@@ -241,7 +245,7 @@ impl Repair<'_> {
         for id in ids {
             let stream = self.audit.streams.get(&id);
             if touched.contains_key(&stream.hash()) {
-                let action = "what another program appended was entered into the journal";
+                let action = "entered the lines of another program into the journal";
                 self.did(&stream.file(), None, action);
             }
         }

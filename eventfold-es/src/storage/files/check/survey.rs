@@ -1,8 +1,8 @@
 //! Reads the whole journal up to the first damage, without changing anything.
 
-use std::io;
 use std::path::Path;
 
+use crate::storage::error::StorageResult;
 use crate::storage::files::format::commit_line::CommitLine;
 use crate::storage::files::journal::end::End;
 use crate::storage::files::journal::paths::segment_path;
@@ -22,7 +22,7 @@ pub(crate) struct Survey {
 }
 
 /// Reads the journal in `dir` and passes each commit to `each`.
-pub(crate) fn survey(dir: &Path, mut each: impl FnMut(&CommitLine<'_>)) -> io::Result<Survey> {
+pub(crate) fn survey(dir: &Path, mut each: impl FnMut(&CommitLine<'_>)) -> StorageResult<Survey> {
     let mut walk = Walk::start(dir, None)?;
     let mut each = |commit: &CommitLine<'_>| {
         each(commit);
@@ -54,7 +54,7 @@ pub(crate) fn survey(dir: &Path, mut each: impl FnMut(&CommitLine<'_>)) -> io::R
 
 impl Survey {
     /// Whether a line of the journal in `dir` ends at `place`, with the data that `place` states.
-    pub(crate) fn has(&self, dir: &Path, place: End) -> io::Result<bool> {
+    pub(crate) fn has(&self, dir: &Path, place: End) -> StorageResult<bool> {
         let Some(end) = self.ends.iter().find(|end| end.segment == place.segment) else {
             return Ok(false);
         };

@@ -6,7 +6,6 @@
 //! batches form by themselves. A lone commit never waits for
 //! [others](crate::storage::files::commit::delay).
 
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,6 +15,7 @@ use tokio::sync::Semaphore;
 mod staging;
 
 use crate::storage::commit::{CommitError, Done};
+use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::commit::batch::{
     Answer, CommitBatch, StagedStream, add_commit, size_of,
 };
@@ -76,7 +76,7 @@ impl Committer {
         upkeep: Upkeep,
         unflushed: Arc<Unflushed>,
         marks: Arc<HighWaterMarks>,
-    ) -> io::Result<Self> {
+    ) -> StorageResult<Self> {
         upkeep.prepare_spare(journal.next_capacity());
         let files = Arc::<OpenFiles>::default();
         let started = StreamWriter::start(unflushed.clone(), files.clone(), health.clone());
@@ -113,8 +113,9 @@ impl Committer {
     pub(crate) fn run(mut self) {
         let served = catch_unwind(AssertUnwindSafe(|| self.serve()));
         if served.is_err() {
+            let text = "the committer panicked; this is a bug";
             self.health
-                .fail(io::Error::other("the committer panicked; this is a bug"));
+                .fail(StorageError::new(StorageErrorKind::Bug, text));
         }
         self.close();
     }
@@ -210,7 +211,7 @@ impl Committer {
                 self.upkeep.prepare_spare(self.journal.next_capacity());
             }
             Err(AppendError::NotStored(error)) => {
-                tracing::warn!(%error, "no new journal segment; the old one grows on");
+                tracing::warn!(%error, "no new journal segment could be created; the old one grows");
                 self.next_segment_attempt = Some(Instant::now() + SEGMENT_RETRY);
             }
             Err(AppendError::Unknown(error)) => {
@@ -235,8 +236,14 @@ impl Committer {
         match request {
             Request::Commit(commit, span) => {
                 let staged = self.may_commit(&commit).and_then(|()| {
-                    self.stage(batch, &commit.stream)
-                        .map_err(CommitError::not_stored)
+                    let place = self.stage(batch, &commit.stream);
+                    let place = place.map_err(CommitError::NotStored)?;
+                    let actual = batch.streams[place].end.version;
+                    if actual == commit.expected {
+                        Ok(place)
+                    } else {
+                        Err(CommitError::Conflict { actual })
+                    }
                 });
                 match staged {
                     Ok(place) => {
@@ -332,7 +339,7 @@ impl Committer {
     /// Writes the batch and makes it durable. A failed sync ends all writing. Invariant C6.
     fn append(&mut self, written: &JournalBatch) -> Result<(), CommitError> {
         self.journal.append(written).map_err(|error| match error {
-            AppendError::NotStored(error) => CommitError::not_stored(error),
+            AppendError::NotStored(error) => CommitError::NotStored(error),
             AppendError::Unknown(error) => {
                 tracing::error!(%error, "the store has failed: it must be opened again");
                 // A failed write that could not be erased leaves the same doubt as a failed sync.

@@ -76,7 +76,7 @@ mod tests {
     const SYNC: Duration = Duration::from_millis(80);
 
     #[test]
-    fn a_lone_request_is_not_kept_waiting_and_others_wait_for_those_they_came_with() {
+    fn a_lone_request_does_not_wait_and_a_batch_waits_for_the_expected_requests() {
         let mut delay = GroupDelay::default();
         assert_eq!(delay.until_next(1), None);
         delay.expect(1, SYNC);
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_round_waits_for_half_a_sync_in_all() {
+    fn a_batch_waits_at_most_half_as_long_as_a_sync_in_total() {
         let mut delay = GroupDelay::default();
         delay.expect(3, SYNC);
         assert_eq!(delay.wait(), SYNC / 2);
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wait_gets_shorter_while_nobody_comes() {
+    fn the_group_commit_delay_gets_shorter_while_no_request_comes() {
         let mut delay = GroupDelay::default();
         for _ in 0..50 {
             delay.expect(3, SYNC);
@@ -109,14 +109,14 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_stood_still_for_long_makes_nobody_wait_for_long() {
+    fn the_group_commit_delay_has_a_maximum_even_after_a_very_slow_sync() {
         let mut delay = GroupDelay::default();
         delay.expect(3, Duration::from_secs(3600));
         assert_eq!(delay.wait(), LONGEST);
     }
 
     #[test]
-    fn each_round_has_a_wait_of_its_own() {
+    fn each_batch_has_its_own_group_commit_delay() {
         let mut delay = GroupDelay::default();
         delay.expect(3, SYNC);
         let first = delay.until_next(1).unwrap();

@@ -212,6 +212,7 @@ mod tests {
         let commit = StreamCommit {
             stream: streams.get(&StreamId::new("a", "b").unwrap()),
             epoch: 1,
+            expected: 0,
             snapshot: None,
             done: Box::new(|_| {}),
         };
@@ -219,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn each_commit_comes_with_its_own_events_in_order_across_swaps() {
+    fn commits_are_received_in_order_with_their_own_events_across_swaps() {
         let (sender, mut receiver) = channel();
         let all: [&[&str]; 5] = [&["A"], &["B", "C"], &["D"], &["E", "F", "G"], &["H"]];
         let mut expected = Vec::new();
@@ -248,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_looks_again_and_again_sees_what_comes_after_each_swap() {
+    fn a_polling_receiver_gets_the_requests_sent_after_each_swap() {
         let (sender, mut receiver) = channel();
         for _ in 0..3 {
             assert!(receiver.try_recv().is_none());
@@ -274,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sent_to_nobody_is_given_back_and_no_sender_is_the_end() {
+    fn a_closed_receiver_returns_and_refuses_requests_and_ends_once_its_sender_is_dropped() {
         let (sender, mut receiver) = channel();
         for event in ["A", "B", "C"] {
             let (commit, events) = commit(&[event]);

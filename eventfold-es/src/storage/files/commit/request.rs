@@ -15,6 +15,7 @@ pub(crate) const ROOM: u32 = 64 * 1024;
 pub(crate) struct StreamCommit {
     pub(crate) stream: Arc<Stream>,
     pub(crate) epoch: u64,
+    pub(crate) expected: u64,
     pub(crate) snapshot: Option<Box<Draft>>,
     pub(crate) done: Done,
 }
@@ -23,12 +24,14 @@ impl StreamCommit {
     pub(crate) fn new(stream: Arc<Stream>, commit: Commit) -> Self {
         let Commit {
             epoch,
+            expected,
             snapshot,
             done,
         } = commit;
         Self {
             stream,
             epoch,
+            expected,
             snapshot,
             done,
         }

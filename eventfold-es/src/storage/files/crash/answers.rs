@@ -12,10 +12,11 @@ use crate::storage::commit::CommitError;
 use crate::storage::commit::Done;
 use crate::storage::encoding::event_line::Common;
 use crate::storage::encoding::event_line::EncodedEvents;
+use crate::storage::error::StorageResult;
 use crate::storage::files::FileStorage;
 use crate::storage::files::commit::request::ROOM;
 use crate::storage::files::crash::{
-    Account, EIO, ENOSPC, Note, large, note, open, runtime, temp_dir, upkept,
+    Account, EIO, ENOSPC, Note, large, note, open, runtime, temp_dir, wait_for_upkeep,
 };
 use crate::storage::files::disk::faults::{Call, Fault, Watch};
 use crate::storage::files::recovery::redo_point::RedoPoint;
@@ -57,6 +58,7 @@ impl Writer {
         events.push("Noted", data.as_bytes(), "e-1", self.version, &common);
         let commit = Commit {
             epoch: self.epoch,
+            expected: self.version - 1,
             snapshot: None,
             done,
         };
@@ -73,28 +75,28 @@ fn answer() -> (Done, Receiver<Answer>) {
 }
 
 /// Holds the committer up until the other end is dropped.
-fn hold_up(engine: &FileStorage) -> Sender<()> {
-    let (door, shut) = channel::<()>();
-    let (is_there, there) = channel();
+fn block_committer(engine: &FileStorage) -> Sender<()> {
+    let (unblock, blocked) = channel::<()>();
+    let (reached, is_reached) = channel();
     let Writer { stream, epoch, .. } = Writer::start(engine, "door");
     engine.fence(
         stream,
         epoch,
         Box::new(move |_| {
-            let _ = is_there.send(());
-            let _ = shut.recv();
+            let _ = reached.send(());
+            let _ = blocked.recv();
         }),
     );
-    there.recv().expect("the committer comes to it");
-    door
+    is_reached.recv().expect("the committer comes to it");
+    unblock
 }
 
 /// Waits until the rounds of all that was answered are over, and what they asked for is done.
-fn rest(store: &AggregateStore) {
+fn wait_until_idle(store: &AggregateStore) {
     // The next round begins after the last one's end.
-    drop(hold_up(store.inner.storage.files()));
-    drop(hold_up(store.inner.storage.files()));
-    upkept(store);
+    drop(block_committer(store.inner.storage.files()));
+    drop(block_committer(store.inner.storage.files()));
+    wait_for_upkeep(store);
 }
 
 /// Tests a new store, and shuts it down.
@@ -108,19 +110,19 @@ fn with_store(test: impl AsyncFnOnce(&AggregateStore)) {
 }
 
 #[test]
-fn whoever_is_answered_finds_the_head_the_version_and_the_lines() {
+fn an_answered_commit_is_included_in_the_head_the_version_and_the_stream() {
     with_store(async |store| {
         let engine = store.inner.storage.files().clone();
         let mut writers = [Writer::start(&engine, "b"), Writer::start(&engine, "c")];
         let mut answers = Vec::new();
-        let door = hold_up(&engine);
+        let unblock = block_committer(&engine);
         for number in 0..10_u64 {
             let writer = &mut writers[usize::try_from(number % 2).unwrap()];
             let (sender, answer) = channel();
             let (seeing, stream) = (engine.clone(), writer.stream.clone());
             let done = Box::new(move |result: Answer| {
                 let extent = stream.extent();
-                let each = |_: Loaded<'_>| Ok(std::ops::ControlFlow::Continue(()));
+                let each = |_: Loaded<'_>| StorageResult::Ok(std::ops::ControlFlow::Continue(()));
                 let found = load(&stream, StreamEnd::default(), &extent, each).unwrap();
                 let version = stream.durable_version();
                 let end = stream.tail().end;
@@ -130,7 +132,7 @@ fn whoever_is_answered_finds_the_head_the_version_and_the_lines() {
             writer.commit(&engine, 10, done).await;
             answers.push((number, answer));
         }
-        drop(door);
+        drop(unblock);
         for (number, answer) in answers {
             let (position, head, version, lines) = answer.recv().unwrap();
             assert_eq!(position.unwrap(), number + 1);
@@ -141,16 +143,16 @@ fn whoever_is_answered_finds_the_head_the_version_and_the_lines() {
 }
 
 #[test]
-fn whoever_was_shown_an_event_finds_it_in_its_stream() {
+fn an_event_delivered_by_a_subscription_can_be_read_from_its_stream() {
     with_store(async |store| {
         let engine = store.inner.storage.files();
         let mut writers = [Writer::start(engine, "b"), Writer::start(engine, "c")];
         let (first, answered) = channel();
-        let (go_on, door) = channel::<()>();
-        let held = hold_up(engine);
+        let (unblock, blocked) = channel::<()>();
+        let held = block_committer(engine);
         let done = Box::new(move |_| {
             let _ = first.send(());
-            let _ = door.recv();
+            let _ = blocked.recv();
         });
         writers[0].commit(engine, 10, done).await;
         let (done, second) = answer();
@@ -163,14 +165,14 @@ fn whoever_was_shown_an_event_finds_it_in_its_stream() {
             events.next().await.unwrap().unwrap();
         }
         assert_eq!(engine.head(), 2);
-        let (events, ()) = tokio::join!(store.read_events("a", "c"), async { drop(go_on) });
+        let (events, ()) = tokio::join!(store.read_events("a", "c"), async { drop(unblock) });
         assert_eq!(events.unwrap().len(), 1);
         second.recv().unwrap().unwrap();
     });
 }
 
 #[test]
-fn a_sync_that_fails_moves_no_head() {
+fn a_failed_sync_does_not_move_the_head() {
     let dir = temp_dir();
     let watch = Watch::start(dir.path());
     runtime().block_on(async {
@@ -185,7 +187,7 @@ fn a_sync_that_fails_moves_no_head() {
         });
         writer.commit(&engine, 10, done).await;
         assert_eq!(answer.recv().unwrap(), (false, 0));
-        rest(&store);
+        wait_until_idle(&store);
         assert_eq!((engine.head(), writer.stream.durable_version()), (0, 0));
         watch.clear_fault();
         store.shutdown().await.expect_err("it has failed");
@@ -194,19 +196,21 @@ fn a_sync_that_fails_moves_no_head() {
 }
 
 #[test]
-fn what_was_seen_of_a_command_that_fails_is_not_answered() {
+fn a_read_that_saw_the_events_of_a_failed_commit_is_answered_with_an_error() {
     let dir = temp_dir();
     let watch = Watch::start(dir.path());
     runtime().block_on(async {
         let store = open(dir.path()).await.unwrap();
         let account = store.get::<Account>("a0").await.unwrap();
         account.send(note(0)).await.unwrap();
-        let door = Arc::new(Mutex::new(Some(hold_up(store.inner.storage.files()))));
+        let unblock = Arc::new(Mutex::new(Some(block_committer(
+            store.inner.storage.files(),
+        ))));
         watch.set_fault(Fault::lasting(Call::Write, ENOSPC));
         let (sent, seen) = tokio::join!(
             account.send(note(4)),
             account.inspect(move |account| {
-                drop(door.lock().unwrap().take());
+                drop(unblock.lock().unwrap().take());
                 account.numbers.clone()
             })
         );
@@ -219,35 +223,35 @@ fn what_was_seen_of_a_command_that_fails_is_not_answered() {
 }
 
 #[test]
-fn a_panic_in_an_answer_concerns_nobody_else() {
+fn a_panic_in_one_answer_does_not_affect_the_next_commit() {
     with_store(async |store| {
         let engine = store.inner.storage.files();
         let mut writer = Writer::start(engine, "b");
-        let door = hold_up(engine);
+        let unblock = block_committer(engine);
         writer
             .commit(engine, 10, Box::new(|_| panic!("of a caller's own type")))
             .await;
         let (done, answer) = answer();
         writer.commit(engine, 10, done).await;
-        drop(door);
+        drop(unblock);
         assert_eq!(answer.recv().unwrap().unwrap(), 2);
     });
 }
 
 #[test]
-fn requests_before_the_end_are_answered_and_those_behind_it_refused() {
+fn commits_sent_before_the_close_are_answered_and_later_ones_are_refused() {
     with_store(async |store| {
         let engine = store.inner.storage.files();
         let mut writer = Writer::start(engine, "b");
-        let door = hold_up(engine);
+        let unblock = block_committer(engine);
         let (done, before) = answer();
         writer.commit(engine, 10, done).await;
         engine.close();
-        let (done, behind) = answer();
+        let (done, after) = answer();
         writer.commit(engine, 10, done).await;
-        drop(door);
+        drop(unblock);
         assert_eq!(before.recv().unwrap().unwrap(), 1);
-        let refused = behind.recv().expect("an answer").unwrap_err();
+        let refused = after.recv().expect("an answer").unwrap_err();
         assert!(matches!(refused, CommitError::Closed), "{refused}");
         engine.ended().await.unwrap();
         let (done, late) = answer();
@@ -258,7 +262,7 @@ fn requests_before_the_end_are_answered_and_those_behind_it_refused() {
 }
 
 #[test]
-fn whoever_waits_for_room_at_the_end_is_refused() {
+fn a_commit_that_waits_for_room_at_the_close_is_refused() {
     let dir = temp_dir();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -285,7 +289,7 @@ fn whoever_waits_for_room_at_the_end_is_refused() {
 }
 
 #[test]
-fn the_room_of_a_commit_comes_back_whatever_becomes_of_it() {
+fn the_room_of_a_commit_is_released_whether_it_succeeds_or_fails() {
     let dir = temp_dir();
     let watch = Watch::start(dir.path());
     runtime().block_on(async {
@@ -293,7 +297,7 @@ fn the_room_of_a_commit_comes_back_whatever_becomes_of_it() {
         let engine = store.inner.storage.files().clone();
         let mut writer = Writer::start(&engine, "b");
         let has_room = || {
-            rest(&store);
+            wait_until_idle(&store);
             assert_eq!(engine.room.available_permits(), ROOM as usize);
         };
         for size in [10, 1_000, 1_024, 5_000, 100_000] {
@@ -341,12 +345,12 @@ fn small() -> Note {
 async fn grow(store: &AggregateStore, note: Note) -> u64 {
     let account = store.get::<Account>("a0").await.unwrap();
     account.send(note).await.unwrap();
-    rest(store);
+    wait_until_idle(store);
     store.inner.storage.files().head()
 }
 
 #[test]
-fn the_redo_point_moves_as_the_journal_grows_and_no_more_often() {
+fn the_redo_point_moves_only_once_the_journal_has_grown_enough() {
     let dir = temp_dir();
     runtime().block_on(async {
         let store = open(dir.path()).await.unwrap();
@@ -361,7 +365,7 @@ fn the_redo_point_moves_as_the_journal_grows_and_no_more_often() {
 }
 
 #[test]
-fn a_stream_that_could_not_be_written_is_tried_again_before_the_redo_point_moves() {
+fn a_failed_write_to_a_stream_is_retried_before_the_redo_point_moves() {
     let dir = temp_dir();
     let watch = Watch::start(dir.path());
     runtime().block_on(async {

@@ -6,7 +6,9 @@ use std::io::Write as _;
 use std::path::Path;
 
 use crate::ids::StreamId;
-use crate::storage::files::crash::{Account, ENOSPC, large, note, open, runtime, temp_dir, upkept};
+use crate::storage::files::crash::{
+    Account, ENOSPC, large, note, open, runtime, temp_dir, wait_for_upkeep,
+};
 use crate::storage::files::disk::faults::{Call, Fault, Watch};
 use crate::storage::files::streams::high_water::HighWaterMarks;
 use crate::{AggregateHandle, AggregateStore};
@@ -41,7 +43,7 @@ async fn finish(store: AggregateStore, dir: &Path) {
 }
 
 #[test]
-fn what_comes_into_a_closed_file_is_noticed_before_anything_is_stored() {
+fn a_line_that_another_program_adds_to_a_closed_file_is_noticed_before_anything_is_stored() {
     let dir = temp_dir();
     runtime().block_on(async {
         let store = open(dir.path()).await.expect("the disk works");
@@ -75,7 +77,7 @@ fn what_comes_into_a_closed_file_is_noticed_before_anything_is_stored() {
 }
 
 #[test]
-fn a_closed_file_is_opened_after_the_answer_and_whoever_has_it_locked_holds_up_its_stream_alone() {
+fn a_closed_file_is_opened_after_the_answer_and_a_foreign_lock_on_it_blocks_only_its_stream() {
     let dir = temp_dir();
     runtime().block_on(async {
         let store = open(dir.path()).await.expect("the disk works");
@@ -101,7 +103,7 @@ fn a_closed_file_is_opened_after_the_answer_and_whoever_has_it_locked_holds_up_i
 }
 
 #[test]
-fn a_stream_that_was_not_written_yet_is_refused_before_anything_is_stored_while_it_is_locked() {
+fn a_command_for_a_locked_stream_that_was_not_written_yet_is_refused_before_anything_is_stored() {
     let dir = temp_dir();
     runtime().block_on(async {
         let store = open(dir.path()).await.expect("the disk works");
@@ -127,7 +129,7 @@ fn a_stream_that_was_not_written_yet_is_refused_before_anything_is_stored_while_
 }
 
 #[test]
-fn a_checkpoint_does_not_move_past_a_stream_whose_file_fails_on_the_way_to_it() {
+fn the_redo_point_does_not_move_past_a_stream_whose_file_cannot_be_written() {
     let dir = temp_dir();
     let version = runtime().block_on(async {
         let store = open(dir.path()).await.expect("the disk works");
@@ -148,14 +150,14 @@ fn a_checkpoint_does_not_move_past_a_stream_whose_file_fails_on_the_way_to_it() 
 }
 
 #[test]
-fn a_stream_that_a_checkpoint_could_not_take_in_is_made_durable_by_the_next_one() {
+fn a_stream_that_one_checkpoint_had_to_leave_out_is_made_durable_by_the_next() {
     let dir = temp_dir();
     runtime().block_on(async {
         let store = open(dir.path()).await.expect("the disk works");
         let (first, theirs) = with_a_closed_file(&store).await;
         first.send(large(1)).await.expect("the journal has it");
         let _ = store.layout();
-        upkept(&store);
+        wait_for_upkeep(&store);
         let version: u64 = first.version().await.expect("a version").into();
         let noted = || {
             let id = StreamId::new("account", "first").expect("a name");
@@ -170,14 +172,14 @@ fn a_stream_that_a_checkpoint_could_not_take_in_is_made_durable_by_the_next_one(
         let other = account(&store, "other-0").await;
         other.send(large(1)).await.expect("the disk works");
         other.send(note(2)).await.expect("the disk works");
-        upkept(&store);
+        wait_for_upkeep(&store);
         assert_eq!(noted(), version);
         finish(store, dir.path()).await;
     });
 }
 
 #[test]
-fn a_file_that_was_replaced_after_a_write_to_it_failed_is_the_one_that_is_written() {
+fn a_file_replaced_after_a_failed_write_receives_the_lines() {
     let dir = temp_dir();
     let watch = Watch::start(dir.path());
     runtime().block_on(async {

@@ -47,7 +47,7 @@ async fn execute(store: &AggregateStore, watch: &Watch, numbers: std::ops::Range
 }
 
 /// Opens the store after a sync has failed, has it work, and closes it.
-async fn go_on(dir: &Path, watch: &Watch) {
+async fn reopen_and_work(dir: &Path, watch: &Watch) {
     let store = open(dir).await.expect("the disk works again");
     execute(&store, watch, 30..45).await;
     store.shutdown().await.expect("the disk works again");
@@ -55,7 +55,7 @@ async fn go_on(dir: &Path, watch: &Watch) {
 
 /// What a store did to the disk in which a sync failed while it worked, `None` if none did.
 /// `others` fail as well.
-fn failed_at_work(fault: Fault, others: &[Fault], opens_again: fn(&Path)) -> Option<Log> {
+fn failed_at_work(fault: Fault, others: &[Fault], before_reopening: fn(&Path)) -> Option<Log> {
     let dir = temp_dir();
     let watch = Watch::start(dir.path());
     let failed = runtime().block_on(async {
@@ -70,8 +70,8 @@ fn failed_at_work(fault: Fault, others: &[Fault], opens_again: fn(&Path)) -> Opt
         drop(store);
         let mut failed = watch.clear_fault();
         failed.retain(|(call, _)| *call == Call::Sync);
-        opens_again(dir.path());
-        go_on(dir.path(), &watch).await;
+        before_reopening(dir.path());
+        reopen_and_work(dir.path(), &watch).await;
         failed
     });
     let log = watch.stop();
@@ -119,7 +119,7 @@ fn failed_at_opening(fault: Fault, dir: &Path, answered: &[u64]) -> Option<Log> 
             let _ = store.shutdown().await;
         }
         another_process(dir);
-        go_on(dir, &watch).await;
+        reopen_and_work(dir, &watch).await;
         failed
     });
     let log = watch.stop();
@@ -200,14 +200,14 @@ impl Tried {
 }
 
 #[test]
-fn what_is_answered_after_a_sync_failed_and_the_store_was_opened_again_survives_a_power_failure() {
+fn a_command_answered_after_a_failed_sync_and_a_reopening_survives_a_power_failure() {
     let mut tried = Tried::default();
     tried.all(|fault| failed_at_work(fault, &[], another_process));
     tried.assert_none_failed();
 }
 
 #[test]
-fn after_a_failed_sync_the_redo_point_stays_until_the_store_is_opened_again() {
+fn the_redo_point_does_not_move_after_a_failed_sync_until_the_store_is_opened_again() {
     let dir = temp_dir();
     let watch = Watch::start(dir.path());
     let redo_point = || {
@@ -278,7 +278,7 @@ fn a_process_remembers_a_failed_sync_that_cannot_be_noted() {
 }
 
 #[test]
-fn a_file_whose_replacement_could_not_be_synced_is_replaced_by_another_new_one() {
+fn a_replacement_that_could_not_be_synced_is_replaced_by_a_new_file() {
     let dir = temp_dir();
     let watch = Watch::start(dir.path());
     let file = dir.path().join("checkpoint.json");
@@ -299,7 +299,7 @@ fn a_file_whose_replacement_could_not_be_synced_is_replaced_by_another_new_one()
 }
 
 #[test]
-fn a_directory_whose_entry_could_not_be_synced_is_made_again() {
+fn a_directory_whose_entry_could_not_be_synced_is_created_again() {
     let dir = temp_dir();
     let watch = Watch::start(dir.path());
     let made = dir.path().join("store/journal");
@@ -333,7 +333,7 @@ async fn with_foreign_line(dir: &Path) {
 }
 
 #[test]
-fn what_repair_enters_is_entered_once_also_after_a_sync_of_it_failed() {
+fn repair_enters_a_foreign_line_once_even_after_a_failed_sync() {
     for number in 1.. {
         let dir = temp_dir();
         runtime().block_on(with_foreign_line(dir.path()));
@@ -379,7 +379,7 @@ fn what_repair_enters_is_entered_once_also_after_a_sync_of_it_failed() {
 }
 
 #[test]
-fn verify_tells_of_a_failed_sync_and_repair_rests_on_a_journal_that_is_on_the_disk() {
+fn verify_reports_a_failed_sync_and_repair_relies_only_on_durable_journal_lines() {
     let dir = temp_dir();
     runtime().block_on(async {
         let store = open(dir.path()).await.expect("the disk works");
@@ -403,13 +403,13 @@ fn verify_tells_of_a_failed_sync_and_repair_rests_on_a_journal_that_is_on_the_di
         std::fs::write(&file, b"").expect("it is there");
 
         let report = AggregateStore::verify(dir.path()).await.expect("a report");
-        let told = report
+        let finding = report
             .findings
             .iter()
             .find(|f| f.file.ends_with("sync_failed"));
-        let told = told.expect("it is told");
-        assert_eq!(told.severity, Severity::Harmless);
-        assert!(told.message.contains("a sync has failed"), "{told}");
+        let finding = finding.expect("it is told");
+        assert_eq!(finding.severity, Severity::Harmless);
+        assert!(finding.message.contains("a sync failed"), "{finding}");
         let report = AggregateStore::repair(dir.path()).await.expect("a report");
         assert!(
             report.repaired.iter().any(|repaired| repaired.file == file),

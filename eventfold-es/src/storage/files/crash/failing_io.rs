@@ -53,7 +53,7 @@ async fn execute(
 }
 
 /// Checks that a subscription has everything up to `head`, and ends if the store has failed.
-async fn delivers_what_stands(
+async fn delivers_every_event(
     events: &mut Subscription,
     head: Position,
     has_failed: bool,
@@ -109,7 +109,7 @@ async fn try_fault(fault: Fault) -> Result<bool, String> {
     if !must_be_opened_again && later.iter().any(|(_, outcome)| *outcome != Outcome::Stored) {
         return Err(format!("the store does not go on: {later:?}"));
     }
-    delivers_what_stands(&mut events, store.head(), must_be_opened_again).await?;
+    delivers_every_event(&mut events, store.head(), must_be_opened_again).await?;
     let unknown = outcomes
         .iter()
         .any(|(_, outcome)| *outcome == Outcome::Unknown);
@@ -170,7 +170,7 @@ fn try_all(call: Call, error: i32, lasting: bool, partly: usize) {
 }
 
 #[test]
-fn a_write_that_fails_stores_nothing_or_stands() {
+fn answers_match_what_is_stored_when_a_write_fails() {
     for lasting in [false, true] {
         for error in [ENOSPC, EIO] {
             try_all(Call::Write, error, lasting, 0);
@@ -180,7 +180,7 @@ fn a_write_that_fails_stores_nothing_or_stands() {
 }
 
 #[test]
-fn a_sync_that_fails_ends_the_store_until_it_is_opened_again_or_concerns_no_command() {
+fn a_failed_sync_stops_the_store_until_it_is_opened_again_or_affects_no_command() {
     for lasting in [false, true] {
         try_all(Call::Sync, EIO, lasting, 0);
         try_all(Call::Sync, ENOSPC, lasting, 0);
@@ -188,7 +188,7 @@ fn a_sync_that_fails_ends_the_store_until_it_is_opened_again_or_concerns_no_comm
 }
 
 #[test]
-fn a_file_that_cannot_be_opened_is_an_error_of_the_commands_that_need_it() {
+fn answers_match_what_is_stored_when_a_file_cannot_be_opened() {
     for lasting in [false, true] {
         for error in [EACCES, EMFILE, EIO] {
             try_all(Call::Open, error, lasting, 0);
@@ -198,14 +198,14 @@ fn a_file_that_cannot_be_opened_is_an_error_of_the_commands_that_need_it() {
 }
 
 #[test]
-fn a_rename_that_fails_concerns_no_command() {
+fn answers_match_what_is_stored_when_a_rename_fails() {
     for lasting in [false, true] {
         try_all(Call::Rename, EIO, lasting, 0);
     }
 }
 
 #[test]
-fn a_call_that_a_signal_interrupts_is_made_again_and_nobody_notices() {
+fn a_call_interrupted_by_a_signal_is_repeated_and_no_command_fails() {
     for (call, partly) in [
         (Call::Open, 0),
         (Call::Write, 0),

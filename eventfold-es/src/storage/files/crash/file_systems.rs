@@ -7,7 +7,7 @@ use crate::storage::files::disk::faults::{Choices, Watch};
 const STREAMS: u64 = 50;
 
 #[test]
-fn a_checkpoint_makes_streams_durable_on_whatever_file_systems_they_are() {
+fn a_checkpoint_makes_streams_on_every_file_system_durable() {
     let places: [&[&str]; 5] = [
         &[],
         &["streams"],

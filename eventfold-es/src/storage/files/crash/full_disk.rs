@@ -21,7 +21,7 @@ fn closed() -> Left {
     runtime().block_on(async {
         let store = open(dir.path()).await.expect("the disk works");
         send(&store, 0..12).await;
-        crate::storage::files::crash::upkept(&store);
+        crate::storage::files::crash::wait_for_upkeep(&store);
         store.shutdown().await.expect("the disk works");
     });
     Left { dir, answered }
@@ -34,7 +34,7 @@ fn interrupted(seed: u64) -> Left {
     let log = runtime().block_on(async {
         let store = open(dir.path()).await.expect("the disk works");
         send(&store, 0..12).await;
-        crate::storage::files::crash::upkept(&store);
+        crate::storage::files::crash::wait_for_upkeep(&store);
         let log = watch.stop();
         store.shutdown().await.expect("the disk works");
         log
@@ -93,7 +93,7 @@ async fn reads_all(store: &AggregateStore, answered: &[u64]) {
 }
 
 #[test]
-fn a_store_with_a_prepared_segment_opens_without_space_and_takes_commands() {
+fn a_store_with_a_spare_segment_opens_on_a_full_disk_and_accepts_commands() {
     let left = closed();
     let watch = without_space(left.dir.path());
     runtime().block_on(async {
@@ -112,8 +112,7 @@ fn a_store_with_a_prepared_segment_opens_without_space_and_takes_commands() {
 }
 
 #[test]
-fn a_store_without_any_space_is_read_refuses_commands_with_the_cause_and_takes_them_when_there_is_some()
- {
+fn a_store_on_a_full_disk_can_be_read_and_refuses_commands_with_the_cause_until_there_is_space() {
     for (i, left) in [closed(), interrupted(1), interrupted(2), interrupted(3)]
         .into_iter()
         .enumerate()
@@ -157,7 +156,7 @@ fn a_store_without_any_space_is_read_refuses_commands_with_the_cause_and_takes_t
 }
 
 #[test]
-fn a_store_that_cannot_be_created_for_lack_of_space_says_so() {
+fn creating_a_store_on_a_full_disk_fails_with_the_cause() {
     let dir = temp_dir();
     let watch = without_space(dir.path());
     let error = runtime()

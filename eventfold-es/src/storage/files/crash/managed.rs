@@ -202,23 +202,26 @@ fn expected(store: &AggregateStore) -> io::Result<BTreeMap<String, Vec<u64>>> {
 
     let mut copies: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     let engine = store.inner.storage.files();
-    engine.log().reader(0).read_to(engine.head(), |commit, _| {
-        for part in commit
-            .parts()
-            .filter(|part| part.aggregate_type == "account")
-        {
-            for (event, position) in part.events.iter().zip(part.position..) {
-                let noted: Noted = serde_json::from_str(event.get())?;
-                let number = noted.data.number;
-                let on_shelf = copies.entry(shelf(position)).or_default();
-                on_shelf.push(position);
-                if number.is_multiple_of(5) && !is_cancelled(number) {
-                    on_shelf.push(LATE + position);
+    engine
+        .log()
+        .reader(0)
+        .read_to(engine.head(), |commit, _| -> io::Result<_> {
+            for part in commit
+                .parts()
+                .filter(|part| part.aggregate_type == "account")
+            {
+                for (event, position) in part.events.iter().zip(part.position..) {
+                    let noted: Noted = serde_json::from_str(event.get())?;
+                    let number = noted.data.number;
+                    let on_shelf = copies.entry(shelf(position)).or_default();
+                    on_shelf.push(position);
+                    if number.is_multiple_of(5) && !is_cancelled(number) {
+                        on_shelf.push(LATE + position);
+                    }
                 }
             }
-        }
-        Ok(ControlFlow::Continue(()))
-    })?;
+            Ok(ControlFlow::Continue(()))
+        })?;
     Ok(copies)
 }
 
@@ -287,7 +290,7 @@ fn recorded(is_live: bool) -> Log {
 }
 
 #[test]
-fn a_power_failure_at_any_moment_lets_each_command_of_a_process_manager_take_effect_once() {
+fn each_command_of_a_process_manager_takes_effect_once_despite_a_power_failure_at_any_moment() {
     let logs: Vec<Log> = [false, true, false, true].map(recorded).into();
     in_parallel(600, |seed| {
         let log = &logs[usize::try_from(seed).expect("few seeds") % logs.len()];
@@ -332,7 +335,7 @@ async fn try_fault(fault: Fault) -> Result<bool, String> {
 }
 
 #[test]
-fn a_disk_that_fails_at_any_call_lets_each_command_of_a_process_manager_take_effect_once() {
+fn each_command_of_a_process_manager_takes_effect_once_despite_a_disk_failure_at_any_call() {
     for (call, partly) in [
         (Call::Write, 0),
         (Call::Write, 100),
@@ -401,7 +404,7 @@ async fn written_by_a_replay(count: u64, takes_all: bool) -> (usize, usize) {
 }
 
 #[test]
-fn replaying_all_dead_letters_writes_a_few_times_what_they_are_long_however_many_there_are() {
+fn replaying_all_dead_letters_writes_an_amount_proportional_to_their_length() {
     for takes_all in [true, false] {
         let (written, length) = runtime().block_on(written_by_a_replay(600, takes_all));
         assert!(

@@ -129,7 +129,7 @@ pub(crate) fn in_parallel(seeds: u64, try_seed: impl Fn(u64) -> Result<(), Strin
 }
 
 #[test]
-fn a_power_failure_at_any_moment_loses_no_answered_command_and_halves_none() {
+fn a_power_failure_at_any_moment_loses_no_answered_command_and_stores_none_in_part() {
     let logs: Vec<Log> = (0..8)
         .map(|run| recorded(run * 1_000..run * 1_000 + 40))
         .collect();

@@ -77,7 +77,7 @@ fn append(dir: &Path) -> [Arc<Stream>; 3] {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_commit_of_several_streams_and_of_none_reaches_every_reader() {
+async fn a_commit_of_several_streams_and_an_event_of_no_stream_reaches_every_reader() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path()).await;
     let x = store.get::<Counter>("x").await.unwrap();

@@ -39,7 +39,7 @@ async fn with_one_stream(dir: &Path) -> AggregateStore {
 }
 
 #[test]
-fn a_new_stream_that_has_no_file_yet_is_seen_everywhere() {
+fn a_new_stream_without_a_file_is_listed_read_and_loaded() {
     for call in [Call::CreateDir, Call::Open] {
         let (dir, watch) = directory();
         runtime().block_on(async {
@@ -76,7 +76,7 @@ fn a_new_stream_that_has_no_file_yet_is_seen_everywhere() {
 }
 
 #[test]
-fn an_injected_event_whose_file_cannot_be_written_is_answered_and_read() {
+fn an_injected_event_is_stored_once_and_read_although_its_file_cannot_be_written() {
     let (dir, watch) = directory();
     runtime().block_on(async {
         let store = with_one_stream(dir.path()).await;
@@ -97,7 +97,7 @@ fn an_injected_event_whose_file_cannot_be_written_is_answered_and_read() {
 }
 
 #[test]
-fn no_further_stream_is_stored_while_one_cannot_be_created() {
+fn no_new_stream_is_stored_while_the_file_of_another_cannot_be_created() {
     let (dir, watch) = directory();
     runtime().block_on(async {
         let store = with_one_stream(dir.path()).await;
@@ -130,7 +130,7 @@ fn no_further_stream_is_stored_while_one_cannot_be_created() {
 }
 
 #[test]
-fn a_file_that_another_program_made_meanwhile_is_not_overwritten() {
+fn a_file_that_another_program_has_created_is_not_overwritten() {
     let (dir, watch) = directory();
     runtime().block_on(async {
         let store = with_one_stream(dir.path()).await;
@@ -163,7 +163,7 @@ fn a_file_that_another_program_made_meanwhile_is_not_overwritten() {
 }
 
 #[test]
-fn a_stream_that_cannot_be_created_is_refused_before_it_is_stored_if_that_can_be_known() {
+fn a_stream_whose_path_is_taken_is_refused_before_anything_is_stored() {
     let dir = temp_dir();
     runtime().block_on(async {
         let store = with_one_stream(dir.path()).await;
@@ -189,7 +189,7 @@ fn a_stream_that_cannot_be_created_is_refused_before_it_is_stored_if_that_can_be
 }
 
 #[test]
-fn a_file_that_comes_up_between_activation_and_the_first_command_is_noticed() {
+fn a_file_that_appears_between_activation_and_the_first_command_is_noticed() {
     let dir = temp_dir();
     runtime().block_on(async {
         let store = with_one_stream(dir.path()).await;
@@ -232,7 +232,7 @@ fn a_file_that_comes_up_between_activation_and_the_first_command_is_noticed() {
 
 #[cfg(unix)]
 #[test]
-fn a_stream_whose_place_is_read_only_is_refused_before_it_is_stored() {
+fn a_stream_in_a_read_only_directory_is_refused_before_anything_is_stored() {
     use std::os::unix::fs::PermissionsExt;
 
     let dir = temp_dir();

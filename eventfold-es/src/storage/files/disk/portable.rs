@@ -11,7 +11,7 @@ use crate::storage::files::disk::held::{Held, holding};
 
 pub(crate) fn open(path: &Path, access: Access) -> io::Result<File> {
     if access == Access::Own && find_itself(path).is_ok_and(|found| found.kind == Kind::Link) {
-        let text = "it is a link, not a file of the store: take it away";
+        let text = "it is a link, not a file of the store: remove it";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }
     let file = File::options()
@@ -25,7 +25,7 @@ pub(crate) fn open(path: &Path, access: Access) -> io::Result<File> {
         .truncate(false)
         .open(path)?;
     if !file.metadata()?.is_file() {
-        let text = "it is no file";
+        let text = "it is not a file";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }
     Ok(file)

@@ -46,7 +46,7 @@ pub(crate) fn open(path: &Path, access: Access) -> io::Result<File> {
     let file = match opened {
         Ok(file) => File::from(file),
         Err(error) if flags.contains(OFlags::NOFOLLOW) && is_link(path) => {
-            let text = format!("it is a link, not a file of the store: take it away ({error})");
+            let text = format!("it is a link, not a file of the store: remove it ({error})");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         Err(error) => return Err(error),
@@ -57,7 +57,7 @@ pub(crate) fn open(path: &Path, access: Access) -> io::Result<File> {
         return Err(io::Error::new(io::ErrorKind::IsADirectory, text));
     }
     if !found.is_file() {
-        let text = "it is no file (a pipe, a socket or a device)";
+        let text = "it is not a file, but a pipe, a socket or a device";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }
     Ok(file)

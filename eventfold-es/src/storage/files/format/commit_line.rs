@@ -16,7 +16,7 @@
 //! is seeded with the last checksum of the segment before. `docs/format.md` describes every member.
 
 use std::borrow::Cow;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::ops::Range;
 
 use serde::{Deserialize, Deserializer};
@@ -29,6 +29,7 @@ use crate::storage::encoding::event_line::{
     Encoded, Line, Rest, begin_line, state_length, write_number,
 };
 use crate::storage::encoding::sealed::{seal, split_sum};
+use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::journal::batch::JournalBatch;
 
 /// The version of the journal's format, in the header of each segment.
@@ -384,20 +385,23 @@ impl<'a> CommitLine<'a> {
     fn check(&self, count: u64) -> Result<(), String> {
         let here = self.events.len() as u64;
         if self.position == 0 {
-            return Err("positions begin with 1".to_owned());
+            return Err("position 0 is not possible".to_owned());
         }
         if self.position.checked_add(here).is_none() {
-            return Err(format!("there are no positions from {} on", self.position));
+            return Err(format!(
+                "its positions, from {} on, are too large",
+                self.position
+            ));
         }
         if here == 0 || count != here {
-            return Err(format!("{here} events are here instead of {count}"));
+            return Err(format!("the line has {here} events, but states {count}"));
         }
         let mut left = here;
         for stream in self.streams.iter() {
             let taken = left.checked_sub(stream.count);
             left = taken.ok_or("the streams have more events than the commit")?;
             if stream.version == 0 || stream.version.checked_add(stream.count).is_none() {
-                return Err(format!("a stream has no version {}", stream.version));
+                return Err(format!("a stream cannot have version {}", stream.version));
             }
         }
         Ok(())
@@ -485,22 +489,20 @@ impl Part<'_, '_> {
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::InvalidData`] with the position, if the line is not an event.
+    /// If the line is not an event, with the position.
     pub(crate) fn read_event<T>(
         &self,
         i: usize,
         read: impl FnOnce(StoredEvent<'_>) -> T,
-    ) -> io::Result<T> {
+    ) -> StorageResult<T> {
         let position = self.position + i as u64;
         let event = &self.events[i];
         let parsed;
         let line = if let Some(line) = &event.line {
             line
         } else {
-            parsed = Line::parse(event.get()).map_err(|cause| {
-                let text = format!("the event at position {position} cannot be read: {cause}");
-                io::Error::new(io::ErrorKind::InvalidData, text)
-            })?;
+            parsed =
+                Line::parse(event.get()).map_err(|cause| StorageError::event(position, cause))?;
             &parsed
         };
         let version = if self.is_of_stream {
@@ -620,7 +622,7 @@ mod tests {
     }
 
     #[test]
-    fn a_commit_in_our_own_form_is_read_as_any_reader_of_json_reads_it() {
+    fn a_commit_in_our_form_is_read_as_a_json_parser_reads_it() {
         let tricky = r#"[{"sum":"0123456789abcdef"},{"type":"A","sum":"0123456789abcdef"}]"#;
         let line = written("alice", &[r#"{"amount":5}"#, "null", tricky]);
         let own = read_own(&line).expect("it is in our form");
@@ -695,7 +697,7 @@ mod tests {
     }
 
     #[test]
-    fn a_commit_of_several_streams_says_which_events_are_whose() {
+    fn a_commit_of_several_streams_assigns_each_event_to_its_stream() {
         let line = written_of_several();
         let own = read_own(&line).expect("it is in our form");
         assert_alike(&own, &read_json(&line).expect("it is JSON"));
@@ -724,17 +726,21 @@ mod tests {
     fn a_commit_that_contradicts_itself_is_refused() {
         let line = String::from_utf8(written_of_several()).expect("it is text");
         for (ours, other, why) in [
-            ("\"pos\":1,\"count\"", "\"pos\":0,\"count\"", "begin with 1"),
+            (
+                "\"pos\":1,\"count\"",
+                "\"pos\":0,\"count\"",
+                "position 0 is not possible",
+            ),
             (
                 "\"count\":4",
                 "\"count\":5",
-                "4 events are here instead of 5",
+                "the line has 4 events, but states 5",
             ),
             ("\"count\":2", "\"count\":4", "more events"),
             (
                 "\"version\":1,\"offset\"",
                 "\"version\":0,\"offset\"",
-                "no version 0",
+                "cannot have version 0",
             ),
         ] {
             let changed = line.replacen(ours, other, 1);
@@ -748,7 +754,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_of_another_format_is_told_from_a_damaged_one() {
+    fn a_header_of_another_format_and_a_damaged_header_are_different_errors() {
         let identity = Identity {
             directory: 1,
             timeline: u128::MAX,
@@ -771,7 +777,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_quite_in_our_form_is_left_to_the_reader_of_json() {
+    fn a_commit_not_exactly_in_our_form_is_left_to_the_json_parser() {
         let escaped = written("al\"ice", &["null"]);
         assert!(read_own(&escaped).is_none());
         let commit = CommitLine::read(&escaped).expect("it is JSON");
@@ -792,7 +798,7 @@ mod tests {
     }
 
     #[test]
-    fn members_that_nothing_writes_yet_are_read_and_unknown_ones_are_skipped() {
+    fn members_that_nothing_writes_yet_are_read_and_unknown_members_are_ignored() {
         let line = String::from_utf8(written("alice", &["null"])).expect("it is text");
         let more = r#","key":"k","command":"c-1","tags":["a:1","b:\"2\""],"encryption_key":"e","later":{"x":1},"pos":17"#;
         let changed = line.replacen(r#","pos":17,"sum""#, &format!("{more},\"sum\""), 1);

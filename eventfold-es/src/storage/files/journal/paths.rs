@@ -1,8 +1,8 @@
 //! The names of the files in the journal's directory.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::storage::error::StorageResult;
 use crate::storage::files::disk;
 
 /// The high-water marks of the streams.
@@ -42,7 +42,7 @@ pub(crate) fn first_of_segment(name: &str) -> Option<u64> {
 }
 
 /// The positions of the first events of the segments in `journal`, in order.
-pub(crate) fn list_segments(journal: &Path) -> io::Result<Vec<u64>> {
+pub(crate) fn list_segments(journal: &Path) -> StorageResult<Vec<u64>> {
     let entries = disk::list(journal)?;
     let names = entries.iter().filter_map(|entry| entry.name.to_str());
     let mut segments: Vec<u64> = names.filter_map(first_of_segment).collect();
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_segment_is_known_by_a_name_of_twenty_digits_and_nothing_else() {
+    fn only_a_file_named_with_twenty_digits_is_a_segment() {
         let name = |path: PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
         let segment = name(segment_path(Path::new("journal"), 17));
         assert_eq!(first_of_segment(&segment), Some(17));

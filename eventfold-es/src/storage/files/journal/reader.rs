@@ -1,13 +1,14 @@
 //! Reads the journal's commits from a position on, in order, up to the durable head.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 use std::ops::{ControlFlow, Range};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::storage::encoding::event_line::line_end;
 use crate::storage::encoding::sealed::verified;
+use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::disk;
 use crate::storage::files::format::commit_line::{CommitLine, HEADER_MOST};
 use crate::storage::files::journal::Index;
@@ -51,11 +52,11 @@ impl Reader {
 
     /// Passes each commit up to the durable position `head` to `each`, with the index of its first
     /// new event, until `each` breaks off. If `each` fails, the commit counts as not read.
-    pub(crate) fn read_to(
+    pub(crate) fn read_to<E: From<StorageError>>(
         &mut self,
         head: u64,
-        mut each: impl FnMut(&CommitLine<'_>, usize) -> io::Result<ControlFlow<()>>,
-    ) -> io::Result<()> {
+        mut each: impl FnMut(&CommitLine<'_>, usize) -> Result<ControlFlow<()>, E>,
+    ) -> Result<(), E> {
         if let Some(open) = &mut self.open {
             open.rewind()?;
         }
@@ -103,51 +104,53 @@ impl Reader {
 
     /// Moves to the durable `position` and returns the checksum of the line that holds it; 0 for
     /// the beginning. `position` must not be before the position of the last call.
-    pub(crate) fn chain_at(&mut self, position: u64) -> io::Result<u64> {
+    pub(crate) fn chain_at(&mut self, position: u64) -> StorageResult<u64> {
         let is_elsewhere =
             |open: &OpenSegment| self.index.holding(position) != Some(open.end.segment);
         if self.open.as_ref().is_none_or(is_elsewhere) {
             self.open = None;
             self.after = position.saturating_sub(1);
         }
-        self.read_to(position, |_, _| Ok(ControlFlow::Continue(())))?;
+        self.read_to(position, |_, _| {
+            StorageResult::Ok(ControlFlow::Continue(()))
+        })?;
         Ok(self.chain().unwrap_or(0))
     }
 }
 
 impl OpenSegment {
     /// The segment that holds the event after `after`.
-    fn at(index: &Index, after: u64) -> io::Result<Self> {
+    fn at(index: &Index, after: u64) -> StorageResult<Self> {
         let first = index
             .holding(after + 1)
-            .ok_or_else(|| disk::damaged(&index.path(1), 0, &"the file is missing"))?;
+            .ok_or_else(|| StorageError::damaged(&index.path(1), 0, "the file is missing"))?;
         // A segment's chain starts with the previous segment's checksum, which the header states.
         let path = index.path(first);
-        let mut file = disk::open(&path).map_err(|e| disk::at("open", &path, &e))?;
+        let mut file = disk::open(&path).map_err(|e| StorageError::io("open", &path, e))?;
         let mut start = Vec::new();
         let read = (&mut file)
             .take(HEADER_MOST)
             .read_to_end(&mut start)
-            .map_err(|e| disk::at("read", &path, &e))?;
+            .map_err(|e| StorageError::io("read", &path, e))?;
         let chain = stated_previous(&start[..read])
-            .ok_or_else(|| disk::damaged(&path, 0, &"the header is not valid"))?;
+            .ok_or_else(|| StorageError::damaged(&path, 0, "the header is not valid"))?;
         Self::new(file, path, End::of_empty(first, chain))
     }
 
     /// The segment that follows `end`.
-    fn after(index: &Index, end: End) -> io::Result<Self> {
+    fn after(index: &Index, end: End) -> StorageResult<Self> {
         let first = end.position + 1;
         let path = index.path(first);
         if index.holding(first) != Some(first) {
             let path = index.path(end.segment);
-            let cause = "the line is not valid, though it had been durable";
-            return Err(disk::damaged(&path, end.offset, &cause));
+            let cause = "the line is not valid, although it was durable";
+            return Err(StorageError::damaged(&path, end.offset, cause));
         }
-        let file = disk::open(&path).map_err(|e| disk::at("open", &path, &e))?;
+        let file = disk::open(&path).map_err(|e| StorageError::io("open", &path, e))?;
         Self::new(file, path, end.of_next())
     }
 
-    fn new(file: File, path: PathBuf, end: End) -> io::Result<Self> {
+    fn new(file: File, path: PathBuf, end: End) -> StorageResult<Self> {
         let mut open = Self {
             file,
             path,
@@ -158,56 +161,56 @@ impl OpenSegment {
         };
         open.rewind()?;
         if open.take_line()?.is_none() {
-            let cause = "the header is not there";
-            return Err(disk::damaged(&open.path, 0, &cause));
+            let cause = "the header is missing";
+            return Err(StorageError::damaged(&open.path, 0, cause));
         }
         Ok(open)
     }
 
     /// Reads the next commit, `None` at the end of the segment.
-    fn next(
+    fn next<E: From<StorageError>>(
         &mut self,
-        read: impl FnOnce(&CommitLine<'_>) -> io::Result<u64>,
-    ) -> io::Result<Option<u64>> {
+        read: impl FnOnce(&CommitLine<'_>) -> Result<u64, E>,
+    ) -> Result<Option<u64>, E> {
         let offset = self.end.offset;
         let Some(line) = self.take_line()? else {
             return Ok(None);
         };
         let commit = CommitLine::read(&self.buffer[line])
-            .map_err(|cause| disk::damaged(&self.path, offset, &cause))?;
+            .map_err(|cause| StorageError::damaged(&self.path, offset, cause))?;
         let last = read(&commit)?;
         self.end.position = commit.last();
         Ok(Some(last))
     }
 
     /// Discards the bytes that were read ahead: they may be from before a write was complete.
-    fn rewind(&mut self) -> io::Result<()> {
+    fn rewind(&mut self) -> StorageResult<()> {
         self.buffer.clear();
         self.used = 0;
         self.chunk = FIRST_CHUNK;
         self.file
             .seek(SeekFrom::Start(self.end.offset))
-            .map_err(|e| disk::at("read", &self.path, &e))?;
+            .map_err(|e| StorageError::io("read", &self.path, e))?;
         Ok(())
     }
 
     /// Checks the next line and moves past it. Returns where it is in the buffer, `None` if the
     /// segment's lines end here.
-    fn take_line(&mut self) -> io::Result<Option<Range<usize>>> {
+    fn take_line(&mut self) -> StorageResult<Option<Range<usize>>> {
         let Some(end) = self.fill_line()? else {
             return Ok(None);
         };
         let line = self.used..end;
         let cause = "the checksum does not match";
         self.end.chain = verified(&self.buffer[line.clone()], self.end.chain)
-            .ok_or_else(|| disk::damaged(&self.path, self.end.offset, &cause))?;
+            .ok_or_else(|| StorageError::damaged(&self.path, self.end.offset, cause))?;
         self.end.offset += line.len() as u64 + 1;
         self.used = end + 1;
         Ok(Some(line))
     }
 
     /// Reads until the buffer holds a whole line, and returns where the line ends.
-    fn fill_line(&mut self) -> io::Result<Option<usize>> {
+    fn fill_line(&mut self) -> StorageResult<Option<usize>> {
         let mut searched = self.used;
         loop {
             if self.buffer.get(self.used) == Some(&0) {
@@ -222,7 +225,7 @@ impl OpenSegment {
             let read = (&mut self.file)
                 .take(self.chunk)
                 .read_to_end(&mut self.buffer);
-            if read.map_err(|e| disk::at("read", &self.path, &e))? == 0 {
+            if read.map_err(|e| StorageError::io("read", &self.path, e))? == 0 {
                 return Ok(None);
             }
             self.chunk = (self.chunk * 2).min(LARGEST_CHUNK);

@@ -1,11 +1,11 @@
 //! Opens a store's directory: finds out in which state it was left, and repairs it.
 
 use std::collections::HashMap;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::ids::StreamId;
+use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::disk;
 use crate::storage::files::disk::Kind;
 use crate::storage::files::doubt;
@@ -40,7 +40,7 @@ pub(crate) fn open(
     base: &Path,
     file_systems: &mut FileSystems,
     extra: RawNames,
-) -> io::Result<Opened> {
+) -> StorageResult<Opened> {
     let mut opening = Opening {
         base,
         dir: StreamLayout::new(base).journal_dir(),
@@ -50,19 +50,18 @@ pub(crate) fn open(
     };
     disk::create_private_dir(&opening.dir)?;
     let opened = match opening.bring_in_order(extra.clone()) {
-        Err(error) if disk::is_full(&error) => {
+        Err(error) if error.is_full() => {
             // Invariant D7.
             let removed = Spare::remove_all(&opening.dir)?;
-            tracing::warn!(%error, removed, "there is no space: prepared journal segments are given up, and what can wait is left undone");
+            tracing::warn!(%error, removed, "the disk is full: prepared journal segments are removed, and writes that can wait are left undone");
             opening.may_lack_space = true;
             opening.bring_in_order(extra)
         }
         opened => opened,
     };
     opened.map_err(|error| {
-        if disk::is_full(&error) {
-            let text = format!("{error}: the store opens when there is space; `verify` needs none");
-            return io::Error::new(error.kind(), text);
+        if error.is_full() {
+            return error.with_advice("the store opens when there is space; `verify` needs none");
         }
         error
     })
@@ -81,13 +80,13 @@ struct Opening<'a> {
 }
 
 impl Opening<'_> {
-    fn bring_in_order(&mut self, extra: RawNames) -> io::Result<Opened> {
+    fn bring_in_order(&mut self, extra: RawNames) -> StorageResult<Opened> {
         let dir = &self.dir;
         remove_temporary_files(dir)?;
         self.in_doubt = doubt::is_noted(dir)?;
         if self.in_doubt {
             tracing::warn!(
-                "a sync has failed: what may not have reached the disk is written into new files"
+                "a sync failed earlier: new files replace those that may not have reached the disk"
             );
         }
         let checkpoint = RedoPoint::read(dir)?;
@@ -111,7 +110,7 @@ impl Opening<'_> {
         let mut journal = match checkpoint {
             Some(checkpoint) if segments.is_empty() => {
                 let path = segment_path(dir, checkpoint.end.segment);
-                return Err(disk::damaged(&path, 0, &"the file is missing"));
+                return Err(StorageError::damaged(&path, 0, "the file is missing"));
             }
             None if segments.is_empty() => {
                 refuse_lost_journal(dir, &layout, &streams)?;
@@ -152,7 +151,7 @@ impl Opening<'_> {
         streams: &Arc<Streams>,
         checkpoint: Option<RedoPoint>,
         refused: &mut Vec<Arc<Stream>>,
-    ) -> io::Result<Journal> {
+    ) -> StorageResult<Journal> {
         let dir = self.dir.clone();
         let mut redo = Redo::new(streams.clone(), self.in_doubt, self.may_lack_space);
         let start = checkpoint.map(|checkpoint| checkpoint.end);
@@ -174,10 +173,10 @@ impl Opening<'_> {
         })?;
         let clean = checkpoint.is_some_and(|checkpoint| checkpoint.clean);
         if clean && Some(recovered.end) != start {
-            return Err(disk::damaged(
+            return Err(StorageError::damaged(
                 &segment_path(&dir, recovered.end.segment),
                 recovered.end.offset,
-                &"the journal goes on behind the end that it was closed with",
+                "the journal continues after the end with which it was closed",
             ));
         }
         if !clean {
@@ -217,7 +216,7 @@ impl Opening<'_> {
         touched: &HashMap<StreamHash, PathBuf>,
         refused: &[Arc<Stream>],
         journal: &Journal,
-    ) -> io::Result<()> {
+    ) -> StorageResult<()> {
         let dirs: Vec<&Path> = touched.values().map(PathBuf::as_path).collect();
         self.file_systems.sync_streams(&dirs)?;
         let marks = streams.marks();
@@ -236,13 +235,13 @@ impl Opening<'_> {
     }
 
     /// Notes that the store is open, and moves the redo point to the end of the journal.
-    fn write_checkpoint(&self, journal: &mut Journal) -> io::Result<()> {
+    fn write_checkpoint(&self, journal: &mut Journal) -> StorageResult<()> {
         let now = RedoPoint {
             end: journal.end(),
             clean: false,
         };
         match now.write(&self.dir) {
-            Err(error) if self.may_lack_space && disk::is_full(&error) => {
+            Err(error) if self.may_lack_space && error.is_full() => {
                 tracing::warn!(%error, "commands are refused until there is space");
                 journal.owe(now);
                 Ok(())
@@ -257,15 +256,15 @@ fn refuse_lost_journal(
     dir: &Path,
     layout: &StreamLayout,
     streams: &Arc<Streams>,
-) -> io::Result<()> {
+) -> StorageResult<()> {
     let note = taken_over(layout);
     let shown_by = match newest_in_streams(streams, &layout.list_all()?)? {
-        Some((position, id)) => format!("a line of stream {id} is at position {position} of it"),
-        None if disk::is_there(&note) => format!("{} shows that there was one", shown(&note)),
+        Some((position, id)) => format!("stream {id} has an event at position {position}"),
+        None if disk::is_there(&note) => format!("{} shows that there was a journal", shown(&note)),
         None => return Ok(()),
     };
     let cause = format!("the journal is missing: {shown_by}");
-    Err(disk::damaged(&segment_path(dir, 1), 0, &cause))
+    Err(StorageError::damaged(&segment_path(dir, 1), 0, cause))
 }
 
 /// The text of the note, for a person who opens it.
@@ -287,7 +286,7 @@ fn enter_streams(
     mut ids: Vec<StreamId>,
     journal: &mut Journal,
     done: &HashMap<StreamId, u64>,
-) -> io::Result<HashMap<StreamHash, PathBuf>> {
+) -> StorageResult<HashMap<StreamHash, PathBuf>> {
     ids.sort_unstable();
     let touched = migrate(journal, streams, &ids, done)?;
     // Without the note, only lines of our own would show that there was a journal.
@@ -301,7 +300,7 @@ fn enter_streams(
 
 /// Replaces all files of projections and process managers with new ones, whatever their names.
 /// Invariant D3.
-fn renew_followers(layout: &StreamLayout) -> io::Result<()> {
+fn renew_followers(layout: &StreamLayout) -> StorageResult<()> {
     for parent in [layout.projections_dir(), layout.process_managers_dir()] {
         for name in list_dirs(&parent)? {
             let dir = parent.join(name);
@@ -318,6 +317,6 @@ fn renew_followers(layout: &StreamLayout) -> io::Result<()> {
 }
 
 /// Removes temporary files that were not renamed. The upkeep thread removes the large spares.
-fn remove_temporary_files(dir: &Path) -> io::Result<()> {
+fn remove_temporary_files(dir: &Path) -> StorageResult<()> {
     disk::remove_from(dir, |path| is_temporary(path) && !Spare::is_one(path)).map(drop)
 }

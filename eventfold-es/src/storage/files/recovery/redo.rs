@@ -1,12 +1,13 @@
 //! Replays the journal's newest commits into the streams' files, if the store was not closed.
 
 use std::collections::{HashMap, HashSet};
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::ids::StreamId;
 use crate::storage::encoding::event_line;
+use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::disk;
 use crate::storage::files::format::commit_line::{CommitLine, Part};
 use crate::storage::files::names;
@@ -63,14 +64,14 @@ impl Redo {
     }
 
     /// Reads a commit whose lines are known to be in the streams' files.
-    pub(crate) fn pass(&mut self, commit: &CommitLine<'_>) -> io::Result<()> {
+    pub(crate) fn pass(&mut self, commit: &CommitLine<'_>) -> StorageResult<()> {
         for part in commit.parts() {
             self.pass_part(&part)?;
         }
         Ok(())
     }
 
-    fn pass_part(&mut self, part: &Part<'_, '_>) -> io::Result<()> {
+    fn pass_part(&mut self, part: &Part<'_, '_>) -> StorageResult<()> {
         self.has_own |= !part.adopted;
         if part.is_of_stream && !part.events.is_empty() {
             let id = StreamId::new(part.aggregate_type, part.id)?;
@@ -81,7 +82,7 @@ impl Redo {
 
     /// Makes sure that the streams' files have the commit's lines. The lines are written even if
     /// they are there: the system's memory may differ from the disk.
-    pub(crate) fn commit(&mut self, commit: &CommitLine<'_>) -> io::Result<()> {
+    pub(crate) fn commit(&mut self, commit: &CommitLine<'_>) -> StorageResult<()> {
         for part in commit.parts() {
             if part.is_of_stream && !part.events.is_empty() {
                 self.write(&part)?;
@@ -93,7 +94,7 @@ impl Redo {
     }
 
     /// Makes sure that one stream's file has the commit's lines for this stream.
-    fn write(&mut self, commit: &Part<'_, '_>) -> io::Result<()> {
+    fn write(&mut self, commit: &Part<'_, '_>) -> StorageResult<()> {
         let id = StreamId::new(commit.aggregate_type, commit.id)?;
         let stream = self.streams.get(&id);
         let before = stream.mark();
@@ -121,13 +122,13 @@ impl Redo {
             Some(Err(error)) => return Err(error),
             Some(Ok(None)) | None => {
                 if let Overwritten::Others = look_before_writing(&stream, commit.offset, &lines)? {
-                    tracing::error!(stream = %id, offset = commit.offset, "the stream's file has lines of another program, of another time, or of a stream whose name is the same to the file system, where those of the journal belong: it takes no commands until they are moved away, by `repair` for example");
+                    tracing::error!(stream = %id, offset = commit.offset, "the stream's file has other lines than the journal here (of another program, of an older backup, or of a stream whose name is the same on this file system); the stream takes no commands until they are moved away, by `repair` for example");
                     self.refuse(id, stream, commit.offset, lines);
                     return Ok(());
                 }
                 match self.files.write(&stream, commit.offset, &lines) {
                     Err(error) if self.may_leave(&error) => {
-                        tracing::error!(stream = %id, %error, "the stream takes no commands until there is space for what its file lacks");
+                        tracing::error!(stream = %id, %error, "the stream takes no commands until there is space for the lines that its file lacks");
                         self.refuse(id, stream, commit.offset, lines);
                         return Ok(());
                     }
@@ -147,8 +148,8 @@ impl Redo {
 
     /// Whether the file of a stream that could not be written is left unchanged. This is not
     /// allowed in doubt: then the file's old content may not be on the disk.
-    fn may_leave(&self, error: &io::Error) -> bool {
-        self.may_lack_space && self.renewed.is_none() && disk::is_full(error)
+    fn may_leave(&self, error: &StorageError) -> bool {
+        self.may_lack_space && self.renewed.is_none() && error.is_full()
     }
 
     /// Leaves a stream's file unchanged. Its lines are read from memory, and it takes no commands.
@@ -175,33 +176,36 @@ impl Redo {
 
 /// Fails if the file of `stream` does not have the event `before` right before `offset`. The stream
 /// ended with this event when its file was last made durable.
-fn check_before(stream: &Stream, offset: u64, before: &Mark) -> io::Result<()> {
+fn check_before(stream: &Stream, offset: u64, before: &Mark) -> StorageResult<()> {
     let path = stream.file();
-    let found = disk::find(&path).map_err(|e| disk::at("open", &path, &e))?;
+    let found = disk::find(&path).map_err(|e| StorageError::io("open", &path, e))?;
     let length = match found {
         Some(file) => file.length,
         None if offset == 0 => return Ok(()),
-        None => return Err(disk::damaged(&path, 0, &"the file is missing")),
+        None => return Err(StorageError::damaged(&path, 0, "the file is missing")),
     };
     if length < offset {
-        let cause = format!("the file ends here, but the journal goes on at byte {offset}");
-        return Err(disk::damaged(&path, length, &cause));
+        let cause = format!(
+            "the file ends here, but its next event in the journal begins at byte {offset}"
+        );
+        return Err(StorageError::damaged(&path, length, cause));
     }
     let line = line_before(stream, offset, None)?;
     let hash = line.map_or(0, |line| line_hash(line.trim_ascii()));
     if offset > 0 && hash != before.hash {
         let cause = format!(
-            "version {} does not end here, as the journal says: the file or the journal is of \
-             another time",
+            "version {} does not end here, although it does in the journal: the file and the \
+             journal are from different times",
             before.version
         );
-        return Err(disk::damaged(&path, offset, &cause));
+        let error = StorageError::damaged(&path, offset, cause);
+        return Err(error.of_kind(StorageErrorKind::OtherHistory));
     }
     Ok(())
 }
 
 /// The length of a commit's adopted lines in the stream's file, `None` if a line is missing.
-fn adopted_length(stream: &Stream, commit: &Part<'_, '_>) -> io::Result<Option<u64>> {
+fn adopted_length(stream: &Stream, commit: &Part<'_, '_>) -> StorageResult<Option<u64>> {
     let path = stream.file();
     let Some(mut file) = disk::open_if_there(&path)? else {
         return Ok(None);
@@ -213,10 +217,9 @@ fn adopted_length(stream: &Stream, commit: &Part<'_, '_>) -> io::Result<Option<u
         .map(|event| event.get().len() as u64 + 16)
         .sum();
     let mut there = Vec::new();
-    file.seek(SeekFrom::Start(commit.offset))?;
-    file.take(most)
-        .read_to_end(&mut there)
-        .map_err(|e| disk::at("read", &path, &e))?;
+    file.seek(SeekFrom::Start(commit.offset))
+        .and_then(|_| file.take(most).read_to_end(&mut there))
+        .map_err(|e| StorageError::io("read", &path, e))?;
     let mut length = 0;
     let mut lines = there.split_inclusive(|byte| *byte == b'\n');
     for event in commit.events {
@@ -241,25 +244,25 @@ enum Overwritten {
 }
 
 /// Whether `lines`, written at `offset`, would overwrite lines of others. Invariant D8.
-fn look_before_writing(stream: &Stream, offset: u64, lines: &[u8]) -> io::Result<Overwritten> {
+fn look_before_writing(stream: &Stream, offset: u64, lines: &[u8]) -> StorageResult<Overwritten> {
     let path = stream.file();
     let Some(mut file) = disk::open_if_there(&path)? else {
         return Ok(Overwritten::Own);
     };
-    file.seek(SeekFrom::Start(offset))?;
+    let failed = |e| StorageError::io("read", &path, e);
+    file.seek(SeekFrom::Start(offset)).map_err(failed)?;
     let mut file = BufReader::new(file);
     let mut there = Vec::new();
     (&mut file)
         .take(lines.len() as u64)
         .read_to_end(&mut there)
-        .map_err(|e| disk::at("read", &path, &e))?;
+        .map_err(failed)?;
     if lines.starts_with(&there) {
         return Ok(Overwritten::Own);
     }
     // Our torn writes are overwritten. A whole line of others must not be lost, even a long one.
     if !there.ends_with(b"\n") {
-        file.read_until(b'\n', &mut there)
-            .map_err(|e| disk::at("read", &path, &e))?;
+        file.read_until(b'\n', &mut there).map_err(failed)?;
     }
     let mut others = there.split_inclusive(|byte| *byte == b'\n').filter(|line| {
         let line = line.strip_suffix(b"\n");
@@ -287,7 +290,7 @@ fn is_among(lines: &[u8], line: &[u8]) -> bool {
 pub(crate) fn newest_in_streams(
     streams: &Arc<Streams>,
     ids: &[StreamId],
-) -> io::Result<Option<(u64, StreamId)>> {
+) -> StorageResult<Option<(u64, StreamId)>> {
     let mut newest: Option<(u64, StreamId)> = None;
     for id in ids {
         if let Some(position) = newest_position(&streams.get(id))?
@@ -299,21 +302,20 @@ pub(crate) fn newest_in_streams(
     Ok(newest)
 }
 
-fn newest_position(stream: &Stream) -> io::Result<Option<u64>> {
+fn newest_position(stream: &Stream) -> StorageResult<Option<u64>> {
     let path = stream.file();
     let Some(mut file) = disk::open_if_there(&path)? else {
         return Ok(None);
     };
-    let length = file.metadata()?.len();
+    let failed = |e| StorageError::io("read", &path, e);
+    let length = file.metadata().map_err(failed)?.len();
     let mut back = 1024;
     loop {
         let start = length.saturating_sub(back);
         let mut tail = Vec::new();
-        file.seek(SeekFrom::Start(start))?;
-        (&mut file)
-            .take(back)
-            .read_to_end(&mut tail)
-            .map_err(|e| disk::at("read", &path, &e))?;
+        file.seek(SeekFrom::Start(start))
+            .and_then(|_| (&mut file).take(back).read_to_end(&mut tail))
+            .map_err(failed)?;
         let newest = tail
             .split(|byte| *byte == b'\n')
             .rev()

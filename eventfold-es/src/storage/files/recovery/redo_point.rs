@@ -1,12 +1,13 @@
 //! The checkpoint: the redo point, up to which the streams' files are known to be durable. Opening
 //! a store replays the journal only from there on.
 
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::path::Path;
 
 use serde::Deserialize;
 
 use crate::storage::encoding::sealed;
+use crate::storage::error::StorageResult;
 use crate::storage::files::disk;
 use crate::storage::files::journal::end::End;
 use crate::storage::files::journal::paths;
@@ -33,7 +34,7 @@ struct Content {
 impl RedoPoint {
     /// Reads the checkpoint of the journal in `dir`. `None` if there is none or it is damaged; then
     /// the whole journal is replayed.
-    pub(crate) fn read(dir: &Path) -> io::Result<Option<Self>> {
+    pub(crate) fn read(dir: &Path) -> StorageResult<Option<Self>> {
         let bytes = match disk::read_if_there(&paths::checkpoint(dir))? {
             // The checkpoint may have been renamed to the note of a failed sync.
             None => {
@@ -52,7 +53,7 @@ impl RedoPoint {
     }
 
     /// Writes the checkpoint of the journal in `dir`, durably.
-    pub(crate) fn write(&self, dir: &Path) -> io::Result<()> {
+    pub(crate) fn write(&self, dir: &Path) -> StorageResult<()> {
         let mut out = Vec::new();
         let End {
             segment,
@@ -61,11 +62,11 @@ impl RedoPoint {
             position,
             ms,
         } = self.end;
-        write!(
+        let _ = write!(
             out,
             "{{\"segment\":{segment},\"offset\":{offset},\"chain\":\"{chain:016x}\",\"position\":{position},\"ms\":{ms},\"clean\":{}",
             self.clean
-        )?;
+        );
         sealed::seal(&mut out, 0, 0);
         disk::replace_durably(&paths::checkpoint(dir), &out)
     }

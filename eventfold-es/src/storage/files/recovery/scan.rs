@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::storage::encoding::event_line::line_end;
 use crate::storage::encoding::sealed::{SUM_LEN, verified};
+use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::disk;
 use crate::storage::files::disk::{File, Open};
 use crate::storage::files::format::commit_line::{
@@ -49,7 +50,7 @@ pub(crate) enum ScanError {
     /// The segment has the format of a newer version, or of a version that was never released.
     OtherFormat(PathBuf, HeaderError),
     /// The journal could not be read, or the caller's function for commits failed.
-    Failed(io::Error),
+    Failed(StorageError),
 }
 
 impl ScanError {
@@ -74,20 +75,19 @@ impl ScanError {
     }
 }
 
-impl From<io::Error> for ScanError {
-    fn from(error: io::Error) -> Self {
+impl From<StorageError> for ScanError {
+    fn from(error: StorageError) -> Self {
         Self::Failed(error)
     }
 }
 
-impl From<ScanError> for io::Error {
+impl From<ScanError> for StorageError {
     fn from(error: ScanError) -> Self {
         match error {
-            ScanError::Damaged(damage) => disk::damaged(&damage.path, damage.offset, &damage.cause),
-            ScanError::OtherFormat(path, cause) => Self::new(
-                io::ErrorKind::Unsupported,
-                format!("{} {cause}", shown(&path)),
-            ),
+            ScanError::Damaged(damage) => Self::damaged(&damage.path, damage.offset, damage.cause),
+            ScanError::OtherFormat(path, cause) => {
+                Self::file(StorageErrorKind::Unsupported, &path, cause)
+            }
             ScanError::Failed(error) => error,
         }
     }
@@ -106,7 +106,7 @@ pub(crate) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     /// Begins at `start`, or with the first segment if `start` is `None`.
-    pub(crate) fn start(dir: &'a Path, start: Option<End>) -> io::Result<Self> {
+    pub(crate) fn start(dir: &'a Path, start: Option<End>) -> StorageResult<Self> {
         let segments = list_segments(dir)?;
         let end = start.unwrap_or(End::of_empty(1, 0));
         let mut remaining = segments.clone();
@@ -128,8 +128,8 @@ impl<'a> Walk<'a> {
     /// `each`. False if there is no further segment.
     pub(crate) fn read_next(
         &mut self,
-        read: impl FnOnce(&Path, u64) -> io::Result<Vec<u8>>,
-        each: &mut impl FnMut(&CommitLine<'_>) -> io::Result<()>,
+        read: impl FnOnce(&Path, u64) -> StorageResult<Vec<u8>>,
+        each: &mut impl FnMut(&CommitLine<'_>) -> StorageResult<()>,
     ) -> Result<bool, ScanError> {
         let mut end = self.recovered.end;
         let is_first = self.ends.is_empty();
@@ -144,7 +144,7 @@ impl<'a> Walk<'a> {
         let path = segment_path(self.dir, segment);
         if !is_first {
             if segment != end.position + 1 {
-                let cause = format!("the segment before ends at position {}", end.position);
+                let cause = format!("the segment before it ends at position {}", end.position);
                 return Err(ScanError::damaged(&path, 0, cause));
             }
             end = end.of_next();
@@ -173,8 +173,8 @@ pub(crate) fn scan(
     dir: &Path,
     start: Option<End>,
     in_doubt: bool,
-    mut redo: impl FnMut(&CommitLine<'_>) -> io::Result<()>,
-) -> io::Result<Recovered> {
+    mut redo: impl FnMut(&CommitLine<'_>) -> StorageResult<()>,
+) -> StorageResult<Recovered> {
     let mut walk = Walk::start(dir, start)?;
     let read = |path: &Path, offset| read_durable(path, offset, in_doubt);
     while walk.read_next(read, &mut redo)? {}
@@ -184,16 +184,16 @@ pub(crate) fn scan(
 /// Checks that the segments in `dir` up to the segment of `place` follow each other, and that a
 /// line ends at `place`. The other lines are checked when they are read, because each line is
 /// chained to the line before.
-pub(crate) fn check_chain(dir: &Path, place: End) -> io::Result<()> {
+pub(crate) fn check_chain(dir: &Path, place: End) -> StorageResult<()> {
     let segments = list_segments(dir)?;
     let mut chain = 0;
     for (i, segment) in segments.iter().enumerate() {
         let path = segment_path(dir, *segment);
         if i == 0 && *segment != 1 {
-            return Err(disk::damaged(
+            return Err(StorageError::damaged(
                 &segment_path(dir, 1),
                 0,
-                &"the file is missing",
+                "the file is missing",
             ));
         }
         if *segment > place.segment {
@@ -213,18 +213,19 @@ pub(crate) fn check_chain(dir: &Path, place: End) -> io::Result<()> {
                 stated_before(&path, place.offset)?
             };
             if stated != Some(place.chain) {
-                let cause = "the line that checkpoint.json is of does not end here: one of them is \
-                             of another time or of another store";
-                return Err(disk::damaged(&path, place.offset, &cause));
+                let cause = "the line that checkpoint.json names does not end here: the two \
+                             files are from different times or different stores";
+                let error = StorageError::damaged(&path, place.offset, cause);
+                return Err(error.of_kind(StorageErrorKind::OtherHistory));
             }
             break;
         }
         let end = used_length(&path)?;
         chain = stated_before(&path, end)?.ok_or_else(|| {
-            disk::damaged(
+            StorageError::damaged(
                 &path,
                 end,
-                &"the line is not valid, and later segments follow",
+                "the line is not valid, and later segments follow",
             )
         })?;
     }
@@ -232,7 +233,7 @@ pub(crate) fn check_chain(dir: &Path, place: End) -> io::Result<()> {
 }
 
 /// The error for a segment that does not follow the segment before it.
-fn not_following(dir: &Path, before: Option<u64>, segment: u64) -> io::Result<io::Error> {
+fn not_following(dir: &Path, before: Option<u64>, segment: u64) -> StorageResult<StorageError> {
     let mut on = "nothing".to_owned();
     if let Some(before) = before {
         let path = segment_path(dir, before);
@@ -245,26 +246,26 @@ fn not_following(dir: &Path, before: Option<u64>, segment: u64) -> io::Result<io
         {
             // A segment without its last lines looks as if another segment had followed.
             let cause = format!(
-                "the file is missing, or the last lines of {} are",
+                "the file is missing, or {} lacks its last lines",
                 shown(&path)
             );
-            return Ok(disk::damaged(&segment_path(dir, next), 0, &cause));
+            return Ok(StorageError::damaged(&segment_path(dir, next), 0, cause));
         }
         on = shown(&path).to_string();
     }
     let cause = format!(
-        "the file does not follow on {on}: one of them is damaged, of another time or of another \
-         store, or one between them is missing"
+        "the file does not continue {on}: one of them is damaged or from another time or store, \
+         or a file between them is missing"
     );
-    Ok(disk::damaged(&segment_path(dir, segment), 0, &cause))
+    Ok(StorageError::damaged(&segment_path(dir, segment), 0, cause))
 }
 
 /// The previous segment's checksum as the header states it, `None` if the header is not whole.
-fn previous_of(path: &Path) -> io::Result<Option<u64>> {
+fn previous_of(path: &Path) -> StorageResult<Option<u64>> {
     let mut start = Vec::new();
     disk::open(path)
         .and_then(|file| file.take(HEADER_MOST).read_to_end(&mut start))
-        .map_err(|e| disk::at("read", path, &e))?;
+        .map_err(|e| StorageError::io("read", path, e))?;
     let header = start
         .split(|byte| *byte == b'\n')
         .next()
@@ -278,7 +279,7 @@ fn previous_of(path: &Path) -> io::Result<Option<u64>> {
 }
 
 /// The checksum that the line that ends at `offset` states.
-fn stated_before(path: &Path, offset: u64) -> io::Result<Option<u64>> {
+fn stated_before(path: &Path, offset: u64) -> StorageResult<Option<u64>> {
     let mut end = [0; SUM_LEN + 1];
     let Some(start) = offset.checked_sub(end.len() as u64) else {
         return Ok(None);
@@ -292,7 +293,7 @@ fn stated_before(path: &Path, offset: u64) -> io::Result<Option<u64>> {
         file.read_exact(&mut end)?;
         Ok(true)
     };
-    let is_there = { read }().map_err(|e| disk::at("read", path, &e))?;
+    let is_there = { read }().map_err(|e| StorageError::io("read", path, e))?;
     Ok(end
         .strip_suffix(b"\n")
         .filter(|_| is_there)
@@ -300,7 +301,7 @@ fn stated_before(path: &Path, offset: u64) -> io::Result<Option<u64>> {
 }
 
 /// The length of a segment without the zeros at its end.
-fn used_length(path: &Path) -> io::Result<u64> {
+fn used_length(path: &Path) -> StorageResult<u64> {
     let read = || -> io::Result<u64> {
         let mut file = disk::open(path)?;
         let mut end = file.metadata()?.len();
@@ -321,11 +322,11 @@ fn used_length(path: &Path) -> io::Result<u64> {
         }
         Ok(0)
     };
-    read().map_err(|e| disk::at("read", path, &e))
+    read().map_err(|e| StorageError::io("read", path, e))
 }
 
 /// The bytes of a segment from `start` on, without the zeros at its end, which may be megabytes.
-pub(crate) fn read_used(path: &Path, start: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read_used(path: &Path, start: u64) -> StorageResult<Vec<u8>> {
     let read = || -> io::Result<Option<Vec<u8>>> {
         let mut file = disk::open(path)?;
         if start > file.metadata()?.len() {
@@ -352,13 +353,13 @@ pub(crate) fn read_used(path: &Path, start: u64) -> io::Result<Vec<u8>> {
         }
     };
     read()
-        .map_err(|e| disk::at("read", path, &e))?
-        .ok_or_else(|| disk::damaged(path, start, &"the file is shorter"))
+        .map_err(|e| StorageError::io("read", path, e))?
+        .ok_or_else(|| StorageError::damaged(path, start, "the file ends before this byte"))
 }
 
 /// Makes the segments in `dir` durable from `start` on. A killed process may have left the lines
 /// only in the system's memory, and nothing may be derived from lines that could still be lost.
-pub(crate) fn make_durable(dir: &Path, start: Option<End>, in_doubt: bool) -> io::Result<()> {
+pub(crate) fn make_durable(dir: &Path, start: Option<End>, in_doubt: bool) -> StorageResult<()> {
     let first = start.map_or(1, |start| start.segment);
     for segment in list_segments(dir)?.into_iter().filter(|s| *s >= first) {
         let offset = start.filter(|start| start.segment == segment);
@@ -370,8 +371,8 @@ pub(crate) fn make_durable(dir: &Path, start: Option<End>, in_doubt: bool) -> io
 
 /// Makes a segment durable and returns its bytes from `start` on, without the zeros at its end. In
 /// doubt, this writes a new file. Invariant D4.
-fn read_durable(path: &Path, start: u64, in_doubt: bool) -> io::Result<Vec<u8>> {
-    let made = |e: io::Error| disk::at("make durable", path, &e);
+fn read_durable(path: &Path, start: u64, in_doubt: bool) -> StorageResult<Vec<u8>> {
+    let made = |e: io::Error| StorageError::io("make durable", path, e);
     if !in_doubt {
         let bytes = read_used(path, start)?;
         if !bytes.is_empty() {
@@ -384,15 +385,20 @@ fn read_durable(path: &Path, start: u64, in_doubt: bool) -> io::Result<Vec<u8>> 
         .map_err(made)?
         .map_or(0, |found| found.length);
     if start > length {
-        return Err(disk::damaged(path, start, &"the file is shorter"));
+        return Err(StorageError::damaged(
+            path,
+            start,
+            "the file ends before this byte",
+        ));
     }
     let mut bytes = read_used(path, 0)?;
     let used = bytes.len();
     // The new file gets the zeros too, up to the old length.
-    bytes.resize(usize::try_from(length).map_err(io::Error::other)?, 0);
+    let in_memory = |number| usize::try_from(number).map_err(|e| made(io::Error::other(e)));
+    bytes.resize(in_memory(length)?, 0);
     disk::replace_durably(path, &bytes)?;
     bytes.truncate(used);
-    let start = usize::try_from(start).map_err(io::Error::other)?;
+    let start = in_memory(start)?;
     Ok(bytes.split_off(start.min(used)))
 }
 
@@ -401,7 +407,7 @@ pub(crate) fn scan_segment(
     path: &Path,
     bytes: &mut &[u8],
     end: &mut End,
-    redo: &mut impl FnMut(&CommitLine<'_>) -> io::Result<()>,
+    redo: &mut impl FnMut(&CommitLine<'_>) -> StorageResult<()>,
 ) -> Result<(), ScanError> {
     while let Some((line, rest)) = split_line(bytes) {
         let Some(sum) = verified(line, end.chain) else {
@@ -423,7 +429,7 @@ pub(crate) fn scan_segment(
                 return Err(damaged("the positions have a gap".to_owned()));
             }
             if commit.ms < end.ms {
-                let cause = "the commit is of an earlier time than the one before it";
+                let cause = "the commit is older than the one before it";
                 return Err(damaged(cause.to_owned()));
             }
             redo(&commit)?;
@@ -442,8 +448,8 @@ pub(crate) fn scan_segment(
 #[cfg(fuzzing)]
 pub(crate) fn scan_bytes(
     bytes: &[u8],
-    mut each: impl FnMut(&CommitLine<'_>) -> io::Result<()>,
-) -> io::Result<(End, u64)> {
+    mut each: impl FnMut(&CommitLine<'_>) -> StorageResult<()>,
+) -> StorageResult<(End, u64)> {
     let mut end = End::of_empty(1, 0);
     let mut tail = &bytes[..used(bytes)];
     scan_segment(Path::new("fuzzed"), &mut tail, &mut end, &mut each)?;
@@ -497,11 +503,11 @@ pub(crate) fn examine_tail(tail: &[u8], end: End) -> (u64, u64) {
 impl Recovered {
     /// Fails if a position after the end is known to have been durable. `proven` is the newest
     /// durable position known from outside the journal; `by` says what proves it.
-    pub(crate) fn check(&self, dir: &Path, proven: u64, by: &str) -> io::Result<()> {
+    pub(crate) fn check(&self, dir: &Path, proven: u64, by: &str) -> StorageResult<()> {
         let path = segment_path(dir, self.end.segment);
         match self.missing(proven, by) {
             None => Ok(()),
-            Some(cause) => Err(disk::damaged(&path, self.end.offset, &cause)),
+            Some(cause) => Err(StorageError::damaged(&path, self.end.offset, cause)),
         }
     }
 
@@ -514,7 +520,8 @@ impl Recovered {
         };
         (proven > self.end.position).then(|| {
             format!(
-                "the line with position {} is not valid or not there, but {by} shows that positions up to {proven} had been durable",
+                "the line with position {} is missing or not valid, but {by} shows that \
+                 positions up to {proven} were durable",
                 self.end.position + 1,
             )
         })
@@ -522,7 +529,7 @@ impl Recovered {
 
     /// Overwrites an unfinished tail with zeros durably, so that its lines never come back. Returns
     /// the length of the tail. Invariant D1.
-    pub(crate) fn erase_tail(&self, dir: &Path) -> io::Result<u64> {
+    pub(crate) fn erase_tail(&self, dir: &Path) -> StorageResult<u64> {
         let size = self.tail_end - self.end.offset;
         if size > 0 {
             let path = segment_path(dir, self.end.segment);
@@ -532,7 +539,7 @@ impl Recovered {
                 file.write_at(self.end.offset, &zeros)?;
                 file.sync_all()
             };
-            erase().map_err(|e| disk::at("cut the unfinished tail of", &path, &e))?;
+            erase().map_err(|e| StorageError::io("cut the unfinished tail of", &path, e))?;
         }
         Ok(size)
     }
@@ -543,7 +550,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn zeros_are_left_out_only_where_nothing_follows() {
+    fn only_trailing_zeros_are_left_out() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("segment");
         let zeros = vec![0; 2 * CHUNK];
@@ -561,6 +568,6 @@ mod tests {
         let length = std::fs::metadata(&path).unwrap().len();
         assert_eq!(read_used(&path, length).unwrap(), b"");
         let error = read_used(&path, length + 1).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        assert_eq!(error.kind(), StorageErrorKind::Damaged);
     }
 }

@@ -4,12 +4,13 @@
 //! that `eventfold` ignores. It is written without a sync. Its checksum shows whether the file is
 //! whole; if it is not, all events are folded.
 
-use std::io::{self, Write as _};
+use std::io::Write as _;
 
 use serde::Deserialize;
 
 use crate::storage::encoding::event_line::write_member;
 use crate::storage::encoding::sealed;
+use crate::storage::error::StorageResult;
 use crate::storage::files::disk;
 use crate::storage::files::streams::end::{StreamEnd, line_hash};
 use crate::storage::files::streams::load::line_before;
@@ -39,7 +40,7 @@ fn content(draft: &Draft, stream: &Stream, end: &StreamEnd) -> Vec<u8> {
 }
 
 /// Writes a snapshot of `stream` at `end`. Fails if a load could not read its state.
-pub(crate) fn save(stream: &Stream, draft: &Draft, end: &StreamEnd) -> io::Result<()> {
+pub(crate) fn save(stream: &Stream, draft: &Draft, end: &StreamEnd) -> StorageResult<()> {
     draft.check()?;
     let path = stream.snapshot_file();
     if let Some(views) = path.parent() {
@@ -59,7 +60,7 @@ struct End {
 
 /// Reads the snapshot of `stream`. `None` if there is none, or if it is not whole, not ours, or
 /// does not fit the stream as the journal has it.
-pub(crate) fn read(stream: &Stream, extent: &Extent) -> io::Result<Option<Snapshot>> {
+pub(crate) fn read(stream: &Stream, extent: &Extent) -> StorageResult<Option<Snapshot>> {
     let Some((content, end)) = whole(stream) else {
         return Ok(None);
     };
@@ -83,7 +84,7 @@ pub(crate) fn whole(stream: &Stream) -> Option<(String, StreamEnd)> {
         }
     };
     if sealed::is_right(&bytes, stream.seed()) != Some(true) {
-        tracing::debug!(stream = %stream.id(), "a snapshot that is not whole or not ours is ignored");
+        tracing::debug!(stream = %stream.id(), "a snapshot that is damaged or of another stream is ignored");
         return None;
     }
     let content = String::from_utf8(bytes).ok()?;
@@ -99,7 +100,7 @@ pub(crate) fn whole(stream: &Stream) -> Option<(String, StreamEnd)> {
 
 /// Whether a snapshot at `end` fits the stream as the journal has it. The line before `end` must be
 /// the one that the snapshot states. It must not be after the stream's last line. Invariant S1.
-fn fits(stream: &Stream, end: &StreamEnd, extent: &Extent) -> io::Result<bool> {
+fn fits(stream: &Stream, end: &StreamEnd, extent: &Extent) -> StorageResult<bool> {
     let mark = extent.mark;
     if end.version > mark.version {
         return Ok(false);

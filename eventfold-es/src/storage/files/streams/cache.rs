@@ -5,6 +5,7 @@ use std::fs::TryLockError;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::disk;
 use crate::storage::files::disk::{File, Open};
 use crate::storage::files::names::explained;
@@ -42,7 +43,7 @@ struct Cached {
 
 impl OpenFiles {
     /// Opens or creates the file of `stream`, and checks that it is `length` bytes long.
-    pub(crate) fn prepare(&self, stream: &Stream, length: u64) -> io::Result<Arc<StreamFile>> {
+    pub(crate) fn prepare(&self, stream: &Stream, length: u64) -> StorageResult<Arc<StreamFile>> {
         self.get(stream)
             .and_then(|file| self.checked(stream, file, length))
     }
@@ -52,7 +53,7 @@ impl OpenFiles {
         &self,
         stream: &Stream,
         length: u64,
-    ) -> io::Result<Option<Arc<StreamFile>>> {
+    ) -> StorageResult<Option<Arc<StreamFile>>> {
         let found = self.cache().find(stream.hash());
         found
             .map(|file| self.checked(stream, file, length))
@@ -65,8 +66,10 @@ impl OpenFiles {
         stream: &Stream,
         file: Arc<StreamFile>,
         length: u64,
-    ) -> io::Result<Arc<StreamFile>> {
-        let actual = file.length()?;
+    ) -> StorageResult<Arc<StreamFile>> {
+        let actual = file
+            .length()
+            .map_err(|e| StorageError::io("look at", &stream.file(), e))?;
         if actual == length {
             return Ok(file);
         }
@@ -76,10 +79,11 @@ impl OpenFiles {
     }
 
     /// Writes `lines` to the file of `stream` at `offset`, and overwrites what is there.
-    pub(crate) fn write(&self, stream: &Stream, offset: u64, lines: &[u8]) -> io::Result<()> {
-        let written = self
-            .get(stream)
-            .and_then(|file| file.write_at(offset, lines));
+    pub(crate) fn write(&self, stream: &Stream, offset: u64, lines: &[u8]) -> StorageResult<()> {
+        let written = self.get(stream).and_then(|file| {
+            file.write_at(offset, lines)
+                .map_err(|e| StorageError::io("write", &stream.file(), e))
+        });
         self.closed_if_failed(stream, written)
     }
 
@@ -91,37 +95,38 @@ impl OpenFiles {
         file: Option<Arc<StreamFile>>,
         offset: u64,
         lines: &[u8],
-    ) -> io::Result<()> {
-        let append = || -> io::Result<()> {
+    ) -> StorageResult<()> {
+        let append = || -> StorageResult<()> {
             let file = file.map_or_else(|| self.get(stream), Ok)?;
-            let length = file.length()?;
+            let failed = |action| move |e| StorageError::io(action, &stream.file(), e);
+            let length = file.length().map_err(failed("look at"))?;
             // A failed attempt may have left a part of the lines. Invariant D8.
-            if length != offset && !file.ends_with_start_of(lines, offset, length)? {
+            if length != offset
+                && !file
+                    .ends_with_start_of(lines, offset, length)
+                    .map_err(failed("read"))?
+            {
                 return Err(changed(stream, offset, length));
             }
-            file.write_at(offset, lines)
-                .map_err(|e| disk::at("write", &stream.file(), &e))
+            file.write_at(offset, lines).map_err(failed("write"))
         };
         let appended = append();
-        if appended.is_err() {
-            self.close(stream);
-        }
-        appended
+        self.closed_if_failed(stream, appended)
     }
 
-    fn closed_if_failed(&self, stream: &Stream, written: io::Result<()>) -> io::Result<()> {
+    fn closed_if_failed(&self, stream: &Stream, written: StorageResult<()>) -> StorageResult<()> {
         if written.is_err() {
             self.close(stream);
         }
-        written.map_err(|e| disk::at("write", &stream.file(), &e))
+        written
     }
 
     /// Replaces the file of `stream` with a new file of the same content, if the stream has one.
     /// Fails if another program has the file locked: that program would continue with the old file.
-    pub(crate) fn renew(&self, stream: &Stream) -> io::Result<()> {
+    pub(crate) fn renew(&self, stream: &Stream) -> StorageResult<()> {
         let path = stream.file();
         if disk::find(&path)
-            .map_err(|e| disk::at("find", &path, &e))?
+            .map_err(|e| StorageError::io("find", &path, e))?
             .is_none()
         {
             return Ok(());
@@ -159,7 +164,7 @@ impl OpenFiles {
         }
     }
 
-    fn get(&self, stream: &Stream) -> io::Result<Arc<StreamFile>> {
+    fn get(&self, stream: &Stream) -> StorageResult<Arc<StreamFile>> {
         if let Some(file) = self.cache().find(stream.hash()) {
             return Ok(file);
         }
@@ -220,7 +225,7 @@ impl Cached {
     }
 }
 
-fn open(stream: &Stream) -> io::Result<StreamFile> {
+fn open(stream: &Stream) -> StorageResult<StreamFile> {
     let path = stream.file();
     let file = match File::open(&path, Open::Create) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -229,7 +234,7 @@ fn open(stream: &Stream) -> io::Result<StreamFile> {
         }
         opened => opened,
     };
-    let file = file.map_err(|e| disk::at("open", &path, &e))?;
+    let file = file.map_err(|e| StorageError::io("open", &path, e))?;
     match StreamFile::lock(file) {
         Ok(file) => {
             stream.set_locked();
@@ -237,17 +242,14 @@ fn open(stream: &Stream) -> io::Result<StreamFile> {
         }
         Err(TryLockError::WouldBlock) => {
             let cause = "is locked by another program";
-            let error = stream_error(stream, io::ErrorKind::ResourceBusy, cause);
+            let error = stream_error(stream, StorageErrorKind::Busy, cause);
             Err(explained(stream, error))
         }
-        Err(TryLockError::Error(error)) => Err(disk::at("lock", &path, &error)),
+        Err(TryLockError::Error(error)) => Err(StorageError::io("lock", &path, error)),
     }
 }
 
-fn changed(stream: &Stream, length: u64, actual: u64) -> io::Error {
-    let cause = format!("was changed by another program: {actual} bytes, not {length}");
-    explained(
-        stream,
-        stream_error(stream, io::ErrorKind::ResourceBusy, &cause),
-    )
+fn changed(stream: &Stream, length: u64, actual: u64) -> StorageError {
+    let cause = format!("was changed by another program: it has {actual} bytes, not {length}");
+    explained(stream, stream_error(stream, StorageErrorKind::Busy, cause))
 }

@@ -1,6 +1,5 @@
 //! A stream at the seam: [`FileStream`], and one reading of it, [`FileReading`].
 
-use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,6 +9,7 @@ use tokio::sync::OwnedMutexGuard;
 use crate::ids::StreamId;
 use crate::storage::commit::{Commit, CommitError, Done};
 use crate::storage::encoding::event_line::EncodedEvents;
+use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::snapshots::snapshot;
 use crate::storage::files::streams::end::StreamEnd;
 use crate::storage::files::streams::load::load;
@@ -92,10 +92,10 @@ impl FileStream {
         self.stream.mark().version > 0 || disk::is_dir(self.stream.dir())
     }
 
-    pub(crate) async fn load<T: Send + 'static>(
+    pub(crate) async fn load<T: Send + 'static, E: From<StorageError> + Send + 'static>(
         &self,
-        read: impl FnOnce() -> io::Result<T> + Send + 'static,
-    ) -> io::Result<T> {
+        read: impl FnOnce() -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E> {
         self.storage.load(read).await
     }
 
@@ -131,23 +131,23 @@ pub(crate) struct FileReading<'a> {
 }
 
 impl FileReading<'_> {
-    pub(crate) fn snapshot(&self) -> io::Result<Option<Snapshot>> {
+    pub(crate) fn snapshot(&self) -> StorageResult<Option<Snapshot>> {
         snapshot::read(self.stream, &self.extent)
     }
 
-    pub(crate) fn events(
+    pub(crate) fn events<E: From<StorageError>>(
         &self,
         after: StreamEnd,
-        each: impl FnMut(Loaded<'_>) -> io::Result<ControlFlow<()>>,
-    ) -> io::Result<StreamEnd> {
+        each: impl FnMut(Loaded<'_>) -> Result<ControlFlow<()>, E>,
+    ) -> Result<StreamEnd, E> {
         load(self.stream, after, &self.extent, each)
     }
 
-    pub(crate) fn events_from(
+    pub(crate) fn events_from<E: From<StorageError>>(
         &self,
         first: u64,
-        mut each: impl FnMut(Loaded<'_>) -> io::Result<ControlFlow<()>>,
-    ) -> io::Result<()> {
+        mut each: impl FnMut(Loaded<'_>) -> Result<ControlFlow<()>, E>,
+    ) -> Result<(), E> {
         let start = seek::before(self.stream, first, &self.extent)?;
         let end = load(self.stream, start, &self.extent, |loaded| {
             if loaded.version < first {

@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::disk;
 use crate::storage::files::disk::{File, Open};
 use crate::storage::files::format::commit_line::Part;
@@ -99,7 +100,7 @@ impl State {
 
 impl HighWaterMarks {
     /// Reads the notes in the journal's directory. In doubt, the next notes go to a new file.
-    pub(crate) fn read(journal: &Path, in_doubt: bool) -> io::Result<Self> {
+    pub(crate) fn read(journal: &Path, in_doubt: bool) -> StorageResult<Self> {
         let path = paths::stream_ends(journal);
         let bytes = disk::read_if_there(&path)?.unwrap_or_default();
         let (notes, torn) = bytes.as_chunks::<NOTE>();
@@ -250,11 +251,11 @@ impl HighWaterMarks {
     /// must still be right there. A failure is reported.
     pub(crate) fn note(&self, streams: &[StreamHash], place: End) {
         if let Err(error) = self.try_note(streams, place) {
-            tracing::warn!(%error, "the ends of streams could not be noted; the next open reads the whole journal");
+            tracing::warn!(%error, "the high-water marks of streams could not be written; the next open reads the whole journal");
         }
     }
 
-    fn try_note(&self, streams: &[StreamHash], place: End) -> io::Result<()> {
+    fn try_note(&self, streams: &[StreamHash], place: End) -> StorageResult<()> {
         let mut notes = lock(&self.notes);
         if notes.is_some() && streams.is_empty() && self.are_of(place) {
             return Ok(());
@@ -292,7 +293,7 @@ impl HighWaterMarks {
                 file.write_at((count * NOTE - bytes.len()) as u64, &bytes)?;
                 file.sync_all()
             };
-            append().map_err(|e| disk::at("write", &self.path, &e))?;
+            append().map_err(|e| StorageError::io("write", &self.path, e))?;
         }
         *notes = Some(count);
         Ok(())
@@ -365,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_note_of_a_stream_counts_also_when_the_file_is_written_anew() {
+    fn the_last_high_water_mark_of_a_stream_counts_even_after_the_file_is_rewritten() {
         let dir = tempfile::tempdir().unwrap();
         assert!(
             HighWaterMarks::read(dir.path(), false)
@@ -388,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn notes_that_are_not_whole_are_those_of_no_place() {
+    fn damaged_high_water_marks_belong_to_no_redo_point() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("stream_ends");
         note(
@@ -419,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn in_doubt_all_notes_go_to_a_new_file() {
+    fn after_a_failed_sync_all_high_water_marks_go_to_a_new_file() {
         let dir = tempfile::tempdir().unwrap();
         let notes = || {
             let file = std::fs::metadata(dir.path().join("stream_ends"));
@@ -452,7 +453,7 @@ mod tests {
     }
 
     #[test]
-    fn a_checkpoint_notes_what_was_taken_for_it_and_nothing_that_was_written_later() {
+    fn a_checkpoint_notes_only_the_versions_that_were_taken_for_it() {
         let dir = tempfile::tempdir().unwrap();
         let marks = HighWaterMarks::read(dir.path(), false).unwrap();
         let written = |number, version| {
@@ -485,7 +486,7 @@ mod tests {
     }
 
     #[test]
-    fn the_streams_of_a_type_are_told_from_those_of_another() {
+    fn streams_with_events_are_selected_by_aggregate_type() {
         let marks = HighWaterMarks::unknown();
         let other = StreamHash::new("b", b"1");
         for stream in [stream(1), stream(2), other] {

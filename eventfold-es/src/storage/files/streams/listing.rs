@@ -1,10 +1,10 @@
 //! Lists the streams: their directories, compared with the streams in the journal.
 
 use std::collections::{BTreeSet, HashSet};
-use std::io;
 use std::ops::ControlFlow;
 
 use crate::ids::StreamId;
+use crate::storage::error::StorageResult;
 use crate::storage::files::FileStorage;
 use crate::storage::files::disk;
 use crate::storage::files::streams::end::StreamEnd;
@@ -22,7 +22,7 @@ impl FileStorage {
     ///
     /// The errors of loading a stream, if a stream's file is missing, or if a file exists although
     /// the journal does not have the stream.
-    pub(crate) fn list(&self, only: Option<&str>) -> io::Result<Vec<(String, String)>> {
+    pub(crate) fn list(&self, only: Option<&str>) -> StorageResult<Vec<(String, String)>> {
         // The order matters: a new stream is first in the journal, then among the unflushed
         // streams, then it has a directory.
         let kind = only.map(TypeHash::new);
@@ -38,7 +38,7 @@ impl FileStorage {
         };
         let mut streams = BTreeSet::new();
         for aggregate_type in types {
-            for id in layout.list_streams(&aggregate_type)? {
+            for id in layout.streams_of(&aggregate_type)? {
                 streams.insert((aggregate_type.clone(), id));
             }
         }
@@ -69,15 +69,16 @@ impl FileStorage {
     }
 
     /// Fails if loading the stream fails.
-    fn check(&self, id: &StreamId) -> io::Result<()> {
+    fn check(&self, id: &StreamId) -> StorageResult<()> {
         let stream = self.stream(id);
-        let all = |_: Loaded<'_>| Ok(ControlFlow::Continue(()));
+        let all = |_: Loaded<'_>| StorageResult::Ok(ControlFlow::Continue(()));
         load(&stream, StreamEnd::default(), &stream.extent(), all).map(drop)
     }
 
     /// Finds the names of the streams `lost` in the journal, and loads them. Fails if a load fails.
-    fn find_lost(&self, lost: &HashSet<StreamHash>) -> io::Result<()> {
-        self.log().reader(0).read_to(self.head(), |commit, _| {
+    fn find_lost(&self, lost: &HashSet<StreamHash>) -> StorageResult<()> {
+        let mut reader = self.log().reader(0);
+        reader.read_to(self.head(), |commit, _| -> StorageResult<_> {
             for part in commit.streams() {
                 let id = StreamId::new(part.aggregate_type, part.id)?;
                 if part.version == 1 && lost.contains(&stream_hash(&id)) {

@@ -8,6 +8,7 @@ use memchr::memchr;
 
 use crate::storage::encoding::event_line;
 use crate::storage::encoding::event_line::Line;
+use crate::storage::error::{Cause, StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::disk;
 use crate::storage::files::names::explained;
 use crate::storage::files::streams::end::StreamEnd;
@@ -26,7 +27,7 @@ pub(crate) fn line_before(
     stream: &Stream,
     offset: u64,
     unflushed: Option<&UnflushedLines>,
-) -> io::Result<Option<Vec<u8>>> {
+) -> StorageResult<Option<Vec<u8>>> {
     if let Some(unflushed) = unflushed
         && offset > unflushed.offset
     {
@@ -38,18 +39,17 @@ pub(crate) fn line_before(
     let Some(mut file) = disk::open_if_there(&path)? else {
         return Ok(None);
     };
-    if offset > file.metadata()?.len() {
+    let failed = |e| StorageError::io("read", &path, e);
+    if offset > file.metadata().map_err(failed)?.len() {
         return Ok(None);
     }
     let mut read_back = 4 * 1024;
     loop {
         let start = offset.saturating_sub(read_back);
         let mut bytes = Vec::new();
-        file.seek(SeekFrom::Start(start))?;
-        (&mut file)
-            .take(offset - start)
-            .read_to_end(&mut bytes)
-            .map_err(|e| disk::at("read", &path, &e))?;
+        file.seek(SeekFrom::Start(start))
+            .and_then(|_| (&mut file).take(offset - start).read_to_end(&mut bytes))
+            .map_err(|e| StorageError::io("read", &path, e))?;
         if !bytes.ends_with(b"\n") {
             return Ok(None);
         }
@@ -80,25 +80,12 @@ fn last_line(bytes: &[u8], is_whole: bool) -> Option<&[u8]> {
 ///
 /// `extent` says where the lines are. The stream must be exactly as in the journal. Lines from an
 /// older copy, new lines of other programs and missing lines are refused.
-pub(crate) fn load(
+pub(crate) fn load<E: From<StorageError>>(
     stream: &Stream,
     start: StreamEnd,
     extent: &Extent,
-    each: impl FnMut(Loaded<'_>) -> io::Result<ControlFlow<()>>,
-) -> io::Result<StreamEnd> {
-    load_from_files(stream, start, extent, each).map_err(|error| match error.kind() {
-        // The lines may belong to another stream.
-        io::ErrorKind::InvalidData => explained(stream, error),
-        _ => error,
-    })
-}
-
-fn load_from_files(
-    stream: &Stream,
-    start: StreamEnd,
-    extent: &Extent,
-    mut each: impl FnMut(Loaded<'_>) -> io::Result<ControlFlow<()>>,
-) -> io::Result<StreamEnd> {
+    mut each: impl FnMut(Loaded<'_>) -> Result<ControlFlow<()>, E>,
+) -> Result<StreamEnd, E> {
     let Extent {
         mark,
         ref unflushed,
@@ -110,7 +97,8 @@ fn load_from_files(
         if mark.version == 0 && start.offset == 0 {
             return Ok(start);
         }
-        return Err(disk::damaged(&path, 0, &"the file is missing"));
+        let error = StorageError::damaged(&path, 0, "the file is missing");
+        return Err(explained(stream, error).into());
     }
     stream.refuse_rotated()?;
     let mut lines = LineReader {
@@ -126,8 +114,9 @@ fn load_from_files(
     if let Some(mut file) = file
         && start.offset < limit
     {
-        let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(start.offset))?;
+        let failed = |e| StorageError::io("read", &path, e);
+        let length = file.metadata().map_err(failed)?.len();
+        file.seek(SeekFrom::Start(start.offset)).map_err(failed)?;
         let size = length.min(limit).saturating_sub(start.offset);
         let capacity = usize::try_from(size.clamp(1, 256 * 1024)).expect("at most 256 KiB");
         let reader = BufReader::with_capacity(capacity, file.take(limit - start.offset));
@@ -142,7 +131,7 @@ fn load_from_files(
             return Ok(lines.end);
         }
     }
-    lines.finish()
+    Ok(lines.finish()?)
 }
 
 /// Reads and checks the lines of a stream.
@@ -159,13 +148,13 @@ struct LineReader<'a> {
 }
 
 impl LineReader<'_> {
-    fn read(
+    fn read<E: From<StorageError>>(
         &mut self,
         mut reader: impl BufRead,
-        each: &mut impl FnMut(Loaded<'_>) -> io::Result<ControlFlow<()>>,
-    ) -> io::Result<ControlFlow<()>> {
+        each: &mut impl FnMut(Loaded<'_>) -> Result<ControlFlow<()>, E>,
+    ) -> Result<ControlFlow<()>, E> {
         let path = self.path;
-        let failed = |e: io::Error| disk::at("read", path, &e);
+        let failed = |e: io::Error| StorageError::io("read", path, e);
         let mut buffer = Vec::new();
         loop {
             // Takes the lines in place, unless the buffer has no line end.
@@ -189,11 +178,11 @@ impl LineReader<'_> {
     }
 
     /// Takes the whole lines of `bytes`, until `each` breaks off. Returns how many bytes were used.
-    fn take_all(
+    fn take_all<E: From<StorageError>>(
         &mut self,
         bytes: &[u8],
-        each: &mut impl FnMut(Loaded<'_>) -> io::Result<ControlFlow<()>>,
-    ) -> io::Result<(usize, ControlFlow<()>)> {
+        each: &mut impl FnMut(Loaded<'_>) -> Result<ControlFlow<()>, E>,
+    ) -> Result<(usize, ControlFlow<()>), E> {
         let mut used = 0;
         let mut last: &[u8] = &[];
         let mut flow = ControlFlow::Continue(());
@@ -215,11 +204,11 @@ impl LineReader<'_> {
     }
 
     /// Checks the next line and passes its event to `each`.
-    fn take(
+    fn take<E: From<StorageError>>(
         &mut self,
         line: &[u8],
-        each: &mut impl FnMut(Loaded<'_>) -> io::Result<ControlFlow<()>>,
-    ) -> io::Result<ControlFlow<()>> {
+        each: &mut impl FnMut(Loaded<'_>) -> Result<ControlFlow<()>, E>,
+    ) -> Result<ControlFlow<()>, E> {
         let offset = self.end.offset;
         let next = offset + line.len() as u64 + 1;
         if line.is_empty() {
@@ -227,22 +216,21 @@ impl LineReader<'_> {
             return Ok(ControlFlow::Continue(()));
         }
 
-        let damaged = |cause: &dyn std::fmt::Display| disk::damaged(self.path, offset, cause);
-        let read = event_line::read(line, self.stream.seed()).map_err(|cause| damaged(&cause))?;
+        let read = event_line::read(line, self.stream.seed())
+            .map_err(|cause| self.wrong(StorageErrorKind::Damaged, cause))?;
         let version = self.end.version + 1;
         if version > self.newest {
             // The line may have been committed meanwhile.
             self.newest = self.stream.mark().version;
             if version > self.newest {
-                return Err(self.beyond(&read));
+                return Err(self.beyond(&read).into());
             }
         }
         if let Some(stated) = read.version
             && stated != version
         {
-            return Err(damaged(&format!(
-                "version {stated} stands where {version} belongs"
-            )));
+            let cause = format!("the line has version {stated}, but {version} must be next");
+            return Err(self.wrong(StorageErrorKind::Damaged, cause).into());
         }
         if let Some(foreign) = &mut self.foreign
             && read.position.is_none()
@@ -259,6 +247,7 @@ impl LineReader<'_> {
             version,
             event: read.event(&record),
             key: read.key.as_deref(),
+            command: read.fingerprint(),
             position: read.position,
         })?;
         self.end = StreamEnd {
@@ -270,45 +259,53 @@ impl LineReader<'_> {
         Ok(flow)
     }
 
+    /// The error for the line that was not accepted. It may belong to another stream.
+    fn wrong(&self, kind: StorageErrorKind, cause: impl Into<Cause>) -> StorageError {
+        let error = StorageError::damaged(self.path, self.end.offset, cause).of_kind(kind);
+        explained(self.stream, error)
+    }
+
     /// Compares `line`, the line of the mark's version, with the stream's mark. Invariant S5.
-    fn compare(&self, line: &[u8]) -> io::Result<()> {
-        let cause = if line_hash(line.trim_ascii()) != self.mark.hash {
+    fn compare(&self, line: &[u8]) -> StorageResult<()> {
+        if line_hash(line.trim_ascii()) != self.mark.hash {
             let Mark {
                 version, position, ..
             } = self.mark;
-            format!(
+            let cause = format!(
                 "version {version} is not the event that the journal has at position {position}: \
-                 the file or the journal is of another time"
-            )
-        } else if self.foreign.is_some_and(|hash| hash != self.mark.foreign) {
-            "the checksum of the lines of other programs up to here does not match".to_owned()
-        } else {
-            return Ok(());
-        };
-        Err(disk::damaged(self.path, self.end.offset, &cause))
+                 the file and the journal are from different times"
+            );
+            return Err(self.wrong(StorageErrorKind::OtherHistory, cause));
+        }
+        if self.foreign.is_some_and(|hash| hash != self.mark.foreign) {
+            let cause = "the checksum of the lines of other programs up to here does not match";
+            return Err(self.wrong(StorageErrorKind::Damaged, cause));
+        }
+        Ok(())
     }
 
     /// The error for a line that the journal does not have. Invariant D11.
-    fn beyond(&self, read: &Line<'_>) -> io::Error {
+    fn beyond(&self, read: &Line<'_>) -> StorageError {
         let last = self.newest;
         let Some(position) = read.position else {
             let offset = self.end.offset;
             let cause = format!(
-                "holds lines of another program from byte {offset} on, which the journal does not \
+                "has lines of another program from byte {offset} on, which the journal does not \
                  have: `AggregateStore::repair` enters them"
             );
-            return stream_error(self.stream, io::ErrorKind::InvalidData, &cause);
+            let error = stream_error(self.stream, StorageErrorKind::OtherProgram, cause);
+            return explained(self.stream, error);
         };
         let cause = format!(
-            "an event of position {position} stands here, but in the journal the stream ends with \
-             version {last}: the file or the journal is of another time"
+            "an event with position {position} is here, but in the journal the stream ends with \
+             version {last}: the file and the journal are from different times"
         );
-        disk::damaged(self.path, self.end.offset, &cause)
+        self.wrong(StorageErrorKind::OtherHistory, cause)
     }
 
     /// Checks bytes without a line end at the end of the file. Our own lines always have one, so
     /// another program did not finish this line.
-    fn check_unfinished(&self, bytes: &[u8]) -> io::Result<()> {
+    fn check_unfinished(&self, bytes: &[u8]) -> StorageResult<()> {
         if bytes.is_empty() || self.stream.mark().version > self.end.version {
             // The stream writer is writing the line.
             return Ok(());
@@ -318,32 +315,25 @@ impl LineReader<'_> {
         let is_ours =
             |line| event_line::read(line, self.stream.seed()).is_ok_and(|l| l.position.is_some());
         if is_ours(bytes) || is_ours(without_last) {
-            let cause = "the line end is missing";
-            return Err(disk::damaged(self.path, offset, &cause));
+            return Err(self.wrong(StorageErrorKind::Damaged, "the line end is missing"));
         }
         let cause = format!(
-            "holds a line from byte {offset} on that another program did not finish: \
+            "has an unfinished line of another program from byte {offset} on: \
              `AggregateStore::repair` moves it away"
         );
-        Err(stream_error(
-            self.stream,
-            io::ErrorKind::InvalidData,
-            &cause,
-        ))
+        let error = stream_error(self.stream, StorageErrorKind::OtherProgram, cause);
+        Err(explained(self.stream, error))
     }
 
     /// Fails if lines are missing at the end. Invariant S5.
-    fn finish(mut self) -> io::Result<StreamEnd> {
-        let StreamEnd {
-            version, offset, ..
-        } = self.end;
+    fn finish(mut self) -> StorageResult<StreamEnd> {
+        let version = self.end.version;
         if version < self.mark.version {
             let cause = format!(
-                "the file ends with version {version}, but the journal has the stream up to \
-                 version {}",
+                "the file ends with version {version}, but in the journal the stream ends with version {}",
                 self.mark.version
             );
-            return Err(disk::damaged(self.path, offset, &cause));
+            return Err(self.wrong(StorageErrorKind::Damaged, cause));
         }
         if version == self.mark.version {
             // A line of another program does not state its position.
@@ -417,11 +407,12 @@ mod tests {
             events += 1;
             Ok(ControlFlow::Continue(()))
         });
-        end.map(|end| (events, end)).map_err(|e| e.to_string())
+        end.map(|end| (events, end))
+            .map_err(|e: StorageError| e.to_string())
     }
 
     #[test]
-    fn a_stream_is_loaded_if_it_is_exactly_what_the_journal_has() {
+    fn a_stream_is_loaded_only_if_its_file_has_exactly_the_journals_events() {
         let dir = tempfile::tempdir().unwrap();
         let (streams, stream) = new_stream(dir.path());
         let lines = ours(&stream, 3, 1);
@@ -440,11 +431,11 @@ mod tests {
             assert!(error.contains(cause), "{error}");
             assert!(error.contains("app.jsonl"), "{error}");
         };
-        refused(&lines[..2], "ends with version 2, but the journal");
+        refused(&lines[..2], "ends with version 2, but in the journal");
         let longer = ours(&stream, 4, 1);
-        refused(&longer, "an event of position 4 stands here");
+        refused(&longer, "an event with position 4 is here");
         let twice = [&lines[..], &lines[2..]].concat();
-        refused(&twice, "an event of position 3 stands here");
+        refused(&twice, "an event with position 3 is here");
         let others = [&lines[..], &[LINE.to_vec()]].concat();
         refused(&others, "`AggregateStore::repair` enters them");
         refused(
@@ -457,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_other_programs_are_those_that_were_entered() {
+    fn a_stream_with_foreign_lines_is_loaded_only_if_they_were_entered_in_that_order() {
         let dir = tempfile::tempdir().unwrap();
         let (streams, stream) = new_stream(dir.path());
         let other = b"{\"type\":\"A\",\"data\":2,\"ts\":1}";
@@ -476,7 +467,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_while_a_stream_is_read_is_no_damage() {
+    fn lines_written_while_a_stream_is_loaded_are_not_reported_as_damage() {
         let dir = tempfile::tempdir().unwrap();
         let (streams, stream) = new_stream(dir.path());
         let lines = ours(&stream, 3, 1);

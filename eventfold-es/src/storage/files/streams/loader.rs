@@ -5,12 +5,13 @@
 //! new thread while one that has just finished does not yet count as idle.
 
 use std::collections::VecDeque;
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+
+use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 
 /// How many streams are loaded at the same time. Invariant S3.
 const LOADS: usize = 4;
@@ -39,18 +40,19 @@ impl Loader {
     }
 
     /// Runs `load`, which blocks on the disk, as soon as a thread is free.
-    pub(crate) async fn run<T: Send + 'static>(
+    pub(crate) async fn run<T: Send + 'static, E: From<StorageError> + Send + 'static>(
         self: &Arc<Self>,
-        load: impl FnOnce() -> io::Result<T> + Send + 'static,
-    ) -> io::Result<T> {
+        load: impl FnOnce() -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E> {
         let (done, loaded) = oneshot::channel();
         self.submit(Box::new(move || drop(done.send(load()))))?;
         // There is no answer only if the load panicked.
-        let panicked = |_| Err(io::Error::other("loading the stream panicked"));
+        let text = "loading the stream panicked";
+        let panicked = |_| Err(StorageError::new(StorageErrorKind::Bug, text).into());
         loaded.await.unwrap_or_else(panicked)
     }
 
-    fn submit(self: &Arc<Self>, load: Load) -> io::Result<()> {
+    fn submit(self: &Arc<Self>, load: Load) -> StorageResult<()> {
         let mut state = self.state();
         state.waiting.push_back(load);
         if state.idle >= state.waiting.len() {
@@ -66,7 +68,7 @@ impl Loader {
                 Err(_) if state.threads > 0 => {}
                 Err(error) => {
                     state.waiting.pop_back();
-                    return Err(error);
+                    return Err(StorageError::thread(error));
                 }
             }
         }

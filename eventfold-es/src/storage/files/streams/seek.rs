@@ -5,6 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use memchr::memchr;
 
 use crate::storage::encoding::event_line as line;
+use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::disk;
 use crate::storage::files::streams::end::StreamEnd;
 use crate::storage::files::streams::stream::{Extent, Stream};
@@ -15,13 +16,14 @@ const NEAR: u64 = if cfg!(test) { 256 } else { 64 * 1024 };
 /// A place in the file of `stream` at or before the line of `version`, with the version of the line
 /// before the place. Lines of other programs do not state their versions, so near them the place
 /// may be far before the line.
-pub(crate) fn before(stream: &Stream, version: u64, extent: &Extent) -> io::Result<StreamEnd> {
+pub(crate) fn before(stream: &Stream, version: u64, extent: &Extent) -> StorageResult<StreamEnd> {
     let mut near = StreamEnd::default();
     let path = stream.file();
     let Some(mut file) = disk::open_if_there(&path)? else {
         return Ok(near);
     };
-    let length = file.metadata()?.len();
+    let failed = |e| StorageError::io("read", &path, e);
+    let length = file.metadata().map_err(failed)?.len();
     // Unflushed lines are after this offset.
     let mut beyond = extent
         .unflushed
@@ -29,8 +31,7 @@ pub(crate) fn before(stream: &Stream, version: u64, extent: &Extent) -> io::Resu
         .map_or(length, |unflushed| unflushed.offset.min(length));
     while beyond.saturating_sub(near.offset) > NEAR {
         let middle = near.offset + (beyond - near.offset) / 2;
-        let found = line_behind(&mut file, middle, beyond)
-            .map_err(|error| disk::at("read", &path, &error))?;
+        let found = line_behind(&mut file, middle, beyond).map_err(failed)?;
         let Some((offset, bytes)) = found else {
             // No whole line begins between `middle` and `beyond`.
             beyond = middle;

@@ -1,7 +1,6 @@
 //! A stream in use. Its actor, the committer and the loader share one value.
 
 use std::collections::HashMap;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -9,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use crate::ids::StreamId;
 use crate::storage::commit::CommitError;
 use crate::storage::encoding::event_line;
+use crate::storage::error::{Cause, ErrorPlace, StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::disk;
 use crate::storage::files::format::commit_line::Place;
 use crate::storage::files::layout::{ARCHIVE_FILE, EVENTS_FILE, StreamLayout};
@@ -17,7 +17,6 @@ use crate::storage::files::streams::file::StreamFile;
 use crate::storage::files::streams::high_water::HighWaterMarks;
 use crate::storage::files::streams::mark::{Mark, StreamHash};
 use crate::storage::snapshot::SnapshotWarnings;
-use crate::text::shown;
 
 /// A stream in use.
 #[derive(Debug)]
@@ -119,10 +118,10 @@ impl Stream {
     }
 
     /// Fails if the stream is rotated.
-    pub(crate) fn refuse_rotated(&self) -> io::Result<()> {
+    pub(crate) fn refuse_rotated(&self) -> StorageResult<()> {
         if self.is_rotated() {
-            let cause = "is rotated (archive.jsonl.zst), which is not supported";
-            return Err(stream_error(self, io::ErrorKind::Unsupported, cause));
+            let cause = "was rotated by `eventfold` (archive.jsonl.zst), which is not supported";
+            return Err(stream_error(self, StorageErrorKind::Unsupported, cause));
         }
         Ok(())
     }
@@ -346,9 +345,11 @@ pub(crate) fn stream_hash(id: &StreamId) -> StreamHash {
 }
 
 /// An error about the file of `stream`.
-pub(crate) fn stream_error(stream: &Stream, kind: io::ErrorKind, cause: &str) -> io::Error {
-    io::Error::new(
-        kind,
-        format!("stream {}: {} {cause}", stream.id, shown(&stream.file())),
-    )
+pub(crate) fn stream_error(
+    stream: &Stream,
+    kind: StorageErrorKind,
+    cause: impl Into<Cause>,
+) -> StorageError {
+    let place = ErrorPlace::StreamFile(stream.id.clone(), stream.file());
+    StorageError::at(kind, place, cause)
 }

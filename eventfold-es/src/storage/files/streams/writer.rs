@@ -5,7 +5,6 @@
 //! ([`UnflushedLines`](crate::storage::files::streams::stream::UnflushedLines)). So no command
 //! waits for a new stream's directory and file, and a busy stream gathers lines for one write.
 
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -13,6 +12,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::ids::StreamId;
+use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::streams::cache::OpenFiles;
 use crate::storage::files::streams::stream::Stream;
 use crate::storage::health::Health;
@@ -156,7 +156,7 @@ impl Unflushed {
     }
 
     /// Tries again to write a stream that could not be written.
-    pub(crate) fn retry(&self, files: &OpenFiles, stream: &Arc<Stream>) -> io::Result<()> {
+    pub(crate) fn retry(&self, files: &OpenFiles, stream: &Arc<Stream>) -> StorageResult<()> {
         while bring_up(files, stream)? {}
         let is_other = |other: &Arc<Stream>| !Arc::ptr_eq(other, stream);
         self.state().failed.retain(is_other);
@@ -241,7 +241,7 @@ fn wait<'a>(condition: &Condvar, state: MutexGuard<'a, State>) -> MutexGuard<'a,
 }
 
 /// Appends the missing lines to a stream's file. True if more lines have come meanwhile.
-fn bring_up(files: &OpenFiles, stream: &Stream) -> io::Result<bool> {
+fn bring_up(files: &OpenFiles, stream: &Stream) -> StorageResult<bool> {
     let Some(unflushed) = stream.tail().unflushed.clone() else {
         return Ok(false);
     };
@@ -272,18 +272,19 @@ impl StreamWriter {
         unflushed: Arc<Unflushed>,
         files: Arc<OpenFiles>,
         health: Arc<Health>,
-    ) -> io::Result<Self> {
+    ) -> StorageResult<Self> {
         let queue = unflushed.clone();
         let thread = std::thread::Builder::new()
             .name("eventfold-stream".to_owned())
             .spawn(move || {
                 if catch_unwind(AssertUnwindSafe(|| queue.run(&files))).is_err() {
                     let text = "the stream writer panicked; this is a bug";
-                    health.fail(io::Error::other(text));
+                    health.fail(StorageError::new(StorageErrorKind::Bug, text));
                 }
                 queue.state().thread = Phase::Over;
                 queue.progress.notify_all();
-            })?;
+            })
+            .map_err(StorageError::thread)?;
         Ok(Self { unflushed, thread })
     }
 
@@ -349,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flush_waits_for_the_pass_after_the_one_that_is_under_way() {
+    fn a_flush_waits_for_the_pass_after_the_current_one() {
         let dir = tempfile::tempdir().unwrap();
         // This test plays the thread.
         let unflushed = Unflushed::new(Vec::new());
@@ -377,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn the_committer_waits_while_too_much_lags_and_no_longer() {
+    fn the_committer_waits_only_while_too_much_is_unflushed() {
         let dir = tempfile::tempdir().unwrap();
         let running = Running::start();
         let unflushed = running.unflushed.clone();
@@ -391,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_follow_by_themselves_also_after_a_pause() {
+    fn lines_are_flushed_without_a_request_even_after_a_pause() {
         let dir = tempfile::tempdir().unwrap();
         let running = Running::start();
         let unflushed = running.unflushed.clone();
@@ -412,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_come_while_others_are_written_follow_once_and_in_order() {
+    fn lines_added_during_a_write_are_written_once_and_in_order() {
         let dir = tempfile::tempdir().unwrap();
         let running = Running::start();
         let unflushed = running.unflushed.clone();
@@ -448,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_finds_a_stream_among_those_that_failed_finds_it_marked() {
+    fn a_stream_that_is_listed_as_failed_is_marked_as_failed() {
         let dir = tempfile::tempdir().unwrap();
         let running = Running::start();
         let unflushed = running.unflushed.clone();

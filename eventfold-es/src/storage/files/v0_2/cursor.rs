@@ -1,9 +1,10 @@
 //! The cursors of eventfold-es 0.2.0. A cursor states up to which byte of a stream a projection or
 //! a process manager had read.
 
-use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _};
 
 use crate::ids::StreamId;
+use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::streams::end::line_hash;
 use crate::storage::files::streams::load::line_before;
 use crate::storage::files::{FileStorage, disk};
@@ -16,7 +17,7 @@ impl FileStorage {
         id: &StreamId,
         offset: u64,
         hash: Option<&str>,
-    ) -> io::Result<Option<u64>> {
+    ) -> StorageResult<Option<u64>> {
         let stream = self.stream(id);
         if let Some(hash) = hash.filter(|_| offset > 0) {
             let line = line_before(&stream, offset, None)?;
@@ -35,7 +36,7 @@ impl FileStorage {
         let mut line = Vec::new();
         while lines
             .read_until(b'\n', &mut line)
-            .map_err(|error| disk::at("read", &path, &error))?
+            .map_err(|error| StorageError::io("read", &path, error))?
             > 0
         {
             if line.len() > 1 && line.ends_with(b"\n") {

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::ids::StreamId;
 use crate::storage::encoding::event_line;
+use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::disk;
 use crate::storage::files::format::commit_line::write_adopted;
 use crate::storage::files::journal::{AppendError, Journal, Spare};
@@ -46,7 +47,7 @@ pub(crate) fn migrate(
     streams: &Arc<Streams>,
     ids: &[StreamId],
     done: &HashMap<StreamId, u64>,
-) -> io::Result<HashMap<StreamHash, PathBuf>> {
+) -> StorageResult<HashMap<StreamHash, PathBuf>> {
     let mut pending = Vec::new();
     let mut ends = vec![StreamEnd::default(); ids.len()];
     let mut touched = HashMap::new();
@@ -62,7 +63,7 @@ pub(crate) fn migrate(
             Ok(None) => {}
             // The other streams must not suffer. Loading this stream reports the error again.
             Err(error) => {
-                tracing::error!(stream = %id, %error, "the stream is entered up to here only");
+                tracing::error!(stream = %id, %error, "only the events before this could be entered into the journal");
             }
         }
         if pending.len() > before {
@@ -84,7 +85,7 @@ fn list_pending(
     done: u64,
     end: &mut StreamEnd,
     pending: &mut Vec<ForeignLine>,
-) -> io::Result<Option<u64>> {
+) -> StorageResult<Option<u64>> {
     let path = stream.file();
     stream.refuse_rotated()?;
     let Some(bytes) = disk::read_if_there(&path)? else {
@@ -100,7 +101,7 @@ fn list_pending(
         let next = offset + length + 1;
         if length > 0 {
             let event = event_line::read(line, stream.seed())
-                .map_err(|cause| disk::damaged(&path, offset, &cause))?;
+                .map_err(|cause| StorageError::damaged(&path, offset, cause))?;
             time = event.time.max(time);
             version += 1;
             if event.position.is_some() || next <= done {
@@ -113,7 +114,7 @@ fn list_pending(
                 };
             } else {
                 event_line::check_foreign(line)
-                    .map_err(|cause| disk::damaged(&path, offset, &cause))?;
+                    .map_err(|cause| StorageError::damaged(&path, offset, cause))?;
                 pending.push(ForeignLine {
                     time,
                     stream: number,
@@ -128,7 +129,7 @@ fn list_pending(
 }
 
 /// Cuts off the unfinished line at `offset`, and keeps it beside the file.
-pub(crate) fn cut_unfinished(stream: &Stream, offset: u64) -> io::Result<()> {
+pub(crate) fn cut_unfinished(stream: &Stream, offset: u64) -> StorageResult<()> {
     let path = stream.file();
     let bytes = disk::read_if_there(&path)?.unwrap_or_default();
     let start = usize::try_from(offset).unwrap_or(usize::MAX);
@@ -141,7 +142,7 @@ pub(crate) fn cut_unfinished(stream: &Stream, offset: u64) -> io::Result<()> {
         file.set_len(offset)?;
         file.sync_all()
     };
-    cut().map_err(|e| disk::at("cut", &path, &e))
+    cut().map_err(|e| StorageError::io("cut", &path, e))
 }
 
 fn append(
@@ -150,7 +151,7 @@ fn append(
     ids: &[StreamId],
     pending: &[ForeignLine],
     ends: &mut [StreamEnd],
-) -> io::Result<()> {
+) -> StorageResult<()> {
     let mut reported = Instant::now();
     let mut open: Option<(usize, File)> = None;
     let mut batch = journal.begin_batch();
@@ -159,14 +160,15 @@ fn append(
         let file = match &mut open {
             Some((number, file)) if *number == next.stream => file,
             _ => {
-                let file =
-                    disk::open(&stream.file()).map_err(|e| disk::at("open", &stream.file(), &e))?;
+                let file = disk::open(&stream.file())
+                    .map_err(|e| StorageError::io("open", &stream.file(), e))?;
                 &mut open.insert((next.stream, file)).1
             }
         };
         let mut line = Vec::new();
-        file.seek(SeekFrom::Start(next.offset))?;
-        file.take(next.length).read_to_end(&mut line)?;
+        file.seek(SeekFrom::Start(next.offset))
+            .and_then(|_| file.take(next.length).read_to_end(&mut line))
+            .map_err(|e| StorageError::io("read", &stream.file(), e))?;
 
         let end = &mut ends[next.stream];
         end.offset = next.offset;
@@ -177,12 +179,14 @@ fn append(
         streams.marks().add_foreign(stream.hash(), &line, position);
 
         if batch.bytes.len() >= BATCH || i + 1 == pending.len() {
-            journal.append(&batch).map_err(AppendError::into_io)?;
+            journal.append(&batch).map_err(AppendError::into_error)?;
             if !journal.has_room_for(BATCH as u64) {
                 let capacity = journal.next_capacity();
                 let name = format!("migration-{i}.tmp");
                 let spare = Spare::create(journal.dir(), &name, capacity)?;
-                journal.start_segment(spare).map_err(AppendError::into_io)?;
+                journal
+                    .start_segment(spare)
+                    .map_err(AppendError::into_error)?;
             }
             batch = journal.begin_batch();
         }

@@ -36,14 +36,15 @@ impl Journaled {
         if self.contradiction.is_none() {
             if part.version != version + 1 {
                 self.contradiction = Some(format!(
-                    "position {} is version {} of the stream, where version {} belongs",
+                    "the event at position {} has version {} of the stream, but version {} is next",
                     part.position,
                     part.version,
                     version + 1
                 ));
             } else if part.offset < end {
                 self.contradiction = Some(format!(
-                    "position {} stands at byte {} of the stream's file, behind {end} bytes",
+                    "the event at position {} begins at byte {} of the stream's file, but the \
+                     events before it end at byte {end}",
                     part.position, part.offset
                 ));
             }

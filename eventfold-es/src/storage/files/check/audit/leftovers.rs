@@ -1,10 +1,10 @@
 //! Leftover files, and files that do not belong to the store.
 
 use std::collections::BTreeSet;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::report::Severity;
+use crate::storage::error::StorageResult;
 use crate::storage::files::check::audit::findings::{Audit, Flaw, Remedy};
 use crate::storage::files::disk;
 use crate::storage::files::disk::Kind;
@@ -19,7 +19,7 @@ const DEPTH: usize = 3;
 pub(crate) const KEPT: &str = "repaired-";
 
 /// Notes all files in the directory that are not the store's files.
-pub(crate) fn check(audit: &mut Audit) -> io::Result<()> {
+pub(crate) fn check(audit: &mut Audit) -> StorageResult<()> {
     let base = audit.layout.base_dir().to_owned();
     let mut stream_dirs: BTreeSet<PathBuf> = audit
         .journaled
@@ -37,17 +37,21 @@ pub(crate) fn check(audit: &mut Audit) -> io::Result<()> {
             continue;
         }
         audit.flaws.push(if is_temporary(&file) {
-            let cause = "was left over when a file was being written";
+            let cause = "the file is left over from an interrupted write";
             Flaw::new(&file, Severity::Harmless, cause).remedy(Remedy::SetAside)
         } else {
-            Flaw::new(&file, Severity::Harmless, "is none of the store's files")
+            Flaw::new(
+                &file,
+                Severity::Harmless,
+                "the file does not belong to the store",
+            )
         });
     }
     Ok(())
 }
 
 /// All files below `dir`, except the files that repairs keep.
-fn list(base: &Path, dir: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+fn list(base: &Path, dir: &Path, files: &mut Vec<PathBuf>) -> StorageResult<()> {
     // The store follows links to its own directories. Links deeper inside are not followed, because
     // a link back to the store would never end.
     let follows = dir.strip_prefix(base).is_ok_and(|way| {

@@ -1,12 +1,12 @@
 //! Each stream's files: the events, and the snapshot.
 
 use std::collections::BTreeSet;
-use std::io;
 
 use crate::ids::StreamId;
 use crate::report::Severity;
 use crate::storage::encoding::event_line;
 use crate::storage::encoding::event_line::LineError;
+use crate::storage::error::StorageResult;
 use crate::storage::files::check::audit::findings::{Audit, Flaw, Remedy};
 use crate::storage::files::check::audit::journaled::{Journaled, Noted};
 use crate::storage::files::disk;
@@ -18,7 +18,7 @@ use crate::storage::files::streams::load::line_before;
 use crate::storage::files::streams::stream::Stream;
 
 /// Checks the files of all streams in the journal or in the directory.
-pub(crate) fn check(audit: &mut Audit) -> io::Result<()> {
+pub(crate) fn check(audit: &mut Audit) -> StorageResult<()> {
     let mut ids: BTreeSet<StreamId> = audit.layout.list_all()?.into_iter().collect();
     ids.extend(audit.journaled.keys().cloned());
     for id in ids {
@@ -39,10 +39,11 @@ pub(crate) fn check(audit: &mut Audit) -> io::Result<()> {
     Ok(())
 }
 
-fn check_stream(audit: &mut Audit, stream: &Stream, journaled: &Journaled) -> io::Result<()> {
+fn check_stream(audit: &mut Audit, stream: &Stream, journaled: &Journaled) -> StorageResult<()> {
     let path = stream.file();
     if stream.is_rotated() {
-        let cause = "was rotated by `eventfold` (archive.jsonl.zst), which is not supported";
+        let cause =
+            "the stream was rotated by `eventfold` (archive.jsonl.zst), which is not supported";
         audit.flaws.push(Flaw::new(&path, Severity::Lost, cause));
         return Ok(());
     }
@@ -105,7 +106,7 @@ fn check_events(audit: &mut Audit, stream: &Stream, journaled: &Journaled, bytes
                 (commit.offset.min(bytes.len() as u64), cause.to_owned())
             } else {
                 let first = commit.version;
-                let cause = format!("version {first} and what follows differ from the journal");
+                let cause = format!("the events from version {first} on differ from the journal");
                 (commit.offset, cause)
             };
             let flaw = Flaw::new(&path, severity, cause).at(offset);
@@ -146,12 +147,12 @@ fn check_rest(
                 if let Some(position) = event.position {
                     let flaw = if position > audit.head() {
                         audit.note_beyond(position, stream.id());
-                        let cause = format!("position {position} is not in the journal");
+                        let cause = format!("the journal has no position {position}");
                         Flaw::new(&path, Severity::Lost, cause)
                     } else {
                         let cause = format!(
-                            "the event of position {position} stands behind the last one that the \
-                             journal has of the stream: it stands twice, or is of another time"
+                            "the event at position {position} comes after the last event that \
+                             the journal has of the stream: it is a copy, or from another time"
                         );
                         let remedy = Remedy::Rebuild(stream.id().clone());
                         Flaw::new(&path, Severity::Repairable, cause).remedy(remedy)
@@ -178,7 +179,10 @@ fn check_rest(
             let cause = format!("{error}, and events follow that are not in the journal");
             Flaw::new(&path, Severity::Lost, cause)
         } else if !journaled.commits.is_empty() {
-            let cause = format!("{error}, behind the end that the journal knows");
+            let cause = format!(
+                "{error}; the line comes after the last event that the journal \
+                 has of the stream"
+            );
             let remedy = Remedy::Rebuild(stream.id().clone());
             Flaw::new(&path, Severity::Repairable, cause).remedy(remedy)
         } else if is_others {
@@ -194,7 +198,7 @@ fn check_rest(
         let flaw = audit.flaw_of_others(stream, &cause);
         audit.flaws.push(flaw.at(start as u64));
     } else if let Some(at) = unfinished {
-        let flaw = audit.flaw_of_others(stream, "a line that was not finished");
+        let flaw = audit.flaw_of_others(stream, "the last line is unfinished");
         audit.flaws.push(flaw.at(at));
     }
 }
@@ -229,7 +233,7 @@ pub(crate) fn leading_foreign<'a>(rest: &'a [u8], stream: &Stream) -> &'a [u8] {
 }
 
 /// Whether the line that ends at `end` is the one that the snapshot states.
-fn is_at(stream: &Stream, end: &StreamEnd) -> io::Result<bool> {
+fn is_at(stream: &Stream, end: &StreamEnd) -> StorageResult<bool> {
     let line = line_before(stream, end.offset, None)?;
     Ok(line.is_some_and(|line| line_hash(&line) == end.hash))
 }
@@ -240,7 +244,7 @@ fn check_snapshot(
     stream: &Stream,
     has_file: bool,
     is_whole: bool,
-) -> io::Result<()> {
+) -> StorageResult<()> {
     let path = stream.snapshot_file();
     if !disk::is_there(&path) {
         return Ok(());
@@ -249,14 +253,17 @@ fn check_snapshot(
     let (severity, cause) = match end {
         None => (
             Severity::Harmless,
-            "is not whole or not of this stream; it is ignored",
+            "the snapshot is damaged or of another stream; it is ignored",
         ),
         // The stream's file must be repaired first.
         Some(_) if !is_whole => return Ok(()),
-        Some(_) if !has_file => (Severity::Repairable, "there are no events that it is of"),
+        Some(_) if !has_file => (
+            Severity::Repairable,
+            "the events of the snapshot are missing",
+        ),
         Some(end) if !is_at(stream, &end)? => (
             Severity::Harmless,
-            "does not fit the stream's file; it is ignored",
+            "the snapshot does not match the stream's file; it is ignored",
         ),
         Some(_) => return Ok(()),
     };

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use crate::storage::error::{StorageErrorKind, StorageResult};
 use crate::storage::files::commit::batch::{CommitBatch, StagedStream};
 use crate::storage::files::commit::committer::Committer;
 use crate::storage::files::disk;
@@ -17,7 +18,7 @@ impl Committer {
         &mut self,
         batch: &mut CommitBatch,
         stream: &Arc<Stream>,
-    ) -> io::Result<usize> {
+    ) -> StorageResult<usize> {
         if let Some(place) = batch.place_of(stream) {
             return Ok(place);
         }
@@ -35,7 +36,7 @@ impl Committer {
 
     /// Checks that the stream's file can be appended to and is `length` bytes long, if possible
     /// without opening it. `None` if the stream writer is to open or create the file. Invariant C2.
-    fn prepare(&self, stream: &Arc<Stream>, length: u64) -> io::Result<Option<Arc<StreamFile>>> {
+    fn prepare(&self, stream: &Arc<Stream>, length: u64) -> StorageResult<Option<Arc<StreamFile>>> {
         let behind = stream
             .tail()
             .unflushed
@@ -54,8 +55,13 @@ impl Committer {
         // A failure of one stream's file may also occur with the next.
         let is_careful = self.unflushed.has_failed();
         if is_careful && self.unflushed.holds_too_much() {
-            let text = "too many streams have files that cannot be written";
-            return Err(stream_error(stream, io::ErrorKind::StorageFull, text));
+            let text =
+                "cannot be opened now, because the files of too many streams cannot be written";
+            return Err(stream_error(
+                stream,
+                StorageErrorKind::Io(io::ErrorKind::StorageFull),
+                text,
+            ));
         }
         // If we have locked the file before, the stream writer may open it some milliseconds later.
         // If two new streams have names that the file system takes for one, the second must be
@@ -73,7 +79,7 @@ impl Committer {
     }
 
     /// Opens and locks the stream's file, which must be `length` bytes long.
-    fn open(&self, stream: &Stream, length: u64) -> io::Result<Arc<StreamFile>> {
+    fn open(&self, stream: &Stream, length: u64) -> StorageResult<Arc<StreamFile>> {
         if !self.files.has_room() {
             self.unflushed.flush();
         }

@@ -1,0 +1,228 @@
+//! Two stores on one memory, as two processes on one database: their commits can conflict.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::__private::example::{Add, Counter};
+use crate::{
+    Aggregate, AggregateHandle, AggregateStore, CommandContext, ExecuteError, Memory, Version,
+};
+
+/// A list of numbers, which it takes in any order but never twice.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Numbers {
+    noted: Vec<u64>,
+}
+
+#[derive(Debug, Clone)]
+enum Command {
+    Note(u64),
+    /// Changes nothing if the number is there.
+    NoteOnce(u64),
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data")]
+enum Event {
+    Noted { number: u64 },
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("it is there already")]
+struct IsThere;
+
+impl Aggregate for Numbers {
+    const AGGREGATE_TYPE: &'static str = "numbers";
+    type Command = Command;
+    type DomainEvent = Event;
+    type Error = IsThere;
+
+    fn handle(&self, command: Command) -> Result<Vec<Event>, IsThere> {
+        match command {
+            Command::Note(number) if self.noted.contains(&number) => Err(IsThere),
+            Command::NoteOnce(number) if self.noted.contains(&number) => Ok(Vec::new()),
+            Command::Note(number) | Command::NoteOnce(number) => Ok(vec![Event::Noted { number }]),
+        }
+    }
+
+    fn apply(mut self, Event::Noted { number }: &Event) -> Self {
+        self.noted.push(*number);
+        self
+    }
+
+    fn repeat(command: &Command) -> Option<Command> {
+        Some(command.clone())
+    }
+}
+
+async fn two_stores() -> (AggregateStore, AggregateStore) {
+    let memory = Memory::shared();
+    let open = || AggregateStore::in_memory().keep_in(&memory).open();
+    (open().await.unwrap(), open().await.unwrap())
+}
+
+/// The same aggregate in two stores. Both have it in memory, at version 0.
+async fn two_handles<A: Aggregate>() -> (AggregateHandle<A>, AggregateHandle<A>) {
+    let (here, there) = two_stores().await;
+    let (here, there) = (
+        here.get("n-1").await.unwrap(),
+        there.get("n-1").await.unwrap(),
+    );
+    here.version().await.unwrap();
+    there.version().await.unwrap();
+    (here, there)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_through_two_stores_are_each_stored_once_in_one_order() {
+    const EACH: u64 = 200;
+    let (here, there) = two_handles::<Numbers>().await;
+    let start = Arc::new(tokio::sync::Barrier::new(8));
+    let tasks = (0..8).map(|task| {
+        let handle = if task % 2 == 0 {
+            here.clone()
+        } else {
+            there.clone()
+        };
+        let start = start.clone();
+        tokio::spawn(async move {
+            start.wait().await;
+            let mut stored = 0;
+            for number in task * EACH..(task + 1) * EACH {
+                match handle.send(Command::Note(number)).await {
+                    Ok(done) => {
+                        assert_eq!(done.events, [Event::Noted { number }]);
+                        stored += 1;
+                    }
+                    // Another store can be first that often. Then nothing is stored.
+                    Err(ExecuteError::Conflict) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            stored
+        })
+    });
+    let mut stored = 0;
+    for task in tasks.collect::<Vec<_>>() {
+        stored += task.await.unwrap();
+    }
+    let (one, other) = (here.load().await.unwrap(), there.load().await.unwrap());
+    assert_eq!(one.version, stored);
+    assert_eq!(one.state.noted, other.state.noted);
+    let mut noted = one.state.noted;
+    noted.sort_unstable();
+    noted.dedup();
+    assert_eq!(noted.len() as u64, stored);
+}
+
+#[tokio::test]
+async fn a_command_that_conflicts_is_decided_again_on_the_newer_state() {
+    let (here, there) = two_handles::<Numbers>().await;
+    there.send(Command::Note(1)).await.unwrap();
+    let done = here.send(Command::Note(2)).await.unwrap();
+    assert_eq!(done.version, 2);
+
+    there.send(Command::Note(3)).await.unwrap();
+    let refused = here.send(Command::Note(3)).await;
+    assert!(matches!(refused, Err(ExecuteError::Domain(IsThere))));
+}
+
+#[tokio::test]
+async fn a_refusal_and_a_command_without_events_are_decided_on_what_another_store_answered() {
+    let (here, there) = two_handles::<Numbers>().await;
+    here.send(Command::Note(1)).await.unwrap();
+    // Decided on version 0 it would store an event.
+    assert_eq!(there.send(Command::NoteOnce(1)).await.unwrap().events, []);
+
+    there.send(Command::Note(2)).await.unwrap();
+    let same = here.send(Command::NoteOnce(1)).await.unwrap();
+    assert_eq!(same.version, 2);
+}
+
+#[tokio::test]
+async fn a_read_includes_what_another_store_answered() {
+    let (here, there) = two_handles::<Numbers>().await;
+    for number in 0..10 {
+        let done = here.send(Command::Note(number)).await.unwrap();
+        let loaded = there.load().await.unwrap();
+        assert_eq!(loaded.state.noted.last(), Some(&number));
+        assert_eq!(
+            (loaded.version, loaded.position),
+            (done.version, done.position)
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_expected_version_that_another_store_has_passed_is_refused() {
+    let (here, there) = two_handles::<Numbers>().await;
+    here.send(Command::Note(1)).await.unwrap();
+    let context = CommandContext::default().with_expected_version(0);
+    match there.send_with(Command::Note(2), context).await {
+        Err(ExecuteError::ExpectedVersion { expected, actual }) => {
+            assert_eq!((expected, actual), (Version::from(0), Version::from(1)));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_another_store_used_stores_nothing_again() {
+    let (here, there) = two_handles::<Numbers>().await;
+    let context = CommandContext::default().with_idempotency_key("k");
+    let first = here.send_with(Command::Note(1), context.clone()).await;
+    let again = there.send_with(Command::Note(1), context).await.unwrap();
+    assert_eq!(again.version, first.unwrap().version);
+    assert_eq!(again.events, [Event::Noted { number: 1 }]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_of_one_caller_keep_their_order_through_a_conflict() {
+    const TOGETHER: u64 = 40;
+    let (here, there) = two_handles::<Numbers>().await;
+    for first in (0..50).map(|round| round * TOGETHER) {
+        there.send(Command::Note(first)).await.unwrap();
+        // They wait in the mailbox together, on a head that another store has passed.
+        let sent = (first + 1..first + TOGETHER).map(|number| here.send(Command::Note(number)));
+        for done in join_in_order(sent.collect()).await {
+            done.unwrap();
+        }
+    }
+    let noted = here.load().await.unwrap().state.noted;
+    assert_eq!(noted, (0..50 * TOGETHER).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn without_a_copy_of_the_command_the_caller_gets_the_conflict() {
+    let (here, there) = two_handles::<Counter>().await;
+    there.send(Add(1)).await.unwrap();
+    let refused = here.send(Add(2)).await;
+    assert!(
+        matches!(refused, Err(ExecuteError::Conflict)),
+        "{refused:?}"
+    );
+    assert_eq!(here.send(Add(2)).await.unwrap().version, 2);
+    assert_eq!(there.state().await.unwrap().value, 3);
+}
+
+/// Polls all futures in order until all are done.
+async fn join_in_order<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
+    let mut futures: Vec<_> = futures.into_iter().map(Box::pin).collect();
+    let mut done: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();
+    std::future::poll_fn(move |context| {
+        for (future, done) in futures.iter_mut().zip(&mut done) {
+            if done.is_none()
+                && let std::task::Poll::Ready(output) = future.as_mut().poll(context)
+            {
+                *done = Some(output);
+            }
+        }
+        if done.iter().all(Option::is_some) {
+            std::task::Poll::Ready(done.iter_mut().filter_map(Option::take).collect())
+        } else {
+            std::task::Poll::Pending
+        }
+    })
+    .await
+}
