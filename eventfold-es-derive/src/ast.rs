@@ -11,12 +11,16 @@ use crate::errors::Errors;
 pub(crate) mod aggregate;
 pub(crate) mod event;
 pub(crate) mod history;
+pub(crate) mod impl_block;
 pub(crate) mod messages;
+pub(crate) mod methods;
 pub(crate) mod reader;
 
 pub(crate) use aggregate::Aggregate;
 pub(crate) use event::Event;
+pub(crate) use impl_block::ImplBlock;
 pub(crate) use messages::{Enum, Item, Messages};
+pub(crate) use methods::{AggregateImpl, Handler, Handles};
 pub(crate) use reader::{Kind, Reader};
 
 /// The path of the runtime crate in generated code.

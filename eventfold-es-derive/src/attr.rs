@@ -69,6 +69,20 @@ impl Entries {
         entries
     }
 
+    /// Reads the arguments of the attribute macro `name`. None are fine.
+    pub(crate) fn of_arguments(
+        name: &str,
+        arguments: TokenStream,
+        table: &'static Table,
+        place: Place,
+        errors: &mut Errors,
+    ) -> Self {
+        let mut entries = Self::empty();
+        let title = format!("#[{name}(...)]");
+        entries.read(arguments, &title, table, place, errors);
+        entries
+    }
+
     /// Reads `key = value, key(...)` up to the end of `tokens`.
     fn read(
         &mut self,

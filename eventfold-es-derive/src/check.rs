@@ -3,9 +3,11 @@
 mod aggregate;
 mod event;
 mod history;
+mod methods;
 mod reader;
 mod serde;
 
 pub(crate) use aggregate::aggregate;
 pub(crate) use event::event;
+pub(crate) use methods::aggregate_impl;
 pub(crate) use reader::reader;

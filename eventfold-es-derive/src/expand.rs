@@ -15,6 +15,7 @@ pub(crate) mod event;
 pub(crate) mod event_enum;
 pub(crate) mod history;
 pub(crate) mod message_enum;
+pub(crate) mod methods;
 pub(crate) mod reader;
 pub(crate) mod sample;
 

@@ -25,7 +25,7 @@ pub(crate) fn aggregate(mut input: Aggregate<'_>) -> TokenStream {
         impls.extend(message_enum::impls(commands, "ListedCommand"));
         impls.extend(command_enum::serde(commands));
         if !commands.is_known {
-            impls.extend(from_any(&input, commands, &quote!(__eventfold::Decide)));
+            impls.extend(from_any(&input, commands, &quote!(__eventfold::DecideWith)));
         }
     }
     if let Messages::Listed(events) = &input.events {
@@ -51,7 +51,7 @@ pub(crate) fn aggregate(mut input: Aggregate<'_>) -> TokenStream {
 /// ```ignore
 /// impl<Any> From<Any> for BankAccountCommand
 /// where
-///     BankAccount: Decide<Any>,
+///     BankAccount: DecideWith<Any>,
 /// {
 ///     fn from(_: Any) -> Self {
 ///         unreachable!()

@@ -6,6 +6,7 @@
 //! mistake `fallback` writes the code instead.
 
 use proc_macro::TokenStream;
+use quote::ToTokens as _;
 use syn::{DeriveInput, parse_macro_input};
 
 mod ast;
@@ -25,6 +26,12 @@ mod tests;
 #[proc_macro_derive(Aggregate, attributes(aggregate))]
 pub fn derive_aggregate(input: TokenStream) -> TokenStream {
     aggregate(&parse_macro_input!(input as DeriveInput)).into()
+}
+
+/// See `eventfold_es::aggregate_impl`.
+#[proc_macro_attribute]
+pub fn aggregate_impl(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    methods(arguments.into(), item.into()).into()
 }
 
 /// See `eventfold_es::DomainEvent`.
@@ -56,6 +63,29 @@ fn aggregate(input: &DeriveInput) -> proc_macro2::TokenStream {
             found
         }
     }
+}
+
+/// The block is written as it is, also after a mistake.
+fn methods(
+    arguments: proc_macro2::TokenStream,
+    item: proc_macro2::TokenStream,
+) -> proc_macro2::TokenStream {
+    let mut errors = errors::Errors::new();
+    let block = match syn::parse2::<ast::ImplBlock>(item.clone()) {
+        Ok(block) => block,
+        Err(error) => {
+            errors.push(ast::impl_block::unreadable(&item, error));
+            let mut found = errors.finish().err().unwrap_or_default();
+            found.extend(item);
+            return found;
+        }
+    };
+    let mut input = ast::AggregateImpl::read(arguments, block, &mut errors);
+    check::aggregate_impl(&mut input, &mut errors);
+    let mut written = input.block.to_token_stream();
+    written.extend(errors.finish().err());
+    written.extend(expand::methods::impls(&input).map(expand::generated));
+    written
 }
 
 fn domain_event(input: &DeriveInput) -> proc_macro2::TokenStream {

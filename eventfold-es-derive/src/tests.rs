@@ -3,6 +3,7 @@
 //! After a change, `EVENTFOLD_BLESS=1 cargo test -p eventfold-es-derive` writes them again. Read
 //! the difference: this is the code that users get.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use proc_macro2::TokenStream;
@@ -13,7 +14,22 @@ type Derive = fn(&DeriveInput) -> TokenStream;
 /// Expands `input` and compares it with the committed expansion.
 fn expands(case: &str, derive: Derive, input: &str) {
     let parsed: DeriveInput = syn::parse_str(input).unwrap();
-    let file = syn::parse2(derive(&parsed)).unwrap();
+    is_committed(case, input, derive(&parsed));
+}
+
+/// Expands an impl block with `#[aggregate_impl(arguments)]`, which `input` does not repeat.
+fn methods_expand(case: &str, arguments: &str, input: &str) {
+    let output = crate::methods(arguments.parse().unwrap(), input.parse().unwrap());
+    let attribute = if arguments.is_empty() {
+        "#[aggregate_impl]".to_owned()
+    } else {
+        format!("#[aggregate_impl({arguments})]")
+    };
+    is_committed(case, &format!("{attribute}{input}"), output);
+}
+
+fn is_committed(case: &str, input: &str, output: TokenStream) {
+    let file = syn::parse2(output).unwrap();
     let expanded = format!(
         "{}\n// Expands to:\n\n{}",
         input.trim_start(),
@@ -341,6 +357,24 @@ struct Fulfilment;
 }
 
 #[test]
+fn process_manager_with_every_option() {
+    expands(
+        "process_manager_with_every_option",
+        crate::process_manager,
+        r#"
+#[process_manager(
+    name = "fulfilment",
+    aggregates(Order),
+    dispatches(Order, stock::Inventory),
+    on_dead_letter = Self::not_sent,
+    crate = ::events
+)]
+struct Fulfilment;
+"#,
+    );
+}
+
+#[test]
 fn process_manager_without_targets() {
     expands(
         "process_manager_without_targets",
@@ -362,6 +396,233 @@ fn process_manager_after_a_mistake() {
 struct Fulfilment;
 ",
     );
+}
+
+#[test]
+fn methods() {
+    methods_expand(
+        "methods",
+        "",
+        r#"
+impl BankAccount {
+    const LIMIT: u64 = { 1_000 };
+
+    /// Opens it.
+    pub fn open(&self, command: OpenAccount) -> Decision<Self> {
+        Ok(events![AccountOpened { owner: command.owner }])
+    }
+
+    fn opened(&mut self, event: &AccountOpened) {
+        self.owner = Some(event.owner.clone());
+    }
+
+    #[cfg(feature = "deposits")]
+    #[inline]
+    fn deposit(&self, _: commands::Deposit, context: &DecisionContext<'_>) -> Result<Vec<BankAccountEvent>, BankError> {
+        self.check_open()
+    }
+
+    #[cfg_attr(docs, doc = "It grew.", inline, cfg(all()))]
+    fn deposited(self: &mut Self, Deposited { amount }: &Deposited) {}
+
+    /// Not a decision.
+    #[helper]
+    fn check_open(&self) -> Result<(), BankError> {
+        Ok(())
+    }
+}
+"#,
+    );
+}
+
+#[test]
+fn methods_of_a_block_with_attributes() {
+    methods_expand(
+        "methods_of_a_block_with_attributes",
+        "crate = ::framework::eventfold_es",
+        r#"
+/// What a counter does.
+#[cfg(feature = "counters")]
+impl counters::Counter {
+    fn add(&self, command: Add) -> Decision<Self> {
+        Ok(events![])
+    }
+}
+"#,
+    );
+}
+
+#[test]
+fn methods_after_mistakes() {
+    methods_expand(
+        "methods_after_mistakes",
+        "",
+        r"
+impl BankAccount {
+    async fn open(&self, command: OpenAccount) -> Decision<Self> {
+        Ok(events![])
+    }
+
+    fn opened(&mut self, event: AccountOpened) {}
+
+    fn is_rich(&self, limit: &u64) -> bool {
+        true
+    }
+
+    fn close(&self) -> Decision<Self> {
+        Ok(events![])
+    }
+
+    fn deposit(&self, command: Deposit) -> Decision<Self> {
+        Ok(events![])
+    }
+}
+",
+    );
+}
+
+#[test]
+fn methods_that_are_all_helpers() {
+    methods_expand(
+        "methods_that_are_all_helpers",
+        "",
+        r"
+impl BankAccount {
+    #[helper]
+    fn check_open(&self) {}
+}
+",
+    );
+}
+
+#[test]
+fn methods_outside_of_an_impl_block() {
+    methods_expand(
+        "methods_outside_of_an_impl_block",
+        "",
+        r"
+struct BankAccount;
+",
+    );
+}
+
+/// The parts of a method, in their order.
+const PARTS: [&[&str]; 8] = [
+    &[
+        "",
+        "#[helper]",
+        "#[helper(x)]",
+        "#[helpr]",
+        "#[cfg(x)]",
+        "#[cfg_attr(x)]",
+        "#[cfg_attr]",
+        "#[cfg_attr(x, doc = \"..\", cfg(y))]",
+        "#[doc(alias = \"..\")]",
+        "/// It.\n",
+    ],
+    &[
+        "",
+        "",
+        "pub",
+        "pub(crate)",
+        "async",
+        "const",
+        "unsafe",
+        "extern \"C\"",
+    ],
+    &["fn a", "fn r#b"],
+    &["()", "<T>()", "<'a>()", "<const N: usize>()"],
+    &[
+        "",
+        "self",
+        "mut self",
+        "&self",
+        "&'a self",
+        "&mut self",
+        "self: &Self",
+        "self: &mut Self",
+        "self: Box<Self>",
+        "#[cfg(x)] &self",
+    ],
+    &[
+        "",
+        "command: A",
+        "_: &A",
+        "A { a, .. }: A",
+        "event: &mut B",
+        "a: impl A",
+        "a: &impl A",
+        "a: ()",
+        "a: [u8; 2]",
+        "a: b::B<'static, 2>",
+        "a: &'a dyn A",
+        "a: fn(A) -> B",
+        "a: m!()",
+    ],
+    &[
+        "",
+        "",
+        "context: &DecisionContext<'_>",
+        "_: DecisionContext<'_>",
+        "b: B",
+        "b: B, c: C",
+    ],
+    &[
+        "",
+        "-> ()",
+        "-> Decision<Self>",
+        "-> bool",
+        "-> !",
+        "-> impl A",
+        "where Self: Sized",
+        "-> A where A: B",
+    ],
+];
+
+/// Whatever is in the block, the output is Rust: at worst errors and the block.
+#[test]
+fn no_impl_block_makes_it_panic() {
+    let mut random = random();
+    for _ in 0..2_000 {
+        let mut inside = String::new();
+        for _ in 0..=random(3) {
+            let [
+                attribute,
+                modifier,
+                name,
+                generics,
+                receiver,
+                first,
+                second,
+                after,
+            ] = PARTS.map(|part| part[random(part.len())]);
+            let generics = generics.trim_end_matches("()");
+            let parameters = [receiver, first, second].map(str::to_owned);
+            let parameters: Vec<_> = parameters.into_iter().filter(|of| !of.is_empty()).collect();
+            let _ = writeln!(
+                inside,
+                "{attribute} {modifier} {name}{generics}({}) {after} {{}}",
+                parameters.join(", ")
+            );
+        }
+        inside += ["", "const A: B = { c };", "type A = B;", "m! {}", "m!();"][random(5)];
+        let head = [
+            "impl A",
+            "impl<T> A<T>",
+            "impl B for A",
+            "impl A where A: B",
+        ][random(4)];
+        let block = format!("{head} {{ {inside} }}");
+        let block: TokenStream = block.parse().unwrap();
+        let arguments = inside_of(&mut random, &["crate", "=", "a", "::", ",", "name"], 4);
+        if let Err(error) = syn::parse2::<syn::File>(block.clone()) {
+            panic!("`{block}` is no Rust: {error}");
+        }
+        let output = crate::methods(arguments.parse().unwrap(), block);
+        if let Err(error) = syn::parse2::<syn::File>(output) {
+            panic!("`{inside}` expands to what is no Rust: {error}");
+        }
+    }
 }
 
 /// Whatever is in the attributes, the output is Rust: at worst errors and a fallback.
@@ -415,31 +676,9 @@ fn any_attributes_expand_to_valid_rust_without_a_panic() {
         "r#move",
         "'a",
     ];
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut random = move |below: usize| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        usize::try_from(state % below as u64).unwrap()
-    };
+    let mut random = random();
     for _ in 0..300 {
-        let mut inside = String::new();
-        let mut open = Vec::new();
-        for _ in 0..random(14) {
-            match random(5) {
-                0 => {
-                    let (start, end) = [('(', ')'), ('[', ']'), ('{', '}')][random(8).min(2) % 3];
-                    inside.push(start);
-                    open.push(end);
-                }
-                1 => inside.extend(open.pop()),
-                _ => {
-                    inside.push_str(WORDS[random(WORDS.len())]);
-                    inside.push(' ');
-                }
-            }
-        }
-        inside.extend(open.into_iter().rev());
+        let inside = inside_of(&mut random, &WORDS, 14);
         for item in [
             "struct S;",
             "enum E { A, #[event(X)] B(u8) }",
@@ -464,4 +703,37 @@ fn any_attributes_expand_to_valid_rust_without_a_panic() {
             }
         }
     }
+}
+
+/// Numbers below a bound, the same in each run.
+fn random() -> impl FnMut(usize) -> usize {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    move |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below as u64).unwrap()
+    }
+}
+
+/// Up to `count` random words, with groups among them.
+fn inside_of(random: &mut impl FnMut(usize) -> usize, words: &[&str], count: usize) -> String {
+    let mut inside = String::new();
+    let mut open = Vec::new();
+    for _ in 0..random(count) {
+        match random(5) {
+            0 => {
+                let (start, end) = [('(', ')'), ('[', ']'), ('{', '}')][random(8).min(2) % 3];
+                inside.push(start);
+                open.push(end);
+            }
+            1 => inside.extend(open.pop()),
+            _ => {
+                inside.push_str(words[random(words.len())]);
+                inside.push(' ');
+            }
+        }
+    }
+    inside.extend(open.into_iter().rev());
+    inside
 }

@@ -1,7 +1,7 @@
 //! The current time: the system's, or the one that a test sets.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
 
@@ -109,4 +109,9 @@ impl ManualClock {
         drop(now);
         self.0.moved.send_replace(());
     }
+}
+
+/// How many milliseconds have passed since `start`, for events of `tracing`.
+pub(crate) fn millis(start: Instant) -> u64 {
+    u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX)
 }

@@ -430,6 +430,7 @@ pub use eventfold_es_derive::Projection;
 /// |---|---|---|
 /// | `aggregates(A, path::B)` | whose events are reacted to, each by [`React`](crate::React) to it | |
 /// | `dispatches(A, path::B)` | which aggregates commands are sent to; the store need not register them by [`aggregate_type`](crate::store::AggregateStoreBuilder::aggregate_type) | none |
+/// | `on_dead_letter = Self::not_sent` | the function that is called as [`on_dead_letter`](crate::ProcessManager::on_dead_letter), which answers the failure of a command | failed commands become dead letters |
 /// | `name = "fulfilment"` | names the process manager's directory, and is part of its idempotency keys; letters, digits, `-` and `_` | the type's name in kebab-case |
 /// | `crate = path` | where the runtime is, if it was renamed or re-exported | `::eventfold_es` |
 ///
@@ -442,3 +443,98 @@ pub use eventfold_es_derive::Projection;
 /// one of many workflows in a map by its id, as one instance serves all streams. See
 /// [`trait@ProcessManager`](crate::ProcessManager).
 pub use eventfold_es_derive::ProcessManager;
+
+/// Implements [`Decide`](crate::Decide) and [`Evolve`](crate::Evolve) by the methods of an impl block.
+///
+/// Each method is one decision or the effect of one event, called as you like. The receiver tells
+/// which:
+///
+/// | method | implements |
+/// |---|---|
+/// | `fn assign(&self, command: Assign) -> Decision<Self>` | [`Decide<Assign>`](crate::Decide) |
+/// | `fn assign(&self, command: Assign, context: &DecisionContext<'_>) -> Decision<Self>` | [`DecideWith<Assign>`](crate::DecideWith) |
+/// | `fn assigned(&mut self, event: &Assigned)` | [`Evolve<Assigned>`](crate::Evolve) |
+/// | any, marked `#[helper]` | nothing |
+///
+/// ```
+/// use eventfold_es::{prelude::*, testing};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Debug, Clone, Default, Serialize, Deserialize, Aggregate)]
+/// #[aggregate(commands(Assign, Close), events(Assigned, Closed), error = IsClosed)]
+/// struct Ticket {
+///     agent: Option<String>,
+///     closed_ms: Option<u64>,
+/// }
+///
+/// # #[derive(Debug, Clone, Serialize, Deserialize)] struct Assign { agent: String }
+/// # #[derive(Debug, Clone, Serialize, Deserialize)] struct Close;
+/// # #[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)] struct Assigned { agent: String }
+/// # #[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)] struct Closed { ms: u64 }
+/// # #[derive(Debug, thiserror::Error)]
+/// # #[error("the ticket is closed")]
+/// # struct IsClosed;
+/// #[aggregate_impl]
+/// impl Ticket {
+///     fn assign(&self, command: Assign) -> Decision<Self> {
+///         self.check_open()?;
+///         Ok(events![Assigned { agent: command.agent }])
+///     }
+///
+///     fn close(&self, _: Close, context: &DecisionContext<'_>) -> Decision<Self> {
+///         self.check_open()?;
+///         Ok(events![Closed { ms: context.unix_millis() }])
+///     }
+///
+///     fn assigned(&mut self, event: &Assigned) {
+///         self.agent = Some(event.agent.clone());
+///     }
+///
+///     fn closed(&mut self, event: &Closed) {
+///         self.closed_ms = Some(event.ms);
+///     }
+///
+///     #[helper]
+///     fn check_open(&self) -> Result<(), IsClosed> {
+///         if self.closed_ms.is_some() { Err(IsClosed) } else { Ok(()) }
+///     }
+/// }
+///
+/// testing::given::<Ticket>(events![Closed { ms: 5 }])
+///     .when(Assign { agent: "ann".into() })
+///     .then_error(|IsClosed| true);
+/// ```
+///
+/// The methods stay what they are: they can be called, and keep their visibility, documentation and
+/// attributes. Constants and types may stand between them. A method that is neither a decision nor an
+/// effect is marked `#[helper]` or has its place in another impl block; otherwise it is an error, so
+/// that no method with a mistake is taken for a helper.
+///
+/// A method without `#[helper]` must be of a command or event that `#[aggregate(...)]` lists. An
+/// aggregate may have several such blocks, and other commands and events may be implemented without
+/// a block. For the decision and the effect of your own enums, the method takes the enum whole.
+///
+/// The argument `#[aggregate_impl(crate = path)]` says where the runtime is, if it was renamed or
+/// re-exported.
+///
+/// # What is generated
+///
+/// The impls, which call the methods. `doc` and `cfg` attributes are copied to them:
+///
+/// ```text
+/// impl Decide<Assign> for Ticket {
+///     fn decide(&self, command: Assign) -> Decision<Self> {
+///         Self::assign(self, command)
+///     }
+/// }
+///
+/// impl Evolve<Assigned> for Ticket {
+///     fn evolve(&mut self, event: &Assigned) {
+///         Self::assigned(self, event)
+///     }
+/// }
+/// ```
+///
+/// The block gets an `allow` of four pedantic lints of clippy, which do not apply to the methods of
+/// traits: `needless_pass_by_value`, `trivially_copy_pass_by_ref`, `unnecessary_wraps`, `unused_self`.
+pub use eventfold_es_derive::aggregate_impl;

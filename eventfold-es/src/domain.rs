@@ -2,6 +2,9 @@
 
 pub(crate) mod aggregate;
 pub(crate) mod command;
+pub(crate) mod decide_with;
+pub(crate) mod decision_context;
+pub(crate) mod layer;
 pub(crate) mod process_manager;
 pub(crate) mod projection;
 pub(crate) mod routes;

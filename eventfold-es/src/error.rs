@@ -35,6 +35,12 @@ pub enum ExecuteError<E: std::error::Error + Send + Sync + 'static> {
     #[error(transparent)]
     Domain(E),
 
+    /// A [layer](crate::Layer) of the store refused the command. The aggregate did not get it.
+    ///
+    /// See the example of [`Layer`](crate::Layer).
+    #[error("refused by a layer: {0}")]
+    Refused(#[source] Refused),
+
     /// The stream is not at the version that the command expected
     /// ([`CommandContext::with_expected_version`](crate::domain::command::CommandContext::with_expected_version)).
     /// It is never retried: the basis of the command has changed.
@@ -125,8 +131,8 @@ pub enum ExecuteError<E: std::error::Error + Send + Sync + 'static> {
     #[error("the runtime of the aggregate's task ended before the command was answered")]
     ActorGone,
 
-    /// `decide` or `evolve` panicked, or writing an event as JSON or reading it back did. The
-    /// aggregate returns to its durable state, and the next command is decided on that.
+    /// `decide` or `evolve` panicked, or writing an event as JSON or reading it back did, or
+    /// [`Layer::before`](crate::Layer::before) did. The aggregate returns to its durable state, and the next command is decided on that.
     #[error("{0}")]
     Panicked(Panic),
 
@@ -287,14 +293,103 @@ pub enum DispatchError {
     #[error("command execution failed: {0}")]
     Execution(Box<dyn std::error::Error + Send + Sync>),
 
+    /// A [layer](crate::Layer) of the store refused the command. The aggregate did not get it.
+    #[error("refused by a layer: {0}")]
+    Refused(#[source] Refused),
+
     /// The aggregate could not be reached:
     /// [`AggregateStore::get`](crate::store::AggregateStore::get) returned this error.
     #[error("I/O error: {0}")]
     Io(#[from] io::Error),
 }
 
-/// A panic in code that the store calls: the aggregate's code, or the function given to
-/// [`inspect`](crate::runtime::handle::AggregateHandle::inspect).
+impl<E: std::error::Error + Send + Sync + 'static> From<ExecuteError<E>> for DispatchError {
+    fn from(error: ExecuteError<E>) -> Self {
+        match error {
+            ExecuteError::Refused(refused) => Self::Refused(refused),
+            error => Self::Execution(Box::new(error)),
+        }
+    }
+}
+
+/// Why a [layer](crate::Layer) refused a command: an error of the layer's own, to which it derefs.
+///
+/// ```
+/// use eventfold_es::Refused;
+///
+/// #[derive(Debug, thiserror::Error)]
+/// #[error("only {0} a second")]
+/// struct TooMany(u32);
+///
+/// let refused = Refused::from(TooMany(50)).for_now();
+/// assert_eq!(refused.to_string(), "only 50 a second");
+/// assert!(matches!(refused.downcast_ref(), Some(TooMany(50))));
+/// ```
+#[derive(Debug)]
+pub struct Refused {
+    error: Box<dyn std::error::Error + Send + Sync>,
+    is_for_now: bool,
+}
+
+impl Refused {
+    /// A refusal with `error`, which may also be a text.
+    ///
+    /// ```
+    /// # use eventfold_es::Refused;
+    /// assert_eq!(Refused::new("closed on Sundays").to_string(), "closed on Sundays");
+    /// ```
+    pub fn new(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self {
+            error: error.into(),
+            is_for_now: false,
+        }
+    }
+
+    /// The same command may pass later, for example when a rate limit allows it. In a live store, a
+    /// process manager tries its command again, as [`Retry`](crate::Retry) says; otherwise a
+    /// refused command becomes a dead letter at once.
+    ///
+    /// See the example of [`Refused`].
+    #[must_use]
+    pub fn for_now(mut self) -> Self {
+        self.is_for_now = true;
+        self
+    }
+
+    /// Whether the same command may pass later.
+    ///
+    /// ```
+    /// # use eventfold_es::Refused;
+    /// assert!(!Refused::new("no").is_for_now() && Refused::new("no").for_now().is_for_now());
+    /// ```
+    #[must_use]
+    pub fn is_for_now(&self) -> bool {
+        self.is_for_now
+    }
+}
+
+impl<E: std::error::Error + Send + Sync + 'static> From<E> for Refused {
+    fn from(error: E) -> Self {
+        Self::new(error)
+    }
+}
+
+impl std::ops::Deref for Refused {
+    type Target = dyn std::error::Error + Send + Sync;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.error
+    }
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+/// A panic in code that the store calls: the aggregate's code, a [layer](crate::Layer), or the
+/// function given to [`inspect`](crate::runtime::handle::AggregateHandle::inspect).
 ///
 /// ```
 /// # use eventfold_es::{*, __private::example::*};
@@ -334,7 +429,7 @@ impl Panic {
     /// The function that panicked: `decide`
     /// ([`Aggregate::handle`](crate::domain::aggregate::Aggregate::handle)), `evolve`
     /// ([`Aggregate::apply`](crate::domain::aggregate::Aggregate::apply)), `serialize` or
-    /// `deserialize` (an event's) or `inspect`.
+    /// `deserialize` (an event's), `Layer::before` or `inspect`.
     ///
     /// See the example of [`Panic`].
     #[must_use]

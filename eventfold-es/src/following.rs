@@ -1,6 +1,7 @@
 //! The read side: projections and process managers, which follow the journal.
 
 pub(crate) mod audit;
+pub(crate) mod backwards;
 mod chain;
 mod checkpoint;
 mod dead_letters;
@@ -18,17 +19,19 @@ mod projecting;
 pub(crate) mod read_side;
 mod sending;
 pub(crate) mod skipped;
+mod spans;
 mod status;
 pub(crate) mod subscription;
+mod trace;
 mod unusable;
 
 pub(crate) use exclusive::Exclusive;
 pub(crate) use manager::Manager;
-pub(crate) use managing::{AnyReacting, Outcome};
+pub(crate) use managing::{AnyReacting, CommandFailure, Outcome};
 #[cfg(feature = "testing")]
 pub(crate) use pending::read_back;
 pub(crate) use projecting::{Projecting, Registered};
 pub(crate) use read_side::ReadSide;
-pub(crate) use sending::dispatch;
+pub(crate) use sending::{dispatch, send_as};
 pub use skipped::SkippedEvent;
 pub use status::{FollowerStatus, ProcessManagerStatus, ReadSideStatus, Running};

@@ -57,13 +57,69 @@
 //! # }
 //! ```
 //!
+//! # Deciding
+//!
+//! Instead of an impl for each command and event, [`#[aggregate_impl]`](macro@aggregate_impl) takes
+//! the methods of one impl block: `&self` decides a command, `&mut self` evolves by an event. A decision
+//! that depends on the time, on the aggregate's own id or version, or on who sent the command takes a
+//! [`DecisionContext`]: as a second argument of such a method, or by [`DecideWith`].
+//!
+//! ```
+//! # use std::time::{Duration, SystemTime};
+//! use eventfold_es::{prelude::*, testing};
+//! # use serde::{Deserialize, Serialize};
+//! #
+//! # #[derive(Debug, Clone, Default, Serialize, Deserialize, Aggregate)]
+//! # #[aggregate(commands(Open, Assign), events(Opened, Assigned), error = TooLate)]
+//! # struct Ticket { opened_ms: u64, agent: Option<String> }
+//! # #[derive(Debug, Clone, Serialize, Deserialize)] struct Open;
+//! # #[derive(Debug, Clone, Serialize, Deserialize)] struct Assign { agent: String }
+//! # #[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)] struct Opened { ms: u64 }
+//! # #[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)] struct Assigned { agent: String }
+//! # #[derive(Debug, thiserror::Error)] #[error("too late")] struct TooLate;
+//!
+//! #[aggregate_impl]
+//! impl Ticket {
+//!     fn open(&self, _: Open, context: &DecisionContext<'_>) -> Decision<Self> {
+//!         Ok(events![Opened { ms: context.unix_millis() }])
+//!     }
+//!
+//!     fn assign(&self, command: Assign, context: &DecisionContext<'_>) -> Decision<Self> {
+//!         if context.unix_millis() > self.opened_ms + 3_600_000 {
+//!             return Err(TooLate);
+//!         }
+//!         Ok(events![Assigned { agent: command.agent }])
+//!     }
+//!
+//!     fn opened(&mut self, event: &Opened) {
+//!         self.opened_ms = event.ms;
+//!     }
+//!
+//!     fn assigned(&mut self, event: &Assigned) {
+//!         self.agent = Some(event.agent.clone());
+//!     }
+//! }
+//!
+//! # let noon = SystemTime::UNIX_EPOCH + Duration::from_secs(12 * 3600);
+//! # let assign = Assign { agent: "ann".to_owned() };
+//! testing::given::<Ticket>(events![])
+//!     .at(noon)
+//!     .when(Open)
+//!     .at(noon + Duration::from_secs(3601))
+//!     .when(assign)
+//!     .then_error(|TooLate| true);
+//! ```
+//!
 //! # Reading
 //!
 //! * One aggregate: [`AggregateHandle::state`], or [`inspect`](AggregateHandle::inspect) without a copy.
 //! * A read model over many: [`derive@Projection`], which folds typed events in the order of the store.
 //!   [`projection`](AggregateStore::projection) returns a copy, [`read`](AggregateStore::read) lends
 //!   it, [`wait_for`](AggregateStore::wait_for) waits for a position.
-//! * A read model elsewhere, in a database for example: [`subscribe`](AggregateStore::subscribe).
+//! * A read model elsewhere, in a database for example: [`subscribe`](AggregateStore::subscribe);
+//!   [`lag_of`](AggregateStore::lag_of) tells how many events it is behind.
+//! * The newest events: [`recent`](AggregateStore::recent), and [`backwards`](AggregateStore::backwards)
+//!   for older ones, page by page.
 //! * A workflow that answers events with commands: [`derive@ProcessManager`], with timers
 //!   ([`Outbox::schedule`]), retries ([`Retry`]) and [dead letters](AggregateStore::dead_letters).
 //!
@@ -108,8 +164,14 @@
 //!
 //! * a process manager reacts to each event, and each command of the reaction takes effect once,
 //!   even if the program ends in between;
-//! * a command that fails is tried again ([`Retry`]), then it becomes a [`DeadLetter`], which
-//!   [`AggregateStore::dead_letters`] lists and replays;
+//! * a command that fails is tried again ([`Retry`]), unless its aggregate refused it: a refusal is a
+//!   decision;
+//! * a failure is answered by another command ([`OrSend::or_send`],
+//!   [`on_dead_letter`](trait@ProcessManager)). If it is not, the command becomes a [`DeadLetter`], which
+//!   [`AggregateStore::dead_letters`] lists and replays. Until then its workflow stands still half done. So
+//!   what a workflow must react to should be an event, "sold out" for example, rather than a refusal;
+//! * [`wait_until`](AggregateStore::wait_until) waits for a state of an aggregate,
+//!   [`wait_until_settled`](AggregateStore::wait_until_settled) for everything that follows from an event;
 //! * [`Outbox::schedule_as`] sends a command later, also after a restart; [`Outbox::cancel`] cancels
 //!   it; a [`ManualClock`] sets the time in tests;
 //! * an event that a projection or process manager cannot take stops it, or is skipped and recorded
@@ -134,6 +196,7 @@
 //! | [`ExecuteError`] | what to do |
 //! |---|---|
 //! | [`Domain`](ExecuteError::Domain) | the aggregate refused the command: report its error to the caller |
+//! | [`Refused`](ExecuteError::Refused) | a [layer](Layer) refused the command: [`Refused`] derefs to its error |
 //! | [`ExpectedVersion`](ExecuteError::ExpectedVersion) | load state and version again, then decide again; its page shows how |
 //! | [`KeyReused`](ExecuteError::KeyReused) | give each command an idempotency key of its own |
 //! | [`Conflict`](ExecuteError::Conflict) | other processes were first, again and again: send again |
@@ -250,8 +313,18 @@
 //!   process manager stopped, a command became a dead letter, the code of an aggregate panicked;
 //! * `warn`: something was left out, corrected or will be tried again. An unfinished end of the
 //!   journal after a crash, a checkpoint or snapshot that is made again, a command's next attempt;
-//! * `info`: each command, in the span `execute` with its `aggregate_type`, or as `command dispatched`
-//!   if a process manager sent it; the progress of taking a directory of 0.2.0 over.
+//! * `info`: each command, in the span `execute`, which names it, what it belongs to and its outcome,
+//!   and is a child of the caller's span; the reactions and commands of process managers; opening and
+//!   shutting down; the progress of taking a directory of 0.2.0 over;
+//! * `debug`: loads, snapshots, checkpoints and redo points, with their durations.
+//!
+//! [All spans and events](guide::spans_and_events) have a page of their own.
+//!
+//! # Around every command
+//!
+//! [`AggregateStoreBuilder::layer`] adds a [`Layer`] around every command, also those of
+//! [`CommandBus`] and of process managers. It may refuse a command with an error of its own, add the
+//! tenant to its metadata, and measure it.
 //!
 //! # Coming from 0.2.0
 //!
@@ -338,18 +411,23 @@ pub mod testing;
 mod text;
 
 pub use crate::clock::ManualClock;
-pub use crate::derive::{Aggregate, DomainEvent, ProcessManager, Projection};
+pub use crate::derive::{Aggregate, DomainEvent, ProcessManager, Projection, aggregate_impl};
 pub use crate::domain::aggregate::{Aggregate, Decide, Decision, DecisionTypes, Evolve, reducer};
 pub use crate::domain::command::{CommandContext, CommandEnvelope, to_eventfold_event};
+pub use crate::domain::decide_with::DecideWith;
+pub use crate::domain::decision_context::DecisionContext;
+pub use crate::domain::layer::{Call, CallOutcome, Layer};
 pub use crate::domain::process_manager::{
-    DeadLetter, Due, OnFailure, Outbox, ProcessManager, ProcessManagerReport, React, Retry,
+    Backoff, DeadLetter, Due, FailureKind, OnFailure, OrSend, Outbox, ProcessManager,
+    ProcessManagerReport, React, Retry,
 };
 pub use crate::domain::projection::{Project, Projection};
-pub use crate::error::{DispatchError, ExecuteError, Panic, StateError};
+pub use crate::error::{DispatchError, ExecuteError, Panic, Refused, StateError};
 pub use crate::event::{
     DecodeError, Decoded, DomainEvent, EncodeError, EventName, Recorded, RecordedEvent,
     StoredEvent, UnknownEvents,
 };
+pub use crate::following::backwards::Backwards;
 pub use crate::following::subscription::Subscription;
 pub use crate::following::{
     FollowerStatus, ProcessManagerStatus, ReadSideStatus, Running, SkippedEvent,
@@ -365,7 +443,7 @@ pub use crate::storage::memory::Memory;
 pub use crate::store::bus::CommandBus;
 pub use crate::store::{
     AggregateStore, AggregateStoreBuilder, DeadLetters, InjectOptions, Rebuild, RebuildProgress,
-    ReplayError, spawn_actor,
+    ReplayError, SettleError, WaitError, spawn_actor,
 };
 
 /// What a program with aggregates usually needs.
@@ -380,9 +458,9 @@ pub use crate::store::{
 /// ```
 pub mod prelude {
     pub use crate::{
-        Aggregate, AggregateHandle, AggregateStore, CommandContext, Decide, Decision, DomainEvent,
-        Evolve, ExecuteError, Outbox, Position, ProcessManager, Project, Projection, React,
-        Recorded, events,
+        Aggregate, AggregateHandle, AggregateStore, CommandContext, Decide, DecideWith, Decision,
+        DecisionContext, DomainEvent, Evolve, ExecuteError, Outbox, Position, ProcessManager,
+        Project, Projection, React, Recorded, aggregate_impl, events,
     };
 }
 

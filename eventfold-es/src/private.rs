@@ -8,9 +8,11 @@ pub use std::vec;
 
 pub use crate::__testing;
 
-pub use crate::domain::aggregate::{Aggregate, Decide, DecisionTypes, Evolve};
+pub use crate::domain::aggregate::{Aggregate, Decide, Decision, DecisionTypes, Evolve};
 pub use crate::domain::command::CommandEnvelope;
-pub use crate::domain::process_manager::{Outbox, ProcessManager, React, Targets};
+pub use crate::domain::decide_with::DecideWith;
+pub use crate::domain::decision_context::DecisionContext;
+pub use crate::domain::process_manager::{DeadLetter, Outbox, ProcessManager, React, Targets};
 pub use crate::domain::projection::{Project, Projection};
 pub use crate::domain::routes::CommandRoutes;
 pub use crate::event::{
@@ -28,6 +30,8 @@ mod event;
 pub mod example;
 #[path = "private/listed.rs"]
 mod listed;
+#[path = "private/methods.rs"]
+mod methods;
 #[path = "private/names.rs"]
 mod names;
 #[path = "private/of_command.rs"]
@@ -42,6 +46,7 @@ mod upcast;
 pub use command::{CommandPayload, CommandSet};
 pub use event::{EventPayload, deserialize_event, serialize_event};
 pub use listed::{ListedAggregate, ListedCommand, ListedEvent, NotListed};
+pub use methods::{Methods, NotAnAggregate};
 pub use names::{
     Events, Shared, aggregate_name, assert_names_are_new, assert_type_is_new, concat_names,
     count_names, retired_names, shared_names, slots,

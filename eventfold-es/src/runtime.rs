@@ -10,4 +10,6 @@ pub(crate) mod committed;
 pub(crate) mod dispatch;
 pub(crate) mod handle;
 pub(crate) mod inside;
+pub(crate) mod layers;
 pub(crate) mod passivation;
+pub(crate) mod spans;

@@ -5,12 +5,14 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 mod builder;
 pub(crate) mod bus;
 mod dead_letters;
 mod maintenance;
 mod opened;
+mod positions;
 mod process_managers;
 mod reading;
 mod rebuild;
@@ -18,12 +20,15 @@ mod spawn;
 #[cfg(test)]
 mod tests;
 mod under_way;
+mod waiting;
 
 pub use builder::AggregateStoreBuilder;
 pub use dead_letters::{DeadLetters, ReplayError};
 pub use rebuild::{Rebuild, RebuildProgress};
 pub use spawn::spawn_actor;
+pub use waiting::{SettleError, WaitError};
 
+use crate::clock::millis;
 use crate::domain::aggregate::Aggregate;
 use crate::following::ReadSide;
 use crate::ids::StreamId;
@@ -412,6 +417,7 @@ impl AggregateStore {
     pub async fn shutdown(&self) -> io::Result<()> {
         inside::refuse("shutdown")?;
         self.inner.storage.check_process()?;
+        let start = Instant::now();
         self.inner.start_closing();
         if let Some(live) = self.read_side.live.get() {
             live.stop();
@@ -432,7 +438,9 @@ impl AggregateStore {
         }
         drop(run);
         self.inner.storage.close();
-        Ok(self.inner.storage.ended().await?)
+        let ended = self.inner.storage.ended().await;
+        tracing::info!(elapsed_ms = millis(start), "store shut down");
+        Ok(ended?)
     }
 }
 

@@ -41,6 +41,9 @@
 //!     .then_state(|account| account.balance == 2);
 //! ```
 //!
+//! [`Given::at`], [`Given::with_id`] and [`Given::with_context`] set what a decision learns from its
+//! [`DecisionContext`](crate::DecisionContext).
+//!
 //! Projections and process managers are tested in the same way, with [`projection`] and
 //! [`process_manager`]. [`event_history`] and [`state_history`] detect when the stored form of an
 //! event or a state changes.

@@ -41,7 +41,9 @@ impl React<Order> for Fulfilment {
                     order: order.to_owned(),
                     quantity: placed.quantity,
                 };
-                out.send::<Stock>(&placed.article, reserve);
+                let reason = "not reserved".to_owned();
+                out.send::<Stock>(&placed.article, reserve)
+                    .or_send::<Order>(order, Cancel { reason });
             }
             OrderEvent::PaymentRequested(_) => {
                 if let Some(progress) = self.orders.get(order) {
@@ -73,12 +75,16 @@ impl React<Order> for Fulfilment {
 impl React<Stock> for Fulfilment {
     fn react_to(&mut self, event: &StockEvent, _: &Recorded<'_>, out: &mut Outbox<'_>) {
         match event {
-            StockEvent::Reserved(reserved) => out.send::<Order>(&reserved.order, RequestPayment),
+            StockEvent::Reserved(reserved) => {
+                out.send::<Order>(&reserved.order, RequestPayment);
+            }
             StockEvent::SoldOut(sold_out) => {
                 let reason = "sold out".to_owned();
                 out.send::<Order>(&sold_out.order, Cancel { reason });
             }
-            StockEvent::TakenOut(taken_out) => out.send::<Order>(&taken_out.order, Ship),
+            StockEvent::TakenOut(taken_out) => {
+                out.send::<Order>(&taken_out.order, Ship);
+            }
             StockEvent::Received(_) | StockEvent::Released(_) => {}
         }
     }

@@ -5,8 +5,10 @@
 //! cargo run --example fulfilment -- ./data    # in a directory that stays; kill it, run it again
 //! ```
 //!
-//! Nothing here waits for another: the customers place and pay, `Fulfilment` does the rest. The
-//! tests drive the clock, so that a deadline of a quarter of an hour takes no time.
+//! The customers place and pay, `Fulfilment` does the rest. What it must react to is an event: that the
+//! lamps are sold out, for example. An order of no lamps is refused by the stock, which is answered by a
+//! command of its own. The tests drive the clock, so that a deadline of a quarter of an hour takes no
+//! time.
 
 mod fulfilment;
 mod order;
@@ -15,13 +17,13 @@ mod stock;
 mod tests;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use anyhow::Context;
 use eventfold_es::prelude::*;
 use eventfold_es::{AggregateStoreBuilder, Position};
 
 use fulfilment::Fulfilment;
-use order::{Order, Pay, Place};
+use order::{Order, Pay, Place, Status};
 use stock::{Receive, Stock};
 
 #[tokio::main]
@@ -43,21 +45,26 @@ async fn main() -> anyhow::Result<()> {
     place(&store, &order("ann"), "lamp", 1).await?;
     place(&store, &order("bob"), "lamp", 1).await?;
     place(&store, &order("cid"), "lamp", 100).await?;
+    place(&store, &order("dan"), "lamp", 0).await?;
 
-    // What happens, as it happens. Ann pays when she is asked to, Bob never does.
-    let mut events = store.subscribe(before);
-    let mut left = 3;
-    while left > 0 {
-        let event = events.next().await.context("the store has ended")??;
-        show(event.position(), event.id(), event.name(), event.data());
-        match event.name() {
-            "PaymentRequested" if event.id() == order("ann") => pay(&store, event.id()).await?,
-            "OrderShipped" | "OrderCancelled" => left -= 1,
-            _ => {}
-        }
+    // Ann pays when she is asked to, Bob never does.
+    wait_for(&store, &order("ann"), Status::AwaitsPayment).await?;
+    pay(&store, &order("ann")).await?;
+    wait_for(&store, &order("ann"), Status::Shipped).await?;
+    for name in ["bob", "cid", "dan"] {
+        wait_for(&store, &order(name), Status::Cancelled).await?;
     }
     // The last reactions too: what was reserved for Bob is free again.
-    settle(&store).await?;
+    store.wait_until_settled(store.head(), PATIENCE).await?;
+    let after = store.head();
+    let mut events = store.subscribe(before);
+    while let Some(event) = events.next().await {
+        let event = event?;
+        show(event.position(), event.id(), event.name(), event.data());
+        if event.position() >= after {
+            break;
+        }
+    }
     println!("Free lamps: {}", lamps.state().await?.free);
     let status = store.read_side().process_managers.remove(0);
     println!(
@@ -94,15 +101,13 @@ async fn pay(store: &AggregateStore, order: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Waits until the process manager has come to rest, but for timers.
-async fn settle(store: &AggregateStore) -> anyhow::Result<()> {
-    loop {
-        let head = store.head();
-        store.run_process_managers().await?;
-        if store.head() == head {
-            return Ok(());
-        }
-    }
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+async fn wait_for(store: &AggregateStore, order: &str, status: Status) -> anyhow::Result<()> {
+    let is_so = |order: &Order| order.status == status;
+    store.wait_until(order, is_so, PATIENCE).await?;
+    Ok(())
 }
 
 fn show(position: Position, id: &str, name: &str, data: &str) {

@@ -1,7 +1,6 @@
 //! The stock of one article: what is free, and what is reserved for which order.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 
 use eventfold_es::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -10,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[aggregate(
     commands(Receive, Reserve, Release, TakeOut),
     events(Received, Reserved, SoldOut, Released, TakenOut),
-    error = Infallible,
+    error = NothingOrdered,
 )]
 pub(crate) struct Stock {
     pub(crate) free: u32,
@@ -64,72 +63,68 @@ pub(crate) struct TakenOut {
     pub(crate) order: String,
 }
 
-impl Decide<Receive> for Stock {
-    fn decide(&self, command: Receive) -> Decision<Self> {
-        Ok(events![Received {
-            quantity: command.quantity
-        }])
-    }
-}
+#[derive(Debug, PartialEq, thiserror::Error)]
+#[error("an order of nothing")]
+pub(crate) struct NothingOrdered;
 
-impl Decide<Reserve> for Stock {
+// `&self` decides a command, `&mut self` evolves by an event. `order.rs` has the other form, an impl of
+// a trait for each.
+#[aggregate_impl]
+impl Stock {
+    fn receive(&self, command: Receive) -> Decision<Self> {
+        let Receive { quantity } = command;
+        Ok(events![Received { quantity }])
+    }
+
+    fn received(&mut self, event: &Received) {
+        self.free += event.quantity;
+    }
+
     /// That there is too little is no error: it is what happened, and the order has to know.
-    fn decide(&self, command: Reserve) -> Decision<Self> {
+    fn reserve(&self, command: Reserve) -> Decision<Self> {
         let Reserve { order, quantity } = command;
+        if quantity == 0 {
+            return Err(NothingOrdered);
+        }
         if quantity > self.free {
             return Ok(events![SoldOut { order }]);
         }
         Ok(events![Reserved { order, quantity }])
     }
-}
 
-impl Decide<Release> for Stock {
-    fn decide(&self, command: Release) -> Decision<Self> {
-        if !self.reserved.contains_key(&command.order) {
-            return Ok(Vec::new());
-        }
-        Ok(events![Released {
-            order: command.order
-        }])
-    }
-}
-
-impl Decide<TakeOut> for Stock {
-    fn decide(&self, command: TakeOut) -> Decision<Self> {
-        if !self.reserved.contains_key(&command.order) {
-            return Ok(Vec::new());
-        }
-        Ok(events![TakenOut {
-            order: command.order
-        }])
-    }
-}
-
-impl Evolve<Received> for Stock {
-    fn evolve(&mut self, event: &Received) {
-        self.free += event.quantity;
-    }
-}
-
-impl Evolve<Reserved> for Stock {
-    fn evolve(&mut self, event: &Reserved) {
+    fn reserved(&mut self, event: &Reserved) {
         self.free -= event.quantity;
         self.reserved.insert(event.order.clone(), event.quantity);
     }
-}
 
-impl Evolve<SoldOut> for Stock {
-    fn evolve(&mut self, _: &SoldOut) {}
-}
+    fn sold_out(&mut self, _: &SoldOut) {}
 
-impl Evolve<Released> for Stock {
-    fn evolve(&mut self, event: &Released) {
+    fn release(&self, command: Release) -> Decision<Self> {
+        let Release { order } = command;
+        if !self.has_reserved_for(&order) {
+            return Ok(events![]);
+        }
+        Ok(events![Released { order }])
+    }
+
+    fn released(&mut self, event: &Released) {
         self.free += self.reserved.remove(&event.order).unwrap_or(0);
     }
-}
 
-impl Evolve<TakenOut> for Stock {
-    fn evolve(&mut self, event: &TakenOut) {
+    fn take_out(&self, command: TakeOut) -> Decision<Self> {
+        let TakeOut { order } = command;
+        if !self.has_reserved_for(&order) {
+            return Ok(events![]);
+        }
+        Ok(events![TakenOut { order }])
+    }
+
+    fn taken_out(&mut self, event: &TakenOut) {
         self.reserved.remove(&event.order);
+    }
+
+    #[helper]
+    fn has_reserved_for(&self, order: &str) -> bool {
+        self.reserved.contains_key(order)
     }
 }

@@ -1,10 +1,9 @@
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use eventfold_es::ManualClock;
 use tempfile::TempDir;
 
 use super::*;
-use order::Status;
 
 const QUARTER: Duration = Duration::from_secs(15 * 60);
 
@@ -43,12 +42,19 @@ impl Shop {
             pay_within_seconds: QUARTER.as_secs(),
         };
         self.store.get::<Order>(order).await?.send(place).await?;
-        settle(&self.store).await
+        self.settle().await
+    }
+
+    /// Waits until everything has ended that follows so far.
+    async fn settle(&self) -> anyhow::Result<()> {
+        let head = self.store.head();
+        self.store.wait_until_settled(head, PATIENCE).await?;
+        Ok(())
     }
 
     async fn pass(&self, time: Duration) -> anyhow::Result<()> {
         self.clock.advance(time);
-        settle(&self.store).await
+        self.settle().await
     }
 
     async fn status(&self, order: &str) -> anyhow::Result<Status> {
@@ -74,7 +80,7 @@ async fn an_order_that_is_paid_is_shipped() -> anyhow::Result<()> {
     assert_eq!((shop.lamps().await?, shop.timers()), ((3, 2), 1));
     shop.pass(QUARTER / 2).await?;
     pay(&shop.store, "o-1").await?;
-    settle(&shop.store).await?;
+    shop.settle().await?;
     assert_eq!(shop.status("o-1").await?, Status::Shipped);
     assert_eq!((shop.lamps().await?, shop.timers()), ((3, 0), 0));
     // The deadline is no more.
@@ -117,5 +123,17 @@ async fn an_order_of_more_than_there_is_is_cancelled_at_once() -> anyhow::Result
     assert_eq!((shop.lamps().await?, shop.timers()), ((5, 0), 0));
     shop.place("o-2", 5).await?;
     assert_eq!(shop.status("o-2").await?, Status::AwaitsPayment);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_order_that_the_stock_refuses_is_cancelled_and_leaves_no_dead_letter()
+-> anyhow::Result<()> {
+    let shop = Shop::with_lamps(5).await?;
+    shop.place("o-1", 0).await?;
+    assert_eq!(shop.status("o-1").await?, Status::Cancelled);
+    assert_eq!((shop.lamps().await?, shop.timers()), ((5, 0), 0));
+    let status = shop.store.read_side().process_managers.remove(0);
+    assert_eq!(status.dead_letters, Some(0));
     Ok(())
 }

@@ -463,6 +463,23 @@ fn an_event_that_json_cannot_hold_is_refused() {
 }
 
 #[test]
+fn a_listed_command_has_the_name_under_which_it_is_serialised() {
+    let name = |command: &BankAccountCommand| BankAccount::command_name(command);
+    assert_eq!(name(&Deposit { amount: 1 }.into()), "Deposit");
+    assert_eq!(name(&Withdraw(1).into()), "take-out");
+}
+
+#[test]
+fn commands_without_listed_names_have_the_name_of_their_type() {
+    use crate::support::{Ledger, LedgerCommand};
+
+    assert_eq!(
+        Ledger::command_name(&LedgerCommand::Nothing),
+        "LedgerCommand"
+    );
+}
+
+#[test]
 fn a_derived_aggregate_repeats_its_command_if_the_command_is_clone() {
     #[derive(Clone, Default, Serialize, Deserialize, Aggregate)]
     #[aggregate(

@@ -128,7 +128,6 @@ async fn a_rebuild_reports_progress_and_gives_the_same_state_each_time() {
     }
     let amounts = store.projection::<Amounts>().unwrap();
     let squares = store.projection::<Squares>().unwrap();
-    let head: u64 = store.head().to_string().parse().unwrap();
     for _ in 0..2 {
         let mut rebuild = store.rebuild::<Amounts>();
         let (mut done, mut finished) = (0, false);
@@ -137,10 +136,10 @@ async fn a_rebuild_reports_progress_and_gives_the_same_state_each_time() {
             assert!(!finished, "an item behind the end");
             assert!(progress.done > done && progress.done <= progress.total);
             assert!(progress.per_second > 0.0);
-            assert_eq!(progress.total, head);
+            assert_eq!(progress.total, 20_000);
             (done, finished) = (progress.done, progress.finished);
         }
-        assert!(finished && done == head);
+        assert!(finished && done == 20_000);
         assert_eq!(store.projection::<Amounts>().unwrap(), amounts);
     }
     store.rebuild::<Amounts>().await.unwrap();
@@ -208,8 +207,7 @@ async fn the_old_state_is_read_during_a_rebuild_and_other_projections_are_untouc
     assert_eq!(folded, 2, "the old state goes on");
     GATE.open();
     let progress = in_time("the end", step).await.unwrap().unwrap();
-    assert!(progress.finished);
-    assert_eq!(progress.done.to_string(), store.head().to_string());
+    assert!(progress.finished && progress.done == 5);
     assert!(rebuild.next().await.is_none());
     assert_eq!(store.projection::<Gated>().unwrap().0, 36);
 }

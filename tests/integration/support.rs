@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub(crate) mod child;
+pub(crate) mod collector;
 pub(crate) mod files;
 mod place;
 pub(crate) mod scripted;

@@ -1,5 +1,6 @@
 //! The testing kit: what it takes, what it refuses, and what it says then.
 
+mod contexts;
 mod histories;
 mod read_side;
 mod refusals;

@@ -24,6 +24,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) version: Option<u32>,
     /// The aggregates that it sends commands to, if it lists them.
     pub(crate) dispatches: Vec<TypePath>,
+    /// The function that answers the failures of its commands.
+    pub(crate) on_dead_letter: Option<Path>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +93,7 @@ impl<'a> Reader<'a> {
             aggregates: types("aggregates"),
             version: entries.count("version").and_then(|n| count(n, errors)),
             dispatches: types("dispatches"),
+            on_dead_letter: entries.path("on_dead_letter").cloned(),
         }
     }
 

@@ -1,5 +1,5 @@
-//! The keys of `#[aggregate(...)]`, `#[event(...)]`, `#[projection(...)]` and
-//! `#[process_manager(...)]`, with their formats and their places.
+//! The keys of `#[aggregate(...)]`, `#[aggregate_impl(...)]`, `#[event(...)]`, `#[projection(...)]`
+//! and `#[process_manager(...)]`, with their formats and their places.
 //!
 //! For a new key, add a line here, and a question in [`ast`](crate::ast) that reads it.
 
@@ -52,6 +52,7 @@ pub(crate) enum Form {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
     Aggregate,
+    AggregateImpl,
     GeneratedEnum,
     Snapshot,
     EventStruct,
@@ -65,6 +66,7 @@ impl Place {
     pub(crate) fn in_words(self) -> &'static str {
         match self {
             Self::Aggregate => "on an aggregate",
+            Self::AggregateImpl => "on an impl block",
             Self::GeneratedEnum => "among the options of a generated enum",
             Self::Snapshot => "in `snapshot(...)`",
             Self::EventStruct => "on an event struct",
@@ -189,6 +191,17 @@ pub(crate) static AGGREGATE: Table = Table {
             ..AGGREGATE_KEY
         },
     ],
+};
+
+pub(crate) static AGGREGATE_IMPL: Table = Table {
+    home: "`#[aggregate_impl(...)]` on an impl block",
+    keys: &[Key {
+        name: "crate",
+        form: Form::Path,
+        example: "crate = ::eventfold_es",
+        places: &[Place::AggregateImpl],
+        ..KEY
+    }],
 };
 
 static GENERATED_ENUM: Table = Table {
@@ -370,6 +383,13 @@ pub(crate) static PROCESS_MANAGER: Table = Table {
             form: Form::Aggregates,
             example: "dispatches(Inventory)",
             habits: &["commands", "targets", "sends", "to"],
+            ..PROCESS_MANAGER_KEY
+        },
+        Key {
+            name: "on_dead_letter",
+            form: Form::Path,
+            example: "on_dead_letter = Self::not_sent",
+            habits: &["on_failure", "on_error", "compensate", "dead_letters"],
             ..PROCESS_MANAGER_KEY
         },
         Key {

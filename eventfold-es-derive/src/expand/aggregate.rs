@@ -81,7 +81,8 @@ pub(crate) fn decision_types(input: &Aggregate<'_>) -> TokenStream {
 ///     type DomainEvent = BankAccountEvent;
 ///     type Error = BankError;
 ///
-///     // handle, apply, repeat, fingerprint, encode_event, event_version, decode_event, knows_event, command_routes
+///     // handle, handle_with, apply, repeat, fingerprint, encode_event, event_version, decode_event,
+///     // knows_event, command_name, command_routes
 /// }
 /// ```
 fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
@@ -107,10 +108,11 @@ fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
     } else {
         quote!(Reject)
     };
-    let handle = handle(input);
+    let handle_with = handle_with(input);
     let apply = apply(input);
     let of_command = of_command(&command);
     let stored_form = stored_form(input, &event);
+    let command_name = command_name(input);
     let command_routes = command_routes(input);
     let (_, _, where_clause) = input.generics().split_for_impl();
     quote! {
@@ -130,7 +132,19 @@ fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
                 &self,
                 __command: #command,
             ) -> ::core::result::Result<::std::vec::Vec<#event>, #error> {
-                #handle
+                __eventfold::Aggregate::handle_with(
+                    self,
+                    __command,
+                    &::core::default::Default::default(),
+                )
+            }
+
+            fn handle_with(
+                &self,
+                __command: #command,
+                __context: &__eventfold::DecisionContext<'_>,
+            ) -> ::core::result::Result<::std::vec::Vec<#event>, #error> {
+                #handle_with
             }
 
             fn apply(mut self, __event: &#event) -> Self {
@@ -140,6 +154,7 @@ fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
 
             #of_command
             #stored_form
+            #command_name
             #command_routes
         }
     }
@@ -148,21 +163,22 @@ fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
 /// ```ignore
 /// match command {
 ///     BankAccountCommand::Deposit(command) => {
-///         Decide::decide(self, ListedCommand::<Deposit>::__own(command))
+///         DecideWith::decide_with(self, ListedCommand::<Deposit>::__own(command), context)
 ///     }
 /// }
 /// ```
 ///
 /// Unless the commands have both of serde's traits, an arm calls
-/// `<Self as Decide<Deposit>>::decide(self, command)`.
-fn handle(input: &Aggregate<'_>) -> TokenStream {
+/// `<Self as DecideWith<Deposit>>::decide_with(self, command, context)`. A type that is `Decide` is
+/// `DecideWith` too.
+fn handle_with(input: &Aggregate<'_>) -> TokenStream {
     let commands = match &input.commands {
         Messages::Listed(commands) => commands,
         Messages::Own(own) => {
             let decide = quote_spanned! {place(own)=>
-                <Self as __eventfold::Decide<#own>>::decide
+                <Self as __eventfold::DecideWith<#own>>::decide_with
             };
-            return quote!(#decide(self, __command));
+            return quote!(#decide(self, __command, __context));
         }
     };
     let arms = commands.items.iter().map(|item| {
@@ -170,11 +186,11 @@ fn handle(input: &Aggregate<'_>) -> TokenStream {
         let listed = listed(item, "ListedCommand");
         let decide = if commands.serde() == Serde::Both {
             quote_spanned! {item.variant.span()=>
-                __eventfold::Decide::decide(self, #listed::__own(__command))
+                __eventfold::DecideWith::decide_with(self, #listed::__own(__command), __context)
             }
         } else {
             quote_spanned! {item.variant.span()=>
-                <Self as __eventfold::Decide<#ty>>::decide(self, __command)
+                <Self as __eventfold::DecideWith<#ty>>::decide_with(self, __command, __context)
             }
         };
         quote_spanned!(item.variant.span()=> #ident::#variant(__command) => #decide,)
@@ -293,6 +309,32 @@ fn stored_form(input: &Aggregate<'_>, event: &TokenStream) -> TokenStream {
             __eventfold::fingerprint(#as_event::NAMES)
         }
     }
+}
+
+/// ```ignore
+/// fn command_name(command: &BankAccountCommand) -> &'static str {
+///     match command {
+///         BankAccountCommand::Deposit(_) => "Deposit",
+///     }
+/// }
+/// ```
+fn command_name(input: &Aggregate<'_>) -> Option<TokenStream> {
+    let Messages::Listed(commands) = &input.commands else {
+        return None;
+    };
+    let command = Types::of(input).command;
+    let arms = commands.items.iter().map(|item| {
+        let (ident, variant) = (enum_of(commands, item), variant_of(item));
+        let name = item.written_name();
+        quote_spanned!(item.variant.span()=> #ident::#variant(_) => #name,)
+    });
+    (!commands.items.is_empty()).then(|| {
+        quote! {
+            fn command_name(__command: &#command) -> &'static str {
+                match __command { #(#arms)* }
+            }
+        }
+    })
 }
 
 /// ```ignore

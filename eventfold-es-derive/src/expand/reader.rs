@@ -117,6 +117,10 @@ fn projection(input: &Reader<'_>) -> TokenStream {
 ///     fn targets<T: Targets>(targets: &mut T) {
 ///         <Inventory as DispatchTarget>::add_to(targets);
 ///     }
+///
+///     fn on_dead_letter(&mut self, letter: &DeadLetter, out: &mut Outbox<'_>) {
+///         Self::not_sent(self, letter, out)
+///     }
 /// }
 /// ```
 fn process_manager(input: &Reader<'_>) -> TokenStream {
@@ -136,6 +140,17 @@ fn process_manager(input: &Reader<'_>) -> TokenStream {
             }
         }
     });
+    let on_dead_letter = input.on_dead_letter.as_ref().map(|function| {
+        quote! {
+            fn on_dead_letter(
+                &mut self,
+                __letter: &__eventfold::DeadLetter,
+                __out: &mut __eventfold::Outbox<'_>,
+            ) {
+                #function(self, __letter, __out)
+            }
+        }
+    });
     let (_, _, where_clause) = input.input.generics.split_for_impl();
     quote! {
         #[automatically_derived]
@@ -144,6 +159,7 @@ fn process_manager(input: &Reader<'_>) -> TokenStream {
 
             #read
             #targets
+            #on_dead_letter
 
             fn react(
                 &mut self,

@@ -329,17 +329,33 @@ const _: () = {
             ::std::vec::Vec<BankAccountEvent>,
             ::core::convert::Infallible,
         > {
+            __eventfold::Aggregate::handle_with(
+                self,
+                __command,
+                &::core::default::Default::default(),
+            )
+        }
+        fn handle_with(
+            &self,
+            __command: BankAccountCommand,
+            __context: &__eventfold::DecisionContext<'_>,
+        ) -> ::core::result::Result<
+            ::std::vec::Vec<BankAccountEvent>,
+            ::core::convert::Infallible,
+        > {
             match __command {
                 BankAccountCommand::OpenAccount(__command) => {
-                    __eventfold::Decide::decide(
+                    __eventfold::DecideWith::decide_with(
                         self,
                         __eventfold::ListedCommand::<OpenAccount>::__own(__command),
+                        __context,
                     )
                 }
                 BankAccountCommand::Deposit(__command) => {
-                    __eventfold::Decide::decide(
+                    __eventfold::DecideWith::decide_with(
                         self,
                         __eventfold::ListedCommand::<Deposit>::__own(__command),
+                        __context,
                     )
                 }
             }
@@ -405,6 +421,12 @@ const _: () = {
             __eventfold::fingerprint(
                 <BankAccountEvent as __eventfold::DomainEvent>::NAMES,
             )
+        }
+        fn command_name(__command: &BankAccountCommand) -> &'static str {
+            match __command {
+                BankAccountCommand::OpenAccount(_) => "OpenAccount",
+                BankAccountCommand::Deposit(_) => "Deposit",
+            }
         }
         fn command_routes(
             __routes: &mut __eventfold::CommandRoutes<BankAccountCommand>,

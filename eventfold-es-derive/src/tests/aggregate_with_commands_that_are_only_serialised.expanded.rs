@@ -39,9 +39,25 @@ const _: () = {
             ::std::vec::Vec<CounterEvent>,
             ::core::convert::Infallible,
         > {
+            __eventfold::Aggregate::handle_with(
+                self,
+                __command,
+                &::core::default::Default::default(),
+            )
+        }
+        fn handle_with(
+            &self,
+            __command: CounterCommand,
+            __context: &__eventfold::DecisionContext<'_>,
+        ) -> ::core::result::Result<
+            ::std::vec::Vec<CounterEvent>,
+            ::core::convert::Infallible,
+        > {
             match __command {
                 CounterCommand::Add(__command) => {
-                    <Self as __eventfold::Decide<Add>>::decide(self, __command)
+                    <Self as __eventfold::DecideWith<
+                        Add,
+                    >>::decide_with(self, __command, __context)
                 }
             }
         }
@@ -89,6 +105,11 @@ const _: () = {
         }
         fn __fingerprint() -> u64 {
             __eventfold::fingerprint(<CounterEvent as __eventfold::DomainEvent>::NAMES)
+        }
+        fn command_name(__command: &CounterCommand) -> &'static str {
+            match __command {
+                CounterCommand::Add(_) => "add",
+            }
         }
         fn command_routes(__routes: &mut __eventfold::CommandRoutes<CounterCommand>) {
             __routes.add::<Add>();

@@ -214,11 +214,25 @@ const _: () = {
             &self,
             __command: Command,
         ) -> ::core::result::Result<::std::vec::Vec<Event>, BankError<u64>> {
+            __eventfold::Aggregate::handle_with(
+                self,
+                __command,
+                &::core::default::Default::default(),
+            )
+        }
+        fn handle_with(
+            &self,
+            __command: Command,
+            __context: &__eventfold::DecisionContext<'_>,
+        ) -> ::core::result::Result<::std::vec::Vec<Event>, BankError<u64>> {
             match __command {
                 Command::Deposit(__command) => {
-                    __eventfold::Decide::decide(
+                    __eventfold::DecideWith::decide_with(
                         self,
-                        __eventfold::ListedCommand::<commands::Deposit>::__own(__command),
+                        __eventfold::ListedCommand::<
+                            commands::Deposit,
+                        >::__own(__command),
+                        __context,
                     )
                 }
             }
@@ -276,6 +290,11 @@ const _: () = {
         }
         fn __fingerprint() -> u64 {
             __eventfold::fingerprint(<Event as __eventfold::DomainEvent>::NAMES)
+        }
+        fn command_name(__command: &Command) -> &'static str {
+            match __command {
+                Command::Deposit(_) => "deposit",
+            }
         }
         fn command_routes(__routes: &mut __eventfold::CommandRoutes<Command>) {
             __routes.add::<commands::Deposit>();

@@ -27,7 +27,23 @@ const _: () = {
             ::std::vec::Vec<events::CounterEvent>,
             ::core::convert::Infallible,
         > {
-            <Self as __eventfold::Decide<CounterCommand>>::decide(self, __command)
+            __eventfold::Aggregate::handle_with(
+                self,
+                __command,
+                &::core::default::Default::default(),
+            )
+        }
+        fn handle_with(
+            &self,
+            __command: CounterCommand,
+            __context: &__eventfold::DecisionContext<'_>,
+        ) -> ::core::result::Result<
+            ::std::vec::Vec<events::CounterEvent>,
+            ::core::convert::Infallible,
+        > {
+            <Self as __eventfold::DecideWith<
+                CounterCommand,
+            >>::decide_with(self, __command, __context)
         }
         fn apply(mut self, __event: &events::CounterEvent) -> Self {
             <Self as __eventfold::Evolve<

@@ -288,6 +288,20 @@ const _: () = {
             ::std::vec::Vec<CounterEvent>,
             ::core::convert::Infallible,
         > {
+            __eventfold::Aggregate::handle_with(
+                self,
+                __command,
+                &::core::default::Default::default(),
+            )
+        }
+        fn handle_with(
+            &self,
+            __command: CounterCommand,
+            __context: &__eventfold::DecisionContext<'_>,
+        ) -> ::core::result::Result<
+            ::std::vec::Vec<CounterEvent>,
+            ::core::convert::Infallible,
+        > {
             match __command {}
         }
         fn apply(mut self, __event: &CounterEvent) -> Self {

@@ -92,6 +92,20 @@ const _: () = {
             ::std::vec::Vec<Imported>,
             ::core::convert::Infallible,
         > {
+            __eventfold::Aggregate::handle_with(
+                self,
+                __command,
+                &::core::default::Default::default(),
+            )
+        }
+        fn handle_with(
+            &self,
+            __command: ArchiveCommand,
+            __context: &__eventfold::DecisionContext<'_>,
+        ) -> ::core::result::Result<
+            ::std::vec::Vec<Imported>,
+            ::core::convert::Infallible,
+        > {
             match __command {}
         }
         fn apply(mut self, __event: &Imported) -> Self {

@@ -9,6 +9,7 @@ mod read;
 pub(crate) use read::decode_unless_left_out;
 pub use read::reducer;
 
+use crate::domain::decision_context::DecisionContext;
 use crate::domain::routes::CommandRoutes;
 use crate::event;
 use crate::event::{DecodeError, Decoded, EncodeError, StoredEvent, UnknownEvents};
@@ -61,8 +62,10 @@ use crate::event::{DecodeError, Decoded, EncodeError, StoredEvent, UnknownEvents
 ///
 /// [`handle`](Self::handle) and [`apply`](Self::apply) depend on their arguments alone: no I/O, no
 /// clock, no randomness. The store decides commands before earlier ones are on the disk, and
-/// rebuilds a state from its events at any time. If a decision needs something from outside (the
-/// time, a new id, another service's answer), find it out first and put it into the command.
+/// rebuilds a state from its events at any time. If a decision needs the time, the aggregate's own
+/// id or who sent the command, it takes a [`DecisionContext`]: see
+/// [`handle_with`](Self::handle_with). If it needs something else from outside (a new id, another
+/// service's answer), find it out first and put it into the command.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an aggregate",
     label = "`{Self}` does not implement `Aggregate`",
@@ -144,6 +147,32 @@ pub trait Aggregate:
     /// # Ok::<(), NothingToAdd>(())
     /// ```
     fn handle(&self, cmd: Self::Command) -> Result<Vec<Self::DomainEvent>, Self::Error>;
+
+    /// Decides a command, as a store does: with its time, its origin, and the place of the
+    /// aggregate.
+    ///
+    /// By default it calls [`handle`](Self::handle). Implement it if a decision depends on more than
+    /// the state. A derived aggregate implements it with [`DecideWith`](crate::DecideWith), and its
+    /// `handle` decides with `DecisionContext::default()`, which is outside a store.
+    ///
+    /// # Errors
+    ///
+    /// As [`handle`](Self::handle).
+    ///
+    /// ```
+    /// # use eventfold_es::{Aggregate, DecisionContext, __private::example::*};
+    /// let counter = Counter { value: 2 };
+    /// let events = counter.handle_with(Add(5), &DecisionContext::default())?;
+    /// assert_eq!(events, [CounterEvent::Added { amount: 5 }]);
+    /// # Ok::<(), NothingToAdd>(())
+    /// ```
+    fn handle_with(
+        &self,
+        cmd: Self::Command,
+        _context: &DecisionContext<'_>,
+    ) -> Result<Vec<Self::DomainEvent>, Self::Error> {
+        self.handle(cmd)
+    }
 
     /// Folds one event into the state and returns the new state. It must take every event that was
     /// ever stored: a panic here fails the load.
@@ -265,6 +294,20 @@ pub trait Aggregate:
         0
     }
 
+    /// The name of a command, for [layers](crate::Layer) and for the span `execute`. A derived
+    /// aggregate has the names of its listed commands, as they are serialised. Otherwise it is the
+    /// name of the type [`Command`](Self::Command), unless the aggregate says more:
+    ///
+    /// ```
+    /// # use eventfold_es::{Aggregate, __private::example::*};
+    /// assert_eq!(Counter::command_name(&Add(5)), "Add");
+    /// ```
+    fn command_name(_command: &Self::Command) -> &'static str {
+        let name = std::any::type_name::<Self::Command>();
+        let without_arguments = name.split('<').next().unwrap_or(name);
+        without_arguments.rsplit("::").next().unwrap_or(name)
+    }
+
     /// The command types that [`CommandBus`](crate::CommandBus) routes here besides
     /// [`Command`](Self::Command) itself.
     #[doc(hidden)]
@@ -310,7 +353,9 @@ pub trait DecisionTypes {
 
 /// The decision on one command.
 ///
-/// Implement it for each command that `#[aggregate(commands(...))]` lists.
+/// Implement it for each command that `#[aggregate(commands(...))]` lists, or
+/// [`DecideWith`](crate::DecideWith) if the decision depends on the time or on who sent the command.
+/// [`#[aggregate_impl]`](crate::aggregate_impl) implements it by a method.
 ///
 /// ```
 /// # use eventfold_es::prelude::*;
@@ -335,7 +380,7 @@ pub trait DecisionTypes {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not decide the command `{C}`",
     label = "no `impl Decide<{C}> for {Self}`",
-    note = "write `impl Decide<{C}> for {Self}`, or remove `{C}` from the commands of `{Self}`"
+    note = "write `impl Decide<{C}> for {Self}` or a method in an `#[aggregate_impl]` block, or remove `{C}` from the commands of `{Self}`"
 )]
 pub trait Decide<C>: DecisionTypes {
     /// Decides `command` on the current state. Returns the events that happened, none if nothing
@@ -349,7 +394,8 @@ pub trait Decide<C>: DecisionTypes {
 
 /// The effect of one event on the state.
 ///
-/// Implement it for each event that `#[aggregate(events(...))]` lists. It cannot fail: an event
+/// Implement it for each event that `#[aggregate(events(...))]` lists.
+/// [`#[aggregate_impl]`](crate::aggregate_impl) implements it by a method. It cannot fail: an event
 /// is a fact.
 ///
 /// ```
@@ -375,9 +421,9 @@ pub trait Decide<C>: DecisionTypes {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not evolve by the event `{E}`",
     label = "no `impl Evolve<{E}> for {Self}`",
-    note = "write `impl Evolve<{E}> for {Self}`, or remove `{E}` from the events of `{Self}`"
+    note = "write `impl Evolve<{E}> for {Self}` or a method in an `#[aggregate_impl]` block, or remove `{E}` from the events of `{Self}`"
 )]
-pub trait Evolve<E> {
+pub trait Evolve<E: ?Sized> {
     /// Folds `event` into the state. It must take every event of this type that was ever stored.
     fn evolve(&mut self, event: &E);
 }

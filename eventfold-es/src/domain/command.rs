@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::domain::aggregate::Aggregate;
+use crate::domain::decision_context::DecisionContext;
 use crate::event::{SCHEMA_VERSION, value};
 use crate::ids::Version;
 
@@ -196,6 +197,18 @@ impl CommandContext {
     pub fn with_idempotency_key(mut self, key: impl Into<String>) -> Self {
         self.idempotency_key = Some(key.into());
         self
+    }
+
+    /// What the decision on the command knows. The stream and its version are to be filled in.
+    pub(crate) fn decision(&self, ms: u64) -> DecisionContext<'_> {
+        DecisionContext {
+            ms,
+            actor: self.actor.as_deref(),
+            correlation_id: self.correlation_id.as_deref(),
+            causation_id: self.causation_id.as_deref(),
+            metadata: self.metadata.as_ref(),
+            ..DecisionContext::default()
+        }
     }
 
     /// Fails with [`io::ErrorKind::InvalidInput`] if no command may be sent with this context.

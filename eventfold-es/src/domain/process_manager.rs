@@ -3,16 +3,21 @@
 use serde::{Serialize, de::DeserializeOwned};
 
 mod dead_letter;
+mod due;
+mod failure_kind;
 mod order;
+mod origin;
 mod outbox;
 mod retry;
 mod targets;
 
 pub use dead_letter::DeadLetter;
+pub use due::Due;
+pub use failure_kind::FailureKind;
 pub(crate) use order::{Order, Timer};
 pub(crate) use outbox::Unwritable;
-pub use outbox::{Due, Outbox};
-pub use retry::{OnFailure, Retry};
+pub use outbox::{OrSend, Outbox};
+pub use retry::{Backoff, OnFailure, Retry};
 pub use targets::Targets;
 
 use crate::domain::aggregate::Aggregate;
@@ -28,8 +33,9 @@ use crate::event::{DecodeError, EventSet, Recorded, StoredEvent};
 /// whenever the program ends.
 ///
 /// In a live store, a command that does not succeed is tried again as [`Retry`] says; on demand it
-/// is tried once. After the last attempt it becomes a [`DeadLetter`], a line of
-/// `process_managers/<NAME>/dead_letters.jsonl`:
+/// is tried once. After the last attempt the process manager may answer the failure, by
+/// [`or_send`](OrSend::or_send) or [`on_dead_letter`](Self::on_dead_letter). If it does not, the
+/// command becomes a [`DeadLetter`], a line of `process_managers/<NAME>/dead_letters.jsonl`:
 /// `{"envelope":{…},"error":"…","ts":1767225600,"id":"17",…}`. The line has the command with its
 /// context, the error, and the time in seconds since 1970.
 /// [`AggregateStore::dead_letters`](crate::store::AggregateStore::dead_letters) lists and replays
@@ -155,6 +161,59 @@ pub trait ProcessManager: Default + Serialize + DeserializeOwned + Send + Sync +
             out.send_envelope(envelope);
         }
         Ok(())
+    }
+
+    /// Learns that one of its commands failed and would become the dead letter `letter`, and may
+    /// answer. By default it does nothing.
+    ///
+    /// If it puts a command or a timer into `out`, these take the place of the dead letter: none is
+    /// left, so nobody can replay the command beside the answer. Otherwise the command becomes a dead
+    /// letter. In both cases the changed state and the cancelled timers are kept. It is called again
+    /// if the program ends before that is saved; then nothing of the first call is left. So an answer
+    /// takes effect once, like a reaction.
+    ///
+    /// It is called when no [`or_send`](OrSend::or_send) is left for the command, and the command
+    /// certainly had no effect. It is not called for the commands of an answer, for which it can use
+    /// `or_send`, and not again for a dead letter that is replayed.
+    ///
+    /// `out` fills in the correlation id and the causation id of the failed command, and counts
+    /// [`schedule`](Outbox::schedule) from [`DeadLetter::time`].
+    ///
+    /// If it panics, or if what it leaves cannot be saved, the state stays as it was before and the
+    /// command becomes a dead letter. [`FollowerStatus::last_error`](crate::FollowerStatus::last_error)
+    /// says so.
+    ///
+    /// With the derive, name a function of the same signature:
+    /// `#[process_manager(on_dead_letter = Self::give_back, ..)]`.
+    ///
+    /// ```
+    /// # use eventfold_es::__private::example::{Add, Counter, CounterEvent};
+    /// use eventfold_es::{DeadLetter, FailureKind, Outbox, ProcessManager, React, Recorded};
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Debug, Default, Serialize, Deserialize, ProcessManager)]
+    /// #[process_manager(aggregates(Counter), dispatches(Counter), on_dead_letter = Self::count)]
+    /// struct SumUp;
+    ///
+    /// impl SumUp {
+    ///     /// Counts what was refused. Other dead letters wait for somebody to replay them.
+    ///     fn count(&mut self, letter: &DeadLetter, out: &mut Outbox<'_>) {
+    ///         if letter.kind == Some(FailureKind::Refusal) {
+    ///             out.send::<Counter>("refused", Add(1));
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// impl React<Counter> for SumUp {
+    ///     fn react_to(&mut self, _: &CounterEvent, record: &Recorded<'_>, out: &mut Outbox<'_>) {
+    ///         if record.id() != "all" {
+    ///             out.send::<Counter>("all", Add(0)); // there is nothing to add
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    fn on_dead_letter(&mut self, letter: &DeadLetter, out: &mut Outbox<'_>) {
+        let _ = (letter, out);
     }
 
     /// The events that it reacts to by their types, for [`UnknownEvents`](crate::UnknownEvents).

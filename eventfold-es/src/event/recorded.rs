@@ -39,6 +39,8 @@ pub struct Recorded<'a> {
     pub(crate) ms: Option<u64>,
     pub(crate) event_id: Option<&'a str>,
     pub(crate) actor: Option<&'a str>,
+    /// The idempotency key of its command, where it is known.
+    pub(crate) key: Option<&'a str>,
     pub(crate) meta: Meta<'a>,
 }
 
@@ -83,6 +85,7 @@ impl Recorded<'static> {
         ms: None,
         event_id: None,
         actor: None,
+        key: None,
         meta: Meta::None,
     };
 }

@@ -87,6 +87,7 @@ impl RecordedEvent {
             ms: self.ms,
             event_id: self.event_id.as_deref(),
             actor: self.actor.as_deref(),
+            key: None,
             meta: self.meta.as_deref().map_or(Meta::None, Meta::Json),
         }
     }

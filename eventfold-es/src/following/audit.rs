@@ -6,7 +6,7 @@ use serde::de::IgnoredAny;
 
 use crate::following::checkpoint;
 use crate::following::checkpoint::{Checkpoint, Unusable, another_history};
-use crate::following::history::{acted_on_behind, rolled_back, source_of};
+use crate::following::history::{acted_on_behind, answered_already, rolled_back, source_of};
 use crate::following::{dead_letters, skipped};
 use crate::report::Severity;
 use crate::storage::error::StorageResult;
@@ -110,7 +110,12 @@ fn compare(
     let Some(manager) = manager.filter(|_| checkpoint.cursors.is_none()) else {
         return Ok(None);
     };
+    let reader_at = |_| audit.reader().map(LogReader::Files);
     let in_journal = acted_on_behind(manager, position, LogReader::Files(reader), audit.head())?;
+    let saved = &checkpoint.pending;
+    if let Some(cause) = answered_already(manager, saved, reader_at, audit.head())? {
+        return Ok(Some(cause));
+    }
     let dir = audit.layout.process_managers_dir().join(manager);
     let letters = FileRecords::new(dir).read(RecordName::DeadLetters)?;
     let keys = dead_letters::audit(&letters.unwrap_or_default(), None).keys;

@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::clock::from_unix_millis;
 use crate::domain::command::StoredCommand;
-use crate::domain::process_manager::DeadLetter;
+use crate::domain::process_manager::{DeadLetter, FailureKind};
 use crate::following::chain::Chain;
 use crate::following::lines;
 use crate::following::outgoing::Saved;
@@ -40,6 +40,9 @@ struct Line {
     id: Option<String>,
     ms: Option<u64>,
     attempts: Option<u32>,
+    /// A newer version may know more kinds.
+    #[serde(default)]
+    kind: Option<serde_json::Value>,
 }
 
 /// A line to add.
@@ -52,6 +55,8 @@ struct NewLine<'a> {
     id: &'a str,
     ms: u64,
     attempts: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<FailureKind>,
 }
 
 /// A dead letter as the file has it.
@@ -59,8 +64,9 @@ struct NewLine<'a> {
 pub(crate) struct Letter {
     pub(crate) id: String,
     pub(crate) command: StoredCommand,
-    error: String,
-    time: SystemTime,
+    pub(crate) error: String,
+    pub(crate) kind: Option<FailureKind>,
+    pub(crate) time: SystemTime,
     pub(crate) attempts: u32,
 }
 
@@ -78,6 +84,7 @@ impl Letter {
                 .into_shown()
                 .map_err(|cause| StorageError::new(StorageErrorKind::Unreadable, cause))?,
             error: self.error,
+            kind: self.kind,
             time: self.time,
             attempts: self.attempts,
         })
@@ -181,7 +188,7 @@ impl DeadLetters {
         &mut self,
         id: &str,
         envelope: &StoredCommand,
-        error: &str,
+        (error, kind): (&str, FailureKind),
         attempts: u32,
         ms: u64,
     ) -> StorageResult<()> {
@@ -193,6 +200,7 @@ impl DeadLetters {
             id,
             ms,
             attempts,
+            kind: Some(kind),
         })?;
         self.lines.add(line)?;
         self.count = self.count.map(|count| count + 1);
@@ -244,6 +252,7 @@ fn read_line(line: &[u8], derived: String) -> Result<(Letter, bool), String> {
         id: read.id.unwrap_or(derived),
         command: read.envelope,
         error: read.error,
+        kind: read.kind.and_then(|kind| serde_json::from_value(kind).ok()),
         time: from_unix_millis(ms),
         attempts: read.attempts.unwrap_or(1),
     };
@@ -263,6 +272,7 @@ pub(crate) fn read_back(command: &StoredCommand) -> Result<(), String> {
         id: "",
         ms: 0,
         attempts: 0,
+        kind: None,
     })
     .map_err(|error| error.to_string())?;
     line.pop();

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::clock::millis;
 use crate::domain::process_manager::{OnFailure, Unwritable};
-use crate::error::panic_message;
+use crate::error::{guarded, panic_message};
 use crate::event::{DecodeError, EventSet, StoredEvent, UnknownEvents};
 use crate::following::checkpoint;
 use crate::following::checkpoint::{Checkpoint, Cursors, Place, UnknownEvent, Unusable};
@@ -98,7 +99,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
             skipped_events: SkippedEvents::from_beginning(&records, 1),
             backup: None,
             is_rebuilding: false,
-            progress: Arc::new(Progress::new(name, checkpoint.position)),
+            progress: Arc::new(Progress::new(name, storage.log(), checkpoint.position)),
             save_now: false,
             storage,
             records,
@@ -369,6 +370,39 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
         Ok(())
     }
 
+    /// Lets `change` change the state beside the events. The caller saves the state before it follows
+    /// further events. If `change` panics or fails, or the new state could not be read again, the
+    /// state is the one from before, and the text says why. Returns whether the state has changed.
+    ///
+    /// # Errors
+    ///
+    /// If no copy of the state could be made. Nothing has changed then.
+    pub(crate) fn change<T>(
+        &mut self,
+        change: impl FnOnce(&mut S) -> Result<T, String>,
+    ) -> io::Result<Result<(T, bool), String>> {
+        self.check()?;
+        let before = self.copy_of_state()?;
+        let changed = guarded(|| change(&mut self.state));
+        let changed = changed.map_err(|panic| format!("panicked: {}", panic_message(&*panic)));
+        let after = changed.flatten().and_then(|done| {
+            if serde_json::to_vec(&self.state).is_ok_and(|after| after == before) {
+                return Ok((done, false));
+            }
+            let after = self.copy_of_state().map_err(|error| error.to_string())?;
+            Ok((done, after != before))
+        });
+        match &after {
+            Ok((_, true)) => self.backup = None,
+            Ok((_, false)) => {}
+            Err(_) => {
+                let state = serde_json::from_slice(&before);
+                self.state = state.map_err(|cause| self.unreadable(&cause))?;
+            }
+        }
+        Ok(after)
+    }
+
     /// The state as JSON that can be read again.
     fn copy_of_state(&self) -> io::Result<Vec<u8>> {
         let copy = serde_json::to_vec(&self.state);
@@ -467,6 +501,12 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
         self.saved_at = Instant::now();
         self.save_cost = self.saved_at - start;
         self.save_now = false;
+        tracing::debug!(
+            name = self.name,
+            position = self.position,
+            elapsed_ms = millis(start),
+            "checkpoint saved"
+        );
         Ok(())
     }
 }

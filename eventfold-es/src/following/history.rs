@@ -4,9 +4,10 @@
 //! that is chained to all lines before it. A follower saves the checksum of the line at its position, and
 //! its file is trusted only if the journal has the same checksum there (invariant F9).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::ControlFlow;
 
+use crate::following::outgoing::Saved;
 use crate::storage::Storage;
 use crate::storage::error::StorageResult;
 use crate::storage::log::LogReader;
@@ -53,6 +54,62 @@ pub(crate) fn rolled_back(position: u64, newest: u64) -> String {
     )
 }
 
+/// Why the commands in `saved` are older than the last saved ones: the failure of one of them was
+/// answered, and the answer has an effect in the journal, up to the durable `head`. `None` if there is
+/// no such effect. `reader` makes a reader that is at a position or before it.
+pub(crate) fn answered_already(
+    name: &str,
+    saved: &Saved,
+    reader: impl FnOnce(u64) -> Option<LogReader>,
+    head: u64,
+) -> StorageResult<Option<String>> {
+    let Some(since) = saved.outgoing.iter().map(|outgoing| outgoing.since).min() else {
+        return Ok(None);
+    };
+    let Some(mut reader) = reader(since.min(head)) else {
+        return Ok(None);
+    };
+    let numbers: BTreeSet<u64> = saved.outgoing.iter().map(|o| o.number).collect();
+    let mut or_send = HashMap::new();
+    for outgoing in &saved.outgoing {
+        for command in &outgoing.or_send {
+            let key = command.context.idempotency_key.as_deref();
+            let (kind, id) = (
+                command.aggregate_type.as_str(),
+                command.instance_id.as_str(),
+            );
+            or_send.insert((kind, id, key.unwrap_or_default()), outgoing.number);
+        }
+    }
+    let mut answered = None;
+    reader.read_to(head, |committed| {
+        if committed.last() <= since {
+            return StorageResult::Ok(ControlFlow::Continue(()));
+        }
+        let (kind, id) = (committed.aggregate_type(), committed.id());
+        committed.keys(|key| {
+            let number = or_send.get(&(kind, id, key)).copied();
+            let number = number.or_else(|| answer_to(name, key));
+            answered = answered.or(number.filter(|number| numbers.contains(number)));
+        });
+        StorageResult::Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(answered.map(|number| {
+        format!(
+            "has command {number} to send, but the journal shows that its failure was answered: it \
+             would send commands again"
+        )
+    }))
+}
+
+/// The number of the failed command that a command with this idempotency key answers, if it is such a
+/// command of the process manager `name`.
+fn answer_to(name: &str, key: &str) -> Option<u64> {
+    let mut parts = key.strip_prefix(name)?.strip_prefix('/')?.split('/');
+    let _position: u64 = parts.next()?.parse().ok()?;
+    parts.next()?.strip_prefix('f')?.parse().ok()
+}
+
 /// The position of the event that a command with this idempotency key comes from, if it is a
 /// command of the process manager `name`.
 pub(crate) fn source_of(name: &str, key: &str) -> Option<u64> {
@@ -69,6 +126,10 @@ mod tests {
     fn the_idempotency_key_of_a_process_managers_command_names_the_position_of_its_event() {
         for key in ["a/b/17/0", "a/b/17/t0"] {
             assert_eq!(source_of("a/b", key), Some(17));
+        }
+        assert_eq!(answer_to("a/b", "a/b/17/f5/0"), Some(5));
+        for key in ["a/b/17/0", "a/b/17/t0", "a/b/f5/0", "a/17/f5/0"] {
+            assert_eq!(answer_to("a/b", key), None, "{key}");
         }
         for key in ["a/17/0", "a/b/letter/3", "a/b17/0", "a/b/17", "mine"] {
             assert_eq!(source_of("a/b", key), None, "{key}");

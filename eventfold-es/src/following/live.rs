@@ -22,7 +22,7 @@ use crate::error::closed;
 use crate::following::exclusive::Exclusive;
 use crate::following::failure::Failure;
 use crate::following::manager::Manager;
-use crate::following::managing::Outcome;
+use crate::following::managing::{CommandFailure, Outcome};
 use crate::following::outgoing::Outgoing;
 use crate::following::projecting::{AnyProjecting, Registered};
 use crate::following::sending::dispatch;
@@ -296,11 +296,12 @@ impl Managing {
         let store = self.store.clone();
         let dispatchers = self.dispatchers.clone();
         let number = outgoing.number;
+        let manager = self.manager.name;
         let task = self.under_way.spawn(async move {
             let outcome = match store.upgrade() {
                 Some(store) => {
                     let hold = Hold::of_command(store);
-                    dispatch(&hold, &dispatchers, outgoing.envelope).await
+                    dispatch(&hold, &dispatchers, manager, outgoing.envelope).await
                 }
                 None => Outcome::Undecided,
             };
@@ -321,11 +322,8 @@ impl Managing {
             }
             Err(error) => {
                 let number = self.numbers.remove(&error.id())?;
-                let outcome = Outcome::Failed {
-                    error: format!("reading the command panicked: {error}"),
-                    may_retry: false,
-                };
-                Some((number, outcome))
+                let error = format!("sending the command panicked: {error}");
+                Some((number, Outcome::Failed(CommandFailure::unclear(error))))
             }
         }
     }

@@ -13,6 +13,7 @@ use crate::following::exclusive::Exclusive;
 use crate::following::failure::Failure;
 use crate::following::managing::{AnyReacting, Reacting};
 use crate::following::status::{ProcessManagerStatus, Progress};
+use crate::following::trace::Traces;
 use crate::following::unusable::UnusableManager;
 use crate::storage::Storage;
 use crate::storage::record_name::Follower;
@@ -38,7 +39,7 @@ impl Manager {
     /// Waits for a manager that runs in the background. It must have reacted to everything up to
     /// the durable position `head`, and have sent every command that need not wait.
     pub(crate) async fn settled(&self, head: u64) -> io::Result<()> {
-        let mut steps = self.trouble.subscribe();
+        let mut steps = self.steps();
         // Commands that come from later events are not waited for.
         let mut below = None;
         loop {
@@ -57,6 +58,11 @@ impl Manager {
                 return Err(closed());
             }
         }
+    }
+
+    /// Its steps in the background, and the error of each.
+    pub(crate) fn steps(&self) -> watch::Receiver<Option<Failure>> {
+        self.trouble.subscribe()
     }
 
     /// Its status while the newest durable position is `head`. If the reaction that is under way
@@ -80,6 +86,7 @@ impl Manager {
         storage: &Storage,
         on_failure: OnFailure,
         retry: Retry,
+        traces: &Arc<Traces>,
     ) -> io::Result<Self> {
         type Any = Arc<Exclusive<dyn AnyReacting>>;
         let name = format!("process manager `{}`", M::NAME);
@@ -87,7 +94,9 @@ impl Manager {
         let (reacting, progress): (Any, _) = match checkpoint::read::<M>(&records, 1) {
             Ok(checkpoint) => {
                 let checkpoint = checkpoint.unwrap_or_else(Checkpoint::beginning);
-                let reacting = Reacting::open(storage, records, checkpoint, on_failure, retry)?;
+                let traces = traces.clone();
+                let reacting =
+                    Reacting::open(storage, records, checkpoint, on_failure, retry, traces)?;
                 let progress = reacting.progress();
                 (Arc::new(Exclusive::new(name, reacting)), progress)
             }
@@ -95,7 +104,7 @@ impl Manager {
             // The store and the other process managers can work without it.
             Err(unusable) => {
                 let error = unusable.of_manager(M::NAME);
-                let unusable = UnusableManager::new(M::NAME, &records, error)?;
+                let unusable = UnusableManager::new(M::NAME, storage.log(), &records, error)?;
                 let progress = unusable.progress();
                 (Arc::new(Exclusive::new(name, unusable)), progress)
             }

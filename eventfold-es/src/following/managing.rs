@@ -12,18 +12,24 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::clock::from_unix_millis;
 use crate::domain::command::StoredCommand;
-use crate::domain::process_manager::{DeadLetter, OnFailure, Order, Outbox, ProcessManager, Retry};
+use crate::domain::process_manager::{
+    DeadLetter, FailureKind, OnFailure, Order, Outbox, ProcessManager, Retry,
+};
 use crate::error::closed;
 use crate::following::checkpoint::Checkpoint;
 use crate::following::dead_letters::DeadLetters;
 use crate::following::follower::{Follower, Refusal};
 use crate::following::history;
 use crate::following::history::{acted_on_behind, source_of};
-use crate::following::outgoing::Outgoing;
+use crate::following::outgoing::{GivenUp, Outgoing};
 use crate::following::pending;
 use crate::following::pending::Pending;
+use crate::following::spans;
 use crate::following::status::{ProcessManagerStatus, Progress, ToDo};
+use crate::following::trace::{Trace, Traces};
+use crate::runtime::dispatch::{Effect, Failed};
 use crate::storage::Storage;
 use crate::storage::error::StorageResult;
 use crate::storage::record::Records;
@@ -42,6 +48,7 @@ pub(crate) struct Reacting<M: ProcessManager> {
     /// The length of the file of dead letters when the checkpoint was saved.
     settled_letters: u64,
     retry: Retry,
+    traces: Arc<Traces>,
     counts: Counts,
     /// The store is closed: another store may have the directory.
     is_sealed: bool,
@@ -57,17 +64,42 @@ pub(crate) struct Counts {
 /// The outcome of a command.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// Its events are stored, or it had none.
-    Succeeded,
-    /// It did not take effect.
-    Failed {
-        error: String,
-        /// Whether another attempt makes sense.
-        may_retry: bool,
-    },
+    /// Its events are stored, up to this position, or it had none.
+    Succeeded(u64),
+    Failed(CommandFailure),
     /// It was not decided: the store is closed, or has failed. It is sent when the store is open
     /// again.
     Undecided,
+}
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(crate) struct CommandFailure {
+    error: String,
+    kind: FailureKind,
+    /// It certainly had no effect.
+    had_no_effect: bool,
+}
+
+impl From<&Failed> for CommandFailure {
+    fn from(failed: &Failed) -> Self {
+        Self {
+            error: failed.error.to_string(),
+            kind: failed.kind,
+            had_no_effect: failed.effect == Effect::None,
+        }
+    }
+}
+
+impl CommandFailure {
+    /// A failure that does not tell whether the command took effect. The command is not sent again.
+    pub(crate) fn unclear(error: String) -> Self {
+        Self {
+            error,
+            kind: FailureKind::Undeliverable,
+            had_no_effect: false,
+        }
+    }
 }
 
 /// A process manager of any type.
@@ -83,6 +115,11 @@ pub(crate) trait AnyReacting: Send {
     fn save(&mut self) -> io::Result<()>;
     /// Saves what can be saved. Nothing is written after that.
     fn seal(&mut self);
+    /// Adds all unfinished commands to `trace`.
+    fn add_to(&self, trace: &Trace);
+    /// Whether it has reacted to all known events of `trace`, and none of the trace's commands is
+    /// unfinished.
+    fn is_at_rest(&self, trace: &Trace) -> bool;
     /// The number of the next command, once it has reacted to all events up to `head` and no timer
     /// is due.
     fn reached(&self, head: u64) -> Option<u64>;
@@ -117,6 +154,7 @@ impl<M: ProcessManager> Reacting<M> {
         mut checkpoint: Checkpoint<M>,
         on_failure: OnFailure,
         retry: Retry,
+        traces: Arc<Traces>,
     ) -> io::Result<Self> {
         if let Some(cause) = checkpoint.misfit(storage)? {
             return Err(of_another_time::<M>(&records, &cause));
@@ -131,6 +169,12 @@ impl<M: ProcessManager> Reacting<M> {
             return Err(letters_of_another_time::<M>(&records, &cause));
         }
         if is_ours && let Some(cause) = rolled_back::<M>(storage, checkpoint.position, &letters)? {
+            return Err(of_another_time::<M>(&records, &cause));
+        }
+        let reader = |position| Some(storage.reader(position));
+        if is_ours
+            && let Some(cause) = history::answered_already(M::NAME, &saved, reader, storage.head())?
+        {
             return Err(of_another_time::<M>(&records, &cause));
         }
         let mut pending = Pending::new(saved);
@@ -152,6 +196,7 @@ impl<M: ProcessManager> Reacting<M> {
             letters,
             settled_letters,
             retry,
+            traces,
             counts: Counts::default(),
             is_sealed: false,
         })
@@ -169,13 +214,16 @@ impl<M: ProcessManager> Reacting<M> {
         let _span = tracing::debug_span!("pm_catchup", pm_name = M::NAME).entered();
         let types = self.follower.state.subscriptions();
         let slice = head.min(self.follower.position() + SLICE);
+        let traces = &self.traces;
         // Ordered by position. If an event is passed again, its orders replace the earlier ones.
         let mut orders: BTreeMap<u64, Vec<Order>> = BTreeMap::new();
         let followed = self.follower.follow(types, slice, |state, event| {
+            let _span = spans::reaction(M::NAME, event).entered();
             let mut out = Outbox::new(M::NAME, event.record());
             state.react_stored(event, &mut out)?;
             let new = out.finish()?;
             new.iter().try_for_each(pending::read_back)?;
+            traces.reacted(event.record(), &new);
             if !new.is_empty() {
                 orders.insert(event.record().position, new);
             }
@@ -206,16 +254,139 @@ impl<M: ProcessManager> Reacting<M> {
         }
     }
 
+    /// What becomes of a command that is not tried again: it is answered, or it becomes a dead
+    /// letter. Invariant F10.
+    fn end(&mut self, failed: &Outgoing, attempts: u32, failure: CommandFailure) -> io::Result<()> {
+        let number = failed.number;
+        // Whoever replays a dead letter learns that it failed.
+        let may_answer =
+            failed.letter.is_none() && failure.had_no_effect && !self.pending.is_in_doubt(number);
+        let CommandFailure { error, kind, .. } = failure;
+        if !may_answer {
+            return self.bury(failed, attempts, &error, kind);
+        }
+        if kind == FailureKind::Io && self.is_in_journal(failed)? {
+            // It took effect earlier, and only its answer could not be read.
+            self.pending.done(number);
+            self.counts.dispatched += 1;
+            return Ok(());
+        }
+        if self.pending.fall_back(number) {
+            tracing::warn!(pm_name = M::NAME, %error, attempts, "another command is sent instead");
+            return Ok(());
+        }
+        if failed.answers_failure {
+            return self.bury(failed, attempts, &error, kind);
+        }
+        self.answer(failed, attempts, &error, kind)
+    }
+
+    /// Lets the process manager answer the failure of a command. Invariant F10.
+    fn answer(
+        &mut self,
+        failed: &Outgoing,
+        attempts: u32,
+        error: &str,
+        kind: FailureKind,
+    ) -> io::Result<()> {
+        let letter = DeadLetter {
+            id: failed.letter_id(),
+            envelope: failed.envelope.clone().into_shown()?,
+            error: error.to_owned(),
+            kind: Some(kind),
+            time: from_unix_millis(self.now()),
+            attempts,
+        };
+        let position = self.follower.position();
+        let answered = self.follower.change(|state| {
+            let mut out = Outbox::answering(M::NAME, &letter, position);
+            state.on_dead_letter(&letter, &mut out);
+            let orders = out.finish().map_err(|error| error.to_string())?;
+            let read_back = orders.iter().try_for_each(pending::read_back);
+            read_back.map_err(|error| error.to_string())?;
+            Ok(orders)
+        })?;
+        let (orders, has_changed) = match answered {
+            Ok(answered) => answered,
+            Err(cause) => {
+                let text = format!(
+                    "`on_dead_letter` of `{}` for dead letter `{}` {cause}",
+                    M::NAME,
+                    letter.id
+                );
+                self.follower.progress().fail(&text);
+                return self.bury(failed, attempts, error, kind);
+            }
+        };
+        if orders.is_empty() && !has_changed {
+            return self.bury(failed, attempts, error, kind);
+        }
+        let key = failed.envelope.context.idempotency_key.as_deref();
+        self.traces.answered(key, &orders);
+        let is_cancel = |order: &Order| matches!(order, Order::Cancel(_));
+        if orders.iter().all(is_cancel) {
+            let given_up = GivenUp {
+                error: error.to_owned(),
+                kind,
+            };
+            self.pending.give_up(failed.number, attempts, given_up);
+        } else {
+            tracing::warn!(pm_name = M::NAME, %error, attempts, "the failure is answered");
+            self.pending.done(failed.number);
+        }
+        self.pending.answer(orders);
+        Ok(())
+    }
+
+    /// Whether the journal has the effect of a command.
+    fn is_in_journal(&self, outgoing: &Outgoing) -> io::Result<bool> {
+        let envelope = &outgoing.envelope;
+        let Some(key) = envelope.context.idempotency_key.as_deref() else {
+            return Ok(false);
+        };
+        let storage = self.follower.storage();
+        let mut is_there = false;
+        let mut reader = storage.reader(outgoing.since);
+        reader.read_to(storage.head(), |committed| {
+            if committed.aggregate_type() == envelope.aggregate_type
+                && committed.id() == envelope.instance_id
+            {
+                committed.keys(|found| is_there |= found == key);
+            }
+            StorageResult::Ok(match is_there {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            })
+        })?;
+        Ok(is_there)
+    }
+
+    /// Turns the commands that were given up, and are saved as such, into dead letters.
+    fn bury_given_up(&mut self) -> io::Result<()> {
+        while let Some(outgoing) = self.pending.first_given_up().cloned()
+            && let Some(GivenUp { error, kind }) = &outgoing.given_up
+        {
+            self.bury(&outgoing, outgoing.attempts, error, *kind)?;
+        }
+        Ok(())
+    }
+
     /// Adds a command to the dead letters. If that fails, the command stays in the outbox.
     /// Invariant F3.
-    fn give_up(&mut self, outgoing: &Outgoing, attempts: u32, error: &str) -> io::Result<()> {
+    fn bury(
+        &mut self,
+        outgoing: &Outgoing,
+        attempts: u32,
+        error: &str,
+        kind: FailureKind,
+    ) -> io::Result<()> {
         if self.letters.length() < self.settled_letters {
             // Otherwise an unfinished line would be taken for a finished one.
             self.save()?;
         }
         let (id, now) = (outgoing.letter_id(), self.now());
         self.letters
-            .add(&id, &outgoing.envelope, error, attempts, now)?;
+            .add(&id, &outgoing.envelope, (error, kind), attempts, now)?;
         let StoredCommand {
             aggregate_type,
             instance_id,
@@ -314,6 +485,7 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
         if self.pending.is_unsaved() {
             self.save()?;
         }
+        self.bury_given_up()?;
         let may_react = self.pending.waiting() < WAITING;
         if may_react {
             // The process manager's own code may ask for the status.
@@ -349,22 +521,25 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
         }
         let attempts = outgoing.attempts + 1;
         match outcome {
-            Outcome::Succeeded => {
+            Outcome::Succeeded(position) => {
+                let key = outgoing.envelope.context.idempotency_key.as_deref();
+                self.traces.took_effect(key, position);
                 self.pending.done(number);
                 self.counts.dispatched += 1;
             }
             Outcome::Undecided => self.pending.leave_in_doubt(number),
-            Outcome::Failed { error, may_retry } => {
+            Outcome::Failed(failure) => {
                 let chance = uuid::Uuid::new_v4().as_u64_pair().1;
-                let pause = self.retry.pause(attempts, chance);
-                match pause.filter(|_| retry && may_retry) {
+                let pause = self.retry.pause(failure.kind, attempts, chance);
+                match pause.filter(|_| retry) {
                     Some(pause) => {
+                        let error = &failure.error;
                         tracing::warn!(pm_name = M::NAME, %error, attempts, pause, "a command failed and is tried again later");
                         let not_before = self.now().saturating_add(pause).max(1);
                         self.pending.put_back(number, attempts, not_before);
                     }
                     None => {
-                        if let Err(error) = self.give_up(&outgoing, attempts, &error) {
+                        if let Err(error) = self.end(&outgoing, attempts, failure) {
                             self.pending.put_back(number, attempts, 0);
                             return Err(error);
                         }
@@ -399,6 +574,14 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
             tracing::warn!(name = M::NAME, %error, "the checkpoint could not be saved");
         }
         self.is_sealed = true;
+    }
+
+    fn add_to(&self, trace: &Trace) {
+        self.pending.keys().for_each(|key| trace.add(key));
+    }
+
+    fn is_at_rest(&self, trace: &Trace) -> bool {
+        self.follower.position() >= trace.until() && !self.pending.is_busy_with(trace, self.now())
     }
 
     fn reached(&self, head: u64) -> Option<u64> {

@@ -1,18 +1,23 @@
 //! The part of a checkpoint that a process manager has besides its state: [`Saved`], the commands
 //! to send and the timers.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::domain::command::StoredCommand;
-use crate::domain::process_manager::Timer;
+use crate::domain::process_manager::{FailureKind, Timer};
 use crate::following::chain::Chain;
+
+/// The newest form of the saved work. It is written only where it is needed, see [`Saved`].
+const FORM: u32 = 2;
 
 /// A command to send.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Outgoing {
-    /// Unique within the process manager, in the order in which commands are sent.
+    /// Unique within the process manager, in the order in which commands are sent. A command that
+    /// is sent because another one failed has the number of that one.
     pub(crate) number: u64,
     /// How often it was tried.
     #[serde(default)]
@@ -26,29 +31,133 @@ pub(crate) struct Outgoing {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) letter: Option<String>,
     pub(crate) envelope: StoredCommand,
+    /// The commands to send if it fails: the first of them, and if that fails too, the next.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub(crate) or_send: Vec<StoredCommand>,
+    /// Whether it answers the failure of another command.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub(crate) answers_failure: bool,
+    /// It is not sent any more, and becomes a dead letter with this error.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) given_up: Option<GivenUp>,
+}
+
+/// Why a command was given up.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct GivenUp {
+    pub(crate) error: String,
+    pub(crate) kind: FailureKind,
 }
 
 impl Outgoing {
+    /// The command `number`, which was not tried yet.
+    pub(crate) fn new(number: u64, envelope: StoredCommand) -> Self {
+        Self {
+            number,
+            attempts: 0,
+            since: 0,
+            timer: None,
+            letter: None,
+            envelope,
+            or_send: Vec::new(),
+            answers_failure: false,
+            given_up: None,
+        }
+    }
+
     /// The id of the dead letter that it would become.
     pub(crate) fn letter_id(&self) -> String {
         let letter = self.letter.clone();
         letter.unwrap_or_else(|| self.number.to_string())
     }
+
+    fn needs_new_form(&self) -> bool {
+        !self.or_send.is_empty() || self.answers_failure || self.given_up.is_some()
+    }
 }
 
-/// The saved form.
-#[derive(Debug, Default, Serialize, Deserialize)]
+/// The unfinished work of a process manager, as it is saved.
+///
+/// Form 1 has the commands as `outgoing`, and no number. Form 2 has them as `commands` and is
+/// written if a command or a timer has something that a reader of form 1 would drop. Such a reader
+/// misses `outgoing` and refuses the checkpoint.
+#[derive(Debug, Default)]
 pub(crate) struct Saved {
     /// The number of the next command.
     pub(crate) next: u64,
     pub(crate) outgoing: Vec<Outgoing>,
     pub(crate) timers: BTreeMap<String, Timer>,
     /// The length of the file of dead letters. Later letters belong to commands in here.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) letters: Option<u64>,
     /// The checksum of that file. An earlier form lacks it.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) letters_sum: Option<Chain>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Form<'a> {
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    form: Option<u32>,
+    next: u64,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    outgoing: Option<Cow<'a, [Outgoing]>>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    commands: Option<Cow<'a, [Outgoing]>>,
+    timers: Cow<'a, BTreeMap<String, Timer>>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    letters: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    letters_sum: Option<Chain>,
+}
+
+impl Serialize for Saved {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let new = |timer: &Timer| !timer.or_send.is_empty() || timer.answers_failure;
+        let is_new =
+            self.outgoing.iter().any(Outgoing::needs_new_form) || self.timers.values().any(new);
+        let commands = Cow::Borrowed(self.outgoing.as_slice());
+        let (outgoing, commands) = if is_new {
+            (None, Some(commands))
+        } else {
+            (Some(commands), None)
+        };
+        Form {
+            form: is_new.then_some(FORM),
+            next: self.next,
+            outgoing,
+            commands,
+            timers: Cow::Borrowed(&self.timers),
+            letters: self.letters,
+            letters_sum: self.letters_sum,
+        }
+        .serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Saved {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        use serde::de::Error;
+
+        let form = Form::deserialize(deserializer)?;
+        let outgoing = match form.form {
+            None => form
+                .outgoing
+                .ok_or_else(|| D::Error::missing_field("outgoing")),
+            Some(FORM) => form
+                .commands
+                .ok_or_else(|| D::Error::missing_field("commands")),
+            Some(other) => Err(D::Error::custom(format_args!(
+                "its unfinished work has form {other}, which a newer version of eventfold-es wrote; \
+                 this one reads up to form {FORM}"
+            ))),
+        }?;
+        Ok(Self {
+            next: form.next,
+            outgoing: outgoing.into_owned(),
+            timers: form.timers.into_owned(),
+            letters: form.letters,
+            letters_sum: form.letters_sum,
+        })
+    }
 }
 
 impl Saved {
@@ -61,5 +170,96 @@ impl Saved {
     /// The ids of the dead letters that the commands may become.
     pub(crate) fn letter_ids(&self) -> HashSet<String> {
         self.outgoing.iter().map(Outgoing::letter_id).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::command::CommandContext;
+
+    /// What a reader of form 1 requires.
+    #[derive(Debug, Deserialize)]
+    struct FormOne {
+        #[expect(dead_code, reason = "only read")]
+        next: u64,
+        #[expect(dead_code, reason = "only read")]
+        outgoing: Vec<serde::de::IgnoredAny>,
+        #[expect(dead_code, reason = "only read")]
+        timers: serde::de::IgnoredAny,
+    }
+
+    fn command() -> StoredCommand {
+        let context = CommandContext::default();
+        StoredCommand::new("a", "b".to_owned(), &(), context).unwrap()
+    }
+
+    fn saved(outgoing: Outgoing) -> Saved {
+        Saved {
+            next: 1,
+            outgoing: vec![outgoing],
+            ..Saved::default()
+        }
+    }
+
+    fn written(saved: &Saved) -> String {
+        let text = serde_json::to_string(saved).unwrap();
+        let read: Saved = serde_json::from_str(&text).unwrap();
+        assert_eq!(serde_json::to_string(&read).unwrap(), text);
+        text
+    }
+
+    #[test]
+    fn work_without_answers_to_failures_has_the_form_that_every_0_3_0_reads() {
+        let text = written(&saved(Outgoing::new(0, command())));
+        assert_eq!(
+            text,
+            r#"{"next":1,"outgoing":[{"number":0,"attempts":0,"since":0,"envelope":{"aggregate_type":"a","instance_id":"b","command":null,"context":{"actor":null,"correlation_id":null,"metadata":null}}}],"timers":{}}"#
+        );
+        serde_json::from_str::<FormOne>(&text).unwrap();
+    }
+
+    #[test]
+    fn an_answer_to_a_failure_is_refused_by_a_reader_that_would_drop_it() {
+        let mut all = Vec::new();
+        let mut outgoing = Outgoing::new(0, command());
+        outgoing.or_send.push(command());
+        all.push(saved(outgoing));
+        let mut outgoing = Outgoing::new(0, command());
+        outgoing.answers_failure = true;
+        all.push(saved(outgoing));
+        let mut outgoing = Outgoing::new(0, command());
+        outgoing.given_up = Some(GivenUp {
+            error: "no".to_owned(),
+            kind: FailureKind::Refusal,
+        });
+        all.push(saved(outgoing));
+        for (or_send, answers_failure) in [(vec![command()], false), (Vec::new(), true)] {
+            let mut saved = Saved::default();
+            let timer = Timer {
+                due: 1,
+                envelope: command(),
+                or_send,
+                answers_failure,
+            };
+            saved.timers.insert("=t".to_owned(), timer);
+            all.push(saved);
+        }
+        for saved in all {
+            let refused = serde_json::from_str::<FormOne>(&written(&saved)).unwrap_err();
+            assert!(refused.to_string().contains("missing field `outgoing`"));
+        }
+    }
+
+    #[test]
+    fn work_in_a_newer_form_is_refused() {
+        let newer = r#"{"form":3,"next":1,"commands":[],"timers":{}}"#;
+        let refused = serde_json::from_str::<Saved>(newer)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            refused.contains("form 3, which a newer version"),
+            "{refused}"
+        );
     }
 }

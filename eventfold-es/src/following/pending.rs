@@ -8,7 +8,8 @@ use crate::domain::process_manager::{Order, Timer, Unwritable};
 use crate::following::chain::Chain;
 use crate::following::checkpoint;
 use crate::following::dead_letters;
-use crate::following::outgoing::{Outgoing, Saved};
+use crate::following::outgoing::{GivenUp, Outgoing, Saved};
+use crate::following::trace::Trace;
 
 /// Reads the command of `order` back in the form that the checkpoint will have, and the form of a
 /// dead letter. A command that is readable alone may be nested too deeply in a file.
@@ -17,34 +18,30 @@ use crate::following::outgoing::{Outgoing, Saved};
 ///
 /// Which command could not be read, and why.
 pub(crate) fn read_back(order: &Order) -> Result<(), Unwritable> {
-    let Some(command) = order.command() else {
-        return Ok(());
-    };
-    let timers = match order {
-        Order::Schedule(key, timer) => BTreeMap::from([(key.clone(), timer.clone())]),
-        Order::Send(_) | Order::Cancel(_) => BTreeMap::new(),
-    };
-    // A timer becomes a command.
-    let outgoing = Outgoing {
-        number: 0,
-        attempts: 0,
-        since: 0,
-        timer: None,
-        letter: None,
-        envelope: command.clone(),
-    };
-    let saved = Saved {
-        next: 0,
-        outgoing: vec![outgoing],
-        timers,
-        letters: None,
-        letters_sum: None,
-    };
-    checkpoint::read_back_pending(&saved)
-        .and_then(|()| dead_letters::read_back(command))
-        .map_err(|cause| {
-            Unwritable::new(command, "could not be read again once it is saved", cause)
-        })
+    // A timer becomes a command, and so does what is sent if that fails.
+    for command in order.commands() {
+        let mut saved = Saved {
+            outgoing: vec![Outgoing::new(0, command.clone())],
+            ..Saved::default()
+        };
+        if let Order::Schedule(key, timer) = order {
+            saved.timers.insert(key.clone(), timer.clone());
+        }
+        let is_first = order
+            .commands()
+            .next()
+            .is_some_and(|first| std::ptr::eq(first, command));
+        if !is_first {
+            // It is nested deeper while it waits for the first one.
+            saved.outgoing[0].or_send.push(command.clone());
+        }
+        checkpoint::read_back_pending(&saved)
+            .and_then(|()| dead_letters::read_back(command))
+            .map_err(|cause| {
+                Unwritable::new(command, "could not be read again once it is saved", cause)
+            })?;
+    }
+    Ok(())
 }
 
 /// Commands to send, and timers.
@@ -67,6 +64,8 @@ pub(crate) struct Pending {
     due: BTreeSet<(u64, String)>,
     /// The commands that came from timers, by the timers' keys.
     fired: HashMap<String, u64>,
+    /// The commands that become dead letters once that is saved.
+    given_up: BTreeSet<u64>,
     /// How many of the commands come from dead letters.
     revived: usize,
     /// Some commands are not saved yet, so they must not be sent.
@@ -175,7 +174,13 @@ impl Pending {
     pub(crate) fn carry_out(&mut self, order: Order) {
         self.has_changed = true;
         match order {
-            Order::Send(envelope) => self.send(envelope, None),
+            Order::Send(envelope, or_send) => {
+                let outgoing = Outgoing {
+                    or_send,
+                    ..Outgoing::new(self.next, envelope)
+                };
+                self.send(outgoing);
+            }
             Order::Schedule(key, timer) => {
                 self.cancel(&key);
                 self.due.insert((timer.due, key.clone()));
@@ -186,19 +191,34 @@ impl Pending {
     }
 
     /// Adds a command after the others.
-    fn send(&mut self, envelope: StoredCommand, timer: Option<String>) {
-        let number = self.next;
+    fn send(&mut self, outgoing: Outgoing) {
         self.next += 1;
         self.is_unsaved = true;
-        let outgoing = Outgoing {
-            number,
-            attempts: 0,
-            since: 0,
-            timer,
-            letter: None,
-            envelope,
-        };
         self.insert(outgoing, false);
+    }
+
+    /// Carries out what answers the failure of a command. The changed state is to be saved too, also
+    /// if there is no order.
+    pub(crate) fn answer(&mut self, orders: Vec<Order>) {
+        self.has_changed = true;
+        self.is_unsaved = true;
+        for order in orders {
+            match order {
+                Order::Send(envelope, or_send) => {
+                    let outgoing = Outgoing {
+                        or_send,
+                        answers_failure: true,
+                        ..Outgoing::new(self.next, envelope)
+                    };
+                    self.send(outgoing);
+                }
+                Order::Schedule(key, mut timer) => {
+                    timer.answers_failure = true;
+                    self.carry_out(Order::Schedule(key, timer));
+                }
+                Order::Cancel(_) => self.carry_out(order),
+            }
+        }
     }
 
     /// Adds a command that was the dead letter `letter`. It is under way, and its effects come
@@ -210,18 +230,15 @@ impl Pending {
         since: u64,
         envelope: StoredCommand,
     ) -> Outgoing {
-        let number = self.next;
+        let outgoing = Outgoing {
+            attempts,
+            since,
+            letter: Some(letter),
+            ..Outgoing::new(self.next, envelope)
+        };
         self.next += 1;
         self.is_unsaved = true;
         self.has_changed = true;
-        let outgoing = Outgoing {
-            number,
-            attempts,
-            since,
-            timer: None,
-            letter: Some(letter),
-            envelope,
-        };
         self.insert(outgoing.clone(), true);
         outgoing
     }
@@ -242,7 +259,9 @@ impl Pending {
     fn insert(&mut self, outgoing: Outgoing, is_under_way: bool) {
         let number = outgoing.number;
         let lane = target(&outgoing.envelope);
-        if let Some(key) = &outgoing.timer {
+        let is_given_up = outgoing.given_up.is_some();
+        // A command that is given up has ended, so nobody cancels it.
+        if let Some(key) = outgoing.timer.as_ref().filter(|_| !is_given_up) {
             self.fired.insert(key.clone(), number);
         }
         self.revived += usize::from(outgoing.letter.is_some());
@@ -253,6 +272,10 @@ impl Pending {
             not_before: 0,
         };
         self.entries.insert(number, entry);
+        if is_given_up {
+            self.given_up.insert(number);
+            return;
+        }
         self.lanes
             .entry(lane.clone())
             .or_default()
@@ -294,6 +317,7 @@ impl Pending {
     fn remove(&mut self, number: u64) -> Option<Outgoing> {
         let entry = self.entries.remove(&number)?;
         self.has_changed = true;
+        self.given_up.remove(&number);
         self.revived -= usize::from(entry.outgoing.letter.is_some());
         if let Some(key) = &entry.outgoing.timer
             && self.fired.get(key) == Some(&number)
@@ -336,7 +360,12 @@ impl Pending {
             self.due.pop_first();
             if let Some(timer) = self.timers.remove(&key) {
                 self.has_changed = true;
-                self.send(timer.envelope, Some(key));
+                self.send(Outgoing {
+                    timer: Some(key),
+                    or_send: timer.or_send,
+                    answers_failure: timer.answers_failure,
+                    ..Outgoing::new(self.next, timer.envelope)
+                });
             }
         }
     }
@@ -365,6 +394,67 @@ impl Pending {
     /// Removes a command that took effect, or was written to the dead letters.
     pub(crate) fn done(&mut self, number: u64) {
         self.remove(number);
+    }
+
+    /// Puts the command to send if this one fails in its place, if there is one. The command must
+    /// have had no effect.
+    pub(crate) fn fall_back(&mut self, number: u64) -> bool {
+        if self
+            .get(number)
+            .is_none_or(|failed| failed.or_send.is_empty())
+        {
+            return false;
+        }
+        if let Some(mut outgoing) = self.remove(number) {
+            outgoing.envelope = outgoing.or_send.remove(0);
+            outgoing.attempts = 0;
+            self.is_unsaved = true;
+            self.insert(outgoing, false);
+        }
+        true
+    }
+
+    /// Notes that the command is not sent any more, and becomes a dead letter once that is saved.
+    pub(crate) fn give_up(&mut self, number: u64, attempts: u32, given_up: GivenUp) {
+        if let Some(mut outgoing) = self.remove(number) {
+            outgoing.attempts = attempts;
+            outgoing.given_up = Some(given_up);
+            self.is_unsaved = true;
+            self.insert(outgoing, false);
+        }
+    }
+
+    /// A command that becomes a dead letter.
+    pub(crate) fn first_given_up(&self) -> Option<&Outgoing> {
+        self.get(*self.given_up.first()?)
+    }
+
+    /// Whether the outcome of an earlier attempt is unknown.
+    pub(crate) fn is_in_doubt(&self, number: u64) -> bool {
+        let entry = self.entries.get(&number);
+        entry.is_some_and(|entry| entry.is_in_doubt)
+    }
+
+    /// The idempotency keys of all unfinished commands and of the timers, and of what is sent if
+    /// they fail.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
+        let entries = self.entries.values().map(|entry| &entry.outgoing);
+        let outgoing = entries.flat_map(|o| o.or_send.iter().chain([&o.envelope]));
+        let timers = self.timers.values();
+        let timers = timers.flat_map(|t| t.or_send.iter().chain([&t.envelope]));
+        let commands = outgoing.chain(timers);
+        commands.filter_map(|command| command.context.idempotency_key.as_deref())
+    }
+
+    /// Whether a command of `trace` is unfinished, or one of its timers is due at `now`.
+    pub(crate) fn is_busy_with(&self, trace: &Trace, now: u64) -> bool {
+        let is_part = |command: &StoredCommand| {
+            let key = command.context.idempotency_key.as_deref();
+            key.is_some_and(|key| trace.has(key))
+        };
+        let mut due = self.due.iter().take_while(|(due, _)| *due <= now);
+        self.entries.values().any(|e| is_part(&e.outgoing.envelope))
+            || due.any(|(_, key)| self.timers.get(key).is_some_and(|t| is_part(&t.envelope)))
     }
 
     /// Notes that the command did not take effect. It is to be tried again at `not_before`.
@@ -429,6 +519,7 @@ impl Pending {
         let mut due = self.delayed.range(..=(now, u64::MAX));
         let mut lanes = self.lanes.values();
         !is_before(self.ready.first())
+            && !is_before(self.given_up.first())
             && !due.any(|(_, delayed)| *delayed < number)
             && (self.under_way == 0
                 || !lanes.any(|lane| lane.under_way > 0 && is_before(lane.numbers.first())))
@@ -444,7 +535,7 @@ mod tests {
         let mut pending = Pending::default();
         let context = crate::domain::command::CommandContext::default();
         let command = StoredCommand::new("a", "b".to_owned(), &(), context).unwrap();
-        pending.carry_out(Order::Send(command));
+        pending.carry_out(Order::Send(command, Vec::new()));
         pending.saved_at(5, 0, 0);
         pending.mark_saved();
         let number = pending.take(0).expect("it is saved").number;

@@ -147,6 +147,11 @@ impl<P: Projection> Projecting<P> {
         while !rebuilt.follow(rebuilt.head(), SLICE)? {}
         rebuilt.follower.save()?;
         rebuilt.follower.take_place_of(&self.follower);
+        tracing::info!(
+            projection_name = P::NAME,
+            position = rebuilt.position(),
+            "projection built again"
+        );
         *self = rebuilt;
         Ok(())
     }

@@ -13,6 +13,7 @@ use crate::following::live::Live;
 use crate::following::manager::Manager;
 use crate::following::projecting::{Projecting, Registered};
 use crate::following::status::ReadSideStatus;
+use crate::following::trace::Traces;
 use crate::runtime::aggregates::{Aggregates, Follows};
 use crate::runtime::dispatch::Dispatchers;
 use crate::storage::Storage;
@@ -25,6 +26,8 @@ pub(crate) struct ReadSide {
     /// By name.
     pub(crate) projections: HashMap<&'static str, Registered>,
     pub(crate) process_managers: Vec<Manager>,
+    /// What somebody waits for.
+    pub(crate) traces: Arc<Traces>,
     pub(crate) dispatchers: Dispatchers,
     /// Set if they run in the background.
     pub(crate) live: OnceLock<Live>,

@@ -2,29 +2,49 @@
 
 use std::sync::Arc;
 
-use crate::domain::command::StoredCommand;
-use crate::following::managing::Outcome;
-use crate::runtime::aggregates::Hold;
-use crate::runtime::dispatch::{Dispatchers, send};
+use tracing::Instrument as _;
 
-/// Sends a command of a process manager and returns its outcome.
-pub(crate) async fn dispatch(
+use crate::domain::command::StoredCommand;
+use crate::following::managing::{CommandFailure, Outcome};
+use crate::following::spans;
+use crate::ids::Position;
+use crate::runtime::aggregates::Hold;
+use crate::runtime::dispatch::{Dispatchers, Effect, Failed, send};
+
+/// Sends a command of the process manager `manager`, within a span that says so.
+pub(crate) async fn send_as(
+    manager: &'static str,
     store: &Arc<Hold>,
     dispatchers: &Dispatchers,
     envelope: StoredCommand,
-) -> Outcome {
-    let target = envelope.aggregate_type.clone();
-    let id = envelope.instance_id.clone();
-    match send(store, dispatchers, envelope).await {
-        Ok(()) => {
+) -> Result<Position, Failed> {
+    let span = spans::sending(manager, &envelope);
+    let sending = async {
+        let (target, id) = (
+            envelope.aggregate_type.clone(),
+            envelope.instance_id.clone(),
+        );
+        let sent = send(store, dispatchers, envelope, Some(manager)).await;
+        if sent.is_ok() {
             tracing::info!(target_type = %target, target_id = %id, "command dispatched");
-            Outcome::Succeeded
         }
+        sent
+    };
+    sending.instrument(span).await
+}
+
+/// Sends a command of the process manager `manager` and returns its outcome.
+pub(crate) async fn dispatch(
+    store: &Arc<Hold>,
+    dispatchers: &Dispatchers,
+    manager: &'static str,
+    envelope: StoredCommand,
+) -> Outcome {
+    match send_as(manager, store, dispatchers, envelope).await {
+        Ok(position) => Outcome::Succeeded(position.get()),
         // The store failed, not the command.
         Err(_) if store.check_usable().is_err() => Outcome::Undecided,
-        Err(failed) => Outcome::Failed {
-            error: failed.error.to_string(),
-            may_retry: failed.may_retry,
-        },
+        Err(failed) if failed.effect == Effect::UnknownUntilOpened => Outcome::Undecided,
+        Err(failed) => Outcome::Failed(CommandFailure::from(&failed)),
     }
 }

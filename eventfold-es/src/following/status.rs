@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::following::failure::Failure;
 use crate::following::skipped::SkippedEvent;
 use crate::ids::Position;
+use crate::storage::log::Log;
 use crate::sync::lock;
 
 /// How many skipped events are kept in memory.
@@ -47,7 +48,7 @@ pub struct FollowerStatus {
     pub name: &'static str,
     /// All events up to here are in its state.
     pub position: Position,
-    /// How far it is from the newest event, in positions. In a directory each event has one.
+    /// How many events are stored after that, also those that it does not subscribe to.
     pub lag: u64,
     /// Whether it runs.
     pub running: Running,
@@ -107,6 +108,7 @@ pub enum Running {
 #[derive(Debug)]
 pub(crate) struct Progress {
     name: &'static str,
+    log: Log,
     position: AtomicU64,
     condition: Mutex<Condition>,
     /// What a process manager has to do before it reacts to more events.
@@ -132,9 +134,10 @@ struct Condition {
 }
 
 impl Progress {
-    pub(crate) fn new(name: &'static str, position: u64) -> Self {
+    pub(crate) fn new(name: &'static str, log: Log, position: u64) -> Self {
         Self {
             name,
+            log,
             position: AtomicU64::new(position),
             condition: Mutex::default(),
             to_do: Mutex::default(),
@@ -227,7 +230,7 @@ impl Progress {
         FollowerStatus {
             name: self.name,
             position: Position::new(position),
-            lag: head.saturating_sub(position),
+            lag: self.log.count_between(position, head),
             running: match (condition.stopped_by.is_some(), condition.is_live) {
                 (true, _) => Running::Stopped,
                 (false, true) => Running::Live,

@@ -1,12 +1,11 @@
 //! A stream of all events as they are stored: [`Subscription`].
 
-mod filter;
+pub(crate) mod ahead;
+pub(crate) mod filter;
 
-use std::collections::VecDeque;
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io;
-use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -17,16 +16,10 @@ use crate::domain::aggregate::Aggregate;
 use crate::event::{DomainEvent, RecordedEvent};
 use crate::ids::Position;
 use crate::runtime::background::blocking;
-use crate::storage::error::{StorageError, StorageResult};
+use crate::storage::error::StorageResult;
 use crate::storage::log::{Log, LogReader};
+use ahead::{AHEAD, Ahead, Events, LOOKED_AT, Source, Taking, Then};
 use filter::Filter;
-
-/// How many events are read ahead at most.
-const AHEAD: usize = 256;
-/// At this many bytes of events, reading ahead stops.
-const AHEAD_BYTES: usize = 1024 * 1024;
-/// How many events are examined in one go if all of them are left out.
-const LOOKED_AT: u64 = 16 * 1024;
 
 /// The events of a store from a position on: first the existing events, then each new one as soon
 /// as it is durable, in order, each once. Made by [`AggregateStore::subscribe`].
@@ -77,47 +70,21 @@ const LOOKED_AT: u64 = 16 * 1024;
 /// # }
 /// ```
 #[must_use = "nothing is read before it is polled"]
-pub struct Subscription {
-    filter: Arc<Filter>,
-    ready: VecDeque<RecordedEvent>,
-    state: State,
-}
-
-enum State {
-    Idle(Source),
-    Reading(Reading),
-    /// The error is still to be delivered.
-    Ending(io::Error),
-    Ended,
-}
-
-type Reading = Pin<Box<dyn Future<Output = io::Result<(Source, Chunk)>> + Send>>;
-
-/// The events of one read.
-type Chunk = VecDeque<RecordedEvent>;
+pub struct Subscription(Ahead<FromLog>);
 
 impl Subscription {
     pub(crate) fn new(log: Log, from: Position) -> Self {
-        Self::in_state(State::Idle(Source {
+        Self(Ahead::of(FromLog {
             reader: log.reader(from.get()),
             log,
             after: from.get(),
             has_begun: false,
-            failed: None,
         }))
     }
 
     /// A subscription that ends with `error` at once.
     pub(crate) fn ended(error: io::Error) -> Self {
-        Self::in_state(State::Ending(error))
-    }
-
-    fn in_state(state: State) -> Self {
-        Self {
-            filter: Arc::default(),
-            ready: VecDeque::new(),
-            state,
-        }
+        Self(Ahead::failed(error))
     }
 
     /// Only events of aggregates of type `A`.
@@ -150,13 +117,7 @@ impl Subscription {
     ///
     /// See the example of [`RecordedEvent::decode_as`].
     pub fn event<E: DomainEvent>(self) -> Self {
-        self.narrowed(|filter| {
-            for known in E::NAMES {
-                filter.names.push(known.name.to_owned());
-                let aliases = known.aliases.iter().copied();
-                filter.names.extend(aliases.map(str::to_owned));
-            }
-        })
+        self.narrowed(Filter::add_events_of::<E>)
     }
 
     /// Only events with this stored name.
@@ -171,9 +132,8 @@ impl Subscription {
         self.narrowed(|filter| filter.names.push(name.into()))
     }
 
-    fn narrowed(mut self, narrow: impl FnOnce(&mut Filter)) -> Self {
-        narrow(Arc::make_mut(&mut self.filter));
-        self
+    fn narrowed(self, narrow: impl FnOnce(&mut Filter)) -> Self {
+        Self(self.0.narrowed(narrow))
     }
 
     /// The next event; waits for it if there is none yet. Returns `None` after the error at the
@@ -181,37 +141,7 @@ impl Subscription {
     ///
     /// See the example of [`Subscription`].
     pub async fn next(&mut self) -> Option<io::Result<RecordedEvent>> {
-        poll_fn(|context| self.poll_event(context)).await
-    }
-
-    fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<RecordedEvent>>> {
-        loop {
-            while let Some(event) = self.ready.pop_front() {
-                // It may have been read ahead before the subscription was narrowed down.
-                if self.filter.takes(&event) {
-                    return Poll::Ready(Some(Ok(event)));
-                }
-            }
-            self.state = match std::mem::replace(&mut self.state, State::Ended) {
-                State::Idle(source) => State::Reading(Box::pin(source.read(self.filter.clone()))),
-                State::Reading(mut reading) => match reading.as_mut().poll(context) {
-                    Poll::Pending => {
-                        self.state = State::Reading(reading);
-                        return Poll::Pending;
-                    }
-                    Poll::Ready(Ok((mut source, chunk))) => {
-                        self.ready = chunk;
-                        match source.failed.take() {
-                            None => State::Idle(source),
-                            Some(error) => State::Ending(error.into()),
-                        }
-                    }
-                    Poll::Ready(Err(error)) => State::Ending(error),
-                },
-                State::Ending(error) => return Poll::Ready(Some(Err(error))),
-                State::Ended => return Poll::Ready(None),
-            };
-        }
+        poll_fn(|context| self.0.poll_event(context)).await
     }
 }
 
@@ -222,77 +152,71 @@ impl Stream for Subscription {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<io::Result<RecordedEvent>>> {
-        self.poll_event(context)
+        self.0.poll_event(context)
     }
 }
 
 impl fmt::Debug for Subscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match &self.state {
-            State::Idle(_) => "idle",
-            State::Reading(_) => "reading",
-            State::Ending(_) | State::Ended => "ended",
-        };
         f.debug_struct("Subscription")
-            .field("filter", &self.filter)
-            .field("ahead", &self.ready.len())
-            .field("state", &state)
+            .field("filter", &self.0.filter)
+            .field("ahead", &self.0.ready())
+            .field("state", &self.0.state_name())
             .finish()
     }
 }
 
 /// The source of the events. It holds only the parts of the store that it reads.
-struct Source {
+struct FromLog {
     log: Log,
     reader: LogReader,
     /// All events up to here were read.
     after: u64,
     has_begun: bool,
-    /// The error that stops reading after `after`.
-    failed: Option<StorageError>,
 }
 
-impl Source {
+impl Source for FromLog {
+    async fn read(self, filter: Arc<Filter>) -> (Events, Then<Self>) {
+        match self.read_next(filter).await {
+            Ok(read) => read,
+            Err(error) => (Events::new(), Then::Failed(error)),
+        }
+    }
+}
+
+impl FromLog {
     /// Reads the next events, and waits if there are none.
-    async fn read(mut self, filter: Arc<Filter>) -> io::Result<(Self, Chunk)> {
-        if !self.has_begun && self.after > self.log.head() {
-            let (after, head) = (self.after, self.log.head());
-            let text = format!("position {after} is ahead of the newest event, which is at {head}");
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    async fn read_next(mut self, filter: Arc<Filter>) -> io::Result<(Events, Then<Self>)> {
+        if !self.has_begun {
+            self.log.check_stored(self.after)?;
         }
         self.has_begun = true;
         let head = self.log.reached(self.after + 1).await?;
         blocking(move || {
-            let mut chunk = Chunk::new();
-            self.failed = self.fill(head, &filter, &mut chunk).err();
-            Ok((self, chunk))
+            let mut events = Events::new();
+            let filled = self.fill(head, &filter, &mut events);
+            let then = match filled {
+                Ok(()) => Then::More(self),
+                Err(error) => Then::Failed(error.into()),
+            };
+            Ok((events, then))
         })
         .await
     }
 
-    /// Reads events up to the durable position `head` into `chunk`, until there are enough.
-    fn fill(&mut self, head: u64, filter: &Filter, chunk: &mut Chunk) -> StorageResult<()> {
+    /// Reads events up to the durable position `head` into `events`, until there are enough.
+    fn fill(&mut self, head: u64, filter: &Filter, events: &mut Events) -> StorageResult<()> {
         let until = head.min(self.after.saturating_add(LOOKED_AT));
-        let mut bytes = 0;
+        let mut taking = Taking::new(filter, AHEAD, events);
         let Self { reader, after, .. } = self;
         reader.read_to(until, |committed| {
-            if filter.takes_stream(committed.aggregate_type(), committed.id()) {
+            if taking.takes_stream(committed) {
                 for i in 0..committed.len() {
-                    committed.event(i, |stored| {
-                        if filter.takes_name(stored.name()) {
-                            bytes += stored.data().len();
-                            chunk.push_back(RecordedEvent::new(stored));
-                        }
-                    })?;
+                    taking.take(committed, i)?;
                 }
             }
             *after = committed.last();
-            let is_enough = chunk.len() >= AHEAD || bytes >= AHEAD_BYTES;
-            Ok(if is_enough {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            })
+            Ok(taking.flow())
         })
     }
 }

@@ -11,7 +11,9 @@ use crate::following::failure::Failure;
 use crate::following::managing::{AnyReacting, Counts, Outcome};
 use crate::following::outgoing::Outgoing;
 use crate::following::status::{ProcessManagerStatus, Progress};
+use crate::following::trace::Trace;
 use crate::storage::error::{StorageError, StorageResult};
+use crate::storage::log::Log;
 use crate::storage::record::Records;
 
 /// Replaces a process manager that is stopped from the start. Its files are not changed.
@@ -26,11 +28,12 @@ impl UnusableManager {
     /// The process manager `name` with its `records`.
     pub(crate) fn new(
         name: &'static str,
+        log: Log,
         records: &Records,
         error: StorageError,
     ) -> StorageResult<Self> {
         let failure = Failure::from(&io::Error::from(error));
-        let progress = Progress::new(name, 0);
+        let progress = Progress::new(name, log, 0);
         progress.stop(&failure);
         Ok(Self {
             failure,
@@ -67,6 +70,12 @@ impl AnyReacting for UnusableManager {
     }
 
     fn seal(&mut self) {}
+
+    fn is_at_rest(&self, _: &Trace) -> bool {
+        false
+    }
+
+    fn add_to(&self, _: &Trace) {}
 
     fn reached(&self, _: u64) -> Option<u64> {
         None

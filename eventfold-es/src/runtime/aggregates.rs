@@ -9,6 +9,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::runtime::actor::Registry;
+use crate::runtime::layers::Layers;
 use crate::runtime::passivation::Passivator;
 use crate::storage::Storage;
 use crate::storage::error::{StorageError, StorageResult};
@@ -21,6 +22,7 @@ pub(crate) struct Aggregates {
     pub(crate) passivator: Arc<Passivator>,
     pub(crate) idle_timeout: Duration,
     pub(crate) snapshot_every: u64,
+    pub(crate) layers: Layers,
     follows: Arc<dyn Follows>,
     /// Set by `shutdown`: nothing new is accepted.
     is_closing: AtomicBool,
@@ -41,6 +43,7 @@ impl Aggregates {
         follows: Arc<dyn Follows>,
         idle_timeout: Duration,
         snapshot_every: u64,
+        layers: Layers,
     ) -> io::Result<Arc<Self>> {
         let passivator = Arc::new(Passivator::start()?);
         Ok(Arc::new(Self {
@@ -49,6 +52,7 @@ impl Aggregates {
             registry: Arc::new(Registry::default()),
             idle_timeout,
             snapshot_every,
+            layers,
             follows,
             is_closing: AtomicBool::new(false),
         }))

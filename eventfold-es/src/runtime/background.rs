@@ -1,8 +1,12 @@
 //! The runtime for tasks without a caller's runtime: aggregates whose callers have none, and the
 //! followers of the journal in a live store.
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 use std::sync::Mutex;
+use std::task::Poll;
+use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use tracing::Instrument as _;
@@ -41,10 +45,28 @@ pub(crate) async fn blocking<T: Send + 'static>(
     if tokio::runtime::Handle::try_current().is_err() || inside::is_inside() {
         return run();
     }
-    tokio::task::spawn_blocking(run)
+    let span = tracing::Span::current();
+    tokio::task::spawn_blocking(move || span.in_scope(run))
         .await
         .map_err(io::Error::other)
         .flatten()
+}
+
+/// Waits for `work` at most this long, on any runtime or none. `None` if it takes longer.
+pub(crate) async fn within<T>(
+    time: Duration,
+    work: impl Future<Output = T>,
+) -> io::Result<Option<T>> {
+    let sleep = {
+        let _timers = runtime()?.enter();
+        tokio::time::sleep(time)
+    };
+    let (mut work, mut sleep) = (pin!(work), pin!(sleep));
+    let first = poll_fn(|context| match work.as_mut().poll(context) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => sleep.as_mut().poll(context).map(|()| None),
+    });
+    Ok(first.await)
 }
 
 /// Runs `work` to its end, even if the caller drops the future.

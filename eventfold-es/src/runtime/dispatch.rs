@@ -11,9 +11,9 @@ use serde::de::DeserializeOwned;
 
 use crate::domain::aggregate::Aggregate;
 use crate::domain::command::StoredCommand;
-use crate::domain::process_manager::Targets;
-use crate::error::{DispatchError, ExecuteError};
-use crate::ids::StreamId;
+use crate::domain::process_manager::{FailureKind, Targets};
+use crate::error::{DispatchError, ExecuteError, Refused};
+use crate::ids::{Position, StreamId};
 use crate::runtime::aggregates::Hold;
 use crate::runtime::handle::AggregateHandle;
 
@@ -23,25 +23,83 @@ pub(crate) trait Dispatcher: Send + Sync {
         &'a self,
         store: &'a Arc<Hold>,
         envelope: StoredCommand,
-    ) -> Pin<Box<dyn Future<Output = Result<(), Failed>> + Send + 'a>>;
+        process_manager: Option<&'static str>,
+    ) -> Pin<Box<dyn Future<Output = Result<Position, Failed>> + Send + 'a>>;
 }
 
 /// A command that did not succeed.
 #[derive(Debug)]
 pub(crate) struct Failed {
     pub(crate) error: DispatchError,
-    /// Whether the same command may succeed later.
-    pub(crate) may_retry: bool,
+    pub(crate) kind: FailureKind,
+    pub(crate) effect: Effect,
 }
 
+/// Whether a command that failed had an effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Certainly not.
+    None,
+    /// The caller cannot tell.
+    Unclear,
+    /// Nobody can tell before the store is opened again.
+    UnknownUntilOpened,
+}
+
+/// The failure of a command that was not sent.
 impl From<DispatchError> for Failed {
     fn from(error: DispatchError) -> Self {
-        let may_retry = match &error {
-            DispatchError::Execution(_) => true,
-            DispatchError::Io(error) => error.kind() != io::ErrorKind::InvalidInput,
-            _ => false,
+        let kind = match &error {
+            DispatchError::Refused(refused) => refusal(refused),
+            DispatchError::Io(error) => io_kind(error),
+            _ => FailureKind::Undeliverable,
         };
-        Self { error, may_retry }
+        Self {
+            error,
+            kind,
+            effect: Effect::None,
+        }
+    }
+}
+
+impl Failed {
+    /// The failure of a command that was sent.
+    fn of<E: std::error::Error + Send + Sync>(error: ExecuteError<E>) -> Self {
+        let (kind, effect) = match &error {
+            ExecuteError::Domain(_) => (FailureKind::Refusal, Effect::None),
+            ExecuteError::Refused(refused) => (refusal(refused), Effect::None),
+            ExecuteError::KeyReused { .. } => (FailureKind::Undeliverable, Effect::None),
+            ExecuteError::ExpectedVersion { .. } => (FailureKind::ExpectedVersion, Effect::None),
+            ExecuteError::Conflict => (FailureKind::Conflict, Effect::None),
+            ExecuteError::Io(error) => (io_kind(error), Effect::None),
+            ExecuteError::Panicked(_) => (FailureKind::Panic, Effect::None),
+            ExecuteError::ActorGone => (FailureKind::Io, Effect::Unclear),
+            ExecuteError::OutcomeUnknown(_) | ExecuteError::Closed => {
+                (FailureKind::Io, Effect::UnknownUntilOpened)
+            }
+        };
+        Self {
+            error: error.into(),
+            kind,
+            effect,
+        }
+    }
+}
+
+/// A layer's refusal.
+fn refusal(refused: &Refused) -> FailureKind {
+    if refused.is_for_now() {
+        FailureKind::Postponed
+    } else {
+        FailureKind::Refusal
+    }
+}
+
+/// A name or a context that is not valid does not change.
+fn io_kind(error: &io::Error) -> FailureKind {
+    match error.kind() {
+        io::ErrorKind::InvalidInput => FailureKind::Undeliverable,
+        _ => FailureKind::Io,
     }
 }
 
@@ -57,30 +115,18 @@ where
         &'a self,
         store: &'a Arc<Hold>,
         envelope: StoredCommand,
-    ) -> Pin<Box<dyn Future<Output = Result<(), Failed>> + Send + 'a>> {
+        process_manager: Option<&'static str>,
+    ) -> Pin<Box<dyn Future<Output = Result<Position, Failed>> + Send + 'a>> {
         Box::pin(async move {
             let command: A::Command = envelope.read().map_err(DispatchError::Deserialization)?;
             let id = StreamId::new(A::AGGREGATE_TYPE, &envelope.instance_id);
             let handle = id.map_err(io::Error::from);
             let handle = handle.and_then(|id| AggregateHandle::<A>::get(store, &id));
             let handle = handle.map_err(DispatchError::Io)?;
-            handle
-                .execute(command, envelope.context)
-                .await
-                .map_err(|error| Failed {
-                    may_retry: match &error {
-                        // The basis of the command has changed, and does not change back. The
-                        // command does not become another one either.
-                        ExecuteError::ExpectedVersion { .. } | ExecuteError::KeyReused { .. } => {
-                            false
-                        }
-                        // An invalid context does not change either.
-                        ExecuteError::Io(error) => error.kind() != io::ErrorKind::InvalidInput,
-                        _ => true,
-                    },
-                    error: DispatchError::Execution(Box::new(error)),
-                })?;
-            Ok(())
+            let sent = handle
+                .send_as(command, envelope.context, process_manager)
+                .await;
+            sent.map(|done| done.position).map_err(Failed::of)
         })
     }
 }
@@ -100,14 +146,16 @@ impl Targets for Dispatchers {
     }
 }
 
-/// Sends a command in JSON to its aggregate.
+/// Sends a command in JSON to its aggregate; `process_manager` names its sender if it is one.
+/// Returns the position of the command's last event.
 pub(crate) async fn send(
     store: &Arc<Hold>,
     dispatchers: &Dispatchers,
     envelope: StoredCommand,
-) -> Result<(), Failed> {
+    process_manager: Option<&'static str>,
+) -> Result<Position, Failed> {
     match dispatchers.0.get(envelope.aggregate_type.as_str()) {
-        Some(dispatcher) => dispatcher.dispatch(store, envelope).await,
+        Some(dispatcher) => dispatcher.dispatch(store, envelope, process_manager).await,
         None => Err(DispatchError::UnknownAggregateType(envelope.aggregate_type).into()),
     }
 }

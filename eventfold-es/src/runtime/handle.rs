@@ -6,15 +6,19 @@ use std::sync::Arc;
 
 use eventfold::EventReader;
 use tokio::sync::oneshot;
+use tracing::Span;
 
 use crate::domain::aggregate::Aggregate;
 use crate::domain::command::CommandContext;
+use crate::domain::layer::Call;
 use crate::error::{ExecuteError, Panic, StateError};
 use crate::ids::{Position, StreamId, Version};
 use crate::runtime::actor::{Attempt, Mail, Reply, Request, Slot};
 use crate::runtime::aggregates::Hold;
 use crate::runtime::committed::{Committed, Loaded};
 use crate::runtime::inside;
+use crate::runtime::layers;
+use crate::runtime::spans;
 use crate::storage::stream::Stream;
 
 /// A handle to one aggregate. Clones lead to the same aggregate.
@@ -79,6 +83,7 @@ impl<A: Aggregate> AggregateHandle<A> {
     /// # Errors
     ///
     /// * [`ExecuteError::Domain`]: the aggregate refused the command;
+    /// * [`ExecuteError::Refused`]: a [layer](crate::Layer) refused the command;
     /// * [`ExecuteError::Io`]: the stream could not be loaded, or the events could not be stored;
     /// * [`ExecuteError::OutcomeUnknown`]: the disk failed, and it is unknown whether the events
     ///   are stored;
@@ -132,9 +137,43 @@ impl<A: Aggregate> AggregateHandle<A> {
         command: impl Into<A::Command>,
         context: CommandContext,
     ) -> Result<Committed<A>, ExecuteError<A::Error>> {
+        self.send_as(command.into(), context, None).await
+    }
+
+    /// Sends a command through the layers; `process_manager` names its sender if it is one.
+    pub(crate) async fn send_as(
+        &self,
+        command: A::Command,
+        context: CommandContext,
+        process_manager: Option<&'static str>,
+    ) -> Result<Committed<A>, ExecuteError<A::Error>> {
+        let span = spans::execute::<A>(self.stream_id(), &command);
+        let answer = if self.store.layers.is_empty() {
+            self.send_within(&span, command, context).await
+        } else {
+            let name = A::command_name(&command);
+            let call = Call::new(self.stream_id(), name, process_manager, context);
+            let send = |context| self.send_within(&span, command, context);
+            // Boxed, so that the future of a store without layers is small.
+            Box::pin(self.store.layers.around(call, &span, send)).await
+        };
+        if !span.is_disabled() {
+            span.record("outcome", layers::outcome(&answer).name());
+        }
+        answer
+    }
+
+    /// Sends a command to the actor.
+    async fn send_within(
+        &self,
+        span: &Span,
+        command: A::Command,
+        context: CommandContext,
+    ) -> Result<Committed<A>, ExecuteError<A::Error>> {
         context.check()?;
+        spans::note_context(span, &context);
         let (reply, answer) = self.reply();
-        let attempt = Attempt::new(command.into(), context, reply);
+        let attempt = Attempt::new(command, context, spans::deciding(span), reply);
         self.deliver(Request::Execute(attempt)).await?;
         match answer.await {
             Ok(result) => result,

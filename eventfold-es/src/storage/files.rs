@@ -118,7 +118,9 @@ impl FileStorage {
             .spawn(move || {
                 if let Ok((committer, lock)) = started.recv() {
                     committer.run();
+                    let dir = lock.dir().to_owned();
                     drop(lock);
+                    tracing::info!(dir = %shown(&dir), "store closed");
                     end.send_replace(true);
                 }
             })

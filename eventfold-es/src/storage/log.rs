@@ -3,10 +3,11 @@
 use std::ops::ControlFlow;
 
 use crate::event::StoredEvent;
-use crate::storage::error::{StorageError, StorageResult};
+use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
+use crate::storage::files::journal::backward::BackwardReader as FileBackwardReader;
 use crate::storage::files::journal::reader::Reader as FileReader;
 use crate::storage::files::log::{FileCommitted, FileLog};
-use crate::storage::memory::{MemoryCommitted, MemoryLog, MemoryReader};
+use crate::storage::memory::{MemoryBackwardReader, MemoryCommitted, MemoryLog, MemoryReader};
 
 /// The log of an open store. It does not keep the store open.
 #[derive(Debug, Clone)]
@@ -42,6 +43,83 @@ impl Log {
         match self {
             Self::Files(log) => LogReader::Files(log.reader(after)),
             Self::Memory(log) => LogReader::Memory(log.reader(after)),
+        }
+    }
+}
+
+impl Log {
+    /// A reader of the log from its newest event, or from before the position `before`, back to the
+    /// beginning. `before` must not be after the newest durable event.
+    pub(crate) fn backward_reader(&self, before: Option<u64>) -> BackwardReader {
+        match self {
+            Self::Files(log) => BackwardReader::Files(log.backward_reader(before)),
+            Self::Memory(log) => BackwardReader::Memory(log.backward_reader(before)),
+        }
+    }
+
+    /// How many events are after the position `after`, up to the durable position `until`; 0 if
+    /// `until` is not after it. This is cheap, however many there are.
+    pub(crate) fn count_between(&self, after: u64, until: u64) -> u64 {
+        match self {
+            Self::Files(_) => FileLog::count_between(after, until),
+            Self::Memory(log) => log.count_between(after, until),
+        }
+    }
+
+    /// Fails if `position` is after the newest durable event.
+    pub(crate) fn check_stored(&self, position: u64) -> StorageResult<()> {
+        let head = self.head();
+        if position > head {
+            let text =
+                format!("position {position} is ahead of the newest event, which is at {head}");
+            return Err(StorageError::new(StorageErrorKind::InvalidInput, text));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        match self {
+            Self::Files(log) => log.is_closed(),
+            Self::Memory(log) => log.is_closed(),
+        }
+    }
+}
+
+/// A place in the log that moves towards the beginning.
+#[derive(Debug)]
+pub(crate) enum BackwardReader {
+    Files(FileBackwardReader),
+    Memory(MemoryBackwardReader),
+}
+
+impl BackwardReader {
+    /// Passes the commits to `each`, the newest first, until `each` breaks off. A call of `each`
+    /// gets the events of one commit in one stream. If `each` fails, the commit counts as not read.
+    /// Returns whether the beginning of the log is reached.
+    ///
+    /// # Errors
+    ///
+    /// If the log cannot be read, or `each` fails.
+    pub(crate) fn read(
+        &mut self,
+        mut each: impl FnMut(&Committed<'_>) -> StorageResult<ControlFlow<()>>,
+    ) -> StorageResult<bool> {
+        match self {
+            Self::Files(reader) => reader.read(|commit, wanted| {
+                let mut flow = ControlFlow::Continue(());
+                let parts: Vec<_> = commit.parts().collect();
+                // A commit is read to its end, even if `each` breaks off at one of its parts.
+                for part in parts.iter().rev() {
+                    let count = part.wanted_of(wanted);
+                    if count > 0
+                        && each(&Committed::Files(FileCommitted::first_of(part, count)))?.is_break()
+                    {
+                        flow = ControlFlow::Break(());
+                    }
+                }
+                Ok(flow)
+            }),
+            Self::Memory(reader) => reader.read(|committed| each(&Committed::Memory(committed))),
         }
     }
 }
@@ -104,7 +182,7 @@ impl LogReader {
     }
 }
 
-/// The events of one commit in one stream that were not read before.
+/// The wanted events of one commit in one stream.
 #[derive(Debug)]
 pub(crate) enum Committed<'a> {
     Files(FileCommitted<'a>),

@@ -112,6 +112,8 @@ struct CommitLog {
 
 #[derive(Debug)]
 struct StoredCommit {
+    /// How many events are before its own.
+    before: u64,
     stream: Arc<StoredStream>,
     events: Vec<StoredLine>,
     /// The checksum of the events, chained to those of all commits before.
@@ -310,6 +312,7 @@ impl MemoryStorage {
         let known = lines.len();
         stream.check(epoch, expected, known as u64)?;
         let mut chain = log.commits.last().map_or(0, |last| last.chain);
+        let before = log.events;
         for event in events.as_encoded().iter() {
             log.position += STEPS[usize::try_from(log.events).unwrap_or(0) % STEPS.len()];
             log.events += 1;
@@ -325,6 +328,7 @@ impl MemoryStorage {
             });
         }
         log.commits.push(Arc::new(StoredCommit {
+            before,
             stream: stream.stored.clone(),
             events: lines[known..].to_vec(),
             chain,
@@ -581,6 +585,23 @@ impl MemoryLog {
         self.health.head()
     }
 
+    pub(crate) fn is_closed(&self) -> bool {
+        self.health.is_closed()
+    }
+
+    pub(crate) fn backward_reader(&self, before: Option<u64>) -> MemoryBackwardReader {
+        MemoryBackwardReader {
+            content: self.content.clone(),
+            before: before.unwrap_or(u64::MAX),
+        }
+    }
+
+    pub(crate) fn count_between(&self, after: u64, until: u64) -> u64 {
+        let log = lock(&self.content.log);
+        log.count_up_to(until)
+            .saturating_sub(log.count_up_to(after))
+    }
+
     pub(crate) fn reader(&self, after: u64) -> MemoryReader {
         MemoryReader {
             content: self.content.clone(),
@@ -632,14 +653,71 @@ impl MemoryReader {
     }
 }
 
+impl CommitLog {
+    /// How many events are at `position` or before it.
+    fn count_up_to(&self, position: u64) -> u64 {
+        let is_before = |commit: &Arc<StoredCommit>| commit.last() <= position;
+        let next = self.commits.partition_point(is_before);
+        let Some(commit) = self.commits.get(next) else {
+            return self.events;
+        };
+        let of_it = commit
+            .events
+            .partition_point(|event| event.position <= position);
+        commit.before + of_it as u64
+    }
+}
+
+/// A place in the log that moves towards the beginning.
+#[derive(Debug)]
+pub(crate) struct MemoryBackwardReader {
+    content: Arc<Content>,
+    before: u64,
+}
+
+impl MemoryBackwardReader {
+    pub(crate) fn read(
+        &mut self,
+        mut each: impl FnMut(MemoryCommitted<'_>) -> StorageResult<ControlFlow<()>>,
+    ) -> StorageResult<bool> {
+        loop {
+            let before = self.before;
+            let (commit, is_first) = {
+                let log = lock(&self.content.log);
+                let starts_before = |commit: &Arc<StoredCommit>| commit.first() < before;
+                let next = log.commits.partition_point(starts_before);
+                let Some(last) = next.checked_sub(1) else {
+                    return Ok(true);
+                };
+                (log.commits[last].clone(), last == 0)
+            };
+            let is_wanted = |event: &StoredLine| event.position < before;
+            let wanted = commit.events.partition_point(is_wanted);
+            let flow = each(MemoryCommitted {
+                stream: &commit.stream,
+                events: &commit.events[..wanted],
+            })?;
+            self.before = commit.first();
+            if flow.is_break() {
+                return Ok(is_first);
+            }
+        }
+    }
+}
+
 impl StoredCommit {
+    /// The position of the first event.
+    fn first(&self) -> u64 {
+        self.events.first().map_or(0, |first| first.position)
+    }
+
     /// The position of the last event.
     fn last(&self) -> u64 {
         self.events.last().map_or(0, |last| last.position)
     }
 }
 
-/// The events of a commit that were not read before.
+/// The wanted events of a commit.
 #[derive(Debug)]
 pub(crate) struct MemoryCommitted<'a> {
     stream: &'a StoredStream,

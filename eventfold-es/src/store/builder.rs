@@ -4,18 +4,20 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 
-use crate::clock::{Clock, ManualClock};
+use crate::clock::{Clock, ManualClock, millis};
 use crate::domain::aggregate::Aggregate;
+use crate::domain::layer::Layer;
 use crate::domain::process_manager::{OnFailure, ProcessManager, Retry, Targets as _};
 use crate::domain::projection::Projection;
 use crate::following::{Manager, ReadSide, Registered};
 use crate::runtime::aggregates::{Aggregates, Hold};
 use crate::runtime::background;
 use crate::runtime::background::blocking;
+use crate::runtime::layers::Layers;
 use crate::storage::Storage;
 use crate::storage::files::FileStorage;
 use crate::storage::files::layout;
@@ -23,6 +25,7 @@ use crate::storage::files::layout::{RawNames, StreamLayout};
 use crate::storage::files::lock::Patience;
 use crate::storage::memory::{Memory, MemoryStorage};
 use crate::store::{AggregateStore, opened};
+use crate::text::shown;
 
 /// How long an aggregate stays in memory unused, unless the builder says otherwise.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
@@ -54,6 +57,7 @@ pub struct AggregateStoreBuilder {
     registrations: Vec<Register>,
     idle_timeout: Duration,
     snapshot_every: u64,
+    layers: Layers,
     clock: Clock,
     is_live: bool,
     create_if_missing: bool,
@@ -65,6 +69,15 @@ pub struct AggregateStoreBuilder {
 enum Place {
     Directory(PathBuf),
     Memory(Memory),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directory(base) => shown(base).fmt(f),
+            Self::Memory(_) => f.write_str("memory"),
+        }
+    }
 }
 
 impl AggregateStoreBuilder {
@@ -84,6 +97,7 @@ impl AggregateStoreBuilder {
             registrations: Vec::new(),
             idle_timeout: IDLE_TIMEOUT,
             snapshot_every: SNAPSHOT_EVERY,
+            layers: Layers::default(),
             clock: Clock::System,
             is_live: false,
             create_if_missing: true,
@@ -184,7 +198,7 @@ impl AggregateStoreBuilder {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let dir = tempfile::tempdir()?;
     /// # let path = dir.path();
-    /// let retry = Retry { attempts: 3, ..Retry::default() };
+    /// let retry = Retry::default().on_refusal(Backoff::attempts(3));
     /// let store = AggregateStore::builder(path)
     ///     .process_manager_with::<Forward>(OnFailure::Skip, retry)
     ///     .aggregate_type::<Counter>()
@@ -203,7 +217,8 @@ impl AggregateStoreBuilder {
             M::targets(&mut read_side.dispatchers);
             let mut others = read_side.process_managers.iter().map(|other| other.name);
             check_name(storage, "process manager", M::NAME, &mut others)?;
-            let manager = Manager::open::<M>(storage, on_failure, retry)?;
+            let traces = &read_side.traces;
+            let manager = Manager::open::<M>(storage, on_failure, retry, traces)?;
             read_side.process_managers.push(manager);
             Ok(())
         })
@@ -307,6 +322,38 @@ impl AggregateStoreBuilder {
     /// ```
     pub fn snapshot_every(mut self, events: u64) -> Self {
         self.snapshot_every = events;
+        self
+    }
+
+    /// Adds a layer around every command, also around those of process managers and of
+    /// [`CommandBus`](crate::CommandBus). It may refuse a command, add to its context, and see its
+    /// outcome. The layer that was added first is the outermost one.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path();
+    /// /// Notes which machine a command was sent from.
+    /// struct Origin(String);
+    ///
+    /// impl Layer for Origin {
+    ///     fn before(&self, call: &mut Call<'_>) -> Result<(), Refused> {
+    ///         call.add_metadata("origin", self.0.clone());
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let store = AggregateStore::builder(path).layer(Origin("ship-3".to_owned())).open().await?;
+    /// store.get::<Counter>("c-1").await?.send(Add(5)).await?;
+    /// let events = store.read_events("counter", "c-1").await?;
+    /// assert_eq!(events[0].meta.as_ref().unwrap()["origin"], "ship-3");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn layer(mut self, layer: impl Layer) -> Self {
+        self.layers.add(layer);
         self
     }
 
@@ -431,6 +478,8 @@ impl AggregateStoreBuilder {
         extra: RawNames,
         patience: &Patience,
     ) -> io::Result<AggregateStore> {
+        let start = Instant::now();
+        let place = self.place.to_string();
         let clock = self.clock.clone();
         let storage = match &self.place {
             Place::Directory(base) => {
@@ -441,7 +490,14 @@ impl AggregateStoreBuilder {
             }
             Place::Memory(memory) => Storage::Memory(MemoryStorage::open(memory, clock, patience)?),
         };
-        self.open_on(storage)
+        let store = self.open_on(storage)?;
+        tracing::info!(
+            place,
+            position = store.inner.storage.head(),
+            elapsed_ms = millis(start),
+            "store opened"
+        );
+        Ok(store)
     }
 
     /// Opens the store on `storage`.
@@ -474,6 +530,7 @@ impl AggregateStoreBuilder {
             read_side.clone(),
             self.idle_timeout,
             self.snapshot_every,
+            self.layers,
         );
         let aggregates = aggregates.inspect_err(|_| storage.close())?;
         if let Some(runtime) = runtime {
@@ -518,6 +575,7 @@ impl fmt::Debug for AggregateStoreBuilder {
             .field("registrations", &self.registrations.len())
             .field("idle_timeout", &self.idle_timeout)
             .field("snapshot_every", &self.snapshot_every)
+            .field("layers", &self.layers.len())
             .field("is_live", &self.is_live)
             .field("create_if_missing", &self.create_if_missing)
             .field("lock_timeout", &self.lock_timeout)

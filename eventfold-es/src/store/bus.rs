@@ -123,6 +123,7 @@ impl CommandBus {
     /// * [`DispatchError::UnknownCommand`]: no registered aggregate takes a `C`;
     /// * [`DispatchError::AmbiguousCommand`]: several registered aggregates list it;
     /// * [`DispatchError::Io`]: the aggregate cannot be reached, see [`AggregateStore::get`];
+    /// * [`DispatchError::Refused`]: a [layer](crate::Layer) refused the command;
     /// * [`DispatchError::Execution`]: the command did not succeed. The error contains the
     ///   [`ExecuteError`](crate::ExecuteError).
     ///
@@ -171,6 +172,7 @@ impl CommandBus {
     /// * [`DispatchError::UnknownAggregateType`]: that type is not registered;
     /// * [`DispatchError::Deserialization`]: the JSON is not a command of the aggregate;
     /// * [`DispatchError::Io`]: the aggregate cannot be reached, see [`AggregateStore::get`];
+    /// * [`DispatchError::Refused`]: a [layer](crate::Layer) refused the command;
     /// * [`DispatchError::Execution`]: the command did not succeed. The error contains the
     ///   [`ExecuteError`](crate::ExecuteError).
     ///
@@ -197,8 +199,8 @@ impl CommandBus {
         let command = envelope.try_into();
         let command = command.map_err(DispatchError::Deserialization)?;
         let dispatchers = &self.store.read_side.dispatchers;
-        let sent = send(&self.store.inner, dispatchers, command).await;
-        sent.map_err(|failed| failed.error)
+        let sent = send(&self.store.inner, dispatchers, command, None).await;
+        sent.map(drop).map_err(|failed| failed.error)
     }
 }
 
@@ -237,10 +239,7 @@ impl<A: Aggregate> Target for Typed<A> {
         Box::pin(async move {
             let command = (self.0.into_command)(command).ok_or(DispatchError::UnknownCommand)?;
             let handle = store.get::<A>(id).await?;
-            handle
-                .send_with(command, context)
-                .await
-                .map_err(|error| DispatchError::Execution(Box::new(error)))?;
+            handle.send_with(command, context).await?;
             Ok(())
         })
     }

@@ -4,9 +4,8 @@ use std::io;
 
 use crate::domain::process_manager::{DeadLetter, ProcessManagerReport};
 use crate::error::{DispatchError, closed};
-use crate::following::{AnyReacting, Manager, Outcome, ReadSideStatus};
+use crate::following::{AnyReacting, CommandFailure, Manager, Outcome, ReadSideStatus, send_as};
 use crate::runtime::background::{blocking, to_its_end};
-use crate::runtime::dispatch::send;
 use crate::runtime::inside;
 use crate::store::AggregateStore;
 use crate::store::under_way::UnderWay;
@@ -211,7 +210,8 @@ impl DeadLetters {
             .collect();
         let mut results = Vec::with_capacity(revived.len());
         for (outgoing, under_way) in revived.into_iter().zip(under_way) {
-            let sent = send(
+            let sent = send_as(
+                self.manager.name,
                 &self.store.inner,
                 &self.store.read_side.dispatchers,
                 outgoing.envelope,
@@ -220,12 +220,9 @@ impl DeadLetters {
             self.store.inner.check_usable()?;
             under_way.ended();
             let (outcome, result) = match sent {
-                Ok(()) => (Outcome::Succeeded, Ok(())),
+                Ok(position) => (Outcome::Succeeded(position.get()), Ok(())),
                 Err(failed) => {
-                    let outcome = Outcome::Failed {
-                        error: failed.error.to_string(),
-                        may_retry: false,
-                    };
+                    let outcome = Outcome::Failed(CommandFailure::from(&failed));
                     (outcome, Err(failed.error))
                 }
             };

@@ -126,6 +126,7 @@ impl AggregateStore {
                 let outcome = dispatch(
                     &store.inner,
                     &store.read_side.dispatchers,
+                    manager.name,
                     outgoing.envelope,
                 )
                 .await;

@@ -233,24 +233,6 @@ impl AggregateStore {
         Subscription::new(self.inner.storage.log(), from)
     }
 
-    /// The position of the newest durable event, [`Position::default()`] if there is none.
-    ///
-    /// ```
-    /// # use eventfold_es::{*, __private::example::*};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let dir = tempfile::tempdir()?;
-    /// # let store = AggregateStore::open(dir.path()).await?;
-    /// # let counter = store.get::<Counter>("c-1").await?;
-    /// let done = counter.send(Add(5)).await?;
-    /// assert_eq!(store.head(), done.position);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn head(&self) -> Position {
-        Position::new(self.inner.storage.head())
-    }
-
     /// The projection `P`, unless the store is shut down: another store may have the directory by
     /// then.
     fn open_projection<P: Projection>(&self) -> io::Result<Arc<Exclusive<Projecting<P>>>> {

@@ -14,6 +14,7 @@ use crate::domain::projection::Projection;
 use crate::following::{Exclusive, Projecting};
 use crate::runtime::background::blocking;
 use crate::storage::Storage;
+use crate::storage::log::Log;
 
 /// How long one step takes.
 const STEP: Duration = Duration::from_millis(50);
@@ -56,10 +57,9 @@ type Step = Pin<Box<dyn Future<Output = io::Result<(Box<dyn Steps>, RebuildProgr
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct RebuildProgress {
-    /// Up to which position events are done. In a directory that is the number of events, also of those
-    /// that the projection does not subscribe to.
+    /// How many events are done, also those that the projection does not subscribe to.
     pub done: u64,
-    /// The position of the store's newest event, which may move on meanwhile.
+    /// How many events the store has. More may come meanwhile.
     pub total: u64,
     /// How many events were done per second so far.
     pub per_second: f64,
@@ -77,6 +77,7 @@ impl Rebuild {
             Err(error) => return Self::refused(error),
         };
         Self(State::Idle(Box::new(Rebuilding {
+            log: storage.log(),
             rebuilt: Some(Projecting::from_beginning(&storage, on_failure)),
             current,
             start: Instant::now(),
@@ -172,6 +173,7 @@ trait Steps: Send {
 }
 
 struct Rebuilding<P: Projection> {
+    log: Log,
     current: Arc<Exclusive<Projecting<P>>>,
     /// `None` once it has replaced the current state.
     rebuilt: Option<Projecting<P>>,
@@ -202,7 +204,9 @@ impl<P: Projection> Steps for Rebuilding<P> {
 
 impl<P: Projection> Rebuilding<P> {
     #[expect(clippy::cast_precision_loss, reason = "it is for showing")]
-    fn progress(&self, done: u64, total: u64, finished: bool) -> RebuildProgress {
+    fn progress(&self, position: u64, head: u64, finished: bool) -> RebuildProgress {
+        let events = |until| self.log.count_between(0, until);
+        let (done, total) = (events(position), events(head));
         RebuildProgress {
             done,
             total,

@@ -15,6 +15,11 @@ use crate::testing::diff::diff;
 /// 2026-01-01. The events of tests happen from then on, a second apart.
 const BEGINNING: u64 = 1_767_225_600;
 
+/// The time of the event at `position`, in milliseconds since 1970, unless a test sets another.
+pub(super) fn time_of(position: u64) -> u64 {
+    (BEGINNING + position) * 1000
+}
+
 /// An event in its stored form.
 #[derive(Debug, Clone)]
 pub(super) struct Form {
@@ -25,13 +30,15 @@ pub(super) struct Form {
     pub(super) text: String,
 }
 
-/// The stream of an event, its version and its position.
+/// The stream of an event, its version, its position and its time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place<'a> {
     pub(super) aggregate_type: &'a str,
     pub(super) id: &'a str,
     pub(super) version: u64,
     pub(super) position: u64,
+    /// Milliseconds since 1970.
+    pub(super) ms: u64,
 }
 
 impl Form {
@@ -101,20 +108,25 @@ impl Form {
     pub(super) fn stored<R>(&self, place: Place<'_>, take: impl FnOnce(StoredEvent<'_>) -> R) -> R {
         let meta = (self.version > 1).then(|| json!({ SCHEMA_VERSION: self.version }));
         let event_id = format!("event-{}", place.position);
-        let seconds = BEGINNING + place.position;
         let record = Recorded {
             aggregate_type: place.aggregate_type,
             id: place.id,
             version: place.version,
             position: place.position,
-            ts: seconds,
-            ms: Some(seconds * 1000),
+            ts: place.ms / 1000,
+            ms: Some(place.ms),
             event_id: Some(&event_id),
             actor: None,
+            key: None,
             meta: meta.as_ref().map_or(Meta::None, Meta::Value),
         };
         take(StoredEvent::new(&self.name, &self.text).with_record(&record))
     }
+}
+
+/// The time of the event at this position, in milliseconds since 1970.
+pub(super) fn millis_at(position: u64) -> u64 {
+    (BEGINNING + position) * 1000
 }
 
 /// The stored form of `event`. Panics unless the event comes back from it unchanged.

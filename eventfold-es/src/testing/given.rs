@@ -5,13 +5,26 @@
     reason = "a check may be the last thing that is said"
 )]
 
+use std::time::SystemTime;
+
+use crate::clock::unix_millis;
 use crate::domain::aggregate::Aggregate;
+use crate::domain::command::CommandContext;
+use crate::domain::decision_context::DecisionContext;
+use crate::ids::StreamId;
 use crate::testing::diff::{diff, listed};
-use crate::testing::form::{Form, Place, decode, lines, pretty, restored, round_trip, same, saved};
+use crate::testing::form::{
+    Form, Place, decode, lines, pretty, restored, round_trip, same, saved, time_of,
+};
 
 /// An aggregate after `events`, which [`events!`](crate::events) lists.
 ///
 /// See the [module](crate::testing) for an example, and for the further checks.
+///
+/// A decision may depend on its [`DecisionContext`]. Here it is the same in every run: the aggregate
+/// is called `tested`, nobody sends the commands, and what happens is a second apart from the
+/// beginning of 2026 on. [`with_id`](Given::with_id), [`with_context`](Given::with_context) and
+/// [`at`](Given::at) set something else.
 ///
 /// # Panics
 ///
@@ -32,6 +45,9 @@ pub fn given<A: Aggregate>(events: Vec<A::DomainEvent>) -> Given<A> {
             restored: A::default(),
             replayed: A::default(),
             version: 0,
+            id: "tested".to_owned(),
+            time: None,
+            context: CommandContext::default(),
         },
     }
     .and(events)
@@ -62,6 +78,10 @@ struct Tested<A> {
     /// Folded from the events as they are read from their stored form.
     replayed: A,
     version: u64,
+    id: String,
+    /// The time that the test set, in milliseconds since 1970.
+    time: Option<u64>,
+    context: CommandContext,
 }
 
 impl<A: Aggregate> Given<A> {
@@ -80,7 +100,10 @@ impl<A: Aggregate> Given<A> {
     #[track_caller]
     #[must_use]
     pub fn and(mut self, events: Vec<A::DomainEvent>) -> Self {
-        self.aggregate.take(&events);
+        for event in &events {
+            let ms = self.aggregate.next_ms();
+            self.aggregate.take(std::slice::from_ref(event), ms);
+        }
         self
     }
 
@@ -100,11 +123,108 @@ impl<A: Aggregate> Given<A> {
     #[must_use]
     pub fn and_stored(mut self, name: &str, version: u32, data: serde_json::Value) -> Self {
         let form = Form::new(name, version, data);
-        let read = decode::<A>(&form, place::<A>(self.aggregate.version + 1));
-        match read {
-            Ok(events) => drop(self.aggregate.take(events.as_slice())),
+        let ms = self.aggregate.next_ms();
+        let place = place::<A>(&self.aggregate.id, self.aggregate.version + 1, ms);
+        match decode::<A>(&form, place) {
+            Ok(events) => drop(self.aggregate.take(events.as_slice(), ms)),
             Err(error) => panic!("{error}\n  {}", form.line()),
         }
+        self
+    }
+
+    /// Sets the time of the further events and commands, until it is set again. A store has its time
+    /// in milliseconds, so it is cut to them.
+    ///
+    /// ```
+    /// # use std::time::{Duration, SystemTime};
+    /// # use eventfold_es::{DecisionContext, prelude::*, testing};
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Clone, Default, Serialize, Deserialize, Aggregate)]
+    /// # #[aggregate(commands(Open, Escalate), events(Opened, Escalated))]
+    /// # struct Ticket { opened_ms: u64 }
+    /// # #[derive(Debug, Clone, Serialize, Deserialize)] struct Open;
+    /// # #[derive(Debug, Clone, Serialize, Deserialize)] struct Escalate;
+    /// # #[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)] struct Opened { ms: u64 }
+    /// # #[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)] struct Escalated;
+    /// # impl DecideWith<Open> for Ticket {
+    /// #     fn decide_with(&self, _: Open, context: &DecisionContext<'_>) -> Decision<Self> {
+    /// #         Ok(events![Opened { ms: context.unix_millis() }])
+    /// #     }
+    /// # }
+    /// # impl DecideWith<Escalate> for Ticket {
+    /// #     fn decide_with(&self, _: Escalate, context: &DecisionContext<'_>) -> Decision<Self> {
+    /// #         let age = context.unix_millis() - self.opened_ms;
+    /// #         Ok(if age < 3_600_000 { events![] } else { events![Escalated] })
+    /// #     }
+    /// # }
+    /// # impl Evolve<Opened> for Ticket {
+    /// #     fn evolve(&mut self, event: &Opened) { self.opened_ms = event.ms; }
+    /// # }
+    /// # impl Evolve<Escalated> for Ticket { fn evolve(&mut self, _: &Escalated) {} }
+    /// let noon = SystemTime::UNIX_EPOCH + Duration::from_secs(12 * 3600);
+    /// testing::given::<Ticket>(events![])
+    ///     .at(noon)
+    ///     .when(Open)
+    ///     .then(events![Opened { ms: 43_200_000 }])
+    ///     .when(Escalate)
+    ///     .then_nothing()
+    ///     .at(noon + Duration::from_secs(3600))
+    ///     .when(Escalate)
+    ///     .then(events![Escalated]);
+    /// ```
+    #[must_use]
+    pub fn at(mut self, time: SystemTime) -> Self {
+        self.aggregate.time = Some(unix_millis(time));
+        self
+    }
+
+    /// Sets the aggregate's id.
+    ///
+    /// # Panics
+    ///
+    /// If no stream can have it.
+    ///
+    /// ```
+    /// # use eventfold_es::{testing, __private::example::*};
+    /// testing::given::<Counter>(vec![])
+    ///     .with_id("c-1")
+    ///     .when(Add(5))
+    ///     .then(vec![CounterEvent::Added { amount: 5 }]);
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn with_id(mut self, id: impl Into<String>) -> Self {
+        let id = id.into();
+        if let Err(error) = StreamId::new(A::AGGREGATE_TYPE, &id) {
+            panic!("no aggregate can have this id: {error}");
+        }
+        self.aggregate.id = id;
+        self
+    }
+
+    /// Sets the context of the further commands: who sends them, and what they belong to.
+    ///
+    /// # Panics
+    ///
+    /// If the context has an expected version or an idempotency key. Those are checked by a store,
+    /// and not by the aggregate.
+    ///
+    /// ```
+    /// # use eventfold_es::{CommandContext, testing, __private::example::*};
+    /// testing::given::<Counter>(vec![])
+    ///     .with_context(CommandContext::default().with_actor("ann"))
+    ///     .when(Add(5))
+    ///     .then(vec![CounterEvent::Added { amount: 5 }]);
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn with_context(mut self, context: CommandContext) -> Self {
+        assert!(
+            context.expected_version.is_none() && context.idempotency_key.is_none(),
+            "a store checks the expected version and the idempotency key, and this kit does not: \
+             leave them out, and test them with a store in memory"
+        );
+        self.aggregate.context = context;
         self
     }
 
@@ -268,9 +388,7 @@ impl<A: Aggregate> When<A> {
     #[track_caller]
     #[must_use]
     pub fn when<C: Into<A::Command> + Clone>(self, command: C) -> Self {
-        self.refuse_silence();
-        let aggregate = self.aggregate;
-        Given { aggregate }.when(command)
+        self.go_on().when(command)
     }
 
     /// Sends the aggregate a further command, made by a function as for [`Given::when_made`].
@@ -289,9 +407,48 @@ impl<A: Aggregate> When<A> {
     #[track_caller]
     #[must_use]
     pub fn when_made(self, command: impl Fn() -> A::Command) -> Self {
+        self.go_on().when_made(command)
+    }
+
+    /// Sets the time of the further events and commands, as [`Given::at`].
+    ///
+    /// # Panics
+    ///
+    /// If the previous command was refused and no [`then_error`](Self::then_error) expects that.
+    ///
+    /// See the example of [`Given::at`].
+    #[track_caller]
+    #[must_use]
+    pub fn at(self, time: SystemTime) -> Given<A> {
+        self.go_on().at(time)
+    }
+
+    /// Sets the context of the further commands, as [`Given::with_context`].
+    ///
+    /// # Panics
+    ///
+    /// As [`Given::with_context`], or if the previous command was refused and no
+    /// [`then_error`](Self::then_error) expects that.
+    ///
+    /// ```
+    /// # use eventfold_es::{CommandContext, testing, __private::example::*};
+    /// testing::given::<Counter>(vec![])
+    ///     .when(Add(5))
+    ///     .with_context(CommandContext::default().with_actor("ann"))
+    ///     .when(Add(2))
+    ///     .then_state(|counter| counter.value == 7);
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn with_context(self, context: CommandContext) -> Given<A> {
+        self.go_on().with_context(context)
+    }
+
+    #[track_caller]
+    fn go_on(self) -> Given<A> {
         self.refuse_silence();
         let aggregate = self.aggregate;
-        Given { aggregate }.when_made(command)
+        Given { aggregate }
     }
 
     /// A refusal that the test does not check is unexpected.
@@ -308,13 +465,18 @@ impl<A: Aggregate> When<A> {
 }
 
 impl<A: Aggregate> Tested<A> {
-    /// Folds `events` into the aggregate.
+    /// The time of what happens next.
+    fn next_ms(&self) -> u64 {
+        self.time.unwrap_or_else(|| time_of(self.version + 1))
+    }
+
+    /// Folds `events`, which happened at the time `ms`, into the aggregate.
     #[track_caller]
-    fn take(&mut self, events: &[A::DomainEvent]) -> Vec<Form> {
+    fn take(&mut self, events: &[A::DomainEvent], ms: u64) -> Vec<Form> {
         let mut forms = Vec::new();
         for event in events {
             self.version += 1;
-            let place = place::<A>(self.version);
+            let place = place::<A>(&self.id, self.version, ms);
             let form = round_trip::<A>(event, place);
             apply(&mut self.live, event);
             apply(&mut self.restored, event);
@@ -351,15 +513,23 @@ impl<A: Aggregate> Tested<A> {
     /// Decides a command, and folds its events.
     #[track_caller]
     fn decide(&mut self, command: impl Fn() -> A::Command) -> Result<Vec<Form>, A::Error> {
-        let outcome = self.live.handle(command());
+        let ms = self.next_ms();
+        let context = DecisionContext {
+            aggregate_type: A::AGGREGATE_TYPE,
+            id: &self.id,
+            version: self.version,
+            ..self.context.decision(ms)
+        };
+        let outcome = self.live.handle_with(command(), &context);
         let answer = Answer::of::<A>(&outcome);
-        let again = Answer::of::<A>(&self.live.handle(command()));
+        let again = Answer::of::<A>(&self.live.handle_with(command(), &context));
         assert!(
             answer.is_like(&again),
-            "the same command on the same state has two answers; `decide` must depend on nothing else\n\n{}",
+            "the same command on the same state has two answers; deciding must depend on nothing \
+             else; the time and the aggregate's own id are in its `DecisionContext`\n\n{}",
             diff(&answer.lines(), &again.lines())
         );
-        let restored = Answer::of::<A>(&self.restored.handle(command()));
+        let restored = Answer::of::<A>(&self.restored.handle_with(command(), &context));
         assert!(
             answer.is_like(&restored),
             "a state that is read from its snapshot form decides differently; it lacks what was \
@@ -367,7 +537,7 @@ impl<A: Aggregate> Tested<A> {
             diff(&answer.lines(), &restored.lines())
         );
         match outcome {
-            Ok(events) => Ok(self.take(&events)),
+            Ok(events) => Ok(self.take(&events, ms)),
             Err(error) => Err(error),
         }
     }
@@ -388,12 +558,13 @@ fn apply<A: Aggregate>(state: &mut A, event: &A::DomainEvent) {
     *state = std::mem::take(state).apply(event);
 }
 
-fn place<A: Aggregate>(version: u64) -> Place<'static> {
+fn place<A: Aggregate>(id: &str, version: u64, ms: u64) -> Place<'_> {
     Place {
         aggregate_type: A::AGGREGATE_TYPE,
-        id: "tested",
+        id,
         version,
         position: version,
+        ms,
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::event::{DecodeError, Decoded, DomainEvent, EventName};
 use crate::testing::diff::compared;
-use crate::testing::form::{Form, Place, alike, pretty};
+use crate::testing::form::{Form, Place, alike, pretty, time_of};
 use crate::testing::sample;
 use crate::testing::sample::{
     HOW_TO_BLESS, Sample, additions, file_of, is_blessed, members, new_members,
@@ -393,6 +393,7 @@ fn decode<E: DomainEvent>(sample: &Sample, data: &Value) -> Result<Decoded<E>, D
         id: "sample",
         version: 1,
         position: 1,
+        ms: time_of(1),
     };
     form.stored(place, E::decode)
 }

@@ -11,15 +11,20 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::clock::from_unix_millis;
 use crate::domain::aggregate::Aggregate;
-use crate::domain::command::StoredCommand;
-use crate::domain::process_manager::{Order, Outbox, ProcessManager, Targets};
+use crate::domain::command::{CommandContext, StoredCommand};
+use crate::domain::process_manager::{
+    DeadLetter, FailureKind, Order, Outbox, ProcessManager, Targets,
+};
 use crate::domain::projection::Projection;
 use crate::event::StoredEvent;
 use crate::following::read_back;
 use crate::ids::StreamId;
 use crate::testing::diff::{diff, listed};
-use crate::testing::form::{Form, Place, alike, pretty, restored, round_trip, same, saved};
+use crate::testing::form::{
+    Form, Place, alike, millis_at, pretty, restored, round_trip, same, saved, time_of,
+};
 
 /// A projection that has seen no event yet.
 ///
@@ -109,7 +114,9 @@ impl<P: Projection> ProjectionGiven<P> {
 /// testing::process_manager::<Forward>()
 ///     .given::<Counter>("c-1", vec![CounterEvent::Added { amount: 2 }])
 ///     .when::<Counter>("c-1", CounterEvent::Added { amount: 5 })
-///     .then(|out| out.send::<Counter>("all", Add(5)))
+///     .then(|out| {
+///         out.send::<Counter>("all", Add(5));
+///     })
 ///     .when::<Counter>("all", CounterEvent::Added { amount: 5 })
 ///     .then_nothing();
 /// ```
@@ -134,7 +141,7 @@ pub struct ProcessManagerGiven<M> {
 #[derive(Debug)]
 pub struct ProcessManagerWhen<M> {
     given: ProcessManagerGiven<M>,
-    told: Told,
+    met: Met,
     sent: Vec<Value>,
 }
 
@@ -181,21 +188,68 @@ impl<M: ProcessManager> ProcessManagerGiven<M> {
                 panic!("`{}` cannot react to an event: {error}", M::NAME)
             }
         };
-        check_targets::<M>(&sent);
-        assert!(
-            sent.len() == by_restored.len()
-                && sent.iter().zip(&by_restored).all(|(a, b)| alike(a, b)),
-            "`{}` reacts differently after its state is saved and read back\n\n{}",
-            M::NAME,
-            diff(&lines(&sent), &lines(&by_restored))
-        );
+        check_same::<M>(&sent, &by_restored);
         match gone_on(M::NAME, live, other) {
             Ok(restored) => self.restored = restored,
             Err(message) => panic!("{message}"),
         }
         ProcessManagerWhen {
             given: self,
-            told,
+            met: Met::Event(told),
+            sent,
+        }
+    }
+
+    /// Lets it answer the failure of `command`, which it had sent to the aggregate `id`: calls
+    /// [`on_dead_letter`](ProcessManager::on_dead_letter). The command was tried once and had no
+    /// effect. It failed as `kind` says, with the text `error`.
+    ///
+    /// # Panics
+    ///
+    /// * If its state does not come back from its saved form, or evolves differently from there;
+    /// * if a command goes to an id that no stream can have, or to a type that is not in a derived
+    ///   `dispatches(...)`.
+    ///
+    /// ```
+    /// # use eventfold_es::{testing, FailureKind, __private::example::*};
+    /// testing::process_manager::<Forward>()
+    ///     .given::<Counter>("c-1", vec![CounterEvent::Added { amount: 2 }])
+    ///     .when_failed::<Counter>("all", Add(2), FailureKind::Refusal, "the counter is full")
+    ///     .then_nothing(); // the command becomes a dead letter
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn when_failed<A>(
+        mut self,
+        id: &str,
+        command: impl Into<A::Command>,
+        kind: FailureKind,
+        error: &str,
+    ) -> ProcessManagerWhen<M>
+    where
+        A: Aggregate,
+        A::Command: Serialize,
+    {
+        let letter = self.journal.letter::<A>(id, &command.into(), kind, error);
+        let position = self.journal.position;
+        let (live, other) = (&mut self.live, &mut self.restored);
+        let (sent, by_restored) = match (
+            answer(live, &letter, position),
+            answer(other, &letter, position),
+        ) {
+            (Ok(sent), Ok(by_restored)) => (sent, by_restored),
+            (Err(error), _) | (_, Err(error)) => {
+                panic!("`{}` cannot answer a failure: {error}", M::NAME)
+            }
+        };
+        check_same::<M>(&sent, &by_restored);
+        match gone_on(M::NAME, live, other) {
+            Ok(restored) => self.restored = restored,
+            Err(message) => panic!("{message}"),
+        }
+        ProcessManagerWhen {
+            given: self,
+            met: Met::Failure(letter, position),
             sent,
         }
     }
@@ -219,7 +273,8 @@ impl<M: ProcessManager> ProcessManagerGiven<M> {
 
 impl<M: ProcessManager> ProcessManagerWhen<M> {
     /// Checks that it did exactly what `expected` does with its own outbox: the same commands,
-    /// timers and cancellations, in the same order.
+    /// timers and cancellations, in the same order, each with the same commands to send
+    /// [if it fails](crate::OrSend::or_send).
     ///
     /// # Panics
     ///
@@ -228,11 +283,18 @@ impl<M: ProcessManager> ProcessManagerWhen<M> {
     /// See the example of [`process_manager`].
     #[track_caller]
     pub fn then(self, expected: impl FnOnce(&mut Outbox<'_>)) -> Self {
-        let expected = self.told.stored(|stored| {
-            let mut out = Outbox::new(M::NAME, stored.record());
-            expected(&mut out);
-            sent(out)
-        });
+        let expected = match &self.met {
+            Met::Event(told) => told.stored(|stored| {
+                let mut out = Outbox::new(M::NAME, stored.record());
+                expected(&mut out);
+                sent(out)
+            }),
+            Met::Failure(letter, position) => {
+                let mut out = Outbox::answering(M::NAME, letter, *position);
+                expected(&mut out);
+                sent(out)
+            }
+        };
         match expected {
             Ok(expected) if expected == self.sent => {}
             Ok(expected) => panic!(
@@ -282,12 +344,45 @@ impl<M: ProcessManager> ProcessManagerWhen<M> {
     pub fn when<A: Aggregate>(self, id: &str, event: impl Into<A::DomainEvent>) -> Self {
         self.given.when::<A>(id, event)
     }
+
+    /// Lets it answer the failure of a command.
+    ///
+    /// # Panics
+    ///
+    /// As [`ProcessManagerGiven::when_failed`].
+    ///
+    /// See the example of [`ProcessManagerGiven::when_failed`].
+    #[track_caller]
+    #[must_use]
+    pub fn when_failed<A>(
+        self,
+        id: &str,
+        command: impl Into<A::Command>,
+        kind: FailureKind,
+        error: &str,
+    ) -> Self
+    where
+        A: Aggregate,
+        A::Command: Serialize,
+    {
+        self.given.when_failed::<A>(id, command, kind, error)
+    }
+}
+
+/// What a process manager met: an event, or the failure of a command after all events up to a
+/// position.
+#[derive(Debug)]
+enum Met {
+    Event(Told),
+    Failure(DeadLetter, u64),
 }
 
 /// The order of events over all streams.
 #[derive(Debug, Default)]
 struct Journal {
     position: u64,
+    /// How many commands failed.
+    failed: u64,
     /// By type and id.
     versions: HashMap<(&'static str, String), u64>,
 }
@@ -315,6 +410,7 @@ impl Journal {
             id,
             version: *version,
             position: self.position,
+            ms: time_of(self.position),
         };
         Told {
             form: round_trip::<A>(event, place),
@@ -322,6 +418,38 @@ impl Journal {
             id: id.to_owned(),
             version: *version,
             position: self.position,
+        }
+    }
+}
+
+impl Journal {
+    /// The dead letter that `command` would become.
+    #[track_caller]
+    fn letter<A>(
+        &mut self,
+        id: &str,
+        command: &A::Command,
+        kind: FailureKind,
+        error: &str,
+    ) -> DeadLetter
+    where
+        A: Aggregate,
+        A::Command: Serialize,
+    {
+        let context = CommandContext::default();
+        let stored = StoredCommand::new(A::AGGREGATE_TYPE, id.to_owned(), command, context);
+        let envelope = match stored.and_then(StoredCommand::into_shown) {
+            Ok(envelope) => envelope,
+            Err(error) => panic!("the command cannot be written as JSON: {error}"),
+        };
+        self.failed += 1;
+        DeadLetter {
+            id: self.failed.to_string(),
+            envelope,
+            error: error.to_owned(),
+            kind: Some(kind),
+            time: from_unix_millis(millis_at(self.position)),
+            attempts: 1,
         }
     }
 }
@@ -334,6 +462,7 @@ impl Told {
             id: &self.id,
             version: self.version,
             position: self.position,
+            ms: time_of(self.position),
         };
         self.form.stored(place, take)
     }
@@ -350,6 +479,29 @@ fn react<M: ProcessManager>(manager: &mut M, event: &Told) -> Result<Vec<Value>,
     })
 }
 
+/// The commands, timers and cancellations of `manager` for the failure of a command.
+fn answer<M: ProcessManager>(
+    manager: &mut M,
+    letter: &DeadLetter,
+    position: u64,
+) -> Result<Vec<Value>, String> {
+    let mut out = Outbox::answering(M::NAME, letter, position);
+    manager.on_dead_letter(letter, &mut out);
+    sent(out)
+}
+
+/// Fails if a command has no possible target, or if the copy of the process manager did otherwise.
+#[track_caller]
+fn check_same<M: ProcessManager>(sent: &[Value], by_restored: &[Value]) {
+    check_targets::<M>(sent);
+    assert!(
+        sent.len() == by_restored.len() && sent.iter().zip(by_restored).all(|(a, b)| alike(a, b)),
+        "`{}` reacts otherwise once its state is saved and read back\n\n{}",
+        M::NAME,
+        diff(&lines(sent), &lines(by_restored))
+    );
+}
+
 /// The content of an outbox: each command, timer and cancellation in its stored form.
 fn sent(out: Outbox<'_>) -> Result<Vec<Value>, String> {
     let orders = out.finish().map_err(|error| error.to_string())?;
@@ -358,16 +510,28 @@ fn sent(out: Outbox<'_>) -> Result<Vec<Value>, String> {
     }
     let stored = |order: Order| {
         Ok(match order {
-            Order::Send(envelope) => command(&envelope)?,
-            Order::Schedule(key, timer) => json!({
-                "schedule": key,
-                "due": timer.due,
-                "command": command(&timer.envelope)?,
-            }),
+            Order::Send(envelope, or_send) => with_or_send(command(&envelope)?, &or_send)?,
+            Order::Schedule(key, timer) => {
+                let schedule = json!({
+                    "schedule": key,
+                    "due": timer.due,
+                    "command": command(&timer.envelope)?,
+                });
+                with_or_send(schedule, &timer.or_send)?
+            }
             Order::Cancel(key) => json!({ "cancel": key }),
         })
     };
     orders.into_iter().map(stored).collect()
+}
+
+/// `order` with the commands to send if its command fails.
+fn with_or_send(mut order: Value, or_send: &[StoredCommand]) -> Result<Value, String> {
+    if !or_send.is_empty() {
+        let or_send: Result<Vec<Value>, String> = or_send.iter().map(command).collect();
+        order["or_send"] = Value::Array(or_send?);
+    }
+    Ok(order)
 }
 
 fn command(envelope: &StoredCommand) -> Result<Value, String> {
@@ -416,11 +580,15 @@ fn check_targets<M: ProcessManager>(sent: &[Value]) {
     let mut known = Listed::default();
     M::targets(&mut known);
     let Listed(known) = known;
-    for order in sent {
-        let envelope = order
+    let envelopes = sent.iter().flat_map(|order| {
+        let scheduled = order
             .get("command")
             .filter(|_| order.get("schedule").is_some());
-        let envelope = envelope.unwrap_or(order);
+        let or_send = order.get("or_send").and_then(Value::as_array);
+        let or_send = or_send.into_iter().flatten();
+        or_send.chain([scheduled.unwrap_or(order)])
+    });
+    for envelope in envelopes {
         let part = |name: &str| envelope.get(name).and_then(Value::as_str);
         let (Some(aggregate_type), Some(id)) = (part("aggregate_type"), part("instance_id")) else {
             continue;

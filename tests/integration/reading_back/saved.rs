@@ -123,8 +123,12 @@ impl React<Teller> for Obedient {
     fn react_to(&mut self, event: &Told, _: &Recorded<'_>, out: &mut Outbox<'_>) {
         self.take(event);
         match event {
-            Told::Send => out.send::<Sink>("s", Take(Nested::default())),
-            Told::Nest(What::Command, depth) => out.send::<Sink>("s", Take(Nested::to(*depth))),
+            Told::Send => {
+                out.send::<Sink>("s", Take(Nested::default()));
+            }
+            Told::Nest(What::Command, depth) => {
+                out.send::<Sink>("s", Take(Nested::to(*depth)));
+            }
             Told::Nest(What::Timer, depth) => {
                 out.schedule_as::<Sink>("t", Duration::ZERO, "s", Take(Nested::to(*depth)));
             }

@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 #[cfg(target_os = "linux")]
 use crate::many_aggregates;
-use crate::{closing, disk, limits, process_managers};
+use crate::{closing, disk, failures, limits, process_managers};
 
 const ROLE: &str = "EVENTFOLD_ES_TEST_ROLE";
 const DIR: &str = "EVENTFOLD_ES_TEST_DIR";
@@ -146,6 +146,7 @@ fn plays_its_role() {
         "write everything" => runtime.block_on(crate::directory::write_everything(dir)),
         "work until killed" => runtime.block_on(crate::kill::work_until_killed(dir)),
         "work live until killed" => runtime.block_on(crate::kill::work_live_until_killed(dir)),
+        "work and be told of" => runtime.block_on(crate::tracing::work_and_be_told_of(dir)),
         "write under load" => runtime.block_on(disk::write_under_load(dir)),
         "write until no file may grow" => {
             runtime.block_on(limits::write_until_no_file_may_grow(dir));
@@ -156,6 +157,7 @@ fn plays_its_role() {
         "react to one commit" => {
             runtime.block_on(process_managers::react_to_very_many(dir, usize::MAX));
         }
+        "answer failures" => runtime.block_on(failures::answer_until_killed(dir)),
         #[cfg(target_os = "linux")]
         "live under a limit" => runtime.block_on(many_aggregates::live_under_a_limit(dir)),
         role => panic!("there is no role {role} on {}", dir.display()),

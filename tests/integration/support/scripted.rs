@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use eventfold_es::{
-    Aggregate, AggregateStore, AggregateStoreBuilder, CommandContext, CommandEnvelope, DecodeError,
-    ManualClock, OnFailure, Outbox, ProcessManager, Retry, StoredEvent,
+    Aggregate, AggregateStore, AggregateStoreBuilder, Backoff, CommandContext, CommandEnvelope,
+    DeadLetter, DecodeError, ManualClock, OnFailure, Outbox, ProcessManager, Retry, StoredEvent,
 };
 use serde::{Deserialize, Serialize};
 
@@ -66,9 +66,11 @@ impl Aggregate for Gate {
 /// Does what is written to ledgers, word for word:
 ///
 /// * `send <gate> <number>`;
+/// * `either <gate> <number> <gate> <number> ..`, each if the one before fails;
+/// * `later-either <seconds> <key> <gate> <number> <gate> <number>`;
 /// * `later <seconds> <key> <gate> <number>`, `once <seconds> <gate> <number>`;
 /// * `at <milliseconds since 1970> <key> <gate> <number>`, `cancel <key>`;
-/// * `panic`.
+/// * `open <gate>`, `count` (how many texts there were passes the gate `count`), `panic`.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Scripted {
     lines: Vec<String>,
@@ -104,7 +106,20 @@ impl ProcessManager for Scripted {
         let number = |word: &str| word.parse::<u64>().unwrap();
         let pass = |word: &str| GateCommand::Pass(number(word));
         match words[..] {
-            ["send", gate, n] => out.send::<Gate>(gate, pass(n)),
+            ["send", gate, n] => {
+                out.send::<Gate>(gate, pass(n));
+            }
+            ["either", gate, n, ref others @ ..] => {
+                let mut sent = out.send::<Gate>(gate, pass(n));
+                for other in others.chunks(2) {
+                    sent = sent.or_send::<Gate>(other[0], pass(other[1]));
+                }
+            }
+            ["later-either", after, key, gate, n, other, m] => {
+                let after = Duration::from_secs(number(after));
+                out.schedule_as::<Gate>(key, after, gate, pass(n))
+                    .or_send::<Gate>(other, pass(m));
+            }
             ["later", after, key, gate, n] => {
                 let after = Duration::from_secs(number(after));
                 out.schedule_as::<Gate>(key, after, gate, pass(n));
@@ -117,11 +132,49 @@ impl ProcessManager for Scripted {
                 out.schedule_as::<Gate>(key, at, gate, pass(n));
             }
             ["cancel", key] => out.cancel(key),
-            ["count"] => out.send::<Gate>("count", GateCommand::Pass(self.lines.len() as u64)),
+            ["open", gate] => {
+                out.send::<Gate>(gate, GateCommand::Open);
+            }
+            ["count"] => {
+                out.send::<Gate>("count", GateCommand::Pass(self.lines.len() as u64));
+            }
             ["panic"] => panic!("told to panic"),
             _ => {}
         }
         Ok(())
+    }
+
+    /// By the name of the gate:
+    ///
+    /// * `answered-..`: the same passes the gate `answers`;
+    /// * `twice-..`: the same is sent to the same gate again;
+    /// * `noted-..`: the text is one more;
+    /// * `free-..`: cancels the timer `key`;
+    /// * `put-off-..`: the same is sent to the same gate a minute later;
+    /// * `torn-..`: panics half way.
+    fn on_dead_letter(&mut self, letter: &DeadLetter, out: &mut Outbox<'_>) {
+        let gate = letter.envelope.instance_id.as_str();
+        let pass = || GateCommand::Pass(letter.envelope.command["data"].as_u64().unwrap());
+        let noted = format!("{gate} failed: {:?}", letter.kind);
+        match gate.split_once('-').map(|(kind, _)| kind) {
+            Some("answered") => {
+                out.send::<Gate>("answers", pass());
+            }
+            Some("twice") => {
+                out.send::<Gate>(gate, pass());
+            }
+            Some("noted") => self.lines.push(noted),
+            Some("free") => out.cancel("key"),
+            Some("put") => {
+                out.schedule::<Gate>(seconds(60), gate, pass());
+            }
+            Some("torn") => {
+                self.lines.push(noted);
+                out.send::<Gate>("answers", pass());
+                panic!("told to panic");
+            }
+            _ => {}
+        }
     }
 }
 
@@ -140,11 +193,8 @@ pub(crate) fn builder(
     clock: &ManualClock,
     on_failure: OnFailure,
 ) -> AggregateStoreBuilder {
-    let retry = Retry {
-        attempts: 3,
-        base: seconds(1),
-        max: seconds(1),
-    };
+    let backoff = Backoff::attempts(3).first(seconds(1)).longest(seconds(1));
+    let retry = Retry::all(backoff);
     crate::support::builder(dir)
         .clock(clock.clone())
         .process_manager_with::<Scripted>(on_failure, retry)

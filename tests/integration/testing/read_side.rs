@@ -3,7 +3,8 @@
 use eventfold_es::__private::example::{Add, Counter, CounterEvent, Forward, Total};
 use eventfold_es::testing::{process_manager, projection};
 use eventfold_es::{
-    CommandContext, CommandEnvelope, Outbox, ProcessManager, Projection, React, Recorded,
+    CommandContext, CommandEnvelope, DeadLetter, FailureKind, Outbox, ProcessManager, Projection,
+    React, Recorded,
 };
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +24,9 @@ fn an_expected_projection_and_process_manager_pass() {
     process_manager::<Forward>()
         .given::<Counter>("c-1", vec![added(1)])
         .when::<Counter>("c-2", added(2))
-        .then(|out| out.send::<Counter>("all", Add(2)))
+        .then(|out| {
+            out.send::<Counter>("all", Add(2));
+        })
         .then_state(|_| true)
         .when::<Counter>("all", added(2))
         .then_nothing();
@@ -60,7 +63,9 @@ fn unexpected_commands_are_shown_in_stored_form_at_the_line_of_the_test() {
     let (text, place) = failure(|| {
         process_manager::<Forward>()
             .when::<Counter>("c-1", added(2))
-            .then(|out| out.send::<Counter>("all", Add(3)))
+            .then(|out| {
+                out.send::<Counter>("all", Add(3));
+            })
     });
     assert_eq!(place, format!("{}:{line}", file!()));
     assert!(
@@ -176,4 +181,75 @@ fn a_command_without_a_possible_target_fails_the_test() {
     );
     let given = process_manager::<Straying>();
     let _ = given.when::<Counter>("counter", added(1));
+}
+
+/// Adds what was added to the counter `all`, or notes on another one that it could not.
+#[derive(Debug, Default, Serialize, Deserialize, ProcessManager)]
+#[process_manager(aggregates(Counter), dispatches(Counter), on_dead_letter = Self::not_added)]
+struct Careful {
+    failures: u64,
+}
+
+impl Careful {
+    fn not_added(&mut self, letter: &DeadLetter, out: &mut Outbox<'_>) {
+        self.failures += 1;
+        if letter.kind == Some(FailureKind::Refusal) {
+            out.send::<Counter>("refused", Add(self.failures));
+        }
+    }
+}
+
+impl React<Counter> for Careful {
+    fn react_to(&mut self, event: &CounterEvent, _: &Recorded<'_>, out: &mut Outbox<'_>) {
+        let CounterEvent::Added { amount } = event;
+        out.send::<Counter>("all", Add(*amount))
+            .or_send::<Counter>("others", Add(*amount));
+    }
+}
+
+#[test]
+fn what_is_sent_if_a_command_fails_is_part_of_what_a_process_manager_does() {
+    let when = || process_manager::<Careful>().when::<Counter>("c", added(2));
+    when().then(|out| {
+        out.send::<Counter>("all", Add(2))
+            .or_send::<Counter>("others", Add(2));
+    });
+    fails(
+        || {
+            when().then(|out| {
+                out.send::<Counter>("all", Add(2));
+            })
+        },
+        &["did something else", "or_send", "others"],
+    );
+    fails(
+        || {
+            when().then(|out| {
+                out.send::<Counter>("all", Add(2))
+                    .or_send::<Counter>("others", Add(3));
+            })
+        },
+        &["did something else", "or_send"],
+    );
+}
+
+#[test]
+fn the_answer_to_a_failure_is_checked_like_a_reaction() {
+    let failed = |kind| {
+        process_manager::<Careful>()
+            .given::<Counter>("c", vec![added(2)])
+            .when_failed::<Counter>("others", Add(2), kind, "no")
+    };
+    failed(FailureKind::Refusal)
+        .then(|out| {
+            out.send::<Counter>("refused", Add(1));
+        })
+        .then_state(|careful| careful.failures == 1)
+        .when_failed::<Counter>("others", Add(2), FailureKind::Io, "the disk is full")
+        .then_nothing()
+        .then_state(|careful| careful.failures == 2);
+    fails(
+        || failed(FailureKind::Refusal).then_nothing(),
+        &["did something else", "refused"],
+    );
 }

@@ -106,9 +106,15 @@ fn numbers_above_u64_are_accepted_and_compared_to_the_last_digit() {
         ],
     );
     let when = || process_manager::<SendsOn>().when::<Keeper>("a", Kept::Great(GREAT + 1));
-    when().then(|out| out.send::<Keeper>("k", Kept::Great(GREAT + 1)));
+    when().then(|out| {
+        out.send::<Keeper>("k", Kept::Great(GREAT + 1));
+    });
     fails(
-        || when().then(|out| out.send::<Keeper>("k", Kept::Great(GREAT))),
+        || {
+            when().then(|out| {
+                out.send::<Keeper>("k", Kept::Great(GREAT));
+            })
+        },
         &[
             "`sends-on` did not do what was expected",
             &GREAT.to_string(),

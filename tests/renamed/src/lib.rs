@@ -6,8 +6,8 @@
 #![no_implicit_prelude]
 
 use ::es::{
-    Aggregate, Decide, Decision, DomainEvent, Evolve, Outbox, ProcessManager, Project, Projection,
-    React, Recorded,
+    aggregate_impl, Aggregate, Decide, Decision, DecisionContext, DomainEvent, Evolve, Outbox,
+    ProcessManager, Project, Projection, React, Recorded,
 };
 use ::serde::{Deserialize, Serialize};
 
@@ -60,8 +60,13 @@ pub mod gen {
     }
 }
 
-impl Evolve<gen::Begun> for Counter {
-    fn evolve(&mut self, _: &gen::Begun) {}
+#[aggregate_impl(crate = ::es)]
+impl Counter {
+    fn begun(&mut self, _: &gen::Begun) {}
+
+    fn gen(&self, _: Reset, _: &DecisionContext<'_>) -> Decision<Self> {
+        ::std::result::Result::Ok(::es::events![WasReset::ByHand])
+    }
 }
 
 /// It went back to 0.
@@ -88,12 +93,6 @@ impl Decide<Add> for Counter {
                 Added { amount },
             ]),
         }
-    }
-}
-
-impl Decide<Reset> for Counter {
-    fn decide(&self, _: Reset) -> Decision<Self> {
-        ::std::result::Result::Ok(::es::events![WasReset::ByHand])
     }
 }
 

@@ -3,9 +3,16 @@
 use std::time::SystemTime;
 
 use crate::domain::command::CommandEnvelope;
+use crate::domain::process_manager::FailureKind;
 
 /// A command of a process manager that did not succeed and is not retried automatically. See
 /// [`AggregateStore::dead_letters`](crate::store::AggregateStore::dead_letters).
+///
+/// A dead letter is a workflow that stands still half done: nothing that should follow from the
+/// command happens until somebody replays it. What a workflow must react to should be an event of
+/// the aggregate, "the article is sold out" for example, and no refusal. A process manager answers
+/// the failures that it expects by [`or_send`](crate::OrSend::or_send) or
+/// [`on_dead_letter`](crate::ProcessManager::on_dead_letter). Then no dead letter is left.
 ///
 /// ```
 /// # use eventfold_es::{*, __private::example::*};
@@ -35,6 +42,9 @@ pub struct DeadLetter {
     pub envelope: CommandEnvelope,
     /// The error of the last attempt.
     pub error: String,
+    /// The kind of that error. `None` if it is not recorded: an earlier version wrote the dead
+    /// letter.
+    pub kind: Option<FailureKind>,
     /// When the command became a dead letter.
     pub time: SystemTime,
     /// How often it was tried. 1 if eventfold-es 0.2.0 wrote it.

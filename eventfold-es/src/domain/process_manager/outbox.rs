@@ -1,17 +1,16 @@
-//! The commands that a process manager sends: [`Outbox`], [`Due`].
-
-use std::time::{Duration, SystemTime};
+//! The commands that a process manager sends: [`Outbox`], [`OrSend`].
 
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::clock::unix_millis;
 use crate::domain::aggregate::Aggregate;
 use crate::domain::command::{CommandContext, CommandEnvelope, StoredCommand};
-use crate::domain::process_manager::{Order, Timer};
+use crate::domain::process_manager::origin::Origin;
+use crate::domain::process_manager::{DeadLetter, Due, Order, Timer};
 use crate::event::Recorded;
 
 /// Takes the commands with which a process manager reacts to one event: those to send at once, and
-/// those to send later.
+/// those to send later. Each may have others that are sent if it [fails](OrSend::or_send).
 ///
 /// They are sent in order. Fields that a command's context does not set are filled in: the event's
 /// correlation id, the event's id as causation id, and an idempotency key. The key is made of the
@@ -40,7 +39,9 @@ use crate::event::Recorded;
 ///         match id {
 ///             "done" => out.cancel("reminder"),
 ///             // An hour after the event; a further event puts it off.
-///             _ => out.schedule_as::<Counter>("reminder", Duration::from_secs(3600), "all", Add(1)),
+///             _ => {
+///                 out.schedule_as::<Counter>("reminder", Duration::from_secs(3600), "all", Add(1));
+///             }
 ///         }
 ///         out.send::<Counter>("seen", Add(1));
 ///         Ok(())
@@ -50,11 +51,101 @@ use crate::event::Recorded;
 #[derive(Debug)]
 pub struct Outbox<'a> {
     manager: &'static str,
-    record: &'a Recorded<'a>,
+    origin: Origin<'a>,
     orders: Vec<Order>,
     sent: usize,
     scheduled: usize,
     failed: Option<Unwritable>,
+}
+
+/// A command that was put into an [`Outbox`], to say what is sent if it fails.
+///
+/// ```
+/// # use eventfold_es::{*, __private::example::*};
+/// # fn react(out: &mut Outbox<'_>) {
+/// out.send::<Counter>("all", Add(5)).or_send::<Counter>("refused", Add(1));
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct OrSend<'o, 'a> {
+    out: &'o mut Outbox<'a>,
+    /// The command's index among the orders and the end of its key; `None` if it cannot be saved.
+    command: Option<(usize, String)>,
+}
+
+impl OrSend<'_, '_> {
+    /// Sends `command` to the aggregate `id` if the command before it fails.
+    ///
+    /// It is sent once the command before it is given up and certainly had no effect: after the last
+    /// attempt that [`Retry`](crate::Retry) allows. It takes the failed command's place, durably and
+    /// under an idempotency key of its own. So one of the two takes effect, and never both. If the
+    /// command fails before it is known to have had no effect, it becomes a dead letter.
+    ///
+    /// The failed command leaves no dead letter. If this command fails too, the next
+    /// `or_send` takes its turn; after the last one,
+    /// [`on_dead_letter`](crate::ProcessManager::on_dead_letter) does. A command that nothing answers
+    /// becomes a [dead letter](crate::DeadLetter), which can be replayed.
+    ///
+    /// That of a scheduled command belongs to it: [`cancel`](Outbox::cancel) cancels both.
+    ///
+    /// See the example of [`OrSend`].
+    pub fn or_send<A>(self, id: impl Into<String>, command: impl Into<A::Command>) -> Self
+    where
+        A: Aggregate,
+        A::Command: Serialize + DeserializeOwned,
+    {
+        self.or_send_with::<A>(id, command, CommandContext::default())
+    }
+
+    /// As [`or_send`](Self::or_send), with a context. Fields that the context sets are kept; the
+    /// others are filled in.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # fn react(out: &mut Outbox<'_>) {
+    /// let context = CommandContext::default().with_actor("fulfilment");
+    /// out.send::<Counter>("all", Add(5)).or_send_with::<Counter>("refused", Add(1), context);
+    /// # }
+    /// ```
+    pub fn or_send_with<A>(
+        self,
+        id: impl Into<String>,
+        command: impl Into<A::Command>,
+        context: CommandContext,
+    ) -> Self
+    where
+        A: Aggregate,
+        A::Command: Serialize + DeserializeOwned,
+    {
+        let command = self.out.typed::<A>(id.into(), &command.into(), context);
+        self.or_send_stored(command)
+    }
+
+    /// As [`or_send`](Self::or_send), for a command that is already JSON.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # fn react(out: &mut Outbox<'_>, envelope: CommandEnvelope) {
+    /// out.send::<Counter>("all", Add(5)).or_send_envelope(envelope);
+    /// # }
+    /// ```
+    pub fn or_send_envelope(self, envelope: CommandEnvelope) -> Self {
+        let command = self.out.untyped(envelope);
+        self.or_send_stored(command)
+    }
+
+    fn or_send_stored(self, or_send: Option<StoredCommand>) -> Self {
+        let Self { out, command } = self;
+        if let (Some((index, end)), Some(or_send)) = (&command, or_send) {
+            let count = out.orders[*index].commands().count();
+            let key = out.key(&format!("{end}/or{count}"));
+            let or_send = out.fill_in(or_send, key);
+            if let Some(list) = out.orders[*index].or_send() {
+                list.push(or_send);
+            }
+        }
+        Self { out, command }
+    }
 }
 
 /// A command that cannot be saved until it is sent.
@@ -67,45 +158,21 @@ pub(crate) struct Unwritable {
     source: Box<dyn std::error::Error + Send + Sync>,
 }
 
-/// When a command is to be sent: at a time, or some time after the event.
-///
-/// "After" counts from the [time of the event](Recorded::time), not from when the process manager
-/// reacts to it. So a deadline does not move when the program is down, and is the same whenever the
-/// event is reacted to. A command that is already due is sent at once.
-///
-/// ```
-/// use std::time::{Duration, SystemTime};
-///
-/// use eventfold_es::Due;
-///
-/// assert_eq!(Due::from(Duration::from_secs(60)), Due::After(Duration::from_secs(60)));
-/// assert_eq!(Due::from(SystemTime::UNIX_EPOCH), Due::At(SystemTime::UNIX_EPOCH));
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Due {
-    /// At this time, to the millisecond.
-    At(SystemTime),
-    /// This long after the event, to the millisecond.
-    After(Duration),
-}
-
-impl From<SystemTime> for Due {
-    fn from(at: SystemTime) -> Self {
-        Self::At(at)
-    }
-}
-
-impl From<Duration> for Due {
-    fn from(after: Duration) -> Self {
-        Self::After(after)
-    }
-}
-
 impl<'a> Outbox<'a> {
     pub(crate) fn new(manager: &'static str, record: &'a Recorded<'a>) -> Self {
+        Self::of(manager, Origin::Event(record))
+    }
+
+    /// The outbox for the answer to `letter`, which was given up when everything up to `position` was
+    /// reacted to.
+    pub(crate) fn answering(manager: &'static str, letter: &'a DeadLetter, position: u64) -> Self {
+        Self::of(manager, Origin::DeadLetter(letter, position))
+    }
+
+    fn of(manager: &'static str, origin: Origin<'a>) -> Self {
         Self {
             manager,
-            record,
+            origin,
             orders: Vec::new(),
             sent: 0,
             scheduled: 0,
@@ -113,15 +180,20 @@ impl<'a> Outbox<'a> {
         }
     }
 
-    /// Sends `command` to the aggregate `id`.
+    /// Sends `command` to the aggregate `id`. What is returned says what to send
+    /// [if it fails](OrSend::or_send).
     ///
     /// See the example of [`Outbox`].
-    pub fn send<A>(&mut self, id: impl Into<String>, command: impl Into<A::Command>)
+    pub fn send<A>(
+        &mut self,
+        id: impl Into<String>,
+        command: impl Into<A::Command>,
+    ) -> OrSend<'_, 'a>
     where
         A: Aggregate,
         A::Command: Serialize + DeserializeOwned,
     {
-        self.send_with::<A>(id, command, CommandContext::default());
+        self.send_with::<A>(id, command, CommandContext::default())
     }
 
     /// Sends `command` to the aggregate `id` with a context. Fields that the context sets are kept;
@@ -139,13 +211,13 @@ impl<'a> Outbox<'a> {
         id: impl Into<String>,
         command: impl Into<A::Command>,
         context: CommandContext,
-    ) where
+    ) -> OrSend<'_, 'a>
+    where
         A: Aggregate,
         A::Command: Serialize + DeserializeOwned,
     {
-        if let Some(command) = self.typed::<A>(id.into(), &command.into(), context) {
-            self.send_stored(command);
-        }
+        let command = self.typed::<A>(id.into(), &command.into(), context);
+        self.send_stored(command)
     }
 
     /// Sends a command that is already JSON.
@@ -161,21 +233,30 @@ impl<'a> Outbox<'a> {
     /// });
     /// # }
     /// ```
-    pub fn send_envelope(&mut self, envelope: CommandEnvelope) {
-        if let Some(command) = self.untyped(envelope) {
-            self.send_stored(command);
-        }
+    pub fn send_envelope(&mut self, envelope: CommandEnvelope) -> OrSend<'_, 'a> {
+        let command = self.untyped(envelope);
+        self.send_stored(command)
     }
 
-    fn send_stored(&mut self, command: StoredCommand) {
-        let key = format!("{}/{}/{}", self.manager, self.record.position, self.sent);
-        self.sent += 1;
-        let command = self.fill_in(command, key);
-        self.orders.push(Order::Send(command));
+    fn send_stored(&mut self, command: Option<StoredCommand>) -> OrSend<'_, 'a> {
+        let command = command.map(|command| {
+            let end = self.sent.to_string();
+            self.sent += 1;
+            let command = self.fill_in(command, self.key(&end));
+            self.orders.push(Order::Send(command, Vec::new()));
+            (self.orders.len() - 1, end)
+        });
+        OrSend { out: self, command }
+    }
+
+    /// The idempotency key with this end.
+    fn key(&self, end: &str) -> String {
+        format!("{}/{}/{end}", self.manager, self.origin.key())
     }
 
     /// Sends `command` to the aggregate `id` when it is `due`. It cannot be cancelled: use
-    /// [`schedule_as`](Self::schedule_as) for that.
+    /// [`schedule_as`](Self::schedule_as) for that. What is returned says what to send
+    /// [if it fails](OrSend::or_send) then.
     ///
     /// ```
     /// use std::time::{Duration, SystemTime};
@@ -191,11 +272,12 @@ impl<'a> Outbox<'a> {
         due: impl Into<Due>,
         id: impl Into<String>,
         command: impl Into<A::Command>,
-    ) where
+    ) -> OrSend<'_, 'a>
+    where
         A: Aggregate,
         A::Command: Serialize + DeserializeOwned,
     {
-        self.schedule_typed::<A>(None, due.into(), id.into(), command.into());
+        self.schedule_typed::<A>(None, due.into(), id.into(), command.into())
     }
 
     /// Sends `command` to the aggregate `id` when it is `due`, unless `key` is
@@ -209,11 +291,12 @@ impl<'a> Outbox<'a> {
         due: impl Into<Due>,
         id: impl Into<String>,
         command: impl Into<A::Command>,
-    ) where
+    ) -> OrSend<'_, 'a>
+    where
         A: Aggregate,
         A::Command: Serialize + DeserializeOwned,
     {
-        self.schedule_typed::<A>(Some(key), due.into(), id.into(), command.into());
+        self.schedule_typed::<A>(Some(key), due.into(), id.into(), command.into())
     }
 
     /// As [`schedule_as`](Self::schedule_as), or [`schedule`](Self::schedule) without a key, for a
@@ -232,50 +315,74 @@ impl<'a> Outbox<'a> {
         key: Option<&str>,
         due: impl Into<Due>,
         envelope: CommandEnvelope,
-    ) {
-        if let Some(command) = self.untyped(envelope) {
-            self.schedule_stored(key, due.into(), command);
-        }
+    ) -> OrSend<'_, 'a> {
+        let command = self.untyped(envelope);
+        self.schedule_stored(key, due.into(), command)
     }
 
-    fn schedule_stored(&mut self, key: Option<&str>, due: Due, command: StoredCommand) {
+    fn schedule_stored(
+        &mut self,
+        key: Option<&str>,
+        due: Due,
+        command: Option<StoredCommand>,
+    ) -> OrSend<'_, 'a> {
+        let command = command.map(|command| {
+            let end = self.schedule_one(key, due, command);
+            (self.orders.len() - 1, end)
+        });
+        OrSend { out: self, command }
+    }
+
+    /// Returns the end of the command's key.
+    fn schedule_one(&mut self, key: Option<&str>, due: Due, command: StoredCommand) -> String {
         let due = match due {
             Due::At(time) => unix_millis(time),
             Due::After(after) => {
                 let after = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
-                self.record.unix_millis().saturating_add(after)
+                self.origin.unix_millis().saturating_add(after)
             }
         };
-        let (position, index) = (self.record.position, self.scheduled);
+        let index = self.scheduled;
         self.scheduled += 1;
-        let idempotency_key = format!("{}/{position}/t{index}", self.manager);
+        let end = format!("t{index}");
         // Without a key it gets one that no cancellation can name, the same at each reaction.
         let key = match key {
             Some(key) => format!("={key}"),
-            None => format!("{position}/{index}"),
+            None => format!("{}/{index}", self.origin.key()),
         };
-        let envelope = self.fill_in(command, idempotency_key);
-        let timer = Timer { due, envelope };
+        let timer = Timer {
+            due,
+            envelope: self.fill_in(command, self.key(&end)),
+            or_send: Vec::new(),
+            answers_failure: false,
+        };
         self.orders.push(Order::Schedule(key, timer));
+        end
     }
 
-    /// Cancels the command that the process manager scheduled under `key`. The command is never
-    /// sent, even if it is due or failed in an earlier attempt. Nothing happens if there is no such
-    /// command, or if it is being sent or has ended.
+    /// Cancels the command that the process manager scheduled under `key`, and what is to be sent
+    /// [if it fails](OrSend::or_send). The command is never sent, even if it is due or failed in an
+    /// earlier attempt. Nothing happens if there is no such command, or if it is being sent or has
+    /// ended.
     ///
     /// See the example of [`Outbox`].
     pub fn cancel(&mut self, key: &str) {
         self.orders.push(Order::Cancel(format!("={key}")));
     }
 
-    fn schedule_typed<A>(&mut self, key: Option<&str>, due: Due, id: String, command: A::Command)
+    fn schedule_typed<A>(
+        &mut self,
+        key: Option<&str>,
+        due: Due,
+        id: String,
+        command: A::Command,
+    ) -> OrSend<'_, 'a>
     where
         A: Aggregate,
         A::Command: Serialize + DeserializeOwned,
     {
-        if let Some(command) = self.typed::<A>(id, &command, CommandContext::default()) {
-            self.schedule_stored(key, due, command);
-        }
+        let command = self.typed::<A>(id, &command, CommandContext::default());
+        self.schedule_stored(key, due, command)
     }
 
     /// A command as it is saved, `None` if its target could not read it.
@@ -334,10 +441,10 @@ impl<'a> Outbox<'a> {
         }
         let context = &mut command.context;
         if context.correlation_id.is_none() {
-            context.correlation_id = self.record.correlation_id().map(Into::into);
+            context.correlation_id = self.origin.correlation_id().map(Into::into);
         }
         if context.causation_id.is_none() {
-            context.causation_id = self.record.event_id().map(str::to_owned);
+            context.causation_id = self.origin.causation_id().map(str::to_owned);
         }
         context.idempotency_key.get_or_insert(key);
         command
@@ -351,7 +458,7 @@ impl<'a> Outbox<'a> {
     pub(crate) fn into_sent(self) -> Result<Vec<CommandEnvelope>, Unwritable> {
         let orders = self.finish()?.into_iter();
         let sent = orders.filter_map(|order| match order {
-            Order::Send(command) => Some(command),
+            Order::Send(command, _) => Some(command),
             Order::Schedule(..) | Order::Cancel(_) => None,
         });
         sent.map(|command| {

@@ -1,6 +1,6 @@
-//! The events that a subscription delivers.
+//! Which events are delivered.
 
-use crate::event::RecordedEvent;
+use crate::event::{DomainEvent, RecordedEvent};
 
 /// The conditions for an event. An empty list is no condition.
 #[derive(Debug, Clone, Default)]
@@ -11,6 +11,15 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
+    /// Lets the events of `E` through, under their current names and their aliases.
+    pub(crate) fn add_events_of<E: DomainEvent>(&mut self) {
+        for known in E::NAMES {
+            self.names.push(known.name.to_owned());
+            let aliases = known.aliases.iter().copied();
+            self.names.extend(aliases.map(str::to_owned));
+        }
+    }
+
     pub(crate) fn takes_stream(&self, aggregate_type: &str, id: &str) -> bool {
         is_one_of(&self.aggregate_types, aggregate_type) && is_one_of(&self.ids, id)
     }

@@ -2,7 +2,9 @@
 
 use std::io;
 use std::ops::ControlFlow;
+use std::time::Instant;
 
+use crate::clock::millis;
 use crate::domain::aggregate::{Aggregate, decode_unless_left_out};
 use crate::error::{StateError, guarded, panic_message};
 use crate::runtime::actor::Actor;
@@ -18,12 +20,21 @@ impl<A: Aggregate> Actor<A> {
     /// Loads the durable state. When it returns, no commit of an earlier activation is under way.
     pub(crate) async fn activate(&mut self) -> Result<Head<A>, StateError> {
         self.stream.settle().await?;
+        let start = Instant::now();
         let (mut head, end) = if self.stream.is_new() {
             (Head::empty(), Place::default())
         } else {
             let (stream, own) = (self.stream.clone(), inside::Aggregate::of(self.stream.id()));
             let load = move |reading: &Reading<'_>| own.run(|| Head::<A>::load(&stream, reading));
-            self.stream.load(load).await?
+            let (head, end) = self.stream.load(load).await?;
+            tracing::debug!(
+                stream = %self.stream.id(),
+                version = head.version,
+                snapshot_version = head.snapshot_version,
+                elapsed_ms = millis(start),
+                "aggregate loaded"
+            );
+            (head, end)
         };
         head.epoch = self.stream.start_epoch(end);
         if head.version - head.snapshot_version >= self.snapshot_every

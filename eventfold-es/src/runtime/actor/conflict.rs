@@ -41,8 +41,9 @@ impl<A: Aggregate> Conflicts<A> {
         })
     }
 
-    /// What is needed to decide the command again, `None` if it is not decided again.
-    pub(crate) fn keep(&mut self, attempt: &Attempt<A>) -> Option<Box<Again<A>>> {
+    /// What is needed to decide the command again, `None` if it is not decided again. `ms` is the
+    /// command's time.
+    pub(crate) fn keep(&mut self, attempt: &Attempt<A>, ms: u64) -> Option<Box<Again<A>>> {
         let conflicts = attempt.conflicts + 1;
         if conflicts >= MOST_ATTEMPTS {
             return None;
@@ -57,6 +58,8 @@ impl<A: Aggregate> Conflicts<A> {
         Some(Box::new(Again {
             command,
             context: attempt.context.clone(),
+            span: attempt.span.clone(),
+            ms,
             conflicts,
             order,
             actor: self.sender.clone(),
@@ -88,6 +91,8 @@ impl<A: Aggregate> Conflicts<A> {
 pub(crate) struct Again<A: Aggregate> {
     command: A::Command,
     context: CommandContext,
+    span: tracing::Span,
+    ms: u64,
     conflicts: u32,
     order: u64,
     actor: Arc<mpsc::UnboundedSender<Attempt<A>>>,
@@ -99,7 +104,9 @@ impl<A: Aggregate> Again<A> {
         let attempt = Attempt {
             command: self.command,
             context: self.context,
+            span: self.span,
             reply,
+            ms: Some(self.ms),
             conflicts: self.conflicts,
             order: self.order,
         };

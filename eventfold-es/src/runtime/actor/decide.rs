@@ -9,6 +9,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::domain::aggregate::{Aggregate, decode_unless_left_out};
 use crate::domain::command::{CommandContext, Fingerprint};
+use crate::domain::decision_context::DecisionContext;
 use crate::error::{ExecuteError, Panic, guarded};
 use crate::event::{EncodeError, Meta, Recorded, read_back};
 use crate::ids::{Position, Version};
@@ -40,18 +41,19 @@ enum Decided<A: Aggregate> {
 
 impl<A: Aggregate> Actor<A> {
     pub(crate) async fn execute(&mut self, attempt: Attempt<A>) {
+        let now = attempt.ms.unwrap_or_else(|| self.clock.now_ms());
         let conflicts = self.conflicts.as_mut();
-        let again = conflicts.and_then(|conflicts| conflicts.keep(&attempt));
+        let again = conflicts.and_then(|conflicts| conflicts.keep(&attempt, now));
         let Attempt {
             command,
             context,
+            span,
             reply,
             ..
         } = attempt;
         let decided = {
-            let _span =
-                tracing::info_span!("execute", aggregate_type = A::AGGREGATE_TYPE).entered();
-            inside::Aggregate::of(self.stream.id()).run(|| self.decide(command, &context))
+            let _span = span.enter();
+            inside::Aggregate::of(self.stream.id()).run(|| self.decide(command, &context, now))
         };
         match decided {
             Decided::Store(events, encoded, command) => {
@@ -77,7 +79,8 @@ impl<A: Aggregate> Actor<A> {
         }
     }
 
-    fn decide(&mut self, command: A::Command, context: &CommandContext) -> Decided<A> {
+    /// Decides on the head. `now` is the command's time.
+    fn decide(&mut self, command: A::Command, context: &CommandContext, now: u64) -> Decided<A> {
         let Some(head) = &mut self.head else {
             return Decided::Answer(Err(ExecuteError::ActorGone));
         };
@@ -102,13 +105,18 @@ impl<A: Aggregate> Actor<A> {
             let actual = Version::new(head.version);
             return Decided::Answer(Err(ExecuteError::ExpectedVersion { expected, actual }));
         }
-        let mut events = match guarded(|| head.state.handle(command)) {
+        let deciding = DecisionContext {
+            aggregate_type: self.stream.id().aggregate_type(),
+            id: self.stream.id().id(),
+            version: head.version,
+            ..context.decision(now)
+        };
+        let mut events = match guarded(|| head.state.handle_with(command, &deciding)) {
             Ok(Ok(events)) if events.is_empty() => return Decided::Answer(Ok(())),
             Ok(Ok(events)) => events,
             Ok(Err(error)) => return Decided::Answer(Err(ExecuteError::Domain(error))),
             Err(panic) => return self.panicked("decide", &*panic),
         };
-        let now = self.clock.now_ms();
         let (place, ids) = ((&self.stream, head.version), &mut head.event_ids);
         let doing = Doing::new("serialize");
         let encode = || encode::<A>(&mut events, place, (context, fingerprint), now, ids, &doing);
@@ -253,6 +261,7 @@ fn encode<A: Aggregate>(
             ms: Some(ms),
             event_id: Some(id),
             actor: context.actor.as_deref(),
+            key: context.idempotency_key.as_deref(),
             meta: common.meta().map_or(Meta::None, Meta::Json),
         };
         doing.set("deserialize");

@@ -30,7 +30,11 @@ pub(crate) enum Request<A: Aggregate> {
 pub(crate) struct Attempt<A: Aggregate> {
     pub(crate) command: A::Command,
     pub(crate) context: CommandContext,
+    /// The span in which the command is decided.
+    pub(crate) span: tracing::Span,
     pub(crate) reply: Reply<Committed<A>, ExecuteError<A::Error>>,
+    /// The command's time in milliseconds since 1970, `None` before the first attempt.
+    pub(crate) ms: Option<u64>,
     /// How many attempts at this command have conflicted.
     pub(crate) conflicts: u32,
     /// The command's place in the order of all commands, 0 before the first attempt.
@@ -42,12 +46,15 @@ impl<A: Aggregate> Attempt<A> {
     pub(crate) fn new(
         command: A::Command,
         context: CommandContext,
+        span: tracing::Span,
         reply: Reply<Committed<A>, ExecuteError<A::Error>>,
     ) -> Self {
         Self {
             command,
             context,
+            span,
             reply,
+            ms: None,
             conflicts: 0,
             order: 0,
         }

@@ -416,6 +416,7 @@ impl<'l> Line<'l> {
             ms: self.ms,
             event_id: self.id.as_deref(),
             actor: self.actor.as_deref(),
+            key: self.key.as_deref(),
             meta: self.meta.map_or(Meta::None, Meta::Json),
         }
     }

@@ -15,7 +15,9 @@ use crate::storage::files::disk;
 use crate::storage::files::disk::{File, Open};
 use crate::storage::files::format::commit_line::write_header;
 use crate::storage::files::recovery::redo_point::RedoPoint;
+use crate::sync::lock;
 
+pub(crate) mod backward;
 pub(crate) mod batch;
 pub(crate) mod end;
 pub(crate) mod paths;
@@ -41,11 +43,13 @@ pub(crate) fn empty(bytes: &mut Vec<u8>) {
     bytes.shrink_to(MOST_MEMORY);
 }
 
-/// The list of segments, shared with the readers.
+/// The list of segments and the durable end, shared with the readers.
 #[derive(Debug)]
 pub(crate) struct Index {
     dir: PathBuf,
     segments: Mutex<Vec<u64>>,
+    /// Where the durable lines end; `None` if nobody writes the journal.
+    end: Mutex<Option<End>>,
 }
 
 impl Index {
@@ -53,6 +57,7 @@ impl Index {
         Self {
             dir,
             segments: Mutex::new(segments),
+            end: Mutex::new(None),
         }
     }
 
@@ -65,6 +70,15 @@ impl Index {
         let segments = self.segments();
         let after = segments.partition_point(|first| *first <= position);
         after.checked_sub(1).map(|i| segments[i])
+    }
+
+    /// Where the durable lines end; `None` if nobody writes the journal.
+    pub(crate) fn end(&self) -> Option<End> {
+        *lock(&self.end)
+    }
+
+    fn set_end(&self, end: End) {
+        *lock(&self.end) = Some(end);
     }
 
     pub(crate) fn path(&self, first: u64) -> PathBuf {
@@ -189,9 +203,11 @@ impl Journal {
             File::open(&path, Open::Existing).map_err(|e| StorageError::io("open", &path, e))?;
         let looked_at = |e| StorageError::io("look at", &path, e);
         let capacity = file.length().map_err(looked_at)?;
+        let index = Index::new(dir.to_owned(), segments);
+        index.set_end(end);
         Ok(Self {
             dir: dir.to_owned(),
-            index: std::sync::Arc::new(Index::new(dir.to_owned(), segments)),
+            index: std::sync::Arc::new(index),
             counts_links: !file.is_deleted().map_err(looked_at)?,
             file,
             capacity,
@@ -266,6 +282,7 @@ impl Journal {
         self.capacity = capacity;
         self.end = self.end.of_next();
         self.index.segments().push(first);
+        self.index.set_end(self.end);
         Ok(())
     }
 
@@ -315,6 +332,7 @@ impl Journal {
             ..batch.end
         };
         self.capacity = self.capacity.max(self.end.offset);
+        self.index.set_end(self.end);
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use crate::event::StoredEvent;
 use crate::storage::error::StorageResult;
 use crate::storage::files::format::commit_line::Part;
 use crate::storage::files::journal::Index;
+use crate::storage::files::journal::backward::BackwardReader;
 use crate::storage::files::journal::reader::Reader;
 use crate::storage::health::Health;
 
@@ -28,16 +29,32 @@ impl FileLog {
         self.health.head()
     }
 
+    pub(crate) fn is_closed(&self) -> bool {
+        self.health.is_closed()
+    }
+
     pub(crate) fn reader(&self, after: u64) -> Reader {
         Reader::new(self.index.clone(), after)
     }
+
+    pub(crate) fn backward_reader(&self, before: Option<u64>) -> BackwardReader {
+        let before = before.unwrap_or_else(|| self.head() + 1);
+        BackwardReader::new(self.index.clone(), before)
+    }
+
+    /// Each event has a position. Invariant C8.
+    pub(crate) fn count_between(after: u64, until: u64) -> u64 {
+        until.saturating_sub(after)
+    }
 }
 
-/// The events of one commit in one stream, or in no stream, that were not read before.
+/// The wanted events of one commit in one stream, or in no stream.
 #[derive(Debug)]
 pub(crate) struct FileCommitted<'a> {
     part: &'a Part<'a, 'a>,
     first: usize,
+    /// The index after the last event.
+    end: usize,
 }
 
 /// The idempotency key in an event's line.
@@ -48,8 +65,22 @@ struct Keyed<'a> {
 }
 
 impl<'a> FileCommitted<'a> {
+    /// The events of `part` from the index `first` on.
     pub(crate) fn new(part: &'a Part<'a, 'a>, first: usize) -> Self {
-        Self { part, first }
+        Self {
+            part,
+            first,
+            end: part.events.len(),
+        }
+    }
+
+    /// The first `count` events of `part`.
+    pub(crate) fn first_of(part: &'a Part<'a, 'a>, count: usize) -> Self {
+        Self {
+            part,
+            first: 0,
+            end: count,
+        }
     }
 
     pub(crate) fn aggregate_type(&self) -> &str {
@@ -61,7 +92,7 @@ impl<'a> FileCommitted<'a> {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.part.events.len() - self.first
+        self.end - self.first
     }
 
     pub(crate) fn position(&self, i: usize) -> u64 {
@@ -73,7 +104,7 @@ impl<'a> FileCommitted<'a> {
     }
 
     pub(crate) fn last(&self) -> u64 {
-        self.part.last()
+        self.part.position + self.end as u64 - 1
     }
 
     pub(crate) fn event<T>(
@@ -85,7 +116,7 @@ impl<'a> FileCommitted<'a> {
     }
 
     pub(crate) fn keys(&self, mut each: impl FnMut(&str)) {
-        for event in &self.part.events[self.first..] {
+        for event in &self.part.events[self.first..self.end] {
             if !event.get().contains("\"key\":") {
                 continue;
             }

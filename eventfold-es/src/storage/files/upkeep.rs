@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use crate::clock::millis;
 use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::disk::failed_syncs;
 use crate::storage::files::file_systems::FileSystems;
@@ -247,6 +248,7 @@ impl Thread {
 
     /// Moves the redo point. If that fails, the redo point stays, and the next open replays more.
     fn checkpoint(&mut self, job: RedoPointJob) {
+        let start = Instant::now();
         let checkpoint = RedoPoint {
             end: job.end,
             clean: job.clean,
@@ -259,6 +261,7 @@ impl Thread {
         }
         let dirs: BTreeSet<&Path> = self.taken.iter().flat_map(|taken| taken.dirs()).collect();
         let dirs: Vec<&Path> = dirs.into_iter().collect();
+        let streams = dirs.len();
         if let Err(error) = self.file_systems.sync_streams(&dirs) {
             tracing::error!(%error, "no more checkpoints are written: the next open replays the journal");
             self.sync_failed = true;
@@ -266,8 +269,16 @@ impl Thread {
         }
         self.marks
             .note_taken(&std::mem::take(&mut self.taken), job.end);
-        if let Err(error) = checkpoint.write(&self.journal) {
-            tracing::error!(%error, "the checkpoint could not be written: the next open replays more of the journal");
+        match checkpoint.write(&self.journal) {
+            Ok(()) => tracing::debug!(
+                position = job.end.position,
+                streams,
+                elapsed_ms = millis(start),
+                "redo point moved"
+            ),
+            Err(error) => {
+                tracing::error!(%error, "the checkpoint could not be written: the next open replays more of the journal");
+            }
         }
     }
 }

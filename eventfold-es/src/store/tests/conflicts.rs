@@ -1,12 +1,14 @@
 //! Two stores on one memory, as two processes on one database: their commits can conflict.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
 use crate::__private::example::{Add, Counter};
 use crate::{
-    Aggregate, AggregateHandle, AggregateStore, CommandContext, ExecuteError, Memory, Version,
+    Aggregate, AggregateHandle, AggregateStore, CommandContext, DecisionContext, ExecuteError,
+    ManualClock, Memory, Version,
 };
 
 /// A list of numbers, which it takes in any order but never twice.
@@ -126,6 +128,75 @@ async fn a_command_that_conflicts_is_decided_again_on_the_newer_state() {
     there.send(Command::Note(3)).await.unwrap();
     let refused = here.send(Command::Note(3)).await;
     assert!(matches!(refused, Err(ExecuteError::Domain(IsThere))));
+}
+
+/// Notes when and on which version each decision was made. Deciding takes a second.
+#[derive(Clone)]
+struct Look {
+    clock: ManualClock,
+    seen: Arc<Mutex<Vec<(SystemTime, Version)>>>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Watched;
+
+impl Aggregate for Watched {
+    const AGGREGATE_TYPE: &'static str = "watched";
+    type Command = Look;
+    type DomainEvent = Event;
+    type Error = IsThere;
+
+    fn handle(&self, _: Look) -> Result<Vec<Event>, IsThere> {
+        Err(IsThere)
+    }
+
+    fn handle_with(
+        &self,
+        look: Look,
+        context: &DecisionContext<'_>,
+    ) -> Result<Vec<Event>, IsThere> {
+        look.clock.advance(Duration::from_secs(1));
+        let mut seen = look.seen.lock().unwrap();
+        seen.push((context.time(), context.version()));
+        let number = context.unix_millis();
+        Ok(vec![Event::Noted { number }])
+    }
+
+    fn apply(self, _: &Event) -> Self {
+        self
+    }
+
+    fn repeat(look: &Look) -> Option<Look> {
+        Some(look.clone())
+    }
+}
+
+#[tokio::test]
+async fn a_command_that_is_decided_again_keeps_its_time_and_sees_the_newer_version() {
+    let memory = Memory::shared();
+    let clock = ManualClock::new(SystemTime::UNIX_EPOCH);
+    let open = || {
+        let builder = AggregateStore::in_memory().clock(clock.clone());
+        builder.keep_in(&memory).open()
+    };
+    let (here, there) = (open().await.unwrap(), open().await.unwrap());
+    let (here, there) = (
+        here.get::<Watched>("w").await.unwrap(),
+        there.get::<Watched>("w").await.unwrap(),
+    );
+    let look = || Look {
+        clock: clock.clone(),
+        seen: Arc::default(),
+    };
+    here.version().await.unwrap();
+    there.send(look()).await.unwrap();
+    let late = look();
+    let done = here.send(late.clone()).await.unwrap();
+
+    let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
+    let (first, second) = (Version::from(0), Version::from(1));
+    assert_eq!(*late.seen.lock().unwrap(), [(at, first), (at, second)]);
+    assert_eq!(done.events, [Event::Noted { number: 1_000 }]);
 }
 
 #[tokio::test]

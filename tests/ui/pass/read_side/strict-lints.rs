@@ -60,7 +60,7 @@ pub struct Second;
 impl React<Account> for Second {
     fn react_to(&mut self, _: &AccountEvent, record: &Recorded<'_>, out: &mut Outbox<'_>) {
         if !record.id().ends_with('2') {
-            out.send::<Account>(format!("{}-2", record.id()), Open);
+            let _ = out.send::<Account>(format!("{}-2", record.id()), Open);
         }
     }
 }

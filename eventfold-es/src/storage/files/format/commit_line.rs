@@ -184,6 +184,18 @@ pub(crate) fn stated_sum(line: &[u8]) -> Option<u64> {
     split_sum(line).map(|(_, sum)| sum)
 }
 
+/// The position that the beginning of a commit's line states. It is not verified here.
+pub(crate) fn stated_position(start: &[u8]) -> Option<u64> {
+    const KEY: &[u8] = b"\"pos\":";
+
+    // Only `len` comes before it.
+    let near = &start[..start.len().min(64)];
+    let key = near.windows(KEY.len()).position(|bytes| bytes == KEY)?;
+    let rest = &near[key + KEY.len()..];
+    let digits = &rest[..rest.iter().position(|byte| *byte == b',')?];
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
 /// A commit, read from a line that is known to be valid.
 #[derive(Debug)]
 pub(crate) struct CommitLine<'a> {
@@ -473,6 +485,11 @@ impl Part<'_, '_> {
     /// in the whole commit.
     pub(crate) fn first_of(&self, first: usize) -> usize {
         first.saturating_sub(self.before)
+    }
+
+    /// How many events of this part are among the first `wanted` events of the commit.
+    pub(crate) fn wanted_of(&self, wanted: usize) -> usize {
+        wanted.saturating_sub(self.before).min(self.events.len())
     }
 
     /// The lines of the events as the stream's file has them.

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
+use crate::clock::millis;
 use crate::ids::StreamId;
 use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::disk;
@@ -164,10 +166,12 @@ impl Opening<'_> {
             streams.marks().forget();
         }
         let redo_after = start.map_or(0, |start| start.position);
+        let (begun, mut replayed) = (Instant::now(), 0_u64);
         let recovered = scan(&dir, known, self.in_doubt, |commit| {
             if commit.last() <= redo_after {
                 redo.pass(commit)
             } else {
+                replayed += 1;
                 redo.commit(commit)
             }
         })?;
@@ -205,6 +209,14 @@ impl Opening<'_> {
         }
         *refused = redone.refused;
         self.finish_streams(streams, &touched, refused, &journal)?;
+        if replayed > 0 {
+            tracing::info!(
+                commits = replayed,
+                position = journal.end().position,
+                elapsed_ms = millis(begun),
+                "journal replayed"
+            );
+        }
         Ok(journal)
     }
 

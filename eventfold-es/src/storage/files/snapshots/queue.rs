@@ -3,7 +3,9 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
+use crate::clock::millis;
 use crate::ids::StreamId;
 use crate::storage::files::snapshots::snapshot::save;
 use crate::storage::files::streams::end::StreamEnd;
@@ -70,8 +72,17 @@ impl SnapshotQueue {
             pending
         };
         if let Some(WaitingSnapshot { stream, draft, end }) = pending {
+            let start = Instant::now();
             match save(&stream, &draft, &end) {
-                Ok(()) => stream.has_snapshot(),
+                Ok(()) => {
+                    tracing::debug!(
+                        stream = %stream.id(),
+                        version = end.version,
+                        elapsed_ms = millis(start),
+                        "snapshot saved"
+                    );
+                    stream.has_snapshot();
+                }
                 Err(error) => stream.lacks_snapshot(&error),
             }
         }

@@ -1,0 +1,42 @@
+//! Why a command failed, in one word: [`FailureKind`].
+
+use serde::{Deserialize, Serialize};
+
+/// What kind of failure a command of a process manager met. [`Retry`](crate::Retry) treats each in
+/// its own way.
+///
+/// ```
+/// use eventfold_es::{DeadLetter, FailureKind};
+///
+/// /// Whether sending it again may help.
+/// fn may_pass(letter: &DeadLetter) -> bool {
+///     matches!(letter.kind, Some(FailureKind::Io | FailureKind::Panic))
+/// }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum FailureKind {
+    /// The aggregate or a layer refused the command:
+    /// [`ExecuteError::Domain`](crate::ExecuteError::Domain),
+    /// [`ExecuteError::Refused`](crate::ExecuteError::Refused).
+    Refusal,
+    /// A layer refused the command for now: [`Refused::for_now`](crate::Refused::for_now).
+    Postponed,
+    /// The stream was not at the version that the command expected:
+    /// [`ExecuteError::ExpectedVersion`](crate::ExecuteError::ExpectedVersion). It is never tried
+    /// again: the basis of the command has changed, and does not change back.
+    ExpectedVersion,
+    /// Other writers of the stream came first, again and again:
+    /// [`ExecuteError::Conflict`](crate::ExecuteError::Conflict).
+    Conflict,
+    /// The stream could not be loaded, or the events could not be stored:
+    /// [`ExecuteError::Io`](crate::ExecuteError::Io).
+    Io,
+    /// The aggregate's code panicked: [`ExecuteError::Panicked`](crate::ExecuteError::Panicked).
+    Panic,
+    /// No aggregate can take the command: nobody registered its type, its JSON cannot be read, or no
+    /// stream can have its id. Or its idempotency key belongs to another command. It is never tried
+    /// again.
+    Undeliverable,
+}

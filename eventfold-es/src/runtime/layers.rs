@@ -1,0 +1,121 @@
+//! The layers of a store, and a command's way through them: [`Layers`].
+
+use std::future::Future;
+
+use tracing::Span;
+
+use crate::domain::aggregate::Aggregate;
+use crate::domain::command::CommandContext;
+use crate::domain::layer::{Call, CallOutcome, Layer};
+use crate::error::{ExecuteError, Panic, guarded, panic_message};
+use crate::runtime::committed::Committed;
+
+/// The layers of a store, the outermost first.
+#[derive(Default)]
+pub(crate) struct Layers(Vec<Box<dyn Layer>>);
+
+type Answer<A> = Result<Committed<A>, ExecuteError<<A as Aggregate>::Error>>;
+
+impl Layers {
+    pub(crate) fn add(&mut self, layer: impl Layer) {
+        self.0.push(Box::new(layer));
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Takes `call` through all layers. `send` sends the command with the context that they leave.
+    /// The layers run within `span`.
+    pub(crate) async fn around<A, F>(
+        &self,
+        call: Call<'_>,
+        span: &Span,
+        send: impl FnOnce(CommandContext) -> F,
+    ) -> Answer<A>
+    where
+        A: Aggregate,
+        F: Future<Output = Answer<A>>,
+    {
+        let mut passed = Passed {
+            inside: &[],
+            call,
+            span,
+            is_ended: false,
+        };
+        let answer = match passed.enter(&self.0) {
+            Ok(context) => send(context).await,
+            Err(error) => Err(error),
+        };
+        passed.leave(outcome(&answer));
+        answer
+    }
+}
+
+/// A call, and the layers that it is inside of.
+struct Passed<'a> {
+    inside: &'a [Box<dyn Layer>],
+    call: Call<'a>,
+    span: &'a Span,
+    is_ended: bool,
+}
+
+impl<'a> Passed<'a> {
+    /// Passes all of `layers`, and returns the context that they leave.
+    fn enter<E>(&mut self, layers: &'a [Box<dyn Layer>]) -> Result<CommandContext, ExecuteError<E>>
+    where
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        let _span = self.span.enter();
+        for (i, layer) in layers.iter().enumerate() {
+            match guarded(|| layer.before(&mut self.call)) {
+                Ok(Ok(())) => self.inside = &layers[..=i],
+                Ok(Err(refused)) => return Err(ExecuteError::Refused(refused)),
+                Err(panic) => {
+                    let panic = Panic::new("Layer::before", self.call.stream(), &*panic);
+                    return Err(ExecuteError::Panicked(panic));
+                }
+            }
+        }
+        Ok(self.call.context().clone())
+    }
+
+    /// Leaves the layers, the innermost first.
+    fn leave(&mut self, outcome: CallOutcome<'_>) {
+        self.is_ended = true;
+        let _span = self.span.enter();
+        for layer in self.inside.iter().rev() {
+            if let Err(panic) = guarded(|| layer.after(&self.call, outcome)) {
+                let panic = panic_message(&*panic);
+                tracing::error!(panic, "`Layer::after` panicked");
+            }
+        }
+    }
+}
+
+impl Drop for Passed<'_> {
+    fn drop(&mut self) {
+        if !self.is_ended {
+            self.leave(CallOutcome::Abandoned);
+        }
+    }
+}
+
+/// How a command ended.
+pub(crate) fn outcome<A: Aggregate>(answer: &Answer<A>) -> CallOutcome<'_> {
+    match answer {
+        Ok(done) => CallOutcome::Succeeded {
+            events: done.events.len(),
+            version: done.version,
+            position: done.position,
+        },
+        Err(ExecuteError::Domain(error)) => CallOutcome::Refused(error),
+        Err(ExecuteError::Refused(refused)) => CallOutcome::Refused(&**refused),
+        Err(ExecuteError::ExpectedVersion { .. } | ExecuteError::Conflict) => CallOutcome::Conflict,
+        Err(error) => CallOutcome::Failed(error),
+    }
+}

@@ -1,0 +1,44 @@
+//! The span of a command.
+
+use tracing::Span;
+use tracing::field::Empty;
+use tracing::level_filters::LevelFilter;
+
+use crate::domain::aggregate::Aggregate;
+use crate::domain::command::CommandContext;
+use crate::ids::StreamId;
+
+/// The span of a command, from its sending to its answer, in the caller's span. It costs nothing
+/// if nobody listens.
+pub(crate) fn execute<A: Aggregate>(stream: &StreamId, command: &A::Command) -> Span {
+    tracing::info_span!(
+        "execute",
+        aggregate_type = stream.aggregate_type(),
+        id = stream.id(),
+        command = A::command_name(command),
+        correlation_id = Empty,
+        causation_id = Empty,
+        outcome = Empty,
+    )
+}
+
+/// Notes in `span` what the command belongs to.
+pub(crate) fn note_context(span: &Span, context: &CommandContext) {
+    if span.is_disabled() {
+        return;
+    }
+    if let Some(id) = &context.correlation_id {
+        span.record("correlation_id", id.as_str());
+    }
+    if let Some(id) = &context.causation_id {
+        span.record("causation_id", id.as_str());
+    }
+}
+
+/// The span in which a command is decided: `execute`, or the caller's if that one is disabled.
+pub(crate) fn deciding(execute: &Span) -> Span {
+    if execute.is_disabled() && LevelFilter::current() != LevelFilter::OFF {
+        return Span::current();
+    }
+    execute.clone()
+}
