@@ -137,7 +137,7 @@ impl Storage {
     pub(crate) fn history_at(&self, position: u64) -> StorageResult<u64> {
         match self {
             Self::Files(files) => files.history_at(position),
-            Self::Memory(_) => Ok(position),
+            Self::Memory(memory) => memory.history_at(position),
         }
     }
 
@@ -238,7 +238,7 @@ impl Storage {
     pub(crate) fn announce_close(&self, unfinished: Option<Weak<dyn Unfinished>>) {
         match self {
             Self::Files(files) => files.announce_close(unfinished),
-            Self::Memory(memory) => memory.announce_close(),
+            Self::Memory(memory) => memory.announce_close(unfinished),
         }
     }
 

@@ -7,8 +7,8 @@ use eventfold_es::{ExecuteError, spawn_actor};
 use tokio::task::JoinSet;
 
 use crate::support::{
-    Door, Ledger, LedgerCommand as Do, LedgerEvent, abandon, eventually, in_time, open, poll_once,
-    random, stall, temp_dir, verify,
+    Door, Ledger, LedgerCommand as Do, LedgerEvent, abandon, check, eventually, in_time, open,
+    poll_once, random, stall, stored, temp_dir, verify,
 };
 
 fn added(amount: u64) -> LedgerEvent {
@@ -72,10 +72,8 @@ async fn commands_gets_and_passivations_of_one_id_never_lose_a_command() {
     versions.sort_unstable();
     assert_eq!(versions, (1..=3_000).collect::<Vec<u64>>());
     store.shutdown().await.unwrap();
-    assert_eq!(
-        verify(dir.path())[&("ledger".into(), "a".into())].len(),
-        3_000
-    );
+    check(&dir);
+    assert_eq!(stored(&dir, "a").await, 3_000);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -186,7 +184,7 @@ fn a_store_outlives_the_runtime_it_was_opened_on() {
         assert_eq!(ledger.state().await.unwrap(), Ledger::of([1, 2]));
         store.shutdown().await.unwrap();
     });
-    verify(dir.path());
+    check(&dir);
 }
 
 #[test]

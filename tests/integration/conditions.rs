@@ -6,8 +6,7 @@ use eventfold_es::{CommandContext, ExecuteError, Version};
 use tokio::task::JoinSet;
 
 use crate::support::{
-    Ledger, LedgerCommand as Do, LedgerEvent, copy, eventually, journal, open, poll_once, stall,
-    stream_file, temp_dir, verify,
+    Ledger, LedgerCommand as Do, LedgerEvent, check, copy, open, poll_once, stall, stored, temp_dir,
 };
 
 fn expecting(version: u64) -> CommandContext {
@@ -33,7 +32,7 @@ async fn a_command_is_refused_unless_the_stream_is_at_the_expected_version() {
         let refused = ledger.send_with(Do::Add(1), expecting(too_high)).await;
         assert!(matches!(refused, Err(ExecuteError::ExpectedVersion { .. })));
     }
-    assert!(!stream_file(dir.path(), "a").exists());
+    assert!(store.list::<Ledger>().await.unwrap().is_empty());
 
     ledger
         .send_with(Do::AddAll(vec![1, 2]), expecting(0))
@@ -110,7 +109,7 @@ async fn an_empty_idempotency_key_is_refused_where_it_is_sent_and_nothing_is_sto
         assert!(text.contains("idempotency key is empty"), "{text}");
     }
     assert_eq!(store.head(), eventfold_es::Position::default());
-    assert!(!stream_file(dir.path(), "a").exists());
+    assert!(store.list::<Ledger>().await.unwrap().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -139,10 +138,8 @@ async fn exactly_one_of_many_writers_at_the_same_expected_version_succeeds() {
         assert_eq!(won[0], version + 1);
     }
     store.shutdown().await.unwrap();
-    assert_eq!(
-        verify(dir.path())[&("ledger".into(), "a".into())].len(),
-        100
-    );
+    check(&dir);
+    assert_eq!(stored(&dir, "a").await, 100);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -177,7 +174,7 @@ async fn a_command_repeated_under_its_key_stores_nothing_and_returns_the_same() 
         1
     );
     assert_eq!(ledger.state().await.unwrap(), Ledger::of(1..=5));
-    assert_eq!(journal(dir.path()).len(), 5);
+    assert_eq!(ledger.version().await.unwrap(), 5);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -218,15 +215,14 @@ async fn a_key_is_known_after_a_restart_a_crash_and_a_snapshot() {
         .await
         .unwrap();
     let after_snapshot = ledger.send_with(Do::Add(6), keyed("m")).await.unwrap();
-    eventually("a snapshot", || {
-        crate::support::snapshot(dir.path(), "a").is_some_and(|s| s["version"] == 5)
-    })
-    .await;
-    let crashed = copy(dir.path());
+    let crashed = dir.on_disk().map(copy);
     store.shutdown().await.unwrap();
+    if let Some(base) = dir.on_disk() {
+        assert_eq!(crate::support::snapshot(base, "a").unwrap()["version"], 5);
+    }
 
-    for dir in [dir.path(), crashed.path()] {
-        let store = open(dir).await;
+    for dir in [Some(dir), crashed].into_iter().flatten() {
+        let store = open(&dir).await;
         let ledger = store.get::<Ledger>("a").await.unwrap();
         for (key, original) in [("k", &first), ("l", &in_snapshot), ("m", &after_snapshot)] {
             let again = ledger.send_with(Do::Add(9), keyed(key)).await.unwrap();

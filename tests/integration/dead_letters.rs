@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::support::scripted::{
     Gate, GateCommand, clock, command, open_live, open_on_demand, passed, run, seconds, tell,
 };
-use crate::support::{Door, TempDir, copy, temp_dir, verify};
+use crate::support::{Door, TempDir, check, check_report, copy, temp_dir};
 
 mod damage;
 
@@ -52,9 +52,9 @@ async fn a_refused_command_is_retried_before_later_ones_to_its_target_and_other_
     assert_eq!(run(&store).await, (2, 0));
     assert_eq!(passed(&store, "shut").await, [1, 2]);
     assert_eq!(waiting(&store), 0);
-    assert!(!file(dir.path()).exists());
+    assert_eq!(store.read_side().process_managers[0].dead_letters, Some(0));
     store.shutdown().await.unwrap();
-    verify(dir.path());
+    check(&dir);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -163,8 +163,7 @@ async fn replaying_a_dead_letter_works_and_removes_it() {
         assert_eq!(run(&store).await, (0, 0));
         assert_eq!(passed(&store, "g").await, [2, 1]);
         store.shutdown().await.unwrap();
-        let report = AggregateStore::verify(dir.path()).await.unwrap();
-        assert!(report.findings.is_empty(), "{report}");
+        check_report(&dir).await;
     }
 }
 
@@ -212,7 +211,7 @@ async fn replaying_all_sends_each_once_in_order_and_keeps_those_that_fail_again(
         assert_eq!(run(&store).await, (0, 0));
         assert_eq!(store.read_side().process_managers[0].dead_letters, Some(0));
         store.shutdown().await.unwrap();
-        verify(dir.path());
+        check(&dir);
     }
 }
 

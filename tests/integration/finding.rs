@@ -82,9 +82,6 @@ async fn find_refuses_what_get_refuses() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn find_waits_for_events_that_are_on_their_way_to_the_disk() {
-    if is_in_memory() {
-        return;
-    }
     let dir = temp_dir();
     let store = open(&dir).await;
     let ledger = store.get::<Ledger>("a").await.unwrap();

@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::support::files::edit;
-use crate::support::{Ledger, LedgerCommand as Do, child, copy, fast_temp_dir, temp_dir, verify};
+use crate::support::{
+    Ledger, LedgerCommand as Do, check, child, copy, fast_temp_dir, temp_dir, verify,
+};
 
 /// What is reserved on a shelf.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -117,14 +119,6 @@ fn checkpoint(dir: &Path) -> std::path::PathBuf {
     dir.join("process_managers/reservations/journal_checkpoint.json")
 }
 
-fn dead_letters(dir: &Path) -> Vec<Value> {
-    let path = dir.join("process_managers/reservations/dead_letters.jsonl");
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn reactions_are_dispatched_once_even_after_a_restart() {
     let dir = temp_dir();
@@ -145,7 +139,7 @@ async fn reactions_are_dispatched_once_even_after_a_restart() {
     assert_eq!(report.dispatched, 2);
     assert_eq!(reserved(&store, "left").await, [1, 2, 3]);
     store.shutdown().await.unwrap();
-    verify(dir.path());
+    check(&dir);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -168,23 +162,18 @@ async fn a_command_that_fails_becomes_a_dead_letter_with_its_error() {
     add(&store, &[1, 100_001, 7]).await;
     let report = store.run_process_managers().await.unwrap();
     assert_eq!((report.dispatched, report.dead_lettered), (2, 4));
-    let letters = dead_letters(dir.path());
-    let errors: Vec<&str> = letters
-        .iter()
-        .map(|l| l["error"].as_str().unwrap())
-        .collect();
+    let letters = store.dead_letters("reservations").unwrap();
+    let letters = letters.list().await.unwrap();
+    let errors: Vec<&str> = letters.iter().map(|l| l.error.as_str()).collect();
     assert!(errors[0].contains("100001 is too many"), "{errors:?}");
     assert!(
         errors[2].contains("unknown aggregate type: cupboard"),
         "{errors:?}"
     );
-    assert_eq!(letters[1]["envelope"]["instance_id"], "right");
-    assert_eq!(
-        letters[1]["envelope"]["command"]["data"]["quantity"],
-        100_001
-    );
-    let envelope: CommandEnvelope = serde_json::from_value(letters[0]["envelope"].clone()).unwrap();
-    assert_eq!(envelope.context.correlation_id.as_deref(), Some("r-1"));
+    assert_eq!(letters[1].envelope.instance_id, "right");
+    assert_eq!(letters[1].envelope.command["data"]["quantity"], 100_001);
+    let context = &letters[0].envelope.context;
+    assert_eq!(context.correlation_id.as_deref(), Some("r-1"));
     // They are not sent again.
     let report = store.run_process_managers().await.unwrap();
     assert_eq!((report.dispatched, report.dead_lettered), (0, 0));
@@ -340,22 +329,23 @@ const VERY_MANY: std::ops::Range<u64> = 1_000..2_200;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_manager_killed_after_very_many_commands_of_one_run_repeats_none() {
-    kill_after_very_many("react to very many").await;
+    let dir = fast_temp_dir();
+    kill_after_very_many("react to very many", dir.path()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_manager_killed_after_very_many_commands_of_one_commit_repeats_none() {
-    kill_after_very_many("react to one commit").await;
+    let dir = fast_temp_dir();
+    kill_after_very_many("react to one commit", dir.path()).await;
 }
 
-async fn kill_after_very_many(role: &str) {
-    let dir = fast_temp_dir();
-    let mut child = child::start(role, dir.path());
+async fn kill_after_very_many(role: &str, dir: &Path) {
+    let mut child = child::start(role, dir);
     for _ in 0..2_350 {
         assert_eq!(child.hear().as_deref(), Some("decided"));
     }
     child.kill();
-    let store = open(&dir).await;
+    let store = open(dir).await;
     let before = reserved(&store, "left").await.len();
     assert!(
         before > 1_100,

@@ -94,7 +94,7 @@ macro_rules! counts {
 counts!(Count, "count");
 counts!(Other, "other");
 
-fn with_counts(dir: &Path) -> AggregateStore {
+fn with_counts(dir: impl AsRef<Path>) -> AggregateStore {
     let builder = crate::support::builder(dir);
     wait(builder.projection::<Count>().projection::<Other>().open()).unwrap()
 }
@@ -107,7 +107,7 @@ fn add(store: &AggregateStore) {
 #[test]
 fn using_a_projection_within_its_own_read_is_an_error_that_names_it() {
     let dir = temp_dir();
-    let store = with_counts(dir.path());
+    let store = with_counts(&dir);
     let outcomes = in_time(move || {
         add(&store);
         let head = store.head();
@@ -140,7 +140,7 @@ fn using_a_projection_within_its_own_read_is_an_error_that_names_it() {
 #[test]
 fn a_rebuild_that_would_end_within_a_read_of_its_projection_is_an_error() {
     let dir = temp_dir();
-    let store = with_counts(dir.path());
+    let store = with_counts(&dir);
     in_time(move || {
         add(&store);
         let mut rebuild = store.rebuild::<Count>();
@@ -153,7 +153,7 @@ fn a_rebuild_that_would_end_within_a_read_of_its_projection_is_an_error() {
 #[test]
 fn inside_a_read_other_projections_can_be_read_and_one_of_two_crossed_reads_fails() {
     let dir = temp_dir();
-    let store = with_counts(dir.path());
+    let store = with_counts(&dir);
     let refused = in_time(move || {
         add(&store);
         let inner = wait(store.read(|_: &Count| store.projection::<Other>().unwrap().0));
@@ -214,7 +214,7 @@ impl Projection for Curious {
 fn a_projection_that_uses_itself_while_it_applies_an_event_gets_an_error() {
     let dir = temp_dir();
     in_time(move || {
-        let builder = crate::support::builder(dir.path()).projection::<Curious>();
+        let builder = crate::support::builder(&dir).projection::<Curious>();
         let store = wait(builder.projection::<Count>().open()).unwrap();
         add(&store);
         let inner = store.clone();
@@ -267,7 +267,7 @@ impl ProcessManager for Busy {
 fn a_process_manager_that_runs_process_managers_while_it_reacts_gets_an_error() {
     let dir = temp_dir();
     in_time(move || {
-        let builder = crate::support::builder(dir.path()).process_manager::<Busy>();
+        let builder = crate::support::builder(&dir).process_manager::<Busy>();
         let store = wait(builder.projection::<Count>().open()).unwrap();
         add(&store);
         let inner = store.clone();
@@ -309,7 +309,7 @@ fn state_outcome<T>(result: Result<T, StateError>) -> Outcome {
 fn calling_an_aggregate_from_its_own_code_is_an_error() {
     let dir = temp_dir();
     in_time(move || {
-        let store = with_counts(dir.path());
+        let store = with_counts(&dir);
         let ledger = wait(store.get::<Ledger>("a")).unwrap();
         let (sink, outcomes): (_, Receiver<Vec<Outcome>>) = notes();
         let calls = |sink: std::sync::mpsc::Sender<Vec<Outcome>>| {

@@ -9,8 +9,8 @@ use serde_json::Value;
 use crate::recovery::damage_first_line;
 use crate::support::files::{copy_into, edit};
 use crate::support::{
-    Ledger, LedgerCommand as Do, LedgerError, LedgerEvent, copy, eventually, open, poll_once,
-    snapshot, snapshot_file, stall, stream_file, temp_dir,
+    Ledger, LedgerCommand as Do, LedgerError, LedgerEvent, TempDir, copy, eventually, open,
+    poll_once, snapshot, snapshot_file, stall, stream_file, temp_dir,
 };
 
 /// The version of the newest snapshot of the ledger `a`.
@@ -24,6 +24,61 @@ async fn with_every(dir: impl AsRef<Path>, every: u64) -> AggregateStore {
         .open()
         .await
         .unwrap()
+}
+
+/// The account of what was added, which tells how much of it was folded since it was loaded.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Tally<const OFTEN: bool, const STATE: u32> {
+    count: u64,
+    #[serde(skip)]
+    folded: u64,
+}
+
+impl<const OFTEN: bool, const STATE: u32> Aggregate for Tally<OFTEN, STATE> {
+    const AGGREGATE_TYPE: &'static str = "ledger";
+    const SNAPSHOT_EVERY: Option<u64> = if OFTEN { Some(2) } else { None };
+    const STATE_VERSION: u32 = STATE;
+    type Command = u64;
+    type DomainEvent = LedgerEvent;
+    type Error = LedgerError;
+
+    /// As many events.
+    fn handle(&self, events: u64) -> Result<Vec<LedgerEvent>, LedgerError> {
+        Ok((0..events)
+            .map(|amount| LedgerEvent::Added { amount })
+            .collect())
+    }
+
+    fn apply(mut self, _: &LedgerEvent) -> Self {
+        self.count += u64::from(STATE);
+        self.folded += 1;
+        self
+    }
+}
+
+/// A tally with no number of its own.
+type Plain = Tally<false, 1>;
+
+/// Sends the numbers of events to the ledger `a`, in a store that has a snapshot at every `every`th
+/// event, and ends the store.
+async fn send<A: Aggregate<Command = u64>>(dir: &TempDir, every: u64, events: &[u64]) {
+    let store = with_every(dir, every).await;
+    let tally = store.get::<A>("a").await.unwrap();
+    for events in events {
+        tally.send(*events).await.unwrap();
+    }
+    tally.version().await.unwrap();
+    store.shutdown().await.unwrap();
+}
+
+/// The version of the snapshot from which the ledger `a` is loaded, 0 if from none.
+async fn loaded_from<const OFTEN: bool, const STATE: u32>(dir: &TempDir) -> u64 {
+    let store = with_every(dir, u64::MAX).await;
+    let tally = store.get::<Tally<OFTEN, STATE>>("a").await.unwrap();
+    let (state, version) = (tally.state().await.unwrap(), tally.version().await.unwrap());
+    store.shutdown().await.unwrap();
+    assert_eq!(state.count, u64::from(version) * u64::from(STATE));
+    u64::from(version) - state.folded
 }
 
 /// What the ledger `a` is after its store was opened anew.
@@ -41,81 +96,41 @@ async fn reload(dir: impl AsRef<Path>) -> (Ledger, u64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_is_taken_at_every_nth_event_and_not_before() {
     let dir = temp_dir();
-    let store = with_every(&dir, 5).await;
-    let ledger = store.get::<Ledger>("a").await.unwrap();
-    for _ in 0..4 {
-        ledger.send(Do::Add(1)).await.unwrap();
-    }
-    store.shutdown().await.unwrap();
-    drop((store, ledger));
-    assert_eq!(snapshot_version(dir.path()), None);
-
-    let store = with_every(&dir, 5).await;
-    let ledger = store.get::<Ledger>("a").await.unwrap();
-    ledger.send(Do::Add(1)).await.unwrap();
-    eventually("the 5th", || snapshot_version(dir.path()) == Some(5)).await;
+    send::<Plain>(&dir, 5, &[1; 4]).await;
+    assert_eq!(loaded_from::<false, 1>(&dir).await, 0);
+    send::<Plain>(&dir, 5, &[1]).await;
+    assert_eq!(loaded_from::<false, 1>(&dir).await, 5);
     // A command that jumps over the 10th has it at its last event.
-    ledger.send(Do::AddAll(vec![1; 4])).await.unwrap();
-    ledger.send(Do::AddAll(vec![1; 3])).await.unwrap();
-    eventually("the 12th", || snapshot_version(dir.path()) == Some(12)).await;
-    ledger.send(Do::AddAll(vec![1; 4])).await.unwrap();
-    store.shutdown().await.unwrap();
-    assert_eq!(snapshot_version(dir.path()), Some(12));
-    drop((store, ledger));
+    send::<Plain>(&dir, 5, &[4, 3]).await;
+    assert_eq!(loaded_from::<false, 1>(&dir).await, 12);
+    send::<Plain>(&dir, 5, &[4]).await;
+    assert_eq!(loaded_from::<false, 1>(&dir).await, 12);
 
-    // It is read: the events before it could not be.
-    damage_first_line(dir.path(), "a");
-    assert_eq!(reload(&dir).await, (Ledger::of([1; 16]), 16));
+    if let Some(base) = dir.on_disk() {
+        assert_eq!(snapshot_version(base), Some(12));
+        // It is read: the events before it could not be.
+        damage_first_line(base, "a");
+        assert_eq!(loaded_from::<false, 1>(&dir).await, 12);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_aggregates_own_snapshot_interval_overrides_the_stores() {
-    #[derive(Clone, Default, Serialize, Deserialize)]
-    struct Often;
-    impl Aggregate for Often {
-        const AGGREGATE_TYPE: &'static str = "ledger";
-        const SNAPSHOT_EVERY: Option<u64> = Some(2);
-        type Command = u64;
-        type DomainEvent = LedgerEvent;
-        type Error = LedgerError;
-        fn handle(&self, amount: u64) -> Result<Vec<LedgerEvent>, LedgerError> {
-            Ok(vec![LedgerEvent::Added { amount }])
-        }
-        fn apply(self, _: &LedgerEvent) -> Self {
-            self
-        }
-    }
-
     let dir = temp_dir();
-    let store = with_every(&dir, 1_000).await;
-    let often = store.get::<Often>("a").await.unwrap();
-    for _ in 0..3 {
-        often.send(1_u64).await.unwrap();
-    }
-    store.shutdown().await.unwrap();
-    assert_eq!(snapshot_version(dir.path()), Some(2));
+    send::<Tally<true, 1>>(&dir, 1_000, &[1; 3]).await;
+    assert_eq!(loaded_from::<true, 1>(&dir).await, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_without_a_snapshot_gets_one_snapshot_when_it_is_loaded() {
     let dir = temp_dir();
-    let store = with_every(&dir, u64::MAX).await;
-    let ledger = store.get::<Ledger>("a").await.unwrap();
-    ledger.send(Do::AddAll(vec![1; 30])).await.unwrap();
-    store.shutdown().await.unwrap();
-    drop((store, ledger));
-    assert_eq!(snapshot_version(dir.path()), None);
-
-    let store = with_every(&dir, 10).await;
-    let ledger = store.get::<Ledger>("a").await.unwrap();
-    assert_eq!(ledger.version().await.unwrap(), 30);
-    eventually("one of the whole", || {
-        snapshot_version(dir.path()) == Some(30)
-    })
-    .await;
-    ledger.send(Do::AddAll(vec![1; 9])).await.unwrap();
-    store.shutdown().await.unwrap();
-    assert_eq!(snapshot_version(dir.path()), Some(30));
+    send::<Plain>(&dir, u64::MAX, &[30]).await;
+    assert_eq!(loaded_from::<false, 1>(&dir).await, 0);
+    // The load itself makes one of the whole.
+    send::<Plain>(&dir, 10, &[]).await;
+    assert_eq!(loaded_from::<false, 1>(&dir).await, 30);
+    send::<Plain>(&dir, 10, &[9]).await;
+    assert_eq!(loaded_from::<false, 1>(&dir).await, 30);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -229,37 +244,19 @@ async fn a_snapshot_ahead_of_the_log_or_of_another_log_is_ignored() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_of_another_state_version_is_ignored_and_replaced() {
-    /// Counts twice, in a state that looks the same.
-    #[derive(Clone, Default, Serialize, Deserialize)]
-    struct Doubled {
-        count: u64,
-        total: u64,
-        digest: u64,
-        text: String,
+    let dir = temp_dir();
+    send::<Plain>(&dir, 4, &[4, 2]).await;
+    assert_eq!(loaded_from::<false, 1>(&dir).await, 4);
+    // Each event counts twice, in a state that looks the same.
+    assert_eq!(loaded_from::<false, 2>(&dir).await, 0);
+    send::<Tally<false, 2>>(&dir, 4, &[]).await;
+    assert_eq!(loaded_from::<false, 2>(&dir).await, 6);
+    assert_eq!(loaded_from::<false, 1>(&dir).await, 0);
+    if let Some(base) = dir.on_disk() {
+        let left = snapshot(base, "a").unwrap();
+        assert_eq!(left["state_version"], 2);
+        assert_eq!(left["state"]["count"], 12);
     }
-    impl Aggregate for Doubled {
-        const AGGREGATE_TYPE: &'static str = "ledger";
-        const STATE_VERSION: u32 = 2;
-        type Command = ();
-        type DomainEvent = LedgerEvent;
-        type Error = LedgerError;
-        fn handle(&self, (): ()) -> Result<Vec<LedgerEvent>, LedgerError> {
-            Ok(Vec::new())
-        }
-        fn apply(mut self, _: &LedgerEvent) -> Self {
-            self.count += 2;
-            self
-        }
-    }
-
-    let (dir, _) = with_snapshot().await;
-    let store = with_every(&dir, 4).await;
-    let doubled = store.get::<Doubled>("a").await.unwrap();
-    assert_eq!(doubled.inspect(|doubled| doubled.count).await.unwrap(), 12);
-    store.shutdown().await.unwrap();
-    let left = snapshot(dir.path(), "a").unwrap();
-    assert_eq!(left["state_version"], 2);
-    assert_eq!(left["state"]["count"], 12);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,20 +9,20 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use eventfold_es::{Aggregate, AggregateStore, AggregateStoreBuilder, Memory};
+use eventfold_es::{Aggregate, AggregateStore};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub(crate) mod child;
 pub(crate) mod collector;
 pub(crate) mod files;
+mod place;
 pub(crate) mod scripted;
 pub(crate) mod stall;
-mod temp_dir;
 
-pub(crate) use files::{copy, journal, verify};
+pub(crate) use files::{check, check_report, copy, journal, verify};
+pub(crate) use place::{STORAGE, TempDir, builder, fast_temp_dir, is_in_memory, open, temp_dir};
 pub(crate) use stall::{abandon, stall};
-pub(crate) use temp_dir::{TempDir, fast_temp_dir, temp_dir};
 
 /// How long anything may take before a test calls it hung.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
@@ -130,31 +130,6 @@ impl Aggregate for Ledger {
     }
 }
 
-/// Whether the tests run on stores in memory, see [`in_memory`](crate::in_memory).
-pub(crate) fn is_in_memory() -> bool {
-    std::env::var_os(STORAGE).is_some_and(|storage| storage == "memory")
-}
-
-/// Names the storage that the tests run on, if that is not files.
-pub(crate) const STORAGE: &str = "EVENTFOLD_TEST_STORAGE";
-
-/// Sets up a store in `dir`, or in the memory that stands for it.
-pub(crate) fn builder(dir: impl AsRef<Path>) -> AggregateStoreBuilder {
-    static MEMORIES: Mutex<BTreeMap<PathBuf, Memory>> = Mutex::new(BTreeMap::new());
-
-    let dir = dir.as_ref();
-    if !is_in_memory() {
-        return AggregateStore::builder(dir);
-    }
-    let mut memories = MEMORIES.lock().unwrap();
-    let memory = memories.entry(dir.to_owned()).or_default();
-    AggregateStore::in_memory().keep_in(memory)
-}
-
-pub(crate) async fn open(dir: impl AsRef<Path>) -> AggregateStore {
-    builder(dir).open().await.unwrap()
-}
-
 /// Waits until the streams' files have all that was answered.
 pub(crate) fn written(store: &AggregateStore) {
     let _ = store.layout();
@@ -163,6 +138,14 @@ pub(crate) fn written(store: &AggregateStore) {
 /// The text with which opening `dir` is refused.
 pub(crate) async fn refusal(dir: impl AsRef<Path>) -> String {
     builder(dir).open().await.unwrap_err().to_string()
+}
+
+/// How many events of the ledger are stored, in a store that is opened to see them.
+pub(crate) async fn stored(dir: &TempDir, id: &str) -> usize {
+    let store = open(dir).await;
+    let events = store.read_events("ledger", id).await.unwrap();
+    store.shutdown().await.unwrap();
+    events.len()
 }
 
 /// Where the events of a ledger are.

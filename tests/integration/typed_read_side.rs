@@ -180,15 +180,16 @@ async fn a_typed_projection_folds_the_events_of_several_aggregates_in_their_orde
     let account = store.get::<Account>("alice").await.unwrap();
     let loan = store.get::<Loan>("house").await.unwrap();
     let ann = || CommandContext::default().with_actor("ann");
-    account.send(Deposit(1)).await.unwrap();
-    loan.send_with(Lend(2), ann()).await.unwrap();
-    account.send_with(Deposit(3), ann()).await.unwrap();
+    let first = account.send(Deposit(1)).await.unwrap().position;
+    let second = loan.send_with(Lend(2), ann()).await.unwrap().position;
+    let third = account.send_with(Deposit(3), ann()).await.unwrap().position;
     inject::<Account>(&store, "bob", "Deposited", 4).await;
+    let fourth = store.head();
     let expected = [
-        "1: account/alice v1 deposited 1 by nobody",
-        "2: loan/house v1 lent 2 by ann",
-        "3: account/alice v2 deposited 3 by ann",
-        "4: account/bob v1 deposited 4 by nobody",
+        format!("{first}: account/alice v1 deposited 1 by nobody"),
+        format!("{second}: loan/house v1 lent 2 by ann"),
+        format!("{third}: account/alice v2 deposited 3 by ann"),
+        format!("{fourth}: account/bob v1 deposited 4 by nobody"),
     ];
     assert_eq!(store.projection::<Book>().unwrap().lines, expected);
     assert_eq!(store.projection::<Owed>().unwrap().0, 2);

@@ -168,7 +168,7 @@ impl LogReader {
     pub(crate) fn history(&self) -> Option<u64> {
         match self {
             Self::Files(reader) => reader.chain(),
-            Self::Memory(reader) => Some(reader.position()),
+            Self::Memory(reader) => reader.history().ok(),
         }
     }
 
@@ -177,7 +177,7 @@ impl LogReader {
     pub(crate) fn history_at(&mut self, position: u64) -> StorageResult<u64> {
         match self {
             Self::Files(reader) => reader.chain_at(position),
-            Self::Memory(_) => Ok(position),
+            Self::Memory(reader) => reader.history_at(position),
         }
     }
 }

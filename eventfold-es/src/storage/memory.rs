@@ -3,11 +3,14 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak, mpsc};
+use std::sync::{Arc, Mutex, Weak, mpsc};
 
 use tokio::sync::OwnedMutexGuard;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+mod opening;
 pub(crate) mod records;
+mod snapshots;
 
 use crate::clock::Clock;
 use crate::domain::command::Fingerprint;
@@ -16,15 +19,20 @@ use crate::ids::StreamId;
 use crate::storage::commit::{Commit, CommitError, Done};
 use crate::storage::encoding::event_line as line;
 use crate::storage::encoding::event_line::EncodedEvents;
-use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
+use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::layout::StreamLayout;
+use crate::storage::files::lock::Patience;
 use crate::storage::health::Health;
 use crate::storage::loaded::Loaded;
 use crate::storage::place::Place;
 use crate::storage::process::Process;
 use crate::storage::record_name::Follower;
+use crate::storage::snapshot::{Draft, Snapshot};
+use crate::storage::unfinished::Unfinished;
 use crate::sync::lock;
+use opening::Occupancy;
 use records::{AllRecords, MemoryRecords};
+use snapshots::SavedSnapshot;
 
 /// The distances between the positions of successive events, used in turn.
 const STEPS: [u64; 4] = [1, 3, 2, 7];
@@ -70,22 +78,11 @@ struct Content {
     log: Mutex<CommitLog>,
     streams: Mutex<HashMap<StreamId, Arc<StoredStream>>>,
     records: AllRecords,
-    /// Whether a store is open on this content.
-    state: Mutex<State>,
-    closed: Condvar,
+    occupancy: Occupancy,
     /// Several stores may be open on this content, as several processes on one database.
     is_shared: bool,
     /// The health of each store that shares this content.
     sharers: Mutex<Vec<Weak<Health>>>,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum State {
-    #[default]
-    Closed,
-    Open,
-    /// The open store is about to end.
-    Closing,
 }
 
 /// The storage of an open store.
@@ -120,6 +117,8 @@ struct StoredCommit {
     before: u64,
     stream: Arc<StoredStream>,
     events: Vec<StoredLine>,
+    /// The checksum of the events, chained to those of all commits before.
+    chain: u64,
 }
 
 /// The idempotency key of an event's command, and the command's fingerprint.
@@ -139,6 +138,7 @@ struct StoredStream {
     id: StreamId,
     seed: u64,
     events: Mutex<Vec<StoredLine>>,
+    snapshot: SavedSnapshot,
 }
 
 /// A stream that a store uses.
@@ -163,20 +163,15 @@ impl MemoryStorage {
     ///
     /// # Errors
     ///
-    /// [`StorageErrorKind::Busy`] if a store is open on it.
-    pub(crate) fn open(Memory(content): &Memory, clock: Clock) -> StorageResult<Arc<Self>> {
-        let mut state = lock(&content.state);
-        while *state == State::Closing {
-            state = content
-                .closed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+    /// [`Busy`](crate::storage::error::StorageErrorKind::Busy) if a store is open on it, or does not end in time.
+    pub(crate) fn open(
+        Memory(content): &Memory,
+        clock: Clock,
+        patience: &Patience,
+    ) -> StorageResult<Arc<Self>> {
+        if !content.is_shared {
+            content.occupancy.enter(patience)?;
         }
-        if *state == State::Open && !content.is_shared {
-            let text = "a store is already open in this memory: clone it, or shut it down first";
-            return Err(StorageError::new(StorageErrorKind::Busy, text));
-        }
-        *state = State::Open;
         let log = lock(&content.log);
         let health = Health::new(log.position);
         if content.is_shared {
@@ -254,6 +249,10 @@ impl MemoryStorage {
         self.health.head()
     }
 
+    pub(crate) fn history_at(&self, position: u64) -> StorageResult<u64> {
+        lock(&self.content.log).history_at(position)
+    }
+
     pub(crate) fn records(&self, follower: Follower, name: &str) -> MemoryRecords {
         self.content.records.of(follower, name)
     }
@@ -278,22 +277,22 @@ impl MemoryStorage {
         self.health.is_closed()
     }
 
-    /// Notes that the store is about to end.
-    pub(crate) fn announce_close(&self) {
-        let mut state = lock(&self.content.state);
-        if *state == State::Open && !self.is_closed() {
-            *state = State::Closing;
+    /// Notes that the store is about to end. The end waits until `unfinished` is dropped.
+    pub(crate) fn announce_close(&self, unfinished: Option<Weak<dyn Unfinished>>) {
+        // Locked, so that the store does not end meanwhile and another one begins.
+        let log = lock(&self.content.log);
+        if !self.is_closed() {
+            self.content.occupancy.announce_end(unfinished);
         }
+        drop(log);
     }
 
     pub(crate) fn close(&self) {
         // Locked, so that no commit is stored after the end.
         let log = lock(&self.content.log);
-        let mut state = lock(&self.content.state);
         if !self.is_closed() {
             self.health.refuse_new_requests();
-            *state = State::Closed;
-            self.content.closed.notify_all();
+            self.content.occupancy.leave();
         }
         drop(log);
     }
@@ -307,13 +306,13 @@ impl MemoryStorage {
         }
     }
 
-    /// Stores the events of a commit, and returns the position of the last one.
+    /// Stores the events of a commit, and returns the place after the last one.
     fn store(
         &self,
         stream: &StreamInUse,
         (epoch, expected): (u64, u64),
         events: &EncodedEvents,
-    ) -> Result<u64, CommitError> {
+    ) -> Result<Place, CommitError> {
         let mut log = lock(&self.content.log);
         if self.is_closed() {
             return Err(CommitError::Closed);
@@ -321,12 +320,15 @@ impl MemoryStorage {
         let mut lines = lock(&stream.stored.events);
         let known = lines.len();
         stream.check(epoch, expected, known as u64)?;
+        let mut chain = log.commits.last().map_or(0, |last| last.chain);
         let before = log.events;
         for event in events.as_encoded().iter() {
             log.position += STEPS[usize::try_from(log.events).unwrap_or(0) % STEPS.len()];
             log.events += 1;
             let mut sealed = Vec::new();
             line::seal(event, log.position, &mut sealed);
+            // The line ends with a checksum that is seeded with the stream's name.
+            chain = xxh3_64_with_seed(&sealed, chain);
             let version = lines.len() as u64 + 1;
             lines.push(StoredLine {
                 line: sealed.into(),
@@ -338,14 +340,37 @@ impl MemoryStorage {
             before,
             stream: stream.stored.clone(),
             events: lines[known..].to_vec(),
+            chain,
         }));
+        let place = Place::behind(lines.len() as u64, log.position);
         lock(&stream.epoch).version = lines.len() as u64;
         drop(lines);
         self.health.set_head(log.position);
         for sharer in lock(&self.content.sharers).iter().filter_map(Weak::upgrade) {
             sharer.set_head(log.position);
         }
-        Ok(log.position)
+        Ok(place)
+    }
+}
+
+impl CommitLog {
+    /// The first commit that ends at `position` or after it.
+    fn commit_at(&self, position: u64) -> Option<&Arc<StoredCommit>> {
+        let next = (self.commits).partition_point(|commit| commit.last() < position);
+        self.commits.get(next)
+    }
+
+    /// The chained checksum of the commit that holds the event at `position`; 0 for the beginning.
+    /// Invariant F9.
+    fn history_at(&self, position: u64) -> StorageResult<u64> {
+        if position == 0 {
+            return Ok(0);
+        }
+        let commit = self.commit_at(position).ok_or_else(|| {
+            let text = format!("is not in the log, which ends at {}", self.position);
+            StorageError::event(position, text)
+        })?;
+        Ok(commit.chain)
     }
 }
 
@@ -370,6 +395,7 @@ impl Content {
                 id: id.clone(),
                 seed: line::seed(id),
                 events: Mutex::default(),
+                snapshot: SavedSnapshot::default(),
             })
         });
         stored.clone()
@@ -477,8 +503,25 @@ impl MemoryStream {
         let this = self.clone();
         self.storage.serve(move || {
             let basis = (commit.epoch, commit.expected);
-            (commit.done)(this.storage.store(&this.stream, basis, &events));
+            let stored = this.storage.store(&this.stream, basis, &events);
+            (commit.done)(stored.clone().map(Place::position));
+            if let (Ok(place), Some(draft)) = (stored, commit.snapshot) {
+                this.stream.stored.snapshot.save(this.id(), place, *draft);
+            }
         });
+    }
+
+    pub(crate) fn save_snapshot(&self, version: u64, draft: Draft) {
+        let (durable, position) = self.durable();
+        if durable == version {
+            let place = Place::behind(version, position);
+            let stored = &self.stream.stored;
+            stored.snapshot.save(self.id(), place, draft);
+        }
+    }
+
+    pub(crate) fn lacks_snapshot(&self, error: &dyn std::fmt::Display) {
+        self.stream.stored.snapshot.lacks(self.id(), error);
     }
 
     pub(crate) fn when_done(&self, epoch: u64, done: Done) {
@@ -508,6 +551,10 @@ pub(crate) struct MemoryReading<'a> {
 }
 
 impl MemoryReading<'_> {
+    pub(crate) fn snapshot(&self) -> Option<Snapshot> {
+        self.stream.snapshot.read(self.lines.len() as u64)
+    }
+
     /// Passes each event after the version `after` to `each`, until `each` breaks off.
     pub(crate) fn events<E: From<StorageError>>(
         &self,
@@ -586,9 +633,12 @@ pub(crate) struct MemoryReader {
 }
 
 impl MemoryReader {
-    /// The position up to which events were read.
-    pub(crate) fn position(&self) -> u64 {
-        self.after
+    pub(crate) fn history(&self) -> StorageResult<u64> {
+        self.history_at(self.after)
+    }
+
+    pub(crate) fn history_at(&self, position: u64) -> StorageResult<u64> {
+        lock(&self.content.log).history_at(position)
     }
 
     pub(crate) fn read_to<E: From<StorageError>>(
@@ -600,8 +650,7 @@ impl MemoryReader {
             let after = self.after;
             let commit = {
                 let log = lock(&self.content.log);
-                let next = log.commits.partition_point(|commit| commit.last() <= after);
-                log.commits.get(next).cloned()
+                log.commit_at(after + 1).cloned()
             };
             let Some(commit) = commit else { break };
             let is_read = |event: &StoredLine| event.position <= after;
@@ -722,3 +771,6 @@ impl MemoryCommitted<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,11 @@ impl Place {
         })
     }
 
+    /// The position of the last event before this place, 0 if there is none.
+    pub(crate) fn position(self) -> u64 {
+        self.0.position
+    }
+
     /// The version of the last event before this place, 0 if there is none.
     pub(crate) fn version(self) -> u64 {
         self.0.version

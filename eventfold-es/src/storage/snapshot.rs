@@ -1,9 +1,14 @@
 //! Snapshots at the seam: a state to store ([`Draft`]), and a state read back ([`Snapshot`]).
 
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::domain::command::Fingerprint;
+use crate::ids::StreamId;
+use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::place::Place;
 
 /// A snapshot that waits until its events are durable.
@@ -22,6 +27,39 @@ pub(crate) struct Draft {
     pub(crate) events: u64,
 }
 
+impl Draft {
+    /// Fails if a load could not read the state. Then an older snapshot, or none, is better.
+    pub(crate) fn check(&self) -> StorageResult<()> {
+        (self.read_back)(&self.state).map_err(|cause| {
+            let text = format!("its state could not be read again: {cause}");
+            StorageError::new(StorageErrorKind::Unreadable, text)
+        })
+    }
+}
+
+/// Reports that snapshots of a stream could not be made or used: once, until the next one is made.
+/// Loading reads all events instead, which is only slower.
+#[derive(Debug, Default)]
+pub(crate) struct SnapshotWarnings {
+    /// A warning was given, and no snapshot was made since.
+    is_given: AtomicBool,
+}
+
+impl SnapshotWarnings {
+    pub(crate) fn give(&self, stream: &StreamId, error: &dyn fmt::Display) {
+        if self.is_given.swap(true, Ordering::Relaxed) {
+            tracing::debug!(%stream, %error, "the stream still has no snapshot that can be used");
+        } else {
+            tracing::warn!(%stream, %error, "the stream has no snapshot that can be used: all events are loaded");
+        }
+    }
+
+    /// Notes that a snapshot was made.
+    pub(crate) fn end(&self) {
+        self.is_given.store(false, Ordering::Relaxed);
+    }
+}
+
 /// An idempotency key and the events that were stored under it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct KnownKey {
@@ -35,7 +73,7 @@ pub(crate) struct KnownKey {
 }
 
 /// A snapshot as it was read. It fits its stream.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Snapshot {
     pub(crate) content: String,
     /// The place up to which the state contains the stream's events.
@@ -43,7 +81,7 @@ pub(crate) struct Snapshot {
 }
 
 /// The parts of a snapshot.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Contents<'a> {
     #[serde(borrow)]
     pub(crate) state: &'a RawValue,

@@ -207,17 +207,19 @@ impl Stream {
         }
     }
 
-    /// Saves a snapshot of the durable state at `version`, later on another thread.
+    /// Saves a snapshot of the durable state at `version`. Files are written later, on another thread.
     pub(crate) fn save_snapshot(&self, version: u64, draft: Box<Draft>) {
-        if let Self::Files(stream) = self {
-            stream.save_snapshot(version, draft);
+        match self {
+            Self::Files(stream) => stream.save_snapshot(version, draft),
+            Self::Memory(stream) => stream.save_snapshot(version, *draft),
         }
     }
 
     /// Reports that a snapshot could not be made or used: once, until the next one is made.
     pub(crate) fn lacks_snapshot(&self, error: &dyn std::fmt::Display) {
-        if let Self::Files(stream) = self {
-            stream.lacks_snapshot(error);
+        match self {
+            Self::Files(stream) => stream.lacks_snapshot(error),
+            Self::Memory(stream) => stream.lacks_snapshot(error),
         }
     }
 
@@ -242,7 +244,7 @@ impl Reading<'_> {
     pub(crate) fn snapshot(&self) -> StorageResult<Option<Snapshot>> {
         match self {
             Self::Files(reading) => reading.snapshot(),
-            Self::Memory(_) => Ok(None),
+            Self::Memory(reading) => Ok(reading.snapshot()),
         }
     }
 

@@ -490,7 +490,7 @@ impl AggregateStoreBuilder {
                 }
                 Storage::Files(FileStorage::open(base, extra, clock, patience)?)
             }
-            Place::Memory(memory) => Storage::Memory(MemoryStorage::open(memory, clock)?),
+            Place::Memory(memory) => Storage::Memory(MemoryStorage::open(memory, clock, patience)?),
         };
         let store = self.open_on(storage)?;
         tracing::info!(

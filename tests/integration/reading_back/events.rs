@@ -10,7 +10,7 @@ use eventfold_es::{DecodeError, Decoded, EncodeError, StoredEvent};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::support::{open, temp_dir, verify};
+use crate::support::{check, open, temp_dir};
 
 /// Keeps what it is told to keep.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, Aggregate)]
@@ -168,7 +168,7 @@ async fn an_event_that_could_not_be_loaded_is_refused_and_what_was_answered_is_l
     }
     store.shutdown().await.unwrap();
     drop((keeper, store));
-    verify(dir.path());
+    check(&dir);
     let store = open(&dir).await;
     let keeper = store.get::<Keeper>("a").await.unwrap();
     assert_eq!(keeper.state().await.unwrap().count, stored);
@@ -298,7 +298,7 @@ async fn a_hand_written_event_that_would_break_its_line_or_not_be_loaded_is_refu
     store.shutdown().await.unwrap();
     drop((odd, store));
     open(&dir).await.shutdown().await.unwrap();
-    verify(dir.path());
+    check(&dir);
 }
 
 /// An event of version 2, in an aggregate that is written by hand and does not say so.

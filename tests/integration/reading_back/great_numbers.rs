@@ -101,7 +101,7 @@ impl React<Purse> for Copying {
     }
 }
 
-async fn open(dir: &std::path::Path) -> AggregateStore {
+async fn open(dir: impl AsRef<std::path::Path>) -> AggregateStore {
     let builder = crate::support::builder(dir).process_manager::<Copying>();
     builder.snapshot_every(1).open().await.unwrap()
 }
@@ -109,7 +109,7 @@ async fn open(dir: &std::path::Path) -> AggregateStore {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_manager_sends_a_large_number_unchanged_at_once_later_and_from_a_dead_letter() {
     let dir = temp_dir();
-    let store = open(dir.path()).await;
+    let store = open(&dir).await;
     // Its command is given up at first.
     let copy = store.get::<Purse>("copy").await.unwrap();
     copy.send(Owe(SMALL)).await.unwrap();
@@ -125,7 +125,7 @@ async fn a_process_manager_sends_a_large_number_unchanged_at_once_later_and_from
     store.shutdown().await.unwrap();
     drop((copy, store));
 
-    let store = open(dir.path()).await;
+    let store = open(&dir).await;
     let copy = store.get::<Purse>("copy").await.unwrap();
     assert_eq!(copy.state().await.unwrap().debt, SMALL);
     copy.send(Owe(-SMALL)).await.unwrap();
@@ -226,7 +226,7 @@ impl ProcessManager for OfStored {
 #[tokio::test(flavor = "multi_thread")]
 async fn reading_an_event_as_a_json_value_fails_if_a_number_does_not_fit() {
     let dir = temp_dir();
-    let store = crate::support::builder(dir.path())
+    let store = crate::support::builder(&dir)
         .process_manager::<Untyped>()
         .process_manager::<OfStored>()
         .projection::<Untyped>()
@@ -280,7 +280,7 @@ async fn reading_an_event_as_a_json_value_fails_if_a_number_does_not_fit() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_as_a_json_value_is_dispatched_unchanged() {
     let dir = temp_dir();
-    let builder = crate::support::builder(dir.path()).aggregate_type::<Purse>();
+    let builder = crate::support::builder(&dir).aggregate_type::<Purse>();
     let store = builder.open().await.unwrap();
     let bus = CommandBus::new(store.clone());
     let envelope = |command| CommandEnvelope {

@@ -62,7 +62,7 @@ impl Project<Series> for AllValues {
     }
 }
 
-async fn open(dir: &std::path::Path) -> AggregateStore {
+async fn open(dir: impl AsRef<std::path::Path>) -> AggregateStore {
     let builder = crate::support::builder(dir).projection::<AllValues>();
     builder.snapshot_every(2).open().await.unwrap()
 }
@@ -96,7 +96,7 @@ async fn floats_are_the_same_in_answer_state_projection_repetition_snapshot_and_
         events => panic!("{events:?}"),
     };
     let key = |key: &str| CommandContext::default().with_idempotency_key(key);
-    let store = open(dir.path()).await;
+    let store = open(&dir).await;
     let series = store.get::<Series>("a").await.unwrap();
     let command = || Measure(values.clone());
     let first = series.send_with(command(), key("1")).await.unwrap();
@@ -115,12 +115,12 @@ async fn floats_are_the_same_in_answer_state_projection_repetition_snapshot_and_
     drop((series, store));
     // With `arbitrary_precision` of `serde_json` serde's buffer has no floats: then there is none.
     let is_readable = serde_json::from_str::<Buffered>("[1.5,1.5]").is_ok();
-    let snapshot = dir
-        .path()
-        .join("streams/series/a/views/state.snapshot.json");
-    assert_eq!(snapshot.exists(), is_readable);
+    if let Some(base) = dir.on_disk() {
+        let snapshot = base.join("streams/series/a/views/state.snapshot.json");
+        assert_eq!(snapshot.exists(), is_readable);
+    }
 
-    let store = open(dir.path()).await;
+    let store = open(&dir).await;
     let series = store.get::<Series>("a").await.unwrap();
     assert_eq!(series.state().await.unwrap(), live);
     assert_eq!(

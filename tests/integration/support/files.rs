@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use eventfold_es::AggregateStore;
 use serde_json::Value;
+
+use super::TempDir;
 
 /// A copy of the directory as it is now: what is left if the process is killed at this moment.
 pub(crate) fn copy(base: &Path) -> crate::support::TempDir {
@@ -172,4 +175,16 @@ pub(crate) fn edit(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
     let mut bytes = std::fs::read(path).unwrap();
     change(&mut bytes);
     std::fs::write(path, bytes).unwrap();
+}
+
+/// Checks the files of a closed store with [`verify`]. A memory has none.
+pub(crate) fn check(dir: &TempDir) {
+    dir.on_disk().map(verify);
+}
+
+/// Checks the files of a closed store with [`AggregateStore::verify`]. A memory has none.
+pub(crate) async fn check_report(dir: &TempDir) {
+    let Some(base) = dir.on_disk() else { return };
+    let report = AggregateStore::verify(base).await.unwrap();
+    assert!(report.findings.is_empty(), "{report}");
 }

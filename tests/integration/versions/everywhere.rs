@@ -49,7 +49,7 @@ async fn projections_process_managers_and_subscriptions_see_todays_events() {
     deposit::<Wallet2>(&dir, &[2]).await;
     deposit::<Wallet4>(&dir, &[4]).await;
 
-    let store = crate::support::builder(dir.path())
+    let store = crate::support::builder(&dir)
         .projection::<Total>()
         .process_manager::<Tips>()
         .open()
@@ -107,7 +107,7 @@ async fn a_failing_step_stops_a_projection_and_is_named_by_it() {
     let dir = temp_dir();
     let line = |dollars: u64| json!({ "type": "Deposited", "data": dollars, "ts": 1 });
     write_foreign(dir.path(), &[line(1), line(u64::MAX)]);
-    let store = crate::support::builder(dir.path())
+    let store = crate::support::builder(&dir)
         .projection::<Cents>()
         .projection::<Total>()
         .open()

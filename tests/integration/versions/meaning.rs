@@ -1,11 +1,9 @@
 //! Events whose new version means something else: what was folded from the old one is folded anew.
 
-use std::path::Path;
-
 use eventfold_es::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::support::temp_dir;
+use crate::support::{TempDir, temp_dir};
 
 /// Deposits so much.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -71,7 +69,7 @@ macro_rules! program {
         }
 
         /// Deposits `amount` and says what the purse holds, and what all hold.
-        pub(super) async fn put(dir: &Path, amount: u64) -> (u64, u64) {
+        pub(super) async fn put(dir: &TempDir, amount: u64) -> (u64, u64) {
             let builder = crate::support::builder(dir).projection::<Purses>();
             let store = builder.open().await.unwrap();
             let purse = store.get::<Purse>("a").await.unwrap();
@@ -88,18 +86,21 @@ use program;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_version_with_another_meaning_folds_states_again() {
     let dir = temp_dir();
-    assert_eq!(dollars::put(dir.path(), 3).await, (3, 3));
-    assert_eq!(dollars::put(dir.path(), 4).await, (7, 7));
-    assert_eq!(cents::put(dir.path(), 50).await, (750, 750));
+    assert_eq!(dollars::put(&dir, 3).await, (3, 3));
+    assert_eq!(dollars::put(&dir, 4).await, (7, 7));
+    assert_eq!(cents::put(&dir, 50).await, (750, 750));
     // What that left is taken up again.
-    let checkpoint = dir
-        .path()
-        .join("projections/purses/journal_checkpoint.json");
-    let snapshot = dir.path().join("streams/purse/a/views/state.snapshot.json");
-    for file in [checkpoint, snapshot] {
+    let files = dir.on_disk().map(|base| {
+        let checkpoint = base.join("projections/purses/journal_checkpoint.json");
+        [
+            checkpoint,
+            base.join("streams/purse/a/views/state.snapshot.json"),
+        ]
+    });
+    for file in files.into_iter().flatten() {
         let saved: serde_json::Value =
             serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
         assert!(saved["events"].is_u64(), "{saved}");
     }
-    assert_eq!(cents::put(dir.path(), 50).await, (800, 800));
+    assert_eq!(cents::put(&dir, 50).await, (800, 800));
 }

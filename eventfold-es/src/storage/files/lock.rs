@@ -81,7 +81,34 @@ impl Patience {
         Opening(Some(self.clone()))
     }
 
-    fn check(&self) -> StorageResult<()> {
+    /// Whether the caller gave up, also later.
+    pub(crate) fn given_up(&self) -> Arc<AtomicBool> {
+        self.given_up.clone()
+    }
+
+    /// How long tasks of this process may delay the release of a store.
+    pub(crate) fn longest_release(&self) -> Duration {
+        self.limit.unwrap_or(LONGEST_RELEASE)
+    }
+
+    /// Why the wait for this process to release a store must end now, `None` if it goes on. The text
+    /// continues a sentence that begins with the place. Without a given limit, the store's own
+    /// threads are waited for, because they always finish.
+    pub(crate) fn not_released(&self, unfinished: Option<Arc<dyn Unfinished>>) -> Option<String> {
+        let cause = match (&unfinished, self.limit) {
+            (Some(unfinished), _) => unfinished.describe(),
+            (None, Some(_)) => "its last events are being written".to_owned(),
+            (None, None) => return None,
+        };
+        let limit = self.longest_release();
+        Some(format!(
+            "was not released by this process within {limit:?}, although nobody uses the store any \
+             more: {cause}"
+        ))
+    }
+
+    /// Fails if the caller gave up.
+    pub(crate) fn check(&self) -> StorageResult<()> {
         if self.given_up.load(Ordering::Acquire) {
             let kind = StorageErrorKind::Io(io::ErrorKind::Other);
             return Err(StorageError::new(kind, "the caller of `open` is gone"));
@@ -211,8 +238,7 @@ fn enter(dir: &Path, identity: Option<Identity>, patience: &Patience) -> Storage
         if !entry.is_closing && !entry.given_up.load(Ordering::Acquire) {
             return Err(already_open(dir, entry.identity == identity));
         }
-        let limit = patience.limit.unwrap_or(LONGEST_RELEASE);
-        let rest = limit.saturating_sub(since.elapsed());
+        let rest = patience.longest_release().saturating_sub(since.elapsed());
         if !rest.is_zero() {
             let waited = RELEASED.wait_timeout(open, rest);
             (open, _) = waited.unwrap_or_else(PoisonError::into_inner);
@@ -221,12 +247,10 @@ fn enter(dir: &Path, identity: Option<Identity>, patience: &Patience) -> Storage
         let unfinished = entry.unfinished.clone();
         // Unlocks the table first: the last reference to the unfinished work may be dropped below.
         drop(open);
-        check_release(
-            dir,
-            patience,
-            limit,
-            unfinished.and_then(|unfinished| unfinished.upgrade()),
-        )?;
+        let unfinished = unfinished.and_then(|unfinished| unfinished.upgrade());
+        if let Some(cause) = patience.not_released(unfinished) {
+            return Err(StorageError::file(StorageErrorKind::Busy, dir, cause));
+        }
         since = Instant::now();
         open = table();
     }
@@ -255,26 +279,6 @@ fn already_open(dir: &Path, is_same: bool) -> StorageError {
          since: shut that store down first"
     };
     StorageError::file(StorageErrorKind::Busy, dir, cause)
-}
-
-/// Fails if the wait for this process to release `dir` must end after `limit`. Without a given
-/// limit, the store's own threads are waited for, because they always finish.
-fn check_release(
-    dir: &Path,
-    patience: &Patience,
-    limit: Duration,
-    unfinished: Option<Arc<dyn Unfinished>>,
-) -> StorageResult<()> {
-    let cause = match (&unfinished, patience.limit) {
-        (Some(unfinished), _) => unfinished.describe(),
-        (None, Some(_)) => "its last events are being written".to_owned(),
-        (None, None) => return Ok(()),
-    };
-    let cause = format!(
-        "was not released by this process within {limit:?}, although nobody uses the store any more: \
-         {cause}"
-    );
-    Err(StorageError::file(StorageErrorKind::Busy, dir, cause))
 }
 
 /// Notes that the store in `dir` is about to release the directory. The release waits until

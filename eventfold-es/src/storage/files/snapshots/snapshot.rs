@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::storage::encoding::event_line::write_member;
 use crate::storage::encoding::sealed;
-use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
+use crate::storage::error::StorageResult;
 use crate::storage::files::disk;
 use crate::storage::files::streams::end::{StreamEnd, line_hash};
 use crate::storage::files::streams::load::line_before;
@@ -39,13 +39,9 @@ fn content(draft: &Draft, stream: &Stream, end: &StreamEnd) -> Vec<u8> {
     out
 }
 
-/// Writes a snapshot of `stream` at `end`. Fails if a load could not read its state: then an older
-/// snapshot, or none, is better.
+/// Writes a snapshot of `stream` at `end`. Fails if a load could not read its state.
 pub(crate) fn save(stream: &Stream, draft: &Draft, end: &StreamEnd) -> StorageResult<()> {
-    (draft.read_back)(&draft.state).map_err(|cause| {
-        let text = format!("its state could not be read again: {cause}");
-        StorageError::new(StorageErrorKind::Unreadable, text)
-    })?;
+    draft.check()?;
     let path = stream.snapshot_file();
     if let Some(views) = path.parent() {
         disk::create_dir(views)?;

@@ -16,6 +16,7 @@ use crate::storage::files::streams::end::StreamEnd;
 use crate::storage::files::streams::file::StreamFile;
 use crate::storage::files::streams::high_water::HighWaterMarks;
 use crate::storage::files::streams::mark::{Mark, StreamHash};
+use crate::storage::snapshot::SnapshotWarnings;
 
 /// A stream in use.
 #[derive(Debug)]
@@ -34,8 +35,7 @@ pub(crate) struct Stream {
     sound_epoch: AtomicU64,
     /// The stream's file was locked at least once since this value was created.
     was_locked: AtomicBool,
-    /// A failed snapshot was reported, and no snapshot was made since.
-    lacks_snapshot: AtomicBool,
+    snapshot_warnings: SnapshotWarnings,
     /// The stream's place in the last batch that it was in.
     place_in_batch: AtomicUsize,
     /// The one activation that may decide commands on this stream holds this lock.
@@ -87,20 +87,14 @@ impl Stream {
         }
     }
 
-    /// Reports that a snapshot could not be made or used: once, until the next one is made. Loading
-    /// reads all events instead, which is only slower.
+    /// Reports that a snapshot could not be made or used.
     pub(crate) fn lacks_snapshot(&self, error: &dyn std::fmt::Display) {
-        let stream = &self.id;
-        if self.lacks_snapshot.swap(true, Ordering::Relaxed) {
-            tracing::debug!(%stream, %error, "the stream still has no snapshot that can be used");
-        } else {
-            tracing::warn!(%stream, %error, "the stream has no snapshot that can be used: all events are loaded");
-        }
+        self.snapshot_warnings.give(&self.id, error);
     }
 
     /// Notes that a snapshot was made.
     pub(crate) fn has_snapshot(&self) {
-        self.lacks_snapshot.store(false, Ordering::Relaxed);
+        self.snapshot_warnings.end();
     }
 
     pub(crate) fn id(&self) -> &StreamId {
@@ -313,7 +307,7 @@ impl Streams {
             tail: Mutex::default(),
             sound_epoch: AtomicU64::new(0),
             was_locked: AtomicBool::new(false),
-            lacks_snapshot: AtomicBool::new(false),
+            snapshot_warnings: SnapshotWarnings::default(),
             place_in_batch: AtomicUsize::new(0),
             turn: Arc::default(),
             marks: self.marks.clone(),
