@@ -70,6 +70,7 @@ pub(crate) fn from_unix_millis(ms: u64) -> SystemTime {
 /// clock.advance(Duration::from_secs(60));
 /// assert_eq!(clock.now(), SystemTime::UNIX_EPOCH + Duration::from_secs(60));
 /// ```
+#[doc(alias("fake clock", "mock clock", "time travel"))]
 #[derive(Debug, Clone)]
 pub struct ManualClock(Arc<Manual>);
 

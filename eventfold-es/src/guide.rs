@@ -1,7 +1,15 @@
 //! Longer pages on single subjects. There is nothing to call here.
 
 #[doc = include_str!("guide/changing_events.md")]
+#[doc(alias(
+    "migration",
+    "schema evolution",
+    "upcaster",
+    "upcasting",
+    "event versioning"
+))]
 pub mod changing_events {}
 
 #[doc = include_str!("guide/spans_and_events.md")]
+#[doc(alias("tracing", "observability", "logging", "opentelemetry"))]
 pub mod spans_and_events {}

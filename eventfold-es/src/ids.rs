@@ -156,6 +156,7 @@ impl From<InvalidStreamId> for std::io::Error {
 /// # Ok(())
 /// # }
 /// ```
+#[doc(alias("etag", "revision", "sequence number"))]
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -233,6 +234,7 @@ impl fmt::Display for Version {
 /// # Ok(())
 /// # }
 /// ```
+#[doc(alias("checkpoint", "offset", "cursor", "global sequence"))]
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]

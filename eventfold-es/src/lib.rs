@@ -436,7 +436,7 @@ pub use crate::ids::{
     InvalidPosition, InvalidStreamId, InvalidVersion, Position, StreamId, Version,
 };
 pub use crate::report::{Finding, RepairReport, Repaired, Severity, VerifyReport};
-pub use crate::runtime::committed::{Committed, Loaded};
+pub use crate::runtime::committed::{Committed, Loaded, Preview};
 pub use crate::runtime::handle::AggregateHandle;
 pub use crate::storage::files::layout::StreamLayout;
 pub use crate::storage::memory::Memory;

@@ -12,4 +12,5 @@ pub(crate) mod handle;
 pub(crate) mod inside;
 pub(crate) mod layers;
 pub(crate) mod passivation;
+pub(crate) mod running;
 pub(crate) mod spans;

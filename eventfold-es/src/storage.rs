@@ -59,6 +59,15 @@ impl Storage {
         }
     }
 
+    /// How many streams the storage keeps in memory, apart from the events.
+    #[cfg(test)]
+    pub(crate) fn streams_in_memory(&self) -> usize {
+        match self {
+            Self::Files(files) => files.streams_in_use(),
+            Self::Memory(memory) => memory.streams_in_memory(),
+        }
+    }
+
     /// The stream `id`, whether it exists or not.
     pub(crate) fn stream(&self, id: &StreamId) -> Stream {
         match self {

@@ -73,6 +73,7 @@ pub struct InjectOptions {
 /// # Ok(())
 /// # }
 /// ```
+#[doc(alias("event sourcing", "event store", "cqrs", "database", "repository"))]
 #[derive(Clone)]
 pub struct AggregateStore {
     pub(crate) inner: Arc<Hold>,
@@ -135,6 +136,7 @@ impl AggregateStore {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("in-memory", "fake", "mock", "stub", "test double"))]
     pub fn in_memory() -> AggregateStoreBuilder {
         AggregateStoreBuilder::in_memory()
     }
@@ -166,6 +168,10 @@ impl AggregateStore {
     /// handle loads the stream, and returns an error if that fails. The
     /// [`version`](AggregateHandle::version) of an aggregate that does not exist is 0.
     ///
+    /// An aggregate without events leaves memory with its last handle, one with events when it is
+    /// [idle](AggregateStoreBuilder::idle_timeout). To look for an aggregate that may not exist, use
+    /// [`find`](Self::find).
+    ///
     /// # Errors
     ///
     /// * [`io::ErrorKind::InvalidInput`]: no stream can have that name (see [`StreamId::new`]), its
@@ -184,9 +190,41 @@ impl AggregateStore {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("repository", "create"))]
     #[expect(clippy::unused_async, reason = "as in 0.2.0")]
     pub async fn get<A: Aggregate>(&self, id: &str) -> io::Result<AggregateHandle<A>> {
         AggregateHandle::get(&self.inner, &StreamId::new(A::AGGREGATE_TYPE, id)?)
+    }
+
+    /// A handle to the aggregate `id` of type `A` if it has events, `None` if it has none. A request
+    /// for an id that does not exist costs no memory this way: nothing is activated, and nothing is
+    /// stored.
+    ///
+    /// An aggregate never loses its events, so a handle stays right. A `None` may be out of date at
+    /// once: a command to create the aggregate goes through [`get`](Self::get) and
+    /// [expects version 0](crate::CommandContext::with_expected_version).
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get). Any other: the stream has a directory and no events in the journal, and
+    /// what is in its file cannot be loaded; the text says why.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// assert!(store.find::<Counter>("c-1").await?.is_none());
+    /// store.get::<Counter>("c-1").await?.send(Add(5)).await?;
+    /// let Some(counter) = store.find::<Counter>("c-1").await? else { panic!("it exists") };
+    /// assert_eq!(counter.state().await?.value, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias("exists", "lookup", "not found"))]
+    pub async fn find<A: Aggregate>(&self, id: &str) -> io::Result<Option<AggregateHandle<A>>> {
+        AggregateHandle::find(&self.inner, &StreamId::new(A::AGGREGATE_TYPE, id)?).await
     }
 
     /// The ids of all aggregates of type `A` whose streams have a directory, sorted. A stream's
@@ -279,6 +317,7 @@ impl AggregateStore {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("history", "audit log", "event stream"))]
     pub async fn read_events(
         &self,
         aggregate_type: &str,
@@ -414,6 +453,7 @@ impl AggregateStore {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("close", "graceful shutdown"))]
     pub async fn shutdown(&self) -> io::Result<()> {
         inside::refuse("shutdown")?;
         self.inner.storage.check_process()?;
@@ -423,9 +463,7 @@ impl AggregateStore {
             live.stop();
             live.ended().await;
         }
-        for resident in self.inner.registry.live() {
-            resident.retire().await;
-        }
+        self.inner.registry.retire().await;
         // A run of the process managers stops at its next command.
         let run = self.read_side.run.lock().await;
         let read_side = self.read_side.clone();

@@ -58,6 +58,8 @@
 //! * the state comes back from its snapshot form, and then decides and evolves as before;
 //! * deciding a command twice on the same state gives the same answer.
 //!
+//! [`laws`] checks these rules on many histories, which it makes of samples of events and commands.
+//!
 //! # When a test fails
 //!
 //! It panics at the line of the test that is not met. It shows the expected and the actual events
@@ -68,12 +70,14 @@ mod diff;
 mod form;
 mod given;
 mod history;
+mod laws;
 mod read_side;
 mod sample;
 mod state_history;
 
 pub use given::{Given, When, given};
 pub use history::{EventHistory, event_history};
+pub use laws::{Laws, laws, laws_of};
 pub use read_side::{
     ProcessManagerGiven, ProcessManagerWhen, ProjectionGiven, process_manager, projection,
 };

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use eventfold_es::{
     AggregateStore, Call, CallOutcome, CommandBus, CommandContext, CommandEnvelope, DispatchError,
-    ExecuteError, InjectOptions, Layer, OnFailure, Refused,
+    ExecuteError, InjectOptions, Layer, OnFailure, Refused, Retry,
 };
 use serde_json::json;
 
@@ -370,7 +370,7 @@ async fn a_process_managers_command_that_a_layer_refuses_is_a_dead_letter_after_
     for is_live in [true, false] {
         let dir = temp_dir();
         let notes = Notes::default();
-        let mut builder = scripted::builder(&dir, &clock(), OnFailure::Stop)
+        let mut builder = scripted::builder_with(&dir, &clock(), OnFailure::Stop, Retry::default())
             .layer(Noting("layer", notes.clone()))
             .layer(forbid("scripted"));
         if is_live {

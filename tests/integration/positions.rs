@@ -15,7 +15,11 @@ async fn send(store: &AggregateStore, id: &str, command: Do) -> Position {
 
 /// A text that says which event it is; some are large.
 fn text(i: usize) -> String {
-    let size = if i % 50 == 0 { 20_000 } else { i % 300 };
+    let size = if i.is_multiple_of(50) {
+        20_000
+    } else {
+        i % 300
+    };
     format!("{i}:{}", "x".repeat(size))
 }
 
@@ -83,7 +87,10 @@ async fn reading_backwards_goes_on_from_a_position_and_ends_at_the_beginning() {
     }
     let all: Vec<Position> = {
         let events = store.recent(100).await.unwrap();
-        events.iter().map(|event| event.position()).collect()
+        events
+            .iter()
+            .map(eventfold_es::RecordedEvent::position)
+            .collect()
     };
     assert_eq!(all.len(), 18);
     assert!(all.is_sorted_by(|newer, older| newer > older));

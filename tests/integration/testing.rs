@@ -2,6 +2,7 @@
 
 mod contexts;
 mod histories;
+mod laws;
 mod read_side;
 mod refusals;
 mod state_histories;

@@ -66,6 +66,14 @@ use crate::event::{DecodeError, Decoded, EncodeError, StoredEvent, UnknownEvents
 /// id or who sent the command, it takes a [`DecisionContext`]: see
 /// [`handle_with`](Self::handle_with). If it needs something else from outside (a new id, another
 /// service's answer), find it out first and put it into the command.
+#[doc(alias(
+    "aggregate root",
+    "entity",
+    "domain model",
+    "ddd",
+    "soft delete",
+    "delete"
+))]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an aggregate",
     label = "`{Self}` does not implement `Aggregate`",
@@ -377,6 +385,7 @@ pub trait DecisionTypes {
 /// }
 /// # assert!(Light::default().handle(TurnOn.into()).is_ok_and(|events| events.len() == 1));
 /// ```
+#[doc(alias("command handler", "business rule"))]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not decide the command `{C}`",
     label = "no `impl Decide<{C}> for {Self}`",
@@ -418,6 +427,7 @@ pub trait Decide<C>: DecisionTypes {
 /// }
 /// # assert!(Light::default().apply(&TurnedOn.into()).on);
 /// ```
+#[doc(alias("reducer", "fold"))]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not evolve by the event `{E}`",
     label = "no `impl Evolve<{E}> for {Self}`",

@@ -93,6 +93,7 @@ impl CommandContext {
     /// # use eventfold_es::CommandContext;
     /// let context = CommandContext::default().with_correlation_id("request-7");
     /// ```
+    #[doc(alias("correlation", "tracing", "trace id", "request id"))]
     #[must_use]
     pub fn with_correlation_id(mut self, id: impl Into<String>) -> Self {
         self.correlation_id = Some(id.into());
@@ -108,6 +109,7 @@ impl CommandContext {
     /// let source = serde_json::json!({ "source": "api" });
     /// let context = CommandContext::default().with_metadata(source);
     /// ```
+    #[doc(alias("headers", "tenant"))]
     #[must_use]
     pub fn with_metadata(mut self, meta: Value) -> Self {
         self.metadata = Some(meta);
@@ -132,6 +134,7 @@ impl CommandContext {
     /// # use eventfold_es::CommandContext;
     /// let context = CommandContext::default().with_causation_id("5f2c9d1e");
     /// ```
+    #[doc(alias("causation"))]
     #[must_use]
     pub fn with_causation_id(mut self, id: impl Into<String>) -> Self {
         self.causation_id = Some(id.into());
@@ -159,6 +162,14 @@ impl CommandContext {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias(
+        "etag",
+        "if-match",
+        "optimistic",
+        "optimistic locking",
+        "optimistic concurrency",
+        "compare and swap"
+    ))]
     #[must_use]
     pub fn with_expected_version(mut self, version: impl Into<Version>) -> Self {
         self.expected_version = Some(version.into());
@@ -193,6 +204,7 @@ impl CommandContext {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("idempotent", "idempotency", "deduplication", "exactly once"))]
     #[must_use]
     pub fn with_idempotency_key(mut self, key: impl Into<String>) -> Self {
         self.idempotency_key = Some(key.into());

@@ -16,7 +16,8 @@ use crate::ids::{Position, StreamId, Version};
 ///
 /// Add it with [`AggregateStoreBuilder::layer`](crate::AggregateStoreBuilder::layer). Layers see
 /// the commands of all senders: handles, [`CommandBus`](crate::CommandBus), process managers, and
-/// replayed dead letters. [`Call::process_manager`] tells whether a process manager sends it.
+/// replayed dead letters. They see [previews](crate::AggregateHandle::preview) too, so that a preview
+/// shows what the command would lead to. [`Call::process_manager`] tells whether a process manager sends it.
 /// [`inject_event`](crate::AggregateStore::inject_event) sends no command.
 ///
 /// The layer that was added first is the outermost one: its [`before`](Self::before) runs first
@@ -66,6 +67,7 @@ use crate::ids::{Position, StreamId, Version};
 /// # Ok(())
 /// # }
 /// ```
+#[doc(alias("middleware", "interceptor", "hook", "authorization", "authorisation"))]
 pub trait Layer: Send + Sync + 'static {
     /// Runs before the command is put into the mailbox of its aggregate. If it panics, the caller
     /// gets [`ExecuteError::Panicked`](crate::ExecuteError::Panicked).
@@ -110,6 +112,7 @@ pub struct Call<'a> {
     stream: &'a StreamId,
     command: &'static str,
     process_manager: Option<&'static str>,
+    is_preview: bool,
     context: CommandContext,
     start: Instant,
 }
@@ -125,8 +128,17 @@ impl<'a> Call<'a> {
             stream,
             command,
             process_manager,
+            is_preview: false,
             context,
             start: Instant::now(),
+        }
+    }
+
+    /// The command is only previewed.
+    pub(crate) fn previewed(self) -> Self {
+        Self {
+            is_preview: true,
+            ..self
         }
     }
 
@@ -156,6 +168,27 @@ impl<'a> Call<'a> {
     #[must_use]
     pub fn process_manager(&self) -> Option<&'static str> {
         self.process_manager
+    }
+
+    /// Whether the command is only [previewed](crate::AggregateHandle::preview): nothing of it will
+    /// be stored.
+    ///
+    /// ```
+    /// # use eventfold_es::{Call, Layer, Refused};
+    /// struct Counting;
+    ///
+    /// impl Layer for Counting {
+    ///     fn before(&self, call: &mut Call<'_>) -> Result<(), Refused> {
+    ///         if !call.is_preview() {
+    ///             println!("another command: {}", call.command());
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// }
+    /// ```
+    #[must_use]
+    pub fn is_preview(&self) -> bool {
+        self.is_preview
     }
 
     /// The context of the command, with what the layers changed so far.
@@ -208,6 +241,8 @@ pub enum CallOutcome<'a> {
         /// The position of the last of them.
         position: Position,
     },
+    /// The command was only previewed, and would succeed.
+    Previewed,
     /// The aggregate refused the command with this error, or a layer that was added later did.
     Refused(&'a (dyn Error + Send + Sync + 'static)),
     /// The stream was not at the expected version, or other writers were first again and again.
@@ -229,6 +264,7 @@ impl CallOutcome<'_> {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Succeeded { .. } => "succeeded",
+            Self::Previewed => "previewed",
             Self::Refused(_) => "refused",
             Self::Conflict => "conflict",
             Self::Failed(_) => "failed",

@@ -94,6 +94,7 @@ use crate::event::{DecodeError, EventSet, Recorded, StoredEvent};
 ///
 /// [`AggregateStoreBuilder::process_manager`]: crate::store::AggregateStoreBuilder::process_manager
 /// [`AggregateStore::run_process_managers`]: crate::store::AggregateStore::run_process_managers
+#[doc(alias("saga", "workflow", "orchestration", "policy", "reactor"))]
 pub trait ProcessManager: Default + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Names the process manager on disk: its checkpoint and its dead letters are in
     /// `process_managers/<NAME>`. The name is used unchanged as a directory name, and is checked

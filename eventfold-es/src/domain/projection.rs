@@ -47,6 +47,13 @@ use crate::event::{DecodeError, EventSet, Recorded, StoredEvent};
 ///
 /// [`AggregateStoreBuilder::projection`]: crate::store::AggregateStoreBuilder::projection
 /// [`AggregateStore::rebuild`]: crate::store::AggregateStore::rebuild
+#[doc(alias(
+    "read model",
+    "view",
+    "materialized view",
+    "query model",
+    "denormalizer"
+))]
 pub trait Projection:
     Default + Clone + Serialize + DeserializeOwned + Send + Sync + 'static
 {

@@ -18,6 +18,7 @@ use crate::event::one_or_many::OneOrMany;
 /// assert_eq!(split.as_slice().len(), 2);
 /// assert!(Decoded::<&str>::none().as_slice().is_empty());
 /// ```
+#[doc(alias("upcaster", "upcast"))]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decoded<E>(OneOrMany<E>);
 

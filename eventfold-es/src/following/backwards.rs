@@ -217,16 +217,13 @@ impl FromEnd {
         if self.log.is_closed() {
             return Err(StorageError::closed());
         }
-        let reader = match &mut self.reader {
-            Some(reader) => reader,
-            None => {
-                if let Some(before) = self.before {
-                    self.log.check_stored(before)?;
-                }
-                let reader = self.log.backward_reader(self.before);
-                self.reader.insert(reader)
-            }
-        };
+        if self.reader.is_none()
+            && let Some(before) = self.before
+        {
+            self.log.check_stored(before)?;
+        }
+        let start = || self.log.backward_reader(self.before);
+        let reader = self.reader.get_or_insert_with(start);
         let mut taking = Taking::new(filter, self.most, events);
         let mut looked_at = 0;
         reader.read(|committed| {

@@ -353,9 +353,10 @@ impl<M: ProcessManager> Reacting<M> {
             {
                 committed.keys(|found| is_there |= found == key);
             }
-            StorageResult::Ok(match is_there {
-                true => ControlFlow::Break(()),
-                false => ControlFlow::Continue(()),
+            StorageResult::Ok(if is_there {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
             })
         })?;
         Ok(is_there)

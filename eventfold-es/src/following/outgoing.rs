@@ -95,8 +95,8 @@ pub(crate) struct Saved {
 
 #[derive(Serialize, Deserialize)]
 struct Form<'a> {
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    form: Option<u32>,
+    #[serde(rename = "form", skip_serializing_if = "Option::is_none", default)]
+    number: Option<u32>,
     next: u64,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     outgoing: Option<Cow<'a, [Outgoing]>>,
@@ -121,7 +121,7 @@ impl Serialize for Saved {
             (Some(commands), None)
         };
         Form {
-            form: is_new.then_some(FORM),
+            number: is_new.then_some(FORM),
             next: self.next,
             outgoing,
             commands,
@@ -138,7 +138,7 @@ impl<'de> Deserialize<'de> for Saved {
         use serde::de::Error;
 
         let form = Form::deserialize(deserializer)?;
-        let outgoing = match form.form {
+        let outgoing = match form.number {
             None => form
                 .outgoing
                 .ok_or_else(|| D::Error::missing_field("outgoing")),

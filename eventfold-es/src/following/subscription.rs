@@ -69,6 +69,7 @@ use filter::Filter;
 /// # Ok(())
 /// # }
 /// ```
+#[doc(alias("catch-up", "catch-up subscription", "change data capture", "listener"))]
 #[must_use = "nothing is read before it is polled"]
 pub struct Subscription(Ahead<FromLog>);
 

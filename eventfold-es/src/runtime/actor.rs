@@ -17,6 +17,7 @@ mod idle;
 mod inject;
 mod keys;
 mod mailbox;
+mod preview;
 mod slot;
 
 use conflict::{Again, Conflicts, MOST_ATTEMPTS};
@@ -24,7 +25,7 @@ use head::Head;
 use idle::Activity;
 use mailbox::Read;
 pub(crate) use mailbox::{Attempt, Mail, Reply, Request};
-pub(crate) use slot::{Registry, Slot};
+pub(crate) use slot::{LiveAggregate, Registry, Slot};
 
 use crate::clock::Clock;
 use crate::domain::aggregate::Aggregate;
@@ -33,6 +34,7 @@ use crate::ids::{Position, Version};
 use crate::runtime::committed::Committed;
 use crate::runtime::inside;
 use crate::runtime::passivation::Passivator;
+use crate::runtime::running::Token;
 use crate::storage::commit::{CommitError, Done};
 use crate::storage::stream::Stream;
 
@@ -40,6 +42,9 @@ use crate::storage::stream::Stream;
 pub(crate) trait Home: Send + Sync {
     /// Passivates the aggregate after its idle time.
     fn watch(self: Arc<Self>, passivator: &Passivator);
+
+    /// It has no events, so there is nothing to keep in memory.
+    fn let_go(&self);
 
     /// It has left memory.
     fn release(&self);
@@ -57,12 +62,12 @@ pub(crate) struct Actor<A: Aggregate> {
     head: Option<Head<A>>,
     /// The commands to decide again, if commits can conflict.
     conflicts: Option<Conflicts<A>>,
+    _running: Token,
 }
 
 impl<A: Aggregate> Actor<A> {
     /// Serves the mailbox until it is closed.
     pub(crate) async fn run(mut self) {
-        let mut retiring = Vec::new();
         // Invariant C5.
         let turn = self.stream.take_turn().await;
         loop {
@@ -76,16 +81,16 @@ impl<A: Aggregate> Actor<A> {
                 Mail::Request(request) => {
                     self.activity.touch();
                     self.serve(request).await;
+                    if self.head.as_ref().is_none_or(|head| head.version == 0) {
+                        self.let_go();
+                    }
                 }
                 Mail::PassivateIfIdle if self.activity.is_idle() => {
                     tracing::debug!(stream = %self.stream.id(), "idle, passivating");
                     self.mailbox.close();
                 }
                 Mail::PassivateIfIdle => self.watch_on(),
-                Mail::Retire(done) => {
-                    retiring.push(done);
-                    self.mailbox.close();
-                }
+                Mail::Retire => self.mailbox.close(),
             }
         }
         if self.conflicts.is_some() {
@@ -151,6 +156,13 @@ impl<A: Aggregate> Actor<A> {
         }
     }
 
+    /// Stays in memory only as long as somebody has a handle.
+    fn let_go(&self) {
+        if let Some(home) = self.home.upgrade() {
+            home.let_go();
+        }
+    }
+
     async fn serve(&mut self, request: Request<A>) {
         let ready = match self.conflicts {
             None => self.make_ready().await,
@@ -159,9 +171,18 @@ impl<A: Aggregate> Actor<A> {
         match (request, ready) {
             (Request::Execute(attempt), Ok(())) => self.execute(attempt).await,
             (Request::Read(read), Ok(())) => self.read(read).await,
+            (
+                Request::Preview {
+                    command,
+                    context,
+                    reply,
+                },
+                Ok(()),
+            ) => Box::pin(self.preview(command, &context, reply)).await,
             (Request::Inject { event, reply }, Ok(())) => self.inject(event, reply).await,
             (Request::Execute(attempt), Err(error)) => attempt.reply.send(Err(error.into())),
             (Request::Read(read), Err(error)) => read(Err(error))(Ok(0)),
+            (Request::Preview { reply, .. }, Err(error)) => reply.send(Err(error.into())),
             (Request::Inject { reply, .. }, Err(error)) => reply.send(Err(error.into())),
         }
     }

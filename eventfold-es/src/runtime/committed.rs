@@ -1,4 +1,4 @@
-//! The answers of an aggregate: [`Committed`] and [`Loaded`].
+//! The answers of an aggregate: [`Committed`], [`Preview`] and [`Loaded`].
 
 use crate::domain::aggregate::Aggregate;
 use crate::ids::{Position, Version};
@@ -31,6 +31,36 @@ pub struct Committed<A: Aggregate> {
     pub position: Position,
     /// Whether this answer repeats that of an earlier command with the same idempotency key. Then
     /// this command stored nothing.
+    pub repeated: bool,
+}
+
+/// What a command would lead to.
+/// [`AggregateHandle::preview`](crate::runtime::handle::AggregateHandle::preview) returns it. Nothing
+/// of it is stored.
+///
+/// ```
+/// # use eventfold_es::{*, __private::example::*};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let store = AggregateStore::open(dir.path()).await?;
+/// let Preview { events, version, state, .. } = store.get::<Counter>("c-1").await?.preview(Add(5)).await?;
+/// assert_eq!(events, [CounterEvent::Added { amount: 5 }]);
+/// assert_eq!(state.value, 5);
+/// assert_eq!(version, 1);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Preview<A: Aggregate> {
+    /// The events that the command would store, as they would be read back; none if it would change
+    /// nothing. If its idempotency key is used, the events of the command that used it.
+    pub events: Vec<A::DomainEvent>,
+    /// The stream's version after these events.
+    pub version: Version,
+    /// The state after these events. If the idempotency key is used, the present state.
+    pub state: A,
+    /// Whether the idempotency key is used, so that the command would store nothing.
     pub repeated: bool,
 }
 

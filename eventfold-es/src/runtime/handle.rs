@@ -13,9 +13,9 @@ use crate::domain::command::CommandContext;
 use crate::domain::layer::Call;
 use crate::error::{ExecuteError, Panic, StateError};
 use crate::ids::{Position, StreamId, Version};
-use crate::runtime::actor::{Attempt, Mail, Reply, Request, Slot};
+use crate::runtime::actor::{Attempt, LiveAggregate as _, Mail, Reply, Request, Slot};
 use crate::runtime::aggregates::Hold;
-use crate::runtime::committed::{Committed, Loaded};
+use crate::runtime::committed::{Committed, Loaded, Preview};
 use crate::runtime::inside;
 use crate::runtime::layers;
 use crate::runtime::spans;
@@ -64,13 +64,24 @@ impl<A: Aggregate> AggregateHandle<A> {
             store.idle_timeout,
             store.snapshot_every,
         )?;
-        slot.activate(&store.storage, &store.passivator, false)?;
+        slot.activate(&store.storage, &store.passivator)?;
         let reader = EventReader::new(store.storage.dir_of(slot.stream()));
         Ok(Self {
             store: store.clone(),
             slot,
             reader,
         })
+    }
+
+    /// A handle to the aggregate `id` if its stream has events. Activates nothing.
+    pub(crate) async fn find(store: &Arc<Hold>, id: &StreamId) -> io::Result<Option<Self>> {
+        store.check_open()?;
+        store.storage.check_id(id)?;
+        if store.storage.stream(id).has_events().await? {
+            Self::get(store, id).map(Some)
+        } else {
+            Ok(None)
+        }
     }
 
     /// Sends a command, waits until its events are durable and returns them with their version and
@@ -104,6 +115,7 @@ impl<A: Aggregate> AggregateHandle<A> {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("unit of work", "transaction", "dispatch"))]
     pub async fn send(
         &self,
         command: impl Into<A::Command>,
@@ -155,7 +167,12 @@ impl<A: Aggregate> AggregateHandle<A> {
             let call = Call::new(self.stream_id(), name, process_manager, context);
             let send = |context| self.send_within(&span, command, context);
             // Boxed, so that the future of a store without layers is small.
-            Box::pin(self.store.layers.around(call, &span, send)).await
+            Box::pin(
+                self.store
+                    .layers
+                    .around(call, &span, send, layers::outcome::<A>),
+            )
+            .await
         };
         if !span.is_disabled() {
             span.record("outcome", layers::outcome(&answer).name());
@@ -261,6 +278,7 @@ impl<A: Aggregate> AggregateHandle<A> {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("etag", "optimistic locking"))]
     pub async fn load(&self) -> Result<Loaded<A>, StateError> {
         let read = self.read(|state, version| (state.clone(), version)).await?;
         let ((state, version), position) = read;
@@ -351,6 +369,97 @@ impl<A: Aggregate> AggregateHandle<A> {
         answer.await.map_err(|_| StateError::ActorGone)?
     }
 
+    /// What a command would lead to now: its events, and the state and the version after them.
+    /// Nothing is stored, and the aggregate stays as it is. A user interface may show it before the
+    /// user confirms, or check a form with it.
+    ///
+    /// Another command may come before the same command is [sent](Self::send), and lead to another
+    /// result. To send it only if nothing has changed, let it
+    /// [expect](CommandContext::with_expected_version) the version before these events.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), for the same reasons. `OutcomeUnknown` is then about earlier
+    /// commands.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// # let counter = store.get::<Counter>("c-1").await?;
+    /// let preview = counter.preview(Add(5)).await?;
+    /// assert_eq!(preview.events, [CounterEvent::Added { amount: 5 }]);
+    /// assert_eq!((preview.state.value, preview.version), (5, 1.into()));
+    /// let refused = counter.preview(Add(0)).await.unwrap_err();
+    /// assert!(matches!(refused, ExecuteError::Domain(NothingToAdd)));
+    /// assert_eq!(counter.version().await?, 0); // nothing is stored
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias("dry run", "simulate", "what if", "validate"))]
+    pub async fn preview(
+        &self,
+        command: impl Into<A::Command>,
+    ) -> Result<Preview<A>, ExecuteError<A::Error>> {
+        self.preview_with(command, CommandContext::default()).await
+    }
+
+    /// What a command with a context would lead to now, as [`preview`](Self::preview). The context's
+    /// conditions hold: the version that it expects, and its idempotency key. If the key is already
+    /// used, the preview is the answer of the command that used it.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_with`](Self::send_with), for the same reasons.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// # let counter = store.get::<Counter>("c-1").await?;
+    /// let context = CommandContext::default().with_expected_version(7);
+    /// let refused = counter.preview_with(Add(5), context).await.unwrap_err();
+    /// assert!(matches!(refused, ExecuteError::ExpectedVersion { .. }));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn preview_with(
+        &self,
+        command: impl Into<A::Command>,
+        context: CommandContext,
+    ) -> Result<Preview<A>, ExecuteError<A::Error>> {
+        let (command, layers) = (command.into(), &self.store.layers);
+        if layers.is_empty() {
+            return self.preview_within(command, context).await;
+        }
+        let name = A::command_name(&command);
+        let call = Call::new(self.stream_id(), name, None, context).previewed();
+        let preview = |context| self.preview_within(command, context);
+        let outcome = layers::preview_outcome::<A>;
+        Box::pin(layers.around(call, &Span::current(), preview, outcome)).await
+    }
+
+    /// Lets the actor preview a command.
+    async fn preview_within(
+        &self,
+        command: A::Command,
+        context: CommandContext,
+    ) -> Result<Preview<A>, ExecuteError<A::Error>> {
+        context.check()?;
+        let (reply, answer) = self.reply();
+        let request = Request::Preview {
+            command,
+            context,
+            reply,
+        };
+        self.deliver(request).await?;
+        answer.await.map_err(|_| ExecuteError::ActorGone)?
+    }
+
     /// Appends an event that was decided elsewhere.
     pub(crate) async fn inject(&self, event: eventfold::Event) -> io::Result<()> {
         let (reply, answer) = self.reply();
@@ -386,9 +495,12 @@ impl<A: Aggregate> AggregateHandle<A> {
             // A runtime that has ended drops new tasks at once. It takes a few attempts to tell
             // that from an aggregate that is passivating.
             let is_runtime_over = failed > 2;
-            let mailbox =
-                self.slot
-                    .activate(&self.store.storage, &self.store.passivator, is_runtime_over)?;
+            let (storage, passivator) = (&self.store.storage, &self.store.passivator);
+            let mailbox = match self.slot.mailbox(storage, passivator, is_runtime_over) {
+                Ok(mailbox) => mailbox,
+                Err(_) if self.store.is_closed() => return Err(StateError::Closed),
+                Err(error) => return Err(error.into()),
+            };
             match mailbox.send(mail).await {
                 Ok(()) => return Ok(()),
                 Err(returned) => mail = returned.0,

@@ -8,7 +8,7 @@ use crate::domain::aggregate::Aggregate;
 use crate::domain::command::CommandContext;
 use crate::domain::layer::{Call, CallOutcome, Layer};
 use crate::error::{ExecuteError, Panic, guarded, panic_message};
-use crate::runtime::committed::Committed;
+use crate::runtime::committed::{Committed, Preview};
 
 /// The layers of a store, the outermost first.
 #[derive(Default)]
@@ -30,16 +30,17 @@ impl Layers {
     }
 
     /// Takes `call` through all layers. `send` sends the command with the context that they leave.
-    /// The layers run within `span`.
-    pub(crate) async fn around<A, F>(
+    /// The layers run within `span`. `outcome` says how the command ended.
+    pub(crate) async fn around<T, E, F>(
         &self,
         call: Call<'_>,
         span: &Span,
         send: impl FnOnce(CommandContext) -> F,
-    ) -> Answer<A>
+        outcome: fn(&Result<T, ExecuteError<E>>) -> CallOutcome<'_>,
+    ) -> Result<T, ExecuteError<E>>
     where
-        A: Aggregate,
-        F: Future<Output = Answer<A>>,
+        E: std::error::Error + Send + Sync + 'static,
+        F: Future<Output = Result<T, ExecuteError<E>>>,
     {
         let mut passed = Passed {
             inside: &[],
@@ -113,9 +114,28 @@ pub(crate) fn outcome<A: Aggregate>(answer: &Answer<A>) -> CallOutcome<'_> {
             version: done.version,
             position: done.position,
         },
-        Err(ExecuteError::Domain(error)) => CallOutcome::Refused(error),
-        Err(ExecuteError::Refused(refused)) => CallOutcome::Refused(&**refused),
-        Err(ExecuteError::ExpectedVersion { .. } | ExecuteError::Conflict) => CallOutcome::Conflict,
-        Err(error) => CallOutcome::Failed(error),
+        Err(error) => failure(error),
+    }
+}
+
+/// How the preview of a command ended.
+pub(crate) fn preview_outcome<A: Aggregate>(
+    answer: &Result<Preview<A>, ExecuteError<A::Error>>,
+) -> CallOutcome<'_> {
+    match answer {
+        Ok(_) => CallOutcome::Previewed,
+        Err(error) => failure(error),
+    }
+}
+
+fn failure<E>(error: &ExecuteError<E>) -> CallOutcome<'_>
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
+    match error {
+        ExecuteError::Domain(error) => CallOutcome::Refused(error),
+        ExecuteError::Refused(refused) => CallOutcome::Refused(&**refused),
+        ExecuteError::ExpectedVersion { .. } | ExecuteError::Conflict => CallOutcome::Conflict,
+        error => CallOutcome::Failed(error),
     }
 }

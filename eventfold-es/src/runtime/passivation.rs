@@ -70,6 +70,11 @@ impl Passivator {
     /// Passivates `aggregate` after its idle time, which ends at `deadline` if it is not used.
     pub(crate) fn watch(&self, aggregate: Weak<dyn Passivate>, deadline: Instant) {
         let mut arrivals = lock(&self.arrivals);
+        // Those that have left memory go, once there is no more room for others.
+        if arrivals.waiting.len() == arrivals.waiting.capacity() {
+            let is_there = |waiting: &Weak<dyn Passivate>| waiting.strong_count() > 0;
+            arrivals.waiting.retain(is_there);
+        }
         arrivals.waiting.push(aggregate);
         let is_urgent = arrivals.looked_at.is_none_or(|at| deadline < at);
         if is_urgent {
@@ -77,6 +82,12 @@ impl Passivator {
             arrivals.looked_at = Some(deadline);
             let _ = self.jobs.send(Job::Watch);
         }
+    }
+
+    /// How many aggregates wait for the thread.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        lock(&self.arrivals).waiting.len()
     }
 
     /// Ends the thread, which runs `last` at its end.
@@ -133,6 +144,11 @@ impl Thread {
         let deadline = aggregate.upgrade().and_then(|there| there.deadline());
         if let Some(deadline) = deadline {
             self.count += 1;
+            if self.watched.len() == self.watched.capacity() {
+                let is_there =
+                    |Reverse(watched): &Reverse<Watched>| watched.aggregate.strong_count() > 0;
+                self.watched.retain(is_there);
+            }
             self.watched.push(Reverse(Watched {
                 deadline,
                 number: self.count,

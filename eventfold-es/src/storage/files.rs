@@ -197,6 +197,11 @@ impl FileStorage {
         self.streams.get(id)
     }
 
+    #[cfg(test)]
+    pub(crate) fn streams_in_use(&self) -> usize {
+        self.streams.len()
+    }
+
     /// Waits until the streams' files have all durable events, as far as they can be written.
     pub(crate) fn flush_streams(&self) {
         // A forked child has no stream writer to wait for.

@@ -58,6 +58,7 @@ const NOWHERE: &str = "in-memory\0";
 /// # Ok(())
 /// # }
 /// ```
+#[doc(alias("in-memory", "fake", "mock"))]
 #[derive(Debug, Clone, Default)]
 pub struct Memory(Arc<Content>);
 
@@ -213,6 +214,14 @@ impl MemoryStorage {
             storage: self.clone(),
             stream,
         }
+    }
+
+    /// How many streams are known, with events or without.
+    #[cfg(test)]
+    pub(crate) fn streams_in_memory(&self) -> usize {
+        lock(&self.content.streams)
+            .len()
+            .max(lock(&self.in_use).len())
     }
 
     pub(crate) fn list(&self, only: Option<&str>) -> Vec<(String, String)> {
@@ -375,6 +384,12 @@ fn serve() -> mpsc::Sender<Job> {
 impl Content {
     fn stream(&self, id: &StreamId) -> Arc<StoredStream> {
         let mut streams = lock(&self.streams);
+        // Those without events that nobody uses any more go, once there is no more room for others.
+        if streams.len() == streams.capacity() {
+            streams.retain(|_, stream| {
+                Arc::strong_count(stream) > 1 || !lock(&stream.events).is_empty()
+            });
+        }
         let stored = streams.entry(id.clone()).or_insert_with(|| {
             Arc::new(StoredStream {
                 id: id.clone(),

@@ -160,6 +160,33 @@ impl Stream {
         }
     }
 
+    /// Whether the stream has events.
+    ///
+    /// # Errors
+    ///
+    /// The error of loading the stream, if it has a directory and the store knows no events of it.
+    pub(crate) async fn has_events(&self) -> StorageResult<bool> {
+        // Followers of the log see an event shortly before its stream has it. If those commits or
+        // the store fail, what is there counts.
+        let _ = self.settle().await;
+        let known = match self {
+            Self::Files(stream) => stream.known_version(),
+            Self::Memory(stream) => stream.durable().0,
+        };
+        if known > 0 || self.is_new() {
+            return Ok(known > 0);
+        }
+        let first = |reading: &Reading<'_>| {
+            let mut has_events = false;
+            reading.events(Place::default(), |_| -> StorageResult<_> {
+                has_events = true;
+                Ok(ControlFlow::Break(()))
+            })?;
+            Ok(has_events)
+        };
+        self.load(first).await
+    }
+
     /// Runs `read`. Only a few streams are read at the same time.
     pub(crate) async fn load<T: Send + 'static, E: From<StorageError> + Send + 'static>(
         &self,

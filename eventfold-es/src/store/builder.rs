@@ -302,6 +302,7 @@ impl AggregateStoreBuilder {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("passivation", "eviction", "cache"))]
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.idle_timeout = timeout;
         self
@@ -320,6 +321,7 @@ impl AggregateStoreBuilder {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("snapshot", "memento"))]
     pub fn snapshot_every(mut self, events: u64) -> Self {
         self.snapshot_every = events;
         self

@@ -32,6 +32,7 @@ use crate::store::AggregateStore;
 /// # Ok(())
 /// # }
 /// ```
+#[doc(alias("cqrs", "mediator", "command handler", "dispatcher"))]
 pub struct CommandBus {
     store: AggregateStore,
     routes: HashMap<TypeId, Route>,

@@ -44,6 +44,7 @@ impl AggregateStore {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("dead letter queue", "dlq", "poison message"))]
     pub fn dead_letters(&self, process_manager: &str) -> io::Result<DeadLetters> {
         let managers = &self.read_side.process_managers;
         let manager = managers.iter().find(|m| m.name == process_manager);

@@ -44,6 +44,7 @@ impl AggregateStore {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("blocking read", "synchronous"))]
     pub fn projection<P: Projection>(&self) -> io::Result<P> {
         let projection = self.open_projection::<P>()?;
         projection.lock()?.catch_up().cloned()
@@ -74,6 +75,7 @@ impl AggregateStore {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("read model", "query", "async projection"))]
     pub async fn read<P: Projection, R>(&self, read: impl FnOnce(&P) -> R) -> io::Result<R> {
         let projection = self.open_projection::<P>()?;
         let head = self.inner.storage.head();
@@ -115,6 +117,7 @@ impl AggregateStore {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("read your writes", "eventual consistency"))]
     pub async fn wait_for<P: Projection>(&self, position: Position) -> io::Result<()> {
         let projection = self.open_projection::<P>()?;
         let log = self.inner.storage.log();
@@ -190,6 +193,7 @@ impl AggregateStore {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("replay", "reset"))]
     pub fn rebuild<P: Projection>(&self) -> Rebuild {
         match self.open_projection::<P>() {
             Ok(projection) => Rebuild::new(projection, self.inner.storage.clone()),
@@ -223,6 +227,7 @@ impl AggregateStore {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("catch-up", "catch-up subscription", "listen", "follow", "tail"))]
     pub fn subscribe(&self, from: Position) -> Subscription {
         if self.inner.is_closed() {
             return Subscription::ended(closed());

@@ -1,7 +1,9 @@
-//! A store in a forked child process, and [two stores on one memory](conflicts). The first test uses
+//! A store in a forked child process, [two stores on one memory](conflicts), and
+//! [aggregates that nobody uses](idle). The first test uses
 //! a store that takes this process for another one.
 
 mod conflicts;
+mod idle;
 
 use std::io::ErrorKind;
 

@@ -139,9 +139,10 @@ impl AggregateStore {
             let version = loaded.version;
             drop(loaded);
             let left = timeout.saturating_sub(started.elapsed());
-            let next = match left.is_zero() {
-                true => None,
-                false => within(left, commits.next()).await?,
+            let next = if left.is_zero() {
+                None
+            } else {
+                within(left, commits.next()).await?
             };
             match next {
                 Some(Some(commit)) => drop(commit?),

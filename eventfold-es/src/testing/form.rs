@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::domain::aggregate::Aggregate;
+use crate::domain::command::CommandContext;
 use crate::event::{
     DecodeError, Decoded, DomainEvent, EncodeError, Meta, Recorded, SCHEMA_VERSION, StoredEvent,
     read_back, value,
@@ -39,6 +40,8 @@ pub(super) struct Place<'a> {
     pub(super) position: u64,
     /// Milliseconds since 1970.
     pub(super) ms: u64,
+    /// The context of the command that stored the event.
+    pub(super) context: Option<&'a CommandContext>,
 }
 
 impl Form {
@@ -106,7 +109,9 @@ impl Form {
 
     /// Passes the event to `take` as a store would.
     pub(super) fn stored<R>(&self, place: Place<'_>, take: impl FnOnce(StoredEvent<'_>) -> R) -> R {
-        let meta = (self.version > 1).then(|| json!({ SCHEMA_VERSION: self.version }));
+        let nobody = CommandContext::default();
+        let context = place.context.unwrap_or(&nobody);
+        let meta = context.meta(Some(self.version)).map(Value::Object);
         let event_id = format!("event-{}", place.position);
         let record = Recorded {
             aggregate_type: place.aggregate_type,
@@ -116,7 +121,7 @@ impl Form {
             ts: place.ms / 1000,
             ms: Some(place.ms),
             event_id: Some(&event_id),
-            actor: None,
+            actor: context.actor.as_deref(),
             key: None,
             meta: meta.as_ref().map_or(Meta::None, Meta::Value),
         };
@@ -124,24 +129,24 @@ impl Form {
     }
 }
 
-/// The time of the event at this position, in milliseconds since 1970.
-pub(super) fn millis_at(position: u64) -> u64 {
-    (BEGINNING + position) * 1000
-}
-
 /// The stored form of `event`. Panics unless the event comes back from it unchanged.
 #[track_caller]
 pub(super) fn round_trip<A: Aggregate>(event: &A::DomainEvent, place: Place<'_>) -> Form {
-    let form = match Form::of::<A>(event) {
+    match checked::<A>(event, place) {
         Ok(form) => form,
-        Err(error) => panic!("{error}"),
-    };
-    let back = comes_back(&form, &decode::<A>(&form, place), Form::of::<A>);
-    let back = back.and_then(|()| is_taken::<A>(&form, place));
-    if let Err(message) = back {
-        panic!("{message}");
+        Err(message) => panic!("{message}"),
     }
-    form
+}
+
+/// The stored form of `event`. Fails unless the event comes back from it unchanged.
+pub(super) fn checked<A: Aggregate>(
+    event: &A::DomainEvent,
+    place: Place<'_>,
+) -> Result<Form, String> {
+    let form = Form::of::<A>(event)?;
+    comes_back(&form, &decode::<A>(&form, place), Form::of::<A>)?;
+    is_taken::<A>(&form, place)?;
+    Ok(form)
 }
 
 /// Fails if a store would refuse the event.

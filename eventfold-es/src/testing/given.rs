@@ -36,6 +36,7 @@ use crate::testing::form::{
 /// testing::given::<Counter>(vec![CounterEvent::Added { amount: 5 }])
 ///     .then_state(|counter| counter.value == 5);
 /// ```
+#[doc(alias("fixture", "given when then", "bdd"))]
 #[track_caller]
 #[must_use]
 pub fn given<A: Aggregate>(events: Vec<A::DomainEvent>) -> Given<A> {
@@ -554,32 +555,33 @@ impl<A: Aggregate> Tested<A> {
     }
 }
 
-fn apply<A: Aggregate>(state: &mut A, event: &A::DomainEvent) {
+pub(super) fn apply<A: Aggregate>(state: &mut A, event: &A::DomainEvent) {
     *state = std::mem::take(state).apply(event);
 }
 
-fn place<A: Aggregate>(id: &str, version: u64, ms: u64) -> Place<'_> {
+pub(super) fn place<A: Aggregate>(id: &str, version: u64, ms: u64) -> Place<'_> {
     Place {
         aggregate_type: A::AGGREGATE_TYPE,
         id,
         version,
         position: version,
         ms,
+        context: None,
     }
 }
 
 /// The answer of a decision, in a form that can be compared.
-struct Answer(Result<Vec<Form>, String>);
+pub(super) struct Answer(Result<Vec<Form>, String>);
 
 impl Answer {
-    fn of<A: Aggregate>(outcome: &Result<Vec<A::DomainEvent>, A::Error>) -> Self {
+    pub(super) fn of<A: Aggregate>(outcome: &Result<Vec<A::DomainEvent>, A::Error>) -> Self {
         Self(match outcome {
             Ok(events) => events.iter().map(Form::of::<A>).collect(),
             Err(error) => Err(format!("refused: {error}")),
         })
     }
 
-    fn is_like(&self, other: &Self) -> bool {
+    pub(super) fn is_like(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
             (Ok(a), Ok(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.is_like(b)),
             (Err(a), Err(b)) => a == b,
@@ -587,7 +589,7 @@ impl Answer {
         }
     }
 
-    fn lines(&self) -> Vec<String> {
+    pub(super) fn lines(&self) -> Vec<String> {
         match &self.0 {
             Ok(forms) => lines(forms),
             Err(error) => vec![error.clone()],

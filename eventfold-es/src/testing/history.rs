@@ -394,6 +394,7 @@ fn decode<E: DomainEvent>(sample: &Sample, data: &Value) -> Result<Decoded<E>, D
         version: 1,
         position: 1,
         ms: time_of(1),
+        context: None,
     };
     form.stored(place, E::decode)
 }

@@ -6,12 +6,13 @@
 )]
 
 use std::collections::HashMap;
+use std::time::SystemTime;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::clock::from_unix_millis;
+use crate::clock::{from_unix_millis, unix_millis};
 use crate::domain::aggregate::Aggregate;
 use crate::domain::command::{CommandContext, StoredCommand};
 use crate::domain::process_manager::{
@@ -23,13 +24,15 @@ use crate::following::read_back;
 use crate::ids::StreamId;
 use crate::testing::diff::{diff, listed};
 use crate::testing::form::{
-    Form, Place, alike, millis_at, pretty, restored, round_trip, same, saved, time_of,
+    Form, Place, alike, pretty, restored, round_trip, same, saved, time_of,
 };
 
 /// A projection that has seen no event yet.
 ///
 /// Its state is also saved and read back after every event, and the copy must evolve in the same
-/// way. The events happen a second apart, from the beginning of 2026 on, and have no actor.
+/// way. The events happen a second apart, from the beginning of 2026 on, and have no actor:
+/// [`at`](ProjectionGiven::at) and [`with_context`](ProjectionGiven::with_context) set something
+/// else.
 ///
 /// ```
 /// use eventfold_es::testing;
@@ -58,12 +61,61 @@ pub struct ProjectionGiven<P> {
 }
 
 impl<P: Projection> ProjectionGiven<P> {
+    /// Sets the time of the further events. It stays the same until it is set again.
+    ///
+    /// See the example of [`with_context`](Self::with_context).
+    #[must_use]
+    pub fn at(mut self, time: SystemTime) -> Self {
+        self.journal.time = Some(unix_millis(time));
+        self
+    }
+
+    /// Sets the context of the commands that store the further events: their actor, what they belong
+    /// to, and their metadata.
+    ///
+    /// # Panics
+    ///
+    /// If the context has an expected version or an idempotency key, which no event has.
+    ///
+    /// ```
+    /// # use std::time::{Duration, SystemTime};
+    /// use eventfold_es::{CommandContext, testing, prelude::*};
+    /// # use eventfold_es::__private::example::*;
+    /// # use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Debug, Clone, Default, Serialize, Deserialize, Projection)]
+    /// #[projection(aggregates(Counter))]
+    /// struct Last {
+    ///     by: Option<String>,
+    ///     ms: u64,
+    /// }
+    ///
+    /// impl Project<Counter> for Last {
+    ///     fn project(&mut self, _: &CounterEvent, record: &Recorded<'_>) {
+    ///         self.by = record.actor().map(str::to_owned);
+    ///         self.ms = record.unix_millis();
+    ///     }
+    /// }
+    ///
+    /// let ann = CommandContext::default().with_actor("ann");
+    /// testing::projection::<Last>()
+    ///     .with_context(ann)
+    ///     .at(SystemTime::UNIX_EPOCH + Duration::from_secs(5))
+    ///     .given::<Counter>("c-1", vec![CounterEvent::Added { amount: 5 }])
+    ///     .then_state(|last| last.by.as_deref() == Some("ann") && last.ms == 5_000);
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn with_context(mut self, context: CommandContext) -> Self {
+        self.journal.set_context(context);
+        self
+    }
+
     /// Further events, of the aggregate `id`, in the order of the store.
     ///
     /// # Panics
     /// If the projection does not subscribe to the aggregate or cannot read an event. If its state
     /// does not come back from its saved form, or evolves differently from there.
-    /// that does not come back from its saved form, or evolves differently from there.
     ///
     /// See the example of [`projection`].
     #[track_caller]
@@ -146,6 +198,38 @@ pub struct ProcessManagerWhen<M> {
 }
 
 impl<M: ProcessManager> ProcessManagerGiven<M> {
+    /// Sets the time of the further events. It stays the same until it is set again.
+    ///
+    /// See the example of [`with_context`](Self::with_context).
+    #[must_use]
+    pub fn at(mut self, time: SystemTime) -> Self {
+        self.journal.time = Some(unix_millis(time));
+        self
+    }
+
+    /// Sets the context of the commands that store the further events: their actor, what they belong
+    /// to, and their metadata.
+    ///
+    /// # Panics
+    ///
+    /// If the context has an expected version or an idempotency key, which no event has.
+    ///
+    /// ```
+    /// # use std::time::{Duration, SystemTime};
+    /// # use eventfold_es::{CommandContext, testing, __private::example::*};
+    /// let ann = CommandContext::default().with_actor("ann").with_correlation_id("r-1");
+    /// testing::process_manager::<Forward>()
+    ///     .with_context(ann)
+    ///     .at(SystemTime::UNIX_EPOCH + Duration::from_secs(5))
+    ///     .given::<Counter>("c-1", vec![CounterEvent::Added { amount: 2 }]);
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn with_context(mut self, context: CommandContext) -> Self {
+        self.journal.set_context(context);
+        self
+    }
+
     /// Earlier events of the aggregate `id`. Its reactions to them are not checked.
     ///
     /// # Panics
@@ -249,7 +333,7 @@ impl<M: ProcessManager> ProcessManagerGiven<M> {
         }
         ProcessManagerWhen {
             given: self,
-            met: Met::Failure(letter, position),
+            met: Met::Failure(Box::new(letter), position),
             sent,
         }
     }
@@ -272,6 +356,27 @@ impl<M: ProcessManager> ProcessManagerGiven<M> {
 }
 
 impl<M: ProcessManager> ProcessManagerWhen<M> {
+    /// Sets the time of the further events, as [`ProcessManagerGiven::at`].
+    ///
+    /// See the example of [`ProcessManagerGiven::with_context`].
+    #[must_use]
+    pub fn at(self, time: SystemTime) -> ProcessManagerGiven<M> {
+        self.given.at(time)
+    }
+
+    /// Sets the context of the further events, as [`ProcessManagerGiven::with_context`].
+    ///
+    /// # Panics
+    ///
+    /// As [`ProcessManagerGiven::with_context`].
+    ///
+    /// See the example there.
+    #[track_caller]
+    #[must_use]
+    pub fn with_context(self, context: CommandContext) -> ProcessManagerGiven<M> {
+        self.given.with_context(context)
+    }
+
     /// Checks that it did exactly what `expected` does with its own outbox: the same commands,
     /// timers and cancellations, in the same order, each with the same commands to send
     /// [if it fails](crate::OrSend::or_send).
@@ -374,13 +479,17 @@ impl<M: ProcessManager> ProcessManagerWhen<M> {
 #[derive(Debug)]
 enum Met {
     Event(Told),
-    Failure(DeadLetter, u64),
+    Failure(Box<DeadLetter>, u64),
 }
 
 /// The order of events over all streams.
 #[derive(Debug, Default)]
 struct Journal {
     position: u64,
+    /// The time that the test set, in milliseconds since 1970.
+    time: Option<u64>,
+    /// That of the commands that store the events.
+    context: CommandContext,
     /// How many commands failed.
     failed: u64,
     /// By type and id.
@@ -390,6 +499,8 @@ struct Journal {
 /// An event of a [`Journal`].
 #[derive(Debug)]
 struct Told {
+    ms: u64,
+    context: CommandContext,
     form: Form,
     aggregate_type: &'static str,
     id: String,
@@ -398,25 +509,45 @@ struct Told {
 }
 
 impl Journal {
+    /// The time of the event at the present position.
+    fn ms(&self) -> u64 {
+        self.time.unwrap_or_else(|| time_of(self.position))
+    }
+
+    /// Sets the context of the further events.
+    #[track_caller]
+    fn set_context(&mut self, context: CommandContext) {
+        assert!(
+            context.expected_version.is_none() && context.idempotency_key.is_none(),
+            "a store checks the expected version and the idempotency key, and an event has neither: \
+             leave them out"
+        );
+        self.context = context;
+    }
+
     /// `event` as the next one of the aggregate `id`.
     #[track_caller]
     fn next<A: Aggregate>(&mut self, id: &str, event: &A::DomainEvent) -> Told {
         self.position += 1;
         let key = (A::AGGREGATE_TYPE, id.to_owned());
-        let version = self.versions.entry(key).or_default();
-        *version += 1;
+        let version = *(self.versions.entry(key))
+            .and_modify(|version| *version += 1)
+            .or_insert(1);
         let place = Place {
             aggregate_type: A::AGGREGATE_TYPE,
             id,
-            version: *version,
+            version,
             position: self.position,
-            ms: time_of(self.position),
+            ms: self.ms(),
+            context: Some(&self.context),
         };
         Told {
+            ms: place.ms,
+            context: self.context.clone(),
             form: round_trip::<A>(event, place),
             aggregate_type: A::AGGREGATE_TYPE,
             id: id.to_owned(),
-            version: *version,
+            version,
             position: self.position,
         }
     }
@@ -448,7 +579,7 @@ impl Journal {
             envelope,
             error: error.to_owned(),
             kind: Some(kind),
-            time: from_unix_millis(millis_at(self.position)),
+            time: from_unix_millis(self.ms()),
             attempts: 1,
         }
     }
@@ -462,7 +593,8 @@ impl Told {
             id: &self.id,
             version: self.version,
             position: self.position,
-            ms: time_of(self.position),
+            ms: self.ms,
+            context: Some(&self.context),
         };
         self.form.stored(place, take)
     }

@@ -194,7 +194,16 @@ pub(crate) fn builder(
     on_failure: OnFailure,
 ) -> AggregateStoreBuilder {
     let backoff = Backoff::attempts(3).first(seconds(1)).longest(seconds(1));
-    let retry = Retry::all(backoff);
+    builder_with(dir, clock, on_failure, Retry::all(backoff))
+}
+
+/// A store with the process manager, which tries its commands again as `retry` says.
+pub(crate) fn builder_with(
+    dir: impl AsRef<Path>,
+    clock: &ManualClock,
+    on_failure: OnFailure,
+    retry: Retry,
+) -> AggregateStoreBuilder {
     crate::support::builder(dir)
         .clock(clock.clone())
         .process_manager_with::<Scripted>(on_failure, retry)

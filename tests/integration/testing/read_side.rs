@@ -253,3 +253,73 @@ fn the_answer_to_a_failure_is_checked_like_a_reaction() {
         &["did something else", "refused"],
     );
 }
+
+/// Notes who did what when, in a projection and in a process manager.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, Projection)]
+#[projection(name = "notes", aggregates(Counter))]
+struct Notes(Vec<(u64, Option<String>, Option<String>)>);
+
+impl eventfold_es::Project<Counter> for Notes {
+    fn project(&mut self, _: &CounterEvent, record: &Recorded<'_>) {
+        self.note(record);
+    }
+}
+
+impl Notes {
+    fn note(&mut self, record: &Recorded<'_>) {
+        let actor = record.actor().map(str::to_owned);
+        let correlation = record.correlation_id().map(std::borrow::Cow::into_owned);
+        self.0.push((record.unix_millis(), actor, correlation));
+    }
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ProcessManager)]
+#[process_manager(name = "noting", aggregates(Counter), dispatches(Counter))]
+struct Noting(Notes);
+
+impl React<Counter> for Noting {
+    fn react_to(&mut self, _: &CounterEvent, record: &Recorded<'_>, _: &mut Outbox<'_>) {
+        self.0.note(record);
+    }
+}
+
+#[test]
+fn events_have_the_time_and_the_context_that_the_test_gives_them() {
+    let at = |seconds| std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+    let by = |actor: &str| {
+        let context = CommandContext::default().with_actor(actor);
+        context.with_correlation_id(format!("of {actor}"))
+    };
+    let some = |text: &str| Some(text.to_owned());
+    let expected = [
+        (1_767_225_601_000, None, None),
+        (5_000, None, None),
+        (5_000, some("ann"), some("of ann")),
+        (6_000, some("bob"), some("of bob")),
+    ];
+    projection::<Notes>()
+        .given::<Counter>("c", vec![added(1)])
+        .at(at(5))
+        .given::<Counter>("c", vec![added(1)])
+        .with_context(by("ann"))
+        .given::<Counter>("d", vec![added(1)])
+        .at(at(6))
+        .with_context(by("bob"))
+        .given::<Counter>("c", vec![added(1)])
+        .then_state(|notes| notes.0 == expected);
+    process_manager::<Noting>()
+        .when::<Counter>("c", added(1))
+        .at(at(5))
+        .given::<Counter>("c", vec![added(1)])
+        .with_context(by("ann"))
+        .when::<Counter>("d", added(1))
+        .with_context(by("bob"))
+        .at(at(6))
+        .when::<Counter>("c", added(1))
+        .then_state(|noting| noting.0.0 == expected);
+    let keyed = || CommandContext::default().with_idempotency_key("k");
+    fails(
+        || projection::<Notes>().with_context(keyed()),
+        &["leave them out"],
+    );
+}

@@ -32,6 +32,7 @@ use crate::domain::process_manager::FailureKind;
 /// # Ok(())
 /// # }
 /// ```
+#[doc(alias("dead letter queue", "dlq"))]
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct DeadLetter {

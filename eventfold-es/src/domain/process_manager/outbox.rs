@@ -66,6 +66,7 @@ pub struct Outbox<'a> {
 /// out.send::<Counter>("all", Add(5)).or_send::<Counter>("refused", Add(1));
 /// # }
 /// ```
+#[doc(alias("compensation", "compensating transaction", "rollback", "undo"))]
 #[derive(Debug)]
 pub struct OrSend<'o, 'a> {
     out: &'o mut Outbox<'a>,
@@ -73,13 +74,17 @@ pub struct OrSend<'o, 'a> {
     command: Option<(usize, String)>,
 }
 
+#[expect(
+    clippy::return_self_not_must_use,
+    reason = "the last `or_send` of a command says everything"
+)]
 impl OrSend<'_, '_> {
     /// Sends `command` to the aggregate `id` if the command before it fails.
     ///
     /// It is sent once the command before it is given up and certainly had no effect: after the last
     /// attempt that [`Retry`](crate::Retry) allows. It takes the failed command's place, durably and
-    /// under an idempotency key of its own. So one of the two takes effect, and never both. If the
-    /// command fails before it is known to have had no effect, it becomes a dead letter.
+    /// under an idempotency key of its own. So one of the two takes effect, and never both. If it is
+    /// unknown whether the failed command had an effect, it becomes a dead letter.
     ///
     /// The failed command leaves no dead letter. If this command fails too, the next
     /// `or_send` takes its turn; after the last one,
@@ -267,6 +272,7 @@ impl<'a> Outbox<'a> {
     /// out.schedule::<Counter>(time, "all", Add(5)); // at that time
     /// # }
     /// ```
+    #[doc(alias("scheduler", "timer", "deadline", "timeout", "delay", "reminder"))]
     pub fn schedule<A>(
         &mut self,
         due: impl Into<Due>,

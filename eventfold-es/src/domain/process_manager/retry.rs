@@ -29,6 +29,7 @@ use crate::domain::process_manager::FailureKind;
 /// let hasty = Retry::none().on_io(Backoff::attempts(2));
 /// assert_ne!(patient, hasty);
 /// ```
+#[doc(alias("backoff", "exponential backoff"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retry {
     refusal: Backoff,

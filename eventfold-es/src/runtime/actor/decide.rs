@@ -28,7 +28,7 @@ use crate::text::Shown;
 type Outcome<A> = Reply<Committed<A>, ExecuteError<<A as Aggregate>::Error>>;
 
 /// The outcome of deciding a command.
-enum Decided<A: Aggregate> {
+pub(crate) enum Decided<A: Aggregate> {
     /// These events, to be stored.
     Store(Vec<A::DomainEvent>, EncodedEvents, Option<Fingerprint>),
     /// This answer, once the head is durable.
@@ -80,7 +80,12 @@ impl<A: Aggregate> Actor<A> {
     }
 
     /// Decides on the head. `now` is the command's time.
-    fn decide(&mut self, command: A::Command, context: &CommandContext, now: u64) -> Decided<A> {
+    pub(crate) fn decide(
+        &mut self,
+        command: A::Command,
+        context: &CommandContext,
+        now: u64,
+    ) -> Decided<A> {
         let Some(head) = &mut self.head else {
             return Decided::Answer(Err(ExecuteError::ActorGone));
         };
@@ -175,7 +180,10 @@ impl<A: Aggregate> Actor<A> {
     }
 
     /// The answer to a command that was executed before with the same key.
-    async fn repeat(&mut self, known: &KnownKey) -> Result<Committed<A>, ExecuteError<A::Error>> {
+    pub(crate) async fn repeat(
+        &mut self,
+        known: &KnownKey,
+    ) -> Result<Committed<A>, ExecuteError<A::Error>> {
         // The first command may still be under way.
         self.wait_durable().await?;
         let known = known.clone();

@@ -10,7 +10,7 @@ use crate::domain::aggregate::Aggregate;
 use crate::domain::command::CommandContext;
 use crate::error::{ExecuteError, StateError};
 use crate::ids::Version;
-use crate::runtime::committed::Committed;
+use crate::runtime::committed::{Committed, Preview};
 use crate::storage::commit::Done;
 
 /// How many messages may wait for an actor. Invariant C10.
@@ -20,6 +20,11 @@ pub(crate) const MAILBOX: usize = 64;
 pub(crate) enum Request<A: Aggregate> {
     Execute(Attempt<A>),
     Read(Read<A>),
+    Preview {
+        command: A::Command,
+        context: CommandContext,
+        reply: Reply<Preview<A>, ExecuteError<A::Error>>,
+    },
     Inject {
         event: eventfold::Event,
         reply: Reply<(), io::Error>,
@@ -92,6 +97,6 @@ pub(crate) enum Mail<A: Aggregate> {
     Request(Request<A>),
     /// Leave memory if there was no message during the idle time.
     PassivateIfIdle,
-    /// Serve the waiting messages and leave memory. The sender is dropped at the end.
-    Retire(oneshot::Sender<()>),
+    /// Serve the waiting messages and leave memory.
+    Retire,
 }

@@ -1,4 +1,7 @@
 //! The slots of aggregates. An aggregate has a slot while it is in use, live or passivated.
+//!
+//! A live aggregate is kept without a handle as long as messages wait for it or it has events. One
+//! without events has nothing to keep: it leaves memory with its last handle.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -7,8 +10,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot};
 
 use crate::domain::aggregate::Aggregate;
 use crate::ids::StreamId;
@@ -18,7 +21,9 @@ use crate::runtime::actor::mailbox::{MAILBOX, Mail};
 use crate::runtime::actor::{Actor, Home};
 use crate::runtime::background;
 use crate::runtime::passivation::{Passivate, Passivator};
+use crate::runtime::running::Running;
 use crate::storage::Storage;
+use crate::storage::error::StorageError;
 use crate::storage::stream::Stream;
 use crate::storage::unfinished::Unfinished;
 
@@ -27,25 +32,43 @@ const LISTED: usize = 5;
 
 type Mailbox<A> = mpsc::Sender<Box<Mail<A>>>;
 
-/// One aggregate: the mailbox of its activation, if it has one.
+/// One aggregate, and its activation if it has one.
 pub(crate) struct Slot<A: Aggregate> {
     stream: Stream,
     snapshot_every: u64,
     activity: Arc<Activity>,
-    mailbox: Mutex<Option<Mailbox<A>>>,
+    live: Mutex<Option<Live<A>>>,
     registry: Weak<Registry>,
 }
 
+/// An activation of an aggregate.
+struct Live<A: Aggregate> {
+    mailbox: Mailbox<A>,
+    /// Whether the registry keeps the slot.
+    is_kept: bool,
+}
+
+impl<A: Aggregate> Live<A> {
+    /// Whether messages wait in the mailbox, or callers wait for room in it.
+    fn is_behind(&self) -> bool {
+        let mailbox = &self.mailbox;
+        mailbox.capacity() < mailbox.max_capacity() || mailbox.strong_count() > 1
+    }
+}
+
 impl<A: Aggregate> Slot<A> {
-    fn mailbox(&self) -> MutexGuard<'_, Option<Mailbox<A>>> {
-        self.mailbox.lock().unwrap_or_else(PoisonError::into_inner)
+    fn live(&self) -> MutexGuard<'_, Option<Live<A>>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether an actor is resident.
-    pub(crate) fn is_alive(&self) -> bool {
-        self.mailbox()
-            .as_ref()
-            .is_some_and(|mailbox| !mailbox.is_closed())
+    /// Lets the registry keep the slot from now on.
+    fn keep(self: &Arc<Self>, live: &mut Live<A>) {
+        if !live.is_kept
+            && let Some(registry) = self.registry.upgrade()
+        {
+            live.is_kept = true;
+            registry.keep(self.stream.id(), self.clone());
+        }
     }
 
     pub(crate) fn stream(&self) -> &Stream {
@@ -54,27 +77,90 @@ impl<A: Aggregate> Slot<A> {
 
     /// Puts `mail` into the mailbox, or returns it if the aggregate is not live or the mailbox is
     /// full.
-    pub(crate) fn try_send(&self, mail: Box<Mail<A>>) -> Result<(), Box<Mail<A>>> {
-        match &*self.mailbox() {
-            Some(mailbox) => mailbox.try_send(mail).map_err(|refused| match refused {
-                TrySendError::Full(mail) | TrySendError::Closed(mail) => mail,
-            }),
+    pub(crate) fn try_send(self: &Arc<Self>, mail: Box<Mail<A>>) -> Result<(), Box<Mail<A>>> {
+        match &mut *self.live() {
+            Some(live) => {
+                live.mailbox
+                    .try_send(mail)
+                    .map_err(|refused| match refused {
+                        TrySendError::Full(mail) | TrySendError::Closed(mail) => mail,
+                    })?;
+                self.keep(live);
+                Ok(())
+            }
             None => Err(mail),
         }
     }
 
-    /// The mailbox of the aggregate. If the aggregate is not live, it is activated on the caller's
-    /// runtime, or on the background runtime if there is none or it has ended.
-    pub(crate) fn activate(
+    /// The mailbox of the aggregate, for one message. If the aggregate is not live, it is
+    /// activated as by [`activate`](Self::activate), on the background runtime if the caller's has
+    /// ended.
+    pub(crate) fn mailbox(
         self: &Arc<Self>,
         storage: &Storage,
         passivator: &Arc<Passivator>,
         is_runtime_over: bool,
     ) -> std::io::Result<Mailbox<A>> {
-        let mut mailbox = self.mailbox();
-        if let Some(live) = mailbox.as_ref().filter(|mailbox| !mailbox.is_closed()) {
-            return Ok(live.clone());
+        let mut live = self.live();
+        let (activation, is_new) =
+            self.activation(&mut live, storage, passivator, is_runtime_over)?;
+        self.keep(activation);
+        let mailbox = activation.mailbox.clone();
+        // The thread that is told has locks in another order.
+        drop(live);
+        if is_new {
+            self.clone().watch(passivator);
         }
+        Ok(mailbox)
+    }
+
+    /// Activates the aggregate if it is not live, on the caller's runtime, or on the background
+    /// runtime if there is none.
+    pub(crate) fn activate(
+        self: &Arc<Self>,
+        storage: &Storage,
+        passivator: &Arc<Passivator>,
+    ) -> std::io::Result<()> {
+        let mut live = self.live();
+        let (_, is_new) = self.activation(&mut live, storage, passivator, false)?;
+        drop(live);
+        if is_new {
+            self.clone().watch(passivator);
+        }
+        Ok(())
+    }
+
+    /// The activation in `live`, and whether it was made because there was none. If the caller's
+    /// runtime has ended, it is made on the background runtime.
+    fn activation<'a>(
+        self: &Arc<Self>,
+        live: &'a mut Option<Live<A>>,
+        storage: &Storage,
+        passivator: &Arc<Passivator>,
+        is_runtime_over: bool,
+    ) -> std::io::Result<(&'a mut Live<A>, bool)> {
+        if live.as_ref().is_some_and(|live| live.mailbox.is_closed()) {
+            *live = None;
+        }
+        if let Some(live) = live {
+            Ok((live, false))
+        } else {
+            let mailbox = self.spawn(storage, passivator, is_runtime_over)?;
+            let is_kept = false;
+            Ok((live.insert(Live { mailbox, is_kept }), true))
+        }
+    }
+
+    /// Starts an actor.
+    fn spawn(
+        self: &Arc<Self>,
+        storage: &Storage,
+        passivator: &Arc<Passivator>,
+        is_runtime_over: bool,
+    ) -> std::io::Result<Mailbox<A>> {
+        let registry = self.registry.upgrade();
+        let running = registry.and_then(|registry| registry.running.start());
+        let running = running.ok_or_else(StorageError::closed)?;
         let (sender, receiver) = mpsc::channel(MAILBOX);
         let actor = Actor {
             clock: storage.clock().clone(),
@@ -86,18 +172,13 @@ impl<A: Aggregate> Slot<A> {
             mailbox: receiver,
             head: None,
             conflicts: Conflicts::on(&self.stream),
+            _running: running,
         };
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) if !is_runtime_over => drop(runtime.spawn(actor.run())),
             _ => drop(background::runtime()?.spawn(actor.run())),
         }
-        *mailbox = Some(sender.clone());
         self.activity.touch();
-        if let Some(registry) = self.registry.upgrade() {
-            registry.keep(self.stream.id(), self.clone());
-        }
-        drop(mailbox);
-        self.clone().watch(passivator);
         Ok(sender)
     }
 }
@@ -111,17 +192,34 @@ impl<A: Aggregate> Home for Slot<A> {
         }
     }
 
+    /// Stops keeping the slot, unless messages wait.
+    fn let_go(&self) {
+        let mut live = self.live();
+        let kept = match &mut *live {
+            Some(live) if live.is_kept && !live.is_behind() => {
+                live.is_kept = false;
+                self.registry
+                    .upgrade()
+                    .and_then(|registry| registry.let_go(self.stream.id()))
+            }
+            _ => None,
+        };
+        // This may be the slot's last reference, which takes the lock.
+        drop(live);
+        drop(kept);
+    }
+
     /// Drops the mailbox at the end of an activation, unless the next activation has its own
     /// already.
     fn release(&self) {
-        let mut mailbox = self.mailbox();
-        if mailbox.as_ref().is_some_and(mpsc::Sender::is_closed) {
-            *mailbox = None;
+        let mut live = self.live();
+        if live.as_ref().is_none_or(|live| live.mailbox.is_closed()) {
+            *live = None;
             let kept = self
                 .registry
                 .upgrade()
                 .and_then(|registry| registry.let_go(self.stream.id()));
-            drop(mailbox);
+            drop(live);
             drop(kept);
         }
     }
@@ -141,10 +239,10 @@ impl<A: Aggregate> Passivate for Slot<A> {
     }
 
     fn passivate(&self) -> bool {
-        let Some(mailbox) = &*self.mailbox() else {
+        let Some(live) = &*self.live() else {
             return true;
         };
-        let asked = mailbox.try_send(Box::new(Mail::PassivateIfIdle));
+        let asked = live.mailbox.try_send(Box::new(Mail::PassivateIfIdle));
         let is_full = matches!(asked, Err(TrySendError::Full(_)));
         if is_full {
             self.activity.touch();
@@ -155,38 +253,47 @@ impl<A: Aggregate> Passivate for Slot<A> {
 
 /// A slot of any aggregate type.
 pub(crate) trait LiveAggregate: Any + Send + Sync {
-    /// Serves the waiting messages, leaves memory, and then returns.
-    fn retire<'a>(&'a self) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+    /// Whether an actor is resident.
+    fn is_alive(&self) -> bool;
+
+    /// Lets the actor serve the waiting messages and end. Does not wait for the end. If callers wait
+    /// for room in the mailbox, the actor must be told, by the future that is returned.
+    fn retire(&self) -> Option<Retiring>;
 
     /// Whether calls wait for it.
     fn is_behind(&self) -> bool;
 }
 
+/// Tells an actor to end.
+pub(crate) type Retiring = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 impl<A: Aggregate> LiveAggregate for Slot<A> {
-    fn retire<'a>(&'a self) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
-        Box::pin(async {
-            let mailbox = self.mailbox().clone();
-            let (done, retired) = oneshot::channel();
-            if let Some(mailbox) = mailbox
-                && mailbox.send(Box::new(Mail::Retire(done))).await.is_ok()
-            {
-                // The sender is dropped at the end, however the actor ends.
-                let _ = retired.await;
-            }
+    fn is_alive(&self) -> bool {
+        let live = self.live();
+        live.as_ref().is_some_and(|live| !live.mailbox.is_closed())
+    }
+
+    fn retire(&self) -> Option<Retiring> {
+        let live = self.live().take()?;
+        let mailbox = live.mailbox;
+        // An actor ends when its last sender is gone. A caller that waits for room has one, and may
+        // not be polled any more.
+        (mailbox.strong_count() > 1).then(|| -> Retiring {
+            Box::pin(async move { drop(mailbox.send(Box::new(Mail::Retire)).await) })
         })
     }
 
     fn is_behind(&self) -> bool {
-        let mailbox = self.mailbox();
-        let waits = |mailbox: &Mailbox<A>| mailbox.capacity() < mailbox.max_capacity();
-        mailbox.as_ref().is_some_and(waits)
+        self.live().as_ref().is_some_and(Live::is_behind)
     }
 }
 
-/// The aggregates of a store that are in use. Live ones are kept even if nobody else keeps them.
+/// The aggregates of a store that are in use. Live ones with events are kept even if nobody else
+/// keeps them.
 #[derive(Default)]
 pub(crate) struct Registry {
     slots: Mutex<HashMap<StreamId, Entry>>,
+    running: Running,
 }
 
 struct Entry {
@@ -228,7 +335,7 @@ impl Registry {
             stream: storage.stream(id),
             snapshot_every: A::SNAPSHOT_EVERY.unwrap_or(snapshot_every).max(1),
             activity: Arc::new(Activity::new(idle_timeout)),
-            mailbox: Mutex::new(None),
+            live: Mutex::new(None),
             registry: Arc::downgrade(self),
         });
         let known: Arc<dyn LiveAggregate> = slot.clone();
@@ -267,19 +374,36 @@ impl Registry {
         }
     }
 
-    /// The live aggregates.
-    pub(crate) fn live(&self) -> Vec<Arc<dyn LiveAggregate>> {
+    /// The slots of all aggregates.
+    pub(crate) fn all(&self) -> Vec<Arc<dyn LiveAggregate>> {
         self.slots()
             .values()
-            .filter_map(|entry| entry.live.clone())
+            .filter_map(|entry| entry.known.upgrade())
             .collect()
+    }
+
+    /// Ends all actors and activates no more. Waits until they have served their messages. An
+    /// aggregate that has nothing to do costs no message and no wait of its own.
+    pub(crate) async fn retire(&self) {
+        self.running.start_no_more();
+        for slot in self.all() {
+            if let Some(retiring) = slot.retire() {
+                retiring.await;
+            }
+        }
+        self.running.ended().await;
     }
 
     /// Whether the aggregate is live.
     pub(crate) fn is_live(&self, id: &StreamId) -> bool {
-        self.slots()
-            .get(id)
-            .is_some_and(|entry| entry.live.is_some())
+        let slot = self.slots().get(id).and_then(|entry| entry.known.upgrade());
+        slot.is_some_and(|slot| slot.is_alive())
+    }
+
+    /// How many aggregates have a slot.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.slots().len()
     }
 }
 

@@ -153,7 +153,7 @@ impl ProcessManager for Copying {
     /// Sends another command in the place of some, and notes others.
     fn on_dead_letter(&mut self, letter: &DeadLetter, out: &mut Outbox<'_>) {
         let copy = copy_of(letter).expect("nothing else is sent");
-        if copy >= LATE && copy < OR_SENT || self.is_plain {
+        if (LATE..OR_SENT).contains(&copy) || self.is_plain {
             return;
         }
         let position = subject(copy);

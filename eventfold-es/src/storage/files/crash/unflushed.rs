@@ -58,8 +58,9 @@ fn a_new_stream_without_a_file_is_listed_read_and_loaded() {
             assert_eq!(events.len() as u64, version);
             // Also by an activation of its own.
             let account = store.get::<Account>("a1").await.expect("it is open");
-            for resident in store.inner.registry.live() {
-                resident.retire().await;
+            for resident in store.inner.registry.all() {
+                let told = resident.retire();
+                assert!(told.is_none(), "no caller waits for room");
             }
             let state = account.state().await.expect("a state");
             assert_eq!(state.numbers.len() as u64, version);

@@ -398,7 +398,7 @@ mod tests {
         for before in 0..=journal.end().position + 1 {
             let mut reader = BackwardReader::new(journal.index(), before);
             let read = backward(&mut reader, before % 2 == 0).unwrap();
-            let from = (journal.end().position + 1 - before.max(1)) as usize;
+            let from = usize::try_from(journal.end().position + 1 - before.max(1)).unwrap();
             assert!(read == events[from..], "before {before}");
         }
     }

@@ -73,6 +73,11 @@ impl FileStream {
         self.stream.durable_position()
     }
 
+    /// The version up to which the journal has the stream.
+    pub(crate) fn known_version(&self) -> u64 {
+        self.stream.mark().version
+    }
+
     pub(crate) async fn commit(&self, commit: Commit, events: EncodedEvents) {
         let stream = self.stream.clone();
         self.storage.commit(stream, commit, events).await;

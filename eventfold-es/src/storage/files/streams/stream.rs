@@ -317,6 +317,11 @@ impl Streams {
         stream
     }
 
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.in_use().len()
+    }
+
     fn forget(&self, id: &StreamId) {
         let mut in_use = self.in_use();
         // Another user may have created a new value since the last user of this one dropped it.
