@@ -102,8 +102,14 @@ async fn existing() -> Result {
     while let Some(written) = writers.join_next().await {
         written??;
     }
-    // The streams' files are written by then.
-    let _ = store.layout();
+    // Syncs the files of new streams, which takes time by their number.
+    store.shutdown().await?;
+
+    let store = AggregateStore::open(dir.path()).await?;
+    for i in 0..AGGREGATES {
+        let handle = store.get::<Account>(&i.to_string()).await?;
+        assert_eq!(handle.version().await?, 1);
+    }
     let shutdown = shutdown(&store).await?;
     println!("{AGGREGATES} idle aggregates with events: shutdown {shutdown:?}");
 

@@ -113,9 +113,11 @@
 //! # Reading
 //!
 //! * One aggregate: [`AggregateHandle::state`], or [`inspect`](AggregateHandle::inspect) without a copy.
+//!   [`AggregateStore::find`] gives its handle only if it exists, and costs nothing if it does not.
+//!   [`preview`](AggregateHandle::preview) tells what a command would lead to.
 //! * A read model over many: [`derive@Projection`], which folds typed events in the order of the store.
-//!   [`projection`](AggregateStore::projection) returns a copy, [`read`](AggregateStore::read) lends
-//!   it, [`wait_for`](AggregateStore::wait_for) waits for a position.
+//!   [`read`](AggregateStore::read) lends it, [`projection`](AggregateStore::projection) is for code that
+//!   may block, [`wait_for`](AggregateStore::wait_for) waits for a position.
 //! * A read model elsewhere, in a database for example: [`subscribe`](AggregateStore::subscribe);
 //!   [`lag_of`](AggregateStore::lag_of) tells how many events it is behind.
 //! * The newest events: [`recent`](AggregateStore::recent), and [`backwards`](AggregateStore::backwards)

@@ -18,6 +18,7 @@ mod failures;
 mod finding;
 mod format;
 mod golden;
+mod help_desk;
 mod in_memory;
 mod invariants;
 mod key_reuse;

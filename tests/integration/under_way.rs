@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 use std::task::Poll;
 
 use eventfold_es::{
-    Aggregate, AggregateStore, AggregateStoreBuilder, CommandEnvelope, DecodeError, Outbox,
-    ProcessManager, ReplayError, StoredEvent,
+    Aggregate, AggregateHandle, AggregateStore, AggregateStoreBuilder, CommandEnvelope,
+    DecodeError, Outbox, ProcessManager, ReplayError, StoredEvent,
 };
 use serde::{Deserialize, Serialize};
 
@@ -99,6 +99,14 @@ async fn passed(store: &AggregateStore, id: &str) -> Vec<u64> {
     slow.state().await.unwrap().passed
 }
 
+/// The aggregate runs here as long as its handle is there. Here it may stand at a door and holds
+/// nobody up.
+async fn here(store: &AggregateStore, id: &str) -> AggregateHandle<Slow> {
+    let slow = store.get::<Slow>(id).await.unwrap();
+    assert!(slow.state().await.unwrap().passed.is_empty());
+    slow
+}
+
 fn outgoing(store: &AggregateStore) -> usize {
     store.read_side().process_managers[0].outgoing
 }
@@ -188,10 +196,7 @@ async fn a_run_of_a_live_store_does_not_wait_for_later_commands() {
     let dir = temp_dir();
     let builder = builder(&dir).aggregate_type::<Slow>().live();
     let store = builder.open().await.unwrap();
-    // They run here from now on, where they may stand at a door and hold nobody up.
-    for id in ["a", "b"] {
-        assert!(passed(&store, id).await.is_empty());
-    }
+    let _here = (here(&store, "a").await, here(&store, "b").await);
     tell(&store, "a 21").await;
     eventually("it is there", || DOORS[2].0.is_open()).await;
     let mut run = std::pin::pin!(store.run_process_managers());

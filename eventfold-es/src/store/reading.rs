@@ -12,10 +12,12 @@ use crate::runtime::background::blocking;
 use crate::store::{AggregateStore, Rebuild};
 
 impl AggregateStore {
-    /// Brings the projection `P` up to date and returns a copy of its state, which includes every
-    /// command that was answered before.
+    /// Brings the projection `P` up to date, blocking, and returns a copy of its state, which includes
+    /// every command that was answered before.
     ///
-    /// Blocks on the disk while there are new events, and never waits for a task.
+    /// It blocks the calling thread on the disk while there are new events, and never waits for a
+    /// task. Async code calls [`read`](Self::read), which blocks nobody; `store.read(P::clone).await`
+    /// returns a copy.
     ///
     /// # Errors
     ///
@@ -50,8 +52,8 @@ impl AggregateStore {
         projection.lock()?.catch_up().cloned()
     }
 
-    /// Brings the projection `P` up to date, passes its state to `read` and returns the result. The
-    /// state is not copied, so use this for a large state. It includes every command that was
+    /// Brings the projection `P` up to date without blocking, passes its state to `read` and returns
+    /// the result. The state is not copied, unless `read` does: `store.read(P::clone).await`. It includes every command that was
     /// answered before.
     ///
     /// No other code can read `P` while `read` runs, so `read` should be short. It must not wait
@@ -72,6 +74,8 @@ impl AggregateStore {
     /// store.get::<Counter>("c-1").await?.send(Add(5)).await?;
     /// let sum = store.read(|total: &Total| total.value).await?;
     /// assert_eq!(sum, 5);
+    /// let copy = store.read(Total::clone).await?;
+    /// assert_eq!(copy.value, 5);
     /// # Ok(())
     /// # }
     /// ```

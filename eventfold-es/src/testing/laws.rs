@@ -180,9 +180,8 @@ impl<A: Aggregate> Laws<A> {
     #[track_caller]
     pub fn check_in_order(self) {
         let history: Vec<Step> = (0..self.histories.events.len()).map(Step::Event).collect();
-        match self.histories.run(&history) {
-            Ok(_) => {}
-            Err(broken) => panic!("{}", self.describe(&broken)),
+        if let Err(broken) = self.histories.run(&history) {
+            panic!("{}", self.describe(&broken));
         }
     }
 

@@ -279,7 +279,7 @@ impl<M: ProcessManager> ProcessManagerGiven<M> {
         }
         ProcessManagerWhen {
             given: self,
-            met: Met::Event(told),
+            met: Met::Event(Box::new(told)),
             sent,
         }
     }
@@ -478,7 +478,7 @@ impl<M: ProcessManager> ProcessManagerWhen<M> {
 /// position.
 #[derive(Debug)]
 enum Met {
-    Event(Told),
+    Event(Box<Told>),
     Failure(Box<DeadLetter>, u64),
 }
 
@@ -628,7 +628,7 @@ fn check_same<M: ProcessManager>(sent: &[Value], by_restored: &[Value]) {
     check_targets::<M>(sent);
     assert!(
         sent.len() == by_restored.len() && sent.iter().zip(by_restored).all(|(a, b)| alike(a, b)),
-        "`{}` reacts otherwise once its state is saved and read back\n\n{}",
+        "`{}` reacts differently after its state is saved and read back\n\n{}",
         M::NAME,
         diff(&lines(sent), &lines(by_restored))
     );

@@ -220,7 +220,7 @@ fn what_is_sent_if_a_command_fails_is_part_of_what_a_process_manager_does() {
                 out.send::<Counter>("all", Add(2));
             })
         },
-        &["did something else", "or_send", "others"],
+        &["did not do what was expected", "or_send", "others"],
     );
     fails(
         || {
@@ -229,7 +229,7 @@ fn what_is_sent_if_a_command_fails_is_part_of_what_a_process_manager_does() {
                     .or_send::<Counter>("others", Add(3));
             })
         },
-        &["did something else", "or_send"],
+        &["did not do what was expected", "or_send"],
     );
 }
 
@@ -250,7 +250,7 @@ fn the_answer_to_a_failure_is_checked_like_a_reaction() {
         .then_state(|careful| careful.failures == 2);
     fails(
         || failed(FailureKind::Refusal).then_nothing(),
-        &["did something else", "refused"],
+        &["did not do what was expected", "refused"],
     );
 }
 

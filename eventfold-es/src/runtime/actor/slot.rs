@@ -1,7 +1,7 @@
 //! The slots of aggregates. An aggregate has a slot while it is in use, live or passivated.
 //!
 //! A live aggregate is kept without a handle as long as messages wait for it or it has events. One
-//! without events has nothing to keep: it leaves memory with its last handle.
+//! without events has nothing to keep: it leaves memory with its last handle. Invariant R5.
 
 use std::any::Any;
 use std::collections::HashMap;
