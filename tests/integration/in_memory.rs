@@ -40,6 +40,7 @@ const FILES_ONLY: &[(&str, &str)] = &[
         "reading_back::stopped",
         "files of process managers are damaged",
     ),
+    ("search_words", "opens no store"),
     ("structure", "opens no store"),
     ("support", "plays roles in processes of their own"),
     ("testing", "opens no store"),

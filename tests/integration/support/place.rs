@@ -15,7 +15,7 @@ use super::DEADLINE;
 pub(crate) const STORAGE: &str = "EVENTFOLD_TEST_STORAGE";
 
 /// Whether the tests run on stores in memory, see [`in_memory`](crate::in_memory).
-pub(crate) fn is_in_memory() -> bool {
+fn is_in_memory() -> bool {
     std::env::var_os(STORAGE).is_some_and(|storage| storage == "memory")
 }
 
