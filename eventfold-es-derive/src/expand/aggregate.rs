@@ -108,7 +108,13 @@ fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
     } else {
         quote!(Reject)
     };
-    let handle_with = handle_with(input);
+    let decide_with = decide_with(input, &Types::of(input));
+    let as_decider = match &input.commands {
+        Messages::Listed(_) => quote!(<Self as __eventfold::DecideWith<#command>>),
+        Messages::Own(own) => {
+            quote_spanned!(place(own)=> <Self as __eventfold::DecideWith<#own>>)
+        }
+    };
     let apply = apply(input);
     let of_command = of_command(&command);
     let stored_form = stored_form(input, &event);
@@ -116,6 +122,8 @@ fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
     let command_routes = command_routes(input);
     let (_, _, where_clause) = input.generics().split_for_impl();
     quote! {
+        #decide_with
+
         #[automatically_derived]
         impl __eventfold::Aggregate for #ident #where_clause {
             const AGGREGATE_TYPE: &'static str = #name;
@@ -132,11 +140,8 @@ fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
                 &self,
                 __command: #command,
             ) -> ::core::result::Result<::std::vec::Vec<#event>, #error> {
-                __eventfold::Aggregate::handle_with(
-                    self,
-                    __command,
-                    &::core::default::Default::default(),
-                )
+                let __context = ::core::default::Default::default();
+                #as_decider::decide_with(self, __command, &__context)
             }
 
             fn handle_with(
@@ -144,7 +149,7 @@ fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
                 __command: #command,
                 __context: &__eventfold::DecisionContext<'_>,
             ) -> ::core::result::Result<::std::vec::Vec<#event>, #error> {
-                #handle_with
+                #as_decider::decide_with(self, __command, __context)
             }
 
             fn apply(mut self, __event: &#event) -> Self {
@@ -160,26 +165,27 @@ fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
     }
 }
 
+/// The decision on a command of any type that is listed. It has no bounds of an aggregate, so that a
+/// state that lacks one is one error.
+///
 /// ```ignore
-/// match command {
-///     BankAccountCommand::Deposit(command) => {
-///         DecideWith::decide_with(self, ListedCommand::<Deposit>::__own(command), context)
+/// impl DecideWith<BankAccountCommand> for BankAccount {
+///     fn decide_with(&self, command: BankAccountCommand, context: &DecisionContext<'_>) -> Decision<Self> {
+///         match command {
+///             BankAccountCommand::Deposit(command) => {
+///                 DecideWith::decide_with(self, ListedCommand::<Deposit>::__own(command), context)
+///             }
+///         }
 ///     }
 /// }
 /// ```
 ///
 /// Unless the commands have both of serde's traits, an arm calls
 /// `<Self as DecideWith<Deposit>>::decide_with(self, command, context)`. A type that is `Decide` is
-/// `DecideWith` too.
-fn handle_with(input: &Aggregate<'_>) -> TokenStream {
-    let commands = match &input.commands {
-        Messages::Listed(commands) => commands,
-        Messages::Own(own) => {
-            let decide = quote_spanned! {place(own)=>
-                <Self as __eventfold::DecideWith<#own>>::decide_with
-            };
-            return quote!(#decide(self, __command, __context));
-        }
+/// `DecideWith` too. If the user has an enum of commands, this impl is the user's.
+fn decide_with(input: &Aggregate<'_>, types: &Types) -> Option<TokenStream> {
+    let Messages::Listed(commands) = &input.commands else {
+        return None;
     };
     let arms = commands.items.iter().map(|item| {
         let (ty, ident, variant) = (&item.ty, enum_of(commands, item), variant_of(item));
@@ -195,7 +201,25 @@ fn handle_with(input: &Aggregate<'_>) -> TokenStream {
         };
         quote_spanned!(item.variant.span()=> #ident::#variant(__command) => #decide,)
     });
-    quote!(match __command { #(#arms)* })
+    let ident = input.ident();
+    let Types {
+        command,
+        event,
+        error,
+    } = types;
+    let (_, _, where_clause) = input.generics().split_for_impl();
+    Some(quote! {
+        #[automatically_derived]
+        impl __eventfold::DecideWith<#command> for #ident #where_clause {
+            fn decide_with(
+                &self,
+                __command: #command,
+                __context: &__eventfold::DecisionContext<'_>,
+            ) -> ::core::result::Result<::std::vec::Vec<#event>, #error> {
+                match __command { #(#arms)* }
+            }
+        }
+    })
 }
 
 /// ```ignore

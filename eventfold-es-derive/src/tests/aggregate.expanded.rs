@@ -316,26 +316,8 @@ const _: () = {
         type Error = ::core::convert::Infallible;
     }
     #[automatically_derived]
-    impl __eventfold::Aggregate for BankAccount {
-        const AGGREGATE_TYPE: &'static str = "bank-account";
-        const UNKNOWN_EVENTS: __eventfold::UnknownEvents = __eventfold::UnknownEvents::Reject;
-        type Command = BankAccountCommand;
-        type DomainEvent = BankAccountEvent;
-        type Error = ::core::convert::Infallible;
-        fn handle(
-            &self,
-            __command: BankAccountCommand,
-        ) -> ::core::result::Result<
-            ::std::vec::Vec<BankAccountEvent>,
-            ::core::convert::Infallible,
-        > {
-            __eventfold::Aggregate::handle_with(
-                self,
-                __command,
-                &::core::default::Default::default(),
-            )
-        }
-        fn handle_with(
+    impl __eventfold::DecideWith<BankAccountCommand> for BankAccount {
+        fn decide_with(
             &self,
             __command: BankAccountCommand,
             __context: &__eventfold::DecisionContext<'_>,
@@ -359,6 +341,38 @@ const _: () = {
                     )
                 }
             }
+        }
+    }
+    #[automatically_derived]
+    impl __eventfold::Aggregate for BankAccount {
+        const AGGREGATE_TYPE: &'static str = "bank-account";
+        const UNKNOWN_EVENTS: __eventfold::UnknownEvents = __eventfold::UnknownEvents::Reject;
+        type Command = BankAccountCommand;
+        type DomainEvent = BankAccountEvent;
+        type Error = ::core::convert::Infallible;
+        fn handle(
+            &self,
+            __command: BankAccountCommand,
+        ) -> ::core::result::Result<
+            ::std::vec::Vec<BankAccountEvent>,
+            ::core::convert::Infallible,
+        > {
+            let __context = ::core::default::Default::default();
+            <Self as __eventfold::DecideWith<
+                BankAccountCommand,
+            >>::decide_with(self, __command, &__context)
+        }
+        fn handle_with(
+            &self,
+            __command: BankAccountCommand,
+            __context: &__eventfold::DecisionContext<'_>,
+        ) -> ::core::result::Result<
+            ::std::vec::Vec<BankAccountEvent>,
+            ::core::convert::Infallible,
+        > {
+            <Self as __eventfold::DecideWith<
+                BankAccountCommand,
+            >>::decide_with(self, __command, __context)
         }
         fn apply(mut self, __event: &BankAccountEvent) -> Self {
             match __event {

@@ -24,26 +24,8 @@ const _: () = {
         type Error = ::core::convert::Infallible;
     }
     #[automatically_derived]
-    impl __eventfold::Aggregate for Counter {
-        const AGGREGATE_TYPE: &'static str = "counter";
-        const UNKNOWN_EVENTS: __eventfold::UnknownEvents = __eventfold::UnknownEvents::Reject;
-        type Command = CounterCommand;
-        type DomainEvent = CounterEvent;
-        type Error = ::core::convert::Infallible;
-        fn handle(
-            &self,
-            __command: CounterCommand,
-        ) -> ::core::result::Result<
-            ::std::vec::Vec<CounterEvent>,
-            ::core::convert::Infallible,
-        > {
-            __eventfold::Aggregate::handle_with(
-                self,
-                __command,
-                &::core::default::Default::default(),
-            )
-        }
-        fn handle_with(
+    impl __eventfold::DecideWith<CounterCommand> for Counter {
+        fn decide_with(
             &self,
             __command: CounterCommand,
             __context: &__eventfold::DecisionContext<'_>,
@@ -58,6 +40,38 @@ const _: () = {
                     >>::decide_with(self, __command, __context)
                 }
             }
+        }
+    }
+    #[automatically_derived]
+    impl __eventfold::Aggregate for Counter {
+        const AGGREGATE_TYPE: &'static str = "counter";
+        const UNKNOWN_EVENTS: __eventfold::UnknownEvents = __eventfold::UnknownEvents::Reject;
+        type Command = CounterCommand;
+        type DomainEvent = CounterEvent;
+        type Error = ::core::convert::Infallible;
+        fn handle(
+            &self,
+            __command: CounterCommand,
+        ) -> ::core::result::Result<
+            ::std::vec::Vec<CounterEvent>,
+            ::core::convert::Infallible,
+        > {
+            let __context = ::core::default::Default::default();
+            <Self as __eventfold::DecideWith<
+                CounterCommand,
+            >>::decide_with(self, __command, &__context)
+        }
+        fn handle_with(
+            &self,
+            __command: CounterCommand,
+            __context: &__eventfold::DecisionContext<'_>,
+        ) -> ::core::result::Result<
+            ::std::vec::Vec<CounterEvent>,
+            ::core::convert::Infallible,
+        > {
+            <Self as __eventfold::DecideWith<
+                CounterCommand,
+            >>::decide_with(self, __command, __context)
         }
         fn apply(mut self, __event: &CounterEvent) -> Self {
             <Self as __eventfold::Evolve<CounterEvent>>::evolve(&mut self, __event);

@@ -200,27 +200,8 @@ const _: () = {
         type Error = BankError<u64>;
     }
     #[automatically_derived]
-    impl __eventfold::Aggregate for BankAccount {
-        const AGGREGATE_TYPE: &'static str = "konto";
-        const STATE_VERSION: u32 = 2;
-        const SNAPSHOT_EVERY: ::core::option::Option<u64> = ::core::option::Option::Some(
-            50,
-        );
-        const UNKNOWN_EVENTS: __eventfold::UnknownEvents = __eventfold::UnknownEvents::Skip;
-        type Command = Command;
-        type DomainEvent = Event;
-        type Error = BankError<u64>;
-        fn handle(
-            &self,
-            __command: Command,
-        ) -> ::core::result::Result<::std::vec::Vec<Event>, BankError<u64>> {
-            __eventfold::Aggregate::handle_with(
-                self,
-                __command,
-                &::core::default::Default::default(),
-            )
-        }
-        fn handle_with(
+    impl __eventfold::DecideWith<Command> for BankAccount {
+        fn decide_with(
             &self,
             __command: Command,
             __context: &__eventfold::DecisionContext<'_>,
@@ -236,6 +217,36 @@ const _: () = {
                     )
                 }
             }
+        }
+    }
+    #[automatically_derived]
+    impl __eventfold::Aggregate for BankAccount {
+        const AGGREGATE_TYPE: &'static str = "konto";
+        const STATE_VERSION: u32 = 2;
+        const SNAPSHOT_EVERY: ::core::option::Option<u64> = ::core::option::Option::Some(
+            50,
+        );
+        const UNKNOWN_EVENTS: __eventfold::UnknownEvents = __eventfold::UnknownEvents::Skip;
+        type Command = Command;
+        type DomainEvent = Event;
+        type Error = BankError<u64>;
+        fn handle(
+            &self,
+            __command: Command,
+        ) -> ::core::result::Result<::std::vec::Vec<Event>, BankError<u64>> {
+            let __context = ::core::default::Default::default();
+            <Self as __eventfold::DecideWith<
+                Command,
+            >>::decide_with(self, __command, &__context)
+        }
+        fn handle_with(
+            &self,
+            __command: Command,
+            __context: &__eventfold::DecisionContext<'_>,
+        ) -> ::core::result::Result<::std::vec::Vec<Event>, BankError<u64>> {
+            <Self as __eventfold::DecideWith<
+                Command,
+            >>::decide_with(self, __command, __context)
         }
         fn apply(mut self, __event: &Event) -> Self {
             match __event {

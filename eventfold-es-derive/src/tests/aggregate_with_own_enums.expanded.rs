@@ -27,11 +27,10 @@ const _: () = {
             ::std::vec::Vec<events::CounterEvent>,
             ::core::convert::Infallible,
         > {
-            __eventfold::Aggregate::handle_with(
-                self,
-                __command,
-                &::core::default::Default::default(),
-            )
+            let __context = ::core::default::Default::default();
+            <Self as __eventfold::DecideWith<
+                CounterCommand,
+            >>::decide_with(self, __command, &__context)
         }
         fn handle_with(
             &self,

@@ -275,6 +275,19 @@ const _: () = {
         type Error = ::core::convert::Infallible;
     }
     #[automatically_derived]
+    impl __eventfold::DecideWith<CounterCommand> for Counter {
+        fn decide_with(
+            &self,
+            __command: CounterCommand,
+            __context: &__eventfold::DecisionContext<'_>,
+        ) -> ::core::result::Result<
+            ::std::vec::Vec<CounterEvent>,
+            ::core::convert::Infallible,
+        > {
+            match __command {}
+        }
+    }
+    #[automatically_derived]
     impl __eventfold::Aggregate for Counter {
         const AGGREGATE_TYPE: &'static str = "counter";
         const UNKNOWN_EVENTS: __eventfold::UnknownEvents = __eventfold::UnknownEvents::Reject;
@@ -288,11 +301,10 @@ const _: () = {
             ::std::vec::Vec<CounterEvent>,
             ::core::convert::Infallible,
         > {
-            __eventfold::Aggregate::handle_with(
-                self,
-                __command,
-                &::core::default::Default::default(),
-            )
+            let __context = ::core::default::Default::default();
+            <Self as __eventfold::DecideWith<
+                CounterCommand,
+            >>::decide_with(self, __command, &__context)
         }
         fn handle_with(
             &self,
@@ -302,7 +314,9 @@ const _: () = {
             ::std::vec::Vec<CounterEvent>,
             ::core::convert::Infallible,
         > {
-            match __command {}
+            <Self as __eventfold::DecideWith<
+                CounterCommand,
+            >>::decide_with(self, __command, __context)
         }
         fn apply(mut self, __event: &CounterEvent) -> Self {
             match __event {

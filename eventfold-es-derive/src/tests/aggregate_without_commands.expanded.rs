@@ -79,6 +79,19 @@ const _: () = {
         type Error = ::core::convert::Infallible;
     }
     #[automatically_derived]
+    impl __eventfold::DecideWith<ArchiveCommand> for Archive {
+        fn decide_with(
+            &self,
+            __command: ArchiveCommand,
+            __context: &__eventfold::DecisionContext<'_>,
+        ) -> ::core::result::Result<
+            ::std::vec::Vec<Imported>,
+            ::core::convert::Infallible,
+        > {
+            match __command {}
+        }
+    }
+    #[automatically_derived]
     impl __eventfold::Aggregate for Archive {
         const AGGREGATE_TYPE: &'static str = "archive";
         const UNKNOWN_EVENTS: __eventfold::UnknownEvents = __eventfold::UnknownEvents::Reject;
@@ -92,11 +105,10 @@ const _: () = {
             ::std::vec::Vec<Imported>,
             ::core::convert::Infallible,
         > {
-            __eventfold::Aggregate::handle_with(
-                self,
-                __command,
-                &::core::default::Default::default(),
-            )
+            let __context = ::core::default::Default::default();
+            <Self as __eventfold::DecideWith<
+                ArchiveCommand,
+            >>::decide_with(self, __command, &__context)
         }
         fn handle_with(
             &self,
@@ -106,7 +118,9 @@ const _: () = {
             ::std::vec::Vec<Imported>,
             ::core::convert::Infallible,
         > {
-            match __command {}
+            <Self as __eventfold::DecideWith<
+                ArchiveCommand,
+            >>::decide_with(self, __command, __context)
         }
         fn apply(mut self, __event: &Imported) -> Self {
             <Self as __eventfold::Evolve<Imported>>::evolve(&mut self, __event);
