@@ -21,7 +21,7 @@ pub(crate) mod scripted;
 pub(crate) mod stall;
 
 pub(crate) use files::{check, check_report, copy, journal, verify};
-pub(crate) use place::{STORAGE, TempDir, builder, fast_temp_dir, is_in_memory, open, temp_dir};
+pub(crate) use place::{STORAGE, TempDir, builder, fast_temp_dir, open, temp_dir};
 pub(crate) use stall::{abandon, stall};
 
 /// How long anything may take before a test calls it hung.
