@@ -21,6 +21,9 @@ use crate::runtime::layers;
 use crate::runtime::spans;
 use crate::storage::stream::Stream;
 
+/// Where the answer to a command comes.
+type Answer<A> = oneshot::Receiver<Result<Committed<A>, ExecuteError<<A as Aggregate>::Error>>>;
+
 /// A handle to one aggregate. Clones lead to the same aggregate.
 ///
 /// An aggregate runs on the tokio runtime of the call that brought it into memory. If that runtime
@@ -161,18 +164,20 @@ impl<A: Aggregate> AggregateHandle<A> {
     ) -> Result<Committed<A>, ExecuteError<A::Error>> {
         let span = spans::execute::<A>(self.stream_id(), &command);
         let answer = if self.store.layers.is_empty() {
-            self.send_within(&span, command, context).await
+            match self.message(&span, command, context) {
+                Ok((message, answer)) => self.answer(message, answer).await,
+                Err(error) => Err(ExecuteError::Io(error)),
+            }
         } else {
             let name = A::command_name(&command);
             let call = Call::new(self.stream_id(), name, process_manager, context);
-            let send = |context| self.send_within(&span, command, context);
+            let send = |context| async {
+                let (message, answer) = self.message(&span, command, context)?;
+                self.answer(message, answer).await
+            };
+            let layers = &self.store.layers;
             // Boxed, so that the future of a store without layers is small.
-            Box::pin(
-                self.store
-                    .layers
-                    .around(call, &span, send, layers::outcome::<A>),
-            )
-            .await
+            Box::pin(layers.around(call, &span, send, layers::outcome::<A>)).await
         };
         if !span.is_disabled() {
             span.record("outcome", layers::outcome(&answer).name());
@@ -180,18 +185,30 @@ impl<A: Aggregate> AggregateHandle<A> {
         answer
     }
 
-    /// Sends a command to the actor.
-    async fn send_within(
+    /// The message for a command, and where its answer comes. In a box, so that the futures around
+    /// it do not copy the command.
+    #[inline]
+    fn message(
         &self,
         span: &Span,
         command: A::Command,
         context: CommandContext,
-    ) -> Result<Committed<A>, ExecuteError<A::Error>> {
+    ) -> io::Result<(Box<Mail<A>>, Answer<A>)> {
         context.check()?;
         spans::note_context(span, &context);
         let (reply, answer) = self.reply();
         let attempt = Attempt::new(command, context, spans::deciding(span), reply);
-        self.deliver(Request::Execute(attempt)).await?;
+        let message = Box::new(Mail::Request(Request::Execute(attempt)));
+        Ok((message, answer))
+    }
+
+    /// Sends a command to the actor, and waits for its answer.
+    async fn answer(
+        &self,
+        message: Box<Mail<A>>,
+        answer: Answer<A>,
+    ) -> Result<Committed<A>, ExecuteError<A::Error>> {
+        self.deliver(message).await?;
         match answer.await {
             Ok(result) => result,
             // The command's task is gone: its runtime ended, or the store's own threads did.
@@ -365,7 +382,7 @@ impl<A: Aggregate> AggregateHandle<A> {
                 reply.send(result);
             })
         }));
-        self.deliver(read).await?;
+        self.deliver(Box::new(Mail::Request(read))).await?;
         answer.await.map_err(|_| StateError::ActorGone)?
     }
 
@@ -456,7 +473,7 @@ impl<A: Aggregate> AggregateHandle<A> {
             context,
             reply,
         };
-        self.deliver(request).await?;
+        self.deliver(Box::new(Mail::Request(request))).await?;
         answer.await.map_err(|_| ExecuteError::ActorGone)?
     }
 
@@ -464,7 +481,8 @@ impl<A: Aggregate> AggregateHandle<A> {
     pub(crate) async fn inject(&self, event: eventfold::Event) -> io::Result<()> {
         let (reply, answer) = self.reply();
         let request = Request::Inject { event, reply };
-        self.deliver(request).await.map_err(io::Error::from)?;
+        let message = Box::new(Mail::Request(request));
+        self.deliver(message).await.map_err(io::Error::from)?;
         answer
             .await
             .map_err(|_| io::Error::other(StateError::ActorGone))?
@@ -477,12 +495,11 @@ impl<A: Aggregate> AggregateHandle<A> {
 
     /// Puts a message into the aggregate's mailbox. An aggregate that is passivating returns the
     /// message, and the next activation gets it.
-    async fn deliver(&self, request: Request<A>) -> Result<(), StateError> {
+    async fn deliver(&self, mut mail: Box<Mail<A>>) -> Result<(), StateError> {
         if inside::Aggregate::of(self.slot.stream().id()).is_running() {
             return Err(StateError::Io(self.asked_by_itself()));
         }
         self.store.storage.check_process()?;
-        let mut mail = Box::new(Mail::Request(request));
         let mut failed = 0;
         loop {
             if self.store.is_closed() {

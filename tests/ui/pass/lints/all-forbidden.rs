@@ -278,7 +278,7 @@ pub struct Forward;
 
 impl React<Account_> for Forward {
     fn react_to(&mut self, _: &Account_Event, record: &Recorded<'_>, out: &mut Outbox<'_>) {
-        let _ = out.send::<Account_>(record.id(), Close);
+        drop(out.send::<Account_>(record.id(), Close));
     }
 }
 
