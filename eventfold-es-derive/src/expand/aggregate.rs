@@ -108,12 +108,12 @@ fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
     } else {
         quote!(Reject)
     };
-    let decide_with = decide_with(input, &Types::of(input));
-    let as_decider = match &input.commands {
-        Messages::Listed(_) => quote!(<Self as __eventfold::DecideWith<#command>>),
-        Messages::Own(own) => {
-            quote_spanned!(place(own)=> <Self as __eventfold::DecideWith<#own>>)
-        }
+    let decide = decide(input, &Types::of(input));
+    let decision = match &input.commands {
+        Messages::Listed(_) => quote!(__decide),
+        Messages::Own(own) => quote_spanned! {place(own)=>
+            <Self as __eventfold::DecideWith<#own>>::decide_with
+        },
     };
     let apply = apply(input);
     let of_command = of_command(&command);
@@ -122,7 +122,7 @@ fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
     let command_routes = command_routes(input);
     let (_, _, where_clause) = input.generics().split_for_impl();
     quote! {
-        #decide_with
+        #decide
 
         #[automatically_derived]
         impl __eventfold::Aggregate for #ident #where_clause {
@@ -141,7 +141,7 @@ fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
                 __command: #command,
             ) -> ::core::result::Result<::std::vec::Vec<#event>, #error> {
                 let __context = ::core::default::Default::default();
-                #as_decider::decide_with(self, __command, &__context)
+                #decision(self, __command, &__context)
             }
 
             fn handle_with(
@@ -149,7 +149,7 @@ fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
                 __command: #command,
                 __context: &__eventfold::DecisionContext<'_>,
             ) -> ::core::result::Result<::std::vec::Vec<#event>, #error> {
-                #as_decider::decide_with(self, __command, __context)
+                #decision(self, __command, __context)
             }
 
             fn apply(mut self, __event: &#event) -> Self {
@@ -165,43 +165,45 @@ fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
     }
 }
 
-/// The decision on a command of any type that is listed. It has no bounds of an aggregate, so that a
-/// state that lacks one is one error.
+/// The decision on any command that is listed, for `handle` and `handle_with`. It has no bounds of an
+/// aggregate, so that a state that lacks one is one error.
 ///
 /// ```ignore
-/// impl DecideWith<BankAccountCommand> for BankAccount {
-///     fn decide_with(&self, command: BankAccountCommand, context: &DecisionContext<'_>) -> Decision<Self> {
-///         match command {
-///             BankAccountCommand::Deposit(command) => {
-///                 DecideWith::decide_with(self, ListedCommand::<Deposit>::__own(command), context)
-///             }
+/// fn __decide(
+///     state: &BankAccount,
+///     command: BankAccountCommand,
+///     context: &DecisionContext<'_>,
+/// ) -> Result<Vec<BankAccountEvent>, BankError> {
+///     match command {
+///         BankAccountCommand::Deposit(command) => {
+///             DecideWith::decide_with(state, ListedCommand::<Deposit>::__own(command), context)
 ///         }
 ///     }
 /// }
 /// ```
 ///
 /// Unless the commands have both of serde's traits, an arm calls
-/// `<Self as DecideWith<Deposit>>::decide_with(self, command, context)`. A type that is `Decide` is
-/// `DecideWith` too. If the user has an enum of commands, this impl is the user's.
-fn decide_with(input: &Aggregate<'_>, types: &Types) -> Option<TokenStream> {
+/// `<BankAccount as DecideWith<Deposit>>::decide_with(state, command, context)`. A type that is
+/// `Decide` is `DecideWith` too.
+fn decide(input: &Aggregate<'_>, types: &Types) -> Option<TokenStream> {
     let Messages::Listed(commands) = &input.commands else {
         return None;
     };
+    let state = input.ident();
     let arms = commands.items.iter().map(|item| {
         let (ty, ident, variant) = (&item.ty, enum_of(commands, item), variant_of(item));
         let listed = listed(item, "ListedCommand");
         let decide = if commands.serde() == Serde::Both {
             quote_spanned! {item.variant.span()=>
-                __eventfold::DecideWith::decide_with(self, #listed::__own(__command), __context)
+                __eventfold::DecideWith::decide_with(__state, #listed::__own(__command), __context)
             }
         } else {
             quote_spanned! {item.variant.span()=>
-                <Self as __eventfold::DecideWith<#ty>>::decide_with(self, __command, __context)
+                <#state as __eventfold::DecideWith<#ty>>::decide_with(__state, __command, __context)
             }
         };
         quote_spanned!(item.variant.span()=> #ident::#variant(__command) => #decide,)
     });
-    let ident = input.ident();
     let Types {
         command,
         event,
@@ -209,15 +211,14 @@ fn decide_with(input: &Aggregate<'_>, types: &Types) -> Option<TokenStream> {
     } = types;
     let (_, _, where_clause) = input.generics().split_for_impl();
     Some(quote! {
-        #[automatically_derived]
-        impl __eventfold::DecideWith<#command> for #ident #where_clause {
-            fn decide_with(
-                &self,
-                __command: #command,
-                __context: &__eventfold::DecisionContext<'_>,
-            ) -> ::core::result::Result<::std::vec::Vec<#event>, #error> {
-                match __command { #(#arms)* }
-            }
+        fn __decide(
+            __state: &#state,
+            __command: #command,
+            __context: &__eventfold::DecisionContext<'_>,
+        ) -> ::core::result::Result<::std::vec::Vec<#event>, #error>
+        #where_clause
+        {
+            match __command { #(#arms)* }
         }
     })
 }

@@ -315,31 +315,28 @@ const _: () = {
         type DomainEvent = BankAccountEvent;
         type Error = ::core::convert::Infallible;
     }
-    #[automatically_derived]
-    impl __eventfold::DecideWith<BankAccountCommand> for BankAccount {
-        fn decide_with(
-            &self,
-            __command: BankAccountCommand,
-            __context: &__eventfold::DecisionContext<'_>,
-        ) -> ::core::result::Result<
-            ::std::vec::Vec<BankAccountEvent>,
-            ::core::convert::Infallible,
-        > {
-            match __command {
-                BankAccountCommand::OpenAccount(__command) => {
-                    __eventfold::DecideWith::decide_with(
-                        self,
-                        __eventfold::ListedCommand::<OpenAccount>::__own(__command),
-                        __context,
-                    )
-                }
-                BankAccountCommand::Deposit(__command) => {
-                    __eventfold::DecideWith::decide_with(
-                        self,
-                        __eventfold::ListedCommand::<Deposit>::__own(__command),
-                        __context,
-                    )
-                }
+    fn __decide(
+        __state: &BankAccount,
+        __command: BankAccountCommand,
+        __context: &__eventfold::DecisionContext<'_>,
+    ) -> ::core::result::Result<
+        ::std::vec::Vec<BankAccountEvent>,
+        ::core::convert::Infallible,
+    > {
+        match __command {
+            BankAccountCommand::OpenAccount(__command) => {
+                __eventfold::DecideWith::decide_with(
+                    __state,
+                    __eventfold::ListedCommand::<OpenAccount>::__own(__command),
+                    __context,
+                )
+            }
+            BankAccountCommand::Deposit(__command) => {
+                __eventfold::DecideWith::decide_with(
+                    __state,
+                    __eventfold::ListedCommand::<Deposit>::__own(__command),
+                    __context,
+                )
             }
         }
     }
@@ -358,9 +355,7 @@ const _: () = {
             ::core::convert::Infallible,
         > {
             let __context = ::core::default::Default::default();
-            <Self as __eventfold::DecideWith<
-                BankAccountCommand,
-            >>::decide_with(self, __command, &__context)
+            __decide(self, __command, &__context)
         }
         fn handle_with(
             &self,
@@ -370,9 +365,7 @@ const _: () = {
             ::std::vec::Vec<BankAccountEvent>,
             ::core::convert::Infallible,
         > {
-            <Self as __eventfold::DecideWith<
-                BankAccountCommand,
-            >>::decide_with(self, __command, __context)
+            __decide(self, __command, __context)
         }
         fn apply(mut self, __event: &BankAccountEvent) -> Self {
             match __event {

@@ -23,22 +23,19 @@ const _: () = {
         type DomainEvent = CounterEvent;
         type Error = ::core::convert::Infallible;
     }
-    #[automatically_derived]
-    impl __eventfold::DecideWith<CounterCommand> for Counter {
-        fn decide_with(
-            &self,
-            __command: CounterCommand,
-            __context: &__eventfold::DecisionContext<'_>,
-        ) -> ::core::result::Result<
-            ::std::vec::Vec<CounterEvent>,
-            ::core::convert::Infallible,
-        > {
-            match __command {
-                CounterCommand::Add(__command) => {
-                    <Self as __eventfold::DecideWith<
-                        Add,
-                    >>::decide_with(self, __command, __context)
-                }
+    fn __decide(
+        __state: &Counter,
+        __command: CounterCommand,
+        __context: &__eventfold::DecisionContext<'_>,
+    ) -> ::core::result::Result<
+        ::std::vec::Vec<CounterEvent>,
+        ::core::convert::Infallible,
+    > {
+        match __command {
+            CounterCommand::Add(__command) => {
+                <Counter as __eventfold::DecideWith<
+                    Add,
+                >>::decide_with(__state, __command, __context)
             }
         }
     }
@@ -57,9 +54,7 @@ const _: () = {
             ::core::convert::Infallible,
         > {
             let __context = ::core::default::Default::default();
-            <Self as __eventfold::DecideWith<
-                CounterCommand,
-            >>::decide_with(self, __command, &__context)
+            __decide(self, __command, &__context)
         }
         fn handle_with(
             &self,
@@ -69,9 +64,7 @@ const _: () = {
             ::std::vec::Vec<CounterEvent>,
             ::core::convert::Infallible,
         > {
-            <Self as __eventfold::DecideWith<
-                CounterCommand,
-            >>::decide_with(self, __command, __context)
+            __decide(self, __command, __context)
         }
         fn apply(mut self, __event: &CounterEvent) -> Self {
             <Self as __eventfold::Evolve<CounterEvent>>::evolve(&mut self, __event);

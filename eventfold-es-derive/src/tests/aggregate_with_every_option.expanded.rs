@@ -199,23 +199,18 @@ const _: () = {
         type DomainEvent = Event;
         type Error = BankError<u64>;
     }
-    #[automatically_derived]
-    impl __eventfold::DecideWith<Command> for BankAccount {
-        fn decide_with(
-            &self,
-            __command: Command,
-            __context: &__eventfold::DecisionContext<'_>,
-        ) -> ::core::result::Result<::std::vec::Vec<Event>, BankError<u64>> {
-            match __command {
-                Command::Deposit(__command) => {
-                    __eventfold::DecideWith::decide_with(
-                        self,
-                        __eventfold::ListedCommand::<
-                            commands::Deposit,
-                        >::__own(__command),
-                        __context,
-                    )
-                }
+    fn __decide(
+        __state: &BankAccount,
+        __command: Command,
+        __context: &__eventfold::DecisionContext<'_>,
+    ) -> ::core::result::Result<::std::vec::Vec<Event>, BankError<u64>> {
+        match __command {
+            Command::Deposit(__command) => {
+                __eventfold::DecideWith::decide_with(
+                    __state,
+                    __eventfold::ListedCommand::<commands::Deposit>::__own(__command),
+                    __context,
+                )
             }
         }
     }
@@ -235,18 +230,14 @@ const _: () = {
             __command: Command,
         ) -> ::core::result::Result<::std::vec::Vec<Event>, BankError<u64>> {
             let __context = ::core::default::Default::default();
-            <Self as __eventfold::DecideWith<
-                Command,
-            >>::decide_with(self, __command, &__context)
+            __decide(self, __command, &__context)
         }
         fn handle_with(
             &self,
             __command: Command,
             __context: &__eventfold::DecisionContext<'_>,
         ) -> ::core::result::Result<::std::vec::Vec<Event>, BankError<u64>> {
-            <Self as __eventfold::DecideWith<
-                Command,
-            >>::decide_with(self, __command, __context)
+            __decide(self, __command, __context)
         }
         fn apply(mut self, __event: &Event) -> Self {
             match __event {

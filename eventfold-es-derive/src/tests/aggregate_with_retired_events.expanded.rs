@@ -274,18 +274,15 @@ const _: () = {
         type DomainEvent = CounterEvent;
         type Error = ::core::convert::Infallible;
     }
-    #[automatically_derived]
-    impl __eventfold::DecideWith<CounterCommand> for Counter {
-        fn decide_with(
-            &self,
-            __command: CounterCommand,
-            __context: &__eventfold::DecisionContext<'_>,
-        ) -> ::core::result::Result<
-            ::std::vec::Vec<CounterEvent>,
-            ::core::convert::Infallible,
-        > {
-            match __command {}
-        }
+    fn __decide(
+        __state: &Counter,
+        __command: CounterCommand,
+        __context: &__eventfold::DecisionContext<'_>,
+    ) -> ::core::result::Result<
+        ::std::vec::Vec<CounterEvent>,
+        ::core::convert::Infallible,
+    > {
+        match __command {}
     }
     #[automatically_derived]
     impl __eventfold::Aggregate for Counter {
@@ -302,9 +299,7 @@ const _: () = {
             ::core::convert::Infallible,
         > {
             let __context = ::core::default::Default::default();
-            <Self as __eventfold::DecideWith<
-                CounterCommand,
-            >>::decide_with(self, __command, &__context)
+            __decide(self, __command, &__context)
         }
         fn handle_with(
             &self,
@@ -314,9 +309,7 @@ const _: () = {
             ::std::vec::Vec<CounterEvent>,
             ::core::convert::Infallible,
         > {
-            <Self as __eventfold::DecideWith<
-                CounterCommand,
-            >>::decide_with(self, __command, __context)
+            __decide(self, __command, __context)
         }
         fn apply(mut self, __event: &CounterEvent) -> Self {
             match __event {

@@ -78,18 +78,12 @@ const _: () = {
         type DomainEvent = Imported;
         type Error = ::core::convert::Infallible;
     }
-    #[automatically_derived]
-    impl __eventfold::DecideWith<ArchiveCommand> for Archive {
-        fn decide_with(
-            &self,
-            __command: ArchiveCommand,
-            __context: &__eventfold::DecisionContext<'_>,
-        ) -> ::core::result::Result<
-            ::std::vec::Vec<Imported>,
-            ::core::convert::Infallible,
-        > {
-            match __command {}
-        }
+    fn __decide(
+        __state: &Archive,
+        __command: ArchiveCommand,
+        __context: &__eventfold::DecisionContext<'_>,
+    ) -> ::core::result::Result<::std::vec::Vec<Imported>, ::core::convert::Infallible> {
+        match __command {}
     }
     #[automatically_derived]
     impl __eventfold::Aggregate for Archive {
@@ -106,9 +100,7 @@ const _: () = {
             ::core::convert::Infallible,
         > {
             let __context = ::core::default::Default::default();
-            <Self as __eventfold::DecideWith<
-                ArchiveCommand,
-            >>::decide_with(self, __command, &__context)
+            __decide(self, __command, &__context)
         }
         fn handle_with(
             &self,
@@ -118,9 +110,7 @@ const _: () = {
             ::std::vec::Vec<Imported>,
             ::core::convert::Infallible,
         > {
-            <Self as __eventfold::DecideWith<
-                ArchiveCommand,
-            >>::decide_with(self, __command, __context)
+            __decide(self, __command, __context)
         }
         fn apply(mut self, __event: &Imported) -> Self {
             <Self as __eventfold::Evolve<Imported>>::evolve(&mut self, __event);
