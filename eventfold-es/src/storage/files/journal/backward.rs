@@ -218,6 +218,10 @@ impl OpenSegment {
     /// Checks the line that ends at `offset`. It stays at the end of the buffer.
     fn take_line(&mut self) -> StorageResult<Last> {
         let (start, before) = self.fill_line()?;
+        if self.buffer.last() != Some(&b'\n') {
+            let cause = "the line has no end";
+            return Err(StorageError::damaged(&self.path, self.offset, cause));
+        }
         let line = &self.buffer[start..self.buffer.len() - 1];
         let seed = match before {
             Some(before) => stated_sum(&self.buffer[..before]),
@@ -478,8 +482,10 @@ mod tests {
                 let before = journal.end().position + 1;
                 let mut reader = BackwardReader::new(journal.index(), before);
                 let read = backward(&mut reader, false).map(drop);
-                let error = read.expect_err("a changed byte was not seen");
                 let name = path.file_name().unwrap().to_str().unwrap();
+                let Err(error) = read else {
+                    panic!("a changed byte was not seen: {name} at {at}, header {header}");
+                };
                 assert!(error.to_string().contains(name), "{error} at {at}");
             }
             std::fs::write(&path, bytes).unwrap();
