@@ -14,7 +14,7 @@ use crate::ids::Version;
 /// stream, its time, its actor.
 ///
 /// A decision depends only on the state, the command and this context. So a test that sets them sees
-/// the same decision as a store: see [`testing::given`](crate::testing::given).
+/// the same decision as a store: see `testing::given`.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};

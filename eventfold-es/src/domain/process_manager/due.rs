@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 /// When a command is to be sent: at a time, or some time after the event.
 ///
-/// "After" counts from the [time of the event](Recorded::time), not from when the process manager
+/// "After" counts from the [time of the event](crate::Recorded::time), not from when the process manager
 /// reacts to it. So a deadline does not move when the program is down, and is the same whenever the
 /// event is reacted to. A command that is already due is sent at once.
 ///
