@@ -139,13 +139,11 @@ impl<A: Aggregate> Actor<A> {
         loop {
             // A failure has answered its commands.
             let _ = self.stream.settle().await;
-            let Some(attempt) = self.conflicts.as_mut().and_then(Conflicts::take) else {
+            if !self.conflicts.as_mut().is_some_and(Conflicts::is_waiting) {
                 return;
-            };
-            match self.make_ready().await {
-                Ok(()) => self.execute(attempt).await,
-                Err(error) => attempt.reply.send(Err(error.into())),
             }
+            // A command gets its error itself.
+            drop(self.make_ready_for_mail().await);
         }
     }
 
@@ -188,17 +186,27 @@ impl<A: Aggregate> Actor<A> {
     }
 
     async fn read(&mut self, read: Read<A>) {
-        let current = match self.conflicts {
-            None => Ok(None),
-            Some(_) => Box::pin(self.make_current()).await.map(Some),
-        };
-        let current = match current {
+        let current = match self.current().await {
             Ok(current) => current,
             Err(error) => return read(Err(error))(Ok(0)),
         };
         let Some(head) = &self.head else { return };
         let (state, version) = (&head.state, Version::new(head.version));
         let done = inside::Aggregate::of(self.stream.id()).run(|| read(Ok((state, version))));
+        self.when_current(current, done);
+    }
+
+    /// The position of the head, once it is durable and has all that others stored before. `None`
+    /// if nobody else writes to the stream: such a head has everything.
+    async fn current(&mut self) -> Result<Option<u64>, StateError> {
+        match self.conflicts {
+            None => Ok(None),
+            Some(_) => Box::pin(self.make_current()).await.map(Some),
+        }
+    }
+
+    /// Runs `done` once the head that was `current` is durable.
+    fn when_current(&self, current: Option<u64>, done: Done) {
         match current {
             Some(position) => done(Ok(position)),
             None => self.when_durable(done),

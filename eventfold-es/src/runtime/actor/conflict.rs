@@ -78,11 +78,17 @@ impl<A: Aggregate> Conflicts<A> {
         }
     }
 
-    /// The first of the commands that conflicted.
-    pub(crate) fn take(&mut self) -> Option<Attempt<A>> {
+    /// Whether a command has conflicted and waits.
+    pub(crate) fn is_waiting(&mut self) -> bool {
         while let Ok(attempt) = self.receiver.try_recv() {
             self.waiting.insert(attempt.order, attempt);
         }
+        !self.waiting.is_empty()
+    }
+
+    /// The first of the commands that conflicted.
+    pub(crate) fn take(&mut self) -> Option<Attempt<A>> {
+        self.is_waiting();
         self.waiting.pop_first().map(|(_, attempt)| attempt)
     }
 }

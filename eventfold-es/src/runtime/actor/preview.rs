@@ -20,12 +20,9 @@ impl<A: Aggregate> Actor<A> {
         context: &CommandContext,
         reply: Reply<Preview<A>, ExecuteError<A::Error>>,
     ) {
-        let current = match self.conflicts {
-            None => None,
-            Some(_) => match self.make_current().await {
-                Ok(position) => Some(position),
-                Err(error) => return reply.send(Err(error.into())),
-            },
+        let current = match self.current().await {
+            Ok(current) => current,
+            Err(error) => return reply.send(Err(error.into())),
         };
         let (decided, state, version) = {
             let (aggregate_type, id) = (A::AGGREGATE_TYPE, self.stream.id().id());
@@ -60,10 +57,7 @@ impl<A: Aggregate> Actor<A> {
                 Err(error) => Err(error.into()),
             });
         });
-        match current {
-            Some(position) => done(Ok(position)),
-            None => self.when_durable(done),
-        }
+        self.when_current(current, done);
     }
 
     /// Decides the command, and puts the head back. Returns the state and the version after the

@@ -342,7 +342,7 @@ async fn check(dir: &Path, answered: &[u64], is_in_order: bool) -> Result<(), St
     store.shutdown().await.map_err(text)
 }
 
-/// Looks whether each dead letter that is to be noted in the state is noted there.
+/// Checks that the saved state has a note of each dead letter that the process manager notes.
 fn check_noted(dir: &Path, letters: &[DeadLetter]) -> Result<(), String> {
     #[derive(Deserialize)]
     struct Saved {
