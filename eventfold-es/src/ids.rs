@@ -61,6 +61,14 @@ impl StreamId {
         })
     }
 
+    /// The name in the place of a stream's, for events that belong to no stream.
+    pub(crate) fn none() -> Self {
+        Self {
+            aggregate_type: "".into(),
+            id: "".into(),
+        }
+    }
+
     /// The type of the aggregate, as it was given.
     ///
     /// ```

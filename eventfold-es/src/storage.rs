@@ -27,7 +27,7 @@ pub(crate) mod unfinished;
 
 use crate::clock::Clock;
 use crate::ids::StreamId;
-use commit::CommitError;
+use commit::{CommitError, GroupCommit};
 use error::StorageResult;
 use files::FileStorage;
 use files::layout::StreamLayout;
@@ -73,6 +73,24 @@ impl Storage {
         match self {
             Self::Files(files) => Stream::Files(FileStream::new(files, id)),
             Self::Memory(memory) => Stream::Memory(memory.stream(id)),
+        }
+    }
+
+    /// Submits a commit of several streams, all of this storage. It is stored whole or not at all. As
+    /// [`Stream::commit`], it takes its place in the order of commits with this call, and fails the
+    /// epochs of all its streams if it fails.
+    pub(crate) async fn commit_group(&self, group: GroupCommit<Stream>) {
+        let foreign = "a stream belongs to the store that made it";
+        match self {
+            Self::Files(files) => {
+                let to_files = |stream: Stream| stream.into_files().map(FileStream::into_stream);
+                let group = group.map_streams(to_files);
+                files.commit_group(group.expect(foreign)).await;
+            }
+            Self::Memory(memory) => {
+                let group = group.map_streams(Stream::into_memory);
+                memory.commit_group(group.expect(foreign));
+            }
         }
     }
 

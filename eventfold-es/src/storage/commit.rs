@@ -1,8 +1,9 @@
-//! A commit: the events of one command, stored whole or not at all.
+//! A commit: events that are stored together or not at all, those of one command in most cases.
 
 use std::io;
 
 use crate::error::{ExecuteError, StateError};
+use crate::storage::encoding::event_line::EncodedEvents;
 use crate::storage::error::{StorageError, StorageErrorKind};
 use crate::storage::snapshot::Draft;
 
@@ -20,6 +21,65 @@ pub(crate) struct Commit {
 /// Takes the answer to a request: the position of the last event that the answer depends on. It
 /// runs on a thread of the storage and must not block.
 pub(crate) type Done = Box<dyn FnOnce(Result<u64, CommitError>) + Send>;
+
+/// A request to store events of several streams, and of no stream. `S` is a stream.
+pub(crate) struct GroupCommit<S> {
+    /// Each stream at most once.
+    pub(crate) streams: Vec<StreamPart<S>>,
+    /// Events that belong to no stream.
+    pub(crate) of_none: Option<EncodedEvents>,
+    pub(crate) done: GroupDone,
+}
+
+/// The part of a group that concerns one stream.
+pub(crate) struct StreamPart<S> {
+    pub(crate) stream: S,
+    /// The activation that decided the events.
+    pub(crate) epoch: u64,
+    /// The version of the stream that the events were decided on.
+    pub(crate) expected: u64,
+    /// Empty if the stream only has to be at the expected version.
+    pub(crate) events: EncodedEvents,
+    /// A snapshot of the state after these events. It is saved once they are durable.
+    pub(crate) snapshot: Option<Box<Draft>>,
+}
+
+/// Takes the answer to a group: the position of the last event of each stream, in the order of the
+/// streams, then of the last event of no stream. A stream without events in the group has the
+/// position of its last durable event. Runs as [`Done`] does.
+pub(crate) type GroupDone = Box<dyn FnOnce(Result<Vec<u64>, CommitError>) + Send>;
+
+impl<S> GroupCommit<S> {
+    /// The same request with other values for its streams, `None` if a stream has none.
+    pub(crate) fn map_streams<T>(self, map: impl Fn(S) -> Option<T>) -> Option<GroupCommit<T>> {
+        let streams = self.streams.into_iter().map(|part| {
+            Some(StreamPart {
+                stream: map(part.stream)?,
+                epoch: part.epoch,
+                expected: part.expected,
+                events: part.events,
+                snapshot: part.snapshot,
+            })
+        });
+        Some(GroupCommit {
+            streams: streams.collect::<Option<_>>()?,
+            of_none: self.of_none,
+            done: self.done,
+        })
+    }
+
+    /// How many bytes the events take.
+    pub(crate) fn size(&self) -> usize {
+        let parts = self.streams.iter().map(|part| part.events.size());
+        parts.sum::<usize>() + self.of_none.as_ref().map_or(0, EncodedEvents::size)
+    }
+
+    /// How many events there are.
+    pub(crate) fn count(&self) -> u64 {
+        let parts = self.streams.iter().map(|part| part.events.count());
+        parts.sum::<u64>() + self.of_none.as_ref().map_or(0, EncodedEvents::count)
+    }
+}
 
 /// Why a commit failed.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -48,7 +48,7 @@ use crate::storage::record_name::Follower;
 use crate::storage::unfinished::Unfinished;
 use crate::text::shown;
 use commit::committer::Committer;
-use commit::request::{ROOM, Request, StreamCommit};
+use commit::request::{ROOM, Request, StreamCommit, StreamsCommit};
 use disk::Identity;
 use file_systems::FileSystems;
 use journal::Index;
@@ -275,7 +275,20 @@ impl FileStorage {
     /// gives the room back when it answers the commit.
     pub(crate) async fn commit(&self, stream: Arc<Stream>, commit: Commit, events: EncodedEvents) {
         let commit = StreamCommit::new(stream, commit);
-        let kib = commit.kib(events.size());
+        self.take_room(commit.kib(events.size())).await;
+        if let Err(refused) = self.requests.commit(commit, events) {
+            (refused.done)(Err(CommitError::Closed));
+        }
+    }
+
+    /// Submits a commit of several streams. Waits as [`commit`](Self::commit) does.
+    pub(crate) async fn commit_group(&self, group: StreamsCommit) {
+        self.take_room(group.kib()).await;
+        self.request(Request::Group(Box::new(group)));
+    }
+
+    /// Waits until there is room for a commit.
+    async fn take_room(&self, kib: u32) {
         let room = match self.room.try_acquire_many(kib) {
             // Only the committer closes the semaphore, when it ends. Then the commit is refused.
             Err(TryAcquireError::NoPermits) => self.room.acquire_many(kib).await.ok(),
@@ -283,9 +296,6 @@ impl FileStorage {
         };
         if let Some(room) = room {
             room.forget();
-        }
-        if let Err(refused) = self.requests.commit(commit, events) {
-            (refused.done)(Err(CommitError::Closed));
         }
     }
 
@@ -301,6 +311,7 @@ impl FileStorage {
     fn request(&self, request: Request) {
         match self.requests.send(request) {
             Err(Request::Fence { done, .. }) => done(Err(CommitError::Closed)),
+            Err(Request::Group(group)) => (group.done)(Err(CommitError::Closed)),
             Ok(()) | Err(Request::Commit(..) | Request::Close) => {}
         }
     }

@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::domain::command::Fingerprint;
 use crate::event::StoredEvent;
 use crate::ids::StreamId;
-use crate::storage::commit::{Commit, CommitError, Done};
+use crate::storage::commit::{Commit, CommitError, Done, GroupCommit};
 use crate::storage::encoding::event_line as line;
 use crate::storage::encoding::event_line::EncodedEvents;
 use crate::storage::error::{StorageError, StorageResult};
@@ -77,6 +77,8 @@ impl Memory {
 struct Content {
     log: Mutex<CommitLog>,
     streams: Mutex<HashMap<StreamId, Arc<StoredStream>>>,
+    /// The events that belong to no stream.
+    of_none: Arc<StoredStream>,
     records: AllRecords,
     occupancy: Occupancy,
     /// Several stores may be open on this content, as several processes on one database.
@@ -317,43 +319,104 @@ impl MemoryStorage {
         if self.is_closed() {
             return Err(CommitError::Closed);
         }
-        let mut lines = lock(&stream.stored.events);
+        stream.check(epoch, expected)?;
+        let place = log.append(&stream.stored, events);
+        lock(&stream.epoch).version = place.version();
+        self.publish(&log);
+        Ok(place)
+    }
+
+    /// Stores the events of a group, and returns the place after the last one of each part.
+    fn store_group(&self, group: &GroupCommit<MemoryStream>) -> Result<Vec<Place>, CommitError> {
+        let mut log = lock(&self.content.log);
+        if self.is_closed() {
+            return Err(CommitError::Closed);
+        }
+        let checked = group
+            .streams
+            .iter()
+            .try_for_each(|part| part.stream.stream.check(part.epoch, part.expected));
+        if let Err(error) = checked {
+            for part in &group.streams {
+                part.stream.stream.fail(part.epoch, &error);
+            }
+            return Err(error);
+        }
+        let mut places = Vec::new();
+        for part in &group.streams {
+            let stream = &part.stream.stream;
+            if part.events.count() == 0 {
+                let (version, position) = stream.stored.durable();
+                places.push(Place::behind(version, position));
+                continue;
+            }
+            let place = log.append(&stream.stored, &part.events);
+            lock(&stream.epoch).version = place.version();
+            places.push(place);
+        }
+        if let Some(events) = &group.of_none {
+            places.push(log.append(&self.content.of_none, events));
+        }
+        self.publish(&log);
+        Ok(places)
+    }
+
+    pub(crate) fn commit_group(self: &Arc<Self>, group: GroupCommit<MemoryStream>) {
+        let this = self.clone();
+        self.serve(move || {
+            let stored = this.store_group(&group);
+            let positions = |places: &Vec<Place>| places.iter().map(|p| p.position()).collect();
+            (group.done)(stored.as_ref().map(positions).map_err(Clone::clone));
+            let places = stored.unwrap_or_default();
+            for (part, place) in group.streams.into_iter().zip(places) {
+                if let Some(draft) = part.snapshot {
+                    let stored = &part.stream.stream.stored;
+                    stored.snapshot.save(part.stream.id(), place, *draft);
+                }
+            }
+        });
+    }
+
+    /// Tells the readers of all stores on this memory about new events.
+    fn publish(&self, log: &CommitLog) {
+        self.health.set_head(log.position);
+        for sharer in lock(&self.content.sharers).iter().filter_map(Weak::upgrade) {
+            sharer.set_head(log.position);
+        }
+    }
+}
+
+impl CommitLog {
+    /// Appends events of one stream, or of none, and returns the place after the last one.
+    fn append(&mut self, stream: &Arc<StoredStream>, events: &EncodedEvents) -> Place {
+        let mut lines = lock(&stream.events);
         let known = lines.len();
-        stream.check(epoch, expected, known as u64)?;
-        let mut chain = log.commits.last().map_or(0, |last| last.chain);
-        let before = log.events;
+        let is_of_none = stream.seed == line::seed_of_none();
+        let mut chain = self.commits.last().map_or(0, |last| last.chain);
+        let before = self.events;
         for event in events.as_encoded().iter() {
-            log.position += STEPS[usize::try_from(log.events).unwrap_or(0) % STEPS.len()];
-            log.events += 1;
+            self.position += STEPS[usize::try_from(self.events).unwrap_or(0) % STEPS.len()];
+            self.events += 1;
             let mut sealed = Vec::new();
-            line::seal(event, log.position, &mut sealed);
+            line::seal(event, self.position, &mut sealed);
             // The line ends with a checksum that is seeded with the stream's name.
             chain = xxh3_64_with_seed(&sealed, chain);
             let version = lines.len() as u64 + 1;
             lines.push(StoredLine {
                 line: sealed.into(),
-                version,
-                position: log.position,
+                version: if is_of_none { 0 } else { version },
+                position: self.position,
             });
         }
-        log.commits.push(Arc::new(StoredCommit {
+        self.commits.push(Arc::new(StoredCommit {
             before,
-            stream: stream.stored.clone(),
+            stream: stream.clone(),
             events: lines[known..].to_vec(),
             chain,
         }));
-        let place = Place::behind(lines.len() as u64, log.position);
-        lock(&stream.epoch).version = lines.len() as u64;
-        drop(lines);
-        self.health.set_head(log.position);
-        for sharer in lock(&self.content.sharers).iter().filter_map(Weak::upgrade) {
-            sharer.set_head(log.position);
-        }
-        Ok(place)
+        Place::behind(lines.len() as u64, self.position)
     }
-}
 
-impl CommitLog {
     /// The first commit that ends at `position` or after it.
     fn commit_at(&self, position: u64) -> Option<&Arc<StoredCommit>> {
         let next = (self.commits).partition_point(|commit| commit.last() < position);
@@ -390,14 +453,9 @@ impl Content {
                 Arc::strong_count(stream) > 1 || !lock(&stream.events).is_empty()
             });
         }
-        let stored = streams.entry(id.clone()).or_insert_with(|| {
-            Arc::new(StoredStream {
-                id: id.clone(),
-                seed: line::seed(id),
-                events: Mutex::default(),
-                snapshot: SavedSnapshot::default(),
-            })
-        });
+        let stored = streams
+            .entry(id.clone())
+            .or_insert_with(|| Arc::new(StoredStream::new(id.clone(), line::seed(id))));
         stored.clone()
     }
 }
@@ -414,20 +472,45 @@ impl StreamInUse {
 
     /// Fails if the epoch has failed, or if the stream is at another version than `expected`. Then
     /// the epoch fails too.
-    fn check(&self, epoch: u64, expected: u64, actual: u64) -> Result<(), CommitError> {
+    fn check(&self, epoch: u64, expected: u64) -> Result<(), CommitError> {
         if let Some(failure) = self.failure(epoch) {
             return Err(failure);
         }
+        let (actual, _) = self.stored.durable();
         if expected != actual {
             let conflict = CommitError::Conflict { actual };
-            lock(&self.epoch).failure = Some(conflict.clone());
+            self.fail(epoch, &conflict);
             return Err(conflict);
         }
         Ok(())
     }
+
+    /// Notes that the epoch failed, unless it has failed before or a later one has begun.
+    fn fail(&self, epoch: u64, error: &CommitError) {
+        let mut present = lock(&self.epoch);
+        if present.number == epoch && present.failure.is_none() {
+            present.failure = Some(error.clone());
+        }
+    }
+}
+
+impl Default for StoredStream {
+    /// The place of events that belong to no stream.
+    fn default() -> Self {
+        Self::new(StreamId::none(), line::seed_of_none())
+    }
 }
 
 impl StoredStream {
+    fn new(id: StreamId, seed: u64) -> Self {
+        Self {
+            id,
+            seed,
+            events: Mutex::default(),
+            snapshot: SavedSnapshot::default(),
+        }
+    }
+
     /// The version and the position of the last event.
     fn durable(&self) -> (u64, u64) {
         let lines = lock(&self.events);
@@ -527,9 +610,9 @@ impl MemoryStream {
     pub(crate) fn when_done(&self, epoch: u64, done: Done) {
         let this = self.clone();
         self.storage.serve(move || {
-            let (actual, position) = this.durable();
+            let (_, position) = this.durable();
             let expected = lock(&this.stream.epoch).version;
-            let checked = this.stream.check(epoch, expected, actual);
+            let checked = this.stream.check(epoch, expected);
             done(checked.map(|()| position));
         });
     }

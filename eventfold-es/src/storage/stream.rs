@@ -30,6 +30,22 @@ impl Stream {
         }
     }
 
+    /// The stream's value in storage in files.
+    pub(crate) fn into_files(self) -> Option<FileStream> {
+        match self {
+            Self::Files(stream) => Some(stream),
+            Self::Memory(_) => None,
+        }
+    }
+
+    /// The stream's value in storage in memory.
+    pub(crate) fn into_memory(self) -> Option<MemoryStream> {
+        match self {
+            Self::Files(_) => None,
+            Self::Memory(stream) => Some(stream),
+        }
+    }
+
     /// The seed of the checksums of the stream's events. They are valid in this stream only.
     pub(crate) fn seed(&self) -> u64 {
         match self {

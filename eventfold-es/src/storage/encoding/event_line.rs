@@ -338,7 +338,6 @@ pub(crate) fn seed(stream: &StreamId) -> u64 {
 }
 
 /// The seed of the checksums of events that belong to no stream.
-#[cfg(test)]
 pub(crate) fn seed_of_none() -> u64 {
     xxh3_64(b"\0")
 }

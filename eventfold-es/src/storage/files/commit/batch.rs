@@ -4,11 +4,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::storage::commit::Done;
-use crate::storage::encoding::event_line::Encoded;
-use crate::storage::files::commit::request::Request;
-use crate::storage::files::commit::request::StreamCommit;
-use crate::storage::files::format::commit_line::write;
+use crate::storage::commit::{Done, GroupCommit, GroupDone};
+use crate::storage::encoding::event_line::{Encoded, EncodedEvents};
+use crate::storage::files::commit::request::{Request, StreamCommit, StreamsCommit};
+use crate::storage::files::format::commit_line::{write, write_parts};
 use crate::storage::files::journal::batch::JournalBatch;
 use crate::storage::files::streams::end::StreamEnd;
 use crate::storage::files::streams::end::line_hash;
@@ -43,15 +42,33 @@ pub(crate) struct StagedStream {
 
 /// An answer that waits for the batch.
 pub(crate) struct Answer {
-    pub(crate) done: Done,
-    /// For a commit: the place of its stream in the batch.
-    pub(crate) place: Option<usize>,
-    /// The position of the commit's last event, 0 for a fence.
-    pub(crate) position: u64,
+    pub(crate) to: AnswerTo,
     /// How much room to give back.
     pub(crate) kib: u32,
-    /// For a fence: the stream and the epoch whose failure it must report.
-    pub(crate) fence: Option<(Arc<Stream>, u64)>,
+}
+
+/// Who waits for an answer.
+pub(crate) enum AnswerTo {
+    /// A commit, whose stream is at `place` in the batch.
+    Commit {
+        place: usize,
+        /// The position of the last event.
+        position: u64,
+        done: Done,
+    },
+    /// A commit of several streams, which are at `places` in the batch.
+    Group {
+        places: Vec<usize>,
+        /// The answer if the batch is stored.
+        positions: Vec<u64>,
+        done: GroupDone,
+    },
+    /// A fence. It must report a failure of this epoch of the stream.
+    Fence {
+        stream: Arc<Stream>,
+        epoch: u64,
+        done: Done,
+    },
 }
 
 impl StagedStream {
@@ -59,6 +76,27 @@ impl StagedStream {
     pub(crate) fn last_line_hash(&self, written: &JournalBatch) -> u64 {
         let last = self.lines.last();
         last.map_or(0, |line| line_hash(&written.bytes[line.clone()]))
+    }
+
+    /// Moves the stream's end past the lines that were added since there were `known`. `position` is
+    /// that of the last event.
+    fn extend(&mut self, known: usize, position: u64) {
+        let added = &self.lines[known..];
+        self.end.offset += added.iter().map(|line| line.len() + 1).sum::<usize>() as u64;
+        self.end.version += added.len() as u64;
+        // Invariant C8.
+        self.end.position = position;
+    }
+
+    /// Takes a snapshot of the state at the present end.
+    fn keep(&mut self, snapshot: Option<Box<Draft>>, written: &JournalBatch) {
+        if let Some(draft) = snapshot {
+            let end = StreamEnd {
+                hash: self.last_line_hash(written),
+                ..self.end
+            };
+            self.snapshot = Some((draft, end));
+        }
     }
 }
 
@@ -92,25 +130,67 @@ pub(crate) fn add_commit(
     let known = staged.lines.len();
     let at = commit.stream.place(&staged.end);
     write(written, &at, events, &mut staged.lines);
-    let added = staged.lines[known..].iter().map(|line| line.len() + 1);
-    staged.end.offset += added.sum::<usize>() as u64;
-    staged.end.version += events.count();
-    // Invariant C8.
-    staged.end.position = written.end.position;
-    if let Some(draft) = commit.snapshot {
-        let end = StreamEnd {
-            hash: staged.last_line_hash(written),
-            ..staged.end
-        };
-        staged.snapshot = Some((draft, end));
+    let position = written.end.position;
+    staged.extend(known, position);
+    staged.keep(commit.snapshot, written);
+    let done = commit.done;
+    let to = AnswerTo::Commit {
+        place,
+        position,
+        done,
+    };
+    batch.answers.push(Answer { to, kib });
+}
+
+/// Adds the line of a commit of several streams to the batch. `places` says where in the batch the
+/// streams are that get events.
+pub(crate) fn add_group(batch: &mut CommitBatch, places: &[Option<usize>], group: StreamsCommit) {
+    let kib = group.kib();
+    let GroupCommit {
+        streams,
+        of_none,
+        done,
+    } = group;
+    let staged = |place: &Option<usize>| place.map(|place| &batch.streams[place]);
+    let at = |part: usize| {
+        let end = staged(&places[part])?.end;
+        let part = &streams[part];
+        Some((part.stream.place(&end), part.events.as_encoded()))
+    };
+    let parts: Vec<_> = (0..streams.len()).filter_map(at).collect();
+    let of_none = of_none.as_ref().map(EncodedEvents::as_encoded);
+    let mut position = batch.journal.end.position;
+    let mut lines = Vec::new();
+    if !parts.is_empty() || of_none.is_some() {
+        write_parts(&mut batch.journal, &parts, of_none, &mut lines);
     }
-    batch.answers.push(Answer {
-        done: commit.done,
-        place: Some(place),
-        position: staged.end.position,
-        kib,
-        fence: None,
-    });
+    let mut lines = lines.into_iter();
+    let mut positions = Vec::with_capacity(streams.len() + 1);
+    for (part, place) in streams.into_iter().zip(places) {
+        let Some(place) = *place else {
+            let place = batch.place_of(&part.stream);
+            let staged = place.map(|place| batch.streams[place].end.position);
+            positions.push(staged.unwrap_or_else(|| part.stream.durable_position()));
+            continue;
+        };
+        position += part.events.count();
+        positions.push(position);
+        let staged = &mut batch.streams[place];
+        let known = staged.lines.len();
+        let count = usize::try_from(part.events.count()).unwrap_or(usize::MAX);
+        staged.lines.extend(lines.by_ref().take(count));
+        staged.extend(known, position);
+        staged.keep(part.snapshot, &batch.journal);
+    }
+    if of_none.is_some() {
+        positions.push(batch.journal.end.position);
+    }
+    let to = AnswerTo::Group {
+        places: places.iter().copied().flatten().collect(),
+        positions,
+        done,
+    };
+    batch.answers.push(Answer { to, kib });
 }
 
 /// About how many bytes a request adds to the journal.
@@ -119,6 +199,21 @@ pub(crate) fn size_of(request: &Request) -> usize {
         Request::Commit(commit, events) => {
             events.size() + events.count() * EVENT_OVERHEAD + overhead(&commit.stream)
         }
+        Request::Group(group) => {
+            let streams = group.streams.iter();
+            let overhead: usize = streams.map(|part| overhead(&part.stream)).sum();
+            let count = usize::try_from(group.count()).unwrap_or(usize::MAX);
+            group.size() + count.saturating_mul(EVENT_OVERHEAD) + LINE_OVERHEAD + overhead
+        }
+        Request::Fence { .. } | Request::Close => 0,
+    }
+}
+
+/// How many streams a request may add to a batch.
+pub(crate) fn streams_of(request: &Request) -> usize {
+    match request {
+        Request::Commit(..) => 1,
+        Request::Group(group) => group.streams.len(),
         Request::Fence { .. } | Request::Close => 0,
     }
 }

@@ -14,15 +14,14 @@ use tokio::sync::Semaphore;
 
 mod staging;
 
-use crate::storage::commit::{CommitError, Done};
+use crate::storage::commit::CommitError;
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::commit::batch::{
-    Answer, CommitBatch, StagedStream, add_commit, size_of,
+    Answer, AnswerTo, CommitBatch, StagedStream, add_commit, add_group, size_of, streams_of,
 };
 use crate::storage::files::commit::delay::GroupDelay;
 use crate::storage::files::commit::queue::Receiver;
-use crate::storage::files::commit::request::Request;
-use crate::storage::files::commit::request::StreamCommit;
+use crate::storage::files::commit::request::{Request, StreamCommit, StreamsCommit};
 use crate::storage::files::disk::failed_syncs;
 use crate::storage::files::journal::AppendError;
 use crate::storage::files::journal::Journal;
@@ -226,7 +225,7 @@ impl Committer {
         let size = batch.journal.bytes.len() + size_of(request);
         batch.answers.is_empty()
             || (batch.answers.len() < MOST_REQUESTS
-                && batch.streams.len() < STREAMS_OF_A_BATCH
+                && batch.streams.len() + streams_of(request) <= STREAMS_OF_A_BATCH
                 && size <= LARGEST_BATCH
                 && (batch.streams.is_empty() || self.journal.has_room_for(size as u64)))
     }
@@ -235,16 +234,9 @@ impl Committer {
     fn admit(&mut self, batch: &mut CommitBatch, request: Request) {
         match request {
             Request::Commit(commit, span) => {
-                let staged = self.may_commit(&commit).and_then(|()| {
-                    let place = self.stage(batch, &commit.stream);
-                    let place = place.map_err(CommitError::NotStored)?;
-                    let actual = batch.streams[place].end.version;
-                    if actual == commit.expected {
-                        Ok(place)
-                    } else {
-                        Err(CommitError::Conflict { actual })
-                    }
-                });
+                let staged = self
+                    .may_commit(&commit.stream, commit.epoch)
+                    .and_then(|()| self.stage_at(batch, &commit.stream, commit.expected));
                 match staged {
                     Ok(place) => {
                         let events = self.requests.events(&span);
@@ -256,25 +248,69 @@ impl Committer {
                     }
                 }
             }
+            Request::Group(group) => match self.stage_group(batch, &group) {
+                Ok(places) => add_group(batch, &places, *group),
+                Err(error) => {
+                    self.room.add_permits(group.kib() as usize);
+                    refuse_group(*group, &error);
+                }
+            },
             Request::Fence {
                 stream,
                 epoch,
                 done,
             } => batch.answers.push(Answer {
-                done,
-                place: None,
-                position: 0,
+                to: AnswerTo::Fence {
+                    stream,
+                    epoch,
+                    done,
+                },
                 kib: 0,
-                fence: Some((stream, epoch)),
             }),
             Request::Close => unreachable!("the caller ends the batch there"),
         }
     }
 
-    /// Fails if the store or the commit's epoch has failed. Invariant C4.
-    fn may_commit(&self, commit: &StreamCommit) -> Result<(), CommitError> {
+    /// Fails if the store or the epoch of `stream` has failed. Invariant C4.
+    fn may_commit(&self, stream: &Stream, epoch: u64) -> Result<(), CommitError> {
         self.health.check_failed()?;
-        commit.stream.failure(commit.epoch).map_or(Ok(()), Err)
+        stream.failure(epoch).map_or(Ok(()), Err)
+    }
+
+    /// Makes sure that events can be appended to `stream`, which must be at the version `expected`.
+    /// Returns the stream's place in the batch.
+    fn stage_at(
+        &mut self,
+        batch: &mut CommitBatch,
+        stream: &Arc<Stream>,
+        expected: u64,
+    ) -> Result<usize, CommitError> {
+        let place = self.stage(batch, stream);
+        let place = place.map_err(CommitError::NotStored)?;
+        check_version(expected, batch.streams[place].end.version)?;
+        Ok(place)
+    }
+
+    /// Makes sure that all of `group` can be stored. Returns the places in the batch of the streams
+    /// that get events.
+    fn stage_group(
+        &mut self,
+        batch: &mut CommitBatch,
+        group: &StreamsCommit,
+    ) -> Result<Vec<Option<usize>>, CommitError> {
+        for part in &group.streams {
+            self.may_commit(&part.stream, part.epoch)?;
+        }
+        let places = group.streams.iter().map(|part| {
+            if part.events.count() > 0 {
+                return self.stage_at(batch, &part.stream, part.expected).map(Some);
+            }
+            let staged = batch.place_of(&part.stream);
+            let staged = staged.map(|place| batch.streams[place].end.version);
+            let actual = staged.unwrap_or_else(|| part.stream.tail().end.version);
+            check_version(part.expected, actual).map(|()| None)
+        });
+        places.collect()
     }
 
     /// Makes the batch durable and answers all its requests.
@@ -307,26 +343,44 @@ impl Committer {
         }
         let mut streams: Vec<_> = streams.into_iter().map(Some).collect();
         let (mut unflushed, mut room) = (0, 0);
-        for answer in answers {
-            let Answer {
-                done,
-                place,
-                position,
-                kib,
-                fence,
-            } = answer;
-            // Only this answer's stream: the first answer must not wait for all streams.
-            if outcome.is_ok()
-                && let Some(staged) = place.and_then(|place| streams[place].take())
-            {
-                unflushed += self.complete(staged, &written);
-            }
-            room += kib as usize;
-            let result = match fence {
-                None => outcome.clone().map(|()| position),
-                Some((stream, epoch)) => fence_result(&stream, epoch),
+        for Answer { to, kib } in answers {
+            // Only this answer's streams: the first answer must not wait for all streams.
+            let mut complete = |place: usize| {
+                if outcome.is_ok()
+                    && let Some(staged) = streams[place].take()
+                {
+                    unflushed += self.complete(staged, &written);
+                }
             };
-            respond(done, result);
+            room += kib as usize;
+            match to {
+                AnswerTo::Commit {
+                    place,
+                    position,
+                    done,
+                } => {
+                    complete(place);
+                    let result = outcome.clone().map(|()| position);
+                    respond(|| done(result));
+                }
+                AnswerTo::Group {
+                    places,
+                    positions,
+                    done,
+                } => {
+                    places.into_iter().for_each(complete);
+                    let result = outcome.clone().map(|()| positions);
+                    respond(|| done(result));
+                }
+                AnswerTo::Fence {
+                    stream,
+                    epoch,
+                    done,
+                } => {
+                    let result = fence_result(&stream, epoch);
+                    respond(|| done(result));
+                }
+            }
         }
         self.journal.reuse(written);
         self.room.add_permits(room);
@@ -436,25 +490,52 @@ fn refuse_all(requests: impl Iterator<Item = Request>) {
     for request in requests {
         match request {
             Request::Commit(commit, _) => refuse(commit, CommitError::Closed),
+            Request::Group(group) => refuse_group(*group, &CommitError::Closed),
             Request::Fence {
                 stream,
                 epoch,
                 done,
-            } => respond(done, fence_result(&stream, epoch)),
+            } => {
+                let result = fence_result(&stream, epoch);
+                respond(|| done(result));
+            }
             Request::Close => {}
         }
     }
 }
 
-/// Answers a commit with an error. Fails its epoch, because the aggregate's state has the commit.
-fn refuse(commit: StreamCommit, error: CommitError) {
-    commit.stream.fail_epoch(commit.epoch, &error);
-    respond(commit.done, Err(error));
+/// Fails if the stream is not at the version that the events were decided on.
+fn check_version(expected: u64, actual: u64) -> Result<(), CommitError> {
+    if actual == expected {
+        Ok(())
+    } else {
+        Err(CommitError::Conflict { actual })
+    }
 }
 
-fn respond(done: Done, result: Result<u64, CommitError>) {
+/// Answers a commit with an error. Fails its epoch, because the aggregate's state has the commit.
+fn refuse(commit: StreamCommit, error: CommitError) {
+    let StreamCommit {
+        stream,
+        epoch,
+        done,
+        ..
+    } = commit;
+    stream.fail_epoch(epoch, &error);
+    respond(|| done(Err(error)));
+}
+
+/// Answers a commit of several streams with an error. Fails the epochs of all its streams.
+fn refuse_group(group: StreamsCommit, error: &CommitError) {
+    for part in &group.streams {
+        part.stream.fail_epoch(part.epoch, error);
+    }
+    respond(|| (group.done)(Err(error.clone())));
+}
+
+fn respond(answer: impl FnOnce()) {
     // Values of the caller's types are dropped here. Their panics must not reach this thread.
-    if catch_unwind(AssertUnwindSafe(|| done(result))).is_err() {
+    if catch_unwind(AssertUnwindSafe(answer)).is_err() {
         tracing::error!("a panic in the answer to a command was ignored");
     }
 }

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::storage::commit::Commit;
-use crate::storage::commit::Done;
+use crate::storage::commit::{Commit, Done, GroupCommit};
 use crate::storage::files::commit::span::Span;
 use crate::storage::files::streams::stream::Stream;
 use crate::storage::snapshot::Draft;
@@ -39,15 +38,36 @@ impl StreamCommit {
 
     /// How many KiB the commit takes while it is pending. Its events take `events` bytes.
     pub(crate) fn kib(&self, events: usize) -> u32 {
-        let snapshot = self.snapshot.as_ref().map_or(0, |draft| draft.state.len());
-        let kib = (events + snapshot) / 1024 + 1;
-        u32::try_from(kib).unwrap_or(ROOM).min(ROOM)
+        kib(events, self.snapshot.as_deref())
+    }
+}
+
+/// How many KiB a commit takes while it is pending.
+fn kib<'a>(events: usize, snapshots: impl IntoIterator<Item = &'a Draft>) -> u32 {
+    let snapshots: usize = snapshots.into_iter().map(|draft| draft.state.len()).sum();
+    let kib = (events + snapshots) / 1024 + 1;
+    u32::try_from(kib).unwrap_or(ROOM).min(ROOM)
+}
+
+/// A commit of several streams on its way to the committer.
+pub(crate) type StreamsCommit = GroupCommit<Arc<Stream>>;
+
+impl StreamsCommit {
+    /// How many KiB the commit takes while it is pending.
+    pub(crate) fn kib(&self) -> u32 {
+        let snapshots = self.streams.iter();
+        kib(
+            self.size(),
+            snapshots.filter_map(|part| part.snapshot.as_deref()),
+        )
     }
 }
 
 /// A request to the committer. The committer serves requests in order.
 pub(crate) enum Request {
     Commit(StreamCommit, Span),
+    /// Boxed, because it is rare.
+    Group(Box<StreamsCommit>),
     /// Calls `done` after all requests before this one.
     Fence {
         stream: Arc<Stream>,

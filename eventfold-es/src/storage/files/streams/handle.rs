@@ -34,6 +34,11 @@ impl FileStream {
         }
     }
 
+    /// The stream, which shares its state with the committer.
+    pub(crate) fn into_stream(self) -> Arc<Stream> {
+        self.stream
+    }
+
     pub(crate) fn id(&self) -> &StreamId {
         self.stream.id()
     }
