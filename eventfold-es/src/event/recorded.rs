@@ -42,6 +42,7 @@ pub struct Recorded<'a> {
     /// The idempotency key of its command, where it is known.
     pub(crate) key: Option<&'a str>,
     pub(crate) meta: Meta<'a>,
+    pub(crate) tags: &'a [Cow<'a, str>],
 }
 
 /// The member of `meta` that holds the version of the payload's shape.
@@ -87,6 +88,7 @@ impl Recorded<'static> {
         actor: None,
         key: None,
         meta: Meta::None,
+        tags: &[],
     };
 }
 
@@ -120,6 +122,18 @@ impl<'a> Recorded<'a> {
     #[must_use]
     pub fn is_of_aggregate(&self) -> bool {
         !self.aggregate_type.is_empty()
+    }
+
+    /// The event's tags, each `name:value`, in order. The name of the event's aggregate is not among
+    /// them, although a [`Query`](crate::Query) finds all events of the aggregate by it.
+    ///
+    /// ```
+    /// # use eventfold_es::Recorded;
+    /// let event = eventfold::Event::new("Closed", serde_json::Value::Null);
+    /// assert_eq!(Recorded::of_eventfold(&event, "account", "a").tags().count(), 0);
+    /// ```
+    pub fn tags(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.tags.iter().map(|tag| &**tag)
     }
 
     /// The aggregate's type, the first half of the stream's name. Empty for an event that [belongs

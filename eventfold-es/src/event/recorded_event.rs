@@ -49,6 +49,7 @@ pub struct RecordedEvent {
     event_id: Option<String>,
     actor: Option<String>,
     meta: Option<String>,
+    tags: Vec<Cow<'static, str>>,
 }
 
 impl RecordedEvent {
@@ -70,6 +71,7 @@ impl RecordedEvent {
                 // An event from a line has its `meta` as JSON text.
                 Meta::None | Meta::Value(_) => None,
             },
+            tags: record.tags().map(|tag| tag.to_owned().into()).collect(),
         }
     }
 
@@ -89,7 +91,15 @@ impl RecordedEvent {
             actor: self.actor.as_deref(),
             key: None,
             meta: self.meta.as_deref().map_or(Meta::None, Meta::Json),
+            tags: &self.tags,
         }
+    }
+
+    /// The event's tags, see [`Recorded::tags`].
+    ///
+    /// See the example of [`RecordedEvent`].
+    pub fn tags(&self) -> impl Iterator<Item = &str> {
+        self.tags.iter().map(|tag| &**tag)
     }
 
     /// The stored name.

@@ -53,6 +53,8 @@ pub(crate) struct EncodedEvents {
     bytes: Vec<u8>,
     /// Where the events after the first begin. Most commits have one event, so this stays empty.
     later: Vec<usize>,
+    /// Whether an event has tags.
+    is_tagged: bool,
 }
 
 impl EncodedEvents {
@@ -62,6 +64,7 @@ impl EncodedEvents {
             seed,
             bytes: Vec::new(),
             later: Vec::new(),
+            is_tagged: false,
         }
     }
 
@@ -74,14 +77,54 @@ impl EncodedEvents {
         version: u64,
         common: &Common,
     ) {
+        self.push_member(name, data, id, version, common, &[]);
+    }
+
+    /// Appends an event with these tags.
+    pub(crate) fn push_tagged<'t>(
+        &mut self,
+        name: &str,
+        data: &[u8],
+        id: &str,
+        version: u64,
+        common: &Common,
+        tags: impl IntoIterator<Item = &'t str>,
+    ) {
+        let mut member = Vec::new();
+        for tag in tags {
+            let before: &[u8] = if member.is_empty() {
+                b",\"tags\":["
+            } else {
+                b","
+            };
+            member.extend_from_slice(before);
+            write_str(&mut member, tag);
+        }
+        if !member.is_empty() {
+            member.push(b']');
+            self.is_tagged = true;
+        }
+        self.push_member(name, data, id, version, common, &member);
+    }
+
+    fn push_member(
+        &mut self,
+        name: &str,
+        data: &[u8],
+        id: &str,
+        version: u64,
+        common: &Common,
+        tags: &[u8],
+    ) {
         let mut digits = itoa::Buffer::new();
         let ms = digits.format(common.ms);
         // The digits of `ms` without the last three are the seconds.
         let seconds = ms.len().checked_sub(3).filter(|length| *length > 0);
         let seconds = seconds.map_or("0", |length| &ms[..length]);
-        self.write(name, data, (seconds, ms), Some(id), version, common);
+        self.write(name, data, (seconds, ms), Some(id), version, common, tags);
     }
 
+    #[allow(clippy::too_many_arguments, reason = "they are the members of a line")]
     fn write(
         &mut self,
         name: &str,
@@ -90,6 +133,7 @@ impl EncodedEvents {
         id: Option<&str>,
         version: u64,
         common: &Common,
+        tags: &[u8],
     ) {
         let start = self.begin();
         let out = &mut self.bytes;
@@ -113,6 +157,7 @@ impl EncodedEvents {
         out.extend_from_slice(b",\"ms\":");
         out.extend_from_slice(ms.as_bytes());
         out.extend_from_slice(&common.key);
+        out.extend_from_slice(tags);
         state_length(out, start);
         let sum = xxh3_64_with_seed(&out[start..], self.seed);
         out.extend_from_slice(&sum.to_le_bytes());
@@ -143,7 +188,7 @@ impl EncodedEvents {
         let data = serde_json::to_vec(&event.data)?;
         let (mut seconds, mut millis) = (itoa::Buffer::new(), itoa::Buffer::new());
         let times = (seconds.format(event.ts), millis.format(ms));
-        self.write(&event.event_type, &data, times, None, version, &common);
+        self.write(&event.event_type, &data, times, None, version, &common, &[]);
         Ok(())
     }
 
@@ -162,6 +207,11 @@ impl EncodedEvents {
     /// How many bytes the events take.
     pub(crate) fn size(&self) -> usize {
         self.bytes.len()
+    }
+
+    /// Whether an event has tags.
+    pub(crate) fn is_tagged(&self) -> bool {
+        self.is_tagged
     }
 
     pub(crate) fn as_encoded(&self) -> Encoded<'_> {
@@ -370,7 +420,6 @@ pub(crate) struct Line<'a> {
     #[serde(borrow)]
     pub(crate) command: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
-    #[cfg_attr(not(test), expect(dead_code, reason = "nothing writes it yet"))]
     pub(crate) tags: Vec<Cow<'a, str>>,
     /// The name of the key that encrypts parts of the payload.
     #[serde(borrow)]
@@ -417,6 +466,7 @@ impl<'l> Line<'l> {
             actor: self.actor.as_deref(),
             key: self.key.as_deref(),
             meta: self.meta.map_or(Meta::None, Meta::Json),
+            tags: &self.tags,
         }
     }
 

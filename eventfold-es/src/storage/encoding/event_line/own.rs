@@ -95,6 +95,10 @@ impl<'a> Rest<'a> {
             Some(_) => self.member(b",\"command\":\"", Self::text).ok()?,
             None => None,
         };
+        let tags = match self.pass(b",\"tags\":[") {
+            Some(()) => self.texts()?,
+            None => Vec::new(),
+        };
         Some(Line {
             name,
             data,
@@ -107,7 +111,7 @@ impl<'a> Rest<'a> {
             position: None,
             key: key.map(Cow::Borrowed),
             command: command.map(Cow::Borrowed),
-            tags: Vec::new(),
+            tags,
             encryption_key: None,
         })
     }
@@ -150,6 +154,19 @@ impl<'a> Rest<'a> {
         }
         self.bytes = rest;
         Some(())
+    }
+
+    /// The texts of an array whose opening bracket was passed, at least one.
+    fn texts(&mut self) -> Option<Vec<Cow<'a, str>>> {
+        let mut texts = Vec::new();
+        loop {
+            self.pass(b"\"")?;
+            texts.push(Cow::Borrowed(self.text()?));
+            if self.pass(b"]").is_some() {
+                return Some(texts);
+            }
+            self.pass(b",")?;
+        }
     }
 
     /// The value that `read` reads after `name`, if `name` comes next.
@@ -241,6 +258,11 @@ mod tests {
             (r#","version""#, r#","actor":"é","version""#),
             (r#""ms":1000"#, r#""ms":1000,"key":"k""#),
             (r#""ms":1000"#, r#""ms":1000,"key":"k","command":"c""#),
+            (r#""ms":1000"#, r#""ms":1000,"tags":["a:1"]"#),
+            (
+                r#""ms":1000"#,
+                r#""ms":1000,"key":"k","tags":["a:1","b:é","c:"]"#,
+            ),
         ] {
             assert_read_alike(&with_length(&REST.replace(plain, other)));
         }
@@ -283,7 +305,10 @@ mod tests {
             (r#","version""#, r#","meta":null,"version""#),
             (r#""ms":1000"#, r#""ms":1000,"more":1"#),
             (r#""ms":1000"#, r#""ms":1000,"command":"c""#),
-            (r#""ms":1000"#, r#""ms":1000,"tags":["a"]"#),
+            (r#""ms":1000"#, r#""ms":1000,"tags":[]"#),
+            (r#""ms":1000"#, r#""ms":1000,"tags":["a",]"#),
+            (r#""ms":1000"#, r#""ms":1000,"tags":["a\"]"#),
+            (r#""ms":1000"#, r#""ms":1000,"tags":["a" ,"b"]"#),
         ] {
             let changed = REST.replace(ours, other);
             assert_ne!(changed, REST, "{ours}");
