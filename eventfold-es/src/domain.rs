@@ -7,4 +7,5 @@ pub(crate) mod decision_context;
 pub(crate) mod layer;
 pub(crate) mod process_manager;
 pub(crate) mod projection;
+pub(crate) mod query;
 pub(crate) mod routes;

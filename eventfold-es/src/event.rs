@@ -9,6 +9,7 @@ mod recorded_event;
 mod set;
 mod stored;
 mod tagged;
+mod tags;
 pub(crate) mod value;
 mod variant;
 
@@ -18,6 +19,7 @@ pub use recorded::Recorded;
 pub use recorded_event::RecordedEvent;
 pub use set::EventSet;
 pub use stored::{DecodeError, StoredEvent};
+pub use tags::{InvalidTag, Tag, TagText, Tags};
 
 use crate::text::Shown;
 pub(crate) use read_back::read_back;

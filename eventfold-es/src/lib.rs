@@ -424,10 +424,11 @@ pub use crate::domain::process_manager::{
     ProcessManagerReport, React, Retry,
 };
 pub use crate::domain::projection::{Project, Projection};
+pub use crate::domain::query::{InvalidQuery, Query, QueryItem};
 pub use crate::error::{DispatchError, ExecuteError, Panic, Refused, StateError};
 pub use crate::event::{
-    DecodeError, Decoded, DomainEvent, EncodeError, EventName, Recorded, RecordedEvent,
-    StoredEvent, UnknownEvents,
+    DecodeError, Decoded, DomainEvent, EncodeError, EventName, InvalidTag, Recorded, RecordedEvent,
+    StoredEvent, Tag, TagText, Tags, UnknownEvents,
 };
 pub use crate::following::backwards::Backwards;
 pub use crate::following::subscription::Subscription;
