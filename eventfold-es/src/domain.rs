@@ -1,6 +1,7 @@
 //! The traits that users implement: aggregates, commands, projections and process managers.
 
 pub(crate) mod aggregate;
+pub(crate) mod append;
 pub(crate) mod command;
 pub(crate) mod decide_with;
 pub(crate) mod decision_context;

@@ -415,6 +415,7 @@ mod text;
 pub use crate::clock::ManualClock;
 pub use crate::derive::{Aggregate, DomainEvent, ProcessManager, Projection, aggregate_impl};
 pub use crate::domain::aggregate::{Aggregate, Decide, Decision, DecisionTypes, Evolve, reducer};
+pub use crate::domain::append::{AppendCondition, NewEvent};
 pub use crate::domain::command::{CommandContext, CommandEnvelope, to_eventfold_event};
 pub use crate::domain::decide_with::DecideWith;
 pub use crate::domain::decision_context::DecisionContext;
@@ -445,8 +446,8 @@ pub use crate::storage::files::layout::StreamLayout;
 pub use crate::storage::memory::Memory;
 pub use crate::store::bus::CommandBus;
 pub use crate::store::{
-    AggregateStore, AggregateStoreBuilder, DeadLetters, InjectOptions, Rebuild, RebuildProgress,
-    ReplayError, SettleError, WaitError, spawn_actor,
+    AggregateStore, AggregateStoreBuilder, AppendError, DeadLetters, EventQuery, Found,
+    InjectOptions, Rebuild, RebuildProgress, ReplayError, SettleError, WaitError, spawn_actor,
 };
 
 /// What a program with aggregates usually needs.

@@ -6,10 +6,12 @@
 //!
 //! Callers may rely on the order of positions only. Positions need not be dense.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
 pub(crate) mod commit;
+pub(crate) mod condition;
 pub(crate) mod encoding;
 pub(crate) mod error;
 pub(crate) mod files;
@@ -21,14 +23,16 @@ pub(crate) mod place;
 pub(crate) mod process;
 pub(crate) mod record;
 pub(crate) mod record_name;
+pub(crate) mod search;
 pub(crate) mod snapshot;
 pub(crate) mod stream;
 pub(crate) mod unfinished;
 
 use crate::clock::Clock;
+use crate::event::StoredEvent;
 use crate::ids::StreamId;
 use commit::{CommitError, GroupCommit};
-use error::StorageResult;
+use error::{StorageError, StorageResult};
 use files::FileStorage;
 use files::layout::StreamLayout;
 use files::streams::handle::FileStream;
@@ -37,6 +41,7 @@ use memory::MemoryStorage;
 use process::Process;
 use record::Records;
 use record_name::Follower;
+use search::Search;
 use stream::Stream;
 use unfinished::Unfinished;
 
@@ -140,6 +145,23 @@ impl Storage {
     /// A reader of the log that starts after position `after`.
     pub(crate) fn reader(&self, after: u64) -> LogReader {
         self.log().reader(after)
+    }
+
+    /// Passes the events that `search` selects to `each`, until `each` breaks off. Events that are
+    /// stored meanwhile are not among them. Each aggregate's name is a tag of its events.
+    ///
+    /// # Errors
+    ///
+    /// If events cannot be read, or `each` fails.
+    pub(crate) async fn find<E: From<StorageError> + Send + 'static>(
+        &self,
+        search: Search,
+        each: impl FnMut(StoredEvent<'_>) -> Result<ControlFlow<()>, E> + Send + 'static,
+    ) -> Result<(), E> {
+        match self {
+            Self::Files(files) => files.find(search, each).await,
+            Self::Memory(memory) => memory.find(&search, each),
+        }
     }
 
     /// The position of the newest durable event.

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+mod append;
 mod builder;
 pub(crate) mod bus;
 mod dead_letters;
@@ -22,6 +23,7 @@ mod tests;
 mod under_way;
 mod waiting;
 
+pub use append::{AppendError, EventQuery, Found};
 pub use builder::AggregateStoreBuilder;
 pub use dead_letters::{DeadLetters, ReplayError};
 pub use rebuild::{Rebuild, RebuildProgress};

@@ -1,8 +1,10 @@
 //! A commit: events that are stored together or not at all, those of one command in most cases.
 
 use std::io;
+use std::sync::Arc;
 
 use crate::error::{ExecuteError, StateError};
+use crate::storage::condition::{Clause, HandedOver};
 use crate::storage::encoding::event_line::EncodedEvents;
 use crate::storage::error::{StorageError, StorageErrorKind};
 use crate::storage::snapshot::Draft;
@@ -28,6 +30,10 @@ pub(crate) struct GroupCommit<S> {
     pub(crate) streams: Vec<StreamPart<S>>,
     /// Events that belong to no stream.
     pub(crate) of_none: Option<EncodedEvents>,
+    /// If one of these does not hold, the answer is [`CommitError::ConditionFailed`].
+    pub(crate) condition: Vec<Clause>,
+    /// Learns what becomes of the commit before any later commit is examined.
+    pub(crate) handed_over: Option<Arc<HandedOver>>,
     pub(crate) done: GroupDone,
 }
 
@@ -45,8 +51,9 @@ pub(crate) struct StreamPart<S> {
 }
 
 /// Takes the answer to a group: the position of the last event of each stream, in the order of the
-/// streams, then of the last event of no stream. A stream without events in the group has the
-/// position of its last durable event. Runs as [`Done`] does.
+/// streams, then the newest position at the time of the commit, which is that of the last event of no
+/// stream if there is one. A stream without events in the group has the position of its last durable
+/// event. Runs as [`Done`] does.
 pub(crate) type GroupDone = Box<dyn FnOnce(Result<Vec<u64>, CommitError>) + Send>;
 
 impl<S> GroupCommit<S> {
@@ -64,8 +71,24 @@ impl<S> GroupCommit<S> {
         Some(GroupCommit {
             streams: streams.collect::<Option<_>>()?,
             of_none: self.of_none,
+            condition: self.condition,
+            handed_over: self.handed_over,
             done: self.done,
         })
+    }
+
+    /// Notes the position of the last event for those that depend on this commit.
+    pub(crate) fn place(&self, position: u64) {
+        if let Some(handed_over) = &self.handed_over {
+            handed_over.place(position);
+        }
+    }
+
+    /// Notes the failure for those that depend on this commit.
+    pub(crate) fn fail(&self) {
+        if let Some(handed_over) = &self.handed_over {
+            handed_over.fail();
+        }
     }
 
     /// How many bytes the events take.
@@ -97,6 +120,10 @@ pub(crate) enum CommitError {
     /// version `actual`. The command can be decided again on these.
     #[error("others stored events in the stream first: it is at version {actual} now")]
     Conflict { actual: u64 },
+    /// Nothing of the commit is stored: an event is stored that its condition excludes, or a commit is
+    /// not stored that the condition is based on.
+    #[error("an event is stored that the condition excludes")]
+    ConditionFailed,
     /// Nothing of the commit is stored: another activation has taken over the stream.
     #[error("another activation has taken over the stream")]
     Superseded,
@@ -119,7 +146,9 @@ impl From<CommitError> for StorageError {
             CommitError::Failed(error) => {
                 error.in_context("the store has failed and must be opened again")
             }
-            CommitError::Conflict { .. } => Self::new(StorageErrorKind::Busy, error),
+            CommitError::Conflict { .. } | CommitError::ConditionFailed => {
+                Self::new(StorageErrorKind::Busy, error)
+            }
             CommitError::Superseded => {
                 let kind = StorageErrorKind::Io(io::ErrorKind::Interrupted);
                 Self::new(kind, error)
@@ -133,7 +162,7 @@ impl<E: std::error::Error + Send + Sync + 'static> From<CommitError> for Execute
     fn from(error: CommitError) -> Self {
         match error {
             CommitError::Closed => Self::Closed,
-            CommitError::Conflict { .. } => Self::Conflict,
+            CommitError::Conflict { .. } | CommitError::ConditionFailed => Self::Conflict,
             CommitError::Unknown(_) => Self::OutcomeUnknown(error.to_io()),
             error => Self::Io(error.to_io()),
         }

@@ -8,6 +8,7 @@ use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::commit::queue;
 use crate::storage::files::recovery::open;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
@@ -35,16 +36,19 @@ pub(crate) mod records;
 pub(crate) mod recovery;
 pub(crate) mod snapshots;
 pub(crate) mod streams;
+pub(crate) mod tags;
 mod upkeep;
 pub(crate) mod v0_2;
 
 use crate::clock::Clock;
+use crate::event::StoredEvent;
 use crate::ids::StreamId;
 use crate::storage::commit::{Commit, CommitError, Done};
 use crate::storage::encoding::event_line::EncodedEvents;
 use crate::storage::health::Health;
 use crate::storage::process::Process;
 use crate::storage::record_name::Follower;
+use crate::storage::search::Search;
 use crate::storage::unfinished::Unfinished;
 use crate::text::shown;
 use commit::committer::Committer;
@@ -63,6 +67,7 @@ use records::FileRecords;
 use streams::loader::Loader;
 use streams::stream::{Stream, Streams};
 use streams::writer::Unflushed;
+use tags::find::Finder;
 use upkeep::{Upkeep, Upkeeper};
 
 /// The storage of an open store.
@@ -148,6 +153,7 @@ impl FileStorage {
             upkeep,
             unflushed.clone(),
             marks,
+            Finder::new(index.clone()),
         )?;
         lock.note_files(committer.files());
         // The thread waits for both.
@@ -251,6 +257,16 @@ impl FileStorage {
         }
     }
 
+    /// Passes the events that `search` selects to `each`.
+    pub(crate) async fn find<E: From<StorageError> + Send + 'static>(
+        &self,
+        search: Search,
+        mut each: impl FnMut(StoredEvent<'_>) -> Result<ControlFlow<()>, E> + Send + 'static,
+    ) -> Result<(), E> {
+        let finder = Finder::new(self.index.clone());
+        self.load(move || finder.find(&search, &mut each)).await
+    }
+
     /// The directory that holds the directories of all followers of this kind.
     fn followers_dir(&self, follower: Follower) -> PathBuf {
         match follower {
@@ -311,7 +327,10 @@ impl FileStorage {
     fn request(&self, request: Request) {
         match self.requests.send(request) {
             Err(Request::Fence { done, .. }) => done(Err(CommitError::Closed)),
-            Err(Request::Group(group)) => (group.done)(Err(CommitError::Closed)),
+            Err(Request::Group(group)) => {
+                group.fail();
+                (group.done)(Err(CommitError::Closed));
+            }
             Ok(()) | Err(Request::Commit(..) | Request::Close) => {}
         }
     }

@@ -17,6 +17,7 @@ use crate::domain::command::Fingerprint;
 use crate::event::StoredEvent;
 use crate::ids::StreamId;
 use crate::storage::commit::{Commit, CommitError, Done, GroupCommit};
+use crate::storage::condition::{Clause, selects};
 use crate::storage::encoding::event_line as line;
 use crate::storage::encoding::event_line::EncodedEvents;
 use crate::storage::error::{StorageError, StorageResult};
@@ -27,6 +28,7 @@ use crate::storage::loaded::Loaded;
 use crate::storage::place::Place;
 use crate::storage::process::Process;
 use crate::storage::record_name::Follower;
+use crate::storage::search::Search;
 use crate::storage::snapshot::{Draft, Snapshot};
 use crate::storage::unfinished::Unfinished;
 use crate::sync::lock;
@@ -330,16 +332,19 @@ impl MemoryStorage {
     fn store_group(&self, group: &GroupCommit<MemoryStream>) -> Result<Vec<Place>, CommitError> {
         let mut log = lock(&self.content.log);
         if self.is_closed() {
+            group.fail();
             return Err(CommitError::Closed);
         }
         let checked = group
             .streams
             .iter()
             .try_for_each(|part| part.stream.stream.check(part.epoch, part.expected));
+        let checked = checked.and_then(|()| log.check(&group.condition));
         if let Err(error) = checked {
             for part in &group.streams {
                 part.stream.stream.fail(part.epoch, &error);
             }
+            group.fail();
             return Err(error);
         }
         let mut places = Vec::new();
@@ -355,8 +360,10 @@ impl MemoryStorage {
             places.push(place);
         }
         if let Some(events) = &group.of_none {
-            places.push(log.append(&self.content.of_none, events));
+            log.append(&self.content.of_none, events);
         }
+        places.push(Place::behind(0, log.position));
+        group.place(log.position);
         self.publish(&log);
         Ok(places)
     }
@@ -375,6 +382,40 @@ impl MemoryStorage {
                 }
             }
         });
+    }
+
+    /// Passes the events that `search` selects to `each`.
+    pub(crate) fn find<E: From<StorageError>>(
+        &self,
+        search: &Search,
+        mut each: impl FnMut(StoredEvent<'_>) -> Result<ControlFlow<()>, E>,
+    ) -> Result<(), E> {
+        let mut commits = lock(&self.content.log).commits.clone();
+        if search.backwards {
+            commits.reverse();
+        }
+        for commit in commits {
+            let in_range = |event: &&StoredLine| {
+                event.position > search.after && event.position <= search.until
+            };
+            let mut events: Vec<_> = commit.events.iter().filter(in_range).collect();
+            if search.backwards {
+                events.reverse();
+            }
+            for event in events {
+                let flow = event.read(&commit.stream, |event, _| {
+                    if selects(&search.query, &event) {
+                        each(event)
+                    } else {
+                        Ok(ControlFlow::Continue(()))
+                    }
+                })??;
+                if flow.is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Tells the readers of all stores on this memory about new events.
@@ -415,6 +456,26 @@ impl CommitLog {
             chain,
         }));
         Place::behind(lines.len() as u64, self.position)
+    }
+
+    /// Fails if one of the clauses does not hold.
+    fn check(&self, condition: &[Clause]) -> Result<(), CommitError> {
+        for clause in condition {
+            let after = clause.after.position();
+            let after = after.ok_or(CommitError::ConditionFailed)?;
+            let next = (self.commits).partition_point(|commit| commit.last() <= after);
+            let events = self.commits[next..].iter().flat_map(|commit| {
+                let events = commit.events.iter();
+                events.map(|event| (&commit.stream, event))
+            });
+            for (stream, event) in events.filter(|(_, event)| event.position > after) {
+                let is_selected = event.read(stream, |event, _| selects(&clause.query, &event));
+                if is_selected.map_err(CommitError::NotStored)? {
+                    return Err(CommitError::ConditionFailed);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The first commit that ends at `position` or after it.

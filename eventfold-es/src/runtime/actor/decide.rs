@@ -271,6 +271,7 @@ fn encode<A: Aggregate>(
             actor: context.actor.as_deref(),
             key: context.idempotency_key.as_deref(),
             meta: common.meta().map_or(Meta::None, Meta::Json),
+            tags: &[],
         };
         doing.set("deserialize");
         *event = read_back(&name, &data, &record, A::decode_event)?;

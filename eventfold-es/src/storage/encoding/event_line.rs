@@ -77,15 +77,15 @@ impl EncodedEvents {
         version: u64,
         common: &Common,
     ) {
-        self.push_member(name, data, id, version, common, &[]);
+        self.push_member(name, data, Some(id), version, common, &[]);
     }
 
-    /// Appends an event with these tags.
+    /// Appends an event with these tags. Without an `id`, `common` has the event's id.
     pub(crate) fn push_tagged<'t>(
         &mut self,
         name: &str,
         data: &[u8],
-        id: &str,
+        id: Option<&str>,
         version: u64,
         common: &Common,
         tags: impl IntoIterator<Item = &'t str>,
@@ -111,7 +111,7 @@ impl EncodedEvents {
         &mut self,
         name: &str,
         data: &[u8],
-        id: &str,
+        id: Option<&str>,
         version: u64,
         common: &Common,
         tags: &[u8],
@@ -121,7 +121,7 @@ impl EncodedEvents {
         // The digits of `ms` without the last three are the seconds.
         let seconds = ms.len().checked_sub(3).filter(|length| *length > 0);
         let seconds = seconds.map_or("0", |length| &ms[..length]);
-        self.write(name, data, (seconds, ms), Some(id), version, common, tags);
+        self.write(name, data, (seconds, ms), id, version, common, tags);
     }
 
     #[allow(clippy::too_many_arguments, reason = "they are the members of a line")]
@@ -182,7 +182,7 @@ impl EncodedEvents {
     ) -> serde_json::Result<()> {
         let mut common = Common::default();
         if let Some(id) = &event.id {
-            write_member(&mut common.after_id, "id", id);
+            common.add_id(id);
         }
         common.add(event.actor.as_deref(), event.meta.as_ref());
         let data = serde_json::to_vec(&event.data)?;

@@ -293,11 +293,13 @@ impl Journal {
             bytes: std::mem::take(&mut self.memory),
             end: self.end,
             durable: self.end.position,
+            first: 0,
         };
         batch.end.ms = self.clock.now_ms().max(self.end.ms);
         if batch.end.offset == 0 {
             let (first, previous) = (self.end.segment, self.end.chain);
             batch.end.chain = write_header(&mut batch.bytes, self.identity, first, previous);
+            batch.first = batch.bytes.len();
         }
         batch
     }

@@ -38,6 +38,11 @@ impl Common {
         common
     }
 
+    /// Adds an id that may have any characters. It must be added first.
+    pub(crate) fn add_id(&mut self, id: &str) {
+        write_member(&mut self.after_id, "id", &id);
+    }
+
     /// Adds the members between the id and the version.
     pub(crate) fn add<T: serde::Serialize>(&mut self, actor: Option<&str>, meta: Option<&T>) {
         if let Some(actor) = actor {

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::storage::commit::{Done, GroupCommit, GroupDone};
+use crate::storage::condition::HandedOver;
 use crate::storage::encoding::event_line::{Encoded, EncodedEvents};
 use crate::storage::files::commit::request::{Request, StreamCommit, StreamsCommit};
 use crate::storage::files::format::commit_line::{write, write_parts};
@@ -61,6 +62,7 @@ pub(crate) enum AnswerTo {
         places: Vec<usize>,
         /// The answer if the batch is stored.
         positions: Vec<u64>,
+        handed_over: Option<Arc<HandedOver>>,
         done: GroupDone,
     },
     /// A fence. It must report a failure of this epoch of the stream.
@@ -149,7 +151,9 @@ pub(crate) fn add_group(batch: &mut CommitBatch, places: &[Option<usize>], group
     let GroupCommit {
         streams,
         of_none,
+        handed_over,
         done,
+        ..
     } = group;
     let staged = |place: &Option<usize>| place.map(|place| &batch.streams[place]);
     let at = |part: usize| {
@@ -182,12 +186,15 @@ pub(crate) fn add_group(batch: &mut CommitBatch, places: &[Option<usize>], group
         staged.extend(known, position);
         staged.keep(part.snapshot, &batch.journal);
     }
-    if of_none.is_some() {
-        positions.push(batch.journal.end.position);
+    let last = batch.journal.end.position;
+    positions.push(last);
+    if let Some(handed_over) = &handed_over {
+        handed_over.place(last);
     }
     let to = AnswerTo::Group {
         places: places.iter().copied().flatten().collect(),
         positions,
+        handed_over,
         done,
     };
     batch.answers.push(Answer { to, kib });

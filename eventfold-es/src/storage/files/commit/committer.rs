@@ -31,6 +31,8 @@ use crate::storage::files::streams::cache::{OpenFiles, STREAMS_OF_A_BATCH};
 use crate::storage::files::streams::high_water::HighWaterMarks;
 use crate::storage::files::streams::stream::{Stream, UnflushedLines};
 use crate::storage::files::streams::writer::{StreamWriter, Unflushed};
+use crate::storage::files::tags::find::Finder;
+use crate::storage::files::tags::recent::{Recent, read_own};
 use crate::storage::files::upkeep::{Job, RedoPointJob, Upkeep};
 use crate::storage::health::Health;
 
@@ -64,6 +66,9 @@ pub(crate) struct Committer {
     /// The high-water marks of the streams.
     marks: Arc<HighWaterMarks>,
     since_checkpoint: u64,
+    /// The newest events, if conditions are in use.
+    recent: Recent,
+    finder: Finder,
 }
 
 impl Committer {
@@ -75,6 +80,7 @@ impl Committer {
         upkeep: Upkeep,
         unflushed: Arc<Unflushed>,
         marks: Arc<HighWaterMarks>,
+        finder: Finder,
     ) -> StorageResult<Self> {
         upkeep.prepare_spare(journal.next_capacity());
         let files = Arc::<OpenFiles>::default();
@@ -100,6 +106,8 @@ impl Committer {
             next_segment_attempt: None,
             marks,
             since_checkpoint: 0,
+            recent: Recent::default(),
+            finder,
         })
     }
 
@@ -239,8 +247,10 @@ impl Committer {
                     .and_then(|()| self.stage_at(batch, &commit.stream, commit.expected));
                 match staged {
                     Ok(place) => {
+                        let start = batch.journal.bytes.len();
                         let events = self.requests.events(&span);
                         add_commit(batch, place, commit, events);
+                        self.note(batch, start);
                     }
                     Err(error) => {
                         self.room.add_permits(commit.kib(span.size()) as usize);
@@ -249,7 +259,11 @@ impl Committer {
                 }
             }
             Request::Group(group) => match self.stage_group(batch, &group) {
-                Ok(places) => add_group(batch, &places, *group),
+                Ok(places) => {
+                    let start = batch.journal.bytes.len();
+                    add_group(batch, &places, *group);
+                    self.note(batch, start);
+                }
                 Err(error) => {
                     self.room.add_permits(group.kib() as usize);
                     refuse_group(*group, &error);
@@ -268,6 +282,22 @@ impl Committer {
                 kib: 0,
             }),
             Request::Close => unreachable!("the caller ends the batch there"),
+        }
+    }
+
+    /// Keeps the events of the commit that begins at `start` in the batch, if conditions are in use.
+    fn note(&mut self, batch: &CommitBatch, start: usize) {
+        if !self.recent.is_used() {
+            return;
+        }
+        let added = &batch.journal.bytes[start..];
+        let Some((_, line)) = added.split_last() else {
+            return;
+        };
+        let noted =
+            read_own(line).and_then(|commit| self.recent.add(&commit, batch.journal.durable));
+        if let Err(error) = noted {
+            self.health.fail(error);
         }
     }
 
@@ -298,9 +328,12 @@ impl Committer {
         batch: &mut CommitBatch,
         group: &StreamsCommit,
     ) -> Result<Vec<Option<usize>>, CommitError> {
+        self.health.check_failed()?;
         for part in &group.streams {
             self.may_commit(&part.stream, part.epoch)?;
         }
+        self.recent
+            .check(&group.condition, &batch.journal, &self.finder)?;
         let places = group.streams.iter().map(|part| {
             if part.events.count() > 0 {
                 return self.stage_at(batch, &part.stream, part.expected).map(Some);
@@ -339,6 +372,7 @@ impl Committer {
                 for staged in &streams {
                     staged.stream.fail_present_epoch(error);
                 }
+                self.recent.forget_after(written.durable);
             }
         }
         let mut streams: Vec<_> = streams.into_iter().map(Some).collect();
@@ -366,8 +400,12 @@ impl Committer {
                 AnswerTo::Group {
                     places,
                     positions,
+                    handed_over,
                     done,
                 } => {
+                    if let (Err(_), Some(handed_over)) = (&outcome, handed_over) {
+                        handed_over.fail();
+                    }
                     places.into_iter().for_each(complete);
                     let result = outcome.clone().map(|()| positions);
                     respond(|| done(result));
@@ -530,6 +568,7 @@ fn refuse_group(group: StreamsCommit, error: &CommitError) {
     for part in &group.streams {
         part.stream.fail_epoch(part.epoch, error);
     }
+    group.fail();
     respond(|| (group.done)(Err(error.clone())));
 }
 

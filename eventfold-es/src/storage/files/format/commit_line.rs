@@ -613,6 +613,7 @@ mod tests {
                 ms: 1_767_225_600_124,
             },
             durable: 12,
+            first: 0,
         };
         let mut stream = b"\"type\":\"account\",\"id\":".to_vec();
         event_line::write_str(&mut stream, id);
@@ -691,6 +692,7 @@ mod tests {
                 ..End::of_empty(1, 7)
             },
             durable: 0,
+            first: 0,
         };
         let mut events: Vec<_> = [2, 1, 1].map(|_| EncodedEvents::new(42)).into();
         for (i, count) in [2, 1, 1].into_iter().enumerate() {

@@ -10,4 +10,14 @@ pub(crate) struct JournalBatch {
     pub(crate) end: End,
     /// The newest durable position before this batch. Each line states it.
     pub(crate) durable: u64,
+    /// Where the first commit begins in `bytes`, after the header of a new segment.
+    pub(crate) first: usize,
+}
+
+impl JournalBatch {
+    /// The lines of the commits.
+    pub(crate) fn commits(&self) -> impl Iterator<Item = &[u8]> {
+        let lines = self.bytes[self.first..].split(|byte| *byte == b'\n');
+        lines.filter(|line| !line.is_empty())
+    }
 }

@@ -1,0 +1,86 @@
+//! The condition of a commit: which events must not have been stored before it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::domain::query::Query;
+use crate::event::{StoredEvent, Tag, Tags};
+
+/// A part of a condition: no event after `after` matches the query.
+#[derive(Debug, Clone)]
+pub(crate) struct Clause {
+    pub(crate) query: Query,
+    pub(crate) after: After,
+}
+
+/// Up to where the events are known to whoever makes a commit.
+#[derive(Debug, Clone)]
+pub(crate) enum After {
+    Position(u64),
+    /// Up to a commit that was handed over earlier and may not have its position yet. If it is not
+    /// stored, the condition fails.
+    Commit(Arc<HandedOver>),
+}
+
+/// What became of a commit that was handed over.
+#[derive(Debug, Default)]
+pub(crate) struct HandedOver(AtomicU64);
+
+impl HandedOver {
+    /// The commit is not examined yet.
+    const WAITS: u64 = 0;
+    /// The commit is not stored.
+    const FAILED: u64 = u64::MAX;
+
+    /// The commit's last event has this position, unless it [fails](Self::fail) later.
+    pub(crate) fn place(&self, position: u64) {
+        self.0.store(position, Ordering::Release);
+    }
+
+    pub(crate) fn fail(&self) {
+        self.0.store(Self::FAILED, Ordering::Release);
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.0.load(Ordering::Acquire) == Self::FAILED
+    }
+
+    /// The position of the commit's last event; `None` if it has none, or none yet.
+    pub(crate) fn position(&self) -> Option<u64> {
+        let position = self.0.load(Ordering::Acquire);
+        (position != Self::WAITS && position != Self::FAILED).then_some(position)
+    }
+}
+
+impl After {
+    /// The position after which events are not known; `None` if the commit before is not stored.
+    pub(crate) fn position(&self) -> Option<u64> {
+        match self {
+            Self::Position(position) => Some(*position),
+            Self::Commit(commit) => commit.position(),
+        }
+    }
+}
+
+/// The tags of a stored event, with the name of its aggregate. Tags of other programs that are not
+/// valid are left out.
+pub(crate) fn tags_of(event: &StoredEvent<'_>) -> Tags {
+    let record = event.record();
+    let own = record.tags().filter_map(|tag| tag.parse().ok());
+    own.chain(aggregate_tag(record.aggregate_type(), record.id()))
+        .collect()
+}
+
+/// The tag that all events of an aggregate have without storing it. `None` for events that belong
+/// to none, and if the name cannot be a tag.
+pub(crate) fn aggregate_tag(aggregate_type: &str, id: &str) -> Option<Tag> {
+    if aggregate_type.is_empty() {
+        return None;
+    }
+    format!("{aggregate_type}:{id}").parse().ok()
+}
+
+/// Whether `query` selects the event.
+pub(crate) fn selects(query: &Query, event: &StoredEvent<'_>) -> bool {
+    query.items().is_none() || query.matches(event.name(), &tags_of(event))
+}

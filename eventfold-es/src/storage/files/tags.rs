@@ -1,0 +1,4 @@
+//! Events by their tags: the index from tags to events, searches, and the check of conditions.
+
+pub(crate) mod find;
+pub(crate) mod recent;
