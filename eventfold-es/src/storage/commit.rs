@@ -97,6 +97,12 @@ impl<S> GroupCommit<S> {
         parts.sum::<usize>() + self.of_none.as_ref().map_or(0, EncodedEvents::size)
     }
 
+    /// Whether an event has tags, or an idempotency key that no stream has.
+    pub(crate) fn is_tagged(&self) -> bool {
+        let mut parts = self.streams.iter();
+        self.of_none.is_some() || parts.any(|part| part.events.is_tagged())
+    }
+
     /// How many events there are.
     pub(crate) fn count(&self) -> u64 {
         let parts = self.streams.iter().map(|part| part.events.count());

@@ -68,6 +68,7 @@ use streams::loader::Loader;
 use streams::stream::{Stream, Streams};
 use streams::writer::Unflushed;
 use tags::find::Finder;
+use tags::index::TagIndex;
 use upkeep::{Upkeep, Upkeeper};
 
 /// The storage of an open store.
@@ -77,6 +78,7 @@ pub(crate) struct FileStorage {
     streams: Arc<Streams>,
     health: Arc<Health>,
     index: Arc<Index>,
+    finder: Finder,
     unflushed: Arc<Unflushed>,
     requests: queue::Sender,
     room: Arc<Semaphore>,
@@ -145,6 +147,13 @@ impl FileStorage {
         let (requests, queue) = queue::channel();
         let room = Arc::new(Semaphore::new(ROOM as usize));
         opened.journal.set_clock(clock.clone());
+        let tags_dir = opened.layout.tags_dir();
+        let finder = Finder::new(
+            TagIndex::new(index.clone(), tags_dir, opened_at),
+            index.clone(),
+            opened.streams.clone(),
+            health.clone(),
+        );
         let committer = Committer::new(
             health.clone(),
             queue,
@@ -153,7 +162,7 @@ impl FileStorage {
             upkeep,
             unflushed.clone(),
             marks,
-            Finder::new(index.clone()),
+            finder.clone(),
         )?;
         lock.note_files(committer.files());
         // The thread waits for both.
@@ -163,6 +172,7 @@ impl FileStorage {
             streams: opened.streams,
             health,
             index,
+            finder,
             unflushed,
             requests,
             room,
@@ -263,7 +273,7 @@ impl FileStorage {
         search: Search,
         mut each: impl FnMut(StoredEvent<'_>) -> Result<ControlFlow<()>, E> + Send + 'static,
     ) -> Result<(), E> {
-        let finder = Finder::new(self.index.clone());
+        let finder = self.finder.clone();
         self.load(move || finder.find(&search, &mut each)).await
     }
 

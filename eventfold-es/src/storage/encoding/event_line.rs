@@ -361,6 +361,11 @@ pub(crate) fn line_end(bytes: &[u8], searched: usize) -> Option<usize> {
     Some(from + memchr(b'\n', bytes.get(from..)?)?)
 }
 
+/// Whether the checksum of one of our lines is right. `line` has no line end.
+pub(crate) fn is_sound(line: &[u8], seed: u64) -> bool {
+    opened(line, seed).is_some()
+}
+
 /// The bytes that the checksum of one of our lines covers, and the position after them. `None` if
 /// the checksum is wrong.
 fn opened(line: &[u8], seed: u64) -> Option<(&[u8], u64)> {
@@ -383,13 +388,17 @@ pub(crate) fn write_number(out: &mut Vec<u8>, before: &[u8], number: u64) {
 
 /// The seed of a stream's checksums.
 pub(crate) fn seed(stream: &StreamId) -> u64 {
-    let name = [stream.aggregate_type(), "\0", stream.id()].concat();
-    xxh3_64(name.as_bytes())
+    seed_of(stream.aggregate_type(), stream.id())
+}
+
+/// As [`seed`]. Both parts are empty for events that belong to no stream.
+pub(crate) fn seed_of(aggregate_type: &str, id: &str) -> u64 {
+    xxh3_64([aggregate_type, "\0", id].concat().as_bytes())
 }
 
 /// The seed of the checksums of events that belong to no stream.
 pub(crate) fn seed_of_none() -> u64 {
-    xxh3_64(b"\0")
+    seed_of("", "")
 }
 
 /// A line of a stream as it was read.

@@ -21,6 +21,7 @@ pub(crate) mod backward;
 pub(crate) mod batch;
 pub(crate) mod end;
 pub(crate) mod paths;
+pub(crate) mod point;
 pub(crate) mod reader;
 
 use crate::storage::files::format::commit_line::{HEADER_MOST, Header, Identity};
@@ -63,6 +64,11 @@ impl Index {
 
     fn segments(&self) -> MutexGuard<'_, Vec<u64>> {
         self.segments.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The first positions of all segments, in order.
+    pub(crate) fn firsts(&self) -> Vec<u64> {
+        self.segments().clone()
     }
 
     /// The segment that holds `position`, or the last one before it.

@@ -254,6 +254,11 @@ impl StreamLayout {
         self.base_dir.join("journal")
     }
 
+    /// The files of the index from tags to events.
+    pub(crate) fn tags_dir(&self) -> PathBuf {
+        self.base_dir().join("tags")
+    }
+
     pub(crate) fn streams_dir(&self) -> PathBuf {
         self.base_dir.join("streams")
     }

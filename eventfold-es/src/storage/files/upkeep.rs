@@ -21,6 +21,7 @@ use crate::storage::files::streams::end::StreamEnd;
 use crate::storage::files::streams::high_water::{HighWaterMarks, Taken};
 use crate::storage::files::streams::stream::Stream;
 use crate::storage::files::streams::writer::Unflushed;
+use crate::storage::files::tags::index::TagIndex;
 use crate::storage::snapshot::Draft;
 use crate::sync::lock;
 
@@ -34,6 +35,8 @@ pub(crate) enum Job {
     RedoPoint(RedoPointJob),
     /// Snapshots are waiting to be written.
     Snapshots,
+    /// Tags of sealed segments are to be written into files.
+    Tags(Arc<TagIndex>),
     #[cfg(test)]
     Run(Box<dyn FnOnce() + Send>),
     Finish(Option<RedoPointJob>),
@@ -224,6 +227,7 @@ impl Thread {
             }
             #[cfg(test)]
             Job::Run(run) => run(),
+            Job::Tags(index) => index.keep(),
             // The loop writes a due snapshot after each job.
             Job::Snapshots => {}
             Job::Finish(_) => unreachable!("the caller ends the thread there"),

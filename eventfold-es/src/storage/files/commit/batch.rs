@@ -14,6 +14,7 @@ use crate::storage::files::streams::end::StreamEnd;
 use crate::storage::files::streams::end::line_hash;
 use crate::storage::files::streams::file::StreamFile;
 use crate::storage::files::streams::stream::Stream;
+use crate::storage::files::tags::entry::Entry;
 use crate::storage::snapshot::Draft;
 
 /// An upper bound of the bytes in a journal line besides the events and the stream's name.
@@ -25,6 +26,8 @@ const EVENT_OVERHEAD: usize = 64;
 pub(crate) struct CommitBatch {
     pub(crate) journal: JournalBatch,
     pub(crate) streams: Vec<StagedStream>,
+    /// The tags of the commits' events.
+    pub(crate) tags: Vec<Entry>,
     pub(crate) answers: Vec<Answer>,
 }
 

@@ -31,7 +31,9 @@ use crate::storage::files::streams::cache::{OpenFiles, STREAMS_OF_A_BATCH};
 use crate::storage::files::streams::high_water::HighWaterMarks;
 use crate::storage::files::streams::stream::{Stream, UnflushedLines};
 use crate::storage::files::streams::writer::{StreamWriter, Unflushed};
+use crate::storage::files::tags::entry::add_entries;
 use crate::storage::files::tags::find::Finder;
+use crate::storage::files::tags::index::TagIndex;
 use crate::storage::files::tags::recent::{Recent, read_own};
 use crate::storage::files::upkeep::{Job, RedoPointJob, Upkeep};
 use crate::storage::health::Health;
@@ -68,6 +70,7 @@ pub(crate) struct Committer {
     since_checkpoint: u64,
     /// The newest events, if conditions are in use.
     recent: Recent,
+    tags: Arc<TagIndex>,
     finder: Finder,
 }
 
@@ -107,6 +110,7 @@ impl Committer {
             marks,
             since_checkpoint: 0,
             recent: Recent::default(),
+            tags: finder.tags().clone(),
             finder,
         })
     }
@@ -192,6 +196,7 @@ impl Committer {
         CommitBatch {
             journal: self.journal.begin_batch(),
             streams: Vec::new(),
+            tags: Vec::new(),
             answers: Vec::new(),
         }
     }
@@ -215,6 +220,9 @@ impl Committer {
         match spare.and_then(|spare| self.journal.start_segment(spare)) {
             Ok(()) => {
                 self.next_segment_attempt = None;
+                if self.tags.start_segment(self.journal.end()) {
+                    self.upkeep.submit(Job::Tags(self.tags.clone()));
+                }
                 self.upkeep.prepare_spare(self.journal.next_capacity());
             }
             Err(AppendError::NotStored(error)) => {
@@ -250,7 +258,7 @@ impl Committer {
                         let start = batch.journal.bytes.len();
                         let events = self.requests.events(&span);
                         add_commit(batch, place, commit, events);
-                        self.note(batch, start);
+                        self.note(batch, start, span.is_tagged());
                     }
                     Err(error) => {
                         self.room.add_permits(commit.kib(span.size()) as usize);
@@ -261,8 +269,9 @@ impl Committer {
             Request::Group(group) => match self.stage_group(batch, &group) {
                 Ok(places) => {
                     let start = batch.journal.bytes.len();
+                    let is_tagged = group.is_tagged();
                     add_group(batch, &places, *group);
-                    self.note(batch, start);
+                    self.note(batch, start, is_tagged);
                 }
                 Err(error) => {
                     self.room.add_permits(group.kib() as usize);
@@ -285,17 +294,26 @@ impl Committer {
         }
     }
 
-    /// Keeps the events of the commit that begins at `start` in the batch, if conditions are in use.
-    fn note(&mut self, batch: &CommitBatch, start: usize) {
-        if !self.recent.is_used() {
+    /// Notes the tags of the commit that begins at `start` in the batch, and its events if conditions
+    /// are in use.
+    fn note(&mut self, batch: &mut CommitBatch, start: usize, is_tagged: bool) {
+        if !is_tagged && !self.recent.is_used() {
             return;
         }
         let added = &batch.journal.bytes[start..];
         let Some((_, line)) = added.split_last() else {
             return;
         };
-        let noted =
-            read_own(line).and_then(|commit| self.recent.add(&commit, batch.journal.durable));
+        let offset = self.journal.end().offset + start as u64;
+        let noted = read_own(line).and_then(|commit| {
+            if is_tagged {
+                add_entries(&commit, offset, &mut batch.tags)?;
+            }
+            if self.recent.is_used() {
+                self.recent.add(&commit, batch.journal.durable)?;
+            }
+            Ok(())
+        });
         if let Err(error) = noted {
             self.health.fail(error);
         }
@@ -351,6 +369,7 @@ impl Committer {
         let CommitBatch {
             journal: written,
             streams,
+            tags,
             answers,
         } = batch;
         let started = Instant::now();
@@ -364,6 +383,8 @@ impl Committer {
         self.delay.expect(likely, sync);
         match &outcome {
             Ok(()) => {
+                // A reader of the new head must find all tags up to there.
+                self.tags.add(&tags);
                 // Before the streams' versions: a reader of a new version must see the new head.
                 self.health.set_head(written.end.position);
                 self.since_checkpoint += written.bytes.len() as u64;
@@ -420,6 +441,8 @@ impl Committer {
                 }
             }
         }
+        self.finder
+            .complete(written.end.position.max(written.durable));
         self.journal.reuse(written);
         self.room.add_permits(room);
         self.unflushed.release(unflushed);

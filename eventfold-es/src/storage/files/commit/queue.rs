@@ -74,11 +74,17 @@ impl Sender {
             return Err(commit);
         }
         let start = state.buffer.events.len();
+        let is_tagged = events.is_tagged();
         let (bytes, later) = events.into_parts();
         state.buffer.events.extend_from_slice(&bytes);
         let end = state.buffer.events.len();
         spare::give_back(bytes);
-        let span = Span { start, end, later };
+        let span = Span {
+            start,
+            end,
+            later,
+            is_tagged,
+        };
         self.push(state, Request::Commit(commit, span));
         Ok(())
     }

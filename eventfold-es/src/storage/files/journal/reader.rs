@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::{ControlFlow, Range};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::storage::encoding::event_line::line_end;
@@ -118,6 +118,35 @@ impl Reader {
     }
 }
 
+/// Passes the commits of the segment that begins at `first` to `each`, up to the one that has the
+/// durable event at `until`, with the offset of each.
+pub(crate) fn read_segment(
+    index: &Index,
+    first: u64,
+    until: u64,
+    mut each: impl FnMut(&CommitLine<'_>, u64) -> StorageResult<()>,
+) -> StorageResult<()> {
+    let mut open = OpenSegment::at(index, first.saturating_sub(1))?;
+    while open.end.position < until {
+        let offset = open.end.offset;
+        let read = open.next(|commit| {
+            each(commit, offset)?;
+            StorageResult::Ok(commit.last())
+        })?;
+        if read.is_none() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The checksum of the last line before the segment that begins at `first`, as its header states it.
+pub(crate) fn chain_before(index: &Index, first: u64) -> StorageResult<u64> {
+    let path = index.path(first);
+    let mut file = disk::open(&path).map_err(|e| StorageError::io("open", &path, e))?;
+    previous_of(&mut file, &path)
+}
+
 impl OpenSegment {
     /// The segment that holds the event after `after`.
     fn at(index: &Index, after: u64) -> StorageResult<Self> {
@@ -127,13 +156,7 @@ impl OpenSegment {
         // A segment's chain starts with the previous segment's checksum, which the header states.
         let path = index.path(first);
         let mut file = disk::open(&path).map_err(|e| StorageError::io("open", &path, e))?;
-        let mut start = Vec::new();
-        let read = (&mut file)
-            .take(HEADER_MOST)
-            .read_to_end(&mut start)
-            .map_err(|e| StorageError::io("read", &path, e))?;
-        let chain = stated_previous(&start[..read])
-            .ok_or_else(|| StorageError::damaged(&path, 0, "the header is not valid"))?;
+        let chain = previous_of(&mut file, &path)?;
         Self::new(file, path, End::of_empty(first, chain))
     }
 
@@ -231,6 +254,15 @@ impl OpenSegment {
             self.chunk = (self.chunk * 2).min(LARGEST_CHUNK);
         }
     }
+}
+
+/// The previous segment's checksum as the header of `file` states it.
+fn previous_of(file: &mut File, path: &Path) -> StorageResult<u64> {
+    let mut start = Vec::new();
+    file.take(HEADER_MOST)
+        .read_to_end(&mut start)
+        .map_err(|e| StorageError::io("read", path, e))?;
+    stated_previous(&start).ok_or_else(|| StorageError::damaged(path, 0, "the header is not valid"))
 }
 
 /// The previous segment's checksum as the header in `start`, the beginning of a segment, states it.

@@ -1,48 +1,253 @@
 //! Searches for events: [`Finder`].
+//!
+//! A query whose items all have tags reads the events that the index has for these tags. An
+//! aggregate's name is a tag of its events that is not stored; they are found through its stream.
+//! Other queries read the whole range.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::event::StoredEvent;
+use crate::domain::query::{Query, QueryItem};
+use crate::event::{RecordedEvent, StoredEvent, Tag};
+use crate::ids::StreamId;
 use crate::storage::condition::selects;
-use crate::storage::error::{StorageError, StorageResult};
+use crate::storage::encoding::event_line::{is_sound, seed_of};
+use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::journal::Index;
 use crate::storage::files::journal::backward::BackwardReader;
+use crate::storage::files::journal::point::PointReader;
 use crate::storage::files::journal::reader::Reader;
+use crate::storage::files::streams::end::StreamEnd;
+use crate::storage::files::streams::load::load;
+use crate::storage::files::streams::stream::Streams;
+use crate::storage::files::tags::entry::hash_of_tag;
+use crate::storage::files::tags::index::TagIndex;
+use crate::storage::health::Health;
 use crate::storage::search::Search;
 
-/// Searches the journal.
+/// Takes an event of a search. Breaks off the search, or lets it go on.
+type Each<'e, E> = dyn FnMut(StoredEvent<'_>) -> Result<ControlFlow<()>, E> + 'e;
+
+/// Searches the journal and the streams.
 #[derive(Debug, Clone)]
 pub(crate) struct Finder {
+    tags: Arc<TagIndex>,
     journal: Arc<Index>,
+    streams: Arc<Streams>,
+    health: Arc<Health>,
+    /// The streams have all events up to this position.
+    completed: Arc<AtomicU64>,
+}
+
+/// An event that a search may want.
+#[derive(Debug)]
+struct Hit {
+    position: u64,
+    at: At,
+}
+
+/// Where an event is.
+#[derive(Debug)]
+enum At {
+    /// In the commit whose line begins at this offset in its segment.
+    Offset(u64),
+    /// It was read from its stream.
+    Read(Box<RecordedEvent>),
 }
 
 impl Finder {
-    pub(crate) fn new(journal: Arc<Index>) -> Self {
-        Self { journal }
+    pub(crate) fn new(
+        tags: TagIndex,
+        journal: Arc<Index>,
+        streams: Arc<Streams>,
+        health: Arc<Health>,
+    ) -> Self {
+        let completed = Arc::new(AtomicU64::new(health.head()));
+        Self {
+            tags: Arc::new(tags),
+            journal,
+            streams,
+            health,
+            completed,
+        }
+    }
+
+    pub(crate) fn tags(&self) -> &Arc<TagIndex> {
+        &self.tags
+    }
+
+    /// Notes that the streams have all events up to `position`.
+    pub(crate) fn complete(&self, position: u64) {
+        self.completed.store(position, Ordering::Release);
     }
 
     /// Passes the events that `search` selects to `each`, until `each` breaks off. Blocks on the disk.
     pub(crate) fn find<E: From<StorageError>>(
         &self,
         search: &Search,
-        each: &mut dyn FnMut(StoredEvent<'_>) -> Result<ControlFlow<()>, E>,
+        each: &mut Each<'_, E>,
     ) -> Result<(), E> {
         if search.after >= search.until {
             return Ok(());
         }
-        if search.backwards {
-            self.scan_backwards(search, each)
-        } else {
-            self.scan(search, each)
+        match self.hits(search)? {
+            Some(hits) => self.read_hits(search, hits, each),
+            None if search.backwards => self.scan_backwards(search, each),
+            None => self.scan(search, each),
         }
+    }
+
+    /// The events that the search may want, in order. `None` if only a scan can tell.
+    fn hits(&self, search: &Search) -> StorageResult<Option<Vec<Hit>>> {
+        let Some(items) = search.query.items() else {
+            return Ok(None);
+        };
+        if items.iter().any(|item| item.tags().is_empty()) {
+            return Ok(None);
+        }
+        let mut all = Vec::new();
+        for item in items {
+            match self.hits_of(item, (search.after, search.until))? {
+                Some(hits) => all.extend(hits),
+                None => return Ok(None),
+            }
+        }
+        all.sort_by_key(|hit| hit.position);
+        all.dedup_by_key(|hit| hit.position);
+        Ok(Some(all))
+    }
+
+    /// The events that have all tags of `item`, in order.
+    fn hits_of(&self, item: &QueryItem, range: (u64, u64)) -> StorageResult<Option<Vec<Hit>>> {
+        let mut common: Option<Vec<Hit>> = None;
+        for tag in item.tags() {
+            let Some(mut hits) = self.hits_of_tag(tag, range)? else {
+                return Ok(None);
+            };
+            if let Some(common) = common {
+                let has =
+                    |position| common.binary_search_by_key(&position, |hit: &Hit| hit.position);
+                hits.retain(|hit| has(hit.position).is_ok());
+            }
+            if hits.is_empty() {
+                return Ok(Some(hits));
+            }
+            common = Some(hits);
+        }
+        Ok(common)
+    }
+
+    /// The events that have `tag`, in order. `None` if a stream does not state their positions.
+    fn hits_of_tag(&self, tag: &Tag, range: (u64, u64)) -> StorageResult<Option<Vec<Hit>>> {
+        let entries = self.tags.find(hash_of_tag(tag.as_str()), range)?;
+        let mut hits: Vec<_> = entries
+            .into_iter()
+            .map(|entry| Hit {
+                position: entry.position,
+                at: At::Offset(entry.offset),
+            })
+            .collect();
+        for (colon, _) in tag.as_str().match_indices(':') {
+            let (aggregate_type, id) = (&tag.as_str()[..colon], &tag.as_str()[colon + 1..]);
+            if let Ok(id) = StreamId::new(aggregate_type, id)
+                && !self.add_hits_of_stream(&id, range, &mut hits)?
+            {
+                return Ok(None);
+            }
+        }
+        hits.sort_by_key(|hit| hit.position);
+        hits.dedup_by_key(|hit| hit.position);
+        Ok(Some(hits))
+    }
+
+    /// Adds the events of a stream. False if the stream does not state their positions.
+    fn add_hits_of_stream(
+        &self,
+        id: &StreamId,
+        (after, until): (u64, u64),
+        hits: &mut Vec<Hit>,
+    ) -> StorageResult<bool> {
+        self.wait_for_streams(until)?;
+        let stream = self.streams.get(id);
+        let extent = stream.extent();
+        if extent.mark.version == 0 {
+            return Ok(true);
+        }
+        let mut are_placed = true;
+        load(&stream, StreamEnd::default(), &extent, |loaded| {
+            match loaded.position {
+                Some(position) if position > until => {
+                    return StorageResult::Ok(ControlFlow::Break(()));
+                }
+                Some(position) if position > after => hits.push(Hit {
+                    position,
+                    at: At::Read(Box::new(RecordedEvent::new(loaded.event))),
+                }),
+                Some(_) => {}
+                None => {
+                    are_placed = false;
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(are_placed)
+    }
+
+    /// Waits until the streams have all events up to the durable position `until`. The committer
+    /// gives them the events right after it has moved the head.
+    fn wait_for_streams(&self, until: u64) -> StorageResult<()> {
+        while self.completed.load(Ordering::Acquire) < until {
+            self.health.check_failed()?;
+            std::thread::yield_now();
+        }
+        Ok(())
+    }
+
+    /// Passes those of `hits` that the query selects to `each`.
+    fn read_hits<E: From<StorageError>>(
+        &self,
+        search: &Search,
+        mut hits: Vec<Hit>,
+        each: &mut Each<'_, E>,
+    ) -> Result<(), E> {
+        if search.backwards {
+            hits.reverse();
+        }
+        let mut journal = PointReader::new(self.journal.clone());
+        for Hit { position, at } in hits {
+            let flow = match at {
+                At::Offset(offset) => journal.read(position, offset, |commit| {
+                    let parts = commit.parts();
+                    let part = parts.into_iter().find(|part| part.last() >= position);
+                    let part = part.ok_or_else(|| damaged(position))?;
+                    let i = usize::try_from(position - part.position).unwrap_or(usize::MAX);
+                    let event = part.events.get(i).ok_or_else(|| damaged(position))?;
+                    let seed = seed_of(part.aggregate_type, part.id);
+                    if !is_sound(event.get().as_bytes(), seed) {
+                        return Err(damaged(position));
+                    }
+                    part.read_event(i, |event| select(&search.query, event, each))
+                })?,
+                At::Read(event) => {
+                    let record = event.record();
+                    let stored = StoredEvent::new(event.name(), event.data());
+                    select(&search.query, stored.with_record(&record), each)
+                }
+            };
+            if flow?.is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Reads all events in the range.
     fn scan<E: From<StorageError>>(
         &self,
         search: &Search,
-        each: &mut dyn FnMut(StoredEvent<'_>) -> Result<ControlFlow<()>, E>,
+        each: &mut Each<'_, E>,
     ) -> Result<(), E> {
         let mut reader = Reader::new(self.journal.clone(), search.after);
         reader.read_to(search.until, |commit, first| {
@@ -51,13 +256,7 @@ impl Finder {
                     if part.position + i as u64 > search.until {
                         return Ok(ControlFlow::Break(()));
                     }
-                    let flow = part.read_event(i, |event| {
-                        if selects(&search.query, &event) {
-                            each(event)
-                        } else {
-                            Ok(ControlFlow::Continue(()))
-                        }
-                    })??;
+                    let flow = part.read_event(i, |event| select(&search.query, event, each))??;
                     if flow.is_break() {
                         return Ok(flow);
                     }
@@ -71,7 +270,7 @@ impl Finder {
     fn scan_backwards<E: From<StorageError>>(
         &self,
         search: &Search,
-        each: &mut dyn FnMut(StoredEvent<'_>) -> Result<ControlFlow<()>, E>,
+        each: &mut Each<'_, E>,
     ) -> Result<(), E> {
         let mut reader = BackwardReader::new(self.journal.clone(), search.until + 1);
         let mut failed = None;
@@ -82,13 +281,7 @@ impl Finder {
                     if part.position + i as u64 <= search.after {
                         return Ok(ControlFlow::Break(()));
                     }
-                    let flow = part.read_event(i, |event| {
-                        if selects(&search.query, &event) {
-                            each(event)
-                        } else {
-                            Ok(ControlFlow::Continue(()))
-                        }
-                    })?;
+                    let flow = part.read_event(i, |event| select(&search.query, event, each))?;
                     match flow {
                         Ok(ControlFlow::Continue(())) => {}
                         Ok(ControlFlow::Break(())) => return Ok(ControlFlow::Break(())),
@@ -103,4 +296,23 @@ impl Finder {
         })?;
         failed.map_or(Ok(()), Err)
     }
+}
+
+/// Passes the event to `each` if `query` selects it.
+fn select<E>(
+    query: &Query,
+    event: StoredEvent<'_>,
+    each: &mut Each<'_, E>,
+) -> Result<ControlFlow<()>, E> {
+    if selects(query, &event) {
+        each(event)
+    } else {
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+/// The error for an event that is not as it was stored.
+fn damaged(position: u64) -> StorageError {
+    let text = format!("the event at position {position} is not as it was stored in the journal");
+    StorageError::new(StorageErrorKind::Damaged, text)
 }

@@ -11,6 +11,7 @@ use crate::storage::files::disk::Kind;
 use crate::storage::files::journal::paths;
 use crate::storage::files::layout::{PARTS, is_dir, is_meta_file, is_stream_file, is_temporary};
 use crate::storage::files::records::record_name;
+use crate::storage::files::tags::file::Span;
 use crate::storage::record_name::RecordName;
 
 /// The depth of a stream's directory in the store's directory: `streams/<type>/<id>`.
@@ -88,6 +89,7 @@ fn is_known(base: &Path, file: &Path, stream_dirs: &BTreeSet<PathBuf>) -> bool {
             && (paths::is_known(name)
                 // A spare: zeros for the next segment.
                 || paths::is_spare(name)))
+        || (dir == base.join("tags") && Span::of_name(name).is_some())
         || match record_name(name) {
             Some(RecordName::DeadLetters) => within("process_managers"),
             Some(_) => within("projections") || within("process_managers"),

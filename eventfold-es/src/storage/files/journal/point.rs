@@ -1,0 +1,104 @@
+//! Reads one line of the journal whose place is known: [`PointReader`].
+
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::storage::encoding::event_line::line_end;
+use crate::storage::error::{StorageError, StorageResult};
+use crate::storage::files::disk;
+use crate::storage::files::format::commit_line::CommitLine;
+use crate::storage::files::journal::Index;
+
+/// How many bytes are read at first.
+const FIRST_CHUNK: u64 = if cfg!(test) { 64 } else { 4 * 1024 };
+
+/// Reads lines, each at its place. It keeps the last one, and the file of its segment.
+#[derive(Debug)]
+pub(crate) struct PointReader {
+    index: Arc<Index>,
+    open: Option<OpenSegment>,
+}
+
+#[derive(Debug)]
+struct OpenSegment {
+    first: u64,
+    path: PathBuf,
+    file: File,
+    /// Where the line in `line` begins.
+    offset: u64,
+    line: Vec<u8>,
+}
+
+impl PointReader {
+    pub(crate) fn new(index: Arc<Index>) -> Self {
+        Self { index, open: None }
+    }
+
+    /// Reads the commit that has the event at `position`. Its line begins at `offset` in its segment.
+    /// The line's checksum is not verified, because it is chained to the line before; its events have
+    /// checksums of their own.
+    pub(crate) fn read<T>(
+        &mut self,
+        position: u64,
+        offset: u64,
+        read: impl FnOnce(&CommitLine<'_>) -> StorageResult<T>,
+    ) -> StorageResult<T> {
+        let lacks = |path: &PathBuf| {
+            let cause = format!("the durable event at position {position} is not there");
+            StorageError::damaged(path, offset, cause)
+        };
+        let first = self.index.holding(position);
+        let first = first.ok_or_else(|| lacks(&self.index.path(1)))?;
+        if self.open.as_ref().is_none_or(|open| open.first != first) {
+            let path = self.index.path(first);
+            let file = disk::open(&path).map_err(|e| StorageError::io("open", &path, e))?;
+            self.open = Some(OpenSegment {
+                first,
+                path,
+                file,
+                offset: 0,
+                line: Vec::new(),
+            });
+        }
+        let Some(open) = &mut self.open else {
+            return Err(lacks(&self.index.path(first)));
+        };
+        if open.offset != offset || open.line.is_empty() {
+            open.load(offset)?;
+        }
+        let commit = CommitLine::read(&open.line)
+            .map_err(|cause| StorageError::damaged(&open.path, offset, cause))?;
+        if position < commit.position || position > commit.last() {
+            return Err(lacks(&open.path));
+        }
+        read(&commit)
+    }
+}
+
+impl OpenSegment {
+    /// Reads the line that begins at `offset`.
+    fn load(&mut self, offset: u64) -> StorageResult<()> {
+        self.line.clear();
+        self.offset = offset;
+        let failed = |e| StorageError::io("read", &self.path, e);
+        self.file.seek(SeekFrom::Start(offset)).map_err(failed)?;
+        let mut chunk = FIRST_CHUNK;
+        loop {
+            let searched = self.line.len();
+            let read = (&mut self.file).take(chunk).read_to_end(&mut self.line);
+            let read = read.map_err(failed)?;
+            if let Some(end) = line_end(&self.line, searched) {
+                self.line.truncate(end);
+                return Ok(());
+            }
+            if read == 0 {
+                self.line.clear();
+                let cause = "the line has no end";
+                return Err(StorageError::damaged(&self.path, offset, cause));
+            }
+            chunk *= 2;
+        }
+    }
+}
