@@ -3,7 +3,10 @@
 pub(crate) mod aggregate;
 pub(crate) mod command;
 pub(crate) mod decide_with;
+pub(crate) mod decider;
 pub(crate) mod decision_context;
+pub(crate) mod decision_model;
+pub(crate) mod evolve_with;
 pub(crate) mod layer;
 pub(crate) mod process_manager;
 pub(crate) mod projection;
