@@ -3,25 +3,31 @@
 //! Every input becomes one of these types, whatever its mistakes: mistakes go to the collector, and
 //! an unreadable part gets the default of a missing one.
 
-use syn::{DeriveInput, GenericParam, LitInt, Path, parse_quote};
+use syn::{Attribute, Data, DeriveInput, Fields, GenericParam, LitInt, Path, parse_quote};
 
 use crate::attr::Entries;
 use crate::errors::Errors;
 
 pub(crate) mod aggregate;
+pub(crate) mod decision;
+pub(crate) mod decision_model;
 pub(crate) mod event;
 pub(crate) mod history;
 pub(crate) mod impl_block;
 pub(crate) mod messages;
 pub(crate) mod methods;
 pub(crate) mod reader;
+pub(crate) mod tags;
 
 pub(crate) use aggregate::Aggregate;
+pub(crate) use decision::Decision;
+pub(crate) use decision_model::DecisionModel;
 pub(crate) use event::Event;
 pub(crate) use impl_block::ImplBlock;
-pub(crate) use messages::{Enum, Item, Messages};
+pub(crate) use messages::{Enum, Item, Messages, Owner};
 pub(crate) use methods::{AggregateImpl, Handler, Handles};
 pub(crate) use reader::{Kind, Reader};
+pub(crate) use tags::Tagged;
 
 /// The path of the runtime crate in generated code.
 fn runtime(entries: &Entries) -> Path {
@@ -53,6 +59,36 @@ fn refuse_parameters(
         &input.generics,
         format!("`{derive}` cannot be derived for a type {what}; {reason}"),
     );
+}
+
+/// Refuses the attribute on a variant or a field, where it would be ignored.
+fn refuse_inside(name: &str, input: &DeriveInput, errors: &mut Errors) {
+    let mut refuse = |attributes: &[Attribute], what: &str| {
+        for attribute in attributes {
+            if attribute.path().is_ident(name) {
+                errors.at(
+                    attribute.path(),
+                    format!("`#[{name}(...)]` is not valid on a {what}; put it on the type"),
+                );
+            }
+        }
+    };
+    let refuse_fields = |fields: &Fields, refuse: &mut dyn FnMut(&[Attribute], &str)| {
+        for field in fields {
+            refuse(&field.attrs, "field");
+        }
+    };
+    match &input.data {
+        Data::Struct(data) => refuse_fields(&data.fields, &mut refuse),
+        Data::Enum(data) => {
+            for variant in &data.variants {
+                refuse(&variant.attrs, "variant");
+                refuse_fields(&variant.fields, &mut refuse);
+            }
+        }
+        // Refused as a whole.
+        Data::Union(_) => {}
+    }
 }
 
 /// A number from 1 up. An interval of 0 events makes no sense, and versions start at 1.

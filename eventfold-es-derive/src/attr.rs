@@ -17,6 +17,8 @@ mod entry;
 mod history;
 pub(crate) mod key;
 mod list;
+mod model;
+mod tag;
 mod value;
 
 use entries::{Entry, Value};
@@ -26,6 +28,8 @@ use key::{Form, Key, Place, Table};
 pub(crate) use entries::Entries;
 pub(crate) use history::{Retired, RetiredEvent, Step};
 pub(crate) use list::{Listed, shown};
+pub(crate) use model::ModelValue;
+pub(crate) use tag::TagName;
 
 impl Entries {
     /// Reads every attribute called `name`. Several count as one with all their keys.
@@ -236,7 +240,14 @@ fn ours<'a>(name: &str, attributes: &'a [Attribute], place: Place) -> Vec<&'a At
         attributes.iter().filter(is_ours).collect::<Vec<_>>()
     };
     let exactly = called(&|ident| ident == name);
-    let must_be = [Place::Aggregate, Place::Projection, Place::ProcessManager].contains(&place);
+    let must_be = [
+        Place::Aggregate,
+        Place::Projection,
+        Place::ProcessManager,
+        Place::Decision,
+        Place::DecisionModel,
+    ]
+    .contains(&place);
     if !exactly.is_empty() || !must_be {
         return exactly;
     }
@@ -258,6 +269,8 @@ fn example_of(table: &'static Table, place: Place) -> String {
         Place::Aggregate => {
             "commands(OpenAccount, Deposit), events(AccountOpened, Deposited)".to_owned()
         }
+        Place::Decision => "command = Subscribe, events(Subscribed)".to_owned(),
+        Place::DecisionModel => "tag = \"course\", events(CourseDefined, Subscribed)".to_owned(),
         place => table
             .valid_in(place)
             .next()

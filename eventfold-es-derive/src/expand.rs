@@ -11,6 +11,8 @@ use syn::Path;
 
 pub(crate) mod aggregate;
 pub(crate) mod command_enum;
+pub(crate) mod decision;
+pub(crate) mod decision_model;
 pub(crate) mod event;
 pub(crate) mod event_enum;
 pub(crate) mod history;
@@ -18,6 +20,7 @@ pub(crate) mod message_enum;
 pub(crate) mod methods;
 pub(crate) mod reader;
 pub(crate) mod sample;
+pub(crate) mod tags;
 
 /// The impls of one derive, in a separate scope.
 ///

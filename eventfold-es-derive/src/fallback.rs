@@ -8,42 +8,167 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::{Data, DeriveInput, Generics, parse_quote};
 
+use crate::ast::decision_model::Selects;
 use crate::ast::messages::Derives;
-use crate::ast::{Aggregate, Enum, Event, Item, Kind, Messages, Reader};
+use crate::ast::{Aggregate, Decision, DecisionModel, Enum, Event, Item, Kind, Messages, Reader};
 use crate::expand::aggregate::{Types, decision_types};
-use crate::expand::{command_enum, event_enum, message_enum, scope};
+use crate::expand::{self, command_enum, event_enum, message_enum, scope};
 
 /// The enums, and an `Aggregate` that can be named.
 pub(crate) fn aggregate(mut input: Aggregate<'_>) -> TokenStream {
-    repair(&mut input);
+    repair([&mut input.commands, &mut input.events], input.input);
     let mut enums = TokenStream::new();
     let mut impls = quote!(
         use __eventfold::NotListed as _;
     );
     if let Messages::Listed(commands) = &input.commands {
-        enums.extend(message_enum::commands(&input, commands));
+        enums.extend(message_enum::commands(input.owner(), commands));
         impls.extend(message_enum::impls(commands, "ListedCommand"));
         impls.extend(command_enum::serde(commands));
         if !commands.is_known {
-            impls.extend(from_any(&input, commands, &quote!(__eventfold::DecideWith)));
+            impls.extend(from_any(
+                input.input,
+                commands,
+                &quote!(__eventfold::DecideWith),
+            ));
         }
     }
     if let Messages::Listed(events) = &input.events {
-        let ident = &events.ident;
-        enums.extend(message_enum::events(&input, events));
-        impls.extend(message_enum::impls(events, "ListedEvent"));
-        impls.extend(event_enum::serde(events));
-        impls.extend(domain_event_impl(
-            quote!(impl __eventfold::DomainEvent for #ident),
-        ));
+        enums.extend(message_enum::events(input.owner(), events));
+        impls.extend(event_enum_impls(events));
         if !events.is_known {
-            impls.extend(from_any(&input, events, &quote!(__eventfold::Evolve)));
+            impls.extend(from_any(input.input, events, &quote!(__eventfold::Evolve)));
         }
     }
-    impls.extend(decision_types(&input));
+    impls.extend(decision_types(input.input, &Types::of(&input)));
     impls.extend(aggregate_impl(&input));
     let scope = scope(&input.krate, impls);
     quote!(#enums #scope)
+}
+
+/// The impls of a generated event enum.
+fn event_enum_impls(events: &Enum) -> TokenStream {
+    let ident = &events.ident;
+    let mut impls = message_enum::impls(events, "ListedEvent");
+    impls.extend(event_enum::serde(events));
+    impls.extend(domain_event_impl(
+        quote!(impl __eventfold::DomainEvent for #ident),
+    ));
+    impls
+}
+
+/// The event enum, and a `Decider` that can be named.
+pub(crate) fn decision(mut input: Decision<'_>) -> TokenStream {
+    repair([&mut input.events], input.input);
+    let mut enums = TokenStream::new();
+    let mut impls = quote!(
+        use __eventfold::NotListed as _;
+    );
+    if let Messages::Listed(events) = &input.events {
+        enums.extend(message_enum::events(input.owner(), events));
+        impls.extend(event_enum_impls(events));
+    }
+    let types = expand::decision::types(&input);
+    impls.extend(decision_types(input.input, &types));
+    impls.extend(decider_impl(&input, &types));
+    let scope = scope(&input.krate, impls);
+    quote!(#enums #scope)
+}
+
+/// ```ignore
+/// impl Decider for Subscribing {
+///     const NAME: &'static str = "";
+///     type Command = Subscribe;
+///     const COMMAND_NAME: &'static str = "";
+///     const __MODELS: &'static [ModelOf<Subscribe>] = &[];
+///
+///     fn __take(_: &mut [ModelState]) -> Self {
+///         unreachable!()
+///     }
+///     // __put_back, __decide
+/// }
+/// ```
+fn decider_impl(input: &Decision<'_>, types: &Types) -> TokenStream {
+    let ident = input.ident();
+    let Types {
+        command,
+        event,
+        error,
+    } = types;
+    let generics = with_bounds(input.input, &quote!(::core::marker::Send));
+    let (generics, arguments, where_clause) = generics.split_for_impl();
+    quote! {
+        #[automatically_derived]
+        impl #generics __eventfold::Decider for #ident #arguments #where_clause {
+            const NAME: &'static str = "";
+            type Command = #command;
+            const COMMAND_NAME: &'static str = "";
+            const __MODELS: &'static [__eventfold::ModelOf<#command>] = &[];
+
+            fn __take(_: &mut [__eventfold::ModelState]) -> Self {
+                ::core::unreachable!()
+            }
+
+            fn __put_back(self, _: &mut [__eventfold::ModelState]) {
+                ::core::unreachable!()
+            }
+
+            fn __decide(
+                &self,
+                _: #command,
+                _: &__eventfold::DecisionContext<'_>,
+            ) -> ::core::result::Result<::std::vec::Vec<#event>, #error> {
+                ::core::unreachable!()
+            }
+        }
+    }
+}
+
+/// A model without events.
+///
+/// ```ignore
+/// impl DecisionModel for Seats {
+///     const TAGS: &'static [&'static str] = &["course"];
+///     const EVENTS: &'static [EventName] = &[];
+///
+///     fn apply_stored(&mut self, _: StoredEvent<'_>) -> Result<(), DecodeError> {
+///         unreachable!()
+///     }
+/// }
+/// ```
+pub(crate) fn decision_model(input: &DecisionModel<'_>) -> TokenStream {
+    let ident = input.ident();
+    // With other tags, each decision that gives them values would have an error too.
+    let tags = input.tags();
+    let of_aggregate = matches!(input.of, Selects::Aggregate(_)).then(|| {
+        quote!(
+            const __IS_OF_AGGREGATE: bool = true;
+        )
+    });
+    let tags = if of_aggregate.is_some() {
+        quote!(&[""])
+    } else {
+        quote!(&[#(#tags),*])
+    };
+    let bounds = quote!(::core::default::Default + ::core::marker::Send);
+    let generics = with_bounds(input.input, &bounds);
+    let (generics, arguments, where_clause) = generics.split_for_impl();
+    let item = quote! {
+        #[automatically_derived]
+        impl #generics __eventfold::DecisionModel for #ident #arguments #where_clause {
+            const TAGS: &'static [&'static str] = #tags;
+            const EVENTS: &'static [__eventfold::EventName] = &[];
+            #of_aggregate
+
+            fn apply_stored(
+                &mut self,
+                _: __eventfold::StoredEvent<'_>,
+            ) -> ::core::result::Result<(), __eventfold::DecodeError> {
+                ::core::unreachable!()
+            }
+        }
+    };
+    scope(&input.krate, item)
 }
 
 /// If the listed types are unknown, everything that is decided or evolved converts.
@@ -58,10 +183,10 @@ pub(crate) fn aggregate(mut input: Aggregate<'_>) -> TokenStream {
 ///     }
 /// }
 /// ```
-fn from_any(input: &Aggregate<'_>, unknown: &Enum, by: &TokenStream) -> Option<TokenStream> {
-    let (ident, state) = (&unknown.ident, input.ident());
+fn from_any(input: &DeriveInput, unknown: &Enum, by: &TokenStream) -> Option<TokenStream> {
+    let (ident, state) = (&unknown.ident, &input.ident);
     // With parameters, the compiler cannot exclude that `Any` is the enum itself.
-    input.generics().params.is_empty().then(|| {
+    input.generics.params.is_empty().then(|| {
         quote! {
             #[automatically_derived]
             impl<__Any> ::core::convert::From<__Any> for #ident
@@ -86,10 +211,10 @@ pub(crate) fn event(input: &Event<'_>) -> TokenStream {
 }
 
 /// Makes the enums compile: variants get different names, and so do the enums.
-fn repair(input: &mut Aggregate<'_>) {
-    let state = input.ident().clone();
-    let mut taken = vec![state.to_string()];
-    for messages in [&mut input.commands, &mut input.events] {
+/// The last of them are the events.
+fn repair<const N: usize>(mut all: [&mut Messages; N], owner: &DeriveInput) {
+    let mut taken = vec![owner.ident.to_string()];
+    for messages in &mut all {
         let Messages::Listed(generated) = messages else {
             continue;
         };
@@ -109,7 +234,7 @@ fn repair(input: &mut Aggregate<'_>) {
                 .push(Item::new(parse_quote!(::core::primitive::bool)));
         }
     }
-    if let Messages::Listed(events) = &mut input.events
+    if let Some(Messages::Listed(events)) = all.last_mut()
         && let Some(Derives { paths, .. }) = &mut events.derives
     {
         paths.retain(|path| {
@@ -184,8 +309,21 @@ fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
     }
 }
 
-/// The generics of `input`, with the bounds of the trait that are missing because of the shape.
+/// The generics of `input`, with the bounds of `Aggregate` that are missing because of the shape.
 fn generics_of_any_shape(input: &DeriveInput) -> Generics {
+    let bounds = quote! {
+        ::core::default::Default
+            + ::core::clone::Clone
+            + __eventfold::serde::Serialize
+            + __eventfold::serde::de::DeserializeOwned
+            + ::core::marker::Send
+            + ::core::marker::Sync
+    };
+    with_bounds(input, &bounds)
+}
+
+/// The generics of `input`. If the derive refuses its shape, they have these bounds.
+fn with_bounds(input: &DeriveInput, bounds: &TokenStream) -> Generics {
     let mut generics = input.generics.clone();
     if matches!(input.data, Data::Union(_)) || !generics.params.is_empty() {
         let ident = &input.ident;
@@ -193,16 +331,11 @@ fn generics_of_any_shape(input: &DeriveInput) -> Generics {
         // (rust-lang/rust#48214).
         let (_, arguments, _) = input.generics.split_for_impl();
         let this = quote!(#ident #arguments);
-        let bounds = generics.make_where_clause();
-        bounds.predicates.push(parse_quote! {
-            for<'__any> #this: ::core::default::Default
-                + ::core::clone::Clone
-                + __eventfold::serde::Serialize
-                + __eventfold::serde::de::DeserializeOwned
-                + ::core::marker::Send
-                + ::core::marker::Sync
-        });
-        bounds.predicates.push(parse_quote!(#this: 'static));
+        let clause = generics.make_where_clause();
+        clause
+            .predicates
+            .push(parse_quote!(for<'__any> #this: #bounds));
+        clause.predicates.push(parse_quote!(#this: 'static));
     }
     generics
 }

@@ -35,7 +35,7 @@ pub fn aggregate_impl(arguments: TokenStream, item: TokenStream) -> TokenStream 
 }
 
 /// See `eventfold_es::DomainEvent`.
-#[proc_macro_derive(DomainEvent, attributes(event))]
+#[proc_macro_derive(DomainEvent, attributes(event, tag))]
 pub fn derive_domain_event(input: TokenStream) -> TokenStream {
     domain_event(&parse_macro_input!(input as DeriveInput)).into()
 }
@@ -50,6 +50,18 @@ pub fn derive_projection(input: TokenStream) -> TokenStream {
 #[proc_macro_derive(ProcessManager, attributes(process_manager))]
 pub fn derive_process_manager(input: TokenStream) -> TokenStream {
     process_manager(&parse_macro_input!(input as DeriveInput)).into()
+}
+
+/// See `eventfold_es::Decision`.
+#[proc_macro_derive(Decision, attributes(decision, model))]
+pub fn derive_decision(input: TokenStream) -> TokenStream {
+    decision(&parse_macro_input!(input as DeriveInput)).into()
+}
+
+/// See `eventfold_es::DecisionModel`.
+#[proc_macro_derive(DecisionModel, attributes(decision_model))]
+pub fn derive_decision_model(input: TokenStream) -> TokenStream {
+    decision_model(&parse_macro_input!(input as DeriveInput)).into()
 }
 
 fn aggregate(input: &DeriveInput) -> proc_macro2::TokenStream {
@@ -96,6 +108,32 @@ fn domain_event(input: &DeriveInput) -> proc_macro2::TokenStream {
         Ok(()) => expand::generated(expand::event::event(&input)),
         Err(mut found) => {
             found.extend(expand::generated(fallback::event(&input)));
+            found
+        }
+    }
+}
+
+fn decision(input: &DeriveInput) -> proc_macro2::TokenStream {
+    let mut errors = errors::Errors::new();
+    let input = ast::Decision::read(input, &mut errors);
+    check::decision(&input, &mut errors);
+    match errors.finish() {
+        Ok(()) => expand::generated(expand::decision::decision(&input)),
+        Err(mut found) => {
+            found.extend(expand::generated(fallback::decision(input)));
+            found
+        }
+    }
+}
+
+fn decision_model(input: &DeriveInput) -> proc_macro2::TokenStream {
+    let mut errors = errors::Errors::new();
+    let input = ast::DecisionModel::read(input, &mut errors);
+    check::decision_model(&input, &mut errors);
+    match errors.finish() {
+        Ok(()) => expand::generated(expand::decision_model::decision_model(&input)),
+        Err(mut found) => {
+            found.extend(expand::generated(fallback::decision_model(&input)));
             found
         }
     }

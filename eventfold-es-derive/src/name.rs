@@ -45,6 +45,30 @@ impl Name {
         );
     }
 
+    /// Refuses a name that no tag can have: `:` ends it.
+    pub(crate) fn check_tag(&self, errors: &mut Errors) {
+        let name = &self.value;
+        if name.contains(':') {
+            errors.at_span(
+                self.span,
+                format!(
+                    "tag name `{name}` contains `:`, which stands between a tag's name and its value; write `\"{}\"`",
+                    name.replace(':', "-")
+                ),
+            );
+        } else if name.len() > 255 {
+            errors.at_span(
+                self.span,
+                format!(
+                    "tag name is {} bytes long, at most 255 are possible",
+                    name.len()
+                ),
+            );
+        } else {
+            self.check_stored("tag name", "course", errors);
+        }
+    }
+
     /// Refuses a name that could be mistaken for another one, or would be invisible, in a stored
     /// line.
     pub(crate) fn check_stored(&self, what: &str, example: &str, errors: &mut Errors) {

@@ -399,6 +399,165 @@ struct Fulfilment;
 }
 
 #[test]
+fn event_struct_with_tags() {
+    expands(
+        "event_struct_with_tags",
+        crate::domain_event,
+        r#"
+struct Transferred {
+    #[tag("account")]
+    from: AccountId,
+    #[tag("account")]
+    to: AccountId,
+    #[tag]
+    #[tag("label")]
+    r#type: Option<String>,
+    amount: u64,
+}
+"#,
+    );
+}
+
+#[test]
+fn event_enum_with_tags() {
+    expands(
+        "event_enum_with_tags",
+        crate::domain_event,
+        r#"
+enum CourseEvent {
+    Subscribed {
+        #[tag]
+        course: CourseId,
+        #[tag]
+        students: Vec<StudentId>,
+    },
+    Renamed(#[tag("course")] CourseId, String),
+    Closed,
+}
+"#,
+    );
+}
+
+#[test]
+fn decision() {
+    expands(
+        "decision",
+        crate::decision,
+        r"
+#[decision(command = Subscribe, events(Subscribed), error = SubscribeError)]
+struct Subscribing {
+    #[model(course)]
+    seats: Seats,
+    #[model(student)]
+    load: Load,
+}
+",
+    );
+}
+
+#[test]
+fn decision_with_every_option() {
+    expands(
+        "decision_with_every_option",
+        crate::decision,
+        r#"
+#[decision(
+    name = "change",
+    command = commands::Change<u64>,
+    event = CourseEvent,
+    crate = ::framework::eventfold_es,
+)]
+pub(crate) struct Changing(
+    #[model("course-id" = change.course, student = 0)] models::Both,
+    #[model] All,
+);
+"#,
+    );
+}
+
+#[test]
+fn decision_after_a_mistake() {
+    expands(
+        "decision_after_a_mistake",
+        crate::decision,
+        r"
+#[decision(comand = Subscribe, events(Subscribed, other::Subscribed))]
+struct Subscribing {
+    #[model(course.id)]
+    seats: Seats,
+    load: Load,
+}
+",
+    );
+}
+
+#[test]
+fn decision_model() {
+    expands(
+        "decision_model",
+        crate::decision_model,
+        r#"
+#[decision_model(tag = "course", events(CourseDefined, events::Subscribed))]
+struct Seats {
+    capacity: u32,
+    taken: u32,
+}
+"#,
+    );
+}
+
+#[test]
+fn decision_model_with_every_option() {
+    expands(
+        "decision_model_with_every_option",
+        crate::decision_model,
+        r#"
+#[decision_model(tags("course", "student"), events(Subscribed), crate = ::framework::eventfold_es)]
+enum Seat {
+    Free,
+    Taken,
+}
+"#,
+    );
+}
+
+#[test]
+fn decision_model_of_an_aggregate() {
+    expands(
+        "decision_model_of_an_aggregate",
+        crate::decision_model,
+        r"
+#[decision_model(aggregate = bank::Account, events(Deposited))]
+struct Balance(u64);
+",
+    );
+}
+
+#[test]
+fn decision_model_without_tags() {
+    expands(
+        "decision_model_without_tags",
+        crate::decision_model,
+        r"
+#[decision_model(events(InvoiceNumbered))]
+struct LastNumber(u64);
+",
+    );
+}
+
+#[test]
+fn decision_model_after_a_mistake() {
+    expands(
+        "decision_model_after_a_mistake",
+        crate::decision_model,
+        r#"
+#[decision_model(tag = "course:", tags("student"), event(Subscribed))]
+struct Seats<T>(T);
+"#,
+    );
+}
+
+#[test]
 fn methods() {
     methods_expand(
         "methods",
@@ -628,7 +787,7 @@ fn no_impl_block_makes_it_panic() {
 /// Whatever is in the attributes, the output is Rust: at worst errors and a fallback.
 #[test]
 fn any_attributes_expand_to_valid_rust_without_a_panic() {
-    const WORDS: [&str; 46] = [
+    const WORDS: [&str; 51] = [
         "name",
         "commands",
         "events",
@@ -648,6 +807,11 @@ fn any_attributes_expand_to_valid_rust_without_a_panic() {
         "version",
         "upcast",
         "retired",
+        "tag",
+        "tags",
+        "aggregate",
+        "course",
+        ".",
         "1",
         "2",
         "derive",
@@ -683,10 +847,12 @@ fn any_attributes_expand_to_valid_rust_without_a_panic() {
             "struct S;",
             "enum E { A, #[event(X)] B(u8) }",
             "struct G<T>(T);",
+            "struct F { #[tag(X)] #[model(X)] a: A, #[model] #[tag] b: B }",
+            "enum E { A { #[tag(X)] #[tag = X] a: A }, #[tag] B(#[tag(X)] B) }",
         ] {
             let item = item.replace('X', &inside);
             let input = format!(
-                "#[aggregate({inside})] #[event({inside})] #[projection({inside})] #[process_manager({inside})] {item}"
+                "#[aggregate({inside})] #[event({inside})] #[projection({inside})] #[process_manager({inside})] #[decision({inside})] #[decision_model({inside})] {item}"
             );
             let Ok(input) = syn::parse_str::<DeriveInput>(&input) else {
                 continue;
@@ -696,6 +862,8 @@ fn any_attributes_expand_to_valid_rust_without_a_panic() {
                 crate::domain_event,
                 crate::projection,
                 crate::process_manager,
+                crate::decision,
+                crate::decision_model,
             ] {
                 if let Err(error) = syn::parse2::<syn::File>(derive(&input)) {
                     panic!("`{inside}` expands to what is no Rust: {error}");

@@ -265,10 +265,42 @@ pub use eventfold_es_derive::Aggregate;
 /// | `upcast(1 = path, 2 = path)` | struct, variant | the functions that lead on from each older version, see below | |
 /// | `retired("Suspended", "OpenedWithDeposit" = path, Moved = path)` | enum | events that are not written any more, as of an [aggregate](derive@crate::Aggregate#retired-events) | none |
 /// | `rename_all = "kebab-case"` | enum | the case of the variants' stored names, as serde writes it: `lowercase`, `UPPERCASE`, `PascalCase`, `camelCase`, `snake_case`, `SCREAMING_SNAKE_CASE`, `kebab-case`, `SCREAMING-KEBAB-CASE` | as in the source |
+/// | `#[tag]`, `#[tag("name")]` | field | the field's value is a tag of the event, see below | none |
 /// | `crate = path` | struct, enum | where the runtime is, if it was renamed or re-exported | `::eventfold_es` |
 ///
 /// serde's own attributes apply to the payload. Those that would rename or skip a variant of an
 /// event enum, or change the enum's form, are refused.
+///
+/// # Tags
+///
+/// A field marked `#[tag]` tags the event with its value, by which a
+/// [decision](derive@crate::Decision) or a [query](crate::Query) finds it:
+///
+/// ```
+/// use eventfold_es::{DomainEvent, Tags};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
+/// pub struct Enrolled {
+///     #[tag]
+///     pub course: String,
+///     #[tag("student")]
+///     pub students: Vec<u64>,
+/// }
+///
+/// let mut tags = Tags::new();
+/// Enrolled { course: "c-1".into(), students: vec![7, 9] }.append_tags(&mut tags)?;
+/// assert_eq!(tags.to_string(), "course:c-1 student:7 student:9");
+/// # Ok::<(), eventfold_es::InvalidTag>(())
+/// ```
+///
+/// * The tag is `name:value`. Its name is the field's, or the one given; several fields may have the same.
+/// * Its value is the text of the field, by [`Display`](std::fmt::Display). An `Option` or a list makes
+///   a tag for each value that it has.
+/// * A text that is empty, too long or has control characters cannot be part of a [`Tag`](crate::Tag).
+///   The command that leads to such an event fails, and nothing is stored.
+/// * A tag is stored with the event. An event that was stored before its field was tagged has no tag.
+/// * In an enum, the fields of variants are tagged.
 ///
 /// # Versions
 ///
@@ -538,3 +570,208 @@ pub use eventfold_es_derive::ProcessManager;
 /// The block gets an `allow` of four pedantic lints of clippy, which do not apply to the methods of
 /// traits: `needless_pass_by_value`, `trivially_copy_pass_by_ref`, `unnecessary_wraps`, `unused_self`.
 pub use eventfold_es_derive::aggregate_impl;
+
+/// Derives [`trait@Decider`](crate::Decider) for a decision whose rule spans more than one aggregate.
+///
+/// "A course has seats, and a student takes at most two courses": neither the course nor the student
+/// alone can keep both rules. A decision looks at the events of both. It is a struct with a
+/// [model](derive@DecisionModel) for each thing that it needs to know, and what is left to write is
+/// [`Decide`](crate::Decide) for its command:
+///
+/// ```
+/// use eventfold_es::{prelude::*, testing};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
+/// pub struct CourseDefined {
+///     #[tag]
+///     pub course: String,
+///     pub capacity: u32,
+/// }
+///
+/// #[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
+/// pub struct Subscribed {
+///     #[tag]
+///     pub course: String,
+///     #[tag]
+///     pub student: String,
+/// }
+///
+/// /// The seats of one course.
+/// #[derive(Debug, Default, DecisionModel)]
+/// #[decision_model(tag = "course", events(CourseDefined, Subscribed))]
+/// struct Seats {
+///     capacity: u32,
+///     taken: u32,
+/// }
+///
+/// impl Evolve<CourseDefined> for Seats {
+///     fn evolve(&mut self, event: &CourseDefined) {
+///         self.capacity = event.capacity;
+///     }
+/// }
+///
+/// impl Evolve<Subscribed> for Seats {
+///     fn evolve(&mut self, _: &Subscribed) {
+///         self.taken += 1;
+///     }
+/// }
+///
+/// /// What one student has subscribed to.
+/// #[derive(Debug, Default, DecisionModel)]
+/// #[decision_model(tag = "student", events(Subscribed))]
+/// struct Load {
+///     courses: u32,
+/// }
+///
+/// impl Evolve<Subscribed> for Load {
+///     fn evolve(&mut self, _: &Subscribed) {
+///         self.courses += 1;
+///     }
+/// }
+///
+/// #[derive(Debug, Clone, Serialize, Deserialize)]
+/// pub struct Subscribe {
+///     pub course: String,
+///     pub student: String,
+/// }
+///
+/// #[derive(Debug, thiserror::Error)]
+/// pub enum SubscribeError {
+///     #[error("the course is full")]
+///     Full,
+///     #[error("the student has enough courses")]
+///     Busy,
+/// }
+///
+/// #[derive(Decision)]
+/// #[decision(command = Subscribe, events(Subscribed), error = SubscribeError)]
+/// pub struct Subscribing {
+///     #[model(course)]
+///     seats: Seats,
+///     #[model(student)]
+///     load: Load,
+/// }
+///
+/// impl Decide<Subscribe> for Subscribing {
+///     fn decide(&self, command: Subscribe) -> Decision<Self> {
+///         if self.seats.taken >= self.seats.capacity {
+///             return Err(SubscribeError::Full);
+///         }
+///         if self.load.courses >= 2 {
+///             return Err(SubscribeError::Busy);
+///         }
+///         let Subscribe { course, student } = command;
+///         Ok(events![Subscribed { course, student }])
+///     }
+/// }
+///
+/// # #[cfg(feature = "testing")] {
+/// let ada = |course: &str| Subscribe { course: course.into(), student: "Ada".into() };
+/// testing::decision::<Subscribing>()
+///     .given(CourseDefined { course: "c-1".into(), capacity: 1 })
+///     .when(ada("c-1"))
+///     .then(events![Subscribed { course: "c-1".into(), student: "Ada".into() }])
+///     .when(ada("c-1"))
+///     .then_error(|error| matches!(error, SubscribeError::Full));
+/// # }
+/// ```
+///
+/// # Keys of `#[decision(...)]`
+///
+/// | key | meaning | default |
+/// |---|---|---|
+/// | `command = Type` | the command that is decided, by [`Decide`](crate::Decide) or [`DecideWith`](crate::DecideWith) of it | |
+/// | `events(X, path::Y)` | the events that it may lead to, each a [`DomainEvent`](crate::DomainEvent); each is a variant of the event enum | |
+/// | `event = Type` | instead of `events`: an enum of your own that derives [`DomainEvent`](crate::DomainEvent) | |
+/// | `error = Type` | why a command is refused | [`Infallible`](std::convert::Infallible) |
+/// | `event_enum(name = Ident, derive(Clone, ..))` | name and derives of the event enum | `{Struct}Event`, `derive(Debug, Clone)` |
+/// | `name = "subscribing"` | names the decision; letters, digits, `-` and `_` | the struct's name in kebab-case |
+/// | `crate = path` | where the runtime is, if it was renamed or re-exported | `::eventfold_es` |
+///
+/// # Models
+///
+/// Each field is a [`DecisionModel`](derive@DecisionModel) and says where the command has the values of
+/// the model's tags:
+///
+/// | attribute | for a model with |
+/// |---|---|
+/// | `#[model(course)]` | the tag `course`, whose value is the command's field `course` |
+/// | `#[model(course = course_id)]` | the tag `course`, whose value is the field `course_id`; a path such as `order.course` leads into the field |
+/// | `#[model("course-id" = course)]` | a tag whose name is no identifier |
+/// | `#[model(course, student)]` | two tags |
+/// | `#[model(account)]` | the stream of one aggregate, whose id is the field `account` |
+/// | `#[model]` | no tag: all of its events |
+///
+/// The values are text, by [`Display`](std::fmt::Display). Two fields may be models of one type, as those
+/// of the accounts that a transfer leads from and to; each has a state of its own.
+///
+/// The decision depends on these models, the command and the
+/// [`DecisionContext`](crate::DecisionContext) alone. Its events belong to no aggregate, and later
+/// decisions find them by their [tags](derive@DomainEvent#tags).
+///
+/// # What is generated
+///
+/// The event enum as for an [aggregate](derive@Aggregate#what-is-generated), and:
+///
+/// ```text
+/// impl Decider for Subscribing {
+///     const NAME: &'static str = "subscribing";
+///     type Command = Subscribe;
+///     /* .. */
+/// }
+/// ```
+pub use eventfold_es_derive::Decision;
+
+/// Derives [`trait@DecisionModel`](crate::DecisionModel) for what a [decision](derive@Decision) knows of
+/// some events.
+///
+/// What is left to write is [`Evolve`](crate::Evolve) for each event, or
+/// [`EvolveWith`](crate::EvolveWith) if the event's [`Recorded`](crate::Recorded) matters.
+///
+/// ```
+/// use eventfold_es::prelude::*;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
+/// pub struct SeatReserved {
+///     #[tag]
+///     pub show: u64,
+///     #[tag]
+///     pub seat: String,
+/// }
+///
+/// /// Whether one seat of one show is taken.
+/// #[derive(Debug, Default, DecisionModel)]
+/// #[decision_model(tags("show", "seat"), events(SeatReserved))]
+/// struct Seat {
+///     is_taken: bool,
+/// }
+///
+/// impl Evolve<SeatReserved> for Seat {
+///     fn evolve(&mut self, _: &SeatReserved) {
+///         self.is_taken = true;
+///     }
+/// }
+/// ```
+///
+/// # Keys of `#[decision_model(...)]`
+///
+/// | key | meaning | default |
+/// |---|---|---|
+/// | `events(X, path::Y)` | the events that it is folded from, each a [`DomainEvent`](crate::DomainEvent) | |
+/// | `tag = "course"` | only those with this tag, and the value that the decision gives | no tag: all of these events |
+/// | `tags("show", "seat")` | only those with all of these tags | |
+/// | `aggregate = Account` | only those of one stream of this [`Aggregate`](trait@crate::Aggregate), whose id the decision gives | |
+/// | `crate = path` | where the runtime is, if it was renamed or re-exported | `::eventfold_es` |
+///
+/// An event that does not have the tag does not compile. An event of an aggregate is found by its own
+/// tags as well, and by that of its stream, `<aggregate type>:<id>`.
+///
+/// Names, aliases, versions and retired events are those of the events' types: what was stored under an
+/// old name or in an old shape is folded in its current form. An event that was retired by an
+/// [aggregate](derive@Aggregate#retired-events) is none of its types any more, so a model does not see
+/// it; one that was retired by the event enum that the model lists is read as the enum says.
+///
+/// A model is never saved, so it needs none of serde's traits, and its code may change at any time.
+pub use eventfold_es_derive::DecisionModel;

@@ -19,7 +19,7 @@ pub use recorded::Recorded;
 pub use recorded_event::RecordedEvent;
 pub use set::EventSet;
 pub use stored::{DecodeError, StoredEvent};
-pub use tags::{InvalidTag, Tag, TagText, Tags};
+pub use tags::{InvalidTag, Tag, TagText, Tags, has_tags};
 
 use crate::text::Shown;
 pub(crate) use read_back::read_back;
@@ -105,6 +105,36 @@ pub trait DomainEvent: Sized {
     /// ```
     fn schema_version(&self) -> u32 {
         1
+    }
+
+    /// Appends the tags of this event, by which decisions and queries find it. A tag is stored with
+    /// the event.
+    ///
+    /// By default it has none. A derived event has one for each field that is marked `#[tag]`.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidTag`] if a value cannot be part of a tag: it is empty or too long, or has control
+    /// characters. A store refuses the event then.
+    ///
+    /// ```
+    /// # use eventfold_es::{DomainEvent, Tags};
+    /// # use serde::{Deserialize, Serialize};
+    /// #[derive(Serialize, Deserialize, DomainEvent)]
+    /// struct Subscribed {
+    ///     #[tag]
+    ///     course: String,
+    ///     #[tag("student")]
+    ///     by: Option<u64>,
+    /// }
+    ///
+    /// let mut tags = Tags::new();
+    /// Subscribed { course: "c-1".into(), by: Some(7) }.append_tags(&mut tags)?;
+    /// assert_eq!(tags.to_string(), "course:c-1 student:7");
+    /// # Ok::<(), eventfold_es::InvalidTag>(())
+    /// ```
+    fn append_tags(&self, _tags: &mut Tags) -> Result<(), InvalidTag> {
+        Ok(())
     }
 
     /// Appends the payload to `data` as JSON, `null` for a unit.
@@ -206,6 +236,7 @@ pub trait DomainEvent: Sized {
 ///     name: "MoneyDeposited",
 ///     aliases: &["Deposited"],
 ///     version: Some(2),
+///     tags: &["account"],
 /// };
 /// assert!(DEPOSITED.is("Deposited"));
 /// ```
@@ -218,6 +249,8 @@ pub struct EventName {
     /// The version of the payload's shape that is written. `None` if the event was retired: it is
     /// still read, and never written.
     pub version: Option<u32>,
+    /// The names of the tags that the event may have, the part before the `:`.
+    pub tags: &'static [&'static str],
 }
 
 impl EventName {

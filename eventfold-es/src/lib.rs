@@ -413,12 +413,17 @@ pub mod testing;
 mod text;
 
 pub use crate::clock::ManualClock;
-pub use crate::derive::{Aggregate, DomainEvent, ProcessManager, Projection, aggregate_impl};
+pub use crate::derive::{
+    Aggregate, Decision, DecisionModel, DomainEvent, ProcessManager, Projection, aggregate_impl,
+};
 pub use crate::domain::aggregate::{Aggregate, Decide, Decision, DecisionTypes, Evolve, reducer};
 pub use crate::domain::append::{AppendCondition, NewEvent};
 pub use crate::domain::command::{CommandContext, CommandEnvelope, to_eventfold_event};
 pub use crate::domain::decide_with::DecideWith;
+pub use crate::domain::decider::Decider;
 pub use crate::domain::decision_context::DecisionContext;
+pub use crate::domain::decision_model::DecisionModel;
+pub use crate::domain::evolve_with::EvolveWith;
 pub use crate::domain::layer::{Call, CallOutcome, Layer};
 pub use crate::domain::process_manager::{
     Backoff, DeadLetter, Due, FailureKind, OnFailure, OrSend, Outbox, ProcessManager,
@@ -462,9 +467,10 @@ pub use crate::store::{
 /// ```
 pub mod prelude {
     pub use crate::{
-        Aggregate, AggregateHandle, AggregateStore, CommandContext, Decide, DecideWith, Decision,
-        DecisionContext, DomainEvent, Evolve, ExecuteError, Outbox, Position, ProcessManager,
-        Project, Projection, React, Recorded, aggregate_impl, events,
+        Aggregate, AggregateHandle, AggregateStore, CommandContext, Decide, DecideWith, Decider,
+        Decision, DecisionContext, DecisionModel, DomainEvent, Evolve, EvolveWith, ExecuteError,
+        Outbox, Position, ProcessManager, Project, Projection, React, Recorded, aggregate_impl,
+        events,
     };
 }
 

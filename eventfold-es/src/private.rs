@@ -11,17 +11,21 @@ pub use crate::__testing;
 pub use crate::domain::aggregate::{Aggregate, Decide, Decision, DecisionTypes, Evolve};
 pub use crate::domain::command::CommandEnvelope;
 pub use crate::domain::decide_with::DecideWith;
+pub use crate::domain::decider::{Decider, ModelOf};
 pub use crate::domain::decision_context::DecisionContext;
+pub use crate::domain::decision_model::{DecisionModel, ModelState};
 pub use crate::domain::process_manager::{DeadLetter, Outbox, ProcessManager, React, Targets};
 pub use crate::domain::projection::{Project, Projection};
 pub use crate::domain::routes::CommandRoutes;
 pub use crate::event::{
-    DecodeError, Decoded, DomainEvent, EncodeError, EventName, EventSet, Recorded, StoredEvent,
-    UnknownEvents, fingerprint,
+    DecodeError, Decoded, DomainEvent, EncodeError, EventName, EventSet, InvalidTag, Recorded,
+    StoredEvent, Tags, UnknownEvents, fingerprint, has_tags,
 };
 
 #[path = "private/command.rs"]
 mod command;
+#[path = "private/decision.rs"]
+mod decision;
 #[path = "private/early.rs"]
 mod early;
 #[path = "private/event.rs"]
@@ -40,10 +44,16 @@ mod of_command;
 mod read_side;
 #[path = "private/sample.rs"]
 mod sample;
+#[path = "private/tags.rs"]
+mod tags;
 #[path = "private/upcast.rs"]
 mod upcast;
 
 pub use command::{CommandPayload, CommandSet};
+pub use decision::{
+    DecidesCommand, ModelValue, add_value, assert_event_has_tags, assert_event_is_of,
+    assert_values_are_given,
+};
 pub use event::{EventPayload, deserialize_event, serialize_event};
 pub use listed::{ListedAggregate, ListedCommand, ListedEvent, NotListed};
 pub use methods::{Methods, NotAnAggregate};
@@ -54,4 +64,5 @@ pub use names::{
 pub use of_command::{OfAnyCommand, OfCommand};
 pub use read_side::{DispatchTarget, apply_eventfold, react_eventfold};
 pub use sample::{MadeOfDefault, NotMade, add_samples, samples};
+pub use tags::{NotOneTag, TagOf, TagValues};
 pub use upcast::{Infallible, Upcast, check_version};

@@ -44,8 +44,8 @@
 //! [`Given::at`], [`Given::with_id`] and [`Given::with_context`] set what a decision learns from its
 //! [`DecisionContext`](crate::DecisionContext).
 //!
-//! Projections and process managers are tested in the same way, with [`projection`] and
-//! [`process_manager`]. [`event_history`] and [`state_history`] detect when the stored form of an
+//! Decisions, projections and process managers are tested in the same way, with [`decision()`],
+//! [`projection`] and [`process_manager`]. [`event_history`] and [`state_history`] detect when the stored form of an
 //! event or a state changes.
 //!
 //! # Further checks
@@ -66,15 +66,18 @@
 //! in stored form, one JSON line for each. So no type need be `PartialEq` or `Debug`. The lines are
 //! coloured if they go to a terminal and `NO_COLOR` is not set.
 
+mod decision;
 mod diff;
 mod form;
 mod given;
 mod history;
 mod laws;
+mod outcome;
 mod read_side;
 mod sample;
 mod state_history;
 
+pub use decision::{DecisionGiven, DecisionWhen, decision};
 pub use given::{Given, When, given};
 pub use history::{EventHistory, event_history};
 pub use laws::{Laws, laws, laws_of};

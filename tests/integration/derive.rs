@@ -196,6 +196,7 @@ fn an_event_enum_has_the_names_of_all_its_types_in_order() {
             name: "MoneyDeposited",
             aliases: &["Deposited", "deposit"],
             version: Some(1),
+            tags: &[],
         }
     );
 }

@@ -2,11 +2,11 @@
 
 use quote::ToTokens;
 use syn::ext::IdentExt as _;
-use syn::{Data, DeriveInput, Generics, Ident, Path, Type, Visibility};
+use syn::{Data, DeriveInput, Generics, Ident, Path, Type};
 
 use super::count;
 use super::history::Retired;
-use super::messages::{COMMANDS, EVENTS, Messages};
+use super::messages::{COMMANDS, EVENTS, Messages, Owner};
 use crate::attr::Entries;
 use crate::attr::key::{self, Place};
 use crate::case;
@@ -78,8 +78,12 @@ impl<'a> Aggregate<'a> {
         &self.input.ident
     }
 
-    pub(crate) fn vis(&self) -> &'a Visibility {
-        &self.input.vis
+    pub(crate) fn owner(&self) -> Owner<'_> {
+        Owner {
+            ident: &self.input.ident,
+            vis: &self.input.vis,
+            krate: &self.krate,
+        }
     }
 
     pub(crate) fn generics(&self) -> &'a Generics {

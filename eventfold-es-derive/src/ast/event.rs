@@ -4,6 +4,7 @@ use quote::ToTokens;
 use syn::{Attribute, Data, DataEnum, DeriveInput, Fields, Ident, LitStr, Path, Variant};
 
 use super::history::{History, Retired};
+use super::tags::{self, Tagged};
 use crate::attr::Entries;
 use crate::attr::key::{self, Place};
 use crate::case::Case;
@@ -22,7 +23,7 @@ pub(crate) struct Event<'a> {
 
 pub(crate) enum Shape<'a> {
     /// A struct is one event.
-    One(Names, History),
+    One(Names, History, Vec<Tagged<'a>>),
     /// An enum is a set: each variant is one event.
     Set(Vec<SetVariant<'a>>),
 }
@@ -31,6 +32,7 @@ pub(crate) struct SetVariant<'a> {
     pub(crate) ident: &'a Ident,
     pub(crate) names: Names,
     pub(crate) history: History,
+    pub(crate) tags: Vec<Tagged<'a>>,
 }
 
 /// The names of one event in its stored form.
@@ -49,13 +51,15 @@ impl<'a> Event<'a> {
         };
         check_shape(input, errors);
         let entries = Entries::of("event", &input.attrs, &key::EVENT, place, errors);
+        tags::refuse(&input.attrs, "an event", errors);
         let shape = match &input.data {
             Data::Enum(data) => Shape::Set(variants(data, case(&entries, errors), errors)),
             Data::Struct(data) => {
                 refuse_on_fields(&data.fields, errors);
-                one(input, &entries, errors)
+                let tags = Tagged::read(&data.fields, errors);
+                one(input, &entries, tags, errors)
             }
-            Data::Union(_) => one(input, &entries, errors),
+            Data::Union(_) => one(input, &entries, Vec::new(), errors),
         };
         Self {
             input,
@@ -66,9 +70,14 @@ impl<'a> Event<'a> {
     }
 }
 
-fn one<'a>(input: &DeriveInput, entries: &Entries, errors: &mut Errors) -> Shape<'a> {
+fn one<'a>(
+    input: &DeriveInput,
+    entries: &Entries,
+    tags: Vec<Tagged<'a>>,
+    errors: &mut Errors,
+) -> Shape<'a> {
     let names = Names::read(entries, Name::of_ident(&input.ident));
-    Shape::One(names, History::read(entries, errors))
+    Shape::One(names, History::read(entries, errors), tags)
 }
 
 impl Names {
@@ -114,6 +123,7 @@ fn variants<'a>(
 ) -> Vec<SetVariant<'a>> {
     let read = |variant: &'a Variant| {
         refuse_on_fields(&variant.fields, errors);
+        tags::refuse(&variant.attrs, "a variant", errors);
         let entries = Entries::of(
             "event",
             &variant.attrs,
@@ -129,6 +139,7 @@ fn variants<'a>(
             ident: &variant.ident,
             names: Names::read(&entries, default),
             history: History::read(&entries, errors),
+            tags: Tagged::read(&variant.fields, errors),
         }
     };
     data.variants.iter().map(read).collect()

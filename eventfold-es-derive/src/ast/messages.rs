@@ -1,11 +1,19 @@
 //! The commands and the events of an aggregate: a list of types, or an enum of the user.
 
 use quote::{ToTokens, format_ident};
-use syn::{DeriveInput, Ident, Path, Type, TypePath};
+use syn::{DeriveInput, Ident, Path, Type, TypePath, Visibility};
 
 use crate::attr::{Entries, Listed};
 use crate::errors::Errors;
 use crate::name::Name;
+
+/// The type that has generated enums beside it.
+#[derive(Clone, Copy)]
+pub(crate) struct Owner<'a> {
+    pub(crate) ident: &'a Ident,
+    pub(crate) vis: &'a Visibility,
+    pub(crate) krate: &'a Path,
+}
 
 /// The commands of an aggregate, or its events.
 pub(crate) enum Messages {

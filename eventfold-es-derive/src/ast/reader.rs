@@ -3,7 +3,7 @@
 
 use quote::ToTokens;
 use syn::ext::IdentExt as _;
-use syn::{Attribute, Data, DeriveInput, Fields, Ident, Path, TypePath};
+use syn::{Data, DeriveInput, Ident, Path, TypePath};
 
 use super::count;
 use crate::attr::Entries;
@@ -73,7 +73,7 @@ impl<'a> Reader<'a> {
             Kind::ProcessManager => (&key::PROCESS_MANAGER, Place::ProcessManager),
         };
         let entries = Entries::of(kind.attribute(), &input.attrs, table, place, errors);
-        refuse_inside(kind, input, errors);
+        super::refuse_inside(kind.attribute(), input, errors);
         check_aggregates(kind, input, &entries, errors);
         let types = |key: &str| {
             let listed = entries.listed(key).unwrap_or_default();
@@ -139,35 +139,4 @@ fn check_shape(kind: Kind, input: &DeriveInput, errors: &mut Errors) {
         "the state must own its data",
         errors,
     );
-}
-
-/// Refuses the attribute on a variant or a field, where it would be ignored.
-fn refuse_inside(kind: Kind, input: &DeriveInput, errors: &mut Errors) {
-    let name = kind.attribute();
-    let mut refuse = |attributes: &[Attribute], what: &str| {
-        for attribute in attributes {
-            if attribute.path().is_ident(name) {
-                errors.at(
-                    attribute.path(),
-                    format!("`#[{name}(...)]` is not valid on a {what}; put it on the type"),
-                );
-            }
-        }
-    };
-    let refuse_fields = |fields: &Fields, refuse: &mut dyn FnMut(&[Attribute], &str)| {
-        for field in fields {
-            refuse(&field.attrs, "field");
-        }
-    };
-    match &input.data {
-        Data::Struct(data) => refuse_fields(&data.fields, &mut refuse),
-        Data::Enum(data) => {
-            for variant in &data.variants {
-                refuse(&variant.attrs, "variant");
-                refuse_fields(&variant.fields, &mut refuse);
-            }
-        }
-        // Refused as a whole.
-        Data::Union(_) => {}
-    }
 }

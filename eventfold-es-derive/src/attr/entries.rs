@@ -25,6 +25,7 @@ pub(super) struct Entry {
 /// A value in its key's [`Form`](super::key::Form).
 pub(crate) enum Value {
     Text(LitStr),
+    Texts(Vec<LitStr>),
     Count(LitInt),
     Type(Type),
     Path(Path),
@@ -67,6 +68,13 @@ impl Entries {
     pub(crate) fn texts(&self, name: &str) -> impl Iterator<Item = &LitStr> {
         self.values(name).filter_map(|value| match value {
             Value::Text(text) => Some(text),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn listed_texts(&self, name: &str) -> Option<&[LitStr]> {
+        self.values(name).find_map(|value| match value {
+            Value::Texts(texts) => Some(texts.as_slice()),
             _ => None,
         })
     }

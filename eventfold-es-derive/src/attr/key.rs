@@ -1,5 +1,6 @@
-//! The keys of `#[aggregate(...)]`, `#[aggregate_impl(...)]`, `#[event(...)]`, `#[projection(...)]`
-//! and `#[process_manager(...)]`, with their formats and their places.
+//! The keys of `#[aggregate(...)]`, `#[aggregate_impl(...)]`, `#[event(...)]`, `#[projection(...)]`,
+//! `#[process_manager(...)]`, `#[decision(...)]` and `#[decision_model(...)]`, with their formats and
+//! their places.
 //!
 //! For a new key, add a line here, and a question in [`ast`](crate::ast) that reads it.
 
@@ -15,6 +16,8 @@ pub(crate) struct Key {
     pub(crate) repeatable: bool,
     /// The advice for a key in the wrong place of the same attribute.
     pub(crate) elsewhere: &'static str,
+    /// What an empty list lacks, for the error about it.
+    pub(crate) empty: &'static str,
     /// Its names in other frameworks, and the words under which users look for it.
     pub(crate) habits: &'static [&'static str],
 }
@@ -24,6 +27,8 @@ pub(crate) struct Key {
 pub(crate) enum Form {
     /// `= "text"`
     Text,
+    /// `("text", "text")`
+    Texts,
     /// `= 100`
     Count,
     /// `= path::Type<T>`
@@ -60,6 +65,8 @@ pub(crate) enum Place {
     EventVariant,
     Projection,
     ProcessManager,
+    Decision,
+    DecisionModel,
 }
 
 impl Place {
@@ -74,6 +81,8 @@ impl Place {
             Self::EventVariant => "on a variant of an event enum",
             Self::Projection => "on a projection",
             Self::ProcessManager => "on a process manager",
+            Self::Decision => "on a decision",
+            Self::DecisionModel => "on a decision model",
         }
     }
 }
@@ -106,6 +115,7 @@ const KEY: Key = Key {
     places: &[],
     repeatable: false,
     elsewhere: "",
+    empty: "",
     habits: &[],
 };
 
@@ -133,6 +143,7 @@ pub(crate) static AGGREGATE: Table = Table {
             name: "events",
             form: Form::Events,
             example: "events(AccountOpened, Deposited)",
+            empty: ", but a state is made of events",
             ..AGGREGATE_KEY
         },
         Key {
@@ -416,6 +427,104 @@ pub(crate) static PROCESS_MANAGER: Table = Table {
     ],
 };
 
+const DECISION_KEY: Key = Key {
+    places: &[Place::Decision],
+    ..KEY
+};
+
+pub(crate) static DECISION: Table = Table {
+    home: "`#[decision(...)]` on a decision",
+    keys: &[
+        Key {
+            name: "command",
+            form: Form::Type,
+            example: "command = Subscribe",
+            habits: &["of", "on", "decides"],
+            ..DECISION_KEY
+        },
+        Key {
+            name: "events",
+            form: Form::Events,
+            example: "events(Subscribed)",
+            empty: ", but a decision is made to lead to events",
+            ..DECISION_KEY
+        },
+        Key {
+            name: "event",
+            form: Form::Type,
+            example: "event = CourseEvent",
+            ..DECISION_KEY
+        },
+        Key {
+            name: "error",
+            form: Form::Type,
+            example: "error = SubscribeError",
+            ..DECISION_KEY
+        },
+        Key {
+            name: "event_enum",
+            form: Form::Keys(&GENERATED_ENUM, Place::GeneratedEnum),
+            example: "event_enum(name = SubscribingEvent, derive(Debug, Clone))",
+            ..DECISION_KEY
+        },
+        Key {
+            name: "name",
+            example: "name = \"subscribing\"",
+            habits: &["rename", "id"],
+            ..DECISION_KEY
+        },
+        Key {
+            name: "crate",
+            form: Form::Path,
+            example: "crate = ::eventfold_es",
+            ..DECISION_KEY
+        },
+    ],
+};
+
+const DECISION_MODEL_KEY: Key = Key {
+    places: &[Place::DecisionModel],
+    ..KEY
+};
+
+pub(crate) static DECISION_MODEL: Table = Table {
+    home: "`#[decision_model(...)]` on a decision model",
+    keys: &[
+        Key {
+            name: "events",
+            form: Form::Events,
+            example: "events(CourseDefined, Subscribed)",
+            empty: ", but a model is made of events",
+            ..DECISION_MODEL_KEY
+        },
+        Key {
+            name: "tag",
+            example: "tag = \"course\"",
+            habits: &["by", "key"],
+            ..DECISION_MODEL_KEY
+        },
+        Key {
+            name: "tags",
+            form: Form::Texts,
+            example: "tags(\"course\", \"student\")",
+            ..DECISION_MODEL_KEY
+        },
+        Key {
+            name: "aggregate",
+            form: Form::Type,
+            example: "aggregate = Account",
+            habits: &["of", "from", "stream"],
+            ..DECISION_MODEL_KEY
+        },
+        Key {
+            name: "crate",
+            form: Form::Path,
+            example: "crate = ::eventfold_es",
+            ..DECISION_MODEL_KEY
+        },
+    ],
+};
+
 /// The place where the key `name` belongs, if a table has it.
 pub(crate) fn home_of(name: &str) -> Option<&'static str> {
     [
@@ -425,6 +534,8 @@ pub(crate) fn home_of(name: &str) -> Option<&'static str> {
         &SNAPSHOT,
         &PROJECTION,
         &PROCESS_MANAGER,
+        &DECISION,
+        &DECISION_MODEL,
     ]
     .into_iter()
     .find(|table| table.find(name).is_some_and(|key| !key.places.is_empty()))

@@ -24,17 +24,9 @@ pub(super) fn types(
     of: &Key,
     errors: &mut Errors,
 ) -> Vec<Listed> {
-    let missed = match of.form {
-        Form::Events => Some(", but a state is made of events"),
-        Form::Aggregates => Some(""),
-        _ => None,
-    };
-    if let (true, Some(missed)) = (tokens.is_empty(), missed) {
-        let format = of.example;
-        errors.at(
-            key,
-            format!("`{key}()` lists nothing{missed}; the correct format looks like `{format}`"),
-        );
+    let is_needed = matches!(of.form, Form::Events | Form::Aggregates);
+    if is_needed && tokens.is_empty() {
+        lists_nothing(key, of, errors);
     }
     let items = items(tokens, errors, |input, errors| {
         let ty = listed_type(input, of, errors)?;
@@ -47,6 +39,38 @@ pub(super) fn types(
         Some(Listed { ty, wire_name })
     });
     items.into_iter().flatten().collect()
+}
+
+/// The string literals in a list, if all of them can be read.
+pub(super) fn texts(
+    tokens: TokenStream,
+    key: &Ident,
+    of: &Key,
+    errors: &mut Errors,
+) -> Option<Vec<LitStr>> {
+    if tokens.is_empty() {
+        lists_nothing(key, of, errors);
+    }
+    let items = items(tokens, errors, |input, errors| {
+        if input.fork().parse::<LitStr>().is_ok() {
+            return input.parse().ok();
+        }
+        let (found, format) = (rest_of_entry(input), of.example);
+        errors.at(
+            found,
+            format!("expected a string literal; the correct format looks like `{format}`"),
+        );
+        None
+    });
+    items.into_iter().collect()
+}
+
+fn lists_nothing(key: &Ident, of: &Key, errors: &mut Errors) {
+    let (lacks, format) = (of.empty, of.example);
+    errors.at(
+        key,
+        format!("`{key}()` lists nothing{lacks}; the correct format looks like `{format}`"),
+    );
 }
 
 /// The derives in `derive(...)`, if all of them can be read.

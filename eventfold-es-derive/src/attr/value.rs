@@ -26,6 +26,10 @@ impl Value {
     ) -> Option<Self> {
         match of.form {
             Form::Text => assigned(input, key, of, "a string literal", errors).map(Self::Text),
+            Form::Texts => {
+                let tokens = parenthesized(input, key, of, errors)?;
+                list::texts(tokens, key, of, errors).map(Self::Texts)
+            }
             Form::Count => assigned(input, key, of, "a whole number", errors).map(Self::Count),
             Form::Type => assigned(input, key, of, "a type", errors).map(Self::Type),
             Form::Path => {

@@ -1,6 +1,7 @@
 //! The rules of an aggregate.
 
 use quote::ToTokens;
+use syn::Ident;
 
 use crate::ast::{Aggregate, Enum, Item, Messages};
 use crate::attr::shown;
@@ -14,12 +15,12 @@ pub(crate) fn aggregate(input: &Aggregate<'_>, errors: &mut Errors) {
     if let Messages::Listed(commands) = &input.commands {
         variants_differ("command", &commands.items, errors);
         written_names_differ(&commands.items, errors);
-        name_is_free(input, commands, errors);
+        name_is_free("the state", input.ident(), commands, errors);
     }
     if let Messages::Listed(events) = &input.events {
         variants_differ("event", &events.items, errors);
         events_can_be_cloned(events, errors);
-        name_is_free(input, events, errors);
+        name_is_free("the state", input.ident(), events, errors);
     }
     // Only the compiled events show whether a retired name is still in use.
     super::history::retired(&input.retired, errors, |_, _| false);
@@ -39,7 +40,7 @@ pub(crate) fn aggregate(input: &Aggregate<'_>, errors: &mut Errors) {
 }
 
 /// A variant has the name of its type's last segment.
-fn variants_differ(kind: &str, items: &[Item], errors: &mut Errors) {
+pub(super) fn variants_differ(kind: &str, items: &[Item], errors: &mut Errors) {
     for (position, second) in items.iter().enumerate() {
         let Some(first) = items[..position]
             .iter()
@@ -91,7 +92,7 @@ fn written_names_differ(items: &[Item], errors: &mut Errors) {
 }
 
 /// An event goes to the state, to the caller and to projections.
-fn events_can_be_cloned(events: &Enum, errors: &mut Errors) {
+pub(super) fn events_can_be_cloned(events: &Enum, errors: &mut Errors) {
     let Some(derives) = &events.derives else {
         return;
     };
@@ -111,12 +112,12 @@ fn events_can_be_cloned(events: &Enum, errors: &mut Errors) {
     }
 }
 
-fn name_is_free(input: &Aggregate<'_>, generated: &Enum, errors: &mut Errors) {
-    if &generated.ident == input.ident() {
+pub(super) fn name_is_free(what: &str, taken: &Ident, generated: &Enum, errors: &mut Errors) {
+    if &generated.ident == taken {
         errors.at(
             generated.ident.to_token_stream(),
             format!(
-                "`{}` is already the name of the state; choose another name for the enum",
+                "`{}` is already the name of {what}; choose another name for the enum",
                 generated.ident
             ),
         );

@@ -10,14 +10,16 @@ use crate::name::Name;
 pub(crate) fn event(input: &Event<'_>, errors: &mut Errors) {
     let mut used = Vec::new();
     match &input.shape {
-        Shape::One(names, history) => {
+        Shape::One(names, history, tags) => {
             check(&input.input.ident, names, &mut used, errors);
             super::history::versions(history, errors);
+            super::tags::tags(tags, errors);
         }
         Shape::Set(variants) => {
             for variant in variants {
                 check(variant.ident, &variant.names, &mut used, errors);
                 super::history::versions(&variant.history, errors);
+                super::tags::tags(&variant.tags, errors);
             }
             super::history::retired(&input.retired, errors, |name, errors| {
                 let first = used.iter().find(|used| used.name.value == name.value);

@@ -21,7 +21,7 @@ pub(crate) fn reader(input: &Reader<'_>, errors: &mut Errors) {
 
 /// Refuses the same name twice. Only the compiler knows whether two different names lead to the
 /// same aggregate.
-fn listed_once(types: &[TypePath], errors: &mut Errors) {
+pub(super) fn listed_once(types: &[TypePath], errors: &mut Errors) {
     for (position, second) in types.iter().enumerate() {
         let text = |ty: &TypePath| ty.to_token_stream().to_string();
         let mut earlier = types[..position].iter();

@@ -2,6 +2,7 @@
 
 use proc_macro2::{Literal, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
+use syn::DeriveInput;
 
 use super::message_enum::{enum_of, listed, variant_of};
 use super::{command_enum, event_enum, message_enum};
@@ -14,16 +15,16 @@ pub(crate) fn aggregate(input: &Aggregate<'_>) -> TokenStream {
         use __eventfold::NotListed as _;
     );
     if let Messages::Listed(commands) = &input.commands {
-        enums.extend(message_enum::commands(input, commands));
+        enums.extend(message_enum::commands(input.owner(), commands));
         impls.extend(message_enum::impls(commands, "ListedCommand"));
         impls.extend(command_enum::serde(commands));
     }
     if let Messages::Listed(events) = &input.events {
-        enums.extend(message_enum::events(input, events));
+        enums.extend(message_enum::events(input.owner(), events));
         impls.extend(message_enum::impls(events, "ListedEvent"));
-        impls.extend(event_enum::impls(input, events));
+        impls.extend(event_enum::impls(input.ident(), &input.retired, events));
     }
-    impls.extend(decision_types(input));
+    impls.extend(decision_types(input.input, &Types::of(input)));
     impls.extend(aggregate_impl(input));
     let scope = super::scope(&input.krate, impls);
     quote!(#enums #scope)
@@ -38,17 +39,28 @@ pub(crate) struct Types {
 
 impl Types {
     pub(crate) fn of(input: &Aggregate<'_>) -> Self {
-        let name = |messages: &Messages| match messages {
-            Messages::Listed(generated) => generated.ident.to_token_stream(),
-            Messages::Own(own) => own.to_token_stream(),
-        };
-        let error = input.error.as_ref().map(ToTokens::to_token_stream);
         Self {
-            command: name(&input.commands),
-            event: name(&input.events),
-            error: error.unwrap_or_else(|| quote!(::core::convert::Infallible)),
+            command: name_of(&input.commands),
+            event: name_of(&input.events),
+            error: error_or_none(input.error.as_ref()),
         }
     }
+}
+
+/// The name of an enum of messages.
+pub(crate) fn name_of(messages: &Messages) -> TokenStream {
+    match messages {
+        Messages::Listed(generated) => generated.ident.to_token_stream(),
+        Messages::Own(own) => own.to_token_stream(),
+    }
+}
+
+/// The type of an error, if there is one.
+pub(crate) fn error_or_none(error: Option<&syn::Type>) -> TokenStream {
+    error.map_or_else(
+        || quote!(::core::convert::Infallible),
+        ToTokens::to_token_stream,
+    )
 }
 
 /// ```ignore
@@ -57,10 +69,10 @@ impl Types {
 ///     type Error = BankError;
 /// }
 /// ```
-pub(crate) fn decision_types(input: &Aggregate<'_>) -> TokenStream {
-    let ident = input.ident();
-    let Types { event, error, .. } = Types::of(input);
-    let (generics, arguments, where_clause) = input.generics().split_for_impl();
+pub(crate) fn decision_types(input: &DeriveInput, types: &Types) -> TokenStream {
+    let ident = &input.ident;
+    let Types { event, error, .. } = types;
+    let (generics, arguments, where_clause) = input.generics.split_for_impl();
     quote! {
         #[automatically_derived]
         impl #generics __eventfold::DecisionTypes for #ident #arguments #where_clause {
@@ -81,8 +93,8 @@ pub(crate) fn decision_types(input: &Aggregate<'_>) -> TokenStream {
 ///     type DomainEvent = BankAccountEvent;
 ///     type Error = BankError;
 ///
-///     // handle, handle_with, apply, repeat, fingerprint, encode_event, event_version, decode_event,
-///     // knows_event, command_name, command_routes
+///     // handle, handle_with, apply, repeat, fingerprint, encode_event, event_version, event_tags,
+///     // decode_event, knows_event, command_name, command_routes
 /// }
 /// ```
 fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
@@ -262,7 +274,7 @@ fn apply(input: &Aggregate<'_>) -> TokenStream {
 ///
 /// If the commands are not `Clone` or not `Serialize`, the functions of `OfAnyCommand` are called,
 /// which return `None`.
-fn of_command(command: &TokenStream) -> TokenStream {
+pub(crate) fn of_command(command: &TokenStream) -> TokenStream {
     quote! {
         fn repeat(__command: &#command) -> ::core::option::Option<#command> {
             use __eventfold::OfAnyCommand as _;
@@ -284,6 +296,10 @@ fn of_command(command: &TokenStream) -> TokenStream {
 /// fn event_version(event: &BankAccountEvent) -> Option<u32> {
 ///     Some(<BankAccountEvent as DomainEvent>::schema_version(event))
 /// }
+/// const HAS_TAGS: bool = has_tags(<BankAccountEvent as DomainEvent>::NAMES);
+/// fn event_tags(event: &BankAccountEvent, tags: &mut Tags) -> Result<(), InvalidTag> {
+///     <BankAccountEvent as DomainEvent>::append_tags(event, tags)
+/// }
 /// fn decode_event(stored: StoredEvent<'_>) -> Result<Decoded<BankAccountEvent>, DecodeError> {
 ///     <BankAccountEvent as DomainEvent>::decode(stored)
 /// }
@@ -293,6 +309,7 @@ fn of_command(command: &TokenStream) -> TokenStream {
 /// fn __fingerprint() -> u64 {
 ///     __private::fingerprint(<BankAccountEvent as DomainEvent>::NAMES)
 /// }
+/// const __EVENT_NAMES: Option<&'static [EventName]> = Some(<BankAccountEvent as DomainEvent>::NAMES);
 /// ```
 fn stored_form(input: &Aggregate<'_>, event: &TokenStream) -> TokenStream {
     let as_event = match &input.events {
@@ -317,6 +334,15 @@ fn stored_form(input: &Aggregate<'_>, event: &TokenStream) -> TokenStream {
             ::core::option::Option::Some(#as_event::schema_version(__event))
         }
 
+        const HAS_TAGS: bool = __eventfold::has_tags(#as_event::NAMES);
+
+        fn event_tags(
+            __event: &#event,
+            __tags: &mut __eventfold::Tags,
+        ) -> ::core::result::Result<(), __eventfold::InvalidTag> {
+            #as_event::append_tags(__event, __tags)
+        }
+
         fn decode_event(
             __stored: __eventfold::StoredEvent<'_>,
         ) -> ::core::result::Result<
@@ -333,6 +359,9 @@ fn stored_form(input: &Aggregate<'_>, event: &TokenStream) -> TokenStream {
         fn __fingerprint() -> u64 {
             __eventfold::fingerprint(#as_event::NAMES)
         }
+
+        const __EVENT_NAMES: ::core::option::Option<&'static [__eventfold::EventName]> =
+            ::core::option::Option::Some(#as_event::NAMES);
     }
 }
 
@@ -386,7 +415,7 @@ fn command_routes(input: &Aggregate<'_>) -> Option<TokenStream> {
 }
 
 /// The place of an error about a whole type: its last segment.
-fn place(ty: &syn::Type) -> proc_macro2::Span {
+pub(crate) fn place(ty: &syn::Type) -> proc_macro2::Span {
     match ty {
         syn::Type::Group(group) => place(&group.elem),
         syn::Type::Path(path) => {

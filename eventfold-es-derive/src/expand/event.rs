@@ -5,21 +5,24 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::Data;
 use syn::ext::IdentExt as _;
 
-use super::{history, sample};
-use crate::ast::Event;
+use super::{history, sample, tags};
 use crate::ast::event::{Names, SetVariant, Shape};
 use crate::ast::history::{History, Retired, What};
+use crate::ast::{Event, Tagged};
 
 pub(crate) fn event(input: &Event<'_>) -> TokenStream {
     let mut items = TokenStream::new();
     let body = match &input.shape {
-        Shape::One(names, history) => {
+        Shape::One(names, history, tags) => {
             items.extend(history::imports([history], &[]));
-            one(input, names, history)
+            items.extend(tags::imports(!tags.is_empty()));
+            one(input, names, history, tags)
         }
         Shape::Set(variants) => {
             let histories = variants.iter().map(|variant| &variant.history);
             items.extend(history::imports(histories, &input.retired));
+            let has_tags = variants.iter().any(|variant| !variant.tags.is_empty());
+            items.extend(tags::imports(has_tags));
             items.extend(names_with_retired(input, variants));
             set(input, variants)
         }
@@ -45,7 +48,7 @@ pub(crate) fn event(input: &Event<'_>) -> TokenStream {
 }
 
 /// ```ignore
-/// const NAMES: &'static [EventName] = &[EventName { name: "MoneyDeposited", aliases: &["Deposited"], version: Some(1) }];
+/// const NAMES: &'static [EventName] = &[EventName { name: "MoneyDeposited", aliases: &["Deposited"], version: Some(1), tags: &[] }];
 ///
 /// fn name(&self) -> &'static str {
 ///     "MoneyDeposited"
@@ -66,10 +69,11 @@ pub(crate) fn event(input: &Event<'_>) -> TokenStream {
 /// }
 /// ```
 ///
-/// With a `version` above 1, also `fn schema_version` for that version.
-fn one(input: &Event<'_>, names: &Names, history: &History) -> TokenStream {
+/// With a `version` above 1, also `fn schema_version` for that version. With tags, also `fn append_tags`.
+fn one(input: &Event<'_>, names: &Names, history: &History, tagged: &[Tagged<'_>]) -> TokenStream {
     let name = text(names);
-    let listed = event_name(names, history);
+    let listed = event_name(names, history, tagged);
+    let append_tags = tags::of_struct(tagged);
     let pattern = pattern(names);
     let payload = payload(input);
     let decoded = history::decode(history, &quote!(#payload::decode_struct(__stored)));
@@ -87,6 +91,8 @@ fn one(input: &Event<'_>, names: &Names, history: &History) -> TokenStream {
 
         #schema_version
 
+        #append_tags
+
         #encode {
             #payload::encode_struct(self, #name, __data)
         }
@@ -102,8 +108,8 @@ fn one(input: &Event<'_>, names: &Names, history: &History) -> TokenStream {
 
 /// ```ignore
 /// const NAMES: &'static [EventName] = &[
-///     EventName { name: "opened", aliases: &["Opened"], version: Some(1) },
-///     EventName { name: "closed", aliases: &[], version: Some(1) },
+///     EventName { name: "opened", aliases: &["Opened"], version: Some(1), tags: &[] },
+///     EventName { name: "closed", aliases: &[], version: Some(1), tags: &[] },
 /// ];
 ///
 /// fn name(&self) -> &'static str {
@@ -160,6 +166,7 @@ fn set(input: &Event<'_>, variants: &[SetVariant<'_>]) -> TokenStream {
         quote!(#pattern => #decoded)
     });
     let schema_version = schema_version(variants);
+    let append_tags = tags::of_variants(variants);
     let retired = history::retired(&input.retired);
     let unknown = quote!(::core::result::Result::Err(__stored.unknown()));
     let unknown = if retired.is_empty() {
@@ -176,6 +183,8 @@ fn set(input: &Event<'_>, variants: &[SetVariant<'_>]) -> TokenStream {
         }
 
         #schema_version
+
+        #append_tags
 
         #encode {
             match self { #(#encoded)* }
@@ -222,7 +231,7 @@ fn schema_version(variants: &[SetVariant<'_>]) -> Option<TokenStream> {
 fn own_names(input: &Event<'_>, variants: &[SetVariant<'_>]) -> TokenStream {
     let listed = variants
         .iter()
-        .map(|variant| event_name(&variant.names, &variant.history));
+        .map(|variant| event_name(&variant.names, &variant.history, &variant.tags));
     let retired = input
         .retired
         .iter()
@@ -295,16 +304,18 @@ impl Signatures {
     }
 }
 
-/// `EventName { name: "MoneyDeposited", aliases: &["Deposited"], version: Some(1) }`
-fn event_name(names: &Names, history: &History) -> TokenStream {
+/// `EventName { name: "MoneyDeposited", aliases: &["Deposited"], version: Some(1), tags: &[] }`
+fn event_name(names: &Names, history: &History, tagged: &[Tagged<'_>]) -> TokenStream {
     let name = text(names);
     let aliases = names.aliases.iter().map(|alias| &alias.value);
     let version = Literal::u32_unsuffixed(history.version);
+    let tags = tags::names(tagged);
     quote! {
         __eventfold::EventName {
             name: #name,
             aliases: &[#(#aliases),*],
             version: ::core::option::Option::Some(#version),
+            tags: #tags,
         }
     }
 }

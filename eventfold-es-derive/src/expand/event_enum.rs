@@ -6,15 +6,16 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt as _;
 
 use super::message_enum::{as_event, variant_of};
-use super::{history, sample};
-use crate::ast::{Aggregate, Enum, Item};
+use super::{history, sample, tags};
+use crate::ast::history::Retired;
+use crate::ast::{Enum, Item};
 use crate::attr::shown;
 
-/// All impls of the enum.
-pub(crate) fn impls(input: &Aggregate<'_>, events: &Enum) -> TokenStream {
-    let names = names(&input.ident().unraw().to_string(), &sets(input, events));
-    let imports = history::imports([], &input.retired);
-    let domain_event = domain_event(input, events);
+/// All impls of the enum of `owner`.
+pub(crate) fn impls(owner: &Ident, retired: &[Retired], events: &Enum) -> TokenStream {
+    let names = names(&owner.unraw().to_string(), &sets(retired, events));
+    let imports = history::imports([], retired);
+    let domain_event = domain_event(retired, events);
     let serde = serde(events);
     quote!(#imports #names #domain_event #serde)
 }
@@ -70,12 +71,12 @@ pub(crate) fn all_differ(
 }
 
 /// The sets of names of the listed types, and those of the retired events.
-fn sets(input: &Aggregate<'_>, events: &Enum) -> Vec<(TokenStream, Span)> {
+fn sets(retired: &[Retired], events: &Enum) -> Vec<(TokenStream, Span)> {
     let listed = events.items.iter().map(|item| {
         let (event, ty) = (as_event(item), shown(&item.ty));
         (quote!((#ty, #event::NAMES)), item.variant.span())
     });
-    let retired = input.retired.iter().map(history::retired_set);
+    let retired = retired.iter().map(history::retired_set);
     listed.chain(retired).collect()
 }
 
@@ -95,6 +96,12 @@ fn sets(input: &Aggregate<'_>, events: &Enum) -> Vec<(TokenStream, Span)> {
 ///         }
 ///     }
 ///
+///     fn append_tags(&self, tags: &mut Tags) -> Result<(), InvalidTag> {
+///         match self {
+///             Self::Deposited(event) => <Deposited as DomainEvent>::append_tags(event, tags),
+///         }
+///     }
+///
 ///     fn encode(&self, data: &mut Vec<u8>) -> Result<(), EncodeError> {
 ///         match self {
 ///             Self::Deposited(event) => <Deposited as DomainEvent>::encode(event, data),
@@ -109,7 +116,7 @@ fn sets(input: &Aggregate<'_>, events: &Enum) -> Vec<(TokenStream, Span)> {
 ///     }
 /// }
 /// ```
-fn domain_event(input: &Aggregate<'_>, events: &Enum) -> TokenStream {
+fn domain_event(retired: &[Retired], events: &Enum) -> TokenStream {
     let ident = &events.ident;
     let arms = |method: TokenStream, more: TokenStream| -> TokenStream {
         let arm = |item: &Item| {
@@ -122,7 +129,9 @@ fn domain_event(input: &Aggregate<'_>, events: &Enum) -> TokenStream {
     };
     let names = arms(quote!(name), quote!());
     let versions = arms(quote!(schema_version), quote!());
-    let retired = history::retired(&input.retired);
+    let tagged = arms(quote!(append_tags), quote!(, __tags));
+    let append_tags = tags::function(&quote!(match self { #tagged }));
+    let retired = history::retired(retired);
     let samples = sample::of_listed(events);
     let encoded = arms(quote!(encode), quote!(, __data));
     let decoded = events.items.iter().map(|item| {
@@ -147,6 +156,8 @@ fn domain_event(input: &Aggregate<'_>, events: &Enum) -> TokenStream {
             fn schema_version(&self) -> u32 {
                 match self { #versions }
             }
+
+            #append_tags
 
             fn encode(
                 &self,

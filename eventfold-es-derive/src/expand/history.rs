@@ -148,7 +148,7 @@ pub(crate) fn retired(retired: &[Retired]) -> TokenStream {
 /// The names of a retired event with its text for errors, as an entry of `__EVENTS`, and its place.
 ///
 /// ```ignore
-/// ("retired(\"Suspended\")", &[EventName { name: "Suspended", aliases: &[], version: None }])
+/// ("retired(\"Suspended\")", &[EventName { name: "Suspended", aliases: &[], version: None, tags: &[] }])
 /// ```
 pub(crate) fn retired_set(retired: &Retired) -> (TokenStream, Span) {
     match &retired.what {
@@ -167,13 +167,14 @@ pub(crate) fn retired_set(retired: &Retired) -> (TokenStream, Span) {
     }
 }
 
-/// `EventName { name: "Suspended", aliases: &[], version: None }`
+/// `EventName { name: "Suspended", aliases: &[], version: None, tags: &[] }`
 pub(crate) fn retired_name(name: &str) -> TokenStream {
     quote! {
         __eventfold::EventName {
             name: #name,
             aliases: &[],
             version: ::core::option::Option::None,
+            tags: &[],
         }
     }
 }

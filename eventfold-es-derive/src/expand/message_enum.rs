@@ -6,7 +6,7 @@ use syn::ext::IdentExt as _;
 use syn::{Ident, Path};
 
 use crate::ast::messages::{Serde, is_serde};
-use crate::ast::{Aggregate, Enum, Item};
+use crate::ast::{Enum, Item, Owner};
 
 /// ```ignore
 /// /// The commands of `BankAccount`.
@@ -29,8 +29,8 @@ use crate::ast::{Aggregate, Enum, Item};
 ///     Deposit(Deposit),
 /// }
 /// ```
-pub(crate) fn commands(input: &Aggregate<'_>, commands: &Enum) -> TokenStream {
-    let krate = &input.krate;
+pub(crate) fn commands(owner: Owner<'_>, commands: &Enum) -> TokenStream {
+    let krate = owner.krate;
     let by_serde = commands.serde() == Serde::One;
     let derives = derives(commands, |path| by_serde || !is_serde(path));
     let serde = quote!(#krate::__private::serde)
@@ -42,7 +42,7 @@ pub(crate) fn commands(input: &Aggregate<'_>, commands: &Enum) -> TokenStream {
         let rename = name.map(|name| quote!(#[serde(rename = #name)]));
         variant("command", item, rename)
     });
-    definition(input, commands, "commands", &derives, form, variants)
+    definition(owner, commands, "commands", &derives, form, variants)
 }
 
 /// ```ignore
@@ -54,10 +54,10 @@ pub(crate) fn commands(input: &Aggregate<'_>, commands: &Enum) -> TokenStream {
 /// ```
 ///
 /// serde's traits are implemented with the stored names, in [`event_enum`](super::event_enum).
-pub(crate) fn events(input: &Aggregate<'_>, events: &Enum) -> TokenStream {
+pub(crate) fn events(owner: Owner<'_>, events: &Enum) -> TokenStream {
     let derives = derives(events, |path| !is_serde(path));
     let variants = events.items.iter().map(|item| variant("event", item, None));
-    definition(input, events, "events", &derives, None, variants)
+    definition(owner, events, "events", &derives, None, variants)
 }
 
 /// The derives that the user wants and that `is_kept` keeps.
@@ -191,15 +191,15 @@ fn placed(ident: &Ident, item: &Item) -> Ident {
 }
 
 fn definition(
-    input: &Aggregate<'_>,
+    owner: Owner<'_>,
     generated: &Enum,
     what: &str,
     derives: &[TokenStream],
     form: Option<TokenStream>,
     variants: impl Iterator<Item = TokenStream>,
 ) -> TokenStream {
-    let (vis, ident) = (input.vis(), &generated.ident);
-    let doc = format!(" The {what} of `{}`.", input.ident().unraw());
+    let (vis, ident) = (owner.vis, &generated.ident);
+    let doc = format!(" The {what} of `{}`.", owner.ident.unraw());
     let derive = (!derives.is_empty()).then(|| quote!(#[derive(#(#derives),*)]));
     quote! {
         #[doc = #doc]

@@ -246,6 +246,22 @@ const _: () = {
                 }
             }
         }
+        fn append_tags(
+            &self,
+            __tags: &mut __eventfold::Tags,
+        ) -> ::core::result::Result<(), __eventfold::InvalidTag> {
+            match self {
+                Self::AccountOpened(__event) => {
+                    <AccountOpened as __eventfold::DomainEvent>::append_tags(
+                        __event,
+                        __tags,
+                    )
+                }
+                Self::Deposited(__event) => {
+                    <Deposited as __eventfold::DomainEvent>::append_tags(__event, __tags)
+                }
+            }
+        }
         fn encode(
             &self,
             __data: &mut ::std::vec::Vec<u8>,
@@ -413,6 +429,15 @@ const _: () = {
                 <BankAccountEvent as __eventfold::DomainEvent>::schema_version(__event),
             )
         }
+        const HAS_TAGS: bool = __eventfold::has_tags(
+            <BankAccountEvent as __eventfold::DomainEvent>::NAMES,
+        );
+        fn event_tags(
+            __event: &BankAccountEvent,
+            __tags: &mut __eventfold::Tags,
+        ) -> ::core::result::Result<(), __eventfold::InvalidTag> {
+            <BankAccountEvent as __eventfold::DomainEvent>::append_tags(__event, __tags)
+        }
         fn decode_event(
             __stored: __eventfold::StoredEvent<'_>,
         ) -> ::core::result::Result<
@@ -429,6 +454,9 @@ const _: () = {
                 <BankAccountEvent as __eventfold::DomainEvent>::NAMES,
             )
         }
+        const __EVENT_NAMES: ::core::option::Option<&'static [__eventfold::EventName]> = ::core::option::Option::Some(
+            <BankAccountEvent as __eventfold::DomainEvent>::NAMES,
+        );
         fn command_name(__command: &BankAccountCommand) -> &'static str {
             match __command {
                 BankAccountCommand::OpenAccount(_) => "OpenAccount",

@@ -99,6 +99,15 @@ const _: () = {
                 <CounterEvent as __eventfold::DomainEvent>::schema_version(__event),
             )
         }
+        const HAS_TAGS: bool = __eventfold::has_tags(
+            <CounterEvent as __eventfold::DomainEvent>::NAMES,
+        );
+        fn event_tags(
+            __event: &CounterEvent,
+            __tags: &mut __eventfold::Tags,
+        ) -> ::core::result::Result<(), __eventfold::InvalidTag> {
+            <CounterEvent as __eventfold::DomainEvent>::append_tags(__event, __tags)
+        }
         fn decode_event(
             __stored: __eventfold::StoredEvent<'_>,
         ) -> ::core::result::Result<
@@ -113,6 +122,9 @@ const _: () = {
         fn __fingerprint() -> u64 {
             __eventfold::fingerprint(<CounterEvent as __eventfold::DomainEvent>::NAMES)
         }
+        const __EVENT_NAMES: ::core::option::Option<&'static [__eventfold::EventName]> = ::core::option::Option::Some(
+            <CounterEvent as __eventfold::DomainEvent>::NAMES,
+        );
         fn command_name(__command: &CounterCommand) -> &'static str {
             match __command {
                 CounterCommand::Add(_) => "add",

@@ -133,6 +133,19 @@ const _: () = {
                 }
             }
         }
+        fn append_tags(
+            &self,
+            __tags: &mut __eventfold::Tags,
+        ) -> ::core::result::Result<(), __eventfold::InvalidTag> {
+            match self {
+                Self::Deposited(__event) => {
+                    <self::events::Deposited as __eventfold::DomainEvent>::append_tags(
+                        __event,
+                        __tags,
+                    )
+                }
+            }
+        }
         fn encode(
             &self,
             __data: &mut ::std::vec::Vec<u8>,
@@ -279,6 +292,15 @@ const _: () = {
                 <Event as __eventfold::DomainEvent>::schema_version(__event),
             )
         }
+        const HAS_TAGS: bool = __eventfold::has_tags(
+            <Event as __eventfold::DomainEvent>::NAMES,
+        );
+        fn event_tags(
+            __event: &Event,
+            __tags: &mut __eventfold::Tags,
+        ) -> ::core::result::Result<(), __eventfold::InvalidTag> {
+            <Event as __eventfold::DomainEvent>::append_tags(__event, __tags)
+        }
         fn decode_event(
             __stored: __eventfold::StoredEvent<'_>,
         ) -> ::core::result::Result<
@@ -293,6 +315,9 @@ const _: () = {
         fn __fingerprint() -> u64 {
             __eventfold::fingerprint(<Event as __eventfold::DomainEvent>::NAMES)
         }
+        const __EVENT_NAMES: ::core::option::Option<&'static [__eventfold::EventName]> = ::core::option::Option::Some(
+            <Event as __eventfold::DomainEvent>::NAMES,
+        );
         fn command_name(__command: &Command) -> &'static str {
             match __command {
                 Command::Deposit(_) => "deposit",

@@ -79,6 +79,18 @@ const _: () = {
                 ),
             )
         }
+        const HAS_TAGS: bool = __eventfold::has_tags(
+            <events::CounterEvent as __eventfold::DomainEvent>::NAMES,
+        );
+        fn event_tags(
+            __event: &events::CounterEvent,
+            __tags: &mut __eventfold::Tags,
+        ) -> ::core::result::Result<(), __eventfold::InvalidTag> {
+            <events::CounterEvent as __eventfold::DomainEvent>::append_tags(
+                __event,
+                __tags,
+            )
+        }
         fn decode_event(
             __stored: __eventfold::StoredEvent<'_>,
         ) -> ::core::result::Result<
@@ -95,5 +107,8 @@ const _: () = {
                 <events::CounterEvent as __eventfold::DomainEvent>::NAMES,
             )
         }
+        const __EVENT_NAMES: ::core::option::Option<&'static [__eventfold::EventName]> = ::core::option::Option::Some(
+            <events::CounterEvent as __eventfold::DomainEvent>::NAMES,
+        );
     }
 };

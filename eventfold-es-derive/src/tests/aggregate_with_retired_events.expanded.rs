@@ -124,6 +124,7 @@ const _: () = {
                     name: "Paused",
                     aliases: &[],
                     version: ::core::option::Option::None,
+                    tags: &[],
                 },
             ],
         ),
@@ -134,6 +135,7 @@ const _: () = {
                     name: "Doubled",
                     aliases: &[],
                     version: ::core::option::Option::None,
+                    tags: &[],
                 },
             ],
         ),
@@ -175,6 +177,16 @@ const _: () = {
             match self {
                 Self::Opened(__event) => {
                     <Opened as __eventfold::DomainEvent>::schema_version(__event)
+                }
+            }
+        }
+        fn append_tags(
+            &self,
+            __tags: &mut __eventfold::Tags,
+        ) -> ::core::result::Result<(), __eventfold::InvalidTag> {
+            match self {
+                Self::Opened(__event) => {
+                    <Opened as __eventfold::DomainEvent>::append_tags(__event, __tags)
                 }
             }
         }
@@ -349,6 +361,15 @@ const _: () = {
                 <CounterEvent as __eventfold::DomainEvent>::schema_version(__event),
             )
         }
+        const HAS_TAGS: bool = __eventfold::has_tags(
+            <CounterEvent as __eventfold::DomainEvent>::NAMES,
+        );
+        fn event_tags(
+            __event: &CounterEvent,
+            __tags: &mut __eventfold::Tags,
+        ) -> ::core::result::Result<(), __eventfold::InvalidTag> {
+            <CounterEvent as __eventfold::DomainEvent>::append_tags(__event, __tags)
+        }
         fn decode_event(
             __stored: __eventfold::StoredEvent<'_>,
         ) -> ::core::result::Result<
@@ -363,5 +384,8 @@ const _: () = {
         fn __fingerprint() -> u64 {
             __eventfold::fingerprint(<CounterEvent as __eventfold::DomainEvent>::NAMES)
         }
+        const __EVENT_NAMES: ::core::option::Option<&'static [__eventfold::EventName]> = ::core::option::Option::Some(
+            <CounterEvent as __eventfold::DomainEvent>::NAMES,
+        );
     }
 };

@@ -143,6 +143,15 @@ const _: () = {
                 <Imported as __eventfold::DomainEvent>::schema_version(__event),
             )
         }
+        const HAS_TAGS: bool = __eventfold::has_tags(
+            <Imported as __eventfold::DomainEvent>::NAMES,
+        );
+        fn event_tags(
+            __event: &Imported,
+            __tags: &mut __eventfold::Tags,
+        ) -> ::core::result::Result<(), __eventfold::InvalidTag> {
+            <Imported as __eventfold::DomainEvent>::append_tags(__event, __tags)
+        }
         fn decode_event(
             __stored: __eventfold::StoredEvent<'_>,
         ) -> ::core::result::Result<
@@ -157,5 +166,8 @@ const _: () = {
         fn __fingerprint() -> u64 {
             __eventfold::fingerprint(<Imported as __eventfold::DomainEvent>::NAMES)
         }
+        const __EVENT_NAMES: ::core::option::Option<&'static [__eventfold::EventName]> = ::core::option::Option::Some(
+            <Imported as __eventfold::DomainEvent>::NAMES,
+        );
     }
 };

@@ -15,16 +15,19 @@ const _: () = {
                 name: "Added",
                 aliases: &[],
                 version: ::core::option::Option::Some(1),
+                tags: &[],
             },
             __eventfold::EventName {
                 name: "Scaled",
                 aliases: &[],
                 version: ::core::option::Option::Some(1),
+                tags: &[],
             },
             __eventfold::EventName {
                 name: "Reset",
                 aliases: &[],
                 version: ::core::option::Option::Some(1),
+                tags: &[],
             },
         ];
         fn name(&self) -> &'static str {

@@ -18,16 +18,19 @@ const _: () = {
                 name: "was-added",
                 aliases: &["Added"],
                 version: ::core::option::Option::Some(1),
+                tags: &[],
             },
             __eventfold::EventName {
                 name: "reset",
                 aliases: &["Reset", "cleared"],
                 version: ::core::option::Option::Some(1),
+                tags: &[],
             },
             __eventfold::EventName {
                 name: "move",
                 aliases: &[],
                 version: ::core::option::Option::Some(1),
+                tags: &[],
             },
         ];
         fn name(&self) -> &'static str {

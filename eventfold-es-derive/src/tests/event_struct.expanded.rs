@@ -13,6 +13,7 @@ const _: () = {
                 name: "Deposited",
                 aliases: &[],
                 version: ::core::option::Option::Some(1),
+                tags: &[],
             },
         ];
         fn name(&self) -> &'static str {

@@ -12,6 +12,7 @@ const _: () = {
                 name: "MoneyDeposited",
                 aliases: &["Deposited", "deposit"],
                 version: ::core::option::Option::Some(1),
+                tags: &[],
             },
         ];
         fn name(&self) -> &'static str {

@@ -15,6 +15,7 @@ const _: () = {
                 name: "Deposited",
                 aliases: &["deposit"],
                 version: ::core::option::Option::Some(3),
+                tags: &[],
             },
         ];
         fn name(&self) -> &'static str {

@@ -12,7 +12,9 @@ pub use read::reducer;
 use crate::domain::decision_context::DecisionContext;
 use crate::domain::routes::CommandRoutes;
 use crate::event;
-use crate::event::{DecodeError, Decoded, EncodeError, StoredEvent, UnknownEvents};
+use crate::event::{
+    DecodeError, Decoded, EncodeError, EventName, InvalidTag, StoredEvent, Tags, UnknownEvents,
+};
 
 /// A consistency boundary whose state is the fold of its own events.
 ///
@@ -268,6 +270,37 @@ pub trait Aggregate:
         None
     }
 
+    /// Whether some event of this aggregate may have tags. A store calls
+    /// [`event_tags`](Self::event_tags) only then.
+    ///
+    /// ```
+    /// # use eventfold_es::{Aggregate, __private::example::Counter};
+    /// assert!(!Counter::HAS_TAGS);
+    /// ```
+    const HAS_TAGS: bool = false;
+
+    /// Appends the tags of an event, by which decisions and queries find it. Besides those, a
+    /// decision finds each event of an aggregate by `<AGGREGATE_TYPE>:<id>`, which is not among them.
+    ///
+    /// By default it has none. A derived aggregate uses
+    /// [`DomainEvent::append_tags`](crate::event::DomainEvent::append_tags). Who implements this sets
+    /// [`HAS_TAGS`](Self::HAS_TAGS) as well.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidTag`] if a value cannot be part of a tag. A store refuses the event then.
+    ///
+    /// ```
+    /// # use eventfold_es::{Aggregate, Tags, __private::example::*};
+    /// let mut tags = Tags::new();
+    /// Counter::event_tags(&CounterEvent::Added { amount: 5 }, &mut tags)?;
+    /// assert!(tags.is_empty());
+    /// # Ok::<(), eventfold_es::InvalidTag>(())
+    /// ```
+    fn event_tags(_event: &Self::DomainEvent, _tags: &mut Tags) -> Result<(), InvalidTag> {
+        Ok(())
+    }
+
     /// Reads an event from its stored form, the inverse of [`encode_event`](Self::encode_event).
     ///
     /// # Errors
@@ -301,6 +334,10 @@ pub trait Aggregate:
     fn __fingerprint() -> u64 {
         0
     }
+
+    /// The names of the events, if they are known when a program is compiled.
+    #[doc(hidden)]
+    const __EVENT_NAMES: Option<&'static [EventName]> = None;
 
     /// The name of a command, for [layers](crate::Layer) and for the span `execute`. A derived
     /// aggregate has the names of its listed commands, as they are serialised. Otherwise it is the

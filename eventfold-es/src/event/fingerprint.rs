@@ -41,6 +41,7 @@ mod tests {
             name,
             aliases: &[],
             version,
+            tags: &[],
         }
     }
 

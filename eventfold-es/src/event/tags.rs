@@ -1,12 +1,13 @@
 //! The tags of events: [`Tag`], [`Tags`], and the text of a tag's value, [`TagText`].
 
 use std::borrow::Borrow;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::event::EventName;
 use crate::text::Shown;
 
 /// A tag of an event, by which decisions and queries find it.
@@ -39,7 +40,8 @@ impl Tag {
     /// # Errors
     ///
     /// [`InvalidTag`] if the name or the value is empty, if the name contains `:`, if one of them has
-    /// control characters, or if the tag is longer than [`MAX_BYTES`](Self::MAX_BYTES).
+    /// control characters, if the value's `Display` fails, or if the tag is longer than
+    /// [`MAX_BYTES`](Self::MAX_BYTES).
     ///
     /// ```
     /// # use eventfold_es::Tag;
@@ -50,8 +52,10 @@ impl Tag {
         let mut text = String::with_capacity(name.len() + 24);
         text.push_str(name);
         text.push(':');
-        value.append_to(&mut text);
-        let reason = if name.is_empty() {
+        let written = write!(text, "{value}");
+        let reason = if written.is_err() {
+            Some(Reason::NoText)
+        } else if name.is_empty() {
             Some(Reason::NoName)
         } else if name.contains(':') {
             Some(Reason::ColonInName)
@@ -193,6 +197,7 @@ enum Reason {
     Empty,
     NoName,
     NoValue,
+    NoText,
     ColonInName,
     Control,
     TooLong(usize),
@@ -213,6 +218,7 @@ impl fmt::Display for Reason {
             Self::Empty => f.write_str("is empty"),
             Self::NoName => f.write_str("has no name"),
             Self::NoValue => f.write_str("has no value"),
+            Self::NoText => f.write_str("has a value that failed to write its text"),
             Self::ColonInName => f.write_str("has a name that contains `:`"),
             Self::Control => f.write_str("contains a control character"),
             Self::TooLong(bytes) => write!(
@@ -438,18 +444,22 @@ impl<'a> IntoIterator for &'a Tags {
     label = "`{Self}` has no text: it does not implement `Display`",
     note = "implement `std::fmt::Display` for `{Self}`"
 )]
-pub trait TagText {
-    /// Appends the text.
-    fn append_to(&self, text: &mut String);
-}
+pub trait TagText: fmt::Display {}
 
 #[diagnostic::do_not_recommend]
-impl<T: fmt::Display + ?Sized> TagText for T {
-    fn append_to(&self, text: &mut String) {
-        use fmt::Write as _;
-        // Writing into a `String` does not fail; a `Display` that fails ends the text.
-        let _ = write!(text, "{self}");
+impl<T: fmt::Display + ?Sized> TagText for T {}
+
+/// Whether an event with one of these names may have a tag. Not part of the public interface.
+#[must_use]
+pub const fn has_tags(names: &[EventName]) -> bool {
+    let mut name = 0;
+    while name < names.len() {
+        if !names[name].tags.is_empty() {
+            return true;
+        }
+        name += 1;
     }
+    false
 }
 
 #[cfg(test)]

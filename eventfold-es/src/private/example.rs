@@ -107,3 +107,99 @@ impl ProcessManager for Forward {
         }]
     }
 }
+
+/// The domain of the examples about decisions: courses with a limit, and students who subscribe to at
+/// most two of them.
+///
+/// A macro, since derived impls in this crate would be listed in the errors of a program that lacks
+/// one.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __courses {
+    () => {
+        #[allow(unused_imports)]
+        use eventfold_es::prelude::*;
+
+        #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, DomainEvent)]
+        pub struct CourseDefined {
+            #[tag]
+            pub course: String,
+            pub capacity: u32,
+        }
+
+        #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, DomainEvent)]
+        pub struct Subscribed {
+            #[tag]
+            pub course: String,
+            #[tag]
+            pub student: String,
+        }
+
+        #[derive(Debug, Default, DecisionModel)]
+        #[decision_model(tag = "course", events(CourseDefined, Subscribed))]
+        pub struct Seats {
+            pub capacity: u32,
+            pub taken: u32,
+        }
+
+        impl Evolve<CourseDefined> for Seats {
+            fn evolve(&mut self, event: &CourseDefined) {
+                self.capacity = event.capacity;
+            }
+        }
+
+        impl Evolve<Subscribed> for Seats {
+            fn evolve(&mut self, _: &Subscribed) {
+                self.taken += 1;
+            }
+        }
+
+        #[derive(Debug, Default, DecisionModel)]
+        #[decision_model(tag = "student", events(Subscribed))]
+        pub struct Load {
+            pub courses: u32,
+        }
+
+        impl Evolve<Subscribed> for Load {
+            fn evolve(&mut self, _: &Subscribed) {
+                self.courses += 1;
+            }
+        }
+
+        #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+        pub struct Subscribe {
+            pub course: String,
+            pub student: String,
+        }
+
+        #[derive(Debug, PartialEq, thiserror::Error)]
+        pub enum SubscribeError {
+            #[error("the course is full")]
+            Full,
+            #[error("the student has enough courses")]
+            Busy,
+        }
+
+        #[derive(Decision)]
+        #[decision(command = Subscribe, events(Subscribed), error = SubscribeError)]
+        pub struct Subscribing {
+            #[model(course)]
+            seats: Seats,
+            #[model(student)]
+            load: Load,
+        }
+
+        impl Decide<Subscribe> for Subscribing {
+            fn decide(&self, command: Subscribe) -> Decision<Self> {
+                if self.seats.taken >= self.seats.capacity {
+                    return Err(SubscribeError::Full);
+                }
+                if self.load.courses >= 2 {
+                    return Err(SubscribeError::Busy);
+                }
+                let Subscribe { course, student } = command;
+                Ok(events![Subscribed { course, student }])
+            }
+        }
+    };
+}

@@ -9,6 +9,7 @@ use std::marker::PhantomData;
 
 use super::CommandPayload;
 use crate::domain::aggregate::{Aggregate, Decide, Decision, DecisionTypes, Evolve};
+use crate::domain::evolve_with::EvolveWith;
 use crate::domain::process_manager::{Outbox, React};
 use crate::domain::projection::Project;
 use crate::event::{DecodeError, DomainEvent, StoredEvent};
@@ -36,6 +37,17 @@ impl<T: DomainEvent> ListedEvent<T> {
         T: Debug,
     {
         event
+    }
+
+    /// Reads an event and folds it.
+    pub fn __fold<M: EvolveWith<T>>(
+        model: &mut M,
+        stored: StoredEvent<'_>,
+    ) -> Result<(), DecodeError> {
+        for event in T::decode(stored)?.as_slice() {
+            model.evolve_with(event, stored.record());
+        }
+        Ok(())
     }
 }
 
@@ -109,6 +121,10 @@ pub trait NotListed<T>: Sized {
     }
 
     fn __debug(_: &T) -> &dyn Debug {
+        unreachable!()
+    }
+
+    fn __fold<M>(_: &mut M, _: StoredEvent<'_>) -> Result<(), DecodeError> {
         unreachable!()
     }
 

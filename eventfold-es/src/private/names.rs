@@ -26,6 +26,7 @@ pub const fn concat_names<const N: usize>(events: &Events) -> [EventName; N] {
         name: "",
         aliases: &[],
         version: None,
+        tags: &[],
     }; N];
     let (mut event, mut filled) = (0, 0);
     while event < events.len() {
@@ -150,6 +151,7 @@ pub const fn aggregate_name(name: &'static str) -> EventName {
         name,
         aliases: &[],
         version: None,
+        tags: &[],
     }
 }
 
@@ -183,13 +185,13 @@ pub const fn assert_type_is_new<const N: usize>(
 }
 
 /// A text that is built at compile time.
-struct Message {
+pub(super) struct Message {
     bytes: [u8; 1024],
     len: usize,
 }
 
 impl Message {
-    const fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self {
             bytes: [0; 1024],
             len: 0,
@@ -197,7 +199,7 @@ impl Message {
     }
 
     /// The message with `text` at its end, or unchanged if there is no room for it.
-    const fn with(mut self, text: &str) -> Self {
+    pub(super) const fn with(mut self, text: &str) -> Self {
         let text = text.as_bytes();
         if self.len + text.len() > self.bytes.len() {
             return self;
@@ -211,10 +213,10 @@ impl Message {
         self
     }
 
-    const fn as_str(&self) -> &str {
+    pub(super) const fn as_str(&self) -> &str {
         match core::str::from_utf8(self.bytes.split_at(self.len).0) {
             Ok(text) => text,
-            Err(_) => "two of them share a stored name",
+            Err(_) => "a stored name or a tag is wrong",
         }
     }
 }
@@ -238,7 +240,7 @@ const fn hash(text: &str) -> usize {
     (hash >> 32) as usize
 }
 
-const fn str_eq(a: &str, b: &str) -> bool {
+pub(super) const fn str_eq(a: &str, b: &str) -> bool {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     if a.len() != b.len() {
         return false;
@@ -262,6 +264,7 @@ mod tests {
             name,
             aliases,
             version: Some(1),
+            tags: &[],
         }
     }
 

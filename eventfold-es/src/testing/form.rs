@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use crate::domain::aggregate::Aggregate;
 use crate::domain::command::CommandContext;
 use crate::event::{
-    DecodeError, Decoded, DomainEvent, EncodeError, Meta, Recorded, SCHEMA_VERSION, StoredEvent,
-    read_back, value,
+    DecodeError, Decoded, DomainEvent, EncodeError, InvalidTag, Meta, Recorded, SCHEMA_VERSION,
+    StoredEvent, Tags, has_tags, read_back, value,
 };
 use crate::storage::encoding::event_line::is_too_deep;
 use crate::testing::diff::diff;
@@ -29,6 +29,7 @@ pub(super) struct Form {
     pub(super) data: Value,
     /// The payload as it is in a line.
     pub(super) text: String,
+    pub(super) tags: Tags,
 }
 
 /// The stream of an event, its version, its position and its time.
@@ -53,6 +54,7 @@ impl Form {
             version,
             data,
             text,
+            tags: Tags::new(),
         }
     }
 
@@ -61,10 +63,38 @@ impl Form {
         let mut data = Vec::new();
         let name = A::encode_event(event, &mut data);
         let version = A::event_version(event).unwrap_or(1);
-        Self::read(name.map(std::borrow::Cow::into_owned), version, &data)
+        let mut form = Self::read(name.map(std::borrow::Cow::into_owned), version, &data)?;
+        form.set_tags(|tags| A::event_tags(event, tags), A::HAS_TAGS)?;
+        Ok(form)
     }
 
-    /// The form in which an event of the set `E` is stored.
+    /// The form in which an event of the set `E` is stored, with its tags.
+    pub(super) fn of_tagged<E: DomainEvent>(event: &E) -> Result<Self, String> {
+        let mut form = Self::of_event(event)?;
+        let has_tags = has_tags(E::NAMES);
+        form.set_tags(|tags| event.append_tags(tags), has_tags)?;
+        Ok(form)
+    }
+
+    /// Fails if a store would refuse the tags, or would not ask for them.
+    fn set_tags(
+        &mut self,
+        append: impl FnOnce(&mut Tags) -> Result<(), InvalidTag>,
+        has_tags: bool,
+    ) -> Result<(), String> {
+        let name = &self.name;
+        append(&mut self.tags).map_err(|error| format!("event `{name}`: {error}"))?;
+        if !has_tags && !self.tags.is_empty() {
+            return Err(format!(
+                "event `{name}` has tags, but its type says that it has none: set `HAS_TAGS` of the \
+                 aggregate, or the `tags` in the `NAMES` of the event"
+            ));
+        }
+        Ok(())
+    }
+
+    /// The form in which an event of the set `E` is stored, without its tags: a sample made by
+    /// `Default` may have none.
     pub(super) fn of_event<E: DomainEvent>(event: &E) -> Result<Self, String> {
         let mut data = Vec::new();
         let name = event.encode(&mut data).map(|()| event.name().to_owned());
@@ -86,25 +116,28 @@ impl Form {
             text: text.to_owned(),
             name,
             version,
+            tags: Tags::new(),
         })
     }
 
     /// Whether both are the same. The order of unordered parts does not matter.
     pub(super) fn is_like(&self, other: &Self) -> bool {
-        (&self.name, self.version) == (&other.name, other.version) && alike(&self.data, &other.data)
+        (&self.name, self.version, &self.tags) == (&other.name, other.version, &other.tags)
+            && alike(&self.data, &other.data)
     }
 
     /// The form as a line, without the members that only a store sets.
     pub(super) fn line(&self) -> String {
         let (name, data) = (json!(self.name), &self.data);
-        match self.version {
-            1 => format!(r#"{{"type":{name},"data":{data}}}"#),
-            version => {
-                format!(
-                    r#"{{"type":{name},"data":{data},"meta":{{"{SCHEMA_VERSION}":{version}}}}}"#
-                )
-            }
-        }
+        let tags = match self.tags.is_empty() {
+            true => String::new(),
+            false => format!(r#","tags":{}"#, json!(self.tags)),
+        };
+        let meta = match self.version {
+            1 => String::new(),
+            version => format!(r#","meta":{{"{SCHEMA_VERSION}":{version}}}"#),
+        };
+        format!(r#"{{"type":{name},"data":{data}{tags}{meta}}}"#)
     }
 
     /// Passes the event to `take` as a store would.
@@ -143,22 +176,32 @@ pub(super) fn checked<A: Aggregate>(
     event: &A::DomainEvent,
     place: Place<'_>,
 ) -> Result<Form, String> {
-    let form = Form::of::<A>(event)?;
-    comes_back(&form, &decode::<A>(&form, place), Form::of::<A>)?;
-    is_taken::<A>(&form, place)?;
-    Ok(form)
+    check(Form::of::<A>(event)?, place, A::decode_event, Form::of::<A>)
 }
 
-/// Fails if a store would refuse the event.
-fn is_taken<A: Aggregate>(form: &Form, place: Place<'_>) -> Result<(), String> {
+/// The stored form of `event`, of the set `E`. Fails unless the event comes back from it unchanged.
+pub(super) fn checked_event<E: DomainEvent>(event: &E, place: Place<'_>) -> Result<Form, String> {
+    let form = Form::of_tagged(event)?;
+    check(form, place, E::decode, Form::of_tagged)
+}
+
+fn check<E>(
+    form: Form,
+    place: Place<'_>,
+    decode: fn(StoredEvent<'_>) -> Result<Decoded<E>, DecodeError>,
+    form_of: fn(&E) -> Result<Form, String>,
+) -> Result<Form, String> {
+    comes_back(&form, &form.stored(place, decode), form_of)?;
+    // Fails if a store would refuse the event.
     if is_too_deep(&form.text) {
         return Err(format!("event `{}` is nested too deeply", form.name));
     }
     let read = form.stored(place, |stored| {
         let data = stored.data().as_bytes();
-        read_back(stored.name(), data, stored.record(), A::decode_event)
+        read_back(stored.name(), data, stored.record(), decode)
     });
-    read.map(drop).map_err(|error| error.to_string())
+    read.map_err(|error| error.to_string())?;
+    Ok(form)
 }
 
 /// Reads an event as `A` does.

@@ -14,8 +14,9 @@ use crate::domain::decision_context::DecisionContext;
 use crate::ids::StreamId;
 use crate::testing::diff::{diff, listed};
 use crate::testing::form::{
-    Form, Place, decode, lines, pretty, restored, round_trip, same, saved, time_of,
+    Form, Place, decode, pretty, restored, round_trip, same, saved, time_of,
 };
+use crate::testing::outcome::{Answer, Outcome};
 
 /// An aggregate after `events`, which [`events!`](crate::events) lists.
 ///
@@ -64,9 +65,7 @@ pub struct Given<A> {
 #[derive(Debug)]
 pub struct When<A: Aggregate> {
     aggregate: Tested<A>,
-    outcome: Result<Vec<Form>, A::Error>,
-    /// Whether the test expects a refusal.
-    is_refusal_expected: bool,
+    outcome: Outcome<A::Error>,
 }
 
 /// The same aggregate in three copies, which must not differ.
@@ -259,11 +258,10 @@ impl<A: Aggregate> Given<A> {
     #[track_caller]
     #[must_use]
     pub fn when_made(mut self, command: impl Fn() -> A::Command) -> When<A> {
-        let outcome = self.aggregate.decide(command);
+        let outcome = Outcome::new(self.aggregate.decide(command));
         When {
             aggregate: self.aggregate,
             outcome,
-            is_refusal_expected: false,
         }
     }
 
@@ -292,22 +290,8 @@ impl<A: Aggregate> When<A> {
     /// See the example of [the module](crate::testing).
     #[track_caller]
     pub fn then(self, events: Vec<A::DomainEvent>) -> Self {
-        let expected: Result<Vec<Form>, String> = events.iter().map(Form::of::<A>).collect();
-        let expected = match expected {
-            Ok(expected) => lines(&expected),
-            Err(error) => panic!("an expected event cannot be stored: {error}"),
-        };
-        match &self.outcome {
-            Ok(events) if lines(events) == expected => {}
-            Ok(events) => panic!(
-                "the events are not those that were expected\n\n{}",
-                diff(&expected, &lines(events))
-            ),
-            Err(error) => panic!(
-                "the command was refused: {error}\n\nexpected events:\n{}",
-                listed(&expected)
-            ),
-        }
+        self.outcome
+            .check_events(events.iter().map(Form::of::<A>).collect());
         self
     }
 
@@ -349,17 +333,7 @@ impl<A: Aggregate> When<A> {
     /// See the example of [the module](crate::testing).
     #[track_caller]
     pub fn then_error(mut self, is_so: impl FnOnce(&A::Error) -> bool) -> Self {
-        match &self.outcome {
-            Err(error) if is_so(error) => {}
-            Err(error) => {
-                panic!("the command was refused for another reason: {error}\n  {error:?}")
-            }
-            Ok(events) => panic!(
-                "the command was accepted, but a refusal was expected; its events:\n{}",
-                listed(&lines(events))
-            ),
-        }
-        self.is_refusal_expected = true;
+        self.outcome.check_error(is_so);
         self
     }
 
@@ -373,7 +347,7 @@ impl<A: Aggregate> When<A> {
     /// See the example of [the module](crate::testing).
     #[track_caller]
     pub fn then_state(self, is_so: impl FnOnce(&A) -> bool) -> Self {
-        self.refuse_silence();
+        self.outcome.refuse_silence();
         self.aggregate.check(is_so);
         self
     }
@@ -447,21 +421,9 @@ impl<A: Aggregate> When<A> {
 
     #[track_caller]
     fn go_on(self) -> Given<A> {
-        self.refuse_silence();
+        self.outcome.refuse_silence();
         let aggregate = self.aggregate;
         Given { aggregate }
-    }
-
-    /// A refusal that the test does not check is unexpected.
-    #[track_caller]
-    fn refuse_silence(&self) {
-        if let Err(error) = &self.outcome
-            && !self.is_refusal_expected
-        {
-            panic!(
-                "an earlier command was refused: {error}\n\nif that is expected, say so with `then_error`"
-            );
-        }
     }
 }
 
@@ -567,32 +529,5 @@ pub(super) fn place<A: Aggregate>(id: &str, version: u64, ms: u64) -> Place<'_> 
         position: version,
         ms,
         context: None,
-    }
-}
-
-/// The answer of a decision, in a form that can be compared.
-pub(super) struct Answer(Result<Vec<Form>, String>);
-
-impl Answer {
-    pub(super) fn of<A: Aggregate>(outcome: &Result<Vec<A::DomainEvent>, A::Error>) -> Self {
-        Self(match outcome {
-            Ok(events) => events.iter().map(Form::of::<A>).collect(),
-            Err(error) => Err(format!("refused: {error}")),
-        })
-    }
-
-    pub(super) fn is_like(&self, other: &Self) -> bool {
-        match (&self.0, &other.0) {
-            (Ok(a), Ok(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.is_like(b)),
-            (Err(a), Err(b)) => a == b,
-            _ => false,
-        }
-    }
-
-    pub(super) fn lines(&self) -> Vec<String> {
-        match &self.0 {
-            Ok(forms) => lines(forms),
-            Err(error) => vec![error.clone()],
-        }
     }
 }

@@ -171,6 +171,7 @@ impl<E: DomainEvent> EventHistory<E> {
                     let sample = Sample {
                         name: name.to_owned(),
                         version,
+                        tags: tags_of::<E>(name),
                         data: form.data.clone(),
                         older: Vec::new(),
                     };
@@ -188,7 +189,18 @@ impl<E: DomainEvent> EventHistory<E> {
                 None => problems.push(no_sample::<E>(name, version, &file)),
             }
         }
-        for (file, sample) in &samples {
+        for (file, mut sample) in samples {
+            let file = &file;
+            match same_tags::<E>(file, &sample) {
+                Err(_) if self.blessed => {
+                    sample.tags = tags_of::<E>(&sample.name);
+                    let written = sample.write(file);
+                    let problem = |e| format!("{} cannot be written: {e}", file.display());
+                    problems.extend(written.map_err(problem).err());
+                }
+                same => problems.extend(same.err()),
+            }
+            let sample = &sample;
             let given = given.get(&(sample.name.as_str(), sample.version));
             let checked = still_readable::<E>(file, sample, given.copied());
             let checked = checked.and_then(|addition| match addition {
@@ -211,6 +223,7 @@ fn wanted<E: DomainEvent>(samples: &BTreeMap<PathBuf, Sample>) -> Vec<(&'static 
         name,
         aliases,
         version,
+        ..
     } in E::NAMES
     {
         let is_of_this = |sample: &Sample| *name == sample.name || aliases.contains(&&*sample.name);
@@ -236,6 +249,34 @@ fn wanted<E: DomainEvent>(samples: &BTreeMap<PathBuf, Sample>) -> Vec<(&'static 
         );
     }
     wanted
+}
+
+/// The names of the tags of the event `name`, in order. None under an alias, which is not written.
+fn tags_of<E: DomainEvent>(name: &str) -> Vec<String> {
+    let known = E::NAMES.iter().find(|known| known.name == name);
+    let tags = known.map_or(&[][..], |known| known.tags);
+    let tags: BTreeSet<&str> = tags.iter().copied().collect();
+    tags.into_iter().map(str::to_owned).collect()
+}
+
+/// Checks that the event has the tags that its sample has, if the sample is of the version that is
+/// written.
+fn same_tags<E: DomainEvent>(file: &Path, sample: &Sample) -> Result<(), String> {
+    let Sample { name, version, .. } = sample;
+    let mut written = E::NAMES.iter();
+    let is_written = written.any(|known| known.name == name && known.version == Some(*version));
+    let tags = tags_of::<E>(name);
+    if !is_written || tags == sample.tags {
+        return Ok(());
+    }
+    let difference = compared("in the sample", &sample.tags, "today", &tags);
+    Err(format!(
+        "the tags of `{name}` have changed ({})\n{difference}\nEvents that are stored keep the tags \
+         that they were stored with: by a further tag they are not found, and by a tag that is gone \
+         new events are not found. If that is right, `{HOW_TO_BLESS}` writes the tags into the file; \
+         commit it.",
+        file.display()
+    ))
 }
 
 /// The text that asks for a sample which only the test can give.

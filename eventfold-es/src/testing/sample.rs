@@ -22,6 +22,9 @@ pub(super) struct Sample {
     #[serde(rename = "type")]
     pub(super) name: String,
     pub(super) version: u32,
+    /// The names of the event's tags, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) tags: Vec<String>,
     pub(super) data: Value,
     /// Earlier forms of the same version, which lack members that this one has; the oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -107,6 +107,7 @@ impl<A: Aggregate> StateHistory<A> {
                 ));
             }
             let sample = Sample {
+                tags: Vec::new(),
                 name: name.to_owned(),
                 version,
                 data: today,

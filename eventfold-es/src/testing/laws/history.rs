@@ -8,7 +8,8 @@ use crate::domain::decision_context::DecisionContext;
 use crate::error::{guarded, panic_message};
 use crate::testing::diff::diff;
 use crate::testing::form::{Form, checked, decode, restored, same, saved, time_of};
-use crate::testing::given::{Answer, apply, place};
+use crate::testing::given::{apply, place};
+use crate::testing::outcome::Answer;
 
 /// The id of the aggregate in all histories.
 const ID: &str = "tested";

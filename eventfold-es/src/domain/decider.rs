@@ -1,0 +1,227 @@
+//! Decisions on events of several aggregates or of none: [`Decider`].
+
+use std::any::TypeId;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::domain::aggregate::{Decision, DecisionTypes};
+use crate::domain::decision_context::DecisionContext;
+use crate::domain::decision_model::{ErasedModel, ModelState};
+use crate::domain::query::Query;
+use crate::event::{DecodeError, DomainEvent, InvalidTag, StoredEvent, Tags};
+
+/// A decision on one command, whose rule spans more than one aggregate.
+///
+/// Derive it with [`derive@Decision`](crate::Decision), and implement [`Decide`](crate::Decide) for
+/// its command. The implementing type has the [models](crate::DecisionModel) that the decision depends on. What
+/// they are folded from is its *boundary*: no other event of it is stored between the decision and its
+/// own events.
+///
+/// ```
+/// # eventfold_es::__courses!();
+/// use eventfold_es::{Decider, QueryItem, Query, Tag};
+///
+/// let subscribe = Subscribe { course: "c-1".into(), student: "s-7".into() };
+/// let boundary = Subscribing::query(&subscribe)?;
+/// let seats = QueryItem::of_type("CourseDefined")
+///     .or_type("Subscribed")
+///     .with_tag(Tag::new("course", "c-1")?);
+/// let load = QueryItem::of_type("Subscribed").with_tag(Tag::new("student", "s-7")?);
+/// assert_eq!(boundary, Query::of(seats).or(load));
+/// # Ok::<(), eventfold_es::InvalidTag>(())
+/// ```
+#[doc(alias("dcb", "dynamic consistency boundary", "decider"))]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a decision",
+    label = "`{Self}` does not implement `Decider`",
+    note = "add `#[derive(Decision)]` with `#[decision(...)]` to `{Self}`"
+)]
+pub trait Decider:
+    DecisionTypes<
+        DomainEvent: DomainEvent + Serialize + DeserializeOwned + Clone + Send + Sync + 'static,
+        Error: std::error::Error + Send + Sync + 'static,
+    > + Send
+    + Sized
+    + 'static
+{
+    /// Names the decision, in spans and in what a process manager keeps of a command for it.
+    ///
+    /// ```
+    /// # eventfold_es::__courses!();
+    /// assert_eq!(Subscribing::NAME, "subscribing");
+    /// ```
+    const NAME: &'static str;
+
+    /// The command that is decided.
+    type Command: Send + 'static;
+
+    /// The name of the command's type, for [layers](crate::Layer) and spans.
+    ///
+    /// ```
+    /// # eventfold_es::__courses!();
+    /// assert_eq!(Subscribing::COMMAND_NAME, "Subscribe");
+    /// ```
+    const COMMAND_NAME: &'static str;
+
+    /// The boundary of the decision on `command`: the events of all its models.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidTag`] if a value of the command cannot be part of a tag.
+    ///
+    /// See the example of [`Decider`].
+    fn query(command: &Self::Command) -> Result<Query, InvalidTag> {
+        let mut queries = Self::__MODELS.iter().map(|model| model.query(command));
+        let first = queries.next().unwrap_or_else(|| Ok(Query::all()));
+        queries.try_fold(first?, |all, query| Ok(all.or_all_of(query?)))
+    }
+
+    /// A copy of a command, so that it can be decided again. `None` if there is none. See
+    /// [`Aggregate::repeat`](crate::Aggregate::repeat).
+    ///
+    /// ```
+    /// # eventfold_es::__courses!();
+    /// let command = Subscribe { course: "c-1".into(), student: "s-7".into() };
+    /// assert_eq!(Subscribing::repeat(&command), Some(command));
+    /// ```
+    fn repeat(_command: &Self::Command) -> Option<Self::Command> {
+        None
+    }
+
+    /// A fingerprint of a command's content, by which another command under its idempotency key is
+    /// noticed. See [`Aggregate::fingerprint`](crate::Aggregate::fingerprint).
+    ///
+    /// ```
+    /// # eventfold_es::__courses!();
+    /// let command = Subscribe { course: "c-1".into(), student: "s-7".into() };
+    /// assert!(Subscribing::fingerprint(&command).is_some());
+    /// ```
+    fn fingerprint(_command: &Self::Command) -> Option<u64> {
+        None
+    }
+
+    /// The models, in the order of their states.
+    #[doc(hidden)]
+    const __MODELS: &'static [ModelOf<Self::Command>];
+
+    /// The decision on these states, one for each of the models, which are left in their default.
+    #[doc(hidden)]
+    fn __take(states: &mut [ModelState]) -> Self;
+
+    /// Puts the states back to where they were taken from.
+    #[doc(hidden)]
+    fn __put_back(self, states: &mut [ModelState]);
+
+    /// Decides on its own states.
+    #[doc(hidden)]
+    fn __decide(&self, command: Self::Command, context: &DecisionContext<'_>) -> Decision<Self>;
+}
+
+/// Decides `command` on these states, which are unchanged afterwards, also after a panic. There is one
+/// for each of the [models](Decider::__MODELS), in their order.
+#[cfg_attr(
+    not(any(test, feature = "testing")),
+    expect(dead_code, reason = "the runtime of decisions calls it")
+)]
+pub(crate) fn decide_on<D: Decider>(
+    states: &mut [ModelState],
+    command: D::Command,
+    context: &DecisionContext<'_>,
+) -> Decision<D> {
+    let taken = Taken::<D> {
+        decider: Some(D::__take(states)),
+        states,
+    };
+    let decider = taken.decider.as_ref().expect("only `drop` takes it");
+    decider.__decide(command, context)
+}
+
+/// Puts the states back when it is dropped.
+struct Taken<'a, D: Decider> {
+    decider: Option<D>,
+    states: &'a mut [ModelState],
+}
+
+impl<D: Decider> Drop for Taken<'_, D> {
+    fn drop(&mut self) {
+        if let Some(decider) = self.decider.take() {
+            decider.__put_back(self.states);
+        }
+    }
+}
+
+/// One model of a decision on commands of type `C`, for a runtime that keeps states of many types.
+///
+/// Two models of one decision may be of one type, and for some commands even have the same tags: each
+/// has a state of its own.
+#[derive(Debug)]
+pub struct ModelOf<C> {
+    model: ErasedModel,
+    /// The field of the decision.
+    pub(crate) field: &'static str,
+    tags: fn(&C, &mut Tags) -> Result<(), InvalidTag>,
+}
+
+impl<C> ModelOf<C> {
+    /// The model in this field. `tags` appends its tags with the values of a command.
+    #[must_use]
+    pub const fn new(
+        model: ErasedModel,
+        field: &'static str,
+        tags: fn(&C, &mut Tags) -> Result<(), InvalidTag>,
+    ) -> Self {
+        Self { model, field, tags }
+    }
+
+    /// The type of the model. With the [tags](Self::tags) it says which state a command needs.
+    #[must_use]
+    pub fn type_id(&self) -> TypeId {
+        (self.model.type_id)()
+    }
+
+    /// The tags of the model for this command, with their values.
+    ///
+    /// # Errors
+    ///
+    /// If a value of the command cannot be part of a tag.
+    pub fn tags(&self, command: &C) -> Result<Tags, InvalidTag> {
+        let mut tags = Tags::new();
+        (self.tags)(command, &mut tags)?;
+        Ok(tags)
+    }
+
+    /// The events of the model with these [tags](Self::tags).
+    #[must_use]
+    pub fn query_of(&self, tags: Tags) -> Query {
+        (self.model.query)(tags)
+    }
+
+    /// The events of the model for this command.
+    ///
+    /// # Errors
+    ///
+    /// As [`tags`](Self::tags).
+    pub fn query(&self, command: &C) -> Result<Query, InvalidTag> {
+        self.tags(command).map(self.model.query)
+    }
+
+    /// The state before any event.
+    #[must_use]
+    pub fn fresh(&self) -> ModelState {
+        (self.model.fresh)()
+    }
+
+    /// Folds an event that the [query](Self::query) selects. If it panics, the state is of no use any
+    /// more.
+    ///
+    /// # Errors
+    ///
+    /// If the event cannot be read. The state is unchanged then.
+    ///
+    /// # Panics
+    ///
+    /// If the state is of another model, or if the code of the model panics.
+    pub fn fold(&self, state: &mut ModelState, stored: StoredEvent<'_>) -> Result<(), DecodeError> {
+        (self.model.fold)(state, stored)
+    }
+}
