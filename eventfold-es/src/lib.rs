@@ -446,6 +446,7 @@ pub use crate::ids::{
 };
 pub use crate::report::{Finding, RepairReport, Repaired, Severity, VerifyReport};
 pub use crate::runtime::committed::{Committed, Loaded, Preview};
+pub use crate::runtime::decisions::decide::Decided;
 pub use crate::runtime::handle::AggregateHandle;
 pub use crate::storage::files::layout::StreamLayout;
 pub use crate::storage::memory::Memory;

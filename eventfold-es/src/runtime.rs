@@ -7,6 +7,7 @@ pub(crate) mod actor;
 pub(crate) mod aggregates;
 pub(crate) mod background;
 pub(crate) mod committed;
+pub(crate) mod decisions;
 pub(crate) mod dispatch;
 pub(crate) mod handle;
 pub(crate) mod inside;

@@ -29,6 +29,7 @@ pub(crate) mod stream;
 pub(crate) mod unfinished;
 
 use crate::clock::Clock;
+use crate::domain::command::Fingerprint;
 use crate::event::StoredEvent;
 use crate::ids::StreamId;
 use commit::{CommitError, GroupCommit};
@@ -161,6 +162,31 @@ impl Storage {
         match self {
             Self::Files(files) => files.find(search, each).await,
             Self::Memory(memory) => memory.find(&search, each),
+        }
+    }
+
+    /// Whether the storage knows, without reading, that `search` selects nothing.
+    pub(crate) fn has_none(&self, search: &Search) -> bool {
+        match self {
+            Self::Files(files) => files.has_none(search),
+            Self::Memory(_) => search.after >= search.until,
+        }
+    }
+
+    /// Passes the events of the commit with this idempotency key to `each`, with the fingerprint of
+    /// its command, if they belong to no aggregate.
+    ///
+    /// # Errors
+    ///
+    /// If events cannot be read.
+    pub(crate) async fn find_key(
+        &self,
+        key: &str,
+        each: impl FnMut(StoredEvent<'_>, Option<Fingerprint>) + Send + 'static,
+    ) -> StorageResult<()> {
+        match self {
+            Self::Files(files) => files.find_key(key, each).await,
+            Self::Memory(memory) => memory.find_key(key, each),
         }
     }
 

@@ -11,6 +11,7 @@ mod append;
 mod builder;
 pub(crate) mod bus;
 mod dead_letters;
+mod decisions;
 mod maintenance;
 mod opened;
 mod positions;

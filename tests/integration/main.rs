@@ -10,6 +10,7 @@ mod conditions;
 mod damage;
 mod dead_letters;
 mod deciding;
+mod decisions;
 mod derive;
 #[cfg(unix)]
 mod directory;

@@ -1,6 +1,7 @@
 //! Events that are appended without an aggregate: [`NewEvent`] and [`AppendCondition`].
 
 use serde::Serialize;
+use serde::ser::Error as _;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
@@ -54,11 +55,11 @@ impl NewEvent {
         })
     }
 
-    /// The stored form of `event`: its name, its payload, and its version in the metadata.
+    /// The stored form of `event`: its name, its payload, its tags, and its version in the metadata.
     ///
     /// # Errors
     ///
-    /// As [`DomainEvent::encode`].
+    /// As [`DomainEvent::encode`], and if the value of a tag cannot be part of a tag.
     ///
     /// ```
     /// # use eventfold_es::{DomainEvent, NewEvent};
@@ -73,6 +74,9 @@ impl NewEvent {
         let mut data = Vec::new();
         event.encode(&mut data)?;
         let data = serde_json::from_slice(&data).map_err(|error| EncodeError::new(name, error))?;
+        let mut tags = Tags::new();
+        let added = event.append_tags(&mut tags);
+        added.map_err(|error| EncodeError::new(name, serde_json::Error::custom(error)))?;
         let version = event.schema_version();
         let meta = (version > 1).then(|| {
             let member = (crate::event::SCHEMA_VERSION.to_owned(), version.into());
@@ -81,7 +85,7 @@ impl NewEvent {
         Ok(Self {
             name: name.to_string(),
             data,
-            tags: Tags::new(),
+            tags,
             id: None,
             actor: None,
             meta,

@@ -119,10 +119,6 @@ pub trait Decider:
 
 /// Decides `command` on these states, which are unchanged afterwards, also after a panic. There is one
 /// for each of the [models](Decider::__MODELS), in their order.
-#[cfg_attr(
-    not(any(test, feature = "testing")),
-    expect(dead_code, reason = "the runtime of decisions calls it")
-)]
 pub(crate) fn decide_on<D: Decider>(
     states: &mut [ModelState],
     command: D::Command,
@@ -161,6 +157,9 @@ pub struct ModelOf<C> {
     pub(crate) field: &'static str,
     tags: fn(&C, &mut Tags) -> Result<(), InvalidTag>,
 }
+
+/// Folds an event into the state of a model, see [`ModelOf::fold`].
+pub(crate) type Fold = fn(&mut ModelState, StoredEvent<'_>) -> Result<(), DecodeError>;
 
 impl<C> ModelOf<C> {
     /// The model in this field. `tags` appends its tags with the values of a command.
@@ -209,6 +208,11 @@ impl<C> ModelOf<C> {
     #[must_use]
     pub fn fresh(&self) -> ModelState {
         (self.model.fresh)()
+    }
+
+    /// [`fold`](Self::fold) as a value.
+    pub(crate) fn folding(&self) -> Fold {
+        self.model.fold
     }
 
     /// Folds an event that the [query](Self::query) selects. If it panics, the state is of no use any

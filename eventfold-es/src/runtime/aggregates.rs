@@ -9,6 +9,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::runtime::actor::Registry;
+use crate::runtime::decisions::boundary::Decisions;
 use crate::runtime::layers::Layers;
 use crate::runtime::passivation::Passivator;
 use crate::storage::Storage;
@@ -23,6 +24,7 @@ pub(crate) struct Aggregates {
     pub(crate) idle_timeout: Duration,
     pub(crate) snapshot_every: u64,
     pub(crate) layers: Layers,
+    pub(crate) decisions: Decisions,
     follows: Arc<dyn Follows>,
     /// Set by `shutdown`: nothing new is accepted.
     is_closing: AtomicBool,
@@ -53,6 +55,7 @@ impl Aggregates {
             idle_timeout,
             snapshot_every,
             layers,
+            decisions: Decisions::default(),
             follows,
             is_closing: AtomicBool::new(false),
         }))

@@ -128,7 +128,8 @@ pub(crate) fn preview_outcome<A: Aggregate>(
     }
 }
 
-fn failure<E>(error: &ExecuteError<E>) -> CallOutcome<'_>
+/// How a command that failed ended.
+pub(crate) fn failure<E>(error: &ExecuteError<E>) -> CallOutcome<'_>
 where
     E: std::error::Error + Send + Sync + 'static,
 {

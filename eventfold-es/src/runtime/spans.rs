@@ -22,6 +22,18 @@ pub(crate) fn execute<A: Aggregate>(stream: &StreamId, command: &A::Command) -> 
     )
 }
 
+/// The span of a command that a decision of this name decides.
+pub(crate) fn decide(decision: &'static str, command: &'static str) -> Span {
+    tracing::info_span!(
+        "decide",
+        decision,
+        command,
+        correlation_id = Empty,
+        causation_id = Empty,
+        outcome = Empty,
+    )
+}
+
 /// Notes in `span` what the command belongs to.
 pub(crate) fn note_context(span: &Span, context: &CommandContext) {
     if span.is_disabled() {

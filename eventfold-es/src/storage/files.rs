@@ -41,6 +41,7 @@ mod upkeep;
 pub(crate) mod v0_2;
 
 use crate::clock::Clock;
+use crate::domain::command::Fingerprint;
 use crate::event::StoredEvent;
 use crate::ids::StreamId;
 use crate::storage::commit::{Commit, CommitError, Done};
@@ -155,7 +156,6 @@ impl FileStorage {
             health.clone(),
         );
         let committer = Committer::new(
-            health.clone(),
             queue,
             room.clone(),
             opened.journal,
@@ -275,6 +275,22 @@ impl FileStorage {
     ) -> Result<(), E> {
         let finder = self.finder.clone();
         self.load(move || finder.find(&search, &mut each)).await
+    }
+
+    /// Whether it is known without reading that `search` selects nothing.
+    pub(crate) fn has_none(&self, search: &Search) -> bool {
+        self.finder.has_none(search)
+    }
+
+    /// Passes the events that belong to no aggregate and have this idempotency key to `each`.
+    pub(crate) async fn find_key(
+        &self,
+        key: &str,
+        mut each: impl FnMut(StoredEvent<'_>, Option<Fingerprint>) + Send + 'static,
+    ) -> StorageResult<()> {
+        let (finder, key, head) = (self.finder.clone(), key.to_owned(), self.head());
+        let find = move || finder.find_key(&key, head, &mut each);
+        self.load(find).await
     }
 
     /// The directory that holds the directories of all followers of this kind.

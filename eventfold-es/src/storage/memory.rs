@@ -418,6 +418,23 @@ impl MemoryStorage {
         Ok(())
     }
 
+    /// Passes the events that belong to no aggregate and have this idempotency key to `each`.
+    pub(crate) fn find_key(
+        &self,
+        key: &str,
+        mut each: impl FnMut(StoredEvent<'_>, Option<Fingerprint>),
+    ) -> StorageResult<()> {
+        let events = lock(&self.content.of_none.events).clone();
+        for event in events {
+            event.read(&self.content.of_none, |event, (known, command)| {
+                if known == Some(key) {
+                    each(event, command);
+                }
+            })?;
+        }
+        Ok(())
+    }
+
     /// Tells the readers of all stores on this memory about new events.
     fn publish(&self, log: &CommitLog) {
         self.health.set_head(log.position);

@@ -146,6 +146,7 @@ impl Form {
         let context = place.context.unwrap_or(&nobody);
         let meta = context.meta(Some(self.version)).map(Value::Object);
         let event_id = format!("event-{}", place.position);
+        let tags: Vec<_> = self.tags.iter().map(|tag| tag.as_str().into()).collect();
         let record = Recorded {
             aggregate_type: place.aggregate_type,
             id: place.id,
@@ -157,6 +158,7 @@ impl Form {
             actor: context.actor.as_deref(),
             key: None,
             meta: meta.as_ref().map_or(Meta::None, Meta::Value),
+            tags: &tags,
         };
         take(StoredEvent::new(&self.name, &self.text).with_record(&record))
     }

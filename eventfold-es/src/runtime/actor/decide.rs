@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
+use serde::ser::Error as _;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -11,7 +12,7 @@ use crate::domain::aggregate::{Aggregate, decode_unless_left_out};
 use crate::domain::command::{CommandContext, Fingerprint};
 use crate::domain::decision_context::DecisionContext;
 use crate::error::{ExecuteError, Panic, guarded};
-use crate::event::{EncodeError, Meta, Recorded, read_back};
+use crate::event::{EncodeError, Meta, Recorded, Tag, Tags, read_back};
 use crate::ids::{Position, Version};
 use crate::runtime::actor::conflict::Again;
 use crate::runtime::actor::mailbox::{Attempt, Reply};
@@ -242,6 +243,7 @@ fn encode<A: Aggregate>(
     let mut encoded = EncodedEvents::new(stream.seed());
     let mut data = spare::take();
     let mut id = Uuid::encode_buffer();
+    let mut tags = Tags::new();
     for (event, version) in events.iter_mut().zip(version + 1..) {
         data.clear();
         let name = A::encode_event(event, &mut data)?;
@@ -254,11 +256,22 @@ fn encode<A: Aggregate>(
         if let Some(ids) = ids {
             ids.insert(xxh3_128(id.as_bytes()));
         }
-        encoded.push(&name, &data, id, version, &common);
+        tags.clear();
+        if A::HAS_TAGS {
+            let added = A::event_tags(event, &mut tags);
+            added.map_err(|error| EncodeError::new(&*name, serde_json::Error::custom(error)))?;
+        }
+        if tags.is_empty() {
+            encoded.push(&name, &data, id, version, &common);
+        } else {
+            let tags = tags.iter().map(Tag::as_str);
+            encoded.push_tagged(&name, &data, Some(id), version, &common, tags);
+        }
         if encoded.is_too_deep() {
-            let error = <serde_json::Error as serde::ser::Error>::custom("nested too deeply");
+            let error = serde_json::Error::custom("nested too deeply");
             return Err(EncodeError::new(name, error));
         }
+        let recorded_tags: Vec<_> = tags.iter().map(|tag| tag.as_str().into()).collect();
         let record = Recorded {
             aggregate_type: stream.id().aggregate_type(),
             id: stream.id().id(),
@@ -271,7 +284,7 @@ fn encode<A: Aggregate>(
             actor: context.actor.as_deref(),
             key: context.idempotency_key.as_deref(),
             meta: common.meta().map_or(Meta::None, Meta::Json),
-            tags: &[],
+            tags: &recorded_tags,
         };
         doing.set("deserialize");
         *event = read_back(&name, &data, &record, A::decode_event)?;

@@ -4,7 +4,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::storage::commit::{Done, GroupCommit, GroupDone};
+use crate::storage::commit::{CommitError, Done, GroupCommit, GroupDone};
 use crate::storage::condition::HandedOver;
 use crate::storage::encoding::event_line::{Encoded, EncodedEvents};
 use crate::storage::files::commit::request::{Request, StreamCommit, StreamsCommit};
@@ -68,6 +68,9 @@ pub(crate) enum AnswerTo {
         handed_over: Option<Arc<HandedOver>>,
         done: GroupDone,
     },
+    /// A commit whose condition failed, perhaps because of an event in this batch. It is answered once
+    /// that event is durable.
+    Refused { error: CommitError, done: GroupDone },
     /// A fence. It must report a failure of this epoch of the stream.
     Fence {
         stream: Arc<Stream>,

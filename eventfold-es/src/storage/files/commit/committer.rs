@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 
 mod staging;
 
-use crate::storage::commit::CommitError;
+use crate::storage::commit::{CommitError, GroupDone};
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::commit::batch::{
     Answer, AnswerTo, CommitBatch, StagedStream, add_commit, add_group, size_of, streams_of,
@@ -76,7 +76,6 @@ pub(crate) struct Committer {
 
 impl Committer {
     pub(crate) fn new(
-        health: Arc<Health>,
         requests: Receiver,
         room: Arc<Semaphore>,
         journal: Journal,
@@ -86,6 +85,7 @@ impl Committer {
         finder: Finder,
     ) -> StorageResult<Self> {
         upkeep.prepare_spare(journal.next_capacity());
+        let health = finder.health().clone();
         let files = Arc::<OpenFiles>::default();
         let started = StreamWriter::start(unflushed.clone(), files.clone(), health.clone());
         let stream_writer = match started {
@@ -273,9 +273,15 @@ impl Committer {
                     add_group(batch, &places, *group);
                     self.note(batch, start, is_tagged);
                 }
+                Err(error @ CommitError::ConditionFailed) => {
+                    let kib = group.kib();
+                    let done = fail_group(*group, &error);
+                    let to = AnswerTo::Refused { error, done };
+                    batch.answers.push(Answer { to, kib });
+                }
                 Err(error) => {
                     self.room.add_permits(group.kib() as usize);
-                    refuse_group(*group, &error);
+                    refuse_group(*group, error);
                 }
             },
             Request::Fence {
@@ -431,6 +437,7 @@ impl Committer {
                     let result = outcome.clone().map(|()| positions);
                     respond(|| done(result));
                 }
+                AnswerTo::Refused { error, done } => respond(|| done(Err(error))),
                 AnswerTo::Fence {
                     stream,
                     epoch,
@@ -551,7 +558,7 @@ fn refuse_all(requests: impl Iterator<Item = Request>) {
     for request in requests {
         match request {
             Request::Commit(commit, _) => refuse(commit, CommitError::Closed),
-            Request::Group(group) => refuse_group(*group, &CommitError::Closed),
+            Request::Group(group) => refuse_group(*group, CommitError::Closed),
             Request::Fence {
                 stream,
                 epoch,
@@ -586,13 +593,19 @@ fn refuse(commit: StreamCommit, error: CommitError) {
     respond(|| done(Err(error)));
 }
 
-/// Answers a commit of several streams with an error. Fails the epochs of all its streams.
-fn refuse_group(group: StreamsCommit, error: &CommitError) {
+/// Answers a commit of several streams with an error.
+fn refuse_group(group: StreamsCommit, error: CommitError) {
+    let done = fail_group(group, &error);
+    respond(|| done(Err(error)));
+}
+
+/// Fails the epochs of all streams of a commit. Returns who waits for the answer.
+fn fail_group(group: StreamsCommit, error: &CommitError) -> GroupDone {
     for part in &group.streams {
         part.stream.fail_epoch(part.epoch, error);
     }
     group.fail();
-    respond(|| (group.done)(Err(error.clone())));
+    group.done
 }
 
 fn respond(answer: impl FnOnce()) {

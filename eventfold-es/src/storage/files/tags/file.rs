@@ -35,9 +35,11 @@ pub(crate) struct TagFile {
     pub(crate) span: Span,
     path: PathBuf,
     file: Mutex<ReadFile>,
-    /// The hash and the position of the first entry of each block.
-    fences: Vec<(u64, u64)>,
+    fences: Fences,
 }
+
+/// The hash and the position of the first entry of each block.
+type Fences = Vec<(u64, u64)>;
 
 /// Which segments a file is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +74,7 @@ struct Writer {
     offset: u64,
     block: Vec<u8>,
     used: usize,
-    fences: Vec<(u64, u64)>,
+    fences: Fences,
 }
 
 impl Writer {
@@ -197,7 +199,7 @@ impl TagFile {
         let Some(mut file) = disk::open_if_there(path)? else {
             return Ok(None);
         };
-        let mut read = || -> std::io::Result<Option<(Span, Vec<(u64, u64)>)>> {
+        let mut read = || -> std::io::Result<Option<(Span, Fences)>> {
             let length = file.seek(SeekFrom::End(0))?;
             let Some(footer_at) = length.checked_sub(FOOTER as u64) else {
                 return Ok(None);

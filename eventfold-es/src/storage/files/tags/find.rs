@@ -8,12 +8,14 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::domain::command::Fingerprint;
 use crate::domain::query::{Query, QueryItem};
 use crate::event::{RecordedEvent, StoredEvent, Tag};
 use crate::ids::StreamId;
 use crate::storage::condition::selects;
-use crate::storage::encoding::event_line::{is_sound, seed_of};
+use crate::storage::encoding::event_line::{self, is_sound, seed_of};
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
+use crate::storage::files::format::commit_line::{CommitLine, Part};
 use crate::storage::files::journal::Index;
 use crate::storage::files::journal::backward::BackwardReader;
 use crate::storage::files::journal::point::PointReader;
@@ -21,7 +23,7 @@ use crate::storage::files::journal::reader::Reader;
 use crate::storage::files::streams::end::StreamEnd;
 use crate::storage::files::streams::load::load;
 use crate::storage::files::streams::stream::Streams;
-use crate::storage::files::tags::entry::hash_of_tag;
+use crate::storage::files::tags::entry::{hash_of_key, hash_of_tag};
 use crate::storage::files::tags::index::TagIndex;
 use crate::storage::health::Health;
 use crate::storage::search::Search;
@@ -77,6 +79,10 @@ impl Finder {
         &self.tags
     }
 
+    pub(crate) fn health(&self) -> &Arc<Health> {
+        &self.health
+    }
+
     /// Notes that the streams have all events up to `position`.
     pub(crate) fn complete(&self, position: u64) {
         self.completed.store(position, Ordering::Release);
@@ -96,6 +102,49 @@ impl Finder {
             None if search.backwards => self.scan_backwards(search, each),
             None => self.scan(search, each),
         }
+    }
+
+    /// Whether it is known without reading that `search` selects nothing.
+    pub(crate) fn has_none(&self, search: &Search) -> bool {
+        if search.after >= search.until {
+            return true;
+        }
+        let items = search.query.items().unwrap_or_default();
+        let has_none = |tag: &Tag| {
+            self.tags
+                .has_none_after(hash_of_tag(tag.as_str()), search.after)
+                && streams_of(tag).all(|id| {
+                    // The committer sets the mark after the head.
+                    self.completed.load(Ordering::Acquire) >= search.until
+                        && self.streams.get(&id).mark().position <= search.after
+                })
+        };
+        !items.is_empty() && items.iter().all(|item| item.tags().iter().any(has_none))
+    }
+
+    /// Passes the events that belong to no aggregate and have this idempotency key, up to the durable
+    /// position `until`, to `each`. Blocks on the disk.
+    pub(crate) fn find_key(
+        &self,
+        key: &str,
+        until: u64,
+        each: &mut dyn FnMut(StoredEvent<'_>, Option<Fingerprint>),
+    ) -> StorageResult<()> {
+        let mut journal = PointReader::new(self.journal.clone());
+        for entry in self.tags.find(hash_of_key(key), (0, until))? {
+            let position = entry.position;
+            journal.read(position, entry.offset, |commit| {
+                let (part, i) = part_of(commit, position)?;
+                let line = event_line::read(part.events[i].get().as_bytes(), seed_of("", ""));
+                let line = line.map_err(|_| damaged(position))?;
+                if line.key.as_deref() == Some(key) && !part.is_of_stream {
+                    let record = line.record(("", ""), 0, position);
+                    each(line.event(&record), line.fingerprint());
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
     }
 
     /// The events that the search may want, in order. `None` if only a scan can tell.
@@ -148,11 +197,8 @@ impl Finder {
                 at: At::Offset(entry.offset),
             })
             .collect();
-        for (colon, _) in tag.as_str().match_indices(':') {
-            let (aggregate_type, id) = (&tag.as_str()[..colon], &tag.as_str()[colon + 1..]);
-            if let Ok(id) = StreamId::new(aggregate_type, id)
-                && !self.add_hits_of_stream(&id, range, &mut hits)?
-            {
+        for id in streams_of(tag) {
+            if !self.add_hits_of_stream(&id, range, &mut hits)? {
                 return Ok(None);
             }
         }
@@ -219,13 +265,9 @@ impl Finder {
         for Hit { position, at } in hits {
             let flow = match at {
                 At::Offset(offset) => journal.read(position, offset, |commit| {
-                    let parts = commit.parts();
-                    let part = parts.into_iter().find(|part| part.last() >= position);
-                    let part = part.ok_or_else(|| damaged(position))?;
-                    let i = usize::try_from(position - part.position).unwrap_or(usize::MAX);
-                    let event = part.events.get(i).ok_or_else(|| damaged(position))?;
+                    let (part, i) = part_of(commit, position)?;
                     let seed = seed_of(part.aggregate_type, part.id);
-                    if !is_sound(event.get().as_bytes(), seed) {
+                    if !is_sound(part.events[i].get().as_bytes(), seed) {
                         return Err(damaged(position));
                     }
                     part.read_event(i, |event| select(&search.query, event, each))
@@ -309,6 +351,27 @@ fn select<E>(
     } else {
         Ok(ControlFlow::Continue(()))
     }
+}
+
+/// The streams whose events all have `tag`, because it is made of their aggregate's name.
+fn streams_of(tag: &Tag) -> impl Iterator<Item = StreamId> {
+    let text = tag.as_str();
+    let colons = text.match_indices(':');
+    colons.filter_map(move |(colon, _)| StreamId::new(&text[..colon], &text[colon + 1..]).ok())
+}
+
+/// The part of the commit that has the event at `position`, and the event's index in it.
+fn part_of<'c, 'a>(
+    commit: &'c CommitLine<'a>,
+    position: u64,
+) -> StorageResult<(Part<'c, 'a>, usize)> {
+    let part = commit.parts().find(|part| part.last() >= position);
+    let part = part.ok_or_else(|| damaged(position))?;
+    let i = usize::try_from(position - part.position).unwrap_or(usize::MAX);
+    if i >= part.events.len() {
+        return Err(damaged(position));
+    }
+    Ok((part, i))
 }
 
 /// The error for an event that is not as it was stored.

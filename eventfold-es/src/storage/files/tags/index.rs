@@ -165,6 +165,13 @@ impl TagIndex {
         }
     }
 
+    /// Whether it is known without reading that no event after `after` has the tag with this hash.
+    pub(crate) fn has_none_after(&self, hash: u64, after: u64) -> bool {
+        let live = lock(&self.live);
+        let newest = live.by_hash.get(&hash).and_then(|places| places.last());
+        after >= live.after && newest.is_none_or(|(position, _)| *position <= after)
+    }
+
     /// Completes the index up to the last segment, which is returned too.
     fn ready(&self) -> StorageResult<(MutexGuard<'_, Parts>, u64)> {
         let mut parts = lock(&self.parts);
