@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use eventfold_es::{ExecuteError, Projection, StateError};
+use eventfold_es::{ExecuteError, InjectOptions, Projection, StateError};
 use serde::{Deserialize, Serialize};
 
 use crate::support::{
@@ -87,7 +87,7 @@ async fn shutdown_answers_accepted_calls_and_waits_for_no_caller_that_waits_for_
     let mut preview = Box::pin(ledger.preview(Do::Add(1)));
     assert!(poll_once(&mut preview).await.is_none());
     let event = eventfold::Event::new("Added", serde_json::json!({ "amount": 2 }));
-    let mut injected = Box::pin(store.inject_event::<Ledger>("a", event, Default::default()));
+    let mut injected = Box::pin(store.inject_event::<Ledger>("a", event, InjectOptions::default()));
     assert!(poll_once(&mut injected).await.is_none());
     let mut calls: Vec<_> = (0..100)
         .map(|i| Box::pin(ledger.send(Do::Add(i))))
