@@ -480,6 +480,7 @@ impl AggregateStore {
         drop(run);
         self.inner.storage.close();
         let ended = self.inner.storage.ended().await;
+        self.inner.registry.let_all_go();
         tracing::info!(elapsed_ms = millis(start), "store shut down");
         Ok(ended?)
     }

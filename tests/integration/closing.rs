@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use eventfold_es::{ExecuteError, Projection, StateError};
+use eventfold_es::{ExecuteError, InjectOptions, Projection, StateError};
 use serde::{Deserialize, Serialize};
 
 use crate::support::{
@@ -68,6 +68,56 @@ async fn shutdown_finishes_accepted_commands_and_refuses_later_ones() {
     );
     let ledger = next.get::<Ledger>("a").await.unwrap();
     assert_eq!(ledger.version().await.unwrap(), 50);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shutdown_answers_accepted_calls_and_waits_for_no_caller_that_waits_for_room() {
+    let dir = temp_dir();
+    let store = open(&dir).await;
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    let go = Door::default();
+    let door = go.clone();
+    let mut first = Box::pin(ledger.send(Do::decide(move |_| {
+        door.pass();
+        Ok(vec![added(1)])
+    })));
+    assert!(poll_once(&mut first).await.is_none());
+    let mut state = Box::pin(ledger.state());
+    assert!(poll_once(&mut state).await.is_none());
+    let mut preview = Box::pin(ledger.preview(Do::Add(1)));
+    assert!(poll_once(&mut preview).await.is_none());
+    let event = eventfold::Event::new("Added", serde_json::json!({ "amount": 2 }));
+    let mut injected = Box::pin(store.inject_event::<Ledger>("a", event, InjectOptions::default()));
+    assert!(poll_once(&mut injected).await.is_none());
+    let mut calls: Vec<_> = (0..100)
+        .map(|i| Box::pin(ledger.send(Do::Add(i))))
+        .collect();
+    for call in &mut calls {
+        assert!(poll_once(call).await.is_none());
+    }
+    let mut shutdown = Box::pin(store.shutdown());
+    assert!(poll_once(&mut shutdown).await.is_none());
+    go.open();
+    // The other callers are not polled meanwhile.
+    in_time("the shutdown", shutdown).await.unwrap();
+    assert_eq!(first.await.unwrap().version, 1);
+    assert_eq!(state.await.unwrap(), Ledger::of([1]));
+    assert_eq!(preview.await.unwrap().version, 2);
+    injected.await.unwrap();
+    let mut answered = 0;
+    for call in calls {
+        match call.await {
+            Ok(done) => {
+                answered += 1;
+                assert_eq!(done.version, answered + 2);
+            }
+            Err(error) => assert!(matches!(error, ExecuteError::Closed), "{error}"),
+        }
+    }
+    assert!((60..100).contains(&answered), "{answered} were answered");
+    let next = open(&dir).await;
+    let ledger = next.get::<Ledger>("a").await.unwrap();
+    assert_eq!(ledger.version().await.unwrap(), answered + 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

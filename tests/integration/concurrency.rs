@@ -188,6 +188,30 @@ fn a_store_outlives_the_runtime_it_was_opened_on() {
 }
 
 #[test]
+fn a_call_in_the_context_of_a_runtime_that_has_ended_is_answered() {
+    let (done, answered) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let dir = temp_dir();
+        let (first, second) = (runtime(), runtime());
+        let ended = first.handle().clone();
+        drop(first);
+        second.block_on(async {
+            let store = open(&dir).await;
+            let sent = {
+                let _context = ended.enter();
+                let ledger = store.get::<Ledger>("a").await.unwrap();
+                ledger.send(Do::Add(1)).await
+            };
+            assert_eq!(sent.unwrap().version, 1);
+            store.shutdown().await.unwrap();
+        });
+        done.send(()).unwrap();
+    });
+    let answered = answered.recv_timeout(Duration::from_secs(60));
+    answered.expect("the call is stuck");
+}
+
+#[test]
 fn commits_under_way_when_a_runtime_ended_come_before_later_ones() {
     let dir = temp_dir();
     let outer = runtime();

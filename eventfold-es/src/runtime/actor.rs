@@ -34,7 +34,6 @@ use crate::ids::{Position, Version};
 use crate::runtime::committed::Committed;
 use crate::runtime::inside;
 use crate::runtime::passivation::Passivator;
-use crate::runtime::running::Token;
 use crate::storage::commit::{CommitError, Done};
 use crate::storage::stream::Stream;
 
@@ -62,7 +61,6 @@ pub(crate) struct Actor<A: Aggregate> {
     head: Option<Head<A>>,
     /// The commands to decide again, if commits can conflict.
     conflicts: Option<Conflicts<A>>,
-    _running: Token,
 }
 
 impl<A: Aggregate> Actor<A> {
@@ -90,13 +88,11 @@ impl<A: Aggregate> Actor<A> {
                     self.mailbox.close();
                 }
                 Mail::PassivateIfIdle => self.watch_on(),
-                Mail::Retire => self.mailbox.close(),
             }
         }
         if self.conflicts.is_some() {
             Box::pin(self.finish_conflicts()).await;
         }
-        self.save_snapshot_if_due();
         drop(turn);
     }
 
@@ -256,16 +252,6 @@ impl<A: Aggregate> Actor<A> {
         let (done, durable) = oneshot::channel();
         self.when_durable(Box::new(move |result| drop(done.send(result))));
         durable.await.unwrap_or(Err(CommitError::Closed))
-    }
-
-    /// Writes a snapshot that is due, before the head leaves memory.
-    fn save_snapshot_if_due(&mut self) {
-        if let Some(head) = &mut self.head
-            && head.version.saturating_sub(head.snapshot_version) >= self.snapshot_every
-            && let Some(draft) = head.draft(&self.stream)
-        {
-            self.stream.save_snapshot(head.version, draft);
-        }
     }
 }
 

@@ -12,6 +12,7 @@ use crate::runtime::actor::Registry;
 use crate::runtime::decisions::boundary::Decisions;
 use crate::runtime::layers::Layers;
 use crate::runtime::passivation::Passivator;
+use crate::runtime::running::{Running, Runs};
 use crate::storage::Storage;
 use crate::storage::error::{StorageError, StorageResult};
 
@@ -63,11 +64,11 @@ impl Aggregates {
 
     /// Refuses everything new from now on.
     pub(crate) fn start_closing(&self) {
-        self.is_closing.store(true, Ordering::Release);
+        self.is_closing.store(true, Ordering::SeqCst);
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.is_closing.load(Ordering::Acquire) || self.storage.is_closed()
+        self.is_closing.load(Ordering::SeqCst) || self.storage.is_closed()
     }
 
     /// Fails if the store is shut down, or belongs to another process.
@@ -83,6 +84,12 @@ impl Aggregates {
     pub(crate) fn check_usable(&self) -> StorageResult<()> {
         self.check_open()?;
         Ok(self.storage.check_failed()?)
+    }
+}
+
+impl Runs for Aggregates {
+    fn running(&self) -> &Running {
+        self.registry.running()
     }
 }
 

@@ -18,6 +18,7 @@ use crate::runtime::aggregates::Hold;
 use crate::runtime::committed::{Committed, Loaded, Preview};
 use crate::runtime::inside;
 use crate::runtime::layers;
+use crate::runtime::running::InProgress;
 use crate::runtime::spans;
 use crate::storage::stream::Stream;
 
@@ -490,7 +491,8 @@ impl<A: Aggregate> AggregateHandle<A> {
 
     fn reply<T, E>(&self) -> (Reply<T, E>, oneshot::Receiver<Result<T, E>>) {
         let (caller, answer) = oneshot::channel();
-        (Reply::new(self.store.aggregates.clone(), caller), answer)
+        let call = InProgress::new(self.store.aggregates.clone());
+        (Reply::new(call, caller), answer)
     }
 
     /// Puts a message into the aggregate's mailbox. An aggregate that is passivating returns the
@@ -518,11 +520,18 @@ impl<A: Aggregate> AggregateHandle<A> {
                 Err(_) if self.store.is_closed() => return Err(StateError::Closed),
                 Err(error) => return Err(error.into()),
             };
-            match mailbox.send(mail).await {
-                Ok(()) => return Ok(()),
-                Err(returned) => mail = returned.0,
+            let room = {
+                let _outside = self.store.registry.running().outside();
+                mailbox.reserve().await
+            };
+            match room {
+                Ok(_) if self.store.is_closed() => return Err(StateError::Closed),
+                Ok(room) => {
+                    room.send(mail);
+                    return Ok(());
+                }
+                Err(_) => failed += 1,
             }
-            failed += 1;
         }
     }
 
@@ -604,7 +613,7 @@ impl<A: Aggregate> AggregateHandle<A> {
     /// ```
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        self.slot.is_alive()
+        !self.store.is_closed() && self.slot.is_alive()
     }
 }
 

@@ -37,9 +37,7 @@ impl<A: Aggregate> Actor<A> {
             (head, end)
         };
         head.epoch = self.stream.start_epoch(end);
-        if head.version - head.snapshot_version >= self.snapshot_every
-            && let Some(draft) = head.draft(&self.stream)
-        {
+        if let Some(draft) = head.draft_if_due(self.snapshot_every, &self.stream) {
             self.stream.save_snapshot(head.version, draft);
         }
         Ok(head)

@@ -165,11 +165,7 @@ impl<A: Aggregate> Actor<A> {
                 command,
             });
         }
-        let snapshot = if version - head.snapshot_version >= self.snapshot_every {
-            head.draft(&self.stream)
-        } else {
-            None
-        };
+        let snapshot = head.draft_if_due(self.snapshot_every, &self.stream);
         let done = answer(reply, Ok(Decision { events, version }), again);
         let commit = Commit {
             epoch: head.epoch,

@@ -42,8 +42,14 @@ impl<A: Aggregate> Head<A> {
         Ok(())
     }
 
+    /// A snapshot of the head if one is due and its state can be written.
+    pub(crate) fn draft_if_due(&mut self, every: u64, stream: &Stream) -> Option<Box<Draft>> {
+        let is_due = self.version.saturating_sub(self.snapshot_version) >= every;
+        is_due.then(|| self.draft(stream)).flatten()
+    }
+
     /// A snapshot of the head, `None` if its state cannot be written.
-    pub(crate) fn draft(&mut self, stream: &Stream) -> Option<Box<Draft>> {
+    fn draft(&mut self, stream: &Stream) -> Option<Box<Draft>> {
         // The next one is due only after as many further events, even if this one fails.
         self.snapshot_version = self.version;
         let state = match guarded(|| serde_json::to_vec(&self.state)) {

@@ -25,10 +25,11 @@ impl<A: Aggregate> Actor<A> {
         match self.prepare_injection(&event).await {
             Ok(Some(encoded)) => {
                 let Some(head) = &mut self.head else { return };
+                let snapshot = head.draft_if_due(self.snapshot_every, &self.stream);
                 let commit = Commit {
                     epoch: head.epoch,
                     expected: head.version - 1,
-                    snapshot: None,
+                    snapshot,
                     done: Box::new(move |result| {
                         reply.send(result.map(|_| ()).map_err(|error| error.to_io()));
                     }),

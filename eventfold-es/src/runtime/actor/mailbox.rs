@@ -1,8 +1,6 @@
 //! The messages to an actor, and its answers.
 
-use std::any::Any;
 use std::io;
-use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
@@ -11,6 +9,7 @@ use crate::domain::command::CommandContext;
 use crate::error::{ExecuteError, StateError};
 use crate::ids::Version;
 use crate::runtime::committed::{Committed, Preview};
+use crate::runtime::running::InProgress;
 use crate::storage::commit::Done;
 
 /// How many messages may wait for an actor. Invariant C10.
@@ -66,24 +65,21 @@ impl<A: Aggregate> Attempt<A> {
     }
 }
 
-/// What keeps the store open.
-type Hold = Arc<dyn Any + Send + Sync>;
-
-/// The way to the caller. Until the answer is sent, it keeps the store open. A caller that has its
-/// answer may find the store closed.
+/// The way to the caller. Until the answer is sent, it keeps the store open, and a shutdown waits for
+/// it. A caller that has its answer may find the store closed.
 pub(crate) struct Reply<T, E> {
-    store: Hold,
+    call: InProgress,
     caller: oneshot::Sender<Result<T, E>>,
 }
 
 impl<T, E> Reply<T, E> {
-    pub(crate) fn new(store: Hold, caller: oneshot::Sender<Result<T, E>>) -> Self {
-        Self { store, caller }
+    pub(crate) fn new(call: InProgress, caller: oneshot::Sender<Result<T, E>>) -> Self {
+        Self { call, caller }
     }
 
     /// Sends the answer. A caller that is gone stops nothing.
     pub(crate) fn send(self, result: Result<T, E>) {
-        drop(self.store);
+        drop(self.call);
         drop(self.caller.send(result));
     }
 }
@@ -97,6 +93,4 @@ pub(crate) enum Mail<A: Aggregate> {
     Request(Request<A>),
     /// Leave memory if there was no message during the idle time.
     PassivateIfIdle,
-    /// Serve the waiting messages and leave memory.
-    Retire,
 }

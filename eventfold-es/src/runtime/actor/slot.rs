@@ -5,8 +5,6 @@
 
 use std::any::Any;
 use std::collections::HashMap;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -102,14 +100,12 @@ impl<A: Aggregate> Slot<A> {
         is_runtime_over: bool,
     ) -> std::io::Result<Mailbox<A>> {
         let mut live = self.live();
-        let (activation, is_new) =
-            self.activation(&mut live, storage, passivator, is_runtime_over)?;
+        let (activation, new) = self.activation(&mut live, storage, passivator)?;
         self.keep(activation);
         let mailbox = activation.mailbox.clone();
-        // The thread that is told has locks in another order.
         drop(live);
-        if is_new {
-            self.clone().watch(passivator);
+        if let Some(actor) = new {
+            self.start(actor, passivator, is_runtime_over)?;
         }
         Ok(mailbox)
     }
@@ -122,45 +118,44 @@ impl<A: Aggregate> Slot<A> {
         passivator: &Arc<Passivator>,
     ) -> std::io::Result<()> {
         let mut live = self.live();
-        let (_, is_new) = self.activation(&mut live, storage, passivator, false)?;
+        let (_, new) = self.activation(&mut live, storage, passivator)?;
         drop(live);
-        if is_new {
-            self.clone().watch(passivator);
+        match new {
+            Some(actor) => self.start(actor, passivator, false),
+            None => Ok(()),
         }
-        Ok(())
     }
 
-    /// The activation in `live`, and whether it was made because there was none. If the caller's
-    /// runtime has ended, it is made on the background runtime.
+    /// The activation in `live`. If there was none, it is made, and the caller starts its actor
+    /// without the lock.
     fn activation<'a>(
         self: &Arc<Self>,
         live: &'a mut Option<Live<A>>,
         storage: &Storage,
         passivator: &Arc<Passivator>,
-        is_runtime_over: bool,
-    ) -> std::io::Result<(&'a mut Live<A>, bool)> {
+    ) -> std::io::Result<(&'a mut Live<A>, Option<Actor<A>>)> {
         if live.as_ref().is_some_and(|live| live.mailbox.is_closed()) {
             *live = None;
         }
         if let Some(live) = live {
-            Ok((live, false))
+            Ok((live, None))
         } else {
-            let mailbox = self.spawn(storage, passivator, is_runtime_over)?;
+            let (mailbox, actor) = self.actor(storage, passivator)?;
             let is_kept = false;
-            Ok((live.insert(Live { mailbox, is_kept }), true))
+            Ok((live.insert(Live { mailbox, is_kept }), Some(actor)))
         }
     }
 
-    /// Starts an actor.
-    fn spawn(
+    /// A new actor and its mailbox.
+    fn actor(
         self: &Arc<Self>,
         storage: &Storage,
         passivator: &Arc<Passivator>,
-        is_runtime_over: bool,
-    ) -> std::io::Result<Mailbox<A>> {
+    ) -> std::io::Result<(Mailbox<A>, Actor<A>)> {
         let registry = self.registry.upgrade();
-        let running = registry.and_then(|registry| registry.running.start());
-        let running = running.ok_or_else(StorageError::closed)?;
+        if registry.is_none_or(|registry| registry.running.is_over()) {
+            return Err(StorageError::closed().into());
+        }
         let (sender, receiver) = mpsc::channel(MAILBOX);
         let actor = Actor {
             clock: storage.clock().clone(),
@@ -172,14 +167,26 @@ impl<A: Aggregate> Slot<A> {
             mailbox: receiver,
             head: None,
             conflicts: Conflicts::on(&self.stream),
-            _running: running,
         };
+        Ok((sender, actor))
+    }
+
+    /// Starts an actor, on the background runtime if there is no other or the caller's has ended. A
+    /// runtime that has ended drops the actor at once, and an actor that is dropped takes the lock of
+    /// its slot. So does the thread that is told of the idle time.
+    fn start(
+        self: &Arc<Self>,
+        actor: Actor<A>,
+        passivator: &Passivator,
+        is_runtime_over: bool,
+    ) -> std::io::Result<()> {
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) if !is_runtime_over => drop(runtime.spawn(actor.run())),
             _ => drop(background::runtime()?.spawn(actor.run())),
         }
         self.activity.touch();
-        Ok(sender)
+        self.clone().watch(passivator);
+        Ok(())
     }
 }
 
@@ -256,16 +263,13 @@ pub(crate) trait LiveAggregate: Any + Send + Sync {
     /// Whether an actor is resident.
     fn is_alive(&self) -> bool;
 
-    /// Lets the actor serve the waiting messages and end. Does not wait for the end. If callers wait
-    /// for room in the mailbox, the actor must be told, by the future that is returned.
-    fn retire(&self) -> Option<Retiring>;
+    /// Lets the actor serve the waiting messages and end. Does not wait for the end. A caller that
+    /// waits for room in the mailbox comes first.
+    fn retire(&self);
 
     /// Whether calls wait for it.
     fn is_behind(&self) -> bool;
 }
-
-/// Tells an actor to end.
-pub(crate) type Retiring = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl<A: Aggregate> LiveAggregate for Slot<A> {
     fn is_alive(&self) -> bool {
@@ -273,14 +277,10 @@ impl<A: Aggregate> LiveAggregate for Slot<A> {
         live.as_ref().is_some_and(|live| !live.mailbox.is_closed())
     }
 
-    fn retire(&self) -> Option<Retiring> {
-        let live = self.live().take()?;
-        let mailbox = live.mailbox;
-        // An actor ends when its last sender is gone. A caller that waits for room has one, and may
-        // not be polled any more.
-        (mailbox.strong_count() > 1).then(|| -> Retiring {
-            Box::pin(async move { drop(mailbox.send(Box::new(Mail::Retire)).await) })
-        })
+    fn retire(&self) {
+        // An actor ends when its last sender is gone.
+        let live = self.live().take();
+        drop(live);
     }
 
     fn is_behind(&self) -> bool {
@@ -382,16 +382,35 @@ impl Registry {
             .collect()
     }
 
-    /// Ends all actors and activates no more. Waits until they have served their messages. An
-    /// aggregate that has nothing to do costs no message and no wait of its own.
+    pub(crate) fn running(&self) -> &Running {
+        &self.running
+    }
+
+    /// Activates no more aggregates, and waits until all calls in progress are answered. Aggregates
+    /// that have nothing to do cost nothing.
     pub(crate) async fn retire(&self) {
-        self.running.start_no_more();
-        for slot in self.all() {
-            if let Some(retiring) = slot.retire() {
-                retiring.await;
+        self.running.end().await;
+    }
+
+    /// Lets all aggregates leave memory, on a thread of its own if there is a runtime. Their tasks
+    /// end by themselves.
+    pub(crate) fn let_all_go(self: &Arc<Self>) {
+        let registry = self.clone();
+        let let_go = move || {
+            for slot in registry.all() {
+                slot.retire();
             }
+            // The last references, which take the lock.
+            let kept: Vec<_> = {
+                let mut slots = registry.slots();
+                slots.values_mut().map(|entry| entry.live.take()).collect()
+            };
+            drop(kept);
+        };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(let_go)),
+            Err(_) => let_go(),
         }
-        self.running.ended().await;
     }
 
     /// Whether the aggregate is live.
