@@ -206,7 +206,7 @@ impl Entries {
             );
             return Known::Nearly(of);
         }
-        if let Some(home) = key::home_of(&name) {
+        if let Some(home) = key::home_of(&name, place) {
             let place = place.in_words();
             errors.at(
                 key,

@@ -26,18 +26,17 @@ pub(crate) fn aggregate(mut input: Aggregate<'_>) -> TokenStream {
         impls.extend(message_enum::impls(commands, "ListedCommand"));
         impls.extend(command_enum::serde(commands));
         if !commands.is_known {
-            impls.extend(from_any(
-                input.input,
-                commands,
-                &quote!(__eventfold::DecideWith),
-            ));
+            let (state, of) = (input.ident(), quote!(__eventfold::DecideWith<__Any>));
+            impls.extend(from_any(input.input, commands, &quote!(#state: #of)));
         }
     }
     if let Messages::Listed(events) = &input.events {
         enums.extend(message_enum::events(input.owner(), events));
+        impls.extend(message_enum::impls(events, "ListedEvent"));
         impls.extend(event_enum_impls(events));
         if !events.is_known {
-            impls.extend(from_any(input.input, events, &quote!(__eventfold::Evolve)));
+            let (state, of) = (input.ident(), quote!(__eventfold::Evolve<__Any>));
+            impls.extend(from_any(input.input, events, &quote!(#state: #of)));
         }
     }
     impls.extend(decision_types(input.input, &Types::of(&input)));
@@ -46,11 +45,10 @@ pub(crate) fn aggregate(mut input: Aggregate<'_>) -> TokenStream {
     quote!(#enums #scope)
 }
 
-/// The impls of a generated event enum.
+/// The impls of a generated event enum, without conversions.
 fn event_enum_impls(events: &Enum) -> TokenStream {
     let ident = &events.ident;
-    let mut impls = message_enum::impls(events, "ListedEvent");
-    impls.extend(event_enum::serde(events));
+    let mut impls = event_enum::serde(events);
     impls.extend(domain_event_impl(
         quote!(impl __eventfold::DomainEvent for #ident),
     ));
@@ -60,6 +58,14 @@ fn event_enum_impls(events: &Enum) -> TokenStream {
 /// The event enum, and a `Decider` that can be named.
 pub(crate) fn decision(mut input: Decision<'_>) -> TokenStream {
     repair([&mut input.events], input.input);
+    if let Messages::Listed(events) = &mut input.events
+        && !events.is_known
+    {
+        // Everything that is `Debug` converts, so the enum itself must not be.
+        let paths = vec![parse_quote!(::core::clone::Clone)];
+        let key = input.input.ident.clone();
+        events.derives = Some(Derives { key, paths });
+    }
     let mut enums = TokenStream::new();
     let mut impls = quote!(
         use __eventfold::NotListed as _;
@@ -67,6 +73,11 @@ pub(crate) fn decision(mut input: Decision<'_>) -> TokenStream {
     if let Messages::Listed(events) = &input.events {
         enums.extend(message_enum::events(input.owner(), events));
         impls.extend(event_enum_impls(events));
+        impls.extend(if events.is_known {
+            Some(message_enum::impls(events, "ListedEvent"))
+        } else {
+            from_any(input.input, events, &quote!(__Any: ::core::fmt::Debug))
+        });
     }
     let types = expand::decision::types(&input);
     impls.extend(decision_types(input.input, &types));
@@ -171,7 +182,7 @@ pub(crate) fn decision_model(input: &DecisionModel<'_>) -> TokenStream {
     scope(&input.krate, item)
 }
 
-/// If the listed types are unknown, everything that is decided or evolved converts.
+/// If the listed types are unknown, everything with this bound converts: what is decided or evolved.
 ///
 /// ```ignore
 /// impl<Any> From<Any> for BankAccountCommand
@@ -183,15 +194,15 @@ pub(crate) fn decision_model(input: &DecisionModel<'_>) -> TokenStream {
 ///     }
 /// }
 /// ```
-fn from_any(input: &DeriveInput, unknown: &Enum, by: &TokenStream) -> Option<TokenStream> {
-    let (ident, state) = (&unknown.ident, &input.ident);
+fn from_any(input: &DeriveInput, unknown: &Enum, bound: &TokenStream) -> Option<TokenStream> {
+    let ident = &unknown.ident;
     // With parameters, the compiler cannot exclude that `Any` is the enum itself.
     input.generics.params.is_empty().then(|| {
         quote! {
             #[automatically_derived]
             impl<__Any> ::core::convert::From<__Any> for #ident
             where
-                #state: #by<__Any>,
+                #bound,
             {
                 fn from(_: __Any) -> Self {
                     ::core::unreachable!()

@@ -21,6 +21,7 @@ const FILES_ONLY: &[(&str, &str)] = &[
     ("compat", "directories are shared with 0.2.0"),
     ("damage", "files are damaged"),
     ("dead_letters::damage", "files are damaged"),
+    ("decision_models", "opens no store"),
     ("directory", "what is done to the directory of a store"),
     ("disk", "what is on disk, and when"),
     ("format", "the bytes of the files"),
@@ -43,6 +44,7 @@ const FILES_ONLY: &[(&str, &str)] = &[
     ("search_words", "opens no store"),
     ("structure", "opens no store"),
     ("support", "plays roles in processes of their own"),
+    ("tags", "opens no store"),
     ("testing", "opens no store"),
     (
         "versions::snapshots",

@@ -10,6 +10,7 @@ mod conditions;
 mod damage;
 mod dead_letters;
 mod deciding;
+mod decision_models;
 mod decisions;
 mod derive;
 #[cfg(unix)]
@@ -47,6 +48,7 @@ mod stream_ids;
 mod structure;
 mod subscriptions;
 mod support;
+mod tags;
 mod testing;
 mod timers;
 mod tracing;

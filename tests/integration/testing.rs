@@ -1,6 +1,7 @@
 //! The testing kit: what it takes, what it refuses, and what it says then.
 
 mod contexts;
+mod decisions;
 mod histories;
 mod laws;
 mod read_side;

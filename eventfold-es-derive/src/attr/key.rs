@@ -525,9 +525,15 @@ pub(crate) static DECISION_MODEL: Table = Table {
     ],
 };
 
-/// The place where the key `name` belongs, if a table has it.
-pub(crate) fn home_of(name: &str) -> Option<&'static str> {
+/// The place where the key `name` belongs, if a table has it; for a mistake in `place`, it is rather the
+/// one next to it.
+pub(crate) fn home_of(name: &str, place: Place) -> Option<&'static str> {
+    let nearest = match place {
+        Place::DecisionModel => &DECISION,
+        _ => &AGGREGATE,
+    };
     [
+        nearest,
         &AGGREGATE,
         &EVENT,
         &GENERATED_ENUM,

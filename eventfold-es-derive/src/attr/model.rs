@@ -28,6 +28,8 @@ impl ModelValue {
             Meta::List(list) => list.tokens.clone(),
             Meta::NameValue(given) => {
                 let value = given.value.to_token_stream();
+                let quoted = syn::parse2::<LitStr>(value.clone());
+                let value = quoted.map_or_else(|_| value.to_string(), |quoted| quoted.value());
                 errors.at(
                     &attribute.meta,
                     format!("expected the value in parentheses; the correct format looks like `#[model({value})]`"),

@@ -2,8 +2,9 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
-use syn::spanned::Spanned as _;
+use syn::Member;
 
+use super::aggregate;
 use crate::ast::Tagged;
 use crate::ast::event::SetVariant;
 
@@ -24,8 +25,12 @@ pub(crate) fn imports(has_tags: bool) -> Option<TokenStream> {
 /// ```
 pub(crate) fn of_struct(tagged: &[Tagged<'_>]) -> Option<TokenStream> {
     let appended = tagged.iter().map(|field| {
-        let member = &field.member;
-        append(field, &quote!(&self.#member))
+        let mut member = field.member.clone();
+        match &mut member {
+            Member::Named(ident) => ident.set_span(place(field)),
+            Member::Unnamed(index) => index.span = place(field),
+        }
+        append(field, &quote_spanned!(place(field)=> &self.#member))
     });
     let appended: TokenStream = appended.collect();
     (!tagged.is_empty()).then(|| function(&quote!(#appended ::core::result::Result::Ok(()))))
@@ -48,7 +53,10 @@ pub(crate) fn of_variants(variants: &[SetVariant<'_>]) -> Option<TokenStream> {
         .map(|variant| {
             let (mut bound, mut appended) = (TokenStream::new(), TokenStream::new());
             for (position, field) in variant.tags.iter().enumerate() {
-                let (member, local) = (&field.member, format_ident!("__tag_{position}"));
+                let (member, local) = (
+                    &field.member,
+                    format_ident!("__tag_{position}", span = place(field)),
+                );
                 bound.extend(quote!(#member: #local,));
                 appended.extend(append(field, &quote!(#local)));
             }
@@ -91,12 +99,15 @@ pub(crate) fn function(body: &TokenStream) -> TokenStream {
 /// Appends a field's tags. An error about its type points at it.
 fn append(field: &Tagged<'_>, value: &TokenStream) -> TokenStream {
     let ty = &field.field.ty;
-    let span: Span = ty.span();
     let names = field.names.iter().map(|name| &name.value);
     let appended = names.map(|name| {
-        quote_spanned! {span=>
+        quote_spanned! {place(field)=>
             __eventfold::TagOf::<#ty>::__append(#name, #value, __tags)?;
         }
     });
     appended.collect()
+}
+
+fn place(field: &Tagged<'_>) -> Span {
+    aggregate::place(&field.field.ty)
 }

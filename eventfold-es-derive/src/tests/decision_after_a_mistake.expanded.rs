@@ -33,6 +33,50 @@ const _: () = {
     use ::eventfold_es::__private as __eventfold;
     use __eventfold::NotListed as _;
     #[automatically_derived]
+    impl __eventfold::serde::Serialize for SubscribingEvent {
+        fn serialize<__S: __eventfold::serde::Serializer>(
+            &self,
+            __serializer: __S,
+        ) -> ::core::result::Result<
+            <__S as __eventfold::serde::Serializer>::Ok,
+            <__S as __eventfold::serde::Serializer>::Error,
+        > {
+            __eventfold::serialize_event(self, __serializer)
+        }
+    }
+    #[automatically_derived]
+    impl<'de> __eventfold::serde::Deserialize<'de> for SubscribingEvent {
+        fn deserialize<__D: __eventfold::serde::Deserializer<'de>>(
+            __deserializer: __D,
+        ) -> ::core::result::Result<
+            Self,
+            <__D as __eventfold::serde::Deserializer<'de>>::Error,
+        > {
+            __eventfold::deserialize_event(__deserializer)
+        }
+    }
+    #[automatically_derived]
+    impl __eventfold::DomainEvent for SubscribingEvent {
+        const NAMES: &'static [__eventfold::EventName] = &[];
+        fn name(&self) -> &'static str {
+            ::core::unreachable!()
+        }
+        fn encode(
+            &self,
+            _: &mut ::std::vec::Vec<u8>,
+        ) -> ::core::result::Result<(), __eventfold::EncodeError> {
+            ::core::unreachable!()
+        }
+        fn decode(
+            _: __eventfold::StoredEvent<'_>,
+        ) -> ::core::result::Result<
+            __eventfold::Decoded<Self>,
+            __eventfold::DecodeError,
+        > {
+            ::core::unreachable!()
+        }
+    }
+    #[automatically_derived]
     impl ::core::convert::From<Subscribed> for SubscribingEvent {
         fn from(__message: Subscribed) -> Self {
             Self::Subscribed(__message)
@@ -87,50 +131,6 @@ const _: () = {
                         .finish()
                 }
             }
-        }
-    }
-    #[automatically_derived]
-    impl __eventfold::serde::Serialize for SubscribingEvent {
-        fn serialize<__S: __eventfold::serde::Serializer>(
-            &self,
-            __serializer: __S,
-        ) -> ::core::result::Result<
-            <__S as __eventfold::serde::Serializer>::Ok,
-            <__S as __eventfold::serde::Serializer>::Error,
-        > {
-            __eventfold::serialize_event(self, __serializer)
-        }
-    }
-    #[automatically_derived]
-    impl<'de> __eventfold::serde::Deserialize<'de> for SubscribingEvent {
-        fn deserialize<__D: __eventfold::serde::Deserializer<'de>>(
-            __deserializer: __D,
-        ) -> ::core::result::Result<
-            Self,
-            <__D as __eventfold::serde::Deserializer<'de>>::Error,
-        > {
-            __eventfold::deserialize_event(__deserializer)
-        }
-    }
-    #[automatically_derived]
-    impl __eventfold::DomainEvent for SubscribingEvent {
-        const NAMES: &'static [__eventfold::EventName] = &[];
-        fn name(&self) -> &'static str {
-            ::core::unreachable!()
-        }
-        fn encode(
-            &self,
-            _: &mut ::std::vec::Vec<u8>,
-        ) -> ::core::result::Result<(), __eventfold::EncodeError> {
-            ::core::unreachable!()
-        }
-        fn decode(
-            _: __eventfold::StoredEvent<'_>,
-        ) -> ::core::result::Result<
-            __eventfold::Decoded<Self>,
-            __eventfold::DecodeError,
-        > {
-            ::core::unreachable!()
         }
     }
     #[automatically_derived]

@@ -368,7 +368,8 @@ pub trait Aggregate:
 /// ```
 pub type Decision<A> = Result<Vec<<A as DecisionTypes>::DomainEvent>, <A as DecisionTypes>::Error>;
 
-/// The types in a [`Decision`]. [`derive@Aggregate`](crate::Aggregate) implements this trait. An
+/// The types in a [`Decision`]. [`derive@Aggregate`](crate::Aggregate) and
+/// [`derive@Decision`](crate::Decision) implement this trait. An
 /// aggregate written by hand needs it only if it uses [`Decision`] and [`Decide`].
 ///
 /// Unlike [`Aggregate`], it requires nothing of the state. So if a state is not `Default`, the
@@ -398,8 +399,8 @@ pub trait DecisionTypes {
 
 /// The decision on one command.
 ///
-/// Implement it for each command that `#[aggregate(commands(...))]` lists, or
-/// [`DecideWith`](crate::DecideWith) if the decision depends on the time or on who sent the command.
+/// Implement it for each command that `#[aggregate(commands(...))]` lists and for that of a
+/// [decision](crate::Decider), or [`DecideWith`](crate::DecideWith) if the decision depends on the time or on who sent the command.
 /// [`#[aggregate_impl]`](crate::aggregate_impl) implements it by a method.
 ///
 /// ```
@@ -440,9 +441,9 @@ pub trait Decide<C>: DecisionTypes {
 
 /// The effect of one event on the state.
 ///
-/// Implement it for each event that `#[aggregate(events(...))]` lists.
-/// [`#[aggregate_impl]`](crate::aggregate_impl) implements it by a method. It cannot fail: an event
-/// is a fact.
+/// Implement it for each event that `#[aggregate(events(...))]` or `#[decision_model(events(...))]`
+/// lists. [`#[aggregate_impl]`](crate::aggregate_impl) implements it by a method of an aggregate. It
+/// cannot fail: an event is a fact.
 ///
 /// ```
 /// # use eventfold_es::prelude::*;

@@ -6,8 +6,8 @@ use crate::domain::decision_context::DecisionContext;
 /// The decision on one command that depends on the time, on the aggregate's own id or version, or on
 /// who sent the command.
 ///
-/// Implement it instead of [`Decide`] for a command that `#[aggregate(commands(...))]` lists. Each
-/// command of an aggregate has one of the two. Whoever implements `Decide` has this as well, so a
+/// Implement it instead of [`Decide`] for a command that `#[aggregate(commands(...))]` lists, or for that
+/// of a [decision](crate::Decider). Each command has one of the two. Whoever implements `Decide` has this as well, so a
 /// generic bound is `DecideWith`.
 ///
 /// ```

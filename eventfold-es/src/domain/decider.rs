@@ -153,7 +153,8 @@ impl<D: Decider> Drop for Taken<'_, D> {
 #[derive(Debug)]
 pub struct ModelOf<C> {
     model: ErasedModel,
-    /// The field of the decision.
+    /// The field of the decision, for errors.
+    #[allow(dead_code, reason = "only a runtime and the testing kit read it")]
     pub(crate) field: &'static str,
     tags: fn(&C, &mut Tags) -> Result<(), InvalidTag>,
 }
@@ -227,5 +228,122 @@ impl<C> ModelOf<C> {
     /// If the state is of another model, or if the code of the model panics.
     pub fn fold(&self, state: &mut ModelState, stored: StoredEvent<'_>) -> Result<(), DecodeError> {
         (self.model.fold)(state, stored)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+    use crate::domain::aggregate::{Decide, Evolve};
+    use eventfold_es_derive::{Decision, DecisionModel, DomainEvent};
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DomainEvent)]
+    #[event(crate = crate)]
+    struct Added {
+        #[tag]
+        counter: u8,
+        amount: u64,
+    }
+
+    #[derive(Debug, Default, DecisionModel)]
+    #[decision_model(tag = "counter", events(Added), crate = crate)]
+    struct Sum(u64);
+
+    impl Evolve<Added> for Sum {
+        fn evolve(&mut self, event: &Added) {
+            self.0 += event.amount;
+        }
+    }
+
+    /// Adds the sum of one counter to another, and panics if that is 0.
+    #[derive(Clone)]
+    struct Add {
+        from: u8,
+        to: u8,
+    }
+
+    #[derive(Decision)]
+    #[decision(command = Add, events(Added), crate = crate)]
+    struct Adding {
+        #[model(counter = from)]
+        from: Sum,
+        #[model(counter = to)]
+        to: Sum,
+    }
+
+    impl Decide<Add> for Adding {
+        fn decide(&self, command: Add) -> Decision<Self> {
+            assert_ne!(self.from.0, 0, "nothing to add to {}", self.to.0);
+            let (counter, amount) = (command.to, self.from.0 + self.to.0);
+            Ok(vec![Added { counter, amount }.into()])
+        }
+    }
+
+    /// The states of both models, with these sums.
+    fn states(sums: [u64; 2]) -> Vec<ModelState> {
+        let state = |(model, sum): (&ModelOf<Add>, u64)| {
+            let mut state = model.fresh();
+            let data = format!(r#"{{"counter":1,"amount":{sum}}}"#);
+            let stored = StoredEvent::new("Added", &data);
+            model.fold(&mut state, stored).unwrap();
+            state
+        };
+        Adding::__MODELS.iter().zip(sums).map(state).collect()
+    }
+
+    fn sums(states: &[ModelState]) -> Vec<u64> {
+        let sum = |state: &ModelState| state.downcast_ref::<Sum>().unwrap().0;
+        states.iter().map(sum).collect()
+    }
+
+    #[test]
+    fn a_decision_is_made_on_its_states_and_leaves_them_as_they_were() {
+        let mut states = states([3, 4]);
+        let add = Add { from: 1, to: 2 };
+        let decided = decide_on::<Adding>(&mut states, add, &DecisionContext::default());
+        let Ok([AddingEvent::Added(added)]) = decided.as_deref() else {
+            panic!("one event");
+        };
+        assert_eq!((added.counter, added.amount), (2, 7));
+        assert_eq!(sums(&states), [3, 4]);
+    }
+
+    #[test]
+    fn a_decision_that_panics_leaves_its_states_as_they_were() {
+        let mut states = states([0, 4]);
+        let add = Add { from: 1, to: 2 };
+        let decide = || decide_on::<Adding>(&mut states, add, &DecisionContext::default());
+        assert!(catch_unwind(AssertUnwindSafe(decide)).is_err());
+        assert_eq!(sums(&states), [0, 4]);
+    }
+
+    #[test]
+    fn each_model_says_which_state_and_which_events_a_command_needs() {
+        let add = Add { from: 1, to: 2 };
+        let needs = |model: &ModelOf<Add>| {
+            let tags = model.tags(&add).unwrap();
+            assert_eq!(model.query(&add).unwrap(), model.query_of(tags.clone()));
+            (model.field, model.type_id(), tags.to_string())
+        };
+        let needs: Vec<_> = Adding::__MODELS.iter().map(needs).collect();
+        let of = TypeId::of::<Sum>();
+        let expected = [("from", of, "counter:1"), ("to", of, "counter:2")];
+        assert_eq!(
+            needs,
+            expected.map(|(field, of, tags)| (field, of, tags.to_owned()))
+        );
+    }
+
+    #[test]
+    fn an_event_that_cannot_be_read_changes_no_state() {
+        let mut states = states([3, 4]);
+        let stored = StoredEvent::new("Added", "5");
+        let folded = Adding::__MODELS[0].fold(&mut states[0], stored);
+        assert!(matches!(folded, Err(DecodeError::Malformed { .. })));
+        assert_eq!(sums(&states), [3, 4]);
     }
 }

@@ -74,7 +74,8 @@ pub struct DecisionContext<'a> {
 }
 
 impl<'a> DecisionContext<'a> {
-    /// The aggregate's type. Empty outside a store.
+    /// The aggregate's type. Empty outside a store, and for a [decision](crate::Decider), which belongs to
+    /// no aggregate.
     ///
     /// See the example of [`DecisionContext`].
     #[must_use]
@@ -82,7 +83,7 @@ impl<'a> DecisionContext<'a> {
         self.aggregate_type
     }
 
-    /// The aggregate's own id. Empty outside a store.
+    /// The aggregate's own id. Empty outside a store, and for a [decision](crate::Decider).
     ///
     /// See the example of [`DecisionContext`].
     #[must_use]
@@ -91,7 +92,7 @@ impl<'a> DecisionContext<'a> {
     }
 
     /// The version of the state that the command is decided on: the number of events before. 0 for
-    /// an aggregate that does not exist yet, and outside a store.
+    /// an aggregate that does not exist yet, for a [decision](crate::Decider), and outside a store.
     ///
     /// See the example of [`DecisionContext`].
     #[must_use]

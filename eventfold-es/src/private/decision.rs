@@ -205,7 +205,7 @@ pub const fn assert_values_are_given(
             .with("`; if the command's field `")
             .with(unknown)
             .with("` has its value, write `#[model(")
-            .with(missing)
+            .with_tag(missing)
             .with(" = ")
             .with(unknown)
             .with(")]`"),
@@ -217,16 +217,42 @@ pub const fn assert_values_are_given(
             .with("` is read by the tag `")
             .with(missing)
             .with("`; write which field of the command has its value: `#[model(")
-            .with(missing)
-            .with(")]`, or `#[model(")
-            .with(missing)
-            .with(" = field)]` if the field has another name"),
+            .with_tag(missing)
+            .with(if is_identifier(missing) {
+                ")]`, or that with `= field` after it if the field has another name"
+            } else {
+                " = field)]`"
+            }),
         (Some(unknown), None) => message
             .with("` is not read by a tag `")
             .with(unknown)
             .with("`; remove it from `#[model(...)]`"),
     };
     panic!("{}", message.as_str());
+}
+
+impl Message {
+    /// The message with a tag as it is written in `#[model(...)]`.
+    const fn with_tag(self, tag: &str) -> Self {
+        if is_identifier(tag) {
+            self.with(tag)
+        } else {
+            self.with("\"").with(tag).with("\"")
+        }
+    }
+}
+
+const fn is_identifier(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let mut i = 0;
+    while i < bytes.len() {
+        let is_digit = bytes[i].is_ascii_digit();
+        if !(bytes[i].is_ascii_alphabetic() || bytes[i] == b'_' || is_digit && i > 0) {
+            return false;
+        }
+        i += 1;
+    }
+    true
 }
 
 const fn contains(texts: &[&str], text: &str) -> bool {

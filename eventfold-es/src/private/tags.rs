@@ -37,8 +37,8 @@ impl<T> NotOneTag<T> for TagOf<T> {}
 /// the field once.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the value of a tag",
-    label = "neither has `{Self}` a text, nor is it a list of what has one",
-    note = "implement `std::fmt::Display` for it, or for what it is an `Option` or a list of"
+    label = "`{Self}` does not implement `Display`, and is no list of values that do",
+    note = "implement `std::fmt::Display` for it, or for the values in it"
 )]
 pub trait TagValues {
     /// Appends a tag for each value.

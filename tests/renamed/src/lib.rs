@@ -6,8 +6,8 @@
 #![no_implicit_prelude]
 
 use ::es::{
-    aggregate_impl, Aggregate, Decide, Decision, DecisionContext, DomainEvent, Evolve, Outbox,
-    ProcessManager, Project, Projection, React, Recorded,
+    aggregate_impl, Aggregate, Decide, Decision, DecisionContext, DecisionModel, DomainEvent,
+    Evolve, Outbox, ProcessManager, Project, Projection, React, Recorded,
 };
 use ::serde::{Deserialize, Serialize};
 
@@ -140,5 +140,48 @@ impl React<Counter> for StartAgain {
         if let CounterEvent::WasReset(WasReset::ByOverflow { .. }) = event {
             out.send::<Counter>(record.id(), Reset);
         }
+    }
+}
+
+/// A step that was taken by one of a generation.
+#[derive(::std::fmt::Debug, ::std::clone::Clone, Serialize, Deserialize, DomainEvent)]
+#[event(crate = ::es)]
+pub struct Stepped {
+    #[tag]
+    gen: u8,
+}
+
+/// The steps of a generation.
+#[derive(::std::fmt::Debug, ::std::default::Default, DecisionModel)]
+#[decision_model(crate = ::es, tag = "gen", events(Stepped))]
+pub struct Steps(u64);
+
+impl Evolve<Stepped> for Steps {
+    fn evolve(&mut self, _: &Stepped) {
+        self.0 += 1;
+    }
+}
+
+/// Takes a step.
+#[derive(::std::fmt::Debug, ::std::clone::Clone, Serialize, Deserialize)]
+pub struct Step {
+    gen: u8,
+}
+
+/// Each generation takes three steps at most.
+#[derive(::std::fmt::Debug, Decision)]
+#[decision(crate = ::es, command = Step, events(Stepped))]
+pub struct Stepping {
+    #[model(gen)]
+    gen: Steps,
+}
+
+impl Decide<Step> for Stepping {
+    fn decide(&self, command: Step) -> Decision<Self> {
+        ::std::result::Result::Ok(if self.gen.0 < 3 {
+            ::es::events![Stepped { gen: command.gen }]
+        } else {
+            ::es::events![]
+        })
     }
 }

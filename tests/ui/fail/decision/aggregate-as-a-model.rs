@@ -1,0 +1,40 @@
+use eventfold_es::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(Decision)]
+#[decision(command = Subscribe, events(Subscribed))]
+struct Subscribing {
+    #[model(course)]
+    seats: Seats,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
+struct Subscribed {
+    #[tag]
+    course: String,
+    #[tag]
+    student: String,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Aggregate)]
+#[aggregate(commands(), events(Subscribed))]
+struct Seats;
+
+impl Evolve<Subscribed> for Seats {
+    fn evolve(&mut self, _: &Subscribed) {}
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Subscribe {
+    course: String,
+    student: String,
+}
+
+impl Decide<Subscribe> for Subscribing {
+    fn decide(&self, command: Subscribe) -> Decision<Self> {
+        let Subscribe { course, student } = command;
+        Ok(events![Subscribed { course, student }])
+    }
+}
+
+fn main() {}

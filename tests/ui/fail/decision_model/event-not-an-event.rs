@@ -1,0 +1,29 @@
+use eventfold_es::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(Default, DecisionModel)]
+#[decision_model(tag = "course", events(Opened, Subscribed))]
+struct Seats {
+    taken: u32,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
+struct Opened {
+    #[tag]
+    course: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Subscribed {
+    course: String,
+}
+
+impl Evolve<Opened> for Seats {
+    fn evolve(&mut self, _: &Opened) {}
+}
+
+impl Evolve<Subscribed> for Seats {
+    fn evolve(&mut self, _: &Subscribed) {}
+}
+
+fn main() {}

@@ -1,0 +1,31 @@
+use eventfold_es::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(Default, DecisionModel)]
+#[decision_model(tag = "course", events(Opened, Started))]
+struct Seats {
+    taken: u32,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
+struct Opened {
+    #[tag]
+    course: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
+#[event(alias = "Opened")]
+struct Started {
+    #[tag]
+    course: String,
+}
+
+impl Evolve<Opened> for Seats {
+    fn evolve(&mut self, _: &Opened) {}
+}
+
+impl Evolve<Started> for Seats {
+    fn evolve(&mut self, _: &Started) {}
+}
+
+fn main() {}

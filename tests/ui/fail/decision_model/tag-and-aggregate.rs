@@ -1,0 +1,28 @@
+use eventfold_es::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(Default, DecisionModel)]
+#[decision_model(tag = "course", aggregate = Course, events(Opened))]
+struct Seats {
+    taken: u32,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
+struct Opened {
+    #[tag]
+    course: String,
+}
+
+impl Evolve<Opened> for Seats {
+    fn evolve(&mut self, _: &Opened) {}
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Aggregate)]
+#[aggregate(commands(), events(Opened))]
+struct Course;
+
+impl Evolve<Opened> for Course {
+    fn evolve(&mut self, _: &Opened) {}
+}
+
+fn main() {}

@@ -1,0 +1,11 @@
+use eventfold_es::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
+struct Opened {
+    #[tag]
+    #[tag("course")]
+    course: String,
+}
+
+fn main() {}

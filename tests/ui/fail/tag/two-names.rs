@@ -1,0 +1,10 @@
+use eventfold_es::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
+struct Opened {
+    #[tag("course", "subject")]
+    course: String,
+}
+
+fn main() {}
