@@ -206,8 +206,12 @@ async fn an_event_states_who_opened_the_ticket_and_when_by_the_clock_of_the_stor
     let ticket = desk.get::<Ticket>("t-1").await.unwrap();
     ticket.send_with(to("mail"), by("ann")).await.unwrap();
     assert_eq!(ticket.state().await.unwrap().opened_ms, 7_000);
-    let newest = desk.backwards().next().await.unwrap().unwrap();
-    assert!(newest.position() <= desk.head());
+    let newest = desk.backwards().event::<Opened>().next().await;
+    let opened = newest.unwrap().unwrap().decode_as::<Opened>().unwrap();
+    let [opened] = opened.as_slice() else {
+        panic!("{opened:?}");
+    };
+    assert_eq!((&*opened.by, opened.ms), ("ann", 7_000));
 }
 
 #[tokio::test(flavor = "multi_thread")]

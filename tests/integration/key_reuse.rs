@@ -73,6 +73,10 @@ async fn assert_refuses_others(account: &AggregateHandle<Account>) {
     let again = account.send_with(pay(5), keyed("k")).await.unwrap();
     assert!(again.repeated);
     assert_eq!(again.events, [Paid(5).into()]);
+    assert_eq!(
+        (again.version.into(), again.position.to_string()),
+        (1_u64, "1".to_owned())
+    );
 
     let before = account.load().await.unwrap();
     let others: [AccountCommand; 3] = [
@@ -91,6 +95,8 @@ async fn assert_refuses_others(account: &AggregateHandle<Account>) {
         };
         assert_eq!(key, "k");
     }
+    let refused = account.preview_with(pay(6), keyed("k")).await.map(drop);
+    assert!(matches!(refused, Err(ExecuteError::KeyReused { .. })));
     assert_eq!(account.load().await.unwrap(), before);
 }
 
@@ -158,6 +164,46 @@ async fn the_order_of_a_maps_entries_does_not_make_another_command() {
     account.send_with(first, keyed("k")).await.unwrap();
     let again = labels(&mut (0..100).rev());
     assert!(account.send_with(again, keyed("k")).await.unwrap().repeated);
+}
+
+/// The account as it was before its commands had fingerprints.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Earlier;
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data")]
+enum EarlierEvent {
+    Paid(u64),
+}
+
+impl Aggregate for Earlier {
+    const AGGREGATE_TYPE: &'static str = "account";
+    type Command = u64;
+    type DomainEvent = EarlierEvent;
+    type Error = std::convert::Infallible;
+
+    fn handle(&self, amount: u64) -> Result<Vec<EarlierEvent>, Self::Error> {
+        Ok(vec![EarlierEvent::Paid(amount)])
+    }
+
+    fn apply(self, _: &EarlierEvent) -> Self {
+        self
+    }
+}
+
+#[tokio::test]
+async fn a_command_is_not_compared_with_one_that_was_stored_without_a_fingerprint() {
+    let dir = temp_dir();
+    let store = open(&dir).await;
+    let earlier = store.get::<Earlier>("a").await.unwrap();
+    earlier.send_with(5_u64, keyed("k")).await.unwrap();
+    drop(earlier);
+    store.shutdown().await.unwrap();
+    let store = open(&dir).await;
+    let account = store.get::<Account>("a").await.unwrap();
+    let other = account.send_with(pay(6), keyed("k")).await.unwrap();
+    assert!(other.repeated);
+    assert_eq!(other.events, [Paid(5).into()]);
 }
 
 #[tokio::test]

@@ -245,6 +245,85 @@ async fn a_layer_sees_what_a_command_stored_and_the_aggregates_error() {
     assert_eq!(seen, Some((2, 2, done.position.to_string())));
     ledger.send(Do::Refuse).await.unwrap_err();
     assert_eq!(*numbers.lock().unwrap(), None);
+
+    // Of a repeated key, it sees what the first command stored.
+    let keyed = || CommandContext::default().with_idempotency_key("k");
+    let command = || Do::AddAll(vec![1, 2, 3]);
+    let first = ledger.send_with(command(), keyed()).await.unwrap();
+    ledger.send(Do::Add(1)).await.unwrap();
+    let again = ledger.send_with(command(), keyed()).await.unwrap();
+    assert!(again.repeated && again.position == first.position);
+    let seen = numbers.lock().unwrap().take();
+    assert_eq!(seen, Some((3, 5, first.position.to_string())));
+}
+
+/// Refuses whom no layer before it has named.
+struct WithoutActor;
+
+impl Layer for WithoutActor {
+    fn before(&self, call: &mut Call<'_>) -> Result<(), Refused> {
+        assert!(call.elapsed() < std::time::Duration::from_secs(3_600));
+        match call.context().actor.as_deref() {
+            Some("ann") => Ok(()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn after(&self, call: &Call<'_>, _: CallOutcome<'_>) {
+        assert_eq!(call.context().correlation_id.as_deref(), Some("r-1"));
+    }
+}
+
+#[tokio::test]
+async fn a_layer_sees_what_those_before_it_added_and_a_decision_what_all_did() {
+    let dir = temp_dir();
+    let builder = builder(&dir).layer(Request).layer(WithoutActor);
+    let store = builder.open().await.unwrap();
+    let seen = store.get::<Seeing>("s").await.unwrap().send(()).await;
+    let Saw::Seen(Seen { actor, tenant }) = seen.unwrap().events.remove(0);
+    assert_eq!((&*actor, &*tenant), ("ann", "acme"));
+}
+
+/// Stores what its decision learns from the context.
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
+struct Seeing;
+
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+#[serde(tag = "type", content = "data")]
+enum Saw {
+    Seen(Seen),
+}
+
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+struct Seen {
+    actor: String,
+    tenant: String,
+}
+
+impl eventfold_es::Aggregate for Seeing {
+    const AGGREGATE_TYPE: &'static str = "seeing";
+    type Command = ();
+    type DomainEvent = Saw;
+    type Error = LedgerError;
+
+    fn handle(&self, (): ()) -> Result<Vec<Saw>, LedgerError> {
+        unreachable!("a store decides with a context")
+    }
+
+    fn handle_with(
+        &self,
+        (): (),
+        context: &eventfold_es::DecisionContext<'_>,
+    ) -> Result<Vec<Saw>, LedgerError> {
+        let actor = context.actor().unwrap_or_default().to_owned();
+        let tenant = context.metadata().unwrap()["tenant"].as_str();
+        let tenant = tenant.unwrap_or_default().to_owned();
+        Ok(vec![Saw::Seen(Seen { actor, tenant })])
+    }
+
+    fn apply(self, _: &Saw) -> Self {
+        self
+    }
 }
 
 #[tokio::test]

@@ -117,13 +117,75 @@ async fn reading_backwards_delivers_what_was_there_at_its_first_read() {
         send(&store, "a", Do::Write(text(i))).await;
     }
     let mut events = store.backwards();
+    // The first read comes with the first event, and there are several.
+    for i in 3..700 {
+        send(&store, "a", Do::Write(text(i))).await;
+    }
     let mut next = async || Some(number(events.next().await?.unwrap().data()));
-    assert_eq!(next().await, Some(2));
-    send(&store, "a", Do::Write(text(3))).await;
-    assert_eq!(
-        (next().await, next().await, next().await),
-        (Some(1), Some(0), None)
-    );
+    assert_eq!(next().await, Some(699));
+    send(&store, "a", Do::Write(text(700))).await;
+    for i in (0..699).rev() {
+        assert_eq!(next().await, Some(i));
+    }
+    assert_eq!(next().await, None);
+}
+
+#[tokio::test]
+async fn reading_backwards_can_be_narrowed_down_after_events_were_read_but_not_moved() {
+    let dir = temp_dir();
+    let store = open(&dir).await;
+    let first = send(&store, "a", Do::Write(text(0))).await;
+    send(&store, "a", Do::Add(1)).await;
+    send(&store, "a", Do::Write(text(2))).await;
+    send(&store, "a", Do::Add(3)).await;
+    let mut events = store.backwards();
+    let newest = events.next().await.unwrap().unwrap();
+    assert_eq!(newest.name(), "Added");
+    let mut events = events.event_name("Written").before(first);
+    for i in [2, 0] {
+        let event = events.next().await.unwrap().unwrap();
+        assert_eq!(number(event.data()), i);
+    }
+    assert!(events.next().await.is_none());
+}
+
+#[tokio::test]
+async fn reading_backwards_finds_the_events_of_a_type_under_its_aliases() {
+    #[derive(Debug, Serialize, Deserialize, eventfold_es::DomainEvent)]
+    #[event(name = "Noted", alias = "Written")]
+    struct Noted {
+        text: String,
+    }
+
+    let dir = temp_dir();
+    let store = open(&dir).await;
+    send(&store, "a", Do::Write(text(0))).await;
+    send(&store, "a", Do::Add(1)).await;
+    let mut events = store.backwards().event::<Noted>();
+    assert_eq!(events.next().await.unwrap().unwrap().name(), "Written");
+    assert!(events.next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_loaded_state_has_the_position_of_its_own_newest_event() {
+    let dir = temp_dir();
+    let store = open(&dir).await;
+    let empty = store.get::<Ledger>("empty").await.unwrap();
+    let here = send(&store, "a", Do::AddAll(vec![1, 2])).await;
+    send(&store, "b", Do::Add(3)).await;
+    let store = {
+        let loaded = store.get::<Ledger>("a").await.unwrap().load().await;
+        assert_eq!(loaded.unwrap().position, here);
+        assert_eq!(empty.load().await.unwrap().position, Position::default());
+        store.shutdown().await.unwrap();
+        open(&dir).await
+    };
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    let loaded = ledger.load().await.unwrap();
+    assert_eq!((loaded.version.into(), loaded.position), (2_u64, here));
+    // A command without events is answered with that position too.
+    let nothing = ledger.send(Do::Nothing).await.unwrap();
+    assert_eq!((nothing.version.into(), nothing.position), (2_u64, here));
 }
 
 #[tokio::test]

@@ -2,7 +2,10 @@
 
 use eventfold_es::{CommandContext, ExecuteError, StateError};
 
-use crate::support::{Ledger, LedgerCommand as Do, LedgerError, LedgerEvent, open, temp_dir};
+use crate::support::{
+    Door, Ledger, LedgerCommand as Do, LedgerError, LedgerEvent, abandon, eventually, in_time,
+    open, poll_once, stall, temp_dir,
+};
 
 fn added(amount: u64) -> LedgerEvent {
     LedgerEvent::Added { amount }
@@ -119,6 +122,40 @@ async fn a_preview_under_a_used_key_is_the_answer_of_the_first_command() {
     );
     assert_eq!(preview.state, Ledger::of([1, 2]));
     assert_eq!(ledger.version().await.unwrap(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_is_answered_once_the_state_that_it_is_made_from_is_durable() {
+    let dir = temp_dir();
+    let store = open(&dir).await;
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    assert_eq!(ledger.version().await.unwrap(), 0);
+    let stalled = stall(&store).await;
+    abandon(ledger.send(Do::Add(1))).await;
+    let is_decided = Door::default();
+    let door = is_decided.clone();
+    let command = Do::decide(move |_| {
+        door.open();
+        Ok(vec![added(2)])
+    });
+    let mut preview = Box::pin(ledger.preview(command));
+    let mut refusal = Box::pin(ledger.preview(Do::Refuse));
+    assert!(poll_once(&mut preview).await.is_none());
+    assert!(poll_once(&mut refusal).await.is_none());
+    eventually("it is decided", || is_decided.is_open()).await;
+    assert!(poll_once(&mut preview).await.is_none());
+    assert!(poll_once(&mut refusal).await.is_none());
+    drop(stalled);
+    let preview = in_time("a preview", preview).await.unwrap();
+    assert_eq!(
+        (preview.version.into(), preview.state),
+        (2_u64, Ledger::of([1, 2]))
+    );
+    let refusal = in_time("a refusal", refusal).await.unwrap_err();
+    let ExecuteError::Domain(LedgerError::Refused { total }) = refusal else {
+        panic!("{refusal}");
+    };
+    assert_eq!(total, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

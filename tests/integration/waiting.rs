@@ -11,9 +11,12 @@ use eventfold_es::{
 use serde::{Deserialize, Serialize};
 
 use crate::support::scripted::{
-    Gate, GateCommand, Scripted, clock, command, open_live, open_on_demand, passed, seconds, tell,
+    Gate, GateCommand, Scripted, clock, command, open_live, open_on_demand, passed, run, seconds,
+    tell,
 };
-use crate::support::{DEADLINE, in_time, poll_once, temp_dir};
+use crate::support::{
+    DEADLINE, Door, Ledger, LedgerCommand as Do, abandon, in_time, open, poll_once, stall, temp_dir,
+};
 
 async fn add(store: &AggregateStore, id: &str, amount: u64) -> Position {
     let counter = store.get::<Counter>(id).await.unwrap();
@@ -41,11 +44,14 @@ async fn a_state_that_is_there_already_is_not_waited_for() {
 #[tokio::test]
 async fn a_state_is_waited_for_from_commit_to_commit_and_the_predicate_may_borrow() {
     let store = open_counters(false).await;
+    for _ in 0..5 {
+        add(&store, "c", 1).await;
+    }
     let mut seen = Vec::new();
     {
         let is_so = |counter: &Counter| {
             seen.push(counter.value);
-            counter.value >= 3
+            counter.value >= 8
         };
         let mut waiting = Box::pin(store.wait_until::<Counter>("c", is_so, DEADLINE));
         while poll_once(&mut waiting).await.is_none() {
@@ -59,18 +65,53 @@ async fn a_state_is_waited_for_from_commit_to_commit_and_the_predicate_may_borro
                 .await
                 .unwrap()
                 .value
-                == 3
+                == 8
             {
                 break;
             }
         }
         let loaded = in_time("the state", waiting).await.unwrap();
-        assert_eq!(loaded.state.value, 3);
-        assert_eq!(loaded.version, 3);
+        assert_eq!((loaded.state.value, loaded.version.into()), (8, 8_u64));
+        assert_eq!(loaded.position, store.head());
     }
     // It is looked at once at the beginning, and then only after its own commits.
     assert!(seen.len() <= 4, "{seen:?}");
-    assert_eq!(seen.last(), Some(&3));
+    assert_eq!((seen.first(), seen.last()), (Some(&5), Some(&8)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_is_waited_for_until_it_is_durable() {
+    let dir = temp_dir();
+    let store = open(&dir).await;
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    assert_eq!(ledger.version().await.unwrap(), 0);
+    let stalled = stall(&store).await;
+    abandon(ledger.send(Do::Add(1))).await;
+    let is_decided = Door::default();
+    let door = is_decided.clone();
+    let is_so = move |ledger: &Ledger| {
+        door.open();
+        ledger.total == 1
+    };
+    let mut waiting = Box::pin(store.wait_until::<Ledger>("a", is_so, DEADLINE));
+    assert!(poll_once(&mut waiting).await.is_none());
+    assert!(!is_decided.is_open());
+    drop(stalled);
+    let loaded = in_time("the state", waiting).await.unwrap();
+    assert_eq!(
+        (loaded.version.into(), loaded.position),
+        (1_u64, store.head())
+    );
+}
+
+#[tokio::test]
+async fn a_state_of_an_aggregate_that_cannot_be_is_not_waited_for() {
+    let store = open_counters(false).await;
+    let waited = store.wait_until::<Counter>("", |_| true, DEADLINE).await;
+    let Err(WaitError::Io(error)) = waited else {
+        panic!("no aggregate has that id");
+    };
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
 }
 
 #[tokio::test]
@@ -296,19 +337,34 @@ async fn a_process_manager_that_is_at_work_too_long_is_named() {
     command(&store, "shut", GateCommand::Shut).await;
     // It is tried again, at a time that does not come.
     tell(&store, "send shut 1").await;
-    let timed_out = store
-        .wait_until_settled(store.head(), Duration::from_millis(50))
-        .await;
-    let error = timed_out.unwrap_err();
-    let SettleError::TimedOut { busy, .. } = &error else {
-        panic!("{error}");
-    };
-    assert_eq!(*busy, ["scripted"]);
-    assert!(
-        error
-            .to_string()
-            .contains("these process managers are at work: scripted")
-    );
+    // The second time the command is there before the call, since `run` waits for its first attempt.
+    for _ in 0..2 {
+        let timed_out = store
+            .wait_until_settled(store.head(), Duration::from_millis(50))
+            .await;
+        let error = timed_out.unwrap_err();
+        let SettleError::TimedOut { busy, .. } = &error else {
+            panic!("{error}");
+        };
+        assert_eq!(*busy, ["scripted"]);
+        assert!(
+            error
+                .to_string()
+                .contains("these process managers are at work: scripted")
+        );
+        assert_eq!(run(&store).await, (0, 0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_for_rest_that_is_given_up_loses_nothing() {
+    let dir = temp_dir();
+    let store = open_on_demand(&dir, &clock()).await;
+    tell(&store, "send g 1").await;
+    abandon(store.wait_until_settled(store.head(), DEADLINE)).await;
+    let settled = store.wait_until_settled(store.head(), DEADLINE);
+    in_time("rest", settled).await.unwrap();
+    assert_eq!(passed(&store, "g").await, [1]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

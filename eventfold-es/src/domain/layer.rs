@@ -254,8 +254,8 @@ pub enum CallOutcome<'a> {
 }
 
 impl CallOutcome<'_> {
-    /// The name of the outcome: `succeeded`, `refused`, `conflict`, `failed` or `abandoned`. The
-    /// span `execute` has it as `outcome`.
+    /// The name of the outcome: `succeeded`, `previewed`, `refused`, `conflict`, `failed` or
+    /// `abandoned`. The span `execute` has it as `outcome`.
     ///
     /// ```
     /// assert_eq!(eventfold_es::CallOutcome::Abandoned.name(), "abandoned");

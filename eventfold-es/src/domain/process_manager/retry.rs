@@ -283,6 +283,7 @@ mod tests {
         let is_tried_again = |retry: Retry| {
             [
                 FailureKind::Refusal,
+                FailureKind::Postponed,
                 FailureKind::Conflict,
                 FailureKind::Io,
                 FailureKind::Panic,
@@ -293,13 +294,14 @@ mod tests {
         };
         let twice = Backoff::attempts(2);
         let none = Retry::none();
-        assert_eq!(is_tried_again(none), [false; 6]);
-        let default = [false, true, true, true, false, false];
+        assert_eq!(is_tried_again(none), [false; 7]);
+        let default = [false, true, true, true, true, false, false];
         assert_eq!(is_tried_again(Retry::default()), default);
-        let all = [true, true, true, true, false, false];
+        let all = [true, true, true, true, true, false, false];
         assert_eq!(is_tried_again(Retry::all(twice)), all);
         for (i, retry) in [
             none.on_refusal(twice),
+            none.on_postponed(twice),
             none.on_conflict(twice),
             none.on_io(twice),
             none.on_panic(twice),
@@ -307,7 +309,7 @@ mod tests {
         .into_iter()
         .enumerate()
         {
-            let mut expected = [false; 6];
+            let mut expected = [false; 7];
             expected[i] = true;
             assert_eq!(is_tried_again(retry), expected);
         }
