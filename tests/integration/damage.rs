@@ -11,8 +11,9 @@ use eventfold_es::__private::example::{Add, Counter, Forward, Total};
 use eventfold_es::AggregateStore;
 use tokio::task::JoinSet;
 
-use crate::support::files::edit;
-use crate::support::{Ledger, LedgerCommand as Do, TempDir, copy, temp_dir};
+use crate::support::files::{edit, segments};
+use crate::support::scripted::{GateCommand, clock, command, open_on_demand, run, tell};
+use crate::support::{Ledger, LedgerCommand as Do, TempDir, copy, refusal, stream_file, temp_dir};
 
 /// What can happen to the files of a store, whose names are relative to it.
 #[derive(Debug, Clone)]
@@ -431,4 +432,71 @@ async fn a_truncated_lost_or_swapped_file_in_a_killed_store_is_harmless_or_found
     let damages = losses(sample.dir.path());
     let tally = check_all("losses, killed", sample, damages).await;
     assert!(tally.refused > 0 && tally.harmless > 0 && tally.repaired > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_about_a_damaged_file_says_what_to_do() {
+    let dir = temp_dir();
+    let clock = clock();
+    let store = open_on_demand(&dir, &clock).await;
+    for i in 0..3 {
+        let ledger = store.get::<Ledger>("a").await.unwrap();
+        ledger.send(Do::Add(i)).await.unwrap();
+    }
+    command(&store, "shut", GateCommand::Shut).await;
+    tell(&store, "send shut 1").await;
+    run(&store).await;
+    store.shutdown().await.unwrap();
+    drop(store);
+    let manager = Path::new("process_managers/scripted");
+    let from_a_copy = "restore the whole directory from a copy";
+
+    // The journal.
+    let damaged = copy(dir.path());
+    edit(&segments(damaged.path())[0], |bytes| bytes[300] ^= 1);
+    let error = refusal(&damaged).await;
+    assert!(
+        error.contains("`AggregateStore::verify` lists all damage"),
+        "{error}"
+    );
+    assert!(error.ends_with(from_a_copy), "{error}");
+
+    // The file of a stream, which is then repaired.
+    for damage in [true, false] {
+        let damaged = copy(dir.path());
+        let file = stream_file(damaged.path(), "a");
+        if damage {
+            edit(&file, |bytes| bytes[100] ^= 1);
+        } else {
+            std::fs::remove_file(&file).unwrap();
+        }
+        let store = open_on_demand(&damaged, &clock).await;
+        let ledger = store.get::<Ledger>("a").await.unwrap();
+        let error = ledger.state().await.unwrap_err().to_string();
+        let advice = "; `AggregateStore::repair` writes the file again from the journal";
+        assert!(error.ends_with(advice), "{error}");
+        drop(ledger);
+        store.shutdown().await.unwrap();
+        AggregateStore::repair(damaged.path()).await.unwrap();
+        let store = open_on_demand(&damaged, &clock).await;
+        let ledger = store.get::<Ledger>("a").await.unwrap();
+        assert_eq!(ledger.state().await.unwrap(), Ledger::of(0..3));
+        store.shutdown().await.unwrap();
+    }
+
+    // The checkpoint of a process manager, and its dead letters.
+    let damaged = copy(dir.path());
+    let checkpoint = damaged.path().join(manager).join("journal_checkpoint.json");
+    edit(&checkpoint, |bytes| bytes[20] ^= 1);
+    let store = open_on_demand(&damaged, &clock).await;
+    let error = store.run_process_managers().await.unwrap_err().to_string();
+    assert!(error.ends_with(from_a_copy), "{error}");
+    store.shutdown().await.unwrap();
+    let damaged = copy(dir.path());
+    let letters = damaged.path().join(manager).join("dead_letters.jsonl");
+    edit(&letters, |bytes| bytes[20] ^= 1);
+    let store = open_on_demand(&damaged, &clock).await;
+    let letters = store.dead_letters("scripted").unwrap();
+    let error = letters.list().await.unwrap_err().to_string();
+    assert!(error.ends_with(from_a_copy), "{error}");
 }

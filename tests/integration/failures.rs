@@ -8,8 +8,8 @@ use eventfold_es::{
 };
 
 use crate::support::scripted::{
-    Gate, GateCommand, Scripted, clock, command, open_live, open_on_demand, passed, run, seconds,
-    tell,
+    Gate, GateCommand, Scripted, builder as scripted_builder, clock, command, open_live,
+    open_on_demand, passed, run, seconds, tell,
 };
 use crate::support::{TempDir, child, copy, eventually, fast_temp_dir, temp_dir, verify};
 
@@ -123,6 +123,48 @@ async fn a_command_that_fails_is_replaced_by_its_or_send_and_leaves_no_dead_lett
         assert!(passed(&store, "shut").await.is_empty());
         store.shutdown().await.unwrap();
         verify(dir.path());
+    }
+}
+
+/// Keeps what the checkpoint has when a command to the gate is sent.
+struct Saved {
+    gate: &'static str,
+    file: std::path::PathBuf,
+    then: std::sync::Arc<std::sync::Mutex<Option<String>>>,
+}
+
+impl eventfold_es::Layer for Saved {
+    fn before(&self, call: &mut eventfold_es::Call<'_>) -> Result<(), eventfold_es::Refused> {
+        if call.id() == self.gate && call.process_manager().is_some() {
+            *self.then.lock().unwrap() = Some(std::fs::read_to_string(&self.file)?);
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_answers_a_failure_is_saved_in_place_of_the_failed_command_before_it_is_sent() {
+    for (script, failing, gate) in [
+        ("either shut 1 g 2", "shut", "g"),
+        ("send answered-1 1", "answered-1", "answers"),
+    ] {
+        let dir = temp_dir();
+        let then = std::sync::Arc::default();
+        let layer = Saved {
+            gate,
+            file: dir
+                .path()
+                .join("process_managers/scripted/journal_checkpoint.json"),
+            then: std::sync::Arc::clone(&then),
+        };
+        let builder = scripted_builder(&dir, &clock(), OnFailure::Stop);
+        let store = builder.layer(layer).open().await.unwrap();
+        shut(&store, &[failing]).await;
+        tell(&store, script).await;
+        assert_eq!(run(&store).await, (1, 0));
+        let saved = then.lock().unwrap().take().unwrap();
+        let has = |gate: &str| saved.contains(&format!("\"instance_id\":\"{gate}\""));
+        assert!(has(gate) && !has(failing), "{script}: {saved}");
     }
 }
 
@@ -296,6 +338,10 @@ async fn without_a_command_in_the_answer_the_dead_letter_and_the_changed_state_a
     tell(&store, "send noted-1 1").await;
     tell(&store, "send free-1 2").await;
     assert_eq!(run(&store).await, (0, 2));
+    // It was told what kind of failure it was.
+    let file = "process_managers/scripted/journal_checkpoint.json";
+    let saved = std::fs::read_to_string(dir.path().join(file)).unwrap();
+    assert!(saved.contains("noted-1 failed: Some(Refusal)"), "{saved}");
     // As it is found after a crash: nothing else is saved.
     let dir = copy(dir.path());
     drop(store);

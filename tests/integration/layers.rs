@@ -4,8 +4,8 @@ use std::io::ErrorKind;
 use std::sync::{Arc, Mutex};
 
 use eventfold_es::{
-    AggregateStore, Call, CallOutcome, CommandBus, CommandContext, CommandEnvelope, DispatchError,
-    ExecuteError, InjectOptions, Layer, OnFailure, Refused, Retry,
+    AggregateStore, Backoff, Call, CallOutcome, CommandBus, CommandContext, CommandEnvelope,
+    DispatchError, ExecuteError, InjectOptions, Layer, OnFailure, Refused, Retry,
 };
 use serde_json::json;
 
@@ -499,7 +499,10 @@ async fn a_process_managers_command_that_is_refused_for_now_is_tried_again() {
         who: "scripted",
         for_now: true,
     };
-    let builder = scripted::builder(&dir, &clock, OnFailure::Stop).layer(layer);
+    // A refusal that is not for now would not be tried again.
+    let backoff = Backoff::attempts(3).first(seconds(1)).longest(seconds(1));
+    let retry = Retry::none().on_postponed(backoff);
+    let builder = scripted::builder_with(&dir, &clock, OnFailure::Stop, retry).layer(layer);
     let store = builder.live().open().await.unwrap();
     tell(&store, "send g 1").await;
     for attempt in 1..3 {

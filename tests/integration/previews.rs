@@ -176,6 +176,25 @@ async fn an_injected_event_is_stored_once_although_commands_were_previewed_betwe
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_call_of_the_aggregate_within_its_preview_is_an_error() {
+    let dir = temp_dir();
+    let store = open(&dir).await;
+    let ledger = store.get::<Ledger>("a").await.unwrap();
+    let inner = ledger.clone();
+    let runtime = tokio::runtime::Handle::current();
+    let command = Do::decide(move |_| {
+        let state = tokio::task::block_in_place(|| runtime.block_on(inner.state()));
+        let Err(StateError::Io(error)) = state else {
+            panic!("{state:?}");
+        };
+        assert_eq!(error.kind(), std::io::ErrorKind::Deadlock);
+        Ok(vec![added(1)])
+    });
+    let preview = in_time("a preview", ledger.preview(command)).await;
+    assert_eq!(preview.unwrap().state, Ledger::of([1]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_preview_within_the_aggregates_own_code_is_an_error() {
     let dir = temp_dir();
     let store = open(&dir).await;

@@ -79,6 +79,32 @@ async fn a_state_is_waited_for_from_commit_to_commit_and_the_predicate_may_borro
     assert_eq!((seen.first(), seen.last()), (Some(&5), Some(&8)));
 }
 
+#[tokio::test]
+async fn the_state_is_not_looked_at_after_commits_in_other_streams() {
+    let store = open_counters(false).await;
+    add(&store, "c", 1).await;
+    let looks = std::cell::Cell::new(0);
+    let is_so = |counter: &Counter| {
+        looks.set(looks.get() + 1);
+        counter.value == 2
+    };
+    let mut waiting = Box::pin(store.wait_until::<Counter>("c", is_so, DEADLINE));
+    let mut others = store.subscribe(store.head());
+    assert!(poll_once(&mut waiting).await.is_none());
+    for _ in 0..20 {
+        add(&store, "other", 1).await;
+        others.next().await.unwrap().unwrap();
+        for _ in 0..5 {
+            assert!(poll_once(&mut waiting).await.is_none());
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!(looks.get(), 1);
+    add(&store, "c", 1).await;
+    in_time("the state", waiting).await.unwrap();
+    assert_eq!(looks.get(), 2);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_state_is_waited_for_until_it_is_durable() {
     let dir = temp_dir();
@@ -354,6 +380,49 @@ async fn a_process_manager_that_is_at_work_too_long_is_named() {
         );
         assert_eq!(run(&store).await, (0, 0));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_to_a_failure_is_waited_for_while_it_is_tried_again() {
+    let dir = temp_dir();
+    let clock = clock();
+    let store = open_live(&dir, &clock).await;
+    for gate in ["answered-1", "answers"] {
+        command(&store, gate, GateCommand::Shut).await;
+    }
+    tell(&store, "send answered-1 1").await;
+    assert_eq!(run(&store).await, (0, 0));
+    // The answer does not exist before the last attempt.
+    let mut waiting = Box::pin(store.wait_until_settled(store.head(), DEADLINE));
+    assert!(poll_once(&mut waiting).await.is_none());
+    for _ in 0..2 {
+        clock.advance(seconds(1));
+        assert_eq!(run(&store).await, (0, 0));
+    }
+    // It is refused, and tried again later.
+    for _ in 0..20 {
+        assert!(poll_once(&mut waiting).await.is_none());
+        tokio::task::yield_now().await;
+    }
+    command(&store, "answers", GateCommand::Open).await;
+    clock.advance(seconds(1));
+    in_time("rest", waiting).await.unwrap();
+    assert_eq!(passed(&store, "answers").await, [1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn code_that_the_store_runs_cannot_wait_for_rest() {
+    let store = open_counters(false).await;
+    let counter = store.get::<Counter>("c").await.unwrap();
+    let (inner, runtime) = (store.clone(), tokio::runtime::Handle::current());
+    let waited = counter.inspect(move |_| {
+        let settled = inner.wait_until_settled(Position::default(), DEADLINE);
+        tokio::task::block_in_place(|| runtime.block_on(settled))
+    });
+    let Err(SettleError::Io(error)) = waited.await.unwrap() else {
+        panic!("it would wait for itself");
+    };
+    assert_eq!(error.kind(), ErrorKind::Deadlock);
 }
 
 #[tokio::test(flavor = "multi_thread")]

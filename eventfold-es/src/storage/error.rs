@@ -109,7 +109,10 @@ impl StorageError {
 
     /// The error for a file that is damaged at the byte `offset`.
     pub(crate) fn damaged(path: &Path, offset: u64, cause: impl Into<Cause>) -> Self {
-        Self::damaged_at(ErrorPlace::File(path.to_owned()), offset, cause)
+        Self::damaged_at(ErrorPlace::File(path.to_owned()), offset, cause).with_advice(
+            "`AggregateStore::verify` lists all damage, and `AggregateStore::repair` mends what the \
+             rest of the directory tells; otherwise restore the whole directory from a copy",
+        )
     }
 
     /// As [`damaged`](Self::damaged), for any place.
@@ -353,7 +356,9 @@ mod tests {
             ),
             (
                 StorageError::damaged(path, 17, "the line is not text"),
-                "dir/a\\u{a}file is damaged at byte 17: the line is not text",
+                "dir/a\\u{a}file is damaged at byte 17: the line is not text; \
+                 `AggregateStore::verify` lists all damage, and `AggregateStore::repair` mends what \
+                 the rest of the directory tells; otherwise restore the whole directory from a copy",
             ),
             (
                 StorageError::damaged_at(ErrorPlace::Record("a record".to_owned()), 0, "a cause"),

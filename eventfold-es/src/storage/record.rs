@@ -90,7 +90,15 @@ impl Records {
 
     /// The error for a record that is damaged at the byte `offset`.
     pub(crate) fn damaged(&self, name: RecordName, offset: u64, cause: &str) -> StorageError {
-        StorageError::damaged_at(self.error_place(name), offset, cause)
+        let advice = match name {
+            RecordName::Checkpoint(_) | RecordName::OldCheckpoint => {
+                "a projection is built again by itself; for a process manager, restore the whole \
+                 directory from a copy"
+            }
+            RecordName::DeadLetters => "restore the whole directory from a copy",
+            RecordName::Skipped(_) => "only what this line told is lost",
+        };
+        StorageError::damaged_at(self.error_place(name), offset, cause).with_advice(advice)
     }
 
     /// Where a record is, for errors.

@@ -75,6 +75,9 @@ fn last_line(bytes: &[u8], is_whole: bool) -> Option<&[u8]> {
     }
 }
 
+/// What to do about a damaged file of a stream.
+const REPAIR: &str = "`AggregateStore::repair` writes the file again from the journal";
+
 /// Reads `stream` from `start` on and passes each event to `each`, until `each` breaks off. Returns
 /// where the lines end.
 ///
@@ -97,7 +100,7 @@ pub(crate) fn load<E: From<StorageError>>(
         if mark.version == 0 && start.offset == 0 {
             return Ok(start);
         }
-        let error = StorageError::damaged(&path, 0, "the file is missing");
+        let error = StorageError::damaged(&path, 0, "the file is missing").with_advice(REPAIR);
         return Err(explained(stream, error).into());
     }
     stream.refuse_rotated()?;
@@ -261,7 +264,10 @@ impl LineReader<'_> {
 
     /// The error for the line that was not accepted. It may belong to another stream.
     fn wrong(&self, kind: StorageErrorKind, cause: impl Into<Cause>) -> StorageError {
-        let error = StorageError::damaged(self.path, self.end.offset, cause).of_kind(kind);
+        let mut error = StorageError::damaged(self.path, self.end.offset, cause).of_kind(kind);
+        if kind == StorageErrorKind::Damaged {
+            error = error.with_advice(REPAIR);
+        }
         explained(self.stream, error)
     }
 
