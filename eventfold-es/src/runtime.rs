@@ -15,3 +15,4 @@ pub(crate) mod layers;
 pub(crate) mod passivation;
 pub(crate) mod running;
 pub(crate) mod spans;
+pub(crate) mod together;

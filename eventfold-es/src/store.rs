@@ -21,6 +21,7 @@ mod rebuild;
 mod spawn;
 #[cfg(test)]
 mod tests;
+mod together;
 mod under_way;
 mod waiting;
 
