@@ -454,7 +454,9 @@ async fn an_error_about_a_damaged_file_says_what_to_do() {
     // The journal.
     let damaged = copy(dir.path());
     edit(&segments(damaged.path())[0], |bytes| bytes[300] ^= 1);
-    let error = refusal(&damaged).await;
+    let store = open_on_demand(&damaged, &clock).await;
+    let error = store.recent(100).await.unwrap_err().to_string();
+    store.shutdown().await.unwrap();
     assert!(
         error.contains("`AggregateStore::verify` lists all damage"),
         "{error}"
