@@ -171,9 +171,10 @@ fn model(model: &Model<'_>) -> TokenStream {
     };
     let added = model.values.iter().map(|value| {
         let (name, path) = (value.tag.value(), &value.path);
-        let tag = match model.values.len() {
-            1 => quote!(#as_model::__tag(#name)),
-            _ => quote!(#name),
+        let tag = if model.values.len() == 1 {
+            quote!(#as_model::__tag(#name))
+        } else {
+            quote!(#name)
         };
         quote_spanned! {path.span()=>
             __eventfold::add_value(#tag, &__command.#path, __tags)?;

@@ -247,7 +247,7 @@ const fn is_identifier(text: &str) -> bool {
     let mut i = 0;
     while i < bytes.len() {
         let is_digit = bytes[i].is_ascii_digit();
-        if !(bytes[i].is_ascii_alphabetic() || bytes[i] == b'_' || is_digit && i > 0) {
+        if !(bytes[i].is_ascii_alphabetic() || bytes[i] == b'_' || (is_digit && i > 0)) {
             return false;
         }
         i += 1;
