@@ -7,7 +7,8 @@
 
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
-use syn::Path;
+use syn::spanned::Spanned as _;
+use syn::{Path, Type};
 
 pub(crate) mod aggregate;
 pub(crate) mod command_enum;
@@ -40,6 +41,18 @@ pub(crate) fn scope(krate: &Path, items: impl ToTokens) -> TokenStream {
 
             #items
         };
+    }
+}
+
+/// The place of an error about a whole type: its last segment.
+pub(crate) fn place(ty: &Type) -> Span {
+    match ty {
+        Type::Group(group) => place(&group.elem),
+        Type::Path(path) => {
+            let last = path.path.segments.last();
+            last.expect("a parsed path has a segment").ident.span()
+        }
+        ty => ty.span(),
     }
 }
 

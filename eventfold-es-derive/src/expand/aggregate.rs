@@ -5,7 +5,7 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::DeriveInput;
 
 use super::message_enum::{enum_of, listed, variant_of};
-use super::{command_enum, event_enum, message_enum};
+use super::{command_enum, event_enum, message_enum, place};
 use crate::ast::messages::Serde;
 use crate::ast::{Aggregate, Item, Messages};
 
@@ -412,16 +412,4 @@ fn command_routes(input: &Aggregate<'_>) -> Option<TokenStream> {
             }
         }
     })
-}
-
-/// The place of an error about a whole type: its last segment.
-pub(crate) fn place(ty: &syn::Type) -> proc_macro2::Span {
-    match ty {
-        syn::Type::Group(group) => place(&group.elem),
-        syn::Type::Path(path) => {
-            let last = path.path.segments.last();
-            last.expect("a parsed path has a segment").ident.span()
-        }
-        ty => syn::spanned::Spanned::span(ty),
-    }
 }

@@ -102,7 +102,7 @@ fn decider(input: &Decision<'_>, types: &Types) -> TokenStream {
     let at = input
         .command
         .as_ref()
-        .map_or_else(Span::call_site, aggregate::place);
+        .map_or_else(Span::call_site, super::place);
     let command_name = input
         .command
         .as_ref()

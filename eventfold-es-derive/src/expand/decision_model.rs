@@ -5,7 +5,7 @@ use quote::{ToTokens as _, quote, quote_spanned};
 use syn::TypePath;
 use syn::ext::IdentExt as _;
 
-use super::{aggregate, event_enum};
+use super::event_enum;
 use crate::ast::DecisionModel;
 use crate::ast::decision_model::Selects;
 use crate::attr::shown;
@@ -124,7 +124,7 @@ fn as_event(ty: &TypePath) -> TokenStream {
 }
 
 fn as_aggregate(ty: &syn::Type) -> TokenStream {
-    quote_spanned!(aggregate::place(ty)=> <#ty as __eventfold::Aggregate>)
+    quote_spanned!(super::place(ty)=> <#ty as __eventfold::Aggregate>)
 }
 
 /// The place of an error about a listed type: its last segment.

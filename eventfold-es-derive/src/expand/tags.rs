@@ -4,7 +4,6 @@ use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::Member;
 
-use super::aggregate;
 use crate::ast::Tagged;
 use crate::ast::event::SetVariant;
 
@@ -109,5 +108,5 @@ fn append(field: &Tagged<'_>, value: &TokenStream) -> TokenStream {
 }
 
 fn place(field: &Tagged<'_>) -> Span {
-    aggregate::place(&field.field.ty)
+    super::place(&field.field.ty)
 }

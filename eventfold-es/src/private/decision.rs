@@ -213,16 +213,22 @@ pub const fn assert_values_are_given(
             .with("` is read from the stream of one `")
             .with(missing)
             .with("`; write which field of the command has its id: `#[model(field)]`"),
-        (None, Some(missing)) => message
-            .with("` is read by the tag `")
-            .with(missing)
-            .with("`; write which field of the command has its value: `#[model(")
-            .with_tag(missing)
-            .with(if is_identifier(missing) {
-                ")]`, or that with `= field` after it if the field has another name"
+        (None, Some(missing)) => {
+            let message = message
+                .with("` is read by the tag `")
+                .with(missing)
+                .with("`; write which field of the command has its value: `#[model(")
+                .with_tag(missing)
+                .with(" = field)]`");
+            if is_identifier(missing) {
+                message
+                    .with(", or `#[model(")
+                    .with(missing)
+                    .with(")]` for a field of the same name")
             } else {
-                " = field)]`"
-            }),
+                message
+            }
+        }
         (Some(unknown), None) => message
             .with("` is not read by a tag `")
             .with(unknown)
@@ -247,7 +253,7 @@ const fn is_identifier(text: &str) -> bool {
     let mut i = 0;
     while i < bytes.len() {
         let is_digit = bytes[i].is_ascii_digit();
-        if !(bytes[i].is_ascii_alphabetic() || bytes[i] == b'_' || is_digit && i > 0) {
+        if !(bytes[i].is_ascii_alphabetic() || bytes[i] == b'_' || (is_digit && i > 0)) {
             return false;
         }
         i += 1;

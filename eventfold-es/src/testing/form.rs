@@ -129,9 +129,10 @@ impl Form {
     /// The form as a line, without the members that only a store sets.
     pub(super) fn line(&self) -> String {
         let (name, data) = (json!(self.name), &self.data);
-        let tags = match self.tags.is_empty() {
-            true => String::new(),
-            false => format!(r#","tags":{}"#, json!(self.tags)),
+        let tags = if self.tags.is_empty() {
+            String::new()
+        } else {
+            format!(r#","tags":{}"#, json!(self.tags))
         };
         let meta = match self.version {
             1 => String::new(),
