@@ -4,6 +4,8 @@
 //! was killed, and that says what was answered to it. It is killed after a random number of
 //! answers, and another process looks whether all of that is there.
 
+mod appends;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -15,6 +17,8 @@ use eventfold_es::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
+
+pub(crate) use appends::append_until_killed;
 
 use crate::support::{
     Ledger, LedgerCommand as Do, LedgerEvent, child, fast_temp_dir, in_time, random, verify,

@@ -38,6 +38,7 @@ mod previews;
 mod process_managers;
 mod projection_versions;
 mod projections;
+mod queries;
 mod reading;
 mod reading_back;
 mod recovery;

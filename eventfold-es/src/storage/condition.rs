@@ -23,16 +23,23 @@ pub(crate) enum After {
 }
 
 /// What became of a commit that was handed over.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct HandedOver(AtomicU64);
+
+impl Default for HandedOver {
+    fn default() -> Self {
+        Self(AtomicU64::new(Self::WAITS))
+    }
+}
 
 impl HandedOver {
     /// The commit is not examined yet.
-    const WAITS: u64 = 0;
+    const WAITS: u64 = u64::MAX - 1;
     /// The commit is not stored.
     const FAILED: u64 = u64::MAX;
 
-    /// The commit's last event has this position, unless it [fails](Self::fail) later.
+    /// The commit's last event has this position, unless it [fails](Self::fail) later. 0 for a commit
+    /// without events in an empty store.
     pub(crate) fn place(&self, position: u64) {
         self.0.store(position, Ordering::Release);
     }
@@ -83,4 +90,25 @@ pub(crate) fn aggregate_tag(aggregate_type: &str, id: &str) -> Option<Tag> {
 /// Whether `query` selects the event.
 pub(crate) fn selects(query: &Query, event: &StoredEvent<'_>) -> bool {
     query.items().is_none() || query.matches(event.name(), &tags_of(event))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_that_was_handed_over_has_a_position_once_it_is_placed_until_it_fails() {
+        let commit = Arc::<HandedOver>::default();
+        let after = After::Commit(commit.clone());
+        assert_eq!(after.position(), None);
+        // A commit without events in an empty store.
+        for position in [0, 7] {
+            commit.place(position);
+            assert_eq!(after.position(), Some(position));
+        }
+        assert!(!commit.has_failed());
+        commit.fail();
+        assert!(commit.has_failed());
+        assert_eq!(after.position(), None);
+    }
 }

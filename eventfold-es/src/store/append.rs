@@ -67,8 +67,10 @@ impl From<CommitError> for AppendError {
 pub struct Found {
     /// The events, in the order that was asked for.
     pub events: Vec<RecordedEvent>,
-    /// The position of the newest event of the store when the query was read. All events up to there
-    /// were looked at, later ones were not. A condition on the same query names it.
+    /// Up to where the store was read: the position of its newest event when the query was read, or
+    /// the end of the range if that is [before](EventQuery::until) it. If the
+    /// [limit](EventQuery::limit) ended a query that reads forwards, it is the position of the last
+    /// event that was found. Later events were not looked at. A condition on the same query names it.
     pub position: Position,
 }
 
@@ -153,16 +155,17 @@ impl EventQuery {
     pub async fn read(self) -> io::Result<Found> {
         self.store.inner.check_open()?;
         let storage = &self.store.inner.storage;
-        let head = storage.head();
+        let until = self.until.min(storage.head());
+        let (after, backwards, limit) = (self.after, self.backwards, self.limit);
         let found = Arc::<Mutex<Vec<RecordedEvent>>>::default();
         let search = Search {
             query: self.query,
-            after: self.after,
-            until: self.until.min(head),
-            backwards: self.backwards,
+            after,
+            until,
+            backwards,
         };
-        if self.limit > 0 {
-            let (events, limit) = (found.clone(), self.limit);
+        if limit > 0 {
+            let events = found.clone();
             let each = move |event: StoredEvent<'_>| {
                 let mut events = lock(&events);
                 events.push(RecordedEvent::new(event));
@@ -175,7 +178,12 @@ impl EventQuery {
             storage.find(search, each).await?;
         }
         let events = std::mem::take(&mut *lock(&found));
-        let position = Position::new(head);
+        let is_cut_off = events.len() == limit && !backwards;
+        let position = match events.last() {
+            Some(last) if is_cut_off => last.position(),
+            None if is_cut_off => Position::new(until.min(after)),
+            _ => Position::new(until),
+        };
         Ok(Found { events, position })
     }
 }
@@ -207,6 +215,11 @@ impl AggregateStore {
     /// Followers get the events like all others: their aggregate type and id are empty
     /// ([`is_of_aggregate`](RecordedEvent::is_of_aggregate)), their version is 0. The events are in
     /// the journal, not in the file of a stream.
+    ///
+    /// Do not take the returned position for one that was read up to: others may have stored events
+    /// before it. A condition names the [position of a query](Found::position).
+    ///
+    /// Once the events are on their way they are stored, even if the caller stops waiting.
     ///
     /// # Errors
     ///
@@ -278,7 +291,7 @@ fn encode(encoded: &mut EncodedEvents, event: &NewEvent, ms: u64) -> StorageResu
     encoded.push_tagged(&event.name, data.as_bytes(), id, 0, &common, tags);
     if encoded.is_too_deep() {
         let text = format!(
-            "the payload of the event `{}` is nested too deeply",
+            "the payload or the metadata of the event `{}` is nested too deeply",
             event.name
         );
         return Err(StorageError::new(StorageErrorKind::Unreadable, text));

@@ -13,6 +13,7 @@ use crate::storage::files::upkeep::Job;
 use crate::{Aggregate, AggregateStore, Position, Project, Projection, Recorded};
 
 mod answers;
+mod appended;
 mod closed_files;
 mod failed_sync;
 mod failing_io;

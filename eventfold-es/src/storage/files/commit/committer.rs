@@ -437,7 +437,15 @@ impl Committer {
                     let result = outcome.clone().map(|()| positions);
                     respond(|| done(result));
                 }
-                AnswerTo::Refused { error, done } => respond(|| done(Err(error))),
+                AnswerTo::Refused { error, done } => {
+                    // What it was refused for may not be stored after all.
+                    let error = match &outcome {
+                        Ok(()) => error,
+                        Err(CommitError::Unknown(cause)) => CommitError::Failed(cause.clone()),
+                        Err(cause) => cause.clone(),
+                    };
+                    respond(|| done(Err(error)));
+                }
                 AnswerTo::Fence {
                     stream,
                     epoch,
@@ -448,8 +456,9 @@ impl Committer {
                 }
             }
         }
-        self.finder
-            .complete(written.end.position.max(written.durable));
+        if outcome.is_ok() {
+            self.finder.complete(written.end.position);
+        }
         self.journal.reuse(written);
         self.room.add_permits(room);
         self.unflushed.release(unflushed);

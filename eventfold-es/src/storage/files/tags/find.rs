@@ -88,6 +88,11 @@ impl Finder {
         self.completed.store(position, Ordering::Release);
     }
 
+    #[cfg(test)]
+    pub(crate) fn completed(&self) -> u64 {
+        self.completed.load(Ordering::Acquire)
+    }
+
     /// Passes the events that `search` selects to `each`, until `each` breaks off. Blocks on the disk.
     pub(crate) fn find<E: From<StorageError>>(
         &self,

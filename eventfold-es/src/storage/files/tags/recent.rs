@@ -129,3 +129,142 @@ pub(crate) fn read_own(line: &[u8]) -> StorageResult<CommitLine<'_>> {
         StorageError::new(StorageErrorKind::Bug, text)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::query::{Query, QueryItem};
+    use crate::event::Tag;
+    use crate::storage::condition::After;
+    use crate::storage::encoding::event_line::{Common, EncodedEvents, seed_of_none};
+    use crate::storage::files::format::commit_line::write_parts;
+    use crate::storage::files::journal::end::End;
+    use crate::{AggregateStore, NewEvent};
+
+    /// A batch that follows `durable` events.
+    fn batch(durable: u64) -> JournalBatch {
+        JournalBatch {
+            bytes: Vec::new(),
+            end: End {
+                position: durable,
+                ..End::of_empty(1, 0)
+            },
+            durable,
+            first: 0,
+        }
+    }
+
+    /// Adds a commit with an event for each tag to the batch, and to `recent` if that is in use.
+    fn add(recent: &mut Recent, batch: &mut JournalBatch, tags: &[&str]) {
+        let mut events = EncodedEvents::new(seed_of_none());
+        for tag in tags {
+            events.push_tagged("Noted", b"1", Some("e"), 0, &Common::default(), [*tag]);
+        }
+        let start = batch.bytes.len();
+        write_parts(batch, &[], Some(events.as_encoded()), &mut Vec::new());
+        if recent.is_used() {
+            let (_, line) = batch.bytes[start..].split_last().unwrap();
+            recent.add(&read_own(line).unwrap(), batch.durable).unwrap();
+        }
+    }
+
+    fn clause(tag: &str, after: u64) -> Clause {
+        Clause {
+            query: Query::of(QueryItem::tagged(tag.parse::<Tag>().unwrap())),
+            after: After::Position(after),
+        }
+    }
+
+    /// A store with an event for each tag, and its finder.
+    async fn store_with(tags: &[&str]) -> (tempfile::TempDir, AggregateStore, Finder) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = AggregateStore::open(dir.path()).await.unwrap();
+        for tag in tags {
+            let event = NewEvent::new("Noted", &1).unwrap();
+            let event = event.with_tag(tag.parse().unwrap());
+            store.append([event], None).await.unwrap();
+        }
+        let finder = store.inner.storage.files().finder.clone();
+        (dir, store, finder)
+    }
+
+    fn holds(recent: &mut Recent, clause: Clause, batch: &JournalBatch, finder: &Finder) -> bool {
+        match recent.check(&[clause], batch, finder) {
+            Ok(()) => true,
+            Err(CommitError::ConditionFailed) => false,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_oldest_durable_events_leave_and_those_of_the_batch_stay() {
+        let (_dir, _store, finder) = store_with(&[]).await;
+        let mut recent = Recent::default();
+        let mut first = batch(0);
+        assert!(holds(&mut recent, clause("x", 0), &first, &finder));
+        let tags: Vec<_> = (1..=MOST + 4).map(|number| format!("n:{number}")).collect();
+        let tags: Vec<_> = tags.iter().map(String::as_str).collect();
+        add(&mut recent, &mut first, &tags);
+        assert_eq!((recent.from, recent.events.len()), (Some(0), MOST + 4));
+
+        let mut second = batch(first.end.position);
+        add(&mut recent, &mut second, &["x"]);
+        assert_eq!((recent.from, recent.events.len()), (Some(5), MOST));
+        assert_eq!(recent.events[0].position, 6);
+        assert!(!holds(&mut recent, clause("x", 5), &second, &finder));
+        assert!(!holds(&mut recent, clause("n:6", 5), &second, &finder));
+        assert!(holds(&mut recent, clause("n:6", 6), &second, &finder));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn events_of_a_batch_that_was_not_stored_are_forgotten() {
+        let (_dir, _store, finder) = store_with(&["a", "b"]).await;
+        let mut recent = Recent::default();
+        let mut failed = batch(2);
+        assert!(holds(&mut recent, clause("x", 0), &failed, &finder));
+        add(&mut recent, &mut failed, &["x", "y"]);
+        assert!(!holds(&mut recent, clause("x", 0), &failed, &finder));
+        recent.forget_after(2);
+        // The next batch has the same positions.
+        let mut next = batch(2);
+        assert!(holds(&mut recent, clause("x", 0), &next, &finder));
+        add(&mut recent, &mut next, &["z"]);
+        assert!(holds(&mut recent, clause("x", 0), &next, &finder));
+        assert!(!holds(&mut recent, clause("z", 2), &next, &finder));
+        assert!(!holds(&mut recent, clause("b", 1), &next, &finder));
+        // What is durable stays.
+        recent.forget_after(3);
+        assert!(!holds(&mut recent, clause("z", 2), &batch(3), &finder));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_condition_on_more_than_the_newest_events_is_checked_on_those_before_too() {
+        let (_dir, _store, finder) = store_with(&["a", "b", "c"]).await;
+        let mut recent = Recent::default();
+        let mut batch = batch(3);
+        // Events that are in the batch when the first condition comes count as well.
+        add(&mut recent, &mut batch, &["x"]);
+        assert!(!recent.is_used());
+        assert!(!holds(&mut recent, clause("x", 0), &batch, &finder));
+        assert_eq!((recent.from, recent.events.len()), (Some(3), 1));
+        for (tag, after, expected) in [
+            ("b", 0, false),
+            ("b", 1, false),
+            ("b", 2, true),
+            ("b", 3, true),
+            ("b", u64::MAX, true),
+            ("x", 3, false),
+            ("x", 4, true),
+            ("y", 0, true),
+        ] {
+            let clause = clause(tag, after);
+            let is_so = holds(&mut recent, clause, &batch, &finder);
+            assert_eq!(is_so, expected, "{tag} after {after}");
+        }
+        let everything = Clause {
+            query: Query::all(),
+            after: After::Position(3),
+        };
+        assert!(!holds(&mut recent, everything, &batch, &finder));
+    }
+}
