@@ -239,20 +239,19 @@ impl Together {
                 }
             }
         }
-        let answer = match refused {
-            Some(error) => Err(error),
-            None => {
-                let order = calls.iter().map(|(participant, _)| *participant).collect();
-                let group = Group {
-                    store: store.clone(),
-                    participants: self.participants,
-                    order,
-                    contexts,
-                    key: context.idempotency_key,
-                    span: spans::deciding(&span),
-                };
-                run(group, &store).await
-            }
+        let answer = if let Some(error) = refused {
+            Err(error)
+        } else {
+            let order = calls.iter().map(|(participant, _)| *participant).collect();
+            let group = Group {
+                store: store.clone(),
+                participants: self.participants,
+                order,
+                contexts,
+                key: context.idempotency_key,
+                span: spans::deciding(&span),
+            };
+            run(group, &store).await
         };
         for (call, (participant, _)) in passed.iter_mut().zip(&calls).rev() {
             call.leave(outcome(&answer, *participant));

@@ -3,6 +3,7 @@
 //! The tags of the events in the last segment are in memory, those of the sealed segments in files.
 //! Everything is derived from the journal: what is missing or damaged is made again when it is first
 //! needed. The committer only adds to memory, so a store whose events have no tags pays nothing.
+//! Invariant D12.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
