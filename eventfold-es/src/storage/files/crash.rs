@@ -19,6 +19,7 @@ mod failed_sync;
 mod failing_io;
 mod file_systems;
 mod full_disk;
+mod grouped;
 mod managed;
 mod power_loss;
 mod several_streams;
