@@ -448,9 +448,6 @@ pub use crate::report::{Finding, RepairReport, Repaired, Severity, VerifyReport}
 pub use crate::runtime::committed::{Committed, Loaded, Preview};
 pub use crate::runtime::decisions::decide::Decided;
 pub use crate::runtime::handle::AggregateHandle;
-pub use crate::runtime::together::committed::CommittedTogether;
-pub use crate::runtime::together::error::TogetherError;
-pub use crate::runtime::together::group::Together;
 pub use crate::storage::files::layout::StreamLayout;
 pub use crate::storage::memory::Memory;
 pub use crate::store::bus::CommandBus;

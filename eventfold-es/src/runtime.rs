@@ -15,4 +15,3 @@ pub(crate) mod layers;
 pub(crate) mod passivation;
 pub(crate) mod running;
 pub(crate) mod spans;
-pub(crate) mod together;

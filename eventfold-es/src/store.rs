@@ -21,7 +21,6 @@ mod rebuild;
 mod spawn;
 #[cfg(test)]
 mod tests;
-mod together;
 mod under_way;
 mod waiting;
 

@@ -16,16 +16,13 @@ mod head;
 mod idle;
 mod inject;
 mod keys;
-mod lend;
 mod mailbox;
 mod preview;
 mod slot;
 
 use conflict::{Again, Conflicts, MOST_ATTEMPTS};
-pub(crate) use decide::Proposed;
 use head::Head;
 use idle::Activity;
-pub(crate) use lend::Lent;
 use mailbox::Read;
 pub(crate) use mailbox::{Attempt, Mail, Reply, Request};
 pub(crate) use slot::{LiveAggregate, Registry, Slot};
@@ -91,17 +88,6 @@ impl<A: Aggregate> Actor<A> {
                     self.mailbox.close();
                 }
                 Mail::PassivateIfIdle => self.watch_on(),
-                Mail::Lend(borrower) => {
-                    self.activity.touch();
-                    // Boxed, so that the usual way stays short.
-                    let Some(back) = Box::pin(self.lend(borrower)).await else {
-                        return;
-                    };
-                    self = back;
-                    if self.head.as_ref().is_none_or(|head| head.version == 0) {
-                        self.let_go();
-                    }
-                }
             }
         }
         if self.conflicts.is_some() {

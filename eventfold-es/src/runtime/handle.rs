@@ -497,8 +497,10 @@ impl<A: Aggregate> AggregateHandle<A> {
 
     /// Puts a message into the aggregate's mailbox. An aggregate that is passivating returns the
     /// message, and the next activation gets it.
-    pub(crate) async fn deliver(&self, mut mail: Box<Mail<A>>) -> Result<(), StateError> {
-        self.refuse_own_code().map_err(StateError::Io)?;
+    async fn deliver(&self, mut mail: Box<Mail<A>>) -> Result<(), StateError> {
+        if inside::Aggregate::of(self.slot.stream().id()).is_running() {
+            return Err(StateError::Io(self.asked_by_itself()));
+        }
         self.store.storage.check_process()?;
         let mut failed = 0;
         loop {
@@ -531,19 +533,6 @@ impl<A: Aggregate> AggregateHandle<A> {
                 Err(_) => failed += 1,
             }
         }
-    }
-
-    /// The store that the handle is of.
-    pub(crate) fn store(&self) -> &Arc<Hold> {
-        &self.store
-    }
-
-    /// Fails if the aggregate's own code makes this call, which would wait for itself.
-    pub(crate) fn refuse_own_code(&self) -> io::Result<()> {
-        if inside::Aggregate::of(self.slot.stream().id()).is_running() {
-            return Err(self.asked_by_itself());
-        }
-        Ok(())
     }
 
     fn asked_by_itself(&self) -> io::Error {

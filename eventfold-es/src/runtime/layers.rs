@@ -42,8 +42,13 @@ impl Layers {
         E: std::error::Error + Send + Sync + 'static,
         F: Future<Output = Result<T, ExecuteError<E>>>,
     {
-        let mut passed = Passed::new(call, span);
-        let answer = match passed.enter(self) {
+        let mut passed = Passed {
+            inside: &[],
+            call,
+            span,
+            is_ended: false,
+        };
+        let answer = match passed.enter(&self.0) {
             Ok(context) => send(context).await,
             Err(error) => Err(error),
         };
@@ -53,7 +58,7 @@ impl Layers {
 }
 
 /// A call, and the layers that it is inside of.
-pub(crate) struct Passed<'a> {
+struct Passed<'a> {
     inside: &'a [Box<dyn Layer>],
     call: Call<'a>,
     span: &'a Span,
@@ -61,21 +66,8 @@ pub(crate) struct Passed<'a> {
 }
 
 impl<'a> Passed<'a> {
-    /// A call that is inside of no layer yet. The layers run within `span`.
-    pub(crate) fn new(call: Call<'a>, span: &'a Span) -> Self {
-        Self {
-            inside: &[],
-            call,
-            span,
-            is_ended: false,
-        }
-    }
-
     /// Passes all of `layers`, and returns the context that they leave.
-    pub(crate) fn enter<E>(
-        &mut self,
-        Layers(layers): &'a Layers,
-    ) -> Result<CommandContext, ExecuteError<E>>
+    fn enter<E>(&mut self, layers: &'a [Box<dyn Layer>]) -> Result<CommandContext, ExecuteError<E>>
     where
         E: std::error::Error + Send + Sync + 'static,
     {
@@ -94,7 +86,7 @@ impl<'a> Passed<'a> {
     }
 
     /// Leaves the layers, the innermost first.
-    pub(crate) fn leave(&mut self, outcome: CallOutcome<'_>) {
+    fn leave(&mut self, outcome: CallOutcome<'_>) {
         self.is_ended = true;
         let _span = self.span.enter();
         for layer in self.inside.iter().rev() {

@@ -34,18 +34,6 @@ pub(crate) fn decide(decision: &'static str, command: &'static str) -> Span {
     )
 }
 
-/// The span of a group of commands.
-pub(crate) fn together(commands: usize, aggregates: usize) -> Span {
-    tracing::info_span!(
-        "together",
-        commands,
-        aggregates,
-        correlation_id = Empty,
-        causation_id = Empty,
-        outcome = Empty,
-    )
-}
-
 /// Notes in `span` what the command belongs to.
 pub(crate) fn note_context(span: &Span, context: &CommandContext) {
     if span.is_disabled() {

@@ -1,6 +1,5 @@
 //! The messages to an actor, and its answers.
 
-use std::any::Any;
 use std::io;
 
 use tokio::sync::oneshot;
@@ -88,15 +87,10 @@ impl<T, E> Reply<T, E> {
 /// Reads the head, and returns what to do once the head is durable.
 pub(crate) type Read<A> = Box<dyn FnOnce(Result<(&A, Version), StateError>) -> Done + Send>;
 
-/// Takes a [`Lent`](crate::runtime::actor::Lent) actor, or why its aggregate cannot be loaded.
-pub(crate) type Borrower = oneshot::Sender<Result<Box<dyn Any + Send>, StateError>>;
-
 /// What an actor's mailbox holds.
 #[allow(clippy::large_enum_variant, reason = "it is always boxed")]
 pub(crate) enum Mail<A: Aggregate> {
     Request(Request<A>),
-    /// Lend the actor.
-    Lend(Borrower),
     /// Leave memory if there was no message during the idle time.
     PassivateIfIdle,
 }

@@ -196,24 +196,6 @@ impl EncodedEvents {
         self.as_encoded().count()
     }
 
-    /// Appends the events of `other`, which are of the same stream.
-    pub(crate) fn append(&mut self, other: Self) {
-        if other.bytes.is_empty() {
-            return;
-        }
-        if self.bytes.is_empty() {
-            *self = other;
-            return;
-        }
-        let before = self.bytes.len();
-        self.later.push(before);
-        self.later
-            .extend(other.later.iter().map(|later| before + later));
-        self.bytes.extend_from_slice(&other.bytes);
-        self.is_tagged |= other.is_tagged;
-        spare::give_back(other.bytes);
-    }
-
     /// Whether the last event is nested so deeply that no reader could read it.
     pub(crate) fn is_too_deep(&self) -> bool {
         let event = &self.bytes[self.later.last().copied().unwrap_or(0)..];
