@@ -48,6 +48,7 @@ mod subscriptions;
 mod support;
 mod testing;
 mod timers;
+mod together;
 mod tracing;
 mod typed_read_side;
 mod under_way;

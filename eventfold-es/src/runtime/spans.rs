@@ -22,6 +22,11 @@ pub(crate) fn execute<A: Aggregate>(stream: &StreamId, command: &A::Command) -> 
     )
 }
 
+/// The span of several commands that take effect together. Their own spans are in it.
+pub(crate) fn together(commands: usize) -> Span {
+    tracing::info_span!("together", commands, outcome = Empty)
+}
+
 /// Notes in `span` what the command belongs to.
 pub(crate) fn note_context(span: &Span, context: &CommandContext) {
     if span.is_disabled() {

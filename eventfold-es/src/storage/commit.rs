@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::error::{ExecuteError, StateError};
+use crate::error::{ExecuteError, StateError, TogetherError};
 use crate::storage::encoding::event_line::EncodedEvents;
 use crate::storage::error::{StorageError, StorageErrorKind};
 use crate::storage::snapshot::Draft;
@@ -130,6 +130,17 @@ impl From<CommitError> for StorageError {
 }
 
 impl<E: std::error::Error + Send + Sync + 'static> From<CommitError> for ExecuteError<E> {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Closed => Self::Closed,
+            CommitError::Conflict { .. } => Self::Conflict,
+            CommitError::Unknown(_) => Self::OutcomeUnknown(error.to_io()),
+            error => Self::Io(error.to_io()),
+        }
+    }
+}
+
+impl From<CommitError> for TogetherError {
     fn from(error: CommitError) -> Self {
         match error {
             CommitError::Closed => Self::Closed,

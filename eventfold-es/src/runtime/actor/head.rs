@@ -42,6 +42,16 @@ impl<A: Aggregate> Head<A> {
         Ok(())
     }
 
+    /// A snapshot of the head if one is due.
+    #[inline]
+    pub(crate) fn draft_if_due(&mut self, stream: &Stream, every: u64) -> Option<Box<Draft>> {
+        if self.version - self.snapshot_version >= every {
+            self.draft(stream)
+        } else {
+            None
+        }
+    }
+
     /// A snapshot of the head, `None` if its state cannot be written.
     pub(crate) fn draft(&mut self, stream: &Stream) -> Option<Box<Draft>> {
         // The next one is due only after as many further events, even if this one fails.

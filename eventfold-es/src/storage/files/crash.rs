@@ -21,6 +21,7 @@ mod full_disk;
 mod managed;
 mod power_loss;
 mod several_streams;
+mod together;
 mod unflushed;
 
 /// The system's error numbers, which are the same on every Unix.
