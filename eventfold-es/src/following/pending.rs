@@ -283,7 +283,9 @@ impl Pending {
             lane.numbers.insert(number);
         }
         self.count_under_way(&lanes, usize::from(is_under_way), 0);
-        lanes.iter().for_each(|lane| self.offer(lane));
+        for lane in &lanes {
+            self.offer(lane);
+        }
     }
 
     /// Counts a command of these lanes.
@@ -487,7 +489,9 @@ impl Pending {
             entry.outgoing.attempts = attempts;
             let lanes = targets(&entry.outgoing.envelope);
             self.count_under_way(&lanes, 0, 1);
-            lanes.iter().for_each(|lane| self.offer(lane));
+            for lane in &lanes {
+                self.offer(lane);
+            }
         }
     }
 

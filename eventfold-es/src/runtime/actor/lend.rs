@@ -38,21 +38,18 @@ impl<A: Aggregate> Actor<A> {
             None => self.make_ready().await,
             Some(_) => self.make_ready_for_mail().await,
         };
-        let actor = match ready {
-            Err(error) => {
-                let _ = borrower.send(Err(error));
-                self
-            }
-            Ok(()) => {
-                let (back, returned) = oneshot::channel();
-                let lent = Lent {
-                    actor: Some(Box::new(self)),
-                    back: Some(back),
-                };
-                // A borrower that is gone drops it at once.
-                drop(borrower.send(Ok(Box::new(lent))));
-                *returned.await.ok()?
-            }
+        let actor = if let Err(error) = ready {
+            let _ = borrower.send(Err(error));
+            self
+        } else {
+            let (back, returned) = oneshot::channel();
+            let lent = Lent {
+                actor: Some(Box::new(self)),
+                back: Some(back),
+            };
+            // A borrower that is gone drops it at once.
+            drop(borrower.send(Ok(Box::new(lent))));
+            *returned.await.ok()?
         };
         actor.activity.touch();
         // Invariant R5.

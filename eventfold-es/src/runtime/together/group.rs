@@ -1,5 +1,6 @@
 //! One attempt at a group: borrow all actors, decide, hand over, give back. Invariant C14.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use tracing::Span;
@@ -146,9 +147,10 @@ impl Group {
     /// The same group for another attempt, if its commit can conflict and its commands can be
     /// repeated.
     fn copy(&self) -> Option<Box<Self>> {
-        let is_shared = |participant: &Box<dyn Participant>| participant.stream().is_shared();
+        let mut participants = self.participants.iter();
+        let is_shared = participants.any(|participant| participant.stream().is_shared());
         let conflicts = self.conflicts + 1;
-        if conflicts >= MOST_ATTEMPTS || !self.participants.iter().any(is_shared) {
+        if conflicts >= MOST_ATTEMPTS || !is_shared {
             return None;
         }
         let participants = self
@@ -219,7 +221,8 @@ impl Group {
             };
             let stream = participant.stream().id();
             let (aggregate_type, id) = (stream.aggregate_type(), stream.id());
-            text += &format!(" {aggregate_type:?}/{id:?} {fingerprint}");
+            // Writing to a string cannot fail.
+            let _ = write!(text, " {aggregate_type:?}/{id:?} {fingerprint}");
         }
         Ok(Some(Fingerprint::new(xxh3_64(text.as_bytes()))))
     }
@@ -250,18 +253,13 @@ impl Group {
     /// What the storage gets of each stream. Of a group that is not stored, only a check.
     fn parts(&mut self, decided: &Result<Decided, TogetherError>) -> Vec<StreamPart<Stream>> {
         let key = self.key.as_deref();
-        let parts = self
-            .participants
-            .iter_mut()
-            .map(|participant| match decided {
-                Ok(Decided::Store(fingerprint)) => {
-                    participant.part(key.map(|key| (key, *fingerprint)))
-                }
-                _ => {
-                    participant.undo();
-                    participant.check()
-                }
-            });
+        let parts = self.participants.iter_mut().map(|participant| {
+            if let Ok(Decided::Store(fingerprint)) = decided {
+                return participant.part(key.map(|key| (key, *fingerprint)));
+            }
+            participant.undo();
+            participant.check()
+        });
         parts.collect()
     }
 

@@ -133,8 +133,8 @@ impl<A: Aggregate> Drop for Held<A> {
 /// An aggregate of the type `A` with its commands.
 pub(crate) struct Commands<A: Aggregate> {
     slot: Arc<Slot<A>>,
-    /// Those that were decided are `None`.
-    commands: Vec<Option<A::Command>>,
+    /// The commands. Those that were decided are `None`.
+    sent: Vec<Option<A::Command>>,
     decided: usize,
     expected: Option<Version>,
     actor: Option<Box<dyn Borrowed<A>>>,
@@ -153,7 +153,7 @@ impl<A: Aggregate> Commands<A> {
         let encoded = EncodedEvents::new(slot.stream().seed());
         Self {
             slot,
-            commands: Vec::new(),
+            sent: Vec::new(),
             decided: 0,
             expected: None,
             actor: None,
@@ -167,8 +167,8 @@ impl<A: Aggregate> Commands<A> {
 
     /// Adds a command, and returns its index among the participant's.
     pub(crate) fn add(&mut self, command: A::Command) -> usize {
-        self.commands.push(Some(command));
-        self.commands.len() - 1
+        self.sent.push(Some(command));
+        self.sent.len() - 1
     }
 
     pub(crate) fn expect(&mut self, version: Version) {
@@ -220,18 +220,18 @@ impl<A: Aggregate> Participant for Commands<A> {
     }
 
     fn span(&self, own: usize) -> Span {
-        match &self.commands[own] {
+        match &self.sent[own] {
             Some(command) => spans::execute::<A>(self.stream().id(), command),
             None => Span::none(),
         }
     }
 
     fn command_name(&self, own: usize) -> &'static str {
-        self.commands[own].as_ref().map_or("", A::command_name)
+        self.sent[own].as_ref().map_or("", A::command_name)
     }
 
     fn fingerprint(&self, own: usize) -> Result<Option<Fingerprint>, Panic> {
-        let Some(command) = &self.commands[own] else {
+        let Some(command) = &self.sent[own] else {
             return Ok(None);
         };
         let stream = self.stream().id();
@@ -241,12 +241,12 @@ impl<A: Aggregate> Participant for Commands<A> {
     }
 
     fn copy(&self) -> Option<Box<dyn Participant>> {
-        let commands = self.commands.iter().map(|command| {
+        let commands = self.sent.iter().map(|command| {
             let again = guarded(|| command.as_ref().and_then(A::repeat)).ok()?;
             again.map(Some)
         });
         Some(Box::new(Self {
-            commands: commands.collect::<Option<_>>()?,
+            sent: commands.collect::<Option<_>>()?,
             expected: self.expected,
             ..Self::new(self.slot.clone())
         }))
@@ -305,7 +305,7 @@ impl<A: Aggregate> Participant for Commands<A> {
     ) -> Result<usize, TogetherError> {
         // An earlier command of this aggregate comes before this one.
         self.evolve()?;
-        let command = self.commands.get_mut(self.decided).and_then(Option::take);
+        let command = self.sent.get_mut(self.decided).and_then(Option::take);
         self.decided += 1;
         let (Some(command), Some(actor)) = (command, &mut self.actor) else {
             return Err(TogetherError::ActorGone);

@@ -304,7 +304,8 @@ async fn a_group_that_conflicts_is_decided_again_on_the_newer_states() {
     let both = async |store: &AggregateStore| {
         let one = store.get::<Numbers>("n-1").await.unwrap();
         let two = store.get::<Numbers>("n-2").await.unwrap();
-        (one.version().await.unwrap(), two.version().await.unwrap());
+        one.version().await.unwrap();
+        two.version().await.unwrap();
         (one, two)
     };
     let (one, two) = both(&here).await;
@@ -335,7 +336,8 @@ async fn a_group_that_cannot_be_repeated_answers_a_conflict_and_stores_nothing()
     let counters = async |store: &AggregateStore| {
         let one = store.get::<Counter>("c-1").await.unwrap();
         let two = store.get::<Numbers>("n-1").await.unwrap();
-        (one.version().await.unwrap(), two.version().await.unwrap());
+        one.version().await.unwrap();
+        two.version().await.unwrap();
         (one, two)
     };
     let (one, two) = counters(&here).await;
@@ -346,7 +348,7 @@ async fn a_group_that_cannot_be_repeated_answers_a_conflict_and_stores_nothing()
             .send(&two, Command::Note(1))
             .send(&one, Add(2))
     };
-    if <Counter as Aggregate>::repeat(&Add(2).into()).is_none() {
+    if <Counter as Aggregate>::repeat(&Add(2)).is_none() {
         let conflict = group().commit().await.unwrap_err();
         assert!(matches!(conflict, crate::TogetherError::Conflict));
         assert_eq!(two.version().await.unwrap(), 0);
