@@ -12,7 +12,7 @@ use crate::event::{DecodeError, DomainEvent, InvalidTag, StoredEvent, Tags};
 
 /// A decision on one command, whose rule spans more than one aggregate.
 ///
-/// Derive it with [`derive@Decision`](crate::Decision), and implement [`Decide`](crate::Decide) for
+/// Derive it with [`Decision`](derive@crate::Decision), and implement [`Decide`](crate::Decide) for
 /// its command. The implementing type has the [models](crate::DecisionModel) that the decision depends on. What
 /// they are folded from is its *boundary*: no other event of it is stored between the decision and its
 /// own events.
