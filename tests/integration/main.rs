@@ -52,6 +52,7 @@ mod support;
 mod tags;
 mod testing;
 mod timers;
+mod together;
 mod tracing;
 mod typed_read_side;
 mod under_way;

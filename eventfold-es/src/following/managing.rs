@@ -291,6 +291,7 @@ impl<M: ProcessManager> Reacting<M> {
     ) -> io::Result<()> {
         let letter = DeadLetter {
             id: failed.letter_id(),
+            together: failed.envelope.shown_together()?,
             envelope: failed.envelope.clone().into_shown()?,
             error: error.to_owned(),
             kind: Some(kind),
@@ -348,9 +349,7 @@ impl<M: ProcessManager> Reacting<M> {
         let mut is_there = false;
         let mut reader = storage.reader(outgoing.since);
         reader.read_to(storage.head(), |committed| {
-            if committed.aggregate_type() == envelope.aggregate_type
-                && committed.id() == envelope.instance_id
-            {
+            if envelope.is_for(committed.aggregate_type(), committed.id()) {
                 committed.keys(|found| is_there |= found == key);
             }
             StorageResult::Ok(if is_there {

@@ -10,8 +10,9 @@ use crate::domain::command::StoredCommand;
 use crate::domain::process_manager::{FailureKind, Timer};
 use crate::following::chain::Chain;
 
-/// The newest form of the saved work. It is written only where it is needed, see [`Saved`].
+/// The newest forms of the saved work. They are written only where they are needed, see [`Saved`].
 const FORM: u32 = 2;
+const FORM_WITH_GROUPS: u32 = 3;
 
 /// A command to send.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -72,7 +73,10 @@ impl Outgoing {
     }
 
     fn needs_new_form(&self) -> bool {
-        !self.or_send.is_empty() || self.answers_failure || self.given_up.is_some()
+        self.envelope.is_group()
+            || !self.or_send.is_empty()
+            || self.answers_failure
+            || self.given_up.is_some()
     }
 }
 
@@ -80,7 +84,8 @@ impl Outgoing {
 ///
 /// Form 1 has the commands as `outgoing`, and no number. Form 2 has them as `commands` and is
 /// written if a command or a timer has something that a reader of form 1 would drop. Such a reader
-/// misses `outgoing` and refuses the checkpoint.
+/// misses `outgoing` and refuses the checkpoint. Form 3 is form 2 with commands that take effect
+/// together.
 #[derive(Debug, Default)]
 pub(crate) struct Saved {
     /// The number of the next command.
@@ -120,8 +125,13 @@ impl Serialize for Saved {
         } else {
             (Some(commands), None)
         };
+        let has_group = self
+            .outgoing
+            .iter()
+            .any(|outgoing| outgoing.envelope.is_group());
+        let form = if has_group { FORM_WITH_GROUPS } else { FORM };
         Form {
-            number: is_new.then_some(FORM),
+            number: is_new.then_some(form),
             next: self.next,
             outgoing,
             commands,
@@ -142,12 +152,12 @@ impl<'de> Deserialize<'de> for Saved {
             None => form
                 .outgoing
                 .ok_or_else(|| D::Error::missing_field("outgoing")),
-            Some(FORM) => form
+            Some(FORM | FORM_WITH_GROUPS) => form
                 .commands
                 .ok_or_else(|| D::Error::missing_field("commands")),
             Some(other) => Err(D::Error::custom(format_args!(
                 "its unfinished work has form {other}, which a newer version of eventfold-es wrote; \
-                 this one reads up to form {FORM}"
+                 this one reads up to form {FORM_WITH_GROUPS}"
             ))),
         }?;
         Ok(Self {
@@ -226,6 +236,10 @@ mod tests {
         outgoing.or_send.push(command());
         all.push(saved(outgoing));
         let mut outgoing = Outgoing::new(0, command());
+        outgoing.envelope.together.push(command());
+        assert!(written(&saved(outgoing.clone())).starts_with(r#"{"form":3,"#));
+        all.push(saved(outgoing));
+        let mut outgoing = Outgoing::new(0, command());
         outgoing.answers_failure = true;
         all.push(saved(outgoing));
         let mut outgoing = Outgoing::new(0, command());
@@ -253,12 +267,12 @@ mod tests {
 
     #[test]
     fn work_in_a_newer_form_is_refused() {
-        let newer = r#"{"form":3,"next":1,"commands":[],"timers":{}}"#;
+        let newer = r#"{"form":4,"next":1,"commands":[],"timers":{}}"#;
         let refused = serde_json::from_str::<Saved>(newer)
             .unwrap_err()
             .to_string();
         assert!(
-            refused.contains("form 3, which a newer version"),
+            refused.contains("form 4, which a newer version"),
             "{refused}"
         );
     }

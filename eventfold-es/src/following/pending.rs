@@ -98,13 +98,12 @@ struct Entry {
     not_before: u64,
 }
 
-fn target(envelope: &StoredCommand) -> Target {
-    let StoredCommand {
-        aggregate_type,
-        instance_id,
-        ..
-    } = envelope;
-    (aggregate_type.clone(), instance_id.clone())
+/// The targets of a command, or of several that take effect together.
+fn targets(envelope: &StoredCommand) -> BTreeSet<Target> {
+    let members = envelope.members();
+    members
+        .map(|member| (member.aggregate_type.clone(), member.instance_id.clone()))
+        .collect()
 }
 
 impl Pending {
@@ -164,8 +163,11 @@ impl Pending {
         let mut keys = Keys::new();
         for Entry { outgoing, .. } in self.entries.values() {
             if let Some(key) = &outgoing.envelope.context.idempotency_key {
-                let lane = keys.entry(target(&outgoing.envelope)).or_default();
-                lane.entry(key.clone()).or_default().push(outgoing.number);
+                // One of several targets may have no event of the command.
+                for target in targets(&outgoing.envelope) {
+                    let lane = keys.entry(target).or_default();
+                    lane.entry(key.clone()).or_default().push(outgoing.number);
+                }
             }
         }
         Some((after, keys))
@@ -258,7 +260,7 @@ impl Pending {
 
     fn insert(&mut self, outgoing: Outgoing, is_under_way: bool) {
         let number = outgoing.number;
-        let lane = target(&outgoing.envelope);
+        let lanes = targets(&outgoing.envelope);
         let is_given_up = outgoing.given_up.is_some();
         // A command that is given up has ended, so nobody cancels it.
         if let Some(key) = outgoing.timer.as_ref().filter(|_| !is_given_up) {
@@ -276,24 +278,36 @@ impl Pending {
             self.given_up.insert(number);
             return;
         }
-        self.lanes
-            .entry(lane.clone())
-            .or_default()
-            .numbers
-            .insert(number);
-        self.count_under_way(&lane, usize::from(is_under_way), 0);
-        self.offer(&lane);
+        for lane in &lanes {
+            let lane = self.lanes.entry(lane.clone()).or_default();
+            lane.numbers.insert(number);
+        }
+        self.count_under_way(&lanes, usize::from(is_under_way), 0);
+        lanes.iter().for_each(|lane| self.offer(lane));
     }
 
-    fn count_under_way(&mut self, lane: &Target, more: usize, fewer: usize) {
+    /// Counts a command of these lanes.
+    fn count_under_way(&mut self, lanes: &BTreeSet<Target>, more: usize, fewer: usize) {
         self.under_way = self.under_way + more - fewer;
-        if let Some(lane) = self.lanes.get_mut(lane) {
-            lane.under_way = lane.under_way + more - fewer;
+        for lane in lanes {
+            if let Some(lane) = self.lanes.get_mut(lane) {
+                lane.under_way = lane.under_way + more - fewer;
+            }
         }
     }
 
-    /// Makes the first command of a lane ready or delayed, unless a command of the lane is under
-    /// way.
+    /// Whether the command is the first of all its lanes, and none of theirs is under way.
+    fn is_free(&self, outgoing: &Outgoing) -> bool {
+        let mut lanes = outgoing.envelope.members().map(|member| {
+            let target = (member.aggregate_type.clone(), member.instance_id.clone());
+            self.lanes.get(&target)
+        });
+        let first = Some(&outgoing.number);
+        lanes.all(|lane| lane.is_some_and(|l| l.under_way == 0 && l.numbers.first() == first))
+    }
+
+    /// Makes the first command of a lane ready or delayed, unless a command of one of its lanes is
+    /// under way or comes before it.
     fn offer(&mut self, lane: &Target) {
         let Some(lane) = self.lanes.get_mut(lane) else {
             return;
@@ -302,10 +316,15 @@ impl Pending {
             self.ready.remove(&number);
             self.delayed.remove(&(not_before, number));
         }
-        let first = lane.numbers.first().filter(|_| lane.under_way == 0);
-        if let Some(entry) = first.and_then(|first| self.entries.get(first)) {
+        let first = lane.numbers.first().copied();
+        let entry = first.and_then(|first| self.entries.get(&first));
+        if let Some(entry) = entry.filter(|entry| self.is_free(&entry.outgoing)) {
             let offered = (entry.not_before, entry.outgoing.number);
-            lane.offered = Some(offered);
+            for lane in targets(&entry.outgoing.envelope) {
+                if let Some(lane) = self.lanes.get_mut(&lane) {
+                    lane.offered = Some(offered);
+                }
+            }
             if entry.not_before > 0 {
                 self.delayed.insert(offered);
             } else {
@@ -324,18 +343,19 @@ impl Pending {
         {
             self.fired.remove(key);
         }
-        let lane = target(&entry.outgoing.envelope);
-        self.count_under_way(&lane, 0, usize::from(entry.is_under_way));
-        if let Some(numbers) = self.lanes.get_mut(&lane) {
-            numbers.numbers.remove(&number);
+        let lanes = targets(&entry.outgoing.envelope);
+        self.count_under_way(&lanes, 0, usize::from(entry.is_under_way));
+        for lane in &lanes {
+            if let Some(lane) = self.lanes.get_mut(lane) {
+                lane.numbers.remove(&number);
+            }
         }
-        self.offer(&lane);
-        if self
-            .lanes
-            .get(&lane)
-            .is_some_and(|lane| lane.numbers.is_empty())
-        {
-            self.lanes.remove(&lane);
+        for lane in &lanes {
+            self.offer(lane);
+            let is_empty = |lane: &Lane| lane.numbers.is_empty();
+            if self.lanes.get(lane).is_some_and(is_empty) {
+                self.lanes.remove(lane);
+            }
         }
         Some(entry.outgoing)
     }
@@ -386,8 +406,7 @@ impl Pending {
         let entry = self.entries.get_mut(&number)?;
         entry.is_under_way = true;
         let outgoing = entry.outgoing.clone();
-        let lane = target(&outgoing.envelope);
-        self.count_under_way(&lane, 1, 0);
+        self.count_under_way(&targets(&outgoing.envelope), 1, 0);
         Some(outgoing)
     }
 
@@ -466,9 +485,9 @@ impl Pending {
             entry.is_under_way = false;
             entry.not_before = not_before;
             entry.outgoing.attempts = attempts;
-            let lane = target(&entry.outgoing.envelope);
-            self.count_under_way(&lane, 0, 1);
-            self.offer(&lane);
+            let lanes = targets(&entry.outgoing.envelope);
+            self.count_under_way(&lanes, 0, 1);
+            lanes.iter().for_each(|lane| self.offer(lane));
         }
     }
 

@@ -12,10 +12,11 @@ use serde::de::DeserializeOwned;
 use crate::domain::aggregate::Aggregate;
 use crate::domain::command::StoredCommand;
 use crate::domain::process_manager::{FailureKind, Targets};
-use crate::error::{DispatchError, ExecuteError, Refused};
+use crate::error::{DispatchError, ExecuteError, Refused, TogetherError};
 use crate::ids::{Position, StreamId};
 use crate::runtime::aggregates::Hold;
 use crate::runtime::handle::AggregateHandle;
+use crate::runtime::together::Together;
 
 /// Sends commands in JSON to aggregates of one type.
 pub(crate) trait Dispatcher: Send + Sync {
@@ -25,6 +26,14 @@ pub(crate) trait Dispatcher: Send + Sync {
         envelope: StoredCommand,
         process_manager: Option<&'static str>,
     ) -> Pin<Box<dyn Future<Output = Result<Position, Failed>> + Send + 'a>>;
+
+    /// Adds a command to those that take effect together.
+    fn add(
+        &self,
+        store: &Arc<Hold>,
+        together: Together,
+        envelope: &StoredCommand,
+    ) -> Result<Together, DispatchError>;
 }
 
 /// A command that did not succeed.
@@ -86,6 +95,32 @@ impl Failed {
     }
 }
 
+impl Failed {
+    /// The failure of commands that were sent together.
+    fn of_group(error: TogetherError) -> Self {
+        let (kind, effect) = match &error {
+            TogetherError::Domain { .. } => (FailureKind::Refusal, Effect::None),
+            TogetherError::Refused { refused, .. } => (refusal(refused), Effect::None),
+            TogetherError::KeyReused { .. } | TogetherError::TooLarge { .. } => {
+                (FailureKind::Undeliverable, Effect::None)
+            }
+            TogetherError::ExpectedVersion { .. } => (FailureKind::ExpectedVersion, Effect::None),
+            TogetherError::Conflict => (FailureKind::Conflict, Effect::None),
+            TogetherError::Io(error) => (io_kind(error), Effect::None),
+            TogetherError::Panicked { .. } => (FailureKind::Panic, Effect::None),
+            TogetherError::ActorGone => (FailureKind::Io, Effect::Unclear),
+            TogetherError::OutcomeUnknown(_) | TogetherError::Closed => {
+                (FailureKind::Io, Effect::UnknownUntilOpened)
+            }
+        };
+        Self {
+            error: DispatchError::Execution(Box::new(error)),
+            kind,
+            effect,
+        }
+    }
+}
+
 /// A layer's refusal.
 fn refusal(refused: &Refused) -> FailureKind {
     if refused.is_for_now() {
@@ -129,6 +164,18 @@ where
             sent.map(|done| done.position).map_err(Failed::of)
         })
     }
+
+    fn add(
+        &self,
+        store: &Arc<Hold>,
+        together: Together,
+        envelope: &StoredCommand,
+    ) -> Result<Together, DispatchError> {
+        let command: A::Command = envelope.read().map_err(DispatchError::Deserialization)?;
+        let id = StreamId::new(A::AGGREGATE_TYPE, &envelope.instance_id);
+        let handle = AggregateHandle::<A>::get(store, &id.map_err(io::Error::from)?)?;
+        Ok(together.send(&handle, command))
+    }
 }
 
 /// The dispatchers of commands in JSON, by aggregate type.
@@ -154,8 +201,30 @@ pub(crate) async fn send(
     envelope: StoredCommand,
     process_manager: Option<&'static str>,
 ) -> Result<Position, Failed> {
+    if envelope.is_group() {
+        return send_together(store, dispatchers, envelope, process_manager).await;
+    }
     match dispatchers.0.get(envelope.aggregate_type.as_str()) {
         Some(dispatcher) => dispatcher.dispatch(store, envelope, process_manager).await,
         None => Err(DispatchError::UnknownAggregateType(envelope.aggregate_type).into()),
     }
+}
+
+/// Sends commands in JSON that take effect together.
+async fn send_together(
+    store: &Arc<Hold>,
+    dispatchers: &Dispatchers,
+    envelope: StoredCommand,
+    process_manager: Option<&'static str>,
+) -> Result<Position, Failed> {
+    let mut together = Together::new(store.clone());
+    for member in envelope.members() {
+        let dispatcher = dispatchers.0.get(member.aggregate_type.as_str());
+        let unknown = || DispatchError::UnknownAggregateType(member.aggregate_type.clone());
+        together = dispatcher
+            .ok_or_else(unknown)?
+            .add(store, together, member)?;
+    }
+    let done = together.commit_as(envelope.context, process_manager).await;
+    done.map(|done| done.position).map_err(Failed::of_group)
 }

@@ -42,13 +42,8 @@ impl Layers {
         E: std::error::Error + Send + Sync + 'static,
         F: Future<Output = Result<T, ExecuteError<E>>>,
     {
-        let mut passed = Passed {
-            inside: &[],
-            call,
-            span,
-            is_ended: false,
-        };
-        let answer = match passed.enter(&self.0) {
+        let mut passed = Passed::new(call, span);
+        let answer = match passed.enter(self) {
             Ok(context) => send(context).await,
             Err(error) => Err(error),
         };
@@ -58,7 +53,7 @@ impl Layers {
 }
 
 /// A call, and the layers that it is inside of.
-struct Passed<'a> {
+pub(crate) struct Passed<'a> {
     inside: &'a [Box<dyn Layer>],
     call: Call<'a>,
     span: &'a Span,
@@ -66,15 +61,25 @@ struct Passed<'a> {
 }
 
 impl<'a> Passed<'a> {
-    /// Passes all of `layers`, and returns the context that they leave.
-    fn enter<E>(&mut self, layers: &'a [Box<dyn Layer>]) -> Result<CommandContext, ExecuteError<E>>
+    /// A call before all layers, which run within `span`.
+    pub(crate) fn new(call: Call<'a>, span: &'a Span) -> Self {
+        Self {
+            inside: &[],
+            call,
+            span,
+            is_ended: false,
+        }
+    }
+
+    /// Passes all layers, and returns the context that they leave.
+    pub(crate) fn enter<E>(&mut self, layers: &'a Layers) -> Result<CommandContext, ExecuteError<E>>
     where
         E: std::error::Error + Send + Sync + 'static,
     {
         let _span = self.span.enter();
-        for (i, layer) in layers.iter().enumerate() {
+        for (i, layer) in layers.0.iter().enumerate() {
             match guarded(|| layer.before(&mut self.call)) {
-                Ok(Ok(())) => self.inside = &layers[..=i],
+                Ok(Ok(())) => self.inside = &layers.0[..=i],
                 Ok(Err(refused)) => return Err(ExecuteError::Refused(refused)),
                 Err(panic) => {
                     let panic = Panic::new("Layer::before", self.call.stream(), &*panic);
@@ -86,7 +91,7 @@ impl<'a> Passed<'a> {
     }
 
     /// Leaves the layers, the innermost first.
-    fn leave(&mut self, outcome: CallOutcome<'_>) {
+    pub(crate) fn leave(&mut self, outcome: CallOutcome<'_>) {
         self.is_ended = true;
         let _span = self.span.enter();
         for layer in self.inside.iter().rev() {

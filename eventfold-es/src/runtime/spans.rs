@@ -34,6 +34,11 @@ pub(crate) fn decide(decision: &'static str, command: &'static str) -> Span {
     )
 }
 
+/// The span of several commands that take effect together. Their own spans are in it.
+pub(crate) fn together(commands: usize) -> Span {
+    tracing::info_span!("together", commands, outcome = Empty)
+}
+
 /// Notes in `span` what the command belongs to.
 pub(crate) fn note_context(span: &Span, context: &CommandContext) {
     if span.is_disabled() {

@@ -577,6 +577,7 @@ impl Journal {
         DeadLetter {
             id: self.failed.to_string(),
             envelope,
+            together: Vec::new(),
             error: error.to_owned(),
             kind: Some(kind),
             time: from_unix_millis(self.ms()),
@@ -673,6 +674,10 @@ fn command(envelope: &StoredCommand) -> Result<Value, String> {
         .map_err(|error| error.to_string())?;
     if let Some(context) = stored["context"].as_object_mut() {
         context.retain(|_, value| !value.is_null());
+    }
+    if envelope.is_group() {
+        let together: Result<Vec<Value>, String> = envelope.together.iter().map(command).collect();
+        stored["together"] = Value::Array(together?);
     }
     Ok(stored)
 }

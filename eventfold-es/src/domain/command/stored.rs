@@ -16,6 +16,10 @@ pub(crate) struct StoredCommand {
     pub(crate) instance_id: String,
     command: Box<RawValue>,
     pub(crate) context: CommandContext,
+    /// The further commands that take effect together with this one, under its context. Their own
+    /// contexts are empty.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub(crate) together: Vec<StoredCommand>,
 }
 
 impl StoredCommand {
@@ -37,7 +41,30 @@ impl StoredCommand {
             instance_id,
             command,
             context,
+            together: Vec::new(),
         })
+    }
+
+    /// Whether it is several commands that take effect together.
+    pub(crate) fn is_group(&self) -> bool {
+        !self.together.is_empty()
+    }
+
+    /// The command, and those that take effect together with it.
+    pub(crate) fn members(&self) -> impl Iterator<Item = &Self> {
+        [self].into_iter().chain(&self.together)
+    }
+
+    /// Whether the command, or one that takes effect together with it, is for this aggregate.
+    pub(crate) fn is_for(&self, aggregate_type: &str, id: &str) -> bool {
+        let mut members = self.members();
+        members.any(|member| member.aggregate_type == aggregate_type && member.instance_id == id)
+    }
+
+    /// Those that take effect together with it, for display.
+    pub(crate) fn shown_together(&self) -> serde_json::Result<Vec<CommandEnvelope>> {
+        let members = self.together.iter();
+        members.map(|member| member.clone().into_shown()).collect()
     }
 
     /// Reads the command.
@@ -47,6 +74,10 @@ impl StoredCommand {
 
     /// The same for the public interface. Fails if it has a number that a `Value` cannot hold.
     pub(crate) fn to_envelope(&self) -> serde_json::Result<CommandEnvelope> {
+        if self.is_group() {
+            let text = "it is one of several commands that take effect together";
+            return Err(serde_json::Error::custom(text));
+        }
         Ok(self.clone().with_command(value::read(self.command.get())?))
     }
 

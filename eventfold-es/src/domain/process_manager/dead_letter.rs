@@ -41,6 +41,9 @@ pub struct DeadLetter {
     /// The command, with its target and its context. Numbers above `u64::MAX` or below `i64::MIN`
     /// are shown as texts; a replay sends the command as it was.
     pub envelope: CommandEnvelope,
+    /// The further commands of a [group](crate::Outbox::together): they take effect together with
+    /// the first one, under its context. Empty for a command that was sent alone.
+    pub together: Vec<CommandEnvelope>,
     /// The error of the last attempt.
     pub error: String,
     /// The kind of that error. `None` if it is not recorded: an earlier version wrote the dead

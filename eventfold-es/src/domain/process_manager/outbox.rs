@@ -153,6 +153,37 @@ impl OrSend<'_, '_> {
     }
 }
 
+/// Takes the commands that a process manager sends together. [`Outbox::together`] makes one.
+///
+/// ```
+/// # use eventfold_es::{*, __private::example::*};
+/// # fn react(out: &mut Outbox<'_>) {
+/// out.together(|group| group.send::<Counter>("c-1", Add(5)).send::<Counter>("c-2", Add(6)));
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "give it back to `together`"]
+pub struct SendTogether<'o, 'a> {
+    out: &'o mut Outbox<'a>,
+    commands: Vec<StoredCommand>,
+}
+
+impl SendTogether<'_, '_> {
+    /// Adds `command` to the aggregate `id`.
+    ///
+    /// See the example of [`SendTogether`].
+    pub fn send<A>(mut self, id: impl Into<String>, command: impl Into<A::Command>) -> Self
+    where
+        A: Aggregate,
+        A::Command: Serialize + DeserializeOwned,
+    {
+        let context = CommandContext::default();
+        let command = self.out.typed::<A>(id.into(), &command.into(), context);
+        self.commands.extend(command);
+        self
+    }
+}
+
 /// A command that cannot be saved until it is sent.
 #[derive(Debug, thiserror::Error)]
 #[error("the command for {aggregate_type}/{id} {problem}: {source}")]
@@ -240,6 +271,54 @@ impl<'a> Outbox<'a> {
     /// ```
     pub fn send_envelope(&mut self, envelope: CommandEnvelope) -> OrSend<'_, 'a> {
         let command = self.untyped(envelope);
+        self.send_stored(command)
+    }
+
+    /// Sends several commands that take effect together, as those of
+    /// [`AggregateStore::together`](crate::AggregateStore::together): all of them or none. They are
+    /// sent, tried again and given up as one command, under one idempotency key. What is returned
+    /// says what to send [if they fail](OrSend::or_send). Without a command nothing is sent.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # fn react(out: &mut Outbox<'_>) {
+    /// out.together(|group| group.send::<Counter>("c-1", Add(5)).send::<Counter>("c-2", Add(6)))
+    ///     .or_send::<Counter>("refused", Add(1));
+    /// # }
+    /// ```
+    #[doc(alias("transaction", "atomic", "transfer"))]
+    pub fn together(
+        &mut self,
+        commands: impl for<'o> FnOnce(SendTogether<'o, 'a>) -> SendTogether<'o, 'a>,
+    ) -> OrSend<'_, 'a> {
+        self.together_with(CommandContext::default(), commands)
+    }
+
+    /// As [`together`](Self::together), with a context for all the commands. Fields that the context
+    /// sets are kept; the others are filled in.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # fn react(out: &mut Outbox<'_>) {
+    /// let context = CommandContext::default().with_actor("fulfilment");
+    /// out.together_with(context, |group| group.send::<Counter>("c-1", Add(5)));
+    /// # }
+    /// ```
+    pub fn together_with(
+        &mut self,
+        context: CommandContext,
+        commands: impl for<'o> FnOnce(SendTogether<'o, 'a>) -> SendTogether<'o, 'a>,
+    ) -> OrSend<'_, 'a> {
+        let group = SendTogether {
+            out: self,
+            commands: Vec::new(),
+        };
+        let mut commands = commands(group).commands.into_iter();
+        let command = commands.next().map(|mut first| {
+            first.context = context;
+            first.together = commands.collect();
+            first
+        });
         self.send_stored(command)
     }
 

@@ -111,6 +111,31 @@ impl<A: Aggregate> Actor<A> {
             let actual = Version::new(head.version);
             return Decided::Answer(Err(ExecuteError::ExpectedVersion { expected, actual }));
         }
+        let (events, encoded) = match self.propose(command, context, fingerprint, now) {
+            ControlFlow::Continue(proposed) => proposed,
+            ControlFlow::Break(decided) => return decided,
+        };
+        if let Err(panicked) = self.evolve(&events, encoded.count()) {
+            return panicked;
+        }
+        tracing::info!(count = events.len(), "events decided");
+        Decided::Store(events, encoded, fingerprint)
+    }
+
+    /// Decides on the head, and leaves the head as it is. Returns the events, at least one. The
+    /// context's key and expected version are the caller's matter.
+    #[inline]
+    pub(crate) fn propose(
+        &mut self,
+        command: A::Command,
+        context: &CommandContext,
+        fingerprint: Option<Fingerprint>,
+        now: u64,
+    ) -> ControlFlow<Decided<A>, (Vec<A::DomainEvent>, EncodedEvents)> {
+        use ControlFlow::{Break, Continue};
+        let Some(head) = &mut self.head else {
+            return Break(Decided::Answer(Err(ExecuteError::ActorGone)));
+        };
         let deciding = DecisionContext {
             aggregate_type: self.stream.id().aggregate_type(),
             id: self.stream.id().id(),
@@ -118,27 +143,36 @@ impl<A: Aggregate> Actor<A> {
             ..context.decision(now)
         };
         let mut events = match guarded(|| head.state.handle_with(command, &deciding)) {
-            Ok(Ok(events)) if events.is_empty() => return Decided::Answer(Ok(())),
+            Ok(Ok(events)) if events.is_empty() => return Break(Decided::Answer(Ok(()))),
             Ok(Ok(events)) => events,
-            Ok(Err(error)) => return Decided::Answer(Err(ExecuteError::Domain(error))),
-            Err(panic) => return self.panicked("decide", &*panic),
+            Ok(Err(error)) => return Break(Decided::Answer(Err(ExecuteError::Domain(error)))),
+            Err(panic) => return Break(self.panicked("decide", &*panic)),
         };
         let (place, ids) = ((&self.stream, head.version), &mut head.event_ids);
         let doing = Doing::new("serialize");
         let encode = || encode::<A>(&mut events, place, (context, fingerprint), now, ids, &doing);
-        let encoded = match guarded(encode) {
-            Ok(Ok(encoded)) => encoded,
+        match guarded(encode) {
+            Ok(Ok(encoded)) => Continue((events, encoded)),
             Ok(Err(error)) => {
                 let error = std::io::Error::new(std::io::ErrorKind::InvalidData, error);
-                return Decided::Answer(Err(ExecuteError::Io(error)));
+                Break(Decided::Answer(Err(ExecuteError::Io(error))))
             }
-            Err(panic) => return self.panicked(doing.get(), &*panic),
-        };
-        if let Err(panic) = head.evolve(&events, encoded.count()) {
-            return self.panicked("evolve", &*panic);
+            Err(panic) => Break(self.panicked(doing.get(), &*panic)),
         }
-        tracing::info!(count = events.len(), "events decided");
-        Decided::Store(events, encoded, fingerprint)
+    }
+
+    /// Folds decided events into the head. They are stored as `stored` events.
+    #[inline]
+    pub(crate) fn evolve(
+        &mut self,
+        events: &[A::DomainEvent],
+        stored: u64,
+    ) -> Result<(), Decided<A>> {
+        let Some(head) = &mut self.head else {
+            return Err(Decided::Answer(Err(ExecuteError::ActorGone)));
+        };
+        let evolved = head.evolve(events, stored);
+        evolved.map_err(|panic| self.panicked("evolve", &*panic))
     }
 
     fn panicked(&self, function: &'static str, payload: &(dyn std::any::Any + Send)) -> Decided<A> {

@@ -192,6 +192,19 @@ impl EncodedEvents {
         Ok(())
     }
 
+    /// Appends the later events of the same stream.
+    pub(crate) fn append(&mut self, later: Self) {
+        if self.bytes.is_empty() {
+            *self = later;
+        } else if !later.bytes.is_empty() {
+            let start = self.bytes.len();
+            self.bytes.extend_from_slice(&later.bytes);
+            self.later.push(start);
+            self.later.extend(later.later.iter().map(|at| start + at));
+            spare::give_back(later.bytes);
+        }
+    }
+
     pub(crate) fn count(&self) -> u64 {
         self.as_encoded().count()
     }

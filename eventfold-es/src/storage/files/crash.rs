@@ -23,6 +23,7 @@ mod grouped;
 mod managed;
 mod power_loss;
 mod several_streams;
+mod together;
 mod unflushed;
 
 /// The system's error numbers, which are the same on every Unix.
