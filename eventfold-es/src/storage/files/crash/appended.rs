@@ -443,7 +443,9 @@ fn after_a_failed_batch_a_query_waits_until_the_streams_have_the_next_one() {
                 condition: Vec::new(),
                 handed_over: None,
                 // The head has moved here, and the streams may lack their part of the batch.
-                done: Box::new(move |_| drop(answered.send(finder.completed()))),
+                done: Box::new(move |_| {
+                    let _ = answered.send(finder.completed());
+                }),
             })
             .await;
         assert_eq!(answer.recv().unwrap(), 0);
