@@ -16,7 +16,7 @@ use crate::storage::files::crash::{
 use crate::storage::files::disk::faults::{Call, Fault, Log, Watch};
 use crate::{
     AggregateStore, AppendCondition, AppendError, CommandContext, ExecuteError, NewEvent, Query,
-    QueryItem,
+    QueryItem, RecordedEvent,
 };
 
 /// How many boundaries the appends are about.
@@ -54,7 +54,7 @@ fn tagged(tag: &str) -> Query {
 /// What the append `number` is decided on: its boundary, and sometimes an account as well.
 fn query(number: u64) -> Query {
     let query = tagged(&boundary(number));
-    if number % 4 == 0 {
+    if number.is_multiple_of(4) {
         let account = format!("account:{}", id(number));
         return query.or_all_of(tagged(&account));
     }
@@ -63,7 +63,7 @@ fn query(number: u64) -> Query {
 
 /// Whether the append `number` is one. The others are commands.
 fn is_append(number: u64) -> bool {
-    number % 3 > 0
+    !number.is_multiple_of(3)
 }
 
 async fn append(store: &AggregateStore, number: u64) -> Result<Outcome, String> {
@@ -158,7 +158,7 @@ async fn check_log(store: &AggregateStore) -> Result<Vec<u64>, String> {
             let of = |tag: &str| counts.get(tag).copied().unwrap_or(0);
             if booked.i == 0 {
                 let mut before = of(&tag);
-                if booked.number % 4 == 0 {
+                if booked.number.is_multiple_of(4) {
                     before += of(&format!("account:{}", id(booked.number)));
                 }
                 if before != booked.seen {
@@ -191,7 +191,8 @@ async fn check_log(store: &AggregateStore) -> Result<Vec<u64>, String> {
         for tag in [boundary(number), format!("account:{}", id(number))] {
             let found = store.query(tagged(&tag)).read().await;
             let found = found.map_err(|e| format!("{tag}: {e}"))?;
-            let found: Vec<_> = found.events.iter().map(|event| event.position()).collect();
+            let found = found.events.iter().map(RecordedEvent::position);
+            let found: Vec<_> = found.collect();
             let there = positions.remove(&tag).unwrap_or_default();
             if found != there {
                 return Err(format!("{tag}: {found:?} is found, {there:?} is there"));
@@ -443,7 +444,9 @@ fn after_a_failed_batch_a_query_waits_until_the_streams_have_the_next_one() {
                 condition: Vec::new(),
                 handed_over: None,
                 // The head has moved here, and the streams may lack their part of the batch.
-                done: Box::new(move |_| drop(answered.send(finder.completed()))),
+                done: Box::new(move |_| {
+                    let _ = answered.send(finder.completed());
+                }),
             })
             .await;
         assert_eq!(answer.recv().unwrap(), 0);
