@@ -273,9 +273,10 @@ impl Both {
         let mut read = self.store.query(our_query(&items));
         // UmaDB reads from a position on, which is included, in both directions.
         if let Some(from) = from {
-            read = match backwards {
-                true => read.until(position(from)),
-                false => read.after(position(from.saturating_sub(1))),
+            read = if backwards {
+                read.until(position(from))
+            } else {
+                read.after(position(from.saturating_sub(1)))
             };
         }
         if backwards {

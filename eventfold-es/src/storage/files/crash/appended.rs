@@ -191,7 +191,8 @@ async fn check_log(store: &AggregateStore) -> Result<Vec<u64>, String> {
         for tag in [boundary(number), format!("account:{}", id(number))] {
             let found = store.query(tagged(&tag)).read().await;
             let found = found.map_err(|e| format!("{tag}: {e}"))?;
-            let found: Vec<_> = found.events.iter().map(RecordedEvent::position).collect();
+            let found = found.events.iter().map(RecordedEvent::position);
+            let found: Vec<_> = found.collect();
             let there = positions.remove(&tag).unwrap_or_default();
             if found != there {
                 return Err(format!("{tag}: {found:?} is found, {there:?} is there"));
