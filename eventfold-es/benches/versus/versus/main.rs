@@ -1,4 +1,5 @@
-//! This crate against the published 0.2.0, an expert's SQLite store and the raw disk, in one run.
+//! This crate against the published 0.2.0, an expert's SQLite store, UmaDB, tephra and the raw disk, in
+//! one run.
 //!
 //! ```sh
 //! cd eventfold-es/benches/versus
@@ -11,9 +12,9 @@
 //!
 //! # How
 //!
-//! Each round measures, for each row, the raw disk, the same work without any store, 0.2.0, SQLite
-//! and this crate, one right after the other, and turns their order around every time, so that a disk that gets slower for a while
-//! slows all of them. Printed are the medians of all rounds with the least and the most beside
+//! Each round measures, for each row, the raw disk, the same work without any store, the others and this
+//! crate, one right after the other, and turns their order around every time, so that a disk that gets
+//! slower for a while slows all of them. Printed are the medians of all rounds with the least and the most beside
 //! them. The ratios are the medians of the ratios within the rounds, which a disk that others use
 //! as well disturbs less than the rates; they need not be the ratios of the medians. If least and
 //! most are far apart for the raw disk, the machine was not calm, and the numbers say little.
@@ -26,6 +27,9 @@
 //! and opened again, and every state read back must hold exactly the answered commands. Closing,
 //! reading back and syncing the file system, so that nobody pays for what the one before left to be
 //! written, are not timed.
+//!
+//! The stores from which few of many events are read are filled once, and opened anew for each reading.
+//! What they have is in the page cache of the system as far as it fits.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -42,6 +46,7 @@ mod report;
 mod rows;
 mod stats;
 mod store;
+mod tagged;
 mod work;
 
 use machine::Machine;
@@ -49,6 +54,9 @@ use options::Options;
 use report::Report;
 use rows::{Contender, Row};
 use store::sqlite::Sqlite;
+use tagged::tephra::Tephra;
+use tagged::umadb::Uma;
+use work::decisions::Filled;
 use work::growth;
 
 fn main() -> ExitCode {
@@ -102,7 +110,7 @@ fn run(options: &Options) -> ExitCode {
 }
 
 fn rows_of(options: &Options) -> Vec<Row> {
-    let mut rows = rows::with_goals();
+    let mut rows = rows::with_goals(options.quick);
     if !options.quick {
         rows.extend(rows::sweeps());
     }
@@ -117,6 +125,7 @@ fn measure(options: &Options, mut rows: Vec<Row>) -> (Report, Vec<TempDir>) {
     // ones for a while after many were removed.
     let mut kept = vec![fresh_dir()];
     let machine = Machine::look_at(kept[0].path());
+    let mut filled = Filled::default();
     for round in 0..options.rounds {
         for row in &mut rows {
             let is_due = if row.goals.is_empty() {
@@ -126,7 +135,7 @@ fn measure(options: &Options, mut rows: Vec<Row>) -> (Report, Vec<TempDir>) {
             };
             if is_due {
                 eprintln!("round {} of {}: {}", round + 1, options.rounds, row.name);
-                kept.push(measure_row(row, options));
+                kept.push(measure_row(row, options, &mut filled));
             }
         }
     }
@@ -161,7 +170,7 @@ fn fresh_dir() -> TempDir {
 }
 
 /// Measures everyone once, in an order that turns around every time. Returns what was used for it.
-fn measure_row(row: &mut Row, options: &Options) -> TempDir {
+fn measure_row(row: &mut Row, options: &Options, filled: &mut Filled) -> TempDir {
     let fresh = fresh_dir();
     let time = Duration::from_secs_f64(options.seconds);
     let mut contenders = Contender::ALL;
@@ -169,6 +178,7 @@ fn measure_row(row: &mut Row, options: &Options) -> TempDir {
         contenders.reverse();
     }
     let mut measured = [None; Contender::ALL.len()];
+    let mut attempts = measured;
     for contender in contenders {
         let only = options.only.as_ref();
         if row.why_left_out(contender).is_some() || only.is_some_and(|who| who != contender.name())
@@ -178,20 +188,44 @@ fn measure_row(row: &mut Row, options: &Options) -> TempDir {
         let base = fresh.path().join((contender as usize).to_string());
         std::fs::create_dir(&base).expect("a directory");
         disk::sync(&base);
-        let work = row.work;
-        measured[contender as usize] = Some(match contender {
-            Contender::RawDisk => {
-                disk::durable_appends(&base, row.raw_bytes.unwrap_or(180), time / 2)
-            }
-            Contender::NoStore => {
-                let rest = row.bare.expect("it is left out otherwise");
-                rest.measure(&base, time / 2)
-            }
-            Contender::Published => work.measure::<old::AggregateStore>(&base, time),
-            Contender::Sqlite => work.measure::<Sqlite>(&base, time),
-            Contender::Current => work.measure::<eventfold_es::AggregateStore>(&base, time),
-        });
+        let (value, attempted) = measure_one(row, contender, (&base, time), filled);
+        measured[contender as usize] = Some(value);
+        attempts[contender as usize] = attempted;
     }
+    row.attempts.push(attempts);
     row.rounds.push(measured);
     fresh
+}
+
+/// Measures one of them in the empty directory `base`: the value, and how often a rule was applied for
+/// each decision.
+fn measure_one(
+    row: &Row,
+    who: Contender,
+    (base, time): (&Path, Duration),
+    filled: &mut Filled,
+) -> (f64, Option<f64>) {
+    use eventfold_es::AggregateStore;
+
+    let work = row.work;
+    let place = (base, time, row.rounds.len());
+    let value = match who {
+        Contender::RawDisk => disk::durable_appends(base, row.raw_bytes.unwrap_or(180), time / 2),
+        Contender::NoStore => {
+            let rest = row.bare.expect("it is left out otherwise");
+            rest.measure(base, time / 2)
+        }
+        Contender::Published => work.measure::<old::AggregateStore>(base, time),
+        Contender::UmaDb => return work.measure_tagged::<Uma>(who, place, filled),
+        Contender::Tephra => return work.measure_tagged::<Tephra>(who, place, filled),
+        Contender::Sqlite if work.is_tagged() => {
+            return work.measure_tagged::<tagged::sqlite::Sqlite>(who, place, filled);
+        }
+        Contender::Current if work.is_tagged() => {
+            return work.measure_tagged::<AggregateStore>(who, place, filled);
+        }
+        Contender::Sqlite => work.measure::<Sqlite>(base, time),
+        Contender::Aggregates | Contender::Current => work.measure::<AggregateStore>(base, time),
+    };
+    (value, None)
 }

@@ -9,7 +9,7 @@ cargo bench --bench versus -- [OPTIONS]
 
   --quick        only the rows with goals, and few rounds: about two minutes
   --row TEXT     only rows whose name begins so; may be repeated
-  --only WHO     only this one is measured: \"raw disk\", 0.2.0, SQLite or \"this crate\"
+  --only WHO     only this one is measured, by the name of its column
   --rounds N     how often the rows with goals are measured; the others a third of it
   --seconds S    how long commands are sent each time
   --json FILE    write all numbers there

@@ -25,7 +25,9 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn tables(&self) -> String {
-        table::write(self)
+        let parts = Part::ALL.into_iter().filter(|part| part.is_measured(self));
+        let tables: Vec<_> = parts.map(|part| table::write(self, part)).collect();
+        tables.join("\n")
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -39,23 +41,67 @@ impl Report {
         })
     }
 
-    /// Brings the chart and the page in `dir` up to date.
+    /// Brings the charts and the page in `dir` up to date, as far as they were measured.
     pub(crate) fn write_docs(&self, dir: &Path) -> io::Result<()> {
-        const BEGIN: &str = "<!-- measured -->\n";
-        const END: &str = "<!-- end of what is measured -->";
-
-        std::fs::write(dir.join("speed.svg"), chart::write(self))?;
         let path = dir.join("speed.md");
-        let page = std::fs::read_to_string(&path)?;
-        let parts = page
-            .split_once(BEGIN)
-            .and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
-        let Some((before, after)) = parts else {
-            let text = format!("{} has no place for the tables", path.display());
-            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
-        };
-        let tables = self.tables();
-        std::fs::write(&path, format!("{before}{BEGIN}\n{tables}\n{END}{after}"))
+        for part in Part::ALL {
+            if !part.is_measured(self) {
+                continue;
+            }
+            let (chart, begin, end) = part.place();
+            std::fs::write(dir.join(chart), chart::write(self, part))?;
+            let page = std::fs::read_to_string(&path)?;
+            let parts = page
+                .split_once(begin)
+                .and_then(|(before, rest)| Some((before, rest.split_once(end)?.1)));
+            let Some((before, after)) = parts else {
+                let text = format!("{} has no place for the tables", path.display());
+                return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+            };
+            let tables = table::write(self, part);
+            std::fs::write(&path, format!("{before}{begin}\n{tables}\n{end}{after}"))?;
+        }
+        Ok(())
+    }
+}
+
+/// A part of the report, which has its own place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Accounts,
+    Tags,
+}
+
+impl Part {
+    const ALL: [Self; 2] = [Self::Accounts, Self::Tags];
+
+    fn has(self, row: &Row) -> bool {
+        row.work.is_tagged() == (self == Self::Tags)
+    }
+
+    fn rows(self, report: &Report) -> impl Iterator<Item = &Row> {
+        report.rows.iter().filter(move |row| self.has(row))
+    }
+
+    fn is_measured(self, report: &Report) -> bool {
+        let is_growth = self == Self::Accounts && !report.growth.is_empty();
+        is_growth || self.rows(report).next().is_some()
+    }
+
+    /// The chart's file, and between what the tables stand in the page.
+    fn place(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Accounts => (
+                "speed.svg",
+                "<!-- measured -->\n",
+                "<!-- end of what is measured -->",
+            ),
+            Self::Tags => (
+                "speed-tags.svg",
+                "<!-- measured with tags -->\n",
+                "<!-- end of what is measured with tags -->",
+            ),
+        }
     }
 }
 
@@ -69,6 +115,7 @@ fn row_json(row: &Row) -> Value {
                 "least": spread.least,
                 "most": spread.most,
                 "rounds": values,
+                "decided_for_each": Spread::of(&row.attempts(contender)).map(|a| a.median),
                 "this_crate_is_better_by": Spread::of(&row.ratios(Contender::Current, contender)).map(|r| r.median),
             }),
             None => json!({ "not_measured": row.why_left_out(contender) }),

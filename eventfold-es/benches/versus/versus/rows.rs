@@ -1,24 +1,32 @@
 //! The rows of the table: what is measured, of whom, and what this crate is to reach.
 
 use crate::bare::Bare;
+use crate::work::decisions::{Deciding, Selective};
 use crate::work::{Shape, Work};
 
 /// Who is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Contender {
     RawDisk,
     NoStore,
     Published,
     Sqlite,
+    UmaDb,
+    Tephra,
+    /// The same clients on aggregates of this crate instead of boundaries.
+    Aggregates,
     Current,
 }
 
 impl Contender {
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::RawDisk,
         Self::NoStore,
         Self::Published,
         Self::Sqlite,
+        Self::UmaDb,
+        Self::Tephra,
+        Self::Aggregates,
         Self::Current,
     ];
 
@@ -28,6 +36,9 @@ impl Contender {
             Self::NoStore => "no store",
             Self::Published => "0.2.0",
             Self::Sqlite => "SQLite",
+            Self::UmaDb => "UmaDB",
+            Self::Tephra => "tephra",
+            Self::Aggregates => "its aggregates",
             Self::Current => "this crate",
         }
     }
@@ -42,7 +53,10 @@ impl Contender {
             Self::Sqlite => {
                 "idempotency keys, checksums, streams that other tools read, process managers"
             }
-            Self::Current => "",
+            Self::UmaDb | Self::Tephra => {
+                "decisions without retries, states of decisions, idempotency keys, a log that other tools read, process managers"
+            }
+            Self::Aggregates | Self::Current => "",
         }
     }
 }
@@ -51,6 +65,7 @@ impl Contender {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {
     Commands,
+    Decisions,
     Aggregates,
     Events,
     Microseconds,
@@ -61,6 +76,7 @@ impl Unit {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Commands => "commands/s",
+            Self::Decisions => "decisions/s",
             Self::Aggregates => "aggregates/s",
             Self::Events => "events/s",
             Self::Microseconds => "µs",
@@ -81,6 +97,8 @@ pub(crate) enum Goal {
     Times(f64, Contender),
     AtLeast(f64),
     AtMost(f64),
+    /// Each decision is made once.
+    NoFailedAttempts,
 }
 
 pub(crate) struct Row {
@@ -96,6 +114,8 @@ pub(crate) struct Row {
     pub(crate) bare: Option<Bare>,
     /// By round, for each of [`Contender::ALL`].
     pub(crate) rounds: Vec<[Option<f64>; Contender::ALL.len()]>,
+    /// How often the rule was applied for each decision, as `rounds`.
+    pub(crate) attempts: Vec<[Option<f64>; Contender::ALL.len()]>,
 }
 
 impl Row {
@@ -107,16 +127,18 @@ impl Row {
             Work::FirstCommands { .. } => (Unit::Aggregates, Some(180)),
             Work::ColdLoad { .. } | Work::CatchUp { .. } => (Unit::Events, None),
             Work::Load { .. } => (Unit::Milliseconds, None),
-            Work::IdleRead { .. } => (Unit::Microseconds, None),
+            Work::IdleRead { .. } | Work::Selective(_) => (Unit::Microseconds, None),
+            Work::Decisions(_) => (Unit::Decisions, Some(180)),
         };
         let commit = |clients| raw_bytes.map(|bytes| Bare::GroupCommit { clients, bytes });
         let bare = match work {
             Work::Commands(shape) | Work::Transfers(shape) => commit(shape.clients),
             Work::FirstCommands { .. } => commit(1),
+            Work::Decisions(deciding) => commit(deciding.clients),
             Work::ColdLoad { events } | Work::CatchUp { events, .. } => {
                 Some(Bare::Decode { events })
             }
-            Work::Load { .. } | Work::IdleRead { .. } => None,
+            Work::Load { .. } | Work::IdleRead { .. } | Work::Selective(_) => None,
         };
         Self {
             name: name.into(),
@@ -127,6 +149,7 @@ impl Row {
             raw_bytes,
             bare,
             rounds: Vec::new(),
+            attempts: Vec::new(),
         }
     }
 
@@ -144,7 +167,10 @@ impl Row {
         let is_nothing = match contender {
             Contender::RawDisk => self.raw_bytes.is_none(),
             Contender::NoStore => self.bare.is_none(),
-            Contender::Published | Contender::Sqlite | Contender::Current => false,
+            Contender::Published => self.work.is_tagged(),
+            Contender::UmaDb | Contender::Tephra => !self.work.is_tagged(),
+            Contender::Aggregates => !matches!(self.work, Work::Decisions(_)),
+            Contender::Sqlite | Contender::Current => false,
         };
         if is_nothing {
             return Some("");
@@ -165,6 +191,13 @@ impl Row {
             .collect()
     }
 
+    pub(crate) fn attempts(&self, contender: Contender) -> Vec<f64> {
+        let attempts = self.attempts.iter();
+        attempts
+            .filter_map(|round| round[contender as usize])
+            .collect()
+    }
+
     /// By how many times `one` is better than `other`, in each round.
     pub(crate) fn ratios(&self, one: Contender, other: Contender) -> Vec<f64> {
         let rounds = self.rounds.iter();
@@ -181,8 +214,66 @@ impl Row {
     }
 }
 
-/// The rows that have goals.
-pub(crate) fn with_goals() -> Vec<Row> {
+/// The rows that have goals. `few` makes the largest of them smaller.
+pub(crate) fn with_goals(few: bool) -> Vec<Row> {
+    let mut rows = of_accounts();
+    rows.extend(of_tags(few));
+    rows
+}
+
+fn of_tags(few: bool) -> Vec<Row> {
+    use Contender::{Aggregates, Sqlite, Tephra, UmaDb};
+    use Goal::{NoFailedAttempts, Times};
+
+    let decisions = |boundaries| {
+        Work::Decisions(Deciding {
+            clients: 64,
+            boundaries,
+        })
+    };
+    let mut rows = vec![
+        Row::new("64 clients decide on 1 boundary", decisions(1))
+            .goal(Times(0.25, Aggregates))
+            .goal(Times(100.0, UmaDb))
+            .goal(NoFailedAttempts),
+        Row::new("64 clients decide on 64 boundaries", decisions(64))
+            .goal(Times(1.0, Tephra))
+            .goal(NoFailedAttempts),
+    ];
+    let events = if few { FEW } else { MANY };
+    let mut reading = selective(events, 10, false).goal(Times(1.0 / 3.0, Sqlite));
+    if !few {
+        for other in [UmaDb, Tephra] {
+            reading = reading.without(other, "see the smaller ones");
+        }
+    }
+    rows.push(reading);
+    rows
+}
+
+/// How many events there are from which ten are read.
+const MANY: usize = 10_000_000;
+const FEW: usize = 500_000;
+
+fn selective(events: usize, at_once: usize, with_opening: bool) -> Row {
+    let opening = if with_opening {
+        ", opening included"
+    } else {
+        ", just opened"
+    };
+    let name = format!(
+        "10 of {} events by a tag, {at_once} a commit{opening}",
+        grouped(events)
+    );
+    let read = Selective {
+        events,
+        at_once,
+        with_opening,
+    };
+    Row::new(name, Work::Selective(read))
+}
+
+fn of_accounts() -> Vec<Row> {
     use Contender::{Published, RawDisk, Sqlite};
     use Goal::{AtLeast, AtMost, Times};
 
@@ -229,9 +320,16 @@ pub(crate) fn with_goals() -> Vec<Row> {
 
 /// The rows that show how cost grows.
 pub(crate) fn sweeps() -> Vec<Row> {
-    use Contender::{Published, Sqlite};
+    use Contender::{Published, Sqlite, Tephra, UmaDb};
 
-    let mut rows = Vec::new();
+    let mut rows = vec![
+        selective(FEW, 10, false),
+        selective(FEW, 10, true),
+        selective(FEW, 1_000, false),
+        selective(MANY, 10, true)
+            .without(UmaDb, "see the smaller ones")
+            .without(Tephra, "see the smaller ones"),
+    ];
     for (name, event_bytes) in [("100 B", 100), ("1 KiB", 1 << 10), ("16 KiB", 16 << 10)] {
         let shape = Shape {
             event_bytes,

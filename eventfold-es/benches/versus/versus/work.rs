@@ -5,12 +5,16 @@ use std::time::{Duration, Instant};
 
 use crate::disk::settle;
 use crate::domain::Total;
+use crate::rows::Contender;
 use crate::store::{Handle, Store, id, in_parallel};
+use crate::tagged::Tagged;
 
 mod commands;
+pub(crate) mod decisions;
 pub(crate) mod growth;
 
 pub(crate) use commands::Shape;
+use decisions::{Deciding, Filled, Selective};
 
 /// What a row of the table measures.
 #[derive(Debug, Clone, Copy)]
@@ -29,9 +33,36 @@ pub(crate) enum Work {
     IdleRead { streams: usize },
     /// Events a second that a new projection takes in.
     CatchUp { streams: usize, events: usize },
+    /// Decisions on tagged events answered in a second.
+    Decisions(Deciding),
+    /// Microseconds to read the few events of a tag in a store that was just opened.
+    Selective(Selective),
 }
 
 impl Work {
+    /// Whether it is about tagged events, which are not in the stores of accounts.
+    pub(crate) fn is_tagged(self) -> bool {
+        matches!(self, Self::Decisions(_) | Self::Selective(_))
+    }
+
+    /// Measures work on tagged events once: the value, and how often the rule was applied for each
+    /// decision.
+    pub(crate) fn measure_tagged<T: Tagged>(
+        self,
+        who: Contender,
+        (base, time, round): (&Path, Duration, usize),
+        filled: &mut Filled,
+    ) -> (f64, Option<f64>) {
+        match self {
+            Self::Decisions(deciding) => {
+                let (rate, attempts) = decisions::measure::<T>(base, deciding, time);
+                (rate, Some(attempts))
+            }
+            Self::Selective(read) => (filled.measure::<T>(who, read, round), None),
+            _ => panic!("{self:?} is not about tags"),
+        }
+    }
+
     /// Measures it once in the empty directory `base`.
     pub(crate) fn measure<S: Store>(self, base: &Path, time: Duration) -> f64 {
         match self {
@@ -42,6 +73,12 @@ impl Work {
             Self::Load { events, snapshot } => load::<S>(base, events, snapshot) * 1e3,
             Self::IdleRead { streams } => idle_read::<S>(base, streams, time) * 1e6,
             Self::CatchUp { streams, events } => catch_up::<S>(base, streams, events),
+            // The same clients on as many accounts.
+            Self::Decisions(Deciding {
+                clients,
+                boundaries,
+            }) => commands::measure::<S>(base, Shape::new(clients, boundaries), time),
+            Self::Selective(_) => panic!("{self:?} is about tags"),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::Report;
+use super::{Part, Report};
 use crate::rows::{Contender, Row};
 use crate::stats::{Spread, number};
 
@@ -12,8 +12,8 @@ const BARS: f64 = 520.0;
 const BAR: u32 = 18;
 const TITLE: u32 = 30;
 
-pub(super) fn write(report: &Report) -> String {
-    let rows = report.rows.iter().filter(|row| !row.goals.is_empty());
+pub(super) fn write(report: &Report, part: Part) -> String {
+    let rows = part.rows(report).filter(|row| !row.goals.is_empty());
     let mut body = String::new();
     let mut y = 12;
     for row in rows {
@@ -47,7 +47,11 @@ fn panel(out: &mut String, row: &Row, mut y: u32) -> u32 {
         let fill = match contender {
             Contender::Current => "#0b6e4f",
             Contender::RawDisk | Contender::NoStore => "#b8b8b8",
-            Contender::Published | Contender::Sqlite => "#7a9cc6",
+            Contender::Published
+            | Contender::Sqlite
+            | Contender::UmaDb
+            | Contender::Tephra
+            | Contender::Aggregates => "#7a9cc6",
         };
         let width = (median / most * BARS).max(1.0);
         let _ = writeln!(

@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use super::Report;
+use super::{Part, Report};
 use crate::rows::{Contender, Goal, Row, grouped};
 use crate::stats::{Spread, number};
 use crate::work::growth::Size;
 
-pub(super) fn write(report: &Report) -> String {
+pub(super) fn write(report: &Report, part: Part) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "{}.\n", report.machine.shown());
     let _ = writeln!(
@@ -17,9 +17,17 @@ pub(super) fn write(report: &Report) -> String {
         report.rounds, report.seconds
     );
     let (goals, sweeps): (Vec<&Row>, Vec<&Row>) =
-        report.rows.iter().partition(|row| !row.goals.is_empty());
+        part.rows(report).partition(|row| !row.goals.is_empty());
     if !goals.is_empty() {
         out.push_str(&rows(&goals, true));
+    }
+    if part == Part::Tags {
+        out.push_str(&attempts(&goals));
+        if !sweeps.is_empty() {
+            out.push('\n');
+            out.push_str(&rows(&sweeps, false));
+        }
+        return out;
     }
     if let Some(size) = report.growth.iter().find(|size| size.aggregates == 10_000) {
         let _ = writeln!(out, "\n{}", live(size));
@@ -36,11 +44,11 @@ pub(super) fn write(report: &Report) -> String {
 }
 
 fn rows(rows: &[&Row], with_goals: bool) -> String {
-    let others = Contender::ALL
-        .iter()
-        .filter(|who| **who != Contender::Current);
+    let mut shown = Contender::ALL.to_vec();
+    shown.retain(|who| rows.iter().any(|row| !row.values(*who).is_empty()));
+    let others = shown.iter().filter(|who| **who != Contender::Current);
     let mut head = vec!["work".to_owned(), String::new()];
-    head.extend(Contender::ALL.map(|who| who.name().to_owned()));
+    head.extend(shown.iter().map(|who| who.name().to_owned()));
     head.extend(others.clone().map(|who| format!("/ {}", who.name())));
     let mut rule = vec!["---", "---"];
     rule.resize(head.len(), "--:");
@@ -51,9 +59,9 @@ fn rows(rows: &[&Row], with_goals: bool) -> String {
     let mut out = format!("| {} |\n|{}|\n", head.join(" | "), rule.join("|"));
     for row in rows {
         let _ = write!(out, "| {} | {} |", row.name, row.unit.name());
-        for contender in Contender::ALL {
-            let shown = Spread::of(&row.values(contender)).map(Spread::shown);
-            let why = row.why_left_out(contender).unwrap_or_default();
+        for contender in &shown {
+            let shown = Spread::of(&row.values(*contender)).map(Spread::shown);
+            let why = row.why_left_out(*contender).unwrap_or_default();
             let _ = write!(out, " {} |", shown.as_deref().unwrap_or(why));
         }
         for other in others.clone() {
@@ -68,9 +76,31 @@ fn rows(rows: &[&Row], with_goals: bool) -> String {
         out.push('\n');
     }
     if with_goals {
-        let lacking = Contender::ALL.map(Contender::does_not_promise).join(" | ");
-        let rest = " |".repeat(head.len() - 2 - Contender::ALL.len());
+        let lacking = shown.iter().map(|who| who.does_not_promise());
+        let lacking = lacking.collect::<Vec<_>>().join(" | ");
+        let rest = " |".repeat(head.len() - 2 - shown.len());
         let _ = writeln!(out, "| *does not promise* | | {lacking} |{rest}");
+    }
+    out
+}
+
+/// How often the rule was applied for each decision.
+fn attempts(rows: &[&Row]) -> String {
+    let mut out = String::new();
+    for row in rows {
+        let attempts = Contender::ALL.into_iter().filter_map(|who| {
+            let attempts = Spread::of(&row.attempts(who))?;
+            Some(format!("{} {}", who.name(), attempts.shown()))
+        });
+        let attempts: Vec<_> = attempts.collect();
+        if !attempts.is_empty() {
+            let attempts = attempts.join(", ");
+            let _ = writeln!(
+                out,
+                "\n{}: so often the rule was applied for each decision that was stored: {attempts}.",
+                row.name
+            );
+        }
     }
     out
 }
@@ -81,7 +111,7 @@ pub(super) fn verdict(row: &Row, goal: Goal) -> String {
     let reached = |values: &[f64]| Spread::of(values).map(|spread| spread.median);
     let (text, is_met) = match goal {
         Goal::Times(times, other) => (
-            format!("≥ {times} × {}", other.name()),
+            times_of(row, times, other),
             reached(&row.ratios(Contender::Current, other)).map(|ratio| ratio >= times),
         ),
         Goal::AtLeast(least) => (
@@ -92,19 +122,31 @@ pub(super) fn verdict(row: &Row, goal: Goal) -> String {
             format!("≤ {} {unit}", number(most)),
             reached(&row.values(Contender::Current)).map(|value| value <= most),
         ),
+        Goal::NoFailedAttempts => (
+            "each decision is made once".to_owned(),
+            Spread::of(&row.attempts(Contender::Current)).map(|attempts| attempts.most <= 1.0),
+        ),
     };
     match is_met {
         Some(true) => format!("{text}: met"),
         Some(false) => {
             let bare = match goal {
                 Goal::Times(_, other) => reached(&row.ratios(Contender::NoStore, other)),
-                Goal::AtLeast(_) | Goal::AtMost(_) => None,
+                Goal::AtLeast(_) | Goal::AtMost(_) | Goal::NoFailedAttempts => None,
             };
             let bare = bare.map(|ratio| format!(" ({} × without a store)", number(ratio)));
             format!("{text}: **not met**{}", bare.unwrap_or_default())
         }
         None => format!("{text}: not measured"),
     }
+}
+
+/// The text of [`Goal::Times`].
+fn times_of(row: &Row, times: f64, other: Contender) -> String {
+    if row.unit.is_time() && times < 1.0 {
+        return format!("≤ {:.0} × {}'s time", 1.0 / times, other.name());
+    }
+    format!("≥ {times} × {}", other.name())
 }
 
 /// The one goal that is about memory.

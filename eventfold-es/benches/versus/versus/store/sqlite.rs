@@ -24,7 +24,7 @@ use super::{Handle, Store};
 use crate::domain::{Account, Command, Deposited, Event, Opened, Total};
 
 /// How many commands one transaction takes at most.
-const LARGEST_BATCH: usize = 1_024;
+pub(crate) const LARGEST_BATCH: usize = 1_024;
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS events (
@@ -43,7 +43,7 @@ const VERSION: &str = "SELECT max(version) FROM events WHERE stream = ?1";
 const FOLLOW: &str =
     "SELECT position, type, data FROM events WHERE position > ?1 ORDER BY position";
 
-fn connect(base: &Path) -> Connection {
+pub(crate) fn connect(base: &Path) -> Connection {
     let path: PathBuf = base.join("events.sqlite");
     let connection = Connection::open(path).expect("a database");
     let wal: String = connection

@@ -553,6 +553,9 @@ impl Committer {
             self.health.fail(self.journal.deleted());
         }
         let clean = !self.health.is_left_behind() && self.health.check_failed().is_ok();
+        if clean {
+            self.tags.keep_last(self.journal.end());
+        }
         let last = clean.then(|| RedoPointJob {
             end: self.journal.end(),
             taken: self.marks.take(),

@@ -1,4 +1,5 @@
-//! A part of the index in a file: the tags of the events in some sealed segments.
+//! A part of the index in a file: the tags of the events in some sealed segments, or in the last one
+//! up to where the store was closed.
 //!
 //! The file has blocks of sorted entries, then the first entry of each block, then a footer of
 //! [`FOOTER`] bytes. All numbers are little-endian. Each part has a checksum. The file is derived from
@@ -46,9 +47,10 @@ type Fences = Vec<(u64, u64)>;
 pub(crate) struct Span {
     /// The first position of the first segment.
     pub(crate) first: u64,
-    /// The first position of the last segment.
+    /// The first position of the last segment. If the file is about the segment in which the store was
+    /// closed, the position of its last event.
     pub(crate) last: u64,
-    /// The checksum of the last segment's last line. Another history has another one.
+    /// The checksum of the last line. Another history has another one.
     pub(crate) chain: u64,
 }
 
@@ -270,6 +272,15 @@ impl TagFile {
             found.extend(wanted);
         }
         Ok(())
+    }
+
+    /// All entries.
+    pub(crate) fn entries(&self) -> StorageResult<Vec<Entry>> {
+        let mut entries = Vec::new();
+        for block in 0..self.fences.len() {
+            entries.extend(self.block(block)?);
+        }
+        Ok(entries)
     }
 
     /// The entries of a block.

@@ -35,6 +35,8 @@ pub(crate) struct TagIndex {
 #[derive(Debug, Default)]
 struct Parts {
     of: BTreeMap<u64, Part>,
+    /// The tags of the last segment up to where the journal ended when the store was opened.
+    last: Option<TagFile>,
     /// Whether the files of earlier runs were looked for.
     is_loaded: bool,
 }
@@ -62,6 +64,8 @@ struct Live {
     segment: u64,
     /// The tags of events after this position are here.
     after: u64,
+    /// The checksum of the last line before those.
+    chain: u64,
     /// The checksum of the last line of the segment before, if it is known without its file.
     previous: Option<u64>,
     by_hash: ByHash,
@@ -73,6 +77,15 @@ impl Live {
     /// Whether all tags of the segment are here.
     fn is_whole(&self) -> bool {
         self.after < self.segment
+    }
+
+    /// What the tags of the segment that are not here are about.
+    fn span_before(&self) -> Span {
+        Span {
+            first: self.segment,
+            last: self.after,
+            chain: self.chain,
+        }
     }
 }
 
@@ -86,6 +99,7 @@ impl TagIndex {
             live: Mutex::new(Live {
                 segment: end.segment,
                 after: end.position,
+                chain: end.chain,
                 previous: (end.offset == 0).then_some(end.chain),
                 by_hash: HashMap::new(),
                 sealed: Vec::new(),
@@ -117,6 +131,7 @@ impl TagIndex {
         }
         live.segment = end.segment;
         live.after = end.position;
+        live.chain = end.chain;
         live.previous = Some(end.chain);
         is_kept
     }
@@ -126,6 +141,55 @@ impl TagIndex {
         let mut parts = lock(&self.parts);
         self.absorb(&mut parts);
         self.write(&mut parts);
+    }
+
+    /// Writes the tags of the last segment, which ends at `end`, into a file. The next run needs not
+    /// read the segment for them.
+    pub(crate) fn keep_last(&self, end: End) {
+        let mut parts = lock(&self.parts);
+        if let Err(error) = self.try_keep_last(&mut parts, end) {
+            tracing::warn!(%error, "the tags of the last segment could not be written");
+        }
+    }
+
+    fn try_keep_last(&self, parts: &mut Parts, end: End) -> StorageResult<()> {
+        let (segment, _, is_whole) = self.absorb(parts);
+        let has_files = disk::is_dir(&self.dir);
+        let mut entries = Vec::new();
+        if !is_whole {
+            if !parts.is_loaded && has_files {
+                self.load(parts, &self.sealed_before(segment))?;
+                parts.is_loaded = true;
+            }
+            match self.last_part(parts) {
+                // It has all of them already.
+                Some(last) if last.span.last == end.position => return Ok(()),
+                Some(last) => entries = last.entries()?,
+                // Nobody has searched, so the segment was not read.
+                None => return Ok(()),
+            }
+        }
+        for (hash, places) in &lock(&self.live).by_hash {
+            entries.extend(places.iter().map(|(position, offset)| Entry {
+                hash: *hash,
+                position: *position,
+                offset: *offset,
+            }));
+        }
+        if entries.is_empty() && !has_files {
+            return Ok(());
+        }
+        entries.sort_unstable();
+        let span = Span {
+            first: segment,
+            last: end.position,
+            chain: end.chain,
+        };
+        TagFile::write(&self.dir, span, &entries)?;
+        if let Some(before) = parts.last.take() {
+            before.remove()?;
+        }
+        Ok(())
     }
 
     /// The events that may have the tag with this hash, after the position `after` and up to the
@@ -175,8 +239,7 @@ impl TagIndex {
         let mut parts = lock(&self.parts);
         loop {
             let (segment, after, is_whole) = self.absorb(&mut parts);
-            let mut sealed = self.journal.firsts();
-            sealed.retain(|first| *first < segment);
+            let sealed = self.sealed_before(segment);
             if !parts.is_loaded {
                 self.load(&mut parts, &sealed)?;
                 parts.is_loaded = true;
@@ -193,10 +256,26 @@ impl TagIndex {
             if !missing.is_empty() {
                 self.write(&mut parts);
             }
-            if is_whole || self.complete(segment, after)? {
+            let has_all = self.last_part(&mut parts).is_some() || is_whole;
+            if has_all || self.complete(segment, after)? {
                 return Ok((parts, segment));
             }
         }
+    }
+
+    /// The first positions of the segments before `segment`.
+    fn sealed_before(&self, segment: u64) -> Vec<u64> {
+        let mut sealed = self.journal.firsts();
+        sealed.retain(|first| *first < segment);
+        sealed
+    }
+
+    /// The part about the last segment, if it has all tags of it that are not in memory.
+    fn last_part<'p>(&self, parts: &'p mut Parts) -> Option<&'p TagFile> {
+        let wanted = lock(&self.live).span_before();
+        // Another one is about a segment that was sealed meanwhile, or was read.
+        parts.last = parts.last.take().filter(|last| last.span == wanted);
+        parts.last.as_ref()
     }
 
     /// Takes over the tags of sealed segments. Returns the last segment, up to where its tags are not
@@ -261,6 +340,7 @@ impl TagIndex {
                 _ => {}
             }
         }
+        let of_last = lock(&self.live).span_before();
         // Of two files about the same segments, the one about more of them.
         names.sort_by_key(|((first, last), _)| (*first, std::cmp::Reverse(*last)));
         for ((first, last), path) in names {
@@ -271,6 +351,11 @@ impl TagIndex {
             }
             let is_new = parts.missing(sealed).contains(&first);
             match TagFile::open(&path)? {
+                Some(file)
+                    if file.span == of_last && (first, last) == (of_last.first, of_last.last) =>
+                {
+                    parts.last = Some(file);
+                }
                 Some(file)
                     if is_new && self.is_of_this_history(&file, (first, last), sealed)? =>
                 {
@@ -374,10 +459,13 @@ impl Parts {
 
     /// Removes a part, and its file.
     fn remove(&mut self, first: u64) {
-        if let Some(Part {
-            content: Content::File(file),
-            ..
-        }) = self.of.remove(&first)
+        let last = self.last.take_if(|last| last.span.first == first);
+        let of_sealed = self.of.remove(&first);
+        let of_sealed = of_sealed.and_then(|part| match part.content {
+            Content::File(file) => Some(file),
+            Content::Memory(_) => None,
+        });
+        if let Some(file) = last.or(of_sealed)
             && let Err(error) = file.remove()
         {
             tracing::warn!(%error, "an old file of tags could not be removed");
@@ -426,6 +514,12 @@ impl Parts {
                     .find(hash, (after, until), found)
                     .map_err(|error| (*first, error))?,
             }
+        }
+        if let Some(last) = &self.last
+            && last.span.last > after
+        {
+            last.find(hash, (after, until), found)
+                .map_err(|error| (last.span.first, error))?;
         }
         Ok(())
     }
