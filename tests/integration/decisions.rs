@@ -1,5 +1,6 @@
 //! Decisions over the events that have some tags.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -239,6 +240,79 @@ async fn many_callers_on_one_boundary_keep_its_rule_and_each_command_is_decided_
     }
     assert_eq!((stored, subscribed(&store, "counted").await), (50, 50));
     assert_eq!(DECIDED.load(Ordering::Relaxed), 128);
+}
+
+/// For how long writers contend, unless the environment says otherwise.
+const CONTEND: Duration = Duration::from_millis(700);
+
+/// `EVENTFOLD_SECONDS=60 cargo test -p eventfold-es-tests sixty_four` lasts a minute.
+#[tokio::test(flavor = "multi_thread")]
+async fn sixty_four_writers_on_one_boundary_never_break_its_rule() {
+    let dir = temp_dir();
+    let store = open(&dir).await;
+    let seconds = std::env::var("EVENTFOLD_SECONDS").ok();
+    let seconds = seconds.and_then(|seconds| seconds.parse().ok());
+    let contend = seconds.map_or(CONTEND, Duration::from_secs);
+    define(&store, "c-0", 40).await;
+    let until = std::time::Instant::now() + contend;
+    let writers: Vec<_> = (0..64_usize)
+        .map(|writer| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let mut stored = 0;
+                for round in 0.. {
+                    if std::time::Instant::now() > until {
+                        break;
+                    }
+                    // When the course is full, all go on to the next one.
+                    let course = format!("c-{}", stored_courses(&store).await);
+                    let command = subscribe(&course, format!("{writer}-{round}"));
+                    match store.decide::<Subscribing>(command).await {
+                        Ok(_) => stored += 1,
+                        Err(ExecuteError::Domain(CourseError::Full)) => {
+                            let next = DefineCourse {
+                                course: format!("c-{}", stored_courses(&store).await + 1),
+                                seats: 40,
+                            };
+                            let defined = store.decide::<Defining>(next).await;
+                            assert!(
+                                matches!(
+                                    defined,
+                                    Ok(_) | Err(ExecuteError::Domain(CourseError::Defined))
+                                ),
+                                "{defined:?}"
+                            );
+                        }
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+                stored
+            })
+        })
+        .collect();
+    let mut stored = 0;
+    for writer in writers {
+        stored += writer.await.unwrap();
+    }
+    let mut rolls = BTreeMap::<String, usize>::new();
+    let all = store.query(Query::all()).read().await.unwrap();
+    for event in &all.events {
+        let course = event.tags().find_map(|tag| tag.strip_prefix("course:"));
+        let roll = rolls.entry(course.unwrap().to_owned()).or_default();
+        *roll += usize::from(event.name() == "Subscribed");
+        assert!(*roll <= 40, "{event:?}");
+    }
+    assert_eq!(rolls.values().sum::<usize>(), stored);
+    assert!(stored > 64, "only {stored} were stored");
+}
+
+/// The number of the newest course.
+async fn stored_courses(store: &AggregateStore) -> usize {
+    let defined = store.query(QueryItem::of_type("CourseDefined")).backwards();
+    let newest = defined.limit(1).read().await.unwrap();
+    let data: serde_json::Value = serde_json::from_str(newest.events[0].data()).unwrap();
+    let course = data["course"].as_str().unwrap();
+    course.trim_start_matches("c-").parse().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -364,8 +364,14 @@ impl<'a> CommitLine<'a> {
         rest.pass(b",\"durable\":")?;
         let durable = rest.number()?;
         rest.pass(b",\"streams\":[")?;
-        let streams = list(&mut rest, StreamOfCommit::read_own)?;
-        rest.pass(b"],\"events\":[")?;
+        let streams = if rest.pass(b"]").is_some() {
+            OneOrMany::Many(Vec::new())
+        } else {
+            let streams = list(&mut rest, StreamOfCommit::read_own)?;
+            rest.pass(b"]")?;
+            streams
+        };
+        rest.pass(b",\"events\":[")?;
         let events = list(&mut rest, JournaledEvent::read_own)?;
         rest.pass(b"]")?;
         (rest.start() == length).then_some(())?;
@@ -681,6 +687,24 @@ mod tests {
             parts.collect()
         };
         assert_eq!(shown(own), shown(json));
+    }
+
+    #[test]
+    fn a_commit_of_no_stream_is_in_our_form_too() {
+        let mut batch = JournalBatch {
+            bytes: Vec::new(),
+            end: End::of_empty(1, 7),
+            durable: 0,
+            first: 0,
+        };
+        let mut events = EncodedEvents::new(event_line::seed_of_none());
+        let common = Common::default();
+        events.push_tagged("Noted", b"null", Some("e-1"), 0, &common, ["a:1", "b:2"]);
+        write_parts(&mut batch, &[], Some(events.as_encoded()), &mut Vec::new());
+        batch.bytes.pop();
+        let own = read_own(&batch.bytes).expect("it is in our form");
+        assert_alike(&own, &read_json(&batch.bytes).expect("it is JSON"));
+        assert!(!own.parts().next().expect("it has events").is_of_stream);
     }
 
     /// The line of a commit of two streams and an event of no stream.
