@@ -313,6 +313,30 @@ pub struct Totals {
 }
 
 #[test]
+fn projection_of_events() {
+    expands(
+        "projection_of_events",
+        crate::projection,
+        r"
+#[projection(aggregates(BankAccount), events(CourseDefined, courses::Subscribed))]
+struct Courses;
+",
+    );
+}
+
+#[test]
+fn process_manager_of_an_event() {
+    expands(
+        "process_manager_of_an_event",
+        crate::process_manager,
+        r#"
+#[process_manager(name = "welcome", events(Subscribed), dispatches(Mailbox))]
+struct Welcome;
+"#,
+    );
+}
+
+#[test]
 fn projection_with_every_option() {
     expands(
         "projection_with_every_option",

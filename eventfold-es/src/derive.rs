@@ -367,7 +367,7 @@ pub use eventfold_es_derive::DomainEvent;
 /// Derives [`trait@Projection`](crate::Projection) for the state of a read model over typed events.
 ///
 /// What is left to write is [`Project`](crate::Project) for each aggregate listed in
-/// `#[projection(...)]`.
+/// `#[projection(...)]`, and [`Evolve`](crate::Evolve) for each event listed there.
 ///
 /// ```
 /// # use eventfold_es::__private::example::{Add, Counter, CounterEvent};
@@ -404,10 +404,51 @@ pub use eventfold_es_derive::DomainEvent;
 ///
 /// | key | meaning | default |
 /// |---|---|---|
-/// | `aggregates(A, path::B)` | whose events are projected, each to [`Project`](crate::Project) of it | |
+/// | `aggregates(A, path::B)` | whose events are projected, each to [`Project`](crate::Project) of it | none |
+/// | `events(E, path::F)` | which events are folded that belong to no aggregate, each by [`Evolve`](crate::Evolve) or [`EvolveWith`](crate::EvolveWith) of it | none |
 /// | `name = "totals"` | names the projection's directory; letters, digits, `-` and `_` | the type's name in kebab-case |
 /// | `version = 2` | the version of what is folded and how: under a new one the projection is built again | 1 |
 /// | `crate = path` | where the runtime is, if it was renamed or re-exported | `::eventfold_es` |
+///
+/// At least one of `aggregates` and `events` must be given.
+///
+/// # Events that belong to no aggregate
+///
+/// The events of [decisions](derive@crate::Decision), and those of
+/// [`AggregateStore::append`](crate::store::AggregateStore::append), belong to no aggregate. List their
+/// types in `events(...)`. Other events of that kind never reach the projection. Neither does an event
+/// of a listed type that an aggregate stored: list the aggregate too.
+///
+/// ```
+/// use eventfold_es::{prelude::*, testing};
+/// use serde::{Deserialize, Serialize};
+/// use std::collections::BTreeMap;
+///
+/// #[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
+/// struct Subscribed {
+///     #[tag]
+///     course: String,
+///     #[tag]
+///     student: String,
+/// }
+///
+/// #[derive(Debug, Clone, Default, Serialize, Deserialize, Projection)]
+/// #[projection(name = "students", events(Subscribed))]
+/// struct Students {
+///     of_course: BTreeMap<String, Vec<String>>,
+/// }
+///
+/// impl Evolve<Subscribed> for Students {
+///     fn evolve(&mut self, event: &Subscribed) {
+///         let students = self.of_course.entry(event.course.clone()).or_default();
+///         students.push(event.student.clone());
+///     }
+/// }
+///
+/// testing::projection::<Students>()
+///     .given_event(Subscribed { course: "c-1".into(), student: "Ada".into() })
+///     .then_state(|students| students.of_course["c-1"] == ["Ada"]);
+/// ```
 ///
 /// # Events that an aggregate does not know
 ///
@@ -416,14 +457,14 @@ pub use eventfold_es_derive::DomainEvent;
 /// the names are kept in the checkpoint, and the projection is built again by itself once a program
 /// knows one of them.
 ///
-/// Two aggregates that are stored under one name do not compile.
+/// Two aggregates that are stored under one name do not compile, nor do two events.
 pub use eventfold_es_derive::Projection;
 
 /// Derives [`trait@ProcessManager`](crate::ProcessManager) for the state of a workflow over typed
 /// events.
 ///
 /// What is left to write is [`React`](crate::React) for each aggregate listed in
-/// `#[process_manager(...)]`.
+/// `#[process_manager(...)]`, and [`ReactTo`](crate::ReactTo) for each event listed there.
 ///
 /// ```
 /// # use eventfold_es::__private::example::{Add, Counter, CounterEvent};
@@ -460,11 +501,14 @@ pub use eventfold_es_derive::Projection;
 ///
 /// | key | meaning | default |
 /// |---|---|---|
-/// | `aggregates(A, path::B)` | whose events are reacted to, each by [`React`](crate::React) to it | |
+/// | `aggregates(A, path::B)` | whose events are reacted to, each by [`React`](crate::React) to it | none |
+/// | `events(E, path::F)` | which events are reacted to that belong to no aggregate, such as those of [decisions](derive@crate::Decision), each by [`ReactTo`](crate::ReactTo) it | none |
 /// | `dispatches(A, path::B)` | which aggregates commands are sent to; the store need not register them by [`aggregate_type`](crate::store::AggregateStoreBuilder::aggregate_type) | none |
 /// | `on_dead_letter = Self::not_sent` | the function that is called as [`on_dead_letter`](crate::ProcessManager::on_dead_letter), which answers the failure of a command | failed commands become dead letters |
 /// | `name = "fulfilment"` | names the process manager's directory, and is part of its idempotency keys; letters, digits, `-` and `_` | the type's name in kebab-case |
 /// | `crate = path` | where the runtime is, if it was renamed or re-exported | `::eventfold_es` |
+///
+/// At least one of `aggregates` and `events` must be given.
 ///
 /// Events with an unknown name are treated as by [`derive@Projection`](crate::Projection), with one
 /// difference: events that were left out stay left out once their names are known, since reacting to

@@ -427,7 +427,7 @@ pub use crate::domain::evolve_with::EvolveWith;
 pub use crate::domain::layer::{Call, CallOutcome, Layer};
 pub use crate::domain::process_manager::{
     Backoff, DeadLetter, Due, FailureKind, OnFailure, OrSend, Outbox, ProcessManager,
-    ProcessManagerReport, React, Retry, SendTogether,
+    ProcessManagerReport, React, ReactTo, Retry, SendTogether,
 };
 pub use crate::domain::projection::{Project, Projection};
 pub use crate::domain::query::{InvalidQuery, Query, QueryItem};
@@ -471,8 +471,8 @@ pub mod prelude {
     pub use crate::{
         Aggregate, AggregateHandle, AggregateStore, CommandContext, Decide, DecideWith, Decider,
         Decision, DecisionContext, DecisionModel, DomainEvent, Evolve, EvolveWith, ExecuteError,
-        Outbox, Position, ProcessManager, Project, Projection, React, Recorded, aggregate_impl,
-        events,
+        Outbox, Position, ProcessManager, Project, Projection, React, ReactTo, Recorded,
+        aggregate_impl, events,
     };
 }
 

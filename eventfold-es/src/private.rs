@@ -14,7 +14,9 @@ pub use crate::domain::decide_with::DecideWith;
 pub use crate::domain::decider::{Decider, ModelOf};
 pub use crate::domain::decision_context::DecisionContext;
 pub use crate::domain::decision_model::{DecisionModel, ModelState};
-pub use crate::domain::process_manager::{DeadLetter, Outbox, ProcessManager, React, Targets};
+pub use crate::domain::process_manager::{
+    DeadLetter, Outbox, ProcessManager, React, ReactTo, Targets,
+};
 pub use crate::domain::projection::{Project, Projection};
 pub use crate::domain::routes::CommandRoutes;
 pub use crate::event::{

@@ -8,6 +8,29 @@ pub(crate) fn shown(path: &Path) -> Shown<std::path::Display<'_>> {
     Shown(path.display())
 }
 
+/// Where an event is, for a message: its stream and version, or that it belongs to no aggregate.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct InStream<'a> {
+    pub(crate) aggregate_type: &'a str,
+    pub(crate) id: &'a str,
+    pub(crate) version: u64,
+}
+
+impl fmt::Display for InStream<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            aggregate_type,
+            id,
+            version,
+        } = *self;
+        if aggregate_type.is_empty() {
+            return f.write_str("of no aggregate");
+        }
+        let (aggregate_type, id) = (Shown(aggregate_type), Shown(id));
+        write!(f, "stream {aggregate_type}/{id}, version {version}")
+    }
+}
+
 /// A text with its hidden characters visible: characters that control the output, or the direction
 /// of the text around them, are written as `\u{…}`.
 #[derive(Debug, Clone, Copy)]

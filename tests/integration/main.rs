@@ -16,6 +16,7 @@ mod derive;
 #[cfg(unix)]
 mod directory;
 mod disk;
+mod events_of_none;
 mod failures;
 mod finding;
 mod format;

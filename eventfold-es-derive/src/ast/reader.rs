@@ -1,5 +1,5 @@
 //! The input of `#[derive(Projection)]` and of `#[derive(ProcessManager)]`: types that read the
-//! events of aggregates.
+//! events of aggregates, and events that belong to none.
 
 use quote::ToTokens;
 use syn::ext::IdentExt as _;
@@ -20,6 +20,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) name: Name,
     /// The aggregates whose events it reads.
     pub(crate) aggregates: Vec<TypePath>,
+    /// The events that it reads although they belong to no aggregate.
+    pub(crate) events: Vec<TypePath>,
     /// `None` for the first version.
     pub(crate) version: Option<u32>,
     /// The aggregates that it sends commands to, if it lists them.
@@ -74,7 +76,7 @@ impl<'a> Reader<'a> {
         };
         let entries = Entries::of(kind.attribute(), &input.attrs, table, place, errors);
         super::refuse_inside(kind.attribute(), input, errors);
-        check_aggregates(kind, input, &entries, errors);
+        check_reads(kind, input, &entries, errors);
         let types = |key: &str| {
             let listed = entries.listed(key).unwrap_or_default();
             listed.iter().map(|listed| listed.ty.clone()).collect()
@@ -91,6 +93,7 @@ impl<'a> Reader<'a> {
                 .text("name")
                 .map_or_else(own_name, |name| name.clone().into()),
             aggregates: types("aggregates"),
+            events: types("events"),
             version: entries.count("version").and_then(|n| count(n, errors)),
             dispatches: types("dispatches"),
             on_dead_letter: entries.path("on_dead_letter").cloned(),
@@ -102,20 +105,21 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Reports that no aggregates are given, unless an unread part may give them.
-fn check_aggregates(kind: Kind, input: &DeriveInput, entries: &Entries, errors: &mut Errors) {
-    if entries.key("aggregates").is_some() || entries.unreadable() {
+/// Reports that neither aggregates nor events are given, unless an unread part may give them.
+fn check_reads(kind: Kind, input: &DeriveInput, entries: &Entries, errors: &mut Errors) {
+    let is_given = |key| entries.key(key).is_some();
+    if is_given("aggregates") || is_given("events") || entries.unreadable() {
         return;
     }
     let (ident, verb, attribute) = (&input.ident, kind.verb(), kind.attribute());
     match entries.attribute() {
         Some(path) => errors.at(
             path,
-            format!("`aggregates(...)` is missing; list the aggregates whose events `{ident}` {verb}"),
+            format!("`aggregates(...)` is missing; list the aggregates whose events `{ident}` {verb}, or in `events(...)` events that belong to no aggregate"),
         ),
         None => errors.at(
             ident,
-            format!("`{ident}` does not say whose events it {verb}; add `#[{attribute}(aggregates(...))]`"),
+            format!("`{ident}` does not say whose events it {verb}; add `#[{attribute}(aggregates(...))]`, or `#[{attribute}(events(...))]` for events that belong to no aggregate"),
         ),
     }
 }

@@ -335,14 +335,14 @@ pub(crate) static PROJECTION: Table = Table {
             name: "aggregates",
             form: Form::Aggregates,
             example: "aggregates(BankAccount, Loan)",
-            habits: &[
-                "subscriptions",
-                "subscribes",
-                "events",
-                "of",
-                "from",
-                "types",
-            ],
+            habits: &["subscriptions", "subscribes", "of", "from", "types"],
+            ..PROJECTION_KEY
+        },
+        Key {
+            name: "events",
+            form: Form::Events,
+            example: "events(Subscribed)",
+            habits: &["decisions", "event"],
             ..PROJECTION_KEY
         },
         Key {
@@ -379,14 +379,14 @@ pub(crate) static PROCESS_MANAGER: Table = Table {
             name: "aggregates",
             form: Form::Aggregates,
             example: "aggregates(Order)",
-            habits: &[
-                "subscriptions",
-                "subscribes",
-                "events",
-                "of",
-                "from",
-                "types",
-            ],
+            habits: &["subscriptions", "subscribes", "of", "from", "types"],
+            ..PROCESS_MANAGER_KEY
+        },
+        Key {
+            name: "events",
+            form: Form::Events,
+            example: "events(Subscribed)",
+            habits: &["decisions", "event"],
             ..PROCESS_MANAGER_KEY
         },
         Key {

@@ -16,6 +16,7 @@ pub(crate) fn reader(input: &Reader<'_>, errors: &mut Errors) {
         .name
         .check_directory(input.kind.in_words(), example, errors);
     listed_once(&input.aggregates, errors);
+    listed_once(&input.events, errors);
     listed_once(&input.dispatches, errors);
 }
 

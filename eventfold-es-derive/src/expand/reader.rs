@@ -1,5 +1,5 @@
 //! `#[derive(Projection)]` and `#[derive(ProcessManager)]`: the impls that lead to `Project` and
-//! `React`.
+//! `React`, and for events that belong to no aggregate to `Evolve` and `ReactTo`.
 
 use proc_macro2::{Literal, Span, TokenStream};
 use quote::{quote, quote_spanned};
@@ -11,7 +11,7 @@ use crate::ast::{Kind, Reader};
 use crate::attr::shown;
 
 pub(crate) fn reader(input: &Reader<'_>) -> TokenStream {
-    let checks = types_differ(input);
+    let (types, names) = (types_differ(input), names_differ(input));
     let item = match input.kind {
         Kind::Projection => projection(input),
         Kind::ProcessManager => process_manager(input),
@@ -19,7 +19,7 @@ pub(crate) fn reader(input: &Reader<'_>) -> TokenStream {
     let import = quote!(
         use __eventfold::NotListed as _;
     );
-    super::scope(&input.krate, quote!(#import #checks #item))
+    super::scope(&input.krate, quote!(#import #types #names #item))
 }
 
 /// The check that no two aggregates are stored under one name. There is one for each aggregate
@@ -49,6 +49,36 @@ fn types_differ(input: &Reader<'_>) -> Option<TokenStream> {
     })
 }
 
+/// The check that no two listed events share a stored name. There is one for each event after the
+/// first, placed on it. The block keeps its names apart from those of the aggregates.
+///
+/// ```ignore
+/// const _: () = {
+///     const __EVENTS: &Events = &[
+///         ("CourseDefined", <CourseDefined as DomainEvent>::NAMES),
+///         ("Subscribed", <Subscribed as DomainEvent>::NAMES),
+///     ];
+///     const __SHARED: Shared<2> = shared_names::<2, { slots(__EVENTS) }>(__EVENTS);
+///     const _: () = assert_names_are_new("Courses", __EVENTS, &__SHARED, 1);
+/// };
+/// ```
+fn names_differ(input: &Reader<'_>) -> Option<TokenStream> {
+    let names = input.events.iter().map(|ty| {
+        let (name, event) = (shown(ty), as_event(ty));
+        (quote!((#name, #event::NAMES)), place(ty))
+    });
+    let sets: Vec<_> = names.collect();
+    let reader = input.ident().unraw().to_string();
+    let checks = event_enum::all_differ("assert_names_are_new", &reader, "__EVENTS", &sets)?;
+    let listed = sets.iter().map(|(set, _)| set);
+    Some(quote! {
+        const _: () = {
+            const __EVENTS: &__eventfold::Events = &[#(#listed),*];
+            #checks
+        };
+    })
+}
+
 /// ```ignore
 /// impl Projection for Totals {
 ///     const NAME: &'static str = "totals";
@@ -65,6 +95,10 @@ fn types_differ(input: &Reader<'_>) -> Option<TokenStream> {
 ///         if aggregate_type == EventSet::of::<BankAccount>().aggregate_type() {
 ///             return ListedAggregate::<BankAccount>::__project(self, stored);
 ///         }
+///         // Only with `events(Subscribed)`.
+///         if aggregate_type.is_empty() && <Subscribed as DomainEvent>::knows(stored.name()) {
+///             return ListedEvent::<Subscribed>::__fold(self, stored);
+///         }
 ///         Ok(())
 ///     }
 /// }
@@ -79,6 +113,7 @@ fn projection(input: &Reader<'_>) -> TokenStream {
     let dispatched = dispatched(
         input,
         |ty| quote_spanned!(place(ty)=> __eventfold::ListedAggregate::<#ty>::__project(self, __stored)),
+        |ty| quote_spanned!(place(ty)=> __eventfold::ListedEvent::<#ty>::__fold(self, __stored)),
     );
     let (_, _, where_clause) = input.input.generics.split_for_impl();
     quote! {
@@ -129,6 +164,7 @@ fn process_manager(input: &Reader<'_>) -> TokenStream {
     let dispatched = dispatched(
         input,
         |ty| quote_spanned!(place(ty)=> __eventfold::ListedAggregate::<#ty>::__react(self, __stored, __out)),
+        |ty| quote_spanned!(place(ty)=> __eventfold::ListedEvent::<#ty>::__react(self, __stored, __out)),
     );
     let targets = input.dispatches.iter().map(
         |ty| quote_spanned!(place(ty)=> <#ty as __eventfold::DispatchTarget>::add_to(__targets);),
@@ -183,11 +219,21 @@ fn process_manager(input: &Reader<'_>) -> TokenStream {
 
 /// ```ignore
 /// fn subscriptions(&self) -> &'static [&'static str] {
+///     // With `events(...)` also `""`, for the events that belong to no aggregate.
 ///     const { &[EventSet::of::<BankAccount>().aggregate_type()] }
 /// }
 ///
 /// fn event_sets() -> &'static [EventSet] {
-///     const { &[EventSet::of::<BankAccount>()] }
+///     const {
+///         &[
+///             EventSet::of::<BankAccount>(),
+///             // For each of `events(...)`.
+///             EventSet::of_event(
+///                 <Subscribed as DomainEvent>::knows,
+///                 || fingerprint(<Subscribed as DomainEvent>::NAMES),
+///             ),
+///         ]
+///     }
 /// }
 /// ```
 fn read(input: &Reader<'_>) -> TokenStream {
@@ -195,7 +241,17 @@ fn read(input: &Reader<'_>) -> TokenStream {
         let events = events_of(ty);
         quote!(#events.aggregate_type())
     });
+    let types = types.chain((!input.events.is_empty()).then(|| quote!("")));
     let sets = input.aggregates.iter().map(events_of);
+    let sets = sets.chain(input.events.iter().map(|ty| {
+        let event = as_event(ty);
+        quote_spanned! {place(ty)=>
+            __eventfold::EventSet::of_event(
+                #event::knows,
+                || __eventfold::fingerprint(#event::NAMES),
+            )
+        }
+    }));
     quote! {
         fn subscriptions(&self) -> &'static [&'static str] {
             const { &[#(#types),*] }
@@ -207,12 +263,25 @@ fn read(input: &Reader<'_>) -> TokenStream {
     }
 }
 
-/// Passes an event to the code that reads it, by its aggregate's type.
-fn dispatched(input: &Reader<'_>, to: impl Fn(&TypePath) -> TokenStream) -> TokenStream {
+/// Passes an event to the code that reads it, by its aggregate's type. An event that belongs to no
+/// aggregate is passed on by its name; those that are not listed are for others.
+fn dispatched(
+    input: &Reader<'_>,
+    of_aggregate: impl Fn(&TypePath) -> TokenStream,
+    of_none: impl Fn(&TypePath) -> TokenStream,
+) -> TokenStream {
     let arms = input.aggregates.iter().map(|ty| {
-        let (events, read) = (events_of(ty), to(ty));
+        let (events, read) = (events_of(ty), of_aggregate(ty));
         quote! {
             if __aggregate_type == #events.aggregate_type() {
+                return #read;
+            }
+        }
+    });
+    let others = input.events.iter().map(|ty| {
+        let (event, read) = (as_event(ty), of_none(ty));
+        quote_spanned! {place(ty)=>
+            if __aggregate_type.is_empty() && #event::knows(__stored.name()) {
                 return #read;
             }
         }
@@ -220,6 +289,7 @@ fn dispatched(input: &Reader<'_>, to: impl Fn(&TypePath) -> TokenStream) -> Toke
     quote! {
         let __aggregate_type = __stored.record().aggregate_type();
         #(#arms)*
+        #(#others)*
         ::core::result::Result::Ok(())
     }
 }
@@ -228,6 +298,11 @@ fn dispatched(input: &Reader<'_>, to: impl Fn(&TypePath) -> TokenStream) -> Toke
 /// that all errors about a missing impl are the same one.
 fn events_of(ty: &TypePath) -> TokenStream {
     quote_spanned!(place(ty)=> __eventfold::EventSet::of::<#ty>())
+}
+
+/// `<Subscribed as DomainEvent>`, placed so that all errors about a missing impl are the same one.
+fn as_event(ty: &TypePath) -> TokenStream {
+    quote_spanned!(place(ty)=> <#ty as __eventfold::DomainEvent>)
 }
 
 /// The place of an error about a listed type: its last segment.

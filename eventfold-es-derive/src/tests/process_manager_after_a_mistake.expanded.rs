@@ -4,7 +4,7 @@ struct Fulfilment;
 // Expands to:
 
 ::core::compile_error! {
-    "`aggregates(...)` is missing; list the aggregates whose events `Fulfilment` reacts to"
+    "`aggregates(...)` is missing; list the aggregates whose events `Fulfilment` reacts to, or in `events(...)` events that belong to no aggregate"
 }
 const _: () = {
     use ::eventfold_es::__private as __eventfold;

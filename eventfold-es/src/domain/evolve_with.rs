@@ -3,11 +3,12 @@
 use crate::domain::aggregate::Evolve;
 use crate::event::Recorded;
 
-/// The effect of one event on a [decision model](crate::DecisionModel) that depends on the event's
-/// record: its time, its stream, who sent the command.
+/// The effect of one event on a [decision model](crate::DecisionModel) or a
+/// [projection](crate::Projection) that depends on the event's record: its time, its stream, who sent
+/// the command.
 ///
-/// Implement it instead of [`Evolve`] for an event that `#[decision_model(events(...))]` lists. Each
-/// event of a model has one of the two. Whoever implements `Evolve` has this as well. The state of an
+/// Implement it instead of [`Evolve`] for an event that `#[decision_model(events(...))]` or
+/// `#[projection(events(...))]` lists. Each of these events has one of the two. Whoever implements `Evolve` has this as well. The state of an
 /// aggregate is made by `Evolve` alone.
 ///
 /// ```
@@ -38,7 +39,7 @@ use crate::event::Recorded;
     note = "write `impl Evolve<{E}> for {Self}`, or `EvolveWith<{E}>` if it needs the event's record, or remove `{E}` from the events of `{Self}`"
 )]
 pub trait EvolveWith<E: ?Sized> {
-    /// Folds `event` into the model. It depends on its arguments alone, and must take every event of
+    /// Folds `event` into the state. It depends on its arguments alone, and must take every event of
     /// this type that was ever stored.
     fn evolve_with(&mut self, event: &E, record: &Recorded<'_>);
 }

@@ -22,7 +22,7 @@ pub use targets::Targets;
 
 use crate::domain::aggregate::Aggregate;
 use crate::domain::command::CommandEnvelope;
-use crate::event::{DecodeError, EventSet, Recorded, StoredEvent};
+use crate::event::{DecodeError, DomainEvent, EventSet, Recorded, StoredEvent};
 
 /// A workflow that reacts to events with commands for other aggregates.
 ///
@@ -266,6 +266,53 @@ pub trait React<A: Aggregate> {
     ///
     /// See the example of [`React`].
     fn react_to(&mut self, event: &A::DomainEvent, record: &Recorded<'_>, out: &mut Outbox<'_>);
+}
+
+/// How a process manager reacts to one type of events that belong to no aggregate, such as those of
+/// [decisions](crate::Decider).
+///
+/// Implement it for each event that `#[process_manager(events(...))]` lists. It gets each event under
+/// its current name. An event of that type which belongs to an aggregate goes to [`React`], if the
+/// aggregate is listed. `record` has the event's position, its time and its tags.
+///
+/// ```
+/// use eventfold_es::{prelude::*, testing};
+/// # use eventfold_es::__private::example::{Add, Counter};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
+/// struct Subscribed {
+///     #[tag]
+///     course: String,
+/// }
+///
+/// /// Keeps a counter of each course's subscriptions.
+/// #[derive(Debug, Default, Serialize, Deserialize, ProcessManager)]
+/// #[process_manager(name = "count", events(Subscribed), dispatches(Counter))]
+/// struct Count;
+///
+/// impl ReactTo<Subscribed> for Count {
+///     fn react_to_event(&mut self, event: &Subscribed, _: &Recorded<'_>, out: &mut Outbox<'_>) {
+///         out.send::<Counter>(&event.course, Add(1));
+///     }
+/// }
+///
+/// testing::process_manager::<Count>()
+///     .when_event(Subscribed { course: "c-1".into() })
+///     .then(|out| {
+///         out.send::<Counter>("c-1", Add(1));
+///     });
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not react to the event `{E}`",
+    label = "no `impl ReactTo<{E}> for {Self}`",
+    note = "write `impl ReactTo<{E}> for {Self}`, or remove `{E}` from the events of `{Self}`"
+)]
+pub trait ReactTo<E: DomainEvent> {
+    /// Reacts to `event`, as [`React::react_to`].
+    ///
+    /// See the example of [`ReactTo`].
+    fn react_to_event(&mut self, event: &E, record: &Recorded<'_>, out: &mut Outbox<'_>);
 }
 
 /// The outcome of the commands in one run of the process managers. See

@@ -12,7 +12,8 @@ use crate::event::{DecodeError, EventSet, Recorded, StoredEvent};
 /// read costs only the new events. State and position are saved together.
 ///
 /// Most programs derive this trait (see [`derive@Projection`](crate::Projection)) and implement
-/// [`Project`] for each aggregate. You can also implement it by hand, on events as JSON:
+/// [`Project`] for each aggregate, and [`Evolve`](crate::Evolve) for each event that belongs to no
+/// aggregate. You can also implement it by hand, on events as JSON:
 ///
 /// ```
 /// use eventfold_es::Projection;
@@ -81,7 +82,8 @@ pub trait Projection:
 
     /// The aggregate types whose events it folds, each an
     /// [`AGGREGATE_TYPE`](crate::domain::aggregate::Aggregate::AGGREGATE_TYPE). Events of other
-    /// types never reach it.
+    /// types never reach it. The empty text `""` stands for the events that [belong to no
+    /// aggregate](Recorded::is_of_aggregate).
     ///
     /// ```
     /// # use eventfold_es::{Projection, __private::example::Total};

@@ -1,13 +1,14 @@
-//! The events of one aggregate type, for readers of several types.
+//! The events of one aggregate type, or an event that belongs to none, for readers of several.
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::event::{UnknownEvents, fingerprint};
 
-/// The facts about an aggregate's events that a reader needs, besides reading them. Not part of the
-/// public interface.
+/// The facts about events that a reader needs, besides reading them. Not part of the public
+/// interface.
 #[derive(Debug, Clone, Copy)]
 pub struct EventSet {
+    /// Empty for events that belong to no aggregate.
     pub(crate) aggregate_type: &'static str,
     pub(crate) unknown: UnknownEvents,
     pub(crate) knows: fn(&str) -> bool,
@@ -15,6 +16,18 @@ pub struct EventSet {
 }
 
 impl EventSet {
+    /// A set of events that belong to no aggregate. Others of that kind are for other readers, so
+    /// none is unknown.
+    #[must_use]
+    pub const fn of_event(knows: fn(&str) -> bool, fingerprint: fn() -> u64) -> Self {
+        Self {
+            aggregate_type: "",
+            unknown: UnknownEvents::Reject,
+            knows,
+            fingerprint,
+        }
+    }
+
     /// The fingerprint of the events of all `sets`, 0 if that of each is 0.
     pub(crate) fn fingerprint(sets: &[Self]) -> u64 {
         let of_sets = sets.iter().map(|set| match (set.fingerprint)() {

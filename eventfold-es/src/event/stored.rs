@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use crate::event::{Meta, Recorded, value};
-use crate::text::Shown;
+use crate::text::{InStream, Shown};
 
 /// An event in its stored form: a name, and a payload in JSON text. Both are borrowed from the line
 /// that holds them.
@@ -109,18 +109,12 @@ impl<'a> StoredEvent<'a> {
 
     /// An error about this event: its stream, version and name, then `cause`.
     pub(crate) fn failed(&self, cause: &dyn fmt::Display) -> io::Error {
-        let Recorded {
-            aggregate_type,
-            id,
-            version,
-            ..
-        } = self.record;
-        let text = format!(
-            "stream {}/{}, version {version}, event `{}`: {cause}",
-            Shown(aggregate_type),
-            Shown(id),
-            Shown(self.name)
-        );
+        let in_stream = InStream {
+            aggregate_type: self.record.aggregate_type,
+            id: self.record.id,
+            version: self.record.version,
+        };
+        let text = format!("{in_stream}, event `{}`: {cause}", Shown(self.name));
         io::Error::new(io::ErrorKind::InvalidData, text)
     }
 

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 
 use crate::domain::aggregate::Aggregate;
-use crate::event::{DomainEvent, RecordedEvent};
+use crate::event::{DomainEvent, RecordedEvent, Tag};
 use crate::following::subscription::ahead::{
     AHEAD, Ahead, Events, LOOKED_AT, Source, Taking, Then,
 };
@@ -149,6 +149,26 @@ impl Backwards {
     /// ```
     pub fn event_name(self, name: impl Into<String>) -> Self {
         self.narrowed(|filter| filter.names.push(name.into()))
+    }
+
+    /// Only events with this tag. If it is called several times, an event must have all of the tags,
+    /// as in a [`QueryItem`](crate::QueryItem). Events of an aggregate also have the tag
+    /// `<aggregate type>:<id>`.
+    ///
+    /// All events are read and the others left out: [`AggregateStore::query`] finds a few events
+    /// with a tag among many without reading the others.
+    ///
+    /// ```
+    /// # use eventfold_es::{AggregateStore, Tag};
+    /// # async fn example(store: AggregateStore) -> Result<(), eventfold_es::InvalidTag> {
+    /// let of_course = store.backwards().tagged(Tag::new("course", "c-1")?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// [`AggregateStore::query`]: crate::store::AggregateStore::query
+    pub fn tagged(self, tag: Tag) -> Self {
+        self.narrowed(|filter| filter.tags.push(tag))
     }
 
     fn narrowed(self, narrow: impl FnOnce(&mut Filter)) -> Self {

@@ -23,7 +23,7 @@ use crate::following::status::Progress;
 use crate::storage::Storage;
 use crate::storage::log::LogReader;
 use crate::storage::record::Records;
-use crate::text::Shown;
+use crate::text::{InStream, Shown};
 
 /// How many events may pass between two saved checkpoints.
 const SAVE_EVENTS: u64 = 10_000;
@@ -182,7 +182,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
         self.position
     }
 
-    /// Passes every event of the aggregate types `types`, after the state's position and up to the
+    /// Passes every event of the aggregate types `types`, of which `""` stands for none, after the state's position and up to the
     /// durable position `head`, to `each`. Costs nothing if there is none.
     ///
     /// If an event is skipped, earlier events may be passed again: the state is built again from
@@ -315,12 +315,14 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
 
     fn describe(&self, poisoned: &Poisoned) -> String {
         format!(
-            "`{}` at position {}, stream {}/{}, version {}, event `{}`: {}",
+            "`{}` at position {}, {}, event `{}`: {}",
             self.name,
             poisoned.position,
-            Shown(&poisoned.aggregate_type),
-            Shown(&poisoned.id),
-            poisoned.version,
+            InStream {
+                aggregate_type: &poisoned.aggregate_type,
+                id: &poisoned.id,
+                version: poisoned.version,
+            },
             Shown(&poisoned.event),
             poisoned.error,
         )

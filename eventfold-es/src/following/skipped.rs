@@ -44,9 +44,9 @@ pub struct SkippedEvent {
     pub position: Position,
     /// The event's stored name.
     pub event: String,
-    /// The type of the event's aggregate.
+    /// The type of the event's aggregate. Empty if the event belongs to none.
     pub aggregate_type: String,
-    /// The id of the event's aggregate.
+    /// The id of the event's aggregate. Empty if the event belongs to none.
     pub id: String,
     /// Why it could not be taken.
     pub error: String,

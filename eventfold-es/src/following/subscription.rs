@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 
 use crate::domain::aggregate::Aggregate;
-use crate::event::{DomainEvent, RecordedEvent};
+use crate::event::{DomainEvent, RecordedEvent, Tag};
 use crate::ids::Position;
 use crate::runtime::background::blocking;
 use crate::storage::error::StorageResult;
@@ -31,8 +31,9 @@ use filter::Filter;
 /// # What is left out
 ///
 /// [`aggregate`](Self::aggregate), [`id`](Self::id), [`event`](Self::event) and the functions that
-/// take a name narrow it down. There are three kinds of filter: types, ids and events. An event
-/// must match each kind that is set, and one of the values of that kind.
+/// take a name narrow it down. There are three such kinds of filter: types, ids and events. An event
+/// must match each kind that is set, and one of the values of that kind. It must also have each tag
+/// that [`tagged`](Self::tagged) asks for.
 ///
 /// # How it ends
 ///
@@ -131,6 +132,26 @@ impl Subscription {
     /// ```
     pub fn event_name(self, name: impl Into<String>) -> Self {
         self.narrowed(|filter| filter.names.push(name.into()))
+    }
+
+    /// Only events with this tag. If it is called several times, an event must have all of the tags,
+    /// as in a [`QueryItem`](crate::QueryItem). Events of an aggregate also have the tag
+    /// `<aggregate type>:<id>`.
+    ///
+    /// All events are read and the others left out: [`AggregateStore::query`] finds a few events
+    /// with a tag among many without reading the others.
+    ///
+    /// ```
+    /// # use eventfold_es::{AggregateStore, Position, Tag};
+    /// # async fn example(store: AggregateStore) -> Result<(), eventfold_es::InvalidTag> {
+    /// let of_course = store.subscribe(Position::default()).tagged(Tag::new("course", "c-1")?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// [`AggregateStore::query`]: crate::store::AggregateStore::query
+    pub fn tagged(self, tag: Tag) -> Self {
+        self.narrowed(|filter| filter.tags.push(tag))
     }
 
     fn narrowed(self, narrow: impl FnOnce(&mut Filter)) -> Self {

@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use super::CommandPayload;
 use crate::domain::aggregate::{Aggregate, Decide, Decision, DecisionTypes, Evolve};
 use crate::domain::evolve_with::EvolveWith;
-use crate::domain::process_manager::{Outbox, React};
+use crate::domain::process_manager::{Outbox, React, ReactTo};
 use crate::domain::projection::Project;
 use crate::event::{DecodeError, DomainEvent, StoredEvent};
 
@@ -46,6 +46,18 @@ impl<T: DomainEvent> ListedEvent<T> {
     ) -> Result<(), DecodeError> {
         for event in T::decode(stored)?.as_slice() {
             model.evolve_with(event, stored.record());
+        }
+        Ok(())
+    }
+
+    /// Reads an event and reacts to it.
+    pub fn __react<M: ReactTo<T>>(
+        manager: &mut M,
+        stored: StoredEvent<'_>,
+        out: &mut Outbox<'_>,
+    ) -> Result<(), DecodeError> {
+        for event in T::decode(stored)?.as_slice() {
+            manager.react_to_event(event, stored.record(), out);
         }
         Ok(())
     }

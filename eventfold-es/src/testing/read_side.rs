@@ -19,12 +19,12 @@ use crate::domain::process_manager::{
     DeadLetter, FailureKind, Order, Outbox, ProcessManager, Targets,
 };
 use crate::domain::projection::Projection;
-use crate::event::StoredEvent;
+use crate::event::{DomainEvent, EventSet, StoredEvent};
 use crate::following::read_back;
 use crate::ids::StreamId;
 use crate::testing::diff::{diff, listed};
 use crate::testing::form::{
-    Form, Place, alike, pretty, restored, round_trip, same, saved, time_of,
+    Form, Place, alike, checked_event, pretty, restored, round_trip, same, saved, time_of,
 };
 
 /// A projection that has seen no event yet.
@@ -124,20 +124,41 @@ impl<P: Projection> ProjectionGiven<P> {
         check_subscribed::<A>(P::NAME, self.live.subscriptions());
         for event in &events {
             let told = self.journal.next::<A>(id, event);
-            let (live, other) = (&mut self.live, &mut self.restored);
-            let applied = told.stored(|stored| {
-                live.apply_stored(stored)?;
-                other.apply_stored(stored)
-            });
-            if let Err(error) = applied {
-                panic!("`{}` cannot read an event: {error}", P::NAME);
-            }
-            match gone_on(P::NAME, live, other) {
-                Ok(restored) => self.restored = restored,
-                Err(message) => panic!("{message}"),
-            }
+            self.apply(&told);
         }
         self
+    }
+
+    /// A further event, which belongs to no aggregate, as those of decisions.
+    ///
+    /// # Panics
+    ///
+    /// If the projection does not list the event, cannot read it, or as [`given`](Self::given).
+    ///
+    /// See the example of [`derive@Projection`](crate::Projection).
+    #[track_caller]
+    #[must_use]
+    pub fn given_event<E: DomainEvent>(mut self, event: E) -> Self {
+        check_listed::<E>(P::NAME, self.live.subscriptions(), P::event_sets());
+        let told = self.journal.next_event(&event);
+        self.apply(&told);
+        self
+    }
+
+    #[track_caller]
+    fn apply(&mut self, told: &Told) {
+        let (live, other) = (&mut self.live, &mut self.restored);
+        let applied = told.stored(|stored| {
+            live.apply_stored(stored)?;
+            other.apply_stored(stored)
+        });
+        if let Err(error) = applied {
+            panic!("`{}` cannot read an event: {error}", P::NAME);
+        }
+        match gone_on(P::NAME, live, other) {
+            Ok(restored) => self.restored = restored,
+            Err(message) => panic!("{message}"),
+        }
     }
 
     /// Checks the state.
@@ -265,6 +286,40 @@ impl<M: ProcessManager> ProcessManagerGiven<M> {
     ) -> ProcessManagerWhen<M> {
         check_subscribed::<A>(M::NAME, self.live.subscriptions());
         let told = self.journal.next::<A>(id, &event.into());
+        self.react_to(told)
+    }
+
+    /// An earlier event that belongs to no aggregate, as those of decisions. Its reaction is not
+    /// checked.
+    ///
+    /// # Panics
+    ///
+    /// As [`when_event`](Self::when_event).
+    ///
+    /// See the example of [`ReactTo`](crate::ReactTo).
+    #[track_caller]
+    #[must_use]
+    pub fn given_event<E: DomainEvent>(self, event: E) -> Self {
+        self.when_event(event).given
+    }
+
+    /// Lets it react to an event that belongs to no aggregate, as those of decisions.
+    ///
+    /// # Panics
+    ///
+    /// If it does not list the event, cannot read it, or as [`when`](Self::when).
+    ///
+    /// See the example of [`ReactTo`](crate::ReactTo).
+    #[track_caller]
+    #[must_use]
+    pub fn when_event<E: DomainEvent>(mut self, event: E) -> ProcessManagerWhen<M> {
+        check_listed::<E>(M::NAME, self.live.subscriptions(), M::event_sets());
+        let told = self.journal.next_event(&event);
+        self.react_to(told)
+    }
+
+    #[track_caller]
+    fn react_to(mut self, told: Told) -> ProcessManagerWhen<M> {
         let (live, other) = (&mut self.live, &mut self.restored);
         let (sent, by_restored) = match (react(live, &told), react(other, &told)) {
             (Ok(sent), Ok(by_restored)) => (sent, by_restored),
@@ -450,6 +505,19 @@ impl<M: ProcessManager> ProcessManagerWhen<M> {
         self.given.when::<A>(id, event)
     }
 
+    /// Lets it react to a further event, which belongs to no aggregate.
+    ///
+    /// # Panics
+    ///
+    /// As [`ProcessManagerGiven::when_event`].
+    ///
+    /// See the example of [`ReactTo`](crate::ReactTo).
+    #[track_caller]
+    #[must_use]
+    pub fn when_event<E: DomainEvent>(self, event: E) -> Self {
+        self.given.when_event(event)
+    }
+
     /// Lets it answer the failure of a command.
     ///
     /// # Panics
@@ -548,6 +616,33 @@ impl Journal {
             aggregate_type: A::AGGREGATE_TYPE,
             id: id.to_owned(),
             version,
+            position: self.position,
+        }
+    }
+
+    /// `event` as the next one, which belongs to no aggregate.
+    #[track_caller]
+    fn next_event<E: DomainEvent>(&mut self, event: &E) -> Told {
+        self.position += 1;
+        let place = Place {
+            aggregate_type: "",
+            id: "",
+            version: 0,
+            position: self.position,
+            ms: self.ms(),
+            context: Some(&self.context),
+        };
+        let form = match checked_event(event, place) {
+            Ok(form) => form,
+            Err(message) => panic!("{message}"),
+        };
+        Told {
+            ms: place.ms,
+            context: self.context.clone(),
+            form,
+            aggregate_type: "",
+            id: String::new(),
+            version: 0,
             position: self.position,
         }
     }
@@ -694,6 +789,23 @@ fn check_subscribed<A: Aggregate>(name: &str, subscriptions: &[&str]) {
         "`{name}` does not subscribe to `{}`, so it never sees its events",
         A::AGGREGATE_TYPE
     );
+}
+
+/// Fails unless each event of `E` is listed, as far as a projection or process manager written by hand
+/// says what it lists.
+#[track_caller]
+fn check_listed<E: DomainEvent>(name: &str, subscriptions: &[&str], sets: &[EventSet]) {
+    let knows = |event: &str| {
+        let mut of_none = sets.iter().filter(|set| set.aggregate_type().is_empty());
+        sets.is_empty() || of_none.any(|set| (set.knows)(event))
+    };
+    for event in E::NAMES {
+        assert!(
+            subscriptions.contains(&"") && knows(event.name),
+            "`{name}` does not list the event `{}` in `events(...)`, so it never sees it",
+            event.name
+        );
+    }
 }
 
 /// The types that a process manager lists as its targets.

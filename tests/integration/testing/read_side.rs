@@ -3,8 +3,8 @@
 use eventfold_es::__private::example::{Add, Counter, CounterEvent, Forward, Total};
 use eventfold_es::testing::{process_manager, projection};
 use eventfold_es::{
-    CommandContext, CommandEnvelope, DeadLetter, FailureKind, Outbox, ProcessManager, Projection,
-    React, Recorded,
+    CommandContext, CommandEnvelope, DeadLetter, DomainEvent, Evolve, FailureKind, Outbox,
+    ProcessManager, Projection, React, ReactTo, Recorded,
 };
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +30,58 @@ fn an_expected_projection_and_process_manager_pass() {
         .then_state(|_| true)
         .when::<Counter>("all", added(2))
         .then_nothing();
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
+struct Opened(u64);
+
+#[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
+struct Closed;
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Projection, ProcessManager)]
+#[projection(events(Opened))]
+#[process_manager(events(Opened), dispatches(Counter))]
+struct Opens {
+    sum: u64,
+}
+
+impl Evolve<Opened> for Opens {
+    fn evolve(&mut self, Opened(amount): &Opened) {
+        self.sum += amount;
+    }
+}
+
+impl ReactTo<Opened> for Opens {
+    fn react_to_event(&mut self, event: &Opened, record: &Recorded<'_>, out: &mut Outbox<'_>) {
+        assert!(!record.is_of_aggregate());
+        self.sum += event.0;
+        out.send::<Counter>("opens", Add(self.sum));
+    }
+}
+
+#[test]
+fn events_that_belong_to_no_aggregate_are_given_by_their_types() {
+    projection::<Opens>()
+        .given_event(Opened(2))
+        .given_event(Opened(3))
+        .then_state(|opens| opens.sum == 5);
+    process_manager::<Opens>()
+        .given_event(Opened(2))
+        .when_event(Opened(3))
+        .then(|out| {
+            out.send::<Counter>("opens", Add(5));
+        })
+        .when_event(Opened(1))
+        .then_state(|opens| opens.sum == 6);
+}
+
+#[test]
+fn an_event_that_is_not_listed_fails_the_test() {
+    let said = ["`opens` does not list the event `Closed` in `events(...)`, so it never sees it"];
+    fails(|| projection::<Opens>().given_event(Closed), &said);
+    fails(|| process_manager::<Opens>().given_event(Closed), &said);
+    let total = ["`total` does not list the event `Opened`"];
+    fails(|| projection::<Total>().given_event(Opened(1)), &total);
 }
 
 #[test]

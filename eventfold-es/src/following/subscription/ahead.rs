@@ -159,7 +159,7 @@ impl<'a> Taking<'a> {
     /// Takes the event with index `i`, if it matches.
     pub(crate) fn take(&mut self, committed: &Committed<'_>, i: usize) -> StorageResult<()> {
         committed.event(i, |stored| {
-            if self.filter.takes_name(stored.name()) {
+            if self.filter.takes_name(stored.name()) && self.filter.takes_tags(stored.record()) {
                 self.bytes += stored.data().len();
                 self.events.push_back(RecordedEvent::new(stored));
             }

@@ -8,7 +8,7 @@ mod runtime {
 mod bank {
     use super::runtime::eventfold_es::{
         Aggregate, DomainEvent, Evolve, Outbox, ProcessManager, Project, Projection, React,
-        Recorded,
+        ReactTo, Recorded,
     };
     use ::serde::{Deserialize, Serialize};
 
@@ -57,7 +57,11 @@ mod bank {
         Deserialize,
         Projection,
     )]
-    #[projection(aggregates(r#Account), crate = super::runtime::eventfold_es)]
+    #[projection(
+        aggregates(r#Account),
+        events(r#Subscribed, self::Left),
+        crate = super::runtime::eventfold_es,
+    )]
     pub enum r#Opens {
         #[default]
         None,
@@ -74,9 +78,26 @@ mod bank {
         }
     }
 
+    #[derive(::std::fmt::Debug, ::std::clone::Clone, Serialize, Deserialize, DomainEvent)]
+    #[event(crate = super::runtime::eventfold_es)]
+    pub struct r#Subscribed;
+
+    #[derive(::std::fmt::Debug, ::std::clone::Clone, Serialize, Deserialize, DomainEvent)]
+    #[event(crate = super::runtime::eventfold_es)]
+    pub struct Left;
+
+    impl Evolve<Subscribed> for Opens {
+        fn evolve(&mut self, _: &Subscribed) {}
+    }
+
+    impl Evolve<Left> for Opens {
+        fn evolve(&mut self, _: &Left) {}
+    }
+
     #[derive(::std::fmt::Debug, ::std::default::Default, Serialize, Deserialize, ProcessManager)]
     #[process_manager(
         aggregates(self::Account),
+        events(self::Subscribed, Left),
         dispatches(Account),
         crate = super::runtime::eventfold_es,
     )]
@@ -85,6 +106,14 @@ mod bank {
     #[allow(deprecated)]
     impl React<Account> for Welcome {
         fn react_to(&mut self, _: &AccountEvent, _: &Recorded<'_>, _: &mut Outbox<'_>) {}
+    }
+
+    impl ReactTo<Subscribed> for Welcome {
+        fn react_to_event(&mut self, _: &Subscribed, _: &Recorded<'_>, _: &mut Outbox<'_>) {}
+    }
+
+    impl ReactTo<Left> for Welcome {
+        fn react_to_event(&mut self, _: &Left, _: &Recorded<'_>, _: &mut Outbox<'_>) {}
     }
 }
 

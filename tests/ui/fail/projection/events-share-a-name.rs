@@ -1,0 +1,27 @@
+use eventfold_es::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Projection)]
+#[projection(events(Subscribed, Left))]
+struct Students(u64);
+
+#[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
+struct Subscribed;
+
+impl Evolve<Subscribed> for Students {
+    fn evolve(&mut self, _: &Subscribed) {
+        self.0 += 1;
+    }
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
+#[event(alias = "Subscribed")]
+struct Left;
+
+impl Evolve<Left> for Students {
+    fn evolve(&mut self, _: &Left) {}
+}
+
+fn main() {
+    let _ = AggregateStore::builder("data").projection::<Students>();
+}
