@@ -30,7 +30,7 @@ use crate::event::{DecodeError, DomainEvent, InvalidTag, StoredEvent, Tags};
 /// assert_eq!(boundary, Query::of(seats).or(load));
 /// # Ok::<(), eventfold_es::InvalidTag>(())
 /// ```
-#[doc(alias("dcb", "dynamic consistency boundary", "decider"))]
+#[doc(alias("dcb", "dynamic consistency boundary"))]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a decision",
     label = "`{Self}` does not implement `Decider`",
