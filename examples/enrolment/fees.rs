@@ -71,7 +71,7 @@ mod tests {
             .send(&school, Deposit(80))
             .send(&ann, Withdraw(80));
         let error = pay.commit().await.unwrap_err();
-        assert_eq!(error.refusal::<TooLittle>(), Some(&TooLittle(10)));
+        assert_eq!(error.refusal::<TooLittle>(), Some((1, &TooLittle(10))));
         assert_eq!(school.state().await?.balance, 0);
         Ok(())
     }

@@ -43,7 +43,7 @@ async fn main() -> anyhow::Result<()> {
             Err(error) => println!("  {student} does not: {error}"),
         }
     }
-    for (course, students) in &store.projection_async::<Rolls>().await?.students {
+    for (course, students) in &store.projection::<Rolls>()?.students {
         println!("  {course}: {}", students.join(", "));
     }
 

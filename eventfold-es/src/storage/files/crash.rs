@@ -20,6 +20,7 @@ mod failing_io;
 mod file_systems;
 mod full_disk;
 mod grouped;
+mod header_only;
 mod managed;
 mod power_loss;
 mod several_streams;

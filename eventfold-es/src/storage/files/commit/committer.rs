@@ -189,8 +189,10 @@ impl Committer {
         // After a failure, the bytes after the journal's end are in doubt: no segment may follow.
         // Invariant D2.
         let may_write = self.health.check_failed().is_ok();
-        let has_lines = self.journal.end().offset > 0;
-        if may_write && has_lines && !self.journal.has_room_for(size_of(first) as u64) {
+        // Without a commit, the next segment would have the same name. A power failure may leave a
+        // segment with its header only.
+        let has_commits = self.journal.end().position >= self.journal.end().segment;
+        if may_write && has_commits && !self.journal.has_room_for(size_of(first) as u64) {
             self.start_segment();
         }
         CommitBatch {
