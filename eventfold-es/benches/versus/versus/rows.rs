@@ -244,7 +244,7 @@ fn of_tags(few: bool) -> Vec<Row> {
     let mut reading = selective(events, 10, false).goal(Times(1.0 / 3.0, Sqlite));
     if !few {
         for other in [UmaDb, Tephra] {
-            reading = reading.without(other, "see the smaller ones");
+            reading = reading.without(other, "not at this size");
         }
     }
     rows.push(reading);
@@ -327,8 +327,8 @@ pub(crate) fn sweeps() -> Vec<Row> {
         selective(FEW, 10, true),
         selective(FEW, 1_000, false),
         selective(MANY, 10, true)
-            .without(UmaDb, "see the smaller ones")
-            .without(Tephra, "see the smaller ones"),
+            .without(UmaDb, "not at this size")
+            .without(Tephra, "not at this size"),
     ];
     for (name, event_bytes) in [("100 B", 100), ("1 KiB", 1 << 10), ("16 KiB", 16 << 10)] {
         let shape = Shape {

@@ -135,7 +135,7 @@ pub(crate) trait Tagged: Clone + Send + Sync + 'static {
     /// The bookings of a show, read from what is stored.
     fn read(&self, show: &str) -> impl Future<Output = Vec<Booked>> + Send;
 
-    /// Stores bookings, so many of `bookings` in one append if the store has such.
+    /// Stores bookings to fill a store, so many in one commit if that matters to it.
     fn append(&self, bookings: Vec<Booked>, at_once: usize) -> impl Future<Output = ()> + Send;
 
     /// Ends the store.

