@@ -16,7 +16,7 @@ pub use due::Due;
 pub use failure_kind::FailureKind;
 pub(crate) use order::{Order, Timer};
 pub(crate) use outbox::Unwritable;
-pub use outbox::{OrSend, Outbox};
+pub use outbox::{OrSend, Outbox, SendTogether};
 pub use retry::{Backoff, OnFailure, Retry};
 pub use targets::Targets;
 

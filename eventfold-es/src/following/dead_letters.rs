@@ -77,12 +77,14 @@ impl Letter {
     ///
     /// Why the command cannot be shown.
     pub(crate) fn shown(self) -> StorageResult<DeadLetter> {
+        let shown = self.command.into_shown();
+        let shown =
+            shown.map_err(|cause| StorageError::new(StorageErrorKind::Unreadable, cause))?;
         Ok(DeadLetter {
             id: self.id,
-            envelope: self
-                .command
-                .into_shown()
-                .map_err(|cause| StorageError::new(StorageErrorKind::Unreadable, cause))?,
+            envelope: shown.envelope,
+            together: shown.together,
+            decision: shown.decision,
             error: self.error,
             kind: self.kind,
             time: self.time,

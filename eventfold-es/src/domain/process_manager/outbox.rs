@@ -4,10 +4,15 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::clock::unix_millis;
 use crate::domain::aggregate::Aggregate;
-use crate::domain::command::{CommandContext, CommandEnvelope, StoredCommand};
+use crate::domain::command::{CommandContext, CommandEnvelope, Content, Part, StoredCommand};
 use crate::domain::process_manager::origin::Origin;
 use crate::domain::process_manager::{DeadLetter, Due, Order, Timer};
 use crate::event::Recorded;
+
+mod decide;
+mod together;
+
+pub use together::SendTogether;
 
 /// Takes the commands with which a process manager reacts to one event: those to send at once, and
 /// those to send later. Each may have others that are sent if it [fails](OrSend::or_send).
@@ -155,10 +160,9 @@ impl OrSend<'_, '_> {
 
 /// A command that cannot be saved until it is sent.
 #[derive(Debug, thiserror::Error)]
-#[error("the command for {aggregate_type}/{id} {problem}: {source}")]
+#[error("the command for {target} {problem}: {source}")]
 pub(crate) struct Unwritable {
-    aggregate_type: String,
-    id: String,
+    target: String,
     problem: &'static str,
     source: Box<dyn std::error::Error + Send + Sync>,
 }
@@ -402,41 +406,19 @@ impl<'a> Outbox<'a> {
         A: Aggregate,
         A::Command: Serialize + DeserializeOwned,
     {
-        let stored = StoredCommand::new(A::AGGREGATE_TYPE, id.clone(), command, context);
-        let stored = self.or_failed(stored, A::AGGREGATE_TYPE, id)?;
-        match stored.read::<A::Command>() {
-            Ok(_) => Some(stored),
-            Err(error) => {
-                let problem = "could not be read again";
-                self.failed
-                    .get_or_insert(Unwritable::new(&stored, problem, error));
-                None
-            }
-        }
+        let part = Part::typed::<A>(id, command);
+        let part = part.map_err(|unwritable| self.failed.get_or_insert(unwritable));
+        let content = Content::One(part.ok()?);
+        Some(StoredCommand { content, context })
     }
 
     /// A command that is already JSON, as it is saved.
     fn untyped(&mut self, envelope: CommandEnvelope) -> Option<StoredCommand> {
-        let (aggregate_type, id) = (&envelope.aggregate_type, &envelope.instance_id);
-        let (aggregate_type, id) = (aggregate_type.clone(), id.clone());
-        self.or_failed(envelope.try_into(), &aggregate_type, id)
-    }
-
-    fn or_failed(
-        &mut self,
-        stored: serde_json::Result<StoredCommand>,
-        aggregate_type: &str,
-        id: String,
-    ) -> Option<StoredCommand> {
+        let target = format!("{}/{}", envelope.aggregate_type, envelope.instance_id);
+        let stored = StoredCommand::try_from(envelope);
+        let unwritable = |error| Unwritable::of(target, "cannot be written as JSON", error);
         stored
-            .map_err(|source| {
-                self.failed.get_or_insert(Unwritable {
-                    aggregate_type: aggregate_type.to_owned(),
-                    id,
-                    problem: "cannot be written as JSON",
-                    source: source.into(),
-                });
-            })
+            .map_err(|error| self.failed.get_or_insert(unwritable(error)))
             .ok()
     }
 
@@ -444,6 +426,12 @@ impl<'a> Outbox<'a> {
         if let Err(source) = command.context.check() {
             self.failed
                 .get_or_insert(Unwritable::new(&command, "cannot be sent", source));
+        }
+        if !command.is_single() && command.context.expected_version.is_some() {
+            let problem = "cannot be sent";
+            let source = "its context expects a version, but not of which aggregate";
+            self.failed
+                .get_or_insert(Unwritable::new(&command, problem, source));
         }
         let context = &mut command.context;
         if context.correlation_id.is_none() {
@@ -491,11 +479,35 @@ impl Unwritable {
         problem: &'static str,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
+        Self::of(command.to_string(), problem, source)
+    }
+
+    /// The command for `target` has this problem.
+    fn of(
+        target: String,
+        problem: &'static str,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
         Self {
-            aggregate_type: command.aggregate_type.clone(),
-            id: command.instance_id.clone(),
+            target,
             problem,
             source: source.into(),
         }
+    }
+}
+
+impl Part {
+    /// A command as it is saved, if its target can read it.
+    fn typed<A>(id: String, command: &A::Command) -> Result<Self, Unwritable>
+    where
+        A: Aggregate,
+        A::Command: Serialize + DeserializeOwned,
+    {
+        let target = format!("{}/{id}", A::AGGREGATE_TYPE);
+        let part = Self::new(A::AGGREGATE_TYPE, id, command)
+            .map_err(|error| Unwritable::of(target, "cannot be written as JSON", error))?;
+        part.read::<A::Command>()
+            .map_err(|error| Unwritable::of(part.to_string(), "could not be read again", error))?;
+        Ok(part)
     }
 }

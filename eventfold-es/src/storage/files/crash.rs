@@ -20,6 +20,7 @@ mod failing_io;
 mod file_systems;
 mod full_disk;
 mod managed;
+mod managed_together;
 mod power_loss;
 mod several_streams;
 mod unflushed;
