@@ -2,6 +2,10 @@
 
 use std::io;
 
+mod together;
+
+pub use together::TogetherError;
+
 use crate::ids::Version;
 use crate::text::Shown;
 

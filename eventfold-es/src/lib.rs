@@ -433,7 +433,7 @@ pub use crate::domain::process_manager::{
 };
 pub use crate::domain::projection::{Project, Projection};
 pub use crate::domain::query::{InvalidQuery, Query, QueryItem};
-pub use crate::error::{DispatchError, ExecuteError, Panic, Refused, StateError};
+pub use crate::error::{DispatchError, ExecuteError, Panic, Refused, StateError, TogetherError};
 pub use crate::event::{
     DecodeError, Decoded, DomainEvent, EncodeError, EventName, InvalidTag, Recorded, RecordedEvent,
     StoredEvent, Tag, TagText, Tags, UnknownEvents,
@@ -450,9 +450,7 @@ pub use crate::report::{Finding, RepairReport, Repaired, Severity, VerifyReport}
 pub use crate::runtime::committed::{Committed, Loaded, Preview};
 pub use crate::runtime::decisions::decide::Decided;
 pub use crate::runtime::handle::AggregateHandle;
-pub use crate::runtime::together::committed::CommittedTogether;
-pub use crate::runtime::together::error::TogetherError;
-pub use crate::runtime::together::group::Together;
+pub use crate::runtime::together::{CommittedTogether, Together};
 pub use crate::storage::files::layout::StreamLayout;
 pub use crate::storage::memory::Memory;
 pub use crate::store::bus::CommandBus;

@@ -8,6 +8,7 @@ pub(crate) mod aggregates;
 pub(crate) mod background;
 pub(crate) mod committed;
 pub(crate) mod decisions;
+pub(crate) mod delivery;
 pub(crate) mod dispatch;
 pub(crate) mod handle;
 pub(crate) mod inside;

@@ -21,7 +21,6 @@ mod rebuild;
 mod spawn;
 #[cfg(test)]
 mod tests;
-mod together;
 mod under_way;
 mod waiting;
 
@@ -40,6 +39,7 @@ use crate::runtime::aggregates::{Follows as _, Hold};
 use crate::runtime::background::blocking;
 use crate::runtime::handle::AggregateHandle;
 use crate::runtime::inside;
+use crate::runtime::together::Together;
 use crate::storage::files::layout::StreamLayout;
 use crate::storage::place::Place;
 
@@ -229,6 +229,39 @@ impl AggregateStore {
     #[doc(alias("exists", "lookup", "not found"))]
     pub async fn find<A: Aggregate>(&self, id: &str) -> io::Result<Option<AggregateHandle<A>>> {
         AggregateHandle::find(&self.inner, &StreamId::new(A::AGGREGATE_TYPE, id)?).await
+    }
+
+    /// Begins a group of commands to several aggregates that take effect together: all of their events
+    /// are stored in one commit, or none. A rule can span several aggregates this way.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// let (one, two) = (store.get::<Counter>("c-1").await?, store.get::<Counter>("c-2").await?);
+    /// let done = store.together().send(&one, Add(5)).send(&two, Add(6)).commit().await?;
+    /// assert_eq!(done.events(&one), [CounterEvent::Added { amount: 5 }]);
+    /// assert_eq!(two.state().await?.value, 6);
+    ///
+    /// let refused = store.together().send(&one, Add(1)).send(&two, Add(0)).commit().await;
+    /// assert!(matches!(refused.unwrap_err().refusal(), Some((1, NothingToAdd))));
+    /// assert_eq!(one.state().await?.value, 5); // nothing has changed
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias(
+        "transaction",
+        "atomic",
+        "batch",
+        "unit of work",
+        "saga",
+        "transfer",
+        "several aggregates"
+    ))]
+    pub fn together(&self) -> Together {
+        Together::new(self.inner.clone())
     }
 
     /// The ids of all aggregates of type `A` whose streams have a directory, sorted. A stream's

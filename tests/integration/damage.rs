@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::support::files::{edit, segments};
 use crate::support::scripted::{GateCommand, clock, command, open_on_demand, run, tell};
-use crate::support::{Ledger, LedgerCommand as Do, TempDir, copy, refusal, stream_file, temp_dir};
+use crate::support::{Ledger, LedgerCommand as Do, TempDir, copy, stream_file, temp_dir};
 
 /// What can happen to the files of a store, whose names are relative to it.
 #[derive(Debug, Clone)]

@@ -260,6 +260,23 @@ fn a_value_that_cannot_be_part_of_a_tag_has_no_boundary() {
     assert_eq!(error.to_string(), "the tag `student:` has no value");
 }
 
+/// Neither `Clone` nor `Serialize`.
+struct Count;
+
+#[derive(Decision)]
+#[decision(command = Count, event = SeatEvent, name = "count")]
+struct Counting {
+    #[model]
+    courses: Courses,
+}
+
+impl Decide<Count> for Counting {
+    fn decide(&self, _: Count) -> Decision<Self> {
+        assert_eq!(self.courses.0, 0);
+        Ok(vec![])
+    }
+}
+
 #[test]
 fn a_command_is_copied_and_has_the_fingerprint_of_its_content_if_its_type_allows_it() {
     assert_eq!(Moving::repeat(&command(7)), Some(command(7)));
@@ -272,23 +289,6 @@ fn a_command_is_copied_and_has_the_fingerprint_of_its_content_if_its_type_allows
         Moving::fingerprint(&command(8))
     );
     assert_eq!((Moving::NAME, Moving::COMMAND_NAME), ("moving", "Move"));
-
-    /// Neither `Clone` nor `Serialize`.
-    struct Count;
-
-    #[derive(Decision)]
-    #[decision(command = Count, event = SeatEvent, name = "count")]
-    struct Counting {
-        #[model]
-        courses: Courses,
-    }
-
-    impl Decide<Count> for Counting {
-        fn decide(&self, _: Count) -> Decision<Self> {
-            assert_eq!(self.courses.0, 0);
-            Ok(vec![])
-        }
-    }
 
     assert!(Counting::repeat(&Count).is_none());
     assert_eq!(Counting::fingerprint(&Count), None);

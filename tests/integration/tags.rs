@@ -123,8 +123,8 @@ fn each_variant_of_an_event_enum_has_the_tags_of_its_own_fields() {
     );
     assert_eq!(tags(&CourseEvent::Opened { course }), "course:c-1");
     assert_eq!(tags(&CourseEvent::Announced), "");
-    let named = |event: &EventName| event.tags.join(",");
-    let names: Vec<String> = CourseEvent::NAMES.iter().map(named).collect();
+    let of_event = |event: &EventName| event.tags.join(",");
+    let names: Vec<String> = CourseEvent::NAMES.iter().map(of_event).collect();
     assert_eq!(names, ["course", "course,room", ""]);
 }
 

@@ -1,51 +1,63 @@
-//! Commands of several aggregates in one commit.
+//! Commands to several aggregates take effect together, or not at all.
 
-use std::time::Duration;
+use std::io::ErrorKind;
+use std::sync::Arc;
 
 use eventfold_es::prelude::*;
-use eventfold_es::{
-    AggregateHandle, Call, CallOutcome, CommandContext, ExecuteError, Layer, Position, Refused,
-    Together, TogetherError, Version,
-};
+use eventfold_es::{Call, CallOutcome, CommittedTogether, Layer, Refused, Together, TogetherError};
 use serde::{Deserialize, Serialize};
 
-use crate::support::{builder, open, poll_once, temp_dir};
+use crate::support::{
+    Ledger, LedgerCommand, LedgerError, LedgerEvent, builder, fast_temp_dir, in_time, open,
+    poll_once, temp_dir,
+};
 
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, Aggregate)]
+mod keys;
+mod managed;
+mod races;
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Aggregate)]
 #[aggregate(
-    commands(Deposit, Withdraw, Look, Explode),
+    commands(Deposit, Withdraw, Check),
     events(Deposited, Withdrawn),
-    error = AccountError,
-    snapshot(every = 5),
+    error = Overdrawn,
     event_enum(derive(Debug, Clone, PartialEq))
 )]
 struct Account {
-    balance: u64,
+    balance: i64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Deposit(u64);
+struct Deposit(i64);
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Withdraw(u64);
+struct Withdraw(i64);
 
-/// Leads to no event.
+/// Refused unless the balance is as large; has no events.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Look;
-
-/// Panics when its event is folded.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Explode;
+struct Check(i64);
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DomainEvent)]
-struct Deposited(u64);
+struct Deposited(i64);
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DomainEvent)]
-struct Withdrawn(u64);
+struct Withdrawn(i64);
 
 #[derive(Debug, PartialEq, thiserror::Error)]
-#[error("the balance is only {0}")]
-struct AccountError(u64);
+#[error("only {balance} is there")]
+struct Overdrawn {
+    balance: i64,
+}
+
+impl Account {
+    fn has(&self, amount: i64) -> Result<(), Overdrawn> {
+        let balance = self.balance;
+        if balance < amount {
+            return Err(Overdrawn { balance });
+        }
+        Ok(())
+    }
+}
 
 impl Decide<Deposit> for Account {
     fn decide(&self, Deposit(amount): Deposit) -> Decision<Self> {
@@ -55,28 +67,20 @@ impl Decide<Deposit> for Account {
 
 impl Decide<Withdraw> for Account {
     fn decide(&self, Withdraw(amount): Withdraw) -> Decision<Self> {
-        if amount > self.balance {
-            return Err(AccountError(self.balance));
-        }
+        self.has(amount)?;
         Ok(events![Withdrawn(amount)])
     }
 }
 
-impl Decide<Look> for Account {
-    fn decide(&self, Look: Look) -> Decision<Self> {
+impl Decide<Check> for Account {
+    fn decide(&self, Check(amount): Check) -> Decision<Self> {
+        self.has(amount)?;
         Ok(events![])
-    }
-}
-
-impl Decide<Explode> for Account {
-    fn decide(&self, Explode: Explode) -> Decision<Self> {
-        Ok(events![Deposited(666)])
     }
 }
 
 impl Evolve<Deposited> for Account {
     fn evolve(&mut self, Deposited(amount): &Deposited) {
-        assert_ne!(*amount, 666);
         self.balance += amount;
     }
 }
@@ -87,441 +91,465 @@ impl Evolve<Withdrawn> for Account {
     }
 }
 
-async fn accounts<const N: usize>(store: &AggregateStore) -> [AggregateHandle<Account>; N] {
-    let mut accounts = Vec::new();
-    for i in 0..N {
-        accounts.push(store.get::<Account>(&format!("a-{i:02}")).await.unwrap());
-    }
-    accounts.try_into().unwrap()
+async fn ledgers(store: &AggregateStore) -> (AggregateHandle<Ledger>, AggregateHandle<Ledger>) {
+    (store.get("a").await.unwrap(), store.get("b").await.unwrap())
 }
 
-async fn balances(accounts: &[AggregateHandle<Account>]) -> Vec<u64> {
-    let mut balances = Vec::new();
-    for account in accounts {
-        balances.push(account.state().await.unwrap().balance);
+async fn accounts(store: &AggregateStore) -> (AggregateHandle<Account>, AggregateHandle<Account>) {
+    (
+        store.get("alice").await.unwrap(),
+        store.get("bob").await.unwrap(),
+    )
+}
+
+fn added(amount: u64) -> LedgerEvent {
+    LedgerEvent::Added { amount }
+}
+
+/// What is stored, by stream.
+async fn all_events(store: &AggregateStore) -> Vec<(String, u64)> {
+    let mut events = Vec::new();
+    for (aggregate_type, id) in store.list_streams(None).await.unwrap() {
+        let count = store.read_events(&aggregate_type, &id).await.unwrap().len() as u64;
+        events.push((id, count));
     }
-    balances
+    events
 }
 
 #[tokio::test]
-async fn all_commands_take_effect_in_one_commit() {
+async fn the_events_of_all_commands_are_stored_one_position_after_the_other() {
     let dir = temp_dir();
     let store = open(&dir).await;
-    let [a, b, c] = accounts(&store).await;
-    a.send(Deposit(100)).await.unwrap();
-    // Not in the order of the names.
-    let done = store
-        .together()
-        .send(&b, Deposit(30))
-        .send(&a, Withdraw(50))
-        .send(&c, Deposit(20))
-        .commit()
-        .await
-        .unwrap();
-    assert!(!done.repeated);
+    let (a, b) = ledgers(&store).await;
+    b.send(LedgerCommand::Add(1)).await.unwrap();
+    let group = store.together();
+    let group = group.send(&b, LedgerCommand::Add(2));
+    let group = group.send(&a, LedgerCommand::AddAll(vec![3, 4]));
+    let done = group.commit().await.unwrap();
+    assert_eq!(done.events(&a), [added(3), added(4)]);
+    assert_eq!(done.events(&b), [added(2)]);
+    let (of_a, of_b) = (done.of(&a).unwrap(), done.of(&b).unwrap());
+    assert_eq!((of_a.version, of_b.version), (2.into(), 2.into()));
+    // In the order of the first commands.
+    assert!(of_b.position < of_a.position);
     assert_eq!(
-        balances(&[a.clone(), b.clone(), c.clone()]).await,
-        [50, 30, 20]
+        (done.position, store.head()),
+        (of_a.position, of_a.position)
     );
-    let withdrawn = [AccountEvent::Withdrawn(Withdrawn(50))];
-    assert_eq!(done.events::<Account>(1), Some(&withdrawn[..]));
-    assert_eq!(done.events::<Account>(3), None);
-    let versions = [&a, &b, &c].map(|account| done.version_of(account));
-    assert_eq!(
-        versions,
-        [2, 1, 1].map(|version| Some(Version::from(version)))
-    );
-    let positions = [&a, &b, &c].map(|account| done.position_of(account).unwrap());
-    assert!(positions.is_sorted() && positions[2] == done.position);
-    assert_eq!(store.head(), done.position);
-    let names: Vec<_> = store.recent(3).await.unwrap();
-    let names: Vec<_> = names.iter().map(|event| event.id()).collect();
-    assert_eq!(names, ["a-02", "a-01", "a-00"]);
-
+    assert!(!done.repeated && !of_a.repeated);
+    assert_eq!(a.state().await.unwrap(), Ledger::of([3, 4]));
+    assert_eq!(b.state().await.unwrap(), Ledger::of([1, 2]));
     store.shutdown().await.unwrap();
-    drop((a, b, c, store));
     let store = open(&dir).await;
-    let accounts = accounts::<3>(&store).await;
-    assert_eq!(balances(&accounts).await, [50, 30, 20]);
+    let (a, b) = ledgers(&store).await;
+    assert_eq!(a.state().await.unwrap(), Ledger::of([3, 4]));
+    assert_eq!(b.state().await.unwrap(), Ledger::of([1, 2]));
 }
 
 #[tokio::test]
-async fn a_refusal_says_which_command_and_nothing_takes_effect() {
+async fn one_refusal_undoes_all_and_says_which_command_with_the_aggregates_own_error() {
     let dir = temp_dir();
     let store = open(&dir).await;
-    let [a, b] = accounts(&store).await;
-    a.send(Deposit(10)).await.unwrap();
-    let head = store.head();
-    for _ in 0..2 {
-        let refused = store
-            .together()
-            .send(&b, Deposit(50))
-            .send(&a, Withdraw(50));
-        let error = refused.commit().await.unwrap_err();
-        assert_eq!(
-            error.refusal::<AccountError>(),
-            Some((1, &AccountError(10)))
-        );
-        assert_eq!(
-            error.to_string(),
-            "command 1, of account/a-00: the balance is only 10"
-        );
-    }
-    assert_eq!(store.head(), head);
-    assert_eq!(balances(&[a.clone(), b.clone()]).await, [10, 0]);
-    // What one command left in the state before another was refused goes too.
-    let refused = store
-        .together()
-        .send(&a, Deposit(5))
-        .send(&a, Withdraw(12))
-        .send(&a, Withdraw(12));
-    let error = refused.commit().await.unwrap_err();
-    assert_eq!(error.refusal::<AccountError>(), Some((2, &AccountError(3))));
-    assert_eq!(a.state().await.unwrap().balance, 10);
-    assert_eq!(a.send(Withdraw(10)).await.unwrap().version, 2);
+    let (alice, bob) = accounts(&store).await;
+    alice.send(Deposit(10)).await.unwrap();
+    let group = store.together().send(&bob, Deposit(50));
+    let error = group.send(&alice, Withdraw(50)).commit().await.unwrap_err();
+    let refusal = error.refusal::<Overdrawn>();
+    assert_eq!(refusal, Some((1, &Overdrawn { balance: 10 })));
+    assert!(error.refusal::<LedgerError>().is_none());
+    let TogetherError::Domain { stream, .. } = &error else {
+        panic!("{error}")
+    };
+    assert_eq!(stream.id(), "alice");
+    assert!(
+        error.to_string().contains("command 1, to account/alice"),
+        "{error}"
+    );
+    assert_eq!(alice.state().await.unwrap().balance, 10);
+    assert_eq!(bob.state().await.unwrap().balance, 0);
+    assert_eq!(all_events(&store).await, [("alice".to_owned(), 1)]);
+    // Both go on.
+    let group = store.together().send(&alice, Withdraw(10));
+    let done = group.send(&bob, Deposit(10)).commit().await.unwrap();
+    assert_eq!(done.of(&alice).unwrap().version, 2);
 }
 
 #[tokio::test]
-async fn commands_of_one_aggregate_are_decided_in_order() {
+async fn several_commands_to_one_aggregate_are_decided_in_order_on_each_other() {
     let dir = temp_dir();
     let store = open(&dir).await;
-    let [a, b] = accounts(&store).await;
-    let done = store
-        .together()
-        .send(&a, Deposit(7))
-        .send(&b, Deposit(1))
-        .send(&a, Withdraw(7))
-        .send(&a, Deposit(2))
-        .commit()
-        .await
-        .unwrap();
-    assert_eq!(balances(&[a.clone(), b]).await, [2, 1]);
-    let deposited = [AccountEvent::Deposited(Deposited(2))];
-    assert_eq!(done.events::<Account>(3), Some(&deposited[..]));
-    assert_eq!(done.version_of(&a), Some(Version::from(3)));
+    let (alice, bob) = accounts(&store).await;
+    let group = store.together().send(&alice, Deposit(5));
+    let group = group.send(&bob, Deposit(1)).send(&alice, Withdraw(5));
+    let done = group.commit().await.unwrap();
+    let of_alice = done.of(&alice).unwrap();
+    assert_eq!((of_alice.events.len(), of_alice.version), (2, 2.into()));
+    // The second is refused on the state after the first.
+    let group = store.together().send(&alice, Deposit(5));
+    let group = group.send(&bob, Deposit(1)).send(&alice, Withdraw(6));
+    let error = group.commit().await.unwrap_err();
+    assert_eq!(
+        error.refusal::<Overdrawn>(),
+        Some((2, &Overdrawn { balance: 5 }))
+    );
+    let loaded = alice.load().await.unwrap();
+    assert_eq!((loaded.state.balance, loaded.version), (0, 2.into()));
+    assert_eq!(bob.version().await.unwrap(), 1);
+    let done = alice.send(Deposit(3)).await.unwrap();
+    assert_eq!(done.version, 3);
 }
 
 #[tokio::test]
 async fn a_command_without_events_takes_part_as_a_check() {
     let dir = temp_dir();
     let store = open(&dir).await;
-    let [a, b] = accounts(&store).await;
-    let nothing = store
-        .together()
-        .send(&a, Look)
-        .send(&b, Look)
-        .commit()
-        .await;
-    let nothing = nothing.unwrap();
-    assert_eq!(nothing.position, Position::default());
-    assert_eq!(nothing.version_of(&a), Some(Version::from(0)));
-    a.send(Deposit(5)).await.unwrap();
-    let done = store
-        .together()
-        .send(&a, Look)
-        .send(&b, Deposit(1))
-        .commit()
-        .await
-        .unwrap();
-    assert_eq!(done.events::<Account>(0), Some(&[][..]));
-    assert_eq!(done.version_of(&a), Some(Version::from(1)));
-    assert!(done.position_of(&a) < done.position_of(&b));
+    let (alice, bob) = accounts(&store).await;
+    let first = alice.send(Deposit(10)).await.unwrap();
+    let group = || store.together().send(&bob, Deposit(1));
+    let done = group().send(&alice, Check(10)).commit().await.unwrap();
+    let of_alice = done.of(&alice).unwrap();
+    assert_eq!((of_alice.events.len(), of_alice.version), (0, 1.into()));
+    assert_eq!(of_alice.position, first.position);
+    assert_eq!(done.position, done.of(&bob).unwrap().position);
+    let error = group().send(&alice, Check(11)).commit().await.unwrap_err();
+    assert_eq!(error.index(), Some(1));
+    assert_eq!(bob.version().await.unwrap(), 1);
 }
 
 #[tokio::test]
-async fn a_panic_of_one_aggregate_stores_nothing_and_all_go_on() {
+async fn a_group_without_events_stores_nothing_and_answers_with_what_is_there() {
     let dir = temp_dir();
     let store = open(&dir).await;
-    let [a, b] = accounts(&store).await;
-    a.send(Deposit(1)).await.unwrap();
-    for commands in [
-        store.together().send(&a, Deposit(5)).send(&b, Explode),
-        store
-            .together()
-            .send(&a, Deposit(5))
-            .send(&b, Explode)
-            .send(&b, Look),
-        store.together().send(&b, Explode).send(&a, Deposit(5)),
-    ] {
-        let panicked = commands.commit().await;
-        let Err(TogetherError::Panicked(panic)) = panicked else {
-            panic!("{panicked:?}");
-        };
-        assert_eq!(panic.function(), "evolve");
-        assert!(panic.to_string().contains("account/a-01"), "{panic}");
+    let (alice, bob) = accounts(&store).await;
+    let first = alice.send(Deposit(10)).await.unwrap();
+    let head = store.head();
+    let group = store.together().send(&alice, Check(1)).send(&bob, Check(0));
+    let done = group.commit().await.unwrap();
+    assert_eq!(done.position, first.position);
+    assert_eq!(done.of(&bob).unwrap().position, Position::default());
+    assert_eq!(store.head(), head);
+}
+
+#[tokio::test]
+async fn a_panic_of_one_aggregate_is_an_error_and_leaves_all_as_they_were() {
+    let dir = temp_dir();
+    let store = open(&dir).await;
+    let (a, b) = ledgers(&store).await;
+    a.send(LedgerCommand::Add(1)).await.unwrap();
+    let explosions: [fn() -> LedgerCommand; 3] = [
+        || LedgerCommand::Explode,
+        || LedgerCommand::decide(|_| panic!("out of luck")),
+        || LedgerCommand::decide(|_| Ok(vec![LedgerEvent::unencodable()])),
+    ];
+    for explode in explosions {
+        let group = store.together().send(&a, LedgerCommand::Add(2));
+        let error = group.send(&b, explode()).commit().await.unwrap_err();
+        match &error {
+            TogetherError::Panicked { index: 1, panic } => {
+                assert!(panic.to_string().contains("ledger/b"), "{panic}");
+            }
+            TogetherError::Io(error) => assert_eq!(error.kind(), ErrorKind::InvalidData),
+            other => panic!("{other}"),
+        }
+        assert_eq!(a.state().await.unwrap(), Ledger::of([1]));
+        assert_eq!(b.version().await.unwrap(), 0);
     }
-    assert_eq!(balances(&[a.clone(), b.clone()]).await, [1, 0]);
-    store
-        .together()
-        .send(&a, Deposit(5))
-        .send(&b, Deposit(6))
+    let group = store.together().send(&a, LedgerCommand::Add(2));
+    group
+        .send(&b, LedgerCommand::Add(3))
         .commit()
         .await
         .unwrap();
-    assert_eq!(balances(&[a, b]).await, [6, 6]);
+    assert_eq!(a.state().await.unwrap(), Ledger::of([1, 2]));
+    assert_eq!(b.state().await.unwrap(), Ledger::of([3]));
 }
 
 #[tokio::test]
-async fn versions_are_expected_of_each_aggregate() {
-    let dir = temp_dir();
+async fn a_group_beyond_the_limits_is_refused_whole_and_one_at_the_limit_is_stored() {
+    let dir = fast_temp_dir();
     let store = open(&dir).await;
-    let [a, b] = accounts(&store).await;
-    a.send(Deposit(1)).await.unwrap();
-    let send = |version: u64| {
-        let send = store.together().send(&b, Deposit(1));
-        send.expecting(&a, version).commit()
+    let handles = async |count: u64| {
+        let mut handles = Vec::new();
+        for i in 0..count {
+            handles.push(store.get::<Ledger>(&format!("n-{i:03}")).await.unwrap());
+        }
+        handles
     };
-    let error = send(0).await.unwrap_err();
+    let group = |handles: &[AggregateHandle<Ledger>]| {
+        let add = |group: Together, handle| group.send(handle, LedgerCommand::Add(1));
+        handles.iter().fold(store.together(), add)
+    };
+    let too_large = |error| match error {
+        TogetherError::TooLarge { what, actual, most } => (what, actual, most),
+        other => panic!("{other}"),
+    };
+    let most = Together::MOST_AGGREGATES;
+    let error = group(&handles(most + 1).await).commit().await.unwrap_err();
+    assert_eq!(too_large(error), ("aggregates", most + 1, most));
+    let all = handles(most).await;
+    let done = group(&all).commit().await.unwrap();
+    assert!(all.iter().all(|handle| done.of(handle).is_some()));
+
+    let (a, b) = ledgers(&store).await;
+    let adding = |count: u64| LedgerCommand::AddAll(vec![1; usize::try_from(count).unwrap()]);
+    let most = Together::MOST_EVENTS;
+    let group = store.together().send(&a, adding(1)).send(&b, adding(most));
+    let error = group.commit().await.unwrap_err();
+    assert_eq!(too_large(error), ("events", most + 1, most));
+    let text = |bytes: u64| LedgerCommand::Write("x".repeat(usize::try_from(bytes).unwrap()));
+    let most = Together::MOST_BYTES;
+    let group = store.together().send(&a, adding(1)).send(&b, text(most));
+    let (what, actual, _) = too_large(group.commit().await.unwrap_err());
+    assert!(what == "bytes of events" && actual > most);
     assert_eq!(
-        error.to_string(),
-        "account/a-00 is at version 1, and 0 was expected"
+        (a.version().await.unwrap(), b.version().await.unwrap()),
+        (0.into(), 0.into())
     );
-    assert_eq!(b.version().await.unwrap(), 0);
-    send(1).await.unwrap();
-    let context = CommandContext::default().with_expected_version(1);
-    let error = store
-        .together()
-        .send(&a, Deposit(1))
-        .commit_with(context)
-        .await;
-    assert!(
-        matches!(&error, Err(TogetherError::Io(error)) if error.kind() == std::io::ErrorKind::InvalidInput)
-    );
+    let group = store.together().send(&a, adding(1));
+    let group = group.send(&b, adding(Together::MOST_EVENTS - 1));
+    group.commit().await.unwrap();
 }
 
 #[tokio::test]
-async fn an_idempotency_key_is_that_of_all_commands() {
+async fn a_group_that_makes_no_sense_is_refused_with_a_text_that_says_why() {
     let dir = temp_dir();
     let store = open(&dir).await;
-    let [a, b, c] = accounts(&store).await;
-    let context = CommandContext::default().with_idempotency_key("k-1");
-    let send = |amount| {
-        let send = store.together().send(&b, Deposit(amount)).send(&c, Look);
-        send.send(&a, Deposit(1)).commit_with(context.clone())
-    };
-    let first = send(5).await.unwrap();
-    let again = send(5).await.unwrap();
-    assert!(!first.repeated && again.repeated);
-    assert_eq!(first.position, again.position);
-    for command in 0..3 {
-        let (first, again) = (
-            first.events::<Account>(command),
-            again.events::<Account>(command),
-        );
-        assert_eq!(first, again);
+    let other = AggregateStore::in_memory().open().await.unwrap();
+    let (a, _) = ledgers(&store).await;
+    let (foreign, _) = ledgers(&other).await;
+    let group = || store.together().send(&a, LedgerCommand::Add(1));
+    let context = CommandContext::default;
+    for (group, context, says) in [
+        (store.together(), context(), "no commands"),
+        (
+            group().send(&foreign, LedgerCommand::Add(1)),
+            context(),
+            "another open store",
+        ),
+        (group(), context().with_expected_version(0), "`expecting`"),
+        (group(), context().with_idempotency_key(""), "empty"),
+    ] {
+        let error = group.commit_with(context).await.unwrap_err();
+        let TogetherError::Io(error) = error else {
+            panic!("{error}")
+        };
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains(says), "{error}");
     }
-    assert_eq!(balances(&[a.clone(), b.clone()]).await, [1, 5]);
-    let reused = send(6).await;
-    assert!(
-        matches!(&reused, Err(TogetherError::KeyReused { key, .. }) if key == "k-1"),
-        "{reused:?}"
-    );
-    let single = b.send_with(Deposit(5), context.clone()).await;
-    assert!(
-        matches!(single, Err(ExecuteError::KeyReused { .. })),
-        "{single:?}"
-    );
-    store.shutdown().await.unwrap();
-    drop((a, b, c, store));
-    let store = open(&dir).await;
-    let [a, b, c] = accounts(&store).await;
-    let again = store
-        .together()
-        .send(&b, Deposit(5))
-        .send(&c, Look)
-        .send(&a, Deposit(1));
-    let again = again.commit_with(context).await.unwrap();
-    assert!(again.repeated);
-    assert_eq!(again.position, first.position);
+    assert_eq!(a.version().await.unwrap(), 0);
 }
 
 #[tokio::test]
-async fn the_context_is_stored_with_all_events() {
+async fn an_expected_version_is_checked_also_of_an_aggregate_without_commands() {
     let dir = temp_dir();
     let store = open(&dir).await;
-    let [a, b] = accounts(&store).await;
+    let (a, b) = ledgers(&store).await;
+    b.send(LedgerCommand::Add(1)).await.unwrap();
+    let group = |version: u64| {
+        let group = store.together().send(&a, LedgerCommand::Add(1));
+        group.expecting(&b, version)
+    };
+    let TogetherError::ExpectedVersion {
+        stream,
+        expected,
+        actual,
+    } = group(2).commit().await.unwrap_err()
+    else {
+        panic!("it was stored")
+    };
+    assert_eq!((stream.id(), expected, actual), ("b", 2.into(), 1.into()));
+    assert_eq!(a.version().await.unwrap(), 0);
+    let done = group(1).commit().await.unwrap();
+    assert_eq!(done.of(&b).unwrap().version, 1);
+    assert_eq!(a.version().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn every_event_of_a_group_has_its_context() {
+    let dir = temp_dir();
+    let store = open(&dir).await;
+    let (a, b) = ledgers(&store).await;
     let context = CommandContext::default()
         .with_actor("ann")
-        .with_correlation_id("r-1");
-    let send = store.together().send(&a, Deposit(1)).send(&b, Deposit(2));
-    send.commit_with(context).await.unwrap();
-    for event in store.recent(2).await.unwrap() {
-        assert_eq!(event.actor(), Some("ann"));
-        assert_eq!(event.correlation_id().as_deref(), Some("r-1"));
+        .with_correlation_id("r-1")
+        .with_causation_id("e-1")
+        .with_metadata(serde_json::json!({ "tenant": "acme" }));
+    let group = store.together().send(&a, LedgerCommand::Add(1));
+    let group = group.send(&b, LedgerCommand::AddAll(vec![2, 3]));
+    group.commit_with(context).await.unwrap();
+    for id in ["a", "b"] {
+        for event in store.read_events("ledger", id).await.unwrap() {
+            assert_eq!(event.actor.as_deref(), Some("ann"));
+            let meta = event.meta.unwrap();
+            assert_eq!(meta["correlation_id"], "r-1");
+            assert_eq!(meta["causation_id"], "e-1");
+            assert_eq!(meta["tenant"], "acme");
+        }
     }
 }
 
-#[derive(Default, Clone)]
-struct Named(std::sync::Arc<std::sync::Mutex<Vec<String>>>);
+/// Notes what it sees. Refuses deposits of 13.
+#[derive(Clone, Default)]
+struct Noting(Arc<std::sync::Mutex<Vec<String>>>);
 
-impl Layer for Named {
+impl Layer for Noting {
     fn before(&self, call: &mut Call<'_>) -> Result<(), Refused> {
-        let who = call.context().actor.clone().unwrap_or_default();
-        if who == call.id() {
-            return Err(Refused::new("not this one"));
+        let mut notes = self.0.lock().unwrap();
+        notes.push(format!("before {} of {}", call.command(), call.id()));
+        if call.id() == "closed" {
+            return Err(Refused::new("the account is closed"));
         }
-        call.add_metadata("of", call.id().to_owned());
+        call.set_actor(format!("owner of {}", call.id()));
         Ok(())
     }
 
     fn after(&self, call: &Call<'_>, outcome: CallOutcome<'_>) {
-        let said = format!("{} of {} {}", call.command(), call.id(), outcome.name());
-        self.0.lock().unwrap().push(said);
+        let mut notes = self.0.lock().unwrap();
+        notes.push(format!(
+            "{} of {}: {}",
+            call.command(),
+            call.id(),
+            outcome.name()
+        ));
     }
 }
 
 #[tokio::test]
-async fn layers_are_around_each_command() {
+async fn layers_run_around_each_command_of_a_group() {
     let dir = temp_dir();
-    let layer = Named::default();
-    let store = builder(&dir).layer(layer.clone()).open().await.unwrap();
-    let [a, b] = accounts(&store).await;
-    let send = || store.together().send(&b, Deposit(1)).send(&a, Deposit(2));
-    send().commit().await.unwrap();
-    let metadata = store.recent(2).await.unwrap();
-    let of: Vec<_> = metadata
-        .iter()
-        .map(|event| event.metadata().unwrap()["of"].clone())
-        .collect();
-    assert_eq!(of, ["a-01", "a-00"]);
-    let context = CommandContext::default().with_actor("a-00");
-    let refused = send().commit_with(context).await.unwrap_err();
+    let notes = Noting::default();
+    let store = builder(&dir).layer(notes.clone()).open().await.unwrap();
+    let taken = || std::mem::take(&mut *notes.0.lock().unwrap());
+    let (alice, bob) = accounts(&store).await;
+    let group = store.together().send(&alice, Deposit(1));
+    group.send(&bob, Deposit(2)).commit().await.unwrap();
     assert_eq!(
-        refused.to_string(),
-        "command 1, of account/a-00, was refused by a layer: not this one"
+        taken(),
+        [
+            "before Deposit of alice",
+            "before Deposit of bob",
+            "Deposit of alice: succeeded",
+            "Deposit of bob: succeeded",
+        ]
     );
-    let said = layer.0.lock().unwrap().join(", ");
+    for id in ["alice", "bob"] {
+        let events = store.read_events("account", id).await.unwrap();
+        let actor = format!("owner of {id}");
+        assert_eq!(events[0].actor.as_deref(), Some(actor.as_str()));
+    }
+    let group = store.together().send(&alice, Withdraw(5));
+    group.send(&bob, Deposit(5)).commit().await.unwrap_err();
     assert_eq!(
-        said,
-        "Deposit of a-00 succeeded, Deposit of a-01 succeeded, Deposit of a-01 refused"
+        taken()[2..],
+        ["Withdraw of alice: refused", "Deposit of bob: failed"]
     );
+    let closed = store.get::<Account>("closed").await.unwrap();
+    let group = store.together().send(&alice, Deposit(1));
+    let group = group.send(&closed, Deposit(1)).send(&bob, Deposit(1));
+    let error = group.commit().await.unwrap_err();
+    let TogetherError::Refused {
+        index: 1, refused, ..
+    } = error
+    else {
+        panic!("{error}")
+    };
+    assert_eq!(refused.to_string(), "the account is closed");
+    assert_eq!(
+        taken(),
+        [
+            "before Deposit of alice",
+            "before Deposit of closed",
+            "Deposit of alice: failed",
+        ]
+    );
+    assert_eq!(alice.version().await.unwrap(), 1);
 }
 
 #[tokio::test]
-async fn what_cannot_take_effect_together_is_refused_and_changes_nothing() {
-    let (dir, other_dir) = (temp_dir(), temp_dir());
-    let (store, other) = (open(&dir).await, open(&other_dir).await);
-    let [a] = accounts(&store).await;
-    let [foreign] = accounts(&other).await;
-    let mut many = store.together();
-    for i in 0..=Together::MOST_AGGREGATES {
-        many = many.send(
-            &store.get::<Account>(&format!("m-{i}")).await.unwrap(),
-            Look,
-        );
-    }
-    let mut events = store.together();
-    for _ in 0..=Together::MOST_EVENTS {
-        events = events.send(&a, Deposit(1));
-    }
-    for (commands, text) in [
-        (store.together(), "no command is sent together"),
-        (
-            store.together().send(&a, Look).send(&foreign, Look),
-            "account/a-00 is an aggregate of another store",
-        ),
-        (
-            many,
-            "the commands have 101 aggregates together, and at most 100 are possible",
-        ),
-        (
-            events,
-            "the commands have 10001 events together, and at most 10000 are possible",
-        ),
-    ] {
-        let error = commands.commit().await.unwrap_err().to_string();
-        assert!(error.ends_with(text), "{error}");
-    }
-    assert_eq!(store.head(), Position::default());
-    assert_eq!(a.state().await.unwrap().balance, 0);
+async fn a_group_whose_caller_is_gone_is_stored_all_the_same() {
+    let dir = temp_dir();
+    let store = open(&dir).await;
+    let (a, b) = ledgers(&store).await;
+    let group = store.together().send(&a, LedgerCommand::Add(1));
+    let mut group = Box::pin(group.send(&b, LedgerCommand::Add(1)).commit());
+    let _ = poll_once(&mut group).await;
+    drop(group);
+    in_time("both versions", async {
+        while a.version().await.unwrap() == 0 || b.version().await.unwrap() == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_future_that_is_not_polled_on_holds_no_aggregate() {
+    let dir = temp_dir();
+    let store = open(&dir).await;
+    let (a, b) = ledgers(&store).await;
+    let group = store.together().send(&a, LedgerCommand::Add(1));
+    let mut group = Box::pin(group.send(&b, LedgerCommand::Add(1)).commit());
+    let _ = poll_once(&mut group).await;
+    // They are served while the future is there.
+    in_time("a", a.send(LedgerCommand::Add(2))).await.unwrap();
+    in_time("b", b.send(LedgerCommand::Add(2))).await.unwrap();
+    let done: CommittedTogether = in_time("the group", group).await.unwrap();
+    assert_eq!(done.events(&a), [added(1)]);
+}
+
+#[tokio::test]
+async fn after_a_shutdown_a_group_is_told_that_the_store_is_closed() {
+    let dir = temp_dir();
+    let store = open(&dir).await;
+    let (a, b) = ledgers(&store).await;
+    let group = store.together().send(&a, LedgerCommand::Add(1));
+    let group = group.send(&b, LedgerCommand::Add(1));
     store.shutdown().await.unwrap();
-    let closed = store.together().send(&a, Deposit(1)).commit().await;
-    assert!(matches!(closed, Err(TogetherError::Closed)), "{closed:?}");
+    assert!(matches!(group.commit().await, Err(TogetherError::Closed)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn transfers_at_random_keep_the_sum_and_no_reader_sees_half_of_one() {
-    let dir = temp_dir();
-    let store = builder(&dir)
-        .idle_timeout(Duration::from_millis(1))
-        .open()
-        .await
-        .unwrap();
-    let accounts = accounts::<8>(&store).await;
-    for account in &accounts {
-        account.send(Deposit(100)).await.unwrap();
-    }
-    let start = store.head();
-    let calls: Vec<_> = (0..16_usize)
-        .map(|client| {
-            let (store, accounts) = (store.clone(), accounts.clone());
-            tokio::spawn(async move {
-                let mut random = client * 7 + 1;
-                let mut stored = 0;
-                for _ in 0..25 {
-                    random = random
-                        .wrapping_mul(6_364_136_223_846_793_005)
-                        .wrapping_add(1);
-                    let (from, to) = ((random >> 33) % 8, (random >> 43) % 8);
-                    let amount = (random >> 50) as u64 % 60;
-                    let transfer = store
-                        .together()
-                        .send(&accounts[from], Withdraw(amount))
-                        .send(&accounts[to], Deposit(amount));
-                    match transfer.commit().await {
-                        Ok(_) => stored += 1,
-                        Err(error) => assert!(error.refusal::<AccountError>().is_some(), "{error}"),
-                    }
-                    // A single command in between.
-                    let _ = accounts[to].send(Look).await.unwrap();
-                }
-                stored
-            })
-        })
-        .collect();
-    let mut stored = 0;
-    for call in calls {
-        stored += call.await.unwrap();
-    }
-    assert!(stored > 100, "{stored}");
-    assert_eq!(balances(&accounts).await.iter().sum::<u64>(), 800);
-    // Each transfer's two events stand beside each other.
-    let all = store
-        .query(eventfold_es::Query::all())
-        .after(start)
-        .read()
-        .await
-        .unwrap();
-    assert_eq!(all.events.len(), stored * 2);
-    for pair in all.events.chunks(2) {
-        let mut names: Vec<_> = pair
-            .iter()
-            .map(|event| (event.name(), event.data()))
-            .collect();
-        names.sort_unstable();
-        assert_eq!((names[0].0, names[1].0), ("Deposited", "Withdrawn"));
-        assert_eq!(names[0].1, names[1].1);
-    }
-}
-
-#[tokio::test]
-async fn a_group_whose_caller_is_gone_takes_effect_whole_or_not_at_all() {
+async fn code_that_the_store_runs_cannot_commit_a_group() {
     let dir = temp_dir();
     let store = open(&dir).await;
-    let [a, b] = accounts(&store).await;
-    for _ in 0..20 {
-        let send = store.together().send(&a, Deposit(1)).send(&b, Deposit(1));
-        let mut call = std::pin::pin!(send.commit());
-        drop(poll_once(&mut call).await);
-    }
-    store
+    let (a, b) = ledgers(&store).await;
+    let inner = (store.clone(), b.clone());
+    let decide = LedgerCommand::decide(move |_| {
+        let (store, b) = inner;
+        let group = store.together().send(&b, LedgerCommand::Add(1));
+        let commit = async { group.commit().await.unwrap_err() };
+        let error =
+            tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(commit));
+        let TogetherError::Io(error) = error else {
+            panic!("{error}")
+        };
+        assert_eq!(error.kind(), ErrorKind::Deadlock);
+        Ok(vec![added(1)])
+    });
+    in_time("the command", a.send(decide)).await.unwrap();
+    assert_eq!(b.version().await.unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_aggregate_of_a_group_that_asks_another_one_of_it_gets_an_error() {
+    let dir = temp_dir();
+    let store = open(&dir).await;
+    let (a, b) = ledgers(&store).await;
+    let asked = b.clone();
+    let decide = LedgerCommand::decide(move |_| {
+        let error = tokio::task::block_in_place(|| {
+            tokio::runtime::Handle::current().block_on(asked.send(LedgerCommand::Add(1)))
+        });
+        let Err(ExecuteError::Io(error)) = error else {
+            panic!("{error:?}")
+        };
+        assert_eq!(error.kind(), ErrorKind::Deadlock);
+        Ok(vec![added(1)])
+    });
+    let group = store
         .together()
-        .send(&a, Deposit(1))
-        .send(&b, Deposit(1))
-        .commit()
-        .await
-        .unwrap();
-    let balances = balances(&[a, b]).await;
-    assert_eq!(balances[0], balances[1]);
-    assert!((1..=21).contains(&balances[0]));
+        .send(&a, decide)
+        .send(&b, LedgerCommand::Add(2));
+    in_time("the group", group.commit()).await.unwrap();
+    assert_eq!(b.state().await.unwrap(), Ledger::of([2]));
 }

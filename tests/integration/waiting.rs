@@ -408,7 +408,7 @@ async fn an_answer_to_a_failure_is_waited_for_while_it_is_tried_again() {
     // It gives up after the deadline.
     loop {
         clock.advance(seconds(1));
-        drop(run(&store).await);
+        let _ = run(&store).await;
         if let Some(settled) = poll_once(&mut waiting).await {
             settled.unwrap();
             break;
@@ -437,9 +437,9 @@ async fn waiting_for_rest_that_is_given_up_loses_nothing() {
     let dir = temp_dir();
     let store = open_on_demand(&dir, &clock()).await;
     tell(&store, "send g 1").await;
-    abandon(store.wait_until_settled(store.head(), DEADLINE)).await;
-    let settled = store.wait_until_settled(store.head(), DEADLINE);
-    in_time("rest", settled).await.unwrap();
+    let settled = || Box::pin(store.wait_until_settled(store.head(), DEADLINE));
+    abandon(settled()).await;
+    in_time("rest", settled()).await.unwrap();
     assert_eq!(passed(&store, "g").await, [1]);
 }
 

@@ -369,7 +369,7 @@ pub trait Aggregate:
 pub type Decision<A> = Result<Vec<<A as DecisionTypes>::DomainEvent>, <A as DecisionTypes>::Error>;
 
 /// The types in a [`Decision`]. [`derive@Aggregate`](crate::Aggregate) and
-/// [`derive@Decision`](crate::Decision) implement this trait. An
+/// [`Decision`](derive@crate::Decision) implement this trait. An
 /// aggregate written by hand needs it only if it uses [`Decision`] and [`Decide`].
 ///
 /// Unlike [`Aggregate`], it requires nothing of the state. So if a state is not `Default`, the

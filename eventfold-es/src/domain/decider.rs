@@ -12,7 +12,7 @@ use crate::event::{DecodeError, DomainEvent, InvalidTag, StoredEvent, Tags};
 
 /// A decision on one command, whose rule spans more than one aggregate.
 ///
-/// Derive it with [`derive@Decision`](crate::Decision), and implement [`Decide`](crate::Decide) for
+/// Derive it with [`Decision`](derive@crate::Decision), and implement [`Decide`](crate::Decide) for
 /// its command. The implementing type has the [models](crate::DecisionModel) that the decision depends on. What
 /// they are folded from is its *boundary*: no other event of it is stored between the decision and its
 /// own events.
@@ -30,7 +30,7 @@ use crate::event::{DecodeError, DomainEvent, InvalidTag, StoredEvent, Tags};
 /// assert_eq!(boundary, Query::of(seats).or(load));
 /// # Ok::<(), eventfold_es::InvalidTag>(())
 /// ```
-#[doc(alias("dcb", "dynamic consistency boundary"))]
+#[doc(alias("dcb", "dynamic consistency boundary", "decider"))]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a decision",
     label = "`{Self}` does not implement `Decider`",

@@ -7,7 +7,7 @@ use std::future::poll_fn;
 use std::sync::{Arc, Weak};
 use std::task::Poll;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedMutexGuard, mpsc, oneshot};
 
 mod activate;
 mod conflict;
@@ -17,15 +17,16 @@ mod idle;
 mod inject;
 mod keys;
 mod lend;
+mod lent;
 mod mailbox;
 mod preview;
 mod slot;
 
-use conflict::{Again, Conflicts, MOST_ATTEMPTS};
-pub(crate) use decide::Proposed;
+pub(crate) use conflict::MOST_ATTEMPTS;
+use conflict::{Again, Conflicts};
 use head::Head;
 use idle::Activity;
-pub(crate) use lend::Lent;
+pub(crate) use lent::Borrowed;
 use mailbox::Read;
 pub(crate) use mailbox::{Attempt, Mail, Reply, Request};
 pub(crate) use slot::{LiveAggregate, Registry, Slot};
@@ -64,13 +65,15 @@ pub(crate) struct Actor<A: Aggregate> {
     head: Option<Head<A>>,
     /// The commands to decide again, if commits can conflict.
     conflicts: Option<Conflicts<A>>,
+    /// Held while the actor serves. Invariant C5.
+    turn: Option<OwnedMutexGuard<()>>,
 }
 
 impl<A: Aggregate> Actor<A> {
     /// Serves the mailbox until it is closed.
     pub(crate) async fn run(mut self) {
         // Invariant C5.
-        let turn = self.stream.take_turn().await;
+        self.turn = Some(self.stream.take_turn().await);
         loop {
             let mail = match self.conflicts {
                 None => self.mailbox.recv().await,
@@ -86,28 +89,26 @@ impl<A: Aggregate> Actor<A> {
                         self.let_go();
                     }
                 }
+                Mail::Load(done) => {
+                    // Whoever needs the head meets the error again.
+                    drop(self.make_ready().await);
+                    let _ = done.send(());
+                }
+                // Boxed, so that the usual way stays short.
+                Mail::Lend(borrower) => match Box::pin(self.lend(borrower)).await {
+                    Some(actor) => self = actor,
+                    None => return,
+                },
                 Mail::PassivateIfIdle if self.activity.is_idle() => {
                     tracing::debug!(stream = %self.stream.id(), "idle, passivating");
                     self.mailbox.close();
                 }
                 Mail::PassivateIfIdle => self.watch_on(),
-                Mail::Lend(borrower) => {
-                    self.activity.touch();
-                    // Boxed, so that the usual way stays short.
-                    let Some(back) = Box::pin(self.lend(borrower)).await else {
-                        return;
-                    };
-                    self = back;
-                    if self.head.as_ref().is_none_or(|head| head.version == 0) {
-                        self.let_go();
-                    }
-                }
             }
         }
         if self.conflicts.is_some() {
             Box::pin(self.finish_conflicts()).await;
         }
-        drop(turn);
     }
 
     /// The next mail. Until it comes, decides commands that conflicted.
@@ -243,6 +244,7 @@ impl<A: Aggregate> Actor<A> {
         }
         if self.head.is_none() {
             self.head = Some(self.activate().await?);
+            self.activity.set_loaded(true);
         }
         Ok(())
     }
@@ -273,6 +275,7 @@ impl<A: Aggregate> Drop for Actor<A> {
     /// Closes the mailbox, even if the runtime ended first.
     fn drop(&mut self) {
         self.mailbox.close();
+        self.activity.set_loaded(false);
         if let Some(home) = self.home.upgrade() {
             home.release();
         }

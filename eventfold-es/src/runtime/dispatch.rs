@@ -13,12 +13,11 @@ use crate::domain::aggregate::Aggregate;
 use crate::domain::command::{CommandContext, Content, ForDecision, Part, StoredCommand};
 use crate::domain::decider::Decider;
 use crate::domain::process_manager::{FailureKind, Targets};
-use crate::error::{DispatchError, ExecuteError, Refused};
+use crate::error::{DispatchError, ExecuteError, Refused, TogetherError};
 use crate::ids::{Position, StreamId};
 use crate::runtime::aggregates::Hold;
 use crate::runtime::handle::AggregateHandle;
-use crate::runtime::together::error::TogetherError;
-use crate::runtime::together::group::Together;
+use crate::runtime::together::Together;
 
 /// Sends commands in JSON to aggregates of one type.
 pub(crate) trait Dispatcher: Send + Sync {
@@ -114,14 +113,14 @@ impl Failed {
     fn of_together(error: TogetherError) -> Self {
         let (kind, effect) = match &error {
             TogetherError::Domain { .. } => (FailureKind::Refusal, Effect::None),
-            TogetherError::Refused { error, .. } => (refusal(error), Effect::None),
+            TogetherError::Refused { refused, .. } => (refusal(refused), Effect::None),
             TogetherError::KeyReused { .. } | TogetherError::TooLarge { .. } => {
                 (FailureKind::Undeliverable, Effect::None)
             }
             TogetherError::ExpectedVersion { .. } => (FailureKind::ExpectedVersion, Effect::None),
             TogetherError::Conflict => (FailureKind::Conflict, Effect::None),
             TogetherError::Io(error) => (io_kind(error), Effect::None),
-            TogetherError::Panicked(_) => (FailureKind::Panic, Effect::None),
+            TogetherError::Panicked { .. } => (FailureKind::Panic, Effect::None),
             TogetherError::ActorGone => (FailureKind::Io, Effect::Unclear),
             TogetherError::OutcomeUnknown(_) | TogetherError::Closed => {
                 (FailureKind::Io, Effect::UnknownUntilOpened)
@@ -275,7 +274,7 @@ pub(crate) async fn send(
                 .await
         }
         Content::Together(parts) => {
-            let mut together = Together::new(store);
+            let mut together = Together::new(store.clone());
             for part in &parts {
                 together = dispatchers.of_type(part)?.add(store, part, together)?;
             }

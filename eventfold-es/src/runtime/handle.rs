@@ -16,7 +16,7 @@ use crate::ids::{Position, StreamId, Version};
 use crate::runtime::actor::{Attempt, LiveAggregate as _, Mail, Reply, Request, Slot};
 use crate::runtime::aggregates::Hold;
 use crate::runtime::committed::{Committed, Loaded, Preview};
-use crate::runtime::inside;
+use crate::runtime::delivery::deliver;
 use crate::runtime::layers;
 use crate::runtime::running::InProgress;
 use crate::runtime::spans;
@@ -495,63 +495,10 @@ impl<A: Aggregate> AggregateHandle<A> {
         (Reply::new(call, caller), answer)
     }
 
-    /// Puts a message into the aggregate's mailbox. An aggregate that is passivating returns the
-    /// message, and the next activation gets it.
-    pub(crate) async fn deliver(&self, mut mail: Box<Mail<A>>) -> Result<(), StateError> {
-        self.refuse_own_code().map_err(StateError::Io)?;
-        self.store.storage.check_process()?;
-        let mut failed = 0;
-        loop {
-            if self.store.is_closed() {
-                return Err(StateError::Closed);
-            }
-            match self.slot.try_send(mail) {
-                Ok(()) => return Ok(()),
-                Err(returned) => mail = returned,
-            }
-            // A runtime that has ended drops new tasks at once. It takes a few attempts to tell
-            // that from an aggregate that is passivating.
-            let is_runtime_over = failed > 2;
-            let (storage, passivator) = (&self.store.storage, &self.store.passivator);
-            let mailbox = match self.slot.mailbox(storage, passivator, is_runtime_over) {
-                Ok(mailbox) => mailbox,
-                Err(_) if self.store.is_closed() => return Err(StateError::Closed),
-                Err(error) => return Err(error.into()),
-            };
-            let room = {
-                let _outside = self.store.registry.running().outside();
-                mailbox.reserve().await
-            };
-            match room {
-                Ok(_) if self.store.is_closed() => return Err(StateError::Closed),
-                Ok(room) => {
-                    room.send(mail);
-                    return Ok(());
-                }
-                Err(_) => failed += 1,
-            }
-        }
-    }
-
-    /// The store that the handle is of.
-    pub(crate) fn store(&self) -> &Arc<Hold> {
-        &self.store
-    }
-
-    /// Fails if the aggregate's own code makes this call, which would wait for itself.
-    pub(crate) fn refuse_own_code(&self) -> io::Result<()> {
-        if inside::Aggregate::of(self.slot.stream().id()).is_running() {
-            return Err(self.asked_by_itself());
-        }
-        Ok(())
-    }
-
-    fn asked_by_itself(&self) -> io::Error {
-        inside::deadlock(&format!(
-            "{} is called by its own code, or by a function given to `inspect`, so the call \
-             would wait for itself: use the state that this code has",
-            self.stream_id()
-        ))
+    /// Puts a message into the aggregate's mailbox.
+    #[inline]
+    fn deliver(&self, mail: Box<Mail<A>>) -> impl Future<Output = Result<(), StateError>> {
+        deliver(&self.store.aggregates, &self.slot, mail)
     }
 
     /// The aggregate's id within its type.
@@ -576,7 +523,15 @@ impl<A: Aggregate> AggregateHandle<A> {
         self.slot.stream()
     }
 
-    fn stream_id(&self) -> &StreamId {
+    pub(crate) fn slot(&self) -> &Arc<Slot<A>> {
+        &self.slot
+    }
+
+    pub(crate) fn store(&self) -> &Arc<Hold> {
+        &self.store
+    }
+
+    pub(crate) fn stream_id(&self) -> &StreamId {
         self.stream().id()
     }
 

@@ -6,12 +6,15 @@
 //! such code runs on the same thread ([`blocking`](crate::runtime::background::blocking)), which
 //! knows about it.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 
 thread_local! {
     /// The address of the stream id of the aggregate whose code runs, 0 if there is none.
     static AGGREGATE: Cell<usize> = const { Cell::new(0) };
+    /// The addresses of the stream ids of the aggregates that are lent to the group which this
+    /// thread decides.
+    static LENT: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
     /// How many projections and process managers this thread holds.
     static HELD: Cell<usize> = const { Cell::new(0) };
 }
@@ -38,10 +41,30 @@ impl Aggregate {
         code()
     }
 
-    /// Whether this thread runs its code.
+    /// Whether this thread runs its code, or the code of another aggregate of the same group.
     pub(crate) fn is_running(self) -> bool {
-        AGGREGATE.get() == self.0
+        let running = AGGREGATE.get();
+        running == self.0 || (running != 0 && LENT.with_borrow(|lent| lent.contains(&self.0)))
     }
+}
+
+/// Decides a group. Until then all of its aggregates wait for each of them.
+pub(crate) fn group<T>(
+    aggregates: impl Iterator<Item = Aggregate>,
+    decide: impl FnOnce() -> T,
+) -> T {
+    struct Before(usize);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            LENT.with_borrow_mut(|lent| lent.truncate(self.0));
+        }
+    }
+    let _before = LENT.with_borrow_mut(|lent| {
+        let before = Before(lent.len());
+        lent.extend(aggregates.map(|aggregate| aggregate.0));
+        before
+    });
+    decide()
 }
 
 /// Whether this thread runs any of the user's code for a store.

@@ -61,7 +61,7 @@ pub(crate) struct Passed<'a> {
 }
 
 impl<'a> Passed<'a> {
-    /// A call that is inside of no layer yet. The layers run within `span`.
+    /// A call before all layers, which run within `span`.
     pub(crate) fn new(call: Call<'a>, span: &'a Span) -> Self {
         Self {
             inside: &[],
@@ -71,18 +71,15 @@ impl<'a> Passed<'a> {
         }
     }
 
-    /// Passes all of `layers`, and returns the context that they leave.
-    pub(crate) fn enter<E>(
-        &mut self,
-        Layers(layers): &'a Layers,
-    ) -> Result<CommandContext, ExecuteError<E>>
+    /// Passes all layers, and returns the context that they leave.
+    pub(crate) fn enter<E>(&mut self, layers: &'a Layers) -> Result<CommandContext, ExecuteError<E>>
     where
         E: std::error::Error + Send + Sync + 'static,
     {
         let _span = self.span.enter();
-        for (i, layer) in layers.iter().enumerate() {
+        for (i, layer) in layers.0.iter().enumerate() {
             match guarded(|| layer.before(&mut self.call)) {
-                Ok(Ok(())) => self.inside = &layers[..=i],
+                Ok(Ok(())) => self.inside = &layers.0[..=i],
                 Ok(Err(refused)) => return Err(ExecuteError::Refused(refused)),
                 Err(panic) => {
                     let panic = Panic::new("Layer::before", self.call.stream(), &*panic);

@@ -34,16 +34,9 @@ pub(crate) fn decide(decision: &'static str, command: &'static str) -> Span {
     )
 }
 
-/// The span of a group of commands.
-pub(crate) fn together(commands: usize, aggregates: usize) -> Span {
-    tracing::info_span!(
-        "together",
-        commands,
-        aggregates,
-        correlation_id = Empty,
-        causation_id = Empty,
-        outcome = Empty,
-    )
+/// The span of several commands that take effect together. Their own spans are in it.
+pub(crate) fn together(commands: usize) -> Span {
+    tracing::info_span!("together", commands, outcome = Empty)
 }
 
 /// Notes in `span` what the command belongs to.

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::error::{ExecuteError, StateError};
+use crate::error::{ExecuteError, StateError, TogetherError};
 use crate::storage::condition::{Clause, HandedOver};
 use crate::storage::encoding::event_line::EncodedEvents;
 use crate::storage::error::{StorageError, StorageErrorKind};
@@ -169,6 +169,17 @@ impl<E: std::error::Error + Send + Sync + 'static> From<CommitError> for Execute
         match error {
             CommitError::Closed => Self::Closed,
             CommitError::Conflict { .. } | CommitError::ConditionFailed => Self::Conflict,
+            CommitError::Unknown(_) => Self::OutcomeUnknown(error.to_io()),
+            error => Self::Io(error.to_io()),
+        }
+    }
+}
+
+impl From<CommitError> for TogetherError {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Closed => Self::Closed,
+            CommitError::Conflict { .. } => Self::Conflict,
             CommitError::Unknown(_) => Self::OutcomeUnknown(error.to_io()),
             error => Self::Io(error.to_io()),
         }

@@ -122,17 +122,14 @@ async fn check(store: &AggregateStore, answered: &[String]) {
             let booked: Booked = serde_json::from_str(event.data()).unwrap();
             let first = booked.boundary[0].clone();
             let before = before.replace(booked.clone());
-            match before.filter(|before| before.i + 1 < EVENTS) {
-                Some(before) => {
-                    let i = before.i + 1;
-                    assert_eq!(booked, Booked { i, ..before }, "an append in part");
-                }
-                None => {
-                    assert_eq!(booked.i, 0, "an append in part");
-                    let counts = booked.boundary.iter().filter_map(|tag| counts.get(tag));
-                    let there: u64 = counts.sum();
-                    assert_eq!(booked.seen, there, "decided on other events: {booked:?}");
-                }
+            if let Some(before) = before.filter(|before| before.i + 1 < EVENTS) {
+                let i = before.i + 1;
+                assert_eq!(booked, Booked { i, ..before }, "an append in part");
+            } else {
+                assert_eq!(booked.i, 0, "an append in part");
+                let counts = booked.boundary.iter().filter_map(|tag| counts.get(tag));
+                let there: u64 = counts.sum();
+                assert_eq!(booked.seen, there, "decided on other events: {booked:?}");
             }
             first
         };

@@ -67,6 +67,7 @@ impl Aggregate for Gate {
 ///
 /// * `send <gate> <number>`;
 /// * `either <gate> <number> <gate> <number> ..`, each if the one before fails;
+/// * `together <gate> <number> <gate> <number> ..`, and `together-or` with one more, if they fail;
 /// * `later-either <seconds> <key> <gate> <number> <gate> <number>`;
 /// * `later <seconds> <key> <gate> <number>`, `once <seconds> <gate> <number>`;
 /// * `at <milliseconds since 1970> <key> <gate> <number>`, `cancel <key>`;
@@ -114,6 +115,21 @@ impl ProcessManager for Scripted {
                 for other in others.chunks(2) {
                     sent = sent.or_send::<Gate>(other[0], pass(other[1]));
                 }
+            }
+            ["together", ref all @ ..] => {
+                out.together(|mut group| {
+                    for command in all.chunks(2) {
+                        group = group.send::<Gate>(command[0], pass(command[1]));
+                    }
+                    group
+                });
+            }
+            ["together-or", gate, n, other, m, instead, l] => {
+                out.together(|group| {
+                    let group = group.send::<Gate>(gate, pass(n));
+                    group.send::<Gate>(other, pass(m))
+                })
+                .or_send::<Gate>(instead, pass(l));
             }
             ["later-either", after, key, gate, n, other, m] => {
                 let after = Duration::from_secs(number(after));

@@ -375,7 +375,7 @@ fn a_history_notices_a_tag_that_was_added_or_is_gone_until_it_is_blessed() {
     let check = |blessed| {
         event_history::<later::Subscribed>(dir.path())
             .blessed(blessed)
-            .check()
+            .check();
     };
     fails(
         || check(false),
@@ -392,7 +392,7 @@ fn a_history_notices_a_tag_that_was_added_or_is_gone_until_it_is_blessed() {
         || {
             event_history::<Subscribed>(dir.path())
                 .blessed(false)
-                .check()
+                .check();
         },
         &["the tags of `Subscribed` have changed"],
     );

@@ -101,7 +101,9 @@ pub(crate) struct Row {
 impl Row {
     fn new(name: impl Into<String>, work: Work) -> Self {
         let (unit, raw_bytes) = match work {
-            Work::Commands(shape) => (Unit::Commands, Some(shape.event_bytes + 120)),
+            Work::Commands(shape) | Work::Transfers(shape) => {
+                (Unit::Commands, Some(shape.event_bytes + 120))
+            }
             Work::FirstCommands { .. } => (Unit::Aggregates, Some(180)),
             Work::ColdLoad { .. } | Work::CatchUp { .. } => (Unit::Events, None),
             Work::Load { .. } => (Unit::Milliseconds, None),
@@ -109,7 +111,7 @@ impl Row {
         };
         let commit = |clients| raw_bytes.map(|bytes| Bare::GroupCommit { clients, bytes });
         let bare = match work {
-            Work::Commands(shape) => commit(shape.clients),
+            Work::Commands(shape) | Work::Transfers(shape) => commit(shape.clients),
             Work::FirstCommands { .. } => commit(1),
             Work::ColdLoad { events } | Work::CatchUp { events, .. } => {
                 Some(Bare::Decode { events })
@@ -193,6 +195,12 @@ pub(crate) fn with_goals() -> Vec<Row> {
         Row::new("64 clients, 64 aggregates", commands(64, 64))
             .goal(Times(20.0, Published))
             .goal(Times(2.0, Sqlite)),
+        Row::new(
+            "transfers between 64 accounts at random, 64 clients",
+            Work::Transfers(Shape::new(64, 64)),
+        )
+        .without(Published, "one aggregate a commit")
+        .without(Sqlite, "not written"),
         Row::new(
             "first command on 2,000 new aggregates, 1 client",
             Work::FirstCommands { aggregates: 2_000 },

@@ -18,6 +18,15 @@ pub(crate) trait Store: Clone + Send + Sync + 'static {
     /// An account, which need not exist.
     fn account(&self, id: &str) -> impl Future<Output = Self::Handle> + Send;
 
+    /// Sends a command to each of two accounts, in one transaction. Returns when both are durable.
+    fn transfer(
+        &self,
+        _accounts: [&Self::Handle; 2],
+        _command: Command,
+    ) -> impl Future<Output = ()> + Send {
+        async { unreachable!("the row of transfers leaves this store out") }
+    }
+
     /// The read model with everything that was answered.
     fn total(&self) -> Total;
 

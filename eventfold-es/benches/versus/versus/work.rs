@@ -17,6 +17,8 @@ pub(crate) use commands::Shape;
 pub(crate) enum Work {
     /// Commands answered in a second.
     Commands(Shape),
+    /// Transfers between two accounts at random, answered in a second.
+    Transfers(Shape),
     /// Aggregates that get their first command in a second, from one client.
     FirstCommands { aggregates: usize },
     /// Events a second that bring one aggregate into memory, opening the store included.
@@ -34,6 +36,7 @@ impl Work {
     pub(crate) fn measure<S: Store>(self, base: &Path, time: Duration) -> f64 {
         match self {
             Self::Commands(shape) => commands::measure::<S>(base, shape, time),
+            Self::Transfers(shape) => commands::transfers::<S>(base, shape, time),
             Self::FirstCommands { aggregates } => commands::first::<S>(base, aggregates),
             Self::ColdLoad { events } => count(events) / load::<S>(base, events, false),
             Self::Load { events, snapshot } => load::<S>(base, events, snapshot) * 1e3,

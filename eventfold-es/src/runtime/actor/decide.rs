@@ -40,15 +40,6 @@ pub(crate) enum Decided<A: Aggregate> {
     Panicked(Panic),
 }
 
-/// What a command leads to on the head.
-pub(crate) enum Proposed<A: Aggregate> {
-    /// These events.
-    Events(Vec<A::DomainEvent>, EncodedEvents),
-    /// No events, or an error.
-    Answer(Result<(), ExecuteError<A::Error>>),
-    Panicked(Panic),
-}
-
 impl<A: Aggregate> Actor<A> {
     pub(crate) async fn execute(&mut self, attempt: Attempt<A>) {
         let now = attempt.ms.unwrap_or_else(|| self.clock.now_ms());
@@ -103,7 +94,7 @@ impl<A: Aggregate> Actor<A> {
         if let Some(key) = &context.idempotency_key {
             fingerprint = match guarded(|| A::fingerprint(&command)) {
                 Ok(fingerprint) => fingerprint.map(Fingerprint::new),
-                Err(panic) => return Decided::Panicked(self.panicked("serialize", &*panic)),
+                Err(panic) => return self.panicked("serialize", &*panic),
             };
             if let Some(known) = head.keys.get(key) {
                 let is_other = matches!((known.command, fingerprint), (Some(a), Some(b)) if a != b);
@@ -120,20 +111,19 @@ impl<A: Aggregate> Actor<A> {
             let actual = Version::new(head.version);
             return Decided::Answer(Err(ExecuteError::ExpectedVersion { expected, actual }));
         }
-        match self.propose(command, context, fingerprint, now) {
-            Proposed::Events(events, encoded) => {
-                if let Err(panic) = self.evolve(&events, encoded.count()) {
-                    return Decided::Panicked(panic);
-                }
-                tracing::info!(count = events.len(), "events decided");
-                Decided::Store(events, encoded, fingerprint)
-            }
-            Proposed::Answer(result) => Decided::Answer(result),
-            Proposed::Panicked(panic) => Decided::Panicked(panic),
+        let (events, encoded) = match self.propose(command, context, fingerprint, now) {
+            ControlFlow::Continue(proposed) => proposed,
+            ControlFlow::Break(decided) => return decided,
+        };
+        if let Err(panicked) = self.evolve(&events, encoded.count()) {
+            return panicked;
         }
+        tracing::info!(count = events.len(), "events decided");
+        Decided::Store(events, encoded, fingerprint)
     }
 
-    /// Decides on the head, and encodes the events. The head stays as it is.
+    /// Decides on the head, and leaves the head as it is. Returns the events, at least one. The
+    /// context's key and expected version are the caller's matter.
     #[inline]
     pub(crate) fn propose(
         &mut self,
@@ -141,9 +131,10 @@ impl<A: Aggregate> Actor<A> {
         context: &CommandContext,
         fingerprint: Option<Fingerprint>,
         now: u64,
-    ) -> Proposed<A> {
+    ) -> ControlFlow<Decided<A>, (Vec<A::DomainEvent>, EncodedEvents)> {
+        use ControlFlow::{Break, Continue};
         let Some(head) = &mut self.head else {
-            return Proposed::Answer(Err(ExecuteError::ActorGone));
+            return Break(Decided::Answer(Err(ExecuteError::ActorGone)));
         };
         let deciding = DecisionContext {
             aggregate_type: self.stream.id().aggregate_type(),
@@ -152,39 +143,42 @@ impl<A: Aggregate> Actor<A> {
             ..context.decision(now)
         };
         let mut events = match guarded(|| head.state.handle_with(command, &deciding)) {
-            Ok(Ok(events)) if events.is_empty() => return Proposed::Answer(Ok(())),
+            Ok(Ok(events)) if events.is_empty() => return Break(Decided::Answer(Ok(()))),
             Ok(Ok(events)) => events,
-            Ok(Err(error)) => return Proposed::Answer(Err(ExecuteError::Domain(error))),
-            Err(panic) => return Proposed::Panicked(self.panicked("decide", &*panic)),
+            Ok(Err(error)) => return Break(Decided::Answer(Err(ExecuteError::Domain(error)))),
+            Err(panic) => return Break(self.panicked("decide", &*panic)),
         };
         let (place, ids) = ((&self.stream, head.version), &mut head.event_ids);
         let doing = Doing::new("serialize");
         let encode = || encode::<A>(&mut events, place, (context, fingerprint), now, ids, &doing);
         match guarded(encode) {
-            Ok(Ok(encoded)) => Proposed::Events(events, encoded),
+            Ok(Ok(encoded)) => Continue((events, encoded)),
             Ok(Err(error)) => {
                 let error = std::io::Error::new(std::io::ErrorKind::InvalidData, error);
-                Proposed::Answer(Err(ExecuteError::Io(error)))
+                Break(Decided::Answer(Err(ExecuteError::Io(error))))
             }
-            Err(panic) => Proposed::Panicked(self.panicked(doing.get(), &*panic)),
+            Err(panic) => Break(self.panicked(doing.get(), &*panic)),
         }
     }
 
-    /// Folds events into the head that are stored as `stored` events. After a panic the head is of no
-    /// use any more.
+    /// Folds decided events into the head. They are stored as `stored` events.
     #[inline]
-    pub(crate) fn evolve(&mut self, events: &[A::DomainEvent], stored: u64) -> Result<(), Panic> {
+    pub(crate) fn evolve(
+        &mut self,
+        events: &[A::DomainEvent],
+        stored: u64,
+    ) -> Result<(), Decided<A>> {
         let Some(head) = &mut self.head else {
-            return Ok(());
+            return Err(Decided::Answer(Err(ExecuteError::ActorGone)));
         };
-        head.evolve(events, stored)
-            .map_err(|panic| self.panicked("evolve", &*panic))
+        let evolved = head.evolve(events, stored);
+        evolved.map_err(|panic| self.panicked("evolve", &*panic))
     }
 
-    fn panicked(&self, function: &'static str, payload: &(dyn std::any::Any + Send)) -> Panic {
+    fn panicked(&self, function: &'static str, payload: &(dyn std::any::Any + Send)) -> Decided<A> {
         let panic = Panic::new(function, self.stream.id(), payload);
         tracing::error!(%panic, "nothing of the command is stored");
-        panic
+        Decided::Panicked(panic)
     }
 
     /// Passes the commit to the storage. The committer answers the command.

@@ -1,6 +1,6 @@
 //! How long an aggregate has been idle: [`Activity`].
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// When an aggregate was last used.
@@ -10,6 +10,8 @@ pub(crate) struct Activity {
     idle_timeout: Duration,
     /// Microseconds since `start`.
     last_use: AtomicU64,
+    /// Whether its state is in memory.
+    is_loaded: AtomicBool,
 }
 
 impl Activity {
@@ -18,12 +20,22 @@ impl Activity {
             start: Instant::now(),
             idle_timeout,
             last_use: AtomicU64::new(0),
+            is_loaded: AtomicBool::new(false),
         }
     }
 
     pub(crate) fn touch(&self) {
         let now = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.last_use.store(now, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_loaded(&self, is_loaded: bool) {
+        self.is_loaded.store(is_loaded, Ordering::Relaxed);
+    }
+
+    /// Whether a message is probably served without a load before it.
+    pub(crate) fn is_loaded(&self) -> bool {
+        self.is_loaded.load(Ordering::Relaxed)
     }
 
     /// When the idle time ends, `None` if the clock cannot represent that.

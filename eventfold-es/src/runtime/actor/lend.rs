@@ -1,160 +1,137 @@
-//! Lending an actor: somebody else decides on its head for a moment, and no message comes between.
+//! Lending the actor to a group, which decides on its head and gives it back. Invariant C14.
 
 use std::ops::ControlFlow;
 
 use tokio::sync::oneshot;
 
 use crate::domain::aggregate::Aggregate;
-use crate::domain::command::Fingerprint;
+use crate::domain::command::{CommandContext, Fingerprint};
 use crate::error::ExecuteError;
-use crate::ids::{Position, Version};
 use crate::runtime::actor::Actor;
+use crate::runtime::actor::decide::Decided;
+use crate::runtime::actor::lent::{Borrowed, Proposed};
 use crate::runtime::actor::mailbox::Borrower;
-use crate::runtime::committed::Committed;
-use crate::storage::commit::{CommitError, StreamPart};
-use crate::storage::encoding::event_line::EncodedEvents;
-use crate::storage::loaded::Loaded;
-use crate::storage::snapshot::KnownKey;
-use crate::storage::stream::{Reading, Stream};
+use crate::runtime::inside;
+use crate::storage::snapshot::{Draft, KnownKey};
 
-/// An actor that is lent. It goes back when this is dropped.
-pub(crate) struct Lent<A: Aggregate> {
+/// An actor on loan. However it is dropped, the actor goes back to its task.
+struct Lent<A: Aggregate> {
+    /// `None` only while it is dropped.
     actor: Option<Box<Actor<A>>>,
     back: Option<oneshot::Sender<Box<Actor<A>>>>,
-}
-
-impl<A: Aggregate> Actor<A> {
-    /// Lends itself, and waits until it is back. `None` if it never comes back.
-    pub(crate) async fn lend(mut self, borrower: Borrower) -> Option<Self> {
-        let ready = match self.conflicts {
-            None => self.make_ready().await,
-            Some(_) => Box::pin(self.make_ready_for_mail()).await,
-        };
-        if let Err(error) = ready {
-            drop(borrower.send(Err(error)));
-            return Some(self);
-        }
-        let (back, returned) = oneshot::channel();
-        let lent = Lent {
-            actor: Some(Box::new(self)),
-            back: Some(back),
-        };
-        // A borrower that is gone gives it back at once.
-        drop(borrower.send(Ok(Box::new(lent))));
-        returned.await.ok().map(|actor| *actor)
-    }
-}
-
-impl<A: Aggregate> Lent<A> {
-    /// The actor.
-    pub(crate) fn actor(&mut self) -> Option<&mut Actor<A>> {
-        self.actor.as_deref_mut()
-    }
 }
 
 impl<A: Aggregate> Drop for Lent<A> {
     fn drop(&mut self) {
         if let (Some(actor), Some(back)) = (self.actor.take(), self.back.take()) {
-            // If its task is gone, the actor ends here.
+            // If the actor's runtime has ended, nobody serves its mailbox any more.
             drop(back.send(actor));
         }
     }
 }
 
-/// What a borrower does with the actor.
 impl<A: Aggregate> Actor<A> {
-    /// The version of the head.
-    pub(crate) fn head_version(&self) -> u64 {
-        self.head.as_ref().map_or(0, |head| head.version)
-    }
-
-    /// Returns to the durable state, which is loaded for the next message.
-    pub(crate) fn forget_head(&mut self) {
-        self.head = None;
-    }
-
-    /// What the head remembers under an idempotency key.
-    pub(crate) fn known(&self, key: &str) -> Option<KnownKey> {
-        self.head.as_ref()?.keys.get(key).cloned()
-    }
-
-    /// Waits until the head is durable. A head that was forgotten is.
-    pub(crate) async fn wait_durable_or_loaded(&mut self) -> Result<u64, CommitError> {
-        if self.head.is_none() {
-            return Ok(self.stream.durable_position());
-        }
-        self.wait_durable().await
-    }
-
-    /// The part of a commit with these events, which the head has already.
-    pub(crate) fn part(
-        &mut self,
-        events: EncodedEvents,
-        key: Option<(&str, Option<Fingerprint>)>,
-    ) -> Option<StreamPart<Stream>> {
-        let head = self.head.as_mut()?;
-        let count = events.count();
-        let expected = head.version - count;
-        if let Some((key, command)) = key
-            && count > 0
-        {
-            head.keys.add(KnownKey {
-                key: key.to_owned(),
-                version: expected + 1,
-                count,
-                command,
-            });
-        }
-        Some(StreamPart {
-            stream: self.stream.clone(),
-            epoch: head.epoch,
-            expected,
-            events,
-            snapshot: head.draft_if_due(self.snapshot_every, &self.stream),
-        })
-    }
-
-    /// The events that the stream has under an idempotency key, although the head may have forgotten
-    /// the key.
-    pub(crate) async fn repeat_key(
-        &mut self,
-        key: String,
-    ) -> Result<Committed<A>, ExecuteError<A::Error>> {
-        let known = match self.known(&key) {
-            Some(known) => Some(known),
-            None => self.find_key(key).await?,
+    /// Lends the actor to `borrower`, and waits until it is back. `None` if it is lost.
+    pub(crate) async fn lend(mut self, borrower: Borrower<A>) -> Option<Self> {
+        self.activity.touch();
+        let ready = match self.conflicts {
+            None => self.make_ready().await,
+            Some(_) => self.make_ready_for_mail().await,
         };
-        if let Some(known) = known {
-            return self.repeat(&known).await;
+        let actor = if let Err(error) = ready {
+            let _ = borrower.send(Err(error));
+            self
+        } else {
+            let (back, returned) = oneshot::channel();
+            let lent = Lent {
+                actor: Some(Box::new(self)),
+                back: Some(back),
+            };
+            // A borrower that is gone drops it at once.
+            drop(borrower.send(Ok(Box::new(lent))));
+            *returned.await.ok()?
+        };
+        actor.activity.touch();
+        // Invariant R5.
+        if actor.head.as_ref().is_none_or(|head| head.version == 0) {
+            actor.let_go();
         }
-        let position = self.wait_durable_or_loaded().await?;
-        Ok(Committed {
-            events: Vec::new(),
-            version: Version::new(self.head_version()),
-            position: Position::new(position),
-            repeated: true,
-        })
+        Some(actor)
     }
 
-    /// Reads the stream for an idempotency key.
-    async fn find_key(&mut self, key: String) -> Result<Option<KnownKey>, ExecuteError<A::Error>> {
-        self.wait_durable_or_loaded().await?;
-        let read = move |reading: &Reading<'_>| {
-            let mut found: Option<KnownKey> = None;
-            reading.events_from(1, |loaded: Loaded<'_>| -> std::io::Result<_> {
-                if loaded.key == Some(&*key) {
-                    let known = found.get_or_insert_with(|| KnownKey {
-                        key: key.clone(),
-                        version: loaded.version,
-                        count: 0,
-                        command: loaded.command,
-                    });
-                    known.count += 1;
-                }
-                Ok(ControlFlow::Continue(()))
-            })?;
-            Ok(found)
+    /// Runs the aggregate's code.
+    fn within<T>(&mut self, code: impl FnOnce(&mut Self) -> T) -> T {
+        let own = inside::Aggregate::of(self.stream.id());
+        own.run(|| code(self))
+    }
+
+    /// The error of a command. After a panic the head is in doubt.
+    fn error_of(&mut self, decided: Decided<A>) -> Option<ExecuteError<A::Error>> {
+        match decided {
+            Decided::Answer(result) => result.err(),
+            Decided::Panicked(panic) => {
+                self.head = None;
+                Some(ExecuteError::Panicked(panic))
+            }
+            Decided::Store(..) | Decided::Repeat(_) => None,
+        }
+    }
+}
+
+impl<A: Aggregate> Borrowed<A> for Lent<A> {
+    fn head(&self) -> (u64, u64) {
+        let head = self.actor.as_ref().and_then(|actor| actor.head.as_ref());
+        head.map_or((0, 0), |head| (head.epoch, head.version))
+    }
+
+    fn known(&self, key: &str) -> Option<KnownKey> {
+        let head = self.actor.as_ref()?.head.as_ref()?;
+        head.keys.get(key).cloned()
+    }
+
+    fn propose(
+        &mut self,
+        command: A::Command,
+        context: &CommandContext,
+        fingerprint: Option<Fingerprint>,
+        now: u64,
+    ) -> Result<Option<Proposed<A>>, ExecuteError<A::Error>> {
+        let Some(actor) = &mut self.actor else {
+            return Err(ExecuteError::ActorGone);
         };
-        self.stream.load(read).await.map_err(ExecuteError::Io)
+        match actor.within(|actor| actor.propose(command, context, fingerprint, now)) {
+            ControlFlow::Continue(proposed) => Ok(Some(proposed)),
+            ControlFlow::Break(decided) => actor.error_of(decided).map_or(Ok(None), Err),
+        }
+    }
+
+    fn evolve(
+        &mut self,
+        events: &[A::DomainEvent],
+        stored: u64,
+    ) -> Result<(), ExecuteError<A::Error>> {
+        let Some(actor) = &mut self.actor else {
+            return Err(ExecuteError::ActorGone);
+        };
+        match actor.within(|actor| actor.evolve(events, stored)) {
+            Ok(()) => Ok(()),
+            Err(decided) => actor.error_of(decided).map_or(Ok(()), Err),
+        }
+    }
+
+    fn keep(&mut self, key: Option<KnownKey>) -> Option<Box<Draft>> {
+        let actor = &mut **self.actor.as_mut()?;
+        let head = actor.head.as_mut()?;
+        if let Some(key) = key {
+            head.keys.add(key);
+        }
+        let own = inside::Aggregate::of(actor.stream.id());
+        own.run(|| head.draft_if_due(actor.snapshot_every, &actor.stream))
+    }
+
+    fn forget(&mut self) {
+        if let Some(actor) = &mut self.actor {
+            actor.head = None;
+        }
     }
 }

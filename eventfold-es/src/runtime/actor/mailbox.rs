@@ -1,6 +1,5 @@
 //! The messages to an actor, and its answers.
 
-use std::any::Any;
 use std::io;
 
 use tokio::sync::oneshot;
@@ -9,6 +8,7 @@ use crate::domain::aggregate::Aggregate;
 use crate::domain::command::CommandContext;
 use crate::error::{ExecuteError, StateError};
 use crate::ids::Version;
+use crate::runtime::actor::lent::Borrowed;
 use crate::runtime::committed::{Committed, Preview};
 use crate::runtime::running::InProgress;
 use crate::storage::commit::Done;
@@ -88,15 +88,17 @@ impl<T, E> Reply<T, E> {
 /// Reads the head, and returns what to do once the head is durable.
 pub(crate) type Read<A> = Box<dyn FnOnce(Result<(&A, Version), StateError>) -> Done + Send>;
 
-/// Takes a [`Lent`](crate::runtime::actor::Lent) actor, or why its aggregate cannot be loaded.
-pub(crate) type Borrower = oneshot::Sender<Result<Box<dyn Any + Send>, StateError>>;
+/// Who borrows an actor.
+pub(crate) type Borrower<A> = oneshot::Sender<Result<Box<dyn Borrowed<A>>, StateError>>;
 
 /// What an actor's mailbox holds.
 #[allow(clippy::large_enum_variant, reason = "it is always boxed")]
 pub(crate) enum Mail<A: Aggregate> {
     Request(Request<A>),
-    /// Lend the actor.
-    Lend(Borrower),
+    /// Load the aggregate, and say so.
+    Load(oneshot::Sender<()>),
+    /// Lend the actor to a group.
+    Lend(Borrower<A>),
     /// Leave memory if there was no message during the idle time.
     PassivateIfIdle,
 }

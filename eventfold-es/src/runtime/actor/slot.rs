@@ -73,6 +73,11 @@ impl<A: Aggregate> Slot<A> {
         &self.stream
     }
 
+    /// Whether a message is probably served without a load before it.
+    pub(crate) fn is_loaded(&self) -> bool {
+        self.activity.is_loaded()
+    }
+
     /// Puts `mail` into the mailbox, or returns it if the aggregate is not live or the mailbox is
     /// full.
     pub(crate) fn try_send(self: &Arc<Self>, mail: Box<Mail<A>>) -> Result<(), Box<Mail<A>>> {
@@ -167,6 +172,7 @@ impl<A: Aggregate> Slot<A> {
             mailbox: receiver,
             head: None,
             conflicts: Conflicts::on(&self.stream),
+            turn: None,
         };
         Ok((sender, actor))
     }

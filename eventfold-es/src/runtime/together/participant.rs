@@ -1,219 +1,290 @@
-//! One aggregate of a group: [`Participant`].
+//! An aggregate that takes part in a group, with its commands: [`Participant`].
 
 use std::any::Any;
-use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use tokio::sync::oneshot;
+use tracing::Span;
 
-use crate::domain::aggregate::Aggregate;
+use crate::domain::aggregate::{Aggregate, decode_unless_left_out};
 use crate::domain::command::{CommandContext, Fingerprint};
-use crate::error::{Panic, StateError, guarded};
-use crate::ids::{StreamId, Version};
-use crate::runtime::actor::{Lent, Mail, Proposed};
-use crate::runtime::handle::AggregateHandle;
+use crate::error::{ExecuteError, Panic, StateError, TogetherError, guarded};
+use crate::event::StoredEvent;
+use crate::ids::{Position, Version};
+use crate::runtime::actor::{Borrowed, Mail, Slot};
+use crate::runtime::aggregates::Aggregates;
+use crate::runtime::committed::Committed;
+use crate::runtime::delivery::deliver;
 use crate::runtime::inside;
-use crate::runtime::together::committed::CommittedStream;
-use crate::runtime::together::error::TogetherError;
-use crate::storage::commit::{CommitError, StreamPart};
+use crate::runtime::spans;
+use crate::runtime::together::answer::Answered;
+use crate::storage::commit::StreamPart;
 use crate::storage::encoding::event_line::EncodedEvents;
 use crate::storage::snapshot::KnownKey;
 use crate::storage::stream::Stream;
 
-/// A boxed future.
-pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Events of any aggregate: a `Vec` of them.
-pub(crate) type AnyEvents = Box<dyn Any + Send + Sync>;
+/// A participant of any aggregate type.
+pub(crate) trait Participant: Send {
+    fn stream(&self) -> &Stream;
 
-/// An aggregate of a group, with its commands.
-pub(crate) trait Participant: Any + Send {
-    fn stream(&self) -> &StreamId;
+    /// The span of the command with this index among the participant's.
+    fn span(&self, own: usize) -> Span;
 
-    /// Fails if the aggregate's own code makes this call.
-    fn refuse_own_code(&self) -> io::Result<()>;
+    /// The name of the command with this index among the participant's.
+    fn command_name(&self, own: usize) -> &'static str;
 
-    /// Loads the aggregate if it is not in memory.
-    fn load(&self) -> Option<Boxed<'static, ()>>;
+    /// The fingerprint of such a command, `None` if its aggregate has none.
+    fn fingerprint(&self, own: usize) -> Result<Option<Fingerprint>, Panic>;
 
-    /// Waits until the actor is lent.
-    fn lend(&mut self) -> Boxed<'_, Result<(), StateError>>;
+    /// The same commands again, `None` if one cannot be repeated.
+    fn copy(&self) -> Option<Box<dyn Participant>>;
 
-    /// Gives the actor back, if it is lent.
-    fn give_back(&mut self);
+    fn is_loaded(&self) -> bool;
 
-    /// The names of the commands, with their places.
-    fn names(&self) -> Vec<(usize, &'static str)>;
+    /// Lets the aggregate load. The result tells when it has.
+    fn load<'a>(
+        &'a mut self,
+        store: &'a Aggregates,
+    ) -> Boxed<'a, Result<oneshot::Receiver<()>, StateError>>;
 
-    /// The fingerprints of the commands, with their places.
-    fn fingerprints(&self) -> Result<Vec<(usize, Option<u64>)>, Panic>;
+    /// Borrows the actor.
+    fn borrow<'a>(&'a mut self, store: &'a Aggregates) -> Boxed<'a, Result<(), StateError>>;
 
-    /// Lets the aggregate expect a version.
-    fn expect(&mut self, version: Version);
+    /// Fails if the aggregate is not at the expected version.
+    fn check_version(&self) -> Result<(), TogetherError>;
 
-    /// Fails if the aggregate is not at the version that is expected.
-    fn check_expected(&mut self) -> Result<(), TogetherError>;
+    /// The events that the borrowed aggregate stored under a key.
+    fn known(&self, key: &str) -> Option<KnownKey>;
 
-    /// What the aggregate remembers under an idempotency key.
-    fn known(&mut self, key: &str) -> Option<KnownKey>;
-
-    /// The events that were stored under an idempotency key.
-    fn repeat(&mut self, key: String) -> Boxed<'_, Result<Answered, TogetherError>>;
-
-    /// Decides the next command. Returns how many events and bytes it leads to.
+    /// Decides the next command, which is the command `index` of the group. Returns how many events
+    /// it has.
     fn decide(
         &mut self,
+        index: usize,
         context: &CommandContext,
         fingerprint: Option<Fingerprint>,
         now: u64,
-    ) -> Result<(usize, usize), TogetherError>;
+    ) -> Result<usize, TogetherError>;
 
-    /// Folds what is not folded yet.
-    fn finish(&mut self) -> Result<(), TogetherError>;
+    /// Folds what was decided into the head, as far as it is not there.
+    fn evolve(&mut self) -> Result<(), TogetherError>;
 
-    /// Lets the aggregate return to its durable state, if its head has events that are not handed over.
+    /// How many events were decided, and how many bytes they take.
+    fn size(&self) -> (u64, u64);
+
+    /// What is to be stored.
+    fn part(&mut self, key: Option<(&str, Option<Fingerprint>)>) -> StreamPart<Stream>;
+
+    /// The answer; `position` is that of the stream's last event.
+    fn answer(&mut self, position: u64) -> Box<dyn Answered>;
+
+    /// Nothing that was decided will be stored.
     fn undo(&mut self);
 
-    /// Notes that the events are handed over.
+    /// A part without events, which only checks that the stream is where it was borrowed.
+    fn check(&self) -> StreamPart<Stream>;
+
+    /// The borrowed actor, which goes back when this is dropped.
+    fn give_back(&mut self) -> Box<dyn Returning>;
+
+    /// Adds an event of an earlier group with the same key to the answer.
+    fn read_back(&mut self, event: StoredEvent<'_>) -> io::Result<()>;
+
+    /// The answer of that group.
+    fn repeated(&mut self, version: u64, position: u64) -> Box<dyn Answered>;
+
+    fn as_any_mut(&mut self) -> &mut dyn Any;
+}
+
+/// A borrowed actor on its way back.
+pub(crate) trait Returning: Send {
+    /// The storage has the group.
     fn handed_over(&mut self);
-
-    /// Waits until the head is durable.
-    fn durable(&mut self) -> Boxed<'_, Result<u64, CommitError>>;
-
-    /// The part of the commit, once everything is folded.
-    fn part(&mut self, key: Option<(&str, Option<Fingerprint>)>) -> Option<StreamPart<Stream>>;
-
-    /// What is answered once it is durable.
-    fn answered(&mut self, position: u64) -> Answered;
-
-    /// Puts the commands back as they were before they were decided. False if that is not possible.
-    fn restore(&mut self) -> bool;
 }
 
-/// The answer of one aggregate.
-pub(crate) struct Answered {
-    pub(crate) stream: CommittedStream,
-    /// The events of each command, by their places.
-    pub(crate) events: Vec<(usize, AnyEvents)>,
-}
-
-/// An aggregate of type `A` in a group.
-pub(crate) struct Of<A: Aggregate> {
-    handle: AggregateHandle<A>,
-    expected: Option<Version>,
-    /// The commands that are not decided yet, with their places.
-    commands: VecDeque<(usize, A::Command)>,
-    /// Copies of the commands, if others may write to the stream.
-    copies: Option<VecDeque<(usize, A::Command)>>,
-    lent: Option<Lent<A>>,
-    decided: Vec<(usize, Vec<A::DomainEvent>)>,
-    encoded: EncodedEvents,
-    /// How many stored events the last decision has, if they are not folded yet.
-    unfolded: u64,
-    /// Whether the head has events of this group that are not handed over.
+/// A borrowed actor. If it is dropped before the storage has the group, with its runtime for example,
+/// its head has events that nobody stores.
+struct Held<A: Aggregate> {
+    actor: Option<Box<dyn Borrowed<A>>>,
     is_changed: bool,
-    version: u64,
 }
 
-impl<A: Aggregate> Of<A> {
-    pub(crate) fn new(handle: &AggregateHandle<A>) -> Self {
+impl<A: Aggregate> Returning for Held<A> {
+    fn handed_over(&mut self) {
+        self.is_changed = false;
+    }
+}
+
+impl<A: Aggregate> Drop for Held<A> {
+    fn drop(&mut self) {
+        if self.is_changed
+            && let Some(actor) = &mut self.actor
+        {
+            actor.forget();
+        }
+    }
+}
+
+/// An aggregate of the type `A` with its commands.
+pub(crate) struct Commands<A: Aggregate> {
+    slot: Arc<Slot<A>>,
+    /// The commands. Those that were decided are `None`.
+    sent: Vec<Option<A::Command>>,
+    decided: usize,
+    expected: Option<Version>,
+    actor: Option<Box<dyn Borrowed<A>>>,
+    /// The epoch and the version of the head when it was borrowed.
+    at: (u64, u64),
+    events: Vec<A::DomainEvent>,
+    encoded: EncodedEvents,
+    /// The events of the newest command, which the head lacks yet: where they begin, how many are
+    /// stored, and the index of the command.
+    lacking: Option<(usize, u64, usize)>,
+    is_changed: bool,
+}
+
+impl<A: Aggregate> Commands<A> {
+    pub(crate) fn new(slot: Arc<Slot<A>>) -> Self {
+        let encoded = EncodedEvents::new(slot.stream().seed());
         Self {
-            handle: handle.clone(),
+            slot,
+            sent: Vec::new(),
+            decided: 0,
             expected: None,
-            commands: VecDeque::new(),
-            copies: handle.stream().is_shared().then(VecDeque::new),
-            lent: None,
-            decided: Vec::new(),
-            encoded: EncodedEvents::new(handle.stream().seed()),
-            unfolded: 0,
+            actor: None,
+            at: (0, 0),
+            events: Vec::new(),
+            encoded,
+            lacking: None,
             is_changed: false,
-            version: 0,
         }
     }
 
-    pub(crate) fn push(&mut self, place: usize, command: A::Command) {
-        if let Some(copies) = &mut self.copies {
-            match A::repeat(&command) {
-                Some(copy) => copies.push_back((place, copy)),
-                None => self.copies = None,
-            }
-        }
-        self.commands.push_back((place, command));
+    /// Adds a command, and returns its index among the participant's.
+    pub(crate) fn add(&mut self, command: A::Command) -> usize {
+        self.sent.push(Some(command));
+        self.sent.len() - 1
     }
 
-    /// Where the first command is in the order of sending.
-    fn first(&self) -> usize {
-        let decided = self.decided.first().map(|(place, _)| *place);
-        let waiting = self.commands.front().map(|(place, _)| *place);
-        decided.or(waiting).unwrap_or(0)
+    pub(crate) fn expect(&mut self, version: Version) {
+        self.expected = Some(version);
+    }
+
+    /// The error of the command `index`.
+    fn failed(&self, index: usize, error: ExecuteError<A::Error>) -> TogetherError {
+        let stream = self.slot.stream().id().clone();
+        match error {
+            ExecuteError::Domain(error) => TogetherError::Domain {
+                index,
+                stream,
+                error: Box::new(error),
+            },
+            ExecuteError::Refused(refused) => TogetherError::Refused {
+                index,
+                stream,
+                refused,
+            },
+            ExecuteError::ExpectedVersion { expected, actual } => TogetherError::ExpectedVersion {
+                stream,
+                expected,
+                actual,
+            },
+            ExecuteError::Panicked(panic) => TogetherError::Panicked { index, panic },
+            ExecuteError::KeyReused { key } => TogetherError::KeyReused { key, stream },
+            ExecuteError::Conflict => TogetherError::Conflict,
+            ExecuteError::Io(error) => TogetherError::Io(error),
+            ExecuteError::ActorGone => TogetherError::ActorGone,
+            ExecuteError::OutcomeUnknown(error) => TogetherError::OutcomeUnknown(error),
+            ExecuteError::Closed => TogetherError::Closed,
+        }
+    }
+
+    fn committed(&mut self, version: u64, position: u64, repeated: bool) -> Box<dyn Answered> {
+        Box::new(Committed::<A> {
+            events: std::mem::take(&mut self.events),
+            version: Version::new(version),
+            position: Position::new(position),
+            repeated,
+        })
     }
 }
 
-impl<A: Aggregate> Participant for Of<A> {
-    fn stream(&self) -> &StreamId {
-        self.handle.stream().id()
+impl<A: Aggregate> Participant for Commands<A> {
+    fn stream(&self) -> &Stream {
+        self.slot.stream()
     }
 
-    fn refuse_own_code(&self) -> io::Result<()> {
-        self.handle.refuse_own_code()
-    }
-
-    fn load(&self) -> Option<Boxed<'static, ()>> {
-        if self.handle.is_alive() {
-            return None;
+    fn span(&self, own: usize) -> Span {
+        match &self.sent[own] {
+            Some(command) => spans::execute::<A>(self.stream().id(), command),
+            None => Span::none(),
         }
-        let handle = self.handle.clone();
-        Some(Box::pin(async move {
-            // If it fails, lending fails too.
-            let _ = handle.version().await;
+    }
+
+    fn command_name(&self, own: usize) -> &'static str {
+        self.sent[own].as_ref().map_or("", A::command_name)
+    }
+
+    fn fingerprint(&self, own: usize) -> Result<Option<Fingerprint>, Panic> {
+        let Some(command) = &self.sent[own] else {
+            return Ok(None);
+        };
+        let stream = self.stream().id();
+        let fingerprint = inside::Aggregate::of(stream).run(|| guarded(|| A::fingerprint(command)));
+        let fingerprint = fingerprint.map_err(|panic| Panic::new("serialize", stream, &*panic))?;
+        Ok(fingerprint.map(Fingerprint::new))
+    }
+
+    fn copy(&self) -> Option<Box<dyn Participant>> {
+        let commands = self.sent.iter().map(|command| {
+            let again = guarded(|| command.as_ref().and_then(A::repeat)).ok()?;
+            again.map(Some)
+        });
+        Some(Box::new(Self {
+            sent: commands.collect::<Option<_>>()?,
+            expected: self.expected,
+            ..Self::new(self.slot.clone())
         }))
     }
 
-    fn lend(&mut self) -> Boxed<'_, Result<(), StateError>> {
-        Box::pin(async {
-            let (borrower, lent) = oneshot::channel();
-            self.handle.deliver(Box::new(Mail::Lend(borrower))).await?;
-            let lent = lent.await.map_err(|_| StateError::ActorGone)??;
-            let lent = lent.downcast::<Lent<A>>();
-            let mut lent = lent.map_err(|_| StateError::ActorGone)?;
-            self.version = lent.actor().map_or(0, |actor| actor.head_version());
-            self.lent = Some(*lent);
+    fn is_loaded(&self) -> bool {
+        self.slot.is_loaded()
+    }
+
+    fn load<'a>(
+        &'a mut self,
+        store: &'a Aggregates,
+    ) -> Boxed<'a, Result<oneshot::Receiver<()>, StateError>> {
+        let slot = self.slot.clone();
+        Box::pin(async move {
+            let (done, loaded) = oneshot::channel();
+            deliver(store, &slot, Box::new(Mail::Load(done))).await?;
+            Ok(loaded)
+        })
+    }
+
+    fn borrow<'a>(&'a mut self, store: &'a Aggregates) -> Boxed<'a, Result<(), StateError>> {
+        let slot = self.slot.clone();
+        Box::pin(async move {
+            let (borrower, actor) = oneshot::channel();
+            deliver(store, &slot, Box::new(Mail::Lend(borrower))).await?;
+            let actor = actor.await.map_err(|_| StateError::ActorGone)??;
+            self.at = actor.head();
+            self.actor = Some(actor);
             Ok(())
         })
     }
 
-    fn give_back(&mut self) {
-        self.lent = None;
-    }
-
-    fn names(&self) -> Vec<(usize, &'static str)> {
-        let commands = self.commands.iter();
-        let names = commands.map(|(place, command)| (*place, A::command_name(command)));
-        names.collect()
-    }
-
-    fn fingerprints(&self) -> Result<Vec<(usize, Option<u64>)>, Panic> {
-        let commands = self.commands.iter();
-        let fingerprints = commands.map(|(place, command)| {
-            let fingerprint = guarded(|| A::fingerprint(command));
-            let fingerprint =
-                fingerprint.map_err(|panic| Panic::new("serialize", self.stream(), &*panic))?;
-            Ok((*place, fingerprint))
-        });
-        fingerprints.collect()
-    }
-
-    fn expect(&mut self, version: Version) {
-        self.expected = Some(version);
-    }
-
-    fn check_expected(&mut self) -> Result<(), TogetherError> {
-        let actual = Version::new(self.version);
+    fn check_version(&self) -> Result<(), TogetherError> {
+        let actual = Version::new(self.at.1);
         match self.expected {
             Some(expected) if expected != actual => Err(TogetherError::ExpectedVersion {
-                stream: self.stream().clone(),
+                stream: self.stream().id().clone(),
                 expected,
                 actual,
             }),
@@ -221,153 +292,118 @@ impl<A: Aggregate> Participant for Of<A> {
         }
     }
 
-    fn known(&mut self, key: &str) -> Option<KnownKey> {
-        self.lent.as_mut()?.actor()?.known(key)
-    }
-
-    fn repeat(&mut self, key: String) -> Boxed<'_, Result<Answered, TogetherError>> {
-        Box::pin(async move {
-            let first = self.first();
-            let id = self.stream().clone();
-            let of_command = |error| TogetherError::of_command(error, first, &id);
-            let actor = self.lent.as_mut().and_then(Lent::actor);
-            let actor = actor.ok_or(TogetherError::ActorGone)?;
-            let done = actor.repeat_key(key).await.map_err(of_command)?;
-            let commands = std::mem::take(&mut self.commands);
-            let others = commands.iter().skip(1);
-            let none = others.map(|(place, _)| (*place, empty::<A>()));
-            let none: Vec<_> = none.collect();
-            let events: AnyEvents = Box::new(done.events);
-            let stream = CommittedStream {
-                id,
-                version: done.version,
-                position: done.position,
-            };
-            let events = std::iter::once((first, events)).chain(none).collect();
-            Ok(Answered { stream, events })
-        })
+    fn known(&self, key: &str) -> Option<KnownKey> {
+        self.actor.as_ref()?.known(key)
     }
 
     fn decide(
         &mut self,
+        index: usize,
         context: &CommandContext,
         fingerprint: Option<Fingerprint>,
         now: u64,
-    ) -> Result<(usize, usize), TogetherError> {
-        self.finish()?;
-        let Some((place, command)) = self.commands.pop_front() else {
-            return Ok((0, 0));
+    ) -> Result<usize, TogetherError> {
+        // An earlier command of this aggregate comes before this one.
+        self.evolve()?;
+        let command = self.sent.get_mut(self.decided).and_then(Option::take);
+        self.decided += 1;
+        let (Some(command), Some(actor)) = (command, &mut self.actor) else {
+            return Err(TogetherError::ActorGone);
         };
-        let id = self.handle.stream().id();
-        let actor = self.lent.as_mut().and_then(Lent::actor);
-        let actor = actor.ok_or(TogetherError::ActorGone)?;
-        let own = inside::Aggregate::of(id);
-        match own.run(|| actor.propose(command, context, fingerprint, now)) {
-            Proposed::Events(events, encoded) => {
-                let size = (events.len(), encoded.size());
-                self.unfolded = encoded.count();
+        match actor.propose(command, context, fingerprint, now) {
+            Err(error) => Err(self.failed(index, error)),
+            Ok(None) => Ok(0),
+            Ok(Some((events, encoded))) => {
+                let count = events.len();
+                self.lacking = Some((self.events.len(), encoded.count(), index));
+                self.events.extend(events);
                 self.encoded.append(encoded);
-                self.decided.push((place, events));
-                Ok(size)
-            }
-            Proposed::Answer(Ok(())) => {
-                self.decided.push((place, Vec::new()));
-                Ok((0, 0))
-            }
-            Proposed::Answer(Err(error)) => Err(TogetherError::of_command(error, place, id)),
-            Proposed::Panicked(panic) => {
-                self.is_changed = true;
-                Err(TogetherError::Panicked(panic))
+                Ok(count)
             }
         }
     }
 
-    fn finish(&mut self) -> Result<(), TogetherError> {
-        let count = std::mem::take(&mut self.unfolded);
-        if count == 0 {
-            return Ok(());
-        }
-        let Some((_, events)) = self.decided.last() else {
+    fn evolve(&mut self) -> Result<(), TogetherError> {
+        let Some((start, stored, index)) = self.lacking.take() else {
             return Ok(());
         };
-        let actor = self.lent.as_mut().and_then(Lent::actor);
-        let actor = actor.ok_or(TogetherError::ActorGone)?;
+        let Some(actor) = &mut self.actor else {
+            return Err(TogetherError::ActorGone);
+        };
         self.is_changed = true;
-        let own = inside::Aggregate::of(self.handle.stream().id());
-        own.run(|| actor.evolve(events, count))
-            .map_err(TogetherError::Panicked)
+        let evolved = actor.evolve(&self.events[start..], stored);
+        evolved.map_err(|error| self.failed(index, error))
+    }
+
+    fn size(&self) -> (u64, u64) {
+        (self.encoded.count(), self.encoded.size() as u64)
+    }
+
+    fn part(&mut self, key: Option<(&str, Option<Fingerprint>)>) -> StreamPart<Stream> {
+        let mut part = self.check();
+        std::mem::swap(&mut part.events, &mut self.encoded);
+        let count = part.events.count();
+        if count > 0 {
+            let key = key.map(|(key, command)| KnownKey {
+                key: key.to_owned(),
+                version: self.at.1 + 1,
+                count,
+                command,
+            });
+            part.snapshot = self.actor.as_mut().and_then(|actor| actor.keep(key));
+        }
+        self.at.1 += count;
+        part
+    }
+
+    fn answer(&mut self, position: u64) -> Box<dyn Answered> {
+        self.committed(self.at.1, position, false)
     }
 
     fn undo(&mut self) {
         if std::mem::take(&mut self.is_changed)
-            && let Some(actor) = self.lent.as_mut().and_then(Lent::actor)
+            && let Some(actor) = &mut self.actor
         {
-            actor.forget_head();
+            actor.forget();
         }
     }
 
-    fn handed_over(&mut self) {
-        self.is_changed = false;
+    fn check(&self) -> StreamPart<Stream> {
+        let stream = self.stream().clone();
+        let events = EncodedEvents::new(stream.seed());
+        let (epoch, expected) = self.at;
+        StreamPart {
+            stream,
+            epoch,
+            expected,
+            events,
+            snapshot: None,
+        }
     }
 
-    fn durable(&mut self) -> Boxed<'_, Result<u64, CommitError>> {
-        Box::pin(async {
-            match self.lent.as_mut().and_then(Lent::actor) {
-                Some(actor) => actor.wait_durable_or_loaded().await,
-                None => Ok(0),
-            }
+    fn give_back(&mut self) -> Box<dyn Returning> {
+        Box::new(Held {
+            actor: self.actor.take(),
+            is_changed: self.is_changed,
         })
     }
 
-    fn part(&mut self, key: Option<(&str, Option<Fingerprint>)>) -> Option<StreamPart<Stream>> {
-        let seed = self.handle.stream().seed();
-        let encoded = std::mem::replace(&mut self.encoded, EncodedEvents::new(seed));
-        self.version += encoded.count();
-        self.lent.as_mut()?.actor()?.part(encoded, key)
+    fn read_back(&mut self, event: StoredEvent<'_>) -> io::Result<()> {
+        let own = inside::Aggregate::of(self.stream().id());
+        let decoded = own.run(|| guarded(|| decode_unless_left_out::<A>(event)));
+        let decoded = decoded.map_err(|panic| {
+            io::Error::other(Panic::new("deserialize", self.stream().id(), &*panic))
+        })?;
+        let decoded = decoded.map_err(|error| event.failed(&error))?;
+        self.events.extend(decoded.into_iter().flatten());
+        Ok(())
     }
 
-    fn answered(&mut self, position: u64) -> Answered {
-        let events = std::mem::take(&mut self.decided).into_iter();
-        let events = events.map(|(place, events)| {
-            let events: AnyEvents = Box::new(events);
-            (place, events)
-        });
-        Answered {
-            stream: CommittedStream {
-                id: self.stream().clone(),
-                version: Version::new(self.version),
-                position: crate::ids::Position::new(position),
-            },
-            events: events.collect(),
-        }
+    fn repeated(&mut self, version: u64, position: u64) -> Box<dyn Answered> {
+        self.committed(version, position, true)
     }
 
-    fn restore(&mut self) -> bool {
-        let Some(copies) = self.copies.take() else {
-            return false;
-        };
-        let stream = self.handle.stream();
-        self.encoded = EncodedEvents::new(stream.seed());
-        self.decided.clear();
-        self.commands.clear();
-        self.is_changed = false;
-        self.unfolded = 0;
-        self.copies = Some(VecDeque::new());
-        for (place, command) in copies {
-            self.push(place, command);
-        }
-        true
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
     }
-}
-
-impl<A: Aggregate> Drop for Of<A> {
-    /// The group may end anywhere, with its runtime for example.
-    fn drop(&mut self) {
-        self.undo();
-    }
-}
-
-/// No events.
-fn empty<A: Aggregate>() -> AnyEvents {
-    Box::new(Vec::<A::DomainEvent>::new())
 }

@@ -192,26 +192,21 @@ impl EncodedEvents {
         Ok(())
     }
 
-    pub(crate) fn count(&self) -> u64 {
-        self.as_encoded().count()
+    /// Appends the later events of the same stream.
+    pub(crate) fn append(&mut self, later: Self) {
+        if self.bytes.is_empty() {
+            *self = later;
+        } else if !later.bytes.is_empty() {
+            let start = self.bytes.len();
+            self.bytes.extend_from_slice(&later.bytes);
+            self.later.push(start);
+            self.later.extend(later.later.iter().map(|at| start + at));
+            spare::give_back(later.bytes);
+        }
     }
 
-    /// Appends the events of `other`, which are of the same stream.
-    pub(crate) fn append(&mut self, other: Self) {
-        if other.bytes.is_empty() {
-            return;
-        }
-        if self.bytes.is_empty() {
-            *self = other;
-            return;
-        }
-        let before = self.bytes.len();
-        self.later.push(before);
-        self.later
-            .extend(other.later.iter().map(|later| before + later));
-        self.bytes.extend_from_slice(&other.bytes);
-        self.is_tagged |= other.is_tagged;
-        spare::give_back(other.bytes);
+    pub(crate) fn count(&self) -> u64 {
+        self.as_encoded().count()
     }
 
     /// Whether the last event is nested so deeply that no reader could read it.

@@ -19,10 +19,12 @@ mod failed_sync;
 mod failing_io;
 mod file_systems;
 mod full_disk;
+mod grouped;
 mod managed;
 mod managed_together;
 mod power_loss;
 mod several_streams;
+mod together;
 mod unflushed;
 
 /// The system's error numbers, which are the same on every Unix.

@@ -297,3 +297,105 @@ async fn join_in_order<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
     })
     .await
 }
+
+#[tokio::test]
+async fn a_group_that_conflicts_is_decided_again_on_the_newer_states() {
+    let (here, there) = two_stores().await;
+    let both = async |store: &AggregateStore| {
+        let one = store.get::<Numbers>("n-1").await.unwrap();
+        let two = store.get::<Numbers>("n-2").await.unwrap();
+        one.version().await.unwrap();
+        two.version().await.unwrap();
+        (one, two)
+    };
+    let (one, two) = both(&here).await;
+    let (other_one, other_two) = both(&there).await;
+    other_two.send(Command::Note(1)).await.unwrap();
+    let group = here.together().send(&one, Command::Note(2));
+    let done = group.send(&two, Command::Note(2)).commit().await.unwrap();
+    assert_eq!(done.of(&one).unwrap().version, 1);
+    assert_eq!(done.of(&two).unwrap().version, 2);
+
+    // A refusal is decided on the newest states too, and a check by `expecting`.
+    other_one.send(Command::Note(3)).await.unwrap();
+    let group = here.together().send(&two, Command::Note(3));
+    let refused = group
+        .send(&one, Command::Note(3))
+        .commit()
+        .await
+        .unwrap_err();
+    assert!(matches!(refused.refusal::<IsThere>(), Some((1, IsThere))));
+    let group = here.together().send(&two, Command::Note(4));
+    let done = group.expecting(&one, 2).commit().await.unwrap();
+    assert_eq!(done.of(&one).unwrap().version, 2);
+}
+
+#[tokio::test]
+async fn a_group_that_cannot_be_repeated_answers_a_conflict_and_stores_nothing() {
+    let (here, there) = two_stores().await;
+    let counters = async |store: &AggregateStore| {
+        let one = store.get::<Counter>("c-1").await.unwrap();
+        let two = store.get::<Numbers>("n-1").await.unwrap();
+        one.version().await.unwrap();
+        two.version().await.unwrap();
+        (one, two)
+    };
+    let (one, two) = counters(&here).await;
+    let (other, _) = counters(&there).await;
+    other.send(Add(1)).await.unwrap();
+    let group = || {
+        here.together()
+            .send(&two, Command::Note(1))
+            .send(&one, Add(2))
+    };
+    if <Counter as Aggregate>::repeat(&Add(2)).is_none() {
+        let conflict = group().commit().await.unwrap_err();
+        assert!(matches!(conflict, crate::TogetherError::Conflict));
+        assert_eq!(two.version().await.unwrap(), 0);
+    }
+    let done = group().commit().await.unwrap();
+    assert_eq!(done.of(&one).unwrap().version, 2);
+    assert_eq!(two.version().await.unwrap(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn groups_through_two_stores_are_each_stored_once_and_whole() {
+    const EACH: u64 = 50;
+    let (here, there) = two_stores().await;
+    let tasks: Vec<_> = (0..4)
+        .map(|task| {
+            let store = if task % 2 == 0 { &here } else { &there }.clone();
+            tokio::spawn(async move {
+                let one = store.get::<Numbers>("n-1").await.unwrap();
+                let two = store.get::<Numbers>("n-2").await.unwrap();
+                let mut stored = 0;
+                for number in task * EACH..(task + 1) * EACH {
+                    let group = store.together().send(&one, Command::Note(number));
+                    match group.send(&two, Command::Note(number)).commit().await {
+                        Ok(_) => stored += 1,
+                        Err(crate::TogetherError::Conflict) => {}
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+                stored
+            })
+        })
+        .collect();
+    let mut stored = 0;
+    for task in tasks {
+        stored += task.await.unwrap();
+    }
+    let mut lists = Vec::new();
+    for id in ["n-1", "n-2"] {
+        let state = there
+            .get::<Numbers>(id)
+            .await
+            .unwrap()
+            .state()
+            .await
+            .unwrap();
+        lists.push(state.noted);
+    }
+    assert_eq!(lists[0], lists[1]);
+    assert_eq!(lists[0].len(), stored);
+}

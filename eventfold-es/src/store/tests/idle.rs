@@ -101,3 +101,18 @@ async fn no_aggregate_enters_memory_after_the_shutdown_has_begun() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn an_aggregate_that_took_part_in_a_group_and_got_no_event_leaves_nothing_in_memory() {
+    in_both(async |store| {
+        let one = store.get::<Counter>("one").await.unwrap();
+        let two = store.get::<Counter>("two").await.unwrap();
+        let group = store.together().send(&one, Add(1)).send(&two, Add(0));
+        group.commit().await.unwrap_err();
+        let group = store.together().send(&one, Add(1)).expecting(&two, 7);
+        group.commit().await.unwrap_err();
+        drop((one, two));
+        slots(&store, 0).await;
+    })
+    .await;
+}

@@ -59,7 +59,12 @@ pub(crate) mod current {
     store!(
         eventfold_es,
         |store| store.shutdown().await.expect("a store in order"),
-        {}
+        {
+            async fn transfer(&self, [from, to]: [&Self::Handle; 2], command: Command) {
+                let group = self.together().send(from, command).send(to, command);
+                group.commit().await.expect("an answer");
+            }
+        }
     );
 }
 

@@ -108,6 +108,59 @@ pub(crate) async fn run_clients<H: Handle>(
     (commands as f64 / elapsed, all)
 }
 
+/// Transfers a second: each client sends to two accounts at random, which both get an event.
+pub(crate) fn transfers<S: Store>(base: &Path, shape: Shape, time: Duration) -> f64 {
+    let (rate, answered) = runtime().block_on(transfer::<S>(base, shape, time));
+    settle(base);
+    runtime().block_on(check::<S>(base, answered));
+    settle(base);
+    rate
+}
+
+async fn transfer<S: Store>(base: &Path, shape: Shape, time: Duration) -> (f64, Vec<Answered>) {
+    let store = S::open(base);
+    let accounts = Arc::new(send_to_each(&store, 0..shape.aggregates, shape.first()).await);
+    let start = Arc::new(Barrier::new(shape.clients + 1));
+    let command = Command::Deposit {
+        bytes: shape.event_bytes,
+    };
+    let tasks: Vec<_> = (0..shape.clients)
+        .map(|client| {
+            let (store, accounts, start) = (store.clone(), accounts.clone(), start.clone());
+            tokio::spawn(async move {
+                let mut answered = Vec::new();
+                let mut state = client as u64 * 2 + 1;
+                let mut random = || {
+                    state ^= state << 13;
+                    state ^= state >> 7;
+                    state ^= state << 17;
+                    usize::try_from(state >> 33).expect("31 bits")
+                };
+                start.wait().await;
+                let started = Instant::now();
+                while started.elapsed() < time {
+                    let from = random() % accounts.len();
+                    let to = (from + 1 + random() % (accounts.len() - 1)) % accounts.len();
+                    let both = [&accounts[from], &accounts[to]];
+                    store.transfer(both, command).await;
+                    answered.extend([(from, 1), (to, 1)]);
+                }
+                answered
+            })
+        })
+        .collect();
+    start.wait().await;
+    let started = Instant::now();
+    let mut all = Vec::new();
+    for task in tasks {
+        all.extend(task.await.expect("a client"));
+    }
+    let elapsed = started.elapsed().as_secs_f64();
+    drop(accounts);
+    store.close().await;
+    (count(all.len() / 2) / elapsed, all)
+}
+
 /// Opens the store again: it must hold exactly the answered commands.
 async fn check<S: Store>(base: &Path, answered: Vec<Answered>) {
     let mut by_account = std::collections::HashMap::<usize, u64>::new();

@@ -3,8 +3,9 @@
 //! The tags of the events in the last segment are in memory, those of the sealed segments in files.
 //! Everything is derived from the journal: what is missing or damaged is made again when it is first
 //! needed. The committer only adds to memory, so a store whose events have no tags pays nothing.
+//! Invariant D12.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -19,8 +20,6 @@ use crate::sync::lock;
 
 /// How many files of one size are merged into a larger one.
 const MERGED: usize = if cfg!(test) { 3 } else { 8 };
-/// How often a search is tried again after it found a damaged file.
-const ATTEMPTS: usize = 3;
 
 /// Finds the events that have a tag.
 #[derive(Debug)]
@@ -132,14 +131,13 @@ impl TagIndex {
     /// The events that may have the tag with this hash, after the position `after` and up to the
     /// durable position `until`, in order. Blocks on the disk.
     pub(crate) fn find(&self, hash: u64, range: (u64, u64)) -> StorageResult<Vec<Entry>> {
-        let mut attempts = 0;
+        let mut made_again = BTreeSet::new();
         loop {
             let (mut parts, segment) = self.ready()?;
             let mut found = Vec::new();
             let searched = parts.find(hash, range, &mut found);
             if let Err((first, error)) = searched {
-                attempts += 1;
-                if attempts == ATTEMPTS {
+                if !made_again.insert(first) {
                     return Err(error);
                 }
                 tracing::warn!(%error, "a file of tags is not valid, so it is made again");

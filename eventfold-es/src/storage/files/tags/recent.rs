@@ -70,7 +70,7 @@ impl Recent {
         self.events.truncate(kept);
     }
 
-    /// Fails if an event is stored, or is in `batch`, that a clause of `condition` excludes.
+    /// Fails if an event is stored, or is in `batch`, that a clause of `condition` excludes. Invariant C15.
     pub(crate) fn check(
         &mut self,
         condition: &[Clause],
