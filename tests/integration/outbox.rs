@@ -303,7 +303,7 @@ async fn commands_together_that_fail_become_one_dead_letter_that_is_replayed_as_
         assert!(
             letter
                 .error
-                .contains("command 0, of account/a: the balance is only 0"),
+                .contains("command 0, to account/a, is refused: the balance is only 0"),
             "{letter:?}"
         );
         assert_eq!(letter.kind, Some(FailureKind::Refusal));
