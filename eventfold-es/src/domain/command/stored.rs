@@ -203,6 +203,7 @@ impl ForDecision {
 }
 
 impl StoredCommand {
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn new<C: Serialize>(
         aggregate_type: &str,
         instance_id: String,

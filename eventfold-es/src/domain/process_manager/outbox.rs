@@ -408,8 +408,10 @@ impl<'a> Outbox<'a> {
     {
         let part = Part::typed::<A>(id, command);
         let part = part.map_err(|unwritable| self.failed.get_or_insert(unwritable));
-        let content = Content::One(part.ok()?);
-        Some(StoredCommand { content, context })
+        Some(StoredCommand {
+            content: Content::One(part.ok()?),
+            context,
+        })
     }
 
     /// A command that is already JSON, as it is saved.

@@ -69,8 +69,10 @@ impl<'a> Outbox<'a> {
     {
         let command = written::<D>(command);
         let command = command.map_err(|unwritable| self.failed.get_or_insert(unwritable));
-        let content = Content::Decision(command.ok()?);
-        Some(StoredCommand { content, context })
+        Some(StoredCommand {
+            content: Content::Decision(command.ok()?),
+            context,
+        })
     }
 }
 

@@ -92,7 +92,7 @@ impl<'a> Outbox<'a> {
             self.failed.get_or_insert(unwritable);
             return None;
         }
-        (!parts.is_empty()).then(|| StoredCommand {
+        (!parts.is_empty()).then_some(StoredCommand {
             content: Content::Together(parts),
             context,
         })
