@@ -390,6 +390,7 @@ fn process_manager_with_every_option() {
     name = "fulfilment",
     aggregates(Order),
     dispatches(Order, stock::Inventory),
+    decides(Subscribing, stock::Reserving),
     on_dead_letter = Self::not_sent,
     crate = ::events
 )]
@@ -811,7 +812,7 @@ fn no_impl_block_makes_it_panic() {
 /// Whatever is in the attributes, the output is Rust: at worst errors and a fallback.
 #[test]
 fn any_attributes_expand_to_valid_rust_without_a_panic() {
-    const WORDS: [&str; 51] = [
+    const WORDS: [&str; 52] = [
         "name",
         "commands",
         "events",
@@ -825,6 +826,7 @@ fn any_attributes_expand_to_valid_rust_without_a_panic() {
         "crate",
         "aggregates",
         "dispatches",
+        "decides",
         "alias",
         "rename_all",
         "every",

@@ -504,6 +504,7 @@ pub use eventfold_es_derive::Projection;
 /// | `aggregates(A, path::B)` | whose events are reacted to, each by [`React`](crate::React) to it | none |
 /// | `events(E, path::F)` | which events are reacted to that belong to no aggregate, such as those of [decisions](derive@crate::Decision), each by [`ReactTo`](crate::ReactTo) it | none |
 /// | `dispatches(A, path::B)` | which aggregates commands are sent to; the store need not register them by [`aggregate_type`](crate::store::AggregateStoreBuilder::aggregate_type) | none |
+/// | `decides(D, path::E)` | which decisions commands are sent to; the store need not register them by [`decision`](crate::store::AggregateStoreBuilder::decision) | none |
 /// | `on_dead_letter = Self::not_sent` | the function that is called as [`on_dead_letter`](crate::ProcessManager::on_dead_letter), which answers the failure of a command | failed commands become dead letters |
 /// | `name = "fulfilment"` | names the process manager's directory, and is part of its idempotency keys; letters, digits, `-` and `_` | the type's name in kebab-case |
 /// | `crate = path` | where the runtime is, if it was renamed or re-exported | `::eventfold_es` |

@@ -253,6 +253,16 @@ pub enum DispatchError {
     )]
     UnknownAggregateType(String),
 
+    /// The store knows no decision of this name: neither
+    /// [`AggregateStoreBuilder::decision`](crate::store::AggregateStoreBuilder::decision) nor the
+    /// `decides(...)` of a process manager names it. Dead letters have this error.
+    #[error(
+        "unknown decision: {}; list it in `decides(...)` of the process manager, or register it with \
+         `decision::<..>()`",
+        Shown(.0)
+    )]
+    UnknownDecision(String),
+
     /// No registered aggregate takes commands of this type: see
     /// [`CommandBus::register`](crate::store::bus::CommandBus::register).
     #[error("no route registered for command type")]
@@ -276,8 +286,9 @@ pub enum DispatchError {
     #[error("command deserialization failed: {0}")]
     Deserialization(serde_json::Error),
 
-    /// The command did not succeed. The box contains the [`ExecuteError`] of the aggregate that
-    /// took it:
+    /// The command did not succeed. The box contains the [`ExecuteError`] of the aggregate or the
+    /// decision that took it, or the [`TogetherError`](crate::TogetherError) of commands that were sent
+    /// together:
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};

@@ -172,6 +172,8 @@
 //!   [`on_dead_letter`](trait@ProcessManager)). If it is not, the command becomes a [`DeadLetter`], which
 //!   [`AggregateStore::dead_letters`] lists and replays. Until then its workflow stands still half done. So
 //!   what a workflow must react to should be an event, "sold out" for example, rather than a refusal;
+//! * [`Outbox::together`] sends commands to several aggregates, which take effect in one commit or not at
+//!   all; [`Outbox::decide`] sends a command to a decision;
 //! * [`wait_until`](AggregateStore::wait_until) waits for a state of an aggregate,
 //!   [`wait_until_settled`](AggregateStore::wait_until_settled) for everything that follows from an event;
 //! * [`Outbox::schedule_as`] sends a command later, also after a restart; [`Outbox::cancel`] cancels

@@ -64,7 +64,7 @@ pub use names::{
     count_names, retired_names, shared_names, slots,
 };
 pub use of_command::{OfAnyCommand, OfCommand};
-pub use read_side::{DispatchTarget, apply_eventfold, react_eventfold};
+pub use read_side::{DecisionTarget, DispatchTarget, apply_eventfold, react_eventfold};
 pub use sample::{MadeOfDefault, NotMade, add_samples, samples};
 pub use tags::{NotOneTag, TagOf, TagValues};
 pub use upcast::{Infallible, Upcast, check_version};

@@ -33,6 +33,7 @@ mod lost_streams;
 mod many_aggregates;
 mod methods;
 mod model;
+mod outbox;
 mod passing_over;
 mod positions;
 mod previews;

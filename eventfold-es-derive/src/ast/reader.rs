@@ -26,6 +26,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) version: Option<u32>,
     /// The aggregates that it sends commands to, if it lists them.
     pub(crate) dispatches: Vec<TypePath>,
+    /// The decisions that it sends commands to, if it lists them.
+    pub(crate) decides: Vec<TypePath>,
     /// The function that answers the failures of its commands.
     pub(crate) on_dead_letter: Option<Path>,
 }
@@ -96,6 +98,7 @@ impl<'a> Reader<'a> {
             events: types("events"),
             version: entries.count("version").and_then(|n| count(n, errors)),
             dispatches: types("dispatches"),
+            decides: types("decides"),
             on_dead_letter: entries.path("on_dead_letter").cloned(),
         }
     }

@@ -397,6 +397,13 @@ pub(crate) static PROCESS_MANAGER: Table = Table {
             ..PROCESS_MANAGER_KEY
         },
         Key {
+            name: "decides",
+            form: Form::Aggregates,
+            example: "decides(Subscribing)",
+            habits: &["decisions", "deciders"],
+            ..PROCESS_MANAGER_KEY
+        },
+        Key {
             name: "on_dead_letter",
             form: Form::Path,
             example: "on_dead_letter = Self::not_sent",

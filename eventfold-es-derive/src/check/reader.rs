@@ -18,6 +18,7 @@ pub(crate) fn reader(input: &Reader<'_>, errors: &mut Errors) {
     listed_once(&input.aggregates, errors);
     listed_once(&input.events, errors);
     listed_once(&input.dispatches, errors);
+    listed_once(&input.decides, errors);
 }
 
 /// Refuses the same name twice. Only the compiler knows whether two different names lead to the

@@ -151,6 +151,7 @@ fn projection(input: &Reader<'_>) -> TokenStream {
 ///
 ///     fn targets<T: Targets>(targets: &mut T) {
 ///         <Inventory as DispatchTarget>::add_to(targets);
+///         <Subscribing as DecisionTarget>::add_to(targets);
 ///     }
 ///
 ///     fn on_dead_letter(&mut self, letter: &DeadLetter, out: &mut Outbox<'_>) {
@@ -169,10 +170,15 @@ fn process_manager(input: &Reader<'_>) -> TokenStream {
     let targets = input.dispatches.iter().map(
         |ty| quote_spanned!(place(ty)=> <#ty as __eventfold::DispatchTarget>::add_to(__targets);),
     );
-    let targets = (!input.dispatches.is_empty()).then(|| {
+    let decisions = input.decides.iter().map(
+        |ty| quote_spanned!(place(ty)=> <#ty as __eventfold::DecisionTarget>::add_to(__targets);),
+    );
+    let has_targets = !input.dispatches.is_empty() || !input.decides.is_empty();
+    let targets = has_targets.then(|| {
         quote! {
             fn targets<__T: __eventfold::Targets>(__targets: &mut __T) {
                 #(#targets)*
+                #(#decisions)*
             }
         }
     });

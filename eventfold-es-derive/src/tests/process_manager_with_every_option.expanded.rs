@@ -2,6 +2,7 @@
     name = "fulfilment",
     aggregates(Order),
     dispatches(Order, stock::Inventory),
+    decides(Subscribing, stock::Reserving),
     on_dead_letter = Self::not_sent,
     crate = ::events
 )]
@@ -24,6 +25,8 @@ const _: () = {
         fn targets<__T: __eventfold::Targets>(__targets: &mut __T) {
             <Order as __eventfold::DispatchTarget>::add_to(__targets);
             <stock::Inventory as __eventfold::DispatchTarget>::add_to(__targets);
+            <Subscribing as __eventfold::DecisionTarget>::add_to(__targets);
+            <stock::Reserving as __eventfold::DecisionTarget>::add_to(__targets);
         }
         fn on_dead_letter(
             &mut self,

@@ -16,7 +16,7 @@ mod stored;
 
 pub(crate) use fingerprint::{Fingerprint, fingerprint_of};
 
-pub(crate) use stored::StoredCommand;
+pub(crate) use stored::{Content, ForDecision, Part, StoredCommand};
 
 /// The context of a command: who issued it, what it belongs to, and which conditions must hold for
 /// it to be executed.

@@ -34,10 +34,7 @@ pub(crate) struct DeadLetters {
 /// A line of the file.
 #[derive(Deserialize)]
 struct Line {
-    envelope: Option<StoredCommand>,
-    /// In the place of `envelope`, for commands that take effect together: an earlier version,
-    /// which would send the first one alone, refuses the line.
-    group: Option<StoredCommand>,
+    envelope: StoredCommand,
     error: String,
     ts: u64,
     id: Option<String>,
@@ -51,10 +48,7 @@ struct Line {
 /// A line to add.
 #[derive(Serialize)]
 struct NewLine<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    envelope: Option<&'a StoredCommand>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    group: Option<&'a StoredCommand>,
+    envelope: &'a StoredCommand,
     error: &'a str,
     /// Seconds since 1970.
     ts: u64,
@@ -83,11 +77,14 @@ impl Letter {
     ///
     /// Why the command cannot be shown.
     pub(crate) fn shown(self) -> StorageResult<DeadLetter> {
-        let unreadable = |cause| StorageError::new(StorageErrorKind::Unreadable, cause);
+        let shown = self.command.into_shown();
+        let shown =
+            shown.map_err(|cause| StorageError::new(StorageErrorKind::Unreadable, cause))?;
         Ok(DeadLetter {
             id: self.id,
-            together: self.command.shown_together().map_err(unreadable)?,
-            envelope: self.command.into_shown().map_err(unreadable)?,
+            envelope: shown.envelope,
+            together: shown.together,
+            decision: shown.decision,
             error: self.error,
             kind: self.kind,
             time: self.time,
@@ -198,10 +195,8 @@ impl DeadLetters {
         ms: u64,
     ) -> StorageResult<()> {
         self.sum = None;
-        let (envelope, group) = members(envelope);
         let line = lines::seal(&NewLine {
             envelope,
-            group,
             error,
             ts: ms / 1000,
             id,
@@ -245,15 +240,6 @@ impl DeadLetters {
     }
 }
 
-/// The command as the member `envelope` or as the member `group` of its line.
-fn members(command: &StoredCommand) -> (Option<&StoredCommand>, Option<&StoredCommand>) {
-    if command.is_group() {
-        (None, Some(command))
-    } else {
-        (Some(command), None)
-    }
-}
-
 /// Reads one line without its end. If the line has no id, its id is `derived`. Returns whether it
 /// has one.
 fn read_line(line: &[u8], derived: String) -> Result<(Letter, bool), String> {
@@ -264,10 +250,9 @@ fn read_line(line: &[u8], derived: String) -> Result<(Letter, bool), String> {
     }
     let ms = read.ms.unwrap_or_else(|| read.ts.saturating_mul(1000));
     let is_ours = read.id.is_some();
-    let command = read.envelope.or(read.group);
     let letter = Letter {
         id: read.id.unwrap_or(derived),
-        command: command.ok_or("missing field `envelope`")?,
+        command: read.envelope,
         error: read.error,
         kind: read.kind.and_then(|kind| serde_json::from_value(kind).ok()),
         time: from_unix_millis(ms),
@@ -282,10 +267,8 @@ fn read_line(line: &[u8], derived: String) -> Result<(Letter, bool), String> {
 ///
 /// Why it could not be read.
 pub(crate) fn read_back(command: &StoredCommand) -> Result<(), String> {
-    let (envelope, group) = members(command);
     let mut line = lines::seal(&NewLine {
-        envelope,
-        group,
+        envelope: command,
         error: "",
         ts: 0,
         id: "",

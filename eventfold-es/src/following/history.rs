@@ -74,11 +74,9 @@ pub(crate) fn answered_already(
     for outgoing in &saved.outgoing {
         for command in &outgoing.or_send {
             let key = command.context.idempotency_key.as_deref();
-            let (kind, id) = (
-                command.aggregate_type.as_str(),
-                command.instance_id.as_str(),
-            );
-            or_send.insert((kind, id, key.unwrap_or_default()), outgoing.number);
+            for (kind, id) in command.streams() {
+                or_send.insert((kind, id, key.unwrap_or_default()), outgoing.number);
+            }
         }
     }
     let mut answered = None;

@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::from_unix_millis;
-use crate::domain::command::StoredCommand;
 use crate::domain::process_manager::{
     DeadLetter, FailureKind, OnFailure, Order, Outbox, ProcessManager, Retry,
 };
@@ -289,10 +288,12 @@ impl<M: ProcessManager> Reacting<M> {
         error: &str,
         kind: FailureKind,
     ) -> io::Result<()> {
+        let shown = failed.envelope.clone().into_shown()?;
         let letter = DeadLetter {
             id: failed.letter_id(),
-            together: failed.envelope.shown_together()?,
-            envelope: failed.envelope.clone().into_shown()?,
+            envelope: shown.envelope,
+            together: shown.together,
+            decision: shown.decision,
             error: error.to_owned(),
             kind: Some(kind),
             time: from_unix_millis(self.now()),
@@ -349,7 +350,8 @@ impl<M: ProcessManager> Reacting<M> {
         let mut is_there = false;
         let mut reader = storage.reader(outgoing.since);
         reader.read_to(storage.head(), |committed| {
-            if envelope.is_for(committed.aggregate_type(), committed.id()) {
+            let stream = (committed.aggregate_type(), committed.id());
+            if envelope.streams().any(|other| other == stream) {
                 committed.keys(|found| is_there |= found == key);
             }
             StorageResult::Ok(if is_there {
@@ -387,15 +389,11 @@ impl<M: ProcessManager> Reacting<M> {
         let (id, now) = (outgoing.letter_id(), self.now());
         self.letters
             .add(&id, &outgoing.envelope, (error, kind), attempts, now)?;
-        let StoredCommand {
-            aggregate_type,
-            instance_id,
-            ..
-        } = &outgoing.envelope;
+        let (target_type, target_id) = outgoing.envelope.first_target();
         tracing::error!(
             pm_name = M::NAME,
-            target_type = %aggregate_type,
-            target_id = %instance_id,
+            target_type,
+            target_id,
             %error,
             attempts,
             "command dead-lettered"

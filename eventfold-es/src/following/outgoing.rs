@@ -10,9 +10,8 @@ use crate::domain::command::StoredCommand;
 use crate::domain::process_manager::{FailureKind, Timer};
 use crate::following::chain::Chain;
 
-/// The newest forms of the saved work. They are written only where they are needed, see [`Saved`].
-const FORM: u32 = 2;
-const FORM_WITH_GROUPS: u32 = 3;
+/// The newest form of the saved work. It is written only where it is needed, see [`Saved`].
+const FORM: u32 = 3;
 
 /// A command to send.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -72,11 +71,19 @@ impl Outgoing {
         letter.unwrap_or_else(|| self.number.to_string())
     }
 
-    fn needs_new_form(&self) -> bool {
-        self.envelope.is_group()
-            || !self.or_send.is_empty()
-            || self.answers_failure
-            || self.given_up.is_some()
+    fn form(&self) -> Option<u32> {
+        let is_new = !self.or_send.is_empty() || self.answers_failure || self.given_up.is_some();
+        form_of([&self.envelope].into_iter().chain(&self.or_send), is_new)
+    }
+}
+
+/// The form that a command or a timer with these commands needs, `None` for the first one. `is_new`
+/// says whether it has something else that a reader of that form would drop.
+fn form_of<'a>(mut commands: impl Iterator<Item = &'a StoredCommand>, is_new: bool) -> Option<u32> {
+    if commands.all(StoredCommand::is_single) {
+        is_new.then_some(2)
+    } else {
+        Some(FORM)
     }
 }
 
@@ -84,8 +91,8 @@ impl Outgoing {
 ///
 /// Form 1 has the commands as `outgoing`, and no number. Form 2 has them as `commands` and is
 /// written if a command or a timer has something that a reader of form 1 would drop. Such a reader
-/// misses `outgoing` and refuses the checkpoint. Form 3 is form 2 with commands that take effect
-/// together.
+/// misses `outgoing` and refuses the checkpoint. Form 3 is the same, and is written if there are
+/// commands that take effect together, or for a decision.
 #[derive(Debug, Default)]
 pub(crate) struct Saved {
     /// The number of the next command.
@@ -116,22 +123,23 @@ struct Form<'a> {
 
 impl Serialize for Saved {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let new = |timer: &Timer| !timer.or_send.is_empty() || timer.answers_failure;
-        let is_new =
-            self.outgoing.iter().any(Outgoing::needs_new_form) || self.timers.values().any(new);
+        let of_timer = |timer: &Timer| {
+            let is_new = !timer.or_send.is_empty() || timer.answers_failure;
+            let commands = [&timer.envelope].into_iter().chain(&timer.or_send);
+            form_of(commands, is_new)
+        };
+        let of_commands = self.outgoing.iter().filter_map(Outgoing::form);
+        let number = of_commands
+            .chain(self.timers.values().filter_map(of_timer))
+            .max();
         let commands = Cow::Borrowed(self.outgoing.as_slice());
-        let (outgoing, commands) = if is_new {
+        let (outgoing, commands) = if number.is_some() {
             (None, Some(commands))
         } else {
             (Some(commands), None)
         };
-        let has_group = self
-            .outgoing
-            .iter()
-            .any(|outgoing| outgoing.envelope.is_group());
-        let form = if has_group { FORM_WITH_GROUPS } else { FORM };
         Form {
-            number: is_new.then_some(form),
+            number,
             next: self.next,
             outgoing,
             commands,
@@ -152,12 +160,12 @@ impl<'de> Deserialize<'de> for Saved {
             None => form
                 .outgoing
                 .ok_or_else(|| D::Error::missing_field("outgoing")),
-            Some(FORM | FORM_WITH_GROUPS) => form
+            Some(2..=FORM) => form
                 .commands
                 .ok_or_else(|| D::Error::missing_field("commands")),
             Some(other) => Err(D::Error::custom(format_args!(
                 "its unfinished work has form {other}, which a newer version of eventfold-es wrote; \
-                 this one reads up to form {FORM_WITH_GROUPS}"
+                 this one reads up to form {FORM}"
             ))),
         }?;
         Ok(Self {
@@ -236,10 +244,6 @@ mod tests {
         outgoing.or_send.push(command());
         all.push(saved(outgoing));
         let mut outgoing = Outgoing::new(0, command());
-        outgoing.envelope.together.push(command());
-        assert!(written(&saved(outgoing.clone())).starts_with(r#"{"form":3,"#));
-        all.push(saved(outgoing));
-        let mut outgoing = Outgoing::new(0, command());
         outgoing.answers_failure = true;
         all.push(saved(outgoing));
         let mut outgoing = Outgoing::new(0, command());
@@ -262,6 +266,80 @@ mod tests {
         for saved in all {
             let refused = serde_json::from_str::<FormOne>(&written(&saved)).unwrap_err();
             assert!(refused.to_string().contains("missing field `outgoing`"));
+        }
+    }
+
+    /// Commands that take effect together, and one for a decision.
+    fn not_single() -> [StoredCommand; 2] {
+        let context = r#""context":{"actor":null,"correlation_id":null,"metadata":null}"#;
+        [
+            format!(
+                r#"{{"together":[{{"aggregate_type":"a","instance_id":"b","command":1}},{{"aggregate_type":"a","instance_id":"c","command":null}}],{context}}}"#
+            ),
+            format!(r#"{{"decision":"d","tags":["t:1"],"command":null,{context}}}"#),
+        ]
+        .map(|text| {
+            let command: StoredCommand = serde_json::from_str(&text).unwrap();
+            assert_eq!(serde_json::to_string(&command).unwrap(), text);
+            command
+        })
+    }
+
+    #[test]
+    fn commands_that_take_effect_together_or_for_a_decision_are_refused_by_older_readers() {
+        /// What a reader of forms 1 and 2 requires of a command.
+        #[derive(Debug, Deserialize)]
+        struct Older {
+            #[expect(dead_code, reason = "only read")]
+            aggregate_type: String,
+        }
+
+        for command in not_single() {
+            let text = serde_json::to_string(&command).unwrap();
+            let refused = serde_json::from_str::<Older>(&text).unwrap_err();
+            assert!(
+                refused
+                    .to_string()
+                    .contains("missing field `aggregate_type`")
+            );
+
+            let mut all = vec![saved(Outgoing::new(0, command.clone()))];
+            let mut outgoing = Outgoing::new(0, self::command());
+            outgoing.or_send.push(command.clone());
+            all.push(saved(outgoing));
+            let mut timed = Saved::default();
+            let timer = Timer {
+                due: 1,
+                envelope: self::command(),
+                or_send: vec![command],
+                answers_failure: false,
+            };
+            timed.timers.insert("=t".to_owned(), timer);
+            all.push(timed);
+            for saved in all {
+                let text = written(&saved);
+                assert!(text.starts_with(r#"{"form":3,"#), "{text}");
+                let refused = serde_json::from_str::<FormOne>(&text).unwrap_err();
+                assert!(refused.to_string().contains("missing field `outgoing`"));
+            }
+        }
+    }
+
+    #[test]
+    fn a_command_that_is_two_things_at_once_is_refused() {
+        let context = r#""context":{"actor":null,"correlation_id":null,"metadata":null}"#;
+        for content in [
+            r#""together":[]"#,
+            r#""together":[{"aggregate_type":"a","instance_id":"b","command":1}],"decision":"d""#,
+            r#""aggregate_type":"a","instance_id":"b","decision":"d","tags":[],"command":1"#,
+            r#""aggregate_type":"a","instance_id":"b""#,
+            r#""decision":"d","command":1"#,
+        ] {
+            let text = format!("{{{content},{context}}}");
+            assert!(
+                serde_json::from_str::<StoredCommand>(&text).is_err(),
+                "{text}"
+            );
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::domain::command::StoredCommand;
+use crate::domain::command::{Content, StoredCommand};
 use crate::domain::process_manager::{Order, Timer, Unwritable};
 use crate::following::chain::Chain;
 use crate::following::checkpoint;
@@ -48,16 +48,17 @@ pub(crate) fn read_back(order: &Order) -> Result<(), Unwritable> {
 ///
 /// Commands for one aggregate are sent one after the other, in order. While one of them is retried,
 /// the later ones wait until it succeeds or becomes a dead letter. Commands for other aggregates go
-/// on.
+/// on. So it is with commands of decisions whose boundaries have a tag in common. Commands that take
+/// effect together wait for those before them at each of their aggregates, and are waited for at each.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
     next: u64,
     entries: BTreeMap<u64, Entry>,
     lanes: HashMap<Target, Lane>,
     under_way: usize,
-    /// The first command of each lane, if it may be sent at once.
+    /// The commands that are the first in all their lanes, and may be sent at once.
     ready: BTreeSet<u64>,
-    /// The first command of each lane, if it is to be tried again at a later time.
+    /// The commands that are the first in all their lanes, and are to be tried again at a later time.
     delayed: BTreeSet<(u64, u64)>,
     timers: BTreeMap<String, Timer>,
     /// The timers by the time at which they are due.
@@ -79,31 +80,41 @@ type Target = (String, String);
 /// The numbers of commands, by target and idempotency key.
 type Keys = HashMap<Target, HashMap<String, Vec<u64>>>;
 
-/// The commands for one aggregate, in order. Invariant F4.
+/// The commands for one aggregate, or of decisions with a common tag, in order. Invariant F4.
 #[derive(Debug, Default)]
 struct Lane {
     numbers: BTreeSet<u64>,
     under_way: usize,
-    /// Its command among the ready or the delayed, and until when that is delayed.
-    offered: Option<(u64, u64)>,
 }
 
 #[derive(Debug)]
 struct Entry {
     outgoing: Outgoing,
+    /// There is at least one.
+    lanes: Vec<Target>,
     is_under_way: bool,
     /// It was sent, and its outcome is unknown.
     is_in_doubt: bool,
     /// When it is to be tried again, in milliseconds since 1970.
     not_before: u64,
+    /// It is among the ready or the delayed, and it is delayed until then.
+    offered: Option<u64>,
 }
 
-/// The targets of a command, or of several that take effect together.
-fn targets(envelope: &StoredCommand) -> BTreeSet<Target> {
-    let members = envelope.members();
-    members
-        .map(|member| (member.aggregate_type.clone(), member.instance_id.clone()))
-        .collect()
+/// The lanes of a command.
+fn lanes(envelope: &StoredCommand) -> Vec<Target> {
+    let own = |(aggregate_type, id): (&str, &str)| (aggregate_type.to_owned(), id.to_owned());
+    let mut lanes: Vec<Target> = match &envelope.content {
+        // No aggregate type is empty, so these are lanes of their own.
+        Content::Decision(decision) if !decision.tags.is_empty() => {
+            let tags = decision.tags.iter();
+            tags.map(|tag| own(("", tag.as_str()))).collect()
+        }
+        _ => envelope.streams().map(own).collect(),
+    };
+    lanes.sort_unstable();
+    lanes.dedup();
+    lanes
 }
 
 impl Pending {
@@ -163,10 +174,11 @@ impl Pending {
         let mut keys = Keys::new();
         for Entry { outgoing, .. } in self.entries.values() {
             if let Some(key) = &outgoing.envelope.context.idempotency_key {
-                // One of several targets may have no event of the command.
-                for target in targets(&outgoing.envelope) {
-                    let lane = keys.entry(target).or_default();
-                    lane.entry(key.clone()).or_default().push(outgoing.number);
+                for (aggregate_type, id) in outgoing.envelope.streams() {
+                    let target = (aggregate_type.to_owned(), id.to_owned());
+                    let of_target = keys.entry(target).or_default();
+                    let numbers = of_target.entry(key.clone()).or_default();
+                    numbers.push(outgoing.number);
                 }
             }
         }
@@ -260,7 +272,7 @@ impl Pending {
 
     fn insert(&mut self, outgoing: Outgoing, is_under_way: bool) {
         let number = outgoing.number;
-        let lanes = targets(&outgoing.envelope);
+        let lanes = lanes(&outgoing.envelope);
         let is_given_up = outgoing.given_up.is_some();
         // A command that is given up has ended, so nobody cancels it.
         if let Some(key) = outgoing.timer.as_ref().filter(|_| !is_given_up) {
@@ -269,9 +281,11 @@ impl Pending {
         self.revived += usize::from(outgoing.letter.is_some());
         let entry = Entry {
             outgoing,
+            lanes: lanes.clone(),
             is_under_way,
             is_in_doubt: false,
             not_before: 0,
+            offered: None,
         };
         self.entries.insert(number, entry);
         if is_given_up {
@@ -283,13 +297,10 @@ impl Pending {
             lane.numbers.insert(number);
         }
         self.count_under_way(&lanes, usize::from(is_under_way), 0);
-        for lane in &lanes {
-            self.offer(lane);
-        }
+        self.offer(&lanes);
     }
 
-    /// Counts a command of these lanes.
-    fn count_under_way(&mut self, lanes: &BTreeSet<Target>, more: usize, fewer: usize) {
+    fn count_under_way(&mut self, lanes: &[Target], more: usize, fewer: usize) {
         self.under_way = self.under_way + more - fewer;
         for lane in lanes {
             if let Some(lane) = self.lanes.get_mut(lane) {
@@ -298,39 +309,38 @@ impl Pending {
         }
     }
 
-    /// Whether the command is the first of all its lanes, and none of theirs is under way.
-    fn is_free(&self, outgoing: &Outgoing) -> bool {
-        let mut lanes = outgoing.envelope.members().map(|member| {
-            let target = (member.aggregate_type.clone(), member.instance_id.clone());
-            self.lanes.get(&target)
-        });
-        let first = Some(&outgoing.number);
-        lanes.all(|lane| lane.is_some_and(|l| l.under_way == 0 && l.numbers.first() == first))
+    /// Makes the commands of changed lanes that may be sent ready or delayed, and no others.
+    fn offer(&mut self, lanes: &[Target]) {
+        for lane in lanes {
+            // The second one was the first one before, if a command came before it.
+            let numbers = self.lanes.get(lane).map(|lane| &lane.numbers);
+            let numbers = numbers.into_iter().flatten().take(2).copied();
+            for number in numbers.collect::<Vec<_>>() {
+                self.offer_one(number);
+            }
+        }
     }
 
-    /// Makes the first command of a lane ready or delayed, unless a command of one of its lanes is
-    /// under way or comes before it.
-    fn offer(&mut self, lane: &Target) {
-        let Some(lane) = self.lanes.get_mut(lane) else {
+    /// Makes a command ready or delayed if it is the first one in all its lanes, and none of them has
+    /// a command under way. Otherwise it is neither.
+    fn offer_one(&mut self, number: u64) {
+        let Some(entry) = self.entries.get_mut(&number) else {
             return;
         };
-        if let Some((not_before, number)) = lane.offered.take() {
+        if let Some(not_before) = entry.offered.take() {
             self.ready.remove(&number);
             self.delayed.remove(&(not_before, number));
         }
-        let first = lane.numbers.first().copied();
-        let entry = first.and_then(|first| self.entries.get(&first));
-        if let Some(entry) = entry.filter(|entry| self.is_free(&entry.outgoing)) {
-            let offered = (entry.not_before, entry.outgoing.number);
-            for lane in targets(&entry.outgoing.envelope) {
-                if let Some(lane) = self.lanes.get_mut(&lane) {
-                    lane.offered = Some(offered);
-                }
-            }
+        let may_be_sent = entry.lanes.iter().all(|lane| {
+            let lane = self.lanes.get(lane);
+            lane.is_some_and(|l| l.under_way == 0 && l.numbers.first() == Some(&number))
+        });
+        if may_be_sent {
+            entry.offered = Some(entry.not_before);
             if entry.not_before > 0 {
-                self.delayed.insert(offered);
+                self.delayed.insert((entry.not_before, number));
             } else {
-                self.ready.insert(offered.1);
+                self.ready.insert(number);
             }
         }
     }
@@ -345,20 +355,20 @@ impl Pending {
         {
             self.fired.remove(key);
         }
-        let lanes = targets(&entry.outgoing.envelope);
-        self.count_under_way(&lanes, 0, usize::from(entry.is_under_way));
-        for lane in &lanes {
-            if let Some(lane) = self.lanes.get_mut(lane) {
+        if let Some(not_before) = entry.offered {
+            self.ready.remove(&number);
+            self.delayed.remove(&(not_before, number));
+        }
+        self.count_under_way(&entry.lanes, 0, usize::from(entry.is_under_way));
+        for target in &entry.lanes {
+            if let Some(lane) = self.lanes.get_mut(target) {
                 lane.numbers.remove(&number);
+                if lane.numbers.is_empty() {
+                    self.lanes.remove(target);
+                }
             }
         }
-        for lane in &lanes {
-            self.offer(lane);
-            let is_empty = |lane: &Lane| lane.numbers.is_empty();
-            if self.lanes.get(lane).is_some_and(is_empty) {
-                self.lanes.remove(lane);
-            }
-        }
+        self.offer(&entry.lanes);
         Some(entry.outgoing)
     }
 
@@ -407,8 +417,9 @@ impl Pending {
         let number = self.ready.pop_first()?;
         let entry = self.entries.get_mut(&number)?;
         entry.is_under_way = true;
-        let outgoing = entry.outgoing.clone();
-        self.count_under_way(&targets(&outgoing.envelope), 1, 0);
+        entry.offered = None;
+        let (outgoing, lanes) = (entry.outgoing.clone(), entry.lanes.clone());
+        self.count_under_way(&lanes, 1, 0);
         Some(outgoing)
     }
 
@@ -487,11 +498,9 @@ impl Pending {
             entry.is_under_way = false;
             entry.not_before = not_before;
             entry.outgoing.attempts = attempts;
-            let lanes = targets(&entry.outgoing.envelope);
+            let lanes = entry.lanes.clone();
             self.count_under_way(&lanes, 0, 1);
-            for lane in &lanes {
-                self.offer(lane);
-            }
+            self.offer(&lanes);
         }
     }
 
@@ -563,6 +572,128 @@ mod tests {
         pending.mark_saved();
         let number = pending.take(0).expect("it is saved").number;
         (pending, number)
+    }
+
+    /// An outbox with commands for these targets, in order: of several aggregates, or of a decision with
+    /// these tags.
+    fn outbox(targets: &[&[&str]]) -> Pending {
+        let mut pending = Pending::default();
+        for ids in targets {
+            let context = r#"{"actor":null,"correlation_id":null,"metadata":null}"#;
+            let command = if let Some(tags) = ids.strip_prefix(&["decision"]) {
+                format!(r#"{{"decision":"d","tags":{tags:?},"command":1,"context":{context}}}"#)
+            } else {
+                let parts = ids.iter().map(|id| {
+                    format!(r#"{{"aggregate_type":"a","instance_id":"{id}","command":1}}"#)
+                });
+                let parts: Vec<_> = parts.collect();
+                format!(
+                    r#"{{"together":[{}],"context":{context}}}"#,
+                    parts.join(",")
+                )
+            };
+            let command = serde_json::from_str(&command).unwrap();
+            pending.carry_out(Order::Send(command, Vec::new()));
+        }
+        saved(&mut pending);
+        pending
+    }
+
+    fn saved(pending: &mut Pending) {
+        pending.saved_at(0, 0, 0);
+        pending.mark_saved();
+    }
+
+    /// The numbers of all commands that may be sent at `now`. They are under way then.
+    fn taken(pending: &mut Pending, now: u64) -> Vec<u64> {
+        std::iter::from_fn(|| pending.take(now))
+            .map(|outgoing| outgoing.number)
+            .collect()
+    }
+
+    #[test]
+    fn commands_together_wait_for_earlier_ones_and_later_ones_wait_for_them_at_each_aggregate() {
+        let mut pending = outbox(&[
+            &["x"],
+            &["y"],
+            &["x", "y", "x"],
+            &["y", "z"],
+            &["x"],
+            &["w"],
+        ]);
+        assert_eq!(taken(&mut pending, 0), [0, 1, 5]);
+        pending.done(0);
+        assert_eq!(taken(&mut pending, 0), [] as [u64; 0]);
+        assert!(!pending.is_settled(3, 0));
+        pending.done(1);
+        assert_eq!(taken(&mut pending, 0), [2]);
+        // It is tried again later, and all behind it wait.
+        pending.put_back(2, 1, 9);
+        assert_eq!(taken(&mut pending, 8), [] as [u64; 0]);
+        assert!(pending.is_settled(5, 8));
+        assert_eq!(taken(&mut pending, 9), [2]);
+        pending.done(2);
+        assert_eq!(taken(&mut pending, 9), [3, 4]);
+        for number in [3, 4, 5] {
+            pending.done(number);
+        }
+        assert!(pending.lanes.is_empty() && pending.under_way == 0);
+    }
+
+    #[test]
+    fn commands_of_decisions_are_in_order_if_their_boundaries_have_a_tag_in_common() {
+        let mut pending = outbox(&[
+            &["decision", "c:1", "s:1"],
+            &["decision", "c:2", "s:1"],
+            &["decision", "c:2", "s:2"],
+            &["decision", "c:3"],
+            &["c:1"],
+        ]);
+        assert_eq!(taken(&mut pending, 0), [0, 3, 4]);
+        pending.done(0);
+        assert_eq!(taken(&mut pending, 0), [1]);
+        pending.done(1);
+        assert_eq!(taken(&mut pending, 0), [2]);
+    }
+
+    #[test]
+    fn a_command_in_the_place_of_a_failed_one_goes_before_later_ones_to_its_own_targets() {
+        let mut pending = outbox(&[&["x"], &["y"], &["y"]]);
+        let other = pending.get(1).unwrap().envelope.clone();
+        let numbers = taken(&mut pending, 0);
+        assert_eq!(numbers, [0, 1]);
+        pending.put_back(1, 1, 0);
+        pending
+            .entries
+            .get_mut(&0)
+            .unwrap()
+            .outgoing
+            .or_send
+            .push(other);
+        assert!(pending.fall_back(0));
+        saved(&mut pending);
+        for number in [0, 1, 2] {
+            assert_eq!(taken(&mut pending, 0), [number]);
+            pending.done(number);
+        }
+    }
+
+    #[test]
+    fn the_effect_of_commands_together_is_looked_for_in_each_of_their_streams() {
+        let mut pending = outbox(&[&["x", "y"], &["decision", "c:1"]]);
+        for (number, entry) in &mut pending.entries {
+            let key = format!("k{number}");
+            entry.outgoing.envelope.context.idempotency_key = Some(key);
+        }
+        let (_, keys) = pending.in_doubt().unwrap();
+        for (target, key, number) in [
+            (("a", "x"), "k0", 0),
+            (("a", "y"), "k0", 0),
+            (("", ""), "k1", 1),
+        ] {
+            let target = (target.0.to_owned(), target.1.to_owned());
+            assert_eq!(keys[&target][key], [number], "{target:?}");
+        }
     }
 
     #[test]

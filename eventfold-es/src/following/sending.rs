@@ -20,10 +20,8 @@ pub(crate) async fn send_as(
 ) -> Result<Position, Failed> {
     let span = spans::sending(manager, &envelope);
     let sending = async {
-        let (target, id) = (
-            envelope.aggregate_type.clone(),
-            envelope.instance_id.clone(),
-        );
+        let (target, id) = envelope.first_target();
+        let (target, id) = (target.to_owned(), id.to_owned());
         let sent = send(store, dispatchers, envelope, Some(manager)).await;
         if sent.is_ok() {
             tracing::info!(target_type = %target, target_id = %id, "command dispatched");

@@ -33,13 +33,15 @@ pub(crate) fn reaction(name: &'static str, event: StoredEvent<'_>) -> Span {
 
 /// The span in which the process manager `name` sends `command`. Its causation is the id of the
 /// event that the command comes from, and `position` that event's position, unless the process
-/// manager has set causation and key itself.
+/// manager has set causation and key itself. Of commands that take effect together, the first one's
+/// target is given, and of a decision its name, without a type.
 pub(crate) fn sending(name: &'static str, command: &StoredCommand) -> Span {
+    let (target_type, target_id) = command.first_target();
     let span = tracing::info_span!(
         "send",
         pm_name = name,
-        target_type = command.aggregate_type.as_str(),
-        target_id = command.instance_id.as_str(),
+        target_type,
+        target_id,
         causation_id = Empty,
         position = Empty,
         correlation_id = Empty,

@@ -4,6 +4,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::domain::aggregate::Aggregate;
 use crate::domain::command::CommandEnvelope;
+use crate::domain::decider::Decider;
 use crate::domain::process_manager::{Outbox, ProcessManager, Targets};
 use crate::domain::projection::Projection;
 use crate::event::{Recorded, StoredEvent};
@@ -68,5 +69,27 @@ where
 {
     fn add_to<T: Targets>(targets: &mut T) {
         targets.add::<A>();
+    }
+}
+
+/// A decision that process managers can send commands to, in the way of a [`DispatchTarget`].
+#[diagnostic::on_unimplemented(
+    message = "the command of `{Self}` cannot be sent by a process manager",
+    label = "`{Self}` is not a decision whose command is serialised",
+    note = "`{Self}` must be a decision, and its command type needs serde's `Serialize` and `Deserialize`"
+)]
+pub trait DecisionTarget: Sized {
+    /// Adds itself to the targets.
+    fn add_to<T: Targets>(targets: &mut T);
+}
+
+#[diagnostic::do_not_recommend]
+impl<D> DecisionTarget for D
+where
+    D: Decider,
+    D::Command: Serialize + DeserializeOwned,
+{
+    fn add_to<T: Targets>(targets: &mut T) {
+        targets.add_decision::<D>();
     }
 }

@@ -1,4 +1,4 @@
-//! Sending commands in JSON to aggregates.
+//! Sending commands in JSON to aggregates and decisions.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -10,7 +10,8 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use crate::domain::aggregate::Aggregate;
-use crate::domain::command::StoredCommand;
+use crate::domain::command::{CommandContext, Content, ForDecision, Part, StoredCommand};
+use crate::domain::decider::Decider;
 use crate::domain::process_manager::{FailureKind, Targets};
 use crate::error::{DispatchError, ExecuteError, Refused, TogetherError};
 use crate::ids::{Position, StreamId};
@@ -23,18 +24,32 @@ pub(crate) trait Dispatcher: Send + Sync {
     fn dispatch<'a>(
         &'a self,
         store: &'a Arc<Hold>,
-        envelope: StoredCommand,
+        part: Part,
+        context: CommandContext,
         process_manager: Option<&'static str>,
-    ) -> Pin<Box<dyn Future<Output = Result<Position, Failed>> + Send + 'a>>;
+    ) -> Sending<'a>;
 
     /// Adds a command to those that take effect together.
     fn add(
         &self,
         store: &Arc<Hold>,
+        part: &Part,
         together: Together,
-        envelope: &StoredCommand,
     ) -> Result<Together, DispatchError>;
 }
+
+/// Sends commands in JSON to one decision.
+trait DecisionDispatcher: Send + Sync {
+    fn dispatch<'a>(
+        &'a self,
+        store: &'a Arc<Hold>,
+        command: ForDecision,
+        context: CommandContext,
+        process_manager: Option<&'static str>,
+    ) -> Sending<'a>;
+}
+
+type Sending<'a> = Pin<Box<dyn Future<Output = Result<Position, Failed>> + Send + 'a>>;
 
 /// A command that did not succeed.
 #[derive(Debug)]
@@ -93,11 +108,9 @@ impl Failed {
             effect,
         }
     }
-}
 
-impl Failed {
     /// The failure of commands that were sent together.
-    fn of_group(error: TogetherError) -> Self {
+    fn of_together(error: TogetherError) -> Self {
         let (kind, effect) = match &error {
             TogetherError::Domain { .. } => (FailureKind::Refusal, Effect::None),
             TogetherError::Refused { refused, .. } => (refusal(refused), Effect::None),
@@ -149,18 +162,13 @@ where
     fn dispatch<'a>(
         &'a self,
         store: &'a Arc<Hold>,
-        envelope: StoredCommand,
+        part: Part,
+        context: CommandContext,
         process_manager: Option<&'static str>,
-    ) -> Pin<Box<dyn Future<Output = Result<Position, Failed>> + Send + 'a>> {
+    ) -> Sending<'a> {
         Box::pin(async move {
-            let command: A::Command = envelope.read().map_err(DispatchError::Deserialization)?;
-            let id = StreamId::new(A::AGGREGATE_TYPE, &envelope.instance_id);
-            let handle = id.map_err(io::Error::from);
-            let handle = handle.and_then(|id| AggregateHandle::<A>::get(store, &id));
-            let handle = handle.map_err(DispatchError::Io)?;
-            let sent = handle
-                .send_as(command, envelope.context, process_manager)
-                .await;
+            let (handle, command) = target::<A>(store, &part)?;
+            let sent = handle.send_as(command, context, process_manager).await;
             sent.map(|done| done.position).map_err(Failed::of)
         })
     }
@@ -168,19 +176,66 @@ where
     fn add(
         &self,
         store: &Arc<Hold>,
+        part: &Part,
         together: Together,
-        envelope: &StoredCommand,
     ) -> Result<Together, DispatchError> {
-        let command: A::Command = envelope.read().map_err(DispatchError::Deserialization)?;
-        let id = StreamId::new(A::AGGREGATE_TYPE, &envelope.instance_id);
-        let handle = AggregateHandle::<A>::get(store, &id.map_err(io::Error::from)?)?;
+        let (handle, command) = target::<A>(store, part)?;
         Ok(together.send(&handle, command))
     }
 }
 
-/// The dispatchers of commands in JSON, by aggregate type.
+/// The aggregate that a command is for, and the command.
+fn target<A>(
+    store: &Arc<Hold>,
+    part: &Part,
+) -> Result<(AggregateHandle<A>, A::Command), DispatchError>
+where
+    A: Aggregate,
+    A::Command: DeserializeOwned,
+{
+    let command = part.read().map_err(DispatchError::Deserialization)?;
+    let id = StreamId::new(A::AGGREGATE_TYPE, &part.instance_id);
+    let id = id.map_err(io::Error::from)?;
+    Ok((AggregateHandle::get(store, &id)?, command))
+}
+
+/// Sends to the decision `D`.
+struct Deciding<D>(PhantomData<fn() -> D>);
+
+impl<D> DecisionDispatcher for Deciding<D>
+where
+    D: Decider,
+    D::Command: DeserializeOwned,
+{
+    fn dispatch<'a>(
+        &'a self,
+        store: &'a Arc<Hold>,
+        command: ForDecision,
+        context: CommandContext,
+        process_manager: Option<&'static str>,
+    ) -> Sending<'a> {
+        Box::pin(async move {
+            let command = command.read().map_err(DispatchError::Deserialization)?;
+            let decided = store.decide::<D>(command, context, process_manager).await;
+            decided.map(|done| done.position).map_err(Failed::of)
+        })
+    }
+}
+
+/// The dispatchers of commands in JSON, by aggregate type and by the names of decisions.
 #[derive(Clone, Default)]
-pub(crate) struct Dispatchers(HashMap<&'static str, Arc<dyn Dispatcher>>);
+pub(crate) struct Dispatchers {
+    aggregates: HashMap<&'static str, Arc<dyn Dispatcher>>,
+    decisions: HashMap<&'static str, Arc<dyn DecisionDispatcher>>,
+}
+
+impl Dispatchers {
+    fn of_type(&self, part: &Part) -> Result<&dyn Dispatcher, DispatchError> {
+        let dispatcher = self.aggregates.get(part.aggregate_type.as_str());
+        let unknown = || DispatchError::UnknownAggregateType(part.aggregate_type.clone());
+        Ok(&**dispatcher.ok_or_else(unknown)?)
+    }
+}
 
 impl Targets for Dispatchers {
     fn add<A>(&mut self)
@@ -189,42 +244,50 @@ impl Targets for Dispatchers {
         A::Command: DeserializeOwned,
     {
         let typed = Arc::new(Typed::<A>(PhantomData));
-        self.0.insert(A::AGGREGATE_TYPE, typed);
+        self.aggregates.insert(A::AGGREGATE_TYPE, typed);
+    }
+
+    fn add_decision<D>(&mut self)
+    where
+        D: Decider,
+        D::Command: DeserializeOwned,
+    {
+        let deciding = Arc::new(Deciding::<D>(PhantomData));
+        self.decisions.insert(D::NAME, deciding);
     }
 }
 
-/// Sends a command in JSON to its aggregate; `process_manager` names its sender if it is one.
-/// Returns the position of the command's last event.
+/// Sends a command in JSON, or several that take effect together; `process_manager` names the sender
+/// if it is one. Returns the position of the last event.
 pub(crate) async fn send(
     store: &Arc<Hold>,
     dispatchers: &Dispatchers,
     envelope: StoredCommand,
     process_manager: Option<&'static str>,
 ) -> Result<Position, Failed> {
-    if envelope.is_group() {
-        return send_together(store, dispatchers, envelope, process_manager).await;
+    let context = envelope.context;
+    match envelope.content {
+        Content::One(part) => {
+            let dispatcher = dispatchers.of_type(&part)?;
+            dispatcher
+                .dispatch(store, part, context, process_manager)
+                .await
+        }
+        Content::Together(parts) => {
+            let mut together = Together::new(store.clone());
+            for part in &parts {
+                together = dispatchers.of_type(part)?.add(store, part, together)?;
+            }
+            let done = together.commit_as(context, process_manager).await;
+            done.map(|done| done.position).map_err(Failed::of_together)
+        }
+        Content::Decision(command) => match dispatchers.decisions.get(command.name.as_str()) {
+            Some(dispatcher) => {
+                dispatcher
+                    .dispatch(store, command, context, process_manager)
+                    .await
+            }
+            None => Err(DispatchError::UnknownDecision(command.name).into()),
+        },
     }
-    match dispatchers.0.get(envelope.aggregate_type.as_str()) {
-        Some(dispatcher) => dispatcher.dispatch(store, envelope, process_manager).await,
-        None => Err(DispatchError::UnknownAggregateType(envelope.aggregate_type).into()),
-    }
-}
-
-/// Sends commands in JSON that take effect together.
-async fn send_together(
-    store: &Arc<Hold>,
-    dispatchers: &Dispatchers,
-    envelope: StoredCommand,
-    process_manager: Option<&'static str>,
-) -> Result<Position, Failed> {
-    let mut together = Together::new(store.clone());
-    for member in envelope.members() {
-        let dispatcher = dispatchers.0.get(member.aggregate_type.as_str());
-        let unknown = || DispatchError::UnknownAggregateType(member.aggregate_type.clone());
-        together = dispatcher
-            .ok_or_else(unknown)?
-            .add(store, together, member)?;
-    }
-    let done = together.commit_as(envelope.context, process_manager).await;
-    done.map(|done| done.position).map_err(Failed::of_group)
 }

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::clock::{Clock, ManualClock, millis};
 use crate::domain::aggregate::Aggregate;
+use crate::domain::decider::Decider;
 use crate::domain::layer::Layer;
 use crate::domain::process_manager::{OnFailure, ProcessManager, Retry, Targets as _};
 use crate::domain::projection::Projection;
@@ -285,6 +286,31 @@ impl AggregateStoreBuilder {
     {
         self.register(|_, read_side| {
             read_side.dispatchers.add::<A>();
+            Ok(())
+        })
+    }
+
+    /// Lets process managers send commands to the decision `D`, see
+    /// [`Outbox::decide`](crate::Outbox::decide). It is not needed for a decision that a process manager
+    /// lists in its `#[process_manager(decides(...))]`, nor for
+    /// [`AggregateStore::decide`](crate::store::AggregateStore::decide).
+    ///
+    /// ```
+    /// # eventfold_es::__courses!();
+    /// # use eventfold_es::AggregateStore;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let store = AggregateStore::in_memory().decision::<Subscribing>().open().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn decision<D>(self) -> Self
+    where
+        D: Decider,
+        D::Command: DeserializeOwned,
+    {
+        self.register(|_, read_side| {
+            read_side.dispatchers.add_decision::<D>();
             Ok(())
         })
     }

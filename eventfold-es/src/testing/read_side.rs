@@ -15,11 +15,12 @@ use serde_json::{Value, json};
 use crate::clock::{from_unix_millis, unix_millis};
 use crate::domain::aggregate::Aggregate;
 use crate::domain::command::{CommandContext, StoredCommand};
+use crate::domain::decider::Decider;
 use crate::domain::process_manager::{
     DeadLetter, FailureKind, Order, Outbox, ProcessManager, Targets,
 };
 use crate::domain::projection::Projection;
-use crate::event::{DomainEvent, EventSet, StoredEvent};
+use crate::event::{DomainEvent, EventSet, StoredEvent, value};
 use crate::following::read_back;
 use crate::ids::StreamId;
 use crate::testing::diff::{diff, listed};
@@ -664,15 +665,16 @@ impl Journal {
     {
         let context = CommandContext::default();
         let stored = StoredCommand::new(A::AGGREGATE_TYPE, id.to_owned(), command, context);
-        let envelope = match stored.and_then(StoredCommand::into_shown) {
-            Ok(envelope) => envelope,
+        let shown = match stored.and_then(StoredCommand::into_shown) {
+            Ok(shown) => shown,
             Err(error) => panic!("the command cannot be written as JSON: {error}"),
         };
         self.failed += 1;
         DeadLetter {
             id: self.failed.to_string(),
-            envelope,
-            together: Vec::new(),
+            envelope: shown.envelope,
+            together: shown.together,
+            decision: shown.decision,
             error: error.to_owned(),
             kind: Some(kind),
             time: from_unix_millis(self.ms()),
@@ -763,16 +765,10 @@ fn with_or_send(mut order: Value, or_send: &[StoredCommand]) -> Result<Value, St
 }
 
 fn command(envelope: &StoredCommand) -> Result<Value, String> {
-    let shown = envelope.clone().into_shown();
-    let mut stored = shown
-        .and_then(serde_json::to_value)
-        .map_err(|error| error.to_string())?;
+    let shown = serde_json::to_string(envelope).and_then(|stored| value::shown(&stored));
+    let mut stored = shown.map_err(|error| error.to_string())?;
     if let Some(context) = stored["context"].as_object_mut() {
         context.retain(|_, value| !value.is_null());
-    }
-    if envelope.is_group() {
-        let together: Result<Vec<Value>, String> = envelope.together.iter().map(command).collect();
-        stored["together"] = Value::Array(together?);
     }
     Ok(stored)
 }
@@ -808,9 +804,12 @@ fn check_listed<E: DomainEvent>(name: &str, subscriptions: &[&str], sets: &[Even
     }
 }
 
-/// The types that a process manager lists as its targets.
+/// The types and the decisions that a process manager lists as its targets.
 #[derive(Default)]
-struct Listed(Vec<&'static str>);
+struct Listed {
+    types: Vec<&'static str>,
+    decisions: Vec<&'static str>,
+}
 
 impl Targets for Listed {
     fn add<A>(&mut self)
@@ -818,18 +817,25 @@ impl Targets for Listed {
         A: Aggregate,
         A::Command: DeserializeOwned,
     {
-        self.0.push(A::AGGREGATE_TYPE);
+        self.types.push(A::AGGREGATE_TYPE);
+    }
+
+    fn add_decision<D>(&mut self)
+    where
+        D: Decider,
+        D::Command: DeserializeOwned,
+    {
+        self.decisions.push(D::NAME);
     }
 }
 
-/// Fails if a command goes to an id that no stream can have, or to a type that the process
-/// manager's list of targets lacks.
+/// Fails if a command goes to an id that no stream can have, or to a type or a decision that the
+/// process manager's list of targets lacks.
 #[track_caller]
 fn check_targets<M: ProcessManager>(sent: &[Value]) {
     let mut known = Listed::default();
     M::targets(&mut known);
-    let Listed(known) = known;
-    let envelopes = sent.iter().flat_map(|order| {
+    let commands = sent.iter().flat_map(|order| {
         let scheduled = order
             .get("command")
             .filter(|_| order.get("schedule").is_some());
@@ -837,13 +843,24 @@ fn check_targets<M: ProcessManager>(sent: &[Value]) {
         let or_send = or_send.into_iter().flatten();
         or_send.chain([scheduled.unwrap_or(order)])
     });
-    for envelope in envelopes {
+    let parts = commands.flat_map(|command| match command.get("together") {
+        Some(Value::Array(parts)) => parts.iter().collect(),
+        _ => vec![command],
+    });
+    for envelope in parts {
         let part = |name: &str| envelope.get(name).and_then(Value::as_str);
+        if let Some(decision) = part("decision") {
+            assert!(
+                known.decisions.is_empty() || known.decisions.contains(&decision),
+                "`{}` sends a command to the decision `{decision}`, which is not in its `decides(...)`",
+                M::NAME
+            );
+        }
         let (Some(aggregate_type), Some(id)) = (part("aggregate_type"), part("instance_id")) else {
             continue;
         };
         assert!(
-            known.is_empty() || known.contains(&aggregate_type),
+            known.types.is_empty() || known.types.contains(&aggregate_type),
             "`{}` sends a command to `{aggregate_type}`, which is not in its `dispatches(...)`",
             M::NAME
         );

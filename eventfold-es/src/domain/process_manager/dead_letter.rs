@@ -5,7 +5,8 @@ use std::time::SystemTime;
 use crate::domain::command::CommandEnvelope;
 use crate::domain::process_manager::FailureKind;
 
-/// A command of a process manager that did not succeed and is not retried automatically. See
+/// A command of a process manager, or several that take effect together, that did not succeed and is not
+/// retried automatically. See
 /// [`AggregateStore::dead_letters`](crate::store::AggregateStore::dead_letters).
 ///
 /// A dead letter is a workflow that stands still half done: nothing that should follow from the
@@ -40,10 +41,16 @@ pub struct DeadLetter {
     pub id: String,
     /// The command, with its target and its context. Numbers above `u64::MAX` or below `i64::MIN`
     /// are shown as texts; a replay sends the command as it was.
+    ///
+    /// The first one, if there are [several](Self::together). A command for a [decision](Self::decision)
+    /// has no aggregate type and no id.
     pub envelope: CommandEnvelope,
-    /// The further commands of a [group](crate::Outbox::together): they take effect together with
-    /// the first one, under its context. Empty for a command that was sent alone.
+    /// The further commands that take effect together with it, see
+    /// [`Outbox::together`](crate::Outbox::together).
     pub together: Vec<CommandEnvelope>,
+    /// The name of the [decision](crate::Decider) that the command is for, see
+    /// [`Outbox::decide`](crate::Outbox::decide).
+    pub decision: Option<String>,
     /// The error of the last attempt.
     pub error: String,
     /// The kind of that error. `None` if it is not recorded: an earlier version wrote the dead

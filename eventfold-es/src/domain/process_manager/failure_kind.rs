@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum FailureKind {
-    /// The aggregate or a layer refused the command:
+    /// The aggregate, the decision or a layer refused the command:
     /// [`ExecuteError::Domain`](crate::ExecuteError::Domain),
     /// [`ExecuteError::Refused`](crate::ExecuteError::Refused).
     Refusal,
@@ -36,7 +36,8 @@ pub enum FailureKind {
     /// The aggregate's code panicked: [`ExecuteError::Panicked`](crate::ExecuteError::Panicked).
     Panic,
     /// No aggregate can take the command: nobody registered its type, its JSON cannot be read, or no
-    /// stream can have its id. Or its idempotency key belongs to another command. It is never tried
-    /// again.
+    /// stream can have its id. Or its idempotency key belongs to another command, or commands that take
+    /// effect together have [too many](crate::TogetherError::TooLarge) aggregates or events. It is never
+    /// tried again.
     Undeliverable,
 }

@@ -4,10 +4,15 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::clock::unix_millis;
 use crate::domain::aggregate::Aggregate;
-use crate::domain::command::{CommandContext, CommandEnvelope, StoredCommand};
+use crate::domain::command::{CommandContext, CommandEnvelope, Content, Part, StoredCommand};
 use crate::domain::process_manager::origin::Origin;
 use crate::domain::process_manager::{DeadLetter, Due, Order, Timer};
 use crate::event::Recorded;
+
+mod decide;
+mod together;
+
+pub use together::SendTogether;
 
 /// Takes the commands with which a process manager reacts to one event: those to send at once, and
 /// those to send later. Each may have others that are sent if it [fails](OrSend::or_send).
@@ -153,43 +158,11 @@ impl OrSend<'_, '_> {
     }
 }
 
-/// Takes the commands that a process manager sends together. [`Outbox::together`] makes one.
-///
-/// ```
-/// # use eventfold_es::{*, __private::example::*};
-/// # fn react(out: &mut Outbox<'_>) {
-/// out.together(|group| group.send::<Counter>("c-1", Add(5)).send::<Counter>("c-2", Add(6)));
-/// # }
-/// ```
-#[derive(Debug)]
-#[must_use = "give it back to `together`"]
-pub struct SendTogether<'o, 'a> {
-    out: &'o mut Outbox<'a>,
-    commands: Vec<StoredCommand>,
-}
-
-impl SendTogether<'_, '_> {
-    /// Adds `command` to the aggregate `id`.
-    ///
-    /// See the example of [`SendTogether`].
-    pub fn send<A>(mut self, id: impl Into<String>, command: impl Into<A::Command>) -> Self
-    where
-        A: Aggregate,
-        A::Command: Serialize + DeserializeOwned,
-    {
-        let context = CommandContext::default();
-        let command = self.out.typed::<A>(id.into(), &command.into(), context);
-        self.commands.extend(command);
-        self
-    }
-}
-
 /// A command that cannot be saved until it is sent.
 #[derive(Debug, thiserror::Error)]
-#[error("the command for {aggregate_type}/{id} {problem}: {source}")]
+#[error("the command for {target} {problem}: {source}")]
 pub(crate) struct Unwritable {
-    aggregate_type: String,
-    id: String,
+    target: String,
     problem: &'static str,
     source: Box<dyn std::error::Error + Send + Sync>,
 }
@@ -271,54 +244,6 @@ impl<'a> Outbox<'a> {
     /// ```
     pub fn send_envelope(&mut self, envelope: CommandEnvelope) -> OrSend<'_, 'a> {
         let command = self.untyped(envelope);
-        self.send_stored(command)
-    }
-
-    /// Sends several commands that take effect together, as those of
-    /// [`AggregateStore::together`](crate::AggregateStore::together): all of them or none. They are
-    /// sent, tried again and given up as one command, under one idempotency key. What is returned
-    /// says what to send [if they fail](OrSend::or_send). Without a command nothing is sent.
-    ///
-    /// ```
-    /// # use eventfold_es::{*, __private::example::*};
-    /// # fn react(out: &mut Outbox<'_>) {
-    /// out.together(|group| group.send::<Counter>("c-1", Add(5)).send::<Counter>("c-2", Add(6)))
-    ///     .or_send::<Counter>("refused", Add(1));
-    /// # }
-    /// ```
-    #[doc(alias("transaction", "atomic", "transfer"))]
-    pub fn together(
-        &mut self,
-        commands: impl for<'o> FnOnce(SendTogether<'o, 'a>) -> SendTogether<'o, 'a>,
-    ) -> OrSend<'_, 'a> {
-        self.together_with(CommandContext::default(), commands)
-    }
-
-    /// As [`together`](Self::together), with a context for all the commands. Fields that the context
-    /// sets are kept; the others are filled in.
-    ///
-    /// ```
-    /// # use eventfold_es::{*, __private::example::*};
-    /// # fn react(out: &mut Outbox<'_>) {
-    /// let context = CommandContext::default().with_actor("fulfilment");
-    /// out.together_with(context, |group| group.send::<Counter>("c-1", Add(5)));
-    /// # }
-    /// ```
-    pub fn together_with(
-        &mut self,
-        context: CommandContext,
-        commands: impl for<'o> FnOnce(SendTogether<'o, 'a>) -> SendTogether<'o, 'a>,
-    ) -> OrSend<'_, 'a> {
-        let group = SendTogether {
-            out: self,
-            commands: Vec::new(),
-        };
-        let mut commands = commands(group).commands.into_iter();
-        let command = commands.next().map(|mut first| {
-            first.context = context;
-            first.together = commands.collect();
-            first
-        });
         self.send_stored(command)
     }
 
@@ -481,41 +406,21 @@ impl<'a> Outbox<'a> {
         A: Aggregate,
         A::Command: Serialize + DeserializeOwned,
     {
-        let stored = StoredCommand::new(A::AGGREGATE_TYPE, id.clone(), command, context);
-        let stored = self.or_failed(stored, A::AGGREGATE_TYPE, id)?;
-        match stored.read::<A::Command>() {
-            Ok(_) => Some(stored),
-            Err(error) => {
-                let problem = "could not be read again";
-                self.failed
-                    .get_or_insert(Unwritable::new(&stored, problem, error));
-                None
-            }
-        }
+        let part = Part::typed::<A>(id, command);
+        let part = part.map_err(|unwritable| self.failed.get_or_insert(unwritable));
+        Some(StoredCommand {
+            content: Content::One(part.ok()?),
+            context,
+        })
     }
 
     /// A command that is already JSON, as it is saved.
     fn untyped(&mut self, envelope: CommandEnvelope) -> Option<StoredCommand> {
-        let (aggregate_type, id) = (&envelope.aggregate_type, &envelope.instance_id);
-        let (aggregate_type, id) = (aggregate_type.clone(), id.clone());
-        self.or_failed(envelope.try_into(), &aggregate_type, id)
-    }
-
-    fn or_failed(
-        &mut self,
-        stored: serde_json::Result<StoredCommand>,
-        aggregate_type: &str,
-        id: String,
-    ) -> Option<StoredCommand> {
+        let target = format!("{}/{}", envelope.aggregate_type, envelope.instance_id);
+        let stored = StoredCommand::try_from(envelope);
+        let unwritable = |error| Unwritable::of(target, "cannot be written as JSON", error);
         stored
-            .map_err(|source| {
-                self.failed.get_or_insert(Unwritable {
-                    aggregate_type: aggregate_type.to_owned(),
-                    id,
-                    problem: "cannot be written as JSON",
-                    source: source.into(),
-                });
-            })
+            .map_err(|error| self.failed.get_or_insert(unwritable(error)))
             .ok()
     }
 
@@ -523,6 +428,12 @@ impl<'a> Outbox<'a> {
         if let Err(source) = command.context.check() {
             self.failed
                 .get_or_insert(Unwritable::new(&command, "cannot be sent", source));
+        }
+        if !command.is_single() && command.context.expected_version.is_some() {
+            let problem = "cannot be sent";
+            let source = "its context expects a version, but not of which aggregate";
+            self.failed
+                .get_or_insert(Unwritable::new(&command, problem, source));
         }
         let context = &mut command.context;
         if context.correlation_id.is_none() {
@@ -570,11 +481,35 @@ impl Unwritable {
         problem: &'static str,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
+        Self::of(command.to_string(), problem, source)
+    }
+
+    /// The command for `target` has this problem.
+    fn of(
+        target: String,
+        problem: &'static str,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
         Self {
-            aggregate_type: command.aggregate_type.clone(),
-            id: command.instance_id.clone(),
+            target,
             problem,
             source: source.into(),
         }
+    }
+}
+
+impl Part {
+    /// A command as it is saved, if its target can read it.
+    fn typed<A>(id: String, command: &A::Command) -> Result<Self, Unwritable>
+    where
+        A: Aggregate,
+        A::Command: Serialize + DeserializeOwned,
+    {
+        let target = format!("{}/{id}", A::AGGREGATE_TYPE);
+        let part = Self::new(A::AGGREGATE_TYPE, id, command)
+            .map_err(|error| Unwritable::of(target, "cannot be written as JSON", error))?;
+        part.read::<A::Command>()
+            .map_err(|error| Unwritable::of(part.to_string(), "could not be read again", error))?;
+        Ok(part)
     }
 }

@@ -22,6 +22,7 @@ mod full_disk;
 mod grouped;
 mod header_only;
 mod managed;
+mod managed_together;
 mod power_loss;
 mod several_streams;
 mod together;
