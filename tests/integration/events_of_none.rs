@@ -332,7 +332,7 @@ fn places(all: &[RecordedEvent], some: &[RecordedEvent]) -> Vec<u64> {
 async fn backwards(store: &AggregateStore, tags: Vec<Tag>) -> Vec<RecordedEvent> {
     let mut events = tags
         .into_iter()
-        .fold(store.backwards(), |events, tag| events.tagged(tag));
+        .fold(store.backwards(), eventfold_es::Backwards::tagged);
     let mut found = Vec::new();
     while let Some(event) = in_time("an event", events.next()).await {
         found.insert(0, event.unwrap());
@@ -350,7 +350,7 @@ async fn a_tagged_subscription_delivers_the_events_that_have_all_of_its_tags() {
         let mut events = tags
             .iter()
             .cloned()
-            .fold(subscription, |events, tag| events.tagged(tag));
+            .fold(subscription, eventfold_es::Subscription::tagged);
         let mut found = Vec::new();
         for _ in &expected {
             let event = in_time("an event", events.next()).await;

@@ -272,7 +272,10 @@ async fn commands_that_a_process_manager_sends_together_take_effect_one_after_th
         assert_eq!(balances(&store).await, [4, 5, 0]);
         assert_eq!(run(&store).await, (0, 0));
         let events = store.query(Query::all()).read().await.unwrap().events;
-        let names: Vec<_> = events.iter().map(|event| event.name()).collect();
+        let names: Vec<_> = events
+            .iter()
+            .map(eventfold_es::RecordedEvent::name)
+            .collect();
         let expected = ["Deposited", "Asked", "Asked", "Withdrawn", "Deposited"];
         assert_eq!(names, expected);
         assert!(

@@ -307,15 +307,15 @@ mod tests {
             let mut outgoing = Outgoing::new(0, self::command());
             outgoing.or_send.push(command.clone());
             all.push(saved(outgoing));
-            let mut timed = Saved::default();
+            let mut with_timer = Saved::default();
             let timer = Timer {
                 due: 1,
                 envelope: self::command(),
                 or_send: vec![command],
                 answers_failure: false,
             };
-            timed.timers.insert("=t".to_owned(), timer);
-            all.push(timed);
+            with_timer.timers.insert("=t".to_owned(), timer);
+            all.push(with_timer);
             for saved in all {
                 let text = written(&saved);
                 assert!(text.starts_with(r#"{"form":3,"#), "{text}");

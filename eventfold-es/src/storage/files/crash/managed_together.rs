@@ -233,8 +233,11 @@ async fn work(store: &AggregateStore, answered: impl Fn(u64)) {
     }
 }
 
+/// What the journal has: see [`journaled`].
+type Journaled = (BTreeMap<u64, Vec<u64>>, Vec<u64>, Vec<u64>);
+
 /// What the journal must lead to, and the marks that it has.
-fn journaled(store: &AggregateStore) -> io::Result<(BTreeMap<u64, Vec<u64>>, Vec<u64>, Vec<u64>)> {
+fn journaled(store: &AggregateStore) -> io::Result<Journaled> {
     #[derive(Deserialize)]
     struct Line {
         data: Data,
