@@ -10,6 +10,9 @@
 ))]
 pub mod changing_events {}
 
+#[doc = include_str!("guide/rules_across_aggregates.md")]
+pub mod rules_across_aggregates {}
+
 #[doc = include_str!("guide/spans_and_events.md")]
 #[doc(alias("tracing", "observability", "logging", "opentelemetry"))]
 pub mod spans_and_events {}
