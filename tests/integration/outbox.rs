@@ -472,7 +472,7 @@ fn the_testing_kit_shows_commands_together_and_commands_to_decisions() {
 }
 
 #[test]
-#[should_panic(expected = r#"{"together":[{"aggregate_type":"account","#)]
+#[should_panic(expected = r#""together":[{"aggregate_type":"account","#)]
 fn the_testing_kit_fails_if_commands_are_not_sent_together() {
     testing::process_manager::<Clerk>()
         .when::<Desk>("d", Asked(Task::Transfer(5)))
