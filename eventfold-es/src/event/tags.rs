@@ -1,6 +1,6 @@
 //! The tags of events: [`Tag`], [`Tags`], and the text of a tag's value, [`TagText`].
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 use std::fmt::{self, Write as _};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -348,6 +348,13 @@ impl Tags {
     /// Removes all tags, and keeps the memory for others.
     pub fn clear(&mut self) {
         self.0.clear();
+    }
+}
+
+impl Tags {
+    /// The tags as a [`Recorded`](crate::Recorded) has them.
+    pub(crate) fn recorded(&self) -> Vec<Cow<'_, str>> {
+        self.0.iter().map(|tag| tag.as_str().into()).collect()
     }
 }
 

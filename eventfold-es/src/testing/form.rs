@@ -147,7 +147,7 @@ impl Form {
         let context = place.context.unwrap_or(&nobody);
         let meta = context.meta(Some(self.version)).map(Value::Object);
         let event_id = format!("event-{}", place.position);
-        let tags: Vec<_> = self.tags.iter().map(|tag| tag.as_str().into()).collect();
+        let tags = self.tags.recorded();
         let record = Recorded {
             aggregate_type: place.aggregate_type,
             id: place.id,

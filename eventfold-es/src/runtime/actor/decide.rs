@@ -301,7 +301,7 @@ fn encode<A: Aggregate>(
             let error = serde_json::Error::custom("nested too deeply");
             return Err(EncodeError::new(name, error));
         }
-        let recorded_tags: Vec<_> = tags.iter().map(|tag| tag.as_str().into()).collect();
+        let recorded_tags = tags.recorded();
         let record = Recorded {
             aggregate_type: stream.id().aggregate_type(),
             id: stream.id().id(),

@@ -15,6 +15,7 @@ use crate::domain::layer::{Call, CallOutcome};
 use crate::error::{ExecuteError, Panic, guarded};
 use crate::event::{DomainEvent, EncodeError, Meta, Recorded, StoredEvent, Tag, Tags, read_back};
 use crate::ids::{Position, StreamId, Version};
+use crate::runtime::actor::MOST_ATTEMPTS;
 use crate::runtime::aggregates::Aggregates;
 use crate::runtime::decisions::boundary::{Boundary, EVERYTHING, StateKey};
 use crate::runtime::decisions::flight::{Flight, Landing};
@@ -25,9 +26,6 @@ use crate::storage::commit::{CommitError, GroupCommit};
 use crate::storage::condition::Clause;
 use crate::storage::encoding::event_line::{Common, EncodedEvents, seed_of_none};
 use crate::storage::error::StorageError;
-
-/// How often a command is decided at most.
-const MOST_ATTEMPTS: u32 = 16;
 
 /// The result of a command that a [decision](Decider) decided. It is durable.
 ///
@@ -433,7 +431,7 @@ fn encode<D: Decider>(
         if encoded.is_too_deep() {
             return Err(refused(serde_json::Error::custom("nested too deeply")));
         }
-        let recorded_tags = recorded(&tags);
+        let recorded_tags = tags.recorded();
         let record = Recorded {
             ts: ms / 1000,
             ms: Some(ms),
@@ -452,10 +450,6 @@ fn encode<D: Decider>(
     Ok((encoded, all))
 }
 
-fn recorded(tags: &Tags) -> Vec<std::borrow::Cow<'_, str>> {
-    tags.iter().map(|tag| tag.as_str().into()).collect()
-}
-
 /// Lets the states that are kept take the events of a commit that was handed over.
 fn take_commit(
     events: &[Encoded],
@@ -464,7 +458,7 @@ fn take_commit(
     boundary: &mut Boundary,
     aggregates: &Aggregates,
 ) {
-    let tags: Vec<_> = events.iter().map(|event| recorded(&event.tags)).collect();
+    let tags: Vec<_> = events.iter().map(|event| event.tags.recorded()).collect();
     let records: Vec<_> = tags
         .iter()
         .map(|tags| Recorded {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::storage::files::disk::faults::Choices;
+use crate::storage::files::disk::faults::{Choices, Fault};
 use crate::storage::files::upkeep::Job;
 use crate::{Aggregate, AggregateStore, Position, Project, Projection, Recorded};
 
@@ -222,6 +222,21 @@ async fn check(dir: &Path, answered: &[u64]) -> Result<(), String> {
         return Err(format!("the next command led to version {}", done.version));
     }
     store.shutdown().await.map_err(|e| format!("shutdown: {e}"))
+}
+
+/// Makes each call of a kind fail in turn, otherwise as `fault` says, until a run has fewer calls than
+/// that. `try_fault` runs a store and returns whether a call failed in it. Returns in how many runs one
+/// did.
+fn fail_each(fault: Fault, try_fault: impl AsyncFn(Fault) -> Result<bool, String>) -> u64 {
+    for number in 1.. {
+        let fault = Fault { number, ..fault };
+        match runtime().block_on(try_fault(fault)) {
+            Ok(true) => {}
+            Ok(false) => return number - 1,
+            Err(failure) => panic!("{fault:?}: {failure}"),
+        }
+    }
+    unreachable!("a run has a limited number of calls")
 }
 
 fn runtime() -> tokio::runtime::Runtime {
