@@ -38,6 +38,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 mod bare;
+mod contender;
 mod disk;
 mod domain;
 mod machine;
@@ -49,10 +50,11 @@ mod store;
 mod tagged;
 mod work;
 
+use contender::Contender;
 use machine::Machine;
 use options::Options;
 use report::Report;
-use rows::{Contender, Row};
+use rows::Row;
 use store::sqlite::Sqlite;
 use tagged::tephra::Tephra;
 use tagged::umadb::Uma;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::rows::Contender;
+use crate::contender::Contender;
 
 pub(crate) const USAGE: &str = "\
 cargo bench --bench versus -- [OPTIONS]

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::contender::Contender;
 use crate::machine::Machine;
-use crate::rows::{Contender, Row};
+use crate::rows::Row;
 use crate::stats::Spread;
 use crate::work::growth::Size;
 

@@ -1,65 +1,9 @@
 //! The rows of the table: what is measured, of whom, and what this crate is to reach.
 
 use crate::bare::Bare;
+use crate::contender::Contender;
 use crate::work::decisions::{Deciding, Selective};
 use crate::work::{Shape, Work};
-
-/// Who is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Contender {
-    RawDisk,
-    NoStore,
-    Published,
-    Sqlite,
-    UmaDb,
-    Tephra,
-    /// The same clients on aggregates of this crate instead of boundaries.
-    Aggregates,
-    Current,
-}
-
-impl Contender {
-    pub(crate) const ALL: [Self; 8] = [
-        Self::RawDisk,
-        Self::NoStore,
-        Self::Published,
-        Self::Sqlite,
-        Self::UmaDb,
-        Self::Tephra,
-        Self::Aggregates,
-        Self::Current,
-    ];
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::RawDisk => "raw disk",
-            Self::NoStore => "no store",
-            Self::Published => "0.2.0",
-            Self::Sqlite => "SQLite",
-            Self::UmaDb => "UmaDB",
-            Self::Tephra => "tephra",
-            Self::Aggregates => "its aggregates",
-            Self::Current => "this crate",
-        }
-    }
-
-    /// What it leaves out of what this crate promises. An answered command is durable for everyone.
-    pub(crate) fn does_not_promise(self) -> &'static str {
-        match self {
-            Self::RawDisk | Self::NoStore => "more than bytes on the disk",
-            Self::Published => {
-                "all or none of a command's events, checksums, idempotency keys, one order of all events"
-            }
-            Self::Sqlite => {
-                "idempotency keys, checksums, streams that other tools read, process managers"
-            }
-            Self::UmaDb | Self::Tephra => {
-                "decisions without retries, states of decisions, idempotency keys, a log that other tools read, process managers"
-            }
-            Self::Aggregates | Self::Current => "",
-        }
-    }
-}
 
 /// What the numbers of a row count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::contender::Contender;
 use crate::disk::settle;
 use crate::domain::Total;
-use crate::rows::Contender;
 use crate::store::{Handle, Store, id, in_parallel};
 use crate::tagged::Tagged;
 

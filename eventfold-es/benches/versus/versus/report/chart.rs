@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use super::{Part, Report};
-use crate::rows::{Contender, Row};
+use crate::contender::Contender;
+use crate::rows::Row;
 use crate::stats::{Spread, number};
 
 const WIDTH: u32 = 760;

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use super::{Part, Report};
-use crate::rows::{Contender, Goal, Row, grouped};
+use crate::contender::Contender;
+use crate::rows::{Goal, Row, grouped};
 use crate::stats::{Spread, number};
 use crate::work::growth::Size;
 

@@ -10,8 +10,8 @@ use tempfile::TempDir;
 use tokio::sync::Barrier;
 
 use super::{count, runtime};
+use crate::contender::Contender;
 use crate::disk::sync;
-use crate::rows::Contender;
 use crate::tagged::{Booked, Client, Tagged, show, take_decided};
 
 /// Who decides on what.
