@@ -149,12 +149,18 @@ impl FileStorage {
         let room = Arc::new(Semaphore::new(ROOM as usize));
         opened.journal.set_clock(clock.clone());
         let tags_dir = opened.layout.tags_dir();
+        let has_tags = disk::is_dir(&tags_dir);
         let finder = Finder::new(
             TagIndex::new(index.clone(), tags_dir, opened_at),
             index.clone(),
             opened.streams.clone(),
             health.clone(),
         );
+        let loader = Arc::<Loader>::default();
+        if has_tags {
+            let tags = finder.tags().clone();
+            loader.start(move || tags.prepare());
+        }
         let committer = Committer::new(
             queue,
             room.clone(),
@@ -176,7 +182,7 @@ impl FileStorage {
             unflushed,
             requests,
             room,
-            loader: Arc::default(),
+            loader,
             keeper,
             ended,
             process: Process::this(),

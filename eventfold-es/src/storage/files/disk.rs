@@ -178,6 +178,30 @@ fn write_all_at(mut file: &std::fs::File, offset: u64, bytes: &[u8]) -> io::Resu
     io::Write::write_all(&mut file, bytes)
 }
 
+/// Fills `bytes` from `offset` on. Returns how many bytes were read: fewer if the file ends earlier. On
+/// some systems this moves the file's position, so only one thread may read the file at a time.
+pub(crate) fn read_at(file: &std::fs::File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match uninterrupted(|| read_some_at(file, &mut bytes[filled..], offset + filled as u64))? {
+            0 => break,
+            read => filled += read,
+        }
+    }
+    Ok(filled)
+}
+
+#[cfg(unix)]
+fn read_some_at(file: &std::fs::File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, bytes, offset)
+}
+
+#[cfg(not(unix))]
+fn read_some_at(mut file: &std::fs::File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+    file.seek(SeekFrom::Start(offset))?;
+    file.read(bytes)
+}
+
 /// Makes the entries of a directory durable.
 pub(crate) fn sync_dir(dir: &Path) -> StorageResult<()> {
     sync_new_dir(dir).inspect_err(|_| failed_syncs::tell(dir))
