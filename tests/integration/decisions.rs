@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use eventfold_es::prelude::*;
@@ -255,20 +255,25 @@ async fn sixty_four_writers_on_one_boundary_never_break_its_rule() {
     let contend = seconds.map_or(CONTEND, Duration::from_secs);
     define(&store, "c-0", 40).await;
     let until = std::time::Instant::now() + contend;
+    let enough = Arc::new(AtomicUsize::new(0));
     let writers: Vec<_> = (0..64_usize)
         .map(|writer| {
-            let store = store.clone();
+            let (store, enough) = (store.clone(), enough.clone());
             tokio::spawn(async move {
                 let mut stored = 0;
                 for round in 0.. {
-                    if std::time::Instant::now() > until {
+                    // Some courses are full, however slow the machine is.
+                    if std::time::Instant::now() > until && enough.load(Ordering::Relaxed) > 100 {
                         break;
                     }
                     // When the course is full, all go on to the next one.
                     let course = format!("c-{}", stored_courses(&store).await);
                     let command = subscribe(&course, format!("{writer}-{round}"));
                     match store.decide::<Subscribing>(command).await {
-                        Ok(_) => stored += 1,
+                        Ok(_) => {
+                            stored += 1;
+                            enough.fetch_add(1, Ordering::Relaxed);
+                        }
                         Err(ExecuteError::Domain(CourseError::Full)) => {
                             let next = DefineCourse {
                                 course: format!("c-{}", stored_courses(&store).await + 1),
@@ -303,7 +308,6 @@ async fn sixty_four_writers_on_one_boundary_never_break_its_rule() {
         assert!(*roll <= 40, "{event:?}");
     }
     assert_eq!(rolls.values().sum::<usize>(), stored);
-    assert!(stored > 64, "only {stored} were stored");
 }
 
 /// The number of the newest course.
