@@ -156,10 +156,8 @@ impl FileStorage {
             opened.streams.clone(),
             health.clone(),
         );
-        let loader = Arc::<Loader>::default();
         if has_tags {
-            let tags = finder.tags().clone();
-            loader.start(move || tags.prepare());
+            finder.tags().prepare();
         }
         let committer = Committer::new(
             queue,
@@ -182,7 +180,7 @@ impl FileStorage {
             unflushed,
             requests,
             room,
-            loader,
+            loader: Arc::default(),
             keeper,
             ended,
             process: Process::this(),

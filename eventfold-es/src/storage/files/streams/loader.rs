@@ -52,13 +52,6 @@ impl Loader {
         loaded.await.unwrap_or_else(panicked)
     }
 
-    /// Runs `load` some time soon, and does not wait for it. It may not run at all.
-    pub(crate) fn start(self: &Arc<Self>, load: impl FnOnce() + Send + 'static) {
-        if let Err(error) = self.submit(Box::new(load)) {
-            tracing::debug!(%error, "a load that nobody waits for was not started");
-        }
-    }
-
     fn submit(self: &Arc<Self>, load: Load) -> StorageResult<()> {
         let mut state = self.state();
         state.waiting.push_back(load);
