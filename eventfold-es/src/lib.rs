@@ -454,6 +454,7 @@ pub use crate::runtime::together::{CommittedTogether, Together};
 pub use crate::storage::files::layout::StreamLayout;
 pub use crate::storage::memory::Memory;
 pub use crate::store::bus::CommandBus;
+pub use crate::store::inspect;
 pub use crate::store::{
     AggregateStore, AggregateStoreBuilder, AppendError, DeadLetters, EventQuery, Found,
     InjectOptions, Rebuild, RebuildProgress, ReplayError, SettleError, WaitError, spawn_actor,
