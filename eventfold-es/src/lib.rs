@@ -359,7 +359,8 @@
 //! # MSRV and features
 //!
 //! Rust 1.89 or newer. The Cargo feature `testing` adds the [testing kit](#changes-and-tests), for a
-//! program's dev-dependencies; it is off by default. The derives are always there.
+//! program's dev-dependencies; it is off by default. The derives are always there. The feature `cli` is for
+//! `cargo install`: it builds the command `eventfold`, which [looks inside a store](guide::looking_inside).
 //!
 //! ```toml
 //! [dependencies]
