@@ -17,6 +17,7 @@ mod outgoing;
 pub(crate) mod pending;
 mod projecting;
 pub(crate) mod read_side;
+pub(crate) mod saved;
 mod sending;
 pub(crate) mod skipped;
 mod spans;

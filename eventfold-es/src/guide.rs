@@ -10,6 +10,10 @@
 ))]
 pub mod changing_events {}
 
+#[doc = include_str!("guide/looking_inside.md")]
+#[doc(alias("cli", "command line", "inspect", "admin", "tail"))]
+pub mod looking_inside {}
+
 #[doc = include_str!("guide/rules_across_aggregates.md")]
 pub mod rules_across_aggregates {}
 

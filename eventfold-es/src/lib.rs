@@ -359,7 +359,8 @@
 //! # MSRV and features
 //!
 //! Rust 1.89 or newer. The Cargo feature `testing` adds the [testing kit](#changes-and-tests), for a
-//! program's dev-dependencies; it is off by default. The derives are always there.
+//! program's dev-dependencies; it is off by default. The derives are always there. The feature `cli` is for
+//! `cargo install`: it builds the command `eventfold`, which [looks inside a store](guide::looking_inside).
 //!
 //! ```toml
 //! [dependencies]
@@ -454,6 +455,7 @@ pub use crate::runtime::together::{CommittedTogether, Together};
 pub use crate::storage::files::layout::StreamLayout;
 pub use crate::storage::memory::Memory;
 pub use crate::store::bus::CommandBus;
+pub use crate::store::inspect;
 pub use crate::store::{
     AggregateStore, AggregateStoreBuilder, AppendError, DeadLetters, EventQuery, Found,
     InjectOptions, Rebuild, RebuildProgress, ReplayError, SettleError, WaitError, spawn_actor,

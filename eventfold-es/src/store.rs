@@ -12,6 +12,7 @@ mod builder;
 pub(crate) mod bus;
 mod dead_letters;
 mod decisions;
+pub mod inspect;
 mod maintenance;
 mod opened;
 mod positions;

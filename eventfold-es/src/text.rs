@@ -42,6 +42,19 @@ impl<T: fmt::Display> fmt::Display for Shown<T> {
     }
 }
 
+/// A text from a store as it may be printed, in one line: characters that control the output, or the
+/// direction of the text around them, are written as `\u{…}`.
+///
+/// ```
+/// use eventfold_es::inspect::visible;
+///
+/// assert_eq!(visible("alice").to_string(), "alice");
+/// assert_eq!(visible("a\nb\u{1b}[2J").to_string(), r"a\u{a}b\u{1b}[2J");
+/// ```
+pub fn visible(text: &str) -> impl fmt::Display {
+    Shown(text)
+}
+
 struct Escaped<'a, 'b>(&'a mut fmt::Formatter<'b>);
 
 impl fmt::Write for Escaped<'_, '_> {

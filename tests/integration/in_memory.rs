@@ -27,6 +27,7 @@ const FILES_ONLY: &[(&str, &str)] = &[
     ("format", "the bytes of the files"),
     ("golden", "the bytes of the files"),
     ("in_memory", "runs the others"),
+    ("inspecting", "files are read without a store"),
     ("invariants", "opens no store"),
     ("kill", "processes are killed and leave files"),
     ("limits", "files that may not grow"),

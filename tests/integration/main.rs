@@ -23,6 +23,7 @@ mod format;
 mod golden;
 mod help_desk;
 mod in_memory;
+mod inspecting;
 mod invariants;
 mod key_reuse;
 mod kill;

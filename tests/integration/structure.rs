@@ -66,6 +66,11 @@ fn no_files_of_the_runtime_import_each_other_in_a_circle() {
 }
 
 #[test]
+fn no_files_of_the_command_import_each_other_in_a_circle() {
+    Sources::below("eventfold-es/src/bin/eventfold").check_circles();
+}
+
+#[test]
 fn no_files_of_the_derive_import_each_other_in_a_circle() {
     Sources::of("eventfold-es-derive").check_circles();
 }
@@ -110,11 +115,13 @@ impl fmt::Display for Import<'_> {
 
 impl Sources {
     fn of(package: &str) -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("..")
-            .join(package);
+        Self::below(&format!("{package}/src"))
+    }
+
+    fn below(root: &str) -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(root);
         let mut files = BTreeMap::new();
-        list(&root.join("src"), "", &mut files);
+        list(&root, "", &mut files);
         let modules: BTreeSet<String> = files.keys().cloned().collect();
         let read = |(module, path): (String, PathBuf)| {
             let text = std::fs::read_to_string(&path).expect("a source can be read");
@@ -217,11 +224,12 @@ fn list(dir: &Path, module: &str, files: &mut BTreeMap<String, PathBuf>) {
             .file_stem()
             .and_then(|name| name.to_str())
             .expect("a name is text");
-        if matches!(name, "tests" | "crash") {
+        // Programs are crates of their own.
+        if matches!(name, "tests" | "crash" | "bin") {
             continue;
         }
         let module = match (module, name) {
-            ("", "lib") => String::new(),
+            ("", "lib" | "main") => String::new(),
             ("", name) => name.to_owned(),
             (module, name) => format!("{module}::{name}"),
         };

@@ -353,6 +353,15 @@ impl Content {
     }
 }
 
+/// The dead letters in `bytes` that can be read, the oldest first, and why others cannot, with their
+/// offsets. `settled` as for [`audit`].
+pub(crate) fn listed(bytes: &[u8], settled: Option<u64>) -> (Vec<Letter>, Vec<(u64, String)>) {
+    let mut content = Content::of(bytes);
+    content.drop_unfinished(bytes, settled);
+    let letters = content.letters.into_iter().map(|found| found.letter);
+    (letters.collect(), content.damaged)
+}
+
 /// What is wrong with the dead letters of a process manager.
 #[derive(Debug)]
 pub(crate) struct Flaws {

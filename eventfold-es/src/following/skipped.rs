@@ -218,6 +218,12 @@ fn read_line(line: &[u8]) -> Result<Line, String> {
     serde_json::from_slice(line).map_err(|error| error.to_string())
 }
 
+/// The skipped events that can be read in the content of such a record.
+pub(crate) fn listed(content: &[u8]) -> Vec<SkippedEvent> {
+    let lines = lines::split(content).filter_map(|(_, text)| read_line(text).ok());
+    lines.map(SkippedEvent::from).collect()
+}
+
 /// The lines of such a record that are wrong, with their offsets.
 pub(crate) fn flaws(content: &[u8]) -> Vec<(u64, String)> {
     let wrong = lines::split(content).filter_map(|(start, text)| {

@@ -32,6 +32,7 @@ pub(crate) mod lines;
 pub(crate) mod lock;
 pub(crate) mod log;
 mod names;
+pub(crate) mod observe;
 pub(crate) mod records;
 pub(crate) mod recovery;
 pub(crate) mod snapshots;

@@ -6,12 +6,16 @@ use std::path::Path;
 use crate::following;
 use crate::report::{Finding, RepairReport, VerifyReport};
 use crate::runtime::background::blocking;
-use crate::storage::error::{StorageError, StorageResult};
+use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::check::audit::audit;
 use crate::storage::files::check::audit::findings::Audit;
 use crate::storage::files::check::repair::repair;
+use crate::storage::files::layout::{StreamLayout, list_dirs};
 use crate::storage::files::lock::{DirLock, Patience};
+use crate::storage::files::records::FileRecords;
+use crate::storage::record::Records;
 use crate::store::AggregateStore;
+use crate::text::Shown;
 
 impl AggregateStore {
     /// Checks the store in `base_dir`, which must not be open, and reports everything that is
@@ -109,6 +113,55 @@ impl AggregateStore {
                 repaired,
                 remaining,
             })
+        })
+        .await
+    }
+}
+
+impl AggregateStore {
+    /// Removes a dead letter for good from the store in `base_dir`, which must not be open. False if the
+    /// process manager has none with this id. The store need not know the process manager's type;
+    /// [`DeadLetters::discard`](crate::store::DeadLetters::discard) is for an open store.
+    ///
+    /// # Errors
+    ///
+    /// * [`io::ErrorKind::NotFound`]: there is no such directory, or no such process manager;
+    /// * [`io::ErrorKind::ResourceBusy`]: a store has it open;
+    /// * [`io::ErrorKind::InvalidInput`]: the program ended just when the command was given up: open
+    ///   the store with the process manager first;
+    /// * [`io::ErrorKind::InvalidData`]: a file is damaged;
+    /// * any other: a file could not be read or written.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path();
+    /// # let store = AggregateStore::builder(path).process_manager::<Forward>().open().await?;
+    /// # store.get::<Counter>("c-1").await?.send(Add(5)).await?;
+    /// # store.run_process_managers().await?; // nobody registered the aggregate type `counter`
+    /// # let id = store.dead_letters("forward")?.list().await?[0].id.clone();
+    /// # store.shutdown().await?;
+    /// assert!(AggregateStore::discard_dead_letter(path, "forward", &id).await?);
+    /// assert!(!AggregateStore::discard_dead_letter(path, "forward", &id).await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn discard_dead_letter(
+        base_dir: impl AsRef<Path>,
+        process_manager: &str,
+        id: &str,
+    ) -> io::Result<bool> {
+        let (name, id) = (process_manager.to_owned(), id.to_owned());
+        while_locked(base_dir.as_ref(), move |base| {
+            let managers = StreamLayout::new(base).process_managers_dir();
+            if !list_dirs(&managers)?.contains(&name) {
+                let cause = format!("has no process manager `{}`", Shown(&name));
+                return Err(StorageError::file(StorageErrorKind::Missing, base, cause));
+            }
+            let records = Records::Files(FileRecords::new(managers.join(&name)));
+            following::saved::discard(&name, &records, &id)
         })
         .await
     }

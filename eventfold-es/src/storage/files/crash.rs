@@ -23,6 +23,7 @@ mod grouped;
 mod header_only;
 mod managed;
 mod managed_together;
+mod observed;
 mod power_loss;
 mod several_streams;
 mod together;

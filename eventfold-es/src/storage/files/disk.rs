@@ -371,6 +371,24 @@ pub(crate) fn open(path: &Path) -> io::Result<std::fs::File> {
     uninterrupted(|| system::open(path, Access::Read))
 }
 
+/// Makes the content of `file` durable, which is open for reading and was found at `path`. False if
+/// the system syncs only what is open for writing.
+pub(crate) fn sync_read_only(file: &std::fs::File, path: &Path) -> io::Result<bool> {
+    #[cfg(test)]
+    uninterrupted(|| faults::sync_read_only(path))?;
+    #[cfg(unix)]
+    {
+        let _ = path;
+        uninterrupted(|| file.sync_data())?;
+        Ok(true)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = (file, path);
+        Ok(false)
+    }
+}
+
 /// Opens or creates a file that other programs also use. A link is refused, because its target does
 /// not belong to the store.
 pub(crate) fn open_own(path: &Path) -> io::Result<std::fs::File> {

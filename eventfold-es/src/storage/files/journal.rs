@@ -99,8 +99,16 @@ impl Index {
         *lock(&self.end)
     }
 
-    fn set_end(&self, end: End) {
+    pub(crate) fn set_end(&self, end: End) {
         *lock(&self.end) = Some(end);
+    }
+
+    /// Adds the segment that begins at `first`, which follows all others.
+    pub(crate) fn add(&self, first: u64) {
+        let mut segments = self.segments();
+        if segments.last().is_none_or(|last| *last < first) {
+            segments.push(first);
+        }
     }
 
     pub(crate) fn path(&self, first: u64) -> PathBuf {
@@ -303,7 +311,7 @@ impl Journal {
         self.file = file;
         self.capacity = capacity;
         self.end = self.end.of_next();
-        self.index.segments().push(first);
+        self.index.add(first);
         self.index.set_end(self.end);
         Ok(())
     }

@@ -330,6 +330,18 @@ pub(crate) fn open(path: &Path, how: Open) -> io::Result<Watched> {
     Ok(Watched(Some((watch, file))))
 }
 
+/// A sync of the file at `path` by somebody who only reads it.
+pub(crate) fn sync_read_only(path: &Path) -> io::Result<()> {
+    let Some(watch) = watch_of(path) else {
+        return Ok(());
+    };
+    let mut state = watch.state();
+    match state.at.get(path).copied() {
+        Some(file) => state.note(Change::Sync { file }).map(drop),
+        None => Ok(()),
+    }
+}
+
 pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     let Some(watch) = watch_of(from) else {
         return Ok(());

@@ -281,7 +281,7 @@ fn previous_of(path: &Path) -> StorageResult<Option<u64>> {
 }
 
 /// The checksum that the line that ends at `offset` states.
-fn stated_before(path: &Path, offset: u64) -> StorageResult<Option<u64>> {
+pub(crate) fn stated_before(path: &Path, offset: u64) -> StorageResult<Option<u64>> {
     let mut end = [0; SUM_LEN + 1];
     let Some(start) = offset.checked_sub(end.len() as u64) else {
         return Ok(None);
@@ -329,8 +329,17 @@ fn used_length(path: &Path) -> StorageResult<u64> {
 
 /// The bytes of a segment from `start` on, without the zeros at its end, which may be megabytes.
 pub(crate) fn read_used(path: &Path, start: u64) -> StorageResult<Vec<u8>> {
-    let read = || -> io::Result<Option<Vec<u8>>> {
-        let mut file = disk::open(path)?;
+    let mut file = disk::open(path).map_err(|e| StorageError::io("read", path, e))?;
+    read_used_of(&mut file, path, start)
+}
+
+/// As [`read_used`], of the open `file`.
+pub(crate) fn read_used_of(
+    file: &mut std::fs::File,
+    path: &Path,
+    start: u64,
+) -> StorageResult<Vec<u8>> {
+    let mut read = || -> io::Result<Option<Vec<u8>>> {
         if start > file.metadata()?.len() {
             return Ok(None);
         }
@@ -411,38 +420,62 @@ pub(crate) fn scan_segment(
     end: &mut End,
     redo: &mut impl FnMut(&CommitLine<'_>) -> StorageResult<()>,
 ) -> Result<(), ScanError> {
-    while let Some((line, rest)) = split_line(bytes) {
-        let Some(sum) = verified(line, end.chain) else {
-            break;
-        };
-        if end.offset == 0 {
-            let header = Header::read(line).map_err(|cause| ScanError::of_header(path, cause))?;
-            if header.first != end.segment {
-                return Err(ScanError::damaged(
-                    path,
-                    end.offset,
-                    "the file has another segment's name",
-                ));
-            }
-        } else {
-            let damaged = |cause: String| ScanError::damaged(path, end.offset, cause);
-            let commit = CommitLine::read(line).map_err(damaged)?;
-            if commit.position != end.position + 1 {
-                return Err(damaged("the positions have a gap".to_owned()));
-            }
-            if commit.ms < end.ms {
-                let cause = "the commit is older than the one before it";
-                return Err(damaged(cause.to_owned()));
-            }
+    while let Some(line) = scan_line(path, bytes, end)? {
+        if let Scanned::Commit(commit) = line {
             redo(&commit)?;
-            end.position = commit.last();
-            end.ms = commit.ms;
         }
-        end.chain = sum;
-        end.offset += line.len() as u64 + 1;
-        *bytes = rest;
     }
     Ok(())
+}
+
+/// A valid line of a segment.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it is taken apart at once")]
+pub(crate) enum Scanned<'a> {
+    Header,
+    Commit(CommitLine<'a>),
+}
+
+/// Moves `end` and `bytes` past the next line of a segment, if it is valid. `bytes` begins at `end`.
+pub(crate) fn scan_line<'a>(
+    path: &Path,
+    bytes: &mut &'a [u8],
+    end: &mut End,
+) -> Result<Option<Scanned<'a>>, ScanError> {
+    let Some((line, rest)) = split_line(bytes) else {
+        return Ok(None);
+    };
+    let Some(sum) = verified(line, end.chain) else {
+        return Ok(None);
+    };
+    let scanned = if end.offset == 0 {
+        let header = Header::read(line).map_err(|cause| ScanError::of_header(path, cause))?;
+        if header.first != end.segment {
+            return Err(ScanError::damaged(
+                path,
+                end.offset,
+                "the file has another segment's name",
+            ));
+        }
+        Scanned::Header
+    } else {
+        let damaged = |cause: String| ScanError::damaged(path, end.offset, cause);
+        let commit = CommitLine::read(line).map_err(damaged)?;
+        if commit.position != end.position + 1 {
+            return Err(damaged("the positions have a gap".to_owned()));
+        }
+        if commit.ms < end.ms {
+            let cause = "the commit is older than the one before it";
+            return Err(damaged(cause.to_owned()));
+        }
+        end.position = commit.last();
+        end.ms = commit.ms;
+        Scanned::Commit(commit)
+    };
+    end.chain = sum;
+    end.offset += line.len() as u64 + 1;
+    *bytes = rest;
+    Ok(Some(scanned))
 }
 
 /// Reads the bytes of a journal's first segment. Returns where its valid lines end, and where the

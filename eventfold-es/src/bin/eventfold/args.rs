@@ -1,0 +1,244 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args as Group, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// Exit codes, at the end of each help.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  problems were found, or what was asked for is not there
+  2  the command line is not valid
+  3  there is no store in the directory
+  4  a file is damaged, or of another version
+  5  a store has the directory open (verify, repair, discard)
+  6  a file cannot be read or written, or the output";
+
+/// Looks into the directory of an eventfold-es store, checks it and repairs it.
+///
+/// Everything that only looks works beside a running program that writes the store, and after a crash. It
+/// shows what is durable, takes no lock and changes nothing.
+#[derive(Debug, Parser)]
+#[command(name = "eventfold", version, after_help = EXIT_CODES)]
+pub(crate) struct Args {
+    /// The directory of the store.
+    #[arg(short, long, global = true, env = "EVENTFOLD_DIR", default_value = ".")]
+    pub(crate) dir: PathBuf,
+    /// Print JSON: one object a line, or one document.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List the aggregates: events, version, first and last time, bytes.
+    #[command(after_help = "Examples:
+  eventfold --dir data ls
+  eventfold --dir data ls --type order --sort events --limit 20
+  eventfold --dir data ls --json | jq -s 'map(.events) | add'")]
+    Ls(Ls),
+    /// Count the whole store: events by type and name, per day, the largest streams, disk use.
+    #[command(after_help = "Examples:
+  eventfold --dir data stats
+  eventfold --dir data stats --json | jq .events_by_name")]
+    Stats(Stats),
+    /// Show the events of one aggregate.
+    #[command(after_help = "Examples:
+  eventfold --dir data show order o-17
+  eventfold --dir data show order o-17 --at 3
+  eventfold --dir data show order o-17 --at 2026-01-31T12:00:00Z")]
+    Show(Show),
+    /// Show one event with everything that is recorded with it.
+    #[command(after_help = "Example:
+  eventfold --dir data event 9ca7d819-ab63-4d66-a41e-8b0395ac87ab")]
+    Event {
+        /// The event's id, or its position.
+        id: String,
+    },
+    /// Print the events in the order of the store.
+    #[command(after_help = "Examples:
+  eventfold --dir data log --last 20
+  eventfold --dir data log --type order --event OrderPlaced --since 2h
+  eventfold --dir data log --tag course:c-1 --json
+  eventfold --dir data log -f")]
+    Log(Log),
+    /// Search the payloads for a text, or by a path into JSON.
+    #[command(after_help = "Examples:
+  eventfold --dir data search alice@example.org
+  eventfold --dir data search --jsonpath '$.items[?@.amount > 100]' --type order")]
+    Search(Search),
+    /// Show what led to an event and what followed from it.
+    #[command(after_help = "Examples:
+  eventfold --dir data trace 9ca7d819-ab63-4d66-a41e-8b0395ac87ab
+  eventfold --dir data trace request-7")]
+    Trace(Trace),
+    /// List the projections: position, lag, size, skipped events.
+    Projections,
+    /// List the process managers: position, lag, and what waits.
+    ProcessManagers,
+    /// List the commands of process managers that wait to be sent.
+    Outbox(OfManager),
+    /// List the timers of process managers, the next one first.
+    Timers(OfManager),
+    /// List, show or discard the commands that process managers gave up.
+    #[command(after_help = "Examples:
+  eventfold --dir data dead-letters
+  eventfold --dir data dead-letters show fulfilment 17
+  eventfold --dir data dead-letters discard fulfilment 17")]
+    DeadLetters {
+        #[command(subcommand)]
+        what: Option<DeadLetters>,
+    },
+    /// Check every file against the journal. The store must not be open.
+    #[command(after_help = "Example:
+  eventfold --dir data verify && echo in order")]
+    Verify,
+    /// Repair what the journal proves. The store must not be open; what is replaced is kept.
+    #[command(after_help = "Example:
+  eventfold --dir data repair")]
+    Repair,
+    /// Print the completions for a shell.
+    #[command(after_help = "Example:
+  eventfold completions bash > ~/.local/share/bash-completion/completions/eventfold")]
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Ls {
+    /// Only aggregates of this type.
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) aggregate_type: Option<String>,
+    /// The order. Numbers and times begin with the largest.
+    #[arg(long, value_enum, default_value_t = Sort::Name)]
+    pub(crate) sort: Sort,
+    /// At most this many.
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Sort {
+    Name,
+    Events,
+    Bytes,
+    First,
+    Last,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Stats {
+    /// How many of the newest days are shown. JSON has all.
+    #[arg(long, value_name = "N", default_value_t = 14)]
+    pub(crate) days: usize,
+    /// How many of the largest streams are shown.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) largest: usize,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Show {
+    /// The type of the aggregate.
+    #[arg(value_name = "TYPE")]
+    pub(crate) aggregate_type: String,
+    /// Its id.
+    pub(crate) id: String,
+    /// Only events up to this version or this time.
+    #[arg(long, value_name = "VERSION|TIME")]
+    pub(crate) at: Option<String>,
+}
+
+/// Which events.
+#[derive(Debug, Group)]
+pub(crate) struct Filter {
+    /// Only events of aggregates of this type.
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) aggregate_type: Option<String>,
+    /// Only events of aggregates with this id.
+    #[arg(long, value_name = "ID")]
+    pub(crate) id: Option<String>,
+    /// Only events with this name.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) event: Option<String>,
+    /// Only events with this tag. Several: the event must have all of them.
+    #[arg(long, value_name = "NAME:VALUE")]
+    pub(crate) tag: Vec<String>,
+    /// Only events that were committed since: a time, a day, or how long ago (`2h`, `7d`).
+    #[arg(long, value_name = "TIME|AGO")]
+    pub(crate) since: Option<String>,
+    /// Only events after this position.
+    #[arg(long, value_name = "POSITION")]
+    pub(crate) from: Option<u64>,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Log {
+    #[command(flatten)]
+    pub(crate) filter: Filter,
+    /// At most this many, the first ones.
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+    /// Only the last ones, this many. With --follow and without --from or --since it is 10.
+    #[arg(long, value_name = "N", conflicts_with_all = ["limit", "from"])]
+    pub(crate) last: Option<usize>,
+    /// Wait for more, until it is interrupted.
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Search {
+    /// The text, as it is in the payload.
+    #[arg(required_unless_present = "jsonpath", conflicts_with = "jsonpath")]
+    pub(crate) text: Option<String>,
+    /// A path as RFC 9535 has it (`JSONPath`). An event is found if it selects something in the payload.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) jsonpath: Option<String>,
+    /// Do not tell upper from lower case.
+    #[arg(short, long, conflicts_with = "jsonpath")]
+    pub(crate) ignore_case: bool,
+    #[command(flatten)]
+    pub(crate) filter: Filter,
+    /// At most this many.
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Trace {
+    /// The id of an event, or a correlation id.
+    pub(crate) id: String,
+    /// At most this many events.
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub(crate) limit: usize,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct OfManager {
+    /// Only of this process manager.
+    pub(crate) process_manager: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadLetters {
+    /// List them. This is what happens without a subcommand.
+    List(OfManager),
+    /// Show one with its command.
+    Show(Letter),
+    /// Remove one for good. The store must not be open.
+    Discard(Letter),
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Letter {
+    /// The process manager.
+    pub(crate) process_manager: String,
+    /// The id of the dead letter.
+    pub(crate) id: String,
+}

@@ -1,0 +1,104 @@
+//! `verify` and `repair`.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use eventfold_es::inspect::visible;
+use eventfold_es::{AggregateStore, Finding};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::commands::reading::wait;
+use crate::failure::{Failure, Result};
+use crate::output::Output;
+use crate::progress::Progress;
+
+#[derive(Serialize)]
+struct FindingJson {
+    severity: String,
+    file: String,
+    offset: Option<u64>,
+    message: String,
+}
+
+impl FindingJson {
+    fn new(finding: &Finding) -> Self {
+        Self {
+            severity: finding.severity.to_string(),
+            file: finding.file.to_string_lossy().into_owned(),
+            offset: finding.offset,
+            message: finding.message.clone(),
+        }
+    }
+}
+
+fn found(findings: &[Finding]) -> Vec<FindingJson> {
+    findings.iter().map(FindingJson::new).collect()
+}
+
+/// 1 if something is wrong.
+fn code(is_right: bool) -> ExitCode {
+    if is_right {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
+    }
+}
+
+/// Fails if there is no store, in which nothing would be wrong.
+fn require_store(dir: &Path) -> Result<()> {
+    let parts = ["journal", "streams", "meta"];
+    if parts.iter().any(|part| dir.join(part).is_dir()) {
+        return Ok(());
+    }
+    let text = format!(
+        "{} has no store: correct the path",
+        visible(&dir.to_string_lossy())
+    );
+    Err(Failure::Store(std::io::Error::new(
+        std::io::ErrorKind::NotFound,
+        text,
+    )))
+}
+
+pub(crate) fn verify(dir: &Path, out: &mut Output) -> Result<ExitCode> {
+    require_store(dir)?;
+    let progress = Progress::of("checking");
+    let report = wait(AggregateStore::verify(dir))??;
+    drop(progress);
+    if out.is_json() {
+        out.json(&json!({
+            "clean": report.is_clean(),
+            "events": report.events,
+            "streams": report.streams,
+            "findings": found(&report.findings),
+        }))?;
+    } else {
+        out.line(&report)?;
+    }
+    Ok(code(report.is_clean()))
+}
+
+pub(crate) fn repair(dir: &Path, out: &mut Output) -> Result<ExitCode> {
+    require_store(dir)?;
+    let progress = Progress::of("repairing");
+    let report = wait(AggregateStore::repair(dir))??;
+    drop(progress);
+    if out.is_json() {
+        let repaired = report.repaired.iter().map(|repaired| {
+            json!({
+                "file": repaired.file.to_string_lossy(),
+                "kept": repaired.kept.as_ref().map(|kept| kept.to_string_lossy()),
+                "action": repaired.action,
+            })
+        });
+        out.json(&json!({
+            "success": report.is_success(),
+            "repaired": repaired.collect::<Vec<_>>(),
+            "remaining": found(&report.remaining),
+        }))?;
+    } else {
+        out.line(&report)?;
+    }
+    Ok(code(report.is_success()))
+}

@@ -1,0 +1,53 @@
+//! What the subcommands share.
+
+use std::path::Path;
+
+use eventfold_es::inspect::StoreReader;
+
+use crate::event::DIM;
+use crate::failure::{Failure, Result};
+use crate::output::Output;
+
+/// Looks at the store in `dir`. Says so if its newest events are not shown.
+pub(crate) fn open(dir: &Path) -> Result<StoreReader> {
+    let reader = StoreReader::open(dir)?;
+    if reader.sync_failed()? {
+        use std::io::Write as _;
+        let _ = writeln!(
+            anstream::stderr(),
+            "eventfold: a sync of this store failed: the newest events may not be durable, and are not \
+             shown until the store was opened again"
+        );
+    }
+    Ok(reader)
+}
+
+/// Runs `each` for entries, whose failures end the reading.
+pub(crate) fn until_failure<T>(
+    failed: &mut Result<()>,
+    run: impl FnOnce() -> Result<T>,
+) -> Option<T> {
+    match run() {
+        Ok(done) => Some(done),
+        Err(failure) => {
+            *failed = Err(failure);
+            None
+        }
+    }
+}
+
+/// Says up to which position something is shown.
+pub(crate) fn print_head(reader: &StoreReader, out: &mut Output) -> Result<()> {
+    let text = format!("up to position {}", reader.head());
+    let text = out.styled(DIM, text);
+    out.line(text)
+}
+
+/// Runs a future of the store to its end.
+pub(crate) fn wait<T>(future: impl Future<Output = T>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(Failure::Store)?;
+    Ok(runtime.block_on(future))
+}

@@ -1,0 +1,196 @@
+//! `ls` and `show`.
+
+use std::cmp::Reverse;
+use std::ops::ControlFlow;
+use std::time::SystemTime;
+
+use eventfold_es::inspect::{StoreReader, StreamSummaries, StreamSummary, visible};
+use eventfold_es::{Position, StreamId, Version};
+use serde::Serialize;
+
+use crate::args::{Ls, Show, Sort};
+use crate::commands::reading::{print_head, until_failure};
+use crate::event;
+use crate::failure::{Failure, Result};
+use crate::names::Names;
+use crate::output::Output;
+use crate::progress::Progress;
+use crate::table::{self, Number, Text};
+use crate::time;
+
+/// A stream in JSON.
+#[derive(Serialize)]
+pub(crate) struct StreamJson<'a> {
+    #[serde(rename = "type")]
+    aggregate_type: &'a str,
+    id: &'a str,
+    events: u64,
+    version: Version,
+    #[serde(serialize_with = "time::serialize")]
+    first: SystemTime,
+    #[serde(serialize_with = "time::serialize")]
+    last: SystemTime,
+    bytes: u64,
+}
+
+impl<'a> StreamJson<'a> {
+    pub(crate) fn new(stream: &'a StreamSummary) -> Self {
+        Self {
+            aggregate_type: &stream.aggregate_type,
+            id: &stream.id,
+            events: stream.events,
+            version: stream.version,
+            first: stream.first,
+            last: stream.last,
+            bytes: stream.bytes,
+        }
+    }
+}
+
+pub(crate) fn list(reader: &mut StoreReader, ls: &Ls, out: &mut Output) -> Result<()> {
+    let mut streams = StreamSummaries::default();
+    let mut types = Names::default();
+    let progress = Progress::events(reader.head());
+    reader.read(Position::default(), |entry| {
+        let event = entry.event();
+        let aggregate_type = event.record().aggregate_type();
+        let is_wanted = ls
+            .aggregate_type
+            .as_deref()
+            .is_none_or(|wanted| wanted == aggregate_type);
+        if is_wanted {
+            streams.add(&entry);
+        } else {
+            types.add(aggregate_type);
+        }
+        progress.at(event.record().position());
+        ControlFlow::Continue(())
+    })?;
+    drop(progress);
+    let mut streams = streams.into_sorted();
+    if let Some(wanted) = &ls.aggregate_type
+        && streams.is_empty()
+    {
+        return Err(Failure::NotThere(types.lack("aggregate type", wanted)));
+    }
+    match ls.sort {
+        Sort::Name => {}
+        Sort::Events => streams.sort_by_key(|stream| Reverse(stream.events)),
+        Sort::Bytes => streams.sort_by_key(|stream| Reverse(stream.bytes)),
+        Sort::First => streams.sort_by_key(|stream| Reverse(stream.first)),
+        Sort::Last => streams.sort_by_key(|stream| Reverse(stream.last)),
+    }
+    let all = streams.len();
+    streams.truncate(ls.limit.unwrap_or(usize::MAX));
+    if out.is_json() {
+        return streams
+            .iter()
+            .try_for_each(|stream| out.json(&StreamJson::new(stream)));
+    }
+    print_table(&streams, out)?;
+    if streams.len() < all {
+        out.line(format_args!("{} of {all}", streams.len()))?;
+    }
+    print_head(reader, out)
+}
+
+/// How many rows are laid out together: a table needs memory for all of its rows.
+const PORTION: usize = 2_000;
+
+pub(crate) fn print_table(streams: &[StreamSummary], out: &mut Output) -> Result<()> {
+    let columns = [
+        Text("TYPE"),
+        Text("ID"),
+        Number("EVENTS"),
+        Number("VERSION"),
+        Text("FIRST"),
+        Text("LAST"),
+        Number("BYTES"),
+    ];
+    for portion in streams.chunks(PORTION) {
+        let rows = portion.iter().map(|stream| {
+            vec![
+                visible(&stream.aggregate_type).to_string(),
+                visible(&stream.id).to_string(),
+                table::count(stream.events),
+                stream.version.to_string(),
+                time::shown(stream.first),
+                time::shown(stream.last),
+                table::bytes(stream.bytes),
+            ]
+        });
+        table::print(out, &columns, rows.collect())?;
+    }
+    Ok(())
+}
+
+/// Up to where a stream is shown.
+enum Until {
+    End,
+    Version(Version),
+    Time(SystemTime),
+}
+
+pub(crate) fn show(reader: &StoreReader, show: &Show, out: &mut Output) -> Result<()> {
+    let until = match &show.at {
+        None => Until::End,
+        Some(at) => match at.parse() {
+            Ok(version) => Until::Version(version),
+            Err(_) => Until::Time(time::read(at)?),
+        },
+    };
+    let id = StreamId::new(&show.aggregate_type, &show.id);
+    let id = id.map_err(|error| Failure::Usage(error.to_string()))?;
+    let (mut types, mut ids) = (Names::default(), Names::default());
+    let (mut is_there, mut failed) = (false, Ok(()));
+    let progress = Progress::events(reader.head());
+    reader.read(Position::default(), |entry| {
+        let event = entry.event();
+        let record = event.record();
+        progress.at(record.position());
+        if record.aggregate_type() != id.aggregate_type() || record.id() != id.id() {
+            if !is_there {
+                types.add(record.aggregate_type());
+            }
+            if !is_there && record.version() == 1 && record.aggregate_type() == id.aggregate_type()
+            {
+                ids.add(record.id());
+            }
+            return ControlFlow::Continue(());
+        }
+        is_there = true;
+        let is_after = match until {
+            Until::End => false,
+            Until::Version(last) => record.version() > last,
+            Until::Time(last) => record.time() > last,
+        };
+        if is_after {
+            return ControlFlow::Break(());
+        }
+        let print = || progress.without(|| event::print_block(out, &entry));
+        match until_failure(&mut failed, print) {
+            Some(()) => ControlFlow::Continue(()),
+            None => ControlFlow::Break(()),
+        }
+    })?;
+    drop(progress);
+    failed?;
+    if !is_there {
+        let lack = if types.contains(id.aggregate_type()) {
+            ids.lack(
+                &format!(
+                    "aggregate of type `{}` with id",
+                    visible(id.aggregate_type())
+                ),
+                id.id(),
+            )
+        } else {
+            types.lack("aggregate type", id.aggregate_type())
+        };
+        return Err(Failure::NotThere(lack));
+    }
+    if out.is_json() {
+        return Ok(());
+    }
+    print_head(reader, out)
+}

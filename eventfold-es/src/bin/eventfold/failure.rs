@@ -1,0 +1,68 @@
+//! Why a command failed: [`Failure`].
+
+use std::fmt;
+use std::io;
+use std::process::ExitCode;
+
+/// Why a command failed, by exit code.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// What was asked for is not there.
+    NotThere(String),
+    /// An argument is not valid.
+    Usage(String),
+    /// A file of the store cannot be used.
+    Store(io::Error),
+    /// The output cannot be written.
+    Output(io::Error),
+}
+
+pub(crate) type Result<T> = std::result::Result<T, Failure>;
+
+impl Failure {
+    pub(crate) fn code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::NotThere(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Store(error) => match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => 3,
+                io::ErrorKind::InvalidData | io::ErrorKind::Unsupported => 4,
+                io::ErrorKind::ResourceBusy => 5,
+                _ => 6,
+            },
+            Self::Output(_) => 6,
+        })
+    }
+
+    pub(crate) fn report(&self) {
+        use std::io::Write as _;
+        // Without a place for the message the exit code has to do.
+        let _ = writeln!(anstream::stderr(), "eventfold: {self}");
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotThere(text) | Self::Usage(text) => f.write_str(text),
+            Self::Output(error) => write!(f, "cannot write the output: {error}"),
+            Self::Store(error) => {
+                error.fmt(f)?;
+                f.write_str(match error.kind() {
+                    io::ErrorKind::NotFound => " (`--dir` names the directory of the store)",
+                    io::ErrorKind::InvalidData => " (`eventfold verify` lists all damage)",
+                    io::ErrorKind::ResourceBusy => {
+                        " (this needs the store for itself: stop the program that has it)"
+                    }
+                    _ => "",
+                })
+            }
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Store(error)
+    }
+}

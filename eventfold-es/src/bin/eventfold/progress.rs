@@ -1,0 +1,56 @@
+//! How far something is that takes long, on the terminal: [`Progress`].
+
+use std::time::Duration;
+
+use eventfold_es::Position;
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// A bar on the standard error, if that is a terminal.
+pub(crate) struct Progress(ProgressBar);
+
+impl Progress {
+    /// A bar over the events up to `head`.
+    pub(crate) fn events(head: Position) -> Self {
+        let bar = ProgressBar::new(number(head));
+        let template = "{wide_bar} {human_pos}/{human_len} events, {eta} left";
+        Self::with(bar, template)
+    }
+
+    /// Something whose length is not known.
+    pub(crate) fn of(what: &'static str) -> Self {
+        let bar = ProgressBar::new_spinner().with_message(what);
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self::with(bar, "{spinner} {msg}, {elapsed}")
+    }
+
+    fn with(bar: ProgressBar, template: &str) -> Self {
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        Self(bar)
+    }
+
+    /// Moves the bar to `position`, now and then.
+    pub(crate) fn at(&self, position: Position) {
+        let position = number(position);
+        if position.is_multiple_of(16 * 1024) {
+            self.0.set_position(position);
+        }
+    }
+
+    /// Prints something while the bar is away.
+    pub(crate) fn without<T>(&self, print: impl FnOnce() -> T) -> T {
+        self.0.suspend(print)
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// A position as a number, for bars: positions of files have no gaps.
+pub(crate) fn number(position: Position) -> u64 {
+    position.to_string().parse().unwrap_or(0)
+}

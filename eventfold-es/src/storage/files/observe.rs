@@ -1,0 +1,284 @@
+//! The journal of a store that another process may be writing: [`ObservedJournal`].
+//!
+//! Nothing is locked and nothing is written, so only the bytes tell what is durable. A line is, if
+//!
+//! * the redo point is at it or after it, or
+//! * a later line states so: each states what was durable before its batch was written, or
+//! * a later segment exists: it gets its name after the one before it was synced, or
+//! * the reader has synced the line itself, and no sync of the store had failed.
+//!
+//! Bytes that are being written may be seen in part. So what contradicts the rest is read again before
+//! it counts as damage.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
+use crate::storage::files::disk;
+use crate::storage::files::doubt;
+use crate::storage::files::journal::Index;
+use crate::storage::files::journal::end::End;
+use crate::storage::files::journal::paths::{list_segments, segment_path};
+use crate::storage::files::recovery::redo_point::RedoPoint;
+use crate::storage::files::recovery::scan::{
+    Scanned, check_chain, examine_tail, read_used_of, scan_line, stated_before,
+};
+
+/// How often bytes that contradict the rest are read again.
+const ATTEMPTS: usize = 3;
+
+/// A journal, up to where it is known to be durable.
+#[derive(Debug)]
+pub(crate) struct ObservedJournal {
+    dir: PathBuf,
+    index: Arc<Index>,
+    /// Where the lines end that are known to be durable.
+    end: End,
+    /// Where the valid lines ended at the last look, if the last of them were not proven.
+    unproven: Option<End>,
+    redo_point: Option<RedoPoint>,
+}
+
+/// When the reader syncs lines that nothing else proves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sync {
+    Now,
+    /// Only if no line came since the last look. While lines come, each batch proves the one before.
+    IfQuiet,
+}
+
+/// How far a look at one segment came.
+enum Look {
+    /// All there is was seen.
+    Done,
+    /// There is more in the next segment.
+    NextSegment,
+    /// The bytes contradict each other. A writer may have been at work.
+    Again(StorageError),
+}
+
+/// The lines of a segment from the durable end on.
+struct Lines {
+    bytes: Vec<u8>,
+    /// Where `bytes` begins in the file.
+    start: u64,
+    /// Where the valid lines end.
+    seen: End,
+    /// The ends of the valid lines that nothing proves yet.
+    unproven: VecDeque<End>,
+    /// The newest durable position that a line after the valid ones proves.
+    proven_by_tail: u64,
+    has_tail: bool,
+}
+
+impl ObservedJournal {
+    /// Looks at the journal in `dir`, which may be empty.
+    ///
+    /// # Errors
+    ///
+    /// If the journal is damaged, incomplete, or of another version.
+    pub(crate) fn open(dir: &Path) -> StorageResult<Self> {
+        // Read before the segments are listed: it names none that is made later.
+        let redo_point = RedoPoint::read(dir)?;
+        let segments = list_segments(dir)?;
+        if let Some(redo_point) = redo_point {
+            if !segments.contains(&redo_point.end.segment) {
+                let path = segment_path(dir, redo_point.end.segment);
+                return Err(StorageError::damaged(&path, 0, "the file is missing"));
+            }
+            check_chain(dir, redo_point.end)?;
+        }
+        let end = redo_point.map_or(End::of_empty(1, 0), |redo_point| redo_point.end);
+        let known = segments.into_iter().filter(|first| *first <= end.segment);
+        let mut observed = Self {
+            dir: dir.to_owned(),
+            index: Arc::new(Index::new(dir.to_owned(), known.collect())),
+            end,
+            unproven: None,
+            redo_point,
+        };
+        observed.look(Sync::Now)?;
+        Ok(observed)
+    }
+
+    /// Looks for events that became durable since the last look.
+    pub(crate) fn refresh(&mut self) -> StorageResult<()> {
+        self.look(Sync::IfQuiet)
+    }
+
+    /// The position of the newest event that is known to be durable.
+    pub(crate) fn head(&self) -> u64 {
+        self.end.position
+    }
+
+    /// The segments, up to the one with the durable end.
+    pub(crate) fn index(&self) -> &Arc<Index> {
+        &self.index
+    }
+
+    /// The redo point when the journal was opened.
+    pub(crate) fn redo_point(&self) -> Option<RedoPoint> {
+        self.redo_point
+    }
+
+    fn look(&mut self, sync: Sync) -> StorageResult<()> {
+        let mut attempts = 0;
+        loop {
+            let before = self.end;
+            match self.look_at_segment(sync)? {
+                Look::Done => break,
+                Look::NextSegment => attempts = 0,
+                Look::Again(error) => {
+                    attempts = if self.end == before { attempts + 1 } else { 0 };
+                    if attempts == ATTEMPTS {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+        self.index.set_end(self.end);
+        Ok(())
+    }
+
+    /// Moves the durable end on within its segment, or to the next one.
+    fn look_at_segment(&mut self, sync: Sync) -> StorageResult<Look> {
+        let path = segment_path(&self.dir, self.end.segment);
+        let Some(mut file) = disk::open_if_there(&path)? else {
+            return self.without_segment(&path);
+        };
+        self.index.add(self.end.segment);
+        self.check_place(&path)?;
+        if sync == Sync::IfQuiet && self.is_at_end(&mut file, &path)? {
+            self.unproven = None;
+            return Ok(Look::Done);
+        }
+        let lines = self.read_lines(&mut file, &path)?;
+        let damaged = |cause: String| {
+            let error = StorageError::damaged(&path, lines.seen.offset, cause);
+            Ok(Look::Again(error))
+        };
+        let segments = list_segments(&self.dir)?;
+        let next = segments
+            .into_iter()
+            .find(|first| *first > lines.seen.segment);
+        if let Some(next) = next {
+            if next != lines.seen.position + 1 || lines.has_tail {
+                return damaged("the line is not valid, and later segments follow".to_owned());
+            }
+            self.end = lines.seen.of_next();
+            self.unproven = None;
+            return Ok(Look::NextSegment);
+        }
+        if lines.proven_by_tail > lines.seen.position {
+            return damaged(format!(
+                "the line with position {} is missing or not valid, but a later line of the journal \
+                 shows that positions up to {} were durable",
+                lines.seen.position + 1,
+                lines.proven_by_tail
+            ));
+        }
+        if lines.unproven.is_empty() {
+            self.unproven = None;
+            return Ok(Look::Done);
+        }
+        let is_quiet = self.unproven == Some(lines.seen);
+        if (sync == Sync::Now || is_quiet) && self.sync(&mut file, &path, &lines)? {
+            self.end = lines.seen;
+            self.unproven = None;
+        } else {
+            self.unproven = Some(lines.seen);
+        }
+        Ok(Look::Done)
+    }
+
+    /// What a missing file of the segment with the durable end means.
+    fn without_segment(&self, path: &Path) -> StorageResult<Look> {
+        let is_new = self.end == End::of_empty(1, 0);
+        if is_new && list_segments(&self.dir)?.is_empty() {
+            return Ok(Look::Done);
+        }
+        Err(StorageError::damaged(path, 0, "the file is missing"))
+    }
+
+    /// Fails if the journal does not have the durable end any more.
+    fn check_place(&self, path: &Path) -> StorageResult<()> {
+        let is_known = self.end.offset > 0;
+        if is_known && stated_before(path, self.end.offset)? != Some(self.end.chain) {
+            let cause = "does not go on where it ended before: the directory was replaced by another \
+                         one while it was read; open it again";
+            return Err(StorageError::file(
+                StorageErrorKind::OtherHistory,
+                path,
+                cause,
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether nothing was written after the durable end.
+    fn is_at_end(&self, file: &mut File, path: &Path) -> StorageResult<bool> {
+        let mut next = Vec::new();
+        file.seek(SeekFrom::Start(self.end.offset))
+            .and_then(|_| file.take(1).read_to_end(&mut next))
+            .map_err(|e| StorageError::io("read", path, e))?;
+        let following = segment_path(&self.dir, self.end.position + 1);
+        let is_followed = self.end.segment <= self.end.position && disk::is_there(&following);
+        Ok(next.iter().all(|byte| *byte == 0) && !is_followed)
+    }
+
+    /// Reads the lines after the durable end, and moves it past those that others prove.
+    fn read_lines(&mut self, file: &mut File, path: &Path) -> StorageResult<Lines> {
+        let start = self.end.offset;
+        let bytes = read_used_of(file, path, start)?;
+        let mut rest = &bytes[..];
+        let mut seen = self.end;
+        let mut unproven = VecDeque::new();
+        while let Some(line) = scan_line(path, &mut rest, &mut seen)? {
+            let Scanned::Commit(commit) = line else {
+                // The header is proven by the first commit.
+                continue;
+            };
+            let is_proven = |end: &End| end.position <= commit.durable;
+            while unproven.front().is_some_and(is_proven) {
+                self.end = unproven.pop_front().unwrap_or(self.end);
+            }
+            unproven.push_back(seen);
+        }
+        let (_, proven_by_tail) = examine_tail(rest, seen);
+        let has_tail = !rest.is_empty();
+        Ok(Lines {
+            bytes,
+            start,
+            seen,
+            unproven,
+            proven_by_tail,
+            has_tail,
+        })
+    }
+
+    /// Makes `lines` durable. False if nobody can tell whether they are.
+    ///
+    /// After a failed sync, a further one says nothing. Invariant D3. A writer that could write only a
+    /// part of a batch erases that part at once, so the lines are read again.
+    fn sync(&self, file: &mut File, path: &Path, lines: &Lines) -> StorageResult<bool> {
+        if doubt::is_noted(&self.dir)? {
+            return Ok(false);
+        }
+        match disk::sync_read_only(file, path) {
+            Ok(true) => {}
+            Ok(false) => return Ok(false),
+            Err(error) => {
+                let error = StorageError::io("sync", path, error);
+                tracing::warn!(%error, "the newest events are not shown, because they may not be durable");
+                return Ok(false);
+            }
+        }
+        let valid = usize::try_from(lines.seen.offset - lines.start).unwrap_or(usize::MAX);
+        let again = read_used_of(file, path, lines.start)?;
+        let is_same = again.get(..valid) == lines.bytes.get(..valid);
+        Ok(is_same && !doubt::is_noted(&self.dir)?)
+    }
+}

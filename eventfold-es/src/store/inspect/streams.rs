@@ -1,0 +1,142 @@
+//! The streams of a store, from one pass over its events: [`StreamSummaries`].
+
+use std::collections::HashMap;
+use std::time::SystemTime;
+
+use crate::clock::from_unix_millis;
+use crate::ids::Version;
+use crate::store::inspect::entry::Entry;
+
+/// What a stream has.
+///
+/// See the example of [`StoreReader`](crate::inspect::StoreReader).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StreamSummary {
+    /// The type of its aggregate.
+    pub aggregate_type: String,
+    /// The aggregate's id.
+    pub id: String,
+    /// How many events it has.
+    pub events: u64,
+    /// The version of its newest event.
+    pub version: Version,
+    /// The time of its first event.
+    pub first: SystemTime,
+    /// The time of its last event.
+    pub last: SystemTime,
+    /// How many bytes its events take in its file.
+    pub bytes: u64,
+}
+
+/// Collects the summary of each stream while events are read.
+///
+/// ```
+/// # use eventfold_es::{*, __private::example::*};
+/// # use std::ops::ControlFlow;
+/// use eventfold_es::inspect::{StoreReader, StreamSummaries};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let store = AggregateStore::open(dir.path()).await?;
+/// # store.get::<Counter>("c-1").await?.send(Add(5)).await?;
+/// let mut streams = StreamSummaries::default();
+/// let mut bytes = 0;
+/// StoreReader::open(dir.path())?.read(Position::default(), |entry| {
+///     bytes += entry.event().data().len();
+///     streams.add(&entry);
+///     ControlFlow::Continue(())
+/// })?;
+/// assert_eq!(streams.len(), 1);
+/// assert_eq!(streams.into_sorted()[0].version, 1);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct StreamSummaries {
+    /// By type, then by id.
+    types: HashMap<Box<str>, HashMap<Box<str>, Counts>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Counts {
+    events: u64,
+    version: u64,
+    first: u64,
+    last: u64,
+    bytes: u64,
+}
+
+impl StreamSummaries {
+    /// Adds an event. Events are to be added in the order of the store; those that belong to no
+    /// aggregate are left out.
+    ///
+    /// See the example of [`StreamSummaries`].
+    pub fn add(&mut self, entry: &Entry<'_>) {
+        let record = *entry.event().record();
+        if !record.is_of_aggregate() {
+            return;
+        }
+        let ms = record.unix_millis();
+        let counts = self.counts(record.aggregate_type(), record.id(), ms);
+        counts.events += 1;
+        counts.version = record.version().into();
+        counts.last = ms;
+        counts.bytes += entry.line().len() as u64 + 1;
+    }
+
+    /// Looks the names up before they are copied: most events are of a known stream.
+    fn counts(&mut self, aggregate_type: &str, id: &str, ms: u64) -> &mut Counts {
+        let is_known = |streams: &HashMap<Box<str>, Counts>| streams.contains_key(id);
+        if !self.types.get(aggregate_type).is_some_and(is_known) {
+            let new = Counts {
+                events: 0,
+                version: 0,
+                first: ms,
+                last: ms,
+                bytes: 0,
+            };
+            let streams = self.types.entry(aggregate_type.into()).or_default();
+            streams.insert(id.into(), new);
+        }
+        let streams = self.types.get_mut(aggregate_type);
+        let counts = streams.and_then(|streams| streams.get_mut(id));
+        counts.expect("it is there, or was inserted above")
+    }
+
+    /// How many streams there are.
+    ///
+    /// See the example of [`StreamSummaries`].
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.types.values().map(HashMap::len).sum()
+    }
+
+    /// Whether there are no streams.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.types.is_empty()
+    }
+
+    /// The streams, sorted by type and id.
+    ///
+    /// See the example of [`StreamSummaries`].
+    #[must_use]
+    pub fn into_sorted(self) -> Vec<StreamSummary> {
+        let mut all = Vec::with_capacity(self.len());
+        for (aggregate_type, streams) in self.types {
+            all.extend(streams.into_iter().map(|(id, counts)| StreamSummary {
+                aggregate_type: aggregate_type.clone().into(),
+                id: id.into(),
+                events: counts.events,
+                version: Version::new(counts.version),
+                first: from_unix_millis(counts.first),
+                last: from_unix_millis(counts.last),
+                bytes: counts.bytes,
+            }));
+        }
+        all.sort_unstable_by(|a, b| (&a.aggregate_type, &a.id).cmp(&(&b.aggregate_type, &b.id)));
+        all
+    }
+}
