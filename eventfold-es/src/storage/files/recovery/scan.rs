@@ -279,7 +279,7 @@ fn previous_of(path: &Path) -> StorageResult<Option<u64>> {
 }
 
 /// The checksum that the line that ends at `offset` states.
-fn stated_before(path: &Path, offset: u64) -> StorageResult<Option<u64>> {
+pub(crate) fn stated_before(path: &Path, offset: u64) -> StorageResult<Option<u64>> {
     let mut end = [0; SUM_LEN + 1];
     let Some(start) = offset.checked_sub(end.len() as u64) else {
         return Ok(None);
@@ -301,7 +301,7 @@ fn stated_before(path: &Path, offset: u64) -> StorageResult<Option<u64>> {
 }
 
 /// The length of a segment without the zeros at its end.
-fn used_length(path: &Path) -> StorageResult<u64> {
+pub(crate) fn used_length(path: &Path) -> StorageResult<u64> {
     let read = || -> io::Result<u64> {
         let mut file = disk::open(path)?;
         let mut end = file.metadata()?.len();
