@@ -457,8 +457,8 @@ pub use crate::storage::memory::Memory;
 pub use crate::store::bus::CommandBus;
 pub use crate::store::{
     AggregateStore, AggregateStoreBuilder, AppendError, Backup, BackupReport, Continuation,
-    DeadLetters, EventQuery, Found, InjectOptions, Rebuild, RebuildProgress, ReplayError, Restore,
-    RestorePoint, RestoreReport, SettleError, WaitError, spawn_actor,
+    DeadLetters, EventQuery, Follow, Followed, Found, InjectOptions, Rebuild, RebuildProgress,
+    ReplayError, Restore, RestorePoint, RestoreReport, SettleError, WaitError, spawn_actor,
 };
 
 /// What a program with aggregates usually needs.

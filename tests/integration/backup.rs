@@ -20,6 +20,7 @@ use crate::support::{
     Ledger, LedgerCommand as Do, TempDir, fast_temp_dir, journal, open, random, temp_dir, verify,
 };
 
+mod following;
 mod managers;
 mod refusals;
 mod timelines;

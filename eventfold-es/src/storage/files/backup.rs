@@ -6,6 +6,7 @@
 //! which begins a new timeline ([`promote`]).
 
 pub(crate) mod copy;
+pub(crate) mod follow;
 pub(crate) mod kept;
 pub(crate) mod live;
 pub(crate) mod manifest;

@@ -136,7 +136,7 @@ impl Live {
 }
 
 /// The bytes of a segment from `start` on, up to the zeros behind the last line.
-fn read_written(path: &Path, start: u64) -> StorageResult<Vec<u8>> {
+pub(crate) fn read_written(path: &Path, start: u64) -> StorageResult<Vec<u8>> {
     let failed = |e| StorageError::io("read", path, e);
     let mut bytes = Vec::new();
     let Some(mut file) = disk::open_if_there(path)? else {

@@ -16,6 +16,7 @@ use crate::storage::files::backup::source::Source;
 use crate::storage::files::backup::{kept, meta, target};
 use crate::storage::files::disk;
 use crate::storage::files::doubt;
+use crate::storage::files::format::commit_line::Identity;
 use crate::storage::files::journal::end::End;
 use crate::storage::files::journal::newest_identity;
 use crate::storage::files::journal::paths::{list_segments, segment_path};
@@ -45,9 +46,9 @@ pub(crate) struct Taken {
 /// A backup that is being taken. The target is locked until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Taking {
-    source: Source,
-    base: PathBuf,
-    manifest: Manifest,
+    pub(crate) source: Source,
+    pub(crate) base: PathBuf,
+    pub(crate) manifest: Manifest,
     /// Whether sealed segments are linked.
     links: bool,
     /// A sync failed in the target: what is behind the manifest's place is copied again.
@@ -104,14 +105,14 @@ impl Taking {
         })
     }
 
-    fn journal(&self) -> PathBuf {
+    pub(crate) fn journal(&self) -> PathBuf {
         StreamLayout::new(&self.base).journal_dir()
     }
 
     /// Brings the backup up to what is durable now.
     pub(crate) fn take(&mut self, pace: &mut Pace) -> StorageResult<Taken> {
         let mut taken = Taken::default();
-        let end = self.source.end()?;
+        let end = self.end()?;
         self.copy_journal(end, pace, &mut taken)?;
 
         let managers = self.read_managers()?;
@@ -135,7 +136,7 @@ impl Taking {
     }
 
     /// The records of all process managers of the source.
-    fn read_managers(&self) -> StorageResult<Vec<(String, kept::Files)>> {
+    pub(crate) fn read_managers(&self) -> StorageResult<Vec<(String, kept::Files)>> {
         let dir = self.source.layout().process_managers_dir();
         let mut managers = Vec::new();
         for name in list_dirs(&dir)? {
@@ -147,11 +148,28 @@ impl Taking {
         Ok(managers)
     }
 
+    /// Where the durable lines of the source end, or the backup if that is known to be further.
+    pub(crate) fn end(&mut self) -> StorageResult<End> {
+        let end = self.source.end()?;
+        let known = self.manifest.end;
+        Ok(if end.position < known.position {
+            known
+        } else {
+            end
+        })
+    }
+
+    /// The identity of the source now.
+    pub(crate) fn source_identity(&self) -> StorageResult<Option<Identity>> {
+        let from = self.source.journal();
+        newest_identity(&from, &list_segments(&from)?)
+    }
+
     /// The durable end, at `newest` or after it if that is known soon.
     fn end_at(&mut self, newest: u64) -> StorageResult<End> {
         let start = Instant::now();
         loop {
-            let end = self.source.end()?;
+            let end = self.end()?;
             let is_late = start.elapsed() > CATCH_UP || !self.source.may_catch_up();
             if end.position >= newest || is_late {
                 return Ok(end);
@@ -221,8 +239,7 @@ impl Taking {
             doubt::settle(&journal)?;
             self.in_doubt = false;
         }
-        let from = self.source.journal();
-        let identity = newest_identity(&from, &list_segments(&from)?)?;
+        let identity = self.source_identity()?;
         let manifest = Manifest {
             end,
             identity: self.manifest.identity.or(identity),
