@@ -286,6 +286,16 @@ pub(crate) fn rename(from: &Path, to: &Path) -> StorageResult<()> {
     uninterrupted(rename).map_err(|e| StorageError::io("rename", from, e))
 }
 
+/// Gives the file `from` the further name `to`, which must be free.
+pub(crate) fn link(from: &Path, to: &Path) -> StorageResult<()> {
+    let link = || -> io::Result<()> {
+        #[cfg(test)]
+        faults::link(to)?;
+        system::link(from, to)
+    };
+    uninterrupted(link).map_err(|e| StorageError::io("link", from, e))
+}
+
 /// Removes a file, if it exists.
 pub(crate) fn remove(path: &Path) -> StorageResult<()> {
     remove_file(path).map_err(|e| StorageError::io("remove", path, e))
@@ -504,7 +514,7 @@ pub(crate) fn create_private_dir(dir: &Path) -> StorageResult<()> {
 }
 
 /// Removes an empty directory.
-fn remove_dir(dir: &Path) -> StorageResult<()> {
+pub(crate) fn remove_dir(dir: &Path) -> StorageResult<()> {
     let remove = || -> io::Result<()> {
         #[cfg(test)]
         faults::remove_dir(dir)?;

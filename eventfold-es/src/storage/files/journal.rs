@@ -393,7 +393,7 @@ impl Journal {
 }
 
 /// The identity in the header of the newest segment that has one, `None` if no segment has one.
-fn newest_identity(dir: &Path, segments: &[u64]) -> StorageResult<Option<Identity>> {
+pub(crate) fn newest_identity(dir: &Path, segments: &[u64]) -> StorageResult<Option<Identity>> {
     for first in segments.iter().rev() {
         let path = segment_path(dir, *first);
         let mut start = Vec::new();

@@ -303,7 +303,7 @@ pub(crate) fn stated_before(path: &Path, offset: u64) -> StorageResult<Option<u6
 }
 
 /// The length of a segment without the zeros at its end.
-fn used_length(path: &Path) -> StorageResult<u64> {
+pub(crate) fn used_length(path: &Path) -> StorageResult<u64> {
     let read = || -> io::Result<u64> {
         let mut file = disk::open(path)?;
         let mut end = file.metadata()?.len();
