@@ -253,23 +253,21 @@ impl TagFile {
         let [first, last, chain, blocks, entries, fences, pages_sum] = numbers[..] else {
             return Ok(None);
         };
-        let list = blocks.div_ceil(FENCES as u64) * PAGE as u64;
+        let page_bytes = blocks.div_ceil(FENCES as u64) * PAGE as u64;
         let expected = blocks.checked_mul((BLOCK + FENCE) as u64);
-        let expected = expected.and_then(|before| before.checked_add(list));
+        let expected = expected.and_then(|before| before.checked_add(page_bytes));
         let are_as_here = (entries, fences) == (ENTRIES as u64, FENCES as u64);
         if !are_as_here || expected != Some(footer_at) {
             return Ok(None);
         }
         let longer;
-        let pages = match usize::try_from(list)
-            .ok()
-            .and_then(|list| before.len().checked_sub(list))
+        let pages = if let Ok(bytes) = usize::try_from(page_bytes)
+            && let Some(start) = before.len().checked_sub(bytes)
         {
-            Some(start) => &before[start..],
-            None => {
-                longer = read(file, footer_at - list, list)?;
-                &longer[..]
-            }
+            &before[start..]
+        } else {
+            longer = read(file, footer_at - page_bytes, page_bytes)?;
+            &longer[..]
         };
         if xxh3_64_with_seed(pages, 0) != pages_sum {
             return Ok(None);
@@ -308,8 +306,9 @@ impl TagFile {
             }
             let fences = self.fences(page)?;
             let block = fences.partition_point(|fence| *fence <= start);
-            for block in block.saturating_sub(1)..fences.len() {
-                if fences[block] > end {
+            let first = block.saturating_sub(1);
+            for (block, fence) in fences.iter().enumerate().skip(first) {
+                if *fence > end {
                     return Ok(());
                 }
                 let bytes = self.block(page * FENCES + block)?;
