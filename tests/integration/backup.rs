@@ -501,8 +501,9 @@ async fn progress_is_told_up_to_the_end_and_the_rate_is_kept() {
         })
         .await
         .unwrap();
-    let least = report.bytes as f64 / (8.0 * 1024.0 * 1024.0);
-    assert!(start.elapsed().as_secs_f64() >= least * 0.99);
+    // A tenth less, for what is not counted exactly.
+    let least = Duration::from_millis(report.bytes * 900 / (8 * 1024 * 1024));
+    assert!(start.elapsed() >= least);
     let told = told.lock().unwrap().clone();
     assert!(told.is_sorted(), "{told:?}");
     assert_eq!(told.last(), Some(&(report.bytes, report.bytes)));
