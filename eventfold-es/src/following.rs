@@ -1,5 +1,6 @@
 //! The read side: projections and process managers, which follow the journal.
 
+mod again;
 pub(crate) mod audit;
 pub(crate) mod backwards;
 mod chain;

@@ -1,5 +1,15 @@
 //! Longer pages on single subjects. There is nothing to call here.
 
+#[doc = include_str!("guide/backups.md")]
+#[doc(alias(
+    "backup",
+    "restore",
+    "point in time recovery",
+    "replica",
+    "disaster recovery"
+))]
+pub mod backups {}
+
 #[doc = include_str!("guide/changing_events.md")]
 #[doc(alias(
     "migration",

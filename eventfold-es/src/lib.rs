@@ -452,13 +452,15 @@ pub use crate::runtime::committed::{Committed, Loaded, Preview};
 pub use crate::runtime::decisions::decide::Decided;
 pub use crate::runtime::handle::AggregateHandle;
 pub use crate::runtime::together::{CommittedTogether, Together};
+pub use crate::storage::files::backup::restore::WithoutCheckpoint;
 pub use crate::storage::files::layout::StreamLayout;
 pub use crate::storage::memory::Memory;
 pub use crate::store::bus::CommandBus;
 pub use crate::store::inspect;
 pub use crate::store::{
-    AggregateStore, AggregateStoreBuilder, AppendError, DeadLetters, EventQuery, Found,
-    InjectOptions, Rebuild, RebuildProgress, ReplayError, SettleError, WaitError, spawn_actor,
+    AggregateStore, AggregateStoreBuilder, AppendError, Backup, BackupReport, Continuation,
+    DeadLetters, EventQuery, Follow, Followed, Found, InjectOptions, Rebuild, RebuildProgress,
+    ReplayError, Restore, RestorePoint, RestoreReport, SettleError, WaitError, spawn_actor,
 };
 
 /// What a program with aggregates usually needs.

@@ -23,6 +23,7 @@ pub(crate) mod place;
 pub(crate) mod process;
 pub(crate) mod record;
 pub(crate) mod record_name;
+pub(crate) mod restored;
 pub(crate) mod search;
 pub(crate) mod snapshot;
 pub(crate) mod stream;

@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 mod append;
+mod backup;
 mod builder;
 pub(crate) mod bus;
 mod dead_letters;
 mod decisions;
+mod follow;
 pub mod inspect;
 mod maintenance;
 mod opened;
@@ -19,6 +21,7 @@ mod positions;
 mod process_managers;
 mod reading;
 mod rebuild;
+mod restore;
 mod spawn;
 #[cfg(test)]
 mod tests;
@@ -26,9 +29,12 @@ mod under_way;
 mod waiting;
 
 pub use append::{AppendError, EventQuery, Found};
+pub use backup::{Backup, BackupReport};
 pub use builder::AggregateStoreBuilder;
 pub use dead_letters::{DeadLetters, ReplayError};
+pub use follow::{Follow, Followed};
 pub use rebuild::{Rebuild, RebuildProgress};
+pub use restore::{Continuation, Restore, RestorePoint, RestoreReport};
 pub use spawn::spawn_actor;
 pub use waiting::{SettleError, WaitError};
 

@@ -92,8 +92,10 @@ async fn a_handle_works_after_its_aggregate_was_passivated() {
         );
         eventually("the aggregate leaves memory", || !ledger.is_alive()).await;
     }
-    assert_eq!(ledger.state().await.unwrap(), Ledger::of(0..10));
-    assert!(ledger.is_alive());
+    let again = ledger.clone();
+    // It is in memory at least as long as it works.
+    let inspected = ledger.inspect(move |state| (state.clone(), again.is_alive()));
+    assert_eq!(inspected.await.unwrap(), (Ledger::of(0..10), true));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,6 +18,7 @@ use crate::support::STORAGE;
 /// The modules of which no test runs on memory, and why.
 const FILES_ONLY: &[(&str, &str)] = &[
     ("ages", "directories are put together from different times"),
+    ("backup", "directories are copied"),
     ("compat", "directories are shared with 0.2.0"),
     ("damage", "files are damaged"),
     ("dead_letters::damage", "files are damaged"),

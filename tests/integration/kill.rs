@@ -5,6 +5,7 @@
 //! answers, and another process looks whether all of that is there.
 
 mod appends;
+mod together;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,6 +20,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 pub(crate) use appends::append_until_killed;
+pub(crate) use together::work_together_until_killed;
 
 use crate::support::{
     Ledger, LedgerCommand as Do, LedgerEvent, child, fast_temp_dir, in_time, random, verify,

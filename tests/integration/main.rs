@@ -1,6 +1,7 @@
 //! What the public interface promises, one module a subject.
 
 mod ages;
+mod backup;
 mod bad_input;
 mod closing;
 mod commands;

@@ -357,8 +357,10 @@ async fn commands_together_are_tried_again_as_a_whole() {
     assert_eq!(store.read_side().process_managers[0].outgoing, 1);
     deposit(&store, "a", 5).await;
     clock.advance(std::time::Duration::from_secs(60));
-    assert_eq!(run(&store).await, (1, 0));
+    // The store may have sent them again before.
+    run(&store).await;
     assert_eq!(balances(&store).await, [0, 5, 0]);
+    assert!(letters(&store).await.is_empty());
 }
 
 #[tokio::test]

@@ -117,6 +117,22 @@ async fn all_events(store: &AggregateStore) -> Vec<(String, u64)> {
 }
 
 #[tokio::test]
+async fn groups_count_for_the_snapshots_of_their_aggregates() {
+    let dir = temp_dir();
+    let store = builder(&dir).snapshot_every(2).open().await.unwrap();
+    let (a, b) = ledgers(&store).await;
+    for amount in 1..=3 {
+        let group = store.together().send(&a, LedgerCommand::Add(amount));
+        let group = group.send(&b, LedgerCommand::Add(amount));
+        group.commit().await.unwrap();
+    }
+    for id in ["a", "b"] {
+        let saved = || crate::support::snapshot(dir.path(), id).is_some();
+        crate::support::eventually("a snapshot is saved", saved).await;
+    }
+}
+
+#[tokio::test]
 async fn the_events_of_all_commands_are_stored_one_position_after_the_other() {
     let dir = temp_dir();
     let store = open(&dir).await;

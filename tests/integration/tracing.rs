@@ -28,7 +28,7 @@ async fn a_commands_span_names_it_and_is_a_child_of_its_callers() {
     let store = open(&dir).await;
     let ledger = ledger(&store).await;
     let collector = Collector::up_to(Level::INFO);
-    let _guard = tracing::subscriber::set_default(collector.clone());
+    let _guard = collector.listen();
     let context = CommandContext::default()
         .with_correlation_id("r-1")
         .with_causation_id("e-1");
@@ -73,7 +73,7 @@ async fn without_the_commands_span_an_aggregates_events_are_told_in_the_callers_
     let store = open(&dir).await;
     let ledger = ledger(&store).await;
     let collector = Collector::up_to(Level::WARN);
-    let _guard = tracing::subscriber::set_default(collector.clone());
+    let _guard = collector.listen();
     let command = Do::decide(|_| {
         tracing::warn!("deciding");
         Ok(Vec::new())
@@ -110,7 +110,7 @@ async fn layers_run_within_the_commands_span_which_has_what_they_add() {
     let store = builder(&dir).layer(Talking).open().await.unwrap();
     let ledger = ledger(&store).await;
     let collector = Collector::up_to(Level::INFO);
-    let _guard = tracing::subscriber::set_default(collector.clone());
+    let _guard = collector.listen();
     ledger.send(Do::Nothing).await.unwrap();
     let (execute, told) = only(&collector, "execute");
     assert_eq!(told.field("correlation_id"), "by the layer");

@@ -4,12 +4,15 @@ use std::path::PathBuf;
 
 use serde::de::IgnoredAny;
 
+use crate::following::again;
 use crate::following::checkpoint;
 use crate::following::checkpoint::{Checkpoint, Unusable, another_history};
-use crate::following::history::{acted_on_behind, answered_already, rolled_back, source_of};
+use crate::following::history::{
+    acted_on_behind, answered, answered_already, rolled_back, source_of,
+};
 use crate::following::{dead_letters, skipped};
 use crate::report::Severity;
-use crate::storage::error::StorageResult;
+use crate::storage::error::{StorageErrorKind, StorageResult};
 use crate::storage::files::check::audit::findings::{Audit, Flaw, Remedy};
 use crate::storage::files::layout::list_dirs;
 use crate::storage::files::records::FileRecords;
@@ -58,7 +61,7 @@ fn check_checkpoints(
         let is_checked = match name {
             RecordName::Checkpoint(_) => true,
             RecordName::OldCheckpoint => !names.contains(&RecordName::Checkpoint(1)),
-            RecordName::Skipped(_) | RecordName::DeadLetters => false,
+            RecordName::Skipped(_) | RecordName::DeadLetters | RecordName::Restored => false,
         };
         if is_checked {
             let cause = check_checkpoint(audit, records, name, manager)?;
@@ -110,14 +113,24 @@ fn compare(
     let Some(manager) = manager.filter(|_| checkpoint.cursors.is_none()) else {
         return Ok(None);
     };
+    let records = FileRecords::new(audit.layout.process_managers_dir().join(manager));
+    let restored = match again::note(&Records::Files(records.clone())) {
+        Ok(restored) => restored,
+        Err(error) if error.kind() == StorageErrorKind::Damaged => {
+            return Ok(Some(error.to_string()));
+        }
+        Err(error) => return Err(error),
+    };
+    // In a restored store it continues from an older checkpoint. Invariant B4.
+    let position = position.max(restored.map_or(0, |restored| restored.until));
     let reader_at = |_| audit.reader().map(LogReader::Files);
     let in_journal = acted_on_behind(manager, position, LogReader::Files(reader), audit.head())?;
     let saved = &checkpoint.pending;
-    if let Some(cause) = answered_already(manager, saved, reader_at, audit.head())? {
-        return Ok(Some(cause));
+    let answered = answered(manager, saved, reader_at, audit.head())?;
+    if let Some(number) = answered.first().filter(|_| restored.is_none()) {
+        return Ok(Some(answered_already(*number)));
     }
-    let dir = audit.layout.process_managers_dir().join(manager);
-    let letters = FileRecords::new(dir).read(RecordName::DeadLetters)?;
+    let letters = records.read(RecordName::DeadLetters)?;
     let keys = dead_letters::audit(&letters.unwrap_or_default(), None).keys;
     let given_up = keys.iter().filter_map(|key| source_of(manager, key));
     let newest = in_journal.into_iter().chain(given_up).max();

@@ -172,6 +172,10 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
         &self.storage
     }
 
+    pub(crate) fn records(&self) -> &Records {
+        &self.records
+    }
+
     /// The position of the newest durable event.
     pub(crate) fn head(&self) -> u64 {
         self.storage.head()

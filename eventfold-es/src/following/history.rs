@@ -54,20 +54,21 @@ pub(crate) fn rolled_back(position: u64, newest: u64) -> String {
     )
 }
 
-/// Why the commands in `saved` are older than the last saved ones: the failure of one of them was
-/// answered, and the answer has an effect in the journal, up to the durable `head`. `None` if there is
-/// no such effect. `reader` makes a reader that is at a position or before it.
-pub(crate) fn answered_already(
+/// The numbers of those commands in `saved` that show that it is older than the last saved one: the
+/// failure of the command was answered, and the answer has an effect in the journal, up to the durable
+/// `head`. `reader` makes a reader that is at a position or before it.
+pub(crate) fn answered(
     name: &str,
     saved: &Saved,
     reader: impl FnOnce(u64) -> Option<LogReader>,
     head: u64,
-) -> StorageResult<Option<String>> {
+) -> StorageResult<BTreeSet<u64>> {
+    let mut answered = BTreeSet::new();
     let Some(since) = saved.outgoing.iter().map(|outgoing| outgoing.since).min() else {
-        return Ok(None);
+        return Ok(answered);
     };
     let Some(mut reader) = reader(since.min(head)) else {
-        return Ok(None);
+        return Ok(answered);
     };
     let numbers: BTreeSet<u64> = saved.outgoing.iter().map(|o| o.number).collect();
     let mut or_send = HashMap::new();
@@ -79,7 +80,6 @@ pub(crate) fn answered_already(
             }
         }
     }
-    let mut answered = None;
     reader.read_to(head, |committed| {
         if committed.last() <= since {
             return StorageResult::Ok(ControlFlow::Continue(()));
@@ -88,16 +88,19 @@ pub(crate) fn answered_already(
         committed.keys(|key| {
             let number = or_send.get(&(kind, id, key)).copied();
             let number = number.or_else(|| answer_to(name, key));
-            answered = answered.or(number.filter(|number| numbers.contains(number)));
+            answered.extend(number.filter(|number| numbers.contains(number)));
         });
         StorageResult::Ok(ControlFlow::Continue(()))
     })?;
-    Ok(answered.map(|number| {
-        format!(
-            "has command {number} to send, but the journal shows that its failure was answered: it \
-             would send commands again"
-        )
-    }))
+    Ok(answered)
+}
+
+/// The error text for a checkpoint with the command `number`, whose failure was answered.
+pub(crate) fn answered_already(number: u64) -> String {
+    format!(
+        "has command {number} to send, but the journal shows that its failure was answered: it would \
+         send commands again"
+    )
 }
 
 /// The number of the failed command that a command with this idempotency key answers, if it is such a

@@ -7,11 +7,12 @@ use tokio::sync::{Notify, watch};
 
 use crate::domain::process_manager::{OnFailure, ProcessManager, Retry};
 use crate::error::closed;
+use crate::following::again;
 use crate::following::checkpoint;
 use crate::following::checkpoint::{Checkpoint, Unusable};
 use crate::following::exclusive::Exclusive;
 use crate::following::failure::Failure;
-use crate::following::managing::{AnyReacting, Reacting};
+use crate::following::managing::{AnyReacting, Reacting, Reaction};
 use crate::following::status::{ProcessManagerStatus, Progress};
 use crate::following::trace::Traces;
 use crate::following::unusable::UnusableManager;
@@ -93,10 +94,23 @@ impl Manager {
         let records = storage.records(Follower::ProcessManager, M::NAME);
         let (reacting, progress): (Any, _) = match checkpoint::read::<M>(&records, 1) {
             Ok(checkpoint) => {
-                let checkpoint = checkpoint.unwrap_or_else(Checkpoint::beginning);
-                let traces = traces.clone();
-                let reacting =
-                    Reacting::open(storage, records, checkpoint, on_failure, retry, traces)?;
+                let restored = again::note(&records)?;
+                let checkpoint = match (checkpoint, restored.and_then(|restored| restored.from)) {
+                    (Some(checkpoint), _) => checkpoint,
+                    (None, None) => Checkpoint::beginning(),
+                    (None, Some(from)) => Checkpoint {
+                        position: from,
+                        chain: Some(storage.history_at(from)?),
+                        ..Checkpoint::beginning()
+                    },
+                };
+                let how = Reaction {
+                    on_failure,
+                    retry,
+                    traces: traces.clone(),
+                    restored,
+                };
+                let reacting = Reacting::open(storage, records, checkpoint, how)?;
                 let progress = reacting.progress();
                 (Arc::new(Exclusive::new(name, reacting)), progress)
             }

@@ -6,7 +6,7 @@
 //! on disk. It then looks for the command's key in the journal, in everything that was stored
 //! since. So a command takes effect once, however many commands its target has taken meanwhile.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use crate::domain::process_manager::{
     DeadLetter, FailureKind, OnFailure, Order, Outbox, ProcessManager, Retry,
 };
 use crate::error::closed;
+use crate::following::again::Again;
 use crate::following::checkpoint::Checkpoint;
 use crate::following::dead_letters::DeadLetters;
 use crate::following::follower::{Follower, Refusal};
@@ -33,6 +34,7 @@ use crate::storage::Storage;
 use crate::storage::error::StorageResult;
 use crate::storage::record::Records;
 use crate::storage::record_name::RecordName;
+use crate::storage::restored::Restored;
 
 /// How many events it reacts to before it saves and sends the commands.
 const SLICE: u64 = 256;
@@ -49,8 +51,19 @@ pub(crate) struct Reacting<M: ProcessManager> {
     retry: Retry,
     traces: Arc<Traces>,
     counts: Counts,
+    /// What the journal of a restored store has of its commands.
+    again: Again,
     /// The store is closed: another store may have the directory.
     is_sealed: bool,
+}
+
+/// How a process manager works, besides its type.
+pub(crate) struct Reaction {
+    pub(crate) on_failure: OnFailure,
+    pub(crate) retry: Retry,
+    pub(crate) traces: Arc<Traces>,
+    /// The note that its store was restored.
+    pub(crate) restored: Option<Restored>,
 }
 
 /// How many commands ended since the store was opened.
@@ -151,9 +164,7 @@ impl<M: ProcessManager> Reacting<M> {
         storage: &Storage,
         records: Records,
         mut checkpoint: Checkpoint<M>,
-        on_failure: OnFailure,
-        retry: Retry,
-        traces: Arc<Traces>,
+        how: Reaction,
     ) -> io::Result<Self> {
         if let Some(cause) = checkpoint.misfit(storage)? {
             return Err(of_another_time::<M>(&records, &cause));
@@ -167,22 +178,32 @@ impl<M: ProcessManager> Reacting<M> {
         if let Some(cause) = letters.misfit(&saved)? {
             return Err(letters_of_another_time::<M>(&records, &cause));
         }
-        if is_ours && let Some(cause) = rolled_back::<M>(storage, checkpoint.position, &letters)? {
+        let again = Again::open(storage, &records, how.restored, checkpoint.position, &saved)?;
+        let known = checkpoint.position.max(again.until());
+        if is_ours && let Some(cause) = rolled_back::<M>(storage, known, &letters)? {
             return Err(of_another_time::<M>(&records, &cause));
         }
         let reader = |position| Some(storage.reader(position));
-        if is_ours
-            && let Some(cause) = history::answered_already(M::NAME, &saved, reader, storage.head())?
-        {
+        let answered = if is_ours {
+            history::answered(M::NAME, &saved, reader, storage.head())?
+        } else {
+            BTreeSet::new()
+        };
+        if let Some(number) = answered.first().filter(|_| how.restored.is_none()) {
+            let cause = history::answered_already(*number);
             return Err(of_another_time::<M>(&records, &cause));
         }
         let mut pending = Pending::new(saved);
+        for number in answered {
+            pending.done(number);
+        }
+        remove_effective(&again, &mut letters)?;
         resolve(storage, &mut pending, &mut letters)?;
         pending.number_behind(&letters.ids()?);
         let skipped_events = checkpoint.chain.map(|_| checkpoint.skipped_events);
         let follower = Follower::new(M::NAME, storage.clone(), records, checkpoint)
             .subscribed_to(1, M::event_sets())
-            .with_on_failure(on_failure)?;
+            .with_on_failure(how.on_failure)?;
         if skipped_events.is_some_and(|sum| !follower.has_skipped(sum)) {
             tracing::warn!(
                 pm_name = M::NAME,
@@ -194,9 +215,10 @@ impl<M: ProcessManager> Reacting<M> {
             pending,
             letters,
             settled_letters,
-            retry,
-            traces,
+            retry: how.retry,
+            traces: how.traces,
             counts: Counts::default(),
+            again,
             is_sealed: false,
         })
     }
@@ -441,6 +463,20 @@ fn of_another_time<M: ProcessManager>(records: &Records, cause: &str) -> io::Err
     io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
+/// Removes the dead letters whose commands took effect later, in a replay.
+fn remove_effective(again: &Again, letters: &mut DeadLetters) -> io::Result<()> {
+    if again.until() == 0 {
+        return Ok(());
+    }
+    let mut all = letters.list()?;
+    all.retain(|letter| again.has(&letter.command));
+    let ids: HashSet<&str> = all.iter().map(|letter| letter.id.as_str()).collect();
+    if !ids.is_empty() {
+        letters.remove(&ids)?;
+    }
+    Ok(())
+}
+
 /// Finds the outcome of the commands that were unfinished when the program ended. Invariant F2.
 fn resolve(storage: &Storage, pending: &mut Pending, letters: &mut DeadLetters) -> io::Result<()> {
     let Some((after, keys)) = pending.in_doubt() else {
@@ -507,7 +543,14 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
         if self.is_sealed {
             return None;
         }
-        self.pending.take(self.now())
+        while let Some(outgoing) = self.pending.take(self.now()) {
+            // Invariant B4.
+            if !self.again.has_effect(&outgoing) {
+                return Some(outgoing);
+            }
+            self.pending.done(outgoing.number);
+        }
+        None
     }
 
     fn note(&mut self, number: u64, outcome: Outcome, retry: bool) -> io::Result<()> {
@@ -561,6 +604,10 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
         self.follower.save_with(Some(&saved))?;
         self.settled_letters = length;
         self.pending.mark_saved();
+        let is_due = self.pending.next_due().is_some_and(|due| due <= self.now());
+        if self.follower.position() >= self.again.until() && self.pending.count() == 0 && !is_due {
+            self.again.end(self.follower.records())?;
+        }
         Ok(())
     }
 

@@ -247,7 +247,7 @@ fn versions_of(names: &[RecordName]) -> Vec<u32> {
         .filter_map(|name| match name {
             RecordName::Checkpoint(version) => Some(*version),
             RecordName::OldCheckpoint => Some(1),
-            RecordName::Skipped(_) | RecordName::DeadLetters => None,
+            RecordName::Skipped(_) | RecordName::DeadLetters | RecordName::Restored => None,
         })
         .collect();
     versions.sort_unstable();

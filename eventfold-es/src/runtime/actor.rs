@@ -61,7 +61,7 @@ pub(crate) struct Actor<A: Aggregate> {
     passivator: Arc<Passivator>,
     activity: Arc<Activity>,
     snapshot_every: u64,
-    mailbox: mpsc::Receiver<Box<Mail<A>>>,
+    mailbox: mpsc::Receiver<Mail<A>>,
     head: Option<Head<A>>,
     /// The commands to decide again, if commits can conflict.
     conflicts: Option<Conflicts<A>>,
@@ -81,13 +81,19 @@ impl<A: Aggregate> Actor<A> {
                 Some(_) => Box::pin(self.next_mail()).await,
             };
             let Some(mail) = mail else { break };
-            match *mail {
+            match mail {
+                Mail::Execute(attempt) => {
+                    self.activity.touch();
+                    match self.make_ready_for_request().await {
+                        Ok(()) => self.execute(attempt).await,
+                        Err(error) => attempt.reply.send(Err(error.into())),
+                    }
+                    self.let_go_if_empty();
+                }
                 Mail::Request(request) => {
                     self.activity.touch();
-                    self.serve(request).await;
-                    if self.head.as_ref().is_none_or(|head| head.version == 0) {
-                        self.let_go();
-                    }
+                    self.serve(*request).await;
+                    self.let_go_if_empty();
                 }
                 Mail::Load(done) => {
                     // Whoever needs the head meets the error again.
@@ -112,7 +118,7 @@ impl<A: Aggregate> Actor<A> {
     }
 
     /// The next mail. Until it comes, decides commands that conflicted.
-    async fn next_mail(&mut self) -> Option<Box<Mail<A>>> {
+    async fn next_mail(&mut self) -> Option<Mail<A>> {
         while let Some(conflicts) = &mut self.conflicts {
             let mailbox = &mut self.mailbox;
             let next = poll_fn(|context| {
@@ -165,20 +171,25 @@ impl<A: Aggregate> Actor<A> {
         }
     }
 
-    /// Stays in memory only as long as somebody has a handle.
-    fn let_go(&self) {
-        if let Some(home) = self.home.upgrade() {
+    /// Without events, stays in memory only as long as somebody has a handle.
+    fn let_go_if_empty(&self) {
+        let is_empty = self.head.as_ref().is_none_or(|head| head.version == 0);
+        if is_empty && let Some(home) = self.home.upgrade() {
             home.let_go();
         }
     }
 
-    async fn serve(&mut self, request: Request<A>) {
-        let ready = match self.conflicts {
+    /// Makes the head ready for a request.
+    async fn make_ready_for_request(&mut self) -> Result<(), StateError> {
+        match self.conflicts {
             None => self.make_ready().await,
+            // Boxed, so that the usual way stays short.
             Some(_) => Box::pin(self.make_ready_for_mail()).await,
-        };
-        match (request, ready) {
-            (Request::Execute(attempt), Ok(())) => self.execute(attempt).await,
+        }
+    }
+
+    async fn serve(&mut self, request: Request<A>) {
+        match (request, self.make_ready_for_request().await) {
             (Request::Read(read), Ok(())) => self.read(read).await,
             (
                 Request::Preview {
@@ -189,7 +200,6 @@ impl<A: Aggregate> Actor<A> {
                 Ok(()),
             ) => Box::pin(self.preview(command, &context, reply)).await,
             (Request::Inject { event, reply }, Ok(())) => self.inject(event, reply).await,
-            (Request::Execute(attempt), Err(error)) => attempt.reply.send(Err(error.into())),
             (Request::Read(read), Err(error)) => read(Err(error))(Ok(0)),
             (Request::Preview { reply, .. }, Err(error)) => reply.send(Err(error.into())),
             (Request::Inject { reply, .. }, Err(error)) => reply.send(Err(error.into())),

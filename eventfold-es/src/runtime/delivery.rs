@@ -15,7 +15,7 @@ use crate::runtime::inside;
 pub(crate) async fn deliver<A: Aggregate>(
     store: &Aggregates,
     slot: &Arc<Slot<A>>,
-    mut mail: Box<Mail<A>>,
+    mut mail: Mail<A>,
 ) -> Result<(), StateError> {
     if inside::Aggregate::of(slot.stream().id()).is_running() {
         return Err(StateError::Io(asked_by_itself(slot.stream().id())));

@@ -194,19 +194,18 @@ impl<A: Aggregate> AggregateHandle<A> {
         span: &Span,
         command: A::Command,
         context: CommandContext,
-    ) -> io::Result<(Box<Mail<A>>, Answer<A>)> {
+    ) -> io::Result<(Mail<A>, Answer<A>)> {
         context.check()?;
         spans::note_context(span, &context);
         let (reply, answer) = self.reply();
         let attempt = Attempt::new(command, context, spans::deciding(span), reply);
-        let message = Box::new(Mail::Request(Request::Execute(attempt)));
-        Ok((message, answer))
+        Ok((Mail::Execute(Box::new(attempt)), answer))
     }
 
     /// Sends a command to the actor, and waits for its answer.
     async fn answer(
         &self,
-        message: Box<Mail<A>>,
+        message: Mail<A>,
         answer: Answer<A>,
     ) -> Result<Committed<A>, ExecuteError<A::Error>> {
         self.deliver(message).await?;
@@ -383,7 +382,7 @@ impl<A: Aggregate> AggregateHandle<A> {
                 reply.send(result);
             })
         }));
-        self.deliver(Box::new(Mail::Request(read))).await?;
+        self.deliver(Mail::Request(Box::new(read))).await?;
         answer.await.map_err(|_| StateError::ActorGone)?
     }
 
@@ -474,7 +473,7 @@ impl<A: Aggregate> AggregateHandle<A> {
             context,
             reply,
         };
-        self.deliver(Box::new(Mail::Request(request))).await?;
+        self.deliver(Mail::Request(Box::new(request))).await?;
         answer.await.map_err(|_| ExecuteError::ActorGone)?
     }
 
@@ -482,7 +481,7 @@ impl<A: Aggregate> AggregateHandle<A> {
     pub(crate) async fn inject(&self, event: eventfold::Event) -> io::Result<()> {
         let (reply, answer) = self.reply();
         let request = Request::Inject { event, reply };
-        let message = Box::new(Mail::Request(request));
+        let message = Mail::Request(Box::new(request));
         self.deliver(message).await.map_err(io::Error::from)?;
         answer
             .await
@@ -497,7 +496,7 @@ impl<A: Aggregate> AggregateHandle<A> {
 
     /// Puts a message into the aggregate's mailbox.
     #[inline]
-    fn deliver(&self, mail: Box<Mail<A>>) -> impl Future<Output = Result<(), StateError>> {
+    fn deliver(&self, mail: Mail<A>) -> impl Future<Output = Result<(), StateError>> {
         deliver(&self.store.aggregates, &self.slot, mail)
     }
 

@@ -16,6 +16,7 @@ use std::sync::{Arc, Weak};
 
 use tokio::sync::{Semaphore, TryAcquireError, watch};
 
+pub(crate) mod backup;
 pub(crate) mod check;
 pub(crate) mod commit;
 #[cfg(test)]
@@ -53,6 +54,7 @@ use crate::storage::record_name::Follower;
 use crate::storage::search::Search;
 use crate::storage::unfinished::Unfinished;
 use crate::text::shown;
+use backup::promote::promote;
 use commit::committer::Committer;
 use commit::request::{ROOM, Request, StreamCommit, StreamsCommit};
 use disk::Identity;
@@ -116,6 +118,7 @@ impl FileStorage {
         let (lock_key, identity) = (lock.dir().to_owned(), lock.identity());
         // The given path may be a link that later leads elsewhere.
         let base = &lock_key;
+        promote(base)?;
         let mut file_systems = FileSystems::of(base, &StreamLayout::new(base).streams_dir())?;
         let mut opened = open::open(base, &mut file_systems, extra)?;
 
@@ -150,12 +153,16 @@ impl FileStorage {
         let room = Arc::new(Semaphore::new(ROOM as usize));
         opened.journal.set_clock(clock.clone());
         let tags_dir = opened.layout.tags_dir();
+        let has_tags = disk::is_dir(&tags_dir);
         let finder = Finder::new(
             TagIndex::new(index.clone(), tags_dir, opened_at),
             index.clone(),
             opened.streams.clone(),
             health.clone(),
         );
+        if has_tags {
+            finder.tags().prepare();
+        }
         let committer = Committer::new(
             queue,
             room.clone(),
@@ -249,6 +256,11 @@ impl FileStorage {
             return Ok(chain);
         }
         self.log().reader(0).chain_at(position)
+    }
+
+    /// The segments of the journal and its durable end.
+    pub(crate) fn journal_index(&self) -> Arc<Index> {
+        self.index.clone()
     }
 
     /// The position of the newest durable event.

@@ -91,7 +91,7 @@ impl Records {
     /// The error for a record that is damaged at the byte `offset`.
     pub(crate) fn damaged(&self, name: RecordName, offset: u64, cause: &str) -> StorageError {
         let advice = match name {
-            RecordName::Checkpoint(_) | RecordName::OldCheckpoint => {
+            RecordName::Checkpoint(_) | RecordName::OldCheckpoint | RecordName::Restored => {
                 "a projection is built again by itself; for a process manager, restore the whole \
                  directory from a copy"
             }

@@ -17,4 +17,6 @@ pub(crate) enum RecordName {
     /// The events that a version of the follower skipped.
     Skipped(u32),
     DeadLetters,
+    /// The note that the process manager continues in a restored store.
+    Restored,
 }

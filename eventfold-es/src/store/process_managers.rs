@@ -28,7 +28,8 @@ impl AggregateStore {
     ///
     /// In a [live](crate::store::AggregateStoreBuilder::live) store the process managers run in the
     /// background. This call then waits until they have reacted to the existing events, and each of
-    /// their commands has ended or waits for another attempt.
+    /// their commands has ended or waits for another attempt. It counts only the commands that end
+    /// while it waits.
     ///
     /// # Errors
     ///

@@ -2,6 +2,11 @@
 
 pub(crate) use ::eventfold_es as es;
 
+/// Calls once: no lock may be in the way.
+pub(crate) async fn unlocked<T>(mut call: impl AsyncFnMut() -> std::io::Result<T>) -> T {
+    call().await.unwrap()
+}
+
 #[path = "programs/bus.rs"]
 mod bus;
 #[path = "programs/handles.rs"]

@@ -145,6 +145,9 @@ fn plays_its_role() {
         #[cfg(unix)]
         "write everything" => runtime.block_on(crate::directory::write_everything(dir)),
         "append until killed" => runtime.block_on(crate::kill::append_until_killed(dir)),
+        "work together until killed" => {
+            runtime.block_on(crate::kill::work_together_until_killed(dir));
+        }
         "work until killed" => runtime.block_on(crate::kill::work_until_killed(dir)),
         "work live until killed" => runtime.block_on(crate::kill::work_live_until_killed(dir)),
         "work and be told of" => runtime.block_on(crate::tracing::work_and_be_told_of(dir)),

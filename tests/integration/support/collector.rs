@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::subscriber::Interest;
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::subscriber::{DefaultGuard, Interest};
+use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
 use tracing_core::span::Current;
 
 /// The fields of a span or an event, as text.
@@ -59,6 +59,16 @@ impl Collector {
             most,
             all: Arc::default(),
         }
+    }
+
+    /// Keeps what this thread tells until the guard is dropped.
+    pub(crate) fn listen(&self) -> DefaultGuard {
+        // While there is only one, `tracing` asks the subscriber of whatever thread first comes to a
+        // place whether anybody listens there, and keeps the answer for all threads.
+        static ANOTHER: LazyLock<Dispatch> =
+            LazyLock::new(|| Dispatch::new(Collector::up_to(Level::ERROR)));
+        LazyLock::force(&ANOTHER);
+        tracing::subscriber::set_default(self.clone())
     }
 
     /// The spans of this name, with their numbers.

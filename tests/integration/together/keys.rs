@@ -131,6 +131,8 @@ async fn another_group_or_a_single_command_under_the_key_of_a_group_is_refused()
             .send(bob, Deposit(5))
             .send(alice, Withdraw(5)),
         group().send(bob, Deposit(5)),
+        // The same commands, to each other's aggregates.
+        transfer(&store, &(bob.clone(), alice.clone()), 5),
     ] {
         let error = other.commit_with(key("t-1")).await.unwrap_err();
         assert!(matches!(error, TogetherError::KeyReused { .. }), "{error}");

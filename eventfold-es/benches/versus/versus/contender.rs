@@ -9,7 +9,7 @@ pub(crate) enum Contender {
     Sqlite,
     UmaDb,
     Tephra,
-    /// The same clients on aggregates of this crate instead of boundaries.
+    /// The same clients, each command to one of as many aggregates of this crate.
     Aggregates,
     Current,
 }

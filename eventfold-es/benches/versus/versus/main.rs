@@ -227,7 +227,11 @@ fn measure_one(
             return work.measure_tagged::<AggregateStore>(who, place, filled);
         }
         Contender::Sqlite => work.measure::<Sqlite>(base, time),
-        Contender::Aggregates | Contender::Current => work.measure::<AggregateStore>(base, time),
+        Contender::Aggregates => {
+            let work = work.on_aggregates().expect("it is left out otherwise");
+            work.measure::<AggregateStore>(base, time)
+        }
+        Contender::Current => work.measure::<AggregateStore>(base, time),
     };
     (value, None)
 }

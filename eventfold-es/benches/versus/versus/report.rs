@@ -77,7 +77,7 @@ impl Part {
     const ALL: [Self; 2] = [Self::Accounts, Self::Tags];
 
     fn has(self, row: &Row) -> bool {
-        row.work.is_tagged() == (self == Self::Tags)
+        row.work.is_across_aggregates() == (self == Self::Tags)
     }
 
     fn rows(self, report: &Report) -> impl Iterator<Item = &Row> {

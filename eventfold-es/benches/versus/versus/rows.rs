@@ -111,9 +111,9 @@ impl Row {
         let is_nothing = match contender {
             Contender::RawDisk => self.raw_bytes.is_none(),
             Contender::NoStore => self.bare.is_none(),
-            Contender::Published => self.work.is_tagged(),
+            Contender::Published => self.work.is_across_aggregates(),
             Contender::UmaDb | Contender::Tephra => !self.work.is_tagged(),
-            Contender::Aggregates => !matches!(self.work, Work::Decisions(_)),
+            Contender::Aggregates => self.work.on_aggregates().is_none(),
             Contender::Sqlite | Contender::Current => false,
         };
         if is_nothing {
@@ -176,6 +176,12 @@ fn of_tags(few: bool) -> Vec<Row> {
         })
     };
     let mut rows = vec![
+        Row::new(
+            "64 clients transfer between 64 accounts",
+            Work::Transfers(Shape::new(64, 64)),
+        )
+        .without(Sqlite, "not written")
+        .goal(Times(0.34, Aggregates)),
         Row::new("64 clients decide on 1 boundary", decisions(1))
             .goal(Times(0.25, Aggregates))
             .goal(Times(100.0, UmaDb))
@@ -230,12 +236,6 @@ fn of_accounts() -> Vec<Row> {
         Row::new("64 clients, 64 aggregates", commands(64, 64))
             .goal(Times(20.0, Published))
             .goal(Times(2.0, Sqlite)),
-        Row::new(
-            "transfers between 64 accounts at random, 64 clients",
-            Work::Transfers(Shape::new(64, 64)),
-        )
-        .without(Published, "one aggregate a commit")
-        .without(Sqlite, "not written"),
         Row::new(
             "first command on 2,000 new aggregates, 1 client",
             Work::FirstCommands { aggregates: 2_000 },

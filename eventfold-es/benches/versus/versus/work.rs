@@ -45,6 +45,23 @@ impl Work {
         matches!(self, Self::Decisions(_) | Self::Selective(_))
     }
 
+    /// Whether it is about rules across aggregates.
+    pub(crate) fn is_across_aggregates(self) -> bool {
+        self.is_tagged() || matches!(self, Self::Transfers(_))
+    }
+
+    /// What the same clients do on as many aggregates, if they only send commands to each.
+    pub(crate) fn on_aggregates(self) -> Option<Self> {
+        match self {
+            Self::Decisions(Deciding {
+                clients,
+                boundaries,
+            }) => Some(Self::Commands(Shape::new(clients, boundaries))),
+            Self::Transfers(shape) => Some(Self::Commands(shape)),
+            _ => None,
+        }
+    }
+
     /// Measures work on tagged events once: the value, and how often the rule was applied for each
     /// decision.
     pub(crate) fn measure_tagged<T: Tagged>(
@@ -73,12 +90,7 @@ impl Work {
             Self::Load { events, snapshot } => load::<S>(base, events, snapshot) * 1e3,
             Self::IdleRead { streams } => idle_read::<S>(base, streams, time) * 1e6,
             Self::CatchUp { streams, events } => catch_up::<S>(base, streams, events),
-            // The same clients on as many accounts.
-            Self::Decisions(Deciding {
-                clients,
-                boundaries,
-            }) => commands::measure::<S>(base, Shape::new(clients, boundaries), time),
-            Self::Selective(_) => panic!("{self:?} is about tags"),
+            Self::Decisions(_) | Self::Selective(_) => panic!("{self:?} is about tags"),
         }
     }
 }

@@ -19,10 +19,10 @@ pub(crate) const MOST_ATTEMPTS: u32 = 16;
 
 /// The commands that conflicted.
 pub(crate) struct Conflicts<A: Aggregate> {
-    sender: Arc<mpsc::UnboundedSender<Attempt<A>>>,
-    receiver: mpsc::UnboundedReceiver<Attempt<A>>,
+    sender: Arc<mpsc::UnboundedSender<Box<Attempt<A>>>>,
+    receiver: mpsc::UnboundedReceiver<Box<Attempt<A>>>,
     /// Those that were received, by their order.
-    waiting: BTreeMap<u64, Attempt<A>>,
+    waiting: BTreeMap<u64, Box<Attempt<A>>>,
     /// The number of commands that were decided at least once.
     decided: u64,
 }
@@ -87,7 +87,7 @@ impl<A: Aggregate> Conflicts<A> {
     }
 
     /// The first of the commands that conflicted.
-    pub(crate) fn take(&mut self) -> Option<Attempt<A>> {
+    pub(crate) fn take(&mut self) -> Option<Box<Attempt<A>>> {
         self.is_waiting();
         self.waiting.pop_first().map(|(_, attempt)| attempt)
     }
@@ -101,7 +101,7 @@ pub(crate) struct Again<A: Aggregate> {
     ms: u64,
     conflicts: u32,
     order: u64,
-    actor: Arc<mpsc::UnboundedSender<Attempt<A>>>,
+    actor: Arc<mpsc::UnboundedSender<Box<Attempt<A>>>>,
 }
 
 impl<A: Aggregate> Again<A> {
@@ -118,6 +118,6 @@ impl<A: Aggregate> Again<A> {
         };
         // The actor waits for all answers before it ends. If its runtime has ended, the caller is
         // told by the dropped reply.
-        let _ = self.actor.send(attempt);
+        let _ = self.actor.send(Box::new(attempt));
     }
 }

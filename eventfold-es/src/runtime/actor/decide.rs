@@ -41,7 +41,7 @@ pub(crate) enum Decided<A: Aggregate> {
 }
 
 impl<A: Aggregate> Actor<A> {
-    pub(crate) async fn execute(&mut self, attempt: Attempt<A>) {
+    pub(crate) async fn execute(&mut self, attempt: Box<Attempt<A>>) {
         let now = attempt.ms.unwrap_or_else(|| self.clock.now_ms());
         let conflicts = self.conflicts.as_mut();
         let again = conflicts.and_then(|conflicts| conflicts.keep(&attempt, now));
@@ -51,7 +51,7 @@ impl<A: Aggregate> Actor<A> {
             span,
             reply,
             ..
-        } = attempt;
+        } = *attempt;
         let decided = {
             let _span = span.enter();
             inside::Aggregate::of(self.stream.id()).run(|| self.decide(command, &context, now))
@@ -286,12 +286,12 @@ fn encode<A: Aggregate>(
         if let Some(ids) = ids {
             ids.insert(xxh3_128(id.as_bytes()));
         }
-        tags.clear();
         if A::HAS_TAGS {
+            tags.clear();
             let added = A::event_tags(event, &mut tags);
             added.map_err(|error| EncodeError::new(&*name, serde_json::Error::custom(error)))?;
         }
-        if tags.is_empty() {
+        if !A::HAS_TAGS || tags.is_empty() {
             encoded.push(&name, &data, id, version, &common);
         } else {
             let tags = tags.iter().map(Tag::as_str);
@@ -301,7 +301,11 @@ fn encode<A: Aggregate>(
             let error = serde_json::Error::custom("nested too deeply");
             return Err(EncodeError::new(name, error));
         }
-        let recorded_tags = tags.recorded();
+        let recorded_tags = if A::HAS_TAGS {
+            tags.recorded()
+        } else {
+            Vec::new()
+        };
         let record = Recorded {
             aggregate_type: stream.id().aggregate_type(),
             id: stream.id().id(),

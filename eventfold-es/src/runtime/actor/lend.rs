@@ -53,9 +53,7 @@ impl<A: Aggregate> Actor<A> {
         };
         actor.activity.touch();
         // Invariant R5.
-        if actor.head.as_ref().is_none_or(|head| head.version == 0) {
-            actor.let_go();
-        }
+        actor.let_go_if_empty();
         Some(actor)
     }
 

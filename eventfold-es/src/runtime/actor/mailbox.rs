@@ -16,9 +16,8 @@ use crate::storage::commit::Done;
 /// How many messages may wait for an actor. Invariant C10.
 pub(crate) const MAILBOX: usize = 64;
 
-/// A request to an actor.
+/// A request to an actor, other than a command.
 pub(crate) enum Request<A: Aggregate> {
-    Execute(Attempt<A>),
     Read(Read<A>),
     Preview {
         command: A::Command,
@@ -91,10 +90,11 @@ pub(crate) type Read<A> = Box<dyn FnOnce(Result<(&A, Version), StateError>) -> D
 /// Who borrows an actor.
 pub(crate) type Borrower<A> = oneshot::Sender<Result<Box<dyn Borrowed<A>>, StateError>>;
 
-/// What an actor's mailbox holds.
-#[allow(clippy::large_enum_variant, reason = "it is always boxed")]
+/// What an actor's mailbox holds. It is small, since it is moved several times on its way.
 pub(crate) enum Mail<A: Aggregate> {
-    Request(Request<A>),
+    /// Decide a command.
+    Execute(Box<Attempt<A>>),
+    Request(Box<Request<A>>),
     /// Load the aggregate, and say so.
     Load(oneshot::Sender<()>),
     /// Lend the actor to a group.

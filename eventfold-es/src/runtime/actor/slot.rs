@@ -28,7 +28,7 @@ use crate::storage::unfinished::Unfinished;
 /// How many aggregates are named in an error.
 const LISTED: usize = 5;
 
-type Mailbox<A> = mpsc::Sender<Box<Mail<A>>>;
+type Mailbox<A> = mpsc::Sender<Mail<A>>;
 
 /// One aggregate, and its activation if it has one.
 pub(crate) struct Slot<A: Aggregate> {
@@ -80,7 +80,7 @@ impl<A: Aggregate> Slot<A> {
 
     /// Puts `mail` into the mailbox, or returns it if the aggregate is not live or the mailbox is
     /// full.
-    pub(crate) fn try_send(self: &Arc<Self>, mail: Box<Mail<A>>) -> Result<(), Box<Mail<A>>> {
+    pub(crate) fn try_send(self: &Arc<Self>, mail: Mail<A>) -> Result<(), Mail<A>> {
         match &mut *self.live() {
             Some(live) => {
                 live.mailbox
@@ -255,7 +255,7 @@ impl<A: Aggregate> Passivate for Slot<A> {
         let Some(live) = &*self.live() else {
             return true;
         };
-        let asked = live.mailbox.try_send(Box::new(Mail::PassivateIfIdle));
+        let asked = live.mailbox.try_send(Mail::PassivateIfIdle);
         let is_full = matches!(asked, Err(TrySendError::Full(_)));
         if is_full {
             self.activity.touch();

@@ -263,7 +263,7 @@ impl<A: Aggregate> Participant for Commands<A> {
         let slot = self.slot.clone();
         Box::pin(async move {
             let (done, loaded) = oneshot::channel();
-            deliver(store, &slot, Box::new(Mail::Load(done))).await?;
+            deliver(store, &slot, Mail::Load(done)).await?;
             Ok(loaded)
         })
     }
@@ -272,7 +272,7 @@ impl<A: Aggregate> Participant for Commands<A> {
         let slot = self.slot.clone();
         Box::pin(async move {
             let (borrower, actor) = oneshot::channel();
-            deliver(store, &slot, Box::new(Mail::Lend(borrower))).await?;
+            deliver(store, &slot, Mail::Lend(borrower)).await?;
             let actor = actor.await.map_err(|_| StateError::ActorGone)??;
             self.at = actor.head();
             self.actor = Some(actor);

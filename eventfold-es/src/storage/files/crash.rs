@@ -14,6 +14,7 @@ use crate::{Aggregate, AggregateStore, Position, Project, Projection, Recorded};
 
 mod answers;
 mod appended;
+mod backups;
 mod closed_files;
 mod failed_sync;
 mod failing_io;

@@ -178,6 +178,30 @@ fn write_all_at(mut file: &std::fs::File, offset: u64, bytes: &[u8]) -> io::Resu
     io::Write::write_all(&mut file, bytes)
 }
 
+/// Fills `bytes` from `offset` on. Returns how many bytes were read: fewer if the file ends earlier. On
+/// some systems this moves the file's position, so only one thread may read the file at a time.
+pub(crate) fn read_at(file: &std::fs::File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match uninterrupted(|| read_some_at(file, &mut bytes[filled..], offset + filled as u64))? {
+            0 => break,
+            read => filled += read,
+        }
+    }
+    Ok(filled)
+}
+
+#[cfg(unix)]
+fn read_some_at(file: &std::fs::File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, bytes, offset)
+}
+
+#[cfg(not(unix))]
+fn read_some_at(mut file: &std::fs::File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+    file.seek(SeekFrom::Start(offset))?;
+    file.read(bytes)
+}
+
 /// Makes the entries of a directory durable.
 pub(crate) fn sync_dir(dir: &Path) -> StorageResult<()> {
     sync_new_dir(dir).inspect_err(|_| failed_syncs::tell(dir))
@@ -260,6 +284,16 @@ pub(crate) fn rename(from: &Path, to: &Path) -> StorageResult<()> {
         system::rename(from, to)
     };
     uninterrupted(rename).map_err(|e| StorageError::io("rename", from, e))
+}
+
+/// Gives the file `from` the further name `to`, which must be free.
+pub(crate) fn link(from: &Path, to: &Path) -> StorageResult<()> {
+    let link = || -> io::Result<()> {
+        #[cfg(test)]
+        faults::link(to)?;
+        system::link(from, to)
+    };
+    uninterrupted(link).map_err(|e| StorageError::io("link", from, e))
 }
 
 /// Removes a file, if it exists.
@@ -480,7 +514,7 @@ pub(crate) fn create_private_dir(dir: &Path) -> StorageResult<()> {
 }
 
 /// Removes an empty directory.
-fn remove_dir(dir: &Path) -> StorageResult<()> {
+pub(crate) fn remove_dir(dir: &Path) -> StorageResult<()> {
     let remove = || -> io::Result<()> {
         #[cfg(test)]
         faults::remove_dir(dir)?;

@@ -7,7 +7,7 @@
 
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::clock::Clock;
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
@@ -49,6 +49,8 @@ pub(crate) fn empty(bytes: &mut Vec<u8>) {
 pub(crate) struct Index {
     dir: PathBuf,
     segments: Mutex<Vec<u64>>,
+    /// The checksum of the last line before each segment that was checked when the store was opened.
+    chains: OnceLock<Vec<(u64, u64)>>,
     /// Where the durable lines end; `None` if nobody writes the journal.
     end: Mutex<Option<End>>,
 }
@@ -58,6 +60,7 @@ impl Index {
         Self {
             dir,
             segments: Mutex::new(segments),
+            chains: OnceLock::new(),
             end: Mutex::new(None),
         }
     }
@@ -76,6 +79,19 @@ impl Index {
         let segments = self.segments();
         let after = segments.partition_point(|first| *first <= position);
         after.checked_sub(1).map(|i| segments[i])
+    }
+
+    /// Notes the checksum of the last line before each of these segments, which are in order.
+    pub(crate) fn note_chains(&self, chains: Vec<(u64, u64)>) {
+        // They are noted once, right after the index was made.
+        let _ = self.chains.set(chains);
+    }
+
+    /// The checksum of the last line before the segment that begins at `first`, if it was noted.
+    pub(crate) fn noted_chain(&self, first: u64) -> Option<u64> {
+        let chains = self.chains.get()?;
+        let place = chains.binary_search_by_key(&first, |(segment, _)| *segment);
+        place.ok().map(|place| chains[place].1)
     }
 
     /// Where the durable lines end; `None` if nobody writes the journal.
@@ -377,7 +393,7 @@ impl Journal {
 }
 
 /// The identity in the header of the newest segment that has one, `None` if no segment has one.
-fn newest_identity(dir: &Path, segments: &[u64]) -> StorageResult<Option<Identity>> {
+pub(crate) fn newest_identity(dir: &Path, segments: &[u64]) -> StorageResult<Option<Identity>> {
     for first in segments.iter().rev() {
         let path = segment_path(dir, *first);
         let mut start = Vec::new();

@@ -96,7 +96,7 @@ pub(crate) fn is_temporary(path: &Path) -> bool {
 }
 
 /// The file in the directory `meta` that lists the streams created with `ensure_stream`.
-const REGISTRY_FILE: &str = "streams.jsonl";
+pub(crate) const REGISTRY_FILE: &str = "streams.jsonl";
 
 /// The file in the directory `meta` that lists the streams with raw names.
 pub(crate) const RAW_NAMES_FILE: &str = "raw_names.json";
@@ -140,6 +140,11 @@ impl StreamLayout {
             base_dir,
             raw_names: Arc::new(raw_names),
         }
+    }
+
+    /// The streams whose directories are not named after their encoded ids.
+    pub(crate) fn raw_names(&self) -> &RawNames {
+        &self.raw_names
     }
 
     /// The store's root directory. For an open store the path is absolute.
@@ -511,7 +516,6 @@ fn registered(registry: &[u8]) -> impl Iterator<Item = Registered> {
 /// id.
 pub(crate) fn find_raw_names(base: &Path, first_time: bool) -> StorageResult<RawNames> {
     let meta = base.join("meta");
-    let noted = meta.join(RAW_NAMES_FILE);
     let mut search = RawNameSearch {
         streams: base.join("streams"),
         first_time,
@@ -530,23 +534,42 @@ pub(crate) fn find_raw_names(base: &Path, first_time: bool) -> StorageResult<Raw
             }
         }
         if !search.found.is_empty() {
-            let names: Vec<Registered> = search.found.keys().map(Registered::from).collect();
             disk::create_dir(&meta)?;
-            let names = serde_json::to_vec(&names)
-                .map_err(|cause| StorageError::io("write", &noted, cause.into()))?;
-            disk::replace_durably(&noted, &names)?;
+            write_raw_names(&meta, &search.found.keys().collect::<Vec<_>>())?;
         }
-    } else if let Some(names) = disk::read_if_there(&noted)? {
+    } else {
+        search.found.extend(read_raw_names(base)?);
+    }
+    Ok(search.found)
+}
+
+/// The streams below `base` that are noted as those with raw names.
+pub(crate) fn read_raw_names(base: &Path) -> StorageResult<RawNames> {
+    let noted = base.join("meta").join(RAW_NAMES_FILE);
+    let mut found = RawNames::new();
+    if let Some(names) = disk::read_if_there(&noted)? {
         let names: Vec<Registered> = serde_json::from_slice(&names)
             .map_err(|cause| StorageError::damaged(&noted, 0, cause))?;
         for name in names {
             if let Ok(stream) = StreamId::new(&name.aggregate_type, &name.id) {
-                let dir = search.streams.join(&name.aggregate_type).join(&name.id);
-                search.found.insert(stream, dir);
+                let dir = base
+                    .join("streams")
+                    .join(&name.aggregate_type)
+                    .join(&name.id);
+                found.insert(stream, dir);
             }
         }
     }
-    Ok(search.found)
+    Ok(found)
+}
+
+/// Notes the streams `names` in the directory `meta` as those with raw names.
+pub(crate) fn write_raw_names(meta: &Path, names: &[&StreamId]) -> StorageResult<()> {
+    let noted = meta.join(RAW_NAMES_FILE);
+    let names: Vec<Registered> = names.iter().copied().map(Registered::from).collect();
+    let names = serde_json::to_vec(&names)
+        .map_err(|cause| StorageError::io("write", &noted, cause.into()))?;
+    disk::replace_durably(&noted, &names)
 }
 
 struct RawNameSearch {

@@ -78,6 +78,7 @@ fn file_name(name: RecordName) -> String {
         RecordName::Skipped(1) => "skipped.jsonl".to_owned(),
         RecordName::Skipped(version) => format!("skipped.v{version}.jsonl"),
         RecordName::DeadLetters => "dead_letters.jsonl".to_owned(),
+        RecordName::Restored => "restored.json".to_owned(),
     }
 }
 
@@ -92,6 +93,7 @@ pub(crate) fn record_name(file: &str) -> Option<RecordName> {
         "checkpoint.json" => RecordName::OldCheckpoint,
         "skipped.jsonl" => RecordName::Skipped(1),
         "dead_letters.jsonl" => RecordName::DeadLetters,
+        "restored.json" => RecordName::Restored,
         _ => match version("journal_checkpoint.v", ".json") {
             Some(version) => RecordName::Checkpoint(version),
             None => RecordName::Skipped(version("skipped.v", ".jsonl")?),
@@ -112,6 +114,7 @@ mod tests {
             RecordName::Skipped(1),
             RecordName::Skipped(7),
             RecordName::DeadLetters,
+            RecordName::Restored,
         ] {
             assert_eq!(record_name(&file_name(name)), Some(name));
         }

@@ -1,7 +1,6 @@
 //! Programs that hold handles to their aggregates.
 
 use std::convert::Infallible;
-use std::io;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -364,15 +363,7 @@ async fn state_survives_reopening() {
 
 /// An actor of 0.2.0 is gone a moment before its lock is, so that `get` may fail in between.
 async fn get_again(store: &AggregateStore) -> AggregateHandle<Stock> {
-    loop {
-        match store.get::<Stock>("nails").await {
-            Ok(stock) => return stock,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                tokio::task::yield_now().await;
-            }
-            Err(error) => panic!("{error}"),
-        }
-    }
+    super::unlocked(async || store.get::<Stock>("nails").await).await
 }
 
 #[tokio::test]

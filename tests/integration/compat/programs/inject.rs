@@ -6,7 +6,8 @@ use std::io;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::es::{Aggregate, AggregateStore, CommandContext, InjectOptions};
+use super::es::{Aggregate, AggregateHandle, AggregateStore, CommandContext, InjectOptions};
+use super::unlocked;
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Shelf {
@@ -46,6 +47,20 @@ fn put(book: &str) -> eventfold::Event {
     eventfold::Event::new("Put", json!({ "book": book }))
 }
 
+async fn inject(store: &AggregateStore, event: eventfold::Event) {
+    let options = InjectOptions::default;
+    unlocked(async || {
+        store
+            .inject_event::<Shelf>("s", event.clone(), options())
+            .await
+    })
+    .await;
+}
+
+async fn shelf(store: &AggregateStore) -> AggregateHandle<Shelf> {
+    unlocked(async || store.get::<Shelf>("s").await).await
+}
+
 #[tokio::test]
 async fn an_injected_event_is_stored_unchanged() {
     let dir = tempfile::tempdir().unwrap();
@@ -55,25 +70,18 @@ async fn an_injected_event_is_stored_unchanged() {
         .with_actor("bob")
         .with_meta(json!({ "device": 7 }));
     event.ts = 1_234_567;
-    let options = InjectOptions::default;
-    store
-        .inject_event::<Shelf>("s", event.clone(), options())
-        .await
-        .unwrap();
+    inject(&store, event.clone()).await;
     assert_eq!(
         store.read_events("shelf", "s").await.unwrap(),
         [event.clone()]
     );
-    let shelf = store.get::<Shelf>("s").await.unwrap();
+    let shelf = shelf(&store).await;
     assert_eq!(shelf.state().await.unwrap().books, ["atlas"]);
 
     // Now the aggregate is in memory.
     assert!(shelf.is_alive());
     let emptied = eventfold::Event::new("Emptied", json!(null));
-    store
-        .inject_event::<Shelf>("s", emptied.clone(), options())
-        .await
-        .unwrap();
+    inject(&store, emptied.clone()).await;
     assert_eq!(shelf.state().await.unwrap().books, [""; 0]);
     shelf
         .execute(Put("novel"), CommandContext::default())
@@ -91,10 +99,7 @@ async fn an_injected_event_is_in_the_streams_file_when_the_call_returns() {
     let store = AggregateStore::open(dir.path()).await.unwrap();
     let file = dir.path().join("streams/shelf/s/app.jsonl");
     for count in 1..=20 {
-        store
-            .inject_event::<Shelf>("s", put("atlas"), InjectOptions::default())
-            .await
-            .unwrap();
+        inject(&store, put("atlas")).await;
         let lines = std::fs::read_to_string(&file).unwrap();
         assert_eq!(lines.lines().count(), count);
     }
@@ -104,19 +109,13 @@ async fn an_injected_event_is_in_the_streams_file_when_the_call_returns() {
 async fn an_event_with_a_known_id_is_stored_once_and_one_without_id_always() {
     let dir = tempfile::tempdir().unwrap();
     let store = AggregateStore::open(dir.path()).await.unwrap();
-    let inject = async |event: eventfold::Event| {
-        let options = InjectOptions::default();
-        store
-            .inject_event::<Shelf>("s", event, options)
-            .await
-            .unwrap();
-    };
+    let inject = async |event| inject(&store, event).await;
     inject(put("atlas").with_id("e-1")).await;
     inject(put("atlas").with_id("e-1")).await;
     inject(put("novel").with_id("e-2")).await;
     inject(put("poems")).await;
     inject(put("poems")).await;
-    let shelf = store.get::<Shelf>("s").await.unwrap();
+    let shelf = shelf(&store).await;
     inject(put("atlas").with_id("e-1")).await;
     let books = shelf.state().await.unwrap().books;
     assert_eq!(books, ["atlas", "novel", "poems", "poems"]);
@@ -127,12 +126,8 @@ async fn an_unknown_injected_event_is_stored_and_left_out_of_the_state() {
     let dir = tempfile::tempdir().unwrap();
     let store = AggregateStore::open(dir.path()).await.unwrap();
     let painted = eventfold::Event::new("Painted", json!({ "colour": "red" }));
-    let options = InjectOptions::default();
-    store
-        .inject_event::<Shelf>("s", painted, options)
-        .await
-        .unwrap();
-    let shelf = store.get::<Shelf>("s").await.unwrap();
+    inject(&store, painted).await;
+    let shelf = shelf(&store).await;
     shelf
         .execute(Put("atlas"), CommandContext::default())
         .await
@@ -175,7 +170,7 @@ async fn streams_are_listed_by_type_and_id_and_read() {
 async fn an_aggregate_that_is_only_in_memory_reads_as_empty() {
     let dir = tempfile::tempdir().unwrap();
     let store = AggregateStore::open(dir.path()).await.unwrap();
-    let shelf = store.get::<Shelf>("s").await.unwrap();
+    let shelf = shelf(&store).await;
     assert_eq!(shelf.state().await.unwrap().books, [""; 0]);
     assert_eq!(store.read_events("shelf", "s").await.unwrap(), []);
 }

@@ -12,6 +12,7 @@ use super::es::{
     InjectOptions, ProcessManager, ProcessManagerReport, Projection,
 };
 use super::tools::wait_until_released;
+use super::unlocked;
 
 // Orders are placed; a process manager has them shipped, and told to a customer.
 
@@ -316,21 +317,22 @@ async fn an_injected_event_reaches_projections_and_if_asked_process_managers() {
     let dir = tempfile::tempdir().unwrap();
     let store = builder(dir.path()).open().await.unwrap();
     let placed = || eventfold::Event::new("Placed", json!({ "item": "nails" }));
-    let later = InjectOptions::default();
-    store
-        .inject_event::<Order>("o-1", placed(), later)
-        .await
-        .unwrap();
+    let inject = async |run_process_managers| {
+        let options = || InjectOptions {
+            run_process_managers,
+        };
+        unlocked(async || {
+            store
+                .inject_event::<Order>("o-1", placed(), options())
+                .await
+        })
+        .await;
+    };
+    inject(false).await;
     assert_eq!(store.projection::<Log>().unwrap().0.len(), 1);
     assert_eq!(store.list_streams(Some("shipping")).await.unwrap(), []);
 
-    let now = InjectOptions {
-        run_process_managers: true,
-    };
-    store
-        .inject_event::<Order>("o-1", placed(), now)
-        .await
-        .unwrap();
+    inject(true).await;
     let shipping = store.get::<Shipping>("o-1").await.unwrap();
     assert_eq!(shipping.state().await.unwrap().shipped, ["nails", "nails"]);
     assert_eq!(run(&store).await, (0, 0));

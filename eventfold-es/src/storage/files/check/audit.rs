@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+mod backup;
 pub(crate) mod findings;
 pub(crate) mod journaled;
 mod leftovers;
@@ -14,6 +15,7 @@ pub(crate) mod stream_files;
 use crate::ids::StreamId;
 use crate::report::Severity;
 use crate::storage::error::{ErrorPlace, StorageError, StorageResult};
+use crate::storage::files::backup::manifest;
 use crate::storage::files::check::survey::survey;
 use crate::storage::files::journal::paths::{self, list_segments, segment_path};
 use crate::storage::files::layout::{
@@ -49,6 +51,10 @@ pub(crate) fn audit(base: &Path) -> StorageResult<Audit> {
     };
     if !segments.is_empty() {
         audit.read_journal(&journal)?;
+    }
+    if disk::is_there(&manifest::path(base)) {
+        backup::check(&mut audit)?;
+        return Ok(audit);
     }
     let checkpoint = audit.check_checkpoint(&journal)?;
     audit.checkpoint = checkpoint;

@@ -279,13 +279,8 @@ impl<'a> Rebuilt<'a> {
         self.next += 1;
         let start = usize::try_from(commit.offset).unwrap_or(usize::MAX);
         // Another program left white space here, which the journal does not have.
-        if let Some(missing) = start.checked_sub(self.content.len()) {
-            if self.content.pop().is_some() {
-                self.content.resize(start - 1, b' ');
-                self.content.push(b'\n');
-            } else {
-                self.content.resize(missing, b'\n');
-            }
+        if start > self.content.len() {
+            self.content.resize(start, b'\n');
         }
         // Right lines of the old file stay byte for byte.
         match commit.end_in(&self.old) {

@@ -335,6 +335,7 @@ impl Committer {
 
     /// Makes sure that events can be appended to `stream`, which must be at the version `expected`.
     /// Returns the stream's place in the batch.
+    #[inline]
     fn stage_at(
         &mut self,
         batch: &mut CommitBatch,

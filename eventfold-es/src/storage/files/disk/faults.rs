@@ -359,6 +359,11 @@ pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// A new name counts as a new file.
+pub(crate) fn link(to: &Path) -> io::Result<()> {
+    open(to, Open::New).map(drop)
+}
+
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
     let Some(watch) = watch_of(path) else {
         return Ok(());

@@ -150,6 +150,17 @@ pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     })
 }
 
+pub(crate) fn link(from: &Path, to: &Path) -> io::Result<()> {
+    let target = holding(to);
+    let (to_dir, to) = match &target {
+        Some((held, rest)) => (held.dir.as_fd(), *rest),
+        None => (CWD, to),
+    };
+    at(from, |dir, from| {
+        rustix::fs::linkat(dir, from, to_dir, to, AtFlags::empty())
+    })
+}
+
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
     at(path, |dir, path| {
         rustix::fs::unlinkat(dir, path, AtFlags::empty())

@@ -56,7 +56,14 @@ pub(crate) fn write(
     events: Encoded<'_>,
     lines: &mut Vec<Range<usize>>,
 ) {
-    write_parts(batch, &[(*place, events)], None, lines);
+    let first = batch.end.position + 1;
+    let count = events.count();
+    let start = begin(batch, count);
+    let out = &mut batch.bytes;
+    write_stream(out, place, count, true);
+    out.extend_from_slice(b"}],\"events\":[");
+    write_events(out, events.iter(), first, lines);
+    end(batch, start, count);
 }
 
 /// Adds a commit of several streams, and of events that belong to no stream, to `batch`. Adds the
@@ -77,7 +84,18 @@ pub(crate) fn write_parts(
         out.push(b'}');
     }
     out.extend_from_slice(b"],\"events\":[");
-    for (event, position) in parts.flat_map(Encoded::iter).zip(first..) {
+    write_events(out, parts.flat_map(Encoded::iter), first, lines);
+    end(batch, start, count);
+}
+
+/// Writes the events' lines, of which the first has the position `first`.
+fn write_events<'a>(
+    out: &mut Vec<u8>,
+    events: impl Iterator<Item = &'a [u8]>,
+    first: u64,
+    lines: &mut Vec<Range<usize>>,
+) {
+    for (event, position) in events.zip(first..) {
         if position > first {
             out.push(b',');
         }
@@ -85,7 +103,6 @@ pub(crate) fn write_parts(
         event_line::seal(event, position, out);
         lines.push(start..out.len());
     }
-    end(batch, start, count);
 }
 
 /// Adds lines that another program has written to the stream's file.

@@ -1,7 +1,6 @@
 //! Reads one line of the journal whose place is known: [`PointReader`].
 
 use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,7 +11,7 @@ use crate::storage::files::format::commit_line::CommitLine;
 use crate::storage::files::journal::Index;
 
 /// How many bytes are read at first.
-const FIRST_CHUNK: u64 = if cfg!(test) { 64 } else { 4 * 1024 };
+const FIRST_CHUNK: usize = if cfg!(test) { 64 } else { 4 * 1024 };
 
 /// Reads lines, each at its place. It keeps the last one, and the file of its segment.
 #[derive(Debug)]
@@ -82,13 +81,18 @@ impl OpenSegment {
     fn load(&mut self, offset: u64) -> StorageResult<()> {
         self.line.clear();
         self.offset = offset;
-        let failed = |e| StorageError::io("read", &self.path, e);
-        self.file.seek(SeekFrom::Start(offset)).map_err(failed)?;
         let mut chunk = FIRST_CHUNK;
         loop {
             let searched = self.line.len();
-            let read = (&mut self.file).take(chunk).read_to_end(&mut self.line);
-            let read = read.map_err(failed)?;
+            self.line.resize(searched + chunk, 0);
+            let read = disk::read_at(
+                &self.file,
+                &mut self.line[searched..],
+                offset + searched as u64,
+            );
+            let read = read.inspect_err(|_| self.line.clear());
+            let read = read.map_err(|e| StorageError::io("read", &self.path, e))?;
+            self.line.truncate(searched + read);
             if let Some(end) = line_end(&self.line, searched) {
                 self.line.truncate(end);
                 return Ok(());

@@ -140,8 +140,12 @@ pub(crate) fn read_segment(
     Ok(())
 }
 
-/// The checksum of the last line before the segment that begins at `first`, as its header states it.
+/// The checksum of the last line before the segment that begins at `first`: as it was checked when the store
+/// was opened, or as the header states it.
 pub(crate) fn chain_before(index: &Index, first: u64) -> StorageResult<u64> {
+    if let Some(chain) = index.noted_chain(first) {
+        return Ok(chain);
+    }
     let path = index.path(first);
     let mut file = disk::open(&path).map_err(|e| StorageError::io("open", &path, e))?;
     previous_of(&mut file, &path)

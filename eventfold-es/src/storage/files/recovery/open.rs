@@ -157,9 +157,10 @@ impl Opening<'_> {
         let dir = self.dir.clone();
         let mut redo = Redo::new(streams.clone(), self.in_doubt, self.may_lack_space);
         let start = checkpoint.map(|checkpoint| checkpoint.end);
-        if let Some(start) = start {
-            check_chain(&dir, start)?;
-        }
+        let chains = match start {
+            Some(start) => check_chain(&dir, start)?,
+            None => Vec::new(),
+        };
         // Without complete high-water marks, the whole journal is read to find them. Invariant S6.
         let known = start.filter(|start| streams.marks().are_of(*start));
         if known.is_none() {
@@ -199,6 +200,7 @@ impl Opening<'_> {
         let redone = redo.finish();
         let mut touched = redone.touched;
         let mut journal = Journal::resume(&dir, recovered.segments, recovered.end)?;
+        journal.index().note_chains(chains);
         let is_taken_over =
             checkpoint.is_some() || redone.has_own || disk::is_there(&taken_over(layout));
         if !is_taken_over {

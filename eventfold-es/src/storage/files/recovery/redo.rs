@@ -27,6 +27,8 @@ pub(crate) struct Redo {
     /// Streams whose files are left unchanged, with the lines that the files lack. Either other
     /// lines are in their place, or the disk is full.
     refused: HashMap<StreamId, Arc<Stream>>,
+    /// Where the lines of each stream end that were written last.
+    ends: HashMap<StreamHash, u64>,
     /// The offset up to which each stream's lines of other programs are in the journal.
     adopted: HashMap<StreamId, u64>,
     /// Whether the journal has commits of our own. After these, no directory is taken over.
@@ -56,6 +58,7 @@ impl Redo {
             files: OpenFiles::default(),
             touched: HashMap::new(),
             refused: HashMap::new(),
+            ends: HashMap::new(),
             adopted: HashMap::new(),
             has_own: false,
             renewed: in_doubt.then(HashSet::new),
@@ -112,6 +115,11 @@ impl Redo {
             self.files.renew(&stream)?;
         }
         let is_first = !self.touched.contains_key(&stream.hash());
+        let end = self.ends.get(&stream.hash()).copied();
+        let end = end.or((before.version == 0).then_some(0));
+        if let Some(end) = end.filter(|end| *end < commit.offset) {
+            self.fill(&stream, end, commit.offset)?;
+        }
         if is_first {
             check_before(&stream, commit.offset, &before)?;
         }
@@ -140,10 +148,23 @@ impl Redo {
             let dir = stream.dir().to_owned();
             self.touched.insert(stream.hash(), dir);
         }
+        self.ends.insert(stream.hash(), commit.offset + length);
         if commit.adopted {
             self.adopted.insert(id, commit.offset + length);
         }
         Ok(())
+    }
+
+    /// Writes empty lines from `end`, where the stream's lines end, up to `offset`, if its file is not as
+    /// long. Another program left white space there, which the journal does not have.
+    fn fill(&self, stream: &Stream, end: u64, offset: u64) -> StorageResult<()> {
+        let path = stream.file();
+        let found = disk::find(&path).map_err(|e| StorageError::io("open", &path, e))?;
+        if found.map_or(0, |file| file.length) != end {
+            return Ok(());
+        }
+        let length = usize::try_from(offset - end).unwrap_or(usize::MAX);
+        self.files.write(stream, end, &vec![b'\n'; length])
     }
 
     /// Whether the file of a stream that could not be written is left unchanged. This is not

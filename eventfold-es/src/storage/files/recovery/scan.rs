@@ -183,10 +183,11 @@ pub(crate) fn scan(
 
 /// Checks that the segments in `dir` up to the segment of `place` follow each other, and that a
 /// line ends at `place`. The other lines are checked when they are read, because each line is
-/// chained to the line before.
-pub(crate) fn check_chain(dir: &Path, place: End) -> StorageResult<()> {
+/// chained to the line before. Returns the checksum of the last line before each of these segments.
+pub(crate) fn check_chain(dir: &Path, place: End) -> StorageResult<Vec<(u64, u64)>> {
     let segments = list_segments(dir)?;
     let mut chain = 0;
+    let mut chains = Vec::new();
     for (i, segment) in segments.iter().enumerate() {
         let path = segment_path(dir, *segment);
         if i == 0 && *segment != 1 {
@@ -206,6 +207,7 @@ pub(crate) fn check_chain(dir: &Path, place: End) -> StorageResult<()> {
             let before = i.checked_sub(1).map(|before| segments[before]);
             return Err(not_following(dir, before, *segment)?);
         }
+        chains.push((*segment, chain));
         if *segment == place.segment {
             let stated = if place.offset == 0 {
                 Some(chain)
@@ -229,7 +231,7 @@ pub(crate) fn check_chain(dir: &Path, place: End) -> StorageResult<()> {
             )
         })?;
     }
-    Ok(())
+    Ok(chains)
 }
 
 /// The error for a segment that does not follow the segment before it.
@@ -301,7 +303,7 @@ pub(crate) fn stated_before(path: &Path, offset: u64) -> StorageResult<Option<u6
 }
 
 /// The length of a segment without the zeros at its end.
-fn used_length(path: &Path) -> StorageResult<u64> {
+pub(crate) fn used_length(path: &Path) -> StorageResult<u64> {
     let read = || -> io::Result<u64> {
         let mut file = disk::open(path)?;
         let mut end = file.metadata()?.len();

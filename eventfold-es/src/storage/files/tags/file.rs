@@ -1,42 +1,59 @@
 //! A part of the index in a file: the tags of the events in some sealed segments, or in the last one
 //! up to where the store was closed.
 //!
-//! The file has blocks of sorted entries, then the first entry of each block, then a footer of
-//! [`FOOTER`] bytes. All numbers are little-endian. Each part has a checksum. The file is derived from
-//! the journal, so it is never synced; a file that is not valid is made again.
+//! The file has blocks of sorted entries, then pages with the first entry of each block, then a list of
+//! these pages, then a footer of [`FOOTER`] bytes. Opening a file reads its end, and a search one page and
+//! one block. All numbers are little-endian. Each part has a checksum. The file is derived from the journal,
+//! so it is never synced; a file that is not valid is made again.
 
 use std::fs::File as ReadFile;
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::OnceLock;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::disk::{self, File, Open};
 use crate::storage::files::tags::entry::Entry;
-use crate::sync::lock;
 
 /// The first bytes of a footer.
-const MAGIC: &[u8; 8] = b"EFTAGS01";
+const MAGIC: &[u8; 8] = b"EFTAGS02";
 /// How many bytes an entry takes.
 const ENTRY: usize = 24;
 /// How many entries a full block has.
 const ENTRIES: usize = if cfg!(test) { 5 } else { 170 };
 /// How many bytes a block takes: its entries, how many of them are used, and the checksum.
 const BLOCK: usize = ENTRIES * ENTRY + 16;
-/// How many bytes the first entry of a block takes in the list: its hash and its position.
+/// How many bytes the first entry of a block takes in its page: its hash and its position.
 const FENCE: usize = 16;
+/// How many blocks a full page is about.
+const FENCES: usize = if cfg!(test) { 3 } else { 256 };
+/// How many bytes a page takes in the list of pages: its first entry, and its checksum.
+const PAGE: usize = 24;
 /// How many bytes the footer takes.
-const FOOTER: usize = 64;
+const FOOTER: usize = 72;
+/// How many bytes at the end of a file are read at first. The list of pages is usually among them.
+const END: u64 = if cfg!(test) { 128 } else { 4096 };
 
 /// The tags of the events in the segments from `first` to `last`.
 #[derive(Debug)]
 pub(crate) struct TagFile {
     pub(crate) span: Span,
     path: PathBuf,
-    file: Mutex<ReadFile>,
-    fences: Fences,
+    file: ReadFile,
+    blocks: usize,
+    pages: Vec<Page>,
+}
+
+/// The first entries of up to [`FENCES`] blocks that follow each other.
+#[derive(Debug)]
+struct Page {
+    /// Of the first block.
+    first: (u64, u64),
+    sum: u64,
+    /// Read when they are first needed.
+    fences: OnceLock<Fences>,
 }
 
 /// The hash and the position of the first entry of each block.
@@ -113,12 +130,20 @@ impl Writer {
 
     fn finish(mut self, span: Span) -> std::io::Result<File> {
         self.end_block()?;
-        let mut end = Vec::with_capacity(self.fences.len() * FENCE + FOOTER);
-        for (hash, position) in &self.fences {
-            end.extend_from_slice(&hash.to_le_bytes());
-            end.extend_from_slice(&position.to_le_bytes());
+        let mut end = Vec::with_capacity(self.fences.len() * (FENCE + 1) + FOOTER);
+        let mut pages = Vec::new();
+        for (page, number) in self.fences.chunks(FENCES).zip(0..) {
+            let start = end.len();
+            for (hash, position) in page {
+                end.extend_from_slice(&hash.to_le_bytes());
+                end.extend_from_slice(&position.to_le_bytes());
+            }
+            pages.extend_from_slice(&end[start..start + FENCE]);
+            let sum = xxh3_64_with_seed(&end[start..], number);
+            pages.extend_from_slice(&sum.to_le_bytes());
         }
-        let sum = xxh3_64_with_seed(&end, 0);
+        let sum = xxh3_64_with_seed(&pages, 0);
+        end.extend_from_slice(&pages);
         let footer = end.len();
         end.extend_from_slice(MAGIC);
         let blocks = self.fences.len() as u64;
@@ -128,6 +153,7 @@ impl Writer {
             span.chain,
             blocks,
             ENTRIES as u64,
+            FENCES as u64,
             sum,
         ] {
             end.extend_from_slice(&number.to_le_bytes());
@@ -198,45 +224,63 @@ impl TagFile {
 
     /// Opens the file at `path`, `None` if there is none, or if it is not valid.
     pub(crate) fn open(path: &Path) -> StorageResult<Option<Self>> {
-        let Some(mut file) = disk::open_if_there(path)? else {
+        let Some(file) = disk::open_if_there(path)? else {
             return Ok(None);
         };
-        let mut read = || -> std::io::Result<Option<(Span, Fences)>> {
-            let length = file.seek(SeekFrom::End(0))?;
-            let Some(footer_at) = length.checked_sub(FOOTER as u64) else {
-                return Ok(None);
-            };
-            let mut footer = [0; FOOTER];
-            file.seek(SeekFrom::Start(footer_at))?;
-            file.read_exact(&mut footer)?;
-            let (content, sum) = footer.split_at(FOOTER - 8);
-            if sum != xxh3_64_with_seed(content, 0).to_le_bytes() || !content.starts_with(MAGIC) {
-                return Ok(None);
-            }
-            let numbers = numbers(&content[MAGIC.len()..]);
-            let [first, last, chain, blocks, entries, fences_sum] = numbers[..] else {
-                return Ok(None);
-            };
-            let expected = blocks.checked_mul((BLOCK + FENCE) as u64);
-            if entries != ENTRIES as u64 || expected != Some(footer_at) {
-                return Ok(None);
-            }
-            let mut fences = vec![0; usize::try_from(blocks).unwrap_or(0) * FENCE];
-            file.seek(SeekFrom::Start(footer_at - fences.len() as u64))?;
-            file.read_exact(&mut fences)?;
-            if xxh3_64_with_seed(&fences, 0) != fences_sum {
-                return Ok(None);
-            }
-            let pairs = numbers_of::<2>(&fences).map(|[hash, position]| (hash, position));
-            Ok(Some((Span { first, last, chain }, pairs.collect())))
-        };
-        let read = read().map_err(|e| StorageError::io("read", path, e))?;
-        Ok(read.map(|(span, fences)| Self {
+        let opened = Self::read_end(&file).map_err(|e| StorageError::io("read", path, e))?;
+        Ok(opened.map(|(span, blocks, pages)| Self {
             span,
             path: path.to_owned(),
-            file: Mutex::new(file),
-            fences,
+            file,
+            blocks,
+            pages,
         }))
+    }
+
+    /// Reads the footer and the list of pages, `None` if they are not valid.
+    fn read_end(file: &ReadFile) -> io::Result<Option<(Span, usize, Vec<Page>)>> {
+        let length = file.metadata()?.len();
+        let Some(footer_at) = length.checked_sub(FOOTER as u64) else {
+            return Ok(None);
+        };
+        let end = read(file, length - length.min(END), length.min(END))?;
+        let (before, footer) = end.split_at(end.len() - FOOTER);
+        let (content, sum) = footer.split_at(FOOTER - 8);
+        if sum != xxh3_64_with_seed(content, 0).to_le_bytes() || !content.starts_with(MAGIC) {
+            return Ok(None);
+        }
+        let numbers = numbers(&content[MAGIC.len()..]);
+        let [first, last, chain, blocks, entries, fences, pages_sum] = numbers[..] else {
+            return Ok(None);
+        };
+        let list = blocks.div_ceil(FENCES as u64) * PAGE as u64;
+        let expected = blocks.checked_mul((BLOCK + FENCE) as u64);
+        let expected = expected.and_then(|before| before.checked_add(list));
+        let are_as_here = (entries, fences) == (ENTRIES as u64, FENCES as u64);
+        if !are_as_here || expected != Some(footer_at) {
+            return Ok(None);
+        }
+        let longer;
+        let pages = match usize::try_from(list)
+            .ok()
+            .and_then(|list| before.len().checked_sub(list))
+        {
+            Some(start) => &before[start..],
+            None => {
+                longer = read(file, footer_at - list, list)?;
+                &longer[..]
+            }
+        };
+        if xxh3_64_with_seed(pages, 0) != pages_sum {
+            return Ok(None);
+        }
+        let pages = numbers_of::<3>(pages).map(|[hash, position, sum]| Page {
+            first: (hash, position),
+            sum,
+            fences: OnceLock::new(),
+        });
+        let blocks = usize::try_from(blocks).unwrap_or(usize::MAX);
+        Ok(Some((Span { first, last, chain }, blocks, pages.collect())))
     }
 
     /// Removes the file. It can still be read until it is dropped.
@@ -255,18 +299,29 @@ impl TagFile {
         (after, until): (u64, u64),
         found: &mut Vec<Entry>,
     ) -> StorageResult<()> {
-        // The block before the first one that begins after the wanted place may end with it.
-        let start = (hash, after.saturating_add(1));
-        let before = self.fences.partition_point(|fence| *fence <= start);
-        for block in before.saturating_sub(1)..self.fences.len() {
-            if self.fences[block] > (hash, until) {
+        let (start, end) = ((hash, after.saturating_add(1)), (hash, until));
+        // What is before the first one that begins after the wanted place may end with it.
+        let page = self.pages.partition_point(|page| page.first <= start);
+        for page in page.saturating_sub(1)..self.pages.len() {
+            if self.pages[page].first > end {
                 break;
             }
-            let entries = self.block(block)?;
-            let wanted = entries.into_iter().filter(|entry| {
-                entry.hash == hash && entry.position > after && entry.position <= until
-            });
-            found.extend(wanted);
+            let fences = self.fences(page)?;
+            let block = fences.partition_point(|fence| *fence <= start);
+            for block in block.saturating_sub(1)..fences.len() {
+                if fences[block] > end {
+                    return Ok(());
+                }
+                let bytes = self.block(page * FENCES + block)?;
+                let entries = entries_of(&bytes);
+                let wanted = entries.partition_point(|entry| place_of(entry) < start);
+                let wanted = entries[wanted..].iter();
+                found.extend(
+                    wanted
+                        .map(entry_of)
+                        .take_while(|e| (e.hash, e.position) <= end),
+                );
+            }
         }
         Ok(())
     }
@@ -274,33 +329,74 @@ impl TagFile {
     /// All entries.
     pub(crate) fn entries(&self) -> StorageResult<Vec<Entry>> {
         let mut entries = Vec::new();
-        for block in 0..self.fences.len() {
-            entries.extend(self.block(block)?);
+        for block in 0..self.blocks {
+            entries.extend(entries_of(&self.block(block)?).iter().map(entry_of));
         }
         Ok(entries)
     }
 
-    /// The entries of a block.
-    fn block(&self, number: usize) -> StorageResult<Vec<Entry>> {
-        let mut bytes = vec![0; BLOCK];
-        let mut file = lock(&self.file);
-        file.seek(SeekFrom::Start((number * BLOCK) as u64))
-            .and_then(|_| file.read_exact(&mut bytes))
-            .map_err(|e| StorageError::io("read", &self.path, e))?;
-        drop(file);
+    /// The first entries of the blocks that a page is about.
+    fn fences(&self, number: usize) -> StorageResult<&Fences> {
+        let page = &self.pages[number];
+        if let Some(fences) = page.fences.get() {
+            return Ok(fences);
+        }
+        let before = number * FENCES;
+        let count = FENCES.min(self.blocks - before);
+        let offset = (self.blocks * BLOCK + before * FENCE) as u64;
+        let bytes = self.read(offset, count * FENCE)?;
+        if page.sum != xxh3_64_with_seed(&bytes, number as u64) {
+            return Err(damaged(&self.path));
+        }
+        let fences = numbers_of::<2>(&bytes).map(|[hash, position]| (hash, position));
+        Ok(page.fences.get_or_init(|| fences.collect()))
+    }
+
+    /// The bytes of a block.
+    fn block(&self, number: usize) -> StorageResult<Vec<u8>> {
+        let bytes = self.read((number * BLOCK) as u64, BLOCK)?;
         let (content, sum) = bytes.split_at(BLOCK - 8);
         if sum != xxh3_64_with_seed(content, number as u64).to_le_bytes() {
             return Err(damaged(&self.path));
         }
-        let (entries, used) = content.split_at(ENTRIES * ENTRY);
-        let used = numbers(used).first().copied().unwrap_or(0);
-        let entries = numbers_of::<3>(entries).map(|[hash, position, offset]| Entry {
-            hash,
-            position,
-            offset,
-        });
-        Ok(entries.take(usize::try_from(used).unwrap_or(0)).collect())
+        Ok(bytes)
     }
+
+    fn read(&self, offset: u64, length: usize) -> StorageResult<Vec<u8>> {
+        read(&self.file, offset, length as u64).map_err(|e| StorageError::io("read", &self.path, e))
+    }
+}
+
+/// The bytes from `offset` on, which must be there.
+fn read(file: &ReadFile, offset: u64, length: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+    if disk::read_at(file, &mut bytes, offset)? < bytes.len() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(bytes)
+}
+
+/// The used entries of a block.
+fn entries_of(block: &[u8]) -> &[[u8; ENTRY]] {
+    let (entries, rest) = block.split_at(ENTRIES * ENTRY);
+    let (entries, _) = entries.as_chunks();
+    let used = numbers_of::<1>(rest).next().map_or(0, |[used]| used);
+    &entries[..usize::try_from(used).unwrap_or(0).min(ENTRIES)]
+}
+
+fn entry_of(bytes: &[u8; ENTRY]) -> Entry {
+    let [hash, position, offset] = numbers_of(bytes).next().unwrap_or_default();
+    Entry {
+        hash,
+        position,
+        offset,
+    }
+}
+
+/// The hash and the position of an entry.
+fn place_of(bytes: &[u8; ENTRY]) -> (u64, u64) {
+    let Entry { hash, position, .. } = entry_of(bytes);
+    (hash, position)
 }
 
 /// Reads a file from its beginning.
@@ -324,10 +420,12 @@ impl<'a> Cursor<'a> {
             if let Some(entry) = self.entries.next() {
                 return Ok(Some(entry));
             }
-            if self.block == self.file.fences.len() {
+            if self.block == self.file.blocks {
                 return Ok(None);
             }
-            self.entries = self.file.block(self.block)?.into_iter();
+            let block = self.file.block(self.block)?;
+            let entries: Vec<_> = entries_of(&block).iter().map(entry_of).collect();
+            self.entries = entries.into_iter();
             self.block += 1;
         }
     }
@@ -449,6 +547,39 @@ mod tests {
             changed[i] ^= 0x10;
             assert_eq!(answers(&changed), None, "byte {i}");
             assert_eq!(answers(&sound[..i]), None, "cut at {i}");
+        }
+    }
+
+    #[test]
+    fn a_search_in_a_file_of_tags_reads_one_page_and_one_block() {
+        let dir = tempfile::tempdir().unwrap();
+        let all = entries(200, 1..200);
+        drop(TagFile::write(dir.path(), SPAN, &all).unwrap());
+        let path = SPAN.path(dir.path());
+        let sound = std::fs::read(&path).unwrap();
+        let blocks = all.len().div_ceil(ENTRIES);
+        for (place, entry) in all.iter().enumerate() {
+            // All other blocks and pages are changed. A wanted entry at the beginning of a block may be
+            // followed by others in it only.
+            let block = place / ENTRIES;
+            let page = block / FENCES;
+            let mut bytes = sound.clone();
+            let needed = [
+                block * BLOCK..(block + 1) * BLOCK,
+                blocks * BLOCK + page * FENCES * FENCE
+                    ..blocks * BLOCK + blocks.min((page + 1) * FENCES) * FENCE,
+            ];
+            for (i, byte) in bytes[..blocks * (BLOCK + FENCE)].iter_mut().enumerate() {
+                if !needed.iter().any(|range| range.contains(&i)) {
+                    *byte ^= 0x40;
+                }
+            }
+            std::fs::write(&path, &bytes).unwrap();
+            let file = TagFile::open(&path).unwrap().unwrap();
+            let mut found = Vec::new();
+            let range = (entry.position - 1, entry.position);
+            file.find(entry.hash, range, &mut found).unwrap();
+            assert_eq!(found, [*entry]);
         }
     }
 

@@ -39,6 +39,8 @@ struct Parts {
     last: Option<TagFile>,
     /// Whether the files of earlier runs were looked for.
     is_loaded: bool,
+    /// The files of earlier runs that are not valid. They are removed before any is written.
+    stale: Vec<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -143,6 +145,24 @@ impl TagIndex {
         self.write(&mut parts);
     }
 
+    /// Opens the files of earlier runs, so that the first search need not. Changes nothing on the disk.
+    pub(crate) fn prepare(&self) {
+        let mut parts = lock(&self.parts);
+        let (segment, ..) = self.absorb(&mut parts);
+        if let Err(error) = self.load(&mut parts, &self.sealed_before(segment)) {
+            tracing::debug!(%error, "the files of tags are opened when they are needed");
+        }
+    }
+
+    /// How many files are open, and how many were found that are not valid.
+    #[cfg(test)]
+    pub(crate) fn prepared(&self) -> (usize, usize) {
+        let parts = lock(&self.parts);
+        let is_open = |part: &&Part| matches!(part.content, Content::File(_));
+        let open = parts.of.values().filter(is_open).count() + usize::from(parts.last.is_some());
+        (open, parts.stale.len())
+    }
+
     /// Writes the tags of the last segment, which ends at `end`, into a file. The next run needs not
     /// read the segment for them.
     pub(crate) fn keep_last(&self, end: End) {
@@ -157,9 +177,8 @@ impl TagIndex {
         let has_files = disk::is_dir(&self.dir);
         let mut entries = Vec::new();
         if !is_whole {
-            if !parts.is_loaded && has_files {
+            if has_files {
                 self.load(parts, &self.sealed_before(segment))?;
-                parts.is_loaded = true;
             }
             match self.last_part(parts) {
                 // It has all of them already.
@@ -179,6 +198,7 @@ impl TagIndex {
         if entries.is_empty() && !has_files {
             return Ok(());
         }
+        parts.remove_stale()?;
         entries.sort_unstable();
         let span = Span {
             first: segment,
@@ -240,10 +260,8 @@ impl TagIndex {
         loop {
             let (segment, after, is_whole) = self.absorb(&mut parts);
             let sealed = self.sealed_before(segment);
-            if !parts.is_loaded {
-                self.load(&mut parts, &sealed)?;
-                parts.is_loaded = true;
-            }
+            self.load(&mut parts, &sealed)?;
+            parts.remove_stale()?;
             let missing = parts.missing(&sealed);
             for first in &missing {
                 let mut entries = Vec::new();
@@ -324,18 +342,26 @@ impl TagIndex {
         Ok(true)
     }
 
-    /// Takes over the files of earlier runs, and removes those that are not valid. `sealed` are all
-    /// sealed segments.
+    /// Takes over the files of earlier runs, if that was not done yet, and notes those that are not valid.
+    /// `sealed` are all sealed segments.
     fn load(&self, parts: &mut Parts, sealed: &[u64]) -> StorageResult<()> {
-        if !disk::is_dir(&self.dir) {
+        if parts.is_loaded {
             return Ok(());
         }
+        if disk::is_dir(&self.dir) {
+            self.load_files(parts, sealed)?;
+        }
+        parts.is_loaded = true;
+        Ok(())
+    }
+
+    fn load_files(&self, parts: &mut Parts, sealed: &[u64]) -> StorageResult<()> {
         let mut names = Vec::new();
         for entry in disk::list(&self.dir)? {
             match entry.name.to_str().map(|name| (name, Span::of_name(name))) {
                 Some((_, Some(span))) => names.push((span, self.dir.join(entry.name))),
                 Some((name, None)) if name.ends_with(".tags.tmp") => {
-                    disk::remove(&self.dir.join(entry.name))?;
+                    parts.stale.push(self.dir.join(entry.name));
                 }
                 _ => {}
             }
@@ -361,7 +387,7 @@ impl TagIndex {
                 {
                     parts.insert(first, last, Content::File(file));
                 }
-                _ => disk::remove(&path)?,
+                _ => parts.stale.push(path),
             }
         }
         Ok(())
@@ -408,6 +434,7 @@ impl TagIndex {
     }
 
     fn try_write(&self, parts: &mut Parts) -> StorageResult<()> {
+        parts.remove_stale()?;
         for (first, part) in &mut parts.of {
             if let Content::Memory(entries) = &part.content
                 && let Some(chain) = self.chain_after(part.last)?
@@ -455,6 +482,15 @@ impl TagIndex {
 impl Parts {
     fn insert(&mut self, first: u64, last: u64, content: Content) {
         self.of.insert(first, Part { last, content });
+    }
+
+    /// Removes the files that are not valid.
+    fn remove_stale(&mut self) -> StorageResult<()> {
+        while let Some(path) = self.stale.last() {
+            disk::remove(path)?;
+            self.stale.pop();
+        }
+        Ok(())
     }
 
     /// Removes a part, and its file.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::__private::example::{Add, Counter};
+use crate::storage::files::journal::reader::chain_before;
 use crate::{AggregateStore, NewEvent, Position, Query, QueryItem, Tags};
 
 /// A source of numbers that are always the same.
@@ -229,6 +230,55 @@ async fn a_store_that_was_closed_does_not_read_its_last_segment_for_a_search() {
     store.shutdown().await.unwrap();
     let store = AggregateStore::open(dir.path()).await.unwrap();
     assert_eq!(find(&store, 1).await, [first, third]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_files_are_opened_before_the_first_search_which_removes_those_that_are_not_valid() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut numbers = Numbers(11);
+    let store = AggregateStore::open(dir.path()).await.unwrap();
+    fill(&store, &mut numbers, 120).await;
+    assert_finds(&store, &mut numbers, 3).await;
+    store.shutdown().await.unwrap();
+    let names = files(dir.path());
+    assert!(names.len() > 2, "{names:?}");
+    // The first byte of the number of a format.
+    let mut content = std::fs::read(&names[0]).unwrap();
+    let format = content.windows(6).rposition(|bytes| bytes == b"EFTAGS");
+    content[format.unwrap() + 7] = b'1';
+    std::fs::write(&names[0], &content).unwrap();
+
+    let store = AggregateStore::open(dir.path()).await.unwrap();
+    let tags = store.inner.storage.files().finder.tags().clone();
+    // It does the same a second time, so it does not matter whether the store did it already.
+    tags.prepare();
+    assert_eq!(tags.prepared(), (names.len() - 1, 1));
+    assert_eq!(std::fs::read(&names[0]).unwrap(), content);
+    assert_finds(&store, &mut numbers, 10).await;
+    assert_eq!(tags.prepared().1, 0);
+    assert_ne!(std::fs::read(&names[0]).unwrap_or_default(), content);
+    store.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn opening_notes_the_chain_that_the_header_of_each_segment_states() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = AggregateStore::open(dir.path()).await.unwrap();
+    fill(&store, &mut Numbers(3), 120).await;
+    store.shutdown().await.unwrap();
+    let store = AggregateStore::open(dir.path()).await.unwrap();
+    let index = &store.inner.storage.files().index;
+    let segments = index.firsts();
+    assert!(segments.len() > 3, "{segments:?}");
+    let unnoted = crate::storage::files::journal::Index::new(
+        store.inner.storage.files().layout().journal_dir(),
+        segments.clone(),
+    );
+    for first in segments {
+        let stated = chain_before(&unnoted, first).unwrap();
+        assert_eq!(index.noted_chain(first), Some(stated), "{first}");
+    }
+    store.shutdown().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

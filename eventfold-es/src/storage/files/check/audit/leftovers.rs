@@ -91,7 +91,7 @@ fn is_known(base: &Path, file: &Path, stream_dirs: &BTreeSet<PathBuf>) -> bool {
                 || paths::is_spare(name)))
         || (dir == base.join("tags") && Span::of_name(name).is_some())
         || match record_name(name) {
-            Some(RecordName::DeadLetters) => within("process_managers"),
+            Some(RecordName::DeadLetters | RecordName::Restored) => within("process_managers"),
             Some(_) => within("projections") || within("process_managers"),
             None => false,
         }

@@ -1,0 +1,158 @@
+//! The journal of a store that another process writes: which of its lines are durable.
+//!
+//! A line shows by itself that it was written, and not that it was made durable: its writer may undo
+//! it. What was durable is proven by a later line, by the redo point, or by the line in its stream's
+//! file. Invariants C3, D1.
+
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use crate::ids::StreamId;
+use crate::storage::encoding::event_line::line_end;
+use crate::storage::encoding::sealed::verified;
+use crate::storage::error::{StorageError, StorageResult};
+use crate::storage::files::disk;
+use crate::storage::files::format::commit_line::CommitLine;
+use crate::storage::files::journal::end::End;
+use crate::storage::files::journal::paths::{list_segments, segment_path};
+use crate::storage::files::layout::{EVENTS_FILE, StreamLayout};
+use crate::storage::files::recovery::redo_point::RedoPoint;
+
+/// How many bytes are read at a time.
+const CHUNK: u64 = 256 * 1024;
+
+/// What is known of a journal that grows.
+#[derive(Debug)]
+pub(crate) struct Live {
+    layout: StreamLayout,
+    journal: PathBuf,
+    proven: End,
+    written: u64,
+}
+
+impl Live {
+    pub(crate) fn new(layout: &StreamLayout) -> StorageResult<Self> {
+        let journal = layout.journal_dir();
+        let checkpoint = RedoPoint::read(&journal)?;
+        Ok(Self {
+            layout: layout.clone(),
+            proven: checkpoint.map_or(End::of_empty(1, 0), |checkpoint| checkpoint.end),
+            journal,
+            written: 0,
+        })
+    }
+
+    /// Where the lines end that are known to be durable.
+    pub(crate) fn proven(&self) -> End {
+        self.proven
+    }
+
+    /// The position of the last line that is whole.
+    pub(crate) fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Reads what was added.
+    pub(crate) fn look(&mut self) -> StorageResult<()> {
+        let mut ends = Vec::new();
+        let mut proven = 0;
+        let mut end = self.proven;
+        let mut last = Vec::new();
+        loop {
+            let before = end;
+            let path = segment_path(&self.journal, end.segment);
+            let bytes = read_written(&path, end.offset)?;
+            let mut rest = &bytes[..];
+            while let Some(length) = line_end(rest, 0) {
+                let line = &rest[..length];
+                let Some(sum) = verified(line, end.chain) else {
+                    break;
+                };
+                let is_header = end.offset == 0;
+                end.chain = sum;
+                end.offset += length as u64 + 1;
+                rest = &rest[length + 1..];
+                if is_header {
+                    continue;
+                }
+                let commit = CommitLine::read(line)
+                    .map_err(|cause| StorageError::damaged(&path, end.offset, cause))?;
+                if commit.position != end.position + 1 {
+                    let cause = "the positions have a gap";
+                    return Err(StorageError::damaged(&path, end.offset, cause));
+                }
+                end.position = commit.last();
+                end.ms = commit.ms;
+                proven = proven.max(commit.durable);
+                last.clear();
+                last.extend_from_slice(line);
+                ends.push(end);
+            }
+            let follows = list_segments(&self.journal)?.contains(&(end.position + 1));
+            if follows && end.position >= end.segment {
+                // A new segment begins only when everything before it is durable.
+                proven = proven.max(end.position);
+                end = end.of_next();
+            } else if end == before {
+                break;
+            }
+        }
+        self.written = end.position;
+        if let Some(checkpoint) = RedoPoint::read(&self.journal)? {
+            proven = proven.max(checkpoint.end.position);
+        }
+        if proven < end.position && !last.is_empty() && self.is_in_stream(&last)? {
+            proven = end.position;
+        }
+        if let Some(end) = ends.iter().rfind(|end| end.position <= proven) {
+            self.proven = *end;
+        }
+        Ok(())
+    }
+
+    /// Whether a stream's file has its lines of the commit in `line`.
+    fn is_in_stream(&self, line: &[u8]) -> StorageResult<bool> {
+        let Ok(commit) = CommitLine::read(line) else {
+            return Ok(false);
+        };
+        let Some(part) = commit.streams().next() else {
+            return Ok(false);
+        };
+        let Ok(id) = StreamId::new(part.aggregate_type, part.id) else {
+            return Ok(false);
+        };
+        let dir = self.layout.stream_dir(id.aggregate_type(), id.id());
+        let path = dir.join(EVENTS_FILE);
+        let Some(mut file) = disk::open_if_there(&path)? else {
+            return Ok(false);
+        };
+        let lines = part.lines();
+        let mut there = Vec::new();
+        file.seek(SeekFrom::Start(part.offset))
+            .and_then(|_| file.take(lines.len() as u64).read_to_end(&mut there))
+            .map_err(|e| StorageError::io("read", &path, e))?;
+        Ok(there == lines)
+    }
+}
+
+/// The bytes of a segment from `start` on, up to the zeros behind the last line.
+pub(crate) fn read_written(path: &Path, start: u64) -> StorageResult<Vec<u8>> {
+    let failed = |e| StorageError::io("read", path, e);
+    let mut bytes = Vec::new();
+    let Some(mut file) = disk::open_if_there(path)? else {
+        return Ok(bytes);
+    };
+    file.seek(SeekFrom::Start(start)).map_err(failed)?;
+    loop {
+        let known = bytes.len();
+        let read = (&mut file).take(CHUNK).read_to_end(&mut bytes);
+        let read = read.map_err(failed)?;
+        if let Some(zero) = bytes[known..].iter().position(|byte| *byte == 0) {
+            bytes.truncate(known + zero);
+            return Ok(bytes);
+        }
+        if read == 0 {
+            return Ok(bytes);
+        }
+    }
+}
