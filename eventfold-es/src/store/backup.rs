@@ -19,12 +19,15 @@ use crate::storage::files::backup::source::Source;
 use crate::storage::files::backup::take::{Taken, Taking};
 use crate::store::AggregateStore;
 
+/// How many bytes a second are copied if nothing else is said.
+const RATE: u64 = 32 * 1024 * 1024;
+
 /// A backup that is to be taken. See [`AggregateStore::backup`].
 #[must_use = "it is taken when it is awaited"]
 pub struct Backup {
     from: From,
     to: PathBuf,
-    rate: Option<u64>,
+    rate: u64,
     told: Option<Told>,
     links: bool,
 }
@@ -58,13 +61,14 @@ impl Backup {
         Self {
             from,
             to: to.to_owned(),
-            rate: None,
+            rate: RATE,
             told: None,
             links: false,
         }
     }
 
-    /// Copies at most so many bytes a second. Without a limit it copies as fast as the disk can.
+    /// Copies at most so many bytes a second, 32 MiB unless this is called, so that those who write to the
+    /// store notice little of it. With [`u64::MAX`] it copies as fast as it can.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -77,7 +81,7 @@ impl Backup {
     /// # }
     /// ```
     pub fn bytes_per_second(mut self, bytes: u64) -> Self {
-        self.rate = Some(bytes);
+        self.rate = bytes;
         self
     }
 
@@ -131,7 +135,7 @@ impl Backup {
             }
             From::Directory(dir) => Source::of_dir(&dir, false)?,
         };
-        let mut pace = Pace::new(self.rate, self.told, given_up);
+        let mut pace = Pace::new(Some(self.rate), self.told, given_up);
         let taken = Taking::begin(source, &self.to, self.links)?.take(&mut pace)?;
         tracing::info!(
             position = taken.position,

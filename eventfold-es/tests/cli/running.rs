@@ -36,9 +36,18 @@ fn while_written(dir: &std::path::Path, look: impl FnOnce()) {
             });
         });
         started.recv().unwrap();
+        // The writer ends also if the test fails.
+        let _done = Done(&is_done);
         look();
-        is_done.store(true, Ordering::Release);
     });
+}
+
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
 }
 
 fn segments(dir: &std::path::Path) -> usize {
@@ -92,7 +101,10 @@ fn a_follower_prints_each_event_once_while_segments_change() {
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         for (line, position) in lines.zip(1_u64..) {
             let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
-            assert_eq!(line["position"], position);
+            if line["position"] != position {
+                child.kill().unwrap();
+                panic!("{position} is expected, not {line}");
+            }
             if position > 600 && segments(dir.path()) > 2 && position % 100 == 0 {
                 break;
             }

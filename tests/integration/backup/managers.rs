@@ -1,7 +1,7 @@
 //! Process managers in restored stores: each command takes effect once.
 
 use super::*;
-use crate::support::scripted::{GateCommand, command, open_live};
+use crate::support::scripted::{Gate, GateCommand, command, open_live};
 use eventfold_es::Continuation;
 
 /// A store in which the process manager let 1 and 2 pass before the first backup, 3 and 4 before the
@@ -176,5 +176,32 @@ async fn timers_dead_letters_and_waiting_commands_are_in_a_backup() {
         ours.advance(seconds(100));
     }
     assert_eq!(passed(&store, "g").await, [3]);
+    store.shutdown().await.unwrap();
+}
+
+/// An aggregate remembers the keys of its last 1,000 commands.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_is_not_sent_again_however_many_commands_its_target_took_since() {
+    let (dir, backup) = (fast_temp_dir(), temp_dir());
+    let store = open_on_demand(dir.path(), &clock()).await;
+    tell(&store, "send g 1").await;
+    run(&store).await;
+    store.backup(backup.path()).await.unwrap();
+    tell(&store, "send g 2").await;
+    run(&store).await;
+    let gate = store.get::<Gate>("g").await.unwrap();
+    for number in 0..=1_000 {
+        let key = CommandContext::default().with_idempotency_key(format!("k-{number}"));
+        gate.send_with(GateCommand::Open, key).await.unwrap();
+    }
+    let end = number(store.backup(backup.path()).await.unwrap().position);
+    store.shutdown().await.unwrap();
+    drop((store, gate));
+    let kept = backup.path().join("backup/process_managers/scripted");
+    std::fs::remove_file(files_below(&kept).pop().unwrap()).unwrap();
+    let (to, _) = restored(backup.path(), end).await;
+    let store = open_on_demand(to.path(), &clock()).await;
+    run(&store).await;
+    assert_eq!(passed(&store, "g").await, [1, 2]);
     store.shutdown().await.unwrap();
 }

@@ -1,12 +1,19 @@
 //! How far something is that takes long, on the terminal: [`Progress`].
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use eventfold_es::Position;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// A bar on the standard error, if that is a terminal.
-pub(crate) struct Progress(ProgressBar);
+pub(crate) struct Progress {
+    bar: ProgressBar,
+    calls: Cell<u64>,
+}
+
+/// The bar is moved once in so many events.
+const STEP: u64 = 16 * 1024;
 
 impl Progress {
     /// A bar over the events up to `head`.
@@ -27,26 +34,29 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
-        Self(bar)
+        Self {
+            bar,
+            calls: Cell::new(0),
+        }
     }
 
     /// Moves the bar to `position`, now and then.
     pub(crate) fn at(&self, position: Position) {
-        let position = number(position);
-        if position.is_multiple_of(16 * 1024) {
-            self.0.set_position(position);
+        self.calls.set(self.calls.get() + 1);
+        if self.calls.get().is_multiple_of(STEP) {
+            self.bar.set_position(number(position));
         }
     }
 
     /// Prints something while the bar is away.
     pub(crate) fn without<T>(&self, print: impl FnOnce() -> T) -> T {
-        self.0.suspend(print)
+        self.bar.suspend(print)
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
     }
 }
 

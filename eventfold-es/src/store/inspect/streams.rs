@@ -79,30 +79,26 @@ impl StreamSummaries {
             return;
         }
         let ms = record.unix_millis();
-        let counts = self.counts(record.aggregate_type(), record.id(), ms);
-        counts.events += 1;
-        counts.version = record.version().into();
-        counts.last = ms;
-        counts.bytes += entry.line().len() as u64 + 1;
-    }
-
-    /// Looks the names up before they are copied: most events are of a known stream.
-    fn counts(&mut self, aggregate_type: &str, id: &str, ms: u64) -> &mut Counts {
-        let is_known = |streams: &HashMap<Box<str>, Counts>| streams.contains_key(id);
-        if !self.types.get(aggregate_type).is_some_and(is_known) {
-            let new = Counts {
-                events: 0,
-                version: 0,
-                first: ms,
-                last: ms,
-                bytes: 0,
-            };
-            let streams = self.types.entry(aggregate_type.into()).or_default();
-            streams.insert(id.into(), new);
+        let version = record.version().into();
+        let bytes = entry.line().len() as u64 + 1;
+        // Looked up before the names are copied: most events are of a known stream.
+        let streams = self.types.get_mut(record.aggregate_type());
+        if let Some(counts) = streams.and_then(|streams| streams.get_mut(record.id())) {
+            counts.events += 1;
+            counts.version = version;
+            counts.last = ms;
+            counts.bytes += bytes;
+            return;
         }
-        let streams = self.types.get_mut(aggregate_type);
-        let counts = streams.and_then(|streams| streams.get_mut(id));
-        counts.expect("it is there, or was inserted above")
+        let counts = Counts {
+            events: 1,
+            version,
+            first: ms,
+            last: ms,
+            bytes,
+        };
+        let streams = self.types.entry(record.aggregate_type().into());
+        streams.or_default().insert(record.id().into(), counts);
     }
 
     /// How many streams there are.
