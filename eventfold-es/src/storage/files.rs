@@ -160,7 +160,9 @@ impl FileStorage {
             opened.streams.clone(),
             health.clone(),
         );
+        let loader = Arc::<Loader>::default();
         if has_tags {
+            loader.warm_up();
             finder.tags().prepare();
         }
         let committer = Committer::new(
@@ -184,7 +186,7 @@ impl FileStorage {
             unflushed,
             requests,
             room,
-            loader: Arc::default(),
+            loader,
             keeper,
             ended,
             process: Process::this(),

@@ -84,7 +84,6 @@ impl Committer {
         marks: Arc<HighWaterMarks>,
         finder: Finder,
     ) -> StorageResult<Self> {
-        upkeep.prepare_spare(journal.next_capacity());
         let health = finder.health().clone();
         let files = Arc::<OpenFiles>::default();
         let started = StreamWriter::start(unflushed.clone(), files.clone(), health.clone());
@@ -186,6 +185,10 @@ impl Committer {
     /// Begins a batch for `first` and later requests.
     fn start_batch(&mut self, first: &Request) -> CommitBatch {
         self.batches += 1;
+        if self.batches == 1 {
+            // Not before: a store that is only read needs none.
+            self.upkeep.prepare_spare(self.journal.next_capacity());
+        }
         // After a failure, the bytes after the journal's end are in doubt: no segment may follow.
         // Invariant D2.
         let may_write = self.health.check_failed().is_ok();

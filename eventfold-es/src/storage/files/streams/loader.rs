@@ -52,6 +52,13 @@ impl Loader {
         loaded.await.unwrap_or_else(panicked)
     }
 
+    /// Starts a thread for the next load, which then need not wait for it.
+    pub(crate) fn warm_up(self: &Arc<Self>) {
+        if let Err(error) = self.submit(Box::new(|| {})) {
+            tracing::debug!(%error, "no thread was started ahead of the first load");
+        }
+    }
+
     fn submit(self: &Arc<Self>, load: Load) -> StorageResult<()> {
         let mut state = self.state();
         state.waiting.push_back(load);
