@@ -1,6 +1,7 @@
-//! Decisions on events that are not durable yet when the disk fails: what is not stored counts for
-//! nobody.
+//! Decisions on events that are not durable yet: nobody is answered before them, and if the disk fails
+//! they count for nobody.
 
+use std::cell::Cell;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 
@@ -10,13 +11,14 @@ use serde::{Deserialize, Serialize};
 use crate::storage::files::crash::answers::block_committer;
 use crate::storage::files::crash::{ENOSPC, open, runtime, temp_dir};
 use crate::storage::files::disk::faults::{Call, Fault, Watch};
-use crate::{AggregateStore, Decide, Decided, Evolve, ExecuteError};
+use crate::{AggregateStore, Decide, Decided, Evolve, ExecuteError, NewEvent};
 
 #[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
 #[event(crate = crate)]
 struct Taken {
     #[tag]
     room: u64,
+    #[tag]
     guest: u64,
 }
 
@@ -52,10 +54,51 @@ struct Taking {
 
 impl Decide<Take> for Taking {
     fn decide(&self, command: Take) -> crate::Decision<Self> {
+        DECIDED.set(DECIDED.get() + 1);
         let Take { guest, room, beds } = command;
         if self.room.guests.len() >= beds {
             return Err(Full(self.room.guests.clone()));
         }
+        Ok(vec![Taken { room, guest }.into()])
+    }
+}
+
+thread_local! {
+    /// How often [`Taking`] was decided on this thread.
+    static DECIDED: Cell<u32> = const { Cell::new(0) };
+}
+
+/// The rooms of one guest.
+#[derive(Debug, Default, DecisionModel)]
+#[decision_model(tag = "guest", events(Taken), crate = crate)]
+struct Guest {
+    rooms: Vec<u64>,
+}
+
+impl Evolve<Taken> for Guest {
+    fn evolve(&mut self, event: &Taken) {
+        self.rooms.push(event.room);
+    }
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Move {
+    guest: u64,
+    room: u64,
+}
+
+/// Moves a guest without a look at the room.
+#[derive(Decision)]
+#[decision(command = Move, events(Taken), crate = crate)]
+struct Moving {
+    #[model(guest)]
+    guest: Guest,
+}
+
+impl Decide<Move> for Moving {
+    fn decide(&self, command: Move) -> crate::Decision<Self> {
+        let Move { guest, room } = command;
+        assert_eq!(self.guest.rooms, [0; 0]);
         Ok(vec![Taken { room, guest }.into()])
     }
 }
@@ -69,7 +112,7 @@ async fn take(store: &AggregateStore, guest: u64, beds: usize) -> Answer {
 }
 
 /// Polls a call once: it is decided, and waits for the disk.
-async fn begin(mut call: Pin<&mut impl Future<Output = Answer>>) {
+async fn begin(mut call: Pin<&mut impl Future>) {
     std::future::poll_fn(|context| {
         assert!(call.as_mut().poll(context).is_pending());
         Poll::Ready(())
@@ -126,5 +169,70 @@ fn no_decision_is_made_on_events_of_earlier_decisions_that_were_not_stored() {
         assert!(third.is_ok(), "{third:?}");
         let fourth = take(store, 4, 1).await;
         assert!(is_refused(&fourth, &[3]), "{fourth:?}");
+    });
+}
+
+#[test]
+fn a_refusal_is_answered_once_the_events_that_it_is_based_on_are_durable() {
+    let dir = temp_dir();
+    runtime().block_on(async {
+        let store = open(dir.path()).await.unwrap();
+        let held = block_committer(store.inner.storage.files());
+        let mut first = pin!(take(&store, 1, 1));
+        begin(first.as_mut()).await;
+        let mut second = pin!(take(&store, 2, 1));
+        begin(second.as_mut()).await;
+        assert_eq!(DECIDED.get(), 2);
+        drop(held);
+        let second = second.await;
+        assert!(is_refused(&second, &[1]), "{second:?}");
+        first.await.unwrap();
+        store.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn decisions_are_made_again_if_an_event_before_them_in_their_batch_excludes_them() {
+    let dir = temp_dir();
+    runtime().block_on(async {
+        let store = open(dir.path()).await.unwrap();
+        let held = block_committer(store.inner.storage.files());
+        let taken = NewEvent::of(&Taken { room: 1, guest: 9 }).unwrap();
+        let mut append = pin!(store.append([taken], None));
+        begin(append.as_mut()).await;
+        let mut first = pin!(take(&store, 1, 2));
+        begin(first.as_mut()).await;
+        let mut second = pin!(take(&store, 2, 2));
+        begin(second.as_mut()).await;
+        assert_eq!(DECIDED.get(), 2);
+        drop(held);
+        append.await.unwrap();
+        first.await.unwrap();
+        let second = second.await;
+        assert!(is_refused(&second, &[9, 1]), "{second:?}");
+        store.shutdown().await.unwrap();
+    });
+}
+
+#[test]
+fn a_decision_waits_until_events_that_others_store_with_its_tags_are_durable() {
+    let dir = temp_dir();
+    runtime().block_on(async {
+        let store = open(dir.path()).await.unwrap();
+        let none = take(&store, 0, 0).await;
+        assert!(is_refused(&none, &[]), "{none:?}");
+        let held = block_committer(store.inner.storage.files());
+        // It does not lock the room.
+        let mut moves = pin!(store.decide::<Moving>(Move { guest: 1, room: 1 }));
+        begin(moves.as_mut()).await;
+        let mut takes = pin!(take(&store, 2, 1));
+        begin(takes.as_mut()).await;
+        drop(held);
+        moves.await.unwrap();
+        let takes = takes.await;
+        assert!(is_refused(&takes, &[1]), "{takes:?}");
+        // Once each: the second was not decided before the first was durable.
+        assert_eq!(DECIDED.get(), 2);
+        store.shutdown().await.unwrap();
     });
 }
