@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::support::{open, poll_once, temp_dir};
 
+mod excluded;
 mod overtaken;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DomainEvent)]

@@ -76,7 +76,8 @@ where
 #[diagnostic::on_unimplemented(
     message = "the command of `{Self}` cannot be sent by a process manager",
     label = "`{Self}` is not a decision whose command is serialised",
-    note = "`{Self}` must be a decision, and its command type needs serde's `Serialize` and `Deserialize`"
+    note = "`{Self}` must be a decision, and its command type needs serde's `Serialize` and `Deserialize`",
+    note = "its command type is the one that `#[decision(command = ...)]` names"
 )]
 pub trait DecisionTarget: Sized {
     /// Adds itself to the targets.

@@ -1,15 +1,15 @@
-//! What was decided on is overtaken, or is not durable yet.
+//! What was decided on is overtaken.
 
 use std::sync::LazyLock;
 
 use super::*;
-use crate::support::{Door, eventually, in_time, stall};
+use crate::support::{Door, eventually, in_time};
 
 /// A decision that is being made, and the door that it stands at.
 #[derive(Default)]
 pub(super) struct Held {
-    begun: Door,
-    door: Door,
+    pub(super) begun: Door,
+    pub(super) door: Door,
 }
 
 /// By the student.
@@ -65,27 +65,4 @@ async fn a_decision_is_made_again_if_an_event_of_any_of_its_models_is_stored_mea
         let there = subscribed(&store, "c-1").await;
         assert_eq!(there, usize::from(student == "late"));
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_refusal_is_answered_once_the_events_that_it_is_based_on_are_durable() {
-    let dir = temp_dir();
-    let store = open(&dir).await;
-    define(&store, "c-1", 1).await;
-    // Both states are in memory from here on.
-    let unknown = store.decide::<Subscribing>(subscribe("c-2", "bob")).await;
-    assert_eq!(refused(unknown), CourseError::Unknown);
-    let stalled = stall(&store).await;
-    let mut first = Box::pin(store.decide::<Subscribing>(subscribe("c-1", "ann")));
-    let mut second = Box::pin(store.decide::<Subscribing>(subscribe("c-1", "bob")));
-    // Enough for the first to be handed over and for the second to be refused.
-    let soon = Duration::from_millis(100);
-    assert!(tokio::time::timeout(soon, &mut first).await.is_err());
-    assert!(tokio::time::timeout(soon, &mut second).await.is_err());
-    drop(stalled);
-    in_time("the first", first).await.unwrap();
-    assert_eq!(
-        refused(in_time("the second", second).await),
-        CourseError::Full
-    );
 }

@@ -75,7 +75,7 @@ fn answer() -> (Done, Receiver<Answer>) {
 }
 
 /// Holds the committer up until the other end is dropped.
-fn block_committer(engine: &FileStorage) -> Sender<()> {
+pub(super) fn block_committer(engine: &FileStorage) -> Sender<()> {
     let (unblock, blocked) = channel::<()>();
     let (reached, is_reached) = channel();
     let Writer { stream, epoch, .. } = Writer::start(engine, "door");
