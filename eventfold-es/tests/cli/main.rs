@@ -2,6 +2,7 @@
 //!
 //! `cargo test -p eventfold-es --features cli --test cli`
 
+mod backups;
 mod big;
 mod codes;
 mod hostile;

@@ -10,7 +10,7 @@ use crate::shop::{self, Order};
 use crate::{call, command, json};
 
 /// Runs `look` while a store in `dir` is written by several tasks.
-fn while_written(dir: &std::path::Path, look: impl FnOnce()) {
+pub(crate) fn while_written(dir: &std::path::Path, look: impl FnOnce()) {
     let is_done = AtomicBool::new(false);
     let (ready, started) = std::sync::mpsc::channel();
     std::thread::scope(|scope| {

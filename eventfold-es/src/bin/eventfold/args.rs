@@ -10,10 +10,10 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  done
   1  problems were found, or what was asked for is not there
-  2  the command line is not valid
+  2  the command line is not valid, or a directory does not fit (backup, restore, follow)
   3  there is no store in the directory
   4  a file is damaged, or of another version
-  5  a store has the directory open (verify, repair, discard)
+  5  a store has the directory open (verify, repair, discard), or another backup goes on
   6  a file cannot be read or written, or the output";
 
 /// Looks into the directory of an eventfold-es store, checks it and repairs it.
@@ -101,6 +101,26 @@ pub(crate) enum Command {
     #[command(after_help = "Example:
   eventfold --dir data repair")]
     Repair,
+    /// Copy the store into a directory, also beside the program that writes it.
+    ///
+    /// Into the directory of an earlier backup only what is new is copied.
+    #[command(after_help = "Examples:
+  eventfold --dir data backup /mnt/backup
+  eventfold --dir data backup /mnt/backup --bytes-per-second 100000000")]
+    Backup(Backup),
+    /// Make a store of the backup in the directory that --dir names.
+    #[command(after_help = "Examples:
+  eventfold --dir /mnt/backup restore data
+  eventfold --dir /mnt/backup restore data --at 2026-01-31T12:00:00Z
+  eventfold --dir /mnt/backup restore data --at 1700 --process-managers from-now")]
+    Restore(Restore),
+    /// Keep a warm copy of a store that a program writes, until it is interrupted.
+    #[command(after_help = "Example:
+  eventfold --dir data follow /mnt/copy")]
+    Follow {
+        /// The directory of the copy. Opening it later makes a store of its own of it.
+        to: PathBuf,
+    },
     /// Print the completions for a shell.
     #[command(after_help = "Example:
   eventfold completions bash > ~/.local/share/bash-completion/completions/eventfold")]
@@ -217,6 +237,40 @@ pub(crate) struct Trace {
     /// At most this many events.
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub(crate) limit: usize,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Backup {
+    /// The directory of the backup.
+    pub(crate) to: PathBuf,
+    /// How many bytes a second are copied at most, so that the program goes on undisturbed.
+    #[arg(long, value_name = "N", default_value_t = 32 * 1024 * 1024)]
+    pub(crate) bytes_per_second: u64,
+    /// Give finished files a second name in place of a copy: no protection against a broken disk.
+    #[arg(long)]
+    pub(crate) hard_links: bool,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Restore {
+    /// The directory of the restored store: empty or missing.
+    pub(crate) to: PathBuf,
+    /// Restore the store as it was at this position or time. Without it: all of the backup.
+    #[arg(long, value_name = "POSITION|TIME")]
+    pub(crate) at: Option<String>,
+    /// What becomes of process managers that the backup has no early enough checkpoint of.
+    #[arg(long, value_enum, default_value_t = Managers::Refuse)]
+    pub(crate) process_managers: Managers,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Managers {
+    /// Nothing is restored.
+    Refuse,
+    /// They begin empty, behind the restored position.
+    FromNow,
+    /// They begin at the first event. Commands whose effect is there are not sent again.
+    ReactAgain,
 }
 
 #[derive(Debug, Group)]

@@ -25,6 +25,7 @@ impl Failure {
             Self::NotThere(_) => 1,
             Self::Usage(_) => 2,
             Self::Store(error) => match error.kind() {
+                io::ErrorKind::InvalidInput => 2,
                 io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => 3,
                 io::ErrorKind::InvalidData | io::ErrorKind::Unsupported => 4,
                 io::ErrorKind::ResourceBusy => 5,

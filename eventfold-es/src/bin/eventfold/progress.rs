@@ -23,6 +23,21 @@ impl Progress {
         Self::with(bar, template)
     }
 
+    /// A bar over bytes, which others move.
+    pub(crate) fn bytes() -> Self {
+        let bar = ProgressBar::new(0);
+        Self::with(bar, "{wide_bar} {bytes}/{total_bytes}, {eta} left")
+    }
+
+    /// Moves a bar over bytes, from any thread.
+    pub(crate) fn mover(&self) -> impl FnMut(u64, u64) + Send + 'static {
+        let bar = self.bar.clone();
+        move |done, total| {
+            bar.set_length(total);
+            bar.set_position(done);
+        }
+    }
+
     /// Something whose length is not known.
     pub(crate) fn of(what: &'static str) -> Self {
         let bar = ProgressBar::new_spinner().with_message(what);

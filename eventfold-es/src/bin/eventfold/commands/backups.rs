@@ -1,0 +1,141 @@
+//! `backup`, `restore` and `follow`.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use eventfold_es::inspect::visible;
+use eventfold_es::{AggregateStore, Continuation, Followed, Position, WithoutCheckpoint};
+use serde_json::json;
+
+use crate::args::{Backup, Managers, Restore};
+use crate::commands::reading::wait;
+use crate::failure::Result;
+use crate::output::Output;
+use crate::progress::{Progress, number};
+use crate::time;
+
+/// How often `follow` says how far the copy is.
+const SAY_EVERY: Duration = Duration::from_secs(1);
+
+pub(crate) fn backup(dir: &Path, backup: &Backup, out: &mut Output) -> Result<()> {
+    let progress = Progress::bytes();
+    let mut taking = AggregateStore::backup_of(dir, &backup.to)
+        .bytes_per_second(backup.bytes_per_second)
+        .on_progress(progress.mover());
+    if backup.hard_links {
+        taking = taking.hard_links();
+    }
+    let report = wait(async { taking.await })??;
+    drop(progress);
+    if out.is_json() {
+        return out.json(&json!({
+            "position": number(report.position),
+            "time": time::shown(report.time),
+            "segments": report.segments,
+            "bytes": report.bytes,
+            "process_managers": report.process_managers,
+        }));
+    }
+    out.line(format_args!(
+        "{} has everything up to position {}, of {}; {} bytes in {} files were copied",
+        shown(&backup.to),
+        report.position,
+        time::shown(report.time),
+        report.bytes,
+        report.segments
+    ))
+}
+
+pub(crate) fn restore(dir: &Path, restore: &Restore, out: &mut Output) -> Result<()> {
+    let progress = Progress::bytes();
+    let mut restoring = AggregateStore::restore(dir, &restore.to).on_progress(progress.mover());
+    if let Some(at) = &restore.at {
+        restoring = match at.parse::<Position>() {
+            Ok(position) => restoring.to(position),
+            Err(_) => restoring.to(time::read(at)?),
+        };
+    }
+    restoring = restoring.without_checkpoint(match restore.process_managers {
+        Managers::Refuse => WithoutCheckpoint::Refuse,
+        Managers::FromNow => WithoutCheckpoint::FromNow,
+        Managers::ReactAgain => WithoutCheckpoint::ReactAgain,
+    });
+    let report = wait(async { restoring.await })??;
+    drop(progress);
+    if out.is_json() {
+        let managers = report.process_managers.iter().map(|(name, continuation)| {
+            let (from, position) = from(*continuation);
+            json!({ "process_manager": name, "from": from, "position": position.map(number) })
+        });
+        return out.json(&json!({
+            "position": number(report.position),
+            "time": time::shown(report.time),
+            "process_managers": managers.collect::<Vec<_>>(),
+        }));
+    }
+    out.line(format_args!(
+        "{} is a store as it was at position {}, of {}",
+        shown(&restore.to),
+        report.position,
+        time::shown(report.time)
+    ))?;
+    for (name, continuation) in &report.process_managers {
+        let name = visible(name);
+        match from(*continuation) {
+            (from, None) => out.line(format_args!("{name} continues: {from}"))?,
+            (from, Some(position)) => {
+                out.line(format_args!(
+                    "{name} continues: {from}, position {position}"
+                ))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// From where a process manager continues.
+fn from(continuation: Continuation) -> (&'static str, Option<Position>) {
+    match continuation {
+        Continuation::Checkpoint(position) => ("checkpoint", Some(position)),
+        Continuation::FromNow => ("now", None),
+        Continuation::ReactAgain => ("first event", None),
+        _ => ("elsewhere", None),
+    }
+}
+
+/// Goes on until it is interrupted, which may be at any moment: the copy is whole.
+pub(crate) fn follow(dir: &Path, to: &Path, out: &mut Output) -> Result<()> {
+    wait(async {
+        let mut follow = AggregateStore::follow(dir, to).await?;
+        say(follow.followed(), to, out)?;
+        let mut said = Instant::now();
+        loop {
+            let followed = follow.next().await?;
+            if said.elapsed() >= SAY_EVERY || out.is_json() {
+                say(followed, to, out)?;
+                said = Instant::now();
+            }
+        }
+    })?
+}
+
+fn say(followed: Followed, to: &Path, out: &mut Output) -> Result<()> {
+    if out.is_json() {
+        out.json(&json!({
+            "position": number(followed.position),
+            "time": time::shown(followed.time),
+        }))?;
+    } else {
+        out.line(format_args!(
+            "{} has everything up to position {}, of {}",
+            shown(to),
+            followed.position,
+            time::shown(followed.time)
+        ))?;
+    }
+    out.finish()
+}
+
+fn shown(path: &Path) -> String {
+    visible(&path.to_string_lossy()).to_string()
+}
