@@ -24,7 +24,7 @@ async fn a_copy_keeps_up_with_sixty_four_clients_and_has_all_events_when_it_is_p
             let mut number = client * 1_000_000;
             while !stop.load(Ordering::Relaxed) {
                 number += 1;
-                if number % 8 == 0 {
+                if tells(number) {
                     tell(&store, &format!("send g-{} {number}", number % 5)).await;
                 } else {
                     add(&store, &format!("l-{client}"), [number]).await;
