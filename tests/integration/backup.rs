@@ -100,7 +100,7 @@ fn how_long() -> Duration {
 /// Whether a client's command with this number is for the process manager. After a while only few are,
 /// so that it is through with them soon after a long run.
 fn tells(number: u64) -> bool {
-    number % 8 == 0 && (number % 1_000_000 < 400 || number % 512 == 0)
+    number.is_multiple_of(8) && (number % 1_000_000 < 400 || number.is_multiple_of(512))
 }
 
 /// `EVENTFOLD_SECONDS=60 cargo test -p eventfold-es-tests sixty_four` lasts a minute.
