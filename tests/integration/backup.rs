@@ -97,6 +97,39 @@ fn how_long() -> Duration {
     })
 }
 
+/// Clients that write until they are told to stop.
+struct Clients {
+    stop: Arc<AtomicBool>,
+    tasks: JoinSet<()>,
+}
+
+impl Clients {
+    /// Starts so many. Each numbers its commands, and no two clients use the same number.
+    fn start<F: Future<Output = ()> + Send>(
+        count: u64,
+        write: impl Fn(u64, u64) -> F + Clone + Send + 'static,
+    ) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut tasks = JoinSet::new();
+        for client in 0..count {
+            let (stop, write) = (stop.clone(), write.clone());
+            tasks.spawn(async move {
+                let mut number = client * 1_000_000;
+                while !stop.load(Ordering::Relaxed) {
+                    number += 1;
+                    write(client, number).await;
+                }
+            });
+        }
+        Self { stop, tasks }
+    }
+
+    async fn end(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.tasks.join_all().await;
+    }
+}
+
 /// Whether a client's command with this number is for the process manager. After a while only few are,
 /// so that it is through with them soon after a long run.
 fn tells(number: u64) -> bool {
@@ -113,23 +146,18 @@ async fn backups_taken_while_sixty_four_clients_write_restore_to_any_position_of
         .open()
         .await
         .unwrap();
-    let stop = Arc::new(AtomicBool::new(false));
-    let mut clients = JoinSet::new();
-    for client in 0..64_u64 {
-        let (store, stop) = (store.clone(), stop.clone());
-        clients.spawn(async move {
-            let ledger = store.get::<Ledger>(&format!("l-{client}")).await.unwrap();
-            let mut number = client * 1_000_000;
-            while !stop.load(Ordering::Relaxed) {
-                number += 1;
-                if tells(number) {
-                    tell(&store, &format!("send g-{} {number}", number % 5)).await;
-                } else {
-                    ledger.send(Do::AddAll(vec![number; 3])).await.unwrap();
-                }
+    let written = store.clone();
+    let clients = Clients::start(64, move |client, number| {
+        let store = written.clone();
+        async move {
+            if tells(number) {
+                tell(&store, &format!("send g-{} {number}", number % 5)).await;
+            } else {
+                let ledger = store.get::<Ledger>(&format!("l-{client}")).await.unwrap();
+                ledger.send(Do::AddAll(vec![number; 3])).await.unwrap();
             }
-        });
-    }
+        }
+    });
     let (start, mut taken) = (Instant::now(), Vec::new());
     while start.elapsed() < how_long() {
         let before = store.head();
@@ -137,8 +165,7 @@ async fn backups_taken_while_sixty_four_clients_write_restore_to_any_position_of
         assert!(report.position >= before, "{report:?} after {before}");
         taken.push(report.position);
     }
-    stop.store(true, Ordering::Relaxed);
-    while clients.join_next().await.is_some() {}
+    clients.end().await;
     run(&store).await;
     store.shutdown().await.unwrap();
     drop(store);

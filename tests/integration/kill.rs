@@ -227,15 +227,10 @@ async fn kill_often(role: &str, rounds: u64) {
         let mut worker = child::start(role, dir.path());
         let enough = random() % 60;
         let mut answered = Answered::default();
-        for heard in 0.. {
-            if heard == enough {
-                worker.kill();
-            }
-            // What it said before its end counts as well.
-            let Some(line) = worker.hear() else { break };
+        worker.hear_until_killed(enough, |line| {
             answered.take(&line);
             answers += 1;
-        }
+        });
         for (id, version) in &answered.versions {
             let least = least.entry(id.clone()).or_default();
             *least = (*least).max(*version);

@@ -22,7 +22,7 @@ use crate::store::AggregateStore;
 /// How many bytes a second are copied if nothing else is said.
 const RATE: u64 = 32 * 1024 * 1024;
 
-/// A backup that is to be taken. See [`AggregateStore::backup`].
+/// [`AggregateStore::backup`] returns it. Awaiting it takes the backup.
 #[must_use = "it is taken when it is awaited"]
 pub struct Backup {
     from: From,

@@ -19,7 +19,7 @@ use crate::storage::files::backup::restore::{
 use crate::store::AggregateStore;
 use crate::store::backup::while_awaited;
 
-/// A store that is to be restored. See [`AggregateStore::restore`].
+/// [`AggregateStore::restore`] returns it. Awaiting it makes the store.
 #[must_use = "it is restored when it is awaited"]
 pub struct Restore {
     backup: PathBuf,

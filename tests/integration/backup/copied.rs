@@ -34,29 +34,23 @@ async fn a_directory_that_was_copied_while_it_was_written_is_whole_or_the_parts_
         .open()
         .await
         .unwrap();
-    let stop = Arc::new(AtomicBool::new(false));
-    let mut clients = JoinSet::new();
-    for client in 0..8_u64 {
-        let (store, stop) = (store.clone(), stop.clone());
-        clients.spawn(async move {
-            let mut number = client * 1_000_000;
-            while !stop.load(Ordering::Relaxed) {
-                number += 1;
-                match number % 9 {
-                    0 => tell(&store, &format!("send g-{} {number}", number % 5)).await,
-                    _ => add(&store, &format!("l-{}", number % 30), [number]).await,
-                }
+    let written = store.clone();
+    let clients = Clients::start(8, move |_, number| {
+        let store = written.clone();
+        async move {
+            match number % 9 {
+                0 => tell(&store, &format!("send g-{} {number}", number % 5)).await,
+                _ => add(&store, &format!("l-{}", number % 30), [number]).await,
             }
-        });
-    }
+        }
+    });
     let mut copies = Vec::new();
     for _ in 0..12 {
         tokio::time::sleep(Duration::from_millis(20)).await;
         let before = number(store.head());
         copies.push((before, moved(dir.path())));
     }
-    stop.store(true, Ordering::Relaxed);
-    while clients.join_next().await.is_some() {}
+    clients.end().await;
     run(&store).await;
     store.shutdown().await.unwrap();
     drop(store);

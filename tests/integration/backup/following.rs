@@ -16,22 +16,17 @@ async fn a_copy_keeps_up_with_sixty_four_clients_and_has_all_events_when_it_is_p
     let mut follow = AggregateStore::follow(dir.path(), copy.path())
         .await
         .unwrap();
-    let stop = Arc::new(AtomicBool::new(false));
-    let mut clients = JoinSet::new();
-    for client in 0..64_u64 {
-        let (store, stop) = (store.clone(), stop.clone());
-        clients.spawn(async move {
-            let mut number = client * 1_000_000;
-            while !stop.load(Ordering::Relaxed) {
-                number += 1;
-                if tells(number) {
-                    tell(&store, &format!("send g-{} {number}", number % 5)).await;
-                } else {
-                    add(&store, &format!("l-{client}"), [number]).await;
-                }
+    let written = store.clone();
+    let clients = Clients::start(64, move |client, number| {
+        let store = written.clone();
+        async move {
+            if tells(number) {
+                tell(&store, &format!("send g-{} {number}", number % 5)).await;
+            } else {
+                add(&store, &format!("l-{client}"), [number]).await;
             }
-        });
-    }
+        }
+    });
     let (start, mut behind) = (Instant::now(), Duration::ZERO);
     while start.elapsed() < how_long() * 2 {
         // Whatever is durable now is in the copy a second later.
@@ -46,8 +41,7 @@ async fn a_copy_keeps_up_with_sixty_four_clients_and_has_all_events_when_it_is_p
         behind < Duration::from_secs(1) || cfg!(debug_assertions),
         "{behind:?}"
     );
-    stop.store(true, Ordering::Relaxed);
-    while clients.join_next().await.is_some() {}
+    clients.end().await;
     let answered = store.head();
     let _ = store.layout();
     while follow.followed().position < answered {

@@ -93,14 +93,7 @@ async fn kills_lose_no_answered_append_store_none_in_part_and_pass_over_no_condi
         let mut worker = child::start("append until killed", dir.path());
         let enough = random() % 60;
         let mut answered = Vec::new();
-        for heard in 0.. {
-            if heard == enough {
-                worker.kill();
-            }
-            // What it said before its end counts as well.
-            let Some(line) = worker.hear() else { break };
-            answered.push(line);
-        }
+        worker.hear_until_killed(enough, |line| answered.push(line));
         answers += answered.len() as u64;
         let store = open(dir.path()).await;
         in_time("a look", check(&store, &answered)).await;

@@ -227,14 +227,7 @@ async fn kills_store_no_group_and_no_decision_in_part_and_keep_the_rules_across_
         let mut worker = child::start("work together until killed", dir.path());
         let enough = random() % 80;
         let mut answered = Vec::new();
-        for heard in 0.. {
-            if heard == enough {
-                worker.kill();
-            }
-            // What it said before its end counts as well.
-            let Some(line) = worker.hear() else { break };
-            answered.push(line);
-        }
+        worker.hear_until_killed(enough, |line| answered.push(line));
         answers += answered.len() as u64;
         let store = open(dir.path()).await;
         let looked = look(&store, &answered);

@@ -93,6 +93,18 @@ impl Player {
         self.child.id()
     }
 
+    /// Passes each line that the role says to `hear`, and kills it after `enough` of them. What it said
+    /// before its end counts as well.
+    pub(crate) fn hear_until_killed(&mut self, enough: u64, mut hear: impl FnMut(String)) {
+        for heard in 0.. {
+            if heard == enough {
+                self.kill();
+            }
+            let Some(line) = self.hear() else { break };
+            hear(line);
+        }
+    }
+
     /// Kills it as `kill -9` does.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();

@@ -243,9 +243,10 @@ pub(crate) struct Trace {
 pub(crate) struct Backup {
     /// The directory of the backup.
     pub(crate) to: PathBuf,
-    /// How many bytes a second are copied at most, so that the program goes on undisturbed.
-    #[arg(long, value_name = "N", default_value_t = 32 * 1024 * 1024)]
-    pub(crate) bytes_per_second: u64,
+    /// How many bytes a second are copied at most; 32 MiB without it, so that the program goes on
+    /// undisturbed.
+    #[arg(long, value_name = "N")]
+    pub(crate) bytes_per_second: Option<u64>,
     /// Give finished files a second name in place of a copy: no protection against a broken disk.
     #[arg(long)]
     pub(crate) hard_links: bool,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::storage::files::disk::faults::{Choices, Fault};
+use crate::storage::files::disk::faults::{Call, Choices, Fault};
 use crate::storage::files::upkeep::Job;
 use crate::{Aggregate, AggregateStore, Position, Project, Projection, Recorded};
 
@@ -228,12 +228,34 @@ async fn check(dir: &Path, answered: &[u64]) -> Result<(), String> {
     store.shutdown().await.map_err(|e| format!("shutdown: {e}"))
 }
 
-/// Makes each call of a kind fail in turn, otherwise as `fault` says, until a run has fewer calls than
-/// that. `try_fault` runs a store and returns whether a call failed in it. Returns in how many runs one
-/// did.
-fn fail_each(fault: Fault, try_fault: impl AsyncFn(Fault) -> Result<bool, String>) -> u64 {
+/// As [`fail_each`]. At least one call must fail.
+fn fail_all(
+    call: Call,
+    how: (i32, bool, usize),
+    try_fault: impl AsyncFn(Fault) -> Result<bool, String>,
+) {
+    assert!(
+        fail_each(call, how, try_fault) > 0,
+        "no {call:?} ever failed"
+    );
+}
+
+/// Makes each call of a kind fail in turn, until a run has fewer calls than that: with this error,
+/// lastingly or once, and after so many bytes of a write. `try_fault` runs a store and returns whether
+/// a call failed in it. Returns in how many runs one did.
+fn fail_each(
+    call: Call,
+    (error, lasting, partly): (i32, bool, usize),
+    try_fault: impl AsyncFn(Fault) -> Result<bool, String>,
+) -> u64 {
     for number in 1.. {
-        let fault = Fault { number, ..fault };
+        let fault = Fault {
+            call,
+            number,
+            error,
+            lasting,
+            partly,
+        };
         match runtime().block_on(try_fault(fault)) {
             Ok(true) => {}
             Ok(false) => return number - 1,

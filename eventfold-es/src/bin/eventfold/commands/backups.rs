@@ -19,9 +19,11 @@ const SAY_EVERY: Duration = Duration::from_secs(1);
 
 pub(crate) fn backup(dir: &Path, backup: &Backup, out: &mut Output) -> Result<()> {
     let progress = Progress::bytes();
-    let mut taking = AggregateStore::backup_of(dir, &backup.to)
-        .bytes_per_second(backup.bytes_per_second)
-        .on_progress(progress.mover());
+    let taking = AggregateStore::backup_of(dir, &backup.to);
+    let mut taking = taking.on_progress(progress.mover());
+    if let Some(bytes) = backup.bytes_per_second {
+        taking = taking.bytes_per_second(bytes);
+    }
     if backup.hard_links {
         taking = taking.hard_links();
     }

@@ -157,19 +157,9 @@ impl Manifest {
                 ",\"directory\":\"{directory:032x}\",\"timeline\":\"{timeline:032x}\""
             );
         }
-        let End {
-            segment,
-            offset,
-            chain,
-            position,
-            ms,
-        } = self.end;
-        let _ = write!(
-            out,
-            ",\"segment\":{segment},\"offset\":{offset},\"chain\":\"{chain:016x}\",\
-             \"position\":{position},\"ms\":{ms},\"taken\":{}",
-            self.taken_ms
-        );
+        out.push(b',');
+        self.end.write_members(&mut out);
+        let _ = write!(out, ",\"taken\":{}", self.taken_ms);
         sealed::seal(&mut out, 0, 0);
         disk::create_private_dir(&dir(base))?;
         disk::replace_durably(&path(base), &out)

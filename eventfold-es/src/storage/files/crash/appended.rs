@@ -11,7 +11,7 @@ use crate::storage::condition::{After, Clause};
 use crate::storage::encoding::event_line::{Common, EncodedEvents, seed_of_none};
 use crate::storage::files::crash::power_loss::{in_parallel, rebuilt};
 use crate::storage::files::crash::{
-    Account, EACCES, EIO, ENOSPC, fail_each, id, note, open, runtime, temp_dir,
+    Account, EACCES, EIO, ENOSPC, fail_all, id, note, open, runtime, temp_dir,
 };
 use crate::storage::files::disk::faults::{Call, Fault, Log, Watch};
 use crate::{
@@ -298,26 +298,13 @@ async fn try_fault(fault: Fault) -> Result<bool, String> {
     Ok(!failed.is_empty())
 }
 
-/// Makes each call of a kind fail in turn, until a run has fewer calls than that.
-fn try_all(call: Call, error: i32, lasting: bool, partly: usize) {
-    let fault = Fault {
-        call,
-        number: 1,
-        error,
-        lasting,
-        partly,
-    };
-    let cases = fail_each(fault, try_fault);
-    assert!(cases > 0, "no {call:?} ever failed");
-}
-
 #[test]
 fn answers_to_appends_match_what_is_stored_when_a_call_fails() {
     for lasting in [false, true] {
-        try_all(Call::Write, ENOSPC, lasting, 0);
-        try_all(Call::Write, EIO, lasting, 100);
-        try_all(Call::Sync, EIO, lasting, 0);
-        try_all(Call::Open, EACCES, lasting, 0);
+        fail_all(Call::Write, (ENOSPC, lasting, 0), try_fault);
+        fail_all(Call::Write, (EIO, lasting, 100), try_fault);
+        fail_all(Call::Sync, (EIO, lasting, 0), try_fault);
+        fail_all(Call::Open, (EACCES, lasting, 0), try_fault);
     }
 }
 

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use crate::storage::files::crash::{
-    Account, EACCES, EIO, ENOSPC, check, fail_each, id, large, note, open, temp_dir,
+    Account, EACCES, EIO, ENOSPC, check, fail_all, id, large, note, open, temp_dir,
 };
 use crate::storage::files::disk::failed_syncs;
 use crate::storage::files::disk::faults::{Call, Choices, Fault, Watch};
@@ -78,38 +78,26 @@ async fn try_fault(fault: Fault) -> Result<bool, String> {
     Ok(!failed.is_empty())
 }
 
-fn try_all(call: Call, error: i32, lasting: bool, partly: usize) {
-    let fault = Fault {
-        call,
-        number: 1,
-        error,
-        lasting,
-        partly,
-    };
-    let cases = fail_each(fault, try_fault);
-    assert!(cases > 0, "no {call:?} ever failed");
-}
-
 #[test]
 fn a_backup_in_which_a_write_fails_leaves_the_earlier_one_valid_and_is_taken_up_again() {
     for lasting in [false, true] {
-        try_all(Call::Write, ENOSPC, lasting, 0);
-        try_all(Call::Write, EIO, lasting, 100);
+        fail_all(Call::Write, (ENOSPC, lasting, 0), try_fault);
+        fail_all(Call::Write, (EIO, lasting, 100), try_fault);
     }
 }
 
 #[test]
 fn a_backup_in_which_a_sync_fails_leaves_the_earlier_one_valid_and_is_taken_up_again() {
     for lasting in [false, true] {
-        try_all(Call::Sync, EIO, lasting, 0);
+        fail_all(Call::Sync, (EIO, lasting, 0), try_fault);
     }
 }
 
 #[test]
 fn a_backup_in_which_a_file_cannot_be_made_or_renamed_leaves_the_earlier_one_valid() {
     for lasting in [false, true] {
-        try_all(Call::Open, EACCES, lasting, 0);
-        try_all(Call::Rename, EIO, lasting, 0);
+        fail_all(Call::Open, (EACCES, lasting, 0), try_fault);
+        fail_all(Call::Rename, (EIO, lasting, 0), try_fault);
     }
 }
 
@@ -149,14 +137,6 @@ fn a_first_backup_in_which_a_call_fails_is_not_taken_for_whole_and_is_taken_up_a
         (Call::Sync, EIO),
         (Call::Rename, EIO),
     ] {
-        let fault = Fault {
-            call,
-            number: 1,
-            error,
-            lasting: false,
-            partly: 0,
-        };
-        let cases = fail_each(fault, try_first);
-        assert!(cases > 0, "no {call:?} ever failed");
+        fail_all(call, (error, false, 0), try_first);
     }
 }

@@ -4,7 +4,7 @@
 use std::io;
 
 use crate::storage::files::crash::{
-    Account, EACCES, EINTR, EIO, EMFILE, ENOSPC, Everything, check, fail_each, id, note, open,
+    Account, EACCES, EINTR, EIO, EMFILE, ENOSPC, Everything, check, fail_all, id, note, open,
     temp_dir,
 };
 use crate::storage::files::disk::faults::{Call, Fault, Watch};
@@ -149,25 +149,12 @@ fn of(outcomes: &[(u64, Outcome)], wanted: Outcome) -> Vec<u64> {
     wanted.map(|(number, _)| *number).collect()
 }
 
-/// Makes each call of a kind fail in turn, until a run has fewer calls than that.
-fn try_all(call: Call, error: i32, lasting: bool, partly: usize) {
-    let fault = Fault {
-        call,
-        number: 1,
-        error,
-        lasting,
-        partly,
-    };
-    let cases = fail_each(fault, try_fault);
-    assert!(cases > 0, "no {call:?} ever failed");
-}
-
 #[test]
 fn answers_match_what_is_stored_when_a_write_fails() {
     for lasting in [false, true] {
         for error in [ENOSPC, EIO] {
-            try_all(Call::Write, error, lasting, 0);
-            try_all(Call::Write, error, lasting, 100);
+            fail_all(Call::Write, (error, lasting, 0), try_fault);
+            fail_all(Call::Write, (error, lasting, 100), try_fault);
         }
     }
 }
@@ -175,8 +162,8 @@ fn answers_match_what_is_stored_when_a_write_fails() {
 #[test]
 fn a_failed_sync_stops_the_store_until_it_is_opened_again_or_affects_no_command() {
     for lasting in [false, true] {
-        try_all(Call::Sync, EIO, lasting, 0);
-        try_all(Call::Sync, ENOSPC, lasting, 0);
+        fail_all(Call::Sync, (EIO, lasting, 0), try_fault);
+        fail_all(Call::Sync, (ENOSPC, lasting, 0), try_fault);
     }
 }
 
@@ -184,16 +171,16 @@ fn a_failed_sync_stops_the_store_until_it_is_opened_again_or_affects_no_command(
 fn answers_match_what_is_stored_when_a_file_cannot_be_opened() {
     for lasting in [false, true] {
         for error in [EACCES, EMFILE, EIO] {
-            try_all(Call::Open, error, lasting, 0);
+            fail_all(Call::Open, (error, lasting, 0), try_fault);
         }
-        try_all(Call::CreateDir, ENOSPC, lasting, 0);
+        fail_all(Call::CreateDir, (ENOSPC, lasting, 0), try_fault);
     }
 }
 
 #[test]
 fn answers_match_what_is_stored_when_a_rename_fails() {
     for lasting in [false, true] {
-        try_all(Call::Rename, EIO, lasting, 0);
+        fail_all(Call::Rename, (EIO, lasting, 0), try_fault);
     }
 }
 
@@ -207,6 +194,6 @@ fn a_call_interrupted_by_a_signal_is_repeated_and_no_command_fails() {
         (Call::Rename, 0),
         (Call::CreateDir, 0),
     ] {
-        try_all(call, EINTR, false, partly);
+        fail_all(call, (EINTR, false, partly), try_fault);
     }
 }

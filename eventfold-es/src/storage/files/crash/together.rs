@@ -152,14 +152,7 @@ fn a_group_is_stored_whole_or_not_at_all_whichever_call_to_the_disk_fails() {
         (Call::CreateDir, ENOSPC, 0),
     ] {
         for lasting in [false, true] {
-            let fault = Fault {
-                call,
-                number: 1,
-                error,
-                lasting,
-                partly,
-            };
-            let cases = fail_each(fault, try_fault);
+            let cases = fail_each(call, (error, lasting, partly), try_fault);
             assert!(
                 cases > 0 || call == Call::CreateDir,
                 "no {call:?} ever failed"

@@ -1,5 +1,7 @@
 //! Where the journal ends: [`End`].
 
+use std::io::Write as _;
+
 /// Where the journal ends, with the data that the next write needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct End {
@@ -25,6 +27,23 @@ impl End {
             position: segment.saturating_sub(1),
             ms: 0,
         }
+    }
+
+    /// Writes it as members of a JSON object, without a comma before or behind them.
+    pub(crate) fn write_members(self, out: &mut Vec<u8>) {
+        let Self {
+            segment,
+            offset,
+            chain,
+            position,
+            ms,
+        } = self;
+        // Writing to memory cannot fail.
+        let _ = write!(
+            out,
+            "\"segment\":{segment},\"offset\":{offset},\"chain\":\"{chain:016x}\",\
+             \"position\":{position},\"ms\":{ms}"
+        );
     }
 
     /// The end of the next segment, which is empty and has no header yet.

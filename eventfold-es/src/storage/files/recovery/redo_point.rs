@@ -54,19 +54,9 @@ impl RedoPoint {
 
     /// Writes the checkpoint of the journal in `dir`, durably.
     pub(crate) fn write(&self, dir: &Path) -> StorageResult<()> {
-        let mut out = Vec::new();
-        let End {
-            segment,
-            offset,
-            chain,
-            position,
-            ms,
-        } = self.end;
-        let _ = write!(
-            out,
-            "{{\"segment\":{segment},\"offset\":{offset},\"chain\":\"{chain:016x}\",\"position\":{position},\"ms\":{ms},\"clean\":{}",
-            self.clean
-        );
+        let mut out = b"{".to_vec();
+        self.end.write_members(&mut out);
+        let _ = write!(out, ",\"clean\":{}", self.clean);
         sealed::seal(&mut out, 0, 0);
         disk::replace_durably(&paths::checkpoint(dir), &out)
     }
