@@ -238,6 +238,8 @@ async fn abandoned() -> crate::support::TempDir {
     for _ in 0..40 {
         ledger.send(Do::Write("x".repeat(20_000))).await.unwrap();
     }
+    // The streams' files have all events then.
+    let _ = store.layout();
     // As a killed process leaves it.
     let left = copy(dir.path());
     store.shutdown().await.unwrap();
