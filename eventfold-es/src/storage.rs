@@ -19,7 +19,10 @@ pub(crate) mod health;
 pub(crate) mod loaded;
 pub(crate) mod log;
 pub(crate) mod memory;
+mod occupancy;
 pub(crate) mod place;
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod record;
 pub(crate) mod record_name;
@@ -40,6 +43,8 @@ use files::layout::StreamLayout;
 use files::streams::handle::FileStream;
 use log::{Log, LogReader};
 use memory::MemoryStorage;
+#[cfg(feature = "postgres")]
+use postgres::PgStorage;
 use process::Process;
 use record::Records;
 use record_name::Follower;
@@ -54,6 +59,9 @@ pub(crate) enum Storage {
     Files(Arc<FileStorage>),
     /// Memory, for tests.
     Memory(Arc<MemoryStorage>),
+    /// A schema of a database of PostgreSQL.
+    #[cfg(feature = "postgres")]
+    Postgres(Arc<PgStorage>),
 }
 
 impl Storage {
@@ -62,7 +70,7 @@ impl Storage {
     pub(crate) fn files(&self) -> &Arc<FileStorage> {
         match self {
             Self::Files(files) => files,
-            Self::Memory(_) => panic!("the store is in memory"),
+            _ => panic!("the store has no files"),
         }
     }
 
@@ -72,6 +80,8 @@ impl Storage {
         match self {
             Self::Files(files) => files.streams_in_use(),
             Self::Memory(memory) => memory.streams_in_memory(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.streams_in_memory(),
         }
     }
 
@@ -80,6 +90,8 @@ impl Storage {
         match self {
             Self::Files(files) => Stream::Files(FileStream::new(files, id)),
             Self::Memory(memory) => Stream::Memory(memory.stream(id)),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => Stream::Postgres(postgres.stream(id)),
         }
     }
 
@@ -98,6 +110,11 @@ impl Storage {
                 let group = group.map_streams(Stream::into_memory);
                 memory.commit_group(group.expect(foreign));
             }
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => {
+                let group = group.map_streams(Stream::into_postgres);
+                postgres.commit_group(group.expect(foreign)).await;
+            }
         }
     }
 
@@ -113,6 +130,8 @@ impl Storage {
         match self {
             Self::Files(files) => files.layout(),
             Self::Memory(memory) => memory.layout(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.layout(),
         }
     }
 
@@ -133,6 +152,8 @@ impl Storage {
         match self {
             Self::Files(files) => files.list(only),
             Self::Memory(memory) => Ok(memory.list(only)),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.list(only),
         }
     }
 
@@ -141,6 +162,8 @@ impl Storage {
         match self {
             Self::Files(files) => Log::Files(files.log()),
             Self::Memory(memory) => Log::Memory(memory.log()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => Log::Postgres(postgres.log()),
         }
     }
 
@@ -163,6 +186,8 @@ impl Storage {
         match self {
             Self::Files(files) => files.find(search, each).await,
             Self::Memory(memory) => memory.find(&search, each),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.find(search, each).await,
         }
     }
 
@@ -171,6 +196,8 @@ impl Storage {
         match self {
             Self::Files(files) => files.has_none(search),
             Self::Memory(_) => search.after >= search.until,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => search.after >= search.until,
         }
     }
 
@@ -188,6 +215,8 @@ impl Storage {
         match self {
             Self::Files(files) => files.find_key(key, each).await,
             Self::Memory(memory) => memory.find_key(key, each),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.find_key(key, each).await,
         }
     }
 
@@ -196,6 +225,8 @@ impl Storage {
         match self {
             Self::Files(files) => files.head(),
             Self::Memory(memory) => memory.head(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.head(),
         }
     }
 
@@ -205,6 +236,8 @@ impl Storage {
         match self {
             Self::Files(files) => files.history_at(position),
             Self::Memory(memory) => memory.history_at(position),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.history_at(position),
         }
     }
 
@@ -213,6 +246,8 @@ impl Storage {
         match self {
             Self::Files(files) => Records::Files(files.records(follower, name)),
             Self::Memory(memory) => Records::Memory(memory.records(follower, name)),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => Records::Postgres(postgres.records(follower, name)),
         }
     }
 
@@ -221,6 +256,8 @@ impl Storage {
         match self {
             Self::Files(files) => files.followers(follower),
             Self::Memory(memory) => Ok(memory.followers(follower)),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.followers(follower),
         }
     }
 
@@ -229,6 +266,8 @@ impl Storage {
         match self {
             Self::Files(files) => files.names_may_fold(),
             Self::Memory(_) => false,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => false,
         }
     }
 
@@ -237,6 +276,8 @@ impl Storage {
         match self {
             Self::Files(files) => files.layout().check(id),
             Self::Memory(_) => Ok(()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => Ok(()),
         }
     }
 
@@ -251,6 +292,8 @@ impl Storage {
         match self {
             Self::Files(files) => files.version_of_cursor(id, offset, hash),
             Self::Memory(_) => Ok(None),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => Ok(None),
         }
     }
 
@@ -258,6 +301,8 @@ impl Storage {
         match self {
             Self::Files(files) => files.clock(),
             Self::Memory(memory) => memory.clock(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.clock(),
         }
     }
 
@@ -266,6 +311,8 @@ impl Storage {
         match self {
             Self::Files(files) => files.check_failed(),
             Self::Memory(_) => Ok(()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.check_failed(),
         }
     }
 
@@ -274,6 +321,8 @@ impl Storage {
         match self {
             Self::Files(files) => files.process(),
             Self::Memory(memory) => memory.process(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.process(),
         }
     }
 
@@ -282,6 +331,8 @@ impl Storage {
         match self {
             Self::Files(files) => files.check_process(),
             Self::Memory(memory) => memory.check_process(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.check_process(),
         }
     }
 
@@ -289,6 +340,8 @@ impl Storage {
         match self {
             Self::Files(files) => files.is_closed(),
             Self::Memory(memory) => memory.is_closed(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.is_closed(),
         }
     }
 
@@ -297,6 +350,8 @@ impl Storage {
         match self {
             Self::Files(files) => files.close(),
             Self::Memory(memory) => memory.close(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.close(),
         }
     }
 
@@ -306,6 +361,8 @@ impl Storage {
         match self {
             Self::Files(files) => files.announce_close(unfinished),
             Self::Memory(memory) => memory.announce_close(unfinished),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.announce_close(unfinished),
         }
     }
 
@@ -318,6 +375,8 @@ impl Storage {
         match self {
             Self::Files(files) => files.ended().await,
             Self::Memory(_) => Ok(()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.ended().await,
         }
     }
 }

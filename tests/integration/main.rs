@@ -35,6 +35,8 @@ mod lost_streams;
 mod many_aggregates;
 mod methods;
 mod model;
+#[cfg(unix)]
+mod on_postgres;
 mod outbox;
 mod passing_over;
 mod positions;

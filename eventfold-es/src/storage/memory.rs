@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, Weak, mpsc};
 use tokio::sync::OwnedMutexGuard;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-mod opening;
 pub(crate) mod records;
 mod snapshots;
 
@@ -25,6 +24,7 @@ use crate::storage::files::layout::StreamLayout;
 use crate::storage::files::lock::Patience;
 use crate::storage::health::Health;
 use crate::storage::loaded::Loaded;
+use crate::storage::occupancy::Occupancy;
 use crate::storage::place::Place;
 use crate::storage::process::Process;
 use crate::storage::record_name::Follower;
@@ -32,7 +32,6 @@ use crate::storage::search::Search;
 use crate::storage::snapshot::{Draft, Snapshot};
 use crate::storage::unfinished::Unfinished;
 use crate::sync::lock;
-use opening::Occupancy;
 use records::{AllRecords, MemoryRecords};
 use snapshots::SavedSnapshot;
 
@@ -174,7 +173,8 @@ impl MemoryStorage {
         patience: &Patience,
     ) -> StorageResult<Arc<Self>> {
         if !content.is_shared {
-            content.occupancy.enter(patience)?;
+            let rule = "a memory has one store";
+            content.occupancy.enter(patience, "the memory", rule)?;
         }
         let log = lock(&content.log);
         let health = Health::new(log.position);

@@ -2,6 +2,8 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
+#[cfg(feature = "postgres")]
+use std::sync::Arc;
 
 use tokio::sync::{OwnedMutexGuard, oneshot};
 
@@ -13,6 +15,10 @@ use crate::storage::files::streams::handle::{FileReading, FileStream};
 use crate::storage::loaded::Loaded;
 use crate::storage::memory::{MemoryReading, MemoryStream};
 use crate::storage::place::Place;
+#[cfg(feature = "postgres")]
+use crate::storage::postgres::in_use::StreamInUse;
+#[cfg(feature = "postgres")]
+use crate::storage::postgres::stream::{PgReading, PgStream};
 use crate::storage::snapshot::{Draft, Snapshot};
 
 /// A stream, whether it exists or not.
@@ -20,6 +26,8 @@ use crate::storage::snapshot::{Draft, Snapshot};
 pub(crate) enum Stream {
     Files(FileStream),
     Memory(MemoryStream),
+    #[cfg(feature = "postgres")]
+    Postgres(PgStream),
 }
 
 impl Stream {
@@ -27,6 +35,8 @@ impl Stream {
         match self {
             Self::Files(stream) => stream.id(),
             Self::Memory(stream) => stream.id(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(stream) => stream.id(),
         }
     }
 
@@ -34,15 +44,24 @@ impl Stream {
     pub(crate) fn into_files(self) -> Option<FileStream> {
         match self {
             Self::Files(stream) => Some(stream),
-            Self::Memory(_) => None,
+            _ => None,
         }
     }
 
     /// The stream's value in storage in memory.
     pub(crate) fn into_memory(self) -> Option<MemoryStream> {
         match self {
-            Self::Files(_) => None,
             Self::Memory(stream) => Some(stream),
+            _ => None,
+        }
+    }
+
+    /// The stream's value in storage on a server.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn into_postgres(self) -> Option<Arc<StreamInUse>> {
+        match self {
+            Self::Postgres(stream) => Some(stream.into_stream()),
+            _ => None,
         }
     }
 
@@ -51,6 +70,8 @@ impl Stream {
         match self {
             Self::Files(stream) => stream.seed(),
             Self::Memory(stream) => stream.seed(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(stream) => stream.seed(),
         }
     }
 
@@ -59,6 +80,8 @@ impl Stream {
         match self {
             Self::Files(_) => false,
             Self::Memory(stream) => stream.is_shared(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => false,
         }
     }
 
@@ -66,7 +89,7 @@ impl Stream {
     pub(crate) fn dir(&self) -> Option<&Path> {
         match self {
             Self::Files(stream) => Some(stream.dir()),
-            Self::Memory(_) => None,
+            _ => None,
         }
     }
 
@@ -75,6 +98,8 @@ impl Stream {
         match self {
             Self::Files(stream) => stream.take_turn().await,
             Self::Memory(stream) => stream.take_turn().await,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(stream) => stream.take_turn().await,
         }
     }
 
@@ -84,6 +109,8 @@ impl Stream {
         match self {
             Self::Files(stream) => stream.start_epoch(end.in_files()),
             Self::Memory(stream) => stream.start_epoch(end.version()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(stream) => stream.start_epoch(),
         }
     }
 
@@ -92,6 +119,8 @@ impl Stream {
         match self {
             Self::Files(stream) => stream.epoch(),
             Self::Memory(stream) => stream.epoch(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(stream) => stream.epoch(),
         }
     }
 
@@ -100,6 +129,8 @@ impl Stream {
         match self {
             Self::Files(stream) => stream.failure(epoch),
             Self::Memory(stream) => stream.failure(epoch),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(stream) => stream.failure(epoch),
         }
     }
 
@@ -108,6 +139,8 @@ impl Stream {
         match self {
             Self::Files(stream) => stream.durable_version(),
             Self::Memory(stream) => stream.durable().0,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(stream) => stream.durable().0,
         }
     }
 
@@ -116,6 +149,8 @@ impl Stream {
         match self {
             Self::Files(stream) => stream.durable_position(),
             Self::Memory(stream) => stream.durable().1,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(stream) => stream.durable().1,
         }
     }
 
@@ -126,6 +161,8 @@ impl Stream {
         match self {
             Self::Files(stream) => stream.commit(commit, events).await,
             Self::Memory(stream) => stream.commit(commit, events),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(stream) => stream.commit(commit, events).await,
         }
     }
 
@@ -136,11 +173,23 @@ impl Stream {
         match self {
             Self::Files(stream) => stream.when_done(epoch, done),
             Self::Memory(stream) => stream.when_done(epoch, done),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(stream) => stream.when_done(epoch, done),
         }
     }
 
-    /// Waits until no commit of an earlier activation is pending.
+    /// Waits until no commit of an earlier activation is pending, and it is known where the stream
+    /// ends.
     pub(crate) async fn settle(&self) -> Result<(), CommitError> {
+        self.settle_commits().await?;
+        #[cfg(feature = "postgres")]
+        if let Self::Postgres(stream) = self {
+            stream.look_up().await.map_err(CommitError::NotStored)?;
+        }
+        Ok(())
+    }
+
+    async fn settle_commits(&self) -> Result<(), CommitError> {
         let epoch = self.epoch();
         if epoch == 0 {
             return Ok(());
@@ -165,6 +214,8 @@ impl Stream {
         match self {
             Self::Files(stream) => stream.is_new(),
             Self::Memory(stream) => stream.durable().0 == 0,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(stream) => stream.is_new(),
         }
     }
 
@@ -173,6 +224,8 @@ impl Stream {
         match self {
             Self::Files(stream) => stream.exists(),
             Self::Memory(stream) => stream.durable().0 > 0,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(stream) => !stream.is_new(),
         }
     }
 
@@ -188,6 +241,8 @@ impl Stream {
         let known = match self {
             Self::Files(stream) => stream.known_version(),
             Self::Memory(stream) => stream.durable().0,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(stream) => stream.durable().0,
         };
         if known > 0 || self.is_new() {
             return Ok(known > 0);
@@ -212,6 +267,8 @@ impl Stream {
         match self {
             Self::Files(files) => files.load(move || read(&stream.read())).await,
             Self::Memory(_) => read(&stream.read()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.load(move || read(&stream.read())).await,
         }
     }
 
@@ -220,6 +277,8 @@ impl Stream {
         match self {
             Self::Files(stream) => Reading::Files(stream.read()),
             Self::Memory(stream) => Reading::Memory(stream.read()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(stream) => Reading::Postgres(stream.read()),
         }
     }
 
@@ -228,6 +287,8 @@ impl Stream {
         match self {
             Self::Files(stream) => stream.save_snapshot(version, draft),
             Self::Memory(stream) => stream.save_snapshot(version, *draft),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(stream) => stream.save_snapshot(version, draft),
         }
     }
 
@@ -236,6 +297,8 @@ impl Stream {
         match self {
             Self::Files(stream) => stream.lacks_snapshot(error),
             Self::Memory(stream) => stream.lacks_snapshot(error),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(stream) => stream.lacks_snapshot(error),
         }
     }
 
@@ -253,6 +316,8 @@ impl Stream {
 pub(crate) enum Reading<'a> {
     Files(FileReading<'a>),
     Memory(MemoryReading<'a>),
+    #[cfg(feature = "postgres")]
+    Postgres(PgReading<'a>),
 }
 
 impl Reading<'_> {
@@ -261,6 +326,8 @@ impl Reading<'_> {
         match self {
             Self::Files(reading) => reading.snapshot(),
             Self::Memory(reading) => Ok(reading.snapshot()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(reading) => reading.snapshot(),
         }
     }
 
@@ -278,6 +345,8 @@ impl Reading<'_> {
         match self {
             Self::Files(reading) => reading.events(after.in_files(), each).map(Place::of_files),
             Self::Memory(reading) => reading.events(after.version(), each),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(reading) => reading.events(after.version(), each),
         }
     }
 
@@ -294,6 +363,8 @@ impl Reading<'_> {
         match self {
             Self::Files(reading) => reading.events_from(first, each),
             Self::Memory(reading) => reading.events(first.saturating_sub(1), each).map(drop),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(reading) => reading.events(first.saturating_sub(1), each).map(drop),
         }
     }
 }

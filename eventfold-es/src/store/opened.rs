@@ -29,7 +29,7 @@ pub(super) fn find(base: &Path) -> Option<Arc<Hold>> {
     store.filter(|store| {
         let is_where_it_was = match &store.storage {
             Storage::Files(files) => files.is_where_it_was(),
-            Storage::Memory(_) => false,
+            _ => false,
         };
         is_where_it_was && !store.is_closed() && store.storage.process().is_this()
     })

@@ -1,4 +1,4 @@
-//! One store a memory, and how long its end is waited for.
+//! One store a place, and how long its end is waited for, where no file system tells.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,14 +10,14 @@ use crate::storage::files::lock::Patience;
 use crate::storage::unfinished::Unfinished;
 use crate::sync::lock;
 
-/// Whether a memory has a store.
+/// Whether a place has a store of this process.
 #[derive(Debug, Default)]
-pub(super) struct Occupancy {
+pub(crate) struct Occupancy {
     store: Mutex<Option<OpenStore>>,
     left: Condvar,
 }
 
-/// The store that is open on a memory.
+/// The store that is open in a place.
 struct OpenStore {
     is_closing: bool,
     /// The caller of `open` gave up waiting, so the store ends as soon as it is open.
@@ -36,15 +36,17 @@ impl fmt::Debug for OpenStore {
 
 impl Occupancy {
     /// Notes that a store is open. If another one is about to end, waits for the end.
-    pub(super) fn enter(&self, patience: &Patience) -> StorageResult<()> {
+    /// `place` is for messages, and `rule` says that it has one store.
+    pub(crate) fn enter(&self, patience: &Patience, place: &str, rule: &str) -> StorageResult<()> {
         let mut store = lock(&self.store);
         let mut since = Instant::now();
         loop {
             patience.check()?;
             let Some(open) = &*store else { break };
             if !open.is_closing && !open.given_up.load(Ordering::Acquire) {
-                let text = "the memory is already open in this process: a memory has one store; \
-                            clone it, or shut it down first";
+                let text = format!(
+                    "{place} is already open in this process: {rule}; clone it, or shut it down first"
+                );
                 return Err(StorageError::new(StorageErrorKind::Busy, text));
             }
             let rest = patience.longest_release().saturating_sub(since.elapsed());
@@ -58,7 +60,7 @@ impl Occupancy {
             drop(store);
             let unfinished = unfinished.and_then(|unfinished| unfinished.upgrade());
             if let Some(cause) = patience.not_released(unfinished) {
-                let text = format!("the memory {cause}");
+                let text = format!("{place} {cause}");
                 return Err(StorageError::new(StorageErrorKind::Busy, text));
             }
             since = Instant::now();
@@ -73,7 +75,7 @@ impl Occupancy {
     }
 
     /// Notes that the store is about to end. The end waits until `unfinished` is dropped.
-    pub(super) fn announce_end(&self, unfinished: Option<Weak<dyn Unfinished>>) {
+    pub(crate) fn announce_end(&self, unfinished: Option<Weak<dyn Unfinished>>) {
         if let Some(store) = &mut *lock(&self.store) {
             store.is_closing = true;
             store.unfinished = unfinished;
@@ -81,7 +83,7 @@ impl Occupancy {
     }
 
     /// Notes that the store has ended.
-    pub(super) fn leave(&self) {
+    pub(crate) fn leave(&self) {
         *lock(&self.store) = None;
         self.left.notify_all();
     }

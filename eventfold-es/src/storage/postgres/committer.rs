@@ -1,0 +1,370 @@
+//! The committer: the one task that appends to the log, on the thread of the connections.
+//!
+//! It takes all waiting requests, lets the server store their commits by one call, and answers.
+//! Meanwhile the next requests gather, so batches form by themselves.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use crate::storage::commit::CommitError;
+use crate::storage::error::{ErrorPlace, StorageError, StorageErrorKind};
+use crate::storage::health::Health;
+use crate::storage::postgres::batch::{APPEND, Arrays, Batch, Fate, Finished};
+use crate::storage::postgres::failure::Failure;
+use crate::storage::postgres::in_use::StreamInUse;
+use crate::storage::postgres::requests::Request;
+use crate::storage::postgres::rows::{signed, unsigned};
+use crate::storage::postgres::server::{FIRST_PAUSE, LONGEST_PAUSE, Server};
+use crate::storage::postgres::session;
+use crate::storage::postgres::session::Session;
+use crate::storage::postgres::snapshots::{Job, SnapshotWriter};
+
+/// How many requests one batch takes at most.
+const MOST_REQUESTS: usize = 1024;
+/// How many bytes of events one batch takes at most, unless a single commit is larger.
+const LARGEST_BATCH: usize = 4 * 1024 * 1024;
+/// The checksums of the events after a position.
+const STORED: &str = "SELECT sum FROM events WHERE position > $1 ORDER BY position";
+
+/// The state of the committer's task.
+pub(super) struct Committer {
+    server: Arc<Server>,
+    health: Arc<Health>,
+    requests: UnboundedReceiver<Request>,
+    /// The room for pending commits.
+    room: Arc<Semaphore>,
+    /// `None` after the connection was lost.
+    session: Option<Session>,
+    /// The server's process of the last session.
+    pid: Option<i32>,
+    /// The number of the newest batch.
+    batch: i64,
+    /// The server must make commits durable before it answers.
+    synced: bool,
+    snapshots: SnapshotWriter,
+}
+
+/// What became of a batch.
+enum Outcome {
+    /// Its events come after this position.
+    Stored(u64, Vec<Fate>),
+    Failed(CommitError),
+}
+
+/// Whether the committer goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Goes,
+    Ends,
+}
+
+impl Committer {
+    pub(super) fn new(
+        server: Arc<Server>,
+        health: Arc<Health>,
+        (requests, room): (UnboundedReceiver<Request>, Arc<Semaphore>),
+        session: Session,
+        synced: bool,
+        snapshots: SnapshotWriter,
+    ) -> Self {
+        Self {
+            server,
+            health,
+            requests,
+            room,
+            pid: Some(session.pid()),
+            batch: session.batch,
+            session: Some(session),
+            synced,
+            snapshots,
+        }
+    }
+
+    /// Serves requests until one says to close, or nobody can send any. Returns the session, if there
+    /// is one.
+    pub(super) async fn run(mut self) -> Option<Session> {
+        while let Some(first) = self.requests.recv().await {
+            if self.serve(first).await == Next::Ends {
+                break;
+            }
+        }
+        self.health.refuse_new_requests();
+        self.room.close();
+        self.requests.close();
+        while let Ok(request) = self.requests.try_recv() {
+            refuse(request, &CommitError::Closed);
+        }
+        self.session
+    }
+
+    /// Serves all requests that wait.
+    async fn serve(&mut self, first: Request) -> Next {
+        let mut next = Next::Goes;
+        let mut batch = Batch::new();
+        let mut request = Some(first);
+        while let Some(one) = request {
+            if matches!(one, Request::Close) {
+                next = Next::Ends;
+                break;
+            }
+            let kib = one.kib();
+            let taken = match self.health.check_failed() {
+                Err(error) if !matches!(one, Request::Fence { .. }) => Err((one, error)),
+                _ => batch.add(one),
+            };
+            if let Err((refused, error)) = taken {
+                self.room.add_permits(kib as usize);
+                refuse(refused, &error);
+            }
+            if batch.len() >= MOST_REQUESTS || batch.bytes >= LARGEST_BATCH {
+                break;
+            }
+            request = self.requests.try_recv().ok();
+        }
+        if self.store(batch).await == Next::Ends {
+            next = Next::Ends;
+        }
+        next
+    }
+
+    /// Lets the server store the batch, and answers its requests.
+    async fn store(&mut self, batch: Batch) -> Next {
+        if !batch.has_commits() {
+            let head = self.health.head();
+            self.answer(batch.finish(head, &[]));
+            return Next::Goes;
+        }
+        self.batch += 1;
+        let number = self.batch;
+        let started = Instant::now();
+        let mut batch = Some(batch);
+        // Whether the server may have stored it although nothing was heard.
+        let mut is_sent = false;
+        let mut pause = FIRST_PAUSE;
+        let mut next = Next::Goes;
+        // The streams of the batch, once its commits were answered that nobody knows what became of
+        // them.
+        let mut doubted = Vec::new();
+        loop {
+            let outcome = self.attempt(&mut batch, number, &mut is_sent).await;
+            let failure = match outcome {
+                Ok(outcome) => {
+                    match batch.take() {
+                        Some(batch) => self.settle(batch, outcome),
+                        None => doubted.iter().for_each(|stream: &Arc<StreamInUse>| stream.forget()),
+                    }
+                    return next;
+                }
+                Err(failure) => failure,
+            };
+            if started.elapsed() >= self.server.timeout() {
+                if let Some(batch) = batch.take() {
+                    let error = failure.into_error("append to", self.server.place());
+                    let error = if is_sent {
+                        CommitError::Unknown(error.in_context("whether the events are stored is unknown"))
+                    } else {
+                        CommitError::NotStored(error)
+                    };
+                    doubted = batch.streams();
+                    self.answer(batch.fail(&error));
+                }
+                // Nothing is decided before it is known what became of the batch.
+                next = self.refuse_while_away();
+                if next == Next::Ends || !is_sent {
+                    return next;
+                }
+            } else {
+                tracing::warn!(
+                    place = self.server.place(),
+                    error = ?failure,
+                    "the server is not reached; commits wait"
+                );
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Sends the batch, or finds out what became of it if it was sent. Fails if the server is not
+    /// reached. Without a batch its fate does not matter any more, but the streams' ends do.
+    async fn attempt(
+        &mut self,
+        batch: &mut Option<Batch>,
+        number: i64,
+        is_sent: &mut bool,
+    ) -> Result<Outcome, Failure> {
+        let lost = self
+            .session
+            .take_if(|session| session.connection.client.is_closed());
+        drop(lost);
+        if self.session.is_none() {
+            match self.reconnect().await? {
+                Some(session) => self.session = Some(session),
+                None => return Ok(Outcome::Failed(self.taken_over())),
+            }
+        }
+        let Some(session) = &mut self.session else {
+            return Ok(Outcome::Failed(CommitError::Closed));
+        };
+        if *is_sent {
+            let before = self.health.head();
+            if session.batch >= number {
+                let rows = session.query(STORED, &[&signed(before)]).await?;
+                let sums: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
+                tracing::info!(
+                    place = self.server.place(),
+                    "a batch whose answer was lost is stored"
+                );
+                let fates = batch.as_ref().map(|batch| batch.fates_from(&sums));
+                if batch.is_none() {
+                    self.health.set_head(before + sums.len() as u64);
+                }
+                return Ok(Outcome::Stored(before, fates.unwrap_or_default()));
+            }
+            *is_sent = false;
+        }
+        let Some(sent) = batch else {
+            return Ok(Outcome::Failed(CommitError::Closed));
+        };
+        *is_sent = true;
+        let terms = (self.server.owner(), number, self.synced);
+        let timeout = self.server.timeout();
+        let call = session.append(sent.arrays(), sent.is_plain, terms);
+        let answer = match tokio::time::timeout(timeout, call).await {
+            Ok(answer) => answer,
+            Err(_) => Err(Failure::NoAnswer(timeout)),
+        };
+        match answer {
+            Ok((before, refused, actual)) => {
+                let before = unsigned(before);
+                Ok(Outcome::Stored(before, sent.fates(&refused, &actual)))
+            }
+            Err(failure) if failure.is_lost() => {
+                self.session = None;
+                Err(failure)
+            }
+            Err(failure) if failure.is_transient() => {
+                *is_sent = false;
+                Err(failure)
+            }
+            Err(failure) if failure.is_taken_over() => Ok(Outcome::Failed(self.taken_over())),
+            // The server has undone it.
+            Err(failure) => {
+                let error = failure.into_error("append to", self.server.place());
+                Ok(Outcome::Failed(CommitError::NotStored(error)))
+            }
+        }
+    }
+
+    async fn reconnect(&mut self) -> Result<Option<Session>, Failure> {
+        let until = Instant::now() + self.server.timeout();
+        let session = session::retake(&self.server, self.pid, until).await?;
+        if let Some(session) = &session {
+            self.pid = Some(session.pid());
+            tracing::info!(place = self.server.place(), "the server is reached again");
+        }
+        Ok(session)
+    }
+
+    /// The store writes nothing more: another one has the schema.
+    fn taken_over(&self) -> CommitError {
+        let place = ErrorPlace::Schema(self.server.place().to_owned());
+        let text = "was taken by another store while this one was not connected to the server";
+        let error = StorageError::at(StorageErrorKind::Busy, place, text);
+        tracing::error!(%error, "the store has failed: it must be opened again");
+        CommitError::NotStored(self.health.fail(error))
+    }
+
+    fn settle(&mut self, batch: Batch, outcome: Outcome) {
+        match outcome {
+            Outcome::Stored(before, fates) => {
+                let head = batch.end(before, &fates);
+                // Nobody else writes, unless the server has lost or gained events.
+                if before != self.health.head() {
+                    let place = ErrorPlace::Schema(self.server.place().to_owned());
+                    let text = format!(
+                        "was at position {before}, and this store had left it at {}: the server \
+                         has another history",
+                        self.health.head()
+                    );
+                    let error = StorageError::at(StorageErrorKind::OtherHistory, place, text);
+                    tracing::error!(%error, "the store has failed: it must be opened again");
+                    let error = CommitError::Unknown(self.health.fail(error));
+                    return self.answer(batch.fail(&error));
+                }
+                let finished = batch.finish(before, &fates);
+                self.health.set_head(head);
+                self.answer(finished);
+            }
+            Outcome::Failed(error) => {
+                let finished = batch.fail(&error);
+                self.answer(finished);
+            }
+        }
+    }
+
+    fn answer(&self, finished: Finished) {
+        self.room.add_permits(finished.kib as usize);
+        for answer in finished.answers {
+            respond(answer);
+        }
+        for (stream, place, draft) in finished.snapshots {
+            self.snapshots.save(Job {
+                stream,
+                place,
+                draft,
+            });
+        }
+    }
+
+    /// Refuses what waits, because the server was away for longer than callers wait.
+    fn refuse_while_away(&mut self) -> Next {
+        while let Ok(request) = self.requests.try_recv() {
+            if matches!(request, Request::Close) {
+                return Next::Ends;
+            }
+            self.room.add_permits(request.kib() as usize);
+            let place = self.server.place();
+            let failure = Failure::NoAnswer(self.server.timeout());
+            let error = failure.into_error("append to", place);
+            refuse(request, &CommitError::NotStored(error));
+        }
+        Next::Goes
+    }
+}
+
+impl Session {
+    /// Calls `append` with the batch.
+    async fn append(
+        &mut self,
+        arrays: &Arrays,
+        is_plain: bool,
+        (owner, number, synced): (i64, i64, bool),
+    ) -> Result<(i64, Vec<i32>, Vec<i64>), Failure> {
+        let terms = (owner, number, synced, is_plain);
+        let rows = self
+            .connection
+            .query(APPEND, &arrays.params(&terms))
+            .await?;
+        let Some(row) = rows.first() else {
+            return Ok((-1, Vec::new(), Vec::new()));
+        };
+        Ok((row.get(0), row.get(1), row.get(2)))
+    }
+}
+
+fn refuse(request: Request, error: &CommitError) {
+    respond(|| request.refuse(error));
+}
+
+/// Answers a request.
+fn respond(answer: impl FnOnce()) {
+    // Values of the caller's types are dropped here. Their panics must not reach this task.
+    if catch_unwind(AssertUnwindSafe(answer)).is_err() {
+        tracing::error!("a panic in the answer to a command was ignored");
+    }
+}

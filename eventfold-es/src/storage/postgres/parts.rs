@@ -1,0 +1,17 @@
+//! What the streams of a store on a server share: [`Parts`].
+
+use std::sync::Arc;
+
+use crate::storage::files::streams::loader::Loader;
+use crate::storage::postgres::requests::Requests;
+use crate::storage::postgres::server::Server;
+use crate::storage::postgres::snapshots::SnapshotWriter;
+
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) server: Arc<Server>,
+    pub(super) requests: Requests,
+    pub(super) snapshots: SnapshotWriter,
+    /// The threads that read and block.
+    pub(super) loader: Arc<Loader>,
+}
