@@ -24,6 +24,11 @@ pub mod changing_events {}
 #[doc(alias("cli", "command line", "inspect", "admin", "tail"))]
 pub mod looking_inside {}
 
+#[cfg(feature = "postgres")]
+#[doc = include_str!("guide/on_postgres.md")]
+#[doc(alias("database", "postgresql", "sql", "server"))]
+pub mod on_postgres {}
+
 #[doc = include_str!("guide/rules_across_aggregates.md")]
 pub mod rules_across_aggregates {}
 

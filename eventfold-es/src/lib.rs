@@ -361,6 +361,8 @@
 //! Rust 1.89 or newer. The Cargo feature `testing` adds the [testing kit](#changes-and-tests), for a
 //! program's dev-dependencies; it is off by default. The derives are always there. The feature `cli` is for
 //! `cargo install`: it builds the command `eventfold`, which [looks inside a store](guide::looking_inside).
+//! The feature `postgres` keeps stores in a database of PostgreSQL (`AggregateStore::postgres`, with a guide page
+//! of its own). What belongs to a feature is compiled only with it.
 //!
 //! ```toml
 //! [dependencies]

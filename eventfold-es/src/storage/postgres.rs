@@ -54,7 +54,7 @@ use records::PgRecords;
 use requests::{Request, Requests};
 use rows::unsigned;
 use server::Server;
-use session::Terms;
+use session::{Session, Terms};
 use snapshots::SnapshotWriter;
 use stream::PgStream;
 
@@ -123,16 +123,34 @@ impl PgStorage {
                     .enable_io()
                     .enable_time()
                     .build();
-                match runtime {
-                    Ok(runtime) => {
-                        runtime.block_on(serve(&tell, &terms, &patience, || {
-                            Server::new(config, schema, place, timeout)
-                        }));
+                let leave = || {
+                    leaving.leave();
+                    end.send_replace(true);
+                };
+                let runtime = match runtime {
+                    Ok(runtime) => runtime,
+                    Err(error) => {
+                        leave();
+                        return drop(tell.send(Err(StorageError::thread(error))));
                     }
-                    Err(error) => drop(tell.send(Err(StorageError::thread(error)))),
-                }
-                leaving.leave();
-                end.send_replace(true);
+                };
+                runtime.block_on(async {
+                    let (server, gone) = Server::new(config, schema, place, timeout);
+                    let opened = session::open(&server, &terms, &patience).await;
+                    match opened {
+                        Ok(session) => {
+                            serve(&tell, server, session, terms.synced).await;
+                            leave();
+                        }
+                        Err(error) => {
+                            drop(server);
+                            leave();
+                            drop(tell.send(Err(error)));
+                        }
+                    }
+                    // Whoever has a reader may still read.
+                    let _ = gone.await;
+                });
             });
         if let Err(error) = started {
             occupancy.leave();
@@ -286,15 +304,10 @@ impl PgStorage {
 /// The life of an open store on the thread of its connections.
 async fn serve(
     tell: &mpsc::Sender<Opened>,
-    terms: &Terms,
-    patience: &Patience,
-    server: impl FnOnce() -> Server,
+    server: Arc<Server>,
+    session: Session,
+    synced: bool,
 ) {
-    let server = Arc::new(server());
-    let session = match session::open(&server, terms, patience).await {
-        Ok(session) => session,
-        Err(error) => return drop(tell.send(Err(error))),
-    };
     let health = Health::new(unsigned(session.position));
     let (requests, queue, room) = Requests::new();
     let (snapshots, writing) = SnapshotWriter::new(server.clone());
@@ -304,7 +317,7 @@ async fn serve(
         health.clone(),
         (queue, room),
         session,
-        terms.synced,
+        synced,
         snapshots.clone(),
     );
     let parts = Arc::new(Parts {

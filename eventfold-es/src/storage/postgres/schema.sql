@@ -79,7 +79,7 @@ CREATE TABLE records (
 -- Fails if another store has opened the schema since. It waits for nobody who appends.
 CREATE FUNCTION check_owner(p_owner bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM FROM head WHERE owner = p_owner FOR KEY SHARE;
+    PERFORM FROM head WHERE one AND owner = p_owner FOR KEY SHARE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'another store has opened this schema' USING ERRCODE = 'EF001';
     END IF;
@@ -239,7 +239,7 @@ BEGIN
         RAISE EXCEPTION 'the server does not make commits durable before it answers'
             USING ERRCODE = 'EF002';
     END IF;
-    SELECT * INTO v_head FROM head FOR NO KEY UPDATE;
+    SELECT * INTO v_head FROM head WHERE one FOR NO KEY UPDATE;
     IF v_head.owner IS DISTINCT FROM p_owner THEN
         RAISE EXCEPTION 'another store has opened this schema' USING ERRCODE = 'EF001';
     END IF;
@@ -276,7 +276,7 @@ BEGIN
             ON CONFLICT (type, id) DO UPDATE
                 SET version = excluded.version, position = excluded.position;
             UPDATE head SET position = p_before + cardinality(event_sum), chain = v_chain,
-                batch = p_batch;
+                batch = p_batch WHERE one;
             RETURN;
         END IF;
     END IF;
@@ -333,5 +333,5 @@ BEGIN
         END IF;
         v_event := v_event + commit_events[c];
     END LOOP;
-    UPDATE head SET position = v_position, chain = v_chain, batch = p_batch;
+    UPDATE head SET position = v_position, chain = v_chain, batch = p_batch WHERE one;
 END $$;

@@ -8,7 +8,7 @@ use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, NoTls, Row, Statement};
 
@@ -40,7 +40,10 @@ pub(super) struct Server {
     thread: ThreadId,
     idle: Mutex<Vec<Connection>>,
     room: Semaphore,
+    /// The store has ended. Whoever still reads, as subscriptions do, gets a connection for each call.
     closed: AtomicBool,
+    /// Tells the thread of the connections when nobody has the server any more.
+    _alive: oneshot::Sender<()>,
     /// The number under which the store writes. Another store on the schema has another one.
     owner: AtomicI64,
     /// The number that an attempt to take the schema again uses. It stays the same until one has
@@ -79,8 +82,16 @@ impl Connection {
 
 impl Server {
     /// Must be called on the thread of the current runtime, which all connections will use.
-    pub(super) fn new(config: Config, schema: String, place: String, timeout: Duration) -> Self {
-        Self {
+    ///
+    /// The receiver ends when nobody has the server any more.
+    pub(super) fn new(
+        config: Config,
+        schema: String,
+        place: String,
+        timeout: Duration,
+    ) -> (Arc<Self>, oneshot::Receiver<()>) {
+        let (alive, gone) = oneshot::channel();
+        let server = Self {
             config,
             schema,
             place,
@@ -92,7 +103,9 @@ impl Server {
             closed: AtomicBool::new(false),
             owner: AtomicI64::new(0),
             next_owner: Mutex::default(),
-        }
+            _alive: alive,
+        };
+        (Arc::new(server), gone)
     }
 
     pub(super) fn schema(&self) -> &str {
@@ -121,7 +134,7 @@ impl Server {
         *lock(&self.next_owner).get_or_insert_with(make)
     }
 
-    /// Refuses all further calls, and ends the idle connections.
+    /// Notes that the store has ended, and ends the idle connections.
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::Release);
         lock(&self.idle).clear();
@@ -291,8 +304,9 @@ impl Server {
                 tracing::debug!(%error, "a connection to the server was lost");
             }
         });
-        let path = format!("SET search_path TO {}", quoted(&self.schema));
-        client.batch_execute(&path).await?;
+        // Compiling a statement takes longer than ours run.
+        let settings = format!("SET search_path TO {}; SET jit = off", quoted(&self.schema));
+        client.batch_execute(&settings).await?;
         Ok(Connection {
             client,
             prepared: HashMap::new(),
