@@ -80,7 +80,10 @@ async fn a_server_that_does_not_sync_is_refused_unless_that_is_allowed() {
     let refused = orders(&server).open().await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Unsupported);
     let text = refused.to_string();
-    assert!(text.contains("`fsync`") && text.contains("allow_unsynced"), "{text}");
+    assert!(
+        text.contains("`fsync`") && text.contains("allow_unsynced"),
+        "{text}"
+    );
     let store = orders(&server).allow_unsynced(true).open().await.unwrap();
     add(&store, "a", 1).await.unwrap();
 }
@@ -124,7 +127,10 @@ async fn tables_of_a_newer_release_are_refused_with_both_versions() {
     let refused = open().await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Unsupported);
     let text = refused.to_string();
-    assert!(text.contains("version 1000") && text.contains("knows 1"), "{text}");
+    assert!(
+        text.contains("version 1000") && text.contains("knows 1"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
@@ -181,7 +187,10 @@ async fn a_server_that_is_not_there_is_named_without_the_password() {
     let url = format!("postgres://ann:secret@{host}/shop");
     let refused = AggregateStore::postgres(url).open().await.unwrap_err();
     let text = format!("{refused} {refused:?}");
-    assert!(text.contains("`shop`") && text.contains("check that the server runs"), "{text}");
+    assert!(
+        text.contains("`shop`") && text.contains("check that the server runs"),
+        "{text}"
+    );
     assert!(!text.contains("secret"), "{text}");
 }
 
@@ -224,7 +233,10 @@ async fn commands_outlast_a_crash_of_the_server_and_each_is_stored_once() {
     for i in 0..CLIENTS / 2 {
         let id = format!("l-{i}");
         assert_eq!(ledger(&store, &id).await.count, 2 * EACH);
-        assert_eq!(store.read_events("ledger", &id).await.unwrap().len() as u64, 2 * EACH);
+        assert_eq!(
+            store.read_events("ledger", &id).await.unwrap().len() as u64,
+            2 * EACH
+        );
     }
     store.shutdown().await.unwrap();
     let server = server.await.unwrap();
@@ -235,7 +247,9 @@ async fn commands_outlast_a_crash_of_the_server_and_each_is_stored_once() {
 /// Lets the commits of the server wait for a standby that does not exist, or no longer.
 fn wait_for_a_standby(server: &Server, wait: bool) {
     let name = if wait { "'nobody'" } else { "''" };
-    server.sql(&format!("ALTER SYSTEM SET synchronous_standby_names = {name}"));
+    server.sql(&format!(
+        "ALTER SYSTEM SET synchronous_standby_names = {name}"
+    ));
     server.sql("SELECT pg_reload_conf()");
 }
 
@@ -312,7 +326,10 @@ async fn commands_fail_after_their_time_limit_while_the_server_is_away_and_the_s
     server.crash();
     let failed = add(&store, "a", 1).await.unwrap_err();
     assert!(
-        matches!(failed, ExecuteError::Io(_) | ExecuteError::OutcomeUnknown(_)),
+        matches!(
+            failed,
+            ExecuteError::Io(_) | ExecuteError::OutcomeUnknown(_)
+        ),
         "{failed}"
     );
     assert!(failed.to_string().contains("`orders`"), "{failed}");
@@ -358,10 +375,16 @@ async fn a_changed_event_is_found_and_named() {
     let damaged = store.read_events("ledger", "a").await.unwrap_err();
     assert_eq!(damaged.kind(), ErrorKind::InvalidData);
     let text = damaged.to_string();
-    assert!(text.contains("position 2") && text.contains("checksum"), "{text}");
+    assert!(
+        text.contains("position 2") && text.contains("checksum"),
+        "{text}"
+    );
     server.sql("DELETE FROM orders.events WHERE position = 2");
     let missing = store.read_events("ledger", "a").await.unwrap_err();
-    assert!(missing.to_string().contains("lacks the event of version 2"), "{missing}");
+    assert!(
+        missing.to_string().contains("lacks the event of version 2"),
+        "{missing}"
+    );
 }
 
 #[tokio::test]

@@ -302,12 +302,7 @@ impl PgStorage {
 }
 
 /// The life of an open store on the thread of its connections.
-async fn serve(
-    tell: &mpsc::Sender<Opened>,
-    server: Arc<Server>,
-    session: Session,
-    synced: bool,
-) {
+async fn serve(tell: &mpsc::Sender<Opened>, server: Arc<Server>, session: Session, synced: bool) {
     let health = Health::new(unsigned(session.position));
     let (requests, queue, room) = Requests::new();
     let (snapshots, writing) = SnapshotWriter::new(server.clone());
@@ -328,15 +323,15 @@ async fn serve(
     });
     // An opener that is gone drops the parts, and so ends the committer.
     drop(tell.send(Ok((parts, health.clone()))));
-    let served = tokio::spawn(committer.run()).await;
-    if served.is_err() {
+    let ended = tokio::spawn(committer.run()).await;
+    if ended.is_err() {
         let text = "the committer panicked; this is a bug";
         health.fail(StorageError::new(StorageErrorKind::Bug, text));
         health.refuse_new_requests();
     }
     snapshots.finish().await;
     let _ = writing.await;
-    if let Ok(Some(session)) = served {
+    if let Ok(Some(session)) = ended {
         session.release(&server).await;
     }
     server.close();

@@ -526,7 +526,9 @@ impl AggregateStoreBuilder {
     /// See the example of [`AggregateStore::postgres`].
     #[cfg(feature = "postgres")]
     pub fn command_timeout(self, timeout: Duration) -> Self {
-        self.on_postgres("command_timeout", |options| options.command_timeout = timeout)
+        self.on_postgres("command_timeout", |options| {
+            options.command_timeout = timeout;
+        })
     }
 
     #[cfg(feature = "postgres")]

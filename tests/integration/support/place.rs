@@ -145,7 +145,8 @@ pub(crate) fn builder(dir: impl AsRef<Path>) -> AggregateStoreBuilder {
             let number = schemas.len();
             let schema = schemas.entry(dir.to_owned());
             let schema = schema.or_insert_with(|| format!("t{}_{number}", std::process::id()));
-            let url = std::env::var(SERVER).expect("the test that starts the others names a server");
+            let url =
+                std::env::var(SERVER).expect("the test that starts the others names a server");
             // The server of the tests does not sync, which is faster.
             AggregateStore::postgres(url)
                 .schema(schema.clone())

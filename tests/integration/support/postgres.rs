@@ -96,7 +96,10 @@ impl Server {
         shell.arg("-D").arg(self.dir.path().join("data"));
         shell.arg("-k").arg(self.dir.path().join("socket"));
         // No port, and no other server, is in the way of a socket in a directory of its own.
-        for setting in ["listen_addresses=", "max_connections=300"].iter().chain(settings) {
+        for setting in ["listen_addresses=", "max_connections=300"]
+            .iter()
+            .chain(settings)
+        {
             shell.args(["-c", setting]);
         }
         let shell = shell

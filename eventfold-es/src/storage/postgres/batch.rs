@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio_postgres::types::ToSql;
 
 use crate::domain::query::Query;
+use crate::event::Tag;
 use crate::ids;
 use crate::storage::commit::{CommitError, Done, GroupDone};
 use crate::storage::condition::{After, Clause, HandedOver, aggregate_tag};
@@ -167,9 +168,13 @@ impl Batch {
     }
 
     /// Takes a request, or gives it back with the reason to refuse it.
+    #[expect(
+        clippy::result_large_err,
+        reason = "a request is moved, and few are refused"
+    )]
     pub(super) fn add(&mut self, request: Request) -> Result<(), (Request, CommitError)> {
         let kib = request.kib();
-        if let Err(error) = self.check(&request) {
+        if let Err(error) = check_epochs(&request) {
             return Err((request, error));
         }
         let pending = match request {
@@ -243,19 +248,6 @@ impl Batch {
         };
         self.commits.push(pending);
         Ok(())
-    }
-
-    /// Fails if an epoch of the request has failed. Invariant C4.
-    fn check(&self, request: &Request) -> Result<(), CommitError> {
-        let failure = |stream: &StreamInUse, epoch| stream.failure(epoch).map_or(Ok(()), Err);
-        match request {
-            Request::Commit { stream, commit, .. } => failure(stream, commit.epoch),
-            Request::Group(group) => {
-                let mut parts = group.streams.iter();
-                parts.try_for_each(|part| failure(&part.stream, part.epoch))
-            }
-            Request::Fence { .. } | Request::Close => Ok(()),
-        }
     }
 
     fn add_group(&mut self, group: &Group) -> Result<(), CommitError> {
@@ -405,7 +397,9 @@ impl Batch {
     /// The position after the stored commits.
     pub(super) fn end(&self, before: u64, fates: &[Fate]) -> u64 {
         let commits = self.commits.iter().filter(|commit| !commit.is_fence());
-        let stored = commits.zip(fates).filter(|(_, fate)| **fate == Fate::Stored);
+        let stored = commits
+            .zip(fates)
+            .filter(|(_, fate)| **fate == Fate::Stored);
         before + stored.map(|(commit, _)| commit.events).sum::<u64>()
     }
 
@@ -445,6 +439,19 @@ impl Batch {
     }
 }
 
+/// Fails if an epoch of the request has failed. Invariant C4.
+fn check_epochs(request: &Request) -> Result<(), CommitError> {
+    let failure = |stream: &StreamInUse, epoch| stream.failure(epoch).map_or(Ok(()), Err);
+    match request {
+        Request::Commit { stream, commit, .. } => failure(stream, commit.epoch),
+        Request::Group(group) => {
+            let mut parts = group.streams.iter();
+            parts.try_for_each(|part| failure(&part.stream, part.epoch))
+        }
+        Request::Fence { .. } | Request::Close => Ok(()),
+    }
+}
+
 fn too_large() -> CommitError {
     let text = "the batch has too many commits";
     CommitError::NotStored(StorageError::new(StorageErrorKind::Bug, text))
@@ -458,7 +465,7 @@ pub(super) fn query_json(query: &Query) -> Option<String> {
             let types: Vec<_> = item.types().map(|name| escape(name).into_owned()).collect();
             json.insert("types".to_owned(), types.into());
         }
-        let tags: Vec<_> = item.tags().iter().map(|tag| tag.as_str()).collect();
+        let tags: Vec<_> = item.tags().iter().map(Tag::as_str).collect();
         if let [only] = tags[..] {
             let (types, ids): (Vec<_>, Vec<_>) = streams_of(only).into_iter().unzip();
             json.insert("stream_types".to_owned(), types.into());
@@ -503,7 +510,7 @@ impl<'a> Event<'a> {
             let mut tags: Vec<&str> = line.tags.iter().map(|tag| &**tag).collect();
             let own = aggregate_tag(part.id.0, part.id.1);
             let tags = (!tags.is_empty()).then(|| {
-                tags.extend(own.as_ref().map(|tag| tag.as_str()));
+                tags.extend(own.as_ref().map(Tag::as_str));
                 array(tags.iter().copied())
             });
             (

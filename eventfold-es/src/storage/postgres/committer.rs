@@ -155,7 +155,9 @@ impl Committer {
                 Ok(outcome) => {
                     match batch.take() {
                         Some(batch) => self.settle(batch, outcome),
-                        None => doubted.iter().for_each(|stream: &Arc<StreamInUse>| stream.forget()),
+                        None => doubted
+                            .iter()
+                            .for_each(|stream: &Arc<StreamInUse>| stream.forget()),
                     }
                     return next;
                 }
@@ -165,7 +167,9 @@ impl Committer {
                 if let Some(batch) = batch.take() {
                     let error = failure.into_error("append to", self.server.place());
                     let error = if is_sent {
-                        CommitError::Unknown(error.in_context("whether the events are stored is unknown"))
+                        CommitError::Unknown(
+                            error.in_context("whether the events are stored is unknown"),
+                        )
                     } else {
                         CommitError::NotStored(error)
                     };

@@ -238,7 +238,9 @@ pub(crate) struct PgCommitted<'a> {
 
 impl PgCommitted<'_> {
     pub(crate) fn aggregate_type(&self) -> &str {
-        self.events.first().map_or("", |event| &event.aggregate_type)
+        self.events
+            .first()
+            .map_or("", |event| &event.aggregate_type)
     }
 
     pub(crate) fn id(&self) -> &str {

@@ -56,7 +56,8 @@ impl PgOptions {
             )));
         }
         if self.schema.starts_with("pg_") {
-            let text = "the name of the schema begins with `pg_`, which the server keeps for itself";
+            let text =
+                "the name of the schema begins with `pg_`, which the server keeps for itself";
             return Err(invalid(text.to_owned()));
         }
         if config.get_ssl_mode() == SslMode::Require {
@@ -126,7 +127,10 @@ mod tests {
             "the schema `eventfold` of the database `orders` on db:5433"
         );
         assert!(!format!("{options:?}").contains("secret"));
-        for broken in ["postgres://ann:secret@db:port/x", "postgres://ann:secret@db/x?what=1"] {
+        for broken in [
+            "postgres://ann:secret@db:port/x",
+            "postgres://ann:secret@db/x?what=1",
+        ] {
             let options = PgOptions::new(broken.to_owned());
             let error = options.config().unwrap_err();
             assert_eq!(error.kind(), StorageErrorKind::InvalidInput);
@@ -137,7 +141,12 @@ mod tests {
 
     #[test]
     fn a_schema_that_the_server_cannot_have_is_refused() {
-        for name in [String::new(), "a\0".to_owned(), "x".repeat(64), "pg_x".to_owned()] {
+        for name in [
+            String::new(),
+            "a\0".to_owned(),
+            "x".repeat(64),
+            "pg_x".to_owned(),
+        ] {
             let mut options = PgOptions::new("postgres://db".to_owned());
             options.schema = name;
             let error = options.config().unwrap_err();

@@ -197,7 +197,7 @@ impl PgLines {
             return Ok(());
         };
         match content.get(..known) {
-            Some(kept) if content.len() > known => self.replace(&kept.to_vec()),
+            Some(kept) if content.len() > known => self.replace(kept),
             _ => Ok(()),
         }
     }

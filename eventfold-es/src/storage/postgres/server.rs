@@ -2,6 +2,7 @@
 //! so a caller may block, on any runtime or none.
 
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::ThreadId;
@@ -12,9 +13,9 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, NoTls, Row, Statement};
 
+use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::postgres::failure::Failure;
 use crate::storage::postgres::names::quoted;
-use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::sync::lock;
 
 /// How many connections read at the same time. One more writes.
@@ -25,6 +26,9 @@ pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// A parameter of a statement.
 pub(super) type Param = Box<dyn ToSql + Send + Sync>;
+
+/// Work for the thread of the connections.
+type Work<T> = Pin<Box<dyn Future<Output = StorageResult<T>> + Send>>;
 
 /// A server, and the connections to it.
 #[derive(Debug)]
@@ -69,12 +73,11 @@ impl Connection {
         sql: &'static str,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, tokio_postgres::Error> {
-        let statement = match self.prepared.get(sql) {
-            Some(statement) => statement,
-            None => {
-                let statement = self.client.prepare(sql).await?;
-                self.prepared.entry(sql).or_insert(statement)
-            }
+        let statement = if let Some(statement) = self.prepared.get(sql) {
+            statement
+        } else {
+            let statement = self.client.prepare(sql).await?;
+            self.prepared.entry(sql).or_insert(statement)
         };
         self.client.query(statement, params).await
     }
@@ -158,14 +161,14 @@ impl Server {
             let _ = done.send(work.await);
         });
         // Without an answer the thread has ended.
-        result.recv().unwrap_or_else(|_| Err(StorageError::closed()))
+        result
+            .recv()
+            .unwrap_or_else(|_| Err(StorageError::closed()))
     }
 
-    /// As [`wait`](Self::wait), without blocking.
-    pub(super) async fn run<T: Send + 'static>(
-        &self,
-        work: impl Future<Output = StorageResult<T>> + Send + 'static,
-    ) -> StorageResult<T> {
+    /// As [`wait`](Self::wait), without blocking. `work` is boxed, so that the futures of callers, which
+    /// have this one in them, stay small.
+    pub(super) async fn run<T: Send + 'static>(&self, work: Work<T>) -> StorageResult<T> {
         let done = self.runtime.spawn(work).await;
         done.unwrap_or_else(|_| Err(StorageError::closed()))
     }
@@ -189,8 +192,10 @@ impl Server {
         params: Vec<Param>,
     ) -> StorageResult<Vec<Row>> {
         let this = self.clone();
-        self.run(async move { this.query(action, sql, &params).await })
-            .await
+        self.run(Box::pin(
+            async move { this.query(action, sql, &params).await },
+        ))
+        .await
     }
 
     /// Makes a change that can be repeated, and blocks until it is durable. `params` follow the

@@ -31,7 +31,8 @@ const HOLDER: &str = "\
         AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
         AND l.classid::bigint << 32 | l.objid::bigint \
             = hashtextextended('eventfold-es ' || $1, 0)";
-const EXISTS: &str = "SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = $1 AND tablename = $2)";
+const EXISTS: &str =
+    "SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = $1 AND tablename = $2)";
 const SCHEMA_EXISTS: &str = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)";
 const SETTINGS: &str = "\
     SELECT current_setting('server_version_num')::int, current_setting('server_version'), \
@@ -39,8 +40,7 @@ const SETTINGS: &str = "\
         current_setting('synchronous_commit') = 'off' OR current_setting('fsync') = 'off', \
         pg_backend_pid()";
 const TAKE: &str = "UPDATE head SET owner = $1 RETURNING position, batch";
-const RETAKE: &str =
-    "UPDATE head SET owner = $1 WHERE owner IN ($1, $2) RETURNING position, batch";
+const RETAKE: &str = "UPDATE head SET owner = $1 WHERE owner IN ($1, $2) RETURNING position, batch";
 /// Ends an earlier session of ours that the server still believes in.
 const END_SESSION: &str = "\
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
@@ -123,11 +123,7 @@ fn refused(server: &Server, kind: StorageErrorKind, cause: String) -> StorageErr
 }
 
 /// Fails if the server is not one that can have a store. Returns its process of this session.
-async fn check(
-    server: &Server,
-    connection: &mut Connection,
-    terms: &Terms,
-) -> StorageResult<i32> {
+async fn check(server: &Server, connection: &mut Connection, terms: &Terms) -> StorageResult<i32> {
     let rows = connection.query(SETTINGS, &[]).await;
     let rows = rows.map_err(|error| Failure::from(error).into_error("open", server.place()))?;
     let Some(row) = rows.first() else {
@@ -186,11 +182,7 @@ async fn in_use(server: &Server, connection: &mut Connection) -> StorageError {
 }
 
 /// Creates the tables, or brings those of an older release up to date.
-async fn migrate(
-    server: &Server,
-    connection: &mut Connection,
-    terms: &Terms,
-) -> StorageResult<()> {
+async fn migrate(server: &Server, connection: &mut Connection, terms: &Terms) -> StorageResult<()> {
     let failed = |action: &'static str| {
         move |error: tokio_postgres::Error| Failure::from(error).into_error(action, server.place())
     };
@@ -200,7 +192,9 @@ async fn migrate(
     let rows = connection.query(EXISTS, &[&name, &table]).await;
     let rows = rows.map_err(failed("open"))?;
     if rows.first().is_some_and(|row| row.get(0)) {
-        let rows = connection.query("SELECT version FROM eventfold_schema", &[]).await;
+        let rows = connection
+            .query("SELECT version FROM eventfold_schema", &[])
+            .await;
         let rows = rows.map_err(failed("open"))?;
         return match rows.first().map(|row| row.get::<_, i32>(0)) {
             Some(VERSION) => Ok(()),
@@ -230,9 +224,10 @@ async fn migrate(
     let rows = connection.query(SCHEMA_EXISTS, &[&schema]).await;
     let rows = rows.map_err(failed("open"))?;
     // A role may have the right to use a schema, and not to create one.
-    let create_schema = match rows.first().is_some_and(|row| row.get(0)) {
-        true => String::new(),
-        false => format!("CREATE SCHEMA {};", quoted(schema)),
+    let create_schema = if rows.first().is_some_and(|row| row.get(0)) {
+        String::new()
+    } else {
+        format!("CREATE SCHEMA {};", quoted(schema))
     };
     let create = format!(
         "BEGIN; {create_schema} {TABLES}; \

@@ -87,7 +87,9 @@ impl PgStream {
         let (this, server) = (self.stream.clone(), self.parts.server.clone());
         self.parts
             .server
-            .run(async move { look_up(&this, &server).await.map(drop) })
+            .run(Box::pin(
+                async move { look_up(&this, &server).await.map(drop) },
+            ))
             .await
     }
 
@@ -154,9 +156,9 @@ async fn look_up(stream: &StreamInUse, server: &Server) -> StorageResult<(u64, u
             &[Box::new(aggregate_type), Box::new(id)],
         )
         .await?;
-    let end = rows.first().map_or((0, 0), |row| {
-        (unsigned(row.get(0)), unsigned(row.get(1)))
-    });
+    let end = rows
+        .first()
+        .map_or((0, 0), |row| (unsigned(row.get(0)), unsigned(row.get(1))));
     Ok(stream.found(end.0, end.1))
 }
 
