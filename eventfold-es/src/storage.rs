@@ -70,7 +70,9 @@ impl Storage {
     pub(crate) fn files(&self) -> &Arc<FileStorage> {
         match self {
             Self::Files(files) => files,
-            _ => panic!("the store has no files"),
+            Self::Memory(_) => panic!("the store is in memory"),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => panic!("the store is on a server"),
         }
     }
 

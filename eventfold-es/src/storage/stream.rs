@@ -44,15 +44,19 @@ impl Stream {
     pub(crate) fn into_files(self) -> Option<FileStream> {
         match self {
             Self::Files(stream) => Some(stream),
-            _ => None,
+            Self::Memory(_) => None,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => None,
         }
     }
 
     /// The stream's value in storage in memory.
     pub(crate) fn into_memory(self) -> Option<MemoryStream> {
         match self {
+            Self::Files(_) => None,
             Self::Memory(stream) => Some(stream),
-            _ => None,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => None,
         }
     }
 
@@ -89,7 +93,9 @@ impl Stream {
     pub(crate) fn dir(&self) -> Option<&Path> {
         match self {
             Self::Files(stream) => Some(stream.dir()),
-            _ => None,
+            Self::Memory(_) => None,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => None,
         }
     }
 

@@ -29,7 +29,9 @@ pub(super) fn find(base: &Path) -> Option<Arc<Hold>> {
     store.filter(|store| {
         let is_where_it_was = match &store.storage {
             Storage::Files(files) => files.is_where_it_was(),
-            _ => false,
+            Storage::Memory(_) => false,
+            #[cfg(feature = "postgres")]
+            Storage::Postgres(_) => false,
         };
         is_where_it_was && !store.is_closed() && store.storage.process().is_this()
     })
