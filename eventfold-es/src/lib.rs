@@ -460,7 +460,8 @@ pub use crate::store::inspect;
 pub use crate::store::{
     AggregateStore, AggregateStoreBuilder, AppendError, Backup, BackupReport, Continuation,
     DeadLetters, EventQuery, Follow, Followed, Found, InjectOptions, Rebuild, RebuildProgress,
-    ReplayError, Restore, RestorePoint, RestoreReport, SettleError, WaitError, spawn_actor,
+    Repair, ReplayError, Restore, RestorePoint, RestoreReport, SettleError, Verify, WaitError,
+    spawn_actor,
 };
 
 /// What a program with aggregates usually needs.

@@ -33,6 +33,7 @@ pub use backup::{Backup, BackupReport};
 pub use builder::AggregateStoreBuilder;
 pub use dead_letters::{DeadLetters, ReplayError};
 pub use follow::{Follow, Followed};
+pub use maintenance::{Repair, Verify};
 pub use rebuild::{Rebuild, RebuildProgress};
 pub use restore::{Continuation, Restore, RestorePoint, RestoreReport};
 pub use spawn::spawn_actor;

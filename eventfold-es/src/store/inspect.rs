@@ -23,7 +23,7 @@ use std::path::Path;
 
 use crate::event::RecordedEvent;
 use crate::following::saved;
-use crate::ids::Position;
+use crate::ids::{Position, StreamId};
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::disk;
 use crate::storage::files::disk::Kind;
@@ -35,6 +35,7 @@ use crate::storage::record::Records;
 
 mod disk_use;
 mod entry;
+mod one_stream;
 mod streams;
 
 pub use crate::following::saved::{
@@ -227,7 +228,40 @@ impl StoreReader {
         Ok(read_backwards(&self.journal, before, each)?)
     }
 
-    /// The event with this id, if there is one. All events before it are read.
+    /// Passes the events of one aggregate to `each`, the oldest first, until it breaks off. They are
+    /// read from the file of its stream, as far as the journal proves it, and then from the journal.
+    /// Without such a proof, as for a stream that eventfold-es 0.2.0 wrote, the whole journal is read.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*, inspect::StoreReader};
+    /// # use std::ops::ControlFlow;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// # store.get::<Counter>("c-1").await?.send(Add(5)).await?;
+    /// let mut amounts = Vec::new();
+    /// StoreReader::open(dir.path())?.read_stream(&StreamId::new("counter", "c-1")?, |entry| {
+    ///     amounts.push(entry.event().data().to_owned());
+    ///     ControlFlow::Continue(())
+    /// })?;
+    /// assert_eq!(amounts, [r#"{"amount":5}"#]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn read_stream(
+        &self,
+        id: &StreamId,
+        each: impl FnMut(Entry<'_>) -> ControlFlow<()>,
+    ) -> io::Result<()> {
+        Ok(one_stream::read(&self.layout, &self.journal, id, each)?)
+    }
+
+    /// The event with this id, if there is one. All events after it are read.
     ///
     /// # Errors
     ///
@@ -249,7 +283,7 @@ impl StoreReader {
     /// ```
     pub fn find_event(&self, id: &str) -> io::Result<Option<RecordedEvent>> {
         let mut found = None;
-        self.read(Position::default(), |entry| {
+        self.read_backwards(None, |entry| {
             if entry.event().record().event_id() == Some(id) {
                 found = Some(entry.to_recorded());
                 return ControlFlow::Break(());

@@ -10,6 +10,7 @@ mod numbers;
 mod read_side;
 mod running;
 mod shop;
+mod terminal;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -26,12 +27,15 @@ struct Called {
 
 fn command(dir: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_eventfold"));
-    command
-        .arg("--dir")
-        .arg(dir)
-        .args(args)
-        .env_remove("EVENTFOLD_DIR")
-        .stdin(Stdio::null());
+    match args {
+        [name @ ("backup" | "restore" | "follow"), rest @ ..] => {
+            command.arg(name).arg(dir).args(rest);
+        }
+        _ => {
+            command.arg("--dir").arg(dir).args(args);
+        }
+    }
+    command.env_remove("EVENTFOLD_DIR").stdin(Stdio::null());
     command
 }
 

@@ -14,7 +14,8 @@ Exit codes:
   3  there is no store in the directory
   4  a file is damaged, or of another version
   5  a store has the directory open (verify, repair, discard), or another backup goes on
-  6  a file cannot be read or written, or the output";
+  6  a file cannot be read or written, or the output
+  130  interrupted by Ctrl-C";
 
 /// Looks into the directory of an eventfold-es store, checks it and repairs it.
 ///
@@ -23,7 +24,7 @@ Exit codes:
 #[derive(Debug, Parser)]
 #[command(name = "eventfold", version, after_help = EXIT_CODES)]
 pub(crate) struct Args {
-    /// The directory of the store.
+    /// The directory of the store. `backup`, `restore` and `follow` name theirs behind them.
     #[arg(short, long, global = true, env = "EVENTFOLD_DIR", default_value = ".")]
     pub(crate) dir: PathBuf,
     /// Print JSON: one object a line, or one document.
@@ -105,22 +106,19 @@ pub(crate) enum Command {
     ///
     /// Into the directory of an earlier backup only what is new is copied.
     #[command(after_help = "Examples:
-  eventfold --dir data backup /mnt/backup
-  eventfold --dir data backup /mnt/backup --bytes-per-second 100000000")]
+  eventfold backup data /mnt/backup
+  eventfold backup data /mnt/backup --bytes-per-second 100000000")]
     Backup(Backup),
-    /// Make a store of the backup in the directory that --dir names.
+    /// Make a store of a backup.
     #[command(after_help = "Examples:
-  eventfold --dir /mnt/backup restore data
-  eventfold --dir /mnt/backup restore data --at 2026-01-31T12:00:00Z
-  eventfold --dir /mnt/backup restore data --at 1700 --process-managers from-now")]
+  eventfold restore /mnt/backup data
+  eventfold restore /mnt/backup data --at 2026-01-31T12:00:00Z
+  eventfold restore /mnt/backup data --at 1700 --process-managers from-now")]
     Restore(Restore),
     /// Keep a warm copy of a store that a program writes, until it is interrupted.
     #[command(after_help = "Example:
-  eventfold --dir data follow /mnt/copy")]
-    Follow {
-        /// The directory of the copy. Opening it later makes a store of its own of it.
-        to: PathBuf,
-    },
+  eventfold follow data /mnt/copy")]
+    Follow(Follow),
     /// Print the completions for a shell.
     #[command(after_help = "Example:
   eventfold completions bash > ~/.local/share/bash-completion/completions/eventfold")]
@@ -128,6 +126,13 @@ pub(crate) enum Command {
         /// The shell.
         shell: Shell,
     },
+}
+
+impl Command {
+    /// Whether its arguments name the directories, in place of `--dir`.
+    pub(crate) fn names_directories(&self) -> bool {
+        matches!(self, Self::Backup(_) | Self::Restore(_) | Self::Follow(_))
+    }
 }
 
 #[derive(Debug, Group)]
@@ -241,7 +246,11 @@ pub(crate) struct Trace {
 
 #[derive(Debug, Group)]
 pub(crate) struct Backup {
+    /// The directory of the store.
+    #[arg(value_name = "STORE")]
+    pub(crate) from: PathBuf,
     /// The directory of the backup.
+    #[arg(value_name = "BACKUP")]
     pub(crate) to: PathBuf,
     /// How many bytes a second are copied at most; 32 MiB without it, so that the program goes on
     /// undisturbed.
@@ -253,8 +262,22 @@ pub(crate) struct Backup {
 }
 
 #[derive(Debug, Group)]
+pub(crate) struct Follow {
+    /// The directory of the store.
+    #[arg(value_name = "STORE")]
+    pub(crate) from: PathBuf,
+    /// The directory of the copy. Opening it later makes a store of its own of it.
+    #[arg(value_name = "COPY")]
+    pub(crate) to: PathBuf,
+}
+
+#[derive(Debug, Group)]
 pub(crate) struct Restore {
+    /// The directory of the backup.
+    #[arg(value_name = "BACKUP")]
+    pub(crate) from: PathBuf,
     /// The directory of the restored store: empty or missing.
+    #[arg(value_name = "STORE")]
     pub(crate) to: PathBuf,
     /// Restore the store as it was at this position or time. Without it: all of the backup.
     #[arg(long, value_name = "POSITION|TIME")]

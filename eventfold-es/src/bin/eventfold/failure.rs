@@ -15,6 +15,8 @@ pub(crate) enum Failure {
     Store(io::Error),
     /// The output cannot be written.
     Output(io::Error),
+    /// By Ctrl-C.
+    Interrupted,
 }
 
 pub(crate) type Result<T> = std::result::Result<T, Failure>;
@@ -32,6 +34,8 @@ impl Failure {
                 _ => 6,
             },
             Self::Output(_) => 6,
+            // As shells say it of a program that a signal has ended: 128 and the signal's number.
+            Self::Interrupted => 130,
         })
     }
 
@@ -46,11 +50,11 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotThere(text) | Self::Usage(text) => f.write_str(text),
+            Self::Interrupted => f.write_str("interrupted: the same command goes on where it was"),
             Self::Output(error) => write!(f, "cannot write the output: {error}"),
             Self::Store(error) => {
                 error.fmt(f)?;
                 f.write_str(match error.kind() {
-                    io::ErrorKind::NotFound => " (`--dir` names the directory of the store)",
                     io::ErrorKind::InvalidData => " (`eventfold verify` lists all damage)",
                     io::ErrorKind::ResourceBusy => {
                         " (this needs the store for itself: stop the program that has it)"

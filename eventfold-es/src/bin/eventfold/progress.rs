@@ -1,7 +1,6 @@
 //! How far something is that takes long, on the terminal: [`Progress`].
 
 use std::cell::Cell;
-use std::time::Duration;
 
 use eventfold_es::Position;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -38,13 +37,6 @@ impl Progress {
         }
     }
 
-    /// Something whose length is not known.
-    pub(crate) fn of(what: &'static str) -> Self {
-        let bar = ProgressBar::new_spinner().with_message(what);
-        bar.enable_steady_tick(Duration::from_millis(200));
-        Self::with(bar, "{spinner} {msg}, {elapsed}")
-    }
-
     fn with(bar: ProgressBar, template: &str) -> Self {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
@@ -60,6 +52,13 @@ impl Progress {
         self.calls.set(self.calls.get() + 1);
         if self.calls.get().is_multiple_of(STEP) {
             self.bar.set_position(number(position));
+        }
+    }
+
+    /// Moves the bar over the first `count` events that are read, now and then.
+    pub(crate) fn done(&self, count: u64) {
+        if count.is_multiple_of(STEP) {
+            self.bar.set_position(count);
         }
     }
 
