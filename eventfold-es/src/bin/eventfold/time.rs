@@ -26,6 +26,7 @@ pub(crate) fn serialize<S: Serializer>(
 }
 
 /// The same for a time that may be unknown.
+#[expect(clippy::ref_option, reason = "serde passes it so")]
 pub(crate) fn serialize_known<S: Serializer>(
     time: &Option<SystemTime>,
     to: S,
