@@ -154,10 +154,12 @@ async fn try_follow(fault: Fault) -> Result<bool, String> {
     let dir = temp_dir();
     let (base, copy) = (dir.path().join("store"), dir.path().join("copy"));
     let store = open(&base).await.map_err(|e| e.to_string())?;
-    send(&store, 0..4).await;
+    send(&store, 0..2).await;
     let watch = Watch::start(&copy);
     let follow = AggregateStore::follow(&base, &copy).await;
     let mut follow = follow.map_err(|e| e.to_string())?;
+    // Then it appends to its newest file.
+    send(&store, 2..4).await;
     let caught_up = catch_up(&mut follow, store.head()).await;
     caught_up.map_err(|e| e.to_string())?;
     let before = store.head();
