@@ -77,14 +77,25 @@ impl Recent {
         batch: &JournalBatch,
         finder: &Finder,
     ) -> Result<(), CommitError> {
-        if condition.is_empty() {
+        let mut excludes_some = false;
+        for clause in condition {
+            if clause.excludes_nothing() {
+                let stored = clause.after.position();
+                stored.ok_or(CommitError::ConditionFailed)?;
+            } else {
+                excludes_some = true;
+            }
+        }
+        // Nothing else needs the newest events.
+        if !excludes_some {
             return Ok(());
         }
         let from = match self.from {
             Some(from) => from,
             None => self.start(batch).map_err(CommitError::NotStored)?,
         };
-        for Clause { query, after } in condition {
+        let excluding = condition.iter().filter(|clause| !clause.excludes_nothing());
+        for Clause { query, after } in excluding {
             let after = after.position().ok_or(CommitError::ConditionFailed)?;
             let newer = self.events.iter().rev();
             let mut newer = newer.take_while(|event| event.position > after);
