@@ -960,7 +960,9 @@ impl MemoryCommitted<'_> {
         i: usize,
         read: impl FnOnce(StoredEvent<'_>, Option<&str>) -> T,
     ) -> StorageResult<T> {
-        self.events[i].read_line(self.stream, |event, line| read(event, line.command.as_deref()))
+        self.events[i].read_line(self.stream, |event, line| {
+            read(event, line.command.as_deref())
+        })
     }
 
     pub(crate) fn keys(&self, mut each: impl FnMut(&str)) {

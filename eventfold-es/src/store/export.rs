@@ -195,11 +195,7 @@ impl Export {
         self.run(out, &AtomicBool::new(false))
     }
 
-    fn run<W: Write>(
-        mut self,
-        mut out: W,
-        given_up: &AtomicBool,
-    ) -> io::Result<(W, ExportReport)> {
+    fn run<W: Write>(mut self, mut out: W, given_up: &AtomicBool) -> io::Result<(W, ExportReport)> {
         let after = self.after.get();
         let (mut reader, head, total) = match &self.from {
             From::Store(storage) => {
@@ -368,4 +364,3 @@ impl AggregateStore {
         Export::new(From::Store(self.inner.storage.clone()))
     }
 }
-

@@ -177,6 +177,8 @@ impl Import {
         let aggregates = &store.inner.aggregates;
         aggregates.check_usable().map_err(ImportError::from)?;
         let storage = aggregates.storage.clone();
+        // Another import may be about to store the same events.
+        let _only = aggregates.importing.lock().await;
         let registered = store.read_side.process_managers.iter().map(|m| m.name);
         let registered: Vec<&'static str> = registered.collect();
         let (managers, checked) = (managers, storage.clone());
@@ -186,6 +188,7 @@ impl Import {
         });
         let managers = managers.await.map_err(ImportError::of_managers)?;
 
+        Storing::wait_for_others(&storage).await?;
         let mut input = Input::start(input, map, &storage)?;
         let mut storing = Storing::new(aggregates, keeps_positions);
         let done = storing.store_all(&mut input, &mut told).await;
@@ -241,8 +244,9 @@ impl AggregateStore {
     /// events are new ones. So they are to process managers, but see
     /// [`from_now`](Import::from_now).
     ///
-    /// About 40 bytes of memory are needed for each event that the store has or gets. The input is read on
-    /// a thread of its own, which may wait for it after the future is dropped.
+    /// Imports into one store are done one after the other. About 40 bytes of memory are needed for each
+    /// event that the store has or gets. The input is read on a thread of its own, which may wait for it
+    /// after the future is dropped.
     ///
     /// # Errors
     ///

@@ -205,17 +205,25 @@ fn number(name: &str, text: Option<&str>) -> Result<Option<u64>, String> {
     let Some(text) = text else { return Ok(None) };
     match text.parse() {
         Ok(number) => Ok(Some(number)),
-        Err(_) => Err(format!("`{name}` is not the text of a whole number: {text:?}")),
+        Err(_) => Err(format!(
+            "`{name}` is not the text of a whole number: {text:?}"
+        )),
     }
 }
 
 /// Milliseconds since 1970 of a time as RFC 3339 has it. What is below a millisecond is left out.
 fn millis(text: &str) -> Result<u64, String> {
     let refused = || {
-        format!("`time` is not a time since 1970 as RFC 3339 has it, such as 2026-01-31T12:00:00Z: {text:?}")
+        format!(
+            "`time` is not a time since 1970 as RFC 3339 has it, such as 2026-01-31T12:00:00Z: {text:?}"
+        )
     };
     // `humantime` reads times in UTC only.
-    let (time, offset) = match text.len().checked_sub(6).and_then(|at| text.split_at_checked(at)) {
+    let (time, offset) = match text
+        .len()
+        .checked_sub(6)
+        .and_then(|at| text.split_at_checked(at))
+    {
         Some((time, offset)) if offset.starts_with(['+', '-']) => {
             (format!("{time}Z"), Some(offset))
         }

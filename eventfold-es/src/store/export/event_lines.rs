@@ -120,7 +120,12 @@ struct Line<'a> {
 pub(crate) fn read(line: &str) -> Result<Read, String> {
     let line: Line<'_> = serde_json::from_str(line).map_err(|error| error.to_string())?;
     let event = ExportedEvent {
-        stream: stream(line.aggregate_type.as_deref(), line.id.as_deref(), "`type`", "`id`")?,
+        stream: stream(
+            line.aggregate_type.as_deref(),
+            line.id.as_deref(),
+            "`type`",
+            "`id`",
+        )?,
         version: line.version,
         position: line.position,
         name: line.event,

@@ -51,7 +51,9 @@ pub enum ImportError {
 
     /// An event would get another position than its line states, and positions are to be
     /// [kept](crate::Import::keep_positions).
-    #[error("line {line}: this event is at position {stated}, and would be at {next} in this store")]
+    #[error(
+        "line {line}: this event is at position {stated}, and would be at {next} in this store"
+    )]
     Position {
         /// The number of the line, from 1 on.
         line: u64,
@@ -91,7 +93,9 @@ pub enum ImportError {
 
     /// The disk failed while events were made durable. Which of the last events are stored is unknown
     /// until the store is opened again. Then import again.
-    #[error("it is unknown whether the last events are stored, until the store is opened again: {0}")]
+    #[error(
+        "it is unknown whether the last events are stored, until the store is opened again: {0}"
+    )]
     OutcomeUnknown(io::Error),
 
     /// The store is shut down.

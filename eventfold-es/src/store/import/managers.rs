@@ -52,7 +52,10 @@ impl Managers {
             return Ok(());
         }
         let saved = storage.followers(Follower::ProcessManager)?;
-        let others = registered.iter().copied().chain(saved.iter().map(|name| &**name));
+        let others = registered
+            .iter()
+            .copied()
+            .chain(saved.iter().map(|name| &**name));
         let mut undecided = others.filter(|name| !self.begins.contains_key(*name));
         match undecided.next() {
             None => Ok(()),

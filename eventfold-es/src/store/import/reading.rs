@@ -25,8 +25,7 @@ const AHEAD: usize = 4;
 pub(super) type Map = Box<
     dyn FnMut(
             ExportedEvent,
-        )
-            -> Result<Option<ExportedEvent>, Box<dyn std::error::Error + Send + Sync>>
+        ) -> Result<Option<ExportedEvent>, Box<dyn std::error::Error + Send + Sync>>
         + Send,
 >;
 
@@ -161,7 +160,8 @@ impl Reading {
             return Err(ImportError::line(first, reason));
         }
         if place != 1 {
-            let reason = format!("this is event {place} of {of} of a commit, whose beginning is missing");
+            let reason =
+                format!("this is event {place} of {of} of a commit, whose beginning is missing");
             return Err(ImportError::line(first, reason));
         }
         let mut commit = vec![Numbered { line: first, event }];
@@ -336,7 +336,10 @@ mod tests {
         let (batch, error) = read(endless);
         assert!(batch.commits.is_empty());
         let error = error.map(|error| error.to_string());
-        assert_eq!(error.as_deref(), Some("line 1: the line is longer than 1 MiB"));
+        assert_eq!(
+            error.as_deref(),
+            Some("line 1: the line is longer than 1 MiB")
+        );
     }
 
     #[test]

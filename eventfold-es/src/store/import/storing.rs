@@ -4,9 +4,8 @@
 //! stored is always what the first lines say, whatever fails.
 //!
 //! While events of a stream are under way, the import holds the stream's turn, as an actor does. It waits
-//! for a turn only while it holds none but those of the same commit that come before it in the order of
-//! names. That is the order in which groups of commands borrow actors, so none waits for another one in a
-//! circle.
+//! for a turn only while it holds none but those that come before it in the order of names. Groups of
+//! commands borrow actors in that order too, so nobody waits for another one in a circle.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::future::poll_fn;
@@ -98,6 +97,23 @@ impl Storing {
         }
     }
 
+    /// Waits for everything that was handed over before: an import that was given up may have commits
+    /// under way.
+    pub(super) async fn wait_for_others(storage: &Storage) -> Result<(), ImportError> {
+        let (done, answer) = oneshot::channel();
+        let group = GroupCommit {
+            streams: Vec::new(),
+            of_none: None,
+            condition: Vec::new(),
+            handed_over: None,
+            done: Box::new(move |result| drop(done.send(result))),
+        };
+        storage.commit_group(group).await;
+        let answer = answer.await.unwrap_or(Err(CommitError::Closed));
+        answer.map_err(|error| ImportError::of_commit(0, error))?;
+        Ok(())
+    }
+
     pub(super) fn report(&self) -> ImportReport {
         self.report
     }
@@ -117,8 +133,12 @@ impl Storing {
             } = batch;
             self.report.skipped += skipped;
             self.report.dropped += dropped;
-            for commit in commits {
-                self.store(commit).await?;
+            let mut waiting: VecDeque<Parts> = commits.into_iter().map(Parts::of).collect();
+            while !waiting.is_empty() {
+                self.hold_first(&waiting).await?;
+                if let Some(first) = waiting.pop_front() {
+                    self.store(first).await?;
+                }
             }
             if let Some(told) = told {
                 told(self.report.events, input.bytes());
@@ -132,22 +152,8 @@ impl Storing {
         self.release().await
     }
 
-    /// Hands a commit over.
-    async fn store(&mut self, commit: Vec<Numbered>) -> Result<(), ImportError> {
-        if self.under_way.len() >= UNDER_WAY {
-            self.release().await?;
-        }
-        let lines = (
-            commit.first().map_or(0, |first| first.line),
-            commit.last().map_or(0, |last| last.line),
-        );
-        let parts = Parts::of(commit);
-        for (id, events) in &parts.streams {
-            let line = events.first().map_or(lines.0, |first| first.line);
-            let checked = self.storage.check_id(id);
-            checked.map_err(|error| ImportError::line(line, error.to_string()))?;
-        }
-        self.hold(&parts).await?;
+    /// Hands a commit over, whose streams' turns are held.
+    async fn store(&mut self, parts: Parts) -> Result<(), ImportError> {
         let stated = self.check_positions(&parts)?;
 
         let mut events = 0;
@@ -205,7 +211,7 @@ impl Storing {
         self.next += events;
         self.storage.commit_group(group).await;
         self.under_way.push_back(UnderWay {
-            lines,
+            lines: parts.lines,
             events,
             stated,
             answer,
@@ -239,11 +245,22 @@ impl Storing {
         Ok(last)
     }
 
-    /// Takes the turns of all streams of a commit.
-    async fn hold(&mut self, parts: &Parts) -> Result<(), ImportError> {
-        for (id, _) in &parts.streams {
+    /// Takes the turns of all streams of the first commit.
+    async fn hold_first(&mut self, waiting: &VecDeque<Parts>) -> Result<(), ImportError> {
+        let Some(first) = waiting.front() else {
+            return Ok(());
+        };
+        if self.under_way.len() >= UNDER_WAY {
+            self.release().await?;
+        }
+        for (id, events) in &first.streams {
+            let line = events.first().map_or(0, |first| first.line);
+            let checked = self.storage.check_id(id);
+            checked.map_err(|error| ImportError::line(line, error.to_string()))?;
+        }
+        for (id, _) in &first.streams {
             if !self.try_hold(id).await? {
-                return self.wait_to_hold(parts).await;
+                return self.wait_to_hold(first, waiting).await;
             }
         }
         Ok(())
@@ -270,11 +287,16 @@ impl Storing {
         }
     }
 
-    /// Gives all turns back, and waits for those of this commit, one after the other. Their aggregates
-    /// leave memory.
-    async fn wait_to_hold(&mut self, parts: &Parts) -> Result<(), ImportError> {
+    /// Gives all turns back, and waits for those of the commits that wait, one after the other: for
+    /// all of them at once, because waiting takes long. Their aggregates leave memory.
+    async fn wait_to_hold(
+        &mut self,
+        first: &Parts,
+        waiting: &VecDeque<Parts>,
+    ) -> Result<(), ImportError> {
         self.release().await?;
-        let ids: BTreeSet<&StreamId> = parts.streams.iter().map(|(id, _)| id).collect();
+        let ids = waiting.iter().flat_map(Parts::ids);
+        let ids: BTreeSet<&StreamId> = ids.filter(|id| self.storage.check_id(id).is_ok()).collect();
         for id in ids {
             let stream = self.storage.stream(id);
             let turn = {
@@ -288,7 +310,11 @@ impl Storing {
                     }
                 }
             };
-            self.begin(id, stream, turn).await?;
+            let begun = self.begin(id, stream, turn).await;
+            // What is wrong with the stream of a later commit is met again when it is the first.
+            if first.ids().any(|own| own == id) {
+                begun?;
+            }
         }
         Ok(())
     }
@@ -380,6 +406,8 @@ impl Storing {
 
 /// The events of a commit, as the storage takes them: those of each stream together.
 struct Parts {
+    /// The numbers of the first and the last line.
+    lines: (u64, u64),
     streams: Vec<(StreamId, Vec<Numbered>)>,
     of_none: Vec<Numbered>,
 }
@@ -387,6 +415,10 @@ struct Parts {
 impl Parts {
     fn of(commit: Vec<Numbered>) -> Self {
         let mut parts = Self {
+            lines: (
+                commit.first().map_or(0, |first| first.line),
+                commit.last().map_or(0, |last| last.line),
+            ),
             streams: Vec::new(),
             of_none: Vec::new(),
         };
@@ -408,6 +440,10 @@ impl Parts {
             }
         }
         parts
+    }
+
+    fn ids(&self) -> impl Iterator<Item = &StreamId> {
+        self.streams.iter().map(|(id, _)| id)
     }
 
     /// The events in the order in which they are stored.
@@ -446,7 +482,14 @@ fn encode(
         }
     }
     let tags = event.tags.iter().map(Tag::as_str);
-    encoded.push_tagged(&event.name, event.data().as_bytes(), None, version, &common, tags);
+    encoded.push_tagged(
+        &event.name,
+        event.data().as_bytes(),
+        None,
+        version,
+        &common,
+        tags,
+    );
     if encoded.is_too_deep() {
         let reason = "the payload or the metadata is nested too deeply to be read again";
         return Err(ImportError::line(line, reason));

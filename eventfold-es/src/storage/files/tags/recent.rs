@@ -143,10 +143,12 @@ pub(crate) fn read_own(line: &[u8]) -> StorageResult<CommitLine<'_>> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::domain::query::{Query, QueryItem};
     use crate::event::Tag;
-    use crate::storage::condition::After;
+    use crate::storage::condition::{After, HandedOver};
     use crate::storage::encoding::event_line::{Common, EncodedEvents, seed_of_none};
     use crate::storage::files::format::commit_line::write_parts;
     use crate::storage::files::journal::end::End;
@@ -246,6 +248,23 @@ mod tests {
         // What is durable stays.
         recent.forget_after(3);
         assert!(!holds(&mut recent, clause("z", 2), &batch(3), &finder));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_commit_that_is_only_behind_another_one_fails_with_it_and_needs_no_events() {
+        let (_dir, _store, finder) = store_with(&["a"]).await;
+        let mut recent = Recent::default();
+        let before = Arc::<HandedOver>::default();
+        let mut holds = || {
+            let clause = Clause::only_behind(before.clone());
+            holds(&mut recent, clause, &batch(1), &finder)
+        };
+        assert!(!holds());
+        before.place(1);
+        assert!(holds());
+        before.fail();
+        assert!(!holds());
+        assert!(!recent.is_used());
     }
 
     #[tokio::test(flavor = "multi_thread")]
