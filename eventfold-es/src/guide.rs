@@ -24,6 +24,18 @@ pub mod changing_events {}
 #[doc(alias("cli", "command line", "inspect", "admin", "tail"))]
 pub mod looking_inside {}
 
+#[doc = include_str!("guide/moving.md")]
+#[doc(alias(
+    "export",
+    "import",
+    "dump",
+    "cloudevents",
+    "eventstoredb",
+    "kurrentdb",
+    "marten"
+))]
+pub mod moving {}
+
 #[doc = include_str!("guide/rules_across_aggregates.md")]
 pub mod rules_across_aggregates {}
 

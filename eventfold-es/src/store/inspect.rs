@@ -28,10 +28,13 @@ use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::disk;
 use crate::storage::files::disk::Kind;
 use crate::storage::files::doubt;
+use crate::storage::files::journal::reader::Reader;
 use crate::storage::files::layout::{StreamLayout, list_dirs};
 use crate::storage::files::observe::ObservedJournal;
 use crate::storage::files::records::FileRecords;
+use crate::storage::log::LogReader;
 use crate::storage::record::Records;
+use crate::store::export::{Export, From};
 
 mod disk_use;
 mod entry;
@@ -259,6 +262,29 @@ impl StoreReader {
         each: impl FnMut(Entry<'_>) -> ControlFlow<()>,
     ) -> io::Result<()> {
         Ok(one_stream::read(&self.layout, &self.journal, id, each)?)
+    }
+
+    /// Exports the events that are shown as text, one a line, as
+    /// [`AggregateStore::export`](crate::AggregateStore::export) does. Nothing is exported before
+    /// [`write_blocking`](Export::write_blocking).
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*, inspect::StoreReader};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// store.get::<Counter>("c-1").await?.send(Add(5)).await?;
+    /// let (lines, report) = StoreReader::open(dir.path())?.export().write_blocking(Vec::new())?;
+    /// assert_eq!((report.events, report.position), (1, store.head()));
+    /// assert!(String::from_utf8(lines)?.ends_with("\"data\":{\"amount\":5}}\n"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn export(&self) -> Export {
+        let index = self.journal.index().clone();
+        let reader = move |after| LogReader::Files(Reader::new(index.clone(), after));
+        Export::new(From::Journal(Box::new(reader), self.journal.head()))
     }
 
     /// The event with this id, if there is one. All events after it are read.

@@ -10,10 +10,10 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  done
   1  problems were found, or what was asked for is not there
-  2  the command line is not valid, or a directory does not fit (backup, restore, follow)
+  2  the command line is not valid, or a directory or lines do not fit (backup, restore, follow, import)
   3  there is no store in the directory
-  4  a file is damaged, or of another version
-  5  a store has the directory open (verify, repair, discard), or another backup goes on
+  4  a file is damaged, or of another version; or a line cannot be read (import)
+  5  a store has the directory open (verify, repair, discard, import), or another backup goes on
   6  a file cannot be read or written, or the output
   130  interrupted by Ctrl-C";
 
@@ -119,6 +119,22 @@ pub(crate) enum Command {
     #[command(after_help = "Example:
   eventfold follow data /mnt/copy")]
     Follow(Follow),
+    /// Write the events as text, one a line, also beside the program that writes the store.
+    ///
+    /// A line has everything that the store has of an event. `import` makes the same events of the lines.
+    #[command(after_help = "Examples:
+  eventfold --dir data export events.jsonl
+  eventfold --dir data export | zstd > events.jsonl.zst
+  eventfold --dir data export --from 1700 news.jsonl
+  eventfold --dir data export --cloudevents | jq -r .type | sort | uniq -c")]
+    Export(Export),
+    /// Store the events of an export. The store must not be open; it is created if it is missing.
+    ///
+    /// Events that are there already are passed over, so what was interrupted is done again.
+    #[command(after_help = "Examples:
+  eventfold --dir data import events.jsonl
+  eventfold --dir old export | eventfold --dir new import --from-now fulfilment")]
+    Import(Import),
     /// Print the completions for a shell.
     #[command(after_help = "Example:
   eventfold completions bash > ~/.local/share/bash-completion/completions/eventfold")]
@@ -295,6 +311,38 @@ pub(crate) enum Managers {
     FromNow,
     /// They begin at the first event. Commands whose effect is there are not sent again.
     ReactAgain,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Export {
+    /// The file to write, which must not exist; the standard output without it. It is written as
+    /// FILE.part, and gets its name when it is whole.
+    pub(crate) file: Option<PathBuf>,
+    /// Write `CloudEvents` 1.0.
+    #[arg(long)]
+    pub(crate) cloudevents: bool,
+    /// Only events after this position, the last one of a commit.
+    #[arg(long, value_name = "POSITION")]
+    pub(crate) from: Option<u64>,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Import {
+    /// The file with the lines; the standard input without it.
+    pub(crate) file: Option<PathBuf>,
+    /// Refuse an event that would get another position than its line states.
+    #[arg(long)]
+    pub(crate) keep_positions: bool,
+    /// Let this process manager begin behind the imported events. May be given several times.
+    #[arg(long, value_name = "PROCESS-MANAGER")]
+    pub(crate) from_now: Vec<String>,
+    /// Let this process manager begin at the first event, and send no command again whose effect is among
+    /// the events. Keeps positions. May be given several times.
+    #[arg(long, value_name = "PROCESS-MANAGER")]
+    pub(crate) react_again: Vec<String>,
+    /// Let the process managers that the store has react to the imported events.
+    #[arg(long)]
+    pub(crate) let_process_managers_react: bool,
 }
 
 #[derive(Debug, Group)]

@@ -5,6 +5,7 @@ mod events;
 mod followers;
 mod letters;
 mod maintenance;
+mod moving;
 mod reading;
 mod search;
 mod stats;
@@ -47,6 +48,8 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<ExitCode> {
         Command::Backup(backup) => backups::backup(backup, out)?,
         Command::Restore(restore) => backups::restore(restore, out)?,
         Command::Follow(follow) => backups::follow(follow, out)?,
+        Command::Export(export) => moving::export(&open(dir)?, export, out)?,
+        Command::Import(import) => moving::import(dir, import, out)?,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Args::command(), "eventfold", &mut script);

@@ -1,6 +1,7 @@
 //! How far something is that takes long, on the terminal: [`Progress`].
 
 use std::cell::Cell;
+use std::time::Duration;
 
 use eventfold_es::Position;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -35,6 +36,13 @@ impl Progress {
             bar.set_length(total);
             bar.set_position(done);
         }
+    }
+
+    /// Something whose length is not known.
+    pub(crate) fn of(what: &'static str) -> Self {
+        let bar = ProgressBar::new_spinner().with_message(what);
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self::with(bar, "{spinner} {msg}, {elapsed}")
     }
 
     fn with(bar: ProgressBar, template: &str) -> Self {
