@@ -34,6 +34,7 @@ pub mod looking_inside {}
     "kurrentdb",
     "marten"
 ))]
+#[expect(clippy::doc_markdown, reason = "names of products")]
 pub mod moving {}
 
 #[doc = include_str!("guide/rules_across_aggregates.md")]

@@ -15,152 +15,155 @@ async fn refused(bad: &str) -> ImportError {
     error
 }
 
+/// Lines, and a part of what is said of each.
+const BAD: &[(&str, &str)] = &[
+    ("nonsense", "expected"),
+    ("{", "EOF"),
+    ("[]", "expected struct"),
+    ("{}", "`eventfold` is missing"),
+    (r#"{"eventfold":1}"#, "missing field `event`"),
+    (
+        r#"{"eventfold":1,"event":"A","event_id":"e","ms":1}"#,
+        "missing field `data`",
+    ),
+    (
+        r#"{"eventfold":1,"event":"A","event_id":"e","data":1}"#,
+        "missing field `ms`",
+    ),
+    (
+        r#"{"eventfold":1,"event":"A","event_id":"e","ms":1,"data":1"#,
+        "EOF",
+    ),
+    (
+        r#"{"eventfold":1,"event":"A","event_id":"e","ms":1,"data":1}}"#,
+        "trailing",
+    ),
+    (
+        r#"{"eventfold":1,"event":"A","event_id":"e","ms":1,"data":1,"vers":1}"#,
+        "unknown field `vers`",
+    ),
+    (
+        r#"{"eventfold":1,"event":"A","event_id":"e","ms":1,"data":1,"data":2}"#,
+        "duplicate field",
+    ),
+    (
+        r#"{"eventfold":2,"event":"A","event_id":"e","ms":1,"data":1}"#,
+        "a newer one wrote the line",
+    ),
+    (
+        r#"{"eventfold":"1","event":"A","event_id":"e","ms":1,"data":1}"#,
+        "`eventfold` is \"1\"",
+    ),
+    (
+        r#"{"eventfold":1,"specversion":"1.0"}"#,
+        "unknown field `specversion`",
+    ),
+    (
+        r#"{"eventfold":1,"event":"","event_id":"e","ms":1,"data":1}"#,
+        "has no name",
+    ),
+    (
+        r#"{"eventfold":1,"event":"A","ms":1,"data":1}"#,
+        "neither an id nor a version",
+    ),
+    (
+        r#"{"eventfold":1,"type":"ledger","id":"b","event":"A","ms":1,"data":1}"#,
+        "neither an id nor a version",
+    ),
+    (
+        r#"{"eventfold":1,"type":"ledger","event":"A","event_id":"e","ms":1,"data":1}"#,
+        "`id` is missing",
+    ),
+    (
+        r#"{"eventfold":1,"id":"b","event":"A","event_id":"e","ms":1,"data":1}"#,
+        "`type` is missing",
+    ),
+    (
+        r#"{"eventfold":1,"type":"","id":"b","event":"A","event_id":"e","ms":1,"data":1}"#,
+        "is empty",
+    ),
+    (
+        r#"{"eventfold":1,"version":1,"event":"A","event_id":"e","ms":1,"data":1}"#,
+        "of no stream has no version",
+    ),
+    (
+        r#"{"eventfold":1,"event":"A","event_id":"e","ms":-1,"data":1}"#,
+        "invalid value",
+    ),
+    (
+        r#"{"eventfold":1,"event":"A","event_id":"e","ms":1,"data":1,"tags":[""]}"#,
+        "the tag `` is empty",
+    ),
+    (
+        r#"{"eventfold":1,"event":"A","event_id":"e","ms":1,"data":1,"tags":["a\u0001"]}"#,
+        "control character",
+    ),
+    (
+        r#"{"eventfold":1,"event":"A","event_id":"e","ms":1,"data":1,"meta":[]}"#,
+        "is not a JSON object",
+    ),
+    (
+        r#"{"eventfold":1,"event":"A","event_id":"e","ms":1,"data":1,"command":"c"}"#,
+        "no idempotency key",
+    ),
+    (
+        r#"{"eventfold":1,"event":"A","event_id":"e","ms":1,"data":1,"commit":[0,2]}"#,
+        "an event 0 of 2",
+    ),
+    (
+        r#"{"eventfold":1,"event":"A","event_id":"e","ms":1,"data":1,"commit":[1,0]}"#,
+        "an event 1 of 0",
+    ),
+    (
+        r#"{"eventfold":1,"event":"A","event_id":"e","ms":1,"data":1,"commit":[2,2]}"#,
+        "whose beginning is missing",
+    ),
+    (r#"{"specversion":"0.3"}"#, "`specversion` is \"0.3\""),
+    (
+        r#"{"specversion":"1.0","id":"e","source":"/","type":"A","data":1}"#,
+        "missing field `time`",
+    ),
+    (
+        r#"{"specversion":"1.0","id":"e","source":"/","type":"A","time":"now","data":1}"#,
+        "RFC 3339",
+    ),
+    (
+        r#"{"specversion":"1.0","id":"e","source":"/x","type":"A","time":"2026-01-01T00:00:00Z","data":1}"#,
+        "would be lost: write `/`",
+    ),
+    (
+        r#"{"specversion":"1.0","id":"e","source":"/","type":"A","time":"2026-01-01T00:00:00Z","data_base64":"AA"}"#,
+        "unknown field `data_base64`",
+    ),
+    (
+        r#"{"specversion":"1.0","id":"e","source":"/","type":"A","time":"2026-01-01T00:00:00Z","datacontenttype":"text/xml","data":"<a>"}"#,
+        "only payloads in JSON",
+    ),
+    (
+        r#"{"specversion":"1.0","id":"e","source":"/","subject":"b","type":"A","time":"2026-01-01T00:00:00Z","data":1}"#,
+        "`aggregatetype` is missing",
+    ),
+    (
+        r#"{"specversion":"1.0","id":"e","source":"/","type":"A","time":"2026-01-01T00:00:00Z","position":"first","data":1}"#,
+        "`position` is not the text of a whole number",
+    ),
+    (
+        r#"{"specversion":"1.0","id":"e","source":"/","type":"A","time":"2026-01-01T00:00:00Z","commitindex":1,"data":1}"#,
+        "go together",
+    ),
+    (
+        r#"{"specversion":"1.0","id":"e","source":"/","type":"A","time":"2026-01-01T00:00:00Z","tags":"a:1","data":1}"#,
+        "`tags` is not the text of a JSON array",
+    ),
+    (
+        r#"{"specversion":"1.0","id":"e","source":"/","type":"A","time":"2026-01-01T00:00:00Z","meta":"{","data":1}"#,
+        "`meta` is not the text of JSON",
+    ),
+];
+
 #[tokio::test]
 async fn a_line_that_is_no_event_is_refused_with_its_number_and_what_is_wrong() {
-    for (bad, what) in [
-        ("nonsense", "expected"),
-        ("{", "EOF"),
-        ("[]", "expected struct"),
-        ("{}", "`eventfold` is missing"),
-        (r#"{"eventfold":1}"#, "missing field `event`"),
-        (
-            r#"{"eventfold":1,"event":"A","event_id":"e","ms":1}"#,
-            "missing field `data`",
-        ),
-        (
-            r#"{"eventfold":1,"event":"A","event_id":"e","data":1}"#,
-            "missing field `ms`",
-        ),
-        (
-            r#"{"eventfold":1,"event":"A","event_id":"e","ms":1,"data":1"#,
-            "EOF",
-        ),
-        (
-            r#"{"eventfold":1,"event":"A","event_id":"e","ms":1,"data":1}}"#,
-            "trailing",
-        ),
-        (
-            r#"{"eventfold":1,"event":"A","event_id":"e","ms":1,"data":1,"vers":1}"#,
-            "unknown field `vers`",
-        ),
-        (
-            r#"{"eventfold":1,"event":"A","event_id":"e","ms":1,"data":1,"data":2}"#,
-            "duplicate field",
-        ),
-        (
-            r#"{"eventfold":2,"event":"A","event_id":"e","ms":1,"data":1}"#,
-            "a newer one wrote the line",
-        ),
-        (
-            r#"{"eventfold":"1","event":"A","event_id":"e","ms":1,"data":1}"#,
-            "`eventfold` is \"1\"",
-        ),
-        (
-            r#"{"eventfold":1,"specversion":"1.0"}"#,
-            "unknown field `specversion`",
-        ),
-        (
-            r#"{"eventfold":1,"event":"","event_id":"e","ms":1,"data":1}"#,
-            "has no name",
-        ),
-        (
-            r#"{"eventfold":1,"event":"A","ms":1,"data":1}"#,
-            "neither an id nor a version",
-        ),
-        (
-            r#"{"eventfold":1,"type":"ledger","id":"b","event":"A","ms":1,"data":1}"#,
-            "neither an id nor a version",
-        ),
-        (
-            r#"{"eventfold":1,"type":"ledger","event":"A","event_id":"e","ms":1,"data":1}"#,
-            "`id` is missing",
-        ),
-        (
-            r#"{"eventfold":1,"id":"b","event":"A","event_id":"e","ms":1,"data":1}"#,
-            "`type` is missing",
-        ),
-        (
-            r#"{"eventfold":1,"type":"","id":"b","event":"A","event_id":"e","ms":1,"data":1}"#,
-            "is empty",
-        ),
-        (
-            r#"{"eventfold":1,"version":1,"event":"A","event_id":"e","ms":1,"data":1}"#,
-            "of no stream has no version",
-        ),
-        (
-            r#"{"eventfold":1,"event":"A","event_id":"e","ms":-1,"data":1}"#,
-            "invalid value",
-        ),
-        (
-            r#"{"eventfold":1,"event":"A","event_id":"e","ms":1,"data":1,"tags":[""]}"#,
-            "the tag `` is empty",
-        ),
-        (
-            r#"{"eventfold":1,"event":"A","event_id":"e","ms":1,"data":1,"tags":["a\u0001"]}"#,
-            "control character",
-        ),
-        (
-            r#"{"eventfold":1,"event":"A","event_id":"e","ms":1,"data":1,"meta":[]}"#,
-            "is not a JSON object",
-        ),
-        (
-            r#"{"eventfold":1,"event":"A","event_id":"e","ms":1,"data":1,"command":"c"}"#,
-            "no idempotency key",
-        ),
-        (
-            r#"{"eventfold":1,"event":"A","event_id":"e","ms":1,"data":1,"commit":[0,2]}"#,
-            "an event 0 of 2",
-        ),
-        (
-            r#"{"eventfold":1,"event":"A","event_id":"e","ms":1,"data":1,"commit":[1,0]}"#,
-            "an event 1 of 0",
-        ),
-        (
-            r#"{"eventfold":1,"event":"A","event_id":"e","ms":1,"data":1,"commit":[2,2]}"#,
-            "whose beginning is missing",
-        ),
-        (r#"{"specversion":"0.3"}"#, "`specversion` is \"0.3\""),
-        (
-            r#"{"specversion":"1.0","id":"e","source":"/","type":"A","data":1}"#,
-            "missing field `time`",
-        ),
-        (
-            r#"{"specversion":"1.0","id":"e","source":"/","type":"A","time":"now","data":1}"#,
-            "RFC 3339",
-        ),
-        (
-            r#"{"specversion":"1.0","id":"e","source":"/x","type":"A","time":"2026-01-01T00:00:00Z","data":1}"#,
-            "would be lost: write `/`",
-        ),
-        (
-            r#"{"specversion":"1.0","id":"e","source":"/","type":"A","time":"2026-01-01T00:00:00Z","data_base64":"AA"}"#,
-            "unknown field `data_base64`",
-        ),
-        (
-            r#"{"specversion":"1.0","id":"e","source":"/","type":"A","time":"2026-01-01T00:00:00Z","datacontenttype":"text/xml","data":"<a>"}"#,
-            "only payloads in JSON",
-        ),
-        (
-            r#"{"specversion":"1.0","id":"e","source":"/","subject":"b","type":"A","time":"2026-01-01T00:00:00Z","data":1}"#,
-            "`aggregatetype` is missing",
-        ),
-        (
-            r#"{"specversion":"1.0","id":"e","source":"/","type":"A","time":"2026-01-01T00:00:00Z","position":"first","data":1}"#,
-            "`position` is not the text of a whole number",
-        ),
-        (
-            r#"{"specversion":"1.0","id":"e","source":"/","type":"A","time":"2026-01-01T00:00:00Z","commitindex":1,"data":1}"#,
-            "go together",
-        ),
-        (
-            r#"{"specversion":"1.0","id":"e","source":"/","type":"A","time":"2026-01-01T00:00:00Z","tags":"a:1","data":1}"#,
-            "`tags` is not the text of a JSON array",
-        ),
-        (
-            r#"{"specversion":"1.0","id":"e","source":"/","type":"A","time":"2026-01-01T00:00:00Z","meta":"{","data":1}"#,
-            "`meta` is not the text of JSON",
-        ),
-    ] {
+    for (bad, what) in BAD {
         let error = refused(bad).await;
         assert!(
             matches!(error, ImportError::Line { line: 3, .. }),

@@ -106,11 +106,8 @@ async fn a_process_manager_that_reacts_again_sends_only_what_has_no_effect_among
 async fn process_managers_that_may_react_take_imported_events_for_new_ones() {
     let lines = source().await;
     // Only what was told, not what came of it.
-    let told: String = lines
-        .lines()
-        .filter(|line| line.contains("\"ledger\""))
-        .map(|line| format!("{line}\n"))
-        .collect();
+    let told = lines.lines().filter(|line| line.contains("\"ledger\""));
+    let told = told.collect::<Vec<_>>().join("\n");
     let dir = temp_dir();
     let store = open_on_demand(&dir, &clock()).await;
     let import = store.import(Cursor::new(told)).let_process_managers_react();

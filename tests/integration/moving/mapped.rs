@@ -128,7 +128,7 @@ async fn an_event_that_the_map_makes_invalid_is_refused_with_its_line() {
                 "name" => event.name.clear(),
                 "id" => event.event_id = None,
                 "meta" => event.set_metadata(&1)?,
-                "deep" => event.set_payload(&[deep.clone()])?,
+                "deep" => event.set_payload(std::slice::from_ref(&deep))?,
                 _ => event.set_payload(&serde_json::from_str::<Box<RawValue>>("[\n]")?)?,
             }
             Ok(Some(event))

@@ -1,7 +1,7 @@
 //! The form of [CloudEvents 1.0](https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md), in
 //! its JSON format, one event a line.
 //!
-//! What CloudEvents has no attribute for is in extension attributes. Their names have lower-case letters
+//! What `CloudEvents` has no attribute for is in extension attributes. Their names have lower-case letters
 //! and digits only, and their values are texts, booleans, or whole numbers of 32 bits. So positions and
 //! versions are texts, and so are arrays and objects, as JSON. The guide page `moving` lists them.
 

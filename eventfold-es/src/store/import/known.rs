@@ -21,12 +21,11 @@ impl Known {
             for i in 0..committed.len() {
                 committed.event(i, |event| {
                     let record = event.record();
-                    let hash = match record.event_id {
-                        Some(id) => of_id(id),
-                        None => {
-                            let stream = (record.aggregate_type, record.id, record.version);
-                            of_place(stream, event.name(), event.data())
-                        }
+                    let hash = if let Some(id) = record.event_id {
+                        of_id(id)
+                    } else {
+                        let stream = (record.aggregate_type, record.id, record.version);
+                        of_place(stream, event.name(), event.data())
                     };
                     known.0.insert(hash);
                 })?;

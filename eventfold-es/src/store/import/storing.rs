@@ -329,25 +329,24 @@ impl Storing {
         let known = self.streams.remove(id);
         let is_current =
             |known: &Known| stream.epoch() == known.epoch && stream.failure(known.epoch).is_none();
-        let known = match known.filter(is_current) {
-            Some(known) => Known {
+        let known = if let Some(known) = known.filter(is_current) {
+            Known {
                 turn: Some(turn),
                 ..known
-            },
-            None => {
-                let settled = stream.settle().await;
-                settled.map_err(|error| ImportError::of_commit(0, error))?;
-                let end = if stream.is_new() {
-                    Place::default()
-                } else {
-                    stream.load(end).await?
-                };
-                Known {
-                    epoch: stream.start_epoch(end),
-                    version: end.version(),
-                    stream,
-                    turn: Some(turn),
-                }
+            }
+        } else {
+            let settled = stream.settle().await;
+            settled.map_err(|error| ImportError::of_commit(0, error))?;
+            let end = if stream.is_new() {
+                Place::default()
+            } else {
+                stream.load(end).await?
+            };
+            Known {
+                epoch: stream.start_epoch(end),
+                version: end.version(),
+                stream,
+                turn: Some(turn),
             }
         };
         self.streams.insert(id.clone(), known);
@@ -428,15 +427,12 @@ impl Parts {
                 parts.of_none.push(numbered);
                 continue;
             };
-            match places.get(id) {
-                Some(place) => {
-                    let (_, own): &mut (_, Vec<_>) = &mut parts.streams[*place];
-                    own.push(numbered);
-                }
-                None => {
-                    places.insert(id.clone(), parts.streams.len());
-                    parts.streams.push((id.clone(), vec![numbered]));
-                }
+            if let Some(place) = places.get(id) {
+                let (_, own): &mut (_, Vec<_>) = &mut parts.streams[*place];
+                own.push(numbered);
+            } else {
+                places.insert(id.clone(), parts.streams.len());
+                parts.streams.push((id.clone(), vec![numbered]));
             }
         }
         parts
