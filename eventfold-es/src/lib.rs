@@ -406,6 +406,7 @@ pub(crate) mod following;
 pub mod fuzzing;
 pub mod guide;
 pub(crate) mod ids;
+mod meter;
 mod report;
 pub(crate) mod runtime;
 pub(crate) mod storage;
@@ -447,6 +448,7 @@ pub use crate::following::{
 pub use crate::ids::{
     InvalidPosition, InvalidStreamId, InvalidVersion, Position, StreamId, Version,
 };
+pub use crate::meter::Distribution;
 pub use crate::report::{Finding, RepairReport, Repaired, Severity, VerifyReport};
 pub use crate::runtime::committed::{Committed, Loaded, Preview};
 pub use crate::runtime::decisions::decide::Decided;
@@ -458,9 +460,11 @@ pub use crate::storage::memory::Memory;
 pub use crate::store::bus::CommandBus;
 pub use crate::store::inspect;
 pub use crate::store::{
-    AggregateStore, AggregateStoreBuilder, AppendError, Backup, BackupReport, Continuation,
-    DeadLetters, EventQuery, Follow, Followed, Found, InjectOptions, Rebuild, RebuildProgress,
-    ReplayError, Restore, RestorePoint, RestoreReport, SettleError, WaitError, spawn_actor,
+    AggregateMetrics, AggregateStore, AggregateStoreBuilder, AppendError, Backup, BackupReport,
+    CacheMetrics, CommandMetrics, Continuation, DeadLetters, EventQuery, Follow, Followed,
+    FollowerMetrics, Found, InjectOptions, LogMetrics, Metrics, Problem, ProblemKind,
+    ProcessManagerMetrics, Rebuild, RebuildProgress, ReplayError, Restore, RestorePoint,
+    RestoreReport, SettleError, StoreHealth, WaitError, spawn_actor,
 };
 
 /// What a program with aggregates usually needs.

@@ -14,8 +14,10 @@ pub(crate) mod bus;
 mod dead_letters;
 mod decisions;
 mod follow;
+mod health;
 pub mod inspect;
 mod maintenance;
+mod metrics;
 mod opened;
 mod positions;
 mod process_managers;
@@ -33,6 +35,11 @@ pub use backup::{Backup, BackupReport};
 pub use builder::AggregateStoreBuilder;
 pub use dead_letters::{DeadLetters, ReplayError};
 pub use follow::{Follow, Followed};
+pub use health::{Problem, ProblemKind, StoreHealth};
+pub use metrics::{
+    AggregateMetrics, CacheMetrics, CommandMetrics, FollowerMetrics, LogMetrics, Metrics,
+    ProcessManagerMetrics,
+};
 pub use rebuild::{Rebuild, RebuildProgress};
 pub use restore::{Continuation, Restore, RestorePoint, RestoreReport};
 pub use spawn::spawn_actor;

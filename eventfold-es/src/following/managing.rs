@@ -71,6 +71,8 @@ pub(crate) struct Reaction {
 pub(crate) struct Counts {
     pub(crate) dispatched: usize,
     pub(crate) dead_lettered: usize,
+    /// Attempts that failed and were followed by another one.
+    pub(crate) retried: usize,
 }
 
 /// The outcome of a command.
@@ -263,6 +265,9 @@ impl<M: ProcessManager> Reacting<M> {
             outgoing: self.pending.count(),
             timers: self.pending.timers(),
             dead_letters: self.letters.count(),
+            sent: self.counts.dispatched as u64,
+            retried: self.counts.retried as u64,
+            given_up: self.counts.dead_lettered as u64,
         });
     }
 
@@ -578,6 +583,7 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
                         tracing::warn!(pm_name = M::NAME, %error, attempts, pause, "a command failed and is tried again later");
                         let not_before = self.now().saturating_add(pause).max(1);
                         self.pending.put_back(number, attempts, not_before);
+                        self.counts.retried += 1;
                     }
                     None => {
                         if let Err(error) = self.end(&outgoing, attempts, failure) {

@@ -26,7 +26,7 @@ use crate::runtime::aggregates::Hold;
 use crate::runtime::background;
 use crate::runtime::handle::AggregateHandle;
 use crate::runtime::inside;
-use crate::runtime::layers::Passed;
+use crate::runtime::layers::{Passed, metered};
 use crate::runtime::running::InProgress;
 use crate::runtime::spans;
 use group::{Command, Group, Next};
@@ -282,6 +282,13 @@ impl Together {
         let commands: Vec<_> = (self.commands.iter())
             .map(|command| (command.participant, command.span.clone()))
             .collect();
+        let store = self.store.clone();
+        let meters: Vec<_> = (commands.iter())
+            .map(|(participant, _)| self.participants[*participant].meter().clone())
+            .collect();
+        let timings: Vec<_> = (meters.iter())
+            .map(|meter| store.storage.meters().time(meter))
+            .collect();
         let answer = if self.store.layers.is_empty() {
             let contexts = vec![context; commands.len()];
             self.decide(contexts).instrument(together.clone()).await
@@ -289,6 +296,11 @@ impl Together {
             let through = self.through_layers(context, process_manager);
             Box::pin(through.instrument(together.clone())).await
         };
+        let is_stored = answer.as_ref().is_ok_and(|done| !done.repeated);
+        for (index, timing) in timings.into_iter().enumerate() {
+            let outcome = outcome(&answer, index, commands[index].0);
+            timing.end(metered(outcome), is_stored);
+        }
         for (index, (participant, span)) in commands.iter().enumerate() {
             if !span.is_disabled() {
                 span.record("outcome", outcome(&answer, index, *participant).name());
@@ -405,7 +417,10 @@ impl Together {
             }
             match next.await {
                 Ok(Ok(Next::Answer(answer))) => return Ok(answer),
-                Ok(Ok(Next::Again(again))) => group = again,
+                Ok(Ok(Next::Again(again))) => {
+                    store.storage.meters().live.decided_again.add(1);
+                    group = again;
+                }
                 Ok(Ok(Next::Repeat(group, participant, known))) => {
                     return repeat::answer(group, participant, known, store.storage.log()).await;
                 }

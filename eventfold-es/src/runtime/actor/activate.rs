@@ -7,6 +7,7 @@ use std::time::Instant;
 use crate::clock::millis;
 use crate::domain::aggregate::{Aggregate, decode_unless_left_out};
 use crate::error::{StateError, guarded, panic_message};
+use crate::meter::nanos;
 use crate::runtime::actor::Actor;
 use crate::runtime::actor::head::Head;
 use crate::runtime::actor::keys::Keys;
@@ -27,6 +28,7 @@ impl<A: Aggregate> Actor<A> {
             let (stream, own) = (self.stream.clone(), inside::Aggregate::of(self.stream.id()));
             let load = move |reading: &Reading<'_>| own.run(|| Head::<A>::load(&stream, reading));
             let (head, end) = self.stream.load(load).await?;
+            self.stream.meters().live.load.add(nanos(start.elapsed()));
             tracing::debug!(
                 stream = %self.stream.id(),
                 version = head.version,

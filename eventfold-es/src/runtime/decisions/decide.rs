@@ -114,6 +114,9 @@ impl Aggregates {
         context: CommandContext,
         process_manager: Option<&'static str>,
     ) -> Outcome<D> {
+        let meters = self.storage.meters();
+        let meter = meters.of_decision(D::NAME);
+        let timing = meters.time(&meter);
         let span = spans::decide(D::NAME, D::COMMAND_NAME);
         let answer = if self.layers.is_empty() {
             self.decide_within::<D>(command, context, &span).await
@@ -123,6 +126,8 @@ impl Aggregates {
             let decide = |context| self.decide_within::<D>(command, context, &span);
             Box::pin(self.layers.around(call, &span, decide, outcome::<D>)).await
         };
+        let is_stored = matches!(&answer, Ok(done) if !done.repeated && !done.events.is_empty());
+        timing.end(layers::metered(outcome::<D>(&answer)), is_stored);
         if !span.is_disabled() {
             span.record("outcome", outcome::<D>(&answer).name());
         }
@@ -159,7 +164,10 @@ impl Aggregates {
             match (self.attempt::<D>(command, &context, ms, span).await, again) {
                 (Ok(decided), _) => return Ok(decided),
                 (Err(Failed::Answer(error)), _) => return Err(error),
-                (Err(Failed::Overtaken), Some(again)) => command = again,
+                (Err(Failed::Overtaken), Some(again)) => {
+                    self.storage.meters().live.decided_again.add(1);
+                    command = again;
+                }
                 (Err(Failed::Overtaken), None) => break,
             }
         }
@@ -286,8 +294,10 @@ impl Aggregates {
         let mut all = Vec::with_capacity(models.len());
         for (model, of) in models.iter().zip(D::__MODELS) {
             let folded = if let Some(folded) = boundary.take(&model.tag, &model.key) {
+                self.storage.meters().decisions.kept.add(1);
                 folded
             } else {
+                self.storage.meters().decisions.read.add(1);
                 if let Some(flight) = boundary.newest(&model.tag) {
                     flight.landed().await;
                 }
