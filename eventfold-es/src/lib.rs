@@ -446,7 +446,8 @@ pub use crate::following::{
     FollowerStatus, ProcessManagerStatus, ReadSideStatus, Running, SkippedEvent,
 };
 pub use crate::ids::{
-    InvalidPosition, InvalidStreamId, InvalidVersion, Position, StreamId, Version,
+    InvalidPosition, InvalidStreamId, InvalidTraceParent, InvalidVersion, Position, StreamId,
+    TraceParent, Version,
 };
 pub use crate::meter::Distribution;
 pub use crate::report::{Finding, RepairReport, Repaired, Severity, VerifyReport};

@@ -11,11 +11,15 @@ use std::time::{Duration, Instant};
 
 mod commands;
 mod histogram;
+#[cfg(feature = "metrics")]
+mod published;
 mod shard;
 
 pub(crate) use commands::{CommandMeter, Counts, Outcome, Timing};
 pub use histogram::Distribution;
 pub(crate) use histogram::{Histogram, NANOSECONDS, ONES, total};
+#[cfg(feature = "metrics")]
+pub(crate) use published::Published;
 use shard::Sharded;
 
 /// A number that only grows, or one that goes up and down.
@@ -58,6 +62,8 @@ pub(crate) struct Meters {
     pub(crate) appended: Appended,
     pub(crate) live: Live,
     pub(crate) decisions: DecisionMeter,
+    #[cfg(feature = "metrics")]
+    published: std::sync::Mutex<Published>,
 }
 
 /// What was appended to the log.
@@ -117,6 +123,8 @@ impl Meters {
             appended: Appended::default(),
             live: Live::default(),
             decisions: DecisionMeter::default(),
+            #[cfg(feature = "metrics")]
+            published: std::sync::Mutex::default(),
         })
     }
 
@@ -167,6 +175,12 @@ impl Meters {
     /// Notes that the storage answers commits, at the time `now`.
     pub(crate) fn answer_at(&self, now: u64) {
         self.answered_at.set(now);
+    }
+
+    /// What was published so far.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn published(&self) -> &std::sync::Mutex<Published> {
+        &self.published
     }
 
     /// How long commands took.

@@ -21,6 +21,8 @@ mod metrics;
 mod opened;
 mod positions;
 mod process_managers;
+#[cfg(feature = "metrics")]
+mod publish;
 mod reading;
 mod rebuild;
 mod restore;

@@ -59,6 +59,7 @@ mod tags;
 mod testing;
 mod timers;
 mod together;
+mod trace_context;
 mod tracing;
 mod typed_read_side;
 mod under_way;

@@ -30,6 +30,7 @@ use crate::following::spans;
 use crate::following::status::{ProcessManagerStatus, Progress, ToDo};
 use crate::following::trace::{Trace, Traces};
 use crate::runtime::dispatch::{Effect, Failed};
+use crate::runtime::spans::traceparent;
 use crate::storage::Storage;
 use crate::storage::error::StorageResult;
 use crate::storage::record::Records;
@@ -241,8 +242,8 @@ impl<M: ProcessManager> Reacting<M> {
         // Ordered by position. If an event is passed again, its orders replace the earlier ones.
         let mut orders: BTreeMap<u64, Vec<Order>> = BTreeMap::new();
         let followed = self.follower.follow(types, slice, |state, event| {
-            let _span = spans::reaction(M::NAME, event).entered();
-            let mut out = Outbox::new(M::NAME, event.record());
+            let span = spans::reaction(M::NAME, event).entered();
+            let mut out = Outbox::new(M::NAME, event.record()).within(traceparent(&span));
             state.react_stored(event, &mut out)?;
             let new = out.finish()?;
             new.iter().try_for_each(pending::read_back)?;

@@ -32,6 +32,7 @@ impl Default for Histogram {
 
 /// The bucket of a value. Values below 16 have a bucket each.
 #[inline]
+#[allow(clippy::cast_possible_truncation)] // below 16
 const fn bucket_of(value: u64) -> usize {
     let exponent = u64::BITS - 1 - (value | STEPS as u64).leading_zeros();
     let shift = exponent - BITS;
@@ -224,7 +225,9 @@ mod tests {
 
     fn of(values: &[u64]) -> Distribution {
         let histogram = Histogram::default();
-        values.iter().for_each(|value| histogram.add(*value));
+        for value in values {
+            histogram.add(*value);
+        }
         histogram.read(ONES)
     }
 

@@ -160,11 +160,12 @@ impl<A: Aggregate> AggregateHandle<A> {
     pub(crate) async fn send_as(
         &self,
         command: A::Command,
-        context: CommandContext,
+        mut context: CommandContext,
         process_manager: Option<&'static str>,
     ) -> Result<Committed<A>, ExecuteError<A::Error>> {
         let timing = self.store.storage.meters().time(self.slot.meter());
         let span = spans::execute::<A>(self.stream_id(), &command);
+        spans::trace(&span, &mut context);
         let answer = if self.store.layers.is_empty() {
             match self.message(&span, command, context) {
                 Ok((message, answer)) => self.answer(message, answer).await,

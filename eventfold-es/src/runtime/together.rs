@@ -268,15 +268,18 @@ impl Together {
     /// Commits the group through the layers; `process_manager` names its sender if it is one.
     pub(crate) async fn commit_as(
         mut self,
-        context: CommandContext,
+        mut context: CommandContext,
         process_manager: Option<&'static str>,
     ) -> Result<CommittedTogether, TogetherError> {
         self.check(&context)?;
         let together = spans::together(self.commands.len());
+        spans::trace(&together, &mut context);
+        let mut contexts = vec![context; self.commands.len()];
         together.in_scope(|| {
-            for command in &mut self.commands {
+            for (command, context) in self.commands.iter_mut().zip(&mut contexts) {
                 command.span = self.participants[command.participant].span(command.own);
-                spans::note_context(&command.span, &context);
+                spans::trace(&command.span, context);
+                spans::note_context(&command.span, context);
             }
         });
         let commands: Vec<_> = (self.commands.iter())
@@ -290,10 +293,9 @@ impl Together {
             .map(|meter| store.storage.meters().time(meter))
             .collect();
         let answer = if self.store.layers.is_empty() {
-            let contexts = vec![context; commands.len()];
             self.decide(contexts).instrument(together.clone()).await
         } else {
-            let through = self.through_layers(context, process_manager);
+            let through = self.through_layers(contexts, process_manager);
             Box::pin(through.instrument(together.clone())).await
         };
         let is_stored = answer.as_ref().is_ok_and(|done| !done.repeated);
@@ -345,7 +347,7 @@ impl Together {
     /// leave.
     async fn through_layers(
         self,
-        context: CommandContext,
+        sent: Vec<CommandContext>,
         process_manager: Option<&'static str>,
     ) -> Result<CommittedTogether, TogetherError> {
         let store = self.store.clone();
@@ -360,8 +362,8 @@ impl Together {
         let mut passed = Vec::with_capacity(commands.len());
         let mut contexts = Vec::with_capacity(commands.len());
         let mut refused = None;
-        for (index, (_, stream, name, span)) in commands.iter().enumerate() {
-            let call = Call::new(stream, name, process_manager, context.clone());
+        for (index, ((_, stream, name, span), context)) in commands.iter().zip(sent).enumerate() {
+            let call = Call::new(stream, name, process_manager, context);
             passed.push(Passed::new(call, span));
             let entered = passed[index].enter::<Infallible>(&store.layers);
             match entered {

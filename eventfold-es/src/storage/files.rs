@@ -176,8 +176,7 @@ impl FileStorage {
             finder.tags().prepare();
         }
         let committer = Committer::new(
-            queue,
-            room.clone(),
+            (queue, room.clone()),
             opened.journal,
             upkeep,
             unflushed.clone(),

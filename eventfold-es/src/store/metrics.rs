@@ -154,6 +154,8 @@ pub struct FollowerMetrics {
     pub lag: u64,
     /// Whether it has stopped, and does not run until the store is opened again.
     pub is_stopped: bool,
+    /// Whether its newest step in the background failed. It is tried again each second.
+    pub is_failing: bool,
     /// How many events it has skipped, since it began.
     pub skipped_events: u64,
 }
@@ -259,6 +261,7 @@ impl From<&FollowerStatus> for FollowerMetrics {
             position: status.position,
             lag: status.lag,
             is_stopped: status.running == Running::Stopped,
+            is_failing: status.is_failing,
             skipped_events: status.skipped_count,
         }
     }

@@ -111,13 +111,14 @@ impl Aggregates {
     pub(crate) async fn decide<D: Decider>(
         &self,
         command: D::Command,
-        context: CommandContext,
+        mut context: CommandContext,
         process_manager: Option<&'static str>,
     ) -> Outcome<D> {
         let meters = self.storage.meters();
         let meter = meters.of_decision(D::NAME);
         let timing = meters.time(&meter);
         let span = spans::decide(D::NAME, D::COMMAND_NAME);
+        spans::trace(&span, &mut context);
         let answer = if self.layers.is_empty() {
             self.decide_within::<D>(command, context, &span).await
         } else {

@@ -78,8 +78,7 @@ pub(crate) struct Committer {
 
 impl Committer {
     pub(crate) fn new(
-        requests: Receiver,
-        room: Arc<Semaphore>,
+        (requests, room): (Receiver, Arc<Semaphore>),
         journal: Journal,
         upkeep: Upkeep,
         unflushed: Arc<Unflushed>,
