@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+
+use crate::clock::monotonic_nanos;
 
 mod commands;
 mod histogram;
@@ -51,13 +52,12 @@ impl Counter {
 /// What an open store has counted since it was opened.
 #[derive(Debug)]
 pub(crate) struct Meters {
-    opened: Instant,
     /// The commands of aggregates by the type, and those of decisions by the name.
     of_aggregates: Names,
     of_decisions: Names,
     /// From the sending of a command to its answer.
     latency: Sharded<Histogram>,
-    /// When the storage last answered commits, in nanoseconds after the store was opened.
+    /// When the storage last answered commits, by [`monotonic_nanos`].
     answered_at: Counter,
     pub(crate) appended: Appended,
     pub(crate) live: Live,
@@ -80,8 +80,7 @@ pub(crate) struct Appended {
     pub(crate) sync: Histogram,
     /// How many requests the committer has taken and not answered.
     pub(crate) in_hand: Counter,
-    /// When the write that is under way began, in nanoseconds after the store was opened; 0 if there is
-    /// none.
+    /// When the write that is under way began, by [`monotonic_nanos`]; 0 if there is none.
     pub(crate) writing_since: Counter,
 }
 
@@ -115,7 +114,6 @@ type Names = RwLock<BTreeMap<&'static str, Arc<CommandMeter>>>;
 impl Meters {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
-            opened: Instant::now(),
             of_aggregates: Names::default(),
             of_decisions: Names::default(),
             latency: Sharded::default(),
@@ -126,12 +124,6 @@ impl Meters {
             #[cfg(feature = "metrics")]
             published: std::sync::Mutex::default(),
         })
-    }
-
-    /// The time, in nanoseconds after the store was opened.
-    #[inline]
-    pub(crate) fn now(&self) -> u64 {
-        nanos(self.opened.elapsed())
     }
 
     /// The meter of the commands of an aggregate type.
@@ -157,7 +149,7 @@ impl Meters {
     /// Begins to time a command that `meter` counts.
     #[inline]
     pub(crate) fn time<'a>(&'a self, meter: &'a CommandMeter) -> Timing<'a> {
-        Timing::new(self, meter, self.now())
+        Timing::new(self, meter, monotonic_nanos())
     }
 
     /// When a command was answered that was sent at `sent`. If its events were stored, the moment is the
@@ -168,11 +160,11 @@ impl Meters {
         if is_stored && answered > sent {
             answered
         } else {
-            self.now()
+            monotonic_nanos()
         }
     }
 
-    /// Notes that the storage answers commits, at the time `now`.
+    /// Notes that the storage answers commits, at the time `now`, by [`monotonic_nanos`].
     pub(crate) fn answer_at(&self, now: u64) {
         self.answered_at.set(now);
     }
@@ -207,11 +199,6 @@ fn counts(names: &Names) -> Vec<(&'static str, Counts)> {
         .collect()
 }
 
-pub(crate) fn nanos(time: Duration) -> u64 {
-    let seconds = time.as_secs().saturating_mul(1_000_000_000);
-    seconds.saturating_add(u64::from(time.subsec_nanos()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,7 +206,7 @@ mod tests {
     #[test]
     fn a_stored_command_ends_when_the_storage_answered_and_any_other_when_its_caller_goes_on() {
         let meters = Meters::new();
-        let sent = meters.now();
+        let sent = monotonic_nanos();
         meters.answer_at(sent + 5);
         assert_eq!(meters.answered(sent, true), sent + 5);
         meters.answer_at(sent + 3_600_000_000_000);

@@ -1,6 +1,6 @@
 //! Counting and timing commands: [`CommandMeter`], [`Timing`].
 
-use crate::meter::shard::Sharded;
+use crate::meter::shard::{Shard, Sharded};
 use crate::meter::{Counter, Meters};
 
 /// How a command ended.
@@ -32,8 +32,8 @@ pub(crate) struct Counts {
 
 impl CommandMeter {
     #[inline]
-    fn count(&self, outcome: Outcome) {
-        self.0.own()[outcome as usize].add(1);
+    fn count(&self, outcome: Outcome, shard: Shard) {
+        self.0.at(shard)[outcome as usize].add(1);
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -78,13 +78,14 @@ impl<'a> Timing<'a> {
             sent,
         } = *std::mem::ManuallyDrop::new(self);
         let taken = meters.answered(sent, is_stored).saturating_sub(sent);
-        meters.latency.own().add(taken);
-        meter.count(outcome);
+        let shard = Shard::own();
+        meters.latency.at(shard).add(taken);
+        meter.count(outcome, shard);
     }
 }
 
 impl Drop for Timing<'_> {
     fn drop(&mut self) {
-        self.meter.count(Outcome::Abandoned);
+        self.meter.count(Outcome::Abandoned, Shard::own());
     }
 }

@@ -15,10 +15,10 @@ pub(crate) struct Sharded<T>([Padded<T>; SHARDS]);
 struct Padded<T>(T);
 
 impl<T> Sharded<T> {
-    /// The copy of this thread.
+    /// The copy of this shard.
     #[inline]
-    pub(crate) fn own(&self) -> &T {
-        &self.0[own_shard() % SHARDS].0
+    pub(crate) fn at(&self, shard: Shard) -> &T {
+        &self.0[shard.0 % SHARDS].0
     }
 
     /// All copies.
@@ -27,20 +27,27 @@ impl<T> Sharded<T> {
     }
 }
 
-/// The number of this thread's shard.
-#[inline]
-fn own_shard() -> usize {
-    thread_local! {
-        static OWN: Cell<usize> = const { Cell::new(usize::MAX) };
+/// The number of a shard.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shard(usize);
+
+impl Shard {
+    /// The shard of this thread.
+    #[inline]
+    pub(crate) fn own() -> Self {
+        thread_local! {
+            static OWN: Cell<usize> = const { Cell::new(usize::MAX) };
+        }
+        Self(OWN.with(|own| match own.get() {
+            usize::MAX => choose(own),
+            shard => shard,
+        }))
     }
-    OWN.with(|own| match own.get() {
-        usize::MAX => first_shard(own),
-        shard => shard,
-    })
 }
 
+/// Gives each new thread the next shard.
 #[cold]
-fn first_shard(own: &Cell<usize>) -> usize {
+fn choose(own: &Cell<usize>) -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let shard = NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS;
     own.set(shard);

@@ -43,7 +43,7 @@ pub(crate) mod tags;
 mod upkeep;
 pub(crate) mod v0_2;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, monotonic_nanos};
 use crate::domain::command::Fingerprint;
 use crate::event::StoredEvent;
 use crate::ids::StreamId;
@@ -303,7 +303,7 @@ impl FileStorage {
         let mut troubles = self.health.troubles();
         let since = self.meters.appended.writing_since.get();
         if since > 0 {
-            let time = self.meters.now().saturating_sub(since);
+            let time = monotonic_nanos().saturating_sub(since);
             troubles.extend(Trouble::stalled(Duration::from_nanos(time)));
         }
         let refused = self.unflushed.refused();

@@ -12,7 +12,7 @@ mod opening;
 pub(crate) mod records;
 mod snapshots;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, monotonic_nanos};
 use crate::domain::command::Fingerprint;
 use crate::event::StoredEvent;
 use crate::ids::StreamId;
@@ -293,7 +293,7 @@ impl MemoryStorage {
         appended.events.add(events);
         appended.bytes.add(bytes as u64);
         appended.commits.add(1);
-        self.meters.answer_at(self.meters.now());
+        self.meters.answer_at(monotonic_nanos());
     }
 
     pub(crate) fn clock(&self) -> &Clock {

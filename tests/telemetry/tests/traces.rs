@@ -317,7 +317,9 @@ async fn each_attempt_at_a_command_is_a_child_of_the_reaction() {
         store.metrics().process_managers[0].sent == 1
     };
     tokio::task::block_in_place(|| until("another attempt", &sent));
-    store.wait_until_settled(done.position).await.unwrap();
+    let deadline = Duration::from_secs(60);
+    let settled = store.wait_until_settled(done.position, deadline);
+    settled.await.unwrap();
     let reacted = || store.metrics().process_managers[0].follower.lag == 0;
     tokio::task::block_in_place(|| until("the last reaction", &reacted));
     store.shutdown().await.unwrap();

@@ -4,10 +4,9 @@ use std::io;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use crate::clock::millis;
+use crate::clock::{millis, nanos};
 use crate::domain::aggregate::{Aggregate, decode_unless_left_out};
 use crate::error::{StateError, guarded, panic_message};
-use crate::meter::nanos;
 use crate::runtime::actor::Actor;
 use crate::runtime::actor::head::Head;
 use crate::runtime::actor::keys::Keys;

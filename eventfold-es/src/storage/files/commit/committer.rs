@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 
 mod staging;
 
+use crate::clock::monotonic_nanos;
 use crate::meter::Meters;
 use crate::storage::commit::{CommitError, GroupDone};
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
@@ -482,7 +483,7 @@ impl Committer {
         appended
             .in_hand
             .set((self.requests.taken() + answers.len()) as u64);
-        let started = self.meters.now();
+        let started = monotonic_nanos();
         let is_empty = written.end.position == written.durable;
         let outcome = if is_empty {
             Ok(())
@@ -491,7 +492,7 @@ impl Committer {
             appended.writing_since.set(started.max(1));
             self.append(written)
         };
-        let ended = self.meters.now();
+        let ended = monotonic_nanos();
         self.meters.appended.writing_since.set(0);
         self.meters.answer_at(ended);
         let sync = ended.saturating_sub(started);
