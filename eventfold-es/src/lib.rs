@@ -322,7 +322,8 @@
 //!   shutting down; the progress of taking a directory of 0.2.0 over;
 //! * `debug`: loads, snapshots, checkpoints and redo points, with their durations.
 //!
-//! [All spans and events](guide::spans_and_events) have a page of their own.
+//! [All spans and events](guide::spans_and_events) have a page of their own, and so has
+//! [what to watch](guide::watching_a_store): metrics, health, alerts and traces.
 //!
 //! # Around every command
 //!
@@ -361,6 +362,8 @@
 //! Rust 1.89 or newer. The Cargo feature `testing` adds the [testing kit](#changes-and-tests), for a
 //! program's dev-dependencies; it is off by default. The derives are always there. The feature `cli` is for
 //! `cargo install`: it builds the command `eventfold`, which [looks inside a store](guide::looking_inside).
+//! `metrics` publishes what a store counts, and `opentelemetry` makes its spans part of distributed traces: see
+//! [watching a store](guide::watching_a_store).
 //!
 //! ```toml
 //! [dependencies]

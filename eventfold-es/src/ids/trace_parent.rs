@@ -268,7 +268,7 @@ mod tests {
                 "span id is zero",
             ),
             (
-                "00-0af7651916cd43dd8448eb211c8031ß-b7ad6b7169203331-01ß",
+                "00-0af7651916cd43dd8448eb211c8031ß-b7ad6b7169203331-01",
                 "other characters",
             ),
         ] {

@@ -235,8 +235,10 @@ async fn a_command_in_a_span_of_the_caller_is_a_child_of_that_span_with_and_with
             remote,
         );
         request.set_parent(remote).unwrap();
-        let mut context = CommandContext::default();
-        context.traceparent = has_header.then_some(caller);
+        let context = CommandContext {
+            traceparent: has_header.then_some(caller),
+            ..CommandContext::default()
+        };
         let alice = account(&store, "alice").await;
         let sent = alice.send_with(Deposit(5), context);
         sent.instrument(request).await.unwrap();
