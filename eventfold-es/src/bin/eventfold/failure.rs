@@ -29,7 +29,12 @@ impl Failure {
     pub(crate) fn code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::NotThere(_) => 1,
-            Self::Usage(_) => 2,
+            Self::Usage(_)
+            | Self::Import(
+                ImportError::Version { .. }
+                | ImportError::Position { .. }
+                | ImportError::ProcessManagers(_),
+            ) => 2,
             Self::Store(error) => match error.kind() {
                 io::ErrorKind::InvalidInput => 2,
                 io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => 3,
@@ -38,11 +43,6 @@ impl Failure {
                 _ => 6,
             },
             Self::Import(ImportError::Line { .. }) => 4,
-            Self::Import(
-                ImportError::Version { .. }
-                | ImportError::Position { .. }
-                | ImportError::ProcessManagers(_),
-            ) => 2,
             Self::Import(_) | Self::Input(_) | Self::Output(_) => 6,
         })
     }
