@@ -66,10 +66,11 @@ fn json(dir: &Path, args: &[&str]) -> Vec<Value> {
 
 /// What `jq` makes of the store's journal, `None` if there is no `jq`. The test says so.
 fn jq(dir: &Path, filter: &str) -> Option<Value> {
-    let lines: String = commits(dir)
+    let lines = commits(dir)
         .iter()
-        .map(|line| format!("{line}\n"))
-        .collect();
+        .map(Value::to_string)
+        .collect::<Vec<_>>();
+    let lines = lines.join("\n");
     jq_of(&lines, filter)
 }
 

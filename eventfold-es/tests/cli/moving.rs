@@ -130,7 +130,7 @@ fn an_export_beside_a_busy_store_has_whole_commits_up_to_its_position() {
     let file = dir.path().join("events.jsonl");
     let mut report = Value::Null;
     while_written(&data, || {
-        report = printed(&data, &["export", path(&file)]).remove(0)
+        report = printed(&data, &["export", path(&file)]).remove(0);
     });
     let lines = std::fs::read_to_string(&file).unwrap();
     assert_eq!(report["position"], lines.lines().count());

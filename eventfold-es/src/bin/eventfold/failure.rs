@@ -31,7 +31,12 @@ impl Failure {
     pub(crate) fn code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::NotThere(_) => 1,
-            Self::Usage(_) => 2,
+            Self::Usage(_)
+            | Self::Import(
+                ImportError::Version { .. }
+                | ImportError::Position { .. }
+                | ImportError::ProcessManagers(_),
+            ) => 2,
             Self::Store(error) => match error.kind() {
                 io::ErrorKind::InvalidInput => 2,
                 io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => 3,
@@ -40,11 +45,6 @@ impl Failure {
                 _ => 6,
             },
             Self::Import(ImportError::Line { .. }) => 4,
-            Self::Import(
-                ImportError::Version { .. }
-                | ImportError::Position { .. }
-                | ImportError::ProcessManagers(_),
-            ) => 2,
             Self::Import(_) | Self::Input(_) | Self::Output(_) => 6,
             // As shells say it of a program that a signal has ended: 128 and the signal's number.
             Self::Interrupted => 130,
