@@ -120,6 +120,8 @@
 //!   may block, [`wait_for`](AggregateStore::wait_for) waits for a position.
 //! * A read model elsewhere, in a database for example: [`subscribe`](AggregateStore::subscribe);
 //!   [`lag_of`](AggregateStore::lag_of) tells how many events it is behind.
+//! * The past: [`AggregateHandle::at`] tells what an aggregate was at a version, a position or a time,
+//!   [`read_at`](AggregateStore::read_at) what a projection was at a position.
 //! * The newest events: [`recent`](AggregateStore::recent), and [`backwards`](AggregateStore::backwards)
 //!   for older ones, page by page.
 //! * A workflow that answers events with commands: [`derive@ProcessManager`], with timers
@@ -442,15 +444,16 @@ pub use crate::event::{
 pub use crate::following::backwards::Backwards;
 pub use crate::following::subscription::Subscription;
 pub use crate::following::{
-    FollowerStatus, ProcessManagerStatus, ReadSideStatus, Running, SkippedEvent,
+    FollowerStatus, PastProjection, ProcessManagerStatus, ReadSideStatus, Running, SkippedEvent,
 };
 pub use crate::ids::{
     InvalidPosition, InvalidStreamId, InvalidVersion, Position, StreamId, Version,
 };
 pub use crate::report::{Finding, RepairReport, Repaired, Severity, VerifyReport};
-pub use crate::runtime::committed::{Committed, Loaded, Preview};
+pub use crate::runtime::committed::{Committed, Loaded, Past, Preview};
 pub use crate::runtime::decisions::decide::Decided;
 pub use crate::runtime::handle::AggregateHandle;
+pub use crate::runtime::past::At;
 pub use crate::runtime::together::{CommittedTogether, Together};
 pub use crate::storage::files::backup::restore::WithoutCheckpoint;
 pub use crate::storage::files::layout::StreamLayout;

@@ -17,6 +17,7 @@ mod follow;
 pub mod inspect;
 mod maintenance;
 mod opened;
+mod past;
 mod positions;
 mod process_managers;
 mod reading;

@@ -37,6 +37,7 @@ mod methods;
 mod model;
 mod outbox;
 mod passing_over;
+mod past_states;
 mod positions;
 mod previews;
 mod process_managers;

@@ -115,10 +115,13 @@ struct CommitLog {
     position: u64,
 }
 
+/// A commit, or the part of a commit that is of one stream.
 #[derive(Debug)]
 struct StoredCommit {
     /// How many events are before its own.
     before: u64,
+    /// How many events are before the commit. Its parts are those with the same number.
+    commit: u64,
     stream: Arc<StoredStream>,
     events: Vec<StoredLine>,
     /// The checksum of the events, chained to those of all commits before.
@@ -322,7 +325,8 @@ impl MemoryStorage {
             return Err(CommitError::Closed);
         }
         stream.check(epoch, expected)?;
-        let place = log.append(&stream.stored, events);
+        let commit = log.events;
+        let place = log.append(commit, &stream.stored, events);
         lock(&stream.epoch).version = place.version();
         self.publish(&log);
         Ok(place)
@@ -348,6 +352,7 @@ impl MemoryStorage {
             return Err(error);
         }
         let mut places = Vec::new();
+        let commit = log.events;
         for part in &group.streams {
             let stream = &part.stream.stream;
             if part.events.count() == 0 {
@@ -355,12 +360,12 @@ impl MemoryStorage {
                 places.push(Place::behind(version, position));
                 continue;
             }
-            let place = log.append(&stream.stored, &part.events);
+            let place = log.append(commit, &stream.stored, &part.events);
             lock(&stream.epoch).version = place.version();
             places.push(place);
         }
         if let Some(events) = &group.of_none {
-            log.append(&self.content.of_none, events);
+            log.append(commit, &self.content.of_none, events);
         }
         places.push(Place::behind(0, log.position));
         group.place(log.position);
@@ -445,8 +450,9 @@ impl MemoryStorage {
 }
 
 impl CommitLog {
-    /// Appends events of one stream, or of none, and returns the place after the last one.
-    fn append(&mut self, stream: &Arc<StoredStream>, events: &EncodedEvents) -> Place {
+    /// Appends events of one stream, or of none, and returns the place after the last one. `commit` is
+    /// how many events are before the commit that they are part of.
+    fn append(&mut self, commit: u64, stream: &Arc<StoredStream>, events: &EncodedEvents) -> Place {
         let mut lines = lock(&stream.events);
         let known = lines.len();
         let is_of_none = stream.seed == line::seed_of_none();
@@ -468,6 +474,7 @@ impl CommitLog {
         }
         self.commits.push(Arc::new(StoredCommit {
             before,
+            commit,
             stream: stream.clone(),
             events: lines[known..].to_vec(),
             chain,
@@ -807,13 +814,19 @@ impl MemoryReader {
         head: u64,
         mut each: impl FnMut(MemoryCommitted<'_>) -> Result<ControlFlow<()>, E>,
     ) -> Result<(), E> {
-        while self.after < head {
+        let mut is_enough = false;
+        let mut reading = None;
+        loop {
             let after = self.after;
             let commit = {
                 let log = lock(&self.content.log);
                 log.commit_at(after + 1).cloned()
             };
             let Some(commit) = commit else { break };
+            if (is_enough || after >= head) && reading != Some(commit.commit) {
+                break;
+            }
+            reading = Some(commit.commit);
             let is_read = |event: &StoredLine| event.position <= after;
             let first = commit.events.partition_point(is_read);
             let flow = each(MemoryCommitted {
@@ -821,9 +834,7 @@ impl MemoryReader {
                 events: &commit.events[first..],
             })?;
             self.after = commit.last();
-            if flow.is_break() {
-                break;
-            }
+            is_enough |= flow.is_break();
         }
         Ok(())
     }
@@ -856,6 +867,7 @@ impl MemoryBackwardReader {
         &mut self,
         mut each: impl FnMut(MemoryCommitted<'_>) -> StorageResult<ControlFlow<()>>,
     ) -> StorageResult<bool> {
+        let mut broken_off = None;
         loop {
             let before = self.before;
             let (commit, is_first) = {
@@ -867,6 +879,9 @@ impl MemoryBackwardReader {
                 };
                 (log.commits[last].clone(), last == 0)
             };
+            if broken_off.is_some_and(|within| within != commit.commit) {
+                return Ok(false);
+            }
             let is_wanted = |event: &StoredLine| event.position < before;
             let wanted = commit.events.partition_point(is_wanted);
             let flow = each(MemoryCommitted {
@@ -875,7 +890,10 @@ impl MemoryBackwardReader {
             })?;
             self.before = commit.first();
             if flow.is_break() {
-                return Ok(is_first);
+                broken_off = Some(commit.commit);
+            }
+            if is_first {
+                return Ok(true);
             }
         }
     }
