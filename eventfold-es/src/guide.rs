@@ -30,3 +30,7 @@ pub mod rules_across_aggregates {}
 #[doc = include_str!("guide/spans_and_events.md")]
 #[doc(alias("tracing", "observability", "logging", "opentelemetry"))]
 pub mod spans_and_events {}
+
+#[doc = include_str!("guide/what_the_types_say.md")]
+#[doc(alias("event catalog", "documentation", "diagram", "mermaid", "json schema"))]
+pub mod what_the_types_say {}

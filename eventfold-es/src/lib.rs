@@ -269,6 +269,9 @@
 //! projections and process managers, without a runtime or a disk, and a test that notices when the
 //! stored form of an event or a state changes.
 //!
+//! [`model!`] collects [what the types say](guide::what_the_types_say), as Markdown with a diagram for
+//! example, and a test compares it with a file. So a review shows what a change means.
+//!
 //! # Files
 //!
 //! A stream is an [`eventfold`] log, one event a line: `jq`, `tail -f` and the `eventfold` crate
@@ -360,7 +363,8 @@
 //!
 //! # MSRV and features
 //!
-//! Rust 1.89 or newer. The Cargo feature `testing` adds the [testing kit](#changes-and-tests), for a
+//! Rust 1.89 or newer. The Cargo feature `schema` adds the JSON Schema of payloads to a [`Model`](model::Model).
+//! The Cargo feature `testing` adds the [testing kit](#changes-and-tests), for a
 //! program's dev-dependencies; it is off by default. The derives are always there. The feature `cli` is for
 //! `cargo install`: it builds the command `eventfold`, which [looks inside a store](guide::looking_inside).
 //!
@@ -408,6 +412,7 @@ pub(crate) mod following;
 pub mod fuzzing;
 pub mod guide;
 pub(crate) mod ids;
+pub mod model;
 mod report;
 pub(crate) mod runtime;
 pub(crate) mod storage;

@@ -16,6 +16,7 @@ mod decisions;
 mod follow;
 pub mod inspect;
 mod maintenance;
+mod model;
 mod opened;
 mod past;
 mod positions;

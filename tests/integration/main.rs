@@ -14,6 +14,7 @@ mod deciding;
 mod decision_models;
 mod decisions;
 mod derive;
+mod described;
 #[cfg(unix)]
 mod directory;
 mod disk;

@@ -18,7 +18,7 @@ const LAYERS: &[&[&str]] = &[
     &["storage"],
     &["domain"],
     &["event"],
-    &["report", "clock", "error", "ids", "sync", "text"],
+    &["model", "report", "clock", "error", "ids", "sync", "text"],
 ];
 
 #[test]

@@ -2,10 +2,10 @@
 
 use std::io;
 
-use crate::domain::aggregate::Aggregate;
+use crate::domain::aggregate::{Aggregate, about_aggregate};
 use crate::error::{guarded, panic_message};
 use crate::event::{
-    DecodeError, Decoded, EventSet, Recorded, RecordedEvent, StoredEvent, UnknownEvents,
+    About, DecodeError, Decoded, EventSet, Recorded, RecordedEvent, StoredEvent, UnknownEvents,
 };
 
 /// The events that `A` reads from a stored event. `None` if `A` does not know the name and leaves
@@ -95,6 +95,7 @@ impl EventSet {
             unknown: A::UNKNOWN_EVENTS,
             knows: A::knows_event,
             fingerprint: A::__fingerprint,
+            about: About::Aggregate(about_aggregate::<A>),
         }
     }
 }
