@@ -322,6 +322,7 @@ fn what_a_type_does_not_tell_is_left_out_and_the_model_says_so() {
     let model = whole();
     let door = aggregate(&model, "door");
     assert_eq!(door.commands, None);
+    assert_eq!(Door.handle(DoorCommand::Slam).unwrap().len(), 1);
     assert_eq!(
         lines(door.events.as_ref().unwrap()),
         ["Slammed Some(1) retired=false [] [] []"]

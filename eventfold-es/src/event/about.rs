@@ -83,8 +83,7 @@ pub(crate) fn about_events<E: DomainEvent>() -> Vec<EventInfo> {
 }
 
 /// What a command says.
-#[must_use]
-pub fn about_command(name: &str, schema: Schema) -> CommandInfo {
+pub(crate) fn about_command(name: &str, schema: Schema) -> CommandInfo {
     CommandInfo {
         name: name.to_owned(),
         schema: schema.map(|schema| schema()),
