@@ -56,3 +56,7 @@ pub mod spans_and_events {}
     "distributed tracing"
 ))]
 pub mod watching_a_store {}
+
+#[doc = include_str!("guide/what_the_types_say.md")]
+#[doc(alias("event catalog", "documentation", "diagram", "mermaid", "json schema"))]
+pub mod what_the_types_say {}

@@ -120,6 +120,8 @@
 //!   may block, [`wait_for`](AggregateStore::wait_for) waits for a position.
 //! * A read model elsewhere, in a database for example: [`subscribe`](AggregateStore::subscribe);
 //!   [`lag_of`](AggregateStore::lag_of) tells how many events it is behind.
+//! * The past: [`AggregateHandle::at`] tells what an aggregate was at a version, a position or a time,
+//!   [`read_at`](AggregateStore::read_at) what a projection was at a position.
 //! * The newest events: [`recent`](AggregateStore::recent), and [`backwards`](AggregateStore::backwards)
 //!   for older ones, page by page.
 //! * A workflow that answers events with commands: [`derive@ProcessManager`], with timers
@@ -267,6 +269,9 @@
 //! projections and process managers, without a runtime or a disk, and a test that notices when the
 //! stored form of an event or a state changes.
 //!
+//! [`model!`] collects [what the types say](guide::what_the_types_say), as Markdown with a diagram for
+//! example, and a test compares it with a file. So a review shows what a change means.
+//!
 //! # Files
 //!
 //! A stream is an [`eventfold`] log, one event a line: `jq`, `tail -f` and the `eventfold` crate
@@ -359,7 +364,8 @@
 //!
 //! # MSRV and features
 //!
-//! Rust 1.89 or newer. The Cargo feature `testing` adds the [testing kit](#changes-and-tests), for a
+//! Rust 1.89 or newer. The Cargo feature `schema` adds the JSON Schema of payloads to a [`Model`](model::Model).
+//! The Cargo feature `testing` adds the [testing kit](#changes-and-tests), for a
 //! program's dev-dependencies; it is off by default. The derives are always there. The feature `cli` is for
 //! `cargo install`: it builds the command `eventfold`, which [looks inside a store](guide::looking_inside).
 //! `metrics` publishes what a store counts, and `opentelemetry` makes its spans part of distributed traces: see
@@ -410,6 +416,7 @@ pub mod fuzzing;
 pub mod guide;
 pub(crate) mod ids;
 mod meter;
+pub mod model;
 mod report;
 pub(crate) mod runtime;
 pub(crate) mod storage;
@@ -446,7 +453,7 @@ pub use crate::event::{
 pub use crate::following::backwards::Backwards;
 pub use crate::following::subscription::Subscription;
 pub use crate::following::{
-    FollowerStatus, ProcessManagerStatus, ReadSideStatus, Running, SkippedEvent,
+    FollowerStatus, PastProjection, ProcessManagerStatus, ReadSideStatus, Running, SkippedEvent,
 };
 pub use crate::ids::{
     InvalidPosition, InvalidStreamId, InvalidTraceParent, InvalidVersion, Position, StreamId,
@@ -454,9 +461,10 @@ pub use crate::ids::{
 };
 pub use crate::meter::Distribution;
 pub use crate::report::{Finding, RepairReport, Repaired, Severity, VerifyReport};
-pub use crate::runtime::committed::{Committed, Loaded, Preview};
+pub use crate::runtime::committed::{Committed, Loaded, Past, Preview};
 pub use crate::runtime::decisions::decide::Decided;
 pub use crate::runtime::handle::AggregateHandle;
+pub use crate::runtime::past::At;
 pub use crate::runtime::together::{CommittedTogether, Together};
 pub use crate::storage::files::backup::restore::WithoutCheckpoint;
 pub use crate::storage::files::layout::StreamLayout;

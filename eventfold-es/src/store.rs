@@ -20,7 +20,9 @@ mod import;
 pub mod inspect;
 mod maintenance;
 mod metrics;
+mod model;
 mod opened;
+mod past;
 mod positions;
 mod process_managers;
 #[cfg(feature = "metrics")]

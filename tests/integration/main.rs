@@ -14,6 +14,7 @@ mod deciding;
 mod decision_models;
 mod decisions;
 mod derive;
+mod described;
 #[cfg(unix)]
 mod directory;
 mod disk;
@@ -40,6 +41,7 @@ mod model;
 mod moving;
 mod outbox;
 mod passing_over;
+mod past_states;
 mod positions;
 mod previews;
 mod process_managers;

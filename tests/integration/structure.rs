@@ -18,7 +18,9 @@ const LAYERS: &[&[&str]] = &[
     &["storage"],
     &["domain"],
     &["event"],
-    &["meter", "report", "clock", "error", "ids", "sync", "text"],
+    &[
+        "meter", "model", "report", "clock", "error", "ids", "sync", "text",
+    ],
 ];
 
 #[test]

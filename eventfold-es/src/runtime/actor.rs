@@ -19,6 +19,7 @@ mod keys;
 mod lend;
 mod lent;
 mod mailbox;
+mod past;
 mod preview;
 mod slot;
 
@@ -29,6 +30,7 @@ use idle::Activity;
 pub(crate) use lent::Borrowed;
 use mailbox::Read;
 pub(crate) use mailbox::{Attempt, Mail, Reply, Request};
+pub(crate) use past::{Until, load_until};
 pub(crate) use slot::{LiveAggregate, Registry, Slot};
 
 use crate::clock::Clock;

@@ -66,6 +66,26 @@ impl Log {
         }
     }
 
+    /// The position before which the commits end that are whole at the durable `position`: it is just
+    /// after `position`, or the position of the first event of the commit that `position` is within.
+    /// This reads one or two commits.
+    pub(crate) fn end_of_commits(&self, position: u64) -> StorageResult<u64> {
+        let mut first = None;
+        self.backward_reader(Some(position + 1)).read(|committed| {
+            first = Some(committed.position(0));
+            Ok(ControlFlow::Break(()))
+        })?;
+        let Some(first) = first else {
+            return Ok(position + 1);
+        };
+        let mut last = first;
+        self.reader(first - 1).read_to(first, |committed| {
+            last = committed.last();
+            StorageResult::Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(if last > position { first } else { position + 1 })
+    }
+
     /// Fails if `position` is after the newest durable event.
     pub(crate) fn check_stored(&self, position: u64) -> StorageResult<()> {
         let head = self.head();
@@ -94,8 +114,9 @@ pub(crate) enum BackwardReader {
 
 impl BackwardReader {
     /// Passes the commits to `each`, the newest first, until `each` breaks off. A call of `each`
-    /// gets the events of one commit in one stream. If `each` fails, the commit counts as not read.
-    /// Returns whether the beginning of the log is reached.
+    /// gets the events of one commit in one stream. A commit is passed to its beginning, also if `each`
+    /// breaks off within it. If `each` fails, the commit counts as not read. Returns whether the
+    /// beginning of the log is reached.
     ///
     /// # Errors
     ///
@@ -133,8 +154,9 @@ pub(crate) enum LogReader {
 
 impl LogReader {
     /// Passes the commits up to the durable position `head` to `each`, in order, until `each`
-    /// breaks off. A call of `each` gets the events of one commit in one stream. If `each` fails,
-    /// the commit counts as not read.
+    /// breaks off. A call of `each` gets the events of one commit in one stream. A commit is passed to
+    /// its end, also if `head` is within it or `each` breaks off within it. If `each` fails, the commit
+    /// counts as not read.
     ///
     /// # Errors
     ///

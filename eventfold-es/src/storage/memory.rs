@@ -119,14 +119,17 @@ struct CommitLog {
     position: u64,
 }
 
+/// A commit, or the part of a commit that is of one stream.
 #[derive(Debug)]
 struct StoredCommit {
     /// How many events are before its own.
     before: u64,
+    /// How many events are before the commit. Its parts are those with the same number.
+    commit: u64,
     stream: Arc<StoredStream>,
     events: Vec<StoredLine>,
-    /// How many events of the same group are before these, and how many the group has.
-    in_group: (u64, u64),
+    /// How many events the commit has, in all its parts.
+    of: u64,
     /// The checksum of the events, chained to those of all commits before.
     chain: u64,
 }
@@ -355,7 +358,8 @@ impl MemoryStorage {
             return Err(CommitError::Closed);
         }
         stream.check(epoch, expected)?;
-        let place = log.append(&stream.stored, events, (0, events.count()));
+        let commit = log.events;
+        let place = log.append((commit, events.count()), &stream.stored, events);
         lock(&stream.epoch).version = place.version();
         self.publish(&log);
         self.count(events.count(), events.size());
@@ -382,7 +386,7 @@ impl MemoryStorage {
             return Err(error);
         }
         let mut places = Vec::new();
-        let (mut before, of) = (0, group.count());
+        let commit = (log.events, group.count());
         for part in &group.streams {
             let stream = &part.stream.stream;
             if part.events.count() == 0 {
@@ -390,13 +394,12 @@ impl MemoryStorage {
                 places.push(Place::behind(version, position));
                 continue;
             }
-            let place = log.append(&stream.stored, &part.events, (before, of));
-            before += part.events.count();
+            let place = log.append(commit, &stream.stored, &part.events);
             lock(&stream.epoch).version = place.version();
             places.push(place);
         }
         if let Some(events) = &group.of_none {
-            log.append(&self.content.of_none, events, (before, of));
+            log.append(commit, &self.content.of_none, events);
         }
         places.push(Place::behind(0, log.position));
         group.place(log.position);
@@ -484,13 +487,13 @@ impl MemoryStorage {
 }
 
 impl CommitLog {
-    /// Appends events of one stream, or of none, and returns the place after the last one.
-    /// `in_group` says how many events of the same group are before these, and how many it has.
+    /// Appends events of one stream, or of none, and returns the place after the last one. `commit` is
+    /// how many events are before the commit that they are part of, and how many it has.
     fn append(
         &mut self,
+        (commit, of): (u64, u64),
         stream: &Arc<StoredStream>,
         events: &EncodedEvents,
-        in_group: (u64, u64),
     ) -> Place {
         let mut lines = lock(&stream.events);
         let known = lines.len();
@@ -513,9 +516,10 @@ impl CommitLog {
         }
         self.commits.push(Arc::new(StoredCommit {
             before,
+            commit,
             stream: stream.clone(),
             events: lines[known..].to_vec(),
-            in_group,
+            of,
             chain,
         }));
         Place::behind(lines.len() as u64, self.position)
@@ -873,24 +877,28 @@ impl MemoryReader {
         head: u64,
         mut each: impl FnMut(MemoryCommitted<'_>) -> Result<ControlFlow<()>, E>,
     ) -> Result<(), E> {
-        while self.after < head {
+        let mut is_enough = false;
+        let mut reading = None;
+        loop {
             let after = self.after;
             let commit = {
                 let log = lock(&self.content.log);
                 log.commit_at(after + 1).cloned()
             };
             let Some(commit) = commit else { break };
+            if (is_enough || after >= head) && reading != Some(commit.commit) {
+                break;
+            }
+            reading = Some(commit.commit);
             let is_read = |event: &StoredLine| event.position <= after;
             let first = commit.events.partition_point(is_read);
             let flow = each(MemoryCommitted {
                 stream: &commit.stream,
                 events: &commit.events[first..],
-                in_group: (commit.in_group.0 + first as u64, commit.in_group.1),
+                in_group: (commit.before - commit.commit + first as u64, commit.of),
             })?;
             self.after = commit.last();
-            if flow.is_break() {
-                break;
-            }
+            is_enough |= flow.is_break();
         }
         Ok(())
     }
@@ -923,6 +931,7 @@ impl MemoryBackwardReader {
         &mut self,
         mut each: impl FnMut(MemoryCommitted<'_>) -> StorageResult<ControlFlow<()>>,
     ) -> StorageResult<bool> {
+        let mut broken_off = None;
         loop {
             let before = self.before;
             let (commit, is_first) = {
@@ -934,16 +943,22 @@ impl MemoryBackwardReader {
                 };
                 (log.commits[last].clone(), last == 0)
             };
+            if broken_off.is_some_and(|within| within != commit.commit) {
+                return Ok(false);
+            }
             let is_wanted = |event: &StoredLine| event.position < before;
             let wanted = commit.events.partition_point(is_wanted);
             let flow = each(MemoryCommitted {
                 stream: &commit.stream,
                 events: &commit.events[..wanted],
-                in_group: commit.in_group,
+                in_group: (commit.before - commit.commit, commit.of),
             })?;
             self.before = commit.first();
             if flow.is_break() {
-                return Ok(is_first);
+                broken_off = Some(commit.commit);
+            }
+            if is_first {
+                return Ok(true);
             }
         }
     }
