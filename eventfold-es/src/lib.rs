@@ -359,7 +359,8 @@
 //! # MSRV and features
 //!
 //! Rust 1.89 or newer. The Cargo feature `testing` adds the [testing kit](#changes-and-tests), for a
-//! program's dev-dependencies; it is off by default. The derives are always there. The feature `cli` is for
+//! program's dev-dependencies; it is off by default. The derives are always there. The feature `console` adds
+//! the module `console`, an `axum` router that shows a store in the browser. The feature `cli` is for
 //! `cargo install`: it builds the command `eventfold`, which [looks inside a store](guide::looking_inside).
 //!
 //! ```toml
@@ -396,6 +397,8 @@
 #[path = "private.rs"]
 pub mod __private;
 mod clock;
+#[cfg(feature = "console")]
+pub mod console;
 mod derive;
 pub(crate) mod domain;
 mod error;

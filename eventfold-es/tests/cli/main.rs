@@ -10,6 +10,7 @@ mod numbers;
 mod read_side;
 mod running;
 mod shop;
+mod ui;
 
 use std::io::Write as _;
 use std::path::Path;

@@ -10,6 +10,7 @@ mod search;
 mod stats;
 mod streams;
 mod trace;
+mod ui;
 
 use std::process::ExitCode;
 
@@ -47,6 +48,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<ExitCode> {
         Command::Backup(backup) => backups::backup(dir, backup, out)?,
         Command::Restore(restore) => backups::restore(dir, restore, out)?,
         Command::Follow { to } => backups::follow(dir, to, out)?,
+        Command::Ui(ui) => ui::serve(dir, ui, out)?,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Args::command(), "eventfold", &mut script);
