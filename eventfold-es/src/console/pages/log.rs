@@ -125,7 +125,7 @@ fn form(shared: &Shared, asked: &Asked, wanted: &Wanted) -> Markup {
             label { "Id " input name="id" value=[wanted.id.as_deref()] spellcheck="false"; }
             label { "Tags " input name="tag" value=(wanted.tags.join(" ")) placeholder="course:c-1" spellcheck="false"; }
             label { "Since " input name="since" value=[asked.get("since")] placeholder="2h" spellcheck="false" size="12"; }
-            label { "Until " input name="until" value=[asked.get("until")] placeholder="2026-01-31 12:00" spellcheck="false" size="12"; }
+            label { "Until " input name="until" value=[asked.get("until")] placeholder="2026-01-31 12:00" spellcheck="false" size="17"; }
             @if let Some(correlation) = &wanted.correlation {
                 label { "Correlation " input name="correlation" value=(correlation) spellcheck="false"; }
             }
