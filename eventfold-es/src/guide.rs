@@ -29,6 +29,19 @@ pub mod console {}
 #[doc(alias("cli", "command line", "inspect", "admin", "tail"))]
 pub mod looking_inside {}
 
+#[doc = include_str!("guide/moving.md")]
+#[doc(alias(
+    "export",
+    "import",
+    "dump",
+    "cloudevents",
+    "eventstoredb",
+    "kurrentdb",
+    "marten"
+))]
+#[expect(clippy::doc_markdown, reason = "names of products")]
+pub mod moving {}
+
 #[doc = include_str!("guide/rules_across_aggregates.md")]
 pub mod rules_across_aggregates {}
 

@@ -462,8 +462,9 @@ pub use crate::store::bus::CommandBus;
 pub use crate::store::inspect;
 pub use crate::store::{
     AggregateStore, AggregateStoreBuilder, AppendError, Backup, BackupReport, Continuation,
-    DeadLetters, EventQuery, Follow, Followed, Found, InjectOptions, Rebuild, RebuildProgress,
-    ReplayError, Restore, RestorePoint, RestoreReport, SettleError, WaitError, spawn_actor,
+    DeadLetters, EventQuery, Export, ExportForm, ExportReport, ExportedEvent, Follow, Followed,
+    Found, Import, ImportError, ImportReport, InjectOptions, Rebuild, RebuildProgress, Repair,
+    ReplayError, Restore, RestorePoint, RestoreReport, SettleError, Verify, WaitError, spawn_actor,
 };
 
 /// What a program with aggregates usually needs.

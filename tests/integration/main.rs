@@ -35,6 +35,7 @@ mod lost_streams;
 mod many_aggregates;
 mod methods;
 mod model;
+mod moving;
 mod outbox;
 mod passing_over;
 mod positions;

@@ -251,6 +251,26 @@ impl Committed<'_> {
         }
     }
 
+    /// Which of the commit's events the event with index `i` is, from 1 on, and how many the commit has.
+    pub(crate) fn place_in_commit(&self, i: usize) -> (u64, u64) {
+        match self {
+            Self::Files(committed) => committed.place_in_commit(i),
+            Self::Memory(committed) => committed.place_in_commit(i),
+        }
+    }
+
+    /// As [`event`](Self::event), with the fingerprint of the command as it is stored.
+    pub(crate) fn event_and_command<T>(
+        &self,
+        i: usize,
+        read: impl FnOnce(StoredEvent<'_>, Option<&str>) -> T,
+    ) -> StorageResult<T> {
+        match self {
+            Self::Files(committed) => committed.event_and_command(i, read),
+            Self::Memory(committed) => committed.event_and_command(i, read),
+        }
+    }
+
     /// Passes the idempotency keys of the events to `each`. An event without a key is skipped.
     pub(crate) fn keys(&self, each: impl FnMut(&str)) {
         match self {

@@ -19,7 +19,7 @@ use crate::ids::StreamId;
 use crate::storage::commit::{Commit, CommitError, Done, GroupCommit};
 use crate::storage::condition::{Clause, selects};
 use crate::storage::encoding::event_line as line;
-use crate::storage::encoding::event_line::EncodedEvents;
+use crate::storage::encoding::event_line::{EncodedEvents, Line};
 use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::layout::StreamLayout;
 use crate::storage::files::lock::Patience;
@@ -121,6 +121,8 @@ struct StoredCommit {
     before: u64,
     stream: Arc<StoredStream>,
     events: Vec<StoredLine>,
+    /// How many events of the same group are before these, and how many the group has.
+    in_group: (u64, u64),
     /// The checksum of the events, chained to those of all commits before.
     chain: u64,
 }
@@ -322,7 +324,7 @@ impl MemoryStorage {
             return Err(CommitError::Closed);
         }
         stream.check(epoch, expected)?;
-        let place = log.append(&stream.stored, events);
+        let place = log.append(&stream.stored, events, (0, events.count()));
         lock(&stream.epoch).version = place.version();
         self.publish(&log);
         Ok(place)
@@ -348,6 +350,7 @@ impl MemoryStorage {
             return Err(error);
         }
         let mut places = Vec::new();
+        let (mut before, of) = (0, group.count());
         for part in &group.streams {
             let stream = &part.stream.stream;
             if part.events.count() == 0 {
@@ -355,12 +358,13 @@ impl MemoryStorage {
                 places.push(Place::behind(version, position));
                 continue;
             }
-            let place = log.append(&stream.stored, &part.events);
+            let place = log.append(&stream.stored, &part.events, (before, of));
+            before += part.events.count();
             lock(&stream.epoch).version = place.version();
             places.push(place);
         }
         if let Some(events) = &group.of_none {
-            log.append(&self.content.of_none, events);
+            log.append(&self.content.of_none, events, (before, of));
         }
         places.push(Place::behind(0, log.position));
         group.place(log.position);
@@ -446,7 +450,13 @@ impl MemoryStorage {
 
 impl CommitLog {
     /// Appends events of one stream, or of none, and returns the place after the last one.
-    fn append(&mut self, stream: &Arc<StoredStream>, events: &EncodedEvents) -> Place {
+    /// `in_group` says how many events of the same group are before these, and how many it has.
+    fn append(
+        &mut self,
+        stream: &Arc<StoredStream>,
+        events: &EncodedEvents,
+        in_group: (u64, u64),
+    ) -> Place {
         let mut lines = lock(&stream.events);
         let known = lines.len();
         let is_of_none = stream.seed == line::seed_of_none();
@@ -470,6 +480,7 @@ impl CommitLog {
             before,
             stream: stream.clone(),
             events: lines[known..].to_vec(),
+            in_group,
             chain,
         }));
         Place::behind(lines.len() as u64, self.position)
@@ -604,12 +615,22 @@ impl StoredLine {
         stream: &StoredStream,
         read: impl FnOnce(StoredEvent<'_>, KeyOf<'_>) -> T,
     ) -> StorageResult<T> {
+        self.read_line(stream, |event, line| {
+            read(event, (line.key.as_deref(), line.fingerprint()))
+        })
+    }
+
+    /// Passes the event and its line to `read`.
+    fn read_line<T>(
+        &self,
+        stream: &StoredStream,
+        read: impl FnOnce(StoredEvent<'_>, &Line<'_>) -> T,
+    ) -> StorageResult<T> {
         let line = line::read(&self.line, stream.seed)
             .map_err(|cause| StorageError::event(self.position, cause))?;
         let id = (stream.id.aggregate_type(), stream.id.id());
         let record = line.record(id, self.version, self.position);
-        let key = (line.key.as_deref(), line.fingerprint());
-        Ok(read(line.event(&record), key))
+        Ok(read(line.event(&record), &line))
     }
 }
 
@@ -819,6 +840,7 @@ impl MemoryReader {
             let flow = each(MemoryCommitted {
                 stream: &commit.stream,
                 events: &commit.events[first..],
+                in_group: (commit.in_group.0 + first as u64, commit.in_group.1),
             })?;
             self.after = commit.last();
             if flow.is_break() {
@@ -872,6 +894,7 @@ impl MemoryBackwardReader {
             let flow = each(MemoryCommitted {
                 stream: &commit.stream,
                 events: &commit.events[..wanted],
+                in_group: commit.in_group,
             })?;
             self.before = commit.first();
             if flow.is_break() {
@@ -898,6 +921,8 @@ impl StoredCommit {
 pub(crate) struct MemoryCommitted<'a> {
     stream: &'a StoredStream,
     events: &'a [StoredLine],
+    /// As in [`StoredCommit`].
+    in_group: (u64, u64),
 }
 
 impl MemoryCommitted<'_> {
@@ -923,6 +948,21 @@ impl MemoryCommitted<'_> {
         read: impl FnOnce(StoredEvent<'_>) -> T,
     ) -> StorageResult<T> {
         self.events[i].read(self.stream, |event, _| read(event))
+    }
+
+    pub(crate) fn place_in_commit(&self, i: usize) -> (u64, u64) {
+        let (before, of) = self.in_group;
+        (before + i as u64 + 1, of)
+    }
+
+    pub(crate) fn event_and_command<T>(
+        &self,
+        i: usize,
+        read: impl FnOnce(StoredEvent<'_>, Option<&str>) -> T,
+    ) -> StorageResult<T> {
+        self.events[i].read_line(self.stream, |event, line| {
+            read(event, line.command.as_deref())
+        })
     }
 
     pub(crate) fn keys(&self, mut each: impl FnMut(&str)) {

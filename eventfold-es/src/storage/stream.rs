@@ -88,7 +88,7 @@ impl Stream {
     }
 
     /// The newest epoch, 0 if there was none.
-    fn epoch(&self) -> u64 {
+    pub(crate) fn epoch(&self) -> u64 {
         match self {
             Self::Files(stream) => stream.epoch(),
             Self::Memory(stream) => stream.epoch(),

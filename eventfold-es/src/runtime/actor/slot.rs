@@ -388,6 +388,16 @@ impl Registry {
             .collect()
     }
 
+    /// Lets the aggregate leave memory, once it has served the messages that wait. Does not wait for
+    /// that. Its next message loads it again.
+    pub(crate) fn passivate(&self, id: &StreamId) {
+        let slot = self.slots().get(id).and_then(|entry| entry.known.upgrade());
+        // Without the lock: this may be the slot's last reference, which takes it.
+        if let Some(slot) = slot {
+            slot.retire();
+        }
+    }
+
     pub(crate) fn running(&self) -> &Running {
         &self.running
     }

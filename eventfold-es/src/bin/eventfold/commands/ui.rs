@@ -8,13 +8,13 @@ use eventfold_es::console;
 use tokio::net::TcpListener;
 
 use crate::args::Ui;
-use crate::commands::reading::wait;
+use crate::commands::reading::{wait, with_hint};
 use crate::failure::Result;
 use crate::output::Output;
 
 pub(crate) fn serve(dir: &Path, ui: &Ui, out: &mut Output) -> Result<()> {
     let dir = ui.store.as_deref().unwrap_or(dir);
-    let console = console::router_of(dir)?.build();
+    let console = console::router_of(dir).map_err(with_hint)?.build();
     wait(async {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, ui.port));
         let listener = listener.await.map_err(|error| cannot_listen(ui, &error))?;
