@@ -5,9 +5,16 @@ use std::borrow::Cow;
 use serde::{Serialize, de::DeserializeOwned};
 
 mod read;
+#[allow(dead_code, reason = "for pages that show a stream with its states")]
+mod states;
 
-pub(crate) use read::decode_unless_left_out;
 pub use read::reducer;
+pub(crate) use read::{apply_all, decode_unless_left_out, fold_stored};
+#[allow(
+    unused_imports,
+    reason = "for pages that show a stream with its states"
+)]
+pub(crate) use states::{States, states_of};
 
 use crate::domain::decision_context::DecisionContext;
 use crate::domain::routes::CommandRoutes;
