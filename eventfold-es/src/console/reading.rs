@@ -2,8 +2,6 @@
 
 use std::ops::ControlFlow;
 
-use serde_json::Value;
-
 use crate::console::event::{Event, FOR_LIST};
 use crate::console::failure::{Failure, Result};
 use crate::console::shared::Shared;
@@ -215,7 +213,7 @@ fn each_of_stream(
     source: &Source,
     places: &Places,
     (aggregate_type, id): (&str, &str),
-    each: &mut dyn FnMut(StoredEvent<'_>) -> ControlFlow<()>,
+    each: &mut dyn FnMut(&RecordedEvent) -> ControlFlow<()>,
 ) -> Result<()> {
     let is_of = |stored: &StoredEvent<'_>| {
         let record = stored.record();
@@ -241,15 +239,14 @@ fn each_of_stream(
                     return ControlFlow::Break(());
                 }
                 if flow.is_continue() && is_of(&stored) {
-                    flow = each(stored);
+                    flow = each(&RecordedEvent::new(stored));
                 }
                 flow
             })?;
         } else {
-            for event in kept.into_iter().rev() {
+            for event in kept.iter().rev() {
                 if flow.is_continue() {
-                    let record = event.record();
-                    flow = each(event.stored(&record));
+                    flow = each(event);
                 }
             }
         }
@@ -260,7 +257,7 @@ fn each_of_stream(
     if places.after < source.head() {
         source.read(places.after, &mut |stored| {
             if flow.is_continue() && is_of(&stored) {
-                flow = each(stored);
+                flow = each(&RecordedEvent::new(stored));
             }
             flow
         })?;
@@ -273,8 +270,8 @@ pub(crate) struct StateAt {
     pub(crate) version: u64,
     /// The event, with the beginning of its payload.
     pub(crate) event: Option<Event>,
-    /// The state, or why there is none.
-    pub(crate) state: std::result::Result<Value, String>,
+    /// The state as JSON, or why there is none.
+    pub(crate) state: std::result::Result<String, String>,
     pub(crate) changes: Option<Changes>,
 }
 
@@ -286,41 +283,23 @@ pub(crate) fn state_at(
     version: u64,
 ) -> Result<StateAt> {
     let places = shared.summary().places(known.name, id);
-    let mut folding = match known.begin() {
-        Ok(folding) => folding,
-        Err(cause) => {
-            return Ok(StateAt {
-                version,
-                event: None,
-                state: Err(cause),
-                changes: None,
-            });
-        }
-    };
-    let mut before = None;
-    let mut event = None;
-    let mut failed = None;
+    let mut states = (known.begin)();
+    let (mut before, mut event, mut failed) = (None, None, None);
     let mut reached = 0;
     if version > 0 {
-        each_of_stream(&shared.source, &places, (known.name, id), &mut |stored| {
-            let record = stored.record();
-            if record.version > version {
+        each_of_stream(&shared.source, &places, (known.name, id), &mut |recorded| {
+            let at = u64::from(recorded.version());
+            if at > version {
                 return ControlFlow::Break(());
             }
-            reached = record.version;
-            if record.version == version {
-                before = folding.state().ok();
-                event = Some(Event::of(stored, FOR_LIST));
+            reached = at;
+            if at == version {
+                before = states.json().ok();
+                let record = recorded.record();
+                event = Some(Event::of(recorded.stored(&record), FOR_LIST));
             }
-            if let Err(cause) = folding.apply(stored) {
-                failed = Some(format!(
-                    "the event `{}` at version {} cannot be applied: {cause}",
-                    Shown(stored.name()),
-                    record.version
-                ));
-                return ControlFlow::Break(());
-            }
-            if record.version == version {
+            failed = states.fold(recorded).err();
+            if at == version || failed.is_some() {
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())
@@ -335,11 +314,12 @@ pub(crate) fn state_at(
         }
     }
     let state = match failed {
-        Some(cause) => Err(cause),
-        None => folding.state(),
+        Some(error) => Err(error),
+        None => states.json(),
     };
+    let state = state.map_err(|error| error.to_string());
     let changes = match (&before, &state) {
-        (Some(before), Ok(after)) => Some(changes(before, after)),
+        (Some(before), Ok(after)) => changes(before, after),
         _ => None,
     };
     Ok(StateAt {

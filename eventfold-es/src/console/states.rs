@@ -1,12 +1,9 @@
 //! The states of aggregates whose types the host has registered: [`KnownType`], and what an event
 //! changed in one: [`changes`].
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use serde_json::Value;
 
-use crate::domain::aggregate::{Aggregate, decode_unless_left_out};
-use crate::event::StoredEvent;
+use crate::domain::aggregate::{Aggregate, States, states_of};
 
 /// How many changes are told.
 const MOST_CHANGES: usize = 200;
@@ -16,63 +13,17 @@ const MOST_CHANGES: usize = 200;
 pub(crate) struct KnownType {
     /// The name of the aggregate type.
     pub(crate) name: &'static str,
-    begin: fn() -> Box<dyn Folding>,
+    /// Makes the state before the first event.
+    pub(crate) begin: fn() -> Box<dyn States>,
 }
-
-/// A state, event by event.
-pub(crate) trait Folding {
-    /// Applies an event.
-    ///
-    /// # Errors
-    ///
-    /// Why it cannot be applied. The state is of no use then.
-    fn apply(&mut self, stored: StoredEvent<'_>) -> Result<(), String>;
-
-    fn state(&self) -> Result<Value, String>;
-}
-
-struct Typed<A>(A);
 
 impl KnownType {
     pub(crate) fn of<A: Aggregate>() -> Self {
         Self {
             name: A::AGGREGATE_TYPE,
-            begin: || Box::new(Typed(A::default())),
+            begin: states_of::<A>,
         }
     }
-
-    /// The state before the first event.
-    ///
-    /// # Errors
-    ///
-    /// If the code of the aggregate panics.
-    pub(crate) fn begin(&self) -> Result<Box<dyn Folding>, String> {
-        guarded(|| Ok((self.begin)()))
-    }
-}
-
-impl<A: Aggregate> Folding for Typed<A> {
-    fn apply(&mut self, stored: StoredEvent<'_>) -> Result<(), String> {
-        let state = std::mem::take(&mut self.0);
-        self.0 = guarded(|| {
-            let decoded = decode_unless_left_out::<A>(stored).map_err(|error| error.to_string())?;
-            let Some(events) = decoded else {
-                return Ok(state);
-            };
-            Ok(events.as_slice().iter().fold(state, A::apply))
-        })?;
-        Ok(())
-    }
-
-    fn state(&self) -> Result<Value, String> {
-        guarded(|| serde_json::to_value(&self.0).map_err(|error| error.to_string()))
-    }
-}
-
-/// Runs code of the application. A panic in it is an error.
-fn guarded<T>(run: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(run))
-        .unwrap_or_else(|_| Err("the code of the aggregate panicked".to_owned()))
 }
 
 /// What differs between two states.
@@ -92,8 +43,13 @@ pub(crate) struct Change {
     pub(crate) after: Option<String>,
 }
 
-/// What is different in `after`.
-pub(crate) fn changes(before: &Value, after: &Value) -> Changes {
+/// What is different in `after`. Both are JSON texts; `None` if one cannot be read as such.
+pub(crate) fn changes(before: &str, after: &str) -> Option<Changes> {
+    let read = |text| serde_json::from_str::<Value>(text).ok();
+    Some(differences(&read(before)?, &read(after)?))
+}
+
+fn differences(before: &Value, after: &Value) -> Changes {
     let mut changes = Changes {
         listed: Vec::new(),
         more: 0,
@@ -102,7 +58,7 @@ pub(crate) fn changes(before: &Value, after: &Value) -> Changes {
     changes
 }
 
-// A `Value` is nested 128 times at most, since it was written by serde_json from a state or read.
+// A `Value` that was read is nested 128 times at most.
 fn compare(path: String, before: Option<&Value>, after: Option<&Value>, to: &mut Changes) {
     match (before, after) {
         (Some(before), Some(after)) if before == after => {}
@@ -145,7 +101,7 @@ mod tests {
     fn changes_name_each_value_that_differs_and_no_other() {
         let before = json!({"a": 1, "b": {"c": [1, 2], "d": "x"}, "gone": true});
         let after = json!({"a": 1, "b": {"c": [1, 3, 4], "d": "x"}, "new": null});
-        let found: Vec<_> = changes(&before, &after)
+        let found: Vec<_> = differences(&before, &after)
             .listed
             .into_iter()
             .map(|change| (change.path, change.before, change.after))
@@ -165,7 +121,7 @@ mod tests {
     #[test]
     fn more_changes_than_can_be_told_are_counted() {
         let many: Vec<u32> = (0..1_000).collect();
-        let found = changes(&json!([]), &json!(many));
+        let found = differences(&json!([]), &json!(many));
         assert_eq!((found.listed.len(), found.more), (200, 800));
     }
 }

@@ -162,7 +162,7 @@ fn state_part(asked: &Asked, state: &StateAt) -> Markup {
             div {
                 h3 { "State" }
                 @match &state.state {
-                    Ok(value) => (json(&Cut::of(&value.to_string(), FOR_PAGE))),
+                    Ok(state) => (json(&Cut::of(state, FOR_PAGE))),
                     Err(cause) => {
                         p.problem role="alert" { (Text(cause)) }
                         p { "The state cannot be made of these events by this program. Handles of this \

@@ -112,8 +112,8 @@ async fn an_event_that_cannot_be_applied_is_named_and_earlier_states_are_shown()
         .aggregate::<Account>()
         .aggregate::<Strict>());
     for (id, cause) in [
-        ("a", "`Deposited` at version 3"),
-        ("b", "`Written` at version 2"),
+        ("a", "version 3, event `Deposited`"),
+        ("b", "version 2, event `Written`"),
     ] {
         let path = format!("/aggregate?type=account&id={id}");
         let newest = page(&app, &path).await.text;
@@ -123,7 +123,7 @@ async fn an_event_that_cannot_be_applied_is_named_and_earlier_states_are_shown()
     }
     let panicked = page(&app, "/state?type=account&id=a&at=3").await.text;
     assert!(
-        panicked.contains("the code of the aggregate panicked"),
+        panicked.contains("panicked: the amount is 17"),
         "{panicked}"
     );
 }
