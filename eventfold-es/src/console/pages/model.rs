@@ -56,7 +56,7 @@ fn names(
         })
     };
     html! {
-        div.scroll { table {
+        div.scroll.narrow { table {
             caption.hidden { "Events" }
             thead { tr {
                 th scope="col" { "Event" } th.number scope="col" { "Count" } th.number scope="col" { "Payloads" }
