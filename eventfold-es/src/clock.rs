@@ -16,11 +16,10 @@ pub(crate) enum Clock {
 impl Clock {
     /// Milliseconds since 1970.
     pub(crate) fn now_ms(&self) -> u64 {
-        let now = match self {
-            Self::System => SystemTime::now(),
-            Self::Manual(clock) => clock.now(),
-        };
-        unix_millis(now)
+        match self {
+            Self::System => system_ms(),
+            Self::Manual(clock) => unix_millis(clock.now()),
+        }
     }
 
     /// Waits until the time `due`, for ever if it is `None`. May return early.
@@ -43,6 +42,38 @@ impl Clock {
 
 /// Somebody may set the system's clock while a timer waits. The timer notices that after this time.
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);
+
+/// The system's time, in milliseconds since 1970. Every command asks for it.
+fn system_ms() -> u64 {
+    #[cfg(unix)]
+    {
+        // What `SystemTime` does in addition takes more instructions than the question.
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+        let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
+        let nanos = u64::try_from(now.tv_nsec).unwrap_or_default();
+        seconds
+            .saturating_mul(1_000)
+            .saturating_add(nanos / 1_000_000)
+    }
+    #[cfg(not(unix))]
+    unix_millis(SystemTime::now())
+}
+
+/// The nanoseconds since some moment, which never decrease. Every command asks for them.
+pub(crate) fn monotonic_nanos() -> u64 {
+    #[cfg(unix)]
+    {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
+        let nanos = u64::try_from(now.tv_nsec).unwrap_or_default();
+        seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
+    }
+    #[cfg(not(unix))]
+    {
+        static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+        nanos(START.elapsed())
+    }
+}
 
 /// Milliseconds since 1970.
 pub(crate) fn unix_millis(time: SystemTime) -> u64 {
@@ -115,4 +146,33 @@ impl ManualClock {
 /// How many milliseconds have passed since `start`, for events of `tracing`.
 pub(crate) fn millis(start: Instant) -> u64 {
     u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A duration in nanoseconds.
+pub(crate) fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_of_the_system_tells_the_systems_time() {
+        let before = unix_millis(SystemTime::now());
+        let now = Clock::System.now_ms();
+        let after = unix_millis(SystemTime::now());
+        assert!(before <= now && now <= after, "{before} {now} {after}");
+    }
+
+    #[test]
+    fn monotonic_time_passes_as_instants_do() {
+        let start = Instant::now();
+        let before = monotonic_nanos();
+        let inner = Instant::now();
+        while monotonic_nanos() == before {}
+        let least = nanos(inner.elapsed());
+        let passed = monotonic_nanos() - before;
+        assert!(passed <= nanos(start.elapsed()) && passed >= least);
+    }
 }

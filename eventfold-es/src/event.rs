@@ -23,7 +23,7 @@ pub use tags::{InvalidTag, Tag, TagText, Tags, has_tags};
 
 use crate::text::Shown;
 pub(crate) use read_back::read_back;
-pub(crate) use recorded::{Meta, SCHEMA_VERSION};
+pub(crate) use recorded::{Meta, SCHEMA_VERSION, TRACEPARENT};
 pub(crate) use tagged::{decode as decode_tagged, encode as encode_tagged, knows as knows_tagged};
 pub(crate) use variant::{decode as decode_variant, encode as encode_variant};
 

@@ -48,3 +48,16 @@ pub mod rules_across_aggregates {}
 #[doc = include_str!("guide/spans_and_events.md")]
 #[doc(alias("tracing", "observability", "logging", "opentelemetry"))]
 pub mod spans_and_events {}
+
+#[doc = include_str!("guide/watching_a_store.md")]
+#[doc(alias(
+    "metrics",
+    "monitoring",
+    "prometheus",
+    "health check",
+    "readiness",
+    "alerts",
+    "opentelemetry",
+    "distributed tracing"
+))]
+pub mod watching_a_store {}

@@ -409,6 +409,7 @@ pub(crate) mod following;
 pub mod fuzzing;
 pub mod guide;
 pub(crate) mod ids;
+mod meter;
 mod report;
 pub(crate) mod runtime;
 pub(crate) mod storage;
@@ -448,8 +449,10 @@ pub use crate::following::{
     FollowerStatus, ProcessManagerStatus, ReadSideStatus, Running, SkippedEvent,
 };
 pub use crate::ids::{
-    InvalidPosition, InvalidStreamId, InvalidVersion, Position, StreamId, Version,
+    InvalidPosition, InvalidStreamId, InvalidTraceParent, InvalidVersion, Position, StreamId,
+    TraceParent, Version,
 };
+pub use crate::meter::Distribution;
 pub use crate::report::{Finding, RepairReport, Repaired, Severity, VerifyReport};
 pub use crate::runtime::committed::{Committed, Loaded, Preview};
 pub use crate::runtime::decisions::decide::Decided;
@@ -461,10 +464,12 @@ pub use crate::storage::memory::Memory;
 pub use crate::store::bus::CommandBus;
 pub use crate::store::inspect;
 pub use crate::store::{
-    AggregateStore, AggregateStoreBuilder, AppendError, Backup, BackupReport, Continuation,
-    DeadLetters, EventQuery, Export, ExportForm, ExportReport, ExportedEvent, Follow, Followed,
-    Found, Import, ImportError, ImportReport, InjectOptions, Rebuild, RebuildProgress, Repair,
-    ReplayError, Restore, RestorePoint, RestoreReport, SettleError, Verify, WaitError, spawn_actor,
+    AggregateMetrics, AggregateStore, AggregateStoreBuilder, AppendError, Backup, BackupReport,
+    CacheMetrics, CommandMetrics, Continuation, DeadLetters, EventQuery, Export, ExportForm,
+    ExportReport, ExportedEvent, Follow, Followed, FollowerMetrics, Found, Import, ImportError,
+    ImportReport, InjectOptions, LogMetrics, Metrics, Problem, ProblemKind, ProcessManagerMetrics,
+    Rebuild, RebuildProgress, Repair, ReplayError, Restore, RestorePoint, RestoreReport,
+    SettleError, StoreHealth, Verify, WaitError, spawn_actor,
 };
 
 /// What a program with aggregates usually needs.

@@ -19,7 +19,7 @@ const LAYERS: &[&[&str]] = &[
     &["storage"],
     &["domain"],
     &["event"],
-    &["report", "clock", "error", "ids", "sync", "text"],
+    &["meter", "report", "clock", "error", "ids", "sync", "text"],
 ];
 
 #[test]

@@ -12,10 +12,11 @@ mod opening;
 pub(crate) mod records;
 mod snapshots;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, monotonic_nanos};
 use crate::domain::command::Fingerprint;
 use crate::event::StoredEvent;
 use crate::ids::StreamId;
+use crate::meter::Meters;
 use crate::storage::commit::{Commit, CommitError, Done, GroupCommit};
 use crate::storage::condition::{Clause, selects};
 use crate::storage::encoding::event_line as line;
@@ -24,12 +25,14 @@ use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::layout::StreamLayout;
 use crate::storage::files::lock::Patience;
 use crate::storage::health::Health;
+use crate::storage::load_now::LoadNow;
 use crate::storage::loaded::Loaded;
 use crate::storage::place::Place;
 use crate::storage::process::Process;
 use crate::storage::record_name::Follower;
 use crate::storage::search::Search;
 use crate::storage::snapshot::{Draft, Snapshot};
+use crate::storage::trouble::Trouble;
 use crate::storage::unfinished::Unfinished;
 use crate::sync::lock;
 use opening::Occupancy;
@@ -94,6 +97,7 @@ struct Content {
 pub(crate) struct MemoryStorage {
     content: Arc<Content>,
     health: Arc<Health>,
+    meters: Arc<Meters>,
     clock: Clock,
     process: Process,
     layout: StreamLayout,
@@ -187,6 +191,7 @@ impl MemoryStorage {
         Ok(Arc::new(Self {
             content: content.clone(),
             health,
+            meters: Meters::new(),
             clock,
             process: Process::this(),
             layout: StreamLayout::new(Path::new(NOWHERE)),
@@ -267,6 +272,32 @@ impl MemoryStorage {
         self.content.records.followers(follower)
     }
 
+    pub(crate) fn meters(&self) -> &Arc<Meters> {
+        &self.meters
+    }
+
+    pub(crate) fn load_now(&self) -> LoadNow {
+        let in_use = lock(&self.in_use);
+        let streams = in_use.values().filter(|stream| stream.strong_count() > 0);
+        LoadNow {
+            streams: streams.count(),
+            ..LoadNow::default()
+        }
+    }
+
+    pub(crate) fn troubles(&self) -> Vec<Trouble> {
+        self.health.troubles()
+    }
+
+    /// Counts a commit of `events` events.
+    fn count(&self, events: u64, bytes: usize) {
+        let appended = &self.meters.appended;
+        appended.events.add(events);
+        appended.bytes.add(bytes as u64);
+        appended.commits.add(1);
+        self.meters.answer_at(monotonic_nanos());
+    }
+
     pub(crate) fn clock(&self) -> &Clock {
         &self.clock
     }
@@ -327,6 +358,7 @@ impl MemoryStorage {
         let place = log.append(&stream.stored, events, (0, events.count()));
         lock(&stream.epoch).version = place.version();
         self.publish(&log);
+        self.count(events.count(), events.size());
         Ok(place)
     }
 
@@ -369,6 +401,7 @@ impl MemoryStorage {
         places.push(Place::behind(0, log.position));
         group.place(log.position);
         self.publish(&log);
+        self.count(group.count(), group.size());
         Ok(places)
     }
 
@@ -382,7 +415,9 @@ impl MemoryStorage {
             for (part, place) in group.streams.into_iter().zip(places) {
                 if let Some(draft) = part.snapshot {
                     let stored = &part.stream.stream.stored;
-                    stored.snapshot.save(part.stream.id(), place, *draft);
+                    if stored.snapshot.save(part.stream.id(), place, *draft) {
+                        this.meters.live.snapshots.add(1);
+                    }
                 }
             }
         });
@@ -650,6 +685,10 @@ impl MemoryStream {
         self.stream.stored.seed
     }
 
+    pub(crate) fn meters(&self) -> &Meters {
+        &self.storage.meters
+    }
+
     /// Whether other stores may append to the stream.
     pub(crate) fn is_shared(&self) -> bool {
         self.storage.content.is_shared
@@ -688,7 +727,7 @@ impl MemoryStream {
             let stored = this.storage.store(&this.stream, basis, &events);
             (commit.done)(stored.clone().map(Place::position));
             if let (Ok(place), Some(draft)) = (stored, commit.snapshot) {
-                this.stream.stored.snapshot.save(this.id(), place, *draft);
+                this.keep_snapshot(place, *draft);
             }
         });
     }
@@ -697,8 +736,14 @@ impl MemoryStream {
         let (durable, position) = self.durable();
         if durable == version {
             let place = Place::behind(version, position);
-            let stored = &self.stream.stored;
-            stored.snapshot.save(self.id(), place, draft);
+            self.keep_snapshot(place, draft);
+        }
+    }
+
+    fn keep_snapshot(&self, place: Place, draft: Draft) {
+        let stored = &self.stream.stored;
+        if stored.snapshot.save(self.id(), place, draft) {
+            self.meters().live.snapshots.add(1);
         }
     }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use crate::ids::StreamId;
+use crate::meter::Meters;
 use crate::storage::commit::{Commit, CommitError, Done};
 use crate::storage::encoding::event_line::EncodedEvents;
 use crate::storage::error::{StorageError, StorageResult};
@@ -51,6 +52,14 @@ impl Stream {
         match self {
             Self::Files(stream) => stream.seed(),
             Self::Memory(stream) => stream.seed(),
+        }
+    }
+
+    /// What the stream's store counts.
+    pub(crate) fn meters(&self) -> &Meters {
+        match self {
+            Self::Files(stream) => stream.meters(),
+            Self::Memory(stream) => stream.meters(),
         }
     }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use crate::clock::millis;
+use crate::clock::{millis, nanos};
 use crate::domain::aggregate::{Aggregate, fold_stored};
 use crate::error::{StateError, guarded, panic_message};
 use crate::runtime::actor::Actor;
@@ -27,6 +27,7 @@ impl<A: Aggregate> Actor<A> {
             let (stream, own) = (self.stream.clone(), inside::Aggregate::of(self.stream.id()));
             let load = move |reading: &Reading<'_>| own.run(|| Head::<A>::load(&stream, reading));
             let (head, end) = self.stream.load(load).await?;
+            self.stream.meters().live.load.add(nanos(start.elapsed()));
             tracing::debug!(
                 stream = %self.stream.id(),
                 version = head.version,
