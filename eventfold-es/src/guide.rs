@@ -20,6 +20,11 @@ pub mod backups {}
 ))]
 pub mod changing_events {}
 
+#[cfg(feature = "console")]
+#[doc = include_str!("guide/console.md")]
+#[doc(alias("dashboard", "admin", "web ui", "time travel"))]
+pub mod console {}
+
 #[doc = include_str!("guide/looking_inside.md")]
 #[doc(alias("cli", "command line", "inspect", "admin", "tail"))]
 pub mod looking_inside {}

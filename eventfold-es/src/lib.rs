@@ -364,12 +364,15 @@
 //!
 //! # MSRV and features
 //!
-//! Rust 1.89 or newer. The Cargo feature `schema` adds the JSON Schema of payloads to a [`Model`](model::Model).
-//! The Cargo feature `testing` adds the [testing kit](#changes-and-tests), for a
-//! program's dev-dependencies; it is off by default. The derives are always there. The feature `cli` is for
-//! `cargo install`: it builds the command `eventfold`, which [looks inside a store](guide::looking_inside).
-//! `metrics` publishes what a store counts, and `opentelemetry` makes its spans part of distributed traces: see
-//! [watching a store](guide::watching_a_store).
+//! Rust 1.89 or newer. The derives are always there. All Cargo features are off by default:
+//!
+//! * `testing` adds the [testing kit](#changes-and-tests), for a program's dev-dependencies;
+//! * `schema` adds the JSON Schema of payloads to a [`Model`](model::Model);
+//! * `metrics` publishes what a store counts, and `opentelemetry` makes its spans part of distributed traces:
+//!   see [watching a store](guide::watching_a_store);
+//! * `console` adds the module `console`, an `axum` router that shows a store in the browser;
+//! * `cli` is for `cargo install`: it builds the command `eventfold`, which [looks inside a
+//!   store](guide::looking_inside).
 //!
 //! ```toml
 //! [dependencies]
@@ -405,6 +408,8 @@
 #[path = "private.rs"]
 pub mod __private;
 mod clock;
+#[cfg(feature = "console")]
+pub mod console;
 mod derive;
 pub(crate) mod domain;
 mod error;

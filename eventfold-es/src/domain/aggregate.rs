@@ -6,16 +6,13 @@ use serde::{Serialize, de::DeserializeOwned};
 
 mod about;
 mod read;
-#[allow(dead_code, reason = "for pages that show a stream with its states")]
+#[cfg(feature = "console")]
 mod states;
 
 pub(crate) use about::{about_aggregate, about_tagged_events};
 pub use read::reducer;
 pub(crate) use read::{apply_all, decode_unless_left_out, fold_stored};
-#[allow(
-    unused_imports,
-    reason = "for pages that show a stream with its states"
-)]
+#[cfg(feature = "console")]
 pub(crate) use states::{States, states_of};
 
 use crate::domain::decision_context::DecisionContext;

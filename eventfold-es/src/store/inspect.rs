@@ -45,6 +45,8 @@ pub use crate::following::saved::{
     SavedCommand, SavedContent, SavedFollower, SavedProcessManager, SavedTimer,
 };
 pub use crate::text::visible;
+#[cfg(feature = "console")]
+pub(crate) use disk_use::in_layout as disk_use_of;
 pub use disk_use::{DiskUse, Part};
 pub use entry::Entry;
 pub use streams::{StreamSummaries, StreamSummary};

@@ -12,6 +12,7 @@ mod read_side;
 mod running;
 mod shop;
 mod terminal;
+mod ui;
 
 use std::io::Write as _;
 use std::path::Path;

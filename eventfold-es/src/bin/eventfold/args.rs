@@ -135,6 +135,11 @@ pub(crate) enum Command {
   eventfold --dir data import events.jsonl
   eventfold --dir old export | eventfold --dir new import --from-now fulfilment")]
     Import(Import),
+    /// Serve the console for the browser on this machine, read-only, until it is interrupted.
+    #[command(after_help = "Examples:
+  eventfold ui data
+  eventfold --dir data ui --port 8080")]
+    Ui(Ui),
     /// Print the completions for a shell.
     #[command(after_help = "Example:
   eventfold completions bash > ~/.local/share/bash-completion/completions/eventfold")]
@@ -311,6 +316,16 @@ pub(crate) enum Managers {
     FromNow,
     /// They begin at the first event. Commands whose effect is there are not sent again.
     ReactAgain,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Ui {
+    /// The directory of the store, in place of --dir.
+    #[arg(value_name = "DIR")]
+    pub(crate) store: Option<PathBuf>,
+    /// The port. Without it the system chooses a free one.
+    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    pub(crate) port: u16,
 }
 
 #[derive(Debug, Group)]

@@ -11,6 +11,7 @@ mod search;
 mod stats;
 mod streams;
 mod trace;
+mod ui;
 
 use std::process::ExitCode;
 
@@ -50,6 +51,7 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<ExitCode> {
         Command::Follow(follow) => backups::follow(follow, out)?,
         Command::Export(export) => moving::export(&open(dir)?, export, out)?,
         Command::Import(import) => moving::import(dir, import, out)?,
+        Command::Ui(ui) => ui::serve(dir, ui, out)?,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Args::command(), "eventfold", &mut script);

@@ -25,9 +25,6 @@ pub(crate) trait States: Send {
     ///
     /// [`io::ErrorKind::InvalidData`] if it cannot be written as JSON, or if there is none any more.
     fn json(&self) -> io::Result<String>;
-
-    /// How many events were folded.
-    fn version(&self) -> u64;
 }
 
 /// The states of one aggregate of type `A`.
@@ -95,10 +92,6 @@ impl<A: Aggregate> States for Folding<A> {
             Ok(written) => written.map_err(|error| unwritable(error.to_string())),
             Err(panic) => Err(unwritable(panic_message(&*panic))),
         }
-    }
-
-    fn version(&self) -> u64 {
-        self.version
     }
 }
 
