@@ -112,7 +112,7 @@ pub(crate) async fn with_browser<F: Future<Output = ()> + Send + 'static>(
     match done {
         Ok(Ok(())) => {}
         Ok(Err(panic)) => std::panic::resume_unwind(panic.into_panic()),
-        Err(_) => panic!("the test hangs"),
+        Err(elapsed) => panic!("the test hangs: {elapsed}"),
     }
 }
 
@@ -135,9 +135,11 @@ impl Browser {
             }
         };
         let waited = tokio::time::timeout(DEADLINE, is_so).await;
-        if waited.is_err() {
-            panic!("it never holds: {script}; {}", self.text("body").await);
-        }
+        let shown = match waited {
+            Ok(()) => return,
+            Err(_elapsed) => self.text("body").await,
+        };
+        panic!("it never holds: {script}; {shown}");
     }
 
     pub(crate) async fn element(&self, css: &str) -> Element {

@@ -1,4 +1,4 @@
-//! The console in Chromium, through WebDriver: what only a browser shows. Without `chromium` and
+//! The console in Chromium, through a web driver: what only a browser shows. Without `chromium` and
 //! `chromedriver` the tests say that they were skipped.
 //!
 //! `cargo test --test browser`, in the directory of this package. Screenshots of every page, light and dark,
