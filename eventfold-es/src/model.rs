@@ -229,6 +229,7 @@ impl Model {
     ///
     /// See the example of [`Model`].
     #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "it never panics")]
     pub fn json(&self) -> String {
         serde_json::to_string_pretty(self).expect("it consists of texts, numbers and JSON") + "\n"
     }

@@ -62,9 +62,9 @@ async fn every_version_of_an_aggregate_can_be_read_with_its_position_and_its_tim
         let newest = number.checked_sub(1).map(|last| of_a[last]);
         assert_eq!(
             past.position,
-            newest.map_or_else(Position::default, |e| e.position())
+            newest.map_or_else(Position::default, RecordedEvent::position)
         );
-        assert_eq!(past.time, newest.map(|event| event.time()));
+        assert_eq!(past.time, newest.map(RecordedEvent::time));
     }
     assert_eq!(a.load().await.unwrap(), before);
     assert_eq!(stored(&store).await.len(), events.len());
@@ -132,7 +132,7 @@ async fn a_position_that_no_event_has_is_that_of_the_commits_before_it() {
         add(&b, [1, 1, 1]).await;
     }
     let events = stored(&store).await;
-    let head = u64::from_str_radix(&store.head().to_string(), 10).unwrap();
+    let head = store.head().to_string().parse::<u64>().unwrap();
     for number in 0..=head {
         let position: Position = number.to_string().parse().unwrap();
         let whole = |count: usize, id: &str| {
@@ -249,9 +249,10 @@ enum SumEvent {
 
 impl<const REJECTS: bool> Aggregate for Sum<REJECTS> {
     const AGGREGATE_TYPE: &'static str = "ledger";
-    const UNKNOWN_EVENTS: UnknownEvents = match REJECTS {
-        true => UnknownEvents::Reject,
-        false => UnknownEvents::Skip,
+    const UNKNOWN_EVENTS: UnknownEvents = if REJECTS {
+        UnknownEvents::Reject
+    } else {
+        UnknownEvents::Skip
     };
     type Command = u64;
     type DomainEvent = SumEvent;

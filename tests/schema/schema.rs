@@ -161,10 +161,10 @@ fn each_variant_of_an_event_enum_has_the_schema_of_its_content() {
 #[test]
 fn the_command_and_the_events_of_a_decision_have_their_schemas() {
     let model = model![Ringing];
-    let ring = schema(model.decisions[0].command.schema.as_ref());
-    assert_eq!(ring["properties"]["door"]["type"], "string");
-    let rung = schema(model.events[0].schema.as_ref());
-    assert_eq!(rung["properties"]["door"]["type"], "string");
+    let command = schema(model.decisions[0].command.schema.as_ref());
+    assert_eq!(command["properties"]["door"]["type"], "string");
+    let event = schema(model.events[0].schema.as_ref());
+    assert_eq!(event["properties"]["door"]["type"], "string");
     // The boundary is what it was.
     let query = Ringing::query(&Ring { door: "d-1".into() }).unwrap();
     let rings = QueryItem::of_type("Rung").with_tag(eventfold_es::Tag::new("door", "d-1").unwrap());

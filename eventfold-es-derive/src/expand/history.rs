@@ -171,13 +171,11 @@ pub(crate) fn upcasts(history: &History) -> TokenStream {
 /// ```
 pub(crate) fn about_retired(retired: &[Retired]) -> TokenStream {
     let one = |retired: &Retired| {
-        let by = match &retired.into {
-            Some(path) => {
-                let by = text_of(path);
-                quote!(::core::option::Option::Some(#by))
-            }
-            None => quote!(::core::option::Option::None),
-        };
+        let by = retired.into.as_ref().map(text_of);
+        let by = by.map_or_else(
+            || quote!(::core::option::Option::None),
+            |by| quote!(::core::option::Option::Some(#by)),
+        );
         match &retired.what {
             What::Named(name) => {
                 let name = &name.value;

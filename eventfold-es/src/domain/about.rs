@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 
 use crate::domain::aggregate::{Aggregate, about_aggregate};
-use crate::domain::decider::Decider;
+use crate::domain::decider::{Decider, ModelOf};
 use crate::domain::process_manager::{ProcessManager, Targets};
 use crate::domain::projection::Projection;
 use crate::event::{About, EventSet, about_command, about_events};
@@ -21,7 +21,7 @@ pub(crate) fn decision<D: Decider>(model: &mut Model) {
         name: D::NAME.to_owned(),
         command: about_command(D::COMMAND_NAME, D::__COMMAND_SCHEMA),
         events: names_of(&events),
-        models: D::__MODELS.iter().map(|model| model.about()).collect(),
+        models: D::__MODELS.iter().map(ModelOf::about).collect(),
     });
     model.add_events(events);
 }

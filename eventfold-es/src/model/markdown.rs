@@ -64,9 +64,12 @@ impl Page {
         heads: [&str; COLUMNS],
         rows: impl Iterator<Item = [String; COLUMNS]>,
     ) {
-        let cell = |cell: &String| match cell.is_empty() {
-            true => " |".to_owned(),
-            false => format!(" {cell} |"),
+        let cell = |cell: &String| {
+            if cell.is_empty() {
+                " |".to_owned()
+            } else {
+                format!(" {cell} |")
+            }
         };
         let row = |cells: &[String]| "|".to_owned() + &cells.iter().map(cell).collect::<String>();
         let mut table = vec![row(&heads.map(str::to_owned)), "|---".repeat(COLUMNS) + "|"];
@@ -185,9 +188,10 @@ impl Page {
     fn decision(&mut self, decision: &DecisionInfo) {
         self.paragraph(&format!("## Decision {}", code(&decision.name)));
         let command = &decision.command;
-        let events = match decision.events.is_empty() {
-            true => "no event".to_owned(),
-            false => list(&decision.events),
+        let events = if decision.events.is_empty() {
+            "no event".to_owned()
+        } else {
+            list(&decision.events)
         };
         self.paragraph(&format!(
             "Decides {}. May store {events}.",
