@@ -24,13 +24,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// assert_eq!(parent, None);
 /// # Ok::<(), eventfold_es::InvalidTraceParent>(())
 /// ```
-#[doc(alias(
-    "w3c",
-    "trace context",
-    "traceparent",
-    "distributed tracing",
-    "opentelemetry"
-))]
+#[doc(alias("w3c", "trace context", "distributed tracing", "opentelemetry"))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TraceParent {
     trace_id: [u8; 16],

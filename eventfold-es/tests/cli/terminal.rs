@@ -21,13 +21,11 @@ fn on_terminal(dir: &Path, columns: usize, args: &str) -> Option<String> {
         .env_remove("NO_COLOR")
         .stdin(Stdio::null())
         .output();
-    match made {
-        Ok(done) => Some(String::from_utf8(done.stdout).unwrap()),
-        Err(_) => {
-            eprintln!("skipped: `script` is not there, which makes a terminal");
-            None
-        }
+    if made.is_err() {
+        eprintln!("skipped: `script` is not there, which makes a terminal");
     }
+    let printed = made.ok()?.stdout;
+    Some(String::from_utf8(printed).unwrap())
 }
 
 /// The text without what colours it and moves the cursor.

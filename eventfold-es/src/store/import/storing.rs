@@ -5,7 +5,7 @@
 //!
 //! While events of a stream are under way, the import holds the stream's turn, as an actor does. It waits
 //! for a turn only while it holds none but those that come before it in the order of names. Groups of
-//! commands borrow actors in that order too, so nobody waits for another one in a circle.
+//! commands borrow actors in that order too, so nobody waits for another one in a circle. Invariant C16.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::future::poll_fn;
