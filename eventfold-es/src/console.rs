@@ -48,7 +48,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::any;
 
-use crate::domain::aggregate::Aggregate;
+use crate::domain::aggregate::{Aggregate, about_aggregate};
+use crate::model::Model;
 use crate::store::AggregateStore;
 use crate::store::inspect::StoreReader;
 use guard::LOOPBACK;
@@ -65,6 +66,7 @@ use summary::MOST_AGGREGATES;
 pub struct Console {
     source: Source,
     types: Vec<KnownType>,
+    model: Model,
     hosts: Option<Vec<String>>,
     may_write: bool,
     most_aggregates: usize,
@@ -104,6 +106,7 @@ impl Console {
         Self {
             source,
             types: Vec::new(),
+            model: Model::default(),
             hosts: Some(LOOPBACK.map(str::to_owned).to_vec()),
             may_write: false,
             most_aggregates: MOST_AGGREGATES,
@@ -117,6 +120,28 @@ impl Console {
     pub fn aggregate<A: Aggregate>(mut self) -> Self {
         self.types.retain(|known| known.name != A::AGGREGATE_TYPE);
         self.types.push(KnownType::of::<A>());
+        let mut told = Model::default();
+        told.add_aggregate(about_aggregate::<A>());
+        self.model = self.model.and(told);
+        self
+    }
+
+    /// Shows what these types say on the page of the model, too. It has what the store
+    /// [knows](AggregateStore::model) and the aggregates registered here; this adds decisions, and
+    /// aggregates whose states are not to be shown.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let store = AggregateStore::in_memory().open().await?;
+    /// let console = console::router(&store).model(eventfold_es::model![Counter]);
+    /// # let _: axum::Router = console.build();
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn model(mut self, model: Model) -> Self {
+        self.model = self.model.and(model);
         self
     }
 
@@ -189,9 +214,12 @@ impl Console {
     /// See the example of the [module](self).
     pub fn build(self) -> Router {
         let may_write = self.may_write && self.source.store().is_some();
+        let store = self.source.store();
+        let model = store.map_or_else(Model::default, AggregateStore::model);
+        let model = model.and(self.model);
         let shared = Shared::new(
             self.source,
-            self.types,
+            (self.types, model),
             self.hosts,
             may_write,
             self.most_aggregates,

@@ -12,6 +12,7 @@ use crate::console::failure::{Failure, Result};
 use crate::console::source::Source;
 use crate::console::states::KnownType;
 use crate::console::summary::Summary;
+use crate::model::Model;
 use crate::runtime::background::{blocking, within};
 use crate::store::inspect::DiskUse;
 use crate::sync::lock;
@@ -30,6 +31,8 @@ const DISK_AGE: Duration = Duration::from_secs(60);
 pub(crate) struct Shared {
     pub(crate) source: Arc<Source>,
     pub(crate) types: Vec<KnownType>,
+    /// What the types say.
+    pub(crate) model: Model,
     /// `None`: every host.
     pub(crate) hosts: Option<Vec<String>>,
     pub(crate) may_write: bool,
@@ -73,7 +76,7 @@ pub(crate) struct Behind {
 impl Shared {
     pub(crate) fn new(
         source: Source,
-        types: Vec<KnownType>,
+        (types, model): (Vec<KnownType>, Model),
         hosts: Option<Vec<String>>,
         may_write: bool,
         most_aggregates: usize,
@@ -81,6 +84,7 @@ impl Shared {
         Self {
             source: Arc::new(source),
             types,
+            model,
             hosts,
             may_write,
             token: format!(

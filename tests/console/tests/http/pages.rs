@@ -3,7 +3,7 @@
 use axum::http::{Request, StatusCode};
 use eventfold_es::console;
 use eventfold_es::prelude::*;
-use eventfold_es_tests_console::{app, ask, deposits, get, in_memory, open, page, write};
+use eventfold_es_tests_console::{Account, app, ask, deposits, get, in_memory, open, page, write};
 
 use crate::PAGES;
 
@@ -185,6 +185,34 @@ async fn the_model_counts_the_names_of_stored_events() {
     assert!(answer.text.contains("Deposited"));
     assert!(
         answer.text.contains("data-label=\"Count\">3</td>"),
+        "{}",
+        answer.text
+    );
+}
+
+#[tokio::test]
+async fn the_model_shows_what_the_types_say_in_a_drawing_and_in_tables() {
+    let store = in_memory().await;
+    deposits(&store, "a", &[1, 2, 3]).await;
+    let console = console::router(&store).aggregate::<Account>();
+    let answer = page(&app(console), "/model").await;
+    for part in [
+        "<svg class=\"model\"",
+        "<title>Deposit</title>",
+        "<title>Deposited</title>",
+        "<path class=\"sends\"",
+        "data-label=\"Form\">version 1",
+        "data-label=\"Count\">3</td>",
+        "projection, version 1",
+        "process manager",
+    ] {
+        assert!(answer.text.contains(part), "{part}: {}", answer.text);
+    }
+    // Without types there are only the stored names.
+    let store = AggregateStore::in_memory().open().await.unwrap();
+    let answer = page(&app(console::router(&store)), "/model").await;
+    assert!(
+        !answer.text.contains("<svg class=\"model\""),
         "{}",
         answer.text
     );
