@@ -87,8 +87,9 @@ pub(crate) struct FileStorage {
     streams: Arc<Streams>,
     health: Arc<Health>,
     meters: Arc<Meters>,
-    /// The open files of streams.
-    open_files: Arc<OpenFiles>,
+    /// The open files of streams. Others may have this storage after it has closed, but must not keep a
+    /// file open, whose lock another program waits for.
+    open_files: Weak<OpenFiles>,
     index: Arc<Index>,
     finder: Finder,
     unflushed: Arc<Unflushed>,
@@ -184,8 +185,8 @@ impl FileStorage {
             finder.clone(),
             meters.clone(),
         )?;
-        let open_files = committer.files().clone();
-        lock.note_files(&open_files);
+        lock.note_files(committer.files());
+        let open_files = Arc::downgrade(committer.files());
         // The thread waits for both.
         let _ = start.send((committer, lock));
         Ok(Arc::new(Self {
@@ -294,7 +295,7 @@ impl FileStorage {
         LoadNow {
             waiting_commits: self.requests.waiting() as u64 + in_hand,
             waiting_bytes: (u64::from(ROOM) - free as u64) * 1024,
-            open_files: self.open_files.len(),
+            open_files: self.open_files.upgrade().map_or(0, |files| files.len()),
             streams: self.streams.len(),
         }
     }
