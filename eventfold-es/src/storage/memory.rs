@@ -295,9 +295,12 @@ impl MemoryStorage {
     /// Counts a commit of `events` events.
     fn count(&self, events: u64, bytes: usize) {
         let appended = &self.meters.appended;
-        appended.events.add(events);
-        appended.bytes.add(bytes as u64);
-        appended.commits.add(1);
+        // A refused group hands over a commit without events.
+        if events > 0 {
+            appended.events.add(events);
+            appended.bytes.add(bytes as u64);
+            appended.commits.add(1);
+        }
         self.meters.answer_at(monotonic_nanos());
     }
 
