@@ -9,7 +9,7 @@ use eventfold_es::{
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::support::{Ledger, LedgerCommand as Do, open, temp_dir};
+use crate::support::{Ledger, LedgerCommand as Do, TempDir, open, temp_dir};
 
 mod at_work;
 mod bad_lines;
@@ -58,6 +58,15 @@ async fn add(store: &AggregateStore, id: &str, amounts: impl IntoIterator<Item =
 async fn state(store: &AggregateStore, id: &str) -> Ledger {
     let ledger = store.get::<Ledger>(id).await.unwrap();
     ledger.state().await.unwrap()
+}
+
+/// A store with events of every kind, and its export.
+async fn filled() -> (TempDir, AggregateStore, String) {
+    let dir = temp_dir();
+    let store = open(&dir).await;
+    fill(&store).await;
+    let lines = exported(&store, ExportForm::EventLines).await;
+    (dir, store, lines)
 }
 
 /// Stores events of every kind: of one stream, of several, of none, several at once, with everything that
@@ -150,10 +159,7 @@ async fn an_export_imported_into_an_empty_store_is_exported_as_the_same_bytes_in
 
 #[tokio::test]
 async fn a_line_says_what_was_stored_with_the_payload_byte_for_byte_and_the_commits_as_they_were() {
-    let dir = temp_dir();
-    let store = open(&dir).await;
-    fill(&store).await;
-    let lines = exported(&store, ExportForm::EventLines).await;
+    let (_dir, _store, lines) = filled().await;
     let raw =
         r#""data":{ "a" : 1.0e+2 , "big":123456789012345678901234567890, "a":[ ] ,"e":"\u00e9"}}"#;
     assert!(lines.contains(raw), "{lines}");
@@ -215,10 +221,7 @@ async fn a_line_of_cloudevents_has_what_the_specification_asks_for() {
 
 #[tokio::test]
 async fn an_idempotency_key_that_was_imported_is_known_for_one_aggregate_and_for_several() {
-    let dir = temp_dir();
-    let store = open(&dir).await;
-    fill(&store).await;
-    let lines = exported(&store, ExportForm::EventLines).await;
+    let (_dir, _store, lines) = filled().await;
     let to = temp_dir();
     let other = open(&to).await;
     // It is in memory before.

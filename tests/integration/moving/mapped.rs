@@ -6,10 +6,7 @@ use super::*;
 
 #[tokio::test]
 async fn streams_are_renamed_fields_removed_and_events_dropped_on_the_way() {
-    let dir = temp_dir();
-    let store = open(&dir).await;
-    fill(&store).await;
-    let lines = exported(&store, ExportForm::EventLines).await;
+    let (_dir, _store, lines) = filled().await;
     let to = temp_dir();
     let other = open(&to).await;
     let import = other.import(Cursor::new(lines.clone())).map(|mut event| {
@@ -85,10 +82,7 @@ async fn a_dropped_event_leaves_a_gap_in_the_versions_which_is_not_closed_silent
 
 #[tokio::test]
 async fn an_error_of_the_map_ends_the_import_with_the_line_and_the_commits_before_are_stored() {
-    let dir = temp_dir();
-    let store = open(&dir).await;
-    fill(&store).await;
-    let lines = exported(&store, ExportForm::EventLines).await;
+    let (_dir, _store, lines) = filled().await;
     let to = temp_dir();
     let other = open(&to).await;
     let mut events = 0;

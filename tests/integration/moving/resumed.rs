@@ -9,10 +9,7 @@ use crate::support::{eventually, fast_temp_dir};
 
 #[tokio::test]
 async fn an_event_that_the_store_has_is_passed_over_also_if_the_lines_have_it_twice() {
-    let dir = temp_dir();
-    let store = open(&dir).await;
-    fill(&store).await;
-    let lines = exported(&store, ExportForm::EventLines).await;
+    let (_dir, store, lines) = filled().await;
     let to = temp_dir();
     let other = open(&to).await;
     let events = lines.lines().count() as u64;
@@ -76,10 +73,7 @@ async fn lines_that_end_anywhere_leave_whole_commits_and_the_rest_follows() {
 
 #[tokio::test]
 async fn events_are_appended_behind_those_that_a_store_has_of_its_own() {
-    let dir = temp_dir();
-    let store = open(&dir).await;
-    fill(&store).await;
-    let lines = exported(&store, ExportForm::EventLines).await;
+    let (_dir, store, lines) = filled().await;
     let to = temp_dir();
     let other = open(&to).await;
     add(&other, "own", [1, 2, 3]).await;
