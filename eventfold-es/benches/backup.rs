@@ -53,7 +53,31 @@ fn number(name: &str, default: u64) -> u64 {
 #[tokio::main]
 async fn main() -> Result {
     let seconds = Duration::from_secs(number("EVENTFOLD_SECONDS", 5));
-    let periods = number("EVENTFOLD_PERIODS", 5);
+    let (mut without, mut with, mut copied) = (Vec::new(), Vec::new(), 0);
+    for _ in 0..number("EVENTFOLD_PERIODS", 5) {
+        let pair = pair(seconds).await?;
+        without.push(pair.without);
+        with.push(pair.with);
+        copied += pair.copied;
+    }
+    println!("commands a second without a backup: {without:.0?}");
+    println!("commands a second beside backups:   {with:.0?}");
+    let (without, with) = (median(without), median(with));
+    let change = (with / without - 1.0) * 100.0;
+    println!("median {without:.0} without, {with:.0} beside: {change:+.1} %");
+    println!("{} MiB copied", copied / 1024 / 1024);
+    Ok(())
+}
+
+struct Pair {
+    without: f64,
+    with: f64,
+    copied: u64,
+}
+
+/// One period without backups and one beside them, in a new store: a store of all periods would fill
+/// the disk.
+async fn pair(seconds: Duration) -> Result<Pair> {
     let rate = number("EVENTFOLD_BYTES_PER_SECOND", 0);
     let dir = tempfile::tempdir_in(std::env::var("EVENTFOLD_DIR").unwrap_or(".".to_owned()))?;
     let store = AggregateStore::open(dir.path().join("store")).await?;
@@ -73,52 +97,42 @@ async fn main() -> Result {
             Result::Ok(())
         });
     }
-    tokio::time::sleep(seconds).await;
+    tokio::time::sleep(seconds / 10).await;
+    let without = rate_of(&sent, tokio::time::sleep(seconds)).await;
     let copied = Arc::new(AtomicU64::new(0));
-    let (mut without, mut with) = (Vec::new(), Vec::new());
-    for period in 0..periods {
-        without.push(rate_of(&sent, tokio::time::sleep(seconds)).await);
-        // Each period copies the whole store, again and again.
-        let backups = async {
-            let start = Instant::now();
-            for i in 0.. {
-                let to = dir.path().join(format!("backup-{period}-{i}"));
-                let (copied, mut before) = (copied.clone(), 0);
-                let mut backup = store.backup(&to).on_progress(move |done, _| {
-                    copied.fetch_add(done - before, Ordering::Relaxed);
-                    before = done;
-                });
-                if rate > 0 {
-                    backup = backup.bytes_per_second(rate);
-                }
-                let left = seconds.saturating_sub(start.elapsed());
-                match tokio::time::timeout(left, backup.into_future()).await {
-                    Ok(report) => drop(report?),
-                    Err(_) => break,
-                }
-                std::fs::remove_dir_all(&to)?;
+    // Each backup copies the whole store, again and again.
+    let backups = async {
+        let start = Instant::now();
+        let to = dir.path().join("backup");
+        loop {
+            let (copied, mut before) = (copied.clone(), 0);
+            let mut backup = store.backup(&to).on_progress(move |done, _| {
+                copied.fetch_add(done - before, Ordering::Relaxed);
+                before = done;
+            });
+            if rate > 0 {
+                backup = backup.bytes_per_second(rate);
             }
-            Result::Ok(())
-        };
-        with.push(rate_of(&sent, backups).await);
-    }
+            let left = seconds.saturating_sub(start.elapsed());
+            match tokio::time::timeout(left, backup.into_future()).await {
+                Ok(report) => drop(report?),
+                Err(_) => return Result::Ok(()),
+            }
+            std::fs::remove_dir_all(&to)?;
+        }
+    };
+    let with = rate_of(&sent, backups).await;
     stop.store(true, Ordering::Relaxed);
     while let Some(client) = clients.join_next().await {
         client??;
     }
-    println!("commands a second without a backup: {without:.0?}");
-    println!("commands a second beside backups:   {with:.0?}");
-    let (without, with) = (median(without), median(with));
-    println!(
-        "median {without:.0} without, {with:.0} beside: {:+.1} %",
-        (with / without - 1.0) * 100.0
-    );
-    println!(
-        "{} MiB copied",
-        copied.load(Ordering::Relaxed) / 1024 / 1024
-    );
     store.shutdown().await?;
-    Ok(())
+    let copied = copied.load(Ordering::Relaxed);
+    Ok(Pair {
+        without,
+        with,
+        copied,
+    })
 }
 
 /// Commands a second while `work` runs.

@@ -1,6 +1,6 @@
 //! The current time: the system's, or the one that a test sets.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
@@ -43,6 +43,15 @@ impl Clock {
 
 /// Somebody may set the system's clock while a timer waits. The timer notices that after this time.
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);
+
+/// The nanoseconds since some moment, which never decrease. Every command asks for them.
+#[inline]
+pub(crate) fn monotonic_nanos() -> u64 {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let passed = START.elapsed();
+    // Half a thousand years fit.
+    passed.as_secs() * 1_000_000_000 + u64::from(passed.subsec_nanos())
+}
 
 /// Milliseconds since 1970.
 pub(crate) fn unix_millis(time: SystemTime) -> u64 {
@@ -115,4 +124,25 @@ impl ManualClock {
 /// How many milliseconds have passed since `start`, for events of `tracing`.
 pub(crate) fn millis(start: Instant) -> u64 {
     u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A duration in nanoseconds.
+pub(crate) fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn monotonic_time_passes_as_instants_do() {
+        let start = Instant::now();
+        let before = monotonic_nanos();
+        let inner = Instant::now();
+        while monotonic_nanos() == before {}
+        let least = nanos(inner.elapsed());
+        let passed = monotonic_nanos() - before;
+        assert!(passed <= nanos(start.elapsed()) && passed >= least);
+    }
 }

@@ -1,5 +1,6 @@
 //! The traits that users implement: aggregates, commands, projections and process managers.
 
+pub(crate) mod about;
 pub(crate) mod aggregate;
 pub(crate) mod append;
 pub(crate) mod command;

@@ -1,5 +1,6 @@
 //! Events with stored names: an event's name on disk, and how its payload is written and read.
 
+mod about;
 mod decoded;
 mod fingerprint;
 pub(crate) mod one_or_many;
@@ -13,18 +14,26 @@ mod tags;
 pub(crate) mod value;
 mod variant;
 
+pub use about::{
+    Schema, about_commands, about_event, about_variant, add_retired, add_retired_type,
+};
+pub(crate) use about::{about_command, about_events, about_names};
 pub use decoded::Decoded;
 pub use fingerprint::fingerprint;
 pub use recorded::Recorded;
 pub use recorded_event::RecordedEvent;
+pub(crate) use set::About;
 pub use set::EventSet;
 pub use stored::{DecodeError, StoredEvent};
 pub use tags::{InvalidTag, Tag, TagText, Tags, has_tags};
 
+use crate::model::EventInfo;
 use crate::text::Shown;
 pub(crate) use read_back::read_back;
-pub(crate) use recorded::{Meta, SCHEMA_VERSION};
-pub(crate) use tagged::{decode as decode_tagged, encode as encode_tagged, knows as knows_tagged};
+pub(crate) use recorded::{Meta, SCHEMA_VERSION, TRACEPARENT};
+pub(crate) use tagged::{
+    decode as decode_tagged, encode as encode_tagged, knows as knows_tagged, names as tagged_names,
+};
 pub(crate) use variant::{decode as decode_variant, encode as encode_variant};
 
 /// An event, or a set of events, that knows its stored names.
@@ -218,6 +227,12 @@ pub trait DomainEvent: Sized {
     /// ```
     fn knows(name: &str) -> bool {
         Self::NAMES.iter().any(|known| known.is(name))
+    }
+
+    /// Tells the events, for a [`Model`](crate::model::Model).
+    #[doc(hidden)]
+    fn __about(events: &mut Vec<EventInfo>) {
+        events.extend(Self::NAMES.iter().map(|name| about_event(name, &[], None)));
     }
 
     /// A sample of each event that `Default` can make, for the testing kit.

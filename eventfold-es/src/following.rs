@@ -15,6 +15,7 @@ mod live;
 mod manager;
 pub(crate) mod managing;
 mod outgoing;
+mod past;
 pub(crate) mod pending;
 mod projecting;
 pub(crate) mod read_side;
@@ -30,6 +31,8 @@ mod unusable;
 pub(crate) use exclusive::Exclusive;
 pub(crate) use manager::Manager;
 pub(crate) use managing::{AnyReacting, CommandFailure, Outcome};
+pub use past::PastProjection;
+pub(crate) use past::state_at;
 #[cfg(feature = "testing")]
 pub(crate) use pending::read_back;
 pub(crate) use projecting::{Projecting, Registered};

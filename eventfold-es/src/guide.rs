@@ -20,9 +20,27 @@ pub mod backups {}
 ))]
 pub mod changing_events {}
 
+#[cfg(feature = "console")]
+#[doc = include_str!("guide/console.md")]
+#[doc(alias("dashboard", "admin", "web ui", "time travel"))]
+pub mod console {}
+
 #[doc = include_str!("guide/looking_inside.md")]
 #[doc(alias("cli", "command line", "inspect", "admin", "tail"))]
 pub mod looking_inside {}
+
+#[doc = include_str!("guide/moving.md")]
+#[doc(alias(
+    "export",
+    "import",
+    "dump",
+    "cloudevents",
+    "eventstoredb",
+    "kurrentdb",
+    "marten"
+))]
+#[expect(clippy::doc_markdown, reason = "names of products")]
+pub mod moving {}
 
 #[cfg(feature = "postgres")]
 #[doc = include_str!("guide/on_postgres.md")]
@@ -35,3 +53,20 @@ pub mod rules_across_aggregates {}
 #[doc = include_str!("guide/spans_and_events.md")]
 #[doc(alias("tracing", "observability", "logging", "opentelemetry"))]
 pub mod spans_and_events {}
+
+#[doc = include_str!("guide/watching_a_store.md")]
+#[doc(alias(
+    "metrics",
+    "monitoring",
+    "prometheus",
+    "health check",
+    "readiness",
+    "alerts",
+    "opentelemetry",
+    "distributed tracing"
+))]
+pub mod watching_a_store {}
+
+#[doc = include_str!("guide/what_the_types_say.md")]
+#[doc(alias("event catalog", "documentation", "diagram", "mermaid", "json schema"))]
+pub mod what_the_types_say {}

@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::text::Shown;
 
 mod file_name;
+mod trace_parent;
 
 pub(crate) use file_name::{decode, encode};
+pub use trace_parent::{InvalidTraceParent, TraceParent};
 
 /// Names one stream: the type of its aggregate and the aggregate's id.
 ///

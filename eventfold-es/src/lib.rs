@@ -120,6 +120,8 @@
 //!   may block, [`wait_for`](AggregateStore::wait_for) waits for a position.
 //! * A read model elsewhere, in a database for example: [`subscribe`](AggregateStore::subscribe);
 //!   [`lag_of`](AggregateStore::lag_of) tells how many events it is behind.
+//! * The past: [`AggregateHandle::at`] tells what an aggregate was at a version, a position or a time,
+//!   [`read_at`](AggregateStore::read_at) what a projection was at a position.
 //! * The newest events: [`recent`](AggregateStore::recent), and [`backwards`](AggregateStore::backwards)
 //!   for older ones, page by page.
 //! * A workflow that answers events with commands: [`derive@ProcessManager`], with timers
@@ -267,6 +269,9 @@
 //! projections and process managers, without a runtime or a disk, and a test that notices when the
 //! stored form of an event or a state changes.
 //!
+//! [`model!`] collects [what the types say](guide::what_the_types_say), as Markdown with a diagram for
+//! example, and a test compares it with a file. So a review shows what a change means.
+//!
 //! # Files
 //!
 //! A stream is an [`eventfold`] log, one event a line: `jq`, `tail -f` and the `eventfold` crate
@@ -322,7 +327,8 @@
 //!   shutting down; the progress of taking a directory of 0.2.0 over;
 //! * `debug`: loads, snapshots, checkpoints and redo points, with their durations.
 //!
-//! [All spans and events](guide::spans_and_events) have a page of their own.
+//! [All spans and events](guide::spans_and_events) have a page of their own, and so has
+//! [what to watch](guide::watching_a_store): metrics, health, alerts and traces.
 //!
 //! # Around every command
 //!
@@ -358,11 +364,16 @@
 //!
 //! # MSRV and features
 //!
-//! Rust 1.89 or newer. The Cargo feature `testing` adds the [testing kit](#changes-and-tests), for a
-//! program's dev-dependencies; it is off by default. The derives are always there. The feature `cli` is for
-//! `cargo install`: it builds the command `eventfold`, which [looks inside a store](guide::looking_inside).
-//! The feature `postgres` keeps stores in a database of PostgreSQL (`AggregateStore::postgres`, with a guide page
-//! of its own). What belongs to a feature is compiled only with it.
+//! Rust 1.89 or newer. The derives are always there. All Cargo features are off by default:
+//!
+//! * `testing` adds the [testing kit](#changes-and-tests), for a program's dev-dependencies;
+//! * `schema` adds the JSON Schema of payloads to a [`Model`](model::Model);
+//! * `metrics` publishes what a store counts, and `opentelemetry` makes its spans part of distributed traces:
+//!   see [watching a store](guide::watching_a_store);
+//! * `postgres` keeps stores in a database of PostgreSQL (`AggregateStore::postgres`, with a guide page of its own);
+//! * `console` adds the module `console`, an `axum` router that shows a store in the browser;
+//! * `cli` is for `cargo install`: it builds the command `eventfold`, which [looks inside a
+//!   store](guide::looking_inside).
 //!
 //! ```toml
 //! [dependencies]
@@ -398,6 +409,8 @@
 #[path = "private.rs"]
 pub mod __private;
 mod clock;
+#[cfg(feature = "console")]
+pub mod console;
 mod derive;
 pub(crate) mod domain;
 mod error;
@@ -408,6 +421,8 @@ pub(crate) mod following;
 pub mod fuzzing;
 pub mod guide;
 pub(crate) mod ids;
+mod meter;
+pub mod model;
 mod report;
 pub(crate) mod runtime;
 pub(crate) mod storage;
@@ -444,15 +459,18 @@ pub use crate::event::{
 pub use crate::following::backwards::Backwards;
 pub use crate::following::subscription::Subscription;
 pub use crate::following::{
-    FollowerStatus, ProcessManagerStatus, ReadSideStatus, Running, SkippedEvent,
+    FollowerStatus, PastProjection, ProcessManagerStatus, ReadSideStatus, Running, SkippedEvent,
 };
 pub use crate::ids::{
-    InvalidPosition, InvalidStreamId, InvalidVersion, Position, StreamId, Version,
+    InvalidPosition, InvalidStreamId, InvalidTraceParent, InvalidVersion, Position, StreamId,
+    TraceParent, Version,
 };
+pub use crate::meter::Distribution;
 pub use crate::report::{Finding, RepairReport, Repaired, Severity, VerifyReport};
-pub use crate::runtime::committed::{Committed, Loaded, Preview};
+pub use crate::runtime::committed::{Committed, Loaded, Past, Preview};
 pub use crate::runtime::decisions::decide::Decided;
 pub use crate::runtime::handle::AggregateHandle;
+pub use crate::runtime::past::At;
 pub use crate::runtime::together::{CommittedTogether, Together};
 pub use crate::storage::files::backup::restore::WithoutCheckpoint;
 pub use crate::storage::files::layout::StreamLayout;
@@ -460,9 +478,12 @@ pub use crate::storage::memory::Memory;
 pub use crate::store::bus::CommandBus;
 pub use crate::store::inspect;
 pub use crate::store::{
-    AggregateStore, AggregateStoreBuilder, AppendError, Backup, BackupReport, Continuation,
-    DeadLetters, EventQuery, Follow, Followed, Found, InjectOptions, Rebuild, RebuildProgress,
-    ReplayError, Restore, RestorePoint, RestoreReport, SettleError, WaitError, spawn_actor,
+    AggregateMetrics, AggregateStore, AggregateStoreBuilder, AppendError, Backup, BackupReport,
+    CacheMetrics, CommandMetrics, Continuation, DeadLetters, EventQuery, Export, ExportForm,
+    ExportReport, ExportedEvent, Follow, Followed, FollowerMetrics, Found, Import, ImportError,
+    ImportReport, InjectOptions, LogMetrics, Metrics, Problem, ProblemKind, ProcessManagerMetrics,
+    Rebuild, RebuildProgress, Repair, ReplayError, Restore, RestorePoint, RestoreReport,
+    SettleError, StoreHealth, Verify, WaitError, spawn_actor,
 };
 
 /// What a program with aggregates usually needs.

@@ -21,8 +21,10 @@ pub use crate::domain::projection::{Project, Projection};
 pub use crate::domain::routes::CommandRoutes;
 pub use crate::event::{
     DecodeError, Decoded, DomainEvent, EncodeError, EventName, EventSet, InvalidTag, Recorded,
-    StoredEvent, Tags, UnknownEvents, fingerprint, has_tags,
+    Schema, StoredEvent, Tags, UnknownEvents, about_commands, about_event, about_variant,
+    add_retired, add_retired_type, fingerprint, has_tags,
 };
+pub use crate::model::{CommandInfo, EventInfo};
 
 #[path = "private/command.rs"]
 mod command;
@@ -34,6 +36,8 @@ mod early;
 mod event;
 #[path = "private/example.rs"]
 pub mod example;
+#[path = "private/in_model.rs"]
+mod in_model;
 #[path = "private/listed.rs"]
 mod listed;
 #[path = "private/methods.rs"]
@@ -46,6 +50,8 @@ mod of_command;
 mod read_side;
 #[path = "private/sample.rs"]
 mod sample;
+#[path = "private/schema.rs"]
+mod schema;
 #[path = "private/tags.rs"]
 mod tags;
 #[path = "private/upcast.rs"]
@@ -57,6 +63,7 @@ pub use decision::{
     assert_values_are_given,
 };
 pub use event::{EventPayload, deserialize_event, serialize_event};
+pub use in_model::{InModel, NotInModel};
 pub use listed::{ListedAggregate, ListedCommand, ListedEvent, NotListed};
 pub use methods::{Methods, NotAnAggregate};
 pub use names::{
@@ -66,5 +73,6 @@ pub use names::{
 pub use of_command::{OfAnyCommand, OfCommand};
 pub use read_side::{DecisionTarget, DispatchTarget, apply_eventfold, react_eventfold};
 pub use sample::{MadeOfDefault, NotMade, add_samples, samples};
+pub use schema::{NoSchema, SchemaOf};
 pub use tags::{NotOneTag, TagOf, TagValues};
 pub use upcast::{Infallible, Upcast, check_version};

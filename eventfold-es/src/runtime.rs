@@ -14,6 +14,7 @@ pub(crate) mod handle;
 pub(crate) mod inside;
 pub(crate) mod layers;
 pub(crate) mod passivation;
+pub(crate) mod past;
 pub(crate) mod running;
 pub(crate) mod spans;
 pub(crate) mod together;

@@ -16,6 +16,7 @@ pub(crate) mod encoding;
 pub(crate) mod error;
 pub(crate) mod files;
 pub(crate) mod health;
+pub(crate) mod load_now;
 pub(crate) mod loaded;
 pub(crate) mod log;
 pub(crate) mod memory;
@@ -30,17 +31,20 @@ pub(crate) mod restored;
 pub(crate) mod search;
 pub(crate) mod snapshot;
 pub(crate) mod stream;
+pub(crate) mod trouble;
 pub(crate) mod unfinished;
 
 use crate::clock::Clock;
 use crate::domain::command::Fingerprint;
 use crate::event::StoredEvent;
 use crate::ids::StreamId;
+use crate::meter::Meters;
 use commit::{CommitError, GroupCommit};
 use error::{StorageError, StorageResult};
 use files::FileStorage;
 use files::layout::StreamLayout;
 use files::streams::handle::FileStream;
+use load_now::LoadNow;
 use log::{Log, LogReader};
 use memory::MemoryStorage;
 #[cfg(feature = "postgres")]
@@ -50,6 +54,7 @@ use record::Records;
 use record_name::Follower;
 use search::Search;
 use stream::Stream;
+use trouble::Trouble;
 use unfinished::Unfinished;
 
 /// The storage of an open store.
@@ -296,6 +301,37 @@ impl Storage {
             Self::Memory(_) => Ok(None),
             #[cfg(feature = "postgres")]
             Self::Postgres(_) => Ok(None),
+        }
+    }
+
+    /// What the store counts.
+    #[inline]
+    pub(crate) fn meters(&self) -> &Arc<Meters> {
+        match self {
+            Self::Files(files) => files.meters(),
+            Self::Memory(memory) => memory.meters(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.meters(),
+        }
+    }
+
+    /// What the storage has at hand and in memory now.
+    pub(crate) fn load_now(&self) -> LoadNow {
+        match self {
+            Self::Files(files) => files.load_now(),
+            Self::Memory(memory) => memory.load_now(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.load_now(),
+        }
+    }
+
+    /// What keeps the storage from taking commits, and what is wrong with it otherwise.
+    pub(crate) fn troubles(&self) -> Vec<Trouble> {
+        match self {
+            Self::Files(files) => files.troubles(),
+            Self::Memory(memory) => memory.troubles(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.troubles(),
         }
     }
 

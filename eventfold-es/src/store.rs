@@ -13,12 +13,20 @@ mod builder;
 pub(crate) mod bus;
 mod dead_letters;
 mod decisions;
+mod export;
 mod follow;
+mod health;
+mod import;
 pub mod inspect;
 mod maintenance;
+mod metrics;
+mod model;
 mod opened;
+mod past;
 mod positions;
 mod process_managers;
+#[cfg(feature = "metrics")]
+mod publish;
 mod reading;
 mod rebuild;
 mod restore;
@@ -32,7 +40,16 @@ pub use append::{AppendError, EventQuery, Found};
 pub use backup::{Backup, BackupReport};
 pub use builder::AggregateStoreBuilder;
 pub use dead_letters::{DeadLetters, ReplayError};
+pub use export::exported::ExportedEvent;
+pub use export::{Export, ExportForm, ExportReport};
 pub use follow::{Follow, Followed};
+pub use health::{Problem, ProblemKind, StoreHealth};
+pub use import::{Import, ImportError, ImportReport};
+pub use maintenance::{Repair, Verify};
+pub use metrics::{
+    AggregateMetrics, CacheMetrics, CommandMetrics, FollowerMetrics, LogMetrics, Metrics,
+    ProcessManagerMetrics,
+};
 pub use rebuild::{Rebuild, RebuildProgress};
 pub use restore::{Continuation, Restore, RestorePoint, RestoreReport};
 pub use spawn::spawn_actor;

@@ -46,7 +46,7 @@
 //!
 //! Decisions, projections and process managers are tested in the same way, with [`decision()`],
 //! [`projection`] and [`process_manager`]. [`event_history`] and [`state_history`] detect when the stored form of an
-//! event or a state changes.
+//! event or a state changes. [`model_is_in`] shows in a review what a change means for the whole program.
 //!
 //! # Further checks
 //!
@@ -72,6 +72,7 @@ mod form;
 mod given;
 mod history;
 mod laws;
+mod model_file;
 mod outcome;
 mod read_side;
 mod sample;
@@ -81,6 +82,7 @@ pub use decision::{DecisionGiven, DecisionWhen, decision};
 pub use given::{Given, When, given};
 pub use history::{EventHistory, event_history};
 pub use laws::{Laws, laws, laws_of};
+pub use model_file::model_is_in;
 pub use read_side::{
     ProcessManagerGiven, ProcessManagerWhen, ProjectionGiven, process_manager, projection,
 };

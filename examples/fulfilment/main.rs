@@ -8,7 +8,7 @@
 //! The customers place and pay, `Fulfilment` does the rest. What it must react to is an event: that the
 //! lamps are sold out, for example. An order of no lamps is refused by the stock, which is answered by a
 //! command of its own. The tests drive the clock, so that a deadline of a quarter of an hour takes no
-//! time.
+//! time. `model.md` shows what the types say; a test keeps it true.
 
 mod fulfilment;
 mod order;

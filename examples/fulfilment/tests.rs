@@ -1,6 +1,6 @@
 use std::time::SystemTime;
 
-use eventfold_es::ManualClock;
+use eventfold_es::{ManualClock, model, testing};
 use tempfile::TempDir;
 
 use super::*;
@@ -136,4 +136,9 @@ async fn an_order_that_the_stock_refuses_is_cancelled_and_leaves_no_dead_letter(
     let status = shop.store.read_side().process_managers.remove(0);
     assert_eq!(status.dead_letters, Some(0));
     Ok(())
+}
+
+#[test]
+fn the_model_is_the_one_that_was_reviewed() {
+    testing::model_is_in(&model![Order, Stock, Fulfilment], "fulfilment/model.md");
 }

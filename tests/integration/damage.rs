@@ -15,6 +15,40 @@ use crate::support::files::{edit, segments};
 use crate::support::scripted::{GateCommand, clock, command, open_on_demand, run, tell};
 use crate::support::{Ledger, LedgerCommand as Do, TempDir, copy, stream_file, temp_dir};
 
+#[tokio::test]
+async fn a_check_tells_how_many_bytes_it_has_read_until_all_are() {
+    let dir = temp_dir();
+    let store = crate::support::open(dir.path()).await;
+    for id in ["a", "b"] {
+        let ledger = store.get::<Ledger>(id).await.unwrap();
+        for _ in 0..20 {
+            ledger.send(Do::Write("x".repeat(20_000))).await.unwrap();
+        }
+    }
+    store.shutdown().await.unwrap();
+    let size = |path: &Path| std::fs::metadata(path).unwrap().len();
+    let all = segments(dir.path())
+        .iter()
+        .map(|path| size(path))
+        .sum::<u64>()
+        + size(&stream_file(dir.path(), "a"))
+        + size(&stream_file(dir.path(), "b"));
+    let (said, heard) = std::sync::mpsc::channel();
+    let verify = AggregateStore::verify(dir.path());
+    verify
+        .on_progress(move |done, of| said.send((done, of)).unwrap())
+        .await
+        .unwrap();
+    let told: Vec<(u64, u64)> = heard.iter().collect();
+    // Nothing, each segment, each stream.
+    assert_eq!(told.len(), 1 + segments(dir.path()).len() + 2);
+    assert!(
+        told.is_sorted() && told.iter().all(|(_, total)| *total == all),
+        "{told:?}"
+    );
+    assert_eq!((told[0].0, told.last().unwrap().0), (0, all));
+}
+
 /// What can happen to the files of a store, whose names are relative to it.
 #[derive(Debug, Clone)]
 enum Damage {

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::support::{open, poll_once, temp_dir};
 
 mod excluded;
+mod imported;
 mod overtaken;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DomainEvent)]

@@ -23,6 +23,7 @@ const FILES_ONLY: &[(&str, &str)] = &[
     ("damage", "files are damaged"),
     ("dead_letters::damage", "files are damaged"),
     ("decision_models", "opens no store"),
+    ("described", "opens stores in memory only"),
     ("directory", "what is done to the directory of a store"),
     ("disk", "what is on disk, and when"),
     ("format", "the bytes of the files"),

@@ -6,8 +6,8 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use eventfold_es::inspect::StoreReader;
-use eventfold_es::{AggregateStore, Position};
+use eventfold_es::inspect::{Entry, StoreReader};
+use eventfold_es::{AggregateStore, Position, StreamId};
 
 use crate::support::files::segments;
 use crate::support::{
@@ -26,22 +26,48 @@ fn number(position: Position) -> u64 {
     position.to_string().parse().unwrap()
 }
 
+fn event(entry: &Entry<'_>) -> Shown {
+    let (event, record) = (entry.event(), entry.event().record());
+    (
+        number(record.position()),
+        record.aggregate_type().to_owned(),
+        record.id().to_owned(),
+        record.version().into(),
+        record.event_id().unwrap_or_default().to_owned(),
+        event.data().to_owned(),
+    )
+}
+
 fn shown(reader: &StoreReader) -> Vec<Shown> {
     let mut events = Vec::new();
     let read = reader.read(Position::default(), |entry| {
-        let (event, record) = (entry.event(), entry.event().record());
-        events.push((
-            number(record.position()),
-            record.aggregate_type().to_owned(),
-            record.id().to_owned(),
-            record.version().into(),
-            record.event_id().unwrap_or_default().to_owned(),
-            event.data().to_owned(),
-        ));
+        events.push(event(&entry));
         ControlFlow::Continue(())
     });
     read.unwrap();
     events
+}
+
+/// The events of one ledger.
+fn of_stream(reader: &StoreReader, id: &str) -> Vec<Shown> {
+    let mut events = Vec::new();
+    let id = StreamId::new("ledger", id).unwrap();
+    let read = reader.read_stream(&id, |entry| {
+        events.push(event(&entry));
+        ControlFlow::Continue(())
+    });
+    read.unwrap();
+    events
+}
+
+/// Fails unless the events of each ledger are those that the journal has of it.
+fn check_streams(dir: &Path) {
+    let reader = StoreReader::open(dir).unwrap();
+    let all = shown(&reader);
+    for id in ["a", "b", "nobody"] {
+        let of_it: Vec<Shown> = all.iter().filter(|event| event.2 == id).cloned().collect();
+        assert!(of_stream(&reader, id) == of_it, "the events of {id}");
+    }
 }
 
 /// Fails unless positions and versions have no gaps and end at the head.
@@ -228,6 +254,72 @@ async fn the_summary_of_each_stream_is_that_of_its_file() {
         assert_eq!(time(stream.first), ms(&lines[0]));
         assert_eq!(time(stream.last), ms(lines.last().unwrap()));
     }
+}
+
+/// A store with two ledgers, some segments and a redo point in the middle.
+async fn with_two_ledgers(dir: &Path) -> AggregateStore {
+    let store = open(dir).await;
+    for i in 0..20 {
+        for id in ["a", "b"] {
+            let ledger = store.get::<crate::support::Ledger>(id).await.unwrap();
+            let text = "x".repeat(i * 1000);
+            ledger.send(Do::Write(text)).await.unwrap();
+            ledger.send(Do::AddAll(vec![1, 2])).await.unwrap();
+        }
+    }
+    store
+}
+
+#[tokio::test]
+async fn the_events_of_one_stream_are_those_of_the_journal_whatever_its_file_has() {
+    let dir = temp_dir();
+    let store = with_two_ledgers(dir.path()).await;
+    check_streams(dir.path());
+    store.shutdown().await.unwrap();
+    let store = open(dir.path()).await;
+    let ledger = store.get::<crate::support::Ledger>("a").await.unwrap();
+    let old = std::fs::read(stream_file(dir.path(), "b")).unwrap();
+    ledger.send(Do::Add(7)).await.unwrap();
+    check_streams(dir.path());
+    let _ = store.layout();
+    let left = copy(dir.path());
+    store.shutdown().await.unwrap();
+    check_streams(dir.path());
+    check_streams(left.path());
+    let file = stream_file(left.path(), "b");
+    // Cut, of another stream, with a line of another program, damaged, gone.
+    let cut = old[..old.len() / 2].to_vec();
+    let other = std::fs::read(stream_file(left.path(), "a")).unwrap();
+    let foreign = [&old[..], b"{\"type\":\"Added\",\"data\":1,\"ts\":1}\n"].concat();
+    let mut damaged = old.clone();
+    damaged[old.len() / 2] ^= 1;
+    for content in [cut, other, foreign, damaged] {
+        std::fs::write(&file, content).unwrap();
+        check_streams(left.path());
+    }
+    std::fs::remove_file(&file).unwrap();
+    check_streams(left.path());
+    std::fs::write(&file, old).unwrap();
+    std::fs::remove_file(left.path().join("journal/stream_ends")).unwrap();
+    check_streams(left.path());
+}
+
+#[tokio::test]
+async fn a_stream_is_read_without_the_journal_that_its_file_stands_for() {
+    let dir = temp_dir();
+    let store = with_two_ledgers(dir.path()).await;
+    store.shutdown().await.unwrap();
+    let whole = of_stream(&StoreReader::open(dir.path()).unwrap(), "a");
+    assert_eq!(whole.len(), 60);
+    let first = &journal(dir.path())[0];
+    let mut bytes = std::fs::read(&first.path).unwrap();
+    bytes[first.offset + 60] ^= 1;
+    std::fs::write(&first.path, &bytes).unwrap();
+    let reader = StoreReader::open(dir.path()).unwrap();
+    let read = reader.read(Position::default(), |_| ControlFlow::Continue(()));
+    assert_eq!(read.unwrap_err().kind(), io::ErrorKind::InvalidData);
+    assert!(of_stream(&reader, "a") == whole);
+    assert!(of_stream(&reader, "nobody").is_empty());
 }
 
 /// A directory whose store was not closed, with some segments.

@@ -12,13 +12,16 @@ use syn::visit::{self, Visit};
 const LAYERS: &[&[&str]] = &[
     // Beside the layers: what generated code names, the testing kit, the documentation of the derives.
     &["", "private", "testing", "derive", "guide", "fuzzing"],
+    &["console"],
     &["store"],
     &["following"],
     &["runtime"],
     &["storage"],
     &["domain"],
     &["event"],
-    &["report", "clock", "error", "ids", "sync", "text"],
+    &[
+        "meter", "model", "report", "clock", "error", "ids", "sync", "text",
+    ],
 ];
 
 #[test]

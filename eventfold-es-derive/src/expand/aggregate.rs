@@ -94,7 +94,7 @@ pub(crate) fn decision_types(input: &DeriveInput, types: &Types) -> TokenStream 
 ///     type Error = BankError;
 ///
 ///     // handle, handle_with, apply, repeat, fingerprint, encode_event, event_version, event_tags,
-///     // decode_event, knows_event, command_name, command_routes
+///     // decode_event, knows_event, command_name, command_routes, __events, __commands
 /// }
 /// ```
 fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
@@ -132,6 +132,7 @@ fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
     let stored_form = stored_form(input, &event);
     let command_name = command_name(input);
     let command_routes = command_routes(input);
+    let commands = about_commands(input);
     let (_, _, where_clause) = input.generics().split_for_impl();
     quote! {
         #decide
@@ -173,6 +174,7 @@ fn aggregate_impl(input: &Aggregate<'_>) -> TokenStream {
             #stored_form
             #command_name
             #command_routes
+            #commands
         }
     }
 }
@@ -310,6 +312,11 @@ pub(crate) fn of_command(command: &TokenStream) -> TokenStream {
 ///     __private::fingerprint(<BankAccountEvent as DomainEvent>::NAMES)
 /// }
 /// const __EVENT_NAMES: Option<&'static [EventName]> = Some(<BankAccountEvent as DomainEvent>::NAMES);
+/// fn __events() -> Option<Vec<EventInfo>> {
+///     let mut events = Vec::new();
+///     <BankAccountEvent as DomainEvent>::__about(&mut events);
+///     Some(events)
+/// }
 /// ```
 fn stored_form(input: &Aggregate<'_>, event: &TokenStream) -> TokenStream {
     let as_event = match &input.events {
@@ -362,6 +369,12 @@ fn stored_form(input: &Aggregate<'_>, event: &TokenStream) -> TokenStream {
 
         const __EVENT_NAMES: ::core::option::Option<&'static [__eventfold::EventName]> =
             ::core::option::Option::Some(#as_event::NAMES);
+
+        fn __events() -> ::core::option::Option<::std::vec::Vec<__eventfold::EventInfo>> {
+            let mut __events = ::std::vec::Vec::new();
+            #as_event::__about(&mut __events);
+            ::core::option::Option::Some(__events)
+        }
     }
 }
 
@@ -410,6 +423,35 @@ fn command_routes(input: &Aggregate<'_>) -> Option<TokenStream> {
             fn command_routes(__routes: &mut __eventfold::CommandRoutes<#command>) {
                 #(#routes)*
             }
+        }
+    })
+}
+
+/// ```ignore
+/// fn __commands() -> Option<Vec<CommandInfo>> {
+///     use __private::NoSchema as _;
+///     Some(about_commands(&[("Deposit", SchemaOf::<Deposit>::__SCHEMA)]))
+/// }
+/// ```
+fn about_commands(input: &Aggregate<'_>) -> Option<TokenStream> {
+    let Messages::Listed(commands) = &input.commands else {
+        return None;
+    };
+    let told = commands.items.iter().map(|item| {
+        let (ty, name) = (&item.ty, item.written_name());
+        quote_spanned! {item.variant.span()=>
+            (#name, __eventfold::SchemaOf::<#ty>::__SCHEMA)
+        }
+    });
+    let import = (!commands.items.is_empty()).then(|| {
+        quote!(
+            use __eventfold::NoSchema as _;
+        )
+    });
+    Some(quote! {
+        fn __commands() -> ::core::option::Option<::std::vec::Vec<__eventfold::CommandInfo>> {
+            #import
+            ::core::option::Option::Some(__eventfold::about_commands(&[#(#told),*]))
         }
     })
 }

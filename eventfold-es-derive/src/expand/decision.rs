@@ -14,6 +14,7 @@ use crate::ast::{Decision, Messages};
 pub(crate) fn decision(input: &Decision<'_>) -> TokenStream {
     let mut enums = TokenStream::new();
     let mut impls = quote!(
+        use __eventfold::NoSchema as _;
         use __eventfold::NotListed as _;
     );
     if let Messages::Listed(events) = &input.events {
@@ -69,6 +70,7 @@ fn check(model: &Model<'_>) -> TokenStream {
 ///     const NAME: &'static str = "subscribing";
 ///     type Command = Subscribe;
 ///     const COMMAND_NAME: &'static str = "Subscribe";
+///     const __COMMAND_SCHEMA: Schema = SchemaOf::<Subscribe>::__SCHEMA;
 ///
 ///     // repeat, fingerprint
 ///
@@ -131,6 +133,7 @@ fn decider(input: &Decision<'_>, types: &Types) -> TokenStream {
             const NAME: &'static str = #name;
             type Command = #command;
             const COMMAND_NAME: &'static str = #command_name;
+            const __COMMAND_SCHEMA: __eventfold::Schema = __eventfold::SchemaOf::<#command>::__SCHEMA;
 
             #of_command
 

@@ -27,6 +27,7 @@ pub(crate) fn event(input: &Event<'_>) -> TokenStream {
             set(input, variants)
         }
     };
+    let about = about(input);
     let samples = match &input.input.data {
         Data::Enum(data) => sample::of_variants(data),
         _ => sample::of_struct(),
@@ -41,6 +42,7 @@ pub(crate) fn event(input: &Event<'_>) -> TokenStream {
             #[automatically_derived]
             impl __eventfold::DomainEvent for #ident #where_clause {
                 #body
+                #about
                 #samples
             }
         },
@@ -224,6 +226,46 @@ fn schema_version(variants: &[SetVariant<'_>]) -> Option<TokenStream> {
                 match self { #(#arms)* #rest }
             }
         }
+    })
+}
+
+/// ```ignore
+/// fn __about(events: &mut Vec<EventInfo>) {
+///     use __private::NoSchema as _;
+///     let name = &<Self as DomainEvent>::NAMES[0];
+///     events.push(about_event(name, &[(1, "in_cents")], SchemaOf::<Self>::__SCHEMA));
+/// }
+/// ```
+///
+/// For an enum, `about_variant(name, "Opened", &[], SchemaOf::<Self>::__SCHEMA)` for each variant. The
+/// schema is an inherent constant if the type offers one, and otherwise that of the trait.
+fn about(input: &Event<'_>) -> TokenStream {
+    let schema = quote!(__eventfold::SchemaOf::<Self>::__SCHEMA);
+    let name = |position: usize| {
+        let position = Literal::usize_unsuffixed(position);
+        quote!(&<Self as __eventfold::DomainEvent>::NAMES[#position])
+    };
+    let written: TokenStream = match &input.shape {
+        Shape::One(_, history, _) => {
+            let (name, upcasts) = (name(0), history::upcasts(history));
+            quote!(__events.push(__eventfold::about_event(#name, #upcasts, #schema));)
+        }
+        Shape::Set(variants) => {
+            let variants = variants.iter().enumerate().map(|(position, variant)| {
+                let (name, upcasts) = (name(position), history::upcasts(&variant.history));
+                let tag = variant.ident.unraw().to_string();
+                quote! {
+                    __events.push(__eventfold::about_variant(#name, #tag, #upcasts, #schema));
+                }
+            });
+            variants.collect()
+        }
+    };
+    let retired = history::about_retired(&input.retired);
+    history::about(&quote! {
+        use __eventfold::NoSchema as _;
+        #written
+        #retired
     })
 }
 

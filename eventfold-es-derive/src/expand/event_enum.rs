@@ -114,6 +114,10 @@ fn sets(retired: &[Retired], events: &Enum) -> Vec<(TokenStream, Span)> {
 ///         }
 ///         Err(stored.unknown())
 ///     }
+///
+///     fn __about(events: &mut Vec<EventInfo>) {
+///         <Deposited as DomainEvent>::__about(events);
+///     }
 /// }
 /// ```
 fn domain_event(retired: &[Retired], events: &Enum) -> TokenStream {
@@ -131,6 +135,12 @@ fn domain_event(retired: &[Retired], events: &Enum) -> TokenStream {
     let versions = arms(quote!(schema_version), quote!());
     let tagged = arms(quote!(append_tags), quote!(, __tags));
     let append_tags = tags::function(&quote!(match self { #tagged }));
+    let about = events.items.iter().map(|item| {
+        let event = as_event(item);
+        quote_spanned!(item.variant.span()=> #event::__about(__events);)
+    });
+    let about_retired = history::about_retired(retired);
+    let about = history::about(&quote!(#(#about)* #about_retired));
     let retired = history::retired(retired);
     let samples = sample::of_listed(events);
     let encoded = arms(quote!(encode), quote!(, __data));
@@ -177,6 +187,7 @@ fn domain_event(retired: &[Retired], events: &Enum) -> TokenStream {
                 ::core::result::Result::Err(__stored.unknown())
             }
 
+            #about
             #samples
         }
     }

@@ -145,6 +145,51 @@ pub(crate) fn retired(retired: &[Retired]) -> TokenStream {
     retired.iter().map(one).collect()
 }
 
+/// The function that tells the events.
+pub(crate) fn about(body: &TokenStream) -> TokenStream {
+    quote! {
+        fn __about(__events: &mut ::std::vec::Vec<__eventfold::EventInfo>) {
+            #body
+        }
+    }
+}
+
+/// `&[(1, "in_cents")]`
+pub(crate) fn upcasts(history: &History) -> TokenStream {
+    let steps = history.steps().iter().map(|step| {
+        let (from, by) = (Literal::u32_unsuffixed(step.from), text_of(&step.path));
+        quote!((#from, #by))
+    });
+    quote!(&[#(#steps),*])
+}
+
+/// Tells the retired events.
+///
+/// ```ignore
+/// add_retired(events, "Suspended", None);
+/// add_retired_type(events, <Moved as DomainEvent>::__about, Some("moved"));
+/// ```
+pub(crate) fn about_retired(retired: &[Retired]) -> TokenStream {
+    let one = |retired: &Retired| {
+        let by = retired.into.as_ref().map(text_of);
+        let by = by.map_or_else(
+            || quote!(::core::option::Option::None),
+            |by| quote!(::core::option::Option::Some(#by)),
+        );
+        match &retired.what {
+            What::Named(name) => {
+                let name = &name.value;
+                quote!(__eventfold::add_retired(__events, #name, #by);)
+            }
+            What::Typed(ty) => {
+                let event = as_event(ty);
+                quote!(__eventfold::add_retired_type(__events, #event::__about, #by);)
+            }
+        }
+    };
+    retired.iter().map(one).collect()
+}
+
 /// The names of a retired event with its text for errors, as an entry of `__EVENTS`, and its place.
 ///
 /// ```ignore

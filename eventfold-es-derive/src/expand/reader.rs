@@ -237,6 +237,7 @@ fn process_manager(input: &Reader<'_>) -> TokenStream {
 ///             EventSet::of_event(
 ///                 <Subscribed as DomainEvent>::knows,
 ///                 || fingerprint(<Subscribed as DomainEvent>::NAMES),
+///                 <Subscribed as DomainEvent>::__about,
 ///             ),
 ///         ]
 ///     }
@@ -255,6 +256,7 @@ fn read(input: &Reader<'_>) -> TokenStream {
             __eventfold::EventSet::of_event(
                 #event::knows,
                 || __eventfold::fingerprint(#event::NAMES),
+                #event::__about,
             )
         }
     }));

@@ -295,6 +295,10 @@ const _: () = {
             }
             ::core::result::Result::Err(__stored.unknown())
         }
+        fn __about(__events: &mut ::std::vec::Vec<__eventfold::EventInfo>) {
+            <AccountOpened as __eventfold::DomainEvent>::__about(__events);
+            <Deposited as __eventfold::DomainEvent>::__about(__events);
+        }
         __eventfold::__testing! {
             fn __samples() -> ::std::vec::Vec < Self > { use __eventfold::NotMade as _;
             let mut __samples = ::std::vec::Vec::new(); __eventfold::add_samples(& mut
@@ -457,6 +461,13 @@ const _: () = {
         const __EVENT_NAMES: ::core::option::Option<&'static [__eventfold::EventName]> = ::core::option::Option::Some(
             <BankAccountEvent as __eventfold::DomainEvent>::NAMES,
         );
+        fn __events() -> ::core::option::Option<
+            ::std::vec::Vec<__eventfold::EventInfo>,
+        > {
+            let mut __events = ::std::vec::Vec::new();
+            <BankAccountEvent as __eventfold::DomainEvent>::__about(&mut __events);
+            ::core::option::Option::Some(__events)
+        }
         fn command_name(__command: &BankAccountCommand) -> &'static str {
             match __command {
                 BankAccountCommand::OpenAccount(_) => "OpenAccount",
@@ -468,6 +479,19 @@ const _: () = {
         ) {
             __routes.add::<OpenAccount>();
             __routes.add::<Deposit>();
+        }
+        fn __commands() -> ::core::option::Option<
+            ::std::vec::Vec<__eventfold::CommandInfo>,
+        > {
+            use __eventfold::NoSchema as _;
+            ::core::option::Option::Some(
+                __eventfold::about_commands(
+                    &[
+                        ("OpenAccount", __eventfold::SchemaOf::<OpenAccount>::__SCHEMA),
+                        ("Deposit", __eventfold::SchemaOf::<Deposit>::__SCHEMA),
+                    ],
+                ),
+            )
         }
     }
 };

@@ -125,6 +125,13 @@ const _: () = {
         const __EVENT_NAMES: ::core::option::Option<&'static [__eventfold::EventName]> = ::core::option::Option::Some(
             <CounterEvent as __eventfold::DomainEvent>::NAMES,
         );
+        fn __events() -> ::core::option::Option<
+            ::std::vec::Vec<__eventfold::EventInfo>,
+        > {
+            let mut __events = ::std::vec::Vec::new();
+            <CounterEvent as __eventfold::DomainEvent>::__about(&mut __events);
+            ::core::option::Option::Some(__events)
+        }
         fn command_name(__command: &CounterCommand) -> &'static str {
             match __command {
                 CounterCommand::Add(_) => "add",
@@ -132,6 +139,16 @@ const _: () = {
         }
         fn command_routes(__routes: &mut __eventfold::CommandRoutes<CounterCommand>) {
             __routes.add::<Add>();
+        }
+        fn __commands() -> ::core::option::Option<
+            ::std::vec::Vec<__eventfold::CommandInfo>,
+        > {
+            use __eventfold::NoSchema as _;
+            ::core::option::Option::Some(
+                __eventfold::about_commands(
+                    &[("add", __eventfold::SchemaOf::<Add>::__SCHEMA)],
+                ),
+            )
         }
     }
 };

@@ -177,6 +177,9 @@ const _: () = {
             }
             ::core::result::Result::Err(__stored.unknown())
         }
+        fn __about(__events: &mut ::std::vec::Vec<__eventfold::EventInfo>) {
+            <self::events::Deposited as __eventfold::DomainEvent>::__about(__events);
+        }
         __eventfold::__testing! {
             fn __samples() -> ::std::vec::Vec < Self > { use __eventfold::NotMade as _;
             let mut __samples = ::std::vec::Vec::new(); __eventfold::add_samples(& mut
@@ -318,6 +321,13 @@ const _: () = {
         const __EVENT_NAMES: ::core::option::Option<&'static [__eventfold::EventName]> = ::core::option::Option::Some(
             <Event as __eventfold::DomainEvent>::NAMES,
         );
+        fn __events() -> ::core::option::Option<
+            ::std::vec::Vec<__eventfold::EventInfo>,
+        > {
+            let mut __events = ::std::vec::Vec::new();
+            <Event as __eventfold::DomainEvent>::__about(&mut __events);
+            ::core::option::Option::Some(__events)
+        }
         fn command_name(__command: &Command) -> &'static str {
             match __command {
                 Command::Deposit(_) => "deposit",
@@ -325,6 +335,16 @@ const _: () = {
         }
         fn command_routes(__routes: &mut __eventfold::CommandRoutes<Command>) {
             __routes.add::<commands::Deposit>();
+        }
+        fn __commands() -> ::core::option::Option<
+            ::std::vec::Vec<__eventfold::CommandInfo>,
+        > {
+            use __eventfold::NoSchema as _;
+            ::core::option::Option::Some(
+                __eventfold::about_commands(
+                    &[("deposit", __eventfold::SchemaOf::<commands::Deposit>::__SCHEMA)],
+                ),
+            )
         }
     }
 };

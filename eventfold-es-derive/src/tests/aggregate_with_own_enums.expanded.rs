@@ -110,5 +110,12 @@ const _: () = {
         const __EVENT_NAMES: ::core::option::Option<&'static [__eventfold::EventName]> = ::core::option::Option::Some(
             <events::CounterEvent as __eventfold::DomainEvent>::NAMES,
         );
+        fn __events() -> ::core::option::Option<
+            ::std::vec::Vec<__eventfold::EventInfo>,
+        > {
+            let mut __events = ::std::vec::Vec::new();
+            <events::CounterEvent as __eventfold::DomainEvent>::__about(&mut __events);
+            ::core::option::Option::Some(__events)
+        }
     }
 };

@@ -251,6 +251,25 @@ const _: () = {
             }
             ::core::result::Result::Err(__stored.unknown())
         }
+        fn __about(__events: &mut ::std::vec::Vec<__eventfold::EventInfo>) {
+            <Opened as __eventfold::DomainEvent>::__about(__events);
+            __eventfold::add_retired(__events, "Paused", ::core::option::Option::None);
+            __eventfold::add_retired(
+                __events,
+                "Doubled",
+                ::core::option::Option::Some("doubled"),
+            );
+            __eventfold::add_retired_type(
+                __events,
+                <history::Moved as __eventfold::DomainEvent>::__about,
+                ::core::option::Option::Some("history::moved"),
+            );
+            __eventfold::add_retired_type(
+                __events,
+                <Old as __eventfold::DomainEvent>::__about,
+                ::core::option::Option::None,
+            );
+        }
         __eventfold::__testing! {
             fn __samples() -> ::std::vec::Vec < Self > { use __eventfold::NotMade as _;
             let mut __samples = ::std::vec::Vec::new(); __eventfold::add_samples(& mut
@@ -387,5 +406,17 @@ const _: () = {
         const __EVENT_NAMES: ::core::option::Option<&'static [__eventfold::EventName]> = ::core::option::Option::Some(
             <CounterEvent as __eventfold::DomainEvent>::NAMES,
         );
+        fn __events() -> ::core::option::Option<
+            ::std::vec::Vec<__eventfold::EventInfo>,
+        > {
+            let mut __events = ::std::vec::Vec::new();
+            <CounterEvent as __eventfold::DomainEvent>::__about(&mut __events);
+            ::core::option::Option::Some(__events)
+        }
+        fn __commands() -> ::core::option::Option<
+            ::std::vec::Vec<__eventfold::CommandInfo>,
+        > {
+            ::core::option::Option::Some(__eventfold::about_commands(&[]))
+        }
     }
 };

@@ -169,5 +169,17 @@ const _: () = {
         const __EVENT_NAMES: ::core::option::Option<&'static [__eventfold::EventName]> = ::core::option::Option::Some(
             <Imported as __eventfold::DomainEvent>::NAMES,
         );
+        fn __events() -> ::core::option::Option<
+            ::std::vec::Vec<__eventfold::EventInfo>,
+        > {
+            let mut __events = ::std::vec::Vec::new();
+            <Imported as __eventfold::DomainEvent>::__about(&mut __events);
+            ::core::option::Option::Some(__events)
+        }
+        fn __commands() -> ::core::option::Option<
+            ::std::vec::Vec<__eventfold::CommandInfo>,
+        > {
+            ::core::option::Option::Some(__eventfold::about_commands(&[]))
+        }
     }
 };

@@ -15,6 +15,7 @@ enum SubscribingEvent {
 }
 const _: () = {
     use ::eventfold_es::__private as __eventfold;
+    use __eventfold::NoSchema as _;
     use __eventfold::NotListed as _;
     #[automatically_derived]
     impl ::core::convert::From<Subscribed> for SubscribingEvent {
@@ -112,6 +113,9 @@ const _: () = {
             }
             ::core::result::Result::Err(__stored.unknown())
         }
+        fn __about(__events: &mut ::std::vec::Vec<__eventfold::EventInfo>) {
+            <Subscribed as __eventfold::DomainEvent>::__about(__events);
+        }
         __eventfold::__testing! {
             fn __samples() -> ::std::vec::Vec < Self > { use __eventfold::NotMade as _;
             let mut __samples = ::std::vec::Vec::new(); __eventfold::add_samples(& mut
@@ -164,6 +168,9 @@ const _: () = {
         const NAME: &'static str = "subscribing";
         type Command = Subscribe;
         const COMMAND_NAME: &'static str = "Subscribe";
+        const __COMMAND_SCHEMA: __eventfold::Schema = __eventfold::SchemaOf::<
+            Subscribe,
+        >::__SCHEMA;
         fn repeat(__command: &Subscribe) -> ::core::option::Option<Subscribe> {
             use __eventfold::OfAnyCommand as _;
             __eventfold::OfCommand::<Subscribe>::__copy(__command)

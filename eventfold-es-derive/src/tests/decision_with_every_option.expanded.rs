@@ -13,6 +13,7 @@ pub(crate) struct Changing(
 
 const _: () = {
     use ::framework::eventfold_es::__private as __eventfold;
+    use __eventfold::NoSchema as _;
     use __eventfold::NotListed as _;
     #[automatically_derived]
     impl __eventfold::DecisionTypes for Changing {
@@ -36,6 +37,9 @@ const _: () = {
         const NAME: &'static str = "change";
         type Command = commands::Change<u64>;
         const COMMAND_NAME: &'static str = "Change";
+        const __COMMAND_SCHEMA: __eventfold::Schema = __eventfold::SchemaOf::<
+            commands::Change<u64>,
+        >::__SCHEMA;
         fn repeat(
             __command: &commands::Change<u64>,
         ) -> ::core::option::Option<commands::Change<u64>> {

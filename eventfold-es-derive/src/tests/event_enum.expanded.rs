@@ -99,6 +99,36 @@ const _: () = {
                 _ => ::core::result::Result::Err(__stored.unknown()),
             }
         }
+        fn __about(__events: &mut ::std::vec::Vec<__eventfold::EventInfo>) {
+            use __eventfold::NoSchema as _;
+            __events
+                .push(
+                    __eventfold::about_variant(
+                        &<Self as __eventfold::DomainEvent>::NAMES[0],
+                        "Added",
+                        &[],
+                        __eventfold::SchemaOf::<Self>::__SCHEMA,
+                    ),
+                );
+            __events
+                .push(
+                    __eventfold::about_variant(
+                        &<Self as __eventfold::DomainEvent>::NAMES[1],
+                        "Scaled",
+                        &[],
+                        __eventfold::SchemaOf::<Self>::__SCHEMA,
+                    ),
+                );
+            __events
+                .push(
+                    __eventfold::about_variant(
+                        &<Self as __eventfold::DomainEvent>::NAMES[2],
+                        "Reset",
+                        &[],
+                        __eventfold::SchemaOf::<Self>::__SCHEMA,
+                    ),
+                );
+        }
         __eventfold::__testing! {
             fn __samples() -> ::std::vec::Vec < Self > { use __eventfold::NotMade as _;
             __eventfold::samples([(|| ::core::option::Option::Some(Self::Added { amount :

@@ -174,6 +174,38 @@ const _: () = {
                 }
             }
         }
+        fn __about(__events: &mut ::std::vec::Vec<__eventfold::EventInfo>) {
+            use __eventfold::NoSchema as _;
+            __events
+                .push(
+                    __eventfold::about_variant(
+                        &<Self as __eventfold::DomainEvent>::NAMES[0],
+                        "Added",
+                        &[(1, "added")],
+                        __eventfold::SchemaOf::<Self>::__SCHEMA,
+                    ),
+                );
+            __events
+                .push(
+                    __eventfold::about_variant(
+                        &<Self as __eventfold::DomainEvent>::NAMES[1],
+                        "Reset",
+                        &[],
+                        __eventfold::SchemaOf::<Self>::__SCHEMA,
+                    ),
+                );
+            __eventfold::add_retired(__events, "Paused", ::core::option::Option::None);
+            __eventfold::add_retired(
+                __events,
+                "Doubled",
+                ::core::option::Option::Some("doubled"),
+            );
+            __eventfold::add_retired_type(
+                __events,
+                <history::Moved as __eventfold::DomainEvent>::__about,
+                ::core::option::Option::Some("moved"),
+            );
+        }
         __eventfold::__testing! {
             fn __samples() -> ::std::vec::Vec < Self > { use __eventfold::NotMade as _;
             __eventfold::samples([(|| ::core::option::Option::Some(Self::Added { amount :

@@ -64,6 +64,17 @@ const _: () = {
                 _ => ::core::result::Result::Err(__stored.unknown()),
             }
         }
+        fn __about(__events: &mut ::std::vec::Vec<__eventfold::EventInfo>) {
+            use __eventfold::NoSchema as _;
+            __events
+                .push(
+                    __eventfold::about_event(
+                        &<Self as __eventfold::DomainEvent>::NAMES[0],
+                        &[(1, "history::v1_to_v2"), (2, "Self::from_v2")],
+                        __eventfold::SchemaOf::<Self>::__SCHEMA,
+                    ),
+                );
+        }
         __eventfold::__testing! {
             fn __samples() -> ::std::vec::Vec < Self > { use __eventfold::NotMade as _;
             __eventfold::samples([__eventfold::MadeOfDefault:: < Self > ::new()

@@ -20,6 +20,7 @@ const _: () = {
                         || __eventfold::fingerprint(
                             <Subscribed as __eventfold::DomainEvent>::NAMES,
                         ),
+                        <Subscribed as __eventfold::DomainEvent>::__about,
                     ),
                 ]
             }

@@ -40,12 +40,14 @@ const _: () = {
                         || __eventfold::fingerprint(
                             <CourseDefined as __eventfold::DomainEvent>::NAMES,
                         ),
+                        <CourseDefined as __eventfold::DomainEvent>::__about,
                     ),
                     __eventfold::EventSet::of_event(
                         <courses::Subscribed as __eventfold::DomainEvent>::knows,
                         || __eventfold::fingerprint(
                             <courses::Subscribed as __eventfold::DomainEvent>::NAMES,
                         ),
+                        <courses::Subscribed as __eventfold::DomainEvent>::__about,
                     ),
                 ]
             }

@@ -4,10 +4,16 @@ use std::borrow::Cow;
 
 use serde::{Serialize, de::DeserializeOwned};
 
+mod about;
 mod read;
+#[cfg(feature = "console")]
+mod states;
 
-pub(crate) use read::decode_unless_left_out;
+pub(crate) use about::{about_aggregate, about_tagged_events};
 pub use read::reducer;
+pub(crate) use read::{apply_all, decode_unless_left_out, fold_stored};
+#[cfg(feature = "console")]
+pub(crate) use states::{States, states_of};
 
 use crate::domain::decision_context::DecisionContext;
 use crate::domain::routes::CommandRoutes;
@@ -15,6 +21,7 @@ use crate::event;
 use crate::event::{
     DecodeError, Decoded, EncodeError, EventName, InvalidTag, StoredEvent, Tags, UnknownEvents,
 };
+use crate::model::{CommandInfo, EventInfo};
 
 /// A consistency boundary whose state is the fold of its own events.
 ///
@@ -338,6 +345,18 @@ pub trait Aggregate:
     /// The names of the events, if they are known when a program is compiled.
     #[doc(hidden)]
     const __EVENT_NAMES: Option<&'static [EventName]> = None;
+
+    /// What the commands say, for a [`Model`](crate::model::Model). `None` if that is unknown.
+    #[doc(hidden)]
+    fn __commands() -> Option<Vec<CommandInfo>> {
+        None
+    }
+
+    /// What the events say, for a [`Model`](crate::model::Model). `None` if that is unknown.
+    #[doc(hidden)]
+    fn __events() -> Option<Vec<EventInfo>> {
+        about_tagged_events::<Self>()
+    }
 
     /// The name of a command, for [layers](crate::Layer) and for the span `execute`. A derived
     /// aggregate has the names of its listed commands, as they are serialised. Otherwise it is the

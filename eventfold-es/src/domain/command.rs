@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use crate::domain::aggregate::Aggregate;
 use crate::domain::decision_context::DecisionContext;
-use crate::event::{SCHEMA_VERSION, value};
-use crate::ids::Version;
+use crate::event::{SCHEMA_VERSION, TRACEPARENT, value};
+use crate::ids::{TraceParent, Version};
 
 mod fingerprint;
 mod stored;
@@ -71,6 +71,9 @@ pub struct CommandContext {
     /// Names the command: repeating it then has no further effect. Stored as `key`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub idempotency_key: Option<String>,
+    /// The span of a distributed trace that the command comes from; stored as `meta.traceparent`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub traceparent: Option<TraceParent>,
 }
 
 impl CommandContext {
@@ -211,6 +214,21 @@ impl CommandContext {
         self
     }
 
+    /// Sets which span of a distributed trace the command comes from: the `meta.traceparent` of its
+    /// events. The commands of process managers that react to these events take it from them.
+    ///
+    /// With the feature `opentelemetry` the spans of the command belong to that trace, and the events
+    /// name the command's own span; [watching a store](crate::guide::watching_a_store#traces) tells more.
+    /// Then a caller that is in a span of the trace need not set it.
+    ///
+    /// See the example of [`TraceParent`].
+    #[doc(alias("distributed tracing", "trace context", "opentelemetry"))]
+    #[must_use]
+    pub fn with_traceparent(mut self, traceparent: TraceParent) -> Self {
+        self.traceparent = Some(traceparent);
+        self
+    }
+
     /// What the decision on the command knows. The stream and its version are to be filled in.
     pub(crate) fn decision(&self, ms: u64) -> DecisionContext<'_> {
         DecisionContext {
@@ -235,7 +253,9 @@ impl CommandContext {
     /// The `meta` of an event of the command, `None` if it would be empty. `version` is the
     /// [`event_version`](Aggregate::event_version).
     pub(crate) fn meta(&self, version: Option<u32>) -> Option<Map<String, Value>> {
-        let has_id = self.correlation_id.is_some() || self.causation_id.is_some();
+        let has_id = self.correlation_id.is_some()
+            || self.causation_id.is_some()
+            || self.traceparent.is_some();
         if self.metadata.is_none()
             && !has_id
             && self.source_device.is_none()
@@ -256,6 +276,9 @@ impl CommandContext {
             if let Some(id) = id {
                 meta.insert(name.to_owned(), Value::String(id.clone()));
             }
+        }
+        if let Some(traceparent) = self.traceparent {
+            meta.insert(TRACEPARENT.to_owned(), traceparent.to_string().into());
         }
         if let Some(version) = version {
             // The metadata may be that of another event, with its version.

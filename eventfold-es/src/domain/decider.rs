@@ -8,7 +8,8 @@ use crate::domain::aggregate::{Decision, DecisionTypes};
 use crate::domain::decision_context::DecisionContext;
 use crate::domain::decision_model::{ErasedModel, ModelState};
 use crate::domain::query::Query;
-use crate::event::{DecodeError, DomainEvent, InvalidTag, StoredEvent, Tags};
+use crate::event::{DecodeError, DomainEvent, InvalidTag, Schema, StoredEvent, Tags};
+use crate::model::DecisionModelInfo;
 
 /// A decision on one command, whose rule spans more than one aggregate.
 ///
@@ -100,6 +101,10 @@ pub trait Decider:
         None
     }
 
+    /// Makes the JSON Schema of the command, if its type offers one.
+    #[doc(hidden)]
+    const __COMMAND_SCHEMA: Schema = None;
+
     /// The models, in the order of their states.
     #[doc(hidden)]
     const __MODELS: &'static [ModelOf<Self::Command>];
@@ -154,7 +159,6 @@ impl<D: Decider> Drop for Taken<'_, D> {
 pub struct ModelOf<C> {
     model: ErasedModel,
     /// The field of the decision, for errors.
-    #[allow(dead_code, reason = "only a runtime and the testing kit read it")]
     pub(crate) field: &'static str,
     tags: fn(&C, &mut Tags) -> Result<(), InvalidTag>,
 }
@@ -203,6 +207,30 @@ impl<C> ModelOf<C> {
     /// As [`tags`](Self::tags).
     pub fn query(&self, command: &C) -> Result<Query, InvalidTag> {
         self.tags(command).map(self.model.query)
+    }
+
+    /// What the model says, for a [`Model`](crate::model::Model).
+    pub(crate) fn about(&self) -> DecisionModelInfo {
+        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        let ErasedModel {
+            tags,
+            events,
+            is_of_aggregate,
+            ..
+        } = self.model;
+        DecisionModelInfo {
+            field: self.field.to_owned(),
+            aggregate: tags
+                .first()
+                .filter(|_| is_of_aggregate)
+                .map(|tag| (*tag).to_owned()),
+            tags: if is_of_aggregate {
+                Vec::new()
+            } else {
+                owned(tags)
+            },
+            events: events.iter().map(|event| event.name.to_owned()).collect(),
+        }
     }
 
     /// The state before any event.

@@ -99,6 +99,9 @@ pub trait DecisionModel: Default + Send + 'static {
         query: Self::query,
         fresh: || Box::new(Self::default()),
         fold: |state, stored| state_of::<Self>(state).apply_stored(stored),
+        tags: Self::TAGS,
+        events: Self::EVENTS,
+        is_of_aggregate: Self::__IS_OF_AGGREGATE,
     };
 
     /// The tag for which a decision gives the value called `given`: a model of an aggregate has one
@@ -135,6 +138,9 @@ pub struct ErasedModel {
     pub(crate) query: fn(Tags) -> Query,
     pub(crate) fresh: fn() -> ModelState,
     pub(crate) fold: fn(&mut ModelState, StoredEvent<'_>) -> Result<(), DecodeError>,
+    pub(crate) tags: &'static [&'static str],
+    pub(crate) events: &'static [EventName],
+    pub(crate) is_of_aggregate: bool,
 }
 
 /// The state as the model that it is. Panics if it is another one.

@@ -39,7 +39,7 @@ use crate::event::{DomainEvent, Tag, Tags};
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Form", into = "Form")]
 pub struct Query {
-    /// `None` for all events, otherwise never empty.
+    /// `None` for all events, empty for [`nothing`](Self::nothing) only.
     items: Option<Vec<QueryItem>>,
 }
 
@@ -53,6 +53,13 @@ impl Query {
     #[must_use]
     pub const fn all() -> Self {
         Self { items: None }
+    }
+
+    /// No event. No public function makes it.
+    pub(crate) const fn nothing() -> Self {
+        Self {
+            items: Some(Vec::new()),
+        }
     }
 
     /// The events that match this item.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::clock::from_unix_millis;
-use crate::ids::{Position, Version};
+use crate::ids::{Position, TraceParent, Version};
 
 /// What is recorded with an event: its stream, its version and position, its time, and its origin.
 ///
@@ -47,6 +47,8 @@ pub struct Recorded<'a> {
 
 /// The member of `meta` that holds the version of the payload's shape.
 pub(crate) const SCHEMA_VERSION: &str = "schema_version";
+/// The member of `meta` that holds the place in a trace.
+pub(crate) const TRACEPARENT: &str = "traceparent";
 
 /// An event's `meta`, parsed or not.
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +67,8 @@ struct Known<'a> {
     correlation_id: Option<Text<'a>>,
     #[serde(borrow)]
     causation_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    traceparent: Option<Text<'a>>,
 }
 
 /// A member that is text, or another value that the framework did not write.
@@ -250,6 +254,28 @@ impl<'a> Recorded<'a> {
     #[must_use]
     pub fn causation_id(&self) -> Option<Cow<'a, str>> {
         self.text("causation_id", |known| known.causation_id)
+    }
+
+    /// The span of a distributed trace in which the event was decided, if it is known.
+    ///
+    /// ```
+    /// # use eventfold_es::Recorded;
+    /// let header = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    /// let event = eventfold::Event::new("Closed", serde_json::Value::Null)
+    ///     .with_meta(serde_json::json!({ "traceparent": header }));
+    /// let record = Recorded::of_eventfold(&event, "account", "a");
+    /// assert_eq!(record.traceparent(), header.parse().ok());
+    /// ```
+    #[must_use]
+    pub fn traceparent(&self) -> Option<TraceParent> {
+        if let Meta::Json(json) = self.meta
+            && !json.contains(TRACEPARENT)
+        {
+            // Few events have it, and those that a store wrote have its name in these letters.
+            return None;
+        }
+        let text = self.text(TRACEPARENT, |known| known.traceparent)?;
+        text.parse().ok()
     }
 
     /// The event's `meta` as JSON, `None` if it has none. It has the metadata and the ids of the

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use serde_json::Value;
 
 use crate::event::{DecodeError, Decoded, DomainEvent, Meta, Recorded, StoredEvent};
-use crate::ids::{Position, Version};
+use crate::ids::{Position, TraceParent, Version};
 
 /// An event as a store has recorded it: its name and payload, with its stream, place, time and
 /// origin. A [`Subscription`](crate::Subscription) delivers it.
@@ -206,6 +206,14 @@ impl RecordedEvent {
     #[must_use]
     pub fn causation_id(&self) -> Option<Cow<'_, str>> {
         self.record().causation_id()
+    }
+
+    /// The span of a distributed trace in which the event was decided, if it is known.
+    ///
+    /// See the example of [`RecordedEvent`].
+    #[must_use]
+    pub fn traceparent(&self) -> Option<TraceParent> {
+        self.record().traceparent()
     }
 
     /// The event's `meta` as JSON, `None` if it has none.

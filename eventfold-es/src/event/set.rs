@@ -3,6 +3,7 @@
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::event::{UnknownEvents, fingerprint};
+use crate::model::{AggregateInfo, EventInfo};
 
 /// The facts about events that a reader needs, besides reading them. Not part of the public
 /// interface.
@@ -13,18 +14,31 @@ pub struct EventSet {
     pub(crate) unknown: UnknownEvents,
     pub(crate) knows: fn(&str) -> bool,
     pub(crate) fingerprint: fn() -> u64,
+    pub(crate) about: About,
+}
+
+/// What the events say, for a [`Model`](crate::model::Model).
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum About {
+    Aggregate(fn() -> AggregateInfo),
+    Event(fn(&mut Vec<EventInfo>)),
 }
 
 impl EventSet {
     /// A set of events that belong to no aggregate. Others of that kind are for other readers, so
     /// none is unknown.
     #[must_use]
-    pub const fn of_event(knows: fn(&str) -> bool, fingerprint: fn() -> u64) -> Self {
+    pub const fn of_event(
+        knows: fn(&str) -> bool,
+        fingerprint: fn() -> u64,
+        about: fn(&mut Vec<EventInfo>),
+    ) -> Self {
         Self {
             aggregate_type: "",
             unknown: UnknownEvents::Reject,
             knows,
             fingerprint,
+            about: About::Event(about),
         }
     }
 

@@ -34,7 +34,7 @@ pub(crate) fn encode<E: Serialize>(
 pub(crate) fn decode<E: DeserializeOwned>(stored: StoredEvent<'_>) -> Result<E, DecodeError> {
     let entries = Entries::new(stored.name(), stored.data());
     E::deserialize(MapAccessDeserializer::new(entries)).map_err(|error| match error {
-        Error::UnknownTag => stored.unknown(),
+        Error::UnknownTag(_) => stored.unknown(),
         Error::Json(source) => DecodeError::malformed(stored.name(), source),
     })
 }
@@ -44,8 +44,18 @@ pub(crate) fn knows<E: DeserializeOwned>(name: &str) -> bool {
     let entries = Entries::new(name, "null");
     !matches!(
         E::deserialize(MapAccessDeserializer::new(entries)),
-        Err(Error::UnknownTag)
+        Err(Error::UnknownTag(_))
     )
+}
+
+/// The names of the variants of `E`, `None` if it does not tell them.
+pub(crate) fn names<E: DeserializeOwned>() -> Option<&'static [&'static str]> {
+    // No variant can have this name, so `E` answers with the names that it has.
+    let entries = Entries::new("\0", "null");
+    match E::deserialize(MapAccessDeserializer::new(entries)) {
+        Err(Error::UnknownTag(names)) => Some(names),
+        _ => None,
+    }
 }
 
 /// The map `{"type": name, "data": payload}`, without `data` if that is `null`.
@@ -96,8 +106,9 @@ impl<'de> MapAccess<'de> for Entries<'de> {
 /// The errors of reading. The caller must be able to tell the first one from the others.
 #[derive(Debug, thiserror::Error)]
 enum Error {
+    /// With the tags that there are.
     #[error("unknown tag")]
-    UnknownTag,
+    UnknownTag(&'static [&'static str]),
     #[error(transparent)]
     Json(serde_json::Error),
 }
@@ -108,8 +119,8 @@ impl de::Error for Error {
     }
 
     // Only the tag is read with this error type: a payload's own enums report serde_json's.
-    fn unknown_variant(_: &str, _: &'static [&'static str]) -> Self {
-        Self::UnknownTag
+    fn unknown_variant(_: &str, names: &'static [&'static str]) -> Self {
+        Self::UnknownTag(names)
     }
 }
 
@@ -153,6 +164,8 @@ mod tests {
             decode::<Event>(StoredEvent::new("Moved", r#"{"to":"There"}"#)).unwrap_err();
         assert!(matches!(malformed, DecodeError::Malformed { .. }));
         assert!(knows::<Event>("Moved") && knows::<Event>("Started") && !knows::<Event>("Gone"));
+        assert_eq!(names::<Event>(), Some(&["Started", "Moved", "Scaled"][..]));
+        assert_eq!(names::<u8>(), None);
     }
 
     #[test]

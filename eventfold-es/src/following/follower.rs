@@ -211,7 +211,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
                     self.skip(&poisoned)?;
                 }
                 Err(Stop::Poisoned(poisoned)) => {
-                    let failure = Failure::new(poisoned.kind, self.describe(&poisoned));
+                    let failure = Failure::new(poisoned.kind, describe(self.name, &poisoned));
                     self.progress.stop(&failure);
                     self.failed = Some(failure.clone());
                     return Err(failure.into());
@@ -267,34 +267,16 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
                         {
                             return Ok(());
                         }
-                        let handed = catch_unwind(AssertUnwindSafe(|| each(state, event)));
-                        let mut kind = io::ErrorKind::Other;
-                        let error = match handed.map(|taken| taken.map_err(Into::into)) {
-                            Ok(Ok(())) => return Ok(()),
-                            Ok(Err(Refusal::Decode(DecodeError::UnknownName { .. })))
-                                if is_left_out(event_sets, committed.aggregate_type()) =>
-                            {
+                        let refused = match hand(event, event_sets, || each(state, event)) {
+                            Handed::Taken => return Ok(()),
+                            Handed::LeftOut => {
                                 note_unknown(unknown, name, event);
                                 return Ok(());
                             }
-                            Ok(Err(error)) => {
-                                if matches!(error, Refusal::Decode(_)) {
-                                    kind = io::ErrorKind::InvalidData;
-                                }
-                                format!("cannot process the event: {error}")
-                            }
-                            Err(panic) => format!("panicked: {}", panic_message(&*panic)),
+                            Handed::Poisoned(refused) => refused,
                         };
-                        let cause = io::Error::other(error.clone());
-                        poisoned = Some(Poisoned {
-                            position: record.position,
-                            event: event.name().to_owned(),
-                            aggregate_type: record.aggregate_type.to_owned(),
-                            id: record.id.to_owned(),
-                            version: record.version,
-                            error,
-                            kind,
-                        });
+                        let cause = io::Error::other(refused.error.clone());
+                        poisoned = Some(refused);
                         Err(cause)
                     })??;
                     *position = committed.position(i);
@@ -317,25 +299,10 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
         }
     }
 
-    fn describe(&self, poisoned: &Poisoned) -> String {
-        format!(
-            "`{}` at position {}, {}, event `{}`: {}",
-            self.name,
-            poisoned.position,
-            InStream {
-                aggregate_type: &poisoned.aggregate_type,
-                id: &poisoned.id,
-                version: poisoned.version,
-            },
-            Shown(&poisoned.event),
-            poisoned.error,
-        )
-    }
-
     /// Records that an event is skipped, and goes back to a state from before it: a panic may have
     /// left this one half changed. Invariant F6.
     fn skip(&mut self, poisoned: &Poisoned) -> io::Result<()> {
-        let text = self.describe(poisoned);
+        let text = describe(self.name, poisoned);
         // The state is invalid until it is complete again.
         self.failed = Some(Failure::new(poisoned.kind, text.clone()));
         self.unfinished = Some(poisoned.clone());
@@ -515,6 +482,64 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
         );
         Ok(())
     }
+}
+
+/// What became of an event that a state was to take.
+pub(super) enum Handed {
+    Taken,
+    /// Its name is unknown, and such events are left out.
+    LeftOut,
+    Poisoned(Poisoned),
+}
+
+/// Lets `take` take the event.
+pub(super) fn hand<E: Into<Refusal>>(
+    event: StoredEvent<'_>,
+    event_sets: &[EventSet],
+    take: impl FnOnce() -> Result<(), E>,
+) -> Handed {
+    let record = event.record();
+    let taken = catch_unwind(AssertUnwindSafe(take)).map(|taken| taken.map_err(Into::into));
+    let mut kind = io::ErrorKind::Other;
+    let error = match taken {
+        Ok(Ok(())) => return Handed::Taken,
+        Ok(Err(Refusal::Decode(DecodeError::UnknownName { .. })))
+            if is_left_out(event_sets, record.aggregate_type) =>
+        {
+            return Handed::LeftOut;
+        }
+        Ok(Err(error)) => {
+            if matches!(error, Refusal::Decode(_)) {
+                kind = io::ErrorKind::InvalidData;
+            }
+            format!("cannot process the event: {error}")
+        }
+        Err(panic) => format!("panicked: {}", panic_message(&*panic)),
+    };
+    Handed::Poisoned(Poisoned {
+        position: record.position,
+        event: event.name().to_owned(),
+        aggregate_type: record.aggregate_type.to_owned(),
+        id: record.id.to_owned(),
+        version: record.version,
+        error,
+        kind,
+    })
+}
+
+/// The error text for an event that the follower `name` could not take.
+pub(super) fn describe(name: &str, poisoned: &Poisoned) -> String {
+    format!(
+        "`{name}` at position {}, {}, event `{}`: {}",
+        poisoned.position,
+        InStream {
+            aggregate_type: &poisoned.aggregate_type,
+            id: &poisoned.id,
+            version: poisoned.version,
+        },
+        Shown(&poisoned.event),
+        poisoned.error,
+    )
 }
 
 /// Whether unknown events of that aggregate type are left out.

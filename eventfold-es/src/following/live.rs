@@ -156,7 +156,9 @@ impl Following {
                 let is_there = follower.advance(head)?;
                 Ok((is_there, follower.save_in()))
             });
-            let pause = match step.await {
+            let step = step.await;
+            self.progress.set_failing(step.is_err());
+            let pause = match step {
                 Ok((false, _)) => continue,
                 Ok((true, save_in)) => save_in,
                 Err(_) if self.progress.is_stopped() => break,
@@ -218,6 +220,7 @@ impl Managing {
                 break;
             }
             let step = self.step(std::mem::take(&mut outcomes), !is_ending).await;
+            self.manager.progress.set_failing(step.is_err());
             let mut wanted = match step {
                 Ok(wanted) => {
                     self.manager.set_trouble(None);

@@ -30,6 +30,7 @@ use crate::following::spans;
 use crate::following::status::{ProcessManagerStatus, Progress, ToDo};
 use crate::following::trace::{Trace, Traces};
 use crate::runtime::dispatch::{Effect, Failed};
+use crate::runtime::spans::traceparent;
 use crate::storage::Storage;
 use crate::storage::error::StorageResult;
 use crate::storage::record::Records;
@@ -71,6 +72,8 @@ pub(crate) struct Reaction {
 pub(crate) struct Counts {
     pub(crate) dispatched: usize,
     pub(crate) dead_lettered: usize,
+    /// Attempts that failed and were followed by another one.
+    pub(crate) retried: usize,
 }
 
 /// The outcome of a command.
@@ -239,8 +242,8 @@ impl<M: ProcessManager> Reacting<M> {
         // Ordered by position. If an event is passed again, its orders replace the earlier ones.
         let mut orders: BTreeMap<u64, Vec<Order>> = BTreeMap::new();
         let followed = self.follower.follow(types, slice, |state, event| {
-            let _span = spans::reaction(M::NAME, event).entered();
-            let mut out = Outbox::new(M::NAME, event.record());
+            let span = spans::reaction(M::NAME, event).entered();
+            let mut out = Outbox::new(M::NAME, event.record()).within(traceparent(&span));
             state.react_stored(event, &mut out)?;
             let new = out.finish()?;
             new.iter().try_for_each(pending::read_back)?;
@@ -263,6 +266,9 @@ impl<M: ProcessManager> Reacting<M> {
             outgoing: self.pending.count(),
             timers: self.pending.timers(),
             dead_letters: self.letters.count(),
+            sent: self.counts.dispatched as u64,
+            retried: self.counts.retried as u64,
+            given_up: self.counts.dead_lettered as u64,
         });
     }
 
@@ -578,6 +584,7 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
                         tracing::warn!(pm_name = M::NAME, %error, attempts, pause, "a command failed and is tried again later");
                         let not_before = self.now().saturating_add(pause).max(1);
                         self.pending.put_back(number, attempts, not_before);
+                        self.counts.retried += 1;
                     }
                     None => {
                         if let Err(error) = self.end(&outgoing, attempts, failure) {

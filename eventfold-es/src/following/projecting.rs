@@ -157,7 +157,7 @@ impl<P: Projection> Projecting<P> {
     }
 }
 
-fn is_known<P: Projection>(event: &UnknownEvent) -> bool {
+pub(super) fn is_known<P: Projection>(event: &UnknownEvent) -> bool {
     P::event_sets()
         .iter()
         .any(|set| set.aggregate_type == event.aggregate_type && (set.knows)(&event.event))

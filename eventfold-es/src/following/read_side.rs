@@ -14,6 +14,7 @@ use crate::following::manager::Manager;
 use crate::following::projecting::{Projecting, Registered};
 use crate::following::status::ReadSideStatus;
 use crate::following::trace::Traces;
+use crate::model::Model;
 use crate::runtime::aggregates::{Aggregates, Follows};
 use crate::runtime::dispatch::Dispatchers;
 use crate::storage::Storage;
@@ -29,6 +30,8 @@ pub(crate) struct ReadSide {
     /// What somebody waits for.
     pub(crate) traces: Arc<Traces>,
     pub(crate) dispatchers: Dispatchers,
+    /// Each adds what a registered type says.
+    pub(crate) about: Vec<fn(&mut Model)>,
     /// Set if they run in the background.
     pub(crate) live: OnceLock<Live>,
     /// Held by one run of the process managers at a time, until its last command has ended.

@@ -6,6 +6,7 @@ use tracing::field::Empty;
 use crate::domain::command::StoredCommand;
 use crate::event::StoredEvent;
 use crate::following::history::source_of;
+use crate::runtime::spans::continue_trace;
 
 /// The span in which the process manager `name` reacts to `event`.
 pub(crate) fn reaction(name: &'static str, event: StoredEvent<'_>) -> Span {
@@ -21,6 +22,7 @@ pub(crate) fn reaction(name: &'static str, event: StoredEvent<'_>) -> Span {
         correlation_id = Empty,
     );
     if !span.is_disabled() {
+        continue_trace(&span, record.traceparent());
         if let Some(id) = record.event_id() {
             span.record("event_id", id);
         }
@@ -48,6 +50,7 @@ pub(crate) fn sending(name: &'static str, command: &StoredCommand) -> Span {
     );
     if !span.is_disabled() {
         let context = &command.context;
+        continue_trace(&span, context.traceparent);
         if let Some(id) = &context.causation_id {
             span.record("causation_id", id.as_str());
         }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::following::failure::Failure;
 use crate::following::skipped::SkippedEvent;
@@ -52,6 +52,9 @@ pub struct FollowerStatus {
     pub lag: u64,
     /// Whether it runs.
     pub running: Running,
+    /// Whether its newest step in the background failed. It is tried again each second; the last error
+    /// says why it fails.
+    pub is_failing: bool,
     /// The last error since the store was opened, if there was one. Its cause may be gone.
     pub last_error: Option<String>,
     /// How many events it skipped.
@@ -87,6 +90,12 @@ pub struct ProcessManagerStatus {
     pub timers: usize,
     /// How many dead letters there are; `None` if their file cannot be read.
     pub dead_letters: Option<usize>,
+    /// How many of its commands succeeded since the store was opened.
+    pub sent: u64,
+    /// How many attempts failed since then and were, or will be, followed by another one.
+    pub retried: u64,
+    /// How many of its commands became dead letters since then.
+    pub given_up: u64,
 }
 
 /// Whether a projection or process manager runs.
@@ -110,6 +119,7 @@ pub(crate) struct Progress {
     name: &'static str,
     log: Log,
     position: AtomicU64,
+    is_failing: AtomicBool,
     condition: Mutex<Condition>,
     /// What a process manager has to do before it reacts to more events.
     to_do: Mutex<ToDo>,
@@ -121,6 +131,9 @@ pub(crate) struct ToDo {
     pub(crate) outgoing: usize,
     pub(crate) timers: usize,
     pub(crate) dead_letters: Option<usize>,
+    pub(crate) sent: u64,
+    pub(crate) retried: u64,
+    pub(crate) given_up: u64,
 }
 
 #[derive(Debug, Default)]
@@ -139,6 +152,7 @@ impl Progress {
             name,
             log,
             position: AtomicU64::new(position),
+            is_failing: AtomicBool::new(false),
             condition: Mutex::default(),
             to_do: Mutex::default(),
         }
@@ -154,6 +168,11 @@ impl Progress {
 
     pub(crate) fn set_live(&self) {
         lock(&self.condition).is_live = true;
+    }
+
+    /// Notes whether the newest step in the background failed.
+    pub(crate) fn set_failing(&self, is_failing: bool) {
+        self.is_failing.store(is_failing, Ordering::Relaxed);
     }
 
     pub(crate) fn fail(&self, error: &str) {
@@ -188,12 +207,18 @@ impl Progress {
             outgoing,
             timers,
             dead_letters,
+            sent,
+            retried,
+            given_up,
         } = *lock(&self.to_do);
         ProcessManagerStatus {
             follower: self.status(head),
             outgoing,
             timers,
             dead_letters,
+            sent,
+            retried,
+            given_up,
         }
     }
 
@@ -236,6 +261,7 @@ impl Progress {
                 (false, true) => Running::Live,
                 (false, false) => Running::OnDemand,
             },
+            is_failing: self.is_failing.load(Ordering::Relaxed),
             last_error: condition.last_error.clone(),
             skipped_count: condition.skipped_count,
             skipped: condition.skipped.iter().cloned().collect(),

@@ -19,6 +19,7 @@ mod keys;
 mod lend;
 mod lent;
 mod mailbox;
+mod past;
 mod preview;
 mod slot;
 
@@ -29,6 +30,7 @@ use idle::Activity;
 pub(crate) use lent::Borrowed;
 use mailbox::Read;
 pub(crate) use mailbox::{Attempt, Mail, Reply, Request};
+pub(crate) use past::{Until, load_until};
 pub(crate) use slot::{LiveAggregate, Registry, Slot};
 
 use crate::clock::Clock;
@@ -107,6 +109,7 @@ impl<A: Aggregate> Actor<A> {
                 },
                 Mail::PassivateIfIdle if self.activity.is_idle() => {
                     tracing::debug!(stream = %self.stream.id(), "idle, passivating");
+                    self.stream.meters().live.passivations.add(1);
                     self.mailbox.close();
                 }
                 Mail::PassivateIfIdle => self.watch_on(),
@@ -144,7 +147,10 @@ impl<A: Aggregate> Actor<A> {
             let ready = self.make_ready().await;
             let again = self.conflicts.as_mut().and_then(Conflicts::take);
             match (ready, again) {
-                (Ok(()), Some(attempt)) => self.execute(attempt).await,
+                (Ok(()), Some(attempt)) => {
+                    self.stream.meters().live.decided_again.add(1);
+                    self.execute(attempt).await;
+                }
                 (Err(error), Some(attempt)) => attempt.reply.send(Err(error.into())),
                 (ready, None) => return ready,
             }
@@ -286,6 +292,7 @@ impl<A: Aggregate> Drop for Actor<A> {
     fn drop(&mut self) {
         self.mailbox.close();
         self.activity.set_loaded(false);
+        self.stream.meters().live.now.subtract(1);
         if let Some(home) = self.home.upgrade() {
             home.release();
         }

@@ -26,6 +26,8 @@ pub(crate) struct Aggregates {
     pub(crate) snapshot_every: u64,
     pub(crate) layers: Layers,
     pub(crate) decisions: Decisions,
+    /// Held by one import at a time.
+    pub(crate) importing: tokio::sync::Mutex<()>,
     follows: Arc<dyn Follows>,
     /// Set by `shutdown`: nothing new is accepted.
     is_closing: AtomicBool,
@@ -57,6 +59,7 @@ impl Aggregates {
             snapshot_every,
             layers,
             decisions: Decisions::default(),
+            importing: tokio::sync::Mutex::default(),
             follows,
             is_closing: AtomicBool::new(false),
         }))

@@ -1,4 +1,6 @@
-//! The answers of an aggregate: [`Committed`], [`Preview`] and [`Loaded`].
+//! The answers of an aggregate: [`Committed`], [`Preview`], [`Loaded`] and [`Past`].
+
+use std::time::SystemTime;
 
 use crate::domain::aggregate::Aggregate;
 use crate::ids::{Position, Version};
@@ -87,4 +89,34 @@ pub struct Loaded<A> {
     pub version: Version,
     /// The position of the newest of these events, the default if there is none.
     pub position: Position,
+}
+
+/// A past state of an aggregate, with the place in its stream that the state belongs to.
+/// [`AggregateHandle::at`](crate::runtime::handle::AggregateHandle::at) returns it.
+///
+/// ```
+/// # use eventfold_es::{*, __private::example::*};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let store = AggregateStore::in_memory().open().await?;
+/// # let counter = store.get::<Counter>("c-1").await?;
+/// let first = counter.send(Add(5)).await?;
+/// counter.send(Add(6)).await?;
+/// let Past { state, version, position, time, .. } = counter.at(first.position).await?;
+/// assert_eq!(state.value, 5);
+/// assert!(version == 1 && position == first.position && time.is_some());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Past<A> {
+    /// The state.
+    pub state: A,
+    /// How many events the state is folded from: the version of the newest of them.
+    pub version: Version,
+    /// The position of the newest of these events, the default if there is none.
+    pub position: Position,
+    /// The time of the newest of these events, `None` if there is none.
+    pub time: Option<SystemTime>,
 }

@@ -160,10 +160,12 @@ impl<A: Aggregate> AggregateHandle<A> {
     pub(crate) async fn send_as(
         &self,
         command: A::Command,
-        context: CommandContext,
+        mut context: CommandContext,
         process_manager: Option<&'static str>,
     ) -> Result<Committed<A>, ExecuteError<A::Error>> {
+        let timing = self.store.storage.meters().time(self.slot.meter());
         let span = spans::execute::<A>(self.stream_id(), &command);
+        spans::trace(&span, &mut context);
         let answer = if self.store.layers.is_empty() {
             match self.message(&span, command, context) {
                 Ok((message, answer)) => self.answer(message, answer).await,
@@ -180,6 +182,8 @@ impl<A: Aggregate> AggregateHandle<A> {
             // Boxed, so that the future of a store without layers is small.
             Box::pin(layers.around(call, &span, send, layers::outcome::<A>)).await
         };
+        let is_stored = matches!(&answer, Ok(done) if !done.repeated && !done.events.is_empty());
+        timing.end(layers::metered(layers::outcome(&answer)), is_stored);
         if !span.is_disabled() {
             span.record("outcome", layers::outcome(&answer).name());
         }

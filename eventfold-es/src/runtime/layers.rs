@@ -8,6 +8,7 @@ use crate::domain::aggregate::Aggregate;
 use crate::domain::command::CommandContext;
 use crate::domain::layer::{Call, CallOutcome, Layer};
 use crate::error::{ExecuteError, Panic, guarded, panic_message};
+use crate::meter::Outcome;
 use crate::runtime::committed::{Committed, Preview};
 
 /// The layers of a store, the outermost first.
@@ -120,6 +121,18 @@ pub(crate) fn outcome<A: Aggregate>(answer: &Answer<A>) -> CallOutcome<'_> {
             position: done.position,
         },
         Err(error) => failure(error),
+    }
+}
+
+/// The same outcome, to be counted.
+#[inline]
+pub(crate) fn metered(outcome: CallOutcome<'_>) -> Outcome {
+    match outcome {
+        CallOutcome::Succeeded { .. } | CallOutcome::Previewed => Outcome::Succeeded,
+        CallOutcome::Refused(_) => Outcome::Refused,
+        CallOutcome::Conflict => Outcome::Conflict,
+        CallOutcome::Failed(_) => Outcome::Failed,
+        CallOutcome::Abandoned => Outcome::Abandoned,
     }
 }
 

@@ -4,9 +4,12 @@ use tracing::Span;
 use tracing::field::Empty;
 use tracing::level_filters::LevelFilter;
 
+#[cfg(feature = "opentelemetry")]
+mod otel;
+
 use crate::domain::aggregate::Aggregate;
 use crate::domain::command::CommandContext;
-use crate::ids::StreamId;
+use crate::ids::{StreamId, TraceParent};
 
 /// The span of a command, from its sending to its answer, in the caller's span. It costs nothing
 /// if nobody listens.
@@ -58,4 +61,34 @@ pub(crate) fn deciding(execute: &Span) -> Span {
         return Span::current();
     }
     execute.clone()
+}
+
+/// Lets the `span` of a command belong to the trace that `context` names, and then the context name the
+/// span, so that the command's events do. If the caller is in a span of that trace, the command's span is
+/// a child of that one already.
+#[inline]
+pub(crate) fn trace(span: &Span, context: &mut CommandContext) {
+    #[cfg(feature = "opentelemetry")]
+    otel::trace(span, context);
+    #[cfg(not(feature = "opentelemetry"))]
+    let _ = (span, context);
+}
+
+/// Makes `span`, in which nothing happened yet, a child of `parent`.
+pub(crate) fn continue_trace(span: &Span, parent: Option<TraceParent>) {
+    #[cfg(feature = "opentelemetry")]
+    otel::set_parent(span, parent);
+    #[cfg(not(feature = "opentelemetry"))]
+    let _ = (span, parent);
+}
+
+/// The place of `span` in its trace, if it has one.
+pub(crate) fn traceparent(span: &Span) -> Option<TraceParent> {
+    #[cfg(feature = "opentelemetry")]
+    return otel::traceparent(span);
+    #[cfg(not(feature = "opentelemetry"))]
+    {
+        let _ = span;
+        None
+    }
 }

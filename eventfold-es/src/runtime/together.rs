@@ -26,7 +26,7 @@ use crate::runtime::aggregates::Hold;
 use crate::runtime::background;
 use crate::runtime::handle::AggregateHandle;
 use crate::runtime::inside;
-use crate::runtime::layers::Passed;
+use crate::runtime::layers::{Passed, metered};
 use crate::runtime::running::InProgress;
 use crate::runtime::spans;
 use group::{Command, Group, Next};
@@ -268,27 +268,41 @@ impl Together {
     /// Commits the group through the layers; `process_manager` names its sender if it is one.
     pub(crate) async fn commit_as(
         mut self,
-        context: CommandContext,
+        mut context: CommandContext,
         process_manager: Option<&'static str>,
     ) -> Result<CommittedTogether, TogetherError> {
         self.check(&context)?;
         let together = spans::together(self.commands.len());
+        spans::trace(&together, &mut context);
+        let mut contexts = vec![context; self.commands.len()];
         together.in_scope(|| {
-            for command in &mut self.commands {
+            for (command, context) in self.commands.iter_mut().zip(&mut contexts) {
                 command.span = self.participants[command.participant].span(command.own);
-                spans::note_context(&command.span, &context);
+                spans::trace(&command.span, context);
+                spans::note_context(&command.span, context);
             }
         });
         let commands: Vec<_> = (self.commands.iter())
             .map(|command| (command.participant, command.span.clone()))
             .collect();
+        let store = self.store.clone();
+        let meters: Vec<_> = (commands.iter())
+            .map(|(participant, _)| self.participants[*participant].meter().clone())
+            .collect();
+        let timings: Vec<_> = (meters.iter())
+            .map(|meter| store.storage.meters().time(meter))
+            .collect();
         let answer = if self.store.layers.is_empty() {
-            let contexts = vec![context; commands.len()];
             self.decide(contexts).instrument(together.clone()).await
         } else {
-            let through = self.through_layers(context, process_manager);
+            let through = self.through_layers(contexts, process_manager);
             Box::pin(through.instrument(together.clone())).await
         };
+        let is_stored = answer.as_ref().is_ok_and(|done| !done.repeated);
+        for (index, timing) in timings.into_iter().enumerate() {
+            let outcome = outcome(&answer, index, commands[index].0);
+            timing.end(metered(outcome), is_stored);
+        }
         for (index, (participant, span)) in commands.iter().enumerate() {
             if !span.is_disabled() {
                 span.record("outcome", outcome(&answer, index, *participant).name());
@@ -333,7 +347,7 @@ impl Together {
     /// leave.
     async fn through_layers(
         self,
-        context: CommandContext,
+        sent: Vec<CommandContext>,
         process_manager: Option<&'static str>,
     ) -> Result<CommittedTogether, TogetherError> {
         let store = self.store.clone();
@@ -348,8 +362,8 @@ impl Together {
         let mut passed = Vec::with_capacity(commands.len());
         let mut contexts = Vec::with_capacity(commands.len());
         let mut refused = None;
-        for (index, (_, stream, name, span)) in commands.iter().enumerate() {
-            let call = Call::new(stream, name, process_manager, context.clone());
+        for (index, ((_, stream, name, span), context)) in commands.iter().zip(sent).enumerate() {
+            let call = Call::new(stream, name, process_manager, context);
             passed.push(Passed::new(call, span));
             let entered = passed[index].enter::<Infallible>(&store.layers);
             match entered {
@@ -405,7 +419,10 @@ impl Together {
             }
             match next.await {
                 Ok(Ok(Next::Answer(answer))) => return Ok(answer),
-                Ok(Ok(Next::Again(again))) => group = again,
+                Ok(Ok(Next::Again(again))) => {
+                    store.storage.meters().live.decided_again.add(1);
+                    group = again;
+                }
                 Ok(Ok(Next::Repeat(group, participant, known))) => {
                     return repeat::answer(group, participant, known, store.storage.log()).await;
                 }

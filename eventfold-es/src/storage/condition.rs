@@ -13,6 +13,21 @@ pub(crate) struct Clause {
     pub(crate) after: After,
 }
 
+impl Clause {
+    /// The commit is stored only if `commit` is, which was handed over before.
+    pub(crate) fn only_behind(commit: Arc<HandedOver>) -> Self {
+        Self {
+            query: Query::nothing(),
+            after: After::Commit(commit),
+        }
+    }
+
+    /// Whether it excludes no event, as [`only_behind`](Self::only_behind).
+    pub(crate) fn excludes_nothing(&self) -> bool {
+        self.query.items().is_some_and(<[_]>::is_empty)
+    }
+}
+
 /// Up to where the events are known to whoever makes a commit.
 #[derive(Debug, Clone)]
 pub(crate) enum After {

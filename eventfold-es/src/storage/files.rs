@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, TryAcquireError, watch};
 
@@ -42,16 +43,19 @@ pub(crate) mod tags;
 mod upkeep;
 pub(crate) mod v0_2;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, monotonic_nanos};
 use crate::domain::command::Fingerprint;
 use crate::event::StoredEvent;
 use crate::ids::StreamId;
+use crate::meter::Meters;
 use crate::storage::commit::{Commit, CommitError, Done};
 use crate::storage::encoding::event_line::EncodedEvents;
 use crate::storage::health::Health;
+use crate::storage::load_now::LoadNow;
 use crate::storage::process::Process;
 use crate::storage::record_name::Follower;
 use crate::storage::search::Search;
+use crate::storage::trouble::Trouble;
 use crate::storage::unfinished::Unfinished;
 use crate::text::shown;
 use backup::promote::promote;
@@ -68,6 +72,7 @@ use lock::DirLock;
 use lock::Patience;
 use log::FileLog;
 use records::FileRecords;
+use streams::cache::OpenFiles;
 use streams::loader::Loader;
 use streams::stream::{Stream, Streams};
 use streams::writer::Unflushed;
@@ -81,6 +86,10 @@ pub(crate) struct FileStorage {
     layout: StreamLayout,
     streams: Arc<Streams>,
     health: Arc<Health>,
+    meters: Arc<Meters>,
+    /// The open files of streams. Others may have this storage after it has closed, but must not keep a
+    /// file open, whose lock another program waits for.
+    open_files: Weak<OpenFiles>,
     index: Arc<Index>,
     finder: Finder,
     unflushed: Arc<Unflushed>,
@@ -137,6 +146,7 @@ impl FileStorage {
                 }
             })
             .map_err(StorageError::thread)?;
+        let meters = Meters::new();
         let marks = opened.streams.marks().clone();
         let unflushed = Arc::new(Unflushed::new(opened.refused));
         let upkeep = Upkeep::start(
@@ -144,6 +154,7 @@ impl FileStorage {
             opened.journal.dir(),
             marks.clone(),
             unflushed.clone(),
+            meters.clone(),
         )?;
         let keeper = upkeep.keeper();
         let opened_at = opened.journal.end();
@@ -166,21 +177,24 @@ impl FileStorage {
             finder.tags().prepare();
         }
         let committer = Committer::new(
-            queue,
-            room.clone(),
+            (queue, room.clone()),
             opened.journal,
             upkeep,
             unflushed.clone(),
             marks,
             finder.clone(),
+            meters.clone(),
         )?;
         lock.note_files(committer.files());
+        let open_files = Arc::downgrade(committer.files());
         // The thread waits for both.
         let _ = start.send((committer, lock));
         Ok(Arc::new(Self {
             layout: opened.layout,
             streams: opened.streams,
             health,
+            meters,
+            open_files,
             index,
             finder,
             unflushed,
@@ -268,6 +282,36 @@ impl FileStorage {
     /// The position of the newest durable event.
     pub(crate) fn head(&self) -> u64 {
         self.health.head()
+    }
+
+    #[inline]
+    pub(crate) fn meters(&self) -> &Arc<Meters> {
+        &self.meters
+    }
+
+    pub(crate) fn load_now(&self) -> LoadNow {
+        let in_hand = self.meters.appended.in_hand.get();
+        let free = self.room.available_permits().min(ROOM as usize);
+        LoadNow {
+            waiting_commits: self.requests.waiting() as u64 + in_hand,
+            waiting_bytes: (u64::from(ROOM) - free as u64) * 1024,
+            open_files: self.open_files.upgrade().map_or(0, |files| files.len()),
+            streams: self.streams.len(),
+        }
+    }
+
+    pub(crate) fn troubles(&self) -> Vec<Trouble> {
+        let mut troubles = self.health.troubles();
+        let since = self.meters.appended.writing_since.get();
+        if since > 0 {
+            let time = monotonic_nanos().saturating_sub(since);
+            troubles.extend(Trouble::stalled(Duration::from_nanos(time)));
+        }
+        let refused = self.unflushed.refused();
+        if !refused.is_empty() {
+            troubles.push(Trouble::Unwritable(refused));
+        }
+        troubles
     }
 
     pub(crate) fn clock(&self) -> &Clock {

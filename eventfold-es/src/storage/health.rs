@@ -2,12 +2,15 @@
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Instant;
 
 use tokio::sync::Notify;
 
 use crate::storage::commit::CommitError;
 use crate::storage::error::{StorageError, StorageResult};
+use crate::storage::trouble::Trouble;
+use crate::sync::lock;
 
 /// The health of an open store.
 #[derive(Debug, Default)]
@@ -21,6 +24,10 @@ pub(crate) struct Health {
     changed: Notify,
     /// A stream's file lacks lines that the journal has.
     left_behind: AtomicBool,
+    /// Whether the newest batch was not stored.
+    is_refusing: AtomicBool,
+    /// When and why the newest of these batches was not stored.
+    refused: Mutex<Option<(Instant, StorageError)>>,
 }
 
 impl Health {
@@ -81,6 +88,36 @@ impl Health {
             Some(error) => Err(CommitError::Failed(error.clone())),
             None => Ok(()),
         }
+    }
+
+    /// Notes whether a batch was stored. Only the committer calls this.
+    pub(crate) fn note_batch(&self, outcome: Result<(), &StorageError>) {
+        match outcome {
+            Ok(()) if !self.is_refusing.load(Ordering::Relaxed) => {}
+            Ok(()) => {
+                self.is_refusing.store(false, Ordering::Relaxed);
+                *lock(&self.refused) = None;
+            }
+            Err(error) => {
+                self.is_refusing.store(true, Ordering::Relaxed);
+                *lock(&self.refused) = Some((Instant::now(), error.clone()));
+            }
+        }
+    }
+
+    /// What is wrong.
+    pub(crate) fn troubles(&self) -> Vec<Trouble> {
+        let mut troubles = Vec::new();
+        if self.is_closed() {
+            troubles.push(Trouble::Closed);
+        }
+        if let Some(error) = self.failed.get() {
+            // Everything else follows from it.
+            troubles.push(Trouble::Failed(error.clone()));
+        } else if let Some((at, error)) = &*lock(&self.refused) {
+            troubles.push(Trouble::Refused(error.clone(), at.elapsed()));
+        }
+        troubles
     }
 
     pub(crate) fn refuse_new_requests(&self) {

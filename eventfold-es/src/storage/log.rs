@@ -80,6 +80,26 @@ impl Log {
         }
     }
 
+    /// The position before which the commits end that are whole at the durable `position`: it is just
+    /// after `position`, or the position of the first event of the commit that `position` is within.
+    /// This reads one or two commits.
+    pub(crate) fn end_of_commits(&self, position: u64) -> StorageResult<u64> {
+        let mut first = None;
+        self.backward_reader(Some(position + 1)).read(|committed| {
+            first = Some(committed.position(0));
+            Ok(ControlFlow::Break(()))
+        })?;
+        let Some(first) = first else {
+            return Ok(position + 1);
+        };
+        let mut last = first;
+        self.reader(first - 1).read_to(first, |committed| {
+            last = committed.last();
+            StorageResult::Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(if last > position { first } else { position + 1 })
+    }
+
     /// Fails if `position` is after the newest durable event.
     pub(crate) fn check_stored(&self, position: u64) -> StorageResult<()> {
         let head = self.head();
@@ -112,8 +132,9 @@ pub(crate) enum BackwardReader {
 
 impl BackwardReader {
     /// Passes the commits to `each`, the newest first, until `each` breaks off. A call of `each`
-    /// gets the events of one commit in one stream. If `each` fails, the commit counts as not read.
-    /// Returns whether the beginning of the log is reached.
+    /// gets the events of one commit in one stream. A commit is passed to its beginning, also if `each`
+    /// breaks off within it. If `each` fails, the commit counts as not read. Returns whether the
+    /// beginning of the log is reached.
     ///
     /// # Errors
     ///
@@ -157,8 +178,9 @@ pub(crate) enum LogReader {
 
 impl LogReader {
     /// Passes the commits up to the durable position `head` to `each`, in order, until `each`
-    /// breaks off. A call of `each` gets the events of one commit in one stream. If `each` fails,
-    /// the commit counts as not read.
+    /// breaks off. A call of `each` gets the events of one commit in one stream. A commit is passed to
+    /// its end, also if `head` is within it or `each` breaks off within it. If `each` fails, the commit
+    /// counts as not read.
     ///
     /// # Errors
     ///
@@ -296,6 +318,30 @@ impl Committed<'_> {
             Self::Memory(committed) => committed.event(i, read),
             #[cfg(feature = "postgres")]
             Self::Postgres(committed) => committed.event(i, read),
+        }
+    }
+
+    /// Which of the commit's events the event with index `i` is, from 1 on, and how many the commit has.
+    pub(crate) fn place_in_commit(&self, i: usize) -> (u64, u64) {
+        match self {
+            Self::Files(committed) => committed.place_in_commit(i),
+            Self::Memory(committed) => committed.place_in_commit(i),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(committed) => committed.place_in_commit(i),
+        }
+    }
+
+    /// As [`event`](Self::event), with the fingerprint of the command as it is stored.
+    pub(crate) fn event_and_command<T>(
+        &self,
+        i: usize,
+        read: impl FnOnce(StoredEvent<'_>, Option<&str>) -> T,
+    ) -> StorageResult<T> {
+        match self {
+            Self::Files(committed) => committed.event_and_command(i, read),
+            Self::Memory(committed) => committed.event_and_command(i, read),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(committed) => committed.event_and_command(i, read),
         }
     }
 

@@ -11,18 +11,20 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 pub(crate) mod records;
 mod snapshots;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, monotonic_nanos};
 use crate::domain::command::Fingerprint;
 use crate::event::StoredEvent;
 use crate::ids::StreamId;
+use crate::meter::Meters;
 use crate::storage::commit::{Commit, CommitError, Done, GroupCommit};
 use crate::storage::condition::{Clause, selects};
 use crate::storage::encoding::event_line as line;
-use crate::storage::encoding::event_line::EncodedEvents;
+use crate::storage::encoding::event_line::{EncodedEvents, Line};
 use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::layout::StreamLayout;
 use crate::storage::files::lock::Patience;
 use crate::storage::health::Health;
+use crate::storage::load_now::LoadNow;
 use crate::storage::loaded::Loaded;
 use crate::storage::occupancy::Occupancy;
 use crate::storage::place::Place;
@@ -30,6 +32,7 @@ use crate::storage::process::Process;
 use crate::storage::record_name::Follower;
 use crate::storage::search::Search;
 use crate::storage::snapshot::{Draft, Snapshot};
+use crate::storage::trouble::Trouble;
 use crate::storage::unfinished::Unfinished;
 use crate::sync::lock;
 use records::{AllRecords, MemoryRecords};
@@ -93,6 +96,7 @@ struct Content {
 pub(crate) struct MemoryStorage {
     content: Arc<Content>,
     health: Arc<Health>,
+    meters: Arc<Meters>,
     clock: Clock,
     process: Process,
     layout: StreamLayout,
@@ -114,12 +118,17 @@ struct CommitLog {
     position: u64,
 }
 
+/// A commit, or the part of a commit that is of one stream.
 #[derive(Debug)]
 struct StoredCommit {
     /// How many events are before its own.
     before: u64,
+    /// How many events are before the commit. Its parts are those with the same number.
+    commit: u64,
     stream: Arc<StoredStream>,
     events: Vec<StoredLine>,
+    /// How many events the commit has, in all its parts.
+    of: u64,
     /// The checksum of the events, chained to those of all commits before.
     chain: u64,
 }
@@ -185,6 +194,7 @@ impl MemoryStorage {
         Ok(Arc::new(Self {
             content: content.clone(),
             health,
+            meters: Meters::new(),
             clock,
             process: Process::this(),
             layout: StreamLayout::new(Path::new(NOWHERE)),
@@ -265,6 +275,35 @@ impl MemoryStorage {
         self.content.records.followers(follower)
     }
 
+    pub(crate) fn meters(&self) -> &Arc<Meters> {
+        &self.meters
+    }
+
+    pub(crate) fn load_now(&self) -> LoadNow {
+        let in_use = lock(&self.in_use);
+        let streams = in_use.values().filter(|stream| stream.strong_count() > 0);
+        LoadNow {
+            streams: streams.count(),
+            ..LoadNow::default()
+        }
+    }
+
+    pub(crate) fn troubles(&self) -> Vec<Trouble> {
+        self.health.troubles()
+    }
+
+    /// Counts a commit of `events` events.
+    fn count(&self, events: u64, bytes: usize) {
+        let appended = &self.meters.appended;
+        // A refused group hands over a commit without events.
+        if events > 0 {
+            appended.events.add(events);
+            appended.bytes.add(bytes as u64);
+            appended.commits.add(1);
+        }
+        self.meters.answer_at(monotonic_nanos());
+    }
+
     pub(crate) fn clock(&self) -> &Clock {
         &self.clock
     }
@@ -322,9 +361,11 @@ impl MemoryStorage {
             return Err(CommitError::Closed);
         }
         stream.check(epoch, expected)?;
-        let place = log.append(&stream.stored, events);
+        let commit = log.events;
+        let place = log.append((commit, events.count()), &stream.stored, events);
         lock(&stream.epoch).version = place.version();
         self.publish(&log);
+        self.count(events.count(), events.size());
         Ok(place)
     }
 
@@ -348,6 +389,7 @@ impl MemoryStorage {
             return Err(error);
         }
         let mut places = Vec::new();
+        let commit = (log.events, group.count());
         for part in &group.streams {
             let stream = &part.stream.stream;
             if part.events.count() == 0 {
@@ -355,16 +397,17 @@ impl MemoryStorage {
                 places.push(Place::behind(version, position));
                 continue;
             }
-            let place = log.append(&stream.stored, &part.events);
+            let place = log.append(commit, &stream.stored, &part.events);
             lock(&stream.epoch).version = place.version();
             places.push(place);
         }
         if let Some(events) = &group.of_none {
-            log.append(&self.content.of_none, events);
+            log.append(commit, &self.content.of_none, events);
         }
         places.push(Place::behind(0, log.position));
         group.place(log.position);
         self.publish(&log);
+        self.count(group.count(), group.size());
         Ok(places)
     }
 
@@ -378,7 +421,9 @@ impl MemoryStorage {
             for (part, place) in group.streams.into_iter().zip(places) {
                 if let Some(draft) = part.snapshot {
                     let stored = &part.stream.stream.stored;
-                    stored.snapshot.save(part.stream.id(), place, *draft);
+                    if stored.snapshot.save(part.stream.id(), place, *draft) {
+                        this.meters.live.snapshots.add(1);
+                    }
                 }
             }
         });
@@ -445,8 +490,14 @@ impl MemoryStorage {
 }
 
 impl CommitLog {
-    /// Appends events of one stream, or of none, and returns the place after the last one.
-    fn append(&mut self, stream: &Arc<StoredStream>, events: &EncodedEvents) -> Place {
+    /// Appends events of one stream, or of none, and returns the place after the last one. `commit` is
+    /// how many events are before the commit that they are part of, and how many it has.
+    fn append(
+        &mut self,
+        (commit, of): (u64, u64),
+        stream: &Arc<StoredStream>,
+        events: &EncodedEvents,
+    ) -> Place {
         let mut lines = lock(&stream.events);
         let known = lines.len();
         let is_of_none = stream.seed == line::seed_of_none();
@@ -468,8 +519,10 @@ impl CommitLog {
         }
         self.commits.push(Arc::new(StoredCommit {
             before,
+            commit,
             stream: stream.clone(),
             events: lines[known..].to_vec(),
+            of,
             chain,
         }));
         Place::behind(lines.len() as u64, self.position)
@@ -604,12 +657,22 @@ impl StoredLine {
         stream: &StoredStream,
         read: impl FnOnce(StoredEvent<'_>, KeyOf<'_>) -> T,
     ) -> StorageResult<T> {
+        self.read_line(stream, |event, line| {
+            read(event, (line.key.as_deref(), line.fingerprint()))
+        })
+    }
+
+    /// Passes the event and its line to `read`.
+    fn read_line<T>(
+        &self,
+        stream: &StoredStream,
+        read: impl FnOnce(StoredEvent<'_>, &Line<'_>) -> T,
+    ) -> StorageResult<T> {
         let line = line::read(&self.line, stream.seed)
             .map_err(|cause| StorageError::event(self.position, cause))?;
         let id = (stream.id.aggregate_type(), stream.id.id());
         let record = line.record(id, self.version, self.position);
-        let key = (line.key.as_deref(), line.fingerprint());
-        Ok(read(line.event(&record), key))
+        Ok(read(line.event(&record), &line))
     }
 }
 
@@ -627,6 +690,10 @@ impl MemoryStream {
 
     pub(crate) fn seed(&self) -> u64 {
         self.stream.stored.seed
+    }
+
+    pub(crate) fn meters(&self) -> &Meters {
+        &self.storage.meters
     }
 
     /// Whether other stores may append to the stream.
@@ -667,7 +734,7 @@ impl MemoryStream {
             let stored = this.storage.store(&this.stream, basis, &events);
             (commit.done)(stored.clone().map(Place::position));
             if let (Ok(place), Some(draft)) = (stored, commit.snapshot) {
-                this.stream.stored.snapshot.save(this.id(), place, *draft);
+                this.keep_snapshot(place, *draft);
             }
         });
     }
@@ -676,8 +743,14 @@ impl MemoryStream {
         let (durable, position) = self.durable();
         if durable == version {
             let place = Place::behind(version, position);
-            let stored = &self.stream.stored;
-            stored.snapshot.save(self.id(), place, draft);
+            self.keep_snapshot(place, draft);
+        }
+    }
+
+    fn keep_snapshot(&self, place: Place, draft: Draft) {
+        let stored = &self.stream.stored;
+        if stored.snapshot.save(self.id(), place, draft) {
+            self.meters().live.snapshots.add(1);
         }
     }
 
@@ -807,23 +880,28 @@ impl MemoryReader {
         head: u64,
         mut each: impl FnMut(MemoryCommitted<'_>) -> Result<ControlFlow<()>, E>,
     ) -> Result<(), E> {
-        while self.after < head {
+        let mut is_enough = false;
+        let mut reading = None;
+        loop {
             let after = self.after;
             let commit = {
                 let log = lock(&self.content.log);
                 log.commit_at(after + 1).cloned()
             };
             let Some(commit) = commit else { break };
+            if (is_enough || after >= head) && reading != Some(commit.commit) {
+                break;
+            }
+            reading = Some(commit.commit);
             let is_read = |event: &StoredLine| event.position <= after;
             let first = commit.events.partition_point(is_read);
             let flow = each(MemoryCommitted {
                 stream: &commit.stream,
                 events: &commit.events[first..],
+                in_group: (commit.before - commit.commit + first as u64, commit.of),
             })?;
             self.after = commit.last();
-            if flow.is_break() {
-                break;
-            }
+            is_enough |= flow.is_break();
         }
         Ok(())
     }
@@ -856,6 +934,7 @@ impl MemoryBackwardReader {
         &mut self,
         mut each: impl FnMut(MemoryCommitted<'_>) -> StorageResult<ControlFlow<()>>,
     ) -> StorageResult<bool> {
+        let mut broken_off = None;
         loop {
             let before = self.before;
             let (commit, is_first) = {
@@ -867,15 +946,22 @@ impl MemoryBackwardReader {
                 };
                 (log.commits[last].clone(), last == 0)
             };
+            if broken_off.is_some_and(|within| within != commit.commit) {
+                return Ok(false);
+            }
             let is_wanted = |event: &StoredLine| event.position < before;
             let wanted = commit.events.partition_point(is_wanted);
             let flow = each(MemoryCommitted {
                 stream: &commit.stream,
                 events: &commit.events[..wanted],
+                in_group: (commit.before - commit.commit, commit.of),
             })?;
             self.before = commit.first();
             if flow.is_break() {
-                return Ok(is_first);
+                broken_off = Some(commit.commit);
+            }
+            if is_first {
+                return Ok(true);
             }
         }
     }
@@ -898,6 +984,8 @@ impl StoredCommit {
 pub(crate) struct MemoryCommitted<'a> {
     stream: &'a StoredStream,
     events: &'a [StoredLine],
+    /// As in [`StoredCommit`].
+    in_group: (u64, u64),
 }
 
 impl MemoryCommitted<'_> {
@@ -923,6 +1011,21 @@ impl MemoryCommitted<'_> {
         read: impl FnOnce(StoredEvent<'_>) -> T,
     ) -> StorageResult<T> {
         self.events[i].read(self.stream, |event, _| read(event))
+    }
+
+    pub(crate) fn place_in_commit(&self, i: usize) -> (u64, u64) {
+        let (before, of) = self.in_group;
+        (before + i as u64 + 1, of)
+    }
+
+    pub(crate) fn event_and_command<T>(
+        &self,
+        i: usize,
+        read: impl FnOnce(StoredEvent<'_>, Option<&str>) -> T,
+    ) -> StorageResult<T> {
+        self.events[i].read_line(self.stream, |event, line| {
+            read(event, line.command.as_deref())
+        })
     }
 
     pub(crate) fn keys(&self, mut each: impl FnMut(&str)) {

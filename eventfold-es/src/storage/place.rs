@@ -29,6 +29,10 @@ impl Place {
         self.0.position
     }
 
+    pub(crate) fn is_beginning(self) -> bool {
+        self.version() == 0
+    }
+
     /// The version of the last event before this place, 0 if there is none.
     pub(crate) fn version(self) -> u64 {
         self.0.version

@@ -9,6 +9,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak, mpsc};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -29,20 +30,23 @@ mod session;
 mod snapshots;
 pub(crate) mod stream;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, monotonic_nanos};
 use crate::domain::command::Fingerprint;
 use crate::event::StoredEvent;
 use crate::ids::StreamId;
+use crate::meter::Meters;
 use crate::storage::commit::{CommitError, GroupCommit};
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::layout::StreamLayout;
 use crate::storage::files::lock::Patience;
 use crate::storage::files::streams::loader::Loader;
 use crate::storage::health::Health;
+use crate::storage::load_now::LoadNow;
 use crate::storage::occupancy::Occupancy;
 use crate::storage::process::Process;
 use crate::storage::record_name::Follower;
 use crate::storage::search::Search;
+use crate::storage::trouble::Trouble;
 use crate::storage::unfinished::Unfinished;
 use crate::sync::lock;
 use committer::Committer;
@@ -69,6 +73,7 @@ static OPEN: Mutex<Option<HashMap<String, Weak<Occupancy>>>> = Mutex::new(None);
 pub(crate) struct PgStorage {
     parts: Arc<Parts>,
     health: Arc<Health>,
+    meters: Arc<Meters>,
     clock: Clock,
     process: Process,
     layout: StreamLayout,
@@ -116,6 +121,8 @@ impl PgStorage {
         let (tell, opened) = mpsc::channel::<Opened>();
         let (end, ended) = watch::channel(false);
         let (patience, leaving) = (patience.clone(), occupancy.clone());
+        let meters = Meters::new();
+        let counting = meters.clone();
         let started = std::thread::Builder::new()
             .name("eventfold-postgres".to_owned())
             .spawn(move || {
@@ -139,7 +146,7 @@ impl PgStorage {
                     let opened = session::open(&server, &terms, &patience).await;
                     match opened {
                         Ok(session) => {
-                            serve(&tell, server, session, terms.synced).await;
+                            serve(&tell, server, session, terms.synced, counting).await;
                             leave();
                         }
                         Err(error) => {
@@ -162,6 +169,7 @@ impl PgStorage {
         Ok(Arc::new(Self {
             parts,
             health,
+            meters,
             clock,
             process: Process::this(),
             layout: StreamLayout::new(Path::new(NOWHERE)),
@@ -254,6 +262,31 @@ impl PgStorage {
         records::followers(&self.parts.server, follower)
     }
 
+    pub(crate) fn meters(&self) -> &Arc<Meters> {
+        &self.meters
+    }
+
+    pub(crate) fn load_now(&self) -> LoadNow {
+        let in_use = lock(&self.in_use);
+        let streams = in_use.values().filter(|stream| stream.strong_count() > 0);
+        LoadNow {
+            waiting_commits: self.meters.appended.in_hand.get(),
+            waiting_bytes: self.parts.requests.bytes(),
+            open_files: 0,
+            streams: streams.count(),
+        }
+    }
+
+    pub(crate) fn troubles(&self) -> Vec<Trouble> {
+        let mut troubles = self.health.troubles();
+        let since = self.meters.appended.writing_since.get();
+        if since > 0 {
+            let time = monotonic_nanos().saturating_sub(since);
+            troubles.extend(Trouble::stalled(Duration::from_nanos(time)));
+        }
+        troubles
+    }
+
     pub(crate) fn clock(&self) -> &Clock {
         &self.clock
     }
@@ -302,14 +335,21 @@ impl PgStorage {
 }
 
 /// The life of an open store on the thread of its connections.
-async fn serve(tell: &mpsc::Sender<Opened>, server: Arc<Server>, session: Session, synced: bool) {
+async fn serve(
+    tell: &mpsc::Sender<Opened>,
+    server: Arc<Server>,
+    session: Session,
+    synced: bool,
+    meters: Arc<Meters>,
+) {
     let health = Health::new(unsigned(session.position));
-    let (requests, queue, room) = Requests::new();
+    let (requests, queue, room) = Requests::new(meters.clone());
     let (snapshots, writing) = SnapshotWriter::new(server.clone());
     let writing = tokio::spawn(writing);
     let committer = Committer::new(
         server.clone(),
         health.clone(),
+        meters.clone(),
         (queue, room),
         session,
         synced,
@@ -317,6 +357,7 @@ async fn serve(tell: &mpsc::Sender<Opened>, server: Arc<Server>, session: Sessio
     );
     let parts = Arc::new(Parts {
         server: server.clone(),
+        meters,
         requests,
         snapshots: snapshots.clone(),
         loader: Arc::<Loader>::default(),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use crate::ids::StreamId;
+use crate::meter::Meters;
 use crate::storage::commit::{Commit, CommitError, Done};
 use crate::storage::encoding::event_line::EncodedEvents;
 use crate::storage::error::{StorageError, StorageResult};
@@ -79,6 +80,16 @@ impl Stream {
         }
     }
 
+    /// What the stream's store counts.
+    pub(crate) fn meters(&self) -> &Meters {
+        match self {
+            Self::Files(stream) => stream.meters(),
+            Self::Memory(stream) => stream.meters(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(stream) => stream.meters(),
+        }
+    }
+
     /// Whether others write to the stream too. Then a commit may conflict with theirs.
     pub(crate) fn is_shared(&self) -> bool {
         match self {
@@ -121,7 +132,7 @@ impl Stream {
     }
 
     /// The newest epoch, 0 if there was none.
-    fn epoch(&self) -> u64 {
+    pub(crate) fn epoch(&self) -> u64 {
         match self {
             Self::Files(stream) => stream.epoch(),
             Self::Memory(stream) => stream.epoch(),

@@ -192,12 +192,12 @@ impl Drop for Awaiting {
 }
 
 /// Runs `run` on a thread that may block. It is told if the future is dropped.
-pub(super) async fn while_awaited<T: Send + 'static>(
-    run: impl FnOnce(Arc<AtomicBool>) -> StorageResult<T> + Send + 'static,
+pub(super) async fn while_awaited<T: Send + 'static, E: Into<io::Error> + 'static>(
+    run: impl FnOnce(Arc<AtomicBool>) -> Result<T, E> + Send + 'static,
 ) -> io::Result<T> {
     let awaiting = Awaiting(Arc::default());
     let given_up = awaiting.0.clone();
-    blocking(move || Ok(run(given_up)?)).await
+    blocking(move || run(given_up).map_err(Into::into)).await
 }
 
 impl AggregateStore {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use serde::de::DeserializeOwned;
 
 use crate::clock::{Clock, ManualClock, millis};
+use crate::domain::about;
 use crate::domain::aggregate::Aggregate;
 use crate::domain::decider::Decider;
 use crate::domain::layer::Layer;
@@ -182,6 +183,7 @@ impl AggregateStoreBuilder {
             )?;
             let projection = Registered::open::<P>(storage, on_failure)?;
             read_side.projections.insert(P::NAME, projection);
+            read_side.about.push(about::projection::<P>);
             Ok(())
         })
     }
@@ -240,6 +242,7 @@ impl AggregateStoreBuilder {
             let traces = &read_side.traces;
             let manager = Manager::open::<M>(storage, on_failure, retry, traces)?;
             read_side.process_managers.push(manager);
+            read_side.about.push(about::process_manager::<M>);
             Ok(())
         })
     }
@@ -305,6 +308,7 @@ impl AggregateStoreBuilder {
     {
         self.register(|_, read_side| {
             read_side.dispatchers.add::<A>();
+            read_side.about.push(about::aggregate::<A>);
             Ok(())
         })
     }
@@ -330,6 +334,7 @@ impl AggregateStoreBuilder {
     {
         self.register(|_, read_side| {
             read_side.dispatchers.add_decision::<D>();
+            read_side.about.push(about::decision::<D>);
             Ok(())
         })
     }

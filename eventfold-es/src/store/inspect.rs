@@ -23,24 +23,30 @@ use std::path::Path;
 
 use crate::event::RecordedEvent;
 use crate::following::saved;
-use crate::ids::Position;
+use crate::ids::{Position, StreamId};
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::disk;
 use crate::storage::files::disk::Kind;
 use crate::storage::files::doubt;
+use crate::storage::files::journal::reader::Reader;
 use crate::storage::files::layout::{StreamLayout, list_dirs};
 use crate::storage::files::observe::ObservedJournal;
 use crate::storage::files::records::FileRecords;
+use crate::storage::log::LogReader;
 use crate::storage::record::Records;
+use crate::store::export::{Export, From};
 
 mod disk_use;
 mod entry;
+mod one_stream;
 mod streams;
 
 pub use crate::following::saved::{
     SavedCommand, SavedContent, SavedFollower, SavedProcessManager, SavedTimer,
 };
 pub use crate::text::visible;
+#[cfg(feature = "console")]
+pub(crate) use disk_use::in_layout as disk_use_of;
 pub use disk_use::{DiskUse, Part};
 pub use entry::Entry;
 pub use streams::{StreamSummaries, StreamSummary};
@@ -227,7 +233,63 @@ impl StoreReader {
         Ok(read_backwards(&self.journal, before, each)?)
     }
 
-    /// The event with this id, if there is one. All events before it are read.
+    /// Passes the events of one aggregate to `each`, the oldest first, until it breaks off. They are
+    /// read from the file of its stream, as far as the journal proves it, and then from the journal.
+    /// Without such a proof, as for a stream that eventfold-es 0.2.0 wrote, the whole journal is read.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*, inspect::StoreReader};
+    /// # use std::ops::ControlFlow;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// # store.get::<Counter>("c-1").await?.send(Add(5)).await?;
+    /// let mut amounts = Vec::new();
+    /// StoreReader::open(dir.path())?.read_stream(&StreamId::new("counter", "c-1")?, |entry| {
+    ///     amounts.push(entry.event().data().to_owned());
+    ///     ControlFlow::Continue(())
+    /// })?;
+    /// assert_eq!(amounts, [r#"{"amount":5}"#]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn read_stream(
+        &self,
+        id: &StreamId,
+        each: impl FnMut(Entry<'_>) -> ControlFlow<()>,
+    ) -> io::Result<()> {
+        Ok(one_stream::read(&self.layout, &self.journal, id, each)?)
+    }
+
+    /// Exports the events that are shown as text, one a line, as
+    /// [`AggregateStore::export`](crate::AggregateStore::export) does. Nothing is exported before
+    /// [`write_blocking`](Export::write_blocking).
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*, inspect::StoreReader};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// store.get::<Counter>("c-1").await?.send(Add(5)).await?;
+    /// let (lines, report) = StoreReader::open(dir.path())?.export().write_blocking(Vec::new())?;
+    /// assert_eq!((report.events, report.position), (1, store.head()));
+    /// assert!(String::from_utf8(lines)?.ends_with("\"data\":{\"amount\":5}}\n"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn export(&self) -> Export {
+        let index = self.journal.index().clone();
+        let reader = move |after| LogReader::Files(Reader::new(index.clone(), after));
+        Export::new(From::Journal(Box::new(reader), self.journal.head()))
+    }
+
+    /// The event with this id, if there is one. All events after it are read.
     ///
     /// # Errors
     ///
@@ -249,7 +311,7 @@ impl StoreReader {
     /// ```
     pub fn find_event(&self, id: &str) -> io::Result<Option<RecordedEvent>> {
         let mut found = None;
-        self.read(Position::default(), |entry| {
+        self.read_backwards(None, |entry| {
             if entry.event().record().event_id() == Some(id) {
                 found = Some(entry.to_recorded());
                 return ControlFlow::Break(());

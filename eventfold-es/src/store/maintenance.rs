@@ -1,14 +1,19 @@
 //! Checking and repairing a store's directory while no store has it open.
 
+use std::fmt;
+use std::future::{Future, IntoFuture};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
 
 use crate::following;
 use crate::report::{Finding, RepairReport, VerifyReport};
 use crate::runtime::background::blocking;
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
+use crate::storage::files::backup::pace::Told;
 use crate::storage::files::check::audit::audit;
 use crate::storage::files::check::audit::findings::Audit;
+use crate::storage::files::check::progress::Progress;
 use crate::storage::files::check::repair::repair;
 use crate::storage::files::layout::{StreamLayout, list_dirs};
 use crate::storage::files::lock::{DirLock, Patience};
@@ -51,16 +56,11 @@ impl AggregateStore {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn verify(base_dir: impl AsRef<Path>) -> io::Result<VerifyReport> {
-        while_locked(base_dir.as_ref(), |base| {
-            let audit = examine(base)?;
-            Ok(VerifyReport {
-                streams: audit.journaled.len() as u64,
-                events: audit.head(),
-                findings: findings(audit),
-            })
-        })
-        .await
+    pub fn verify(base_dir: impl AsRef<Path>) -> Verify {
+        Verify {
+            base: base_dir.as_ref().to_owned(),
+            told: None,
+        }
     }
 
     /// Repairs the store in `base_dir`, which must not be open, as far as that is safe. Reports
@@ -102,19 +102,121 @@ impl AggregateStore {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn repair(base_dir: impl AsRef<Path>) -> io::Result<RepairReport> {
-        while_locked(base_dir.as_ref(), |base| {
-            let repaired = repair(&examine(base)?)?;
+    pub fn repair(base_dir: impl AsRef<Path>) -> Repair {
+        Repair {
+            base: base_dir.as_ref().to_owned(),
+            told: None,
+        }
+    }
+}
+
+/// [`AggregateStore::verify`] returns it. Awaiting it checks the store.
+#[must_use = "it checks when it is awaited"]
+pub struct Verify {
+    base: PathBuf,
+    told: Option<Told>,
+}
+
+impl Verify {
+    /// Tells `told` how many bytes of the journal and of the streams' files were read, and how many there
+    /// are. It is called from another thread.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # AggregateStore::open(dir.path()).await?.shutdown().await?;
+    /// let verify = AggregateStore::verify(dir.path());
+    /// let report = verify.on_progress(|done, total| println!("{done} of {total} bytes")).await?;
+    /// assert!(report.is_clean());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn on_progress(mut self, told: impl FnMut(u64, u64) + Send + 'static) -> Self {
+        self.told = Some(Box::new(told));
+        self
+    }
+}
+
+impl IntoFuture for Verify {
+    type Output = io::Result<VerifyReport>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let Self { base, told } = self;
+        Box::pin(while_locked(base, move |base| {
+            let audit = examine(base, &mut Progress::new(told))?;
+            Ok(VerifyReport {
+                streams: audit.journaled.len() as u64,
+                events: audit.head(),
+                findings: findings(audit),
+            })
+        }))
+    }
+}
+
+impl fmt::Debug for Verify {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut verify = f.debug_struct("Verify");
+        verify.field("base", &self.base).finish_non_exhaustive()
+    }
+}
+
+/// [`AggregateStore::repair`] returns it. Awaiting it repairs the store.
+#[must_use = "it repairs when it is awaited"]
+pub struct Repair {
+    base: PathBuf,
+    told: Option<Told>,
+}
+
+impl Repair {
+    /// Tells `told` how far it is with checking the store, as [`Verify::on_progress`], which it does twice:
+    /// before the repair and after it.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # AggregateStore::open(dir.path()).await?.shutdown().await?;
+    /// let repair = AggregateStore::repair(dir.path());
+    /// let report = repair.on_progress(|done, total| println!("{done} of {total} bytes")).await?;
+    /// assert!(report.is_success());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn on_progress(mut self, told: impl FnMut(u64, u64) + Send + 'static) -> Self {
+        self.told = Some(Box::new(told));
+        self
+    }
+}
+
+impl IntoFuture for Repair {
+    type Output = io::Result<RepairReport>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let Self { base, told } = self;
+        Box::pin(while_locked(base, move |base| {
+            let progress = &mut Progress::new(told);
+            let repaired = repair(&examine(base, progress)?)?;
             for repaired in &repaired {
                 tracing::warn!(%repaired, "repaired");
             }
-            let remaining = findings(examine(base)?);
+            let remaining = findings(examine(base, progress)?);
             Ok(RepairReport {
                 repaired,
                 remaining,
             })
-        })
-        .await
+        }))
+    }
+}
+
+impl fmt::Debug for Repair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut repair = f.debug_struct("Repair");
+        repair.field("base", &self.base).finish_non_exhaustive()
     }
 }
 
@@ -154,7 +256,7 @@ impl AggregateStore {
         id: &str,
     ) -> io::Result<bool> {
         let (name, id) = (process_manager.to_owned(), id.to_owned());
-        while_locked(base_dir.as_ref(), move |base| {
+        while_locked(base_dir.as_ref().to_owned(), move |base| {
             let managers = StreamLayout::new(base).process_managers_dir();
             if !list_dirs(&managers)?.contains(&name) {
                 let cause = format!("has no process manager `{}`", Shown(&name));
@@ -170,10 +272,11 @@ impl AggregateStore {
 /// Runs `run` while it holds the lock of the directory `base`. If the caller drops the future,
 /// `run` still completes, and the next `open` waits for that.
 async fn while_locked<T: Send + 'static>(
-    base: &Path,
+    base: PathBuf,
     run: impl FnOnce(&Path) -> StorageResult<T> + Send + 'static,
 ) -> io::Result<T> {
-    let base = std::path::absolute(base).map_err(|e| StorageError::io("open", base, e))?;
+    let absolute = std::path::absolute(&base);
+    let base = absolute.map_err(|e| StorageError::io("open", &base, e))?;
     let patience = Patience::default();
     let opening = patience.opening();
     let done = blocking(move || {
@@ -186,8 +289,8 @@ async fn while_locked<T: Send + 'static>(
 }
 
 /// Checks everything.
-fn examine(base: &Path) -> StorageResult<Audit> {
-    let mut audit = audit(base)?;
+fn examine(base: &Path, progress: &mut Progress) -> StorageResult<Audit> {
+    let mut audit = audit(base, progress)?;
     following::audit::check(&mut audit)?;
     Ok(audit)
 }

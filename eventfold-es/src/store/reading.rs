@@ -244,7 +244,9 @@ impl AggregateStore {
 
     /// The projection `P`, unless the store is shut down: another store may have the directory by
     /// then.
-    fn open_projection<P: Projection>(&self) -> io::Result<Arc<Exclusive<Projecting<P>>>> {
+    pub(super) fn open_projection<P: Projection>(
+        &self,
+    ) -> io::Result<Arc<Exclusive<Projecting<P>>>> {
         let projection = self.read_side.projection::<P>()?;
         self.inner.storage.check_process()?;
         if self.inner.is_closed() {

@@ -31,6 +31,7 @@ const LOOKING: &[&[&str]] = &[
     &["timers"],
     &["dead-letters"],
     &["dead-letters", "show", "a", "1"],
+    &["export"],
 ];
 
 #[test]
@@ -219,7 +220,8 @@ fn each_help_has_an_example_or_a_line_and_the_codes_are_documented() {
     let help = text(dir.path(), &["--help"]);
     assert!(help.contains("Exit codes:") && help.contains("3  there is no store"));
     for name in [
-        "ls", "stats", "show", "event", "log", "search", "trace", "verify", "repair",
+        "ls", "stats", "show", "event", "log", "search", "trace", "verify", "repair", "export",
+        "import",
     ] {
         let help = text(dir.path(), &[name, "--help"]);
         assert!(

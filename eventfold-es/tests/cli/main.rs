@@ -6,10 +6,13 @@ mod backups;
 mod big;
 mod codes;
 mod hostile;
+mod moving;
 mod numbers;
 mod read_side;
 mod running;
 mod shop;
+mod terminal;
+mod ui;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -26,12 +29,15 @@ struct Called {
 
 fn command(dir: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_eventfold"));
-    command
-        .arg("--dir")
-        .arg(dir)
-        .args(args)
-        .env_remove("EVENTFOLD_DIR")
-        .stdin(Stdio::null());
+    match args {
+        [name @ ("backup" | "restore" | "follow"), rest @ ..] => {
+            command.arg(name).arg(dir).args(rest);
+        }
+        _ => {
+            command.arg("--dir").arg(dir).args(args);
+        }
+    }
+    command.env_remove("EVENTFOLD_DIR").stdin(Stdio::null());
     command
 }
 
@@ -61,6 +67,16 @@ fn json(dir: &Path, args: &[&str]) -> Vec<Value> {
 
 /// What `jq` makes of the store's journal, `None` if there is no `jq`. The test says so.
 fn jq(dir: &Path, filter: &str) -> Option<Value> {
+    let lines = commits(dir)
+        .iter()
+        .map(Value::to_string)
+        .collect::<Vec<_>>();
+    let lines = lines.join("\n");
+    jq_of(&lines, filter)
+}
+
+/// What `jq` makes of `lines`, as [`jq`].
+fn jq_of(lines: &str, filter: &str) -> Option<Value> {
     let spawned = Command::new("jq")
         .args(["-c", "-s", filter])
         .stdin(Stdio::piped())
@@ -71,10 +87,7 @@ fn jq(dir: &Path, filter: &str) -> Option<Value> {
         return None;
     };
     let mut input = jq.stdin.take().unwrap();
-    let lines: Vec<u8> = commits(dir)
-        .iter()
-        .flat_map(|line| format!("{line}\n").into_bytes())
-        .collect();
+    let lines = lines.as_bytes().to_vec();
     let writing = std::thread::spawn(move || input.write_all(&lines).unwrap());
     let done = jq.wait_with_output().unwrap();
     writing.join().unwrap();

@@ -10,11 +10,12 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  done
   1  problems were found, or what was asked for is not there
-  2  the command line is not valid, or a directory does not fit (backup, restore, follow)
+  2  the command line is not valid, or a directory or lines do not fit (backup, restore, follow, import)
   3  there is no store in the directory
-  4  a file is damaged, or of another version
-  5  a store has the directory open (verify, repair, discard), or another backup goes on
-  6  a file cannot be read or written, or the output";
+  4  a file is damaged, or of another version; or a line cannot be read (import)
+  5  a store has the directory open (verify, repair, discard, import), or another backup goes on
+  6  a file cannot be read or written, or the output
+  130  interrupted by Ctrl-C";
 
 /// Looks into the directory of an eventfold-es store, checks it and repairs it.
 ///
@@ -23,7 +24,7 @@ Exit codes:
 #[derive(Debug, Parser)]
 #[command(name = "eventfold", version, after_help = EXIT_CODES)]
 pub(crate) struct Args {
-    /// The directory of the store.
+    /// The directory of the store. `backup`, `restore` and `follow` name theirs behind them.
     #[arg(short, long, global = true, env = "EVENTFOLD_DIR", default_value = ".")]
     pub(crate) dir: PathBuf,
     /// Print JSON: one object a line, or one document.
@@ -105,22 +106,40 @@ pub(crate) enum Command {
     ///
     /// Into the directory of an earlier backup only what is new is copied.
     #[command(after_help = "Examples:
-  eventfold --dir data backup /mnt/backup
-  eventfold --dir data backup /mnt/backup --bytes-per-second 100000000")]
+  eventfold backup data /mnt/backup
+  eventfold backup data /mnt/backup --bytes-per-second 100000000")]
     Backup(Backup),
-    /// Make a store of the backup in the directory that --dir names.
+    /// Make a store of a backup.
     #[command(after_help = "Examples:
-  eventfold --dir /mnt/backup restore data
-  eventfold --dir /mnt/backup restore data --at 2026-01-31T12:00:00Z
-  eventfold --dir /mnt/backup restore data --at 1700 --process-managers from-now")]
+  eventfold restore /mnt/backup data
+  eventfold restore /mnt/backup data --at 2026-01-31T12:00:00Z
+  eventfold restore /mnt/backup data --at 1700 --process-managers from-now")]
     Restore(Restore),
     /// Keep a warm copy of a store that a program writes, until it is interrupted.
     #[command(after_help = "Example:
-  eventfold --dir data follow /mnt/copy")]
-    Follow {
-        /// The directory of the copy. Opening it later makes a store of its own of it.
-        to: PathBuf,
-    },
+  eventfold follow data /mnt/copy")]
+    Follow(Follow),
+    /// Write the events as text, one a line, also beside the program that writes the store.
+    ///
+    /// A line has everything that the store has of an event. `import` makes the same events of the lines.
+    #[command(after_help = "Examples:
+  eventfold --dir data export events.jsonl
+  eventfold --dir data export | zstd > events.jsonl.zst
+  eventfold --dir data export --from 1700 news.jsonl
+  eventfold --dir data export --cloudevents | jq -r .type | sort | uniq -c")]
+    Export(Export),
+    /// Store the events of an export. The store must not be open; it is created if it is missing.
+    ///
+    /// Events that are there already are passed over, so what was interrupted is done again.
+    #[command(after_help = "Examples:
+  eventfold --dir data import events.jsonl
+  eventfold --dir old export | eventfold --dir new import --from-now fulfilment")]
+    Import(Import),
+    /// Serve the console for the browser on this machine, read-only, until it is interrupted.
+    #[command(after_help = "Examples:
+  eventfold ui data
+  eventfold --dir data ui --port 8080")]
+    Ui(Ui),
     /// Print the completions for a shell.
     #[command(after_help = "Example:
   eventfold completions bash > ~/.local/share/bash-completion/completions/eventfold")]
@@ -128,6 +147,13 @@ pub(crate) enum Command {
         /// The shell.
         shell: Shell,
     },
+}
+
+impl Command {
+    /// Whether its arguments name the directories, in place of `--dir`.
+    pub(crate) fn names_directories(&self) -> bool {
+        matches!(self, Self::Backup(_) | Self::Restore(_) | Self::Follow(_))
+    }
 }
 
 #[derive(Debug, Group)]
@@ -241,7 +267,11 @@ pub(crate) struct Trace {
 
 #[derive(Debug, Group)]
 pub(crate) struct Backup {
+    /// The directory of the store.
+    #[arg(value_name = "STORE")]
+    pub(crate) from: PathBuf,
     /// The directory of the backup.
+    #[arg(value_name = "BACKUP")]
     pub(crate) to: PathBuf,
     /// How many bytes a second are copied at most; 32 MiB without it, so that the program goes on
     /// undisturbed.
@@ -253,8 +283,22 @@ pub(crate) struct Backup {
 }
 
 #[derive(Debug, Group)]
+pub(crate) struct Follow {
+    /// The directory of the store.
+    #[arg(value_name = "STORE")]
+    pub(crate) from: PathBuf,
+    /// The directory of the copy. Opening it later makes a store of its own of it.
+    #[arg(value_name = "COPY")]
+    pub(crate) to: PathBuf,
+}
+
+#[derive(Debug, Group)]
 pub(crate) struct Restore {
+    /// The directory of the backup.
+    #[arg(value_name = "BACKUP")]
+    pub(crate) from: PathBuf,
     /// The directory of the restored store: empty or missing.
+    #[arg(value_name = "STORE")]
     pub(crate) to: PathBuf,
     /// Restore the store as it was at this position or time. Without it: all of the backup.
     #[arg(long, value_name = "POSITION|TIME")]
@@ -272,6 +316,48 @@ pub(crate) enum Managers {
     FromNow,
     /// They begin at the first event. Commands whose effect is there are not sent again.
     ReactAgain,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Ui {
+    /// The directory of the store, in place of --dir.
+    #[arg(value_name = "DIR")]
+    pub(crate) store: Option<PathBuf>,
+    /// The port. Without it the system chooses a free one.
+    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    pub(crate) port: u16,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Export {
+    /// The file to write, which must not exist; the standard output without it. It is written as
+    /// FILE.part, and gets its name when it is whole.
+    pub(crate) file: Option<PathBuf>,
+    /// Write `CloudEvents` 1.0.
+    #[arg(long)]
+    pub(crate) cloudevents: bool,
+    /// Only events after this position, the last one of a commit.
+    #[arg(long, value_name = "POSITION")]
+    pub(crate) from: Option<u64>,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Import {
+    /// The file with the lines; the standard input without it.
+    pub(crate) file: Option<PathBuf>,
+    /// Refuse an event that would get another position than its line states.
+    #[arg(long)]
+    pub(crate) keep_positions: bool,
+    /// Let this process manager begin behind the imported events. May be given several times.
+    #[arg(long, value_name = "PROCESS-MANAGER")]
+    pub(crate) from_now: Vec<String>,
+    /// Let this process manager begin at the first event, and send no command again whose effect is among
+    /// the events. Keeps positions. May be given several times.
+    #[arg(long, value_name = "PROCESS-MANAGER")]
+    pub(crate) react_again: Vec<String>,
+    /// Let the process managers that the store has react to the imported events.
+    #[arg(long)]
+    pub(crate) let_process_managers_react: bool,
 }
 
 #[derive(Debug, Group)]

@@ -5,11 +5,13 @@ mod events;
 mod followers;
 mod letters;
 mod maintenance;
+mod moving;
 mod reading;
 mod search;
 mod stats;
 mod streams;
 mod trace;
+mod ui;
 
 use std::process::ExitCode;
 
@@ -44,9 +46,12 @@ pub(crate) fn run(args: &Args, out: &mut Output) -> Result<ExitCode> {
         },
         Command::Verify => return maintenance::verify(dir, out),
         Command::Repair => return maintenance::repair(dir, out),
-        Command::Backup(backup) => backups::backup(dir, backup, out)?,
-        Command::Restore(restore) => backups::restore(dir, restore, out)?,
-        Command::Follow { to } => backups::follow(dir, to, out)?,
+        Command::Backup(backup) => backups::backup(backup, out)?,
+        Command::Restore(restore) => backups::restore(restore, out)?,
+        Command::Follow(follow) => backups::follow(follow, out)?,
+        Command::Export(export) => moving::export(&open(dir)?, export, out)?,
+        Command::Import(import) => moving::import(dir, import, out)?,
+        Command::Ui(ui) => ui::serve(dir, ui, out)?,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Args::command(), "eventfold", &mut script);

@@ -28,8 +28,9 @@ pub(crate) struct EventJson<'a> {
     #[serde(serialize_with = "time::serialize")]
     time: SystemTime,
     ms: u64,
-    #[serde(serialize_with = "time::serialize")]
-    committed: SystemTime,
+    #[serde(serialize_with = "time::serialize_known")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    committed: Option<SystemTime>,
     event_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     actor: Option<&'a str>,
@@ -106,7 +107,12 @@ pub(crate) fn print_line(out: &mut Output, entry: &Entry<'_>) -> Result<()> {
 /// Prints the event on several lines: where and when, then the payload.
 pub(crate) fn print_block(out: &mut Output, entry: &Entry<'_>) -> Result<()> {
     if out.is_json() {
-        return out.json(&EventJson::new(entry));
+        // Not all of a stream's events have it, so none does.
+        let committed = None;
+        return out.json(&EventJson {
+            committed,
+            ..EventJson::new(entry)
+        });
     }
     let event = entry.event();
     let record = event.record();
@@ -138,8 +144,12 @@ pub(crate) fn print_all(out: &mut Output, entry: &Entry<'_>) -> Result<()> {
         ("version", record.version().to_string()),
         ("position", record.position().to_string()),
         ("time", time::shown(record.time())),
-        ("committed", time::shown(entry.committed())),
     ];
+    rows.extend(
+        entry
+            .committed()
+            .map(|committed| ("committed", time::shown(committed))),
+    );
     let texts = [
         ("event id", record.event_id().map(Cow::Borrowed)),
         ("actor", record.actor().map(Cow::Borrowed)),

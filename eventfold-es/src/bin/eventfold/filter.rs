@@ -45,7 +45,7 @@ impl<'a> Wanted<'a> {
         // The times of commits never decrease.
         let mut before = Position::default();
         reader.read_backwards(None, |entry| {
-            if entry.committed() < since {
+            if entry.committed().is_some_and(|committed| committed < since) {
                 before = entry.event().record().position();
                 return ControlFlow::Break(());
             }
@@ -69,7 +69,9 @@ impl<'a> Wanted<'a> {
         is(&self.filter.aggregate_type, record.aggregate_type())
             && is(&self.filter.id, record.id())
             && is(&self.filter.event, event.name())
-            && self.since.is_none_or(|since| entry.committed() >= since)
+            && self
+                .since
+                .is_none_or(|since| entry.committed() >= Some(since))
             && self.tags.iter().all(|tag| has(entry, tag))
     }
 

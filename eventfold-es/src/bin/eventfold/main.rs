@@ -15,14 +15,30 @@ mod time;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{CommandFactory as _, FromArgMatches as _};
 
 use args::Args;
 use failure::Failure;
 use output::Output;
 
+/// The arguments. A wrong command line ends the program.
+fn args() -> Args {
+    let matches = Args::command().get_matches();
+    let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let is_dir_given = matches.value_source("dir") == Some(ValueSource::CommandLine);
+    if is_dir_given && args.command.names_directories() {
+        let text = "`--dir` is not used here: both directories stand behind the subcommand\n";
+        Args::command()
+            .error(ErrorKind::ArgumentConflict, text)
+            .exit();
+    }
+    args
+}
+
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = args();
     let mut out = Output::new(args.json);
     let done = commands::run(&args, &mut out);
     let done = done.and_then(|code| out.finish().map(|()| code));

@@ -63,6 +63,13 @@ impl Progress {
         }
     }
 
+    /// Moves the bar over the first `count` events that are read, now and then.
+    pub(crate) fn done(&self, count: u64) {
+        if count.is_multiple_of(STEP) {
+            self.bar.set_position(count);
+        }
+    }
+
     /// Prints something while the bar is away.
     pub(crate) fn without<T>(&self, print: impl FnOnce() -> T) -> T {
         self.bar.suspend(print)

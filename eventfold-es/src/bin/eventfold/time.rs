@@ -25,6 +25,18 @@ pub(crate) fn serialize<S: Serializer>(
     to.serialize_str(&shown(*time))
 }
 
+/// The same for a time that may be unknown.
+#[expect(clippy::ref_option, reason = "serde passes it so")]
+pub(crate) fn serialize_known<S: Serializer>(
+    time: &Option<SystemTime>,
+    to: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => serialize(time, to),
+        None => to.serialize_none(),
+    }
+}
+
 /// The day `days` after 1970-01-01, in UTC.
 pub(crate) fn day(days: u64) -> String {
     let seconds = i64::try_from(days.saturating_mul(86_400)).unwrap_or(i64::MAX);

@@ -1,8 +1,11 @@
 //! Reading stored events as the events of an aggregate.
 
-use crate::domain::aggregate::Aggregate;
+use std::io;
+
+use crate::domain::aggregate::{Aggregate, about_aggregate};
+use crate::error::{guarded, panic_message};
 use crate::event::{
-    DecodeError, Decoded, EventSet, Recorded, RecordedEvent, StoredEvent, UnknownEvents,
+    About, DecodeError, Decoded, EventSet, Recorded, RecordedEvent, StoredEvent, UnknownEvents,
 };
 
 /// The events that `A` reads from a stored event. `None` if `A` does not know the name and leaves
@@ -16,6 +19,44 @@ pub(crate) fn decode_unless_left_out<A: Aggregate>(
         }
         decoded => decoded.map(Some),
     }
+}
+
+/// Folds a stored event into `state`. Returns false if `A` does not know its name and leaves such
+/// events out. If `apply` panics, the state is lost.
+///
+/// # Errors
+///
+/// Why the event cannot be folded, with its place.
+pub(crate) fn fold_stored<A: Aggregate>(
+    state: &mut A,
+    stored: StoredEvent<'_>,
+) -> io::Result<bool> {
+    let panicked = |what: &str, panic: Box<dyn std::any::Any + Send>| {
+        stored.failed(&format!("{what} panicked: {}", panic_message(&*panic)))
+    };
+    let events = match guarded(|| decode_unless_left_out::<A>(stored)) {
+        Ok(Ok(Some(events))) => events,
+        Ok(Ok(None)) => return Ok(false),
+        Ok(Err(error)) => return Err(stored.failed(&error)),
+        Err(panic) => return Err(panicked("decoding", panic)),
+    };
+    apply_all(state, events.as_slice()).map_err(|panic| panicked("`evolve`", panic))?;
+    Ok(true)
+}
+
+/// Folds `events` into `state`. If `apply` panics, the state is lost.
+pub(crate) fn apply_all<A: Aggregate>(
+    state: &mut A,
+    events: &[A::DomainEvent],
+) -> Result<(), Box<dyn std::any::Any + Send>> {
+    *state = guarded(|| {
+        let mut state = std::mem::take(state);
+        for event in events {
+            state = state.apply(event);
+        }
+        state
+    })?;
+    Ok(())
 }
 
 /// The fold of an aggregate as an [`eventfold::ReduceFn`], for use in an [`eventfold::View`].
@@ -54,6 +95,7 @@ impl EventSet {
             unknown: A::UNKNOWN_EVENTS,
             knows: A::knows_event,
             fingerprint: A::__fingerprint,
+            about: About::Aggregate(about_aggregate::<A>),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use crate::clock::unix_millis;
 use crate::domain::process_manager::DeadLetter;
 use crate::event::Recorded;
+use crate::ids::TraceParent;
 
 /// What the commands of an outbox come from.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +41,13 @@ impl Origin<'_> {
                 .correlation_id
                 .as_deref()
                 .map(Cow::Borrowed),
+        }
+    }
+
+    pub(crate) fn traceparent(&self) -> Option<TraceParent> {
+        match self {
+            Self::Event(record) => record.traceparent(),
+            Self::DeadLetter(letter, _) => letter.envelope.context.traceparent,
         }
     }
 

@@ -8,6 +8,7 @@ use crate::domain::command::{CommandContext, CommandEnvelope, Content, Part, Sto
 use crate::domain::process_manager::origin::Origin;
 use crate::domain::process_manager::{DeadLetter, Due, Order, Timer};
 use crate::event::Recorded;
+use crate::ids::TraceParent;
 
 mod decide;
 mod together;
@@ -18,7 +19,7 @@ pub use together::SendTogether;
 /// those to send later. Each may have others that are sent if it [fails](OrSend::or_send).
 ///
 /// They are sent in order. Fields that a command's context does not set are filled in: the event's
-/// correlation id, the event's id as causation id, and an idempotency key. The key is made of the
+/// correlation id and its place in a trace, the event's id as causation id, and an idempotency key. The key is made of the
 /// manager's name, the event's position and the command's index. So each command takes effect once,
 /// however often it is dispatched.
 ///
@@ -57,6 +58,8 @@ pub use together::SendTogether;
 pub struct Outbox<'a> {
     manager: &'static str,
     origin: Origin<'a>,
+    /// The span of the reaction, if it has one in a trace.
+    span: Option<TraceParent>,
     orders: Vec<Order>,
     sent: usize,
     scheduled: usize,
@@ -178,10 +181,16 @@ impl<'a> Outbox<'a> {
         Self::of(manager, Origin::DeadLetter(letter, position))
     }
 
+    /// The commands come from this span, not from that of the event.
+    pub(crate) fn within(self, span: Option<TraceParent>) -> Self {
+        Self { span, ..self }
+    }
+
     fn of(manager: &'static str, origin: Origin<'a>) -> Self {
         Self {
             manager,
             origin,
+            span: None,
             orders: Vec::new(),
             sent: 0,
             scheduled: 0,
@@ -441,6 +450,9 @@ impl<'a> Outbox<'a> {
         }
         if context.causation_id.is_none() {
             context.causation_id = self.origin.causation_id().map(str::to_owned);
+        }
+        if context.traceparent.is_none() {
+            context.traceparent = self.span.or_else(|| self.origin.traceparent());
         }
         context.idempotency_key.get_or_insert(key);
         command

@@ -4,8 +4,8 @@ use std::io;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use crate::clock::millis;
-use crate::domain::aggregate::{Aggregate, decode_unless_left_out};
+use crate::clock::{millis, nanos};
+use crate::domain::aggregate::{Aggregate, fold_stored};
 use crate::error::{StateError, guarded, panic_message};
 use crate::runtime::actor::Actor;
 use crate::runtime::actor::head::Head;
@@ -27,6 +27,7 @@ impl<A: Aggregate> Actor<A> {
             let (stream, own) = (self.stream.clone(), inside::Aggregate::of(self.stream.id()));
             let load = move |reading: &Reading<'_>| own.run(|| Head::<A>::load(&stream, reading));
             let (head, end) = self.stream.load(load).await?;
+            self.stream.meters().live.load.add(nanos(start.elapsed()));
             tracing::debug!(
                 stream = %self.stream.id(),
                 version = head.version,
@@ -45,7 +46,7 @@ impl<A: Aggregate> Actor<A> {
 }
 
 impl<A: Aggregate> Head<A> {
-    fn empty() -> Self {
+    pub(super) fn empty() -> Self {
         Self {
             state: A::default(),
             version: 0,
@@ -67,7 +68,7 @@ impl<A: Aggregate> Head<A> {
     }
 
     /// The head of the newest snapshot, `None` if no snapshot can be used.
-    fn from_snapshot(
+    pub(super) fn from_snapshot(
         stream: &Stream,
         reading: &Reading<'_>,
     ) -> StorageResult<Option<(Self, Place)>> {
@@ -107,29 +108,18 @@ impl<A: Aggregate> Head<A> {
         Ok(Some((head, snapshot.place)))
     }
 
-    fn fold(&mut self, stream: &Stream, loaded: Loaded<'_>) -> io::Result<()> {
+    pub(super) fn fold(&mut self, stream: &Stream, loaded: Loaded<'_>) -> io::Result<()> {
         if let Some(key) = loaded.key {
             self.keys.add_event(key, loaded.command, loaded.version);
         }
-        let name = loaded.event.name();
-        let failed = |cause: &dyn std::fmt::Display| loaded.event.failed(cause);
-        match guarded(|| decode_unless_left_out::<A>(loaded.event)) {
-            Ok(Ok(Some(events))) => self
-                .evolve(events.as_slice(), 1)
-                .map_err(|panic| failed(&format!("`evolve` panicked: {}", panic_message(&*panic)))),
-            Ok(Ok(None)) => {
-                if !self.unknown.iter().any(|unknown| unknown == name) {
-                    tracing::warn!(stream = %stream.id(), event = name, "an unknown event is left out");
-                    self.unknown.push(name.to_owned());
-                }
-                self.version += 1;
-                Ok(())
+        if !fold_stored(&mut self.state, loaded.event)? {
+            let name = loaded.event.name();
+            if !self.unknown.iter().any(|unknown| unknown == name) {
+                tracing::warn!(stream = %stream.id(), event = name, "an unknown event is left out");
+                self.unknown.push(name.to_owned());
             }
-            Ok(Err(error)) => Err(failed(&error)),
-            Err(panic) => Err(failed(&format!(
-                "decoding panicked: {}",
-                panic_message(&*panic)
-            ))),
         }
+        self.version += 1;
+        Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::domain::aggregate::Aggregate;
+use crate::domain::aggregate::{Aggregate, apply_all};
 use crate::error::{guarded, panic_message};
 use crate::runtime::actor::keys::Keys;
 use crate::storage::snapshot::Draft;
@@ -30,14 +30,7 @@ impl<A: Aggregate> Head<A> {
         events: &[A::DomainEvent],
         stored: u64,
     ) -> Result<(), Box<dyn std::any::Any + Send>> {
-        let state = &mut self.state;
-        self.state = guarded(move || {
-            let mut state = std::mem::take(state);
-            for event in events {
-                state = state.apply(event);
-            }
-            state
-        })?;
+        apply_all(&mut self.state, events)?;
         self.version += stored;
         Ok(())
     }

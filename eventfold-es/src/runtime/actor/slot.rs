@@ -13,6 +13,7 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use crate::domain::aggregate::Aggregate;
 use crate::ids::StreamId;
+use crate::meter::CommandMeter;
 use crate::runtime::actor::conflict::Conflicts;
 use crate::runtime::actor::idle::Activity;
 use crate::runtime::actor::mailbox::{MAILBOX, Mail};
@@ -37,6 +38,8 @@ pub(crate) struct Slot<A: Aggregate> {
     activity: Arc<Activity>,
     live: Mutex<Option<Live<A>>>,
     registry: Weak<Registry>,
+    /// Counts its commands.
+    meter: Arc<CommandMeter>,
 }
 
 /// An activation of an aggregate.
@@ -71,6 +74,12 @@ impl<A: Aggregate> Slot<A> {
 
     pub(crate) fn stream(&self) -> &Stream {
         &self.stream
+    }
+
+    /// Counts the aggregate's commands.
+    #[inline]
+    pub(crate) fn meter(&self) -> &Arc<CommandMeter> {
+        &self.meter
     }
 
     /// Whether a message is probably served without a load before it.
@@ -162,6 +171,9 @@ impl<A: Aggregate> Slot<A> {
             return Err(StorageError::closed().into());
         }
         let (sender, receiver) = mpsc::channel(MAILBOX);
+        let live = &storage.meters().live;
+        live.now.add(1);
+        live.activations.add(1);
         let actor = Actor {
             clock: storage.clock().clone(),
             passivator: passivator.clone(),
@@ -343,6 +355,7 @@ impl Registry {
             activity: Arc::new(Activity::new(idle_timeout)),
             live: Mutex::new(None),
             registry: Arc::downgrade(self),
+            meter: storage.meters().of_aggregate(A::AGGREGATE_TYPE),
         });
         let known: Arc<dyn LiveAggregate> = slot.clone();
         let entry = Entry {
@@ -386,6 +399,16 @@ impl Registry {
             .values()
             .filter_map(|entry| entry.known.upgrade())
             .collect()
+    }
+
+    /// Lets the aggregate leave memory, once it has served the messages that wait. Does not wait for
+    /// that. Its next message loads it again.
+    pub(crate) fn passivate(&self, id: &StreamId) {
+        let slot = self.slots().get(id).and_then(|entry| entry.known.upgrade());
+        // Without the lock: this may be the slot's last reference, which takes it.
+        if let Some(slot) = slot {
+            slot.retire();
+        }
     }
 
     pub(crate) fn running(&self) -> &Running {

@@ -70,6 +70,11 @@ impl Decisions {
         Boundary { tags }
     }
 
+    /// How many tags are in memory.
+    pub(crate) fn len(&self) -> usize {
+        lock(&self.by_name).len()
+    }
+
     /// The tag called `name`.
     fn get(&self, name: String) -> (Arc<str>, Arc<OneTag>) {
         let now = self.uses.fetch_add(1, Ordering::Relaxed);

@@ -111,10 +111,14 @@ impl Aggregates {
     pub(crate) async fn decide<D: Decider>(
         &self,
         command: D::Command,
-        context: CommandContext,
+        mut context: CommandContext,
         process_manager: Option<&'static str>,
     ) -> Outcome<D> {
+        let meters = self.storage.meters();
+        let meter = meters.of_decision(D::NAME);
+        let timing = meters.time(&meter);
         let span = spans::decide(D::NAME, D::COMMAND_NAME);
+        spans::trace(&span, &mut context);
         let answer = if self.layers.is_empty() {
             self.decide_within::<D>(command, context, &span).await
         } else {
@@ -123,6 +127,8 @@ impl Aggregates {
             let decide = |context| self.decide_within::<D>(command, context, &span);
             Box::pin(self.layers.around(call, &span, decide, outcome::<D>)).await
         };
+        let is_stored = matches!(&answer, Ok(done) if !done.repeated && !done.events.is_empty());
+        timing.end(layers::metered(outcome::<D>(&answer)), is_stored);
         if !span.is_disabled() {
             span.record("outcome", outcome::<D>(&answer).name());
         }
@@ -159,7 +165,10 @@ impl Aggregates {
             match (self.attempt::<D>(command, &context, ms, span).await, again) {
                 (Ok(decided), _) => return Ok(decided),
                 (Err(Failed::Answer(error)), _) => return Err(error),
-                (Err(Failed::Overtaken), Some(again)) => command = again,
+                (Err(Failed::Overtaken), Some(again)) => {
+                    self.storage.meters().live.decided_again.add(1);
+                    command = again;
+                }
                 (Err(Failed::Overtaken), None) => break,
             }
         }
@@ -286,8 +295,10 @@ impl Aggregates {
         let mut all = Vec::with_capacity(models.len());
         for (model, of) in models.iter().zip(D::__MODELS) {
             let folded = if let Some(folded) = boundary.take(&model.tag, &model.key) {
+                self.storage.meters().decisions.kept.add(1);
                 folded
             } else {
+                self.storage.meters().decisions.read.add(1);
                 if let Some(flight) = boundary.newest(&model.tag) {
                     flight.landed().await;
                 }

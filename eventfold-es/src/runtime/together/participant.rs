@@ -14,6 +14,7 @@ use crate::domain::command::{CommandContext, Fingerprint};
 use crate::error::{ExecuteError, Panic, StateError, TogetherError, guarded};
 use crate::event::StoredEvent;
 use crate::ids::{Position, Version};
+use crate::meter::CommandMeter;
 use crate::runtime::actor::{Borrowed, Mail, Slot};
 use crate::runtime::aggregates::Aggregates;
 use crate::runtime::committed::Committed;
@@ -31,6 +32,9 @@ type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// A participant of any aggregate type.
 pub(crate) trait Participant: Send {
     fn stream(&self) -> &Stream;
+
+    /// Counts the aggregate's commands.
+    fn meter(&self) -> &Arc<CommandMeter>;
 
     /// The span of the command with this index among the participant's.
     fn span(&self, own: usize) -> Span;
@@ -217,6 +221,10 @@ impl<A: Aggregate> Commands<A> {
 impl<A: Aggregate> Participant for Commands<A> {
     fn stream(&self) -> &Stream {
         self.slot.stream()
+    }
+
+    fn meter(&self) -> &Arc<CommandMeter> {
+        self.slot.meter()
     }
 
     fn span(&self, own: usize) -> Span {

@@ -23,6 +23,8 @@ mod file_systems;
 mod full_disk;
 mod grouped;
 mod header_only;
+mod health;
+mod imported;
 mod lost_runtime;
 mod managed;
 mod managed_together;

@@ -107,12 +107,28 @@ impl<'a> FileCommitted<'a> {
         self.part.position + self.end as u64 - 1
     }
 
+    pub(crate) fn place_in_commit(&self, i: usize) -> (u64, u64) {
+        self.part.place_in_commit(self.first + i)
+    }
+
     pub(crate) fn event<T>(
         &self,
         i: usize,
         read: impl FnOnce(StoredEvent<'_>) -> T,
     ) -> StorageResult<T> {
         self.part.read_event(self.first + i, read)
+    }
+
+    pub(crate) fn event_and_command<T>(
+        &self,
+        i: usize,
+        read: impl FnOnce(StoredEvent<'_>, Option<&str>) -> T,
+    ) -> StorageResult<T> {
+        let part = self.part;
+        part.read_line(self.first + i, |line, version, position| {
+            let record = line.record((part.aggregate_type, part.id), version, position);
+            read(line.event(&record), line.command.as_deref())
+        })
     }
 
     pub(crate) fn keys(&self, mut each: impl FnMut(&str)) {

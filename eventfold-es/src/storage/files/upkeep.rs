@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use crate::clock::millis;
+use crate::meter::Meters;
 use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::disk::failed_syncs;
 use crate::storage::files::file_systems::FileSystems;
@@ -78,6 +79,7 @@ impl Upkeep {
         journal: &Path,
         marks: Arc<HighWaterMarks>,
         unflushed: Arc<Unflushed>,
+        meters: Arc<Meters>,
     ) -> StorageResult<Self> {
         let (jobs, queue) = channel();
         let state = Arc::<State>::default();
@@ -86,6 +88,7 @@ impl Upkeep {
             journal: journal.to_owned(),
             marks,
             unflushed,
+            meters,
             taken: Vec::new(),
             state: state.clone(),
             spares: 0,
@@ -163,6 +166,7 @@ struct Thread {
     journal: PathBuf,
     marks: Arc<HighWaterMarks>,
     unflushed: Arc<Unflushed>,
+    meters: Arc<Meters>,
     /// The streams that the next checkpoint must make durable.
     taken: Vec<Arc<Taken>>,
     state: Arc<State>,
@@ -185,7 +189,7 @@ impl Thread {
             match job {
                 Ok(Job::Finish(last)) => {
                     while !self.state.snapshots.is_empty() {
-                        self.state.snapshots.write_one();
+                        self.write_one_snapshot();
                     }
                     if let Some(last) = last {
                         self.checkpoint(last);
@@ -209,8 +213,14 @@ impl Thread {
     fn write_snapshot(&mut self) {
         let start = Instant::now();
         if start >= self.next_snapshot && !self.state.snapshots.is_empty() {
-            self.state.snapshots.write_one();
+            self.write_one_snapshot();
             self.next_snapshot = Instant::now() + start.elapsed() * SNAPSHOT_PAUSE;
+        }
+    }
+
+    fn write_one_snapshot(&self) {
+        if self.state.snapshots.write_one() {
+            self.meters.live.snapshots.add(1);
         }
     }
 

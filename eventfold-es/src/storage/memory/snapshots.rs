@@ -19,8 +19,8 @@ pub(super) struct SavedSnapshot {
 
 impl SavedSnapshot {
     /// Saves a snapshot at `place`. A newer one stays. A failure is only reported, because the
-    /// events are stored anyway.
-    pub(super) fn save(&self, stream: &StreamId, place: Place, draft: Draft) {
+    /// events are stored anyway. True if it could be made.
+    pub(super) fn save(&self, stream: &StreamId, place: Place, draft: Draft) -> bool {
         match content(draft) {
             Ok(content) => {
                 let mut newest = lock(&self.newest);
@@ -31,8 +31,12 @@ impl SavedSnapshot {
                     *newest = Some(Snapshot { content, place });
                 }
                 self.warnings.end();
+                true
             }
-            Err(error) => self.warnings.give(stream, &error),
+            Err(error) => {
+                self.warnings.give(stream, &error);
+                false
+            }
         }
     }
 

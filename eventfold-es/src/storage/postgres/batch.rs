@@ -23,7 +23,7 @@ use crate::storage::snapshot::Draft;
 /// Appends a batch.
 pub(super) const APPEND: &str = "\
     SELECT p_before, refused, actual FROM append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, \
-    $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)";
+    $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)";
 
 /// The parameters of `append` after the owner, the batch's number and the terms.
 #[derive(Debug, Default)]
@@ -35,6 +35,7 @@ pub(super) struct Arrays {
     part_id: Vec<String>,
     part_expected: Vec<i64>,
     event_last: Vec<i32>,
+    event_place: Vec<i32>,
     event_type: Vec<String>,
     event_id: Vec<String>,
     event_version: Vec<i64>,
@@ -54,7 +55,7 @@ impl Arrays {
     pub(super) fn params<'a>(
         &'a self,
         (owner, batch, synced, is_plain): &'a (i64, i64, bool, bool),
-    ) -> [&'a (dyn ToSql + Sync); 22] {
+    ) -> [&'a (dyn ToSql + Sync); 23] {
         [
             owner,
             batch,
@@ -67,6 +68,7 @@ impl Arrays {
             &self.part_id,
             &self.part_expected,
             &self.event_last,
+            &self.event_place,
             &self.event_type,
             &self.event_id,
             &self.event_version,
@@ -137,8 +139,17 @@ pub(super) type Respond = Box<dyn FnOnce() + Send>;
 pub(super) struct Finished {
     pub(super) answers: Vec<Respond>,
     pub(super) snapshots: Vec<(Arc<StreamInUse>, Place, Box<Draft>)>,
+    /// How many of them were of commits.
+    pub(super) commits: u64,
     /// The room that the requests took.
     pub(super) kib: u32,
+}
+
+impl Finished {
+    fn count(&mut self, pending: &Pending) {
+        self.kib += pending.kib;
+        self.commits += u64::from(!pending.is_fence());
+    }
 }
 
 /// The events of a commit in one stream, or in none.
@@ -325,9 +336,10 @@ impl Batch {
             arrays.part_expected.push(signed(part.expected));
         }
         let last = number(arrays.event_sum.len() + events.len());
-        for event in events {
+        for (place, event) in (1..).zip(events) {
             self.bytes += event.line.len();
             arrays.event_last.push(last);
+            arrays.event_place.push(place);
             arrays.event_type.push(event.names.0.to_owned());
             arrays.event_id.push(event.names.1.to_owned());
             arrays.event_version.push(signed(event.version));
@@ -538,7 +550,7 @@ impl Pending {
 
     /// Returns the position after the commit, which begins after `before`.
     fn succeed(self, before: u64, finished: &mut Finished) -> u64 {
-        finished.kib += self.kib;
+        finished.count(&self);
         let mut position = before;
         let mut positions = Vec::with_capacity(self.parts.len());
         for part in self.parts {
@@ -573,7 +585,7 @@ impl Pending {
     }
 
     fn fail(self, error: &CommitError, finished: &mut Finished) {
-        finished.kib += self.kib;
+        finished.count(&self);
         for part in &self.parts {
             part.stream.fail(part.epoch, error);
         }

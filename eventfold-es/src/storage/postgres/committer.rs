@@ -10,6 +10,8 @@ use std::time::Instant;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use crate::clock::monotonic_nanos;
+use crate::meter::Meters;
 use crate::storage::commit::CommitError;
 use crate::storage::error::{ErrorPlace, StorageError, StorageErrorKind};
 use crate::storage::health::Health;
@@ -34,6 +36,7 @@ const STORED: &str = "SELECT sum FROM events WHERE position > $1 ORDER BY positi
 pub(super) struct Committer {
     server: Arc<Server>,
     health: Arc<Health>,
+    meters: Arc<Meters>,
     requests: UnboundedReceiver<Request>,
     /// The room for pending commits.
     room: Arc<Semaphore>,
@@ -66,6 +69,7 @@ impl Committer {
     pub(super) fn new(
         server: Arc<Server>,
         health: Arc<Health>,
+        meters: Arc<Meters>,
         (requests, room): (UnboundedReceiver<Request>, Arc<Semaphore>),
         session: Session,
         synced: bool,
@@ -74,6 +78,7 @@ impl Committer {
         Self {
             server,
             health,
+            meters,
             requests,
             room,
             pid: Some(session.pid()),
@@ -117,7 +122,7 @@ impl Committer {
                 _ => batch.add(one),
             };
             if let Err((refused, error)) = taken {
-                self.room.add_permits(kib as usize);
+                self.give_back(kib, u64::from(kib > 0));
                 refuse(refused, &error);
             }
             if batch.len() >= MOST_REQUESTS || batch.bytes >= LARGEST_BATCH {
@@ -128,6 +133,7 @@ impl Committer {
         if self.store(batch).await == Next::Ends {
             next = Next::Ends;
         }
+        self.meters.appended.writing_since.set(0);
         next
     }
 
@@ -140,7 +146,8 @@ impl Committer {
         }
         self.batch += 1;
         let number = self.batch;
-        let started = Instant::now();
+        let (started, begun) = (Instant::now(), monotonic_nanos());
+        self.meters.appended.writing_since.set(begun.max(1));
         let mut batch = Some(batch);
         // Whether the server may have stored it although nothing was heard.
         let mut is_sent = false;
@@ -154,7 +161,10 @@ impl Committer {
             let failure = match outcome {
                 Ok(outcome) => {
                     match batch.take() {
-                        Some(batch) => self.settle(batch, outcome),
+                        Some(batch) => {
+                            self.count(&batch, &outcome, begun);
+                            self.settle(batch, outcome);
+                        }
                         None => doubted
                             .iter()
                             .for_each(|stream: &Arc<StreamInUse>| stream.forget()),
@@ -312,7 +322,8 @@ impl Committer {
     }
 
     fn answer(&self, finished: Finished) {
-        self.room.add_permits(finished.kib as usize);
+        self.meters.answer_at(monotonic_nanos());
+        self.give_back(finished.kib, finished.commits);
         for answer in finished.answers {
             respond(answer);
         }
@@ -325,13 +336,46 @@ impl Committer {
         }
     }
 
+    /// Gives back the room of so many commits.
+    fn give_back(&self, kib: u32, commits: u64) {
+        self.room.add_permits(kib as usize);
+        self.meters.appended.in_hand.subtract(commits);
+    }
+
+    /// Counts a batch that was begun at `started`.
+    fn count(&self, batch: &Batch, outcome: &Outcome, started: u64) {
+        let appended = &self.meters.appended;
+        match outcome {
+            Outcome::Stored(before, fates) => {
+                let commits = fates.iter().filter(|fate| **fate == Fate::Stored).count() as u64;
+                let events = batch.end(*before, fates) - before;
+                // A commit without events asks where its streams are.
+                if events > 0 {
+                    appended.events.add(events);
+                    appended.bytes.add(batch.bytes as u64);
+                    appended.commits.add(commits);
+                    appended.batch.add(commits);
+                    appended.sync.add(monotonic_nanos().saturating_sub(started));
+                }
+                self.health.note_batch(Ok(()));
+            }
+            Outcome::Failed(error) => {
+                appended.failed.add(1);
+                if let CommitError::NotStored(error) = error {
+                    self.health.note_batch(Err(error));
+                }
+            }
+        }
+    }
+
     /// Refuses what waits, because the server was away for longer than callers wait.
     fn refuse_while_away(&mut self) -> Next {
         while let Ok(request) = self.requests.try_recv() {
             if matches!(request, Request::Close) {
                 return Next::Ends;
             }
-            self.room.add_permits(request.kib() as usize);
+            let kib = request.kib();
+            self.give_back(kib, u64::from(kib > 0));
             let place = self.server.place();
             let failure = Failure::NoAnswer(self.server.timeout());
             let error = failure.into_error("append to", place);

@@ -267,6 +267,18 @@ impl PgCommitted<'_> {
         self.events[i].read(|event, _| read(event))
     }
 
+    pub(crate) fn place_in_commit(&self, i: usize) -> (u64, u64) {
+        self.events[i].place_in_commit()
+    }
+
+    pub(crate) fn event_and_command<T>(
+        &self,
+        i: usize,
+        read: impl FnOnce(StoredEvent<'_>, Option<&str>) -> T,
+    ) -> StorageResult<T> {
+        self.events[i].read_line(|event, line| read(event, line.command.as_deref()))
+    }
+
     pub(crate) fn keys(&self, mut each: impl FnMut(&str)) {
         for event in self.events {
             // An event that cannot be read has no idempotency key of ours.

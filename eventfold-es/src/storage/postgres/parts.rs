@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::meter::Meters;
 use crate::storage::files::streams::loader::Loader;
 use crate::storage::postgres::requests::Requests;
 use crate::storage::postgres::server::Server;
@@ -10,6 +11,7 @@ use crate::storage::postgres::snapshots::SnapshotWriter;
 #[derive(Debug)]
 pub(super) struct Parts {
     pub(super) server: Arc<Server>,
+    pub(super) meters: Arc<Meters>,
     pub(super) requests: Requests,
     pub(super) snapshots: SnapshotWriter,
     /// The threads that read and block.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Semaphore, TryAcquireError, mpsc};
 
+use crate::meter::Meters;
 use crate::storage::commit::{Commit, CommitError, Done, GroupCommit};
 use crate::storage::encoding::event_line::EncodedEvents;
 use crate::storage::postgres::in_use::StreamInUse;
@@ -86,17 +87,27 @@ impl Request {
 pub(crate) struct Requests {
     sender: mpsc::UnboundedSender<Request>,
     room: Arc<Semaphore>,
+    meters: Arc<Meters>,
 }
 
 impl Requests {
-    pub(super) fn new() -> (Self, mpsc::UnboundedReceiver<Request>, Arc<Semaphore>) {
+    pub(super) fn new(
+        meters: Arc<Meters>,
+    ) -> (Self, mpsc::UnboundedReceiver<Request>, Arc<Semaphore>) {
         let (sender, receiver) = mpsc::unbounded_channel();
         let room = Arc::new(Semaphore::new(ROOM as usize));
         let requests = Self {
             sender,
             room: room.clone(),
+            meters,
         };
         (requests, receiver, room)
+    }
+
+    /// How many bytes the commits take that are not answered, about.
+    pub(super) fn bytes(&self) -> u64 {
+        let free = self.room.available_permits().min(ROOM as usize);
+        (u64::from(ROOM) - free as u64) * 1024
     }
 
     /// Sends a request that takes room, which the committer gives back when it answers it.
@@ -109,6 +120,7 @@ impl Requests {
         if let Some(room) = room {
             room.forget();
         }
+        self.meters.appended.in_hand.add(1);
         self.send(request);
     }
 

@@ -5,13 +5,14 @@ use tokio_postgres::Row;
 use crate::domain::command::Fingerprint;
 use crate::event::StoredEvent;
 use crate::storage::encoding::event_line as line;
+use crate::storage::encoding::event_line::Line;
 use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::postgres::names::decode;
 
 /// The columns that [`StoredRow`] is made of.
 macro_rules! columns {
     () => {
-        "position, commit, type, id, version, line, sum, chain"
+        "position, commit, place, type, id, version, line, sum, chain"
     };
 }
 pub(super) use columns;
@@ -30,6 +31,8 @@ pub(super) struct StoredRow {
     pub(super) position: u64,
     /// The position of the last event of its commit.
     pub(super) commit: u64,
+    /// Which of the commit's events it is, from 1 on.
+    place: u64,
     /// Empty for events that belong to no stream, as the id.
     pub(super) aggregate_type: String,
     pub(super) id: String,
@@ -61,23 +64,37 @@ impl StoredRow {
                 StorageError::event(position, text)
             })
         };
-        let version: Option<i64> = row.get(4);
+        let version: Option<i64> = row.get(5);
         Ok(Self {
             position,
             commit: unsigned(row.get(1)),
-            aggregate_type: name(2)?,
-            id: name(3)?,
+            place: u64::try_from(row.get::<_, i32>(2)).unwrap_or(0),
+            aggregate_type: name(3)?,
+            id: name(4)?,
             version: version.map_or(0, unsigned),
-            line: row.get(5),
-            sum: row.get::<_, i64>(6).cast_unsigned(),
-            chain: row.get::<_, i64>(7).cast_unsigned(),
+            line: row.get(6),
+            sum: row.get::<_, i64>(7).cast_unsigned(),
+            chain: row.get::<_, i64>(8).cast_unsigned(),
         })
+    }
+
+    /// Which of the commit's events it is, from 1 on, and how many the commit has.
+    pub(super) fn place_in_commit(&self) -> (u64, u64) {
+        (self.place, self.commit + self.place - self.position)
     }
 
     /// Passes the event and its idempotency key to `read`.
     pub(super) fn read<T>(
         &self,
         read: impl FnOnce(StoredEvent<'_>, KeyOf<'_>) -> T,
+    ) -> StorageResult<T> {
+        self.read_line(|event, line| read(event, (line.key.as_deref(), line.fingerprint())))
+    }
+
+    /// Passes the event and its line to `read`.
+    pub(super) fn read_line<T>(
+        &self,
+        read: impl FnOnce(StoredEvent<'_>, &Line<'_>) -> T,
     ) -> StorageResult<T> {
         let seed = line::seed_of(&self.aggregate_type, &self.id);
         let line = line::read_apart(&self.line, self.sum, seed, self.position)
@@ -88,8 +105,7 @@ impl StoredRow {
         }
         let id = (self.aggregate_type.as_str(), self.id.as_str());
         let record = line.record(id, self.version, self.position);
-        let key = (line.key.as_deref(), line.fingerprint());
-        Ok(read(line.event(&record), key))
+        Ok(read(line.event(&record), &line))
     }
 }
 

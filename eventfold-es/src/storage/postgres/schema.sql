@@ -29,6 +29,8 @@ CREATE TABLE events (
     position bigint PRIMARY KEY,
     -- The position of the last event of its commit.
     commit bigint NOT NULL,
+    -- Which of the commit's events it is, from 1 on.
+    place int NOT NULL,
     -- Null for events that belong to no stream.
     type text COLLATE "C",
     id text COLLATE "C",
@@ -214,7 +216,7 @@ CREATE FUNCTION append(
     p_owner bigint, p_batch bigint, p_synced bool, p_plain bool,
     commit_parts int[], commit_events int[], commit_clauses int[],
     part_type text[], part_id text[], part_expected bigint[],
-    event_last int[], event_type text[], event_id text[], event_version bigint[], event_name text[],
+    event_last int[], event_place int[], event_type text[], event_id text[], event_version bigint[], event_name text[],
     event_key text[], event_tags text[], event_line text[], event_sum bigint[],
     clause_query text[], clause_after bigint[], clause_basis int[],
     OUT p_before bigint, OUT refused int[], OUT actual bigint[]
@@ -259,12 +261,12 @@ BEGIN
         IF NOT FOUND THEN
             v_chain := next_chain(v_chain, event_sum);
             INSERT INTO events
-            SELECT p_before + e.n, p_before + e.last, nullif(e.type, ''), nullif(e.id, ''),
+            SELECT p_before + e.n, p_before + e.last, e.place, nullif(e.type, ''), nullif(e.id, ''),
                 CASE WHEN e.type <> '' THEN e.version END,
                 e.name, e.key, e.tags::text[], e.line, e.sum, v_chain
-            FROM unnest(event_last, event_type, event_id, event_version, event_name, event_key,
+            FROM unnest(event_last, event_place, event_type, event_id, event_version, event_name, event_key,
                 event_tags, event_line, event_sum)
-                WITH ORDINALITY AS e(last, type, id, version, name, key, tags, line, sum, n);
+                WITH ORDINALITY AS e(last, place, type, id, version, name, key, tags, line, sum, n);
             INSERT INTO tags
             SELECT DISTINCT unnest(e.tags::text[]), p_before + e.n
             FROM unnest(event_tags) WITH ORDINALITY AS e(tags, n) WHERE e.tags IS NOT NULL;
@@ -312,7 +314,7 @@ BEGIN
             END IF;
             FOR e IN v_event + 1 .. v_event + commit_events[c] LOOP
                 INSERT INTO events VALUES (
-                    v_position + e - v_event, v_position + commit_events[c],
+                    v_position + e - v_event, v_position + commit_events[c], event_place[e],
                     nullif(event_type[e], ''), nullif(event_id[e], ''),
                     CASE WHEN event_type[e] <> '' THEN event_version[e] END,
                     event_name[e], event_key[e], event_tags[e]::text[], event_line[e], event_sum[e],

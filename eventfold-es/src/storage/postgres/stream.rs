@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::ids::StreamId;
+use crate::meter::Meters;
 use crate::storage::commit::{Commit, CommitError, Done};
 use crate::storage::encoding::event_line::EncodedEvents;
 use crate::storage::error::{ErrorPlace, StorageError, StorageErrorKind, StorageResult};
@@ -51,6 +52,10 @@ impl PgStream {
 
     pub(crate) fn seed(&self) -> u64 {
         self.stream.seed()
+    }
+
+    pub(crate) fn meters(&self) -> &Meters {
+        &self.parts.meters
     }
 
     pub(crate) async fn take_turn(&self) -> OwnedMutexGuard<()> {

@@ -1,10 +1,14 @@
 //! How much space a store's directory takes: [`DiskUse`].
 
+#[cfg(feature = "console")]
+use std::io;
 use std::path::Path;
 
 use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::disk;
 use crate::storage::files::disk::Kind;
+#[cfg(feature = "console")]
+use crate::storage::files::layout::StreamLayout;
 
 /// How much space a store's directory takes.
 ///
@@ -31,6 +35,12 @@ pub struct Part {
 }
 
 /// The parts of the directory `base`.
+/// How much space the directory of `layout` takes.
+#[cfg(feature = "console")]
+pub(crate) fn in_layout(layout: &StreamLayout) -> io::Result<DiskUse> {
+    Ok(of(layout.base_dir())?)
+}
+
 pub(super) fn of(base: &Path) -> StorageResult<DiskUse> {
     let mut own = Part::new(".".to_owned());
     let mut parts = Vec::new();

@@ -26,7 +26,7 @@ use crate::storage::files::observe::ObservedJournal;
 /// StoreReader::open(dir.path())?.read(Position::default(), |entry| {
 ///     assert_eq!(entry.event().record().aggregate_type(), "counter");
 ///     assert_eq!(entry.idempotency_key(), Some("payment-17"));
-///     assert!(entry.line().starts_with('{') && entry.committed() >= entry.event().record().time());
+///     assert!(entry.line().starts_with('{') && entry.committed().is_some());
 ///     assert_eq!(entry.to_recorded().version(), 1);
 ///     ControlFlow::Continue(())
 /// })?;
@@ -37,10 +37,20 @@ use crate::storage::files::observe::ObservedJournal;
 pub struct Entry<'a> {
     event: StoredEvent<'a>,
     line: &'a str,
-    committed: u64,
+    /// Unix milliseconds. Unknown for an entry from a stream's file.
+    committed: Option<u64>,
 }
 
 impl<'a> Entry<'a> {
+    /// An event that was read from the file of its stream.
+    pub(super) fn of_stream(event: StoredEvent<'a>, line: &'a str) -> Self {
+        Self {
+            event,
+            line,
+            committed: None,
+        }
+    }
+
     /// The event, with its stream, version, position and origin.
     ///
     /// See the example of [`Entry`].
@@ -65,12 +75,14 @@ impl<'a> Entry<'a> {
         self.event.record().key
     }
 
-    /// When the event was committed. It never decreases from one event to the next.
+    /// When the event was committed. It never decreases from one event to the next. `None` for an
+    /// entry of [`read_stream`](crate::inspect::StoreReader::read_stream) that comes from the stream's
+    /// file, which does not have it.
     ///
     /// See the example of [`Entry`].
     #[must_use]
-    pub fn committed(&self) -> SystemTime {
-        from_unix_millis(self.committed)
+    pub fn committed(&self) -> Option<SystemTime> {
+        self.committed.map(from_unix_millis)
     }
 
     /// The event with its own copy of the data.
@@ -143,7 +155,7 @@ fn pass(
         each(Entry {
             event,
             line,
-            committed,
+            committed: Some(committed),
         })
     })
 }

@@ -7,7 +7,7 @@ use eventfold_es::inspect::visible;
 use eventfold_es::{AggregateStore, Continuation, Followed, Position, WithoutCheckpoint};
 use serde_json::json;
 
-use crate::args::{Backup, Managers, Restore};
+use crate::args::{Backup, Follow, Managers, Restore};
 use crate::commands::reading::wait;
 use crate::failure::Result;
 use crate::output::Output;
@@ -17,9 +17,9 @@ use crate::time;
 /// How often `follow` says how far the copy is.
 const SAY_EVERY: Duration = Duration::from_secs(1);
 
-pub(crate) fn backup(dir: &Path, backup: &Backup, out: &mut Output) -> Result<()> {
+pub(crate) fn backup(backup: &Backup, out: &mut Output) -> Result<()> {
     let progress = Progress::bytes();
-    let taking = AggregateStore::backup_of(dir, &backup.to);
+    let taking = AggregateStore::backup_of(&backup.from, &backup.to);
     let mut taking = taking.on_progress(progress.mover());
     if let Some(bytes) = backup.bytes_per_second {
         taking = taking.bytes_per_second(bytes);
@@ -48,9 +48,10 @@ pub(crate) fn backup(dir: &Path, backup: &Backup, out: &mut Output) -> Result<()
     ))
 }
 
-pub(crate) fn restore(dir: &Path, restore: &Restore, out: &mut Output) -> Result<()> {
+pub(crate) fn restore(restore: &Restore, out: &mut Output) -> Result<()> {
     let progress = Progress::bytes();
-    let mut restoring = AggregateStore::restore(dir, &restore.to).on_progress(progress.mover());
+    let restoring = AggregateStore::restore(&restore.from, &restore.to);
+    let mut restoring = restoring.on_progress(progress.mover());
     if let Some(at) = &restore.at {
         restoring = match at.parse::<Position>() {
             Ok(position) => restoring.to(position),
@@ -106,9 +107,10 @@ fn from(continuation: Continuation) -> (&'static str, Option<Position>) {
 }
 
 /// Goes on until it is interrupted, which may be at any moment: the copy is whole.
-pub(crate) fn follow(dir: &Path, to: &Path, out: &mut Output) -> Result<()> {
+pub(crate) fn follow(follow: &Follow, out: &mut Output) -> Result<()> {
+    let to = &follow.to;
     wait(async {
-        let mut follow = AggregateStore::follow(dir, to).await?;
+        let mut follow = AggregateStore::follow(&follow.from, to).await?;
         say(follow.followed(), to, out)?;
         let mut said = Instant::now();
         loop {

@@ -13,7 +13,7 @@ use crate::event;
 use crate::failure::{Failure, Result};
 use crate::filter::Wanted;
 use crate::output::Output;
-use crate::progress::Progress;
+use crate::progress::{Progress, number};
 
 /// How long a follower waits before it looks again.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -23,28 +23,36 @@ const AT_FIRST: usize = 10;
 pub(crate) fn one(reader: &StoreReader, id: &str, out: &mut Output) -> Result<()> {
     let (mut is_found, mut failed) = (false, Ok(()));
     let progress = Progress::events(reader.head());
-    let position: Option<Position> = id.parse().ok();
-    // The one before it: reading begins after a position.
-    let before = id
-        .parse()
-        .map_or(0, |position: u64| position.saturating_sub(1));
-    let after = before.to_string().parse().unwrap_or_default();
-    reader.read(after, |entry| {
+    let position: Option<u64> = id.parse().ok();
+    let mut find = |entry: Entry<'_>| {
         let event = entry.event();
         let record = event.record();
-        progress.at(record.position());
+        let at = number(record.position());
+        progress.done(number(reader.head()) - at);
         let is_it = match position {
-            Some(position) => record.position() == position,
+            Some(position) => at == position,
             None => record.event_id() == Some(id),
         };
-        if !is_it {
-            return ControlFlow::Continue(());
+        // At a position there is the first event that is read, or none.
+        if is_it {
+            is_found = true;
+            let print = || progress.without(|| event::print_all(out, &entry));
+            until_failure(&mut failed, print);
         }
-        is_found = true;
-        let print = || progress.without(|| event::print_all(out, &entry));
-        until_failure(&mut failed, print);
-        ControlFlow::Break(())
-    })?;
+        if is_it || position.is_some() {
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    };
+    match position {
+        Some(position) => {
+            // Reading begins after a position.
+            let before = position.saturating_sub(1).to_string();
+            reader.read(before.parse().unwrap_or_default(), &mut find)?;
+        }
+        // Whoever asks for an event usually has just seen it: the newest are read first.
+        None => reader.read_backwards(None, &mut find)?,
+    }
     failed?;
     if is_found {
         return Ok(());

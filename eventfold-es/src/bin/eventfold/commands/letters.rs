@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::args::Letter;
 use crate::commands::followers::{Content, ContentJson, managers};
-use crate::commands::reading::{print_head, wait};
+use crate::commands::reading::{open, print_head, wait};
 use crate::event::DIM;
 use crate::failure::{Failure, Result};
 use crate::json::pretty;
@@ -125,7 +125,7 @@ pub(crate) fn show(reader: &StoreReader, which: &Letter, out: &mut Output) -> Re
 
 pub(crate) fn discard(dir: &Path, which: &Letter, out: &mut Output) -> Result<()> {
     let names = {
-        let reader = StoreReader::open(dir)?;
+        let reader = open(dir)?;
         managers(&reader, Some(&which.process_manager))?;
         let managers = reader.process_managers()?;
         let letters = managers

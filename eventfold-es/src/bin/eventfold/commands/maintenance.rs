@@ -8,7 +8,7 @@ use eventfold_es::{AggregateStore, Finding};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::commands::reading::wait;
+use crate::commands::reading::{wait, with_hint};
 use crate::failure::{Failure, Result};
 use crate::output::Output;
 use crate::progress::Progress;
@@ -51,20 +51,16 @@ fn require_store(dir: &Path) -> Result<()> {
     if parts.iter().any(|part| dir.join(part).is_dir()) {
         return Ok(());
     }
-    let text = format!(
-        "{} has no store: correct the path",
-        visible(&dir.to_string_lossy())
-    );
-    Err(Failure::Store(std::io::Error::new(
-        std::io::ErrorKind::NotFound,
-        text,
-    )))
+    let text = format!("{} has no store", visible(&dir.to_string_lossy()));
+    let error = std::io::Error::new(std::io::ErrorKind::NotFound, text);
+    Err(Failure::Store(with_hint(error)))
 }
 
 pub(crate) fn verify(dir: &Path, out: &mut Output) -> Result<ExitCode> {
     require_store(dir)?;
-    let progress = Progress::of("checking");
-    let report = wait(AggregateStore::verify(dir))??;
+    let progress = Progress::bytes();
+    let verify = AggregateStore::verify(dir).on_progress(progress.mover());
+    let report = wait(async { verify.await })??;
     drop(progress);
     if out.is_json() {
         out.json(&json!({
@@ -81,8 +77,9 @@ pub(crate) fn verify(dir: &Path, out: &mut Output) -> Result<ExitCode> {
 
 pub(crate) fn repair(dir: &Path, out: &mut Output) -> Result<ExitCode> {
     require_store(dir)?;
-    let progress = Progress::of("repairing");
-    let report = wait(AggregateStore::repair(dir))??;
+    let progress = Progress::bytes();
+    let repair = AggregateStore::repair(dir).on_progress(progress.mover());
+    let report = wait(async { repair.await })??;
     drop(progress);
     if out.is_json() {
         let repaired = report.repaired.iter().map(|repaired| {

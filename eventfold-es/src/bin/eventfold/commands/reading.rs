@@ -1,6 +1,10 @@
 //! What the subcommands share.
 
+use std::future::poll_fn;
+use std::io;
 use std::path::Path;
+use std::pin::pin;
+use std::task::Poll;
 
 use eventfold_es::inspect::StoreReader;
 
@@ -10,7 +14,7 @@ use crate::output::Output;
 
 /// Looks at the store in `dir`. Says so if its newest events are not shown.
 pub(crate) fn open(dir: &Path) -> Result<StoreReader> {
-    let reader = StoreReader::open(dir)?;
+    let reader = StoreReader::open(dir).map_err(with_hint)?;
     if reader.sync_failed()? {
         use std::io::Write as _;
         let _ = writeln!(
@@ -43,11 +47,34 @@ pub(crate) fn print_head(reader: &StoreReader, out: &mut Output) -> Result<()> {
     out.line(text)
 }
 
-/// Runs a future of the store to its end.
+/// Says how the directory is named, if there is no store in it.
+pub(crate) fn with_hint(error: io::Error) -> io::Error {
+    if error.kind() != io::ErrorKind::NotFound {
+        return error;
+    }
+    let text = format!("{error} (`--dir` names the directory of the store)");
+    io::Error::new(io::ErrorKind::NotFound, text)
+}
+
+/// Runs a future of the store to its end, or until Ctrl-C.
 pub(crate) fn wait<T>(future: impl Future<Output = T>) -> Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     let runtime = runtime.map_err(Failure::Store)?;
-    Ok(runtime.block_on(future))
+    let done = runtime.block_on(async {
+        let mut future = pin!(future);
+        let mut interrupted = pin!(tokio::signal::ctrl_c());
+        poll_fn(|context| {
+            if let Poll::Ready(done) = future.as_mut().poll(context) {
+                return Poll::Ready(Ok(done));
+            }
+            let interrupted = interrupted.as_mut().poll(context);
+            interrupted.map(|_| Err(Failure::Interrupted))
+        })
+        .await
+    });
+    // Without waiting for a thread that still reads.
+    runtime.shutdown_background();
+    done
 }

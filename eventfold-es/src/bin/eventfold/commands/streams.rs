@@ -141,23 +141,10 @@ pub(crate) fn show(reader: &StoreReader, show: &Show, out: &mut Output) -> Resul
     };
     let id = StreamId::new(&show.aggregate_type, &show.id);
     let id = id.map_err(|error| Failure::Usage(error.to_string()))?;
-    let (mut types, mut ids) = (Names::default(), Names::default());
     let (mut is_there, mut failed) = (false, Ok(()));
-    let progress = Progress::events(reader.head());
-    reader.read(Position::default(), |entry| {
+    reader.read_stream(&id, |entry| {
         let event = entry.event();
         let record = event.record();
-        progress.at(record.position());
-        if record.aggregate_type() != id.aggregate_type() || record.id() != id.id() {
-            if !is_there {
-                types.add(record.aggregate_type());
-            }
-            if !is_there && record.version() == 1 && record.aggregate_type() == id.aggregate_type()
-            {
-                ids.add(record.id());
-            }
-            return ControlFlow::Continue(());
-        }
         is_there = true;
         let is_after = match until {
             Until::End => false,
@@ -167,30 +154,41 @@ pub(crate) fn show(reader: &StoreReader, show: &Show, out: &mut Output) -> Resul
         if is_after {
             return ControlFlow::Break(());
         }
-        let print = || progress.without(|| event::print_block(out, &entry));
-        match until_failure(&mut failed, print) {
+        match until_failure(&mut failed, || event::print_block(out, &entry)) {
             Some(()) => ControlFlow::Continue(()),
             None => ControlFlow::Break(()),
         }
     })?;
-    drop(progress);
     failed?;
     if !is_there {
-        let lack = if types.contains(id.aggregate_type()) {
-            ids.lack(
-                &format!(
-                    "aggregate of type `{}` with id",
-                    visible(id.aggregate_type())
-                ),
-                id.id(),
-            )
-        } else {
-            types.lack("aggregate type", id.aggregate_type())
-        };
-        return Err(Failure::NotThere(lack));
+        return Err(Failure::NotThere(lack_of(reader, &id)?));
     }
     if out.is_json() {
         return Ok(());
     }
     print_head(reader, out)
+}
+
+/// Says that there is no such aggregate, with the names that are most like it.
+fn lack_of(reader: &StoreReader, id: &StreamId) -> Result<String> {
+    let (mut types, mut ids) = (Names::default(), Names::default());
+    let progress = Progress::events(reader.head());
+    reader.read(Position::default(), |entry| {
+        let event = entry.event();
+        let record = event.record();
+        progress.at(record.position());
+        if record.is_of_aggregate() && record.version() == 1 {
+            types.add(record.aggregate_type());
+            if record.aggregate_type() == id.aggregate_type() {
+                ids.add(record.id());
+            }
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(if types.contains(id.aggregate_type()) {
+        let of_type = visible(id.aggregate_type());
+        ids.lack(&format!("aggregate of type `{of_type}` with id"), id.id())
+    } else {
+        types.lack("aggregate type", id.aggregate_type())
+    })
 }

@@ -16,6 +16,7 @@ use crate::ids::StreamId;
 use crate::report::Severity;
 use crate::storage::error::{ErrorPlace, StorageError, StorageResult};
 use crate::storage::files::backup::manifest;
+use crate::storage::files::check::progress::Progress;
 use crate::storage::files::check::survey::survey;
 use crate::storage::files::journal::paths::{self, list_segments, segment_path};
 use crate::storage::files::layout::{
@@ -30,8 +31,9 @@ use crate::text::shown;
 use findings::{Audit, Flaw, Remedy};
 
 /// Checks the store in `base`, which must be locked.
-pub(crate) fn audit(base: &Path) -> StorageResult<Audit> {
+pub(crate) fn audit(base: &Path, progress: &mut Progress) -> StorageResult<Audit> {
     let plain = StreamLayout::new(base);
+    progress.begin(&plain)?;
     let journal = plain.journal_dir();
     let segments = if disk::is_dir(&journal) {
         list_segments(&journal)?
@@ -50,7 +52,7 @@ pub(crate) fn audit(base: &Path) -> StorageResult<Audit> {
         checkpoint: None,
     };
     if !segments.is_empty() {
-        audit.read_journal(&journal)?;
+        audit.read_journal(&journal, progress)?;
     }
     if disk::is_there(&manifest::path(base)) {
         backup::check(&mut audit)?;
@@ -74,7 +76,7 @@ pub(crate) fn audit(base: &Path) -> StorageResult<Audit> {
             audit.add_spawned(base, &mut raw_names);
             audit.layout = StreamLayout::with_raw_names(base.to_owned(), raw_names);
             audit.streams = Streams::new(audit.layout.clone(), HighWaterMarks::unknown());
-            stream_files::check(&mut audit)?;
+            stream_files::check(&mut audit, progress)?;
         }
         Err(error) => {
             // Without the names it is unknown which directory belongs to which stream.
@@ -88,10 +90,20 @@ pub(crate) fn audit(base: &Path) -> StorageResult<Audit> {
 }
 
 impl Audit {
-    fn read_journal(&mut self, dir: &Path) -> StorageResult<()> {
+    fn read_journal(&mut self, dir: &Path, progress: &mut Progress) -> StorageResult<()> {
         let journaled = &mut self.journaled;
         let mut nameless = None;
+        let (segments, mut read) = (list_segments(dir)?, 0);
         let survey = survey(dir, |commit| {
+            // The segments before this commit's.
+            while segments
+                .get(read + 1)
+                .is_some_and(|first| *first <= commit.position)
+            {
+                progress.read(&segment_path(dir, segments[read]));
+                read += 1;
+            }
+
             for part in commit.streams() {
                 match StreamId::new(part.aggregate_type, part.id) {
                     Ok(id) => journaled.entry(id).or_default().add(&part),
@@ -99,6 +111,9 @@ impl Audit {
                 }
             }
         })?;
+        for first in &segments[read..] {
+            progress.read(&segment_path(dir, *first));
+        }
         if let Some(broken) = &survey.broken {
             let flaw = Flaw::new(&broken.path, Severity::Lost, &broken.cause);
             self.flaws.push(flaw.at(broken.offset));

@@ -51,6 +51,13 @@ pub(crate) struct Answer {
     pub(crate) kib: u32,
 }
 
+impl Answer {
+    /// Whether it is that of a commit in the batch.
+    pub(crate) fn is_of_commit(&self) -> bool {
+        matches!(self.to, AnswerTo::Commit { .. } | AnswerTo::Group { .. })
+    }
+}
+
 /// Who waits for an answer.
 pub(crate) enum AnswerTo {
     /// A commit, whose stream is at `place` in the batch.

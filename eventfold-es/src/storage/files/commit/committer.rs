@@ -14,6 +14,8 @@ use tokio::sync::Semaphore;
 
 mod staging;
 
+use crate::clock::monotonic_nanos;
+use crate::meter::Meters;
 use crate::storage::commit::{CommitError, GroupDone};
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::commit::batch::{
@@ -52,6 +54,7 @@ const SEGMENT_RETRY: Duration = Duration::from_secs(1);
 /// The state of the committer's thread.
 pub(crate) struct Committer {
     health: Arc<Health>,
+    meters: Arc<Meters>,
     requests: Receiver,
     delay: GroupDelay,
     /// The room for pending commits.
@@ -76,13 +79,13 @@ pub(crate) struct Committer {
 
 impl Committer {
     pub(crate) fn new(
-        requests: Receiver,
-        room: Arc<Semaphore>,
+        (requests, room): (Receiver, Arc<Semaphore>),
         journal: Journal,
         upkeep: Upkeep,
         unflushed: Arc<Unflushed>,
         marks: Arc<HighWaterMarks>,
         finder: Finder,
+        meters: Arc<Meters>,
     ) -> StorageResult<Self> {
         let health = finder.health().clone();
         let files = Arc::<OpenFiles>::default();
@@ -96,6 +99,7 @@ impl Committer {
         };
         Ok(Self {
             health,
+            meters,
             requests,
             delay: GroupDelay::default(),
             room,
@@ -384,13 +388,7 @@ impl Committer {
             tags,
             answers,
         } = batch;
-        let started = Instant::now();
-        let outcome = if written.end.position == written.durable {
-            Ok(())
-        } else {
-            self.append(&written)
-        };
-        let sync = started.elapsed();
+        let (outcome, sync) = self.write(&written, &answers);
         let likely = self.requests.waiting() + answers.len();
         self.delay.expect(likely, sync);
         match &outcome {
@@ -462,6 +460,8 @@ impl Committer {
                 }
             }
         }
+        let left = self.requests.taken();
+        self.meters.appended.in_hand.set(left as u64);
         if outcome.is_ok() {
             self.finder.complete(written.end.position);
         }
@@ -470,6 +470,63 @@ impl Committer {
         self.unflushed.release(unflushed);
         if self.since_checkpoint >= CHECKPOINT_EVERY {
             self.checkpoint();
+        }
+    }
+
+    /// Makes the batch durable, unless it has no events. Returns how long that took, too.
+    fn write(
+        &mut self,
+        written: &JournalBatch,
+        answers: &[Answer],
+    ) -> (Result<(), CommitError>, Duration) {
+        let appended = &self.meters.appended;
+        appended
+            .in_hand
+            .set((self.requests.taken() + answers.len()) as u64);
+        let started = monotonic_nanos();
+        let is_empty = written.end.position == written.durable;
+        let outcome = if is_empty {
+            Ok(())
+        } else {
+            // 0 means that nothing is being written.
+            appended.writing_since.set(started.max(1));
+            self.append(written)
+        };
+        let ended = monotonic_nanos();
+        self.meters.appended.writing_since.set(0);
+        self.meters.answer_at(ended);
+        let sync = ended.saturating_sub(started);
+        if !is_empty {
+            self.count(written, answers, (&outcome, sync));
+        }
+        (outcome, Duration::from_nanos(sync))
+    }
+
+    /// Counts a batch that took so many nanoseconds.
+    fn count(
+        &self,
+        written: &JournalBatch,
+        answers: &[Answer],
+        (outcome, sync): (&Result<(), CommitError>, u64),
+    ) {
+        let appended = &self.meters.appended;
+        match outcome {
+            Ok(()) => {
+                let commits = answers.iter().filter(|answer| answer.is_of_commit());
+                let commits = commits.count() as u64;
+                appended.events.add(written.end.position - written.durable);
+                appended.bytes.add(written.bytes.len() as u64);
+                appended.commits.add(commits);
+                appended.batch.add(commits);
+                appended.sync.add(sync);
+                self.health.note_batch(Ok(()));
+            }
+            Err(error) => {
+                appended.failed.add(1);
+                if let CommitError::NotStored(error) = error {
+                    self.health.note_batch(Err(error));
+                }
+            }
         }
     }
 

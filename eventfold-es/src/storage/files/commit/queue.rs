@@ -99,6 +99,11 @@ impl Sender {
         Ok(())
     }
 
+    /// How many requests the receiver has not taken.
+    pub(crate) fn waiting(&self) -> usize {
+        self.0.state().buffer.requests.len()
+    }
+
     fn push(&self, mut state: MutexGuard<'_, State>, request: Request) {
         state.buffer.requests.push_back(request);
         self.0.has_some.store(true, Ordering::Release);
@@ -152,6 +157,11 @@ impl Receiver {
     /// Puts the last received request back, so that it is received again.
     pub(crate) fn put_back(&mut self, request: Request) {
         self.taken.requests.push_front(request);
+    }
+
+    /// How many requests it has taken and not returned.
+    pub(crate) fn taken(&self) -> usize {
+        self.taken.requests.len()
     }
 
     /// How many requests are waiting.

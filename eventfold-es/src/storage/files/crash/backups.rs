@@ -1,4 +1,4 @@
-//! Each call to the disk of a backup made to fail in turn: the earlier backup stays as it was, and the
+//! Each call to the disk of a backup, or of a copy that follows, made to fail in turn: the earlier backup stays as it was, and the
 //! next attempt succeeds.
 
 use std::path::Path;
@@ -8,7 +8,7 @@ use crate::storage::files::crash::{
 };
 use crate::storage::files::disk::failed_syncs;
 use crate::storage::files::disk::faults::{Call, Choices, Fault, Watch};
-use crate::{AggregateStore, Position};
+use crate::{AggregateStore, Follow, Position};
 
 /// Stores the commands `numbers`.
 async fn send(store: &AggregateStore, numbers: std::ops::Range<u64>) {
@@ -138,5 +138,73 @@ fn a_first_backup_in_which_a_call_fails_is_not_taken_for_whole_and_is_taken_up_a
         (Call::Rename, EIO),
     ] {
         fail_all(call, (error, false, 0), try_first);
+    }
+}
+
+/// Brings `follow` up to `head`.
+async fn catch_up(follow: &mut Follow, head: Position) -> std::io::Result<()> {
+    while follow.followed().position < head {
+        follow.next().await?;
+    }
+    Ok(())
+}
+
+/// Follows a store, and a call fails on the way. Returns whether any did.
+async fn try_follow(fault: Fault) -> Result<bool, String> {
+    let dir = temp_dir();
+    let (base, copy) = (dir.path().join("store"), dir.path().join("copy"));
+    let store = open(&base).await.map_err(|e| e.to_string())?;
+    send(&store, 0..2).await;
+    let watch = Watch::start(&copy);
+    let follow = AggregateStore::follow(&base, &copy).await;
+    let mut follow = follow.map_err(|e| e.to_string())?;
+    // Then it appends to its newest file.
+    send(&store, 2..4).await;
+    let caught_up = catch_up(&mut follow, store.head()).await;
+    caught_up.map_err(|e| e.to_string())?;
+    let before = store.head();
+    send(&store, 4..10).await;
+    watch.set_fault(fault);
+    let followed = catch_up(&mut follow, store.head()).await;
+    let failed = watch.clear_fault();
+    if followed.is_ok() && failed.iter().any(|(call, _)| *call == Call::Sync) {
+        return Err(format!("a failed sync was not noticed: {failed:?}"));
+    }
+    if followed.is_err() && follow.next().await.is_ok() {
+        return Err("a copy that has failed goes on".to_owned());
+    }
+    drop(follow);
+    restores(&copy, before, 4)
+        .await
+        .map_err(|e| format!("what the copy had before: {e}"))?;
+    failed_syncs::forget(&copy);
+    let again = AggregateStore::follow(&base, &copy).await;
+    let mut again = again.map_err(|e| format!("following again: {e}"))?;
+    let caught_up = catch_up(&mut again, store.head()).await;
+    caught_up.map_err(|e| format!("following again: {e}"))?;
+    drop(again);
+    let log = watch.stop();
+    // A power failure takes nothing from the copy, which becomes a store.
+    let left = temp_dir();
+    log.image(log.end(), &mut Choices::new(fault.number), left.path())
+        .map_err(|e| e.to_string())?;
+    for promoted in [&copy, left.path()] {
+        check(promoted, &(0..10).collect::<Vec<_>>()).await?;
+    }
+    store.shutdown().await.map_err(|e| e.to_string())?;
+    Ok(!failed.is_empty())
+}
+
+#[test]
+fn a_copy_in_which_a_call_fails_keeps_what_it_had_and_follows_again() {
+    for (call, error) in [
+        (Call::Open, EACCES),
+        (Call::Write, ENOSPC),
+        (Call::Sync, EIO),
+        (Call::Rename, EIO),
+    ] {
+        for lasting in [false, true] {
+            fail_all(call, (error, lasting, 100), try_follow);
+        }
     }
 }

@@ -256,6 +256,8 @@ pub(crate) struct Part<'c, 'a> {
     pub(crate) adopted: bool,
     /// How many events of the commit are before these.
     before: usize,
+    /// How many events the commit has.
+    of: usize,
     /// Of the first event.
     pub(crate) position: u64,
     /// Empty if the stream takes part without an event.
@@ -466,6 +468,7 @@ impl<'a> CommitLine<'a> {
                     offset: stream.offset,
                     adopted: stream.adopted,
                     before,
+                    of: self.events.len(),
                     position,
                     events: left.get(..count).unwrap_or(left),
                 }
@@ -482,6 +485,7 @@ impl<'a> CommitLine<'a> {
                     offset: 0,
                     adopted: false,
                     before,
+                    of: self.events.len(),
                     position,
                     events: left,
                 }
@@ -525,6 +529,11 @@ impl Part<'_, '_> {
         lines
     }
 
+    /// Which of the commit's events the event with index `i` is, from 1 on, and how many the commit has.
+    pub(crate) fn place_in_commit(&self, i: usize) -> (u64, u64) {
+        ((self.before + i) as u64 + 1, self.of as u64)
+    }
+
     /// Passes the event with index `i` to `read`.
     ///
     /// # Errors
@@ -534,6 +543,22 @@ impl Part<'_, '_> {
         &self,
         i: usize,
         read: impl FnOnce(StoredEvent<'_>) -> T,
+    ) -> StorageResult<T> {
+        self.read_line(i, |line, version, position| {
+            let record = line.record((self.aggregate_type, self.id), version, position);
+            read(line.event(&record))
+        })
+    }
+
+    /// Passes the line of the event with index `i` to `read`, with its version and its position.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_event`](Self::read_event).
+    pub(crate) fn read_line<T>(
+        &self,
+        i: usize,
+        read: impl FnOnce(&Line<'_>, u64, u64) -> T,
     ) -> StorageResult<T> {
         let position = self.position + i as u64;
         let event = &self.events[i];
@@ -550,8 +575,7 @@ impl Part<'_, '_> {
         } else {
             0
         };
-        let record = line.record((self.aggregate_type, self.id), version, position);
-        Ok(read(line.event(&record)))
+        Ok(read(line, version, position))
     }
 }
 

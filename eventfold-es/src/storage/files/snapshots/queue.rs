@@ -60,8 +60,9 @@ impl SnapshotQueue {
         self.waiting().by_stream.is_empty()
     }
 
-    /// Writes one snapshot. A failure is only reported, because the events are stored anyway.
-    pub(crate) fn write_one(&self) {
+    /// Writes one snapshot. A failure is only reported, because the events are stored anyway. True if
+    /// one was written.
+    pub(crate) fn write_one(&self) -> bool {
         let pending = {
             let mut waiting = self.waiting();
             let id = waiting.by_stream.keys().next().cloned();
@@ -71,19 +72,24 @@ impl SnapshotQueue {
             }
             pending
         };
-        if let Some(WaitingSnapshot { stream, draft, end }) = pending {
-            let start = Instant::now();
-            match save(&stream, &draft, &end) {
-                Ok(()) => {
-                    tracing::debug!(
-                        stream = %stream.id(),
-                        version = end.version,
-                        elapsed_ms = millis(start),
-                        "snapshot saved"
-                    );
-                    stream.has_snapshot();
-                }
-                Err(error) => stream.lacks_snapshot(&error),
+        let Some(WaitingSnapshot { stream, draft, end }) = pending else {
+            return false;
+        };
+        let start = Instant::now();
+        match save(&stream, &draft, &end) {
+            Ok(()) => {
+                tracing::debug!(
+                    stream = %stream.id(),
+                    version = end.version,
+                    elapsed_ms = millis(start),
+                    "snapshot saved"
+                );
+                stream.has_snapshot();
+                true
+            }
+            Err(error) => {
+                stream.lacks_snapshot(&error);
+                false
             }
         }
     }

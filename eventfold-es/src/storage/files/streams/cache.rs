@@ -138,6 +138,11 @@ impl OpenFiles {
         Ok(())
     }
 
+    /// How many files are open.
+    pub(crate) fn len(&self) -> usize {
+        self.cache().open.len()
+    }
+
     /// Whether one more file can be opened. False if the cache is full of files in use.
     pub(crate) fn has_room(&self) -> bool {
         let cache = self.cache();

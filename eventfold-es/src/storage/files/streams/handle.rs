@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::ids::StreamId;
+use crate::meter::Meters;
 use crate::storage::commit::{Commit, CommitError, Done};
 use crate::storage::encoding::event_line::EncodedEvents;
 use crate::storage::error::{StorageError, StorageResult};
@@ -45,6 +46,10 @@ impl FileStream {
 
     pub(crate) fn seed(&self) -> u64 {
         self.stream.seed()
+    }
+
+    pub(crate) fn meters(&self) -> &Meters {
+        self.storage.meters()
     }
 
     pub(crate) fn dir(&self) -> &Path {

@@ -317,7 +317,7 @@ impl Streams {
         stream
     }
 
-    #[cfg(test)]
+    /// How many streams are in use.
     pub(crate) fn len(&self) -> usize {
         self.in_use().len()
     }

@@ -136,6 +136,13 @@ impl Unflushed {
         failed.iter().filter_map(lacking).sum::<usize>() > MOST_BYTES
     }
 
+    /// The streams that could not be written.
+    pub(crate) fn refused(&self) -> Vec<StreamId> {
+        let state = self.state();
+        let failed = state.failed.iter();
+        failed.map(|stream| stream.id().clone()).collect()
+    }
+
     /// Some of the files that could not be written.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         let state = self.state();

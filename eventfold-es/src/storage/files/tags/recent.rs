@@ -77,14 +77,25 @@ impl Recent {
         batch: &JournalBatch,
         finder: &Finder,
     ) -> Result<(), CommitError> {
-        if condition.is_empty() {
+        let mut excludes_some = false;
+        for clause in condition {
+            if clause.excludes_nothing() {
+                let stored = clause.after.position();
+                stored.ok_or(CommitError::ConditionFailed)?;
+            } else {
+                excludes_some = true;
+            }
+        }
+        // Nothing else needs the newest events.
+        if !excludes_some {
             return Ok(());
         }
         let from = match self.from {
             Some(from) => from,
             None => self.start(batch).map_err(CommitError::NotStored)?,
         };
-        for Clause { query, after } in condition {
+        let excluding = condition.iter().filter(|clause| !clause.excludes_nothing());
+        for Clause { query, after } in excluding {
             let after = after.position().ok_or(CommitError::ConditionFailed)?;
             let newer = self.events.iter().rev();
             let mut newer = newer.take_while(|event| event.position > after);
@@ -132,10 +143,12 @@ pub(crate) fn read_own(line: &[u8]) -> StorageResult<CommitLine<'_>> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::domain::query::{Query, QueryItem};
     use crate::event::Tag;
-    use crate::storage::condition::After;
+    use crate::storage::condition::{After, HandedOver};
     use crate::storage::encoding::event_line::{Common, EncodedEvents, seed_of_none};
     use crate::storage::files::format::commit_line::write_parts;
     use crate::storage::files::journal::end::End;
@@ -235,6 +248,23 @@ mod tests {
         // What is durable stays.
         recent.forget_after(3);
         assert!(!holds(&mut recent, clause("z", 2), &batch(3), &finder));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_commit_that_is_only_behind_another_one_fails_with_it_and_needs_no_events() {
+        let (_dir, _store, finder) = store_with(&["a"]).await;
+        let mut recent = Recent::default();
+        let before = Arc::<HandedOver>::default();
+        let mut holds = || {
+            let clause = Clause::only_behind(before.clone());
+            holds(&mut recent, clause, &batch(1), &finder)
+        };
+        assert!(!holds());
+        before.place(1);
+        assert!(holds());
+        before.fail();
+        assert!(!holds());
+        assert!(!recent.is_used());
     }
 
     #[tokio::test(flavor = "multi_thread")]

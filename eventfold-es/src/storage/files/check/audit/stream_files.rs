@@ -9,6 +9,7 @@ use crate::storage::encoding::event_line::LineError;
 use crate::storage::error::StorageResult;
 use crate::storage::files::check::audit::findings::{Audit, Flaw, Remedy};
 use crate::storage::files::check::audit::journaled::{Journaled, Noted};
+use crate::storage::files::check::progress::Progress;
 use crate::storage::files::disk;
 use crate::storage::files::names;
 use crate::storage::files::snapshots::snapshot;
@@ -18,7 +19,7 @@ use crate::storage::files::streams::load::line_before;
 use crate::storage::files::streams::stream::Stream;
 
 /// Checks the files of all streams in the journal or in the directory.
-pub(crate) fn check(audit: &mut Audit) -> StorageResult<()> {
+pub(crate) fn check(audit: &mut Audit, progress: &mut Progress) -> StorageResult<()> {
     let mut ids: BTreeSet<StreamId> = audit.layout.list_all()?.into_iter().collect();
     ids.extend(audit.journaled.keys().cloned());
     for id in ids {
@@ -26,6 +27,7 @@ pub(crate) fn check(audit: &mut Audit) -> StorageResult<()> {
         let stream = audit.streams.get(&id);
         let before = audit.flaws.len();
         check_stream(audit, &stream, &journaled)?;
+        progress.read(&stream.file());
         if journaled.contradiction.is_some() {
             // The journal cannot say what is right.
             for flaw in &mut audit.flaws[before..] {
