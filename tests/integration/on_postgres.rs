@@ -13,6 +13,8 @@ use crate::support::{
     DEADLINE, Ledger, LedgerCommand, LedgerError, SERVER, STORAGE, eventually, in_time, notes,
 };
 
+mod several;
+
 type Failed = ExecuteError<LedgerError>;
 
 /// Without it, making the tables of a store takes longer than most tests.
@@ -32,29 +34,6 @@ fn a_store_on_postgres_behaves_as_one_in_a_directory() {
     assert!(output.status.success(), "{text}");
     let passed = text.lines().filter(|line| line.ends_with(" ... ok"));
     assert_eq!(passed.count(), expected.len(), "{text}");
-}
-
-#[tokio::test]
-async fn a_schema_has_one_open_store_at_a_time_and_keeps_what_it_stored() {
-    let Some(server) = Server::start(&[]) else {
-        return;
-    };
-    let open = || {
-        AggregateStore::postgres(server.url())
-            .schema("orders")
-            .open()
-    };
-    let store = open().await.unwrap();
-    let busy = open().await.unwrap_err();
-    assert_eq!(busy.kind(), std::io::ErrorKind::ResourceBusy);
-    let ledger = store.get::<Ledger>("a").await.unwrap();
-    ledger.send(LedgerCommand::Add(1)).await.unwrap();
-    // It is waited for.
-    drop((ledger, store));
-    let store = open().await.unwrap();
-    let ledger = store.get::<Ledger>("a").await.unwrap();
-    assert_eq!(ledger.state().await.unwrap(), Ledger::of([1]));
-    store.shutdown().await.unwrap();
 }
 
 /// A store in the schema `orders` of the server.
@@ -336,26 +315,6 @@ async fn commands_fail_after_their_time_limit_while_the_server_is_away_and_the_s
     server.run(&[]);
     while add(&store, "a", 1).await.is_err() {}
     assert_eq!(ledger(&store, "a").await.count, 2);
-}
-
-#[tokio::test]
-async fn a_store_whose_schema_was_taken_writes_nothing_more() {
-    let Some(server) = Server::start(&FAST) else {
-        return;
-    };
-    let open = || orders(&server).allow_unsynced(true).open();
-    let store = open().await.unwrap();
-    add(&store, "a", 1).await.unwrap();
-    // As another store does that came when this one was not connected.
-    server.sql("UPDATE orders.head SET owner = owner + 1");
-    for id in ["a", "b"] {
-        let failed = add(&store, id, 1).await.unwrap_err();
-        assert!(failed.to_string().contains("another store"), "{failed}");
-    }
-    assert_eq!(server.sql("SELECT count(*) FROM orders.events"), "1");
-    assert!(store.shutdown().await.is_err());
-    let store = open().await.unwrap();
-    add(&store, "a", 1).await.unwrap();
 }
 
 #[tokio::test]
