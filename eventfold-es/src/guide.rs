@@ -42,6 +42,11 @@ pub mod looking_inside {}
 #[expect(clippy::doc_markdown, reason = "names of products")]
 pub mod moving {}
 
+#[cfg(feature = "postgres")]
+#[doc = include_str!("guide/on_postgres.md")]
+#[doc(alias("database", "postgresql", "sql", "server"))]
+pub mod on_postgres {}
+
 #[doc = include_str!("guide/rules_across_aggregates.md")]
 pub mod rules_across_aggregates {}
 

@@ -370,6 +370,7 @@
 //! * `schema` adds the JSON Schema of payloads to a [`Model`](model::Model);
 //! * `metrics` publishes what a store counts, and `opentelemetry` makes its spans part of distributed traces:
 //!   see [watching a store](guide::watching_a_store);
+//! * `postgres` keeps stores in a database of PostgreSQL (`AggregateStore::postgres`, with a guide page of its own);
 //! * `console` adds the module `console`, an `axum` router that shows a store in the browser;
 //! * `cli` is for `cargo install`: it builds the command `eventfold`, which [looks inside a
 //!   store](guide::looking_inside).

@@ -20,7 +20,10 @@ pub(crate) mod load_now;
 pub(crate) mod loaded;
 pub(crate) mod log;
 pub(crate) mod memory;
+mod occupancy;
 pub(crate) mod place;
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod record;
 pub(crate) mod record_name;
@@ -36,7 +39,7 @@ use crate::domain::command::Fingerprint;
 use crate::event::StoredEvent;
 use crate::ids::StreamId;
 use crate::meter::Meters;
-use commit::{CommitError, GroupCommit};
+use commit::{CONFLICT_ROUNDS, CommitError, GroupCommit};
 use error::{StorageError, StorageResult};
 use files::FileStorage;
 use files::layout::StreamLayout;
@@ -44,6 +47,8 @@ use files::streams::handle::FileStream;
 use load_now::LoadNow;
 use log::{Log, LogReader};
 use memory::MemoryStorage;
+#[cfg(feature = "postgres")]
+use postgres::PgStorage;
 use process::Process;
 use record::Records;
 use record_name::Follower;
@@ -59,6 +64,9 @@ pub(crate) enum Storage {
     Files(Arc<FileStorage>),
     /// Memory, for tests.
     Memory(Arc<MemoryStorage>),
+    /// A schema of a database of PostgreSQL.
+    #[cfg(feature = "postgres")]
+    Postgres(Arc<PgStorage>),
 }
 
 impl Storage {
@@ -68,6 +76,8 @@ impl Storage {
         match self {
             Self::Files(files) => files,
             Self::Memory(_) => panic!("the store is in memory"),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => panic!("the store is on a server"),
         }
     }
 
@@ -77,6 +87,8 @@ impl Storage {
         match self {
             Self::Files(files) => files.streams_in_use(),
             Self::Memory(memory) => memory.streams_in_memory(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.streams_in_memory(),
         }
     }
 
@@ -85,6 +97,27 @@ impl Storage {
         match self {
             Self::Files(files) => Stream::Files(FileStream::new(files, id)),
             Self::Memory(memory) => Stream::Memory(memory.stream(id)),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => Stream::Postgres(postgres.stream(id)),
+        }
+    }
+
+    /// Whether other stores may append to the log too.
+    pub(crate) fn is_shared(&self) -> bool {
+        match self {
+            Self::Files(_) => false,
+            Self::Memory(memory) => memory.is_shared(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => true,
+        }
+    }
+
+    /// How often a command is decided at most, if other events come between again and again.
+    pub(crate) fn conflict_rounds(&self) -> u32 {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.conflict_rounds(),
+            _ => CONFLICT_ROUNDS,
         }
     }
 
@@ -103,6 +136,11 @@ impl Storage {
                 let group = group.map_streams(Stream::into_memory);
                 memory.commit_group(group.expect(foreign));
             }
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => {
+                let group = group.map_streams(Stream::into_postgres);
+                postgres.commit_group(group.expect(foreign)).await;
+            }
         }
     }
 
@@ -118,6 +156,8 @@ impl Storage {
         match self {
             Self::Files(files) => files.layout(),
             Self::Memory(memory) => memory.layout(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.layout(),
         }
     }
 
@@ -138,6 +178,8 @@ impl Storage {
         match self {
             Self::Files(files) => files.list(only),
             Self::Memory(memory) => Ok(memory.list(only)),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.list(only),
         }
     }
 
@@ -146,6 +188,8 @@ impl Storage {
         match self {
             Self::Files(files) => Log::Files(files.log()),
             Self::Memory(memory) => Log::Memory(memory.log()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => Log::Postgres(postgres.log()),
         }
     }
 
@@ -168,6 +212,8 @@ impl Storage {
         match self {
             Self::Files(files) => files.find(search, each).await,
             Self::Memory(memory) => memory.find(&search, each),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.find(search, each).await,
         }
     }
 
@@ -176,6 +222,8 @@ impl Storage {
         match self {
             Self::Files(files) => files.has_none(search),
             Self::Memory(_) => search.after >= search.until,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => search.after >= search.until,
         }
     }
 
@@ -193,14 +241,38 @@ impl Storage {
         match self {
             Self::Files(files) => files.find_key(key, each).await,
             Self::Memory(memory) => memory.find_key(key, each),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.find_key(key, each).await,
         }
     }
 
-    /// The position of the newest durable event.
+    /// The position of the newest event that was durable when this was called. Where other stores append
+    /// too, it is asked for.
+    pub(crate) async fn current_head(&self) -> StorageResult<u64> {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.current_head().await,
+            _ => Ok(self.head()),
+        }
+    }
+
+    /// As [`current_head`](Self::current_head). Blocks.
+    pub(crate) fn ask_head(&self) -> StorageResult<u64> {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.ask_head(),
+            _ => Ok(self.head()),
+        }
+    }
+
+    /// The position of the newest event that is known to be durable. Other stores may have appended
+    /// newer ones.
     pub(crate) fn head(&self) -> u64 {
         match self {
             Self::Files(files) => files.head(),
             Self::Memory(memory) => memory.head(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.head(),
         }
     }
 
@@ -210,6 +282,8 @@ impl Storage {
         match self {
             Self::Files(files) => files.history_at(position),
             Self::Memory(memory) => memory.history_at(position),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.history_at(position),
         }
     }
 
@@ -218,6 +292,8 @@ impl Storage {
         match self {
             Self::Files(files) => Records::Files(files.records(follower, name)),
             Self::Memory(memory) => Records::Memory(memory.records(follower, name)),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => Records::Postgres(postgres.records(follower, name)),
         }
     }
 
@@ -226,6 +302,8 @@ impl Storage {
         match self {
             Self::Files(files) => files.followers(follower),
             Self::Memory(memory) => Ok(memory.followers(follower)),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.followers(follower),
         }
     }
 
@@ -234,6 +312,8 @@ impl Storage {
         match self {
             Self::Files(files) => files.names_may_fold(),
             Self::Memory(_) => false,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => false,
         }
     }
 
@@ -242,6 +322,8 @@ impl Storage {
         match self {
             Self::Files(files) => files.layout().check(id),
             Self::Memory(_) => Ok(()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => Ok(()),
         }
     }
 
@@ -256,6 +338,8 @@ impl Storage {
         match self {
             Self::Files(files) => files.version_of_cursor(id, offset, hash),
             Self::Memory(_) => Ok(None),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => Ok(None),
         }
     }
 
@@ -265,6 +349,8 @@ impl Storage {
         match self {
             Self::Files(files) => files.meters(),
             Self::Memory(memory) => memory.meters(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.meters(),
         }
     }
 
@@ -273,6 +359,8 @@ impl Storage {
         match self {
             Self::Files(files) => files.load_now(),
             Self::Memory(memory) => memory.load_now(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.load_now(),
         }
     }
 
@@ -281,6 +369,8 @@ impl Storage {
         match self {
             Self::Files(files) => files.troubles(),
             Self::Memory(memory) => memory.troubles(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.troubles(),
         }
     }
 
@@ -288,6 +378,8 @@ impl Storage {
         match self {
             Self::Files(files) => files.clock(),
             Self::Memory(memory) => memory.clock(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.clock(),
         }
     }
 
@@ -296,6 +388,8 @@ impl Storage {
         match self {
             Self::Files(files) => files.check_failed(),
             Self::Memory(_) => Ok(()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.check_failed(),
         }
     }
 
@@ -304,6 +398,8 @@ impl Storage {
         match self {
             Self::Files(files) => files.process(),
             Self::Memory(memory) => memory.process(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.process(),
         }
     }
 
@@ -312,6 +408,8 @@ impl Storage {
         match self {
             Self::Files(files) => files.check_process(),
             Self::Memory(memory) => memory.check_process(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.check_process(),
         }
     }
 
@@ -319,6 +417,8 @@ impl Storage {
         match self {
             Self::Files(files) => files.is_closed(),
             Self::Memory(memory) => memory.is_closed(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.is_closed(),
         }
     }
 
@@ -327,6 +427,8 @@ impl Storage {
         match self {
             Self::Files(files) => files.close(),
             Self::Memory(memory) => memory.close(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.close(),
         }
     }
 
@@ -336,6 +438,8 @@ impl Storage {
         match self {
             Self::Files(files) => files.announce_close(unfinished),
             Self::Memory(memory) => memory.announce_close(unfinished),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.announce_close(unfinished),
         }
     }
 
@@ -348,6 +452,8 @@ impl Storage {
         match self {
             Self::Files(files) => files.ended().await,
             Self::Memory(_) => Ok(()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.ended().await,
         }
     }
 }

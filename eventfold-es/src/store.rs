@@ -169,6 +169,37 @@ impl AggregateStore {
         AggregateStoreBuilder::in_memory()
     }
 
+    /// Sets up a store in a schema of a database of PostgreSQL 13 or newer, with the feature
+    /// `postgres`. Application code stays the same. The first [`open`](AggregateStoreBuilder::open)
+    /// creates the tables; a schema has one open store at a time.
+    ///
+    /// `url` looks like `postgres://user:password@host:5432/database`. The connection is not
+    /// encrypted, so it should stay within a private network. A pooler that shares sessions, such as
+    /// PgBouncer in its transaction mode, cannot be used.
+    ///
+    /// There are no files, so what concerns them is missing: [`layout`](Self::layout) and
+    /// [`AggregateHandle::reader`] name paths that do not exist, [`backup`](Self::backup) fails with
+    /// [`io::ErrorKind::Unsupported`], and what takes a directory (`verify`, `repair`, `restore`, the
+    /// command `eventfold`) does not know the store. Use the database's own backups.
+    ///
+    /// ```no_run
+    /// # use eventfold_es::AggregateStore;
+    /// # use std::time::Duration;
+    /// # async fn open() -> std::io::Result<()> {
+    /// let store = AggregateStore::postgres("postgres://app@db.internal/shop")
+    ///     .schema("orders")
+    ///     .command_timeout(Duration::from_secs(10))
+    ///     .open()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "postgres")]
+    #[doc(alias("database", "sql", "server"))]
+    pub fn postgres(url: impl Into<String>) -> AggregateStoreBuilder {
+        AggregateStoreBuilder::postgres(url.into())
+    }
+
     /// Sets projections, process managers and options up before opening the store.
     ///
     /// ```

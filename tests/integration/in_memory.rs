@@ -1,7 +1,7 @@
 //! The behaviour of stores in memory: every test of behaviour is run on one too.
 //!
 //! A test concerns files if it names the path of its directory ([`TempDir::path`]), or holds up the
-//! thread that writes ([`stall`]). Every other one runs on both storages, but for the modules in
+//! thread that writes ([`stall`]). Every other one runs on all storages, but for the modules in
 //! [`FILES_ONLY`]. In memory nothing can be opened or read by the path of a directory.
 //!
 //! [`TempDir::path`]: crate::support::TempDir::path
@@ -39,6 +39,7 @@ const FILES_ONLY: &[(&str, &str)] = &[
         "limits of the process, in one of its own",
     ),
     ("model", "the model counts positions, and compares files"),
+    ("on_postgres", "runs the others"),
     ("reading", "other programs read and append"),
     (
         "reading_back::stopped",
@@ -122,8 +123,8 @@ fn collect(
     }
 }
 
-/// The tests that run on both storages.
-fn behaviour_tests() -> Vec<String> {
+/// The tests that run on every storage.
+pub(crate) fn behaviour_tests() -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("integration/main.rs");
     let mut sources = BTreeMap::new();
     functions(&root, &[], &mut sources);

@@ -39,6 +39,8 @@ mod methods;
 mod metrics;
 mod model;
 mod moving;
+#[cfg(unix)]
+mod on_postgres;
 mod outbox;
 mod passing_over;
 mod past_states;

@@ -17,11 +17,13 @@ pub(crate) mod child;
 pub(crate) mod collector;
 pub(crate) mod files;
 mod place;
+#[cfg(unix)]
+pub(crate) mod postgres;
 pub(crate) mod scripted;
 pub(crate) mod stall;
 
 pub(crate) use files::{check, check_report, copy, journal, verify};
-pub(crate) use place::{STORAGE, TempDir, builder, fast_temp_dir, open, temp_dir};
+pub(crate) use place::{SERVER, STORAGE, TempDir, builder, fast_temp_dir, open, temp_dir};
 pub(crate) use stall::{abandon, stall};
 
 /// How long anything may take before a test calls it hung.
@@ -113,6 +115,18 @@ impl Aggregate for Ledger {
             LedgerCommand::Explode => Ok(vec![added(1), LedgerEvent::Exploded]),
             LedgerCommand::Decide(decide) => decide(self),
         }
+    }
+
+    fn repeat(command: &LedgerCommand) -> Option<LedgerCommand> {
+        Some(match command {
+            LedgerCommand::Add(amount) => LedgerCommand::Add(*amount),
+            LedgerCommand::AddAll(amounts) => LedgerCommand::AddAll(amounts.clone()),
+            LedgerCommand::Write(text) => LedgerCommand::Write(text.clone()),
+            LedgerCommand::Nothing => LedgerCommand::Nothing,
+            LedgerCommand::Refuse => LedgerCommand::Refuse,
+            LedgerCommand::Explode => LedgerCommand::Explode,
+            LedgerCommand::Decide(_) => return None,
+        })
     }
 
     fn apply(mut self, event: &LedgerEvent) -> Self {

@@ -79,6 +79,9 @@ pub(crate) enum ErrorPlace {
     Event(u64),
     /// A record, by the name that [`Records::place`](crate::storage::record::Records::place) gives it.
     Record(String),
+    /// The schema of a database, as it is to be named in a sentence.
+    #[cfg(feature = "postgres")]
+    Schema(String),
 }
 
 impl StorageError {
@@ -134,6 +137,17 @@ impl StorageError {
     pub(crate) fn io(action: &'static str, path: &Path, cause: io::Error) -> Self {
         let kind = StorageErrorKind::Io(cause.kind());
         Self::file(kind, path, cause).with(|parts| parts.action = Some(action))
+    }
+
+    /// The error for a call to a server that failed: the attempt to `action` the place.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn call(
+        kind: StorageErrorKind,
+        action: &'static str,
+        place: ErrorPlace,
+        cause: impl Into<Cause>,
+    ) -> Self {
+        Self::at(kind, place, cause).with(|parts| parts.action = Some(action))
     }
 
     /// The error for a thread that could not be started.
@@ -265,6 +279,8 @@ impl fmt::Display for ErrorPlace {
             Self::StreamFile(id, path) => write!(f, "stream {id}: {}", shown(path)),
             Self::Event(position) => write!(f, "the event at position {position}"),
             Self::Record(name) => f.write_str(name),
+            #[cfg(feature = "postgres")]
+            Self::Schema(name) => f.write_str(name),
         }
     }
 }

@@ -8,12 +8,16 @@ use crate::storage::files::journal::backward::BackwardReader as FileBackwardRead
 use crate::storage::files::journal::reader::Reader as FileReader;
 use crate::storage::files::log::{FileCommitted, FileLog};
 use crate::storage::memory::{MemoryBackwardReader, MemoryCommitted, MemoryLog, MemoryReader};
+#[cfg(feature = "postgres")]
+use crate::storage::postgres::log::{PgBackwardReader, PgCommitted, PgLog, PgReader};
 
 /// The log of an open store. It does not keep the store open.
 #[derive(Debug, Clone)]
 pub(crate) enum Log {
     Files(FileLog),
     Memory(MemoryLog),
+    #[cfg(feature = "postgres")]
+    Postgres(PgLog),
 }
 
 impl Log {
@@ -27,6 +31,8 @@ impl Log {
         match self {
             Self::Files(log) => log.reached(position).await,
             Self::Memory(log) => log.reached(position).await,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(log) => log.reached(position).await,
         }
     }
 
@@ -35,6 +41,8 @@ impl Log {
         match self {
             Self::Files(log) => log.head(),
             Self::Memory(log) => log.head(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(log) => log.head(),
         }
     }
 
@@ -43,6 +51,8 @@ impl Log {
         match self {
             Self::Files(log) => LogReader::Files(log.reader(after)),
             Self::Memory(log) => LogReader::Memory(log.reader(after)),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(log) => LogReader::Postgres(log.reader(after)),
         }
     }
 }
@@ -54,6 +64,8 @@ impl Log {
         match self {
             Self::Files(log) => BackwardReader::Files(log.backward_reader(before)),
             Self::Memory(log) => BackwardReader::Memory(log.backward_reader(before)),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(log) => BackwardReader::Postgres(log.backward_reader(before)),
         }
     }
 
@@ -63,6 +75,8 @@ impl Log {
         match self {
             Self::Files(_) => FileLog::count_between(after, until),
             Self::Memory(log) => log.count_between(after, until),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => PgLog::count_between(after, until),
         }
     }
 
@@ -101,6 +115,8 @@ impl Log {
         match self {
             Self::Files(log) => log.is_closed(),
             Self::Memory(log) => log.is_closed(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(log) => log.is_closed(),
         }
     }
 }
@@ -110,6 +126,8 @@ impl Log {
 pub(crate) enum BackwardReader {
     Files(FileBackwardReader),
     Memory(MemoryBackwardReader),
+    #[cfg(feature = "postgres")]
+    Postgres(PgBackwardReader),
 }
 
 impl BackwardReader {
@@ -141,6 +159,10 @@ impl BackwardReader {
                 Ok(flow)
             }),
             Self::Memory(reader) => reader.read(|committed| each(&Committed::Memory(committed))),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(reader) => {
+                reader.read(|committed| each(&Committed::Postgres(committed)))
+            }
         }
     }
 }
@@ -150,6 +172,8 @@ impl BackwardReader {
 pub(crate) enum LogReader {
     Files(FileReader),
     Memory(MemoryReader),
+    #[cfg(feature = "postgres")]
+    Postgres(PgReader),
 }
 
 impl LogReader {
@@ -183,6 +207,10 @@ impl LogReader {
             Self::Memory(reader) => {
                 reader.read_to(head, |committed| each(&Committed::Memory(committed)))
             }
+            #[cfg(feature = "postgres")]
+            Self::Postgres(reader) => {
+                reader.read_to(head, |committed| each(&Committed::Postgres(committed)))
+            }
         }
     }
 
@@ -191,6 +219,8 @@ impl LogReader {
         match self {
             Self::Files(reader) => reader.chain(),
             Self::Memory(reader) => reader.history().ok(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(reader) => reader.history(),
         }
     }
 
@@ -200,6 +230,8 @@ impl LogReader {
         match self {
             Self::Files(reader) => reader.chain_at(position),
             Self::Memory(reader) => reader.history_at(position),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(reader) => reader.history_at(position),
         }
     }
 }
@@ -209,6 +241,8 @@ impl LogReader {
 pub(crate) enum Committed<'a> {
     Files(FileCommitted<'a>),
     Memory(MemoryCommitted<'a>),
+    #[cfg(feature = "postgres")]
+    Postgres(PgCommitted<'a>),
 }
 
 impl Committed<'_> {
@@ -216,6 +250,8 @@ impl Committed<'_> {
         match self {
             Self::Files(committed) => committed.aggregate_type(),
             Self::Memory(committed) => committed.id().aggregate_type(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(committed) => committed.aggregate_type(),
         }
     }
 
@@ -223,6 +259,8 @@ impl Committed<'_> {
         match self {
             Self::Files(committed) => committed.id(),
             Self::Memory(committed) => committed.id().id(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(committed) => committed.id(),
         }
     }
 
@@ -230,6 +268,8 @@ impl Committed<'_> {
         match self {
             Self::Files(committed) => committed.len(),
             Self::Memory(committed) => committed.len(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(committed) => committed.len(),
         }
     }
 
@@ -238,6 +278,8 @@ impl Committed<'_> {
         match self {
             Self::Files(committed) => committed.position(i),
             Self::Memory(committed) => committed.position(i),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(committed) => committed.position(i),
         }
     }
 
@@ -246,6 +288,8 @@ impl Committed<'_> {
         match self {
             Self::Files(committed) => committed.version(i),
             Self::Memory(committed) => committed.version(i),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(committed) => committed.version(i),
         }
     }
 
@@ -254,6 +298,8 @@ impl Committed<'_> {
         match self {
             Self::Files(committed) => committed.last(),
             Self::Memory(committed) => committed.position(committed.len() - 1),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(committed) => committed.position(committed.len() - 1),
         }
     }
 
@@ -270,6 +316,8 @@ impl Committed<'_> {
         match self {
             Self::Files(committed) => committed.event(i, read),
             Self::Memory(committed) => committed.event(i, read),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(committed) => committed.event(i, read),
         }
     }
 
@@ -278,6 +326,8 @@ impl Committed<'_> {
         match self {
             Self::Files(committed) => committed.place_in_commit(i),
             Self::Memory(committed) => committed.place_in_commit(i),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(committed) => committed.place_in_commit(i),
         }
     }
 
@@ -290,6 +340,8 @@ impl Committed<'_> {
         match self {
             Self::Files(committed) => committed.event_and_command(i, read),
             Self::Memory(committed) => committed.event_and_command(i, read),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(committed) => committed.event_and_command(i, read),
         }
     }
 
@@ -298,6 +350,8 @@ impl Committed<'_> {
         match self {
             Self::Files(committed) => committed.keys(each),
             Self::Memory(committed) => committed.keys(each),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(committed) => committed.keys(each),
         }
     }
 }

@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, Weak, mpsc};
 use tokio::sync::OwnedMutexGuard;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-mod opening;
 pub(crate) mod records;
 mod snapshots;
 
@@ -27,6 +26,7 @@ use crate::storage::files::lock::Patience;
 use crate::storage::health::Health;
 use crate::storage::load_now::LoadNow;
 use crate::storage::loaded::Loaded;
+use crate::storage::occupancy::Occupancy;
 use crate::storage::place::Place;
 use crate::storage::process::Process;
 use crate::storage::record_name::Follower;
@@ -35,7 +35,6 @@ use crate::storage::snapshot::{Draft, Snapshot};
 use crate::storage::trouble::Trouble;
 use crate::storage::unfinished::Unfinished;
 use crate::sync::lock;
-use opening::Occupancy;
 use records::{AllRecords, MemoryRecords};
 use snapshots::SavedSnapshot;
 
@@ -183,7 +182,8 @@ impl MemoryStorage {
         patience: &Patience,
     ) -> StorageResult<Arc<Self>> {
         if !content.is_shared {
-            content.occupancy.enter(patience)?;
+            let rule = "a memory has one store";
+            content.occupancy.enter(patience, "the memory", rule)?;
         }
         let log = lock(&content.log);
         let health = Health::new(log.position);
@@ -257,6 +257,11 @@ impl MemoryStorage {
             content: self.content.clone(),
             health: self.health.clone(),
         }
+    }
+
+    /// Whether other stores may append to the log.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.content.is_shared
     }
 
     pub(crate) fn head(&self) -> u64 {
@@ -698,7 +703,7 @@ impl MemoryStream {
 
     /// Whether other stores may append to the stream.
     pub(crate) fn is_shared(&self) -> bool {
-        self.storage.content.is_shared
+        self.storage.is_shared()
     }
 
     pub(crate) async fn take_turn(&self) -> OwnedMutexGuard<()> {

@@ -7,6 +7,8 @@ use crate::storage::error::{ErrorPlace, StorageError, StorageResult};
 use crate::storage::files::lines::FileLines;
 use crate::storage::files::records::FileRecords;
 use crate::storage::memory::records::{MemoryLines, MemoryRecords};
+#[cfg(feature = "postgres")]
+use crate::storage::postgres::records::{PgLines, PgRecords};
 use crate::storage::record_name::RecordName;
 use crate::text::Shown;
 
@@ -15,6 +17,8 @@ use crate::text::Shown;
 pub(crate) enum Records {
     Files(FileRecords),
     Memory(MemoryRecords),
+    #[cfg(feature = "postgres")]
+    Postgres(PgRecords),
 }
 
 impl Records {
@@ -23,6 +27,8 @@ impl Records {
         match self {
             Self::Files(records) => records.read(name),
             Self::Memory(records) => Ok(records.read(name)),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(records) => records.read(name),
         }
     }
 
@@ -34,6 +40,8 @@ impl Records {
                 records.replace(name, content.to_vec());
                 Ok(())
             }
+            #[cfg(feature = "postgres")]
+            Self::Postgres(records) => records.replace(name, content),
         }
     }
 
@@ -44,6 +52,8 @@ impl Records {
                 records.remove(name);
                 Ok(())
             }
+            #[cfg(feature = "postgres")]
+            Self::Postgres(records) => records.remove(name),
         }
     }
 
@@ -59,6 +69,11 @@ impl Records {
                 let content = lines.read();
                 (Lines::Memory(lines), content)
             }
+            #[cfg(feature = "postgres")]
+            Self::Postgres(records) => {
+                let (lines, content) = records.lines(name)?;
+                (Lines::Postgres(lines), content)
+            }
         })
     }
 
@@ -67,6 +82,8 @@ impl Records {
         match self {
             Self::Files(records) => Lines::Files(records.empty_lines(name)),
             Self::Memory(records) => Lines::Memory(records.empty_lines(name)),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(records) => Lines::Postgres(records.empty_lines(name)),
         }
     }
 
@@ -75,6 +92,8 @@ impl Records {
         let place = match self {
             Self::Files(records) => records.path(name).to_string_lossy().into_owned(),
             Self::Memory(records) => records.place(name),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(records) => records.place(name),
         };
         Shown(&place).to_string()
     }
@@ -84,6 +103,8 @@ impl Records {
         let place = match self {
             Self::Files(records) => records.dir().to_string_lossy().into_owned(),
             Self::Memory(records) => records.owner().to_owned(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(records) => records.all(),
         };
         Shown(&place).to_string()
     }
@@ -106,6 +127,8 @@ impl Records {
         match self {
             Self::Files(records) => ErrorPlace::File(records.path(name)),
             Self::Memory(records) => ErrorPlace::Record(records.place(name)),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(records) => ErrorPlace::Record(records.place(name)),
         }
     }
 }
@@ -115,6 +138,8 @@ impl Records {
 pub(crate) enum Lines {
     Files(FileLines),
     Memory(MemoryLines),
+    #[cfg(feature = "postgres")]
+    Postgres(PgLines),
 }
 
 impl Lines {
@@ -123,6 +148,8 @@ impl Lines {
         match self {
             Self::Files(lines) => lines.length(),
             Self::Memory(lines) => lines.length(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(lines) => lines.length(),
         }
     }
 
@@ -130,6 +157,8 @@ impl Lines {
         match self {
             Self::Files(lines) => lines.read(),
             Self::Memory(lines) => Ok(lines.read()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(lines) => lines.read(),
         }
     }
 
@@ -141,6 +170,8 @@ impl Lines {
                 lines.add(&line);
                 Ok(())
             }
+            #[cfg(feature = "postgres")]
+            Self::Postgres(lines) => lines.add(line),
         }
     }
 
@@ -152,6 +183,8 @@ impl Lines {
                 lines.replace(content);
                 Ok(())
             }
+            #[cfg(feature = "postgres")]
+            Self::Postgres(lines) => lines.replace(content),
         }
     }
 
@@ -160,6 +193,8 @@ impl Lines {
         match self {
             Self::Files(lines) => lines.tidy(),
             Self::Memory(_) => Ok(()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(lines) => lines.tidy(),
         }
     }
 }

@@ -2,18 +2,24 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
+#[cfg(feature = "postgres")]
+use std::sync::Arc;
 
 use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use crate::ids::StreamId;
 use crate::meter::Meters;
-use crate::storage::commit::{Commit, CommitError, Done};
+use crate::storage::commit::{CONFLICT_ROUNDS, Commit, CommitError, Done};
 use crate::storage::encoding::event_line::EncodedEvents;
 use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::streams::handle::{FileReading, FileStream};
 use crate::storage::loaded::Loaded;
 use crate::storage::memory::{MemoryReading, MemoryStream};
 use crate::storage::place::Place;
+#[cfg(feature = "postgres")]
+use crate::storage::postgres::in_use::StreamInUse;
+#[cfg(feature = "postgres")]
+use crate::storage::postgres::stream::{PgReading, PgStream};
 use crate::storage::snapshot::{Draft, Snapshot};
 
 /// A stream, whether it exists or not.
@@ -21,6 +27,8 @@ use crate::storage::snapshot::{Draft, Snapshot};
 pub(crate) enum Stream {
     Files(FileStream),
     Memory(MemoryStream),
+    #[cfg(feature = "postgres")]
+    Postgres(PgStream),
 }
 
 impl Stream {
@@ -28,6 +36,8 @@ impl Stream {
         match self {
             Self::Files(stream) => stream.id(),
             Self::Memory(stream) => stream.id(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(stream) => stream.id(),
         }
     }
 
@@ -36,6 +46,8 @@ impl Stream {
         match self {
             Self::Files(stream) => Some(stream),
             Self::Memory(_) => None,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => None,
         }
     }
 
@@ -44,6 +56,17 @@ impl Stream {
         match self {
             Self::Files(_) => None,
             Self::Memory(stream) => Some(stream),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => None,
+        }
+    }
+
+    /// The stream's value in storage on a server.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn into_postgres(self) -> Option<Arc<StreamInUse>> {
+        match self {
+            Self::Postgres(stream) => Some(stream.into_stream()),
+            _ => None,
         }
     }
 
@@ -52,6 +75,8 @@ impl Stream {
         match self {
             Self::Files(stream) => stream.seed(),
             Self::Memory(stream) => stream.seed(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(stream) => stream.seed(),
         }
     }
 
@@ -60,6 +85,8 @@ impl Stream {
         match self {
             Self::Files(stream) => stream.meters(),
             Self::Memory(stream) => stream.meters(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(stream) => stream.meters(),
         }
     }
 
@@ -68,6 +95,17 @@ impl Stream {
         match self {
             Self::Files(_) => false,
             Self::Memory(stream) => stream.is_shared(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => true,
+        }
+    }
+
+    /// How often a command is decided at most, if others store events in the stream again and again.
+    pub(crate) fn conflict_rounds(&self) -> u32 {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(stream) => stream.conflict_rounds(),
+            _ => CONFLICT_ROUNDS,
         }
     }
 
@@ -76,6 +114,8 @@ impl Stream {
         match self {
             Self::Files(stream) => Some(stream.dir()),
             Self::Memory(_) => None,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => None,
         }
     }
 
@@ -84,6 +124,8 @@ impl Stream {
         match self {
             Self::Files(stream) => stream.take_turn().await,
             Self::Memory(stream) => stream.take_turn().await,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(stream) => stream.take_turn().await,
         }
     }
 
@@ -93,6 +135,8 @@ impl Stream {
         match self {
             Self::Files(stream) => stream.start_epoch(end.in_files()),
             Self::Memory(stream) => stream.start_epoch(end.version()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(stream) => stream.start_epoch(end.version()),
         }
     }
 
@@ -101,6 +145,8 @@ impl Stream {
         match self {
             Self::Files(stream) => stream.epoch(),
             Self::Memory(stream) => stream.epoch(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(stream) => stream.epoch(),
         }
     }
 
@@ -109,6 +155,8 @@ impl Stream {
         match self {
             Self::Files(stream) => stream.failure(epoch),
             Self::Memory(stream) => stream.failure(epoch),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(stream) => stream.failure(epoch),
         }
     }
 
@@ -117,6 +165,8 @@ impl Stream {
         match self {
             Self::Files(stream) => stream.durable_version(),
             Self::Memory(stream) => stream.durable().0,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(stream) => stream.durable().0,
         }
     }
 
@@ -125,6 +175,8 @@ impl Stream {
         match self {
             Self::Files(stream) => stream.durable_position(),
             Self::Memory(stream) => stream.durable().1,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(stream) => stream.durable().1,
         }
     }
 
@@ -135,21 +187,44 @@ impl Stream {
         match self {
             Self::Files(stream) => stream.commit(commit, events).await,
             Self::Memory(stream) => stream.commit(commit, events),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(stream) => stream.commit(commit, events).await,
         }
     }
 
     /// Calls `done` after all requests submitted earlier. `done` gets the position of the last
     /// durable event, or why the epoch failed. Without a failure, the stream was at the version of
     /// the epoch's last commit at some moment during the call.
+    pub(crate) fn when_current(&self, epoch: u64, done: Done) {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(stream) => stream.when_done(epoch, true, done),
+            _ => self.when_done(epoch, done),
+        }
+    }
+
+    /// As [`when_current`](Self::when_current), but others may have stored events in the stream.
     pub(crate) fn when_done(&self, epoch: u64, done: Done) {
         match self {
             Self::Files(stream) => stream.when_done(epoch, done),
             Self::Memory(stream) => stream.when_done(epoch, done),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(stream) => stream.when_done(epoch, false, done),
         }
     }
 
-    /// Waits until no commit of an earlier activation is pending.
+    /// Waits until no commit of an earlier activation is pending, and it is known where the stream
+    /// ends.
     pub(crate) async fn settle(&self) -> Result<(), CommitError> {
+        self.settle_commits().await?;
+        #[cfg(feature = "postgres")]
+        if let Self::Postgres(stream) = self {
+            stream.look_up().await.map_err(CommitError::NotStored)?;
+        }
+        Ok(())
+    }
+
+    async fn settle_commits(&self) -> Result<(), CommitError> {
         let epoch = self.epoch();
         if epoch == 0 {
             return Ok(());
@@ -174,6 +249,8 @@ impl Stream {
         match self {
             Self::Files(stream) => stream.is_new(),
             Self::Memory(stream) => stream.durable().0 == 0,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(stream) => stream.is_new(),
         }
     }
 
@@ -182,6 +259,8 @@ impl Stream {
         match self {
             Self::Files(stream) => stream.exists(),
             Self::Memory(stream) => stream.durable().0 > 0,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(stream) => !stream.is_new(),
         }
     }
 
@@ -197,6 +276,8 @@ impl Stream {
         let known = match self {
             Self::Files(stream) => stream.known_version(),
             Self::Memory(stream) => stream.durable().0,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(stream) => stream.durable().0,
         };
         if known > 0 || self.is_new() {
             return Ok(known > 0);
@@ -221,6 +302,8 @@ impl Stream {
         match self {
             Self::Files(files) => files.load(move || read(&stream.read())).await,
             Self::Memory(_) => read(&stream.read()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.load(move || read(&stream.read())).await,
         }
     }
 
@@ -229,6 +312,8 @@ impl Stream {
         match self {
             Self::Files(stream) => Reading::Files(stream.read()),
             Self::Memory(stream) => Reading::Memory(stream.read()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(stream) => Reading::Postgres(stream.read()),
         }
     }
 
@@ -237,6 +322,8 @@ impl Stream {
         match self {
             Self::Files(stream) => stream.save_snapshot(version, draft),
             Self::Memory(stream) => stream.save_snapshot(version, *draft),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(stream) => stream.save_snapshot(version, draft),
         }
     }
 
@@ -245,6 +332,8 @@ impl Stream {
         match self {
             Self::Files(stream) => stream.lacks_snapshot(error),
             Self::Memory(stream) => stream.lacks_snapshot(error),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(stream) => stream.lacks_snapshot(error),
         }
     }
 
@@ -262,6 +351,8 @@ impl Stream {
 pub(crate) enum Reading<'a> {
     Files(FileReading<'a>),
     Memory(MemoryReading<'a>),
+    #[cfg(feature = "postgres")]
+    Postgres(PgReading<'a>),
 }
 
 impl Reading<'_> {
@@ -270,6 +361,8 @@ impl Reading<'_> {
         match self {
             Self::Files(reading) => reading.snapshot(),
             Self::Memory(reading) => Ok(reading.snapshot()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(reading) => reading.snapshot(),
         }
     }
 
@@ -287,6 +380,8 @@ impl Reading<'_> {
         match self {
             Self::Files(reading) => reading.events(after.in_files(), each).map(Place::of_files),
             Self::Memory(reading) => reading.events(after.version(), each),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(reading) => reading.events(after.version(), each),
         }
     }
 
@@ -303,6 +398,8 @@ impl Reading<'_> {
         match self {
             Self::Files(reading) => reading.events_from(first, each),
             Self::Memory(reading) => reading.events(first.saturating_sub(1), each).map(drop),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(reading) => reading.events(first.saturating_sub(1), each).map(drop),
         }
     }
 }

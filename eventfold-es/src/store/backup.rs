@@ -133,6 +133,12 @@ impl Backup {
                 let text = "a store in memory has no files to copy";
                 return Err(StorageError::new(StorageErrorKind::Unsupported, text));
             }
+            #[cfg(feature = "postgres")]
+            From::Open(Storage::Postgres(_)) => {
+                let text = "a store on PostgreSQL has no files to copy: back the database up with \
+                            its own tools, such as `pg_basebackup` or `pg_dump`";
+                return Err(StorageError::new(StorageErrorKind::Unsupported, text));
+            }
             From::Directory(dir) => Source::of_dir(&dir, false)?,
         };
         let mut pace = Pace::new(Some(self.rate), self.told, given_up);

@@ -26,6 +26,10 @@ use crate::storage::files::layout;
 use crate::storage::files::layout::{RawNames, StreamLayout};
 use crate::storage::files::lock::Patience;
 use crate::storage::memory::{Memory, MemoryStorage};
+#[cfg(feature = "postgres")]
+use crate::storage::postgres::PgStorage;
+#[cfg(feature = "postgres")]
+use crate::storage::postgres::options::PgOptions;
 use crate::store::{AggregateStore, opened};
 use crate::text::shown;
 
@@ -64,6 +68,9 @@ pub struct AggregateStoreBuilder {
     is_live: bool,
     create_if_missing: bool,
     lock_timeout: Option<Duration>,
+    /// A method that was called although it is for stores on PostgreSQL.
+    #[cfg(feature = "postgres")]
+    misplaced: Option<&'static str>,
 }
 
 /// Where the store is kept.
@@ -71,6 +78,8 @@ pub struct AggregateStoreBuilder {
 enum Place {
     Directory(PathBuf),
     Memory(Memory),
+    #[cfg(feature = "postgres")]
+    Postgres(PgOptions),
 }
 
 impl fmt::Display for Place {
@@ -78,6 +87,8 @@ impl fmt::Display for Place {
         match self {
             Self::Directory(base) => shown(base).fmt(f),
             Self::Memory(_) => f.write_str("memory"),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(options) => options.fmt(f),
         }
     }
 }
@@ -93,6 +104,12 @@ impl AggregateStoreBuilder {
         Self::at(Place::Memory(Memory::default()))
     }
 
+    /// Sets up a store in a schema of the database at `url`.
+    #[cfg(feature = "postgres")]
+    pub(super) fn postgres(url: String) -> Self {
+        Self::at(Place::Postgres(PgOptions::new(url)))
+    }
+
     fn at(place: Place) -> Self {
         Self {
             place,
@@ -104,6 +121,8 @@ impl AggregateStoreBuilder {
             is_live: false,
             create_if_missing: true,
             lock_timeout: None,
+            #[cfg(feature = "postgres")]
+            misplaced: None,
         }
     }
 
@@ -475,6 +494,76 @@ impl AggregateStoreBuilder {
         self
     }
 
+    /// The schema that has the store's tables: `eventfold` by default. A database may have several
+    /// stores, each in a schema of its own. The first `open` creates it.
+    ///
+    /// See the example of [`AggregateStore::postgres`].
+    #[cfg(feature = "postgres")]
+    pub fn schema(self, name: impl Into<String>) -> Self {
+        let name = name.into();
+        self.on_postgres("schema", |options| options.schema = name)
+    }
+
+    /// Whether the store is opened although the server does not make commits durable before it
+    /// answers, because `synchronous_commit` or `fsync` is `off`. A crash of the server then loses
+    /// events that were answered. By default `open` and all commands fail with
+    /// [`io::ErrorKind::Unsupported`].
+    ///
+    /// ```no_run
+    /// # use eventfold_es::AggregateStore;
+    /// # async fn open() -> std::io::Result<()> {
+    /// // A server for tests.
+    /// let url = "postgres://test@localhost/test";
+    /// let store = AggregateStore::postgres(url).allow_unsynced(true).open().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "postgres")]
+    pub fn allow_unsynced(self, allow: bool) -> Self {
+        self.on_postgres("allow_unsynced", |options| options.allow_unsynced = allow)
+    }
+
+    /// How long a call waits for a server that is not reached: 30 seconds by default. Then a command
+    /// fails with [`OutcomeUnknown`](crate::ExecuteError::OutcomeUnknown) if its events were sent,
+    /// and with [`io::ErrorKind::TimedOut`] otherwise. The store goes on once the server is there
+    /// again.
+    ///
+    /// See the example of [`AggregateStore::postgres`].
+    #[cfg(feature = "postgres")]
+    pub fn command_timeout(self, timeout: Duration) -> Self {
+        self.on_postgres("command_timeout", |options| {
+            options.command_timeout = timeout;
+        })
+    }
+
+    /// How often a command is decided at most, if other processes store events in between: 16 times by
+    /// default. Then it fails with [`ExecuteError::Conflict`](crate::ExecuteError::Conflict), or
+    /// [`TogetherError::Conflict`](crate::TogetherError::Conflict). 1 decides each command once.
+    ///
+    /// ```no_run
+    /// # use eventfold_es::AggregateStore;
+    /// # async fn open() -> std::io::Result<()> {
+    /// let url = "postgres://app@db.internal/shop";
+    /// let store = AggregateStore::postgres(url).conflict_rounds(4).open().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "postgres")]
+    pub fn conflict_rounds(self, rounds: u32) -> Self {
+        self.on_postgres("conflict_rounds", |options| {
+            options.conflict_rounds = rounds.max(1);
+        })
+    }
+
+    #[cfg(feature = "postgres")]
+    fn on_postgres(mut self, method: &'static str, set: impl FnOnce(&mut PgOptions)) -> Self {
+        match &mut self.place {
+            Place::Postgres(options) => set(options),
+            _ => self.misplaced = Some(method),
+        }
+        self
+    }
+
     /// Opens the store. If the future is dropped, by a timeout for example, the work that has begun
     /// is finished in the background and the directory is released. The next `open` waits for that.
     ///
@@ -511,6 +600,15 @@ impl AggregateStoreBuilder {
         extra: RawNames,
         patience: &Patience,
     ) -> io::Result<AggregateStore> {
+        #[cfg(feature = "postgres")]
+        if let Some(method) = self.misplaced {
+            let text = format!(
+                "`{method}` is for a store on PostgreSQL, and this one is in {}: begin with \
+                 `AggregateStore::postgres`, or leave `{method}` out",
+                self.place
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
         let start = Instant::now();
         let place = self.place.to_string();
         let clock = self.clock.clone();
@@ -522,6 +620,11 @@ impl AggregateStoreBuilder {
                 Storage::Files(FileStorage::open(base, extra, clock, patience)?)
             }
             Place::Memory(memory) => Storage::Memory(MemoryStorage::open(memory, clock, patience)?),
+            #[cfg(feature = "postgres")]
+            Place::Postgres(options) => {
+                let create = self.create_if_missing;
+                Storage::Postgres(PgStorage::open(options, create, clock, patience)?)
+            }
         };
         let store = self.open_on(storage)?;
         tracing::info!(

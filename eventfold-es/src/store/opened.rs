@@ -30,6 +30,8 @@ pub(super) fn find(base: &Path) -> Option<Arc<Hold>> {
         let is_where_it_was = match &store.storage {
             Storage::Files(files) => files.is_where_it_was(),
             Storage::Memory(_) => false,
+            #[cfg(feature = "postgres")]
+            Storage::Postgres(_) => false,
         };
         is_where_it_was && !store.is_closed() && store.storage.process().is_this()
     })

@@ -14,16 +14,32 @@ use super::DEADLINE;
 /// Names the storage that the tests run on, if that is not files.
 pub(crate) const STORAGE: &str = "EVENTFOLD_TEST_STORAGE";
 
-/// Whether the tests run on stores in memory, see [`in_memory`](crate::in_memory).
-fn is_in_memory() -> bool {
-    std::env::var_os(STORAGE).is_some_and(|storage| storage == "memory")
+/// The URL of the server that the tests run on, if they run on one.
+pub(crate) const SERVER: &str = "EVENTFOLD_TEST_SERVER";
+
+/// What the tests run on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Files,
+    /// See [`in_memory`](crate::in_memory).
+    Memory,
+    /// See [`on_postgres`](crate::on_postgres).
+    Postgres,
 }
 
-/// A place for a store: a directory, or a memory where the tests run on memory.
+fn kind() -> Kind {
+    match std::env::var(STORAGE).as_deref() {
+        Ok("memory") => Kind::Memory,
+        Ok("postgres") => Kind::Postgres,
+        _ => Kind::Files,
+    }
+}
+
+/// A place for a store: a directory, or a memory or a schema where the tests run on one.
 ///
 /// A directory is removed once the stores in it have ended, which they do in the background.
 pub(crate) struct TempDir {
-    /// In memory it is a path that cannot exist, so no test looks into files by mistake.
+    /// Without files it is a path that cannot exist, so no test looks into files by mistake.
     path: PathBuf,
     dir: Option<tempfile::TempDir>,
 }
@@ -35,26 +51,26 @@ impl TempDir {
         Self { path, dir }
     }
 
-    fn in_memory() -> Self {
+    fn without_files() -> Self {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = PathBuf::from(format!("in-memory\0/{number}"));
+        let path = PathBuf::from(format!("without-files\0/{number}"));
         Self { path, dir: None }
     }
 
     /// The directory, for a test of what is in it. A test that calls this runs on files only.
     pub(crate) fn path(&self) -> &Path {
-        assert!(self.dir.is_some(), "a memory has no path");
+        assert!(self.dir.is_some(), "the store has no files");
         &self.path
     }
 
-    /// The directory, for what a test expects of files in addition. `None` in memory.
+    /// The directory, for what a test expects of files in addition. `None` without files.
     pub(crate) fn on_disk(&self) -> Option<&Path> {
         self.dir.as_ref().map(tempfile::TempDir::path)
     }
 }
 
-/// For [`builder`], and for what needs a directory: it fails in memory.
+/// For [`builder`], and for what needs a directory: it fails without files.
 impl AsRef<Path> for TempDir {
     fn as_ref(&self) -> &Path {
         &self.path
@@ -94,8 +110,8 @@ fn locks(dir: &Path) -> Vec<PathBuf> {
 }
 
 pub(crate) fn temp_dir() -> TempDir {
-    if is_in_memory() {
-        return TempDir::in_memory();
+    if kind() != Kind::Files {
+        return TempDir::without_files();
     }
     TempDir::of(tempfile::tempdir().unwrap())
 }
@@ -103,23 +119,40 @@ pub(crate) fn temp_dir() -> TempDir {
 /// A directory where making something durable costs nothing, if there is such a place: for tests
 /// that open very many stores and do not ask what the disk holds.
 pub(crate) fn fast_temp_dir() -> TempDir {
-    if is_in_memory() {
-        return TempDir::in_memory();
+    if kind() != Kind::Files {
+        return TempDir::without_files();
     }
     tempfile::tempdir_in("/dev/shm").map_or_else(|_| temp_dir(), TempDir::of)
 }
 
 static MEMORIES: Mutex<BTreeMap<PathBuf, Memory>> = Mutex::new(BTreeMap::new());
 
-/// Sets up a store in `dir`, or in the memory that stands for it.
+/// The schemas that stand for directories.
+static SCHEMAS: Mutex<BTreeMap<PathBuf, String>> = Mutex::new(BTreeMap::new());
+
+/// Sets up a store in `dir`, or in the memory or the schema that stands for it.
 pub(crate) fn builder(dir: impl AsRef<Path>) -> AggregateStoreBuilder {
     let dir = dir.as_ref();
-    if !is_in_memory() {
-        return AggregateStore::builder(dir);
+    match kind() {
+        Kind::Files => AggregateStore::builder(dir),
+        Kind::Memory => {
+            let mut memories = MEMORIES.lock().unwrap();
+            let memory = memories.entry(dir.to_owned()).or_default();
+            AggregateStore::in_memory().keep_in(memory)
+        }
+        Kind::Postgres => {
+            let mut schemas = SCHEMAS.lock().unwrap();
+            let number = schemas.len();
+            let schema = schemas.entry(dir.to_owned());
+            let schema = schema.or_insert_with(|| format!("t{}_{number}", std::process::id()));
+            let url =
+                std::env::var(SERVER).expect("the test that starts the others names a server");
+            // The server of the tests does not sync, which is faster.
+            AggregateStore::postgres(url)
+                .schema(schema.clone())
+                .allow_unsynced(true)
+        }
     }
-    let mut memories = MEMORIES.lock().unwrap();
-    let memory = memories.entry(dir.to_owned()).or_default();
-    AggregateStore::in_memory().keep_in(memory)
 }
 
 pub(crate) async fn open(dir: impl AsRef<Path>) -> AggregateStore {

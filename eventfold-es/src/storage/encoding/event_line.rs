@@ -531,6 +531,49 @@ pub(crate) fn read(line: &[u8], seed: u64) -> Result<Line<'_>, LineError> {
     Ok(read)
 }
 
+/// An encoded event as JSON without position and checksum, and the checksum of all but its last
+/// byte, for a storage that keeps them apart.
+#[cfg(feature = "postgres")]
+pub(crate) fn take_apart(encoded: &[u8]) -> Result<(String, u64), LineError> {
+    let (body, sum) = encoded
+        .split_last_chunk::<CHECKSUM>()
+        .ok_or(LineError::NoChecksum)?;
+    let mut text = std::str::from_utf8(body)
+        .map_err(|_| LineError::NotText)?
+        .to_owned();
+    text.push('}');
+    Ok((text, u64::from_le_bytes(*sum)))
+}
+
+/// Reads an event that [`take_apart`] returned, and that is stored at `position`.
+#[cfg(feature = "postgres")]
+pub(crate) fn read_apart(
+    text: &str,
+    sum: u64,
+    seed: u64,
+    position: u64,
+) -> Result<Line<'_>, LineError> {
+    let body = text.strip_suffix('}').ok_or(LineError::NoChecksum)?;
+    if xxh3_64_with_seed(body.as_bytes(), seed) != sum {
+        return Err(LineError::Checksum);
+    }
+    parse_apart(text, position)
+}
+
+/// As [`read_apart`], of an event whose checksum is known to be right.
+#[cfg(feature = "postgres")]
+pub(crate) fn parse_apart(text: &str, position: u64) -> Result<Line<'_>, LineError> {
+    let body = text.strip_suffix('}').ok_or(LineError::NoChecksum)?;
+    if stated_length(body.as_bytes()) == Some(body.len())
+        && let Some(read) = Line::read_own(body, position)
+    {
+        return Ok(read);
+    }
+    let mut read: Line<'_> = serde_json::from_str(text).map_err(LineError::NotAnEvent)?;
+    read.position = Some(position);
+    Ok(read)
+}
+
 /// Fails if a line of another program is not an event for `eventfold`, although [`read`] accepts
 /// it. Followers of the journal could not read it, and it could never be removed from the journal.
 pub(crate) fn check_foreign(line: &[u8]) -> Result<(), LineError> {

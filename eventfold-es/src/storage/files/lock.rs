@@ -90,7 +90,6 @@ impl Patience {
     pub(crate) fn longest_release(&self) -> Duration {
         self.limit.unwrap_or(LONGEST_RELEASE)
     }
-
     /// Why the wait for this process to release a store must end now, `None` if it goes on. The text
     /// continues a sentence that begins with the place. Without a given limit, the store's own
     /// threads are waited for, because they always finish.

@@ -1,8 +1,8 @@
-//! One store a memory, and how long its end is waited for.
+//! One store a place, and how long its end is waited for, where no file system tells.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
@@ -10,14 +10,14 @@ use crate::storage::files::lock::Patience;
 use crate::storage::unfinished::Unfinished;
 use crate::sync::lock;
 
-/// Whether a memory has a store.
+/// Whether a place has a store of this process.
 #[derive(Debug, Default)]
-pub(super) struct Occupancy {
+pub(crate) struct Occupancy {
     store: Mutex<Option<OpenStore>>,
     left: Condvar,
 }
 
-/// The store that is open on a memory.
+/// The store that is open in a place.
 struct OpenStore {
     is_closing: bool,
     /// The caller of `open` gave up waiting, so the store ends as soon as it is open.
@@ -36,17 +36,44 @@ impl fmt::Debug for OpenStore {
 
 impl Occupancy {
     /// Notes that a store is open. If another one is about to end, waits for the end.
-    pub(super) fn enter(&self, patience: &Patience) -> StorageResult<()> {
+    /// `place` is for messages, and `rule` says that it has one store.
+    pub(crate) fn enter(&self, patience: &Patience, place: &str, rule: &str) -> StorageResult<()> {
+        let mut store = self.wait(patience, place)?;
+        if store.is_some() {
+            let text = format!(
+                "{place} is already open in this process: {rule}; clone it, or shut it down first"
+            );
+            return Err(StorageError::new(StorageErrorKind::Busy, text));
+        }
+        *store = Some(OpenStore {
+            is_closing: false,
+            given_up: patience.given_up(),
+            unfinished: None,
+        });
+        Ok(())
+    }
+
+    /// If a store is about to end, waits for the end.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn wait_for_end(&self, patience: &Patience, place: &str) -> StorageResult<()> {
+        self.wait(patience, place).map(drop)
+    }
+
+    /// Waits until no store is about to end.
+    fn wait(
+        &self,
+        patience: &Patience,
+        place: &str,
+    ) -> StorageResult<MutexGuard<'_, Option<OpenStore>>> {
         let mut store = lock(&self.store);
         let mut since = Instant::now();
         loop {
             patience.check()?;
-            let Some(open) = &*store else { break };
-            if !open.is_closing && !open.given_up.load(Ordering::Acquire) {
-                let text = "the memory is already open in this process: a memory has one store; \
-                            clone it, or shut it down first";
-                return Err(StorageError::new(StorageErrorKind::Busy, text));
-            }
+            let ending =
+                |open: &&OpenStore| open.is_closing || open.given_up.load(Ordering::Acquire);
+            let Some(open) = store.as_ref().filter(ending) else {
+                return Ok(store);
+            };
             let rest = patience.longest_release().saturating_sub(since.elapsed());
             if !rest.is_zero() {
                 let waited = self.left.wait_timeout(store, rest);
@@ -58,22 +85,16 @@ impl Occupancy {
             drop(store);
             let unfinished = unfinished.and_then(|unfinished| unfinished.upgrade());
             if let Some(cause) = patience.not_released(unfinished) {
-                let text = format!("the memory {cause}");
+                let text = format!("{place} {cause}");
                 return Err(StorageError::new(StorageErrorKind::Busy, text));
             }
             since = Instant::now();
             store = lock(&self.store);
         }
-        *store = Some(OpenStore {
-            is_closing: false,
-            given_up: patience.given_up(),
-            unfinished: None,
-        });
-        Ok(())
     }
 
     /// Notes that the store is about to end. The end waits until `unfinished` is dropped.
-    pub(super) fn announce_end(&self, unfinished: Option<Weak<dyn Unfinished>>) {
+    pub(crate) fn announce_end(&self, unfinished: Option<Weak<dyn Unfinished>>) {
         if let Some(store) = &mut *lock(&self.store) {
             store.is_closing = true;
             store.unfinished = unfinished;
@@ -81,7 +102,7 @@ impl Occupancy {
     }
 
     /// Notes that the store has ended.
-    pub(super) fn leave(&self) {
+    pub(crate) fn leave(&self) {
         *lock(&self.store) = None;
         self.left.notify_all();
     }

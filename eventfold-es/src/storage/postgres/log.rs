@@ -1,0 +1,288 @@
+//! The log on a server, as followers wait for it and read it.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use crate::event::StoredEvent;
+use crate::storage::error::{StorageError, StorageResult};
+use crate::storage::health::Health;
+use crate::storage::postgres::rows::{PageSize, StoredRow, columns, signed};
+use crate::storage::postgres::server::Server;
+
+const FORWARD: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM events WHERE position > $1 AND position <= $2 ORDER BY position LIMIT $3"
+);
+const BACKWARD: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM events WHERE position > $1 AND position <= $2 ORDER BY position DESC LIMIT $3"
+);
+const CHAIN: &str = "SELECT chain FROM events WHERE position = $1";
+const READ: &str = "read the events of";
+
+/// The log of a store on a server. It does not keep the store open.
+#[derive(Debug, Clone)]
+pub(crate) struct PgLog {
+    pub(super) server: Arc<Server>,
+    pub(super) health: Arc<Health>,
+}
+
+impl PgLog {
+    pub(crate) async fn reached(&self, position: u64) -> StorageResult<u64> {
+        self.health.reached(position).await
+    }
+
+    pub(crate) fn head(&self) -> u64 {
+        self.health.head()
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.health.is_closed()
+    }
+
+    /// Positions are dense.
+    pub(crate) fn count_between(after: u64, until: u64) -> u64 {
+        until.saturating_sub(after)
+    }
+
+    pub(crate) fn reader(&self, after: u64) -> PgReader {
+        PgReader {
+            server: self.server.clone(),
+            after,
+            chain: (after == 0).then_some(0),
+            size: PageSize::default(),
+        }
+    }
+
+    pub(crate) fn backward_reader(&self, before: Option<u64>) -> PgBackwardReader {
+        PgBackwardReader {
+            server: self.server.clone(),
+            before: before.unwrap_or_else(|| self.head() + 1),
+            size: PageSize::default(),
+        }
+    }
+}
+
+/// The chained checksum of the history up to the event at `position`; 0 for the beginning.
+pub(super) fn history_at(server: &Arc<Server>, position: u64) -> StorageResult<u64> {
+    if position == 0 {
+        return Ok(0);
+    }
+    let rows = server.read(READ, CHAIN, vec![Box::new(signed(position))])?;
+    let chain = rows.first().map(|row| row.get::<_, i64>(0).cast_unsigned());
+    chain.ok_or_else(|| StorageError::event(position, "is not in the log"))
+}
+
+/// The rows in a range of positions.
+fn rows(
+    server: &Arc<Server>,
+    sql: &'static str,
+    (after, until): (u64, u64),
+    limit: i64,
+) -> StorageResult<Vec<StoredRow>> {
+    let params: Vec<crate::storage::postgres::server::Param> = vec![
+        Box::new(signed(after)),
+        Box::new(signed(until)),
+        Box::new(limit),
+    ];
+    let rows = server.read(READ, sql, params)?;
+    rows.iter().map(StoredRow::of).collect()
+}
+
+/// A place in the log.
+#[derive(Debug)]
+pub(crate) struct PgReader {
+    server: Arc<Server>,
+    after: u64,
+    /// The chained checksum of what was read last, if it is known.
+    chain: Option<u64>,
+    size: PageSize,
+}
+
+impl PgReader {
+    pub(crate) fn history(&self) -> Option<u64> {
+        self.chain
+    }
+
+    pub(crate) fn history_at(&self, position: u64) -> StorageResult<u64> {
+        history_at(&self.server, position)
+    }
+
+    pub(crate) fn read_to<E: From<StorageError>>(
+        &mut self,
+        head: u64,
+        mut each: impl FnMut(PgCommitted<'_>) -> Result<ControlFlow<()>, E>,
+    ) -> Result<(), E> {
+        while self.after < head {
+            let page = self.page(head)?;
+            // A commit is read to its end, even if `each` breaks off at one of its parts.
+            for commit in page.chunk_by(|a, b| a.commit == b.commit) {
+                let mut flow = ControlFlow::Continue(());
+                for events in parts(commit) {
+                    if each(PgCommitted { events })?.is_break() {
+                        flow = ControlFlow::Break(());
+                    }
+                }
+                if let Some(last) = commit.last() {
+                    self.after = last.position;
+                    self.chain = Some(last.chain);
+                }
+                if flow.is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The next events up to the durable position `head`, as whole commits.
+    fn page(&mut self, head: u64) -> StorageResult<Vec<StoredRow>> {
+        let mut page = rows(&self.server, FORWARD, (self.after, head), self.size.rows())?;
+        self.size.learn(&page);
+        let mut next = self.after + 1;
+        for row in &page {
+            if row.position != next {
+                break;
+            }
+            next += 1;
+        }
+        let Some(last) = page.last().filter(|last| last.position + 1 == next) else {
+            return Err(StorageError::event(next, "is missing in the log")
+                .with_advice("restore the schema from a backup"));
+        };
+        let (position, commit) = (last.position, last.commit);
+        if position < commit {
+            let limit = signed(commit - position);
+            page.extend(rows(&self.server, FORWARD, (position, commit), limit)?);
+        }
+        Ok(page)
+    }
+}
+
+/// The events of each stream in the events of a commit.
+fn parts(commit: &[StoredRow]) -> impl DoubleEndedIterator<Item = &[StoredRow]> {
+    commit.chunk_by(|a, b| a.aggregate_type == b.aggregate_type && a.id == b.id)
+}
+
+/// A place in the log that moves towards the beginning.
+#[derive(Debug)]
+pub(crate) struct PgBackwardReader {
+    server: Arc<Server>,
+    before: u64,
+    size: PageSize,
+}
+
+impl PgBackwardReader {
+    pub(crate) fn read(
+        &mut self,
+        mut each: impl FnMut(PgCommitted<'_>) -> StorageResult<ControlFlow<()>>,
+    ) -> StorageResult<bool> {
+        loop {
+            if self.before <= 1 {
+                return Ok(true);
+            }
+            let page = self.page()?;
+            // The first commit may have begun earlier. It is read with the next page, unless it is
+            // the only one.
+            let commits: Vec<_> = page.chunk_by(|a, b| a.commit == b.commit).collect();
+            let starts_the_log = page.first().is_none_or(|first| first.position == 1);
+            let skipped = usize::from(!starts_the_log && commits.len() > 1);
+            for commit in commits[skipped..].iter().rev() {
+                let mut flow = ControlFlow::Continue(());
+                for events in parts(commit).rev() {
+                    if each(PgCommitted { events })?.is_break() {
+                        flow = ControlFlow::Break(());
+                    }
+                }
+                self.before = commit.first().map_or(0, |first| first.position);
+                if flow.is_break() {
+                    return Ok(self.before <= 1);
+                }
+            }
+            if commits.is_empty() {
+                let error = StorageError::event(self.before - 1, "is missing in the log");
+                return Err(error.with_advice("restore the schema from a backup"));
+            }
+        }
+    }
+
+    /// The events before this place, in the order of the log. The first commit may not be whole, if
+    /// it is not the only one.
+    fn page(&mut self) -> StorageResult<Vec<StoredRow>> {
+        let until = self.before - 1;
+        let mut limit = self.size.rows();
+        loop {
+            let mut page = rows(&self.server, BACKWARD, (0, until), limit)?;
+            page.reverse();
+            let is_all = i64::try_from(page.len()).is_ok_and(|rows| rows < limit);
+            let is_one = page.first().map(|row| row.commit) == page.last().map(|row| row.commit);
+            if !is_all && is_one {
+                // The commit may be longer than the page.
+                limit *= 4;
+                continue;
+            }
+            self.size.learn(&page);
+            return Ok(page);
+        }
+    }
+}
+
+/// The wanted events of a commit in one stream.
+#[derive(Debug)]
+pub(crate) struct PgCommitted<'a> {
+    /// At least one.
+    events: &'a [StoredRow],
+}
+
+impl PgCommitted<'_> {
+    pub(crate) fn aggregate_type(&self) -> &str {
+        self.events
+            .first()
+            .map_or("", |event| &event.aggregate_type)
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        self.events.first().map_or("", |event| &event.id)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    pub(crate) fn position(&self, i: usize) -> u64 {
+        self.events[i].position
+    }
+
+    pub(crate) fn version(&self, i: usize) -> u64 {
+        self.events[i].version
+    }
+
+    pub(crate) fn event<T>(
+        &self,
+        i: usize,
+        read: impl FnOnce(StoredEvent<'_>) -> T,
+    ) -> StorageResult<T> {
+        self.events[i].read(|event, _| read(event))
+    }
+
+    pub(crate) fn place_in_commit(&self, i: usize) -> (u64, u64) {
+        self.events[i].place_in_commit()
+    }
+
+    pub(crate) fn event_and_command<T>(
+        &self,
+        i: usize,
+        read: impl FnOnce(StoredEvent<'_>, Option<&str>) -> T,
+    ) -> StorageResult<T> {
+        self.events[i].read_line(|event, line| read(event, line.command.as_deref()))
+    }
+
+    pub(crate) fn keys(&self, mut each: impl FnMut(&str)) {
+        for event in self.events {
+            // An event that cannot be read has no idempotency key of ours.
+            let _ = event.read(|_, (key, _)| key.map(&mut each));
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Events as the server has them: [`StoredRow`].
+
+use tokio_postgres::Row;
+
+use crate::domain::command::Fingerprint;
+use crate::event::StoredEvent;
+use crate::storage::encoding::event_line as line;
+use crate::storage::encoding::event_line::Line;
+use crate::storage::error::{StorageError, StorageResult};
+use crate::storage::postgres::names::decode;
+
+/// The columns that [`StoredRow`] is made of.
+macro_rules! columns {
+    () => {
+        "position, commit, place, type, id, version, line, sum, chain"
+    };
+}
+pub(super) use columns;
+
+/// About how many bytes one answer of the server should have.
+const LARGEST_PAGE: usize = 4 * 1024 * 1024;
+const FIRST_PAGE: i64 = 64;
+const MOST_ROWS: i64 = 4096;
+
+/// The idempotency key of an event's command, and the command's fingerprint.
+pub(super) type KeyOf<'a> = (Option<&'a str>, Option<Fingerprint>);
+
+/// An event of the log.
+#[derive(Debug)]
+pub(super) struct StoredRow {
+    pub(super) position: u64,
+    /// The position of the last event of its commit.
+    pub(super) commit: u64,
+    /// Which of the commit's events it is, from 1 on.
+    place: u64,
+    /// Empty for events that belong to no stream, as the id.
+    pub(super) aggregate_type: String,
+    pub(super) id: String,
+    /// 0 for events that belong to no stream.
+    pub(super) version: u64,
+    line: String,
+    sum: u64,
+    /// The chained checksum of the history up to its batch.
+    pub(super) chain: u64,
+}
+
+/// A number that the server has as a signed one. It is never negative there.
+pub(super) fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+/// A number as the server takes it.
+pub(super) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+impl StoredRow {
+    pub(super) fn of(row: &Row) -> StorageResult<Self> {
+        let position = unsigned(row.get(0));
+        let name = |i: usize| {
+            let name: Option<&str> = row.get(i);
+            decode(name.unwrap_or_default()).ok_or_else(|| {
+                let text = "its stream has a name that no store gave it";
+                StorageError::event(position, text)
+            })
+        };
+        let version: Option<i64> = row.get(5);
+        Ok(Self {
+            position,
+            commit: unsigned(row.get(1)),
+            place: u64::try_from(row.get::<_, i32>(2)).unwrap_or(0),
+            aggregate_type: name(3)?,
+            id: name(4)?,
+            version: version.map_or(0, unsigned),
+            line: row.get(6),
+            sum: row.get::<_, i64>(7).cast_unsigned(),
+            chain: row.get::<_, i64>(8).cast_unsigned(),
+        })
+    }
+
+    /// Which of the commit's events it is, from 1 on, and how many the commit has.
+    pub(super) fn place_in_commit(&self) -> (u64, u64) {
+        (self.place, self.commit + self.place - self.position)
+    }
+
+    /// Passes the event and its idempotency key to `read`.
+    pub(super) fn read<T>(
+        &self,
+        read: impl FnOnce(StoredEvent<'_>, KeyOf<'_>) -> T,
+    ) -> StorageResult<T> {
+        self.read_line(|event, line| read(event, (line.key.as_deref(), line.fingerprint())))
+    }
+
+    /// Passes the event and its line to `read`.
+    pub(super) fn read_line<T>(
+        &self,
+        read: impl FnOnce(StoredEvent<'_>, &Line<'_>) -> T,
+    ) -> StorageResult<T> {
+        let seed = line::seed_of(&self.aggregate_type, &self.id);
+        let line = line::read_apart(&self.line, self.sum, seed, self.position)
+            .map_err(|cause| StorageError::event(self.position, cause))?;
+        if self.version > 0 && line.version != Some(self.version) {
+            let text = "its version is another one in the event itself";
+            return Err(StorageError::event(self.position, text));
+        }
+        let id = (self.aggregate_type.as_str(), self.id.as_str());
+        let record = line.record(id, self.version, self.position);
+        Ok(read(line.event(&record), &line))
+    }
+}
+
+/// How many events the server is asked for at once: few at first, then as many as have a reasonable
+/// size.
+#[derive(Debug, Clone)]
+pub(super) struct PageSize(i64);
+
+impl Default for PageSize {
+    fn default() -> Self {
+        Self(FIRST_PAGE)
+    }
+}
+
+impl PageSize {
+    pub(super) fn rows(&self) -> i64 {
+        self.0
+    }
+
+    /// Whether a page with this many rows is the last one.
+    pub(super) fn is_last(&self, rows: usize) -> bool {
+        i64::try_from(rows).is_ok_and(|rows| rows < self.0)
+    }
+
+    /// Sets the size of the page after `rows`.
+    pub(super) fn learn(&mut self, rows: &[StoredRow]) {
+        let bytes: usize = rows.iter().map(|row| row.line.len() + 64).sum();
+        let fit = LARGEST_PAGE * rows.len().max(1) / bytes.max(1);
+        let fit = i64::try_from(fit).unwrap_or(MOST_ROWS);
+        self.0 = fit.min(self.0 * 4).clamp(1, MOST_ROWS);
+    }
+}

@@ -1,0 +1,346 @@
+//! A store joins the stores of a schema: [`open`], and [`resume`] after a lost connection.
+//!
+//! Each store has a number, a row in `writers`, and a lock of its session on the number. Once a store
+//! holds the lock again, nothing that it sent on an earlier connection can have an effect any more, and
+//! its row says what became of the newest batch.
+
+use std::time::Instant;
+
+use tokio_postgres::types::ToSql;
+use uuid::Uuid;
+
+use crate::storage::error::{ErrorPlace, StorageError, StorageErrorKind, StorageResult};
+use crate::storage::files::lock::Patience;
+use crate::storage::postgres::failure::Failure;
+use crate::storage::postgres::names::quoted;
+use crate::storage::postgres::rows::unsigned;
+use crate::storage::postgres::server::{Connection, FIRST_PAUSE, LONGEST_PAUSE, Server};
+
+/// The version of the schema that this release makes.
+const VERSION: i32 = 1;
+const TABLES: &str = include_str!("schema.sql");
+/// The oldest server that has what the schema uses.
+const OLDEST_SERVER: i32 = 130_000;
+
+/// The lock on a store's number.
+const TRY_LOCK: &str =
+    "SELECT pg_try_advisory_lock(hashtextextended('eventfold-es ' || $1 || ' ' || $2, 0))";
+/// The lock of whoever makes the tables.
+const LOCK_TABLES: &str =
+    "SELECT pg_advisory_lock(hashtextextended('eventfold-es tables of ' || $1, 0))";
+const UNLOCK_TABLES: &str =
+    "SELECT pg_advisory_unlock(hashtextextended('eventfold-es tables of ' || $1, 0))";
+const EXISTS: &str =
+    "SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = $1 AND tablename = $2)";
+const SCHEMA_EXISTS: &str = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)";
+const SETTINGS: &str = "\
+    SELECT current_setting('server_version_num')::int, current_setting('server_version'), \
+        current_setting('server_encoding'), pg_is_in_recovery(), \
+        current_setting('synchronous_commit') = 'off' OR current_setting('fsync') = 'off', \
+        pg_backend_pid()";
+const JOIN: &str = "INSERT INTO writers (writer) VALUES ($1)";
+/// A store that has written nothing for this long does not wait for an answer any more.
+const FORGET: &str = "DELETE FROM writers WHERE seen < now() - interval '30 days'";
+const LEAVE: &str = "DELETE FROM writers WHERE writer = $1";
+pub(super) const HEAD: &str = "SELECT position, chain FROM head";
+const OUTCOME: &str =
+    "SELECT batch, before, refused, actual, head, chain FROM writers WHERE writer = $1";
+/// Ends an earlier session of ours that the server still believes in.
+const END_SESSION: &str = "\
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+    WHERE pid = $1 AND usename = current_user AND backend_start < now()";
+
+/// The session in which a store writes.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) connection: Connection,
+    /// The server's process of the session.
+    pid: i32,
+    /// The number of the store.
+    writer: i64,
+}
+
+/// How a schema is opened.
+#[derive(Debug, Clone)]
+pub(super) struct Terms {
+    /// How often a command is decided at most.
+    pub(super) conflict_rounds: u32,
+    pub(super) create: bool,
+    /// The server must make commits durable before it answers.
+    pub(super) synced: bool,
+}
+
+/// What `append` answers to a batch.
+#[derive(Debug)]
+pub(super) struct Appended {
+    /// The position before the batch.
+    pub(super) before: u64,
+    /// Which of its commits are not stored, from 1 on.
+    pub(super) refused: Vec<i32>,
+    /// The actual version of a stream for each of these, or -1 for a condition that does not hold.
+    pub(super) actual: Vec<i64>,
+    /// The new end of the log.
+    pub(super) head: u64,
+    pub(super) chain: i64,
+}
+
+/// Joins the stores of the schema. Creates its tables if there are none.
+pub(super) async fn open(
+    server: &Server,
+    terms: &Terms,
+    patience: &Patience,
+) -> StorageResult<Session> {
+    let failed = |failure: Failure| failure.into_error("open", server.place());
+    let lost = |error: tokio_postgres::Error| failed(error.into());
+    let mut connection = server.connect().await.map_err(failed)?;
+    let pid = check(server, &mut connection, terms).await?;
+    patience.check()?;
+    migrate(server, &mut connection, terms).await?;
+    let writer = new_number();
+    try_lock(server, &mut connection, writer)
+        .await
+        .map_err(failed)?;
+    connection.query(FORGET, &[]).await.map_err(lost)?;
+    connection.query(JOIN, &[&writer]).await.map_err(lost)?;
+    let rows = connection.query(HEAD, &[]).await.map_err(lost)?;
+    let Some(head) = rows.first() else {
+        return Err(damaged(server, "has no row in `head`"));
+    };
+    let learned = server.learn(unsigned(head.get(0)), head.get(1));
+    learned.map_err(failed)?;
+    Ok(Session {
+        connection,
+        pid,
+        writer,
+    })
+}
+
+/// A number that no other store has.
+fn new_number() -> i64 {
+    // The bits of a random id, in which only a few are fixed.
+    let (high, low) = Uuid::new_v4().as_u64_pair();
+    (high ^ low.rotate_left(32)).cast_signed()
+}
+
+fn damaged(server: &Server, cause: &str) -> StorageError {
+    let place = ErrorPlace::Schema(server.place().to_owned());
+    let error = StorageError::at(StorageErrorKind::Damaged, place, cause.to_owned());
+    error.with_advice("restore the schema from a backup")
+}
+
+fn refused(server: &Server, kind: StorageErrorKind, cause: String) -> StorageError {
+    let place = ErrorPlace::Schema(server.place().to_owned());
+    StorageError::at(kind, place, cause)
+}
+
+/// Fails if the server is not one that can have a store. Returns its process of this session.
+async fn check(server: &Server, connection: &mut Connection, terms: &Terms) -> StorageResult<i32> {
+    let rows = connection.query(SETTINGS, &[]).await;
+    let rows = rows.map_err(|error| Failure::from(error).into_error("open", server.place()))?;
+    let Some(row) = rows.first() else {
+        return Err(damaged(server, "does not tell its settings"));
+    };
+    let (number, version): (i32, &str) = (row.get(0), row.get(1));
+    let (encoding, is_standby, is_unsynced): (&str, bool, bool) =
+        (row.get(2), row.get(3), row.get(4));
+    let unsupported = StorageErrorKind::Unsupported;
+    if number < OLDEST_SERVER {
+        let text = format!("is on PostgreSQL {version}: 13 or newer is needed");
+        return Err(refused(server, unsupported, text));
+    }
+    if encoding != "UTF8" {
+        let text = format!(
+            "is in a database with the encoding {encoding}: create the database with \
+             `ENCODING 'UTF8'`"
+        );
+        return Err(refused(server, unsupported, text));
+    }
+    if is_standby {
+        let text = "is on a standby, which cannot be written to: connect to the primary";
+        let kind = StorageErrorKind::Io(std::io::ErrorKind::ReadOnlyFilesystem);
+        return Err(refused(server, kind, text.to_owned()));
+    }
+    if is_unsynced && terms.synced {
+        let text = "is on a server that does not make commits durable before it answers \
+                    (`synchronous_commit` or `fsync` is `off`): set both to `on`, or open the store \
+                    with `allow_unsynced(true)` if losing events is fine";
+        return Err(refused(server, unsupported, text.to_owned()));
+    }
+    Ok(row.get(5))
+}
+
+async fn try_lock(
+    server: &Server,
+    connection: &mut Connection,
+    writer: i64,
+) -> Result<bool, Failure> {
+    let writer = writer.to_string();
+    let rows = connection
+        .query(TRY_LOCK, &[&server.schema(), &writer])
+        .await?;
+    Ok(rows.first().is_some_and(|row| row.get(0)))
+}
+
+/// Fails if the tables are of another release, or if there are none and `terms` say that none are to be
+/// created. Otherwise creates them if there are none.
+async fn migrate(server: &Server, connection: &mut Connection, terms: &Terms) -> StorageResult<()> {
+    if has_tables(server, connection).await? {
+        return Ok(());
+    }
+    if !terms.create {
+        let text = "has no store, and `create_if_missing` is `false`";
+        return Err(refused(server, StorageErrorKind::Missing, text.to_owned()));
+    }
+    let failed = |error: tokio_postgres::Error| {
+        Failure::from(error).into_error("create the tables in", server.place())
+    };
+    // Several stores may open a new schema at the same time.
+    let locked = connection.query(LOCK_TABLES, &[&server.schema()]).await;
+    locked.map_err(failed)?;
+    if !has_tables(server, connection).await? {
+        create(server, connection).await?;
+    }
+    let unlocked = connection.query(UNLOCK_TABLES, &[&server.schema()]).await;
+    unlocked.map(drop).map_err(failed)
+}
+
+/// Whether the schema has the tables of a store. Fails if they are of another release.
+async fn has_tables(server: &Server, connection: &mut Connection) -> StorageResult<bool> {
+    if !exists(server, connection, "eventfold_schema").await? {
+        return Ok(false);
+    }
+    let rows = connection
+        .query("SELECT version FROM eventfold_schema", &[])
+        .await;
+    let rows = rows.map_err(|error| Failure::from(error).into_error("open", server.place()))?;
+    match rows.first().map(|row| row.get::<_, i32>(0)) {
+        Some(VERSION) => Ok(true),
+        Some(version) => {
+            let text = format!(
+                "has version {version} of the tables, and this release of eventfold-es knows \
+                 {VERSION}: use the release that made them, or a newer one"
+            );
+            Err(refused(server, StorageErrorKind::Unsupported, text))
+        }
+        None => Err(damaged(server, "has no row in `eventfold_schema`")),
+    }
+}
+
+async fn exists(
+    server: &Server,
+    connection: &mut Connection,
+    table: &'static str,
+) -> StorageResult<bool> {
+    let rows = connection.query(EXISTS, &[&server.schema(), &table]).await;
+    let rows = rows.map_err(|error| Failure::from(error).into_error("open", server.place()))?;
+    Ok(rows.first().is_some_and(|row| row.get(0)))
+}
+
+async fn create(server: &Server, connection: &mut Connection) -> StorageResult<()> {
+    let failed = |error: tokio_postgres::Error| {
+        Failure::from(error).into_error("create the tables in", server.place())
+    };
+    for table in [
+        "head",
+        "writers",
+        "streams",
+        "events",
+        "tags",
+        "snapshots",
+        "records",
+    ] {
+        if exists(server, connection, table).await? {
+            let text = format!("has a table `{table}` that no store made: use another schema");
+            return Err(refused(server, StorageErrorKind::InvalidInput, text));
+        }
+    }
+    let schema = server.schema();
+    let rows = connection.query(SCHEMA_EXISTS, &[&schema]).await;
+    // A role may have the right to use a schema, and not to create one.
+    let create_schema = if rows.map_err(failed)?.first().is_some_and(|row| row.get(0)) {
+        String::new()
+    } else {
+        format!("CREATE SCHEMA {};", quoted(schema))
+    };
+    let create = format!(
+        "BEGIN; {create_schema} {TABLES}; \
+         CREATE TABLE eventfold_schema (version int NOT NULL); \
+         INSERT INTO eventfold_schema VALUES ({VERSION}); COMMIT;"
+    );
+    let created = connection.client.batch_execute(&create).await;
+    created.map_err(failed)?;
+    tracing::info!(place = server.place(), "the tables of a store were created");
+    Ok(())
+}
+
+/// A session for the store `writer` after the connection of the session `earlier` was lost. Once this
+/// returns, nothing that was sent on it can have an effect any more.
+pub(super) async fn resume(
+    server: &Server,
+    writer: i64,
+    earlier: i32,
+    until: Instant,
+) -> Result<Session, Failure> {
+    let mut connection = server.connect().await?;
+    let rows = connection.query("SELECT pg_backend_pid()", &[]).await?;
+    let pid = rows.first().map_or(0, |row| row.get(0));
+    let mut pause = FIRST_PAUSE;
+    while !try_lock(server, &mut connection, writer).await? {
+        connection.query(END_SESSION, &[&earlier]).await?;
+        if Instant::now() >= until {
+            return Err(Failure::NoAnswer(server.timeout()));
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+    Ok(Session {
+        connection,
+        pid,
+        writer,
+    })
+}
+
+impl Session {
+    pub(super) fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    pub(super) fn writer(&self) -> i64 {
+        self.writer
+    }
+
+    pub(super) async fn query(
+        &mut self,
+        sql: &'static str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<tokio_postgres::Row>, Failure> {
+        Ok(self.connection.query(sql, params).await?)
+    }
+
+    /// What became of the batch `number`, the newest one that the store has sent: `None` if nothing of
+    /// it is stored.
+    pub(super) async fn outcome(&mut self, number: i64) -> Result<Option<Appended>, Failure> {
+        let writer = self.writer;
+        let rows = self.query(OUTCOME, &[&writer]).await?;
+        let Some(row) = rows.first() else {
+            return Err(Failure::Forgotten);
+        };
+        if row.get::<_, i64>(0) < number {
+            return Ok(None);
+        }
+        Ok(Some(Appended {
+            before: unsigned(row.get(1)),
+            refused: row.get(2),
+            actual: row.get(3),
+            head: unsigned(row.get(4)),
+            chain: row.get(5),
+        }))
+    }
+
+    /// Leaves the stores of the schema.
+    pub(super) async fn leave(mut self) {
+        // Without this the row stays for some days.
+        let writer = self.writer;
+        let _ = self.query(LEAVE, &[&writer]).await;
+    }
+}
