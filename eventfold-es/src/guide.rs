@@ -49,7 +49,13 @@ pub mod on_postgres {}
 
 #[cfg(feature = "postgres")]
 #[doc = include_str!("guide/several_processes.md")]
-#[doc(alias("cluster", "replicas", "failover", "high availability", "horizontal scaling"))]
+#[doc(alias(
+    "cluster",
+    "replicas",
+    "failover",
+    "high availability",
+    "horizontal scaling"
+))]
 pub mod several_processes {}
 
 #[doc = include_str!("guide/rules_across_aggregates.md")]
