@@ -191,9 +191,7 @@ impl Committer {
                 if let Some(batch) = batch.take() {
                     let error = failure.into_error("append to", self.server.place());
                     let error = if is_sent {
-                        CommitError::Unknown(
-                            error.in_context("whether the events are stored is unknown"),
-                        )
+                        CommitError::Unknown(error)
                     } else {
                         CommitError::NotStored(error)
                     };
@@ -281,6 +279,8 @@ impl Committer {
                 // The server has undone it.
                 *is_sent = false;
                 if failure.is_transient() {
+                    let ended = tokio::time::timeout(timeout, session.end_silent()).await;
+                    ended.map_err(no_answer)??;
                     return Err(failure);
                 }
                 let error = failure.into_error("append to", self.server.place());

@@ -314,7 +314,12 @@ impl Server {
             }
         });
         // Compiling a statement takes longer than ours run.
-        let settings = format!("SET search_path TO {}; SET jit = off", quoted(&self.schema));
+        // A session whose process is gone with its machine ends, and holds nothing any more.
+        let settings = format!(
+            "SET search_path TO {}; SET jit = off; SET tcp_keepalives_idle = 10; \
+             SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 5",
+            quoted(&self.schema)
+        );
         client.batch_execute(&settings).await?;
         let mut connection = Connection {
             client,

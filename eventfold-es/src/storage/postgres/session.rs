@@ -4,6 +4,8 @@
 //! holds the lock again, nothing that it sent on an earlier connection can have an effect any more, and
 //! its row says what became of the newest batch.
 
+use std::time::Duration;
+
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
@@ -50,6 +52,19 @@ const END_HOLDER: &str = "\
         AND (classid::bigint << 32 | objid::bigint) \
             = hashtextextended('eventfold-es ' || $1 || ' ' || $2, 0)";
 
+/// How long a batch waits for those of other stores before it looks who is in its way.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// Ends sessions that hold the end of the log in the middle of a request whose rest does not come. Whoever
+/// they belong to finds in `writers` what became of the batch.
+const END_SILENT: &str = "\
+    SELECT pg_terminate_backend(a.pid) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid \
+    WHERE l.relation = 'head'::regclass AND l.granted AND l.pid <> pg_backend_pid() \
+        AND a.state = 'active' AND a.wait_event = 'ClientRead' \
+        AND a.query_start < now() - interval '2 s' AND a.usename = current_user";
+
+/// How long opening a schema may take at least.
+const SHORTEST_LIMIT: Duration = Duration::from_secs(10);
+
 /// The session in which a store writes.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -88,11 +103,10 @@ pub(super) async fn open(
     terms: &Terms,
     patience: &Patience,
 ) -> StorageResult<Session> {
-    let joined = tokio::time::timeout(server.timeout(), join(server, terms, patience)).await;
-    joined.unwrap_or_else(|_| {
-        let failure = Failure::NoAnswer(server.timeout());
-        Err(failure.into_error("open", server.place()))
-    })
+    // The tables may have to be made.
+    let limit = server.timeout().max(SHORTEST_LIMIT);
+    let joined = tokio::time::timeout(limit, join(server, terms, patience)).await;
+    joined.unwrap_or_else(|_| Err(Failure::NoAnswer(limit).into_error("open", server.place())))
 }
 
 async fn join(server: &Server, terms: &Terms, patience: &Patience) -> StorageResult<Session> {
@@ -103,6 +117,7 @@ async fn join(server: &Server, terms: &Terms, patience: &Patience) -> StorageRes
     patience.check()?;
     migrate(server, &mut connection, terms).await?;
     let writer = new_number();
+    limit_waits(server, &connection).await.map_err(failed)?;
     try_lock(server, &mut connection, writer)
         .await
         .map_err(failed)?;
@@ -288,13 +303,26 @@ pub(super) async fn resume(server: &Server, writer: i64) -> Result<Session, Fail
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+        limit_waits(server, &connection).await?;
         Ok(Session { connection, writer })
     });
     let too_late = |_| Err(Failure::NoAnswer(server.timeout()));
     resumed.await.unwrap_or_else(too_late)
 }
 
+/// Lets batches end that wait for a lock for too long.
+async fn limit_waits(server: &Server, connection: &Connection) -> Result<(), Failure> {
+    let limit = LONGEST_WAIT.min(server.timeout() / 3).as_millis().max(1);
+    let set = format!("SET lock_timeout = {limit}");
+    Ok(connection.client.batch_execute(&set).await?)
+}
+
 impl Session {
+    /// Ends the sessions of processes that have fallen silent and are in the way.
+    pub(super) async fn end_silent(&mut self) -> Result<(), Failure> {
+        self.query(END_SILENT, &[]).await.map(drop)
+    }
+
     pub(super) fn writer(&self) -> i64 {
         self.writer
     }
