@@ -221,3 +221,24 @@ async fn a_command_repeated_under_its_key_in_another_store_is_stored_once() {
     versions.dedup();
     assert_eq!(versions.len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_stores_append_where_transactions_are_serialisable_by_default() {
+    let Some(server) = Server::start(&FAST) else {
+        return;
+    };
+    server.sql("ALTER ROLE postgres SET default_transaction_isolation = 'serializable'");
+    let (here, there) = two_stores(&server).await;
+    let adding = [&here, &there].map(|store| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            for number in 0..100 {
+                add(&store, &format!("l-{number}"), 1).await.unwrap();
+            }
+        })
+    });
+    for adding in adding {
+        adding.await.unwrap();
+    }
+    assert_eq!(server.sql("SELECT count(*) FROM orders.events"), "200");
+}

@@ -314,9 +314,11 @@ impl Server {
             }
         });
         // Compiling a statement takes longer than ours run.
-        // A session whose process is gone with its machine ends, and holds nothing any more.
+        // A session whose process is gone with its machine ends, and holds nothing any more. `append` looks
+        // at what is committed when it has the lock.
         let settings = format!(
-            "SET search_path TO {}; SET jit = off; SET tcp_keepalives_idle = 10; \
+            "SET search_path TO {}; SET jit = off; \
+             SET default_transaction_isolation = 'read committed'; SET tcp_keepalives_idle = 10; \
              SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 5",
             quoted(&self.schema)
         );
