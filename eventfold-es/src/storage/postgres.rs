@@ -32,6 +32,7 @@ mod server;
 mod session;
 mod snapshots;
 pub(crate) mod stream;
+mod tls;
 
 use crate::clock::{Clock, monotonic_nanos};
 use crate::domain::command::Fingerprint;
@@ -103,6 +104,7 @@ impl PgStorage {
         patience: &Patience,
     ) -> StorageResult<Arc<Self>> {
         let config = options.config()?;
+        let tls = options.tls(&config)?;
         let place = options.place(&config);
         let occupancy = Arc::<Occupancy>::default();
         occupancy.enter(patience, &place, "each store is one")?;
@@ -147,7 +149,8 @@ impl PgStorage {
                     }
                 };
                 runtime.block_on(async {
-                    let (server, gone) = Server::new(config, schema, place, timeout, known.clone());
+                    let (server, gone) =
+                        Server::new((config, tls), schema, place, timeout, known.clone());
                     let opened = session::open(&server, &terms, &patience).await;
                     match opened {
                         Ok(session) => {

@@ -82,14 +82,23 @@ impl Arrays {
             &self.event_id,
             &self.event_version,
             &self.event_name,
-            &self.event_key,
-            &self.event_tags,
+            unless_null(&self.event_key),
+            unless_null(&self.event_tags),
             &self.event_line,
             &self.event_sum,
             &self.clause_query,
             &self.clause_after,
             &self.clause_basis,
         ]
+    }
+}
+
+/// The texts, or null if all are null, which the server handles faster. Few events have a key or tags.
+fn unless_null(texts: &Vec<Option<String>>) -> &(dyn ToSql + Sync) {
+    if texts.iter().all(Option::is_none) {
+        &None::<Vec<String>>
+    } else {
+        texts
     }
 }
 

@@ -1,11 +1,12 @@
 //! The committer: the one task that appends to the log, on the thread of the connections.
 //!
 //! It takes all waiting requests, lets the server store their commits by one call, and answers.
-//! Meanwhile the next requests gather, so batches form by themselves.
+//! Meanwhile the next requests gather, so batches form by themselves. It waits a little for callers that
+//! usually send again at once, as [the files' committer](crate::storage::files::commit::delay) does.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -13,6 +14,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use crate::clock::monotonic_nanos;
 use crate::meter::Meters;
 use crate::storage::commit::CommitError;
+use crate::storage::files::commit::delay::GroupDelay;
 use crate::storage::health::Health;
 use crate::storage::postgres::batch::{APPEND, Arrays, Batch, Fate, Finished};
 use crate::storage::postgres::failure::Failure;
@@ -30,6 +32,8 @@ use crate::storage::postgres::snapshots::{Job, SnapshotWriter};
 const MOST_REQUESTS: usize = 1024;
 /// How many bytes of events one batch takes at most, unless a single commit is larger.
 const LARGEST_BATCH: usize = 4 * 1024 * 1024;
+/// A wait that may be this much longer is left to the timer.
+const COARSE: Duration = Duration::from_millis(1);
 /// The versions of streams, in order.
 const VERSIONS: &str = "\
     SELECT coalesce(s.version, 0) FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS p(type, id, n) \
@@ -53,6 +57,7 @@ pub(super) struct Committer {
     synced: bool,
     pauses: Arc<Pauses>,
     snapshots: SnapshotWriter,
+    delay: GroupDelay,
 }
 
 /// What became of a batch.
@@ -90,6 +95,7 @@ impl Committer {
             synced,
             pauses,
             snapshots,
+            delay: GroupDelay::default(),
         }
     }
 
@@ -132,17 +138,47 @@ impl Committer {
             if batch.len() >= MOST_REQUESTS || batch.bytes >= LARGEST_BATCH {
                 break;
             }
-            request = self.requests.try_recv().ok();
+            request = self.next_for(batch.len()).await;
         }
+        let (answered, begun) = (batch.len(), Instant::now());
         if self.store(batch).await == Next::Ends {
             next = Next::Ends;
         }
+        let likely = self.requests.len() + answered;
+        // A wait of up to an eighth of the call: the server does more than sync, and the last callers are
+        // not worth keeping the first ones.
+        self.delay.expect(likely, begun.elapsed() / 4);
         let since = self.meters.appended.writing_since.get();
         self.meters.appended.writing_since.set(0);
         if since > 0 {
             self.pauses
                 .note_batch(monotonic_nanos().saturating_sub(since));
         }
+        next
+    }
+
+    /// The next request for a batch that has so many, `None` if it should be sent now.
+    async fn next_for(&mut self, present: usize) -> Option<Request> {
+        let waiting = self.requests.try_recv().ok();
+        if waiting.is_some() {
+            return waiting;
+        }
+        let until = self.delay.until_next(present)?;
+        // The timer of tokio is coarse, and a typical wait is short: then the task asks again and again.
+        let coarse = until.saturating_duration_since(Instant::now() + COARSE);
+        if !coarse.is_zero()
+            && let Ok(next) = tokio::time::timeout(coarse, self.requests.recv()).await
+        {
+            self.delay.learn(next.is_some());
+            return next;
+        }
+        let mut next = None;
+        while next.is_none() && Instant::now() < until {
+            tokio::task::yield_now().await;
+            std::thread::yield_now();
+            next = self.requests.try_recv().ok();
+        }
+        self.delay.learn(next.is_some());
         next
     }
 

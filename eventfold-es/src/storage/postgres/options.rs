@@ -4,10 +4,11 @@ use std::fmt;
 use std::time::Duration;
 
 use tokio_postgres::Config;
-use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::config::Host;
 
 use crate::storage::commit::CONFLICT_ROUNDS;
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
+use crate::storage::postgres::tls::{Tls, Wanted};
 
 /// The schema, unless the builder names one.
 const SCHEMA: &str = "eventfold";
@@ -47,7 +48,8 @@ impl PgOptions {
     /// How to connect. Fails if the URL or the schema cannot be used.
     pub(super) fn config(&self) -> StorageResult<Config> {
         let invalid = |text: String| StorageError::new(StorageErrorKind::InvalidInput, text);
-        let mut config: Config = self.url.parse().map_err(|error| {
+        let (url, wanted) = Wanted::split(&self.url)?;
+        let mut config: Config = url.parse().map_err(|error| {
             invalid(format!(
                 "the URL of the server cannot be used: {error}; the correct format looks like \
                  `postgres://user:password@host:5432/database`"
@@ -68,10 +70,8 @@ impl PgOptions {
                 "the name of the schema begins with `pg_`, which the server keeps for itself";
             return Err(invalid(text.to_owned()));
         }
-        if config.get_ssl_mode() == SslMode::Require {
-            let text = "the URL asks for TLS (`sslmode=require`), which this release cannot speak: \
-                        connect within a private network, or through a tunnel";
-            return Err(StorageError::new(StorageErrorKind::Unsupported, text));
+        if wanted != Wanted::default() {
+            config.ssl_mode(wanted.mode());
         }
         if config.get_application_name().is_none() {
             config.application_name("eventfold-es");
@@ -86,6 +86,13 @@ impl PgOptions {
             config.connect_timeout(CONNECT_TIMEOUT.min(self.command_timeout));
         }
         Ok(config)
+    }
+
+    /// How to speak TLS. Fails if the URL asks for what cannot be done.
+    pub(super) fn tls(&self, config: &Config) -> StorageResult<Tls> {
+        let (_, mut wanted) = Wanted::split(&self.url)?;
+        wanted.note(config.get_ssl_mode());
+        Tls::new(&wanted)
     }
 
     /// The schema in a sentence, with the database and the server.
@@ -123,9 +130,10 @@ impl fmt::Debug for PgOptions {
 
 impl fmt::Display for PgOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.url.parse() {
-            Ok(config) => f.write_str(&self.place(&config)),
-            Err(_) => write!(f, "the schema `{}`", self.schema),
+        let config = Wanted::split(&self.url).ok();
+        match config.and_then(|(url, _)| url.parse().ok()) {
+            Some(config) => f.write_str(&self.place(&config)),
+            None => write!(f, "the schema `{}`", self.schema),
         }
     }
 }
