@@ -7,6 +7,7 @@ use crate::error::{ExecuteError, StateError, TogetherError};
 use crate::storage::condition::{Clause, HandedOver};
 use crate::storage::encoding::event_line::EncodedEvents;
 use crate::storage::error::{StorageError, StorageErrorKind};
+use crate::storage::lease::Term;
 use crate::storage::snapshot::Draft;
 
 /// A request to store the events of one command. The encoded events are passed beside it.
@@ -17,6 +18,8 @@ pub(crate) struct Commit {
     pub(crate) expected: u64,
     /// A snapshot of the state after these events. It is saved once they are durable.
     pub(crate) snapshot: Option<Box<Draft>>,
+    /// Once this term has ended, the answer is [`CommitError::Conflict`] and nothing is stored.
+    pub(crate) term: Option<Arc<Term>>,
     pub(crate) done: Done,
 }
 
@@ -34,6 +37,8 @@ pub(crate) struct GroupCommit<S> {
     pub(crate) condition: Vec<Clause>,
     /// Learns what becomes of the commit before any later commit is examined.
     pub(crate) handed_over: Option<Arc<HandedOver>>,
+    /// As that of a [`Commit`]. Without streams the answer is [`CommitError::ConditionFailed`].
+    pub(crate) term: Option<Arc<Term>>,
     pub(crate) done: GroupDone,
 }
 
@@ -73,6 +78,7 @@ impl<S> GroupCommit<S> {
             of_none: self.of_none,
             condition: self.condition,
             handed_over: self.handed_over,
+            term: self.term,
             done: self.done,
         })
     }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, Weak, mpsc};
 use tokio::sync::OwnedMutexGuard;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+pub(crate) mod leases;
 pub(crate) mod records;
 mod snapshots;
 
@@ -16,7 +17,7 @@ use crate::domain::command::Fingerprint;
 use crate::event::StoredEvent;
 use crate::ids::StreamId;
 use crate::meter::Meters;
-use crate::storage::commit::{Commit, CommitError, Done, GroupCommit};
+use crate::storage::commit::{Commit, CommitError, Done, GroupCommit, StreamPart};
 use crate::storage::condition::{Clause, selects};
 use crate::storage::encoding::event_line as line;
 use crate::storage::encoding::event_line::{EncodedEvents, Line};
@@ -24,6 +25,7 @@ use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::layout::StreamLayout;
 use crate::storage::files::lock::Patience;
 use crate::storage::health::Health;
+use crate::storage::lease::Term;
 use crate::storage::load_now::LoadNow;
 use crate::storage::loaded::Loaded;
 use crate::storage::occupancy::Occupancy;
@@ -35,6 +37,7 @@ use crate::storage::snapshot::{Draft, Snapshot};
 use crate::storage::trouble::Trouble;
 use crate::storage::unfinished::Unfinished;
 use crate::sync::lock;
+use leases::MemoryLeases;
 use records::{AllRecords, MemoryRecords};
 use snapshots::SavedSnapshot;
 
@@ -74,6 +77,12 @@ impl Memory {
             is_shared: true,
             ..Content::default()
         }))
+    }
+
+    /// Ends the terms of all leases. Their holders do not notice, as if they had slept too long.
+    #[cfg(test)]
+    pub(crate) fn end_leases(&self) {
+        self.0.records.leases.end_all();
     }
 }
 
@@ -271,6 +280,12 @@ impl MemoryStorage {
         self.content.records.of(follower, name)
     }
 
+    /// The leases of the followers, if several stores may use the memory.
+    pub(crate) fn leases(&self) -> Option<MemoryLeases> {
+        let leases = &self.content.records.leases;
+        self.content.is_shared.then(|| leases.clone())
+    }
+
     pub(crate) fn followers(&self, follower: Follower) -> Vec<String> {
         self.content.records.followers(follower)
     }
@@ -355,6 +370,7 @@ impl MemoryStorage {
         stream: &StreamInUse,
         (epoch, expected): (u64, u64),
         events: &EncodedEvents,
+        term: Option<&Term>,
     ) -> Result<Place, CommitError> {
         let mut log = lock(&self.content.log);
         if self.is_closed() {
@@ -362,7 +378,10 @@ impl MemoryStorage {
         }
         stream.check(epoch, expected)?;
         let commit = log.events;
-        let place = log.append((commit, events.count()), &stream.stored, events);
+        let append = || log.append((commit, events.count()), &stream.stored, events);
+        let appended = self.content.records.leases.within(term, append);
+        // The later commits of the epoch are decided again without this one.
+        let place = appended.map_err(|_| stream.refuse(epoch, expected))?;
         lock(&stream.epoch).version = place.version();
         self.publish(&log);
         self.count(events.count(), events.size());
@@ -388,6 +407,20 @@ impl MemoryStorage {
             group.fail();
             return Err(error);
         }
+        let leases = self.content.records.leases.clone();
+        let stored = leases.within(group.term.as_deref(), || self.append_group(&mut log, group));
+        stored.map_err(|_| {
+            let refuse = |part: &StreamPart<MemoryStream>| {
+                part.stream.stream.refuse(part.epoch, part.expected)
+            };
+            let refused = group.streams.iter().map(refuse).last();
+            group.fail();
+            refused.unwrap_or(CommitError::ConditionFailed)
+        })
+    }
+
+    /// Appends the events of a group that was checked.
+    fn append_group(&self, log: &mut CommitLog, group: &GroupCommit<MemoryStream>) -> Vec<Place> {
         let mut places = Vec::new();
         let commit = (log.events, group.count());
         for part in &group.streams {
@@ -406,9 +439,9 @@ impl MemoryStorage {
         }
         places.push(Place::behind(0, log.position));
         group.place(log.position);
-        self.publish(&log);
+        self.publish(log);
         self.count(group.count(), group.size());
-        Ok(places)
+        places
     }
 
     pub(crate) fn commit_group(self: &Arc<Self>, group: GroupCommit<MemoryStream>) {
@@ -616,6 +649,13 @@ impl StreamInUse {
         Ok(())
     }
 
+    /// Fails the epoch, because a commit at this version is refused that others need not wait for.
+    fn refuse(&self, epoch: u64, actual: u64) -> CommitError {
+        let conflict = CommitError::Conflict { actual };
+        self.fail(epoch, &conflict);
+        conflict
+    }
+
     /// Notes that the epoch failed, unless it has failed before or a later one has begun.
     fn fail(&self, epoch: u64, error: &CommitError) {
         let mut present = lock(&self.epoch);
@@ -731,7 +771,9 @@ impl MemoryStream {
         let this = self.clone();
         self.storage.serve(move || {
             let basis = (commit.epoch, commit.expected);
-            let stored = this.storage.store(&this.stream, basis, &events);
+            let stored = this
+                .storage
+                .store(&this.stream, basis, &events, commit.term.as_deref());
             (commit.done)(stored.clone().map(Place::position));
             if let (Ok(place), Some(draft)) = (stored, commit.snapshot) {
                 this.keep_snapshot(place, *draft);

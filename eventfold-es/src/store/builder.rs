@@ -15,7 +15,7 @@ use crate::domain::decider::Decider;
 use crate::domain::layer::Layer;
 use crate::domain::process_manager::{OnFailure, ProcessManager, Retry, Targets as _};
 use crate::domain::projection::Projection;
-use crate::following::{Manager, ReadSide, Registered};
+use crate::following::{Candidate, Manager, ReadSide, Registered};
 use crate::runtime::aggregates::{Aggregates, Hold};
 use crate::runtime::background;
 use crate::runtime::background::blocking;
@@ -37,6 +37,9 @@ use crate::text::shown;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// How many events apart snapshots are taken, unless the builder or the aggregate says otherwise.
 const SNAPSHOT_EVERY: u64 = 100;
+
+/// How long a runner may give no sign of life, unless the builder says otherwise.
+const LEASE_TTL: Duration = Duration::from_secs(10);
 
 type Register = Box<dyn FnOnce(&Storage, &mut ReadSide) -> io::Result<()> + Send>;
 
@@ -68,6 +71,7 @@ pub struct AggregateStoreBuilder {
     is_live: bool,
     create_if_missing: bool,
     lock_timeout: Option<Duration>,
+    lease_ttl: Duration,
     /// A method that was called although it is for stores on PostgreSQL.
     #[cfg(feature = "postgres")]
     misplaced: Option<&'static str>,
@@ -121,6 +125,7 @@ impl AggregateStoreBuilder {
             is_live: false,
             create_if_missing: true,
             lock_timeout: None,
+            lease_ttl: LEASE_TTL,
             #[cfg(feature = "postgres")]
             misplaced: None,
         }
@@ -240,7 +245,8 @@ impl AggregateStoreBuilder {
             let mut others = read_side.process_managers.iter().map(|other| other.name);
             check_name(storage, "process manager", M::NAME, &mut others)?;
             let traces = &read_side.traces;
-            let manager = Manager::open::<M>(storage, on_failure, retry, traces)?;
+            let manager =
+                Manager::open::<M>(storage, on_failure, retry, traces, &read_side.candidate)?;
             read_side.process_managers.push(manager);
             read_side.about.push(about::process_manager::<M>);
             Ok(())
@@ -494,6 +500,31 @@ impl AggregateStoreBuilder {
         self
     }
 
+    /// How long a process that runs a process manager may give no sign of life before another one
+    /// takes its place: 10 seconds by default, 100 milliseconds at least. It is for stores that several
+    /// processes have open. If they set different times, the longer one counts. A process that is
+    /// [shut down](AggregateStore::shutdown) gives its place up at once. A store in a directory runs its
+    /// own process managers, and ignores it.
+    ///
+    /// A shorter time hands over sooner after a crash, and also when a process only sleeps for that
+    /// long. That does no harm: what it does afterwards is refused.
+    ///
+    /// ```
+    /// # use eventfold_es::AggregateStore;
+    /// # use std::time::Duration;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let builder = AggregateStore::in_memory().lease_ttl(Duration::from_secs(30));
+    /// # builder.open().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias("leader election", "failover", "heartbeat"))]
+    pub fn lease_ttl(mut self, ttl: Duration) -> Self {
+        self.lease_ttl = ttl;
+        self
+    }
+
     /// The schema that has the store's tables: `eventfold` by default. A database may have several
     /// stores, each in a schema of its own. The first `open` creates it.
     ///
@@ -619,7 +650,7 @@ impl AggregateStoreBuilder {
 
     /// Opens the store on `storage`.
     fn open_on(self, storage: Storage) -> io::Result<AggregateStore> {
-        let mut read_side = ReadSide::default();
+        let mut read_side = ReadSide::new(Candidate::new(self.lease_ttl));
         for register in self.registrations {
             if let Err(error) = register(&storage, &mut read_side) {
                 storage.close();
@@ -696,6 +727,7 @@ impl fmt::Debug for AggregateStoreBuilder {
             .field("is_live", &self.is_live)
             .field("create_if_missing", &self.create_if_missing)
             .field("lock_timeout", &self.lock_timeout)
+            .field("lease_ttl", &self.lease_ttl)
             .finish_non_exhaustive()
     }
 }

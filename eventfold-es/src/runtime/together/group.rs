@@ -14,6 +14,7 @@ use crate::runtime::inside;
 use crate::runtime::together::answer::CommittedTogether;
 use crate::runtime::together::participant::Participant;
 use crate::storage::commit::{CommitError, GroupCommit, GroupDone, StreamPart};
+use crate::storage::lease::Term;
 use crate::storage::snapshot::KnownKey;
 use crate::storage::stream::Stream;
 
@@ -32,6 +33,8 @@ pub(crate) struct Group {
     pub(crate) ms: Option<u64>,
     /// How many attempts have conflicted.
     pub(crate) conflicts: u32,
+    /// Nothing is stored once this has ended.
+    pub(crate) term: Option<Arc<Term>>,
 }
 
 /// A command of a group, apart from its content, which its participant has.
@@ -84,12 +87,14 @@ pub(crate) async fn attempt(
     let mut actors: Vec<_> = (group.participants.iter_mut())
         .map(|participant| participant.give_back())
         .collect();
+    let term = group.term.clone();
     let done = done(group, decided, again, reply);
     let commit = GroupCommit {
         streams,
         of_none: None,
         condition: Vec::new(),
         handed_over: None,
+        term,
         done,
     };
     store.storage.commit_group(commit).await;
@@ -163,6 +168,7 @@ impl Group {
             key: self.key.clone(),
             ms: self.ms,
             conflicts,
+            term: self.term.clone(),
         }))
     }
 

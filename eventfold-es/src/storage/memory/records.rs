@@ -3,26 +3,33 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use crate::storage::error::StorageResult;
+use crate::storage::lease::Term;
+use crate::storage::memory::leases::MemoryLeases;
 use crate::storage::record_name::{Follower, RecordName};
 use crate::sync::lock;
 
 type Contents = BTreeMap<(Follower, String), BTreeMap<RecordName, Vec<u8>>>;
 
-/// The records of all followers.
+/// The records of all followers, and their leases.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct AllRecords(Arc<Mutex<Contents>>);
+pub(crate) struct AllRecords {
+    contents: Arc<Mutex<Contents>>,
+    pub(crate) leases: MemoryLeases,
+}
 
 impl AllRecords {
     pub(crate) fn of(&self, follower: Follower, name: &str) -> MemoryRecords {
         MemoryRecords {
             all: self.clone(),
             owner: (follower, name.to_owned()),
+            term: None,
         }
     }
 
     /// The names of all followers of this kind that have records.
     pub(crate) fn followers(&self, follower: Follower) -> Vec<String> {
-        let all = lock(&self.0);
+        let all = lock(&self.contents);
         let owners = all.keys().filter(|(kind, _)| *kind == follower);
         owners.map(|(_, name)| name.clone()).collect()
     }
@@ -33,9 +40,18 @@ impl AllRecords {
 pub(crate) struct MemoryRecords {
     all: AllRecords,
     owner: (Follower, String),
+    /// Changes are refused once this term has ended.
+    term: Option<Arc<Term>>,
 }
 
 impl MemoryRecords {
+    pub(crate) fn within(self, term: &Arc<Term>) -> Self {
+        Self {
+            term: Some(term.clone()),
+            ..self
+        }
+    }
+
     /// The name of the follower that the records belong to.
     pub(crate) fn owner(&self) -> &str {
         &self.owner.1
@@ -47,19 +63,24 @@ impl MemoryRecords {
     }
 
     pub(crate) fn read(&self, name: RecordName) -> Option<Vec<u8>> {
-        lock(&self.all.0).get(&self.owner)?.get(&name).cloned()
+        let all = lock(&self.all.contents);
+        all.get(&self.owner)?.get(&name).cloned()
     }
 
-    pub(crate) fn replace(&self, name: RecordName, content: Vec<u8>) {
-        let mut all = lock(&self.all.0);
-        let records = all.entry(self.owner.clone()).or_default();
-        records.insert(name, content);
+    pub(crate) fn replace(&self, name: RecordName, content: Vec<u8>) -> StorageResult<()> {
+        self.all.leases.within(self.term.as_deref(), || {
+            let mut all = lock(&self.all.contents);
+            let records = all.entry(self.owner.clone()).or_default();
+            records.insert(name, content);
+        })
     }
 
-    pub(crate) fn remove(&self, name: RecordName) {
-        if let Some(records) = lock(&self.all.0).get_mut(&self.owner) {
-            records.remove(&name);
-        }
+    pub(crate) fn remove(&self, name: RecordName) -> StorageResult<()> {
+        self.all.leases.within(self.term.as_deref(), || {
+            if let Some(records) = lock(&self.all.contents).get_mut(&self.owner) {
+                records.remove(&name);
+            }
+        })
     }
 
     /// A record that lines are added to.
@@ -99,14 +120,15 @@ impl MemoryLines {
         self.read().len() as u64
     }
 
-    pub(crate) fn add(&mut self, line: &[u8]) {
+    pub(crate) fn add(&mut self, line: &[u8]) -> StorageResult<()> {
         let mut content = self.read();
         content.extend_from_slice(line);
-        self.replace(&content);
+        self.replace(&content)
     }
 
-    pub(crate) fn replace(&mut self, content: &[u8]) {
-        self.records.replace(self.name, content.to_vec());
+    pub(crate) fn replace(&mut self, content: &[u8]) -> StorageResult<()> {
+        self.records.replace(self.name, content.to_vec())?;
         self.is_new = false;
+        Ok(())
     }
 }
