@@ -75,8 +75,15 @@ impl Memory {
     pub(crate) fn shared() -> Self {
         Self(Arc::new(Content {
             is_shared: true,
+            records: AllRecords::shared(),
             ..Content::default()
         }))
+    }
+
+    /// The records of a follower.
+    #[cfg(test)]
+    pub(crate) fn records_of(&self, follower: Follower, name: &str) -> MemoryRecords {
+        self.0.records.of(follower, name)
     }
 
     /// Ends the terms of all leases. Their holders do not notice, as if they had slept too long.

@@ -54,6 +54,33 @@ impl Records {
         }
     }
 
+    /// As [`replace`](Self::replace), for a state with the events up to `position`. If several stores
+    /// save the same state, one with more events stays, and that is no error.
+    pub(crate) fn replace_older(
+        &self,
+        name: RecordName,
+        position: u64,
+        content: &[u8],
+    ) -> StorageResult<()> {
+        match self {
+            Self::Files(records) => records.replace(name, content),
+            Self::Memory(records) => records.replace_older(name, position, content.to_vec()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(records) => records.replace(name, content),
+        }
+    }
+
+    /// The position that a record was last replaced with by [`replace_older`](Self::replace_older), where
+    /// several stores may replace it.
+    pub(crate) fn position(&self, name: RecordName) -> StorageResult<Option<u64>> {
+        match self {
+            Self::Files(_) => Ok(None),
+            Self::Memory(records) => Ok(records.position(name)),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => Ok(None),
+        }
+    }
+
     pub(crate) fn remove(&self, name: RecordName) -> StorageResult<()> {
         match self {
             Self::Files(records) => records.remove(name),

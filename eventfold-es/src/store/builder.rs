@@ -72,6 +72,8 @@ pub struct AggregateStoreBuilder {
     create_if_missing: bool,
     lock_timeout: Option<Duration>,
     lease_ttl: Duration,
+    /// A projection that one of several stores follows for all.
+    elected: Option<&'static str>,
     /// A method that was called although it is for stores on PostgreSQL.
     #[cfg(feature = "postgres")]
     misplaced: Option<&'static str>,
@@ -126,6 +128,7 @@ impl AggregateStoreBuilder {
             create_if_missing: true,
             lock_timeout: None,
             lease_ttl: LEASE_TTL,
+            elected: None,
             #[cfg(feature = "postgres")]
             misplaced: None,
         }
@@ -178,6 +181,46 @@ impl AggregateStoreBuilder {
     /// # }
     /// ```
     pub fn projection_with<P: Projection>(self, on_failure: OnFailure) -> Self {
+        self.register_projection::<P>(on_failure, false)
+    }
+
+    /// As [`projection_with`](Self::projection_with), and one process follows the events for all that
+    /// have the store open. It is for a projection whose work is so expensive that every process should
+    /// not do it. The process that follows saves the state within 5 seconds or 10,000 events, and the
+    /// others read what it has saved. If it ends, another one follows, see
+    /// [`lease_ttl`](Self::lease_ttl). [`read_side`](AggregateStore::read_side) says which process it is.
+    ///
+    /// Without it, each process follows for itself, so a read includes every command that was answered
+    /// before. In a store in a directory there is one process, and a projection that is elected is
+    /// as any other.
+    ///
+    /// Only a [live](Self::live) store follows without being read, so [`open`](Self::open) fails with
+    /// [`io::ErrorKind::InvalidInput`] if the store is not live.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path();
+    /// let store = AggregateStore::builder(path)
+    ///     .projection_elected::<Total>(OnFailure::Stop)
+    ///     .live()
+    ///     .open()
+    ///     .await?;
+    /// let done = store.get::<Counter>("c-1").await?.send(Add(5)).await?;
+    /// store.wait_for::<Total>(done.position).await?;
+    /// assert_eq!(store.read(|total: &Total| total.value).await?, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias("leader election", "singleton", "shared projection"))]
+    pub fn projection_elected<P: Projection>(mut self, on_failure: OnFailure) -> Self {
+        self.elected = Some(P::NAME);
+        self.register_projection::<P>(on_failure, true)
+    }
+
+    fn register_projection<P: Projection>(self, on_failure: OnFailure, elected: bool) -> Self {
         self.register(move |storage, read_side| {
             let mut others = read_side.projections.keys();
             check_name(
@@ -186,7 +229,8 @@ impl AggregateStoreBuilder {
                 P::NAME,
                 &mut others.by_ref().copied(),
             )?;
-            let projection = Registered::open::<P>(storage, on_failure)?;
+            let candidate = elected.then_some(&read_side.candidate);
+            let projection = Registered::open::<P>(storage, on_failure, candidate)?;
             read_side.projections.insert(P::NAME, projection);
             read_side.about.push(about::projection::<P>);
             Ok(())
@@ -621,6 +665,13 @@ impl AggregateStoreBuilder {
             );
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
+        if let Some(name) = self.elected.filter(|_| !self.is_live) {
+            let text = format!(
+                "the projection `{name}` is elected, so that one process follows for all, and this store \
+                 follows nothing: add `live()`, or register it with `projection`"
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
         let start = Instant::now();
         let place = self.place.to_string();
         let clock = self.clock.clone();
@@ -728,6 +779,7 @@ impl fmt::Debug for AggregateStoreBuilder {
             .field("create_if_missing", &self.create_if_missing)
             .field("lock_timeout", &self.lock_timeout)
             .field("lease_ttl", &self.lease_ttl)
+            .field("elected", &self.elected)
             .finish_non_exhaustive()
     }
 }

@@ -9,16 +9,35 @@ use crate::storage::memory::leases::MemoryLeases;
 use crate::storage::record_name::{Follower, RecordName};
 use crate::sync::lock;
 
-type Contents = BTreeMap<(Follower, String), BTreeMap<RecordName, Vec<u8>>>;
+type Contents = BTreeMap<(Follower, String), BTreeMap<RecordName, Content>>;
+
+/// The content of a record.
+#[derive(Debug)]
+struct Content {
+    bytes: Vec<u8>,
+    /// All events up to here are in a saved state.
+    position: Option<u64>,
+}
 
 /// The records of all followers, and their leases.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct AllRecords {
     contents: Arc<Mutex<Contents>>,
     pub(crate) leases: MemoryLeases,
+    /// Several stores may have the same records.
+    is_shared: bool,
 }
 
 impl AllRecords {
+    /// Records that several stores may have.
+    #[cfg(test)]
+    pub(crate) fn shared() -> Self {
+        Self {
+            is_shared: true,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn of(&self, follower: Follower, name: &str) -> MemoryRecords {
         MemoryRecords {
             all: self.clone(),
@@ -64,15 +83,41 @@ impl MemoryRecords {
 
     pub(crate) fn read(&self, name: RecordName) -> Option<Vec<u8>> {
         let all = lock(&self.all.contents);
-        all.get(&self.owner)?.get(&name).cloned()
+        let record = all.get(&self.owner)?.get(&name);
+        record.map(|record| record.bytes.clone())
     }
 
-    pub(crate) fn replace(&self, name: RecordName, content: Vec<u8>) -> StorageResult<()> {
+    pub(crate) fn replace(&self, name: RecordName, bytes: Vec<u8>) -> StorageResult<()> {
+        let position = None;
+        self.insert(name, Content { bytes, position })
+    }
+
+    /// Replaces the record, unless another store has saved a state with more events.
+    pub(crate) fn replace_older(
+        &self,
+        name: RecordName,
+        position: u64,
+        bytes: Vec<u8>,
+    ) -> StorageResult<()> {
+        let position = self.all.is_shared.then_some(position);
+        self.insert(name, Content { bytes, position })
+    }
+
+    fn insert(&self, name: RecordName, content: Content) -> StorageResult<()> {
         self.all.leases.within(self.term.as_deref(), || {
             let mut all = lock(&self.all.contents);
             let records = all.entry(self.owner.clone()).or_default();
-            records.insert(name, content);
+            let known = records.get(&name).and_then(|known| known.position);
+            if content.position.is_none() || content.position >= known {
+                records.insert(name, content);
+            }
         })
+    }
+
+    /// The position of a saved state, where several stores may save it.
+    pub(crate) fn position(&self, name: RecordName) -> Option<u64> {
+        let all = lock(&self.all.contents);
+        all.get(&self.owner)?.get(&name)?.position
     }
 
     pub(crate) fn remove(&self, name: RecordName) -> StorageResult<()> {

@@ -1,5 +1,5 @@
 //! Several stores on one memory, as several processes on one database: one of them runs a process
-//! manager. `end_leases` stands for a runner that slept for too long: it does not know.
+//! manager, and an elected projection. `end_leases` stands for a runner that slept for too long: it does not know.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::following::{Manager, Outcome, dispatch};
 use crate::runtime::sender::Sender;
+use crate::storage::record_name::{Follower, RecordName};
 use crate::{
     Aggregate, AggregateStore, AggregateStoreBuilder, CommandContext, CommandEnvelope, Decide,
-    DecodeError, Evolve, ManualClock, Memory, Outbox, ProcessManager, QueryItem, Running,
-    StoredEvent,
+    DecodeError, Evolve, ManualClock, Memory, OnFailure, Outbox, ProcessManager, Projection,
+    QueryItem, Running, StoredEvent,
 };
 
 /// Longer than any test.
@@ -475,4 +476,117 @@ async fn clocks_that_differ_shift_a_timer_and_never_double_it() {
         store.run_process_managers().await.unwrap();
     }
     assert_eq!(noted(&here, "target").await, [LATER]);
+}
+
+/// The sum of all numbers.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Sum {
+    sum: u64,
+}
+
+impl Projection for Sum {
+    const NAME: &'static str = "sum";
+
+    fn subscriptions(&self) -> &'static [&'static str] {
+        &["numbers"]
+    }
+
+    fn apply(&mut self, _: &str, _: &str, event: &eventfold::Event) {
+        self.sum += event.data["number"].as_u64().unwrap();
+    }
+}
+
+/// The position of the checkpoint that all stores share.
+fn saved(memory: &Memory) -> Option<u64> {
+    let records = memory.records_of(Follower::Projection, "sum");
+    records.position(RecordName::Checkpoint(1))
+}
+
+async fn summing(memory: &Memory) -> AggregateStore {
+    let builder = AggregateStore::in_memory().keep_in(memory);
+    builder.projection::<Sum>().open().await.unwrap()
+}
+
+#[tokio::test]
+async fn each_store_follows_a_projection_and_of_what_they_save_the_newest_stays() {
+    let memory = Memory::shared();
+    let (here, there) = (summing(&memory).await, summing(&memory).await);
+    note(&here, "n", 1).await;
+    assert_eq!(here.projection::<Sum>().unwrap().sum, 1);
+    note(&here, "n", 2).await;
+    assert_eq!(there.projection::<Sum>().unwrap().sum, 3);
+    there.shutdown().await.unwrap();
+    let newest = saved(&memory);
+    assert_eq!(newest, Some(here.head().get()));
+    // It saves an older state, which is no error and changes nothing.
+    here.shutdown().await.unwrap();
+    assert_eq!(saved(&memory), newest);
+
+    let next = summing(&memory).await;
+    let position = next.read_side().projections[0].position;
+    assert_eq!(Some(position.get()), newest);
+    assert_eq!(next.projection::<Sum>().unwrap().sum, 3);
+}
+
+async fn elected(memory: &Memory) -> AggregateStore {
+    let builder = AggregateStore::in_memory().keep_in(memory);
+    let builder = builder.lease_ttl(FOREVER);
+    let builder = builder.projection_elected::<Sum>(OnFailure::Stop).live();
+    builder.open().await.unwrap()
+}
+
+#[tokio::test]
+async fn an_elected_projection_is_followed_by_one_store_and_read_by_all() {
+    let memory = Memory::shared();
+    let here = elected(&memory).await;
+    note(&here, "n", 1).await;
+    here.wait_for::<Sum>(here.head()).await.unwrap();
+    let there = elected(&memory).await;
+    note(&there, "n", 2).await;
+    assert_eq!(here.read(|sum: &Sum| sum.sum).await.unwrap(), 3);
+    // Nothing is saved so far.
+    assert_eq!(there.read(|sum: &Sum| sum.sum).await.unwrap(), 0);
+    let refused = there.rebuild::<Sum>().await.unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::ResourceBusy);
+
+    here.read_side.save_projections();
+    there.wait_for::<Sum>(here.head()).await.unwrap();
+    assert_eq!(there.read(|sum: &Sum| sum.sum).await.unwrap(), 3);
+    assert_eq!(there.projection::<Sum>().unwrap().sum, 3);
+    let status = there.read_side().projections.remove(0);
+    assert_eq!(status.running, Running::StandingBy);
+    assert_eq!(status.lag, 0);
+    here.rebuild::<Sum>().await.unwrap();
+
+    here.shutdown().await.unwrap();
+    note(&there, "n", 4).await;
+    there.wait_for::<Sum>(there.head()).await.unwrap();
+    assert_eq!(there.read(|sum: &Sum| sum.sum).await.unwrap(), 7);
+    let status = there.read_side().projections.remove(0);
+    assert_eq!(status.running, Running::Live);
+    assert!(status.runner.unwrap().is_here);
+}
+
+#[tokio::test]
+async fn a_store_that_was_replaced_saves_no_state_of_an_elected_projection() {
+    let memory = Memory::shared();
+    let here = elected(&memory).await;
+    note(&here, "n", 1).await;
+    here.wait_for::<Sum>(here.head()).await.unwrap();
+    memory.end_leases();
+    let there = elected(&memory).await;
+    there.wait_for::<Sum>(there.head()).await.unwrap();
+    assert_eq!(saved(&memory), None);
+    here.read_side.save_projections();
+    assert_eq!(saved(&memory), None);
+    there.read_side.save_projections();
+    assert_eq!(saved(&memory), Some(there.head().get()));
+}
+
+#[tokio::test]
+async fn an_elected_projection_needs_a_live_store() {
+    let builder = AggregateStore::in_memory().projection_elected::<Sum>(OnFailure::Stop);
+    let refused = builder.open().await.unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::InvalidInput);
+    assert!(refused.to_string().contains("`live()`"), "{refused}");
 }
