@@ -129,6 +129,8 @@ impl Manager {
             );
             let (storage, told, own) = (storage.clone(), progress.clone(), records.clone());
             let open = move |term: &Arc<Term>, counts| {
+                // What earlier terms stored is known from here on.
+                storage.ask_head()?;
                 let records = own.clone().within(term);
                 let opened = continued::<M>(&storage, records, &how, counts, Some(told.clone()));
                 let reacting = opened?.map_err(|unusable| unusable.of_manager(M::NAME))?;

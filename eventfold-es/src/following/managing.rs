@@ -366,10 +366,16 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
             self.note_to_do();
             self.react(head)?;
         }
-        let is_behind = self.follower.position() < head;
-        if !is_behind {
-            // An event that cancels a timer comes before the timer.
-            self.pending.fire(self.now());
+        let mut is_behind = self.follower.position() < head;
+        let now = self.now();
+        if !is_behind && self.pending.has_due_timer(now) {
+            // An event that cancels a timer comes before the timer. A run on demand has just asked.
+            if self.follower.progress().is_live() {
+                is_behind = self.follower.position() < self.follower.storage().ask_head()?;
+            }
+            if !is_behind {
+                self.pending.fire(now);
+            }
         }
         if self.pending.is_unsaved() {
             self.save()?;

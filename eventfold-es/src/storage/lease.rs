@@ -7,6 +7,8 @@ use uuid::Uuid;
 
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::memory::leases::MemoryLeases;
+#[cfg(feature = "postgres")]
+use crate::storage::postgres::leases::PgLeases;
 use crate::storage::record_name::Follower;
 
 /// One term of a lease. What carries it (a change of a record, a commit) is refused by the storage once
@@ -83,6 +85,8 @@ pub(crate) struct LeaseSeen {
 #[derive(Debug, Clone)]
 pub(crate) enum Leases {
     Memory(MemoryLeases),
+    #[cfg(feature = "postgres")]
+    Postgres(PgLeases),
 }
 
 impl Leases {
@@ -90,6 +94,8 @@ impl Leases {
     pub(crate) fn read(&self, follower: Follower, name: &str) -> StorageResult<Option<LeaseSeen>> {
         match self {
             Self::Memory(leases) => Ok(leases.read(follower, name)),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(leases) => leases.read(follower, name),
         }
     }
 
@@ -98,6 +104,8 @@ impl Leases {
     pub(crate) fn take(&self, term: &Term, revision: u64, sign: &str) -> StorageResult<bool> {
         match self {
             Self::Memory(leases) => Ok(leases.take(term, revision, sign)),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(leases) => leases.take(term, revision, sign),
         }
     }
 
@@ -105,6 +113,22 @@ impl Leases {
     pub(crate) fn renew(&self, term: &Term, sign: &str) -> StorageResult<bool> {
         match self {
             Self::Memory(leases) => Ok(leases.renew(term, sign)),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(leases) => leases.renew(term, sign),
+        }
+    }
+
+    /// Ends the term of whoever has the lease. The holder does not notice, as if it had slept for too
+    /// long.
+    #[cfg(test)]
+    pub(crate) fn end(&self, follower: Follower, name: &str) -> StorageResult<()> {
+        match self {
+            Self::Memory(leases) => {
+                leases.end(follower, name);
+                Ok(())
+            }
+            #[cfg(feature = "postgres")]
+            Self::Postgres(leases) => leases.end(follower, name),
         }
     }
 
@@ -115,6 +139,8 @@ impl Leases {
                 leases.release(term);
                 Ok(())
             }
+            #[cfg(feature = "postgres")]
+            Self::Postgres(leases) => leases.release(term),
         }
     }
 }

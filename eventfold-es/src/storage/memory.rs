@@ -79,18 +79,6 @@ impl Memory {
             ..Content::default()
         }))
     }
-
-    /// The records of a follower.
-    #[cfg(test)]
-    pub(crate) fn records_of(&self, follower: Follower, name: &str) -> MemoryRecords {
-        self.0.records.of(follower, name)
-    }
-
-    /// Ends the terms of all leases. Their holders do not notice, as if they had slept too long.
-    #[cfg(test)]
-    pub(crate) fn end_leases(&self) {
-        self.0.records.leases.end_all();
-    }
 }
 
 #[derive(Debug, Default)]
@@ -273,6 +261,11 @@ impl MemoryStorage {
             content: self.content.clone(),
             health: self.health.clone(),
         }
+    }
+
+    /// Whether other stores may append to the log.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.content.is_shared
     }
 
     pub(crate) fn head(&self) -> u64 {
@@ -745,7 +738,7 @@ impl MemoryStream {
 
     /// Whether other stores may append to the stream.
     pub(crate) fn is_shared(&self) -> bool {
-        self.storage.content.is_shared
+        self.storage.is_shared()
     }
 
     pub(crate) async fn take_turn(&self) -> OwnedMutexGuard<()> {

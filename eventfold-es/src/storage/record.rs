@@ -30,7 +30,7 @@ impl Records {
             Self::Files(records) => Self::Files(records),
             Self::Memory(records) => Self::Memory(records.within(term)),
             #[cfg(feature = "postgres")]
-            Self::Postgres(records) => Self::Postgres(records),
+            Self::Postgres(records) => Self::Postgres(records.within(term)),
         }
     }
 
@@ -66,7 +66,7 @@ impl Records {
             Self::Files(records) => records.replace(name, content),
             Self::Memory(records) => records.replace_older(name, position, content.to_vec()),
             #[cfg(feature = "postgres")]
-            Self::Postgres(records) => records.replace(name, content),
+            Self::Postgres(records) => records.replace_older(name, position, content),
         }
     }
 
@@ -77,7 +77,7 @@ impl Records {
             Self::Files(_) => Ok(None),
             Self::Memory(records) => Ok(records.position(name)),
             #[cfg(feature = "postgres")]
-            Self::Postgres(_) => Ok(None),
+            Self::Postgres(records) => records.position(name),
         }
     }
 

@@ -15,9 +15,6 @@ use crate::runtime::committed::Committed;
 use crate::storage::lease::Term;
 use crate::storage::stream::Stream;
 
-/// How often a command is decided at most.
-pub(crate) const MOST_ATTEMPTS: u32 = 16;
-
 /// The commands that conflicted.
 pub(crate) struct Conflicts<A: Aggregate> {
     sender: Arc<mpsc::UnboundedSender<Box<Attempt<A>>>>,
@@ -26,6 +23,8 @@ pub(crate) struct Conflicts<A: Aggregate> {
     waiting: BTreeMap<u64, Box<Attempt<A>>>,
     /// The number of commands that were decided at least once.
     decided: u64,
+    /// How often a command is decided at most.
+    pub(crate) rounds: u32,
 }
 
 impl<A: Aggregate> Conflicts<A> {
@@ -38,6 +37,7 @@ impl<A: Aggregate> Conflicts<A> {
                 receiver,
                 waiting: BTreeMap::new(),
                 decided: 0,
+                rounds: stream.conflict_rounds(),
             }
         })
     }
@@ -46,7 +46,7 @@ impl<A: Aggregate> Conflicts<A> {
     /// command's time.
     pub(crate) fn keep(&mut self, attempt: &Attempt<A>, ms: u64) -> Option<Box<Again<A>>> {
         let conflicts = attempt.conflicts + 1;
-        if conflicts >= MOST_ATTEMPTS {
+        if conflicts >= self.rounds {
             return None;
         }
         let command = A::repeat(&attempt.command)?;

@@ -94,10 +94,10 @@ impl MemoryLeases {
         Ok(change())
     }
 
-    /// Ends all terms. Their holders do not notice, as if they had slept too long.
     #[cfg(test)]
-    pub(crate) fn end_all(&self) {
-        for lease in lock(&self.0).values_mut() {
+    pub(crate) fn end(&self, follower: Follower, name: &str) {
+        let mut leases = lock(&self.0);
+        if let Some(lease) = leases.get_mut(&(follower, name.to_owned())) {
             lease.term = 0;
             lease.revision += 1;
         }

@@ -1,4 +1,4 @@
-//! Several stores on one memory, as several processes on one database: one of them runs a process
+//! Several stores on one memory, or on one schema of a server, as several processes: one of them runs a process
 //! manager, and an elected projection. `end_leases` stands for a runner that slept for too long: it does not know.
 
 use std::time::{Duration, SystemTime};
@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 use crate::following::{Manager, Outcome, dispatch};
 use crate::runtime::sender::Sender;
 use crate::storage::record_name::{Follower, RecordName};
+use crate::store::tests::conflicts::{Sharing, sharing};
 use crate::{
     Aggregate, AggregateStore, AggregateStoreBuilder, CommandContext, CommandEnvelope, Decide,
-    DecodeError, Evolve, ManualClock, Memory, OnFailure, Outbox, ProcessManager, Projection,
-    QueryItem, Running, StoredEvent,
+    DecodeError, Evolve, ManualClock, OnFailure, Outbox, ProcessManager, Projection, QueryItem,
+    Running, StoredEvent,
 };
 
 /// Longer than any test.
@@ -162,21 +163,20 @@ impl ProcessManager for Relay {
     }
 }
 
-fn builder(memory: &Memory) -> AggregateStoreBuilder {
-    AggregateStore::in_memory()
-        .keep_in(memory)
+fn builder(sharing: &Sharing) -> AggregateStoreBuilder {
+    sharing()
         .lease_ttl(FOREVER)
         .process_manager::<Relay>()
         .aggregate_type::<Numbers>()
         .decision::<Marking>()
 }
 
-async fn on_demand(memory: &Memory) -> AggregateStore {
-    builder(memory).open().await.unwrap()
+async fn on_demand(sharing: &Sharing) -> AggregateStore {
+    builder(sharing).open().await.unwrap()
 }
 
-async fn live(memory: &Memory) -> AggregateStore {
-    builder(memory).live().open().await.unwrap()
+async fn live(sharing: &Sharing) -> AggregateStore {
+    builder(sharing).live().open().await.unwrap()
 }
 
 async fn note(store: &AggregateStore, id: &str, number: u64) {
@@ -196,13 +196,26 @@ async fn wait_for(store: &AggregateStore, count: usize) {
     waited.await.unwrap();
 }
 
+/// Ends the terms of all followers. Their runners do not notice.
+fn end_leases(store: &AggregateStore) {
+    let leases = store.inner.storage.leases().unwrap();
+    leases.end(Follower::ProcessManager, "relay").unwrap();
+    leases.end(Follower::Projection, "sum").unwrap();
+}
+
+#[cfg(all(feature = "postgres", unix))]
+#[test]
+fn stores_on_postgres_hand_leases_over_as_stores_on_one_memory() {
+    super::conflicts::run_on_a_server("store::tests::leases::", 14);
+}
+
 fn relay(store: &AggregateStore) -> &Manager {
     &store.read_side.process_managers[0]
 }
 
 /// Lets the store take the lease, react to all events, and save the commands. It sends none.
 fn react(store: &AggregateStore) {
-    let head = store.inner.storage.head();
+    let head = store.inner.storage.ask_head().unwrap();
     let mut reacting = relay(store).reacting.lock().unwrap();
     while reacting.advance(head).unwrap() {}
 }
@@ -229,8 +242,8 @@ async fn send_late(store: &AggregateStore) -> Vec<Outcome> {
 
 #[tokio::test]
 async fn a_process_manager_runs_in_one_store_and_the_others_say_which() {
-    let memory = Memory::shared();
-    let (here, there) = (live(&memory).await, on_demand(&memory).await);
+    let sharing = sharing();
+    let (here, there) = (live(&sharing).await, on_demand(&sharing).await);
     note(&there, "source", 7).await;
     wait_for(&there, 1).await;
 
@@ -249,8 +262,8 @@ async fn a_process_manager_runs_in_one_store_and_the_others_say_which() {
 
 #[tokio::test]
 async fn after_a_run_on_demand_another_store_may_run_the_process_manager() {
-    let memory = Memory::shared();
-    let (here, there) = (on_demand(&memory).await, on_demand(&memory).await);
+    let sharing = sharing();
+    let (here, there) = (on_demand(&sharing).await, on_demand(&sharing).await);
     for number in 10..20 {
         note(&here, "source", number).await;
         let store = if number % 2 == 0 { &here } else { &there };
@@ -265,11 +278,11 @@ async fn after_a_run_on_demand_another_store_may_run_the_process_manager() {
 
 #[tokio::test]
 async fn a_store_that_is_shut_down_hands_its_process_managers_over_at_once() {
-    let memory = Memory::shared();
-    let here = live(&memory).await;
+    let sharing = sharing();
+    let here = live(&sharing).await;
     note(&here, "source", 7).await;
     wait_for(&here, 1).await;
-    let there = live(&memory).await;
+    let there = live(&sharing).await;
     here.shutdown().await.unwrap();
 
     note(&there, "source", 8).await;
@@ -281,13 +294,13 @@ async fn a_store_that_is_shut_down_hands_its_process_managers_over_at_once() {
 
 #[tokio::test]
 async fn a_runner_without_a_sign_of_life_is_replaced_once_its_time_is_over() {
-    let memory = Memory::shared();
-    let here = on_demand(&memory).await;
+    let sharing = sharing();
+    let here = on_demand(&sharing).await;
     note(&here, "source", 7).await;
     react(&here);
     // Its signs come once in a quarter of an hour, so it seems dead to a store with less patience. The
     // longer of both limits counts.
-    let there = builder(&memory)
+    let there = builder(&sharing)
         .lease_ttl(Duration::from_millis(100))
         .open();
     let there = there.await.unwrap();
@@ -296,7 +309,7 @@ async fn a_runner_without_a_sign_of_life_is_replaced_once_its_time_is_over() {
     }
     assert_eq!(noted(&there, "target").await, [0; 0]);
 
-    memory.end_leases();
+    end_leases(&here);
     there.run_process_managers().await.unwrap();
     assert_eq!(noted(&there, "target").await, [7]);
 }
@@ -304,11 +317,11 @@ async fn a_runner_without_a_sign_of_life_is_replaced_once_its_time_is_over() {
 #[tokio::test]
 async fn a_command_that_a_replaced_runner_sends_late_takes_no_effect() {
     for number in [ALONE, TOGETHER, DECIDED] {
-        let memory = Memory::shared();
-        let (here, there) = (on_demand(&memory).await, on_demand(&memory).await);
+        let sharing = sharing();
+        let (here, there) = (on_demand(&sharing).await, on_demand(&sharing).await);
         note(&here, "source", number).await;
         react(&here);
-        memory.end_leases();
+        end_leases(&here);
         let late = send_late(&here).await;
         assert!(matches!(late[..], [Outcome::Undecided]), "{late:?}");
         assert_eq!(effects(&there).await, [0, 0, 0], "{number}");
@@ -336,13 +349,13 @@ async fn effects(store: &AggregateStore) -> [usize; 3] {
 #[tokio::test]
 async fn a_late_command_takes_no_effect_again_although_its_target_has_forgotten_its_key() {
     for number in [ALONE, TOGETHER] {
-        let memory = Memory::shared();
-        let (here, there) = (on_demand(&memory).await, on_demand(&memory).await);
+        let sharing = sharing();
+        let (here, there) = (on_demand(&sharing).await, on_demand(&sharing).await);
         note(&here, "source", number).await;
         // The late sender has the state from before.
         noted(&here, "target").await;
         react(&here);
-        memory.end_leases();
+        end_leases(&here);
         there.run_process_managers().await.unwrap();
         // A stream remembers two keys in these tests.
         for id in ["target", "other"] {
@@ -365,11 +378,11 @@ async fn a_late_command_takes_no_effect_again_although_its_target_has_forgotten_
 
 #[tokio::test]
 async fn a_refused_late_command_fails_no_command_of_users() {
-    let memory = Memory::shared();
-    let (here, there) = (on_demand(&memory).await, on_demand(&memory).await);
+    let sharing = sharing();
+    let (here, there) = (on_demand(&sharing).await, on_demand(&sharing).await);
     note(&here, "source", 7).await;
     react(&here);
-    memory.end_leases();
+    end_leases(&here);
     let target = here.get::<Numbers>("target").await.unwrap();
     // Both are decided before the storage refuses the first one.
     let (late, own) = tokio::join!(send_late(&here), target.send(Note(8)));
@@ -381,13 +394,13 @@ async fn a_refused_late_command_fails_no_command_of_users() {
 
 #[tokio::test]
 async fn a_replaced_runner_saves_nothing_and_stands_by() {
-    let memory = Memory::shared();
-    let (here, there) = (on_demand(&memory).await, live(&memory).await);
+    let sharing = sharing();
+    let (here, there) = (on_demand(&sharing).await, live(&sharing).await);
     wait_for_runner(&there).await;
     note(&here, "source", 7).await;
     wait_for(&there, 1).await;
     // It does not know that it is replaced.
-    memory.end_leases();
+    end_leases(&here);
     note(&here, "source", 8).await;
     note(&here, "source", 999).await;
     here.run_process_managers().await.unwrap();
@@ -402,7 +415,7 @@ async fn a_replaced_runner_saves_nothing_and_stands_by() {
         1
     );
     // Whoever comes next continues from what the second runner saved.
-    let last = on_demand(&memory).await;
+    let last = on_demand(&sharing).await;
     wait_for(&last, 3).await;
     let target = noted(&last, "target").await;
     assert_eq!(target, [7, 8, 9]);
@@ -420,8 +433,8 @@ async fn wait_for_runner(store: &AggregateStore) {
 
 #[tokio::test]
 async fn dead_letters_are_listed_in_every_store_and_replayed_by_the_runner() {
-    let memory = Memory::shared();
-    let (here, there) = (live(&memory).await, on_demand(&memory).await);
+    let sharing = sharing();
+    let (here, there) = (live(&sharing).await, on_demand(&sharing).await);
     wait_for_runner(&here).await;
     note(&there, "source", 999).await;
     note(&there, "source", 7).await;
@@ -456,10 +469,10 @@ async fn dead_letters_are_listed_in_every_store_and_replayed_by_the_runner() {
 
 #[tokio::test]
 async fn clocks_that_differ_shift_a_timer_and_never_double_it() {
-    let memory = Memory::shared();
+    let sharing = sharing();
     let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
     let (early, late) = (ManualClock::new(at(10_000)), ManualClock::new(at(13_600)));
-    let open = |clock: &ManualClock| builder(&memory).clock(clock.clone()).open();
+    let open = |clock: &ManualClock| builder(&sharing).clock(clock.clone()).open();
     let (here, there) = (open(&early).await.unwrap(), open(&late).await.unwrap());
     note(&here, "source", LATER).await;
     here.run_process_managers().await.unwrap();
@@ -469,7 +482,7 @@ async fn clocks_that_differ_shift_a_timer_and_never_double_it() {
     react(&here);
     early.advance(Duration::from_secs(60));
     react(&here);
-    memory.end_leases();
+    end_leases(&here);
     there.run_process_managers().await.unwrap();
     send_late(&here).await;
     for store in [&here, &there, &here] {
@@ -497,39 +510,39 @@ impl Projection for Sum {
 }
 
 /// The position of the checkpoint that all stores share.
-fn saved(memory: &Memory) -> Option<u64> {
-    let records = memory.records_of(Follower::Projection, "sum");
-    records.position(RecordName::Checkpoint(1))
+fn saved(store: &AggregateStore) -> Option<u64> {
+    let records = store.inner.storage.records(Follower::Projection, "sum");
+    records.position(RecordName::Checkpoint(1)).unwrap()
 }
 
-async fn summing(memory: &Memory) -> AggregateStore {
-    let builder = AggregateStore::in_memory().keep_in(memory);
+async fn summing(sharing: &Sharing) -> AggregateStore {
+    let builder = sharing();
     builder.projection::<Sum>().open().await.unwrap()
 }
 
 #[tokio::test]
 async fn each_store_follows_a_projection_and_of_what_they_save_the_newest_stays() {
-    let memory = Memory::shared();
-    let (here, there) = (summing(&memory).await, summing(&memory).await);
+    let sharing = sharing();
+    let (here, there) = (summing(&sharing).await, summing(&sharing).await);
     note(&here, "n", 1).await;
     assert_eq!(here.projection::<Sum>().unwrap().sum, 1);
     note(&here, "n", 2).await;
     assert_eq!(there.projection::<Sum>().unwrap().sum, 3);
+    let head = there.head();
     there.shutdown().await.unwrap();
-    let newest = saved(&memory);
-    assert_eq!(newest, Some(here.head().get()));
     // It saves an older state, which is no error and changes nothing.
     here.shutdown().await.unwrap();
-    assert_eq!(saved(&memory), newest);
 
-    let next = summing(&memory).await;
+    let next = summing(&sharing).await;
+    let newest = saved(&next);
+    assert_eq!(newest, Some(head.get()));
     let position = next.read_side().projections[0].position;
     assert_eq!(Some(position.get()), newest);
     assert_eq!(next.projection::<Sum>().unwrap().sum, 3);
 }
 
-async fn elected(memory: &Memory) -> AggregateStore {
-    let builder = AggregateStore::in_memory().keep_in(memory);
+async fn elected(sharing: &Sharing) -> AggregateStore {
+    let builder = sharing();
     let builder = builder.lease_ttl(FOREVER);
     let builder = builder.projection_elected::<Sum>(OnFailure::Stop).live();
     builder.open().await.unwrap()
@@ -537,11 +550,11 @@ async fn elected(memory: &Memory) -> AggregateStore {
 
 #[tokio::test]
 async fn an_elected_projection_is_followed_by_one_store_and_read_by_all() {
-    let memory = Memory::shared();
-    let here = elected(&memory).await;
+    let sharing = sharing();
+    let here = elected(&sharing).await;
     note(&here, "n", 1).await;
     here.wait_for::<Sum>(here.head()).await.unwrap();
-    let there = elected(&memory).await;
+    let there = elected(&sharing).await;
     note(&there, "n", 2).await;
     assert_eq!(here.read(|sum: &Sum| sum.sum).await.unwrap(), 3);
     // Nothing is saved so far.
@@ -569,18 +582,18 @@ async fn an_elected_projection_is_followed_by_one_store_and_read_by_all() {
 
 #[tokio::test]
 async fn a_store_that_was_replaced_saves_no_state_of_an_elected_projection() {
-    let memory = Memory::shared();
-    let here = elected(&memory).await;
+    let sharing = sharing();
+    let here = elected(&sharing).await;
     note(&here, "n", 1).await;
     here.wait_for::<Sum>(here.head()).await.unwrap();
-    memory.end_leases();
-    let there = elected(&memory).await;
+    end_leases(&here);
+    let there = elected(&sharing).await;
     there.wait_for::<Sum>(there.head()).await.unwrap();
-    assert_eq!(saved(&memory), None);
+    assert_eq!(saved(&here), None);
     here.read_side.save_projections();
-    assert_eq!(saved(&memory), None);
+    assert_eq!(saved(&here), None);
     there.read_side.save_projections();
-    assert_eq!(saved(&memory), Some(there.head().get()));
+    assert_eq!(saved(&here), Some(there.head().get()));
 }
 
 #[tokio::test]
