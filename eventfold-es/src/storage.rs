@@ -32,6 +32,7 @@ pub(crate) mod restored;
 pub(crate) mod search;
 pub(crate) mod snapshot;
 pub(crate) mod stream;
+pub(crate) mod term;
 pub(crate) mod trouble;
 pub(crate) mod unfinished;
 

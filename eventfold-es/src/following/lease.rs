@@ -17,8 +17,9 @@ use tokio::task::AbortHandle;
 use crate::clock::{Clock, from_unix_millis};
 use crate::following::status::{Progress, Runner, ToDo};
 use crate::runtime::background;
-use crate::storage::lease::{LeaseSeen, Leases, Term};
+use crate::storage::lease::Leases;
 use crate::storage::record_name::Follower;
+use crate::storage::term::{LeaseSeen, Term};
 use crate::text::Shown;
 
 /// The shortest time limit. Signs of life take a moment to arrive.
@@ -79,9 +80,6 @@ struct Sign {
     outgoing: usize,
     timers: usize,
     dead_letters: Option<usize>,
-    sent: u64,
-    retried: u64,
-    given_up: u64,
 }
 
 impl Sign {
@@ -95,9 +93,6 @@ impl Sign {
             outgoing: to_do.outgoing,
             timers: to_do.timers,
             dead_letters: to_do.dead_letters,
-            sent: to_do.sent,
-            retried: to_do.retried,
-            given_up: to_do.given_up,
         }
     }
 
@@ -117,9 +112,8 @@ impl Sign {
             outgoing: self.outgoing,
             timers: self.timers,
             dead_letters: self.dead_letters,
-            sent: self.sent,
-            retried: self.retried,
-            given_up: self.given_up,
+            // What was sent, this store has sent itself.
+            ..progress.to_do()
         });
         progress.set_runner(Some(Runner {
             process: self.process.clone(),

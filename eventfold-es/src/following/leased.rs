@@ -13,9 +13,9 @@ use crate::following::outgoing::Outgoing;
 use crate::following::reacting::{AnyReacting, Counts, Outcome};
 use crate::following::status::{ProcessManagerStatus, Progress};
 use crate::following::trace::Trace;
-use crate::storage::lease::Term;
 use crate::storage::record::Records;
 use crate::storage::record_name::RecordName;
+use crate::storage::term::Term;
 
 /// Continues the process manager from what is saved, within a term.
 type Open = dyn Fn(&Arc<Term>, Counts) -> io::Result<Box<dyn AnyReacting>> + Send;
@@ -122,6 +122,8 @@ impl Leased {
     fn end_term(&mut self) {
         if let Some(reacting) = self.running() {
             reacting.seal();
+            // It notes its status for others.
+            let _ = reacting.status(0);
             self.counts = reacting.counts();
         }
         self.note_loss();
@@ -153,6 +155,9 @@ impl AnyReacting for Leased {
     fn advance(&mut self, head: u64) -> io::Result<bool> {
         if self.is_sealed {
             return Ok(false);
+        }
+        if let Some(failure) = self.progress.stopped_by() {
+            return Err(failure.into());
         }
         if self.lease.term().is_none() {
             self.note_loss();

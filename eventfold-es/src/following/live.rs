@@ -32,8 +32,8 @@ use crate::runtime::background::blocking;
 use crate::runtime::dispatch::Dispatchers;
 use crate::runtime::sender::Sender;
 use crate::storage::Storage;
-use crate::storage::lease::Term;
 use crate::storage::log::Log;
+use crate::storage::term::Term;
 use crate::sync::lock;
 
 /// How many commands of one process manager may be under way at the same time.

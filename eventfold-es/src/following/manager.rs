@@ -16,14 +16,15 @@ use crate::following::lease::{Candidate, Lease};
 use crate::following::leased::Leased;
 use crate::following::managing::{Reacting, Reaction};
 use crate::following::reacting::{AnyReacting, Counts};
+use crate::following::saved;
 use crate::following::status::{ProcessManagerStatus, Progress};
 use crate::following::trace::Traces;
 use crate::following::turn::{Turn, Turns};
 use crate::following::unusable::UnusableManager;
 use crate::storage::Storage;
-use crate::storage::lease::Term;
 use crate::storage::record::Records;
 use crate::storage::record_name::Follower;
+use crate::storage::term::Term;
 
 /// A registered process manager.
 #[derive(Clone)]
@@ -119,6 +120,8 @@ impl Manager {
         };
         let (reacting, progress): (Any, _) = if let Some(leases) = storage.leases() {
             let progress = Arc::new(Progress::new(M::NAME, storage.log(), 0));
+            let known = saved::process_manager(M::NAME, &records, storage.head())?;
+            known.tell(&progress);
             let lease = Lease::new(
                 leases,
                 (Follower::ProcessManager, M::NAME),
@@ -196,7 +199,7 @@ fn continued<M: ProcessManager>(
     };
     let how = Reaction {
         on_failure: how.on_failure,
-        retry: how.retry.clone(),
+        retry: how.retry,
         traces: how.traces.clone(),
         restored,
         counts,

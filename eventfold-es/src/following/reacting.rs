@@ -10,7 +10,7 @@ use crate::following::outgoing::Outgoing;
 use crate::following::status::ProcessManagerStatus;
 use crate::following::trace::Trace;
 use crate::runtime::dispatch::{Effect, Failed};
-use crate::storage::lease::Term;
+use crate::storage::term::Term;
 
 /// How many commands ended since the store was opened.
 #[derive(Debug, Clone, Copy, Default)]

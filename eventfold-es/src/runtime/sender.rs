@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::storage::lease::Term;
+use crate::storage::term::Term;
 
 /// A process manager that sends a command.
 #[derive(Debug, Clone)]

@@ -7,8 +7,8 @@ use crate::error::{ExecuteError, StateError, TogetherError};
 use crate::storage::condition::{Clause, HandedOver};
 use crate::storage::encoding::event_line::EncodedEvents;
 use crate::storage::error::{StorageError, StorageErrorKind};
-use crate::storage::lease::Term;
 use crate::storage::snapshot::Draft;
+use crate::storage::term::Term;
 
 /// How often a command is decided at most, unless the builder says otherwise.
 pub(crate) const CONFLICT_ROUNDS: u32 = 16;

@@ -17,7 +17,7 @@ use crate::domain::command::Fingerprint;
 use crate::event::StoredEvent;
 use crate::ids::StreamId;
 use crate::meter::Meters;
-use crate::storage::commit::{Commit, CommitError, Done, GroupCommit, StreamPart};
+use crate::storage::commit::{Commit, CommitError, Done, GroupCommit};
 use crate::storage::condition::{Clause, selects};
 use crate::storage::encoding::event_line as line;
 use crate::storage::encoding::event_line::{EncodedEvents, Line};
@@ -25,7 +25,6 @@ use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::layout::StreamLayout;
 use crate::storage::files::lock::Patience;
 use crate::storage::health::Health;
-use crate::storage::lease::Term;
 use crate::storage::load_now::LoadNow;
 use crate::storage::loaded::Loaded;
 use crate::storage::occupancy::Occupancy;
@@ -34,6 +33,7 @@ use crate::storage::process::Process;
 use crate::storage::record_name::Follower;
 use crate::storage::search::Search;
 use crate::storage::snapshot::{Draft, Snapshot};
+use crate::storage::term::Term;
 use crate::storage::trouble::Trouble;
 use crate::storage::unfinished::Unfinished;
 use crate::sync::lock;
@@ -410,12 +410,12 @@ impl MemoryStorage {
         let leases = self.content.records.leases.clone();
         let stored = leases.within(group.term.as_deref(), || self.append_group(&mut log, group));
         stored.map_err(|_| {
-            let refuse = |part: &StreamPart<MemoryStream>| {
-                part.stream.stream.refuse(part.epoch, part.expected)
-            };
-            let refused = group.streams.iter().map(refuse).last();
+            let mut refused = CommitError::ConditionFailed;
+            for part in &group.streams {
+                refused = part.stream.stream.refuse(part.epoch, part.expected);
+            }
             group.fail();
-            refused.unwrap_or(CommitError::ConditionFailed)
+            refused
         })
     }
 

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use crate::storage::error::{ErrorPlace, StorageError, StorageResult};
 use crate::storage::files::lines::FileLines;
 use crate::storage::files::records::FileRecords;
-use crate::storage::lease::Term;
 use crate::storage::memory::records::{MemoryLines, MemoryRecords};
 #[cfg(feature = "postgres")]
 use crate::storage::postgres::records::{PgLines, PgRecords};
 use crate::storage::record_name::RecordName;
+use crate::storage::term::Term;
 use crate::text::Shown;
 
 /// The records of one follower.

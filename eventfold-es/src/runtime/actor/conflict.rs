@@ -12,8 +12,8 @@ use crate::domain::command::CommandContext;
 use crate::error::ExecuteError;
 use crate::runtime::actor::mailbox::{Attempt, Reply};
 use crate::runtime::committed::Committed;
-use crate::storage::lease::Term;
 use crate::storage::stream::Stream;
+use crate::storage::term::Term;
 
 /// The commands that conflicted.
 pub(crate) struct Conflicts<A: Aggregate> {

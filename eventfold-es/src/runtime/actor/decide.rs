@@ -23,10 +23,10 @@ use crate::runtime::inside;
 use crate::runtime::sender::is_lost;
 use crate::storage::commit::Commit;
 use crate::storage::encoding::event_line::{Common, EncodedEvents, spare};
-use crate::storage::lease::Term;
 use crate::storage::loaded::Loaded;
 use crate::storage::snapshot::KnownKey;
 use crate::storage::stream::{Reading, Stream};
+use crate::storage::term::Term;
 use crate::text::Shown;
 
 type Outcome<A> = Reply<Committed<A>, ExecuteError<<A as Aggregate>::Error>>;

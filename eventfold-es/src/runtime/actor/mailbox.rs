@@ -13,7 +13,7 @@ use crate::runtime::actor::lent::Borrowed;
 use crate::runtime::committed::{Committed, Preview};
 use crate::runtime::running::InProgress;
 use crate::storage::commit::Done;
-use crate::storage::lease::Term;
+use crate::storage::term::Term;
 
 /// How many messages may wait for an actor. Invariant C10.
 pub(crate) const MAILBOX: usize = 64;

@@ -27,7 +27,7 @@ use crate::storage::commit::{CommitError, GroupCommit};
 use crate::storage::condition::Clause;
 use crate::storage::encoding::event_line::{Common, EncodedEvents, seed_of_none};
 use crate::storage::error::StorageError;
-use crate::storage::lease::Term;
+use crate::storage::term::Term;
 
 /// The result of a command that a [decision](Decider) decided. It is durable.
 ///

@@ -14,9 +14,9 @@ use crate::runtime::inside;
 use crate::runtime::together::answer::CommittedTogether;
 use crate::runtime::together::participant::Participant;
 use crate::storage::commit::{CommitError, GroupCommit, GroupDone, StreamPart};
-use crate::storage::lease::Term;
 use crate::storage::snapshot::KnownKey;
 use crate::storage::stream::Stream;
+use crate::storage::term::Term;
 
 /// The most aggregates, events, and bytes of events of a group.
 pub(crate) const MOST_AGGREGATES: u64 = 100;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use crate::storage::error::StorageResult;
-use crate::storage::lease::{LeaseSeen, Term};
 use crate::storage::record_name::Follower;
+use crate::storage::term::{LeaseSeen, Term};
 use crate::sync::lock;
 
 /// The leases of all followers.

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use crate::storage::error::StorageResult;
-use crate::storage::lease::Term;
 use crate::storage::memory::leases::MemoryLeases;
 use crate::storage::record_name::{Follower, RecordName};
+use crate::storage::term::Term;
 use crate::sync::lock;
 
 type Contents = BTreeMap<(Follower, String), BTreeMap<RecordName, Content>>;

@@ -13,7 +13,6 @@ use crate::storage::condition::{After, Clause, HandedOver, aggregate_tag};
 use crate::storage::encoding::event_line as line;
 use crate::storage::encoding::event_line::EncodedEvents;
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
-use crate::storage::lease::Term;
 use crate::storage::place::Place;
 use crate::storage::postgres::in_use::StreamInUse;
 use crate::storage::postgres::names::{array, escape};
@@ -21,6 +20,7 @@ use crate::storage::postgres::pauses::PATIENCE;
 use crate::storage::postgres::requests::{Group, Request};
 use crate::storage::postgres::rows::{signed, unsigned};
 use crate::storage::snapshot::Draft;
+use crate::storage::term::Term;
 
 /// In place of an actual version: the term of the commit has ended.
 const REPLACED: i64 = -2;

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use crate::storage::error::StorageResult;
-use crate::storage::lease::{LeaseSeen, Term};
 use crate::storage::postgres::records::kind;
 use crate::storage::postgres::rows::{signed, unsigned};
 use crate::storage::postgres::server::{Param, Server};
 use crate::storage::record_name::Follower;
+use crate::storage::term::{LeaseSeen, Term};
 
 const READ: &str = "SELECT revision, term, sign FROM leases WHERE kind = $1 AND follower = $2";
 const TAKE: &str = "SELECT take_lease($1, $2, $3, $4, $5)";

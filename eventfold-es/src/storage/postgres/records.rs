@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use crate::storage::error::{StorageErrorKind, StorageResult};
-use crate::storage::lease::Term;
 use crate::storage::postgres::rows::{signed, unsigned};
 use crate::storage::postgres::server::{Param, Server};
 use crate::storage::record_name::{Follower, RecordName};
+use crate::storage::term::Term;
 
 const READ: &str = "\
     SELECT content, part FROM records WHERE kind = $1 AND follower = $2 AND name = $3 ORDER BY part";

@@ -126,12 +126,12 @@ impl ProcessManager for Relay {
         stored: StoredEvent<'_>,
         out: &mut Outbox<'_>,
     ) -> Result<(), DecodeError> {
-        if stored.record().id() != "source" {
-            return Ok(());
-        }
         #[derive(Deserialize)]
         struct Noted {
             number: u64,
+        }
+        if stored.record().id() != "source" {
+            return Ok(());
         }
         let Noted { number } = stored.payload()?;
         match number {
