@@ -147,6 +147,10 @@ impl AggregateStoreBuilder {
     /// Register it once: two projections with one name are refused, and so is a name that no
     /// directory can have (see [`Projection::NAME`]).
     ///
+    /// If several processes have the store open, each follows the events for itself. They share one
+    /// checkpoint, of which the newest stays. [`projection_elected`](Self::projection_elected) lets one
+    /// process do the work for all.
+    ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
     /// # #[tokio::main(flavor = "current_thread")]
@@ -240,6 +244,9 @@ impl AggregateStoreBuilder {
     /// Registers a process manager. It continues from its checkpoint. Register the aggregate types
     /// that it sends commands to by [`aggregate_type`](Self::aggregate_type), unless its
     /// `#[process_manager(dispatches(...))]` lists them. Register it once.
+    ///
+    /// If several processes have the store open, register it in each. One of them runs it, with its
+    /// commands and timers, and the others stand by, see [`lease_ttl`](Self::lease_ttl).
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};

@@ -370,7 +370,6 @@ impl Batch {
     /// Lets the server check the term of the newest commit.
     fn note_term(&mut self, term: Option<&Arc<Term>>) {
         let Some(term) = term else { return };
-        self.is_plain = false;
         let arrays = &mut self.arrays;
         arrays.term_commit.push(number(arrays.commit_parts.len()));
         arrays.term_follower.push(term.name().to_owned());

@@ -1,6 +1,7 @@
 //! Records on a server: [`PgRecords`] and [`PgLines`].
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use crate::storage::error::{StorageErrorKind, StorageResult};
 use crate::storage::postgres::rows::{signed, unsigned};
@@ -11,10 +12,10 @@ use crate::storage::term::Term;
 const READ: &str = "\
     SELECT content, part FROM records WHERE kind = $1 AND follower = $2 AND name = $3 ORDER BY part";
 const REPLACE: &str = "SELECT replace_record($1, $2, $3, $4, $5, $6)";
-const ADD: &str = "SELECT add_to_record($1, $2, $3, $4, $5, $6)";
+const ADD: &str = "SELECT add_to_record($1, $2, $3, $4, $5, $6, $7)";
 const REMOVE: &str = "SELECT remove_record($1, $2, $3, $4)";
 const POSITION: &str = "\
-    SELECT position FROM records WHERE kind = $1 AND follower = $2 AND name = $3 AND part = 0";
+    SELECT place FROM records WHERE kind = $1 AND follower = $2 AND name = $3 AND part = 0";
 const FOLLOWERS: &str = "SELECT DISTINCT follower FROM records WHERE kind = $1 ORDER BY follower";
 
 /// The name of a kind of followers, as the server has it.
@@ -53,6 +54,8 @@ pub(crate) struct PgRecords {
     owner: String,
     /// Changes are refused once this term has ended.
     term: Option<Arc<Term>>,
+    /// Counts the changes within the term. An attempt that was given up may arrive late.
+    changes: Arc<AtomicI64>,
 }
 
 impl PgRecords {
@@ -62,12 +65,14 @@ impl PgRecords {
             kind: kind(follower),
             owner: name.to_owned(),
             term: None,
+            changes: Arc::default(),
         }
     }
 
     pub(crate) fn within(self, term: &Arc<Term>) -> Self {
         Self {
             term: Some(term.clone()),
+            changes: Arc::default(),
             ..self
         }
     }
@@ -75,6 +80,12 @@ impl PgRecords {
     /// The number of the term, as the server takes it.
     fn term(&self) -> Param {
         Box::new(self.term.as_ref().map(|term| term.number()))
+    }
+
+    /// The place of the next change in the order of the term, `None` without a term.
+    fn next(&self) -> Option<i64> {
+        let next = || self.changes.fetch_add(1, Ordering::Relaxed);
+        self.term.as_ref().map(|_| next())
     }
 
     /// Makes a change, which the server refuses if the term has ended.
@@ -140,7 +151,7 @@ impl PgRecords {
     }
 
     pub(crate) fn replace(&self, name: RecordName, content: &[u8]) -> StorageResult<()> {
-        self.save(name, content, None)
+        self.save(name, content, self.next())
     }
 
     /// Replaces the record, unless another store has saved a state with more events.
@@ -153,11 +164,11 @@ impl PgRecords {
         self.save(name, content, Some(signed(position)))
     }
 
-    fn save(&self, name: RecordName, content: &[u8], position: Option<i64>) -> StorageResult<()> {
+    fn save(&self, name: RecordName, content: &[u8], place: Option<i64>) -> StorageResult<()> {
         let mut params = self.params(name);
         params.push(Box::new(content.to_vec()));
         params.push(self.term());
-        params.push(Box::new(position));
+        params.push(Box::new(place));
         self.change("save a record in", REPLACE, params)
     }
 
@@ -231,6 +242,7 @@ impl PgLines {
         params.push(Box::new(signed(next)));
         params.push(Box::new(line));
         params.push(self.records.term());
+        params.push(Box::new(self.records.next()));
         let records = &self.records;
         records.change("add a line to a record of", ADD, params)?;
         self.next = Some(next + 1);

@@ -85,8 +85,10 @@ CREATE TABLE records (
     name text COLLATE "C" NOT NULL,
     part bigint NOT NULL,
     content bytea NOT NULL,
-    -- Of a state that several stores save: all events up to here are in it.
-    position bigint,
+    -- What it was saved in, if only the runner of the follower may save it.
+    term bigint,
+    -- The order of saves: of one term, or of a state that all stores save, by its position in the log.
+    place bigint,
     PRIMARY KEY (kind, follower, name, part)
 );
 
@@ -137,25 +139,43 @@ BEGIN
     END IF;
 END $$;
 
--- With `p_position`, a state with more events stays.
+-- Whether the record has been replaced since, in the same term.
+CREATE FUNCTION is_late(
+    p_kind text, p_follower text, p_name text, p_term bigint, p_place bigint
+) RETURNS bool LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM FROM records
+        WHERE kind = p_kind AND follower = p_follower AND name = p_name AND part = 0
+            AND term IS NOT DISTINCT FROM p_term AND place > p_place
+        FOR NO KEY UPDATE;
+    RETURN FOUND;
+END $$;
+
+-- What was saved later stays, by `p_place`: the attempt may be one that was given up long ago.
 CREATE FUNCTION replace_record(
-    p_kind text, p_follower text, p_name text, p_content bytea, p_term bigint, p_position bigint
+    p_kind text, p_follower text, p_name text, p_content bytea, p_term bigint, p_place bigint
 ) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM check_term(p_kind, p_follower, p_term);
+    IF is_late(p_kind, p_follower, p_name, p_term, p_place) THEN
+        RETURN;
+    END IF;
     DELETE FROM records
         WHERE kind = p_kind AND follower = p_follower AND name = p_name AND part > 0;
-    INSERT INTO records AS r VALUES (p_kind, p_follower, p_name, 0, p_content, p_position)
+    INSERT INTO records VALUES (p_kind, p_follower, p_name, 0, p_content, p_term, p_place)
         ON CONFLICT (kind, follower, name, part) DO UPDATE
-            SET content = excluded.content, position = excluded.position
-        WHERE excluded.position IS NULL OR r.position IS NULL OR r.position <= excluded.position;
+            SET content = excluded.content, term = excluded.term, place = excluded.place;
 END $$;
 
 CREATE FUNCTION add_to_record(
-    p_kind text, p_follower text, p_name text, p_part bigint, p_content bytea, p_term bigint
+    p_kind text, p_follower text, p_name text, p_part bigint, p_content bytea, p_term bigint,
+    p_place bigint
 ) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM check_term(p_kind, p_follower, p_term);
+    IF is_late(p_kind, p_follower, p_name, p_term, p_place) THEN
+        RETURN;
+    END IF;
     -- The same part again is a repeated attempt.
     INSERT INTO records VALUES (p_kind, p_follower, p_name, p_part, p_content)
         ON CONFLICT (kind, follower, name, part) DO UPDATE SET content = excluded.content;
@@ -283,7 +303,7 @@ END $$;
 -- actual version of a stream, -1 for a condition that does not hold, or -2 if its term has ended), and the new end of the log.
 --
 -- The arrays have the parts of each commit (one a stream; an empty type is none), its events and its
--- conditions, in order. A commit of a process manager has a term. `p_plain` promises that there is no condition, no term, no key of
+-- conditions, in order. A commit of a process manager has a term. `p_plain` promises that there is no condition, no key of
 -- events without a stream, and that the commits of each stream follow each other: then all are stored by a few statements, unless one of them is to
 -- be refused.
 CREATE FUNCTION append(
@@ -320,7 +340,10 @@ BEGIN
     p_refused := '{}';
     p_actual := '{}';
 
-    IF p_plain THEN
+    IF p_plain AND (cardinality(term_commit) = 0 OR (
+        SELECT bool_and(is_in_term('process manager', t.follower, t.number))
+        FROM (SELECT DISTINCT * FROM unnest(term_follower, term_number)) AS t(follower, number)))
+    THEN
         PERFORM FROM (
             SELECT p.type, p.id, min(p.expected) AS expected
             FROM unnest(part_type, part_id, part_expected) AS p(type, id, expected)
