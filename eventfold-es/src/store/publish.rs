@@ -241,7 +241,7 @@ use Kind::{Counter, Distribution as Spread, Gauge};
 
 /// All names with their units and meanings.
 #[rustfmt::skip]
-const ALL: [(Kind, &str, Unit, &str); 32] = [
+const ALL: [(Kind, &str, Unit, &str); 33] = [
     (Counter, COMMANDS, Unit::Count, "Commands of aggregates that ended, by outcome."),
     (Counter, DECISIONS, Unit::Count, "Commands of decisions that ended, by outcome."),
     (Spread, LATENCY, Unit::Seconds, "Time from the sending of a command to the store's answer."),
