@@ -557,6 +557,8 @@ impl AggregateStoreBuilder {
     /// [shut down](AggregateStore::shutdown) gives its place up at once. A store in a directory runs its
     /// own process managers, and ignores it.
     ///
+    /// It is about projections that are [elected](Self::projection_elected) too.
+    ///
     /// A shorter time hands over sooner after a crash, and also when a process only sleeps for that
     /// long. That does no harm: what it does afterwards is refused.
     ///

@@ -123,6 +123,8 @@ pub enum ReplayError {
     ///
     /// * [`io::ErrorKind::NotFound`]: there is no such dead letter;
     /// * [`io::ErrorKind::NotConnected`]: the store was shut down meanwhile;
+    /// * [`io::ErrorKind::ResourceBusy`]: another process runs the process manager; the text says
+    ///   which. Replay the dead letter there;
     /// * any other: the store has failed, the process manager has stopped, or a file could not be
     ///   read or written.
     ///
@@ -316,7 +318,8 @@ impl DeadLetters {
     /// # Errors
     ///
     /// [`io::ErrorKind::NotFound`] if there is no such dead letter; [`io::ErrorKind::NotConnected`]
-    /// if the store is [shut down](AggregateStore::shutdown); otherwise as [`list`](Self::list), or
+    /// if the store is [shut down](AggregateStore::shutdown); [`io::ErrorKind::ResourceBusy`] if another
+    /// process runs the process manager; otherwise as [`list`](Self::list), or
     /// the error from writing the file.
     ///
     /// ```

@@ -159,7 +159,8 @@ impl AggregateStore {
     /// # Errors
     ///
     /// As [`projection`](Self::projection), or the error from saving the checkpoint. The old state
-    /// then stays.
+    /// then stays. [`io::ErrorKind::ResourceBusy`] if the projection is
+    /// [elected](crate::AggregateStoreBuilder::projection_elected) and another process follows it.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
