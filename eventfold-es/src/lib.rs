@@ -460,7 +460,8 @@ pub use crate::event::{
 pub use crate::following::backwards::Backwards;
 pub use crate::following::subscription::Subscription;
 pub use crate::following::{
-    FollowerStatus, PastProjection, ProcessManagerStatus, ReadSideStatus, Running, SkippedEvent,
+    FollowerStatus, PastProjection, ProcessManagerStatus, ReadSideStatus, Runner, Running,
+    SkippedEvent,
 };
 pub use crate::ids::{
     InvalidPosition, InvalidStreamId, InvalidTraceParent, InvalidVersion, Position, StreamId,

@@ -16,6 +16,7 @@ pub(crate) mod encoding;
 pub(crate) mod error;
 pub(crate) mod files;
 pub(crate) mod health;
+pub(crate) mod lease;
 pub(crate) mod load_now;
 pub(crate) mod loaded;
 pub(crate) mod log;
@@ -31,6 +32,7 @@ pub(crate) mod restored;
 pub(crate) mod search;
 pub(crate) mod snapshot;
 pub(crate) mod stream;
+pub(crate) mod term;
 pub(crate) mod trouble;
 pub(crate) mod unfinished;
 
@@ -44,6 +46,7 @@ use error::{StorageError, StorageResult};
 use files::FileStorage;
 use files::layout::StreamLayout;
 use files::streams::handle::FileStream;
+use lease::Leases;
 use load_now::LoadNow;
 use log::{Log, LogReader};
 use memory::MemoryStorage;
@@ -294,6 +297,17 @@ impl Storage {
             Self::Memory(memory) => Records::Memory(memory.records(follower, name)),
             #[cfg(feature = "postgres")]
             Self::Postgres(postgres) => Records::Postgres(postgres.records(follower, name)),
+        }
+    }
+
+    /// The leases of the followers, `None` if this is the only store on the storage. Then nobody else
+    /// runs its followers.
+    pub(crate) fn leases(&self) -> Option<Leases> {
+        match self {
+            Self::Files(_) => None,
+            Self::Memory(memory) => memory.leases().map(Leases::Memory),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => Some(Leases::Postgres(postgres.leases())),
         }
     }
 

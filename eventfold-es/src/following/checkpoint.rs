@@ -275,7 +275,13 @@ pub(crate) fn write<S: Serialize + DeserializeOwned>(
         let text = format!("the state of `{name}` is not saved: {cause}");
         StorageError::new(StorageErrorKind::Unreadable, text)
     })?;
-    records.replace(RecordName::Checkpoint(version), &bytes)
+    let record = RecordName::Checkpoint(version);
+    if place.pending.is_some() {
+        records.replace(record, &bytes)
+    } else {
+        // Every process that has the store open saves the same projection.
+        records.replace_older(record, place.position, &bytes)
+    }
 }
 
 /// The file's content. It is checked to be readable.

@@ -18,6 +18,7 @@ mod committer;
 mod failure;
 pub(crate) mod in_use;
 mod known;
+pub(crate) mod leases;
 mod listener;
 pub(crate) mod log;
 mod names;
@@ -55,6 +56,7 @@ use crate::storage::unfinished::Unfinished;
 use crate::sync::lock;
 use committer::Committer;
 use in_use::StreamInUse;
+use leases::PgLeases;
 use log::PgLog;
 use options::PgOptions;
 use parts::Parts;
@@ -279,6 +281,10 @@ impl PgStorage {
 
     pub(crate) fn records(&self, follower: Follower, name: &str) -> PgRecords {
         PgRecords::new(self.parts.server.clone(), follower, name)
+    }
+
+    pub(crate) fn leases(&self) -> PgLeases {
+        PgLeases::new(self.parts.server.clone())
     }
 
     pub(crate) fn followers(&self, follower: Follower) -> StorageResult<Vec<String>> {

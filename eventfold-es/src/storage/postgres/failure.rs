@@ -17,6 +17,8 @@ const FORGOTTEN: &str = "EF001";
 const READ_ONLY: &str = "25006";
 /// The state that `append` raises if the server does not sync.
 const UNSYNCED: &str = "EF002";
+/// The state that changes of records raise if their term has ended.
+const REPLACED: &str = "EF003";
 
 /// Why a call to the server has no result.
 #[derive(Debug)]
@@ -114,6 +116,7 @@ impl Failure {
             }
             "" => StorageErrorKind::Io(self.io().map_or(Io::NotConnected, io::Error::kind)),
             FORGOTTEN => StorageErrorKind::Missing,
+            REPLACED => StorageErrorKind::Busy,
             UNSYNCED => StorageErrorKind::Unsupported,
             "53100" => StorageErrorKind::Io(Io::StorageFull),
             "53200" => StorageErrorKind::Io(Io::OutOfMemory),

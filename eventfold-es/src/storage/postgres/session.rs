@@ -90,7 +90,8 @@ pub(super) struct Appended {
     pub(super) before: u64,
     /// Which of its commits are not stored, from 1 on.
     pub(super) refused: Vec<i32>,
-    /// The actual version of a stream for each of these, or -1 for a condition that does not hold.
+    /// The actual version of a stream for each of these, -1 for a condition that does not hold, or -2 if
+    /// its term has ended.
     pub(super) actual: Vec<i64>,
     /// The new end of the log.
     pub(super) head: u64,

@@ -106,6 +106,7 @@ impl Storing {
             of_none: None,
             condition: Vec::new(),
             handed_over: None,
+            term: None,
             done: Box::new(move |result| drop(done.send(result))),
         };
         storage.commit_group(group).await;
@@ -206,6 +207,7 @@ impl Storing {
             of_none,
             condition: before.map(Clause::only_behind).into_iter().collect(),
             handed_over: Some(handed_over),
+            term: None,
             done: Box::new(move |result| drop(done.send(result))),
         };
         self.next += events;
