@@ -18,7 +18,7 @@ pub(crate) mod collector;
 pub(crate) mod files;
 mod place;
 #[cfg(unix)]
-pub(crate) mod postgres;
+pub(crate) use histories::server as postgres;
 pub(crate) mod scripted;
 pub(crate) mod stall;
 

@@ -1,0 +1,262 @@
+//! A network that fails: [`Proxy`].
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
+
+/// Listens on a port of its own, and passes everything on to the socket of a server.
+#[derive(Debug)]
+pub struct Proxy {
+    address: SocketAddr,
+    network: Arc<Network>,
+}
+
+/// What happens to bytes on their way.
+#[derive(Debug, Default)]
+struct Way {
+    server: PathBuf,
+    /// Bytes that go to the client wait until this is `false`.
+    holds_answers: bool,
+    /// Bytes that go to the client are dropped.
+    swallows_answers: bool,
+    /// Nothing passes in either direction.
+    is_cut_off: bool,
+    delay: Duration,
+    /// How many bytes of answers may still pass before all connections are cut.
+    answers_left: Option<u64>,
+    /// How many bytes of requests may still pass before all connections are cut.
+    requests_left: Option<u64>,
+    connections: Vec<(TcpStream, UnixStream)>,
+    /// How many times connections were cut because no more bytes might pass.
+    cuts: u64,
+    answered: u64,
+}
+
+#[derive(Debug, Default)]
+struct Network {
+    way: Mutex<Way>,
+    changed: Condvar,
+    ended: AtomicBool,
+}
+
+impl Network {
+    fn way(&self) -> MutexGuard<'_, Way> {
+        self.way.lock().unwrap()
+    }
+}
+
+impl Way {
+    fn cut(&mut self) {
+        for (client, server) in self.connections.drain(..) {
+            let _ = client.shutdown(Shutdown::Both);
+            let _ = server.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+impl Proxy {
+    /// Listens on this machine alone.
+    pub fn new(server: &Path) -> Self {
+        Self::on(IpAddr::V4(Ipv4Addr::LOCALHOST), server)
+    }
+
+    /// Listens on an address of this machine, on a port that the system gives.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot listen there.
+    pub fn on(address: IpAddr, server: &Path) -> Self {
+        let listener = TcpListener::bind((address, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let network = Arc::<Network>::default();
+        network.way().server = server.to_owned();
+        let listening = network.clone();
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                if listening.ended.load(Ordering::Acquire) {
+                    break;
+                }
+                let Ok(client) = client else { continue };
+                // Without a server behind it the connection is refused.
+                let _ = connect(&listening, client);
+            }
+        });
+        Self { address, network }
+    }
+
+    /// The URL of the database behind it.
+    pub fn url(&self) -> String {
+        format!("postgres://postgres@{}/postgres", self.address)
+    }
+
+    /// Passes new connections on to this server.
+    pub fn lead_to(&self, server: &Path) {
+        server.clone_into(&mut self.network.way().server);
+    }
+
+    /// Cuts all connections.
+    pub fn cut(&self) {
+        self.network.way().cut();
+        self.network.changed.notify_all();
+    }
+
+    /// Lets nothing pass, and lets nobody know, until it is unset.
+    pub fn cut_off(&self, is_cut_off: bool) {
+        self.change(|way| way.is_cut_off = is_cut_off);
+    }
+
+    /// Lets answers wait, until it is unset.
+    pub fn hold_answers(&self, hold: bool) {
+        self.change(|way| way.holds_answers = hold);
+    }
+
+    /// Drops all answers, until it is unset. What was dropped never comes.
+    pub fn swallow_answers(&self, swallow: bool) {
+        self.change(|way| way.swallows_answers = swallow);
+    }
+
+    /// Lets everything take so long in each direction.
+    pub fn delay(&self, delay: Duration) {
+        self.change(|way| way.delay = delay);
+    }
+
+    /// Cuts all connections after so many more bytes of answers.
+    pub fn cut_after_answers(&self, bytes: u64) {
+        self.change(|way| way.answers_left = Some(bytes));
+    }
+
+    /// Cuts all connections after so many more bytes of requests.
+    pub fn cut_after_requests(&self, bytes: u64) {
+        self.change(|way| way.requests_left = Some(bytes));
+    }
+
+    /// How many times connections were cut because no more bytes might pass.
+    pub fn cuts(&self) -> u64 {
+        self.network.way().cuts
+    }
+
+    /// How many bytes of answers have passed.
+    pub fn answered(&self) -> u64 {
+        self.network.way().answered
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Way)) {
+        change(&mut self.network.way());
+        self.network.changed.notify_all();
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.network.ended.store(true, Ordering::Release);
+        self.cut();
+        // Wakes whoever listens.
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+/// Which way bytes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Requests,
+    Answers,
+}
+
+fn connect(network: &Arc<Network>, client: TcpStream) -> io::Result<()> {
+    client.set_nodelay(true)?;
+    let mut way = network.way();
+    let server = UnixStream::connect(&way.server)?;
+    way.connections
+        .push((client.try_clone()?, server.try_clone()?));
+    drop(way);
+    let (from, to) = (client.try_clone()?, server.try_clone()?);
+    let there = network.clone();
+    std::thread::spawn(move || pass(&there, Direction::Requests, from, to));
+    let back = network.clone();
+    std::thread::spawn(move || pass(&back, Direction::Answers, server, client));
+    Ok(())
+}
+
+/// What has two directions, each of which can be closed.
+trait Stream: io::Read + io::Write {
+    fn close(&self);
+}
+
+impl Stream for TcpStream {
+    fn close(&self) {
+        let _ = self.shutdown(Shutdown::Both);
+    }
+}
+
+impl Stream for UnixStream {
+    fn close(&self) {
+        let _ = self.shutdown(Shutdown::Both);
+    }
+}
+
+/// Passes bytes on until one side has ended.
+fn pass(network: &Network, direction: Direction, mut from: impl Stream, mut to: impl Stream) {
+    let mut bytes = [0; 16 * 1024];
+    loop {
+        let Ok(length @ 1..) = from.read(&mut bytes) else {
+            break;
+        };
+        if !pass_on(network, direction, &bytes[..length], &mut to) {
+            break;
+        }
+    }
+    from.close();
+    to.close();
+}
+
+/// Whether the connection goes on.
+fn pass_on(network: &Network, direction: Direction, bytes: &[u8], to: &mut impl Stream) -> bool {
+    let is_answer = direction == Direction::Answers;
+    let delay = network.way().delay;
+    if !delay.is_zero() {
+        // It is what the delay is.
+        std::thread::sleep(delay);
+    }
+    let mut way = network.way();
+    while way.is_cut_off || (is_answer && way.holds_answers) {
+        // Those who hold the ends may be gone meanwhile.
+        if network.ended.load(Ordering::Acquire) {
+            return false;
+        }
+        way = network.changed.wait(way).unwrap();
+    }
+    if is_answer && way.swallows_answers {
+        return true;
+    }
+    let left = if is_answer {
+        &mut way.answers_left
+    } else {
+        &mut way.requests_left
+    };
+    let mut passing = bytes;
+    let mut cuts = false;
+    if let Some(left) = left {
+        if *left < bytes.len() as u64 {
+            passing = &bytes[..usize::try_from(*left).unwrap_or_default()];
+            cuts = true;
+        } else {
+            *left -= bytes.len() as u64;
+        }
+    }
+    if is_answer {
+        way.answered += passing.len() as u64;
+    }
+    if !cuts {
+        drop(way);
+        return to.write_all(passing).is_ok();
+    }
+    let _ = to.write_all(passing);
+    (way.answers_left, way.requests_left) = (None, None);
+    way.cuts += 1;
+    way.cut();
+    false
+}
