@@ -1,0 +1,15 @@
+//! Stores keep their promises while servers, processes and networks fail.
+#![cfg(unix)]
+
+mod domain;
+mod processes;
+mod run;
+mod worker;
+
+#[test]
+#[ignore = "started by other tests, in a process of its own"]
+fn works() {
+    if let Ok(task) = std::env::var(worker::TASK) {
+        worker::work(&task);
+    }
+}
