@@ -2,8 +2,11 @@
 #![cfg(unix)]
 
 mod domain;
+mod networks;
 mod processes;
+mod refusals;
 mod run;
+mod servers;
 mod worker;
 
 #[test]

@@ -198,6 +198,12 @@ impl Run {
         report
     }
 
+    /// As [`check`](Self::check), where the store lacks what projections had.
+    pub(crate) async fn check_without_projections(&mut self) -> Report {
+        self.everything.clear();
+        self.check().await
+    }
+
     async fn stored(&self, history: &mut History) -> Vec<Stored> {
         let store = self.place.builder().lock_timeout(DEADLINE);
         let store = store.open().await.unwrap();
