@@ -39,7 +39,7 @@ use crate::domain::command::Fingerprint;
 use crate::event::StoredEvent;
 use crate::ids::StreamId;
 use crate::meter::Meters;
-use commit::{CommitError, GroupCommit};
+use commit::{CONFLICT_ROUNDS, CommitError, GroupCommit};
 use error::{StorageError, StorageResult};
 use files::FileStorage;
 use files::layout::StreamLayout;
@@ -99,6 +99,25 @@ impl Storage {
             Self::Memory(memory) => Stream::Memory(memory.stream(id)),
             #[cfg(feature = "postgres")]
             Self::Postgres(postgres) => Stream::Postgres(postgres.stream(id)),
+        }
+    }
+
+    /// Whether other stores may append to the log too.
+    pub(crate) fn is_shared(&self) -> bool {
+        match self {
+            Self::Files(_) => false,
+            Self::Memory(memory) => memory.is_shared(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => true,
+        }
+    }
+
+    /// How often a command is decided at most, if other events come between again and again.
+    pub(crate) fn conflict_rounds(&self) -> u32 {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.conflict_rounds(),
+            _ => CONFLICT_ROUNDS,
         }
     }
 
@@ -227,7 +246,27 @@ impl Storage {
         }
     }
 
-    /// The position of the newest durable event.
+    /// The position of the newest event that was durable when this was called. Where other stores append
+    /// too, it is asked for.
+    pub(crate) async fn current_head(&self) -> StorageResult<u64> {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.current_head().await,
+            _ => Ok(self.head()),
+        }
+    }
+
+    /// As [`current_head`](Self::current_head). Blocks.
+    pub(crate) fn ask_head(&self) -> StorageResult<u64> {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.ask_head(),
+            _ => Ok(self.head()),
+        }
+    }
+
+    /// The position of the newest event that is known to be durable. Other stores may have appended
+    /// newer ones.
     pub(crate) fn head(&self) -> u64 {
         match self {
             Self::Files(files) => files.head(),

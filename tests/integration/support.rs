@@ -117,6 +117,18 @@ impl Aggregate for Ledger {
         }
     }
 
+    fn repeat(command: &LedgerCommand) -> Option<LedgerCommand> {
+        Some(match command {
+            LedgerCommand::Add(amount) => LedgerCommand::Add(*amount),
+            LedgerCommand::AddAll(amounts) => LedgerCommand::AddAll(amounts.clone()),
+            LedgerCommand::Write(text) => LedgerCommand::Write(text.clone()),
+            LedgerCommand::Nothing => LedgerCommand::Nothing,
+            LedgerCommand::Refuse => LedgerCommand::Refuse,
+            LedgerCommand::Explode => LedgerCommand::Explode,
+            LedgerCommand::Decide(_) => return None,
+        })
+    }
+
     fn apply(mut self, event: &LedgerEvent) -> Self {
         self.count += 1;
         match event {

@@ -61,7 +61,11 @@ impl<S> Checkpoint<S> {
     /// Why it does not belong to the history in the journal of `storage`, `None` if it does.
     /// Invariant F9.
     pub(crate) fn misfit(&mut self, storage: &Storage) -> StorageResult<Option<String>> {
-        let (position, head) = (self.position, storage.head());
+        let (position, mut head) = (self.position, storage.head());
+        if position > head {
+            // It may be the work of another process.
+            head = storage.ask_head()?;
+        }
         if position > head {
             let cause = format!(
                 "is ahead of the journal: it is at position {position}, but the journal ends at \

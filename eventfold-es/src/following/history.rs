@@ -19,7 +19,7 @@ pub(crate) fn chains(
     positions: &BTreeSet<u64>,
 ) -> StorageResult<BTreeMap<u64, u64>> {
     let mut reader = storage.reader(0);
-    let held = positions.range(1..=storage.head());
+    let held = positions.range(1..=storage.ask_head()?);
     held.map(|position| Ok((*position, reader.history_at(*position)?)))
         .collect()
 }

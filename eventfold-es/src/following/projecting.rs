@@ -99,7 +99,7 @@ impl<P: Projection> Projecting<P> {
             return Err(closed());
         }
         let _span = tracing::debug_span!("projection_catchup", projection_name = P::NAME).entered();
-        let head = self.head();
+        let head = self.follower.storage().ask_head()?;
         while !self.follow(head, SLICE)? {
             self.follower.save_if_due();
         }

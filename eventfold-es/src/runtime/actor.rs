@@ -23,13 +23,12 @@ mod past;
 mod preview;
 mod slot;
 
-pub(crate) use conflict::MOST_ATTEMPTS;
 use conflict::{Again, Conflicts};
 use head::Head;
 use idle::Activity;
 pub(crate) use lent::Borrowed;
-use mailbox::Read;
-pub(crate) use mailbox::{Attempt, Mail, Reply, Request};
+
+pub(crate) use mailbox::{Attempt, Mail, Read, Reply, Request};
 pub(crate) use past::{Until, load_until};
 pub(crate) use slot::{LiveAggregate, Registry, Slot};
 
@@ -197,6 +196,7 @@ impl<A: Aggregate> Actor<A> {
     async fn serve(&mut self, request: Request<A>) {
         match (request, self.make_ready_for_request().await) {
             (Request::Read(read), Ok(())) => self.read(read).await,
+            (Request::ReadLocal(read), Ok(())) => self.read_local(read),
             (
                 Request::Preview {
                     command,
@@ -206,7 +206,9 @@ impl<A: Aggregate> Actor<A> {
                 Ok(()),
             ) => Box::pin(self.preview(command, &context, reply)).await,
             (Request::Inject { event, reply }, Ok(())) => self.inject(event, reply).await,
-            (Request::Read(read), Err(error)) => read(Err(error))(Ok(0)),
+            (Request::Read(read) | Request::ReadLocal(read), Err(error)) => {
+                read(Err(error))(Ok(0));
+            }
             (Request::Preview { reply, .. }, Err(error)) => reply.send(Err(error.into())),
             (Request::Inject { reply, .. }, Err(error)) => reply.send(Err(error.into())),
         }
@@ -221,6 +223,23 @@ impl<A: Aggregate> Actor<A> {
         let (state, version) = (&head.state, Version::new(head.version));
         let done = inside::Aggregate::of(self.stream.id()).run(|| read(Ok((state, version))));
         self.when_current(current, done);
+    }
+
+    /// Reads the head as this store knows it.
+    fn read_local(&self, read: Read<A>) {
+        let Some(head) = &self.head else { return };
+        let (state, version) = (&head.state, Version::new(head.version));
+        let done = inside::Aggregate::of(self.stream.id()).run(|| read(Ok((state, version))));
+        if self.is_durable(head) {
+            done(Ok(self.stream.durable_position()));
+        } else {
+            self.stream.when_done(head.epoch, done);
+        }
+    }
+
+    /// Whether all of the head is known to be durable.
+    fn is_durable(&self, head: &Head<A>) -> bool {
+        head.version == self.stream.durable_version() && self.stream.failure(head.epoch).is_none()
     }
 
     /// The position of the head, once it is durable and has all that others stored before. `None`
@@ -242,7 +261,11 @@ impl<A: Aggregate> Actor<A> {
 
     /// Waits until the head is durable and has all that others stored before. Returns its position.
     async fn make_current(&mut self) -> Result<u64, StateError> {
-        for _ in 1..MOST_ATTEMPTS {
+        let rounds = self
+            .conflicts
+            .as_ref()
+            .map_or(1, |conflicts| conflicts.rounds);
+        for _ in 1..rounds {
             match self.wait_durable().await {
                 Err(CommitError::Conflict { .. }) => self.make_ready_for_mail().await?,
                 durable => return Ok(durable?),
@@ -270,12 +293,10 @@ impl<A: Aggregate> Actor<A> {
         let Some(head) = &self.head else {
             return done(Err(CommitError::Superseded));
         };
-        if head.version == self.stream.durable_version()
-            && self.stream.failure(head.epoch).is_none()
-        {
+        if self.conflicts.is_none() && self.is_durable(head) {
             done(Ok(self.stream.durable_position()));
         } else {
-            self.stream.when_done(head.epoch, done);
+            self.stream.when_current(head.epoch, done);
         }
     }
 

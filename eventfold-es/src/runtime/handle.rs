@@ -13,7 +13,7 @@ use crate::domain::command::CommandContext;
 use crate::domain::layer::Call;
 use crate::error::{ExecuteError, Panic, StateError};
 use crate::ids::{Position, StreamId, Version};
-use crate::runtime::actor::{Attempt, LiveAggregate as _, Mail, Reply, Request, Slot};
+use crate::runtime::actor::{Attempt, LiveAggregate as _, Mail, Read, Reply, Request, Slot};
 use crate::runtime::aggregates::Hold;
 use crate::runtime::committed::{Committed, Loaded, Preview};
 use crate::runtime::delivery::deliver;
@@ -366,13 +366,55 @@ impl<A: Aggregate> AggregateHandle<A> {
         Ok(self.read(|_, version| version).await?.0)
     }
 
+    /// As [`load`](Self::load), but without asking whether other processes have stored events since this
+    /// process read the stream or last stored events in it. It has all commands that this process has
+    /// answered. On files, where one process writes, it is the same as `load`; on PostgreSQL it saves a
+    /// round trip, and succeeds while the server is not reached, if the aggregate is in memory.
+    ///
+    /// # Errors
+    ///
+    /// As [`state`](Self::state).
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = AggregateStore::open(dir.path()).await?;
+    /// # let counter = store.get::<Counter>("c-1").await?;
+    /// let done = counter.send(Add(5)).await?;
+    /// let loaded = counter.load_local().await?;
+    /// assert_eq!((loaded.state.value, loaded.version), (5, done.version));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias("freshness", "stale read", "eventual consistency"))]
+    pub async fn load_local(&self) -> Result<Loaded<A>, StateError> {
+        let read = |state: &A, version| (state.clone(), version);
+        let read = self.read_with(Request::ReadLocal, read).await?;
+        let ((state, version), position) = read;
+        Ok(Loaded {
+            state,
+            version,
+            position,
+        })
+    }
+
     async fn read<T: Send + 'static>(
         &self,
         look: impl FnOnce(&A, Version) -> T + Send + 'static,
     ) -> Result<(T, Position), StateError> {
+        self.read_with(Request::Read, look).await
+    }
+
+    async fn read_with<T: Send + 'static>(
+        &self,
+        request: impl FnOnce(Read<A>) -> Request<A>,
+        look: impl FnOnce(&A, Version) -> T + Send + 'static,
+    ) -> Result<(T, Position), StateError> {
         let (reply, answer) = self.reply();
         let id = self.stream_id().clone();
-        let read = Request::Read(Box::new(move |head| {
+        let read = request(Box::new(move |head| {
             let seen = head.and_then(|(state, version)| {
                 let look = std::panic::AssertUnwindSafe(|| look(state, version));
                 std::panic::catch_unwind(look)

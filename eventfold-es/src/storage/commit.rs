@@ -9,6 +9,9 @@ use crate::storage::encoding::event_line::EncodedEvents;
 use crate::storage::error::{StorageError, StorageErrorKind};
 use crate::storage::snapshot::Draft;
 
+/// How often a command is decided at most, unless the builder says otherwise.
+pub(crate) const CONFLICT_ROUNDS: u32 = 16;
+
 /// A request to store the events of one command. The encoded events are passed beside it.
 pub(crate) struct Commit {
     /// The activation that decided the events.

@@ -259,6 +259,11 @@ impl MemoryStorage {
         }
     }
 
+    /// Whether other stores may append to the log.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.content.is_shared
+    }
+
     pub(crate) fn head(&self) -> u64 {
         self.health.head()
     }
@@ -698,7 +703,7 @@ impl MemoryStream {
 
     /// Whether other stores may append to the stream.
     pub(crate) fn is_shared(&self) -> bool {
-        self.storage.content.is_shared
+        self.storage.is_shared()
     }
 
     pub(crate) async fn take_turn(&self) -> OwnedMutexGuard<()> {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
@@ -38,17 +38,42 @@ impl Occupancy {
     /// Notes that a store is open. If another one is about to end, waits for the end.
     /// `place` is for messages, and `rule` says that it has one store.
     pub(crate) fn enter(&self, patience: &Patience, place: &str, rule: &str) -> StorageResult<()> {
+        let mut store = self.wait(patience, place)?;
+        if store.is_some() {
+            let text = format!(
+                "{place} is already open in this process: {rule}; clone it, or shut it down first"
+            );
+            return Err(StorageError::new(StorageErrorKind::Busy, text));
+        }
+        *store = Some(OpenStore {
+            is_closing: false,
+            given_up: patience.given_up(),
+            unfinished: None,
+        });
+        Ok(())
+    }
+
+    /// If a store is about to end, waits for the end.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn wait_for_end(&self, patience: &Patience, place: &str) -> StorageResult<()> {
+        self.wait(patience, place).map(drop)
+    }
+
+    /// Waits until no store is about to end.
+    fn wait(
+        &self,
+        patience: &Patience,
+        place: &str,
+    ) -> StorageResult<MutexGuard<'_, Option<OpenStore>>> {
         let mut store = lock(&self.store);
         let mut since = Instant::now();
         loop {
             patience.check()?;
-            let Some(open) = &*store else { break };
-            if !open.is_closing && !open.given_up.load(Ordering::Acquire) {
-                let text = format!(
-                    "{place} is already open in this process: {rule}; clone it, or shut it down first"
-                );
-                return Err(StorageError::new(StorageErrorKind::Busy, text));
-            }
+            let ending =
+                |open: &&OpenStore| open.is_closing || open.given_up.load(Ordering::Acquire);
+            let Some(open) = store.as_ref().filter(ending) else {
+                return Ok(store);
+            };
             let rest = patience.longest_release().saturating_sub(since.elapsed());
             if !rest.is_zero() {
                 let waited = self.left.wait_timeout(store, rest);
@@ -66,12 +91,6 @@ impl Occupancy {
             since = Instant::now();
             store = lock(&self.store);
         }
-        *store = Some(OpenStore {
-            is_closing: false,
-            given_up: patience.given_up(),
-            unfinished: None,
-        });
-        Ok(())
     }
 
     /// Notes that the store is about to end. The end waits until `unfinished` is dropped.

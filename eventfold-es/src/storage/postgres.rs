@@ -1,6 +1,6 @@
 //! The backend on a server: storage in a schema of a database of PostgreSQL.
 //!
-//! A schema has one store at a time. The path of a commit: [`stream`], the queue ([`requests`]),
+//! Several stores may be open on a schema, in one process or in several. The path of a commit: [`stream`], the queue ([`requests`]),
 //! the [`committer`], the function `append` of `schema.sql`, the answer. All connections live on one
 //! thread of the store ([`server`]), which [`PgStorage::open`] starts, so whoever reads may block.
 
@@ -17,10 +17,13 @@ mod batch;
 mod committer;
 mod failure;
 pub(crate) mod in_use;
+mod known;
+mod listener;
 pub(crate) mod log;
 mod names;
 pub(crate) mod options;
 mod parts;
+mod pauses;
 pub(crate) mod records;
 mod requests;
 mod rows;
@@ -54,9 +57,9 @@ use in_use::StreamInUse;
 use log::PgLog;
 use options::PgOptions;
 use parts::Parts;
+use pauses::Pauses;
 use records::PgRecords;
 use requests::{Request, Requests};
-use rows::unsigned;
 use server::Server;
 use session::{Session, Terms};
 use snapshots::SnapshotWriter;
@@ -65,8 +68,8 @@ use stream::PgStream;
 /// The base directory of the layout. No file can have this name, so nothing is created there.
 const NOWHERE: &str = "in-postgres\0";
 
-/// The schemas that this process has open, by how they are reached.
-static OPEN: Mutex<Option<HashMap<String, Weak<Occupancy>>>> = Mutex::new(None);
+/// The stores that this process has open, by where they are.
+static OPEN: Mutex<Vec<(String, Weak<Occupancy>)>> = Mutex::new(Vec::new());
 
 /// The storage of an open store.
 #[derive(Debug)]
@@ -88,11 +91,11 @@ pub(crate) struct PgStorage {
 }
 
 /// What the thread of the connections tells the opener.
-type Opened = StorageResult<(Arc<Parts>, Arc<Health>)>;
+type Opened = StorageResult<Arc<Parts>>;
 
 impl PgStorage {
     /// Opens the store, and creates its tables if there are none and `create` is set. Blocks on the
-    /// server. If another store holds the schema, waits as `patience` says.
+    /// server. If another store of this process on the schema is about to end, waits as `patience` says.
     pub(crate) fn open(
         options: &PgOptions,
         create: bool,
@@ -101,19 +104,21 @@ impl PgStorage {
     ) -> StorageResult<Arc<Self>> {
         let config = options.config()?;
         let place = options.place(&config);
-        let occupancy = {
+        let occupancy = Arc::<Occupancy>::default();
+        occupancy.enter(patience, &place, "each store is one")?;
+        let others = {
             let mut open = lock(&OPEN);
-            let open = open.get_or_insert_default();
-            open.retain(|_, occupancy| occupancy.strong_count() > 0);
-            let known = open.get(&place).and_then(Weak::upgrade);
-            known.unwrap_or_else(|| {
-                let new = Arc::<Occupancy>::default();
-                open.insert(place.clone(), Arc::downgrade(&new));
-                new
-            })
+            open.retain(|(_, occupancy)| occupancy.strong_count() > 0);
+            let others = open.iter().filter(|(other, _)| *other == place);
+            let others: Vec<_> = others.filter_map(|(_, other)| other.upgrade()).collect();
+            open.push((place.clone(), Arc::downgrade(&occupancy)));
+            others
         };
-        occupancy.enter(patience, &place, "a schema has one store")?;
+        for other in others {
+            other.wait_for_end(patience, &place)?;
+        }
         let terms = Terms {
+            conflict_rounds: options.conflict_rounds,
             create,
             synced: !options.allow_unsynced,
         };
@@ -121,8 +126,8 @@ impl PgStorage {
         let (tell, opened) = mpsc::channel::<Opened>();
         let (end, ended) = watch::channel(false);
         let (patience, leaving) = (patience.clone(), occupancy.clone());
-        let meters = Meters::new();
-        let counting = meters.clone();
+        let (meters, health) = (Meters::new(), Health::new(0));
+        let (counting, known) = (meters.clone(), health.clone());
         let started = std::thread::Builder::new()
             .name("eventfold-postgres".to_owned())
             .spawn(move || {
@@ -142,11 +147,12 @@ impl PgStorage {
                     }
                 };
                 runtime.block_on(async {
-                    let (server, gone) = Server::new(config, schema, place, timeout);
+                    let (server, gone) = Server::new(config, schema, place, timeout, known.clone());
                     let opened = session::open(&server, &terms, &patience).await;
                     match opened {
                         Ok(session) => {
-                            serve(&tell, server, session, terms.synced, counting).await;
+                            let parts = (server, known, counting);
+                            serve(&tell, parts, session, &terms).await;
                             leave();
                         }
                         Err(error) => {
@@ -165,7 +171,7 @@ impl PgStorage {
         }
         let text = "the thread of the connections panicked while it opened the schema";
         let panicked = |_| Err(StorageError::new(StorageErrorKind::Bug, text));
-        let (parts, health) = opened.recv().unwrap_or_else(panicked)?;
+        let parts = opened.recv().unwrap_or_else(panicked)?;
         Ok(Arc::new(Self {
             parts,
             health,
@@ -221,6 +227,20 @@ impl PgStorage {
 
     pub(crate) fn head(&self) -> u64 {
         self.health.head()
+    }
+
+    /// The position of the newest event that any store has appended.
+    pub(crate) async fn current_head(&self) -> StorageResult<u64> {
+        let server = self.parts.server.clone();
+        let asking = async move { server.current_head().await };
+        self.parts.server.run(Box::pin(asking)).await
+    }
+
+    /// As [`current_head`](Self::current_head). Blocks.
+    pub(crate) fn ask_head(&self) -> StorageResult<u64> {
+        let server = self.parts.server.clone();
+        let asking = server.clone();
+        server.wait(async move { asking.current_head().await })
     }
 
     pub(crate) fn history_at(&self, position: u64) -> StorageResult<u64> {
@@ -291,6 +311,10 @@ impl PgStorage {
         &self.clock
     }
 
+    pub(crate) fn conflict_rounds(&self) -> u32 {
+        self.parts.conflict_rounds
+    }
+
     pub(crate) fn check_failed(&self) -> Result<(), CommitError> {
         self.health.check_failed()
     }
@@ -337,14 +361,15 @@ impl PgStorage {
 /// The life of an open store on the thread of its connections.
 async fn serve(
     tell: &mpsc::Sender<Opened>,
-    server: Arc<Server>,
+    (server, health, meters): (Arc<Server>, Arc<Health>, Arc<Meters>),
     session: Session,
-    synced: bool,
-    meters: Arc<Meters>,
+    terms: &Terms,
 ) {
-    let health = Health::new(unsigned(session.position));
+    let pauses = Arc::<Pauses>::default();
+    let listen = listener::listen(server.clone(), session.writer(), pauses.clone());
+    let listening = tokio::spawn(listen);
     let (requests, queue, room) = Requests::new(meters.clone());
-    let (snapshots, writing) = SnapshotWriter::new(server.clone());
+    let (snapshots, writing) = SnapshotWriter::new(server.clone(), meters.clone());
     let writing = tokio::spawn(writing);
     let committer = Committer::new(
         server.clone(),
@@ -352,18 +377,21 @@ async fn serve(
         meters.clone(),
         (queue, room),
         session,
-        synced,
+        terms.synced,
+        pauses.clone(),
         snapshots.clone(),
     );
     let parts = Arc::new(Parts {
         server: server.clone(),
         meters,
+        conflict_rounds: terms.conflict_rounds,
+        pauses,
         requests,
         snapshots: snapshots.clone(),
         loader: Arc::<Loader>::default(),
     });
     // An opener that is gone drops the parts, and so ends the committer.
-    drop(tell.send(Ok((parts, health.clone()))));
+    drop(tell.send(Ok(parts)));
     let ended = tokio::spawn(committer.run()).await;
     if ended.is_err() {
         let text = "the committer panicked; this is a bug";
@@ -372,8 +400,9 @@ async fn serve(
     }
     snapshots.finish().await;
     let _ = writing.await;
+    listening.abort();
     if let Ok(Some(session)) = ended {
-        session.release(&server).await;
+        session.leave().await;
     }
     server.close();
     tracing::info!(place = server.place(), "store closed");

@@ -9,7 +9,7 @@ use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use crate::ids::StreamId;
 use crate::meter::Meters;
-use crate::storage::commit::{Commit, CommitError, Done};
+use crate::storage::commit::{CONFLICT_ROUNDS, Commit, CommitError, Done};
 use crate::storage::encoding::event_line::EncodedEvents;
 use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::streams::handle::{FileReading, FileStream};
@@ -96,7 +96,16 @@ impl Stream {
             Self::Files(_) => false,
             Self::Memory(stream) => stream.is_shared(),
             #[cfg(feature = "postgres")]
-            Self::Postgres(_) => false,
+            Self::Postgres(_) => true,
+        }
+    }
+
+    /// How often a command is decided at most, if others store events in the stream again and again.
+    pub(crate) fn conflict_rounds(&self) -> u32 {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(stream) => stream.conflict_rounds(),
+            _ => CONFLICT_ROUNDS,
         }
     }
 
@@ -127,7 +136,7 @@ impl Stream {
             Self::Files(stream) => stream.start_epoch(end.in_files()),
             Self::Memory(stream) => stream.start_epoch(end.version()),
             #[cfg(feature = "postgres")]
-            Self::Postgres(stream) => stream.start_epoch(),
+            Self::Postgres(stream) => stream.start_epoch(end.version()),
         }
     }
 
@@ -186,12 +195,21 @@ impl Stream {
     /// Calls `done` after all requests submitted earlier. `done` gets the position of the last
     /// durable event, or why the epoch failed. Without a failure, the stream was at the version of
     /// the epoch's last commit at some moment during the call.
+    pub(crate) fn when_current(&self, epoch: u64, done: Done) {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(stream) => stream.when_done(epoch, true, done),
+            _ => self.when_done(epoch, done),
+        }
+    }
+
+    /// As [`when_current`](Self::when_current), but others may have stored events in the stream.
     pub(crate) fn when_done(&self, epoch: u64, done: Done) {
         match self {
             Self::Files(stream) => stream.when_done(epoch, done),
             Self::Memory(stream) => stream.when_done(epoch, done),
             #[cfg(feature = "postgres")]
-            Self::Postgres(stream) => stream.when_done(epoch, done),
+            Self::Postgres(stream) => stream.when_done(epoch, false, done),
         }
     }
 

@@ -155,7 +155,7 @@ impl EventQuery {
     pub async fn read(self) -> io::Result<Found> {
         self.store.inner.check_open()?;
         let storage = &self.store.inner.storage;
-        let until = self.until.min(storage.head());
+        let until = self.until.min(storage.current_head().await?);
         let (after, backwards, limit) = (self.after, self.backwards, self.limit);
         let found = Arc::<Mutex<Vec<RecordedEvent>>>::default();
         let search = Search {

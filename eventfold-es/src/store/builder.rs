@@ -536,6 +536,25 @@ impl AggregateStoreBuilder {
         })
     }
 
+    /// How often a command is decided at most, if other processes store events in between: 16 times by
+    /// default. Then it fails with [`ExecuteError::Conflict`](crate::ExecuteError::Conflict), or
+    /// [`TogetherError::Conflict`](crate::TogetherError::Conflict). 1 decides each command once.
+    ///
+    /// ```no_run
+    /// # use eventfold_es::AggregateStore;
+    /// # async fn open() -> std::io::Result<()> {
+    /// let url = "postgres://app@db.internal/shop";
+    /// let store = AggregateStore::postgres(url).conflict_rounds(4).open().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "postgres")]
+    pub fn conflict_rounds(self, rounds: u32) -> Self {
+        self.on_postgres("conflict_rounds", |options| {
+            options.conflict_rounds = rounds.max(1);
+        })
+    }
+
     #[cfg(feature = "postgres")]
     fn on_postgres(mut self, method: &'static str, set: impl FnOnce(&mut PgOptions)) -> Self {
         match &mut self.place {

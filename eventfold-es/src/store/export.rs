@@ -200,7 +200,7 @@ impl Export {
         let (mut reader, head, total) = match &self.from {
             From::Store(storage) => {
                 storage.check_process()?;
-                let head = storage.head();
+                let head = storage.ask_head()?;
                 let total = storage.log().count_between(after, head);
                 (storage.reader(after), head, total)
             }

@@ -70,7 +70,7 @@ impl AggregateStore {
         let run = Arc::new(read_side.run.clone().lock_owned().await);
         let mut report = ProcessManagerReport::default();
         // Events that the commands lead to are for the next run.
-        let head = self.inner.storage.head();
+        let head = self.inner.storage.current_head().await?;
         // One process manager's failure must not stop the others. It is returned after they have
         // run.
         let mut failure = Ok(());

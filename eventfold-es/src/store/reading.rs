@@ -82,7 +82,7 @@ impl AggregateStore {
     #[doc(alias("read model", "query", "async projection"))]
     pub async fn read<P: Projection, R>(&self, read: impl FnOnce(&P) -> R) -> io::Result<R> {
         let projection = self.open_projection::<P>()?;
-        let head = self.inner.storage.head();
+        let head = self.inner.storage.current_head().await?;
         // Without new events, no thread is needed.
         if let Some(projection) = projection.try_lock()?
             && let Some(state) = projection.at_least(head)?

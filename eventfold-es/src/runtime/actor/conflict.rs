@@ -14,9 +14,6 @@ use crate::runtime::actor::mailbox::{Attempt, Reply};
 use crate::runtime::committed::Committed;
 use crate::storage::stream::Stream;
 
-/// How often a command is decided at most.
-pub(crate) const MOST_ATTEMPTS: u32 = 16;
-
 /// The commands that conflicted.
 pub(crate) struct Conflicts<A: Aggregate> {
     sender: Arc<mpsc::UnboundedSender<Box<Attempt<A>>>>,
@@ -25,6 +22,8 @@ pub(crate) struct Conflicts<A: Aggregate> {
     waiting: BTreeMap<u64, Box<Attempt<A>>>,
     /// The number of commands that were decided at least once.
     decided: u64,
+    /// How often a command is decided at most.
+    pub(crate) rounds: u32,
 }
 
 impl<A: Aggregate> Conflicts<A> {
@@ -37,6 +36,7 @@ impl<A: Aggregate> Conflicts<A> {
                 receiver,
                 waiting: BTreeMap::new(),
                 decided: 0,
+                rounds: stream.conflict_rounds(),
             }
         })
     }
@@ -45,7 +45,7 @@ impl<A: Aggregate> Conflicts<A> {
     /// command's time.
     pub(crate) fn keep(&mut self, attempt: &Attempt<A>, ms: u64) -> Option<Box<Again<A>>> {
         let conflicts = attempt.conflicts + 1;
-        if conflicts >= MOST_ATTEMPTS {
+        if conflicts >= self.rounds {
             return None;
         }
         let command = A::repeat(&attempt.command)?;

@@ -19,6 +19,8 @@ pub(crate) const MAILBOX: usize = 64;
 /// A request to an actor, other than a command.
 pub(crate) enum Request<A: Aggregate> {
     Read(Read<A>),
+    /// As `Read`, without what other stores have stored since the head was loaded.
+    ReadLocal(Read<A>),
     Preview {
         command: A::Command,
         context: CommandContext,

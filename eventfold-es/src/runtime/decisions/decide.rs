@@ -15,7 +15,6 @@ use crate::domain::layer::{Call, CallOutcome};
 use crate::error::{ExecuteError, Panic, guarded};
 use crate::event::{DomainEvent, EncodeError, Meta, Recorded, StoredEvent, Tag, Tags, read_back};
 use crate::ids::{Position, StreamId, Version};
-use crate::runtime::actor::MOST_ATTEMPTS;
 use crate::runtime::aggregates::Aggregates;
 use crate::runtime::decisions::boundary::{Boundary, EVERYTHING, StateKey};
 use crate::runtime::decisions::flight::{Flight, Landing};
@@ -157,11 +156,12 @@ impl Aggregates {
         spans::note_context(span, &context);
         let ms = self.storage.clock().now_ms();
         let mut command = command;
+        let rounds = self.storage.conflict_rounds();
         for attempt in 1.. {
             if self.is_closed() {
                 return Err(ExecuteError::Closed);
             }
-            let again = D::repeat(&command).filter(|_| attempt < MOST_ATTEMPTS);
+            let again = D::repeat(&command).filter(|_| attempt < rounds);
             match (self.attempt::<D>(command, &context, ms, span).await, again) {
                 (Ok(decided), _) => return Ok(decided),
                 (Err(Failed::Answer(error)), _) => return Err(error),
@@ -224,7 +224,7 @@ impl Aggregates {
             Ok(Ok(events)) if !events.is_empty() => events,
             Ok(refused) => {
                 let refused = refused.map(drop).map_err(ExecuteError::Domain);
-                return self.answer_nothing::<D>(refused, boundary).await;
+                return self.answer_nothing::<D>(refused, boundary, condition).await;
             }
             Err(panic) => return Err(panicked::<D>("decide", &*panic)),
         };
@@ -319,6 +319,7 @@ impl Aggregates {
         &self,
         result: Result<(), ExecuteError<D::Error>>,
         boundary: Boundary,
+        condition: Vec<Clause>,
     ) -> Result<Decided<D>, Failed<D::Error>> {
         let basis = boundary.basis();
         drop(boundary);
@@ -326,6 +327,23 @@ impl Aggregates {
             flight.landed().await;
             if flight.commit.has_failed() {
                 return Err(Failed::Overtaken);
+            }
+        }
+        if self.storage.is_shared() {
+            // Other stores may have stored events that it lacks.
+            let (done, answer) = oneshot::channel();
+            let group = GroupCommit {
+                streams: Vec::new(),
+                of_none: None,
+                condition,
+                handed_over: None,
+                done: Box::new(move |result| drop(done.send(result))),
+            };
+            self.storage.commit_group(group).await;
+            match answer.await.unwrap_or(Err(CommitError::Closed)) {
+                Ok(_) => {}
+                Err(CommitError::ConditionFailed) => return Err(Failed::Overtaken),
+                Err(error) => return Err(Failed::Answer(error.into())),
             }
         }
         result.map_err(Failed::Answer)?;

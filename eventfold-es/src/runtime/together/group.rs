@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::domain::command::{CommandContext, Fingerprint};
 use crate::error::{StateError, TogetherError};
-use crate::runtime::actor::{MOST_ATTEMPTS, Reply};
+use crate::runtime::actor::Reply;
 use crate::runtime::aggregates::Aggregates;
 use crate::runtime::inside;
 use crate::runtime::together::answer::CommittedTogether;
@@ -147,10 +147,9 @@ impl Group {
     /// The same group for another attempt, if its commit can conflict and its commands can be
     /// repeated.
     fn copy(&self) -> Option<Box<Self>> {
-        let mut participants = self.participants.iter();
-        let is_shared = participants.any(|participant| participant.stream().is_shared());
+        let stream = self.participants.first()?.stream();
         let conflicts = self.conflicts + 1;
-        if conflicts >= MOST_ATTEMPTS || !is_shared {
+        if conflicts >= stream.conflict_rounds() || !stream.is_shared() {
             return None;
         }
         let participants = self

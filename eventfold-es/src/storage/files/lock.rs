@@ -90,13 +90,6 @@ impl Patience {
     pub(crate) fn longest_release(&self) -> Duration {
         self.limit.unwrap_or(LONGEST_RELEASE)
     }
-
-    /// How long another process is waited for, if that was given.
-    #[cfg(feature = "postgres")]
-    pub(crate) fn limit(&self) -> Option<Duration> {
-        self.limit
-    }
-
     /// Why the wait for this process to release a store must end now, `None` if it goes on. The text
     /// continues a sentence that begins with the place. Without a given limit, the store's own
     /// threads are waited for, because they always finish.

@@ -16,16 +16,17 @@ use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::place::Place;
 use crate::storage::postgres::in_use::StreamInUse;
 use crate::storage::postgres::names::{array, escape};
+use crate::storage::postgres::pauses::PATIENCE;
 use crate::storage::postgres::requests::{Group, Request};
-use crate::storage::postgres::rows::signed;
+use crate::storage::postgres::rows::{signed, unsigned};
 use crate::storage::snapshot::Draft;
 
 /// Appends a batch.
 pub(super) const APPEND: &str = "\
-    SELECT p_before, refused, actual FROM append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, \
-    $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)";
+    SELECT p_before, p_refused, p_actual, p_head, p_chain FROM append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, \
+    $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)";
 
-/// The parameters of `append` after the owner, the batch's number and the terms.
+/// The parameters of `append` after the number of the store, that of the batch, and the terms.
 #[derive(Debug, Default)]
 pub(super) struct Arrays {
     commit_parts: Vec<i32>,
@@ -34,6 +35,8 @@ pub(super) struct Arrays {
     part_type: Vec<String>,
     part_id: Vec<String>,
     part_expected: Vec<i64>,
+    /// The number of the commit before this one in the same stream, 0 for none in this batch.
+    part_follows: Vec<i32>,
     event_last: Vec<i32>,
     event_place: Vec<i32>,
     event_type: Vec<String>,
@@ -50,14 +53,19 @@ pub(super) struct Arrays {
 }
 
 impl Arrays {
-    /// The parameters of [`APPEND`]. `terms` are the owner, the number of the batch, and whether the
-    /// server must sync it.
+    /// The types and the ids of the streams that the commits expect at a version.
+    pub(super) fn streams(&self) -> (&[String], &[String]) {
+        (&self.part_type, &self.part_id)
+    }
+
+    /// The parameters of [`APPEND`]. `terms` are the number of the store, that of the batch,
+    /// whether the server must sync it, and whether it is plain.
     pub(super) fn params<'a>(
         &'a self,
-        (owner, batch, synced, is_plain): &'a (i64, i64, bool, bool),
-    ) -> [&'a (dyn ToSql + Sync); 23] {
+        (writer, batch, synced, is_plain): &'a (i64, i64, bool, bool),
+    ) -> [&'a (dyn ToSql + Sync); 24] {
         [
-            owner,
+            writer,
             batch,
             synced,
             is_plain,
@@ -67,6 +75,7 @@ impl Arrays {
             &self.part_type,
             &self.part_id,
             &self.part_expected,
+            &self.part_follows,
             &self.event_last,
             &self.event_place,
             &self.event_type,
@@ -90,9 +99,11 @@ pub(super) struct Batch {
     arrays: Arrays,
     /// Whether the commits can be stored without looking at each.
     pub(super) is_plain: bool,
-    /// The versions of the streams after their commits so far, by the addresses of the streams, which
-    /// the commits keep.
-    ends: HashMap<usize, u64>,
+    /// Whether it has an event or a condition.
+    is_writing: bool,
+    /// The streams of its commits, by their addresses, which the commits keep: the version after the
+    /// newest commit, and its number, from 1 on.
+    ends: HashMap<usize, (u64, i32)>,
     commits: Vec<Pending>,
     pub(super) bytes: usize,
 }
@@ -102,6 +113,8 @@ struct Pending {
     parts: Vec<PendingPart>,
     /// How many events it has, also those that belong to no stream.
     events: u64,
+    /// Whether the server has a say in it.
+    is_sent: bool,
     handed_over: Option<Arc<HandedOver>>,
     answer: Answer,
     kib: u32,
@@ -139,6 +152,8 @@ pub(super) type Respond = Box<dyn FnOnce() + Send>;
 pub(super) struct Finished {
     pub(super) answers: Vec<Respond>,
     pub(super) snapshots: Vec<(Arc<StreamInUse>, Place, Box<Draft>)>,
+    /// Streams in which other stores are always first.
+    pub(super) starving: Vec<Arc<StreamInUse>>,
     /// How many of them were of commits.
     pub(super) commits: u64,
     /// The room that the requests took.
@@ -158,6 +173,8 @@ struct Part<'a> {
     /// The name of the aggregate; empty for none.
     id: (&'a str, &'a str),
     expected: u64,
+    /// The number of the commit before this one in the stream, 0 for none in this batch.
+    follows: i32,
     events: &'a EncodedEvents,
 }
 
@@ -176,6 +193,27 @@ impl Batch {
     /// Whether the server has something to do.
     pub(super) fn has_commits(&self) -> bool {
         !self.arrays.commit_parts.is_empty()
+    }
+
+    /// Whether something is to be stored, or a condition to be checked. Otherwise the server only has to
+    /// say where streams end.
+    pub(super) fn is_writing(&self) -> bool {
+        self.is_writing
+    }
+
+    /// The fates of commits that only expect streams to be at versions, from the actual versions.
+    pub(super) fn fates_at(&self, actual: &[i64]) -> Vec<Fate> {
+        let mut parts = self.arrays.part_expected.iter().zip(actual);
+        let counts = self.arrays.commit_parts.iter();
+        let fates = counts.map(|count| {
+            let count = usize::try_from(*count).unwrap_or(0);
+            let mut differ = parts.by_ref().take(count).filter(|(a, b)| a != b);
+            let first = differ.next().map(|(_, actual)| unsigned(*actual));
+            // The rest of its parts is passed over.
+            differ.for_each(drop);
+            first.map_or(Fate::Stored, Fate::Conflict)
+        });
+        fates.collect()
     }
 
     /// Takes a request, or gives it back with the reason to refuse it.
@@ -198,6 +236,7 @@ impl Batch {
                     names: (&stream.names.0, &stream.names.1),
                     id: (stream.id().aggregate_type(), stream.id().id()),
                     expected: commit.expected,
+                    follows: self.newest_of(&stream),
                     events: &events,
                 };
                 if let Err(error) = self.add_commit(&[part], &[]) {
@@ -211,6 +250,7 @@ impl Batch {
                 let version = commit.expected + events.count();
                 self.note_end(&stream, commit.expected, version);
                 Pending {
+                    is_sent: true,
                     events: events.count(),
                     parts: vec![PendingPart {
                         version,
@@ -237,6 +277,7 @@ impl Batch {
                     snapshot: part.snapshot,
                 });
                 Pending {
+                    is_sent: true,
                     parts: parts.collect(),
                     events,
                     handed_over: group.handed_over,
@@ -247,8 +288,11 @@ impl Batch {
             Request::Fence {
                 stream,
                 epoch,
+                is_checked,
                 done,
             } => Pending {
+                // A failed epoch is answered with its failure.
+                is_sent: is_checked && stream.failure(epoch).is_none() && self.add_check(&stream),
                 parts: Vec::new(),
                 events: 0,
                 handed_over: None,
@@ -261,6 +305,22 @@ impl Batch {
         Ok(())
     }
 
+    /// Adds a commit without events, which expects the stream to be where its epoch is.
+    fn add_check(&mut self, stream: &Arc<StreamInUse>) -> bool {
+        let end = self.ends.get(&Arc::as_ptr(stream).addr()).copied();
+        let (version, follows) = end.unwrap_or_else(|| (stream.version(), 0));
+        let arrays = &mut self.arrays;
+        arrays.commit_parts.push(1);
+        arrays.commit_events.push(0);
+        arrays.commit_clauses.push(0);
+        arrays.part_type.push(stream.names.0.clone());
+        arrays.part_id.push(stream.names.1.clone());
+        arrays.part_expected.push(signed(version));
+        arrays.part_follows.push(follows);
+        self.note_end(stream, version, version);
+        true
+    }
+
     fn add_group(&mut self, group: &Group) -> Result<(), CommitError> {
         let clauses = group.condition.iter().map(|clause| self.clause(clause));
         let clauses: Vec<_> = clauses.collect::<Result<_, _>>()?;
@@ -268,12 +328,14 @@ impl Batch {
             names: (&part.stream.names.0, &part.stream.names.1),
             id: (part.stream.id().aggregate_type(), part.stream.id().id()),
             expected: part.expected,
+            follows: self.newest_of(&part.stream),
             events: &part.events,
         });
         let of_none = group.of_none.iter().map(|events| Part {
             names: ("", ""),
             id: ("", ""),
             expected: 0,
+            follows: 0,
             events,
         });
         let parts: Vec<_> = streams.chain(of_none).collect();
@@ -286,17 +348,25 @@ impl Batch {
         Ok(())
     }
 
+    /// The number of the newest commit in the stream, 0 for none.
+    fn newest_of(&self, stream: &Arc<StreamInUse>) -> i32 {
+        let end = self.ends.get(&Arc::as_ptr(stream).addr());
+        end.map_or(0, |(_, commit)| *commit)
+    }
+
     /// Notes that the stream is at `version` after a commit that expects it at `expected`.
     fn note_end(&mut self, stream: &Arc<StreamInUse>, expected: u64, version: u64) {
-        let earlier = self.ends.insert(Arc::as_ptr(stream).addr(), version);
-        self.is_plain &= earlier.is_none_or(|end| end == expected);
+        let commit = number(self.arrays.commit_parts.len());
+        let end = (version, commit);
+        let earlier = self.ends.insert(Arc::as_ptr(stream).addr(), end);
+        self.is_plain &= earlier.is_none_or(|(version, _)| version == expected);
     }
 
     /// A clause as the server takes it: its query, and up to where its events are known.
     fn clause(&self, clause: &Clause) -> Result<(Option<String>, Option<i64>, i32), CommitError> {
         let query = query_json(&clause.query);
         if let After::Commit(basis) = &clause.after {
-            let mut commits = self.commits.iter().filter(|commit| !commit.is_fence());
+            let mut commits = self.commits.iter().filter(|commit| commit.is_sent);
             let same = |commit: &Pending| {
                 let handed_over = commit.handed_over.as_ref();
                 handed_over.is_some_and(|handed_over| Arc::ptr_eq(handed_over, basis))
@@ -324,9 +394,11 @@ impl Batch {
                 events.push(Event::of(part, version, encoded)?);
             }
         }
-        let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
         let arrays = &mut self.arrays;
-        self.is_plain &= clauses.is_empty() && parts.iter().all(|part| part.events.count() > 0);
+        // The key of a decision must not be there.
+        let has_key = |event: &Event<'_>| event.names.0.is_empty() && event.key.is_some();
+        self.is_plain &= clauses.is_empty() && !events.iter().any(has_key);
+        self.is_writing |= !clauses.is_empty() || !events.is_empty();
         arrays.commit_parts.push(number(parts.len()));
         arrays.commit_events.push(number(events.len()));
         arrays.commit_clauses.push(number(clauses.len()));
@@ -334,6 +406,7 @@ impl Batch {
             arrays.part_type.push(part.names.0.to_owned());
             arrays.part_id.push(part.names.1.to_owned());
             arrays.part_expected.push(signed(part.expected));
+            arrays.part_follows.push(part.follows);
         }
         let last = number(arrays.event_sum.len() + events.len());
         for (place, event) in (1..).zip(events) {
@@ -382,33 +455,9 @@ impl Batch {
         fates
     }
 
-    /// The fates of the commits, from the checksums of the events that the batch has stored.
-    pub(super) fn fates_from(&self, stored: &[i64]) -> Vec<Fate> {
-        let (mut event, mut next) = (0, 0);
-        let mut fates = Vec::new();
-        for (commit, count) in self.arrays.commit_events.iter().enumerate() {
-            let count = usize::try_from(*count).unwrap_or(0);
-            let sums = &self.arrays.event_sum[event..event + count];
-            event += count;
-            // Events have ids, so two commits have the same checksums only by a chance of nothing.
-            let is_stored = stored.get(next..next + count) == Some(sums);
-            let has_clauses = self.arrays.commit_clauses[commit] > 0;
-            fates.push(match is_stored && count > 0 {
-                true => Fate::Stored,
-                false if has_clauses => Fate::ConditionFailed,
-                // What the version was is not told any more. It is read again anyway.
-                false => Fate::Conflict(0),
-            });
-            if is_stored {
-                next += count;
-            }
-        }
-        fates
-    }
-
     /// The position after the stored commits.
     pub(super) fn end(&self, before: u64, fates: &[Fate]) -> u64 {
-        let commits = self.commits.iter().filter(|commit| !commit.is_fence());
+        let commits = self.commits.iter().filter(|commit| commit.is_sent);
         let stored = commits
             .zip(fates)
             .filter(|(_, fate)| **fate == Fate::Stored);
@@ -422,15 +471,16 @@ impl Batch {
         let mut fates = fates.iter();
         let mut position = before;
         for pending in self.commits {
-            let fate = if pending.is_fence() {
-                Fate::Stored
-            } else {
-                // There is one for each commit.
+            let fate = if pending.is_sent {
+                // There is one for each.
                 fates.next().copied().unwrap_or(Fate::ConditionFailed)
+            } else {
+                Fate::Stored
             };
             match fate {
                 Fate::Stored => position = pending.succeed(position, &mut finished),
                 Fate::Conflict(actual) => {
+                    pending.note_conflict(&mut finished);
                     pending.fail(&CommitError::Conflict { actual }, &mut finished);
                 }
                 Fate::ConditionFailed => {
@@ -462,6 +512,11 @@ fn check_epochs(request: &Request) -> Result<(), CommitError> {
         }
         Request::Fence { .. } | Request::Close => Ok(()),
     }
+}
+
+/// A count as the server takes it.
+fn number(count: usize) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
 }
 
 fn too_large() -> CommitError {
@@ -584,10 +639,25 @@ impl Pending {
         end
     }
 
+    /// Counts the conflict of a commit, if it is the first of its epoch.
+    fn note_conflict(&self, finished: &mut Finished) {
+        for part in &self.parts {
+            let is_first = part.stream.failure(part.epoch).is_none();
+            if is_first && part.stream.count_conflict().is_multiple_of(PATIENCE) {
+                finished.starving.push(part.stream.clone());
+            }
+        }
+    }
+
     fn fail(self, error: &CommitError, finished: &mut Finished) {
         finished.count(&self);
         for part in &self.parts {
             part.stream.fail(part.epoch, error);
+        }
+        if let Answer::Fence(stream, epoch, _) = &self.answer
+            && self.is_sent
+        {
+            stream.fail(*epoch, error);
         }
         if let Some(handed_over) = &self.handed_over {
             handed_over.fail();

@@ -13,24 +13,27 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use crate::clock::monotonic_nanos;
 use crate::meter::Meters;
 use crate::storage::commit::CommitError;
-use crate::storage::error::{ErrorPlace, StorageError, StorageErrorKind};
 use crate::storage::health::Health;
 use crate::storage::postgres::batch::{APPEND, Arrays, Batch, Fate, Finished};
 use crate::storage::postgres::failure::Failure;
 use crate::storage::postgres::in_use::StreamInUse;
+use crate::storage::postgres::listener;
+use crate::storage::postgres::pauses::Pauses;
 use crate::storage::postgres::requests::Request;
-use crate::storage::postgres::rows::{signed, unsigned};
+use crate::storage::postgres::rows::unsigned;
 use crate::storage::postgres::server::{FIRST_PAUSE, LONGEST_PAUSE, Server};
 use crate::storage::postgres::session;
-use crate::storage::postgres::session::Session;
+use crate::storage::postgres::session::{Appended, Session};
 use crate::storage::postgres::snapshots::{Job, SnapshotWriter};
 
 /// How many requests one batch takes at most.
 const MOST_REQUESTS: usize = 1024;
 /// How many bytes of events one batch takes at most, unless a single commit is larger.
 const LARGEST_BATCH: usize = 4 * 1024 * 1024;
-/// The checksums of the events after a position.
-const STORED: &str = "SELECT sum FROM events WHERE position > $1 ORDER BY position";
+/// The versions of streams, in order.
+const VERSIONS: &str = "\
+    SELECT coalesce(s.version, 0) FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS p(type, id, n) \
+    LEFT JOIN streams s ON s.type = p.type AND s.id = p.id ORDER BY p.n";
 
 /// The state of the committer's task.
 pub(super) struct Committer {
@@ -42,12 +45,15 @@ pub(super) struct Committer {
     room: Arc<Semaphore>,
     /// `None` after the connection was lost.
     session: Option<Session>,
+    /// The number of the store.
+    writer: i64,
     /// The server's process of the last session.
-    pid: Option<i32>,
+    pid: i32,
     /// The number of the newest batch.
     batch: i64,
     /// The server must make commits durable before it answers.
     synced: bool,
+    pauses: Arc<Pauses>,
     snapshots: SnapshotWriter,
 }
 
@@ -73,6 +79,7 @@ impl Committer {
         (requests, room): (UnboundedReceiver<Request>, Arc<Semaphore>),
         session: Session,
         synced: bool,
+        pauses: Arc<Pauses>,
         snapshots: SnapshotWriter,
     ) -> Self {
         Self {
@@ -81,10 +88,12 @@ impl Committer {
             meters,
             requests,
             room,
-            pid: Some(session.pid()),
-            batch: session.batch,
+            writer: session.writer(),
+            pid: session.pid(),
+            batch: 0,
             session: Some(session),
             synced,
+            pauses,
             snapshots,
         }
     }
@@ -133,7 +142,12 @@ impl Committer {
         if self.store(batch).await == Next::Ends {
             next = Next::Ends;
         }
+        let since = self.meters.appended.writing_since.get();
         self.meters.appended.writing_since.set(0);
+        if since > 0 {
+            self.pauses
+                .note_batch(monotonic_nanos().saturating_sub(since));
+        }
         next
     }
 
@@ -157,7 +171,12 @@ impl Committer {
         // them.
         let mut doubted = Vec::new();
         loop {
-            let outcome = self.attempt(&mut batch, number, &mut is_sent).await;
+            let outcome = match self.attempt(&mut batch, number, &mut is_sent).await {
+                Err(failure) if failure.is_final() => {
+                    Ok(Outcome::Failed(self.lost(failure, is_sent)))
+                }
+                outcome => outcome,
+            };
             let failure = match outcome {
                 Ok(outcome) => {
                     match batch.take() {
@@ -216,47 +235,42 @@ impl Committer {
             .take_if(|session| session.connection.client.is_closed());
         drop(lost);
         if self.session.is_none() {
-            match self.reconnect().await? {
-                Some(session) => self.session = Some(session),
-                None => return Ok(Outcome::Failed(self.taken_over())),
-            }
+            self.session = Some(self.reconnect().await?);
         }
         let Some(session) = &mut self.session else {
             return Ok(Outcome::Failed(CommitError::Closed));
         };
         if *is_sent {
-            let before = self.health.head();
-            if session.batch >= number {
-                let rows = session.query(STORED, &[&signed(before)]).await?;
-                let sums: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
+            if let Some(appended) = session.outcome(number).await? {
                 tracing::info!(
                     place = self.server.place(),
                     "a batch whose answer was lost is stored"
                 );
-                let fates = batch.as_ref().map(|batch| batch.fates_from(&sums));
-                if batch.is_none() {
-                    self.health.set_head(before + sums.len() as u64);
-                }
-                return Ok(Outcome::Stored(before, fates.unwrap_or_default()));
+                return self.stored(batch.as_ref(), &appended);
             }
             *is_sent = false;
         }
         let Some(sent) = batch else {
             return Ok(Outcome::Failed(CommitError::Closed));
         };
-        *is_sent = true;
-        let terms = (self.server.owner(), number, self.synced);
+        *is_sent = sent.is_writing();
         let timeout = self.server.timeout();
-        let call = session.append(sent.arrays(), sent.is_plain, terms);
+        let (arrays, is_plain, is_writing) = (sent.arrays(), sent.is_plain, sent.is_writing());
+        let call = async {
+            if is_writing {
+                let terms = (number, self.synced, is_plain);
+                session.append(arrays, terms).await.map(Ok)
+            } else {
+                session.versions(arrays).await.map(Err)
+            }
+        };
         let answer = match tokio::time::timeout(timeout, call).await {
             Ok(answer) => answer,
             Err(_) => Err(Failure::NoAnswer(timeout)),
         };
         match answer {
-            Ok((before, refused, actual)) => {
-                let before = unsigned(before);
-                Ok(Outcome::Stored(before, sent.fates(&refused, &actual)))
-            }
+            Ok(Ok(appended)) => self.stored(batch.as_ref(), &appended),
+            Ok(Err(versions)) => Ok(Outcome::Stored(0, sent.fates_at(&versions))),
             Err(failure) if failure.is_lost() => {
                 self.session = None;
                 Err(failure)
@@ -265,7 +279,7 @@ impl Committer {
                 *is_sent = false;
                 Err(failure)
             }
-            Err(failure) if failure.is_taken_over() => Ok(Outcome::Failed(self.taken_over())),
+            Err(failure) if failure.is_final() => Err(failure),
             // The server has undone it.
             Err(failure) => {
                 let error = failure.into_error("append to", self.server.place());
@@ -274,51 +288,39 @@ impl Committer {
         }
     }
 
-    async fn reconnect(&mut self) -> Result<Option<Session>, Failure> {
+    async fn reconnect(&mut self) -> Result<Session, Failure> {
         let until = Instant::now() + self.server.timeout();
-        let session = session::retake(&self.server, self.pid, until).await?;
-        if let Some(session) = &session {
-            self.pid = Some(session.pid());
-            tracing::info!(place = self.server.place(), "the server is reached again");
-        }
+        let session = session::resume(&self.server, self.writer, self.pid, until).await?;
+        self.pid = session.pid();
+        tracing::info!(place = self.server.place(), "the server is reached again");
         Ok(session)
     }
 
-    /// The store writes nothing more: another one has the schema.
-    fn taken_over(&self) -> CommitError {
-        let place = ErrorPlace::Schema(self.server.place().to_owned());
-        let text = "was taken by another store while this one was not connected to the server";
-        let error = StorageError::at(StorageErrorKind::Busy, place, text);
+    /// The outcome of a batch that the server has answered. Without a batch nobody waits for it.
+    fn stored(&self, batch: Option<&Batch>, appended: &Appended) -> Result<Outcome, Failure> {
+        self.server.learn(appended.head, appended.chain)?;
+        let fates = batch.map(|batch| batch.fates(&appended.refused, &appended.actual));
+        Ok(Outcome::Stored(appended.before, fates.unwrap_or_default()))
+    }
+
+    /// The store writes nothing more.
+    fn lost(&self, failure: Failure, is_sent: bool) -> CommitError {
+        let error = failure.into_error("append to", self.server.place());
         tracing::error!(%error, "the store has failed: it must be opened again");
-        CommitError::NotStored(self.health.fail(error))
+        let error = self.health.fail(error);
+        if is_sent {
+            CommitError::Unknown(error)
+        } else {
+            CommitError::Failed(error)
+        }
     }
 
     fn settle(&mut self, batch: Batch, outcome: Outcome) {
-        match outcome {
-            Outcome::Stored(before, fates) => {
-                let head = batch.end(before, &fates);
-                // Nobody else writes, unless the server has lost or gained events.
-                if before != self.health.head() {
-                    let place = ErrorPlace::Schema(self.server.place().to_owned());
-                    let text = format!(
-                        "was at position {before}, and this store had left it at {}: the server \
-                         has another history",
-                        self.health.head()
-                    );
-                    let error = StorageError::at(StorageErrorKind::OtherHistory, place, text);
-                    tracing::error!(%error, "the store has failed: it must be opened again");
-                    let error = CommitError::Unknown(self.health.fail(error));
-                    return self.answer(batch.fail(&error));
-                }
-                let finished = batch.finish(before, &fates);
-                self.health.set_head(head);
-                self.answer(finished);
-            }
-            Outcome::Failed(error) => {
-                let finished = batch.fail(&error);
-                self.answer(finished);
-            }
-        }
+        let finished = match outcome {
+            Outcome::Stored(before, fates) => batch.finish(before, &fates),
+            Outcome::Failed(error) => batch.fail(&error),
+        };
+        self.answer(finished);
     }
 
     fn answer(&self, finished: Finished) {
@@ -326,6 +328,10 @@ impl Committer {
         self.give_back(finished.kib, finished.commits);
         for answer in finished.answers {
             respond(answer);
+        }
+        for stream in finished.starving {
+            let ask = listener::ask_to_give_way(self.server.clone(), self.writer, stream);
+            drop(tokio::spawn(ask));
         }
         for (stream, place, draft) in finished.snapshots {
             self.snapshots.save(Job {
@@ -386,22 +392,31 @@ impl Committer {
 }
 
 impl Session {
-    /// Calls `append` with the batch.
+    /// Calls `append` with a batch: its number, whether the server must sync it, and whether it is plain.
     async fn append(
         &mut self,
         arrays: &Arrays,
-        is_plain: bool,
-        (owner, number, synced): (i64, i64, bool),
-    ) -> Result<(i64, Vec<i32>, Vec<i64>), Failure> {
-        let terms = (owner, number, synced, is_plain);
-        let rows = self
-            .connection
-            .query(APPEND, &arrays.params(&terms))
-            .await?;
-        let Some(row) = rows.first() else {
-            return Ok((-1, Vec::new(), Vec::new()));
-        };
-        Ok((row.get(0), row.get(1), row.get(2)))
+        (number, synced, is_plain): (i64, bool, bool),
+    ) -> Result<Appended, Failure> {
+        let terms = (self.writer(), number, synced, is_plain);
+        let params = arrays.params(&terms);
+        let rows = self.connection.query(APPEND, &params).await?;
+        // A function without a result set returns one row.
+        let row = rows.first().ok_or(Failure::Forgotten)?;
+        Ok(Appended {
+            before: unsigned(row.get(0)),
+            refused: row.get(1),
+            actual: row.get(2),
+            head: unsigned(row.get(3)),
+            chain: row.get(4),
+        })
+    }
+
+    /// The versions of the streams that the batch expects at versions.
+    async fn versions(&mut self, arrays: &Arrays) -> Result<Vec<i64>, Failure> {
+        let (types, ids) = arrays.streams();
+        let rows = self.connection.query(VERSIONS, &[&types, &ids]).await?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 }
 

@@ -9,8 +9,8 @@ use tokio_postgres::error::{DbError, Severity};
 
 use crate::storage::error::{ErrorPlace, StorageError, StorageErrorKind};
 
-/// The state that our functions raise if another store has opened the schema since.
-const TAKEN_OVER: &str = "EF001";
+/// The state that `append` raises if the schema does not know the store.
+const FORGOTTEN: &str = "EF001";
 /// The state that `append` raises if the server does not sync.
 const UNSYNCED: &str = "EF002";
 
@@ -20,6 +20,10 @@ pub(super) enum Failure {
     Error(Error),
     /// There was no answer within this time. The connection is given up.
     NoAnswer(Duration),
+    /// The schema has no row of this store any more.
+    Forgotten,
+    /// The server does not have what this store has seen there.
+    OtherHistory(StorageError),
 }
 
 impl From<Error> for Failure {
@@ -32,18 +36,21 @@ impl Failure {
     fn of_server(&self) -> Option<&DbError> {
         match self {
             Self::Error(error) => error.as_db_error(),
-            Self::NoAnswer(_) => None,
+            Self::NoAnswer(_) | Self::Forgotten | Self::OtherHistory(_) => None,
         }
     }
 
     fn state(&self) -> &str {
+        if let Self::Forgotten = self {
+            return FORGOTTEN;
+        }
         self.of_server().map_or("", |error| error.code().code())
     }
 
     fn io(&self) -> Option<&io::Error> {
         match self {
             Self::Error(error) => error.source()?.downcast_ref(),
-            Self::NoAnswer(_) => None,
+            Self::NoAnswer(_) | Self::Forgotten | Self::OtherHistory(_) => None,
         }
     }
 
@@ -52,6 +59,7 @@ impl Failure {
     pub(super) fn is_lost(&self) -> bool {
         match self {
             Self::NoAnswer(_) => true,
+            Self::Forgotten | Self::OtherHistory(_) => false,
             Self::Error(error) if error.is_closed() => true,
             Self::Error(_) => match self.of_server() {
                 // The server ends the connection, is not ready, or has no connection left.
@@ -75,9 +83,10 @@ impl Failure {
         matches!(self.state(), "40001" | "40P01" | "55P03")
     }
 
-    /// Whether another store has opened the schema since.
-    pub(super) fn is_taken_over(&self) -> bool {
-        self.state() == TAKEN_OVER
+    /// Whether the schema does not know the store any more, or is another one than before. The store
+    /// must be opened again.
+    pub(super) fn is_final(&self) -> bool {
+        matches!(self, Self::OtherHistory(_)) || self.state() == FORGOTTEN
     }
 
     fn kind(&self) -> StorageErrorKind {
@@ -88,7 +97,7 @@ impl Failure {
         let state = self.state();
         match state {
             "" => StorageErrorKind::Io(self.io().map_or(Io::NotConnected, io::Error::kind)),
-            TAKEN_OVER => StorageErrorKind::Busy,
+            FORGOTTEN => StorageErrorKind::Missing,
             UNSYNCED => StorageErrorKind::Unsupported,
             "53100" => StorageErrorKind::Io(Io::StorageFull),
             "53200" => StorageErrorKind::Io(Io::OutOfMemory),
@@ -114,8 +123,9 @@ impl Failure {
                 }
                 _ => return None,
             },
-            TAKEN_OVER => {
-                "this store writes nothing more: shut it down, and see which program has the schema"
+            FORGOTTEN => {
+                "this store writes nothing more: open it again, and see who removed its row from \
+                 `writers`"
             }
             UNSYNCED => {
                 "set `synchronous_commit` and `fsync` to `on`, or open the store with \
@@ -141,6 +151,10 @@ impl Failure {
     fn text(&self) -> String {
         let error = match self {
             Self::NoAnswer(time) => return format!("no answer came within {time:?}"),
+            Self::Forgotten => {
+                return "the schema does not know this store any more".to_owned();
+            }
+            Self::OtherHistory(error) => return error.to_string(),
             Self::Error(error) => error,
         };
         let Some(db) = error.as_db_error() else {
@@ -162,6 +176,9 @@ impl Failure {
 
     /// The error of the attempt to `action` the schema at `place`.
     pub(super) fn into_error(self, action: &'static str, place: &str) -> StorageError {
+        if let Self::OtherHistory(error) = self {
+            return error;
+        }
         let place = ErrorPlace::Schema(place.to_owned());
         let error = StorageError::call(self.kind(), action, place, self.text());
         match self.advice() {

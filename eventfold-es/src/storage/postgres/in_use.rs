@@ -22,11 +22,16 @@ pub(crate) struct StreamInUse {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The version and the position of the last durable event. `None` until the server was asked.
+    /// The version and the position of the newest event that is known to be durable. `None` until the
+    /// server was asked. Other stores may have stored more.
     durable: Option<(u64, u64)>,
+    /// The version after the newest commit of the epoch.
+    version: u64,
     /// The number of the activation that may append.
     epoch: u64,
     failure: Option<CommitError>,
+    /// How many commits in a row have come second to those of other stores.
+    conflicts: u32,
 }
 
 impl StreamInUse {
@@ -53,14 +58,31 @@ impl StreamInUse {
         lock(&self.state).durable
     }
 
+    /// Notes the last event of a commit of the present epoch.
     pub(super) fn set_durable(&self, version: u64, position: u64) {
-        lock(&self.state).durable = Some((version, position));
+        let mut state = lock(&self.state);
+        state.durable = Some((version, position));
+        state.version = version;
+        state.conflicts = 0;
     }
 
-    /// Sets what the server said, unless a commit has set it meanwhile.
+    /// Notes that another store was first. Returns how often that was so in a row.
+    pub(super) fn count_conflict(&self) -> u32 {
+        let mut state = lock(&self.state);
+        state.conflicts += 1;
+        state.conflicts
+    }
+
+    /// Notes what the server said, unless something newer is known, and returns the newest.
     pub(super) fn found(&self, version: u64, position: u64) -> (u64, u64) {
         let mut state = lock(&self.state);
-        *state.durable.get_or_insert((version, position))
+        let newest = state.durable.unwrap_or_default().max((version, position));
+        *state.durable.insert(newest)
+    }
+
+    /// The version after the newest commit of the present epoch.
+    pub(super) fn version(&self) -> u64 {
+        lock(&self.state).version
     }
 
     pub(super) fn failure(&self, epoch: u64) -> Option<CommitError> {
@@ -76,9 +98,10 @@ impl StreamInUse {
         lock(&self.state).epoch
     }
 
-    pub(super) fn start_epoch(&self) -> u64 {
+    pub(super) fn start_epoch(&self, version: u64) -> u64 {
         let mut state = lock(&self.state);
         state.epoch += 1;
+        state.version = version;
         state.failure = None;
         state.epoch
     }

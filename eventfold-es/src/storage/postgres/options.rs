@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
 
+use crate::storage::commit::CONFLICT_ROUNDS;
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 
 /// The schema, unless the builder names one.
@@ -24,6 +25,8 @@ pub(crate) struct PgOptions {
     pub(crate) schema: String,
     pub(crate) allow_unsynced: bool,
     pub(crate) command_timeout: Duration,
+    /// How often a command is decided at most.
+    pub(crate) conflict_rounds: u32,
 }
 
 impl PgOptions {
@@ -33,6 +36,7 @@ impl PgOptions {
             schema: SCHEMA.to_owned(),
             allow_unsynced: false,
             command_timeout: COMMAND_TIMEOUT,
+            conflict_rounds: CONFLICT_ROUNDS,
         }
     }
 
@@ -102,6 +106,7 @@ impl fmt::Debug for PgOptions {
             .field("schema", &self.schema)
             .field("allow_unsynced", &self.allow_unsynced)
             .field("command_timeout", &self.command_timeout)
+            .field("conflict_rounds", &self.conflict_rounds)
             .finish_non_exhaustive()
     }
 }

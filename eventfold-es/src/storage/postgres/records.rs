@@ -9,9 +9,9 @@ use crate::storage::record_name::{Follower, RecordName};
 
 const READ: &str = "\
     SELECT content, part FROM records WHERE kind = $1 AND follower = $2 AND name = $3 ORDER BY part";
-const REPLACE: &str = "SELECT replace_record($1, $2, $3, $4, $5)";
-const ADD: &str = "SELECT add_to_record($1, $2, $3, $4, $5, $6)";
-const REMOVE: &str = "SELECT remove_record($1, $2, $3, $4)";
+const REPLACE: &str = "SELECT replace_record($1, $2, $3, $4)";
+const ADD: &str = "SELECT add_to_record($1, $2, $3, $4, $5)";
+const REMOVE: &str = "SELECT remove_record($1, $2, $3)";
 const FOLLOWERS: &str = "SELECT DISTINCT follower FROM records WHERE kind = $1 ORDER BY follower";
 
 /// The name of a kind of followers, as the server has it.

@@ -29,6 +29,8 @@ pub(super) enum Request {
     Fence {
         stream: Arc<StreamInUse>,
         epoch: u64,
+        /// The epoch fails if other stores have stored events in the stream.
+        is_checked: bool,
         done: Done,
     },
     /// Ends the committer, after all requests before this one.
@@ -75,8 +77,14 @@ impl Request {
             Self::Fence {
                 stream,
                 epoch,
+                is_checked,
                 done,
-            } => done(stream.fence(epoch)),
+            } => {
+                if is_checked {
+                    stream.fail(epoch, error);
+                }
+                done(stream.fence(epoch));
+            }
             Self::Close => {}
         }
     }

@@ -8,13 +8,23 @@ CREATE TABLE head (
     -- The position of the newest event.
     position bigint NOT NULL DEFAULT 0,
     -- The checksum of all events, chained from batch to batch.
-    chain bigint NOT NULL DEFAULT 0,
-    -- Counts the stores that have opened this schema. Only the newest may write.
-    owner bigint NOT NULL DEFAULT 0,
-    -- The owner's number of the newest batch.
-    batch bigint NOT NULL DEFAULT 0
+    chain bigint NOT NULL DEFAULT 0
 );
 INSERT INTO head DEFAULT VALUES;
+
+-- One row for each store that has opened the schema lately: what became of its newest batch. A store
+-- whose connection was lost looks here whether the batch is stored.
+CREATE TABLE writers (
+    writer bigint PRIMARY KEY,
+    batch bigint NOT NULL DEFAULT 0,
+    -- The answer of `append` to that batch.
+    before bigint,
+    refused int[],
+    actual bigint[],
+    head bigint,
+    chain bigint,
+    seen timestamptz NOT NULL DEFAULT now()
+);
 
 CREATE TABLE streams (
     type text COLLATE "C" NOT NULL,
@@ -78,20 +88,10 @@ CREATE TABLE records (
     PRIMARY KEY (kind, follower, name, part)
 );
 
--- Fails if another store has opened the schema since. It waits for nobody who appends.
-CREATE FUNCTION check_owner(p_owner bigint) RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-    PERFORM FROM head WHERE one AND owner = p_owner FOR KEY SHARE;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'another store has opened this schema' USING ERRCODE = 'EF001';
-    END IF;
-END $$;
-
 CREATE FUNCTION replace_record(
-    p_owner bigint, p_kind text, p_follower text, p_name text, p_content bytea
+    p_kind text, p_follower text, p_name text, p_content bytea
 ) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM check_owner(p_owner);
     DELETE FROM records
         WHERE kind = p_kind AND follower = p_follower AND name = p_name AND part > 0;
     INSERT INTO records VALUES (p_kind, p_follower, p_name, 0, p_content)
@@ -99,29 +99,25 @@ BEGIN
 END $$;
 
 CREATE FUNCTION add_to_record(
-    p_owner bigint, p_kind text, p_follower text, p_name text, p_part bigint, p_content bytea
+    p_kind text, p_follower text, p_name text, p_part bigint, p_content bytea
 ) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM check_owner(p_owner);
     -- The same part again is a repeated attempt.
     INSERT INTO records VALUES (p_kind, p_follower, p_name, p_part, p_content)
         ON CONFLICT (kind, follower, name, part) DO UPDATE SET content = excluded.content;
 END $$;
 
 CREATE FUNCTION remove_record(
-    p_owner bigint, p_kind text, p_follower text, p_name text
+    p_kind text, p_follower text, p_name text
 ) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM check_owner(p_owner);
     DELETE FROM records WHERE kind = p_kind AND follower = p_follower AND name = p_name;
 END $$;
 
 CREATE FUNCTION save_snapshot(
-    p_owner bigint, p_type text, p_id text, p_version bigint, p_position bigint,
-    p_content text, p_sum bigint
+    p_type text, p_id text, p_version bigint, p_position bigint, p_content text, p_sum bigint
 ) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM check_owner(p_owner);
     INSERT INTO snapshots AS s
         SELECT e.type, e.id, e.version, e.position, e.sum, p_content, p_sum FROM events e
         WHERE e.type = p_type AND e.id = p_id AND e.version = p_version AND e.position = p_position
@@ -198,6 +194,11 @@ BEGIN
     );
 END $$;
 
+-- Where stores of this schema hear of new events.
+CREATE FUNCTION channel() RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT 'eventfold_' || md5(current_schema());
+$$;
+
 -- The checksum after a chain's next events.
 CREATE FUNCTION next_chain(p_chain bigint, p_sums bigint[]) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
     SELECT ('x' || encode(substr(sha256(int8send(p_chain) || string_agg(int8send(sum), '' ORDER BY n)),
@@ -205,27 +206,43 @@ CREATE FUNCTION next_chain(p_chain bigint, p_sums bigint[]) RETURNS bigint LANGU
     FROM unnest(p_sums) WITH ORDINALITY AS s(sum, n);
 $$;
 
--- Appends a batch of commits and returns the position before it, and which commits it refused: with
--- the actual version of a stream, or -1 for a condition that does not hold.
+-- Moves the end of the log, notes the outcome of a batch, and wakes the other stores.
+CREATE FUNCTION end_batch(
+    p_writer bigint, p_batch bigint, p_before bigint, p_refused int[], p_actual bigint[],
+    p_head bigint, p_chain bigint
+) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE writers SET batch = p_batch, before = p_before, refused = p_refused, actual = p_actual,
+        head = p_head, chain = p_chain, seen = now()
+        WHERE writer = p_writer;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'the schema does not know this store any more' USING ERRCODE = 'EF001';
+    END IF;
+    IF p_head > p_before THEN
+        UPDATE head SET position = p_head, chain = p_chain WHERE one;
+        PERFORM pg_notify(channel(), p_writer::text);
+    END IF;
+END $$;
+
+-- Appends a batch of commits and returns the position before it, which commits it refused (with the
+-- actual version of a stream, or -1 for a condition that does not hold), and the new end of the log.
 --
 -- The arrays have the parts of each commit (one a stream; an empty type is none), its events and its
--- conditions, in order. `p_plain` promises that there is no condition, that the commits of each
--- stream follow each other, and that every commit has events: then all are stored by a few
--- statements, unless one of them is to be refused.
+-- conditions, in order. `p_plain` promises that there is no condition, no key of
+-- events without a stream, and that the commits of each stream follow each other: then all are stored by a few statements, unless one of them is to
+-- be refused.
 CREATE FUNCTION append(
-    p_owner bigint, p_batch bigint, p_synced bool, p_plain bool,
+    p_writer bigint, p_batch bigint, p_synced bool, p_plain bool,
     commit_parts int[], commit_events int[], commit_clauses int[],
-    part_type text[], part_id text[], part_expected bigint[],
+    part_type text[], part_id text[], part_expected bigint[], part_follows int[],
     event_last int[], event_place int[], event_type text[], event_id text[], event_version bigint[], event_name text[],
     event_key text[], event_tags text[], event_line text[], event_sum bigint[],
     clause_query text[], clause_after bigint[], clause_basis int[],
-    OUT p_before bigint, OUT refused int[], OUT actual bigint[]
+    OUT p_before bigint, OUT p_refused int[], OUT p_actual bigint[], OUT p_head bigint,
+    OUT p_chain bigint
 ) LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
-    v_head head;
-    v_position bigint;
-    v_chain bigint;
     v_version bigint;
     v_refusal bigint;
     v_part int := 0;
@@ -241,15 +258,10 @@ BEGIN
         RAISE EXCEPTION 'the server does not make commits durable before it answers'
             USING ERRCODE = 'EF002';
     END IF;
-    SELECT * INTO v_head FROM head WHERE one FOR NO KEY UPDATE;
-    IF v_head.owner IS DISTINCT FROM p_owner THEN
-        RAISE EXCEPTION 'another store has opened this schema' USING ERRCODE = 'EF001';
-    END IF;
-    p_before := v_head.position;
-    v_position := p_before;
-    v_chain := v_head.chain;
-    refused := '{}';
-    actual := '{}';
+    SELECT position, chain INTO STRICT p_before, p_chain FROM head WHERE one FOR NO KEY UPDATE;
+    p_head := p_before;
+    p_refused := '{}';
+    p_actual := '{}';
 
     IF p_plain THEN
         PERFORM FROM (
@@ -259,11 +271,13 @@ BEGIN
         ) AS p LEFT JOIN streams s ON s.type = p.type AND s.id = p.id
         WHERE coalesce(s.version, 0) <> p.expected;
         IF NOT FOUND THEN
-            v_chain := next_chain(v_chain, event_sum);
+            IF cardinality(event_sum) > 0 THEN
+                p_chain := next_chain(p_chain, event_sum);
+            END IF;
             INSERT INTO events
             SELECT p_before + e.n, p_before + e.last, e.place, nullif(e.type, ''), nullif(e.id, ''),
                 CASE WHEN e.type <> '' THEN e.version END,
-                e.name, e.key, e.tags::text[], e.line, e.sum, v_chain
+                e.name, e.key, e.tags::text[], e.line, e.sum, p_chain
             FROM unnest(event_last, event_place, event_type, event_id, event_version, event_name, event_key,
                 event_tags, event_line, event_sum)
                 WITH ORDINALITY AS e(last, place, type, id, version, name, key, tags, line, sum, n);
@@ -277,8 +291,8 @@ BEGIN
             WHERE e.type <> '' GROUP BY e.type, e.id
             ON CONFLICT (type, id) DO UPDATE
                 SET version = excluded.version, position = excluded.position;
-            UPDATE head SET position = p_before + cardinality(event_sum), chain = v_chain,
-                batch = p_batch WHERE one;
+            p_head := p_before + cardinality(event_sum);
+            PERFORM end_batch(p_writer, p_batch, p_before, p_refused, p_actual, p_head, p_chain);
             RETURN;
         END IF;
     END IF;
@@ -289,7 +303,10 @@ BEGIN
             CONTINUE WHEN part_type[p] = '';
             SELECT s.version INTO v_version FROM streams s
                 WHERE s.type = part_type[p] AND s.id = part_id[p];
-            IF coalesce(v_version, 0) <> part_expected[p] THEN
+            -- What follows a refused commit is refused too, also where others have stored as many events.
+            IF coalesce(v_version, 0) <> part_expected[p]
+                OR (part_follows[p] > 0 AND v_ends[part_follows[p]] IS NULL)
+            THEN
                 v_refusal := coalesce(v_version, 0);
                 EXIT;
             END IF;
@@ -298,42 +315,50 @@ BEGIN
         FOR k IN v_clause + 1 .. v_clause + commit_clauses[c] LOOP
             EXIT WHEN v_refusal IS NOT NULL;
             v_after := coalesce(clause_after[k], v_ends[clause_basis[k]]);
-            IF v_after IS NULL OR is_selected(clause_query[k]::jsonb, v_after, v_position) THEN
+            IF v_after IS NULL OR is_selected(clause_query[k]::jsonb, v_after, p_head) THEN
                 v_refusal := -1;
             END IF;
         END LOOP;
         v_clause := v_clause + commit_clauses[c];
+        -- A key of events that belong to no stream is used once.
+        IF v_refusal IS NULL AND EXISTS (
+            SELECT FROM generate_series(v_event + 1, v_event + commit_events[c]) AS n
+            JOIN events e ON e.key = event_key[n] AND e.type IS NULL
+            WHERE event_type[n] = '' AND event_key[n] IS NOT NULL)
+        THEN
+            v_refusal := -1;
+        END IF;
 
         IF v_refusal IS NOT NULL THEN
-            refused := refused || c;
-            actual := actual || v_refusal;
+            p_refused := p_refused || c;
+            p_actual := p_actual || v_refusal;
             v_ends := v_ends || NULL::bigint;
         ELSE
             IF commit_events[c] > 0 THEN
-                v_chain := next_chain(v_chain, event_sum[v_event + 1 : v_event + commit_events[c]]);
+                p_chain := next_chain(p_chain, event_sum[v_event + 1 : v_event + commit_events[c]]);
             END IF;
             FOR e IN v_event + 1 .. v_event + commit_events[c] LOOP
                 INSERT INTO events VALUES (
-                    v_position + e - v_event, v_position + commit_events[c], event_place[e],
+                    p_head + e - v_event, p_head + commit_events[c], event_place[e],
                     nullif(event_type[e], ''), nullif(event_id[e], ''),
                     CASE WHEN event_type[e] <> '' THEN event_version[e] END,
                     event_name[e], event_key[e], event_tags[e]::text[], event_line[e], event_sum[e],
-                    v_chain);
+                    p_chain);
                 IF event_tags[e] IS NOT NULL THEN
                     INSERT INTO tags
-                    SELECT DISTINCT unnest(event_tags[e]::text[]), v_position + e - v_event;
+                    SELECT DISTINCT unnest(event_tags[e]::text[]), p_head + e - v_event;
                 END IF;
                 IF event_type[e] <> '' THEN
                     INSERT INTO streams VALUES
-                        (event_type[e], event_id[e], event_version[e], v_position + e - v_event)
+                        (event_type[e], event_id[e], event_version[e], p_head + e - v_event)
                     ON CONFLICT (type, id) DO UPDATE
                         SET version = excluded.version, position = excluded.position;
                 END IF;
             END LOOP;
-            v_position := v_position + commit_events[c];
-            v_ends := v_ends || v_position;
+            p_head := p_head + commit_events[c];
+            v_ends := v_ends || p_head;
         END IF;
         v_event := v_event + commit_events[c];
     END LOOP;
-    UPDATE head SET position = v_position, chain = v_chain, batch = p_batch WHERE one;
+    PERFORM end_batch(p_writer, p_batch, p_before, p_refused, p_actual, p_head, p_chain);
 END $$;

@@ -2,8 +2,9 @@
 //! so a caller may block, on any runtime or none.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
@@ -11,11 +12,15 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Config, NoTls, Row, Statement};
+use tokio_postgres::{AsyncMessage, Client, Config, NoTls, Row, Statement};
 
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
+use crate::storage::health::Health;
 use crate::storage::postgres::failure::Failure;
+use crate::storage::postgres::known::Known;
 use crate::storage::postgres::names::quoted;
+use crate::storage::postgres::rows::unsigned;
+use crate::storage::postgres::session::HEAD;
 use crate::sync::lock;
 
 /// How many connections read at the same time. One more writes.
@@ -48,11 +53,8 @@ pub(super) struct Server {
     closed: AtomicBool,
     /// Tells the thread of the connections when nobody has the server any more.
     _alive: oneshot::Sender<()>,
-    /// The number under which the store writes. Another store on the schema has another one.
-    owner: AtomicI64,
-    /// The number that an attempt to take the schema again uses. It stays the same until one has
-    /// succeeded, because the answer to an attempt may be lost.
-    next_owner: Mutex<Option<i64>>,
+    /// How far the log is known.
+    known: Known,
 }
 
 /// A connection, and the statements that were prepared on it.
@@ -92,6 +94,7 @@ impl Server {
         schema: String,
         place: String,
         timeout: Duration,
+        health: Arc<Health>,
     ) -> (Arc<Self>, oneshot::Receiver<()>) {
         let (alive, gone) = oneshot::channel();
         let server = Self {
@@ -104,8 +107,7 @@ impl Server {
             idle: Mutex::default(),
             room: Semaphore::new(READERS),
             closed: AtomicBool::new(false),
-            owner: AtomicI64::new(0),
-            next_owner: Mutex::default(),
+            known: Known::new(health),
             _alive: alive,
         };
         (Arc::new(server), gone)
@@ -123,18 +125,10 @@ impl Server {
         self.timeout
     }
 
-    pub(super) fn owner(&self) -> i64 {
-        self.owner.load(Ordering::Acquire)
-    }
-
-    pub(super) fn set_owner(&self, owner: i64) {
-        self.owner.store(owner, Ordering::Release);
-        *lock(&self.next_owner) = None;
-    }
-
-    /// The number to write under after the schema was taken again. `make` makes a new one.
-    pub(super) fn next_owner(&self, make: impl FnOnce() -> i64) -> i64 {
-        *lock(&self.next_owner).get_or_insert_with(make)
+    /// Notes that the log ends at `position`, where it has this chained checksum, or after it. Fails if
+    /// this contradicts what is known.
+    pub(super) fn learn(&self, position: u64, chain: i64) -> Result<(), Failure> {
+        self.known.learn(position, chain, &self.place)
     }
 
     /// Notes that the store has ended, and ends the idle connections.
@@ -198,36 +192,24 @@ impl Server {
         .await
     }
 
-    /// Makes a change that can be repeated, and blocks until it is durable. `params` follow the
-    /// number of the owner.
+    /// Asks the server where the log ends.
+    pub(super) async fn current_head(&self) -> StorageResult<u64> {
+        let rows = self.query("read the end of", HEAD, &[]).await?;
+        if let Some(row) = rows.first() {
+            let learned = self.learn(unsigned(row.get(0)), row.get(1));
+            learned.map_err(|failure| failure.into_error("read the end of", &self.place))?;
+        }
+        Ok(self.known.position())
+    }
+
+    /// Makes a change that can be repeated, and blocks until it is durable.
     pub(super) fn change(
         self: &Arc<Self>,
         action: &'static str,
         sql: &'static str,
         params: Vec<Param>,
     ) -> StorageResult<()> {
-        let this = self.clone();
-        self.wait(async move { this.write(action, sql, params).await })
-    }
-
-    /// As [`change`](Self::change), on the thread of the connections.
-    pub(super) async fn write(
-        &self,
-        action: &'static str,
-        sql: &'static str,
-        mut params: Vec<Param>,
-    ) -> StorageResult<()> {
-        params.insert(0, Box::new(0_i64));
-        loop {
-            let owner = self.owner();
-            params[0] = Box::new(owner);
-            match self.attempt(sql, &params).await {
-                Ok(_) => return Ok(()),
-                // The number has changed meanwhile, after a lost connection.
-                Err(failure) if failure.is_taken_over() && owner != self.owner() => {}
-                Err(failure) => return Err(failure.into_error(action, &self.place)),
-            }
-        }
+        self.read(action, sql, params).map(drop)
     }
 
     /// Makes a call that can be repeated, on the thread of the connections.
@@ -301,20 +283,38 @@ impl Server {
 
     /// A new connection that finds the tables of the schema.
     pub(super) async fn connect(&self) -> Result<Connection, Failure> {
+        self.connect_and_hear(|_| {}).await
+    }
+
+    /// As [`connect`](Self::connect). Notifications of the server are passed to `hear`.
+    pub(super) async fn connect_and_hear(
+        &self,
+        mut hear: impl FnMut(&str) + Send + 'static,
+    ) -> Result<Connection, Failure> {
         let connecting = self.config.connect(NoTls);
         let connected = tokio::time::timeout(self.timeout, connecting).await;
-        let (client, connection) = connected.map_err(|_| Failure::NoAnswer(self.timeout))??;
+        let (client, mut connection) = connected.map_err(|_| Failure::NoAnswer(self.timeout))??;
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection to the server was lost");
+            while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
+                match message {
+                    Ok(AsyncMessage::Notification(heard)) => hear(heard.payload()),
+                    Ok(_) => {}
+                    Err(error) => {
+                        tracing::debug!(%error, "a connection to the server was lost");
+                        break;
+                    }
+                }
             }
         });
         // Compiling a statement takes longer than ours run.
         let settings = format!("SET search_path TO {}; SET jit = off", quoted(&self.schema));
         client.batch_execute(&settings).await?;
-        Ok(Connection {
+        let mut connection = Connection {
             client,
             prepared: HashMap::new(),
-        })
+        };
+        // It may be another server, after a failover or a restore.
+        self.known.check(&mut connection, &self.place).await?;
+        Ok(connection)
     }
 }

@@ -1,9 +1,10 @@
-//! Opening a schema, and staying its only writer: [`open`], [`retake`].
+//! A store joins the stores of a schema: [`open`], and [`resume`] after a lost connection.
 //!
-//! A lock of the session keeps other programs out while they can be seen. The number of the owner
-//! keeps them out when they cannot: what an earlier owner sends is refused by the server.
+//! Each store has a number, a row in `writers`, and a lock of its session on the number. Once a store
+//! holds the lock again, nothing that it sent on an earlier connection can have an effect any more, and
+//! its row says what became of the newest batch.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
@@ -12,6 +13,7 @@ use crate::storage::error::{ErrorPlace, StorageError, StorageErrorKind, StorageR
 use crate::storage::files::lock::Patience;
 use crate::storage::postgres::failure::Failure;
 use crate::storage::postgres::names::quoted;
+use crate::storage::postgres::rows::unsigned;
 use crate::storage::postgres::server::{Connection, FIRST_PAUSE, LONGEST_PAUSE, Server};
 
 /// The version of the schema that this release makes.
@@ -20,17 +22,14 @@ const TABLES: &str = include_str!("schema.sql");
 /// The oldest server that has what the schema uses.
 const OLDEST_SERVER: i32 = 130_000;
 
-/// The key of a schema's lock.
-const TRY_LOCK: &str = "SELECT pg_try_advisory_lock(hashtextextended('eventfold-es ' || $1, 0))";
-const UNLOCK: &str = "SELECT pg_advisory_unlock(hashtextextended('eventfold-es ' || $1, 0))";
-/// Who holds the lock.
-const HOLDER: &str = "\
-    SELECT a.pid, a.application_name, coalesce(host(a.client_addr), 'this machine') \
-    FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid \
-    WHERE l.locktype = 'advisory' AND l.granted \
-        AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
-        AND l.classid::bigint << 32 | l.objid::bigint \
-            = hashtextextended('eventfold-es ' || $1, 0)";
+/// The lock on a store's number.
+const TRY_LOCK: &str =
+    "SELECT pg_try_advisory_lock(hashtextextended('eventfold-es ' || $1 || ' ' || $2, 0))";
+/// The lock of whoever makes the tables.
+const LOCK_TABLES: &str =
+    "SELECT pg_advisory_lock(hashtextextended('eventfold-es tables of ' || $1, 0))";
+const UNLOCK_TABLES: &str =
+    "SELECT pg_advisory_unlock(hashtextextended('eventfold-es tables of ' || $1, 0))";
 const EXISTS: &str =
     "SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = $1 AND tablename = $2)";
 const SCHEMA_EXISTS: &str = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)";
@@ -39,73 +38,85 @@ const SETTINGS: &str = "\
         current_setting('server_encoding'), pg_is_in_recovery(), \
         current_setting('synchronous_commit') = 'off' OR current_setting('fsync') = 'off', \
         pg_backend_pid()";
-const TAKE: &str = "UPDATE head SET owner = $1 RETURNING position, batch";
-const RETAKE: &str = "UPDATE head SET owner = $1 WHERE owner IN ($1, $2) RETURNING position, batch";
+const JOIN: &str = "INSERT INTO writers (writer) VALUES ($1)";
+/// A store that has written nothing for this long does not wait for an answer any more.
+const FORGET: &str = "DELETE FROM writers WHERE seen < now() - interval '30 days'";
+const LEAVE: &str = "DELETE FROM writers WHERE writer = $1";
+pub(super) const HEAD: &str = "SELECT position, chain FROM head";
+const OUTCOME: &str =
+    "SELECT batch, before, refused, actual, head, chain FROM writers WHERE writer = $1";
 /// Ends an earlier session of ours that the server still believes in.
 const END_SESSION: &str = "\
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
     WHERE pid = $1 AND usename = current_user AND backend_start < now()";
 
-/// The session of a schema's writer.
+/// The session in which a store writes.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) connection: Connection,
     /// The server's process of the session.
     pid: i32,
-    /// The position of the newest event.
-    pub(super) position: i64,
-    /// The number of the newest batch.
-    pub(super) batch: i64,
+    /// The number of the store.
+    writer: i64,
 }
 
 /// How a schema is opened.
 #[derive(Debug, Clone)]
 pub(super) struct Terms {
+    /// How often a command is decided at most.
+    pub(super) conflict_rounds: u32,
     pub(super) create: bool,
     /// The server must make commits durable before it answers.
     pub(super) synced: bool,
 }
 
-/// Takes the schema, and creates its tables if there are none.
+/// What `append` answers to a batch.
+#[derive(Debug)]
+pub(super) struct Appended {
+    /// The position before the batch.
+    pub(super) before: u64,
+    /// Which of its commits are not stored, from 1 on.
+    pub(super) refused: Vec<i32>,
+    /// The actual version of a stream for each of these, or -1 for a condition that does not hold.
+    pub(super) actual: Vec<i64>,
+    /// The new end of the log.
+    pub(super) head: u64,
+    pub(super) chain: i64,
+}
+
+/// Joins the stores of the schema. Creates its tables if there are none.
 pub(super) async fn open(
     server: &Server,
     terms: &Terms,
     patience: &Patience,
 ) -> StorageResult<Session> {
     let failed = |failure: Failure| failure.into_error("open", server.place());
+    let lost = |error: tokio_postgres::Error| failed(error.into());
     let mut connection = server.connect().await.map_err(failed)?;
     let pid = check(server, &mut connection, terms).await?;
-    let started = Instant::now();
-    let mut pause = FIRST_PAUSE;
-    while !try_lock(server, &mut connection).await.map_err(failed)? {
-        let limit = patience.limit().unwrap_or_default();
-        let left = limit.saturating_sub(started.elapsed());
-        if left.is_zero() {
-            return Err(in_use(server, &mut connection).await);
-        }
-        // Nothing tells of a released lock but a call that may wait for ever.
-        tokio::time::sleep(pause.min(left)).await;
-        pause = (pause * 2).min(Duration::from_millis(50));
-        patience.check()?;
-    }
+    patience.check()?;
     migrate(server, &mut connection, terms).await?;
-    let owner = new_owner();
-    let rows = connection.query(TAKE, &[&owner]).await;
-    let rows = rows.map_err(|error| failed(error.into()))?;
+    let writer = new_number();
+    try_lock(server, &mut connection, writer)
+        .await
+        .map_err(failed)?;
+    connection.query(FORGET, &[]).await.map_err(lost)?;
+    connection.query(JOIN, &[&writer]).await.map_err(lost)?;
+    let rows = connection.query(HEAD, &[]).await.map_err(lost)?;
     let Some(head) = rows.first() else {
         return Err(damaged(server, "has no row in `head`"));
     };
-    server.set_owner(owner);
+    let learned = server.learn(unsigned(head.get(0)), head.get(1));
+    learned.map_err(failed)?;
     Ok(Session {
-        position: head.get(0),
-        batch: head.get(1),
         connection,
         pid,
+        writer,
     })
 }
 
 /// A number that no other store has.
-fn new_owner() -> i64 {
+fn new_number() -> i64 {
     // The bits of a random id, in which only a few are fixed.
     let (high, low) = Uuid::new_v4().as_u64_pair();
     (high ^ low.rotate_left(32)).cast_signed()
@@ -158,73 +169,95 @@ async fn check(server: &Server, connection: &mut Connection, terms: &Terms) -> S
     Ok(row.get(5))
 }
 
-async fn try_lock(server: &Server, connection: &mut Connection) -> Result<bool, Failure> {
-    let rows = connection.query(TRY_LOCK, &[&server.schema()]).await?;
+async fn try_lock(
+    server: &Server,
+    connection: &mut Connection,
+    writer: i64,
+) -> Result<bool, Failure> {
+    let writer = writer.to_string();
+    let rows = connection
+        .query(TRY_LOCK, &[&server.schema(), &writer])
+        .await?;
     Ok(rows.first().is_some_and(|row| row.get(0)))
 }
 
-/// The error for a schema that another program has open.
-async fn in_use(server: &Server, connection: &mut Connection) -> StorageError {
-    let holder = match connection.query(HOLDER, &[&server.schema()]).await {
-        Ok(rows) => rows.first().map(|row| {
-            let (pid, name, address): (i32, &str, &str) = (row.get(0), row.get(1), row.get(2));
-            let name = if name.is_empty() { "no name" } else { name };
-            format!(" (session {pid} of the server, application {name}, from {address})")
-        }),
-        Err(_) => None,
-    };
-    let text = format!(
-        "is in use by another store{}: a schema has one store at a time; shut that one down first, \
-         or let `open` wait with `lock_timeout`",
-        holder.unwrap_or_default()
-    );
-    refused(server, StorageErrorKind::Busy, text)
-}
-
-/// Creates the tables, or brings those of an older release up to date.
+/// Fails if the tables are of another release, or if there are none and `terms` say that none are to be
+/// created. Otherwise creates them if there are none.
 async fn migrate(server: &Server, connection: &mut Connection, terms: &Terms) -> StorageResult<()> {
-    let failed = |action: &'static str| {
-        move |error: tokio_postgres::Error| Failure::from(error).into_error(action, server.place())
-    };
-    let schema = server.schema();
-    let exists = |table: &'static str| [schema.to_owned(), table.to_owned()];
-    let [name, table] = exists("eventfold_schema");
-    let rows = connection.query(EXISTS, &[&name, &table]).await;
-    let rows = rows.map_err(failed("open"))?;
-    if rows.first().is_some_and(|row| row.get(0)) {
-        let rows = connection
-            .query("SELECT version FROM eventfold_schema", &[])
-            .await;
-        let rows = rows.map_err(failed("open"))?;
-        return match rows.first().map(|row| row.get::<_, i32>(0)) {
-            Some(VERSION) => Ok(()),
-            Some(version) => {
-                let text = format!(
-                    "has version {version} of the tables, and this release of eventfold-es knows \
-                     {VERSION}: use the release that made them, or a newer one"
-                );
-                Err(refused(server, StorageErrorKind::Unsupported, text))
-            }
-            None => Err(damaged(server, "has no row in `eventfold_schema`")),
-        };
+    if has_tables(server, connection).await? {
+        return Ok(());
     }
     if !terms.create {
         let text = "has no store, and `create_if_missing` is `false`";
         return Err(refused(server, StorageErrorKind::Missing, text.to_owned()));
     }
-    for table in ["head", "streams", "events", "tags", "snapshots", "records"] {
-        let [name, table] = exists(table);
-        let rows = connection.query(EXISTS, &[&name, &table]).await;
-        let rows = rows.map_err(failed("open"))?;
-        if rows.first().is_some_and(|row| row.get(0)) {
+    let failed = |error: tokio_postgres::Error| {
+        Failure::from(error).into_error("create the tables in", server.place())
+    };
+    // Several stores may open a new schema at the same time.
+    let locked = connection.query(LOCK_TABLES, &[&server.schema()]).await;
+    locked.map_err(failed)?;
+    if !has_tables(server, connection).await? {
+        create(server, connection).await?;
+    }
+    let unlocked = connection.query(UNLOCK_TABLES, &[&server.schema()]).await;
+    unlocked.map(drop).map_err(failed)
+}
+
+/// Whether the schema has the tables of a store. Fails if they are of another release.
+async fn has_tables(server: &Server, connection: &mut Connection) -> StorageResult<bool> {
+    if !exists(server, connection, "eventfold_schema").await? {
+        return Ok(false);
+    }
+    let rows = connection
+        .query("SELECT version FROM eventfold_schema", &[])
+        .await;
+    let rows = rows.map_err(|error| Failure::from(error).into_error("open", server.place()))?;
+    match rows.first().map(|row| row.get::<_, i32>(0)) {
+        Some(VERSION) => Ok(true),
+        Some(version) => {
+            let text = format!(
+                "has version {version} of the tables, and this release of eventfold-es knows \
+                 {VERSION}: use the release that made them, or a newer one"
+            );
+            Err(refused(server, StorageErrorKind::Unsupported, text))
+        }
+        None => Err(damaged(server, "has no row in `eventfold_schema`")),
+    }
+}
+
+async fn exists(
+    server: &Server,
+    connection: &mut Connection,
+    table: &'static str,
+) -> StorageResult<bool> {
+    let rows = connection.query(EXISTS, &[&server.schema(), &table]).await;
+    let rows = rows.map_err(|error| Failure::from(error).into_error("open", server.place()))?;
+    Ok(rows.first().is_some_and(|row| row.get(0)))
+}
+
+async fn create(server: &Server, connection: &mut Connection) -> StorageResult<()> {
+    let failed = |error: tokio_postgres::Error| {
+        Failure::from(error).into_error("create the tables in", server.place())
+    };
+    for table in [
+        "head",
+        "writers",
+        "streams",
+        "events",
+        "tags",
+        "snapshots",
+        "records",
+    ] {
+        if exists(server, connection, table).await? {
             let text = format!("has a table `{table}` that no store made: use another schema");
             return Err(refused(server, StorageErrorKind::InvalidInput, text));
         }
     }
+    let schema = server.schema();
     let rows = connection.query(SCHEMA_EXISTS, &[&schema]).await;
-    let rows = rows.map_err(failed("open"))?;
     // A role may have the right to use a schema, and not to create one.
-    let create_schema = if rows.first().is_some_and(|row| row.get(0)) {
+    let create_schema = if rows.map_err(failed)?.first().is_some_and(|row| row.get(0)) {
         String::new()
     } else {
         format!("CREATE SCHEMA {};", quoted(schema))
@@ -235,50 +268,45 @@ async fn migrate(server: &Server, connection: &mut Connection, terms: &Terms) ->
          INSERT INTO eventfold_schema VALUES ({VERSION}); COMMIT;"
     );
     let created = connection.client.batch_execute(&create).await;
-    created.map_err(failed("create the tables in"))?;
+    created.map_err(failed)?;
     tracing::info!(place = server.place(), "the tables of a store were created");
     Ok(())
 }
 
-/// Takes the schema again after the connection of `earlier` was lost. Once this returns, nothing
-/// that was sent on it can have an effect any more. `None` if another store has taken it.
-pub(super) async fn retake(
+/// A session for the store `writer` after the connection of the session `earlier` was lost. Once this
+/// returns, nothing that was sent on it can have an effect any more.
+pub(super) async fn resume(
     server: &Server,
-    earlier: Option<i32>,
+    writer: i64,
+    earlier: i32,
     until: Instant,
-) -> Result<Option<Session>, Failure> {
+) -> Result<Session, Failure> {
     let mut connection = server.connect().await?;
     let rows = connection.query("SELECT pg_backend_pid()", &[]).await?;
     let pid = rows.first().map_or(0, |row| row.get(0));
     let mut pause = FIRST_PAUSE;
-    while !try_lock(server, &mut connection).await? {
-        if let Some(earlier) = earlier {
-            connection.query(END_SESSION, &[&earlier]).await?;
-        }
+    while !try_lock(server, &mut connection, writer).await? {
+        connection.query(END_SESSION, &[&earlier]).await?;
         if Instant::now() >= until {
             return Err(Failure::NoAnswer(server.timeout()));
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
-    let new = server.next_owner(new_owner);
-    // Waits for a batch that the server is still storing.
-    let rows = connection.query(RETAKE, &[&new, &server.owner()]).await?;
-    let Some(head) = rows.first() else {
-        return Ok(None);
-    };
-    server.set_owner(new);
-    Ok(Some(Session {
-        position: head.get(0),
-        batch: head.get(1),
+    Ok(Session {
         connection,
         pid,
-    }))
+        writer,
+    })
 }
 
 impl Session {
     pub(super) fn pid(&self) -> i32 {
         self.pid
+    }
+
+    pub(super) fn writer(&self) -> i64 {
+        self.writer
     }
 
     pub(super) async fn query(
@@ -289,9 +317,30 @@ impl Session {
         Ok(self.connection.query(sql, params).await?)
     }
 
-    /// Lets other stores take the schema.
-    pub(super) async fn release(mut self, server: &Server) {
-        // The end of the session releases it too, a moment later.
-        let _ = self.connection.query(UNLOCK, &[&server.schema()]).await;
+    /// What became of the batch `number`, the newest one that the store has sent: `None` if nothing of
+    /// it is stored.
+    pub(super) async fn outcome(&mut self, number: i64) -> Result<Option<Appended>, Failure> {
+        let writer = self.writer;
+        let rows = self.query(OUTCOME, &[&writer]).await?;
+        let Some(row) = rows.first() else {
+            return Err(Failure::Forgotten);
+        };
+        if row.get::<_, i64>(0) < number {
+            return Ok(None);
+        }
+        Ok(Some(Appended {
+            before: unsigned(row.get(1)),
+            refused: row.get(2),
+            actual: row.get(3),
+            head: unsigned(row.get(4)),
+            chain: row.get(5),
+        }))
+    }
+
+    /// Leaves the stores of the schema.
+    pub(super) async fn leave(mut self) {
+        // Without this the row stays for some days.
+        let writer = self.writer;
+        let _ = self.query(LEAVE, &[&writer]).await;
     }
 }

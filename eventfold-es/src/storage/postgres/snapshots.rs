@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use crate::meter::Meters;
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::place::Place;
 use crate::storage::postgres::in_use::StreamInUse;
@@ -19,7 +20,7 @@ const READ: &str = "\
     FROM snapshots s JOIN events e ON e.type = s.type AND e.id = s.id AND e.version = s.version \
     WHERE s.type = $1 AND s.id = $2 AND s.version <= $3 \
         AND e.position = s.position AND e.sum = s.event_sum";
-const SAVE: &str = "SELECT save_snapshot($1, $2, $3, $4, $5, $6, $7)";
+const SAVE: &str = "SELECT save_snapshot($1, $2, $3, $4, $5, $6)";
 
 /// How many snapshots may wait. If more are taken, some are left out, which only makes loads slower.
 const MOST_WAITING: usize = 256;
@@ -70,7 +71,10 @@ pub(super) struct SnapshotWriter(mpsc::Sender<Option<Job>>);
 impl SnapshotWriter {
     /// Returns the writer, and its task, which runs on the thread of the connections until
     /// [`finish`](Self::finish) is called.
-    pub(super) fn new(server: Arc<Server>) -> (Self, impl Future<Output = ()> + Send) {
+    pub(super) fn new(
+        server: Arc<Server>,
+        meters: Arc<Meters>,
+    ) -> (Self, impl Future<Output = ()> + Send) {
         let (sender, mut jobs) = mpsc::channel::<Option<Job>>(MOST_WAITING);
         let task = async move {
             while let Some(Some(job)) = jobs.recv().await {
@@ -83,7 +87,10 @@ impl SnapshotWriter {
                     Err(panic) => Err(StorageError::new(StorageErrorKind::Unreadable, panic)),
                 };
                 match saved {
-                    Ok(()) => stream.warnings.end(),
+                    Ok(()) => {
+                        stream.warnings.end();
+                        meters.live.snapshots.add(1);
+                    }
                     Err(error) => stream.warnings.give(stream.id(), &error),
                 }
             }
@@ -122,7 +129,8 @@ async fn save(
         Box::new(content),
         Box::new(sum.cast_signed()),
     ];
-    server.write("save a snapshot in", SAVE, params).await
+    let saved = server.query("save a snapshot in", SAVE, &params).await;
+    saved.map(drop)
 }
 
 /// The snapshot as it is stored. Fails if a load could not read its state.

@@ -58,12 +58,16 @@ impl PgStream {
         &self.parts.meters
     }
 
+    pub(crate) fn conflict_rounds(&self) -> u32 {
+        self.parts.conflict_rounds
+    }
+
     pub(crate) async fn take_turn(&self) -> OwnedMutexGuard<()> {
         self.stream.turn.clone().lock_owned().await
     }
 
-    pub(crate) fn start_epoch(&self) -> u64 {
-        self.stream.start_epoch()
+    pub(crate) fn start_epoch(&self, version: u64) -> u64 {
+        self.stream.start_epoch(version)
     }
 
     pub(crate) fn epoch(&self) -> u64 {
@@ -84,11 +88,8 @@ impl PgStream {
         self.stream.durable() == Some((0, 0))
     }
 
-    /// Asks the server where the stream ends, unless that is known.
+    /// Asks the server where the stream ends.
     pub(crate) async fn look_up(&self) -> StorageResult<()> {
-        if self.stream.durable().is_some() {
-            return Ok(());
-        }
         let (this, server) = (self.stream.clone(), self.parts.server.clone());
         self.parts
             .server
@@ -99,6 +100,14 @@ impl PgStream {
     }
 
     pub(crate) async fn commit(&self, commit: Commit, events: EncodedEvents) {
+        if let Some(pause) = self.parts.pauses.take(&self.stream.names) {
+            let pause = Box::pin(async move {
+                tokio::time::sleep(pause).await;
+                Ok(())
+            });
+            // Without the server there is nothing to give way to.
+            let _: StorageResult<()> = self.parts.server.run(pause).await;
+        }
         let room = kib(events.size(), commit.snapshot.as_deref());
         let stream = self.stream.clone();
         let request = Request::Commit {
@@ -109,10 +118,13 @@ impl PgStream {
         self.parts.requests.send_with(room, request).await;
     }
 
-    pub(crate) fn when_done(&self, epoch: u64, done: Done) {
+    /// Calls `done` after all requests before this one. `is_checked` lets the epoch fail if other stores
+    /// have stored events in the stream.
+    pub(crate) fn when_done(&self, epoch: u64, is_checked: bool, done: Done) {
         self.parts.requests.send(Request::Fence {
             stream: self.stream.clone(),
             epoch,
+            is_checked,
             done,
         });
     }
@@ -150,9 +162,6 @@ impl PgStream {
 
 /// Where the stream ends. Runs on the thread of the connections.
 async fn look_up(stream: &StreamInUse, server: &Server) -> StorageResult<(u64, u64)> {
-    if let Some(durable) = stream.durable() {
-        return Ok(durable);
-    }
     let (aggregate_type, id) = stream.names.clone();
     let rows = server
         .query(

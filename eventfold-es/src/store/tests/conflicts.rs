@@ -1,4 +1,4 @@
-//! Two stores on one memory, as two processes on one database: their commits can conflict.
+//! Two stores on one memory, or on one schema of a server, as two processes: their commits can conflict.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::__private::example::{Add, Counter};
 use crate::{
-    Aggregate, AggregateHandle, AggregateStore, CommandContext, DecisionContext, ExecuteError,
-    ManualClock, Memory, Version,
+    Aggregate, AggregateHandle, AggregateStore, AggregateStoreBuilder, CommandContext,
+    DecisionContext, ExecuteError, ManualClock, Memory, Version,
 };
 
 /// A list of numbers, which it takes in any order but never twice.
@@ -58,10 +58,51 @@ impl Aggregate for Numbers {
     }
 }
 
-async fn two_stores() -> (AggregateStore, AggregateStore) {
+/// Names the server that the tests run on, if it is not a memory.
+#[cfg(feature = "postgres")]
+const SERVER: &str = "EVENTFOLD_TEST_SERVER";
+
+/// Sets up stores that share their events.
+fn sharing() -> Box<dyn Fn() -> AggregateStoreBuilder> {
+    #[cfg(feature = "postgres")]
+    if let Ok(url) = std::env::var(SERVER) {
+        let schema = format!("s{}", uuid::Uuid::new_v4().simple());
+        return Box::new(move || {
+            let builder = AggregateStore::postgres(&url);
+            builder.schema(&schema).allow_unsynced(true)
+        });
+    }
     let memory = Memory::shared();
-    let open = || AggregateStore::in_memory().keep_in(&memory).open();
-    (open().await.unwrap(), open().await.unwrap())
+    Box::new(move || AggregateStore::in_memory().keep_in(&memory))
+}
+
+async fn two_stores() -> (AggregateStore, AggregateStore) {
+    let builder = sharing();
+    let (here, there) = (builder().open().await, builder().open().await);
+    (here.unwrap(), there.unwrap())
+}
+
+/// A server of PostgreSQL.
+#[cfg(all(feature = "postgres", unix))]
+#[path = "../../../../tests/integration/support/postgres.rs"]
+#[expect(dead_code, reason = "other tests need more of it")]
+mod postgres;
+
+#[cfg(all(feature = "postgres", unix))]
+#[test]
+fn stores_on_postgres_conflict_as_stores_on_one_memory() {
+    let settings = ["fsync=off", "full_page_writes=off"];
+    let Some(server) = postgres::Server::start(&settings) else {
+        return;
+    };
+    let mut tests = std::process::Command::new(std::env::current_exe().unwrap());
+    tests.env(SERVER, server.url());
+    let tests = tests.args(["store::tests::conflicts::", "--skip", "_on_postgres_"]);
+    let output = tests.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}");
+    let passed = text.lines().filter(|line| line.ends_with(" ... ok"));
+    assert!(passed.count() >= 12, "{text}");
 }
 
 /// The same aggregate in two stores. Both have it in memory, at version 0.
@@ -173,12 +214,9 @@ impl Aggregate for Watched {
 
 #[tokio::test]
 async fn a_command_that_is_decided_again_keeps_its_time_and_sees_the_newer_version() {
-    let memory = Memory::shared();
+    let builder = sharing();
     let clock = ManualClock::new(SystemTime::UNIX_EPOCH);
-    let open = || {
-        let builder = AggregateStore::in_memory().clock(clock.clone());
-        builder.keep_in(&memory).open()
-    };
+    let open = || builder().clock(clock.clone()).open();
     let (here, there) = (open().await.unwrap(), open().await.unwrap());
     let (here, there) = (
         here.get::<Watched>("w").await.unwrap(),
