@@ -7,6 +7,7 @@ mod processes;
 mod refusals;
 mod run;
 mod servers;
+mod several;
 mod worker;
 
 #[test]

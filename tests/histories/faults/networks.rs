@@ -3,13 +3,14 @@
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use eventfold_es::{AggregateStore, ExecuteError};
 use histories::proxy::Proxy;
 use histories::server::{Server, is_root};
 
-use crate::run::Run;
+use crate::run::{DEADLINE, Run};
 use crate::servers::{append, count};
 
 async fn open(proxy: &Proxy, command_timeout: Duration) -> AggregateStore {
@@ -74,7 +75,10 @@ async fn an_answer_that_is_lost_is_looked_up_and_nobody_notices() {
             let store = store.clone();
             async move { append(&store, "a", length).await }
         });
-        while count(&server) != length.to_string() {}
+        let started = Instant::now();
+        while count(&server) != length.to_string() {
+            assert!(started.elapsed() < DEADLINE, "{length} elements never came");
+        }
         proxy.cut();
         proxy.swallow_answers(false);
         assert_eq!(sending.await.unwrap().unwrap(), length);
@@ -109,7 +113,7 @@ async fn without_a_connection_callers_hear_so_within_the_time_limit_and_what_was
     let length = loop {
         match append(&store, "a", 4).await {
             Ok(length) => break length,
-            Err(error) => assert!(started.elapsed() < crate::run::DEADLINE, "{error}"),
+            Err(error) => assert!(started.elapsed() < DEADLINE, "{error}"),
         }
     };
     let stored = server.sql("SELECT count(*) FROM orders.events WHERE id = 'a'");
@@ -141,28 +145,30 @@ async fn cuts_and_delays_lose_nothing() {
 }
 
 /// A network of a process's own, which ends with the value.
-struct Namespace {
+pub(crate) struct Namespace {
     name: String,
     /// The end of its only cable that is in our network.
     cable: String,
     /// The address of this machine in it.
-    host: Ipv4Addr,
+    pub(crate) host: Ipv4Addr,
 }
 
 impl Namespace {
     /// `None` where that needs other rights, and says so.
-    fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
         if !is_root() {
             eprintln!("skipped: a network of its own needs root");
             return None;
         }
         let process = std::process::id();
         // Addresses for tests of networks, four to each process.
-        let [_, high, middle, low] = (process << 2).to_be_bytes();
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let [_, high, middle, low] = ((process << 4) + (number << 2)).to_be_bytes();
         let address = |low| Ipv4Addr::new(198, 18 + high % 2, middle, low);
         let namespace = Self {
-            name: format!("histories-{process}"),
-            cable: format!("h{process}"),
+            name: format!("histories-{process}-{number}"),
+            cable: format!("h{process}-{number}"),
             host: address(low + 1),
         };
         let (name, cable) = (&namespace.name, &namespace.cable);
@@ -183,8 +189,13 @@ impl Namespace {
         None
     }
 
+    /// The words before a program that runs in it.
+    pub(crate) fn within(&self) -> Vec<String> {
+        ["ip", "netns", "exec", &self.name].map(str::to_owned).to_vec()
+    }
+
     /// Drops everything on the way, or nothing.
-    fn part(&self, is_parted: bool) {
+    pub(crate) fn part(&self, is_parted: bool) {
         let state = if is_parted { "down" } else { "up" };
         let mut ip = Command::new("ip");
         let ip = ip.args(["-n", &self.name, "link", "set", "eth0", state]);
@@ -210,9 +221,7 @@ async fn a_process_that_is_parted_from_the_server_goes_on_afterwards() {
     };
     let proxy = Proxy::on(IpAddr::V4(network.host), &server.socket_path());
     let mut run = Run::at(proxy.url());
-    run.within = ["ip", "netns", "exec", &network.name]
-        .map(str::to_owned)
-        .to_vec();
+    run.within = network.within();
     run.set(|task| task.command_timeout = Duration::from_millis(500));
     let worker = run.start();
     for _ in 0..2 {

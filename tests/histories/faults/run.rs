@@ -16,7 +16,7 @@ use crate::domain::{Appended, COPIED, COPY, Marked, ORIGINAL};
 use crate::worker::{Place, TASK, Task, number};
 
 /// How long anything may take before a test calls it hung.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The processes that work, or have worked, on one store.
 pub(crate) struct Run {
@@ -56,6 +56,7 @@ impl Run {
             operations: None,
             command_timeout: Duration::from_secs(30),
             copies: false,
+            runs_copies: true,
             hours_ahead: 0,
         };
         Self {
@@ -75,6 +76,7 @@ impl Run {
         Self::at(server.url())
     }
 
+    /// On a schema of the server with this URL.
     pub(crate) fn at(url: String) -> Self {
         let schema = "orders".to_owned();
         Self::new(Place::Postgres { url, schema })
@@ -99,7 +101,6 @@ impl Run {
         let task = Task {
             history: history.clone(),
             process: self.started,
-            place: self.task.place.clone(),
             ..self.task.clone()
         };
         let program = std::env::current_exe().unwrap();
@@ -267,6 +268,9 @@ impl Run {
 
     /// Lets the process manager do what is left, in a process of its own.
     pub(crate) async fn settle(&self) {
+        if !self.task.copies {
+            return;
+        }
         let store = self.place.builder().lock_timeout(DEADLINE);
         let store = store.process_manager::<crate::domain::Copying>();
         let store = store.aggregate_type::<crate::domain::List>();
@@ -334,6 +338,14 @@ impl Drop for Worker {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// The schema that runs are on, reached without anything between.
+pub(crate) fn orders(server: &Server) -> Place {
+    Place::Postgres {
+        url: server.url(),
+        schema: "orders".to_owned(),
     }
 }
 

@@ -42,8 +42,10 @@ pub(crate) struct Task {
     /// After how many operations it ends. Without it, when its input ends.
     pub(crate) operations: Option<u64>,
     pub(crate) command_timeout: Duration,
-    /// Whether it runs the process manager.
+    /// Whether a process manager copies a list.
     pub(crate) copies: bool,
+    /// Whether this process runs it.
+    pub(crate) runs_copies: bool,
     /// How many hours its clock is ahead of the machine's, or behind.
     pub(crate) hours_ahead: i32,
 }
@@ -69,7 +71,7 @@ impl Task {
         if matches!(self.place, Place::Postgres { .. }) {
             builder = builder.command_timeout(self.command_timeout);
         }
-        if self.copies {
+        if self.copies && self.runs_copies {
             builder = builder.process_manager::<Copying>().live();
         }
         if self.hours_ahead != 0 {
