@@ -141,7 +141,51 @@ async fn cuts_and_delays_lose_nothing() {
     worker.wait_for_more(20);
     run.finish(worker);
     assert!(proxy.cuts() > 0);
-    run.check().await.assert_right();
+    run.assert_right().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_falls_silent_at_any_moment_holds_nobody_up_for_longer_than_the_time_limit()
+{
+    let Some(server) = Server::start(&[]) else {
+        return;
+    };
+    let proxy = Proxy::new(&server.socket_path());
+    let limit = Duration::from_millis(200);
+    let store = open(&proxy, limit).await;
+    append(&store, "a", 1).await.unwrap();
+    let mut element = 1;
+    // All that is answered to a command and to a new connection has about 3,000 bytes.
+    for bytes in (0..3000).step_by(61) {
+        proxy.silence_after(bytes);
+        // Until nothing is heard any more. New connections are needed for some of it.
+        let started = Instant::now();
+        loop {
+            element += 1;
+            if append(&store, "a", element).await.is_err() {
+                break;
+            }
+            proxy.cut();
+        }
+        proxy.end_silence();
+        let mut last = String::new();
+        loop {
+            let passed = started.elapsed();
+            assert!(passed < DEADLINE, "silent after {bytes} bytes: {last}");
+            element += 1;
+            let sent = append(&store, "a", element);
+            match tokio::time::timeout(20 * limit, sent).await {
+                Ok(Ok(_)) => break,
+                Ok(Err(error)) => last = error.to_string(),
+                Err(_) => last = "no answer at all".to_owned(),
+            }
+        }
+        let passed = started.elapsed();
+        if passed > 20 * limit {
+            println!("silent after {bytes} bytes: it took {passed:?}, {last}");
+        }
+    }
+    store.shutdown().await.unwrap();
 }
 
 /// A network of a process's own, which ends with the value.
@@ -233,7 +277,6 @@ async fn a_process_that_is_parted_from_the_server_goes_on_afterwards() {
     }
     worker.wait_for_more(200);
     run.finish(worker);
-    let report = run.check().await;
-    report.assert_right();
+    let report = run.assert_right().await;
     assert!(report.unknown > 0, "{report}");
 }

@@ -19,7 +19,7 @@ async fn kills_of_the_process_lose_nothing_on_files() {
     worker.wait_for_more(300);
     run.finish(worker);
     run.settle().await;
-    run.check().await.assert_right();
+    run.assert_right().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -38,5 +38,5 @@ async fn kills_of_the_process_lose_nothing_on_postgres() {
     worker.wait_for_more(300);
     run.finish(worker);
     run.settle().await;
-    run.check().await.assert_right();
+    run.assert_right().await;
 }

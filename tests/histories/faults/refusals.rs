@@ -93,5 +93,5 @@ async fn clocks_that_are_hours_apart_change_no_order() {
         worker.wait_for_more(100);
         run.finish(worker);
     }
-    run.check().await.assert_right();
+    run.assert_right().await;
 }

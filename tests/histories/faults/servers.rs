@@ -41,7 +41,7 @@ async fn kills_of_the_server_lose_nothing() {
     }
     worker.wait_for_more(100);
     run.finish(worker);
-    run.check().await.assert_right();
+    run.assert_right().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -57,7 +57,7 @@ async fn kills_of_everything_lose_nothing() {
         run.kill(worker);
         server.run(&[]);
     }
-    run.check().await.assert_right();
+    run.assert_right().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -78,8 +78,7 @@ async fn a_server_that_stands_still_for_longer_than_callers_wait_leaves_unknown_
     }
     worker.wait_for_more(200);
     run.finish(worker);
-    let report = run.check().await;
-    report.assert_right();
+    let report = run.assert_right().await;
     assert!(report.unknown > 0, "{report}");
 }
 
@@ -97,8 +96,7 @@ async fn the_promotion_of_a_synchronous_standby_loses_nothing_that_was_answered(
     standby.promote();
     worker.wait_for_more(300);
     run.finish(worker);
-    let report = run.check().await;
-    report.assert_right();
+    let report = run.assert_right().await;
     assert!(report.stored > 300, "{report}");
 }
 
@@ -122,7 +120,7 @@ async fn promotions_one_after_the_other_lose_nothing_that_was_answered() {
     }
     worker.wait_for_more(100);
     run.finish(worker);
-    run.check().await.assert_right();
+    run.assert_right().await;
 }
 
 /// A standby that lacks the last five of fifteen elements, promoted, and the store that had them
@@ -156,7 +154,7 @@ async fn fails_for_good(store: &AggregateStore, server: &Server) {
     for list in ["a", "b", "c"] {
         let failure = append(store, list, 101).await.unwrap_err();
         let text = failure.to_string();
-        assert!(text.contains("opened again") || text.contains("history"), "{text}");
+        assert!(text.contains("open the store again"), "{text}");
     }
     assert_eq!(count(server), before, "it wrote all the same");
     assert!(store.shutdown().await.is_err());
@@ -227,7 +225,7 @@ async fn the_check_finds_what_an_old_backup_lacks() {
     server.put_back(backup);
     server.run(&[]);
     let report = run.check_without_projections().await;
-    assert!(report.violations > 20, "{report}");
+    assert!(report.violations > 0, "{report}");
     let mut faults = report.explained.iter().map(|violation| violation.fault);
     assert!(
         faults.all(|fault| matches!(fault, Fault::Lost | Fault::Unreal)),
@@ -253,5 +251,5 @@ async fn a_store_outlasts_a_standby_that_is_gone_for_a_while() {
     primary.set("synchronous_standby_names", "");
     assert!(worker.wait_for_more(100), "it goes on within {DEADLINE:?}");
     run.finish(worker);
-    run.check().await.assert_right();
+    run.assert_right().await;
 }

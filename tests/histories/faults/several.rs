@@ -31,7 +31,7 @@ fn each_does(workers: &[Worker], operations: u64) {
 async fn finish(mut run: Run, workers: impl IntoIterator<Item = Worker>) {
     run.finish_all(workers);
     run.settle().await;
-    run.check().await.assert_right();
+    run.assert_right().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,6 +17,7 @@ pub struct Proxy {
 
 /// What happens to bytes on their way.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each can happen with each other")]
 struct Way {
     server: PathBuf,
     /// Bytes that go to the client wait until this is `false`.
@@ -30,10 +31,23 @@ struct Way {
     answers_left: Option<u64>,
     /// How many bytes of requests may still pass before all connections are cut.
     requests_left: Option<u64>,
-    connections: Vec<(TcpStream, UnixStream)>,
+    /// How many bytes of answers may still pass before all connections are silent for ever.
+    heard_left: Option<u64>,
+    /// New connections are silent too.
+    is_silent: bool,
+    connections: Vec<Connection>,
     /// How many times connections were cut because no more bytes might pass.
     cuts: u64,
     answered: u64,
+}
+
+/// Both ends of a connection.
+#[derive(Debug)]
+struct Connection {
+    client: TcpStream,
+    server: UnixStream,
+    /// Nothing passes any more, not even the end of one side.
+    is_silent: Arc<AtomicBool>,
 }
 
 #[derive(Debug, Default)]
@@ -51,9 +65,17 @@ impl Network {
 
 impl Way {
     fn cut(&mut self) {
-        for (client, server) in self.connections.drain(..) {
-            let _ = client.shutdown(Shutdown::Both);
-            let _ = server.shutdown(Shutdown::Both);
+        for connection in self.connections.drain(..) {
+            let _ = connection.client.shutdown(Shutdown::Both);
+            let _ = connection.server.shutdown(Shutdown::Both);
+        }
+    }
+
+    fn silence(&mut self) {
+        self.heard_left = None;
+        self.is_silent = true;
+        for connection in &self.connections {
+            connection.is_silent.store(true, Ordering::Release);
         }
     }
 }
@@ -134,6 +156,17 @@ impl Proxy {
         self.change(|way| way.requests_left = Some(bytes));
     }
 
+    /// Lets nothing pass after so many more bytes of answers, and lets nobody know, as if the other
+    /// machine were gone. Both sides believe in their connections.
+    pub fn silence_after(&self, bytes: u64) {
+        self.change(|way| way.heard_left = Some(bytes));
+    }
+
+    /// Lets new connections pass everything again. Those that are silent stay so.
+    pub fn end_silence(&self) {
+        self.change(|way| (way.heard_left, way.is_silent) = (None, false));
+    }
+
     /// How many times connections were cut because no more bytes might pass.
     pub fn cuts(&self) -> u64 {
         self.network.way().cuts
@@ -170,14 +203,18 @@ fn connect(network: &Arc<Network>, client: TcpStream) -> io::Result<()> {
     client.set_nodelay(true)?;
     let mut way = network.way();
     let server = UnixStream::connect(&way.server)?;
-    way.connections
-        .push((client.try_clone()?, server.try_clone()?));
+    let is_silent = Arc::new(AtomicBool::new(way.is_silent));
+    way.connections.push(Connection {
+        client: client.try_clone()?,
+        server: server.try_clone()?,
+        is_silent: is_silent.clone(),
+    });
     drop(way);
     let (from, to) = (client.try_clone()?, server.try_clone()?);
-    let there = network.clone();
-    std::thread::spawn(move || pass(&there, Direction::Requests, from, to));
+    let (there, silent) = (network.clone(), is_silent.clone());
+    std::thread::spawn(move || pass(&there, Direction::Requests, &silent, from, to));
     let back = network.clone();
-    std::thread::spawn(move || pass(&back, Direction::Answers, server, client));
+    std::thread::spawn(move || pass(&back, Direction::Answers, &is_silent, server, client));
     Ok(())
 }
 
@@ -199,22 +236,38 @@ impl Stream for UnixStream {
 }
 
 /// Passes bytes on until one side has ended.
-fn pass(network: &Network, direction: Direction, mut from: impl Stream, mut to: impl Stream) {
+fn pass(
+    network: &Network,
+    direction: Direction,
+    is_silent: &AtomicBool,
+    mut from: impl Stream,
+    mut to: impl Stream,
+) {
     let mut bytes = [0; 16 * 1024];
     loop {
         let Ok(length @ 1..) = from.read(&mut bytes) else {
             break;
         };
-        if !pass_on(network, direction, &bytes[..length], &mut to) {
+        let is_silent = || is_silent.load(Ordering::Acquire);
+        if !is_silent() && !pass_on(network, direction, is_silent, &bytes[..length], &mut to) {
             break;
         }
     }
-    from.close();
-    to.close();
+    // The other side does not hear of the end either. It has an end of its own in `connections`.
+    if !is_silent.load(Ordering::Acquire) {
+        from.close();
+        to.close();
+    }
 }
 
 /// Whether the connection goes on.
-fn pass_on(network: &Network, direction: Direction, bytes: &[u8], to: &mut impl Stream) -> bool {
+fn pass_on(
+    network: &Network,
+    direction: Direction,
+    is_silent: impl Fn() -> bool,
+    bytes: &[u8],
+    to: &mut impl Stream,
+) -> bool {
     let is_answer = direction == Direction::Answers;
     let delay = network.way().delay;
     if !delay.is_zero() {
@@ -229,8 +282,17 @@ fn pass_on(network: &Network, direction: Direction, bytes: &[u8], to: &mut impl 
         }
         way = network.changed.wait(way).unwrap();
     }
-    if is_answer && way.swallows_answers {
+    if is_silent() || (is_answer && way.swallows_answers) {
         return true;
+    }
+    if is_answer && let Some(left) = way.heard_left {
+        let length = bytes.len() as u64;
+        if left < length {
+            way.silence();
+            let heard = usize::try_from(left).unwrap_or_default();
+            return to.write_all(&bytes[..heard]).is_ok();
+        }
+        way.heard_left = Some(left - length);
     }
     let left = if is_answer {
         &mut way.answers_left

@@ -49,7 +49,7 @@ const EXPLAINED: usize = 10;
 
 /// What a check found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[must_use = "it says whether the history is right"]
+
 pub struct Report {
     /// How many operations there are.
     pub operations: u64,

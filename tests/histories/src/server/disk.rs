@@ -1,10 +1,11 @@
 //! A small disk: a file system in memory that only the processes of one server see.
 
-use std::io::{BufRead as _, BufReader};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use super::{ids, output};
+use super::ids;
 
 /// A mounted disk. It is gone with the value, or with this process.
 #[derive(Debug)]
@@ -13,9 +14,6 @@ pub(super) struct Disk {
     holder: Child,
     dir: PathBuf,
 }
-
-/// How much is left on a disk that is filled, in KiB: less than a page of the server's.
-const LEFT: u64 = 4;
 
 impl Disk {
     /// Mounts a disk of so many MiB. `None` if the system does not let us.
@@ -62,12 +60,9 @@ impl Disk {
 
     /// Fills the disk.
     pub(super) fn fill(&self) {
-        let script = "left=$(df --output=avail -k \"$0\" | tail -n 1); \
-                      fallocate --length $((left - $1))KiB \"$2\"";
-        let mut shell = Command::new("/bin/sh");
-        shell.args(["-c", script]).arg(self.outside(&self.dir));
-        shell.arg(LEFT.to_string()).arg(self.filler());
-        output(shell);
+        let mut filler = File::create(self.filler()).unwrap();
+        let full = std::io::copy(&mut std::io::repeat(0), &mut filler).unwrap_err();
+        assert_eq!(full.kind(), ErrorKind::StorageFull, "{full}");
     }
 
     /// Makes room again.
