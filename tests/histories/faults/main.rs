@@ -2,6 +2,7 @@
 #![cfg(unix)]
 
 mod domain;
+mod long;
 mod networks;
 mod processes;
 mod refusals;

@@ -145,6 +145,7 @@ async fn cuts_and_delays_lose_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "making a connection has no time limit once it is accepted"]
 async fn a_connection_that_falls_silent_at_any_moment_holds_nobody_up_for_longer_than_the_time_limit()
 {
     let Some(server) = Server::start(&[]) else {
@@ -177,6 +178,41 @@ async fn a_connection_that_falls_silent_at_any_moment_holds_nobody_up_for_longer
             assert!(passed < 40 * limit, "silent after {bytes} bytes: {error}");
         }
     }
+    store.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "the server keeps the lock of `head` for a session that is silent within a request"]
+async fn a_process_that_falls_silent_within_a_request_holds_nobody_else_up() {
+    let Some(server) = Server::start(&[]) else {
+        return;
+    };
+    let proxy = Proxy::new(&server.socket_path());
+    let limit = Duration::from_millis(500);
+    let store = open(&proxy, limit).await;
+    let other = Proxy::new(&server.socket_path());
+    let other = open(&other, Duration::from_secs(30)).await;
+    append(&store, "a", 1).await.unwrap();
+    let before = proxy.asked();
+    append(&store, "a", 2).await.unwrap();
+    let request = proxy.asked() - before;
+    // The last message of a request has five bytes. Without it the server waits, with all that it holds.
+    for missing in [1, 4, 5, 6, 20, request / 2] {
+        let element = 10 + missing;
+        proxy.silence_after_requests(request - missing);
+        let failed = append(&store, "a", element).await;
+        assert!(failed.is_err(), "{missing} bytes were missing: {failed:?}");
+        let started = Instant::now();
+        append(&other, "b", element).await.unwrap();
+        let passed = started.elapsed();
+        assert!(passed < DEADLINE / 2, "{missing} bytes were missing: {passed:?}");
+        println!("{missing} bytes were missing: the other waited for {passed:?}");
+        proxy.end_silence();
+        while append(&store, "a", 100 + element).await.is_err() {
+            assert!(started.elapsed() < DEADLINE, "{missing} bytes were missing");
+        }
+    }
+    other.shutdown().await.unwrap();
     store.shutdown().await.unwrap();
 }
 

@@ -146,8 +146,7 @@ impl Run {
     /// Kills a process as `kill -9` does.
     pub(crate) fn kill(&mut self, mut worker: Worker) {
         self.kills += 1;
-        worker.child.kill().unwrap();
-        worker.child.wait().unwrap();
+        worker.kill();
         self.histories.push(worker.history.clone());
     }
 
@@ -175,6 +174,11 @@ impl Run {
             assert!(worker.child.wait().unwrap().success());
             self.histories.push(worker.history.clone());
         }
+    }
+
+    /// Reads what is stored from there.
+    pub(crate) fn look_at(&mut self, place: Place) {
+        self.place = place;
     }
 
     /// Reads what is stored, and compares it with what was answered.
@@ -292,6 +296,17 @@ impl Worker {
         self.child.id()
     }
 
+    /// How many operations it says that it has done.
+    pub(crate) fn did(&self) -> u64 {
+        self.did.load(Ordering::Relaxed)
+    }
+
+    /// Kills it as `kill -9` does.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// The next line that it says, `None` at its end.
     fn hear(&self) -> Option<String> {
         match self.lines.recv_timeout(DEADLINE) {
@@ -329,7 +344,7 @@ impl Worker {
         }
     }
 
-    /// Waits until it ends by itself, for a whole long run.
+    /// Waits until this moment, or until it ends.
     pub(crate) fn wait_until(&self, end: Instant) {
         loop {
             let left = end.saturating_duration_since(Instant::now());

@@ -33,12 +33,15 @@ struct Way {
     requests_left: Option<u64>,
     /// How many bytes of answers may still pass before all connections are silent for ever.
     heard_left: Option<u64>,
+    /// How many bytes of requests may still pass before that.
+    said_left: Option<u64>,
     /// New connections are silent too.
     is_silent: bool,
     connections: Vec<Connection>,
     /// How many times connections were cut because no more bytes might pass.
     cuts: u64,
     answered: u64,
+    asked: u64,
 }
 
 /// Both ends of a connection.
@@ -72,7 +75,7 @@ impl Way {
     }
 
     fn silence(&mut self) {
-        self.heard_left = None;
+        (self.heard_left, self.said_left) = (None, None);
         self.is_silent = true;
         for connection in &self.connections {
             connection.is_silent.store(true, Ordering::Release);
@@ -162,14 +165,27 @@ impl Proxy {
         self.change(|way| way.heard_left = Some(bytes));
     }
 
+    /// As [`silence_after`](Self::silence_after), after so many more bytes of requests.
+    pub fn silence_after_requests(&self, bytes: u64) {
+        self.change(|way| way.said_left = Some(bytes));
+    }
+
     /// Lets new connections pass everything again. Those that are silent stay so.
     pub fn end_silence(&self) {
-        self.change(|way| (way.heard_left, way.is_silent) = (None, false));
+        self.change(|way| {
+            (way.heard_left, way.said_left) = (None, None);
+            way.is_silent = false;
+        });
     }
 
     /// How many times connections were cut because no more bytes might pass.
     pub fn cuts(&self) -> u64 {
         self.network.way().cuts
+    }
+
+    /// How many bytes of requests have passed.
+    pub fn asked(&self) -> u64 {
+        self.network.way().asked
     }
 
     /// How many bytes of answers have passed.
@@ -285,14 +301,19 @@ fn pass_on(
     if is_silent() || (is_answer && way.swallows_answers) {
         return true;
     }
-    if is_answer && let Some(left) = way.heard_left {
+    let until_silence = if is_answer {
+        &mut way.heard_left
+    } else {
+        &mut way.said_left
+    };
+    if let Some(left) = until_silence {
         let length = bytes.len() as u64;
-        if left < length {
+        if *left < length {
+            let passing = usize::try_from(*left).unwrap_or_default();
             way.silence();
-            let heard = usize::try_from(left).unwrap_or_default();
-            return to.write_all(&bytes[..heard]).is_ok();
+            return to.write_all(&bytes[..passing]).is_ok();
         }
-        way.heard_left = Some(left - length);
+        *left -= length;
     }
     let left = if is_answer {
         &mut way.answers_left
@@ -311,6 +332,8 @@ fn pass_on(
     }
     if is_answer {
         way.answered += passing.len() as u64;
+    } else {
+        way.asked += passing.len() as u64;
     }
     if !cuts {
         drop(way);
