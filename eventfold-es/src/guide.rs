@@ -47,6 +47,17 @@ pub mod moving {}
 #[doc(alias("database", "postgresql", "sql", "server"))]
 pub mod on_postgres {}
 
+#[cfg(feature = "postgres")]
+#[doc = include_str!("guide/several_processes.md")]
+#[doc(alias(
+    "cluster",
+    "replicas",
+    "failover",
+    "high availability",
+    "horizontal scaling"
+))]
+pub mod several_processes {}
+
 #[doc = include_str!("guide/rules_across_aggregates.md")]
 pub mod rules_across_aggregates {}
 

@@ -171,7 +171,8 @@ impl AggregateStore {
 
     /// Sets up a store in a schema of a database of PostgreSQL 13 or newer, with the feature
     /// `postgres`. Application code stays the same. The first [`open`](AggregateStoreBuilder::open)
-    /// creates the tables; a schema has one open store at a time.
+    /// creates the tables. Several processes may have a store on one schema: see the guide page
+    /// `several_processes`.
     ///
     /// `url` looks like `postgres://user:password@host:5432/database`. The connection is not
     /// encrypted, so it should stay within a private network. A pooler that shares sessions, such as

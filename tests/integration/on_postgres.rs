@@ -13,6 +13,7 @@ use crate::support::{
     DEADLINE, Ledger, LedgerCommand, LedgerError, SERVER, STORAGE, eventually, in_time, notes,
 };
 
+mod deciding;
 mod several;
 
 type Failed = ExecuteError<LedgerError>;

@@ -372,9 +372,7 @@ async fn serve(
     let (snapshots, writing) = SnapshotWriter::new(server.clone(), meters.clone());
     let writing = tokio::spawn(writing);
     let committer = Committer::new(
-        server.clone(),
-        health.clone(),
-        meters.clone(),
+        (server.clone(), health.clone(), meters.clone()),
         (queue, room),
         session,
         terms.synced,

@@ -73,9 +73,7 @@ enum Next {
 
 impl Committer {
     pub(super) fn new(
-        server: Arc<Server>,
-        health: Arc<Health>,
-        meters: Arc<Meters>,
+        (server, health, meters): (Arc<Server>, Arc<Health>, Arc<Meters>),
         (requests, room): (UnboundedReceiver<Request>, Arc<Semaphore>),
         session: Session,
         synced: bool,

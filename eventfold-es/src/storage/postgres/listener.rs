@@ -79,8 +79,8 @@ async fn follow(
     loop {
         let asked = tokio::time::timeout(server.timeout(), connection.query(HEAD, &[])).await;
         let rows = asked.map_err(|_| Failure::NoAnswer(server.timeout()))??;
-        let head = rows.first().ok_or(Failure::Forgotten)?;
-        server.learn(unsigned(head.get(0)), head.get(1))?;
+        let end = rows.first().ok_or(Failure::Forgotten)?;
+        server.learn(unsigned(end.get(0)), end.get(1))?;
         *pause = FIRST_PAUSE;
         // Nothing heard is as good as something.
         let _ = tokio::time::timeout(POLL, heard.notified()).await;
