@@ -147,7 +147,7 @@ async fn cuts_and_delays_lose_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "making a connection has no time limit once it is accepted"]
 async fn a_connection_that_falls_silent_at_any_moment_holds_nobody_up_for_longer_than_the_time_limit()
-{
+ {
     let Some(server) = Server::start(&[]) else {
         return;
     };
@@ -205,7 +205,10 @@ async fn a_process_that_falls_silent_within_a_request_holds_nobody_else_up() {
         let started = Instant::now();
         append(&other, "b", element).await.unwrap();
         let passed = started.elapsed();
-        assert!(passed < DEADLINE / 2, "{missing} bytes were missing: {passed:?}");
+        assert!(
+            passed < DEADLINE / 2,
+            "{missing} bytes were missing: {passed:?}"
+        );
         println!("{missing} bytes were missing: the other waited for {passed:?}");
         proxy.end_silence();
         while append(&store, "a", 100 + element).await.is_err() {
@@ -263,7 +266,9 @@ impl Namespace {
 
     /// The words before a program that runs in it.
     pub(crate) fn within(&self) -> Vec<String> {
-        ["ip", "netns", "exec", &self.name].map(str::to_owned).to_vec()
+        ["ip", "netns", "exec", &self.name]
+            .map(str::to_owned)
+            .to_vec()
     }
 
     /// Drops everything on the way, or nothing.
@@ -278,8 +283,12 @@ impl Namespace {
 impl Drop for Namespace {
     fn drop(&mut self) {
         // The cable goes with it.
-        let _ = Command::new("ip").args(["link", "del", &self.cable]).output();
-        let _ = Command::new("ip").args(["netns", "del", &self.name]).output();
+        let _ = Command::new("ip")
+            .args(["link", "del", &self.cable])
+            .output();
+        let _ = Command::new("ip")
+            .args(["netns", "del", &self.name])
+            .output();
     }
 }
 

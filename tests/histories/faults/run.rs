@@ -168,6 +168,8 @@ impl Run {
                     let counts = (length.parse().unwrap(), digest.parse().unwrap());
                     self.everything.push(counts);
                 } else if said != "closed" && !said.starts_with("did ") {
+                    // In none of the runs the server loses what it has answered.
+                    assert!(!said.contains("store again"), "{said}");
                     println!("a process said: {said}");
                 }
             }
@@ -269,10 +271,16 @@ impl Run {
         store.shutdown().await.unwrap();
         for (length, digest) in &self.everything {
             let stored = everything[usize::try_from(*length).unwrap()];
-            assert_eq!(*digest, stored, "a projection of {length} elements had others");
+            assert_eq!(
+                *digest, stored,
+                "a projection of {length} elements had others"
+            );
         }
         if self.task.copies {
-            assert_eq!(copies, originals, "the process manager copied other elements");
+            assert_eq!(
+                copies, originals,
+                "the process manager copied other elements"
+            );
         }
         all
     }

@@ -1,9 +1,10 @@
 //! A process that works on a store and writes down what it does. This binary is started again for it.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use eventfold_es::{
@@ -99,6 +100,8 @@ struct Working {
     begun: AtomicU64,
     ended: AtomicU64,
     is_over: Arc<AtomicBool>,
+    /// What calls failed with, and how often.
+    failures: Mutex<BTreeMap<String, u64>>,
 }
 
 /// Says something to the process that started this one.
@@ -145,6 +148,7 @@ async fn run(task: Task, is_over: Arc<AtomicBool>) {
         begun: AtomicU64::new(0),
         ended: AtomicU64::new(0),
         is_over,
+        failures: Mutex::default(),
     });
     let mut clients = JoinSet::new();
     for client in 0..working.task.clients {
@@ -156,6 +160,9 @@ async fn run(task: Task, is_over: Arc<AtomicBool>) {
     match everything.await {
         Ok(List { length, digest }) => say(format!("everything {length} {digest}")),
         Err(error) => say(format!("no projection: {error}")),
+    }
+    for (failure, times) in working.failures.lock().unwrap().iter() {
+        say(format!("{times} calls failed: {failure}"));
     }
     // The server may be away.
     match working.store.shutdown().await {
@@ -212,7 +219,7 @@ impl fmt::Display for Ended {
 }
 
 /// What the failure of a command says about it. Only what is documented to store nothing did so.
-fn failed<E: std::error::Error + Send + Sync>(error: &ExecuteError<E>) -> Ended {
+fn outcome<E: std::error::Error + Send + Sync>(error: &ExecuteError<E>) -> Ended {
     match error {
         ExecuteError::OutcomeUnknown(_) | ExecuteError::ActorGone => Ended::Unknown,
         ExecuteError::Io(_) | ExecuteError::Conflict | ExecuteError::Closed => Ended::Nothing,
@@ -225,6 +232,16 @@ fn refused(list: &str, Refused { length, digest }: &Refused) -> Ended {
 }
 
 impl Working {
+    fn failed<E: std::error::Error + Send + Sync>(&self, error: &ExecuteError<E>) -> Ended {
+        self.note(error);
+        outcome(error)
+    }
+
+    fn note(&self, failure: &dyn fmt::Display) {
+        let mut failures = self.failures.lock().unwrap();
+        *failures.entry(failure.to_string()).or_default() += 1;
+    }
+
     /// Makes one call after the other.
     async fn client(&self, client: u64) {
         let mut state = (self.task.process << 8 | client) * 2 + 1;
@@ -312,7 +329,10 @@ impl Working {
                     element: self.element(),
                     refuse: random().is_multiple_of(5),
                 };
-                let (left, right) = (format!("left-{}", mark.left), format!("right-{}", mark.right));
+                let (left, right) = (
+                    format!("left-{}", mark.left),
+                    format!("right-{}", mark.right),
+                );
                 let call = format!("append {left}+{right}:{}", mark.element);
                 number = self.begin(client, call);
                 self.mark(mark, left, right).await
@@ -357,7 +377,7 @@ impl Working {
                 Ended::Seen(vec![(list.to_owned(), actual.into(), None)])
             }
             Err(ExecuteError::Domain(told)) => refused(list, &told),
-            Err(error) => failed(&error),
+            Err(error) => self.failed(&error),
         }
     }
 
@@ -392,7 +412,10 @@ impl Working {
                 Ended::Seen(vec![(list.to_owned(), length, Some(digest))])
             }
             Err(StateError::Panicked(panic)) => panic!("{panic}"),
-            Err(_) => Ended::Nothing,
+            Err(error) => {
+                self.note(&error);
+                Ended::Nothing
+            }
         }
     }
 
@@ -403,7 +426,7 @@ impl Working {
         match handle.send(Refuse).await {
             Ok(done) => panic!("it is always refused: {done:?}"),
             Err(ExecuteError::Domain(told)) => refused(list, &told),
-            Err(error) => failed(&error),
+            Err(error) => self.failed(&error),
         }
     }
 
@@ -413,7 +436,7 @@ impl Working {
         };
         match handle.send(Look).await {
             Ok(done) => Ended::Seen(vec![(list.to_owned(), done.version.into(), None)]),
-            Err(error) => failed(&error),
+            Err(error) => self.failed(&error),
         }
     }
 
@@ -433,8 +456,13 @@ impl Working {
                 let version = |list| done.of(list).map(|done| u64::from(done.version));
                 Ended::Stored(number(done.position), vec![version(&one), version(&two)])
             }
-            Err(TogetherError::OutcomeUnknown(_) | TogetherError::ActorGone) => Ended::Unknown,
-            Err(_) => Ended::Nothing,
+            Err(error) => {
+                self.note(&error);
+                match error {
+                    TogetherError::OutcomeUnknown(_) | TogetherError::ActorGone => Ended::Unknown,
+                    _ => Ended::Nothing,
+                }
+            }
         }
     }
 
@@ -445,7 +473,7 @@ impl Working {
                 (left, l.length, Some(l.digest)),
                 (right, r.length, Some(r.digest)),
             ]),
-            Err(error) => failed(&error),
+            Err(error) => self.failed(&error),
         }
     }
 }

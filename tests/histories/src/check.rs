@@ -314,7 +314,8 @@ impl Check<'_> {
         let Outcome::Stored { versions, .. } = &operation.outcome else {
             return;
         };
-        let (Some(Some(told)), [list], Some(last)) = (versions.get(i), &*part.lists, there.iter().max())
+        let (Some(Some(told)), [list], Some(last)) =
+            (versions.get(i), &*part.lists, there.iter().max())
         else {
             return;
         };

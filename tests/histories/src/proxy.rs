@@ -17,7 +17,10 @@ pub struct Proxy {
 
 /// What happens to bytes on their way.
 #[derive(Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each can happen with each other")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each can happen with each other"
+)]
 struct Way {
     server: PathBuf,
     /// Bytes that go to the client wait until this is `false`.

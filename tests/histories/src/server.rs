@@ -238,7 +238,8 @@ impl Server {
 
     /// Runs a statement, and returns what `psql` prints.
     pub fn sql(&self, statement: &str) -> String {
-        self.try_sql(statement).unwrap_or_else(|text| panic!("{text}"))
+        self.try_sql(statement)
+            .unwrap_or_else(|text| panic!("{text}"))
     }
 
     /// As [`sql`](Self::sql). Fails with what `psql` says.

@@ -75,7 +75,8 @@ fn a_right_history_has_no_violation() {
 
 #[test]
 fn an_answered_element_that_is_not_stored_is_lost() {
-    let lines = "0 10 begin 1 append a:1\n0 20 stored 1 1\n1 30 begin 1 append a:2\n1 40 stored 2 2\n";
+    let lines =
+        "0 10 begin 1 append a:1\n0 20 stored 1 1\n1 30 begin 1 append a:2\n1 40 stored 2 2\n";
     let report = run(lines, &[(1, 1, "a")]);
     assert_eq!(report.explained[0].fault, Fault::Lost);
     assert_eq!(
@@ -130,7 +131,8 @@ fn a_read_before_the_append_that_it_saw_is_found() {
 
 #[test]
 fn elements_in_another_order_than_that_of_their_answers_are_reordered() {
-    let lines = "0 10 begin 1 append a:1\n0 20 stored 2 2\n1 30 begin 2 append a:2\n1 40 stored 1 1\n";
+    let lines =
+        "0 10 begin 1 append a:1\n0 20 stored 2 2\n1 30 begin 2 append a:2\n1 40 stored 1 1\n";
     let swapped = [(1, 2, "a"), (2, 1, "a")];
     assert_eq!(faults(lines, &swapped), [Fault::Reordered]);
     // In different lists too.
@@ -245,14 +247,18 @@ fn the_check_takes_time_in_proportion_to_the_operations() {
         let line = if number % 4 == 3 {
             // A list in which nothing is under way.
             let (length, digest) = (lengths[list], digests[list]);
-            format!("{number} {time} begin 1 read {name}\n{number} {end} seen {name}={length}:{digest:x}\n")
+            format!(
+                "{number} {time} begin 1 read {name}\n{number} {end} seen {name}={length}:{digest:x}\n"
+            )
         } else {
             lengths[list] += 1;
             digests[list] = digest(digests[list], number);
             let position = elements.len() as u64 + 1;
             elements.push((position, number, name.clone()));
             let length = lengths[list];
-            format!("{number} {time} begin 1 append {name}:{number}\n{number} {end} stored {position} {length}\n")
+            format!(
+                "{number} {time} begin 1 append {name}:{number}\n{number} {end} stored {position} {length}\n"
+            )
         };
         lines.push_str(&line);
     }

@@ -21,7 +21,10 @@ pub(super) fn main_process(data: &Path, disk: Option<&Disk>) -> u32 {
 pub(super) fn with_children(main: u32) -> Vec<u32> {
     let mut all = vec![main];
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        let id = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        let id = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok());
         let Some(id) = id else { continue };
         let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
         // The name of the program, in brackets, may have spaces.
