@@ -15,10 +15,13 @@ use serde_json::Value;
 
 pub(crate) mod child;
 pub(crate) mod collector;
+#[cfg(unix)]
+#[expect(dead_code, reason = "tests of histories need more of it")]
+mod failing;
 pub(crate) mod files;
 mod place;
 #[cfg(unix)]
-pub(crate) use histories::server as postgres;
+pub(crate) mod postgres;
 pub(crate) mod scripted;
 pub(crate) mod stall;
 

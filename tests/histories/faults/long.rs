@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use histories::proxy::Proxy;
-use histories::server::Server;
 
+use crate::postgres::Server;
 use crate::run::{DEADLINE, Run, Worker, signal};
 use crate::worker::Place;
 

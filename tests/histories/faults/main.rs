@@ -2,8 +2,12 @@
 #![cfg(unix)]
 
 mod domain;
+#[path = "../../integration/support/failing.rs"]
+mod failing;
 mod long;
 mod networks;
+#[path = "../../integration/support/postgres.rs"]
+mod postgres;
 mod processes;
 mod refusals;
 mod run;

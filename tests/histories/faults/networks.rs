@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use eventfold_es::{AggregateStore, ExecuteError};
 use histories::proxy::Proxy;
-use histories::server::{Server, is_root};
 
+use crate::postgres::Server;
+use crate::run::is_root;
 use crate::run::{DEADLINE, Run};
 use crate::servers::{append, count};
 

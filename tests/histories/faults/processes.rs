@@ -1,7 +1,6 @@
 //! Processes that are killed and stopped.
 
-use histories::server::Server;
-
+use crate::postgres::Server;
 use crate::run::Run;
 use crate::worker::Place;
 

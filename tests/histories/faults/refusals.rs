@@ -1,12 +1,15 @@
 //! Servers that refuse to store something.
 
+use std::fs::File;
 use std::io::ErrorKind;
+use std::path::Path;
+use std::process::Command;
 
 use eventfold_es::{AggregateStore, ExecuteError};
-use histories::server::Server;
 
 use crate::domain::{Append, List};
-use crate::run::Run;
+use crate::postgres::Server;
+use crate::run::{Run, is_root};
 use crate::servers::{append, count};
 
 /// The kind of the failure to append so many elements.
@@ -21,9 +24,52 @@ async fn failure(store: &AggregateStore, elements: u64) -> ErrorKind {
     error.kind()
 }
 
+/// Where the directories of [`stores_on_a_small_disk`] are.
+const SMALL_DISK: &str = "EVENTFOLD_SMALL_DISK";
+
+#[test]
+fn a_full_disk_of_the_server_is_storage_full_and_nothing_of_the_command_is_stored() {
+    if !is_root() {
+        eprintln!("skipped: a small disk needs root");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    // Only this process and those that it starts see the disk, and it ends with them.
+    let script = "mount -t tmpfs -o size=160m,mode=755 tmpfs \"$TMPDIR\" || exit 99; exec \"$@\"";
+    let output = Command::new("unshare")
+        .args([
+            "--mount",
+            "--propagation",
+            "private",
+            "/bin/sh",
+            "-c",
+            script,
+            "sh",
+        ])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "refusals::stores_on_a_small_disk", "--ignored"])
+        .env("TMPDIR", dir.path())
+        .env(SMALL_DISK, dir.path())
+        .output()
+        .unwrap();
+    if output.status.code() == Some(99) {
+        eprintln!("skipped: no small disk can be mounted");
+        return;
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "{text}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_of_the_server_is_storage_full_and_nothing_of_the_command_is_stored() {
-    let Some(server) = Server::start_on_a_small_disk(160, &[]) else {
+#[ignore = "started by another test, in a process of its own"]
+async fn stores_on_a_small_disk() {
+    let Some(disk) = std::env::var_os(SMALL_DISK) else {
+        return;
+    };
+    let Some(server) = Server::start(&[]) else {
         return;
     };
     let store = AggregateStore::postgres(server.url()).schema("orders");
@@ -32,10 +78,13 @@ async fn a_full_disk_of_the_server_is_storage_full_and_nothing_of_the_command_is
     // The room for the log that the failing command needs is there.
     server.sql("SELECT pg_switch_wal()");
     server.sql("CHECKPOINT");
-    server.fill_disk();
+    let filler = Path::new(&disk).join("filler");
+    let mut file = File::create(&filler).unwrap();
+    let full = std::io::copy(&mut std::io::repeat(0), &mut file).unwrap_err();
+    assert_eq!(full.kind(), ErrorKind::StorageFull, "{full}");
     assert_eq!(failure(&store, 5_000).await, ErrorKind::StorageFull);
     assert_eq!(count(&server), "1");
-    server.empty_disk();
+    std::fs::remove_file(filler).unwrap();
     assert_eq!(append(&store, "a", 2).await.unwrap(), 2);
     store.shutdown().await.unwrap();
     assert_eq!(count(&server), "2");

@@ -9,10 +9,10 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use eventfold_es::{Position, Query};
-use histories::server::Server;
 use histories::{Element, History, Report, Stored, check, digest};
 
 use crate::domain::{Appended, COPIED, COPY, Marked, ORIGINAL};
+use crate::postgres::Server;
 use crate::worker::{Place, TASK, Task, number};
 
 /// How long anything may take before a test calls it hung.
@@ -229,10 +229,10 @@ impl Run {
         loop {
             let found = store.query(Query::all()).after(after).limit(10_000);
             let found = found.read().await.unwrap();
-            let Some(last) = found.events.last() else {
+            let Some(newest) = found.events.last() else {
                 break;
             };
-            after = last.position();
+            after = newest.position();
             for event in &found.events {
                 let position = number(event.position());
                 if event.name() == "Marked" {
@@ -377,6 +377,12 @@ pub(crate) fn orders(server: &Server) -> Place {
         url: server.url(),
         schema: "orders".to_owned(),
     }
+}
+
+/// Whether this process is root's. Some faults need that.
+pub(crate) fn is_root() -> bool {
+    let output = Command::new("id").arg("-u").output().unwrap();
+    output.stdout == b"0\n"
 }
 
 /// Sends a signal to a process.

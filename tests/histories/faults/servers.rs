@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use eventfold_es::{AggregateStore, ExecuteError};
 use histories::proxy::Proxy;
-use histories::server::Server;
 use histories::{Element, Fault};
 
 use crate::domain::{Append, List, Refused};
+use crate::postgres::Server;
 use crate::run::{DEADLINE, Run};
 
 /// Appends one element. Returns the length of the list.

@@ -4,9 +4,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use histories::proxy::Proxy;
-use histories::server::Server;
 
 use crate::networks::Namespace;
+use crate::postgres::Server;
 use crate::run::{Run, Worker, signal};
 
 /// Starts `count` processes, the first of which runs the process manager.

@@ -314,13 +314,13 @@ impl Check<'_> {
         let Outcome::Stored { versions, .. } = &operation.outcome else {
             return;
         };
-        let (Some(Some(told)), [list], Some(last)) =
+        let (Some(Some(told)), [list], Some(end)) =
             (versions.get(i), &*part.lists, there.iter().max())
         else {
             return;
         };
         let list_places = &self.lists[list.0 as usize].places;
-        let version = list_places.partition_point(|place| place <= last) as u64;
+        let version = list_places.partition_point(|place| place <= end) as u64;
         if version != *told {
             self.report.violation(Fault::WrongPlace, || {
                 format!(

@@ -139,6 +139,10 @@ impl History {
     }
 
     /// The list with this name.
+    ///
+    /// # Panics
+    ///
+    /// If there are more than four billion lists.
     pub fn list(&mut self, name: &str) -> ListId {
         if let Some(list) = self.by_name.get(name) {
             return *list;

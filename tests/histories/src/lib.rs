@@ -1,13 +1,11 @@
 //! What several processes did to one store, and whether a store may have answered that.
 //!
 //! Every process writes its operations to a file as they begin and end ([`Recorder`]). [`check`]
-//! compares them with what is stored. [`Server`](server::Server) and [`Proxy`](proxy::Proxy) are
-//! what fails meanwhile.
+//! compares them with what is stored. [`Proxy`](proxy::Proxy) is a network that fails
+//! meanwhile.
 
 #[cfg(unix)]
 pub mod proxy;
-#[cfg(unix)]
-pub mod server;
 
 mod check;
 mod history;

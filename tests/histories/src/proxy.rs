@@ -101,7 +101,7 @@ impl Proxy {
         let listener = TcpListener::bind((address, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let network = Arc::<Network>::default();
-        network.way().server = server.to_owned();
+        server.clone_into(&mut network.way().server);
         let listening = network.clone();
         std::thread::spawn(move || {
             for client in listener.incoming() {
@@ -263,10 +263,7 @@ fn pass(
     mut to: impl Stream,
 ) {
     let mut bytes = [0; 16 * 1024];
-    loop {
-        let Ok(length @ 1..) = from.read(&mut bytes) else {
-            break;
-        };
+    while let Ok(length @ 1..) = from.read(&mut bytes) {
         let is_silent = || is_silent.load(Ordering::Acquire);
         if !is_silent() && !pass_on(network, direction, is_silent, &bytes[..length], &mut to) {
             break;

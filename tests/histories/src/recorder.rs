@@ -10,6 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::time::{ClockId, clock_gettime};
 
 /// Nanoseconds of the clock that all processes of this machine share, and that nobody sets.
+///
+/// # Panics
+///
+/// If it is before its start.
 pub fn now() -> u64 {
     let time = clock_gettime(ClockId::Monotonic);
     let seconds = u64::try_from(time.tv_sec).expect("the clock starts at 0");
