@@ -140,12 +140,14 @@ pub enum ExecuteError<E: std::error::Error + Send + Sync + 'static> {
     #[error("{0}")]
     Panicked(Panic),
 
-    /// The disk failed while the command was being made durable. It is unknown whether the command
-    /// is stored, until the store is opened again. Until then the store refuses every command.
+    /// The disk failed, or the server was lost, while the command was being made durable. It is unknown
+    /// whether the command is stored. Check whether it took effect, or repeat it: with an idempotency
+    /// key it is stored once in either case.
     ///
-    /// Shut the store down and open it again. The shutdown releases the directory even if it
-    /// returns an error. Then check whether the command took effect, or repeat it: with an
-    /// idempotency key it is stored once in either case.
+    /// On files the store refuses every command from then on. Shut it down and open it again. The
+    /// shutdown releases the directory even if it returns an error. On PostgreSQL the store goes on by
+    /// itself once the server is reached, and finds out what is stored before it decides the next
+    /// command.
     ///
     /// ```no_run
     /// # use eventfold_es::{*, __private::example::*};
@@ -162,7 +164,7 @@ pub enum ExecuteError<E: std::error::Error + Send + Sync + 'static> {
     /// # outcome?; Ok(())
     /// # }
     /// ```
-    #[error("it is unknown whether the command is stored, until the store is opened again: {0}")]
+    #[error("it is unknown whether the command is stored: {0}")]
     OutcomeUnknown(io::Error),
 
     /// The store has been shut down. Nothing of the command is stored. Open the store again and send

@@ -124,11 +124,10 @@ pub enum TogetherError {
         panic: Panic,
     },
 
-    /// The disk failed while the group was being made durable. It is unknown whether the group is
-    /// stored, until the store is opened again: it is stored whole or not at all. Until then the
-    /// store refuses every command. See
+    /// The disk failed, or the server was lost, while the group was being made durable. It is unknown
+    /// whether the group is stored: it is stored whole or not at all. See
     /// [`ExecuteError::OutcomeUnknown`](crate::ExecuteError::OutcomeUnknown) for what to do.
-    #[error("it is unknown whether the group is stored, until the store is opened again: {0}")]
+    #[error("it is unknown whether the group is stored: {0}")]
     OutcomeUnknown(io::Error),
 
     /// The store has been shut down. Open it again and commit the group through it.

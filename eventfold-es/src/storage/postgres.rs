@@ -400,7 +400,7 @@ async fn serve(
     let _ = writing.await;
     listening.abort();
     if let Ok(Some(session)) = ended {
-        session.leave().await;
+        session.leave(&server).await;
     }
     server.close();
     tracing::info!(place = server.place(), "store closed");

@@ -39,10 +39,10 @@ pub enum AppendError {
     #[error("I/O error: {0}")]
     Io(#[from] io::Error),
 
-    /// The disk failed while the events were made durable. Whether they are stored is unknown until
-    /// the store is opened again, see
+    /// The disk failed, or the server was lost, while the events were made durable. It is unknown
+    /// whether they are stored, see
     /// [`ExecuteError::OutcomeUnknown`](crate::ExecuteError::OutcomeUnknown).
-    #[error("it is unknown whether the events are stored, until the store is opened again: {0}")]
+    #[error("it is unknown whether the events are stored: {0}")]
     OutcomeUnknown(io::Error),
 
     /// The store is shut down. Nothing of the append is stored.

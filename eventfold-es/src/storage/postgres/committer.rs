@@ -47,8 +47,6 @@ pub(super) struct Committer {
     session: Option<Session>,
     /// The number of the store.
     writer: i64,
-    /// The server's process of the last session.
-    pid: i32,
     /// The number of the newest batch.
     batch: i64,
     /// The server must make commits durable before it answers.
@@ -87,7 +85,6 @@ impl Committer {
             requests,
             room,
             writer: session.writer(),
-            pid: session.pid(),
             batch: 0,
             session: Some(session),
             synced,
@@ -194,9 +191,7 @@ impl Committer {
                 if let Some(batch) = batch.take() {
                     let error = failure.into_error("append to", self.server.place());
                     let error = if is_sent {
-                        CommitError::Unknown(
-                            error.in_context("whether the events are stored is unknown"),
-                        )
+                        CommitError::Unknown(error)
                     } else {
                         CommitError::NotStored(error)
                     };
@@ -228,18 +223,35 @@ impl Committer {
         number: i64,
         is_sent: &mut bool,
     ) -> Result<Outcome, Failure> {
-        let lost = self
-            .session
-            .take_if(|session| session.connection.client.is_closed());
-        drop(lost);
-        if self.session.is_none() {
-            self.session = Some(self.reconnect().await?);
-        }
-        let Some(session) = &mut self.session else {
-            return Ok(Outcome::Failed(CommitError::Closed));
+        let known = self.session.take();
+        let known = known.filter(|session| !session.connection.client.is_closed());
+        let mut session = match known {
+            Some(session) => session,
+            None => self.reconnect().await?,
         };
+        let answer = self.attempt_in(&mut session, batch, number, is_sent).await;
+        match answer {
+            // It may answer at any time, when nobody listens.
+            Err(failure) if failure.is_lost() => Err(failure),
+            answer => {
+                self.session = Some(session);
+                answer
+            }
+        }
+    }
+
+    async fn attempt_in(
+        &self,
+        session: &mut Session,
+        batch: &mut Option<Batch>,
+        number: i64,
+        is_sent: &mut bool,
+    ) -> Result<Outcome, Failure> {
+        let timeout = self.server.timeout();
+        let no_answer = |_| Failure::NoAnswer(timeout);
         if *is_sent {
-            if let Some(appended) = session.outcome(number).await? {
+            let asked = tokio::time::timeout(timeout, session.outcome(number)).await;
+            if let Some(appended) = asked.map_err(no_answer)?? {
                 tracing::info!(
                     place = self.server.place(),
                     "a batch whose answer was lost is stored"
@@ -248,48 +260,37 @@ impl Committer {
             }
             *is_sent = false;
         }
-        let Some(sent) = batch else {
+        let Some(batch) = batch else {
             return Ok(Outcome::Failed(CommitError::Closed));
         };
-        *is_sent = sent.is_writing();
-        let timeout = self.server.timeout();
-        let (arrays, is_plain, is_writing) = (sent.arrays(), sent.is_plain, sent.is_writing());
-        let call = async {
-            if is_writing {
-                let terms = (number, self.synced, is_plain);
-                session.append(arrays, terms).await.map(Ok)
-            } else {
-                session.versions(arrays).await.map(Err)
-            }
-        };
-        let answer = match tokio::time::timeout(timeout, call).await {
-            Ok(answer) => answer,
-            Err(_) => Err(Failure::NoAnswer(timeout)),
-        };
-        match answer {
-            Ok(Ok(appended)) => self.stored(batch.as_ref(), &appended),
-            Ok(Err(versions)) => Ok(Outcome::Stored(0, sent.fates_at(&versions))),
-            Err(failure) if failure.is_lost() => {
-                self.session = None;
-                Err(failure)
-            }
-            Err(failure) if failure.is_transient() => {
-                *is_sent = false;
-                Err(failure)
-            }
-            Err(failure) if failure.is_final() => Err(failure),
-            // The server has undone it.
+        let arrays = batch.arrays();
+        if !batch.is_writing() {
+            let asked = tokio::time::timeout(timeout, session.versions(arrays)).await;
+            let versions = asked.map_err(no_answer)??;
+            return Ok(Outcome::Stored(0, batch.fates_at(&versions)));
+        }
+        *is_sent = true;
+        let terms = (number, self.synced, batch.is_plain);
+        let sent = tokio::time::timeout(timeout, session.append(arrays, terms)).await;
+        match sent.map_err(no_answer).flatten() {
+            Ok(appended) => self.stored(Some(batch), &appended),
+            Err(failure) if failure.is_lost() || failure.is_final() => Err(failure),
             Err(failure) => {
+                // The server has undone it.
+                *is_sent = false;
+                if failure.is_transient() {
+                    let ended = tokio::time::timeout(timeout, session.end_silent()).await;
+                    ended.map_err(no_answer)??;
+                    return Err(failure);
+                }
                 let error = failure.into_error("append to", self.server.place());
                 Ok(Outcome::Failed(CommitError::NotStored(error)))
             }
         }
     }
 
-    async fn reconnect(&mut self) -> Result<Session, Failure> {
-        let until = Instant::now() + self.server.timeout();
-        let session = session::resume(&self.server, self.writer, self.pid, until).await?;
-        self.pid = session.pid();
+    async fn reconnect(&self) -> Result<Session, Failure> {
+        let session = session::resume(&self.server, self.writer).await?;
         tracing::info!(place = self.server.place(), "the server is reached again");
         Ok(session)
     }

@@ -11,6 +11,8 @@ use crate::storage::error::{ErrorPlace, StorageError, StorageErrorKind};
 
 /// The state that `append` raises if the schema does not know the store.
 const FORGOTTEN: &str = "EF001";
+/// The state of a standby, to which nothing can be written.
+const READ_ONLY: &str = "25006";
 /// The state that `append` raises if the server does not sync.
 const UNSYNCED: &str = "EF002";
 
@@ -71,6 +73,8 @@ impl Failure {
                     let state = error.code().code();
                     state.starts_with("08")
                         || matches!(state, "57P01" | "57P02" | "57P03" | "53300")
+                        // A standby that may become the primary.
+                        || state == READ_ONLY
                         || (is_fatal && state.starts_with("57"))
                 }
                 None => self.io().is_some(),
@@ -103,7 +107,7 @@ impl Failure {
             "53200" => StorageErrorKind::Io(Io::OutOfMemory),
             "53300" => StorageErrorKind::Io(Io::ResourceBusy),
             "42501" => StorageErrorKind::Io(Io::PermissionDenied),
-            "25006" => StorageErrorKind::Io(Io::ReadOnlyFilesystem),
+            READ_ONLY => StorageErrorKind::Io(Io::ReadOnlyFilesystem),
             "3D000" | "3F000" | "42P01" | "42883" => StorageErrorKind::Missing,
             "57014" | "25P03" | "55P03" => StorageErrorKind::Io(Io::TimedOut),
             _ if state.starts_with("28") => StorageErrorKind::Io(Io::PermissionDenied),
@@ -137,7 +141,7 @@ impl Failure {
                 "the role needs the right to use the schema and its tables, and to create the schema \
                  at the first open"
             }
-            "25006" => "connect to the primary: a standby cannot be written to",
+            READ_ONLY => "connect to the primary: a standby cannot be written to",
             "3D000" => "create the database, with `ENCODING 'UTF8'`",
             "3F000" | "42P01" | "42883" => {
                 "the schema is not as the store left it: restore it from a backup"

@@ -11,7 +11,7 @@ use crate::storage::postgres::failure::Failure;
 use crate::storage::postgres::in_use::StreamInUse;
 use crate::storage::postgres::pauses::Pauses;
 use crate::storage::postgres::rows::unsigned;
-use crate::storage::postgres::server::{FIRST_PAUSE, LONGEST_PAUSE, Server};
+use crate::storage::postgres::server::{Connection, FIRST_PAUSE, LONGEST_PAUSE, Server};
 use crate::storage::postgres::session::HEAD;
 
 /// How long the end of the log may go unasked.
@@ -70,19 +70,24 @@ async fn follow(
         }
     };
     let mut connection = server.connect_and_hear(hear).await?;
-    let rows = connection.query(CHANNEL, &[]).await?;
-    let channel: &str = rows.first().ok_or(Failure::Forgotten)?.get(0);
-    connection
-        .client
-        .batch_execute(&format!("LISTEN {channel}"))
-        .await?;
+    let no_answer = |_| Failure::NoAnswer(server.timeout());
+    let started = tokio::time::timeout(server.timeout(), listen_on(&mut connection)).await;
+    started.map_err(no_answer)??;
     loop {
         let asked = tokio::time::timeout(server.timeout(), connection.query(HEAD, &[])).await;
-        let rows = asked.map_err(|_| Failure::NoAnswer(server.timeout()))??;
+        let rows = asked.map_err(no_answer)??;
         let end = rows.first().ok_or(Failure::Forgotten)?;
         server.learn(unsigned(end.get(0)), end.get(1))?;
         *pause = FIRST_PAUSE;
         // Nothing heard is as good as something.
         let _ = tokio::time::timeout(POLL, heard.notified()).await;
     }
+}
+
+async fn listen_on(connection: &mut Connection) -> Result<(), Failure> {
+    let rows = connection.query(CHANNEL, &[]).await?;
+    let channel: &str = rows.first().ok_or(Failure::Forgotten)?.get(0);
+    let listen = format!("LISTEN {channel}");
+    connection.client.batch_execute(&listen).await?;
+    Ok(())
 }

@@ -17,6 +17,10 @@ const LONGEST_SCHEMA: usize = 63;
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a connection may take, unless the URL says otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// After how long an idle connection asks whether the server is still there: two hours by the driver, unless the URL
+/// says otherwise. A peer that is gone is to be noticed sooner.
+const DRIVERS_KEEPALIVES_IDLE: Duration = Duration::from_secs(2 * 60 * 60);
+const KEEPALIVES_IDLE: Duration = Duration::from_secs(30);
 
 /// Where a store on a server is. Its texts never have the password.
 #[derive(Clone)]
@@ -71,6 +75,12 @@ impl PgOptions {
         }
         if config.get_application_name().is_none() {
             config.application_name("eventfold-es");
+        }
+        if config.get_keepalives_idle() == DRIVERS_KEEPALIVES_IDLE {
+            config.keepalives_idle(KEEPALIVES_IDLE);
+        }
+        if config.get_tcp_user_timeout().is_none() {
+            config.tcp_user_timeout(self.command_timeout);
         }
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_TIMEOUT.min(self.command_timeout));

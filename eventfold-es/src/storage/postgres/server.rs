@@ -289,11 +289,18 @@ impl Server {
     /// As [`connect`](Self::connect). Notifications of the server are passed to `hear`.
     pub(super) async fn connect_and_hear(
         &self,
+        hear: impl FnMut(&str) + Send + 'static,
+    ) -> Result<Connection, Failure> {
+        // A server may fall silent at any moment.
+        let connected = tokio::time::timeout(self.timeout, self.connect_patiently(hear)).await;
+        connected.unwrap_or(Err(Failure::NoAnswer(self.timeout)))
+    }
+
+    async fn connect_patiently(
+        &self,
         mut hear: impl FnMut(&str) + Send + 'static,
     ) -> Result<Connection, Failure> {
-        let connecting = self.config.connect(NoTls);
-        let connected = tokio::time::timeout(self.timeout, connecting).await;
-        let (client, mut connection) = connected.map_err(|_| Failure::NoAnswer(self.timeout))??;
+        let (client, mut connection) = self.config.connect(NoTls).await?;
         tokio::spawn(async move {
             while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
                 match message {
@@ -307,7 +314,12 @@ impl Server {
             }
         });
         // Compiling a statement takes longer than ours run.
-        let settings = format!("SET search_path TO {}; SET jit = off", quoted(&self.schema));
+        // A session whose process is gone with its machine ends, and holds nothing any more.
+        let settings = format!(
+            "SET search_path TO {}; SET jit = off; SET tcp_keepalives_idle = 10; \
+             SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 5",
+            quoted(&self.schema)
+        );
         client.batch_execute(&settings).await?;
         let mut connection = Connection {
             client,

@@ -4,7 +4,7 @@
 //! holds the lock again, nothing that it sent on an earlier connection can have an effect any more, and
 //! its row says what became of the newest batch.
 
-use std::time::Instant;
+use std::time::Duration;
 
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
@@ -36,8 +36,7 @@ const SCHEMA_EXISTS: &str = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspna
 const SETTINGS: &str = "\
     SELECT current_setting('server_version_num')::int, current_setting('server_version'), \
         current_setting('server_encoding'), pg_is_in_recovery(), \
-        current_setting('synchronous_commit') = 'off' OR current_setting('fsync') = 'off', \
-        pg_backend_pid()";
+        current_setting('synchronous_commit') = 'off' OR current_setting('fsync') = 'off'";
 const JOIN: &str = "INSERT INTO writers (writer) VALUES ($1)";
 /// A store that has written nothing for this long does not wait for an answer any more.
 const FORGET: &str = "DELETE FROM writers WHERE seen < now() - interval '30 days'";
@@ -45,17 +44,31 @@ const LEAVE: &str = "DELETE FROM writers WHERE writer = $1";
 pub(super) const HEAD: &str = "SELECT position, chain FROM head";
 const OUTCOME: &str =
     "SELECT batch, before, refused, actual, head, chain FROM writers WHERE writer = $1";
-/// Ends an earlier session of ours that the server still believes in.
-const END_SESSION: &str = "\
-    SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-    WHERE pid = $1 AND usename = current_user AND backend_start < now()";
+/// Ends the session that holds the lock on a store's number, which the server still believes in.
+const END_HOLDER: &str = "\
+    SELECT pg_terminate_backend(pid) FROM pg_locks \
+    WHERE locktype = 'advisory' AND granted AND pid <> pg_backend_pid() \
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+        AND (classid::bigint << 32 | objid::bigint) \
+            = hashtextextended('eventfold-es ' || $1 || ' ' || $2, 0)";
+
+/// How long a batch waits for those of other stores before it looks who is in its way.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// Ends sessions that hold the end of the log in the middle of a request whose rest does not come. Whoever
+/// they belong to finds in `writers` what became of the batch.
+const END_SILENT: &str = "\
+    SELECT pg_terminate_backend(a.pid) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid \
+    WHERE l.relation = 'head'::regclass AND l.granted AND l.pid <> pg_backend_pid() \
+        AND a.state = 'active' AND a.wait_event = 'ClientRead' \
+        AND a.query_start < now() - interval '2 s' AND a.usename = current_user";
+
+/// How long opening a schema may take at least.
+const SHORTEST_LIMIT: Duration = Duration::from_secs(10);
 
 /// The session in which a store writes.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) connection: Connection,
-    /// The server's process of the session.
-    pid: i32,
     /// The number of the store.
     writer: i64,
 }
@@ -90,13 +103,21 @@ pub(super) async fn open(
     terms: &Terms,
     patience: &Patience,
 ) -> StorageResult<Session> {
+    // The tables may have to be made.
+    let limit = server.timeout().max(SHORTEST_LIMIT);
+    let joined = tokio::time::timeout(limit, join(server, terms, patience)).await;
+    joined.unwrap_or_else(|_| Err(Failure::NoAnswer(limit).into_error("open", server.place())))
+}
+
+async fn join(server: &Server, terms: &Terms, patience: &Patience) -> StorageResult<Session> {
     let failed = |failure: Failure| failure.into_error("open", server.place());
     let lost = |error: tokio_postgres::Error| failed(error.into());
     let mut connection = server.connect().await.map_err(failed)?;
-    let pid = check(server, &mut connection, terms).await?;
+    check(server, &mut connection, terms).await?;
     patience.check()?;
     migrate(server, &mut connection, terms).await?;
     let writer = new_number();
+    limit_waits(server, &connection).await.map_err(failed)?;
     try_lock(server, &mut connection, writer)
         .await
         .map_err(failed)?;
@@ -108,11 +129,7 @@ pub(super) async fn open(
     };
     let learned = server.learn(unsigned(head.get(0)), head.get(1));
     learned.map_err(failed)?;
-    Ok(Session {
-        connection,
-        pid,
-        writer,
-    })
+    Ok(Session { connection, writer })
 }
 
 /// A number that no other store has.
@@ -133,8 +150,8 @@ fn refused(server: &Server, kind: StorageErrorKind, cause: String) -> StorageErr
     StorageError::at(kind, place, cause)
 }
 
-/// Fails if the server is not one that can have a store. Returns its process of this session.
-async fn check(server: &Server, connection: &mut Connection, terms: &Terms) -> StorageResult<i32> {
+/// Fails if the server is not one that can have a store.
+async fn check(server: &Server, connection: &mut Connection, terms: &Terms) -> StorageResult<()> {
     let rows = connection.query(SETTINGS, &[]).await;
     let rows = rows.map_err(|error| Failure::from(error).into_error("open", server.place()))?;
     let Some(row) = rows.first() else {
@@ -166,7 +183,7 @@ async fn check(server: &Server, connection: &mut Connection, terms: &Terms) -> S
                     with `allow_unsynced(true)` if losing events is fine";
         return Err(refused(server, unsupported, text.to_owned()));
     }
-    Ok(row.get(5))
+    Ok(())
 }
 
 async fn try_lock(
@@ -273,36 +290,37 @@ async fn create(server: &Server, connection: &mut Connection) -> StorageResult<(
     Ok(())
 }
 
-/// A session for the store `writer` after the connection of the session `earlier` was lost. Once this
-/// returns, nothing that was sent on it can have an effect any more.
-pub(super) async fn resume(
-    server: &Server,
-    writer: i64,
-    earlier: i32,
-    until: Instant,
-) -> Result<Session, Failure> {
-    let mut connection = server.connect().await?;
-    let rows = connection.query("SELECT pg_backend_pid()", &[]).await?;
-    let pid = rows.first().map_or(0, |row| row.get(0));
-    let mut pause = FIRST_PAUSE;
-    while !try_lock(server, &mut connection, writer).await? {
-        connection.query(END_SESSION, &[&earlier]).await?;
-        if Instant::now() >= until {
-            return Err(Failure::NoAnswer(server.timeout()));
+/// A session for the store `writer` after its connection was lost. Once this returns, nothing that was
+/// sent on an earlier one can have an effect any more.
+pub(super) async fn resume(server: &Server, writer: i64) -> Result<Session, Failure> {
+    let resumed = tokio::time::timeout(server.timeout(), async {
+        let mut connection = server.connect().await?;
+        let mut pause = FIRST_PAUSE;
+        while !try_lock(server, &mut connection, writer).await? {
+            let writer = writer.to_string();
+            let params: [&(dyn ToSql + Sync); 2] = [&server.schema(), &writer];
+            connection.query(END_HOLDER, &params).await?;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
-    }
-    Ok(Session {
-        connection,
-        pid,
-        writer,
-    })
+        limit_waits(server, &connection).await?;
+        Ok(Session { connection, writer })
+    });
+    let too_late = |_| Err(Failure::NoAnswer(server.timeout()));
+    resumed.await.unwrap_or_else(too_late)
+}
+
+/// Lets batches end that wait for a lock for too long.
+async fn limit_waits(server: &Server, connection: &Connection) -> Result<(), Failure> {
+    let limit = LONGEST_WAIT.min(server.timeout() / 3).as_millis().max(1);
+    let set = format!("SET lock_timeout = {limit}");
+    Ok(connection.client.batch_execute(&set).await?)
 }
 
 impl Session {
-    pub(super) fn pid(&self) -> i32 {
-        self.pid
+    /// Ends the sessions of processes that have fallen silent and are in the way.
+    pub(super) async fn end_silent(&mut self) -> Result<(), Failure> {
+        self.query(END_SILENT, &[]).await.map(drop)
     }
 
     pub(super) fn writer(&self) -> i64 {
@@ -338,9 +356,11 @@ impl Session {
     }
 
     /// Leaves the stores of the schema.
-    pub(super) async fn leave(mut self) {
-        // Without this the row stays for some days.
+    pub(super) async fn leave(mut self, server: &Server) {
         let writer = self.writer;
-        let _ = self.query(LEAVE, &[&writer]).await;
+        // Without this the row stays for some days.
+        let params: [&(dyn ToSql + Sync); 1] = [&writer];
+        let left = self.query(LEAVE, &params);
+        let _ = tokio::time::timeout(server.timeout(), left).await;
     }
 }

@@ -91,11 +91,9 @@ pub enum ImportError {
     #[error("I/O error: {0}")]
     Io(#[from] io::Error),
 
-    /// The disk failed while events were made durable. Which of the last events are stored is unknown
-    /// until the store is opened again. Then import again.
-    #[error(
-        "it is unknown whether the last events are stored, until the store is opened again: {0}"
-    )]
+    /// The disk failed, or the server was lost, while events were made durable. It is unknown which of
+    /// the last events are stored. Import again, on files after the store was opened again.
+    #[error("it is unknown whether the last events are stored: {0}")]
     OutcomeUnknown(io::Error),
 
     /// The store is shut down.

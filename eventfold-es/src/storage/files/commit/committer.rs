@@ -538,7 +538,8 @@ impl Committer {
                 tracing::error!(%error, "the store has failed: it must be opened again");
                 // A failed write that could not be erased leaves the same doubt as a failed sync.
                 failed_syncs::tell(self.journal.dir());
-                CommitError::Unknown(self.health.fail(error))
+                let error = self.health.fail(error);
+                CommitError::Unknown(error.with_advice("open the store again to find out"))
             }
         })
     }
