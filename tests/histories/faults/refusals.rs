@@ -84,6 +84,7 @@ async fn stores_on_a_small_disk() {
     assert_eq!(full.kind(), ErrorKind::StorageFull, "{full}");
     assert_eq!(failure(&store, 5_000).await, ErrorKind::StorageFull);
     assert_eq!(count(&server), "1");
+    drop(file);
     std::fs::remove_file(filler).unwrap();
     assert_eq!(append(&store, "a", 2).await.unwrap(), 2);
     store.shutdown().await.unwrap();
