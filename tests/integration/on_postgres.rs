@@ -39,13 +39,39 @@ fn a_store_on_postgres_behaves_as_one_in_a_directory() {
     let Some(server) = Server::start(&FAST) else {
         return;
     };
-    let mut expected = behaviour_tests();
-    let all = expected.len();
-    expected.retain(|test| !ONE_STORE.contains(&test.as_str()));
-    assert_eq!(expected.len() + ONE_STORE.len(), all);
+    behaves(&server, &tests_of_behaviour());
+}
+
+/// Every so many of the tests of behaviour run with a standby too. All do if `EVENTFOLD_WHOLE` is set.
+const WITH_STANDBY: usize = 12;
+
+#[test]
+fn a_store_on_postgres_with_a_synchronous_standby_behaves_as_one_in_a_directory() {
+    let Some(server) = Server::start(&FAST) else {
+        return;
+    };
+    let _standby = server.standby(&FAST);
+    server.wait_for_standby(true);
+    let tests = tests_of_behaviour();
+    let every = std::env::var("EVENTFOLD_WHOLE").map_or(WITH_STANDBY, |_| 1);
+    let some: Vec<_> = tests.into_iter().step_by(every).collect();
+    behaves(&server, &some);
+}
+
+/// The tests of behaviour that hold on a server.
+fn tests_of_behaviour() -> Vec<String> {
+    let mut tests = behaviour_tests();
+    let all = tests.len();
+    tests.retain(|test| !ONE_STORE.contains(&test.as_str()));
+    assert_eq!(tests.len() + ONE_STORE.len(), all);
+    tests
+}
+
+/// Runs tests of behaviour on stores of this server.
+fn behaves(server: &Server, expected: &[String]) {
     let mut tests = Command::new(std::env::current_exe().unwrap());
     tests.env(STORAGE, "postgres").env(SERVER, server.url());
-    let tests = tests.args(["--test-threads=4", "--exact"]).args(&expected);
+    let tests = tests.args(["--test-threads=4", "--exact"]).args(expected);
     let output = tests.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}");
