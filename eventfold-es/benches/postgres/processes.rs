@@ -47,7 +47,7 @@ pub(crate) async fn child() -> Result {
 
 /// A process that is measured.
 struct Process {
-    process: Child,
+    child: Child,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
 }
@@ -69,7 +69,7 @@ impl Process {
         let (input, output) = (process.stdin.take(), process.stdout.take());
         let output = BufReader::new(output.ok_or("no output")?);
         Ok(Self {
-            process,
+            child: process,
             input,
             output,
         })
@@ -93,7 +93,7 @@ impl Drop for Process {
     fn drop(&mut self) {
         // The end of its input ends it.
         drop(self.input.take());
-        let _ = self.process.wait();
+        let _ = self.child.wait();
     }
 }
 

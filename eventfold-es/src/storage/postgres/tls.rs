@@ -183,7 +183,8 @@ mod tests {
             ("sslrootcert=a.pem", "sslmode=verify-full"),
             ("sslmode=prefer&sslrootcert=a.pem", "sslmode=verify-full"),
         ] {
-            let refused = Wanted::split(&format!("postgres://u:secret@db/x?{query}"));
+            let url = format!("postgres://u:secret@db/x?{query}");
+            let refused = Wanted::split(&url);
             let text = refused.unwrap_err().to_string();
             assert!(text.contains(named) && !text.contains("secret"), "{text}");
         }
