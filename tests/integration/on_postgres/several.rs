@@ -32,8 +32,8 @@ async fn a_new_schema_is_made_once_by_the_stores_that_open_it_at_the_same_time()
         add(store, "a", 1).await.unwrap();
         assert_eq!(ledger(store, "a").await.count, number);
     }
-    let stored = server.sql("SELECT count(*), max(position), max(version) FROM orders.events");
-    assert_eq!(stored, "8|8|8");
+    let events = server.sql("SELECT count(*), max(position), max(version) FROM orders.events");
+    assert_eq!(events, "8|8|8");
     for store in stores {
         store.shutdown().await.unwrap();
     }
