@@ -3,6 +3,7 @@
 mod again;
 pub(crate) mod audit;
 pub(crate) mod backwards;
+pub(crate) mod beside;
 mod chain;
 mod checkpoint;
 mod dead_letters;
@@ -15,7 +16,8 @@ mod leased;
 mod lines;
 mod live;
 mod manager;
-mod managing;
+pub(crate) mod managing;
+pub(crate) mod moved;
 mod outgoing;
 mod past;
 pub(crate) mod pending;

@@ -21,6 +21,7 @@ pub(crate) mod load_now;
 pub(crate) mod loaded;
 pub(crate) mod log;
 pub(crate) mod memory;
+pub(crate) mod observed;
 mod occupancy;
 pub(crate) mod place;
 #[cfg(feature = "postgres")]
@@ -147,6 +148,29 @@ impl Storage {
         }
     }
 
+    /// Takes the turn to import events, among all processes that may import into the store. False if
+    /// another process has it.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(clippy::unused_async, reason = "a server is asked")
+    )]
+    pub(crate) async fn take_turn_to_import(&self) -> StorageResult<bool> {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.take_turn().await,
+            _ => Ok(true),
+        }
+    }
+
+    /// Gives the turn to import back, after all commits that were handed over.
+    pub(crate) fn give_back_turn_to_import(&self) {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.give_back_turn(),
+            _ => {}
+        }
+    }
+
     /// The directory of `stream`. A storage without directories returns a path that cannot exist.
     pub(crate) fn dir_of(&self, stream: &Stream) -> PathBuf {
         let id = stream.id();
@@ -251,6 +275,10 @@ impl Storage {
 
     /// The position of the newest event that was durable when this was called. Where other stores append
     /// too, it is asked for.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(clippy::unused_async, reason = "a server is asked")
+    )]
     pub(crate) async fn current_head(&self) -> StorageResult<u64> {
         match self {
             #[cfg(feature = "postgres")]
@@ -260,6 +288,10 @@ impl Storage {
     }
 
     /// As [`current_head`](Self::current_head). Blocks.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(clippy::unnecessary_wraps, reason = "a server can fail")
+    )]
     pub(crate) fn ask_head(&self) -> StorageResult<u64> {
         match self {
             #[cfg(feature = "postgres")]

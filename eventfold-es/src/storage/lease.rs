@@ -16,6 +16,10 @@ pub(crate) enum Leases {
     Postgres(PgLeases),
 }
 
+#[cfg_attr(
+    not(feature = "postgres"),
+    expect(clippy::unnecessary_wraps, reason = "a server can fail")
+)]
 impl Leases {
     /// The lease of a follower, `None` if nobody ever had it.
     pub(crate) fn read(&self, follower: Follower, name: &str) -> StorageResult<Option<LeaseSeen>> {

@@ -1070,6 +1070,15 @@ impl MemoryCommitted<'_> {
         })
     }
 
+    pub(crate) fn event_and_line<T>(
+        &self,
+        i: usize,
+        read: impl FnOnce(StoredEvent<'_>, &str, Option<u64>) -> T,
+    ) -> StorageResult<T> {
+        let line = String::from_utf8_lossy(&self.events[i].line);
+        self.event(i, |event| read(event, line.trim_end(), None))
+    }
+
     pub(crate) fn keys(&self, mut each: impl FnMut(&str)) {
         for event in self.events {
             // An event that cannot be read has no idempotency key of ours.

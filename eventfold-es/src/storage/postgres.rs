@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak, mpsc};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 mod batch;
 mod committer;
@@ -22,6 +22,7 @@ pub(crate) mod leases;
 mod listener;
 pub(crate) mod log;
 mod names;
+pub(crate) mod observe;
 pub(crate) mod options;
 mod parts;
 mod pauses;
@@ -34,6 +35,8 @@ mod session;
 mod snapshots;
 pub(crate) mod stream;
 mod tls;
+mod turn;
+pub(crate) mod verify;
 
 use crate::clock::{Clock, monotonic_nanos};
 use crate::domain::command::Fingerprint;
@@ -257,6 +260,18 @@ impl PgStorage {
         let request = Request::Group(Box::new(group));
         let room = request.kib();
         self.parts.requests.send_with(room, request).await;
+    }
+
+    /// Takes the turn to import. False if another store has it.
+    pub(crate) async fn take_turn(&self) -> StorageResult<bool> {
+        let (done, taken) = oneshot::channel();
+        self.parts.requests.send(Request::TakeTurn(done));
+        taken.await.unwrap_or_else(|_| Err(StorageError::closed()))
+    }
+
+    /// Gives the turn to import back, after all requests submitted so far.
+    pub(crate) fn give_back_turn(&self) {
+        self.parts.requests.send(Request::GiveBackTurn);
     }
 
     /// Passes the events that `search` selects to `each`.

@@ -44,6 +44,16 @@ impl Records {
         }
     }
 
+    /// The names of the existing records, sorted.
+    pub(crate) fn names(&self) -> StorageResult<Vec<RecordName>> {
+        match self {
+            Self::Files(records) => records.names(),
+            Self::Memory(records) => Ok(records.names()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(records) => records.names(),
+        }
+    }
+
     /// Replaces a record atomically and durably.
     pub(crate) fn replace(&self, name: RecordName, content: &[u8]) -> StorageResult<()> {
         match self {
@@ -72,6 +82,10 @@ impl Records {
 
     /// The position that a record was last replaced with by [`replace_older`](Self::replace_older), where
     /// several stores may replace it.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(clippy::unnecessary_wraps, reason = "a server can fail")
+    )]
     pub(crate) fn position(&self, name: RecordName) -> StorageResult<Option<u64>> {
         match self {
             Self::Files(_) => Ok(None),

@@ -81,6 +81,13 @@ impl MemoryRecords {
         format!("{name:?} of {}, in memory", self.owner())
     }
 
+    /// The names of the existing records, sorted.
+    pub(crate) fn names(&self) -> Vec<RecordName> {
+        let all = lock(&self.all.contents);
+        let records = all.get(&self.owner);
+        records.map_or_else(Vec::new, |records| records.keys().copied().collect())
+    }
+
     pub(crate) fn read(&self, name: RecordName) -> Option<Vec<u8>> {
         let all = lock(&self.all.contents);
         let record = all.get(&self.owner)?.get(&name);

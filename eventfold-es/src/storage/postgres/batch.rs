@@ -326,7 +326,7 @@ impl Batch {
                 answer: Answer::Fence(stream, epoch, done),
                 kib: 0,
             },
-            Request::Close => return Ok(()),
+            Request::TakeTurn(_) | Request::GiveBackTurn | Request::Close => return Ok(()),
         };
         self.commits.push(pending);
         Ok(())
@@ -560,7 +560,9 @@ fn check_epochs(request: &Request) -> Result<(), CommitError> {
             let mut parts = group.streams.iter();
             parts.try_for_each(|part| failure(&part.stream, part.epoch))
         }
-        Request::Fence { .. } | Request::Close => Ok(()),
+        Request::Fence { .. } | Request::TakeTurn(_) | Request::GiveBackTurn | Request::Close => {
+            Ok(())
+        }
     }
 }
 

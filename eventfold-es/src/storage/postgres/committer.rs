@@ -55,6 +55,8 @@ pub(super) struct Committer {
     batch: i64,
     /// The server must make commits durable before it answers.
     synced: bool,
+    /// The store has the turn to import.
+    imports: bool,
     pauses: Arc<Pauses>,
     snapshots: SnapshotWriter,
     delay: GroupDelay,
@@ -93,6 +95,7 @@ impl Committer {
             batch: 0,
             session: Some(session),
             synced,
+            imports: false,
             pauses,
             snapshots,
             delay: GroupDelay::default(),
@@ -121,9 +124,14 @@ impl Committer {
         let mut next = Next::Goes;
         let mut batch = Batch::new();
         let mut request = Some(first);
+        let mut turn = None;
         while let Some(one) = request {
             if matches!(one, Request::Close) {
                 next = Next::Ends;
+                break;
+            }
+            if matches!(one, Request::TakeTurn(_) | Request::GiveBackTurn) {
+                turn = Some(one);
                 break;
             }
             let kib = one.kib();
@@ -154,6 +162,22 @@ impl Committer {
             self.pauses
                 .note_batch(monotonic_nanos().saturating_sub(since));
         }
+        match turn {
+            Some(Request::TakeTurn(done)) => {
+                let taken = self.change_turn(true).await;
+                let place = self.server.place();
+                let failed = |failure: Failure| failure.into_error("import into", place);
+                let is_gone = done.send(taken.map_err(failed)).is_err();
+                if is_gone && self.imports {
+                    let _ = self.change_turn(false).await;
+                }
+            }
+            Some(_) => {
+                // With the session the turn has ended too.
+                let _ = self.change_turn(false).await;
+            }
+            None => {}
+        }
         next
     }
 
@@ -180,6 +204,25 @@ impl Committer {
         }
         self.delay.learn(next.is_some());
         next
+    }
+
+    /// Takes the turn to import, or gives it back. False if another store has it.
+    async fn change_turn(&mut self, is_wanted: bool) -> Result<bool, Failure> {
+        self.imports = false;
+        let known = self.session.take();
+        let known = known.filter(|session| !session.connection.client.is_closed());
+        let mut session = match known {
+            Some(session) => session,
+            None => self.reconnect().await?,
+        };
+        let (schema, timeout) = (self.server.schema(), self.server.timeout());
+        let changed = tokio::time::timeout(timeout, session.change_turn(schema, is_wanted)).await;
+        let changed = changed.unwrap_or(Err(Failure::NoAnswer(timeout)));
+        if !changed.as_ref().is_err_and(Failure::is_lost) {
+            self.session = Some(session);
+        }
+        self.imports = changed?;
+        Ok(self.imports)
     }
 
     /// Lets the server store the batch, and answers its requests.
@@ -325,8 +368,21 @@ impl Committer {
         }
     }
 
-    async fn reconnect(&self) -> Result<Session, Failure> {
-        let session = session::resume(&self.server, self.writer).await?;
+    async fn reconnect(&mut self) -> Result<Session, Failure> {
+        let mut session = session::resume(&self.server, self.writer).await?;
+        // The turn was lost with the session. If another import has it, both go on, and the versions of the
+        // streams keep them apart.
+        if self.imports {
+            let (schema, timeout) = (self.server.schema(), self.server.timeout());
+            let taken = tokio::time::timeout(timeout, session.change_turn(schema, true)).await;
+            self.imports = taken.map_err(|_| Failure::NoAnswer(timeout))??;
+            if !self.imports {
+                tracing::warn!(
+                    place = self.server.place(),
+                    "another import has begun while the server was not reached"
+                );
+            }
+        }
         tracing::info!(place = self.server.place(), "the server is reached again");
         Ok(session)
     }

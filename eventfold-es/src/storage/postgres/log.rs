@@ -328,6 +328,15 @@ impl PgCommitted<'_> {
         self.events[i].read_line(|event, line| read(event, line.command.as_deref()))
     }
 
+    pub(crate) fn event_and_line<T>(
+        &self,
+        i: usize,
+        read: impl FnOnce(StoredEvent<'_>, &str, Option<u64>) -> T,
+    ) -> StorageResult<T> {
+        let event = &self.events[i];
+        event.read(|read_event, _| read(read_event, event.line(), None))
+    }
+
     pub(crate) fn keys(&self, mut each: impl FnMut(&str)) {
         for event in self.events {
             // An event that cannot be read has no idempotency key of ours.

@@ -16,6 +16,7 @@ const ADD: &str = "SELECT add_to_record($1, $2, $3, $4, $5, $6, $7)";
 const REMOVE: &str = "SELECT remove_record($1, $2, $3, $4)";
 const POSITION: &str = "\
     SELECT place FROM records WHERE kind = $1 AND follower = $2 AND name = $3 AND part = 0";
+const NAMES: &str = "SELECT DISTINCT name FROM records WHERE kind = $1 AND follower = $2";
 const FOLLOWERS: &str = "SELECT DISTINCT follower FROM records WHERE kind = $1 ORDER BY follower";
 
 /// The name of a kind of followers, as the server has it.
@@ -24,6 +25,20 @@ pub(super) fn kind(follower: Follower) -> &'static str {
         Follower::Projection => "projection",
         Follower::ProcessManager => "process manager",
     }
+}
+
+/// The name of the record that the server has as `text`, `None` if it is no record of this release.
+fn name_of(text: &str) -> Option<RecordName> {
+    let version = |prefix: &str| text.strip_prefix(prefix)?.parse::<u32>().ok();
+    Some(match text {
+        "checkpoint of 0.2.0" => RecordName::OldCheckpoint,
+        "dead letters" => RecordName::DeadLetters,
+        "restored" => RecordName::Restored,
+        _ => match version("checkpoint ") {
+            Some(version) => RecordName::Checkpoint(version),
+            None => RecordName::Skipped(version("skipped ")?),
+        },
+    })
 }
 
 fn text_of(name: RecordName) -> String {
@@ -129,6 +144,15 @@ impl PgRecords {
             Box::new(self.owner.clone()),
             Box::new(text_of(name)),
         ]
+    }
+
+    /// The names of the existing records, sorted.
+    pub(crate) fn names(&self) -> StorageResult<Vec<RecordName>> {
+        let params: Vec<Param> = vec![Box::new(self.kind), Box::new(self.owner.clone())];
+        let rows = self.server.read("read the records of", NAMES, params)?;
+        let mut names: Vec<_> = rows.iter().filter_map(|row| name_of(row.get(0))).collect();
+        names.sort_unstable();
+        Ok(names)
     }
 
     pub(crate) fn read(&self, name: RecordName) -> StorageResult<Option<Vec<u8>>> {
@@ -270,5 +294,26 @@ impl PgLines {
             Some(kept) if content.len() > known => self.replace(kept),
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_records_name_on_a_server_of_postgres_is_read_as_it_was_written() {
+        for name in [
+            RecordName::Checkpoint(1),
+            RecordName::Checkpoint(7),
+            RecordName::OldCheckpoint,
+            RecordName::Skipped(1),
+            RecordName::Skipped(7),
+            RecordName::DeadLetters,
+            RecordName::Restored,
+        ] {
+            assert_eq!(name_of(&text_of(name)), Some(name));
+        }
+        assert_eq!(name_of("checkpoint x"), None);
     }
 }

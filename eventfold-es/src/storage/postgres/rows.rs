@@ -86,6 +86,11 @@ impl StoredRow {
         })
     }
 
+    /// The row, with the columns that were asked for beside those of an event.
+    pub(super) fn row(&self) -> &Row {
+        &self.row
+    }
+
     pub(super) fn all_of(rows: Vec<Row>) -> StorageResult<Vec<Self>> {
         rows.into_iter().map(Self::of).collect()
     }
@@ -105,7 +110,7 @@ impl StoredRow {
     }
 
     /// The event as JSON.
-    fn line(&self) -> &str {
+    pub(super) fn line(&self) -> &str {
         self.row.get(LINE)
     }
 

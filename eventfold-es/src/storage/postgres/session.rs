@@ -17,10 +17,10 @@ use crate::storage::postgres::rows::unsigned;
 use crate::storage::postgres::server::{Connection, FIRST_PAUSE, LONGEST_PAUSE, Server};
 
 /// The version of the schema that this release makes.
-const VERSION: i32 = 1;
+pub(super) const VERSION: i32 = 1;
 const TABLES: &str = include_str!("schema.sql");
 /// The oldest server that has what the schema uses.
-const OLDEST_SERVER: i32 = 130_000;
+pub(super) const OLDEST_SERVER: i32 = 130_000;
 
 /// The lock on a store's number.
 const TRY_LOCK: &str =
