@@ -15,6 +15,7 @@ use tokio::sync::{oneshot, watch};
 
 mod batch;
 mod committer;
+mod connection;
 mod failure;
 pub(crate) mod in_use;
 mod known;

@@ -1,7 +1,6 @@
 //! The server that has a store's schema: [`Server`]. Its connections live on a thread of the store,
 //! so a caller may block, on any runtime or none.
 
-use std::collections::HashMap;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,15 +11,15 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{AsyncMessage, Client, Config, Row, Statement};
+use tokio_postgres::{AsyncMessage, Config, Row};
 
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::health::Health;
+use crate::storage::postgres::connection::Connection;
 use crate::storage::postgres::failure::Failure;
-use crate::storage::postgres::known::Known;
+use crate::storage::postgres::known::{HEAD, Known};
 use crate::storage::postgres::names::quoted;
 use crate::storage::postgres::rows::unsigned;
-use crate::storage::postgres::session::HEAD;
 use crate::storage::postgres::tls::Tls;
 use crate::sync::lock;
 
@@ -70,34 +69,6 @@ pub(super) struct Server {
     _alive: oneshot::Sender<()>,
     /// How far the log is known.
     known: Known,
-}
-
-/// A connection, and the statements that were prepared on it.
-pub(super) struct Connection {
-    pub(super) client: Client,
-    prepared: HashMap<&'static str, Statement>,
-}
-
-impl std::fmt::Debug for Connection {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Connection").finish_non_exhaustive()
-    }
-}
-
-impl Connection {
-    pub(super) async fn query(
-        &mut self,
-        sql: &'static str,
-        params: &[&(dyn ToSql + Sync)],
-    ) -> Result<Vec<Row>, tokio_postgres::Error> {
-        let statement = if let Some(statement) = self.prepared.get(sql) {
-            statement
-        } else {
-            let statement = self.client.prepare(sql).await?;
-            self.prepared.entry(sql).or_insert(statement)
-        };
-        self.client.query(statement, params).await
-    }
 }
 
 impl Server {
@@ -361,10 +332,7 @@ impl Server {
             quoted(&self.schema)
         );
         client.batch_execute(&settings).await?;
-        let mut connection = Connection {
-            client,
-            prepared: HashMap::new(),
-        };
+        let mut connection = Connection::new(client);
         // It may be another server, after a failover or a restore.
         self.known.check(&mut connection, &self.place).await?;
         Ok(connection)

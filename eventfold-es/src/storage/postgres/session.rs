@@ -11,10 +11,12 @@ use uuid::Uuid;
 
 use crate::storage::error::{ErrorPlace, StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::lock::Patience;
+use crate::storage::postgres::connection::Connection;
 use crate::storage::postgres::failure::Failure;
+use crate::storage::postgres::known::HEAD;
 use crate::storage::postgres::names::quoted;
 use crate::storage::postgres::rows::unsigned;
-use crate::storage::postgres::server::{Connection, FIRST_PAUSE, LONGEST_PAUSE, Server};
+use crate::storage::postgres::server::{FIRST_PAUSE, LONGEST_PAUSE, Server};
 
 /// The version of the schema that this release makes.
 pub(super) const VERSION: i32 = 1;
@@ -41,7 +43,6 @@ const JOIN: &str = "INSERT INTO writers (writer) VALUES ($1)";
 /// A store that has written nothing for this long does not wait for an answer any more.
 const FORGET: &str = "DELETE FROM writers WHERE seen < now() - interval '30 days'";
 const LEAVE: &str = "DELETE FROM writers WHERE writer = $1";
-pub(super) const HEAD: &str = "SELECT position, chain FROM head";
 const OUTCOME: &str =
     "SELECT batch, before, refused, actual, head, chain FROM writers WHERE writer = $1";
 /// Ends the session that holds the lock on a store's number, which the server still believes in.

@@ -11,11 +11,12 @@ use crate::event::Tag;
 use crate::report::{Finding, Severity};
 use crate::storage::condition::aggregate_tag;
 use crate::storage::error::StorageResult;
+use crate::storage::postgres::connection::Connection;
 use crate::storage::postgres::failure::Failure;
 use crate::storage::postgres::names::escape;
 use crate::storage::postgres::observe::ObservedSchema;
 use crate::storage::postgres::rows::{PageSize, StoredRow, columns, signed, unsigned};
-use crate::storage::postgres::server::{Connection, Server};
+use crate::storage::postgres::server::Server;
 
 /// How many findings are listed.
 const MOST: usize = 1000;

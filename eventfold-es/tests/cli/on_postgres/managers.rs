@@ -14,9 +14,10 @@ use crate::{call, json as printed, shop, text};
 
 /// A store at the place, on which others may work.
 fn builder(store: &Path) -> AggregateStoreBuilder {
-    match store.to_str().unwrap().starts_with("postgres") {
-        true => AggregateStore::postgres(url(store)),
-        false => AggregateStore::builder(store),
+    if store.to_str().unwrap().starts_with("postgres") {
+        AggregateStore::postgres(url(store))
+    } else {
+        AggregateStore::builder(store)
     }
 }
 
