@@ -3,7 +3,10 @@
 //! ```text
 //! cargo bench -p eventfold-es --bench moving
 //! EVENTFOLD_EVENTS=10000000 EVENTFOLD_AGGREGATES=100000 cargo bench -p eventfold-es --bench moving
+//! EVENTFOLD_URL=postgres://… cargo bench -p eventfold-es --features postgres --bench moving
 //! ```
+//!
+//! With a URL it also measures moving into PostgreSQL and back, in a schema that must not exist yet.
 //!
 //! It needs about 1 GB of disk for each million of events, below the directory `EVENTFOLD_DIR`, or here.
 
@@ -101,5 +104,46 @@ async fn main() -> Result {
     let (_, report) = reader.export().write_blocking(io::sink())?;
     assert_eq!(report.events, events);
     say("export of the closed directory", events, start);
+    #[cfg(feature = "postgres")]
+    if let Ok(url) = std::env::var("EVENTFOLD_URL") {
+        on_postgres(&url, lines(), events, &reader).await?;
+    }
+    Ok(())
+}
+
+#[cfg(feature = "postgres")]
+async fn on_postgres(
+    url: &str,
+    lines: Box<dyn BufRead + Send>,
+    events: u64,
+    old: &StoreReader,
+) -> Result {
+    let store = AggregateStore::postgres(url).open().await?;
+    let start = Instant::now();
+    let report = store.import(lines).await?;
+    assert_eq!(report.events, events);
+    say("import into an empty schema", events, start);
+
+    let start = Instant::now();
+    let (_, report) = store.export().write_to(io::sink()).await?;
+    assert_eq!(report.events, events);
+    say("export of the schema", events, start);
+    store.shutdown().await?;
+
+    let new = StoreReader::postgres(url)?;
+    let start = Instant::now();
+    assert!(old.compare(&new, |_, _| {})?.is_same());
+    say("compare the directory with the schema", events, start);
+
+    let start = Instant::now();
+    assert!(AggregateStore::verify_postgres(url).await?.is_clean());
+    say("verify the schema", events, start);
+    let start = Instant::now();
+    assert!(
+        AggregateStore::verify(old.layout().base_dir())
+            .await?
+            .is_clean()
+    );
+    say("verify the directory", events, start);
     Ok(())
 }

@@ -98,7 +98,24 @@ pub fn router(store: &AggregateStore) -> Console {
 /// # }
 /// ```
 pub fn router_of(dir: impl AsRef<Path>) -> io::Result<Console> {
-    Ok(Console::new(Source::directory(StoreReader::open(dir)?)))
+    Ok(router_of_reader(StoreReader::open(dir)?))
+}
+
+/// As [`router_of`], of what a [`StoreReader`] looks at: a directory, or with the feature `postgres` a schema.
+///
+/// ```
+/// # use eventfold_es::{*, __private::example::*, inspect::StoreReader};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # AggregateStore::open(dir.path()).await?.shutdown().await?;
+/// let reader = StoreReader::open(dir.path())?; // or `StoreReader::postgres`
+/// let app: axum::Router = eventfold_es::console::router_of_reader(reader).build();
+/// # Ok(())
+/// # }
+/// ```
+pub fn router_of_reader(reader: StoreReader) -> Console {
+    Console::new(Source::directory(reader))
 }
 
 impl Console {

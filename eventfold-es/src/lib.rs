@@ -371,6 +371,7 @@
 //! * `metrics` publishes what a store counts, and `opentelemetry` makes its spans part of distributed traces:
 //!   see [watching a store](guide::watching_a_store);
 //! * `postgres` keeps stores in a database of PostgreSQL (`AggregateStore::postgres`, with a guide page of its own);
+//! * `postgres-tls` encrypts the connections to it;
 //! * `console` adds the module `console`, an `axum` router that shows a store in the browser;
 //! * `cli` is for `cargo install`: it builds the command `eventfold`, which [looks inside a
 //!   store](guide::looking_inside).
@@ -459,7 +460,8 @@ pub use crate::event::{
 pub use crate::following::backwards::Backwards;
 pub use crate::following::subscription::Subscription;
 pub use crate::following::{
-    FollowerStatus, PastProjection, ProcessManagerStatus, ReadSideStatus, Running, SkippedEvent,
+    FollowerStatus, PastProjection, ProcessManagerStatus, ReadSideStatus, Runner, Running,
+    SkippedEvent,
 };
 pub use crate::ids::{
     InvalidPosition, InvalidStreamId, InvalidTraceParent, InvalidVersion, Position, StreamId,

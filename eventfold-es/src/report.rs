@@ -57,7 +57,7 @@ impl fmt::Display for Severity {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Finding {
-    /// The file with the fault, which may be missing.
+    /// The file with the fault, which may be missing. Of a schema: the table, or the record.
     pub file: PathBuf,
     /// The byte at which the fault begins; `None` if it concerns the whole file.
     pub offset: Option<u64>,

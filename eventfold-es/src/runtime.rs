@@ -16,5 +16,6 @@ pub(crate) mod layers;
 pub(crate) mod passivation;
 pub(crate) mod past;
 pub(crate) mod running;
+pub(crate) mod sender;
 pub(crate) mod spans;
 pub(crate) mod together;

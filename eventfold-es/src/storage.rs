@@ -16,10 +16,12 @@ pub(crate) mod encoding;
 pub(crate) mod error;
 pub(crate) mod files;
 pub(crate) mod health;
+pub(crate) mod lease;
 pub(crate) mod load_now;
 pub(crate) mod loaded;
 pub(crate) mod log;
 pub(crate) mod memory;
+pub(crate) mod observed;
 mod occupancy;
 pub(crate) mod place;
 #[cfg(feature = "postgres")]
@@ -31,6 +33,7 @@ pub(crate) mod restored;
 pub(crate) mod search;
 pub(crate) mod snapshot;
 pub(crate) mod stream;
+pub(crate) mod term;
 pub(crate) mod trouble;
 pub(crate) mod unfinished;
 
@@ -44,6 +47,7 @@ use error::{StorageError, StorageResult};
 use files::FileStorage;
 use files::layout::StreamLayout;
 use files::streams::handle::FileStream;
+use lease::Leases;
 use load_now::LoadNow;
 use log::{Log, LogReader};
 use memory::MemoryStorage;
@@ -141,6 +145,29 @@ impl Storage {
                 let group = group.map_streams(Stream::into_postgres);
                 postgres.commit_group(group.expect(foreign)).await;
             }
+        }
+    }
+
+    /// Takes the turn to import events, among all processes that may import into the store. False if
+    /// another process has it.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(clippy::unused_async, reason = "a server is asked")
+    )]
+    pub(crate) async fn take_turn_to_import(&self) -> StorageResult<bool> {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.take_turn().await,
+            _ => Ok(true),
+        }
+    }
+
+    /// Gives the turn to import back, after all commits that were handed over.
+    pub(crate) fn give_back_turn_to_import(&self) {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => postgres.give_back_turn(),
+            _ => {}
         }
     }
 
@@ -248,6 +275,10 @@ impl Storage {
 
     /// The position of the newest event that was durable when this was called. Where other stores append
     /// too, it is asked for.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(clippy::unused_async, reason = "a server is asked")
+    )]
     pub(crate) async fn current_head(&self) -> StorageResult<u64> {
         match self {
             #[cfg(feature = "postgres")]
@@ -257,6 +288,10 @@ impl Storage {
     }
 
     /// As [`current_head`](Self::current_head). Blocks.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(clippy::unnecessary_wraps, reason = "a server can fail")
+    )]
     pub(crate) fn ask_head(&self) -> StorageResult<u64> {
         match self {
             #[cfg(feature = "postgres")]
@@ -294,6 +329,17 @@ impl Storage {
             Self::Memory(memory) => Records::Memory(memory.records(follower, name)),
             #[cfg(feature = "postgres")]
             Self::Postgres(postgres) => Records::Postgres(postgres.records(follower, name)),
+        }
+    }
+
+    /// The leases of the followers, `None` if this is the only store on the storage. Then nobody else
+    /// runs its followers.
+    pub(crate) fn leases(&self) -> Option<Leases> {
+        match self {
+            Self::Files(_) => None,
+            Self::Memory(memory) => memory.leases().map(Leases::Memory),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(postgres) => Some(Leases::Postgres(postgres.leases())),
         }
     }
 

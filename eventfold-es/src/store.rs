@@ -174,9 +174,10 @@ impl AggregateStore {
     /// creates the tables. Several processes may have a store on one schema: see the guide page
     /// `several_processes`.
     ///
-    /// `url` looks like `postgres://user:password@host:5432/database`. The connection is not
-    /// encrypted, so it should stay within a private network. A pooler that shares sessions, such as
-    /// PgBouncer in its transaction mode, cannot be used.
+    /// `url` looks like `postgres://user:password@host:5432/database`. With the feature `postgres-tls` it
+    /// may have `sslmode` and `sslrootcert` as libpq does; without it connections are not encrypted and
+    /// should stay within a private network. A pooler that shares sessions, such as PgBouncer in its
+    /// transaction mode, cannot be used.
     ///
     /// There are no files, so what concerns them is missing: [`layout`](Self::layout) and
     /// [`AggregateHandle::reader`] name paths that do not exist, [`backup`](Self::backup) fails with

@@ -1,9 +1,12 @@
 //! Orders, stock and payments with a deadline: a process manager that runs by itself.
 //!
 //! ```text
-//! cargo run --example fulfilment              # in a temporary directory
-//! cargo run --example fulfilment -- ./data    # in a directory that stays; kill it, run it again
+//! cargo run --example fulfilment                    # in a temporary directory
+//! cargo run --example fulfilment -- --store ./data  # in a directory that stays; kill it, run it again
+//! cargo run --example fulfilment --features postgres -- --store postgres://user:password@host/database
 //! ```
+//!
+//! On PostgreSQL the tables are in the schema `eventfold`; `?schema=shop` at the end of the URL names another.
 //!
 //! The customers place and pay, `Fulfilment` does the rest. What it must react to is an event: that the
 //! lamps are sold out, for example. An order of no lamps is refused by the stock, which is answered by a
@@ -16,9 +19,9 @@ mod stock;
 #[cfg(test)]
 mod tests;
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::Parser;
 use eventfold_es::prelude::*;
 use eventfold_es::{AggregateStoreBuilder, Position};
 
@@ -26,16 +29,27 @@ use fulfilment::Fulfilment;
 use order::{Order, Pay, Place, Status};
 use stock::{Receive, Stock};
 
+/// Orders, stock and payments with a deadline.
+#[derive(Parser)]
+struct Args {
+    /// A directory that stays, or `postgres://user:password@host:5432/database`. Without it a temporary
+    /// directory.
+    #[arg(long, value_name = "DIR|URL")]
+    store: Option<String>,
+}
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let temporary = tempfile::tempdir()?;
-    let dir = std::env::args_os().nth(1).map(PathBuf::from);
-    let store = builder(dir.as_deref().unwrap_or(temporary.path()))
-        .open()
-        .await?;
+    let builder = match Args::parse().store {
+        None => AggregateStore::builder(temporary.path()),
+        Some(place) if place.contains("://") => on_postgres(&place)?,
+        Some(dir) => AggregateStore::builder(dir),
+    };
+    let store = at_work(builder).open().await?;
     let before = store.head();
 
-    // Ids of this run, so that it can be run again in the same directory.
+    // Ids of this run, so that it can be run again in the same place.
     let order = |name: &str| format!("{name}-{before}");
     let lamps = store.get::<Stock>("lamp").await?;
     let free = lamps.state().await?.free;
@@ -75,10 +89,23 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn builder(dir: &Path) -> AggregateStoreBuilder {
-    AggregateStore::builder(dir)
-        .process_manager::<Fulfilment>()
-        .live()
+/// The rest of the program is the same on PostgreSQL.
+#[cfg(feature = "postgres")]
+#[expect(clippy::unnecessary_wraps, reason = "without the feature it fails")]
+fn on_postgres(url: &str) -> anyhow::Result<AggregateStoreBuilder> {
+    Ok(AggregateStore::postgres(url))
+}
+
+#[cfg(not(feature = "postgres"))]
+fn on_postgres(_: &str) -> anyhow::Result<AggregateStoreBuilder> {
+    anyhow::bail!(
+        "this program was built without PostgreSQL, which takes a moment to compile: \
+         `cargo run --example fulfilment --features postgres -- --store postgres://…`"
+    )
+}
+
+fn at_work(place: AggregateStoreBuilder) -> AggregateStoreBuilder {
+    place.process_manager::<Fulfilment>().live()
 }
 
 async fn place(

@@ -18,7 +18,8 @@ impl Shop {
     async fn with_lamps(quantity: u32) -> anyhow::Result<Self> {
         let dir = tempfile::tempdir()?;
         let clock = ManualClock::new(SystemTime::now());
-        let store = builder(dir.path()).clock(clock.clone()).open().await?;
+        let store = at_work(AggregateStore::builder(dir.path()));
+        let store = store.clock(clock.clone()).open().await?;
         store
             .get::<Stock>("lamp")
             .await?
@@ -31,7 +32,8 @@ impl Shop {
         let Self { dir, clock, store } = self;
         store.shutdown().await?;
         drop(store);
-        let store = builder(dir.path()).clock(clock.clone()).open().await?;
+        let store = at_work(AggregateStore::builder(dir.path()));
+        let store = store.clock(clock.clone()).open().await?;
         Ok(Self { dir, clock, store })
     }
 
@@ -136,6 +138,17 @@ async fn an_order_that_the_stock_refuses_is_cancelled_and_leaves_no_dead_letter(
     let status = shop.store.read_side().process_managers.remove(0);
     assert_eq!(status.dead_letters, Some(0));
     Ok(())
+}
+
+#[cfg(not(feature = "postgres"))]
+#[test]
+fn a_url_is_refused_with_the_words_to_type_if_the_program_was_built_without_postgres() {
+    let refused = on_postgres("postgres://ann:secret@db/shop")
+        .map(drop)
+        .unwrap_err();
+    let text = refused.to_string();
+    assert!(text.contains("--features postgres"), "{text}");
+    assert!(!text.contains("secret"), "{text}");
 }
 
 #[test]

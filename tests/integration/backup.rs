@@ -182,10 +182,9 @@ async fn backups_taken_while_sixty_four_clients_write_restore_to_any_position_of
     for (turn, position) in positions.into_iter().enumerate() {
         // From here on no checkpoint of the process manager is kept.
         if turn == 5 {
-            let moments = files_below(&moments);
-            moments
-                .iter()
-                .for_each(|moment| std::fs::remove_file(moment).unwrap());
+            for moment in files_below(&moments) {
+                std::fs::remove_file(moment).unwrap();
+            }
         }
         let restored = fast_temp_dir();
         let restore = AggregateStore::restore(backup.path(), restored.path());

@@ -15,6 +15,9 @@ use serde_json::Value;
 
 pub(crate) mod child;
 pub(crate) mod collector;
+#[cfg(unix)]
+#[expect(dead_code, reason = "tests of histories need more of it")]
+mod failing;
 pub(crate) mod files;
 mod place;
 #[cfg(unix)]

@@ -22,6 +22,8 @@ pub(crate) struct FollowerView {
     pub(crate) lag: u64,
     /// `None`: only what it saved is known.
     pub(crate) running: Option<Running>,
+    /// The process that runs it, if it is another one.
+    pub(crate) elsewhere: Option<String>,
     /// The last error, or why its checkpoint cannot be used.
     pub(crate) error: Option<String>,
     pub(crate) skipped_count: u64,
@@ -108,6 +110,8 @@ impl FollowerView {
             position: status.position.get(),
             lag: status.lag,
             running: Some(status.running),
+            elsewhere: (status.runner.filter(|runner| !runner.is_here))
+                .map(|runner| runner.process),
             error: status.last_error,
             skipped_count: status.skipped_count,
             skipped: status.skipped,
@@ -123,6 +127,7 @@ impl FollowerView {
             position: saved.position.get(),
             lag: saved.lag,
             running: None,
+            elsewhere: None,
             error: saved.problem.clone(),
             skipped_count: saved.skipped.len() as u64,
             skipped: saved.skipped.clone(),

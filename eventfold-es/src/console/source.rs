@@ -1,4 +1,4 @@
-//! Where the console reads: an open store, or the directory of one. [`Source`].
+//! Where the console reads: an open store, or one that others have open. [`Source`].
 
 use std::io;
 use std::ops::ControlFlow;
@@ -22,6 +22,7 @@ const LOOK: Duration = Duration::from_millis(200);
 pub(crate) enum Source {
     /// Its log says exactly what is durable, on every storage.
     Store(AggregateStore),
+    /// A directory or a schema.
     Directory(Box<Directory>),
 }
 
@@ -61,7 +62,7 @@ impl Source {
                 shown(store.layout().base_dir()).to_string()
             }
             Self::Store(_) => "a store without a directory".to_owned(),
-            Self::Directory(directory) => shown(directory.reader().layout().base_dir()).to_string(),
+            Self::Directory(directory) => directory.reader().place(),
         }
     }
 
@@ -160,7 +161,13 @@ impl Source {
         match self {
             Self::Store(store) => is_in_files(store).then(|| inspect::disk_use_of(store.layout())),
             Self::Directory(directory) => {
-                let layout = directory.reader().layout().clone();
+                let reader = directory.reader();
+                if !reader.is_of_directory() {
+                    return Some(reader.disk_use());
+                }
+                let layout = reader.layout().clone();
+                // Others may look for new events meanwhile.
+                drop(reader);
                 Some(inspect::disk_use_of(&layout))
             }
         }
@@ -183,7 +190,9 @@ impl Source {
                      shown until the store was opened again."
                         .to_owned()
                 });
-                let text = if reader.was_closed() {
+                let text = if !reader.is_of_directory() {
+                    "in PostgreSQL"
+                } else if reader.was_closed() {
                     "was closed in order when the console was started"
                 } else {
                     "open in a program, or was not closed in order"

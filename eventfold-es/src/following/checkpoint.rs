@@ -192,20 +192,18 @@ pub(crate) fn read_record<S: DeserializeOwned>(
             pending: Saved::default(),
         }));
     }
-    if sealed::is_right(&bytes, 0) != Some(true) {
-        return Err(damaged("the checksum does not match"));
-    }
-    let read = Ours::read(&bytes).map_err(|cause| damaged(&cause.to_string()))?;
-    Ok(Some(Checkpoint {
-        state: serde_json::from_str(read.state.get()).map_err(unfit)?,
-        position: read.position,
-        chain: read.chain.map(|Chain(chain)| chain),
-        skipped_events: read.skipped_events.map_or(0, |Chain(sum)| sum),
-        cursors: read.cursors,
-        unknown: read.unknown,
-        events: read.events,
-        pending: read.pending,
-    }))
+    let read = Ours::unsealed(&bytes).map_err(|cause| damaged(&cause))?;
+    read.checkpoint().map(Some).map_err(unfit)
+}
+
+/// Reads a checkpoint of our form.
+///
+/// # Errors
+///
+/// Why it cannot be read.
+pub(crate) fn of_bytes<S: DeserializeOwned>(bytes: &[u8]) -> Result<Checkpoint<S>, String> {
+    let read = Ours::unsealed(bytes)?;
+    read.checkpoint().map_err(|cause| cause.to_string())
 }
 
 /// Our form of a checkpoint, as its file has it.
@@ -230,6 +228,27 @@ struct Ours<'a> {
 impl<'a> Ours<'a> {
     fn read(bytes: &'a [u8]) -> serde_json::Result<Self> {
         serde_json::from_slice(bytes)
+    }
+
+    /// As [`read`](Self::read), if the checksum is right.
+    fn unsealed(bytes: &'a [u8]) -> Result<Self, String> {
+        if sealed::is_right(bytes, 0) != Some(true) {
+            return Err("the checksum does not match".to_owned());
+        }
+        Self::read(bytes).map_err(|cause| cause.to_string())
+    }
+
+    fn checkpoint<S: DeserializeOwned>(self) -> serde_json::Result<Checkpoint<S>> {
+        Ok(Checkpoint {
+            state: serde_json::from_str(self.state.get())?,
+            position: self.position,
+            chain: self.chain.map(|Chain(chain)| chain),
+            skipped_events: self.skipped_events.map_or(0, |Chain(sum)| sum),
+            cursors: self.cursors,
+            unknown: self.unknown,
+            events: self.events,
+            pending: self.pending,
+        })
     }
 }
 
@@ -271,11 +290,30 @@ pub(crate) fn write<S: Serialize + DeserializeOwned>(
     place: Place<'_>,
     state: &S,
 ) -> StorageResult<()> {
-    let bytes = encode(place, state).map_err(|cause| {
+    let bytes = content(name, place, state)?;
+    let record = RecordName::Checkpoint(version);
+    if place.pending.is_some() {
+        records.replace(record, &bytes)
+    } else {
+        // Every process that has the store open saves the same projection.
+        records.replace_older(record, place.position, &bytes)
+    }
+}
+
+/// What the record of such a checkpoint has.
+///
+/// # Errors
+///
+/// If the checkpoint could not be read again.
+pub(crate) fn content<S: Serialize + DeserializeOwned>(
+    name: &str,
+    place: Place<'_>,
+    state: &S,
+) -> StorageResult<Vec<u8>> {
+    encode(place, state).map_err(|cause| {
         let text = format!("the state of `{name}` is not saved: {cause}");
         StorageError::new(StorageErrorKind::Unreadable, text)
-    })?;
-    records.replace(RecordName::Checkpoint(version), &bytes)
+    })
 }
 
 /// The file's content. It is checked to be readable.

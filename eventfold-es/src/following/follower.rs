@@ -156,8 +156,13 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
 
     /// Replaces `other`, whose state is dropped.
     pub(crate) fn take_place_of(&mut self, other: &Self) {
-        other.progress.replace(&self.progress);
-        self.progress = other.progress.clone();
+        self.report_to(other.progress.clone());
+    }
+
+    /// Tells from now on in `progress` how it is doing.
+    pub(crate) fn report_to(&mut self, progress: Arc<Progress>) {
+        progress.replace(&self.progress);
+        self.progress = progress;
     }
 
     pub(crate) fn on_failure(&self) -> OnFailure {

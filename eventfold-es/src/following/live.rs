@@ -22,16 +22,18 @@ use crate::error::closed;
 use crate::following::exclusive::Exclusive;
 use crate::following::failure::Failure;
 use crate::following::manager::Manager;
-use crate::following::managing::{CommandFailure, Outcome};
 use crate::following::outgoing::Outgoing;
 use crate::following::projecting::{AnyProjecting, Registered};
+use crate::following::reacting::{CommandFailure, Outcome};
 use crate::following::sending::dispatch;
 use crate::following::status::Progress;
 use crate::runtime::aggregates::{Aggregates, Hold};
 use crate::runtime::background::blocking;
 use crate::runtime::dispatch::Dispatchers;
+use crate::runtime::sender::Sender;
 use crate::storage::Storage;
 use crate::storage::log::Log;
+use crate::storage::term::Term;
 use crate::sync::lock;
 
 /// How many commands of one process manager may be under way at the same time.
@@ -200,6 +202,8 @@ struct Managing {
 #[derive(Default)]
 struct Wanted {
     send: Vec<Outgoing>,
+    /// The term of the commands.
+    term: Option<Arc<Term>>,
     /// Whether there is more to do at once.
     more: bool,
     /// The position after which it waits for events.
@@ -241,7 +245,7 @@ impl Managing {
                 }
             };
             for outgoing in std::mem::take(&mut wanted.send) {
-                self.send(outgoing);
+                self.send(outgoing, wanted.term.clone());
             }
             let is_over = is_ending && self.under_way.is_empty();
             if !wanted.more && !is_over {
@@ -285,6 +289,7 @@ impl Managing {
             }
             Ok(Wanted {
                 send,
+                term: reacting.term(),
                 more,
                 events_after: reacting.wants_events_after(),
                 next_due: reacting.next_due(),
@@ -295,16 +300,17 @@ impl Managing {
     }
 
     /// Sends a command, in a separate task.
-    fn send(&mut self, outgoing: Outgoing) {
+    fn send(&mut self, outgoing: Outgoing, term: Option<Arc<Term>>) {
         let store = self.store.clone();
         let dispatchers = self.dispatchers.clone();
         let number = outgoing.number;
-        let manager = self.manager.name;
+        let name = self.manager.name;
         let task = self.under_way.spawn(async move {
             let outcome = match store.upgrade() {
                 Some(store) => {
                     let hold = Hold::of_command(store);
-                    dispatch(&hold, &dispatchers, manager, outgoing.envelope).await
+                    let sender = Sender { name, term };
+                    dispatch(&hold, &dispatchers, &sender, outgoing.envelope).await
                 }
                 None => Outcome::Undecided,
             };

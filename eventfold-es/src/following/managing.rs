@@ -6,7 +6,7 @@
 //! on disk. It then looks for the command's key in the journal, in everything that was stored
 //! since. So a command takes effect once, however many commands its target has taken meanwhile.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -22,19 +22,20 @@ use crate::following::checkpoint::Checkpoint;
 use crate::following::dead_letters::DeadLetters;
 use crate::following::follower::{Follower, Refusal};
 use crate::following::history;
-use crate::following::history::{acted_on_behind, source_of};
 use crate::following::outgoing::{GivenUp, Outgoing};
 use crate::following::pending;
 use crate::following::pending::Pending;
+use crate::following::reacting::{AnyReacting, CommandFailure, Counts, Outcome};
+use crate::following::resolving::{
+    letters_of_another_time, of_another_time, remove_effective, resolve, rolled_back,
+};
 use crate::following::spans;
 use crate::following::status::{ProcessManagerStatus, Progress, ToDo};
 use crate::following::trace::{Trace, Traces};
-use crate::runtime::dispatch::{Effect, Failed};
 use crate::runtime::spans::traceparent;
 use crate::storage::Storage;
 use crate::storage::error::StorageResult;
 use crate::storage::record::Records;
-use crate::storage::record_name::RecordName;
 use crate::storage::restored::Restored;
 
 /// How many events it reacts to before it saves and sends the commands.
@@ -65,95 +66,10 @@ pub(crate) struct Reaction {
     pub(crate) traces: Arc<Traces>,
     /// The note that its store was restored.
     pub(crate) restored: Option<Restored>,
-}
-
-/// How many commands ended since the store was opened.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Counts {
-    pub(crate) dispatched: usize,
-    pub(crate) dead_lettered: usize,
-    /// Attempts that failed and were followed by another one.
-    pub(crate) retried: usize,
-}
-
-/// The outcome of a command.
-#[derive(Debug)]
-pub(crate) enum Outcome {
-    /// Its events are stored, up to this position, or it had none.
-    Succeeded(u64),
-    Failed(CommandFailure),
-    /// It was not decided: the store is closed, or has failed. It is sent when the store is open
-    /// again.
-    Undecided,
-}
-
-/// Why a command failed.
-#[derive(Debug)]
-pub(crate) struct CommandFailure {
-    error: String,
-    kind: FailureKind,
-    /// It certainly had no effect.
-    had_no_effect: bool,
-}
-
-impl From<&Failed> for CommandFailure {
-    fn from(failed: &Failed) -> Self {
-        Self {
-            error: failed.error.to_string(),
-            kind: failed.kind,
-            had_no_effect: failed.effect == Effect::None,
-        }
-    }
-}
-
-impl CommandFailure {
-    /// A failure that does not tell whether the command took effect. The command is not sent again.
-    pub(crate) fn unclear(error: String) -> Self {
-        Self {
-            error,
-            kind: FailureKind::Undeliverable,
-            had_no_effect: false,
-        }
-    }
-}
-
-/// A process manager of any type.
-pub(crate) trait AnyReacting: Send {
-    /// Reacts to new events up to the durable position `head`, a slice at a time, fires the due
-    /// timers, and saves the commands to send. True if there may be more to do at once.
-    fn advance(&mut self, head: u64) -> io::Result<bool>;
-    /// The next command that may be sent now, the oldest first.
-    fn take(&mut self) -> Option<Outgoing>;
-    /// Notes the outcome of a command. A failed command is tried again later if `retry`.
-    fn note(&mut self, number: u64, outcome: Outcome, retry: bool) -> io::Result<()>;
-    /// Saves everything as it is.
-    fn save(&mut self) -> io::Result<()>;
-    /// Saves what can be saved. Nothing is written after that.
-    fn seal(&mut self);
-    /// Adds all unfinished commands to `trace`.
-    fn add_to(&self, trace: &Trace);
-    /// Whether it has reacted to all known events of `trace`, and none of the trace's commands is
-    /// unfinished.
-    fn is_at_rest(&self, trace: &Trace) -> bool;
-    /// The number of the next command, once it has reacted to all events up to `head` and no timer
-    /// is due.
-    fn reached(&self, head: u64) -> Option<u64>;
-    /// Whether all commands with a number below `number` were sent, except those that must wait.
-    fn is_settled(&self, number: u64) -> bool;
-    /// When the next timer or attempt is due, in milliseconds since 1970.
-    fn next_due(&self) -> Option<u64>;
-    /// The position after which it waits for events; `None` while too many commands wait.
-    fn wants_events_after(&self) -> Option<u64>;
-    /// How long until the changes should be saved.
-    fn save_in(&self) -> Option<Duration>;
-    fn counts(&self) -> Counts;
-    fn status(&self, head: u64) -> ProcessManagerStatus;
-    fn letters(&self) -> io::Result<Vec<DeadLetter>>;
-    /// Moves the existing dead letters among `ids` back into the outbox, the oldest first, durably,
-    /// as under way.
-    fn return_to_outbox(&mut self, ids: &HashSet<&str>) -> io::Result<Vec<Outgoing>>;
-    /// Removes a dead letter for good; false if it is not there.
-    fn discard(&mut self, id: &str) -> io::Result<bool>;
+    /// What it counted in earlier terms of its lease.
+    pub(crate) counts: Counts,
+    /// Where it tells how it is doing, if others may have run it before.
+    pub(crate) progress: Option<Arc<Progress>>,
 }
 
 impl<M: ProcessManager> Reacting<M> {
@@ -204,9 +120,12 @@ impl<M: ProcessManager> Reacting<M> {
         resolve(storage, &mut pending, &mut letters)?;
         pending.number_behind(&letters.ids()?);
         let skipped_events = checkpoint.chain.map(|_| checkpoint.skipped_events);
-        let follower = Follower::new(M::NAME, storage.clone(), records, checkpoint)
+        let mut follower = Follower::new(M::NAME, storage.clone(), records, checkpoint)
             .subscribed_to(1, M::event_sets())
             .with_on_failure(how.on_failure)?;
+        if let Some(progress) = how.progress {
+            follower.report_to(progress);
+        }
         if skipped_events.is_some_and(|sum| !follower.has_skipped(sum)) {
             tracing::warn!(
                 pm_name = M::NAME,
@@ -220,7 +139,7 @@ impl<M: ProcessManager> Reacting<M> {
             settled_letters,
             retry: how.retry,
             traces: how.traces,
-            counts: Counts::default(),
+            counts: how.counts,
             again,
             is_sealed: false,
         })
@@ -432,91 +351,6 @@ impl<M: ProcessManager> Reacting<M> {
     }
 }
 
-/// Why the state at `position` is older than the last saved one: the journal, or the dead letters,
-/// have a command that comes from a later event. `None` if nothing shows that. Invariant F9.
-fn rolled_back<M: ProcessManager>(
-    storage: &Storage,
-    position: u64,
-    letters: &DeadLetters,
-) -> io::Result<Option<String>> {
-    let reader = storage.reader(position);
-    let in_journal = acted_on_behind(M::NAME, position, reader, storage.head())?;
-    let keys = letters.keys()?;
-    let given_up = keys.iter().filter_map(|key| source_of(M::NAME, key));
-    let newest = in_journal.into_iter().chain(given_up).max();
-    let newest = newest.filter(|newest| *newest > position);
-    Ok(newest.map(|newest| history::rolled_back(position, newest)))
-}
-
-/// The error of a process manager whose dead letters do not belong to its checkpoint.
-fn letters_of_another_time<M: ProcessManager>(records: &Records, cause: &str) -> io::Error {
-    let text = format!(
-        "the dead letters of process manager `{}` in {} {cause}; restore both from the same backup",
-        M::NAME,
-        records.place(RecordName::DeadLetters)
-    );
-    io::Error::new(io::ErrorKind::InvalidData, text)
-}
-
-/// The error of a process manager whose checkpoint does not belong to the journal's history.
-fn of_another_time<M: ProcessManager>(records: &Records, cause: &str) -> io::Error {
-    let text = format!(
-        "the checkpoint of process manager `{}` in {} {cause}; restore it and the journal from \
-         the same backup",
-        M::NAME,
-        records.all()
-    );
-    io::Error::new(io::ErrorKind::InvalidData, text)
-}
-
-/// Removes the dead letters whose commands took effect later, in a replay.
-fn remove_effective(again: &Again, letters: &mut DeadLetters) -> io::Result<()> {
-    if again.until() == 0 {
-        return Ok(());
-    }
-    let mut all = letters.list()?;
-    all.retain(|letter| again.has(&letter.command));
-    let ids: HashSet<&str> = all.iter().map(|letter| letter.id.as_str()).collect();
-    if !ids.is_empty() {
-        letters.remove(&ids)?;
-    }
-    Ok(())
-}
-
-/// Finds the outcome of the commands that were unfinished when the program ended. Invariant F2.
-fn resolve(storage: &Storage, pending: &mut Pending, letters: &mut DeadLetters) -> io::Result<()> {
-    let Some((after, keys)) = pending.in_doubt() else {
-        return Ok(());
-    };
-    let keys: HashMap<(&str, &str), _> = keys
-        .iter()
-        .map(|((aggregate_type, id), keys)| ((aggregate_type.as_str(), id.as_str()), keys))
-        .collect();
-    let mut effective = HashSet::new();
-    storage.reader(after).read_to(storage.head(), |committed| {
-        if let Some(keys) = keys.get(&(committed.aggregate_type(), committed.id())) {
-            committed.keys(|key| effective.extend(keys.get(key).into_iter().flatten()));
-        }
-        StorageResult::Ok(ControlFlow::Continue(()))
-    })?;
-    let numbers = pending.letter_ids();
-    let ids = letters.ids()?;
-    // A command in both files is a dead letter, unless it took effect in a replay.
-    let in_both = || ids.iter().filter_map(|id| Some((id, *numbers.get(id)?)));
-    let took_effect = in_both().filter(|(_, number)| effective.contains(number));
-    let took_effect: HashSet<&str> = took_effect.map(|(id, _)| id.as_str()).collect();
-    if !took_effect.is_empty() {
-        letters.remove(&took_effect)?;
-    }
-    for (_, number) in in_both() {
-        pending.done(number);
-    }
-    for number in effective {
-        pending.done(number);
-    }
-    Ok(())
-}
-
 impl<M: ProcessManager> AnyReacting for Reacting<M> {
     fn advance(&mut self, head: u64) -> io::Result<bool> {
         if self.is_sealed {
@@ -532,10 +366,16 @@ impl<M: ProcessManager> AnyReacting for Reacting<M> {
             self.note_to_do();
             self.react(head)?;
         }
-        let is_behind = self.follower.position() < head;
-        if !is_behind {
-            // An event that cancels a timer comes before the timer.
-            self.pending.fire(self.now());
+        let mut is_behind = self.follower.position() < head;
+        let now = self.now();
+        if !is_behind && self.pending.has_due_timer(now) {
+            // An event that cancels a timer comes before the timer. A run on demand has just asked.
+            if self.follower.progress().is_live() {
+                is_behind = self.follower.position() < self.follower.storage().ask_head()?;
+            }
+            if !is_behind {
+                self.pending.fire(now);
+            }
         }
         if self.pending.is_unsaved() {
             self.save()?;

@@ -541,8 +541,11 @@ impl Pending {
 
     /// The number of the next command, unless a timer is due at `now`.
     pub(crate) fn next_number(&self, now: u64) -> Option<u64> {
-        let is_due = self.due.first().is_some_and(|(due, _)| *due <= now);
-        (!is_due).then_some(self.next)
+        (!self.has_due_timer(now)).then_some(self.next)
+    }
+
+    pub(crate) fn has_due_timer(&self, now: u64) -> bool {
+        self.due.first().is_some_and(|(due, _)| *due <= now)
     }
 
     /// Whether all commands with a number below `number` are finished, or wait for their time.

@@ -13,9 +13,11 @@ use crate::following::checkpoint;
 use crate::following::checkpoint::{Checkpoint, UnknownEvent, Unusable};
 use crate::following::exclusive::Exclusive;
 use crate::following::follower::Follower;
+use crate::following::lease::{Candidate, Lease};
 use crate::following::status::Progress;
 use crate::storage::Storage;
-use crate::storage::record_name::Follower as Follows;
+use crate::storage::record::Records;
+use crate::storage::record_name::{Follower as Follows, RecordName};
 
 /// How many events a long catch-up takes before it checks again whether to save.
 const SLICE: u64 = 16 * 1024;
@@ -24,6 +26,8 @@ const SLICE: u64 = 16 * 1024;
 pub(crate) struct Projecting<P: Projection> {
     follower: Follower<P>,
     is_closed: bool,
+    /// If one of several stores follows it for all.
+    election: Option<Lease>,
 }
 
 impl<P: Projection> Projecting<P> {
@@ -31,6 +35,10 @@ impl<P: Projection> Projecting<P> {
     /// projection can always be built again.
     pub(crate) fn open(storage: &Storage, on_failure: OnFailure) -> io::Result<Self> {
         let records = storage.records(Follows::Projection, P::NAME);
+        Self::open_in(storage, records, on_failure)
+    }
+
+    fn open_in(storage: &Storage, records: Records, on_failure: OnFailure) -> io::Result<Self> {
         let (name, version) = (P::NAME, P::VERSION);
         let built_again = |why: &str| {
             tracing::warn!(
@@ -38,7 +46,7 @@ impl<P: Projection> Projecting<P> {
                 version,
                 "{why}; the projection is built again"
             );
-            Ok(Self::from_beginning(storage, on_failure))
+            Ok(Self::from_beginning(storage, records.clone(), on_failure))
         };
         let checkpoint = match checkpoint::read::<P>(&records, P::VERSION) {
             Ok(Some(checkpoint)) if checkpoint.unknown.iter().any(is_known::<P>) => {
@@ -64,26 +72,45 @@ impl<P: Projection> Projecting<P> {
             Err(error) => return built_again(&error.into_error().to_string()),
         };
         let (skipped_events, is_old) = (checkpoint.skipped_events, checkpoint.chain.is_none());
-        let follower = Self::follower(storage, checkpoint).with_on_failure(on_failure)?;
+        let follower =
+            Self::follower(storage, records.clone(), checkpoint).with_on_failure(on_failure)?;
         if !is_old && !follower.has_skipped(skipped_events) {
             return built_again("the events that it skipped are not those in its record");
         }
         Ok(Self {
             follower,
             is_closed: false,
+            election: None,
         })
     }
 
     /// The projection before the first event.
-    pub(crate) fn from_beginning(storage: &Storage, on_failure: OnFailure) -> Self {
+    fn from_beginning(storage: &Storage, records: Records, on_failure: OnFailure) -> Self {
+        let follower = Self::follower(storage, records, Checkpoint::beginning());
         Self {
-            follower: Self::follower(storage, Checkpoint::beginning()).rebuilding(on_failure),
+            follower: follower.rebuilding(on_failure),
             is_closed: false,
+            election: None,
         }
     }
 
-    fn follower(storage: &Storage, checkpoint: Checkpoint<P>) -> Follower<P> {
-        let records = storage.records(Follows::Projection, P::NAME);
+    /// The same projection before the first event.
+    ///
+    /// # Errors
+    ///
+    /// If another process runs it.
+    pub(crate) fn anew(&self) -> io::Result<Self> {
+        self.check_runs_here()?;
+        let storage = self.follower.storage();
+        let records = self.follower.records().clone();
+        Ok(Self::from_beginning(
+            storage,
+            records,
+            self.follower.on_failure(),
+        ))
+    }
+
+    fn follower(storage: &Storage, records: Records, checkpoint: Checkpoint<P>) -> Follower<P> {
         Follower::new(P::NAME, storage.clone(), records, checkpoint)
             .subscribed_to(P::VERSION, P::event_sets())
     }
@@ -93,10 +120,97 @@ impl<P: Projection> Projecting<P> {
         self.follower.on_failure()
     }
 
+    /// Lets one of all stores that have this `lease` follow for the others.
+    fn elected_by(self, lease: Lease) -> Self {
+        Self {
+            election: Some(lease),
+            ..self
+        }
+    }
+
+    /// Whether this store follows the events, and no other one for it. Takes the lease if it is due to
+    /// look and nobody has it. Otherwise it reads what the runner has saved.
+    fn elect(&mut self) -> io::Result<bool> {
+        let Some(lease) = &mut self.election else {
+            return Ok(true);
+        };
+        if lease.term().is_some() {
+            return Ok(true);
+        }
+        if lease.has_lost() {
+            lease.release();
+            tracing::warn!(
+                projection = P::NAME,
+                "another process runs it now, because no sign of life of this one arrived in time"
+            );
+        }
+        if !lease.look_in().is_zero() {
+            return Ok(false);
+        }
+        let Some(term) = lease.take()? else {
+            self.read_saved()?;
+            return Ok(false);
+        };
+        let storage = self.follower.storage();
+        let records = storage.records(Follows::Projection, P::NAME).within(&term);
+        let continued = Self::open_in(storage, records, self.follower.on_failure());
+        match continued {
+            Ok(mut continued) => {
+                continued.follower.take_place_of(&self.follower);
+                self.follower = continued.follower;
+                Ok(true)
+            }
+            Err(error) => {
+                lease.release();
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes the state that the runner has saved, if it has more events.
+    fn read_saved(&mut self) -> io::Result<()> {
+        let storage = self.follower.storage();
+        let records = storage.records(Follows::Projection, P::NAME);
+        let saved = records.position(RecordName::Checkpoint(P::VERSION))?;
+        if saved > Some(self.position()) {
+            let mut saved = Self::open_in(storage, records, self.follower.on_failure())?;
+            if saved.position() > self.position() {
+                saved.follower.take_place_of(&self.follower);
+                self.follower = saved.follower;
+            }
+        }
+        // The runner may have told a later one.
+        self.follower.progress().set_position(self.position());
+        Ok(())
+    }
+
+    /// Whether another store follows it for this one, or is about to.
+    fn is_followed_elsewhere(&self) -> bool {
+        let lease = self.election.as_ref();
+        lease.is_some_and(|lease| lease.term().is_none())
+    }
+
+    fn check_runs_here(&self) -> io::Result<()> {
+        if !self.is_followed_elsewhere() {
+            return Ok(());
+        }
+        let runner = self.follower.progress().runs_elsewhere();
+        let runner = runner.unwrap_or_else(|| "no process yet".to_owned());
+        let text = format!(
+            "the projection `{}` is run by {runner}, so it is built again there",
+            P::NAME
+        );
+        Err(io::Error::new(io::ErrorKind::ResourceBusy, text))
+    }
+
     /// Brings the state up to the newest durable event.
     pub(crate) fn catch_up(&mut self) -> io::Result<&P> {
         if self.is_closed {
             return Err(closed());
+        }
+        if self.is_followed_elsewhere() {
+            self.read_saved()?;
+            return Ok(&self.follower.state);
         }
         let _span = tracing::debug_span!("projection_catchup", projection_name = P::NAME).entered();
         let head = self.follower.storage().ask_head()?;
@@ -114,6 +228,11 @@ impl<P: Projection> Projecting<P> {
         }
         self.follower.check()?;
         Ok((self.position() >= position).then_some(&self.follower.state))
+    }
+
+    /// The state as it was last saved, if another store follows it for this one.
+    pub(crate) fn saved_elsewhere(&self) -> Option<&P> {
+        self.is_followed_elsewhere().then_some(&self.follower.state)
     }
 
     /// Folds the next `events` events, at most up to the durable position `head`. True if it has
@@ -144,6 +263,7 @@ impl<P: Projection> Projecting<P> {
         if self.is_closed {
             return Err(closed());
         }
+        self.check_runs_here()?;
         while !rebuilt.follow(rebuilt.head(), SLICE)? {}
         rebuilt.follower.save()?;
         rebuilt.follower.take_place_of(&self.follower);
@@ -152,6 +272,7 @@ impl<P: Projection> Projecting<P> {
             position = rebuilt.position(),
             "projection built again"
         );
+        rebuilt.election = self.election.take();
         *self = rebuilt;
         Ok(())
     }
@@ -182,7 +303,7 @@ impl<P: Projection> AnyProjecting for Projecting<P> {
     }
 
     fn save(&mut self) -> io::Result<()> {
-        if self.is_closed {
+        if self.is_closed || self.is_followed_elsewhere() {
             return Ok(());
         }
         self.follower.save()
@@ -192,17 +313,42 @@ impl<P: Projection> AnyProjecting for Projecting<P> {
         if self.is_closed {
             return Ok(true);
         }
-        let is_there = self.follow(head, SLICE)?;
+        if !self.elect()? {
+            return Ok(true);
+        }
+        let is_there = match self.follow(head, SLICE) {
+            Ok(is_there) => is_there,
+            Err(error) => {
+                if let Some(lease) = self
+                    .election
+                    .as_mut()
+                    .filter(|_| self.follower.check().is_err())
+                {
+                    // Another release may be able to go on.
+                    lease.release();
+                }
+                return Err(error);
+            }
+        };
         self.follower.save_if_due();
         Ok(is_there)
     }
 
     fn save_in(&self) -> Option<Duration> {
-        self.follower.save_in(false).filter(|_| !self.is_closed)
+        if self.is_closed {
+            return None;
+        }
+        match &self.election {
+            Some(lease) if lease.term().is_none() => Some(lease.look_in()),
+            _ => self.follower.save_in(false),
+        }
     }
 
     fn close(&mut self) {
         self.is_closed = true;
+        if let Some(lease) = &mut self.election {
+            lease.release();
+        }
     }
 }
 
@@ -217,9 +363,21 @@ impl Registered {
     pub(crate) fn open<P: Projection>(
         storage: &Storage,
         on_failure: OnFailure,
+        elected: Option<&Candidate>,
     ) -> io::Result<Self> {
-        let projecting = Projecting::<P>::open(storage, on_failure)?;
+        let mut projecting = Projecting::<P>::open(storage, on_failure)?;
         let progress = projecting.progress();
+        if let Some((candidate, leases)) = elected.zip(storage.leases()) {
+            let lease = Lease::new(
+                leases,
+                (Follows::Projection, P::NAME),
+                candidate.clone(),
+                storage.clock().clone(),
+                progress.clone(),
+                Arc::default(),
+            );
+            projecting = projecting.elected_by(lease);
+        }
         let name = format!("projection `{}`", P::NAME);
         let projecting = Arc::new(Exclusive::new(name, projecting));
         Ok(Self {

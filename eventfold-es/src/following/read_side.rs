@@ -9,6 +9,7 @@ use tokio::runtime::Runtime;
 
 use crate::domain::projection::Projection;
 use crate::following::exclusive::Exclusive;
+use crate::following::lease::Candidate;
 use crate::following::live::Live;
 use crate::following::manager::Manager;
 use crate::following::projecting::{Projecting, Registered};
@@ -22,7 +23,6 @@ use crate::storage::error::StorageResult;
 use crate::storage::record_name::Follower;
 
 /// The projections and process managers of a store.
-#[derive(Default)]
 pub(crate) struct ReadSide {
     /// By name.
     pub(crate) projections: HashMap<&'static str, Registered>,
@@ -36,9 +36,25 @@ pub(crate) struct ReadSide {
     pub(crate) live: OnceLock<Live>,
     /// Held by one run of the process managers at a time, until its last command has ended.
     pub(crate) run: Arc<tokio::sync::Mutex<()>>,
+    /// How this store names itself where several may run a follower.
+    pub(crate) candidate: Candidate,
 }
 
 impl ReadSide {
+    /// Without projections and process managers.
+    pub(crate) fn new(candidate: Candidate) -> Self {
+        Self {
+            projections: HashMap::new(),
+            process_managers: Vec::new(),
+            traces: Arc::default(),
+            dispatchers: Dispatchers::default(),
+            about: Vec::new(),
+            live: OnceLock::new(),
+            run: Arc::default(),
+            candidate,
+        }
+    }
+
     /// Starts all of them in the background.
     pub(crate) fn go_live(&self, runtime: &Runtime, store: &Arc<Aggregates>) {
         let dispatchers = Arc::new(self.dispatchers.clone());

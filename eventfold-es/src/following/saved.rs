@@ -16,6 +16,7 @@ use crate::following::dead_letters::{DeadLetters, Letter};
 use crate::following::outgoing::{Outgoing, Saved};
 use crate::following::skipped;
 use crate::following::skipped::SkippedEvent;
+use crate::following::status::{Progress, ToDo};
 use crate::ids::Position;
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::record::Records;
@@ -253,6 +254,25 @@ fn versions_of(names: &[RecordName]) -> Vec<u32> {
     versions.sort_unstable();
     versions.dedup();
     versions
+}
+
+impl SavedProcessManager {
+    /// Tells what is saved, until the process manager runs and knows better.
+    pub(super) fn tell(&self, progress: &Progress) {
+        progress.set_position(self.follower.position.get());
+        for skipped in &self.follower.skipped {
+            progress.add_skipped(skipped.clone());
+        }
+        progress.set_to_do(ToDo {
+            outgoing: self.outbox.len(),
+            timers: self.timers.len(),
+            dead_letters: self
+                .unreadable
+                .is_empty()
+                .then_some(self.dead_letters.len()),
+            ..ToDo::default()
+        });
+    }
 }
 
 impl SavedContent {

@@ -218,6 +218,20 @@ fn read_line(line: &[u8]) -> Result<Line, String> {
     serde_json::from_slice(line).map_err(|error| error.to_string())
 }
 
+/// The content of such a record for `storage`, which has the same events at the same positions. A line
+/// that cannot be read is left out, as whoever opens the record does.
+pub(crate) fn moved(content: &[u8], storage: &Storage) -> StorageResult<Vec<u8>> {
+    let lines = lines::split(content).filter_map(|(_, text)| read_line(text).ok());
+    let mut lines: Vec<Line> = lines.collect();
+    let chains = history::chains(storage, &lines.iter().map(|line| line.position).collect())?;
+    let mut moved = Vec::new();
+    for line in &mut lines {
+        line.chain = chains.get(&line.position).copied().map(Chain);
+        moved.extend(lines::seal(line)?);
+    }
+    Ok(moved)
+}
+
 /// The skipped events that can be read in the content of such a record.
 pub(crate) fn listed(content: &[u8]) -> Vec<SkippedEvent> {
     let lines = lines::split(content).filter_map(|(_, text)| read_line(text).ok());

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use crate::following::failure::Failure;
 use crate::following::skipped::SkippedEvent;
@@ -52,6 +53,9 @@ pub struct FollowerStatus {
     pub lag: u64,
     /// Whether it runs.
     pub running: Running,
+    /// The process that runs it, where one of several does; `None` if nobody runs it now. A store in a
+    /// directory runs its own.
+    pub runner: Option<Runner>,
     /// Whether its newest step in the background failed. It is tried again each second; the last error
     /// says why it fails.
     pub is_failing: bool,
@@ -108,9 +112,26 @@ pub enum Running {
     OnDemand,
     /// It runs in the background.
     Live,
+    /// Another process runs it. If that process ends, one that stands by takes its place.
+    StandingBy,
     /// It does not run until the store is opened again: it could not take an event. The last error
     /// says which.
     Stopped,
+}
+
+/// The process that runs a follower which only one of several processes may run. From
+/// [`FollowerStatus::runner`].
+///
+/// See the example of [`ReadSideStatus`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Runner {
+    /// The process, its machine and its store.
+    pub process: String,
+    /// Since when, by the clock of that machine.
+    pub since: SystemTime,
+    /// Whether it is this store.
+    pub is_here: bool,
 }
 
 /// The part of a follower that others may read while it works.
@@ -139,6 +160,8 @@ pub(crate) struct ToDo {
 #[derive(Debug, Default)]
 struct Condition {
     is_live: bool,
+    /// Who runs it, if one of several stores does.
+    runner: Option<Runner>,
     /// The error that stopped it, if it has stopped.
     stopped_by: Option<Failure>,
     last_error: Option<String>,
@@ -168,6 +191,27 @@ impl Progress {
 
     pub(crate) fn set_live(&self) {
         lock(&self.condition).is_live = true;
+    }
+
+    pub(crate) fn is_live(&self) -> bool {
+        lock(&self.condition).is_live
+    }
+
+    pub(crate) fn set_runner(&self, runner: Option<Runner>) {
+        lock(&self.condition).runner = runner;
+    }
+
+    /// The process that runs it, if it is another one.
+    pub(crate) fn runs_elsewhere(&self) -> Option<String> {
+        let condition = lock(&self.condition);
+        let runner = condition.runner.as_ref();
+        let other = runner.filter(|runner| !runner.is_here);
+        other.map(|runner| runner.process.clone())
+    }
+
+    /// What waits in a process manager, as it was last noted.
+    pub(crate) fn to_do(&self) -> ToDo {
+        *lock(&self.to_do)
     }
 
     /// Notes whether the newest step in the background failed.
@@ -245,6 +289,7 @@ impl Progress {
         let mut new = lock(&new.condition);
         let mut condition = lock(&self.condition);
         new.is_live = condition.is_live;
+        new.runner = condition.runner.take();
         *condition = std::mem::take(&mut new);
     }
 
@@ -256,11 +301,13 @@ impl Progress {
             name: self.name,
             position: Position::new(position),
             lag: self.log.count_between(position, head),
-            running: match (condition.stopped_by.is_some(), condition.is_live) {
-                (true, _) => Running::Stopped,
-                (false, true) => Running::Live,
-                (false, false) => Running::OnDemand,
+            running: match (&condition.stopped_by, &condition.runner) {
+                (Some(_), _) => Running::Stopped,
+                (None, Some(runner)) if !runner.is_here => Running::StandingBy,
+                (None, _) if condition.is_live => Running::Live,
+                (None, _) => Running::OnDemand,
             },
+            runner: condition.runner.clone(),
             is_failing: self.is_failing.load(Ordering::Relaxed),
             last_error: condition.last_error.clone(),
             skipped_count: condition.skipped_count,

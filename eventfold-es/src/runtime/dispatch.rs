@@ -17,6 +17,7 @@ use crate::error::{DispatchError, ExecuteError, Refused, TogetherError};
 use crate::ids::{Position, StreamId};
 use crate::runtime::aggregates::Hold;
 use crate::runtime::handle::AggregateHandle;
+use crate::runtime::sender::Sender;
 use crate::runtime::together::Together;
 
 /// Sends commands in JSON to aggregates of one type.
@@ -26,7 +27,7 @@ pub(crate) trait Dispatcher: Send + Sync {
         store: &'a Arc<Hold>,
         part: Part,
         context: CommandContext,
-        process_manager: Option<&'static str>,
+        sender: Option<&'a Sender>,
     ) -> Sending<'a>;
 
     /// Adds a command to those that take effect together.
@@ -45,7 +46,7 @@ trait DecisionDispatcher: Send + Sync {
         store: &'a Arc<Hold>,
         command: ForDecision,
         context: CommandContext,
-        process_manager: Option<&'static str>,
+        sender: Option<&'a Sender>,
     ) -> Sending<'a>;
 }
 
@@ -164,11 +165,11 @@ where
         store: &'a Arc<Hold>,
         part: Part,
         context: CommandContext,
-        process_manager: Option<&'static str>,
+        sender: Option<&'a Sender>,
     ) -> Sending<'a> {
         Box::pin(async move {
             let (handle, command) = target::<A>(store, &part)?;
-            let sent = handle.send_as(command, context, process_manager).await;
+            let sent = handle.send_as(command, context, sender).await;
             sent.map(|done| done.position).map_err(Failed::of)
         })
     }
@@ -212,11 +213,11 @@ where
         store: &'a Arc<Hold>,
         command: ForDecision,
         context: CommandContext,
-        process_manager: Option<&'static str>,
+        sender: Option<&'a Sender>,
     ) -> Sending<'a> {
         Box::pin(async move {
             let command = command.read().map_err(DispatchError::Deserialization)?;
-            let decided = store.decide::<D>(command, context, process_manager).await;
+            let decided = store.decide::<D>(command, context, sender).await;
             decided.map(|done| done.position).map_err(Failed::of)
         })
     }
@@ -257,36 +258,30 @@ impl Targets for Dispatchers {
     }
 }
 
-/// Sends a command in JSON, or several that take effect together; `process_manager` names the sender
-/// if it is one. Returns the position of the last event.
+/// Sends a command in JSON, or several that take effect together; `sender` is the process
+/// manager that sends it, if one does. Returns the position of the last event.
 pub(crate) async fn send(
     store: &Arc<Hold>,
     dispatchers: &Dispatchers,
     envelope: StoredCommand,
-    process_manager: Option<&'static str>,
+    sender: Option<&Sender>,
 ) -> Result<Position, Failed> {
     let context = envelope.context;
     match envelope.content {
         Content::One(part) => {
             let dispatcher = dispatchers.of_type(&part)?;
-            dispatcher
-                .dispatch(store, part, context, process_manager)
-                .await
+            dispatcher.dispatch(store, part, context, sender).await
         }
         Content::Together(parts) => {
             let mut together = Together::new(store.clone());
             for part in &parts {
                 together = dispatchers.of_type(part)?.add(store, part, together)?;
             }
-            let done = together.commit_as(context, process_manager).await;
+            let done = together.commit_as(context, sender).await;
             done.map(|done| done.position).map_err(Failed::of_together)
         }
         Content::Decision(command) => match dispatchers.decisions.get(command.name.as_str()) {
-            Some(dispatcher) => {
-                dispatcher
-                    .dispatch(store, command, context, process_manager)
-                    .await
-            }
+            Some(dispatcher) => dispatcher.dispatch(store, command, context, sender).await,
             None => Err(DispatchError::UnknownDecision(command.name).into()),
         },
     }

@@ -19,6 +19,7 @@ use crate::runtime::committed::{Committed, Loaded, Preview};
 use crate::runtime::delivery::deliver;
 use crate::runtime::layers;
 use crate::runtime::running::InProgress;
+use crate::runtime::sender::Sender;
 use crate::runtime::spans;
 use crate::storage::stream::Stream;
 
@@ -156,26 +157,27 @@ impl<A: Aggregate> AggregateHandle<A> {
         self.send_as(command.into(), context, None).await
     }
 
-    /// Sends a command through the layers; `process_manager` names its sender if it is one.
+    /// Sends a command through the layers; `sender` is the process manager that sends it, if one does.
     pub(crate) async fn send_as(
         &self,
         command: A::Command,
         mut context: CommandContext,
-        process_manager: Option<&'static str>,
+        sender: Option<&Sender>,
     ) -> Result<Committed<A>, ExecuteError<A::Error>> {
         let timing = self.store.storage.meters().time(self.slot.meter());
         let span = spans::execute::<A>(self.stream_id(), &command);
         spans::trace(&span, &mut context);
         let answer = if self.store.layers.is_empty() {
-            match self.message(&span, command, context) {
+            match self.message(&span, command, context, sender) {
                 Ok((message, answer)) => self.answer(message, answer).await,
                 Err(error) => Err(ExecuteError::Io(error)),
             }
         } else {
             let name = A::command_name(&command);
+            let process_manager = sender.map(|sender| sender.name);
             let call = Call::new(self.stream_id(), name, process_manager, context);
             let send = |context| async {
-                let (message, answer) = self.message(&span, command, context)?;
+                let (message, answer) = self.message(&span, command, context, sender)?;
                 self.answer(message, answer).await
             };
             let layers = &self.store.layers;
@@ -198,11 +200,13 @@ impl<A: Aggregate> AggregateHandle<A> {
         span: &Span,
         command: A::Command,
         context: CommandContext,
+        sender: Option<&Sender>,
     ) -> io::Result<(Mail<A>, Answer<A>)> {
         context.check()?;
         spans::note_context(span, &context);
         let (reply, answer) = self.reply();
-        let attempt = Attempt::new(command, context, spans::deciding(span), reply);
+        let term = sender.and_then(|sender| sender.term.clone());
+        let attempt = Attempt::new(command, context, spans::deciding(span), reply, term);
         Ok((Mail::Execute(Box::new(attempt)), answer))
     }
 

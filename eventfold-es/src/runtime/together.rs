@@ -28,6 +28,7 @@ use crate::runtime::handle::AggregateHandle;
 use crate::runtime::inside;
 use crate::runtime::layers::{Passed, metered};
 use crate::runtime::running::InProgress;
+use crate::runtime::sender::{Sender, is_lost};
 use crate::runtime::spans;
 use group::{Command, Group, Next};
 use participant::{Commands, Participant};
@@ -265,11 +266,11 @@ impl Together {
         self.commit_as(context, None).await
     }
 
-    /// Commits the group through the layers; `process_manager` names its sender if it is one.
+    /// Commits the group through the layers; `sender` is the process manager that sends it, if one does.
     pub(crate) async fn commit_as(
         mut self,
         mut context: CommandContext,
-        process_manager: Option<&'static str>,
+        sender: Option<&Sender>,
     ) -> Result<CommittedTogether, TogetherError> {
         self.check(&context)?;
         let together = spans::together(self.commands.len());
@@ -293,9 +294,11 @@ impl Together {
             .map(|meter| store.storage.meters().time(meter))
             .collect();
         let answer = if self.store.layers.is_empty() {
-            self.decide(contexts).instrument(together.clone()).await
+            self.decide(contexts, sender)
+                .instrument(together.clone())
+                .await
         } else {
-            let through = self.through_layers(contexts, process_manager);
+            let through = self.through_layers(contexts, sender);
             Box::pin(through.instrument(together.clone())).await
         };
         let is_stored = answer.as_ref().is_ok_and(|done| !done.repeated);
@@ -348,7 +351,7 @@ impl Together {
     async fn through_layers(
         self,
         sent: Vec<CommandContext>,
-        process_manager: Option<&'static str>,
+        sender: Option<&Sender>,
     ) -> Result<CommittedTogether, TogetherError> {
         let store = self.store.clone();
         let commands: Vec<(usize, StreamId, &'static str, Span)> = (self.commands.iter())
@@ -363,6 +366,7 @@ impl Together {
         let mut contexts = Vec::with_capacity(commands.len());
         let mut refused = None;
         for (index, ((_, stream, name, span), context)) in commands.iter().zip(sent).enumerate() {
+            let process_manager = sender.map(|sender| sender.name);
             let call = Call::new(stream, name, process_manager, context);
             passed.push(Passed::new(call, span));
             let entered = passed[index].enter::<Infallible>(&store.layers);
@@ -376,7 +380,7 @@ impl Together {
         }
         let answer = match refused {
             Some(error) => Err(error),
-            None => self.decide(contexts).await,
+            None => self.decide(contexts, sender).await,
         };
         for (index, passed) in passed.iter_mut().enumerate() {
             passed.leave(outcome(&answer, index, commands[index].0));
@@ -388,6 +392,7 @@ impl Together {
     async fn decide(
         self,
         contexts: Vec<CommandContext>,
+        sender: Option<&Sender>,
     ) -> Result<CommittedTogether, TogetherError> {
         let store = self.store;
         let key = contexts
@@ -406,8 +411,12 @@ impl Together {
             key,
             ms: None,
             conflicts: 0,
+            term: sender.and_then(|sender| sender.term.clone()),
         });
         loop {
+            if is_lost(group.term.as_ref()) {
+                return Err(TogetherError::Conflict);
+            }
             let (caller, next) = oneshot::channel();
             let call = InProgress::new(store.aggregates.clone());
             let reply = Reply::new(call, caller);

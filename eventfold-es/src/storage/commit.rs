@@ -8,6 +8,7 @@ use crate::storage::condition::{Clause, HandedOver};
 use crate::storage::encoding::event_line::EncodedEvents;
 use crate::storage::error::{StorageError, StorageErrorKind};
 use crate::storage::snapshot::Draft;
+use crate::storage::term::Term;
 
 /// How often a command is decided at most, unless the builder says otherwise.
 pub(crate) const CONFLICT_ROUNDS: u32 = 16;
@@ -20,6 +21,8 @@ pub(crate) struct Commit {
     pub(crate) expected: u64,
     /// A snapshot of the state after these events. It is saved once they are durable.
     pub(crate) snapshot: Option<Box<Draft>>,
+    /// Once this term has ended, the answer is [`CommitError::Conflict`] and nothing is stored.
+    pub(crate) term: Option<Arc<Term>>,
     pub(crate) done: Done,
 }
 
@@ -37,6 +40,8 @@ pub(crate) struct GroupCommit<S> {
     pub(crate) condition: Vec<Clause>,
     /// Learns what becomes of the commit before any later commit is examined.
     pub(crate) handed_over: Option<Arc<HandedOver>>,
+    /// As that of a [`Commit`]. Without streams the answer is [`CommitError::ConditionFailed`].
+    pub(crate) term: Option<Arc<Term>>,
     pub(crate) done: GroupDone,
 }
 
@@ -76,6 +81,7 @@ impl<S> GroupCommit<S> {
             of_none: self.of_none,
             condition: self.condition,
             handed_over: self.handed_over,
+            term: self.term,
             done: self.done,
         })
     }

@@ -150,9 +150,8 @@ impl BackwardReader {
                 // A commit is read to its end, even if `each` breaks off at one of its parts.
                 for part in parts.iter().rev() {
                     let count = part.wanted_of(wanted);
-                    if count > 0
-                        && each(&Committed::Files(FileCommitted::first_of(part, count)))?.is_break()
-                    {
+                    let committed = FileCommitted::first_of(part, count, commit.ms);
+                    if count > 0 && each(&Committed::Files(committed))?.is_break() {
                         flow = ControlFlow::Break(());
                     }
                 }
@@ -196,9 +195,8 @@ impl LogReader {
                 // A commit is read to its end, even if `each` breaks off at one of its parts.
                 for part in commit.parts() {
                     let first = part.first_of(first);
-                    if first < part.events.len()
-                        && each(&Committed::Files(FileCommitted::new(&part, first)))?.is_break()
-                    {
+                    let committed = FileCommitted::new(&part, first, commit.ms);
+                    if first < part.events.len() && each(&Committed::Files(committed))?.is_break() {
                         flow = ControlFlow::Break(());
                     }
                 }
@@ -342,6 +340,21 @@ impl Committed<'_> {
             Self::Memory(committed) => committed.event_and_command(i, read),
             #[cfg(feature = "postgres")]
             Self::Postgres(committed) => committed.event_and_command(i, read),
+        }
+    }
+
+    /// As [`event`](Self::event), with the event's line, and with the time of the commit in milliseconds
+    /// since 1970, where the storage has it.
+    pub(crate) fn event_and_line<T>(
+        &self,
+        i: usize,
+        read: impl FnOnce(StoredEvent<'_>, &str, Option<u64>) -> T,
+    ) -> StorageResult<T> {
+        match self {
+            Self::Files(committed) => committed.event_and_line(i, read),
+            Self::Memory(committed) => committed.event_and_line(i, read),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(committed) => committed.event_and_line(i, read),
         }
     }
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, Weak, mpsc};
 use tokio::sync::OwnedMutexGuard;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+pub(crate) mod leases;
 pub(crate) mod records;
 mod snapshots;
 
@@ -32,9 +33,11 @@ use crate::storage::process::Process;
 use crate::storage::record_name::Follower;
 use crate::storage::search::Search;
 use crate::storage::snapshot::{Draft, Snapshot};
+use crate::storage::term::Term;
 use crate::storage::trouble::Trouble;
 use crate::storage::unfinished::Unfinished;
 use crate::sync::lock;
+use leases::MemoryLeases;
 use records::{AllRecords, MemoryRecords};
 use snapshots::SavedSnapshot;
 
@@ -72,6 +75,7 @@ impl Memory {
     pub(crate) fn shared() -> Self {
         Self(Arc::new(Content {
             is_shared: true,
+            records: AllRecords::shared(),
             ..Content::default()
         }))
     }
@@ -276,6 +280,12 @@ impl MemoryStorage {
         self.content.records.of(follower, name)
     }
 
+    /// The leases of the followers, if several stores may use the memory.
+    pub(crate) fn leases(&self) -> Option<MemoryLeases> {
+        let leases = &self.content.records.leases;
+        self.content.is_shared.then(|| leases.clone())
+    }
+
     pub(crate) fn followers(&self, follower: Follower) -> Vec<String> {
         self.content.records.followers(follower)
     }
@@ -360,6 +370,7 @@ impl MemoryStorage {
         stream: &StreamInUse,
         (epoch, expected): (u64, u64),
         events: &EncodedEvents,
+        term: Option<&Term>,
     ) -> Result<Place, CommitError> {
         let mut log = lock(&self.content.log);
         if self.is_closed() {
@@ -367,7 +378,10 @@ impl MemoryStorage {
         }
         stream.check(epoch, expected)?;
         let commit = log.events;
-        let place = log.append((commit, events.count()), &stream.stored, events);
+        let append = || log.append((commit, events.count()), &stream.stored, events);
+        let appended = self.content.records.leases.within(term, append);
+        // The later commits of the epoch are decided again without this one.
+        let place = appended.map_err(|_| stream.refuse(epoch, expected))?;
         lock(&stream.epoch).version = place.version();
         self.publish(&log);
         self.count(events.count(), events.size());
@@ -393,6 +407,20 @@ impl MemoryStorage {
             group.fail();
             return Err(error);
         }
+        let leases = self.content.records.leases.clone();
+        let stored = leases.within(group.term.as_deref(), || self.append_group(&mut log, group));
+        stored.map_err(|_| {
+            let mut refused = CommitError::ConditionFailed;
+            for part in &group.streams {
+                refused = part.stream.stream.refuse(part.epoch, part.expected);
+            }
+            group.fail();
+            refused
+        })
+    }
+
+    /// Appends the events of a group that was checked.
+    fn append_group(&self, log: &mut CommitLog, group: &GroupCommit<MemoryStream>) -> Vec<Place> {
         let mut places = Vec::new();
         let commit = (log.events, group.count());
         for part in &group.streams {
@@ -411,9 +439,9 @@ impl MemoryStorage {
         }
         places.push(Place::behind(0, log.position));
         group.place(log.position);
-        self.publish(&log);
+        self.publish(log);
         self.count(group.count(), group.size());
-        Ok(places)
+        places
     }
 
     pub(crate) fn commit_group(self: &Arc<Self>, group: GroupCommit<MemoryStream>) {
@@ -621,6 +649,13 @@ impl StreamInUse {
         Ok(())
     }
 
+    /// Fails the epoch, because a commit at this version is refused that others need not wait for.
+    fn refuse(&self, epoch: u64, actual: u64) -> CommitError {
+        let conflict = CommitError::Conflict { actual };
+        self.fail(epoch, &conflict);
+        conflict
+    }
+
     /// Notes that the epoch failed, unless it has failed before or a later one has begun.
     fn fail(&self, epoch: u64, error: &CommitError) {
         let mut present = lock(&self.epoch);
@@ -736,7 +771,9 @@ impl MemoryStream {
         let this = self.clone();
         self.storage.serve(move || {
             let basis = (commit.epoch, commit.expected);
-            let stored = this.storage.store(&this.stream, basis, &events);
+            let stored = this
+                .storage
+                .store(&this.stream, basis, &events, commit.term.as_deref());
             (commit.done)(stored.clone().map(Place::position));
             if let (Ok(place), Some(draft)) = (stored, commit.snapshot) {
                 this.keep_snapshot(place, *draft);
@@ -1031,6 +1068,15 @@ impl MemoryCommitted<'_> {
         self.events[i].read_line(self.stream, |event, line| {
             read(event, line.command.as_deref())
         })
+    }
+
+    pub(crate) fn event_and_line<T>(
+        &self,
+        i: usize,
+        read: impl FnOnce(StoredEvent<'_>, &str, Option<u64>) -> T,
+    ) -> StorageResult<T> {
+        let line = String::from_utf8_lossy(&self.events[i].line);
+        self.event(i, |event| read(event, line.trim_end(), None))
     }
 
     pub(crate) fn keys(&self, mut each: impl FnMut(&str)) {

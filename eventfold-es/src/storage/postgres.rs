@@ -11,16 +11,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak, mpsc};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 mod batch;
 mod committer;
+mod connection;
 mod failure;
 pub(crate) mod in_use;
 mod known;
+pub(crate) mod leases;
 mod listener;
 pub(crate) mod log;
 mod names;
+pub(crate) mod observe;
 pub(crate) mod options;
 mod parts;
 mod pauses;
@@ -32,6 +35,9 @@ mod server;
 mod session;
 mod snapshots;
 pub(crate) mod stream;
+mod tls;
+mod turn;
+pub(crate) mod verify;
 
 use crate::clock::{Clock, monotonic_nanos};
 use crate::domain::command::Fingerprint;
@@ -54,6 +60,7 @@ use crate::storage::unfinished::Unfinished;
 use crate::sync::lock;
 use committer::Committer;
 use in_use::StreamInUse;
+use leases::PgLeases;
 use log::PgLog;
 use options::PgOptions;
 use parts::Parts;
@@ -103,6 +110,7 @@ impl PgStorage {
         patience: &Patience,
     ) -> StorageResult<Arc<Self>> {
         let config = options.config()?;
+        let tls = options.tls(&config)?;
         let place = options.place(&config);
         let occupancy = Arc::<Occupancy>::default();
         occupancy.enter(patience, &place, "each store is one")?;
@@ -147,7 +155,8 @@ impl PgStorage {
                     }
                 };
                 runtime.block_on(async {
-                    let (server, gone) = Server::new(config, schema, place, timeout, known.clone());
+                    let (server, gone) =
+                        Server::new((config, tls), schema, place, timeout, known.clone());
                     let opened = session::open(&server, &terms, &patience).await;
                     match opened {
                         Ok(session) => {
@@ -254,6 +263,18 @@ impl PgStorage {
         self.parts.requests.send_with(room, request).await;
     }
 
+    /// Takes the turn to import. False if another store has it.
+    pub(crate) async fn take_turn(&self) -> StorageResult<bool> {
+        let (done, taken) = oneshot::channel();
+        self.parts.requests.send(Request::TakeTurn(done));
+        taken.await.unwrap_or_else(|_| Err(StorageError::closed()))
+    }
+
+    /// Gives the turn to import back, after all requests submitted so far.
+    pub(crate) fn give_back_turn(&self) {
+        self.parts.requests.send(Request::GiveBackTurn);
+    }
+
     /// Passes the events that `search` selects to `each`.
     pub(crate) async fn find<E: From<StorageError> + Send + 'static>(
         &self,
@@ -276,6 +297,10 @@ impl PgStorage {
 
     pub(crate) fn records(&self, follower: Follower, name: &str) -> PgRecords {
         PgRecords::new(self.parts.server.clone(), follower, name)
+    }
+
+    pub(crate) fn leases(&self) -> PgLeases {
+        PgLeases::new(self.parts.server.clone())
     }
 
     pub(crate) fn followers(&self, follower: Follower) -> StorageResult<Vec<String>> {

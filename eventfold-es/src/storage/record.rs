@@ -2,6 +2,7 @@
 //! A record is replaced as a whole, or it is a list of lines that grows.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::storage::error::{ErrorPlace, StorageError, StorageResult};
 use crate::storage::files::lines::FileLines;
@@ -10,6 +11,7 @@ use crate::storage::memory::records::{MemoryLines, MemoryRecords};
 #[cfg(feature = "postgres")]
 use crate::storage::postgres::records::{PgLines, PgRecords};
 use crate::storage::record_name::RecordName;
+use crate::storage::term::Term;
 use crate::text::Shown;
 
 /// The records of one follower.
@@ -22,6 +24,16 @@ pub(crate) enum Records {
 }
 
 impl Records {
+    /// The same records. Changes are refused once the term has ended. Invariant F11.
+    pub(crate) fn within(self, term: &Arc<Term>) -> Self {
+        match self {
+            Self::Files(records) => Self::Files(records),
+            Self::Memory(records) => Self::Memory(records.within(term)),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(records) => Self::Postgres(records.within(term)),
+        }
+    }
+
     /// The content of a record, `None` if the record does not exist.
     pub(crate) fn read(&self, name: RecordName) -> StorageResult<Option<Vec<u8>>> {
         match self {
@@ -32,26 +44,61 @@ impl Records {
         }
     }
 
+    /// The names of the existing records, sorted.
+    pub(crate) fn names(&self) -> StorageResult<Vec<RecordName>> {
+        match self {
+            Self::Files(records) => records.names(),
+            Self::Memory(records) => Ok(records.names()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(records) => records.names(),
+        }
+    }
+
     /// Replaces a record atomically and durably.
     pub(crate) fn replace(&self, name: RecordName, content: &[u8]) -> StorageResult<()> {
         match self {
             Self::Files(records) => records.replace(name, content),
-            Self::Memory(records) => {
-                records.replace(name, content.to_vec());
-                Ok(())
-            }
+            Self::Memory(records) => records.replace(name, content.to_vec()),
             #[cfg(feature = "postgres")]
             Self::Postgres(records) => records.replace(name, content),
+        }
+    }
+
+    /// As [`replace`](Self::replace), for a state with the events up to `position`. If several stores
+    /// save the same state, one with more events stays, and that is no error.
+    pub(crate) fn replace_older(
+        &self,
+        name: RecordName,
+        position: u64,
+        content: &[u8],
+    ) -> StorageResult<()> {
+        match self {
+            Self::Files(records) => records.replace(name, content),
+            Self::Memory(records) => records.replace_older(name, position, content.to_vec()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(records) => records.replace_older(name, position, content),
+        }
+    }
+
+    /// The position that a record was last replaced with by [`replace_older`](Self::replace_older), where
+    /// several stores may replace it.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(clippy::unnecessary_wraps, reason = "a server can fail")
+    )]
+    pub(crate) fn position(&self, name: RecordName) -> StorageResult<Option<u64>> {
+        match self {
+            Self::Files(_) => Ok(None),
+            Self::Memory(records) => Ok(records.position(name)),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(records) => records.position(name),
         }
     }
 
     pub(crate) fn remove(&self, name: RecordName) -> StorageResult<()> {
         match self {
             Self::Files(records) => records.remove(name),
-            Self::Memory(records) => {
-                records.remove(name);
-                Ok(())
-            }
+            Self::Memory(records) => records.remove(name),
             #[cfg(feature = "postgres")]
             Self::Postgres(records) => records.remove(name),
         }
@@ -166,10 +213,7 @@ impl Lines {
     pub(crate) fn add(&mut self, line: Vec<u8>) -> StorageResult<()> {
         match self {
             Self::Files(lines) => lines.add(line),
-            Self::Memory(lines) => {
-                lines.add(&line);
-                Ok(())
-            }
+            Self::Memory(lines) => lines.add(&line),
             #[cfg(feature = "postgres")]
             Self::Postgres(lines) => lines.add(line),
         }
@@ -179,10 +223,7 @@ impl Lines {
     pub(crate) fn replace(&mut self, content: &[u8]) -> StorageResult<()> {
         match self {
             Self::Files(lines) => lines.replace(content),
-            Self::Memory(lines) => {
-                lines.replace(content);
-                Ok(())
-            }
+            Self::Memory(lines) => lines.replace(content),
             #[cfg(feature = "postgres")]
             Self::Postgres(lines) => lines.replace(content),
         }

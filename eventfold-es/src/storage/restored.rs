@@ -19,6 +19,10 @@ pub(crate) struct Restored {
     /// Without a checkpoint, the process manager begins behind this position.
     #[serde(default)]
     pub(crate) from: Option<u64>,
+    /// The checksums of the checkpoint that an import put there, and of the one that it replaced. A
+    /// checkpoint with one of them was not used in this store.
+    #[serde(default)]
+    pub(crate) imported: Option<(u64, u64)>,
 }
 
 impl Restored {
@@ -28,6 +32,7 @@ impl Restored {
             until,
             after: None,
             from: None,
+            imported: None,
         }
     }
 
@@ -38,6 +43,9 @@ impl Restored {
             if let Some(position) = position {
                 let _ = write!(out, ",\"{name}\":{position}");
             }
+        }
+        if let Some((newest, before)) = self.imported {
+            let _ = write!(out, ",\"imported\":[{newest},{before}]");
         }
         sealed::seal(&mut out, 0, 0);
         out
@@ -68,6 +76,7 @@ mod tests {
             },
             Restored {
                 from: Some(7),
+                imported: Some((u64::MAX, 1)),
                 ..Restored::until(7)
             },
         ] {

@@ -258,6 +258,7 @@ impl AggregateStore {
             of_none: Some(encoded),
             condition: clauses.into_iter().map(clause).collect(),
             handed_over: None,
+            term: None,
             done: Box::new(move |result| drop(done.send(result))),
         };
         storage.commit_group(group).await;

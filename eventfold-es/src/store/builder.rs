@@ -15,7 +15,7 @@ use crate::domain::decider::Decider;
 use crate::domain::layer::Layer;
 use crate::domain::process_manager::{OnFailure, ProcessManager, Retry, Targets as _};
 use crate::domain::projection::Projection;
-use crate::following::{Manager, ReadSide, Registered};
+use crate::following::{Candidate, Manager, ReadSide, Registered};
 use crate::runtime::aggregates::{Aggregates, Hold};
 use crate::runtime::background;
 use crate::runtime::background::blocking;
@@ -37,6 +37,9 @@ use crate::text::shown;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// How many events apart snapshots are taken, unless the builder or the aggregate says otherwise.
 const SNAPSHOT_EVERY: u64 = 100;
+
+/// How long a runner may give no sign of life, unless the builder says otherwise.
+const LEASE_TTL: Duration = Duration::from_secs(10);
 
 type Register = Box<dyn FnOnce(&Storage, &mut ReadSide) -> io::Result<()> + Send>;
 
@@ -68,6 +71,9 @@ pub struct AggregateStoreBuilder {
     is_live: bool,
     create_if_missing: bool,
     lock_timeout: Option<Duration>,
+    lease_ttl: Duration,
+    /// A projection that one of several stores follows for all.
+    elected: Option<&'static str>,
     /// A method that was called although it is for stores on PostgreSQL.
     #[cfg(feature = "postgres")]
     misplaced: Option<&'static str>,
@@ -121,6 +127,8 @@ impl AggregateStoreBuilder {
             is_live: false,
             create_if_missing: true,
             lock_timeout: None,
+            lease_ttl: LEASE_TTL,
+            elected: None,
             #[cfg(feature = "postgres")]
             misplaced: None,
         }
@@ -138,6 +146,10 @@ impl AggregateStoreBuilder {
     /// is missing or damaged, the first read builds the projection from the first event on.
     /// Register it once: two projections with one name are refused, and so is a name that no
     /// directory can have (see [`Projection::NAME`]).
+    ///
+    /// If several processes have the store open, each follows the events for itself. They share one
+    /// checkpoint, of which the newest stays. [`projection_elected`](Self::projection_elected) lets one
+    /// process do the work for all.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -173,6 +185,46 @@ impl AggregateStoreBuilder {
     /// # }
     /// ```
     pub fn projection_with<P: Projection>(self, on_failure: OnFailure) -> Self {
+        self.register_projection::<P>(on_failure, false)
+    }
+
+    /// As [`projection_with`](Self::projection_with), and one process follows the events for all that
+    /// have the store open. It is for a projection whose work is so expensive that every process should
+    /// not do it. The process that follows saves the state within 5 seconds or 10,000 events, and the
+    /// others read what it has saved. If it ends, another one follows, see
+    /// [`lease_ttl`](Self::lease_ttl). [`read_side`](AggregateStore::read_side) says which process it is.
+    ///
+    /// Without it, each process follows for itself, so a read includes every command that was answered
+    /// before. In a store in a directory there is one process, and a projection that is elected is
+    /// as any other.
+    ///
+    /// Only a [live](Self::live) store follows without being read, so [`open`](Self::open) fails with
+    /// [`io::ErrorKind::InvalidInput`] if the store is not live.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path();
+    /// let store = AggregateStore::builder(path)
+    ///     .projection_elected::<Total>(OnFailure::Stop)
+    ///     .live()
+    ///     .open()
+    ///     .await?;
+    /// let done = store.get::<Counter>("c-1").await?.send(Add(5)).await?;
+    /// store.wait_for::<Total>(done.position).await?;
+    /// assert_eq!(store.read(|total: &Total| total.value).await?, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias("leader election", "singleton", "shared projection"))]
+    pub fn projection_elected<P: Projection>(mut self, on_failure: OnFailure) -> Self {
+        self.elected = Some(P::NAME);
+        self.register_projection::<P>(on_failure, true)
+    }
+
+    fn register_projection<P: Projection>(self, on_failure: OnFailure, elected: bool) -> Self {
         self.register(move |storage, read_side| {
             let mut others = read_side.projections.keys();
             check_name(
@@ -181,7 +233,8 @@ impl AggregateStoreBuilder {
                 P::NAME,
                 &mut others.by_ref().copied(),
             )?;
-            let projection = Registered::open::<P>(storage, on_failure)?;
+            let candidate = elected.then_some(&read_side.candidate);
+            let projection = Registered::open::<P>(storage, on_failure, candidate)?;
             read_side.projections.insert(P::NAME, projection);
             read_side.about.push(about::projection::<P>);
             Ok(())
@@ -191,6 +244,9 @@ impl AggregateStoreBuilder {
     /// Registers a process manager. It continues from its checkpoint. Register the aggregate types
     /// that it sends commands to by [`aggregate_type`](Self::aggregate_type), unless its
     /// `#[process_manager(dispatches(...))]` lists them. Register it once.
+    ///
+    /// If several processes have the store open, register it in each. One of them runs it, with its
+    /// commands and timers, and the others stand by, see [`lease_ttl`](Self::lease_ttl).
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -240,7 +296,8 @@ impl AggregateStoreBuilder {
             let mut others = read_side.process_managers.iter().map(|other| other.name);
             check_name(storage, "process manager", M::NAME, &mut others)?;
             let traces = &read_side.traces;
-            let manager = Manager::open::<M>(storage, on_failure, retry, traces)?;
+            let manager =
+                Manager::open::<M>(storage, on_failure, retry, traces, &read_side.candidate)?;
             read_side.process_managers.push(manager);
             read_side.about.push(about::process_manager::<M>);
             Ok(())
@@ -494,6 +551,33 @@ impl AggregateStoreBuilder {
         self
     }
 
+    /// How long a process that runs a process manager may give no sign of life before another one
+    /// takes its place: 10 seconds by default, 100 milliseconds at least. It is for stores that several
+    /// processes have open. If they set different times, the longer one counts. A process that is
+    /// [shut down](AggregateStore::shutdown) gives its place up at once. A store in a directory runs its
+    /// own process managers, and ignores it.
+    ///
+    /// It is about projections that are [elected](Self::projection_elected) too.
+    ///
+    /// A shorter time hands over sooner after a crash, and also when a process only sleeps for that
+    /// long. That does no harm: what it does afterwards is refused.
+    ///
+    /// ```
+    /// # use eventfold_es::AggregateStore;
+    /// # use std::time::Duration;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let builder = AggregateStore::in_memory().lease_ttl(Duration::from_secs(30));
+    /// # builder.open().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias("leader election", "failover", "heartbeat"))]
+    pub fn lease_ttl(mut self, ttl: Duration) -> Self {
+        self.lease_ttl = ttl;
+        self
+    }
+
     /// The schema that has the store's tables: `eventfold` by default. A database may have several
     /// stores, each in a schema of its own. The first `open` creates it.
     ///
@@ -609,6 +693,13 @@ impl AggregateStoreBuilder {
             );
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
+        if let Some(name) = self.elected.filter(|_| !self.is_live) {
+            let text = format!(
+                "the projection `{name}` is elected, so that one process follows for all, and this store \
+                 follows nothing: add `live()`, or register it with `projection`"
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
         let start = Instant::now();
         let place = self.place.to_string();
         let clock = self.clock.clone();
@@ -638,7 +729,7 @@ impl AggregateStoreBuilder {
 
     /// Opens the store on `storage`.
     fn open_on(self, storage: Storage) -> io::Result<AggregateStore> {
-        let mut read_side = ReadSide::default();
+        let mut read_side = ReadSide::new(Candidate::new(self.lease_ttl));
         for register in self.registrations {
             if let Err(error) = register(&storage, &mut read_side) {
                 storage.close();
@@ -715,6 +806,8 @@ impl fmt::Debug for AggregateStoreBuilder {
             .field("is_live", &self.is_live)
             .field("create_if_missing", &self.create_if_missing)
             .field("lock_timeout", &self.lock_timeout)
+            .field("lease_ttl", &self.lease_ttl)
+            .field("elected", &self.elected)
             .finish_non_exhaustive()
     }
 }

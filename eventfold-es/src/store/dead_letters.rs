@@ -7,6 +7,7 @@ use crate::error::{DispatchError, closed};
 use crate::following::{AnyReacting, CommandFailure, Manager, Outcome, ReadSideStatus, send_as};
 use crate::runtime::background::{blocking, to_its_end};
 use crate::runtime::inside;
+use crate::runtime::sender::Sender;
 use crate::store::AggregateStore;
 use crate::store::under_way::UnderWay;
 use crate::text::Shown;
@@ -122,6 +123,8 @@ pub enum ReplayError {
     ///
     /// * [`io::ErrorKind::NotFound`]: there is no such dead letter;
     /// * [`io::ErrorKind::NotConnected`]: the store was shut down meanwhile;
+    /// * [`io::ErrorKind::ResourceBusy`]: another process runs the process manager; the text says
+    ///   which. Replay the dead letter there;
     /// * any other: the store has failed, the process manager has stopped, or a file could not be
     ///   read or written.
     ///
@@ -199,11 +202,25 @@ impl DeadLetters {
     }
 
     async fn replay_now(&self, ids: Vec<String>) -> io::Result<Vec<Result<(), DispatchError>>> {
-        let revived = self
+        let turn = self.manager.turn();
+        let replayed = self.replay_in_turn(ids).await;
+        if let Some(turn) = turn {
+            turn.end().await;
+        }
+        replayed
+    }
+
+    async fn replay_in_turn(&self, ids: Vec<String>) -> io::Result<Vec<Result<(), DispatchError>>> {
+        let (revived, term) = self
             .with_reacting(move |reacting| {
-                reacting.return_to_outbox(&ids.iter().map(String::as_str).collect())
+                let ids = ids.iter().map(String::as_str).collect();
+                Ok((reacting.return_to_outbox(&ids)?, reacting.term()))
             })
             .await?;
+        let sender = Sender {
+            name: self.manager.name,
+            term,
+        };
         // If an error ends this call early, the unsent commands must no longer count as under way.
         let under_way: Vec<UnderWay> = revived
             .iter()
@@ -212,7 +229,7 @@ impl DeadLetters {
         let mut results = Vec::with_capacity(revived.len());
         for (outgoing, under_way) in revived.into_iter().zip(under_way) {
             let sent = send_as(
-                self.manager.name,
+                &sender,
                 &self.store.inner,
                 &self.store.read_side.dispatchers,
                 outgoing.envelope,
@@ -220,6 +237,13 @@ impl DeadLetters {
             .await;
             self.store.inner.check_usable()?;
             under_way.ended();
+            if sent.is_err() && sender.is_replaced() {
+                let text = format!(
+                    "another process runs process manager `{}` now, and sends the command itself",
+                    sender.name
+                );
+                return Err(io::Error::new(io::ErrorKind::ResourceBusy, text));
+            }
             let (outcome, result) = match sent {
                 Ok(position) => (Outcome::Succeeded(position.get()), Ok(())),
                 Err(failed) => {
@@ -294,7 +318,8 @@ impl DeadLetters {
     /// # Errors
     ///
     /// [`io::ErrorKind::NotFound`] if there is no such dead letter; [`io::ErrorKind::NotConnected`]
-    /// if the store is [shut down](AggregateStore::shutdown); otherwise as [`list`](Self::list), or
+    /// if the store is [shut down](AggregateStore::shutdown); [`io::ErrorKind::ResourceBusy`] if another
+    /// process runs the process manager; otherwise as [`list`](Self::list), or
     /// the error from writing the file.
     ///
     /// ```
@@ -319,8 +344,12 @@ impl DeadLetters {
             return Err(closed());
         }
         let (manager, letter) = (self.manager.clone(), id.to_owned());
-        let is_gone = blocking(move || manager.reacting.lock()?.discard(&letter)).await?;
-        if is_gone {
+        let turn = manager.turn();
+        let is_gone = blocking(move || manager.reacting.lock()?.discard(&letter)).await;
+        if let Some(turn) = turn {
+            turn.end().await;
+        }
+        if is_gone? {
             Ok(())
         } else {
             Err(self.not_found(id))

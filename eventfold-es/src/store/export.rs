@@ -10,10 +10,14 @@ pub(super) mod event_lines;
 pub(super) mod exported;
 pub(super) mod row;
 
+use crate::following::moved::Carried;
 use crate::ids::Position;
 use crate::storage::Storage;
-use crate::storage::error::{StorageError, StorageErrorKind};
+use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::log::{Committed, LogReader};
+use crate::storage::observed::{Observed, Opener};
+use crate::storage::record::Records;
+use crate::storage::record_name::Follower;
 use crate::store::AggregateStore;
 use crate::store::backup::while_awaited;
 use row::Row;
@@ -43,16 +47,18 @@ pub enum ExportForm {
     CloudEvents,
 }
 
-/// What was exported.
+/// What was exported. The lines are those of the process managers, then those of the events.
 ///
 /// See the example of [`AggregateStore::export`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExportReport {
-    /// How many events, one a line.
+    /// How many events.
     pub events: u64,
     /// How many commits they were stored with.
     pub commits: u64,
+    /// How many process managers come along with what they have saved, one a line before the events.
+    pub process_managers: u64,
     /// The position of the last event that was looked at. A later export
     /// [after](Export::after) it has what came since.
     pub position: Position,
@@ -65,14 +71,90 @@ pub struct Export {
     from: From,
     after: Position,
     form: ExportForm,
+    has_managers: bool,
     told: Option<Box<dyn FnMut(u64, u64) + Send>>,
 }
 
 /// Where the events come from.
 pub(super) enum From {
     Store(Storage),
-    /// The journal of a directory, up to this position.
-    Journal(Box<dyn Fn(u64) -> LogReader + Send>, u64),
+    /// A store that other processes may have open.
+    Beside(Opener),
+}
+
+/// Where an export begins to read, and what it must know of the store.
+struct Begun {
+    reader: LogReader,
+    head: u64,
+    /// How many events there are to export.
+    total: u64,
+    /// What the process managers have saved.
+    carried: Vec<Carried>,
+}
+
+impl From {
+    /// Reads the records of process managers before the end of the log is known, so that they rely on
+    /// nothing that is not exported.
+    fn begin(&self, after: u64, has_managers: bool) -> StorageResult<Begun> {
+        let mut begun = match self {
+            Self::Store(storage) => {
+                storage.check_process()?;
+                let names = || storage.followers(Follower::ProcessManager);
+                let records = |name: &str| storage.records(Follower::ProcessManager, name);
+                let carried = carried(has_managers, names, records)?;
+                let head = storage.ask_head()?;
+                Begun {
+                    reader: storage.reader(after),
+                    head,
+                    total: storage.log().count_between(after, head),
+                    carried,
+                }
+            }
+            Self::Beside(open) => {
+                let observed = open()?;
+                let names = || observed.followers(Follower::ProcessManager);
+                let records = |name: &str| observed.records(Follower::ProcessManager, name);
+                let carried = carried(has_managers, names, records)?;
+                let observed: Observed = if carried.is_empty() {
+                    observed
+                } else {
+                    open()?
+                };
+                let head = observed.head();
+                Begun {
+                    reader: observed.reader(after),
+                    head,
+                    total: head.saturating_sub(after),
+                    carried,
+                }
+            }
+        };
+        for carried in &mut begun.carried {
+            let history_at = |position| match self {
+                Self::Store(storage) => storage.history_at(position),
+                Self::Beside(open) => open()?.reader(0).history_at(position),
+            };
+            carried.until(begun.head, history_at)?;
+        }
+        Ok(begun)
+    }
+}
+
+/// The records of all process managers that have some, if they are wanted.
+fn carried(
+    is_wanted: bool,
+    names: impl FnOnce() -> StorageResult<Vec<String>>,
+    records: impl Fn(&str) -> Records,
+) -> StorageResult<Vec<Carried>> {
+    if !is_wanted {
+        return Ok(Vec::new());
+    }
+    let read = |name: String| {
+        let read = Carried::read(event_lines::FORM, &name, &records(&name));
+        read.map_err(StorageError::from)
+    };
+    let names = names()?.into_iter();
+    names.filter_map(|name| read(name).transpose()).collect()
 }
 
 /// Why an export stopped.
@@ -102,6 +184,7 @@ impl Export {
             from,
             after: Position::default(),
             form: ExportForm::default(),
+            has_managers: true,
             told: None,
         }
     }
@@ -148,6 +231,27 @@ impl Export {
         self
     }
 
+    /// Leaves out what process managers have saved, so that every line is an event. Whoever imports the
+    /// lines says where each process manager begins.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let store = AggregateStore::in_memory().process_manager::<Forward>().aggregate_type::<Counter>().open().await?;
+    /// # store.get::<Counter>("c-1").await?.send(Add(5)).await?;
+    /// # store.run_process_managers().await?;
+    /// let export = store.export().without_process_managers();
+    /// let (_, report) = export.write_to(Vec::new()).await?;
+    /// assert_eq!(report.process_managers, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn without_process_managers(mut self) -> Self {
+        self.has_managers = false;
+        self
+    }
+
     /// Calls `told` now and then with how many events are exported so far, and how many there are. It is
     /// called on the thread that reads.
     ///
@@ -172,7 +276,8 @@ impl Export {
     /// # Errors
     ///
     /// * [`io::ErrorKind::InvalidInput`]: there is no position such as that of [`after`](Self::after),
-    ///   or it is within a commit;
+    ///   or it is within a commit; or what a process manager has saved is in doubt: the text names it
+    ///   and says what to do;
     /// * [`io::ErrorKind::InvalidData`]: an event is damaged;
     /// * any other: the error from reading, or from writing to `out`.
     ///
@@ -197,15 +302,14 @@ impl Export {
 
     fn run<W: Write>(mut self, mut out: W, given_up: &AtomicBool) -> io::Result<(W, ExportReport)> {
         let after = self.after.get();
-        let (mut reader, head, total) = match &self.from {
-            From::Store(storage) => {
-                storage.check_process()?;
-                let head = storage.ask_head()?;
-                let total = storage.log().count_between(after, head);
-                (storage.reader(after), head, total)
-            }
-            From::Journal(reader, head) => (reader(after), *head, head.saturating_sub(after)),
-        };
+        // The attributes of CloudEvents have no place for them.
+        let has_managers = self.has_managers && self.form == ExportForm::EventLines;
+        let Begun {
+            mut reader,
+            head,
+            total,
+            carried,
+        } = self.from.begin(after, has_managers)?;
         if after > head {
             let text = format!("position {after} is after the newest event, which is at {head}");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
@@ -217,9 +321,16 @@ impl Export {
             whole: 0,
             report: ExportReport {
                 position: Position::new(head),
+                process_managers: carried.len() as u64,
                 ..ExportReport::default()
             },
         };
+        for carried in carried {
+            serde_json::to_writer(&mut lines.bytes, &carried)?;
+            lines.bytes.push(b'\n');
+            lines.whole = lines.bytes.len();
+            lines.write(&mut out)?;
+        }
         let mut read = |reader: &mut LogReader, lines: &mut Lines| {
             reader.read_to(head, |committed| {
                 lines.add(committed)?;
@@ -338,8 +449,9 @@ impl AggregateStore {
     /// which events were stored together in one commit. [`import`](Self::import) makes the same events
     /// of them, in any storage. [The guide](crate::guide::moving) describes the lines.
     ///
-    /// What projections and process managers have saved is not exported. The events stream through: a
-    /// store of any size needs little memory.
+    /// What process managers have saved comes along, before the events: positions, states, timers, waiting
+    /// commands, dead letters and skipped events, so that they go on in the new store. Projections are
+    /// built again there. The events stream through: a store of any size needs little memory.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};

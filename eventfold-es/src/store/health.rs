@@ -230,7 +230,7 @@ fn of_follower(what: &str, status: &FollowerStatus) -> Vec<Problem> {
             );
             add(ProblemKind::Stopped, text);
         }
-        (Running::Live, Some(error)) if status.is_failing => {
+        (Running::Live | Running::StandingBy, Some(error)) if status.is_failing => {
             let text = format!("{what} `{name}` fails, {lag} events behind: {error}");
             add(ProblemKind::Failing, text);
         }
@@ -240,7 +240,8 @@ fn of_follower(what: &str, status: &FollowerStatus) -> Vec<Problem> {
                 format!("{what} `{name}` is {lag} events behind"),
             );
         }
-        (Running::Live | Running::OnDemand, _) => {}
+        // The process that runs it tells how it is doing.
+        (Running::Live | Running::StandingBy | Running::OnDemand, _) => {}
     }
     if status.skipped_count > 0 {
         let count = status.skipped_count;

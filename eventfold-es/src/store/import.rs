@@ -12,16 +12,19 @@ mod managers;
 mod reading;
 mod report;
 mod storing;
+mod turn;
 
 pub use error::ImportError;
 pub use report::ImportReport;
 
+use crate::following::moved::Carried;
 use crate::runtime::background::blocking;
 use crate::store::AggregateStore;
 use crate::store::export::exported::ExportedEvent;
 use managers::{Begins, Managers};
-use reading::{Input, Map};
+use reading::{Input, Map, Terms};
 use storing::Storing;
+use turn::Turn;
 
 /// Lines on their way into a store, made by [`AggregateStore::import`]. Awaiting it imports them.
 #[must_use = "nothing is imported before it is awaited"]
@@ -84,8 +87,8 @@ impl Import {
         self
     }
 
-    /// Lets the process manager `name` begin behind the imported events: it reacts to none of them. It
-    /// must not be registered with this store while it imports, and must not have reacted to anything
+    /// Lets the process manager `name` begin behind the imported events: it reacts to none of them. What
+    /// comes along of it is left out. It must not be registered with this store while it imports, and must not have reacted to anything
     /// here before.
     ///
     /// See the example of [`react_again`](Self::react_again).
@@ -119,8 +122,8 @@ impl Import {
         self
     }
 
-    /// Lets the process managers that the store has take the imported events for new ones, and react to
-    /// them. Without this call the import is refused if there are any.
+    /// Lets the process managers that the store has go on, take the imported events for new ones, and
+    /// react to them. Without this call the import is refused if there are any that do not come along.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -181,25 +184,60 @@ impl Import {
         let _only = aggregates.importing.lock().await;
         let registered = store.read_side.process_managers.iter().map(|m| m.name);
         let registered: Vec<&'static str> = registered.collect();
-        let (managers, checked) = (managers, storage.clone());
-        let managers = blocking(move || {
-            managers.check(&checked, &registered)?;
-            Ok(managers)
-        });
-        let managers = managers.await.map_err(ImportError::of_managers)?;
+        let check = {
+            let (storage, registered) = (storage.clone(), registered.clone());
+            blocking(move || {
+                managers.check(&storage, &registered)?;
+                Ok(managers)
+            })
+        };
+        let managers = check.await.map_err(ImportError::of_managers)?;
 
+        let _turn = Turn::take(&storage).await?;
         Storing::wait_for_others(&storage).await?;
-        let mut input = Input::start(input, map, &storage)?;
-        let mut storing = Storing::new(aggregates, keeps_positions);
-        let done = storing.store_all(&mut input, &mut told).await;
+        let terms = Terms {
+            keeps_positions,
+            decided: managers.begins.keys().cloned().collect(),
+        };
+        let mut input = Input::start(input, map, terms, &storage)?;
+        let mut carried = Vec::new();
+        let mut first = input.next().await?;
+        while let Some(batch) = first.take_if(|batch| !batch.has_events()) {
+            carried.extend(batch.carried.map(|carried| *carried));
+            first = input.next().await?;
+        }
+        let check = |managers: Managers, mut carried: Vec<Carried>| {
+            let (storage, registered) = (storage.clone(), registered.clone());
+            blocking(move || {
+                managers.check_carried(&storage, &registered, &mut carried)?;
+                Ok((managers, carried))
+            })
+        };
+        let (managers, mut carried) = check(managers, carried)
+            .await
+            .map_err(ImportError::of_managers)?;
+        let head = storage.current_head().await?;
+        let mut storing = Storing::new(aggregates, keeps_positions, head);
+        if !carried.is_empty() {
+            storing.keep_positions();
+        }
+        let done = storing
+            .store_all(first, &mut input, &mut told, &mut carried)
+            .await;
         // What is under way is stored, also if a later line cannot be.
         let finished = storing.finish().await;
         finished.and(done)?;
-        let report = storing.report();
+        let mut report = storing.report();
         if let Some(told) = &mut told {
             told(report.events, input.bytes());
         }
-        blocking(move || Ok(managers.begin(&storage)?)).await?;
+        // Later lines may have more of them.
+        let (managers, carried) = check(managers, carried)
+            .await
+            .map_err(ImportError::of_managers)?;
+        report.process_managers = carried.len() as u64;
+        let entered = blocking(move || Ok(managers.begin(&storage, &carried)?)).await;
+        entered.map_err(ImportError::of_managers)?;
         tracing::info!(
             events = report.events,
             commits = report.commits,
@@ -235,16 +273,22 @@ impl AggregateStore {
     ///
     /// Events keep their ids, times, metadata, tags and idempotency keys. Events that were stored together
     /// in one commit are so again: each commit is stored whole or not at all, durably and in the order of
-    /// the lines. An event that the store has already, by its id, is passed over. So an import that was
+    /// the lines. An event that the store has already, by its id, is passed over, and refused if it is
+    /// another one than the line says. So an import that was
     /// interrupted, at any moment and in any way, is done again with the same lines, and goes on.
     ///
     /// The types of the application are not needed. Payloads are not looked into, and no rule is checked.
     /// Aggregates that are in memory are loaded again when they are next used; commands that are sent to
     /// an aggregate wait while events are stored in its stream. To projections and subscriptions the
-    /// events are new ones. So they are to process managers, but see
+    /// events are new ones.
+    ///
+    /// Process managers go on where they were: their positions, states, timers, waiting commands, dead
+    /// letters and skipped events come along with the lines. Therefore events keep their positions then, as
+    /// by [`keep_positions`](Import::keep_positions), and the import is refused if a process manager has
+    /// worked in this store. To process managers that do not come along the events are new ones, but see
     /// [`from_now`](Import::from_now).
     ///
-    /// Imports into one store are done one after the other. About 40 bytes of memory are needed for each
+    /// Imports into one store are done one after the other. About 60 bytes of memory are needed for each
     /// event that the store has or gets. The input is read on a thread of its own, which may wait for it
     /// after the future is dropped.
     ///

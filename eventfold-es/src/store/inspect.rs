@@ -1,8 +1,9 @@
-//! Looking into a store's directory without opening the store, also while another process writes it.
+//! Looking into a store without opening it, also while another process writes it.
 //!
-//! A [`StoreReader`] reads the files of a directory. It takes no lock, writes nothing and creates
-//! nothing, so it disturbs no process that has the store open, and works after a crash as well. It needs
-//! no types of the application. The command `eventfold` (feature `cli`) is made of it.
+//! A [`StoreReader`] reads the files of a directory, or with the feature `postgres` a schema of PostgreSQL.
+//! It takes no lock, writes nothing and creates nothing, so it disturbs no process that has the store
+//! open, and works after a crash as well. It needs no types of the application. The command `eventfold`
+//! (feature `cli`) is made of it.
 //!
 //! It shows only events that are durable: what it shows is still there after a power failure. The newest
 //! events of another process are proven to be durable by the events after them; when no more come, the
@@ -10,7 +11,7 @@
 //! program cannot do that for a file that it only reads, as on Windows, and after a sync of the store has
 //! failed, the newest commits are shown once later ones prove them, or once the store is closed.
 //!
-//! It reads the journal, and what projections and process managers have saved, not the files of the
+//! Of a directory it reads the journal, and what projections and process managers have saved, not the files of the
 //! streams. So it does not notice that the end of the journal is lost if only they show that;
 //! [`AggregateStore::verify`](crate::AggregateStore::verify) does, and so does opening the store.
 //!
@@ -28,14 +29,16 @@ use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::disk;
 use crate::storage::files::disk::Kind;
 use crate::storage::files::doubt;
-use crate::storage::files::journal::reader::Reader;
-use crate::storage::files::layout::{StreamLayout, list_dirs};
-use crate::storage::files::observe::ObservedJournal;
-use crate::storage::files::records::FileRecords;
-use crate::storage::log::LogReader;
-use crate::storage::record::Records;
+use crate::storage::files::layout::StreamLayout;
+use crate::storage::observed::{Observed, ObservedFiles};
+#[cfg(feature = "postgres")]
+use crate::storage::postgres::observe::ObservedSchema;
+#[cfg(feature = "postgres")]
+use crate::storage::postgres::options::PgOptions;
+use crate::storage::record_name::Follower;
 use crate::store::export::{Export, From};
 
+mod compare;
 mod disk_use;
 mod entry;
 mod one_stream;
@@ -45,6 +48,7 @@ pub use crate::following::saved::{
     SavedCommand, SavedContent, SavedFollower, SavedProcessManager, SavedTimer,
 };
 pub use crate::text::visible;
+pub use compare::{Comparison, StreamDifference};
 #[cfg(feature = "console")]
 pub(crate) use disk_use::in_layout as disk_use_of;
 pub use disk_use::{DiskUse, Part};
@@ -53,7 +57,7 @@ pub use streams::{StreamSummaries, StreamSummary};
 
 use entry::{read_backwards, read_forwards};
 
-/// A store's directory, read beside the process that writes it. See the [module](self).
+/// A store's directory or schema, read beside the processes that write it. See the [module](self).
 ///
 /// ```
 /// # use eventfold_es::{*, __private::example::*};
@@ -87,8 +91,7 @@ use entry::{read_backwards, read_forwards};
 /// ```
 #[derive(Debug)]
 pub struct StoreReader {
-    layout: StreamLayout,
-    journal: ObservedJournal,
+    observed: Observed,
 }
 
 impl StoreReader {
@@ -107,8 +110,64 @@ impl StoreReader {
         let base = std::path::absolute(base).map_err(|e| StorageError::io("open", base, e))?;
         let layout = StreamLayout::new(base);
         require_journal(&layout)?;
-        let journal = ObservedJournal::open(&layout.journal_dir())?;
-        Ok(Self { layout, journal })
+        let observed = Observed::Files(ObservedFiles::open(layout)?);
+        Ok(Self { observed })
+    }
+
+    /// Looks at the store in a schema of the database at `url`, as
+    /// [`AggregateStore::postgres`](crate::AggregateStore::postgres) takes it. The parameter `schema` of
+    /// the URL names the schema, `eventfold` without it. It may be a standby.
+    ///
+    /// The sessions of the reader are read-only. It takes no lock and creates nothing, so it disturbs no
+    /// store, and needs no right but to read the tables. It must not be called on the thread of an
+    /// asynchronous runtime.
+    ///
+    /// # Errors
+    ///
+    /// * [`io::ErrorKind::NotFound`]: there is no store in the schema; the text names those that have one;
+    /// * [`io::ErrorKind::Unsupported`]: a newer version made the tables;
+    /// * [`io::ErrorKind::InvalidInput`]: the URL cannot be used;
+    /// * any other: the server cannot be reached, or refuses. The text has no password.
+    ///
+    /// ```no_run
+    /// use eventfold_es::inspect::StoreReader;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let reader = StoreReader::postgres("postgres://reader@db.internal/shop?schema=orders")?;
+    /// println!("{} has events up to {}", reader.place(), reader.head());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "postgres")]
+    pub fn postgres(url: impl Into<String>) -> io::Result<Self> {
+        let schema = ObservedSchema::open(&PgOptions::new(url.into()))?;
+        let observed = Observed::Postgres(schema);
+        Ok(Self { observed })
+    }
+
+    /// The directory, or the schema with its database and server. Without the password.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, inspect::StoreReader};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # AggregateStore::open(dir.path()).await?.shutdown().await?;
+    /// println!("looking into {}", StoreReader::open(dir.path())?.place());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn place(&self) -> String {
+        self.observed.place()
+    }
+
+    /// Whether it reads a directory, and not a schema.
+    ///
+    /// See the example of [`place`](Self::place).
+    #[must_use]
+    pub fn is_of_directory(&self) -> bool {
+        matches!(self.observed, Observed::Files(_))
     }
 
     /// The position of the newest event that is shown.
@@ -116,7 +175,7 @@ impl StoreReader {
     /// See the example of [`StoreReader`].
     #[must_use]
     pub fn head(&self) -> Position {
-        Position::new(self.journal.head())
+        Position::new(self.observed.head())
     }
 
     /// Looks for events that came since, and returns the new [`head`](Self::head). To follow a store,
@@ -142,12 +201,13 @@ impl StoreReader {
     /// # }
     /// ```
     pub fn refresh(&mut self) -> io::Result<Position> {
-        self.journal.refresh()?;
+        self.observed.refresh()?;
         Ok(self.head())
     }
 
     /// Whether the store was closed in order when this reader was opened, and was not open again. If
-    /// not, a process has it open, or the last one ended without closing it.
+    /// not, a process has it open, or the last one ended without closing it. A schema does not show it:
+    /// false.
     ///
     /// ```
     /// # use eventfold_es::{*, inspect::StoreReader};
@@ -161,24 +221,35 @@ impl StoreReader {
     /// ```
     #[must_use]
     pub fn was_closed(&self) -> bool {
-        let redo_point = self.journal.redo_point();
-        redo_point.is_some_and(|redo_point| redo_point.clean)
+        match &self.observed {
+            Observed::Files(files) => {
+                let redo_point = files.journal.redo_point();
+                redo_point.is_some_and(|redo_point| redo_point.clean)
+            }
+            #[cfg(feature = "postgres")]
+            Observed::Postgres(_) => false,
+        }
     }
 
     /// Whether a sync has failed since the store was last opened. Then its newest commits may not be
-    /// durable, and are not shown, until it is opened again.
+    /// durable, and are not shown, until it is opened again. Never of a schema: its server sees to that.
     ///
     /// # Errors
     ///
     /// If this cannot be found out.
     pub fn sync_failed(&self) -> io::Result<bool> {
-        Ok(doubt::is_noted(&self.layout.journal_dir())?)
+        Ok(match &self.observed {
+            Observed::Files(files) => doubt::is_noted(&files.layout.journal_dir())?,
+            #[cfg(feature = "postgres")]
+            Observed::Postgres(_) => false,
+        })
     }
 
-    /// The directories of the store. Streams that 0.2.0 stored under a raw name are not known to it.
+    /// The directories of the store. Streams that 0.2.0 stored under a raw name are not known to it. Of a
+    /// schema these are paths that cannot exist.
     #[must_use]
     pub fn layout(&self) -> &StreamLayout {
-        &self.layout
+        self.observed.layout()
     }
 
     /// Passes the events after the position `after` to `each`, in the order of the store, up to the
@@ -195,7 +266,8 @@ impl StoreReader {
         after: Position,
         each: impl FnMut(Entry<'_>) -> ControlFlow<()>,
     ) -> io::Result<()> {
-        Ok(read_forwards(&self.journal, after.get(), each)?)
+        let reader = self.observed.reader(after.get());
+        Ok(read_forwards(reader, self.observed.head(), each)?)
     }
 
     /// Passes the events before the position `before` to `each`, the newest first, until `each` breaks
@@ -229,8 +301,8 @@ impl StoreReader {
         before: Option<Position>,
         each: impl FnMut(Entry<'_>) -> ControlFlow<()>,
     ) -> io::Result<()> {
-        let before = before.map(Position::get);
-        Ok(read_backwards(&self.journal, before, each)?)
+        let reader = self.observed.backward_reader(before.map(Position::get));
+        Ok(read_backwards(reader, each)?)
     }
 
     /// Passes the events of one aggregate to `each`, the oldest first, until it breaks off. They are
@@ -263,12 +335,20 @@ impl StoreReader {
         id: &StreamId,
         each: impl FnMut(Entry<'_>) -> ControlFlow<()>,
     ) -> io::Result<()> {
-        Ok(one_stream::read(&self.layout, &self.journal, id, each)?)
+        match &self.observed {
+            Observed::Files(files) => one_stream::read(&files.layout, &files.journal, id, each)?,
+            #[cfg(feature = "postgres")]
+            Observed::Postgres(schema) => {
+                let mut each = each;
+                schema.read_stream(id, |event, line| each(Entry::of_stream(event, line)))?;
+            }
+        }
+        Ok(())
     }
 
-    /// Exports the events that are shown as text, one a line, as
-    /// [`AggregateStore::export`](crate::AggregateStore::export) does. Nothing is exported before
-    /// [`write_blocking`](Export::write_blocking).
+    /// Exports the events as text, one a line, as
+    /// [`AggregateStore::export`](crate::AggregateStore::export) does: those that are durable when
+    /// [`write_blocking`](Export::write_blocking) is called.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*, inspect::StoreReader};
@@ -284,9 +364,7 @@ impl StoreReader {
     /// # }
     /// ```
     pub fn export(&self) -> Export {
-        let index = self.journal.index().clone();
-        let reader = move |after| LogReader::Files(Reader::new(index.clone(), after));
-        Export::new(From::Journal(Box::new(reader), self.journal.head()))
+        Export::new(From::Beside(self.observed.opener()))
     }
 
     /// The event with this id, if there is one. All events after it are read.
@@ -349,10 +427,9 @@ impl StoreReader {
     /// See the example of [`StoreReader`].
     pub fn projections(&self) -> io::Result<Vec<SavedFollower>> {
         let mut projections = Vec::new();
-        for (name, records) in followers(&self.layout.projections_dir())? {
-            let names = records.names()?;
-            let records = Records::Files(records);
-            let head = self.journal.head();
+        for name in self.observed.followers(Follower::Projection)? {
+            let records = self.observed.records(Follower::Projection, &name);
+            let (names, head) = (records.names()?, self.observed.head());
             projections.extend(saved::projection(&name, &records, &names, head)?);
         }
         Ok(projections)
@@ -368,19 +445,19 @@ impl StoreReader {
     /// See the example of [`StoreReader`].
     pub fn process_managers(&self) -> io::Result<Vec<SavedProcessManager>> {
         let mut managers = Vec::new();
-        for (name, records) in followers(&self.layout.process_managers_dir())? {
-            let records = Records::Files(records);
-            let head = self.journal.head();
+        for name in self.observed.followers(Follower::ProcessManager)? {
+            let records = self.observed.records(Follower::ProcessManager, &name);
+            let head = self.observed.head();
             managers.push(saved::process_manager(&name, &records, head)?);
         }
         Ok(managers)
     }
 
-    /// How much space the parts of the directory take.
+    /// How much space the parts of the directory take, or the tables of the schema.
     ///
     /// # Errors
     ///
-    /// If a directory cannot be read.
+    /// If a directory cannot be read, or the server does not answer.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*, inspect::StoreReader};
@@ -396,19 +473,12 @@ impl StoreReader {
     /// # }
     /// ```
     pub fn disk_use(&self) -> io::Result<DiskUse> {
-        Ok(disk_use::of(self.layout.base_dir())?)
+        Ok(match &self.observed {
+            Observed::Files(files) => disk_use::of(files.layout.base_dir())?,
+            #[cfg(feature = "postgres")]
+            Observed::Postgres(schema) => disk_use::of_tables(schema.sizes()?),
+        })
     }
-}
-
-/// The names of the followers in `dir`, sorted, and their records.
-fn followers(dir: &Path) -> StorageResult<Vec<(String, FileRecords)>> {
-    let mut names = list_dirs(dir)?;
-    names.sort_unstable();
-    let records = names.into_iter().map(|name| {
-        let records = FileRecords::new(dir.join(&name));
-        (name, records)
-    });
-    Ok(records.collect())
 }
 
 /// Fails if the directory has no journal.

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 
 use crate::following;
+#[cfg(feature = "postgres")]
+use crate::report::Severity;
 use crate::report::{Finding, RepairReport, VerifyReport};
 use crate::runtime::background::blocking;
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
@@ -18,6 +20,14 @@ use crate::storage::files::check::repair::repair;
 use crate::storage::files::layout::{StreamLayout, list_dirs};
 use crate::storage::files::lock::{DirLock, Patience};
 use crate::storage::files::records::FileRecords;
+#[cfg(feature = "postgres")]
+use crate::storage::observed::Observed;
+#[cfg(feature = "postgres")]
+use crate::storage::postgres::observe::ObservedSchema;
+#[cfg(feature = "postgres")]
+use crate::storage::postgres::options::PgOptions;
+#[cfg(feature = "postgres")]
+use crate::storage::postgres::verify::verify;
 use crate::storage::record::Records;
 use crate::store::AggregateStore;
 use crate::text::Shown;
@@ -58,7 +68,42 @@ impl AggregateStore {
     /// ```
     pub fn verify(base_dir: impl AsRef<Path>) -> Verify {
         Verify {
-            base: base_dir.as_ref().to_owned(),
+            place: Place::Directory(base_dir.as_ref().to_owned()),
+            told: None,
+        }
+    }
+
+    /// Checks the store in a schema of the database at `url`, whose parameter `schema` names the schema, also
+    /// beside the stores that have it open. It checks each event's checksum and columns, that positions and
+    /// versions have no gaps, that commits are whole, the checksums that are chained over all events, the
+    /// tables `streams` and `tags`, which are made of the events, and what projections and process managers
+    /// have saved.
+    ///
+    /// The events are read in one read-only transaction, so all that is found is of one moment. The
+    /// [`file`](Finding::file) of a finding is the name of a table. It needs a few MiB of memory, whatever
+    /// the store has.
+    ///
+    /// # Errors
+    ///
+    /// As [`StoreReader::postgres`](crate::inspect::StoreReader::postgres). Damage is not an error, but a
+    /// finding in the report.
+    ///
+    /// ```no_run
+    /// # use eventfold_es::AggregateStore;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let url = "postgres://reader@db.internal/shop?schema=orders";
+    /// let report = AggregateStore::verify_postgres(url).await?;
+    /// for finding in &report.findings {
+    ///     println!("{finding}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "postgres")]
+    pub fn verify_postgres(url: impl Into<String>) -> Verify {
+        Verify {
+            place: Place::Schema(PgOptions::new(url.into())),
             told: None,
         }
     }
@@ -113,13 +158,21 @@ impl AggregateStore {
 /// [`AggregateStore::verify`] returns it. Awaiting it checks the store.
 #[must_use = "it checks when it is awaited"]
 pub struct Verify {
-    base: PathBuf,
+    place: Place,
     told: Option<Told>,
+}
+
+/// What is checked.
+#[derive(Debug)]
+enum Place {
+    Directory(PathBuf),
+    #[cfg(feature = "postgres")]
+    Schema(PgOptions),
 }
 
 impl Verify {
     /// Tells `told` how many bytes of the journal and of the streams' files were read, and how many there
-    /// are. It is called from another thread.
+    /// are; of a schema, how many events. It is called from another thread.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -144,22 +197,54 @@ impl IntoFuture for Verify {
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let Self { base, told } = self;
-        Box::pin(while_locked(base, move |base| {
-            let audit = examine(base, &mut Progress::new(told))?;
-            Ok(VerifyReport {
-                streams: audit.journaled.len() as u64,
-                events: audit.head(),
-                findings: findings(audit),
-            })
-        }))
+        let Self { place, told } = self;
+        match place {
+            Place::Directory(base) => Box::pin(while_locked(base, move |base| {
+                let audit = examine(base, &mut Progress::new(told))?;
+                Ok(VerifyReport {
+                    streams: audit.journaled.len() as u64,
+                    events: audit.head(),
+                    findings: findings(audit),
+                })
+            })),
+            #[cfg(feature = "postgres")]
+            Place::Schema(options) => {
+                Box::pin(blocking(move || Ok(verify_schema(&options, told)?)))
+            }
+        }
     }
+}
+
+#[cfg(feature = "postgres")]
+fn verify_schema(options: &PgOptions, told: Option<Told>) -> StorageResult<VerifyReport> {
+    let schema = ObservedSchema::open(options)?;
+    let verified = verify(&schema, told.unwrap_or_else(|| Box::new(|_, _| {})))?;
+    let mut findings = verified.findings;
+    // Faults of the events show in them again.
+    if findings
+        .iter()
+        .all(|finding| finding.severity != Severity::Lost)
+    {
+        let open = Observed::Postgres(schema).opener();
+        let faults = following::beside::faults(&open)?.into_iter();
+        findings.extend(faults.map(|(place, severity, message)| Finding {
+            file: place.into(),
+            offset: None,
+            severity,
+            message,
+        }));
+    }
+    Ok(VerifyReport {
+        findings,
+        streams: verified.streams,
+        events: verified.events,
+    })
 }
 
 impl fmt::Debug for Verify {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut verify = f.debug_struct("Verify");
-        verify.field("base", &self.base).finish_non_exhaustive()
+        verify.field("place", &self.place).finish_non_exhaustive()
     }
 }
 

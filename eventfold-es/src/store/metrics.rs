@@ -156,6 +156,8 @@ pub struct FollowerMetrics {
     pub is_stopped: bool,
     /// Whether its newest step in the background failed. It is tried again each second.
     pub is_failing: bool,
+    /// Whether another process runs it in place of this one.
+    pub is_standing_by: bool,
     /// How many events it has skipped, since it began.
     pub skipped_events: u64,
 }
@@ -262,6 +264,7 @@ impl From<&FollowerStatus> for FollowerMetrics {
             lag: status.lag,
             is_stopped: status.running == Running::Stopped,
             is_failing: status.is_failing,
+            is_standing_by: status.running == Running::StandingBy,
             skipped_events: status.skipped_count,
         }
     }

@@ -7,14 +7,19 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::domain::process_manager::ProcessManagerReport;
 use crate::error::closed;
-use crate::following::{Manager, dispatch};
+use crate::following::{Manager, Turn, dispatch};
 use crate::runtime::background::{blocking, to_its_end};
 use crate::runtime::inside;
+use crate::runtime::sender::Sender;
 use crate::store::AggregateStore;
 use crate::store::under_way::UnderWay;
 
-/// The right to run the process managers.
-type Run = Arc<OwnedMutexGuard<()>>;
+/// The right to run the process managers, and one of them.
+#[derive(Clone)]
+struct Run {
+    _all: Arc<OwnedMutexGuard<()>>,
+    turn: Option<Arc<Turn>>,
+}
 
 impl AggregateStore {
     /// Lets every process manager react to new events, dispatches their commands one after the
@@ -30,6 +35,10 @@ impl AggregateStore {
     /// background. This call then waits until they have reacted to the existing events, and each of
     /// their commands has ended or waits for another attempt. It counts only the commands that end
     /// while it waits.
+    ///
+    /// If several processes have the store open, each process manager runs in one of them at a time.
+    /// One that another process runs is left to it: this call does nothing with it, and
+    /// [`read_side`](Self::read_side) says which process that is.
     ///
     /// # Errors
     ///
@@ -79,7 +88,11 @@ impl AggregateStore {
             let run = if read_side.live.get().is_some() {
                 manager.settled(head).await
             } else {
-                let run = self.run_process_manager(manager, head, &run).await;
+                let run = Run {
+                    _all: run.clone(),
+                    turn: manager.turn(),
+                };
+                let run = self.run_process_manager(manager, head, run).await;
                 if let Err(error) = &run
                     && !manager.progress.is_stopped()
                 {
@@ -95,8 +108,17 @@ impl AggregateStore {
         failure.map(|()| report)
     }
 
-    /// Lets a process manager react to the events up to `head`.
-    async fn run_process_manager(&self, manager: &Manager, head: u64, run: &Run) -> io::Result<()> {
+    /// Lets a process manager react to the events up to `head`, unless another process runs it.
+    async fn run_process_manager(&self, manager: &Manager, head: u64, run: Run) -> io::Result<()> {
+        let ran = self.react_and_send(manager, head, &run).await;
+        if let Some(turn) = run.turn {
+            turn.end().await;
+        }
+        ran
+    }
+
+    /// Lets a process manager react to the events up to `head`, and sends its commands.
+    async fn react_and_send(&self, manager: &Manager, head: u64, run: &Run) -> io::Result<()> {
         loop {
             let advancing = manager.clone();
             let more = blocking(move || advancing.reacting.lock()?.advance(head)).await?;
@@ -114,9 +136,16 @@ impl AggregateStore {
     async fn send_outgoing(&self, manager: &Manager, run: &Run) -> io::Result<bool> {
         let mut sent = false;
         loop {
-            let next = manager.reacting.lock()?.take();
+            let (next, term) = {
+                let mut reacting = manager.reacting.lock()?;
+                (reacting.take(), reacting.term())
+            };
             let Some(outgoing) = next else {
                 return Ok(sent);
+            };
+            let sender = Sender {
+                name: manager.name,
+                term,
             };
             sent = true;
             let (store, manager, run) = (self.clone(), manager.clone(), run.clone());
@@ -127,7 +156,7 @@ impl AggregateStore {
                 let outcome = dispatch(
                     &store.inner,
                     &store.read_side.dispatchers,
-                    manager.name,
+                    &sender,
                     outgoing.envelope,
                 )
                 .await;

@@ -36,6 +36,7 @@ const TAGS: &str = "eventfold_decision_tags_in_memory";
 const STATES: &str = "eventfold_decision_states_total";
 const LAG: &str = "eventfold_follower_lag_events";
 const STOPPED: &str = "eventfold_follower_stopped";
+const STANDING_BY: &str = "eventfold_follower_standing_by";
 const FAILING: &str = "eventfold_follower_failing";
 const SKIPPED: &str = "eventfold_follower_skipped_events";
 const OUTGOING: &str = "eventfold_outgoing_commands";
@@ -206,6 +207,7 @@ impl Publishing<'_> {
         let own = [("kind", kind), ("follower", follower.name)];
         self.set(LAG, &own, follower.lag as f64);
         self.set(STOPPED, &own, u8::from(follower.is_stopped).into());
+        self.set(STANDING_BY, &own, u8::from(follower.is_standing_by).into());
         self.set(FAILING, &own, u8::from(follower.is_failing).into());
         self.set(SKIPPED, &own, follower.skipped_events as f64);
     }
@@ -239,7 +241,7 @@ use Kind::{Counter, Distribution as Spread, Gauge};
 
 /// All names with their units and meanings.
 #[rustfmt::skip]
-const ALL: [(Kind, &str, Unit, &str); 32] = [
+const ALL: [(Kind, &str, Unit, &str); 33] = [
     (Counter, COMMANDS, Unit::Count, "Commands of aggregates that ended, by outcome."),
     (Counter, DECISIONS, Unit::Count, "Commands of decisions that ended, by outcome."),
     (Spread, LATENCY, Unit::Seconds, "Time from the sending of a command to the store's answer."),
@@ -264,6 +266,7 @@ const ALL: [(Kind, &str, Unit, &str); 32] = [
     (Counter, STATES, Unit::Count, "States of decisions that were needed, by where they came from."),
     (Gauge, LAG, Unit::Count, "Events that a projection or process manager is behind."),
     (Gauge, STOPPED, Unit::Count, "1 if a projection or process manager has stopped."),
+    (Gauge, STANDING_BY, Unit::Count, "1 if another process runs a projection or process manager."),
     (Gauge, FAILING, Unit::Count, "1 if the newest step of a projection or process manager failed."),
     (Gauge, SKIPPED, Unit::Count, "Events that a projection or process manager skipped."),
     (Gauge, OUTGOING, Unit::Count, "Commands of a process manager that are being sent or wait for their next attempt."),

@@ -2,18 +2,25 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::domain::projection::Projection;
 use crate::error::closed;
 use crate::following::subscription::Subscription;
 use crate::following::{Exclusive, Projecting};
 use crate::ids::Position;
-use crate::runtime::background::blocking;
+use crate::runtime::background::{blocking, within};
 use crate::store::{AggregateStore, Rebuild};
+
+/// How long to wait before looking again what another process has saved.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 impl AggregateStore {
     /// Brings the projection `P` up to date, blocking, and returns a copy of its state, which includes
     /// every command that was answered before.
+    ///
+    /// Of a projection that [one process follows for all](crate::store::AggregateStoreBuilder::projection_elected),
+    /// another process gets the state that was last saved, a few seconds old.
     ///
     /// It blocks the calling thread on the disk while there are new events, and never waits for a
     /// task. Async code calls [`read`](Self::read), which blocks nobody; `store.read(P::clone).await`
@@ -92,7 +99,7 @@ impl AggregateStore {
         catch_up(&projection).await?;
         // Other callers may have advanced it since. That does no harm.
         let projection = projection.lock()?;
-        match projection.at_least(head)? {
+        match projection.at_least(head)?.or(projection.saved_elsewhere()) {
             Some(state) => Ok(read(state)),
             None => Err(io::Error::other(
                 "the projection was brought up to date, but lacks events; this is a bug",
@@ -102,7 +109,8 @@ impl AggregateStore {
 
     /// Waits until the projection `P` includes the event at `position`. The position may come from
     /// another process, or from a [`Committed`](crate::Committed). The event need not be stored
-    /// yet.
+    /// yet. Of a projection that another process follows for this one, it waits until that process has
+    /// saved it.
     ///
     /// # Errors
     ///
@@ -130,10 +138,17 @@ impl AggregateStore {
             Some(projection) => projection.at_least(position.get())?.is_some(),
             None => false,
         };
-        if !is_there {
-            catch_up(&projection).await?;
+        if is_there {
+            return Ok(());
         }
-        Ok(())
+        loop {
+            catch_up(&projection).await?;
+            if projection.lock()?.at_least(position.get())?.is_some() {
+                return Ok(());
+            }
+            // Another process follows for this one, and has not saved it yet.
+            within(LOOK_AGAIN, std::future::pending::<()>()).await?;
+        }
     }
 
     /// Builds the projection `P` again from the first event on. Its old state serves meanwhile.
@@ -144,7 +159,8 @@ impl AggregateStore {
     /// # Errors
     ///
     /// As [`projection`](Self::projection), or the error from saving the checkpoint. The old state
-    /// then stays.
+    /// then stays. [`io::ErrorKind::ResourceBusy`] if the projection is
+    /// [elected](crate::AggregateStoreBuilder::projection_elected) and another process follows it.
     ///
     /// ```
     /// # use eventfold_es::{*, __private::example::*};
@@ -161,8 +177,7 @@ impl AggregateStore {
     /// ```
     pub fn rebuild_projection<P: Projection>(&self) -> io::Result<()> {
         let projection = self.open_projection::<P>()?;
-        let on_failure = projection.lock()?.on_failure();
-        let mut rebuilt = Projecting::<P>::from_beginning(&self.inner.storage, on_failure);
+        let mut rebuilt = projection.lock()?.anew()?;
         while !rebuilt.follow(self.inner.storage.head(), u64::MAX)? {}
         projection.lock()?.replace_with(rebuilt)
     }

@@ -72,13 +72,13 @@ impl Rebuild {
         current: Arc<Exclusive<Projecting<P>>>,
         storage: Storage,
     ) -> Self {
-        let on_failure = match current.lock() {
-            Ok(current) => current.on_failure(),
+        let rebuilt = match current.lock().and_then(|current| current.anew()) {
+            Ok(rebuilt) => rebuilt,
             Err(error) => return Self::refused(error),
         };
         Self(State::Idle(Box::new(Rebuilding {
             log: storage.log(),
-            rebuilt: Some(Projecting::from_beginning(&storage, on_failure)),
+            rebuilt: Some(rebuilt),
             current,
             start: Instant::now(),
         })))

@@ -1,9 +1,10 @@
-//! A store in a forked child process, [two stores on one memory](conflicts), and
-//! [aggregates that nobody uses](idle). The first test uses
+//! A store in a forked child process, [two stores on one memory](conflicts), of which
+//! [one runs a process manager](leases), and [aggregates that nobody uses](idle). The first test uses
 //! a store that takes this process for another one.
 
 mod conflicts;
 mod idle;
+mod leases;
 
 use std::io::ErrorKind;
 

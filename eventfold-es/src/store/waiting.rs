@@ -83,6 +83,8 @@ pub enum SettleError {
     /// * [`io::ErrorKind::NotConnected`]: the store is shut down;
     /// * [`io::ErrorKind::Deadlock`]: code that the store runs made this call, a process manager for
     ///   example;
+    /// * [`io::ErrorKind::ResourceBusy`]: another process runs a process manager, so only that one
+    ///   knows what follows;
     /// * any other: a process manager has failed or is stopped, with its error.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -249,7 +251,11 @@ impl AggregateStore {
                 if let Some(trouble) = trouble {
                     return Err(trouble.into());
                 }
-                if !manager.reacting.lock()?.is_at_rest(&trace) {
+                let reacting = manager.reacting.lock()?;
+                if let Some(runner) = reacting.runs_elsewhere() {
+                    return Err(elsewhere(manager.name, &runner));
+                }
+                if !reacting.is_at_rest(&trace) {
                     busy.push(manager.name);
                     first.get_or_insert((manager, steps));
                 }
@@ -265,4 +271,13 @@ impl AggregateStore {
             }
         }
     }
+}
+
+/// The error for a process manager whose commands are not known here.
+fn elsewhere(name: &str, runner: &str) -> io::Error {
+    let text = format!(
+        "process manager `{name}` is run by {runner}, so it is not known here what follows: wait for the \
+         state that is to come, with `wait_until`"
+    );
+    io::Error::new(io::ErrorKind::ResourceBusy, text)
 }

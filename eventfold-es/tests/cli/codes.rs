@@ -277,3 +277,30 @@ fn a_reader_that_goes_away_ends_the_command_quietly() {
         assert_eq!((code, errors.as_str()), (Some(0), ""), "{args:?}");
     }
 }
+
+#[cfg(not(feature = "postgres"))]
+#[test]
+fn a_command_without_postgres_says_how_to_get_one_with_it() {
+    let url = "postgres://ann:secret@db.internal/shop";
+    for args in [
+        &["ls", url][..],
+        &["--store", url, "export"],
+        &["verify", url],
+        &["ui", url],
+        &["compare", url, url],
+    ] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_eventfold"));
+        let done = command
+            .args(args)
+            .env_remove("EVENTFOLD_DIR")
+            .output()
+            .unwrap();
+        let errors = String::from_utf8(done.stderr).unwrap();
+        assert_eq!(done.status.code(), Some(2), "{args:?}: {errors}");
+        assert!(
+            errors.contains("--features cli,postgres"),
+            "{args:?}: {errors}"
+        );
+        assert!(!errors.contains("secret"), "{errors}");
+    }
+}

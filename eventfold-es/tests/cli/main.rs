@@ -1,6 +1,7 @@
 //! The command `eventfold`: what it prints, its exit codes, and what it leaves alone.
 //!
-//! `cargo test -p eventfold-es --features cli --test cli`
+//! `cargo test -p eventfold-es --features cli --test cli`, and with `--features cli,postgres` also on stores in
+//! PostgreSQL.
 
 mod backups;
 mod big;
@@ -8,6 +9,12 @@ mod codes;
 mod hostile;
 mod moving;
 mod numbers;
+#[cfg(feature = "postgres")]
+mod on_postgres;
+#[cfg(feature = "postgres")]
+#[path = "../../../tests/integration/support/postgres.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod postgres;
 mod read_side;
 mod running;
 mod shop;
@@ -30,7 +37,10 @@ struct Called {
 fn command(dir: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_eventfold"));
     match args {
-        [name @ ("backup" | "restore" | "follow"), rest @ ..] => {
+        [
+            name @ ("backup" | "restore" | "follow" | "compare"),
+            rest @ ..,
+        ] => {
             command.arg(name).arg(dir).args(rest);
         }
         _ => {

@@ -205,7 +205,7 @@ fn process_managers_of_the_store_are_asked_about_and_begin_where_they_are_told()
     let dir = tempfile::tempdir().unwrap();
     let [old, new, other] = ["old", "new", "other"].map(|name| dir.path().join(name));
     shop::reacted(&old);
-    let lines = text(&old, &["export"]);
+    let lines = text(&old, &["export", "--without-process-managers"]);
     let called = call_with(&old, &["import"], &lines);
     assert_eq!(called.code, 2);
     assert!(
@@ -235,7 +235,7 @@ fn process_managers_of_the_store_are_asked_about_and_begin_where_they_are_told()
     let reacted = |dir: &Path| {
         // The order is there already, by its idempotency key.
         shop::reacted(dir);
-        assert_eq!(text(dir, &["export"]), lines);
+        assert_eq!(text(dir, &["export", "--without-process-managers"]), lines);
         let letters = printed(dir, &["dead-letters"]).len();
         (letters, printed(dir, &["timers"]).len())
     };

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use eventfold_es::CommandEnvelope;
 use eventfold_es::prelude::*;
+use eventfold_es::{AggregateStoreBuilder, CommandEnvelope};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -138,6 +138,14 @@ pub(crate) async fn open(dir: &Path) -> AggregateStore {
     AggregateStore::builder(dir).open().await.unwrap()
 }
 
+pub(crate) fn with_managers(builder: AggregateStoreBuilder) -> AggregateStoreBuilder {
+    builder
+        .projection::<Count>()
+        .process_manager::<Fulfilment>()
+        .process_manager::<Reminders>()
+        .aggregate_type::<Order>()
+}
+
 pub(crate) fn place(customer: &str, amount: u64) -> Place {
     Place {
         customer: customer.to_owned(),
@@ -172,19 +180,31 @@ pub(crate) fn closed(dir: &Path) {
     });
 }
 
+/// A closed store with orders of all kinds, to which its process managers have reacted.
+#[cfg(feature = "postgres")]
+pub(crate) fn full(dir: &Path) {
+    closed(dir);
+    react_to(AggregateStore::builder(dir), 99);
+}
+
 /// A closed store whose process managers have reacted to one order.
 pub(crate) fn reacted(dir: &Path) {
+    react(AggregateStore::builder(dir));
+}
+
+/// Lets the process managers of a store react to one order, which is there once, and closes it.
+pub(crate) fn react(builder: AggregateStoreBuilder) {
+    react_to(builder, 1);
+}
+
+fn react_to(builder: AggregateStoreBuilder, number: u64) {
     runtime().block_on(async {
-        let store = AggregateStore::builder(dir)
-            .projection::<Count>()
-            .process_manager::<Fulfilment>()
-            .process_manager::<Reminders>()
-            .aggregate_type::<Order>()
-            .open()
+        let store = with_managers(builder).open().await.unwrap();
+        let order = store.get::<Order>(&format!("o-{number}")).await.unwrap();
+        order
+            .send_with(place("c-1", 5), context(number))
             .await
             .unwrap();
-        let order = store.get::<Order>("o-1").await.unwrap();
-        order.send_with(place("c-1", 5), context(1)).await.unwrap();
         store.run_process_managers().await.unwrap();
         store.read(|_: &Count| ()).await.unwrap();
         store.shutdown().await.unwrap();

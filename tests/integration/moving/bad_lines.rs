@@ -56,7 +56,7 @@ const BAD: &[(&str, &str)] = &[
     ),
     (
         r#"{"eventfold":1,"specversion":"1.0"}"#,
-        "unknown field `specversion`",
+        "has both `eventfold` and `specversion`",
     ),
     (
         r#"{"eventfold":1,"event":"","event_id":"e","ms":1,"data":1}"#,

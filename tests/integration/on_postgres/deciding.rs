@@ -152,16 +152,16 @@ async fn a_decision_with_one_key_in_two_stores_at_once_is_stored_once() {
                 store.decide_with::<Seating>(command, context).await
             })
         });
-        let mut stored = 0;
+        let mut new = 0;
         for sent in sent {
             match sent.await.unwrap() {
-                Ok(decided) if !decided.repeated => stored += 1,
+                Ok(decided) if !decided.repeated => new += 1,
                 // Another command has the key.
                 Ok(_) | Err(ExecuteError::KeyReused { .. }) => {}
                 Err(error) => panic!("{error}"),
             }
         }
-        assert_eq!(stored, 1, "in round {round}");
+        assert_eq!(new, 1, "in round {round}");
     }
     assert_eq!(taken(&stores[0]).await, 20);
 }

@@ -32,8 +32,8 @@ async fn a_new_schema_is_made_once_by_the_stores_that_open_it_at_the_same_time()
         add(store, "a", 1).await.unwrap();
         assert_eq!(ledger(store, "a").await.count, number);
     }
-    let stored = server.sql("SELECT count(*), max(position), max(version) FROM orders.events");
-    assert_eq!(stored, "8|8|8");
+    let events = server.sql("SELECT count(*), max(position), max(version) FROM orders.events");
+    assert_eq!(events, "8|8|8");
     for store in stores {
         store.shutdown().await.unwrap();
     }
@@ -220,4 +220,25 @@ async fn a_command_repeated_under_its_key_in_another_store_is_stored_once() {
     }
     versions.dedup();
     assert_eq!(versions.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_stores_append_where_transactions_are_serialisable_by_default() {
+    let Some(server) = Server::start(&FAST) else {
+        return;
+    };
+    server.sql("ALTER ROLE postgres SET default_transaction_isolation = 'serializable'");
+    let (here, there) = two_stores(&server).await;
+    let adding = [&here, &there].map(|store| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            for number in 0..100 {
+                add(&store, &format!("l-{number}"), 1).await.unwrap();
+            }
+        })
+    });
+    for adding in adding {
+        adding.await.unwrap();
+    }
+    assert_eq!(server.sql("SELECT count(*) FROM orders.events"), "200");
 }

@@ -173,6 +173,10 @@ fn plays_its_role() {
         "react to one commit" => {
             runtime.block_on(process_managers::react_to_very_many(dir, usize::MAX));
         }
+        #[cfg(unix)]
+        "run until replaced" => {
+            runtime.block_on(crate::on_postgres::leases::run_until_replaced(dir));
+        }
         "answer failures" => runtime.block_on(failures::answer_until_killed(dir)),
         #[cfg(target_os = "linux")]
         "live under a limit" => runtime.block_on(many_aggregates::live_under_a_limit(dir)),

@@ -7,9 +7,9 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 
 /// A server that only this test uses. It ends with the value, or with the process.
 pub(crate) struct Server {
-    bin: PathBuf,
-    dir: tempfile::TempDir,
-    process: Option<Child>,
+    pub(crate) bin: PathBuf,
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) process: Option<Child>,
 }
 
 /// The user that the server runs as. It refuses to run as root.
@@ -42,13 +42,28 @@ fn ids() -> Option<(u32, u32)> {
 }
 
 /// `program` as the user of the server.
-fn command(program: &Path) -> Command {
+pub(crate) fn command(program: &Path) -> Command {
     if ids().is_none() {
         return Command::new(program);
     }
     let mut command = Command::new("runuser");
     command.args(["-u", USER, "--"]).arg(program);
     command
+}
+
+/// A directory for a server's data and its socket.
+pub(crate) fn directory() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    for part in ["data", "socket"] {
+        let part = dir.path().join(part);
+        std::fs::create_dir(&part).unwrap();
+        std::fs::set_permissions(&part, std::fs::Permissions::from_mode(0o700)).unwrap();
+        if let Some((user, group)) = ids() {
+            chown(&part, Some(user), Some(group)).unwrap();
+        }
+    }
+    dir
 }
 
 impl Server {
@@ -58,16 +73,7 @@ impl Server {
             eprintln!("skipped: PostgreSQL is not installed");
             return None;
         };
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-        for part in ["data", "socket"] {
-            let part = dir.path().join(part);
-            std::fs::create_dir(&part).unwrap();
-            std::fs::set_permissions(&part, std::fs::Permissions::from_mode(0o700)).unwrap();
-            if let Some((user, group)) = ids() {
-                chown(&part, Some(user), Some(group)).unwrap();
-            }
-        }
+        let dir = directory();
         let made = command(&bin.join("initdb"))
             .args(["--auth=trust", "--username=postgres", "--encoding=UTF8"])
             .args(["--locale=C", "--no-sync", "--pgdata"])
@@ -89,7 +95,8 @@ impl Server {
     /// Runs the server until it is ready.
     pub(crate) fn run(&mut self, settings: &[&str]) {
         // The shell ends the server when its input ends, so also if this process is killed.
-        let script = "\"$@\" & server=$!; read end; kill -QUIT $server; wait $server";
+        // Only the server has the log, so that the log ends if the server does.
+        let script = "\"$@\" & server=$!; exec 2>&-; read end; kill -QUIT $server; wait $server";
         let mut shell = command(Path::new("/bin/sh"));
         shell.args(["-c", script, "sh"]);
         shell.arg(self.bin.join("postgres"));
@@ -148,7 +155,8 @@ impl Server {
 /// never waits for a reader.
 fn wait_until_ready(mut log: BufReader<ChildStderr>) {
     let mut text = String::new();
-    while !text.contains("ready to accept connections") {
+    // A standby accepts "read-only connections".
+    while !text.contains("ready to accept") {
         let length = log.read_line(&mut text).unwrap();
         assert!(length > 0, "the server ended:\n{text}");
     }

@@ -2,31 +2,57 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PathBufValueParser, TypedValueParser as _};
 use clap::{Args as Group, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::failure::Result;
+use crate::place::Place;
+
+/// Where a store is.
+fn place() -> impl clap::builder::TypedValueParser<Value = Place> {
+    PathBufValueParser::new().map(Place::of)
+}
+
 /// Exit codes, at the end of each help.
 const EXIT_CODES: &str = "\
+A store is a directory, or a schema of PostgreSQL: postgres://user@host:5432/database?schema=NAME. A password
+is best in the environment variable PGPASSWORD, since others can see the arguments of a program.
+
 Exit codes:
   0  done
   1  problems were found, or what was asked for is not there
   2  the command line is not valid, or a directory or lines do not fit (backup, restore, follow, import)
-  3  there is no store in the directory
-  4  a file is damaged, or of another version; or a line cannot be read (import)
+  3  there is no store in the directory or the schema
+  4  a file or an event is damaged, or of another version; or a line cannot be read (import)
   5  a store has the directory open (verify, repair, discard, import), or another backup goes on
-  6  a file cannot be read or written, or the output
+  6  a file cannot be read or written, or the output; or the server cannot be reached
   130  interrupted by Ctrl-C";
 
-/// Looks into the directory of an eventfold-es store, checks it and repairs it.
+/// Looks into an eventfold-es store, checks it, repairs it and moves it.
 ///
 /// Everything that only looks works beside a running program that writes the store, and after a crash. It
 /// shows what is durable, takes no lock and changes nothing.
 #[derive(Debug, Parser)]
 #[command(name = "eventfold", version, after_help = EXIT_CODES)]
 pub(crate) struct Args {
-    /// The directory of the store. `backup`, `restore` and `follow` name theirs behind them.
-    #[arg(short, long, global = true, env = "EVENTFOLD_DIR", default_value = ".")]
-    pub(crate) dir: PathBuf,
+    /// The store: its directory, or its URL. `backup`, `restore`, `follow` and `compare` name theirs
+    /// behind them.
+    #[arg(
+        short,
+        long,
+        visible_alias = "store",
+        global = true,
+        env = "EVENTFOLD_DIR",
+        hide_env_values = true,
+        default_value = ".",
+        value_name = "STORE",
+        value_parser = place()
+    )]
+    dir: Place,
+    /// The schema of a store in PostgreSQL, in place of `?schema=` in its URL; `eventfold` without it.
+    #[arg(long, global = true, value_name = "NAME")]
+    schema: Option<String>,
     /// Print JSON: one object a line, or one document.
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -34,11 +60,30 @@ pub(crate) struct Args {
     pub(crate) command: Command,
 }
 
+impl Args {
+    /// The store that is named, by the subcommand or by `--dir`.
+    pub(crate) fn store(&self) -> Result<Place> {
+        let own = match &self.command {
+            Command::Ls(Ls { store, .. })
+            | Command::Stats(Stats { store, .. })
+            | Command::Log(Log { store, .. })
+            | Command::Projections(OfStore { store })
+            | Command::ProcessManagers(OfStore { store })
+            | Command::Verify(OfStore { store })
+            | Command::Repair(OfStore { store })
+            | Command::Ui(Ui { store, .. }) => store.as_ref(),
+            _ => None,
+        };
+        own.unwrap_or(&self.dir).in_schema(self.schema.as_deref())
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// List the aggregates: events, version, first and last time, bytes.
     #[command(after_help = "Examples:
   eventfold --dir data ls
+  eventfold ls postgres://reader@db/shop?schema=orders
   eventfold --dir data ls --type order --sort events --limit 20
   eventfold --dir data ls --json | jq -s 'map(.events) | add'")]
     Ls(Ls),
@@ -78,9 +123,9 @@ pub(crate) enum Command {
   eventfold --dir data trace request-7")]
     Trace(Trace),
     /// List the projections: position, lag, size, skipped events.
-    Projections,
+    Projections(OfStore),
     /// List the process managers: position, lag, and what waits.
-    ProcessManagers,
+    ProcessManagers(OfStore),
     /// List the commands of process managers that wait to be sent.
     Outbox(OfManager),
     /// List the timers of process managers, the next one first.
@@ -94,14 +139,16 @@ pub(crate) enum Command {
         #[command(subcommand)]
         what: Option<DeadLetters>,
     },
-    /// Check every file against the journal. The store must not be open.
-    #[command(after_help = "Example:
-  eventfold --dir data verify && echo in order")]
-    Verify,
+    /// Check every file against the journal. The store must not be open. Of a store in PostgreSQL, check
+    /// every event and the tables made of them, also beside the programs that write the store.
+    #[command(after_help = "Examples:
+  eventfold --dir data verify && echo in order
+  eventfold verify postgres://reader@db/shop?schema=orders")]
+    Verify(OfStore),
     /// Repair what the journal proves. The store must not be open; what is replaced is kept.
     #[command(after_help = "Example:
   eventfold --dir data repair")]
-    Repair,
+    Repair(OfStore),
     /// Copy the store into a directory, also beside the program that writes it.
     ///
     /// Into the directory of an earlier backup only what is new is copied.
@@ -121,11 +168,13 @@ pub(crate) enum Command {
     Follow(Follow),
     /// Write the events as text, one a line, also beside the program that writes the store.
     ///
-    /// A line has everything that the store has of an event. `import` makes the same events of the lines.
+    /// A line has everything that the store has of an event. What process managers have saved is in front of
+    /// the events. `import` makes the same store of the lines.
     #[command(after_help = "Examples:
   eventfold --dir data export events.jsonl
   eventfold --dir data export | zstd > events.jsonl.zst
   eventfold --dir data export --from 1700 news.jsonl
+  eventfold --store postgres://db/shop export events.jsonl
   eventfold --dir data export --cloudevents | jq -r .type | sort | uniq -c")]
     Export(Export),
     /// Store the events of an export. The store must not be open; it is created if it is missing.
@@ -133,8 +182,13 @@ pub(crate) enum Command {
     /// Events that are there already are passed over, so what was interrupted is done again.
     #[command(after_help = "Examples:
   eventfold --dir data import events.jsonl
+  eventfold --dir data export | eventfold --store postgres://db/shop?schema=orders import
   eventfold --dir old export | eventfold --dir new import --from-now fulfilment")]
     Import(Import),
+    /// Compare two stores: whether each aggregate has the same events in both, at the same positions.
+    #[command(after_help = "Example:
+  eventfold compare data postgres://reader@db/shop?schema=orders && echo moved")]
+    Compare(Compare),
     /// Serve the console for the browser on this machine, read-only, until it is interrupted.
     #[command(after_help = "Examples:
   eventfold ui data
@@ -152,12 +206,18 @@ pub(crate) enum Command {
 impl Command {
     /// Whether its arguments name the directories, in place of `--dir`.
     pub(crate) fn names_directories(&self) -> bool {
-        matches!(self, Self::Backup(_) | Self::Restore(_) | Self::Follow(_))
+        matches!(
+            self,
+            Self::Backup(_) | Self::Restore(_) | Self::Follow(_) | Self::Compare(_)
+        )
     }
 }
 
 #[derive(Debug, Group)]
 pub(crate) struct Ls {
+    /// The store, in place of --dir.
+    #[arg(value_name = "STORE", value_parser = place())]
+    pub(crate) store: Option<Place>,
     /// Only aggregates of this type.
     #[arg(long = "type", value_name = "TYPE")]
     pub(crate) aggregate_type: Option<String>,
@@ -180,6 +240,9 @@ pub(crate) enum Sort {
 
 #[derive(Debug, Group)]
 pub(crate) struct Stats {
+    /// The store, in place of --dir.
+    #[arg(value_name = "STORE", value_parser = place())]
+    pub(crate) store: Option<Place>,
     /// How many of the newest days are shown. JSON has all.
     #[arg(long, value_name = "N", default_value_t = 14)]
     pub(crate) days: usize,
@@ -215,7 +278,8 @@ pub(crate) struct Filter {
     /// Only events with this tag. Several: the event must have all of them.
     #[arg(long, value_name = "NAME:VALUE")]
     pub(crate) tag: Vec<String>,
-    /// Only events that were committed since: a time, a day, or how long ago (`2h`, `7d`).
+    /// Only events that were committed since: a time, a day, or how long ago (`2h`, `7d`). Of a store in
+    /// PostgreSQL, those that happened since.
     #[arg(long, value_name = "TIME|AGO")]
     pub(crate) since: Option<String>,
     /// Only events after this position.
@@ -225,6 +289,9 @@ pub(crate) struct Filter {
 
 #[derive(Debug, Group)]
 pub(crate) struct Log {
+    /// The store, in place of --dir.
+    #[arg(value_name = "STORE", value_parser = place())]
+    pub(crate) store: Option<Place>,
     #[command(flatten)]
     pub(crate) filter: Filter,
     /// At most this many, the first ones.
@@ -320,9 +387,9 @@ pub(crate) enum Managers {
 
 #[derive(Debug, Group)]
 pub(crate) struct Ui {
-    /// The directory of the store, in place of --dir.
-    #[arg(value_name = "DIR")]
-    pub(crate) store: Option<PathBuf>,
+    /// The store, in place of --dir.
+    #[arg(value_name = "STORE", value_parser = place())]
+    pub(crate) store: Option<Place>,
     /// The port. Without it the system chooses a free one.
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     pub(crate) port: u16,
@@ -339,6 +406,9 @@ pub(crate) struct Export {
     /// Only events after this position, the last one of a commit.
     #[arg(long, value_name = "POSITION")]
     pub(crate) from: Option<u64>,
+    /// Leave out what process managers have saved, so that every line is an event.
+    #[arg(long)]
+    pub(crate) without_process_managers: bool,
 }
 
 #[derive(Debug, Group)]
@@ -348,16 +418,34 @@ pub(crate) struct Import {
     /// Refuse an event that would get another position than its line states.
     #[arg(long)]
     pub(crate) keep_positions: bool,
-    /// Let this process manager begin behind the imported events. May be given several times.
+    /// Let this process manager begin behind the imported events, whatever comes along of it. May be given
+    /// several times.
     #[arg(long, value_name = "PROCESS-MANAGER")]
     pub(crate) from_now: Vec<String>,
     /// Let this process manager begin at the first event, and send no command again whose effect is among
     /// the events. Keeps positions. May be given several times.
     #[arg(long, value_name = "PROCESS-MANAGER")]
     pub(crate) react_again: Vec<String>,
-    /// Let the process managers that the store has react to the imported events.
+    /// Let the process managers that the store has go on, and react to the imported events.
     #[arg(long)]
     pub(crate) let_process_managers_react: bool,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct OfStore {
+    /// The store, in place of --dir.
+    #[arg(value_name = "STORE", value_parser = place())]
+    pub(crate) store: Option<Place>,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Compare {
+    /// A store.
+    #[arg(value_name = "STORE", value_parser = place())]
+    pub(crate) one: Place,
+    /// The other one.
+    #[arg(value_name = "OTHER", value_parser = place())]
+    pub(crate) other: Place,
 }
 
 #[derive(Debug, Group)]

@@ -68,6 +68,10 @@ impl fmt::Display for Failure {
                     ImportError::ProcessManagers(_) => {
                         " (here with `--let-process-managers-react`, `--from-now`, `--react-again`)"
                     }
+                    ImportError::Position { .. } => {
+                        " (positions are kept if `--keep-positions` says so, or if process managers come \
+                         along; what the lines before say is imported)"
+                    }
                     _ => " (what the lines before say is imported; import all lines again)",
                 })
             }

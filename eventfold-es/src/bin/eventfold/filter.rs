@@ -42,6 +42,10 @@ impl<'a> Wanted<'a> {
         let Some(since) = self.since else {
             return Ok(from);
         };
+        // A schema does not have the times of commits, and those of events may decrease.
+        if !reader.is_of_directory() {
+            return Ok(from);
+        }
         // The times of commits never decrease.
         let mut before = Position::default();
         reader.read_backwards(None, |entry| {
@@ -71,7 +75,7 @@ impl<'a> Wanted<'a> {
             && is(&self.filter.event, event.name())
             && self
                 .since
-                .is_none_or(|since| entry.committed() >= Some(since))
+                .is_none_or(|since| entry.committed().unwrap_or_else(|| record.time()) >= since)
             && self.tags.iter().all(|tag| has(entry, tag))
     }
 

@@ -1,4 +1,4 @@
-//! `eventfold` looks into the directory of a store, checks it and repairs it. It needs no types of the
+//! `eventfold` looks into a store, checks it, repairs it and moves it. It needs no types of the
 //! application, and only looks beside a running store.
 
 mod args;
@@ -9,6 +9,7 @@ mod filter;
 mod json;
 mod names;
 mod output;
+mod place;
 mod progress;
 mod table;
 mod time;
@@ -25,16 +26,30 @@ use output::Output;
 
 /// The arguments. A wrong command line ends the program.
 fn args() -> Args {
-    let matches = Args::command().get_matches();
-    let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let matches = Args::command().try_get_matches();
+    let matches = matches.unwrap_or_else(|error| refuse(&error));
+    let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| refuse(&error));
     let is_dir_given = matches.value_source("dir") == Some(ValueSource::CommandLine);
     if is_dir_given && args.command.names_directories() {
-        let text = "`--dir` is not used here: both directories stand behind the subcommand\n";
+        let text = "`--dir` is not used here: both stores stand behind the subcommand\n";
         Args::command()
             .error(ErrorKind::ArgumentConflict, text)
             .exit();
     }
     args
+}
+
+/// Says what is wrong with the command line, or its help, and ends the program.
+fn refuse(error: &clap::Error) -> ! {
+    use std::io::Write as _;
+    let text = place::without_passwords(error.render().ansi().to_string());
+    // Without a place for the message the exit code has to do.
+    let _ = if error.use_stderr() {
+        write!(anstream::stderr(), "{text}")
+    } else {
+        write!(anstream::stdout(), "{text}")
+    };
+    std::process::exit(error.exit_code())
 }
 
 fn main() -> ExitCode {

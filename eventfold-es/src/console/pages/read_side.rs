@@ -86,6 +86,9 @@ pub(crate) fn state_of(of: &FollowerView) -> Markup {
         Some(Running::Stopped) => html! { span.bad { "stopped" } },
         _ if of.error.is_some() => html! { span.warn { "had an error" } },
         Some(Running::Live) => html! { span.good { "live" } },
+        Some(Running::StandingBy) => {
+            html! { "in " (of.elsewhere.as_deref().map_or("another process", |runner| runner)) }
+        }
         Some(Running::OnDemand) => html! { "on demand" },
         None => html! { "saved" },
     }

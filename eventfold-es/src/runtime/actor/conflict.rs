@@ -13,6 +13,7 @@ use crate::error::ExecuteError;
 use crate::runtime::actor::mailbox::{Attempt, Reply};
 use crate::runtime::committed::Committed;
 use crate::storage::stream::Stream;
+use crate::storage::term::Term;
 
 /// The commands that conflicted.
 pub(crate) struct Conflicts<A: Aggregate> {
@@ -62,6 +63,7 @@ impl<A: Aggregate> Conflicts<A> {
             ms,
             conflicts,
             order,
+            term: attempt.term.clone(),
             actor: self.sender.clone(),
         }))
     }
@@ -101,6 +103,7 @@ pub(crate) struct Again<A: Aggregate> {
     ms: u64,
     conflicts: u32,
     order: u64,
+    term: Option<Arc<Term>>,
     actor: Arc<mpsc::UnboundedSender<Box<Attempt<A>>>>,
 }
 
@@ -115,6 +118,7 @@ impl<A: Aggregate> Again<A> {
             ms: Some(self.ms),
             conflicts: self.conflicts,
             order: self.order,
+            term: self.term,
         };
         // The actor waits for all answers before it ends. If its runtime has ended, the caller is
         // told by the dropped reply.

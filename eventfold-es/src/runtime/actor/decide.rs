@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use serde::ser::Error as _;
 use uuid::Uuid;
@@ -19,11 +20,13 @@ use crate::runtime::actor::mailbox::{Attempt, Reply};
 use crate::runtime::actor::{Actor, Decision, answer};
 use crate::runtime::committed::Committed;
 use crate::runtime::inside;
+use crate::runtime::sender::is_lost;
 use crate::storage::commit::Commit;
 use crate::storage::encoding::event_line::{Common, EncodedEvents, spare};
 use crate::storage::loaded::Loaded;
 use crate::storage::snapshot::KnownKey;
 use crate::storage::stream::{Reading, Stream};
+use crate::storage::term::Term;
 use crate::text::Shown;
 
 type Outcome<A> = Reply<Committed<A>, ExecuteError<<A as Aggregate>::Error>>;
@@ -42,6 +45,9 @@ pub(crate) enum Decided<A: Aggregate> {
 
 impl<A: Aggregate> Actor<A> {
     pub(crate) async fn execute(&mut self, attempt: Box<Attempt<A>>) {
+        if is_lost(attempt.term.as_ref()) {
+            return attempt.reply.send(Err(ExecuteError::Conflict));
+        }
         let now = attempt.ms.unwrap_or_else(|| self.clock.now_ms());
         let conflicts = self.conflicts.as_mut();
         let again = conflicts.and_then(|conflicts| conflicts.keep(&attempt, now));
@@ -50,6 +56,7 @@ impl<A: Aggregate> Actor<A> {
             context,
             span,
             reply,
+            term,
             ..
         } = *attempt;
         let decided = {
@@ -59,7 +66,8 @@ impl<A: Aggregate> Actor<A> {
         match decided {
             Decided::Store(events, encoded, command) => {
                 let key = context.idempotency_key.map(|key| (key, command));
-                self.store(events, encoded, key, (reply, again)).await;
+                self.store(events, (encoded, term), key, (reply, again))
+                    .await;
             }
             Decided::Answer(result) => {
                 let version = self.head.as_ref().map_or(0, |head| head.version);
@@ -185,7 +193,7 @@ impl<A: Aggregate> Actor<A> {
     async fn store(
         &mut self,
         events: Vec<A::DomainEvent>,
-        encoded: EncodedEvents,
+        (encoded, term): (EncodedEvents, Option<Arc<Term>>),
         key: Option<(String, Option<Fingerprint>)>,
         (reply, again): (Outcome<A>, Option<Box<Again<A>>>),
     ) {
@@ -205,6 +213,7 @@ impl<A: Aggregate> Actor<A> {
             epoch: head.epoch,
             expected: version - encoded.count(),
             snapshot,
+            term,
             done,
         };
         self.stream.commit(commit, encoded).await;

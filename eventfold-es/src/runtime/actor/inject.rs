@@ -30,6 +30,7 @@ impl<A: Aggregate> Actor<A> {
                     epoch: head.epoch,
                     expected: head.version - 1,
                     snapshot,
+                    term: None,
                     done: Box::new(move |result| {
                         reply.send(result.map(|_| ()).map_err(|error| error.to_io()));
                     }),

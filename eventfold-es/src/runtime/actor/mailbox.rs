@@ -1,6 +1,7 @@
 //! The messages to an actor, and its answers.
 
 use std::io;
+use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
@@ -12,6 +13,7 @@ use crate::runtime::actor::lent::Borrowed;
 use crate::runtime::committed::{Committed, Preview};
 use crate::runtime::running::InProgress;
 use crate::storage::commit::Done;
+use crate::storage::term::Term;
 
 /// How many messages may wait for an actor. Invariant C10.
 pub(crate) const MAILBOX: usize = 64;
@@ -45,6 +47,8 @@ pub(crate) struct Attempt<A: Aggregate> {
     pub(crate) conflicts: u32,
     /// The command's place in the order of all commands, 0 before the first attempt.
     pub(crate) order: u64,
+    /// Nothing is stored once this has ended.
+    pub(crate) term: Option<Arc<Term>>,
 }
 
 impl<A: Aggregate> Attempt<A> {
@@ -54,6 +58,7 @@ impl<A: Aggregate> Attempt<A> {
         context: CommandContext,
         span: tracing::Span,
         reply: Reply<Committed<A>, ExecuteError<A::Error>>,
+        term: Option<Arc<Term>>,
     ) -> Self {
         Self {
             command,
@@ -63,6 +68,7 @@ impl<A: Aggregate> Attempt<A> {
             ms: None,
             conflicts: 0,
             order: 0,
+            term,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
+use std::sync::Arc;
 
 use serde::ser::Error as _;
 use tokio::sync::oneshot;
@@ -20,11 +21,13 @@ use crate::runtime::decisions::boundary::{Boundary, EVERYTHING, StateKey};
 use crate::runtime::decisions::flight::{Flight, Landing};
 use crate::runtime::decisions::folded::{FoldError, Folded};
 use crate::runtime::decisions::keys;
+use crate::runtime::sender::Sender;
 use crate::runtime::{inside, layers, spans};
 use crate::storage::commit::{CommitError, GroupCommit};
 use crate::storage::condition::Clause;
 use crate::storage::encoding::event_line::{Common, EncodedEvents, seed_of_none};
 use crate::storage::error::StorageError;
+use crate::storage::term::Term;
 
 /// The result of a command that a [decision](Decider) decided. It is durable.
 ///
@@ -111,7 +114,7 @@ impl Aggregates {
         &self,
         command: D::Command,
         mut context: CommandContext,
-        process_manager: Option<&'static str>,
+        sender: Option<&Sender>,
     ) -> Outcome<D> {
         let meters = self.storage.meters();
         let meter = meters.of_decision(D::NAME);
@@ -119,11 +122,13 @@ impl Aggregates {
         let span = spans::decide(D::NAME, D::COMMAND_NAME);
         spans::trace(&span, &mut context);
         let answer = if self.layers.is_empty() {
-            self.decide_within::<D>(command, context, &span).await
+            self.decide_within::<D>(command, context, sender, &span)
+                .await
         } else {
             let stream = StreamId::none();
+            let process_manager = sender.map(|sender| sender.name);
             let call = Call::new(&stream, D::COMMAND_NAME, process_manager, context);
-            let decide = |context| self.decide_within::<D>(command, context, &span);
+            let decide = |context| self.decide_within::<D>(command, context, sender, &span);
             Box::pin(self.layers.around(call, &span, decide, outcome::<D>)).await
         };
         let is_stored = matches!(&answer, Ok(done) if !done.repeated && !done.events.is_empty());
@@ -138,6 +143,7 @@ impl Aggregates {
         &self,
         command: D::Command,
         context: CommandContext,
+        sender: Option<&Sender>,
         span: &Span,
     ) -> Outcome<D> {
         context.check()?;
@@ -161,8 +167,12 @@ impl Aggregates {
             if self.is_closed() {
                 return Err(ExecuteError::Closed);
             }
+            if sender.is_some_and(Sender::is_replaced) {
+                break;
+            }
             let again = D::repeat(&command).filter(|_| attempt < rounds);
-            match (self.attempt::<D>(command, &context, ms, span).await, again) {
+            let tried = self.attempt::<D>(command, (&context, ms), sender, span);
+            match (tried.await, again) {
                 (Ok(decided), _) => return Ok(decided),
                 (Err(Failed::Answer(error)), _) => return Err(error),
                 (Err(Failed::Overtaken), Some(again)) => {
@@ -179,8 +189,8 @@ impl Aggregates {
     async fn attempt<D: Decider>(
         &self,
         command: D::Command,
-        context: &CommandContext,
-        ms: u64,
+        (context, ms): (&CommandContext, u64),
+        sender: Option<&Sender>,
         span: &Span,
     ) -> Result<Decided<D>, Failed<D::Error>> {
         let models = models_of::<D>(&command)?;
@@ -239,7 +249,9 @@ impl Aggregates {
         };
         tracing::info!(parent: span, count = events.len(), "events decided");
         let (flight, landing) = Flight::new();
-        let answer = self.hand_over(encoded, condition, &flight, landing).await;
+        let term = sender.and_then(|sender| sender.term.clone());
+        let handing = self.hand_over((encoded, term), condition, &flight, landing);
+        let answer = handing.await;
         // From here to the release of the locks there is no wait.
         take_commit(&stored, (context, ms), &flight, &mut boundary, self);
         drop(boundary);
@@ -337,6 +349,7 @@ impl Aggregates {
                 of_none: None,
                 condition,
                 handed_over: None,
+                term: None,
                 done: Box::new(move |result| drop(done.send(result))),
             };
             self.storage.commit_group(group).await;
@@ -357,7 +370,7 @@ impl Aggregates {
     /// Hands the events over to the storage.
     async fn hand_over(
         &self,
-        events: EncodedEvents,
+        (events, term): (EncodedEvents, Option<Arc<Term>>),
         condition: Vec<Clause>,
         flight: &Flight,
         landing: Landing,
@@ -368,6 +381,7 @@ impl Aggregates {
             of_none: Some(events),
             condition,
             handed_over: Some(flight.commit.clone()),
+            term,
             done: Box::new(move |result| {
                 drop(done.send(result));
                 drop(landing);

@@ -16,6 +16,7 @@ use crate::runtime::together::participant::Participant;
 use crate::storage::commit::{CommitError, GroupCommit, GroupDone, StreamPart};
 use crate::storage::snapshot::KnownKey;
 use crate::storage::stream::Stream;
+use crate::storage::term::Term;
 
 /// The most aggregates, events, and bytes of events of a group.
 pub(crate) const MOST_AGGREGATES: u64 = 100;
@@ -32,6 +33,8 @@ pub(crate) struct Group {
     pub(crate) ms: Option<u64>,
     /// How many attempts have conflicted.
     pub(crate) conflicts: u32,
+    /// Nothing is stored once this has ended.
+    pub(crate) term: Option<Arc<Term>>,
 }
 
 /// A command of a group, apart from its content, which its participant has.
@@ -84,12 +87,14 @@ pub(crate) async fn attempt(
     let mut actors: Vec<_> = (group.participants.iter_mut())
         .map(|participant| participant.give_back())
         .collect();
+    let term = group.term.clone();
     let done = done(group, decided, again, reply);
     let commit = GroupCommit {
         streams,
         of_none: None,
         condition: Vec::new(),
         handed_over: None,
+        term,
         done,
     };
     store.storage.commit_group(commit).await;
@@ -162,6 +167,7 @@ impl Group {
             key: self.key.clone(),
             ms: self.ms,
             conflicts,
+            term: self.term.clone(),
         }))
     }
 

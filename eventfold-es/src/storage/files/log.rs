@@ -55,6 +55,8 @@ pub(crate) struct FileCommitted<'a> {
     first: usize,
     /// The index after the last event.
     end: usize,
+    /// The time of the commit, in milliseconds since 1970.
+    ms: u64,
 }
 
 /// The idempotency key in an event's line.
@@ -65,21 +67,23 @@ struct Keyed<'a> {
 }
 
 impl<'a> FileCommitted<'a> {
-    /// The events of `part` from the index `first` on.
-    pub(crate) fn new(part: &'a Part<'a, 'a>, first: usize) -> Self {
+    /// The events of `part` from the index `first` on. Their commit is of the time `ms`.
+    pub(crate) fn new(part: &'a Part<'a, 'a>, first: usize, ms: u64) -> Self {
         Self {
             part,
             first,
             end: part.events.len(),
+            ms,
         }
     }
 
-    /// The first `count` events of `part`.
-    pub(crate) fn first_of(part: &'a Part<'a, 'a>, count: usize) -> Self {
+    /// The first `count` events of `part`. Their commit is of the time `ms`.
+    pub(crate) fn first_of(part: &'a Part<'a, 'a>, count: usize, ms: u64) -> Self {
         Self {
             part,
             first: 0,
             end: count,
+            ms,
         }
     }
 
@@ -129,6 +133,15 @@ impl<'a> FileCommitted<'a> {
             let record = line.record((part.aggregate_type, part.id), version, position);
             read(line.event(&record), line.command.as_deref())
         })
+    }
+
+    pub(crate) fn event_and_line<T>(
+        &self,
+        i: usize,
+        read: impl FnOnce(StoredEvent<'_>, &str, Option<u64>) -> T,
+    ) -> StorageResult<T> {
+        let line = self.part.events[self.first + i].get();
+        self.event(i, |event| read(event, line, Some(self.ms)))
     }
 
     pub(crate) fn keys(&self, mut each: impl FnMut(&str)) {

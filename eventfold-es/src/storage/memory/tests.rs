@@ -15,6 +15,7 @@ fn commit(storage: &Arc<MemoryStorage>, id: &str, payloads: &[&str]) {
             &stream.stream,
             (stream.epoch(), stream.durable().0),
             &events,
+            None,
         )
         .unwrap();
 }

@@ -20,11 +20,14 @@ use crate::storage::postgres::pauses::PATIENCE;
 use crate::storage::postgres::requests::{Group, Request};
 use crate::storage::postgres::rows::{signed, unsigned};
 use crate::storage::snapshot::Draft;
+use crate::storage::term::Term;
 
+/// In place of an actual version: the term of the commit has ended.
+const REPLACED: i64 = -2;
 /// Appends a batch.
 pub(super) const APPEND: &str = "\
     SELECT p_before, p_refused, p_actual, p_head, p_chain FROM append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, \
-    $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)";
+    $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27)";
 
 /// The parameters of `append` after the number of the store, that of the batch, and the terms.
 #[derive(Debug, Default)]
@@ -50,6 +53,10 @@ pub(super) struct Arrays {
     clause_query: Vec<Option<String>>,
     clause_after: Vec<Option<i64>>,
     clause_basis: Vec<i32>,
+    /// The number of a commit that has a term.
+    term_commit: Vec<i32>,
+    term_follower: Vec<String>,
+    term_number: Vec<i64>,
 }
 
 impl Arrays {
@@ -63,7 +70,7 @@ impl Arrays {
     pub(super) fn params<'a>(
         &'a self,
         (writer, batch, synced, is_plain): &'a (i64, i64, bool, bool),
-    ) -> [&'a (dyn ToSql + Sync); 24] {
+    ) -> [&'a (dyn ToSql + Sync); 27] {
         [
             writer,
             batch,
@@ -82,14 +89,26 @@ impl Arrays {
             &self.event_id,
             &self.event_version,
             &self.event_name,
-            &self.event_key,
-            &self.event_tags,
+            unless_null(&self.event_key),
+            unless_null(&self.event_tags),
             &self.event_line,
             &self.event_sum,
             &self.clause_query,
             &self.clause_after,
             &self.clause_basis,
+            &self.term_commit,
+            &self.term_follower,
+            &self.term_number,
         ]
+    }
+}
+
+/// The texts, or null if all are null, which the server handles faster. Few events have a key or tags.
+fn unless_null(texts: &Vec<Option<String>>) -> &(dyn ToSql + Sync) {
+    if texts.iter().all(Option::is_none) {
+        &None::<Vec<String>>
+    } else {
+        texts
     }
 }
 
@@ -116,6 +135,8 @@ struct Pending {
     /// Whether the server has a say in it.
     is_sent: bool,
     handed_over: Option<Arc<HandedOver>>,
+    /// The term that it carries.
+    term: Option<Arc<Term>>,
     answer: Answer,
     kib: u32,
 }
@@ -142,6 +163,8 @@ pub(super) enum Fate {
     /// A stream is at this version.
     Conflict(u64),
     ConditionFailed,
+    /// Its term has ended.
+    Replaced,
 }
 
 /// The answer to a request, which runs code of others.
@@ -248,6 +271,7 @@ impl Batch {
                     return Err((request, CommitError::NotStored(error)));
                 }
                 let version = commit.expected + events.count();
+                self.note_term(commit.term.as_ref());
                 self.note_end(&stream, commit.expected, version);
                 Pending {
                     is_sent: true,
@@ -260,6 +284,7 @@ impl Batch {
                         snapshot: commit.snapshot,
                     }],
                     handed_over: None,
+                    term: commit.term,
                     answer: Answer::One(commit.done),
                     kib,
                 }
@@ -281,6 +306,7 @@ impl Batch {
                     parts: parts.collect(),
                     events,
                     handed_over: group.handed_over,
+                    term: group.term,
                     answer: Answer::Group(group.done),
                     kib,
                 }
@@ -296,10 +322,11 @@ impl Batch {
                 parts: Vec::new(),
                 events: 0,
                 handed_over: None,
+                term: None,
                 answer: Answer::Fence(stream, epoch, done),
                 kib: 0,
             },
-            Request::Close => return Ok(()),
+            Request::TakeTurn(_) | Request::GiveBackTurn | Request::Close => return Ok(()),
         };
         self.commits.push(pending);
         Ok(())
@@ -341,11 +368,21 @@ impl Batch {
         let parts: Vec<_> = streams.chain(of_none).collect();
         self.add_commit(&parts, &clauses)
             .map_err(CommitError::NotStored)?;
+        self.note_term(group.term.as_ref());
         for part in &group.streams {
             let version = part.expected + part.events.count();
             self.note_end(&part.stream, part.expected, version);
         }
         Ok(())
+    }
+
+    /// Lets the server check the term of the newest commit.
+    fn note_term(&mut self, term: Option<&Arc<Term>>) {
+        let Some(term) = term else { return };
+        let arrays = &mut self.arrays;
+        arrays.term_commit.push(number(arrays.commit_parts.len()));
+        arrays.term_follower.push(term.name().to_owned());
+        arrays.term_number.push(term.number());
     }
 
     /// The number of the newest commit in the stream, 0 for none.
@@ -448,6 +485,7 @@ impl Batch {
             if let Some(fate) = index.checked_sub(1).and_then(|index| fates.get_mut(index)) {
                 *fate = match u64::try_from(*actual) {
                     Ok(actual) => Fate::Conflict(actual),
+                    Err(_) if *actual == REPLACED => Fate::Replaced,
                     Err(_) => Fate::ConditionFailed,
                 };
             }
@@ -483,6 +521,18 @@ impl Batch {
                     pending.note_conflict(&mut finished);
                     pending.fail(&CommitError::Conflict { actual }, &mut finished);
                 }
+                Fate::Replaced => {
+                    if let Some(term) = &pending.term {
+                        term.lose();
+                    }
+                    let error = if pending.parts.is_empty() {
+                        CommitError::ConditionFailed
+                    } else {
+                        // What the version is does not matter. It is read again.
+                        CommitError::Conflict { actual: 0 }
+                    };
+                    pending.fail(&error, &mut finished);
+                }
                 Fate::ConditionFailed => {
                     pending.fail(&CommitError::ConditionFailed, &mut finished);
                 }
@@ -510,7 +560,9 @@ fn check_epochs(request: &Request) -> Result<(), CommitError> {
             let mut parts = group.streams.iter();
             parts.try_for_each(|part| failure(&part.stream, part.epoch))
         }
-        Request::Fence { .. } | Request::Close => Ok(()),
+        Request::Fence { .. } | Request::TakeTurn(_) | Request::GiveBackTurn | Request::Close => {
+            Ok(())
+        }
     }
 }
 

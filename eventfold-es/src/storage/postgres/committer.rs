@@ -1,11 +1,12 @@
 //! The committer: the one task that appends to the log, on the thread of the connections.
 //!
 //! It takes all waiting requests, lets the server store their commits by one call, and answers.
-//! Meanwhile the next requests gather, so batches form by themselves.
+//! Meanwhile the next requests gather, so batches form by themselves. It waits a little for callers that
+//! usually send again at once, as [the files' committer](crate::storage::files::commit::delay) does.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -13,6 +14,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use crate::clock::monotonic_nanos;
 use crate::meter::Meters;
 use crate::storage::commit::CommitError;
+use crate::storage::files::commit::delay::GroupDelay;
 use crate::storage::health::Health;
 use crate::storage::postgres::batch::{APPEND, Arrays, Batch, Fate, Finished};
 use crate::storage::postgres::failure::Failure;
@@ -30,6 +32,8 @@ use crate::storage::postgres::snapshots::{Job, SnapshotWriter};
 const MOST_REQUESTS: usize = 1024;
 /// How many bytes of events one batch takes at most, unless a single commit is larger.
 const LARGEST_BATCH: usize = 4 * 1024 * 1024;
+/// A wait that may be this much longer is left to the timer.
+const COARSE: Duration = Duration::from_millis(1);
 /// The versions of streams, in order.
 const VERSIONS: &str = "\
     SELECT coalesce(s.version, 0) FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS p(type, id, n) \
@@ -51,8 +55,11 @@ pub(super) struct Committer {
     batch: i64,
     /// The server must make commits durable before it answers.
     synced: bool,
+    /// The store has the turn to import.
+    imports: bool,
     pauses: Arc<Pauses>,
     snapshots: SnapshotWriter,
+    delay: GroupDelay,
 }
 
 /// What became of a batch.
@@ -88,8 +95,10 @@ impl Committer {
             batch: 0,
             session: Some(session),
             synced,
+            imports: false,
             pauses,
             snapshots,
+            delay: GroupDelay::default(),
         }
     }
 
@@ -115,9 +124,14 @@ impl Committer {
         let mut next = Next::Goes;
         let mut batch = Batch::new();
         let mut request = Some(first);
+        let mut turn = None;
         while let Some(one) = request {
             if matches!(one, Request::Close) {
                 next = Next::Ends;
+                break;
+            }
+            if matches!(one, Request::TakeTurn(_) | Request::GiveBackTurn) {
+                turn = Some(one);
                 break;
             }
             let kib = one.kib();
@@ -132,18 +146,83 @@ impl Committer {
             if batch.len() >= MOST_REQUESTS || batch.bytes >= LARGEST_BATCH {
                 break;
             }
-            request = self.requests.try_recv().ok();
+            request = self.next_for(batch.len()).await;
         }
+        let (answered, begun) = (batch.len(), Instant::now());
         if self.store(batch).await == Next::Ends {
             next = Next::Ends;
         }
+        let likely = self.requests.len() + answered;
+        // A wait of up to an eighth of the call: the server does more than sync, and the last callers are
+        // not worth keeping the first ones.
+        self.delay.expect(likely, begun.elapsed() / 4);
         let since = self.meters.appended.writing_since.get();
         self.meters.appended.writing_since.set(0);
         if since > 0 {
             self.pauses
                 .note_batch(monotonic_nanos().saturating_sub(since));
         }
+        match turn {
+            Some(Request::TakeTurn(done)) => {
+                let taken = self.change_turn(true).await;
+                let place = self.server.place();
+                let failed = |failure: Failure| failure.into_error("import into", place);
+                let is_gone = done.send(taken.map_err(failed)).is_err();
+                if is_gone && self.imports {
+                    let _ = self.change_turn(false).await;
+                }
+            }
+            Some(_) => {
+                // With the session the turn has ended too.
+                let _ = self.change_turn(false).await;
+            }
+            None => {}
+        }
         next
+    }
+
+    /// The next request for a batch that has so many, `None` if it should be sent now.
+    async fn next_for(&mut self, present: usize) -> Option<Request> {
+        let waiting = self.requests.try_recv().ok();
+        if waiting.is_some() {
+            return waiting;
+        }
+        let until = self.delay.until_next(present)?;
+        // The timer of tokio is coarse, and a typical wait is short: then the task asks again and again.
+        let coarse = until.saturating_duration_since(Instant::now() + COARSE);
+        if !coarse.is_zero()
+            && let Ok(next) = tokio::time::timeout(coarse, self.requests.recv()).await
+        {
+            self.delay.learn(next.is_some());
+            return next;
+        }
+        let mut next = None;
+        while next.is_none() && Instant::now() < until {
+            tokio::task::yield_now().await;
+            std::thread::yield_now();
+            next = self.requests.try_recv().ok();
+        }
+        self.delay.learn(next.is_some());
+        next
+    }
+
+    /// Takes the turn to import, or gives it back. False if another store has it.
+    async fn change_turn(&mut self, is_wanted: bool) -> Result<bool, Failure> {
+        self.imports = false;
+        let known = self.session.take();
+        let known = known.filter(|session| !session.connection.client.is_closed());
+        let mut session = match known {
+            Some(session) => session,
+            None => self.reconnect().await?,
+        };
+        let (schema, timeout) = (self.server.schema(), self.server.timeout());
+        let changed = tokio::time::timeout(timeout, session.change_turn(schema, is_wanted)).await;
+        let changed = changed.unwrap_or(Err(Failure::NoAnswer(timeout)));
+        if !changed.as_ref().is_err_and(Failure::is_lost) {
+            self.session = Some(session);
+        }
+        self.imports = changed?;
+        Ok(self.imports)
     }
 
     /// Lets the server store the batch, and answers its requests.
@@ -289,8 +368,21 @@ impl Committer {
         }
     }
 
-    async fn reconnect(&self) -> Result<Session, Failure> {
-        let session = session::resume(&self.server, self.writer).await?;
+    async fn reconnect(&mut self) -> Result<Session, Failure> {
+        let mut session = session::resume(&self.server, self.writer).await?;
+        // The turn was lost with the session. If another import has it, both go on, and the versions of the
+        // streams keep them apart.
+        if self.imports {
+            let (schema, timeout) = (self.server.schema(), self.server.timeout());
+            let taken = tokio::time::timeout(timeout, session.change_turn(schema, true)).await;
+            self.imports = taken.map_err(|_| Failure::NoAnswer(timeout))??;
+            if !self.imports {
+                tracing::warn!(
+                    place = self.server.place(),
+                    "another import has begun while the server was not reached"
+                );
+            }
+        }
         tracing::info!(place = self.server.place(), "the server is reached again");
         Ok(session)
     }

@@ -8,6 +8,8 @@ use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, Severity};
 
 use crate::storage::error::{ErrorPlace, StorageError, StorageErrorKind};
+#[cfg(feature = "postgres-tls")]
+use crate::storage::postgres::tls;
 
 /// The state that `append` raises if the schema does not know the store.
 const FORGOTTEN: &str = "EF001";
@@ -15,6 +17,8 @@ const FORGOTTEN: &str = "EF001";
 const READ_ONLY: &str = "25006";
 /// The state that `append` raises if the server does not sync.
 const UNSYNCED: &str = "EF002";
+/// The state that changes of records raise if their term has ended.
+const REPLACED: &str = "EF003";
 
 /// Why a call to the server has no result.
 #[derive(Debug)]
@@ -40,6 +44,11 @@ impl Failure {
             Self::Error(error) => error.as_db_error(),
             Self::NoAnswer(_) | Self::Forgotten | Self::OtherHistory(_) => None,
         }
+    }
+
+    /// Whether the server has answered that.
+    pub(super) fn is_of_server(&self) -> bool {
+        self.of_server().is_some()
     }
 
     fn state(&self) -> &str {
@@ -100,8 +109,14 @@ impl Failure {
         }
         let state = self.state();
         match state {
+            // A certificate that was refused is no damage of the store.
+            #[cfg(feature = "postgres-tls")]
+            "" if self.io().and_then(tls::advice).is_some() => {
+                StorageErrorKind::Io(Io::PermissionDenied)
+            }
             "" => StorageErrorKind::Io(self.io().map_or(Io::NotConnected, io::Error::kind)),
             FORGOTTEN => StorageErrorKind::Missing,
+            REPLACED => StorageErrorKind::Busy,
             UNSYNCED => StorageErrorKind::Unsupported,
             "53100" => StorageErrorKind::Io(Io::StorageFull),
             "53200" => StorageErrorKind::Io(Io::OutOfMemory),
@@ -121,6 +136,10 @@ impl Failure {
     /// What to do, where that can be said.
     fn advice(&self) -> Option<&'static str> {
         Some(match self.state() {
+            #[cfg(feature = "postgres-tls")]
+            "" if self.io().and_then(tls::advice).is_some() => {
+                return self.io().and_then(tls::advice);
+            }
             "" => match self.io()?.kind() {
                 io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => {
                     "check that the server runs, and the host and the port of the URL"

@@ -4,13 +4,14 @@ use std::sync::{Arc, Mutex};
 
 use crate::storage::error::{ErrorPlace, StorageError, StorageErrorKind};
 use crate::storage::health::Health;
+use crate::storage::postgres::connection::Connection;
 use crate::storage::postgres::failure::Failure;
 use crate::storage::postgres::rows::{signed, unsigned};
-use crate::storage::postgres::server::Connection;
 use crate::sync::lock;
 
 const CHAIN: &str = "SELECT chain FROM events WHERE position = $1";
-const HEAD: &str = "SELECT position FROM head";
+/// The end of the log.
+pub(super) const HEAD: &str = "SELECT position, chain FROM head";
 
 /// The newest event that the store knows to be durable.
 #[derive(Debug)]

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::storage::postgres::connection::Connection;
 use crate::storage::postgres::failure::Failure;
 use crate::storage::postgres::in_use::StreamInUse;
+use crate::storage::postgres::known::HEAD;
 use crate::storage::postgres::pauses::Pauses;
 use crate::storage::postgres::rows::unsigned;
-use crate::storage::postgres::server::{Connection, FIRST_PAUSE, LONGEST_PAUSE, Server};
-use crate::storage::postgres::session::HEAD;
+use crate::storage::postgres::server::{FIRST_PAUSE, LONGEST_PAUSE, Server};
 
 /// How long the end of the log may go unasked.
 const POLL: Duration = Duration::from_secs(1);

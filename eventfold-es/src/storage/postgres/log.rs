@@ -3,11 +3,13 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use tokio_postgres::Row;
+
 use crate::event::StoredEvent;
 use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::health::Health;
-use crate::storage::postgres::rows::{PageSize, StoredRow, columns, signed};
-use crate::storage::postgres::server::Server;
+use crate::storage::postgres::rows::{FIRST_PAGE, PageSize, StoredRow, columns, signed};
+use crate::storage::postgres::server::{Param, Pending, Server};
 
 const FORWARD: &str = concat!(
     "SELECT ",
@@ -50,9 +52,13 @@ impl PgLog {
     pub(crate) fn reader(&self, after: u64) -> PgReader {
         PgReader {
             server: self.server.clone(),
+            health: self.health.clone(),
             after,
             chain: (after == 0).then_some(0),
             size: PageSize::default(),
+            page: Vec::new(),
+            read: 0,
+            next: None,
         }
     }
 
@@ -82,23 +88,32 @@ fn rows(
     (after, until): (u64, u64),
     limit: i64,
 ) -> StorageResult<Vec<StoredRow>> {
-    let params: Vec<crate::storage::postgres::server::Param> = vec![
+    let params = range((after, until), limit);
+    StoredRow::all_of(server.read(READ, sql, params)?)
+}
+
+fn range((after, until): (u64, u64), limit: i64) -> Vec<Param> {
+    vec![
         Box::new(signed(after)),
         Box::new(signed(until)),
         Box::new(limit),
-    ];
-    let rows = server.read(READ, sql, params)?;
-    rows.iter().map(StoredRow::of).collect()
+    ]
 }
 
 /// A place in the log.
 #[derive(Debug)]
 pub(crate) struct PgReader {
     server: Arc<Server>,
+    health: Arc<Health>,
     after: u64,
     /// The chained checksum of what was read last, if it is known.
     chain: Option<u64>,
     size: PageSize,
+    /// Whole commits, of which the first `read` events are behind this place.
+    page: Vec<StoredRow>,
+    read: usize,
+    /// What comes after the page.
+    next: Option<Pending<Vec<Row>>>,
 }
 
 impl PgReader {
@@ -116,30 +131,51 @@ impl PgReader {
         mut each: impl FnMut(PgCommitted<'_>) -> Result<ControlFlow<()>, E>,
     ) -> Result<(), E> {
         while self.after < head {
-            let page = self.page(head)?;
+            let rest = &self.page[self.read..];
+            let Some(commit) = rest.chunk_by(|a, b| a.commit == b.commit).next() else {
+                self.turn_page(head)?;
+                continue;
+            };
             // A commit is read to its end, even if `each` breaks off at one of its parts.
-            for commit in page.chunk_by(|a, b| a.commit == b.commit) {
-                let mut flow = ControlFlow::Continue(());
-                for events in parts(commit) {
-                    if each(PgCommitted { events })?.is_break() {
-                        flow = ControlFlow::Break(());
-                    }
-                }
-                if let Some(last) = commit.last() {
-                    self.after = last.position;
-                    self.chain = Some(last.chain);
-                }
-                if flow.is_break() {
-                    return Ok(());
+            let mut flow = ControlFlow::Continue(());
+            for events in parts(commit) {
+                if each(PgCommitted { events })?.is_break() {
+                    flow = ControlFlow::Break(());
                 }
             }
+            if let Some(last) = commit.last() {
+                self.after = last.position;
+                self.chain = Some(last.chain);
+            }
+            self.read += commit.len();
+            if flow.is_break() {
+                break;
+            }
+        }
+        if self.read == self.page.len() {
+            self.page = Vec::new();
+            self.read = 0;
         }
         Ok(())
     }
 
-    /// The next events up to the durable position `head`, as whole commits.
-    fn page(&mut self, head: u64) -> StorageResult<Vec<StoredRow>> {
-        let mut page = rows(&self.server, FORWARD, (self.after, head), self.size.rows())?;
+    /// Reads the next page of the events up to the durable position `head` or a later one.
+    fn turn_page(&mut self, head: u64) -> StorageResult<()> {
+        self.page = Vec::new();
+        self.read = 0;
+        let (asked, next) = (self.size.rows(), self.next.take());
+        let is_on = next.is_some();
+        let mut answer = match next {
+            Some(next) => next.wait()?,
+            None => Vec::new(),
+        };
+        if answer.is_empty() {
+            // Nobody asked, or the log had no more events when somebody did.
+            let params = range((self.after, head), asked);
+            answer = self.server.read(READ, FORWARD, params)?;
+        }
+        let is_full = !self.size.is_last(answer.len());
+        let mut page = StoredRow::all_of(answer)?;
         self.size.learn(&page);
         let mut next = self.after + 1;
         for row in &page {
@@ -154,16 +190,31 @@ impl PgReader {
         };
         let (position, commit) = (last.position, last.commit);
         if position < commit {
-            let limit = signed(commit - position);
-            page.extend(rows(&self.server, FORWARD, (position, commit), limit)?);
+            // The last commit goes on. It is read with the next page, unless it is the only one.
+            let first = page.partition_point(|row| row.commit < commit);
+            if first > 0 {
+                page.truncate(first);
+            } else {
+                let limit = signed(commit - position);
+                page.extend(rows(&self.server, FORWARD, (position, commit), limit)?);
+            }
         }
-        Ok(page)
+        // Whoever has read two full pages is likely to read on.
+        if is_full
+            && (is_on || asked > FIRST_PAGE)
+            && let Some(last) = page.last()
+        {
+            let params = range((last.position, self.health.head()), self.size.rows());
+            self.next = Some(self.server.start_read(READ, FORWARD, params)?);
+        }
+        self.page = page;
+        Ok(())
     }
 }
 
 /// The events of each stream in the events of a commit.
 fn parts(commit: &[StoredRow]) -> impl DoubleEndedIterator<Item = &[StoredRow]> {
-    commit.chunk_by(|a, b| a.aggregate_type == b.aggregate_type && a.id == b.id)
+    commit.chunk_by(|a, b| a.aggregate_type() == b.aggregate_type() && a.id() == b.id())
 }
 
 /// A place in the log that moves towards the beginning.
@@ -238,13 +289,11 @@ pub(crate) struct PgCommitted<'a> {
 
 impl PgCommitted<'_> {
     pub(crate) fn aggregate_type(&self) -> &str {
-        self.events
-            .first()
-            .map_or("", |event| &event.aggregate_type)
+        self.events.first().map_or("", StoredRow::aggregate_type)
     }
 
     pub(crate) fn id(&self) -> &str {
-        self.events.first().map_or("", |event| &event.id)
+        self.events.first().map_or("", StoredRow::id)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -277,6 +326,15 @@ impl PgCommitted<'_> {
         read: impl FnOnce(StoredEvent<'_>, Option<&str>) -> T,
     ) -> StorageResult<T> {
         self.events[i].read_line(|event, line| read(event, line.command.as_deref()))
+    }
+
+    pub(crate) fn event_and_line<T>(
+        &self,
+        i: usize,
+        read: impl FnOnce(StoredEvent<'_>, &str, Option<u64>) -> T,
+    ) -> StorageResult<T> {
+        let event = &self.events[i];
+        event.read(|read_event, _| read(read_event, event.line(), None))
     }
 
     pub(crate) fn keys(&self, mut each: impl FnMut(&str)) {

@@ -14,9 +14,14 @@ pub(super) fn escape(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// Whether `name`, a part of a stream's name, is stored as another text.
+pub(super) fn is_encoded(name: &str) -> bool {
+    name.contains('%')
+}
+
 /// The text that is stored as `name`, a part of a stream's name. `None` if there is none.
 pub(super) fn decode(name: &str) -> Option<String> {
-    if name.contains('%') {
+    if is_encoded(name) {
         ids::decode(name)
     } else {
         Some(name.to_owned())

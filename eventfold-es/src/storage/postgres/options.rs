@@ -4,10 +4,11 @@ use std::fmt;
 use std::time::Duration;
 
 use tokio_postgres::Config;
-use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::config::Host;
 
 use crate::storage::commit::CONFLICT_ROUNDS;
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
+use crate::storage::postgres::tls::{Tls, Wanted};
 
 /// The schema, unless the builder names one.
 const SCHEMA: &str = "eventfold";
@@ -34,10 +35,12 @@ pub(crate) struct PgOptions {
 }
 
 impl PgOptions {
+    /// The schema is `eventfold`, unless the URL has the parameter `schema`.
     pub(crate) fn new(url: String) -> Self {
+        let (url, schema) = take_schema(url);
         Self {
             url,
-            schema: SCHEMA.to_owned(),
+            schema: schema.unwrap_or_else(|| SCHEMA.to_owned()),
             allow_unsynced: false,
             command_timeout: COMMAND_TIMEOUT,
             conflict_rounds: CONFLICT_ROUNDS,
@@ -47,7 +50,8 @@ impl PgOptions {
     /// How to connect. Fails if the URL or the schema cannot be used.
     pub(super) fn config(&self) -> StorageResult<Config> {
         let invalid = |text: String| StorageError::new(StorageErrorKind::InvalidInput, text);
-        let mut config: Config = self.url.parse().map_err(|error| {
+        let (url, wanted) = Wanted::split(&self.url)?;
+        let mut config: Config = url.parse().map_err(|error| {
             invalid(format!(
                 "the URL of the server cannot be used: {error}; the correct format looks like \
                  `postgres://user:password@host:5432/database`"
@@ -68,10 +72,8 @@ impl PgOptions {
                 "the name of the schema begins with `pg_`, which the server keeps for itself";
             return Err(invalid(text.to_owned()));
         }
-        if config.get_ssl_mode() == SslMode::Require {
-            let text = "the URL asks for TLS (`sslmode=require`), which this release cannot speak: \
-                        connect within a private network, or through a tunnel";
-            return Err(StorageError::new(StorageErrorKind::Unsupported, text));
+        if wanted != Wanted::default() {
+            config.ssl_mode(wanted.mode());
         }
         if config.get_application_name().is_none() {
             config.application_name("eventfold-es");
@@ -86,6 +88,13 @@ impl PgOptions {
             config.connect_timeout(CONNECT_TIMEOUT.min(self.command_timeout));
         }
         Ok(config)
+    }
+
+    /// How to speak TLS. Fails if the URL asks for what cannot be done.
+    pub(super) fn tls(&self, config: &Config) -> StorageResult<Tls> {
+        let (_, mut wanted) = Wanted::split(&self.url)?;
+        wanted.note(config.get_ssl_mode());
+        Tls::new(&wanted)
     }
 
     /// The schema in a sentence, with the database and the server.
@@ -110,6 +119,45 @@ impl PgOptions {
     }
 }
 
+/// Takes the parameter `schema` out of a URL. The driver knows no such parameter.
+fn take_schema(url: String) -> (String, Option<String>) {
+    let Some((before, query)) = url.split_once('?') else {
+        return (url, None);
+    };
+    let mut schema = None;
+    let mut rest = Vec::new();
+    for parameter in query.split('&') {
+        match parameter.strip_prefix("schema=") {
+            Some(name) => schema = Some(percent_decoded(name)),
+            None => rest.push(parameter),
+        }
+    }
+    let url = if rest.is_empty() {
+        before.to_owned()
+    } else {
+        format!("{before}?{}", rest.join("&"))
+    };
+    (url, schema)
+}
+
+/// A part of a URL, in which bytes may be written as `%2F`.
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        let written = after.get(..2).filter(|_| *first == b'%');
+        let written = written.and_then(|digits| std::str::from_utf8(digits).ok());
+        if let Some(byte) = written.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            bytes.push(byte);
+            rest = &after[2..];
+        } else {
+            bytes.push(*first);
+            rest = after;
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 impl fmt::Debug for PgOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PgOptions")
@@ -123,9 +171,10 @@ impl fmt::Debug for PgOptions {
 
 impl fmt::Display for PgOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.url.parse() {
-            Ok(config) => f.write_str(&self.place(&config)),
-            Err(_) => write!(f, "the schema `{}`", self.schema),
+        let config = Wanted::split(&self.url).ok();
+        match config.and_then(|(url, _)| url.parse().ok()) {
+            Some(config) => f.write_str(&self.place(&config)),
+            None => write!(f, "the schema `{}`", self.schema),
         }
     }
 }
@@ -151,6 +200,26 @@ mod tests {
             assert_eq!(error.kind(), StorageErrorKind::InvalidInput);
             let text = format!("{error} {options} {options:?}");
             assert!(!text.contains("secret"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_url_for_postgres_may_name_the_schema() {
+        for (url, left, schema) in [
+            ("postgres://db/x", "postgres://db/x", SCHEMA),
+            ("postgres://db/x?schema=shop", "postgres://db/x", "shop"),
+            (
+                "postgres://db/x?connect_timeout=3&schema=a%20%C3%A9&application_name=b",
+                "postgres://db/x?connect_timeout=3&application_name=b",
+                "a \u{e9}",
+            ),
+            ("postgres://db/x?schema=%zz%4", "postgres://db/x", "%zz%4"),
+        ] {
+            let options = PgOptions::new(url.to_owned());
+            assert_eq!(
+                (options.url.as_str(), options.schema.as_str()),
+                (left, schema)
+            );
         }
     }
 

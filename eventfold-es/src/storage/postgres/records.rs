@@ -1,25 +1,44 @@
 //! Records on a server: [`PgRecords`] and [`PgLines`].
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
-use crate::storage::error::StorageResult;
+use crate::storage::error::{StorageErrorKind, StorageResult};
 use crate::storage::postgres::rows::{signed, unsigned};
 use crate::storage::postgres::server::{Param, Server};
 use crate::storage::record_name::{Follower, RecordName};
+use crate::storage::term::Term;
 
 const READ: &str = "\
     SELECT content, part FROM records WHERE kind = $1 AND follower = $2 AND name = $3 ORDER BY part";
-const REPLACE: &str = "SELECT replace_record($1, $2, $3, $4)";
-const ADD: &str = "SELECT add_to_record($1, $2, $3, $4, $5)";
-const REMOVE: &str = "SELECT remove_record($1, $2, $3)";
+const REPLACE: &str = "SELECT replace_record($1, $2, $3, $4, $5, $6)";
+const ADD: &str = "SELECT add_to_record($1, $2, $3, $4, $5, $6, $7)";
+const REMOVE: &str = "SELECT remove_record($1, $2, $3, $4)";
+const POSITION: &str = "\
+    SELECT place FROM records WHERE kind = $1 AND follower = $2 AND name = $3 AND part = 0";
+const NAMES: &str = "SELECT DISTINCT name FROM records WHERE kind = $1 AND follower = $2";
 const FOLLOWERS: &str = "SELECT DISTINCT follower FROM records WHERE kind = $1 ORDER BY follower";
 
 /// The name of a kind of followers, as the server has it.
-fn kind(follower: Follower) -> &'static str {
+pub(super) fn kind(follower: Follower) -> &'static str {
     match follower {
         Follower::Projection => "projection",
         Follower::ProcessManager => "process manager",
     }
+}
+
+/// The name of the record that the server has as `text`, `None` if it is no record of this release.
+fn name_of(text: &str) -> Option<RecordName> {
+    let version = |prefix: &str| text.strip_prefix(prefix)?.parse::<u32>().ok();
+    Some(match text {
+        "checkpoint of 0.2.0" => RecordName::OldCheckpoint,
+        "dead letters" => RecordName::DeadLetters,
+        "restored" => RecordName::Restored,
+        _ => match version("checkpoint ") {
+            Some(version) => RecordName::Checkpoint(version),
+            None => RecordName::Skipped(version("skipped ")?),
+        },
+    })
 }
 
 fn text_of(name: RecordName) -> String {
@@ -48,6 +67,10 @@ pub(crate) struct PgRecords {
     server: Arc<Server>,
     kind: &'static str,
     owner: String,
+    /// Changes are refused once this term has ended.
+    term: Option<Arc<Term>>,
+    /// Counts the changes within the term. An attempt that was given up may arrive late.
+    changes: Arc<AtomicI64>,
 }
 
 impl PgRecords {
@@ -56,7 +79,42 @@ impl PgRecords {
             server,
             kind: kind(follower),
             owner: name.to_owned(),
+            term: None,
+            changes: Arc::default(),
         }
+    }
+
+    pub(crate) fn within(self, term: &Arc<Term>) -> Self {
+        Self {
+            term: Some(term.clone()),
+            changes: Arc::default(),
+            ..self
+        }
+    }
+
+    /// The number of the term, as the server takes it.
+    fn term(&self) -> Param {
+        Box::new(self.term.as_ref().map(|term| term.number()))
+    }
+
+    /// The place of the next change in the order of the term, `None` without a term.
+    fn next(&self) -> Option<i64> {
+        let next = || self.changes.fetch_add(1, Ordering::Relaxed);
+        self.term.as_ref().map(|_| next())
+    }
+
+    /// Makes a change, which the server refuses if the term has ended.
+    fn change(
+        &self,
+        action: &'static str,
+        sql: &'static str,
+        params: Vec<Param>,
+    ) -> StorageResult<()> {
+        let changed = self.server.change(action, sql, params);
+        changed.map_err(|error| match &self.term {
+            Some(term) if error.kind() == StorageErrorKind::Busy => term.refused(),
+            _ => error,
+        })
     }
 
     /// Where all records of the follower are, for error messages.
@@ -88,6 +146,15 @@ impl PgRecords {
         ]
     }
 
+    /// The names of the existing records, sorted.
+    pub(crate) fn names(&self) -> StorageResult<Vec<RecordName>> {
+        let params: Vec<Param> = vec![Box::new(self.kind), Box::new(self.owner.clone())];
+        let rows = self.server.read("read the records of", NAMES, params)?;
+        let mut names: Vec<_> = rows.iter().filter_map(|row| name_of(row.get(0))).collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
     pub(crate) fn read(&self, name: RecordName) -> StorageResult<Option<Vec<u8>>> {
         Ok(self.parts(name)?.map(|(content, _)| content))
     }
@@ -108,14 +175,39 @@ impl PgRecords {
     }
 
     pub(crate) fn replace(&self, name: RecordName, content: &[u8]) -> StorageResult<()> {
+        self.save(name, content, self.next())
+    }
+
+    /// Replaces the record, unless another store has saved a state with more events.
+    pub(crate) fn replace_older(
+        &self,
+        name: RecordName,
+        position: u64,
+        content: &[u8],
+    ) -> StorageResult<()> {
+        self.save(name, content, Some(signed(position)))
+    }
+
+    fn save(&self, name: RecordName, content: &[u8], place: Option<i64>) -> StorageResult<()> {
         let mut params = self.params(name);
         params.push(Box::new(content.to_vec()));
-        self.server.change("save a record in", REPLACE, params)
+        params.push(self.term());
+        params.push(Box::new(place));
+        self.change("save a record in", REPLACE, params)
+    }
+
+    /// The position of a saved state, where several stores may save it.
+    pub(crate) fn position(&self, name: RecordName) -> StorageResult<Option<u64>> {
+        let params = self.params(name);
+        let rows = self.server.read("read a record of", POSITION, params)?;
+        let position = rows.first().and_then(|row| row.get::<_, Option<i64>>(0));
+        Ok(position.map(unsigned))
     }
 
     pub(crate) fn remove(&self, name: RecordName) -> StorageResult<()> {
-        self.server
-            .change("remove a record from", REMOVE, self.params(name))
+        let mut params = self.params(name);
+        params.push(self.term());
+        self.change("remove a record from", REMOVE, params)
     }
 
     /// A record that takes further lines, and its content.
@@ -173,8 +265,10 @@ impl PgLines {
         let mut params = self.records.params(self.name);
         params.push(Box::new(signed(next)));
         params.push(Box::new(line));
-        let server = &self.records.server;
-        server.change("add a line to a record of", ADD, params)?;
+        params.push(self.records.term());
+        params.push(Box::new(self.records.next()));
+        let records = &self.records;
+        records.change("add a line to a record of", ADD, params)?;
         self.next = Some(next + 1);
         self.length += length;
         Ok(())
@@ -200,5 +294,26 @@ impl PgLines {
             Some(kept) if content.len() > known => self.replace(kept),
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_records_name_on_a_server_of_postgres_is_read_as_it_was_written() {
+        for name in [
+            RecordName::Checkpoint(1),
+            RecordName::Checkpoint(7),
+            RecordName::OldCheckpoint,
+            RecordName::Skipped(1),
+            RecordName::Skipped(7),
+            RecordName::DeadLetters,
+            RecordName::Restored,
+        ] {
+            assert_eq!(name_of(&text_of(name)), Some(name));
+        }
+        assert_eq!(name_of("checkpoint x"), None);
     }
 }

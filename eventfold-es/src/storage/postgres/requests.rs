@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, TryAcquireError, mpsc};
+use tokio::sync::{Semaphore, TryAcquireError, mpsc, oneshot};
 
 use crate::meter::Meters;
 use crate::storage::commit::{Commit, CommitError, Done, GroupCommit};
 use crate::storage::encoding::event_line::EncodedEvents;
+use crate::storage::error::StorageResult;
 use crate::storage::postgres::in_use::StreamInUse;
 use crate::storage::snapshot::Draft;
 
@@ -33,6 +34,9 @@ pub(super) enum Request {
         is_checked: bool,
         done: Done,
     },
+    /// Takes the turn to import, after all requests before this one. False if another store has it.
+    TakeTurn(oneshot::Sender<StorageResult<bool>>),
+    GiveBackTurn,
     /// Ends the committer, after all requests before this one.
     Close,
 }
@@ -56,7 +60,7 @@ impl Request {
                     snapshots.filter_map(|part| part.snapshot.as_deref()),
                 )
             }
-            Self::Fence { .. } | Self::Close => 0,
+            Self::Fence { .. } | Self::TakeTurn(_) | Self::GiveBackTurn | Self::Close => 0,
         }
     }
 
@@ -85,7 +89,8 @@ impl Request {
                 }
                 done(stream.fence(epoch));
             }
-            Self::Close => {}
+            // Whoever waits gets the error of a store that is closed.
+            Self::TakeTurn(_) | Self::GiveBackTurn | Self::Close => {}
         }
     }
 }

@@ -85,32 +85,107 @@ CREATE TABLE records (
     name text COLLATE "C" NOT NULL,
     part bigint NOT NULL,
     content bytea NOT NULL,
+    -- What it was saved in, if only the runner of the follower may save it.
+    term bigint,
+    -- The order of saves: of one term, or of a state that all stores save, by its position in the log.
+    place bigint,
     PRIMARY KEY (kind, follower, name, part)
 );
 
+-- Which store runs a follower, where only one may.
+CREATE TABLE leases (
+    kind text COLLATE "C" NOT NULL,
+    follower text COLLATE "C" NOT NULL,
+    -- Each change raises it. Others see by it that the holder is alive.
+    revision bigint NOT NULL,
+    -- The number of the holder's term, 0 if there is no holder.
+    term bigint NOT NULL,
+    -- What the holder says of itself, as JSON.
+    sign text NOT NULL,
+    PRIMARY KEY (kind, follower)
+);
+
+-- Begins a term, unless the lease has changed since `p_revision`. Waits until nothing that carries the
+-- term before is under way.
+CREATE FUNCTION take_lease(
+    p_kind text, p_follower text, p_revision bigint, p_term bigint, p_sign text
+) RETURNS bool LANGUAGE plpgsql AS $$
+BEGIN
+    IF p_revision = 0 THEN
+        INSERT INTO leases VALUES (p_kind, p_follower, 0, 0, '') ON CONFLICT DO NOTHING;
+    END IF;
+    -- The same term again is a repeated attempt.
+    UPDATE leases SET revision = revision + 1, term = p_term, sign = p_sign
+        WHERE kind = p_kind AND follower = p_follower AND (revision = p_revision OR term = p_term);
+    RETURN FOUND;
+END $$;
+
+-- Whether a term goes on. It does until the end of the transaction.
+CREATE FUNCTION is_in_term(p_kind text, p_follower text, p_term bigint) RETURNS bool
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM FROM leases
+        WHERE kind = p_kind AND follower = p_follower AND term = p_term FOR SHARE;
+    RETURN FOUND;
+END $$;
+
+-- Fails if `p_term` has ended. Null stands for a change that needs none.
+CREATE FUNCTION check_term(p_kind text, p_follower text, p_term bigint) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF p_term IS NOT NULL AND NOT is_in_term(p_kind, p_follower, p_term) THEN
+        RAISE EXCEPTION 'another process runs the % `%` now', p_kind, p_follower
+            USING ERRCODE = 'EF003';
+    END IF;
+END $$;
+
+-- Whether the record has been replaced since, in the same term.
+CREATE FUNCTION is_late(
+    p_kind text, p_follower text, p_name text, p_term bigint, p_place bigint
+) RETURNS bool LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM FROM records
+        WHERE kind = p_kind AND follower = p_follower AND name = p_name AND part = 0
+            AND term IS NOT DISTINCT FROM p_term AND place > p_place
+        FOR NO KEY UPDATE;
+    RETURN FOUND;
+END $$;
+
+-- What was saved later stays, by `p_place`: the attempt may be one that was given up long ago.
 CREATE FUNCTION replace_record(
-    p_kind text, p_follower text, p_name text, p_content bytea
+    p_kind text, p_follower text, p_name text, p_content bytea, p_term bigint, p_place bigint
 ) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
+    PERFORM check_term(p_kind, p_follower, p_term);
+    IF is_late(p_kind, p_follower, p_name, p_term, p_place) THEN
+        RETURN;
+    END IF;
     DELETE FROM records
         WHERE kind = p_kind AND follower = p_follower AND name = p_name AND part > 0;
-    INSERT INTO records VALUES (p_kind, p_follower, p_name, 0, p_content)
-        ON CONFLICT (kind, follower, name, part) DO UPDATE SET content = excluded.content;
+    INSERT INTO records VALUES (p_kind, p_follower, p_name, 0, p_content, p_term, p_place)
+        ON CONFLICT (kind, follower, name, part) DO UPDATE
+            SET content = excluded.content, term = excluded.term, place = excluded.place;
 END $$;
 
 CREATE FUNCTION add_to_record(
-    p_kind text, p_follower text, p_name text, p_part bigint, p_content bytea
+    p_kind text, p_follower text, p_name text, p_part bigint, p_content bytea, p_term bigint,
+    p_place bigint
 ) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
+    PERFORM check_term(p_kind, p_follower, p_term);
+    IF is_late(p_kind, p_follower, p_name, p_term, p_place) THEN
+        RETURN;
+    END IF;
     -- The same part again is a repeated attempt.
     INSERT INTO records VALUES (p_kind, p_follower, p_name, p_part, p_content)
         ON CONFLICT (kind, follower, name, part) DO UPDATE SET content = excluded.content;
 END $$;
 
 CREATE FUNCTION remove_record(
-    p_kind text, p_follower text, p_name text
+    p_kind text, p_follower text, p_name text, p_term bigint
 ) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
+    PERFORM check_term(p_kind, p_follower, p_term);
     DELETE FROM records WHERE kind = p_kind AND follower = p_follower AND name = p_name;
 END $$;
 
@@ -200,10 +275,9 @@ CREATE FUNCTION channel() RETURNS text LANGUAGE sql STABLE AS $$
 $$;
 
 -- The checksum after a chain's next events.
-CREATE FUNCTION next_chain(p_chain bigint, p_sums bigint[]) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
-    SELECT ('x' || encode(substr(sha256(int8send(p_chain) || string_agg(int8send(sum), '' ORDER BY n)),
-        1, 8), 'hex'))::bit(64)::bigint
-    FROM unnest(p_sums) WITH ORDINALITY AS s(sum, n);
+CREATE FUNCTION next_chain(p_chain bigint, p_sums bigint[]) RETURNS bigint LANGUAGE sql STABLE AS $$
+    SELECT ('x' || encode(substr(sha256(int8send(p_chain) || array_send(p_sums)), 1, 8), 'hex'))
+        ::bit(64)::bigint;
 $$;
 
 -- Moves the end of the log, notes the outcome of a batch, and wakes the other stores.
@@ -225,10 +299,11 @@ BEGIN
 END $$;
 
 -- Appends a batch of commits and returns the position before it, which commits it refused (with the
--- actual version of a stream, or -1 for a condition that does not hold), and the new end of the log.
+-- actual version of a stream, -1 for a condition that does not hold, or -2 if its term has ended), and the new end of the log.
 --
 -- The arrays have the parts of each commit (one a stream; an empty type is none), its events and its
--- conditions, in order. `p_plain` promises that there is no condition, no key of
+-- conditions, in order. `event_key` and `event_tags` are null if no event has any. A commit of a process
+-- manager has a term. `p_plain` promises that there is no condition, no key of
 -- events without a stream, and that the commits of each stream follow each other: then all are stored by a few statements, unless one of them is to
 -- be refused.
 CREATE FUNCTION append(
@@ -238,19 +313,26 @@ CREATE FUNCTION append(
     event_last int[], event_place int[], event_type text[], event_id text[], event_version bigint[], event_name text[],
     event_key text[], event_tags text[], event_line text[], event_sum bigint[],
     clause_query text[], clause_after bigint[], clause_basis int[],
+    term_commit int[], term_follower text[], term_number bigint[],
     OUT p_before bigint, OUT p_refused int[], OUT p_actual bigint[], OUT p_head bigint,
     OUT p_chain bigint
 ) LANGUAGE plpgsql
+-- The plans hardly depend on the arrays, and making them takes longer than storing an event.
+SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     v_version bigint;
     v_refusal bigint;
     v_part int := 0;
+    v_term int;
     v_event int := 0;
     v_clause int := 0;
     v_after bigint;
     -- The position after each commit, null if it was refused.
     v_ends bigint[] := '{}';
+    v_is_refused bool;
+    v_has_new bool;
+    v_has_old bool;
 BEGIN
     IF p_synced AND
         (current_setting('synchronous_commit') = 'off' OR current_setting('fsync') = 'off')
@@ -263,14 +345,19 @@ BEGIN
     p_refused := '{}';
     p_actual := '{}';
 
-    IF p_plain THEN
-        PERFORM FROM (
+    IF p_plain AND (cardinality(term_commit) = 0 OR (
+        SELECT bool_and(is_in_term('process manager', t.follower, t.number))
+        FROM (SELECT DISTINCT * FROM unnest(term_follower, term_number)) AS t(follower, number)))
+    THEN
+        SELECT bool_or(p.expected <> coalesce(s.version, 0)), bool_or(p.expected = 0),
+            bool_or(p.expected > 0)
+        INTO v_is_refused, v_has_new, v_has_old
+        FROM (
             SELECT p.type, p.id, min(p.expected) AS expected
             FROM unnest(part_type, part_id, part_expected) AS p(type, id, expected)
             WHERE p.type <> '' GROUP BY p.type, p.id
-        ) AS p LEFT JOIN streams s ON s.type = p.type AND s.id = p.id
-        WHERE coalesce(s.version, 0) <> p.expected;
-        IF NOT FOUND THEN
+        ) AS p LEFT JOIN streams s ON s.type = p.type AND s.id = p.id;
+        IF v_is_refused IS NOT TRUE THEN
             IF cardinality(event_sum) > 0 THEN
                 p_chain := next_chain(p_chain, event_sum);
             END IF;
@@ -281,16 +368,28 @@ BEGIN
             FROM unnest(event_last, event_place, event_type, event_id, event_version, event_name, event_key,
                 event_tags, event_line, event_sum)
                 WITH ORDINALITY AS e(last, place, type, id, version, name, key, tags, line, sum, n);
-            INSERT INTO tags
-            SELECT DISTINCT unnest(e.tags::text[]), p_before + e.n
-            FROM unnest(event_tags) WITH ORDINALITY AS e(tags, n) WHERE e.tags IS NOT NULL;
-            INSERT INTO streams
-            SELECT e.type, e.id, max(e.version), p_before + max(e.n)
-            FROM unnest(event_type, event_id, event_version)
-                WITH ORDINALITY AS e(type, id, version, n)
-            WHERE e.type <> '' GROUP BY e.type, e.id
-            ON CONFLICT (type, id) DO UPDATE
-                SET version = excluded.version, position = excluded.position;
+            IF event_tags IS NOT NULL THEN
+                INSERT INTO tags
+                SELECT DISTINCT unnest(e.tags::text[]), p_before + e.n
+                FROM unnest(event_tags) WITH ORDINALITY AS e(tags, n) WHERE e.tags IS NOT NULL;
+            END IF;
+            -- Cheaper than one statement for both, which would lock each row before it changes it.
+            IF v_has_new THEN
+                INSERT INTO streams
+                SELECT e.type, e.id, max(e.version), p_before + max(e.n)
+                FROM unnest(event_type, event_id, event_version)
+                    WITH ORDINALITY AS e(type, id, version, n)
+                WHERE e.type <> '' GROUP BY e.type, e.id HAVING min(e.version) = 1;
+            END IF;
+            IF v_has_old THEN
+                UPDATE streams s SET version = e.version, position = p_before + e.n
+                FROM (
+                    SELECT e.type, e.id, max(e.version) AS version, max(e.n) AS n
+                    FROM unnest(event_type, event_id, event_version)
+                        WITH ORDINALITY AS e(type, id, version, n)
+                    WHERE e.type <> '' GROUP BY e.type, e.id HAVING min(e.version) > 1
+                ) AS e WHERE s.type = e.type AND s.id = e.id;
+            END IF;
             p_head := p_before + cardinality(event_sum);
             PERFORM end_batch(p_writer, p_batch, p_before, p_refused, p_actual, p_head, p_chain);
             RETURN;
@@ -299,8 +398,16 @@ BEGIN
 
     FOR c IN 1 .. cardinality(commit_parts) LOOP
         v_refusal := NULL;
+        IF c = ANY(term_commit) THEN
+            v_term := array_position(term_commit, c);
+            IF NOT is_in_term('process manager', term_follower[v_term], term_number[v_term])
+            THEN
+                v_refusal := -2;
+            END IF;
+        END IF;
         FOR p IN v_part + 1 .. v_part + commit_parts[c] LOOP
             CONTINUE WHEN part_type[p] = '';
+            EXIT WHEN v_refusal IS NOT NULL;
             SELECT s.version INTO v_version FROM streams s
                 WHERE s.type = part_type[p] AND s.id = part_id[p];
             -- What follows a refused commit is refused too, also where others have stored as many events.

@@ -54,7 +54,7 @@ pub(super) fn find<E: From<StorageError>>(
             ],
         )?;
         let is_last = size.is_last(rows.len());
-        let page: Vec<_> = rows.iter().map(StoredRow::of).collect::<Result<_, _>>()?;
+        let page = StoredRow::all_of(rows)?;
         size.learn(&page);
         for row in &page {
             if row.read(|event, _| each(event))??.is_break() {
@@ -83,8 +83,7 @@ pub(super) async fn find_key(
     let rows = server
         .read_async(ACTION, OF_KEY, vec![Box::new(key)])
         .await?;
-    for row in &rows {
-        let row = StoredRow::of(row)?;
+    for row in StoredRow::all_of(rows)? {
         row.read(|event, (_, command)| each(event, command))?;
     }
     Ok(())

@@ -1,7 +1,6 @@
 //! The server that has a store's schema: [`Server`]. Its connections live on a thread of the store,
 //! so a caller may block, on any runtime or none.
 
-use std::collections::HashMap;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,15 +11,16 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{AsyncMessage, Client, Config, NoTls, Row, Statement};
+use tokio_postgres::{AsyncMessage, Config, Row};
 
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::health::Health;
+use crate::storage::postgres::connection::Connection;
 use crate::storage::postgres::failure::Failure;
-use crate::storage::postgres::known::Known;
+use crate::storage::postgres::known::{HEAD, Known};
 use crate::storage::postgres::names::quoted;
 use crate::storage::postgres::rows::unsigned;
-use crate::storage::postgres::session::HEAD;
+use crate::storage::postgres::tls::Tls;
 use crate::sync::lock;
 
 /// How many connections read at the same time. One more writes.
@@ -35,10 +35,24 @@ pub(super) type Param = Box<dyn ToSql + Send + Sync>;
 /// Work for the thread of the connections.
 type Work<T> = Pin<Box<dyn Future<Output = StorageResult<T>> + Send>>;
 
+/// What the thread of the connections was told to do. It does so even if nobody waits for it.
+#[derive(Debug)]
+pub(super) struct Pending<T>(mpsc::Receiver<StorageResult<T>>);
+
+impl<T> Pending<T> {
+    /// Blocks until it is done.
+    pub(super) fn wait(self) -> StorageResult<T> {
+        // Without an answer the thread has ended.
+        let result = self.0.recv();
+        result.unwrap_or_else(|_| Err(StorageError::closed()))
+    }
+}
+
 /// A server, and the connections to it.
 #[derive(Debug)]
 pub(super) struct Server {
     config: Config,
+    tls: Tls,
     schema: String,
     /// The schema and the server, for messages. Without the password.
     place: String,
@@ -57,40 +71,12 @@ pub(super) struct Server {
     known: Known,
 }
 
-/// A connection, and the statements that were prepared on it.
-pub(super) struct Connection {
-    pub(super) client: Client,
-    prepared: HashMap<&'static str, Statement>,
-}
-
-impl std::fmt::Debug for Connection {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Connection").finish_non_exhaustive()
-    }
-}
-
-impl Connection {
-    pub(super) async fn query(
-        &mut self,
-        sql: &'static str,
-        params: &[&(dyn ToSql + Sync)],
-    ) -> Result<Vec<Row>, tokio_postgres::Error> {
-        let statement = if let Some(statement) = self.prepared.get(sql) {
-            statement
-        } else {
-            let statement = self.client.prepare(sql).await?;
-            self.prepared.entry(sql).or_insert(statement)
-        };
-        self.client.query(statement, params).await
-    }
-}
-
 impl Server {
     /// Must be called on the thread of the current runtime, which all connections will use.
     ///
     /// The receiver ends when nobody has the server any more.
     pub(super) fn new(
-        config: Config,
+        (config, tls): (Config, Tls),
         schema: String,
         place: String,
         timeout: Duration,
@@ -99,6 +85,7 @@ impl Server {
         let (alive, gone) = oneshot::channel();
         let server = Self {
             config,
+            tls,
             schema,
             place,
             timeout,
@@ -146,6 +133,14 @@ impl Server {
         &self,
         work: impl Future<Output = StorageResult<T>> + Send + 'static,
     ) -> StorageResult<T> {
+        self.start(work)?.wait()
+    }
+
+    /// Lets the thread of the connections begin with `work`.
+    fn start<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = StorageResult<T>> + Send + 'static,
+    ) -> StorageResult<Pending<T>> {
         if std::thread::current().id() == self.thread {
             let text = "the thread of the connections would wait for itself";
             return Err(StorageError::new(StorageErrorKind::Bug, text));
@@ -154,10 +149,7 @@ impl Server {
         self.runtime.spawn(async move {
             let _ = done.send(work.await);
         });
-        // Without an answer the thread has ended.
-        result
-            .recv()
-            .unwrap_or_else(|_| Err(StorageError::closed()))
+        Ok(Pending(result))
     }
 
     /// As [`wait`](Self::wait), without blocking. `work` is boxed, so that the futures of callers, which
@@ -174,8 +166,18 @@ impl Server {
         sql: &'static str,
         params: Vec<Param>,
     ) -> StorageResult<Vec<Row>> {
+        self.start_read(action, sql, params)?.wait()
+    }
+
+    /// As [`read`](Self::read), without waiting for the rows.
+    pub(super) fn start_read(
+        self: &Arc<Self>,
+        action: &'static str,
+        sql: &'static str,
+        params: Vec<Param>,
+    ) -> StorageResult<Pending<Vec<Row>>> {
         let this = self.clone();
-        self.wait(async move { this.query(action, sql, &params).await })
+        self.start(async move { this.query(action, sql, &params).await })
     }
 
     /// As [`read`](Self::read), without blocking.
@@ -227,6 +229,7 @@ impl Server {
     async fn attempt(&self, sql: &'static str, params: &[Param]) -> Result<Vec<Row>, Failure> {
         let started = Instant::now();
         let mut pause = Duration::ZERO;
+        let mut told = None;
         loop {
             let left = self.timeout.saturating_sub(started.elapsed());
             let failure = match self.attempt_once(sql, params, left).await {
@@ -236,9 +239,14 @@ impl Server {
             let left = self.timeout.saturating_sub(started.elapsed());
             let is_passing = failure.is_lost() || failure.is_transient();
             if !is_passing || left.is_zero() || self.is_closed() {
-                return Err(failure);
+                return Err(match failure {
+                    // The last attempt may end before the server says again what is wrong.
+                    Failure::NoAnswer(_) => told.unwrap_or(failure),
+                    failure => failure,
+                });
             }
             tracing::debug!(place = self.place, ?failure, "the server is asked again");
+            told = failure.is_of_server().then_some(failure);
             tokio::time::sleep(pause.min(left)).await;
             // The first connection may have been lost long ago.
             pause = (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
@@ -300,7 +308,8 @@ impl Server {
         &self,
         mut hear: impl FnMut(&str) + Send + 'static,
     ) -> Result<Connection, Failure> {
-        let (client, mut connection) = self.config.connect(NoTls).await?;
+        let connecting = self.config.connect(self.tls.connector());
+        let (client, mut connection) = connecting.await?;
         tokio::spawn(async move {
             while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
                 match message {
@@ -314,17 +323,16 @@ impl Server {
             }
         });
         // Compiling a statement takes longer than ours run.
-        // A session whose process is gone with its machine ends, and holds nothing any more.
+        // A session whose process is gone with its machine ends, and holds nothing any more. `append` looks
+        // at what is committed when it has the lock.
         let settings = format!(
-            "SET search_path TO {}; SET jit = off; SET tcp_keepalives_idle = 10; \
+            "SET search_path TO {}; SET jit = off; \
+             SET default_transaction_isolation = 'read committed'; SET tcp_keepalives_idle = 10; \
              SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 5",
             quoted(&self.schema)
         );
         client.batch_execute(&settings).await?;
-        let mut connection = Connection {
-            client,
-            prepared: HashMap::new(),
-        };
+        let mut connection = Connection::new(client);
         // It may be another server, after a failover or a restore.
         self.known.check(&mut connection, &self.place).await?;
         Ok(connection)

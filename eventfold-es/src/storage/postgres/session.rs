@@ -11,16 +11,18 @@ use uuid::Uuid;
 
 use crate::storage::error::{ErrorPlace, StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::lock::Patience;
+use crate::storage::postgres::connection::Connection;
 use crate::storage::postgres::failure::Failure;
+use crate::storage::postgres::known::HEAD;
 use crate::storage::postgres::names::quoted;
 use crate::storage::postgres::rows::unsigned;
-use crate::storage::postgres::server::{Connection, FIRST_PAUSE, LONGEST_PAUSE, Server};
+use crate::storage::postgres::server::{FIRST_PAUSE, LONGEST_PAUSE, Server};
 
 /// The version of the schema that this release makes.
-const VERSION: i32 = 1;
+pub(super) const VERSION: i32 = 1;
 const TABLES: &str = include_str!("schema.sql");
 /// The oldest server that has what the schema uses.
-const OLDEST_SERVER: i32 = 130_000;
+pub(super) const OLDEST_SERVER: i32 = 130_000;
 
 /// The lock on a store's number.
 const TRY_LOCK: &str =
@@ -41,7 +43,6 @@ const JOIN: &str = "INSERT INTO writers (writer) VALUES ($1)";
 /// A store that has written nothing for this long does not wait for an answer any more.
 const FORGET: &str = "DELETE FROM writers WHERE seen < now() - interval '30 days'";
 const LEAVE: &str = "DELETE FROM writers WHERE writer = $1";
-pub(super) const HEAD: &str = "SELECT position, chain FROM head";
 const OUTCOME: &str =
     "SELECT batch, before, refused, actual, head, chain FROM writers WHERE writer = $1";
 /// Ends the session that holds the lock on a store's number, which the server still believes in.
@@ -90,7 +91,8 @@ pub(super) struct Appended {
     pub(super) before: u64,
     /// Which of its commits are not stored, from 1 on.
     pub(super) refused: Vec<i32>,
-    /// The actual version of a stream for each of these, or -1 for a condition that does not hold.
+    /// The actual version of a stream for each of these, -1 for a condition that does not hold, or -2 if
+    /// its term has ended.
     pub(super) actual: Vec<i64>,
     /// The new end of the log.
     pub(super) head: u64,

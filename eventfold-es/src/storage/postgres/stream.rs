@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use tokio::sync::OwnedMutexGuard;
+use tokio_postgres::Row;
 
 use crate::ids::StreamId;
 use crate::meter::Meters;
@@ -16,7 +17,7 @@ use crate::storage::postgres::in_use::StreamInUse;
 use crate::storage::postgres::parts::Parts;
 use crate::storage::postgres::requests::{Request, kib};
 use crate::storage::postgres::rows::{PageSize, StoredRow, columns, signed, unsigned};
-use crate::storage::postgres::server::Server;
+use crate::storage::postgres::server::{Pending, Server};
 use crate::storage::postgres::snapshots;
 use crate::storage::postgres::snapshots::Job;
 use crate::storage::snapshot::{Draft, Snapshot};
@@ -211,12 +212,17 @@ impl PgReading<'_> {
         }
         let mut size = PageSize::default();
         let mut read = Place::behind(after, 0);
-        while read.version() < until {
-            let page = self.page(read.version(), until, size.rows())?;
-            if page.is_empty() {
-                return Err(self.lacks(read.version() + 1).into());
-            }
+        let mut next = Some(self.ask(after, until, size.rows())?);
+        while let Some(asked) = next.take() {
+            let page = StoredRow::all_of(asked.wait()?)?;
             size.learn(&page);
+            let Some(last) = page.last() else {
+                return Err(self.lacks(read.version() + 1).into());
+            };
+            if last.version < until {
+                // On its way while this page is read.
+                next = Some(self.ask(last.version, until, size.rows())?);
+            }
             for row in page {
                 if row.version != read.version() + 1 {
                     return Err(self.lacks(read.version() + 1).into());
@@ -239,9 +245,10 @@ impl PgReading<'_> {
         Ok(read)
     }
 
-    fn page(&self, after: u64, until: u64, rows: i64) -> StorageResult<Vec<StoredRow>> {
+    /// Asks for the events after a version, without waiting for them.
+    fn ask(&self, after: u64, until: u64, rows: i64) -> StorageResult<Pending<Vec<Row>>> {
         let (aggregate_type, id) = self.stream.names.clone();
-        let rows = self.server.read(
+        self.server.start_read(
             "read a stream of",
             PAGE,
             vec![
@@ -251,8 +258,7 @@ impl PgReading<'_> {
                 Box::new(signed(until)),
                 Box::new(rows),
             ],
-        )?;
-        rows.iter().map(StoredRow::of).collect()
+        )
     }
 
     /// The error for an event that is not there.

@@ -50,7 +50,7 @@ pub enum ImportError {
     },
 
     /// An event would get another position than its line states, and positions are to be
-    /// [kept](crate::Import::keep_positions).
+    /// [kept](crate::Import::keep_positions), or have to be because process managers come along.
     #[error(
         "line {line}: this event is at position {stated}, and would be at {next} in this store"
     )]
@@ -73,7 +73,7 @@ pub enum ImportError {
     },
 
     /// It is not decided what a process manager makes of the events, or it cannot be so. Nothing was
-    /// imported.
+    /// imported, unless the text says that lines are cut off.
     #[error("{0}")]
     ProcessManagers(io::Error),
 

@@ -1,17 +1,20 @@
 //! Reading the lines of an import on a thread of its own: [`Input`].
 
+use std::collections::BTreeSet;
 use std::io::{self, BufRead};
 
 use memchr::memchr;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
+use crate::following::moved::Carried;
+use crate::ids::Position;
 use crate::storage::Storage;
 use crate::storage::error::StorageError;
 use crate::store::export::exported::ExportedEvent;
 use crate::store::export::{cloud_events, event_lines};
 use crate::store::import::error::ImportError;
-use crate::store::import::known::{Known, of_id, of_place};
+use crate::store::import::known::{Known, Place, of_id, of_place};
 
 /// The longest line that is read. A longer one is no event, or belongs to a file without lines.
 const LONGEST_LINE: usize = if cfg!(test) { 1 } else { 1024 } * 1024 * 1024;
@@ -35,6 +38,8 @@ pub(super) struct Batch {
     pub(super) commits: Vec<Vec<Numbered>>,
     pub(super) skipped: u64,
     pub(super) dropped: u64,
+    /// What a process manager takes along, behind the commits of this batch.
+    pub(super) carried: Option<Box<Carried>>,
     /// How many bytes of the input are read up to here.
     bytes: u64,
 }
@@ -44,6 +49,22 @@ pub(super) struct Batch {
 pub(super) struct Numbered {
     pub(super) line: u64,
     pub(super) event: ExportedEvent,
+}
+
+impl Batch {
+    /// Whether it says something about events.
+    pub(super) fn has_events(&self) -> bool {
+        !self.commits.is_empty() || self.skipped > 0 || self.dropped > 0
+    }
+}
+
+/// What is to be known about positions and process managers while lines are read.
+#[derive(Debug, Default)]
+pub(super) struct Terms {
+    /// An event must get the position that its line states.
+    pub(super) keeps_positions: bool,
+    /// The process managers whose beginning is decided, so that what they take along does not matter.
+    pub(super) decided: BTreeSet<String>,
 }
 
 /// The batches, from the thread that reads them.
@@ -58,13 +79,14 @@ impl Input {
     pub(super) fn start(
         lines: Box<dyn BufRead + Send>,
         map: Option<Map>,
+        terms: Terms,
         storage: &Storage,
     ) -> Result<Self, ImportError> {
         let (sender, batches) = mpsc::channel(AHEAD);
         let storage = storage.clone();
         let read = move || {
             let mut reading = match Known::of(&storage) {
-                Ok(known) => Reading::new(lines, map, known),
+                Ok(known) => Reading::new(lines, map, terms, known),
                 Err(error) => return drop(sender.blocking_send(Err(error.into()))),
             };
             drop(storage);
@@ -108,7 +130,10 @@ impl Input {
 struct Reading {
     lines: Box<dyn BufRead + Send>,
     map: Option<Map>,
+    terms: Terms,
     known: Known,
+    /// Whether there was a line with an event.
+    has_begun: bool,
     /// The number of the line that was read last.
     line: u64,
     bytes: u64,
@@ -117,11 +142,13 @@ struct Reading {
 }
 
 impl Reading {
-    fn new(lines: Box<dyn BufRead + Send>, map: Option<Map>, known: Known) -> Self {
+    fn new(lines: Box<dyn BufRead + Send>, map: Option<Map>, terms: Terms, known: Known) -> Self {
         Self {
             lines,
             map,
+            terms,
             known,
+            has_begun: false,
             line: 0,
             bytes: 0,
             buffer: Vec::new(),
@@ -134,7 +161,10 @@ impl Reading {
         let mut batch = Batch::default();
         let before = self.bytes;
         let mut failed = None;
-        while self.bytes - before < BATCH_BYTES && batch.commits.len() < BATCH_COMMITS {
+        while self.bytes - before < BATCH_BYTES
+            && batch.commits.len() < BATCH_COMMITS
+            && batch.carried.is_none()
+        {
             match self.add_commit(&mut batch) {
                 Ok(true) => {}
                 Ok(false) => break,
@@ -150,9 +180,15 @@ impl Reading {
 
     /// Adds the next commit to the batch. False at the end of the lines.
     fn add_commit(&mut self, batch: &mut Batch) -> Result<bool, ImportError> {
-        let Some(event_lines::Read { event, place }) = self.next_event()? else {
-            return Ok(false);
+        let event_lines::Read { event, place } = match self.next_read()? {
+            None => return Ok(false),
+            Some(Read::Event(read)) => read,
+            Some(Read::Carried(carried)) => {
+                batch.carried = self.wanted(carried)?;
+                return Ok(true);
+            }
         };
+        self.has_begun = true;
         let first = self.line;
         let (place, of) = place.unwrap_or((1, 1));
         if place == 0 || of == 0 || place > of {
@@ -166,19 +202,22 @@ impl Reading {
         }
         let mut commit = vec![Numbered { line: first, event }];
         for expected in 2..=of {
-            let Some(next) = self.next_event()? else {
+            let Some(next) = self.next_read()? else {
                 let reason = format!(
                     "the lines end within a commit of {of} events that begins in line {first}: event \
                      {expected} is missing"
                 );
                 return Err(ImportError::line(self.line + 1, reason));
             };
-            if next.place != Some((expected, of)) {
-                let reason = format!(
-                    "event {expected} of {of} of the commit that begins in line {first} is missing"
-                );
-                return Err(ImportError::line(self.line, reason));
-            }
+            let next = match next {
+                Read::Event(next) if next.place == Some((expected, of)) => next,
+                _ => {
+                    let reason = format!(
+                        "event {expected} of {of} of the commit that begins in line {first} is missing"
+                    );
+                    return Err(ImportError::line(self.line, reason));
+                }
+            };
             let (line, event) = (self.line, next.event);
             commit.push(Numbered { line, event });
         }
@@ -195,10 +234,13 @@ impl Reading {
             };
             check(&event).map_err(|reason| ImportError::line(line, reason))?;
             let hash = hash(&event).map_err(|reason| ImportError::line(line, reason))?;
-            if self.known.add(hash) {
-                kept.push(Numbered { line, event });
-            } else {
-                batch.skipped += 1;
+            let place = place_of(&event);
+            match self.known.add(hash, place) {
+                None => kept.push(Numbered { line, event }),
+                Some(known) => {
+                    self.check_same(line, place, known)?;
+                    batch.skipped += 1;
+                }
             }
         }
         if !kept.is_empty() {
@@ -207,8 +249,49 @@ impl Reading {
         Ok(true)
     }
 
-    /// The event of the next line, `None` at the end. Empty lines are passed over.
-    fn next_event(&mut self) -> Result<Option<event_lines::Read>, ImportError> {
+    /// Fails if an event that is there already is another one than the line says. A map may make another one
+    /// of it than at the earlier import.
+    fn check_same(&self, line: u64, stated: Place, known: Place) -> Result<(), ImportError> {
+        if self.map.is_none() && !stated.is_same(known) {
+            let reason = "the store has an event with this id whose stream, name, time or payload is another: \
+                          these are not the lines of the earlier import, or they were changed since";
+            return Err(ImportError::line(line, reason));
+        }
+        if self.terms.keeps_positions && stated.position > 0 && stated.position != known.position {
+            return Err(ImportError::Position {
+                line,
+                stated: Position::new(stated.position),
+                next: Position::new(known.position),
+            });
+        }
+        Ok(())
+    }
+
+    /// What a process manager takes along, unless its beginning was decided.
+    fn wanted(&mut self, carried: Box<Carried>) -> Result<Option<Box<Carried>>, ImportError> {
+        let name = &carried.process_manager;
+        if self.terms.decided.contains(name) {
+            return Ok(None);
+        }
+        let refused = |reason: String| Err(ImportError::line(self.line, reason));
+        if self.map.is_some() {
+            return refused(format!(
+                "the process manager `{name}` knows the events as they were, and `map` changes them: say \
+                 where it begins (`from_now`, `react_again`)"
+            ));
+        }
+        if self.has_begun && !self.terms.keeps_positions {
+            return refused(format!(
+                "the process manager `{name}` comes behind events whose positions may be others: import \
+                 with `keep_positions`"
+            ));
+        }
+        self.terms.keeps_positions = true;
+        Ok(Some(carried))
+    }
+
+    /// What the next line says, `None` at the end. Empty lines are passed over.
+    fn next_read(&mut self) -> Result<Option<Read>, ImportError> {
         while self.next_line()? {
             let failed = |reason: String| ImportError::line(self.line, reason);
             let text = std::str::from_utf8(&self.buffer);
@@ -251,29 +334,44 @@ impl Reading {
     }
 }
 
+/// What a line says.
+#[expect(clippy::large_enum_variant, reason = "most lines are events")]
+enum Read {
+    Event(event_lines::Read),
+    /// What a process manager takes along.
+    Carried(Box<Carried>),
+}
+
 /// Reads a line in either form.
-fn read_line(text: &str) -> Result<event_lines::Read, String> {
+fn read_line(text: &str) -> Result<Read, String> {
     /// What tells the form.
     #[derive(Deserialize)]
     struct Form {
         eventfold: Option<serde_json::Value>,
         specversion: Option<serde_json::Value>,
+        process_manager: Option<serde_json::Value>,
     }
     // The usual beginnings, which save a look for the form.
-    if text.starts_with("{\"eventfold\":1,") {
-        return event_lines::read(text);
+    if text.starts_with("{\"eventfold\":1,\"position\":") {
+        return event_lines::read(text).map(Read::Event);
     }
     if text.starts_with("{\"specversion\":\"1.0\",") {
-        return cloud_events::read(text);
+        return cloud_events::read(text).map(Read::Event);
     }
     let form: Form = serde_json::from_str(text).map_err(|error| error.to_string())?;
     match (form.eventfold, form.specversion) {
-        (Some(form), None) if form == event_lines::FORM => event_lines::read(text),
+        (Some(number), None) if number == event_lines::FORM => {
+            if form.process_manager.is_none() {
+                return event_lines::read(text).map(Read::Event);
+            }
+            let carried = serde_json::from_str(text).map_err(|error| error.to_string())?;
+            Ok(Read::Carried(carried))
+        }
         (Some(form), None) => Err(format!(
             "`eventfold` is {form}: this version reads the form {}; a newer one wrote the line",
             event_lines::FORM
         )),
-        (None, Some(form)) if form == "1.0" => cloud_events::read(text),
+        (None, Some(form)) if form == "1.0" => cloud_events::read(text).map(Read::Event),
         (None, Some(form)) => Err(format!(
             "`specversion` is {form}: this version reads CloudEvents \"1.0\""
         )),
@@ -306,6 +404,15 @@ fn check(event: &ExportedEvent) -> Result<(), String> {
     Ok(())
 }
 
+/// What the event is, and where it was.
+fn place_of(event: &ExportedEvent) -> Place {
+    let position = event.position.map_or(0, Position::get);
+    let stream = event.stream.as_ref();
+    let stream = stream.map_or(("", ""), |id| (id.aggregate_type(), id.id()));
+    let content = (event.name.as_str(), event.data());
+    Place::new(position, stream, content, event.unix_millis)
+}
+
 /// By what the event is recognised.
 fn hash(event: &ExportedEvent) -> Result<u128, String> {
     match (&event.event_id, &event.stream, event.version) {
@@ -327,7 +434,7 @@ mod tests {
     use super::*;
 
     fn read(lines: impl BufRead + Send + 'static) -> (Batch, Option<ImportError>) {
-        Reading::new(Box::new(lines), None, Known::default()).batch()
+        Reading::new(Box::new(lines), None, Terms::default(), Known::default()).batch()
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub struct ImportReport {
     pub skipped: u64,
     /// How many events [`map`](crate::Import::map) dropped.
     pub dropped: u64,
+    /// How many process managers came along with what they have saved.
+    pub process_managers: u64,
     /// The position of the last event that was stored now, the default if there was none.
     pub position: Position,
     /// Whether each commit that was stored now ends at the position that its lines state.

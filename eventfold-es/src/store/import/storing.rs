@@ -17,6 +17,7 @@ use std::task::Poll;
 use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use crate::event::Tag;
+use crate::following::moved::Carried;
 use crate::ids::{Position, StreamId, Version};
 use crate::runtime::actor::Registry;
 use crate::runtime::aggregates::Aggregates;
@@ -74,9 +75,10 @@ pub(super) struct Storing {
 }
 
 impl Storing {
-    pub(super) fn new(aggregates: &Aggregates, keeps_positions: bool) -> Self {
+    /// `head` is the position of the newest event of the store.
+    pub(super) fn new(aggregates: &Aggregates, keeps_positions: bool, head: u64) -> Self {
         let storage = aggregates.storage.clone();
-        let next = storage.head() + 1;
+        let next = head + 1;
         Self {
             storage,
             registry: aggregates.registry.clone(),
@@ -91,6 +93,7 @@ impl Storing {
                 commits: 0,
                 skipped: 0,
                 dropped: 0,
+                process_managers: 0,
                 position: Position::default(),
                 positions_kept: true,
             },
@@ -106,6 +109,7 @@ impl Storing {
             of_none: None,
             condition: Vec::new(),
             handed_over: None,
+            term: None,
             done: Box::new(move |result| drop(done.send(result))),
         };
         storage.commit_group(group).await;
@@ -118,19 +122,30 @@ impl Storing {
         self.report
     }
 
-    /// Stores all commits. `told` takes how many events are stored, and how many bytes are read.
+    /// From here on an event must get the position that its line states.
+    pub(super) fn keep_positions(&mut self) {
+        self.keeps_positions = true;
+    }
+
+    /// Stores all commits, beginning with those of `first`. `told` takes how many events are stored, and
+    /// how many bytes are read. What process managers take along is added to `all_carried`.
     pub(super) async fn store_all(
         &mut self,
+        first: Option<Batch>,
         input: &mut Input,
         told: &mut Option<Box<dyn FnMut(u64, u64) + Send>>,
+        all_carried: &mut Vec<Carried>,
     ) -> Result<(), ImportError> {
-        while let Some(batch) = input.next().await? {
+        let mut next = first;
+        while let Some(batch) = next {
             let Batch {
                 commits,
                 skipped,
                 dropped,
+                carried,
                 ..
             } = batch;
+            all_carried.extend(carried.map(|carried| *carried));
             self.report.skipped += skipped;
             self.report.dropped += dropped;
             let mut waiting: VecDeque<Parts> = commits.into_iter().map(Parts::of).collect();
@@ -143,6 +158,7 @@ impl Storing {
             if let Some(told) = told {
                 told(self.report.events, input.bytes());
             }
+            next = input.next().await?;
         }
         Ok(())
     }
@@ -206,6 +222,7 @@ impl Storing {
             of_none,
             condition: before.map(Clause::only_behind).into_iter().collect(),
             handed_over: Some(handed_over),
+            term: None,
             done: Box::new(move |result| drop(done.send(result))),
         };
         self.next += events;

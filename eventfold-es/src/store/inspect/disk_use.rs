@@ -10,17 +10,18 @@ use crate::storage::files::disk::Kind;
 #[cfg(feature = "console")]
 use crate::storage::files::layout::StreamLayout;
 
-/// How much space a store's directory takes.
+/// How much space a store takes.
 ///
 /// See the example of [`StoreReader::disk_use`](crate::inspect::StoreReader::disk_use).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DiskUse {
     /// The directories in the store's directory, by name. The files that are in none are the part `.`.
+    /// Of a schema: its tables, with their indexes.
     pub parts: Vec<Part>,
 }
 
-/// A part of a store's directory.
+/// A part of a store's directory, or a table.
 ///
 /// See the example of [`StoreReader::disk_use`](crate::inspect::StoreReader::disk_use).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,19 +29,32 @@ pub struct DiskUse {
 pub struct Part {
     /// Its name, as `journal` or `streams`.
     pub name: String,
-    /// How many files it has.
+    /// How many files it has; 0 of a table.
     pub files: u64,
     /// The sum of their lengths in bytes, the zeros of prepared segments included.
     pub bytes: u64,
 }
 
-/// The parts of the directory `base`.
 /// How much space the directory of `layout` takes.
 #[cfg(feature = "console")]
 pub(crate) fn in_layout(layout: &StreamLayout) -> io::Result<DiskUse> {
     Ok(of(layout.base_dir())?)
 }
 
+/// How much space tables of these names and sizes take.
+#[cfg(feature = "postgres")]
+pub(super) fn of_tables(tables: Vec<(String, u64)>) -> DiskUse {
+    let parts = tables.into_iter().map(|(name, bytes)| Part {
+        name,
+        files: 0,
+        bytes,
+    });
+    DiskUse {
+        parts: parts.collect(),
+    }
+}
+
+/// The parts of the directory `base`.
 pub(super) fn of(base: &Path) -> StorageResult<DiskUse> {
     let mut own = Part::new(".".to_owned());
     let mut parts = Vec::new();

@@ -1,4 +1,4 @@
-//! One event as the journal has it: [`Entry`].
+//! One event as the store has it: [`Entry`].
 
 use std::ops::ControlFlow;
 use std::time::SystemTime;
@@ -6,12 +6,9 @@ use std::time::SystemTime;
 use crate::clock::from_unix_millis;
 use crate::event::{RecordedEvent, StoredEvent};
 use crate::storage::error::{StorageErrorKind, StorageResult};
-use crate::storage::files::format::commit_line::Part;
-use crate::storage::files::journal::backward::BackwardReader;
-use crate::storage::files::journal::reader::Reader;
-use crate::storage::files::observe::ObservedJournal;
+use crate::storage::log::{BackwardReader, Committed, LogReader};
 
-/// An event, with what the journal has besides. A
+/// An event, with what the store has besides. A
 /// [`StoreReader`](crate::inspect::StoreReader) passes it on as it reads.
 ///
 /// ```
@@ -37,12 +34,12 @@ use crate::storage::files::observe::ObservedJournal;
 pub struct Entry<'a> {
     event: StoredEvent<'a>,
     line: &'a str,
-    /// Unix milliseconds. Unknown for an entry from a stream's file.
+    /// Unix milliseconds. Unknown for an entry from a stream's file, and in a schema.
     committed: Option<u64>,
 }
 
 impl<'a> Entry<'a> {
-    /// An event that was read from the file of its stream.
+    /// An event that was read from its stream.
     pub(super) fn of_stream(event: StoredEvent<'a>, line: &'a str) -> Self {
         Self {
             event,
@@ -59,7 +56,7 @@ impl<'a> Entry<'a> {
         self.event
     }
 
-    /// The event's line, as the file of its stream has it, without the line end.
+    /// The event's line, as the file of its stream or the table `events` has it, without the line end.
     ///
     /// See the example of [`Entry`].
     #[must_use]
@@ -75,9 +72,9 @@ impl<'a> Entry<'a> {
         self.event.record().key
     }
 
-    /// When the event was committed. It never decreases from one event to the next. `None` for an
-    /// entry of [`read_stream`](crate::inspect::StoreReader::read_stream) that comes from the stream's
-    /// file, which does not have it.
+    /// When the event was committed. It never decreases from one event to the next. `None` in a schema of
+    /// PostgreSQL, and for an entry of [`read_stream`](crate::inspect::StoreReader::read_stream) that
+    /// comes from the stream's file: they do not have it.
     ///
     /// See the example of [`Entry`].
     #[must_use]
@@ -94,23 +91,22 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// Passes the events after `after` to `each`, until it breaks off.
+/// Passes the events after the place of `reader` up to `head` to `each`, until it breaks off.
 pub(super) fn read_forwards(
-    journal: &ObservedJournal,
-    after: u64,
+    mut reader: LogReader,
+    head: u64,
     mut each: impl FnMut(Entry<'_>) -> ControlFlow<()>,
 ) -> StorageResult<()> {
-    let mut reader = Reader::new(journal.index().clone(), after);
-    let mut read = |reader: &mut Reader| {
-        reader.read_to(journal.head(), |commit, first| {
-            for part in commit.parts() {
-                for i in part.first_of(first)..part.events.len() {
-                    if pass(&part, i, commit.ms, &mut each)?.is_break() {
-                        return StorageResult::Ok(ControlFlow::Break(()));
-                    }
+    let mut flow = ControlFlow::Continue(());
+    let mut read = |reader: &mut LogReader| {
+        reader.read_to(head, |committed| {
+            for i in 0..committed.len() {
+                // A commit is passed to its end.
+                if flow.is_continue() {
+                    flow = pass(committed, i, &mut each)?;
                 }
             }
-            Ok(ControlFlow::Continue(()))
+            StorageResult::Ok(flow)
         })
     };
     match read(&mut reader) {
@@ -121,41 +117,33 @@ pub(super) fn read_forwards(
     }
 }
 
-/// Passes the events before `before`, or all, to `each`, the newest first, until it breaks off.
+/// Passes the events before the place of `reader` to `each`, the newest first, until it breaks off.
 pub(super) fn read_backwards(
-    journal: &ObservedJournal,
-    before: Option<u64>,
+    mut reader: BackwardReader,
     mut each: impl FnMut(Entry<'_>) -> ControlFlow<()>,
 ) -> StorageResult<()> {
-    let newest = journal.head() + 1;
-    let before = before.map_or(newest, |before| before.min(newest));
-    let mut reader = BackwardReader::new(journal.index().clone(), before);
-    let done = reader.read(|commit, wanted| {
-        let parts: Vec<_> = commit.parts().collect();
-        for part in parts.iter().rev() {
-            for i in (0..part.wanted_of(wanted)).rev() {
-                if pass(part, i, commit.ms, &mut each)?.is_break() {
-                    return StorageResult::Ok(ControlFlow::Break(()));
-                }
+    let mut flow = ControlFlow::Continue(());
+    let done = reader.read(|committed| {
+        for i in (0..committed.len()).rev() {
+            if flow.is_continue() {
+                flow = pass(committed, i, &mut each)?;
             }
         }
-        Ok(ControlFlow::Continue(()))
+        Ok(flow)
     });
     done.map(drop)
 }
 
 fn pass(
-    part: &Part<'_, '_>,
+    committed: &Committed<'_>,
     i: usize,
-    committed: u64,
     each: &mut impl FnMut(Entry<'_>) -> ControlFlow<()>,
 ) -> StorageResult<ControlFlow<()>> {
-    let line = part.events[i].get();
-    part.read_event(i, |event| {
+    committed.event_and_line(i, |event, line, committed| {
         each(Entry {
             event,
             line,
-            committed: Some(committed),
+            committed,
         })
     })
 }

@@ -13,6 +13,7 @@ use std::path::Path;
 use crate::ids::{StreamId, Version};
 use crate::storage::encoding::event_line;
 use crate::storage::error::{StorageError, StorageResult};
+use crate::storage::files::journal::reader::Reader;
 use crate::storage::files::layout::{EVENTS_FILE, StreamLayout};
 use crate::storage::files::observe::ObservedJournal;
 use crate::storage::files::recovery::redo_point::RedoPoint;
@@ -20,6 +21,7 @@ use crate::storage::files::streams::end::line_hash;
 use crate::storage::files::streams::high_water::HighWaterMarks;
 use crate::storage::files::streams::mark::Mark;
 use crate::storage::files::streams::stream::stream_hash;
+use crate::storage::log::LogReader;
 use crate::store::inspect::entry::{Entry, read_forwards};
 
 /// Passes the events of `id` to `each`, until it breaks off.
@@ -36,7 +38,8 @@ pub(super) fn read(
     if known.version > 0 && read_file(&file, id, known.version, &mut each)?.is_break() {
         return Ok(());
     }
-    read_forwards(journal, after, |entry| {
+    let reader = LogReader::Files(Reader::new(journal.index().clone(), after));
+    read_forwards(reader, journal.head(), |entry| {
         let record = *entry.event().record();
         let is_of_it = record.aggregate_type() == id.aggregate_type() && record.id() == id.id();
         if is_of_it && record.version() > Version::new(known.version) {

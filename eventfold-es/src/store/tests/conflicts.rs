@@ -63,7 +63,9 @@ impl Aggregate for Numbers {
 const SERVER: &str = "EVENTFOLD_TEST_SERVER";
 
 /// Sets up stores that share their events.
-fn sharing() -> Box<dyn Fn() -> AggregateStoreBuilder> {
+pub(super) type Sharing = Box<dyn Fn() -> AggregateStoreBuilder>;
+
+pub(super) fn sharing() -> Sharing {
     #[cfg(feature = "postgres")]
     if let Ok(url) = std::env::var(SERVER) {
         let schema = format!("s{}", uuid::Uuid::new_v4().simple());
@@ -91,18 +93,24 @@ mod postgres;
 #[cfg(all(feature = "postgres", unix))]
 #[test]
 fn stores_on_postgres_conflict_as_stores_on_one_memory() {
+    run_on_a_server("store::tests::conflicts::", 12);
+}
+
+/// Runs the tests with these names on a server, and looks whether there are so many.
+#[cfg(all(feature = "postgres", unix))]
+pub(super) fn run_on_a_server(names: &str, least: usize) {
     let settings = ["fsync=off", "full_page_writes=off"];
     let Some(server) = postgres::Server::start(&settings) else {
         return;
     };
     let mut tests = std::process::Command::new(std::env::current_exe().unwrap());
     tests.env(SERVER, server.url());
-    let tests = tests.args(["store::tests::conflicts::", "--skip", "_on_postgres_"]);
+    let tests = tests.args([names, "--skip", "_on_postgres_"]);
     let output = tests.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}");
     let passed = text.lines().filter(|line| line.ends_with(" ... ok"));
-    assert!(passed.count() >= 12, "{text}");
+    assert!(passed.count() >= least, "{text}");
 }
 
 /// The same aggregate in two stores. Both have it in memory, at version 0.

@@ -11,13 +11,22 @@ use crate::args::{Backup, Follow, Managers, Restore};
 use crate::commands::reading::wait;
 use crate::failure::Result;
 use crate::output::Output;
+use crate::place::check_directory;
 use crate::progress::{Progress, number};
 use crate::time;
 
 /// How often `follow` says how far the copy is.
 const SAY_EVERY: Duration = Duration::from_secs(1);
 
+/// What does it for a store in PostgreSQL.
+const BACKUP: &str =
+    "`pg_dump --schema=NAME` or `pg_basebackup` takes a backup, or `export` one as text";
+const RESTORE: &str = "`pg_restore` restores it, or `import` the lines of an export";
+const FOLLOW: &str = "a standby of the server is a warm copy";
+
 pub(crate) fn backup(backup: &Backup, out: &mut Output) -> Result<()> {
+    check_directory(&backup.from, "backup", BACKUP)?;
+    check_directory(&backup.to, "backup", BACKUP)?;
     let progress = Progress::bytes();
     let taking = AggregateStore::backup_of(&backup.from, &backup.to);
     let mut taking = taking.on_progress(progress.mover());
@@ -49,6 +58,8 @@ pub(crate) fn backup(backup: &Backup, out: &mut Output) -> Result<()> {
 }
 
 pub(crate) fn restore(restore: &Restore, out: &mut Output) -> Result<()> {
+    check_directory(&restore.from, "restore", RESTORE)?;
+    check_directory(&restore.to, "restore", RESTORE)?;
     let progress = Progress::bytes();
     let restoring = AggregateStore::restore(&restore.from, &restore.to);
     let mut restoring = restoring.on_progress(progress.mover());
@@ -108,6 +119,8 @@ fn from(continuation: Continuation) -> (&'static str, Option<Position>) {
 
 /// Goes on until it is interrupted, which may be at any moment: the copy is whole.
 pub(crate) fn follow(follow: &Follow, out: &mut Output) -> Result<()> {
+    check_directory(&follow.from, "follow", FOLLOW)?;
+    check_directory(&follow.to, "follow", FOLLOW)?;
     let to = &follow.to;
     wait(async {
         let mut follow = AggregateStore::follow(&follow.from, to).await?;

@@ -1,6 +1,5 @@
 //! `dead-letters`.
 
-use std::path::Path;
 use std::time::SystemTime;
 
 use eventfold_es::inspect::{StoreReader, visible};
@@ -15,6 +14,7 @@ use crate::failure::{Failure, Result};
 use crate::json::pretty;
 use crate::names::Names;
 use crate::output::Output;
+use crate::place::Place;
 use crate::table::{self, Number, Text};
 use crate::time;
 
@@ -84,11 +84,14 @@ pub(crate) fn list(reader: &StoreReader, of: Option<&str>, out: &mut Output) -> 
     match unreadable {
         None => Ok(()),
         Some((name, offset, cause)) => {
-            let text = format!(
-                "process_managers/{}/dead_letters.jsonl is damaged at byte {offset}: {}",
-                visible(name),
-                visible(cause)
-            );
+            let (name, cause) = (visible(name), visible(cause));
+            let text = if reader.is_of_directory() {
+                format!(
+                    "process_managers/{name}/dead_letters.jsonl is damaged at byte {offset}: {cause}"
+                )
+            } else {
+                format!("the dead letters of {name} are damaged at byte {offset}: {cause}")
+            };
             Err(std::io::Error::new(std::io::ErrorKind::InvalidData, text).into())
         }
     }
@@ -123,9 +126,12 @@ pub(crate) fn show(reader: &StoreReader, which: &Letter, out: &mut Output) -> Re
     Ok(())
 }
 
-pub(crate) fn discard(dir: &Path, which: &Letter, out: &mut Output) -> Result<()> {
+pub(crate) fn discard(store: &Place, which: &Letter, out: &mut Output) -> Result<()> {
+    let instead =
+        "its program discards them (`DeadLetters::discard`, or a console with `allow_writing`)";
+    let dir = store.directory("dead-letters discard", instead)?;
     let names = {
-        let reader = open(dir)?;
+        let reader = open(store)?;
         managers(&reader, Some(&which.process_manager))?;
         let managers = reader.process_managers()?;
         let letters = managers

@@ -3,14 +3,19 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+#[cfg(feature = "postgres")]
+use eventfold_es::Position;
 use eventfold_es::inspect::visible;
 use eventfold_es::{AggregateStore, Finding};
 use serde::Serialize;
 use serde_json::json;
 
+#[cfg(not(feature = "postgres"))]
+use crate::commands::reading::without_postgres;
 use crate::commands::reading::{wait, with_hint};
 use crate::failure::{Failure, Result};
 use crate::output::Output;
+use crate::place::Place;
 use crate::progress::Progress;
 
 #[derive(Serialize)]
@@ -56,10 +61,21 @@ fn require_store(dir: &Path) -> Result<()> {
     Err(Failure::Store(with_hint(error)))
 }
 
-pub(crate) fn verify(dir: &Path, out: &mut Output) -> Result<ExitCode> {
-    require_store(dir)?;
-    let progress = Progress::bytes();
-    let verify = AggregateStore::verify(dir).on_progress(progress.mover());
+pub(crate) fn verify(store: &Place, out: &mut Output) -> Result<ExitCode> {
+    let (progress, verify) = match store {
+        Place::Directory(dir) => {
+            require_store(dir)?;
+            (Progress::bytes(), AggregateStore::verify(dir))
+        }
+        #[cfg(feature = "postgres")]
+        Place::Schema(url) => {
+            let verify = AggregateStore::verify_postgres(url.to_url());
+            (Progress::events(Position::default()), verify)
+        }
+        #[cfg(not(feature = "postgres"))]
+        Place::Schema(_) => return Err(without_postgres()),
+    };
+    let verify = verify.on_progress(progress.mover());
     let report = wait(async { verify.await })??;
     drop(progress);
     if out.is_json() {
@@ -75,7 +91,10 @@ pub(crate) fn verify(dir: &Path, out: &mut Output) -> Result<ExitCode> {
     Ok(code(report.is_clean()))
 }
 
-pub(crate) fn repair(dir: &Path, out: &mut Output) -> Result<ExitCode> {
+pub(crate) fn repair(store: &Place, out: &mut Output) -> Result<ExitCode> {
+    let instead = "`verify` says what is wrong: restore the schema (`pg_restore`), or move what can be read \
+                   into a new one (`export`, `import`)";
+    let dir = store.directory("repair", instead)?;
     require_store(dir)?;
     let progress = Progress::bytes();
     let repair = AggregateStore::repair(dir).on_progress(progress.mover());

@@ -5,13 +5,16 @@ use std::io::{self, BufRead, BufReader, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 
 use eventfold_es::inspect::{StoreReader, visible};
-use eventfold_es::{AggregateStore, ExportForm, ExportReport, ImportError, ImportReport, Position};
+use eventfold_es::{AggregateStore, ExportForm, ExportReport, ImportReport, Position};
 use serde_json::json;
 
 use crate::args::{Export, Import};
 use crate::commands::reading::wait;
+#[cfg(not(feature = "postgres"))]
+use crate::commands::reading::without_postgres;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
+use crate::place::Place;
 use crate::progress::{Progress, number};
 
 /// How much of the input is read at once.
@@ -82,16 +85,38 @@ pub(crate) fn export(reader: &StoreReader, export: &Export, out: &mut Output) ->
         return out.json(&json!({
             "events": report.events,
             "commits": report.commits,
+            "process_managers": report.process_managers,
             "position": number(report.position),
         }));
     }
     out.line(format_args!(
-        "{} has {} events in {} commits, up to position {}",
+        "{} has {} events in {} commits, up to position {}{}",
         shown(file),
         report.events,
         report.commits,
-        report.position
+        report.position,
+        managers(report.process_managers)
     ))
+}
+
+/// How many process managers come along.
+fn managers(count: u64) -> String {
+    match count {
+        0 => String::new(),
+        1 => "; and what 1 process manager has saved".to_owned(),
+        count => format!("; and what {count} process managers have saved"),
+    }
+}
+
+/// Opens the store for an import, and creates it if it is missing.
+async fn open_for_import(store: &Place) -> Result<AggregateStore> {
+    match store {
+        Place::Directory(dir) => Ok(AggregateStore::open(dir).await?),
+        #[cfg(feature = "postgres")]
+        Place::Schema(url) => Ok(AggregateStore::postgres(url.to_url()).open().await?),
+        #[cfg(not(feature = "postgres"))]
+        Place::Schema(_) => Err(without_postgres()),
+    }
 }
 
 fn write(
@@ -107,6 +132,9 @@ fn write(
     };
     let after = export.from.map_or(Position::default(), position);
     let mut exporting = reader.export().form(form).after(after);
+    if export.without_process_managers {
+        exporting = exporting.without_process_managers();
+    }
     if let Some(progress) = progress {
         exporting = exporting.on_progress(progress.mover());
     }
@@ -140,7 +168,7 @@ fn create(path: &Path) -> io::Result<File> {
 }
 
 /// Goes on where an earlier call was interrupted, at any moment.
-pub(crate) fn import(dir: &Path, import: &Import, out: &mut Output) -> Result<()> {
+pub(crate) fn import(store: &Place, import: &Import, out: &mut Output) -> Result<()> {
     let (lines, length): (Box<dyn BufRead + Send>, _) = match &import.file {
         Some(file) => {
             // Before a store is created.
@@ -163,8 +191,8 @@ pub(crate) fn import(dir: &Path, import: &Import, out: &mut Output) -> Result<()
         None => Progress::of("importing"),
     };
     let mut mover = progress.mover();
-    let done: std::result::Result<ImportReport, ImportError> = wait(async {
-        let store = AggregateStore::open(dir).await?;
+    let done: std::result::Result<ImportReport, Failure> = wait(async {
+        let store = open_for_import(store).await?;
         let mut importing = store.import(lines);
         if let Some(length) = length {
             importing = importing.on_progress(move |_, bytes| mover(bytes, length));
@@ -183,7 +211,7 @@ pub(crate) fn import(dir: &Path, import: &Import, out: &mut Output) -> Result<()
         }
         let done = importing.await;
         store.shutdown().await?;
-        done
+        Ok(done?)
     })?;
     drop(progress);
     let report = done?;
@@ -192,6 +220,7 @@ pub(crate) fn import(dir: &Path, import: &Import, out: &mut Output) -> Result<()
             "events": report.events,
             "commits": report.commits,
             "skipped": report.skipped,
+            "process_managers": report.process_managers,
             "position": number(report.position),
             "positions_kept": report.positions_kept,
         }));
@@ -212,7 +241,8 @@ pub(crate) fn import(dir: &Path, import: &Import, out: &mut Output) -> Result<()
         "; their positions are not those of the lines"
     };
     out.line(format_args!(
-        "{events} events in {commits} commits were imported{there}{positions}"
+        "{events} events in {commits} commits were imported{there}{positions}{}",
+        managers(report.process_managers)
     ))
 }
 

@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::path::Path;
 use std::pin::pin;
 use std::task::Poll;
 
@@ -11,10 +10,17 @@ use eventfold_es::inspect::StoreReader;
 use crate::event::DIM;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
+use crate::place::Place;
 
-/// Looks at the store in `dir`. Says so if its newest events are not shown.
-pub(crate) fn open(dir: &Path) -> Result<StoreReader> {
-    let reader = StoreReader::open(dir).map_err(with_hint)?;
+/// Looks at a store. Says so if its newest events are not shown.
+pub(crate) fn open(place: &Place) -> Result<StoreReader> {
+    let reader = match place {
+        Place::Directory(dir) => StoreReader::open(dir).map_err(with_hint)?,
+        #[cfg(feature = "postgres")]
+        Place::Schema(url) => StoreReader::postgres(url.to_url())?,
+        #[cfg(not(feature = "postgres"))]
+        Place::Schema(_) => return Err(without_postgres()),
+    };
     if reader.sync_failed()? {
         use std::io::Write as _;
         let _ = writeln!(
@@ -24,6 +30,14 @@ pub(crate) fn open(dir: &Path) -> Result<StoreReader> {
         );
     }
     Ok(reader)
+}
+
+/// Says how to get the command that knows stores in PostgreSQL.
+#[cfg(not(feature = "postgres"))]
+pub(crate) fn without_postgres() -> Failure {
+    let text = "this `eventfold` was built without PostgreSQL: install it with `cargo install eventfold-es \
+                --features cli,postgres`";
+    Failure::Usage(text.to_owned())
 }
 
 /// Runs `each` for entries, whose failures end the reading.

@@ -174,10 +174,10 @@ fn print_text(
         table::bytes(document.bytes),
         document.head
     ))?;
-    out.line(if document.closed {
-        "The store was closed in order."
-    } else {
-        "The store is open, or was not closed in order."
+    out.line(match document.disk.iter().any(|of| of.files > 0) {
+        false => "The store is in PostgreSQL.",
+        true if document.closed => "The store was closed in order.",
+        true => "The store is open, or was not closed in order.",
     })?;
 
     heading(out, "Events by type and name")?;

@@ -2,19 +2,18 @@
 
 use std::io;
 use std::net::Ipv4Addr;
-use std::path::Path;
 
 use eventfold_es::console;
 use tokio::net::TcpListener;
 
 use crate::args::Ui;
-use crate::commands::reading::{wait, with_hint};
+use crate::commands::reading::{open, wait};
 use crate::failure::Result;
 use crate::output::Output;
+use crate::place::Place;
 
-pub(crate) fn serve(dir: &Path, ui: &Ui, out: &mut Output) -> Result<()> {
-    let dir = ui.store.as_deref().unwrap_or(dir);
-    let console = console::router_of(dir).map_err(with_hint)?.build();
+pub(crate) fn serve(store: &Place, ui: &Ui, out: &mut Output) -> Result<()> {
+    let console = console::router_of_reader(open(store)?).build();
     wait(async {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, ui.port));
         let listener = listener.await.map_err(|error| cannot_listen(ui, &error))?;

@@ -25,6 +25,7 @@ impl StreamCommit {
             epoch,
             expected,
             snapshot,
+            term: _,
             done,
         } = commit;
         Self {

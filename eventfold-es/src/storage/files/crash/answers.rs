@@ -60,6 +60,7 @@ impl Writer {
             epoch: self.epoch,
             expected: self.version - 1,
             snapshot: None,
+            term: None,
             done,
         };
         engine.commit(self.stream.clone(), commit, events).await;

@@ -347,6 +347,7 @@ async fn hand_over(store: &AggregateStore, is_first: bool) -> Answer {
             of_none: Some(events),
             condition: if is_first { vec![clause] } else { Vec::new() },
             handed_over: None,
+            term: None,
             done: Box::new(move |result| drop(answered.send((result, head.head())))),
         })
         .await;
@@ -423,6 +424,7 @@ fn after_a_failed_batch_a_query_waits_until_the_streams_have_the_next_one() {
                 of_none: Some(events),
                 condition: Vec::new(),
                 handed_over: None,
+                term: None,
                 // The head has moved here, and the streams may lack their part of the batch.
                 done: Box::new(move |_| {
                     let _ = answered.send(finder.completed());
