@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-use eventfold_es::{Position, Query};
+use eventfold_es::{Position, Query, Running};
 use histories::{Element, History, Report, Stored, check, digest};
 
 use crate::domain::{Appended, COPIED, COPY, Marked, ORIGINAL};
 use crate::postgres::Server;
-use crate::worker::{Place, TASK, Task, number};
+use crate::worker::{LEASE_TTL, Place, TASK, Task, number};
 
 /// How long anything may take before a test calls it hung.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
@@ -291,10 +291,25 @@ impl Run {
             return;
         }
         let store = self.place.builder().lock_timeout(DEADLINE);
-        let store = store.process_manager::<crate::domain::Copying>();
+        let store = store
+            .process_manager::<crate::domain::Copying>()
+            .lease_ttl(LEASE_TTL);
         let store = store.aggregate_type::<crate::domain::List>();
         let store = store.open().await.unwrap();
-        while store.run_process_managers().await.unwrap().dispatched > 0 {}
+        let started = Instant::now();
+        loop {
+            if store.run_process_managers().await.unwrap().dispatched > 0 {
+                continue;
+            }
+            // A process that was killed still has the lease for a while.
+            let status = store.read_side();
+            let mut managers = status.process_managers.iter();
+            if !managers.any(|manager| manager.follower.running == Running::StandingBy) {
+                break;
+            }
+            assert!(started.elapsed() < DEADLINE, "nobody runs it: {status:?}");
+            tokio::time::sleep(LEASE_TTL / 10).await;
+        }
         store.shutdown().await.unwrap();
     }
 }

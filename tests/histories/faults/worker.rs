@@ -51,6 +51,9 @@ pub(crate) struct Task {
     pub(crate) hours_ahead: i32,
 }
 
+/// How long a process that gives no sign of life keeps the process manager.
+pub(crate) const LEASE_TTL: Duration = Duration::from_secs(1);
+
 impl Place {
     pub(crate) fn builder(&self) -> AggregateStoreBuilder {
         match self {
@@ -73,7 +76,8 @@ impl Task {
             builder = builder.command_timeout(self.command_timeout);
         }
         if self.copies && self.runs_copies {
-            builder = builder.process_manager::<Copying>().live();
+            builder = builder.process_manager::<Copying>();
+            builder = builder.lease_ttl(LEASE_TTL).live();
         }
         if self.hours_ahead != 0 {
             let hours = Duration::from_secs(3600 * u64::from(self.hours_ahead.unsigned_abs()));
