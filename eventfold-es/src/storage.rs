@@ -27,6 +27,7 @@ pub(crate) mod place;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 pub(crate) mod process;
+mod random;
 pub(crate) mod record;
 pub(crate) mod record_name;
 pub(crate) mod restored;

@@ -7,6 +7,16 @@ pub(crate) enum Follower {
     ProcessManager,
 }
 
+impl Follower {
+    /// What it is called in texts.
+    pub(crate) fn kind(self) -> &'static str {
+        match self {
+            Self::Projection => "projection",
+            Self::ProcessManager => "process manager",
+        }
+    }
+}
+
 /// The name of a record, unique among the records of one follower.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum RecordName {

@@ -35,6 +35,23 @@ impl Draft {
             StorageError::new(StorageErrorKind::Unreadable, text)
         })
     }
+
+    /// The snapshot as text. Fails if a load could not read its state.
+    pub(crate) fn into_text(self) -> StorageResult<String> {
+        self.check()?;
+        let unreadable = |cause: serde_json::Error| {
+            StorageError::new(StorageErrorKind::Unreadable, cause.to_string())
+        };
+        let state: &RawValue = serde_json::from_slice(&self.state).map_err(unreadable)?;
+        let contents = Contents {
+            state,
+            state_version: self.state_version,
+            keys: self.keys,
+            unknown: self.unknown,
+            events: self.events,
+        };
+        serde_json::to_string(&contents).map_err(unreadable)
+    }
 }
 
 /// Reports that snapshots of a stream could not be made or used: once, until the next one is made.

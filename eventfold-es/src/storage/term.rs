@@ -2,9 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use uuid::Uuid;
-
 use crate::storage::error::{StorageError, StorageErrorKind};
+use crate::storage::random::random_number;
 use crate::storage::record_name::Follower;
 
 /// One term of a lease. What carries it (a change of a record, a commit) is refused by the storage once
@@ -21,12 +20,10 @@ pub(crate) struct Term {
 impl Term {
     /// A term that is still to begin.
     pub(crate) fn new(follower: Follower, name: &str) -> Self {
-        let (high, low) = Uuid::new_v4().as_u64_pair();
         Self {
             follower,
             name: name.to_owned(),
-            // The bits of a random id, in which only a few are fixed.
-            number: ((high ^ low.rotate_left(32)) | 1).cast_signed(),
+            number: random_number(),
             is_lost: AtomicBool::new(false),
         }
     }
@@ -55,10 +52,7 @@ impl Term {
     /// Notes that the storage refused what carries it, and returns the error for that.
     pub(crate) fn refused(&self) -> StorageError {
         self.lose();
-        let kind = match self.follower {
-            Follower::Projection => "projection",
-            Follower::ProcessManager => "process manager",
-        };
+        let kind = self.follower.kind();
         let text = format!(
             "another process runs the {kind} `{}` now, so nothing of it is changed from here",
             self.name

@@ -209,12 +209,7 @@ impl Committer {
     /// Takes the turn to import, or gives it back. False if another store has it.
     async fn change_turn(&mut self, is_wanted: bool) -> Result<bool, Failure> {
         self.imports = false;
-        let known = self.session.take();
-        let known = known.filter(|session| !session.connection.client.is_closed());
-        let mut session = match known {
-            Some(session) => session,
-            None => self.reconnect().await?,
-        };
+        let mut session = self.take_session().await?;
         let (schema, timeout) = (self.server.schema(), self.server.timeout());
         let changed = tokio::time::timeout(timeout, session.change_turn(schema, is_wanted)).await;
         let changed = changed.unwrap_or(Err(Failure::NoAnswer(timeout)));
@@ -302,12 +297,7 @@ impl Committer {
         number: i64,
         is_sent: &mut bool,
     ) -> Result<Outcome, Failure> {
-        let known = self.session.take();
-        let known = known.filter(|session| !session.connection.client.is_closed());
-        let mut session = match known {
-            Some(session) => session,
-            None => self.reconnect().await?,
-        };
+        let mut session = self.take_session().await?;
         let answer = self.attempt_in(&mut session, batch, number, is_sent).await;
         match answer {
             // It may answer at any time, when nobody listens.
@@ -365,6 +355,15 @@ impl Committer {
                 let error = failure.into_error("append to", self.server.place());
                 Ok(Outcome::Failed(CommitError::NotStored(error)))
             }
+        }
+    }
+
+    /// The session, or a new one if its connection was lost.
+    async fn take_session(&mut self) -> Result<Session, Failure> {
+        let known = self.session.take();
+        match known.filter(|session| !session.connection.client.is_closed()) {
+            Some(session) => Ok(session),
+            None => self.reconnect().await,
         }
     }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::storage::error::StorageResult;
-use crate::storage::postgres::records::kind;
 use crate::storage::postgres::rows::{signed, unsigned};
 use crate::storage::postgres::server::{Param, Server};
 use crate::storage::record_name::Follower;
@@ -30,7 +29,7 @@ impl PgLeases {
     }
 
     pub(crate) fn read(&self, follower: Follower, name: &str) -> StorageResult<Option<LeaseSeen>> {
-        let params: Vec<Param> = vec![Box::new(kind(follower)), Box::new(name.to_owned())];
+        let params: Vec<Param> = vec![Box::new(follower.kind()), Box::new(name.to_owned())];
         let rows = self.server.read("read a lease of", READ, params)?;
         Ok(rows.first().map(|row| LeaseSeen {
             revision: unsigned(row.get(0)),
@@ -41,7 +40,7 @@ impl PgLeases {
 
     pub(crate) fn take(&self, term: &Term, revision: u64, sign: &str) -> StorageResult<bool> {
         let params: Vec<Param> = vec![
-            Box::new(kind(term.follower())),
+            Box::new(term.follower().kind()),
             Box::new(term.name().to_owned()),
             Box::new(signed(revision)),
             Box::new(term.number()),
@@ -67,14 +66,14 @@ impl PgLeases {
     pub(crate) fn end(&self, follower: Follower, name: &str) -> StorageResult<()> {
         const END: &str = "\
             UPDATE leases SET revision = revision + 1, term = 0 WHERE kind = $1 AND follower = $2";
-        let params: Vec<Param> = vec![Box::new(kind(follower)), Box::new(name.to_owned())];
+        let params: Vec<Param> = vec![Box::new(follower.kind()), Box::new(name.to_owned())];
         self.server.change("end a lease of", END, params)
     }
 }
 
 fn of(term: &Term) -> Vec<Param> {
     vec![
-        Box::new(kind(term.follower())),
+        Box::new(term.follower().kind()),
         Box::new(term.name().to_owned()),
         Box::new(term.number()),
     ]

@@ -14,13 +14,14 @@ use crate::storage::error::{ErrorPlace, StorageError, StorageErrorKind, StorageR
 use crate::storage::files::layout::StreamLayout;
 use crate::storage::health::Health;
 use crate::storage::postgres::NOWHERE;
+use crate::storage::postgres::known::HEAD;
 use crate::storage::postgres::log::PgLog;
 use crate::storage::postgres::options::PgOptions;
 use crate::storage::postgres::records;
 use crate::storage::postgres::records::PgRecords;
 use crate::storage::postgres::rows::{PageSize, StoredRow, columns, signed, unsigned};
 use crate::storage::postgres::server::Server;
-use crate::storage::postgres::session::{OLDEST_SERVER, VERSION};
+use crate::storage::postgres::session::{check_release, check_version, damaged, refused};
 use crate::storage::record_name::Follower;
 
 const SETTINGS: &str = "\
@@ -29,7 +30,6 @@ const SETTINGS: &str = "\
 const TABLES_VERSION: &str = "SELECT version FROM eventfold_schema";
 const OTHER_SCHEMAS: &str = "\
     SELECT DISTINCT schemaname::text FROM pg_tables WHERE tablename = 'eventfold_schema' ORDER BY 1 LIMIT 20";
-const HEAD: &str = "SELECT position FROM head";
 const OF_STREAM: &str = concat!(
     "SELECT ",
     columns!(),
@@ -214,17 +214,12 @@ pub(super) fn connect(options: &PgOptions) -> StorageResult<Arc<Server>> {
 
 /// Fails if there is no store in the schema that this release can read.
 async fn check(server: &Server) -> StorageResult<()> {
-    let place = || ErrorPlace::Schema(server.place().to_owned());
-    let unsupported = |text| StorageError::at(StorageErrorKind::Unsupported, place(), text);
     let schema = server.schema().to_owned();
     let rows = server.query(LOOK, SETTINGS, &[Box::new(schema)]).await?;
     let settings = rows.first();
-    let number: i32 = settings.map_or(0, |row| row.get(0));
-    if number < OLDEST_SERVER {
-        let version: &str = settings.map_or("of an unknown version", |row| row.get(1));
-        let text = format!("is on PostgreSQL {version}: 13 or newer is needed");
-        return Err(unsupported(text));
-    }
+    let number = settings.map_or(0, |row| row.get(0));
+    let version = settings.map_or("of an unknown version", |row| row.get(1));
+    check_release(server, number, version)?;
     if !settings.is_some_and(|row| row.get(2)) {
         let rows = server.query(LOOK, OTHER_SCHEMAS, &[]).await?;
         let others = rows
@@ -239,17 +234,10 @@ async fn check(server: &Server) -> StorageResult<()> {
                 others.join(", ")
             ),
         };
-        return Err(StorageError::at(StorageErrorKind::Missing, place(), text));
+        return Err(refused(server, StorageErrorKind::Missing, text));
     }
     let rows = server.query(LOOK, TABLES_VERSION, &[]).await?;
-    match rows.first().map(|row| row.get::<_, i32>(0)) {
-        Some(VERSION) => Ok(()),
-        Some(version) => Err(unsupported(format!(
-            "has version {version} of the tables, and this release of eventfold-es knows {VERSION}: use \
-             the release that made them, or a newer one"
-        ))),
-        None => Err(damaged(server, "has no row in `eventfold_schema`")),
-    }
+    check_version(server, rows.first().map(|row| row.get(0)))
 }
 
 /// The position of the newest event.
@@ -257,10 +245,4 @@ async fn head(server: &Server) -> StorageResult<u64> {
     let rows = server.query(LOOK, HEAD, &[]).await?;
     let head = rows.first().map(|row| unsigned(row.get(0)));
     head.ok_or_else(|| damaged(server, "has no row in `head`"))
-}
-
-fn damaged(server: &Server, cause: &str) -> StorageError {
-    let place = ErrorPlace::Schema(server.place().to_owned());
-    let error = StorageError::at(StorageErrorKind::Damaged, place, cause.to_owned());
-    error.with_advice("restore the schema from a backup")
 }

@@ -19,14 +19,6 @@ const POSITION: &str = "\
 const NAMES: &str = "SELECT DISTINCT name FROM records WHERE kind = $1 AND follower = $2";
 const FOLLOWERS: &str = "SELECT DISTINCT follower FROM records WHERE kind = $1 ORDER BY follower";
 
-/// The name of a kind of followers, as the server has it.
-pub(super) fn kind(follower: Follower) -> &'static str {
-    match follower {
-        Follower::Projection => "projection",
-        Follower::ProcessManager => "process manager",
-    }
-}
-
 /// The name of the record that the server has as `text`, `None` if it is no record of this release.
 fn name_of(text: &str) -> Option<RecordName> {
     let version = |prefix: &str| text.strip_prefix(prefix)?.parse::<u32>().ok();
@@ -56,7 +48,7 @@ pub(super) fn followers(server: &Arc<Server>, follower: Follower) -> StorageResu
     let rows = server.read(
         "read the records of",
         FOLLOWERS,
-        vec![Box::new(kind(follower))],
+        vec![Box::new(follower.kind())],
     )?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
@@ -77,7 +69,7 @@ impl PgRecords {
     pub(super) fn new(server: Arc<Server>, follower: Follower, name: &str) -> Self {
         Self {
             server,
-            kind: kind(follower),
+            kind: follower.kind(),
             owner: name.to_owned(),
             term: None,
             changes: Arc::default(),

@@ -322,9 +322,8 @@ impl Server {
                 }
             }
         });
-        // Compiling a statement takes longer than ours run.
-        // A session whose process is gone with its machine ends, and holds nothing any more. `append` looks
-        // at what is committed when it has the lock.
+        // Compiling a statement takes longer than ours run. `append` looks at what is committed when it has
+        // the lock. A session ends whose process is gone with its machine.
         let settings = format!(
             "SET search_path TO {}; SET jit = off; \
              SET default_transaction_isolation = 'read committed'; SET tcp_keepalives_idle = 10; \

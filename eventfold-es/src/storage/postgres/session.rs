@@ -7,7 +7,6 @@
 use std::time::Duration;
 
 use tokio_postgres::types::ToSql;
-use uuid::Uuid;
 
 use crate::storage::error::{ErrorPlace, StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::lock::Patience;
@@ -17,12 +16,13 @@ use crate::storage::postgres::known::HEAD;
 use crate::storage::postgres::names::quoted;
 use crate::storage::postgres::rows::unsigned;
 use crate::storage::postgres::server::{FIRST_PAUSE, LONGEST_PAUSE, Server};
+use crate::storage::random::random_number;
 
 /// The version of the schema that this release makes.
-pub(super) const VERSION: i32 = 1;
+const VERSION: i32 = 1;
 const TABLES: &str = include_str!("schema.sql");
 /// The oldest server that has what the schema uses.
-pub(super) const OLDEST_SERVER: i32 = 130_000;
+const OLDEST_SERVER: i32 = 130_000;
 
 /// The lock on a store's number.
 const TRY_LOCK: &str =
@@ -118,7 +118,7 @@ async fn join(server: &Server, terms: &Terms, patience: &Patience) -> StorageRes
     check(server, &mut connection, terms).await?;
     patience.check()?;
     migrate(server, &mut connection, terms).await?;
-    let writer = new_number();
+    let writer = random_number();
     limit_waits(server, &connection).await.map_err(failed)?;
     try_lock(server, &mut connection, writer)
         .await
@@ -134,22 +134,39 @@ async fn join(server: &Server, terms: &Terms, patience: &Patience) -> StorageRes
     Ok(Session { connection, writer })
 }
 
-/// A number that no other store has.
-fn new_number() -> i64 {
-    // The bits of a random id, in which only a few are fixed.
-    let (high, low) = Uuid::new_v4().as_u64_pair();
-    (high ^ low.rotate_left(32)).cast_signed()
-}
-
-fn damaged(server: &Server, cause: &str) -> StorageError {
+pub(super) fn damaged(server: &Server, cause: &str) -> StorageError {
     let place = ErrorPlace::Schema(server.place().to_owned());
     let error = StorageError::at(StorageErrorKind::Damaged, place, cause.to_owned());
     error.with_advice("restore the schema from a backup")
 }
 
-fn refused(server: &Server, kind: StorageErrorKind, cause: String) -> StorageError {
+pub(super) fn refused(server: &Server, kind: StorageErrorKind, cause: String) -> StorageError {
     let place = ErrorPlace::Schema(server.place().to_owned());
     StorageError::at(kind, place, cause)
+}
+
+/// Fails if the server is too old: `number` is its version as a number.
+pub(super) fn check_release(server: &Server, number: i32, version: &str) -> StorageResult<()> {
+    if number >= OLDEST_SERVER {
+        return Ok(());
+    }
+    let text = format!("is on PostgreSQL {version}: 13 or newer is needed");
+    Err(refused(server, StorageErrorKind::Unsupported, text))
+}
+
+/// Fails if the tables are of another release. `version` is `None` if none is stated.
+pub(super) fn check_version(server: &Server, version: Option<i32>) -> StorageResult<()> {
+    match version {
+        Some(VERSION) => Ok(()),
+        Some(version) => {
+            let text = format!(
+                "has version {version} of the tables, and this release of eventfold-es knows \
+                 {VERSION}: use the release that made them, or a newer one"
+            );
+            Err(refused(server, StorageErrorKind::Unsupported, text))
+        }
+        None => Err(damaged(server, "has no row in `eventfold_schema`")),
+    }
 }
 
 /// Fails if the server is not one that can have a store.
@@ -163,10 +180,7 @@ async fn check(server: &Server, connection: &mut Connection, terms: &Terms) -> S
     let (encoding, is_standby, is_unsynced): (&str, bool, bool) =
         (row.get(2), row.get(3), row.get(4));
     let unsupported = StorageErrorKind::Unsupported;
-    if number < OLDEST_SERVER {
-        let text = format!("is on PostgreSQL {version}: 13 or newer is needed");
-        return Err(refused(server, unsupported, text));
-    }
+    check_release(server, number, version)?;
     if encoding != "UTF8" {
         let text = format!(
             "is in a database with the encoding {encoding}: create the database with \
@@ -232,17 +246,8 @@ async fn has_tables(server: &Server, connection: &mut Connection) -> StorageResu
         .query("SELECT version FROM eventfold_schema", &[])
         .await;
     let rows = rows.map_err(|error| Failure::from(error).into_error("open", server.place()))?;
-    match rows.first().map(|row| row.get::<_, i32>(0)) {
-        Some(VERSION) => Ok(true),
-        Some(version) => {
-            let text = format!(
-                "has version {version} of the tables, and this release of eventfold-es knows \
-                 {VERSION}: use the release that made them, or a newer one"
-            );
-            Err(refused(server, StorageErrorKind::Unsupported, text))
-        }
-        None => Err(damaged(server, "has no row in `eventfold_schema`")),
-    }
+    check_version(server, rows.first().map(|row| row.get(0)))?;
+    Ok(true)
 }
 
 async fn exists(

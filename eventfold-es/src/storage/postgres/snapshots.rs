@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -12,7 +11,7 @@ use crate::storage::place::Place;
 use crate::storage::postgres::in_use::StreamInUse;
 use crate::storage::postgres::rows::{signed, unsigned};
 use crate::storage::postgres::server::Server;
-use crate::storage::snapshot::{Contents, Draft, Snapshot};
+use crate::storage::snapshot::{Draft, Snapshot};
 
 /// A snapshot counts only if the stream has the event at which it was taken. Invariant S1.
 const READ: &str = "\
@@ -80,7 +79,7 @@ impl SnapshotWriter {
             while let Some(Some(job)) = jobs.recv().await {
                 let (stream, place) = (job.stream.clone(), job.place);
                 // The state is read back, which may take long.
-                let made = tokio::task::spawn_blocking(move || content(*job.draft)).await;
+                let made = tokio::task::spawn_blocking(move || job.draft.into_text()).await;
                 let saved = match made {
                     Ok(Ok(content)) => save(&server, &stream, place, content).await,
                     Ok(Err(error)) => Err(error),
@@ -131,20 +130,4 @@ async fn save(
     ];
     let saved = server.query("save a snapshot in", SAVE, &params).await;
     saved.map(drop)
-}
-
-/// The snapshot as it is stored. Fails if a load could not read its state.
-fn content(draft: Draft) -> StorageResult<String> {
-    draft.check()?;
-    let unreadable = |cause| StorageError::new(StorageErrorKind::Unreadable, cause);
-    let state: &RawValue =
-        serde_json::from_slice(&draft.state).map_err(|cause| unreadable(cause.to_string()))?;
-    let contents = Contents {
-        state,
-        state_version: draft.state_version,
-        keys: draft.keys,
-        unknown: draft.unknown,
-        events: draft.events,
-    };
-    serde_json::to_string(&contents).map_err(|cause| unreadable(cause.to_string()))
 }
