@@ -39,7 +39,7 @@ mod methods;
 mod metrics;
 mod model;
 mod moving;
-#[cfg(unix)]
+#[cfg(all(unix, feature = "postgres"))]
 mod on_postgres;
 mod outbox;
 mod passing_over;

@@ -15,18 +15,20 @@ use serde_json::Value;
 
 pub(crate) mod child;
 pub(crate) mod collector;
-#[cfg(unix)]
+#[cfg(all(unix, feature = "postgres"))]
 #[expect(dead_code, reason = "tests of histories need more of it")]
 mod failing;
 pub(crate) mod files;
 mod place;
-#[cfg(unix)]
+#[cfg(all(unix, feature = "postgres"))]
 pub(crate) mod postgres;
 pub(crate) mod scripted;
 pub(crate) mod stall;
 
 pub(crate) use files::{check, check_report, copy, journal, verify};
-pub(crate) use place::{SERVER, STORAGE, TempDir, builder, fast_temp_dir, open, temp_dir};
+#[cfg(feature = "postgres")]
+pub(crate) use place::SERVER;
+pub(crate) use place::{STORAGE, TempDir, builder, fast_temp_dir, open, temp_dir};
 pub(crate) use stall::{abandon, stall};
 
 /// How long anything may take before a test calls it hung.

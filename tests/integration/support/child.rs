@@ -173,7 +173,7 @@ fn plays_its_role() {
         "react to one commit" => {
             runtime.block_on(process_managers::react_to_very_many(dir, usize::MAX));
         }
-        #[cfg(unix)]
+        #[cfg(all(unix, feature = "postgres"))]
         "run until replaced" => {
             runtime.block_on(crate::on_postgres::leases::run_until_replaced(dir));
         }

@@ -43,17 +43,27 @@ impl Server {
         self.sql("SELECT pg_reload_conf()");
     }
 
-    /// Kills all its processes, as `kill -9` does.
+    /// Kills all its processes, as `kill -9` does, and waits until they are gone: a server does not start
+    /// while processes of the last one share its memory.
     pub(crate) fn kill(&mut self) {
         self.stop();
-        send("KILL", &self.processes());
+        let processes = self.processes();
+        send("KILL", &processes);
         self.crash();
+        until("the killed processes are gone", || {
+            let states = processes.iter().filter_map(|&id| state(id));
+            states.into_iter().all(|(state, _)| state == 'Z')
+        });
     }
 
     /// Stops it where it is, as if the machine stood still.
     pub(crate) fn stop(&self) {
-        // Alone first: it starts no more.
-        send("STOP", &[self.main_process()]);
+        // Alone first: when it stands it starts no more.
+        let main = self.main_process();
+        send("STOP", &[main]);
+        until("the server stands", || {
+            state(main).is_none_or(|(state, _)| matches!(state, 'T' | 'Z'))
+        });
         send("STOP", &self.processes());
     }
 
@@ -77,11 +87,7 @@ impl Server {
                 .to_str()
                 .and_then(|name| name.parse().ok());
             let Some(id) = id else { continue };
-            let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-            // The name of the program, in brackets, may have spaces.
-            let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-            let parent = rest.split_ascii_whitespace().nth(1);
-            if parent.and_then(|parent| parent.parse().ok()) == Some(main) {
+            if state(id).is_some_and(|(_, parent)| parent == main) {
                 all.push(id);
             }
         }
@@ -155,6 +161,14 @@ impl Server {
         let is_primary = "SELECT pg_is_in_recovery()";
         until("the standby is promoted", || self.sql(is_primary) == "f");
     }
+}
+
+/// The state of a process, such as `T` for one that was stopped, and its parent. `None` if it is gone.
+fn state(process: u32) -> Option<(char, u32)> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The name of the program, in brackets, may have spaces.
+    let mut rest = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+    Some((rest.next()?.parse().ok()?, rest.next()?.parse().ok()?))
 }
 
 /// Sends a signal to these processes. Some may have ended meanwhile.

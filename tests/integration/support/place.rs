@@ -15,6 +15,7 @@ use super::DEADLINE;
 pub(crate) const STORAGE: &str = "EVENTFOLD_TEST_STORAGE";
 
 /// The URL of the server that the tests run on, if they run on one.
+#[cfg(feature = "postgres")]
 pub(crate) const SERVER: &str = "EVENTFOLD_TEST_SERVER";
 
 /// What the tests run on.
@@ -24,13 +25,16 @@ enum Kind {
     /// See [`in_memory`](crate::in_memory).
     Memory,
     /// See [`on_postgres`](crate::on_postgres).
+    #[cfg(feature = "postgres")]
     Postgres,
 }
 
 fn kind() -> Kind {
     match std::env::var(STORAGE).as_deref() {
         Ok("memory") => Kind::Memory,
+        #[cfg(feature = "postgres")]
         Ok("postgres") => Kind::Postgres,
+        Ok(other) if other != "files" => panic!("no tests run on {other}"),
         _ => Kind::Files,
     }
 }
@@ -128,6 +132,7 @@ pub(crate) fn fast_temp_dir() -> TempDir {
 static MEMORIES: Mutex<BTreeMap<PathBuf, Memory>> = Mutex::new(BTreeMap::new());
 
 /// The schemas that stand for directories.
+#[cfg(feature = "postgres")]
 static SCHEMAS: Mutex<BTreeMap<PathBuf, String>> = Mutex::new(BTreeMap::new());
 
 /// Sets up a store in `dir`, or in the memory or the schema that stands for it.
@@ -140,6 +145,7 @@ pub(crate) fn builder(dir: impl AsRef<Path>) -> AggregateStoreBuilder {
             let memory = memories.entry(dir.to_owned()).or_default();
             AggregateStore::in_memory().keep_in(memory)
         }
+        #[cfg(feature = "postgres")]
         Kind::Postgres => {
             let mut schemas = SCHEMAS.lock().unwrap();
             let number = schemas.len();

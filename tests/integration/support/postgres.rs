@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 
@@ -43,11 +44,10 @@ fn ids() -> Option<(u32, u32)> {
 
 /// `program` as the user of the server.
 pub(crate) fn command(program: &Path) -> Command {
-    if ids().is_none() {
-        return Command::new(program);
+    let mut command = Command::new(program);
+    if let Some((user, group)) = ids() {
+        command.uid(user).gid(group);
     }
-    let mut command = Command::new("runuser");
-    command.args(["-u", USER, "--"]).arg(program);
     command
 }
 

@@ -58,8 +58,12 @@ impl Evolve<Closed> for Account {
     fn evolve(&mut self, _: &Closed) {}
 }
 
-fn main() {
+pub(super) fn main() {
     let mut json = Vec::new();
-    Closed::ByHand { why: "enough".into() }.encode(&mut json).unwrap();
+    Closed::ByHand {
+        why: "enough".into(),
+    }
+    .encode(&mut json)
+    .unwrap();
     assert_eq!(json, br#"{"because":"enough"}"#);
 }

@@ -3,8 +3,8 @@ use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize, Aggregate)]
 #[aggregate(name = "konto")]
-#[aggregate(commands(Open,), events(Opened,),)]
-#[aggregate(snapshot(every = 1_000,), command_enum(derive(Debug,),),)]
+#[aggregate(commands(Open,), events(Opened,))]
+#[aggregate(snapshot(every = 1_000,), command_enum(derive(Debug,),))]
 struct Account;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -23,7 +23,7 @@ impl Evolve<Opened> for Account {
     fn evolve(&mut self, _: &Opened) {}
 }
 
-fn main() {
+pub(super) fn main() {
     assert_eq!(Account::AGGREGATE_TYPE, "konto");
     assert_eq!(Account::SNAPSHOT_EVERY, Some(1_000));
 }

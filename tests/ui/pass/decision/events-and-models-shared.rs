@@ -68,7 +68,7 @@ impl Decide<Move> for MovingBack {
     }
 }
 
-fn main() {
+pub(super) fn main() {
     let moved = |from: &str, to: &str, amount| Moved {
         from: from.into(),
         to: to.into(),

@@ -171,7 +171,7 @@ impl Decide<Leave> for Leaving {
     }
 }
 
-fn main() {
+pub(super) fn main() {
     let leave = Leave(7, "Ada");
     let tags: Tags = [
         Tag::new("course-id", 7).unwrap(),

@@ -21,7 +21,7 @@ macro_rules! model {
     };
 }
 
-fn main() {
+pub(super) fn main() {
     #[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
     struct Reserved {
         #[tag]

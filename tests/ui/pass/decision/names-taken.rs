@@ -91,7 +91,7 @@ mod school {
     }
 }
 
-fn main() {
+pub(super) fn main() {
     use ::eventfold_es::Decider;
     ::std::assert_eq!(<school::Subscribing as Decider>::NAME, "subscribing");
     ::std::assert_eq!(<school::Subscribing as Decider>::COMMAND_NAME, "Subscribe");

@@ -9,7 +9,6 @@
     unreachable_pub,
     missing_debug_implementations,
     missing_copy_implementations,
-    non_ascii_idents,
     let_underscore_drop,
     unused_lifetimes,
     unused_import_braces,
@@ -86,4 +85,4 @@ impl Decide<Subscribe> for Subscribing {
     }
 }
 
-fn main() {}
+pub(super) fn main() {}

@@ -33,15 +33,19 @@ fn round_trip<E: DomainEvent + PartialEq + std::fmt::Debug>(event: E) {
     assert_eq!(back.as_slice(), [event], "{json}");
 }
 
-fn main() {
+pub(super) fn main() {
     round_trip(Unit);
     round_trip(Newtype(vec![1]));
     round_trip(Tuple(1, "a".into()));
-    round_trip(Named { of: Some(Box::new(Named { of: None })) });
+    round_trip(Named {
+        of: Some(Box::new(Named { of: None })),
+    });
     round_trip(All::Unit);
     round_trip(All::Newtype(vec![1]));
     round_trip(All::Tuple(1, "a".into()));
-    round_trip(All::Named { of: Some(Box::new(All::Unit)) });
+    round_trip(All::Named {
+        of: Some(Box::new(All::Unit)),
+    });
     round_trip(All::NoFields {});
     round_trip(All::NoElements());
 }

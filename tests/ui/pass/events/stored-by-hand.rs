@@ -17,7 +17,7 @@ impl<'de> Deserialize<'de> for Opened {
     }
 }
 
-fn main() {
+pub(super) fn main() {
     let mut json = Vec::new();
     Opened.encode(&mut json).unwrap();
     assert_eq!(json, br#""opened""#);

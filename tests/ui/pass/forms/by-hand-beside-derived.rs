@@ -45,7 +45,7 @@ impl Aggregate for Counter {
     }
 }
 
-fn main() {
+pub(super) fn main() {
     let events = Account::default().handle(Open.into());
     assert_eq!(events.unwrap().len(), 1);
 }

@@ -27,6 +27,11 @@ impl Evolve<Opened> for Account {
     fn evolve(&mut self, _: &Opened) {}
 }
 
-fn main() {
-    assert!(Account.handle(Open(Box::new(|| false)).into()).unwrap().is_empty());
+pub(super) fn main() {
+    assert!(
+        Account
+            .handle(Open(Box::new(|| false)).into())
+            .unwrap()
+            .is_empty()
+    );
 }

@@ -28,10 +28,13 @@ impl Evolve<Opened> for Account {
     fn evolve(&mut self, _: &Opened) {}
 }
 
-fn main() {
+pub(super) fn main() {
     let command = serde_json::to_string(&Commands::Open(Open)).unwrap();
     assert_eq!(command, r#"{"type":"open","data":null}"#);
     let event = serde_json::to_string(&Events::Opened(Opened)).unwrap();
     assert_eq!(event, r#"{"type":"opened","data":null}"#);
-    assert_eq!(serde_json::from_str::<Events>(&event).unwrap(), Opened.into());
+    assert_eq!(
+        serde_json::from_str::<Events>(&event).unwrap(),
+        Opened.into()
+    );
 }

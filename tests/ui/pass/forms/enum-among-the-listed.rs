@@ -37,8 +37,11 @@ impl Evolve<Changed> for Account {
     fn evolve(&mut self, _: &Changed) {}
 }
 
-fn main() {
+pub(super) fn main() {
     let names: Vec<&str> = AccountEvent::NAMES.iter().map(|name| name.name).collect();
     assert_eq!(names, ["Opened", "Closed", "Reopened"]);
-    assert_eq!(Account.handle(Change::Close.into()).unwrap()[0].name(), "Closed");
+    assert_eq!(
+        Account.handle(Change::Close.into()).unwrap()[0].name(),
+        "Closed"
+    );
 }

@@ -13,7 +13,7 @@ impl Evolve<Opened> for Account {
     fn evolve(&mut self, _: &Opened) {}
 }
 
-fn main() {
+pub(super) fn main() {
     let _ = Account.apply(&Opened.into());
     assert!(serde_json::from_str::<AccountCommand>(r#"{"type":"Open"}"#).is_err());
 }

@@ -21,6 +21,6 @@ impl Evolve<Opened> for Account {
     fn evolve(&mut self, _: &Opened) {}
 }
 
-fn main() {
+pub(super) fn main() {
     assert_eq!(Account.handle(Open).unwrap().len(), 1);
 }

@@ -37,8 +37,11 @@ impl Evolve<AccountEvent> for Account {
     }
 }
 
-fn main() {
+pub(super) fn main() {
     assert!(Account.handle(AccountCommand::Close).is_err());
-    assert!(matches!(Account.handle(AccountCommand::Open).unwrap()[..], [AccountEvent::Opened]));
+    assert!(matches!(
+        Account.handle(AccountCommand::Open).unwrap()[..],
+        [AccountEvent::Opened]
+    ));
     assert!(Account::knows_event("Closed"));
 }

@@ -15,7 +15,9 @@ mod history {
     }
 
     pub fn in_cents(old: Dollars) -> Result<u64, String> {
-        old.amount.checked_mul(100).ok_or_else(|| "too much".to_owned())
+        old.amount
+            .checked_mul(100)
+            .ok_or_else(|| "too much".to_owned())
     }
 }
 
@@ -51,7 +53,10 @@ fn perhaps(old: Option<u8>) -> Option<Perhaps> {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, DomainEvent)]
 #[event(version = 2, upcast(1 = several))]
 struct Several(u8);
-fn several(old: Vec<u8>, _: &Recorded<'_>) -> Result<Vec<Several>, Box<dyn std::error::Error + Send + Sync>> {
+fn several(
+    old: Vec<u8>,
+    _: &Recorded<'_>,
+) -> Result<Vec<Several>, Box<dyn std::error::Error + Send + Sync>> {
     Ok(old.into_iter().map(Several).collect())
 }
 
@@ -77,7 +82,9 @@ fn listed(old: BTreeMap<String, u8>) -> Listed {
 )]
 enum CounterEvent {
     #[event(version = 2, upcast(1 = added))]
-    Added { amount: u64 },
+    Added {
+        amount: u64,
+    },
     #[event(version = 2, upcast(1 = Self::of_unit))]
     Reset,
     #[event(version = 2, upcast(1 = moved))]
@@ -106,7 +113,9 @@ impl CounterEvent {
     }
 
     fn of_several(Several(amount): Several) -> Self {
-        Self::Added { amount: amount.into() }
+        Self::Added {
+            amount: amount.into(),
+        }
     }
 }
 
@@ -146,25 +155,46 @@ fn read<E: DomainEvent>(name: &str, version: u32, data: &str) -> Result<Vec<E>, 
 
 type D = Deposited;
 
-fn main() {
-    let deposited = || Deposited { cents: 500, owner: "alice".into() };
+pub(super) fn main() {
+    let deposited = || Deposited {
+        cents: 500,
+        owner: "alice".into(),
+    };
     assert_eq!(deposited().schema_version(), 4);
-    assert_eq!(read::<D>("Deposited", 1, r#"{"amount":5}"#).unwrap(), [deposited()]);
+    assert_eq!(
+        read::<D>("Deposited", 1, r#"{"amount":5}"#).unwrap(),
+        [deposited()]
+    );
     assert_eq!(read::<D>("Deposited", 2, "500").unwrap(), [deposited()]);
     assert_eq!(read::<D>("Deposited", 3, "500").unwrap(), [deposited()]);
-    assert_eq!(read::<D>("Deposited", 4, r#"{"cents":500,"owner":"alice"}"#).unwrap(), [deposited()]);
+    assert_eq!(
+        read::<D>("Deposited", 4, r#"{"cents":500,"owner":"alice"}"#).unwrap(),
+        [deposited()]
+    );
 
     assert_eq!(read::<One>("One", 1, "1").unwrap(), [One(1)]);
     assert_eq!(read::<Perhaps>("Perhaps", 1, "1").unwrap(), [Perhaps(1)]);
     assert_eq!(read::<Perhaps>("Perhaps", 1, "null").unwrap(), []);
-    assert_eq!(read::<Several>("Several", 1, "[1,2]").unwrap(), [Several(1), Several(2)]);
+    assert_eq!(
+        read::<Several>("Several", 1, "[1,2]").unwrap(),
+        [Several(1), Several(2)]
+    );
     assert_eq!(read::<Any>("Any", 1, "[{}]").unwrap(), []);
-    assert_eq!(read::<Listed>("Listed", 1, "{}").unwrap(), [Listed(BTreeMap::new())]);
+    assert_eq!(
+        read::<Listed>("Listed", 1, "{}").unwrap(),
+        [Listed(BTreeMap::new())]
+    );
 
     type C = CounterEvent;
-    assert_eq!(read::<C>("added", 1, "5").unwrap(), [C::Added { amount: 5 }]);
+    assert_eq!(
+        read::<C>("added", 1, "5").unwrap(),
+        [C::Added { amount: 5 }]
+    );
     assert_eq!(read::<C>("added", 1, "-5").unwrap(), [C::Reset]);
-    assert_eq!(read::<C>("added", 2, r#"{"amount":5}"#).unwrap(), [C::Added { amount: 5 }]);
+    assert_eq!(
+        read::<C>("added", 2, r#"{"amount":5}"#).unwrap(),
+        [C::Added { amount: 5 }]
+    );
     assert_eq!(read::<C>("reset", 1, "null").unwrap(), [C::Reset]);
     assert_eq!(read::<C>("moved", 1, "3").unwrap(), [C::Moved(One(3), 0)]);
     assert_eq!(read::<C>("kept", 1, "null").unwrap(), [C::Kept]);
@@ -184,7 +214,11 @@ fn main() {
     assert_eq!(read::<A>("Several", 2, "7").unwrap(), [One(7).into()]);
     assert_eq!(read::<A>("Any", 1, "7").unwrap(), []);
     assert!(A::knows("Closed") && Account::knows_event("Several"));
-    let written: Vec<&str> = A::NAMES.iter().filter(|name| name.version.is_some()).map(|name| name.name).collect();
+    let written: Vec<&str> = A::NAMES
+        .iter()
+        .filter(|name| name.version.is_some())
+        .map(|name| name.name)
+        .collect();
     assert_eq!(written, ["Deposited", "One"]);
     assert_eq!(Account::event_version(&deposited().into()), Some(4));
 }

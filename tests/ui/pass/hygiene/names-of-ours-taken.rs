@@ -75,7 +75,7 @@ impl Evolve<Opened> for Account {
     fn evolve(&mut self, _: &Opened) {}
 }
 
-fn main() {
+pub(super) fn main() {
     let events = Aggregate::handle(&Account, Open.into()).unwrap();
     let mut json = Vec::new();
     Account::encode_event(&events[0], &mut json).unwrap();

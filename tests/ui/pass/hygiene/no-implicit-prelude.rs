@@ -56,7 +56,9 @@ fn left(_: Left) -> ::std::option::Option<AccountEvent> {
 #[event(rename_all = "kebab-case", retired("sold", Moved = Ended::moved))]
 enum Ended {
     #[event(version = 2, upcast(1 = Ended::closed))]
-    Closed { reason: ::std::string::String },
+    Closed {
+        reason: ::std::string::String,
+    },
     Merged(u64),
     Lost,
 }
@@ -91,4 +93,4 @@ impl Evolve<Ended> for Account {
     fn evolve(&mut self, _: &Ended) {}
 }
 
-fn main() {}
+pub(super) fn main() {}

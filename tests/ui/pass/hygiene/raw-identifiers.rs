@@ -32,7 +32,11 @@ enum Change {
 
 impl Decide<r#mod::Move> for r#loop {
     fn decide(&self, _: r#mod::Move) -> Decision<Self> {
-        Ok(events![Change::r#type(1), Change::r#use { r#as: 2 }, Change::r#yield])
+        Ok(events![
+            Change::r#type(1),
+            Change::r#use { r#as: 2 },
+            Change::r#yield
+        ])
     }
 }
 
@@ -52,12 +56,17 @@ impl Evolve<Change> for r#loop {
     fn evolve(&mut self, _: &Change) {}
 }
 
-fn main() {
+pub(super) fn main() {
     assert_eq!(r#loop::AGGREGATE_TYPE, "loop");
     for name in ["match", "type", "use", "yield"] {
         assert!(r#loop::knows_event(name), "{name}");
     }
-    let events = r#loop::default().handle(r#mod::Move { r#type: String::new() }.into());
+    let events = r#loop::default().handle(
+        r#mod::Move {
+            r#type: String::new(),
+        }
+        .into(),
+    );
     for event in events.unwrap() {
         let mut json = Vec::new();
         let name = r#loop::encode_event(&event, &mut json).unwrap();

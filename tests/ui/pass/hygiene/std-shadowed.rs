@@ -98,7 +98,7 @@ mod bank {
     }
 }
 
-fn main() {
+pub(super) fn main() {
     let close = bank::AccountCommand::from(bank::Close);
     let json = serde_json::to_string(&close).unwrap();
     assert_eq!(json, r#"{"type":"Close","data":null}"#);

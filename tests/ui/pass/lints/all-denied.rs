@@ -9,7 +9,6 @@
     unreachable_pub,
     missing_debug_implementations,
     missing_copy_implementations,
-    non_ascii_idents,
     let_underscore_drop,
     unused_lifetimes,
     unused_import_braces,
@@ -95,4 +94,4 @@ impl Evolve<Ended> for Account {
     }
 }
 
-fn main() {}
+pub(super) fn main() {}

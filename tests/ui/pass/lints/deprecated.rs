@@ -152,7 +152,7 @@ impl Evolve<Closed> for Account {
     fn evolve(&mut self, _: &Closed) {}
 }
 
-fn main() {
+pub(super) fn main() {
     let events = Account::default().handle(Open.into());
     assert_eq!(events.unwrap().len(), 1);
     #[allow(deprecated)]

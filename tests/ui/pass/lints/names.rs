@@ -45,7 +45,7 @@ impl Evolve<account_closed> for bank_account {
     fn evolve(&mut self, _: &account_closed) {}
 }
 
-fn main() {
+pub(super) fn main() {
     let events = bank_account::default().handle(bank_accountCommand::open_account(open_account));
     assert_eq!(events.unwrap().len(), 2);
     let _ = Type_::default().apply(&Type_Event::Opened(Opened));

@@ -81,7 +81,9 @@ impl Ticket {
     ) -> Result<Vec<TicketEvent>, IsClosed> {
         self.check_open()?;
         let by = context.actor().unwrap_or("nobody");
-        Ok(events![Closed { reason: format!("{reason} by {by}") }])
+        Ok(events![Closed {
+            reason: format!("{reason} by {by}")
+        }])
     }
 
     fn closed(self: &mut Self, Closed { reason }: &Closed) {
@@ -97,12 +99,20 @@ impl Ticket {
     }
 
     const fn count(&self, Count { to }: Count) -> Decision<Self> {
-        if to > Self::LIMIT { Err(IsClosed) } else { Ok(Vec::new()) }
+        if to > Self::LIMIT {
+            Err(IsClosed)
+        } else {
+            Ok(Vec::new())
+        }
     }
 
     #[helper]
     pub fn check_open(&self) -> Result<(), IsClosed> {
-        if self.is_closed { Err(IsClosed) } else { Ok(()) }
+        if self.is_closed {
+            Err(IsClosed)
+        } else {
+            Ok(())
+        }
     }
 
     #[helper]
@@ -148,11 +158,13 @@ impl Evolve<Archived> for Ticket {
     }
 }
 
-fn main() {
+pub(super) fn main() {
     let mut ticket = Ticket::new();
     drop(ticket.clone().nothing());
     assert_eq!(ticket.open(Open).unwrap().len(), 1);
-    let close = commands::Close { reason: "done".to_owned() };
+    let close = commands::Close {
+        reason: "done".to_owned(),
+    };
     for event in ticket.handle(close.clone().into()).unwrap() {
         ticket = ticket.apply(&event);
     }

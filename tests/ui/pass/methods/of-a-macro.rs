@@ -33,7 +33,7 @@ macro_rules! switch {
 
 switch!(Lamp, Lamp, Turn, Turn, Turned, Turned, &Turned);
 
-fn main() {
+pub(super) fn main() {
     let events = Lamp::default().handle(Turn.into()).unwrap();
     assert!(Lamp::default().apply(&events[0]).is_on);
 }

@@ -3,7 +3,7 @@
 use eventfold_es::prelude::*;
 use serde::{Deserialize, Serialize};
 
-fn main() {
+pub(super) fn main() {
     #[derive(Debug, Clone, Default, Serialize, Deserialize, Aggregate)]
     #[aggregate(command = CounterCommand, event = CounterEvent)]
     struct Counter(u64);

@@ -30,7 +30,12 @@ pub struct Evolve;
 
 /// A switch.
 #[derive(
-    ::std::fmt::Debug, ::std::clone::Clone, ::std::default::Default, Serialize, Deserialize, Aggregate,
+    ::std::fmt::Debug,
+    ::std::clone::Clone,
+    ::std::default::Default,
+    Serialize,
+    Deserialize,
+    Aggregate,
 )]
 #[aggregate(commands(Turn, Look), events(Turned))]
 pub struct Switch {
@@ -65,7 +70,7 @@ impl Switch {
     }
 }
 
-fn main() {
+pub(super) fn main() {
     let events = Switch::default().handle(Turn.into()).unwrap();
     ::std::assert!(Switch::default().apply(&events[0]).is_on);
 }

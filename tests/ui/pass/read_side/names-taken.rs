@@ -94,7 +94,9 @@ mod bank {
         fn evolve(&mut self, _: &Left) {}
     }
 
-    #[derive(::std::fmt::Debug, ::std::default::Default, Serialize, Deserialize, ProcessManager)]
+    #[derive(
+        ::std::fmt::Debug, ::std::default::Default, Serialize, Deserialize, ProcessManager,
+    )]
     #[process_manager(
         aggregates(self::Account),
         events(self::Subscribed, Left),
@@ -117,7 +119,7 @@ mod bank {
     }
 }
 
-fn main() {
+pub(super) fn main() {
     use ::eventfold_es::{ProcessManager, Projection};
     ::std::assert_eq!(<bank::Opens as Projection>::NAME, "opens");
     ::std::assert_eq!(<bank::Welcome as ProcessManager>::NAME, "welcome");

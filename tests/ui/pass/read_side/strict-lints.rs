@@ -8,7 +8,6 @@
     trivial_casts,
     unreachable_pub,
     missing_debug_implementations,
-    non_ascii_idents,
     unused_lifetimes,
     elided_lifetimes_in_paths,
     explicit_outlives_requirements
@@ -65,7 +64,7 @@ impl React<Account> for Second {
     }
 }
 
-fn main() {
+pub(super) fn main() {
     let mut opens = Opens::default();
     let opened = Opened;
     let mut data = Vec::new();

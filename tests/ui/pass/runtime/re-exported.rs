@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 #[aggregate(
     commands(Open),
     events(Opened, Closed),
-    crate = crate::framework::inner::eventfold_es,
+    crate = crate::runtime_re_exported::framework::inner::eventfold_es,
 )]
 struct Account;
 
@@ -42,7 +42,7 @@ impl Evolve<Opened> for Account {
     fn evolve(&mut self, _: &Opened) {}
 }
 
-fn main() {
+pub(super) fn main() {
     let events = Account::default().handle(Open.into());
     assert_eq!(events.unwrap().len(), 1);
 }

@@ -25,7 +25,7 @@ impl Evolve<Opened> for Account {
     fn evolve(&mut self, _: &Opened) {}
 }
 
-fn main() {
+pub(super) fn main() {
     let events = Account::default().handle(Open.into());
     assert_eq!(events.unwrap().len(), 1);
 }

@@ -30,7 +30,7 @@ macro_rules! aggregate {
             }
         )*
 
-        fn main() {
+        pub(super) fn main() {
             let mut account = Account::default();
             $(
                 for event in account.handle($command.into()).unwrap() {

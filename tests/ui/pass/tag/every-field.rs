@@ -95,7 +95,7 @@ fn tags<E: DomainEvent>(event: E) -> String {
     tags.to_string()
 }
 
-fn main() {
+pub(super) fn main() {
     assert_eq!(tags(Each::Tuple(1, 2, Some(3))), "id:2 id:3");
     assert_eq!(
         tags(Each::Struct {

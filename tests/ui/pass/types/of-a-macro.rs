@@ -19,7 +19,7 @@ macro_rules! account {
         #[aggregate(
             name = $name,
             crate = $runtime,
-            commands($command, $command_type, $crate::Rename = $name),
+            commands($command, $command_type, $crate::types_of_a_macro::Rename = $name),
             events($event, $event_type),
             error = $error,
             snapshot(every = $every),
@@ -35,8 +35,8 @@ macro_rules! account {
 
 account! {
     /// An account.
-    pub Account("konto", crate::framework::es) {
-        Open, crate::Close => Opened, crate::Renamed;
+    pub Account("konto", crate::types_of_a_macro::framework::es) {
+        Open, crate::types_of_a_macro::Close => Opened, crate::types_of_a_macro::Renamed;
         std::convert::Infallible, 10, Commands, "old"
     }
 }
@@ -73,7 +73,7 @@ impl Evolve<Renamed> for Account {
     fn evolve(&mut self, _: &Renamed) {}
 }
 
-fn main() {
+pub(super) fn main() {
     assert_eq!(Account::AGGREGATE_TYPE, "konto");
     assert_eq!(Account::SNAPSHOT_EVERY, Some(10));
     assert!(Account::knows_event("konto") && Account::knows_event("old"));

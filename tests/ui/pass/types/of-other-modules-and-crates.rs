@@ -16,7 +16,7 @@ mod events {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, Aggregate)]
 #[aggregate(
     commands(self::commands::opening::Open, ::std::time::Duration),
-    events(crate::events::Opened),
+    events(crate::types_of_other_modules_and_crates::events::Opened)
 )]
 struct Account;
 
@@ -36,7 +36,7 @@ impl Evolve<events::Opened> for Account {
     fn evolve(&mut self, _: &events::Opened) {}
 }
 
-fn main() {
+pub(super) fn main() {
     let open = AccountCommand::Open(commands::opening::Open);
     let wait = AccountCommand::Duration(std::time::Duration::ZERO);
     let json = serde_json::to_string(&[open, wait]).unwrap();

@@ -45,7 +45,7 @@ impl Evolve<Opened> for Account {
     fn evolve(&mut self, _: &Opened) {}
 }
 
-fn main() {
+pub(super) fn main() {
     assert!(Account.handle(Set(3).into()).is_err());
     assert!(Account.handle(vec![(1, 2)].into()).is_ok());
 }

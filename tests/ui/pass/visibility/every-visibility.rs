@@ -31,7 +31,7 @@ macro_rules! account {
 }
 
 mod outer {
-    account!(in_outer, pub(in crate::outer));
+    account!(in_outer, pub(in crate::visibility_every_visibility::outer));
     account!(in_super, pub(super));
     account!(private,);
 
@@ -41,6 +41,6 @@ mod outer {
 }
 account!(in_crate, pub(crate));
 
-fn main() {
+pub(super) fn main() {
     let _: in_crate::AccountCommand = in_crate::Open.into();
 }

@@ -1,4 +1,4 @@
-fn main() {
+pub(super) fn main() {
     use eventfold_es::prelude::*;
     use serde::{Deserialize, Serialize};
 
