@@ -195,6 +195,19 @@ impl Lease {
         self.name
     }
 
+    /// Gives the term of this store up if it has ended by itself. Returns whether it has.
+    pub(crate) fn note_loss(&mut self) -> bool {
+        let is_lost = self.has_lost();
+        if is_lost {
+            self.release();
+            tracing::warn!(
+                name = self.name,
+                "another process runs it now, because no sign of life of this one arrived in time"
+            );
+        }
+        is_lost
+    }
+
     /// How long until the next look is due.
     pub(crate) fn look_in(&self) -> Duration {
         let pause = (self.candidate.ttl / 10).min(LONGEST_LOOK);

@@ -83,15 +83,10 @@ impl Leased {
     /// If this store's term has ended by itself, forgets what was done in it and is not saved: whoever
     /// runs it now knows better.
     fn note_loss(&mut self) {
-        if self.lease.has_lost() {
-            if let Some(reacting) = self.reacting.take() {
-                self.counts = reacting.counts();
-            }
-            self.lease.release();
-            tracing::warn!(
-                name = self.lease.name(),
-                "another process runs it now, because no sign of life of this one arrived in time"
-            );
+        if self.lease.note_loss()
+            && let Some(reacting) = self.reacting.take()
+        {
+            self.counts = reacting.counts();
         }
     }
 

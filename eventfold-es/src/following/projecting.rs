@@ -137,13 +137,7 @@ impl<P: Projection> Projecting<P> {
         if lease.term().is_some() {
             return Ok(true);
         }
-        if lease.has_lost() {
-            lease.release();
-            tracing::warn!(
-                projection = P::NAME,
-                "another process runs it now, because no sign of life of this one arrived in time"
-            );
-        }
+        lease.note_loss();
         if !lease.look_in().is_zero() {
             return Ok(false);
         }

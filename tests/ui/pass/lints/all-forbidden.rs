@@ -1,5 +1,6 @@
 //! A crate that forbids every lint which generated code could set off, where an `allow` is an error.
 //! serde's derives write some, so its traits are implemented by hand.
+#![allow(clippy::pedantic)]
 #![forbid(
     // Each that is off unless asked for.
     absolute_paths_not_starting_with_crate,
