@@ -258,7 +258,7 @@ impl Stream for UnixStream {
 fn pass(
     network: &Network,
     direction: Direction,
-    is_silent: &AtomicBool,
+    is_silent: &Arc<AtomicBool>,
     mut from: impl Stream,
     mut to: impl Stream,
 ) {
@@ -269,10 +269,13 @@ fn pass(
             break;
         }
     }
-    // The other side does not hear of the end either. It has an end of its own in `connections`.
+    // The other side does not hear of the end of a silent one either. It has an end of its own in `connections`.
     if !is_silent.load(Ordering::Acquire) {
         from.close();
         to.close();
+        let mut way = network.way();
+        way.connections
+            .retain(|connection| !Arc::ptr_eq(&connection.is_silent, is_silent));
     }
 }
 

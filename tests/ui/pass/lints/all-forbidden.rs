@@ -134,7 +134,9 @@ macro_rules! serde {
     };
 }
 
-serde!(Account_, Open, Close, Opened, Ended, MovedAway, Own, Total, Forward);
+serde!(
+    Account_, Open, Close, Opened, Ended, MovedAway, Own, Total, Forward
+);
 
 /// An account. Its name is no upper camel case when something is added to it.
 #[derive(Debug, Clone, Default, Aggregate)]
