@@ -27,7 +27,7 @@ const REPLACED: i64 = -2;
 /// Appends a batch.
 pub(super) const APPEND: &str = "\
     SELECT p_before, p_refused, p_actual, p_head, p_chain FROM append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, \
-    $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27)";
+    $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32)";
 
 /// The parameters of `append` after the number of the store, that of the batch, and the terms.
 #[derive(Debug, Default)]
@@ -40,6 +40,14 @@ pub(super) struct Arrays {
     part_expected: Vec<i64>,
     /// The number of the commit before this one in the same stream, 0 for none in this batch.
     part_follows: Vec<i32>,
+    stream_type: Vec<String>,
+    stream_id: Vec<String>,
+    /// The version before the first commit.
+    stream_expected: Vec<i64>,
+    /// The version after the newest commit.
+    stream_version: Vec<i64>,
+    /// The number of its newest event in this batch, from 1 on, 0 for none.
+    stream_event: Vec<i32>,
     event_last: Vec<i32>,
     event_place: Vec<i32>,
     event_type: Vec<String>,
@@ -70,7 +78,7 @@ impl Arrays {
     pub(super) fn params<'a>(
         &'a self,
         (writer, batch, synced, is_plain): &'a (i64, i64, bool, bool),
-    ) -> [&'a (dyn ToSql + Sync); 27] {
+    ) -> [&'a (dyn ToSql + Sync); 32] {
         [
             writer,
             batch,
@@ -83,6 +91,11 @@ impl Arrays {
             &self.part_id,
             &self.part_expected,
             &self.part_follows,
+            &self.stream_type,
+            &self.stream_id,
+            &self.stream_expected,
+            &self.stream_version,
+            &self.stream_event,
             &self.event_last,
             &self.event_place,
             &self.event_type,
@@ -120,11 +133,20 @@ pub(super) struct Batch {
     pub(super) is_plain: bool,
     /// Whether it has an event or a condition.
     is_writing: bool,
-    /// The streams of its commits, by their addresses, which the commits keep: the version after the
-    /// newest commit, and its number, from 1 on.
-    ends: HashMap<usize, (u64, i32)>,
+    /// The streams of its commits, by their addresses, which the commits keep.
+    ends: HashMap<usize, End>,
     commits: Vec<Pending>,
     pub(super) bytes: usize,
+}
+
+/// The end of a stream behind the commits of a batch.
+#[derive(Debug, Clone, Copy)]
+struct End {
+    version: u64,
+    /// The number of the newest commit, from 1 on.
+    commit: i32,
+    /// Which of the batch's streams it is.
+    index: usize,
 }
 
 /// A request of a batch that waits for its answer.
@@ -272,7 +294,8 @@ impl Batch {
                 }
                 let version = commit.expected + events.count();
                 self.note_term(commit.term.as_ref());
-                self.note_end(&stream, commit.expected, version);
+                let event = self.arrays.event_sum.len();
+                self.note_end(&stream, (commit.expected, version), event);
                 Pending {
                     is_sent: true,
                     events: events.count(),
@@ -335,7 +358,8 @@ impl Batch {
     /// Adds a commit without events, which expects the stream to be where its epoch is.
     fn add_check(&mut self, stream: &Arc<StreamInUse>) -> bool {
         let end = self.ends.get(&Arc::as_ptr(stream).addr()).copied();
-        let (version, follows) = end.unwrap_or_else(|| (stream.version(), 0));
+        let (version, follows) =
+            end.map_or_else(|| (stream.version(), 0), |end| (end.version, end.commit));
         let arrays = &mut self.arrays;
         arrays.commit_parts.push(1);
         arrays.commit_events.push(0);
@@ -344,7 +368,7 @@ impl Batch {
         arrays.part_id.push(stream.names.1.clone());
         arrays.part_expected.push(signed(version));
         arrays.part_follows.push(follows);
-        self.note_end(stream, version, version);
+        self.note_end(stream, (version, version), 0);
         true
     }
 
@@ -369,9 +393,12 @@ impl Batch {
         self.add_commit(&parts, &clauses)
             .map_err(CommitError::NotStored)?;
         self.note_term(group.term.as_ref());
+        let events = usize::try_from(group.count()).unwrap_or(usize::MAX);
+        let mut event = self.arrays.event_sum.len().saturating_sub(events);
         for part in &group.streams {
             let version = part.expected + part.events.count();
-            self.note_end(&part.stream, part.expected, version);
+            event += usize::try_from(part.events.count()).unwrap_or(usize::MAX);
+            self.note_end(&part.stream, (part.expected, version), event);
         }
         Ok(())
     }
@@ -388,15 +415,32 @@ impl Batch {
     /// The number of the newest commit in the stream, 0 for none.
     fn newest_of(&self, stream: &Arc<StreamInUse>) -> i32 {
         let end = self.ends.get(&Arc::as_ptr(stream).addr());
-        end.map_or(0, |(_, commit)| *commit)
+        end.map_or(0, |end| end.commit)
     }
 
-    /// Notes that the stream is at `version` after a commit that expects it at `expected`.
-    fn note_end(&mut self, stream: &Arc<StreamInUse>, expected: u64, version: u64) {
-        let commit = number(self.arrays.commit_parts.len());
-        let end = (version, commit);
-        let earlier = self.ends.insert(Arc::as_ptr(stream).addr(), end);
-        self.is_plain &= earlier.is_none_or(|(version, _)| version == expected);
+    /// Notes that the stream is at `version` after a commit that expects it at `expected`, of which `event` is
+    /// the number of the newest event.
+    fn note_end(&mut self, stream: &StreamInUse, (expected, version): (u64, u64), event: usize) {
+        let arrays = &mut self.arrays;
+        let commit = number(arrays.commit_parts.len());
+        let event = if version > expected { number(event) } else { 0 };
+        let end = self.ends.entry(std::ptr::from_ref(stream).addr());
+        let end = end.or_insert_with(|| {
+            arrays.stream_type.push(stream.names.0.clone());
+            arrays.stream_id.push(stream.names.1.clone());
+            arrays.stream_expected.push(signed(expected));
+            arrays.stream_version.push(0);
+            arrays.stream_event.push(0);
+            End {
+                version: expected,
+                commit,
+                index: arrays.stream_event.len() - 1,
+            }
+        });
+        self.is_plain &= end.version == expected;
+        (end.version, end.commit) = (version, commit);
+        arrays.stream_version[end.index] = signed(version);
+        arrays.stream_event[end.index] = event.max(arrays.stream_event[end.index]);
     }
 
     /// A clause as the server takes it: its query, and up to where its events are known.

@@ -301,7 +301,8 @@ END $$;
 -- Appends a batch of commits and returns the position before it, which commits it refused (with the
 -- actual version of a stream, -1 for a condition that does not hold, or -2 if its term has ended), and the new end of the log.
 --
--- The arrays have the parts of each commit (one a stream; an empty type is none), its events and its
+-- The arrays have the parts of each commit (one a stream; an empty type is none), each stream once (with its
+-- version before and after the commits, and the number of its newest event, 0 for none), the events of each commit and its
 -- conditions, in order. `event_key` and `event_tags` are null if no event has any. A commit of a process
 -- manager has a term. `p_plain` promises that there is no condition, no key of
 -- events without a stream, and that the commits of each stream follow each other: then all are stored by a few statements, unless one of them is to
@@ -310,6 +311,7 @@ CREATE FUNCTION append(
     p_writer bigint, p_batch bigint, p_synced bool, p_plain bool,
     commit_parts int[], commit_events int[], commit_clauses int[],
     part_type text[], part_id text[], part_expected bigint[], part_follows int[],
+    stream_type text[], stream_id text[], stream_expected bigint[], stream_version bigint[], stream_event int[],
     event_last int[], event_place int[], event_type text[], event_id text[], event_version bigint[], event_name text[],
     event_key text[], event_tags text[], event_line text[], event_sum bigint[],
     clause_query text[], clause_after bigint[], clause_basis int[],
@@ -349,14 +351,10 @@ BEGIN
         SELECT bool_and(is_in_term('process manager', t.follower, t.number))
         FROM (SELECT DISTINCT * FROM unnest(term_follower, term_number)) AS t(follower, number)))
     THEN
-        SELECT bool_or(p.expected <> coalesce(s.version, 0)), bool_or(p.expected = 0),
-            bool_or(p.expected > 0)
+        SELECT bool_or(b.expected <> coalesce(s.version, 0)), bool_or(b.expected = 0), bool_or(b.expected > 0)
         INTO v_is_refused, v_has_new, v_has_old
-        FROM (
-            SELECT p.type, p.id, min(p.expected) AS expected
-            FROM unnest(part_type, part_id, part_expected) AS p(type, id, expected)
-            WHERE p.type <> '' GROUP BY p.type, p.id
-        ) AS p LEFT JOIN streams s ON s.type = p.type AND s.id = p.id;
+        FROM unnest(stream_type, stream_id, stream_expected) AS b(type, id, expected)
+        LEFT JOIN streams s ON s.type = b.type AND s.id = b.id;
         IF v_is_refused IS NOT TRUE THEN
             IF cardinality(event_sum) > 0 THEN
                 p_chain := next_chain(p_chain, event_sum);
@@ -376,19 +374,16 @@ BEGIN
             -- Cheaper than one statement for both, which would lock each row before it changes it.
             IF v_has_new THEN
                 INSERT INTO streams
-                SELECT e.type, e.id, max(e.version), p_before + max(e.n)
-                FROM unnest(event_type, event_id, event_version)
-                    WITH ORDINALITY AS e(type, id, version, n)
-                WHERE e.type <> '' GROUP BY e.type, e.id HAVING min(e.version) = 1;
+                SELECT b.type, b.id, b.version, p_before + b.event
+                FROM unnest(stream_type, stream_id, stream_expected, stream_version, stream_event)
+                    AS b(type, id, expected, version, event)
+                WHERE b.expected = 0 AND b.event > 0;
             END IF;
             IF v_has_old THEN
-                UPDATE streams s SET version = e.version, position = p_before + e.n
-                FROM (
-                    SELECT e.type, e.id, max(e.version) AS version, max(e.n) AS n
-                    FROM unnest(event_type, event_id, event_version)
-                        WITH ORDINALITY AS e(type, id, version, n)
-                    WHERE e.type <> '' GROUP BY e.type, e.id HAVING min(e.version) > 1
-                ) AS e WHERE s.type = e.type AND s.id = e.id;
+                UPDATE streams s SET version = b.version, position = p_before + b.event
+                FROM unnest(stream_type, stream_id, stream_expected, stream_version, stream_event)
+                    AS b(type, id, expected, version, event)
+                WHERE b.expected > 0 AND b.event > 0 AND s.type = b.type AND s.id = b.id;
             END IF;
             p_head := p_before + cardinality(event_sum);
             PERFORM end_batch(p_writer, p_batch, p_before, p_refused, p_actual, p_head, p_chain);
