@@ -43,10 +43,8 @@ pub(crate) struct Task {
     /// After how many operations it ends. Without it, when its input ends.
     pub(crate) operations: Option<u64>,
     pub(crate) command_timeout: Duration,
-    /// Whether a process manager copies a list.
+    /// Whether a process manager copies a list. Of several processes one runs it.
     pub(crate) copies: bool,
-    /// Whether this process runs it.
-    pub(crate) runs_copies: bool,
     /// How many hours its clock is ahead of the machine's, or behind.
     pub(crate) hours_ahead: i32,
 }
@@ -75,8 +73,8 @@ impl Task {
         if matches!(self.place, Place::Postgres { .. }) {
             builder = builder.command_timeout(self.command_timeout);
         }
-        if self.copies && self.runs_copies {
-            builder = builder.process_manager::<Copying>();
+        if self.copies {
+            builder = builder.process_manager::<Copying>().decision::<Marking>();
             builder = builder.lease_ttl(LEASE_TTL).live();
         }
         if self.hours_ahead != 0 {
