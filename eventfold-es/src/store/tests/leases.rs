@@ -3,17 +3,16 @@
 
 use std::time::{Duration, SystemTime};
 
-use eventfold_es_derive::{Decision, DecisionModel, DomainEvent};
 use serde::{Deserialize, Serialize};
 
 use crate::following::{Manager, Outcome, dispatch};
 use crate::runtime::sender::Sender;
 use crate::storage::record_name::{Follower, RecordName};
 use crate::store::tests::conflicts::{Sharing, sharing};
+use crate::store::tests::marks::{Mark, Marking};
 use crate::{
-    Aggregate, AggregateStore, AggregateStoreBuilder, CommandContext, CommandEnvelope, Decide,
-    DecodeError, Evolve, ManualClock, OnFailure, Outbox, ProcessManager, Projection, QueryItem,
-    Running, StoredEvent,
+    Aggregate, AggregateStore, AggregateStoreBuilder, CommandContext, CommandEnvelope, DecodeError,
+    ManualClock, OnFailure, Outbox, ProcessManager, Projection, QueryItem, Running, StoredEvent,
 };
 
 /// Longer than any test.
@@ -57,44 +56,6 @@ impl Aggregate for Numbers {
 
     fn repeat(command: &Note) -> Option<Note> {
         Some(command.clone())
-    }
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
-#[event(crate = crate)]
-struct Marked {
-    #[tag]
-    page: u64,
-    mark: u64,
-}
-
-#[derive(Debug, Default, DecisionModel)]
-#[decision_model(tag = "page", events(Marked), crate = crate)]
-struct Page(u64);
-
-impl Evolve<Marked> for Page {
-    fn evolve(&mut self, _: &Marked) {
-        self.0 += 1;
-    }
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Mark {
-    page: u64,
-    mark: u64,
-}
-
-#[derive(Decision)]
-#[decision(command = Mark, events(Marked), crate = crate)]
-struct Marking {
-    #[model(page)]
-    page: Page,
-}
-
-impl Decide<Mark> for Marking {
-    fn decide(&self, Mark { page, mark }: Mark) -> crate::Decision<Self> {
-        assert!(self.page.0 < 100);
-        Ok(vec![Marked { page, mark }.into()])
     }
 }
 
