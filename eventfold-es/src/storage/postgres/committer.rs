@@ -20,6 +20,7 @@ use crate::storage::postgres::batch::{APPEND, Arrays, Batch, Fate, Finished};
 use crate::storage::postgres::failure::Failure;
 use crate::storage::postgres::in_use::StreamInUse;
 use crate::storage::postgres::listener;
+use crate::storage::postgres::listener::News;
 use crate::storage::postgres::pauses::Pauses;
 use crate::storage::postgres::requests::Request;
 use crate::storage::postgres::rows::unsigned;
@@ -58,6 +59,7 @@ pub(super) struct Committer {
     /// The number of the turn to import, if the store has it.
     turn: Option<i64>,
     pauses: Arc<Pauses>,
+    news: Arc<News>,
     snapshots: SnapshotWriter,
     delay: GroupDelay,
 }
@@ -82,7 +84,7 @@ impl Committer {
         (requests, room): (UnboundedReceiver<Request>, Arc<Semaphore>),
         session: Session,
         synced: bool,
-        pauses: Arc<Pauses>,
+        (pauses, news): (Arc<Pauses>, Arc<News>),
         snapshots: SnapshotWriter,
     ) -> Self {
         Self {
@@ -97,6 +99,7 @@ impl Committer {
             synced,
             turn: None,
             pauses,
+            news,
             snapshots,
             delay: GroupDelay::default(),
         }
@@ -455,6 +458,7 @@ impl Committer {
                 let events = batch.end(*before, fates) - before;
                 // A commit without events asks where its streams are.
                 if events > 0 {
+                    self.news.tell();
                     appended.events.add(events);
                     appended.bytes.add(batch.bytes as u64);
                     appended.commits.add(commits);
