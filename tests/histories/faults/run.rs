@@ -30,6 +30,8 @@ pub(crate) struct Run {
     histories: Vec<PathBuf>,
     /// What projections had at the end of a process.
     everything: Vec<(u64, u64)>,
+    /// How calls failed, as processes said in the end.
+    pub(crate) failures: Vec<String>,
     /// Words in front of the program of each process.
     pub(crate) within: Vec<String>,
     pub(crate) kills: u64,
@@ -66,6 +68,7 @@ impl Run {
             started: 0,
             histories: Vec::new(),
             everything: Vec::new(),
+            failures: Vec::new(),
             within: Vec::new(),
             kills: 0,
         }
@@ -171,6 +174,7 @@ impl Run {
                     // In none of the runs the server loses what it has answered.
                     assert!(!said.contains("store again"), "{said}");
                     println!("a process said: {said}");
+                    self.failures.push(said);
                 }
             }
             assert!(worker.child.wait().unwrap().success());

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use eventfold_es::{
-    AggregateStore, AggregateStoreBuilder, CommandContext, ExecuteError, ManualClock, Position,
-    StateError, TogetherError,
+    AggregateStore, AggregateStoreBuilder, CommandContext, ExecuteError, Loaded, ManualClock,
+    Position, StateError, TogetherError,
 };
 use histories::{Element, Recorder};
 use serde::{Deserialize, Serialize};
@@ -302,9 +302,13 @@ impl Working {
                 number = self.begin(client, append(&list, &elements));
                 self.append(&list, elements, Some(version)).await
             }
-            68..78 => {
+            68..74 => {
                 number = self.begin(client, format!("read {list}"));
                 self.read(&list).await
+            }
+            74..78 => {
+                number = self.begin(client, format!("glance {list}"));
+                self.glance(&list).await
             }
             78..82 => {
                 number = self.begin(client, format!("read {list}"));
@@ -407,7 +411,18 @@ impl Working {
         let Ok(handle) = self.store.get::<List>(list).await else {
             return Ended::Nothing;
         };
-        match handle.load().await {
+        self.loaded(list, handle.load().await)
+    }
+
+    async fn glance(&self, list: &str) -> Ended {
+        let Ok(handle) = self.store.get::<List>(list).await else {
+            return Ended::Nothing;
+        };
+        self.loaded(list, handle.load_local().await)
+    }
+
+    fn loaded(&self, list: &str, loaded: Result<Loaded<List>, StateError>) -> Ended {
+        match loaded {
             Ok(loaded) => {
                 let List { length, digest } = loaded.state;
                 assert_eq!(u64::from(loaded.version), length);
