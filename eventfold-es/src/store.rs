@@ -32,7 +32,7 @@ mod rebuild;
 mod restore;
 mod spawn;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod under_way;
 mod waiting;
 

@@ -137,6 +137,12 @@ pub async fn in_memory() -> AggregateStore {
     with_all(AggregateStore::in_memory()).await
 }
 
+/// In the schema `shop` of the server at this URL, which may be one for tests.
+pub async fn on_postgres(url: &str) -> AggregateStore {
+    let builder = AggregateStore::postgres(url).schema("shop");
+    with_all(builder.allow_unsynced(true)).await
+}
+
 async fn with_all(builder: AggregateStoreBuilder) -> AggregateStore {
     builder
         .projection::<Balances>()

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use crate::{Counter, FAST, Server, count, counters, value};
-use eventfold_es::AggregateStore;
+use eventfold_es::{AggregateStore, Position};
 
 /// The sessions that stores have on the server.
 const SESSIONS: &str =
@@ -101,4 +101,31 @@ async fn without_a_connection_left_it_is_said_what_to_do_and_once_there_is_one_t
     sessions_are(&server, "2");
     count(&store, "a", 1).await;
     assert_eq!(store.list::<Counter>().await.unwrap(), ["a"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_after_the_end_of_a_store_succeed_and_leave_no_connection_behind() {
+    let Some(server) = Server::start(&FAST) else {
+        return;
+    };
+    let store = counters(server.url()).open().await.unwrap();
+    count(&store, "a", 10).await;
+    let late: Vec<_> = (0..20)
+        .map(|_| store.subscribe(Position::default()))
+        .collect();
+    store.shutdown().await.unwrap();
+    sessions_are(&server, "0");
+    let mut reads = tokio::task::JoinSet::new();
+    for mut events in late {
+        reads.spawn(async move {
+            for _ in 0..10 {
+                events.next().await.unwrap().unwrap();
+            }
+            events
+        });
+    }
+    // Who has read them still could read on.
+    let late = reads.join_all().await;
+    assert_eq!(late.len(), 20);
+    sessions_are(&server, "0");
 }

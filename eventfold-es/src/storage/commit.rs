@@ -42,6 +42,8 @@ pub(crate) struct GroupCommit<S> {
     pub(crate) handed_over: Option<Arc<HandedOver>>,
     /// As that of a [`Commit`]. Without streams the answer is [`CommitError::ConditionFailed`].
     pub(crate) term: Option<Arc<Term>>,
+    /// It is of an import, and is refused once the store has lost the turn to import.
+    pub(crate) is_imported: bool,
     pub(crate) done: GroupDone,
 }
 
@@ -82,6 +84,7 @@ impl<S> GroupCommit<S> {
             condition: self.condition,
             handed_over: self.handed_over,
             term: self.term,
+            is_imported: self.is_imported,
             done: self.done,
         })
     }

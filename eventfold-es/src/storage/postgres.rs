@@ -61,6 +61,7 @@ use crate::sync::lock;
 use committer::Committer;
 use in_use::StreamInUse;
 use leases::PgLeases;
+use listener::News;
 use log::PgLog;
 use options::PgOptions;
 use parts::Parts;
@@ -391,7 +392,13 @@ async fn serve(
     terms: &Terms,
 ) {
     let pauses = Arc::<Pauses>::default();
-    let listen = listener::listen(server.clone(), session.writer(), pauses.clone());
+    let news = Arc::<News>::default();
+    let listen = listener::listen(
+        server.clone(),
+        session.writer(),
+        pauses.clone(),
+        news.clone(),
+    );
     let listening = tokio::spawn(listen);
     let (requests, queue, room) = Requests::new(meters.clone());
     let (snapshots, writing) = SnapshotWriter::new(server.clone(), meters.clone());
@@ -401,7 +408,7 @@ async fn serve(
         (queue, room),
         session,
         terms.synced,
-        pauses.clone(),
+        (pauses.clone(), news),
         snapshots.clone(),
     );
     let parts = Arc::new(Parts {

@@ -259,6 +259,7 @@ impl AggregateStore {
             condition: clauses.into_iter().map(clause).collect(),
             handed_over: None,
             term: None,
+            is_imported: false,
             done: Box::new(move |result| drop(done.send(result))),
         };
         storage.commit_group(group).await;

@@ -4,7 +4,10 @@
 
 mod conflicts;
 mod idle;
+#[cfg(all(feature = "postgres", unix))]
+mod imports;
 mod leases;
+pub(crate) mod marks;
 
 use std::io::ErrorKind;
 

@@ -165,10 +165,32 @@ impl Decide<Mark> for Marking {
 pub(crate) const ORIGINAL: &str = "l-0";
 /// Where its elements are appended again.
 pub(crate) const COPY: &str = "copy";
+/// Where some of them are appended at the same time.
+pub(crate) const SECOND_COPY: &str = "second copy";
+/// The tags of others.
+pub(crate) const COPIED_TAG: &str = "copied";
 /// A copy of an element differs in this bit.
 pub(crate) const COPIED: Element = 1 << 63;
 
-/// Copies one list into another.
+/// Where the copy of an element goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CopiedTo {
+    Copy,
+    BothCopies,
+    Tags,
+}
+
+impl CopiedTo {
+    pub(crate) fn of(element: Element) -> Self {
+        match element % 8 {
+            0 => Self::BothCopies,
+            1 => Self::Tags,
+            _ => Self::Copy,
+        }
+    }
+}
+
+/// Copies one list into others.
 #[derive(Debug, Default, Serialize, Deserialize, ProcessManager)]
 #[process_manager(name = "copying", aggregates(List), dispatches(List))]
 pub(crate) struct Copying;
@@ -176,9 +198,24 @@ pub(crate) struct Copying;
 impl React<List> for Copying {
     fn react_to(&mut self, event: &ListEvent, recorded: &Recorded<'_>, out: &mut Outbox<'_>) {
         let ListEvent::Appended(Appended { element, .. }) = event;
-        if recorded.id() == ORIGINAL {
-            let elements = vec![element | COPIED];
-            out.send::<List>(COPY, Append { elements });
+        if recorded.id() != ORIGINAL {
+            return;
+        }
+        let append = || Append {
+            elements: vec![element | COPIED],
+        };
+        match CopiedTo::of(*element) {
+            CopiedTo::Copy => drop(out.send::<List>(COPY, append())),
+            CopiedTo::BothCopies => drop(out.together(|t| {
+                t.send::<List>(COPY, append())
+                    .send::<List>(SECOND_COPY, append())
+            })),
+            CopiedTo::Tags => drop(out.decide::<Marking>(Mark {
+                left: COPIED_TAG.to_owned(),
+                right: COPIED_TAG.to_owned(),
+                element: element | COPIED,
+                refuse: false,
+            })),
         }
     }
 }

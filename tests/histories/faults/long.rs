@@ -82,8 +82,6 @@ impl Field {
         self.run.set(|task| {
             task.place = place;
             (task.lists, task.clients) = (lists, clients);
-            // Only one at a time runs the process manager.
-            task.runs_copies = number == 0;
         });
         self.run.start()
     }

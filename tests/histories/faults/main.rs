@@ -1,10 +1,12 @@
 //! Stores keep their promises while servers, processes and networks fail.
 #![cfg(unix)]
 
+mod copies;
 mod domain;
 #[path = "../../integration/support/failing.rs"]
 mod failing;
 mod long;
+mod managers;
 mod networks;
 #[path = "../../integration/support/postgres.rs"]
 mod postgres;

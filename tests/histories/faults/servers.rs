@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use eventfold_es::{AggregateStore, ExecuteError};
+use eventfold_es::inspect::StoreReader;
+use eventfold_es::{AggregateStore, ExecuteError, Position};
 use histories::proxy::Proxy;
 use histories::{Element, Fault};
 
 use crate::domain::{Append, List, Refused};
 use crate::postgres::Server;
 use crate::run::{DEADLINE, Run};
+use crate::worker::number;
 
 /// Appends one element. Returns the length of the list.
 pub(crate) async fn append(
@@ -84,7 +86,8 @@ async fn a_server_that_stands_still_for_longer_than_callers_wait_leaves_unknown_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_promotion_of_a_synchronous_standby_loses_nothing_that_was_answered() {
+async fn the_promotion_of_a_synchronous_standby_loses_nothing_that_was_answered_and_fails_no_command()
+ {
     let Some(mut primary) = Server::start(&[]) else {
         return;
     };
@@ -99,6 +102,8 @@ async fn the_promotion_of_a_synchronous_standby_loses_nothing_that_was_answered(
     run.finish(worker);
     let report = run.assert_right().await;
     assert!(report.stored > 300, "{report}");
+    assert_eq!(run.failures, [""; 0]);
+    assert_eq!(report.unknown, 0, "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -253,4 +258,70 @@ async fn a_store_outlasts_a_standby_that_is_gone_for_a_while() {
     assert!(worker.wait_for_more(100), "it goes on within {DEADLINE:?}");
     run.finish(worker);
     run.assert_right().await;
+}
+
+/// The positions of all events that a reader sees.
+fn positions(reader: &StoreReader) -> Vec<u64> {
+    let mut positions = Vec::new();
+    let each = |entry: eventfold_es::inspect::Entry<'_>| {
+        positions.push(number(entry.event().record().position()));
+        std::ops::ControlFlow::Continue(())
+    };
+    reader.read(Position::default(), each).unwrap();
+    positions
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_on_a_standby_sees_what_has_arrived_there_up_to_a_position_and_goes_on_after_a_promotion()
+ {
+    let Some(mut primary) = Server::start(&[]) else {
+        return;
+    };
+    let store = AggregateStore::postgres(primary.url()).schema("orders");
+    let store = store.open().await.unwrap();
+    for element in 1..=10 {
+        append(&store, "a", element).await.unwrap();
+    }
+    let standby = primary.standby(&[]);
+    primary.wait_for_standby(true);
+    // An answered event is on the standby, and is seen there a moment later.
+    append(&store, "a", 11).await.unwrap();
+    let url = |server: &Server| format!("{}?schema=orders", server.url());
+    let mut reader = StoreReader::postgres(url(&standby)).unwrap();
+    let started = std::time::Instant::now();
+    while number(reader.refresh().unwrap()) < 11 {
+        assert!(
+            started.elapsed() < DEADLINE,
+            "it stays at {}",
+            reader.head()
+        );
+    }
+    assert_eq!(positions(&reader), (1..=11).collect::<Vec<_>>());
+
+    primary.wait_for_standby(false);
+    standby.stop_following();
+    for element in 12..=15 {
+        append(&store, "a", element).await.unwrap();
+    }
+    // It lacks the newest, and says so by its position.
+    assert_eq!(number(reader.refresh().unwrap()), 11);
+    assert_eq!(positions(&reader), (1..=11).collect::<Vec<_>>());
+    let of_primary = StoreReader::postgres(url(&primary)).unwrap();
+    assert_eq!(number(of_primary.head()), 15);
+    assert_eq!(positions(&of_primary), (1..=15).collect::<Vec<_>>());
+    assert!(!reader.compare(&of_primary, |_, _| {}).unwrap().is_same());
+
+    // Nobody writes there.
+    let refused = AggregateStore::postgres(standby.url()).schema("orders");
+    let refused = refused.open().await.unwrap_err().to_string();
+    assert!(refused.contains("standby"), "{refused}");
+
+    primary.kill();
+    standby.promote();
+    assert_eq!(number(reader.refresh().unwrap()), 11);
+    let store = AggregateStore::postgres(standby.url()).schema("orders");
+    let store = store.open().await.unwrap();
+    append(&store, "a", 20).await.unwrap();
+    assert_eq!(number(reader.refresh().unwrap()), 12);
+    store.shutdown().await.unwrap();
 }

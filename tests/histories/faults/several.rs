@@ -9,17 +9,10 @@ use crate::networks::Namespace;
 use crate::postgres::Server;
 use crate::run::{Run, Worker, signal};
 
-/// Starts `count` processes, the first of which runs the process manager.
+/// Starts `count` processes, one of which runs the process manager.
 fn start(run: &mut Run, count: usize) -> Vec<Worker> {
-    let mut workers = Vec::new();
-    for number in 0..count {
-        run.set(|task| {
-            task.runs_copies = number == 0;
-            task.copies = true;
-        });
-        workers.push(run.start());
-    }
-    workers
+    run.set(|task| task.copies = true);
+    (0..count).map(|_| run.start()).collect()
 }
 
 fn each_does(workers: &[Worker], operations: u64) {
@@ -57,7 +50,6 @@ async fn processes_that_are_killed_hold_nobody_up_and_lose_nothing() {
         let killed = workers.remove(1 + round % 2);
         run.kill(killed);
         each_does(&workers, 60);
-        run.set(|task| task.runs_copies = false);
         workers.push(run.start());
     }
     finish(run, workers).await;

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use eventfold_es::{
-    AggregateStore, AggregateStoreBuilder, CommandContext, ExecuteError, ManualClock, Position,
-    StateError, TogetherError,
+    AggregateStore, AggregateStoreBuilder, CommandContext, ExecuteError, Loaded, ManualClock,
+    Position, StateError, TogetherError,
 };
 use histories::{Element, Recorder};
 use serde::{Deserialize, Serialize};
@@ -43,10 +43,8 @@ pub(crate) struct Task {
     /// After how many operations it ends. Without it, when its input ends.
     pub(crate) operations: Option<u64>,
     pub(crate) command_timeout: Duration,
-    /// Whether a process manager copies a list.
+    /// Whether a process manager copies a list. Of several processes one runs it.
     pub(crate) copies: bool,
-    /// Whether this process runs it.
-    pub(crate) runs_copies: bool,
     /// How many hours its clock is ahead of the machine's, or behind.
     pub(crate) hours_ahead: i32,
 }
@@ -75,8 +73,8 @@ impl Task {
         if matches!(self.place, Place::Postgres { .. }) {
             builder = builder.command_timeout(self.command_timeout);
         }
-        if self.copies && self.runs_copies {
-            builder = builder.process_manager::<Copying>();
+        if self.copies {
+            builder = builder.process_manager::<Copying>().decision::<Marking>();
             builder = builder.lease_ttl(LEASE_TTL).live();
         }
         if self.hours_ahead != 0 {
@@ -304,9 +302,13 @@ impl Working {
                 number = self.begin(client, append(&list, &elements));
                 self.append(&list, elements, Some(version)).await
             }
-            68..78 => {
+            68..74 => {
                 number = self.begin(client, format!("read {list}"));
                 self.read(&list).await
+            }
+            74..78 => {
+                number = self.begin(client, format!("glance {list}"));
+                self.glance(&list).await
             }
             78..82 => {
                 number = self.begin(client, format!("read {list}"));
@@ -409,7 +411,18 @@ impl Working {
         let Ok(handle) = self.store.get::<List>(list).await else {
             return Ended::Nothing;
         };
-        match handle.load().await {
+        self.loaded(list, handle.load().await)
+    }
+
+    async fn glance(&self, list: &str) -> Ended {
+        let Ok(handle) = self.store.get::<List>(list).await else {
+            return Ended::Nothing;
+        };
+        self.loaded(list, handle.load_local().await)
+    }
+
+    fn loaded(&self, list: &str, loaded: Result<Loaded<List>, StateError>) -> Ended {
+        match loaded {
             Ok(loaded) => {
                 let List { length, digest } = loaded.state;
                 assert_eq!(u64::from(loaded.version), length);

@@ -47,6 +47,8 @@ struct Check<'a> {
     /// Of each stored element.
     commits: Vec<Commit>,
     timeline: Timeline,
+    /// What each process knows of each list that it glances at.
+    own: HashMap<(usize, ListId), Timeline>,
     report: Report,
 }
 
@@ -57,7 +59,8 @@ struct Check<'a> {
 ///   that stored nothing is not; one of which nobody knows is stored at most once;
 /// * an operation is stored whole, and nothing is between its elements;
 /// * what was read was the list at some moment between the call and the answer;
-/// * whatever ended before an operation began is before it in the order of the store.
+/// * whatever ended before an operation began is before it in the order of the store;
+/// * a glance may miss what other processes did, but nothing that its own process was told before.
 pub fn check(history: &History, stored: &[Stored]) -> Report {
     let empty = List {
         places: Vec::new(),
@@ -70,6 +73,7 @@ pub fn check(history: &History, stored: &[Stored]) -> Report {
         places: HashMap::with_capacity(stored.len()),
         commits: Vec::with_capacity(stored.len()),
         timeline: Timeline::default(),
+        own: glances(history),
         report: Report::default(),
     };
     check.report.elements = stored.len() as u64;
@@ -97,11 +101,30 @@ pub fn check(history: &History, stored: &[Stored]) -> Report {
     }
     let Check {
         timeline,
+        own,
         mut report,
         ..
     } = check;
     timeline.check(history, &mut report);
+    for timeline in own.into_values() {
+        timeline.check(history, &mut report);
+    }
     report
+}
+
+/// The lists that processes glance at.
+fn glances(history: &History) -> HashMap<(usize, ListId), Timeline> {
+    let operations = history.operations.iter();
+    let glanced = operations.flat_map(|operation| match &operation.call {
+        Call::Glance(lists) => lists
+            .iter()
+            .map(|list| (operation.process, *list))
+            .collect(),
+        _ => Vec::new(),
+    });
+    glanced
+        .map(|glanced| (glanced, Timeline::default()))
+        .collect()
 }
 
 impl Check<'_> {
@@ -264,6 +287,9 @@ impl Check<'_> {
             high: first.saturating_sub(1),
         };
         self.timeline.add(operation, moment);
+        for list in parts.iter().flat_map(|part| &part.lists) {
+            self.add_own(operation, *list, moment);
+        }
         let mut rest = there;
         for (i, part) in parts.iter().enumerate() {
             let (of_part, after) = rest.split_at(part.elements.len());
@@ -352,7 +378,9 @@ impl Check<'_> {
     fn seen(&mut self, number: usize, operation: &Operation, seen: &[Seen]) {
         let history = self.history;
         let (mut low, mut high) = (0, u64::MAX);
+        let mut own = Vec::new();
         for told in seen {
+            let (mut own_low, mut own_high) = (0, u64::MAX);
             self.report.reads += 1;
             let list = &self.lists[told.list.0 as usize];
             let name = history.name(told.list);
@@ -377,11 +405,13 @@ impl Check<'_> {
             }
             let commit = |place: &usize| self.commits[*place];
             if let Some(newest) = length.checked_sub(1) {
-                low = low.max(commit(&list.places[newest]).last);
+                own_low = commit(&list.places[newest]).last;
             }
             if let Some(next) = list.places.get(length) {
-                high = high.min(commit(next).first.saturating_sub(1));
+                own_high = commit(next).first.saturating_sub(1);
             }
+            (low, high) = (low.max(own_low), high.min(own_high));
+            own.push((told.list, own_low, own_high));
         }
         if low > high {
             return self.report.violation(Fault::Torn, || {
@@ -393,13 +423,29 @@ impl Check<'_> {
                 )
             });
         }
-        if !matches!(operation.call, Call::Glance(_)) {
+        for (list, low, high) in own {
+            let operation = number;
             let moment = Moment {
-                operation: number,
+                operation,
                 low,
                 high,
             };
-            self.timeline.add(operation, moment);
+            self.add_own(&history.operations[number], list, moment);
+        }
+        // What others did may be missing, but what was seen was stored.
+        let is_glance = matches!(operation.call, Call::Glance(_));
+        let moment = Moment {
+            operation: number,
+            low,
+            high: if is_glance { u64::MAX } else { high },
+        };
+        self.timeline.add(operation, moment);
+    }
+
+    /// Notes what its process knows of a list, if it glances at that.
+    fn add_own(&mut self, operation: &Operation, list: ListId, moment: Moment) {
+        if let Some(own) = self.own.get_mut(&(operation.process, list)) {
+            own.add(operation, moment);
         }
     }
 }

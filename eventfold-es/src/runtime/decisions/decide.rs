@@ -350,6 +350,7 @@ impl Aggregates {
                 condition,
                 handed_over: None,
                 term: None,
+                is_imported: false,
                 done: Box::new(move |result| drop(done.send(result))),
             };
             self.storage.commit_group(group).await;
@@ -382,6 +383,7 @@ impl Aggregates {
             condition,
             handed_over: Some(flight.commit.clone()),
             term,
+            is_imported: false,
             done: Box::new(move |result| {
                 drop(done.send(result));
                 drop(landing);

@@ -95,6 +95,7 @@ pub(crate) async fn attempt(
         condition: Vec::new(),
         handed_over: None,
         term,
+        is_imported: false,
         done,
     };
     store.storage.commit_group(commit).await;

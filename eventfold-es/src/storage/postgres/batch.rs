@@ -159,6 +159,7 @@ struct Pending {
     handed_over: Option<Arc<HandedOver>>,
     /// The term that it carries.
     term: Option<Arc<Term>>,
+    is_imported: bool,
     answer: Answer,
     kib: u32,
 }
@@ -185,7 +186,7 @@ pub(super) enum Fate {
     /// A stream is at this version.
     Conflict(u64),
     ConditionFailed,
-    /// Its term has ended.
+    /// Its term has ended, or the turn to import.
     Replaced,
 }
 
@@ -308,6 +309,7 @@ impl Batch {
                     }],
                     handed_over: None,
                     term: commit.term,
+                    is_imported: false,
                     answer: Answer::One(commit.done),
                     kib,
                 }
@@ -330,6 +332,7 @@ impl Batch {
                     events,
                     handed_over: group.handed_over,
                     term: group.term,
+                    is_imported: group.is_imported,
                     answer: Answer::Group(group.done),
                     kib,
                 }
@@ -346,6 +349,7 @@ impl Batch {
                 events: 0,
                 handed_over: None,
                 term: None,
+                is_imported: false,
                 answer: Answer::Fence(stream, epoch, done),
                 kib: 0,
             },
@@ -410,6 +414,20 @@ impl Batch {
         arrays.term_commit.push(number(arrays.commit_parts.len()));
         arrays.term_follower.push(term.name().to_owned());
         arrays.term_number.push(term.number());
+    }
+
+    /// Lets the server refuse the commits of an import, and store the others.
+    pub(super) fn refuse_imported(&mut self) {
+        let sent = self.commits.iter().filter(|commit| commit.is_sent);
+        for (commit, pending) in (1..).zip(sent) {
+            let arrays = &mut self.arrays;
+            if pending.is_imported && !arrays.term_commit.contains(&commit) {
+                // No process manager has this name, so its term has ended.
+                arrays.term_commit.push(commit);
+                arrays.term_follower.push(String::new());
+                arrays.term_number.push(0);
+            }
+        }
     }
 
     /// The number of the newest commit in the stream, 0 for none.
@@ -565,6 +583,9 @@ impl Batch {
                     pending.note_conflict(&mut finished);
                     pending.fail(&CommitError::Conflict { actual }, &mut finished);
                 }
+                Fate::Replaced if pending.is_imported => {
+                    pending.fail(&CommitError::NotStored(turn_lost()), &mut finished);
+                }
                 Fate::Replaced => {
                     if let Some(term) = &pending.term {
                         term.lose();
@@ -613,6 +634,12 @@ fn check_epochs(request: &Request) -> Result<(), CommitError> {
 /// A count as the server takes it.
 fn number(count: usize) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+fn turn_lost() -> StorageError {
+    let text = "another process has imported events into this store while the server was not reached: \
+                wait until it has ended, and import again";
+    StorageError::new(StorageErrorKind::Busy, text)
 }
 
 fn too_large() -> CommitError {

@@ -20,6 +20,7 @@ use crate::storage::postgres::batch::{APPEND, Arrays, Batch, Fate, Finished};
 use crate::storage::postgres::failure::Failure;
 use crate::storage::postgres::in_use::StreamInUse;
 use crate::storage::postgres::listener;
+use crate::storage::postgres::listener::News;
 use crate::storage::postgres::pauses::Pauses;
 use crate::storage::postgres::requests::Request;
 use crate::storage::postgres::rows::unsigned;
@@ -55,9 +56,10 @@ pub(super) struct Committer {
     batch: i64,
     /// The server must make commits durable before it answers.
     synced: bool,
-    /// The store has the turn to import.
-    imports: bool,
+    /// The number of the turn to import, if the store has it.
+    turn: Option<i64>,
     pauses: Arc<Pauses>,
+    news: Arc<News>,
     snapshots: SnapshotWriter,
     delay: GroupDelay,
 }
@@ -82,7 +84,7 @@ impl Committer {
         (requests, room): (UnboundedReceiver<Request>, Arc<Semaphore>),
         session: Session,
         synced: bool,
-        pauses: Arc<Pauses>,
+        (pauses, news): (Arc<Pauses>, Arc<News>),
         snapshots: SnapshotWriter,
     ) -> Self {
         Self {
@@ -95,8 +97,9 @@ impl Committer {
             batch: 0,
             session: Some(session),
             synced,
-            imports: false,
+            turn: None,
             pauses,
+            news,
             snapshots,
             delay: GroupDelay::default(),
         }
@@ -164,18 +167,14 @@ impl Committer {
         }
         match turn {
             Some(Request::TakeTurn(done)) => {
-                let taken = self.change_turn(true).await;
+                let taken = self.take_turn().await;
                 let place = self.server.place();
                 let failed = |failure: Failure| failure.into_error("import into", place);
-                let is_gone = done.send(taken.map_err(failed)).is_err();
-                if is_gone && self.imports {
-                    let _ = self.change_turn(false).await;
+                if done.send(taken.map_err(failed)).is_err() {
+                    self.give_turn_back().await;
                 }
             }
-            Some(_) => {
-                // With the session the turn has ended too.
-                let _ = self.change_turn(false).await;
-            }
+            Some(_) => self.give_turn_back().await,
             None => {}
         }
         next
@@ -206,18 +205,31 @@ impl Committer {
         next
     }
 
-    /// Takes the turn to import, or gives it back. False if another store has it.
-    async fn change_turn(&mut self, is_wanted: bool) -> Result<bool, Failure> {
-        self.imports = false;
+    /// Takes the turn to import. False if another store has it.
+    async fn take_turn(&mut self) -> Result<bool, Failure> {
+        self.turn = None;
         let mut session = self.take_session().await?;
         let (schema, timeout) = (self.server.schema(), self.server.timeout());
-        let changed = tokio::time::timeout(timeout, session.change_turn(schema, is_wanted)).await;
-        let changed = changed.unwrap_or(Err(Failure::NoAnswer(timeout)));
-        if !changed.as_ref().is_err_and(Failure::is_lost) {
+        let taken = tokio::time::timeout(timeout, session.take_turn(schema)).await;
+        // After a failure the session ends, and with it the turn, if it has that.
+        self.turn = taken.unwrap_or(Err(Failure::NoAnswer(timeout)))?;
+        self.session = Some(session);
+        Ok(self.turn.is_some())
+    }
+
+    /// Gives the turn to import back, if the store has it.
+    async fn give_turn_back(&mut self) {
+        if self.turn.take().is_none() {
+            return;
+        }
+        // Without a session there is no turn.
+        let Some(mut session) = self.session.take() else {
+            return;
+        };
+        let given = session.give_turn_back(self.server.schema());
+        if let Ok(Ok(())) = tokio::time::timeout(self.server.timeout(), given).await {
             self.session = Some(session);
         }
-        self.imports = changed?;
-        Ok(self.imports)
     }
 
     /// Lets the server store the batch, and answers its requests.
@@ -332,6 +344,9 @@ impl Committer {
         let Some(batch) = batch else {
             return Ok(Outcome::Failed(CommitError::Closed));
         };
+        if self.turn.is_none() {
+            batch.refuse_imported();
+        }
         let arrays = batch.arrays();
         if !batch.is_writing() {
             let asked = tokio::time::timeout(timeout, session.versions(arrays)).await;
@@ -369,17 +384,13 @@ impl Committer {
 
     async fn reconnect(&mut self) -> Result<Session, Failure> {
         let mut session = session::resume(&self.server, self.writer).await?;
-        // The turn was lost with the session. If another import has it, both go on, and the versions of the
-        // streams keep them apart.
-        if self.imports {
+        // The turn was lost with the session.
+        if let Some(number) = self.turn {
             let (schema, timeout) = (self.server.schema(), self.server.timeout());
-            let taken = tokio::time::timeout(timeout, session.change_turn(schema, true)).await;
-            self.imports = taken.map_err(|_| Failure::NoAnswer(timeout))??;
-            if !self.imports {
-                tracing::warn!(
-                    place = self.server.place(),
-                    "another import has begun while the server was not reached"
-                );
+            let again = session.take_turn_again(schema, number);
+            let again = tokio::time::timeout(timeout, again).await;
+            if !again.map_err(|_| Failure::NoAnswer(timeout))?? {
+                self.turn = None;
             }
         }
         tracing::info!(place = self.server.place(), "the server is reached again");
@@ -447,6 +458,7 @@ impl Committer {
                 let events = batch.end(*before, fates) - before;
                 // A commit without events asks where its streams are.
                 if events > 0 {
+                    self.news.tell();
                     appended.events.add(events);
                     appended.bytes.add(batch.bytes as u64);
                     appended.commits.add(commits);

@@ -280,7 +280,8 @@ CREATE FUNCTION next_chain(p_chain bigint, p_sums bigint[]) RETURNS bigint LANGU
         ::bit(64)::bigint;
 $$;
 
--- Moves the end of the log, notes the outcome of a batch, and wakes the other stores.
+-- Moves the end of the log, and notes the outcome of a batch. The store wakes the others afterwards: a
+-- transaction that notifies keeps all others that do so, of any database, waiting until it is durable.
 CREATE FUNCTION end_batch(
     p_writer bigint, p_batch bigint, p_before bigint, p_refused int[], p_actual bigint[],
     p_head bigint, p_chain bigint
@@ -294,7 +295,6 @@ BEGIN
     END IF;
     IF p_head > p_before THEN
         UPDATE head SET position = p_head, chain = p_chain WHERE one;
-        PERFORM pg_notify(channel(), p_writer::text);
     END IF;
 END $$;
 

@@ -3,7 +3,7 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
@@ -63,8 +63,11 @@ pub(super) struct Server {
     thread: ThreadId,
     idle: Mutex<Vec<Connection>>,
     room: Semaphore,
-    /// The store has ended. Whoever still reads, as subscriptions do, gets a connection for each call.
+    /// The store has ended. Whoever still reads, as subscriptions do, shares one connection with those who
+    /// read at the same time.
     closed: AtomicBool,
+    /// How many calls are being made.
+    calls: AtomicUsize,
     /// Tells the thread of the connections when nobody has the server any more.
     _alive: oneshot::Sender<()>,
     /// How far the log is known.
@@ -94,6 +97,7 @@ impl Server {
             idle: Mutex::default(),
             room: Semaphore::new(READERS),
             closed: AtomicBool::new(false),
+            calls: AtomicUsize::new(0),
             known: Known::new(health),
             _alive: alive,
         };
@@ -121,6 +125,7 @@ impl Server {
     /// Notes that the store has ended, and ends the idle connections.
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::Release);
+        self.room.forget_permits(READERS - 1);
         lock(&self.idle).clear();
     }
 
@@ -259,6 +264,7 @@ impl Server {
         params: &[Param],
         left: Duration,
     ) -> Result<Vec<Row>, Failure> {
+        let _calling = Calling::new(self);
         let call = async {
             // Nobody closes the semaphore.
             let _room = self.room.acquire().await;
@@ -266,7 +272,7 @@ impl Server {
             let params: Vec<&(dyn ToSql + Sync)> =
                 params.iter().map(|param| &**param as _).collect();
             let rows = connection.query(sql, &params).await;
-            if !connection.client.is_closed() && !self.is_closed() {
+            if !connection.client.is_closed() {
                 lock(&self.idle).push(connection);
             }
             Ok::<_, Failure>(rows?)
@@ -335,5 +341,24 @@ impl Server {
         // It may be another server, after a failover or a restore.
         self.known.check(&mut connection, &self.place).await?;
         Ok(connection)
+    }
+}
+
+/// A call that is being made. After the end of the store the last one of those that are made at the same
+/// time ends the connection.
+struct Calling<'a>(&'a Server);
+
+impl<'a> Calling<'a> {
+    fn new(server: &'a Server) -> Self {
+        server.calls.fetch_add(1, Ordering::AcqRel);
+        Self(server)
+    }
+}
+
+impl Drop for Calling<'_> {
+    fn drop(&mut self) {
+        if self.0.calls.fetch_sub(1, Ordering::AcqRel) == 1 && self.0.is_closed() {
+            lock(&self.0.idle).clear();
+        }
     }
 }

@@ -13,6 +13,7 @@ use crate::storage::files::lock::Patience;
 use crate::storage::postgres::connection::Connection;
 use crate::storage::postgres::failure::Failure;
 use crate::storage::postgres::known::HEAD;
+use crate::storage::postgres::listener::NOTIFY;
 use crate::storage::postgres::names::quoted;
 use crate::storage::postgres::rows::unsigned;
 use crate::storage::postgres::server::{FIRST_PAUSE, LONGEST_PAUSE, Server};
@@ -366,8 +367,11 @@ impl Session {
     pub(super) async fn leave(mut self, server: &Server) {
         let writer = self.writer;
         // Without this the row stays for some days.
-        let params: [&(dyn ToSql + Sync); 1] = [&writer];
-        let left = self.query(LEAVE, &params);
+        let left = async {
+            // Others may not know of the newest commits.
+            self.query(NOTIFY, &[&writer.to_string()]).await?;
+            self.query(LEAVE, &[&writer]).await
+        };
         let _ = tokio::time::timeout(server.timeout(), left).await;
     }
 }

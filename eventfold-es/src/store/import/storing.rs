@@ -110,6 +110,7 @@ impl Storing {
             condition: Vec::new(),
             handed_over: None,
             term: None,
+            is_imported: true,
             done: Box::new(move |result| drop(done.send(result))),
         };
         storage.commit_group(group).await;
@@ -223,6 +224,7 @@ impl Storing {
             condition: before.map(Clause::only_behind).into_iter().collect(),
             handed_over: Some(handed_over),
             term: None,
+            is_imported: true,
             done: Box::new(move |result| drop(done.send(result))),
         };
         self.next += events;

@@ -8,7 +8,7 @@ use crate::storage::error::{StorageError, StorageErrorKind};
 use crate::store::import::error::ImportError;
 
 /// How long an import waits for one of another process to end.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 30 });
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The turn. Dropping it gives it back.

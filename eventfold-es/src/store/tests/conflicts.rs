@@ -87,8 +87,7 @@ async fn two_stores() -> (AggregateStore, AggregateStore) {
 /// A server of PostgreSQL.
 #[cfg(all(feature = "postgres", unix))]
 #[path = "../../../../tests/integration/support/postgres.rs"]
-#[expect(dead_code, reason = "other tests need more of it")]
-mod postgres;
+pub(super) mod postgres;
 
 #[cfg(all(feature = "postgres", unix))]
 #[test]

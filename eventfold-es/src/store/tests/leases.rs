@@ -1,19 +1,18 @@
 //! Several stores on one memory, or on one schema of a server, as several processes: one of them runs a process
 //! manager, and an elected projection. `end_leases` stands for a runner that slept for too long: it does not know.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use eventfold_es_derive::{Decision, DecisionModel, DomainEvent};
 use serde::{Deserialize, Serialize};
 
 use crate::following::{Manager, Outcome, dispatch};
 use crate::runtime::sender::Sender;
 use crate::storage::record_name::{Follower, RecordName};
 use crate::store::tests::conflicts::{Sharing, sharing};
+use crate::store::tests::marks::{Mark, Marking};
 use crate::{
-    Aggregate, AggregateStore, AggregateStoreBuilder, CommandContext, CommandEnvelope, Decide,
-    DecodeError, Evolve, ManualClock, OnFailure, Outbox, ProcessManager, Projection, QueryItem,
-    Running, StoredEvent,
+    Aggregate, AggregateStore, AggregateStoreBuilder, CommandContext, CommandEnvelope, DecodeError,
+    ManualClock, OnFailure, Outbox, ProcessManager, Projection, QueryItem, Running, StoredEvent,
 };
 
 /// Longer than any test.
@@ -57,44 +56,6 @@ impl Aggregate for Numbers {
 
     fn repeat(command: &Note) -> Option<Note> {
         Some(command.clone())
-    }
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
-#[event(crate = crate)]
-struct Marked {
-    #[tag]
-    page: u64,
-    mark: u64,
-}
-
-#[derive(Debug, Default, DecisionModel)]
-#[decision_model(tag = "page", events(Marked), crate = crate)]
-struct Page(u64);
-
-impl Evolve<Marked> for Page {
-    fn evolve(&mut self, _: &Marked) {
-        self.0 += 1;
-    }
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Mark {
-    page: u64,
-    mark: u64,
-}
-
-#[derive(Decision)]
-#[decision(command = Mark, events(Marked), crate = crate)]
-struct Marking {
-    #[model(page)]
-    page: Page,
-}
-
-impl Decide<Mark> for Marking {
-    fn decide(&self, Mark { page, mark }: Mark) -> crate::Decision<Self> {
-        assert!(self.page.0 < 100);
-        Ok(vec![Marked { page, mark }.into()])
     }
 }
 
@@ -300,12 +261,12 @@ async fn a_runner_without_a_sign_of_life_is_replaced_once_its_time_is_over() {
     react(&here);
     // Its signs come once in a quarter of an hour, so it seems dead to a store with less patience. The
     // longer of both limits counts.
-    let there = builder(&sharing)
-        .lease_ttl(Duration::from_millis(100))
-        .open();
-    let there = there.await.unwrap();
-    for _ in 0..3 {
+    let short = Duration::from_millis(100);
+    let there = builder(&sharing).lease_ttl(short).open().await.unwrap();
+    let started = Instant::now();
+    while started.elapsed() < 3 * short {
         there.run_process_managers().await.unwrap();
+        tokio::task::yield_now().await;
     }
     assert_eq!(noted(&there, "target").await, [0; 0]);
 

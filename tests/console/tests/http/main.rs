@@ -6,7 +6,13 @@ mod hostile;
 mod large;
 mod live;
 mod mounted;
+#[cfg(unix)]
+mod on_postgres;
 mod pages;
+#[cfg(unix)]
+#[allow(dead_code, reason = "other tests use the rest")]
+#[path = "../../../integration/support/postgres.rs"]
+mod server;
 mod refused;
 mod states;
 mod writing;

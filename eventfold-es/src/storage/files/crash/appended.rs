@@ -348,6 +348,7 @@ async fn hand_over(store: &AggregateStore, is_first: bool) -> Answer {
             condition: if is_first { vec![clause] } else { Vec::new() },
             handed_over: None,
             term: None,
+            is_imported: false,
             done: Box::new(move |result| drop(answered.send((result, head.head())))),
         })
         .await;
@@ -425,6 +426,7 @@ fn after_a_failed_batch_a_query_waits_until_the_streams_have_the_next_one() {
                 condition: Vec::new(),
                 handed_over: None,
                 term: None,
+                is_imported: false,
                 // The head has moved here, and the streams may lack their part of the batch.
                 done: Box::new(move |_| {
                     let _ = answered.send(finder.completed());

@@ -7,16 +7,16 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use eventfold_es_derive::{Decision, DecisionModel, DomainEvent};
 use serde::{Deserialize, Serialize};
 
 use crate::storage::files::crash::power_loss::{in_parallel, rebuilt};
 use crate::storage::files::crash::{Account, ENOSPC, id, note, runtime, temp_dir};
 use crate::storage::files::disk::failed_syncs;
 use crate::storage::files::disk::faults::{Call, Choices, Fault, Log, Watch};
+use crate::store::tests::marks::{Mark, Marking};
 use crate::{
-    Aggregate, AggregateStore, CommandEnvelope, Decide, DecodeError, Evolve, ManualClock, Outbox,
-    ProcessManager, StoredEvent,
+    Aggregate, AggregateStore, CommandEnvelope, DecodeError, ManualClock, Outbox, ProcessManager,
+    StoredEvent,
 };
 
 /// How many pairs of pans there are.
@@ -68,46 +68,6 @@ impl Aggregate for Pan {
             PanEvent::TakesAll => self.takes_all = true,
         }
         self
-    }
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize, DomainEvent)]
-#[event(crate = crate)]
-struct Marked {
-    #[tag]
-    page: u64,
-    mark: u64,
-}
-
-#[derive(Debug, Default, DecisionModel)]
-#[decision_model(tag = "page", events(Marked), crate = crate)]
-struct Page(u64);
-
-impl Evolve<Marked> for Page {
-    fn evolve(&mut self, _: &Marked) {
-        self.0 += 1;
-    }
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Mark {
-    page: u64,
-    mark: u64,
-}
-
-/// Knows no keys either.
-#[derive(Decision)]
-#[decision(command = Mark, events(Marked), crate = crate)]
-struct Marking {
-    #[model(page)]
-    page: Page,
-}
-
-impl Decide<Mark> for Marking {
-    fn decide(&self, command: Mark) -> crate::Decision<Self> {
-        let Mark { page, mark } = command;
-        assert!(self.page.0 < 1_000);
-        Ok(vec![Marked { page, mark }.into()])
     }
 }
 
