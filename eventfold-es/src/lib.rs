@@ -454,8 +454,8 @@ pub use crate::domain::projection::{Project, Projection};
 pub use crate::domain::query::{InvalidQuery, Query, QueryItem};
 pub use crate::error::{DispatchError, ExecuteError, Panic, Refused, StateError, TogetherError};
 pub use crate::event::{
-    DecodeError, Decoded, DomainEvent, EncodeError, EventName, InvalidTag, Recorded, RecordedEvent,
-    StoredEvent, Tag, TagText, Tags, UnknownEvents,
+    DecodeError, Decoded, DomainEvent, EncodeError, Ended, EventName, InvalidTag, Lifecycle,
+    LifecycleEvent, Recorded, RecordedEvent, StoredEvent, Tag, TagText, Tags, UnknownEvents,
 };
 pub use crate::following::backwards::Backwards;
 pub use crate::following::subscription::Subscription;

@@ -18,6 +18,7 @@ mod follow;
 mod health;
 mod import;
 pub mod inspect;
+mod lifecycle;
 mod maintenance;
 mod metrics;
 mod model;

@@ -10,6 +10,7 @@ pub(crate) mod listing;
 pub(crate) mod load;
 pub(crate) mod loader;
 pub(crate) mod mark;
+pub(crate) mod pack;
 pub(crate) mod rotated;
 pub(crate) mod seek;
 pub(crate) mod stream;

@@ -143,6 +143,12 @@ impl OpenFiles {
         Ok(())
     }
 
+    /// Closes the file of `stream`, and returns it, opened anew. Nobody else may use it meanwhile.
+    pub(crate) fn take_out(&self, stream: &Stream) -> StorageResult<StreamFile> {
+        self.close(stream);
+        open(stream)
+    }
+
     /// How many files are open.
     pub(crate) fn len(&self) -> usize {
         self.cache().open.len()

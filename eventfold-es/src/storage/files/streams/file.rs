@@ -34,6 +34,11 @@ impl StreamFile {
         self
     }
 
+    /// Makes the file durable.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+
     /// How many bytes the stream's lines have.
     pub(crate) fn length(&self) -> io::Result<u64> {
         Ok(self.base + self.file.length()?)

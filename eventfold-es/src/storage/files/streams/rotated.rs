@@ -138,6 +138,16 @@ impl Rotated {
         self.length
     }
 
+    /// The frames of these lines, as they are in the file.
+    pub(crate) fn frames(&self) -> StorageResult<Vec<u8>> {
+        let mut file = &self.file;
+        let mut frames = Vec::new();
+        let read = file.rewind();
+        let read = read.and_then(|()| file.take(self.compressed).read_to_end(&mut frames));
+        read.map_err(|e| StorageError::io("read", &self.path, e))?;
+        Ok(frames)
+    }
+
     /// The file with the compressed lines.
     pub(crate) fn path(&self) -> &Path {
         &self.path
