@@ -292,8 +292,6 @@ mod tests {
                 FailureKind::Panic,
                 FailureKind::ExpectedVersion,
                 FailureKind::Undeliverable,
-                FailureKind::Ended,
-                FailureKind::Archived,
             ]
             .map(|kind| retry.pause(kind, 1, 0).is_some())
         };

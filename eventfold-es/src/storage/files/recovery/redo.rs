@@ -314,7 +314,15 @@ pub(crate) fn newest_in_streams(
 }
 
 fn newest_position(stream: &Stream) -> StorageResult<Option<u64>> {
-    let Some(content) = Content::open(stream)? else {
+    let content = match Content::open(stream) {
+        Err(error) if error.kind() == StorageErrorKind::Damaged => {
+            // It proves nothing then. Loading the stream tells the error.
+            tracing::error!(stream = %stream.id(), %error, "rotated lines cannot be read");
+            return Ok(None);
+        }
+        content => content?,
+    };
+    let Some(content) = content else {
         return Ok(None);
     };
     let length = content.length()?;
