@@ -3,6 +3,7 @@
 //! a store that takes this process for another one.
 
 mod conflicts;
+mod ending;
 mod idle;
 mod leases;
 

@@ -270,7 +270,7 @@ impl<A: Aggregate> Actor<A> {
     }
 }
 
-/// Why an aggregate takes no commands.
+/// Why an aggregate takes no commands. Invariant C17.
 #[cold]
 fn over<E: std::error::Error + Send + Sync>(standing: &Standing) -> ExecuteError<E> {
     match &standing.ended {

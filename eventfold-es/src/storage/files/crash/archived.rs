@@ -12,7 +12,7 @@ use crate::storage::files::disk::faults::{Call, Choices, Fault, Log, Watch};
 use crate::{AggregateHandle, AggregateStore, ExecuteError};
 
 /// How often each point is tried, each time with other remains of what was not durable.
-const TRIES: u64 = 4;
+const TRIES: u64 = 2;
 
 /// What is done with one account.
 #[derive(Debug, Clone, Copy)]

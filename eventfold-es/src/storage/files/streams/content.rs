@@ -1,4 +1,5 @@
 //! The lines of a stream on the disk: those that were rotated out of its file, then those in its file.
+//! Invariant S8.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _, Seek as _, SeekFrom};
