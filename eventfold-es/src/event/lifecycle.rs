@@ -125,6 +125,23 @@ impl LifecycleEvent {
     }
 }
 
+impl StoredEvent<'_> {
+    /// What the store noted about an aggregate itself with this; `None` if it is an event.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError::Malformed`] if a newer version of this crate noted it, or if it is damaged.
+    ///
+    /// ```
+    /// # use eventfold_es::StoredEvent;
+    /// assert!(StoredEvent::new("Added", r#"{"amount":5}"#).lifecycle()?.is_none());
+    /// # Ok::<(), eventfold_es::DecodeError>(())
+    /// ```
+    pub fn lifecycle(&self) -> Result<Option<LifecycleEvent>, DecodeError> {
+        LifecycleEvent::of(*self)
+    }
+}
+
 /// Whether an aggregate has ended or is archived.
 ///
 /// ```

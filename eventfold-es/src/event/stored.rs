@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io;
 
-use crate::event::lifecycle::LifecycleEvent;
 use crate::event::{Meta, Recorded, value};
 use crate::text::{InStream, Shown};
 
@@ -145,21 +144,6 @@ impl<'a> StoredEvent<'a> {
                 Meta::Value(value) => Some(value.clone()),
             },
         })
-    }
-
-    /// What the store noted about an aggregate itself with this; `None` if it is an event.
-    ///
-    /// # Errors
-    ///
-    /// [`DecodeError::Malformed`] if a newer version of this crate noted it, or if it is damaged.
-    ///
-    /// ```
-    /// # use eventfold_es::StoredEvent;
-    /// assert!(StoredEvent::new("Added", r#"{"amount":5}"#).lifecycle()?.is_none());
-    /// # Ok::<(), eventfold_es::DecodeError>(())
-    /// ```
-    pub fn lifecycle(&self) -> Result<Option<LifecycleEvent>, DecodeError> {
-        LifecycleEvent::of(*self)
     }
 
     /// Reads the payload as a `T`.
