@@ -488,3 +488,21 @@ async fn an_end_is_in_a_backup_and_in_the_store_that_is_restored_from_it() {
     let store = open(&restored).await;
     assert_eq!(refused(&ledger(&store, "a").await).await, REASON);
 }
+
+#[test]
+fn the_testing_kit_tells_projections_and_process_managers_of_an_end() {
+    let end = || LifecycleEvent::Ended {
+        reason: REASON.to_owned(),
+    };
+    eventfold_es::testing::projection::<Lives>()
+        .given::<Ledger>("a", vec![crate::support::LedgerEvent::Added { amount: 1 }])
+        .given_lifecycle::<Ledger>("a", end())
+        .then_state(|lives| {
+            lives.events == 1 && lives.noted == [("a".to_owned(), format!("{:?}", end()), 2)]
+        });
+    eventfold_es::testing::process_manager::<Mourner>()
+        .when_lifecycle::<Ledger>("a", end())
+        .then(|out| {
+            out.send::<Gate>("ended", GateCommand::Pass(1));
+        });
+}
