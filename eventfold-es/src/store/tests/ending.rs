@@ -2,7 +2,7 @@
 
 use crate::__private::example::{Add, Counter};
 use crate::store::tests::conflicts::sharing;
-use crate::{AggregateHandle, AggregateStore, ExecuteError};
+use crate::{AggregateHandle, AggregateStore, ExecuteError, Version};
 
 async fn two_stores() -> (AggregateStore, AggregateStore) {
     let builder = sharing();
@@ -37,7 +37,7 @@ async fn what_one_store_ends_or_archives_refuses_the_next_command_of_another() {
     assert_eq!(theirs.state().await.unwrap().value, 7);
     let seen = ours.lifecycle().await.unwrap();
     assert_eq!(seen, theirs.lifecycle().await.unwrap());
-    assert_eq!(ours.version().await.unwrap(), 6.into());
+    assert_eq!(ours.version().await.unwrap(), Version::new(6));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,7 +52,7 @@ async fn of_two_stores_that_end_an_aggregate_one_gives_the_reason() {
         let (ours, theirs) = (end(here.clone(), "ours"), end(there, "theirs"));
         let (ours, theirs) = (ours.await.unwrap(), theirs.await.unwrap());
         assert_eq!(ours, theirs);
-        assert_eq!(counter(&here).await.version().await.unwrap(), 2.into());
+        assert_eq!(counter(&here).await.version().await.unwrap(), Version::new(2));
     }
 }
 
