@@ -1,6 +1,8 @@
 //! Why an operation failed: one enum for each operation.
 
+use std::fmt::Write as _;
 use std::io;
+use std::time::SystemTime;
 
 mod together;
 
@@ -84,6 +86,32 @@ pub enum ExecuteError<E: std::error::Error + Send + Sync + 'static> {
         expected: Version,
         /// The version of the stream when the command was decided.
         actual: Version,
+    },
+
+    /// The aggregate has ended ([`AggregateStore::end`](crate::AggregateStore::end)). It takes no more
+    /// commands; only a command that it answered before, with the same idempotency key, is answered as
+    /// then.
+    ///
+    /// See the example of [`AggregateStore::end`](crate::AggregateStore::end).
+    #[error("the aggregate has ended, at {}: {reason}", shown_time(*.when))]
+    Ended {
+        /// Why, as whoever ended it said.
+        reason: String,
+        /// When.
+        when: SystemTime,
+    },
+
+    /// The aggregate is archived ([`AggregateStore::archive`](crate::AggregateStore::archive)). It takes
+    /// commands again after [`AggregateStore::unarchive`](crate::AggregateStore::unarchive).
+    ///
+    /// See the example of [`AggregateStore::archive`](crate::AggregateStore::archive).
+    #[error(
+        "the aggregate is archived since {}; `AggregateStore::unarchive` undoes that",
+        shown_time(*.when)
+    )]
+    Archived {
+        /// When it was archived.
+        when: SystemTime,
     },
 
     /// Other writers stored events in the stream again and again while the command was decided on
@@ -487,6 +515,16 @@ impl From<StateError> for io::Error {
             StateError::Io(error) => error,
             error => Self::other(error),
         }
+    }
+}
+
+/// A time as it is shown in an error.
+pub(crate) fn shown_time(time: SystemTime) -> String {
+    // A time after the year 9999 cannot be written in this form.
+    let mut text = String::new();
+    match write!(text, "{}", humantime::format_rfc3339_seconds(time)) {
+        Ok(()) => text,
+        Err(_) => format!("{} ms since 1970", crate::clock::unix_millis(time)),
     }
 }
 

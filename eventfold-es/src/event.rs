@@ -3,6 +3,7 @@
 mod about;
 mod decoded;
 mod fingerprint;
+mod lifecycle;
 pub(crate) mod one_or_many;
 mod read_back;
 mod recorded;
@@ -20,6 +21,8 @@ pub use about::{
 pub(crate) use about::{about_command, about_events, about_names};
 pub use decoded::Decoded;
 pub use fingerprint::fingerprint;
+pub use lifecycle::{Ended, Lifecycle, LifecycleEvent};
+pub(crate) use lifecycle::{RESERVED, Standing};
 pub use recorded::Recorded;
 pub use recorded_event::RecordedEvent;
 pub(crate) use set::About;

@@ -25,6 +25,17 @@ pub mod changing_events {}
 #[doc(alias("dashboard", "admin", "web ui", "time travel"))]
 pub mod console {}
 
+#[doc = include_str!("guide/long_lived_data.md")]
+#[doc(alias(
+    "tombstone",
+    "archive",
+    "soft delete",
+    "compression",
+    "cold storage",
+    "retention"
+))]
+pub mod long_lived_data {}
+
 #[doc = include_str!("guide/looking_inside.md")]
 #[doc(alias("cli", "command line", "inspect", "admin", "tail"))]
 pub mod looking_inside {}

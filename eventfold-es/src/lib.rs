@@ -205,6 +205,8 @@
 //! | [`Refused`](ExecuteError::Refused) | a [layer](Layer) refused the command: [`Refused`] derefs to its error |
 //! | [`ExpectedVersion`](ExecuteError::ExpectedVersion) | load state and version again, then decide again; its page shows how |
 //! | [`KeyReused`](ExecuteError::KeyReused) | give each command an idempotency key of its own |
+//! | [`Ended`](ExecuteError::Ended) | the aggregate [has ended](AggregateStore::end): there is nothing more to send it |
+//! | [`Archived`](ExecuteError::Archived) | [unarchive](AggregateStore::unarchive) the aggregate and send again |
 //! | [`Conflict`](ExecuteError::Conflict) | other processes were first, again and again: send again |
 //! | [`Io`](ExecuteError::Io) | read the text, which names file and cause; remedy the cause, send again |
 //! | [`ActorGone`](ExecuteError::ActorGone) | its runtime ended: send again from one that lives on |
@@ -359,8 +361,7 @@
 //! * projections and process managers keep their place in `journal_checkpoint.json`;
 //!   `checkpoint.json` is read once.
 //!
-//! Streams that `eventfold` rotated (`archive.jsonl.zst`) are refused when they are loaded. 0.2.0
-//! still reads what this version writes. The changelog lists what is new.
+//! 0.2.0 still reads what this version writes. The changelog lists what is new.
 //!
 //! # MSRV and features
 //!
@@ -454,8 +455,8 @@ pub use crate::domain::projection::{Project, Projection};
 pub use crate::domain::query::{InvalidQuery, Query, QueryItem};
 pub use crate::error::{DispatchError, ExecuteError, Panic, Refused, StateError, TogetherError};
 pub use crate::event::{
-    DecodeError, Decoded, DomainEvent, EncodeError, EventName, InvalidTag, Recorded, RecordedEvent,
-    StoredEvent, Tag, TagText, Tags, UnknownEvents,
+    DecodeError, Decoded, DomainEvent, EncodeError, Ended, EventName, InvalidTag, Lifecycle,
+    LifecycleEvent, Recorded, RecordedEvent, StoredEvent, Tag, TagText, Tags, UnknownEvents,
 };
 pub use crate::following::backwards::Backwards;
 pub use crate::following::subscription::Subscription;

@@ -18,6 +18,7 @@ mod follow;
 mod health;
 mod import;
 pub mod inspect;
+mod lifecycle;
 mod maintenance;
 mod metrics;
 mod model;
@@ -394,7 +395,6 @@ impl AggregateStore {
     ///   where. Or an event has an integer above `u64::MAX` or below `i64::MIN`, which
     ///   [`eventfold::Event`] cannot hold: a [`subscription`](Self::subscribe) delivers such events
     ///   in their stored form;
-    /// * [`io::ErrorKind::Unsupported`]: the stream was rotated by `eventfold`;
     /// * any other: the error from reading the file.
     ///
     /// ```

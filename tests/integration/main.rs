@@ -1,6 +1,7 @@
 //! What the public interface promises, one module a subject.
 
 mod ages;
+mod archived;
 mod backup;
 mod bad_input;
 mod closing;
@@ -18,6 +19,7 @@ mod described;
 #[cfg(unix)]
 mod directory;
 mod disk;
+mod ended;
 mod events_of_none;
 mod failures;
 mod finding;
@@ -54,6 +56,7 @@ mod reading;
 mod reading_back;
 mod recovery;
 mod reentrance;
+mod rotated;
 mod search_words;
 mod snapshots;
 mod stream_ids;

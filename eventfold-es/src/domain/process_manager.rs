@@ -22,7 +22,7 @@ pub use targets::Targets;
 
 use crate::domain::aggregate::Aggregate;
 use crate::domain::command::CommandEnvelope;
-use crate::event::{DecodeError, DomainEvent, EventSet, Recorded, StoredEvent};
+use crate::event::{DecodeError, DomainEvent, EventSet, LifecycleEvent, Recorded, StoredEvent};
 
 /// A workflow that reacts to events with commands for other aggregates.
 ///
@@ -144,7 +144,8 @@ pub trait ProcessManager: Default + Serialize + DeserializeOwned + Send + Sync +
     ) -> Vec<CommandEnvelope>;
 
     /// Reacts to one event in its stored form. A store calls this function. By default it calls
-    /// [`react`](Self::react).
+    /// [`react`](Self::react), and leaves out what the store noted about an aggregate itself
+    /// ([`StoredEvent::lifecycle`]).
     ///
     /// # Errors
     ///
@@ -154,6 +155,9 @@ pub trait ProcessManager: Default + Serialize + DeserializeOwned + Send + Sync +
         stored: StoredEvent<'_>,
         out: &mut Outbox<'_>,
     ) -> Result<(), DecodeError> {
+        if stored.lifecycle()?.is_some() {
+            return Ok(());
+        }
         let record = stored.record();
         let event = stored
             .to_eventfold()
@@ -266,6 +270,49 @@ pub trait React<A: Aggregate> {
     ///
     /// See the example of [`React`].
     fn react_to(&mut self, event: &A::DomainEvent, record: &Recorded<'_>, out: &mut Outbox<'_>);
+
+    /// Reacts to what the store noted about the aggregate itself: that it has ended, is archived or is
+    /// no more archived. By default it does nothing. What was said of
+    /// [`react_to`](Self::react_to) holds here too.
+    ///
+    /// ```
+    /// use eventfold_es::{prelude::*, LifecycleEvent};
+    /// # use eventfold_es::__private::example::{Add, Counter};
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// /// Counts the counters that have ended, in a counter of its own.
+    /// #[derive(Debug, Default, Serialize, Deserialize, ProcessManager)]
+    /// #[process_manager(name = "ends", aggregates(Counter), dispatches(Counter))]
+    /// struct Ends;
+    ///
+    /// impl React<Counter> for Ends {
+    ///     fn react_to(
+    ///         &mut self,
+    ///         _: &<Counter as Aggregate>::DomainEvent,
+    ///         _: &Recorded<'_>,
+    ///         _: &mut Outbox<'_>,
+    ///     ) {
+    ///     }
+    ///
+    ///     fn lifecycle(
+    ///         &mut self,
+    ///         noted: &LifecycleEvent,
+    ///         _: &Recorded<'_>,
+    ///         out: &mut Outbox<'_>,
+    ///     ) {
+    ///         if let LifecycleEvent::Ended { .. } = noted {
+    ///             out.send::<Counter>("ended", Add(1));
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    fn lifecycle(
+        &mut self,
+        _noted: &LifecycleEvent,
+        _record: &Recorded<'_>,
+        _out: &mut Outbox<'_>,
+    ) {
+    }
 }
 
 /// How a process manager reacts to one type of events that belong to no aggregate, such as those of

@@ -3,7 +3,7 @@
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::domain::aggregate::Aggregate;
-use crate::event::{DecodeError, EventSet, Recorded, StoredEvent};
+use crate::event::{DecodeError, EventSet, LifecycleEvent, Recorded, StoredEvent};
 
 /// A read model that folds the events of many streams.
 ///
@@ -110,12 +110,16 @@ pub trait Projection:
     fn apply(&mut self, aggregate_type: &str, stream_id: &str, event: &eventfold::Event);
 
     /// Folds one event in its stored form. A store calls this function. By default it calls
-    /// [`apply`](Self::apply).
+    /// [`apply`](Self::apply), and leaves out what the store noted about an aggregate itself
+    /// ([`StoredEvent::lifecycle`]).
     ///
     /// # Errors
     ///
     /// Why the event cannot be read.
     fn apply_stored(&mut self, stored: StoredEvent<'_>) -> Result<(), DecodeError> {
+        if stored.lifecycle()?.is_some() {
+            return Ok(());
+        }
         let record = stored.record();
         let event = stored
             .to_eventfold()
@@ -170,4 +174,30 @@ pub trait Project<A: Aggregate> {
     ///
     /// See the example of [`Project`].
     fn project(&mut self, event: &A::DomainEvent, record: &Recorded<'_>);
+
+    /// Folds what the store noted about the aggregate itself: that it has ended, is archived or is no
+    /// more archived. By default it does nothing. What was said of [`project`](Self::project) holds
+    /// here too.
+    ///
+    /// ```
+    /// use eventfold_es::{prelude::*, LifecycleEvent};
+    /// # use eventfold_es::__private::example::Counter;
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// /// Why counters have ended.
+    /// #[derive(Debug, Clone, Default, Serialize, Deserialize, Projection)]
+    /// #[projection(name = "reasons", aggregates(Counter))]
+    /// struct Reasons(Vec<String>);
+    ///
+    /// impl Project<Counter> for Reasons {
+    ///     fn project(&mut self, _: &<Counter as Aggregate>::DomainEvent, _: &Recorded<'_>) {}
+    ///
+    ///     fn lifecycle(&mut self, noted: &LifecycleEvent, record: &Recorded<'_>) {
+    ///         if let LifecycleEvent::Ended { reason } = noted {
+    ///             self.0.push(format!("{}: {reason}", record.id()));
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    fn lifecycle(&mut self, _noted: &LifecycleEvent, _record: &Recorded<'_>) {}
 }

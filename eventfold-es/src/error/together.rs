@@ -2,8 +2,9 @@
 
 use std::error::Error;
 use std::io;
+use std::time::SystemTime;
 
-use crate::error::{Panic, Refused, StateError};
+use crate::error::{Panic, Refused, StateError, shown_time};
 use crate::ids::{StreamId, Version};
 
 /// Why the commands of a [group](crate::Together) did not succeed.
@@ -63,6 +64,35 @@ pub enum TogetherError {
         expected: Version,
         /// The version of the stream when the group was decided.
         actual: Version,
+    },
+
+    /// An aggregate has ended ([`AggregateStore::end`](crate::AggregateStore::end)): it takes no more
+    /// commands.
+    #[error("command {index}, to {stream}: the aggregate has ended, at {}: {reason}", shown_time(*.when))]
+    Ended {
+        /// Which command.
+        index: usize,
+        /// Its aggregate.
+        stream: StreamId,
+        /// Why it has ended, as whoever ended it said.
+        reason: String,
+        /// When.
+        when: SystemTime,
+    },
+
+    /// An aggregate is archived ([`AggregateStore::archive`](crate::AggregateStore::archive)).
+    #[error(
+        "command {index}, to {stream}: the aggregate is archived since {}; \
+         `AggregateStore::unarchive` undoes that",
+        shown_time(*.when)
+    )]
+    Archived {
+        /// Which command.
+        index: usize,
+        /// Its aggregate.
+        stream: StreamId,
+        /// When it was archived.
+        when: SystemTime,
     },
 
     /// Other writers stored events in the streams again and again while the group was decided. Or
@@ -166,6 +196,8 @@ impl TogetherError {
         match self {
             Self::Domain { index, .. }
             | Self::Refused { index, .. }
+            | Self::Ended { index, .. }
+            | Self::Archived { index, .. }
             | Self::Panicked { index, .. } => Some(*index),
             _ => None,
         }

@@ -5,7 +5,9 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
-use crate::event::{DecodeError, Decoded, DomainEvent, Meta, Recorded, StoredEvent};
+use crate::event::{
+    DecodeError, Decoded, DomainEvent, LifecycleEvent, Meta, Recorded, StoredEvent,
+};
 use crate::ids::{Position, TraceParent, Version};
 
 /// An event as a store has recorded it: its name and payload, with its stream, place, time and
@@ -222,6 +224,17 @@ impl RecordedEvent {
     #[must_use]
     pub fn metadata(&self) -> Option<Value> {
         self.record().metadata()
+    }
+
+    /// What the store noted about an aggregate itself with this; `None` if it is an event.
+    ///
+    /// See the example of [`LifecycleEvent`].
+    ///
+    /// # Errors
+    ///
+    /// As [`StoredEvent::lifecycle`].
+    pub fn lifecycle(&self) -> Result<Option<LifecycleEvent>, DecodeError> {
+        self.stored(&self.record()).lifecycle()
     }
 
     /// Reads the event as an `E` in its current form, whichever aggregate it belongs to.

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use crate::clock::millis;
 use crate::domain::process_manager::{OnFailure, Unwritable};
 use crate::error::{guarded, panic_message};
-use crate::event::{DecodeError, EventSet, StoredEvent, UnknownEvents};
+use crate::event::{DecodeError, EventSet, LifecycleEvent, StoredEvent, UnknownEvents};
 use crate::following::checkpoint;
 use crate::following::checkpoint::{Checkpoint, Cursors, Place, UnknownEvent, Unusable};
 use crate::following::failure::Failure;
@@ -508,6 +508,12 @@ pub(super) fn hand<E: Into<Refusal>>(
     let mut kind = io::ErrorKind::Other;
     let error = match taken {
         Ok(Ok(())) => return Handed::Taken,
+        // A follower that is written by hand and refuses what it does not know need not know this.
+        Ok(Err(Refusal::Decode(DecodeError::UnknownName { .. })))
+            if matches!(LifecycleEvent::of(event), Ok(Some(_))) =>
+        {
+            return Handed::Taken;
+        }
         Ok(Err(Refusal::Decode(DecodeError::UnknownName { .. })))
             if is_left_out(event_sets, record.aggregate_type) =>
         {

@@ -12,7 +12,7 @@ use crate::domain::aggregate::{Aggregate, Decide, Decision, DecisionTypes, Evolv
 use crate::domain::evolve_with::EvolveWith;
 use crate::domain::process_manager::{Outbox, React, ReactTo};
 use crate::domain::projection::Project;
-use crate::event::{DecodeError, DomainEvent, StoredEvent};
+use crate::event::{DecodeError, DomainEvent, LifecycleEvent, StoredEvent};
 
 /// A type listed in `events(...)`.
 #[derive(Debug)]
@@ -98,6 +98,10 @@ impl<T: Aggregate> ListedAggregate<T> {
         projection: &mut P,
         stored: StoredEvent<'_>,
     ) -> Result<(), DecodeError> {
+        if let Some(noted) = LifecycleEvent::of(stored)? {
+            projection.lifecycle(&noted, stored.record());
+            return Ok(());
+        }
         for event in T::decode_event(stored)?.as_slice() {
             projection.project(event, stored.record());
         }
@@ -110,6 +114,10 @@ impl<T: Aggregate> ListedAggregate<T> {
         stored: StoredEvent<'_>,
         out: &mut Outbox<'_>,
     ) -> Result<(), DecodeError> {
+        if let Some(noted) = LifecycleEvent::of(stored)? {
+            manager.lifecycle(&noted, stored.record(), out);
+            return Ok(());
+        }
         for event in T::decode_event(stored)?.as_slice() {
             manager.react_to(event, stored.record(), out);
         }

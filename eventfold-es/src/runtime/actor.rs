@@ -19,6 +19,7 @@ mod keys;
 mod lend;
 mod lent;
 mod mailbox;
+mod noting;
 mod past;
 mod preview;
 mod slot;
@@ -35,6 +36,7 @@ pub(crate) use slot::{LiveAggregate, Registry, Slot};
 use crate::clock::Clock;
 use crate::domain::aggregate::Aggregate;
 use crate::error::{ExecuteError, StateError};
+use crate::event::Standing;
 use crate::ids::{Position, Version};
 use crate::runtime::committed::Committed;
 use crate::runtime::inside;
@@ -206,11 +208,22 @@ impl<A: Aggregate> Actor<A> {
                 Ok(()),
             ) => Box::pin(self.preview(command, &context, reply)).await,
             (Request::Inject { event, reply }, Ok(())) => self.inject(event, reply).await,
+            (Request::Lifecycle(reply), Ok(())) => self.tell_lifecycle(reply).await,
+            (
+                Request::Note {
+                    event,
+                    context,
+                    reply,
+                },
+                Ok(()),
+            ) => reply.send(Box::pin(self.note(&event, &context)).await),
             (Request::Read(read) | Request::ReadLocal(read), Err(error)) => {
                 read(Err(error))(Ok(0));
             }
             (Request::Preview { reply, .. }, Err(error)) => reply.send(Err(error.into())),
             (Request::Inject { reply, .. }, Err(error)) => reply.send(Err(error.into())),
+            (Request::Lifecycle(reply), Err(error)) => reply.send(Err(error)),
+            (Request::Note { reply, .. }, Err(error)) => reply.send(Err(error.into())),
         }
     }
 
@@ -235,6 +248,19 @@ impl<A: Aggregate> Actor<A> {
         } else {
             self.stream.when_done(head.epoch, done);
         }
+    }
+
+    async fn tell_lifecycle(&mut self, reply: Reply<Standing, StateError>) {
+        let current = match self.current().await {
+            Ok(current) => current,
+            Err(error) => return reply.send(Err(error)),
+        };
+        let Some(head) = &self.head else { return };
+        let standing = head.standing.clone();
+        let done: Done = Box::new(move |durable| {
+            reply.send(durable.map(|_| standing).map_err(StateError::from));
+        });
+        self.when_current(current, done);
     }
 
     /// Whether all of the head is known to be durable.

@@ -95,6 +95,8 @@ impl Failed {
             ExecuteError::Refused(refused) => (refusal(refused), Effect::None),
             ExecuteError::KeyReused { .. } => (FailureKind::Undeliverable, Effect::None),
             ExecuteError::ExpectedVersion { .. } => (FailureKind::ExpectedVersion, Effect::None),
+            ExecuteError::Ended { .. } => (FailureKind::Ended, Effect::None),
+            ExecuteError::Archived { .. } => (FailureKind::Archived, Effect::None),
             ExecuteError::Conflict => (FailureKind::Conflict, Effect::None),
             ExecuteError::Io(error) => (io_kind(error), Effect::None),
             ExecuteError::Panicked(_) => (FailureKind::Panic, Effect::None),
@@ -119,6 +121,8 @@ impl Failed {
                 (FailureKind::Undeliverable, Effect::None)
             }
             TogetherError::ExpectedVersion { .. } => (FailureKind::ExpectedVersion, Effect::None),
+            TogetherError::Ended { .. } => (FailureKind::Ended, Effect::None),
+            TogetherError::Archived { .. } => (FailureKind::Archived, Effect::None),
             TogetherError::Conflict => (FailureKind::Conflict, Effect::None),
             TogetherError::Io(error) => (io_kind(error), Effect::None),
             TogetherError::Panicked { .. } => (FailureKind::Panic, Effect::None),

@@ -12,6 +12,7 @@ use crate::domain::aggregate::Aggregate;
 use crate::domain::command::CommandContext;
 use crate::domain::layer::Call;
 use crate::error::{ExecuteError, Panic, StateError};
+use crate::event::{Lifecycle, LifecycleEvent};
 use crate::ids::{Position, StreamId, Version};
 use crate::runtime::actor::{Attempt, LiveAggregate as _, Mail, Read, Reply, Request, Slot};
 use crate::runtime::aggregates::Hold;
@@ -525,6 +526,40 @@ impl<A: Aggregate> AggregateHandle<A> {
         };
         self.deliver(Mail::Request(Box::new(request))).await?;
         answer.await.map_err(|_| ExecuteError::ActorGone)?
+    }
+
+    /// Whether the aggregate has ended or is archived. The answer is durable and current, as that of
+    /// [`state`](Self::state).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`state`](Self::state).
+    ///
+    /// See the example of [`Lifecycle`].
+    pub async fn lifecycle(&self) -> Result<Lifecycle, StateError> {
+        let (reply, answer) = self.reply();
+        let request = Request::Lifecycle(reply);
+        self.deliver(Mail::Request(Box::new(request))).await?;
+        let standing = answer.await.map_err(|_| StateError::ActorGone)??;
+        Ok(Lifecycle::from(&standing))
+    }
+
+    /// Stores what was noted about the aggregate itself, unless it would change nothing.
+    pub(crate) async fn note(
+        &self,
+        event: LifecycleEvent,
+        context: CommandContext,
+    ) -> io::Result<Lifecycle> {
+        let (reply, answer) = self.reply();
+        let request = Request::Note {
+            event,
+            context,
+            reply,
+        };
+        let message = Mail::Request(Box::new(request));
+        self.deliver(message).await.map_err(io::Error::from)?;
+        let standing = answer.await.map_err(|_| StateError::ActorGone)??;
+        Ok(Lifecycle::from(&standing))
     }
 
     /// Appends an event that was decided elsewhere.

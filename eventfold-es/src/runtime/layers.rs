@@ -155,6 +155,9 @@ where
         ExecuteError::Domain(error) => CallOutcome::Refused(error),
         ExecuteError::Refused(refused) => CallOutcome::Refused(&**refused),
         ExecuteError::ExpectedVersion { .. } | ExecuteError::Conflict => CallOutcome::Conflict,
+        error @ (ExecuteError::Ended { .. } | ExecuteError::Archived { .. }) => {
+            CallOutcome::Refused(error)
+        }
         error => CallOutcome::Failed(error),
     }
 }

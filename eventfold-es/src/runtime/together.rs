@@ -490,6 +490,9 @@ fn failure(error: &TogetherError) -> CallOutcome<'_> {
         TogetherError::Domain { error, .. } => CallOutcome::Refused(&**error),
         TogetherError::Refused { refused, .. } => CallOutcome::Refused(&**refused),
         TogetherError::ExpectedVersion { .. } | TogetherError::Conflict => CallOutcome::Conflict,
+        error @ (TogetherError::Ended { .. } | TogetherError::Archived { .. }) => {
+            CallOutcome::Refused(error)
+        }
         error => CallOutcome::Failed(error),
     }
 }

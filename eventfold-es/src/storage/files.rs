@@ -74,6 +74,7 @@ use log::FileLog;
 use records::FileRecords;
 use streams::cache::OpenFiles;
 use streams::loader::Loader;
+use streams::pack::pack;
 use streams::stream::{Stream, Streams};
 use streams::writer::Unflushed;
 use tags::find::Finder;
@@ -255,6 +256,13 @@ impl FileStorage {
         if stream.tail().unflushed.is_some() {
             self.unflushed.flush();
         }
+    }
+
+    /// Compresses the file of `stream`. The caller has the stream's turn, and commits nothing.
+    pub(crate) fn pack(&self, stream: &Stream) -> StorageResult<()> {
+        self.flush_stream(stream);
+        let files = self.open_files.upgrade();
+        pack(stream, &*files.ok_or_else(StorageError::closed)?)
     }
 
     /// The checksum of the journal line that holds the durable event at `position`; 0 for the

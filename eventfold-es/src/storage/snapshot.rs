@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::domain::command::Fingerprint;
+use crate::event::Standing;
 use crate::ids::StreamId;
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::place::Place;
@@ -25,6 +26,8 @@ pub(crate) struct Draft {
     pub(crate) unknown: Vec<String>,
     /// The fingerprint of the events that the state was folded from.
     pub(crate) events: u64,
+    /// Whether the aggregate has ended or is archived.
+    pub(crate) standing: Standing,
 }
 
 impl Draft {
@@ -49,6 +52,7 @@ impl Draft {
             keys: self.keys,
             unknown: self.unknown,
             events: self.events,
+            lifecycle: self.standing,
         };
         serde_json::to_string(&contents).map_err(unreadable)
     }
@@ -107,6 +111,8 @@ pub(crate) struct Contents<'a> {
     pub(crate) unknown: Vec<String>,
     #[serde(default)]
     pub(crate) events: u64,
+    #[serde(default, skip_serializing_if = "Standing::is_usual")]
+    pub(crate) lifecycle: Standing,
 }
 
 impl Snapshot {

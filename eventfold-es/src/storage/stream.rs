@@ -244,6 +244,17 @@ impl Stream {
         }
     }
 
+    /// Compresses what is stored of the stream, if the storage can. The caller has the stream's turn,
+    /// and commits nothing meanwhile.
+    pub(crate) async fn pack(&self) -> StorageResult<()> {
+        match self {
+            Self::Files(stream) => stream.pack().await,
+            Self::Memory(_) => Ok(()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => Ok(()),
+        }
+    }
+
     /// Whether nothing was ever stored in the stream, so there is nothing to load.
     pub(crate) fn is_new(&self) -> bool {
         match self {

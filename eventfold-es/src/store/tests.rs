@@ -3,6 +3,7 @@
 //! a store that takes this process for another one.
 
 mod conflicts;
+mod ending;
 mod idle;
 #[cfg(all(feature = "postgres", unix))]
 mod imports;

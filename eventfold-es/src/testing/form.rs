@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use crate::domain::aggregate::Aggregate;
 use crate::domain::command::CommandContext;
 use crate::event::{
-    DecodeError, Decoded, DomainEvent, EncodeError, InvalidTag, Meta, Recorded, SCHEMA_VERSION,
-    StoredEvent, Tags, has_tags, read_back, value,
+    DecodeError, Decoded, DomainEvent, EncodeError, InvalidTag, LifecycleEvent, Meta, Recorded,
+    SCHEMA_VERSION, StoredEvent, Tags, has_tags, read_back, value,
 };
 use crate::storage::encoding::event_line::is_too_deep;
 use crate::testing::diff::diff;
@@ -102,6 +102,12 @@ impl Form {
         // A sample is a `Value` in a file.
         value::read(&form.text).map_err(|error| format!("event `{}`: {error}", form.name))?;
         Ok(form)
+    }
+
+    /// The form in which a store notes something about an aggregate itself.
+    pub(super) fn of_lifecycle(noted: &LifecycleEvent) -> Result<Self, String> {
+        let data = noted.data().map_err(|error| error.to_string())?;
+        Self::read(Ok(noted.name().to_owned()), 1, &data)
     }
 
     fn read(name: Result<String, EncodeError>, version: u32, data: &[u8]) -> Result<Self, String> {

@@ -20,7 +20,7 @@ use crate::domain::process_manager::{
     DeadLetter, FailureKind, Order, Outbox, ProcessManager, Targets,
 };
 use crate::domain::projection::Projection;
-use crate::event::{DomainEvent, EventSet, StoredEvent, value};
+use crate::event::{DomainEvent, EventSet, LifecycleEvent, StoredEvent, value};
 use crate::following::read_back;
 use crate::ids::StreamId;
 use crate::testing::diff::{diff, listed};
@@ -142,6 +142,31 @@ impl<P: Projection> ProjectionGiven<P> {
     pub fn given_event<E: DomainEvent>(mut self, event: E) -> Self {
         check_listed::<E>(P::NAME, self.live.subscriptions(), P::event_sets());
         let told = self.journal.next_event(&event);
+        self.apply(&told);
+        self
+    }
+
+    /// The store notes something about an aggregate itself: that it has ended, for example. The
+    /// projection gets it as [`Project::lifecycle`](crate::Project::lifecycle).
+    ///
+    /// # Panics
+    ///
+    /// As [`given`](Self::given).
+    ///
+    /// ```
+    /// use eventfold_es::{LifecycleEvent, testing};
+    /// # use eventfold_es::__private::example::{Counter, Total};
+    ///
+    /// // It does not care.
+    /// testing::projection::<Total>()
+    ///     .given_lifecycle::<Counter>("c-1", LifecycleEvent::Archived)
+    ///     .then_state(|total| total.value == 0);
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn given_lifecycle<A: Aggregate>(mut self, id: &str, noted: LifecycleEvent) -> Self {
+        check_subscribed::<A>(P::NAME, self.live.subscriptions());
+        let told = self.journal.next_lifecycle::<A>(id, &noted);
         self.apply(&told);
         self
     }
@@ -316,6 +341,33 @@ impl<M: ProcessManager> ProcessManagerGiven<M> {
     pub fn when_event<E: DomainEvent>(mut self, event: E) -> ProcessManagerWhen<M> {
         check_listed::<E>(M::NAME, self.live.subscriptions(), M::event_sets());
         let told = self.journal.next_event(&event);
+        self.react_to(told)
+    }
+
+    /// The store notes something about an aggregate itself: that it has ended, for example. The
+    /// process manager gets it as [`React::lifecycle`](crate::React::lifecycle).
+    ///
+    /// # Panics
+    ///
+    /// As [`when`](Self::when).
+    ///
+    /// ```
+    /// use eventfold_es::{LifecycleEvent, testing};
+    /// # use eventfold_es::__private::example::{Counter, Forward};
+    ///
+    /// testing::process_manager::<Forward>()
+    ///     .when_lifecycle::<Counter>("c-1", LifecycleEvent::Archived)
+    ///     .then_nothing();
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn when_lifecycle<A: Aggregate>(
+        mut self,
+        id: &str,
+        noted: LifecycleEvent,
+    ) -> ProcessManagerWhen<M> {
+        check_subscribed::<A>(M::NAME, self.live.subscriptions());
+        let told = self.journal.next_lifecycle::<A>(id, &noted);
         self.react_to(told)
     }
 
@@ -597,6 +649,20 @@ impl Journal {
     /// `event` as the next one of the aggregate `id`.
     #[track_caller]
     fn next<A: Aggregate>(&mut self, id: &str, event: &A::DomainEvent) -> Told {
+        self.tell::<A>(id, |place| round_trip::<A>(event, place))
+    }
+
+    /// What a store notes about an aggregate itself.
+    #[track_caller]
+    fn next_lifecycle<A: Aggregate>(&mut self, id: &str, noted: &LifecycleEvent) -> Told {
+        self.tell::<A>(id, |_| match Form::of_lifecycle(noted) {
+            Ok(form) => form,
+            Err(message) => panic!("{message}"),
+        })
+    }
+
+    #[track_caller]
+    fn tell<A: Aggregate>(&mut self, id: &str, form: impl FnOnce(Place<'_>) -> Form) -> Told {
         self.position += 1;
         let key = (A::AGGREGATE_TYPE, id.to_owned());
         let version = *(self.versions.entry(key))
@@ -613,7 +679,7 @@ impl Journal {
         Told {
             ms: place.ms,
             context: self.context.clone(),
-            form: round_trip::<A>(event, place),
+            form: form(place),
             aggregate_type: A::AGGREGATE_TYPE,
             id: id.to_owned(),
             version,

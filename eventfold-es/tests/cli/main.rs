@@ -7,6 +7,7 @@ mod backups;
 mod big;
 mod codes;
 mod hostile;
+mod lifecycles;
 mod moving;
 mod numbers;
 #[cfg(feature = "postgres")]

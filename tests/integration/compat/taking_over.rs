@@ -421,3 +421,47 @@ async fn an_aggregate_type_with_special_characters_in_its_name_is_migrated() {
         store.shutdown().await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn rotated_streams_are_taken_over_and_stay_rotated() {
+    let dir = tempfile::tempdir().unwrap();
+    let account = dir.path().join("streams/account/ann");
+    let rotate = || {
+        eventfold::EventLog::open(&account)
+            .unwrap()
+            .rotate()
+            .unwrap()
+    };
+    let mut amounts = Vec::new();
+    for round in 0..3 {
+        let store = published::open(dir.path()).await;
+        for amount in 0..4 {
+            published::deposit(&store, "ann", &[round * 10 + amount]).await;
+            published::deposit(&store, "bob", &[round]).await;
+            amounts.push(round * 10 + amount);
+        }
+        drop(store);
+        wait_until_released(dir.path());
+        if round < 2 {
+            rotate();
+        }
+    }
+    assert!(account.join("archive.jsonl.zst").exists());
+    let before = std::fs::read(account.join("archive.jsonl.zst")).unwrap();
+    for _ in 0..2 {
+        let store = current::open(dir.path()).await;
+        let ann = store.get::<Account>("ann").await.unwrap();
+        assert_eq!(ann.state().await.unwrap().deposits, amounts);
+        current::deposit(&store, "ann", &[99]).await;
+        amounts.push(99);
+        store.shutdown().await.unwrap();
+    }
+    assert_eq!(
+        std::fs::read(account.join("archive.jsonl.zst")).unwrap(),
+        before
+    );
+    let report = eventfold_es::AggregateStore::verify(dir.path())
+        .await
+        .unwrap();
+    assert!(report.is_clean(), "{report}");
+}

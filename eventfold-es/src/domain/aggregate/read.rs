@@ -5,7 +5,8 @@ use std::io;
 use crate::domain::aggregate::{Aggregate, about_aggregate};
 use crate::error::{guarded, panic_message};
 use crate::event::{
-    About, DecodeError, Decoded, EventSet, Recorded, RecordedEvent, StoredEvent, UnknownEvents,
+    About, DecodeError, Decoded, EventSet, LifecycleEvent, Recorded, RecordedEvent, StoredEvent,
+    UnknownEvents,
 };
 
 /// The events that `A` reads from a stored event. `None` if `A` does not know the name and leaves
@@ -13,6 +14,9 @@ use crate::event::{
 pub(crate) fn decode_unless_left_out<A: Aggregate>(
     stored: StoredEvent<'_>,
 ) -> Result<Option<Decoded<A::DomainEvent>>, DecodeError> {
+    if LifecycleEvent::of(stored)?.is_some() {
+        return Ok(Some(Decoded::none()));
+    }
     match A::decode_event(stored) {
         Err(DecodeError::UnknownName { .. }) if A::UNKNOWN_EVENTS == UnknownEvents::Skip => {
             Ok(None)
@@ -76,13 +80,22 @@ pub fn reducer<A: Aggregate>() -> eventfold::ReduceFn<A> {
     |state, event| {
         let data = event.data.to_string();
         let record = Recorded::of_eventfold(event, A::AGGREGATE_TYPE, "");
-        match A::decode_event(StoredEvent::new(&event.event_type, &data).with_record(&record)) {
+        let stored = StoredEvent::new(&event.event_type, &data).with_record(&record);
+        match decode::<A>(stored) {
             Ok(events) => events.as_slice().iter().fold(state, A::apply),
             Err(error) => {
                 tracing::warn!(aggregate_type = A::AGGREGATE_TYPE, %error, "event left out of the view");
                 state
             }
         }
+    }
+}
+
+/// The events that `stored` is today; none if the store noted something with it.
+fn decode<A: Aggregate>(stored: StoredEvent<'_>) -> Result<Decoded<A::DomainEvent>, DecodeError> {
+    match LifecycleEvent::of(stored)? {
+        Some(_) => Ok(Decoded::none()),
+        None => A::decode_event(stored),
     }
 }
 
@@ -117,6 +130,6 @@ impl RecordedEvent {
                 expected: A::AGGREGATE_TYPE,
             });
         }
-        A::decode_event(self.stored(&self.record()))
+        decode::<A>(self.stored(&self.record()))
     }
 }

@@ -40,4 +40,10 @@ pub enum FailureKind {
     /// effect together have [too many](crate::TogetherError::TooLarge) aggregates or events. It is never
     /// tried again.
     Undeliverable,
+    /// The aggregate has ended: [`ExecuteError::Ended`](crate::ExecuteError::Ended). It is never tried
+    /// again.
+    Ended,
+    /// The aggregate is archived: [`ExecuteError::Archived`](crate::ExecuteError::Archived). It is
+    /// never tried again by itself; replay the dead letter once the aggregate is unarchived.
+    Archived,
 }

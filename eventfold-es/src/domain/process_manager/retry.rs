@@ -139,7 +139,10 @@ impl Retry {
             FailureKind::Conflict => self.conflict,
             FailureKind::Io => self.io,
             FailureKind::Panic => self.panic,
-            FailureKind::ExpectedVersion | FailureKind::Undeliverable => Backoff::none(),
+            FailureKind::ExpectedVersion
+            | FailureKind::Undeliverable
+            | FailureKind::Ended
+            | FailureKind::Archived => Backoff::none(),
         };
         backoff.pause(attempts, chance)
     }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use crate::clock::{millis, nanos};
 use crate::domain::aggregate::{Aggregate, fold_stored};
 use crate::error::{StateError, guarded, panic_message};
+use crate::event::{LifecycleEvent, RESERVED, Standing};
 use crate::runtime::actor::Actor;
 use crate::runtime::actor::head::Head;
 use crate::runtime::actor::keys::Keys;
@@ -53,6 +54,7 @@ impl<A: Aggregate> Head<A> {
             epoch: 0,
             snapshot_version: 0,
             keys: Keys::default(),
+            standing: Standing::default(),
             unknown: Vec::new(),
             event_ids: None,
         }
@@ -81,6 +83,8 @@ impl<A: Aggregate> Head<A> {
         if contents.state_version != A::STATE_VERSION
             || contents.events != A::__fingerprint()
             || contents.unknown.iter().any(|name| A::knows_event(name))
+            // It is of a version that did not know them.
+            || contents.unknown.iter().any(|name| name.starts_with(RESERVED))
         {
             tracing::debug!(stream = %stream.id(), "a snapshot with other versions of the state or the events is ignored");
             return Ok(None);
@@ -103,6 +107,7 @@ impl<A: Aggregate> Head<A> {
             snapshot_version: snapshot.place.version(),
             keys: contents.keys.into_iter().collect(),
             unknown: contents.unknown,
+            standing: contents.lifecycle,
             ..Self::empty()
         };
         Ok(Some((head, snapshot.place)))
@@ -112,7 +117,11 @@ impl<A: Aggregate> Head<A> {
         if let Some(key) = loaded.key {
             self.keys.add_event(key, loaded.command, loaded.version);
         }
-        if !fold_stored(&mut self.state, loaded.event)? {
+        let noted = LifecycleEvent::of(loaded.event);
+        if let Some(noted) = noted.map_err(|error| loaded.event.failed(&error))? {
+            let ms = loaded.event.record().unix_millis();
+            self.standing.take(noted, ms);
+        } else if !fold_stored(&mut self.state, loaded.event)? {
             let name = loaded.event.name();
             if !self.unknown.iter().any(|unknown| unknown == name) {
                 tracing::warn!(stream = %stream.id(), event = name, "an unknown event is left out");

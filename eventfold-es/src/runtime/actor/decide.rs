@@ -9,11 +9,12 @@ use serde::ser::Error as _;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::clock::from_unix_millis;
 use crate::domain::aggregate::{Aggregate, decode_unless_left_out};
 use crate::domain::command::{CommandContext, Fingerprint};
 use crate::domain::decision_context::DecisionContext;
 use crate::error::{ExecuteError, Panic, guarded};
-use crate::event::{EncodeError, Meta, Recorded, Tag, Tags, read_back};
+use crate::event::{EncodeError, Meta, RESERVED, Recorded, Standing, Tag, Tags, read_back};
 use crate::ids::{Position, Version};
 use crate::runtime::actor::conflict::Again;
 use crate::runtime::actor::mailbox::{Attempt, Reply};
@@ -113,6 +114,9 @@ impl<A: Aggregate> Actor<A> {
                 };
             }
         }
+        if !head.standing.is_usual() {
+            return Decided::Answer(Err(over(&head.standing)));
+        }
         if let Some(expected) = context.expected_version
             && expected != head.version
         {
@@ -144,6 +148,9 @@ impl<A: Aggregate> Actor<A> {
         let Some(head) = &mut self.head else {
             return Break(Decided::Answer(Err(ExecuteError::ActorGone)));
         };
+        if !head.standing.is_usual() {
+            return Break(Decided::Answer(Err(over(&head.standing))));
+        }
         let deciding = DecisionContext {
             aggregate_type: self.stream.id().aggregate_type(),
             id: self.stream.id().id(),
@@ -263,6 +270,20 @@ impl<A: Aggregate> Actor<A> {
     }
 }
 
+/// Why an aggregate takes no commands. Invariant C17.
+#[cold]
+fn over<E: std::error::Error + Send + Sync>(standing: &Standing) -> ExecuteError<E> {
+    match &standing.ended {
+        Some(end) => ExecuteError::Ended {
+            reason: end.reason.clone(),
+            when: from_unix_millis(end.ms),
+        },
+        None => ExecuteError::Archived {
+            when: from_unix_millis(standing.archived.unwrap_or_default()),
+        },
+    }
+}
+
 /// The current step in encoding a command's events, for the message of a panic.
 type Doing = Cell<&'static str>;
 
@@ -286,6 +307,10 @@ fn encode<A: Aggregate>(
     for (event, version) in events.iter_mut().zip(version + 1..) {
         data.clear();
         let name = A::encode_event(event, &mut data)?;
+        if name.starts_with(RESERVED) {
+            let cause = format!("names that begin with `{RESERVED}` are reserved for the store");
+            return Err(EncodeError::new(name, serde_json::Error::custom(cause)));
+        }
         let event_version = A::event_version(event);
         if common_to != Some(event_version) {
             common = Common::of((context, fingerprint), ms, event_version);

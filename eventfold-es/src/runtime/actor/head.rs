@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use crate::domain::aggregate::{Aggregate, apply_all};
 use crate::error::{guarded, panic_message};
+use crate::event::Standing;
 use crate::runtime::actor::keys::Keys;
 use crate::storage::snapshot::Draft;
 use crate::storage::stream::Stream;
@@ -16,6 +17,8 @@ pub(crate) struct Head<A> {
     /// The version of the newest snapshot.
     pub(crate) snapshot_version: u64,
     pub(crate) keys: Keys,
+    /// Whether it has ended or is archived.
+    pub(crate) standing: Standing,
     /// The names of events that were left out.
     pub(crate) unknown: Vec<String>,
     /// Hashes of the ids of all events of the stream; kept from the first injection on.
@@ -67,6 +70,7 @@ impl<A: Aggregate> Head<A> {
             keys: self.keys.list(),
             unknown: self.unknown.clone(),
             events: A::__fingerprint(),
+            standing: self.standing.clone(),
         }))
     }
 }

@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::domain::aggregate::{Aggregate, decode_unless_left_out};
 use crate::error::{guarded, panic_message};
-use crate::event::{Recorded, StoredEvent};
+use crate::event::{RESERVED, Recorded, StoredEvent};
 use crate::runtime::actor::Actor;
 use crate::runtime::actor::mailbox::Reply;
 use crate::runtime::inside;
@@ -59,6 +59,23 @@ impl<A: Aggregate> Actor<A> {
         let Some(head) = &mut self.head else {
             return Err(io::Error::other("the aggregate is not loaded"));
         };
+        let refused = if event.event_type.starts_with(RESERVED) {
+            Some("its name is reserved for the store")
+        } else if head.standing.ended.is_some() {
+            Some("the aggregate has ended")
+        } else if head.standing.archived.is_some() {
+            Some("the aggregate is archived")
+        } else {
+            None
+        };
+        if let Some(cause) = refused {
+            let event = Shown(&event.event_type);
+            let text = format!(
+                "{}: the event `{event}` is refused: {cause}",
+                self.stream.id()
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
         let data = event.data.to_string();
         let id = self.stream.id();
         let record = Recorded {

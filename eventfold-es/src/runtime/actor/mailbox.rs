@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use crate::domain::aggregate::Aggregate;
 use crate::domain::command::CommandContext;
 use crate::error::{ExecuteError, StateError};
+use crate::event::{LifecycleEvent, Standing};
 use crate::ids::Version;
 use crate::runtime::actor::lent::Borrowed;
 use crate::runtime::committed::{Committed, Preview};
@@ -27,6 +28,14 @@ pub(crate) enum Request<A: Aggregate> {
         command: A::Command,
         context: CommandContext,
         reply: Reply<Preview<A>, ExecuteError<A::Error>>,
+    },
+    /// Whether the aggregate has ended or is archived.
+    Lifecycle(Reply<Standing, StateError>),
+    /// Note that it has ended, is archived or is no more archived.
+    Note {
+        event: LifecycleEvent,
+        context: CommandContext,
+        reply: Reply<Standing, io::Error>,
     },
     Inject {
         event: eventfold::Event,

@@ -200,6 +200,17 @@ impl<A: Aggregate> Commands<A> {
             },
             ExecuteError::Panicked(panic) => TogetherError::Panicked { index, panic },
             ExecuteError::KeyReused { key } => TogetherError::KeyReused { key, stream },
+            ExecuteError::Ended { reason, when } => TogetherError::Ended {
+                index,
+                stream,
+                reason,
+                when,
+            },
+            ExecuteError::Archived { when } => TogetherError::Archived {
+                index,
+                stream,
+                when,
+            },
             ExecuteError::Conflict => TogetherError::Conflict,
             ExecuteError::Io(error) => TogetherError::Io(error),
             ExecuteError::ActorGone => TogetherError::ActorGone,

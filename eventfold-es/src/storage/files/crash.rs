@@ -14,6 +14,7 @@ use crate::{Aggregate, AggregateStore, Position, Project, Projection, Recorded};
 
 mod answers;
 mod appended;
+mod archived;
 mod backups;
 mod closed_files;
 mod decided;

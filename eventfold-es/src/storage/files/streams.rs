@@ -1,6 +1,7 @@
 //! The streams' files: where each file ends, which thread writes to it, how it is loaded.
 
 pub(crate) mod cache;
+pub(crate) mod content;
 pub(crate) mod end;
 pub(crate) mod file;
 pub(crate) mod handle;
@@ -9,6 +10,8 @@ pub(crate) mod listing;
 pub(crate) mod load;
 pub(crate) mod loader;
 pub(crate) mod mark;
+pub(crate) mod pack;
+pub(crate) mod rotated;
 pub(crate) mod seek;
 pub(crate) mod stream;
 pub(crate) mod writer;

@@ -5,8 +5,7 @@
 //! its lines up to there are those of the journal up to the redo point. In any other case, and for what
 //! came after the redo point, the journal is read.
 
-use std::fs::File;
-use std::io::{BufRead as _, BufReader};
+use std::io::BufRead as _;
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -17,6 +16,7 @@ use crate::storage::files::journal::reader::Reader;
 use crate::storage::files::layout::{EVENTS_FILE, StreamLayout};
 use crate::storage::files::observe::ObservedJournal;
 use crate::storage::files::recovery::redo_point::RedoPoint;
+use crate::storage::files::streams::content::Content;
 use crate::storage::files::streams::end::line_hash;
 use crate::storage::files::streams::high_water::HighWaterMarks;
 use crate::storage::files::streams::mark::Mark;
@@ -31,11 +31,10 @@ pub(super) fn read(
     id: &StreamId,
     mut each: impl FnMut(Entry<'_>) -> ControlFlow<()>,
 ) -> StorageResult<()> {
-    let file = layout.stream_dir(id.aggregate_type(), id.id());
-    let file = file.join(EVENTS_FILE);
-    let proven = proven(layout, journal, id, &file)?;
+    let dir = layout.stream_dir(id.aggregate_type(), id.id());
+    let proven = proven(layout, journal, id, &dir)?;
     let (after, known) = proven.unwrap_or_default();
-    if known.version > 0 && read_file(&file, id, known.version, &mut each)?.is_break() {
+    if known.version > 0 && read_file(&dir, id, known.version, &mut each)?.is_break() {
         return Ok(());
     }
     let reader = LogReader::Files(Reader::new(journal.index().clone(), after));
@@ -54,7 +53,7 @@ fn proven(
     layout: &StreamLayout,
     journal: &ObservedJournal,
     id: &StreamId,
-    file: &Path,
+    stream_dir: &Path,
 ) -> StorageResult<Option<(u64, Mark)>> {
     let dir = layout.journal_dir();
     let is_shown = |redo_point: &RedoPoint| redo_point.end.position <= journal.head();
@@ -70,15 +69,16 @@ fn proven(
     let is_there = mark.version == 0
         || mark.foreign == 0
         // A file that cannot be read is no shortcut: the journal has everything.
-        && has_line(file, id, mark).unwrap_or(false);
+        && has_line(stream_dir, id, mark).unwrap_or(false);
     Ok(is_there.then_some((redo_point.end.position, mark)))
 }
 
-/// Whether the file has our lines from the first version to that of the mark, which has its hash.
-fn has_line(file: &Path, id: &StreamId, mark: Mark) -> StorageResult<bool> {
+/// Whether the stream's files have our lines from the first version to that of the mark, which has its
+/// hash.
+fn has_line(dir: &Path, id: &StreamId, mark: Mark) -> StorageResult<bool> {
     let seed = event_line::seed(id);
     let (mut last, mut hash) = (0, 0);
-    let flow = each_line(file, mark.version, |line| {
+    let flow = each_line(dir, seed, mark.version, |line| {
         let read = event_line::read(line, seed).ok();
         let version = read.filter(|read| read.position.is_some());
         if version.and_then(|read| read.version) != Some(last + 1) {
@@ -93,16 +93,17 @@ fn has_line(file: &Path, id: &StreamId, mark: Mark) -> StorageResult<bool> {
 
 /// Passes the events up to a version to `each`. They were found valid before.
 fn read_file(
-    file: &Path,
+    dir: &Path,
     id: &StreamId,
     last: u64,
     each: &mut impl FnMut(Entry<'_>) -> ControlFlow<()>,
 ) -> StorageResult<ControlFlow<()>> {
     let seed = event_line::seed(id);
     let mut version = 0;
-    each_line(file, last, |line| {
+    each_line(dir, seed, last, |line| {
         version += 1;
-        let damaged = |cause: String| StorageError::damaged(file, 0, cause);
+        let file = dir.join(EVENTS_FILE);
+        let damaged = |cause: String| StorageError::damaged(&file, 0, cause);
         let text = std::str::from_utf8(line).map_err(|error| damaged(error.to_string()))?;
         let read = event_line::read(line, seed).map_err(|error| damaged(error.to_string()))?;
         let position = read.position.unwrap_or_default();
@@ -111,24 +112,22 @@ fn read_file(
     })
 }
 
-/// Passes the first `count` lines to `each`, or fewer if the file has fewer.
+/// Passes the first `count` lines of the stream in `dir` to `each`, or fewer if it has fewer.
 fn each_line(
-    file: &Path,
+    dir: &Path,
+    seed: u64,
     count: u64,
     mut each: impl FnMut(&[u8]) -> StorageResult<ControlFlow<()>>,
 ) -> StorageResult<ControlFlow<()>> {
-    let failed = |error| StorageError::io("read", file, error);
-    let opened = match File::open(file) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Ok(ControlFlow::Continue(()));
-        }
-        opened => opened.map_err(failed)?,
+    let Some(content) = Content::in_dir(dir, seed)? else {
+        return Ok(ControlFlow::Continue(()));
     };
-    let mut reader = BufReader::with_capacity(256 * 1024, opened);
+    let mut reader = content.lines()?;
     let (mut line, mut seen) = (Vec::new(), 0);
     while seen < count {
         line.clear();
-        reader.read_until(b'\n', &mut line).map_err(failed)?;
+        let read = reader.read_until(b'\n', &mut line);
+        read.map_err(|error| content.failed(error))?;
         let Some(line) = line.strip_suffix(b"\n") else {
             break;
         };

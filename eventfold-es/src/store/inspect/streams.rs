@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::SystemTime;
 
 use crate::clock::from_unix_millis;
+use crate::event::{Lifecycle, Standing};
 use crate::ids::Version;
 use crate::store::inspect::entry::Entry;
 
@@ -27,6 +28,8 @@ pub struct StreamSummary {
     pub last: SystemTime,
     /// How many bytes its events take in its file.
     pub bytes: u64,
+    /// Whether its aggregate has ended or is archived.
+    pub lifecycle: Lifecycle,
 }
 
 /// Collects the summary of each stream while events are read.
@@ -59,13 +62,24 @@ pub struct StreamSummaries {
     types: HashMap<Box<str>, HashMap<Box<str>, Counts>>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Counts {
     events: u64,
     version: u64,
     first: u64,
     last: u64,
     bytes: u64,
+    /// Few have one.
+    standing: Option<Box<Standing>>,
+}
+
+impl Counts {
+    fn note(&mut self, entry: &Entry<'_>, ms: u64) {
+        // One that cannot be read is an event like another; a load tells the error.
+        if let Ok(Some(noted)) = entry.event().lifecycle() {
+            self.standing.get_or_insert_default().take(noted, ms);
+        }
+    }
 }
 
 impl StreamSummaries {
@@ -88,15 +102,18 @@ impl StreamSummaries {
             counts.version = version;
             counts.last = ms;
             counts.bytes += bytes;
+            counts.note(entry, ms);
             return;
         }
-        let counts = Counts {
+        let mut counts = Counts {
             events: 1,
             version,
             first: ms,
             last: ms,
             bytes,
+            standing: None,
         };
+        counts.note(entry, ms);
         let streams = self.types.entry(record.aggregate_type().into());
         streams.or_default().insert(record.id().into(), counts);
     }
@@ -122,14 +139,19 @@ impl StreamSummaries {
     pub fn into_sorted(self) -> Vec<StreamSummary> {
         let mut all = Vec::with_capacity(self.len());
         for (aggregate_type, streams) in self.types {
-            all.extend(streams.into_iter().map(|(id, counts)| StreamSummary {
-                aggregate_type: aggregate_type.clone().into(),
-                id: id.into(),
-                events: counts.events,
-                version: Version::new(counts.version),
-                first: from_unix_millis(counts.first),
-                last: from_unix_millis(counts.last),
-                bytes: counts.bytes,
+            all.extend(streams.into_iter().map(|(id, counts)| {
+                StreamSummary {
+                    aggregate_type: aggregate_type.clone().into(),
+                    id: id.into(),
+                    events: counts.events,
+                    version: Version::new(counts.version),
+                    first: from_unix_millis(counts.first),
+                    last: from_unix_millis(counts.last),
+                    bytes: counts.bytes,
+                    lifecycle: counts
+                        .standing
+                        .map_or_else(Lifecycle::default, |standing| (&*standing).into()),
+                }
             }));
         }
         all.sort_unstable_by(|a, b| (&a.aggregate_type, &a.id).cmp(&(&b.aggregate_type, &b.id)));

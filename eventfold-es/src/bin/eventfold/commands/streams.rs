@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::time::SystemTime;
 
 use eventfold_es::inspect::{StoreReader, StreamSummaries, StreamSummary, visible};
-use eventfold_es::{Position, StreamId, Version};
+use eventfold_es::{Lifecycle, Position, StreamId, Version};
 use serde::Serialize;
 
 use crate::args::{Ls, Show, Sort};
@@ -31,6 +31,21 @@ pub(crate) struct StreamJson<'a> {
     #[serde(serialize_with = "time::serialize")]
     last: SystemTime,
     bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended: Option<EndedJson<'a>>,
+    #[serde(
+        serialize_with = "time::serialize_known",
+        skip_serializing_if = "Option::is_none"
+    )]
+    archived: Option<SystemTime>,
+}
+
+/// That an aggregate has ended, in JSON.
+#[derive(Serialize)]
+struct EndedJson<'a> {
+    reason: &'a str,
+    #[serde(serialize_with = "time::serialize")]
+    when: SystemTime,
 }
 
 impl<'a> StreamJson<'a> {
@@ -43,6 +58,11 @@ impl<'a> StreamJson<'a> {
             first: stream.first,
             last: stream.last,
             bytes: stream.bytes,
+            ended: stream.lifecycle.ended.as_ref().map(|ended| EndedJson {
+                reason: &ended.reason,
+                when: ended.when,
+            }),
+            archived: stream.lifecycle.archived,
         }
     }
 }
@@ -98,7 +118,7 @@ pub(crate) fn list(reader: &mut StoreReader, ls: &Ls, out: &mut Output) -> Resul
 const PORTION: usize = 2_000;
 
 pub(crate) fn print_table(streams: &[StreamSummary], out: &mut Output) -> Result<()> {
-    let columns = [
+    let mut columns = vec![
         Text("TYPE"),
         Text("ID"),
         Number("EVENTS"),
@@ -107,9 +127,14 @@ pub(crate) fn print_table(streams: &[StreamSummary], out: &mut Output) -> Result
         Text("LAST"),
         Number("BYTES"),
     ];
+    let is_usual = |stream: &StreamSummary| stream.lifecycle.takes_commands();
+    let has_states = !streams.iter().all(is_usual);
+    if has_states {
+        columns.push(Text("STATE"));
+    }
     for portion in streams.chunks(PORTION) {
         let rows = portion.iter().map(|stream| {
-            vec![
+            let mut row = vec![
                 visible(&stream.aggregate_type).to_string(),
                 visible(&stream.id).to_string(),
                 table::count(stream.events),
@@ -117,11 +142,25 @@ pub(crate) fn print_table(streams: &[StreamSummary], out: &mut Output) -> Result
                 time::shown(stream.first),
                 time::shown(stream.last),
                 table::bytes(stream.bytes),
-            ]
+            ];
+            if has_states {
+                row.push(state(&stream.lifecycle).to_owned());
+            }
+            row
         });
         table::print(out, &columns, rows.collect())?;
     }
     Ok(())
+}
+
+/// Whether an aggregate has ended or is archived, in a word.
+fn state(lifecycle: &Lifecycle) -> &'static str {
+    match (&lifecycle.ended, lifecycle.archived) {
+        (None, None) => "",
+        (None, Some(_)) => "archived",
+        (Some(_), None) => "ended",
+        (Some(_), Some(_)) => "ended, archived",
+    }
 }
 
 /// Up to where a stream is shown.
@@ -142,6 +181,7 @@ pub(crate) fn show(reader: &StoreReader, show: &Show, out: &mut Output) -> Resul
     let id = StreamId::new(&show.aggregate_type, &show.id);
     let id = id.map_err(|error| Failure::Usage(error.to_string()))?;
     let (mut is_there, mut failed) = (false, Ok(()));
+    let mut shown = StreamSummaries::default();
     reader.read_stream(&id, |entry| {
         let event = entry.event();
         let record = event.record();
@@ -154,6 +194,7 @@ pub(crate) fn show(reader: &StoreReader, show: &Show, out: &mut Output) -> Resul
         if is_after {
             return ControlFlow::Break(());
         }
+        shown.add(&entry);
         match until_failure(&mut failed, || event::print_block(out, &entry)) {
             Some(()) => ControlFlow::Continue(()),
             None => ControlFlow::Break(()),
@@ -166,7 +207,22 @@ pub(crate) fn show(reader: &StoreReader, show: &Show, out: &mut Output) -> Resul
     if out.is_json() {
         return Ok(());
     }
+    for stream in shown.into_sorted() {
+        print_state(&stream.lifecycle, out)?;
+    }
     print_head(reader, out)
+}
+
+fn print_state(lifecycle: &Lifecycle, out: &mut Output) -> Result<()> {
+    if let Some(ended) = &lifecycle.ended {
+        let (when, reason) = (time::shown(ended.when), visible(&ended.reason));
+        out.line(format_args!("It ended at {when}: {reason}"))?;
+    }
+    if let Some(when) = lifecycle.archived {
+        let when = time::shown(when);
+        out.line(format_args!("It is archived since {when}."))?;
+    }
+    Ok(())
 }
 
 /// Says that there is no such aggregate, with the names that are most like it.

@@ -8,15 +8,16 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use crate::ids::StreamId;
-use crate::storage::encoding::event_line::line_end;
+use crate::storage::encoding::event_line::{self, line_end};
 use crate::storage::encoding::sealed::verified;
 use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::disk;
 use crate::storage::files::format::commit_line::CommitLine;
 use crate::storage::files::journal::end::End;
 use crate::storage::files::journal::paths::{list_segments, segment_path};
-use crate::storage::files::layout::{EVENTS_FILE, StreamLayout};
+use crate::storage::files::layout::StreamLayout;
 use crate::storage::files::recovery::redo_point::RedoPoint;
+use crate::storage::files::streams::content::Content;
 
 /// How many bytes are read at a time.
 const CHUNK: u64 = 256 * 1024;
@@ -122,16 +123,11 @@ impl Live {
             return Ok(false);
         };
         let dir = self.layout.stream_dir(id.aggregate_type(), id.id());
-        let path = dir.join(EVENTS_FILE);
-        let Some(mut file) = disk::open_if_there(&path)? else {
+        let Some(content) = Content::in_dir(&dir, event_line::seed(&id))? else {
             return Ok(false);
         };
         let lines = part.lines();
-        let mut there = Vec::new();
-        file.seek(SeekFrom::Start(part.offset))
-            .and_then(|_| file.take(lines.len() as u64).read_to_end(&mut there))
-            .map_err(|e| StorageError::io("read", &path, e))?;
-        Ok(there == lines)
+        Ok(content.read_at(part.offset, lines.len() as u64)? == lines)
     }
 }
 

@@ -6,7 +6,7 @@ use crate::storage::error::StorageResult;
 use crate::storage::files::backup::pace::Told;
 use crate::storage::files::disk;
 use crate::storage::files::journal::paths::{list_segments, segment_path};
-use crate::storage::files::layout::{EVENTS_FILE, StreamLayout};
+use crate::storage::files::layout::{ARCHIVE_FILE, EVENTS_FILE, StreamLayout};
 
 /// Tells how many bytes of the journal and of the streams' files were read, of how many.
 pub(crate) struct Progress {
@@ -39,7 +39,7 @@ impl Progress {
         }
         for id in layout.list_all()? {
             let dir = layout.stream_dir(id.aggregate_type(), id.id());
-            total += size(&dir.join(EVENTS_FILE));
+            total += size(&dir.join(EVENTS_FILE)) + size(&dir.join(ARCHIVE_FILE));
         }
         (self.done, self.total) = (0, total);
         self.tell();

@@ -18,8 +18,10 @@ use crate::storage::files::disk;
 use crate::storage::files::disk::{File, Open};
 use crate::storage::files::journal::Journal;
 use crate::storage::files::journal::paths::{self, segment_path};
+use crate::storage::files::layout::ARCHIVE_FILE;
 use crate::storage::files::recovery::redo_point::RedoPoint;
 use crate::storage::files::recovery::scan::make_durable;
+use crate::storage::files::streams::content;
 use crate::storage::files::streams::stream::Stream;
 use crate::storage::files::v0_2::migrate::migrate;
 
@@ -155,7 +157,12 @@ impl Repair<'_> {
         for (i, id) in ids.iter().enumerate() {
             if let Some(journaled) = self.audit.journaled.get(id) {
                 let stream = self.audit.streams.get(id);
-                let old = disk::read_if_there(&stream.file())?.unwrap_or_default();
+                let old = match content::read_all(&stream) {
+                    // The journal has what the file had.
+                    Err(error) if error.kind() == StorageErrorKind::Damaged => None,
+                    old => old?,
+                }
+                .unwrap_or_default();
                 size += journaled.end() + old.len() as u64;
                 some.insert(id.clone(), Rebuilt::new(journaled, old));
             }
@@ -208,6 +215,10 @@ impl Repair<'_> {
         };
         disk::create_private_dir(stream.dir())?;
         disk::replace_durably(&file, content)?;
+        if stream.is_rotated() {
+            // Its lines are in the new file.
+            self.set_aside(&stream.dir().join(ARCHIVE_FILE))?;
+        }
         drop(lock);
         self.did(&file, kept, "written again from the journal");
         Ok(())
@@ -234,7 +245,7 @@ impl Repair<'_> {
         for id in &ids {
             if let Some(journaled) = self.audit.journaled.get(id) {
                 let stream = self.audit.streams.get(id);
-                let bytes = disk::read_if_there(&stream.file())?.unwrap_or_default();
+                let bytes = content::read_all(&stream)?.unwrap_or_default();
                 done.insert(id.clone(), journaled.adopted_end(&bytes) as u64);
             }
         }

@@ -1,17 +1,16 @@
 //! Replays the journal's newest commits into the streams' files, if the store was not closed.
 
 use std::collections::{HashMap, HashSet};
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::ids::StreamId;
 use crate::storage::encoding::event_line;
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
-use crate::storage::files::disk;
 use crate::storage::files::format::commit_line::{CommitLine, Part};
 use crate::storage::files::names;
 use crate::storage::files::streams::cache::OpenFiles;
+use crate::storage::files::streams::content::Content;
 use crate::storage::files::streams::end::line_hash;
 use crate::storage::files::streams::load::line_before;
 use crate::storage::files::streams::mark::{Mark, StreamHash};
@@ -158,9 +157,8 @@ impl Redo {
     /// Writes empty lines from `end`, where the stream's lines end, up to `offset`, if its file is not as
     /// long. Another program left white space there, which the journal does not have.
     fn fill(&self, stream: &Stream, end: u64, offset: u64) -> StorageResult<()> {
-        let path = stream.file();
-        let found = disk::find(&path).map_err(|e| StorageError::io("open", &path, e))?;
-        if found.map_or(0, |file| file.length) != end {
+        let content = Content::open(stream)?;
+        if content.map_or(Ok(0), |content| content.length())? != end {
             return Ok(());
         }
         let length = usize::try_from(offset - end).unwrap_or(usize::MAX);
@@ -199,9 +197,8 @@ impl Redo {
 /// ended with this event when its file was last made durable.
 fn check_before(stream: &Stream, offset: u64, before: &Mark) -> StorageResult<()> {
     let path = stream.file();
-    let found = disk::find(&path).map_err(|e| StorageError::io("open", &path, e))?;
-    let length = match found {
-        Some(file) => file.length,
+    let length = match Content::open(stream)? {
+        Some(content) => content.length()?,
         None if offset == 0 => return Ok(()),
         None => return Err(StorageError::damaged(&path, 0, "the file is missing")),
     };
@@ -227,8 +224,7 @@ fn check_before(stream: &Stream, offset: u64, before: &Mark) -> StorageResult<()
 
 /// The length of a commit's adopted lines in the stream's file, `None` if a line is missing.
 fn adopted_length(stream: &Stream, commit: &Part<'_, '_>) -> StorageResult<Option<u64>> {
-    let path = stream.file();
-    let Some(mut file) = disk::open_if_there(&path)? else {
+    let Some(content) = Content::open(stream)? else {
         return Ok(None);
     };
     // The length of the lines, with some room for white space.
@@ -237,10 +233,7 @@ fn adopted_length(stream: &Stream, commit: &Part<'_, '_>) -> StorageResult<Optio
         .iter()
         .map(|event| event.get().len() as u64 + 16)
         .sum();
-    let mut there = Vec::new();
-    file.seek(SeekFrom::Start(commit.offset))
-        .and_then(|_| file.take(most).read_to_end(&mut there))
-        .map_err(|e| StorageError::io("read", &path, e))?;
+    let there = content.read_at(commit.offset, most)?;
     let mut length = 0;
     let mut lines = there.split_inclusive(|byte| *byte == b'\n');
     for event in commit.events {
@@ -266,24 +259,21 @@ enum Overwritten {
 
 /// Whether `lines`, written at `offset`, would overwrite lines of others. Invariant D8.
 fn look_before_writing(stream: &Stream, offset: u64, lines: &[u8]) -> StorageResult<Overwritten> {
-    let path = stream.file();
-    let Some(mut file) = disk::open_if_there(&path)? else {
+    let Some(content) = Content::open(stream)? else {
         return Ok(Overwritten::Own);
     };
-    let failed = |e| StorageError::io("read", &path, e);
-    file.seek(SeekFrom::Start(offset)).map_err(failed)?;
-    let mut file = BufReader::new(file);
-    let mut there = Vec::new();
-    (&mut file)
-        .take(lines.len() as u64)
-        .read_to_end(&mut there)
-        .map_err(failed)?;
+    let mut there = content.read_at(offset, lines.len() as u64)?;
     if lines.starts_with(&there) {
         return Ok(Overwritten::Own);
     }
+    if offset < content.base() {
+        // Rotated lines are not written again.
+        return Ok(Overwritten::Others);
+    }
     // Our torn writes are overwritten. A whole line of others must not be lost, even a long one.
     if !there.ends_with(b"\n") {
-        file.read_until(b'\n', &mut there).map_err(failed)?;
+        let rest = content.read_line_at(offset + there.len() as u64)?;
+        there.extend_from_slice(&rest);
     }
     let mut others = there.split_inclusive(|byte| *byte == b'\n').filter(|line| {
         let line = line.strip_suffix(b"\n");
@@ -324,19 +314,22 @@ pub(crate) fn newest_in_streams(
 }
 
 fn newest_position(stream: &Stream) -> StorageResult<Option<u64>> {
-    let path = stream.file();
-    let Some(mut file) = disk::open_if_there(&path)? else {
+    let content = match Content::open(stream) {
+        Err(error) if error.kind() == StorageErrorKind::Damaged => {
+            // It proves nothing then. Loading the stream tells the error.
+            tracing::error!(stream = %stream.id(), %error, "rotated lines cannot be read");
+            return Ok(None);
+        }
+        content => content?,
+    };
+    let Some(content) = content else {
         return Ok(None);
     };
-    let failed = |e| StorageError::io("read", &path, e);
-    let length = file.metadata().map_err(failed)?.len();
+    let length = content.length()?;
     let mut back = 1024;
     loop {
         let start = length.saturating_sub(back);
-        let mut tail = Vec::new();
-        file.seek(SeekFrom::Start(start))
-            .and_then(|_| (&mut file).take(back).read_to_end(&mut tail))
-            .map_err(failed)?;
+        let tail = content.read_at(start, length - start)?;
         let newest = tail
             .split(|byte| *byte == b'\n')
             .rev()

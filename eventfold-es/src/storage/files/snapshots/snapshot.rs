@@ -35,6 +35,9 @@ fn content(draft: &Draft, stream: &Stream, end: &StreamEnd) -> Vec<u8> {
     if draft.events != 0 {
         write_member(&mut out, "events", &draft.events);
     }
+    if !draft.standing.is_usual() {
+        write_member(&mut out, "lifecycle", &draft.standing);
+    }
     sealed::seal(&mut out, 0, stream.seed());
     out
 }

@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::disk;
 use crate::storage::files::disk::{File, Open};
+use crate::storage::files::layout::ARCHIVE_FILE;
 use crate::storage::files::names::explained;
+use crate::storage::files::streams::content::Content;
 use crate::storage::files::streams::file::StreamFile;
 use crate::storage::files::streams::mark::StreamHash;
 use crate::storage::files::streams::stream::{Stream, stream_error};
@@ -133,9 +135,18 @@ impl OpenFiles {
         }
         self.close(stream);
         let old = open(stream)?;
+        if stream.is_rotated() {
+            disk::renew(&stream.dir().join(ARCHIVE_FILE))?;
+        }
         disk::renew(&path)?;
         drop(old);
         Ok(())
+    }
+
+    /// Closes the file of `stream`, and returns it, opened anew. Nobody else may use it meanwhile.
+    pub(crate) fn take_out(&self, stream: &Stream) -> StorageResult<StreamFile> {
+        self.close(stream);
+        open(stream)
     }
 
     /// How many files are open.
@@ -243,7 +254,11 @@ fn open(stream: &Stream) -> StorageResult<StreamFile> {
     match StreamFile::lock(file) {
         Ok(file) => {
             stream.set_locked();
-            Ok(file)
+            if !stream.is_rotated() {
+                return Ok(file);
+            }
+            let content = Content::open(stream)?;
+            Ok(file.after(content.map_or(0, |content| content.base())))
         }
         Err(TryLockError::WouldBlock) => {
             let cause = "is locked by another program";

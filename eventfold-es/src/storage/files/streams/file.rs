@@ -10,6 +10,8 @@ use crate::storage::process::Process;
 #[derive(Debug)]
 pub(crate) struct StreamFile {
     file: File,
+    /// How many bytes of the stream's lines were rotated out of the file. Offsets count them.
+    base: u64,
     /// The process that locked the file.
     process: Process,
 }
@@ -19,16 +21,38 @@ impl StreamFile {
     pub(crate) fn lock(file: File) -> Result<Self, TryLockError> {
         file.try_lock()?;
         let process = Process::this();
-        Ok(Self { file, process })
+        Ok(Self {
+            file,
+            base: 0,
+            process,
+        })
     }
 
+    /// The same file, whose lines come after `base` bytes of rotated ones.
+    pub(crate) fn after(mut self, base: u64) -> Self {
+        self.base = base;
+        self
+    }
+
+    /// Makes the file durable.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+
+    /// How many bytes the stream's lines have.
     pub(crate) fn length(&self) -> io::Result<u64> {
-        self.file.length()
+        Ok(self.base + self.file.length()?)
     }
 
-    /// Writes all of `lines` at `offset`.
+    /// Writes all of `lines` at `offset`, but for those that are among the rotated ones.
     pub(crate) fn write_at(&self, offset: u64, lines: &[u8]) -> io::Result<()> {
-        self.file.write_at(offset, lines)
+        let rotated = usize::try_from(self.base.saturating_sub(offset)).unwrap_or(usize::MAX);
+        match lines.get(rotated..) {
+            Some(rest) if rotated == 0 || !rest.is_empty() => {
+                self.file.write_at(offset.max(self.base) - self.base, rest)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether the file's bytes from `offset` to its end at `length` are the beginning of `lines`.
@@ -39,8 +63,8 @@ impl StreamFile {
         length: u64,
     ) -> io::Result<bool> {
         match length.checked_sub(offset) {
-            Some(rest) if rest <= lines.len() as u64 => {
-                let there = self.file.read_at(offset, rest)?;
+            Some(rest) if rest <= lines.len() as u64 && offset >= self.base => {
+                let there = self.file.read_at(offset - self.base, rest)?;
                 Ok(lines.starts_with(&there))
             }
             _ => Ok(false),

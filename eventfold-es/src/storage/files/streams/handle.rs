@@ -133,6 +133,11 @@ impl FileStream {
         self.stream.lacks_snapshot(error);
     }
 
+    pub(crate) async fn pack(&self) -> StorageResult<()> {
+        let (storage, stream) = (self.storage.clone(), self.stream.clone());
+        self.load(move || storage.pack(&stream)).await
+    }
+
     pub(crate) fn flush(&self) {
         self.storage.flush_stream(&self.stream);
     }

@@ -64,8 +64,9 @@ impl FileStorage {
 
     /// Whether the stream has a file that is not empty.
     fn has_file(&self, id: &StreamId) -> bool {
-        let file = disk::find(&self.stream(id).file());
-        matches!(file, Ok(Some(file)) if file.length > 0)
+        let stream = self.stream(id);
+        let file = disk::find(&stream.file());
+        matches!(file, Ok(Some(file)) if file.length > 0) || stream.is_rotated()
     }
 
     /// Fails if loading the stream fails.

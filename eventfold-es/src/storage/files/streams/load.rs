@@ -1,6 +1,6 @@
 //! Reads a stream from its file, line by line, and checks every line.
 
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read as _};
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -9,8 +9,8 @@ use memchr::memchr;
 use crate::storage::encoding::event_line;
 use crate::storage::encoding::event_line::Line;
 use crate::storage::error::{Cause, StorageError, StorageErrorKind, StorageResult};
-use crate::storage::files::disk;
 use crate::storage::files::names::explained;
+use crate::storage::files::streams::content::Content;
 use crate::storage::files::streams::end::StreamEnd;
 use crate::storage::files::streams::end::line_hash;
 use crate::storage::files::streams::mark::Mark;
@@ -35,21 +35,16 @@ pub(crate) fn line_before(
         let lines = unflushed.lines.get(..length).unwrap_or_default();
         return Ok(last_line(lines, true).map(<[u8]>::to_vec));
     }
-    let path = stream.file();
-    let Some(mut file) = disk::open_if_there(&path)? else {
+    let Some(content) = Content::open(stream)? else {
         return Ok(None);
     };
-    let failed = |e| StorageError::io("read", &path, e);
-    if offset > file.metadata().map_err(failed)?.len() {
+    if offset > content.length()? {
         return Ok(None);
     }
     let mut read_back = 4 * 1024;
     loop {
         let start = offset.saturating_sub(read_back);
-        let mut bytes = Vec::new();
-        file.seek(SeekFrom::Start(start))
-            .and_then(|_| (&mut file).take(offset - start).read_to_end(&mut bytes))
-            .map_err(|e| StorageError::io("read", &path, e))?;
+        let bytes = content.read_at(start, offset - start)?;
         if !bytes.ends_with(b"\n") {
             return Ok(None);
         }
@@ -95,15 +90,14 @@ pub(crate) fn load<E: From<StorageError>>(
     } = *extent;
     let unflushed = unflushed.as_ref();
     let path = stream.file();
-    let file = disk::open_if_there(&path)?;
-    if file.is_none() && unflushed.is_none() {
+    let content = Content::open(stream)?;
+    if content.is_none() && unflushed.is_none() {
         if mark.version == 0 && start.offset == 0 {
             return Ok(start);
         }
         let error = StorageError::damaged(&path, 0, "the file is missing").with_advice(REPAIR);
         return Err(explained(stream, error).into());
     }
-    stream.refuse_rotated()?;
     let mut lines = LineReader {
         stream,
         path: &path,
@@ -114,23 +108,18 @@ pub(crate) fn load<E: From<StorageError>>(
     };
     // After the offset up to which the file is known to be whole, only `unflushed` counts.
     let limit = unflushed.map_or(u64::MAX, |unflushed| unflushed.offset);
-    if let Some(mut file) = file
+    if let Some(content) = &content
         && start.offset < limit
+        && lines.read_content(content, limit, &mut each)?.is_break()
     {
-        let failed = |e| StorageError::io("read", &path, e);
-        let length = file.metadata().map_err(failed)?.len();
-        file.seek(SeekFrom::Start(start.offset)).map_err(failed)?;
-        let size = length.min(limit).saturating_sub(start.offset);
-        let capacity = usize::try_from(size.clamp(1, 256 * 1024)).expect("at most 256 KiB");
-        let reader = BufReader::with_capacity(capacity, file.take(limit - start.offset));
-        if lines.read(reader, &mut each)?.is_break() {
-            return Ok(lines.end);
-        }
+        return Ok(lines.end);
     }
     if let Some(unflushed) = unflushed {
         let from = usize::try_from(start.offset.saturating_sub(unflushed.offset));
         let rest = unflushed.lines.get(from.unwrap_or(usize::MAX)..);
-        if lines.read(rest.unwrap_or_default(), &mut each)?.is_break() {
+        let failed = |e| StorageError::io("read", &path, e);
+        let rest = rest.unwrap_or_default();
+        if lines.read(rest, failed, &mut each)?.is_break() {
             return Ok(lines.end);
         }
     }
@@ -151,22 +140,51 @@ struct LineReader<'a> {
 }
 
 impl LineReader<'_> {
+    /// Reads the stream's lines from where they were read to up to `limit`.
+    fn read_content<E: From<StorageError>>(
+        &mut self,
+        content: &Content,
+        limit: u64,
+        each: &mut impl FnMut(Loaded<'_>) -> Result<ControlFlow<()>, E>,
+    ) -> Result<ControlFlow<()>, E> {
+        let mut start = self.end.offset;
+        if let Some(rotated) = content.rotated().filter(|_| start < content.base()) {
+            let lines = rotated.lines_from(start)?.take(limit - start);
+            let flow = self.read(lines, |e| rotated.failed(e), each)?;
+            if flow.is_break() || limit <= content.base() {
+                return Ok(flow);
+            }
+            start = content.base();
+            if self.end.offset != start {
+                let cause = "the rotated lines end within a line";
+                let error = StorageError::damaged(rotated.path(), 0, cause).with_advice(REPAIR);
+                return Err(explained(self.stream, error).into());
+            }
+        }
+        let Some(file) = content.file_from(start)? else {
+            return Ok(ControlFlow::Continue(()));
+        };
+        let size = content.length()?.min(limit).saturating_sub(start);
+        let capacity = usize::try_from(size.clamp(1, 256 * 1024)).expect("at most 256 KiB");
+        let reader = BufReader::with_capacity(capacity, file.take(limit - start));
+        self.read(reader, |e| content.failed(e), each)
+    }
+
     fn read<E: From<StorageError>>(
         &mut self,
         mut reader: impl BufRead,
+        failed: impl Fn(io::Error) -> StorageError,
         each: &mut impl FnMut(Loaded<'_>) -> Result<ControlFlow<()>, E>,
     ) -> Result<ControlFlow<()>, E> {
-        let path = self.path;
-        let failed = |e: io::Error| StorageError::io("read", path, e);
         let mut buffer = Vec::new();
         loop {
             // Takes the lines in place, unless the buffer has no line end.
-            let read = reader.fill_buf().map_err(failed)?;
+            let read = reader.fill_buf().map_err(&failed)?;
             let (used, flow) = if memchr(b'\n', read).is_some() {
                 self.take_all(read, each)?
             } else {
                 buffer.clear();
-                reader.read_until(b'\n', &mut buffer).map_err(failed)?;
+                reader.read_until(b'\n', &mut buffer).map_err(&failed)?;
                 if buffer.last() != Some(&b'\n') {
                     self.check_unfinished(&buffer)?;
                     return Ok(ControlFlow::Continue(()));

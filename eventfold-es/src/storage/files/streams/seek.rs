@@ -6,7 +6,7 @@ use memchr::memchr;
 
 use crate::storage::encoding::event_line as line;
 use crate::storage::error::{StorageError, StorageResult};
-use crate::storage::files::disk;
+use crate::storage::files::streams::content::Content;
 use crate::storage::files::streams::end::StreamEnd;
 use crate::storage::files::streams::stream::{Extent, Stream};
 
@@ -19,7 +19,9 @@ const NEAR: u64 = if cfg!(test) { 256 } else { 64 * 1024 };
 pub(crate) fn before(stream: &Stream, version: u64, extent: &Extent) -> StorageResult<StreamEnd> {
     let mut near = StreamEnd::default();
     let path = stream.file();
-    let Some(mut file) = disk::open_if_there(&path)? else {
+    // Compressed lines are read from the first one on.
+    let content = Content::open(stream)?.filter(|content| content.rotated().is_none());
+    let Some(mut file) = content.as_ref().map_or(Ok(None), |all| all.file_from(0))? else {
         return Ok(near);
     };
     let failed = |e| StorageError::io("read", &path, e);
@@ -55,7 +57,7 @@ pub(crate) fn before(stream: &Stream, version: u64, extent: &Extent) -> StorageR
 
 /// The first whole line that begins after `from` and before `beyond`, and its offset.
 fn line_behind(
-    file: &mut std::fs::File,
+    file: &mut &std::fs::File,
     from: u64,
     beyond: u64,
 ) -> io::Result<Option<(u64, Vec<u8>)>> {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use crate::ids::StreamId;
 use crate::storage::commit::CommitError;
 use crate::storage::encoding::event_line;
-use crate::storage::error::{Cause, ErrorPlace, StorageError, StorageErrorKind, StorageResult};
+use crate::storage::error::{Cause, ErrorPlace, StorageError, StorageErrorKind};
 use crate::storage::files::disk;
 use crate::storage::files::format::commit_line::Place;
 use crate::storage::files::layout::{ARCHIVE_FILE, EVENTS_FILE, StreamLayout};
@@ -111,19 +111,9 @@ impl Stream {
         self.dir.join(EVENTS_FILE)
     }
 
-    /// Whether `eventfold` rotated the stream. Then its older events are in a file that is not
-    /// read.
+    /// Whether lines were rotated out of the stream's file.
     pub(crate) fn is_rotated(&self) -> bool {
         disk::is_there(&self.dir.join(ARCHIVE_FILE))
-    }
-
-    /// Fails if the stream is rotated.
-    pub(crate) fn refuse_rotated(&self) -> StorageResult<()> {
-        if self.is_rotated() {
-            let cause = "was rotated by `eventfold` (archive.jsonl.zst), which is not supported";
-            return Err(stream_error(self, StorageErrorKind::Unsupported, cause));
-        }
-        Ok(())
     }
 
     /// The file that holds the newest snapshot of the state.

@@ -4,9 +4,8 @@
 //! before it in its stream. Lines of equal time are ordered by type, id and line. The work can be
 //! interrupted at any point: when it continues, lines that are already in the journal are skipped.
 
-use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::collections::{BTreeSet, HashMap};
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,7 +16,8 @@ use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::disk;
 use crate::storage::files::format::commit_line::write_adopted;
 use crate::storage::files::journal::{AppendError, Journal, Spare};
-use crate::storage::files::layout::unfinished_file;
+use crate::storage::files::layout::{ARCHIVE_FILE, unfinished_file};
+use crate::storage::files::streams::content::{self, Content};
 use crate::storage::files::streams::end::StreamEnd;
 use crate::storage::files::streams::mark::StreamHash;
 use crate::storage::files::streams::stream::{Stream, Streams};
@@ -87,8 +87,7 @@ fn list_pending(
     pending: &mut Vec<ForeignLine>,
 ) -> StorageResult<Option<u64>> {
     let path = stream.file();
-    stream.refuse_rotated()?;
-    let Some(bytes) = disk::read_if_there(&path)? else {
+    let Some(bytes) = content::read_all(stream)? else {
         return Ok(None);
     };
     let first_pending = pending.len();
@@ -131,18 +130,27 @@ fn list_pending(
 /// Cuts off the unfinished line at `offset`, and keeps it beside the file.
 pub(crate) fn cut_unfinished(stream: &Stream, offset: u64) -> StorageResult<()> {
     let path = stream.file();
-    let bytes = disk::read_if_there(&path)?.unwrap_or_default();
-    let start = usize::try_from(offset).unwrap_or(usize::MAX);
-    let unfinished = bytes.get(start..).unwrap_or_default();
+    let content = opened(stream)?;
+    let Some(length) = offset.checked_sub(content.base()) else {
+        let cause = "the rotated lines end within a line";
+        let archive = stream.dir().join(ARCHIVE_FILE);
+        return Err(StorageError::damaged(&archive, 0, cause));
+    };
+    let unfinished = content.read_at(offset, u64::MAX)?;
     let kept = stream.dir().join(unfinished_file(offset));
     tracing::warn!(stream = %stream.id(), offset, kept = %shown(&kept), "an unfinished line is cut off");
-    disk::replace_durably(&kept, unfinished)?;
+    disk::replace_durably(&kept, &unfinished)?;
     let cut = || -> io::Result<()> {
         let file = disk::File::open(&path, disk::Open::Existing)?;
-        file.set_len(offset)?;
+        file.set_len(length)?;
         file.sync_all()
     };
     cut().map_err(|e| StorageError::io("cut", &path, e))
+}
+
+fn opened(stream: &Stream) -> StorageResult<Content> {
+    let missing = || StorageError::damaged(&stream.file(), 0, "the file is missing");
+    Content::open(stream)?.ok_or_else(missing)
 }
 
 fn append(
@@ -153,22 +161,31 @@ fn append(
     ends: &mut [StreamEnd],
 ) -> StorageResult<()> {
     let mut reported = Instant::now();
-    let mut open: Option<(usize, File)> = None;
+    // Compressed lines can only be read from the first one on.
+    let mut rotated = HashMap::new();
+    let numbers: BTreeSet<usize> = pending.iter().map(|line| line.stream).collect();
+    for number in numbers {
+        let stream = streams.get(&ids[number]);
+        if stream.is_rotated() {
+            rotated.insert(number, opened(&stream)?.read_at(0, u64::MAX)?);
+        }
+    }
+    let mut open: Option<(usize, Content)> = None;
     let mut batch = journal.begin_batch();
     for (i, next) in pending.iter().enumerate() {
         let stream = streams.get(&ids[next.stream]);
-        let file = match &mut open {
-            Some((number, file)) if *number == next.stream => file,
-            _ => {
-                let file = disk::open(&stream.file())
-                    .map_err(|e| StorageError::io("open", &stream.file(), e))?;
-                &mut open.insert((next.stream, file)).1
-            }
+        let line = if let Some(bytes) = rotated.get(&next.stream) {
+            let start = usize::try_from(next.offset).unwrap_or(usize::MAX);
+            let length = usize::try_from(next.length).unwrap_or(usize::MAX);
+            let line = bytes.get(start..).and_then(|rest| rest.get(..length));
+            line.unwrap_or_default().to_vec()
+        } else {
+            let content = match &open {
+                Some((number, content)) if *number == next.stream => content,
+                _ => &open.insert((next.stream, opened(&stream)?)).1,
+            };
+            content.read_at(next.offset, next.length)?
         };
-        let mut line = Vec::new();
-        file.seek(SeekFrom::Start(next.offset))
-            .and_then(|_| file.take(next.length).read_to_end(&mut line))
-            .map_err(|e| StorageError::io("read", &stream.file(), e))?;
 
         let end = &mut ends[next.stream];
         end.offset = next.offset;

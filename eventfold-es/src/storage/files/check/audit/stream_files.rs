@@ -6,13 +6,15 @@ use crate::ids::StreamId;
 use crate::report::Severity;
 use crate::storage::encoding::event_line;
 use crate::storage::encoding::event_line::LineError;
-use crate::storage::error::StorageResult;
+use crate::storage::error::{StorageErrorKind, StorageResult};
 use crate::storage::files::check::audit::findings::{Audit, Flaw, Remedy};
 use crate::storage::files::check::audit::journaled::{Journaled, Noted};
 use crate::storage::files::check::progress::Progress;
 use crate::storage::files::disk;
+use crate::storage::files::layout::ARCHIVE_FILE;
 use crate::storage::files::names;
 use crate::storage::files::snapshots::snapshot;
+use crate::storage::files::streams::content;
 use crate::storage::files::streams::end::StreamEnd;
 use crate::storage::files::streams::end::line_hash;
 use crate::storage::files::streams::load::line_before;
@@ -28,6 +30,9 @@ pub(crate) fn check(audit: &mut Audit, progress: &mut Progress) -> StorageResult
         let before = audit.flaws.len();
         check_stream(audit, &stream, &journaled)?;
         progress.read(&stream.file());
+        if stream.is_rotated() {
+            progress.read(&stream.dir().join(ARCHIVE_FILE));
+        }
         if journaled.contradiction.is_some() {
             // The journal cannot say what is right.
             for flaw in &mut audit.flaws[before..] {
@@ -43,14 +48,23 @@ pub(crate) fn check(audit: &mut Audit, progress: &mut Progress) -> StorageResult
 
 fn check_stream(audit: &mut Audit, stream: &Stream, journaled: &Journaled) -> StorageResult<()> {
     let path = stream.file();
-    if stream.is_rotated() {
-        let cause =
-            "the stream was rotated by `eventfold` (archive.jsonl.zst), which is not supported";
-        audit.flaws.push(Flaw::new(&path, Severity::Lost, cause));
-        return Ok(());
-    }
-    let bytes = disk::read_if_there(&path)?;
     let before = audit.flaws.len();
+    let bytes = match content::read_all(stream) {
+        Err(error) if error.kind() == StorageErrorKind::Damaged => {
+            let archive = stream.dir().join(ARCHIVE_FILE);
+            let offset = error.offset().unwrap_or_default();
+            let cause = error.cause().to_string();
+            let flaw = if journaled.commits.is_empty() {
+                Flaw::new(&archive, Severity::Lost, cause)
+            } else {
+                let remedy = Remedy::Rebuild(stream.id().clone());
+                Flaw::new(&archive, Severity::Repairable, cause).remedy(remedy)
+            };
+            audit.flaws.push(flaw.at(offset));
+            return Ok(());
+        }
+        bytes => bytes?,
+    };
     match &bytes {
         Some(bytes) => check_events(audit, stream, journaled, bytes),
         None => {

@@ -1,0 +1,260 @@
+//! Aggregates that are archived, unarchived and ended, on disks that fail and lose power: at each call
+//! to the disk, what was answered is so, and no event of a compressed stream is lost or doubled.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::storage::files::crash::power_loss::in_parallel;
+use crate::storage::files::crash::{
+    Account, EACCES, EIO, ENOSPC, fail_all, id, note, open, runtime, temp_dir,
+};
+use crate::storage::files::disk::faults::{Call, Choices, Fault, Log, Watch};
+use crate::{AggregateHandle, AggregateStore, ExecuteError};
+
+/// How often each point is tried, each time with other remains of what was not durable.
+const TRIES: u64 = 2;
+
+/// What is done with one account.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Note(u64),
+    Archive(u64),
+    Unarchive(u64),
+    End(u64),
+}
+
+use Step::{Archive, End, Note, Unarchive};
+
+/// Streams that are compressed for the first time and again, with lines behind the compressed ones.
+const STEPS: &[Step] = &[
+    Note(0),
+    Note(1),
+    Archive(0),
+    Note(2),
+    Note(5),
+    Unarchive(0),
+    Archive(1),
+    Note(4),
+    Note(8),
+    Archive(0),
+    Note(3),
+    End(2),
+    Archive(2),
+    Unarchive(1),
+    Note(9),
+    Unarchive(0),
+    Note(12),
+    Archive(1),
+];
+
+/// The numbers of an account's commands, and whether it is archived and has ended.
+type State = (Vec<u64>, bool, bool);
+
+/// What the first `steps` steps lead to.
+fn expected(steps: usize) -> BTreeMap<String, State> {
+    let mut all = BTreeMap::<String, State>::new();
+    for step in &STEPS[..steps] {
+        match *step {
+            Note(number) => {
+                let events = std::iter::repeat_n(number, note(number).count);
+                all.entry(id(number)).or_default().0.extend(events);
+            }
+            Archive(account) => all.entry(id(account)).or_default().1 = true,
+            Unarchive(account) => all.entry(id(account)).or_default().1 = false,
+            End(account) => all.entry(id(account)).or_default().2 = true,
+        }
+    }
+    all
+}
+
+async fn account(store: &AggregateStore, id: &str) -> AggregateHandle<Account> {
+    store.get(id).await.expect("it is open")
+}
+
+async fn execute(store: &AggregateStore, step: Step) -> Result<(), String> {
+    match step {
+        Note(number) => {
+            let account = account(store, &id(number)).await;
+            let done = account.send(note(number)).await;
+            return done.map(drop).map_err(|error| error.to_string());
+        }
+        Archive(account) => store.archive::<Account>(&id(account)).await,
+        Unarchive(account) => store.unarchive::<Account>(&id(account)).await,
+        End(account) => store.end::<Account>(&id(account), "over").await,
+    }
+    .map(drop)
+    .map_err(|error| error.to_string())
+}
+
+async fn states(store: &AggregateStore) -> Result<BTreeMap<String, State>, String> {
+    let mut all = BTreeMap::new();
+    for account in store.list::<Account>().await.map_err(|e| e.to_string())? {
+        let handle = self::account(store, &account).await;
+        let state = handle.state().await;
+        let state = state.map_err(|e| format!("{account}: {e}"))?;
+        let lifecycle = handle.lifecycle().await.map_err(|e| e.to_string())?;
+        let (archived, ended) = (lifecycle.archived.is_some(), lifecycle.ended.is_some());
+        let refused = handle.preview(note(0)).await.err();
+        let is_right = match refused {
+            None => !archived && !ended,
+            Some(ExecuteError::Ended { .. }) => ended,
+            Some(ExecuteError::Archived { .. }) => archived && !ended,
+            Some(error) => return Err(format!("{account}: {error}")),
+        };
+        if !is_right {
+            return Err(format!("{account} takes commands, or does not, and should"));
+        }
+        if !state.numbers.is_empty() {
+            all.insert(account, (state.numbers, archived, ended));
+        }
+    }
+    Ok(all)
+}
+
+/// Opens what is there, which must be what the first `done` steps led to, or one more. The store must
+/// still work, and compress streams.
+async fn check(dir: &Path, done: usize) -> Result<(), String> {
+    let store = open(dir)
+        .await
+        .map_err(|e| format!("it does not open: {e}"))?;
+    let mut found = states(&store).await?;
+    let right = [done, (done + 1).min(STEPS.len())].map(expected);
+    if !right.contains(&found) {
+        return Err(format!("after {done} steps there is {found:?}"));
+    }
+    for (account, (numbers, archived, ended)) in &mut found {
+        if std::mem::take(archived) {
+            let unarchived = store.unarchive::<Account>(account).await;
+            unarchived.map_err(|e| format!("{account}: {e}"))?;
+        }
+        if !*ended {
+            let handle = self::account(&store, account).await;
+            let next = handle.send(note(1_000_000)).await;
+            let next = next.map_err(|e| format!("{account}: {e}"))?;
+            numbers.extend(next.events.iter().map(|_| 1_000_000));
+        }
+        let archive = store.archive::<Account>(account).await;
+        archive.map_err(|e| format!("{account}: {e}"))?;
+        *archived = true;
+    }
+    for _ in 0..2 {
+        let later = states(&store).await?;
+        if later != found {
+            return Err(format!("later there is {later:?} instead of {found:?}"));
+        }
+    }
+    store
+        .shutdown()
+        .await
+        .map_err(|e| format!("shutdown: {e}"))?;
+    let report = AggregateStore::verify(dir)
+        .await
+        .map_err(|e| e.to_string())?;
+    let left = |finding: &&crate::Finding| {
+        // A temporary file is left over from the write that was interrupted.
+        !finding.file.extension().is_some_and(|name| name == "tmp")
+    };
+    match report.findings.iter().find(left) {
+        Some(finding) => Err(format!("{finding:?}")),
+        None => Ok(()),
+    }
+}
+
+fn recorded() -> Log {
+    let dir = temp_dir();
+    let watch = Watch::start(dir.path());
+    runtime().block_on(async {
+        let store = open(dir.path()).await.expect("the disk works");
+        for (number, step) in (0..).zip(STEPS) {
+            let done = execute(&store, *step).await;
+            done.expect("the disk works");
+            watch.mark(number);
+        }
+        store.shutdown().await.expect("the disk works");
+    });
+    watch.stop()
+}
+
+#[test]
+fn a_power_failure_at_each_call_leaves_what_was_answered_and_no_event_twice() {
+    let log = recorded();
+    let points = log.end() as u64 + 1;
+    assert!(points > 200, "only {points} points");
+    in_parallel(points * TRIES, |seed| {
+        let point = usize::try_from(seed % points).expect("few points");
+        let mut choices = Choices::new(seed);
+        let answered = log.answers(point).len();
+        let dir = temp_dir();
+        log.image(point, &mut choices, dir.path())
+            .map_err(|e| e.to_string())?;
+        let watch = Watch::resume(dir.path());
+        let checked = runtime().block_on(check(dir.path(), answered));
+        let second = watch.stop();
+        checked.map_err(|e| format!("at {point}: {e}"))?;
+        if seed >= points {
+            return Ok(());
+        }
+        // The power fails once more, while the streams are brought in order and compressed.
+        let again = temp_dir();
+        let point = second.point(&mut choices);
+        second
+            .image(point, &mut choices, again.path())
+            .map_err(|e| e.to_string())?;
+        runtime().block_on(async {
+            let store = open(again.path()).await;
+            let store = store.map_err(|e| format!("it does not open again: {e}"))?;
+            states(&store).await?;
+            store.shutdown().await.map_err(|e| e.to_string())?;
+            let report = AggregateStore::verify(again.path()).await;
+            let report = report.map_err(|e| e.to_string())?;
+            let is_harmless = |found: &crate::Finding| found.severity == crate::Severity::Harmless;
+            if report.findings.iter().all(is_harmless) {
+                Ok(())
+            } else {
+                Err(report.to_string())
+            }
+        })
+    });
+}
+
+/// Runs the steps while a call fails. Each step is tried again after that. Returns whether a call
+/// failed.
+async fn try_fault(fault: Fault) -> Result<bool, String> {
+    let dir = temp_dir();
+    let watch = Watch::start(dir.path());
+    let store = open(dir.path()).await.map_err(|e| e.to_string())?;
+    watch.set_fault(fault);
+    let mut done = 0;
+    let mut failed_step = false;
+    for step in STEPS {
+        if execute(&store, *step).await.is_err() {
+            failed_step = true;
+            break;
+        }
+        done += 1;
+    }
+    let failed = watch.clear_fault();
+    if failed_step && failed.is_empty() {
+        return Err(format!("step {done} failed without a fault"));
+    }
+    let _ = store.shutdown().await;
+    drop(store);
+    watch.stop();
+    check(dir.path(), done).await?;
+    Ok(!failed.is_empty())
+}
+
+#[test]
+fn what_was_answered_is_so_when_a_call_fails() {
+    for (call, error, partly) in [
+        (Call::Write, ENOSPC, 0),
+        (Call::Write, EIO, 100),
+        (Call::Sync, EIO, 0),
+        (Call::Open, EACCES, 0),
+        (Call::Rename, EIO, 0),
+    ] {
+        for lasting in [false, true] {
+            fail_all(call, (error, lasting, partly), try_fault);
+        }
+    }
+}
