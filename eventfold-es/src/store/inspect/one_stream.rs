@@ -123,8 +123,8 @@ fn each_line(
         return Ok(ControlFlow::Continue(()));
     };
     let mut reader = content.lines()?;
-    let (mut line, mut seen) = (Vec::new(), 0);
-    while seen < count {
+    let (mut line, mut passed) = (Vec::new(), 0);
+    while passed < count {
         line.clear();
         let read = reader.read_until(b'\n', &mut line);
         read.map_err(|error| content.failed(error))?;
@@ -134,7 +134,7 @@ fn each_line(
         if line.is_empty() {
             continue;
         }
-        seen += 1;
+        passed += 1;
         if each(line)?.is_break() {
             return Ok(ControlFlow::Break(()));
         }

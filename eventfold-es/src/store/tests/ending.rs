@@ -52,7 +52,10 @@ async fn of_two_stores_that_end_an_aggregate_one_gives_the_reason() {
         let (ours, theirs) = (end(here.clone(), "ours"), end(there, "theirs"));
         let (ours, theirs) = (ours.await.unwrap(), theirs.await.unwrap());
         assert_eq!(ours, theirs);
-        assert_eq!(counter(&here).await.version().await.unwrap(), Version::new(2));
+        assert_eq!(
+            counter(&here).await.version().await.unwrap(),
+            Version::new(2)
+        );
     }
 }
 

@@ -152,7 +152,7 @@ async fn check(dir: &Path, done: usize) -> Result<(), String> {
         .map_err(|e| e.to_string())?;
     let left = |finding: &&crate::Finding| {
         // A temporary file is left over from the write that was interrupted.
-        !finding.file.extension().is_some_and(|name| name == "tmp")
+        finding.file.extension().is_none_or(|name| name != "tmp")
     };
     match report.findings.iter().find(left) {
         Some(finding) => Err(format!("{finding:?}")),
