@@ -87,22 +87,42 @@ impl Line {
     }
 }
 
-/// The journal's segments, in order.
+/// The files of the journal's segments, in order. Of a segment in two forms it is the plain one.
 pub(crate) fn segments(base: &Path) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = std::fs::read_dir(base.join("journal"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|ext| ext == "jsonl"))
+        .filter(|path| {
+            let name = path.to_string_lossy();
+            name.ends_with(".jsonl") || name.ends_with(".jsonl.zst")
+        })
         .collect();
     paths.sort_unstable();
+    paths.dedup_by(|one, other| {
+        one.file_name().unwrap().as_encoded_bytes()[..20]
+            == other.file_name().unwrap().as_encoded_bytes()[..20]
+    });
     paths
+}
+
+/// The lines of a segment, whose file may just be compressed.
+fn content(path: &Path) -> Vec<u8> {
+    if path.extension().is_some_and(|ext| ext == "jsonl") {
+        match std::fs::read(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            read => return read.unwrap(),
+        }
+    }
+    let file = std::fs::File::open(path.with_extension("jsonl.zst"));
+    let file = file.or_else(|_| std::fs::File::open(path)).unwrap();
+    zstd::stream::decode_all(file).unwrap()
 }
 
 /// The commits in the journal, in order.
 pub(crate) fn journal(base: &Path) -> Vec<Line> {
     let mut lines = Vec::new();
     for path in segments(base) {
-        let bytes = std::fs::read(&path).unwrap();
+        let bytes = content(&path);
         let mut offset = 0;
         for line in bytes.split_inclusive(|byte| *byte == b'\n') {
             if line[0] == 0 {
@@ -125,7 +145,7 @@ pub(crate) fn journal(base: &Path) -> Vec<Line> {
 
 /// How many bytes of the file are in use: what comes behind is zeros.
 pub(crate) fn used(path: &Path) -> usize {
-    let bytes = std::fs::read(path).unwrap();
+    let bytes = content(path);
     bytes
         .iter()
         .rposition(|byte| *byte != 0)
