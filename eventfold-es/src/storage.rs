@@ -201,7 +201,9 @@ impl Storage {
     pub(crate) async fn compress(&self) -> StorageResult<u64> {
         match self {
             Self::Files(files) => files.compress().await,
-            _ => Ok(0),
+            Self::Memory(_) => Ok(0),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => Ok(0),
         }
     }
 

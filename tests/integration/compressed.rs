@@ -14,7 +14,7 @@ use eventfold_es::{
 
 use crate::support::files::{edit, files_below, journal, segments};
 use crate::support::{
-    Ledger, LedgerCommand as Do, child, eventually, fast_temp_dir, in_time, random, verify,
+    Ledger, LedgerCommand as Do, child, eventually, fast_temp_dir, in_time, random,
 };
 
 /// How many rounds fill three segments and begin a fourth.
@@ -40,16 +40,18 @@ fn tagged(batch: u64) -> Query {
     Query::of_items([QueryItem::tagged(tag)]).unwrap()
 }
 
-/// A round: an event of a ledger, one of a counter, and a large one with a tag.
+/// A round: a large event with a tag, one of a ledger, and one of a counter, whose file proves to whoever
+/// follows that all of it is durable.
 async fn add(store: &AggregateStore, round: u64) {
-    let ledger = store.get::<Ledger>(&format!("l-{}", round % 5));
-    ledger.await.unwrap().send(Do::Add(round)).await.unwrap();
-    let counter = store.get::<Counter>("c").await.unwrap();
-    counter.send(Add(1)).await.unwrap();
     let text = format!("{round} ").repeat(2_000);
     let event = NewEvent::new("Noted", &text).unwrap();
     let tag = format!("batch:{}", round % BATCHES).parse().unwrap();
     store.append([event.with_tag(tag)], None).await.unwrap();
+    let id = format!("l-{}", round % 5);
+    let ledger = store.get::<Ledger>(&id).await.unwrap();
+    ledger.send(Do::Add(round)).await.unwrap();
+    let counter = store.get::<Counter>("c").await.unwrap();
+    counter.send(Add(1)).await.unwrap();
 }
 
 async fn fill(store: &AggregateStore, rounds: std::ops::Range<u64>) {
@@ -64,7 +66,7 @@ async fn make(dir: &Path) {
     fill(&store, 0..ROUNDS).await;
     store.shutdown().await.unwrap();
     assert!(segments(dir).len() > 3);
-    assert_eq!(compressed(dir), []);
+    assert!(compressed(dir).is_empty());
 }
 
 fn compressed(dir: &Path) -> Vec<PathBuf> {
@@ -83,12 +85,20 @@ async fn compress(dir: &Path) {
     assert_eq!(segments(dir).len() as u64, done + 1);
 }
 
+/// The position, the name and the payload of an event.
+type Told = (u64, String, String);
+
+fn told(event: &RecordedEvent) -> Told {
+    let (name, data) = (event.name().to_owned(), event.data().to_owned());
+    (number(event.position()), name, data)
+}
+
 /// Everything that can be read of a store.
 #[derive(Debug, PartialEq)]
 struct All {
-    recent: Vec<RecordedEvent>,
-    subscribed: Vec<RecordedEvent>,
-    by_tag: Vec<Vec<RecordedEvent>>,
+    recent: Vec<Told>,
+    subscribed: Vec<Told>,
+    by_tag: Vec<Vec<Told>>,
     states: Vec<(Ledger, Ledger)>,
     total: (u64, u64),
     exported: Vec<u8>,
@@ -100,14 +110,14 @@ async fn everything(store: &AggregateStore) -> All {
     let mut events = store.subscribe(Position::default());
     while subscribed.len() as u64 != number(head) {
         let event = in_time("the next event", events.next()).await;
-        subscribed.push(event.unwrap().unwrap());
+        subscribed.push(told(&event.unwrap().unwrap()));
     }
     let mut by_tag = Vec::new();
     for batch in 0..BATCHES {
-        by_tag.push(store.query(tagged(batch)).read().await.unwrap().events);
-        let mut backwards = store.query(tagged(batch)).backwards().read().await.unwrap();
-        backwards.events.reverse();
-        by_tag.push(backwards.events);
+        let found = store.query(tagged(batch)).read().await.unwrap();
+        by_tag.push(found.events.iter().map(told).collect());
+        let found = store.query(tagged(batch)).backwards().read().await.unwrap();
+        by_tag.push(found.events.iter().rev().map(told).collect());
     }
     let mut states = Vec::new();
     for id in 0..5 {
@@ -119,8 +129,9 @@ async fn everything(store: &AggregateStore) -> All {
     store.rebuild_projection::<Total>().unwrap();
     let total = store.projection::<Total>().unwrap().value;
     let (exported, _) = store.export().write_to(Vec::new()).await.unwrap();
+    let recent = store.recent(usize::MAX).await.unwrap();
     All {
-        recent: store.recent(usize::MAX).await.unwrap(),
+        recent: recent.iter().map(told).collect(),
         subscribed,
         by_tag,
         states,
@@ -170,7 +181,6 @@ async fn everything_that_is_read_is_the_same_when_the_journal_is_compressed() {
 
     compress(dir.path()).await;
     is_clean(dir.path()).await;
-    verify(dir.path());
     let store = builder(dir.path()).open().await.unwrap();
     assert!(everything(&store).await == before);
     store.shutdown().await.unwrap();
@@ -192,11 +202,8 @@ async fn a_compressed_journal_takes_a_fraction_of_the_space() {
     let dir = fast_temp_dir();
     let store = builder(dir.path()).open().await.unwrap();
     let counter = store.get::<Counter>("c").await.unwrap();
-    for _ in 0..300 {
-        let commands = (0..10).map(|_| counter.send(Add(1)));
-        for command in commands {
-            command.await.unwrap();
-        }
+    for _ in 0..3_000 {
+        counter.send(Add(1)).await.unwrap();
     }
     store.shutdown().await.unwrap();
     let size = || std::fs::metadata(&segments(dir.path())[0]).unwrap().len();
@@ -215,7 +222,7 @@ async fn a_store_compresses_its_sealed_segments_in_the_background_unless_it_is_t
     let store = builder(dir.path()).open().await.unwrap();
     add(&store, 0).await;
     store.shutdown().await.unwrap();
-    assert_eq!(compressed(dir.path()), []);
+    assert!(compressed(dir.path()).is_empty());
 
     let store = AggregateStore::open(dir.path()).await.unwrap();
     eventually("they are compressed", || {
@@ -264,12 +271,15 @@ async fn a_reader_that_was_in_a_segment_finds_the_end_of_it_after_it_was_compres
     store.shutdown().await.unwrap();
     drop(store);
     compress(dir.path()).await;
+    // The newest commit is shown at the second look, if no other came meanwhile.
+    reader.refresh().unwrap();
     reader.refresh().unwrap();
     assert_eq!(number(reader.head()), ROUNDS * 3);
     assert_eq!(beside(&reader).len() as u64, ROUNDS * 3);
 }
 
-/// Damages a compressed segment in each part, and passes what `verify` says and the error of whoever reads.
+type Change = fn(&mut Vec<u8>);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn damage_in_each_part_of_a_compressed_segment_is_told_with_file_block_and_place() {
     let dir = fast_temp_dir();
@@ -279,7 +289,6 @@ async fn damage_in_each_part_of_a_compressed_segment_is_told_with_file_block_and
     let whole = std::fs::read(damaged).unwrap();
     let name = damaged.file_name().unwrap().to_str().unwrap();
     let first: u64 = name[..20].parse().unwrap();
-    type Change = fn(&mut Vec<u8>);
     let changes: [(&str, Change, &str); 5] = [
         ("a block", |bytes| bytes[30] ^= 1, "block 0 "),
         (
@@ -444,8 +453,8 @@ async fn a_copy_that_follows_goes_on_while_the_store_compresses() {
         let rounds = ROUNDS * (round + 1)..ROUNDS * (round + 2);
         fill(&store, rounds).await;
         store.compress().await.unwrap();
-        let _ = store.layout();
         while follow.followed().position < store.head() {
+            let _ = store.layout();
             follow.next().await.unwrap();
         }
     }
@@ -460,8 +469,8 @@ async fn a_copy_that_follows_goes_on_while_the_store_compresses() {
     let mut follow = AggregateStore::follow(dir.path(), copy.path())
         .await
         .unwrap();
-    let _ = store.layout();
     while follow.followed().position < store.head() {
+        let _ = store.layout();
         follow.next().await.unwrap();
     }
     drop(follow);
@@ -508,15 +517,15 @@ async fn kills_while_a_store_compresses_lose_nothing() {
         let files = files_below(&dir.path().join("journal"));
         let has_begun = |path: &PathBuf| path.to_string_lossy().contains(".zst");
         begun += u64::from(files.iter().any(has_begun));
+        let store = builder(dir.path()).open().await.unwrap();
+        store.compress().await.unwrap();
+        store.shutdown().await.unwrap();
+        is_clean(dir.path()).await;
         let lines = journal(dir.path());
         assert!(lines.len() >= plain.len());
         for (line, plain) in lines.iter().zip(&plain) {
             assert_eq!(line.json, plain.json, "round {round}");
         }
-        let store = builder(dir.path()).open().await.unwrap();
-        store.compress().await.unwrap();
-        store.shutdown().await.unwrap();
-        is_clean(dir.path()).await;
         let files = files_below(&dir.path().join("journal"));
         let compressing = |path: &PathBuf| is_temporary(path) && has_begun(path);
         assert!(!files.iter().any(compressing), "{files:?}");

@@ -106,7 +106,7 @@ pub(crate) fn segments(base: &Path) -> Vec<PathBuf> {
 }
 
 /// The lines of a segment, whose file may just be compressed.
-fn content(path: &Path) -> Vec<u8> {
+pub(crate) fn content(path: &Path) -> Vec<u8> {
     if path.extension().is_some_and(|ext| ext == "jsonl") {
         match std::fs::read(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => {}

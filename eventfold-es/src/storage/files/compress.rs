@@ -414,3 +414,57 @@ impl fmt::Debug for Work {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::files::journal::backward::tests::journal;
+
+    #[test]
+    fn a_file_that_does_not_have_what_was_written_to_it_takes_no_segments_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let redo_point = RedoPoint {
+            end: journal(dir.path()).end(),
+            clean: false,
+        };
+        redo_point.write(dir.path()).unwrap();
+        let before = list_forms(dir.path()).unwrap();
+        let mut compressor = Compressor::new(dir.path().to_owned());
+        compressor.look().unwrap();
+        loop {
+            compressor.step().unwrap();
+            let Some(work) = &compressor.work else {
+                continue;
+            };
+            if let Stage::Comparing(_) = work.stage {
+                let last = usize::try_from(std::fs::metadata(&work.temporary).unwrap().len() / 2);
+                let mut bytes = std::fs::read(&work.temporary).unwrap();
+                bytes[last.unwrap()] ^= 1;
+                std::fs::write(&work.temporary, bytes).unwrap();
+                break;
+            }
+        }
+        let error = loop {
+            if let Err(error) = compressor.step() {
+                break error;
+            }
+            assert_eq!(compressor.done, 0, "it was not noticed");
+        };
+        assert!(error.to_string().contains(".zst.tmp"), "{error}");
+        assert!(compressor.is_idle() && compressor.retry_at().is_some());
+        assert_eq!(list_forms(dir.path()).unwrap(), before);
+        let names = disk::list(dir.path()).unwrap();
+        let is_left = |name: &str| name.contains(".zst");
+        assert!(
+            names
+                .iter()
+                .all(|entry| !is_left(entry.name.to_str().unwrap()))
+        );
+        // The next attempt succeeds.
+        compressor.look().unwrap();
+        while !compressor.is_idle() {
+            compressor.step().unwrap();
+        }
+        assert_eq!(compressor.done, before.len() as u64 - 1);
+    }
+}

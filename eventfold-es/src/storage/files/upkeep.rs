@@ -231,9 +231,10 @@ impl Thread {
     /// When a snapshot or a step of compressing is due, if one is waiting.
     fn next_deadline(&self) -> Option<Instant> {
         let snapshot = (!self.state.snapshots.is_empty()).then_some(self.next_snapshot);
-        let step = match self.compressor.is_idle() {
-            true => self.compressor.retry_at().filter(|_| self.compresses),
-            false => Some(self.next_step),
+        let step = if self.compressor.is_idle() {
+            self.compressor.retry_at().filter(|_| self.compresses)
+        } else {
+            Some(self.next_step)
         };
         snapshot.into_iter().chain(step).min()
     }

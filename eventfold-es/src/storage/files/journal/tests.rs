@@ -99,7 +99,7 @@ fn every_reader_delivers_the_same_from_compressed_segments() {
         let (position, offset) = plain_places[i * 61 % plain_places.len()];
         points
             .read(position, offset, |commit| {
-                let text = commit.events.iter().next().unwrap().get();
+                let text = commit.events[0].get();
                 assert_eq!(plain[usize::try_from(position).unwrap() - 1].1, text);
                 Ok(())
             })
@@ -249,11 +249,7 @@ fn an_open_reader_goes_on_when_its_segment_is_compressed() {
     let next = |reader: &mut Reader, position| {
         let mut text = None;
         let read = reader.read_to(head, |commit, new| {
-            text = commit
-                .events
-                .iter()
-                .nth(new)
-                .map(|event| event.get().to_owned());
+            text = commit.events.get(new).map(|event| event.get().to_owned());
             assert_eq!(commit.position + new as u64, position);
             StorageResult::Ok(ControlFlow::Break(()))
         });
@@ -268,7 +264,7 @@ fn an_open_reader_goes_on_when_its_segment_is_compressed() {
     for (after, reader) in &mut readers {
         let read = reader.read_to(head, |commit, new| {
             let position = commit.position + new as u64;
-            let text = commit.events.iter().nth(new).unwrap().get();
+            let text = commit.events[new].get();
             assert!(text == plain[usize::try_from(position).unwrap() - 1].1);
             assert!(position > *after);
             StorageResult::Ok(ControlFlow::Continue(()))
