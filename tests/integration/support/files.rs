@@ -105,17 +105,17 @@ pub(crate) fn segments(base: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// The lines of a segment, whose file may just be compressed.
+/// The bytes of a file; of a segment that is compressed, or was just compressed, those of its lines.
 pub(crate) fn content(path: &Path) -> Vec<u8> {
-    if path.extension().is_some_and(|ext| ext == "jsonl") {
-        match std::fs::read(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            read => return read.unwrap(),
+    let is_compressed = path.extension().is_some_and(|ext| ext == "zst");
+    let compressed = match std::fs::read(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound && !is_compressed => {
+            std::fs::read(path.with_extension("jsonl.zst")).unwrap()
         }
-    }
-    let file = std::fs::File::open(path.with_extension("jsonl.zst"));
-    let file = file.or_else(|_| std::fs::File::open(path)).unwrap();
-    zstd::stream::decode_all(file).unwrap()
+        read if is_compressed => read.unwrap(),
+        read => return read.unwrap(),
+    };
+    zstd::stream::decode_all(&compressed[..]).unwrap()
 }
 
 /// The commits in the journal, in order.
