@@ -230,7 +230,7 @@
 //! proves, and keeps what it replaces in a directory beside the rest. File by file:
 //!
 //! * a file in `journal/`: restore the whole directory from a backup, which is a copy taken while
-//!   no store had it open;
+//!   no store had it open. Of a compressed one the error also names the block;
 //! * a stream's `app.jsonl`, also if it is missing, cut off or from another backup: `repair` writes
 //!   it again from the journal. Until then its aggregate, [`list`](AggregateStore::list),
 //!   [`list_streams`](AggregateStore::list_streams) and
@@ -300,12 +300,13 @@
 //!
 //! `pos` and `version` are those of the first event, `offset` is where its line begins in the
 //! stream's file, and `durable` the newest position that was durable before. The newest file is
-//! filled with zeros to its end. `eventfold-es/docs/format.md` in the repository
-//! describes every file in bytes.
+//! filled with zeros to its end. Older ones are compressed in the background, to
+//! `<first position>.jsonl.zst` ([`compress_journal`](AggregateStoreBuilder::compress_journal)).
+//! `eventfold-es/docs/format.md` in the repository describes every file in bytes.
 //!
 //! ```sh
 //! jq -c '[.version, .type, .data]' data/streams/account/alice/app.jsonl
-//! cat data/journal/0*.jsonl | tr -d '\0' | jq -c 'select(.pos) | [.pos, .type, .id]'
+//! zstdcat -f data/journal/0*.jsonl* | tr -d '\0' | jq -c 'select(.pos) | [.pos, .type, .id]'
 //! ```
 //!
 //! A command is answered when the journal has it; its stream's file follows within a few

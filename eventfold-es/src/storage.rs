@@ -197,6 +197,16 @@ impl Storage {
         }
     }
 
+    /// Compresses the files that nothing is written to any more. Returns how many were.
+    pub(crate) async fn compress(&self) -> StorageResult<u64> {
+        match self {
+            Self::Files(files) => files.compress().await,
+            Self::Memory(_) => Ok(0),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => Ok(0),
+        }
+    }
+
     /// The types and ids of all streams, or of the streams of one aggregate type, sorted.
     ///
     /// # Errors

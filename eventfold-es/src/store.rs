@@ -11,6 +11,7 @@ mod append;
 mod backup;
 mod builder;
 pub(crate) mod bus;
+mod compress;
 mod dead_letters;
 mod decisions;
 mod export;

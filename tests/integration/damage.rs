@@ -141,6 +141,8 @@ pub(crate) async fn open(dir: &Path) -> std::io::Result<AggregateStore> {
         .process_manager::<Forward>()
         .aggregate_type::<Counter>()
         .snapshot_every(3)
+        // What is damaged here are lines; `compressed` damages compressed files.
+        .compress_journal(false)
         .open()
         .await
 }

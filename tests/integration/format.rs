@@ -8,7 +8,7 @@ use eventfold_es::{AggregateStore, ManualClock};
 use serde_json::Value;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use crate::support::files::{edit, journal, segments};
+use crate::support::files::{content, edit, journal, segments};
 use crate::support::{Ledger, LedgerCommand, temp_dir};
 
 async fn open_at(dir: &Path, seconds: u64) -> AggregateStore {
@@ -24,7 +24,7 @@ async fn add(store: &AggregateStore, id: &str, amount: u64) {
 
 /// The first line of a segment.
 fn header(segment: &Path) -> String {
-    let bytes = std::fs::read(segment).unwrap();
+    let bytes = content(segment);
     let line = bytes.split(|byte| *byte == b'\n').next().unwrap();
     String::from_utf8(line.to_vec()).unwrap()
 }

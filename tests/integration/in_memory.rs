@@ -20,6 +20,7 @@ const FILES_ONLY: &[(&str, &str)] = &[
     ("ages", "directories are put together from different times"),
     ("backup", "directories are copied"),
     ("compat", "directories are shared with 0.2.0"),
+    ("compressed", "what is done to the files of the journal"),
     ("damage", "files are damaged"),
     ("dead_letters::damage", "files are damaged"),
     ("decision_models", "opens no store"),

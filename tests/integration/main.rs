@@ -7,6 +7,7 @@ mod bad_input;
 mod closing;
 mod commands;
 mod compat;
+mod compressed;
 mod concurrency;
 mod conditions;
 mod damage;

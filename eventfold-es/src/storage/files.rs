@@ -15,11 +15,12 @@ use std::sync::mpsc;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, TryAcquireError, watch};
+use tokio::sync::{Semaphore, TryAcquireError, oneshot, watch};
 
 pub(crate) mod backup;
 pub(crate) mod check;
 pub(crate) mod commit;
+mod compress;
 #[cfg(test)]
 mod crash;
 pub(crate) mod disk;
@@ -79,7 +80,7 @@ use streams::stream::{Stream, Streams};
 use streams::writer::Unflushed;
 use tags::find::Finder;
 use tags::index::TagIndex;
-use upkeep::{Upkeep, Upkeeper};
+use upkeep::{Job, Upkeep, Upkeeper};
 
 /// The storage of an open store.
 #[derive(Debug)]
@@ -114,12 +115,13 @@ pub(crate) struct FileStorage {
 
 impl FileStorage {
     /// Opens the store in `base` and creates the directory if it is missing. `extra` are streams in
-    /// directories of their own. Blocks on the disk. If another store holds the directory, waits as
-    /// `patience` says.
+    /// directories of their own. Sealed segments are compressed if `compresses`. Blocks on the disk. If
+    /// another store holds the directory, waits as `patience` says.
     pub(crate) fn open(
         base: &Path,
         extra: RawNames,
         clock: Clock,
+        compresses: bool,
         patience: &Patience,
     ) -> StorageResult<Arc<Self>> {
         let base = &std::path::absolute(base).map_err(|e| StorageError::io("open", base, e))?;
@@ -156,6 +158,7 @@ impl FileStorage {
             marks.clone(),
             unflushed.clone(),
             meters.clone(),
+            compresses,
         )?;
         let keeper = upkeep.keeper();
         let opened_at = opened.journal.end();
@@ -374,6 +377,17 @@ impl FileStorage {
 
     pub(crate) fn followers(&self, follower: Follower) -> StorageResult<Vec<String>> {
         list_dirs(&self.followers_dir(follower))
+    }
+
+    /// Compresses the sealed segments before the redo point now. Returns how many were.
+    pub(crate) async fn compress(&self) -> StorageResult<u64> {
+        self.check_process()?;
+        let (answer, compressed) = oneshot::channel();
+        self.keeper.submit(Job::Compress(answer));
+        // The thread ends without an answer if the store is closed meanwhile.
+        compressed
+            .await
+            .unwrap_or_else(|_| Err(StorageError::closed()))
     }
 
     pub(crate) fn keeper(&self) -> &Upkeeper {

@@ -66,6 +66,7 @@ pub struct AggregateStoreBuilder {
     registrations: Vec<Register>,
     idle_timeout: Duration,
     snapshot_every: u64,
+    compress_journal: bool,
     layers: Layers,
     clock: Clock,
     is_live: bool,
@@ -122,6 +123,8 @@ impl AggregateStoreBuilder {
             registrations: Vec::new(),
             idle_timeout: IDLE_TIMEOUT,
             snapshot_every: SNAPSHOT_EVERY,
+            // The segments of this crate's own tests are so small that each test would compress some.
+            compress_journal: !cfg!(test),
             layers: Layers::default(),
             clock: Clock::System,
             is_live: false,
@@ -434,6 +437,32 @@ impl AggregateStoreBuilder {
         self
     }
 
+    /// Whether the files of the journal are compressed once nothing is written to them any more. They are by
+    /// default, and take about a sixth of the space then. The store does it in the background, slowly and one
+    /// file after the other: when enough was written behind a file that opening the store after a crash does
+    /// not need it, or when a store is opened that has such files. A store of a few hundred KiB has none.
+    ///
+    /// Reading is the same with and without it. `zstdcat` makes the lines of a compressed file visible, and a
+    /// store reads compressed files whatever this says. [`AggregateStore::compress`] does not wait. A store
+    /// that is not in a directory ignores it.
+    ///
+    /// ```
+    /// # use eventfold_es::{*, __private::example::*};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let builder = AggregateStore::builder(dir.path());
+    /// // On a file system that compresses by itself.
+    /// let builder = builder.compress_journal(false);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias("zstd", "disk", "space"))]
+    pub fn compress_journal(mut self, compress: bool) -> Self {
+        self.compress_journal = compress;
+        self
+    }
+
     /// Adds a layer around every command, also around those of process managers and of
     /// [`CommandBus`](crate::CommandBus). It may refuse a command, add to its context, and see its
     /// outcome. The layer that was added first is the outermost one.
@@ -708,7 +737,8 @@ impl AggregateStoreBuilder {
                 if !self.create_if_missing {
                     StreamLayout::new(base).require_store()?;
                 }
-                Storage::Files(FileStorage::open(base, extra, clock, patience)?)
+                let compresses = self.compress_journal;
+                Storage::Files(FileStorage::open(base, extra, clock, compresses, patience)?)
             }
             Place::Memory(memory) => Storage::Memory(MemoryStorage::open(memory, clock, patience)?),
             #[cfg(feature = "postgres")]
@@ -802,6 +832,7 @@ impl fmt::Debug for AggregateStoreBuilder {
             .field("registrations", &self.registrations.len())
             .field("idle_timeout", &self.idle_timeout)
             .field("snapshot_every", &self.snapshot_every)
+            .field("compress_journal", &self.compress_journal)
             .field("layers", &self.layers.len())
             .field("is_live", &self.is_live)
             .field("create_if_missing", &self.create_if_missing)

@@ -152,6 +152,9 @@ fn plays_its_role() {
         .build()
         .unwrap();
     match role.as_str() {
+        "compress until killed" => {
+            runtime.block_on(crate::compressed::compress_until_killed(dir));
+        }
         "hold" => runtime.block_on(closing::hold(dir)),
         "try to open" => runtime.block_on(closing::try_to_open(dir)),
         #[cfg(unix)]

@@ -87,22 +87,42 @@ impl Line {
     }
 }
 
-/// The journal's segments, in order.
+/// The files of the journal's segments, in order. Of a segment in two forms it is the plain one.
 pub(crate) fn segments(base: &Path) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = std::fs::read_dir(base.join("journal"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|ext| ext == "jsonl"))
+        .filter(|path| {
+            let name = path.to_string_lossy();
+            name.ends_with(".jsonl") || name.ends_with(".jsonl.zst")
+        })
         .collect();
     paths.sort_unstable();
+    paths.dedup_by(|one, other| {
+        one.file_name().unwrap().as_encoded_bytes()[..20]
+            == other.file_name().unwrap().as_encoded_bytes()[..20]
+    });
     paths
+}
+
+/// The bytes of a file; of a segment that is compressed, or was just compressed, those of its lines.
+pub(crate) fn content(path: &Path) -> Vec<u8> {
+    let is_compressed = path.extension().is_some_and(|ext| ext == "zst");
+    let compressed = match std::fs::read(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound && !is_compressed => {
+            std::fs::read(path.with_extension("jsonl.zst")).unwrap()
+        }
+        read if is_compressed => read.unwrap(),
+        read => return read.unwrap(),
+    };
+    zstd::stream::decode_all(&compressed[..]).unwrap()
 }
 
 /// The commits in the journal, in order.
 pub(crate) fn journal(base: &Path) -> Vec<Line> {
     let mut lines = Vec::new();
     for path in segments(base) {
-        let bytes = std::fs::read(&path).unwrap();
+        let bytes = content(&path);
         let mut offset = 0;
         for line in bytes.split_inclusive(|byte| *byte == b'\n') {
             if line[0] == 0 {
@@ -125,7 +145,7 @@ pub(crate) fn journal(base: &Path) -> Vec<Line> {
 
 /// How many bytes of the file are in use: what comes behind is zeros.
 pub(crate) fn used(path: &Path) -> usize {
-    let bytes = std::fs::read(path).unwrap();
+    let bytes = content(path);
     bytes
         .iter()
         .rposition(|byte| *byte != 0)

@@ -10,13 +10,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::storage::files::disk::faults::{Call, Choices, Fault};
 use crate::storage::files::upkeep::Job;
-use crate::{Aggregate, AggregateStore, Position, Project, Projection, Recorded};
+use crate::{
+    Aggregate, AggregateStore, AggregateStoreBuilder, Position, Project, Projection, Recorded,
+};
 
 mod answers;
 mod appended;
 mod archived;
 mod backups;
 mod closed_files;
+mod compressed;
 mod decided;
 mod failed_sync;
 mod failing_io;
@@ -103,12 +106,14 @@ impl Project<Account> for Everything {
 }
 
 async fn open(dir: &Path) -> std::io::Result<AggregateStore> {
+    builder(dir).open().await
+}
+
+fn builder(dir: &Path) -> AggregateStoreBuilder {
     AggregateStore::builder(dir)
         .projection::<Everything>()
         .snapshot_every(3)
         .idle_timeout(Duration::MAX)
-        .open()
-        .await
 }
 
 fn id(number: u64) -> String {

@@ -1,11 +1,11 @@
 //! The journal: every commit of a store, in one order, in one place.
 //!
 //! Its segments are the files `journal/<first position>.jsonl`, with one line a commit
-//! ([`commit_line`]). A segment is filled with zeros before its use. So making a batch durable does
+//! ([`commit_line`]); sealed ones are compressed in the background, to `<first position>.jsonl.zst`. A segment is filled with zeros before its use. So making a batch durable does
 //! not change the file's size, which the file system would also have to sync. Sealed segments are
 //! kept: together they are the global log.
 
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -19,15 +19,21 @@ use crate::sync::lock;
 
 pub(crate) mod backward;
 pub(crate) mod batch;
+pub(crate) mod compressed;
 pub(crate) mod end;
 pub(crate) mod paths;
 pub(crate) mod point;
 pub(crate) mod reader;
+pub(crate) mod seek_table;
+pub(crate) mod segment;
+#[cfg(test)]
+mod tests;
 
-use crate::storage::files::format::commit_line::{HEADER_MOST, Header, Identity};
+use crate::storage::files::format::commit_line::{Header, Identity};
 use batch::JournalBatch;
 use end::End;
-use paths::segment_path;
+use paths::{segment_file, segment_path};
+use segment::SegmentFile;
 
 /// The size of the first segment. Each further segment is twice as large, up to
 /// [`LARGEST_SEGMENT`]. Small in this crate's own tests, so that they use many segments.
@@ -111,8 +117,14 @@ impl Index {
         }
     }
 
+    /// The file of the segment that begins at `first`.
     pub(crate) fn path(&self, first: u64) -> PathBuf {
-        segment_path(&self.dir, first)
+        segment_file(&self.dir, first)
+    }
+
+    /// Opens the segment that begins at `first` for reading.
+    pub(crate) fn open(&self, first: u64) -> StorageResult<SegmentFile> {
+        SegmentFile::open(&self.dir, first)
     }
 }
 
@@ -229,6 +241,11 @@ impl Journal {
     pub(crate) fn resume(dir: &Path, segments: Vec<u64>, end: End) -> StorageResult<Self> {
         let identity = newest_identity(dir, &segments)?;
         let path = segment_path(dir, end.segment);
+        if segment_file(dir, end.segment) != path {
+            let following = segment_path(dir, end.position + 1);
+            let cause = "the file is missing: the segment before it is compressed, so it was there";
+            return Err(StorageError::damaged(&following, 0, cause));
+        }
         let file =
             File::open(&path, Open::Existing).map_err(|e| StorageError::io("open", &path, e))?;
         let looked_at = |e| StorageError::io("look at", &path, e);
@@ -395,11 +412,7 @@ impl Journal {
 /// The identity in the header of the newest segment that has one, `None` if no segment has one.
 pub(crate) fn newest_identity(dir: &Path, segments: &[u64]) -> StorageResult<Option<Identity>> {
     for first in segments.iter().rev() {
-        let path = segment_path(dir, *first);
-        let mut start = Vec::new();
-        disk::open(&path)
-            .and_then(|file| file.take(HEADER_MOST).read_to_end(&mut start))
-            .map_err(|e| StorageError::io("read", &path, e))?;
+        let start = SegmentFile::open(dir, *first)?.start()?;
         let line = start.split(|byte| *byte == b'\n').next();
         if let Some(Ok(header)) = line.map(Header::read) {
             return Ok(Some(header.identity));

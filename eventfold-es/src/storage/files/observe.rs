@@ -11,21 +11,17 @@
 //! it counts as damage.
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
-use crate::storage::files::disk;
 use crate::storage::files::doubt;
 use crate::storage::files::journal::Index;
 use crate::storage::files::journal::end::End;
-use crate::storage::files::journal::paths::{list_segments, segment_path};
+use crate::storage::files::journal::paths::{is_there, list_segments, segment_path};
+use crate::storage::files::journal::segment::{SegmentFile, Used};
 use crate::storage::files::recovery::redo_point::RedoPoint;
-use crate::storage::files::recovery::scan::{
-    Scanned, check_chain, examine_tail, read_used_of, scan_line, stated_before,
-};
+use crate::storage::files::recovery::scan::{Scanned, check_chain, examine_tail, scan_line};
 
 /// How often bytes that contradict the rest are read again.
 const ATTEMPTS: usize = 3;
@@ -145,19 +141,19 @@ impl ObservedJournal {
 
     /// Moves the durable end on within its segment, or to the next one.
     fn look_at_segment(&mut self, sync: Sync) -> StorageResult<Look> {
-        let path = segment_path(&self.dir, self.end.segment);
-        let Some(mut file) = disk::open_if_there(&path)? else {
-            return self.without_segment(&path);
+        let Some(mut segment) = SegmentFile::open_if_there(&self.dir, self.end.segment)? else {
+            return self.without_segment();
         };
         self.index.add(self.end.segment);
-        self.check_place(&path)?;
-        if sync == Sync::IfQuiet && self.is_at_end(&mut file, &path)? {
+        self.check_place(&mut segment)?;
+        if sync == Sync::IfQuiet && self.is_at_end(&mut segment)? {
             self.unproven = None;
             return Ok(Look::Done);
         }
-        let lines = self.read_lines(&mut file, &path)?;
+        let lines = self.read_lines(&mut segment)?;
+        let path = segment.path();
         let damaged = |cause: String| {
-            let error = StorageError::damaged(&path, lines.seen.offset, cause);
+            let error = StorageError::damaged(path, lines.seen.offset, cause);
             Ok(Look::Again(error))
         };
         let segments = list_segments(&self.dir)?;
@@ -185,7 +181,7 @@ impl ObservedJournal {
             return Ok(Look::Done);
         }
         let is_quiet = self.unproven == Some(lines.seen);
-        if (sync == Sync::Now || is_quiet) && self.sync(&mut file, &path, &lines)? {
+        if (sync == Sync::Now || is_quiet) && self.sync(&mut segment, &lines)? {
             self.end = lines.seen;
             self.unproven = None;
         } else {
@@ -195,23 +191,24 @@ impl ObservedJournal {
     }
 
     /// What a missing file of the segment with the durable end means.
-    fn without_segment(&self, path: &Path) -> StorageResult<Look> {
+    fn without_segment(&self) -> StorageResult<Look> {
         let is_new = self.end == End::of_empty(1, 0);
         if is_new && list_segments(&self.dir)?.is_empty() {
             return Ok(Look::Done);
         }
-        Err(StorageError::damaged(path, 0, "the file is missing"))
+        let path = segment_path(&self.dir, self.end.segment);
+        Err(StorageError::damaged(&path, 0, "the file is missing"))
     }
 
     /// Fails if the journal does not have the durable end any more.
-    fn check_place(&self, path: &Path) -> StorageResult<()> {
+    fn check_place(&self, segment: &mut SegmentFile) -> StorageResult<()> {
         let is_known = self.end.offset > 0;
-        if is_known && stated_before(path, self.end.offset)? != Some(self.end.chain) {
+        if is_known && segment.stated_before(self.end.offset)? != Some(self.end.chain) {
             let cause = "does not go on where it ended before: the directory was replaced by another \
                          one while it was read; open it again";
             return Err(StorageError::file(
                 StorageErrorKind::OtherHistory,
-                path,
+                segment.path(),
                 cause,
             ));
         }
@@ -219,20 +216,19 @@ impl ObservedJournal {
     }
 
     /// Whether nothing was written after the durable end.
-    fn is_at_end(&self, file: &mut File, path: &Path) -> StorageResult<bool> {
-        let mut next = Vec::new();
-        file.seek(SeekFrom::Start(self.end.offset))
-            .and_then(|_| file.take(1).read_to_end(&mut next))
-            .map_err(|e| StorageError::io("read", path, e))?;
-        let following = segment_path(&self.dir, self.end.position + 1);
-        let is_followed = self.end.segment <= self.end.position && disk::is_there(&following);
-        Ok(next.iter().all(|byte| *byte == 0) && !is_followed)
+    fn is_at_end(&self, segment: &mut SegmentFile) -> StorageResult<bool> {
+        let mut next = [0];
+        segment.read_at(self.end.offset, &mut next)?;
+        let has_commits = self.end.segment <= self.end.position;
+        let is_followed = has_commits && is_there(&self.dir, self.end.position + 1);
+        Ok(next == [0] && !is_followed)
     }
 
     /// Reads the lines after the durable end, and moves it past those that others prove.
-    fn read_lines(&mut self, file: &mut File, path: &Path) -> StorageResult<Lines> {
+    fn read_lines(&mut self, segment: &mut SegmentFile) -> StorageResult<Lines> {
         let start = self.end.offset;
-        let bytes = read_used_of(file, path, start)?;
+        let bytes = segment.read_used(start).and_then(Used::whole)?;
+        let path = segment.path();
         let mut rest = &bytes[..];
         let mut seen = self.end;
         let mut unproven = VecDeque::new();
@@ -263,21 +259,21 @@ impl ObservedJournal {
     ///
     /// After a failed sync, a further one says nothing. Invariant D3. A writer that could write only a
     /// part of a batch erases that part at once, so the lines are read again.
-    fn sync(&self, file: &mut File, path: &Path, lines: &Lines) -> StorageResult<bool> {
+    fn sync(&self, segment: &mut SegmentFile, lines: &Lines) -> StorageResult<bool> {
         if doubt::is_noted(&self.dir)? {
             return Ok(false);
         }
-        match disk::sync_read_only(file, path) {
+        match segment.sync() {
             Ok(true) => {}
             Ok(false) => return Ok(false),
             Err(error) => {
-                let error = StorageError::io("sync", path, error);
+                let error = StorageError::io("sync", segment.path(), error);
                 tracing::warn!(%error, "the newest events are not shown, because they may not be durable");
                 return Ok(false);
             }
         }
         let valid = usize::try_from(lines.seen.offset - lines.start).unwrap_or(usize::MAX);
-        let again = read_used_of(file, path, lines.start)?;
+        let again = segment.read_used(lines.start).and_then(Used::whole)?;
         let is_same = again.get(..valid) == lines.bytes.get(..valid);
         Ok(is_same && !doubt::is_noted(&self.dir)?)
     }

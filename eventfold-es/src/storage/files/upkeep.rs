@@ -1,5 +1,5 @@
 //! The upkeep thread: work that no command should wait for. It prepares journal segments, moves the
-//! redo point and writes snapshots.
+//! redo point, writes snapshots and compresses sealed segments.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -7,11 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
 
 use crate::clock::millis;
 use crate::meter::Meters;
 use crate::storage::error::{StorageError, StorageResult};
+use crate::storage::files::compress::Compressor;
 use crate::storage::files::disk::failed_syncs;
 use crate::storage::files::file_systems::FileSystems;
 use crate::storage::files::journal::Spare;
@@ -30,6 +33,9 @@ use crate::sync::lock;
 /// time later and must not cost much now.
 const SNAPSHOT_PAUSE: u32 = 4;
 
+/// The pause after a step of compressing, as a multiple of the time that the step took.
+const COMPRESSING_PAUSE: u32 = if cfg!(test) { 0 } else { 4 };
+
 /// A job for the upkeep thread.
 pub(crate) enum Job {
     Spare(u64),
@@ -38,6 +44,8 @@ pub(crate) enum Job {
     Snapshots,
     /// Tags of sealed segments are to be written into files.
     Tags(Arc<TagIndex>),
+    /// The sealed segments are to be compressed without a pause. The answer is how many were.
+    Compress(oneshot::Sender<StorageResult<u64>>),
     #[cfg(test)]
     Run(Box<dyn FnOnce() + Send>),
     Finish(Option<RedoPointJob>),
@@ -73,13 +81,15 @@ pub(crate) struct Upkeep {
 }
 
 impl Upkeep {
-    /// Starts the thread for the store on `file_systems` with its journal in `journal`.
+    /// Starts the thread for the store on `file_systems` with its journal in `journal`, whose sealed segments
+    /// are compressed if `compresses`.
     pub(crate) fn start(
         file_systems: FileSystems,
         journal: &Path,
         marks: Arc<HighWaterMarks>,
         unflushed: Arc<Unflushed>,
         meters: Arc<Meters>,
+        compresses: bool,
     ) -> StorageResult<Self> {
         let (jobs, queue) = channel();
         let state = Arc::<State>::default();
@@ -94,6 +104,10 @@ impl Upkeep {
             spares: 0,
             next_snapshot: Instant::now(),
             sync_failed: false,
+            compresses,
+            compressor: Compressor::new(journal.to_owned()),
+            next_step: Instant::now(),
+            awaited: Vec::new(),
         };
         let thread = std::thread::Builder::new()
             .name("eventfold-upkeep".to_owned())
@@ -177,10 +191,18 @@ struct Thread {
     /// A stream's file could not be synced, so its content on the disk is in doubt. The redo point
     /// does not move until the next open has replayed the journal.
     sync_failed: bool,
+    /// Whether sealed segments are compressed without being asked.
+    compresses: bool,
+    compressor: Compressor,
+    /// When the next step of compressing may be done.
+    next_step: Instant,
+    /// Whoever waits for all sealed segments to be compressed, and how many were when they asked.
+    awaited: Vec<(oneshot::Sender<StorageResult<u64>>, u64)>,
 }
 
 impl Thread {
     fn run(mut self, queue: &Receiver<Job>) {
+        self.look_for_segments();
         loop {
             let job = match self.next_deadline() {
                 None => queue.recv().map_err(RecvTimeoutError::from),
@@ -188,6 +210,7 @@ impl Thread {
             };
             match job {
                 Ok(Job::Finish(last)) => {
+                    self.compressor.abandon();
                     while !self.state.snapshots.is_empty() {
                         self.write_one_snapshot();
                     }
@@ -201,12 +224,53 @@ impl Thread {
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             self.write_snapshot();
+            self.compress();
         }
     }
 
-    /// When the next snapshot is due, if one is waiting.
+    /// When a snapshot or a step of compressing is due, if one is waiting.
     fn next_deadline(&self) -> Option<Instant> {
-        (!self.state.snapshots.is_empty()).then_some(self.next_snapshot)
+        let snapshot = (!self.state.snapshots.is_empty()).then_some(self.next_snapshot);
+        let step = if self.compressor.is_idle() {
+            self.compressor.retry_at().filter(|_| self.compresses)
+        } else {
+            Some(self.next_step)
+        };
+        snapshot.into_iter().chain(step).min()
+    }
+
+    /// Looks for segments to be compressed.
+    fn look_for_segments(&mut self) {
+        if self.compresses
+            && let Err(error) = self.compressor.look()
+        {
+            tracing::warn!(%error, "no segment of the journal is compressed now");
+        }
+    }
+
+    /// Does a step of compressing if one is due, and answers whoever waits for the end.
+    fn compress(&mut self) {
+        let start = Instant::now();
+        if self.compressor.retry_at().is_some_and(|at| start >= at) {
+            self.look_for_segments();
+        }
+        let mut failed = None;
+        if !self.compressor.is_idle() && start >= self.next_step {
+            if let Err(error) = self.compressor.step() {
+                tracing::warn!(%error, "a segment of the journal could not be compressed: it stays as it is, and is tried again later");
+                failed = Some(error);
+            }
+            let pause = start.elapsed() * COMPRESSING_PAUSE;
+            let is_awaited = !self.awaited.is_empty();
+            self.next_step = Instant::now() + if is_awaited { Duration::ZERO } else { pause };
+        }
+        if failed.is_some() || self.compressor.is_idle() {
+            for (answer, before) in self.awaited.drain(..) {
+                let done = self.compressor.done - before;
+                // Nobody may be waiting any more.
+                let _ = answer.send(failed.clone().map_or(Ok(done), Err));
+            }
+        }
     }
 
     /// Writes a snapshot if one is waiting and due.
@@ -238,6 +302,13 @@ impl Thread {
             #[cfg(test)]
             Job::Run(run) => run(),
             Job::Tags(index) => index.keep(),
+            Job::Compress(answer) => match self.compressor.look() {
+                Ok(()) => {
+                    self.awaited.push((answer, self.compressor.done));
+                    self.next_step = Instant::now();
+                }
+                Err(error) => drop(answer.send(Err(error))),
+            },
             // The loop writes a due snapshot after each job.
             Job::Snapshots => {}
             Job::Finish(_) => unreachable!("the caller ends the thread there"),
@@ -284,12 +355,17 @@ impl Thread {
         self.marks
             .note_taken(&std::mem::take(&mut self.taken), job.end);
         match checkpoint.write(&self.journal) {
-            Ok(()) => tracing::debug!(
-                position = job.end.position,
-                streams,
-                elapsed_ms = millis(start),
-                "redo point moved"
-            ),
+            Ok(()) => {
+                tracing::debug!(
+                    position = job.end.position,
+                    streams,
+                    elapsed_ms = millis(start),
+                    "redo point moved"
+                );
+                if !job.clean {
+                    self.look_for_segments();
+                }
+            }
             Err(error) => {
                 tracing::error!(%error, "the checkpoint could not be written: the next open replays more of the journal");
             }

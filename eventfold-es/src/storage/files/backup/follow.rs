@@ -10,7 +10,6 @@ use crate::clock::unix_millis;
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::backup::copy::Segment;
 use crate::storage::files::backup::kept;
-use crate::storage::files::backup::live::read_written;
 use crate::storage::files::backup::manifest::Manifest;
 use crate::storage::files::backup::pace::Pace;
 use crate::storage::files::backup::source::Source;
@@ -19,6 +18,7 @@ use crate::storage::files::disk;
 use crate::storage::files::disk::{File, Open};
 use crate::storage::files::journal::end::End;
 use crate::storage::files::journal::paths::{list_segments, segment_path};
+use crate::storage::files::journal::segment::SegmentFile;
 use crate::storage::files::recovery::scan::scan_segment;
 
 /// How often the files of process managers are copied.
@@ -105,17 +105,18 @@ impl Following {
             if first == known.segment
                 && let Some(tail) = &self.tail
             {
-                let source = segment_path(&from, first);
-                let mut bytes = read_written(&source, known.offset)?;
+                let mut source = SegmentFile::open(&from, first)?;
+                let mut bytes = source.read_written(known.offset)?;
+                let source = source.path();
                 if let Some(until) = until {
                     let length = usize::try_from(until - known.offset).unwrap_or(usize::MAX);
                     bytes.truncate(length);
                 }
                 let mut reached = known;
-                scan_segment(&source, &mut &bytes[..], &mut reached, &mut |_| Ok(()))?;
+                scan_segment(source, &mut &bytes[..], &mut reached, &mut |_| Ok(()))?;
                 if reached.offset != known.offset + bytes.len() as u64 {
                     let cause = "the line is not valid, although it was durable";
-                    return Err(StorageError::damaged(&source, reached.offset, cause));
+                    return Err(StorageError::damaged(source, reached.offset, cause));
                 }
                 let failed = |error| StorageError::io("write", &path, error);
                 tail.write_at(known.offset, &bytes).map_err(failed)?;
@@ -123,10 +124,13 @@ impl Following {
                 pace.wrote(bytes.len() as u64)?;
             } else {
                 Segment::read(&from, first, until)?.write(&to, pace)?;
-                let file = File::open(&path, Open::Existing)
-                    .map_err(|e| StorageError::io("open", &path, e))?;
-                self.tail = Some(file);
                 is_new = true;
+                // A sealed segment grows no more, and may be compressed.
+                if until.is_some() {
+                    let file = File::open(&path, Open::Existing)
+                        .map_err(|e| StorageError::io("open", &path, e))?;
+                    self.tail = Some(file);
+                }
             }
         }
         if is_new {

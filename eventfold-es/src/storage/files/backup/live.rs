@@ -4,23 +4,19 @@
 //! it. What was durable is proven by a later line, by the redo point, or by the line in its stream's
 //! file. Invariants C3, D1.
 
-use std::io::{Read as _, Seek as _, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::ids::StreamId;
 use crate::storage::encoding::event_line::{self, line_end};
 use crate::storage::encoding::sealed::verified;
 use crate::storage::error::{StorageError, StorageResult};
-use crate::storage::files::disk;
 use crate::storage::files::format::commit_line::CommitLine;
 use crate::storage::files::journal::end::End;
-use crate::storage::files::journal::paths::{list_segments, segment_path};
+use crate::storage::files::journal::paths::{list_segments, segment_file};
+use crate::storage::files::journal::segment::SegmentFile;
 use crate::storage::files::layout::StreamLayout;
 use crate::storage::files::recovery::redo_point::RedoPoint;
 use crate::storage::files::streams::content::Content;
-
-/// How many bytes are read at a time.
-const CHUNK: u64 = 256 * 1024;
 
 /// What is known of a journal that grows.
 #[derive(Debug)]
@@ -61,8 +57,11 @@ impl Live {
         let mut last = Vec::new();
         loop {
             let before = end;
-            let path = segment_path(&self.journal, end.segment);
-            let bytes = read_written(&path, end.offset)?;
+            let path = segment_file(&self.journal, end.segment);
+            let bytes = match SegmentFile::open_if_there(&self.journal, end.segment)? {
+                Some(mut segment) => segment.read_written(end.offset)?,
+                None => Vec::new(),
+            };
             let mut rest = &bytes[..];
             while let Some(length) = line_end(rest, 0) {
                 let line = &rest[..length];
@@ -128,27 +127,5 @@ impl Live {
         };
         let lines = part.lines();
         Ok(content.read_at(part.offset, lines.len() as u64)? == lines)
-    }
-}
-
-/// The bytes of a segment from `start` on, up to the zeros behind the last line.
-pub(crate) fn read_written(path: &Path, start: u64) -> StorageResult<Vec<u8>> {
-    let failed = |e| StorageError::io("read", path, e);
-    let mut bytes = Vec::new();
-    let Some(mut file) = disk::open_if_there(path)? else {
-        return Ok(bytes);
-    };
-    file.seek(SeekFrom::Start(start)).map_err(failed)?;
-    loop {
-        let known = bytes.len();
-        let read = (&mut file).take(CHUNK).read_to_end(&mut bytes);
-        let read = read.map_err(failed)?;
-        if let Some(zero) = bytes[known..].iter().position(|byte| *byte == 0) {
-            bytes.truncate(known + zero);
-            return Ok(bytes);
-        }
-        if read == 0 {
-            return Ok(bytes);
-        }
     }
 }

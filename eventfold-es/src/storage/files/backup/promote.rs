@@ -14,10 +14,10 @@ use crate::storage::files::disk::Kind;
 use crate::storage::files::format::commit_line::{Identity, write_header};
 use crate::storage::files::journal::FIRST_SEGMENT;
 use crate::storage::files::journal::end::End;
-use crate::storage::files::journal::paths::{list_segments, segment_path};
+use crate::storage::files::journal::paths::{list_segments, remove_segment, segment_path};
+use crate::storage::files::journal::segment::SegmentFile;
 use crate::storage::files::layout::StreamLayout;
 use crate::storage::files::records::FileRecords;
-use crate::storage::files::recovery::scan::used_length;
 use crate::storage::record_name::RecordName;
 use crate::storage::restored::Restored;
 
@@ -99,10 +99,10 @@ fn begin_timeline(journal: &Path, end: End) -> StorageResult<()> {
     disk::create_private_dir(journal)?;
     for first in list_segments(journal)? {
         if first > end.segment || end.offset == 0 {
-            disk::remove(&segment_path(journal, first))?;
+            remove_segment(journal, first)?;
         }
     }
-    if end.offset > 0 && used_length(&segment_path(journal, end.segment))? > end.offset {
+    if end.offset > 0 && SegmentFile::open(journal, end.segment)?.used_length()? > end.offset {
         let segment = Segment::read(journal, end.segment, Some(end.offset))?;
         segment.write(journal, &mut Pace::new(None, None, Arc::default()))?;
     }

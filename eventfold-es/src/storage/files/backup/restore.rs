@@ -10,10 +10,11 @@ use crate::storage::files::backup::{kept, meta, promote, target};
 use crate::storage::files::disk;
 use crate::storage::files::format::commit_line::CommitLine;
 use crate::storage::files::journal::end::End;
-use crate::storage::files::journal::paths::{list_segments, segment_path};
+use crate::storage::files::journal::paths::{list_segments, remove_segment};
+use crate::storage::files::journal::segment::SegmentFile;
 use crate::storage::files::layout::{StreamLayout, read_raw_names};
 use crate::storage::files::lock::{DirLock, Patience};
-use crate::storage::files::recovery::scan::{check_chain, used_length};
+use crate::storage::files::recovery::scan::check_chain;
 use crate::storage::restored::Restored;
 
 /// What a restored store is to have.
@@ -171,7 +172,7 @@ fn check_empty(base: &Path) -> StorageResult<()> {
 /// Copies the commits up to `point` from the journal `from`, which is used up to `until`.
 fn copy(from: &Path, to: &Path, until: End, point: Point, pace: &mut Pace) -> StorageResult<End> {
     for first in list_segments(to)? {
-        disk::remove(&segment_path(to, first))?;
+        remove_segment(to, first)?;
     }
     let mut segments = list_segments(from)?;
     segments.retain(|first| *first <= until.segment && until.offset > 0);
@@ -179,7 +180,7 @@ fn copy(from: &Path, to: &Path, until: End, point: Point, pace: &mut Pace) -> St
         pace.total += if *first == until.segment {
             until.offset
         } else {
-            used_length(&segment_path(from, *first))?
+            SegmentFile::open(from, *first)?.stored_length()?
         };
     }
     let mut end = End::of_empty(1, 0);

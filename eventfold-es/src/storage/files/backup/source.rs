@@ -9,11 +9,12 @@ use crate::storage::files::backup::target;
 use crate::storage::files::disk;
 use crate::storage::files::journal::Index;
 use crate::storage::files::journal::end::End;
-use crate::storage::files::journal::paths::{list_segments, segment_path};
+use crate::storage::files::journal::paths::list_segments;
+use crate::storage::files::journal::segment::SegmentFile;
 use crate::storage::files::layout::{StreamLayout, find_raw_names};
 use crate::storage::files::lock::{DirLock, Patience};
 use crate::storage::files::recovery::redo_point::RedoPoint;
-use crate::storage::files::recovery::scan::{Walk, read_used, stated_before, used_length};
+use crate::storage::files::recovery::scan::Walk;
 
 /// The store that is copied. Nothing in it is changed.
 #[derive(Debug)]
@@ -121,11 +122,10 @@ impl Source {
         if end.offset == 0 {
             return Ok(());
         }
-        let path = segment_path(&self.journal(), end.segment);
-        let stated = if disk::is_there(&path) {
-            stated_before(&path, end.offset)?
-        } else {
-            None
+        let segment = SegmentFile::open_if_there(&self.journal(), end.segment)?;
+        let stated = match segment {
+            Some(mut segment) => segment.stated_before(end.offset)?,
+            None => None,
         };
         if stated == Some(end.chain) {
             return Ok(());
@@ -149,10 +149,11 @@ fn behind_a_commit(journal: &Path, end: End) -> StorageResult<End> {
     let Some(before) = segments.iter().rfind(|first| **first < end.segment) else {
         return Ok(End::of_empty(1, 0));
     };
-    let path = segment_path(journal, *before);
-    let offset = used_length(&path)?;
-    let chain = stated_before(&path, offset)?
-        .ok_or_else(|| StorageError::damaged(&path, offset, "the last line is not valid"))?;
+    let mut segment = SegmentFile::open(journal, *before)?;
+    let offset = segment.used_length()?;
+    let chain = segment.stated_before(offset)?.ok_or_else(|| {
+        StorageError::damaged(segment.path(), offset, "the last line is not valid")
+    })?;
     Ok(End {
         segment: *before,
         offset,
@@ -166,7 +167,7 @@ fn end_of(journal: &Path) -> StorageResult<End> {
     let checkpoint = RedoPoint::read(journal)?;
     let start = checkpoint.map(|checkpoint| checkpoint.end);
     let mut walk = Walk::start(journal, start)?;
-    while walk.read_next(read_used, &mut |_| Ok(()))? {}
+    while walk.read_next(SegmentFile::read_used, &mut |_| Ok(()))? {}
     let proven = start.map_or(0, |start| start.position);
     walk.recovered.check(journal, proven, "the checkpoint")?;
     Ok(walk.recovered.end)

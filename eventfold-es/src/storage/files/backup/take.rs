@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::clock::unix_millis;
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
-use crate::storage::files::backup::copy::{Segment, is_same};
+use crate::storage::files::backup::copy::{Segment, is_same, remove_other, temporary};
 use crate::storage::files::backup::manifest::{Manifest, Stage};
 use crate::storage::files::backup::pace::Pace;
 use crate::storage::files::backup::source::Source;
@@ -19,10 +19,11 @@ use crate::storage::files::doubt;
 use crate::storage::files::format::commit_line::Identity;
 use crate::storage::files::journal::end::End;
 use crate::storage::files::journal::newest_identity;
-use crate::storage::files::journal::paths::{list_segments, segment_path};
+use crate::storage::files::journal::paths::{form_path, list_segments};
+use crate::storage::files::journal::segment::SegmentFile;
 use crate::storage::files::layout::{StreamLayout, list_dirs};
 use crate::storage::files::lock::{DirLock, Patience};
-use crate::storage::files::recovery::scan::{check_chain, stated_before, used_length};
+use crate::storage::files::recovery::scan::check_chain;
 
 /// How long a copy waits until what another process wrote last is known to be durable.
 const CATCH_UP: Duration = Duration::from_secs(2);
@@ -187,7 +188,7 @@ impl Taking {
                 let length = if first == end.segment {
                     end.offset
                 } else {
-                    used_length(&segment_path(&from, first))?
+                    SegmentFile::open(&from, first)?.stored_length()?
                 };
                 lacking.push(first);
                 pace.total += length;
@@ -197,19 +198,13 @@ impl Taking {
             let is_last = first == end.segment;
             taken.segments += 1;
             if self.links && !is_last {
-                let (from, to) = (segment_path(&from, first), segment_path(&to, first));
-                Segment::read(&self.source.journal(), first, None)?;
-                let temporary = to.with_extension("jsonl.tmp");
-                disk::remove(&temporary)?;
-                disk::link(&from, &temporary)?;
-                disk::rename(&temporary, &to)?;
-                let length = used_length(&to)?;
+                let length = link(&from, &to, first)?;
                 taken.bytes += length;
                 pace.advance(length);
             } else {
                 let segment = Segment::read(&from, first, is_last.then_some(end.offset))?;
                 segment.write(&to, pace)?;
-                taken.bytes += segment.bytes.len() as u64;
+                taken.bytes += segment.stored_length();
             }
         }
         Ok(())
@@ -224,10 +219,11 @@ impl Taking {
         if first < end.segment {
             return is_same(&self.source.journal(), &to, first);
         }
-        let path = segment_path(&to, first);
-        Ok(disk::is_there(&path)
-            && used_length(&path)? == end.offset
-            && stated_before(&path, end.offset)? == Some(end.chain))
+        let Some(mut segment) = SegmentFile::open_if_there(&to, first)? else {
+            return Ok(false);
+        };
+        Ok(segment.used_length()? == end.offset
+            && segment.stated_before(end.offset)? == Some(end.chain))
     }
 
     /// Checks the journal of the backup, and states that it has everything up to `end`. Invariant B1.
@@ -249,5 +245,25 @@ impl Taking {
         manifest.write(&self.base)?;
         self.manifest = manifest;
         Ok(())
+    }
+}
+
+/// Gives the file of a sealed segment a further name in `to`, after it was checked. Returns how many bytes
+/// it has.
+fn link(from: &Path, to: &Path, first: u64) -> StorageResult<u64> {
+    loop {
+        let segment = Segment::read(from, first, None)?;
+        let is_compressed = segment.is_compressed();
+        let path = form_path(to, first, is_compressed);
+        let temporary = temporary(&path);
+        disk::remove(&temporary)?;
+        match disk::link(&form_path(from, first, is_compressed), &temporary) {
+            // The store has compressed it meanwhile.
+            Err(error) if error.is_not_found() && !is_compressed => continue,
+            linked => linked?,
+        }
+        disk::rename(&temporary, &path)?;
+        remove_other(to, &form_path(to, first, !is_compressed))?;
+        return Ok(segment.stored_length());
     }
 }

@@ -18,7 +18,7 @@ use crate::storage::error::{ErrorPlace, StorageError, StorageResult};
 use crate::storage::files::backup::manifest;
 use crate::storage::files::check::progress::Progress;
 use crate::storage::files::check::survey::survey;
-use crate::storage::files::journal::paths::{self, list_segments, segment_path};
+use crate::storage::files::journal::paths::{self, list_segments, segment_file, segment_path};
 use crate::storage::files::layout::{
     EVENTS_FILE, RAW_NAMES_FILE, RawNames, StreamLayout, find_raw_names,
 };
@@ -100,7 +100,7 @@ impl Audit {
                 .get(read + 1)
                 .is_some_and(|first| *first <= commit.position)
             {
-                progress.read(&segment_path(dir, segments[read]));
+                progress.read(&segment_file(dir, segments[read]));
                 read += 1;
             }
 
@@ -112,13 +112,13 @@ impl Audit {
             }
         })?;
         for first in &segments[read..] {
-            progress.read(&segment_path(dir, *first));
+            progress.read(&segment_file(dir, *first));
         }
         if let Some(broken) = &survey.broken {
             let flaw = Flaw::new(&broken.path, Severity::Lost, &broken.cause);
             self.flaws.push(flaw.at(broken.offset));
         }
-        let file = segment_path(dir, survey.recovered.end.segment);
+        let file = segment_file(dir, survey.recovered.end.segment);
         let of_streams = self.journaled.iter().filter_map(|(id, journaled)| {
             let cause = journaled.contradiction.as_ref()?;
             Some(format!("stream {id}: {cause}"))
@@ -207,7 +207,14 @@ impl Audit {
             return;
         }
         let recovered = &survey.recovered;
-        let file = segment_path(dir, recovered.end.segment);
+        let file = segment_file(dir, recovered.end.segment);
+        if file != segment_path(dir, recovered.end.segment) {
+            let following = segment_path(dir, recovered.end.position + 1);
+            let cause = "the file is missing: the segment before it is compressed, so it was there";
+            let flaw = Flaw::new(&following, Severity::Lost, cause);
+            self.flaws.insert(0, flaw.at(0));
+            return;
+        }
         if let Some(cause) = recovered.missing(proven, &by) {
             let flaw = Flaw::new(&file, Severity::Lost, cause).at(recovered.end.offset);
             self.flaws.insert(0, flaw);

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::storage::error::StorageResult;
 use crate::storage::files::backup::pace::Told;
 use crate::storage::files::disk;
-use crate::storage::files::journal::paths::{list_segments, segment_path};
+use crate::storage::files::journal::paths::{list_segments, segment_file};
 use crate::storage::files::layout::{ARCHIVE_FILE, EVENTS_FILE, StreamLayout};
 
 /// Tells how many bytes of the journal and of the streams' files were read, of how many.
@@ -34,7 +34,7 @@ impl Progress {
         if disk::is_dir(&journal) {
             let segments = list_segments(&journal)?.into_iter();
             total += segments
-                .map(|first| size(&segment_path(&journal, first)))
+                .map(|first| size(&segment_file(&journal, first)))
                 .sum::<u64>();
         }
         for id in layout.list_all()? {

@@ -5,10 +5,8 @@ use std::path::Path;
 use crate::storage::error::StorageResult;
 use crate::storage::files::format::commit_line::CommitLine;
 use crate::storage::files::journal::end::End;
-use crate::storage::files::journal::paths::segment_path;
-use crate::storage::files::recovery::scan::{
-    Damage, Recovered, ScanError, Walk, read_used, scan_segment,
-};
+use crate::storage::files::journal::segment::SegmentFile;
+use crate::storage::files::recovery::scan::{Damage, Recovered, ScanError, Walk, scan_segment};
 
 /// The content of a journal.
 #[derive(Debug)]
@@ -29,7 +27,7 @@ pub(crate) fn survey(dir: &Path, mut each: impl FnMut(&CommitLine<'_>)) -> Stora
         Ok(())
     };
     let broken = loop {
-        match walk.read_next(read_used, &mut each) {
+        match walk.read_next(SegmentFile::read_used, &mut each) {
             Ok(true) => {}
             Ok(false) => break None,
             Err(ScanError::Damaged(damage)) => break Some(damage),
@@ -42,7 +40,10 @@ pub(crate) fn survey(dir: &Path, mut each: impl FnMut(&CommitLine<'_>)) -> Stora
                     cause,
                 });
             }
-            Err(ScanError::Failed(error)) => return Err(error),
+            Err(ScanError::Failed(error)) => match Damage::of_segment(&error) {
+                Some(damage) => break Some(damage),
+                None => return Err(error),
+            },
         }
     };
     Ok(Survey {
@@ -61,11 +62,11 @@ impl Survey {
         if place.offset > end.offset {
             return Ok(false);
         }
-        let path = segment_path(dir, place.segment);
-        let bytes = read_used(&path, place.offset)?;
+        let mut file = SegmentFile::open(dir, place.segment)?;
+        let bytes = file.read_used(place.offset)?.bytes;
         let mut reached = place;
         // The checksums from a wrong place do not lead to the end.
-        let scanned = scan_segment(&path, &mut &bytes[..], &mut reached, &mut |_| Ok(()));
+        let scanned = scan_segment(file.path(), &mut &bytes[..], &mut reached, &mut |_| Ok(()));
         Ok(scanned.is_ok() && reached == *end)
     }
 }

@@ -9,7 +9,9 @@
 use std::path::Path;
 
 use crate::CommandContext;
-use crate::storage::files::crash::{Account, Everything, check, id, note, open, runtime, temp_dir};
+use crate::storage::files::crash::{
+    Account, Everything, builder, check, id, note, runtime, temp_dir,
+};
 use crate::storage::files::disk::faults::{Choices, Log, Watch};
 
 /// How many cases are tried unless the environment says otherwise.
@@ -18,7 +20,8 @@ const SEEDS: u64 = 2_000;
 /// Runs a store on `dir` and notes what was answered. Commands come in groups that are under way
 /// together; `numbers` are theirs.
 async fn run(dir: &Path, watch: &Watch, numbers: std::ops::Range<u64>) {
-    let store = open(dir).await.expect("the disk works");
+    let store = builder(dir).compress_journal(true).open().await;
+    let store = store.expect("the disk works");
     let numbers: Vec<u64> = numbers.collect();
     for (i, group) in numbers.chunks(5).enumerate() {
         let mut under_way = Vec::new();

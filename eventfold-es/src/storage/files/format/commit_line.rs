@@ -33,7 +33,7 @@ use crate::storage::error::{StorageError, StorageResult};
 use crate::storage::files::journal::batch::JournalBatch;
 
 /// The version of the journal's format, in the header of each segment.
-const FORMAT: u64 = 2;
+pub(crate) const FORMAT: u64 = 2;
 /// The format of development versions, which were never released.
 const DEVELOPMENT: u64 = 1;
 
@@ -599,6 +599,15 @@ pub(crate) enum HeaderError {
     Damaged(String),
 }
 
+/// Fails if `journal` is not the format that this version reads.
+pub(crate) fn check_format(journal: u64) -> Result<(), HeaderError> {
+    match journal {
+        FORMAT => Ok(()),
+        DEVELOPMENT => Err(HeaderError::Development),
+        other => Err(HeaderError::Newer(other)),
+    }
+}
+
 impl Header {
     /// Reads a line that is known to be valid.
     pub(crate) fn read(line: &[u8]) -> Result<Self, HeaderError> {
@@ -616,11 +625,7 @@ impl Header {
         let damaged = HeaderError::Damaged;
         let text = std::str::from_utf8(line).map_err(|e| damaged(e.to_string()))?;
         let Format { journal } = parse_text(text).map_err(damaged)?;
-        match journal {
-            FORMAT => {}
-            DEVELOPMENT => return Err(HeaderError::Development),
-            other => return Err(HeaderError::Newer(other)),
-        }
+        check_format(journal)?;
         let content: Content<'_> = parse_text(text).map_err(damaged)?;
         let id = |name: &str, digits: &str| {
             let parsed = u128::from_str_radix(digits, 16).ok();

@@ -3,20 +3,17 @@
 //! A line is checked with the checksum that the line before it states, so both are read. Only the
 //! segments, and the parts of them, that hold the wanted commits are read.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use memchr::{memchr, memrchr};
 
 use crate::storage::encoding::sealed::{split_sum, verified};
 use crate::storage::error::{StorageError, StorageResult};
-use crate::storage::files::disk;
 use crate::storage::files::format::commit_line::{CommitLine, stated_position, stated_sum};
 use crate::storage::files::journal::Index;
 use crate::storage::files::journal::reader::stated_previous;
+use crate::storage::files::journal::segment::SegmentFile;
 
 /// The size of the first read from the file. Each further read is twice as large.
 const FIRST_CHUNK: u64 = if cfg!(test) { 64 } else { 16 * 1024 };
@@ -37,8 +34,7 @@ pub(crate) struct BackwardReader {
 /// The segment that the reader is in.
 #[derive(Debug)]
 struct OpenSegment {
-    file: File,
-    path: PathBuf,
+    segment: SegmentFile,
     /// The position of its first event.
     first: u64,
     /// The lines up to this offset are still to be read.
@@ -112,7 +108,7 @@ impl BackwardReader {
         }
         let offset = end - (line.len() as u64 + 1);
         let commit = CommitLine::read(line)
-            .map_err(|cause| StorageError::damaged(&open.path, offset, cause))?;
+            .map_err(|cause| StorageError::damaged(open.segment.path(), offset, cause))?;
         let mut flow = ControlFlow::Continue(());
         if commit.position < self.before {
             if commit.last() < newest {
@@ -135,11 +131,8 @@ impl OpenSegment {
         let first = index
             .holding(position)
             .ok_or_else(|| StorageError::damaged(&index.path(1), 0, "the file is missing"))?;
-        let path = index.path(first);
-        let file = disk::open(&path).map_err(|e| StorageError::io("open", &path, e))?;
         let mut open = Self {
-            file,
-            path,
+            segment: index.open(first)?,
             first,
             offset: 0,
             sum,
@@ -151,29 +144,11 @@ impl OpenSegment {
                 open.offset = end.offset;
                 open.sum = Some(end.chain);
             }
-            None => open.offset = open.sealed_length()?,
+            // No line has zeros, which may follow the last one.
+            None => open.offset = open.segment.used_length()?,
         }
         open.approach(position)?;
         Ok(open)
-    }
-
-    /// Where the lines of a sealed segment end. Zeros may follow them, and no line has any.
-    fn sealed_length(&mut self) -> StorageResult<u64> {
-        let length = self.file.metadata();
-        let length = length
-            .map_err(|e| StorageError::io("read", &self.path, e))?
-            .len();
-        let (mut lines, mut zeros) = (0, length);
-        let mut next = length.saturating_sub(1);
-        while lines < zeros {
-            if self.bytes(next, next + 1)? == [0] {
-                zeros = next;
-            } else {
-                lines = next + 1;
-            }
-            next = lines + (zeros - lines) / 2;
-        }
-        Ok(lines)
     }
 
     /// Moves back to the end of a line that is near the event at `position`, and not before it.
@@ -220,7 +195,11 @@ impl OpenSegment {
         let (start, before) = self.fill_line()?;
         if self.buffer.last() != Some(&b'\n') {
             let cause = "the line has no end";
-            return Err(StorageError::damaged(&self.path, self.offset, cause));
+            return Err(StorageError::damaged(
+                self.segment.path(),
+                self.offset,
+                cause,
+            ));
         }
         let line = &self.buffer[start..self.buffer.len() - 1];
         let seed = match before {
@@ -231,7 +210,7 @@ impl OpenSegment {
         if sum.is_none() || self.sum.is_some_and(|known| sum != Some(known)) {
             let offset = self.offset - (self.buffer.len() - start) as u64;
             let cause = "the checksum does not match";
-            return Err(StorageError::damaged(&self.path, offset, cause));
+            return Err(StorageError::damaged(self.segment.path(), offset, cause));
         }
         Ok(Last {
             start,
@@ -265,7 +244,7 @@ impl OpenSegment {
             if unread == 0 {
                 if self.buffer.last() != Some(&b'\n') {
                     let cause = "the header is not there";
-                    return Err(StorageError::damaged(&self.path, 0, cause));
+                    return Err(StorageError::damaged(self.segment.path(), 0, cause));
                 }
                 return Ok((0, None));
             }
@@ -284,17 +263,17 @@ impl OpenSegment {
     fn bytes(&mut self, from: u64, until: u64) -> StorageResult<Vec<u8>> {
         let length = usize::try_from(until - from).unwrap_or(usize::MAX);
         let mut bytes = vec![0; length];
-        self.file
-            .seek(SeekFrom::Start(from))
-            .and_then(|_| self.file.read_exact(&mut bytes))
-            .map_err(|e| StorageError::io("read", &self.path, e))?;
+        if self.segment.read_at(from, &mut bytes)? < length {
+            let cause = "the file ends before this byte";
+            return Err(StorageError::damaged(self.segment.path(), until, cause));
+        }
         Ok(bytes)
     }
 
     /// The error for a durable event that is not where the segment should hold it.
     fn lacks(&self, position: u64) -> StorageError {
         let cause = format!("the durable event at position {position} is not there");
-        StorageError::damaged(&self.path, self.offset, cause)
+        StorageError::damaged(self.segment.path(), self.offset, cause)
     }
 }
 
@@ -302,8 +281,8 @@ impl OpenSegment {
 const FIRST_SUM: usize = crate::storage::encoding::sealed::SUM_LEN;
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
+pub(crate) mod tests {
+    use std::path::{Path, PathBuf};
 
     use super::*;
     use crate::ids::StreamId;
@@ -315,7 +294,7 @@ mod tests {
     use crate::storage::files::journal::{Journal, Spare};
 
     /// A journal of several segments with commits of one to three events, of many sizes.
-    fn journal(dir: &Path) -> Journal {
+    pub(crate) fn journal(dir: &Path) -> Journal {
         let mut journal = Journal::create(dir).unwrap();
         let id = StreamId::new("a", "b").unwrap();
         let mut version = 0;
@@ -345,7 +324,7 @@ mod tests {
         journal
     }
 
-    type Events = Vec<(u64, String)>;
+    pub(crate) type Events = Vec<(u64, String)>;
 
     fn forward(journal: &Journal) -> Events {
         let mut events = Events::new();
@@ -361,7 +340,7 @@ mod tests {
     }
 
     /// Reads on until the beginning, and breaks off after each commit if `in_steps`.
-    fn backward(reader: &mut BackwardReader, in_steps: bool) -> StorageResult<Events> {
+    pub(crate) fn backward(reader: &mut BackwardReader, in_steps: bool) -> StorageResult<Events> {
         let mut events = Events::new();
         loop {
             let is_done = reader.read(|commit, wanted| {

@@ -1,14 +1,13 @@
 //! Reads one line of the journal whose place is known: [`PointReader`].
 
-use std::fs::File;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::storage::encoding::event_line::line_end;
 use crate::storage::error::{StorageError, StorageResult};
-use crate::storage::files::disk;
 use crate::storage::files::format::commit_line::CommitLine;
 use crate::storage::files::journal::Index;
+use crate::storage::files::journal::segment::SegmentFile;
 
 /// How many bytes are read at first.
 const FIRST_CHUNK: usize = if cfg!(test) { 64 } else { 4 * 1024 };
@@ -23,8 +22,7 @@ pub(crate) struct PointReader {
 #[derive(Debug)]
 struct OpenSegment {
     first: u64,
-    path: PathBuf,
-    file: File,
+    segment: SegmentFile,
     /// Where the line in `line` begins.
     offset: u64,
     line: Vec<u8>,
@@ -44,19 +42,16 @@ impl PointReader {
         offset: u64,
         read: impl FnOnce(&CommitLine<'_>) -> StorageResult<T>,
     ) -> StorageResult<T> {
-        let lacks = |path: &PathBuf| {
+        let lacks = |path: &Path| {
             let cause = format!("the durable event at position {position} is not there");
             StorageError::damaged(path, offset, cause)
         };
         let first = self.index.holding(position);
         let first = first.ok_or_else(|| lacks(&self.index.path(1)))?;
         if self.open.as_ref().is_none_or(|open| open.first != first) {
-            let path = self.index.path(first);
-            let file = disk::open(&path).map_err(|e| StorageError::io("open", &path, e))?;
             self.open = Some(OpenSegment {
                 first,
-                path,
-                file,
+                segment: self.index.open(first)?,
                 offset: 0,
                 line: Vec::new(),
             });
@@ -68,9 +63,9 @@ impl PointReader {
             open.load(offset)?;
         }
         let commit = CommitLine::read(&open.line)
-            .map_err(|cause| StorageError::damaged(&open.path, offset, cause))?;
+            .map_err(|cause| StorageError::damaged(open.segment.path(), offset, cause))?;
         if position < commit.position || position > commit.last() {
-            return Err(lacks(&open.path));
+            return Err(lacks(open.segment.path()));
         }
         read(&commit)
     }
@@ -85,13 +80,9 @@ impl OpenSegment {
         loop {
             let searched = self.line.len();
             self.line.resize(searched + chunk, 0);
-            let read = disk::read_at(
-                &self.file,
-                &mut self.line[searched..],
-                offset + searched as u64,
-            );
-            let read = read.inspect_err(|_| self.line.clear());
-            let read = read.map_err(|e| StorageError::io("read", &self.path, e))?;
+            let from = offset + searched as u64;
+            let read = self.segment.read_at(from, &mut self.line[searched..]);
+            let read = read.inspect_err(|_| self.line.clear())?;
             self.line.truncate(searched + read);
             if let Some(end) = line_end(&self.line, searched) {
                 self.line.truncate(end);
@@ -100,7 +91,7 @@ impl OpenSegment {
             if read == 0 {
                 self.line.clear();
                 let cause = "the line has no end";
-                return Err(StorageError::damaged(&self.path, offset, cause));
+                return Err(StorageError::damaged(self.segment.path(), offset, cause));
             }
             chunk *= 2;
         }

@@ -1,18 +1,15 @@
 //! Reads the journal's commits from a position on, in order, up to the durable head.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::ops::{ControlFlow, Range};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::storage::encoding::event_line::line_end;
 use crate::storage::encoding::sealed::verified;
 use crate::storage::error::{StorageError, StorageResult};
-use crate::storage::files::disk;
-use crate::storage::files::format::commit_line::{CommitLine, HEADER_MOST};
+use crate::storage::files::format::commit_line::CommitLine;
 use crate::storage::files::journal::Index;
 use crate::storage::files::journal::end::End;
+use crate::storage::files::journal::segment::SegmentFile;
 
 /// The size of the first read from the file. Each further read is twice as large.
 const FIRST_CHUNK: u64 = 16 * 1024;
@@ -31,8 +28,7 @@ pub(crate) struct Reader {
 /// The segment that the reader is in.
 #[derive(Debug)]
 struct OpenSegment {
-    file: File,
-    path: PathBuf,
+    segment: SegmentFile,
     /// The place in the journal of the byte at `used` in `buffer`.
     end: End,
     buffer: Vec<u8>,
@@ -58,7 +54,7 @@ impl Reader {
         mut each: impl FnMut(&CommitLine<'_>, usize) -> Result<ControlFlow<()>, E>,
     ) -> Result<(), E> {
         if let Some(open) = &mut self.open {
-            open.rewind()?;
+            open.rewind();
         }
         while self.after < head {
             let open = match &mut self.open {
@@ -146,9 +142,7 @@ pub(crate) fn chain_before(index: &Index, first: u64) -> StorageResult<u64> {
     if let Some(chain) = index.noted_chain(first) {
         return Ok(chain);
     }
-    let path = index.path(first);
-    let mut file = disk::open(&path).map_err(|e| StorageError::io("open", &path, e))?;
-    previous_of(&mut file, &path)
+    previous_of(&mut index.open(first)?)
 }
 
 impl OpenSegment {
@@ -158,38 +152,33 @@ impl OpenSegment {
             .holding(after + 1)
             .ok_or_else(|| StorageError::damaged(&index.path(1), 0, "the file is missing"))?;
         // A segment's chain starts with the previous segment's checksum, which the header states.
-        let path = index.path(first);
-        let mut file = disk::open(&path).map_err(|e| StorageError::io("open", &path, e))?;
-        let chain = previous_of(&mut file, &path)?;
-        Self::new(file, path, End::of_empty(first, chain))
+        let mut segment = index.open(first)?;
+        let chain = previous_of(&mut segment)?;
+        Self::new(segment, End::of_empty(first, chain))
     }
 
     /// The segment that follows `end`.
     fn after(index: &Index, end: End) -> StorageResult<Self> {
         let first = end.position + 1;
-        let path = index.path(first);
         if index.holding(first) != Some(first) {
             let path = index.path(end.segment);
             let cause = "the line is not valid, although it was durable";
             return Err(StorageError::damaged(&path, end.offset, cause));
         }
-        let file = disk::open(&path).map_err(|e| StorageError::io("open", &path, e))?;
-        Self::new(file, path, end.of_next())
+        Self::new(index.open(first)?, end.of_next())
     }
 
-    fn new(file: File, path: PathBuf, end: End) -> StorageResult<Self> {
+    fn new(segment: SegmentFile, end: End) -> StorageResult<Self> {
         let mut open = Self {
-            file,
-            path,
+            segment,
             end,
             buffer: Vec::new(),
             used: 0,
             chunk: FIRST_CHUNK,
         };
-        open.rewind()?;
         if open.take_line()?.is_none() {
             let cause = "the header is missing";
-            return Err(StorageError::damaged(&open.path, 0, cause));
+            return Err(StorageError::damaged(open.segment.path(), 0, cause));
         }
         Ok(open)
     }
@@ -204,21 +193,17 @@ impl OpenSegment {
             return Ok(None);
         };
         let commit = CommitLine::read(&self.buffer[line])
-            .map_err(|cause| StorageError::damaged(&self.path, offset, cause))?;
+            .map_err(|cause| StorageError::damaged(self.segment.path(), offset, cause))?;
         let last = read(&commit)?;
         self.end.position = commit.last();
         Ok(Some(last))
     }
 
     /// Discards the bytes that were read ahead: they may be from before a write was complete.
-    fn rewind(&mut self) -> StorageResult<()> {
+    fn rewind(&mut self) {
         self.buffer.clear();
         self.used = 0;
         self.chunk = FIRST_CHUNK;
-        self.file
-            .seek(SeekFrom::Start(self.end.offset))
-            .map_err(|e| StorageError::io("read", &self.path, e))?;
-        Ok(())
     }
 
     /// Checks the next line and moves past it. Returns where it is in the buffer, `None` if the
@@ -230,7 +215,7 @@ impl OpenSegment {
         let line = self.used..end;
         let cause = "the checksum does not match";
         self.end.chain = verified(&self.buffer[line.clone()], self.end.chain)
-            .ok_or_else(|| StorageError::damaged(&self.path, self.end.offset, cause))?;
+            .ok_or_else(|| StorageError::damaged(self.segment.path(), self.end.offset, cause))?;
         self.end.offset += line.len() as u64 + 1;
         self.used = end + 1;
         Ok(Some(line))
@@ -249,10 +234,9 @@ impl OpenSegment {
             self.buffer.drain(..self.used);
             self.used = 0;
             searched = self.buffer.len();
-            let read = (&mut self.file)
-                .take(self.chunk)
-                .read_to_end(&mut self.buffer);
-            if read.map_err(|e| StorageError::io("read", &self.path, e))? == 0 {
+            let offset = self.end.offset + searched as u64;
+            let read = self.segment.read_on(offset, self.chunk, &mut self.buffer)?;
+            if read == 0 {
                 return Ok(None);
             }
             self.chunk = (self.chunk * 2).min(LARGEST_CHUNK);
@@ -260,13 +244,11 @@ impl OpenSegment {
     }
 }
 
-/// The previous segment's checksum as the header of `file` states it.
-fn previous_of(file: &mut File, path: &Path) -> StorageResult<u64> {
-    let mut start = Vec::new();
-    file.take(HEADER_MOST)
-        .read_to_end(&mut start)
-        .map_err(|e| StorageError::io("read", path, e))?;
-    stated_previous(&start).ok_or_else(|| StorageError::damaged(path, 0, "the header is not valid"))
+/// The previous segment's checksum as the header of `segment` states it.
+fn previous_of(segment: &mut SegmentFile) -> StorageResult<u64> {
+    let start = segment.start()?;
+    stated_previous(&start)
+        .ok_or_else(|| StorageError::damaged(segment.path(), 0, "the header is not valid"))
 }
 
 /// The previous segment's checksum as the header in `start`, the beginning of a segment, states it.

@@ -12,7 +12,9 @@ use crate::storage::files::disk;
 use crate::storage::files::disk::Kind;
 use crate::storage::files::doubt;
 use crate::storage::files::file_systems::FileSystems;
-use crate::storage::files::journal::paths::{list_segments, segment_path};
+use crate::storage::files::journal::paths::{
+    list_segments, remove_second_forms, segment_file, segment_path,
+};
 use crate::storage::files::journal::{Journal, Spare};
 use crate::storage::files::layout::{
     RawNames, StreamLayout, TAKEN_OVER_FILE, find_raw_names, is_temporary, list_dirs,
@@ -85,6 +87,7 @@ impl Opening<'_> {
     fn bring_in_order(&mut self, extra: RawNames) -> StorageResult<Opened> {
         let dir = &self.dir;
         remove_temporary_files(dir)?;
+        remove_second_forms(dir)?;
         self.in_doubt = doubt::is_noted(dir)?;
         if self.in_doubt {
             tracing::warn!(
@@ -179,7 +182,7 @@ impl Opening<'_> {
         let clean = checkpoint.is_some_and(|checkpoint| checkpoint.clean);
         if clean && Some(recovered.end) != start {
             return Err(StorageError::damaged(
-                &segment_path(&dir, recovered.end.segment),
+                &segment_file(&dir, recovered.end.segment),
                 recovered.end.offset,
                 "the journal continues after the end with which it was closed",
             ));

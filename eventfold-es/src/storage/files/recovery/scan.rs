@@ -4,25 +4,23 @@
 //! after them are an unfinished tail if nothing shows that they had been durable. Otherwise the
 //! journal is damaged, and opening it would lose answered commits.
 
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::iter::Peekable;
 use std::path::{Path, PathBuf};
 
 use crate::storage::encoding::event_line::line_end;
-use crate::storage::encoding::sealed::{SUM_LEN, verified};
-use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
+use crate::storage::encoding::sealed::verified;
+use crate::storage::error::{ErrorPlace, StorageError, StorageErrorKind, StorageResult};
 use crate::storage::files::disk;
 use crate::storage::files::disk::{File, Open};
-use crate::storage::files::format::commit_line::{
-    CommitLine, HEADER_MOST, Header, HeaderError, stated_sum,
-};
+use crate::storage::files::format::commit_line::{CommitLine, Header, HeaderError, stated_sum};
 use crate::storage::files::journal::end::End;
-use crate::storage::files::journal::paths::{list_segments, segment_path};
+use crate::storage::files::journal::paths::{list_segments, segment_file, segment_path};
 use crate::storage::files::journal::reader::stated_previous;
+#[cfg(fuzzing)]
+use crate::storage::files::journal::segment::used;
+use crate::storage::files::journal::segment::{SegmentFile, Used};
 use crate::text::shown;
-
-/// How many bytes of a segment are read at a time.
-const CHUNK: usize = 128 * 1024;
 
 /// The segments of a journal, its end, and the bytes after its last valid line.
 #[derive(Debug)]
@@ -71,6 +69,29 @@ impl ScanError {
             HeaderError::Development | HeaderError::Newer(_) => {
                 Self::OtherFormat(path.to_owned(), cause)
             }
+        }
+    }
+}
+
+impl Damage {
+    /// The damage that `error` tells of a segment in `path`.
+    fn of(error: &StorageError, path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            offset: error.offset().unwrap_or(0),
+            cause: error.cause().to_string(),
+        }
+    }
+
+    /// The damage of a segment that `error` tells; `None` if it tells of none.
+    pub(crate) fn of_segment(error: &StorageError) -> Option<Self> {
+        let is_damage = matches!(
+            error.kind(),
+            StorageErrorKind::Damaged | StorageErrorKind::Unsupported
+        );
+        match error.place() {
+            ErrorPlace::File(path) if is_damage => Some(Self::of(error, path)),
+            _ => None,
         }
     }
 }
@@ -124,11 +145,11 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// Reads the next segment with `read`, which gets a path and an offset. Passes each commit to
-    /// `each`. False if there is no further segment.
+    /// Reads the next segment with `read`, from an offset on. Passes each commit to `each`. False if there
+    /// is no further segment.
     pub(crate) fn read_next(
         &mut self,
-        read: impl FnOnce(&Path, u64) -> StorageResult<Vec<u8>>,
+        read: impl FnOnce(&mut SegmentFile, u64) -> StorageResult<Used>,
         each: &mut impl FnMut(&CommitLine<'_>) -> StorageResult<()>,
     ) -> Result<bool, ScanError> {
         let mut end = self.recovered.end;
@@ -141,26 +162,37 @@ impl<'a> Walk<'a> {
         let Some(segment) = next else {
             return Ok(false);
         };
-        let path = segment_path(self.dir, segment);
         if !is_first {
             if segment != end.position + 1 {
                 let cause = format!("the segment before it ends at position {}", end.position);
+                let path = segment_file(self.dir, segment);
                 return Err(ScanError::damaged(&path, 0, cause));
             }
             end = end.of_next();
         }
-        let bytes = read(&path, end.offset)?;
+        let mut file = SegmentFile::open(self.dir, segment)?;
+        let Used { bytes, damage } = read(&mut file, end.offset)?;
+        let path = file.path();
         let mut tail = &bytes[..];
-        let scanned = scan_segment(&path, &mut tail, &mut end, each);
+        let scanned = scan_segment(path, &mut tail, &mut end, each);
         let (tail_end, proven_by_tail) = examine_tail(tail, end);
         self.recovered.end = end;
         self.recovered.tail_end = tail_end;
         self.recovered.proven_by_tail = proven_by_tail;
         self.ends.push(end);
         scanned?;
+        if let Some(damage) = damage {
+            return Err(ScanError::Damaged(Damage::of(&damage, path)));
+        }
+        if let Some(note) = file.note()?
+            && (note.length, note.chain) != (end.offset, end.chain)
+        {
+            let cause = "the lines do not end as the note at the end of the compressed file states";
+            return Err(ScanError::damaged(path, end.offset, cause));
+        }
         if self.remaining.peek().is_some() && tail_end > end.offset {
             let cause = "the line is not valid, and later segments follow";
-            return Err(ScanError::damaged(&path, end.offset, cause));
+            return Err(ScanError::damaged(path, end.offset, cause));
         }
         Ok(true)
     }
@@ -176,7 +208,7 @@ pub(crate) fn scan(
     mut redo: impl FnMut(&CommitLine<'_>) -> StorageResult<()>,
 ) -> StorageResult<Recovered> {
     let mut walk = Walk::start(dir, start)?;
-    let read = |path: &Path, offset| read_durable(path, offset, in_doubt);
+    let read = |segment: &mut SegmentFile, offset| read_durable(segment, offset, in_doubt);
     while walk.read_next(read, &mut redo)? {}
     Ok(walk.recovered)
 }
@@ -189,7 +221,6 @@ pub(crate) fn check_chain(dir: &Path, place: End) -> StorageResult<Vec<(u64, u64
     let mut chain = 0;
     let mut chains = Vec::new();
     for (i, segment) in segments.iter().enumerate() {
-        let path = segment_path(dir, *segment);
         if i == 0 && *segment != 1 {
             return Err(StorageError::damaged(
                 &segment_path(dir, 1),
@@ -200,7 +231,8 @@ pub(crate) fn check_chain(dir: &Path, place: End) -> StorageResult<Vec<(u64, u64
         if *segment > place.segment {
             break;
         }
-        let previous = previous_of(&path)?;
+        let mut file = SegmentFile::open(dir, *segment)?;
+        let previous = previous_of(&mut file)?;
         // The header of a segment without lines may be unfinished.
         let may_lack_header = *segment == place.segment && place.offset == 0;
         if previous != Some(chain) && !(may_lack_header && previous.is_none()) {
@@ -212,20 +244,20 @@ pub(crate) fn check_chain(dir: &Path, place: End) -> StorageResult<Vec<(u64, u64
             let stated = if place.offset == 0 {
                 Some(chain)
             } else {
-                stated_before(&path, place.offset)?
+                file.stated_before(place.offset)?
             };
             if stated != Some(place.chain) {
                 let cause = "the line that checkpoint.json names does not end here: the two \
                              files are from different times or different stores";
-                let error = StorageError::damaged(&path, place.offset, cause);
+                let error = StorageError::damaged(file.path(), place.offset, cause);
                 return Err(error.of_kind(StorageErrorKind::OtherHistory));
             }
             break;
         }
-        let end = used_length(&path)?;
-        chain = stated_before(&path, end)?.ok_or_else(|| {
+        let end = file.used_length()?;
+        chain = file.stated_before(end)?.ok_or_else(|| {
             StorageError::damaged(
-                &path,
+                file.path(),
                 end,
                 "the line is not valid, and later segments follow",
             )
@@ -238,8 +270,8 @@ pub(crate) fn check_chain(dir: &Path, place: End) -> StorageResult<Vec<(u64, u64
 fn not_following(dir: &Path, before: Option<u64>, segment: u64) -> StorageResult<StorageError> {
     let mut on = "nothing".to_owned();
     if let Some(before) = before {
-        let path = segment_path(dir, before);
-        let bytes = read_used(&path, 0)?;
+        let mut file = SegmentFile::open(dir, before)?;
+        let bytes = file.read_used(0)?.bytes;
         let mut lines = bytes.split(|byte| *byte == b'\n');
         let last = lines.rfind(|line| !line.is_empty());
         let commit = last.and_then(|last| CommitLine::read(last).ok());
@@ -249,25 +281,25 @@ fn not_following(dir: &Path, before: Option<u64>, segment: u64) -> StorageResult
             // A segment without its last lines looks as if another segment had followed.
             let cause = format!(
                 "the file is missing, or {} lacks its last lines",
-                shown(&path)
+                shown(file.path())
             );
             return Ok(StorageError::damaged(&segment_path(dir, next), 0, cause));
         }
-        on = shown(&path).to_string();
+        on = shown(file.path()).to_string();
     }
     let cause = format!(
         "the file does not continue {on}: one of them is damaged or from another time or store, \
          or a file between them is missing"
     );
-    Ok(StorageError::damaged(&segment_path(dir, segment), 0, cause))
+    Ok(StorageError::damaged(&segment_file(dir, segment), 0, cause))
 }
 
-/// The previous segment's checksum as the header states it, `None` if the header is not whole.
-fn previous_of(path: &Path) -> StorageResult<Option<u64>> {
-    let mut start = Vec::new();
-    disk::open(path)
-        .and_then(|file| file.take(HEADER_MOST).read_to_end(&mut start))
-        .map_err(|e| StorageError::io("read", path, e))?;
+/// The previous segment's checksum as the segment states it, `None` if its header is not whole.
+fn previous_of(segment: &mut SegmentFile) -> StorageResult<Option<u64>> {
+    if let Some(note) = segment.note()? {
+        return Ok(Some(note.previous));
+    }
+    let start = segment.start()?;
     let header = start
         .split(|byte| *byte == b'\n')
         .next()
@@ -275,97 +307,9 @@ fn previous_of(path: &Path) -> StorageResult<Option<u64>> {
     let previous = stated_previous(header);
     let previous = previous.filter(|previous| verified(header, *previous).is_some());
     if previous.is_some() {
-        Header::read(header).map_err(|cause| ScanError::of_header(path, cause))?;
+        Header::read(header).map_err(|cause| ScanError::of_header(segment.path(), cause))?;
     }
     Ok(previous)
-}
-
-/// The checksum that the line that ends at `offset` states.
-pub(crate) fn stated_before(path: &Path, offset: u64) -> StorageResult<Option<u64>> {
-    let mut end = [0; SUM_LEN + 1];
-    let Some(start) = offset.checked_sub(end.len() as u64) else {
-        return Ok(None);
-    };
-    let read = || -> io::Result<bool> {
-        let mut file = disk::open(path)?;
-        if file.metadata()?.len() < offset {
-            return Ok(false);
-        }
-        file.seek(SeekFrom::Start(start))?;
-        file.read_exact(&mut end)?;
-        Ok(true)
-    };
-    let is_there = { read }().map_err(|e| StorageError::io("read", path, e))?;
-    Ok(end
-        .strip_suffix(b"\n")
-        .filter(|_| is_there)
-        .and_then(stated_sum))
-}
-
-/// The length of a segment without the zeros at its end.
-pub(crate) fn used_length(path: &Path) -> StorageResult<u64> {
-    let read = || -> io::Result<u64> {
-        let mut file = disk::open(path)?;
-        let mut end = file.metadata()?.len();
-        // Few as a rule, because a sealed segment is cut after its last line.
-        let mut most = 4 * 1024;
-        let mut chunk = vec![0; CHUNK];
-        while end > 0 {
-            let start = end.saturating_sub(most);
-            most = (2 * most).min(CHUNK as u64);
-            let length = usize::try_from(end - start).unwrap_or(CHUNK);
-            file.seek(SeekFrom::Start(start))?;
-            file.read_exact(&mut chunk[..length])?;
-            let used = used(&chunk[..length]);
-            if used > 0 {
-                return Ok(start + used as u64);
-            }
-            end = start;
-        }
-        Ok(0)
-    };
-    read().map_err(|e| StorageError::io("read", path, e))
-}
-
-/// The bytes of a segment from `start` on, without the zeros at its end, which may be megabytes.
-pub(crate) fn read_used(path: &Path, start: u64) -> StorageResult<Vec<u8>> {
-    let mut file = disk::open(path).map_err(|e| StorageError::io("read", path, e))?;
-    read_used_of(&mut file, path, start)
-}
-
-/// As [`read_used`], of the open `file`.
-pub(crate) fn read_used_of(
-    file: &mut std::fs::File,
-    path: &Path,
-    start: u64,
-) -> StorageResult<Vec<u8>> {
-    let mut read = || -> io::Result<Option<Vec<u8>>> {
-        if start > file.metadata()?.len() {
-            return Ok(None);
-        }
-        file.seek(SeekFrom::Start(start))?;
-        let mut chunk = vec![0; CHUNK];
-        let mut bytes = Vec::new();
-        let mut zeros = 0;
-        loop {
-            let length = match file.read(&mut chunk) {
-                Ok(0) => return Ok(Some(bytes)),
-                Ok(length) => length,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
-            };
-            let used = used(&chunk[..length]);
-            if used > 0 {
-                bytes.resize(bytes.len() + zeros, 0);
-                bytes.extend_from_slice(&chunk[..used]);
-                zeros = 0;
-            }
-            zeros += length - used;
-        }
-    };
-    read()
-        .map_err(|e| StorageError::io("read", path, e))?
-        .ok_or_else(|| StorageError::damaged(path, start, "the file ends before this byte"))
 }
 
 /// Makes the segments in `dir` durable from `start` on. A killed process may have left the lines
@@ -375,26 +319,28 @@ pub(crate) fn make_durable(dir: &Path, start: Option<End>, in_doubt: bool) -> St
     for segment in list_segments(dir)?.into_iter().filter(|s| *s >= first) {
         let offset = start.filter(|start| start.segment == segment);
         let offset = offset.map_or(0, |start| start.offset);
-        read_durable(&segment_path(dir, segment), offset, in_doubt)?;
+        read_durable(&mut SegmentFile::open(dir, segment)?, offset, in_doubt)?;
     }
     Ok(())
 }
 
 /// Makes a segment durable and returns its bytes from `start` on, without the zeros at its end. In
-/// doubt, this writes a new file. Invariant D4.
-fn read_durable(path: &Path, start: u64, in_doubt: bool) -> StorageResult<Vec<u8>> {
-    let made = |e: io::Error| StorageError::io("make durable", path, e);
-    if !in_doubt {
-        let bytes = read_used(path, start)?;
-        if !bytes.is_empty() {
-            let file = File::open(path, Open::Existing);
-            file.and_then(|file| file.sync_all()).map_err(made)?;
+/// doubt, this writes a new file. Invariant D4. A compressed segment is durable: its plain file was
+/// removed only after that, and after no sync had failed.
+fn read_durable(segment: &mut SegmentFile, start: u64, in_doubt: bool) -> StorageResult<Used> {
+    let is_plain = matches!(segment, SegmentFile::Plain(_));
+    if !in_doubt || !is_plain {
+        let used = segment.read_used(start)?;
+        if is_plain && !used.bytes.is_empty() {
+            let file = File::open(segment.path(), Open::Existing);
+            let synced = file.and_then(|file| file.sync_all());
+            synced.map_err(|e| StorageError::io("make durable", segment.path(), e))?;
         }
-        return Ok(bytes);
+        return Ok(used);
     }
-    let length = disk::find(path)
-        .map_err(made)?
-        .map_or(0, |found| found.length);
+    let length = segment.length()?;
+    let mut bytes = segment.read_used(0).and_then(Used::whole)?;
+    let path = segment.path();
     if start > length {
         return Err(StorageError::damaged(
             path,
@@ -402,15 +348,20 @@ fn read_durable(path: &Path, start: u64, in_doubt: bool) -> StorageResult<Vec<u8
             "the file ends before this byte",
         ));
     }
-    let mut bytes = read_used(path, 0)?;
     let used = bytes.len();
     // The new file gets the zeros too, up to the old length.
-    let in_memory = |number| usize::try_from(number).map_err(|e| made(io::Error::other(e)));
+    let in_memory = |number| {
+        let number = usize::try_from(number).map_err(io::Error::other);
+        number.map_err(|e| StorageError::io("make durable", path, e))
+    };
     bytes.resize(in_memory(length)?, 0);
     disk::replace_durably(path, &bytes)?;
     bytes.truncate(used);
     let start = in_memory(start)?;
-    Ok(bytes.split_off(start.min(used)))
+    Ok(Used {
+        bytes: bytes.split_off(start.min(used)),
+        damage: None,
+    })
 }
 
 /// Moves `end` and `bytes` past the valid lines of a segment. `bytes` begins at `end`.
@@ -498,20 +449,6 @@ fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((line, &rest[1..]))
 }
 
-/// The number of bytes before the zeros at the end.
-fn used(bytes: &[u8]) -> usize {
-    let is_zero = |chunk: &&[u8]| chunk.iter().fold(0, |any, byte| any | byte) == 0;
-    let zeros: usize = bytes
-        .rchunks(4096)
-        .take_while(is_zero)
-        .map(<[u8]>::len)
-        .sum();
-    let rest = &bytes[..bytes.len() - zeros];
-    rest.iter()
-        .rposition(|byte| *byte != 0)
-        .map_or(0, |i| i + 1)
-}
-
 /// Examines `tail`, the bytes after the valid lines. Returns where they end, and the newest
 /// position that they prove to have been durable.
 ///
@@ -539,7 +476,7 @@ impl Recovered {
     /// Fails if a position after the end is known to have been durable. `proven` is the newest
     /// durable position known from outside the journal; `by` says what proves it.
     pub(crate) fn check(&self, dir: &Path, proven: u64, by: &str) -> StorageResult<()> {
-        let path = segment_path(dir, self.end.segment);
+        let path = segment_file(dir, self.end.segment);
         match self.missing(proven, by) {
             None => Ok(()),
             Some(cause) => Err(StorageError::damaged(&path, self.end.offset, cause)),
@@ -577,32 +514,5 @@ impl Recovered {
             erase().map_err(|e| StorageError::io("cut the unfinished tail of", &path, e))?;
         }
         Ok(size)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_trailing_zeros_are_left_out() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("segment");
-        let zeros = vec![0; 2 * CHUNK];
-        for used in [
-            Vec::new(),
-            b"a".to_vec(),
-            [b"a\n", &zeros[..], b"b"].concat(),
-            [&zeros[..CHUNK - 1], b"b"].concat(),
-            [&zeros[..CHUNK], b"b"].concat(),
-        ] {
-            let content = [b"passed over", &used[..], &zeros[..]].concat();
-            std::fs::write(&path, &content).unwrap();
-            assert_eq!(read_used(&path, 11).unwrap(), used);
-        }
-        let length = std::fs::metadata(&path).unwrap().len();
-        assert_eq!(read_used(&path, length).unwrap(), b"");
-        let error = read_used(&path, length + 1).unwrap_err();
-        assert_eq!(error.kind(), StorageErrorKind::Damaged);
     }
 }

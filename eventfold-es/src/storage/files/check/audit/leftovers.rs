@@ -34,10 +34,14 @@ pub(crate) fn check(audit: &mut Audit) -> StorageResult<()> {
     list(&base, &base, &mut files)?;
     files.sort_unstable();
     for file in files {
-        if is_known(&base, &file, &stream_dirs) {
+        if is_known(&base, &file, &stream_dirs) && !is_second_form(&base, &file) {
             continue;
         }
-        audit.flaws.push(if is_temporary(&file) {
+        audit.flaws.push(if is_second_form(&base, &file) {
+            let cause = "the segment is there without compression too, which counts: compressing it was \
+                         interrupted";
+            Flaw::new(&file, Severity::Harmless, cause).remedy(Remedy::SetAside)
+        } else if is_temporary(&file) {
             let cause = "the file is left over from an interrupted write";
             Flaw::new(&file, Severity::Harmless, cause).remedy(Remedy::SetAside)
         } else {
@@ -70,6 +74,17 @@ fn list(base: &Path, dir: &Path, files: &mut Vec<PathBuf>) -> StorageResult<()> 
         }
     }
     Ok(())
+}
+
+/// Whether the file is a compressed segment beside the plain one.
+fn is_second_form(base: &Path, file: &Path) -> bool {
+    let journal = base.join("journal");
+    let name = file.file_name().and_then(|name| name.to_str());
+    let first = name.and_then(paths::first_of_segment);
+    file.parent() == Some(&journal)
+        && first.is_some_and(|(first, is_compressed)| {
+            is_compressed && disk::is_there(&paths::segment_path(&journal, first))
+        })
 }
 
 fn is_known(base: &Path, file: &Path, stream_dirs: &BTreeSet<PathBuf>) -> bool {

@@ -79,6 +79,11 @@ impl Log {
         self.start + choices.below(self.changes.len() - self.start + 1)
     }
 
+    /// All points at which the power may fail.
+    pub(crate) fn points(&self) -> std::ops::RangeInclusive<usize> {
+        self.start..=self.changes.len()
+    }
+
     /// The point at which everything has happened.
     pub(crate) fn end(&self) -> usize {
         self.changes.len()
