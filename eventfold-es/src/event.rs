@@ -7,6 +7,7 @@ pub(crate) mod one_or_many;
 mod read_back;
 mod recorded;
 mod recorded_event;
+mod sealed;
 mod set;
 mod stored;
 mod tagged;
@@ -31,6 +32,7 @@ use crate::model::EventInfo;
 use crate::text::Shown;
 pub(crate) use read_back::read_back;
 pub(crate) use recorded::{Meta, SCHEMA_VERSION, TRACEPARENT};
+pub(crate) use sealed::{open, seal};
 pub(crate) use tagged::{
     decode as decode_tagged, encode as encode_tagged, knows as knows_tagged, names as tagged_names,
 };

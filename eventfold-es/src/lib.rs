@@ -424,6 +424,10 @@ pub mod guide;
 pub(crate) mod ids;
 mod meter;
 pub mod model;
+#[cfg(feature = "personal")]
+pub mod personal;
+#[cfg(not(feature = "personal"))]
+mod personal;
 mod report;
 pub(crate) mod runtime;
 pub(crate) mod storage;
@@ -487,6 +491,8 @@ pub use crate::store::{
     Rebuild, RebuildProgress, Repair, ReplayError, Restore, RestorePoint, RestoreReport,
     SettleError, StoreHealth, Verify, WaitError, spawn_actor,
 };
+#[cfg(feature = "personal")]
+pub use crate::store::{ForgetError, Forgotten};
 
 /// What a program with aggregates usually needs.
 ///

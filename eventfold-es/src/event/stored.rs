@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use crate::event::{Meta, Recorded, value};
+use crate::event::{Meta, Recorded, open, value};
 use crate::text::{InStream, Shown};
 
 /// An event in its stored form: a name, and a payload in JSON text. Both are borrowed from the line
@@ -159,7 +159,10 @@ impl<'a> StoredEvent<'a> {
     /// # Ok::<(), eventfold_es::DecodeError>(())
     /// ```
     pub fn payload<T: serde::de::Deserialize<'a>>(&self) -> Result<T, DecodeError> {
-        serde_json::from_str(self.data).map_err(|source| DecodeError::malformed(self.name, source))
+        let read = || serde_json::from_str(self.data);
+        open(*self, || {
+            read().map_err(|source| DecodeError::malformed(self.name, source))
+        })
     }
 
     /// [`DecodeError::UnknownName`] for this event.
@@ -253,6 +256,15 @@ pub enum DecodeError {
         step: &'static str,
         /// The error of the function, or why it does not take the old payload.
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The key of the event's personal data cannot be reached. It says nothing about the event, which can be
+    /// read once the key is there.
+    #[error("event `{}` cannot be read: {cause}", Shown(.name))]
+    Key {
+        /// The stored name.
+        name: String,
+        /// Why there is no key.
+        cause: String,
     },
     /// The event belongs to another aggregate than the one that was to read it.
     #[error(

@@ -7,7 +7,7 @@ use serde::de::value::StrDeserializer;
 use serde::de::{self, DeserializeSeed, Deserializer, EnumAccess, VariantAccess, Visitor};
 use serde::ser::{Error as _, Serialize};
 
-use crate::event::{DecodeError, EncodeError, StoredEvent};
+use crate::event::{DecodeError, EncodeError, StoredEvent, open};
 
 /// Appends the content of `event`, whose variant is `variant`, to `data`. `name` is for the error.
 pub(crate) fn encode<E: Serialize>(
@@ -45,13 +45,15 @@ pub(crate) fn decode<'de, E: de::Deserialize<'de>>(
     stored: StoredEvent<'de>,
     variant: &'static str,
 ) -> Result<E, DecodeError> {
-    let mut json = serde_json::Deserializer::from_str(stored.data());
-    E::deserialize(Content {
-        variant,
-        json: &mut json,
+    open(stored, || {
+        let mut json = serde_json::Deserializer::from_str(stored.data());
+        E::deserialize(Content {
+            variant,
+            json: &mut json,
+        })
+        .and_then(|event| json.end().map(|()| event))
+        .map_err(|source| DecodeError::malformed(stored.name(), source))
     })
-    .and_then(|event| json.end().map(|()| event))
-    .map_err(|source| DecodeError::malformed(stored.name(), source))
 }
 
 type Json<'a, 'de> = &'a mut serde_json::Deserializer<serde_json::de::StrRead<'de>>;

@@ -24,6 +24,8 @@ pub(crate) mod commit;
 mod crash;
 pub(crate) mod disk;
 pub(crate) mod doubt;
+#[cfg(feature = "personal")]
+mod erase;
 mod file_systems;
 pub(crate) mod format;
 #[cfg(fuzzing)]

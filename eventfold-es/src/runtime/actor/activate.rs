@@ -7,6 +7,7 @@ use std::time::Instant;
 use crate::clock::{millis, nanos};
 use crate::domain::aggregate::{Aggregate, fold_stored};
 use crate::error::{StateError, guarded, panic_message};
+use crate::personal::Erasures;
 use crate::runtime::actor::Actor;
 use crate::runtime::actor::head::Head;
 use crate::runtime::actor::keys::Keys;
@@ -55,6 +56,7 @@ impl<A: Aggregate> Head<A> {
             keys: Keys::default(),
             unknown: Vec::new(),
             event_ids: None,
+            erasures: Erasures::now(),
         }
     }
 
@@ -85,6 +87,7 @@ impl<A: Aggregate> Head<A> {
             tracing::debug!(stream = %stream.id(), "a snapshot with other versions of the state or the events is ignored");
             return Ok(None);
         }
+        let empty = Self::empty();
         let state = match guarded(|| serde_json::from_str(contents.state.get())) {
             Ok(Ok(state)) => state,
             Ok(Err(error)) => {
@@ -103,7 +106,7 @@ impl<A: Aggregate> Head<A> {
             snapshot_version: snapshot.place.version(),
             keys: contents.keys.into_iter().collect(),
             unknown: contents.unknown,
-            ..Self::empty()
+            ..empty
         };
         Ok(Some((head, snapshot.place)))
     }

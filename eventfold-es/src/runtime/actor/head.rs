@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use crate::domain::aggregate::{Aggregate, apply_all};
 use crate::error::{guarded, panic_message};
+use crate::personal::Erasures;
 use crate::runtime::actor::keys::Keys;
 use crate::storage::snapshot::Draft;
 use crate::storage::stream::Stream;
@@ -20,6 +21,8 @@ pub(crate) struct Head<A> {
     pub(crate) unknown: Vec<String>,
     /// Hashes of the ids of all events of the stream; kept from the first injection on.
     pub(crate) event_ids: Option<HashSet<u128>>,
+    /// What was erased when the state began to be read.
+    pub(crate) erasures: Erasures,
 }
 
 impl<A: Aggregate> Head<A> {
@@ -67,6 +70,7 @@ impl<A: Aggregate> Head<A> {
             keys: self.keys.list(),
             unknown: self.unknown.clone(),
             events: A::__fingerprint(),
+            erasures: self.erasures,
         }))
     }
 }

@@ -61,6 +61,11 @@ impl FileRecords {
         disk::remove(&self.path(name))
     }
 
+    #[cfg(feature = "personal")]
+    pub(crate) fn remove_durably(&self, name: RecordName) -> StorageResult<()> {
+        disk::remove_durably(&self.path(name)).map(drop)
+    }
+
     pub(crate) fn lines(&self, name: RecordName) -> StorageResult<(FileLines, Vec<u8>)> {
         FileLines::open(self.path(name))
     }

@@ -38,7 +38,8 @@ pub(crate) enum Job {
     Snapshots,
     /// Tags of sealed segments are to be written into files.
     Tags(Arc<TagIndex>),
-    #[cfg(test)]
+    /// Something that must not happen beside the others.
+    #[cfg(any(test, feature = "personal"))]
     Run(Box<dyn FnOnce() + Send>),
     Finish(Option<RedoPointJob>),
 }
@@ -235,7 +236,7 @@ impl Thread {
                 }
                 self.state.checkpointing.store(false, Ordering::Release);
             }
-            #[cfg(test)]
+            #[cfg(any(test, feature = "personal"))]
             Job::Run(run) => run(),
             Job::Tags(index) => index.keep(),
             // The loop writes a due snapshot after each job.
