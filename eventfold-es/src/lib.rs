@@ -370,6 +370,8 @@
 //! * `schema` adds the JSON Schema of payloads to a [`Model`](model::Model);
 //! * `metrics` publishes what a store counts, and `opentelemetry` makes its spans part of distributed traces:
 //!   see [watching a store](guide::watching_a_store);
+//! * `personal` adds the module `personal`: data of persons is encrypted, and erased on request, with a guide page of
+//!   its own;
 //! * `postgres` keeps stores in a database of PostgreSQL (`AggregateStore::postgres`, with a guide page of its own);
 //! * `postgres-tls` encrypts the connections to it;
 //! * `console` adds the module `console`, an `axum` router that shows a store in the browser;

@@ -15,17 +15,27 @@ pub(crate) const BOB: &str = "Bob Somewhere";
 
 /// A directory with the data and the keys of a store.
 pub(crate) struct Place {
-    dir: tempfile::TempDir,
+    path: PathBuf,
+    /// Removed with this.
+    _dir: Option<tempfile::TempDir>,
 }
 
 impl Place {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        Self { dir }
+        Self {
+            path: dir.path().to_owned(),
+            _dir: Some(dir),
+        }
+    }
+
+    /// A directory that another process made.
+    pub(crate) fn at(path: PathBuf) -> Self {
+        Self { path, _dir: None }
     }
 
     pub(crate) fn path(&self) -> &Path {
-        self.dir.path()
+        &self.path
     }
 
     pub(crate) fn data(&self) -> PathBuf {
@@ -75,11 +85,7 @@ fn contains(bytes: &[u8], text: &[u8]) -> bool {
 }
 
 /// Registers a customer.
-pub(crate) async fn register(
-    store: &AggregateStore,
-    id: u64,
-    name: &str,
-) {
+pub(crate) async fn register(store: &AggregateStore, id: u64, name: &str) {
     let _ = registered(store, id, name).await;
 }
 

@@ -103,6 +103,15 @@ pub(crate) struct Pending {
     pub(crate) number: usize,
 }
 
+/// A value in clear with its subject, as the testing kit has it.
+#[cfg(feature = "testing")]
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct InClear<T> {
+    #[serde(rename = "$personal")]
+    pub(crate) subject: String,
+    pub(crate) clear: T,
+}
+
 /// An object in a text of JSON that begins with [`MARK`].
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Marked {

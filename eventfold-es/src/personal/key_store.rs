@@ -207,6 +207,21 @@ impl MemoryKeys {
     pub fn new() -> Self {
         Self::default()
     }
+
+    /// These keys, of the store called `store`.
+    #[cfg(test)]
+    pub(crate) fn with(store: &str, keys: impl Iterator<Item = (String, SubjectKey)>) -> Self {
+        Self(Arc::new(Mutex::new(Content {
+            store: Some(store.to_owned()),
+            keys: keys.map(|(subject, key)| (subject, Some(key))).collect(),
+        })))
+    }
+
+    /// The store that the keys are of.
+    #[cfg(test)]
+    pub(crate) fn store(&self) -> Option<String> {
+        lock(&self.0).store.clone()
+    }
 }
 
 impl KeyStore for MemoryKeys {

@@ -17,8 +17,8 @@ thread_local! {
     static WAITING: RefCell<Option<Vec<Waiting>>> = const { RefCell::new(None) };
     /// Whose the values of that event are.
     static SUBJECT: RefCell<Option<Arc<str>>> = const { RefCell::new(None) };
-    /// A text is written that is only compared, never kept.
-    static IS_COMPARED: Cell<bool> = const { Cell::new(false) };
+    /// What is written is not stored.
+    static NOT_STORED: Cell<Option<NotStored>> = const { Cell::new(None) };
     /// How many envelopes were read on this thread.
     static READ: Cell<u64> = const { Cell::new(0) };
     /// Why an envelope could not be opened, if it is about its key.
@@ -48,19 +48,32 @@ pub(crate) enum SealError {
     Foreign,
 }
 
+/// How a value is written where nothing is stored.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum NotStored {
+    /// Not at all, because the text is a fingerprint's.
+    Fingerprint,
+    /// In clear, because the testing kit shows and compares it.
+    #[cfg(feature = "testing")]
+    Clear,
+    /// In clear, with its subject.
+    #[cfg(feature = "testing")]
+    WithSubject,
+}
+
 /// How a value is written.
 pub(crate) enum Writing {
     /// In its place in an event.
     InEvent,
-    /// For a comparison.
-    Compared,
+    /// Where it is not stored.
+    NotStored(NotStored),
     /// Somewhere else.
     Elsewhere,
 }
 
 pub(crate) fn writing() -> Writing {
-    if IS_COMPARED.get() {
-        Writing::Compared
+    if let Some(how) = NOT_STORED.get() {
+        Writing::NotStored(how)
     } else if WAITING.with_borrow(Option::is_some) {
         Writing::InEvent
     } else {
@@ -113,15 +126,15 @@ pub(crate) fn of_subject<T>(subject: Option<Arc<str>>, write: impl FnOnce() -> T
     during(&SUBJECT, subject, write).0
 }
 
-/// Runs `write`, which writes a text to compare: personal data is left out of it.
-pub(crate) fn compared<T>(write: impl FnOnce() -> T) -> T {
-    struct Back(bool);
+/// Runs `write`, which writes personal data in this way and stores nothing.
+pub(crate) fn not_stored<T>(how: NotStored, write: impl FnOnce() -> T) -> T {
+    struct Back(Option<NotStored>);
     impl Drop for Back {
         fn drop(&mut self) {
-            IS_COMPARED.set(self.0);
+            NOT_STORED.set(self.0);
         }
     }
-    let _back = Back(IS_COMPARED.replace(true));
+    let _back = Back(NOT_STORED.replace(Some(how)));
     write()
 }
 

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use crate::personal::envelope::{Envelope, MARK};
 use crate::personal::key::{Secret, Unsealable};
 use crate::personal::keyring::Keyring;
-use crate::personal::sealing::{self, Writing};
+use crate::personal::sealing::{self, NotStored, Writing};
 use crate::text::Shown;
 
 /// Personal data: it is encrypted wherever it is written, and it is gone when its subject is
@@ -242,7 +242,7 @@ impl<T> fmt::Debug for Personal<T> {
 impl<T: Serialize> Serialize for Personal<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match sealing::writing() {
-            Writing::Compared => serializer.serialize_unit(),
+            Writing::NotStored(how) => self.serialize_not_stored(how, serializer),
             Writing::InEvent => self.serialize_in_event(serializer),
             Writing::Elsewhere => self.serialize_elsewhere(serializer),
         }
@@ -250,22 +250,52 @@ impl<T: Serialize> Serialize for Personal<T> {
 }
 
 impl<T: Serialize> Personal<T> {
-    fn serialize_in_event<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+    fn serialize_not_stored<S: Serializer>(
+        &self,
+        how: NotStored,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        if matches!(how, NotStored::Fingerprint) {
+            return serializer.serialize_unit();
+        }
+        let Some(value) = self.known() else {
+            let subject = self.subject().unwrap_or_default();
+            return Envelope::erased(subject).serialize(serializer);
+        };
+        match how {
+            NotStored::Fingerprint => serializer.serialize_unit(),
+            #[cfg(feature = "testing")]
+            NotStored::Clear => value.serialize(serializer),
+            #[cfg(feature = "testing")]
+            NotStored::WithSubject => crate::personal::envelope::InClear {
+                subject: self.subject_in_event::<S::Error>()?.to_string(),
+                clear: value,
+            }
+            .serialize(serializer),
+        }
+    }
+
+    /// Whose it is in the event that is being written.
+    fn subject_in_event<E: serde::ser::Error>(&self) -> Result<Arc<str>, E> {
         let own = match &self.0 {
             Held::New(_, subject) => subject.get().cloned(),
             Held::Read(_, secret, _) | Held::Made(_, secret, _) => Some(secret.subject().clone()),
             Held::Erased(_) => None,
         };
+        own.or_else(sealing::subject).ok_or_else(|| {
+            E::custom(
+                "it has personal data, and nothing says whose it is: mark the field that does with \
+                 `#[subject]`, or make the value by `Personal::of`",
+            )
+        })
+    }
+
+    fn serialize_in_event<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Some(value) = self.known() else {
             let subject = self.subject().unwrap_or_default();
             return Envelope::erased(subject).serialize(serializer);
         };
-        let Some(subject) = own.or_else(sealing::subject) else {
-            return Err(S::Error::custom(
-                "it has personal data, and nothing says whose it is: mark the field that does with \
-                 `#[subject]`, or make the value by `Personal::of`",
-            ));
-        };
+        let subject = self.subject_in_event()?;
         let plain = serde_json::to_vec(value).map_err(S::Error::custom)?;
         sealing::wait(subject, Zeroizing::new(plain)).serialize(serializer)
     }

@@ -57,7 +57,9 @@ pub(crate) fn fingerprint_of<C: Serialize>(command: &C) -> Option<u64> {
 /// Without personal data: a stored fingerprint would let somebody who guesses it find out.
 #[cfg(feature = "personal")]
 fn to_value<C: Serialize>(command: &C) -> serde_json::Result<Value> {
-    crate::personal::sealing::compared(|| serde_json::to_value(command))
+    use crate::personal::sealing::{NotStored, not_stored};
+
+    not_stored(NotStored::Fingerprint, || serde_json::to_value(command))
 }
 
 #[cfg(not(feature = "personal"))]
