@@ -6,5 +6,6 @@ mod domain;
 mod erasing;
 mod events;
 mod killed;
+mod kit;
 mod reading;
 mod support;

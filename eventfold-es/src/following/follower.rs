@@ -496,7 +496,7 @@ pub(super) enum Handed {
     /// Its name is unknown, and such events are left out.
     LeftOut,
     Poisoned(Poisoned),
-    /// It can be taken once a key can be reached.
+    /// It can be taken once a key can be reached. Invariant P4.
     Later(io::Error),
 }
 

@@ -207,7 +207,7 @@ pub(crate) enum OpenError {
 }
 
 /// Reads the payload `data` of the event `id` by `read`. Fails if it has personal data of another event or
-/// in another place than where it was sealed.
+/// in another place than where it was sealed. Invariant P5.
 pub(crate) fn open<T, E>(
     id: Option<&str>,
     data: &str,

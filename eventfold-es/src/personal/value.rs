@@ -21,7 +21,7 @@ use crate::text::Shown;
 /// [forgotten](crate::AggregateStore::forget).
 ///
 /// A field of an event has this type, and another field of the event says [whose it
-/// is](crate::DomainEvent#subject). A new value is made by [`new`](Self::new) or `into()`. A reader asks
+/// is](derive@crate::DomainEvent#subjects). A new value is made by [`new`](Self::new) or `into()`. A reader asks
 /// for it by [`known`](Self::known), and says what to do when it is erased.
 ///
 /// ```
@@ -319,6 +319,7 @@ impl<T: Serialize> Personal<T> {
                     ))),
                 }
             }
+            // Invariant P1.
             Held::New(..) => Err(S::Error::custom(
                 "new personal data is written in an event of its subject and nowhere else: a command, a \
                  timer or a state takes a value that came from an event, or one made of it by `Personal::map`",

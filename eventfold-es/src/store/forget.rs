@@ -119,6 +119,7 @@ async fn forget(
     let _turn = keyring.forgetting.lock().await;
     let storage = store.storage.clone();
 
+    // Invariant P2.
     let (noting, noted) = (storage.clone(), subject.clone());
     blocking(move || Ok(begin(&noting, &noted)?)).await?;
 
@@ -128,7 +129,7 @@ async fn forget(
         subject: subject.to_string(),
         source,
     })?;
-    // From here on nothing reads the data any more. What was read before is let go.
+    // From here on nothing reads the data any more. What was read before is let go. Invariant P3.
     Erasures::begin();
     let reloads: Vec<_> = store
         .registry

@@ -68,7 +68,7 @@ impl<A: Aggregate> Given<A> {
                 Ok(events) => events,
                 Err(error) => panic!("{error}\n  {}", form.line()),
             };
-            for event in &events {
+            for event in events.as_slice() {
                 apply(&mut tested.live, event);
                 apply(&mut tested.restored, event);
                 apply(&mut tested.replayed, event);

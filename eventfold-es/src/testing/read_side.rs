@@ -450,11 +450,11 @@ impl<M: ProcessManager> ProcessManagerWhen<M> {
                 expected(&mut out);
                 sent(out)
             }),
-            Met::Failure(letter, position) => {
+            Met::Failure(letter, position) => in_clear(|| {
                 let mut out = Outbox::answering(M::NAME, letter, *position);
                 expected(&mut out);
                 sent(out)
-            }
+            }),
         };
         match expected {
             Ok(expected) if expected == self.sent => {}
