@@ -259,6 +259,65 @@ async fn commands_that_race_with_forget_leave_nothing_behind() {
     assert_eq!(place.files_with(ANN).0, [""; 0]);
 }
 
+/// Aggregates that are loaded from their snapshots meanwhile have what was made of the data only until it is
+/// forgotten.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn aggregates_that_are_loaded_meanwhile_have_nothing_of_it() {
+    let place = Place::new();
+    let store = place.open().await;
+    let ids: Vec<String> = (0..200).map(|number| format!("v-{number}")).collect();
+    let register = crate::domain::Register {
+        customer: 42,
+        name: ANN.to_owned(),
+        email: MAIL.to_owned(),
+    };
+    for id in &ids {
+        store
+            .get::<Customer>(id)
+            .await
+            .unwrap()
+            .send(register.clone())
+            .await
+            .unwrap();
+    }
+    store.shutdown().await.unwrap();
+    drop(store);
+    assert!(place.files_with(ANN).0.len() > 100, "there are snapshots");
+    let store = place.open().await;
+    let loads: Vec<_> = ids
+        .chunks(50)
+        .map(|ids| {
+            let (store, ids) = (store.clone(), ids.to_owned());
+            tokio::spawn(async move {
+                for id in ids {
+                    let customer = store.get::<Customer>(&id).await.unwrap();
+                    customer.send(Visit).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    store.forget("customer:42").await.unwrap();
+    for load in loads {
+        load.await.unwrap();
+    }
+    for id in &ids {
+        let state = store
+            .get::<Customer>(id)
+            .await
+            .unwrap()
+            .state()
+            .await
+            .unwrap();
+        assert_eq!(
+            (&*state.greeting, state.visits),
+            ("Dear (erased)", 1),
+            "{id}"
+        );
+    }
+    store.shutdown().await.unwrap();
+    assert_eq!(place.files_with(ANN).0, [""; 0]);
+}
+
 #[tokio::test]
 async fn a_store_without_keys_and_names_that_no_subject_has_are_refused() {
     let store = AggregateStore::in_memory().open().await.unwrap();

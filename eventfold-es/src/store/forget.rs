@@ -130,7 +130,7 @@ async fn forget(
         source,
     })?;
     // From here on nothing reads the data any more. What was read before is let go. Invariant P3.
-    Erasures::begin();
+    let under_way = Erasures::begin();
     let reloads: Vec<_> = store
         .registry
         .all()
@@ -146,6 +146,7 @@ async fn forget(
     let work = move || {
         let found = Erasing::find(&erasing, &subjects)?;
         let (snapshots, mut projections) = found.remove_saved(&erasing)?;
+        drop(under_way);
         if let Some(first) = found.first {
             for (name, projection) in &read_side.projections {
                 if projection.any.lock()?.build_anew_since(first)? {

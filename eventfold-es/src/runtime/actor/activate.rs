@@ -74,6 +74,11 @@ impl<A: Aggregate> Head<A> {
         stream: &Stream,
         reading: &Reading<'_>,
     ) -> StorageResult<Option<(Self, Place)>> {
+        let empty = Self::empty();
+        // Invariant P3.
+        if Erasures::is_under_way() {
+            return Ok(None);
+        }
         let Some(snapshot) = reading.snapshot()? else {
             return Ok(None);
         };
@@ -87,7 +92,6 @@ impl<A: Aggregate> Head<A> {
             tracing::debug!(stream = %stream.id(), "a snapshot with other versions of the state or the events is ignored");
             return Ok(None);
         }
-        let empty = Self::empty();
         let state = match guarded(|| serde_json::from_str(contents.state.get())) {
             Ok(Ok(state)) => state,
             Ok(Err(error)) => {
