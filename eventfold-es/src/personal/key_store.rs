@@ -208,19 +208,13 @@ impl MemoryKeys {
         Self::default()
     }
 
-    /// These keys, of the store called `store`.
+    /// These keys.
     #[cfg(test)]
-    pub(crate) fn with(store: &str, keys: impl Iterator<Item = (String, SubjectKey)>) -> Self {
+    pub(crate) fn with(keys: impl Iterator<Item = (String, SubjectKey)>) -> Self {
         Self(Arc::new(Mutex::new(Content {
-            store: Some(store.to_owned()),
+            store: None,
             keys: keys.map(|(subject, key)| (subject, Some(key))).collect(),
         })))
-    }
-
-    /// The store that the keys are of.
-    #[cfg(test)]
-    pub(crate) fn store(&self) -> Option<String> {
-        lock(&self.0).store.clone()
     }
 }
 

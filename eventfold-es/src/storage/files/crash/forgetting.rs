@@ -79,8 +79,9 @@ impl Elsewhere {
 }
 
 impl KeyStore for Elsewhere {
-    fn bind<'a>(&'a self, store: &'a str, _: bool) -> KeyFuture<'a, ()> {
-        self.keys.bind(store, true)
+    fn bind<'a>(&'a self, _: &'a str, _: bool) -> KeyFuture<'a, ()> {
+        // The power may fail before the store has noted its name.
+        Box::pin(std::future::ready(Ok(())))
     }
 
     fn get<'a>(&'a self, subject: &'a str) -> KeyFuture<'a, KeyState> {
@@ -171,27 +172,20 @@ async fn check_erased(store: &AggregateStore, dir: &Path) -> Result<(), String> 
     Ok(())
 }
 
-/// The keys of both people, and the name of the store.
-struct Keys(String, Vec<(String, SubjectKey)>);
-
-async fn keys_of(keys: &MemoryKeys, store: &str) -> Result<Keys, KeyError> {
+/// The keys of both people.
+async fn keys_of(keys: &MemoryKeys) -> Result<Keys, KeyError> {
     let mut all = Vec::new();
     for subject in ["person:1", "person:2"] {
         if let KeyState::Known(key) = keys.get(subject).await? {
             all.push((subject.to_owned(), key));
         }
     }
-    Ok(Keys(store.to_owned(), all))
+    Ok(all)
 }
 
-impl Keys {
-    /// A key store with them.
-    fn put_back(&self) -> MemoryKeys {
-        MemoryKeys::with(&self.0, self.1.iter().cloned())
-    }
-}
+type Keys = Vec<(String, SubjectKey)>;
 
-/// A run that forgets a subject from the change `from` of the disk on, and the keys before that.
+/// A run that forgets a subject, and the keys before it did.
 fn recorded() -> (Log, Keys) {
     let dir = temp_dir();
     let watch = Watch::start(dir.path());
@@ -203,7 +197,7 @@ fn recorded() -> (Log, Keys) {
         };
         let store = open(dir.path(), elsewhere).await.unwrap();
         store_two(&store).await;
-        let known = keys_of(&keys, &keys.store().unwrap()).await.unwrap();
+        let known = keys_of(&keys).await.unwrap();
         store.forget("person:1").await.unwrap();
         watch.mark(FORGOTTEN);
         store.shutdown().await.unwrap();
@@ -213,9 +207,14 @@ fn recorded() -> (Log, Keys) {
 }
 
 /// Opens what the power failure left, with the keys as they were at that moment.
-fn check(dir: &Path, happened: &[u64], keys: &Keys, coin: bool) -> Result<(), String> {
+fn check(
+    dir: &Path,
+    happened: &[u64],
+    keys: &[(String, SubjectKey)],
+    coin: bool,
+) -> Result<(), String> {
     let happened = |what| happened.contains(&what);
-    let elsewhere = keys.put_back();
+    let elsewhere = MemoryKeys::with(keys.iter().cloned());
     let is_destroyed = happened(DESTROYED) || (happened(BEGUN) && coin);
     runtime().block_on(async {
         if is_destroyed {
@@ -258,7 +257,7 @@ fn check(dir: &Path, happened: &[u64], keys: &Keys, coin: bool) -> Result<(), St
 #[test]
 fn a_power_failure_at_any_moment_leaves_an_erasure_that_is_finished_at_the_next_open() {
     let logs: Vec<_> = (0..4).map(|_| recorded()).collect();
-    in_parallel(2_000, |seed| {
+    in_parallel(800, |seed| {
         let (log, keys) = &logs[usize::try_from(seed % 4).unwrap()];
         rebuilt(log, seed, |dir, happened| {
             check(dir, happened, keys, seed % 8 < 4)
