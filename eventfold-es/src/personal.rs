@@ -8,6 +8,8 @@
 #[cfg(feature = "personal")]
 mod envelope;
 #[cfg(feature = "personal")]
+mod error;
+#[cfg(feature = "personal")]
 mod file_keys;
 #[cfg(feature = "personal")]
 mod key;
@@ -22,11 +24,13 @@ pub(crate) mod sealing;
 mod value;
 
 #[cfg(feature = "personal")]
+pub use error::KeyError;
+#[cfg(feature = "personal")]
 pub use file_keys::FileKeys;
 #[cfg(feature = "personal")]
 pub use key::SubjectKey;
 #[cfg(feature = "personal")]
-pub use key_store::{KeyError, KeyFuture, KeyState, KeyStore, MemoryKeys};
+pub use key_store::{KeyFuture, KeyState, KeyStore, MemoryKeys};
 pub(crate) use keys::{Erasures, Keys};
 #[cfg(feature = "personal")]
 pub use value::Personal;

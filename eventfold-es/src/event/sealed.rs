@@ -1,9 +1,9 @@
-//! Events with personal data: writing them sealed, and reading them only where they were sealed.
+//! Events with personal data: writing them sealed.
 
 #[cfg(feature = "personal")]
 use serde::ser::Error as _;
 
-use crate::event::{DecodeError, EncodeError, StoredEvent};
+use crate::event::EncodeError;
 use crate::personal::Keys;
 
 /// Appends the payload of the event `id` to `data` by `encode`, with its personal data encrypted.
@@ -37,36 +37,4 @@ pub(crate) fn seal<N>(
     encode: impl FnOnce(&mut Vec<u8>) -> Result<N, EncodeError>,
 ) -> Result<N, EncodeError> {
     encode(data)
-}
-
-/// Reads the payload of `stored` by `read`. Fails if a key cannot be reached, and if the payload has personal
-/// data of another event or field.
-#[cfg(feature = "personal")]
-#[inline]
-pub(crate) fn open<T>(
-    stored: StoredEvent<'_>,
-    read: impl FnOnce() -> Result<T, DecodeError>,
-) -> Result<T, DecodeError> {
-    use crate::personal::sealing::{self, OpenError};
-
-    let opened = sealing::open(stored.record().event_id, stored.data(), read);
-    opened.map_err(|error| match error {
-        OpenError::NoKey(cause) => DecodeError::Key {
-            name: stored.name().to_owned(),
-            cause: cause.to_string(),
-        },
-        OpenError::Moved(cause) => {
-            DecodeError::malformed(stored.name(), serde::de::Error::custom(cause))
-        }
-    })?
-}
-
-/// Reads the payload of `stored` by `read`.
-#[cfg(not(feature = "personal"))]
-#[inline]
-pub(crate) fn open<T>(
-    _: StoredEvent<'_>,
-    read: impl FnOnce() -> Result<T, DecodeError>,
-) -> Result<T, DecodeError> {
-    read()
 }

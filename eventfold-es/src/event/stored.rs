@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use crate::event::{Meta, Recorded, open, value};
+use crate::event::{Meta, Recorded, value};
 use crate::text::{InStream, Shown};
 
 /// An event in its stored form: a name, and a payload in JSON text. Both are borrowed from the line
@@ -107,6 +107,39 @@ impl<'a> StoredEvent<'a> {
         })
     }
 
+    /// Reads the payload by `read`. Fails if a key cannot be reached, and if the payload has personal data
+    /// that was sealed for another event or field.
+    #[cfg(feature = "personal")]
+    #[inline]
+    pub(crate) fn open<T>(
+        &self,
+        read: impl FnOnce() -> Result<T, DecodeError>,
+    ) -> Result<T, DecodeError> {
+        use crate::personal::sealing::{self, OpenError};
+
+        let opened = sealing::open(self.record.event_id, self.data, read);
+        opened.map_err(|error| match error {
+            OpenError::NoKey(cause) => DecodeError::Key {
+                name: self.name.to_owned(),
+                cause: cause.to_string(),
+            },
+            OpenError::Moved(cause) => {
+                DecodeError::malformed(self.name, serde::de::Error::custom(cause))
+            }
+        })?
+    }
+
+    /// Reads the payload by `read`.
+    #[cfg(not(feature = "personal"))]
+    #[inline]
+    #[expect(clippy::unused_self, reason = "with personal data it is used")]
+    pub(crate) fn open<T>(
+        &self,
+        read: impl FnOnce() -> Result<T, DecodeError>,
+    ) -> Result<T, DecodeError> {
+        read()
+    }
+
     /// An error about this event: its stream, version and name, then `cause`.
     pub(crate) fn failed(&self, cause: &dyn fmt::Display) -> io::Error {
         let in_stream = InStream {
@@ -160,9 +193,7 @@ impl<'a> StoredEvent<'a> {
     /// ```
     pub fn payload<T: serde::de::Deserialize<'a>>(&self) -> Result<T, DecodeError> {
         let read = || serde_json::from_str(self.data);
-        open(*self, || {
-            read().map_err(|source| DecodeError::malformed(self.name, source))
-        })
+        self.open(|| read().map_err(|source| DecodeError::malformed(self.name, source)))
     }
 
     /// [`DecodeError::UnknownName`] for this event.

@@ -8,7 +8,7 @@ use serde::de::{self, DeserializeOwned, DeserializeSeed, MapAccess};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::event::{DecodeError, EncodeError, StoredEvent, open};
+use crate::event::{DecodeError, EncodeError, StoredEvent};
 
 /// Appends the payload of `event` to `data` and returns its tag.
 pub(crate) fn encode<E: Serialize>(
@@ -32,7 +32,7 @@ pub(crate) fn encode<E: Serialize>(
 
 /// Reads an event from its tag and its payload.
 pub(crate) fn decode<E: DeserializeOwned>(stored: StoredEvent<'_>) -> Result<E, DecodeError> {
-    open(stored, || {
+    stored.open(|| {
         let entries = Entries::new(stored.name(), stored.data());
         E::deserialize(MapAccessDeserializer::new(entries)).map_err(|error| match error {
             Error::UnknownTag(_) => stored.unknown(),

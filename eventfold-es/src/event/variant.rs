@@ -7,7 +7,7 @@ use serde::de::value::StrDeserializer;
 use serde::de::{self, DeserializeSeed, Deserializer, EnumAccess, VariantAccess, Visitor};
 use serde::ser::{Error as _, Serialize};
 
-use crate::event::{DecodeError, EncodeError, StoredEvent, open};
+use crate::event::{DecodeError, EncodeError, StoredEvent};
 
 /// Appends the content of `event`, whose variant is `variant`, to `data`. `name` is for the error.
 pub(crate) fn encode<E: Serialize>(
@@ -45,7 +45,7 @@ pub(crate) fn decode<'de, E: de::Deserialize<'de>>(
     stored: StoredEvent<'de>,
     variant: &'static str,
 ) -> Result<E, DecodeError> {
-    open(stored, || {
+    stored.open(|| {
         let mut json = serde_json::Deserializer::from_str(stored.data());
         E::deserialize(Content {
             variant,

@@ -13,6 +13,7 @@ pub(crate) fn remove_saved_since(storage: &Storage, first: u64) -> StorageResult
     let mut removed = Vec::new();
     for name in storage.followers(Follower::Projection)? {
         let records = storage.records(Follower::Projection, &name);
+        records.remove_temporaries()?;
         for record in records.names()? {
             if !matches!(record, RecordName::Checkpoint(_)) {
                 continue;

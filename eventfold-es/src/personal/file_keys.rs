@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 use zeroize::Zeroizing;
 
+use crate::personal::error::KeyError;
 use crate::personal::key::SubjectKey;
-use crate::personal::key_store::{KeyError, KeyFuture, KeyState, KeyStore, check_store};
+use crate::personal::key_store::{KeyFuture, KeyState, KeyStore, check_store};
 use crate::sync::lock;
 use crate::text::shown;
 

@@ -9,7 +9,7 @@ use chacha20poly1305::aead::{AeadInOut as _, KeyInit as _};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use zeroize::Zeroizing;
 
-use crate::personal::key_store::KeyError;
+use crate::personal::error::KeyError;
 use crate::sync::lock;
 
 /// How many bytes a nonce takes. So many random bytes never come twice.

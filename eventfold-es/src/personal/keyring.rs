@@ -9,8 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
+use crate::personal::error::KeyError;
 use crate::personal::key::Secret;
-use crate::personal::key_store::{KeyError, KeyFuture, KeyState, KeyStore};
+use crate::personal::key_store::{KeyFuture, KeyState, KeyStore};
 use crate::sync::lock;
 use crate::text::Shown;
 

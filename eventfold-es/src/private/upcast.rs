@@ -12,7 +12,7 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::event::{DecodeError, Decoded, Recorded, StoredEvent, open};
+use crate::event::{DecodeError, Decoded, Recorded, StoredEvent};
 
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -228,7 +228,7 @@ impl<'a> Upcast<'a> {
         };
         let old = match before {
             Some(before) => Some(before.into()),
-            None if self.version == from => Some(open(self.stored, || {
+            None if self.version == from => Some(self.stored.open(|| {
                 let read = F::Old::read(self.stored);
                 read.map_err(|error| returned.failed(Box::new(error)))
             })?),

@@ -104,6 +104,17 @@ impl Records {
         }
     }
 
+    /// Removes what interrupted attempts to replace records left, durably.
+    #[cfg(feature = "personal")]
+    pub(crate) fn remove_temporaries(&self) -> StorageResult<()> {
+        match self {
+            Self::Files(records) => records.remove_temporaries(),
+            Self::Memory(_) => Ok(()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => Ok(()),
+        }
+    }
+
     /// As [`remove`](Self::remove), durably, with what an interrupted attempt to replace it left.
     #[cfg(feature = "personal")]
     pub(crate) fn remove_durably(&self, name: RecordName) -> StorageResult<()> {
