@@ -55,8 +55,14 @@ fn the_kit_finds_personal_data_without_a_subject() {
     struct Named(Hidden);
 
     #[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize, Aggregate)]
-    #[aggregate(events(Named))]
+    #[aggregate(events(Named), commands(Visit))]
     struct Nameless;
+
+    impl Decide<Visit> for Nameless {
+        fn decide(&self, _: Visit) -> Decision<Self> {
+            Ok(Vec::new())
+        }
+    }
 
     impl Evolve<Named> for Nameless {
         fn evolve(&mut self, _: &Named) {}

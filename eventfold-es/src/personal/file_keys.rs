@@ -252,7 +252,7 @@ fn entry<'a>(subject: &'a str, key: Option<&SubjectKey>) -> Entry<'a> {
 fn add_line(content: &mut Vec<u8>, line: &impl Serialize) -> io::Result<()> {
     let text = Zeroizing::new(serde_json::to_string(line)?);
     let sum = xxh3_64(text.as_bytes());
-    write!(content, "{:016x} ", sum)?;
+    write!(content, "{sum:016x} ")?;
     content.extend_from_slice(text.as_bytes());
     content.push(b'\n');
     Ok(())

@@ -125,14 +125,13 @@ impl Keyring {
             }
             known.get(subject)
         };
-        let secret = match secret {
-            Some(secret) => secret,
-            None => {
-                let asked = subject.clone();
-                let state = self
-                    .ask(move |store| Box::pin(async move { store.get_or_create(&asked).await }));
-                self.note(subject, state)?
-            }
+        let secret = if let Some(secret) = secret {
+            secret
+        } else {
+            let asked = subject.clone();
+            let state =
+                self.ask(move |store| Box::pin(async move { store.get_or_create(&asked).await }));
+            self.note(subject, state)?
         };
         if secret.is_destroyed() {
             return Err(NoKey::Forgotten(subject.clone()));

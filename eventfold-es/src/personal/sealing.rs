@@ -235,7 +235,7 @@ fn check_places(id: Option<&str>, data: &str) -> Result<(), OpenError> {
         };
         let is_erased = envelope.sealed.is_none();
         let is_here = envelope.event.as_deref() == id && id.is_some();
-        if !is_erased && !(is_here && envelope.field.as_deref() == Some(&place.field)) {
+        if !(is_erased || is_here && envelope.field.as_deref() == Some(&place.field)) {
             let of = envelope.event.as_deref().unwrap_or("none");
             let text = format!(
                 "its personal data at `{}` was moved there: it was sealed for the event `{}` and its `{}`",

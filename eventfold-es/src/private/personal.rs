@@ -56,14 +56,18 @@ impl<T> PersonalField for Personal<T> {
 #[diagnostic::do_not_recommend]
 impl<F: PersonalField> PersonalField for Option<F> {
     fn belongs_to(&self, subject: &Arc<str>) {
-        self.iter().for_each(|field| field.belongs_to(subject));
+        for field in self {
+            field.belongs_to(subject);
+        }
     }
 }
 
 #[diagnostic::do_not_recommend]
 impl<F: PersonalField> PersonalField for Vec<F> {
     fn belongs_to(&self, subject: &Arc<str>) {
-        self.iter().for_each(|field| field.belongs_to(subject));
+        for field in self {
+            field.belongs_to(subject);
+        }
     }
 }
 

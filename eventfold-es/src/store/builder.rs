@@ -772,9 +772,10 @@ impl AggregateStoreBuilder {
     /// Opens the store on `storage`.
     fn open_on(self, storage: Storage) -> io::Result<AggregateStore> {
         #[cfg(feature = "personal")]
-        let keys = match self.without_keys {
-            true => Keys::default(),
-            false => keys::open(&storage, self.keys).inspect_err(|_| storage.close())?,
+        let keys = if self.without_keys {
+            Keys::default()
+        } else {
+            keys::open(&storage, self.keys).inspect_err(|_| storage.close())?
         };
         #[cfg(not(feature = "personal"))]
         let keys = Keys::default();

@@ -26,6 +26,18 @@ struct Named {
     bound: bool,
 }
 
+impl Named {
+    /// A new name, which is noted.
+    fn new(storage: &Storage) -> StorageResult<Self> {
+        let named = Self {
+            store: Uuid::new_v4().simple().to_string(),
+            bound: false,
+        };
+        write(storage, Note::Keys, &named)?;
+        Ok(named)
+    }
+}
+
 /// The subjects that are being forgotten.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Forgetting {
@@ -72,17 +84,8 @@ pub(super) fn open(storage: &Storage, keys: Option<Arc<dyn KeyStore>>) -> io::Re
         return Ok(Keys::default());
     };
     storage.check_can_erase()?;
-    let mut named = match read::<Named>(storage, Note::Keys)? {
-        Some(named) => named,
-        None => {
-            let named = Named {
-                store: Uuid::new_v4().simple().to_string(),
-                bound: false,
-            };
-            write(storage, Note::Keys, &named)?;
-            named
-        }
-    };
+    let noted = read::<Named>(storage, Note::Keys)?;
+    let mut named = noted.map_or_else(|| Named::new(storage), Ok)?;
     let keyring = Keyring::open(named.store.clone(), !named.bound, keys);
     let keyring = keyring.map_err(|error| unusable(&error))?;
     if !named.bound {

@@ -28,7 +28,7 @@ impl<A: Aggregate> Given<A> {
     /// }
     ///
     /// #[derive(Debug, Clone, Default, Serialize, Deserialize, Aggregate)]
-    /// #[aggregate(events(Registered))]
+    /// #[aggregate(events(Registered), commands())]
     /// struct Customer {
     ///     greeting: String,
     /// }

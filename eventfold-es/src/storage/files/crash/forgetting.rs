@@ -281,7 +281,7 @@ async fn try_fault(fault: Fault) -> Result<bool, String> {
     let failed = watch.clear_fault();
     if forgotten.is_ok() {
         check_erased(&store, dir.path()).await?;
-    } else if fault.number % 2 == 0 {
+    } else if fault.number.is_multiple_of(2) {
         // The disk works again: it is repeated.
         if store.forget("person:1").await.is_ok() {
             check_erased(&store, dir.path()).await?;
