@@ -13,6 +13,10 @@ pub(crate) struct Keys {
 
 impl Keys {
     /// Lets the key store go, because the store is about to close.
+    #[cfg_attr(
+        not(feature = "personal"),
+        expect(clippy::unused_self, reason = "there are none")
+    )]
     pub(crate) fn close(&self) {
         #[cfg(feature = "personal")]
         if let Some(keyring) = &self.keyring {

@@ -56,7 +56,7 @@ impl<T> PersonalField for Personal<T> {
 #[diagnostic::do_not_recommend]
 impl<F: PersonalField> PersonalField for Option<F> {
     fn belongs_to(&self, subject: &Arc<str>) {
-        for field in self {
+        if let Some(field) = self {
             field.belongs_to(subject);
         }
     }
