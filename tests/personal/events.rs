@@ -131,10 +131,11 @@ enum Odd {
     },
     /// The derive does not see through an alias.
     NoSubject(Secret),
-    Counted(#[subject("owner")] u64, Personal<Vec<(i8, Option<f64>)>>),
+    Counted(#[subject("owner")] u64, Personal<Numbers>),
 }
 
 type Secret = Personal<String>;
+type Numbers = Vec<(i8, Option<f64>)>;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Inner {
@@ -160,7 +161,7 @@ struct Oddity {
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct OddState(Vec<Secret>, Option<Personal<Vec<(i8, Option<f64>)>>>);
+struct OddState(Vec<Secret>, Option<Personal<Numbers>>);
 
 impl Decide<Store> for Oddity {
     fn decide(&self, Store(event): Store) -> eventfold_es::Decision<Self> {
