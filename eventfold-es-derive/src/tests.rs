@@ -504,6 +504,46 @@ pub enum CustomerEvent {
     );
 }
 
+/// Each mistake is one error, and the fallback stands in for the event.
+#[test]
+fn event_after_mistakes_with_subjects() {
+    expands(
+        "event_after_mistakes_with_subjects",
+        crate::domain_event,
+        r#"
+#[subject]
+pub enum CustomerEvent {
+    Registered {
+        customer: CustomerId,
+        name: Personal<String>,
+        emails: Vec<Personal<String>>,
+    },
+    Recommended {
+        #[subject("customer")]
+        by: CustomerId,
+        #[subject = "customer"]
+        friend: CustomerId,
+        #[personal(friend)]
+        friend_name: Personal<String>,
+        by_name: Personal<String>,
+    },
+    Renamed {
+        #[subject]
+        #[subject("person")]
+        customer: CustomerId,
+        age: u8,
+        #[personal(age)]
+        name: Personal<String>,
+        #[personal]
+        email: Personal<String>,
+    },
+    #[personal(customer)]
+    Left(#[subject] CustomerId, #[subject("a:b")] u8),
+}
+"#,
+    );
+}
+
 #[test]
 fn event_enum_with_tags() {
     expands(
