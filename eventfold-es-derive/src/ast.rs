@@ -17,6 +17,7 @@ pub(crate) mod impl_block;
 pub(crate) mod messages;
 pub(crate) mod methods;
 pub(crate) mod reader;
+pub(crate) mod subjects;
 pub(crate) mod tags;
 
 pub(crate) use aggregate::Aggregate;
@@ -27,6 +28,7 @@ pub(crate) use impl_block::ImplBlock;
 pub(crate) use messages::{Enum, Item, Messages, Owner};
 pub(crate) use methods::{AggregateImpl, Handler, Handles};
 pub(crate) use reader::{Kind, Reader};
+pub(crate) use subjects::Subjects;
 pub(crate) use tags::Tagged;
 
 /// The path of the runtime crate in generated code.

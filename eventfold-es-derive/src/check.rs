@@ -7,6 +7,7 @@ mod history;
 mod methods;
 mod reader;
 mod serde;
+mod subjects;
 mod tags;
 
 pub(crate) use aggregate::aggregate;

@@ -21,7 +21,8 @@ pub(crate) mod message_enum;
 pub(crate) mod methods;
 pub(crate) mod reader;
 pub(crate) mod sample;
-pub(crate) mod tags;
+pub(crate) mod subjects;
+mod tags;
 
 /// The impls of one derive, in a separate scope.
 ///

@@ -35,7 +35,7 @@ pub fn aggregate_impl(arguments: TokenStream, item: TokenStream) -> TokenStream 
 }
 
 /// See `eventfold_es::DomainEvent`.
-#[proc_macro_derive(DomainEvent, attributes(event, tag))]
+#[proc_macro_derive(DomainEvent, attributes(event, personal, subject, tag))]
 pub fn derive_domain_event(input: TokenStream) -> TokenStream {
     domain_event(&parse_macro_input!(input as DeriveInput)).into()
 }

@@ -444,6 +444,107 @@ struct Transferred {
 }
 
 #[test]
+fn event_struct_with_a_subject() {
+    expands(
+        "event_struct_with_a_subject",
+        crate::domain_event,
+        r"
+pub struct CustomerRegistered {
+    #[subject]
+    pub customer: CustomerId,
+    pub name: Personal<String>,
+    pub email: Option<Personal<String>>,
+}
+",
+    );
+}
+
+#[test]
+fn event_struct_with_two_subjects() {
+    expands(
+        "event_struct_with_two_subjects",
+        crate::domain_event,
+        r#"
+#[event(version = 2, upcast(1 = parcel_sent_1))]
+pub struct ParcelSent {
+    #[subject("customer")]
+    pub from: CustomerId,
+    #[subject("customer")]
+    pub to: CustomerId,
+    #[personal(from)]
+    pub sender: Personal<String>,
+    #[personal(to)]
+    pub address: Address,
+}
+"#,
+    );
+}
+
+#[test]
+fn event_enum_with_subjects() {
+    expands(
+        "event_enum_with_subjects",
+        crate::domain_event,
+        r#"
+pub enum CustomerEvent {
+    Registered {
+        #[subject]
+        #[tag]
+        customer: CustomerId,
+        name: Personal<String>,
+    },
+    Introduced(
+        #[subject("customer")] CustomerId,
+        #[subject("customer")] CustomerId,
+        #[personal(1)] Personal<String>,
+    ),
+    Left,
+}
+"#,
+    );
+}
+
+/// Each mistake is one error, and the fallback stands in for the event.
+#[test]
+fn event_after_mistakes_with_subjects() {
+    expands(
+        "event_after_mistakes_with_subjects",
+        crate::domain_event,
+        r#"
+#[subject]
+pub enum CustomerEvent {
+    Registered {
+        customer: CustomerId,
+        name: Personal<String>,
+        emails: Vec<Personal<String>>,
+    },
+    Recommended {
+        #[subject("customer")]
+        by: CustomerId,
+        #[subject = "customer"]
+        friend: CustomerId,
+        #[personal(friend)]
+        friend_name: Personal<String>,
+        by_name: Personal<String>,
+    },
+    Renamed {
+        #[subject]
+        #[subject("person")]
+        customer: CustomerId,
+        age: u8,
+        #[personal(age)]
+        name: Personal<String>,
+        #[personal]
+        email: Personal<String>,
+    },
+    #[personal(customer)]
+    Left(#[subject] CustomerId, #[subject("a:b")] u8),
+}
+"#,
+    );
+}
+
+#[test]
 fn event_enum_with_tags() {
     expands(
         "event_enum_with_tags",
@@ -875,6 +976,8 @@ fn any_attributes_expand_to_valid_rust_without_a_panic() {
             "struct G<T>(T);",
             "struct F { #[tag(X)] #[model(X)] a: A, #[model] #[tag] b: B }",
             "enum E { A { #[tag(X)] #[tag = X] a: A }, #[tag] B(#[tag(X)] B) }",
+            "struct P { #[subject(X)] a: A, #[subject] #[personal(X)] b: Personal<B>, #[personal] c: C }",
+            "enum P { A { #[subject] a: A, #[personal(X)] b: Personal<B> }, #[subject] B(#[personal(0)] B) }",
         ] {
             let item = item.replace('X', &inside);
             let input = format!(

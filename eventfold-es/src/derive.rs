@@ -266,6 +266,8 @@ pub use eventfold_es_derive::Aggregate;
 /// | `retired("Suspended", "OpenedWithDeposit" = path, Moved = path)` | enum | events that are not written any more, as of an [aggregate](derive@crate::Aggregate#retired-events) | none |
 /// | `rename_all = "kebab-case"` | enum | the case of the variants' stored names, as serde writes it: `lowercase`, `UPPERCASE`, `PascalCase`, `camelCase`, `snake_case`, `SCREAMING_SNAKE_CASE`, `kebab-case`, `SCREAMING-KEBAB-CASE` | as in the source |
 /// | `#[tag]`, `#[tag("name")]` | field | the field's value is a tag of the event, see below | none |
+/// | `#[subject]`, `#[subject("name")]` | field | the field says whose the event's personal data is, see below | none |
+/// | `#[personal(field)]` | field | which of several subjects its personal data is of | the only one |
 /// | `crate = path` | struct, enum | where the runtime is, if it was renamed or re-exported | `::eventfold_es` |
 ///
 /// serde's own attributes apply to the payload. Those that would rename or skip a variant of an
@@ -301,6 +303,19 @@ pub use eventfold_es_derive::Aggregate;
 ///   The command that leads to such an event fails, and nothing is stored.
 /// * A tag is stored with the event. An event that was stored before its field was tagged has no tag.
 /// * In an enum, the fields of variants are tagged.
+///
+/// # Subjects
+///
+/// With the feature `personal`, fields of the type `personal::Personal` are encrypted with the key of the event's
+/// subject, and erased with it. The guide page `personal_data` has an example.
+///
+/// * The subject is `name:value`, as a tag is: its name is the field's, or the one given, and its value is the text
+///   of the field. It is not a tag by that, and it is stored in clear.
+/// * An event with a field whose type names `Personal` must have a subject. With several, each such field names the
+///   field with its subject: `#[personal(friend)]`.
+/// * An alias of `Personal`, or a struct that has one, is not seen. If the event has one subject, such values are of
+///   that; otherwise the command that leads to the event fails, and nothing is stored.
+/// * In an enum, each variant has subjects of its own.
 ///
 /// # Versions
 ///

@@ -8,6 +8,7 @@ pub(crate) mod one_or_many;
 mod read_back;
 mod recorded;
 mod recorded_event;
+mod sealed;
 mod set;
 mod stored;
 mod tagged;
@@ -34,6 +35,7 @@ use crate::model::EventInfo;
 use crate::text::Shown;
 pub(crate) use read_back::read_back;
 pub(crate) use recorded::{Meta, SCHEMA_VERSION, TRACEPARENT};
+pub(crate) use sealed::seal;
 pub(crate) use tagged::{
     decode as decode_tagged, encode as encode_tagged, knows as knows_tagged, names as tagged_names,
 };

@@ -7,6 +7,8 @@ pub(crate) mod beside;
 mod chain;
 mod checkpoint;
 mod dead_letters;
+#[cfg(feature = "personal")]
+pub(crate) mod erase;
 mod exclusive;
 mod failure;
 mod follower;

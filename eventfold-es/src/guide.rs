@@ -69,6 +69,19 @@ pub mod on_postgres {}
 ))]
 pub mod several_processes {}
 
+#[cfg(feature = "personal")]
+#[doc = include_str!("guide/personal_data.md")]
+#[doc(alias(
+    "gdpr",
+    "pii",
+    "erase",
+    "forget",
+    "crypto-shredding",
+    "encryption",
+    "right to be forgotten"
+))]
+pub mod personal_data {}
+
 #[doc = include_str!("guide/rules_across_aggregates.md")]
 pub mod rules_across_aggregates {}
 

@@ -372,6 +372,8 @@
 //! * `schema` adds the JSON Schema of payloads to a [`Model`](model::Model);
 //! * `metrics` publishes what a store counts, and `opentelemetry` makes its spans part of distributed traces:
 //!   see [watching a store](guide::watching_a_store);
+//! * `personal` adds the module `personal`: data of persons is encrypted, and erased on request, with a guide page of
+//!   its own;
 //! * `postgres` keeps stores in a database of PostgreSQL (`AggregateStore::postgres`, with a guide page of its own);
 //! * `postgres-tls` encrypts the connections to it;
 //! * `console` adds the module `console`, an `axum` router that shows a store in the browser;
@@ -426,6 +428,10 @@ pub mod guide;
 pub(crate) mod ids;
 mod meter;
 pub mod model;
+#[cfg(feature = "personal")]
+pub mod personal;
+#[cfg(not(feature = "personal"))]
+mod personal;
 mod report;
 pub(crate) mod runtime;
 pub(crate) mod storage;
@@ -489,6 +495,8 @@ pub use crate::store::{
     Rebuild, RebuildProgress, Repair, ReplayError, Restore, RestorePoint, RestoreReport,
     SettleError, StoreHealth, Verify, WaitError, spawn_actor,
 };
+#[cfg(feature = "personal")]
+pub use crate::store::{ForgetError, Forgotten};
 
 /// What a program with aggregates usually needs.
 ///

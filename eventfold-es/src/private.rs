@@ -46,6 +46,9 @@ mod methods;
 mod names;
 #[path = "private/of_command.rs"]
 mod of_command;
+#[cfg(feature = "personal")]
+#[path = "private/personal.rs"]
+mod personal;
 #[path = "private/read_side.rs"]
 mod read_side;
 #[path = "private/sample.rs"]
@@ -71,6 +74,8 @@ pub use names::{
     count_names, retired_names, shared_names, slots,
 };
 pub use of_command::{OfAnyCommand, OfCommand};
+#[cfg(feature = "personal")]
+pub use personal::{PersonalField, Subject};
 pub use read_side::{DecisionTarget, DispatchTarget, apply_eventfold, react_eventfold};
 pub use sample::{MadeOfDefault, NotMade, add_samples, samples};
 pub use schema::{NoSchema, SchemaOf};

@@ -13,6 +13,8 @@ use std::sync::{Arc, Weak};
 pub(crate) mod commit;
 pub(crate) mod condition;
 pub(crate) mod encoding;
+#[cfg(feature = "personal")]
+pub(crate) mod erase;
 pub(crate) mod error;
 pub(crate) mod files;
 pub(crate) mod health;

@@ -16,9 +16,13 @@ mod dead_letters;
 mod decisions;
 mod export;
 mod follow;
+#[cfg(feature = "personal")]
+mod forget;
 mod health;
 mod import;
 pub mod inspect;
+#[cfg(feature = "personal")]
+mod keys;
 mod lifecycle;
 mod maintenance;
 mod metrics;
@@ -45,6 +49,8 @@ pub use dead_letters::{DeadLetters, ReplayError};
 pub use export::exported::ExportedEvent;
 pub use export::{Export, ExportForm, ExportReport};
 pub use follow::{Follow, Followed};
+#[cfg(feature = "personal")]
+pub use forget::{ForgetError, Forgotten};
 pub use health::{Problem, ProblemKind, StoreHealth};
 pub use import::{Import, ImportError, ImportReport};
 pub use maintenance::{Repair, Verify};
@@ -570,6 +576,7 @@ impl AggregateStore {
             tracing::error!(%error, "the read side could not be saved");
         }
         drop(run);
+        self.inner.registry.keys.close();
         self.inner.storage.close();
         let ended = self.inner.storage.ended().await;
         self.inner.registry.let_all_go();

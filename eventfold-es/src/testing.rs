@@ -68,6 +68,8 @@
 
 mod decision;
 mod diff;
+#[cfg(feature = "personal")]
+mod forgotten;
 mod form;
 mod given;
 mod history;

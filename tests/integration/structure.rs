@@ -19,6 +19,7 @@ const LAYERS: &[&[&str]] = &[
     &["storage"],
     &["domain"],
     &["event"],
+    &["personal"],
     &[
         "meter", "model", "report", "clock", "error", "ids", "sync", "text",
     ],

@@ -4,6 +4,7 @@ use quote::ToTokens;
 use syn::{Attribute, Data, DataEnum, DeriveInput, Fields, Ident, LitStr, Path, Variant};
 
 use super::history::{History, Retired};
+use super::subjects::{self, Subjects};
 use super::tags::{self, Tagged};
 use crate::attr::Entries;
 use crate::attr::key::{self, Place};
@@ -23,7 +24,7 @@ pub(crate) struct Event<'a> {
 
 pub(crate) enum Shape<'a> {
     /// A struct is one event.
-    One(Names, History, Vec<Tagged<'a>>),
+    One(Names, History, Vec<Tagged<'a>>, Subjects<'a>),
     /// An enum is a set: each variant is one event.
     Set(Vec<SetVariant<'a>>),
 }
@@ -33,6 +34,7 @@ pub(crate) struct SetVariant<'a> {
     pub(crate) names: Names,
     pub(crate) history: History,
     pub(crate) tags: Vec<Tagged<'a>>,
+    pub(crate) subjects: Subjects<'a>,
 }
 
 /// The names of one event in its stored form.
@@ -52,14 +54,16 @@ impl<'a> Event<'a> {
         check_shape(input, errors);
         let entries = Entries::of("event", &input.attrs, &key::EVENT, place, errors);
         tags::refuse(&input.attrs, "an event", errors);
+        subjects::refuse(&input.attrs, "an event", errors);
         let shape = match &input.data {
             Data::Enum(data) => Shape::Set(variants(data, case(&entries, errors), errors)),
             Data::Struct(data) => {
                 refuse_on_fields(&data.fields, errors);
                 let tags = Tagged::read(&data.fields, errors);
-                one(input, &entries, tags, errors)
+                let subjects = Subjects::read(&data.fields, errors);
+                one(input, &entries, (tags, subjects), errors)
             }
-            Data::Union(_) => one(input, &entries, Vec::new(), errors),
+            Data::Union(_) => one(input, &entries, (Vec::new(), Subjects::none()), errors),
         };
         Self {
             input,
@@ -73,11 +77,11 @@ impl<'a> Event<'a> {
 fn one<'a>(
     input: &DeriveInput,
     entries: &Entries,
-    tags: Vec<Tagged<'a>>,
+    (tags, subjects): (Vec<Tagged<'a>>, Subjects<'a>),
     errors: &mut Errors,
 ) -> Shape<'a> {
     let names = Names::read(entries, Name::of_ident(&input.ident));
-    Shape::One(names, History::read(entries, errors), tags)
+    Shape::One(names, History::read(entries, errors), tags, subjects)
 }
 
 impl Names {
@@ -124,6 +128,7 @@ fn variants<'a>(
     let read = |variant: &'a Variant| {
         refuse_on_fields(&variant.fields, errors);
         tags::refuse(&variant.attrs, "a variant", errors);
+        subjects::refuse(&variant.attrs, "a variant", errors);
         let entries = Entries::of(
             "event",
             &variant.attrs,
@@ -140,6 +145,7 @@ fn variants<'a>(
             names: Names::read(&entries, default),
             history: History::read(&entries, errors),
             tags: Tagged::read(&variant.fields, errors),
+            subjects: Subjects::read(&variant.fields, errors),
         }
     };
     data.variants.iter().map(read).collect()

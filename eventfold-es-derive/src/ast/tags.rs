@@ -40,15 +40,16 @@ impl<'a> Tagged<'a> {
     }
 }
 
-fn name(attribute: &Attribute, field: Option<&Ident>, errors: &mut Errors) -> Option<Name> {
+pub(super) fn name(
+    attribute: &Attribute,
+    field: Option<&Ident>,
+    errors: &mut Errors,
+) -> Option<Name> {
     match (TagName::read(attribute, errors)?, field) {
         (TagName::Given(name), _) => Some(name.into()),
         (TagName::OfField, Some(field)) => Some(Name::of_ident(field)),
         (TagName::OfField, None) => {
-            errors.at(
-                &attribute.meta,
-                "a field without a name needs the name of its tag: `#[tag(\"course\")]`",
-            );
+            errors.at(&attribute.meta, TagName::missing(attribute));
             None
         }
     }

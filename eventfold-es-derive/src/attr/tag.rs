@@ -1,4 +1,4 @@
-//! `#[tag]` and `#[tag("name")]` on the field of an event.
+//! `#[tag]` and `#[tag("name")]` on the field of an event, and `#[subject]`, which is written the same way.
 
 use syn::parse::Parser as _;
 use syn::{Attribute, LitStr, Meta, Path};
@@ -22,10 +22,10 @@ impl TagName {
             Meta::NameValue(given) => {
                 let value = &given.value;
                 let name = syn::parse2::<LitStr>(quote::quote!(#value)).ok();
-                let meant = shown(name.as_ref());
+                let meant = shown(attribute, name.as_ref());
                 errors.at(
                     &attribute.meta,
-                    format!("expected the tag's name in parentheses; the correct format looks like `{meant}`"),
+                    format!("expected the {}'s name in parentheses; the correct format looks like `{meant}`", what(attribute)),
                 );
                 return name.map(Self::Given);
             }
@@ -33,7 +33,11 @@ impl TagName {
         if tokens.is_empty() {
             errors.at(
                 &attribute.meta,
-                "`#[tag()]` is empty; write `#[tag]` for a tag with the field's name, or `#[tag(\"course\")]`",
+                format!(
+                    "`#[{what}()]` is empty; write `#[{what}]` for a {what} with the field's name, or `{}`",
+                    shown(attribute, None),
+                    what = what(attribute),
+                ),
             );
             return Some(Self::OfField);
         }
@@ -52,17 +56,39 @@ impl TagName {
             let path = path?;
             Some(LitStr::new(&path.to_string(), path.span()))
         });
-        let meant = shown(name.as_ref());
+        let meant = shown(attribute, name.as_ref());
         errors.at(
             tokens,
-            format!("expected the tag's name as one string literal; the correct format looks like `{meant}`"),
+            format!("expected the {}'s name as one string literal; the correct format looks like `{meant}`", what(attribute)),
         );
         name.map(Self::Given)
     }
 }
 
+impl TagName {
+    /// The error for a field without a name that its tag could have.
+    pub(crate) fn missing(attribute: &Attribute) -> String {
+        format!(
+            "a field without a name needs the name of its {}: `{}`",
+            what(attribute),
+            shown(attribute, None)
+        )
+    }
+}
+
+/// `tag` or `subject`.
+fn what(attribute: &Attribute) -> &'static str {
+    if attribute.path().is_ident("subject") {
+        "subject"
+    } else {
+        "tag"
+    }
+}
+
 /// The attribute with this name, or with that of an example.
-fn shown(name: Option<&LitStr>) -> String {
-    let name = name.map_or_else(|| "course".to_owned(), LitStr::value);
-    format!("#[tag({name:?})]")
+fn shown(attribute: &Attribute, name: Option<&LitStr>) -> String {
+    let what = what(attribute);
+    let example = if what == "tag" { "course" } else { "customer" };
+    let name = name.map_or_else(|| example.to_owned(), LitStr::value);
+    format!("#[{what}({name:?})]")
 }

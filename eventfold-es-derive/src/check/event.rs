@@ -10,16 +10,18 @@ use crate::name::Name;
 pub(crate) fn event(input: &Event<'_>, errors: &mut Errors) {
     let mut used = Vec::new();
     match &input.shape {
-        Shape::One(names, history, tags) => {
+        Shape::One(names, history, tags, subjects) => {
             check(&input.input.ident, names, &mut used, errors);
             super::history::versions(history, errors);
             super::tags::tags(tags, errors);
+            super::subjects::subjects(&input.input.ident, subjects, errors);
         }
         Shape::Set(variants) => {
             for variant in variants {
                 check(variant.ident, &variant.names, &mut used, errors);
                 super::history::versions(&variant.history, errors);
                 super::tags::tags(&variant.tags, errors);
+                super::subjects::subjects(variant.ident, &variant.subjects, errors);
             }
             super::history::retired(&input.retired, errors, |name, errors| {
                 let first = used.iter().find(|used| used.name.value == name.value);

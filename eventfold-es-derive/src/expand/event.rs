@@ -5,18 +5,18 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::Data;
 use syn::ext::IdentExt as _;
 
-use super::{history, sample, tags};
+use super::{history, sample, subjects, tags};
 use crate::ast::event::{Names, SetVariant, Shape};
 use crate::ast::history::{History, Retired, What};
-use crate::ast::{Event, Tagged};
+use crate::ast::{Event, Subjects, Tagged};
 
 pub(crate) fn event(input: &Event<'_>) -> TokenStream {
     let mut items = TokenStream::new();
     let body = match &input.shape {
-        Shape::One(names, history, tags) => {
+        Shape::One(names, history, tags, subjects) => {
             items.extend(history::imports([history], &[]));
             items.extend(tags::imports(!tags.is_empty()));
-            one(input, names, history, tags)
+            one(input, names, history, (tags, subjects))
         }
         Shape::Set(variants) => {
             let histories = variants.iter().map(|variant| &variant.history);
@@ -72,13 +72,21 @@ pub(crate) fn event(input: &Event<'_>) -> TokenStream {
 /// ```
 ///
 /// With a `version` above 1, also `fn schema_version` for that version. With tags, also `fn append_tags`.
-fn one(input: &Event<'_>, names: &Names, history: &History, tagged: &[Tagged<'_>]) -> TokenStream {
+/// With subjects, `encode` says whose the personal data is.
+fn one(
+    input: &Event<'_>,
+    names: &Names,
+    history: &History,
+    (tagged, subjects): (&[Tagged<'_>], &Subjects<'_>),
+) -> TokenStream {
     let name = text(names);
     let listed = event_name(names, history, tagged);
     let append_tags = tags::of_struct(tagged);
     let pattern = pattern(names);
     let payload = payload(input);
     let decoded = history::decode(history, &quote!(#payload::decode_struct(__stored)));
+    let encoded = quote!(#payload::encode_struct(self, #name, __data));
+    let encoded = subjects::of_struct(&name, subjects, &encoded);
     let schema_version = (history.version > 1).then(|| {
         let version = Literal::u32_unsuffixed(history.version);
         quote!(fn schema_version(&self) -> u32 { #version })
@@ -96,7 +104,7 @@ fn one(input: &Event<'_>, names: &Names, history: &History, tagged: &[Tagged<'_>
         #append_tags
 
         #encode {
-            #payload::encode_struct(self, #name, __data)
+            #encoded
         }
 
         #decode {
@@ -157,9 +165,8 @@ fn set(input: &Event<'_>, variants: &[SetVariant<'_>]) -> TokenStream {
         let (ident, name) = (variant.ident, text(&variant.names));
         // The name that serde gives the variant.
         let tag = ident.unraw().to_string();
-        quote! {
-            Self::#ident { .. } => #payload::encode_variant(self, #tag, #name, __data),
-        }
+        let encode = quote!(#payload::encode_variant(self, #tag, #name, __data));
+        subjects::of_variant(ident, &name, &variant.subjects, &encode)
     });
     let decoded = variants.iter().map(|variant| {
         let (pattern, tag) = (pattern(&variant.names), variant.ident.unraw().to_string());
@@ -246,7 +253,7 @@ fn about(input: &Event<'_>) -> TokenStream {
         quote!(&<Self as __eventfold::DomainEvent>::NAMES[#position])
     };
     let written: TokenStream = match &input.shape {
-        Shape::One(_, history, _) => {
+        Shape::One(_, history, ..) => {
             let (name, upcasts) = (name(0), history::upcasts(history));
             quote!(__events.push(__eventfold::about_event(#name, #upcasts, #schema));)
         }

@@ -107,6 +107,39 @@ impl<'a> StoredEvent<'a> {
         })
     }
 
+    /// Reads the payload by `read`. Fails if a key cannot be reached, and if the payload has personal data
+    /// that was sealed for another event or field.
+    #[cfg(feature = "personal")]
+    #[inline]
+    pub(crate) fn open<T>(
+        &self,
+        read: impl FnOnce() -> Result<T, DecodeError>,
+    ) -> Result<T, DecodeError> {
+        use crate::personal::sealing::{self, OpenError};
+
+        let opened = sealing::open(self.record.event_id, self.data, read);
+        opened.map_err(|error| match error {
+            OpenError::NoKey(cause) => DecodeError::Key {
+                name: self.name.to_owned(),
+                cause: cause.to_string(),
+            },
+            OpenError::Moved(cause) => {
+                DecodeError::malformed(self.name, serde::de::Error::custom(cause))
+            }
+        })?
+    }
+
+    /// Reads the payload by `read`.
+    #[cfg(not(feature = "personal"))]
+    #[inline]
+    #[expect(clippy::unused_self, reason = "with personal data it is used")]
+    pub(crate) fn open<T>(
+        &self,
+        read: impl FnOnce() -> Result<T, DecodeError>,
+    ) -> Result<T, DecodeError> {
+        read()
+    }
+
     /// An error about this event: its stream, version and name, then `cause`.
     pub(crate) fn failed(&self, cause: &dyn fmt::Display) -> io::Error {
         let in_stream = InStream {
@@ -159,7 +192,8 @@ impl<'a> StoredEvent<'a> {
     /// # Ok::<(), eventfold_es::DecodeError>(())
     /// ```
     pub fn payload<T: serde::de::Deserialize<'a>>(&self) -> Result<T, DecodeError> {
-        serde_json::from_str(self.data).map_err(|source| DecodeError::malformed(self.name, source))
+        let read = || serde_json::from_str(self.data);
+        self.open(|| read().map_err(|source| DecodeError::malformed(self.name, source)))
     }
 
     /// [`DecodeError::UnknownName`] for this event.
@@ -253,6 +287,15 @@ pub enum DecodeError {
         step: &'static str,
         /// The error of the function, or why it does not take the old payload.
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The key of the event's personal data cannot be reached. It says nothing about the event, which can be
+    /// read once the key is there.
+    #[error("event `{}` cannot be read: {cause}", Shown(.name))]
+    Key {
+        /// The stored name.
+        name: String,
+        /// Why there is no key.
+        cause: String,
     },
     /// The event belongs to another aggregate than the one that was to read it.
     #[error(

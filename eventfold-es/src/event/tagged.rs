@@ -32,10 +32,12 @@ pub(crate) fn encode<E: Serialize>(
 
 /// Reads an event from its tag and its payload.
 pub(crate) fn decode<E: DeserializeOwned>(stored: StoredEvent<'_>) -> Result<E, DecodeError> {
-    let entries = Entries::new(stored.name(), stored.data());
-    E::deserialize(MapAccessDeserializer::new(entries)).map_err(|error| match error {
-        Error::UnknownTag(_) => stored.unknown(),
-        Error::Json(source) => DecodeError::malformed(stored.name(), source),
+    stored.open(|| {
+        let entries = Entries::new(stored.name(), stored.data());
+        E::deserialize(MapAccessDeserializer::new(entries)).map_err(|error| match error {
+            Error::UnknownTag(_) => stored.unknown(),
+            Error::Json(source) => DecodeError::malformed(stored.name(), source),
+        })
     })
 }
 

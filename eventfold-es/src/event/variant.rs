@@ -45,13 +45,15 @@ pub(crate) fn decode<'de, E: de::Deserialize<'de>>(
     stored: StoredEvent<'de>,
     variant: &'static str,
 ) -> Result<E, DecodeError> {
-    let mut json = serde_json::Deserializer::from_str(stored.data());
-    E::deserialize(Content {
-        variant,
-        json: &mut json,
+    stored.open(|| {
+        let mut json = serde_json::Deserializer::from_str(stored.data());
+        E::deserialize(Content {
+            variant,
+            json: &mut json,
+        })
+        .and_then(|event| json.end().map(|()| event))
+        .map_err(|source| DecodeError::malformed(stored.name(), source))
     })
-    .and_then(|event| json.end().map(|()| event))
-    .map_err(|source| DecodeError::malformed(stored.name(), source))
 }
 
 type Json<'a, 'de> = &'a mut serde_json::Deserializer<serde_json::de::StrRead<'de>>;

@@ -279,6 +279,7 @@ impl<S: Serialize + DeserializeOwned + Default> Follower<S> {
                                 return Ok(());
                             }
                             Handed::Poisoned(refused) => refused,
+                            Handed::Later(cause) => return Err(cause),
                         };
                         let cause = io::Error::other(refused.error.clone());
                         poisoned = Some(refused);
@@ -495,6 +496,8 @@ pub(super) enum Handed {
     /// Its name is unknown, and such events are left out.
     LeftOut,
     Poisoned(Poisoned),
+    /// It can be taken once a key can be reached. Invariant P4.
+    Later(io::Error),
 }
 
 /// Lets `take` take the event.
@@ -518,6 +521,9 @@ pub(super) fn hand<E: Into<Refusal>>(
             if is_left_out(event_sets, record.aggregate_type) =>
         {
             return Handed::LeftOut;
+        }
+        Ok(Err(Refusal::Decode(error @ DecodeError::Key { .. }))) => {
+            return Handed::Later(event.failed(&error));
         }
         Ok(Err(error)) => {
             if matches!(error, Refusal::Decode(_)) {

@@ -152,8 +152,10 @@ fn fold<P: Projection>(
                 let handed = committed.event(i, |event| {
                     hand(event, event_sets, || state.apply_stored(event))
                 })?;
-                if let Handed::Poisoned(event) = handed {
-                    return Err(Stop::Poisoned(event));
+                match handed {
+                    Handed::Poisoned(event) => return Err(Stop::Poisoned(event)),
+                    Handed::Later(cause) => return Err(Stop::Io(cause)),
+                    Handed::Taken | Handed::LeftOut => {}
                 }
             }
             Ok(ControlFlow::Continue(()))

@@ -15,6 +15,7 @@ use crate::following::exclusive::Exclusive;
 use crate::following::follower::Follower;
 use crate::following::lease::{Candidate, Lease};
 use crate::following::status::Progress;
+use crate::personal::Erasures;
 use crate::storage::Storage;
 use crate::storage::record::Records;
 use crate::storage::record_name::{Follower as Follows, RecordName};
@@ -24,6 +25,8 @@ const SLICE: u64 = 16 * 1024;
 
 /// A registered projection: its state and its position.
 pub(crate) struct Projecting<P: Projection> {
+    /// What was erased when the state began to be read.
+    erasures: Erasures,
     follower: Follower<P>,
     is_closed: bool,
     /// If one of several stores follows it for all.
@@ -48,6 +51,7 @@ impl<P: Projection> Projecting<P> {
             );
             Ok(Self::from_beginning(storage, records.clone(), on_failure))
         };
+        let erasures = Erasures::now();
         let checkpoint = match checkpoint::read::<P>(&records, P::VERSION) {
             Ok(Some(checkpoint)) if checkpoint.unknown.iter().any(is_known::<P>) => {
                 return built_again(
@@ -78,6 +82,7 @@ impl<P: Projection> Projecting<P> {
             return built_again("the events that it skipped are not those in its record");
         }
         Ok(Self {
+            erasures,
             follower,
             is_closed: false,
             election: None,
@@ -86,8 +91,10 @@ impl<P: Projection> Projecting<P> {
 
     /// The projection before the first event.
     fn from_beginning(storage: &Storage, records: Records, on_failure: OnFailure) -> Self {
+        let erasures = Erasures::now();
         let follower = Self::follower(storage, records, Checkpoint::beginning());
         Self {
+            erasures,
             follower: follower.rebuilding(on_failure),
             is_closed: false,
             election: None,
@@ -258,6 +265,9 @@ impl<P: Projection> Projecting<P> {
             return Err(closed());
         }
         self.check_runs_here()?;
+        if !rebuilt.erasures.is_newest() {
+            rebuilt = self.anew()?;
+        }
         while !rebuilt.follow(rebuilt.head(), SLICE)? {}
         rebuilt.follower.save()?;
         rebuilt.follower.take_place_of(&self.follower);
@@ -287,6 +297,10 @@ pub(crate) trait AnyProjecting: Send {
     fn save(&mut self) -> io::Result<()>;
     /// How long until the changes should be saved.
     fn save_in(&self) -> Option<Duration>;
+    /// If the state has events from the position `first` on, removes what is saved of it, and builds it
+    /// again, because something that it may have was erased. True if it was built again.
+    #[cfg(feature = "personal")]
+    fn build_anew_since(&mut self, first: u64) -> io::Result<bool>;
     /// From now on nothing is read or written: the directory may be another store's.
     fn close(&mut self);
 }
@@ -326,6 +340,25 @@ impl<P: Projection> AnyProjecting for Projecting<P> {
         };
         self.follower.save_if_due();
         Ok(is_there)
+    }
+
+    #[cfg(feature = "personal")]
+    fn build_anew_since(&mut self, first: u64) -> io::Result<bool> {
+        if self.is_closed {
+            return Err(closed());
+        }
+        if self.position() < first {
+            return Ok(false);
+        }
+        let checkpoint = RecordName::Checkpoint(P::VERSION);
+        self.follower.records().remove_durably(checkpoint)?;
+        let mut anew = self.anew()?;
+        anew.follower.take_place_of(&self.follower);
+        anew.election = self.election.take();
+        *self = anew;
+        self.catch_up()?;
+        self.follower.save()?;
+        Ok(true)
     }
 
     fn save_in(&self) -> Option<Duration> {

@@ -228,10 +228,10 @@ impl<'a> Upcast<'a> {
         };
         let old = match before {
             Some(before) => Some(before.into()),
-            None if self.version == from => {
+            None if self.version == from => Some(self.stored.open(|| {
                 let read = F::Old::read(self.stored);
-                Some(read.map_err(|error| returned.failed(Box::new(error)))?)
-            }
+                read.map_err(|error| returned.failed(Box::new(error)))
+            })?),
             None => None,
         };
         returned.value = old.map(|old| step.take(old, self.stored.record()));

@@ -38,6 +38,7 @@ use crate::domain::aggregate::Aggregate;
 use crate::error::{ExecuteError, StateError};
 use crate::event::Standing;
 use crate::ids::{Position, Version};
+use crate::personal::Keys;
 use crate::runtime::committed::Committed;
 use crate::runtime::inside;
 use crate::runtime::passivation::Passivator;
@@ -59,6 +60,7 @@ pub(crate) trait Home: Send + Sync {
 /// A live aggregate.
 pub(crate) struct Actor<A: Aggregate> {
     clock: Clock,
+    keys: Keys,
     stream: Stream,
     home: Weak<dyn Home>,
     passivator: Arc<Passivator>,
@@ -114,6 +116,14 @@ impl<A: Aggregate> Actor<A> {
                     self.mailbox.close();
                 }
                 Mail::PassivateIfIdle => self.watch_on(),
+                #[cfg(feature = "personal")]
+                Mail::Reload(done) => {
+                    // A commit that failed has answered its callers.
+                    drop(self.wait_durable().await);
+                    self.head = None;
+                    self.activity.set_loaded(false);
+                    let _ = done.send(());
+                }
             }
         }
         if self.conflicts.is_some() {

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use crate::personal::Keys;
 use crate::runtime::actor::Registry;
 use crate::runtime::decisions::boundary::Decisions;
 use crate::runtime::layers::Layers;
@@ -49,12 +50,13 @@ impl Aggregates {
         idle_timeout: Duration,
         snapshot_every: u64,
         layers: Layers,
+        keys: Keys,
     ) -> io::Result<Arc<Self>> {
         let passivator = Arc::new(Passivator::start()?);
         Ok(Arc::new(Self {
             storage,
             passivator,
-            registry: Arc::new(Registry::default()),
+            registry: Arc::new(Registry::new(keys)),
             idle_timeout,
             snapshot_every,
             layers,
@@ -112,10 +114,12 @@ impl Drop for Aggregates {
         }
         self.storage.announce_close(None);
         let (follows, storage) = (self.follows.clone(), self.storage.clone());
+        let keys = self.registry.keys.clone();
         self.passivator.end(move || {
             // The store closes whatever happens here: the next `open` of the directory waits for
             // it.
             let saved = catch_unwind(AssertUnwindSafe(|| follows.close()));
+            keys.close();
             storage.close();
             if saved.is_err() {
                 tracing::error!(

@@ -25,6 +25,8 @@ mod compress;
 mod crash;
 pub(crate) mod disk;
 pub(crate) mod doubt;
+#[cfg(feature = "personal")]
+mod erase;
 mod file_systems;
 pub(crate) mod format;
 #[cfg(fuzzing)]

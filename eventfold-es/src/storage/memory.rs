@@ -89,6 +89,9 @@ struct Content {
     of_none: Arc<StoredStream>,
     records: AllRecords,
     occupancy: Occupancy,
+    /// Notes about the whole store.
+    #[cfg(feature = "personal")]
+    notes: Mutex<HashMap<&'static str, Vec<u8>>>,
     /// Several stores may be open on this content, as several processes on one database.
     is_shared: bool,
     /// The health of each store that shares this content.
@@ -266,6 +269,30 @@ impl MemoryStorage {
     /// Whether other stores may append to the log.
     pub(crate) fn is_shared(&self) -> bool {
         self.content.is_shared
+    }
+
+    #[cfg(feature = "personal")]
+    pub(crate) fn note(&self, name: &'static str) -> Option<Vec<u8>> {
+        lock(&self.content.notes).get(name).cloned()
+    }
+
+    #[cfg(feature = "personal")]
+    pub(crate) fn set_note(&self, name: &'static str, content: Option<&[u8]>) {
+        let mut notes = lock(&self.content.notes);
+        match content {
+            Some(content) => drop(notes.insert(name, content.to_vec())),
+            None => drop(notes.remove(name)),
+        }
+    }
+
+    /// Removes the snapshots of these streams, and returns how many there were.
+    #[cfg(feature = "personal")]
+    pub(crate) fn remove_snapshots(&self, ids: &[StreamId]) -> u64 {
+        let streams = lock(&self.content.streams);
+        let found = ids.iter().filter_map(|id| streams.get(id));
+        found
+            .map(|stream| u64::from(stream.snapshot.remove()))
+            .sum()
     }
 
     pub(crate) fn head(&self) -> u64 {

@@ -104,6 +104,28 @@ impl Records {
         }
     }
 
+    /// Removes what interrupted attempts to replace records left, durably.
+    #[cfg(feature = "personal")]
+    pub(crate) fn remove_temporaries(&self) -> StorageResult<()> {
+        match self {
+            Self::Files(records) => records.remove_temporaries(),
+            Self::Memory(_) => Ok(()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => Ok(()),
+        }
+    }
+
+    /// As [`remove`](Self::remove), durably, with what an interrupted attempt to replace it left.
+    #[cfg(feature = "personal")]
+    pub(crate) fn remove_durably(&self, name: RecordName) -> StorageResult<()> {
+        match self {
+            Self::Files(records) => records.remove_durably(name),
+            Self::Memory(records) => records.remove(name),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(records) => records.remove(name),
+        }
+    }
+
     /// A record that takes further lines, and its content.
     pub(crate) fn lines(&self, name: RecordName) -> StorageResult<(Lines, Vec<u8>)> {
         Ok(match self {

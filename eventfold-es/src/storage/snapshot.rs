@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use crate::domain::command::Fingerprint;
 use crate::event::Standing;
 use crate::ids::StreamId;
+use crate::personal::Erasures;
 use crate::storage::error::{StorageError, StorageErrorKind, StorageResult};
 use crate::storage::place::Place;
 
@@ -28,11 +29,17 @@ pub(crate) struct Draft {
     pub(crate) events: u64,
     /// Whether the aggregate has ended or is archived.
     pub(crate) standing: Standing,
+    /// What was erased when the state began to be read. Once more is erased it is not saved.
+    pub(crate) erasures: Erasures,
 }
 
 impl Draft {
     /// Fails if a load could not read the state. Then an older snapshot, or none, is better.
     pub(crate) fn check(&self) -> StorageResult<()> {
+        if !self.erasures.is_newest() {
+            let text = "its state may have personal data that was erased since";
+            return Err(StorageError::new(StorageErrorKind::Unreadable, text));
+        }
         (self.read_back)(&self.state).map_err(|cause| {
             let text = format!("its state could not be read again: {cause}");
             StorageError::new(StorageErrorKind::Unreadable, text)

@@ -16,6 +16,9 @@ use crate::domain::layer::Layer;
 use crate::domain::process_manager::{OnFailure, ProcessManager, Retry, Targets as _};
 use crate::domain::projection::Projection;
 use crate::following::{Candidate, Manager, ReadSide, Registered};
+#[cfg(feature = "personal")]
+use crate::personal::KeyStore;
+use crate::personal::Keys;
 use crate::runtime::aggregates::{Aggregates, Hold};
 use crate::runtime::background;
 use crate::runtime::background::blocking;
@@ -30,6 +33,8 @@ use crate::storage::memory::{Memory, MemoryStorage};
 use crate::storage::postgres::PgStorage;
 #[cfg(feature = "postgres")]
 use crate::storage::postgres::options::PgOptions;
+#[cfg(feature = "personal")]
+use crate::store::keys;
 use crate::store::{AggregateStore, opened};
 use crate::text::shown;
 
@@ -75,6 +80,11 @@ pub struct AggregateStoreBuilder {
     lease_ttl: Duration,
     /// A projection that one of several stores follows for all.
     elected: Option<&'static str>,
+    #[cfg(feature = "personal")]
+    keys: Option<Arc<dyn KeyStore>>,
+    /// No event is read as a type of the program, so no key is needed.
+    #[cfg(feature = "personal")]
+    without_keys: bool,
     /// A method that was called although it is for stores on PostgreSQL.
     #[cfg(feature = "postgres")]
     misplaced: Option<&'static str>,
@@ -132,6 +142,10 @@ impl AggregateStoreBuilder {
             lock_timeout: None,
             lease_ttl: LEASE_TTL,
             elected: None,
+            #[cfg(feature = "personal")]
+            keys: None,
+            #[cfg(feature = "personal")]
+            without_keys: false,
             #[cfg(feature = "postgres")]
             misplaced: None,
         }
@@ -607,6 +621,34 @@ impl AggregateStoreBuilder {
         self
     }
 
+    /// The keys of the store's personal data. With them, events may have fields of the type
+    /// [`Personal`](crate::personal::Personal), and [`forget`](AggregateStore::forget) erases them.
+    ///
+    /// A store that was ever opened with keys is always opened with them, and with the same ones:
+    /// [`open`](Self::open) fails with [`io::ErrorKind::InvalidInput`] if there are none, and with an error of
+    /// the key store if they are those of another store, or missing. A store on PostgreSQL cannot have keys
+    /// yet: `open` fails with [`io::ErrorKind::Unsupported`].
+    ///
+    /// See the example of [`FileKeys`](crate::personal::FileKeys).
+    #[cfg(feature = "personal")]
+    #[doc(alias("encrypt", "gdpr", "kms", "vault"))]
+    pub fn keys(mut self, keys: impl KeyStore) -> Self {
+        self.keys = Some(Arc::new(keys));
+        self
+    }
+
+    /// Opens the store without its keys, although it has some.
+    pub(super) fn without_keys(self) -> Self {
+        #[cfg(feature = "personal")]
+        let this = Self {
+            without_keys: true,
+            ..self
+        };
+        #[cfg(not(feature = "personal"))]
+        let this = self;
+        this
+    }
+
     /// The schema that has the store's tables: `eventfold` by default. A database may have several
     /// stores, each in a schema of its own. The first `open` creates it.
     ///
@@ -759,6 +801,14 @@ impl AggregateStoreBuilder {
 
     /// Opens the store on `storage`.
     fn open_on(self, storage: Storage) -> io::Result<AggregateStore> {
+        #[cfg(feature = "personal")]
+        let keys = if self.without_keys {
+            Keys::default()
+        } else {
+            keys::open(&storage, self.keys).inspect_err(|_| storage.close())?
+        };
+        #[cfg(not(feature = "personal"))]
+        let keys = Keys::default();
         let mut read_side = ReadSide::new(Candidate::new(self.lease_ttl));
         for register in self.registrations {
             if let Err(error) = register(&storage, &mut read_side) {
@@ -788,6 +838,7 @@ impl AggregateStoreBuilder {
             self.idle_timeout,
             self.snapshot_every,
             self.layers,
+            keys,
         );
         let aggregates = aggregates.inspect_err(|_| storage.close())?;
         if let Some(runtime) = runtime {

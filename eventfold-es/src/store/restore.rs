@@ -173,7 +173,7 @@ impl IntoFuture for Restore {
         Box::pin(async move {
             let (report, to) = while_awaited(|given_up| self.run(given_up)).await?;
             // This writes the streams' files.
-            let store = AggregateStore::open(&to).await?;
+            let store = AggregateStore::builder(&to).without_keys().open().await?;
             store.shutdown().await?;
             Ok(report)
         })

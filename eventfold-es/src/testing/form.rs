@@ -10,6 +10,8 @@ use crate::event::{
     DecodeError, Decoded, DomainEvent, EncodeError, InvalidTag, LifecycleEvent, Meta, Recorded,
     SCHEMA_VERSION, StoredEvent, Tags, has_tags, read_back, value,
 };
+#[cfg(feature = "personal")]
+use crate::personal::sealing::{NotStored, not_stored};
 use crate::storage::encoding::event_line::is_too_deep;
 use crate::testing::diff::diff;
 
@@ -61,7 +63,7 @@ impl Form {
     /// The form in which `A` stores `event`.
     pub(super) fn of<A: Aggregate>(event: &A::DomainEvent) -> Result<Self, String> {
         let mut data = Vec::new();
-        let name = A::encode_event(event, &mut data);
+        let name = in_clear(|| A::encode_event(event, &mut data));
         let version = A::event_version(event).unwrap_or(1);
         let mut form = Self::read(name.map(std::borrow::Cow::into_owned), version, &data)?;
         form.set_tags(|tags| A::event_tags(event, tags), A::HAS_TAGS)?;
@@ -97,7 +99,8 @@ impl Form {
     /// `Default` may have none.
     pub(super) fn of_event<E: DomainEvent>(event: &E) -> Result<Self, String> {
         let mut data = Vec::new();
-        let name = event.encode(&mut data).map(|()| event.name().to_owned());
+        let encoded = in_clear(|| event.encode(&mut data));
+        let name = encoded.map(|()| event.name().to_owned());
         let form = Self::read(name, event.schema_version(), &data)?;
         // A sample is a `Value` in a file.
         value::read(&form.text).map_err(|error| format!("event `{}`: {error}", form.name))?;
@@ -167,8 +170,16 @@ impl Form {
             meta: meta.as_ref().map_or(Meta::None, Meta::Value),
             tags: &tags,
         };
-        take(StoredEvent::new(&self.name, &self.text).with_record(&record))
+        in_clear(|| take(StoredEvent::new(&self.name, &self.text).with_record(&record)))
     }
+}
+
+/// Runs `code`, in which personal data is written in clear. Nothing of it is stored.
+pub(super) fn in_clear<T>(code: impl FnOnce() -> T) -> T {
+    #[cfg(feature = "personal")]
+    return not_stored(NotStored::Clear, code);
+    #[cfg(not(feature = "personal"))]
+    code()
 }
 
 /// The stored form of `event`. Panics unless the event comes back from it unchanged.
@@ -272,7 +283,7 @@ fn sorted(value: &Value) -> Value {
 /// The saved form of `state`; `what` names it in an error.
 pub(super) fn saved<S: Serialize>(what: &str, state: &S) -> Result<(String, Value), String> {
     let cannot = |error| format!("{what} cannot be saved as JSON: {error}");
-    let text = serde_json::to_string(state).map_err(cannot)?;
+    let text = in_clear(|| serde_json::to_string(state)).map_err(cannot)?;
     let value = value::shown(&text).map_err(cannot)?;
     Ok((text, value))
 }

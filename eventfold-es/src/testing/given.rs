@@ -50,6 +50,8 @@ pub fn given<A: Aggregate>(events: Vec<A::DomainEvent>) -> Given<A> {
             id: "tested".to_owned(),
             time: None,
             context: CommandContext::default(),
+            #[cfg(feature = "personal")]
+            told: Vec::new(),
         },
     }
     .and(events)
@@ -58,7 +60,7 @@ pub fn given<A: Aggregate>(events: Vec<A::DomainEvent>) -> Given<A> {
 /// An aggregate with a history. It takes commands.
 #[derive(Debug)]
 pub struct Given<A> {
-    aggregate: Tested<A>,
+    pub(super) aggregate: Tested<A>,
 }
 
 /// The result of a command.
@@ -70,18 +72,21 @@ pub struct When<A: Aggregate> {
 
 /// The same aggregate in three copies, which must not differ.
 #[derive(Debug)]
-struct Tested<A> {
+pub(super) struct Tested<A> {
     /// Folded from the events as they were given and decided.
-    live: A,
+    pub(super) live: A,
     /// Saved as a snapshot and read back after each command.
-    restored: A,
+    pub(super) restored: A,
     /// Folded from the events as they are read from their stored form.
-    replayed: A,
+    pub(super) replayed: A,
     version: u64,
-    id: String,
+    pub(super) id: String,
     /// The time that the test set, in milliseconds since 1970.
     time: Option<u64>,
     context: CommandContext,
+    /// All events as they were stored, with the subjects of their personal data, and their times.
+    #[cfg(feature = "personal")]
+    pub(super) told: Vec<(Form, serde_json::Value, u64)>,
 }
 
 impl<A: Aggregate> Given<A> {
@@ -420,7 +425,7 @@ impl<A: Aggregate> When<A> {
     }
 
     #[track_caller]
-    fn go_on(self) -> Given<A> {
+    pub(super) fn go_on(self) -> Given<A> {
         self.outcome.refuse_silence();
         let aggregate = self.aggregate;
         Given { aggregate }
@@ -441,6 +446,9 @@ impl<A: Aggregate> Tested<A> {
             self.version += 1;
             let place = place::<A>(&self.id, self.version, ms);
             let form = round_trip::<A>(event, place);
+            #[cfg(feature = "personal")]
+            self.told
+                .push((form.clone(), with_subjects::<A>(event), ms));
             apply(&mut self.live, event);
             apply(&mut self.restored, event);
             // It was read before.
@@ -455,7 +463,7 @@ impl<A: Aggregate> Tested<A> {
         forms
     }
 
-    fn compare(&mut self) -> Result<(), String> {
+    pub(super) fn compare(&mut self) -> Result<(), String> {
         let (_, live) = saved("the state", &self.live)?;
         let (_, replayed) = saved("the state", &self.replayed)?;
         same(
@@ -514,6 +522,22 @@ impl<A: Aggregate> Tested<A> {
             };
             panic!("the state is not as expected:\n{state}");
         }
+    }
+}
+
+/// The payload of `event` in clear, with the subjects of its personal data.
+#[cfg(feature = "personal")]
+#[track_caller]
+fn with_subjects<A: Aggregate>(event: &A::DomainEvent) -> serde_json::Value {
+    use crate::personal::sealing::{NotStored, not_stored};
+
+    let mut data = Vec::new();
+    let written = not_stored(NotStored::WithSubject, || A::encode_event(event, &mut data));
+    let read = |_| serde_json::from_slice(&data);
+    let written = written.map_err(|error| error.to_string());
+    match written.and_then(|name| read(name).map_err(|error| error.to_string())) {
+        Ok(data) => data,
+        Err(error) => panic!("{error}"),
     }
 }
 

@@ -25,7 +25,7 @@ use crate::following::read_back;
 use crate::ids::StreamId;
 use crate::testing::diff::{diff, listed};
 use crate::testing::form::{
-    Form, Place, alike, checked_event, pretty, restored, round_trip, same, saved, time_of,
+    Form, Place, alike, checked_event, in_clear, pretty, restored, round_trip, same, saved, time_of,
 };
 
 /// A projection that has seen no event yet.
@@ -502,11 +502,11 @@ impl<M: ProcessManager> ProcessManagerWhen<M> {
                 expected(&mut out);
                 sent(out)
             }),
-            Met::Failure(letter, position) => {
+            Met::Failure(letter, position) => in_clear(|| {
                 let mut out = Outbox::answering(M::NAME, letter, *position);
                 expected(&mut out);
                 sent(out)
-            }
+            }),
         };
         match expected {
             Ok(expected) if expected == self.sent => {}
@@ -730,7 +730,8 @@ impl Journal {
         A::Command: Serialize,
     {
         let context = CommandContext::default();
-        let stored = StoredCommand::new(A::AGGREGATE_TYPE, id.to_owned(), command, context);
+        let (of, id) = (A::AGGREGATE_TYPE, id.to_owned());
+        let stored = in_clear(|| StoredCommand::new(of, id, command, context));
         let shown = match stored.and_then(StoredCommand::into_shown) {
             Ok(shown) => shown,
             Err(error) => panic!("the command cannot be written as JSON: {error}"),
@@ -781,9 +782,11 @@ fn answer<M: ProcessManager>(
     letter: &DeadLetter,
     position: u64,
 ) -> Result<Vec<Value>, String> {
-    let mut out = Outbox::answering(M::NAME, letter, position);
-    manager.on_dead_letter(letter, &mut out);
-    sent(out)
+    in_clear(|| {
+        let mut out = Outbox::answering(M::NAME, letter, position);
+        manager.on_dead_letter(letter, &mut out);
+        sent(out)
+    })
 }
 
 /// Fails if a command has no possible target, or if the copy of the process manager did otherwise.

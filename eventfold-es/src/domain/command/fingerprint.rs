@@ -48,10 +48,23 @@ impl<'de> Deserialize<'de> for Fingerprint {
 /// The order of an object's members does not matter, nor do members that are `null`. So a command
 /// keeps its fingerprint when an optional field is added to it.
 pub(crate) fn fingerprint_of<C: Serialize>(command: &C) -> Option<u64> {
-    let value = serde_json::to_value(command).ok()?;
+    let value = to_value(command).ok()?;
     let mut canonical = String::new();
     write_canonical(&value, &mut canonical);
     Some(xxh3_64(canonical.as_bytes()))
+}
+
+/// Without personal data: a stored fingerprint would let somebody who guesses it find out.
+#[cfg(feature = "personal")]
+fn to_value<C: Serialize>(command: &C) -> serde_json::Result<Value> {
+    use crate::personal::sealing::{NotStored, not_stored};
+
+    not_stored(NotStored::Fingerprint, || serde_json::to_value(command))
+}
+
+#[cfg(not(feature = "personal"))]
+fn to_value<C: Serialize>(command: &C) -> serde_json::Result<Value> {
+    serde_json::to_value(command)
 }
 
 fn write_canonical(value: &Value, out: &mut String) {

@@ -8,6 +8,7 @@ use crate::clock::{millis, nanos};
 use crate::domain::aggregate::{Aggregate, fold_stored};
 use crate::error::{StateError, guarded, panic_message};
 use crate::event::{LifecycleEvent, RESERVED, Standing};
+use crate::personal::Erasures;
 use crate::runtime::actor::Actor;
 use crate::runtime::actor::head::Head;
 use crate::runtime::actor::keys::Keys;
@@ -57,6 +58,7 @@ impl<A: Aggregate> Head<A> {
             standing: Standing::default(),
             unknown: Vec::new(),
             event_ids: None,
+            erasures: Erasures::now(),
         }
     }
 
@@ -74,6 +76,11 @@ impl<A: Aggregate> Head<A> {
         stream: &Stream,
         reading: &Reading<'_>,
     ) -> StorageResult<Option<(Self, Place)>> {
+        let empty = Self::empty();
+        // Invariant P3.
+        if Erasures::is_under_way() {
+            return Ok(None);
+        }
         let Some(snapshot) = reading.snapshot()? else {
             return Ok(None);
         };
@@ -108,7 +115,7 @@ impl<A: Aggregate> Head<A> {
             keys: contents.keys.into_iter().collect(),
             unknown: contents.unknown,
             standing: contents.lifecycle,
-            ..Self::empty()
+            ..empty
         };
         Ok(Some((head, snapshot.place)))
     }

@@ -14,8 +14,9 @@ use crate::domain::aggregate::{Aggregate, decode_unless_left_out};
 use crate::domain::command::{CommandContext, Fingerprint};
 use crate::domain::decision_context::DecisionContext;
 use crate::error::{ExecuteError, Panic, guarded};
-use crate::event::{EncodeError, Meta, RESERVED, Recorded, Standing, Tag, Tags, read_back};
+use crate::event::{EncodeError, Meta, RESERVED, Recorded, Standing, Tag, Tags, read_back, seal};
 use crate::ids::{Position, Version};
+use crate::personal::Keys;
 use crate::runtime::actor::conflict::Again;
 use crate::runtime::actor::mailbox::{Attempt, Reply};
 use crate::runtime::actor::{Actor, Decision, answer};
@@ -165,7 +166,11 @@ impl<A: Aggregate> Actor<A> {
         };
         let (place, ids) = ((&self.stream, head.version), &mut head.event_ids);
         let doing = Doing::new("serialize");
-        let encode = || encode::<A>(&mut events, place, (context, fingerprint), now, ids, &doing);
+        let keys = &self.keys;
+        let encode = || {
+            let by = (context, fingerprint);
+            encode::<A>(&mut events, place, by, (now, keys), ids, &doing)
+        };
         match guarded(encode) {
             Ok(Ok(encoded)) => Continue((events, encoded)),
             Ok(Err(error)) => {
@@ -294,7 +299,7 @@ fn encode<A: Aggregate>(
     events: &mut [A::DomainEvent],
     (stream, version): (&Stream, u64),
     (context, fingerprint): (&CommandContext, Option<Fingerprint>),
-    ms: u64,
+    (ms, keys): (u64, &Keys),
     ids: &mut Option<HashSet<u128>>,
     doing: &Doing,
 ) -> Result<EncodedEvents, EncodeError> {
@@ -306,7 +311,8 @@ fn encode<A: Aggregate>(
     let mut tags = Tags::new();
     for (event, version) in events.iter_mut().zip(version + 1..) {
         data.clear();
-        let name = A::encode_event(event, &mut data)?;
+        let id = Uuid::new_v4().hyphenated().encode_lower(&mut id);
+        let name = seal(keys, id, &mut data, |data| A::encode_event(event, data))?;
         if name.starts_with(RESERVED) {
             let cause = format!("names that begin with `{RESERVED}` are reserved for the store");
             return Err(EncodeError::new(name, serde_json::Error::custom(cause)));
@@ -316,7 +322,6 @@ fn encode<A: Aggregate>(
             common = Common::of((context, fingerprint), ms, event_version);
             common_to = Some(event_version);
         }
-        let id = Uuid::new_v4().hyphenated().encode_lower(&mut id);
         if let Some(ids) = ids {
             ids.insert(xxh3_128(id.as_bytes()));
         }

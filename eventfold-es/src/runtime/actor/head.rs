@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use crate::domain::aggregate::{Aggregate, apply_all};
 use crate::error::{guarded, panic_message};
 use crate::event::Standing;
+use crate::personal::Erasures;
 use crate::runtime::actor::keys::Keys;
 use crate::storage::snapshot::Draft;
 use crate::storage::stream::Stream;
@@ -23,6 +24,8 @@ pub(crate) struct Head<A> {
     pub(crate) unknown: Vec<String>,
     /// Hashes of the ids of all events of the stream; kept from the first injection on.
     pub(crate) event_ids: Option<HashSet<u128>>,
+    /// What was erased when the state began to be read.
+    pub(crate) erasures: Erasures,
 }
 
 impl<A: Aggregate> Head<A> {
@@ -71,6 +74,7 @@ impl<A: Aggregate> Head<A> {
             unknown: self.unknown.clone(),
             events: A::__fingerprint(),
             standing: self.standing.clone(),
+            erasures: self.erasures,
         }))
     }
 }

@@ -118,4 +118,7 @@ pub(crate) enum Mail<A: Aggregate> {
     Lend(Borrower<A>),
     /// Leave memory if there was no message during the idle time.
     PassivateIfIdle,
+    /// Drop the head once it is durable: it may have personal data that was erased. Then answer.
+    #[cfg(feature = "personal")]
+    Reload(oneshot::Sender<()>),
 }

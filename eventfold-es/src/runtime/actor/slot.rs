@@ -5,15 +5,20 @@
 
 use std::any::Any;
 use std::collections::HashMap;
+#[cfg(feature = "personal")]
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
+#[cfg(feature = "personal")]
+use tokio::sync::oneshot;
 
 use crate::domain::aggregate::Aggregate;
 use crate::ids::StreamId;
 use crate::meter::CommandMeter;
+use crate::personal::Keys;
 use crate::runtime::actor::conflict::Conflicts;
 use crate::runtime::actor::idle::Activity;
 use crate::runtime::actor::mailbox::{MAILBOX, Mail};
@@ -167,15 +172,15 @@ impl<A: Aggregate> Slot<A> {
         passivator: &Arc<Passivator>,
     ) -> std::io::Result<(Mailbox<A>, Actor<A>)> {
         let registry = self.registry.upgrade();
-        if registry.is_none_or(|registry| registry.running.is_over()) {
-            return Err(StorageError::closed().into());
-        }
+        let registry = registry.filter(|registry| !registry.running.is_over());
+        let registry = registry.ok_or_else(StorageError::closed)?;
         let (sender, receiver) = mpsc::channel(MAILBOX);
         let live = &storage.meters().live;
         live.now.add(1);
         live.activations.add(1);
         let actor = Actor {
             clock: storage.clock().clone(),
+            keys: registry.keys.clone(),
             passivator: passivator.clone(),
             stream: self.stream.clone(),
             home: Arc::<Self>::downgrade(self),
@@ -287,6 +292,10 @@ pub(crate) trait LiveAggregate: Any + Send + Sync {
 
     /// Whether calls wait for it.
     fn is_behind(&self) -> bool;
+
+    /// Lets the actor drop its head once that is durable. `None` if there is no actor.
+    #[cfg(feature = "personal")]
+    fn reload(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>>;
 }
 
 impl<A: Aggregate> LiveAggregate for Slot<A> {
@@ -304,6 +313,18 @@ impl<A: Aggregate> LiveAggregate for Slot<A> {
     fn is_behind(&self) -> bool {
         self.live().as_ref().is_some_and(Live::is_behind)
     }
+
+    #[cfg(feature = "personal")]
+    fn reload(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
+        let mailbox = self.live().as_ref()?.mailbox.clone();
+        Some(Box::pin(async move {
+            let (done, reloaded) = oneshot::channel();
+            // An actor that ends has no head any more.
+            if mailbox.send(Mail::Reload(done)).await.is_ok() {
+                let _ = reloaded.await;
+            }
+        }))
+    }
 }
 
 /// The aggregates of a store that are in use. Live ones with events are kept even if nobody else
@@ -312,6 +333,8 @@ impl<A: Aggregate> LiveAggregate for Slot<A> {
 pub(crate) struct Registry {
     slots: Mutex<HashMap<StreamId, Entry>>,
     running: Running,
+    /// The keys of the store's personal data.
+    pub(crate) keys: Keys,
 }
 
 struct Entry {
@@ -320,6 +343,14 @@ struct Entry {
 }
 
 impl Registry {
+    /// The aggregates of a store with these keys, none yet.
+    pub(crate) fn new(keys: Keys) -> Self {
+        Self {
+            keys,
+            ..Self::default()
+        }
+    }
+
     fn slots(&self) -> MutexGuard<'_, HashMap<StreamId, Entry>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -70,6 +70,15 @@ impl Decisions {
         Boundary { tags }
     }
 
+    /// Forgets all states once nobody uses them: they may have personal data that was erased.
+    #[cfg(feature = "personal")]
+    pub(crate) async fn forget_states(&self) {
+        let tags: Vec<_> = lock(&self.by_name).values().cloned().collect();
+        for tag in tags {
+            tag.locked.lock().await.states.clear();
+        }
+    }
+
     /// How many tags are in memory.
     pub(crate) fn len(&self) -> usize {
         lock(&self.by_name).len()

@@ -14,8 +14,11 @@ use crate::domain::decider::{Decider, decide_on};
 use crate::domain::decision_model::ModelState;
 use crate::domain::layer::{Call, CallOutcome};
 use crate::error::{ExecuteError, Panic, guarded};
-use crate::event::{DomainEvent, EncodeError, Meta, Recorded, StoredEvent, Tag, Tags, read_back};
+use crate::event::{
+    DomainEvent, EncodeError, Meta, Recorded, StoredEvent, Tag, Tags, read_back, seal,
+};
 use crate::ids::{Position, StreamId, Version};
+use crate::personal::Keys;
 use crate::runtime::aggregates::Aggregates;
 use crate::runtime::decisions::boundary::{Boundary, EVERYTHING, StateKey};
 use crate::runtime::decisions::flight::{Flight, Landing};
@@ -104,6 +107,8 @@ struct Model {
 /// An event that was decided, in its stored form.
 struct Encoded {
     name: String,
+    /// The event's own id.
+    id: String,
     data: String,
     tags: Tags,
 }
@@ -238,7 +243,13 @@ impl Aggregates {
             }
             Err(panic) => return Err(panicked::<D>("decide", &*panic)),
         };
-        let encode = || encode::<D>(&mut events, (context, fingerprint), ms);
+        let encode = || {
+            encode::<D>(
+                &mut events,
+                (context, fingerprint),
+                (ms, &self.registry.keys),
+            )
+        };
         let (encoded, stored) = match guarded(encode) {
             Ok(Ok(encoded)) => encoded,
             Ok(Err(error)) => {
@@ -455,7 +466,7 @@ fn names(models: &[Model], key: Option<&str>) -> BTreeSet<String> {
 fn encode<D: Decider>(
     events: &mut [D::DomainEvent],
     (context, fingerprint): (&CommandContext, Option<Fingerprint>),
-    ms: u64,
+    (ms, keys): (u64, &Keys),
 ) -> Result<(EncodedEvents, Vec<Encoded>), EncodeError> {
     let mut encoded = EncodedEvents::new(seed_of_none());
     let mut all = Vec::with_capacity(events.len());
@@ -463,14 +474,16 @@ fn encode<D: Decider>(
         let name = event.name().to_owned();
         let refused = |error| EncodeError::new(&*name, error);
         let mut data = Vec::new();
-        event.encode(&mut data)?;
+        let id = Uuid::new_v4().to_string();
+        seal(keys, &id, &mut data, |data| {
+            event.encode(data).map(|()| &*name)
+        })?;
         let mut tags = Tags::new();
         event
             .append_tags(&mut tags)
             .map_err(|error| refused(serde_json::Error::custom(error)))?;
         let version = Some(event.schema_version()).filter(|version| *version > 1);
         let common = Common::of((context, fingerprint), ms, version);
-        let id = Uuid::new_v4().to_string();
         let texts = tags.iter().map(Tag::as_str);
         encoded.push_tagged(&name, &data, Some(&id), 0, &common, texts);
         if encoded.is_too_deep() {
@@ -490,7 +503,12 @@ fn encode<D: Decider>(
         *event = read_back(&name, &data, &record, D::DomainEvent::decode)?;
         let data =
             String::from_utf8(data).map_err(|error| refused(serde_json::Error::custom(error)))?;
-        all.push(Encoded { name, data, tags });
+        all.push(Encoded {
+            name,
+            id,
+            data,
+            tags,
+        });
     }
     Ok((encoded, all))
 }
@@ -506,9 +524,11 @@ fn take_commit(
     let tags: Vec<_> = events.iter().map(|event| event.tags.recorded()).collect();
     let records: Vec<_> = tags
         .iter()
-        .map(|tags| Recorded {
+        .zip(events)
+        .map(|(tags, event)| Recorded {
             ts: ms / 1000,
             ms: Some(ms),
+            event_id: Some(&event.id),
             actor: context.actor.as_deref(),
             tags,
             ..Recorded::NOTHING

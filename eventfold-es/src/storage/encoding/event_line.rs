@@ -5,7 +5,7 @@
 //! ```text
 //! {"len":       229,"sizes":[12,0],"type":"Deposited","data":{"amount":5},"ts":1767225600,"id":"…",
 //!  "actor":"…","meta":{…},"version":3,"ms":1767225600123,"key":"…","command":"…","tags":["…"],
-//!  "encryption_key":"…","pos":17,"sum":"0123456789abcdef"}
+//!  "pos":17,"sum":"0123456789abcdef"}
 //! ```
 //!
 //! `len` is the number of bytes before `,"pos"`. `sizes` are the lengths of the values of `data`
@@ -443,10 +443,6 @@ pub(crate) struct Line<'a> {
     pub(crate) command: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     pub(crate) tags: Vec<Cow<'a, str>>,
-    /// The name of the key that encrypts parts of the payload.
-    #[serde(borrow)]
-    #[cfg_attr(not(test), expect(dead_code, reason = "nothing writes it yet"))]
-    pub(crate) encryption_key: Option<Cow<'a, str>>,
 }
 
 fn json<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'de str, D::Error> {

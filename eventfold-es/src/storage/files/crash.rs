@@ -24,6 +24,8 @@ mod decided;
 mod failed_sync;
 mod failing_io;
 mod file_systems;
+#[cfg(feature = "personal")]
+mod forgetting;
 mod full_disk;
 mod grouped;
 mod header_only;

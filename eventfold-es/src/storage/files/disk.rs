@@ -313,6 +313,25 @@ fn remove_file(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Removes a file and what an interrupted attempt to replace it left, even if the power fails. Whether
+/// there was one.
+#[cfg(feature = "personal")]
+pub(crate) fn remove_durably(path: &Path) -> StorageResult<bool> {
+    let Some(dir) = path.parent() else {
+        return Ok(false);
+    };
+    if !is_dir(dir) {
+        return Ok(false);
+    }
+    let was_there = is_there(path);
+    remove(path)?;
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".tmp");
+    remove(Path::new(&temporary))?;
+    sync_dir(dir)?;
+    Ok(was_there)
+}
+
 /// Removes the files in `dir` for which `is_removed` is true, and returns how many.
 pub(crate) fn remove_from(dir: &Path, is_removed: impl Fn(&Path) -> bool) -> StorageResult<usize> {
     let mut removed = 0;

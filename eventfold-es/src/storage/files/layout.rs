@@ -82,6 +82,12 @@ pub(crate) fn unfinished_file(offset: u64) -> String {
     format!("{UNFINISHED}{offset}")
 }
 
+/// The file in the directory `meta` that has the store's name for its keys.
+pub(crate) const KEYS_FILE: &str = "keys.json";
+
+/// The file in the directory `meta` that names the subjects which are being forgotten.
+pub(crate) const FORGETTING_FILE: &str = "forgetting.json";
+
 /// Whether the store keeps a file called `name` in a stream's directory.
 pub(crate) fn is_stream_file(name: &str) -> bool {
     let is_unfinished = name
@@ -106,7 +112,10 @@ pub(crate) const TAKEN_OVER_FILE: &str = "taken_over";
 
 /// Whether the store keeps a file called `name` in the directory `meta`.
 pub(crate) fn is_meta_file(name: &str) -> bool {
-    matches!(name, REGISTRY_FILE | RAW_NAMES_FILE | TAKEN_OVER_FILE)
+    matches!(
+        name,
+        REGISTRY_FILE | RAW_NAMES_FILE | TAKEN_OVER_FILE | KEYS_FILE | FORGETTING_FILE
+    )
 }
 
 /// The subdirectories of a store's directory.

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::storage::error::StorageResult;
 use crate::storage::files::disk;
+#[cfg(feature = "personal")]
+use crate::storage::files::layout::is_temporary;
 use crate::storage::files::lines::FileLines;
 use crate::storage::record_name::RecordName;
 
@@ -59,6 +61,19 @@ impl FileRecords {
 
     pub(crate) fn remove(&self, name: RecordName) -> StorageResult<()> {
         disk::remove(&self.path(name))
+    }
+
+    #[cfg(feature = "personal")]
+    pub(crate) fn remove_temporaries(&self) -> StorageResult<()> {
+        if disk::remove_from(&self.dir, is_temporary)? > 0 {
+            disk::sync_dir(&self.dir)?;
+        }
+        Ok(())
+    }
+
+    #[cfg(feature = "personal")]
+    pub(crate) fn remove_durably(&self, name: RecordName) -> StorageResult<()> {
+        disk::remove_durably(&self.path(name)).map(drop)
     }
 
     pub(crate) fn lines(&self, name: RecordName) -> StorageResult<(FileLines, Vec<u8>)> {

@@ -46,7 +46,8 @@ pub(crate) enum Job {
     Tags(Arc<TagIndex>),
     /// The sealed segments are to be compressed without a pause. The answer is how many were.
     Compress(oneshot::Sender<StorageResult<u64>>),
-    #[cfg(test)]
+    /// Something that must not happen beside the others.
+    #[cfg(any(test, feature = "personal"))]
     Run(Box<dyn FnOnce() + Send>),
     Finish(Option<RedoPointJob>),
 }
@@ -299,7 +300,7 @@ impl Thread {
                 }
                 self.state.checkpointing.store(false, Ordering::Release);
             }
-            #[cfg(test)]
+            #[cfg(any(test, feature = "personal"))]
             Job::Run(run) => run(),
             Job::Tags(index) => index.keep(),
             Job::Compress(answer) => match self.compressor.look() {

@@ -18,9 +18,10 @@ impl SavedSnapshot {
     /// Saves a snapshot at `place`. A newer one stays. A failure is only reported, because the
     /// events are stored anyway. True if it could be made.
     pub(super) fn save(&self, stream: &StreamId, place: Place, draft: Draft) -> bool {
+        // Before the draft is checked: nobody removes the snapshot in between.
+        let mut newest = lock(&self.newest);
         match draft.into_text() {
             Ok(content) => {
-                let mut newest = lock(&self.newest);
                 if newest
                     .as_ref()
                     .is_none_or(|saved| saved.place.version() <= place.version())
@@ -41,6 +42,12 @@ impl SavedSnapshot {
     pub(super) fn read(&self, version: u64) -> Option<Snapshot> {
         let newest = lock(&self.newest).clone();
         newest.filter(|snapshot| snapshot.place.version() <= version)
+    }
+
+    /// Removes the snapshot. True if there was one.
+    #[cfg(feature = "personal")]
+    pub(super) fn remove(&self) -> bool {
+        lock(&self.newest).take().is_some()
     }
 
     /// Reports that a snapshot could not be made or used.

@@ -112,7 +112,6 @@ impl<'a> Rest<'a> {
             key: key.map(Cow::Borrowed),
             command: command.map(Cow::Borrowed),
             tags,
-            encryption_key: None,
         })
     }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::storage::error::StorageResult;
 use crate::storage::files::disk;
 use crate::storage::files::layout::{
-    REGISTRY_FILE, RawNames, StreamLayout, TAKEN_OVER_FILE, write_raw_names,
+    KEYS_FILE, REGISTRY_FILE, RawNames, StreamLayout, TAKEN_OVER_FILE, write_raw_names,
 };
 
 /// Copies the files about the whole store into the directory `base`, durably. `raw_names` are the
@@ -18,7 +18,7 @@ pub(crate) fn copy(from: &StreamLayout, raw_names: &RawNames, base: &Path) -> St
         .iter()
         .filter(|(_, dir)| dir.starts_with(&streams));
     let names: Vec<_> = raw_names.map(|(id, _)| id).collect();
-    for name in [REGISTRY_FILE, TAKEN_OVER_FILE] {
+    for name in [REGISTRY_FILE, TAKEN_OVER_FILE, KEYS_FILE] {
         let Some(content) = disk::read_if_there(&from.meta_dir().join(name))? else {
             continue;
         };

@@ -1,0 +1,309 @@
+//! Personal data as it is stored: [`Envelope`], and where envelopes are in a text of JSON: [`Marked`].
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::ops::Range;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
+use serde::{Deserialize, Serialize};
+
+use crate::personal::key::{Secret, Unsealable};
+
+/// The first member of an envelope.
+pub(crate) const MARK: &str = "$personal";
+
+/// A value that is encrypted with the key of a subject.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Envelope {
+    /// Whose it is.
+    #[serde(rename = "$personal")]
+    pub(crate) subject: String,
+    /// The store that the key is of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) keys: Option<String>,
+    /// The id of the event that it was stored in. A value of no event has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) event: Option<String>,
+    /// The place in that event's payload, as a JSON pointer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) field: Option<String>,
+    /// Nonce, ciphertext and tag in Base64. Without it, the value was erased before it was stored here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sealed: Option<String>,
+}
+
+impl Envelope {
+    /// Encrypts `plain` for a place: the id of an event and a field, if it is in one.
+    pub(crate) fn seal(
+        secret: &Secret,
+        keys: &str,
+        place: Option<(&str, &str)>,
+        plain: &[u8],
+    ) -> Result<Self, Unsealable> {
+        let mut envelope = Self {
+            keys: Some(keys.to_owned()),
+            event: place.map(|(event, _)| event.to_owned()),
+            field: place.map(|(_, field)| field.to_owned()),
+            ..Self::erased(secret.subject())
+        };
+        let sealed = secret.seal(plain, &envelope.bound())?;
+        envelope.sealed = Some(BASE64.encode(sealed));
+        Ok(envelope)
+    }
+
+    /// A value of `subject` that is erased.
+    pub(crate) fn erased(subject: &str) -> Self {
+        Self {
+            subject: subject.to_owned(),
+            keys: None,
+            event: None,
+            field: None,
+            sealed: None,
+        }
+    }
+
+    /// Decrypts the value.
+    pub(crate) fn open(&self, secret: &Secret) -> Result<zeroize::Zeroizing<Vec<u8>>, Unsealable> {
+        let sealed = self.sealed.as_deref().unwrap_or_default();
+        let sealed = BASE64
+            .decode(sealed)
+            .map_err(|_| Unsealable::NotAuthentic)?;
+        secret.open(&sealed, &self.bound())
+    }
+
+    /// What the tag authenticates beside the ciphertext. No two envelopes with different members have the
+    /// same.
+    fn bound(&self) -> Vec<u8> {
+        let members = [
+            Some(&self.subject),
+            self.keys.as_ref(),
+            self.event.as_ref(),
+            self.field.as_ref(),
+        ];
+        let mut bound = Vec::with_capacity(160);
+        for member in members {
+            let length = member.map_or(u64::MAX, |member| member.len() as u64);
+            bound.extend_from_slice(&length.to_le_bytes());
+            bound.extend_from_slice(member.map_or(&[][..], |member| member.as_bytes()));
+        }
+        bound
+    }
+
+    /// As it is stored.
+    pub(crate) fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("text in memory can be written as JSON")
+    }
+}
+
+/// The value that is sealed only once its place is known: a number instead of a subject.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Pending {
+    #[serde(rename = "$personal")]
+    pub(crate) number: usize,
+}
+
+/// A value in clear with its subject, as the testing kit has it.
+#[cfg(feature = "testing")]
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct InClear<T> {
+    #[serde(rename = "$personal")]
+    pub(crate) subject: String,
+    pub(crate) clear: T,
+}
+
+/// An object in a text of JSON that begins with [`MARK`].
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Marked {
+    /// Where it is in the text.
+    pub(crate) bytes: Range<usize>,
+    /// Where it is in the value, as a JSON pointer.
+    pub(crate) field: String,
+}
+
+/// Finds the marked objects in `json`, in their order. It must be JSON; of another text it returns
+/// something or other.
+pub(crate) fn marked(json: &[u8]) -> Vec<Marked> {
+    let mut found = Vec::new();
+    let mut outer: Vec<Step> = Vec::new();
+    let mut at = 0;
+    while let Some(byte) = json.get(at) {
+        match byte {
+            b'{' if begins_marked(&json[at..]) => {
+                let end = at + length_of_object(&json[at..]);
+                found.push(Marked {
+                    bytes: at..end,
+                    field: pointer(json, &outer),
+                });
+                at = end;
+                continue;
+            }
+            b'{' => outer.push(Step::Member {
+                name: 0..0,
+                is_next: true,
+            }),
+            b'[' => outer.push(Step::Element(0)),
+            b'}' | b']' => drop(outer.pop()),
+            b',' => match outer.last_mut() {
+                Some(Step::Element(number)) => *number += 1,
+                Some(Step::Member { is_next, .. }) => *is_next = true,
+                None => {}
+            },
+            b'"' => {
+                let end = at + length_of_string(&json[at..]);
+                if let Some(Step::Member { name, is_next }) = outer.last_mut()
+                    && *is_next
+                {
+                    (*name, *is_next) = (at..end, false);
+                }
+                at = end;
+                continue;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    found
+}
+
+/// A step from a value to one that is in it.
+enum Step {
+    /// A member of an object; where its name is, and whether a name comes next.
+    Member {
+        name: Range<usize>,
+        is_next: bool,
+    },
+    Element(usize),
+}
+
+fn pointer(json: &[u8], steps: &[Step]) -> String {
+    let mut pointer = String::new();
+    for step in steps {
+        match step {
+            Step::Element(number) => {
+                let _ = write!(pointer, "/{number}");
+            }
+            Step::Member { name, .. } => {
+                let name = text(&json[name.clone()]);
+                pointer.push('/');
+                pointer.push_str(&name.replace('~', "~0").replace('/', "~1"));
+            }
+        }
+    }
+    pointer
+}
+
+/// Whether the first member of an object is the mark, in any spelling.
+fn begins_marked(object: &[u8]) -> bool {
+    let rest = object[1..].trim_ascii_start();
+    rest.first() == Some(&b'"') && text(&rest[..length_of_string(rest)]) == MARK
+}
+
+/// The text of a string, with its quotes and escapes.
+fn text(string: &[u8]) -> Cow<'_, str> {
+    if !string.contains(&b'\\') {
+        let inner = string.get(1..string.len().saturating_sub(1));
+        return String::from_utf8_lossy(inner.unwrap_or_default());
+    }
+    serde_json::from_slice::<String>(string).map_or(Cow::Borrowed(""), Cow::Owned)
+}
+
+/// How long the string at the beginning of `json` is, with its quotes.
+fn length_of_string(json: &[u8]) -> usize {
+    let mut at = 1;
+    while let Some(byte) = json.get(at) {
+        match byte {
+            b'\\' => at += 2,
+            b'"' => return at + 1,
+            _ => at += 1,
+        }
+    }
+    json.len()
+}
+
+/// How long the object at the beginning of `json` is.
+fn length_of_object(json: &[u8]) -> usize {
+    let (mut at, mut depth) = (0, 0_usize);
+    while let Some(byte) = json.get(at) {
+        match byte {
+            b'"' => {
+                at += length_of_string(&json[at..]);
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => {
+                depth = depth.saturating_sub(1);
+                if depth == 0 {
+                    return at + 1;
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    json.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::personal::key::SubjectKey;
+
+    fn fields(json: &str) -> Vec<(String, &str)> {
+        let found = marked(json.as_bytes());
+        found
+            .into_iter()
+            .map(|marked| (marked.field, &json[marked.bytes]))
+            .collect()
+    }
+
+    #[test]
+    fn marked_objects_are_found_with_their_places() {
+        let json = r#"{"a":{"$personal":1},"b/~\n":[0,{"c":[],"d":[{ "\u0024personal" : "x\"}" , "e":[{}] }]},"$personal"],"f":{"x":1,"$personal":2}}"#;
+        assert_eq!(
+            fields(json),
+            [
+                ("/a".to_owned(), r#"{"$personal":1}"#),
+                (
+                    "/b~1~0\n/1/d/0".to_owned(),
+                    r#"{ "\u0024personal" : "x\"}" , "e":[{}] }"#
+                ),
+            ]
+        );
+        assert_eq!(
+            fields(r#"{"$personal":1}"#),
+            [(String::new(), r#"{"$personal":1}"#)]
+        );
+    }
+
+    #[test]
+    fn text_that_is_cut_off_is_no_panic() {
+        let json = r#"{"a":[{"$personal":"x\\\"","e":[{}]},{"b\u0041":"\u0024"}]}"#;
+        for end in 0..json.len() {
+            marked(&json.as_bytes()[..end]);
+            marked(&json.as_bytes()[end..]);
+        }
+    }
+
+    #[test]
+    fn an_envelope_is_opened_only_with_the_members_that_it_was_sealed_with() {
+        let secret = Secret::new("a:1".into(), Some(SubjectKey::generate().unwrap()));
+        let envelope = Envelope::seal(&secret, "k", Some(("e", "/f")), b"5").unwrap();
+        assert_eq!(&**envelope.open(&secret).unwrap(), b"5");
+        let json = envelope.to_json();
+        assert_eq!(serde_json::from_slice::<Envelope>(&json).unwrap(), envelope);
+        let changed: [fn(&mut Envelope); 6] = [
+            |e| e.subject = "a:2".to_owned(),
+            |e| e.keys = None,
+            |e| e.event = Some("e/".to_owned()),
+            |e| e.field = Some("/g".to_owned()),
+            |e| (e.event, e.field) = (Some("e/".to_owned()), Some("f".to_owned())),
+            |e| e.sealed = None,
+        ];
+        for change in changed {
+            let mut other = envelope.clone();
+            change(&mut other);
+            assert!(other.open(&secret).is_err(), "{other:?}");
+        }
+    }
+}
