@@ -1,4 +1,4 @@
-//! The read side: projections and process managers, which follow the journal.
+//! The read side: projections, process managers and followers, which follow the journal.
 
 mod again;
 pub(crate) mod audit;
@@ -9,6 +9,7 @@ mod checkpoint;
 mod dead_letters;
 mod exclusive;
 mod failure;
+mod feeding;
 mod follower;
 mod history;
 mod lease;
@@ -19,6 +20,7 @@ mod manager;
 pub(crate) mod managing;
 pub(crate) mod moved;
 mod outgoing;
+mod outside;
 mod past;
 pub(crate) mod pending;
 mod projecting;
@@ -29,6 +31,8 @@ pub(crate) mod saved;
 mod sending;
 pub(crate) mod skipped;
 mod spans;
+#[cfg(feature = "sqlite")]
+mod sql;
 mod status;
 pub(crate) mod subscription;
 mod trace;
@@ -36,16 +40,20 @@ mod turn;
 mod unusable;
 
 pub(crate) use exclusive::Exclusive;
+pub(crate) use feeding::Feeding;
 pub(crate) use lease::Candidate;
 pub(crate) use manager::Manager;
+pub(crate) use outside::Outside;
 pub use past::PastProjection;
 pub(crate) use past::state_at;
 #[cfg(feature = "testing")]
 pub(crate) use pending::read_back;
-pub(crate) use projecting::{Projecting, Registered};
+pub(crate) use projecting::{AnyProjecting, Projecting, Registered};
 pub(crate) use reacting::{AnyReacting, CommandFailure, Outcome};
 pub(crate) use read_side::ReadSide;
 pub(crate) use sending::{dispatch, send_as};
 pub use skipped::SkippedEvent;
+#[cfg(feature = "sqlite")]
+pub(crate) use sql::{Generation, Sql, SqlModel};
 pub use status::{FollowerStatus, ProcessManagerStatus, ReadSideStatus, Runner, Running};
 pub(crate) use turn::Turn;

@@ -434,6 +434,8 @@ pub mod testing;
 mod text;
 
 pub use crate::clock::ManualClock;
+#[cfg(feature = "sqlite")]
+pub use crate::derive::SqlProjection;
 pub use crate::derive::{
     Aggregate, Decision, DecisionModel, DomainEvent, ProcessManager, Projection, aggregate_impl,
 };
@@ -445,6 +447,7 @@ pub use crate::domain::decider::Decider;
 pub use crate::domain::decision_context::DecisionContext;
 pub use crate::domain::decision_model::DecisionModel;
 pub use crate::domain::evolve_with::EvolveWith;
+pub use crate::domain::follower::{Batch, Follower, Reads};
 pub use crate::domain::layer::{Call, CallOutcome, Layer};
 pub use crate::domain::process_manager::{
     Backoff, DeadLetter, Due, FailureKind, OnFailure, OrSend, Outbox, ProcessManager,
@@ -452,6 +455,8 @@ pub use crate::domain::process_manager::{
 };
 pub use crate::domain::projection::{Project, Projection};
 pub use crate::domain::query::{InvalidQuery, Query, QueryItem};
+#[cfg(feature = "sqlite")]
+pub use crate::domain::sql_projection::{ProjectSql, ProjectSqlEvent, SqlProjection, SqlSchema};
 pub use crate::error::{DispatchError, ExecuteError, Panic, Refused, StateError, TogetherError};
 pub use crate::event::{
     DecodeError, Decoded, DomainEvent, EncodeError, EventName, InvalidTag, Recorded, RecordedEvent,
@@ -487,6 +492,13 @@ pub use crate::store::{
     Rebuild, RebuildProgress, Repair, ReplayError, Restore, RestorePoint, RestoreReport,
     SettleError, StoreHealth, Verify, WaitError, spawn_actor,
 };
+
+#[cfg(feature = "sqlite")]
+pub use crate::store::{SqlError, SqlReadModel, SqlTables};
+/// The library that [read models in SQLite](trait@SqlProjection) are written with.
+#[cfg(feature = "sqlite")]
+#[doc(no_inline)]
+pub use rusqlite;
 
 /// What a program with aggregates usually needs.
 ///

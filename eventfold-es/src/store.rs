@@ -15,6 +15,7 @@ mod dead_letters;
 mod decisions;
 mod export;
 mod follow;
+mod followers;
 mod health;
 mod import;
 pub mod inspect;
@@ -31,6 +32,8 @@ mod reading;
 mod rebuild;
 mod restore;
 mod spawn;
+#[cfg(feature = "sqlite")]
+mod sql;
 #[cfg(test)]
 mod tests;
 mod under_way;
@@ -53,6 +56,8 @@ pub use metrics::{
 pub use rebuild::{Rebuild, RebuildProgress};
 pub use restore::{Continuation, Restore, RestorePoint, RestoreReport};
 pub use spawn::spawn_actor;
+#[cfg(feature = "sqlite")]
+pub use sql::{SqlError, SqlReadModel, SqlTables};
 pub use waiting::{SettleError, WaitError};
 
 use crate::clock::millis;

@@ -21,6 +21,7 @@ mod disk;
 mod events_of_none;
 mod failures;
 mod finding;
+mod followers;
 mod format;
 mod golden;
 mod health;

@@ -284,7 +284,7 @@ pub(super) fn is_known<P: Projection>(event: &UnknownEvent) -> bool {
         .any(|set| set.aggregate_type == event.aggregate_type && (set.knows)(&event.event))
 }
 
-/// A projection of any type.
+/// A projection of any type, or what is fed outside of the store.
 pub(crate) trait AnyProjecting: Send {
     fn catch_up(&mut self) -> io::Result<()>;
     /// Takes new events up to the durable position `head`, a slice at a time, and saves if that is
@@ -293,6 +293,10 @@ pub(crate) trait AnyProjecting: Send {
     fn save(&mut self) -> io::Result<()>;
     /// How long until the changes should be saved.
     fn save_in(&self) -> Option<Duration>;
+    /// How long to wait after an error before it goes on, if it says so.
+    fn retry_in(&self) -> Option<Duration> {
+        None
+    }
     /// From now on nothing is read or written: the directory may be another store's.
     fn close(&mut self);
 }
