@@ -275,8 +275,10 @@ impl<P: SqlProjection> Target for Sql<P> {
     }
 
     fn close(&mut self) {
-        self.writer = None;
+        // Whoever closes the file last leaves nothing beside it, if it may write.
         self.served.close();
+        self.writer = None;
+        self.lock = None;
     }
 }
 

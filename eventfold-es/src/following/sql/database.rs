@@ -119,21 +119,21 @@ pub(crate) fn make(
 /// Runs the statements of the user's schema. An error names the statement.
 fn make_tables(connection: &Connection, path: &Path, name: &str, schema: &str) -> io::Result<()> {
     let mut statements = rusqlite::Batch::new(connection, schema);
-    let mut number = 0;
+    let (mut number, mut rest) = (0, schema);
     loop {
         number += 1;
-        let mut text = String::new();
         let made = (|| {
             let next = rusqlite::fallible_iterator::FallibleIterator::next(&mut statements);
             let Some(mut statement) = next? else {
                 return Ok(false);
             };
-            text = statement.expanded_sql().unwrap_or_default();
+            let length = statement.expanded_sql().map_or(0, |text| text.len());
             let mut rows = statement.query([])?;
             while rows.next()?.is_some() {}
             if connection.is_autocommit() {
                 return Err(rusqlite::Error::ExecuteReturnedResults);
             }
+            rest = rest.get(length..).unwrap_or_default();
             Ok(true)
         })();
         let error = match made {
@@ -143,16 +143,13 @@ fn make_tables(connection: &Connection, path: &Path, name: &str, schema: &str) -
             Err(rusqlite::Error::ExecuteReturnedResults) => {
                 "it ends the transaction, which makes all tables or none".to_owned()
             }
-            Err(rusqlite::Error::SqlInputError { msg, sql, .. }) => {
-                text = sql;
-                msg
-            }
+            Err(rusqlite::Error::SqlInputError { msg, .. }) => msg,
             Err(error) => error.to_string(),
         };
         let text = format!(
             "the read model `{name}` cannot make its tables: statement {number} of its schema, `{}`: \
              {error}",
-            beginning(&text)
+            beginning(rest)
         );
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }

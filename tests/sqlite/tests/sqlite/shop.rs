@@ -99,7 +99,10 @@ pub(crate) fn write(
         }
         OrderEvent::Noted(Noted { text }) => {
             assert_ne!(text, "explode", "this note explodes");
-            let mut write = tx.prepare_cached("UPDATE orders SET note = ?2 WHERE id = ?1")?;
+            let mut write = tx.prepare_cached(
+                "INSERT INTO orders VALUES (?1, 0, 0, ?2)
+                 ON CONFLICT (id) DO UPDATE SET note = ?2",
+            )?;
             write.execute(params![record.id(), text])?;
         }
     }
@@ -134,7 +137,10 @@ impl ProjectSql<Order> for DoubleOrders {
             "INSERT INTO doubled VALUES (?1, 2 * ?2)
              ON CONFLICT (id) DO UPDATE SET total = total + 2 * ?2",
         )?;
-        write.execute(params![record.id(), i64::try_from(*price).unwrap_or(i64::MAX)])?;
+        write.execute(params![
+            record.id(),
+            i64::try_from(*price).unwrap_or(i64::MAX)
+        ])?;
         Ok(())
     }
 }
@@ -184,8 +190,7 @@ pub(crate) async fn by_plain_sql(store: &AggregateStore) -> Vec<Row> {
     let db = rusqlite::Connection::open_in_memory().unwrap();
     db.execute_batch("CREATE TABLE events (position INTEGER PRIMARY KEY, id, name, data)")
         .unwrap();
-    let mut lines = Vec::new();
-    store.export().write_to(&mut lines).await.unwrap();
+    let (lines, _) = store.export().write_to(Vec::new()).await.unwrap();
     let mut number = 0;
     for line in lines.split(|byte| *byte == b'\n') {
         let Ok(event) = serde_json::from_slice::<serde_json::Value>(line) else {
