@@ -58,6 +58,18 @@ pub mod on_postgres {}
 ))]
 pub mod several_processes {}
 
+#[doc = include_str!("guide/read_models.md")]
+#[doc(alias(
+    "view",
+    "materialized view",
+    "query model",
+    "sqlite",
+    "sql",
+    "search index",
+    "message broker"
+))]
+pub mod read_models {}
+
 #[doc = include_str!("guide/rules_across_aggregates.md")]
 pub mod rules_across_aggregates {}
 

@@ -118,7 +118,8 @@
 //! * A read model over many: [`derive@Projection`], which folds typed events in the order of the store.
 //!   [`read`](AggregateStore::read) lends it, [`projection`](AggregateStore::projection) is for code that
 //!   may block, [`wait_for`](AggregateStore::wait_for) waits for a position.
-//! * A read model elsewhere, in a database for example: [`subscribe`](AggregateStore::subscribe);
+//! * A read model in tables of SQLite, or something that is fed outside of the store: the guide page
+//!   [`read_models`](guide::read_models); for a simple reader [`subscribe`](AggregateStore::subscribe);
 //!   [`lag_of`](AggregateStore::lag_of) tells how many events it is behind.
 //! * The past: [`AggregateHandle::at`] tells what an aggregate was at a version, a position or a time,
 //!   [`read_at`](AggregateStore::read_at) what a projection was at a position.
