@@ -281,6 +281,7 @@ impl AggregateStoreBuilder {
             let dir = super::sql::directory(storage, read_side.sql_dir.as_ref())?;
             let model = Sql::open(projection, storage, dir.join(P::NAME), on_failure)?;
             read_side.projections.insert(P::NAME, model);
+            read_side.about.push(about::sql_projection::<P>);
             Ok(())
         })
     }

@@ -176,3 +176,11 @@ async fn a_read_model_that_is_not_registered_is_named() {
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn the_model_of_the_program_has_it_among_the_projections() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = open(&dir).await.model();
+    assert_eq!(model.projections[0].name, "orders");
+    assert_eq!(model.projections[0].aggregates, ["order"]);
+}

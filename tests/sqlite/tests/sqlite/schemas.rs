@@ -70,7 +70,7 @@ read_model!(
 async fn refused<P: SqlProjection>(projection: P) -> String {
     let dir = tempfile::tempdir().unwrap();
     let opened = AggregateStore::builder(&dir).sql(projection).open().await;
-    let error = opened.err().expect("the schema is wrong");
+    let error = opened.expect_err("the schema is wrong");
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{error}");
     // Nothing is left that would count.
     let files = std::fs::read_dir(dir.path().join("projections/orders")).unwrap();

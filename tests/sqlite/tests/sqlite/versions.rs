@@ -28,6 +28,10 @@ async fn total(store: &AggregateStore, id: &'static str) -> (u32, Option<i64>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(
+    clippy::await_holding_lock,
+    reason = "the writer, on a thread of its own, is to wait for it"
+)]
 async fn the_old_version_serves_under_load_until_the_new_one_has_caught_up() {
     let dir = tempfile::tempdir().unwrap();
     let store = open_live(&dir).await;
