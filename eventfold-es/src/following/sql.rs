@@ -84,19 +84,17 @@ impl<P: SqlProjection> Sql<P> {
         } else {
             Some(Arc::new(lock_dir(&dir)?))
         };
-        let (mut current, earlier) = find::<P>(storage, &dir)?;
-        if current.is_none() {
-            current = Some(make::<P>(&dir, 0)?);
-        }
-        let Some(Found {
+        let (current, earlier) = find::<P>(storage, &dir)?;
+        let current = match current {
+            Some(current) => current,
+            None => make::<P>(&dir, 0)?,
+        };
+        let Found {
             path,
             about,
             connection,
             ..
-        }) = current
-        else {
-            return Err(closed());
-        };
+        } = current;
         let skipped = database::skipped(&connection);
         let skipped = skipped.map_err(|error| database::failure(&path, &error))?;
         let file = Generation::new(path, P::VERSION);
