@@ -84,17 +84,19 @@ impl<P: SqlProjection> Sql<P> {
         } else {
             Some(Arc::new(lock_dir(&dir)?))
         };
-        let (current, earlier) = find::<P>(storage, &dir)?;
-        let current = match current {
-            Some(current) => current,
-            None => make::<P>(&dir, 0)?,
-        };
-        let Found {
+        let (mut current, earlier) = find::<P>(storage, &dir)?;
+        if current.is_none() {
+            current = Some(make::<P>(&dir, 0)?);
+        }
+        let Some(Found {
             path,
             about,
             connection,
             ..
-        } = current;
+        }) = current
+        else {
+            return Err(closed());
+        };
         let skipped = database::skipped(&connection);
         let skipped = skipped.map_err(|error| database::failure(&path, &error))?;
         let file = Generation::new(path, P::VERSION);

@@ -125,24 +125,24 @@ fn make_tables(connection: &Connection, path: &Path, name: &str, schema: &str) -
         let made = (|| {
             let next = rusqlite::fallible_iterator::FallibleIterator::next(&mut statements);
             let Some(mut statement) = next? else {
-                return Ok(None);
+                return Ok(false);
             };
-            // A statement without parameters is expanded to itself, with what is before it.
             let length = statement.expanded_sql().map_or(0, |text| text.len());
             let mut rows = statement.query([])?;
             while rows.next()?.is_some() {}
-            Ok(Some(length))
+            if connection.is_autocommit() {
+                return Err(rusqlite::Error::ExecuteReturnedResults);
+            }
+            rest = rest.get(length..).unwrap_or_default();
+            Ok(true)
         })();
         let error = match made {
-            Ok(None) => return Ok(()),
-            Ok(Some(_)) if connection.is_autocommit() => {
+            Ok(true) => continue,
+            Ok(false) => return Ok(()),
+            Err(error) if is_of_database(&error) => return Err(failure(path, &error)),
+            Err(rusqlite::Error::ExecuteReturnedResults) => {
                 "it ends the transaction, which makes all tables or none".to_owned()
             }
-            Ok(Some(length)) => {
-                rest = rest.get(length..).unwrap_or_default();
-                continue;
-            }
-            Err(error) if is_of_database(&error) => return Err(failure(path, &error)),
             Err(rusqlite::Error::SqlInputError { msg, .. }) => msg,
             Err(error) => error.to_string(),
         };
