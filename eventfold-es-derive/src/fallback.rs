@@ -368,6 +368,7 @@ pub(crate) fn reader(input: &Reader<'_>) -> TokenStream {
     let generics = generics_of_any_shape(input.input);
     let (generics, arguments, where_clause) = generics.split_for_impl();
     let (of, name, returned) = match input.kind {
+        Kind::SqlProjection => return sql_projection(input),
         Kind::Projection => (quote!(Projection), quote!(apply), quote!(())),
         Kind::ProcessManager => (
             quote!(ProcessManager),
@@ -390,6 +391,42 @@ pub(crate) fn reader(input: &Reader<'_>) -> TokenStream {
                 _: &str,
                 _: &__eventfold::eventfold::Event,
             ) -> #returned {
+                ::core::unreachable!()
+            }
+        }
+    };
+    scope(&input.krate, item)
+}
+
+/// ```ignore
+/// impl SqlProjection for Orders where Orders: SqlSchema + Send + Sync, Orders: 'static {
+///     const NAME: &'static str = "";
+///     // subscriptions, event_sets, project_stored
+/// }
+/// ```
+fn sql_projection(input: &Reader<'_>) -> TokenStream {
+    let ident = input.ident();
+    let bounds = quote!(__eventfold::SqlSchema + ::core::marker::Send + ::core::marker::Sync);
+    let generics = with_bounds(input.input, &bounds);
+    let (generics, arguments, where_clause) = generics.split_for_impl();
+    let item = quote! {
+        #[automatically_derived]
+        impl #generics __eventfold::SqlProjection for #ident #arguments #where_clause {
+            const NAME: &'static str = "";
+
+            fn subscriptions() -> &'static [&'static str] {
+                ::core::unreachable!()
+            }
+
+            fn event_sets() -> &'static [__eventfold::EventSet] {
+                ::core::unreachable!()
+            }
+
+            fn project_stored(
+                &self,
+                _: &__eventfold::rusqlite::Transaction<'_>,
+                _: __eventfold::StoredEvent<'_>,
+            ) -> ::core::result::Result<(), __eventfold::SqlRefusal> {
                 ::core::unreachable!()
             }
         }

@@ -46,6 +46,12 @@ pub fn derive_projection(input: TokenStream) -> TokenStream {
     projection(&parse_macro_input!(input as DeriveInput)).into()
 }
 
+/// See `eventfold_es::SqlProjection`.
+#[proc_macro_derive(SqlProjection, attributes(projection))]
+pub fn derive_sql_projection(input: TokenStream) -> TokenStream {
+    sql_projection(&parse_macro_input!(input as DeriveInput)).into()
+}
+
 /// See `eventfold_es::ProcessManager`.
 #[proc_macro_derive(ProcessManager, attributes(process_manager))]
 pub fn derive_process_manager(input: TokenStream) -> TokenStream {
@@ -141,6 +147,10 @@ fn decision_model(input: &DeriveInput) -> proc_macro2::TokenStream {
 
 fn projection(input: &DeriveInput) -> proc_macro2::TokenStream {
     reader(ast::Kind::Projection, input)
+}
+
+fn sql_projection(input: &DeriveInput) -> proc_macro2::TokenStream {
+    reader(ast::Kind::SqlProjection, input)
 }
 
 fn process_manager(input: &DeriveInput) -> proc_macro2::TokenStream {

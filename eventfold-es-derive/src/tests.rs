@@ -325,6 +325,30 @@ struct Courses;
 }
 
 #[test]
+fn sql_projection() {
+    expands(
+        "sql_projection",
+        crate::sql_projection,
+        r#"
+#[projection(name = "orders", aggregates(Order), events(CourseDefined), version = 2)]
+struct Orders;
+"#,
+    );
+}
+
+#[test]
+fn sql_projection_after_a_mistake() {
+    expands(
+        "sql_projection_after_a_mistake",
+        crate::sql_projection,
+        r"
+#[projection(subscribes(Order))]
+struct Orders<T>(T);
+",
+    );
+}
+
+#[test]
 fn process_manager_of_an_event() {
     expands(
         "process_manager_of_an_event",
@@ -990,6 +1014,7 @@ fn any_attributes_expand_to_valid_rust_without_a_panic() {
                 crate::aggregate as Derive,
                 crate::domain_event,
                 crate::projection,
+                crate::sql_projection,
                 crate::process_manager,
                 crate::decision,
                 crate::decision_model,

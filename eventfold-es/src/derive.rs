@@ -475,6 +475,28 @@ pub use eventfold_es_derive::DomainEvent;
 /// Two aggregates that are stored under one name do not compile, nor do two events.
 pub use eventfold_es_derive::Projection;
 
+/// Derives [`trait@SqlProjection`](crate::SqlProjection) for a read model in SQLite over typed events.
+///
+/// What is left to write is [`SqlSchema`](crate::SqlSchema), which says which tables there are,
+/// [`ProjectSql`](crate::ProjectSql) for each aggregate listed in `#[projection(...)]`, and
+/// [`ProjectSqlEvent`](crate::ProjectSqlEvent) for each event listed there. See the example of
+/// [`trait@SqlProjection`](crate::SqlProjection).
+///
+/// # Keys of `#[projection(...)]`
+///
+/// | key | meaning | default |
+/// |---|---|---|
+/// | `aggregates(A, path::B)` | whose events are projected, each to [`ProjectSql`](crate::ProjectSql) of it | none |
+/// | `events(E, path::F)` | which events are projected that belong to no aggregate, each by [`ProjectSqlEvent`](crate::ProjectSqlEvent) of it | none |
+/// | `name = "orders"` | names the directory of the read model; letters, digits, `-` and `_` | the type's name in kebab-case |
+/// | `version = 2` | the version of what is projected and how: a new one is built beside the old one | 1 |
+/// | `crate = path` | where the runtime is, if it was renamed or re-exported | `::eventfold_es` |
+///
+/// At least one of `aggregates` and `events` must be given. Events that an aggregate does not know are
+/// treated as by [`derive@Projection`](crate::Projection).
+#[cfg(feature = "sqlite")]
+pub use eventfold_es_derive::SqlProjection;
+
 /// Derives [`trait@ProcessManager`](crate::ProcessManager) for the state of a workflow over typed
 /// events.
 ///

@@ -9,8 +9,11 @@ pub(crate) mod decider;
 pub(crate) mod decision_context;
 pub(crate) mod decision_model;
 pub(crate) mod evolve_with;
+pub(crate) mod follower;
 pub(crate) mod layer;
 pub(crate) mod process_manager;
 pub(crate) mod projection;
 pub(crate) mod query;
 pub(crate) mod routes;
+#[cfg(feature = "sqlite")]
+pub(crate) mod sql_projection;

@@ -81,6 +81,17 @@ pub mod several_processes {}
     "right to be forgotten"
 ))]
 pub mod personal_data {}
+#[doc = include_str!("guide/read_models.md")]
+#[doc(alias(
+    "view",
+    "materialized view",
+    "query model",
+    "sqlite",
+    "sql",
+    "search index",
+    "message broker"
+))]
+pub mod read_models {}
 
 #[doc = include_str!("guide/rules_across_aggregates.md")]
 pub mod rules_across_aggregates {}

@@ -118,7 +118,8 @@
 //! * A read model over many: [`derive@Projection`], which folds typed events in the order of the store.
 //!   [`read`](AggregateStore::read) lends it, [`projection`](AggregateStore::projection) is for code that
 //!   may block, [`wait_for`](AggregateStore::wait_for) waits for a position.
-//! * A read model elsewhere, in a database for example: [`subscribe`](AggregateStore::subscribe);
+//! * A read model in tables of SQLite, or something that is fed outside of the store: the guide page
+//!   [`read_models`](guide::read_models); for a simple reader [`subscribe`](AggregateStore::subscribe);
 //!   [`lag_of`](AggregateStore::lag_of) tells how many events it is behind.
 //! * The past: [`AggregateHandle::at`] tells what an aggregate was at a version, a position or a time,
 //!   [`read_at`](AggregateStore::read_at) what a projection was at a position.
@@ -442,6 +443,8 @@ pub mod testing;
 mod text;
 
 pub use crate::clock::ManualClock;
+#[cfg(feature = "sqlite")]
+pub use crate::derive::SqlProjection;
 pub use crate::derive::{
     Aggregate, Decision, DecisionModel, DomainEvent, ProcessManager, Projection, aggregate_impl,
 };
@@ -453,6 +456,7 @@ pub use crate::domain::decider::Decider;
 pub use crate::domain::decision_context::DecisionContext;
 pub use crate::domain::decision_model::DecisionModel;
 pub use crate::domain::evolve_with::EvolveWith;
+pub use crate::domain::follower::{Batch, Follower, Reads};
 pub use crate::domain::layer::{Call, CallOutcome, Layer};
 pub use crate::domain::process_manager::{
     Backoff, DeadLetter, Due, FailureKind, OnFailure, OrSend, Outbox, ProcessManager,
@@ -460,6 +464,8 @@ pub use crate::domain::process_manager::{
 };
 pub use crate::domain::projection::{Project, Projection};
 pub use crate::domain::query::{InvalidQuery, Query, QueryItem};
+#[cfg(feature = "sqlite")]
+pub use crate::domain::sql_projection::{ProjectSql, ProjectSqlEvent, SqlProjection, SqlSchema};
 pub use crate::error::{DispatchError, ExecuteError, Panic, Refused, StateError, TogetherError};
 pub use crate::event::{
     DecodeError, Decoded, DomainEvent, EncodeError, Ended, EventName, InvalidTag, Lifecycle,
@@ -497,6 +503,13 @@ pub use crate::store::{
 };
 #[cfg(feature = "personal")]
 pub use crate::store::{ForgetError, Forgotten};
+
+#[cfg(feature = "sqlite")]
+pub use crate::store::{SqlError, SqlReadModel, SqlTables};
+/// The library that [read models in SQLite](trait@SqlProjection) are written with.
+#[cfg(feature = "sqlite")]
+#[doc(no_inline)]
+pub use rusqlite;
 
 /// What a program with aggregates usually needs.
 ///

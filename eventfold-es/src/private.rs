@@ -6,6 +6,9 @@ pub use eventfold;
 pub use serde;
 pub use std::vec;
 
+#[cfg(feature = "sqlite")]
+pub use rusqlite;
+
 pub use crate::__testing;
 
 pub use crate::domain::aggregate::{Aggregate, Decide, Decision, DecisionTypes, Evolve};
@@ -19,6 +22,8 @@ pub use crate::domain::process_manager::{
 };
 pub use crate::domain::projection::{Project, Projection};
 pub use crate::domain::routes::CommandRoutes;
+#[cfg(feature = "sqlite")]
+pub use crate::domain::sql_projection::{SqlProjection, SqlRefusal, SqlSchema};
 pub use crate::event::{
     DecodeError, Decoded, DomainEvent, EncodeError, EventName, EventSet, InvalidTag, Recorded,
     Schema, StoredEvent, Tags, UnknownEvents, about_commands, about_event, about_variant,

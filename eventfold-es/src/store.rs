@@ -16,6 +16,7 @@ mod dead_letters;
 mod decisions;
 mod export;
 mod follow;
+mod followers;
 #[cfg(feature = "personal")]
 mod forget;
 mod health;
@@ -37,6 +38,8 @@ mod reading;
 mod rebuild;
 mod restore;
 mod spawn;
+#[cfg(feature = "sqlite")]
+mod sql;
 #[cfg(test)]
 pub(crate) mod tests;
 mod under_way;
@@ -61,6 +64,8 @@ pub use metrics::{
 pub use rebuild::{Rebuild, RebuildProgress};
 pub use restore::{Continuation, Restore, RestorePoint, RestoreReport};
 pub use spawn::spawn_actor;
+#[cfg(feature = "sqlite")]
+pub use sql::{SqlError, SqlReadModel, SqlTables};
 pub use waiting::{SettleError, WaitError};
 
 use crate::clock::millis;

@@ -24,6 +24,7 @@ mod ended;
 mod events_of_none;
 mod failures;
 mod finding;
+mod followers;
 mod format;
 mod golden;
 mod health;

@@ -1,4 +1,4 @@
-//! The input of `#[derive(Projection)]` and of `#[derive(ProcessManager)]`: types that read the
+//! The input of `#[derive(Projection)]`, `#[derive(SqlProjection)]` and `#[derive(ProcessManager)]`: types that read the
 //! events of aggregates, and events that belong to none.
 
 use quote::ToTokens;
@@ -12,7 +12,7 @@ use crate::case;
 use crate::errors::Errors;
 use crate::name::Name;
 
-/// A projection or a process manager with the content of its attributes.
+/// A projection, a read model in SQL or a process manager with the content of its attributes.
 pub(crate) struct Reader<'a> {
     pub(crate) kind: Kind,
     pub(crate) input: &'a DeriveInput,
@@ -35,6 +35,7 @@ pub(crate) struct Reader<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Projection,
+    SqlProjection,
     ProcessManager,
 }
 
@@ -42,13 +43,14 @@ impl Kind {
     pub(crate) fn derive(self) -> &'static str {
         match self {
             Self::Projection => "Projection",
+            Self::SqlProjection => "SqlProjection",
             Self::ProcessManager => "ProcessManager",
         }
     }
 
     pub(crate) fn attribute(self) -> &'static str {
         match self {
-            Self::Projection => "projection",
+            Self::Projection | Self::SqlProjection => "projection",
             Self::ProcessManager => "process_manager",
         }
     }
@@ -56,6 +58,7 @@ impl Kind {
     pub(crate) fn in_words(self) -> &'static str {
         match self {
             Self::Projection => "projection",
+            Self::SqlProjection => "read model",
             Self::ProcessManager => "process manager",
         }
     }
@@ -63,7 +66,7 @@ impl Kind {
     /// How it handles events.
     fn verb(self) -> &'static str {
         match self {
-            Self::Projection => "projects",
+            Self::Projection | Self::SqlProjection => "projects",
             Self::ProcessManager => "reacts to",
         }
     }
@@ -73,7 +76,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn read(kind: Kind, input: &'a DeriveInput, errors: &mut Errors) -> Self {
         check_shape(kind, input, errors);
         let (table, place) = match kind {
-            Kind::Projection => (&key::PROJECTION, Place::Projection),
+            Kind::Projection | Kind::SqlProjection => (&key::PROJECTION, Place::Projection),
             Kind::ProcessManager => (&key::PROCESS_MANAGER, Place::ProcessManager),
         };
         let entries = Entries::of(kind.attribute(), &input.attrs, table, place, errors);

@@ -10,6 +10,7 @@ use crate::errors::Errors;
 pub(crate) fn reader(input: &Reader<'_>, errors: &mut Errors) {
     let example = match input.kind {
         Kind::Projection => "totals",
+        Kind::SqlProjection => "orders",
         Kind::ProcessManager => "fulfilment",
     };
     input

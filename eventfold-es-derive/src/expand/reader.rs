@@ -1,5 +1,6 @@
-//! `#[derive(Projection)]` and `#[derive(ProcessManager)]`: the impls that lead to `Project` and
-//! `React`, and for events that belong to no aggregate to `Evolve` and `ReactTo`.
+//! `#[derive(Projection)]`, `#[derive(SqlProjection)]` and `#[derive(ProcessManager)]`: the impls that
+//! lead to `Project`, `ProjectSql` and `React`, and for events that belong to no aggregate to `Evolve`,
+//! `ProjectSqlEvent` and `ReactTo`.
 
 use proc_macro2::{Literal, Span, TokenStream};
 use quote::{quote, quote_spanned};
@@ -14,6 +15,7 @@ pub(crate) fn reader(input: &Reader<'_>) -> TokenStream {
     let (types, names) = (types_differ(input), names_differ(input));
     let item = match input.kind {
         Kind::Projection => projection(input),
+        Kind::SqlProjection => sql_projection(input),
         Kind::ProcessManager => process_manager(input),
     };
     let import = quote!(
@@ -104,12 +106,8 @@ fn names_differ(input: &Reader<'_>) -> Option<TokenStream> {
 /// }
 /// ```
 fn projection(input: &Reader<'_>) -> TokenStream {
-    let (ident, name) = (input.ident(), &input.name);
-    let version = input.version.map(|version| {
-        let version = Literal::u32_unsuffixed(version);
-        quote!(const VERSION: u32 = #version;)
-    });
-    let read = read(input);
+    let (ident, name, version) = (input.ident(), &input.name, version(input));
+    let read = read(input, &quote!(&self));
     let dispatched = dispatched(
         input,
         |ty| quote_spanned!(place(ty)=> __eventfold::ListedAggregate::<#ty>::__project(self, __stored)),
@@ -143,6 +141,54 @@ fn projection(input: &Reader<'_>) -> TokenStream {
     }
 }
 
+fn version(input: &Reader<'_>) -> Option<TokenStream> {
+    input.version.map(|version| {
+        let version = Literal::u32_unsuffixed(version);
+        quote!(const VERSION: u32 = #version;)
+    })
+}
+
+/// ```ignore
+/// impl SqlProjection for Orders {
+///     const NAME: &'static str = "orders";
+///     const VERSION: u32 = 2;
+///
+///     // subscriptions and event_sets without a receiver
+///
+///     fn project_stored(&self, tx: &Transaction<'_>, stored: StoredEvent<'_>) -> Result<(), SqlRefusal> {
+///         // As `apply_stored` of a projection, with
+///         return ListedAggregate::<Order>::__project_sql(self, tx, stored);
+///     }
+/// }
+/// ```
+fn sql_projection(input: &Reader<'_>) -> TokenStream {
+    let (ident, name, version) = (input.ident(), &input.name, version(input));
+    let read = read(input, &TokenStream::new());
+    let dispatched = dispatched(
+        input,
+        |ty| quote_spanned!(place(ty)=> __eventfold::ListedAggregate::<#ty>::__project_sql(self, __tx, __stored)),
+        |ty| quote_spanned!(place(ty)=> __eventfold::ListedEvent::<#ty>::__project_sql(self, __tx, __stored)),
+    );
+    let (_, _, where_clause) = input.input.generics.split_for_impl();
+    quote! {
+        #[automatically_derived]
+        impl __eventfold::SqlProjection for #ident #where_clause {
+            const NAME: &'static str = #name;
+            #version
+
+            #read
+
+            fn project_stored(
+                &self,
+                __tx: &__eventfold::rusqlite::Transaction<'_>,
+                __stored: __eventfold::StoredEvent<'_>,
+            ) -> ::core::result::Result<(), __eventfold::SqlRefusal> {
+                #dispatched
+            }
+        }
+    }
+}
+
 /// ```ignore
 /// impl ProcessManager for Fulfilment {
 ///     const NAME: &'static str = "fulfilment";
@@ -161,7 +207,7 @@ fn projection(input: &Reader<'_>) -> TokenStream {
 /// ```
 fn process_manager(input: &Reader<'_>) -> TokenStream {
     let (ident, name) = (input.ident(), &input.name);
-    let read = read(input);
+    let read = read(input, &quote!(&self));
     let dispatched = dispatched(
         input,
         |ty| quote_spanned!(place(ty)=> __eventfold::ListedAggregate::<#ty>::__react(self, __stored, __out)),
@@ -243,7 +289,7 @@ fn process_manager(input: &Reader<'_>) -> TokenStream {
 ///     }
 /// }
 /// ```
-fn read(input: &Reader<'_>) -> TokenStream {
+fn read(input: &Reader<'_>, receiver: &TokenStream) -> TokenStream {
     let types = input.aggregates.iter().map(|ty| {
         let events = events_of(ty);
         quote!(#events.aggregate_type())
@@ -261,7 +307,7 @@ fn read(input: &Reader<'_>) -> TokenStream {
         }
     }));
     quote! {
-        fn subscriptions(&self) -> &'static [&'static str] {
+        fn subscriptions(#receiver) -> &'static [&'static str] {
             const { &[#(#types),*] }
         }
 

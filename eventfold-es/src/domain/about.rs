@@ -6,6 +6,8 @@ use crate::domain::aggregate::{Aggregate, about_aggregate};
 use crate::domain::decider::{Decider, ModelOf};
 use crate::domain::process_manager::{ProcessManager, Targets};
 use crate::domain::projection::Projection;
+#[cfg(feature = "sqlite")]
+use crate::domain::sql_projection::SqlProjection;
 use crate::event::{About, EventSet, about_command, about_events};
 use crate::model::{DecisionInfo, EventInfo, Model, ProcessManagerInfo, ProjectionInfo};
 
@@ -29,9 +31,20 @@ pub(crate) fn decision<D: Decider>(model: &mut Model) {
 /// Adds the projection `P`, and the aggregates and events that it lists.
 pub(crate) fn projection<P: Projection>(model: &mut Model) {
     let read = Read::of(P::default().subscriptions(), P::event_sets(), model);
+    add_projection(P::NAME, P::VERSION, read, model);
+}
+
+/// Adds the read model `P` as a projection.
+#[cfg(feature = "sqlite")]
+pub(crate) fn sql_projection<P: SqlProjection>(model: &mut Model) {
+    let read = Read::of(P::subscriptions(), P::event_sets(), model);
+    add_projection(P::NAME, P::VERSION, read, model);
+}
+
+fn add_projection(name: &str, version: u32, read: Read, model: &mut Model) {
     model.add_projection(ProjectionInfo {
-        name: P::NAME.to_owned(),
-        version: P::VERSION,
+        name: name.to_owned(),
+        version,
         aggregates: read.aggregates,
         events: read.events,
         gets_all_other_events: read.gets_all_others,

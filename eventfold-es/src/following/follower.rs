@@ -76,6 +76,10 @@ pub(crate) enum Refusal {
     Decode(#[from] DecodeError),
     #[error(transparent)]
     Command(#[from] Unwritable),
+    /// The text says why a database refused it.
+    #[cfg(feature = "sqlite")]
+    #[error("{0}")]
+    Database(String),
 }
 
 /// Why following stopped early.
@@ -533,15 +537,7 @@ pub(super) fn hand<E: Into<Refusal>>(
         }
         Err(panic) => format!("panicked: {}", panic_message(&*panic)),
     };
-    Handed::Poisoned(Poisoned {
-        position: record.position,
-        event: event.name().to_owned(),
-        aggregate_type: record.aggregate_type.to_owned(),
-        id: record.id.to_owned(),
-        version: record.version,
-        error,
-        kind,
-    })
+    Handed::Poisoned(Poisoned::new(event, error, kind))
 }
 
 /// The error text for an event that the follower `name` could not take.
@@ -568,7 +564,7 @@ fn is_left_out(event_sets: &[EventSet], aggregate_type: &str) -> bool {
 }
 
 /// Notes that an event was left out, with one warning per name.
-fn note_unknown(unknown: &mut Vec<UnknownEvent>, name: &str, event: StoredEvent<'_>) {
+pub(super) fn note_unknown(unknown: &mut Vec<UnknownEvent>, name: &str, event: StoredEvent<'_>) {
     let this = UnknownEvent {
         aggregate_type: event.record().aggregate_type().to_owned(),
         event: event.name().to_owned(),

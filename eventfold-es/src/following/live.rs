@@ -1,5 +1,5 @@
-//! Following the journal in the background: one task for each projection and process manager of a
-//! live store.
+//! Following the journal in the background: one task for each projection, process manager and
+//! follower of a live store.
 //!
 //! The tasks run on the [background runtime](crate::runtime::background). The runtime on which the
 //! store was opened may end before the store does. The tasks hold nothing that keeps the store
@@ -49,7 +49,8 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    /// Starts a task for each projection and process manager. Invariant R2.
+    /// Starts a task for each projection, each follower (both are `projections`) and each process
+    /// manager. Invariant R2.
     pub(crate) fn start<'a>(
         runtime: &Runtime,
         projections: impl Iterator<Item = &'a Registered>,
@@ -140,7 +141,7 @@ async fn moved(log: &Log, position: u64) {
     }
 }
 
-/// A projection that is followed.
+/// A projection, or what is fed outside of the store.
 struct Following {
     follower: Arc<Exclusive<dyn AnyProjecting>>,
     progress: Arc<Progress>,
@@ -150,24 +151,31 @@ struct Following {
 
 impl Following {
     async fn run(mut self) {
-        while !*self.stop.borrow() && !self.progress.is_stopped() {
+        while !*self.stop.borrow() {
+            if self.progress.is_stopped() {
+                let goes_on = self.progress.goes_on();
+                first(vec![pin!(goes_on), pin!(stopped(&mut self.stop))]).await;
+                continue;
+            }
             let head = self.log.head();
             let follower = self.follower.clone();
             let step = blocking(move || {
                 let mut follower = follower.lock()?;
-                let is_there = follower.advance(head)?;
-                Ok((is_there, follower.save_in()))
+                Ok(match follower.advance(head) {
+                    Ok(is_there) => Ok((is_there, follower.save_in())),
+                    Err(error) => Err((error, follower.retry_in())),
+                })
             });
-            let step = step.await;
+            let step = step.await.unwrap_or_else(|error| Err((error, None)));
             self.progress.set_failing(step.is_err());
             let pause = match step {
                 Ok((false, _)) => continue,
                 Ok((true, save_in)) => save_in,
-                Err(_) if self.progress.is_stopped() => break,
-                Err(error) => {
+                Err(_) if self.progress.is_stopped() => continue,
+                Err((error, retry_in)) => {
                     self.progress.fail(&error.to_string());
                     first(vec![
-                        pin!(sleep(Some(PAUSE))),
+                        pin!(sleep(Some(retry_in.unwrap_or(PAUSE)))),
                         pin!(stopped(&mut self.stop)),
                     ])
                     .await;
@@ -175,7 +183,7 @@ impl Following {
                 }
             };
             let position = self.progress.position();
-            tracing::trace!(position, head, "the projection has caught up");
+            tracing::trace!(position, head, "it has caught up");
             first(vec![
                 pin!(moved(&self.log, position.max(head))),
                 pin!(sleep(pause)),

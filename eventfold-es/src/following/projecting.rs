@@ -288,7 +288,7 @@ pub(super) fn is_known<P: Projection>(event: &UnknownEvent) -> bool {
         .any(|set| set.aggregate_type == event.aggregate_type && (set.knows)(&event.event))
 }
 
-/// A projection of any type.
+/// A projection of any type, or what is fed outside of the store.
 pub(crate) trait AnyProjecting: Send {
     fn catch_up(&mut self) -> io::Result<()>;
     /// Takes new events up to the durable position `head`, a slice at a time, and saves if that is
@@ -301,6 +301,10 @@ pub(crate) trait AnyProjecting: Send {
     /// again, because something that it may have was erased. True if it was built again.
     #[cfg(feature = "personal")]
     fn build_anew_since(&mut self, first: u64) -> io::Result<bool>;
+    /// How long to wait after an error before it goes on, if it says so.
+    fn retry_in(&self) -> Option<Duration> {
+        None
+    }
     /// From now on nothing is read or written: the directory may be another store's.
     fn close(&mut self);
 }

@@ -7,25 +7,34 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::runtime::Runtime;
 
+use crate::domain::follower::Follower;
 use crate::domain::projection::Projection;
+#[cfg(feature = "sqlite")]
+use crate::domain::sql_projection::SqlProjection;
 use crate::following::exclusive::Exclusive;
+use crate::following::feeding::Feeding;
 use crate::following::lease::Candidate;
 use crate::following::live::Live;
 use crate::following::manager::Manager;
+use crate::following::outside::Outside;
 use crate::following::projecting::{Projecting, Registered};
-use crate::following::status::ReadSideStatus;
+#[cfg(feature = "sqlite")]
+use crate::following::sql::SqlModel;
+use crate::following::status::{FollowerStatus, ReadSideStatus};
 use crate::following::trace::Traces;
 use crate::model::Model;
 use crate::runtime::aggregates::{Aggregates, Follows};
 use crate::runtime::dispatch::Dispatchers;
 use crate::storage::Storage;
 use crate::storage::error::StorageResult;
-use crate::storage::record_name::Follower;
+use crate::storage::record_name::Follower as Kind;
 
 /// The projections and process managers of a store.
 pub(crate) struct ReadSide {
     /// By name.
     pub(crate) projections: HashMap<&'static str, Registered>,
+    /// What is fed outside of the store, by name.
+    pub(crate) followers: HashMap<&'static str, Registered>,
     pub(crate) process_managers: Vec<Manager>,
     /// What somebody waits for.
     pub(crate) traces: Arc<Traces>,
@@ -36,6 +45,9 @@ pub(crate) struct ReadSide {
     pub(crate) live: OnceLock<Live>,
     /// Held by one run of the process managers at a time, until its last command has ended.
     pub(crate) run: Arc<tokio::sync::Mutex<()>>,
+    /// The directory of the files of read models in SQL, if the host has named one.
+    #[cfg(feature = "sqlite")]
+    pub(crate) sql_dir: Option<std::path::PathBuf>,
     /// How this store names itself where several may run a follower.
     pub(crate) candidate: Candidate,
 }
@@ -45,12 +57,15 @@ impl ReadSide {
     pub(crate) fn new(candidate: Candidate) -> Self {
         Self {
             projections: HashMap::new(),
+            followers: HashMap::new(),
             process_managers: Vec::new(),
             traces: Arc::default(),
             dispatchers: Dispatchers::default(),
             about: Vec::new(),
             live: OnceLock::new(),
             run: Arc::default(),
+            #[cfg(feature = "sqlite")]
+            sql_dir: None,
             candidate,
         }
     }
@@ -58,10 +73,18 @@ impl ReadSide {
     /// Starts all of them in the background.
     pub(crate) fn go_live(&self, runtime: &Runtime, store: &Arc<Aggregates>) {
         let dispatchers = Arc::new(self.dispatchers.clone());
-        let projections = self.projections.values();
+        let projections = self.projections.values().chain(self.followers.values());
         let managers = &self.process_managers;
         self.live
             .get_or_init(|| Live::start(runtime, projections, managers, &dispatchers, store));
+    }
+
+    /// The names of the projections and followers.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.projections
+            .keys()
+            .chain(self.followers.keys())
+            .copied()
     }
 
     /// Warns of process managers that have files here and are not registered. Their timers and
@@ -70,9 +93,9 @@ impl ReadSide {
         if self.process_managers.is_empty() {
             return Ok(());
         }
-        for name in storage.followers(Follower::ProcessManager)? {
+        for name in storage.followers(Kind::ProcessManager)? {
             if !self.process_managers.iter().any(|m| m.name == name) {
-                let records = storage.records(Follower::ProcessManager, &name);
+                let records = storage.records(Kind::ProcessManager, &name);
                 tracing::warn!(
                     pm_name = name,
                     dir = %records.all(),
@@ -96,6 +119,37 @@ impl ReadSide {
         })
     }
 
+    /// The read model `P` in SQL.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn sql<P: SqlProjection>(&self) -> io::Result<Arc<SqlModel<P>>> {
+        let registered = self.projections.get(P::NAME).ok_or_else(|| {
+            let text = format!(
+                "the read model `{}` is not registered: add `.sql(...)` to the builder of the store",
+                P::NAME
+            );
+            io::Error::new(io::ErrorKind::NotFound, text)
+        })?;
+        registered.typed.clone().downcast().map_err(|_| {
+            let text = format!("the read model `{}` is registered as another type", P::NAME);
+            io::Error::new(io::ErrorKind::InvalidInput, text)
+        })
+    }
+
+    /// The follower `F`.
+    pub(crate) fn follower<F: Follower>(&self) -> io::Result<Arc<Exclusive<Feeding<Outside<F>>>>> {
+        let registered = self.followers.get(F::NAME).ok_or_else(|| {
+            let text = format!(
+                "the follower `{}` is not registered: add `.follower(...)` to the builder of the store",
+                F::NAME
+            );
+            io::Error::new(io::ErrorKind::NotFound, text)
+        })?;
+        registered.typed.clone().downcast().map_err(|_| {
+            let text = format!("the follower `{}` is registered as another type", F::NAME);
+            io::Error::new(io::ErrorKind::InvalidInput, text)
+        })
+    }
+
     /// Brings all projections up to date. One that fails returns its error again when it is read.
     pub(crate) fn catch_up_projections(&self) {
         for (name, projection) in &self.projections {
@@ -108,12 +162,10 @@ impl ReadSide {
 
     /// The status of all of them while the newest durable position is `head`.
     pub(crate) fn status(&self, head: u64) -> ReadSideStatus {
-        let projections = self.projections.values();
-        let mut projections: Vec<_> = projections.map(|p| p.progress.status(head)).collect();
-        projections.sort_by_key(|status| status.name);
         let managers = self.process_managers.iter();
         ReadSideStatus {
-            projections,
+            projections: by_name(&self.projections, head),
+            followers: by_name(&self.followers, head),
             process_managers: managers.map(|m| m.status(head)).collect(),
         }
     }
@@ -132,6 +184,12 @@ impl ReadSide {
     }
 }
 
+fn by_name(all: &HashMap<&'static str, Registered>, head: u64) -> Vec<FollowerStatus> {
+    let mut all: Vec<_> = all.values().map(|one| one.progress.status(head)).collect();
+    all.sort_by_key(|status| status.name);
+    all
+}
+
 impl Follows for ReadSide {
     fn let_go(&self) {
         if let Some(live) = self.live.get() {
@@ -142,7 +200,7 @@ impl Follows for ReadSide {
     /// Saves the projections and the process managers. Nothing is written after that.
     fn close(&self) {
         self.save_projections();
-        for projection in self.projections.values() {
+        for projection in self.projections.values().chain(self.followers.values()) {
             report_if_held(projection.any.lock().map(|mut any| any.close()));
         }
         for manager in &self.process_managers {

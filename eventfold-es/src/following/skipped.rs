@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::clock::from_unix_millis;
+use crate::event::StoredEvent;
 use crate::following::chain::Chain;
 use crate::following::history;
 use crate::following::lines;
@@ -80,6 +81,22 @@ pub(crate) struct Poisoned {
     pub(crate) error: String,
     /// The kind of the error that a reader of the state gets: damage, or a fault of the program.
     pub(crate) kind: io::ErrorKind,
+}
+
+impl Poisoned {
+    /// The event, which could not be taken because of `error`.
+    pub(crate) fn new(event: StoredEvent<'_>, error: String, kind: io::ErrorKind) -> Self {
+        let record = event.record();
+        Self {
+            position: record.position,
+            event: event.name().to_owned(),
+            aggregate_type: record.aggregate_type.to_owned(),
+            id: record.id.to_owned(),
+            version: record.version,
+            error,
+            kind,
+        }
+    }
 }
 
 /// The events that were skipped.

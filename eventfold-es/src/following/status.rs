@@ -1,9 +1,13 @@
 //! The status of a store's projections and process managers: [`ReadSideStatus`].
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::SystemTime;
+
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use crate::following::failure::Failure;
 use crate::following::skipped::SkippedEvent;
@@ -35,11 +39,13 @@ const LISTED: usize = 100;
 pub struct ReadSideStatus {
     /// The projections, by name.
     pub projections: Vec<FollowerStatus>,
+    /// The [followers](crate::Follower), by name.
+    pub followers: Vec<FollowerStatus>,
     /// The process managers, in the order of their registration.
     pub process_managers: Vec<ProcessManagerStatus>,
 }
 
-/// The status of a projection, or the part of a process manager's status that is the same.
+/// The status of a projection or a [follower](crate::Follower), or the part of a process manager's status that is the same.
 ///
 /// See the example of [`ReadSideStatus`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,7 +121,8 @@ pub enum Running {
     /// Another process runs it. If that process ends, one that stands by takes its place.
     StandingBy,
     /// It does not run until the store is opened again: it could not take an event. The last error
-    /// says which.
+    /// says which. A [follower](crate::Follower) also goes on when it is
+    /// [restarted](crate::AggregateStore::restart_follower).
     Stopped,
 }
 
@@ -144,6 +151,10 @@ pub(crate) struct Progress {
     condition: Mutex<Condition>,
     /// What a process manager has to do before it reacts to more events.
     to_do: Mutex<ToDo>,
+    /// Notified when it has moved, if it is fed outside of the store.
+    moved: Notify,
+    /// Notified when it goes on after it was stopped.
+    goes_on: Notify,
 }
 
 /// What waits in a process manager: commands, timers, dead letters.
@@ -178,6 +189,8 @@ impl Progress {
             is_failing: AtomicBool::new(false),
             condition: Mutex::default(),
             to_do: Mutex::default(),
+            moved: Notify::new(),
+            goes_on: Notify::new(),
         }
     }
 
@@ -238,6 +251,29 @@ impl Progress {
         let mut condition = lock(&self.condition);
         condition.stopped_by = Some(failure.clone());
         condition.last_error = Some(error.to_owned());
+    }
+
+    /// Wakes those who wait for a change.
+    pub(crate) fn tell(&self) {
+        self.moved.notify_waiters();
+    }
+
+    /// Waits for a change from now on.
+    pub(crate) fn told(&self) -> Pin<Box<Notified<'_>>> {
+        let mut told = Box::pin(self.moved.notified());
+        told.as_mut().enable();
+        told
+    }
+
+    /// Notes that it goes on after it was stopped.
+    pub(crate) fn go_on(&self) {
+        lock(&self.condition).stopped_by = None;
+        self.goes_on.notify_one();
+    }
+
+    /// Waits until it goes on after it was stopped.
+    pub(crate) async fn goes_on(&self) {
+        self.goes_on.notified().await;
     }
 
     /// Notes what waits in a process manager.

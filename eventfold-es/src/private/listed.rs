@@ -7,11 +7,16 @@
 use std::fmt::Debug;
 use std::marker::PhantomData;
 
+#[cfg(feature = "sqlite")]
+use rusqlite::Transaction;
+
 use super::CommandPayload;
 use crate::domain::aggregate::{Aggregate, Decide, Decision, DecisionTypes, Evolve};
 use crate::domain::evolve_with::EvolveWith;
 use crate::domain::process_manager::{Outbox, React, ReactTo};
 use crate::domain::projection::Project;
+#[cfg(feature = "sqlite")]
+use crate::domain::sql_projection::{ProjectSql, ProjectSqlEvent, SqlRefusal};
 use crate::event::{DecodeError, DomainEvent, LifecycleEvent, StoredEvent};
 
 /// A type listed in `events(...)`.
@@ -46,6 +51,19 @@ impl<T: DomainEvent> ListedEvent<T> {
     ) -> Result<(), DecodeError> {
         for event in T::decode(stored)?.as_slice() {
             model.evolve_with(event, stored.record());
+        }
+        Ok(())
+    }
+
+    /// Reads an event and writes it into tables.
+    #[cfg(feature = "sqlite")]
+    pub fn __project_sql<P: ProjectSqlEvent<T>>(
+        projection: &P,
+        tx: &Transaction<'_>,
+        stored: StoredEvent<'_>,
+    ) -> Result<(), SqlRefusal> {
+        for event in T::decode(stored)?.as_slice() {
+            projection.project_event(tx, event, stored.record())?;
         }
         Ok(())
     }
@@ -108,6 +126,19 @@ impl<T: Aggregate> ListedAggregate<T> {
         Ok(())
     }
 
+    /// Reads an event and writes it into tables.
+    #[cfg(feature = "sqlite")]
+    pub fn __project_sql<P: ProjectSql<T>>(
+        projection: &P,
+        tx: &Transaction<'_>,
+        stored: StoredEvent<'_>,
+    ) -> Result<(), SqlRefusal> {
+        for event in T::decode_event(stored)?.as_slice() {
+            projection.project(tx, event, stored.record())?;
+        }
+        Ok(())
+    }
+
     /// Reads an event and reacts to it.
     pub fn __react<M: React<T>>(
         manager: &mut M,
@@ -149,6 +180,11 @@ pub trait NotListed<T>: Sized {
     }
 
     fn __project<P>(_: &mut P, _: StoredEvent<'_>) -> Result<(), DecodeError> {
+        unreachable!()
+    }
+
+    #[cfg(feature = "sqlite")]
+    fn __project_sql<P>(_: &P, _: &Transaction<'_>, _: StoredEvent<'_>) -> Result<(), SqlRefusal> {
         unreachable!()
     }
 

@@ -29,7 +29,8 @@ pub(crate) fn runtime() -> io::Result<&'static Runtime> {
     let new = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("eventfold-actors")
-        .enable_time()
+        // Followers of the host's may need sockets.
+        .enable_all()
         .build()?;
     let new: &'static Runtime = Box::leak(Box::new(new));
     *runtime = Some((this, new));

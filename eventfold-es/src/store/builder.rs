@@ -12,10 +12,15 @@ use crate::clock::{Clock, ManualClock, millis};
 use crate::domain::about;
 use crate::domain::aggregate::Aggregate;
 use crate::domain::decider::Decider;
+use crate::domain::follower::Follower;
 use crate::domain::layer::Layer;
-use crate::domain::process_manager::{OnFailure, ProcessManager, Retry, Targets as _};
+use crate::domain::process_manager::{Backoff, OnFailure, ProcessManager, Retry, Targets as _};
 use crate::domain::projection::Projection;
-use crate::following::{Candidate, Manager, ReadSide, Registered};
+#[cfg(feature = "sqlite")]
+use crate::domain::sql_projection::SqlProjection;
+#[cfg(feature = "sqlite")]
+use crate::following::Sql;
+use crate::following::{Candidate, Manager, Outside, ReadSide, Registered};
 #[cfg(feature = "personal")]
 use crate::personal::KeyStore;
 use crate::personal::Keys;
@@ -66,6 +71,10 @@ type Register = Box<dyn FnOnce(&Storage, &mut ReadSide) -> io::Result<()> + Send
 /// # }
 /// ```
 #[must_use = "nothing is opened before `open`"]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a setting of its own; how many there are depends on features"
+)]
 pub struct AggregateStoreBuilder {
     place: Place,
     registrations: Vec<Register>,
@@ -85,6 +94,8 @@ pub struct AggregateStoreBuilder {
     /// No event is read as a type of the program, so no key is needed.
     #[cfg(feature = "personal")]
     without_keys: bool,
+    #[cfg(feature = "sqlite")]
+    sql_dir: Option<PathBuf>,
     /// A method that was called although it is for stores on PostgreSQL.
     #[cfg(feature = "postgres")]
     misplaced: Option<&'static str>,
@@ -146,6 +157,8 @@ impl AggregateStoreBuilder {
             keys: None,
             #[cfg(feature = "personal")]
             without_keys: false,
+            #[cfg(feature = "sqlite")]
+            sql_dir: None,
             #[cfg(feature = "postgres")]
             misplaced: None,
         }
@@ -243,17 +256,122 @@ impl AggregateStoreBuilder {
 
     fn register_projection<P: Projection>(self, on_failure: OnFailure, elected: bool) -> Self {
         self.register(move |storage, read_side| {
-            let mut others = read_side.projections.keys();
-            check_name(
-                storage,
-                "projection",
-                P::NAME,
-                &mut others.by_ref().copied(),
-            )?;
+            check_name(storage, "projection", P::NAME, &mut read_side.names())?;
             let candidate = elected.then_some(&read_side.candidate);
             let projection = Registered::open::<P>(storage, on_failure, candidate)?;
             read_side.projections.insert(P::NAME, projection);
             read_side.about.push(about::projection::<P>);
+            Ok(())
+        })
+    }
+
+    /// Registers a read model in SQLite. Its file is in the store's directory, in `projections/<NAME>`; a
+    /// store in memory or on PostgreSQL needs a [directory](Self::sql_dir) for it. It continues where its
+    /// tables are. If its file is missing or damaged, was made by other statements, or has events of
+    /// another history, the tables are built from the first event on.
+    ///
+    /// In a [live](Self::live) store that happens in the background; otherwise when it is
+    /// [queried](crate::SqlReadModel::query). If several processes have the store open, each has tables of
+    /// its own.
+    ///
+    /// See the example of [`SqlProjection`].
+    #[cfg(feature = "sqlite")]
+    #[doc(alias("sqlite", "read model", "database"))]
+    pub fn sql<P: SqlProjection>(self, projection: P) -> Self {
+        self.sql_with(projection, OnFailure::Stop)
+    }
+
+    /// As [`sql`](Self::sql), and sets what happens when the read model cannot take an event: it cannot
+    /// read it, the database refuses what it writes, or its code panics. By default it stops before the
+    /// event. [`OnFailure::Skip`] takes everything back that it has written for the event, and records the
+    /// event in its file, in the table `eventfold_skipped`, and in
+    /// [`read_side`](AggregateStore::read_side). A full disk, or a file that another program has locked, is
+    /// no fault of an event: that is tried again.
+    ///
+    /// ```
+    /// # use eventfold_es::{AggregateStore, OnFailure, SqlProjection};
+    /// # use std::path::Path;
+    /// async fn open(path: &Path, orders: impl SqlProjection) -> std::io::Result<AggregateStore> {
+    ///     AggregateStore::builder(path).sql_with(orders, OnFailure::Skip).live().open().await
+    /// }
+    /// ```
+    #[cfg(feature = "sqlite")]
+    pub fn sql_with<P: SqlProjection>(self, projection: P, on_failure: OnFailure) -> Self {
+        self.register(move |storage, read_side| {
+            check_name(storage, "read model", P::NAME, &mut read_side.names())?;
+            let dir = super::sql::directory(storage, read_side.sql_dir.as_ref())?;
+            let model = Sql::open(projection, storage, dir.join(P::NAME), on_failure)?;
+            read_side.projections.insert(P::NAME, model);
+            read_side.about.push(about::sql_projection::<P>);
+            Ok(())
+        })
+    }
+
+    /// The directory for the files of [read models in SQLite](Self::sql): each has a directory of its own
+    /// in it. It is needed in a store in memory or on PostgreSQL. It belongs to one store of one process.
+    ///
+    /// ```
+    /// # use eventfold_es::{AggregateStore, SqlProjection};
+    /// # use std::path::Path;
+    /// async fn open(tables: &Path, orders: impl SqlProjection) -> std::io::Result<AggregateStore> {
+    ///     AggregateStore::in_memory().sql(orders).sql_dir(tables).open().await
+    /// }
+    /// ```
+    #[cfg(feature = "sqlite")]
+    pub fn sql_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.sql_dir = Some(dir.into());
+        self
+    }
+
+    /// Registers a [follower](Follower), which feeds something outside of the store. In a
+    /// [live](Self::live) store that happens in the background; otherwise when it is
+    /// [waited for](AggregateStore::wait_for_follower). A batch that fails is tried again without end,
+    /// with growing pauses up to 30 seconds; [`follower_with`](Self::follower_with) sets something else.
+    ///
+    /// If several processes have the store open, register it in each: one of them feeds it at a time, and
+    /// another one takes its place, see [`lease_ttl`](Self::lease_ttl). A process that was only believed
+    /// to have ended may still hand over one batch; [`Batch::after`](crate::Batch::after) tells the place.
+    ///
+    /// See the example of [`Follower`].
+    pub fn follower<F: Follower>(self, follower: F) -> Self {
+        self.follower_with(follower, OnFailure::Stop, Backoff::attempts(u32::MAX))
+    }
+
+    /// As [`follower`](Self::follower), and sets how often a batch is tried that `follower` does not
+    /// take, and what happens then. It is tried again event by event, so `on_failure` is about the one
+    /// event that fails: the follower stops before it, or skips it and records it in
+    /// [`read_side`](AggregateStore::read_side). Without [`live`](Self::live), an attempt is made whenever
+    /// it is waited for.
+    ///
+    /// [`OnFailure::Skip`] also skips an event if the place was not reached that often. So let the attempts
+    /// last longer than the place may be away.
+    ///
+    /// ```
+    /// # use eventfold_es::{AggregateStore, Backoff, Follower, OnFailure};
+    /// # use std::path::Path;
+    /// # use std::time::Duration;
+    /// async fn open(path: &Path, search: impl Follower) -> std::io::Result<AggregateStore> {
+    ///     // Half an hour altogether.
+    ///     let backoff = Backoff::attempts(60).longest(Duration::from_secs(30));
+    ///     AggregateStore::builder(path)
+    ///         .follower_with(search, OnFailure::Skip, backoff)
+    ///         .live()
+    ///         .open()
+    ///         .await
+    /// }
+    /// ```
+    pub fn follower_with<F: Follower>(
+        self,
+        follower: F,
+        on_failure: OnFailure,
+        backoff: Backoff,
+    ) -> Self {
+        self.register(move |storage, read_side| {
+            check_name(storage, "follower", F::NAME, &mut read_side.names())?;
+            let policy = (on_failure, backoff);
+            let candidate = &read_side.candidate;
+            let follower = Outside::open(follower, storage, policy, candidate)?;
+            read_side.followers.insert(F::NAME, follower);
             Ok(())
         })
     }
@@ -805,11 +923,20 @@ impl AggregateStoreBuilder {
         let keys = if self.without_keys {
             Keys::default()
         } else {
-            keys::open(&storage, self.keys).inspect_err(|_| storage.close())?
+            #[cfg(feature = "sqlite")]
+            let read_models = super::sql::directory(&storage, self.sql_dir.as_ref()).ok();
+            #[cfg(not(feature = "sqlite"))]
+            let read_models: Option<PathBuf> = None;
+            keys::open(&storage, self.keys, read_models.as_deref())
+                .inspect_err(|_| storage.close())?
         };
         #[cfg(not(feature = "personal"))]
         let keys = Keys::default();
         let mut read_side = ReadSide::new(Candidate::new(self.lease_ttl));
+        #[cfg(feature = "sqlite")]
+        {
+            read_side.sql_dir = self.sql_dir;
+        }
         for register in self.registrations {
             if let Err(error) = register(&storage, &mut read_side) {
                 storage.close();

@@ -137,6 +137,9 @@ impl AggregateStore {
         for projection in &read_side.projections {
             problems.extend(of_follower("projection", projection));
         }
+        for follower in &read_side.followers {
+            problems.extend(of_follower("follower", follower));
+        }
         for manager in &read_side.process_managers {
             problems.extend(of_follower("process manager", &manager.follower));
             problems.extend(of_dead_letters(manager));

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
@@ -74,7 +75,13 @@ fn write<T: Serialize>(storage: &Storage, note: Note, content: &T) -> StorageRes
 
 /// Opens the keys of a store that is being opened, and finishes what was being forgotten when it was last
 /// open. Blocks.
-pub(super) fn open(storage: &Storage, keys: Option<Arc<dyn KeyStore>>) -> io::Result<Keys> {
+///
+/// `read_models` is the directory of read models in SQLite.
+pub(super) fn open(
+    storage: &Storage,
+    keys: Option<Arc<dyn KeyStore>>,
+    read_models: Option<&Path>,
+) -> io::Result<Keys> {
     let Some(keys) = keys else {
         if storage.check_can_erase().is_ok() && storage.note(Note::Keys)?.is_some() {
             let text = "the store has personal data, or had some: open it with its keys, by \
@@ -99,6 +106,12 @@ pub(super) fn open(storage: &Storage, keys: Option<Arc<dyn KeyStore>>) -> io::Re
             destroyed.map_err(|error| unusable(&error))?;
         }
         Erasing::find(storage, &unfinished.subjects)?.remove_saved(storage)?;
+        #[cfg(feature = "sqlite")]
+        if let Some(dir) = read_models {
+            crate::following::remove_read_models(dir)?;
+        }
+        #[cfg(not(feature = "sqlite"))]
+        let _ = read_models;
         storage.remove_note(Note::Forgetting)?;
         tracing::info!(
             subjects = unfinished.subjects.len(),

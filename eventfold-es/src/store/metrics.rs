@@ -50,6 +50,8 @@ pub struct Metrics {
     pub caches: CacheMetrics,
     /// The projections, by name.
     pub projections: Vec<FollowerMetrics>,
+    /// The [followers](crate::Follower), by name.
+    pub followers: Vec<FollowerMetrics>,
     /// The process managers, in the order of their registration.
     pub process_managers: Vec<ProcessManagerMetrics>,
 }
@@ -238,6 +240,7 @@ impl AggregateStore {
                 decision_states_read: meters.decisions.read.get(),
             },
             projections: read_side.projections.iter().map(Into::into).collect(),
+            followers: read_side.followers.iter().map(Into::into).collect(),
             process_managers: read_side.process_managers.iter().map(Into::into).collect(),
         }
     }

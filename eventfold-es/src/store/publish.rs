@@ -184,6 +184,9 @@ impl Publishing<'_> {
         for projection in &metrics.projections {
             self.follower("projection", projection);
         }
+        for follower in &metrics.followers {
+            self.follower("follower", follower);
+        }
         for manager in &metrics.process_managers {
             self.follower("process_manager", &manager.follower);
             self.manager(manager);

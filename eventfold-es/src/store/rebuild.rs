@@ -17,9 +17,9 @@ use crate::storage::Storage;
 use crate::storage::log::Log;
 
 /// How long one step takes.
-const STEP: Duration = Duration::from_millis(50);
+pub(super) const STEP: Duration = Duration::from_millis(50);
 /// How many events are folded between two looks at the clock.
-const EVENTS: u64 = 4_096;
+pub(super) const EVENTS: u64 = 4_096;
 
 /// A rebuild of a projection. See
 /// [`AggregateStore::rebuild`](crate::store::AggregateStore::rebuild).
@@ -76,12 +76,17 @@ impl Rebuild {
             Ok(rebuilt) => rebuilt,
             Err(error) => return Self::refused(error),
         };
-        Self(State::Idle(Box::new(Rebuilding {
+        Self::of(Rebuilding {
             log: storage.log(),
             rebuilt: Some(rebuilt),
             current,
             start: Instant::now(),
-        })))
+        })
+    }
+
+    /// A rebuild in these steps.
+    pub(super) fn of(steps: impl Steps + 'static) -> Self {
+        Self(State::Idle(Box::new(steps)))
     }
 
     /// A rebuild that ends with `error` at once.
@@ -167,7 +172,7 @@ impl fmt::Debug for Rebuild {
 }
 
 /// A rebuild of a projection of any type.
-trait Steps: Send {
+pub(super) trait Steps: Send {
     /// Works for about `STEP`, or to the end.
     fn step(&mut self) -> io::Result<RebuildProgress>;
 }
@@ -191,27 +196,31 @@ impl<P: Projection> Steps for Rebuilding<P> {
                     current.replace_with(rebuilt)?;
                 }
                 let done = current.position();
-                return Ok(self.progress(done, done, true));
+                return Ok(progress(&self.log, self.start, done, (done, true)));
             }
             if Instant::now() >= until {
                 let done = rebuilt.position();
-                return Ok(self.progress(done, head, false));
+                return Ok(progress(&self.log, self.start, done, (head, false)));
             }
         }
         Err(io::Error::other("the rebuild has already finished"))
     }
 }
 
-impl<P: Projection> Rebuilding<P> {
-    #[expect(clippy::cast_precision_loss, reason = "it is for showing")]
-    fn progress(&self, position: u64, head: u64, finished: bool) -> RebuildProgress {
-        let events = |until| self.log.count_between(0, until);
-        let (done, total) = (events(position), events(head));
-        RebuildProgress {
-            done,
-            total,
-            per_second: done as f64 / self.start.elapsed().as_secs_f64().max(1e-9),
-            finished,
-        }
+/// The progress of a rebuild that has reached a position, and is to reach another one.
+#[expect(clippy::cast_precision_loss, reason = "it is for showing")]
+pub(super) fn progress(
+    log: &Log,
+    start: Instant,
+    position: u64,
+    (head, finished): (u64, bool),
+) -> RebuildProgress {
+    let events = |until| log.count_between(0, until);
+    let (done, total) = (events(position), events(head));
+    RebuildProgress {
+        done,
+        total,
+        per_second: done as f64 / start.elapsed().as_secs_f64().max(1e-9),
+        finished,
     }
 }

@@ -116,6 +116,13 @@ pub(crate) fn record_name(file: &str) -> Option<RecordName> {
     })
 }
 
+/// Whether a file in the directory of a projection has the tables of a read model in SQLite, or is what
+/// SQLite keeps beside them.
+pub(crate) fn is_of_read_model(file: &str) -> bool {
+    let mut suffixes = [".sqlite", ".sqlite-wal", ".sqlite-shm"].iter();
+    file.starts_with('v') && suffixes.any(|suffix| file.ends_with(suffix))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,7 @@
 //! Several stores on one memory, or on one schema of a server, as several processes: one of them runs a process
 //! manager, and an elected projection. `end_leases` stands for a runner that slept for too long: it does not know.
 
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
@@ -11,8 +12,9 @@ use crate::storage::record_name::{Follower, RecordName};
 use crate::store::tests::conflicts::{Sharing, sharing};
 use crate::store::tests::marks::{Mark, Marking};
 use crate::{
-    Aggregate, AggregateStore, AggregateStoreBuilder, CommandContext, CommandEnvelope, DecodeError,
-    ManualClock, OnFailure, Outbox, ProcessManager, Projection, QueryItem, Running, StoredEvent,
+    Aggregate, AggregateStore, AggregateStoreBuilder, Batch, CommandContext, CommandEnvelope,
+    DecodeError, ManualClock, OnFailure, Outbox, Position, ProcessManager, Projection, QueryItem,
+    Reads, Running, StoredEvent,
 };
 
 /// Longer than any test.
@@ -162,12 +164,13 @@ fn end_leases(store: &AggregateStore) {
     let leases = store.inner.storage.leases().unwrap();
     leases.end(Follower::ProcessManager, "relay").unwrap();
     leases.end(Follower::Projection, "sum").unwrap();
+    leases.end(Follower::Projection, "outside").unwrap();
 }
 
 #[cfg(all(feature = "postgres", unix))]
 #[test]
 fn stores_on_postgres_hand_leases_over_as_stores_on_one_memory() {
-    super::conflicts::run_on_a_server("store::tests::leases::", 14);
+    super::conflicts::run_on_a_server("store::tests::leases::", 16);
 }
 
 fn relay(store: &AggregateStore) -> &Manager {
@@ -563,4 +566,94 @@ async fn an_elected_projection_needs_a_live_store() {
     let refused = builder.open().await.unwrap_err();
     assert_eq!(refused.kind(), std::io::ErrorKind::InvalidInput);
     assert!(refused.to_string().contains("`live()`"), "{refused}");
+}
+
+/// A place outside of the stores, which refuses a batch that does not go on where it is.
+#[derive(Clone, Default)]
+struct Outside(Arc<Mutex<(Position, Vec<u64>)>>);
+
+impl crate::Follower for Outside {
+    const NAME: &'static str = "outside";
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn reads(&self) -> Reads {
+        Reads::nothing().aggregate::<Numbers>()
+    }
+
+    async fn position(&mut self) -> Result<Position, Self::Error> {
+        Ok(self.0.lock().unwrap().0)
+    }
+
+    async fn apply(&mut self, batch: &Batch) -> Result<(), Self::Error> {
+        let mut place = self.0.lock().unwrap();
+        if place.0 != batch.after() {
+            return Err("another process has gone on".into());
+        }
+        for event in batch.events() {
+            for Event::Noted { number } in event.decode::<Numbers>()? {
+                place.1.push(number);
+            }
+        }
+        place.0 = batch.position();
+        Ok(())
+    }
+}
+
+async fn feeding(sharing: &Sharing, outside: &Outside) -> AggregateStore {
+    let builder = sharing().lease_ttl(FOREVER).follower(outside.clone());
+    builder.live().open().await.unwrap()
+}
+
+#[tokio::test]
+async fn one_of_several_stores_feeds_a_follower_and_another_one_takes_its_place() {
+    let (sharing, outside) = (sharing(), Outside::default());
+    let here = feeding(&sharing, &outside).await;
+    note(&here, "n", 1).await;
+    here.wait_for_follower::<Outside>(here.head())
+        .await
+        .unwrap();
+    let there = feeding(&sharing, &outside).await;
+    note(&there, "n", 2).await;
+    here.wait_for_follower::<Outside>(there.head())
+        .await
+        .unwrap();
+    let until = std::time::Instant::now() + PATIENCE;
+    while there.read_side().followers[0].running != Running::StandingBy {
+        assert!(std::time::Instant::now() < until, "it stands by");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+
+    here.shutdown().await.unwrap();
+    note(&there, "n", 3).await;
+    there
+        .wait_for_follower::<Outside>(there.head())
+        .await
+        .unwrap();
+    let status = there.read_side().followers.remove(0);
+    assert_eq!(status.running, Running::Live);
+    assert!(status.runner.unwrap().is_here);
+    assert_eq!(outside.0.lock().unwrap().1, [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn a_store_that_was_replaced_feeds_nothing_twice() {
+    let (sharing, outside) = (sharing(), Outside::default());
+    let here = feeding(&sharing, &outside).await;
+    note(&here, "n", 1).await;
+    here.wait_for_follower::<Outside>(here.head())
+        .await
+        .unwrap();
+    end_leases(&here);
+    let there = feeding(&sharing, &outside).await;
+    // Here it is not known yet.
+    note(&here, "n", 2).await;
+    note(&there, "n", 3).await;
+    there
+        .wait_for_follower::<Outside>(there.head())
+        .await
+        .unwrap();
+    assert_eq!(outside.0.lock().unwrap().1, [1, 2, 3]);
+    here.shutdown().await.unwrap();
+    there.shutdown().await.unwrap();
+    assert_eq!(outside.0.lock().unwrap().1, [1, 2, 3]);
 }

@@ -20,6 +20,7 @@ use crate::storage::files::layout::{
     RawNames, StreamLayout, TAKEN_OVER_FILE, find_raw_names, is_temporary, list_dirs,
 };
 use crate::storage::files::names;
+use crate::storage::files::records::is_of_read_model;
 use crate::storage::files::recovery::redo::{Redo, newest_in_streams};
 use crate::storage::files::recovery::redo_point::RedoPoint;
 use crate::storage::files::recovery::scan::{check_chain, scan};
@@ -315,7 +316,8 @@ fn enter_streams(
     Ok(touched)
 }
 
-/// Replaces all files of projections and process managers with new ones, whatever their names.
+/// Replaces all files of projections and process managers with new ones, whatever their names, but for
+/// the tables of read models in SQLite.
 /// Invariant D3.
 fn renew_followers(layout: &StreamLayout) -> StorageResult<()> {
     for parent in [layout.projections_dir(), layout.process_managers_dir()] {
@@ -323,7 +325,9 @@ fn renew_followers(layout: &StreamLayout) -> StorageResult<()> {
             let dir = parent.join(name);
             for entry in disk::list(&dir)? {
                 let path = dir.join(&entry.name);
-                if entry.kind == Kind::File && !is_temporary(&path) {
+                // Other programs may have the tables of a read model open, and they can be built again.
+                let is_table = entry.name.to_str().is_some_and(is_of_read_model);
+                if entry.kind == Kind::File && !is_temporary(&path) && !is_table {
                     disk::renew(&path)?;
                 }
             }

@@ -10,7 +10,7 @@ use crate::storage::files::disk;
 use crate::storage::files::disk::Kind;
 use crate::storage::files::journal::paths;
 use crate::storage::files::layout::{PARTS, is_dir, is_meta_file, is_stream_file, is_temporary};
-use crate::storage::files::records::record_name;
+use crate::storage::files::records::{is_of_read_model, record_name};
 use crate::storage::files::tags::file::Span;
 use crate::storage::record_name::RecordName;
 
@@ -105,6 +105,8 @@ fn is_known(base: &Path, file: &Path, stream_dirs: &BTreeSet<PathBuf>) -> bool {
                 // A spare: zeros for the next segment.
                 || paths::is_spare(name)))
         || (dir == base.join("tags") && Span::of_name(name).is_some())
+        // The tables of a read model, and what SQLite keeps beside them.
+        || (within("projections") && is_of_read_model(name))
         || match record_name(name) {
             Some(RecordName::DeadLetters | RecordName::Restored) => within("process_managers"),
             Some(_) => within("projections") || within("process_managers"),

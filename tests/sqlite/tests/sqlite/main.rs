@@ -1,0 +1,13 @@
+//! Read models in SQLite.
+
+mod failures;
+mod following;
+#[cfg(unix)]
+mod full_disk;
+mod kill;
+mod places;
+mod rebuilding;
+mod schemas;
+mod shell;
+mod shop;
+mod versions;
