@@ -233,7 +233,7 @@ async fn a_rotated_log_that_ends_within_a_frame_is_refused_at_the_first_open_of_
     drop(writer);
     rotate(dir.path());
     edit(&archive(dir.path()), |bytes| {
-        bytes.truncate(bytes.len() - 9)
+        bytes.truncate(bytes.len() - 9);
     });
     let store = builder(dir.path())
         .projection::<Total>()

@@ -430,7 +430,7 @@ async fn rotated_streams_are_taken_over_and_stay_rotated() {
         eventfold::EventLog::open(&account)
             .unwrap()
             .rotate()
-            .unwrap()
+            .unwrap();
     };
     let mut amounts = Vec::new();
     for round in 0..3 {

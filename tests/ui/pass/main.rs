@@ -74,6 +74,8 @@ pub mod methods_of_a_macro;
 pub mod methods_own_enums;
 #[path = "methods/strict.rs"]
 pub mod methods_strict;
+#[path = "personal/every-form.rs"]
+pub mod personal_every_form;
 #[path = "read_side/names-taken.rs"]
 pub mod read_side_names_taken;
 #[path = "read_side/strict-lints.rs"]
@@ -147,6 +149,7 @@ mod compiles_and_runs {
         methods_of_a_macro,
         methods_own_enums,
         methods_strict,
+        personal_every_form,
         read_side_names_taken,
         read_side_strict_lints,
         runtime_re_exported,

@@ -2,6 +2,7 @@
 
 mod failures;
 mod following;
+mod forgetting;
 #[cfg(unix)]
 mod full_disk;
 mod kill;

@@ -58,4 +58,4 @@ pub enum Order {
     Lost,
 }
 
-fn main() {}
+pub(super) fn main() {}

@@ -1,0 +1,13 @@
+use eventfold_es::personal::Personal;
+use eventfold_es::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize, DomainEvent)]
+struct Registered {
+    #[subject]
+    #[subject("person")]
+    customer: u64,
+    name: Personal<String>,
+}
+
+fn main() {}
