@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::io::{self, BufRead as _, BufReader};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -265,7 +265,7 @@ fn numbers_told_in_a_prefix(copy: &Path, source: &Path, position: u64) -> BTreeS
 /// The lines of a journal's commits, read one by one: a journal of a minute is too big for memory.
 struct LinesOfCommits {
     segments: std::vec::IntoIter<std::path::PathBuf>,
-    lines: Option<BufReader<File>>,
+    lines: Option<Box<dyn io::BufRead>>,
 }
 
 impl LinesOfCommits {
@@ -289,12 +289,25 @@ impl Iterator for LinesOfCommits {
                 lines.read_until(b'\n', &mut line).unwrap();
                 return Some(line);
             }
-            let mut lines = BufReader::new(File::open(self.segments.next()?).unwrap());
-            let header = lines.by_ref().lines().next().unwrap().unwrap();
+            let path = self.segments.next()?;
+            let mut lines: Box<dyn io::BufRead> = match File::open(&path) {
+                // It was compressed meanwhile.
+                Err(_) => decoded(&path.with_extension("jsonl.zst")),
+                Ok(_) if path.extension().is_some_and(|last| last == "zst") => decoded(&path),
+                Ok(file) => Box::new(BufReader::new(file)),
+            };
+            let mut header = String::new();
+            lines.read_line(&mut header).unwrap();
             assert!(header.contains(r#""journal""#), "{header}");
             self.lines = Some(lines);
         }
     }
+}
+
+/// The lines of a compressed segment.
+fn decoded(path: &Path) -> Box<dyn io::BufRead> {
+    let decoder = zstd::stream::read::Decoder::new(File::open(path).unwrap());
+    Box::new(BufReader::new(decoder.unwrap()))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -40,12 +40,14 @@ const FILES_ONLY: &[(&str, &str)] = &[
         "limits of the process, in one of its own",
     ),
     ("model", "the model counts positions, and compares files"),
+    #[cfg(feature = "postgres")]
     ("on_postgres", "runs the others"),
     ("reading", "other programs read and append"),
     (
         "reading_back::stopped",
         "files of process managers are damaged",
     ),
+    ("rotated", "files of streams are rotated"),
     ("search_words", "opens no store"),
     ("structure", "opens no store"),
     ("support", "plays roles in processes of their own"),

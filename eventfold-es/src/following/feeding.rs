@@ -2,7 +2,7 @@
 //!
 //! Each step hands one batch over, which the place takes in one transaction together with the position.
 //! So nothing is kept here, and a batch that failed has left nothing. An event that is refused ends
-//! the batch before it, and is the first of the next one.
+//! the batch before it, and is the first of the next one. Invariant F12.
 
 use std::collections::BTreeSet;
 use std::io;

@@ -1,7 +1,7 @@
 //! A read model in SQLite, as it is fed: [`Sql`].
 //!
 //! Each version has files of its own in the directory of the read model: `v2.sqlite`, and after the
-//! first rebuild `v2.r1.sqlite`. Of one version the newest file that is complete counts.
+//! first rebuild `v2.r1.sqlite`. Of one version the newest file that is complete counts. Invariant F13.
 
 mod database;
 mod generation;

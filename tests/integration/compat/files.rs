@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::support::files::content;
+pub(crate) use crate::support::files::segments;
+
 pub(crate) use super::published::tools::wait_until_released;
 
 /// Copies a directory with all that is in it.
@@ -35,25 +38,11 @@ pub(crate) fn find(dir: &Path, name: &str) -> Vec<PathBuf> {
     found
 }
 
-/// The journal's segments, in order.
-pub(crate) fn segments(base: &Path) -> Vec<PathBuf> {
-    let journal = fs::read_dir(base.join("journal")).unwrap();
-    let mut segments: Vec<_> = journal
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "jsonl")
-        })
-        .collect();
-    segments.sort();
-    segments
-}
-
 /// The commits of the journal, in order.
 pub(crate) fn commits(base: &Path) -> Vec<Value> {
     let mut commits = Vec::new();
     for segment in segments(base) {
-        let bytes = fs::read(segment).unwrap();
+        let bytes = content(&segment);
         let lines = bytes.split(|byte| *byte == b'\n' || *byte == 0);
         let lines = lines.filter(|line| !line.is_empty()).skip(1);
         commits.extend(lines.map(|line| serde_json::from_slice::<Value>(line).unwrap()));
@@ -82,7 +71,15 @@ pub(crate) fn interrupt_migration(base: &Path, lines: usize, rest: Rest) {
     for later in all {
         fs::remove_file(later).unwrap();
     }
-    let mut bytes = fs::read(&segment).unwrap();
+    let mut bytes = content(&segment);
+    fs::remove_file(&segment).unwrap();
+    // It is the newest one now, which is never compressed.
+    let is_compressed = segment.extension().is_some_and(|last| last == "zst");
+    let plain = if is_compressed {
+        segment.with_extension("")
+    } else {
+        segment
+    };
     let whole = bytes.split_inclusive(|byte| *byte == b'\n');
     let keep: usize = whole.take(lines).map(<[u8]>::len).sum();
     match rest {
@@ -93,5 +90,5 @@ pub(crate) fn interrupt_migration(base: &Path, lines: usize, rest: Rest) {
             bytes.truncate(keep + next.unwrap_or(0) / 2);
         }
     }
-    fs::write(&segment, bytes).unwrap();
+    fs::write(plain, bytes).unwrap();
 }
